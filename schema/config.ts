@@ -1,0 +1,204 @@
+/**
+ * The configuration after reading: one form, whatever dialect it was written in (`navarch/config.md`).
+ * Durations are milliseconds and end in `Ms`; every default is filled in. How YAML becomes this is
+ * `reconciler/config/`; here is only what the rest of the product may rely on.
+ */
+import * as v from "valibot";
+import { PoolName } from "./id.ts";
+
+const text = v.pipe(v.string(), v.maxLength(65_536));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const ms = v.pipe(v.number(), v.minValue(0));
+const percent = v.pipe(v.number(), v.minValue(0), v.maxValue(100));
+
+export const PROVIDER_TYPES = ["lambda", "gcp", "aws", "coreweave", "fake", "docker", "static"] as const;
+export type ProviderType = (typeof PROVIDER_TYPES)[number];
+
+export const AUTOSCALER_TYPES = ["reactive", "queue", "scheduled", "predictive", "composite"] as const;
+export const STRATEGIES = ["priority", "cost", "availability", "round-robin"] as const;
+export const REPLACEMENTS = ["drain-first", "surge"] as const;
+
+/** A share of a pool's desired size, or a fixed number of nodes. `20%` of 3 is `max(1, floor(0.6))` = 1. */
+export const Share = v.union([
+  v.object({ kind: v.literal("nodes"), nodes: count }),
+  v.object({ kind: v.literal("percent"), percent }),
+]);
+export type Share = v.InferOutput<typeof Share>;
+
+export const ScheduleWindow = v.object({
+  /** 0 = Sunday … 6 = Saturday. */
+  days: v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(6))),
+  /** Minutes after midnight, start inclusive, end exclusive; end < start crosses midnight. */
+  startMinute: count,
+  endMinute: count,
+  minNodes: count,
+  maxNodes: count,
+});
+
+export type Autoscaler =
+  | { type: "reactive"; scaleUpThreshold: number; scaleDownThreshold: number; step: number }
+  | { type: "queue"; jobsPerNode: number; count: "pods" | "gpus" }
+  | { type: "scheduled"; schedule: v.InferOutput<typeof ScheduleWindow>[]; timezone: string; fallback: Autoscaler | null }
+  | { type: "predictive"; lookbackWindow: number; growthFactor: number; fallback: Autoscaler | null }
+  | { type: "composite"; mode: "max" | "min" | "avg"; autoscalers: Autoscaler[] };
+
+export const Autoscaler: v.GenericSchema<Autoscaler> = v.variant("type", [
+  v.object({ type: v.literal("reactive"), scaleUpThreshold: percent, scaleDownThreshold: percent, step: count }),
+  v.object({ type: v.literal("queue"), jobsPerNode: count, count: v.picklist(["pods", "gpus"]) }),
+  v.object({
+    type: v.literal("scheduled"),
+    schedule: v.array(ScheduleWindow),
+    timezone: text,
+    fallback: v.nullable(v.lazy(() => Autoscaler)),
+  }),
+  v.object({
+    type: v.literal("predictive"),
+    lookbackWindow: count,
+    growthFactor: v.number(),
+    fallback: v.nullable(v.lazy(() => Autoscaler)),
+  }),
+  v.object({ type: v.literal("composite"), mode: v.picklist(["max", "min", "avg"]), autoscalers: v.array(v.lazy(() => Autoscaler)) }),
+]);
+
+/** One place an instance may be bought. */
+export const ProviderRef = v.object({
+  name: PoolName,
+  priority: count,
+  weight: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  regions: v.array(text),
+  zones: v.array(text),
+  instanceType: text,
+});
+export type ProviderRef = v.InferOutput<typeof ProviderRef>;
+
+export const Drain = v.object({
+  mode: v.picklist(["evict", "wait"]),
+  /** −1 = the pod's own grace period. */
+  gracePeriodMs: v.number(),
+  ignoreDaemonsets: v.boolean(),
+  deleteEmptydirData: v.boolean(),
+  force: v.boolean(),
+  /** 0 = no limit. */
+  timeoutMs: ms,
+  /** `auto`: terminate if the node is hardware-unhealthy, else hold. */
+  onTimeout: v.picklist(["auto", "terminate", "hold"]),
+  /** Without a scheduler and without a process list: wait this long, then count as drained. */
+  unknownWaitMs: ms,
+});
+export type Drain = v.InferOutput<typeof Drain>;
+
+export const PoolConfig = v.object({
+  name: PoolName,
+  providers: v.pipe(v.array(ProviderRef), v.minLength(1)),
+  strategy: v.picklist(STRATEGIES),
+  instanceType: text,
+  region: v.nullable(text),
+  zones: v.array(text),
+  sshKeys: v.array(text),
+  scaling: v.object({
+    minNodes: count,
+    maxNodes: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    cooldownMs: ms,
+    autoscaler: v.nullable(Autoscaler),
+  }),
+  health: v.object({
+    unhealthyThreshold: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    autoReplace: v.boolean(),
+    maxUnavailable: Share,
+  }),
+  replacement: v.picklist(REPLACEMENTS),
+  labels: v.record(text, text),
+  drain: Drain,
+  bootstrap: v.object({
+    setupCommands: v.array(text),
+    sshUser: text,
+    sshPrivateKeyPath: v.nullable(text),
+    sshHostKey: text,
+    become: v.picklist(["auto", "always", "never"]),
+    pushAgent: v.boolean(),
+    attempts: count,
+    ipWaitTimeoutMs: ms,
+    sshTimeoutMs: ms,
+    sshConnectTimeoutMs: ms,
+    commandTimeoutMs: ms,
+  }),
+});
+export type PoolConfig = v.InferOutput<typeof PoolConfig>;
+
+/** Settings of one provider beyond its type; which keys are legal is checked where YAML is read. */
+export const ProviderConfig = v.object({
+  name: PoolName,
+  type: v.picklist(PROVIDER_TYPES),
+  /** True if no `providers` entry names it and it exists only because a pool refers to it. */
+  implied: v.boolean(),
+  settings: v.record(text, v.union([v.string(), v.number(), v.boolean(), v.null()])),
+});
+export type ProviderConfig = v.InferOutput<typeof ProviderConfig>;
+
+export const NotifierConfig = v.variant("type", [
+  v.object({ type: v.literal("noop") }),
+  v.object({
+    type: v.literal("webhook"),
+    cordonUrl: v.nullable(text),
+    uncordonUrl: v.nullable(text),
+    drainUrl: v.nullable(text),
+    drainStatusUrl: v.nullable(text),
+    timeoutMs: ms,
+    /** Values still hold `${ENV_NAME}`; expanded where the notifier is opened, never logged. */
+    headers: v.record(text, text),
+    secretEnv: v.nullable(text),
+    retry: v.object({ attempts: count, initialMs: ms, maxMs: ms }),
+  }),
+]);
+export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
+
+export const ServerConfig = v.object({
+  /** Empty host = every interface. */
+  host: v.string(),
+  port: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)),
+  externalAddress: v.nullable(text),
+  heartbeatIntervalMs: ms,
+  heartbeatTimeoutMs: ms,
+  healthCheckIntervalMs: ms,
+  autoscaleIntervalMs: ms,
+  sampleIntervalMs: ms,
+  healthPolicyPath: v.nullable(text),
+  statePath: v.nullable(text),
+  notifier: NotifierConfig,
+  tls: v.nullable(v.object({ certFile: text, keyFile: text, clientCaFile: v.nullable(text) })),
+  auth: v.object({
+    tokenEnv: text,
+    tokenFile: v.nullable(text),
+    adminTokenFile: v.nullable(text),
+    nodeTokenFile: v.nullable(text),
+    allowAnonymous: v.boolean(),
+    metricsAuth: v.boolean(),
+  }),
+  metricsRetentionMs: ms,
+  registrationTimeoutMs: ms,
+  staleCheckIntervalMs: ms,
+  retainTerminatedMs: ms,
+});
+export type ServerConfig = v.InferOutput<typeof ServerConfig>;
+
+export const Config = v.object({
+  server: ServerConfig,
+  providers: v.array(ProviderConfig),
+  pools: v.array(PoolConfig),
+  /** Kept as read until the Kubernetes mirror exists; unknown keys are refused when read. */
+  kubernetes: v.record(text, v.unknown()),
+});
+export type Config = v.InferOutput<typeof Config>;
+
+/** One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)` (`config.md` §14). */
+export const Problem = v.object({
+  file: v.string(),
+  line: count,
+  col: count,
+  path: v.string(),
+  code: v.string(),
+  message: v.string(),
+  hint: v.nullable(v.string()),
+  severity: v.picklist(["error", "warning", "note"]),
+});
+export type Problem = v.InferOutput<typeof Problem>;

@@ -1,0 +1,96 @@
+/**
+ * A finding: one thing the agent saw that may matter to health. It is evidence, never a verdict; the
+ * control plane judges it (`health/`). The shape is the one `navarch-node --once` prints
+ * (`navarch/cli.md` §3), plus where the evidence came from.
+ */
+import * as v from "valibot";
+import { BootId } from "./id.ts";
+import { LIMIT } from "./limit.ts";
+
+export const FINDING_KINDS = [
+  /** NVRM Xid, from the kernel log or an NVML event. */
+  "xid",
+  /** NVSwitch SXid. */
+  "sxid",
+  /** ECC counters moved: `metrics` carries deltas and totals. */
+  "ecc",
+  /** Row remapping or page retirement pending or failed. */
+  "remap",
+  /** Temperature against the device's own limits. */
+  "thermal",
+  /** Power or power brake. */
+  "power",
+  /** Throttling by hardware or sustained thermal. */
+  "throttle",
+  "nvlink",
+  "pcie",
+  /** A GPU is gone: NVML code 15, a count below the baseline, or "fallen off the bus" without an Xid. */
+  "lost",
+  /** The driver or its library is missing, mismatched, hung or crashed. */
+  "driver",
+  /** The machine around the GPUs: the kernel log is deaf, a clock is off. */
+  "host",
+  /** Made by the control plane: heartbeats stopped. */
+  "heartbeat",
+] as const;
+export type FindingKind = (typeof FINDING_KINDS)[number];
+
+/** How bad the *reporter* thinks it is; the policy decides what it means. */
+export const SEVERITIES = ["info", "warning", "serious", "fatal"] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
+
+/** Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). */
+export const Metrics = v.record(short(64), v.union([v.pipe(v.number(), v.finite()), v.boolean(), short(256)]));
+export type Metrics = v.InferOutput<typeof Metrics>;
+
+export const Finding = v.object({
+  kind: v.picklist(FINDING_KINDS),
+  /** XID or SXid number, or `null`. */
+  code: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)), null),
+  /** Refines `kind`: `unresponsive`, `crashed`, `library`, `version`, `count`, `bus`, `pending`, `failure`, `dbe`, `sbe`, … */
+  reason: v.nullish(short(64), null),
+  /** Normalised `dddd:bb:dd.f`, lower case, or `null` for the whole node. */
+  pci: v.nullish(short(32), null),
+  /** −1 is never used: a node-wide finding has `null`. */
+  gpu_index: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LIMIT.gpusPerNodeMax)), null),
+  gpu_uuid: v.nullish(short(96), null),
+  /** MIG attribution of the kernel log, `{gi, ci}`. */
+  mig: v.nullish(v.object({ gi: v.number(), ci: v.nullish(v.number(), null) }), null),
+  pid: v.nullish(v.pipe(v.number(), v.integer()), null),
+  process_name: v.nullish(short(64), null),
+  /** RFC 3339 wall time of the occurrence, by the node's clock. */
+  at: v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")),
+  /** The boot in which it happened: evidence of an older boot is history, never a trigger. */
+  boot_id: BootId,
+  severity: v.picklist(SEVERITIES),
+  message: short(LIMIT.messageCharsMax),
+  metrics: v.nullish(Metrics, {}),
+  /** `kmsg` | `nvml` | `probe` | `sim`: where it was seen. */
+  source: short(16),
+  /** True if the PCI address is not one of this machine's GPUs: counted, never judged (decision 8). */
+  foreign: v.nullish(v.boolean(), false),
+  /** Driver-level injection (`i1` in an NVLink5 line): never acted on outside tests. */
+  injected: v.nullish(v.boolean(), false),
+  /** Kernel record position, when from the kernel log. */
+  kmsg_seq: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0)), null),
+});
+export type Finding = v.InferOutput<typeof Finding>;
+
+/** A finding as it travels: numbered by the spool, so that a replay is recognised. */
+export const SpooledFinding = v.object({
+  seq: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  finding: Finding,
+});
+export type SpooledFinding = v.InferOutput<typeof SpooledFinding>;
+
+/** A counted hole in the stream: what was dropped when the spool was full, or lost by the kernel ring. */
+export const Gap = v.object({
+  seq: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** `spool_full` | `kernel_ring` | `malformed`. */
+  reason: v.picklist(["spool_full", "kernel_ring", "malformed"]),
+  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  at: v.pipe(v.string(), v.isoTimestamp()),
+});
+export type Gap = v.InferOutput<typeof Gap>;

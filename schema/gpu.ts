@@ -1,0 +1,61 @@
+/**
+ * What an agent tells about GPUs: identity, which changes rarely, and a sample, which changes all the
+ * time. Units are in the names; a value that could not be read is `null` or absent, never zero
+ * (`gpu/metrics.md` §4: absence means not known, 0 means measured zero).
+ */
+import * as v from "valibot";
+import { LIMIT } from "./limit.ts";
+
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const reading = v.nullish(v.pipe(v.number(), v.finite()));
+
+/** Identity of one GPU, as in `navarch/cli.md` §6. `index` is for display; `uuid` is the key across boots. */
+export const GpuIdentity = v.object({
+  index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
+  uuid: text(96),
+  name: text(96),
+  /** NVML form `00000000:18:00.0`; compare as numbers, never as text (`gpu/nvml.md` §11.3). */
+  pci_bus_id: text(32),
+  serial: v.nullish(text(64)),
+  /** Bytes. */
+  memory_total: v.nullish(count),
+  driver_version: v.nullish(text(80)),
+  cuda_version: v.nullish(text(32)),
+  mig_enabled: v.nullish(v.boolean()),
+});
+export type GpuIdentity = v.InferOutput<typeof GpuIdentity>;
+
+/** One reading of one GPU. Everything but the key may be missing. */
+export const GpuSample = v.object({
+  index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
+  uuid: text(96),
+  temperature_celsius: reading,
+  memory_temperature_celsius: reading,
+  power_watts: reading,
+  utilization_percent: reading,
+  memory_used_bytes: reading,
+  memory_total_bytes: reading,
+  sm_clock_mhz: reading,
+  memory_clock_mhz: reading,
+  /** NVML clock event reasons bit set. */
+  throttle_reasons: reading,
+  ecc_corrected_volatile: reading,
+  ecc_uncorrected_volatile: reading,
+  ecc_corrected_aggregate: reading,
+  ecc_uncorrected_aggregate: reading,
+  remapped_rows_correctable: reading,
+  remapped_rows_uncorrectable: reading,
+  remap_pending: v.nullish(v.boolean()),
+  remap_failure: v.nullish(v.boolean()),
+  pcie_replay_total: reading,
+  pcie_link_generation: reading,
+  pcie_link_width: reading,
+  nvlink_active: reading,
+  nvlink_total: reading,
+  /** Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on it. */
+  processes: v.nullish(count),
+  /** NVML field 230: 0 none … 5 recover IMEX domain. */
+  recovery_action: reading,
+});
+export type GpuSample = v.InferOutput<typeof GpuSample>;

@@ -1,0 +1,36 @@
+/**
+ * Every bound in one place (law 7: everything has a limit). A limit is part of the contract: both
+ * sides enforce it, and raising one is a change of the contract, not of a constant in some loop.
+ */
+export const LIMIT = {
+  /** One agent request body. `navarch/api.md` B1; 8 GPUs with 50 findings fit in 40 KiB. */
+  reportBytesMax: 256 * 1024,
+  /** Any operator request body; the largest is a policy of 8 KiB conditions. */
+  requestBytesMax: 1024 * 1024,
+  /** Findings in one report. The spool sends the rest in the next one, in order. */
+  findingsPerReportMax: 200,
+  /** GPUs of one node. The largest shipping baseboard has 16. */
+  gpusPerNodeMax: 64,
+  /** Findings held against one node; beyond it the least severe, then oldest, is merged into a count. */
+  heldFindingsMax: 64,
+  /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
+  messageCharsMax: 1_024,
+  /** Nodes of one control plane (target M5 ships 10,000; the bound leaves room to 100,000). */
+  nodesMax: 100_000,
+  /** Labels on a node or pool. */
+  labelsMax: 64,
+  /** Default bound of the agent's on-disk spool (decision 15). */
+  spoolBytesMax: 64 * 1024 * 1024,
+  /** Events and finished operations kept in the store; older rows are trimmed in batches. */
+  eventsKeptMax: 200_000,
+  findingsKeptMax: 200_000,
+  operationsKeptMax: 50_000,
+  /** Health events shown by `get` (`api.md` B2). */
+  healthEventsShownMax: 50,
+  /** Configuration file size and YAML expansion (`config.md` §11). */
+  configBytesMax: 4 * 1024 * 1024,
+  configNodesMax: 10_000,
+  /** One CEL condition (`health-policy.md` §3). */
+  conditionBytesMax: 8 * 1024,
+  policyRulesMax: 500,
+} as const;

@@ -1,0 +1,143 @@
+/**
+ * The one message an agent sends, and the one it gets back. The same body travels over the WebSocket
+ * and over `POST /v1/agent/report` (decision 6). Parts that did not change are left out, so a quiet
+ * heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged only after
+ * they are durable.
+ */
+import * as v from "valibot";
+import { Gap, SpooledFinding } from "./finding.ts";
+import { GpuIdentity, GpuSample } from "./gpu.ts";
+import { BootId, CommandId, NodeId, StreamId } from "./id.ts";
+import { LIMIT } from "./limit.ts";
+
+/** Raised when an old agent and a new control plane could misunderstand each other. */
+export const REPORT_VERSION = 1;
+
+const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
+const ms = v.pipe(v.number(), v.integer(), v.minValue(0));
+const at = v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time"));
+
+/** Who and what the node is; sent first, and again when something in it changed. */
+export const Inventory = v.object({
+  hostname: short(255),
+  provider: v.nullish(short(63), null),
+  region: v.nullish(short(63), null),
+  zone: v.nullish(short(63), null),
+  instance_type: v.nullish(short(128), null),
+  /** Identities that cannot be reused: cloud instance id, DMI system UUID. */
+  provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
+  /** A hint only: membership is decided by the matched instance (promise N36). */
+  pool: v.nullish(short(63), null),
+  labels: v.nullish(v.record(short(316), short(256)), {}),
+  internal_ip: v.nullish(short(64), null),
+  external_ip: v.nullish(short(64), null),
+  kernel_version: v.nullish(short(128), null),
+  driver_version: v.nullish(short(80), null),
+  cuda_version: v.nullish(short(32), null),
+  gpus: v.pipe(v.array(GpuIdentity), v.maxLength(LIMIT.gpusPerNodeMax)),
+  capabilities: v.nullish(v.pipe(v.array(short(64)), v.maxLength(32)), []),
+});
+export type Inventory = v.InferOutput<typeof Inventory>;
+
+/** Latest readings. Lost samples are never resent: only findings are. */
+export const Sample = v.object({
+  at,
+  cpu_percent: v.nullish(v.number()),
+  memory_percent: v.nullish(v.number()),
+  gpus: v.pipe(v.array(GpuSample), v.maxLength(LIMIT.gpusPerNodeMax)),
+});
+export type Sample = v.InferOutput<typeof Sample>;
+
+export const PROBE_OUTCOMES = ["ok", "finding", "not_supported", "no_permission", "timeout", "crashed", "error", "skipped"] as const;
+export type ProbeOutcome = (typeof PROBE_OUTCOMES)[number];
+
+export const ProbeResult = v.object({
+  name: short(64),
+  outcome: v.picklist(PROBE_OUTCOMES),
+  duration_ms: v.pipe(v.number(), v.minValue(0)),
+  message: v.nullish(short(256), null),
+});
+export type ProbeResult = v.InferOutput<typeof ProbeResult>;
+
+/**
+ * One full round of probes. `conclusive` is false when nothing could be learned (no permission):
+ * the control plane then counts no evaluation. A check says what is *still* true, which is what lets
+ * thermal, driver and connectivity findings clear.
+ */
+export const Check = v.object({
+  at,
+  conclusive: v.boolean(),
+  probes: v.pipe(v.array(ProbeResult), v.maxLength(64)),
+  /** GPUs expected by the baseline and seen now. */
+  expected_gpus: v.nullish(ms, null),
+  present_gpus: ms,
+  /**
+   * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or node>`;
+   * an empty list is a clean check.
+   */
+  active: v.pipe(v.array(short(200)), v.maxLength(256)),
+});
+export type Check = v.InferOutput<typeof Check>;
+
+export const COMMAND_OUTCOMES = ["succeeded", "failed", "rejected"] as const;
+export const CommandResult = v.object({
+  command_id: CommandId,
+  outcome: v.picklist(COMMAND_OUTCOMES),
+  exit_code: v.nullish(v.number(), null),
+  output: v.nullish(short(8_192), null),
+});
+export type CommandResult = v.InferOutput<typeof CommandResult>;
+
+export const Report = v.object({
+  version: v.literal(REPORT_VERSION, `report version must be ${REPORT_VERSION}`),
+  node_id: NodeId,
+  boot_id: BootId,
+  stream: StreamId,
+  agent_version: short(64),
+  /** True if any GPU of this node is simulated; marks the node everywhere. */
+  simulated: v.boolean(),
+  sent_at: at,
+  inventory: v.nullish(Inventory, null),
+  sample: v.nullish(Sample, null),
+  check: v.nullish(Check, null),
+  /** In order, without holes except those in `gaps`. */
+  findings: v.nullish(v.pipe(v.array(SpooledFinding), v.maxLength(LIMIT.findingsPerReportMax)), []),
+  gaps: v.nullish(v.pipe(v.array(Gap), v.maxLength(LIMIT.findingsPerReportMax)), []),
+  results: v.nullish(v.pipe(v.array(CommandResult), v.maxLength(32)), []),
+});
+export type Report = v.InferOutput<typeof Report>;
+
+export const AgentCommand = v.object({
+  command_id: CommandId,
+  type: v.picklist(["diagnose", "reboot", "gpu_reset"]),
+  parameters: v.record(short(64), short(256)),
+  /** The node's fence when the command was given; the agent refuses one older than it has seen. */
+  fence: ms,
+});
+export type AgentCommand = v.InferOutput<typeof AgentCommand>;
+
+/** Cadence set by the control plane (decision 22). Milliseconds. */
+export const AgentConfig = v.object({
+  heartbeat_ms: ms,
+  sample_ms: ms,
+  check_ms: ms,
+});
+export type AgentConfig = v.InferOutput<typeof AgentConfig>;
+
+export const ReportReply = v.object({
+  /** Everything up to and including this seq of this stream is durable here. */
+  ack_seq: ms,
+  stream: StreamId,
+  /** The id as the control plane knows it. */
+  node_id: NodeId,
+  config: AgentConfig,
+  commands: v.array(AgentCommand),
+  server_time: at,
+  /** Asked for after a restart of the control plane, or when the node is not known. */
+  want_inventory: v.boolean(),
+  node_status: v.nullish(short(64), null),
+  verdict: v.nullish(short(32), null),
+  /** A per-node credential for an agent that came with the shared token; stored and used from then on. */
+  credential: v.nullish(short(256), null),
+});
+export type ReportReply = v.InferOutput<typeof ReportReply>;
