@@ -1,0 +1,87 @@
+/**
+ * The port to a place where instances are bought. An adapter never retries and never decides: each
+ * method is one call, and its answer says only what the provider *proved* (remediation/crash-safety.md
+ * §3). The two questions that matter are "did it prove that it did not accept?" and "may the next try
+ * differ?"; everything unknown is `ambiguous`.
+ */
+import type { InstanceId } from "../../schema/id.ts";
+import type { ProviderType } from "../../schema/config.ts";
+
+/**
+ * How a repeated create is recognised (crash-safety.md §4): by a client token, by a unique name, or not
+ * at all (`tag-only`: found by listing tags, with a settle time).
+ */
+export type ProviderClass = "token" | "name" | "tag-only";
+
+/** The frozen bytes of a create: written to the journal before the call and never changed while asked. */
+export type CreateRequest = {
+  /** Idempotency token, deterministic, at most 64 ASCII characters. */
+  token: string;
+  /** Instance name, unique per attempt, a DNS label. */
+  name: string;
+  nodeId: string;
+  region: string | null;
+  zone: string | null;
+  instanceType: string;
+  /** Ownership: `navarch-fleet`, `navarch-pool`, `navarch-node`, `navarch-slot`, `navarch-gen`, and the pool's labels. */
+  tags: Record<string, string>;
+  sshKeys: string[];
+};
+
+export type InstanceState = "provisioning" | "running" | "stopped" | "terminating" | "terminated";
+
+/** An instance as the provider lists it. */
+export type Instance = {
+  id: InstanceId;
+  name: string;
+  token: string | null;
+  state: InstanceState;
+  tags: Record<string, string>;
+  region: string | null;
+  zone: string | null;
+  instanceType: string;
+  internalIp: string | null;
+  externalIp: string | null;
+  /** Wall milliseconds, by the provider's clock. */
+  createdAtMs: number;
+  /** US dollars an hour, or `null` when the provider does not tell. Unknown is not free. */
+  pricePerHour: number | null;
+};
+
+/** Definite no: the provider proved that it accepted nothing. */
+export type RefusalClass = "bad_request" | "capacity" | "quota" | "rate_limit" | "auth" | "stale_fence";
+
+export type CreateAnswer =
+  | { kind: "ok"; instance: Instance }
+  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
+  /** Timeout, reset, 5xx without a code, unparsable: it may have been accepted. */
+  | { kind: "ambiguous"; message: string };
+
+export type TerminateAnswer =
+  | { kind: "accepted" }
+  /** Not proof of absence: confirm by listing (crash-safety.md §5). */
+  | { kind: "not_found" }
+  | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
+  | { kind: "ambiguous"; message: string };
+
+/** A partial page is not a list: `complete` instances of this fleet, or a failure. */
+export type ListAnswer =
+  | { kind: "ok"; instances: Instance[] }
+  | { kind: "failed"; class: "auth" | "rate_limit" | "unavailable"; message: string };
+
+/** Given with each mutating call: the target refuses a fence older than one it has seen for the same node. */
+export type Fence = { nodeId: string; fence: number; sessionId: string | null };
+
+export type Provider = {
+  readonly name: string;
+  readonly type: ProviderType;
+  readonly class: ProviderClass;
+  /** For tag-only: how long an accepted ask may stay invisible. Milliseconds. */
+  readonly settleMs: number;
+  /** Whether a process can be told what it will own before it is asked: the fake injects it. */
+  create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
+  terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
+  /** Every instance that carries this fleet's ownership tag, all pages. */
+  list(): Promise<ListAnswer>;
+  close(): Promise<void>;
+};

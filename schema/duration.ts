@@ -1,0 +1,53 @@
+/**
+ * Durations as people write them: `30s`, `1m30s`, `1.5h` (`navarch/config.md` §11). Pure.
+ */
+
+/** Milliseconds of one unit. */
+const UNIT: Record<string, number> = { ns: 1e-6, us: 1e-3, "µs": 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
+
+export type DurationAnswer = { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
+
+/** Reads one duration. The error says what was expected and, where it can, what to write instead. */
+export function parseDuration(text: string | number): DurationAnswer {
+  if (typeof text === "number") {
+    if (text === 0) return { ok: true, ms: 0 };
+    return { ok: false, message: `${text} has no unit`, hint: `write ${text}s` };
+  }
+  const given = text.trim();
+  if (given === "0") return { ok: true, ms: 0 };
+  if (/^-/.test(given)) return { ok: false, message: `${given} is negative`, hint: null };
+  if (/^\d+(\.\d+)?$/.test(given)) return { ok: false, message: `${given} has no unit`, hint: `write ${given}s` };
+  const long = /^(\d+(?:\.\d+)?)([dw])$/.exec(given);
+  if (long) {
+    const hours = Number(long[1]) * (long[2] === "d" ? 24 : 168);
+    return { ok: false, message: `${given} uses the unit ${long[2]}, which varies`, hint: `write ${hours}h` };
+  }
+  const body = given.replace(/^\+/, "");
+  let ms = 0;
+  let at = 0;
+  while (at < body.length) {
+    PART.lastIndex = at;
+    const part = PART.exec(body);
+    if (!part) return { ok: false, message: `"${given}" is not a duration`, hint: "write for example 30s, 5m or 1h30m" };
+    ms += Number(part[1]) * (UNIT[part[2] ?? ""] ?? 0);
+    at = PART.lastIndex;
+  }
+  if (body === "") return { ok: false, message: "empty duration", hint: "write for example 30s" };
+  if (!Number.isSafeInteger(Math.round(ms))) return { ok: false, message: `${given} is too long`, hint: null };
+  return { ok: true, ms };
+}
+
+/** The shortest exact spelling: 90000 → `1m30s`. */
+export function printDuration(ms: number): string {
+  if (ms === 0) return "0s";
+  if (ms < 1_000) return `${ms}ms`;
+  const parts: string[] = [];
+  const h = Math.floor(ms / 3_600_000);
+  const m = Math.floor((ms % 3_600_000) / 60_000);
+  const s = (ms % 60_000) / 1_000;
+  if (h) parts.push(`${h}h`);
+  if (m) parts.push(`${m}m`);
+  if (s) parts.push(`${Number(s.toFixed(3))}s`);
+  return parts.join("");
+}
