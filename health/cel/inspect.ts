@@ -1,0 +1,132 @@
+/**
+ * Looks at a parsed condition without running it: which fields and metrics it reads, whether it is a
+ * constant, how deep its macros nest, which patterns it holds. Pure.
+ */
+import type { ASTNode } from "@marcbachmann/cel-js";
+import { nearest } from "../../schema/nearest.ts";
+import { compilePattern } from "./pattern.ts";
+
+const FIELDS: Record<string, readonly string[]> = {
+  event: ["event_type", "system", "gpu_index", "gpu_uuid", "metrics", "message", "timestamp"],
+  node: ["id", "pool", "labels", "gpu_count", "driver_version", "fake"],
+};
+
+/** Each of these runs its body once per element, or grows a value; nesting multiplies. */
+const REPEATING = new Set(["exists", "all", "exists_one", "filter", "map", "bind"]);
+/** Two levels over at most 1,000 elements stay below a tenth of a second. */
+const NESTING_MAX = 2;
+
+export type Fault = { message: string; position: number };
+
+export type Inspection = {
+  fault: Fault | null;
+  /** Metrics read without a `has()` or `in` anywhere in the condition: an absent one is an error. */
+  unguarded: string[];
+  /** Positions and names of every method call, for the renaming of `matches`. */
+  calls: { name: string; receiverEnd: number }[];
+};
+
+type Walk = {
+  faults: Fault[];
+  read: Set<string>;
+  guarded: Set<string>;
+  bound: Set<string>;
+  calls: { name: string; receiverEnd: number }[];
+};
+
+function isNode(value: unknown): value is ASTNode {
+  return typeof value === "object" && value !== null && "op" in value && "args" in value;
+}
+
+function childrenOf(node: ASTNode): ASTNode[] {
+  const found: ASTNode[] = [];
+  const collect = (value: unknown): void => {
+    if (isNode(value)) found.push(value);
+    else if (Array.isArray(value)) for (const part of value) collect(part);
+  };
+  collect(node.args);
+  return found;
+}
+
+/** `event.metrics.KEY` or `event.metrics["KEY"]` → KEY. */
+function metricOf(node: ASTNode): string | null {
+  if (node.op !== "." && node.op !== "[]") return null;
+  const [of, key] = node.args;
+  if (of.op !== "." || of.args[1] !== "metrics") return null;
+  if (of.args[0].op !== "id" || of.args[0].args !== "event") return null;
+  if (typeof key === "string") return key;
+  return key.op === "value" && typeof key.args === "string" ? key.args : null;
+}
+
+function noteField(node: ASTNode, walk: Walk): void {
+  if (node.op !== "." || node.args[0].op !== "id") return;
+  const variable = node.args[0].args;
+  const fields = FIELDS[variable];
+  const field = node.args[1];
+  if (!fields || walk.bound.has(variable) || fields.includes(field)) return;
+  const near = nearest(field, fields);
+  const hint = near ? `did you mean ${variable}.${near}?` : `it has ${fields.join(", ")}`;
+  const message = `${variable} has no field ${field}; ${hint}`;
+  walk.faults.push({ message, position: node.pos });
+}
+
+function noteCall(node: ASTNode, walk: Walk, depth: number): number {
+  if (node.op === "call" && node.args[0] === "has") {
+    const metric = node.args[1][0] ? metricOf(node.args[1][0]) : null;
+    if (metric !== null) walk.guarded.add(metric);
+  }
+  if (node.op === "in") {
+    const [key, map] = node.args;
+    const isMetrics = map.op === "." && map.args[1] === "metrics";
+    if (isMetrics && key.op === "value" && typeof key.args === "string") walk.guarded.add(key.args);
+  }
+  if (node.op !== "rcall") return depth;
+  const [name, receiver, args] = node.args;
+  walk.calls.push({ name, receiverEnd: receiver.end });
+  if (name === "matches") {
+    const pattern = args[0];
+    if (pattern?.op === "value" && typeof pattern.args === "string") {
+      const found = compilePattern(pattern.args);
+      if (typeof found === "string") {
+        walk.faults.push({ message: `invalid pattern: ${found}`, position: pattern.pos });
+      }
+    }
+  }
+  if (!REPEATING.has(name)) return depth;
+  if (args[0]?.op === "id") walk.bound.add(args[0].args);
+  if (depth + 1 > NESTING_MAX) {
+    const message = `${name} is nested more than ${NESTING_MAX} deep`;
+    walk.faults.push({ message, position: node.pos });
+  }
+  return depth + 1;
+}
+
+function visit(node: ASTNode, walk: Walk, depth: number): void {
+  const inner = noteCall(node, walk, depth);
+  noteField(node, walk);
+  const metric = metricOf(node);
+  if (metric !== null) walk.read.add(metric);
+  for (const child of childrenOf(node)) visit(child, walk, inner);
+}
+
+/** Everything that can be said about a condition before it runs; the first fault is the one to show. */
+export function inspect(root: ASTNode): Inspection {
+  const walk: Walk = {
+    faults: [],
+    read: new Set(),
+    guarded: new Set(),
+    bound: new Set(),
+    calls: [],
+  };
+  visit(root, walk, 0);
+  return {
+    fault: walk.faults[0] ?? null,
+    unguarded: [...walk.read].filter((key) => !walk.guarded.has(key)),
+    calls: walk.calls,
+  };
+}
+
+/** True if the condition is the word `true` and nothing else, which makes later rules unreachable. */
+export function isAlwaysTrue(root: ASTNode): boolean {
+  return root.op === "value" && root.args === true;
+}
