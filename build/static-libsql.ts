@@ -1,0 +1,53 @@
+/**
+ * Makes the native libSQL addon part of a compiled binary. The package chooses its addon at run time
+ * with a computed `require`, which a bundler cannot follow, so a binary without `node_modules` fails
+ * at its first import. This plugin replaces that choice by a literal path while the bundle is made.
+ * A new layout of the package fails the build, never the customer.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { BunPlugin } from "bun";
+
+/** The function of libsql 0.5 that chooses the addon; both of its entries carry the same text. */
+const CHOICE = /function requireNative\(\) \{[\s\S]*?\n\}/;
+
+/** `bun-linux-x64` → `linux-x64-gnu`: Bun's own executables need glibc, so the addon is the gnu one. */
+export function addonOf(target: string): string {
+  const match = /^bun-(linux)-(x64|arm64)$/.exec(target);
+  if (match === null) {
+    throw new Error(`target ${target}: expected bun-linux-x64 or bun-linux-arm64`);
+  }
+  return `${match[1]}-${match[2]}-gnu`;
+}
+
+/** The same source with the choice made; `path` only names the file in the error. */
+export function fixChoice(source: string, addon: string, path: string): string {
+  const body = `function requireNative() { return require("@libsql/${addon}/index.node"); }`;
+  const fixed = source.replace(CHOICE, () => body);
+  if (fixed === source) {
+    throw new Error(`${path}: libsql no longer has the function that this plugin replaces`);
+  }
+  return fixed;
+}
+
+/** The plugin for one compile target. Throws while building if the target's addon is not installed. */
+export function staticLibsql(target: string): BunPlugin {
+  const addon = addonOf(target);
+  return {
+    name: "static-libsql",
+    setup(build) {
+      build.onLoad({ filter: /node_modules\/libsql\/(index|promise)\.js$/ }, async ({ path }) => {
+        requireAddon(addon, path);
+        return { contents: fixChoice(await Bun.file(path).text(), addon, path), loader: "js" };
+      });
+    },
+  };
+}
+
+/** npm leaves out an optional package of a foreign platform without a word; say so here instead. */
+function requireAddon(addon: string, from: string): void {
+  const folders = createRequire(from).resolve.paths(`@libsql/${addon}`) ?? [];
+  if (!folders.some((folder) => existsSync(`${folder}/@libsql/${addon}/index.node`))) {
+    throw new Error(`@libsql/${addon} is not installed: npm install it before building for it`);
+  }
+}

@@ -1,0 +1,64 @@
+import { describe, expect, test } from "bun:test";
+import { EMPTY, foldLine, judgeRun, printCounts } from "./tally.ts";
+import type { Tally } from "./tally.ts";
+
+const read = (text: string): Tally => text.split("\n").reduce(foldLine, EMPTY);
+
+const COMPLETE = `
+a.test.ts:
+(pass) one > two [0.06ms]
+(skip) three
+(todo) four
+(fail) five [0.14ms]
+
+ 12 pass
+ 1 skip
+ 2 todo
+ 1 fail
+ 14 expect() calls
+Ran 16 tests across 1 file. [3.00ms]`;
+
+describe("judgeRun()", () => {
+  test("takes the counts of the closing block and calls todo skipped", () => {
+    expect(judgeRun(read(COMPLETE), 1)).toEqual({
+      counts: { passed: 12, failed: 1, skipped: 3 },
+      why: null,
+    });
+  });
+
+  test("reads through colours", () => {
+    const coloured = "\u001b[32m 3 pass\u001b[0m\n 0 fail\nRan 3 tests across 2 files. [1ms]";
+    expect(judgeRun(read(coloured), 0).counts).toEqual({ passed: 3, failed: 0, skipped: 0 });
+  });
+
+  test("prefers the outer run's block to one that a test printed", () => {
+    const nested = ` 7 pass\n 0 fail\nRan 7 tests across 1 file. [1ms]\n${COMPLETE}`;
+    expect(judgeRun(read(nested), 1).counts.passed).toBe(12);
+  });
+
+  test("counts a run without its closing line as failed, whatever the status", () => {
+    const died = "a.test.ts:\n(pass) one\n(pass) two\n(fail) three";
+    expect(judgeRun(read(died), 0).counts).toEqual({ passed: 2, failed: 2, skipped: 0 });
+    expect(judgeRun(read(died), 137).why).toContain("137");
+  });
+
+  test("counts a bad status without a failed test as one failure", () => {
+    const passing = " 3 pass\n 0 fail\nRan 3 tests across 1 file. [1ms]";
+    expect(judgeRun(read(passing), 1).counts).toEqual({ passed: 3, failed: 1, skipped: 0 });
+  });
+
+  test("counts a run of zero tests as one failure", () => {
+    const none = " 0 pass\n 2 skip\n 0 fail\nRan 2 tests across 1 file. [1ms]";
+    expect(judgeRun(read(none), 0)).toEqual({
+      counts: { passed: 0, failed: 1, skipped: 2 },
+      why: "no test ran",
+    });
+  });
+});
+
+describe("printCounts()", () => {
+  test("names skipped tests only when there are some", () => {
+    expect(printCounts({ passed: 3, failed: 0, skipped: 0 })).toBe("3 passed, 0 failed");
+    expect(printCounts({ passed: 3, failed: 1, skipped: 2 })).toBe("3 passed, 1 failed, 2 skipped");
+  });
+});

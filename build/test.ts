@@ -1,0 +1,95 @@
+/**
+ * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard output
+ * with `N passed, N failed`, counted from what really ran. With `CI=true` the types are checked
+ * first. A failed type check, a failed build and a run that died each count as one failure, so that
+ * the closing line never looks better than the tree. Arguments go to `bun test` as they are.
+ */
+import { delimiter, join } from "node:path";
+import { PRODUCTS, ROOT, isStale } from "./product.ts";
+import { EMPTY, foldLine, judgeRun, printCounts } from "./tally.ts";
+import type { Verdict } from "./tally.ts";
+
+const IS_CI = process.env["CI"] === "true";
+
+/**
+ * A hung test must end as a failure with its counts, not as a job that somebody kills. The whole CI
+ * job has 90 minutes, of which installing and building take a few; at a desk half an hour is already
+ * three times what the suite may take.
+ */
+const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
+
+/** A child that a test left behind may hold the pipe open; what it says later is not waited for. */
+const DRAIN_MS_MAX = 5_000;
+
+const BIN = join(ROOT, "node_modules", ".bin");
+const ENV = { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
+
+/** Runs one tool with its output shown. True if it succeeded. */
+async function succeeds(command: readonly string[]): Promise<boolean> {
+  const child = Bun.spawn([...command], {
+    cwd: ROOT,
+    env: ENV,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  return (await child.exited) === 0;
+}
+
+async function runTests(args: readonly string[]): Promise<Verdict> {
+  const child = Bun.spawn([process.execPath, "test", ...args], {
+    cwd: ROOT,
+    env: ENV,
+    stdio: ["ignore", "inherit", "pipe"],
+  });
+  const stop = () => child.kill("SIGTERM");
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  let late = false;
+  const limit = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, RUN_MS_MAX);
+  let tally = EMPTY;
+  const reading = readLines(child.stderr, (line) => {
+    tally = foldLine(tally, line);
+  });
+  const status = await child.exited;
+  clearTimeout(limit);
+  await Promise.race([reading, Bun.sleep(DRAIN_MS_MAX)]);
+  const verdict = judgeRun(tally, status);
+  return late ? { ...verdict, why: `killed after ${RUN_MS_MAX / 60_000} minutes` } : verdict;
+}
+
+/** Passes a stream on to standard error as it comes, and each of its lines to `take`. */
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  take: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    process.stderr.write(chunk);
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) take(line);
+  }
+  if (rest !== "") take(rest);
+}
+
+const problems: string[] = [];
+
+if (IS_CI && !(await succeeds([join(BIN, "tsc"), "--noEmit"]))) {
+  problems.push("the types do not check");
+}
+if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
+  const build = [process.execPath, "run", join(ROOT, "build", "build.ts")];
+  if (!(await succeeds(build))) problems.push("the build failed");
+}
+
+const { counts, why } = await runTests(process.argv.slice(2));
+for (const problem of why === null ? problems : [...problems, why]) {
+  console.error(`npm test: ${problem}`);
+}
+const total = { ...counts, failed: counts.failed + problems.length };
+console.log(printCounts(total));
+process.exitCode = total.failed === 0 ? 0 : 1;
+// A leaked child may still hold our end of the pipe open; the verdict stands.
+process.exit();
