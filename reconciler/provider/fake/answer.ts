@@ -1,0 +1,263 @@
+/**
+ * What the fake cloud answers, and what it writes down for it. Each function looks at the world and
+ * changes nothing: the entries it returns are journalled and applied by the caller before the answer
+ * is given, so that nothing was ever answered that a restart would not know.
+ */
+import type { InstanceId } from "../../../schema/id.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Fence,
+  Instance,
+  InstanceState,
+  ListAnswer,
+  TerminateAnswer,
+} from "../provider.ts";
+import type { Entry } from "./entry.ts";
+import type { CreateFate, ListFate, Refusal, TerminateFate } from "./fault.ts";
+import type { Held, Terms, World } from "./world.ts";
+
+/** Tags by which an instance is recognised as one's own when its name exists already. */
+const OWNERSHIP = ["navarch-fleet", "navarch-pool", "navarch-node", "navarch-slot", "navarch-gen"];
+
+/** What the cloud finds when it looks at an ask. */
+export type Judgement =
+  | { kind: "new" }
+  | { kind: "same"; held: Held }
+  | { kind: "refused"; refusal: Refusal };
+
+const refused = (name: Refusal["class"], message: string): Judgement => ({
+  kind: "refused",
+  refusal: { class: name, message, retryAfterMs: null },
+});
+
+function judgeToken(world: World, request: CreateRequest): Judgement {
+  const id = world.tokens.get(request.token);
+  if (id === undefined) return { kind: "new" };
+  const held = world.instances.get(id);
+  if (held === undefined || held.instance.state === "terminated") {
+    return refused("bad_request", `token spent: ${request.token} made ${id}, which is terminated`);
+  }
+  const { name, instanceType } = held.instance;
+  if (name !== request.name || instanceType !== request.instanceType) {
+    // EC2 calls it IdempotentParameterMismatch: a bug or a changed payload, never a new instance.
+    return refused(
+      "bad_request",
+      `token conflict: ${request.token} was used for ${name} (${instanceType})`,
+    );
+  }
+  return { kind: "same", held };
+}
+
+function judgeName(world: World, request: CreateRequest): Judgement {
+  const id = world.names.get(request.name);
+  const held = id === undefined ? undefined : world.instances.get(id);
+  if (held === undefined) return { kind: "new" };
+  const own = OWNERSHIP.every((tag) => held.instance.tags[tag] === request.tags[tag]);
+  if (own) return { kind: "same", held };
+  return refused("bad_request", `name exists: ${request.name} belongs to somebody else`);
+}
+
+/** Looks at an ask the way this class of provider does (crash-safety.md §4). */
+export function judge(world: World, terms: Terms, request: CreateRequest, fence: Fence): Judgement {
+  const stale = judgeFence(world, fence);
+  if (stale !== null) return { kind: "refused", refusal: stale };
+  switch (terms.class) {
+    case "token":
+      return judgeToken(world, request);
+    case "name":
+      return judgeName(world, request);
+    case "tag-only":
+      return { kind: "new" };
+    default:
+      return unreachable(terms.class);
+  }
+}
+
+function judgeFence(world: World, fence: Fence): Refusal | null {
+  const seen = world.fences.get(fence.nodeId);
+  if (seen === undefined || fence.fence >= seen) return null;
+  const message = `fence ${fence.fence} of ${fence.nodeId} is older than ${seen}`;
+  return { class: "stale_fence", message, retryAfterMs: null };
+}
+
+/** The instance that an ask becomes when it lands. */
+export function instanceOf(
+  terms: Terms,
+  pending: { id: InstanceId; request: CreateRequest; pricePerHour: number | null },
+  landedAtMs: number,
+): Instance {
+  const { request } = pending;
+  return {
+    id: pending.id,
+    name: request.name,
+    token: terms.class === "token" ? request.token : null,
+    state: "provisioning",
+    tags: { ...request.tags },
+    region: request.region,
+    zone: request.zone,
+    instanceType: request.instanceType,
+    internalIp: null,
+    externalIp: null,
+    createdAtMs: landedAtMs,
+    pricePerHour: pending.pricePerHour,
+  };
+}
+
+function no(refusal: Refusal): CreateAnswer & TerminateAnswer {
+  return { kind: "refused", ...refusal };
+}
+
+const AMBIGUOUS_LOST = { kind: "ambiguous", message: "the answer was lost" } as const;
+
+/** Decides a create: the entries to write, and the answer to give after they are durable. */
+export function decideCreate(
+  world: World,
+  terms: Terms,
+  request: CreateRequest,
+  fence: Fence,
+  fate: CreateFate,
+  nowMs: number,
+): { entries: Entry[]; answer: CreateAnswer; id: InstanceId | null } {
+  if (fate.askLost) {
+    const answer = { kind: "ambiguous", message: "the ask was lost" } as const;
+    return { entries: [], answer, id: null };
+  }
+  const reply = fate.replyLost ? "lost" : "sent";
+  const say = (answer: CreateAnswer) => (fate.replyLost ? AMBIGUOUS_LOST : answer);
+  const about = { atMs: nowMs, nodeId: fence.nodeId, fence: fence.fence } as const;
+  const refuse = (refusal: Refusal) => {
+    const { message } = refusal;
+    const entry: Entry = {
+      kind: "create.refused", ...about, token: request.token, class: refusal.class, message, reply,
+    };
+    return { entries: [entry], answer: say(no(refusal)), id: null };
+  };
+  const accept = (landAtMs: number) => {
+    const id = `${terms.name}-${world.salt}-${world.ordinal + 1}` as InstanceId;
+    const pricePerHour = fate.prices?.[request.instanceType]
+      ?? terms.prices[request.instanceType] ?? terms.pricePerHour;
+    const bootMs = fate.bootMs ?? terms.bootMs;
+    const pending = { id, request, landAtMs, bootMs, pricePerHour };
+    const accepted: Entry = { kind: "create.accepted", ...about, ...pending, reply };
+    return { accepted, pending };
+  };
+
+  if (fate.door !== null) return refuse(fate.door);
+  if (fate.landDelayMs > 0) {
+    const { accepted, pending } = accept(nowMs + fate.landDelayMs);
+    const message = "no answer in time";
+    return { entries: [accepted], answer: { kind: "ambiguous", message }, id: pending.id };
+  }
+  const judgement = judge(world, terms, request, fence);
+  switch (judgement.kind) {
+    case "refused":
+      return refuse(judgement.refusal);
+    case "same": {
+      const { instance } = judgement.held;
+      const entry: Entry = {
+        kind: "create.repeated", ...about, id: instance.id, token: request.token, reply,
+      };
+      return { entries: [entry], answer: say({ kind: "ok", instance }), id: null };
+    }
+    case "new": {
+      if (fate.refusal !== null) return refuse(fate.refusal);
+      const { accepted, pending } = accept(nowMs);
+      const instance = instanceOf(terms, pending, nowMs);
+      const runningAtMs = nowMs + pending.bootMs;
+      const landed: Entry = { kind: "landed", atMs: nowMs, instance, runningAtMs };
+      return { entries: [accepted, landed], answer: say({ kind: "ok", instance }), id: pending.id };
+    }
+    default:
+      return unreachable(judgement);
+  }
+}
+
+/** The end of an instance, asked for by the product (`fence`) or by somebody else (`null`). */
+export function terminateEntry(
+  terms: Terms,
+  id: InstanceId,
+  fence: Fence | null,
+  fate: Pick<TerminateFate, "terminateMs" | "replyLost">,
+  nowMs: number,
+): Entry {
+  const terminatedAtMs = nowMs + (fate.terminateMs ?? terms.terminateMs);
+  return {
+    kind: "terminate.accepted",
+    atMs: nowMs,
+    id,
+    nodeId: fence?.nodeId ?? null,
+    fence: fence?.fence ?? null,
+    terminatedAtMs,
+    vanishAtMs: terminatedAtMs + terms.retentionMs,
+    forgetAtMs: terminatedAtMs + terms.tokenWindowMs,
+    reply: fate.replyLost ? "lost" : "sent",
+  };
+}
+
+/** Decides a terminate, which is idempotent: a terminated instance is accepted again. */
+export function decideTerminate(
+  world: World,
+  terms: Terms,
+  id: InstanceId,
+  fence: Fence,
+  fate: TerminateFate,
+  nowMs: number,
+): { entries: Entry[]; answer: TerminateAnswer } {
+  if (fate.failed) {
+    return { entries: [], answer: { kind: "ambiguous", message: "internal error, no code" } };
+  }
+  const refusal = fate.door ?? judgeFence(world, fence);
+  if (refusal !== null) {
+    const { nodeId } = fence;
+    const reply = fate.replyLost ? "lost" : "sent";
+    const entry: Entry = {
+      kind: "terminate.refused", atMs: nowMs, id, nodeId, fence: fence.fence,
+      class: refusal.class, reply,
+    };
+    return { entries: [entry], answer: fate.replyLost ? AMBIGUOUS_LOST : no(refusal) };
+  }
+  const entries: Entry[] = [];
+  let answer: TerminateAnswer = { kind: "not_found" };
+  if (world.instances.has(id) && !fate.notFound) {
+    if (!fate.ignored) entries.push(terminateEntry(terms, id, fence, fate, nowMs));
+    answer = { kind: "accepted" };
+  }
+  return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : answer };
+}
+
+function stateAt(held: Held, atMs: number): InstanceState | null {
+  for (let i = held.history.length - 1; i >= 0; i -= 1) {
+    const step = held.history[i];
+    if (step !== undefined && step.atMs <= atMs) return step.state;
+  }
+  return null;
+}
+
+/** Decides a list: the fleet's instances as they were a lag ago, or as a lying cloud shows them. */
+export function decideList(
+  world: World,
+  terms: Terms,
+  fleetId: string,
+  fate: ListFate,
+  nowMs: number,
+): ListAnswer {
+  if (fate.failure !== null) {
+    return { kind: "failed", class: fate.failure, message: "the list was not answered" };
+  }
+  if (fate.empty) return { kind: "ok", instances: [] };
+  const lagMs = fate.lagMs ?? terms.listLagMs;
+  const instances: Instance[] = [];
+  for (const held of world.instances.values()) {
+    if (held.instance.tags["navarch-fleet"] !== fleetId) continue;
+    const state = lagMs === 0 ? held.instance.state : stateAt(held, nowMs - lagMs);
+    if (state === null) continue;
+    const shown = fate.wrongState ?? state;
+    const { instance } = held;
+    instances.push(shown === instance.state ? instance : { ...instance, state: shown });
+  }
+  // Which ones a bad list leaves out is fixed, so that a run can be repeated: the oldest.
+  const kept = instances.slice(Math.floor(instances.length * fate.leftOut));
+  return { kind: "ok", instances: fate.duplicate ? [...kept, ...kept] : kept };
+}

@@ -1,0 +1,50 @@
+/**
+ * What the fake cloud still has to do, ordered by time and then by when it was put in: a binary heap,
+ * because a simulated fleet of 100,000 instances asks "what is next?" at every step.
+ */
+import type { InstanceId } from "../../../schema/id.ts";
+
+export type DueKind = "land" | "run" | "end" | "vanish" | "forget";
+/** `token` is kept for `forget`, which comes after the instance itself is no longer known. */
+export type Due = { atMs: number; seq: number; kind: DueKind; id: InstanceId; token: string };
+
+function before(a: Due, b: Due): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.seq < b.seq);
+}
+
+/** Adds to the heap, in place. */
+export function pushDue(heap: Due[], due: Due): void {
+  let at = heap.length;
+  heap.push(due);
+  while (at > 0) {
+    const above = (at - 1) >> 1;
+    const parent = heap[above];
+    if (parent === undefined || !before(due, parent)) break;
+    heap[at] = parent;
+    heap[above] = due;
+    at = above;
+  }
+}
+
+/** Takes the earliest out, in place; `null` if nothing is left. */
+export function popDue(heap: Due[]): Due | null {
+  const first = heap[0];
+  const last = heap.pop();
+  if (first === undefined || last === undefined) return null;
+  if (heap.length === 0) return first;
+  let at = 0;
+  heap[0] = last;
+  for (;;) {
+    let least = at;
+    for (const below of [2 * at + 1, 2 * at + 2]) {
+      const child = heap[below];
+      const current = heap[least];
+      if (child !== undefined && current !== undefined && before(child, current)) least = below;
+    }
+    const child = heap[least];
+    if (least === at || child === undefined) return first;
+    heap[at] = child;
+    heap[least] = last;
+    at = least;
+  }
+}

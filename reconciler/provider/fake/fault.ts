@@ -1,0 +1,238 @@
+/**
+ * How the fake cloud misbehaves: refusals, stock-outs, lost and late answers, lying lists. Faults are
+ * data (a JSON document or an object given by a test); a `FaultBook` turns them into the fate of one
+ * call, with the randomness it was given, so that the same seed gives the same misfortunes.
+ */
+import * as v from "valibot";
+import type { CreateRequest, InstanceState, RefusalClass } from "../provider.ts";
+
+const ms = v.pipe(v.number(), v.minValue(0));
+const times = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Either a probability for each call, or exactly the next so many calls. */
+const Chance = v.union([
+  v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+  v.strictObject({ times }),
+]);
+type Chance = v.InferOutput<typeof Chance>;
+
+const RefusalName = v.picklist([
+  "bad_request", "capacity", "quota", "rate_limit", "auth", "stale_fence",
+]) satisfies v.GenericSchema<RefusalClass>;
+const StateName = v.picklist([
+  "provisioning", "running", "stopped", "terminating", "terminated",
+]) satisfies v.GenericSchema<InstanceState>;
+const Lossy = v.strictObject({
+  create: v.optional(Chance, 0),
+  terminate: v.optional(Chance, 0),
+});
+
+export const Faults = v.strictObject({
+  /** Nothing is left to buy: everywhere for ever, or narrowed by time, region, zone and type. */
+  stockOut: v.optional(v.union([
+    v.boolean(),
+    v.strictObject({
+      untilMs: v.optional(ms),
+      regions: v.optional(v.array(v.string())),
+      zones: v.optional(v.array(v.string())),
+      instanceTypes: v.optional(v.array(v.string())),
+    }),
+  ])),
+  /** The next `times` creates are refused, or every one without `times`. */
+  refuse: v.optional(v.strictObject({
+    class: RefusalName,
+    times: v.optional(times),
+    message: v.optional(v.string()),
+    retryAfterMs: v.optional(ms),
+  })),
+  /** The same for terminates; `auth` and `rate_limit` make sense. */
+  refuseTerminate: v.optional(v.strictObject({ class: RefusalName, times: v.optional(times) })),
+  /** Accepted, but the answer never arrives. */
+  loseReply: v.optional(Lossy),
+  /** The ask itself never arrives; the caller sees the same as above. */
+  loseAsk: v.optional(Lossy),
+  /** Creates land this much later, and the caller gave up long before. */
+  lateLandingMs: v.optional(ms),
+  /** Which creates land late; all, unless said. */
+  lateLanding: v.optional(Chance),
+  /** Slow answers: the effect is at once, the answer later. */
+  createDelayMs: v.optional(ms),
+  terminateDelayMs: v.optional(ms),
+  listDelayMs: v.optional(ms),
+  /** In place of the cloud's own boot and end times. */
+  bootMs: v.optional(ms),
+  terminateMs: v.optional(ms),
+  /** The next terminates answer a code-less error and do nothing. */
+  terminateFails: v.optional(times),
+  /** The next terminates say that a living instance does not exist. */
+  terminateNotFound: v.optional(times),
+  /** The next terminates are accepted and forgotten. */
+  terminateIgnored: v.optional(times),
+  listFails: v.optional(times),
+  listFailsWith: v.optional(v.picklist(["auth", "rate_limit", "unavailable"])),
+  listLagMs: v.optional(ms),
+  /** An empty list without an error. */
+  emptyList: v.optional(v.boolean()),
+  /** The share of instances that a list leaves out without an error, 0 to 1. */
+  partial: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
+  duplicateListing: v.optional(v.boolean()),
+  wrongState: v.optional(StateName),
+  /** US dollars an hour by instance type, over what the cloud charges otherwise. */
+  prices: v.optional(v.record(v.string(), v.number())),
+});
+export type Faults = v.InferInput<typeof Faults>;
+
+export type Refusal = { class: RefusalClass; message: string; retryAfterMs: number | null };
+
+export type CreateFate = {
+  /** Refused before anybody looks at the ask, so also when it is a replay. */
+  door: Refusal | null;
+  /** Refused only if it would have made something new. */
+  refusal: Refusal | null;
+  askLost: boolean;
+  replyLost: boolean;
+  landDelayMs: number;
+  answerDelayMs: number;
+  bootMs: number | null;
+  prices: Record<string, number> | null;
+};
+export type TerminateFate = {
+  door: Refusal | null;
+  failed: boolean;
+  notFound: boolean;
+  ignored: boolean;
+  replyLost: boolean;
+  answerDelayMs: number;
+  terminateMs: number | null;
+};
+export type ListFate = {
+  failure: "auth" | "rate_limit" | "unavailable" | null;
+  empty: boolean;
+  leftOut: number;
+  duplicate: boolean;
+  wrongState: InstanceState | null;
+  lagMs: number | null;
+  answerDelayMs: number;
+};
+
+/** A faults document, or what is wrong with it: path, what was expected, what was found. */
+export function parseFaults(
+  document: unknown,
+): { kind: "ok"; faults: Faults } | { kind: "bad"; message: string } {
+  const parsed = v.safeParse(Faults, document);
+  if (parsed.success) return { kind: "ok", faults: parsed.output };
+  const issue = parsed.issues[0];
+  const path = issue.path?.map((part) => String(part.key)).join(".") ?? "";
+  const where = path === "" ? "faults" : `faults.${path}`;
+  const expected = issue.expected ?? "something else";
+  return { kind: "bad", message: `${where}: expected ${expected}, found ${issue.received}` };
+}
+
+/** Keeps count of the faults that happen an exact number of times. */
+export class FaultBook {
+  #faults: Faults;
+  #left = new Map<string, number>();
+  readonly #random: () => number;
+
+  constructor(faults: Faults, random: () => number) {
+    this.#faults = faults;
+    this.#random = random;
+  }
+
+  /** From now on these, with their counts from the beginning. */
+  set(faults: Faults): void {
+    this.#faults = faults;
+    this.#left.clear();
+  }
+
+  #take(key: string, count: number | undefined): boolean {
+    if (count === undefined) return false;
+    const left = this.#left.get(key) ?? count;
+    if (left <= 0) return false;
+    this.#left.set(key, left - 1);
+    return true;
+  }
+
+  #chance(key: string, chance: Chance | undefined): boolean {
+    if (chance === undefined || chance === 0) return false;
+    if (typeof chance === "object") return this.#take(key, chance.times);
+    return this.#random() < chance;
+  }
+
+  #stockOut(request: CreateRequest, nowMs: number): boolean {
+    const out = this.#faults.stockOut;
+    if (out === undefined || typeof out === "boolean") return out === true;
+    const meets = (list: string[] | undefined, value: string | null) =>
+      list === undefined || (value !== null && list.includes(value));
+    return (out.untilMs === undefined || nowMs < out.untilMs)
+      && meets(out.regions, request.region)
+      && meets(out.zones, request.zone)
+      && meets(out.instanceTypes, request.instanceType);
+  }
+
+  create(request: CreateRequest, nowMs: number): CreateFate {
+    const faults = this.#faults;
+    const late = faults.lateLandingMs ?? 0;
+    let door: Refusal | null = null;
+    let refusal: Refusal | null = null;
+    const { refuse } = faults;
+    if (refuse !== undefined
+      && (refuse.times === undefined || this.#take("refuse", refuse.times))) {
+      const said = {
+        class: refuse.class,
+        message: refuse.message ?? `${refuse.class} by order`,
+        retryAfterMs: refuse.retryAfterMs ?? null,
+      };
+      if (refuse.class === "auth" || refuse.class === "rate_limit") door = said;
+      else refusal = said;
+    } else if (this.#stockOut(request, nowMs)) {
+      const message = `no capacity for ${request.instanceType}`;
+      refusal = { class: "capacity", message, retryAfterMs: null };
+    }
+    const isLate = late > 0
+      && (faults.lateLanding === undefined || this.#chance("late", faults.lateLanding));
+    return {
+      door,
+      refusal,
+      askLost: this.#chance("ask.create", faults.loseAsk?.create),
+      replyLost: this.#chance("reply.create", faults.loseReply?.create),
+      landDelayMs: isLate ? late : 0,
+      answerDelayMs: faults.createDelayMs ?? 0,
+      bootMs: faults.bootMs ?? null,
+      prices: faults.prices ?? null,
+    };
+  }
+
+  terminate(): TerminateFate {
+    const faults = this.#faults;
+    const { refuseTerminate: refuse } = faults;
+    let door: Refusal | null = null;
+    if (refuse !== undefined
+      && (refuse.times === undefined || this.#take("refuse.terminate", refuse.times))) {
+      door = { class: refuse.class, message: `${refuse.class} by order`, retryAfterMs: null };
+    }
+    return {
+      door,
+      failed: this.#take("terminate.fails", faults.terminateFails)
+        || this.#chance("ask.terminate", faults.loseAsk?.terminate),
+      notFound: this.#take("terminate.notFound", faults.terminateNotFound),
+      ignored: this.#take("terminate.ignored", faults.terminateIgnored),
+      replyLost: this.#chance("reply.terminate", faults.loseReply?.terminate),
+      answerDelayMs: faults.terminateDelayMs ?? 0,
+      terminateMs: faults.terminateMs ?? null,
+    };
+  }
+
+  list(): ListFate {
+    const faults = this.#faults;
+    const fails = this.#take("list.fails", faults.listFails);
+    return {
+      failure: fails ? (faults.listFailsWith ?? "unavailable") : null,
+      empty: faults.emptyList ?? false,
+      leftOut: faults.partial ?? 0,
+      duplicate: faults.duplicateListing ?? false,
+      wrongState: faults.wrongState ?? null,
+      lagMs: faults.listLagMs ?? null,
+      answerDelayMs: faults.listDelayMs ?? 0,
+    };
+  }
+}
