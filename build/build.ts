@@ -1,7 +1,7 @@
 /**
  * `npm run build`: compiles `dist/navarch` and `dist/navarch-node`, each one file that runs without
- * Node, Bun or `node_modules`. What can be built is built; the exit status is 1 if anything was not,
- * and 2 if the arguments make no sense.
+ * Node, Bun or `node_modules`. What can be built is built; the exit status is 1 if anything was
+ * not, and 2 if the arguments make no sense.
  */
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -43,7 +43,9 @@ async function build({ products, options }: Wanted): Promise<number> {
       console.log(`${shown.padEnd(24)} ${mebibytes} MiB  ${Math.round(built.ms)} ms`);
     } catch (error) {
       failed += 1;
-      console.error(`${product.name}: not built: ${error instanceof Error ? error.message : error}`);
+      console.error(
+        `${product.name}: not built: ${error instanceof Error ? error.message : error}`,
+      );
     }
   }
   return failed === 0 ? 0 : 1;

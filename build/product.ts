@@ -1,7 +1,7 @@
 /**
  * The two binaries that this repository makes, and how one of them is compiled. Two builds of one
- * commit are identical byte for byte: the only date inside is the commit's, and a binary is compiled
- * under its final name, because Bun embeds that name.
+ * commit are identical byte for byte: the only date inside is the commit's, and a binary is
+ * compiled under its final name, because Bun embeds that name.
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -102,7 +102,9 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
   }
 }
 
-/** A file that a Worker runs is an entry point of its own; it is named `worker.ts` or `x-worker.ts`. */
+/**
+ * A file that a Worker runs is an entry point of its own; it is named `worker.ts` or `x-worker.ts`.
+ */
 function workersOf(product: Product): string[] {
   const room = dirname(product.entry);
   const glob = new Bun.Glob("**/{worker,*-worker}.ts");

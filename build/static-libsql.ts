@@ -1,8 +1,8 @@
 /**
- * Makes the native libSQL addon part of a compiled binary. The package chooses its addon at run time
- * with a computed `require`, which a bundler cannot follow, so a binary without `node_modules` fails
- * at its first import. This plugin replaces that choice by a literal path while the bundle is made.
- * A new layout of the package fails the build, never the customer.
+ * Makes the native libSQL addon part of a compiled binary. The package chooses its addon at run
+ * time with a computed `require`, which a bundler cannot follow, so a binary without `node_modules`
+ * fails at its first import. This plugin replaces that choice by a literal path while the bundle is
+ * made. A new layout of the package fails the build, never the customer.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,7 +11,9 @@ import type { BunPlugin } from "bun";
 /** The function of libsql 0.5 that chooses the addon; both of its entries carry the same text. */
 const CHOICE = /function requireNative\(\) \{[\s\S]*?\n\}/;
 
-/** `bun-linux-x64` → `linux-x64-gnu`: Bun's own executables need glibc, so the addon is the gnu one. */
+/**
+ * `bun-linux-x64` → `linux-x64-gnu`: Bun's own executables need glibc, so the addon is the gnu one.
+ */
 export function addonOf(target: string): string {
   const match = /^bun-(linux)-(x64|arm64)$/.exec(target);
   if (match === null) {
@@ -30,7 +32,9 @@ export function fixChoice(source: string, addon: string, path: string): string {
   return fixed;
 }
 
-/** The plugin for one compile target. Throws while building if the target's addon is not installed. */
+/**
+ * The plugin for one compile target. Throws while building if the target's addon is not installed.
+ */
 export function staticLibsql(target: string): BunPlugin {
   const addon = addonOf(target);
   return {

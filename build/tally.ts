@@ -1,7 +1,7 @@
 /**
- * Reads what `bun test` prints and says how many tests passed. Bun's exit status alone is not enough:
- * a test that calls `process.exit(0)` ends the whole run with status 0 and without a summary, so a
- * run counts as complete only when its closing line was seen.
+ * Reads what `bun test` prints and says how many tests passed. Bun's exit status alone is not
+ * enough: a test that calls `process.exit(0)` ends the whole run with status 0 and without a
+ * summary, so a run counts as complete only when its closing line was seen.
  */
 
 export type Tally = {

@@ -1,8 +1,9 @@
 /**
- * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard output
- * with `N passed, N failed`, counted from what really ran. With `CI=true` the types are checked
- * first. A failed type check, a failed build and a run that died each count as one failure, so that
- * the closing line never looks better than the tree. Arguments go to `bun test` as they are.
+ * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard
+ * output with `N passed, N failed`, counted from what really ran. With `CI=true` the types are
+ * checked first. A failed type check, a failed build and a run that died each count as one failure,
+ * so that the closing line never looks better than the tree. Arguments go to `bun test` as they
+ * are.
  */
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
@@ -13,8 +14,8 @@ const IS_CI = process.env["CI"] === "true";
 
 /**
  * A hung test must end as a failure with its counts, not as a job that somebody kills. The whole CI
- * job has 90 minutes, of which installing and building take a few; at a desk half an hour is already
- * three times what the suite may take.
+ * job has 90 minutes, of which installing and building take a few; at a desk half an hour is
+ * already three times what the suite may take.
  */
 const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
 

@@ -1,0 +1,117 @@
+/**
+ * Which room may import which: the arrows of the architecture, as a table. An arrow that is missing
+ * here is forbidden; adding one is a decision and belongs in the README with its reason. Tests may
+ * import anything, and nothing may import a test.
+ */
+import { dirname, join, normalize } from "node:path";
+import { isTest, lineAt } from "./source.ts";
+import type { Source, Violation } from "./source.ts";
+
+export type Import = { specifier: string; line: number };
+
+/** `from "x"`, `import "x"`, `import("x")`, `require("x")`, and a file named by `new URL`. */
+const FORMS = [
+  /\b(?:import|export)\b[^;"'`()]*?\bfrom\s*["']([^"'\n]+)["']/g,
+  /\bimport\s*["']([^"'\n]+)["']/g,
+  /\b(?:import|require)\s*\(\s*["']([^"'\n]+)["']/g,
+  /\bnew\s+URL\(\s*["'](\.[^"'\n]+)["']\s*,\s*import\.meta\.url/g,
+];
+
+/** Every import of a file, type-only ones too, in the order of their lines. */
+export function importsOf({ code, bare }: Source): Import[] {
+  const found: Import[] = [];
+  for (const form of FORMS) {
+    for (const match of bare.matchAll(form)) {
+      // The words must be code: a program quoted inside a string imports nothing.
+      const isCode = /^\s*(?:import|export|require|new)\b/.test(code.slice(match.index));
+      const specifier = match[1];
+      if (isCode && specifier !== undefined) {
+        const at = match.index + match[0].lastIndexOf(specifier);
+        found.push({ specifier, line: lineAt(bare, at) });
+      }
+    }
+  }
+  return found.sort((a, b) => a.line - b.line);
+}
+
+/** The repository path that a relative specifier means, or `null` for a package. */
+export function targetOf(path: string, specifier: string): string | null {
+  return /^\.\.?\//.test(specifier) ? normalize(join(dirname(path), specifier)) : null;
+}
+
+type Room = {
+  /** Rooms it may import besides itself. */
+  rooms: readonly string[];
+  /** Single files of other rooms. */
+  files?: RegExp;
+  /** Packages; absent means any. `node:` and `bun` are packages here. */
+  packages?: RegExp;
+};
+
+/** What judges evidence and what decides may not even name the world around it (law 1). */
+const PURE = /^(valibot|re2js|@bufbuild\/cel(\/.*)?|@marcbachmann\/cel-js)$/;
+
+const ROOMS: Readonly<Record<string, Room>> = {
+  schema: { rooms: [], packages: /^valibot$/, files: /^package\.json$/ },
+  health: { rooms: ["schema"], packages: PURE },
+  agent: { rooms: ["schema", "health"] },
+  bootstrap: { rooms: ["schema"] },
+  reconciler: { rooms: ["schema", "health", "bootstrap"] },
+  /**
+   * The agent's ports: what its core needs from the world, so that the simulator can be that world.
+   */
+  simulator: {
+    rooms: ["schema", "health", "bootstrap", "reconciler"],
+    files: /^agent\/(port|nvml\/reading)\.ts$/,
+  },
+  cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator"] },
+  build: { rooms: [] },
+  systemd: { rooms: [] },
+  deploy: { rooms: [] },
+};
+
+/** Parts of a room that have a law of their own, in place of the room's packages. */
+const PARTS: readonly { path: RegExp; packages: RegExp }[] = [
+  { path: /^schema\/(table\.ts$|migration\/)/, packages: /^(valibot|drizzle-orm(\/.*)?)$/ },
+  { path: /^reconciler\/(fold|decide)\//, packages: PURE },
+];
+
+/**
+ * `bun:ffi` can crash the process: it stays behind the wall of the probe child, and in sd_notify.
+ */
+const FFI = /^agent\/(nvml\/|(?:.*\/)?(?:sd-)?notify\.ts$)/;
+
+const RULE = "import";
+
+export function judgeImports(source: Source): Violation[] {
+  const { path } = source;
+  if (isTest(path) || path.startsWith("test/")) return [];
+  const room = path.split("/")[0] ?? "";
+  const law = ROOMS[room];
+  if (law === undefined) {
+    const what = `${room} is not a room of the house: add it to test/tidy/import.ts`;
+    return [{ path, line: 1, rule: RULE, what }];
+  }
+  return importsOf(source).flatMap(({ specifier, line }) => {
+    const what = judgeImport(path, room, law, specifier);
+    return what === null ? [] : [{ path, line, rule: RULE, what }];
+  });
+}
+
+function judgeImport(path: string, room: string, law: Room, specifier: string): string | null {
+  const target = targetOf(path, specifier);
+  if (target === null) return judgePackage(path, room, law, specifier);
+  if (target.startsWith("..")) return `${specifier} is outside the repository`;
+  if (isTest(target)) return `${target} is a test`;
+  const other = target.includes("/") ? (target.split("/")[0] ?? "") : "";
+  if (other === room || law.rooms.includes(other) || law.files?.test(target)) return null;
+  if (other === "") return `${room}/ may not import ${target}`;
+  return `${room}/ may not import ${other}/ (${target})`;
+}
+
+function judgePackage(path: string, room: string, law: Room, name: string): string | null {
+  if (name === "bun:ffi" && !FFI.test(path)) return "bun:ffi belongs to agent/nvml/ alone";
+  const allowed = PARTS.find((part) => part.path.test(path))?.packages ?? law.packages;
+  if (allowed === undefined || allowed.test(name)) return null;
+  return `${dirname(path) === "." ? room : dirname(path)}/ may not import ${name}`;
+}
