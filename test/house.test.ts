@@ -1,0 +1,146 @@
+/**
+ * What the repository as a whole must keep: no address of a package registry and no path of one
+ * person's machine in anything committed, a lock file that installs anywhere, and the commands that
+ * the README promises.
+ */
+import { describe, expect, test } from "bun:test";
+import { existsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+
+const ROOT = dirname(import.meta.dir);
+const read = (path: string) => Bun.file(join(ROOT, path)).text();
+
+const words = v.record(v.string(), v.string());
+const Manifest = v.object({
+  license: v.string(),
+  scripts: words,
+  dependencies: words,
+  devDependencies: words,
+  allowScripts: v.record(v.string(), v.boolean()),
+});
+const manifest = v.parse(Manifest, JSON.parse(await read("package.json")));
+
+/** Spelled apart, so that this file does not find itself. */
+const path = (...parts: string[]) => ["", ...parts, ""].join("/");
+
+const FORBIDDEN: readonly { what: string; pattern: RegExp }[] = [
+  // A relative `x/work/y` and the bundle's `$bunfs/root/` are fine: only an absolute path is not.
+  { what: "a home folder", pattern: new RegExp(`(?<![\\w$.}~-])${path("root")}\\w`) },
+  { what: "a folder of a build machine", pattern: new RegExp(`(?<![\\w$.}~-])${path("work")}\\w`) },
+  {
+    what: "a package registry",
+    // Kubernetes' image registry and an example's documentation host are public names.
+    pattern: /\bregistry\.(?!k8s\.io\b|example\b)[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b(?!\s*\()/,
+  },
+  { what: "a registry setting", pattern: /(?:^|[\s"'_])registry\s*=\s*["']?[a-z]+:\/\//m },
+];
+
+/** Every forbidden thing in a text, as `line: what`. */
+function findForbidden(text: string): string[] {
+  return text.split("\n").flatMap((line, index) => {
+    const found = FORBIDDEN.filter(({ pattern }) => pattern.test(line));
+    return found.map(({ what }) => `${index + 1}: ${what}`);
+  });
+}
+
+/** Files that git knows, or `null` outside a checkout (an archive of the sources). */
+function trackedFiles(): string[] | null {
+  const { exitCode, stdout } = Bun.spawnSync(["git", "ls-files", "-z"], { cwd: ROOT });
+  return exitCode === 0 ? stdout.toString().split("\0").filter(Boolean) : null;
+}
+
+describe("package-lock.json", () => {
+  test("carries no address", async () => {
+    const lock = await read("package-lock.json");
+    expect(lock).not.toContain('"resolved"');
+    // Links for people (funding pages) name no place to install from.
+    const addresses = lock.split("\n").filter((line) => /https?:\/\//.test(line));
+    expect(addresses.filter((line) => !/^\s*"(url|funding)": /.test(line))).toEqual([]);
+  });
+
+  test("locks what package.json asks for", async () => {
+    const Lock = v.object({ packages: v.record(v.string(), v.unknown()) });
+    const { packages } = v.parse(Lock, JSON.parse(await read("package-lock.json")));
+    const { dependencies, devDependencies } = manifest;
+    expect(packages[""]).toMatchObject({ dependencies, devDependencies });
+  });
+});
+
+describe("installing", () => {
+  test("keeps addresses out of the lock file and bun's own lock file out of git", async () => {
+    expect((await read(".npmrc")).split("\n")).toContain("omit-lockfile-registry-resolved=true");
+    expect((await read(".gitignore")).split("\n")).toContain("bun.lock");
+    expect(trackedFiles() ?? []).not.toContain("bun.lock");
+  });
+
+  test("approves the one install script that is needed", () => {
+    expect(manifest.allowScripts).toEqual({ bun: true });
+  });
+
+  test("pins every direct dependency exactly", () => {
+    const versions = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
+    expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+  });
+});
+
+describe("package.json", () => {
+  test.each(["demo", "start", "test", "check", "build", "sim", "bench", "ci"])(
+    "has the script %s",
+    (name) => {
+      expect(manifest.scripts[name]).toBeString();
+    },
+  );
+
+  test("is licensed as the LICENSE says", async () => {
+    expect(manifest.license).toBe("Apache-2.0");
+    const license = await read("LICENSE");
+    expect(license).toContain(
+      "Apache License\n                           Version 2.0, January 2004",
+    );
+    expect(license).toContain("END OF TERMS AND CONDITIONS");
+  });
+
+  test("runs .ci/run, which is executable", () => {
+    expect(statSync(join(ROOT, ".ci/run")).mode & 0o111).not.toBe(0);
+  });
+});
+
+describe("findForbidden()", () => {
+  const home = path("root");
+  test.each([
+    `see ${home}notes.md`,
+    `"${path("work")}main/x.ts"`,
+    `file:/${home}x`,
+    "https://" + "registry.npmjs.org/bun",
+    "host registry" + ".corp.internal",
+    "npm_config_registry" + "=https://mirror.corp.net",
+    "registry" + '="http://mirror"',
+  ])("fires on %s", (text) => {
+    expect(findForbidden(text)).toHaveLength(1);
+  });
+
+  test.each([
+    "registry.metrics()",
+    "await registry.getSingleMetric(name)",
+    "image: registry.k8s.io/pause:3.10",
+    "image: registry.example.com/navarch:1",
+    `/$bunfs${home}navarch`,
+    `a relative x${path("work")}y`,
+    "chown root:root /etc/navarch",
+    `\${HOME}${path("work")}x`,
+  ])("does not fire on %s", (text) => {
+    expect(findForbidden(text)).toEqual([]);
+  });
+});
+
+test("no tracked file names a registry or a path of one machine", async () => {
+  const found: string[] = [];
+  for (const file of trackedFiles() ?? []) {
+    if (!existsSync(join(ROOT, file))) continue;
+    const text = await read(file);
+    if (text.includes("\0")) continue; // Binary.
+    found.push(...findForbidden(text).map((what) => `${file}:${what}`));
+  }
+  expect(found).toEqual([]);
+});
