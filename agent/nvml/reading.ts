@@ -9,7 +9,7 @@
 export type NvmlGpuSample = {
   index: number;
   uuid: string;
-  /** Return code of the first call on this GPU that failed for the GPU itself (8, 11, 14, 15, 16, 999), else 0. */
+  /** Worst return code that speaks about the GPU itself (15, 16, 8, 11, 14, 999, in this order), else 0. */
   rc: number;
   temperatureCelsius: number | null;
   memoryTemperatureCelsius: number | null;
@@ -75,6 +75,8 @@ export type NvmlCheck = {
   /** Count as NVML tells it, GPUs without permission included. */
   count: number;
   excluded: number;
+  /** GPUs within `count` that this process may not open; they are not in `gpus`. */
+  denied?: number;
   gpus: NvmlGpuCheck[];
   /** Symbols that this driver's library lacks. */
   missing: string[];

@@ -1,0 +1,256 @@
+/**
+ * Reads one GPU: the light sample, and everything the probes judge. A value that the driver does not
+ * give is `null` and named in `unread`; nothing here decides whether that matters.
+ */
+import { FIELD } from "./field.ts";
+import type { GpuReader, Way } from "./read.ts";
+import type { NvmlGpuCheck, NvmlGpuSample } from "./reading.ts";
+import { NOT_SUPPORTED, isUnsupported } from "./return-code.ts";
+
+/** What does not change while the handle is good; read once per handle. */
+export type DeviceIdentity = {
+  index: number;
+  uuid: string;
+  name: string;
+  serial: string | null;
+  pciBusId: string;
+  architecture: number | null;
+  slowdownCelsius: number | null;
+  shutdownCelsius: number | null;
+  memoryMaxCelsius: number | null;
+  pcieGenerationMax: number | null;
+  pcieWidthMax: number | null;
+};
+
+/** A GPU that never answered: it has a place in the order and nothing else. */
+export function printUnknownUuid(index: number): string {
+  return `unknown-${index}`;
+}
+
+export function readIdentity(reader: GpuReader, index: number): DeviceIdentity {
+  const uuid = reader.text("nvmlDeviceGetUUID", 96) ?? printUnknownUuid(index);
+  const pci = reader.struct("nvmlDeviceGetPciInfo_v3", 68, 0);
+  return {
+    index,
+    uuid,
+    name: reader.text("nvmlDeviceGetName", 96) ?? "NVIDIA GPU",
+    serial: reader.text("nvmlDeviceGetSerial", 30),
+    pciBusId: pci === null ? "" : textAt(pci, 36, 32),
+    architecture: reader.number({ name: "nvmlDeviceGetArchitecture" }),
+    ...readThresholds(reader),
+    pcieGenerationMax: reader.number({ name: "nvmlDeviceGetMaxPcieLinkGeneration" }),
+    pcieWidthMax: reader.number({ name: "nvmlDeviceGetMaxPcieLinkWidth" }),
+  };
+}
+
+function textAt(view: DataView, at: number, bytes: number): string {
+  const buffer = Buffer.from(view.buffer, view.byteOffset + at, bytes);
+  const end = buffer.indexOf(0);
+  return buffer.toString("latin1", 0, end < 0 ? bytes : end);
+}
+
+const threshold = (type: number): Way => ({
+  name: "nvmlDeviceGetTemperatureThreshold",
+  args: [type],
+});
+
+/**
+ * Slowdown and shutdown in °C. On Ada and later the old call may be gone and the fields 193 and 194
+ * count down from the margin instead: degrees left now, less the field, is the distance to the limit.
+ */
+function readThresholds(reader: GpuReader) {
+  let slowdown = reader.number(threshold(1));
+  let shutdown = reader.number(threshold(0));
+  if (slowdown === null || shutdown === null) {
+    const margin = reader.struct("nvmlDeviceGetMarginTemperature", 8, 0x1000008);
+    const now = readTemperature(reader);
+    const ids = [FIELD.slowdownLimit, FIELD.shutdownLimit];
+    const [slow, shut] = reader.fields(ids.map((id) => ({ id }))).map((answer) => answer.value);
+    const limit = (offset: number | null | undefined) =>
+      margin === null || now === null || offset === null || offset === undefined
+        ? null
+        : plausible(now + margin.getInt32(4, true) - offset);
+    slowdown ??= limit(slow);
+    shutdown ??= limit(shut);
+  }
+  return {
+    slowdownCelsius: plausible(slowdown),
+    shutdownCelsius: plausible(shutdown),
+    memoryMaxCelsius: plausible(reader.number(threshold(2))),
+  };
+}
+
+/** A limit outside of what silicon has is not a limit: the fallback of the probe is safer. */
+function plausible(celsius: number | null): number | null {
+  return celsius !== null && celsius >= 60 && celsius <= 130 ? celsius : null;
+}
+
+/** Version word of `nvmlTemperature_v1_t`, whose value is signed at offset 8. */
+function readTemperature(reader: GpuReader): number | null {
+  const view = reader.struct("nvmlDeviceGetTemperatureV", 12, 0x100000c);
+  if (view !== null) return view.getInt32(8, true);
+  const celsius = reader.number({ name: "nvmlDeviceGetTemperature", args: [0] });
+  if (celsius !== null) delete reader.unread["nvmlDeviceGetTemperatureV"];
+  return celsius;
+}
+
+/** `used` of the second version contains `reserved`, so the two are never added (§11.6). */
+function readMemory(reader: GpuReader): { total: number | null; used: number | null } {
+  const v2 = reader.struct("nvmlDeviceGetMemoryInfo_v2", 40, 0x2000028);
+  if (v2 !== null) return { total: bytesAt(v2, 8), used: bytesAt(v2, 32) };
+  const v1 = reader.struct("nvmlDeviceGetMemoryInfo", 24, 0);
+  if (v1 === null) return { total: null, used: null };
+  delete reader.unread["nvmlDeviceGetMemoryInfo_v2"];
+  return { total: bytesAt(v1, 0), used: bytesAt(v1, 16) };
+}
+
+const bytesAt = (view: DataView, at: number) => Number(view.getBigUint64(at, true));
+
+const milli = (value: number | null) => (value === null ? null : value / 1_000);
+
+export function readSample(reader: GpuReader, identity: DeviceIdentity): NvmlGpuSample {
+  const ids = [FIELD.memoryTemperature, FIELD.recoveryAction];
+  const [memoryTemperature, action] = reader.fields(ids.map((id) => ({ id })));
+  const memory = readMemory(reader);
+  const utilization = reader.struct("nvmlDeviceGetUtilizationRates", 8, 0);
+  const sample = {
+    temperatureCelsius: readTemperature(reader),
+    memoryTemperatureCelsius: reader.field(memoryTemperature, FIELD.memoryTemperature),
+    powerWatts: milli(reader.number({ name: "nvmlDeviceGetPowerUsage" })),
+    utilizationPercent: utilization?.getUint32(0, true) ?? null,
+    memoryUsedBytes: memory.used,
+    memoryTotalBytes: memory.total,
+    smClockMhz: reader.number({ name: "nvmlDeviceGetClockInfo", args: [1] }),
+    memoryClockMhz: reader.number({ name: "nvmlDeviceGetClockInfo", args: [2] }),
+    throttleReasons: reader.number(
+      { name: "nvmlDeviceGetCurrentClocksEventReasons", wide: true },
+      { name: "nvmlDeviceGetCurrentClocksThrottleReasons", wide: true },
+    ),
+    recoveryAction: reader.field(action, FIELD.recoveryAction),
+    processes: reader.count("nvmlDeviceGetComputeRunningProcesses_v3"),
+  };
+  return { index: identity.index, uuid: identity.uuid, rc: reader.rc, ...sample };
+}
+
+export function readCheck(reader: GpuReader, identity: DeviceIdentity): NvmlGpuCheck {
+  const sample = readSample(reader, identity);
+  const modes = readModes(reader);
+  const check = {
+    ...sample,
+    ...identity,
+    ...modes,
+    ...readCounters(reader),
+    ...readRemap(reader),
+    pcieGeneration: reader.number({ name: "nvmlDeviceGetCurrPcieLinkGeneration" }),
+    pcieWidth: reader.number({ name: "nvmlDeviceGetCurrPcieLinkWidth" }),
+    nvlinks: readLinks(reader),
+  };
+  return { ...check, rc: reader.rc, unread: { ...reader.unread } };
+}
+
+function readModes(reader: GpuReader) {
+  const ecc = reader.numbers("nvmlDeviceGetEccMode", 2);
+  const mig = reader.numbers("nvmlDeviceGetMigMode", 2);
+  return {
+    migEnabled: mig === null ? null : mig[0] === 1,
+    eccEnabled: ecc === null ? null : ecc[0] === 1,
+    eccPending: ecc === null ? null : ecc[1] === 1,
+    persistence: reader.flag("nvmlDeviceGetPersistenceMode"),
+    powerLimitWatts: milli(reader.number({ name: "nvmlDeviceGetEnforcedPowerLimit" })),
+  };
+}
+
+/** Fields that have a call of their own besides, for libraries where the batch lacks them. */
+const ecc = (error: 0 | 1, counter: 0 | 1): Way => ({
+  name: "nvmlDeviceGetTotalEccErrors",
+  args: [error, counter],
+  wide: true,
+});
+const COUNTERS: readonly { id: number; way: Way | null }[] = [
+  { id: FIELD.eccSbeVolatile, way: ecc(0, 0) },
+  { id: FIELD.eccDbeVolatile, way: ecc(1, 0) },
+  { id: FIELD.eccSbeAggregate, way: ecc(0, 1) },
+  { id: FIELD.eccDbeAggregate, way: ecc(1, 1) },
+  { id: FIELD.pcieReplay, way: { name: "nvmlDeviceGetPcieReplayCounter" } },
+  { id: FIELD.retiredSbe, way: null },
+  { id: FIELD.retiredDbe, way: null },
+  { id: FIELD.retiredPending, way: { name: "nvmlDeviceGetRetiredPagesPendingStatus" } },
+];
+
+function readCounters(reader: GpuReader) {
+  const answers = reader.fields(COUNTERS.map(({ id }) => ({ id })));
+  const values = COUNTERS.map(({ id, way }, i) => {
+    const answer = answers[i];
+    const second = way !== null && answer !== undefined && isUnsupported(answer.code);
+    return second ? reader.number(way) : reader.field(answer, id);
+  });
+  const [sbeVolatile, dbeVolatile, sbe, dbe, replay, retiredSbe, retiredDbe, pending] = values;
+  return {
+    eccCorrectedVolatile: sbeVolatile ?? null,
+    eccUncorrectedVolatile: dbeVolatile ?? null,
+    eccCorrectedAggregate: sbe ?? null,
+    eccUncorrectedAggregate: dbe ?? null,
+    pcieReplay: replay ?? null,
+    retiredSbe: retiredSbe ?? null,
+    retiredDbe: retiredDbe ?? null,
+    retiredPending: pending === null || pending === undefined ? null : pending !== 0,
+  };
+}
+
+function readRemap(reader: GpuReader) {
+  const rows = reader.numbers("nvmlDeviceGetRemappedRows", 4);
+  const banks = reader.struct("nvmlDeviceGetRowRemapperHistogram", 20, 0);
+  // Needs root (§4); `bThresholdExceeded` at offset 96 is the hardware-replacement signal.
+  const sram = reader.struct("nvmlDeviceGetSramEccErrorStatus", 104, 0x1000068);
+  const at = (offset: number) => banks?.getUint32(offset, true) ?? 0;
+  return {
+    remappedCorrectable: rows?.[0] ?? null,
+    remappedUncorrectable: rows?.[1] ?? null,
+    remapPending: rows === null ? null : rows[2] !== 0,
+    remapFailure: rows === null ? null : rows[3] !== 0,
+    remapHistogram:
+      banks === null
+        ? null
+        : { max: at(0), high: at(4), partial: at(8), low: at(12), none: at(16) },
+    sramThresholdExceeded: sram === null ? null : sram.getUint32(96, true) !== 0,
+  };
+}
+
+/** More links than any header knows (36 in 13.3): a bound against a wild count, not a link count. */
+const LINKS_MAX = 72;
+
+/** Links present are those that field 91 counts: a constant misses some or burns calls (§11.14). */
+function readLinks(reader: GpuReader): NvmlGpuCheck["nvlinks"] {
+  const [answer] = reader.fields([{ id: FIELD.linkCount }]);
+  const count = reader.field(answer, FIELD.linkCount);
+  if (count === null) return null;
+  const links = Array.from({ length: Math.min(count, LINKS_MAX) }, (_, link) => link);
+  if (links.length === 0) return [];
+  const ids = [FIELD.linkState, FIELD.linkReplay, FIELD.linkRecovery, FIELD.linkCrc];
+  const answers = reader.fields(links.flatMap((scope) => ids.map((id) => ({ id, scope }))));
+  const old = (answers[0]?.code ?? NOT_SUPPORTED) !== 0;
+  return links.map((link) => {
+    const [state, replay, recovery, crc] = answers.slice(link * ids.length);
+    if (old) return readOldLink(reader, link);
+    return {
+      link,
+      state: state?.value ?? null,
+      replay: replay?.value ?? null,
+      recovery: recovery?.value ?? null,
+      crc: crc?.value ?? null,
+    };
+  });
+}
+
+/** Before R520: no sleep state, and counters by call (0 replay, 1 recovery, 2 CRC flit). */
+function readOldLink(reader: GpuReader, link: number) {
+  const counter = (kind: number) =>
+    reader.number({ name: "nvmlDeviceGetNvLinkErrorCounter", args: [link, kind], wide: true });
+  return {
+    link,
+    state: reader.number({ name: "nvmlDeviceGetNvLinkState", args: [link] }),
+    replay: counter(0),
+    recovery: counter(1),
+    crc: counter(2),
+  };
+}

@@ -1,0 +1,239 @@
+/**
+ * The library in use: initialised with back-off, its GPUs enumerated, each read on its own so that
+ * one dead GPU takes nothing from the others. Everything that leaves here is plain data.
+ */
+import type { Bound } from "./bind.ts";
+import {
+  type DeviceIdentity,
+  printUnknownUuid,
+  readCheck,
+  readIdentity,
+  readSample,
+} from "./device.ts";
+import { type EventSource, openEvents } from "./event.ts";
+import { GpuReader, printText } from "./read.ts";
+import type { NvmlCheck, NvmlEvent, NvmlFailure, NvmlGpuCheck, NvmlSample } from "./reading.ts";
+import {
+  GPU_IS_LOST,
+  INVALID_ARGUMENT,
+  NO_PERMISSION,
+  OPERATING_SYSTEM,
+  RESET_REQUIRED,
+  SUCCESS,
+  UNKNOWN,
+  failureOf,
+  isGpuCode,
+  wantsInit,
+} from "./return-code.ts";
+
+export type Reading<T> = { kind: "ok"; value: T } | { kind: "failed"; failure: NvmlFailure };
+
+export type Driver = {
+  sample(): Reading<NvmlSample>;
+  check(): Reading<NvmlCheck>;
+  /** Events since the last poll; returns within milliseconds unless the driver hangs. */
+  events(): NvmlEvent[];
+};
+
+/** `handle` is `null` while the GPU cannot be opened; the identity outlives the handle. */
+type Device = { index: number; handle: bigint | null; identity: DeviceIdentity | null; rc: number };
+
+/**
+ * Init attaches every GPU and takes seconds on some machines, so it is not repeated with every
+ * sample: 5 s are half a sample period, one minute is one check.
+ */
+const BACKOFF_FIRST_MS = 5_000;
+const BACKOFF_MAX_MS = 60_000;
+
+/** Do not attach GPUs at init, so that a dead one does not fail the whole library (§4). */
+const NO_ATTACH = 2;
+
+/** More than any node has; a wild count from a broken library must not become a wild loop. */
+const GPUS_MAX = 64;
+
+export class NvmlDriver implements Driver {
+  readonly #bound: Bound;
+  readonly #monoMs: () => number;
+  readonly #wallMs: () => number;
+  #ready = false;
+  #failure: NvmlFailure | null = null;
+  #backoffMs = 0;
+  #notBeforeMs = 0;
+  #devices: Device[] = [];
+  /** GPUs that this process may not open; they count, and nothing else is known about them. */
+  #denied = 0;
+  #events: EventSource | null = null;
+  #eventsStale = true;
+
+  constructor(bound: Bound, monoMs: () => number, wallMs: () => number) {
+    this.#bound = bound;
+    this.#monoMs = monoMs;
+    this.#wallMs = wallMs;
+  }
+
+  sample(): Reading<NvmlSample> {
+    return this.#round((reader, identity) => readSample(reader, identity), (gpus) => ({ gpus }));
+  }
+
+  check(): Reading<NvmlCheck> {
+    const answer = this.#round(readCheck, (gpus) => this.#node(gpus));
+    this.#renewEvents(answer.kind === "ok");
+    return answer;
+  }
+
+  events(): NvmlEvent[] {
+    return this.#events?.poll() ?? [];
+  }
+
+  #node(gpus: NvmlGpuCheck[]): NvmlCheck {
+    const words = new Uint32Array(1);
+    const hasCuda = this.#bound.call("nvmlSystemGetCudaDriverVersion_v2", words) === SUCCESS;
+    const cuda = words[0] ?? 0;
+    const excluded = this.#bound.call("nvmlGetExcludedDeviceCount", words) === SUCCESS;
+    return {
+      driverVersion: this.#text("nvmlSystemGetDriverVersion"),
+      nvmlVersion: this.#text("nvmlSystemGetNVMLVersion"),
+      // 12040 means 12.4.
+      cudaVersion: hasCuda ? `${Math.floor(cuda / 1_000)}.${Math.floor((cuda % 1_000) / 10)}` : null,
+      count: this.#devices.length,
+      excluded: excluded ? (words[0] ?? 0) : 0,
+      denied: this.#denied,
+      gpus,
+      missing: [...this.#bound.missing],
+    };
+  }
+
+  #text(name: "nvmlSystemGetDriverVersion" | "nvmlSystemGetNVMLVersion"): string | null {
+    const buffer = Buffer.alloc(80);
+    return this.#bound.call(name, buffer, 80) === SUCCESS ? printText(buffer) : null;
+  }
+
+  /** One pass over all GPUs. A code that ends the library's own life ends the pass. */
+  #round<G, T>(
+    read: (reader: GpuReader, identity: DeviceIdentity) => G & { rc: number },
+    build: (gpus: G[]) => T,
+  ): Reading<T> {
+    const failure = this.#init() ?? this.#enumerate();
+    if (failure !== null) return { kind: "failed", failure };
+    const gpus: G[] = [];
+    for (const device of this.#devices) {
+      if (device.rc === NO_PERMISSION) continue;
+      const identity = device.identity ?? unknownIdentity(device.index);
+      const reader = new GpuReader(this.#bound, device.handle ?? 0n);
+      // Without a handle no call is made: a lost reader answers every question with `null`.
+      reader.rc = device.handle === null ? GPU_IS_LOST : device.rc;
+      const gpu = read(reader, identity);
+      gpus.push(device.handle === null ? { ...gpu, rc: device.rc } : gpu);
+      if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
+      // The handle of a lost GPU is of no more use; the next round asks for a new one.
+      if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
+    }
+    return { kind: "ok", value: build(gpus) };
+  }
+
+  /** Initialises the library if it is not, at most as often as the back-off allows. */
+  #init(): NvmlFailure | null {
+    if (this.#ready) return null;
+    if (this.#failure !== null && this.#monoMs() < this.#notBeforeMs) return this.#failure;
+    let code = this.#bound.call("nvmlInitWithFlags", NO_ATTACH);
+    // 13: the symbol is missing; 2: this library does not know the flag.
+    if (code === 13 || code === INVALID_ARGUMENT) code = this.#bound.call("nvmlInit_v2");
+    if (code !== SUCCESS) return this.#postpone(failureOf(code, "nvmlInit"));
+    this.#ready = true;
+    this.#failure = null;
+    return null;
+  }
+
+  #postpone(failure: NvmlFailure): NvmlFailure {
+    this.#backoffMs = Math.min(BACKOFF_MAX_MS, this.#backoffMs * 2 || BACKOFF_FIRST_MS);
+    this.#notBeforeMs = this.#monoMs() + this.#backoffMs;
+    this.#failure = failure;
+    return failure;
+  }
+
+  /** Lets go of everything after a code that wants a new init. */
+  #drop(code: number): NvmlFailure {
+    this.#events?.close();
+    this.#events = null;
+    this.#devices = [];
+    this.#ready = false;
+    this.#bound.call("nvmlShutdown");
+    return this.#postpone(failureOf(code, "NVML"));
+  }
+
+  /** Finds the GPUs; keeps handles that are good, and identities of GPUs that are not. */
+  #enumerate(): NvmlFailure | null {
+    const words = new Uint32Array(1);
+    const code = this.#bound.call("nvmlDeviceGetCount_v2", words);
+    if (wantsInit(code)) return this.#drop(code);
+    if (code !== SUCCESS) return failureOf(code, "nvmlDeviceGetCount");
+    const count = Math.min(words[0] ?? 0, GPUS_MAX);
+    // Indices shift when a GPU leaves (§11.2), so none of the old ones may be believed.
+    if (count !== this.#devices.length) {
+      this.#devices = Array.from({ length: count }, (_, index) => blankDevice(index));
+      this.#eventsStale = true;
+    }
+    for (const device of this.#devices) {
+      if (device.handle === null) this.#open(device);
+      if (wantsInit(device.rc)) return this.#drop(device.rc);
+    }
+    this.#denied = this.#devices.filter((device) => device.rc === NO_PERMISSION).length;
+    if (count > 0 && this.#denied === count) {
+      return failureOf(NO_PERMISSION, "nvmlDeviceGetHandleByIndex");
+    }
+    this.#backoffMs = 0;
+    return null;
+  }
+
+  #open(device: Device): void {
+    const out = new BigUint64Array(1);
+    const code = this.#bound.call("nvmlDeviceGetHandleByIndex_v2", device.index, out);
+    device.rc = code === OPERATING_SYSTEM ? NO_PERMISSION : code;
+    if (code !== SUCCESS) {
+      if (device.rc !== NO_PERMISSION && !wantsInit(code) && !isGpuCode(code)) device.rc = UNKNOWN;
+      return;
+    }
+    const handle = out[0] ?? 0n;
+    const reader = new GpuReader(this.#bound, handle);
+    const identity = readIdentity(reader, device.index);
+    device.rc = reader.initRc || reader.rc;
+    const named = identity.uuid !== printUnknownUuid(device.index);
+    // A GPU that fails while it introduces itself keeps the identity it had.
+    if (named && (device.rc === SUCCESS || device.identity === null)) device.identity = identity;
+    // A mild fault, such as a corrupted infoROM, does not stop the readings.
+    if (!named || reader.over) return;
+    device.handle = handle;
+    this.#eventsStale = true;
+  }
+
+  #renewEvents(ok: boolean): void {
+    if (!ok || (!this.#eventsStale && this.#events !== null)) return;
+    this.#events?.close();
+    const uuidOf = new Map<bigint, string>();
+    for (const { handle, identity } of this.#devices) {
+      if (handle !== null && identity !== null) uuidOf.set(handle, identity.uuid);
+    }
+    this.#events = uuidOf.size === 0 ? null : openEvents(this.#bound, uuidOf, this.#wallMs);
+    this.#eventsStale = false;
+  }
+}
+
+function blankDevice(index: number): Device {
+  return { index, handle: null, identity: null, rc: SUCCESS };
+}
+
+function unknownIdentity(index: number): DeviceIdentity {
+  return {
+    index,
+    uuid: printUnknownUuid(index),
+    name: "NVIDIA GPU",
+    serial: null,
+    pciBusId: "",
+    architecture: null,
+    slowdownCelsius: null,
+    shutdownCelsius: null,
+    memoryMaxCelsius: null,
+    pcieGenerationMax: null,
+    pcieWidthMax: null,
+  };
+}

@@ -1,0 +1,94 @@
+/**
+ * XID and recovery events of the library, a second source beside the kernel log. Waiting blocks its
+ * thread, so it is polled with the shortest wait, between requests: an event is late by one poll at
+ * most, and no sample waits for one.
+ */
+import type { Bound } from "./bind.ts";
+import type { NvmlEvent } from "./reading.ts";
+import { SUCCESS } from "./return-code.ts";
+
+/**
+ * DBE 0x2, XID 0x8, and since R560/R570 retirement, poison, GPU unavailable, recovery action
+ * (gpu/nvml.md §6). Clock, power and P-state changes are normal operation and only wake the agent up.
+ */
+const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
+
+/** Events taken in one poll; the rest waits for the next, so that a flood cannot delay a sample. */
+const EVENTS_PER_POLL_MAX = 64;
+
+/** One millisecond: whether real libraries accept zero is not known. */
+const WAIT_MS = 1;
+
+const TIMEOUT = 10;
+const NO_INSTANCE = 0xffffffff;
+
+export type EventSource = {
+  poll(): NvmlEvent[];
+  close(): void;
+};
+
+/**
+ * Registers `uuidOf`'s handles. `null` if this library has no events or none could be registered.
+ * `wallMs` stamps each event with the time at which the wait returned.
+ */
+export function openEvents(
+  bound: Bound,
+  uuidOf: ReadonlyMap<bigint, string>,
+  wallMs: () => number,
+): EventSource | null {
+  const out = new BigUint64Array(1);
+  if (bound.call("nvmlEventSetCreate", out) !== SUCCESS) return null;
+  const set = out[0] ?? 0n;
+  let registered = 0;
+  for (const handle of uuidOf.keys()) {
+    // One unsupported bit makes the call register nothing (§11.17).
+    if (bound.call("nvmlDeviceGetSupportedEventTypes", handle, out) !== SUCCESS) continue;
+    const types = (out[0] ?? 0n) & WANTED;
+    if (types === 0n) continue;
+    if (bound.call("nvmlDeviceRegisterEvents", handle, types, set) === SUCCESS) registered++;
+  }
+  let open = true;
+  const close = () => {
+    if (open) bound.call("nvmlEventSetFree", set);
+    open = false;
+  };
+  if (registered === 0) {
+    close();
+    return null;
+  }
+  return { close, poll: () => (open ? pollSet(bound, set, uuidOf, wallMs, close) : []) };
+}
+
+function pollSet(
+  bound: Bound,
+  set: bigint,
+  uuidOf: ReadonlyMap<bigint, string>,
+  wallMs: () => number,
+  close: () => void,
+): NvmlEvent[] {
+  const data = new Uint8Array(32);
+  const view = new DataView(data.buffer);
+  const events: NvmlEvent[] = [];
+  while (events.length < EVENTS_PER_POLL_MAX) {
+    const code = bound.call("nvmlEventSetWait_v2", set, data, events.length === 0 ? WAIT_MS : 0);
+    if (code !== SUCCESS) {
+      // After 999 the set is undefined and must be freed (§8); 15 does not say which GPU, and the
+      // next sample finds out.
+      if (code !== TIMEOUT && code !== 15) close();
+      break;
+    }
+    const instance = (at: number) => {
+      const id = view.getUint32(at, true);
+      return id === NO_INSTANCE ? null : id;
+    };
+    events.push({
+      atMs: wallMs(),
+      uuid: uuidOf.get(view.getBigUint64(0, true)) ?? null,
+      type: Number(view.getBigUint64(8, true)),
+      data: Number(view.getBigUint64(16, true)),
+      gpuInstance: instance(24),
+      computeInstance: instance(28),
+    });
+  }
+  return events;
+}

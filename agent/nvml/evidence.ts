@@ -1,0 +1,43 @@
+/**
+ * Why a process does not answer: state and kernel wait channel of its threads. State `D` in an NVIDIA
+ * function is the wedged driver; `S` or `R` is a library that sleeps or spins.
+ * Adapter: /proc.
+ */
+import { readFileSync, readdirSync } from "node:fs";
+
+/** A runtime has about five threads; more would only make the message long. */
+const THREADS_MAX = 8;
+
+/** `<comm>:<state>:<wait channel>` of each thread, space between; what cannot be read is `?`. */
+export function readEvidence(pid: number): string {
+  const folder = `/proc/${pid}/task`;
+  let threads: string[];
+  try {
+    threads = readdirSync(folder);
+  } catch {
+    return `pid ${pid} is gone`;
+  }
+  const shown = threads.slice(0, THREADS_MAX).map((thread) => {
+    const stat = readOr(`${folder}/${thread}/stat`);
+    const channel = readOr(`${folder}/${thread}/wchan`);
+    return `${printThread(stat)}:${channel === "" || channel === "0" ? "-" : channel}`;
+  });
+  return `pid ${pid} ${shown.join(" ")}`;
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "?";
+  }
+}
+
+/** `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)). */
+function printThread(stat: string): string {
+  const open = stat.indexOf("(");
+  const close = stat.lastIndexOf(")");
+  if (open < 0 || close < open) return "?:?";
+  const name = stat.slice(open + 1, close).replaceAll(/[\s:]/g, "_");
+  return `${name}:${stat.slice(close + 2, close + 3)}`;
+}

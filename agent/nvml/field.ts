@@ -1,0 +1,85 @@
+/**
+ * The field batch: many values of one GPU in one call. The call's own success says nothing about its
+ * entries, and the type of a value differs by field and driver, so each entry is judged and decoded
+ * by what it says about itself (gpu/nvml.md §5, §6 and §11.4, §11.5).
+ */
+
+/** Ids of gpu/nvml.md §7. */
+export const FIELD = {
+  eccSbeVolatile: 3,
+  eccDbeVolatile: 4,
+  eccSbeAggregate: 5,
+  eccDbeAggregate: 6,
+  retiredSbe: 29,
+  retiredDbe: 30,
+  retiredPending: 31,
+  memoryTemperature: 82,
+  linkCount: 91,
+  pcieReplay: 94,
+  linkReplay: 161,
+  linkRecovery: 162,
+  linkCrc: 163,
+  linkState: 165,
+  shutdownLimit: 193,
+  slowdownLimit: 194,
+  recoveryAction: 230,
+} as const;
+
+/** `scope` is the link, lane or power domain; zero for most fields. */
+export type FieldQuery = { id: number; scope?: number };
+export type FieldAnswer = { code: number; value: number | null };
+
+const ENTRY_BYTES = 40;
+
+/** A zeroed `nvmlFieldValue_t[]` that asks for `queries`. */
+export function printFields(queries: readonly FieldQuery[]): Uint8Array {
+  const bytes = new Uint8Array(ENTRY_BYTES * queries.length);
+  const view = new DataView(bytes.buffer);
+  queries.forEach((query, i) => {
+    view.setUint32(i * ENTRY_BYTES, query.id, true);
+    view.setUint32(i * ENTRY_BYTES + 4, query.scope ?? 0, true);
+  });
+  return bytes;
+}
+
+/** The answers, in the order of the queries. */
+export function parseFields(bytes: Uint8Array): FieldAnswer[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const answers: FieldAnswer[] = [];
+  for (let at = 0; at + ENTRY_BYTES <= bytes.byteLength; at += ENTRY_BYTES) {
+    const code = view.getUint32(at + 28, true);
+    const value = code === 0 ? decode(view, at + 32, view.getUint32(at + 24, true)) : null;
+    answers.push({ code, value });
+  }
+  return answers;
+}
+
+/** Value types of gpu/nvml.md §6; a type of a later header gives no value rather than a wrong one. */
+function decode(view: DataView, at: number, type: number): number | null {
+  switch (type) {
+    case 0: {
+      const real = view.getFloat64(at, true);
+      return Number.isFinite(real) ? real : null;
+    }
+    case 1:
+      return view.getUint32(at, true);
+    case 2:
+    case 3:
+      return numberOf(view.getBigUint64(at, true));
+    case 4:
+      return Number(view.getBigInt64(at, true));
+    case 5:
+      return view.getInt32(at, true);
+    case 6:
+      return view.getUint16(at, true);
+    default:
+      return null;
+  }
+}
+
+const NOT_AVAILABLE = 0xffffffffffffffffn;
+
+/** 2^64 − 1 is the library's "not available". Counters lose exactness above 2^53, which none reaches. */
+export function numberOf(value: bigint): number | null {
+  return value === NOT_AVAILABLE ? null : Number(value);
+}

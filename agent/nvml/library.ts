@@ -1,0 +1,92 @@
+/**
+ * Where the vendor library is looked for, and the opening of the first one that works. Candidates are
+ * absolute, because a bare name makes the runtime fall back to the current directory, where anybody
+ * could have planted one (bun.md §2); only the last resort asks the loader by name, and only from `/`.
+ * Adapter: native library, files.
+ */
+import { existsSync } from "node:fs";
+import { type Bound, MANDATORY, bindLibrary } from "./bind.ts";
+import type { NvmlFailure } from "./reading.ts";
+
+/** The versioned name: the bare `.so` comes with development packages only (gpu/nvml.md §1). */
+export const LIBRARY_NAME = "libnvidia-ml.so.1";
+
+/** Folders in the order of gpu/nvml.md §1; the last three are GKE, Container-Optimized OS and WSL. */
+const FOLDERS = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/usr/lib",
+  "/usr/local/nvidia/lib64",
+  "/home/kubernetes/bin/nvidia/lib64",
+  "/usr/lib/wsl/lib",
+] as const;
+
+/**
+ * Roots in the order of promise N3: this file system, the node's through the mounted or shared
+ * process tree, the GPU Operator's driver container.
+ */
+const ROOTS = ["", "/host/proc/1/root", "/proc/1/root", "/run/nvidia/driver"] as const;
+
+/** The other processor's folder is never right, and a file of the wrong kind only makes noise. */
+const FOREIGN = { x64: "aarch64", arm64: "x86_64" } as const;
+
+/**
+ * Absolute paths in the order in which they are tried. An explicit path stands alone: whoever names
+ * one wants that one or an error. `arch` is that of `process.arch`.
+ */
+export function libraryCandidates(explicit: string | null, arch: "x64" | "arm64"): string[] {
+  if (explicit !== null) return [explicit];
+  const folders = FOLDERS.filter((folder) => !folder.includes(FOREIGN[arch]));
+  return ROOTS.flatMap((root) => folders.map((folder) => `${root}${folder}/${LIBRARY_NAME}`));
+}
+
+export type Opened = { kind: "opened"; bound: Bound } | { kind: "failed"; failure: NvmlFailure };
+
+const failed = (message: string): Opened => ({
+  kind: "failed",
+  failure: { reason: "library", code: null, message },
+});
+
+/**
+ * The first candidate that loads and has every mandatory symbol. A candidate that exists and does
+ * not work is remembered, because that is what an operator must be told.
+ */
+export function openLibrary(explicit: string | null): Opened {
+  if (explicit !== null && !explicit.startsWith("/")) {
+    return failed(`NVML library path must be absolute, found ${JSON.stringify(explicit)}`);
+  }
+  const arch = process.arch === "arm64" ? "arm64" : "x64";
+  const candidates = libraryCandidates(explicit, arch);
+  const problems: string[] = [];
+  for (const path of candidates) {
+    if (!existsSync(path)) continue;
+    const opened = tryOpen(path, problems);
+    if (opened !== null) return opened;
+  }
+  // The loader's own search knows ld.so.conf and LD_LIBRARY_PATH, which the list cannot.
+  if (explicit === null && process.cwd() === "/" && !existsSync(`/${LIBRARY_NAME}`)) {
+    const quiet: string[] = [];
+    const opened = tryOpen(LIBRARY_NAME, quiet);
+    if (opened !== null) return opened;
+    problems.push(...quiet.filter((text) => !text.includes("No such file")));
+  }
+  if (problems.length > 0) return failed(problems.join("; ").slice(0, 700));
+  return failed(
+    explicit === null
+      ? `${LIBRARY_NAME} is in none of ${candidates.length} places and unknown to the loader`
+      : `${explicit} does not exist`,
+  );
+}
+
+function tryOpen(path: string, problems: string[]): Opened | null {
+  try {
+    const bound = bindLibrary(path);
+    const lacking = MANDATORY.filter((name) => !bound.has(name));
+    if (lacking.length === 0) return { kind: "opened", bound };
+    problems.push(`${path} lacks ${lacking.join(", ")}`);
+  } catch (error) {
+    problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return null;
+}

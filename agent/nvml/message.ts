@@ -1,0 +1,19 @@
+/**
+ * What agent and probe child say to each other. Both are the same executable, but after an upgrade in
+ * place the running agent may start a newer child, so each reply names its version.
+ */
+import type { NvmlCheck, NvmlEvent, NvmlSample } from "./reading.ts";
+import type { Reading } from "./driver.ts";
+
+/** Raised with any change of the messages or of `reading.ts` that an older agent would misread. */
+export const PROBE_PROTOCOL = 1;
+
+export type ProbeOp = "sample" | "check";
+
+export type ProbeRequest = { id: number; op: ProbeOp };
+
+export type ProbeMessage =
+  | { kind: "reply"; protocol: number; id: number; op: "sample"; reading: Reading<NvmlSample> }
+  | { kind: "reply"; protocol: number; id: number; op: "check"; reading: Reading<NvmlCheck> }
+  /** Told without being asked. */
+  | { kind: "events"; protocol: number; events: NvmlEvent[] };

@@ -1,0 +1,233 @@
+/**
+ * The NVML port over a probe child. No call rejects and none outlives its deadline: a child that does
+ * not answer is abandoned and never waited for, because a thread inside an NVML ioctl ignores SIGKILL
+ * (gpu/nvml.md §9, bun.md §6). The next call starts a new child, up to a bound.
+ * Adapter: child process, /proc.
+ */
+import type { Clock, Nvml } from "../port.ts";
+import { readEvidence } from "./evidence.ts";
+import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "./reading.ts";
+
+export type NvmlLimits = {
+  /** Abandoned children that may exist before nothing more is started (bun.md §6). */
+  abandonedMax: number;
+  /** Events kept between two `takeEvents`; the oldest goes first, the kernel log has them too. */
+  eventsMax: number;
+};
+
+const LIMITS: NvmlLimits = { abandonedMax: 3, eventsMax: 256 };
+
+export type NvmlOptions = {
+  /** The executable and its own flags: `[process.execPath]`, or with `"run", mainPath` from source. */
+  execArgv: readonly string[];
+  /** What selects the probe child, for example `["__nvml"]`. */
+  childArgv: readonly string[];
+  /** The child's whole environment: nothing is inherited. */
+  env: Readonly<Record<string, string>>;
+  clock: Clock;
+  /** Absolute path of the library; else the search list of `library.ts`. */
+  libraryPath?: string | null;
+  limits?: Partial<NvmlLimits>;
+};
+
+type Child = Bun.Subprocess<"ignore", "ignore", "ignore">;
+type Reply = ProbeMessage & { kind: "reply" };
+type Outcome =
+  | { kind: "message"; message: Reply }
+  | Exclude<NvmlAnswer<never>, { kind: "ok" } | { kind: "failed" }>;
+type Pending = {
+  id: number;
+  op: ProbeOp;
+  deadlineMs: number;
+  /** Stops the deadline; `null` until the request was sent. */
+  cancel: (() => void) | null;
+  resolve(outcome: Outcome): void;
+};
+
+/** Opens the port; nothing is started before the first call. */
+export function openNvml(options: NvmlOptions): Nvml {
+  const link = new ProbeLink(options);
+  const { clock } = options;
+  const ask = async (op: ProbeOp, deadlineMs: number) => {
+    const startMs = clock.monoMs();
+    const outcome = await link.ask(op, deadlineMs);
+    return { outcome, durationMs: clock.monoMs() - startMs };
+  };
+  return {
+    simulated: false,
+    async sample(deadlineMs): Promise<NvmlAnswer<NvmlSample>> {
+      const { outcome, durationMs } = await ask("sample", deadlineMs);
+      if (outcome.kind !== "message") return outcome;
+      const { message } = outcome;
+      if (message.op !== "sample") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
+      return { ...message.reading, durationMs };
+    },
+    async check(deadlineMs): Promise<NvmlAnswer<NvmlCheck>> {
+      const { outcome, durationMs } = await ask("check", deadlineMs);
+      if (outcome.kind !== "message") return outcome;
+      const { message } = outcome;
+      if (message.op !== "check") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
+      return { ...message.reading, durationMs };
+    },
+    takeEvents: () => link.takeEvents(),
+    close: () => link.close(),
+  };
+}
+
+/** The executable was replaced under the running agent, and the new one says things differently. */
+const OTHER_RELEASE: NvmlFailure = {
+  reason: "other",
+  code: 0,
+  message: "the probe child speaks another protocol: restart the agent after its upgrade",
+};
+
+/** One child at most, one request in flight; every promise settles exactly once. */
+class ProbeLink {
+  readonly #options: NvmlOptions;
+  readonly #limits: NvmlLimits;
+  #child: Child | null = null;
+  #queue: Pending[] = [];
+  #events: NvmlEvent[] = [];
+  #serial = 0;
+  #abandoned = 0;
+  /** A child that died between two calls is told by the next one. */
+  #crash: string | null = null;
+
+  constructor(options: NvmlOptions) {
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+  }
+
+  /**
+   * The deadline runs from the sending: a request behind another waits for that one's end, which its
+   * own deadline bounds, and a slow check never makes the sample behind it look like a hang.
+   */
+  ask(op: ProbeOp, deadlineMs: number): Promise<Outcome> {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    if (this.#crash !== null) {
+      resolve({ kind: "crashed", signal: this.#crash, abandoned: this.#abandoned });
+      this.#crash = null;
+      return promise;
+    }
+    if (this.#child === null && this.#abandoned >= this.#limits.abandonedMax) {
+      resolve({ kind: "stuck", abandoned: this.#abandoned });
+      return promise;
+    }
+    this.#queue.push({ id: ++this.#serial, op, deadlineMs, cancel: null, resolve });
+    this.#pump();
+    return promise;
+  }
+
+  takeEvents(): NvmlEvent[] {
+    const taken = this.#events;
+    this.#events = [];
+    return taken;
+  }
+
+  /** Ends the child, so that nothing holds the GPU; a later call starts another. */
+  close(): void {
+    const child = this.#forget();
+    if (child !== null) this.#kill(child);
+    this.#settleAll({ kind: "crashed", signal: "closed", abandoned: this.#abandoned });
+  }
+
+  #pump(): void {
+    const next = this.#queue[0];
+    if (next === undefined || next.cancel !== null) return;
+    next.cancel = this.#options.clock.after(next.deadlineMs, () => this.#abandon());
+    this.#child ??= this.#spawn();
+    const request: ProbeRequest = { id: next.id, op: next.op };
+    try {
+      this.#child.send(request);
+    } catch {
+      // The channel closed before the exit was noticed; `onExit` settles the request.
+    }
+  }
+
+  #spawn(): Child {
+    const { execArgv, childArgv, env, libraryPath } = this.#options;
+    const path = libraryPath === null || libraryPath === undefined ? [] : [libraryPath];
+    const child: Child = Bun.spawn([...execArgv, ...childArgv, ...path], {
+      // The loader must never find a library, nor the runtime a settings file, in a working folder.
+      cwd: "/",
+      env: { ...env },
+      stdio: ["ignore", "ignore", "ignore"],
+      serialization: "json",
+      ipc: (message: ProbeMessage) => {
+        if (this.#child === child) this.#hear(message);
+      },
+      onExit: (_, code, signal) => this.#exited(child, code, signal),
+    });
+    // The agent's own life does not hang on the child's.
+    child.unref();
+    return child;
+  }
+
+  #hear(message: ProbeMessage): void {
+    if (message.kind === "events") {
+      if (message.protocol !== PROBE_PROTOCOL) return;
+      this.#events.push(...message.events);
+      this.#events.splice(0, this.#events.length - this.#limits.eventsMax);
+      return;
+    }
+    const first = this.#queue[0];
+    if (first === undefined || first.id !== message.id) return;
+    this.#queue.shift();
+    const refused: Reply = { ...message, reading: { kind: "failed", failure: OTHER_RELEASE } };
+    const known = message.protocol === PROBE_PROTOCOL;
+    settle(first, { kind: "message", message: known ? message : refused });
+    this.#pump();
+  }
+
+  /** Forget first, then let go and kill; its exit is counted when it comes and never awaited. */
+  #abandon(): void {
+    const child = this.#forget();
+    const evidence = child === null ? "no child" : readEvidence(child.pid);
+    if (child !== null) {
+      this.#abandoned++;
+      void child.exited.then(() => this.#abandoned--);
+      this.#kill(child);
+    }
+    // Whatever stood in the queue behind the hung call would have met the same driver.
+    this.#settleAll({ kind: "unresponsive", evidence, abandoned: this.#abandoned });
+  }
+
+  #exited(child: Child, code: number | null, signal: string | number | null): void {
+    if (this.#child !== child) return;
+    this.#forget();
+    const how = signal === null ? `exit ${code ?? "unknown"}` : String(signal);
+    if (this.#queue.length > 0) {
+      this.#settleAll({ kind: "crashed", signal: how, abandoned: this.#abandoned });
+    } else if (signal !== null || code !== 0) {
+      this.#crash = how;
+    }
+  }
+
+  #forget(): Child | null {
+    const child = this.#child;
+    this.#child = null;
+    return child;
+  }
+
+  #kill(child: Child): void {
+    child.unref();
+    try {
+      child.disconnect();
+      child.kill("SIGKILL");
+    } catch {
+      // It was gone already.
+    }
+  }
+
+  #settleAll(outcome: Outcome): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const pending of queue) settle(pending, outcome);
+  }
+}
+
+function settle(pending: Pending, outcome: Outcome): void {
+  pending.cancel?.();
+  pending.resolve(outcome);
+}

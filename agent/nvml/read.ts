@@ -1,0 +1,128 @@
+/**
+ * Reads values of one GPU through out-parameters and keeps account of every call that gave none: a
+ * GPU fault goes to `rc`, the rest to `unread`, and a lost GPU is not asked again in the same round.
+ */
+import type { Bound, Symbol } from "./bind.ts";
+import { type FieldAnswer, type FieldQuery, numberOf, parseFields, printFields } from "./field.ts";
+import {
+  GPU_IS_LOST,
+  INSUFFICIENT_SIZE,
+  NOT_SUPPORTED,
+  SUCCESS,
+  isGpuCode,
+  isUnsupported,
+  wantsInit,
+  worseCode,
+} from "./return-code.ts";
+
+/** One way to a number: the call, its arguments between handle and out-parameter. */
+export type Way = { name: Symbol; args?: readonly number[]; wide?: boolean };
+
+/** Out-parameters are shared by all calls: a probe child has one thread and one call at a time. */
+const words = new Uint32Array(8);
+const wide = new BigUint64Array(8);
+const wordAt = [0, 1, 2, 3].map((i) => words.subarray(i, i + 1));
+
+export class GpuReader {
+  /** Worst GPU fault of this round, 0 if none. */
+  rc = SUCCESS;
+  /** A code that says the library itself must be initialised again; 0 if none. */
+  initRc = SUCCESS;
+  readonly unread: Record<string, number> = {};
+  readonly #bound: Bound;
+  readonly #handle: bigint;
+
+  constructor(bound: Bound, handle: bigint) {
+    this.#bound = bound;
+    this.#handle = handle;
+  }
+
+  /** True if more calls are pointless: the GPU is lost or the library has let go of it. */
+  get over(): boolean {
+    return this.rc === GPU_IS_LOST || this.initRc !== SUCCESS;
+  }
+
+  /** True if the call succeeded; every other outcome is accounted for under `name`. */
+  ask(name: Symbol, ...args: (number | NodeJS.TypedArray)[]): boolean {
+    if (this.over) return false;
+    return this.#judge(name, this.#bound.call(name, this.#handle, ...args));
+  }
+
+  #judge(name: string, code: number): boolean {
+    if (code === SUCCESS) return true;
+    if (wantsInit(code)) this.initRc = code;
+    if (isGpuCode(code)) this.rc = worseCode(this.rc, code);
+    else this.unread[name] = code;
+    return false;
+  }
+
+  /** The value by the first way that has one; the first name stands in `unread` if none has. */
+  number(...ways: readonly Way[]): number | null {
+    let last = NOT_SUPPORTED;
+    for (const way of ways) {
+      if (this.over) return null;
+      const out = way.wide === true ? wide : words;
+      last = this.#bound.call(way.name, this.#handle, ...(way.args ?? []), out);
+      if (last === SUCCESS) return way.wide === true ? numberOf(wide[0] ?? 0n) : (words[0] ?? null);
+      if (!isUnsupported(last)) break;
+    }
+    const first = ways[0];
+    if (first !== undefined) this.#judge(first.name, last);
+    return null;
+  }
+
+  /** Up to four 32-bit out-parameters of one call. */
+  numbers(name: Symbol, count: 1 | 2 | 3 | 4): number[] | null {
+    if (!this.ask(name, ...wordAt.slice(0, count))) return null;
+    return [...words.subarray(0, count)];
+  }
+
+  flag(name: Symbol): boolean | null {
+    const value = this.number({ name });
+    return value === null ? null : value !== 0;
+  }
+
+  /** How many entries a list has: asked with no room for them, the call answers 7 and the count. */
+  count(name: Symbol): number | null {
+    if (this.over) return null;
+    words[0] = 0;
+    const code = this.#bound.call(name, this.#handle, words, null);
+    if (code === INSUFFICIENT_SIZE || this.#judge(name, code)) return words[0] ?? null;
+    return null;
+  }
+
+  /** A NUL-terminated string; `bytes` is the buffer of gpu/nvml.md §5. */
+  text(name: Symbol, bytes: number): string | null {
+    const buffer = Buffer.alloc(bytes);
+    return this.ask(name, buffer, bytes) ? printText(buffer) : null;
+  }
+
+  /** A struct that starts with its version word, or with anything if `word` is 0. */
+  struct(name: Symbol, bytes: number, word: number): DataView | null {
+    const buffer = new Uint8Array(bytes);
+    const view = new DataView(buffer.buffer);
+    view.setUint32(0, word, true);
+    return this.ask(name, buffer) ? view : null;
+  }
+
+  fields(queries: readonly FieldQuery[]): FieldAnswer[] {
+    const bytes = printFields(queries);
+    if (!this.ask("nvmlDeviceGetFieldValues", queries.length, bytes)) {
+      return queries.map(() => ({ code: NOT_SUPPORTED, value: null }));
+    }
+    return parseFields(bytes);
+  }
+
+  /** The batch's value for a field; its failure is accounted for as `field.<id>`. */
+  field(answer: FieldAnswer | undefined, id: number): number | null {
+    if (answer === undefined || this.over) return null;
+    this.#judge(`field.${id}`, answer.code);
+    return answer.value;
+  }
+}
+
+/** Text up to the first NUL. */
+export function printText(buffer: Buffer): string {
+  const end = buffer.indexOf(0);
+  return buffer.toString("utf8", 0, end < 0 ? buffer.length : end);
+}

@@ -1,0 +1,80 @@
+/**
+ * What a return code of the library means for the agent: nothing but data, one GPU's health, or the
+ * whole node (gpu/nvml.md §8).
+ */
+import type { NvmlFailure } from "./reading.ts";
+
+export const SUCCESS = 0;
+export const UNINITIALIZED = 1;
+export const INVALID_ARGUMENT = 2;
+export const NOT_SUPPORTED = 3;
+export const NO_PERMISSION = 4;
+export const INSUFFICIENT_SIZE = 7;
+export const OPERATING_SYSTEM = 17;
+export const VERSION_MISMATCH = 18;
+export const GPU_IS_LOST = 15;
+export const RESET_REQUIRED = 16;
+export const UNKNOWN = 999;
+
+const WORDS: Readonly<Record<number, string>> = {
+  1: "library not initialised",
+  2: "invalid argument",
+  3: "not supported",
+  4: "no permission",
+  8: "insufficient external power",
+  9: "kernel driver not loaded",
+  10: "timeout",
+  11: "interrupt problem",
+  12: "shared library not found",
+  13: "function not found",
+  14: "infoROM corrupted",
+  15: "GPU is lost",
+  16: "GPU requires a reset",
+  17: "operating system or cgroup blocks access",
+  18: "driver and library versions differ",
+  20: "out of memory",
+  23: "insufficient resources",
+  27: "driver not ready",
+  28: "no GPU found",
+  999: "unknown error",
+};
+
+/** `15 (GPU is lost)`. */
+export function printCode(code: number): string {
+  const words = WORDS[code];
+  return words === undefined ? String(code) : `${code} (${words})`;
+}
+
+/** Codes that speak about the GPU and not about the call, the worst first. */
+const GPU_CODES: readonly number[] = [GPU_IS_LOST, RESET_REQUIRED, 8, 11, 14, UNKNOWN];
+
+export function isGpuCode(code: number): boolean {
+  return GPU_CODES.includes(code);
+}
+
+/** The worse of two GPU codes, so that a mild one seen first never hides a lost GPU. */
+export function worseCode(a: number, b: number): number {
+  const rank = (code: number) => (isGpuCode(code) ? GPU_CODES.indexOf(code) : GPU_CODES.length);
+  return rank(b) < rank(a) ? b : a;
+}
+
+/** Codes after which the library must be initialised again before anything else is asked. */
+export function wantsInit(code: number): boolean {
+  return code === UNINITIALIZED || code === 9 || code === VERSION_MISMATCH || code === 27;
+}
+
+/** Codes after which the next way to the same value is worth a try. */
+export function isUnsupported(code: number): boolean {
+  return code === NOT_SUPPORTED || code === 13 || code === 25 || code === 26;
+}
+
+/** The failure of the whole node that `code`, answered by `operation`, stands for. */
+export function failureOf(code: number, operation: string): NvmlFailure {
+  const message = `${operation}: ${printCode(code)}`;
+  if (code === 9 || code === 12 || code === 28) return { reason: "driver", code, message };
+  if (code === VERSION_MISMATCH) return { reason: "version", code, message };
+  if (code === NO_PERMISSION || code === OPERATING_SYSTEM) {
+    return { reason: "permission", code, message };
+  }
+  return { reason: "other", code, message };
+}
