@@ -6,7 +6,7 @@
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { PRODUCTS, ROOT, buildProduct, readStamp } from "./product.ts";
-import type { BuildOptions, Product } from "./product.ts";
+import type { BuildOptions, Product, Stamp } from "./product.ts";
 
 const NAMES = PRODUCTS.map((product) => product.name);
 const USAGE = `usage: npm run build -- [--only ${NAMES.join("|")}] [--outdir DIR]
@@ -32,8 +32,7 @@ function parse(args: readonly string[]): Wanted {
   return { products, options: { outdir, target, executable } };
 }
 
-async function build({ products, options }: Wanted): Promise<number> {
-  const stamp = await readStamp();
+async function build({ products, options }: Wanted, stamp: Stamp): Promise<number> {
   let failed = 0;
   for (const product of products) {
     try {
@@ -52,8 +51,10 @@ async function build({ products, options }: Wanted): Promise<number> {
 }
 
 let wanted: Wanted;
+let stamp: Stamp;
 try {
   wanted = parse(process.argv.slice(2));
+  stamp = await readStamp();
 } catch (error) {
   console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
   process.exit(2);
@@ -61,6 +62,6 @@ try {
 // Traces carry source paths relative to the working directory: always the same one.
 const startedIn = process.cwd();
 process.chdir(ROOT);
-const status = await build(wanted);
+const status = await build(wanted, stamp);
 process.chdir(startedIn);
 process.exit(status);

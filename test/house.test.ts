@@ -112,7 +112,7 @@ describe("findForbidden()", () => {
     `see ${home}notes.md`,
     `"${path("work")}main/x.ts"`,
     `file:/${home}x`,
-    "https://" + "registry.npmjs.org/bun",
+    "https://registry" + ".npmjs.org/bun",
     "host registry" + ".corp.internal",
     "npm_config_registry" + "=https://mirror.corp.net",
     "registry" + '="http://mirror"',
