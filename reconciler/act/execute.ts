@@ -1,0 +1,82 @@
+/**
+ * Carries out one operation: exactly one call to the outside, and its answer as a value. No retry and no
+ * choice here (laws 2, 3): the next activation is the retry, with the same payload. Never rejects: an
+ * adapter that throws is an unknown outcome.
+ */
+import type { Operation } from "../../schema/operation.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Outcome } from "../fold/outcome.ts";
+import type { Fence, Provider } from "../provider/provider.ts";
+import type { Scheduler, SchedulerAnswer } from "../scheduler/scheduler.ts";
+
+export type Targets = {
+  provider(name: string): Provider | null;
+  scheduler: Scheduler;
+  /** The credential that a node's machine is given so that its agent can speak for it, and only for it. */
+  credential(nodeId: string): string;
+};
+
+/** Complete, settled listings without the ask's instance that a tag-only provider needs before asking again. */
+export const LOOKUPS_MIN = 2;
+
+/**
+ * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that may
+ * have been sent is only repeated after it was looked for and not found (crash-safety.md §2.3).
+ */
+export function mayCall(operation: Operation, targets: Targets): boolean {
+  if (operation.payload.kind !== "create" || operation.attempts === 0) return true;
+  const provider = targets.provider(operation.payload.provider);
+  return provider === null || provider.class !== "tag-only" || operation.lookups >= LOOKUPS_MIN;
+}
+
+export async function execute(operation: Operation, targets: Targets): Promise<Outcome> {
+  const fence: Fence = { nodeId: operation.node, fence: operation.fence, sessionId: operation.session };
+  try {
+    return await call(operation, targets, fence);
+  } catch (error) {
+    return { kind: "ambiguous", message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function call(operation: Operation, targets: Targets, fence: Fence): Promise<Outcome> {
+  const { payload } = operation;
+  switch (payload.kind) {
+    case "create": {
+      const provider = targets.provider(payload.provider);
+      if (provider === null) return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      const answer = await provider.create(payload.request, fence, targets.credential(operation.node));
+      return answer.kind === "ok" ? { kind: "done", instance: answer.instance, message: null } : answer;
+    }
+    case "terminate": {
+      const provider = targets.provider(payload.provider);
+      if (provider === null) return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      const answer = await provider.terminate(payload.instanceId, fence);
+      // "Not found" is not proof of absence; the listing confirms it (crash-safety.md §5).
+      if (answer.kind === "accepted" || answer.kind === "not_found") {
+        return { kind: "done", instance: null, message: answer.kind };
+      }
+      return answer;
+    }
+    case "cordon":
+      return fromScheduler(await targets.scheduler.cordon(operation.node, payload.why, fence));
+    case "uncordon":
+      return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));
+    case "drain":
+      return fromScheduler(await targets.scheduler.drain(operation.node, payload, fence));
+    default:
+      return unreachable(payload);
+  }
+}
+
+function fromScheduler(answer: SchedulerAnswer): Outcome {
+  switch (answer.kind) {
+    case "ok":
+      return { kind: "done", instance: null, message: null };
+    case "refused":
+      return { kind: "refused", class: "scheduler", message: answer.message, retryAfterMs: null };
+    case "ambiguous":
+      return answer;
+    default:
+      return unreachable(answer);
+  }
+}

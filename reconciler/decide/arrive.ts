@@ -1,0 +1,130 @@
+/**
+ * How a node comes into service: asked for, booting, verified by its first full check. Pure.
+ */
+import { isLeaving, type Node, type Phase } from "../../schema/node.ts";
+import type { PoolName } from "../../schema/id.ts";
+import { BOOT_FAILURES_MAX } from "../fold/action.ts";
+import type { Scope } from "./decide.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { createRequest, nextOffer } from "./offer.ts";
+
+type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+
+export function decideRequested(node: Node, phase: At<"requested">, scope: Scope, pen: Pen): void {
+  const { pool, sight, fleet } = scope;
+  const state = pool === null ? undefined : fleet.pools.get(pool.name);
+  const gone: Phase = { kind: "gone", since: sight.now, purpose: "scale_down" };
+  if (pool === null || state === undefined || node.slot === null) {
+    return pen.advance(gone, "node.terminated", ["its pool is no longer configured and nothing was bought"]);
+  }
+  if (scope.victims.has(node.id)) {
+    return pen.advance(gone, "node.terminated", [`pool ${pool.name} became smaller before anything was bought`]);
+  }
+  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (state.hold !== null && state.hold.until > sight.now) {
+    return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+  }
+  if (phase.notBefore > sight.now) return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+  if (isOccupied(node, scope)) return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
+  const guard = guardOf(node, scope);
+  if (guard !== null) return pen.wait("bootstrap_guard", guard.message, guard.until);
+  const answer = nextOffer(pool, state, sight.providers, sight.now);
+  if (answer.kind === "wait") return pen.wait(answer.until === null ? "provider" : "backoff", answer.message, answer.until);
+  const { offer } = answer;
+  const request = createRequest({
+    fleetId: fleet.fleetId, pool, nodeId: node.id, slot: node.slot, gen: node.gen, attempt: phase.attempt, offer,
+  });
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: { kind: "create", provider: offer.provider as PoolName, offer: offer.key, request },
+    because: [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
+  });
+}
+
+/** At most one live instance a slot (invariant I2), except the pair of a `surge`. */
+function isOccupied(node: Node, scope: Scope): boolean {
+  for (const other of scope.fleet.nodes.values()) {
+    if (other.id === node.id || other.pool !== node.pool || other.slot !== node.slot) continue;
+    if (other.phase.kind === "gone") continue;
+    const pair = other.phase.kind === "replacing" && other.phase.replacement === node.id;
+    if (!pair) return true;
+  }
+  return false;
+}
+
+/** A pool whose new nodes do not come up may try one at a time, slowly (safety.md §7, §8). */
+function guardOf(node: Node, scope: Scope): { message: string; until: number } | null {
+  const state = scope.pool === null ? undefined : scope.fleet.pools.get(scope.pool.name);
+  if (state === undefined || state.failures < BOOT_FAILURES_MAX) return null;
+  const message = `${state.failures} nodes of pool ${state.name} in a row did not come up`;
+  if (state.failedNotBefore > scope.sight.now) return { message, until: state.failedNotBefore };
+  for (const other of scope.fleet.nodes.values()) {
+    if (other.id === node.id || other.pool !== node.pool) continue;
+    const trying = other.phase.kind === "booting" || other.phase.kind === "verifying" || other.phase.kind === "bootstrapping";
+    const first = other.phase.kind === "requested" && (other.operation !== null || other.id < node.id);
+    if (trying || first) return { message: `${message}; ${other.id} is tried first`, until: state.failedNotBefore };
+  }
+  return null;
+}
+
+export function decideBooting(node: Node, phase: At<"booting"> | At<"bootstrapping">, scope: Scope, pen: Pen): void {
+  const { sight, timing } = scope;
+  const loss = lossOf(node, scope);
+  if (loss !== null) return lose(node, scope, pen, loss);
+  if (node.order !== null) return fail(scope, pen, node.order.why, "operator");
+  if (node.agent !== null) {
+    return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", ["its agent registered"]);
+  }
+  const waitedMs = sight.now - phase.since;
+  if (waitedMs >= timing.registrationTimeoutMs) {
+    const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
+    return fail(scope, pen, why, "failed");
+  }
+  pen.wait("boot", `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "starting"}, its agent has not spoken`, phase.since + timing.registrationTimeoutMs);
+}
+
+export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
+  const { sight, timing } = scope;
+  const loss = lossOf(node, scope);
+  if (loss !== null) return lose(node, scope, pen, loss);
+  if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
+    return fail(scope, pen, node.order.why, "operator");
+  }
+  const { health } = node;
+  const checked = health.lastCheckAt !== null && health.lastCheckAt >= phase.since;
+  const well = health.verdict === "healthy" || health.verdict === "degraded";
+  if (checked && well && health.silentSince === null) {
+    return pen.advance({ kind: "serving", since: sight.now }, "node.verified", [`its first full check is ${health.verdict}`]);
+  }
+  const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
+  if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold) {
+    const why = health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
+    if (node.instance === null) {
+      return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
+    }
+    return fail(scope, pen, `unhealthy at its first check: ${why}`, "failed");
+  }
+  const waitedMs = sight.now - phase.since;
+  if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
+    return fail(scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
+  }
+  pen.wait("boot", `its first full check is open (health ${health.verdict})`, phase.since + timing.registrationTimeoutMs);
+}
+
+/** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
+function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator"): void {
+  const { sight } = scope;
+  if (purpose === "failed" && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
+  pen.advance(to, "node.failed", [why]);
+}
+
+/** The cloud says that the instance is no more, or stopped: what is left of it is ended. */
+export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
+  const { sight } = scope;
+  if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
+  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  const to: Phase = { kind: "terminating", since: sight.now, purpose: "lost", accepted: null, notBefore: 0 };
+  pen.advance(to, "instance.lost", [why], node.session === null ? null : "replaced");
+}

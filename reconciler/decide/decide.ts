@@ -1,0 +1,67 @@
+/**
+ * (Fleet, configuration, sight) → Plan. Pure: no clock, no randomness, no I/O. Every node is asked once
+ * what should become of it; each answer is an action, or a wait with its reason (law 6). Nodes are asked
+ * worst first, because they spend from one budget.
+ */
+import type { Config, PoolConfig } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import type { Plan } from "../../schema/plan.ts";
+import { type Fleet, type Sight, type Timing, desiredOf, timingOf } from "../fleet.ts";
+import { type Budget, openBudget } from "./budget.ts";
+import { decideNode } from "./node.ts";
+import { decidePool, victimsOf } from "./pool.ts";
+
+/** What a decision about one node may look at. */
+export type Scope = {
+  fleet: Fleet;
+  sight: Sight;
+  timing: Timing;
+  /** `null`: the pool is not (or no longer) configured, or the node belongs to none. */
+  pool: PoolConfig | null;
+  desired: number;
+  budget: Budget | null;
+  /** Nodes of this pool that its size no longer needs. */
+  victims: ReadonlySet<NodeId>;
+};
+
+export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
+  const plan: Plan = { actions: [], waits: [] };
+  const timing = timingOf(config);
+  const byPool = new Map<string | null, Node[]>();
+  for (const node of fleet.nodes.values()) {
+    if (node.phase.kind === "gone") continue;
+    const list = byPool.get(node.pool);
+    if (list === undefined) byPool.set(node.pool, [node]);
+    else list.push(node);
+  }
+  const configured = new Map(config.pools.map((pool) => [pool.name as string, pool]));
+  for (const name of configured.keys()) if (!byPool.has(name)) byPool.set(name, []);
+  for (const [name, nodes] of byPool) {
+    const pool = name === null ? null : (configured.get(name) ?? null);
+    const desired = pool === null ? 0 : desiredOf(pool, fleet.pools.get(pool.name));
+    const scope: Scope = {
+      fleet,
+      sight,
+      timing,
+      pool,
+      desired,
+      budget: pool === null ? null : openBudget(pool, desired, nodes),
+      victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),
+    };
+    for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
+    if (pool !== null) decidePool(nodes, scope, pool, plan);
+  }
+  return plan;
+}
+
+/** Definitive evidence first, then the longest-open session: who waits longest must not wait for ever. */
+function worstFirst(nodes: Node[]): Node[] {
+  const sick = nodes.filter((node) => node.session !== null);
+  if (sick.length === 0) return nodes;
+  sick.sort((a, b) => {
+    const proof = Number(b.session?.definitive ?? false) - Number(a.session?.definitive ?? false);
+    return proof || (a.session?.openedAt ?? 0) - (b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1);
+  });
+  return [...sick, ...nodes.filter((node) => node.session === null)];
+}

@@ -1,0 +1,101 @@
+/**
+ * How a node leaves: drained, then ended, then confirmed gone by the cloud. Pure. Nothing is ended
+ * before it is drained or its deadline passed (invariant H3), and nothing is forgotten before the cloud
+ * confirms it: until then it is billed.
+ */
+import type { Node, Phase, Purpose } from "../../schema/node.ts";
+import type { Payload } from "../../schema/operation.ts";
+import { verdictOfNode } from "../fleet.ts";
+import type { Scope } from "./decide.ts";
+import { lossOf, type Pen } from "./node.ts";
+
+type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+
+/** A cloud that accepted an end and still shows the instance running is asked again after this. */
+const ASK_AGAIN_MS = 60_000;
+
+/** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
+const DRAIN_DEFAULT = { timeoutMs: 1_800_000, gracePeriodMs: 300_000, force: false, unknownWaitMs: 60_000, onTimeout: "auto" } as const;
+
+export function drainPayload(scope: Scope, purpose: Purpose, timeoutMs: number | null): Extract<Payload, { kind: "drain" }> {
+  const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
+  const limit = timeoutMs ?? drain.timeoutMs;
+  return {
+    kind: "drain",
+    purpose,
+    deadlineAt: limit === 0 ? 0 : scope.sight.now + limit,
+    gracePeriodMs: drain.gracePeriodMs,
+    force: drain.force,
+  };
+}
+
+export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
+  const drained = (because: string): void =>
+    pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
+  const loss = lossOf(node, scope);
+  if (loss !== null && node.health.silentSince !== null) return drained(loss);
+  const proof = node.session?.definitive ?? false;
+  const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
+  if (phase.purpose === "replace" && node.order === null && node.session !== null && !proof && well) {
+    const because = ["well again before it was drained: the repair is called off"];
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
+  }
+  const left = sight.drain(node.id);
+  if (left.kind === "empty") return drained("no work is left on it");
+  if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt) return decideOverdue(node, scope, pen, drained);
+  const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
+  if (left.kind === "unknown") {
+    const until = phase.since + drain.unknownWaitMs;
+    if (sight.now >= until) return drained(`nobody can tell what runs on it; waited ${Math.round(drain.unknownWaitMs / 1000)} s`);
+    return pen.wait("drain", "nobody can tell what runs on it", until);
+  }
+  pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+}
+
+function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string) => void): void {
+  const rule = scope.pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
+  const sick = verdictOfNode(node) === "unhealthy";
+  if (rule === "terminate" || (rule === "auto" && sick)) return drained("its drain deadline passed");
+  const why = "its drain deadline passed with work still on it";
+  pen.advance({ kind: "held", since: scope.sight.now, heldBy: "navarch", why }, "node.held", [why], "held");
+}
+
+function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  if (phase.purpose === "operator" && (node.order === null || node.order.goal === "drain")) {
+    return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
+  }
+  if (sight.frozen !== null && node.order === null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
+  if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
+  const to: Phase = { kind: "terminating", since: sight.now, purpose: phase.purpose, accepted: null, notBefore: 0 };
+  pen.advance(to, "node.terminating", ["drained"]);
+}
+
+export function decideTerminating(node: Node, phase: At<"terminating">, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  const { instance } = node;
+  const gone = (because: string): void =>
+    pen.advance({ kind: "gone", since: sight.now, purpose: phase.purpose }, "node.terminated", [because], node.session === null ? null : "replaced");
+  if (instance === null) return gone("nothing was bought for it");
+  if (instance.state === "terminated") return gone(`the cloud confirms the end of instance ${instance.id}`);
+  const loss = lossOf(node, scope);
+  if (loss !== null && instance.state !== "stopped") return gone(loss);
+  if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
+    return pen.wait("confirmation", `instance ${instance.id} is ${instance.state}, still billed`, phase.accepted + ASK_AGAIN_MS);
+  }
+  if (phase.notBefore > sight.now) return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+  if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
+  const provider = sight.providers.get(instance.provider);
+  if (provider === undefined || provider.unavailable !== null) {
+    return pen.wait("provider", `${instance.provider}: ${provider?.unavailable ?? "not configured"}; instance ${instance.id} is still billed`);
+  }
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: { kind: "terminate", provider: instance.provider, instanceId: instance.id },
+    because: [phase.purpose],
+  });
+}

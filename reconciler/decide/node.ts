@@ -1,0 +1,88 @@
+/**
+ * What should become of one node, phase by phase. Pure. The order of a removal is fixed here and
+ * nowhere else: evidence → cordon → drain → terminate → replacement (promise N65); each step starts
+ * only after the one before it is confirmed in the node itself.
+ */
+import type { Action } from "../../schema/action.ts";
+import type { Node, Phase } from "../../schema/node.ts";
+import type { Plan, WaitReason } from "../../schema/plan.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Scope } from "./decide.ts";
+import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
+import { decideDraining, decideTerminating } from "./leave.ts";
+import { decideReplacing, decideServing, decideSuspect } from "./repair.ts";
+
+/** How the functions of this folder answer: one of these for each node, and never more than one action. */
+export type Pen = {
+  act(action: Action): void;
+  wait(reason: WaitReason, message: string, until?: number | null): void;
+  advance(to: Phase, event: Extract<Action, { kind: "advance" }>["event"], because: string[], session?: Extract<Action, { kind: "advance" }>["session"]): void;
+};
+
+export function penFor(node: Node, plan: Plan): Pen {
+  return {
+    act: (action) => void plan.actions.push(action),
+    wait: (reason, message, until = null) =>
+      void plan.waits.push({ node: node.id, pool: node.pool, reason, message, until }),
+    advance: (to, event, because, session = null) =>
+      void plan.actions.push({ kind: "advance", node: node.id, to, event, because, session }),
+  };
+}
+
+export function decideNode(node: Node, scope: Scope, plan: Plan): void {
+  const pen = penFor(node, plan);
+  const { phase } = node;
+  if (node.operation !== null) {
+    const operation = scope.fleet.operations.get(node.operation);
+    const what = operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
+    const more = operation?.message ? `: ${operation.message}` : "";
+    return pen.wait("operation", `${what}${more}`, operation?.notBefore ? operation.notBefore : null);
+  }
+  if (node.restUntil > scope.sight.now) return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
+  switch (phase.kind) {
+    case "requested":
+      return decideRequested(node, phase, scope, pen);
+    case "booting":
+    case "bootstrapping":
+      return decideBooting(node, phase, scope, pen);
+    case "verifying":
+      return decideVerifying(node, phase, scope, pen);
+    case "serving":
+      return decideServing(node, scope, pen);
+    case "suspect":
+    case "repairing":
+      return decideSuspect(node, scope, pen, plan);
+    case "replacing":
+      return decideReplacing(node, phase, scope, pen);
+    case "draining":
+      return decideDraining(node, phase, scope, pen);
+    case "terminating":
+      return decideTerminating(node, phase, scope, pen);
+    case "held":
+      return pen.wait("human", `held by ${phase.heldBy}: ${phase.why}`);
+    case "gone":
+      return;
+    default:
+      return unreachable(phase);
+  }
+}
+
+/** What the cloud says against the instance, or `null`: the second witness that silence needs (law 9). */
+export function lossOf(node: Node, scope: Scope): string | null {
+  const fact = node.instance;
+  if (fact === null) return null;
+  if (fact.state === "terminated") return `the cloud reports instance ${fact.id} as terminated`;
+  if (fact.state === "stopped") return `the cloud reports instance ${fact.id} as stopped`;
+  if (fact.state === "terminating" && node.phase.kind !== "terminating") {
+    return `instance ${fact.id} is being ended by someone else`;
+  }
+  const settle = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
+  // Absent twice, a settle apart (safety.md, I2): one missing row is a list's bad day.
+  if (fact.absentSince !== null && scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)) {
+    return `the cloud no longer lists instance ${fact.id}`;
+  }
+  return null;
+}
+
+/** At least this long absent, whatever the provider's settle time. */
+const ABSENT_MS = 2_000;

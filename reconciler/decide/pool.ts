@@ -1,0 +1,101 @@
+/**
+ * How many nodes a pool has against how many it wants. Pure. `min_nodes` is a floor that needs no
+ * autoscaler (B5), and what counts is what the pool owns or is buying, never what happens to be
+ * registered (B4). A slot is filled from the moment its node is decided until the node is gone.
+ */
+import type { PoolConfig } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import type { Plan } from "../../schema/plan.ts";
+import { verdictOfNode, type Sight } from "../fleet.ts";
+import type { Scope } from "./decide.ts";
+import { nodeIdOf } from "./offer.ts";
+import { SCALE_DOWN } from "./repair.ts";
+
+/** Nodes admitted by one plan for one pool: a large pool grows in steps that can be watched. */
+const ADMIT_MAX = 50;
+
+/** Whether a node still counts for its pool's size: a slot that is being given up does not. */
+function fills(node: Node): boolean {
+  const { phase } = node;
+  if (phase.kind === "gone") return false;
+  if (phase.kind === "draining" || phase.kind === "terminating") {
+    return phase.purpose !== "scale_down" && phase.purpose !== "surplus";
+  }
+  return true;
+}
+
+/** Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess. */
+export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<NodeId> {
+  const filling = nodes.filter(fills);
+  const slots = new Set(filling.map((node) => node.slot ?? node.id));
+  const excess = slots.size - desired;
+  if (excess <= 0) return new Set();
+  const candidates = filling.filter((node) => isSpare(node));
+  candidates.sort((a, b) => cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  return new Set(candidates.slice(0, excess).map((node) => node.id));
+}
+
+function isSpare(node: Node): boolean {
+  const kind = node.phase.kind;
+  return kind === "requested" || kind === "serving" || kind === "booting" || kind === "verifying";
+}
+
+/** What it would cost to lose this node, cheapest first (`config.md` §3 "scale-down choice"). */
+function cost(node: Node, sight: Sight): number {
+  if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return -10;
+  if (node.phase.kind === "requested") return -5;
+  if (node.cordon.human !== null || node.cordon.product !== null) return 0;
+  if (verdictOfNode(node) === "unhealthy") return 1;
+  if (node.phase.kind !== "serving") return 2;
+  const left = sight.drain(node.id);
+  const busy = left.kind === "empty" ? 0 : 1_000;
+  return 10 + busy + (sight.utilization(node.id) ?? 50);
+}
+
+export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: Plan): void {
+  const { fleet, sight, desired } = scope;
+  const state = fleet.pools.get(pool.name);
+  if (state === undefined) return;
+  const wait = (reason: Plan["waits"][number]["reason"], message: string, until: number | null): void =>
+    void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
+  const filled = new Set<number>();
+  const live = new Set<number>();
+  for (const node of nodes) {
+    if (node.slot === null) continue;
+    live.add(node.slot);
+    if (fills(node)) filled.add(node.slot);
+  }
+  const missing = desired - filled.size;
+  if (missing <= 0) return;
+  if (sight.frozen !== null) return wait("human", `the fleet is frozen: ${sight.frozen}`, null);
+  if (state.hold !== null && state.hold.until > sight.now) {
+    return wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+  }
+  const known = pool.providers.some((ref) => sight.providers.get(ref.name)?.listed === true);
+  if (!known) {
+    const why = pool.providers.map((ref) => sight.providers.get(ref.name)?.unavailable ?? "not listed yet").join("; ");
+    return wait("provider", `${missing} nodes are missing, but what exists at the providers is not known: ${why}`, null);
+  }
+  let gen = state.nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
+  let slot = 0;
+  for (let left = Math.min(missing, ADMIT_MAX); left > 0; left--, gen++, slot++) {
+    while (live.has(slot)) slot++;
+    const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
+    const before = lastOf(fleet.nodes.values(), pool.name, slot);
+    const because = before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
+    plan.actions.push({ kind: "admit", node, pool: pool.name, slot, gen, replaces: before, because: [because] });
+  }
+}
+
+/** The node that last left this slot because of its own failure: the new one tells the end of its story. */
+function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | null {
+  let best: Node | null = null;
+  for (const node of nodes) {
+    if (node.pool !== pool || node.slot !== slot || node.phase.kind !== "gone") continue;
+    if (best === null || node.gen > best.gen) best = node;
+  }
+  if (best === null || best.phase.kind !== "gone") return null;
+  const { purpose } = best.phase;
+  return purpose === "replace" || purpose === "lost" || purpose === "operator" ? best.id : null;
+}

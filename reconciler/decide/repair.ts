@@ -1,0 +1,163 @@
+/**
+ * What happens to a serving node when evidence is held against it. Pure. A definitive hardware finding
+ * isolates at once; the threshold gates the drain and everything after it (decision 3). With
+ * `auto_replace` the first destructive rung is replacement (decision 2).
+ */
+import type { NodeId } from "../../schema/id.ts";
+import type { Node, Phase } from "../../schema/node.ts";
+import type { Plan } from "../../schema/plan.ts";
+import { verdictOfNode } from "../fleet.ts";
+import type { Scope } from "./decide.ts";
+import { lose } from "./arrive.ts";
+import { drainPayload } from "./leave.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { nodeIdOf } from "./offer.ts";
+
+type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+
+/** The product's own cordon for a smaller pool starts with these words. */
+export const SCALE_DOWN = "scale down";
+
+export function decideServing(node: Node, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  const loss = lossOf(node, scope);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  if (node.order !== null) return decideOrder(node, scope, pen);
+  const verdict = verdictOfNode(node);
+  if (verdict === "unhealthy") {
+    const because = reasonsOf(node);
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
+  }
+  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
+  if (node.cordon.product !== null) {
+    const why = node.cordon.product.why;
+    return pen.act({ kind: "effect", node: node.id, payload: { kind: "uncordon", why: "the reason to cordon it has passed" }, because: [`was: ${why}`] });
+  }
+  if (loss !== null) pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+  else if (node.cordon.human !== null) pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
+}
+
+function reasonsOf(node: Node): string[] {
+  const reasons = node.health.held.filter((h) => h.judgement.result === "unhealthy").map((h) => h.judgement.because);
+  if (node.health.silentSince !== null) reasons.push("its heartbeats stopped");
+  return reasons.slice(0, 8);
+}
+
+/** A person ordered it out: same steps, without threshold and budget, still not while blind unless forced. */
+function decideOrder(node: Node, scope: Scope, pen: Pen): void {
+  const { order } = node;
+  if (order === null) return;
+  const { sight } = scope;
+  if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
+  const purpose = order.goal === "replace" ? "replace" : "operator";
+  if (order.force && order.goal !== "drain" && node.instance !== null) {
+    const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
+    return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
+  }
+  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, purpose, order.timeoutMs), because: [order.why] });
+}
+
+function decideVictim(node: Node, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
+  if (node.cordon.product === null) {
+    return pen.act({ kind: "effect", node: node.id, payload: { kind: "cordon", why }, because: [why] });
+  }
+  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "scale_down", null), because: [why] });
+}
+
+export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
+  const { sight, pool } = scope;
+  const loss = lossOf(node, scope);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  if (node.order !== null) return decideOrder(node, scope, pen);
+  const verdict = verdictOfNode(node);
+  if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
+  const proof = node.health.held.some((h) => h.judgement.definitive && h.judgement.result === "unhealthy");
+  const threshold = pool?.health.unhealthyThreshold ?? 1;
+  const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
+  const silent = node.health.silentSince !== null;
+  if (node.cordon.product === null && (proof || reached || silent)) return decideIsolation(node, scope, pen, proof);
+  if (!reached) {
+    if (silent && node.health.verdict !== "unhealthy") {
+      return pen.wait("second_witness", `silent since ${iso(node.health.silentSince)}, but the cloud shows its instance running`);
+    }
+    const run = `${node.health.unhealthyRun} of ${threshold} consecutive unhealthy evaluations`;
+    return pen.wait("threshold", `${run}: ${reasonsOf(node).join("; ")}`, node.health.lastCountedAt + scope.timing.checkIntervalMs);
+  }
+  if (node.cordon.human !== null) {
+    const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
+    return pen.wait("human", `cordoned by ${who}: uncordon it, or order its replacement`);
+  }
+  if (pool === null || node.instance === null) return pen.wait("not_ours", "no instance of this fleet: a person has to repair it");
+  if (!pool.health.autoReplace) return pen.wait("not_ours", `auto_replace is off for pool ${pool.name}`);
+  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  const state = scope.fleet.pools.get(pool.name);
+  if (state !== undefined && state.hold !== null && state.hold.until > sight.now) {
+    return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+  }
+  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+  if (pool.replacement === "surge") return startSurge(node, scope, pen, plan);
+  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because: reasonsOf(node) });
+}
+
+function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {
+  const { sight } = scope;
+  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
+  if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+  const because = reasonsOf(node);
+  pen.act({ kind: "effect", node: node.id, payload: { kind: "cordon", why: because.join("; ") }, because });
+}
+
+/** Well again: the product's own cordon goes first, then the session closes; a person's cordon stays. */
+function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
+  const check = node.health.lastCheckAt;
+  if (check === null || check < (node.session?.openedAt ?? 0)) {
+    return pen.wait("boot", "well again; waits for one full check to say so");
+  }
+  if (node.cordon.product !== null) {
+    return pen.act({ kind: "effect", node: node.id, payload: { kind: "uncordon", why: "recovered" }, because: ["every held finding is cleared"] });
+  }
+  pen.advance({ kind: "serving", since: scope.sight.now }, "node.recovered", ["every held finding is cleared"], "recovered");
+}
+
+/** Replace first: the new node takes the same slot, and the old one waits until it is verified. */
+function startSurge(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
+  const { pool, fleet, sight } = scope;
+  const state = pool === null ? undefined : fleet.pools.get(pool.name);
+  if (pool === null || state === undefined || node.slot === null) return pen.wait("not_ours", "no slot to fill");
+  const planned = plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
+  const gen = state.nextGen + planned;
+  const replacement = nodeIdOf(fleet.fleetId, pool.name, node.slot, gen) as NodeId;
+  const because = reasonsOf(node);
+  plan.actions.push({
+    kind: "admit", node: replacement, pool: pool.name, slot: node.slot, gen, replaces: node.id,
+    because: [`replacement for ${node.id} before it is drained (surge)`],
+  });
+  pen.advance({ kind: "replacing", since: sight.now, replacement }, "node.replacing", because);
+}
+
+export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope, pen: Pen): void {
+  const { sight, fleet } = scope;
+  const loss = lossOf(node, scope);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  const replacement = fleet.nodes.get(phase.replacement);
+  const verdict = verdictOfNode(node);
+  if (replacement === undefined || replacement.phase.kind === "gone" || replacement.phase.kind === "terminating") {
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [`its replacement ${phase.replacement} did not come up`]);
+  }
+  if (replacement.phase.kind === "serving") {
+    if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    const because = [`${replacement.id} is verified and takes its place`];
+    return pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because });
+  }
+  pen.wait("replacement", `${replacement.id} is ${replacement.phase.kind}; this node is ${verdict}`);
+}
+
+function iso(at: number | null): string {
+  return at === null ? "?" : new Date(at).toISOString();
+}

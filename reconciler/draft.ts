@@ -1,0 +1,99 @@
+/**
+ * One transaction in the making: what the folds and the plan change, on top of the committed fleet.
+ * Nothing here is visible to anyone until the store has it; then `mirror` shows it to the process.
+ */
+import type { Command } from "../schema/command.ts";
+import type { EventDraft } from "../schema/event.ts";
+import type { NodeId, OperationId, PoolName } from "../schema/id.ts";
+import type { Node, PoolState } from "../schema/node.ts";
+import type { Operation } from "../schema/operation.ts";
+import { type Change, emptyChange, isEmptyChange } from "./store/store.ts";
+
+/** The process's copy of the durable fleet; only `mirrorChange` writes it. */
+export type Mirror = {
+  nodes: Map<NodeId, Node>;
+  pools: Map<PoolName, PoolState>;
+  operations: Map<OperationId, Operation>;
+  /** Which node has which instance: `<provider>/<instance id>`. */
+  byInstance: Map<string, NodeId>;
+};
+
+export function newMirror(): Mirror {
+  return { nodes: new Map(), pools: new Map(), operations: new Map(), byInstance: new Map() };
+}
+
+export class Draft {
+  private readonly mirror: Mirror;
+  private readonly nodes = new Map<NodeId, Node>();
+  private readonly pools = new Map<PoolName, PoolState>();
+  private readonly operations = new Map<OperationId, Operation>();
+  readonly change: Change = emptyChange();
+
+  constructor(mirror: Mirror) {
+    this.mirror = mirror;
+  }
+
+  node(id: NodeId): Node | null {
+    return this.nodes.get(id) ?? this.mirror.nodes.get(id) ?? null;
+  }
+
+  pool(name: PoolName | null): PoolState | null {
+    if (name === null) return null;
+    return this.pools.get(name) ?? this.mirror.pools.get(name) ?? null;
+  }
+
+  operation(id: OperationId): Operation | null {
+    return this.operations.get(id) ?? this.mirror.operations.get(id) ?? null;
+  }
+
+  /** Ids of every node, new ones included. */
+  nodeIds(): Iterable<NodeId> {
+    return new Set([...this.mirror.nodes.keys(), ...this.nodes.keys()]);
+  }
+
+  putNode(node: Node): void {
+    this.nodes.set(node.id, node);
+  }
+
+  putPool(pool: PoolState): void {
+    this.pools.set(pool.name, pool);
+  }
+
+  putOperation(operation: Operation): void {
+    this.operations.set(operation.id, operation);
+  }
+
+  putCommand(command: Command): void {
+    this.change.commands.push(command);
+  }
+
+  tell(events: EventDraft[]): void {
+    this.change.events.push(...events);
+  }
+
+  /** The change as it will be written; `null` when there is nothing to write. */
+  finish(): Change | null {
+    this.change.nodes = [...this.nodes.values()];
+    this.change.pools = [...this.pools.values()];
+    this.change.operations = [...this.operations.values()];
+    return isEmptyChange(this.change) ? null : this.change;
+  }
+}
+
+/** Shows a committed change to the process. */
+export function mirrorChange(mirror: Mirror, change: Change): void {
+  for (const node of change.nodes) {
+    mirror.nodes.set(node.id, node);
+    if (node.instance !== null) {
+      const key = `${node.instance.provider}/${node.instance.id}`;
+      if (node.phase.kind === "gone") mirror.byInstance.delete(key);
+      else mirror.byInstance.set(key, node.id);
+    }
+  }
+  for (const id of change.removedNodes) mirror.nodes.delete(id);
+  for (const pool of change.pools) mirror.pools.set(pool.name, pool);
+  for (const operation of change.operations) {
+    if (operation.state === "asked") mirror.operations.set(operation.id, operation);
+    else mirror.operations.delete(operation.id);
+  }
+}

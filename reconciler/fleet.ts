@@ -1,0 +1,78 @@
+/**
+ * What the pure half of the reconciler looks at: the durable fleet, and what can be seen of the world
+ * at this moment. `Fleet` is a mirror of the store (this process is its only writer); `Sight` is never
+ * stored, and a part of it that is missing means "not known", never "nothing there".
+ */
+import type { Config, PoolConfig } from "../schema/config.ts";
+import type { NodeId, OperationId, PoolName } from "../schema/id.ts";
+import type { Node, PoolState } from "../schema/node.ts";
+import type { Operation } from "../schema/operation.ts";
+import type { ProviderClass } from "./provider/provider.ts";
+
+export type Fleet = {
+  /** Random, kept with the store: marks what this fleet owns at a cloud. */
+  fleetId: string;
+  nodes: ReadonlyMap<NodeId, Node>;
+  pools: ReadonlyMap<PoolName, PoolState>;
+  /** Open ones only, by id. */
+  operations: ReadonlyMap<OperationId, Operation>;
+};
+
+/** How far a node's work has left, as seen now. */
+export type DrainSight =
+  | { kind: "empty" }
+  | { kind: "busy"; remaining: number; message: string }
+  /** Nobody can tell: no scheduler attached and no process list. */
+  | { kind: "unknown" };
+
+export type ProviderSight = {
+  class: ProviderClass;
+  settleMs: number;
+  /** A complete listing was folded in this process's life: nothing is bought before. */
+  listed: boolean;
+  /** The adapter cannot be opened or used: named, for the pool's condition. */
+  unavailable: string | null;
+};
+
+export type Sight = {
+  /** Wall milliseconds. */
+  now: number;
+  /** Why the reconciler cannot trust what it sees; not empty = nothing destructive starts (law 9). */
+  blind: string[];
+  /** Milliseconds since a node was heard, by our own attentive clock; `null` = never in this life. */
+  silentMs(node: NodeId): number | null;
+  drain(node: NodeId): DrainSight;
+  /** GPU utilisation of a node in percent, or `null`. */
+  utilization(node: NodeId): number | null;
+  providers: ReadonlyMap<string, ProviderSight>;
+  /** A person froze everything, with why. */
+  frozen: string | null;
+};
+
+/** Settings that judging time needs, taken from the configuration once. */
+export type Timing = {
+  heartbeatTimeoutMs: number;
+  checkIntervalMs: number;
+  registrationTimeoutMs: number;
+  retainTerminatedMs: number;
+};
+
+export function timingOf(config: Config): Timing {
+  return {
+    heartbeatTimeoutMs: config.server.heartbeatTimeoutMs,
+    checkIntervalMs: config.server.healthCheckIntervalMs,
+    registrationTimeoutMs: config.server.registrationTimeoutMs,
+    retainTerminatedMs: config.server.retainTerminatedMs,
+  };
+}
+
+/** The wanted size of a pool inside its configured bounds. */
+export function desiredOf(pool: PoolConfig, state: PoolState | undefined): number {
+  const wanted = state?.desired ?? pool.scaling.minNodes;
+  return Math.min(Math.max(wanted, pool.scaling.minNodes), pool.scaling.maxNodes);
+}
+
+/** What people call the health of a node: silence counts as unhealthy, no news yet as unknown. */
+export function verdictOfNode(node: Node): "unknown" | "healthy" | "degraded" | "unhealthy" {
+  return node.health.silentSince === null ? node.health.verdict : "unhealthy";
+}

@@ -1,0 +1,137 @@
+/**
+ * Folds the answer to an operation into the operation, its node and its pool: what one transaction then
+ * writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown outcome
+ * leaves it asked, with the same payload and a stored time to look again (crash-safety.md §3).
+ */
+import type { EventDraft, EventKind } from "../../schema/event.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Instance, RefusalClass } from "../provider/provider.ts";
+import { bindInstance } from "./listing.ts";
+
+export type Outcome =
+  | { kind: "done"; instance: Instance | null; message: string | null }
+  | { kind: "refused"; class: RefusalClass | "scheduler"; message: string; retryAfterMs: number | null }
+  | { kind: "ambiguous"; message: string };
+
+export type OutcomeFold = { operation: Operation; node: Node | null; pool: PoolState | null; events: EventDraft[] };
+
+/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
+export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
+}
+
+/** crash-safety.md §3: how long an offer rests after a refusal of a class, first and most. */
+const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
+  capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
+  quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
+  rate_limit: { firstMs: 1_000, maxMs: 60_000 },
+  auth: { firstMs: 60_000, maxMs: 60_000 },
+  bad_request: { firstMs: 15 * 60_000, maxMs: 3_600_000 },
+  stale_fence: { firstMs: 1_000, maxMs: 1_000 },
+};
+
+/** After a scheduler's refusal: long enough not to storm it, short enough to isolate within a minute. */
+const REST_MS = 10_000;
+
+export function foldOutcome(
+  operation: Operation,
+  node: Node | null,
+  pool: PoolState | null,
+  outcome: Outcome,
+  now: number,
+): OutcomeFold {
+  const attempts = operation.attempts + 1;
+  if (outcome.kind === "ambiguous" || (outcome.kind === "refused" && outcome.class === "rate_limit")) {
+    const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
+    const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
+    return { operation: { ...operation, attempts, notBefore, message: outcome.message }, node: null, pool: null, events: [] };
+  }
+  const closed: Operation = {
+    ...operation,
+    attempts,
+    state: outcome.kind === "done" ? "done" : "refused",
+    closedAt: now,
+    message: outcome.message,
+  };
+  if (node === null || node.operation !== operation.id) return { operation: closed, node: null, pool: null, events: [] };
+  const free: Node = { ...node, operation: null, fence: node.fence + (outcome.kind === "refused" ? 1 : 0) };
+  return outcome.kind === "done"
+    ? foldDone(closed, free, pool, outcome.instance, now)
+    : foldRefused(closed, free, pool, outcome, now);
+}
+
+function teller(node: Node, now: number, events: EventDraft[]): (kind: EventKind, message: string) => void {
+  return (kind, message) =>
+    events.push({ at: now, kind, node: node.id, pool: node.pool, session: node.session?.id ?? null, actor: "navarch", message });
+}
+
+function foldDone(operation: Operation, node: Node, pool: PoolState | null, instance: Instance | null, now: number): OutcomeFold {
+  const events: EventDraft[] = [];
+  const tell = teller(node, now, events);
+  const payload = operation.payload;
+  const why = operation.because.join("; ");
+  switch (payload.kind) {
+    case "create": {
+      if (instance === null) throw new Error(`${operation.id}: created without an instance`);
+      const next: Node = { ...node, instance: bindInstance(payload.provider, instance, now), phase: { kind: "booting", since: now } };
+      tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
+      const offers = { ...(pool?.offers ?? {}) };
+      delete offers[payload.offer];
+      return { operation, node: next, pool: pool === null ? null : { ...pool, offers }, events };
+    }
+    case "terminate": {
+      const phase = node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
+      tell("node.terminating", `${payload.provider} accepted the end of instance ${payload.instanceId}`);
+      return { operation, node: { ...node, phase }, pool: null, events };
+    }
+    case "cordon":
+      tell("node.cordoned", payload.why);
+      return {
+        operation, pool: null, events,
+        node: { ...node, cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } } },
+      };
+    case "uncordon":
+      tell("node.uncordoned", payload.why);
+      return { operation, pool: null, events, node: { ...node, cordon: { ...node.cordon, product: null } } };
+    case "drain": {
+      tell("node.draining", why === "" ? "asked to drain" : why);
+      const phase = { kind: "draining" as const, since: now, deadlineAt: payload.deadlineAt, drainedAt: null, purpose: payload.purpose };
+      return { operation, pool: null, events, node: { ...node, phase } };
+    }
+    default:
+      return unreachable(payload);
+  }
+}
+
+function foldRefused(
+  operation: Operation,
+  node: Node,
+  pool: PoolState | null,
+  refusal: { class: RefusalClass | "scheduler"; message: string; retryAfterMs: number | null },
+  now: number,
+): OutcomeFold {
+  const events: EventDraft[] = [];
+  const tell = teller(node, now, events);
+  const payload = operation.payload;
+  tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
+  if (payload.kind === "create" && node.phase.kind === "requested" && refusal.class !== "scheduler") {
+    const phase = { ...node.phase, attempt: node.phase.attempt + 1, refusal: `${refusal.class}: ${refusal.message}` };
+    const before = pool?.offers[payload.offer];
+    const failures = (before?.failures ?? 0) + 1;
+    const rest = OFFER_REST[refusal.class];
+    const notBefore = now + (refusal.retryAfterMs ?? backoffMs(failures, rest.firstMs, rest.maxMs));
+    const offer = { failures, notBefore, class: refusal.class, message: refusal.message };
+    return {
+      operation, events, node: { ...node, phase },
+      pool: pool === null ? null : { ...pool, offers: { ...pool.offers, [payload.offer]: offer } },
+    };
+  }
+  if (payload.kind === "terminate" && node.phase.kind === "terminating") {
+    // Termination is retried for ever: an instance that is not confirmed gone is still billed (safety.md §10).
+    const rest = refusal.retryAfterMs ?? backoffMs(Math.min(node.fence, 9), 1_000, 5 * 60_000);
+    return { operation, pool: null, events, node: { ...node, phase: { ...node.phase, notBefore: now + rest } } };
+  }
+  return { operation, pool: null, events, node: { ...node, restUntil: now + (refusal.retryAfterMs ?? REST_MS) } };
+}

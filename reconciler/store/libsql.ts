@@ -1,0 +1,313 @@
+/**
+ * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer behind
+ * a queue and a small reader, because a second write transaction in the same process would freeze the
+ * event loop (bun.md §7.2). Adapter: database.
+ *
+ * Writes are few statements with many rows (`json_each`), which is both faster and leaner than many
+ * statements (bun.md §7.3, §7.4).
+ */
+import { createClient, type Client } from "@libsql/client";
+import { and, desc, eq, gt, gte, lte, sql, type SQL } from "drizzle-orm";
+import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
+import * as v from "valibot";
+import { Command } from "../../schema/command.ts";
+import { Credential } from "../../schema/credential.ts";
+import { Event } from "../../schema/event.ts";
+import { Finding } from "../../schema/finding.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { MIGRATIONS } from "../../schema/migration/list.ts";
+import { Node, PoolState } from "../../schema/node.ts";
+import { Operation } from "../../schema/operation.ts";
+import * as table from "../../schema/table.ts";
+import type { Change, Cursor, Delivery, EventQuery, Letter, Snapshot, Store, StoredLetter } from "./store.ts";
+
+/** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
+const BUSY_MS = 5_000;
+/** Rows deleted by one trim, so that no transaction is long. */
+const TRIM_ROWS = 2_000;
+
+/** Runs works one after another; a failed one does not stop the next. */
+function serial(): <T>(work: () => Promise<T>) => Promise<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = tail.then(work);
+    tail = result.catch(() => undefined);
+    return result;
+  };
+}
+
+/** Parses one stored document; a row that no longer parses is a bug of a migration, so it throws. */
+function parseDoc<S extends v.GenericSchema>(schema: S, doc: string, what: string): v.InferOutput<S> {
+  const parsed = v.safeParse(schema, JSON.parse(doc));
+  if (parsed.success) return parsed.output;
+  const issue = parsed.issues[0];
+  throw new Error(`${what}: stored document is invalid at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`);
+}
+
+async function migrate(client: Client, now: number): Promise<void> {
+  await client.execute("CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)");
+  const rows = await client.execute("SELECT tag FROM migration");
+  const done = new Set(rows.rows.map((row) => String(row[0])));
+  for (const step of MIGRATIONS) {
+    if (done.has(step.tag)) continue;
+    const statements = step.sql.split("--> statement-breakpoint").map((s) => s.trim()).filter(Boolean);
+    await client.migrate([
+      ...statements,
+      { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] },
+    ]);
+  }
+}
+
+/**
+ * Opens the database, bringing its schema up to date. `url` is `file:…` or a libSQL server's URL;
+ * `now` is wall milliseconds. Throws if it cannot be opened or is not durable enough.
+ */
+export async function openLibsqlStore(options: {
+  url: string;
+  authToken?: string;
+  now: number;
+  /** Crash tests put a gate here, under everything the store does (law 4). */
+  wrap?: (client: Client) => Client;
+}): Promise<Store> {
+  const wrap = options.wrap ?? ((client: Client) => client);
+  const auth = options.authToken === undefined ? {} : { authToken: options.authToken };
+  const writer = wrap(createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }));
+  if (options.url.startsWith("file:")) {
+    for (const pragma of ["journal_mode=WAL", "synchronous=FULL", "cache_size=-8192"]) {
+      await writer.execute(`PRAGMA ${pragma}`);
+    }
+    const level = await writer.execute("PRAGMA synchronous");
+    if (Number(level.rows[0]?.[0]) < 2) throw new Error("database: synchronous is below FULL on the writer");
+  }
+  await migrate(writer, options.now);
+  const reader = createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
+  return new LibsqlStore(writer, reader);
+}
+
+class LibsqlStore implements Store {
+  private readonly writer: LibSQLDatabase;
+  private readonly reader: LibSQLDatabase;
+  private readonly writerClient: Client;
+  private readonly readerClient: Client;
+  private readonly queue = serial();
+
+  constructor(writer: Client, reader: Client) {
+    this.writerClient = writer;
+    this.readerClient = reader;
+    this.writer = drizzle(writer);
+    this.reader = drizzle(reader);
+  }
+
+  async load(): Promise<Snapshot> {
+    const db = this.writer;
+    return this.queue(async () => {
+      const nodes = (await db.select({ doc: table.node.doc }).from(table.node)).map((r) => parseDoc(Node, r.doc, "node"));
+      const pools = (await db.select({ doc: table.pool.doc }).from(table.pool)).map((r) => parseDoc(PoolState, r.doc, "pool"));
+      const open = await db.select({ doc: table.operation.doc }).from(table.operation).where(eq(table.operation.state, "asked"));
+      const commands = await db.select({ doc: table.command.doc }).from(table.command).where(eq(table.command.state, "accepted"));
+      const inbox = await db.select().from(table.inbox).orderBy(table.inbox.id);
+      const cursors = await db.select().from(table.cursor);
+      const credentials = await db.select({ doc: table.credential.doc }).from(table.credential);
+      return {
+        nodes,
+        pools,
+        openOperations: open.map((r) => parseDoc(Operation, r.doc, "operation")),
+        openCommands: commands.map((r) => parseDoc(Command, r.doc, "command")),
+        letters: inbox.map((r): StoredLetter => ({ id: r.id, receivedAt: r.receivedAt, letter: parseLetter(r.doc) })),
+        cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
+        credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
+      };
+    });
+  }
+
+  async appendLetters(letters: { letter: Letter; receivedAt: number }[], cursors: Cursor[]): Promise<number[]> {
+    const rows = letters.map((l) => [l.letter.node, l.receivedAt, JSON.stringify(l.letter)]);
+    const marks = cursors.map((c) => [c.node, c.stream, c.seq, letters[0]?.receivedAt ?? 0]);
+    return this.queue(async () => {
+      const [inserted] = await this.writer.batch([
+        this.writer.all<{ id: number }>(sql`
+          INSERT INTO inbox (node, received_at, doc)
+          SELECT value->>0, value->>1, value->>2 FROM json_each(${JSON.stringify(rows)}) WHERE true
+          RETURNING id`),
+        this.writer.run(sql`
+          INSERT INTO cursor (node, stream, seq, at)
+          SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(${JSON.stringify(marks)}) WHERE true
+          ON CONFLICT (node, stream) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at`),
+      ]);
+      return inserted.map((row) => Number(row.id)).sort((a, b) => a - b);
+    });
+  }
+
+  async commit(change: Change): Promise<void> {
+    const statements = commitStatements(change);
+    const [first, ...rest] = statements.map((statement) => this.writer.run(statement));
+    if (!first) return;
+    await this.queue(() => this.writer.batch([first, ...rest]));
+  }
+
+  async events(query: EventQuery): Promise<Event[]> {
+    const where = [
+      query.node === null ? undefined : eq(table.event.node, query.node),
+      query.pool === null ? undefined : eq(table.event.pool, query.pool),
+      query.since === null ? undefined : gte(table.event.at, query.since),
+      query.after === null ? undefined : gt(table.event.id, query.after),
+    ];
+    const order = query.after === null ? desc(table.event.id) : table.event.id;
+    const rows = await this.reader.select().from(table.event).where(and(...where)).orderBy(order).limit(query.limit);
+    const events = rows.map((row) => v.parse(Event, row));
+    return query.after === null ? events.reverse() : events;
+  }
+
+  async findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]> {
+    const rows = await this.reader
+      .select({ receivedAt: table.finding.receivedAt, doc: table.finding.doc })
+      .from(table.finding)
+      .where(eq(table.finding.node, node))
+      .orderBy(desc(table.finding.id))
+      .limit(limit);
+    return rows.map((row) => ({ receivedAt: row.receivedAt, finding: parseDoc(Finding, row.doc, "finding") }));
+  }
+
+  async operations(node: NodeId, limit: number): Promise<Operation[]> {
+    const rows = await this.reader
+      .select({ doc: table.operation.doc })
+      .from(table.operation)
+      .where(eq(table.operation.node, node))
+      .orderBy(desc(table.operation.askedAt))
+      .limit(limit);
+    return rows.map((row) => parseDoc(Operation, row.doc, "operation"));
+  }
+
+  async commands(query: { node: string | null; limit: number }): Promise<Command[]> {
+    const rows = await this.reader
+      .select({ doc: table.command.doc })
+      .from(table.command)
+      .where(query.node === null ? undefined : eq(table.command.node, query.node))
+      .orderBy(desc(table.command.issuedAt))
+      .limit(query.limit);
+    return rows.map((row) => parseDoc(Command, row.doc, "command"));
+  }
+
+  async saveCredential(credential: Credential): Promise<void> {
+    const row = { id: credential.id, hash: credential.hash, doc: JSON.stringify(credential) };
+    await this.queue(() =>
+      this.writer.insert(table.credential).values(row).onConflictDoUpdate({ target: table.credential.id, set: { doc: row.doc } }),
+    );
+  }
+
+  async deliveries(now: number, limit: number): Promise<Delivery[]> {
+    return this.reader.select().from(table.outbox).where(lte(table.outbox.notBefore, now)).orderBy(table.outbox.id).limit(limit);
+  }
+
+  async settleDelivery(
+    id: number,
+    outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
+  ): Promise<void> {
+    await this.queue(async () => {
+      if (outcome.kind !== "retry") return this.writer.delete(table.outbox).where(eq(table.outbox.id, id));
+      return this.writer
+        .update(table.outbox)
+        .set({ attempts: sql`${table.outbox.attempts} + 1`, notBefore: outcome.notBefore })
+        .where(eq(table.outbox.id, id));
+    });
+  }
+
+  async trim(): Promise<void> {
+    const bound = (name: string, key: string, kept: number, extra: string) =>
+      sql.raw(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name}
+        WHERE ${key} < (SELECT max(${key}) FROM ${name}) - ${kept} ${extra} LIMIT ${TRIM_ROWS})`);
+    const work = [
+      bound("event", "id", LIMIT.eventsKeptMax, ""),
+      bound("finding", "id", LIMIT.findingsKeptMax, ""),
+      bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
+      bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
+      sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node) AND at < (SELECT max(at) FROM cursor) - 604800000`,
+    ];
+    for (const statement of work) await this.queue(() => this.writer.run(statement));
+  }
+
+  async probe(): Promise<{ ok: true } | { ok: false; message: string }> {
+    try {
+      await this.queue(() =>
+        this.writer.insert(table.meta).values({ key: "probe", value: "1" }).onConflictDoUpdate({ target: table.meta.key, set: { value: "1" } }),
+      );
+      return { ok: true };
+    } catch (error) {
+      return { ok: false, message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.queue(async () => {
+      this.readerClient.close();
+      this.writerClient.close();
+    });
+  }
+}
+
+/** Letters were validated when they came in as reports; the store only carries them. */
+function parseLetter(doc: string): Letter {
+  return JSON.parse(doc) as Letter;
+}
+
+/** One transaction's statements, at most one a table, many rows each. */
+export function commitStatements(change: Change): SQL[] {
+  const out: SQL[] = [];
+  const each = (rows: unknown[][]): SQL => sql`json_each(${JSON.stringify(rows)}) WHERE true`;
+  if (change.nodes.length > 0) {
+    const rows = change.nodes.map((n) => [
+      n.id,
+      n.pool,
+      n.phase.kind,
+      n.phase.kind === "gone" || n.instance === null ? null : `${n.instance.provider}/${n.instance.id}`,
+      JSON.stringify(n),
+    ]);
+    out.push(sql`INSERT INTO node (id, pool, phase, instance, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET pool = excluded.pool, phase = excluded.phase,
+        instance = excluded.instance, doc = excluded.doc`);
+  }
+  if (change.removedNodes.length > 0) {
+    out.push(sql`DELETE FROM node WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.removedNodes)}))`);
+  }
+  if (change.pools.length > 0) {
+    const rows = change.pools.map((p) => [p.name, JSON.stringify(p)]);
+    out.push(sql`INSERT INTO pool (name, doc) SELECT value->>0, value->>1 FROM ${each(rows)}
+      ON CONFLICT (name) DO UPDATE SET doc = excluded.doc`);
+  }
+  if (change.operations.length > 0) {
+    const rows = change.operations.map((o) => [o.id, o.node, o.payload.kind, o.state, o.askedAt, JSON.stringify(o)]);
+    out.push(sql`INSERT INTO operation (id, node, kind, state, asked_at, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
+  }
+  if (change.events.length > 0) {
+    const rows = change.events.map((e) => [e.at, e.kind, e.node, e.pool, e.session, e.actor, e.message]);
+    out.push(sql`INSERT INTO event (at, kind, node, pool, session, actor, message)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}`);
+  }
+  if (change.commands.length > 0) {
+    const rows = change.commands.map((c) => [c.id, c.node, c.state, c.issuedAt, JSON.stringify(c)]);
+    out.push(sql`INSERT INTO command (id, node, state, issued_at, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
+  }
+  if (change.findings.length > 0) {
+    const rows = change.findings.map((f) => [
+      f.node, f.stream, f.seq, f.receivedAt, f.finding.kind, f.finding.code ?? null, JSON.stringify(f.finding),
+    ]);
+    out.push(sql`INSERT INTO finding (node, stream, seq, received_at, kind, code, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}
+      ON CONFLICT (node, stream, seq) DO NOTHING`);
+  }
+  if (change.deliveries.length > 0) {
+    const rows = change.deliveries.map((d) => [d.kind, d.node, d.body, 0, d.notBefore]);
+    out.push(sql`INSERT INTO outbox (kind, node, body, attempts, not_before)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}`);
+  }
+  if (change.foldedLetters.length > 0) {
+    out.push(sql`DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.foldedLetters)}))`);
+  }
+  return out;
+}

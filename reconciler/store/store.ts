@@ -1,0 +1,102 @@
+/**
+ * The port to durable state. Everything the reconciler may need after a crash goes through here, and a
+ * change is one transaction: an outcome and the node it made true are never apart (law 4). The only
+ * adapter that production uses is `libsql.ts`; `memory.ts` is the fake beside it, for simulation.
+ */
+import type { Command } from "../../schema/command.ts";
+import type { Credential } from "../../schema/credential.ts";
+import type { Event, EventDraft } from "../../schema/event.ts";
+import type { Finding } from "../../schema/finding.ts";
+import type { NodeId, StreamId } from "../../schema/id.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
+import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
+
+/** The part of a report that must survive: what changed, without samples. */
+export type Letter = {
+  node: NodeId;
+  bootId: string;
+  stream: StreamId;
+  agentVersion: string;
+  simulated: boolean;
+  inventory: Inventory | null;
+  check: Check | null;
+  findings: { seq: number; finding: Finding }[];
+  gaps: { seq: number; reason: string; count: number; at: string }[];
+  results: CommandResult[];
+};
+
+/** A letter in the inbox; `id` orders them. */
+export type StoredLetter = { id: number; receivedAt: number; letter: Letter };
+
+export type Cursor = { node: NodeId; stream: StreamId; seq: number };
+
+/** One webhook delivery. */
+export type Delivery = { id: number; kind: string; node: string; body: string; attempts: number; notBefore: number };
+
+/** What one transaction writes. Arrays may be empty; order inside one array does not matter. */
+export type Change = {
+  nodes: Node[];
+  /** Purged after their retention. */
+  removedNodes: NodeId[];
+  pools: PoolState[];
+  operations: Operation[];
+  events: EventDraft[];
+  commands: Command[];
+  /** Inbox rows that the fold has taken in. */
+  foldedLetters: number[];
+  /** Findings for history: written by the fold together with the node they changed. */
+  findings: { node: NodeId; stream: StreamId; seq: number; receivedAt: number; finding: Finding }[];
+  deliveries: { kind: string; node: string; body: string; notBefore: number }[];
+};
+
+export function emptyChange(): Change {
+  return {
+    nodes: [],
+    removedNodes: [],
+    pools: [],
+    operations: [],
+    events: [],
+    commands: [],
+    foldedLetters: [],
+    findings: [],
+    deliveries: [],
+  };
+}
+
+export function isEmptyChange(change: Change): boolean {
+  return Object.values(change).every((part) => part.length === 0);
+}
+
+/** Everything a starting process needs. */
+export type Snapshot = {
+  nodes: Node[];
+  pools: PoolState[];
+  openOperations: Operation[];
+  openCommands: Command[];
+  letters: StoredLetter[];
+  cursors: Cursor[];
+  credentials: Credential[];
+};
+
+export type EventQuery = { node: string | null; pool: string | null; since: number | null; after: number | null; limit: number };
+
+export type Store = {
+  load(): Promise<Snapshot>;
+  /** Durable when it resolves. Returns the inbox ids, in the order given. */
+  appendLetters(letters: { letter: Letter; receivedAt: number }[], cursors: Cursor[]): Promise<number[]>;
+  commit(change: Change): Promise<void>;
+  events(query: EventQuery): Promise<Event[]>;
+  findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]>;
+  operations(node: NodeId, limit: number): Promise<Operation[]>;
+  commands(query: { node: string | null; limit: number }): Promise<Command[]>;
+  saveCredential(credential: Credential): Promise<void>;
+  /** Due deliveries, oldest first; and what became of one. */
+  deliveries(now: number, limit: number): Promise<Delivery[]>;
+  settleDelivery(id: number, outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" }): Promise<void>;
+  /** Deletes history beyond its bounds, a batch at a time. */
+  trim(now: number): Promise<void>;
+  /** Whether a write works now: for readiness. */
+  probe(): Promise<{ ok: true } | { ok: false; message: string }>;
+  close(): Promise<void>;
+};

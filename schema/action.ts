@@ -1,0 +1,40 @@
+/**
+ * What a plan may order. An action carries every parameter (law 2): whoever carries it out has nothing
+ * left to choose. The first two change only our own state; the rest are effects, which become
+ * operations with the same payload.
+ */
+import type { NodeId, PoolName } from "./id.ts";
+import type { Phase } from "./node.ts";
+import type { Payload } from "./operation.ts";
+import type { EventKind } from "./event.ts";
+
+export type Action =
+  /** A new node for a slot of a pool. Nothing is bought yet. */
+  | {
+      kind: "admit";
+      node: NodeId;
+      pool: PoolName;
+      slot: number;
+      gen: number;
+      replaces: NodeId | null;
+      because: string[];
+    }
+  /** A change of phase that needs no call. `event` is what a person will read about it. */
+  | {
+      kind: "advance";
+      node: NodeId;
+      to: Phase;
+      event: EventKind;
+      because: string[];
+      /** Opens a session with the held evidence, or closes the open one in this way. */
+      session: "open" | "recovered" | "replaced" | "cancelled" | "held" | null;
+    }
+  /** A call to the outside: `payload` is frozen by the plan. */
+  | { kind: "effect"; node: NodeId; payload: Payload; because: string[] };
+
+/** Effects that cannot be taken back. Blindness, lint and budgets look at these. */
+export function isDestructive(action: Action): boolean {
+  if (action.kind === "effect") return action.payload.kind === "terminate" || action.payload.kind === "drain";
+  if (action.kind === "advance") return action.to.kind === "draining" || action.to.kind === "terminating";
+  return false;
+}

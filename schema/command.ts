@@ -1,0 +1,24 @@
+/**
+ * What a person, or an agent of theirs, ordered for a node: recorded before it is done, with who and
+ * why, and with what became of it (`navarch/api.md` B2, B4).
+ */
+import * as v from "valibot";
+import { CommandId, NodeId } from "./id.ts";
+
+export const COMMAND_TYPES = ["cordon", "uncordon", "drain", "terminate", "replace"] as const;
+export type CommandType = (typeof COMMAND_TYPES)[number];
+
+export const Command = v.object({
+  id: CommandId,
+  node: NodeId,
+  type: v.picklist(COMMAND_TYPES),
+  reason: v.string(),
+  force: v.boolean(),
+  /** Drain deadline in milliseconds, or `null` for the pool's. */
+  timeoutMs: v.nullable(v.number()),
+  issuedBy: v.string(),
+  issuedAt: v.number(),
+  state: v.picklist(["accepted", "applied", "refused"]),
+  message: v.nullable(v.string()),
+});
+export type Command = v.InferOutput<typeof Command>;

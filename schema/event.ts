@@ -1,0 +1,61 @@
+/**
+ * What happened, for people and for watchers: append-only, ordered by `id`, one row for each change of
+ * a node, pool or command, with the reason (invariants I14, H12). Kinds are `navarch/api.md` B6.
+ */
+import * as v from "valibot";
+import { NodeId, PoolName, SessionId } from "./id.ts";
+
+export const EVENT_KINDS = [
+  "node.requested",
+  "node.booting",
+  "node.registered",
+  "node.verified",
+  "node.finding",
+  "node.health",
+  "node.suspect",
+  "node.unhealthy",
+  "node.cordoned",
+  "node.uncordoned",
+  "node.draining",
+  "node.drained",
+  "node.replacing",
+  "node.terminating",
+  "node.terminated",
+  "node.replaced",
+  "node.recovered",
+  "node.silent",
+  "node.heard",
+  "node.failed",
+  "node.held",
+  "node.gap",
+  "instance.adopted",
+  "instance.lost",
+  "instance.surplus",
+  "pool.size",
+  "pool.condition",
+  "command.issued",
+  "command.finished",
+  "policy.loaded",
+  "config.loaded",
+  "safety.frozen",
+  "safety.released",
+  "provider.error",
+  "credential.created",
+  "credential.revoked",
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+export const Event = v.object({
+  id: v.number(),
+  at: v.number(),
+  kind: v.picklist(EVENT_KINDS),
+  node: v.nullable(NodeId),
+  pool: v.nullable(PoolName),
+  session: v.nullable(SessionId),
+  /** Who: `navarch`, or `human:<name>`. */
+  actor: v.string(),
+  message: v.string(),
+});
+export type Event = v.InferOutput<typeof Event>;
+/** An event before the store gave it its number. */
+export type EventDraft = Omit<Event, "id">;

@@ -1,0 +1,56 @@
+/**
+ * What judging must remember about one node, in a form that can be stored in the node's document:
+ * the findings that are part of its verdict until something clears them, and the short history that
+ * windowed rules count. Both are bounded, so that a flood can never grow a document.
+ */
+import * as v from "valibot";
+import { Finding } from "./finding.ts";
+import { Judgement } from "./policy.ts";
+
+const ms = v.pipe(v.number(), v.integer());
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+/** One latched finding (`health-policy.md` §7). All times are milliseconds of the control plane's clock. */
+export const HeldFinding = v.object({
+  /**
+   * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`; gpu = UUID, else PCI address, else
+   * `node`. The second form is the one of `Check.active`, which is how a check says "still true".
+   */
+  key: v.pipe(v.string(), v.maxLength(200)),
+  /** The occurrence that decided: the worst so far, and of equals the newest. */
+  finding: Finding,
+  judgement: Judgement,
+  firstAt: ms,
+  lastAt: ms,
+  /** Occurrences under this key, merged ones included. */
+  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Clean evaluations in a row since `lastAt`. */
+  cleanSince: count,
+  /** A reset of this GPU was seen since `lastAt`; what is missing for a release is a clean check. */
+  resetSeen: v.nullish(v.boolean(), false),
+});
+export type HeldFinding = v.InferOutput<typeof HeldFinding>;
+
+/**
+ * One stretch in which a rule kept matching the same thing on the same GPU. Lines of one burst form
+ * one stretch, so counting stretches counts faults and not printed lines. Times are the node's own
+ * (`Finding.at`), milliseconds since the epoch.
+ */
+export const PastFinding = v.object({
+  rule: v.pipe(v.string(), v.maxLength(128)),
+  kind: v.pipe(v.string(), v.maxLength(16)),
+  code: v.nullable(v.number()),
+  gpu: v.pipe(v.string(), v.maxLength(96)),
+  link: v.nullable(v.number()),
+  fromAt: ms,
+  toAt: ms,
+  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+});
+export type PastFinding = v.InferOutput<typeof PastFinding>;
+
+/** What came before on this node, oldest first. Stored beside the held findings. */
+export const FindingHistory = v.pipe(v.array(PastFinding), v.maxLength(256));
+export type FindingHistory = readonly PastFinding[];
+
+/** The history of a node that nothing was heard from yet. */
+export const NO_HISTORY: FindingHistory = [];

@@ -1,0 +1,196 @@
+/**
+ * The one entity. A Node is born when the plan decides to create it, before any cloud instance exists,
+ * and ends `gone`. Its instance, its agent and (later) its scheduler objects are facts *about* it,
+ * matched by identity that cannot be reused. This document is what the store keeps, one row a node.
+ * All instants are wall-clock milliseconds; all durations end in `Ms`.
+ */
+import * as v from "valibot";
+import { FindingHistory, HeldFinding } from "./held.ts";
+import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
+import { VERDICTS } from "./policy.ts";
+import { Inventory } from "./report.ts";
+
+const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+
+/** Why a node leaves; decides whether its slot is filled again. */
+export const PURPOSES = [
+  /** Its hardware failed: the slot gets a new node. */
+  "replace",
+  /** The pool became smaller: the slot is given up. */
+  "scale_down",
+  /** A person asked. The slot is filled again unless the pool was made smaller. */
+  "operator",
+  /** It never came up or failed its first check: the slot gets a new node, and the pool's guard counts it. */
+  "failed",
+  /** An own instance that no slot wants. */
+  "surplus",
+  /** Someone else removed the instance: no hardware failure, the slot gets a new node. */
+  "lost",
+] as const;
+export type Purpose = (typeof PURPOSES)[number];
+const Purpose = v.picklist(PURPOSES);
+
+export const Phase = v.variant("kind", [
+  /** Decided, nothing bought. `notBefore` is the stored back-off after a refusal. */
+  v.object({ kind: v.literal("requested"), since: instant, attempt: count, notBefore: instant, refusal: v.nullable(text) }),
+  /** The provider accepted; the instance is starting and no agent has spoken. */
+  v.object({ kind: v.literal("booting"), since: instant }),
+  /** Set-up over SSH is running. */
+  v.object({ kind: v.literal("bootstrapping"), since: instant, attempt: count }),
+  /** The agent registered; its first full check is open. Not schedulable. */
+  v.object({ kind: v.literal("verifying"), since: instant }),
+  /** Verified capacity. */
+  v.object({ kind: v.literal("serving"), since: instant }),
+  /** A session is open: evidence is held, the threshold or a budget is not reached yet. */
+  v.object({ kind: v.literal("suspect"), since: instant }),
+  /** Work is leaving. `deadlineAt` 0 = no limit; `drainedAt` is set when it is empty. */
+  v.object({
+    kind: v.literal("draining"),
+    since: instant,
+    deadlineAt: instant,
+    drainedAt: v.nullable(instant),
+    purpose: Purpose,
+  }),
+  /** A rung below replacement is being tried on this very instance. */
+  v.object({ kind: v.literal("repairing"), since: instant, rung: v.picklist(["gpu-reset", "reboot"]) }),
+  /** `surge`: waits for its replacement to be verified before it drains. */
+  v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
+  /** Ordered to end; billed until the cloud confirms. */
+  v.object({ kind: v.literal("terminating"), since: instant, purpose: Purpose, accepted: v.nullable(instant), notBefore: instant }),
+  /** The cloud confirmed it gone, or it never existed. */
+  v.object({ kind: v.literal("gone"), since: instant, purpose: Purpose }),
+  /** A person's. The product may put a node here; only a person takes it out. */
+  v.object({ kind: v.literal("held"), since: instant, heldBy: text, why: text }),
+]);
+export type Phase = v.InferOutput<typeof Phase>;
+export type PhaseKind = Phase["kind"];
+
+/** A cordon has an owner; the product lifts only its own (law 10). */
+export const Cordon = v.object({ by: text, why: text, at: instant });
+export type Cordon = v.InferOutput<typeof Cordon>;
+
+/** The cloud's side of a node. */
+export const InstanceFact = v.object({
+  id: InstanceId,
+  provider: PoolName,
+  state: v.picklist(["provisioning", "running", "stopped", "terminating", "terminated"]),
+  region: v.nullable(text),
+  zone: v.nullable(text),
+  instanceType: text,
+  internalIp: v.nullable(text),
+  externalIp: v.nullable(text),
+  pricePerHour: v.nullable(v.number()),
+  boundAt: instant,
+  /** First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed. */
+  absentSince: v.nullable(instant),
+});
+export type InstanceFact = v.InferOutput<typeof InstanceFact>;
+
+/** The agent's side of a node, as last registered. */
+export const AgentFact = v.object({
+  bootId: BootId,
+  stream: StreamId,
+  version: text,
+  simulated: v.boolean(),
+  registeredAt: instant,
+  /** Flushed with other changes, so it may lag; live presence is in memory. */
+  lastHeartbeatAt: instant,
+  inventory: Inventory,
+});
+export type AgentFact = v.InferOutput<typeof AgentFact>;
+
+export const Health = v.object({
+  verdict: v.picklist(VERDICTS),
+  /** Result of the newest evidence alone, without what is held. */
+  lastReport: v.picklist(VERDICTS),
+  /** Evidence that stays part of the verdict until something clears it (promise N47). */
+  held: v.array(HeldFinding),
+  /** What windowed rules count. */
+  history: FindingHistory,
+  /** Consecutive unhealthy evaluations, at least 5 s apart; back to 0 on a healthy one (promise N66). */
+  unhealthyRun: count,
+  lastCountedAt: instant,
+  lastCheckAt: v.nullable(instant),
+  lastCheckClean: v.boolean(),
+  /** Since when heartbeats are missing, by the control plane's own clock; `null` while heard. */
+  silentSince: v.nullable(instant),
+});
+export type Health = v.InferOutput<typeof Health>;
+
+/** One repair of this node. Everything done for it carries `id`, and a closed one acts no more. */
+export const Session = v.object({
+  id: SessionId,
+  openedAt: instant,
+  bootId: v.nullable(BootId),
+  instanceId: v.nullable(InstanceId),
+  reasons: v.array(text),
+  /** True once evidence came that cannot be a passing state: isolation does not wait for the threshold. */
+  definitive: v.boolean(),
+});
+export type Session = v.InferOutput<typeof Session>;
+
+export const Node = v.object({
+  id: NodeId,
+  /** `null`: an agent that matches no instance of ours; listed under no pool, never bought for. */
+  pool: v.nullable(PoolName),
+  /** Place in the pool, and which occupant of it; `gen` is unique within the pool for ever. */
+  slot: v.nullable(count),
+  gen: count,
+  createdAt: instant,
+  phase: Phase,
+  /** Set while work must not be placed on the node, one entry an owner. */
+  cordon: v.object({ product: v.nullable(Cordon), human: v.nullable(Cordon) }),
+  instance: v.nullable(InstanceFact),
+  agent: v.nullable(AgentFact),
+  health: Health,
+  session: v.nullable(Session),
+  /** Sessions ever opened: makes session ids unique. */
+  sessions: count,
+  /** Grows with every intended effect and every refusal; the target refuses an older one (law 5). */
+  fence: count,
+  /** No effect is tried before this: the stored back-off after a refusal by a scheduler. */
+  restUntil: instant,
+  /** The one open operation, if any. */
+  operation: v.nullable(OperationId),
+  /** What a person ordered and the plan has still to carry out, step by step. */
+  order: v.nullable(
+    v.object({
+      goal: v.picklist(["drain", "terminate", "replace"]),
+      by: text,
+      why: text,
+      /** Skip the drain. */
+      force: v.boolean(),
+      at: instant,
+      timeoutMs: v.nullable(v.number()),
+    }),
+  ),
+  /** The node whose place this one takes. */
+  replaces: v.nullable(NodeId),
+});
+export type Node = v.InferOutput<typeof Node>;
+
+/** Whether a phase means that the node is on its way out. */
+export function isLeaving(phase: Phase): boolean {
+  return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
+}
+
+/** The durable side of a pool: what people and history decided, as opposed to its configuration. */
+export const PoolState = v.object({
+  name: PoolName,
+  /** Wanted size; clamped into min…max of the configuration when it is read. */
+  desired: count,
+  desiredBy: text,
+  desiredAt: instant,
+  /** Next generation number: never reused, so a node id never names two machines. */
+  nextGen: count,
+  /** Automation paused by a person. */
+  hold: v.nullable(v.object({ by: text, why: text, until: instant })),
+  /** Consecutive nodes that never came up (safety.md §7), and when the next may be tried. */
+  failures: count,
+  failedNotBefore: instant,
+  /** Back-off per offer `<provider>/<region>/<zone>/<type>` (config.md §6). */
+  offers: v.record(text, v.object({ failures: count, notBefore: instant, class: text, message: text })),
+});
+export type PoolState = v.InferOutput<typeof PoolState>;

@@ -1,0 +1,84 @@
+/**
+ * An operation is an intent with a frozen payload: the row is committed before the first byte of its
+ * call and is closed in the same transaction as what the outcome made true (law 4). While it is
+ * `asked`, payload and token do not change, however long the answer takes (invariant I11).
+ */
+import * as v from "valibot";
+import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
+import { PURPOSES } from "./node.ts";
+
+const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+
+/** Exactly what is sent; kept as data so that a replay after a crash sends the same bytes. */
+export const Payload = v.variant("kind", [
+  v.object({
+    kind: v.literal("create"),
+    provider: PoolName,
+    offer: text,
+    request: v.object({
+      token: text,
+      name: text,
+      nodeId: text,
+      region: v.nullable(text),
+      zone: v.nullable(text),
+      instanceType: text,
+      tags: v.record(text, text),
+      sshKeys: v.array(text),
+    }),
+  }),
+  v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),
+  /** Mark unschedulable in the scheduler, as the product. */
+  v.object({ kind: v.literal("cordon"), why: text }),
+  v.object({ kind: v.literal("uncordon"), why: text }),
+  /** Ask work to leave. `gracePeriodMs` −1 = each pod's own. */
+  v.object({
+    kind: v.literal("drain"),
+    purpose: v.picklist(PURPOSES),
+    deadlineAt: instant,
+    gracePeriodMs: v.number(),
+    force: v.boolean(),
+  }),
+]);
+export type Payload = v.InferOutput<typeof Payload>;
+export type OperationKind = Payload["kind"];
+
+export const OPERATION_STATES = [
+  /** Intended; the call may or may not have been sent. Resolved by replay or by looking. */
+  "asked",
+  /** The target confirmed. */
+  "done",
+  /** The target proved that it did nothing. */
+  "refused",
+  /** Overtaken: the subject is gone, so the effect is pointless. */
+  "abandoned",
+] as const;
+export type OperationState = (typeof OPERATION_STATES)[number];
+
+export const Operation = v.object({
+  id: OperationId,
+  node: NodeId,
+  pool: v.nullable(PoolName),
+  session: v.nullable(SessionId),
+  /** The node's fence when it was intended. */
+  fence: count,
+  payload: Payload,
+  state: v.picklist(OPERATION_STATES),
+  askedAt: instant,
+  /** Not called again before this: the back-off is stored, not slept. */
+  notBefore: instant,
+  /** Calls made, or possibly made. */
+  attempts: count,
+  /** Complete listings, after settling, that did not show what was asked for (tag-only providers). */
+  lookups: count,
+  closedAt: v.nullable(instant),
+  message: v.nullable(text),
+  because: v.array(text),
+});
+export type Operation = v.InferOutput<typeof Operation>;
+
+/** Which state may follow which: one legality function for journal, executor and tests. */
+export function mayFollow(from: OperationState, to: OperationState): boolean {
+  return from === "asked" && to !== "asked";
+}

@@ -1,0 +1,51 @@
+/**
+ * What the reconciler would do now, and what it would not do and why (law 6). The same value is written
+ * to the journal, shown by `navarch plan` and `explain`, and checked by the plan lint.
+ */
+import type { Action } from "./action.ts";
+import type { NodeId, PoolName } from "./id.ts";
+
+export const WAIT_REASONS = [
+  /** An operation is open; its answer decides. */
+  "operation",
+  /** Blind means still: the reconciler cannot see, so nothing destructive starts. */
+  "blind",
+  /** Too many nodes of the scope are out already. */
+  "budget",
+  /** Consecutive unhealthy evaluations are below the pool's threshold. */
+  "threshold",
+  /** Work is still leaving. */
+  "drain",
+  /** The instance is starting, or its agent has not spoken or finished its first check. */
+  "boot",
+  /** A refused or failed attempt; tried again at `until`. */
+  "backoff",
+  /** New nodes of this pool do not come up: one at a time, slowly. */
+  "bootstrap_guard",
+  /** Silence alone is never a reason: a second witness is missing. */
+  "second_witness",
+  /** A person holds the node, the pool or the fleet, or has cordoned the node. */
+  "human",
+  /** `auto_replace: false`, or an instance that is not ours to end. */
+  "not_ours",
+  /** No provider of the pool can be asked. */
+  "provider",
+  /** Waits for its replacement to be verified (`surge`). */
+  "replacement",
+  /** The cloud has not confirmed the end of the instance. */
+  "confirmation",
+] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
+
+export type Wait = {
+  /** The node, or `null` when the whole pool waits. */
+  node: NodeId | null;
+  pool: PoolName | null;
+  reason: WaitReason;
+  /** For people, with the evidence in it. */
+  message: string;
+  /** Wall milliseconds at which looking again makes sense; `null` = when something is reported. */
+  until: number | null;
+};
+
+export type Plan = { actions: Action[]; waits: Wait[] };

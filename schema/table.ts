@@ -1,0 +1,121 @@
+/**
+ * The tables of the store: the one drizzle file. Documents (node, pool, operation, …) are JSON in `doc`,
+ * validated by their valibot schema when they are loaded; columns beside them exist only to be queried
+ * or to be unique. `migration/` holds the same as SQL; a test compares the two.
+ */
+import { integer, sqliteTable, text, uniqueIndex, index } from "drizzle-orm/sqlite-core";
+import { sql } from "drizzle-orm";
+
+/** Small facts about the store itself. */
+export const meta = sqliteTable("meta", { key: text("key").primaryKey(), value: text("value").notNull() });
+
+export const migration = sqliteTable("migration", { tag: text("tag").primaryKey(), at: integer("at").notNull() });
+
+export const pool = sqliteTable("pool", { name: text("name").primaryKey(), doc: text("doc").notNull() });
+
+export const node = sqliteTable(
+  "node",
+  {
+    id: text("id").primaryKey(),
+    pool: text("pool"),
+    phase: text("phase").notNull(),
+    instance: text("instance"),
+    doc: text("doc").notNull(),
+  },
+  (t) => [
+    /** One node an instance: a second claim on a machine is a bug and fails the transaction. */
+    uniqueIndex("node_instance").on(t.instance).where(sql`${t.instance} is not null`),
+    index("node_pool").on(t.pool),
+  ],
+);
+
+export const operation = sqliteTable(
+  "operation",
+  {
+    id: text("id").primaryKey(),
+    node: text("node").notNull(),
+    kind: text("kind").notNull(),
+    state: text("state").notNull(),
+    askedAt: integer("asked_at").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [
+    /** At most one open operation a node: enforced by the database, not by good will. */
+    uniqueIndex("operation_open").on(t.node).where(sql`${t.state} = 'asked'`),
+    index("operation_asked_at").on(t.askedAt),
+  ],
+);
+
+/** Reports whose findings are durable but not yet folded into their node; emptied by the fold. */
+export const inbox = sqliteTable("inbox", {
+  id: integer("id").primaryKey({ autoIncrement: true }),
+  node: text("node").notNull(),
+  receivedAt: integer("received_at").notNull(),
+  doc: text("doc").notNull(),
+});
+
+/** How far each agent's stream is durable: the other half of exactly-once. */
+export const cursor = sqliteTable(
+  "cursor",
+  { node: text("node").notNull(), stream: text("stream").notNull(), seq: integer("seq").notNull(), at: integer("at").notNull() },
+  (t) => [uniqueIndex("cursor_key").on(t.node, t.stream)],
+);
+
+/** Every finding ever accepted, up to its retention; unique by its place in the agent's stream. */
+export const finding = sqliteTable(
+  "finding",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    node: text("node").notNull(),
+    stream: text("stream").notNull(),
+    seq: integer("seq").notNull(),
+    receivedAt: integer("received_at").notNull(),
+    kind: text("kind").notNull(),
+    code: integer("code"),
+    doc: text("doc").notNull(),
+  },
+  (t) => [uniqueIndex("finding_key").on(t.node, t.stream, t.seq), index("finding_node").on(t.node, t.id)],
+);
+
+export const event = sqliteTable(
+  "event",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    at: integer("at").notNull(),
+    kind: text("kind").notNull(),
+    node: text("node"),
+    pool: text("pool"),
+    session: text("session"),
+    actor: text("actor").notNull(),
+    message: text("message").notNull(),
+  },
+  (t) => [index("event_node").on(t.node, t.id), index("event_pool").on(t.pool, t.id)],
+);
+
+export const command = sqliteTable(
+  "command",
+  {
+    id: text("id").primaryKey(),
+    node: text("node").notNull(),
+    state: text("state").notNull(),
+    issuedAt: integer("issued_at").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [index("command_node").on(t.node, t.issuedAt)],
+);
+
+export const credential = sqliteTable("credential", {
+  id: text("id").primaryKey(),
+  hash: text("hash").notNull().unique(),
+  doc: text("doc").notNull(),
+});
+
+/** Webhook deliveries: at least once, in order of id for one node, persisted until done (B49). */
+export const outbox = sqliteTable("outbox", {
+  id: integer("id").primaryKey({ autoIncrement: true }),
+  kind: text("kind").notNull(),
+  node: text("node").notNull(),
+  body: text("body").notNull(),
+  attempts: integer("attempts").notNull(),
+  notBefore: integer("not_before").notNull(),
+});
