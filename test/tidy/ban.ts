@@ -30,7 +30,10 @@ const AMBIENT: readonly Ban[] = [
   ban(/\bnew\s+Date\b(?!\s*\(\s*[^)\s])/g, "new Date() reads the clock; take one"),
   ban(/\bperformance\.now\b/g, "performance.now; take a clock"),
   ban(/\bMath\.random\b/g, "Math.random; take a source of randomness"),
-  ban(/\b(?:randomUUID|randomBytes|randomInt|getRandomValues)\b/g, "randomness; take a source"),
+  ban(
+    /\b(?:randomUUID|randomBytes|randomInt|getRandomValues|generateKeyPair\w*)\b/g,
+    "randomness; take a source",
+  ),
   ban(global("setTimeout"), "setTimeout; take a clock"),
   ban(global("setInterval"), "setInterval; take a clock"),
   ban(/\bBun\.sleep(?:Sync)?\b/g, "Bun.sleep; take a clock"),

@@ -29,7 +29,6 @@ import { version } from "../package.json" with { type: "json" };
       "./d.ts",
       "./e.ts",
       "./f.ts",
-      "./g.ts",
       "../package.json",
     ]);
   });
@@ -74,6 +73,7 @@ describe("judgeImports()", () => {
     ["reconciler/loop.ts", "../bootstrap/ssh.ts"],
     ["reconciler/store/libsql.ts", "@libsql/client"],
     ["reconciler/fold/fold.ts", "../../schema/node.ts"],
+    ["reconciler/decide/offer.ts", "node:crypto"],
     ["bootstrap/ssh.ts", "node:net"],
     ["cli/main.ts", "../reconciler/main.ts"],
     ["cli/command/simulate.ts", "../../simulator/run.ts"],
@@ -102,7 +102,8 @@ describe("judgeImports()", () => {
     ["reconciler/loop.ts", "../simulator/world.ts", "reconciler/ may not import simulator/"],
     ["reconciler/loop.ts", "../test/world.ts", "reconciler/ may not import test/"],
     ["reconciler/loop.ts", "./loop.test.ts", "reconciler/loop.test.ts is a test"],
-    ["reconciler/decide/decide.ts", "node:crypto", "may not import node:crypto"],
+    ["reconciler/decide/decide.ts", "node:fs", "may not import node:fs"],
+    ["health/judge.ts", "node:crypto", "health/ may not import node:crypto"],
     ["reconciler/fold/fold.ts", "bun", "may not import bun"],
     ["bootstrap/ssh.ts", "../reconciler/loop.ts", "bootstrap/ may not import reconciler/"],
     ["cli/main.ts", "../agent/main.ts", "cli/ may not import agent/"],
