@@ -1,0 +1,336 @@
+/**
+ * The reconciler: one loop around one pure function. Read this first.
+ *
+ *   fold     what arrived (answers, listings, letters, orders) and time  →  one transaction
+ *   decide   (Fleet, configuration, Sight) → Plan, checked by lint       →  one transaction of intents
+ *   act      open operations are called; their answers are the next activation's facts
+ *
+ * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time, twice,
+ * or after any crash. It never waits for the outside: calls run beside it and are found open in the
+ * journal if this process dies (law 4).
+ */
+import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { Command } from "../schema/command.ts";
+import type { Config } from "../schema/config.ts";
+import type { CommandId, InstanceId, NodeId } from "../schema/id.ts";
+import type { Plan } from "../schema/plan.ts";
+import { type Targets } from "./act/execute.ts";
+import { Runner } from "./act/run.ts";
+import type { Clock, Log } from "./clock.ts";
+import { decide } from "./decide/decide.ts";
+import { lintPlan } from "./decide/lint.ts";
+import { Draft, type Mirror, mirrorChange, newMirror } from "./draft.ts";
+import type { Fleet, ProviderSight, Sight } from "./fleet.ts";
+import { foldEverything, type FoldInput } from "./fold/everything.ts";
+import { applyAction } from "./fold/action.ts";
+import type { Sighting } from "./fold/listing.ts";
+import { newPoolState } from "./fold/new-pool.ts";
+import { deliveriesOf } from "./notify.ts";
+import { Presence } from "./presence.ts";
+import type { Provider } from "./provider/provider.ts";
+import { openSight } from "./sight.ts";
+import type { Change, Store, StoredLetter } from "./store/store.ts";
+import { CloudWatch } from "./watch-cloud.ts";
+
+export type LoopPorts = {
+  store: Store;
+  clock: Clock;
+  log: Log;
+  providers: ReadonlyMap<string, Provider>;
+  /** Providers that could not be opened, with why. */
+  unavailable: ReadonlyMap<string, string>;
+  targets: Targets;
+  /** Told of every committed change: metrics, watchers. */
+  committed(change: Change): void;
+};
+
+/** Longest sleep: also the resolution of silence, drains and boot deadlines. */
+export const PERIOD_MS = 1_000;
+/** Retention and history are trimmed this often. */
+const TRIM_MS = 10 * 60_000;
+
+export class Reconciler {
+  readonly presence: Presence;
+  private readonly ports: LoopPorts;
+  private config: Config;
+  private policy: CompiledPolicy;
+  private readonly fleetId: string;
+  private mirror: Mirror = newMirror();
+  private readonly runner: Runner;
+  private readonly watch: CloudWatch;
+  private readonly listed = new Set<string>();
+  private sightings = new Map<string, Map<InstanceId, Sighting>>();
+  private letters: StoredLetter[] = [];
+  private commands: Command[] = [];
+  private plan: Plan = { actions: [], waits: [] };
+  private sight: Sight | null = null;
+  private broken: string | null = null;
+  private adopted = false;
+  private wake: (() => void) | null = null;
+  private hinted = false;
+  private running: Promise<void> | null = null;
+  private stopping = false;
+  private trimmedMono = 0;
+  private readonly waiters = new Map<CommandId, (command: Command) => void>();
+
+  private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
+    this.ports = ports;
+    this.config = config;
+    this.policy = policy;
+    this.fleetId = fleetId;
+    this.presence = new Presence(ports.clock.monoMs(), ports.clock.wallMs());
+    this.runner = new Runner(ports.targets, () => this.hint());
+    this.watch = new CloudWatch(ports.providers.values(), ports.clock, () => this.hint());
+  }
+
+  /** Loads the durable fleet; every operation found open counts as possibly sent. */
+  static async open(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string): Promise<Reconciler> {
+    const reconciler = new Reconciler(ports, config, policy, fleetId);
+    await reconciler.reload();
+    return reconciler;
+  }
+
+  fleet(): Fleet {
+    return { fleetId: this.fleetId, nodes: this.mirror.nodes, pools: this.mirror.pools, operations: this.mirror.operations };
+  }
+  lastPlan(): Plan {
+    return this.plan;
+  }
+  lastSight(): Sight | null {
+    return this.sight;
+  }
+  activeConfig(): Config {
+    return this.config;
+  }
+  activePolicy(): CompiledPolicy {
+    return this.policy;
+  }
+  nodeOfInstance(key: string): NodeId | null {
+    return this.mirror.byInstance.get(key) ?? null;
+  }
+  /** The first look at every provider is done, or is known to be impossible. */
+  hasAdopted(): boolean {
+    return this.adopted;
+  }
+  /** Why nothing is decided any more: a plan broke a law. `null` while sound. */
+  failure(): string | null {
+    return this.broken;
+  }
+
+  /** Durable letters, handed over by the ingest after its own commit. */
+  takeLetters(letters: StoredLetter[]): void {
+    this.letters.push(...letters);
+    this.hint();
+  }
+
+  /** A person's order, durable already. Resolves with what became of it at the next activation. */
+  takeCommand(command: Command): Promise<Command> {
+    this.commands.push(command);
+    const { promise, resolve } = Promise.withResolvers<Command>();
+    this.waiters.set(command.id, resolve);
+    this.hint();
+    return promise;
+  }
+
+  /** A change made by a route (pool size, hold): one transaction, then the plan is made anew. */
+  async change(edit: (draft: Draft) => void): Promise<void> {
+    const draft = new Draft(this.mirror);
+    edit(draft);
+    await this.commit(draft);
+    this.hint();
+  }
+
+  hint(): void {
+    this.hinted = true;
+    this.wake?.();
+  }
+
+  /** One activation. Tests and the simulator call it directly; `start` calls it for ever. */
+  async activate(): Promise<void> {
+    const { clock } = this.ports;
+    const now = clock.wallMs();
+    const mono = clock.monoMs();
+    this.presence.tick(mono, now, PERIOD_MS, this.config.server.heartbeatTimeoutMs);
+    await this.foldFacts(now, mono);
+    const sight = openSight({
+      now, mono, nodes: this.mirror.nodes, presence: this.presence, scheduler: this.ports.targets.scheduler,
+      providers: this.providerSight(), sampleIntervalMs: this.config.server.sampleIntervalMs, frozen: this.broken,
+    });
+    this.sight = sight;
+    await this.decideNow(sight);
+    this.runner.start(this.mirror.operations.values(), now);
+    this.watch.look(this.busy());
+    if (mono - this.trimmedMono >= TRIM_MS) {
+      this.trimmedMono = mono;
+      await this.ports.store.trim(now);
+    }
+  }
+
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  /** Stops deciding, then waits for calls that are out, at most `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.stopping = true;
+    this.hint();
+    await this.running;
+    const until = this.ports.clock.monoMs() + graceMs;
+    while (this.runner.inFlight() > 0 && this.ports.clock.monoMs() < until) {
+      await new Promise<void>((resolve) => void this.ports.clock.after(20, resolve));
+      await this.foldFacts(this.ports.clock.wallMs(), this.ports.clock.monoMs());
+    }
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      this.hinted = false;
+      try {
+        await this.activate();
+      } catch (error) {
+        this.ports.log("error", "activation failed", { error: String(error instanceof Error ? (error.stack ?? error) : error) });
+        await this.reload().catch(() => undefined);
+      }
+      const pause = this.plan.actions.length > 0 ? 0 : Math.min(PERIOD_MS, this.watch.nextMs(this.busy()), this.untilWait());
+      if (!this.hinted && pause > 0) await this.sleep(pause);
+      else await this.sleep(0);
+    }
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.ports.clock.after(ms, resolve);
+      // A zero sleep only yields: a hint must not cut it, or a busy loop would starve the sockets.
+      this.wake = ms === 0 ? null : () => (cancel(), resolve());
+    });
+  }
+
+  /** Milliseconds until the earliest wait is worth another look. */
+  private untilWait(): number {
+    const now = this.ports.clock.wallMs();
+    let least = PERIOD_MS;
+    for (const wait of this.plan.waits) if (wait.until !== null && wait.until > now) least = Math.min(least, wait.until - now);
+    return least;
+  }
+
+  private async foldFacts(now: number, mono: number): Promise<void> {
+    const draft = new Draft(this.mirror);
+    const input: FoldInput = {
+      fleet: this.fleet(), config: this.config, policy: this.policy, now,
+      answers: this.runner.take(),
+      listings: this.watch.take(),
+      letters: this.letters.splice(0, LETTERS_MAX),
+      commands: this.commands.splice(0),
+      sightings: this.sightings,
+      silentMs: (node) => this.presence.silentMs(node, mono),
+      settleMs: (provider) => this.ports.providers.get(provider)?.settleMs ?? 0,
+      blind: this.presence.doubtful() !== null,
+    };
+    const folded = foldEverything(input, draft);
+    this.sightings = folded.sightings;
+    for (const provider of folded.listed) this.listed.add(provider);
+    await this.commit(draft);
+    for (const problem of folded.problems) this.ports.log("warn", problem.message, problem.fields);
+    for (const id of folded.removed) this.presence.forget(id);
+    for (const command of folded.commands) this.settleCommand(command);
+    this.adopted ||= [...this.ports.providers.keys()].every((name) => this.listed.has(name) && this.isSettled(name));
+    if (this.letters.length > 0) this.hint();
+  }
+
+  private settleCommand(command: Command): void {
+    this.waiters.get(command.id)?.(command);
+    this.waiters.delete(command.id);
+  }
+
+  private async decideNow(sight: Sight): Promise<void> {
+    if (this.broken !== null) return;
+    const fleet = this.fleet();
+    const plan = decide(fleet, this.config, sight);
+    const broken = lintPlan(fleet, this.config, sight, plan);
+    if (broken.length > 0) {
+      // A frozen reconciler that says so is safer at 3 a.m. than one that restarts into the same plan.
+      this.broken = `plan breaks a law: ${broken.join("; ")}`;
+      this.ports.log("error", "frozen: the plan breaks a law", { broken });
+      return;
+    }
+    this.plan = plan;
+    if (plan.actions.length === 0) return;
+    const draft = new Draft(this.mirror);
+    for (const action of plan.actions) {
+      const node = draft.node(action.node);
+      const pool = draft.pool(action.kind === "admit" ? action.pool : (node?.pool ?? null));
+      const applied = applyAction(action, node, pool, sight.now);
+      draft.putNode(applied.node);
+      if (applied.operation !== null) draft.putOperation(applied.operation);
+      if (applied.pool !== null) draft.putPool(applied.pool);
+      draft.tell(applied.events);
+    }
+    await this.commit(draft);
+  }
+
+  private async commit(draft: Draft): Promise<void> {
+    const change = draft.finish();
+    if (change === null) return;
+    change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    try {
+      await this.ports.store.commit(change);
+    } catch (error) {
+      // Whether it was written is not known: the store is asked, not this process's memory.
+      await this.reload();
+      throw error;
+    }
+    mirrorChange(this.mirror, change);
+    this.ports.committed(change);
+  }
+
+  private async reload(): Promise<void> {
+    const snapshot = await this.ports.store.load();
+    const mirror = newMirror();
+    mirrorChange(mirror, {
+      nodes: snapshot.nodes, removedNodes: [], pools: snapshot.pools, events: [], commands: [], foldedLetters: [],
+      findings: [], deliveries: [],
+      operations: snapshot.openOperations.map((o) => ({ ...o, attempts: Math.max(o.attempts, 1) })),
+    });
+    for (const pool of this.config.pools) {
+      if (!mirror.pools.has(pool.name)) mirror.pools.set(pool.name, newPoolState(pool.name, pool.scaling.minNodes, this.ports.clock.wallMs()));
+    }
+    this.mirror = mirror;
+    this.letters = snapshot.letters;
+    this.commands = snapshot.openCommands;
+  }
+
+  /** A pool of these names has something in flight at a provider: its cloud is looked at more often. */
+  private busy(): Set<string> {
+    const busy = new Set<string>();
+    for (const node of this.mirror.nodes.values()) {
+      const kind = node.phase.kind;
+      if (node.instance === null || kind === "gone") continue;
+      if (kind === "booting" || kind === "terminating" || node.instance.absentSince !== null) busy.add(node.instance.provider);
+    }
+    for (const operation of this.mirror.operations.values()) {
+      if (operation.payload.kind === "create" || operation.payload.kind === "terminate") busy.add(operation.payload.provider);
+    }
+    for (const [provider, sightings] of this.sightings) if (sightings.size > 0) busy.add(provider);
+    for (const name of this.ports.providers.keys()) if (!this.listed.has(name)) busy.add(name);
+    return busy;
+  }
+
+  private isSettled(provider: string): boolean {
+    return (this.sightings.get(provider)?.size ?? 0) === 0;
+  }
+
+  private providerSight(): Map<string, ProviderSight> {
+    const out = new Map<string, ProviderSight>();
+    for (const [name, provider] of this.ports.providers) {
+      const listed = this.listed.has(name) && this.isSettled(name);
+      out.set(name, { class: provider.class, settleMs: provider.settleMs, listed, unavailable: null });
+    }
+    for (const [name, why] of this.ports.unavailable) {
+      out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });
+    }
+    return out;
+  }
+}
+
+/** Letters folded by one activation: keeps a transaction short when an outage ends. */
+const LETTERS_MAX = 2_000;
