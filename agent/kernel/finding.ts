@@ -1,3 +1,251 @@
-/** Stub: signatures only, the body follows. */
+/**
+ * Turns facts of the kernel log into findings. Pure: what must be remembered between records (which
+ * GPU was just lost, which switch event a detail line belongs to, which UUID has which address) goes
+ * in and comes out. The agent does not judge, so nothing here knows the catalogue.
+ */
+import type { Finding, Metrics, Severity } from "../../schema/finding.ts";
+import type { BootId } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { KernelFact } from "./fact.ts";
+import { normalizePci } from "./pci.ts";
+
 /** This machine's GPUs, by PCI address. Empty = not known (yet): nothing is called foreign then. */
 export type GpuTable = readonly { index: number; uuid: string; pci: string }[];
+
+/** Where and when the record was seen. */
+export type Origin = { seq: number; usec: number; bootId: BootId; bootWallMs: number };
+
+/** What is remembered between records. Never changed in place. */
+export type KernelMemory = {
+  /** Normalised address → boot clock of the last "off the bus", microseconds. */
+  lost: Readonly<Record<string, number>>;
+  /** Address → what the driver said about it in this boot. */
+  learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
+  /** Address of the last identity line: the board serial follows it without one. */
+  lastIdentity: string | null;
+  /** The last switch event, to which detail lines belong. */
+  lastSxid: { finding: Finding; usec: number } | null;
+};
+
+export const EMPTY_MEMORY: KernelMemory = {
+  lost: {},
+  learned: {},
+  lastIdentity: null,
+  lastSxid: null,
+};
+
+export type KernelStep = {
+  memory: KernelMemory;
+  finding: Finding | null;
+  /** A finding made earlier gained a detail; it replaces `before` wherever that has not left yet. */
+  amended: { before: Finding; after: Finding } | null;
+};
+
+/**
+ * A lost GPU is told by two or three lines (XID 79, "GPU … has fallen off the bus", the probe's
+ * message). Within the silence gap of an incident they are one loss (`gpu/xid.md` §7).
+ */
+const LOST_WINDOW_USEC = 180_000_000;
+/** Detail lines follow their event within milliseconds; a second is generous under load. */
+const DETAIL_WINDOW_USEC = 1_000_000;
+/** Addresses remembered; four times the largest node, so that a hostile log cannot grow the agent. */
+const REMEMBERED_MAX = 4 * LIMIT.gpusPerNodeMax;
+
+/** The reporter's opinion, used to order a full spool; the policy decides what a code means. */
+const FATAL_XIDS = new Set([46, 48, 62, 64, 79, 95, 109, 119, 120, 136, 140, 143, 158]);
+const SERIOUS_XIDS = new Set([63, 74, 92, 94, 110, 121, 151, 154, 155, 156, 157, 159, 168]);
+/** The highest code that the driver's header defines (595); a newer one deserves a look. */
+const KNOWN_XID_MAX = 176;
+
+/** Text of a line as it may be shown: a process can put control characters into its name. */
+function printable(text: string, max: number): string {
+  // biome-ignore lint: control characters are what is looked for.
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd").slice(0, max);
+}
+
+function xidSeverity(code: number, metrics: Metrics): Severity {
+  if (code === 154) {
+    const action = metrics.recovery_action;
+    if (action === 0) return "info";
+    return action === 1 || action === 2 || action === 4 ? "fatal" : "serious";
+  }
+  if (metrics.rst === true || metrics.fatal === true || FATAL_XIDS.has(code)) return "fatal";
+  return SERIOUS_XIDS.has(code) || code > KNOWN_XID_MAX ? "serious" : "warning";
+}
+
+/** Everything a finding of this log has in common. */
+function baseOf(origin: Origin, line: string): Finding {
+  const atMs = origin.bootWallMs + origin.usec / 1_000;
+  return {
+    kind: "host",
+    code: null,
+    reason: null,
+    pci: null,
+    gpu_index: null,
+    gpu_uuid: null,
+    mig: null,
+    pid: null,
+    process_name: null,
+    at: new Date(atMs).toISOString(),
+    boot_id: origin.bootId,
+    severity: "warning",
+    message: printable(line, LIMIT.messageCharsMax),
+    metrics: {},
+    source: "kmsg",
+    foreign: false,
+    injected: false,
+    kmsg_seq: origin.seq,
+  };
+}
+
+/** Names the GPU at an address, from the given table or from what the driver said in this boot. */
+function placed(finding: Finding, pci: string, gpus: GpuTable, memory: KernelMemory): Finding {
+  const gpu = gpus.find((g) => normalizePci(g.pci) === pci);
+  const learned = memory.learned[pci];
+  const serial = learned?.serial;
+  return {
+    ...finding,
+    pci,
+    gpu_index: gpu?.index ?? null,
+    gpu_uuid: gpu?.uuid ?? learned?.uuid ?? null,
+    foreign: gpus.length > 0 && !gpu && !learned,
+    metrics: serial ? { ...finding.metrics, gpu_serial: serial } : finding.metrics,
+  };
+}
+
+function xidFinding(fact: KernelFact & { kind: "xid" }, base: Finding): Finding {
+  const metrics: Metrics = { xid_code: fact.code, ...fact.metrics };
+  const name = fact.processName === null ? null : printable(fact.processName, 64);
+  if (fact.pid !== null) metrics.pid = fact.pid;
+  if (name !== null) metrics.process_name = name;
+  return {
+    ...base,
+    kind: "xid",
+    code: fact.code,
+    mig: fact.mig,
+    pid: fact.pid,
+    process_name: name,
+    severity: xidSeverity(fact.code, metrics),
+    metrics,
+    injected: fact.injected,
+  };
+}
+
+function sxidFinding(fact: KernelFact & { kind: "sxid" }, base: Finding): Finding {
+  const metrics: Metrics = { sxid_code: fact.code, switch: fact.switchIndex };
+  if (fact.severity !== null) metrics.severity = fact.severity;
+  if (fact.link !== null) metrics.link = fact.link;
+  const severity = fact.severity === "fatal" ? "fatal" : "warning";
+  const harmless = fact.severity === "correctable";
+  return {
+    ...base,
+    kind: "sxid",
+    code: fact.code,
+    // The address is the switch's own, so it never names a GPU and is never foreign.
+    pci: fact.pci,
+    severity: harmless ? "info" : severity,
+    metrics,
+  };
+}
+
+/** Adds an entry and forgets the oldest ones beyond the bound. */
+function remember<T>(map: Readonly<Record<string, T>>, key: string, value: T): Record<string, T> {
+  const { [key]: _replaced, ...rest } = map;
+  const kept = Object.entries(rest).slice(-(REMEMBERED_MAX - 1));
+  return { ...Object.fromEntries(kept), [key]: value };
+}
+
+function onSxid(
+  fact: KernelFact & { kind: "sxid" },
+  origin: Origin,
+  memory: KernelMemory,
+): KernelStep {
+  const last = memory.lastSxid;
+  if (!fact.detail) {
+    const finding = sxidFinding(fact, baseOf(origin, fact.line));
+    return { memory: { ...memory, lastSxid: { finding, usec: origin.usec } }, finding, amended: null };
+  }
+  const fresh = last !== null && origin.usec - last.usec <= DETAIL_WINDOW_USEC;
+  const same = last?.finding.code === fact.code && last.finding.pci === fact.pci;
+  if (!fresh || !same) return { memory, finding: null, amended: null };
+  const detail = fact.line.slice(fact.line.indexOf("): ") + 3);
+  const message = printable(`${last.finding.message}\n${detail}`, LIMIT.messageCharsMax);
+  const after = { ...last.finding, message };
+  return {
+    memory: { ...memory, lastSxid: { finding: after, usec: last.usec } },
+    finding: null,
+    amended: { before: last.finding, after },
+  };
+}
+
+/** XID 79 or a line that says the same: the first of a burst makes the finding, and 79 always does. */
+function onLoss(
+  pci: string,
+  finding: Finding,
+  isXid: boolean,
+  origin: Origin,
+  memory: KernelMemory,
+): KernelStep {
+  const before = memory.lost[pci];
+  const known = before !== undefined && origin.usec - before <= LOST_WINDOW_USEC;
+  const next = { ...memory, lost: remember(memory.lost, pci, origin.usec) };
+  return { memory: next, finding: known && !isXid ? null : finding, amended: null };
+}
+
+function onIdentity(
+  fact: KernelFact & { kind: "identity" | "serial" },
+  memory: KernelMemory,
+): KernelMemory {
+  if (fact.kind === "identity") {
+    const learned = remember(memory.learned, fact.pci, { uuid: fact.uuid, serial: null });
+    return { ...memory, learned, lastIdentity: fact.pci };
+  }
+  const pci = fact.pci ?? memory.lastIdentity;
+  const known = pci === null ? undefined : memory.learned[pci];
+  if (pci === null || !known) return memory;
+  const serial = printable(fact.serial, 64);
+  return { ...memory, learned: remember(memory.learned, pci, { ...known, serial }) };
+}
+
+/** One fact to at most one finding, with the memory for the next. */
+export function findingOf(
+  fact: KernelFact,
+  origin: Origin,
+  gpus: GpuTable,
+  memory: KernelMemory,
+): KernelStep {
+  const told = (finding: Finding): KernelStep => ({ memory, finding, amended: null });
+  const base = (line: string): Finding => baseOf(origin, line);
+  switch (fact.kind) {
+    case "xid": {
+      const finding = placed(xidFinding(fact, base(fact.line)), fact.pci, gpus, memory);
+      return fact.code === 79 ? onLoss(fact.pci, finding, true, origin, memory) : told(finding);
+    }
+    case "lost": {
+      const bare: Finding = { ...base(fact.line), kind: "lost", reason: "bus", severity: "fatal" };
+      return onLoss(fact.pci, placed(bare, fact.pci, gpus, memory), false, origin, memory);
+    }
+    case "sxid":
+      return onSxid(fact, origin, memory);
+    case "unparsed":
+      return told({ ...base(fact.line), kind: "xid", reason: "unparsed" });
+    case "identity":
+    case "serial":
+      return { memory: onIdentity(fact, memory), finding: null, amended: null };
+    case "init_failed": {
+      const bare: Finding = { ...base(fact.line), kind: "driver", reason: "init", severity: "fatal" };
+      return told(placed(bare, fact.pci, gpus, memory));
+    }
+    case "mismatch":
+      return told({ ...base(fact.line), kind: "driver", reason: "mismatch" });
+    case "bind_failed":
+      return told({ ...base(fact.line), kind: "driver", reason: "bind", severity: "serious" });
+    case "removal_stuck":
+      return told({ ...base(fact.line), kind: "host", reason: "removal_stuck" });
+    case "rx_detect":
+      return told({ ...base(fact.line), kind: "nvlink", reason: "rx_detect" });
+    default:
+      return unreachable(fact);
+  }
+}

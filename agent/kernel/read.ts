@@ -1,6 +1,19 @@
-/** Stub: signatures only, the body follows. Adapter: reads the kernel log. */
-import type { Clock, KernelCursor, KernelLog } from "../port.ts";
-import type { GpuTable } from "./finding.ts";
+/**
+ * Follows the kernel log of one boot and gives findings, counted gaps, and word of going deaf.
+ * Adapter: reads the log through `source.ts`. It never blocks, never throws and never loses a record
+ * silently: a hole in the numbering is a counted gap, a record that cannot be read is counted as
+ * malformed, and a source that fails is reopened with back-off while `deaf` says so
+ * (`gpu/kernel-log.md` §2, §7, §8).
+ */
+import { isUtf8 } from "node:buffer";
+import * as v from "valibot";
+import type { Finding } from "../../schema/finding.ts";
+import { BootId } from "../../schema/id.ts";
+import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port.ts";
+import { parseFacts } from "./fact.ts";
+import { EMPTY_MEMORY, type GpuTable, findingOf, type KernelMemory } from "./finding.ts";
+import { parseRecord } from "./parse.ts";
+import { openSource, type Source } from "./source.ts";
 
 export type KernelLogOptions = {
   /** `/dev/kmsg`, or a FIFO or file in kmsg record form. */
@@ -11,10 +24,257 @@ export type KernelLogOptions = {
   clock: Clock;
   /** Asked per finding, so that GPUs found later are used. */
   gpus: () => GpuTable;
+  /** From the spool. A cursor of another boot is ignored: its numbers mean other records. */
   cursor: KernelCursor | null;
   /** Wall time in ms: records before it are passed over (`--since`). */
   since?: number;
 };
-export function openKernelLog(options: KernelLogOptions): KernelLog {
-  throw new Error(`not built yet: ${options.path}`);
+
+/** Counters for metrics and liveness; an idle log is healthy only while `lastReadAtMs` moves. */
+export type KernelLogStats = {
+  records: number;
+  /** Overwritten in the ring before they were read. */
+  lost: number;
+  malformed: number;
+  /** Start of the last malformed record. */
+  lastMalformed: string | null;
+  /** `NVRM: Xid` lines in a shape that nobody knows. Kept as findings. */
+  unparsed: number;
+  foreign: number;
+  /** Records seen before: replays after a reopen or a restart. */
+  replayed: number;
+  deaf: boolean;
+  lastSeq: number | null;
+  /** Wall time of the last read that answered, "nothing new" included. */
+  lastReadAtMs: number | null;
+};
+
+/** A source that cannot be opened is tried again after 1 s, 2 s, … at most this. */
+const RETRY_MS_MAX = 60_000;
+const RETRY_MS_FIRST = 1_000;
+/** Overruns in a row without one record between them: no real ring does that. */
+const OVERRUNS_MAX = 1_000;
+
+const XID_MARK = Buffer.from("NVRM");
+const SXID_MARK = Buffer.from("SXid");
+const SEMICOLON = 0x3b;
+const COMMA = 0x2c;
+
+/**
+ * The sequence number of a record whose header starts with three numbers, or −1. Works on bytes:
+ * every record of a busy machine passes here, and nearly all of them are of no interest.
+ */
+function seqOf(bytes: Buffer): number {
+  let at = 0;
+  let seq = -1;
+  for (let field = 0; field < 3; field++) {
+    const start = at;
+    let value = 0;
+    for (; at < bytes.length; at++) {
+      const digit = (bytes[at] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (at === start || bytes[at] !== COMMA || !Number.isSafeInteger(value)) return -1;
+    if (field === 1) seq = value;
+    at++;
+  }
+  return seq;
+}
+
+class Reader implements KernelLog {
+  private readonly options: KernelLogOptions;
+  private readonly bootId: BootId;
+  private source: Source | null = null;
+  private memory: KernelMemory = EMPTY_MEMORY;
+  private lastSeq: number | null;
+  /** Records up to here were read by an earlier process; null once they are passed. */
+  private resumeAfter: number | null;
+  private retryAtMs = 0;
+  private retryMs = RETRY_MS_FIRST;
+  private overruns = 0;
+  /** Malformed records since the last number: counted already, so they are no hole. */
+  private unnumbered = 0;
+  private out: KernelRecordOut[] = [];
+  private readonly counted: KernelLogStats = {
+    records: 0,
+    lost: 0,
+    malformed: 0,
+    lastMalformed: null,
+    unparsed: 0,
+    foreign: 0,
+    replayed: 0,
+    deaf: false,
+    lastSeq: null,
+    lastReadAtMs: null,
+  };
+
+  constructor(options: KernelLogOptions) {
+    this.options = options;
+    this.bootId = v.parse(BootId, options.bootId);
+    const { cursor } = options;
+    this.resumeAfter = cursor?.bootId === options.bootId ? cursor.seq : null;
+    this.lastSeq = this.resumeAfter;
+  }
+
+  read(recordsMax: number): { out: KernelRecordOut[]; cursor: KernelCursor | null; more: boolean } {
+    this.out = [];
+    let left = recordsMax;
+    while (left > 0 && this.hear() && this.step()) left--;
+    const seq = this.lastSeq;
+    const cursor = seq === null ? null : { bootId: this.options.bootId, seq };
+    return { out: this.out, cursor, more: left === 0 && this.source !== null };
+  }
+
+  stats(): KernelLogStats {
+    return { ...this.counted, lastSeq: this.lastSeq };
+  }
+
+  close(): void {
+    this.source?.close();
+    this.source = null;
+    // A closed reader stays closed, also if it is read again.
+    this.retryAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** True if there is an open source, opening it when its time has come. */
+  private hear(): boolean {
+    if (this.source) return true;
+    if (this.options.clock.monoMs() < this.retryAtMs) return false;
+    const opened = openSource(this.options.path);
+    if ("error" in opened) {
+      this.deafen(opened.error);
+      return false;
+    }
+    this.source = opened;
+    if (this.counted.deaf) this.out.push({ kind: "hearing" });
+    this.counted.deaf = false;
+    return true;
+  }
+
+  private deafen(message: string): void {
+    this.source?.close();
+    this.source = null;
+    if (!this.counted.deaf) this.out.push({ kind: "deaf", message });
+    this.counted.deaf = true;
+    // What was read is not read again, whatever the source gives after it is reopened.
+    this.resumeAfter = this.lastSeq;
+    this.retryAtMs = this.options.clock.monoMs() + this.retryMs;
+    this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
+  }
+
+  /** Looks at one record. False = nothing more to read now. */
+  private step(): boolean {
+    const read = this.source?.next() ?? { kind: "idle" as const };
+    if (read.kind === "failed") {
+      this.deafen(read.message);
+      return false;
+    }
+    this.counted.lastReadAtMs = this.options.clock.wallMs();
+    if (read.kind === "overrun") {
+      this.overruns++;
+      if (this.overruns < OVERRUNS_MAX) return true;
+      this.deafen("the kernel keeps answering that records were lost, and gives none");
+      return false;
+    }
+    // Only a source that answers has earned a quick retry: a device that opens and fails has not.
+    this.retryMs = RETRY_MS_FIRST;
+    this.overruns = 0;
+    if (read.kind === "idle") return false;
+    if (read.kind === "restarted") {
+      this.lastSeq = null;
+      this.resumeAfter = null;
+    } else if (read.kind === "oversized") {
+      this.gap("malformed", 1, "line longer than a record");
+    } else {
+      this.record(read.bytes);
+    }
+    return true;
+  }
+
+  private record(bytes: Buffer): void {
+    this.counted.records++;
+    const seq = seqOf(bytes);
+    const body = bytes.indexOf(SEMICOLON);
+    if (seq < 0) this.unnumbered++;
+    else if (!this.follow(seq)) return;
+    if (seq < 0 || body < 0) {
+      this.gap("malformed", 1, bytes.toString("utf8", 0, 200));
+      return;
+    }
+    const marked = bytes.includes(XID_MARK, body) || bytes.includes(SXID_MARK, body);
+    if (marked) this.candidate(bytes);
+    // The kernel escapes what is not ASCII, so this is no kernel's record; a fault in it still counts.
+    else if (!isUtf8(bytes)) this.gap("malformed", 1, bytes.toString("utf8", 0, 200));
+  }
+
+  /** Moves the position. False = the record was read before. */
+  private follow(seq: number): boolean {
+    const replayed =
+      (this.resumeAfter !== null && seq <= this.resumeAfter) ||
+      (this.source?.device === true && this.lastSeq !== null && seq <= this.lastSeq);
+    if (replayed) {
+      this.counted.replayed++;
+      return false;
+    }
+    this.resumeAfter = null;
+    // A stream made by hand may number as it likes; only a jump forward is a hole.
+    const hole = this.lastSeq === null ? 0 : seq - this.lastSeq - 1 - this.unnumbered;
+    this.unnumbered = 0;
+    if (hole > 0) {
+      this.counted.lost += hole;
+      this.gap("kernel_ring", hole, null);
+    }
+    this.lastSeq = seq;
+    return true;
+  }
+
+  private gap(reason: "kernel_ring" | "malformed", count: number, head: string | null): void {
+    if (reason === "malformed") {
+      this.counted.malformed += count;
+      this.counted.lastMalformed = head;
+    }
+    // Gaps that nothing separates are one entry, so that a flood of holes stays one line.
+    const last = this.out.at(-1);
+    if (last?.kind === "gap" && last.reason === reason) last.count += count;
+    else this.out.push({ kind: "gap", reason, count, atMs: this.options.clock.wallMs() });
+  }
+
+  private candidate(bytes: Buffer): void {
+    const parsed = parseRecord(bytes.toString("utf8"));
+    if (!parsed.ok) {
+      this.gap("malformed", 1, parsed.head);
+      return;
+    }
+    const { record } = parsed;
+    const { bootWallMs, since } = this.options;
+    for (const fact of parseFacts(record.message)) {
+      if (fact.kind === "unparsed") this.counted.unparsed++;
+      const origin = { seq: record.seq, usec: record.usec, bootId: this.bootId, bootWallMs };
+      const step = findingOf(fact, origin, this.options.gpus(), this.memory);
+      this.memory = step.memory;
+      if (step.amended) this.amend(step.amended.before, step.amended.after);
+      // Before `since` the memory still learns, so that addresses keep their names.
+      const old = since !== undefined && bootWallMs + record.usec / 1_000 < since;
+      if (!step.finding || old) continue;
+      if (step.finding.foreign) this.counted.foreign++;
+      this.out.push({ kind: "finding", finding: step.finding });
+    }
+  }
+
+  /** A detail reaches its event only while that is still here; it is never an event of its own. */
+  private amend(before: Finding, after: Finding): void {
+    const at = this.out.findLastIndex((o) => o.kind === "finding" && o.finding === before);
+    if (at >= 0) this.out[at] = { kind: "finding", finding: after };
+  }
+}
+
+/**
+ * Opens the log. Never throws for a log that cannot be read: the first `read` then answers `deaf` and
+ * later ones try again. Throws if `bootId` is not one, which is a bug of the caller.
+ */
+export function openKernelLog(
+  options: KernelLogOptions,
+): KernelLog & { stats(): KernelLogStats } {
+  return new Reader(options);
 }

@@ -1,0 +1,197 @@
+/**
+ * What a kernel message says about GPUs and switches, in every shape of `gpu/kernel-log.md` §3 to §5.
+ * Pure. Nothing is anchored at the start of a message, because the driver's text can be appended to an
+ * unfinished line. A code that nobody knows is a fact like any other; an Xid line that cannot be read
+ * is a fact too (`unparsed`), so that it is counted and kept.
+ */
+import type { Metrics } from "../../schema/finding.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { normalizePci } from "./pci.ts";
+import { bodyMetrics } from "./xid-body.ts";
+
+/** `pci` is always normalised. */
+export type KernelFact =
+  | {
+      kind: "xid";
+      pci: string;
+      code: number;
+      mig: { gi: number; ci: number | null } | null;
+      pid: number | null;
+      processName: string | null;
+      /** What follows the code and the process, verbatim. */
+      text: string;
+      /** Everything worth a rule's look that could be read from the text. */
+      metrics: Metrics;
+      /** Made by the driver's own error injection. */
+      injected: boolean;
+      line: string;
+    }
+  | { kind: "unparsed"; line: string }
+  | {
+      kind: "sxid";
+      switchIndex: number;
+      pci: string;
+      code: number;
+      /** Printed by the driver; outranks any table. `null` when the line has none. */
+      severity: "fatal" | "non_fatal" | "correctable" | null;
+      link: number | null;
+      /** A second line of the event before it: never counted. */
+      detail: boolean;
+      line: string;
+    }
+  /** Off the bus, told without a number. */
+  | { kind: "lost"; pci: string; line: string }
+  /** Address to UUID, printed once per GPU and driver load; works when NVML does not. */
+  | { kind: "identity"; pci: string; uuid: string }
+  /** `pci` is null on the board line, which follows an identity line. */
+  | { kind: "serial"; pci: string | null; serial: string }
+  /** The driver could not bring the GPU up. */
+  | { kind: "init_failed"; pci: string; line: string }
+  /** A program's user library differs from the module: configuration, not hardware. */
+  | { kind: "mismatch"; line: string }
+  /** The driver did not bind to devices that are there. */
+  | { kind: "bind_failed"; line: string }
+  /** Somebody removes a device in use and hangs. */
+  | { kind: "removal_stuck"; line: string }
+  /** NVLink bring-up failed. */
+  | { kind: "rx_detect"; line: string };
+
+const ADDRESS = "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}";
+
+const XID = new RegExp(
+  String.raw`NVRM: Xid \((?:PCI:)?(${ADDRESS}(?:\.[0-7])?)` +
+    String.raw`(?: GPU-I:(\d+))?(?: GPU-CI:(\d+))?\): (\d{1,9})(?:,\s?(.*))?$`,
+  "s",
+);
+/** The name is the shortest text up to `, `: it may hold spaces, colons and brackets. */
+const PROCESS = /^pid=([^,]*)(?:, name=(.*?))?(?:, (.*))?$/s;
+const SXID = new RegExp(
+  String.raw`nvidia-nvswitch(\d+): SXid \(PCI:(${ADDRESS}(?:\.[0-9a-fA-F])?)\): 0*(\d{1,9}), (.*)$`,
+  "s",
+);
+const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable), (?:Link (\d+) )?/;
+const SXID_DETAIL = /^(?:Severity \d+ |Data \{)/;
+const LOST = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
+const LOST_AT_PROBE = new RegExp(
+  `NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).*?fallen off the bus`,
+  "is",
+);
+const IDENTITY = /NVRM: GPU at PCI:([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
+const SERIAL = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU serial number is (\\S+?)\\.?$`, "i");
+const BOARD_SERIAL = /NVRM: GPU Board Serial Number: (\S+)/;
+const INIT = new RegExp(
+  `NVRM: GPU (${ADDRESS}\\.[0-7]): (?:RmInitAdapter|rm_init_adapter) failed`,
+  "i",
+);
+const MISMATCH = /NVRM: API mismatch: /;
+const BIND = /NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;
+const REMOVAL = /NVRM: Attempting to remove device .* with non-zero usage count/;
+const RX_DETECT = /NVRM: knvlink\w*RxDetect\w*: Failed to update Rx Detect Link mask/i;
+
+/** True if a message can hold a fact at all; three times cheaper than the first pattern. */
+export function mayHoldFact(message: string): boolean {
+  return message.includes("NVRM") || message.includes("SXid");
+}
+
+function xidFact(line: string): KernelFact {
+  const parts = XID.exec(line);
+  const pci = parts?.[1] ? normalizePci(parts[1]) : null;
+  const code = Number(parts?.[4]);
+  // The bound is the one of the contract; a number beyond it is no code but a broken line.
+  if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", line };
+  const rest = parts[5] ?? "";
+  const process = rest.startsWith("pid=") ? PROCESS.exec(rest) : null;
+  const text = process ? (process[3] ?? "") : rest;
+  const pid = Number(process?.[1]);
+  const name = process?.[2];
+  const body = bodyMetrics(code, text);
+  const gi = parts[2];
+  const ci = parts[3];
+  return {
+    kind: "xid",
+    pci,
+    code,
+    mig: gi === undefined ? null : { gi: Number(gi), ci: ci === undefined ? null : Number(ci) },
+    pid: process && Number.isSafeInteger(pid) && process[1] !== "" ? pid : null,
+    processName: name === undefined || name === "" || name === "<unknown>" ? null : name,
+    text,
+    metrics: body.metrics,
+    injected: body.injected,
+    line,
+  };
+}
+
+function sxidFact(line: string, parts: RegExpExecArray): KernelFact | null {
+  const [, index = "", address = "", number = "", text = ""] = parts;
+  const pci = normalizePci(address);
+  const code = Number(number);
+  if (pci === null || code > 1_000_000) return null;
+  const severity = SXID_SEVERITY.exec(text);
+  const word = severity?.[1]?.toLowerCase().replace("-", "_");
+  return {
+    kind: "sxid",
+    switchIndex: Number(index),
+    pci,
+    code,
+    severity: word === "fatal" || word === "non_fatal" || word === "correctable" ? word : null,
+    link: severity?.[2] === undefined ? null : Number(severity[2]),
+    detail: SXID_DETAIL.test(text),
+    line,
+  };
+}
+
+/** A pattern with one address, as a fact that needs nothing else. */
+function addressed(
+  message: string,
+  pattern: RegExp,
+  kind: "lost" | "init_failed",
+): KernelFact | null {
+  const pci = normalizePci(pattern.exec(message)?.[1] ?? "");
+  return pci === null ? null : { kind, pci, line: message };
+}
+
+function identityFact(message: string): KernelFact | null {
+  const identity = IDENTITY.exec(message);
+  const pci = normalizePci(identity?.[1] ?? "");
+  if (identity?.[2] && pci !== null) return { kind: "identity", pci, uuid: identity[2] };
+  const serial = SERIAL.exec(message);
+  const at = normalizePci(serial?.[1] ?? "");
+  if (serial?.[2] && at !== null) return { kind: "serial", pci: at, serial: serial[2] };
+  const board = BOARD_SERIAL.exec(message);
+  return board?.[1] ? { kind: "serial", pci: null, serial: board[1] } : null;
+}
+
+function otherFact(message: string): KernelFact | null {
+  const found =
+    addressed(message, LOST, "lost") ??
+    addressed(message, LOST_AT_PROBE, "lost") ??
+    addressed(message, INIT, "init_failed") ??
+    identityFact(message);
+  if (found) return found;
+  if (MISMATCH.test(message)) return { kind: "mismatch", line: message };
+  if (BIND.test(message)) return { kind: "bind_failed", line: message };
+  if (REMOVAL.test(message)) return { kind: "removal_stuck", line: message };
+  if (RX_DETECT.test(message)) return { kind: "rx_detect", line: message };
+  return null;
+}
+
+/**
+ * Everything one message says, in order. Usually one fact; a message to which the driver appended
+ * several Xid lines gives one for each.
+ */
+export function parseFacts(message: string): KernelFact[] {
+  if (!mayHoldFact(message)) return [];
+  const sxid = SXID.exec(message);
+  if (sxid) {
+    const fact = sxidFact(message, sxid);
+    return fact ? [fact] : [];
+  }
+  if (!message.includes("NVRM: Xid")) {
+    const fact = otherFact(message);
+    return fact ? [fact] : [];
+  }
+  return message
+    .split(/(?=NVRM: Xid)/)
+    .filter((part) => part.startsWith("NVRM: Xid"))
+    .map((part) => xidFact(part.slice(0, 4 * LIMIT.messageCharsMax).replace(/\n+$/, "")));
+}

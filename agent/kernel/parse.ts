@@ -1,0 +1,70 @@
+/**
+ * One kernel log record, from bytes as `/dev/kmsg` gives them to its fields (`gpu/kernel-log.md` §1).
+ * Pure. A user-space writer's records have facility 1 or more, so the facility is told and never
+ * required: a reader that insisted on 0 would pass in production and fail in a rehearsal.
+ */
+
+export type KmsgRecord = {
+  facility: number;
+  /** 0 emergency … 7 debug. Xid lines come at 4. */
+  level: number;
+  /** One more per record, from 0 at each boot. */
+  seq: number;
+  /** Microseconds on the boot clock. */
+  usec: number;
+  /** `c` in the flags: a piece of a line. */
+  fragment: boolean;
+  /** Unescaped; may hold line breaks. */
+  message: string;
+};
+
+export type ParsedRecord =
+  | { ok: true; record: KmsgRecord }
+  /** `head` is the start of what was read, for a person to look at. */
+  | { ok: false; reason: "no_separator" | "bad_header"; head: string };
+
+/** How much of a malformed record is kept. */
+const HEAD_CHARS = 200;
+
+const HEADER = /^(\d{1,10}),(\d{1,16}),(\d{1,16}),([^,]*)(?:,.*)?$/s;
+
+const ESCAPED = /(?:\\x[0-9a-fA-F]{2})+/g;
+
+/** The kernel escapes bytes below 0x20, from 0x7f up, and the backslash; runs form UTF-8 text. */
+export function unescapeKmsg(text: string): string {
+  if (!text.includes("\\x")) return text;
+  return text.replace(ESCAPED, (run) =>
+    Buffer.from(run.replaceAll("\\x", ""), "hex").toString("utf8"),
+  );
+}
+
+/**
+ * Reads one record. Lines after the first (` KEY=value`) are not part of the message and are left
+ * out; header fields after the fourth are ignored, as the kernel asks.
+ */
+export function parseRecord(text: string): ParsedRecord {
+  const separator = text.indexOf(";");
+  const head = text.slice(0, HEAD_CHARS);
+  if (separator < 0) return { ok: false, reason: "no_separator", head };
+  const parts = HEADER.exec(text.slice(0, separator));
+  if (!parts) return { ok: false, reason: "bad_header", head };
+  const priority = Number(parts[1]);
+  const seq = Number(parts[2]);
+  const usec = Number(parts[3]);
+  if (!Number.isSafeInteger(seq) || !Number.isSafeInteger(usec)) {
+    return { ok: false, reason: "bad_header", head };
+  }
+  const end = text.indexOf("\n", separator);
+  const raw = text.slice(separator + 1, end < 0 ? undefined : end);
+  return {
+    ok: true,
+    record: {
+      facility: Math.floor(priority / 8),
+      level: priority % 8,
+      seq,
+      usec,
+      fragment: parts[4]?.includes("c") ?? false,
+      message: unescapeKmsg(raw),
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * The kernel log reader against the real `/dev/kmsg`. The ring is shared by the whole machine, so each
+ * run uses a PCI address of its own and looks only at that; and because the kernel drops writes
+ * silently beyond ten in five seconds per open file, the file is opened anew for each line.
+ */
+import { afterAll, expect, test } from "bun:test";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { openKernelLog } from "../../agent/kernel/read.ts";
+import type { Clock, KernelRecordOut } from "../../agent/port.ts";
+import type { Finding } from "../../schema/finding.ts";
+
+const DEVICE = "/dev/kmsg";
+
+const clock: Clock = {
+  wallMs: () => Date.now(),
+  monoMs: () => performance.now(),
+  after: () => () => undefined,
+};
+
+function pick(below: number): number {
+  return Math.floor(Math.random() * below);
+}
+
+const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
+/** A domain that no machine has, so that a line of another run or a real GPU is never taken for ours. */
+const ADDRESS = `${hex(0x8000 + pick(0x7fff), 4)}:${hex(pick(256), 2)}:${hex(pick(32), 2)}`;
+const UUID = `GPU-test-${ADDRESS}`;
+const BOOT_ID = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+function write(text: string): void {
+  const fd = openSync(DEVICE, "w");
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Why the device cannot be used here, or `null`. */
+function refusal(): string | null {
+  try {
+    closeSync(openSync(DEVICE, "r"));
+    write(`<6>navarch test ${ADDRESS} begins\n`);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const refused = refusal();
+if (refused !== null) {
+  // A machine that may not read its log is told apart from one that was not asked to (CI).
+  console.warn(`SKIPPED test/real/kmsg: ${DEVICE} refuses: ${refused}`);
+}
+
+function open(cursor: { bootId: string; seq: number } | null) {
+  return openKernelLog({
+    path: DEVICE,
+    bootId: BOOT_ID,
+    bootWallMs: Date.now() - performance.now(),
+    clock,
+    gpus: () => [{ index: 2, uuid: UUID, pci: `0000${ADDRESS}.0` }],
+    cursor,
+  });
+}
+
+const readers: { close(): void }[] = [];
+afterAll(() => {
+  for (const reader of readers) reader.close();
+});
+
+/** Reads until `enough`, or for five seconds. */
+function readUntil(
+  log: ReturnType<typeof open>,
+  enough: (mine: Finding[]) => boolean,
+): { mine: Finding[]; all: KernelRecordOut[] } {
+  const mine: Finding[] = [];
+  const all: KernelRecordOut[] = [];
+  const deadline = performance.now() + 5_000;
+  do {
+    const { out } = log.read(1_000);
+    all.push(...out);
+    for (const one of out) {
+      if (one.kind === "finding" && one.finding.gpu_uuid === UUID) mine.push(one.finding);
+    }
+  } while (!enough(mine) && performance.now() < deadline);
+  return { mine, all };
+}
+
+test.skipIf(refused !== null)("openKernelLog() reads what is written to the real ring", () => {
+  const log = open(null);
+  readers.push(log);
+  readUntil(log, () => !log.read(10_000).more);
+  expect(log.stats().deaf).toBe(false);
+
+  const at = `NVRM: Xid (PCI:${ADDRESS}`;
+  write(`<4>${at}): 79, GPU has fallen off the bus.\n`);
+  write(`<4>${at} GPU-I:05 GPU-CI:01): 31, pid=12, name=nvc:[driver], Ch 00000008, intr 0\n`);
+  write(`<4>unfinished ${at}): 45, pid='<unknown>', name=<unknown>, Ch 00000008\n`);
+  write(`<4>NVRM: GPU ${ADDRESS}.0: GPU has fallen off the bus.\n`);
+  write(`<4>${at}): 4242, a code of tomorrow\n`);
+  const { mine } = readUntil(log, (found) => found.length >= 4);
+  expect(mine.map((f) => f.code)).toEqual([79, 31, 45, 4242]);
+  expect(mine[0]).toMatchObject({ gpu_index: 2, foreign: false, boot_id: BOOT_ID, pid: null });
+  expect(mine[1]).toMatchObject({ mig: { gi: 5, ci: 1 }, pid: 12, process_name: "nvc:[driver]" });
+  const seqs = mine.map((f) => f.kmsg_seq ?? -1);
+  expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+  expect(log.read(1).cursor?.bootId).toBe(BOOT_ID);
+});
+
+test.skipIf(refused !== null)("openKernelLog() resumes after its cursor, with nothing twice", () => {
+  const first = open(null);
+  readers.push(first);
+  write(`<4>NVRM: Xid (PCI:${ADDRESS}): 48, first\n`);
+  readUntil(first, (mine) => mine.some((f) => f.code === 48));
+  const { cursor } = first.read(100_000);
+  write(`<4>NVRM: Xid (PCI:${ADDRESS}): 63, second\n`);
+  const second = open(cursor);
+  readers.push(second);
+  const { mine } = readUntil(second, (found) => found.length >= 1);
+  expect(mine.map((f) => f.code)).toEqual([63]);
+});
+
+test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here foreign", () => {
+  const log = openKernelLog({
+    path: DEVICE,
+    bootId: BOOT_ID,
+    bootWallMs: 0,
+    clock,
+    gpus: () => [{ index: 0, uuid: "GPU-other", pci: "0000:01:00.0" }],
+    cursor: null,
+  });
+  readers.push(log);
+  write(`<4>NVRM: Xid (PCI:${ADDRESS}): 43, foreign\n`);
+  const { all } = readUntil(log, () => log.stats().foreign > 0);
+  expect(log.stats().foreign).toBeGreaterThan(0);
+  expect(all.every((o) => o.kind !== "deaf")).toBe(true);
+});
+
+test.skipIf(refused === null)(`the real ${DEVICE} refuses, so nothing was proven`, () => {
+  // Without permission there is nothing to prove; anything else is a fault of this reader or machine.
+  const denied = /EPERM|EACCES|ENOENT/.test(refused ?? "");
+  if (process.env.CI === "true") console.error(`CI without a kernel log: ${refused}`);
+  expect(denied).toBe(true);
+});
