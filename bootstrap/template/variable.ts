@@ -1,0 +1,40 @@
+/**
+ * The variables a setup command may use (`navarch/config.md` §8). The same values are exported to
+ * the command's environment under the names of `variableEnv`.
+ */
+
+export type VariableKind = "text" | "list";
+
+export const TEMPLATE_VARIABLES = {
+  /** URL that agents should dial. */
+  ControlPlane: "text",
+  Pool: "text",
+  /** Navarch's node id. */
+  NodeID: "text",
+  /** Name of the provider in the configuration. */
+  Provider: "text",
+  /** Region, zone and concrete type actually used. */
+  Region: "text",
+  Zone: "text",
+  InstanceType: "text",
+  InstanceID: "text",
+  IPAddress: "text",
+  /** Path of the node's credential on the node, never its value. */
+  TokenFile: "text",
+  /** Where and what the matching agent is. */
+  AgentURL: "text",
+  AgentSHA256: "text",
+  /** Joining the cluster; the token is short-lived and good for one pool. */
+  KubernetesServer: "text",
+  KubernetesJoinToken: "text",
+  KubernetesCAHash: "text",
+} as const satisfies Record<string, VariableKind>;
+export type TemplateVariable = keyof typeof TEMPLATE_VARIABLES;
+
+/** `ControlPlane` → `NAVARCH_CONTROL_PLANE`, `NodeID` → `NAVARCH_NODE_ID`. */
+export function variableEnv(name: TemplateVariable): string {
+  const words = name
+    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replace(/([A-Z])([A-Z][a-z])/g, "$1_$2");
+  return `NAVARCH_${words.toUpperCase()}`;
+}

@@ -1,0 +1,68 @@
+/**
+ * Network addresses as people write them: where the control plane listens, and where nodes and
+ * webhooks are to be reached. Pure; the answer to a wrong one says what to write.
+ */
+
+export type Answer<T> =
+  | { ok: true; value: T }
+  | { ok: false; message: string; hint: string | null };
+
+const bad = (message: string, hint: string | null) => ({ ok: false, message, hint }) as const;
+
+/** A host name or IPv4 address. */
+const HOST = /^(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
+
+/** `host:port`, `:port` or `[v6]:port`. An empty host is every interface. */
+export function parseListen(text: string): Answer<{ host: string; port: number }> {
+  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  if (match === null) {
+    const alone = /^\d{1,5}$/.test(text) ? `write ":${text}"` : 'write for example "0.0.0.0:50051"';
+    return bad(`${JSON.stringify(text)} is not an address with a port`, alone);
+  }
+  const [, v6, name = "", digits] = match;
+  const port = Number(digits);
+  if (port > 65_535) return bad(`port ${port} is too large`, "1 to 65535");
+  if (v6 !== undefined) return checkV6(v6, port);
+  if (name !== "" && !HOST.test(name)) return bad(`${JSON.stringify(name)} is not a host`, null);
+  return { ok: true, value: { host: name, port } };
+}
+
+function checkV6(host: string, port: number): Answer<{ host: string; port: number }> {
+  const sound = URL.canParse(`http://[${host.replace(/%.*$/, "")}]/`);
+  if (!sound) return bad(`[${host}] is not an IPv6 address`, null);
+  return { ok: true, value: { host, port } };
+}
+
+/** Whether a listen host means every interface, which is no address that a node could dial. */
+export function isWildcard(host: string): boolean {
+  return host === "" || /^0\.0\.0\.0$/.test(host) || /^[0:]+$/.test(host);
+}
+
+/** An absolute URL or `host:port`, answered as a URL without a trailing slash. */
+export function parseExternal(text: string): Answer<string> {
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase() ?? null;
+  if (scheme !== null && scheme !== "http" && scheme !== "https") {
+    return bad(`${scheme}:// is not supported`, "http:// or https://");
+  }
+  if (scheme === null) {
+    const listen = parseListen(text);
+    if (!listen.ok || listen.value.host === "" || listen.value.port === 0) {
+      const hint = "write for example navarch.example.net:50051";
+      return bad(`${JSON.stringify(text)} is not a URL or host:port`, hint);
+    }
+    return { ok: true, value: `http://${text}` };
+  }
+  return parseHttpUrl(text);
+}
+
+/** An absolute http or https URL without credentials in it. */
+export function parseHttpUrl(text: string): Answer<string> {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || /\s/.test(text)) {
+    return bad("not an absolute URL", "write for example https://example.net/path");
+  }
+  if (url.username !== "" || url.password !== "") {
+    return bad("a URL must not hold a user name or password", "use a header from the environment");
+  }
+  return { ok: true, value: text.replace(/\/+$/, "") };
+}

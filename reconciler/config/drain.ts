@@ -1,0 +1,63 @@
+/**
+ * How a node is emptied (`navarch/config.md` §10). Each place that may say something about draining
+ * is read on its own; `mergeDrain` then takes each field from the nearest place that has it.
+ */
+import type { Drain } from "../../schema/config.ts";
+import type { Section } from "./section.ts";
+
+export type DrainPart = { [Key in keyof Drain]: Drain[Key] | null };
+
+/** The guide's `kubectl drain` flags; half an hour for the whole; then hardware decides. */
+const DEFAULT: Drain = {
+  mode: "evict",
+  gracePeriodMs: 300_000,
+  ignoreDaemonsets: true,
+  deleteEmptydirData: true,
+  force: false,
+  timeoutMs: 1_800_000,
+  onTimeout: "auto",
+  unknownWaitMs: 60_000,
+};
+
+export function readDrain(drain: Section): DrainPart {
+  const part: DrainPart = {
+    mode: drain.choice("mode", ["evict", "wait"]),
+    gracePeriodMs: readGrace(drain),
+    ignoreDaemonsets: drain.flag("ignore_daemonsets"),
+    deleteEmptydirData: drain.flag("delete_emptydir_data"),
+    force: drain.flag("force"),
+    timeoutMs: drain.duration("timeout"),
+    onTimeout: drain.choice("on_timeout", ["auto", "terminate", "hold"]),
+    unknownWaitMs: drain.duration("unknown_wait"),
+  };
+  drain.finish();
+  return part;
+}
+
+/** −1 leaves each pod its own grace period. */
+function readGrace(drain: Section): number | null {
+  const entry = drain.look("grace_period");
+  if (entry?.value.kind === "scalar" && entry.value.value === -1) return -1;
+  return drain.duration("grace_period");
+}
+
+/** Nearest place first. */
+export function mergeDrain(parts: readonly DrainPart[]): Drain {
+  const pick = <Key extends keyof Drain>(key: Key): Drain[Key] => {
+    for (const part of parts) {
+      const value = part[key];
+      if (value !== null) return value;
+    }
+    return DEFAULT[key];
+  };
+  return {
+    mode: pick("mode"),
+    gracePeriodMs: pick("gracePeriodMs"),
+    ignoreDaemonsets: pick("ignoreDaemonsets"),
+    deleteEmptydirData: pick("deleteEmptydirData"),
+    force: pick("force"),
+    timeoutMs: pick("timeoutMs"),
+    onTimeout: pick("onTimeout"),
+    unknownWaitMs: pick("unknownWaitMs"),
+  };
+}

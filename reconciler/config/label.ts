@@ -1,0 +1,48 @@
+/**
+ * Pool labels. They become Kubernetes labels, so they must be valid ones (Kubernetes: Labels and
+ * Selectors, "Syntax and character set"), and two of them are Navarch's own.
+ */
+import { LIMIT } from "../../schema/limit.ts";
+import { readText, type Section } from "./section.ts";
+
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+/** A DNS subdomain: labels joined by single dots. */
+const PREFIX = /^(?!.*(?:\.\.|-\.|\.-))[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/** Always present, with the pool's name as value. */
+export const POOL_LABELS = ["pool", "navarch.dev/pool"] as const;
+
+export function isLabelKey(key: string): boolean {
+  const slash = key.indexOf("/");
+  if (slash < 0) return NAME.test(key);
+  return PREFIX.test(key.slice(0, slash)) && NAME.test(key.slice(slash + 1));
+}
+
+/** Reads `labels` of `owner`; keys that are no label keys are reported and left out. */
+export function readLabels(owner: Section): Record<string, string> {
+  const section = owner.map("labels");
+  const entry = owner.look("labels");
+  const entries = entry?.value.kind === "map" ? entry.value.entries : [];
+  const labels: [string, string][] = [];
+  if (entries.length > LIMIT.labelsMax) {
+    owner.fail("labels", "limit", `has more than ${LIMIT.labelsMax} labels`);
+  }
+  for (const label of entries) {
+    section.look(label.key);
+    if (!isLabelKey(label.key)) {
+      const hint = "letters, digits, . _ - with a letter or digit at both ends, at most 63";
+      owner.problems.error(label.at, label.path, "label", "not a valid label key", hint);
+      continue;
+    }
+    const isEmpty = label.value.kind === "scalar" && label.value.value === "";
+    const text = isEmpty ? "" : readText(owner.problems, label.value, true);
+    if (text === null) continue;
+    if (text !== "" && !NAME.test(text)) {
+      const hint = "letters, digits, . _ - with a letter or digit at both ends, at most 63";
+      owner.problems.error(label.value.at, label.path, "label", "not a valid label value", hint);
+      continue;
+    }
+    labels.push([label.key, text]);
+  }
+  return Object.fromEntries(labels);
+}

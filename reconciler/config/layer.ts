@@ -1,0 +1,164 @@
+/**
+ * Several documents, one configuration: each file's pools are found in either dialect, then later
+ * files are laid over earlier ones, pools by name (`navarch/config.md`, "Several files").
+ */
+import { POOL_NAME } from "../../schema/id.ts";
+import { canonicalPool, canonicalRoot } from "./alias.ts";
+import { type Place, type Problems, quoteShort } from "./problem.ts";
+import { readText } from "./section.ts";
+import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
+
+export type Dialect = "list" | "map";
+export type PoolTree = { name: string; map: TreeMap; at: Place; dialect: Dialect };
+/** One file, spellings canonical, pools taken out of the root. */
+export type Layer = { root: TreeMap; pools: PoolTree[] };
+
+/** Pools of one configuration; beyond it the file's own cap on values is reached anyway. */
+const POOLS_MAX = 1_000;
+
+/** Splits one file's tree; `null` if its top level is not a mapping. */
+export function readLayer(problems: Problems, tree: Tree): Layer | null {
+  if (tree.kind !== "map") {
+    const message = "expected a mapping at the top level";
+    problems.error(tree.at, "", "type", message, "start with server:, providers: or pools:");
+    return null;
+  }
+  const entry = findEntry(tree, "pools");
+  const root: TreeMap = { ...tree, entries: tree.entries.filter((one) => one !== entry) };
+  canonicalRoot(problems, root);
+  const pools = entry === null ? [] : readPools(problems, entry.value);
+  for (const pool of pools) canonicalPool(problems, pool.map);
+  return { root, pools };
+}
+
+function readPools(problems: Problems, pools: Tree): PoolTree[] {
+  if (isAbsent(pools)) return [];
+  if (pools.kind === "scalar") {
+    const message = "expected a list of pools, or a mapping from names to pools";
+    problems.error(pools.at, pools.path, "type", message);
+    return [];
+  }
+  const found = pools.kind === "list" ? readList(problems, pools.items) : readMap(problems, pools);
+  if (found.length > POOLS_MAX) {
+    problems.error(pools.at, pools.path, "limit", `more than ${POOLS_MAX} pools`);
+  }
+  return found;
+}
+
+function readList(problems: Problems, items: readonly Tree[]): PoolTree[] {
+  const found: PoolTree[] = [];
+  for (const item of items) {
+    if (item.kind !== "map") {
+      problems.error(item.at, item.path, "type", "expected a mapping", "write - name: …");
+      continue;
+    }
+    const entry = findEntry(item, "name");
+    if (entry === null || isAbsent(entry.value)) {
+      const at = entry?.at ?? item.at;
+      problems.error(at, joinPath(item.path, "name"), "required", "required");
+      continue;
+    }
+    const name = readText(problems, entry.value, true);
+    const before = found.find((pool) => pool.name === name);
+    if (before !== undefined) {
+      const message = `${quoteShort(before.name)} already used at line ${before.at.line}`;
+      problems.error(entry.value.at, entry.path, "duplicate_name", message);
+    } else if (name !== null && checkName(problems, name, entry.value.at, entry.path)) {
+      const map = { ...item, entries: item.entries.filter((one) => one !== entry) };
+      found.push({ name, map, at: item.at, dialect: "list" });
+    }
+  }
+  return found;
+}
+
+function readMap(problems: Problems, pools: TreeMap): PoolTree[] {
+  const found: PoolTree[] = [];
+  for (const { key: name, path, at, value } of pools.entries) {
+    if (!checkName(problems, name, at, path)) continue;
+    if (value.kind === "map") {
+      const map = { ...value, entries: withoutName(problems, name, value) };
+      found.push({ name, map, at, dialect: "map" });
+    } else if (isAbsent(value)) {
+      found.push({ name, map: { kind: "map", path, at, entries: [] }, at, dialect: "map" });
+    } else {
+      problems.error(value.at, path, "type", "expected a mapping");
+    }
+  }
+  return found;
+}
+
+/**
+ * `name:` inside a mapping's pool is redundant where it agrees with the key, and wrong elsewhere.
+ */
+function withoutName(problems: Problems, name: string, pool: TreeMap) {
+  const entry = findEntry(pool, "name");
+  if (entry === null) return pool.entries;
+  if (entry.value.kind !== "scalar" || entry.value.source !== name) {
+    const message = `differs from the key ${quoteShort(name)}, which is the pool's name`;
+    problems.error(entry.value.at, entry.path, "duplicate_name", message, "remove it");
+  }
+  return pool.entries.filter((one) => one !== entry);
+}
+
+function checkName(problems: Problems, name: string, at: Place, path: string): boolean {
+  if (!POOL_NAME.test(name)) {
+    const hint = "1 to 63 of A-Z a-z 0-9 . _ - with a letter or digit at both ends";
+    problems.error(at, path, "name", `${quoteShort(name)} is not a pool name`, hint);
+    return false;
+  }
+  if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name)) {
+    const message = "is not a DNS label, so instance names use a changed form of it";
+    problems.note(at, path, "name_note", message);
+  }
+  return true;
+}
+
+/** Lays `over` on `under`. */
+export function mergeLayers(under: Layer, over: Layer): Layer {
+  const pools = under.pools.slice();
+  for (const pool of over.pools) {
+    const index = pools.findIndex((one) => one.name === pool.name);
+    const before = pools[index];
+    if (before === undefined) pools.push(pool);
+    else pools[index] = { ...before, map: mergePool(before.map, pool.map) };
+  }
+  return { root: mergeMaps(under.root, over.root), pools };
+}
+
+/**
+ * `provider` and `providers` exclude each other, so a later one takes the place of the earlier
+ * other.
+ */
+function mergePool(under: TreeMap, over: TreeMap): TreeMap {
+  const replaced = (one: string, other: string) =>
+    findEntry(over, one) !== null && findEntry(over, other) === null;
+  const kept = under.entries.filter(
+    ({ key }) =>
+      !(key === "provider" && replaced("providers", "provider")) &&
+      !(key === "providers" && replaced("provider", "providers")),
+  );
+  return mergeMaps({ ...under, entries: kept }, over);
+}
+
+/**
+ * Mappings merge key by key, everything else is replaced. A mapping that changes its `type` is
+ * replaced whole: fields of the old type would mean nothing in the new one.
+ */
+function mergeMaps(under: TreeMap, over: TreeMap): TreeMap {
+  const type = (map: TreeMap) => {
+    const value = findEntry(map, "type")?.value;
+    return value?.kind === "scalar" ? value.value : null;
+  };
+  const [was, is] = [type(under), type(over)];
+  if (was !== null && is !== null && was !== is) return over;
+  const entries = under.entries.slice();
+  for (const entry of over.entries) {
+    const index = entries.findIndex((one) => one.key === entry.key);
+    const before = entries[index];
+    if (before === undefined) entries.push(entry);
+    else if (before.value.kind === "map" && entry.value.kind === "map") {
+      entries[index] = { ...before, value: mergeMaps(before.value, entry.value) };
+    } else if (!isAbsent(entry.value)) entries[index] = entry;
+  }
+  return { ...under, entries };
+}

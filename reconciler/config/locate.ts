@@ -1,0 +1,126 @@
+/**
+ * YAML text → a tree whose every part knows its file, line and column. Work is bounded before it is
+ * done: size, tokens, depth and values after expansion are capped, so that no bytes can make the
+ * loader slow or large (`navarch/config.md` §11, §16). A file that is not sound YAML yields its
+ * syntax errors and no tree.
+ */
+import {
+  Composer,
+  type Document,
+  isScalar,
+  Lexer,
+  LineCounter,
+  Parser,
+  type YAMLParseError,
+} from "yaml";
+import { LIMIT } from "../../schema/limit.ts";
+import { growTree } from "./grow.ts";
+import type { Place, Problems } from "./problem.ts";
+import type { Tree } from "./tree.ts";
+
+export type SourceText = { name: string; text: string };
+
+/**
+ * Lexical tokens of one file. A configuration of the largest allowed size has about ten tokens for
+ * each value; more than twenty is comments or an attack.
+ */
+const TOKENS_MAX = LIMIT.configNodesMax * 20;
+/** Levels of nesting. A composite autoscaler of the allowed depth needs sixteen. */
+const PARSER_DEPTH_MAX = 100;
+/**
+ * One scalar or comment. Twice what any setting may hold, to report length where the setting is
+ * read.
+ */
+const TOKEN_CHARS_MAX = 128 * 1024;
+/**
+ * Syntax errors listed for one file: the first is the one to mend, the rest mostly follow from it.
+ */
+const SYNTAX_ERRORS_MAX = 20;
+
+type Parsed = { documents: Document.Parsed[]; lines: LineCounter };
+
+function parseBounded(file: SourceText, problems: Problems): Parsed | null {
+  const lines = new LineCounter();
+  // The parser reports the start of the text only when it drives the lexer itself.
+  lines.addNewLine(0);
+  const parser = new Parser(lines.addNewLine);
+  const composer = new Composer({ uniqueKeys: false, logLevel: "silent", prettyErrors: false });
+  const documents: Document.Parsed[] = [];
+  const refuse = (message: string, hint: string) => {
+    const at = place(file.name, lines, parser.offset);
+    problems.error(at, "", "limit", message, hint);
+    return null;
+  };
+  let tokens = 0;
+  for (const lexeme of new Lexer().lex(file.text)) {
+    tokens += 1;
+    if (tokens > TOKENS_MAX) return refuse("too many values", `at most ${LIMIT.configNodesMax}`);
+    if (lexeme.length > TOKEN_CHARS_MAX) {
+      return refuse("text is too long", `at most ${TOKEN_CHARS_MAX} characters in one place`);
+    }
+    for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
+    if (parser.stack.length > PARSER_DEPTH_MAX) return refuse("nested too deeply", "use less");
+  }
+  for (const token of parser.end()) documents.push(...composer.next(token));
+  documents.push(...composer.end(true, file.text.length));
+  return { documents, lines };
+}
+
+function place(file: string, lines: LineCounter, offset: number): Place {
+  const { line, col } = lines.linePos(offset);
+  return { file, line: Math.max(line, 1), col: Math.max(col, 1) };
+}
+
+/** The library's own sentence, without the excerpt that it may append. */
+function printSyntax(error: YAMLParseError): string {
+  const first = error.message.split("\n")[0] ?? "";
+  return `not valid YAML: ${first.replace(/ at line \d+, column \d+:?$/, "").slice(0, 200)}`;
+}
+
+/**
+ * Reads one file. `null` if it is not sound YAML (its errors are then in `problems`); an empty file
+ * is an empty mapping.
+ */
+export function locate(file: SourceText, problems: Problems): Tree | null {
+  const start: Place = { file: file.name, line: 1, col: 1 };
+  const text = file.text.startsWith("\uFEFF") ? file.text.slice(1) : file.text;
+  if (text.length > LIMIT.configBytesMax) {
+    const hint = `at most ${LIMIT.configBytesMax / 1024 / 1024} MiB`;
+    problems.error(start, "", "limit", "the file is too large", hint);
+    return null;
+  }
+  const parsed = parseBounded({ name: file.name, text }, problems);
+  if (parsed === null) return null;
+  const { documents, lines } = parsed;
+  const at = (offset: number) => place(file.name, lines, offset);
+  const errors = documents.flatMap((document) => document.errors).slice(0, SYNTAX_ERRORS_MAX);
+  for (const error of errors) {
+    problems.error(at(error.pos[0]), "", "syntax", printSyntax(error));
+  }
+  if (errors.length > 0) return null;
+  const filled = documents.filter(({ contents }) => {
+    return contents !== null && !(isScalar(contents) && contents.value === null);
+  });
+  const [first, second] = filled;
+  if (first === undefined) return { kind: "map", path: "", at: start, entries: [] };
+  const tree = growTree(first, text, at, problems);
+  if (tree === null || hasRetiredForm(tree, problems)) return null;
+  if (second !== undefined) {
+    const offset = second.contents?.range[0] ?? 0;
+    const hint = "give each document its own file and --config";
+    problems.error(at(offset), "", "syntax", "a second document in one file", hint);
+    return null;
+  }
+  return tree;
+}
+
+/** `apiVersion`/`kind` documents were an early format; they are converted, never guessed at. */
+function hasRetiredForm(tree: Tree, problems: Problems): boolean {
+  if (tree.kind !== "map") return false;
+  const entry = tree.entries.find((one) => one.key === "apiVersion");
+  if (entry === undefined) return false;
+  const message = "apiVersion/kind documents are a retired format";
+  const hint = `run navarch config convert ${entry.at.file}`;
+  problems.error(entry.at, "apiVersion", "retired_format", message, hint);
+  return true;
+}

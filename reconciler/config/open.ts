@@ -1,0 +1,100 @@
+/**
+ * Configuration files from disk. A file that is missing, unreadable, too large or not text is a
+ * problem of the configuration like any other, told together with the rest.
+ *
+ * Adapter: reads files.
+ */
+import { open } from "node:fs/promises";
+import { LIMIT } from "../../schema/limit.ts";
+import type { SourceText } from "./locate.ts";
+import type { Policy } from "../../schema/policy.ts";
+import type { Problem } from "../../schema/config.ts";
+import { readPolicy } from "./policy.ts";
+import { type ConfigAnswer, readConfig } from "./read.ts";
+import type { ServerOptions } from "./server.ts";
+
+export type ReadAnswer =
+  | { ok: true; bytes: Uint8Array }
+  | { ok: false; kind: "missing" | "unreadable"; message: string };
+
+/** Reads at most `bytesMax` bytes of a file. */
+export type ReadFile = (path: string, bytesMax: number) => Promise<ReadAnswer>;
+
+/** Reads from the file system; never more than asked for, whatever the file's size says. */
+export const readDisk: ReadFile = async (path, bytesMax) => {
+  try {
+    const file = await open(path, "r");
+    try {
+      const bytes = new Uint8Array(bytesMax);
+      let length = 0;
+      while (length < bytesMax) {
+        const { bytesRead } = await file.read(bytes, length, bytesMax - length, null);
+        if (bytesRead === 0) break;
+        length += bytesRead;
+      }
+      return { ok: true, bytes: bytes.subarray(0, length) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "ENOENT") return { ok: false, kind: "missing", message: "no such file" };
+    if (code === "EACCES" || code === "EPERM") {
+      return { ok: false, kind: "unreadable", message: "may not be read" };
+    }
+    if (code === "EISDIR") return { ok: false, kind: "unreadable", message: "is a directory" };
+    return { ok: false, kind: "unreadable", message: `cannot be read: ${String(error)}` };
+  }
+};
+
+type Opened = { file: SourceText | null; missing: boolean; problem: Problem | null };
+
+async function openText(path: string, readFile: ReadFile): Promise<Opened> {
+  const refuse = (code: string, message: string, hint: string | null = null): Opened => {
+    const at = { file: path, line: 1, col: 1 };
+    const problem: Problem = { ...at, path: "", code, message, hint, severity: "error" };
+    return { file: null, missing: code === "missing", problem };
+  };
+  const answer = await readFile(path, LIMIT.configBytesMax + 1);
+  if (!answer.ok) return refuse(answer.kind, answer.message);
+  if (answer.bytes.length > LIMIT.configBytesMax) {
+    return refuse("limit", "the file is too large", `at most ${LIMIT.configBytesMax >> 20} MiB`);
+  }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(answer.bytes);
+    return { file: { name: path, text }, missing: false, problem: null };
+  } catch {
+    return refuse("encoding", "not UTF-8 text");
+  }
+}
+
+/** Reads and checks the configuration that `paths` make together, later over earlier. */
+export async function openConfig(
+  paths: readonly string[],
+  readFile: ReadFile = readDisk,
+  options: Partial<ServerOptions> = {},
+): Promise<ConfigAnswer> {
+  const opened = await Promise.all(paths.map((path) => openText(path, readFile)));
+  const unread = opened.map((one) => one.problem).filter((problem) => problem !== null);
+  const files = opened.map((one) => one.file).filter((file) => file !== null);
+  if (unread.length === 0) return readConfig(files, options);
+  // Without one of the layers only what is wrong inside the others' own text can be told.
+  const rest = files.flatMap((file) => readConfig([file], options).problems);
+  const syntax = rest.filter((problem) => problem.code === "syntax");
+  return { config: null, problems: [...unread, ...syntax] };
+}
+
+export type PolicyAnswer = { policy: Policy | null; problems: Problem[] };
+
+/**
+ * Reads a policy file. A missing one is `missing`, so that the caller may start on the built-in
+ * policy with a warning (`navarch/promises.md` N24); anything else wrong must not be started on.
+ */
+export async function openPolicy(
+  path: string,
+  readFile: ReadFile = readDisk,
+): Promise<PolicyAnswer & { missing: boolean }> {
+  const { file, missing, problem } = await openText(path, readFile);
+  if (file !== null) return { ...readPolicy(file), missing };
+  return { policy: null, problems: problem === null ? [] : [problem], missing };
+}

@@ -1,0 +1,136 @@
+/**
+ * One pool (`navarch/config.md` §1.2, §6, §7): where its nodes are bought, how many there are, and
+ * what holds for them.
+ */
+import { parse } from "valibot";
+import { type PoolConfig, type ProviderRef, STRATEGIES } from "../../schema/config.ts";
+import { PoolName } from "../../schema/id.ts";
+import { POOL_SPELLINGS } from "./alias.ts";
+import { readAutoscaler } from "./autoscaler.ts";
+import { mergeBootstrap, readCommands } from "./bootstrap.ts";
+import { type Defaults, mergeHealth, type PoolPart, readPoolPart } from "./defaults.ts";
+import { type DrainPart, mergeDrain } from "./drain.ts";
+import { POOL_LABELS } from "./label.ts";
+import type { PoolTree } from "./layer.ts";
+import type { Directory } from "./directory.ts";
+import { readRefs } from "./provider-ref.ts";
+import { readSection, type Section } from "./section.ts";
+
+const COOLDOWN_MS = 300_000;
+
+/** Where a pool looks for what it does not say, nearest first, and what its providers are. */
+export type Surroundings = {
+  defaults: readonly Defaults[];
+  drain: DrainPart;
+  directory: Directory;
+};
+
+/** Reads one pool; what is wrong is in the section's problems, and the result is then not used. */
+export function readPool(
+  problems: Section["problems"],
+  tree: PoolTree,
+  around: Surroundings,
+): PoolConfig {
+  const pool = readSection(problems, tree.map, tree.map.path, tree.at);
+  const own = readPoolPart(pool);
+  const parts: readonly PoolPart[] = [own, ...around.defaults];
+  const instanceType = pool.text("instance_type");
+  if (!pool.has("instance_type")) pool.missing("instance_type");
+  const region = pool.text("region");
+  const zones = pool.texts("zones") ?? [];
+  const strategy = pool.choice("strategy", STRATEGIES);
+  const refs = readRefs(pool, tree.name, around.directory, { instanceType, region, zones });
+  warnStrategy(pool, refs);
+  const scaling = readScaling(pool, tree, around.defaults);
+  const commands = readCommands(pool);
+  const bootstrap = mergeBootstrap(
+    parts.map((part) => part.bootstrap),
+    commands,
+  );
+  if (pool.has("setup_commands") && bootstrap.sshPrivateKeyPath === null) {
+    const at = pool.look("setup_commands")?.at ?? pool.at;
+    const path = `${pool.path}.ssh_private_key_path`;
+    problems.error(at, path, "required", "required because setup_commands is set");
+  }
+  const config: PoolConfig = {
+    name: parse(PoolName, tree.name),
+    providers: refs,
+    strategy: strategy ?? "priority",
+    instanceType: instanceType ?? "",
+    region,
+    zones,
+    sshKeys: parts.map((part) => part.sshKeys).find((keys) => keys !== null) ?? [],
+    scaling,
+    health: mergeHealth(parts.map((part) => part.health)),
+    replacement: parts.map((part) => part.replacement).find((one) => one !== null) ?? "drain-first",
+    labels: mergeLabels(pool, tree.name, parts),
+    drain: mergeDrain([...parts.map((part) => part.drain), around.drain]),
+    bootstrap,
+  };
+  pool.finish(undefined, POOL_SPELLINGS);
+  return config;
+}
+
+function warnStrategy(pool: Section, refs: readonly ProviderRef[]): void {
+  const entry = pool.look("strategy");
+  if (entry === null || refs.length !== 1) return;
+  const message = "has no effect with a single provider";
+  pool.problems.warning(entry.at, entry.path, "strategy", message);
+}
+
+function readScaling(
+  pool: Section,
+  tree: PoolTree,
+  defaults: readonly Defaults[],
+): PoolConfig["scaling"] {
+  const scaling = pool.map("scaling");
+  const minNodes = scaling.integer("min_nodes", { min: 0 });
+  const maxNodes = scaling.integer("max_nodes", { min: 1 });
+  const cooldown = scaling.duration("cooldown_period");
+  requireBounds(pool, scaling, tree);
+  if (minNodes !== null && maxNodes !== null && minNodes > maxNodes) {
+    const at = scaling.look("min_nodes")?.value.at ?? scaling.at;
+    const message = `min_nodes ${minNodes} is above max_nodes ${maxNodes}`;
+    pool.problems.error(at, scaling.path, "range", message);
+  }
+  const autoscaler = readAutoscaler(scaling.map("autoscaler"), maxNodes);
+  scaling.finish();
+  const fallback = defaults.map((one) => one.cooldownMs).find((ms) => ms !== null);
+  return {
+    minNodes: minNodes ?? 0,
+    maxNodes: maxNodes ?? 1,
+    cooldownMs: cooldown ?? fallback ?? COOLDOWN_MS,
+    autoscaler,
+  };
+}
+
+/** One error says all that is missing: a fragment without `scaling` lacks one thing, not two. */
+function requireBounds(pool: Section, scaling: Section, tree: PoolTree): void {
+  if (pool.has("scaling") && !scaling.given) return;
+  const missing = ["min_nodes", "max_nodes"].filter((key) => !scaling.has(key));
+  const flat = tree.dialect === "map" && !scaling.has("autoscaler");
+  const path = flat ? pool.path : scaling.path;
+  if (missing.length === 2) {
+    const hint = `write ${flat ? "" : "scaling."}min_nodes and ${flat ? "" : "scaling."}max_nodes`;
+    pool.problems.error(scaling.at, path, "required", "min_nodes and max_nodes are required", hint);
+  } else if (missing[0] !== undefined) {
+    pool.problems.error(scaling.at, `${path}.${missing[0]}`, "required", "required");
+  }
+}
+
+/** The pool's own labels win over `defaults`; the two that name the pool cannot be changed. */
+function mergeLabels(
+  pool: Section,
+  name: string,
+  parts: readonly PoolPart[],
+): Record<string, string> {
+  const merged = Object.assign({}, ...parts.map((part) => part.labels).reverse());
+  for (const label of POOL_LABELS) {
+    if (merged[label] !== undefined && merged[label] !== name) {
+      const message = `the label ${label} is always the pool's name`;
+      pool.fail("labels", "label", message, "remove it");
+    }
+    merged[label] = name;
+  }
+  return Object.fromEntries(Object.entries<string>(merged).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,121 @@
+/**
+ * Where a pool buys: `provider`, or `providers` with priorities and weights (`navarch/config.md`
+ * §6). Abstract instance types become the provider's own here.
+ */
+import { parse } from "valibot";
+import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
+import { PoolName } from "../../schema/id.ts";
+import { nearest } from "../../schema/nearest.ts";
+import type { Directory, Resolved } from "./directory.ts";
+import { concreteType, sellersOf } from "./instance-type.ts";
+import { quoteShort } from "./problem.ts";
+import { readSection, type Section } from "./section.ts";
+import type { Entry } from "./tree.ts";
+
+/** What the pool says for all its providers. */
+export type PoolPlace = { instanceType: string | null; region: string | null; zones: string[] };
+
+/** Providers of one pool; more would only be more places to be out of capacity. */
+const REFS_MAX = 32;
+
+export function readRefs(
+  pool: Section,
+  name: string,
+  directory: Directory,
+  place: PoolPlace,
+): ProviderRef[] {
+  const one = pool.look("provider");
+  const many = pool.look("providers");
+  const say = (message: string) => {
+    const at = many?.at ?? pool.at;
+    pool.problems.error(at, `${pool.path} ${JSON.stringify(name)}`, "provider", message);
+  };
+  if (one !== null && many !== null) say("provider and providers exclude each other");
+  if (one === null && many === null) say("needs provider or providers");
+  if (one !== null) {
+    const given = pool.text("provider");
+    if (given === null) return [];
+    const found = resolve(pool, one, given, directory);
+    const ref = found === null ? null : readRef(pool, given, found, place, null, 1);
+    return ref === null ? [] : [ref];
+  }
+  return many === null ? [] : readMany(pool, directory, place);
+}
+
+function readMany(pool: Section, directory: Directory, place: PoolPlace): ProviderRef[] {
+  const items = pool.items("providers");
+  if (items?.length === 0) pool.fail("providers", "required", "names no provider");
+  if ((items?.length ?? 0) > REFS_MAX) {
+    pool.fail("providers", "limit", `has more than ${REFS_MAX} entries`);
+  }
+  const refs: ProviderRef[] = [];
+  for (const [index, item] of (items ?? []).slice(0, REFS_MAX).entries()) {
+    const section = readSection(pool.problems, item, item.path, item.at);
+    if (!section.given) continue;
+    const entry = section.look("name");
+    const name = section.text("name");
+    if (entry === null) section.missing("name");
+    const twice = refs.some((ref) => ref.name === name);
+    if (twice) section.fail("name", "duplicate_name", `${quoteShort(name ?? "")} is listed twice`);
+    const found =
+      entry === null || name === null ? null : resolve(section, entry, name, directory);
+    const ref = readRef(section, name ?? "", found, place, section, index + 1);
+    section.finish();
+    if (ref !== null) refs.push(ref);
+  }
+  return refs;
+}
+
+function resolve(section: Section, entry: Entry, name: string, directory: Directory) {
+  const found = directory.resolve(section, entry, name);
+  if (found !== null) return found;
+  const defined = directory.defined();
+  const close = nearest(name, [...defined, ...PROVIDER_TYPES]);
+  const all = `defined: ${defined.length > 0 ? defined.join(", ") : "none"}`;
+  const hint = close === null ? all : `${all}; did you mean "${close}"?`;
+  const message = `provider ${quoteShort(name)} is not defined`;
+  section.problems.error(entry.value.at, entry.path, "undefined_provider", message, hint);
+  return null;
+}
+
+/**
+ * `own` holds the entry's own fields; it is `null` for the short form. `position` is from 1, so
+ * that an explicit priority 0 comes before every entry without one.
+ */
+function readRef(
+  section: Section,
+  name: string,
+  found: Resolved | null,
+  place: PoolPlace,
+  own: Section | null,
+  position: number,
+): ProviderRef | null {
+  const priority = own?.integer("priority", { min: 0 }) ?? position;
+  const weight = own?.integer("weight", { min: 1, max: 1_000 }) ?? 1;
+  const regions = own?.texts("regions") ?? (place.region === null ? [] : [place.region]);
+  const zones = own?.texts("zones") ?? place.zones;
+  const wanted = own?.text("instance_type") ?? place.instanceType;
+  if (found === null) return null;
+  warnRegion(section, name, found, regions);
+  const instanceType = concrete(section, name, found, wanted);
+  return { name: parse(PoolName, name), priority, weight, regions, zones, instanceType };
+}
+
+function concrete(section: Section, name: string, found: Resolved, wanted: string | null): string {
+  if (wanted === null || found.type === null) return wanted ?? "";
+  const type = concreteType(wanted, found.type);
+  if (type !== null) return type;
+  const message = `${quoteShort(wanted)} has no instance type at provider ${quoteShort(name)}`;
+  const hint = `it exists at ${sellersOf(wanted).join(", ")}`;
+  section.fail("instance_type", "instance_type", message, hint);
+  return wanted;
+}
+
+/** A zone is picked inside the region, so Google Cloud needs one of the two to be known. */
+function warnRegion(section: Section, name: string, found: Resolved, regions: readonly string[]) {
+  if (found.type !== "gcp" || regions.length > 0) return;
+  const zone = found.config?.settings["zone"];
+  if (zone !== undefined && zone !== null) return;
+  const message = `no region for provider ${quoteShort(name)}, so nothing can be created there`;
+  section.problems.warning(section.at, section.path, "region", message, "set region");
+}

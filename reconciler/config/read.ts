@@ -1,0 +1,74 @@
+/**
+ * YAML texts → the one normalised configuration, or everything that is wrong with them
+ * (`navarch/config.md`). Pure on the texts: no file, no environment, no clock.
+ */
+import type { Config, PoolConfig, Problem } from "../../schema/config.ts";
+import { readDefaults } from "./defaults.ts";
+import { directoryOf } from "./directory.ts";
+import { readDrain } from "./drain.ts";
+import { readKubernetes } from "./kubernetes.ts";
+import { type Layer, mergeLayers, type PoolTree, readLayer } from "./layer.ts";
+import { locate, type SourceText } from "./locate.ts";
+import { readPool } from "./pool.ts";
+import { collectProblems, type Problems } from "./problem.ts";
+import { readProviders } from "./provider.ts";
+import { warnSecrets } from "./secret.ts";
+import { readSection } from "./section.ts";
+import { readAgentDefaults, readServer, type ServerOptions } from "./server.ts";
+
+export type ConfigAnswer = { config: Config | null; problems: Problem[] };
+
+const ORDINARY: ServerOptions = { portZero: false, externalAddress: false };
+
+/**
+ * Reads one or more files; later ones are laid over earlier ones. `config` is `null` if any problem
+ * is an error; problems come in the order of files, lines and columns. Never throws on bad input.
+ */
+export function readConfig(
+  files: readonly SourceText[],
+  options: Partial<ServerOptions> = {},
+): ConfigAnswer {
+  const problems = collectProblems(files.map((file) => file.name));
+  const layers = files.map((file) => readFile(problems, file));
+  const sound = layers.filter((layer) => layer !== null);
+  const [first, ...rest] = sound;
+  // Half a configuration would answer with errors about the half that could not be read.
+  if (first === undefined || sound.length < layers.length) {
+    return { config: null, problems: problems.list() };
+  }
+  const merged = rest.reduce(mergeLayers, first);
+  const config = readMerged(problems, merged, { ...ORDINARY, ...options });
+  return { config: problems.failed() ? null : config, problems: problems.list() };
+}
+
+function readFile(problems: Problems, file: SourceText): Layer | null {
+  const tree = locate(file, problems);
+  if (tree === null) return null;
+  warnSecrets(problems, tree);
+  return readLayer(problems, tree);
+}
+
+function readMerged(problems: Problems, layer: Layer, options: ServerOptions): Config {
+  const root = readSection(problems, layer.root, "", layer.root.at);
+  root.look("pools");
+  const defaults = root.map("defaults");
+  const global = root.map("global");
+  const around = {
+    defaults: [readDefaults(defaults), readDefaults(global)],
+    drain: readDrain(root.map("drain")),
+    directory: directoryOf(readProviders(root)),
+  };
+  defaults.finish();
+  const agent = readAgentDefaults(global.map("agent"));
+  global.finish();
+  const manager = root.map("instance_manager");
+  const server = readServer(root.map("server"), manager, agent, options);
+  const kubernetes = readKubernetes(root.map("kubernetes"));
+  root.finish();
+  if (layer.pools.length === 0) {
+    const message = "no pools: nodes that report are watched, and none is ever created";
+    problems.warning(layer.root.at, "pools", "no_pools", message);
+  }
+  const pools = layer.pools.map((pool: PoolTree): PoolConfig => readPool(problems, pool, around));
+  return { server, providers: around.directory.all(), pools, kubernetes };
+}
