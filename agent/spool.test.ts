@@ -1,0 +1,333 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { mkdtempSync, rmSync, writeFileSync, readdirSync, appendFileSync, truncateSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Finding, Severity } from "../schema/finding.ts";
+import type { BootId } from "../schema/id.ts";
+import { openFileStorage } from "./spool-file.ts";
+import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
+import { Spool, type SpoolOptions } from "./spool.ts";
+
+const SEVERITIES: Severity[] = ["info", "warning", "serious", "fatal"];
+
+function finding(n: number, severity: Severity = "fatal", padding = 0): Finding {
+  return {
+    kind: "xid",
+    code: n,
+    reason: null,
+    pci: "0000:18:00.0",
+    gpu_index: 0,
+    gpu_uuid: null,
+    mig: null,
+    pid: null,
+    process_name: null,
+    at: "2026-03-01T10:00:00.000Z",
+    boot_id: "boot-1" as BootId,
+    severity,
+    message: `finding ${n} ä ${"x".repeat(padding)}`,
+    metrics: {},
+    source: "kmsg",
+    foreign: false,
+    injected: false,
+    kmsg_seq: n,
+  };
+}
+
+let streams = 0;
+function options(storage: SpoolStorage | null, more: Partial<SpoolOptions> = {}): SpoolOptions {
+  const streamId = () => `stream-${++streams}`;
+  return { storage, streamId, wallMs: () => 1_772_359_200_000, monoMs: () => 0, ...more };
+}
+
+const cursor = (seq: number) => ({ bootId: "boot-1", seq });
+
+/** Everything in the spool, taken and acknowledged as a sender would. */
+function drain(spool: Spool): { codes: number[]; lost: number; seqs: number[] } {
+  spool.acknowledge(spool.stream, 0);
+  const codes: number[] = [];
+  const seqs: number[] = [];
+  let lost = 0;
+  for (let round = 0; round < 10_000; round++) {
+    const batch = spool.next(200, 100_000);
+    if (batch.findings.length === 0 && batch.gaps.length === 0) break;
+    const rows = [
+      ...batch.findings.map((row) => ({ seq: row.seq, code: row.finding.code, lost: 0 })),
+      ...batch.gaps.map((gap) => ({ seq: gap.seq, code: null, lost: gap.count })),
+    ].sort((a, b) => a.seq - b.seq);
+    for (const row of rows) {
+      seqs.push(row.seq);
+      if (typeof row.code === "number") codes.push(row.code);
+      lost += row.lost;
+    }
+    spool.acknowledge(spool.stream, batch.lastSeq);
+  }
+  return { codes, lost, seqs };
+}
+
+function codesOf(spool: Spool): (number | null | undefined)[] {
+  return spool.next(200, 100_000).findings.map((row) => row.finding.code);
+}
+
+/** A disk that stops at a given byte, as a killed process leaves it. */
+class Killed extends Error {}
+function mortal(inner: SpoolStorage, bytesLeft: { value: number }): SpoolStorage {
+  return {
+    ...inner,
+    append: (segment, bytes, durable) => {
+      const part = Math.min(bytes.length, bytesLeft.value);
+      bytesLeft.value -= part;
+      if (part > 0) inner.append(segment, bytes.subarray(0, part), durable);
+      if (part < bytes.length) throw new Killed();
+      return { ok: true };
+    },
+    remove: (segment) => {
+      if (bytesLeft.value <= 0) throw new Killed();
+      inner.remove(segment);
+    },
+  };
+}
+
+describe("Spool", () => {
+  test("next() gives findings and gaps in order until they are acknowledged", () => {
+    const spool = new Spool(options(createMemoryStorage()));
+    spool.append([finding(1), finding(2)], [], cursor(2));
+    spool.append([finding(3)], [{ reason: "kernel_ring", count: 7, atMs: 0 }], cursor(9));
+    const batch = spool.next(10, 10_000);
+    expect(batch.findings.map((row) => [row.seq, row.finding.code])).toEqual([[1, 1], [2, 2], [4, 3]]);
+    expect(batch.gaps).toEqual([{ seq: 3, reason: "kernel_ring", count: 7, at: "1970-01-01T00:00:00.000Z" }]);
+    expect(spool.next(10, 10_000)).toEqual(batch);
+    spool.acknowledge(spool.stream, 2);
+    expect(spool.next(10, 10_000).findings.map((row) => row.seq)).toEqual([4]);
+    spool.acknowledge("another stream", 4);
+    expect(spool.stats().depth).toBe(2);
+    spool.acknowledge(spool.stream, 4);
+    expect(spool.stats()).toMatchObject({ depth: 0, bytes: 0 });
+  });
+
+  test("next() keeps to the bounds of a report, but always moves", () => {
+    const spool = new Spool(options(createMemoryStorage()));
+    spool.append(Array.from({ length: 10 }, (_, i) => finding(i, "fatal", 500)), [], null);
+    expect(spool.next(3, 1_000_000).findings).toHaveLength(3);
+    expect(spool.next(200, 2_000).findings).toHaveLength(2);
+    expect(spool.next(200, 1).findings).toHaveLength(1);
+  });
+
+  test("append() survives a kill at every byte: nothing lost that it returned for, nothing doubled", () => {
+    const script = (spool: Spool, done: { appended: number; acked: number }) => {
+      for (let n = 1; n <= 12; n += 3) {
+        spool.append([finding(n), finding(n + 1, "info"), finding(n + 2)], [], cursor(n + 2));
+        done.appended = n + 2;
+        if (n === 4) {
+          spool.next(2, 100_000);
+          spool.acknowledge(spool.stream, 2);
+          done.acked = 2;
+        }
+      }
+    };
+    const full = { value: Infinity };
+    const counter = { value: 1e9 };
+    script(new Spool(options(mortal(createMemoryStorage(), counter), { bytesMax: 24_000 })), {
+      appended: 0,
+      acked: 0,
+    });
+    const total = 1e9 - counter.value;
+    expect(total).toBeGreaterThan(4_000);
+    for (let at = 0; at <= total; at++) {
+      const disk = createMemoryStorage();
+      const done = { appended: 0, acked: 0 };
+      try {
+        script(new Spool(options(mortal(disk, { value: at }), { bytesMax: 24_000 })), done);
+      } catch (cause) {
+        if (!(cause instanceof Killed)) throw cause;
+      }
+      const again = new Spool(options(mortal(disk, full), { bytesMax: 24_000 }));
+      const seen = again.cursor()?.seq ?? 0;
+      // The line in hand at the kill may be whole on disk: then its cursor and its findings both are.
+      expect([done.appended, done.appended + 3]).toContain(seen);
+      const { codes, lost } = drain(again);
+      expect(lost).toBe(0);
+      const first = codes[0] ?? seen + 1;
+      expect([1, 3]).toContain(seen === 0 ? 1 : first);
+      expect(first - 1).toBeGreaterThanOrEqual(done.acked);
+      expect(codes).toEqual(Array.from({ length: seen - first + 1 }, (_, i) => first + i));
+      again.append([finding(99)], [], null);
+      expect(drain(again).codes).toEqual([99]);
+    }
+  });
+
+  test("append() gives up the least severe, then the oldest, and counts every one", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ rank: fc.nat(3), size: fc.nat(900), send: fc.nat(12) }), { minLength: 100, maxLength: 300, size: "max" }),
+        (steps) => {
+          const disk = createMemoryStorage();
+          const bytesMax = 100_000;
+          let spool = new Spool(options(disk, { bytesMax }));
+          const arrived: number[] = [];
+          let lost = 0;
+          let last = 0;
+          const take = (count: number) => {
+            const batch = spool.next(count, 20_000);
+            for (const row of batch.findings) arrived.push(row.finding.code ?? -1);
+            for (const gap of batch.gaps) lost += gap.count;
+            for (const { seq } of [...batch.findings, ...batch.gaps].sort((a, b) => a.seq - b.seq)) {
+              expect(seq).toBeGreaterThan(last);
+              last = seq;
+            }
+            spool.acknowledge(spool.stream, batch.lastSeq);
+            return batch.findings.length + batch.gaps.length;
+          };
+          steps.forEach((step, i) => {
+            spool.append([finding(i, SEVERITIES[step.rank] ?? "info", step.size + 400)], [], cursor(i));
+            if (step.send === 0) take(5);
+            if (step.send === 1) {
+              spool = new Spool(options(disk, { bytesMax }));
+              spool.acknowledge(spool.stream, 0);
+            }
+            const size = disk.list().reduce((sum, n) => sum + disk.load(n).length, 0);
+            expect(size).toBeLessThan(bytesMax * 1.5);
+          });
+          for (let round = 0; take(50) > 0; round++) if (round > 2_000) throw new Error("no end");
+          expect(new Set(arrived).size).toBe(arrived.length);
+          expect([...arrived].sort((a, b) => a - b)).toEqual(arrived);
+          expect(arrived.length + lost).toBe(steps.length);
+        },
+      ),
+      { numRuns: 40, endOnFailure: true },
+    );
+  });
+
+  test("append() keeps a fatal finding through a flood of lesser ones", () => {
+    const spool = new Spool(options(createMemoryStorage(), { bytesMax: 100_000 }));
+    spool.append([finding(79, "fatal")], [], null);
+    for (let i = 1_000; i < 4_000; i++) spool.append([finding(i, "info")], [], null);
+    const { codes, lost } = drain(spool);
+    expect(codes[0]).toBe(79);
+    expect(codes.at(-1)).toBe(3_999);
+    expect(codes.length + lost).toBe(3_001);
+    expect(lost).toBeGreaterThan(2_000);
+  });
+
+  test("append() joins gaps of one kind while they are unsent", () => {
+    const spool = new Spool(options(createMemoryStorage()));
+    for (let i = 0; i < 100; i++) spool.append([], [{ reason: "kernel_ring", count: 2, atMs: i }], null);
+    expect(spool.next(10, 1_000).gaps).toMatchObject([{ seq: 1, count: 200 }]);
+    spool.append([], [{ reason: "kernel_ring", count: 5, atMs: 0 }], null);
+    expect(spool.next(10, 1_000).gaps.map((gap) => gap.count)).toEqual([200, 5]);
+  });
+
+  test("discard() puts a counted gap in place of what will never be accepted", () => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk));
+    spool.append([finding(1), finding(2), finding(3)], [], null);
+    spool.discard(2);
+    for (const held of [spool, new Spool(options(disk))]) {
+      const batch = held.next(10, 10_000);
+      expect(batch.findings.map((row) => row.seq)).toEqual([1, 3]);
+      expect(batch.gaps).toMatchObject([{ seq: 2, reason: "malformed", count: 1 }]);
+    }
+  });
+
+  test("Spool() counts what a damaged segment lost", () => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk));
+    for (let i = 1; i <= 5; i++) spool.append([finding(i)], [], null);
+    const [number] = disk.list();
+    const bytes = disk.load(number ?? 0);
+    const lines = Buffer.from(bytes).toString("latin1").split("\n");
+    lines[3] = (lines[3] ?? "").replace("finding", "fond of");
+    disk.remove(number ?? 0);
+    disk.append(number ?? 0, Buffer.from(lines.join("\n"), "latin1"), true);
+    expect(drain(new Spool(options(disk)))).toEqual({ codes: [1, 2, 4, 5], lost: 1, seqs: [1, 2, 3, 4, 5] });
+  });
+
+  test("acknowledge() begins a new stream when the disk was put back to an older state", () => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk));
+    spool.append([finding(1)], [], null);
+    const old = spool.stream;
+    // The control plane has 5 of this stream, this disk knows 1: numbers 2 to 5 were used already.
+    const restored = new Spool(options(disk));
+    expect(restored.agreed).toBe(false);
+    restored.append([finding(2)], [], null);
+    restored.acknowledge(old, 5);
+    expect(restored.agreed).toBe(true);
+    expect(restored.stream).not.toBe(old);
+    expect(codesOf(new Spool(options(disk)))).toEqual([2]);
+    expect(codesOf(restored)).toEqual([2]);
+  });
+
+  test("append() goes on in memory when the disk is full, and returns to it", () => {
+    const inner = createMemoryStorage();
+    let full = false;
+    const disk: SpoolStorage = {
+      ...inner,
+      append: (segment, bytes, durable) => {
+        if (!full) return inner.append(segment, bytes, durable);
+        inner.append(segment, bytes.subarray(0, 5), durable);
+        return { ok: false, message: "no space left" };
+      },
+    };
+    let now = 0;
+    const spool = new Spool(options(disk, { monoMs: () => now }));
+    spool.append([finding(1)], [], null);
+    full = true;
+    spool.append([finding(2)], [], null);
+    expect(spool.stats().memory).toBe("no space left");
+    spool.append([finding(3)], [], null);
+    full = false;
+    now = 61_000;
+    spool.append([finding(4)], [], cursor(4));
+    expect(spool.stats().memory).toBe(null);
+    expect(codesOf(new Spool(options(inner)))).toEqual([1, 2, 3, 4]);
+    expect(codesOf(spool)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe("openFileStorage()", () => {
+  const root = mkdtempSync(join(tmpdir(), "spool-"));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  function open(directory: string): SpoolStorage {
+    const answer = openFileStorage(directory);
+    if (!answer.ok) throw new Error(answer.message);
+    return answer.storage;
+  }
+
+  test("keeps findings over a restart and drops a torn tail", () => {
+    const directory = join(root, "torn");
+    const spool = new Spool(options(open(directory)));
+    spool.append([finding(1), finding(2)], [], cursor(2));
+    spool.append([finding(3)], [], cursor(3));
+    const file = join(directory, readdirSync(directory).filter((name) => name.endsWith(".spool")).sort().at(-1) ?? "");
+    truncateSync(file, statSync(file).size - 3);
+    const again = new Spool(options(open(directory)));
+    expect(again.cursor()).toEqual(cursor(2));
+    expect(drain(again).codes).toEqual([1, 2]);
+    appendFileSync(file, "garbage");
+    again.close();
+    expect(drain(new Spool(options(open(directory)))).codes).toEqual([]);
+  });
+
+  test("names the reason when the directory cannot be used", () => {
+    const file = join(root, "file");
+    writeFileSync(file, "");
+    const answer = openFileStorage(join(file, "spool"));
+    expect(answer).toMatchObject({ ok: false });
+    if (!answer.ok) expect(answer.message).toContain(file);
+  });
+
+  test("refuses a directory that another living process holds", () => {
+    const directory = join(root, "held");
+    open(directory).close();
+    const stat = Bun.file("/proc/1/stat").text();
+    return stat.then((text) => {
+      const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+      writeFileSync(join(directory, "owner"), `1 ${start}\n`);
+      expect(openFileStorage(directory)).toEqual({ ok: false, message: `${directory} is in use by process 1` });
+      writeFileSync(join(directory, "owner"), "1 17\n");
+      expect(openFileStorage(directory)).toMatchObject({ ok: true });
+    });
+  });
+});

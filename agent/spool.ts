@@ -1,0 +1,362 @@
+/**
+ * The agent's memory of what it has not yet delivered. Every finding and every gap gets the next number of
+ * one stream; it is on disk before it can be sent, together with the kernel-log position that it
+ * came from, and it stays there until the control plane says that it is durable. A kill at any byte
+ * loses nothing that `append` returned for, and doubles nothing.
+ *
+ * When there is too much, the least severe and among those the oldest is given up, and counted: a gap
+ * with number S and reason `spool_full` or `malformed` closes every hole in the numbers just below S.
+ */
+import type { Finding, Gap, SpooledFinding } from "../schema/finding.ts";
+import { LIMIT } from "../schema/limit.ts";
+import type { KernelCursor } from "./port.ts";
+import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex } from "./spool-index.ts";
+import type { Held, Hole, PlacedRow } from "./spool-index.ts";
+import { parseBody, parseSegment, printLine, printPut, RANK } from "./spool-line.ts";
+import type { GapReason, GapRow, HeadLine, PlacedLine } from "./spool-line.ts";
+import { SpoolSegments } from "./spool-segment.ts";
+import type { SpoolStorage } from "./spool-storage.ts";
+
+/** Bodies may fill this share of the bound; the rest is room for lines waiting to be deleted. */
+const LIVE_SHARE = 0.7;
+/** Bound while only memory takes the records: a share of the agent's 64 MiB (decision 22). */
+const MEMORY_BYTES_MAX = 4 * 1024 * 1024;
+/** Small enough that acknowledged space is given back soon, large enough for few files. */
+const SEGMENT_BYTES_MAX = 1024 * 1024;
+
+export type SpoolOptions = {
+  /** `null`: memory only. */
+  storage: SpoolStorage | null;
+  /** Why there is no storage, for `stats`. */
+  failure?: string | null;
+  /** Makes a stream id nobody has used: a new spool, or one whose numbers were taken (see `acknowledge`). */
+  streamId: () => string;
+  bytesMax?: number;
+  wallMs: () => number;
+  monoMs: () => number;
+};
+
+export type SpoolBatch = { findings: SpooledFinding[]; gaps: Gap[]; lastSeq: number };
+export type NewGap = { reason: GapReason; count: number; atMs: number };
+export type SpoolStats = {
+  /** Numbers not yet acknowledged. */
+  depth: number;
+  bytes: number;
+  dropped: number;
+  /** Why records are only in memory, or `null` while the disk is used. */
+  memory: string | null;
+};
+
+export class Spool {
+  readonly #segments: SpoolSegments;
+  readonly #options: SpoolOptions;
+  readonly #bytesMax: number;
+  #index = new SpoolIndex();
+  #stream: string;
+  #next = 1;
+  #acked = 0;
+  /** Highest number ever given to `next`: such a record may already be at the other side. */
+  #shown = 0;
+  #cursor: KernelCursor | null = null;
+  #dropped = 0;
+  /** First number of this process; numbers from here on were never sent by an earlier one. */
+  readonly #openedAt: number;
+  #agreed: boolean;
+
+  constructor(options: SpoolOptions) {
+    this.#options = options;
+    this.#bytesMax = options.bytesMax ?? LIMIT.spoolBytesMax;
+    const each = Math.min(SEGMENT_BYTES_MAX, Math.ceil(this.#bytesMax / 16));
+    this.#segments = new SpoolSegments(options.storage, each, options.failure ?? null);
+    const recovered = this.#recover();
+    this.#stream = recovered ?? options.streamId();
+    this.#agreed = recovered === null;
+    this.#openedAt = this.#next;
+    this.#segments.rotate(options.monoMs(), () => this.#head());
+    this.#segments.sweep();
+  }
+
+  get stream(): string {
+    return this.#stream;
+  }
+
+  /** Position in the kernel log up to which everything was looked at. */
+  cursor(): KernelCursor | null {
+    return this.#cursor;
+  }
+
+  /**
+   * False until the control plane has said once how far it knows a stream that an earlier process began:
+   * a disk put back to an older state would otherwise number new findings like old ones.
+   */
+  get agreed(): boolean {
+    return this.#agreed;
+  }
+
+  stats(): SpoolStats {
+    return {
+      depth: this.#index.depth,
+      bytes: this.#index.bytes,
+      dropped: this.#dropped,
+      memory: this.#segments.failure,
+    };
+  }
+
+  /**
+   * Makes findings and gaps durable, in this order, with the kernel position after them. Nothing is written
+   * when there is neither: a position alone may be lost, since what lies before it held nothing.
+   */
+  append(findings: readonly Finding[], gaps: readonly NewGap[], cursor: KernelCursor | null): void {
+    if (cursor) this.#cursor = cursor;
+    if (findings.length === 0 && gaps.length === 0) return;
+    const changed = gaps.map((gap) => this.#addGap(gap));
+    const bodies = findings.map((finding) => {
+      const rank = Math.max(0, RANK.indexOf(finding.severity));
+      return { seq: this.#next++, rank, body: JSON.stringify(finding) };
+    });
+    const held = bodies.map(({ seq, rank, body }): Held => {
+      const bytes = Buffer.byteLength(body);
+      return { kind: "held", seq, rank, bytes, segment: -1, at: -1 };
+    });
+    for (const row of held) this.#index.add(row);
+    const { dropped, holes } = this.#shrink();
+    const lost = new Set(dropped);
+    const kept = held.filter((row) => !lost.has(row));
+    const seqs = new Set(kept.map((row) => row.seq));
+    this.#put(kept, bodies.filter((body) => seqs.has(body.seq)), [...changed, ...holes]);
+    this.#reclaim();
+  }
+
+  /** A hole that follows an unsent one of the same reason is added to it, so that a deaf hour is one row. */
+  #addGap(gap: NewGap): GapRow {
+    const last = this.#index.last();
+    if (last?.kind === "hole" && last.reason === gap.reason && last.seq > this.#shown) {
+      last.count += gap.count;
+      last.atMs = gap.atMs;
+      return { seq: last.seq, span: last.span, reason: last.reason, count: last.count, atMs: last.atMs };
+    }
+    const row = hole(this.#next++, gap.reason, gap.atMs, 1, gap.count);
+    this.#index.add(row);
+    return { seq: row.seq, span: 1, reason: row.reason, count: row.count, atMs: row.atMs };
+  }
+
+  #shrink(): { dropped: Held[]; holes: GapRow[] } {
+    const memoryOnly = this.#segments.failure !== null;
+    const disk = this.#bytesMax * LIVE_SHARE;
+    const bytesMax = memoryOnly ? Math.min(MEMORY_BYTES_MAX, disk) : disk;
+    const given = this.#index.shrink(bytesMax, this.#shown, this.#options.wallMs());
+    for (const held of given.dropped) this.#release(held);
+    this.#dropped += given.dropped.length;
+    return given;
+  }
+
+  #release(held: Held): void {
+    if (held.segment >= 0) this.#segments.count(held.segment, -(held.bytes + ROW_BYTES));
+  }
+
+  /** Writes one line and notes where each body went. `rows` and `bodies` run in step. */
+  #put(
+    rows: readonly Held[],
+    bodies: readonly { seq: number; rank: number; body: string }[],
+    gaps: GapRow[],
+  ): void {
+    const line = printPut({ gaps, cursor: this.#cursor }, bodies);
+    const head = () => this.#head();
+    const { segment, at } = this.#segments.write(line.bytes, true, this.#options.monoMs(), head);
+    let bodyAt = at + line.bodiesAt;
+    for (const row of rows) {
+      this.#release(row);
+      row.segment = segment;
+      row.at = bodyAt;
+      bodyAt += row.bytes + 1;
+      this.#segments.count(segment, row.bytes + ROW_BYTES);
+    }
+  }
+
+  #head(): HeadLine {
+    return {
+      tag: "head",
+      stream: this.#stream,
+      acked: this.#acked,
+      next: this.#next,
+      cursor: this.#cursor,
+      gaps: this.#index.holes(this.#shown),
+    };
+  }
+
+  /** Empties the segments that waste most until the files fit, and those left in memory after a return to disk. */
+  #reclaim(): void {
+    this.#segments.sweep();
+    const bound = this.#segments.failure === null ? this.#bytesMax : 2 * MEMORY_BYTES_MAX;
+    for (let round = 0; round < 4; round++) {
+      const tooMuch = this.#segments.total() > bound;
+      const number = this.#segments.stranded() ?? (tooMuch ? this.#segments.wasteful() : null);
+      if (number === null) return;
+      this.#moveOut(number);
+      this.#segments.sweep();
+    }
+  }
+
+  #moveOut(segment: number): void {
+    const rows: Held[] = [];
+    const bodies: { seq: number; rank: number; body: string }[] = [];
+    for (const row of this.#index.heldIn(segment)) {
+      const bytes = this.#segments.read(row.segment, row.at, row.bytes);
+      if (bytes.length !== row.bytes || parseBody(bytes) === null) {
+        this.#lose(row);
+        continue;
+      }
+      rows.push(row);
+      bodies.push({ seq: row.seq, rank: row.rank, body: Buffer.from(bytes).toString("utf8") });
+    }
+    // Even without rows: the holes just made must be on disk before the segment goes.
+    this.#put(rows, bodies, this.#index.holes(this.#shown));
+  }
+
+  #lose(row: Held): void {
+    this.#index.discard(row.seq, "malformed", this.#options.wallMs());
+    this.#release(row);
+    this.#dropped++;
+  }
+
+  /**
+   * The oldest records not acknowledged, in order; the same ones again until they are. At most `findingsMax`
+   * findings of `bytesMax` together, but at least one record if there is one.
+   */
+  next(findingsMax: number, bytesMax: number): SpoolBatch {
+    const batch: SpoolBatch = { findings: [], gaps: [], lastSeq: this.#acked };
+    let open = null as Hole | null;
+    let bytesLeft = bytesMax;
+    for (const entry of this.#index.pending()) {
+      const full = batch.findings.length >= findingsMax || batch.gaps.length >= findingsMax - 1;
+      if (full || (entry.kind === "held" && batch.findings.length > 0 && entry.bytes > bytesLeft)) break;
+      const finding = entry.kind === "held" ? this.#read(entry) : null;
+      if (entry.kind === "held" && finding) {
+        if (open) batch.gaps.push(toGap(open));
+        open = null;
+        batch.findings.push({ seq: entry.seq, finding });
+        bytesLeft -= entry.bytes;
+      } else {
+        const lost = entry.kind === "hole" ? entry : this.#loseShown(entry);
+        // Not across what was shown before: the other side may have counted that part already.
+        const apart = open?.seq === this.#shown;
+        const joined = open && !apart ? joinHoles(open, lost) : null;
+        if (open && !joined) batch.gaps.push(toGap(open));
+        open = joined ?? lost;
+      }
+      batch.lastSeq = entry.seq;
+    }
+    if (open) batch.gaps.push(toGap(open));
+    this.#shown = Math.max(this.#shown, batch.lastSeq);
+    return batch;
+  }
+
+  #read(row: Held): Finding | null {
+    return parseBody(this.#segments.read(row.segment, row.at, row.bytes));
+  }
+
+  #loseShown(row: Held): Hole {
+    this.#lose(row);
+    return hole(row.seq, "malformed", this.#options.wallMs());
+  }
+
+  /** Gives up one record that the control plane will never accept, as a gap in its place. */
+  discard(seq: number): void {
+    const row = this.#index.discard(seq, "malformed", this.#options.wallMs());
+    if (!row) return;
+    this.#release(row);
+    this.#dropped++;
+    this.#put([], [], [{ seq, span: 1, reason: "malformed", count: 1, atMs: this.#options.wallMs() }]);
+  }
+
+  /**
+   * What the control plane says it has of `stream`. If it knows numbers that this spool has not given out,
+   * the disk was put back: what is new then goes out under a new stream, so that it is not taken for old.
+   */
+  acknowledge(stream: string, seq: number): void {
+    if (stream !== this.#stream) return;
+    if (!this.#agreed) {
+      this.#agreed = true;
+      if (seq >= this.#openedAt) {
+        this.#trim(this.#openedAt - 1);
+        this.#stream = this.#options.streamId();
+        this.#segments.rotate(this.#options.monoMs(), () => this.#head());
+        return;
+      }
+    }
+    this.#trim(Math.min(seq, this.#next - 1));
+  }
+
+  #trim(seq: number): void {
+    if (seq <= this.#acked) return;
+    this.#acked = seq;
+    for (const row of this.#index.acknowledge(seq)) this.#release(row);
+    // Not synced: an acknowledgement lost in a crash costs one repeated delivery, which is recognised.
+    const line = printLine({ tag: "ack", seq, cursor: this.#cursor });
+    this.#segments.write(line, false, this.#options.monoMs(), () => this.#head());
+    this.#reclaim();
+  }
+
+  /** Keeps the last kernel position, so that a planned restart reads nothing twice. */
+  close(): void {
+    const line = printLine({ tag: "ack", seq: this.#acked, cursor: this.#cursor });
+    this.#segments.write(line, true, this.#options.monoMs(), () => this.#head());
+    this.#segments.close();
+  }
+
+  /** Reads all segments; gives the id of the stream found, or `null`. */
+  #recover(): string | null {
+    const numbers = this.#segments.numbers();
+    const loaded = numbers.map((number) => parseSegment(this.#segments.load(number)).lines);
+    const stream = loaded.map(streamOf).findLast((id) => id !== null) ?? null;
+    const rows = new Map<number, PlacedRow>();
+    const gaps = new Map<number, GapRow>();
+    loaded.forEach((lines, i) => {
+      const segment = numbers[i] ?? 0;
+      const ours = streamOf(lines) !== null;
+      for (const { line, bodiesAt } of ours ? lines : []) this.#replay(line, bodiesAt, segment, rows, gaps);
+    });
+    const atMs = this.#options.wallMs();
+    for (const entry of foldEntries(rows, gaps, this.#acked, this.#next, atMs)) {
+      this.#index.add(entry);
+      if (entry.kind === "held") this.#segments.count(entry.segment, entry.bytes + ROW_BYTES);
+    }
+    return stream;
+  }
+
+  #replay(
+    line: PlacedLine["line"],
+    bodiesAt: number,
+    segment: number,
+    rows: Map<number, PlacedRow>,
+    gaps: Map<number, GapRow>,
+  ): void {
+    this.#cursor = line.cursor ?? this.#cursor;
+    if (line.tag === "ack") {
+      this.#acked = Math.max(this.#acked, line.seq);
+      return;
+    }
+    for (const gap of line.gaps) gaps.set(gap.seq, gap);
+    if (line.tag === "head") {
+      this.#acked = Math.max(this.#acked, line.acked);
+      this.#next = Math.max(this.#next, line.next);
+      return;
+    }
+    let at = bodiesAt;
+    for (const row of line.rows) {
+      rows.set(row.seq, { ...row, segment, at });
+      at += row.bytes + 1;
+    }
+    const seqs = [...line.rows, ...line.gaps].map((row) => row.seq);
+    this.#next = Math.max(this.#next, ...seqs.map((seq) => seq + 1));
+  }
+}
+
+function streamOf(lines: readonly PlacedLine[]): string | null {
+  for (const { line } of lines) if (line.tag === "head") return line.stream;
+  return null;
+}
+
+function toGap({ seq, reason, count, atMs }: Hole): Gap {
+  return { seq, reason, count, at: new Date(atMs).toISOString() };
+}
