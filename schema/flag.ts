@@ -116,6 +116,7 @@ function parseAttached(spec: readonly Flag[], word: string, dashes: string, name
 /** True for a word that is itself one of the flags, so that it is not swallowed as a value. */
 function isKnown(spec: readonly Flag[], word: string): boolean {
   const name = /^--?([^=]+)/.exec(word)?.[1];
+  if (name === undefined) return false;
   const long = spec.some((flag) => flag.name === name);
   return long || (!word.startsWith("--") && spec.some((flag) => flag.short === name));
 }
