@@ -10,12 +10,10 @@ import type {
   CreateRequest,
   Fence,
   Instance,
-  InstanceState,
-  ListAnswer,
   TerminateAnswer,
 } from "../provider.ts";
 import type { Entry } from "./entry.ts";
-import type { CreateFate, ListFate, Refusal, TerminateFate } from "./fault.ts";
+import type { CreateFate, Refusal, TerminateFate } from "./fault.ts";
 import type { Held, Terms, World } from "./world.ts";
 
 /** Tags by which an instance is recognised as one's own when its name exists already. */
@@ -225,39 +223,4 @@ export function decideTerminate(
     answer = { kind: "accepted" };
   }
   return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : answer };
-}
-
-function stateAt(held: Held, atMs: number): InstanceState | null {
-  for (let i = held.history.length - 1; i >= 0; i -= 1) {
-    const step = held.history[i];
-    if (step !== undefined && step.atMs <= atMs) return step.state;
-  }
-  return null;
-}
-
-/** Decides a list: the fleet's instances as they were a lag ago, or as a lying cloud shows them. */
-export function decideList(
-  world: World,
-  terms: Terms,
-  fleetId: string,
-  fate: ListFate,
-  nowMs: number,
-): ListAnswer {
-  if (fate.failure !== null) {
-    return { kind: "failed", class: fate.failure, message: "the list was not answered" };
-  }
-  if (fate.empty) return { kind: "ok", instances: [] };
-  const lagMs = fate.lagMs ?? terms.listLagMs;
-  const instances: Instance[] = [];
-  for (const held of world.instances.values()) {
-    if (held.instance.tags["navarch-fleet"] !== fleetId) continue;
-    const state = lagMs === 0 ? held.instance.state : stateAt(held, nowMs - lagMs);
-    if (state === null) continue;
-    const shown = fate.wrongState ?? state;
-    const { instance } = held;
-    instances.push(shown === instance.state ? instance : { ...instance, state: shown });
-  }
-  // Which ones a bad list leaves out is fixed, so that a run can be repeated: the oldest.
-  const kept = instances.slice(Math.floor(instances.length * fate.leftOut));
-  return { kind: "ok", instances: fate.duplicate ? [...kept, ...kept] : kept };
 }

@@ -1,0 +1,192 @@
+/**
+ * The provider port over a fake world, and what a test may do to it, the same for the cloud in memory
+ * and the one on disk. What differs between the two is the ground they stand on: how the world is
+ * brought to now and how entries are kept.
+ */
+import type { InstanceId } from "../../../schema/id.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Fence,
+  ListAnswer,
+  Provider,
+  ProviderClass,
+  TerminateAnswer,
+} from "../provider.ts";
+import { decideCreate, decideTerminate, terminateEntry } from "./answer.ts";
+import type { Entry } from "./entry.ts";
+import { FaultBook } from "./fault.ts";
+import type { Faults } from "./fault.ts";
+import { decideList } from "./list.ts";
+import type { Reality } from "./reality.ts";
+import { nextDueMs } from "./time.ts";
+import type { Terms, World } from "./world.ts";
+
+/** What a test may do to a fake cloud besides using it. */
+export type FakeControl = {
+  setFaults(faults: Faults): void;
+  /** The cloud's state, brought up to now. Look, do not touch. */
+  world(): World;
+  /** Lets everything happen that is due by now. */
+  advance(): void;
+  /** When something is due next. Wall milliseconds, or `null`. */
+  nextDueMs(): number | null;
+  /** What really exists, from the cloud's own record. */
+  reality(): Reality;
+  /** Somebody deletes an instance outside of the product. False if there is no such instance. */
+  deleteInstance(id: InstanceId): boolean;
+};
+
+export type CloudClock = {
+  /** Milliseconds since the epoch. */
+  wallMs(): number;
+  /** Runs `work` once after `ms`. */
+  after(ms: number, work: () => void): void;
+};
+
+/** One moment of the cloud: nothing else happens while somebody looks at it. */
+export type Scene = {
+  world: World;
+  nowMs: number;
+  /** Keeps the entries, then applies them. After it returns they survive anything. */
+  record(entries: Entry[]): void;
+};
+
+export type Section<T> = { kind: "ok"; value: T } | { kind: "busy"; message: string };
+
+export type Ground = {
+  /** Runs `work` on the world brought to now, with everybody else kept out. */
+  section<T>(work: (scene: Scene) => T): Section<T>;
+  /** Before an accepted ask is recorded: keeps what its instance is given and no entry may hold. */
+  prepare(id: InstanceId, credential: string | null): void;
+  /** Faults that came from elsewhere since the last call. */
+  newFaults(): Faults | null;
+  reality(): Reality;
+};
+
+export type CloudOptions = {
+  clock: CloudClock;
+  /** 0 ≤ x < 1, seeded. */
+  random: () => number;
+  /** `navarch-fleet` of the instances that `list` shows. */
+  fleetId: string;
+  terms: Terms;
+  settleMs: number;
+  faults: Faults;
+};
+
+/**
+ * How long an accepted ask may stay unseen, by class. Only tag-only waits for it: the neoclouds of
+ * crash-safety.md §4.1 use ten minutes, but the fake lands at once unless told otherwise.
+ */
+export const SETTLE_MS: Record<ProviderClass, number> = { token: 0, name: 0, "tag-only": 10_000 };
+
+/** Four letters that tell one cloud's ids from another's. */
+export function saltOf(random: () => number): string {
+  return Math.floor(random() * 36 ** 4).toString(36).padStart(4, "0");
+}
+
+export class Cloud implements Provider, FakeControl {
+  readonly name: string;
+  readonly type = "fake";
+  readonly class: ProviderClass;
+  readonly settleMs: number;
+  readonly #options: CloudOptions;
+  readonly #ground: Ground;
+  readonly #book: FaultBook;
+
+  constructor(options: CloudOptions, ground: Ground) {
+    this.#options = options;
+    this.#ground = ground;
+    this.name = options.terms.name;
+    this.class = options.terms.class;
+    this.settleMs = options.settleMs;
+    this.#book = new FaultBook(options.faults, options.random);
+  }
+
+  #faults(): FaultBook {
+    const faults = this.#ground.newFaults();
+    if (faults !== null) this.#book.set(faults);
+    return this.#book;
+  }
+
+  async #delay(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((done) => this.#options.clock.after(ms, done));
+  }
+
+  async create(
+    request: CreateRequest,
+    fence: Fence,
+    credential: string | null,
+  ): Promise<CreateAnswer> {
+    const fate = this.#faults().create(request, this.#options.clock.wallMs());
+    const asked = structuredClone(request);
+    const { terms } = this.#options;
+    const done = this.#ground.section((scene) => {
+      const decided = decideCreate(scene.world, terms, asked, fence, fate, scene.nowMs);
+      if (decided.id !== null) this.#ground.prepare(decided.id, credential);
+      scene.record(decided.entries);
+      return decided.answer;
+    });
+    await this.#delay(fate.answerDelayMs);
+    return done.kind === "ok" ? done.value : { kind: "ambiguous", message: done.message };
+  }
+
+  async terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer> {
+    const fate = this.#faults().terminate();
+    const { terms } = this.#options;
+    const done = this.#ground.section(({ world, nowMs, record }) => {
+      const decided = decideTerminate(world, terms, instanceId, fence, fate, nowMs);
+      record(decided.entries);
+      return decided.answer;
+    });
+    await this.#delay(fate.answerDelayMs);
+    return done.kind === "ok" ? done.value : { kind: "ambiguous", message: done.message };
+  }
+
+  async list(): Promise<ListAnswer> {
+    const fate = this.#faults().list();
+    const { terms, fleetId } = this.#options;
+    const done = this.#ground.section(({ world, nowMs }) =>
+      decideList(world, terms, fleetId, fate, nowMs));
+    await this.#delay(fate.answerDelayMs);
+    if (done.kind === "ok") return done.value;
+    return { kind: "failed", class: "unavailable", message: done.message };
+  }
+
+  /** Leaves the cloud as it is, as a real one would. */
+  async close(): Promise<void> {}
+
+  setFaults(faults: Faults): void {
+    this.#book.set(faults);
+  }
+
+  world(): World {
+    const done = this.#ground.section((scene) => scene.world);
+    if (done.kind === "ok") return done.value;
+    throw new Error(done.message);
+  }
+
+  advance(): void {
+    this.world();
+  }
+
+  nextDueMs(): number | null {
+    return nextDueMs(this.world());
+  }
+
+  reality(): Reality {
+    this.world();
+    return this.#ground.reality();
+  }
+
+  deleteInstance(id: InstanceId): boolean {
+    const done = this.#ground.section(({ world, nowMs, record }) => {
+      if (!world.instances.has(id)) return false;
+      const fate = { terminateMs: null, replyLost: false };
+      record([terminateEntry(this.#options.terms, id, null, fate, nowMs)]);
+      return true;
+    });
+    return done.kind === "ok" && done.value;
+  }
+}

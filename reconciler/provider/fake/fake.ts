@@ -1,0 +1,245 @@
+/**
+ * The `fake` provider: a cloud of its own on this machine. Its journal says what exists and its
+ * instances are real agents with simulated GPUs, running as processes that outlive the control plane.
+ * Kill the control plane at any instant and open it again: the world goes on where it was, and so do
+ * two control planes over one folder, as with a real cloud.
+ *
+ * Adapter: files and processes, by way of `journal.ts` and `process.ts`.
+ */
+import { mkdirSync } from "node:fs";
+import type { Provider, ProviderClass } from "../provider.ts";
+import { terminateEntry } from "./answer.ts";
+import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
+import type { CloudClock, FakeControl, Ground, Scene, Section } from "./cloud.ts";
+import type { Entry } from "./entry.ts";
+import type { Faults } from "./fault.ts";
+import { FaultFile } from "./fault-file.ts";
+import { Journal, reality } from "./journal.ts";
+import { Keeper } from "./keeper.ts";
+import { AgentRunner, defaultAgentCommand } from "./process.ts";
+import { readFakeSettings } from "./setting.ts";
+import { advance, nextDueMs } from "./time.ts";
+import { apply, emptyWorld, isLive } from "./world.ts";
+import type { Terms } from "./world.ts";
+
+export type FakeProviderOptions = {
+  /** The provider's name in the configuration. */
+  name: string;
+  /** The cloud's own folder; whoever has it has the cloud. */
+  stateDir: string;
+  settings: Record<string, string | number | boolean | null>;
+  clock: CloudClock;
+  /** 0 ≤ x < 1. */
+  random: () => number;
+  /** Where agents report to; empty until it is known. */
+  serverUrl: () => string;
+  fleetId: string;
+  /** Program and first arguments of the agent; the setting `agent_path` goes before it. */
+  agentCommand?: readonly string[];
+  /** `none`: instances without processes, for tests. */
+  agents?: "process" | "none";
+  class?: ProviderClass;
+  settleMs?: number;
+  /** Faults from the beginning; the file named by the setting `faults` replaces them. */
+  faults?: Faults;
+  /** Something a person should know: a bad fault file, an agent that does not start. */
+  problem?: (message: string) => void;
+};
+
+export type FakeCloud = Provider & FakeControl & {
+  /** Terminates every instance and ends every agent: the cleaning up after a demonstration. */
+  destroyAll(): Promise<void>;
+  /** Leaves instances and agents running, as a cloud does, unless told to destroy them. */
+  close(how?: { destroy: boolean }): Promise<void>;
+};
+
+/** How soon to try again when another process holds the journal. */
+const BUSY_MS = 200;
+
+/** Between two looks at whether killed agents are gone; the kernel takes a few milliseconds. */
+const GONE_POLL_MS = 10;
+
+class FakeGround implements Ground {
+  readonly #options: FakeProviderOptions;
+  readonly #terms: Terms;
+  readonly #journal: Journal;
+  readonly #faultFile: FaultFile | null;
+  readonly #runner: AgentRunner;
+  readonly #keeper: Keeper | null;
+  #world = emptyWorld();
+  #turn = 0;
+  #closed = false;
+  #told: string | null = null;
+
+  constructor(
+    options: FakeProviderOptions,
+    read: ReturnType<typeof readFakeSettings>,
+    terms: Terms,
+  ) {
+    this.#options = options;
+    this.#terms = terms;
+    this.#journal = new Journal(options.stateDir);
+    this.#faultFile = read.faultsPath === null ? null : new FaultFile(read.faultsPath);
+    const command = read.agentPath !== null
+      ? [read.agentPath]
+      : options.agentCommand ?? defaultAgentCommand();
+    const { stateDir, serverUrl, name } = options;
+    const { gpuCount, gpuType } = read;
+    const after = (ms: number, work: () => void) => options.clock.after(ms, work);
+    this.#runner = new AgentRunner({
+      stateDir, command, serverUrl, providerName: name, gpuCount, gpuType, after,
+    });
+    this.#keeper = options.agents === "none" ? null : new Keeper({
+      runner: this.#runner,
+      restartMs: read.agentRestartMs,
+      wake: () => this.#wakeIn(0),
+      problem: (message) => options.problem?.(message),
+    });
+  }
+
+  /** Makes the cloud if it is new, and its agents run if they should. */
+  open(): Section<void> {
+    const done = this.section((scene) => {
+      if (scene.world.salt === "") {
+        const salt = saltOf(this.#options.random);
+        scene.record([{ kind: "opened", atMs: scene.nowMs, salt }]);
+      }
+      this.#keeper?.seeAll(scene);
+    });
+    return done;
+  }
+
+  section<T>(work: (scene: Scene) => T): Section<T> {
+    if (this.#closed) return { kind: "busy", message: "the cloud is closed" };
+    try {
+      return this.#locked(work);
+    } catch (error) {
+      // Errors of files and locks have a code; anything else is a bug and not to be survived.
+      if (!(error instanceof Error && "code" in error)) throw error;
+      // The journal did not take it, or cannot be read: what is in memory may be ahead of it.
+      this.#world = emptyWorld();
+      this.#journal.rewind();
+      this.#wakeIn(BUSY_MS);
+      return { kind: "busy", message: `the cloud's journal: ${error.message}` };
+    }
+  }
+
+  #locked<T>(work: (scene: Scene) => T): Section<T> {
+    let soonMs: number | null = BUSY_MS;
+    const done = this.#journal.exclusive((others, append) => {
+      const world = this.#world;
+      for (const entry of others) apply(world, entry);
+      this.#keeper?.see(others);
+      const nowMs = this.#options.clock.wallMs();
+      const record = (entries: Entry[]) => {
+        append(entries);
+        for (const entry of entries) apply(world, entry);
+        this.#keeper?.see(entries);
+      };
+      const scene = { world, nowMs, record };
+      const pass = () => {
+        const past = advance(world, this.#terms, nowMs);
+        append(past);
+        this.#keeper?.see(past);
+      };
+      pass();
+      const value = work(scene);
+      pass();
+      soonMs = this.#keeper?.keep(scene) ?? null;
+      const dueMs = nextDueMs(world);
+      if (dueMs !== null) soonMs = Math.min(soonMs ?? Infinity, dueMs - nowMs);
+      return value;
+    });
+    this.#wakeIn(soonMs);
+    return done;
+  }
+
+  /** Comes back once, after `ms`; an earlier appointment is forgotten. */
+  #wakeIn(ms: number | null): void {
+    this.#turn += 1;
+    const turn = this.#turn;
+    if (ms === null || this.#closed) return;
+    // Timers take at most 2^31 − 1 ms; a day is often enough for what is due later.
+    const waitMs = Math.min(Math.max(0, ms), 86_400_000);
+    this.#options.clock.after(waitMs, () => {
+      if (turn === this.#turn && !this.#closed) this.section(() => {});
+    });
+  }
+
+  prepare(id: Parameters<Ground["prepare"]>[0], credential: string | null): void {
+    if (this.#keeper !== null) this.#runner.prepare(id, credential);
+  }
+
+  newFaults(): Faults | null {
+    const file = this.#faultFile;
+    const faults = file?.read() ?? null;
+    const problem = file?.problem ?? null;
+    if (problem !== null && problem !== this.#told) this.#options.problem?.(problem);
+    this.#told = problem;
+    return faults;
+  }
+
+  reality() {
+    return reality(this.#journal.path);
+  }
+
+  async destroyAll(): Promise<void> {
+    const fate = { terminateMs: 0, replyLost: false };
+    this.section(({ world, nowMs, record }) => {
+      const live = [...world.instances.values()].filter((held) => isLive(held.instance));
+      record(live.map(({ instance }) =>
+        terminateEntry(this.#terms, instance.id, null, fate, nowMs)));
+    });
+    const gone = () => {
+      const done = this.section((scene) => this.#keeper?.endAll(scene) ?? true);
+      return this.#closed || (done.kind === "ok" && done.value);
+    };
+    while (!gone()) await new Promise<void>((done) => this.#options.clock.after(GONE_POLL_MS, done));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#journal.close();
+  }
+}
+
+class FakeProvider extends Cloud implements FakeCloud {
+  readonly #ground: FakeGround;
+
+  constructor(options: ConstructorParameters<typeof Cloud>[0], ground: FakeGround) {
+    super(options, ground);
+    this.#ground = ground;
+  }
+
+  async destroyAll(): Promise<void> {
+    await this.#ground.destroyAll();
+  }
+
+  override async close(how?: { destroy: boolean }): Promise<void> {
+    if (how?.destroy === true) await this.#ground.destroyAll();
+    this.#ground.close();
+  }
+}
+
+/**
+ * Opens the cloud in `stateDir`, making it if there is none. Rejects with an `Error` for a person if
+ * the settings are wrong, the folder cannot be written or its journal is damaged.
+ */
+export async function openFakeProvider(options: FakeProviderOptions): Promise<FakeCloud> {
+  const read = readFakeSettings(options.name, options.settings);
+  const terms: Terms = { ...read.terms, class: options.class ?? read.terms.class };
+  const settleMs = read.settleMs ?? options.settleMs ?? SETTLE_MS[terms.class];
+  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+  const ground = new FakeGround(options, read, terms);
+  try {
+    const opened = ground.open();
+    if (opened.kind === "busy") throw new Error(opened.message);
+  } catch (cause) {
+    ground.close();
+    throw new Error(`provider ${options.name}: cannot open ${options.stateDir}`, { cause });
+  }
+  const { clock, random, fleetId } = options;
+  const faults = options.faults ?? {};
+  return new FakeProvider({ clock, random, fleetId, terms, settleMs, faults }, ground);
+}

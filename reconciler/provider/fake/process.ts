@@ -1,0 +1,248 @@
+/**
+ * Runs one real agent for each instance that runs, as a process of its own session: it outlives the
+ * control plane that started it, as a machine in a cloud would. A process is known by its pid, the
+ * instant it started and the instance named in its environment, so that a pid that came back as
+ * somebody else's is never signalled.
+ *
+ * Adapter: processes, `/proc`, the instance's folder.
+ */
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import {
+  appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { InstanceId } from "../../../schema/id.ts";
+import type { Instance } from "../provider.ts";
+import { instanceFolder } from "./inject.ts";
+import type { AgentProcess, Held } from "./world.ts";
+
+/**
+ * The child writes its pid before it becomes the agent, and gives way if somebody else has: should the
+ * control plane die right after starting it, its successor still finds it, and never starts a second.
+ * `set -C` makes the shell create the file with O_EXCL (POSIX `set`, noclobber).
+ */
+const LAUNCH = 'set -C; { echo "$$" > "$0"; } 2>/dev/null || exit 73; exec "$@"';
+export const GAVE_WAY = 73;
+
+/** Names the instance to its agent, and to whoever must recognise the process later. */
+const INSTANCE_ENV = "NAVARCH_INSTANCE_ID";
+
+/** How long an agent may take to end after it was asked to, before it is made to. */
+const KILL_GRACE_MS = 2_000;
+
+export type AgentRunnerOptions = {
+  stateDir: string;
+  /** Program and first arguments of the agent. */
+  command: readonly string[];
+  /** Empty until the control plane listens; nothing is started before. */
+  serverUrl: () => string;
+  providerName: string;
+  gpuCount: number;
+  gpuType: string | null;
+  after(ms: number, work: () => void): void;
+};
+
+/** State letter and start time (fields 3 and 22 of `/proc/PID/stat`), or `null` without a process. */
+function statOf(pid: number): { state: string; startTicks: string } | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return null;
+  }
+  // Field 2 is a name in brackets that may hold anything; the last bracket ends it (proc_pid_stat(5)).
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const state = fields[0];
+  const startTicks = fields[19];
+  return state === undefined || startTicks === undefined ? null : { state, startTicks };
+}
+
+function runsFor(pid: number, id: InstanceId): boolean {
+  try {
+    const environ = readFileSync(`/proc/${pid}/environ`, "utf8");
+    return environ.split("\0").includes(`${INSTANCE_ENV}=${id}`);
+  } catch {
+    return false;
+  }
+}
+
+/** True while that very process exists; a zombie, which only waits for its parent, does not. */
+export function isAlive(process: Pick<AgentProcess, "pid" | "startTicks">): boolean {
+  const stat = statOf(process.pid);
+  return stat !== null && stat.startTicks === process.startTicks
+    && stat.state !== "Z" && stat.state !== "X";
+}
+
+/**
+ * The agent to run when nothing else is said: the binary beside the one that is running, else the
+ * source beside this source.
+ */
+export function defaultAgentCommand(): string[] {
+  const beside = join(dirname(process.execPath), "navarch-node");
+  if (existsSync(beside)) return [beside];
+  const source = fileURLToPath(new URL("../../../agent/main.ts", import.meta.url));
+  if (existsSync(source) && basename(process.execPath).startsWith("bun")) {
+    return [process.execPath, "run", source];
+  }
+  return [beside];
+}
+
+export type StartAnswer =
+  | { kind: "started"; process: AgentProcess }
+  | { kind: "not_yet" }
+  | { kind: "failed"; message: string };
+
+export class AgentRunner {
+  readonly #options: AgentRunnerOptions;
+
+  constructor(options: AgentRunnerOptions) {
+    this.#options = options;
+  }
+
+  #file(id: InstanceId, name: string): string {
+    return join(instanceFolder(this.#options.stateDir, id), name);
+  }
+
+  /** Makes the instance's folder and keeps its agent's credential, readable by this user only. */
+  prepare(id: InstanceId, credential: string | null): void {
+    mkdirSync(instanceFolder(this.#options.stateDir, id), { recursive: true, mode: 0o700 });
+    if (credential !== null) {
+      writeFileSync(this.#file(id, "token"), credential, { mode: 0o600, flush: true });
+    }
+  }
+
+  #bootId(id: InstanceId): string {
+    const file = this.#file(id, "boot-id");
+    // An agent that is started again on the same instance is no reboot: its kernel log went on.
+    if (existsSync(file)) return readFileSync(file, "utf8").trim();
+    const bootId = randomUUID();
+    writeFileSync(file, bootId);
+    return bootId;
+  }
+
+  /** What the child wrote down: `null` if it has not, NaN if it was cut short. */
+  #pid(id: InstanceId): number | null {
+    try {
+      return Number.parseInt(readFileSync(this.#file(id, "pid"), "utf8"), 10);
+    } catch {
+      return null;
+    }
+  }
+
+  /** The instance's agent if it runs, whoever started it. */
+  find(id: InstanceId, recorded: AgentProcess | null): AgentProcess | null {
+    if (recorded !== null && isAlive(recorded)) return recorded;
+    const pid = this.#pid(id);
+    if (pid === null || !(pid > 1)) return null;
+    const stat = statOf(pid);
+    if (stat === null || !runsFor(pid, id)) return null;
+    const found = { pid, startTicks: stat.startTicks, bootId: this.#bootId(id) };
+    return isAlive(found) ? found : null;
+  }
+
+  #arguments(instance: Instance, nodeId: string, bootId: string): string[] {
+    const { id, tags } = instance;
+    const { serverUrl, providerName, gpuCount } = this.#options;
+    const pairs: [string, string | null][] = [
+      ["--server", serverUrl()],
+      ["--node-id", nodeId],
+      ["--fake-gpus", String(gpuCount)],
+      ["--kernel-log", this.#file(id, "kmsg")],
+      ["--spool", this.#file(id, "spool")],
+      ["--auth-token-file", existsSync(this.#file(id, "token")) ? this.#file(id, "token") : null],
+      ["--boot-id", bootId],
+      ["--sim-faults", this.#file(id, "gpu-faults.json")],
+      ["--provider", providerName],
+      ["--pool", tags["navarch-pool"] ?? null],
+      ["--region", instance.region],
+      ["--zone", instance.zone],
+      ["--instance-type", instance.instanceType],
+    ];
+    return pairs.flatMap(([flag, value]) => (value === null ? [] : [flag, value]));
+  }
+
+  /**
+   * All that the agent gets of this process's environment: neither its secrets nor `BUN_OPTIONS` and
+   * `BUN_BE_BUN`, which would turn a compiled agent into something else.
+   */
+  #environment(id: InstanceId): Record<string, string> {
+    const env: Record<string, string> = { [INSTANCE_ENV]: id };
+    for (const name of ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"]) {
+      const value = process.env[name];
+      if (value !== undefined) env[name] = value;
+    }
+    if (this.#options.gpuType !== null) env.NAVARCH_GPU_TYPE = this.#options.gpuType;
+    return env;
+  }
+
+  /**
+   * Starts the instance's agent; `ended` is called if it ends while this control plane lives. The
+   * caller has made sure that none runs.
+   */
+  start(held: Held, ended: (pid: number, reason: string) => void): StartAnswer {
+    const { instance, nodeId } = held;
+    if (this.#options.serverUrl() === "") return { kind: "not_yet" };
+    const { id } = instance;
+    this.prepare(id, null);
+    // Only a pid of the past: one that is written from here on belongs to a child of a control plane
+    // that died right after starting it, and then the new child must give way.
+    if (this.#pid(id) !== null) rmSync(this.#file(id, "pid"), { force: true });
+    appendFileSync(this.#file(id, "kmsg"), "");
+    if (!existsSync(this.#file(id, "gpu-faults.json"))) {
+      writeFileSync(this.#file(id, "gpu-faults.json"), "{}\n");
+    }
+    const bootId = this.#bootId(id);
+    const log = openSync(this.#file(id, "log"), "a", 0o600);
+    try {
+      const words = [...this.#options.command, ...this.#arguments(instance, nodeId, bootId)];
+      const child = spawn("/bin/sh", ["-c", LAUNCH, this.#file(id, "pid"), ...words], {
+        cwd: instanceFolder(this.#options.stateDir, id),
+        detached: true,
+        stdio: ["ignore", log, log],
+        env: this.#environment(id),
+      });
+      const { pid } = child;
+      if (pid === undefined) return { kind: "failed", message: "the shell did not start" };
+      child.on("error", () => {});
+      child.on("exit", (code, signal) => ended(pid, signal ?? `exit ${code ?? "unknown"}`));
+      child.unref();
+      const stat = statOf(pid);
+      if (stat === null) return { kind: "failed", message: "the agent ended at once" };
+      return { kind: "started", process: { pid, startTicks: stat.startTicks, bootId } };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: "failed", message };
+    } finally {
+      closeSync(log);
+    }
+  }
+
+  /** Asks the agent to end, and makes it after the grace. Nothing happens to anybody else's process. */
+  stop(agent: AgentProcess): void {
+    if (!signal(agent, "SIGTERM")) return;
+    this.#options.after(KILL_GRACE_MS, () => void signal(agent, "SIGKILL"));
+  }
+
+  /** Ends the agent now. */
+  kill(agent: AgentProcess): void {
+    signal(agent, "SIGKILL");
+  }
+
+  /** Forgets an instance that is no longer listed. */
+  remove(id: InstanceId): void {
+    rmSync(instanceFolder(this.#options.stateDir, id), { recursive: true, force: true });
+  }
+}
+
+/** False if that very process does not exist any more. */
+function signal(agent: AgentProcess, name: "SIGTERM" | "SIGKILL"): boolean {
+  if (!isAlive(agent)) return false;
+  try {
+    process.kill(agent.pid, name);
+    return true;
+  } catch {
+    return false;
+  }
+}

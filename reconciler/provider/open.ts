@@ -1,0 +1,78 @@
+/**
+ * Opens the providers that the configuration names. A provider that cannot be opened is a condition of
+ * its pools and never a reason not to start (promise N5).
+ */
+import type { ProviderConfig } from "../../schema/config.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Clock } from "../clock.ts";
+import { openFakeProvider } from "./fake/fake.ts";
+import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "./provider.ts";
+
+export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
+
+export async function openProviders(
+  configs: ProviderConfig[],
+  from: {
+    /** Where a provider may keep state of its own. */
+    folder(name: string): string;
+    fleetId: string;
+    clock: Clock;
+    random(): number;
+    serverUrl(): string;
+    agentCommand: readonly string[] | null;
+    problem(message: string): void;
+    /** Told of each answered call, for metrics. */
+    count(provider: string, op: string, outcome: string): void;
+  },
+): Promise<OpenProviders> {
+  const out: OpenProviders = { providers: new Map(), unavailable: new Map() };
+  for (const config of configs) {
+    switch (config.type) {
+      case "fake": {
+        const { stateDir } = config.settings;
+        const fake = await openFakeProvider({
+          name: config.name,
+          stateDir: typeof stateDir === "string" ? stateDir : from.folder(config.name),
+          settings: config.settings,
+          clock: from.clock,
+          random: from.random,
+          serverUrl: from.serverUrl,
+          fleetId: from.fleetId,
+          problem: from.problem,
+          ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),
+        });
+        out.providers.set(config.name, counted(fake, from.count));
+        break;
+      }
+      case "lambda":
+      case "gcp":
+      case "aws":
+      case "coreweave":
+      case "docker":
+      case "static":
+        out.unavailable.set(config.name, `providers of type ${config.type} have no adapter in this version`);
+        break;
+      default:
+        unreachable(config.type);
+    }
+  }
+  return out;
+}
+
+/** The same provider, with each answer counted by its class. */
+function counted(provider: Provider, count: (provider: string, op: string, outcome: string) => void): Provider {
+  const say = <A extends CreateAnswer | TerminateAnswer | ListAnswer>(op: string, answer: A): A => {
+    count(provider.name, op, "class" in answer ? answer.class : answer.kind);
+    return answer;
+  };
+  return {
+    name: provider.name,
+    type: provider.type,
+    class: provider.class,
+    settleMs: provider.settleMs,
+    create: async (request, fence, credential) => say("create", await provider.create(request, fence, credential)),
+    terminate: async (id, fence) => say("terminate", await provider.terminate(id, fence)),
+    list: async () => say("list", await provider.list()),
+    close: () => provider.close(),
+  };
+}
