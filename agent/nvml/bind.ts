@@ -1,7 +1,7 @@
 /**
- * Binds the vendor library symbol by symbol, and is the only file that imports `bun:ffi`. One missing
- * symbol rejects a whole table (gpu/nvml.md §1), so each is opened alone and an older driver loses
- * only what it lacks. Handles are BigInt: a JS number cannot carry one above 2^53.
+ * Binds the vendor library symbol by symbol, and is the only file that imports `bun:ffi`. One
+ * missing symbol rejects a whole table (gpu/nvml.md §1), so each is opened alone and an older
+ * driver loses only what it lacks. Handles are BigInt: a JS number cannot carry one above 2^53.
  * Adapter: native library.
  */
 import { type FFIFunction, dlopen } from "bun:ffi";
@@ -80,7 +80,9 @@ export const FUNCTION_NOT_FOUND = 13;
 
 export type Bound = {
   path: string;
-  /** `nvmlReturn_t`; 13 if this library lacks the symbol. Blocks its thread for as long as it likes. */
+  /**
+   * `nvmlReturn_t`; 13 if this library lacks the symbol. Blocks its thread for as long as it likes.
+   */
   call(name: Symbol, ...args: Argument[]): number;
   has(name: Symbol): boolean;
   /** Names that this library lacks, mandatory ones included. */
@@ -122,7 +124,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : null;
 }
 
-/** `Symbol "x" not found in "path"`, code ERR_INVALID_ARG_TYPE; the JIT's refusal has the same class. */
+/**
+ * `Symbol "x" not found in "path"`, code ERR_INVALID_ARG_TYPE; the JIT's refusal has the same
+ * class.
+ */
 function isMissing(error: unknown): boolean {
   return error instanceof Error && /symbol .* not found/i.test(error.message);
 }

@@ -1,6 +1,6 @@
 /**
- * Reads one GPU: the light sample, and everything the probes judge. A value that the driver does not
- * give is `null` and named in `unread`; nothing here decides whether that matters.
+ * Reads one GPU: the light sample, and everything the probes judge. A value that the driver does
+ * not give is `null` and named in `unread`; nothing here decides whether that matters.
  */
 import { FIELD } from "./field.ts";
 import type { GpuReader, Way } from "./read.ts";
@@ -56,7 +56,8 @@ const threshold = (type: number): Way => ({
 
 /**
  * Slowdown and shutdown in °C. On Ada and later the old call may be gone and the fields 193 and 194
- * count down from the margin instead: degrees left now, less the field, is the distance to the limit.
+ * count down from the margin instead: degrees left now, less the field, is the distance to the
+ * limit.
  */
 function readThresholds(reader: GpuReader) {
   let slowdown = reader.number(threshold(1));
@@ -216,7 +217,9 @@ function readRemap(reader: GpuReader) {
   };
 }
 
-/** More links than any header knows (36 in 13.3): a bound against a wild count, not a link count. */
+/**
+ * More links than any header knows (36 in 13.3): a bound against a wild count, not a link count.
+ */
 const LINKS_MAX = 72;
 
 /** Links present are those that field 91 counts: a constant misses some or burns calls (§11.14). */

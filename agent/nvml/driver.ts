@@ -94,7 +94,7 @@ export class NvmlDriver implements Driver {
       driverVersion: this.#text("nvmlSystemGetDriverVersion"),
       nvmlVersion: this.#text("nvmlSystemGetNVMLVersion"),
       // 12040 means 12.4.
-      cudaVersion: hasCuda ? `${Math.floor(cuda / 1_000)}.${Math.floor((cuda % 1_000) / 10)}` : null,
+      cudaVersion: hasCuda ? [Math.floor(cuda / 1_000), (cuda % 1_000) / 10].join(".") : null,
       count: this.#devices.length,
       excluded: excluded ? (words[0] ?? 0) : 0,
       denied: this.#denied,

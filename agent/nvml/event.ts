@@ -9,7 +9,8 @@ import { SUCCESS } from "./return-code.ts";
 
 /**
  * DBE 0x2, XID 0x8, and since R560/R570 retirement, poison, GPU unavailable, recovery action
- * (gpu/nvml.md §6). Clock, power and P-state changes are normal operation and only wake the agent up.
+ * (gpu/nvml.md §6). Clock, power and P-state changes are normal operation and only wake the agent
+ * up.
  */
 const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
 

@@ -1,6 +1,6 @@
 /**
- * Why a process does not answer: state and kernel wait channel of its threads. State `D` in an NVIDIA
- * function is the wedged driver; `S` or `R` is a library that sleeps or spins.
+ * Why a process does not answer: state and kernel wait channel of its threads. State `D` in an
+ * NVIDIA function is the wedged driver; `S` or `R` is a library that sleeps or spins.
  * Adapter: /proc.
  */
 import { readFileSync, readdirSync } from "node:fs";
@@ -33,7 +33,9 @@ function readOr(path: string): string {
   }
 }
 
-/** `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)). */
+/**
+ * `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)).
+ */
 function printThread(stat: string): string {
   const open = stat.indexOf("(");
   const close = stat.lastIndexOf(")");

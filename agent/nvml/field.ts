@@ -1,7 +1,7 @@
 /**
- * The field batch: many values of one GPU in one call. The call's own success says nothing about its
- * entries, and the type of a value differs by field and driver, so each entry is judged and decoded
- * by what it says about itself (gpu/nvml.md §5, §6 and §11.4, §11.5).
+ * The field batch: many values of one GPU in one call. The call's own success says nothing about
+ * its entries, and the type of a value differs by field and driver, so each entry is judged and
+ * decoded by what it says about itself (gpu/nvml.md §5, §6 and §11.4, §11.5).
  */
 
 /** Ids of gpu/nvml.md §7. */
@@ -54,7 +54,9 @@ export function parseFields(bytes: Uint8Array): FieldAnswer[] {
   return answers;
 }
 
-/** Value types of gpu/nvml.md §6; a type of a later header gives no value rather than a wrong one. */
+/**
+ * Value types of gpu/nvml.md §6; a type of a later header gives no value rather than a wrong one.
+ */
 function decode(view: DataView, at: number, type: number): number | null {
   switch (type) {
     case 0: {
@@ -79,7 +81,10 @@ function decode(view: DataView, at: number, type: number): number | null {
 
 const NOT_AVAILABLE = 0xffffffffffffffffn;
 
-/** 2^64 − 1 is the library's "not available". Counters lose exactness above 2^53, which none reaches. */
+/**
+ * 2^64 − 1 is the library's "not available". Counters lose exactness above 2^53, which none
+ * reaches.
+ */
 export function numberOf(value: bigint): number | null {
   return value === NOT_AVAILABLE ? null : Number(value);
 }

@@ -1,7 +1,8 @@
 /**
- * Where the vendor library is looked for, and the opening of the first one that works. Candidates are
- * absolute, because a bare name makes the runtime fall back to the current directory, where anybody
- * could have planted one (bun.md §2); only the last resort asks the loader by name, and only from `/`.
+ * Where the vendor library is looked for, and the opening of the first one that works. Candidates
+ * are absolute, because a bare name makes the runtime fall back to the current directory, where
+ * anybody could have planted one (bun.md §2); only the last resort asks the loader by name, and
+ * only from `/`.
  * Adapter: native library, files.
  */
 import { existsSync } from "node:fs";
@@ -11,7 +12,9 @@ import type { NvmlFailure } from "./reading.ts";
 /** The versioned name: the bare `.so` comes with development packages only (gpu/nvml.md §1). */
 export const LIBRARY_NAME = "libnvidia-ml.so.1";
 
-/** Folders in the order of gpu/nvml.md §1; the last three are GKE, Container-Optimized OS and WSL. */
+/**
+ * Folders in the order of gpu/nvml.md §1; the last three are GKE, Container-Optimized OS and WSL.
+ */
 const FOLDERS = [
   "/usr/lib/x86_64-linux-gnu",
   "/usr/lib/aarch64-linux-gnu",

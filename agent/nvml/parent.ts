@@ -1,7 +1,7 @@
 /**
- * The NVML port over a probe child. No call rejects and none outlives its deadline: a child that does
- * not answer is abandoned and never waited for, because a thread inside an NVML ioctl ignores SIGKILL
- * (gpu/nvml.md §9, bun.md §6). The next call starts a new child, up to a bound.
+ * The NVML port over a probe child. No call rejects and none outlives its deadline: a child that
+ * does not answer is abandoned and never waited for, because a thread inside an NVML ioctl ignores
+ * SIGKILL (gpu/nvml.md §9, bun.md §6). The next call starts a new child, up to a bound.
  * Adapter: child process, /proc.
  */
 import type { Clock, Nvml } from "../port.ts";
@@ -19,7 +19,9 @@ export type NvmlLimits = {
 const LIMITS: NvmlLimits = { abandonedMax: 3, eventsMax: 256 };
 
 export type NvmlOptions = {
-  /** The executable and its own flags: `[process.execPath]`, or with `"run", mainPath` from source. */
+  /**
+   * The executable and its own flags: `[process.execPath]`, or with `"run", mainPath` from source.
+   */
   execArgv: readonly string[];
   /** What selects the probe child, for example `["__nvml"]`. */
   childArgv: readonly string[];
@@ -87,6 +89,11 @@ class ProbeLink {
   readonly #options: NvmlOptions;
   readonly #limits: NvmlLimits;
   #child: Child | null = null;
+  /**
+   * True once the child has answered anything, so that one that cannot start is not started
+   * forever.
+   */
+  #answered = false;
   #queue: Pending[] = [];
   #events: NvmlEvent[] = [];
   #serial = 0;
@@ -100,8 +107,8 @@ class ProbeLink {
   }
 
   /**
-   * The deadline runs from the sending: a request behind another waits for that one's end, which its
-   * own deadline bounds, and a slow check never makes the sample behind it look like a hang.
+   * The deadline runs from the sending: a request behind another waits for that one's end, which
+   * its own deadline bounds, and a slow check never makes the sample behind it look like a hang.
    */
   ask(op: ProbeOp, deadlineMs: number): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
@@ -136,8 +143,12 @@ class ProbeLink {
     const next = this.#queue[0];
     if (next === undefined || next.cancel !== null) return;
     next.cancel = this.#options.clock.after(next.deadlineMs, () => this.#abandon());
+    this.#send(next);
+  }
+
+  #send({ id, op }: Pending): void {
     this.#child ??= this.#spawn();
-    const request: ProbeRequest = { id: next.id, op: next.op };
+    const request: ProbeRequest = { id, op };
     try {
       this.#child.send(request);
     } catch {
@@ -174,6 +185,7 @@ class ProbeLink {
     const first = this.#queue[0];
     if (first === undefined || first.id !== message.id) return;
     this.#queue.shift();
+    this.#answered = true;
     const refused: Reply = { ...message, reading: { kind: "failed", failure: OTHER_RELEASE } };
     const known = message.protocol === PROBE_PROTOCOL;
     settle(first, { kind: "message", message: known ? message : refused });
@@ -195,7 +207,11 @@ class ProbeLink {
 
   #exited(child: Child, code: number | null, signal: string | number | null): void {
     if (this.#child !== child) return;
+    const answered = this.#answered;
     this.#forget();
+    // A child that leaves of its own will makes room for one with a newer library (`child.ts`); the
+    // request that crossed its exit goes to the next one, within the deadline that it has.
+    if (code === 0 && answered && this.#queue[0] !== undefined) return this.#send(this.#queue[0]);
     const how = signal === null ? `exit ${code ?? "unknown"}` : String(signal);
     if (this.#queue.length > 0) {
       this.#settleAll({ kind: "crashed", signal: how, abandoned: this.#abandoned });
@@ -207,6 +223,7 @@ class ProbeLink {
   #forget(): Child | null {
     const child = this.#child;
     this.#child = null;
+    this.#answered = false;
     return child;
   }
 

@@ -1,6 +1,7 @@
 /**
  * Reads values of one GPU through out-parameters and keeps account of every call that gave none: a
- * GPU fault goes to `rc`, the rest to `unread`, and a lost GPU is not asked again in the same round.
+ * GPU fault goes to `rc`, the rest to `unread`, and a lost GPU is not asked again in the same
+ * round.
  */
 import type { Bound, Symbol } from "./bind.ts";
 import { type FieldAnswer, type FieldQuery, numberOf, parseFields, printFields } from "./field.ts";

@@ -1,15 +1,18 @@
 /**
- * What is read from NVML in one go, as plain data: it crosses the process boundary between the probe
- * child and the agent as JSON, so there are no handles and no BigInt here. A value that the driver did
- * not give is `null`; why it did not is in `unread`, because "not supported" must never look healthy.
- * Return codes are `nvmlReturn_t` (gpu/nvml.md §8).
+ * What is read from NVML in one go, as plain data: it crosses the process boundary between the
+ * probe child and the agent as JSON, so there are no handles and no BigInt here. A value that the
+ * driver did not give is `null`; why it did not is in `unread`, because "not supported" must never
+ * look healthy. Return codes are `nvmlReturn_t` (gpu/nvml.md §8).
  */
 
 /** Readings that change all the time. Units in the names. */
 export type NvmlGpuSample = {
   index: number;
   uuid: string;
-  /** Worst return code that speaks about the GPU itself (15, 16, 8, 11, 14, 999, in this order), else 0. */
+  /**
+   * Worst return code that speaks about the GPU itself (15, 16, 8, 11, 14, 999, in this order),
+   * else 0.
+   */
   rc: number;
   temperatureCelsius: number | null;
   memoryTemperatureCelsius: number | null;
@@ -26,6 +29,15 @@ export type NvmlGpuSample = {
 };
 
 export type NvmlSample = { gpus: NvmlGpuSample[] };
+
+/** One NVLink: 0 inactive, 1 active, 2 sleep, `null` unreadable; counters since driver load. */
+export type NvmlLink = {
+  link: number;
+  state: number | null;
+  replay: number | null;
+  recovery: number | null;
+  crc: number | null;
+};
 
 /** Everything the probes judge about one GPU. Extends the sample, so one check is also a sample. */
 export type NvmlGpuCheck = NvmlGpuSample & {
@@ -61,8 +73,8 @@ export type NvmlGpuCheck = NvmlGpuSample & {
   pcieWidth: number | null;
   pcieWidthMax: number | null;
   pcieReplay: number | null;
-  /** One entry per link present: 0 inactive, 1 active, 2 sleep, `null` unreadable. */
-  nvlinks: { link: number; state: number | null; replay: number | null; recovery: number | null; crc: number | null }[] | null;
+  /** One entry per link present; `null` where the device has none to tell of. */
+  nvlinks: NvmlLink[] | null;
   persistence: boolean | null;
   /** Call name → return code, for everything that gave neither a value nor a GPU fault. */
   unread: Record<string, number>;
@@ -87,7 +99,9 @@ export type NvmlEvent = {
   /** Wall clock of the child when the call returned. */
   atMs: number;
   uuid: string | null;
-  /** Event type bit: 0x8 XID, 0x4000 GPU unavailable, 0x8000 recovery action, … (gpu/nvml.md §6). */
+  /**
+   * Event type bit: 0x8 XID, 0x4000 GPU unavailable, 0x8000 recovery action, … (gpu/nvml.md §6).
+   */
   type: number;
   /** XID number for type 0x8. */
   data: number;
@@ -110,7 +124,10 @@ export type NvmlFailure =
 export type NvmlAnswer<T> =
   | { kind: "ok"; value: T; durationMs: number }
   | { kind: "failed"; failure: NvmlFailure; durationMs: number }
-  /** The call did not return by its deadline; the child was abandoned. `evidence` = wchan and state of its threads. */
+  /**
+   * The call did not return by its deadline; the child was abandoned. `evidence` = wchan and state
+   * of its threads.
+   */
   | { kind: "unresponsive"; evidence: string; abandoned: number }
   /** The child died on a signal in native code. */
   | { kind: "crashed"; signal: string; abandoned: number }

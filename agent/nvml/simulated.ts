@@ -1,15 +1,164 @@
-/** Signature only for the moment: made-up GPUs behind an explicit flag. Adapter: reads the fault file. */
+/**
+ * Made-up GPUs, for demonstrations and fleets without hardware. They exist only behind an explicit
+ * flag and are marked everywhere; a missing driver never turns into them (promise N38). Faults come
+ * from a file, which is read again with each call, so that another process can inject them.
+ * Adapter: reads the fault file.
+ */
+import { readFileSync, statSync } from "node:fs";
+import * as v from "valibot";
 import type { Clock, Nvml } from "../port.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "./reading.ts";
+import { makeCheck, uuidOf } from "./simulated-gpu.ts";
 
 export type SimulatedOptions = {
   count: number;
   name: string;
+  /** Two nodes must not share one: GPU UUIDs are made from it. */
   seed: string;
   clock: Clock;
-  /** JSON written by `navarch sim inject`; read again on every call. */
   faultPath?: string | null;
 };
 
+const reading = v.nullable(v.pipe(v.number(), v.finite()));
+const flag = v.nullable(v.boolean());
+
+/** Readings that a fault may replace, by the names of `reading.ts`. */
+export const GpuFault = v.strictObject({
+  /** No longer listed at all: the count is one less. */
+  missing: v.optional(v.boolean()),
+  /** 15 is lost, 16 wants a reset (gpu/nvml.md §8). */
+  rc: v.optional(v.number()),
+  temperatureCelsius: v.optional(reading),
+  memoryTemperatureCelsius: v.optional(reading),
+  powerWatts: v.optional(reading),
+  throttleReasons: v.optional(reading),
+  recoveryAction: v.optional(reading),
+  processes: v.optional(reading),
+  migEnabled: v.optional(flag),
+  eccCorrectedVolatile: v.optional(reading),
+  eccUncorrectedVolatile: v.optional(reading),
+  remapPending: v.optional(flag),
+  remapFailure: v.optional(flag),
+  sramThresholdExceeded: v.optional(flag),
+  pcieWidth: v.optional(reading),
+  pcieReplay: v.optional(reading),
+  /** Links that are down. */
+  linksDown: v.optional(v.array(v.number())),
+});
+
+const MODES = ["ok", "unresponsive", "crashed", "stuck", "library", "driver", "version"] as const;
+
+/** The fault file: JSON, replaced by rename. */
+export const SimulatedFaults = v.strictObject({
+  /** How the driver as a whole behaves. */
+  mode: v.optional(v.picklist(MODES)),
+  /** By index. */
+  gpus: v.optional(v.record(v.pipe(v.string(), v.regex(/^\d+$/)), GpuFault)),
+  /** Told once each, in the order of growing ids. */
+  events: v.optional(
+    v.array(
+      v.strictObject({ id: v.number(), gpu: v.number(), type: v.number(), data: v.number() }),
+    ),
+  ),
+});
+export type SimulatedFaults = v.InferOutput<typeof SimulatedFaults>;
+export type GpuFault = v.InferOutput<typeof GpuFault>;
+
 export function openSimulatedNvml(options: SimulatedOptions): Nvml {
-  throw new Error(`not there yet: ${options.name}`);
+  const { clock, faultPath = null } = options;
+  const file = faultPath === null ? null : new FaultFile(faultPath);
+  const answer = async (deadlineMs: number): Promise<NvmlAnswer<NvmlCheck>> => {
+    const faults = file?.load() ?? {};
+    if (typeof faults === "string") return failed("other", 0, faults);
+    return answerIn(options, faults, deadlineMs);
+  };
+  let eventsTold = 0;
+  return {
+    simulated: true,
+    check: answer,
+    async sample(deadlineMs) {
+      const read = await answer(deadlineMs);
+      return read.kind === "ok" ? { ...read, value: { gpus: read.value.gpus } } : read;
+    },
+    takeEvents(): NvmlEvent[] {
+      const faults = file?.load() ?? {};
+      const all = typeof faults === "string" ? [] : (faults.events ?? []);
+      const fresh = all.filter((event) => event.id > eventsTold);
+      eventsTold = Math.max(eventsTold, ...fresh.map((event) => event.id));
+      return fresh.map(({ gpu, type, data }) => ({
+        atMs: clock.wallMs(),
+        uuid: uuidOf(options.seed, gpu),
+        type,
+        data,
+        gpuInstance: null,
+        computeInstance: null,
+      }));
+    },
+    close() {},
+  };
+}
+
+/** Read again when its time or size changed; a file that is not there holds no faults. */
+class FaultFile {
+  readonly #path: string;
+  #seen = "";
+  #faults: SimulatedFaults | string = {};
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** The faults, or what is wrong with the file. */
+  load(): SimulatedFaults | string {
+    const stat = statSync(this.#path, { throwIfNoEntry: false });
+    const seen = stat === undefined ? "" : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
+    if (seen === this.#seen) return this.#faults;
+    this.#seen = seen;
+    this.#faults = stat === undefined ? {} : this.#parse();
+    return this.#faults;
+  }
+
+  #parse(): SimulatedFaults | string {
+    try {
+      const parsed = v.safeParse(SimulatedFaults, JSON.parse(readFileSync(this.#path, "utf8")));
+      if (parsed.success) return parsed.output;
+      const [issue] = parsed.issues;
+      return `fault file ${this.#path}: ${v.getDotPath(issue) ?? "file"}: ${issue.message}`;
+    } catch (error) {
+      return `fault file ${this.#path}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+}
+
+type Reason = "library" | "driver" | "version" | "other";
+
+function failed(reason: Reason, code: number, message: string): NvmlAnswer<never> {
+  return { kind: "failed", failure: { reason, code, message }, durationMs: 0 };
+}
+
+async function answerIn(
+  options: SimulatedOptions,
+  faults: SimulatedFaults,
+  deadlineMs: number,
+): Promise<NvmlAnswer<NvmlCheck>> {
+  const mode = faults.mode ?? "ok";
+  switch (mode) {
+    case "ok":
+      return { kind: "ok", value: makeCheck(options, faults), durationMs: 1 };
+    case "unresponsive":
+      await new Promise<void>((resolve) => options.clock.after(deadlineMs, resolve));
+      return { kind: "unresponsive", evidence: "simulated", abandoned: 1 };
+    case "crashed":
+      return { kind: "crashed", signal: "SIGSEGV", abandoned: 0 };
+    case "stuck":
+      return { kind: "stuck", abandoned: 3 };
+    case "library":
+      return failed("library", 12, "simulated: no library");
+    case "driver":
+      return failed("driver", 9, "simulated: kernel driver not loaded");
+    case "version":
+      return failed("version", 18, "simulated: driver and library versions differ");
+    default:
+      return mode satisfies never;
+  }
 }

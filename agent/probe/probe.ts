@@ -1,12 +1,13 @@
 /**
  * What a probe is: a pure function from one check of the driver, and what was remembered from
  * earlier ones, to the conditions that hold now. A probe never decides anything about the node and
- * never emits a finding itself; `run.ts` compares conditions with those of the last round.
+ * never emits a finding itself; `run.ts` compares the conditions with those of the last round.
  */
-import type { Finding, FindingKind, Metrics, Severity } from "../../schema/finding.ts";
+import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { ProbeOutcome } from "../../schema/report.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import type { Window } from "./window.ts";
 
 /** Where and when a round takes place. Wall time goes into records, monotonic time into rates. */
 export type ProbeContext = {
@@ -22,21 +23,22 @@ export type ProbeContext = {
   simulated: boolean;
 };
 
-/** One thing that is wrong now. It lasts from round to round until a probe no longer reports it. */
+/** One thing that is wrong now. It lasts until a round in which no probe tells of it. */
 export type Condition = {
   kind: FindingKind;
   reason: string;
+  /** XID number for kind `xid`, else `null`. */
   code: number | null;
   /** `null` for the whole node. */
-  gpu: { index: number; uuid: string; pci: string } | null;
+  gpu: { index: number; uuid: string; pciBusId: string } | null;
   severity: Severity;
   message: string;
   metrics: Metrics;
-  /** A condition whose level rose is told again: a count, or degrees in steps. Zero if it has no degrees. */
+  /** A condition whose level rose is told again: a count, or degrees in steps; 0 if it has none. */
   level: number;
 };
 
-/** Fields that a probe learned about one GPU, by UUID, because an index may change between boots. */
+/** What is known about one GPU, by UUID, because an index may change between boots. */
 export type GpuMemory = {
   index: number;
   name: string;
@@ -44,40 +46,29 @@ export type GpuMemory = {
   serial: string | null;
   memoryTotalBytes: number | null;
   migEnabled: boolean | null;
-  /** Corrected errors and PCIe replays at the start of the current hour of observation. */
-  corrected: { value: number; monoMs: number } | null;
-  replay: { value: number; monoMs: number } | null;
-  /** Since when software thermal slowdown was seen in every round. */
+  corrected: Window | null;
+  replay: Window | null;
+  linkErrors: Window | null;
+  /** Since when software thermal slowdown was seen in every round, monotonic. */
   softThermalSinceMs: number | null;
-  /** Links that were active at least once since this boot. */
+  /** Links that were active at least once in this boot. */
   linksSeen: number[];
   /** Rounds in a row with return code 999. */
   unknownRounds: number;
 };
 
+export type Held = { severity: Severity; level: number };
+
 /** Plain data, so that it may be stored; empty at the first round. */
 export type ProbeMemory = {
   bootId: string | null;
-  /** Most GPUs ever seen together, less those excluded by the driver's own parameter. */
+  /** Most GPUs ever seen together; a number of GPUs that only shrinks is never believed. */
   expected: number | null;
   driverVersion: string | null;
   cudaVersion: string | null;
   gpus: Record<string, GpuMemory>;
-  /** Conditions of the last round: key → severity and level. */
-  held: Record<string, { severity: Severity; level: number }>;
-};
-
-export type ProbeOut = {
-  conditions: Condition[];
-  outcome: ProbeOutcome;
-  message: string | null;
-  /** What this probe learned; merged by `run.ts` into the memory of that GPU. */
-  learned: Record<string, Partial<GpuMemory>>;
-};
-
-export type Probe = {
-  name: string;
-  look(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): ProbeOut;
+  /** Conditions of the last round by key, with the worst they were since they rose. */
+  held: Record<string, Held>;
 };
 
 /** A memory without any past. */
@@ -90,4 +81,116 @@ export const EMPTY_MEMORY: ProbeMemory = {
   held: {},
 };
 
-export type { Finding, NvmlGpuCheck };
+export type Learned = Partial<
+  Pick<
+    GpuMemory,
+    "corrected" | "replay" | "linkErrors" | "softThermalSinceMs" | "linksSeen" | "unknownRounds"
+  >
+>;
+
+export type ProbeOut = {
+  conditions: Condition[];
+  outcome: ProbeOutcome;
+  message: string | null;
+  /** By UUID; merged by `run.ts` into the memory of that GPU. */
+  learned: Record<string, Learned>;
+  /** UUIDs of GPUs on which nothing could be read: what held there before still does. */
+  blind: string[];
+};
+
+export type Probe = {
+  name: string;
+  /** Kinds of conditions that this probe alone tells of a GPU. */
+  kinds: readonly FindingKind[];
+  look(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): ProbeOut;
+};
+
+/** What one look at one GPU gave. `read` is false if this driver or mode does not tell. */
+export type Look = { read: boolean; conditions?: Condition[]; learned?: Learned };
+
+/**
+ * Looks at every GPU that can be asked at all: a fault on the first never hides one on the last. A
+ * lost GPU has nothing to read; `count.ts` tells of it. `calls` are the names in `unread` that
+ * explain why a value is missing.
+ */
+export function lookAtEach(
+  check: NvmlCheck,
+  calls: readonly string[],
+  look: (gpu: NvmlGpuCheck) => Look,
+): ProbeOut {
+  const conditions: Condition[] = [];
+  const learned: Record<string, Learned> = {};
+  const blind: NvmlGpuCheck[] = [];
+  let denied = false;
+  let asked = 0;
+  for (const gpu of check.gpus) {
+    if (isLost(gpu)) continue;
+    asked++;
+    const seen = look(gpu);
+    conditions.push(...(seen.conditions ?? []));
+    if (seen.learned !== undefined) learned[gpu.uuid] = seen.learned;
+    if (seen.read) continue;
+    blind.push(gpu);
+    denied ||= calls.some((name) => gpu.unread[name] === NO_PERMISSION);
+  }
+  const all = blind.length === asked;
+  return {
+    conditions,
+    learned,
+    outcome: outcomeOf(conditions.length, denied, all, asked),
+    message: blind.length === 0 ? null : printBlind(blind, all),
+    blind: blind.map((gpu) => gpu.uuid),
+  };
+}
+
+function printBlind(blind: readonly NvmlGpuCheck[], all: boolean): string {
+  const indices = blind.map((gpu) => gpu.index).join(", ");
+  return all ? "not read on all GPUs" : `not read on GPU ${indices}`;
+}
+
+/** Return codes of gpu/nvml.md §8. */
+const NO_PERMISSION = 4;
+const GPU_IS_LOST = 15;
+
+export function isLost(gpu: NvmlGpuCheck): boolean {
+  return gpu.rc === GPU_IS_LOST;
+}
+
+function outcomeOf(found: number, denied: boolean, allBlind: boolean, asked: number): ProbeOutcome {
+  if (found > 0) return "finding";
+  if (denied) return "no_permission";
+  if (asked === 0) return "skipped";
+  return allBlind ? "not_supported" : "ok";
+}
+
+/** A condition of one GPU, with what most conditions have in common. */
+export function onGpu(
+  gpu: Pick<NvmlGpuCheck, "index" | "uuid" | "pciBusId">,
+  condition: Pick<Condition, "kind" | "reason" | "severity" | "message"> & Partial<Condition>,
+): Condition {
+  const { index, uuid, pciBusId } = gpu;
+  return { code: null, level: 0, metrics: {}, gpu: { index, uuid, pciBusId }, ...condition };
+}
+
+/** A condition of the whole node. */
+export function onNode(
+  condition: Pick<Condition, "kind" | "reason" | "severity" | "message"> & Partial<Condition>,
+): Condition {
+  return { code: null, level: 0, metrics: {}, gpu: null, ...condition };
+}
+
+/**
+ * `<kind>/<code or reason>/<gpu uuid or node>`: the name under which the control plane holds the
+ * finding, so that a check can say that it is still true.
+ */
+export function printKey(condition: Pick<Condition, "kind" | "reason" | "code" | "gpu">): string {
+  const { kind, reason, code, gpu } = condition;
+  return `${kind}/${code ?? reason}/${gpu?.uuid ?? "node"}`;
+}
+
+/** Without the readings that were not given: a metric that is not known is left out, never zero. */
+export function metricsOf(values: Record<string, number | boolean | string | null>): Metrics {
+  const known: Metrics = {};
+  for (const [name, value] of Object.entries(values)) if (value !== null) known[name] = value;
+  return known;
+}

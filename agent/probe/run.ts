@@ -1,17 +1,70 @@
-/** Signature only for the moment: one round of probes over one answer. */
+/**
+ * One round: every probe looks at every GPU, and what changed since the last round becomes
+ * findings. Pure: the answer of the driver and the memory go in, the report's parts and the next
+ * memory come out. A driver that could not be read ends no fault that was seen before.
+ */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
-import type { ProbeResult } from "../../schema/report.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import type { ProbeOutcome, ProbeResult } from "../../schema/report.ts";
 import type { NvmlAnswer, NvmlCheck } from "../nvml/reading.ts";
-import type { ProbeContext, ProbeMemory } from "./probe.ts";
+import { clockProbe } from "./clock.ts";
+import { countProbe, expectedGpus, presentGpus } from "./count.ts";
+import { judgeDriver } from "./driver.ts";
+import { eccProbe } from "./ecc.ts";
+import { faultProbe } from "./fault.ts";
+import { judgeChange } from "./finding.ts";
+import {
+  isUnknown,
+  nameUnknown,
+  printCheckSamples,
+  printIdentities,
+  rememberGpu,
+} from "./identity.ts";
+import { memoryProbe } from "./memory.ts";
+import { migProbe } from "./mig.ts";
+import { nvlinkProbe } from "./nvlink.ts";
+import { pcieProbe } from "./pcie.ts";
+import { powerProbe } from "./power.ts";
+import {
+  type Condition,
+  type GpuMemory,
+  type Learned,
+  type Probe,
+  type ProbeContext,
+  type ProbeMemory,
+  isLost,
+} from "./probe.ts";
+import { recoveryProbe } from "./recovery.ts";
+import { remapProbe } from "./remap.ts";
+import { temperatureProbe } from "./temperature.ts";
+import { utilizationProbe } from "./utilization.ts";
+
+/** All of them, the cheap question "are they there" first; the order decides nothing else. */
+export const PROBES: readonly Probe[] = [
+  countProbe,
+  faultProbe,
+  recoveryProbe,
+  eccProbe,
+  remapProbe,
+  temperatureProbe,
+  powerProbe,
+  clockProbe,
+  nvlinkProbe,
+  pcieProbe,
+  utilizationProbe,
+  memoryProbe,
+  migProbe,
+];
 
 export type ProbeRound = {
-  /** Only what rose or became worse since the last round. */
+  /** Only what rose or became worse since the last round, the worst first. */
   findings: Finding[];
   results: ProbeResult[];
-  /** `<kind>/<reason>/<gpu uuid|node>` of all that holds now. */
+  /** `<kind>/<code or reason>/<gpu uuid|node>` of all that holds now. */
   active: string[];
   memory: ProbeMemory;
+  /** Lost GPUs included, by the identity they had; empty without driver or library. */
   gpus: GpuIdentity[];
   samples: GpuSample[];
   conclusive: boolean;
@@ -24,5 +77,116 @@ export function runProbes(
   memory: ProbeMemory,
   ctx: ProbeContext,
 ): ProbeRound {
-  throw new Error(`not there yet: ${answer.kind} ${memory.expected} ${ctx.bootId}`);
+  // Evidence of an older boot is history: what still holds is told again, under this boot's id.
+  const known = memory.bootId === ctx.bootId ? memory : { ...memory, held: {} };
+  if (answer.kind !== "ok") return runBlind(answer, known, ctx);
+  const check = nameUnknown(answer.value, known);
+  const looked = PROBES.map((probe) => ({ probe, out: probe.look(check, known, ctx) }));
+  // The time was spent in the driver; looking at its answer takes none.
+  const results = looked.map(({ probe, out }) =>
+    printResult(probe.name, out.outcome, 0, out.message),
+  );
+  const conditions: Condition[] = looked.flatMap(({ out }) => out.conditions);
+  const blind = looked.flatMap(({ probe, out }) => out.blind.map((uuid) => ({ probe, uuid })));
+  const carried = Object.keys(known.held).filter((key) => isUnseen(key, check, blind));
+  const change = judgeChange(conditions, known.held, carried, ctx);
+  const learned = looked.map(({ out }) => out.learned);
+  const next = remember(check, known, learned, ctx);
+  return {
+    findings: change.findings,
+    results: [printResult("driver", "ok", answer.durationMs, check.driverVersion), ...results],
+    active: change.active,
+    memory: { ...next, held: change.held },
+    gpus: printIdentities(next),
+    samples: printCheckSamples(check.gpus),
+    conclusive: true,
+    present: presentGpus(check),
+    expected: expectedGpus(check, next, ctx),
+  };
+}
+
+/**
+ * A round in which the driver gave nothing: one condition of the node, and all earlier ones of
+ * GPUs.
+ */
+function runBlind(
+  answer: Exclude<NvmlAnswer<NvmlCheck>, { kind: "ok" }>,
+  memory: ProbeMemory,
+  ctx: ProbeContext,
+): ProbeRound {
+  const { condition, outcome, conclusive, keepsGpus } = judgeDriver(answer);
+  const carried = Object.keys(memory.held).filter((key) => !/^driver\/.*\/node$/.test(key));
+  const change = judgeChange([condition], memory.held, carried, ctx);
+  const durationMs = "durationMs" in answer ? answer.durationMs : 0;
+  const skipped = PROBES.map((probe) => printResult(probe.name, "skipped", 0, null));
+  const gpus = keepsGpus ? printIdentities(memory) : [];
+  return {
+    findings: change.findings,
+    results: [printResult("driver", outcome, durationMs, condition.message), ...skipped],
+    active: change.active,
+    memory: { ...memory, bootId: ctx.bootId, held: change.held },
+    gpus,
+    samples: [],
+    conclusive,
+    present: gpus.length,
+    expected: expectedGpus({ excluded: 0 }, memory, ctx),
+  };
+}
+
+/** Bound of `ProbeResult.message` in the contract. */
+const RESULT_CHARS_MAX = 256;
+
+function printResult(
+  name: string,
+  outcome: ProbeOutcome,
+  durationMs: number,
+  message: string | null,
+): ProbeResult {
+  const text = message?.slice(0, RESULT_CHARS_MAX) ?? null;
+  return { name, outcome, duration_ms: Math.max(0, durationMs), message: text };
+}
+
+/** True if this round could not tell whether the condition still holds. */
+function isUnseen(
+  key: string,
+  check: NvmlCheck,
+  blind: readonly { probe: Probe; uuid: string }[],
+): boolean {
+  const [kind] = key.split("/");
+  const uuid = key.slice(key.lastIndexOf("/") + 1);
+  // Loss is judged in every round, and nothing of the node is left open by a readable driver.
+  if (uuid === "node" || kind === "lost") return false;
+  const gpu = check.gpus.find((candidate) => candidate.uuid === uuid);
+  if (gpu === undefined || isLost(gpu)) return true;
+  return blind.some(
+    ({ probe, uuid: at }) => at === uuid && probe.kinds.some((name) => name === kind),
+  );
+}
+
+/**
+ * The memory after this round. With enough GPUs present those no longer listed were exchanged and
+ * are forgotten; otherwise they are missed by name.
+ */
+function remember(
+  check: NvmlCheck,
+  memory: ProbeMemory,
+  learned: readonly Record<string, Learned>[],
+  ctx: ProbeContext,
+): ProbeMemory {
+  const present = presentGpus(check);
+  const listed = check.gpus.length + (check.denied ?? 0);
+  const baseline = Math.min(LIMIT.gpusPerNodeMax, Math.max(memory.expected ?? 0, listed));
+  const next = { ...memory, expected: baseline === 0 ? null : baseline };
+  const complete = present >= (expectedGpus(check, next, ctx) ?? 0);
+  const gpus: Record<string, GpuMemory> = complete ? {} : { ...memory.gpus };
+  for (const gpu of check.gpus) {
+    if (isUnknown(gpu.uuid)) continue;
+    const before = memory.gpus[gpu.uuid];
+    gpus[gpu.uuid] = {
+      ...(isLost(gpu) && before !== undefined ? before : rememberGpu(gpu, before)),
+      ...Object.assign({}, ...learned.map((by) => by[gpu.uuid] ?? {})),
+    };
+  }
+  const { driverVersion, cudaVersion } = check;
+  return { ...next, bootId: ctx.bootId, driverVersion, cudaVersion, gpus };
 }

@@ -1,0 +1,88 @@
+/**
+ * Readings of made-up GPUs: plausible, slowly changing, and the same for the same seed and time.
+ */
+import { LIMIT } from "../../schema/limit.ts";
+import { healthyGpu } from "./healthy.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "./reading.ts";
+import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
+
+export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): NvmlCheck {
+  const count = Math.min(Math.max(0, Math.floor(options.count)), LIMIT.gpusPerNodeMax);
+  const all = Array.from({ length: count }, (_, index) => index);
+  const listed = all.filter((index) => faults.gpus?.[index]?.missing !== true);
+  return {
+    driverVersion: "570.86.16",
+    nvmlVersion: "12.570.86.16",
+    cudaVersion: "12.8",
+    count: listed.length,
+    excluded: 0,
+    gpus: listed.map((index) => makeGpu(options, index, faults.gpus?.[index] ?? {})),
+    missing: [],
+  };
+}
+
+/** FNV-1a, 32 bits: spreads seeds well enough for made-up hardware, and needs no randomness. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  }
+  return value >>> 0;
+}
+
+const hex = (text: string, digits: number) =>
+  hash(text).toString(16).padStart(8, "0").slice(0, digits);
+
+/** The UUID of a made-up GPU, the same for the same seed. */
+export function uuidOf(seed: string, index: number): string {
+  const part = (name: string, digits: number) => hex(`${seed}/${index}/${name}`, digits);
+  const last = `${part("e", 8)}${part("f", 4)}`;
+  return `GPU-${part("a", 8)}-${part("b", 4)}-4${part("c", 3)}-8${part("d", 3)}-${last}`;
+}
+
+/** A load that comes and goes within minutes, each GPU at its own pace. */
+function loadOf(seed: string, index: number, wallMs: number): number {
+  const phase = hash(`${seed}/${index}/phase`) / 2 ** 32;
+  const wave = Math.sin((wallMs / 180_000 + phase) * 2 * Math.PI);
+  return 0.75 + 0.2 * wave;
+}
+
+const GIBIBYTE = 1_073_741_824;
+const LINKS = 18;
+
+function makeGpu(options: SimulatedOptions, index: number, fault: GpuFault): NvmlGpuCheck {
+  const { seed, name, clock } = options;
+  const load = loadOf(seed, index, clock.wallMs());
+  const down = new Set(fault.linksDown ?? []);
+  const { missing: _, linksDown: __, ...readings } = fault;
+  const well = healthyGpu(index, {
+    uuid: uuidOf(seed, index),
+    name,
+    serial: String(1_650_000_000_000 + (hash(`${seed}/${index}`) % 1_000_000)),
+    temperatureCelsius: Math.round(34 + 34 * load),
+    memoryTemperatureCelsius: Math.round(40 + 38 * load),
+    powerWatts: Math.round(90 + 560 * load),
+    utilizationPercent: Math.round(100 * load),
+    memoryUsedBytes: Math.round(72 * GIBIBYTE * load),
+    memoryTotalBytes: 80 * GIBIBYTE,
+    nvlinks: Array.from({ length: LINKS }, (_, link) => ({
+      link,
+      state: down.has(link) ? 0 : 1,
+      replay: 0,
+      recovery: 0,
+      crc: 0,
+    })),
+  });
+  return readings.rc === 15 ? lostGpu(well) : { ...well, ...definedOnly(readings) };
+}
+
+function definedOnly(fault: Omit<GpuFault, "missing" | "linksDown">): Partial<NvmlGpuCheck> {
+  return Object.fromEntries(Object.entries(fault).filter(([, value]) => value !== undefined));
+}
+
+/** A lost GPU keeps its identity and has no readings. */
+function lostGpu(gpu: NvmlGpuCheck): NvmlGpuCheck {
+  const kept = ["index", "uuid", "name", "serial", "pciBusId", "architecture", "unread"];
+  const blank = Object.entries(gpu).map(([key, value]) => [key, kept.includes(key) ? value : null]);
+  return { ...Object.fromEntries(blank), rc: 15 };
+}

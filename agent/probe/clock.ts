@@ -1,0 +1,62 @@
+/**
+ * Why the clocks are held back. Idle, application clocks, the power cap and sync boost are normal
+ * operation; hardware slowdown, hardware thermal and power brake are not, and software thermal only
+ * when it lasts (gpu/nvml.md §6).
+ */
+import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
+import type { NvmlGpuCheck } from "../nvml/reading.ts";
+
+const HW_SLOWDOWN = 0x8;
+const SW_THERMAL = 0x20;
+const HW_THERMAL = 0x40;
+const HW_POWER_BRAKE = 0x80;
+
+/**
+ * Shorter software thermal is a job that starts; longer is a node whose cooling does not suffice.
+ */
+const SUSTAINED_MS = 300_000;
+
+export const clockProbe: Probe = {
+  name: "clock",
+  kinds: ["throttle"],
+  look: (check, memory, ctx) => {
+    const call = "nvmlDeviceGetCurrentClocksEventReasons";
+    return lookAtEach(check, [call], (gpu): Look => {
+      const reasons = gpu.throttleReasons;
+      if (reasons === null) return { read: false, learned: { softThermalSinceMs: null } };
+      const soft = has(reasons, SW_THERMAL);
+      const before = memory.gpus[gpu.uuid]?.softThermalSinceMs ?? ctx.monoMs;
+      // A monotonic clock of an earlier boot may be ahead of this one.
+      const softThermalSinceMs = soft ? Math.min(before, ctx.monoMs) : null;
+      const seconds = soft ? Math.floor((ctx.monoMs - (softThermalSinceMs ?? 0)) / 1_000) : 0;
+      const conditions = throttled(gpu, reasons, seconds);
+      return { read: true, conditions, learned: { softThermalSinceMs } };
+    });
+  },
+};
+
+/** The bit set exceeds 32 bits in no header, but arithmetic on it must not depend on that. */
+const has = (reasons: number, bit: number) => Math.floor(reasons / bit) % 2 === 1;
+
+function throttled(gpu: NvmlGpuCheck, reasons: number, seconds: number): Condition[] {
+  const thermal = has(reasons, HW_THERMAL);
+  const brake = has(reasons, HW_POWER_BRAKE);
+  const found: [reason: string, words: string][] = [];
+  if (thermal) found.push(["hw_thermal", "hardware thermal slowdown"]);
+  if (brake) found.push(["power_brake", "the external power brake"]);
+  // This bit comes with either of the two above, and says something of its own only when alone.
+  const general = has(reasons, HW_SLOWDOWN) && !thermal && !brake;
+  if (general) found.push(["hw_slowdown", "hardware slowdown"]);
+  if (seconds * 1_000 >= SUSTAINED_MS) {
+    found.push(["sw_thermal", `software thermal slowdown for ${seconds} s`]);
+  }
+  return found.map(([reason, words]) =>
+    onGpu(gpu, {
+      kind: "throttle",
+      reason,
+      severity: "warning",
+      message: `clocks of GPU ${gpu.index} are held back by ${words}`,
+      metrics: { reasons: `0x${reasons.toString(16)}`, seconds },
+    }),
+  );
+}

@@ -1,0 +1,97 @@
+/**
+ * Events of the library as findings. The kernel log tells the same XIDs at once and with more
+ * detail; these are for a node whose log cannot be read, and for events that are printed nowhere.
+ * Pure.
+ */
+import type { Finding } from "../../schema/finding.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
+import type { NvmlEvent } from "../nvml/reading.ts";
+import { printFinding } from "./finding.ts";
+import { type Condition, type ProbeContext, onNode } from "./probe.ts";
+
+/** Event type bits of gpu/nvml.md §6. */
+const DBE = 0x2;
+const XID = 0x8;
+const RETIREMENT = 0x400;
+const RETIREMENT_FAILURE = 0x800;
+const POISON = 0x1000;
+const POISON_FATAL = 0x2000;
+const UNAVAILABLE = 0x4000;
+const RECOVERY_ACTION = 0x8000;
+
+/** Bound of `Finding.code` in the contract; no XID comes near it. */
+const CODE_MAX = 1_000_000;
+
+type Told = Pick<Condition, "kind" | "reason" | "severity" | "message">;
+
+const TOLD: Readonly<Record<number, Told>> = {
+  [DBE]: { kind: "ecc", reason: "dbe", severity: "fatal", message: "uncorrected memory error" },
+  [RETIREMENT]: {
+    kind: "remap",
+    reason: "pending",
+    severity: "serious",
+    message: "memory is retired at the next reset",
+  },
+  [RETIREMENT_FAILURE]: {
+    kind: "remap",
+    reason: "failure",
+    severity: "fatal",
+    message: "memory could not be retired",
+  },
+  [POISON]: { kind: "ecc", reason: "poison", severity: "warning", message: "contained poison" },
+  [POISON_FATAL]: {
+    kind: "ecc",
+    reason: "poison_fatal",
+    severity: "fatal",
+    message: "fatal poison",
+  },
+};
+
+/**
+ * True if a full check should not wait for its turn: the verdict or the presence of a GPU changed.
+ */
+export function wantsCheck(events: readonly NvmlEvent[]): boolean {
+  return events.some(({ type }) => type !== XID && type !== POISON);
+}
+
+/**
+ * Findings of the events that say what happened. Unavailability and recovery actions do not carry
+ * their meaning with them; the check that they ask for finds it.
+ */
+export function printEventFindings(
+  events: readonly NvmlEvent[],
+  gpus: readonly GpuIdentity[],
+  ctx: ProbeContext,
+): Finding[] {
+  return events.flatMap((event) => {
+    if (event.type === UNAVAILABLE || event.type === RECOVERY_ACTION) return [];
+    const gpu = gpus.find((candidate) => candidate.uuid === event.uuid);
+    const condition = conditionOf(event);
+    if (condition === null) return [];
+    const place =
+      event.uuid === null
+        ? null
+        : { index: gpu?.index ?? 0, uuid: event.uuid, pciBusId: gpu?.pci_bus_id ?? "" };
+    const finding = printFinding({ ...condition, gpu: place }, { ...ctx, wallMs: event.atMs });
+    const { gpuInstance: gi, computeInstance: ci } = event;
+    const mig = gi === null ? null : { gi, ci };
+    const source = ctx.simulated ? "sim" : "nvml";
+    return [{ ...finding, source, mig, gpu_index: gpu?.index ?? null }];
+  });
+}
+
+function conditionOf(event: NvmlEvent): Condition | null {
+  if (event.type === XID) {
+    if (event.data > CODE_MAX) return null;
+    return onNode({
+      kind: "xid",
+      code: event.data,
+      reason: "event",
+      severity: "warning",
+      message: `NVML event: XID ${event.data}`,
+      metrics: { xid_code: event.data },
+    });
+  }
+  const told = TOLD[event.type];
+  return told === undefined ? null : onNode({ ...told, message: `NVML event: ${told.message}` });
+}

@@ -1,0 +1,63 @@
+/**
+ * Return codes by which a GPU itself says that something is wrong, other than being lost
+ * (gpu/nvml.md §8): they come from whatever was asked, so no other probe owns them.
+ */
+import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
+import type { NvmlGpuCheck } from "../nvml/reading.ts";
+
+/** One "unknown error" is noise; three rounds of it on one GPU are not. */
+const UNKNOWN_ROUNDS = 3;
+const UNKNOWN = 999;
+
+type Fault = Pick<Condition, "kind" | "reason" | "severity"> & { says: string };
+
+const FAULTS: Readonly<Record<number, Fault>> = {
+  8: {
+    kind: "power",
+    reason: "insufficient",
+    severity: "serious",
+    says: "lacks external power: check its cables",
+  },
+  11: {
+    kind: "driver",
+    reason: "interrupt",
+    severity: "serious",
+    says: "gets no interrupts",
+  },
+  14: {
+    kind: "driver",
+    reason: "inforom",
+    severity: "serious",
+    says: "has a corrupted infoROM",
+  },
+  16: {
+    kind: "driver",
+    reason: "reset_required",
+    severity: "fatal",
+    says: "must be reset before it can be used again",
+  },
+};
+
+export const faultProbe: Probe = {
+  name: "fault",
+  kinds: [],
+  look: (check, memory) =>
+    lookAtEach(check, [], (gpu): Look => {
+      const before = memory.gpus[gpu.uuid]?.unknownRounds ?? 0;
+      const unknownRounds = gpu.rc === UNKNOWN ? before + 1 : 0;
+      const conditions = faultConditions(gpu, unknownRounds);
+      return { read: true, conditions, learned: { unknownRounds } };
+    }),
+};
+
+function faultConditions(gpu: NvmlGpuCheck, unknownRounds: number): Condition[] {
+  const metrics = { nvml_code: gpu.rc };
+  const fault = FAULTS[gpu.rc];
+  if (fault !== undefined) {
+    const { kind, reason, severity, says } = fault;
+    return [onGpu(gpu, { kind, reason, severity, metrics, message: `GPU ${gpu.index} ${says}` })];
+  }
+  if (unknownRounds < UNKNOWN_ROUNDS) return [];
+  const message = `GPU ${gpu.index} answered "unknown error" in ${unknownRounds} checks in a row`;
+  return [onGpu(gpu, { kind: "driver", reason: "unknown", severity: "warning", metrics, message })];
+}

@@ -1,0 +1,89 @@
+/**
+ * Conditions become findings only when they rise or get worse: what merely lasts is told by its key
+ * in the check, so that a fault of a month is one finding and not forty thousand. Pure.
+ */
+import { SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import { type Condition, type Held, type ProbeContext, metricsOf, printKey } from "./probe.ts";
+
+/** Bound of `Check.active` in the contract. */
+const ACTIVE_MAX = 256;
+const METRIC_CHARS_MAX = 256;
+
+const rank = (severity: Severity) => SEVERITIES.indexOf(severity);
+
+/** The finding of a condition at this moment. */
+export function printFinding(condition: Condition, ctx: ProbeContext): Finding {
+  const { gpu } = condition;
+  const metrics = Object.entries(condition.metrics).map(([name, value]) => [
+    name,
+    typeof value === "string" ? value.slice(0, METRIC_CHARS_MAX) : value,
+  ]);
+  return {
+    kind: condition.kind,
+    code: condition.code,
+    reason: condition.reason,
+    pci: gpu === null ? null : normalizePci(gpu.pciBusId),
+    gpu_index: gpu?.index ?? null,
+    gpu_uuid: gpu?.uuid ?? null,
+    mig: null,
+    pid: null,
+    process_name: null,
+    at: new Date(ctx.wallMs).toISOString(),
+    boot_id: ctx.bootId,
+    severity: condition.severity,
+    message: condition.message.slice(0, LIMIT.messageCharsMax),
+    metrics: metricsOf(Object.fromEntries(metrics)),
+    source: ctx.simulated ? "sim" : "probe",
+    foreign: false,
+    injected: false,
+    kmsg_seq: null,
+  };
+}
+
+export type Change = {
+  /** The worst first. */
+  findings: Finding[];
+  active: string[];
+  held: Record<string, Held>;
+};
+
+/**
+ * Compares the conditions that hold now with those of the last round. `carried` are keys that could
+ * not be looked at: they stay as they were, because not seeing a fault is not its end.
+ */
+export function judgeChange(
+  conditions: readonly Condition[],
+  before: Readonly<Record<string, Held>>,
+  carried: readonly string[],
+  ctx: ProbeContext,
+): Change {
+  const held: Record<string, Held> = {};
+  for (const key of carried) {
+    const past = before[key];
+    if (past !== undefined) held[key] = past;
+  }
+  const findings: Finding[] = [];
+  const worstFirst = [...conditions].sort((a, b) => rank(b.severity) - rank(a.severity));
+  for (const condition of worstFirst) {
+    const key = printKey(condition);
+    const past = held[key] ?? before[key] ?? null;
+    if (isWorse(condition, past)) findings.push(printFinding(condition, ctx));
+    held[key] = {
+      severity: past !== null && rank(past.severity) > rank(condition.severity)
+        ? past.severity
+        : condition.severity,
+      level: Math.max(past?.level ?? condition.level, condition.level),
+    };
+  }
+  const active = Object.keys(held).sort(
+    (a, b) => rank(held[b]?.severity ?? "info") - rank(held[a]?.severity ?? "info"),
+  );
+  return { findings, active: active.slice(0, ACTIVE_MAX), held };
+}
+
+function isWorse(condition: Condition, past: Held | null): boolean {
+  if (past === null) return true;
+  return rank(condition.severity) > rank(past.severity) || condition.level > past.level;
+}

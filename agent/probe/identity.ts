@@ -1,0 +1,118 @@
+/**
+ * Who the GPUs are: a GPU that was lost before the probe child could ask its name gets the identity
+ * that it had in an earlier round, and the inventory is made from what is known now. Pure.
+ */
+import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
+import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../nvml/reading.ts";
+import { type GpuMemory, type ProbeMemory, isLost } from "./probe.ts";
+
+/** How the child names a GPU that never answered it. */
+const UNKNOWN = /^unknown-\d+$/;
+
+export function isUnknown(uuid: string): boolean {
+  return UNKNOWN.test(uuid);
+}
+
+/**
+ * The check with nameless GPUs named: by the index they had, if no other GPU of this round has that
+ * UUID, else by elimination when there is only one candidate.
+ */
+export function nameUnknown(check: NvmlCheck, memory: ProbeMemory): NvmlCheck {
+  if (!check.gpus.some((gpu) => isUnknown(gpu.uuid))) return check;
+  const here = new Set(check.gpus.map((gpu) => gpu.uuid));
+  const free = Object.entries(memory.gpus).filter(([uuid]) => !here.has(uuid));
+  const take = (gpu: NvmlGpuCheck): NvmlGpuCheck => {
+    if (!isUnknown(gpu.uuid)) return gpu;
+    const at = free.findIndex(([, known]) => known.index === gpu.index);
+    const place = at < 0 && free.length === 1 ? 0 : at;
+    const [found] = place < 0 ? [] : free.splice(place, 1);
+    if (found === undefined) return gpu;
+    const [uuid, { name, pciBusId, serial }] = found;
+    return { ...gpu, uuid, name, pciBusId, serial };
+  };
+  return { ...check, gpus: check.gpus.map(take) };
+}
+
+/** What is kept of a GPU from round to round, besides what the probes learn. */
+export function rememberGpu(gpu: NvmlGpuCheck, before: GpuMemory | undefined): GpuMemory {
+  return {
+    corrected: null,
+    replay: null,
+    linkErrors: null,
+    softThermalSinceMs: null,
+    linksSeen: [],
+    unknownRounds: 0,
+    ...before,
+    index: gpu.index,
+    name: gpu.name,
+    pciBusId: gpu.pciBusId,
+    serial: gpu.serial ?? before?.serial ?? null,
+    memoryTotalBytes: gpu.memoryTotalBytes ?? before?.memoryTotalBytes ?? null,
+    migEnabled: gpu.migEnabled ?? before?.migEnabled ?? null,
+  };
+}
+
+/** The inventory, in the order of the indices. */
+export function printIdentities(memory: ProbeMemory): GpuIdentity[] {
+  return Object.entries(memory.gpus)
+    .map(([uuid, gpu]) => ({
+      index: gpu.index,
+      uuid,
+      name: gpu.name,
+      pci_bus_id: gpu.pciBusId,
+      serial: gpu.serial,
+      memory_total: gpu.memoryTotalBytes,
+      driver_version: memory.driverVersion,
+      cuda_version: memory.cudaVersion,
+      mig_enabled: gpu.migEnabled,
+    }))
+    .sort((a, b) => a.index - b.index);
+}
+
+/**
+ * Light readings as they travel. A lost GPU has none: absence says "not known" (`gpu/metrics.md`
+ * §4).
+ */
+export function printSamples(gpus: readonly NvmlGpuSample[]): GpuSample[] {
+  return gpus.filter((gpu) => gpu.rc !== 15).map(printSample);
+}
+
+function printSample(gpu: NvmlGpuSample): GpuSample {
+  return {
+    index: gpu.index,
+    uuid: gpu.uuid,
+    temperature_celsius: gpu.temperatureCelsius,
+    memory_temperature_celsius: gpu.memoryTemperatureCelsius,
+    power_watts: gpu.powerWatts,
+    utilization_percent: gpu.utilizationPercent,
+    memory_used_bytes: gpu.memoryUsedBytes,
+    memory_total_bytes: gpu.memoryTotalBytes,
+    sm_clock_mhz: gpu.smClockMhz,
+    memory_clock_mhz: gpu.memoryClockMhz,
+    throttle_reasons: gpu.throttleReasons,
+    processes: gpu.processes,
+    recovery_action: gpu.recoveryAction,
+  };
+}
+
+/** Samples with the counters that only a check reads. */
+export function printCheckSamples(gpus: readonly NvmlGpuCheck[]): GpuSample[] {
+  return gpus
+    .filter((gpu) => !isLost(gpu))
+    .map((gpu) => ({
+      ...printSample(gpu),
+      ecc_corrected_volatile: gpu.eccCorrectedVolatile,
+      ecc_uncorrected_volatile: gpu.eccUncorrectedVolatile,
+      ecc_corrected_aggregate: gpu.eccCorrectedAggregate,
+      ecc_uncorrected_aggregate: gpu.eccUncorrectedAggregate,
+      remapped_rows_correctable: gpu.remappedCorrectable,
+      remapped_rows_uncorrectable: gpu.remappedUncorrectable,
+      remap_pending: gpu.remapPending,
+      remap_failure: gpu.remapFailure,
+      pcie_replay_total: gpu.pcieReplay,
+      pcie_link_generation: gpu.pcieGeneration,
+      pcie_link_width: gpu.pcieWidth,
+      nvlink_active: gpu.nvlinks?.filter((link) => link.state === 1).length ?? null,
+      nvlink_total: gpu.nvlinks?.length ?? null,
+    }));
+}

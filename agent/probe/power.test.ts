@@ -1,0 +1,16 @@
+import { describe, expect, test } from "bun:test";
+import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { powerProbe } from "./power.ts";
+
+describe("powerProbe", () => {
+  test.each([
+    [700, 700, []],
+    [840, 700, []],
+    [841, 700, ["power/over_limit warning 1"]],
+    [900, null, []],
+    [900, 0, []],
+  ])("at %p W with a limit of %p W", (watts, limit, said) => {
+    const out = lookWith(powerProbe, { powerWatts: watts, powerLimitWatts: limit });
+    expect(printConditions(out.conditions)).toEqual(said);
+  });
+});

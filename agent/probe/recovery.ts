@@ -1,0 +1,49 @@
+/**
+ * The driver's own verdict, field 230. It is read in every round, because XID 154 is printed on a
+ * change only and never for a state that existed when the driver was loaded (gpu/nvml.md §12). It
+ * is told as that XID, so that both ways to the same fact are judged by the same rule.
+ */
+import { type Condition, type Probe, lookAtEach, onGpu } from "./probe.ts";
+
+type Verdict = Pick<Condition, "reason" | "severity" | "level"> & { words: string };
+
+/** gpu/nvml.md §6. Levels order the verdicts by how much must be restarted. */
+const VERDICTS: Readonly<Record<number, Verdict>> = {
+  1: { reason: "reset", severity: "fatal", level: 3, words: "reset the GPU" },
+  2: { reason: "reboot", severity: "fatal", level: 5, words: "reboot the node" },
+  3: { reason: "drain_p2p", severity: "serious", level: 1, words: "drain peer-to-peer work" },
+  4: { reason: "drain_reset", severity: "fatal", level: 4, words: "drain and reset the GPU" },
+  5: { reason: "imex", severity: "serious", level: 2, words: "recover the IMEX domain" },
+};
+
+/** The number under which the kernel log prints the same verdict. */
+const XID_RECOVERY_ACTION = 154;
+
+export const recoveryProbe: Probe = {
+  name: "recovery",
+  kinds: ["xid"],
+  look: (check) =>
+    lookAtEach(check, ["field.230"], (gpu) => {
+      const action = gpu.recoveryAction;
+      if (action === null) return { read: false };
+      if (action === 0) return { read: true };
+      // A verdict of a later driver is surfaced, and means nothing that one may act on.
+      const verdict = VERDICTS[action] ?? {
+        reason: "unknown",
+        severity: "warning",
+        level: 1,
+        words: `unknown action ${action}`,
+      };
+      const { reason, severity, level, words } = verdict;
+      const condition = onGpu(gpu, {
+        kind: "xid",
+        code: XID_RECOVERY_ACTION,
+        reason: `recovery_${reason}`,
+        severity,
+        level,
+        message: `driver's verdict on GPU ${gpu.index}: ${words}`,
+        metrics: { xid_code: XID_RECOVERY_ACTION, recovery_action: action },
+      });
+      return { read: true, conditions: [condition] };
+    }),
+};
