@@ -26,8 +26,7 @@ export type Part =
 export type Template = { readonly parts: readonly Part[] };
 
 export type TemplateAnswer =
-  | { ok: true; template: Template }
-  | { ok: false; message: string; hint: string | null; at: At };
+  { ok: true; template: Template } | { ok: false; message: string; hint: string | null; at: At };
 
 /** Thrown inside the parser only, and turned into an answer at its edge. */
 export class TemplateFault extends Error {

@@ -4,8 +4,7 @@
  */
 
 export type Answer<T> =
-  | { ok: true; value: T }
-  | { ok: false; message: string; hint: string | null };
+  { ok: true; value: T } | { ok: false; message: string; hint: string | null };
 
 const bad = (message: string, hint: string | null) => ({ ok: false, message, hint }) as const;
 

@@ -33,7 +33,12 @@ export function readAutoscaler(
   }
   const type = section.choice("type", AUTOSCALER_TYPES);
   if (!section.has("type")) section.missing("type", `one of ${AUTOSCALER_TYPES.join(", ")}`);
-  if (type === null) return null;
+  if (type === null) {
+    // Which keys belong is not known, but one that belongs to no type is wrong in any case.
+    for (const key of Object.values(KEYS).flat()) section.look(key);
+    section.finish();
+    return null;
+  }
   const autoscaler = READERS[type](section, maxNodes, depth);
   section.finish((key) => {
     const others = AUTOSCALER_TYPES.filter((other) => KEYS[other].includes(key));

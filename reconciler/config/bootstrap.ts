@@ -5,7 +5,8 @@
  */
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
 import type { PoolConfig } from "../../schema/config.ts";
-import { readText, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
+import { readText } from "./value.ts";
 import type { Tree } from "./tree.ts";
 
 type Bootstrap = PoolConfig["bootstrap"];

@@ -3,31 +3,15 @@
  * printed gives the same configuration again; providers that were only implied stay so.
  */
 import { stringify } from "yaml";
-import type {
-  Autoscaler,
-  Config,
-  Drain,
-  NotifierConfig,
-  PoolConfig,
-  ProviderConfig,
-  ProviderRef,
-  ServerConfig,
-  Share,
-} from "../../schema/config.ts";
+import type { Config, NotifierConfig, ProviderConfig, ServerConfig } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
-import { unreachable } from "../../schema/unreachable.ts";
-import { concreteType } from "./instance-type.ts";
-import { POOL_LABELS } from "./label.ts";
+import { convertPool, type Plain } from "./convert-pool.ts";
 import type { Dialect } from "./layer.ts";
-
-type Plain = Record<string, unknown>;
-
-const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /** YAML text that reads back to `config`. */
 export function convertConfig(config: Config, dialect: Dialect): string {
   const types = new Map(config.providers.map((one) => [one.name, one.type]));
-  const pools = config.pools.map((pool) => [pool.name, printPool(pool, types, dialect)] as const);
+  const pools = config.pools.map((pool) => [pool.name, convertPool(pool, types, dialect)] as const);
   const defined = config.providers.filter((one) => !one.implied);
   return stringify(
     prune({
@@ -128,146 +112,4 @@ function printProvider({ type, settings }: ProviderConfig): Plain {
       ? { requests_per_second: requestsPerSecond ?? null, launch_interval: launch }
       : null,
   };
-}
-
-function printPool(
-  pool: PoolConfig,
-  types: ReadonlyMap<string, ProviderConfig["type"]>,
-  dialect: Dialect,
-): Plain {
-  const { bootstrap, scaling, health } = pool;
-  const own = Object.entries(pool.labels).filter(([key]) => !POOL_LABELS.some((l) => l === key));
-  const autoscaler = scaling.autoscaler && printAutoscaler(scaling.autoscaler, dialect);
-  const bounds = { min_nodes: scaling.minNodes, max_nodes: scaling.maxNodes };
-  const cooldown = printDuration(scaling.cooldownMs);
-  return {
-    ...printRefs(pool, types),
-    instance_type: pool.instanceType,
-    region: pool.region,
-    zones: pool.zones,
-    ssh_keys: pool.sshKeys,
-    ...(dialect === "map"
-      ? { ...bounds, cooldown, autoscaling: autoscaler }
-      : { scaling: { ...bounds, cooldown_period: cooldown, autoscaler } }),
-    health: {
-      [dialect === "map" ? "unhealthy_after" : "unhealthy_threshold"]: health.unhealthyThreshold,
-      auto_replace: health.autoReplace,
-      max_unavailable: printShare(health.maxUnavailable),
-    },
-    replacement: pool.replacement,
-    labels: Object.fromEntries(own),
-    drain: printDrain(pool.drain),
-    setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
-    ssh_user: bootstrap.sshUser,
-    ssh_private_key_path: bootstrap.sshPrivateKeyPath,
-    ssh_host_key: bootstrap.sshHostKey,
-    become: bootstrap.become,
-    push_agent: bootstrap.pushAgent,
-    bootstrap_attempts: bootstrap.attempts,
-    ip_wait_timeout: printDuration(bootstrap.ipWaitTimeoutMs),
-    ssh_timeout: printDuration(bootstrap.sshTimeoutMs),
-    ssh_connect_timeout: printDuration(bootstrap.sshConnectTimeoutMs),
-    command_timeout: printDuration(bootstrap.commandTimeoutMs),
-  };
-}
-
-/** The short form where it says the same. */
-function printRefs(pool: PoolConfig, types: ReadonlyMap<string, ProviderConfig["type"]>): Plain {
-  const [only, second] = pool.providers;
-  if (only !== undefined && second === undefined && isShort(pool, only, types)) {
-    return {
-      provider: only.name,
-      strategy: pool.strategy === "priority" ? null : pool.strategy,
-    };
-  }
-  const providers = pool.providers.map((ref) => ({
-    name: ref.name,
-    priority: ref.priority,
-    weight: ref.weight,
-    regions: ref.regions,
-    zones: ref.zones,
-    instance_type: ref.instanceType,
-  }));
-  return { providers, strategy: pool.strategy };
-}
-
-function isShort(
-  pool: PoolConfig,
-  ref: ProviderRef,
-  types: ReadonlyMap<string, ProviderConfig["type"]>,
-): boolean {
-  const type = types.get(ref.name);
-  const regions = pool.region === null ? [] : [pool.region];
-  return (
-    type !== undefined &&
-    ref.priority === 1 &&
-    ref.weight === 1 &&
-    ref.instanceType === concreteType(pool.instanceType, type) &&
-    JSON.stringify([ref.regions, ref.zones]) === JSON.stringify([regions, pool.zones])
-  );
-}
-
-function printShare(share: Share): number | string {
-  return share.kind === "nodes" ? share.nodes : `${share.percent}%`;
-}
-
-function printDrain(drain: Drain): Plain {
-  return {
-    mode: drain.mode,
-    grace_period: drain.gracePeriodMs < 0 ? -1 : printDuration(drain.gracePeriodMs),
-    ignore_daemonsets: drain.ignoreDaemonsets,
-    delete_emptydir_data: drain.deleteEmptydirData,
-    force: drain.force,
-    timeout: printDuration(drain.timeoutMs),
-    on_timeout: drain.onTimeout,
-    unknown_wait: printDuration(drain.unknownWaitMs),
-  };
-}
-
-function printMinute(minute: number): string {
-  const two = (n: number) => String(n).padStart(2, "0");
-  return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
-}
-
-function printAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
-  const { type } = autoscaler;
-  const map = dialect === "map";
-  const inner = (one: Autoscaler | null) => one && printAutoscaler(one, dialect);
-  switch (autoscaler.type) {
-    case "reactive":
-      return {
-        type,
-        [map ? "scale_up_at" : "scale_up_threshold"]: autoscaler.scaleUpThreshold,
-        [map ? "scale_down_at" : "scale_down_threshold"]: autoscaler.scaleDownThreshold,
-        step: autoscaler.step,
-      };
-    case "queue":
-      return { type, jobs_per_node: autoscaler.jobsPerNode, count: autoscaler.count };
-    case "scheduled":
-      return {
-        type,
-        schedule: autoscaler.schedule.map((window) => ({
-          days: window.days.map((day) => DAYS[day] ?? ""),
-          [map ? "start" : "start_hour"]: printMinute(window.startMinute),
-          [map ? "end" : "end_hour"]: printMinute(window.endMinute),
-          min_nodes: window.minNodes,
-          max_nodes: window.maxNodes,
-        })),
-        timezone: autoscaler.timezone,
-        fallback: inner(autoscaler.fallback),
-      };
-    case "predictive":
-      return {
-        type,
-        lookback_window: autoscaler.lookbackWindow,
-        growth_factor: autoscaler.growthFactor,
-        fallback: inner(autoscaler.fallback),
-      };
-    case "composite": {
-      const { mode, autoscalers } = autoscaler;
-      return { type, mode, autoscalers: autoscalers.map(inner) };
-    }
-    default:
-      return unreachable(autoscaler);
-  }
 }

@@ -7,10 +7,7 @@ import type { ProviderType } from "../../schema/config.ts";
 type Row = Partial<Record<ProviderType, string>>;
 
 const ABSTRACT = new Map<string, Row>([
-  [
-    "h100-8x",
-    { lambda: "gpu_8x_h100_sxm5", gcp: "a3-highgpu-8g", aws: "p5.48xlarge" },
-  ],
+  ["h100-8x", { lambda: "gpu_8x_h100_sxm5", gcp: "a3-highgpu-8g", aws: "p5.48xlarge" }],
   ["h100-1x", { lambda: "gpu_1x_h100_pcie", gcp: "a3-highgpu-1g" }],
   ["a100-8x", { lambda: "gpu_8x_a100", gcp: "a2-highgpu-8g", aws: "p4d.24xlarge" }],
   ["a100-4x", { lambda: "gpu_4x_a100", gcp: "a2-highgpu-4g" }],

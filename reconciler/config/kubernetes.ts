@@ -2,7 +2,8 @@
  * The `kubernetes` block (`navarch/config.md` §10), keys as written and defaults filled in.
  */
 import { isLabelKey } from "./label.ts";
-import { readFlag, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
+import { readFlag } from "./value.ts";
 
 const MIRRORED = ["cordon", "drain", "condition", "labels", "delete_node"] as const;
 

@@ -3,7 +3,8 @@
  * Selectors, "Syntax and character set"), and two of them are Navarch's own.
  */
 import { LIMIT } from "../../schema/limit.ts";
-import { readText, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
+import { readText } from "./value.ts";
 
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 /** A DNS subdomain: labels joined by single dots. */

@@ -3,9 +3,10 @@
  * files are laid over earlier ones, pools by name (`navarch/config.md`, "Several files").
  */
 import { POOL_NAME } from "../../schema/id.ts";
+import { nearest } from "../../schema/nearest.ts";
 import { canonicalPool, canonicalRoot } from "./alias.ts";
 import { type Place, type Problems, quoteShort } from "./problem.ts";
-import { readText } from "./section.ts";
+import { readText } from "./value.ts";
 import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
 
 export type Dialect = "list" | "map";
@@ -54,8 +55,14 @@ function readList(problems: Problems, items: readonly Tree[]): PoolTree[] {
     }
     const entry = findEntry(item, "name");
     if (entry === null || isAbsent(entry.value)) {
-      const at = entry?.at ?? item.at;
-      problems.error(at, joinPath(item.path, "name"), "required", "required");
+      const slip = item.entries.find(({ key }) => nearest(key, ["name"]) !== null);
+      if (entry === null && slip !== undefined) {
+        const hint = 'did you mean "name"?';
+        problems.error(slip.at, slip.path, "unknown_field", "unknown field", hint);
+      } else {
+        const at = entry?.at ?? item.at;
+        problems.error(at, joinPath(item.path, "name"), "required", "required");
+      }
       continue;
     }
     const name = readText(problems, entry.value, true);

@@ -4,7 +4,8 @@
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import { parseHttpUrl } from "./address.ts";
-import { readText, type Section } from "./section.ts";
+import type { Section } from "./section.ts";
+import { readText } from "./value.ts";
 
 const RETRY = { attempts: 5, initialMs: 1_000, maxMs: 60_000 };
 const TIMEOUT_MS = 30_000;

@@ -14,8 +14,7 @@ import { type ConfigAnswer, readConfig } from "./read.ts";
 import type { ServerOptions } from "./server.ts";
 
 export type ReadAnswer =
-  | { ok: true; bytes: Uint8Array }
-  | { ok: false; kind: "missing" | "unreadable"; message: string };
+  { ok: true; bytes: Uint8Array } | { ok: false; kind: "missing" | "unreadable"; message: string };
 
 /** Reads at most `bytesMax` bytes of a file. */
 export type ReadFile = (path: string, bytesMax: number) => Promise<ReadAnswer>;

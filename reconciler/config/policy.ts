@@ -4,18 +4,12 @@
  */
 import type { Problem } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import {
-  ACTIONS,
-  type Hold,
-  type Policy,
-  type PolicyRule,
-  RESULTS,
-} from "../../schema/policy.ts";
+import { ACTIONS, type Hold, type Policy, type PolicyRule, RESULTS } from "../../schema/policy.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import { POOL_NAME } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { compileCondition } from "../../health/cel/condition.ts";
-import { hashRules } from "../../health/policy/compile.ts";
+import { hashRules, REPEATS_MAX } from "../../health/policy/compile.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { collectProblems, type Problems, quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
@@ -26,12 +20,15 @@ const VERSION = "v1";
 /** As in `schema/policy.ts`: a rule's name is a metric label. */
 const NAME_MAX = 128;
 
+/** The table of homes is about configurations. */
+const noHome = () => null;
+
 /** Reads one policy file. `policy` is `null` if any problem is an error. */
 export function readPolicy(file: SourceText): { policy: Policy | null; problems: Problem[] } {
   const problems = collectProblems([file.name]);
   const tree = locate(file, problems);
   if (tree === null) return { policy: null, problems: problems.list() };
-  const root = readSection(problems, tree, "", tree.at);
+  const root = readSection(problems, tree, "", tree.at, noHome);
   const policy = root.given ? readRoot(root, file.name) : null;
   return { policy: problems.failed() ? null : policy, problems: problems.list() };
 }
@@ -59,7 +56,7 @@ function readRules(root: Section): PolicyRule[] {
   }
   const found: Found[] = [];
   for (const item of (items ?? []).slice(0, LIMIT.policyRulesMax)) {
-    const section = readSection(root.problems, item, item.path, item.at);
+    const section = readSection(root.problems, item, item.path, item.at, noHome);
     if (section.given) found.push(readRule(section));
   }
   refuseRepeats(root.problems, found);
@@ -151,7 +148,7 @@ function readHold(section: Section): Hold | null {
 }
 
 function readRepeat(repeat: Section): PolicyRule["repeat"] {
-  const atLeast = repeat.integer("at_least", { min: 2, max: 10_000 });
+  const atLeast = repeat.integer("at_least", { min: 2, max: REPEATS_MAX });
   const withinMs = repeat.duration("within", { min: 1 });
   const by = repeat.choice("by", ["gpu", "node"]);
   const result = repeat.choice("result", RESULTS);

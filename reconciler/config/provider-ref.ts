@@ -57,8 +57,7 @@ function readMany(pool: Section, directory: Directory, place: PoolPlace): Provid
     if (entry === null) section.missing("name");
     const twice = refs.some((ref) => ref.name === name);
     if (twice) section.fail("name", "duplicate_name", `${quoteShort(name ?? "")} is listed twice`);
-    const found =
-      entry === null || name === null ? null : resolve(section, entry, name, directory);
+    const found = entry === null || name === null ? null : resolve(section, entry, name, directory);
     const ref = readRef(section, name ?? "", found, place, section, index + 1);
     section.finish();
     if (ref !== null) refs.push(ref);

@@ -3,11 +3,7 @@
  * exist only because a pool names a known type. Settings are handed on in one flat record, camel
  * case, durations in milliseconds with `Ms` at the end.
  */
-import {
-  PROVIDER_TYPES,
-  type ProviderConfig,
-  type ProviderType,
-} from "../../schema/config.ts";
+import { PROVIDER_TYPES, type ProviderConfig, type ProviderType } from "../../schema/config.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { parse } from "valibot";
 import { parseHttpUrl } from "./address.ts";
@@ -19,13 +15,16 @@ type Reader = (section: Section, key: string) => Settings;
 
 const text =
   (name: string): Reader =>
-  (section, key) => one(name, section.text(key));
+  (section, key) =>
+    one(name, section.text(key));
 const delay =
   (name: string): Reader =>
-  (section, key) => one(name, section.duration(key));
+  (section, key) =>
+    one(name, section.duration(key));
 const whole =
   (name: string, fallback: number | null = null): Reader =>
-  (section, key) => one(name, section.integer(key, { min: 1 }) ?? fallback);
+  (section, key) =>
+    one(name, section.integer(key, { min: 1 }) ?? fallback);
 
 function one(name: string, value: string | number | null): Settings {
   return value === null ? {} : { [name]: value };
@@ -140,7 +139,12 @@ export function readProviders(root: Section): KnownProvider[] {
 
 function readProvider(name: string, section: Section): KnownProvider {
   const type = readType(name, section);
-  if (type === null) return { name, type: null, config: null };
+  if (type === null) {
+    // Which settings belong is not known, but one that belongs to no type is wrong in any case.
+    for (const key of Object.values(SETTINGS).flatMap(Object.keys)) section.look(key);
+    section.finish();
+    return { name, type: null, config: null };
+  }
   const readers = SETTINGS[type];
   const settings: Settings = {};
   for (const [key, read] of Object.entries(readers)) Object.assign(settings, read(section, key));
@@ -172,4 +176,3 @@ export function impliedProvider(section: Section, type: ProviderType): ProviderC
   }
   return { name: parse(PoolName, type), type, implied: true, settings };
 }
-

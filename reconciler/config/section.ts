@@ -3,27 +3,28 @@
  * the value found, and remembers the key, so that `finish` can refuse every key nobody asked for
  * with the nearest name or the place where it belongs.
  */
-import { parseDuration, printDuration } from "../../schema/duration.ts";
-import { homeOf, RETIRED } from "./home.ts";
 import { nearest } from "../../schema/nearest.ts";
+import { homeOf, RETIRED } from "./home.ts";
 import type { Place, Problems } from "./problem.ts";
+import { type Entry, findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
 import {
-  describe,
-  type Entry,
-  findEntry,
-  isAbsent,
-  joinPath,
-  type Tree,
-  type TreeMap,
-} from "./tree.ts";
-
-/** Longest text of one setting, as in `schema/config.ts`. */
-const TEXT_MAX = 65_536;
-
-export type Bounds = { min?: number; max?: number };
+  type Bounds,
+  readChoice,
+  readDuration,
+  readFlag,
+  readInteger,
+  readItems,
+  readNumber,
+  readText,
+  readTexts,
+  wrongType,
+} from "./value.ts";
 
 /** Says why an unknown key is wrong, when a reader knows better than the tables. */
 export type Explain = (key: string) => { message: string; hint: string } | null;
+
+/** Where else a key would be at home; other documents than the configuration have no such table. */
+export type Homes = (key: string) => string | null;
 
 export type Section = {
   readonly path: string;
@@ -65,20 +66,23 @@ export function readSection(
   tree: Tree | null,
   path: string,
   at: Place,
+  homes: Homes = homeOf,
 ): Section {
   if (tree !== null && tree.kind !== "map" && !isAbsent(tree)) {
     wrongType(problems, tree, "a mapping");
-    return sectionOf(problems, null, tree.path, at);
+    return sectionOf(problems, null, tree.path, at, homes);
   }
   const map = tree?.kind === "map" ? tree : null;
-  return sectionOf(problems, map, map?.path ?? path, at);
+  return sectionOf(problems, map, map?.path ?? path, at, homes);
 }
 
-function wrongType(problems: Problems, tree: Tree, expected: string, hint: string | null = null) {
-  problems.error(tree.at, tree.path, "type", `expected ${expected}, found ${describe(tree)}`, hint);
-}
-
-function sectionOf(problems: Problems, map: TreeMap | null, path: string, at: Place): Section {
+function sectionOf(
+  problems: Problems,
+  map: TreeMap | null,
+  path: string,
+  at: Place,
+  homes: Homes,
+): Section {
   const known = new Set<string>();
   const look = (key: string): Entry | null => {
     known.add(key);
@@ -123,13 +127,14 @@ function sectionOf(problems: Problems, map: TreeMap | null, path: string, at: Pl
     map: (key) => {
       const entry = look(key);
       const where = whereOf(key);
-      return readSection(problems, entry?.value ?? null, where.path, entry?.at ?? where.at);
+      return readSection(problems, entry?.value ?? null, where.path, entry?.at ?? where.at, homes);
     },
     fail,
     missing: (key, hint = null) => fail(key, "required", "required", hint),
     finish: (explain, also = []) => {
       for (const entry of map?.entries ?? []) {
-        if (!known.has(entry.key)) refuseKey(problems, entry, [...known, ...also], explain);
+        if (known.has(entry.key)) continue;
+        refuseKey(problems, entry, [...known, ...also], explain ?? (() => null), homes);
       }
     },
   };
@@ -140,150 +145,18 @@ function refuseKey(
   problems: Problems,
   entry: Entry,
   known: readonly string[],
-  explain: Explain | undefined,
+  explain: Explain,
+  homes: Homes,
 ): void {
   const say = (code: string, message: string, hint: string | null) =>
     problems.error(entry.at, entry.path, code, message, hint);
-  const own = explain?.(entry.key) ?? null;
+  const own = explain(entry.key);
   if (own !== null) return say("misplaced", own.message, own.hint);
   const retired = RETIRED[entry.key];
   if (retired !== undefined) return say("unknown_field", "unknown field", `write ${retired}`);
   const close = nearest(entry.key, known);
-  const home = homeOf(entry.key);
+  const home = homes(entry.key);
   if (home !== null) return say("misplaced", `belongs under ${home}`, null);
   if (close !== null) return say("unknown_field", "unknown field", `did you mean "${close}"?`);
   say("unknown_field", "unknown field", known.length > 0 ? `allowed: ${known.join(", ")}` : null);
-}
-
-/** Text of one line unless `line` is false; never empty. */
-export function readText(problems: Problems, tree: Tree, line: boolean): string | null {
-  if (tree.kind !== "scalar" || typeof tree.value !== "string") {
-    const quoted = tree.kind === "scalar" ? `write "${tree.source.slice(0, 40)}"` : null;
-    wrongType(problems, tree, "text", quoted);
-    return null;
-  }
-  const text = tree.value;
-  const bad = (message: string) => {
-    problems.error(tree.at, tree.path, "text", message);
-    return null;
-  };
-  if (text.trim() === "") return bad("must not be empty");
-  if (text.length > TEXT_MAX) return bad(`longer than ${TEXT_MAX} characters`);
-  if (text.includes("\0")) return bad("must not contain a NUL character");
-  if (line && /[\u0000-\u001f\u007f]/.test(text)) return bad("must be one line of printable text");
-  return text;
-}
-
-function readNumber(problems: Problems, tree: Tree, bounds: Bounds): number | null {
-  if (tree.kind !== "scalar" || typeof tree.value !== "number") {
-    wrongType(problems, tree, "a number", dropQuotes(tree));
-    return null;
-  }
-  if (!Number.isFinite(tree.value)) {
-    wrongType(problems, tree, "a finite number");
-    return null;
-  }
-  return within(problems, tree, tree.value, bounds, String);
-}
-
-function readInteger(problems: Problems, tree: Tree, bounds: Bounds): number | null {
-  if (tree.kind !== "scalar" || typeof tree.value !== "number") {
-    wrongType(problems, tree, "a whole number", dropQuotes(tree));
-    return null;
-  }
-  if (!Number.isSafeInteger(tree.value)) {
-    wrongType(problems, tree, "a whole number");
-    return null;
-  }
-  return within(problems, tree, tree.value, bounds, String);
-}
-
-function dropQuotes(tree: Tree): string | null {
-  if (tree.kind !== "scalar" || typeof tree.value !== "string") return null;
-  return /^[+-]?\d+(\.\d+)?$/.test(tree.value) ? `write ${tree.value} without quotes` : null;
-}
-
-function readDuration(problems: Problems, tree: Tree, bounds: Bounds): number | null {
-  const text = tree.kind === "scalar" && typeof tree.value !== "boolean" ? tree.value : null;
-  if (text === null) {
-    wrongType(problems, tree, "a duration", "write for example 30s");
-    return null;
-  }
-  const answer = parseDuration(text);
-  // Nothing here is finer than a millisecond, and whole numbers print back exactly.
-  if (answer.ok) return within(problems, tree, Math.round(answer.ms), bounds, printDuration);
-  problems.error(tree.at, tree.path, "duration", answer.message, answer.hint);
-  return null;
-}
-
-function within(
-  problems: Problems,
-  tree: Tree,
-  value: number,
-  { min, max }: Bounds,
-  print: (value: number) => string,
-): number | null {
-  const bad = (message: string) => {
-    problems.error(tree.at, tree.path, "range", message);
-    return null;
-  };
-  if (min === 0 && value < 0) return bad("must not be negative");
-  if (min !== undefined && value < min) return bad(`must be at least ${print(min)}`);
-  if (max !== undefined && value > max) return bad(`must be at most ${print(max)}`);
-  return value;
-}
-
-export function readFlag(problems: Problems, tree: Tree): boolean | null {
-  if (tree.kind === "scalar") {
-    if (typeof tree.value === "boolean") return tree.value;
-    if (typeof tree.value === "string") {
-      const word = tree.value.toLowerCase();
-      if (tree.plain && (word === "true" || word === "false")) return word === "true";
-      const meant = FLAG_WORDS[word];
-      wrongType(problems, tree, "true or false", meant === undefined ? null : `write ${meant}`);
-      return null;
-    }
-  }
-  wrongType(problems, tree, "true or false");
-  return null;
-}
-
-const FLAG_WORDS: Record<string, string> = {
-  yes: "true",
-  on: "true",
-  y: "true",
-  true: "true without quotes",
-  no: "false",
-  off: "false",
-  n: "false",
-  false: "false without quotes",
-};
-
-function readChoice<T extends string>(
-  problems: Problems,
-  tree: Tree,
-  allowed: readonly T[],
-): T | null {
-  const text = readText(problems, tree, true);
-  if (text === null) return null;
-  const found = allowed.find((one) => one === text);
-  if (found !== undefined) return found;
-  const close = nearest(text, allowed);
-  const hint = close === null ? "" : `; did you mean "${close}"?`;
-  const message = `${JSON.stringify(text.slice(0, 60))} is not one of the allowed values`;
-  problems.error(tree.at, tree.path, "choice", message, `allowed: ${allowed.join(", ")}${hint}`);
-  return null;
-}
-
-function readItems(problems: Problems, tree: Tree): Tree[] | null {
-  if (tree.kind === "list") return tree.items;
-  const hint = tree.kind === "scalar" ? `write [${tree.source.slice(0, 40)}]` : null;
-  wrongType(problems, tree, "a list", hint);
-  return null;
-}
-
-function readTexts(problems: Problems, tree: Tree): string[] | null {
-  const items = readItems(problems, tree);
-  if (items === null) return null;
-  return items.map((item) => readText(problems, item, true)).filter((text) => text !== null);
 }

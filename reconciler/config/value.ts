@@ -1,0 +1,156 @@
+/**
+ * Single values out of the tree. Each reader answers the value, or reports what was expected, what
+ * was found and what to write, and answers `null`.
+ */
+import { parseDuration, printDuration } from "../../schema/duration.ts";
+import { nearest } from "../../schema/nearest.ts";
+import type { Problems } from "./problem.ts";
+import { describe, type Tree } from "./tree.ts";
+
+/** Longest text of one setting, as in `schema/config.ts`. */
+const TEXT_MAX = 65_536;
+
+/** Inclusive; durations in milliseconds. */
+export type Bounds = { min?: number; max?: number };
+
+export function wrongType(
+  problems: Problems,
+  tree: Tree,
+  expected: string,
+  hint: string | null = null,
+) {
+  problems.error(tree.at, tree.path, "type", `expected ${expected}, found ${describe(tree)}`, hint);
+}
+
+/** Text of one line unless `line` is false; never empty. */
+export function readText(problems: Problems, tree: Tree, line: boolean): string | null {
+  if (tree.kind !== "scalar" || typeof tree.value !== "string") {
+    const quoted = tree.kind === "scalar" ? `write "${tree.source.slice(0, 40)}"` : null;
+    wrongType(problems, tree, "text", quoted);
+    return null;
+  }
+  const text = tree.value;
+  const bad = (message: string) => {
+    problems.error(tree.at, tree.path, "text", message);
+    return null;
+  };
+  if (text.trim() === "") return bad("must not be empty");
+  if (text.length > TEXT_MAX) return bad(`longer than ${TEXT_MAX} characters`);
+  if (text.includes("\0")) return bad("must not contain a NUL character");
+  if (line && /[\u0000-\u001f\u007f]/.test(text)) return bad("must be one line of printable text");
+  return text;
+}
+
+export function readNumber(problems: Problems, tree: Tree, bounds: Bounds): number | null {
+  if (tree.kind !== "scalar" || typeof tree.value !== "number") {
+    wrongType(problems, tree, "a number", dropQuotes(tree));
+    return null;
+  }
+  if (!Number.isFinite(tree.value)) {
+    wrongType(problems, tree, "a finite number");
+    return null;
+  }
+  return within(problems, tree, tree.value, bounds, String);
+}
+
+export function readInteger(problems: Problems, tree: Tree, bounds: Bounds): number | null {
+  if (tree.kind !== "scalar" || typeof tree.value !== "number") {
+    wrongType(problems, tree, "a whole number", dropQuotes(tree));
+    return null;
+  }
+  if (!Number.isSafeInteger(tree.value)) {
+    wrongType(problems, tree, "a whole number");
+    return null;
+  }
+  return within(problems, tree, tree.value, bounds, String);
+}
+
+function dropQuotes(tree: Tree): string | null {
+  if (tree.kind !== "scalar" || typeof tree.value !== "string") return null;
+  return /^[+-]?\d+(\.\d+)?$/.test(tree.value) ? `write ${tree.value} without quotes` : null;
+}
+
+export function readDuration(problems: Problems, tree: Tree, bounds: Bounds): number | null {
+  const text = tree.kind === "scalar" && typeof tree.value !== "boolean" ? tree.value : null;
+  if (text === null) {
+    wrongType(problems, tree, "a duration", "write for example 30s");
+    return null;
+  }
+  const answer = parseDuration(text);
+  // Nothing here is finer than a millisecond, and whole numbers print back exactly.
+  if (answer.ok) return within(problems, tree, Math.round(answer.ms), bounds, printDuration);
+  problems.error(tree.at, tree.path, "duration", answer.message, answer.hint);
+  return null;
+}
+
+function within(
+  problems: Problems,
+  tree: Tree,
+  value: number,
+  { min, max }: Bounds,
+  print: (value: number) => string,
+): number | null {
+  const bad = (message: string) => {
+    problems.error(tree.at, tree.path, "range", message);
+    return null;
+  };
+  if (min === 0 && value < 0) return bad("must not be negative");
+  if (min !== undefined && value < min) return bad(`must be at least ${print(min)}`);
+  if (max !== undefined && value > max) return bad(`must be at most ${print(max)}`);
+  return value;
+}
+
+export function readFlag(problems: Problems, tree: Tree): boolean | null {
+  if (tree.kind === "scalar") {
+    if (typeof tree.value === "boolean") return tree.value;
+    if (typeof tree.value === "string") {
+      const word = tree.value.toLowerCase();
+      if (tree.plain && (word === "true" || word === "false")) return word === "true";
+      const meant = FLAG_WORDS[word];
+      wrongType(problems, tree, "true or false", meant === undefined ? null : `write ${meant}`);
+      return null;
+    }
+  }
+  wrongType(problems, tree, "true or false");
+  return null;
+}
+
+const FLAG_WORDS: Record<string, string> = {
+  yes: "true",
+  on: "true",
+  y: "true",
+  true: "true without quotes",
+  no: "false",
+  off: "false",
+  n: "false",
+  false: "false without quotes",
+};
+
+export function readChoice<T extends string>(
+  problems: Problems,
+  tree: Tree,
+  allowed: readonly T[],
+): T | null {
+  const text = readText(problems, tree, true);
+  if (text === null) return null;
+  const found = allowed.find((one) => one === text);
+  if (found !== undefined) return found;
+  const close = nearest(text, allowed);
+  const hint = close === null ? "" : `; did you mean "${close}"?`;
+  const message = `${JSON.stringify(text.slice(0, 60))} is not one of the allowed values`;
+  problems.error(tree.at, tree.path, "choice", message, `allowed: ${allowed.join(", ")}${hint}`);
+  return null;
+}
+
+export function readItems(problems: Problems, tree: Tree): Tree[] | null {
+  if (tree.kind === "list") return tree.items;
+  const hint = tree.kind === "scalar" ? `write [${tree.source.slice(0, 40)}]` : null;
+  wrongType(problems, tree, "a list", hint);
+  return null;
+}
+
+export function readTexts(problems: Problems, tree: Tree): string[] | null {
+  const items = readItems(problems, tree);
+  if (items === null) return null;
+  return items.map((item) => readText(problems, item, true)).filter((text) => text !== null);
+}
