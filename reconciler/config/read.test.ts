@@ -441,8 +441,8 @@ describe("readConfig() values", () => {
   test("reads the fake provider's settings as milliseconds", () => {
     const text =
       "providers:\n  fake: {gpu_count: 4, gpu_type: X, class: tag-only, boot_delay: 2s, " +
-      "create_delay: 10ms, terminate_delay: 1s, settle: 5s, state_dir: /s, agent_path: /a, " +
-      "faults: /f}\n";
+      "create_delay: 10ms, terminate_delay: 1s, settle: 5s, list_lag: 1s, price_per_hour: 2.5, " +
+      "state_dir: /s, agent_path: /a, faults: /f}\n";
     expect(config(text + pool()).providers[0]?.settings).toEqual({
       gpuCount: 4,
       gpuType: "X",
@@ -451,6 +451,8 @@ describe("readConfig() values", () => {
       createDelayMs: 10,
       terminateDelayMs: 1_000,
       settleMs: 5_000,
+      listLagMs: 1_000,
+      pricePerHour: 2.5,
       stateDir: "/s",
       agentPath: "/a",
       faults: "/f",
