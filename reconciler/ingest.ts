@@ -1,0 +1,199 @@
+/**
+ * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet heartbeat
+ * never reaches the store (decision 5): it only says that the node was heard. Anything that could change
+ * a decision is written first and acknowledged after, many reports in one transaction (decision 23).
+ */
+import type { BootId, NodeId, StreamId } from "../schema/id.ts";
+import type { Config } from "../schema/config.ts";
+import type { Node } from "../schema/node.ts";
+import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
+import type { Clock } from "./clock.ts";
+import { verdictOfNode } from "./fleet.ts";
+import type { Presence } from "./presence.ts";
+import type { Cursor, Letter, Store, StoredLetter } from "./store/store.ts";
+import { statusOf } from "./view/status.ts";
+
+/** What the ingest needs from the reconciler. */
+export type IngestTarget = {
+  presence: Presence;
+  node(id: NodeId): Node | null;
+  /** `<provider>/<instance id>` of any configured provider → node. */
+  nodeOfProviderId(id: string): NodeId[];
+  takeLetters(letters: StoredLetter[]): void;
+  config(): Config;
+};
+
+export type IngestAnswer =
+  | { kind: "reply"; reply: ReportReply }
+  | { kind: "denied"; message: string }
+  | { kind: "unavailable"; message: string };
+
+/** How long a letter may wait for others to share its transaction: below any human's notice. */
+const BATCH_MS = 4;
+const BATCH_MAX = 256;
+
+type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
+
+export class Ingest {
+  private readonly store: Store;
+  private readonly clock: Clock;
+  private readonly target: IngestTarget;
+  /** Highest durable seq by `<node> <stream>`; this process is the store's only writer. */
+  private readonly cursors = new Map<string, number>();
+  private waiting: Waiting[] = [];
+  private writing = false;
+  private armed = false;
+  private failure: string | null = null;
+
+  constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
+    this.store = store;
+    this.clock = clock;
+    this.target = target;
+    for (const cursor of cursors) this.cursors.set(`${cursor.node} ${cursor.stream}`, cursor.seq);
+  }
+
+  /** Why letters cannot be written now, for readiness; `null` while they can. */
+  problem(): string | null {
+    return this.failure;
+  }
+
+  /**
+   * One report of an authenticated agent. `only` is the node that its credential may speak for, `null`
+   * for the shared token. Resolves after everything new in it is durable.
+   */
+  async accept(report: Report, only: NodeId | null): Promise<IngestAnswer> {
+    const found = this.identify(report, only);
+    if (found.kind === "denied") return found;
+    const id = found.node;
+    const node = this.target.node(id);
+    const mono = this.clock.monoMs();
+    const wall = this.clock.wallMs();
+    const unknown = node === null || node.agent === null;
+    if (unknown && !report.inventory) return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
+    this.target.presence.note(id, mono, wall, report.sample ?? null);
+    const letter = this.letterOf(report, id, node);
+    if (letter !== null && !(await this.enqueue(letter, wall))) {
+      return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
+    }
+    const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
+    const stale = node !== null && node.agent !== null && node.agent.bootId !== report.boot_id && !report.inventory;
+    return { kind: "reply", reply: this.reply(report, id, this.target.node(id), seq, stale) };
+  }
+
+  /** Which node speaks: by its own id, else by an instance identity; two candidates are nobody. */
+  private identify(report: Report, only: NodeId | null): { kind: "ok"; node: NodeId } | { kind: "denied"; message: string } {
+    let id = report.node_id;
+    if (this.target.node(id) === null) {
+      const candidates = new Set<NodeId>();
+      for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {
+        for (const node of this.target.nodeOfProviderId(given)) candidates.add(node);
+      }
+      if (candidates.size > 1) {
+        return { kind: "denied", message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}` };
+      }
+      for (const node of candidates) id = node;
+    }
+    if (only !== null && only !== id) return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
+    if (this.target.node(id)?.phase.kind === "gone") return { kind: "denied", message: `node ${id} is gone` };
+    return { kind: "ok", node: id };
+  }
+
+  /** What of the report must survive, or `null` if it is a quiet heartbeat. */
+  private letterOf(report: Report, id: NodeId, node: Node | null): Letter | null {
+    const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
+    const findings = (report.findings ?? []).filter((f) => f.seq > seq);
+    const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
+    const results = report.results ?? [];
+    const inventory = report.inventory ?? null;
+    const check = report.check ?? null;
+    const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
+    const news = findings.length > 0 || gaps.length > 0 || results.length > 0 || inventory !== null || rebooted;
+    if (!news && (check === null || isQuiet(check, node))) return null;
+    return {
+      node: id,
+      bootId: report.boot_id as BootId,
+      stream: report.stream,
+      agentVersion: report.agent_version,
+      simulated: report.simulated,
+      inventory,
+      check,
+      findings,
+      gaps,
+      results,
+    };
+  }
+
+  private reply(report: Report, id: NodeId, node: Node | null, seq: number, wantInventory: boolean): ReportReply {
+    const { server } = this.target.config();
+    const commands: AgentCommand[] = [];
+    return {
+      ack_seq: seq,
+      stream: report.stream as StreamId,
+      node_id: id,
+      config: {
+        heartbeat_ms: server.heartbeatIntervalMs,
+        sample_ms: server.sampleIntervalMs,
+        check_ms: server.healthCheckIntervalMs,
+      },
+      commands,
+      server_time: new Date(this.clock.wallMs()).toISOString(),
+      want_inventory: wantInventory,
+      node_status: node === null ? null : statusOf(node),
+      verdict: node === null ? null : verdictOfNode(node),
+      credential: null,
+    };
+  }
+
+  private enqueue(letter: Letter, receivedAt: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.waiting.push({ letter, receivedAt, resolve });
+      if (this.waiting.length >= BATCH_MAX) void this.flush();
+      else if (!this.armed) {
+        this.armed = true;
+        this.clock.after(BATCH_MS, () => {
+          this.armed = false;
+          void this.flush();
+        });
+      }
+    });
+  }
+
+  /** Writes what waits, one transaction at a time; replays inside a batch are dropped by the cursor. */
+  private async flush(): Promise<void> {
+    if (this.writing || this.waiting.length === 0) return;
+    this.writing = true;
+    const batch = this.waiting.splice(0, BATCH_MAX);
+    const marks = new Map<string, Cursor>();
+    const letters: { letter: Letter; receivedAt: number }[] = [];
+    for (const { letter, receivedAt } of batch) {
+      const key = `${letter.node} ${letter.stream}`;
+      const seen = marks.get(key)?.seq ?? this.cursors.get(key) ?? 0;
+      const findings = letter.findings.filter((f) => f.seq > seen);
+      const gaps = letter.gaps.filter((g) => g.seq > seen);
+      const top = Math.max(seen, ...findings.map((f) => f.seq), ...gaps.map((g) => g.seq));
+      marks.set(key, { node: letter.node, stream: letter.stream, seq: top });
+      letters.push({ letter: { ...letter, findings, gaps }, receivedAt });
+    }
+    try {
+      const ids = await this.store.appendLetters(letters, [...marks.values()]);
+      for (const [key, mark] of marks) this.cursors.set(key, mark.seq);
+      this.failure = null;
+      this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
+      for (const one of batch) one.resolve(true);
+    } catch (error) {
+      this.failure = error instanceof Error ? error.message : String(error);
+      for (const one of batch) one.resolve(false);
+    } finally {
+      this.writing = false;
+      if (this.waiting.length > 0) void this.flush();
+    }
+  }
+}
+
+/** A clean check of a node that nothing is held against changes no decision. */
+function isQuiet(check: NonNullable<Report["check"]>, node: Node | null): boolean {
+  if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
+  const { health } = node;
+  if (health.held.length > 0 || health.verdict !== "healthy" || health.silentSince !== null) return false;
+  return check.conclusive && check.active.length === 0;
+}

@@ -1,0 +1,54 @@
+/**
+ * What agents say: one handler behind the WebSocket and the POST (decision 6). A node's credential
+ * speaks for that node only; the shared token is accepted and answered with the node's own credential.
+ */
+import * as v from "valibot";
+import { Report } from "../../schema/report.ts";
+import type { ErrorCode } from "../../schema/api.ts";
+import type { ReportReply } from "../../schema/report.ts";
+import type { Principal } from "../auth.ts";
+import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
+
+export type ReportAnswer =
+  | { kind: "reply"; reply: ReportReply }
+  | { kind: "error"; code: ErrorCode; message: string };
+
+/** One report's whole way: role, shape, identity, durability. `raw` is parsed JSON. */
+export async function takeReport(ports: RoutePorts, principal: Principal, raw: unknown): Promise<ReportAnswer> {
+  const mayReport = principal.role === "node" || principal.role === "admin";
+  if (!mayReport) return { kind: "error", code: "permission_denied", message: `role ${principal.role} may not report` };
+  const parsed = v.safeParse(Report, raw);
+  if (!parsed.success) {
+    ports.metrics.countRefusedReport();
+    return { kind: "error", code: "invalid_argument", message: sayIssue(parsed.issues[0]) };
+  }
+  const answer = await ports.ingest.accept(parsed.output, principal.node);
+  switch (answer.kind) {
+    case "denied":
+      return { kind: "error", code: "permission_denied", message: answer.message };
+    case "unavailable":
+      return { kind: "error", code: "unavailable", message: answer.message };
+    case "reply": {
+      ports.metrics.countReport();
+      const { reply } = answer;
+      if (principal.role === "node") return { kind: "reply", reply };
+      return { kind: "reply", reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) } };
+    }
+  }
+}
+
+export function agentRoutes(api: App, ports: RoutePorts): void {
+  api.post("/agent/report", async (c) => {
+    let raw: unknown;
+    try {
+      raw = await c.req.json();
+    } catch (error) {
+      return refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`);
+    }
+    const started = ports.clock.monoMs();
+    const answer = await takeReport(ports, c.get("principal"), raw);
+    ports.metrics.observeIngest(ports.clock.monoMs() - started);
+    if (answer.kind === "error") return refuse(c, answer.code, answer.message);
+    return c.json(answer.reply, 202);
+  });
+}

@@ -1,0 +1,156 @@
+/**
+ * The one HTTP application: probes and metrics without credentials, everything else behind a role. Every
+ * error is the same JSON shape, and no handler waits for the outside world (routes → store → answer).
+ */
+import { Hono, type Context } from "hono";
+import * as v from "valibot";
+import { bodyLimit } from "hono/body-limit";
+import type { ErrorCode } from "../../schema/api.ts";
+import { roleIncludes, type Role } from "../../schema/credential.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import type { Authority, Principal } from "../auth.ts";
+import type { Clock, Log } from "../clock.ts";
+import type { Ingest } from "../ingest.ts";
+import type { Reconciler } from "../loop.ts";
+import type { Metrics } from "../metrics.ts";
+import type { Store } from "../store/store.ts";
+import { agentRoutes } from "./agent.ts";
+import { adminRoutes } from "./admin.ts";
+import { nodeRoutes } from "./node.ts";
+import { poolRoutes } from "./pool.ts";
+
+export type RoutePorts = {
+  reconciler: Reconciler;
+  ingest: Ingest;
+  authority: Authority;
+  store: Store;
+  metrics: Metrics;
+  clock: Clock;
+  log: Log;
+  /** A fresh id, for commands, tokens and requests. */
+  newId(): string;
+  /** A fresh secret of 256 bits. */
+  newSecret(): string;
+  /** Conditions that keep the server from being ready; empty = ready. */
+  notReady(): Promise<string[]>;
+};
+
+export type Env = { Variables: { principal: Principal; requestId: string } };
+export type App = Hono<Env>;
+
+const STATUS: Record<ErrorCode, 400 | 401 | 403 | 404 | 409 | 412 | 413 | 429 | 500 | 503> = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  node_unknown: 404,
+  conflict: 409,
+  out_of_bounds: 409,
+  not_cordoned: 409,
+  gone: 409,
+  precondition_failed: 412,
+  too_large: 413,
+  rate_limited: 429,
+  internal: 500,
+  unavailable: 503,
+  not_leader: 503,
+};
+
+/** An error answer (`navarch/api.md` B7). */
+export function refuse(c: Context<Env>, code: ErrorCode, message: string, details: Record<string, unknown> = {}): Response {
+  if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
+  if (code === "unavailable" || code === "rate_limited") c.header("Retry-After", "1");
+  return c.json({ error: { code, message, details, request_id: c.get("requestId") ?? "" } }, STATUS[code]);
+}
+
+/** Lets only `role` and above through. */
+export function needs(role: Exclude<Role, "node">) {
+  return async (c: Context<Env>, next: () => Promise<void>): Promise<Response | void> => {
+    const principal = c.get("principal");
+    if (!roleIncludes(principal.role, role)) {
+      return refuse(c, "permission_denied", `${principal.name} has role ${principal.role}; this needs ${role}`);
+    }
+    await next();
+  };
+}
+
+/** Reads and checks a JSON body; the error names the path, what was expected and what was found. */
+export async function readBody<S extends v.GenericSchema>(
+  c: Context<Env>,
+  schema: S,
+): Promise<{ ok: true; value: v.InferOutput<S> } | { ok: false; response: Response }> {
+  let raw: unknown;
+  const text = await c.req.text();
+  try {
+    raw = text === "" ? {} : JSON.parse(text);
+  } catch (error) {
+    return { ok: false, response: refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`) };
+  }
+  const parsed = v.safeParse(schema, raw);
+  if (parsed.success) return { ok: true, value: parsed.output };
+  return { ok: false, response: refuse(c, "invalid_argument", sayIssue(parsed.issues[0])) };
+}
+
+/** `gpus[0].index: expected number, found "x"`. */
+export function sayIssue(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue) ?? "body";
+  return `${path}: ${issue.message}`;
+}
+
+export function openApp(ports: RoutePorts): App {
+  const app: App = new Hono<Env>();
+  app.use(async (c, next) => {
+    c.set("requestId", ports.newId());
+    await next();
+  });
+  app.on(["GET"], "/healthz", (c) => c.text("ok\n"));
+  app.on(["GET"], "/readyz", async (c) => {
+    const missing = await ports.notReady();
+    return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
+  });
+  app.get("/metrics", async (c) => {
+    if (ports.reconciler.activeConfig().server.auth.metricsAuth && identify(c, ports) === null) {
+      return refuse(c, "unauthenticated", "metrics need a token here");
+    }
+    // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
+    return c.body(await ports.metrics.printAsync(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+  });
+  const api: App = new Hono<Env>();
+  api.use(async (c, next) => {
+    const principal = identify(c, ports);
+    if (principal === null) {
+      const given = c.req.header("Authorization") !== undefined;
+      return refuse(c, "unauthenticated", given ? "token rejected" : "no token given");
+    }
+    c.set("principal", principal);
+    return next();
+  });
+  api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
+  api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
+  agentRoutes(api, ports);
+  nodeRoutes(api, ports);
+  poolRoutes(api, ports);
+  adminRoutes(api, ports);
+  app.route("/api/v1", api);
+  app.route("/v1", api);
+  app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
+  app.onError((error, c) => {
+    ports.log("error", "request failed", { path: c.req.path, error: String(error.stack ?? error) });
+    return refuse(c, "internal", "internal error; see the log of the control plane");
+  });
+  return app;
+}
+
+function tooLarge(c: Context): Response {
+  return refuse(c as Context<Env>, "too_large", "the body is larger than this route takes");
+}
+
+function identify(c: Context<Env>, ports: RoutePorts): Principal | null {
+  return ports.authority.identify(c.req.header("Authorization") ?? null, ports.clock.wallMs());
+}
+
+/** The same error shape for a request that never reached the application: a refused upgrade. */
+export function refuseUpgrade(code: ErrorCode, message: string, status: number): Response {
+  const headers: Record<string, string> = status === 401 ? { "WWW-Authenticate": 'Bearer realm="navarch"' } : {};
+  return Response.json({ error: { code, message, details: {}, request_id: "" } }, { status, headers });
+}

@@ -1,0 +1,95 @@
+/** Pools as the HTTP interface and the metrics count them (`navarch/api.md` B3). Pure. */
+import type { PoolStatusView, PoolView } from "../../schema/api.ts";
+import type { PoolConfig } from "../../schema/config.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import type { Plan } from "../../schema/plan.ts";
+import { desiredOf, verdictOfNode } from "../fleet.ts";
+import { isoOrNull } from "./node.ts";
+
+export type PoolCount = {
+  /** Registered and not yet terminated: the guide's `navarch_nodes_total`. */
+  total: number;
+  /** Healthy or degraded; `healthy + unhealthy = total` always (invariant H10). */
+  healthy: number;
+  unhealthy: number;
+  cordoned: number;
+  serving: number;
+  provisioning: number;
+  draining: number;
+  /** Every node that is not gone. */
+  live: number;
+};
+
+export function countPool(nodes: Iterable<Node>): PoolCount {
+  const count: PoolCount = { total: 0, healthy: 0, unhealthy: 0, cordoned: 0, serving: 0, provisioning: 0, draining: 0, live: 0 };
+  for (const node of nodes) {
+    const kind = node.phase.kind;
+    if (kind === "gone") continue;
+    count.live++;
+    if (kind === "requested" || kind === "booting" || kind === "bootstrapping" || kind === "verifying") {
+      count.provisioning++;
+      continue;
+    }
+    if (kind === "terminating") continue;
+    count.total++;
+    if (verdictOfNode(node) === "unhealthy") count.unhealthy++;
+    else count.healthy++;
+    if (node.cordon.product !== null || node.cordon.human !== null) count.cordoned++;
+    if (kind === "serving") count.serving++;
+    if (kind === "draining") count.draining++;
+  }
+  return count;
+}
+
+/** What stands in the pool's way, in words: its own waits, not those of single nodes. */
+export function conditionsOf(pool: string, state: PoolState | undefined, plan: Plan, now: number): string[] {
+  const out = plan.waits.filter((wait) => wait.pool === pool && wait.node === null).map((wait) => `${wait.reason}: ${wait.message}`);
+  for (const [key, offer] of Object.entries(state?.offers ?? {})) {
+    if (offer.notBefore > now) out.push(`offer ${key} rests until ${new Date(offer.notBefore).toISOString()} (${offer.class}: ${offer.message})`);
+  }
+  return [...new Set(out)];
+}
+
+export function viewPool(pool: PoolConfig, state: PoolState | undefined, nodes: Node[], plan: Plan, now: number): PoolView {
+  const count = countPool(nodes);
+  return {
+    name: pool.name,
+    desired: desiredOf(pool, state),
+    nodes: count.live,
+    ready: count.serving,
+    min: pool.scaling.minNodes,
+    max: pool.scaling.maxNodes,
+    providers: pool.providers.map((ref) => ref.name),
+    strategy: pool.strategy,
+    conditions: conditionsOf(pool.name, state, plan, now),
+  };
+}
+
+export function viewPoolStatus(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: Node[],
+  from: { plan: Plan; now: number; utilization: number | null },
+): PoolStatusView {
+  const count = countPool(nodes);
+  const desired = desiredOf(pool, state);
+  return {
+    name: pool.name,
+    total_nodes: count.total,
+    healthy_nodes: count.healthy,
+    unhealthy_nodes: count.unhealthy,
+    cordoned_nodes: count.cordoned,
+    can_scale_up: desired < pool.scaling.maxNodes,
+    can_scale_down: desired > pool.scaling.minNodes,
+    desired,
+    provisioning: count.provisioning,
+    draining: count.draining,
+    min_nodes: pool.scaling.minNodes,
+    max_nodes: pool.scaling.maxNodes,
+    utilization: from.utilization,
+    pending_jobs: null,
+    queue_depth: null,
+    last_scale_at: state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
+    conditions: conditionsOf(pool.name, state, from.plan, from.now),
+  };
+}
