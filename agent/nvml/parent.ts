@@ -37,7 +37,7 @@ type Child = Bun.Subprocess<"ignore", "ignore", "ignore">;
 type Reply = ProbeMessage & { kind: "reply" };
 type Outcome =
   | { kind: "message"; message: Reply }
-  | Exclude<NvmlAnswer<never>, { kind: "ok" } | { kind: "failed" }>;
+  | Exclude<NvmlAnswer<never>, { kind: "ok" }>;
 type Pending = {
   id: number;
   op: ProbeOp;
@@ -147,8 +147,16 @@ class ProbeLink {
   }
 
   #send({ id, op }: Pending): void {
-    this.#child ??= this.#spawn();
     const request: ProbeRequest = { id, op };
+    try {
+      this.#child ??= this.#spawn();
+    } catch (error) {
+      // The executable is gone, or the node has no process to spare.
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `the probe child cannot be started: ${why}`;
+      const failure: NvmlFailure = { reason: "other", code: 0, message };
+      return this.#settleAll({ kind: "failed", failure, durationMs: 0 });
+    }
     try {
       this.#child.send(request);
     } catch {
@@ -229,11 +237,11 @@ class ProbeLink {
 
   #kill(child: Child): void {
     child.unref();
+    child.kill("SIGKILL");
     try {
       child.disconnect();
-      child.kill("SIGKILL");
     } catch {
-      // It was gone already.
+      // The channel was closed already.
     }
   }
 

@@ -418,6 +418,65 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     if (answer.kind === "ok") expect(answer.durationMs).toBeGreaterThanOrEqual(400);
   });
 
+  test("abandons a child that was stopped", async () => {
+    const { nvml } = open("full");
+    await checkOf(nvml);
+    const [child] = childrenOf(process.pid);
+    process.kill(Number(child), "SIGSTOP");
+    const answer = await nvml.check(300);
+    expect(answer).toMatchObject({ kind: "unresponsive", evidence: expect.stringMatching(/:T:/) });
+    expect(await checkOf(nvml)).toMatchObject({ count: 8 });
+  });
+
+  test("tells with the next call that the child died between two", async () => {
+    const { nvml } = open("full");
+    await checkOf(nvml);
+    const [child] = childrenOf(process.pid);
+    process.kill(Number(child), "SIGSEGV");
+    await until(() => (childrenOf(process.pid).length === 0 ? true : null), "the child's end");
+    // Its end is noticed by the event loop a moment after /proc shows it.
+    const answers: string[] = [];
+    await until(() => {
+      void nvml.sample(GENEROUS_MS).then((answer) => answers.push(answer.kind));
+      return answers.includes("ok") ? true : null;
+    }, "a new child");
+    expect(answers).toContain("crashed");
+  });
+
+  test("leaves no child behind when the agent is killed", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-nvml-"));
+    closers.push(() => rmSync(folder, { recursive: true, force: true }));
+    const library = JSON.stringify(built.get("full"));
+    const agent = Bun.spawn([process.execPath, "-e", `
+      import { openNvml } from ${JSON.stringify(join(import.meta.dir, "../../agent/nvml/parent.ts"))};
+      const clock = { wallMs: Date.now, monoMs: () => performance.now(), after: () => () => {} };
+      const nvml = openNvml({
+        execArgv: [process.execPath, "run", ${JSON.stringify(CHILD)}],
+        childArgv: ["__nvml"], env: {}, clock, libraryPath: ${library},
+      });
+      console.log((await nvml.check(10_000)).kind);
+      setInterval(() => {}, 1_000);
+    `], { stdout: "pipe" });
+    const first = await agent.stdout.getReader().read();
+    expect(new TextDecoder().decode(first.value).trim()).toBe("ok");
+    const [child] = childrenOf(agent.pid);
+    expect(child).toBeDefined();
+    agent.kill("SIGKILL");
+    await until(() => (isProbe(child ?? "") ? null : true), "the orphan's end");
+  });
+
+  test("answers when the child cannot even be started", async () => {
+    const { nvml } = open("full", {}, { execArgv: ["/nonexistent/navarch-node"] });
+    const answer = await nvml.check(GENEROUS_MS);
+    expect(answer).toMatchObject({ kind: "failed", failure: { reason: "other" } });
+    expect(await nvml.sample(GENEROUS_MS)).toMatchObject({ kind: "failed" });
+  });
+
+  test("tells of a child that dies at once and does not start it forever", async () => {
+    const { nvml } = open("full", {}, { execArgv: ["/bin/true"] });
+    expect(await nvml.check(GENEROUS_MS)).toMatchObject({ kind: "crashed", signal: "exit 0" });
+  });
+
   test("close() leaves no child behind, and a later call starts one", async () => {
     const { nvml } = open("full");
     await checkOf(nvml);
