@@ -33,7 +33,7 @@ export async function openProviders(
         const fake = await openFakeProvider({
           name: config.name,
           stateDir: typeof stateDir === "string" ? stateDir : from.folder(config.name),
-          settings: fakeSettings(config.settings),
+          settings: config.settings,
           clock: from.clock,
           random: from.random,
           serverUrl: from.serverUrl,
@@ -55,20 +55,6 @@ export async function openProviders(
       default:
         unreachable(config.type);
     }
-  }
-  return out;
-}
-
-/** The configuration's record, in the words of the fake's own settings. */
-function fakeSettings(from: ProviderConfig["settings"]): Record<string, string | number | boolean | null> {
-  const out: Record<string, string | number | boolean | null> = {};
-  const names: Record<string, string> = {
-    gpuCount: "gpu_count", gpuType: "gpu_type", class: "class", bootDelayMs: "boot", terminateDelayMs: "terminate",
-    settleMs: "settle", agentPath: "agent_path", faults: "faults",
-  };
-  for (const [key, value] of Object.entries(from)) {
-    const name = names[key];
-    if (name !== undefined) out[name] = key.endsWith("Ms") ? `${value}ms` : value;
   }
   return out;
 }

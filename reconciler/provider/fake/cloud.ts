@@ -128,7 +128,7 @@ export class Cloud implements Provider, FakeControl {
       scene.record(decided.entries);
       return decided.answer;
     });
-    await this.#delay(fate.answerDelayMs);
+    await this.#delay(Math.max(fate.answerDelayMs, terms.createMs));
     return done.kind === "ok" ? done.value : { kind: "ambiguous", message: done.message };
   }
 

@@ -4,8 +4,8 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import {
-  appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync,
-  writeFileSync,
+  appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync,
+  truncateSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -197,11 +197,11 @@ describe("openFakeProvider() over its journal", () => {
   test("settings are refused by name, with what was expected", async () => {
     const why = (settings: FakeProviderOptions["settings"]) =>
       openTest({ settings }).then(() => "opened", (error: Error) => error.message);
-    expect(await why({ gpu_count: 0 }))
-      .toBe("providers.fake.gpu_count: expected a whole number from 1, found 0");
-    expect(await why({ boot: "soon" }))
-      .toBe('providers.fake.boot: expected a duration such as 30s, found "soon"');
-    expect(await why({ gpu_cuont: 8 })).toContain("did you mean gpu_count?");
+    expect(await why({ gpuCount: 0 }))
+      .toBe("providers.fake.gpuCount: expected a whole number from 1, found 0");
+    expect(await why({ bootDelayMs: "soon" }))
+      .toBe('providers.fake.bootDelayMs: expected milliseconds, 0 or more, found "soon"');
+    expect(await why({ class: "exactly-once" })).toContain("expected token, name or tag-only");
   });
 });
 
@@ -317,7 +317,7 @@ describe("openFakeProvider() under kill -9", () => {
 describe("openFakeProvider() and its agents", () => {
   const withAgent = (change: Partial<FakeProviderOptions> = {}) => openTest({
     clock: wall, agents: "process", agentCommand: [AGENT],
-    settings: { boot: "0", terminate: "100ms", gpu_count: 4 }, ...change,
+    settings: { bootDelayMs: 0, terminateDelayMs: 100, gpuCount: 4 }, ...change,
   });
   const processOf = (cloud: FakeCloud, id: InstanceId) => {
     const agent = cloud.world().instances.get(id)?.process;
@@ -352,7 +352,7 @@ describe("openFakeProvider() and its agents", () => {
 
   test("terminate() ends the agent, politely first", async () => {
     const stateDir = folder();
-    const cloud = await withAgent({ stateDir, settings: { boot: "0", terminate: "5s" } });
+    const cloud = await withAgent({ stateDir, settings: { bootDelayMs: 0, terminateDelayMs: 5_000 } });
     const id = await buy(cloud);
     const agent = processOf(cloud, id);
     const called = join(instanceFolder(stateDir, id), "called");
@@ -365,9 +365,9 @@ describe("openFakeProvider() and its agents", () => {
     ));
   });
 
-  test("an agent that ended stays ended, unless agent_restart says otherwise", async () => {
+  test("an agent that ended stays ended, unless agentRestartMs says otherwise", async () => {
     const stateDir = folder();
-    const cloud = await withAgent({ stateDir, settings: { boot: "0", agent_restart: "1ms" } });
+    const cloud = await withAgent({ stateDir, settings: { bootDelayMs: 0, agentRestartMs: 1 } });
     const id = await buy(cloud);
     const first = processOf(cloud, id);
     process.kill(first.pid, "SIGKILL");
@@ -410,6 +410,26 @@ describe("openFakeProvider() and its agents", () => {
     expect(reality(stateDir).live.map((one) => one.state)).toEqual(["running"]);
   });
 
+  test("a child that finds another's pid gives way, and the other is not disturbed", async () => {
+    const stateDir = folder();
+    const cloud = await openTest({ stateDir, settings: { bootDelayMs: 0 } });
+    const id = await buy(cloud);
+    await drop(cloud);
+    mkdirSync(instanceFolder(stateDir, id), { recursive: true });
+    // Not readable and yet there: what a child of a control plane that just died is about to write.
+    symlinkSync(join(root, "not-written-yet"), join(instanceFolder(stateDir, id), "pid"));
+    const next = await withAgent({ stateDir });
+    const ends = () => readEntries(stateDir).filter((entry) => entry.kind === "process.ended");
+    await until("it gave way", () => ends().length > 0);
+    expect(ends()[0]).toMatchObject({ id, reason: "exit 73" });
+    expect(existsSync(join(instanceFolder(stateDir, id), "called"))).toBe(false);
+    // Once the other is known to be gone, one is started.
+    rmSync(join(instanceFolder(stateDir, id), "pid"));
+    await until("it runs", () => existsSync(join(instanceFolder(stateDir, id), "called")));
+    await next.list();
+    expect(isAlive(processOf(next, id))).toBe(true);
+  });
+
   test("injectXid() appends whole records with rising numbers", async () => {
     const stateDir = folder();
     const cloud = await withAgent({ stateDir });
@@ -417,8 +437,8 @@ describe("openFakeProvider() and its agents", () => {
     injectXid(stateDir, id, { xid: 79, usec: 5_000 });
     injectXid(stateDir, id, { xid: 48, pci: simulatedPci(3), message: "a\nb\\", usec: 4_000 });
     expect(readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8")).toBe([
-      "4,1,5000,-;NVRM: Xid (PCI:0000:0f:00): 79, GPU has fallen off the bus.\n",
-      "4,2,5001,-;NVRM: Xid (PCI:0000:3f:00): 48, a\\x0ab\\x5c\n",
+      "4,1,5000,-;NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus.\n",
+      "4,2,5001,-;NVRM: Xid (PCI:0000:21:00): 48, a\\x0ab\\x5c\n",
     ].join(""));
     injectXid(stateDir, id, { xid: 13 });
     const last = readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8").split("\n").at(-2);

@@ -7,6 +7,7 @@
  * Adapter: files and processes, by way of `journal.ts` and `process.ts`.
  */
 import { mkdirSync } from "node:fs";
+import type { ProviderConfig } from "../../../schema/config.ts";
 import type { Provider, ProviderClass } from "../provider.ts";
 import { terminateEntry } from "./answer.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
@@ -27,14 +28,14 @@ export type FakeProviderOptions = {
   name: string;
   /** The cloud's own folder; whoever has it has the cloud. */
   stateDir: string;
-  settings: Record<string, string | number | boolean | null>;
+  settings: ProviderConfig["settings"];
   clock: CloudClock;
   /** 0 ≤ x < 1. */
   random: () => number;
   /** Where agents report to; empty until it is known. */
   serverUrl: () => string;
   fleetId: string;
-  /** Program and first arguments of the agent; the setting `agent_path` goes before it. */
+  /** Program and first arguments of the agent; the setting `agentPath` goes before it. */
   agentCommand?: readonly string[];
   /** `none`: instances without processes, for tests. */
   agents?: "process" | "none";

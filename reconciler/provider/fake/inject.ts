@@ -13,13 +13,11 @@ export function instanceFolder(stateDir: string, id: InstanceId): string {
 }
 
 /**
- * PCI address of a simulated GPU, in the kernel's form. GPU i sits on bus 0x0f + 0x10·i up to the
- * sixteenth, and on the following domain after that, as the agent's simulated library numbers them.
+ * PCI address of a simulated GPU, in the kernel's form: GPU i sits on bus 0x18 + 3·i of domain 0. The
+ * agent's made-up GPUs (`agent/nvml/healthy.ts`) are numbered the same, or their faults are nobody's.
  */
 export function simulatedPci(index: number): string {
-  const domain = Math.floor(index / 15).toString(16).padStart(4, "0");
-  const bus = (0x0f + 0x10 * (index % 15)).toString(16).padStart(2, "0");
-  return `${domain}:${bus}:00`;
+  return `0000:${(0x18 + 3 * index).toString(16).padStart(2, "0")}:00`;
 }
 
 /** What R570 and later print; others are given by the caller (`gpu/kernel-log.md` §3). */

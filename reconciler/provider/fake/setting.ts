@@ -1,14 +1,14 @@
 /**
- * The settings of a `fake` provider as they are written in the configuration, read into what the cloud
- * needs. Pure; every error names the key, what was expected and what was found.
+ * The settings of a `fake` provider, as `reconciler/config/provider.ts` leaves them in the flat record,
+ * read into what the cloud needs. Pure. Which keys are legal, and how they are written, is checked
+ * there; here a value of the wrong kind is refused with its key, what was expected and what was found.
  */
-import { parseDuration } from "../../../schema/duration.ts";
-import { nearest } from "../../../schema/nearest.ts";
+import type { ProviderConfig } from "../../../schema/config.ts";
 import type { ProviderClass } from "../provider.ts";
 import { DEFAULT_TERMS } from "./world.ts";
 import type { Terms } from "./world.ts";
 
-type Value = string | number | boolean | null;
+type Value = ProviderConfig["settings"][string];
 
 export type FakeSettings = {
   terms: Terms;
@@ -21,13 +21,6 @@ export type FakeSettings = {
   agentRestartMs: number | null;
 };
 
-/** Keys of a `fake` provider besides `type`. */
-export const FAKE_SETTINGS = [
-  "gpu_count", "gpu_type", "agent_path", "faults", "class", "settle", "boot", "terminate",
-  "list_lag", "retention", "price_per_hour", "agent_restart",
-] as const;
-type Key = (typeof FAKE_SETTINGS)[number];
-
 /** GPUs of one simulated instance unless said (`navarch/config.md` §5). */
 const GPU_COUNT = 8;
 
@@ -35,34 +28,24 @@ const isClass = (value: Value): value is ProviderClass =>
   value === "token" || value === "name" || value === "tag-only";
 
 /** Reads the settings. Throws an `Error` whose message is meant for the person who wrote them. */
-export function readFakeSettings(name: string, settings: Record<string, Value>): FakeSettings {
+export function readFakeSettings(name: string, settings: ProviderConfig["settings"]): FakeSettings {
   const bad = (key: string, expected: string): never => {
     const found = JSON.stringify(settings[key]);
     throw new Error(`providers.${name}.${key}: expected ${expected}, found ${found}`);
   };
-  for (const key of Object.keys(settings)) {
-    if (key === "type" || (FAKE_SETTINGS as readonly string[]).includes(key)) continue;
-    const close = nearest(key, FAKE_SETTINGS);
-    const hint = close === null ? "" : ` (did you mean ${close}?)`;
-    throw new Error(`providers.${name}.${key}: unknown setting of a fake provider${hint}`);
-  }
-  const text = (key: Key): string | null => {
+  const text = (key: string): string | null => {
     const value = settings[key] ?? null;
     return value === null || typeof value === "string" ? value : bad(key, "text");
   };
-  const duration = (key: Key): number | null => {
+  const amount = (key: string, unit: string): number | null => {
     const value = settings[key] ?? null;
     if (value === null) return null;
-    const read = typeof value === "boolean" ? null : parseDuration(value);
-    return read?.ok === true ? read.ms : bad(key, "a duration such as 30s");
+    return typeof value === "number" && value >= 0 ? value : bad(key, unit);
   };
-  const gpuCount = settings.gpu_count ?? GPU_COUNT;
+  const ms = (key: string) => amount(key, "milliseconds, 0 or more");
+  const gpuCount = settings.gpuCount ?? GPU_COUNT;
   if (typeof gpuCount !== "number" || !Number.isInteger(gpuCount) || gpuCount < 1) {
-    return bad("gpu_count", "a whole number from 1");
-  }
-  const price = settings.price_per_hour ?? null;
-  if (price !== null && (typeof price !== "number" || price < 0)) {
-    return bad("price_per_hour", "US dollars an hour");
+    return bad("gpuCount", "a whole number from 1");
   }
   const cls = settings.class ?? DEFAULT_TERMS.class;
   if (!isClass(cls)) return bad("class", "token, name or tag-only");
@@ -71,17 +54,18 @@ export function readFakeSettings(name: string, settings: Record<string, Value>):
       ...DEFAULT_TERMS,
       name,
       class: cls,
-      bootMs: duration("boot") ?? DEFAULT_TERMS.bootMs,
-      terminateMs: duration("terminate") ?? DEFAULT_TERMS.terminateMs,
-      listLagMs: duration("list_lag") ?? DEFAULT_TERMS.listLagMs,
-      retentionMs: duration("retention") ?? DEFAULT_TERMS.retentionMs,
-      pricePerHour: price,
+      createMs: ms("createDelayMs") ?? DEFAULT_TERMS.createMs,
+      bootMs: ms("bootDelayMs") ?? DEFAULT_TERMS.bootMs,
+      terminateMs: ms("terminateDelayMs") ?? DEFAULT_TERMS.terminateMs,
+      listLagMs: ms("listLagMs") ?? DEFAULT_TERMS.listLagMs,
+      retentionMs: ms("retentionMs") ?? DEFAULT_TERMS.retentionMs,
+      pricePerHour: amount("pricePerHour", "US dollars an hour"),
     },
-    settleMs: duration("settle"),
+    settleMs: ms("settleMs"),
     gpuCount,
-    gpuType: text("gpu_type"),
-    agentPath: text("agent_path"),
+    gpuType: text("gpuType"),
+    agentPath: text("agentPath"),
     faultsPath: text("faults"),
-    agentRestartMs: duration("agent_restart"),
+    agentRestartMs: ms("agentRestartMs"),
   };
 }

@@ -16,6 +16,8 @@ export type Terms = {
   class: ProviderClass;
   /** Instance ids begin with it. */
   name: string;
+  /** From a create's effect to its answer. */
+  createMs: number;
   /** Provisioning to running. */
   bootMs: number;
   /** Terminating to terminated. */
@@ -34,6 +36,7 @@ export type Terms = {
 export const DEFAULT_TERMS: Terms = {
   class: "token",
   name: "fake",
+  createMs: 0,
   // A second each way: long enough to be seen in between, short enough for a demonstration.
   bootMs: 1_000,
   terminateMs: 1_000,
