@@ -1,7 +1,7 @@
 /**
- * What every provider adapter must do, whatever is behind it: run by the fake cloud with and without
- * files, and by each real adapter against a stand-in of its vendor. Only the port is used, plus a way
- * to make the cloud misbehave and to ask it what really exists.
+ * What every provider adapter must do, whatever is behind it: run by the fake cloud with and
+ * without files, and by each real adapter against a stand-in of its vendor. Only the port is used,
+ * plus a way to make the cloud misbehave and to ask it what really exists.
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { InstanceId } from "../../schema/id.ts";
@@ -58,13 +58,14 @@ async function listed(provider: Provider): Promise<Instance[]> {
 const LONG_MS = 60_000;
 
 function commonContract(cls: ProviderClass, open: () => Promise<ContractSubject>): void {
-  test("create() answers what it made and list() shows it with the tags it was asked with", async () => {
+  test("create() answers what it made and list() shows it with its tags", async () => {
     const { provider, step } = await open();
     const made = okOf(await provider.create(contractRequest("n1"), fence("n1"), null));
     step(LONG_MS);
     const all = await listed(provider);
     expect(all.map((one) => one.id)).toEqual([made.id]);
-    expect(all[0]).toMatchObject({ name: "f-train-n1-1", instanceType: "h100x8", state: "running" });
+    const expected = { name: "f-train-n1-1", instanceType: "h100x8", state: "running" };
+    expect(all[0]).toMatchObject(expected);
     expect(all[0]?.tags["navarch-node"]).toBe("n1");
     expect(all[0]?.token).toBe(cls === "token" ? "token-n1-1" : null);
   });
@@ -161,7 +162,7 @@ function commonContract(cls: ProviderClass, open: () => Promise<ContractSubject>
     step(9_999);
     expect(await listed(provider)).toEqual([]);
     step(LONG_MS);
-    expect((await listed(provider)).map((one) => [one.id, one.state])).toEqual([[made.id, "running"]]);
+    expect(await listed(provider)).toMatchObject([{ id: made.id, state: "running" }]);
     await provider.terminate(made.id, fence("n1"));
     expect((await listed(provider)).map((one) => one.state)).toEqual(["running"]);
   });

@@ -1,7 +1,7 @@
 /**
  * What the fake cloud answers, and what it writes down for it. Each function looks at the world and
- * changes nothing: the entries it returns are journalled and applied by the caller before the answer
- * is given, so that nothing was ever answered that a restart would not know.
+ * changes nothing: the entries it returns are journalled and applied by the caller before the
+ * answer is given, so that nothing was ever answered that a restart would not know.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";

@@ -1,7 +1,7 @@
 /**
- * The provider port over a fake world, and what a test may do to it, the same for the cloud in memory
- * and the one on disk. What differs between the two is the ground they stand on: how the world is
- * brought to now and how entries are kept.
+ * The provider port over a fake world, and what a test may do to it, the same for the cloud in
+ * memory and the one on disk. What differs between the two is the ground they stand on: how the
+ * world is brought to now and how entries are kept.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type {

@@ -1,6 +1,6 @@
 /**
- * What the fake cloud still has to do, ordered by time and then by when it was put in: a binary heap,
- * because a simulated fleet of 100,000 instances asks "what is next?" at every step.
+ * What the fake cloud still has to do, ordered by time and then by when it was put in: a binary
+ * heap, because a simulated fleet of 100,000 instances asks "what is next?" at every step.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 

@@ -1,7 +1,8 @@
 /**
- * What the fake cloud writes down. The cloud's state is nothing but these entries folded in order, so
- * a journal read back is the same cloud, and a test can ask it what really happened. Every time-driven
- * change carries its own due time, so that replaying needs neither settings nor a clock.
+ * What the fake cloud writes down. The cloud's state is nothing but these entries folded in order,
+ * so a journal read back is the same cloud, and a test can ask it what really happened. Every
+ * time-driven change carries its own due time, so that replaying needs neither settings nor a
+ * clock.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type { CreateRequest, Instance, RefusalClass } from "../provider.ts";
@@ -75,7 +76,10 @@ export type Entry =
   | { kind: "vanished"; atMs: number; id: InstanceId }
   /** Its token may be used anew: the provider's window has passed. */
   | { kind: "forgotten"; atMs: number; id: InstanceId; token: string }
-  /** `startTicks` is field 22 of `/proc/PID/stat` (proc_pid_stat(5)): with it a pid is never mistaken. */
+  /**
+   * `startTicks` is field 22 of `/proc/PID/stat` (proc_pid_stat(5)): with it a pid is never
+   * mistaken.
+   */
   | {
     kind: "process.started";
     atMs: number;

@@ -213,7 +213,9 @@ function startOwner(stateDir: string, count: number, agent = "none", gapMs = 0) 
     stdout: Bun.file(heard), stderr: Bun.file(`${heard}-error`), stdin: "ignore",
   });
   owners.push(child);
-  const lines = () => (existsSync(heard) ? readFileSync(heard, "utf8").split("\n").slice(0, -1) : []);
+  const lines = () => {
+    return existsSync(heard) ? readFileSync(heard, "utf8").split("\n").slice(0, -1) : [];
+  };
   return { child, lines };
 }
 
@@ -240,7 +242,9 @@ describe("openFakeProvider() under kill -9", () => {
     expect(truth.overlaps).toEqual([]);
     const live = new Map(truth.live.map((one) => [one.token, one.id]));
     expect(live.size).toBe(truth.live.length);
-    for (const [token, id] of answered) expect<string | undefined>(live.get(`token-${token}`)).toBe(id);
+    for (const [token, id] of answered) {
+      expect<string | undefined>(live.get(`token-${token}`)).toBe(id);
+    }
     // At most the ask in flight at each kill was made and not answered.
     expect(truth.live.length - answered.size).toBeLessThanOrEqual(1);
     expect(answered.size).toBeGreaterThan(20);
@@ -283,7 +287,8 @@ describe("openFakeProvider() under kill -9", () => {
     expect(after.map(isAlive)).toEqual([true, true, true]);
     expect(after.filter((one) => before.some((old) => old.pid === one.pid))).toHaveLength(2);
     // The same instance after a crash of its agent: no reboot.
-    expect(new Set(after.map((one) => one.bootId))).toEqual(new Set(before.map((one) => one.bootId)));
+    const bootIds = (of: typeof after) => of.map((one) => one.bootId).sort();
+    expect(bootIds(after)).toEqual(bootIds(before));
 
     await cloud.destroyAll();
     expect(after.map(isAlive)).toEqual([false, false, false]);
@@ -300,7 +305,8 @@ describe("openFakeProvider() under kill -9", () => {
     const entries = readEntries(stateDir);
     const started = entries.find((entry) => entry.kind === "process.started");
     if (started?.kind !== "process.started") throw new Error("no agent");
-    await until("it called", () => existsSync(join(instanceFolder(stateDir, started.id), "called")));
+    const file = join(instanceFolder(stateDir, started.id), "called");
+    await until("it called", () => existsSync(file));
     // As if the control plane had died between the start and the record of it.
     const unrecorded = entries.filter((entry) => entry.kind !== "process.started");
     const text = unrecorded.map((entry) => `${JSON.stringify(entry)}\n`).join("");
@@ -309,8 +315,7 @@ describe("openFakeProvider() under kill -9", () => {
       stateDir, clock: wall, agents: "process", agentCommand: [AGENT],
     });
     expect(cloud.world().instances.get(started.id)?.process?.pid).toBe(started.pid);
-    const calls = readFileSync(join(instanceFolder(stateDir, started.id), "called"), "utf8");
-    expect(calls.trim().split("\n")).toHaveLength(1);
+    expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(1);
   }, 20_000);
 });
 
@@ -325,7 +330,7 @@ describe("openFakeProvider() and its agents", () => {
     return agent;
   };
 
-  test("an agent gets its arguments, its credential, and nothing of the environment's secrets", async () => {
+  test("an agent gets its arguments and credential, and no secret of the environment", async () => {
     process.env.NAVARCH_AUTH_TOKEN = "hush";
     const stateDir = folder();
     const cloud = await withAgent({ stateDir });
@@ -340,8 +345,9 @@ describe("openFakeProvider() and its agents", () => {
       `--boot-id ${bootId} --sim-faults ${at("gpu-faults.json")}`,
       "--provider fake --pool train --region r1 --instance-type h100x8",
     ].join(" "));
-    await until("environment is whole", () => readFileSync(at("environment"), "utf8").includes("PWD"));
-    const environment = readFileSync(at("environment"), "utf8");
+    const read = () => readFileSync(at("environment"), "utf8");
+    await until("environment is whole", () => read().includes("PWD"));
+    const environment = read();
     expect(environment).toContain(`NAVARCH_INSTANCE_ID=${id}`);
     expect(environment).not.toContain("hush");
     expect(environment).not.toContain("BUN_");
@@ -352,7 +358,8 @@ describe("openFakeProvider() and its agents", () => {
 
   test("terminate() ends the agent, politely first", async () => {
     const stateDir = folder();
-    const cloud = await withAgent({ stateDir, settings: { bootDelayMs: 0, terminateDelayMs: 5_000 } });
+    const settings = { bootDelayMs: 0, terminateDelayMs: 5_000 };
+    const cloud = await withAgent({ stateDir, settings });
     const id = await buy(cloud);
     const agent = processOf(cloud, id);
     const called = join(instanceFolder(stateDir, id), "called");
@@ -406,7 +413,8 @@ describe("openFakeProvider() and its agents", () => {
     await until("its end is recorded", () => readEntries(stateDir).some(
       (entry) => entry.kind === "process.ended" && entry.id === id,
     ));
-    expect(readFileSync(join(instanceFolder(stateDir, id), "log"), "utf8")).toContain("no/such/agent");
+    const log = readFileSync(join(instanceFolder(stateDir, id), "log"), "utf8");
+    expect(log).toContain("no/such/agent");
     expect(reality(stateDir).live.map((one) => one.state)).toEqual(["running"]);
   });
 
@@ -436,14 +444,16 @@ describe("openFakeProvider() and its agents", () => {
     const id = await buy(cloud);
     injectXid(stateDir, id, { xid: 79, usec: 5_000 });
     injectXid(stateDir, id, { xid: 48, pci: simulatedPci(3), message: "a\nb\\", usec: 4_000 });
-    expect(readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8")).toBe([
+    const read = () => readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8");
+    expect(read()).toBe([
       "4,1,5000,-;NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus.\n",
       "4,2,5001,-;NVRM: Xid (PCI:0000:21:00): 48, a\\x0ab\\x5c\n",
     ].join(""));
     injectXid(stateDir, id, { xid: 13 });
-    const last = readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8").split("\n").at(-2);
+    const last = read().split("\n").at(-2);
     const uptimeUsec = Number(/^4,3,(\d+),-;/.exec(last ?? "")?.[1]);
     expect(uptimeUsec).toBeGreaterThan(5_001);
-    expect(() => injectXid(stateDir, "i-none" as InstanceId, { xid: 79 })).toThrow("no such instance");
+    const nobody = "i-none" as InstanceId;
+    expect(() => injectXid(stateDir, nobody, { xid: 79 })).toThrow("no such instance");
   });
 });

@@ -1,8 +1,8 @@
 /**
  * The `fake` provider: a cloud of its own on this machine. Its journal says what exists and its
- * instances are real agents with simulated GPUs, running as processes that outlive the control plane.
- * Kill the control plane at any instant and open it again: the world goes on where it was, and so do
- * two control planes over one folder, as with a real cloud.
+ * instances are real agents with simulated GPUs, running as processes that outlive the control
+ * plane. Kill the control plane at any instant and open it again: the world goes on where it was,
+ * and so do two control planes over one folder, as with a real cloud.
  *
  * Adapter: files and processes, by way of `journal.ts` and `process.ts`.
  */
@@ -59,6 +59,9 @@ const BUSY_MS = 200;
 
 /** Between two looks at whether killed agents are gone; the kernel takes a few milliseconds. */
 const GONE_POLL_MS = 10;
+
+/** Five seconds of it; a process that the kernel does not let go of is told to a person. */
+const GONE_TRIES_MAX = 500;
 
 class FakeGround implements Ground {
   readonly #options: FakeProviderOptions;
@@ -195,7 +198,13 @@ class FakeGround implements Ground {
       const done = this.section((scene) => this.#keeper?.endAll(scene) ?? true);
       return this.#closed || (done.kind === "ok" && done.value);
     };
-    while (!gone()) await new Promise<void>((done) => this.#options.clock.after(GONE_POLL_MS, done));
+    for (let tries = 0; !gone(); tries += 1) {
+      if (tries === GONE_TRIES_MAX) {
+        this.#options.problem?.(`agents under ${this.#options.stateDir} do not end`);
+        return;
+      }
+      await new Promise<void>((done) => this.#options.clock.after(GONE_POLL_MS, done));
+    }
   }
 
   close(): void {
@@ -224,8 +233,8 @@ class FakeProvider extends Cloud implements FakeCloud {
 }
 
 /**
- * Opens the cloud in `stateDir`, making it if there is none. Rejects with an `Error` for a person if
- * the settings are wrong, the folder cannot be written or its journal is damaged.
+ * Opens the cloud in `stateDir`, making it if there is none. Rejects with an `Error` for a person
+ * if the settings are wrong, the folder cannot be written or its journal is damaged.
  */
 export async function openFakeProvider(options: FakeProviderOptions): Promise<FakeCloud> {
   const read = readFakeSettings(options.name, options.settings);

@@ -1,7 +1,7 @@
 /**
- * Faults given by a file, read again whenever it changes, so that a person or a test can turn them on
- * while everything runs. A file that is missing means no faults; one that cannot be understood leaves
- * the faults as they were and says what is wrong.
+ * Faults given by a file, read again whenever it changes, so that a person or a test can turn them
+ * on while everything runs. A file that is missing means no faults; one that cannot be understood
+ * leaves the faults as they were and says what is wrong.
  *
  * Adapter: reads a file.
  */

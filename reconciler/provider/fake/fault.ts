@@ -1,7 +1,7 @@
 /**
- * How the fake cloud misbehaves: refusals, stock-outs, lost and late answers, lying lists. Faults are
- * data (a JSON document or an object given by a test); a `FaultBook` turns them into the fate of one
- * call, with the randomness it was given, so that the same seed gives the same misfortunes.
+ * How the fake cloud misbehaves: refusals, stock-outs, lost and late answers, lying lists. Faults
+ * are data (a JSON document or an object given by a test); a `FaultBook` turns them into the fate
+ * of one call, with the randomness it was given, so that the same seed gives the same misfortunes.
  */
 import * as v from "valibot";
 import type { CreateRequest, InstanceState, RefusalClass } from "../provider.ts";

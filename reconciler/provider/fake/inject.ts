@@ -1,5 +1,6 @@
 /**
- * Makes a simulated GPU fail the way a real one does: by a line in the kernel log that its node reads.
+ * Makes a simulated GPU fail the way a real one does: by a line in the kernel log that its node
+ * reads.
  *
  * Adapter: appends to an instance's kernel log file.
  */
@@ -13,8 +14,9 @@ export function instanceFolder(stateDir: string, id: InstanceId): string {
 }
 
 /**
- * PCI address of a simulated GPU, in the kernel's form: GPU i sits on bus 0x18 + 3·i of domain 0. The
- * agent's made-up GPUs (`agent/nvml/healthy.ts`) are numbered the same, or their faults are nobody's.
+ * PCI address of a simulated GPU, in the kernel's form: GPU i sits on bus 0x18 + 3·i of domain 0.
+ * The agent's made-up GPUs (`agent/nvml/healthy.ts`) are numbered the same, or their faults are
+ * nobody's.
  */
 export function simulatedPci(index: number): string {
   return `0000:${(0x18 + 3 * index).toString(16).padStart(2, "0")}:00`;
@@ -63,9 +65,9 @@ function escapeRecord(message: string): string {
 }
 
 /**
- * Appends one record (`prefix,seq,usec,flags;text`, kernel `Documentation/ABI/testing/dev-kmsg`) with
- * the next sequence number. `usec` is the machine's uptime unless given, and never goes back. Throws
- * if there is no such instance.
+ * Appends one record (`prefix,seq,usec,flags;text`, kernel `Documentation/ABI/testing/dev-kmsg`)
+ * with the next sequence number. `usec` is the machine's uptime unless given, and never goes back.
+ * Throws if there is no such instance.
  */
 export function appendKernelRecord(
   stateDir: string,

@@ -1,9 +1,9 @@
 /**
- * The fake cloud's own memory: one JSON entry a line, synced before anybody is answered. It belongs to
- * the cloud, not to the control plane, so any number of control planes may have it open, be killed at
- * any byte and come back: writing is done under a lock that the kernel releases with the process, each
- * writer first reads what others wrote, and a line that was cut short is cut off, because nothing was
- * ever answered for it. The journal is never shortened: it is the evidence.
+ * The fake cloud's own memory: one JSON entry a line, synced before anybody is answered. It belongs
+ * to the cloud, not to the control plane, so any number of control planes may have it open, be
+ * killed at any byte and come back: writing is done under a lock that the kernel releases with the
+ * process, each writer first reads what others wrote, and a line that was cut short is cut off,
+ * because nothing was ever answered for it. The journal is never shortened: it is the evidence.
  *
  * Adapter: files, and a SQLite file used as nothing but a lock.
  */
@@ -25,14 +25,14 @@ const LOCK = "journal.lock";
 
 /**
  * How long a call waits for another process that holds the journal. Its sections last a few
- * milliseconds; only one that was stopped in the middle holds it longer, and then no answer is better
- * than a stopped caller.
+ * milliseconds; only one that was stopped in the middle holds it longer, and then no answer is
+ * better than a stopped caller.
  */
 const LOCK_WAIT_MS = 1_000;
 
 /**
- * Between two tries. SQLite's own waiting grows to 100 ms, and then one busy process starves another;
- * a fixed millisecond, about the length of a section, does not.
+ * Between two tries. SQLite's own waiting grows to 100 ms, and then one busy process starves
+ * another; a fixed millisecond, about the length of a section, does not.
  */
 const LOCK_TRY_MS = 1;
 
@@ -58,7 +58,9 @@ function parseLines(text: string, path: string, firstLine: number): Entry[] {
   return entries;
 }
 
-/** Every whole entry of a journal, given as its file or its folder. A line cut short is left out. */
+/**
+ * Every whole entry of a journal, given as its file or its folder. A line cut short is left out.
+ */
 export function readEntries(path: string): Entry[] {
   const file = existsSync(path) && statSync(path).isDirectory() ? join(path, JOURNAL) : path;
   if (!existsSync(file)) return [];
@@ -98,11 +100,11 @@ export class Journal {
   }
 
   /**
-   * Runs `work` while no other process may write. It is given what others wrote since the last time,
-   * and a function that makes entries durable.
+   * Runs `work` while no other process may write. It is given what others wrote since the last
+   * time, and a function that makes entries durable.
    */
   exclusive<T>(work: (others: Entry[], append: (entries: Entry[]) => void) => T): Section<T> {
-    if (!this.#take()) return { kind: "busy", message: "another process holds the cloud's journal" };
+    if (!this.#take()) return { kind: "busy", message: "another process holds the journal" };
     try {
       return { kind: "ok", value: work(this.#catchUp(), (entries) => this.#append(entries)) };
     } finally {

@@ -1,7 +1,7 @@
 /**
- * Sees to it that each running instance of the fake cloud has exactly one agent, and each ending one
- * has none. It works inside the journal's lock, so that two control planes over one cloud never both
- * start an agent, and what it starts and stops is written down like everything else.
+ * Sees to it that each running instance of the fake cloud has exactly one agent, and each ending
+ * one has none. It works inside the journal's lock, so that two control planes over one cloud never
+ * both start an agent, and what it starts and stops is written down like everything else.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -11,15 +11,22 @@ import { GAVE_WAY, isAlive } from "./process.ts";
 import type { AgentRunner } from "./process.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
-/** How soon to look again while the control plane does not listen yet: it is a matter of its start. */
+/**
+ * How soon to look again while the control plane does not listen yet: it is a matter of its start.
+ */
 const NOT_YET_MS = 100;
 
-/** How often to look at an agent that another control plane started: its end is not told to this one. */
+/**
+ * How often to look at an agent that another control plane started: its end is not told to this
+ * one.
+ */
 const ADOPTED_POLL_MS = 1_000;
 
 export type KeeperOptions = {
   runner: AgentRunner;
-  /** How long after its end an agent is started again; `null`: only when the cloud is next opened. */
+  /**
+   * How long after its end an agent is started again; `null`: only when the cloud is next opened.
+   */
   restartMs: number | null;
   /** An agent ended: call `keep` soon. */
   wake: () => void;
@@ -66,7 +73,9 @@ export class Keeper {
     for (const id of scene.world.instances.keys()) this.#open.add(id);
   }
 
-  /** Brings processes in line with the world; the answer is when to call again, in ms, or `null`. */
+  /**
+   * Brings processes in line with the world; the answer is when to call again, in ms, or `null`.
+   */
   keep(scene: Scene): number | null {
     for (const { id, pid, reason } of this.#ended.splice(0)) this.#note(scene, id, pid, reason);
     let soonMs: number | null = null;

@@ -64,7 +64,7 @@ describe("openMemoryCloud()", () => {
     expect([...cloud.world().instances.values()][0]?.instance.internalIp).toBe("127.1.0.1");
   });
 
-  test("create() answers late when the cloud is slow, and has made the instance at once", async () => {
+  test("create() of a slow cloud makes the instance at once and answers late", async () => {
     const { cloud, clock } = openTest();
     cloud.setFaults({ createDelayMs: 5_000 });
     let answered = false;
@@ -79,7 +79,7 @@ describe("openMemoryCloud()", () => {
     expect((await asked).kind).toBe("ok");
   });
 
-  test("list() forgets a terminated instance after the retention, and its token after the window", async () => {
+  test("list() forgets the terminated, and create() their token later", async () => {
     const { cloud, clock } = openTest();
     const made = await cloud.create(contractRequest("n1"), FENCE, null);
     if (made.kind !== "ok") throw new Error("not made");
@@ -112,7 +112,7 @@ describe("openMemoryCloud()", () => {
     expect(await states()).toEqual(["running", "running", "running", "running"]);
   });
 
-  test("terminate() lies as it is told: 404 on a living instance, accepted and ignored", async () => {
+  test("terminate() lies as it is told: 404 on the living, accepted and ignored", async () => {
     const { cloud, clock } = openTest();
     const made = await cloud.create(contractRequest("n1"), FENCE, null);
     if (made.kind !== "ok") throw new Error("not made");

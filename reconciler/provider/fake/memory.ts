@@ -1,8 +1,8 @@
 /**
- * The fake cloud without files and processes, for simulation and unit tests: the same world, the same
- * answers, on a clock and a random source that the caller owns. Deterministic, and quick enough for
- * millions of calls. A crash of the control plane is not a crash of this cloud: keep the object and
- * give it to the next control plane.
+ * The fake cloud without files and processes, for simulation and unit tests: the same world, the
+ * same answers, on a clock and a random source that the caller owns. Deterministic, and quick
+ * enough for millions of calls. A crash of the control plane is not a crash of this cloud: keep the
+ * object and give it to the next control plane.
  */
 import type { Provider, ProviderClass } from "../provider.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";

@@ -19,9 +19,9 @@ import { instanceFolder } from "./inject.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
 /**
- * The child writes its pid before it becomes the agent, and gives way if somebody else has: should the
- * control plane die right after starting it, its successor still finds it, and never starts a second.
- * `set -C` makes the shell create the file with O_EXCL (POSIX `set`, noclobber).
+ * The child writes its pid before it becomes the agent, and gives way if somebody else has: should
+ * the control plane die right after starting it, its successor still finds it, and never starts a
+ * second. `set -C` makes the shell create the file with O_EXCL (POSIX `set`, noclobber).
  */
 const LAUNCH = 'set -C; { echo "$$" > "$0"; } 2>/dev/null || exit 73; exec "$@"';
 export const GAVE_WAY = 73;
@@ -44,7 +44,9 @@ export type AgentRunnerOptions = {
   after(ms: number, work: () => void): void;
 };
 
-/** State letter and start time (fields 3 and 22 of `/proc/PID/stat`), or `null` without a process. */
+/**
+ * State letter and start time (fields 3 and 22 of `/proc/PID/stat`), or `null` without a process.
+ */
 function statOf(pid: number): { state: string; startTicks: string } | null {
   let text: string;
   try {
@@ -52,7 +54,8 @@ function statOf(pid: number): { state: string; startTicks: string } | null {
   } catch {
     return null;
   }
-  // Field 2 is a name in brackets that may hold anything; the last bracket ends it (proc_pid_stat(5)).
+  // Field 2 is a name in brackets that may hold anything; the last bracket ends it
+  // (proc_pid_stat(5)).
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const state = fields[0];
   const startTicks = fields[19];
@@ -164,8 +167,8 @@ export class AgentRunner {
   }
 
   /**
-   * All that the agent gets of this process's environment: neither its secrets nor `BUN_OPTIONS` and
-   * `BUN_BE_BUN`, which would turn a compiled agent into something else.
+   * All that the agent gets of this process's environment: neither its secrets nor `BUN_OPTIONS`
+   * and `BUN_BE_BUN`, which would turn a compiled agent into something else.
    */
   #environment(id: InstanceId): Record<string, string> {
     const env: Record<string, string> = { [INSTANCE_ENV]: id };
@@ -186,8 +189,8 @@ export class AgentRunner {
     if (this.#options.serverUrl() === "") return { kind: "not_yet" };
     const { id } = instance;
     this.prepare(id, null);
-    // Only a pid of the past: one that is written from here on belongs to a child of a control plane
-    // that died right after starting it, and then the new child must give way.
+    // Only a pid of the past: one that is written from here on belongs to a child of a control
+    // plane that died right after starting it, and then the new child must give way.
     if (this.#pid(id) !== null) rmSync(this.#file(id, "pid"), { force: true });
     appendFileSync(this.#file(id, "kmsg"), "");
     if (!existsSync(this.#file(id, "gpu-faults.json"))) {
@@ -219,7 +222,9 @@ export class AgentRunner {
     }
   }
 
-  /** Asks the agent to end, and makes it after the grace. Nothing happens to anybody else's process. */
+  /**
+   * Asks the agent to end, and makes it after the grace. Nothing happens to anybody else's process.
+   */
   stop(agent: AgentProcess): void {
     if (!signal(agent, "SIGTERM")) return;
     this.#options.after(KILL_GRACE_MS, () => void signal(agent, "SIGKILL"));

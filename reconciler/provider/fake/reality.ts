@@ -1,6 +1,6 @@
 /**
- * What really exists, told from a cloud's own journal and from nothing else. Tests judge the product
- * by this, never by what the product believes.
+ * What really exists, told from a cloud's own journal and from nothing else. Tests judge the
+ * product by this, never by what the product believes.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Instance } from "../provider.ts";

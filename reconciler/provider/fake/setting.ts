@@ -1,7 +1,8 @@
 /**
- * The settings of a `fake` provider, as `reconciler/config/provider.ts` leaves them in the flat record,
- * read into what the cloud needs. Pure. Which keys are legal, and how they are written, is checked
- * there; here a value of the wrong kind is refused with its key, what was expected and what was found.
+ * The settings of a `fake` provider, as `reconciler/config/provider.ts` leaves them in the flat
+ * record, read into what the cloud needs. Pure. Which keys are legal, and how they are written, is
+ * checked there; here a value of the wrong kind is refused with its key, what was expected and what
+ * was found.
  */
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { ProviderClass } from "../provider.ts";

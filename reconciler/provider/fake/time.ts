@@ -1,6 +1,6 @@
 /**
- * What time brings to the fake cloud: late asks land, instances boot, end, and vanish from the list.
- * Each step is returned as an entry at the instant it was due, however late somebody looks.
+ * What time brings to the fake cloud: late asks land, instances boot, end, and vanish from the
+ * list. Each step is returned as an entry at the instant it was due, however late somebody looks.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -12,8 +12,8 @@ import { apply } from "./world.ts";
 import type { Terms, World } from "./world.ts";
 
 /**
- * An address of the loopback network (RFC 6890 §2.2.2), so that it is distinct and truthful: whatever
- * listens there is on this machine. About 16 million before one comes back.
+ * An address of the loopback network (RFC 6890 §2.2.2), so that it is distinct and truthful:
+ * whatever listens there is on this machine. About 16 million before one comes back.
  */
 function ipOf(id: InstanceId): string {
   const ordinal = Number(id.slice(id.lastIndexOf("-") + 1));
@@ -64,7 +64,9 @@ function entryOf(world: World, terms: Terms, due: Due): Entry | null {
   }
 }
 
-/** Lets time pass up to and including `nowMs`: applies what was due and returns it, oldest first. */
+/**
+ * Lets time pass up to and including `nowMs`: applies what was due and returns it, oldest first.
+ */
 export function advance(world: World, terms: Terms, nowMs: number): Entry[] {
   const entries: Entry[] = [];
   for (;;) {

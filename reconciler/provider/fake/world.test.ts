@@ -141,7 +141,8 @@ describe("the world of a fake cloud", () => {
   test("a token makes one instance for as long as it is remembered", () => {
     fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       // Waits are short of the window of a day, whatever the steps.
-      const short = steps.map((one) => (one.kind === "wait" ? { ...one, ms: one.ms % 9_000 } : one));
+      const short = steps.map((one) =>
+        one.kind === "wait" ? { ...one, ms: one.ms % 9_000 } : one);
       const { entries } = run("token", short);
       expect(realityOf(entries).doubles).toEqual([]);
     }), RUNS);
@@ -182,9 +183,11 @@ describe("the world of a fake cloud", () => {
         if (entry.kind === "create.accepted") asked.set(entry.id, entry);
         const looked = entry.kind === "landed" ? asked.get(entry.instance.id)
           : entry.kind === "terminate.accepted" ? entry : undefined;
-        if (looked?.nodeId === undefined || looked.nodeId === null || looked.fence === null) continue;
-        expect(looked.fence).toBeGreaterThanOrEqual(seen.get(looked.nodeId) ?? 0);
-        seen.set(looked.nodeId, looked.fence);
+        const nodeId = looked?.nodeId ?? null;
+        const value = looked?.fence ?? null;
+        if (nodeId === null || value === null) continue;
+        expect(value).toBeGreaterThanOrEqual(seen.get(nodeId) ?? 0);
+        seen.set(nodeId, value);
       }
     }), RUNS);
   });

@@ -1,8 +1,9 @@
 /**
- * The fake cloud as a state machine. `apply` folds one entry into the world; what
- * an ask is answered, and what time brings, is decided in `answer.ts` and `time.ts`. Nothing here reads a clock, draws a number or
- * touches a file: the same entries always give the same world, which is what makes the journal proof
- * of what exists. The world is changed in place, because a simulation holds 100,000 instances.
+ * The fake cloud as a state machine. `apply` folds one entry into the world; what an ask is
+ * answered, and what time brings, is decided in `answer.ts` and `time.ts`. Nothing here reads a
+ * clock, draws a number or touches a file: the same entries always give the same world, which is
+ * what makes the journal proof of what exists. The world is changed in place, because a simulation
+ * holds 100,000 instances.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -168,7 +169,10 @@ function end(world: World, held: Held, atMs: number): void {
   if (held.forgetAtMs !== null) plan(world, "forget", id, held.token, held.forgetAtMs);
 }
 
-/** Folds one entry into the world. Throws if the entry cannot follow: the journal is not of one cloud. */
+/**
+ * Folds one entry into the world. Throws if the entry cannot follow: the journal is not of one
+ * cloud.
+ */
 export function apply(world: World, entry: Entry): void {
   switch (entry.kind) {
     case "opened":
