@@ -1,8 +1,8 @@
 /**
- * What a kernel message says about GPUs and switches, in every shape of `gpu/kernel-log.md` §3 to §5.
- * Pure. Nothing is anchored at the start of a message, because the driver's text can be appended to an
- * unfinished line. A code that nobody knows is a fact like any other; an Xid line that cannot be read
- * is a fact too (`unparsed`), so that it is counted and kept.
+ * What a kernel message says about GPUs and switches, in every shape of `gpu/kernel-log.md` §3 to
+ * §5. Pure. Nothing is anchored at the start of a message, because the driver's text can be
+ * appended to an unfinished line. A code that nobody knows is a fact like any other; an Xid line
+ * that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";

@@ -1,7 +1,7 @@
 /**
  * Turns facts of the kernel log into findings. Pure: what must be remembered between records (which
- * GPU was just lost, which switch event a detail line belongs to, which UUID has which address) goes
- * in and comes out. The agent does not judge, so nothing here knows the catalogue.
+ * GPU was just lost, which switch event a detail line belongs to, which UUID has which address)
+ * goes in and comes out. The agent does not judge, so nothing here knows the catalogue.
  */
 import type { Finding, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
@@ -38,7 +38,9 @@ export const EMPTY_MEMORY: KernelMemory = {
 export type KernelStep = {
   memory: KernelMemory;
   finding: Finding | null;
-  /** A finding made earlier gained a detail; it replaces `before` wherever that has not left yet. */
+  /**
+   * A finding made earlier gained a detail; it replaces `before` wherever that has not left yet.
+   */
   amended: { before: Finding; after: Finding } | null;
 };
 
@@ -49,7 +51,9 @@ export type KernelStep = {
 const LOST_WINDOW_USEC = 180_000_000;
 /** Detail lines follow their event within milliseconds; a second is generous under load. */
 const DETAIL_WINDOW_USEC = 1_000_000;
-/** Addresses remembered; four times the largest node, so that a hostile log cannot grow the agent. */
+/**
+ * Addresses remembered; four times the largest node, so that a hostile log cannot grow the agent.
+ */
 const REMEMBERED_MAX = 4 * LIMIT.gpusPerNodeMax;
 
 /** The reporter's opinion, used to order a full spool; the policy decides what a code means. */
@@ -60,7 +64,6 @@ const KNOWN_XID_MAX = 176;
 
 /** Text of a line as it may be shown: a process can put control characters into its name. */
 function printable(text: string, max: number): string {
-  // biome-ignore lint: control characters are what is looked for.
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd").slice(0, max);
 }
 
@@ -164,7 +167,8 @@ function onSxid(
   const last = memory.lastSxid;
   if (!fact.detail) {
     const finding = sxidFinding(fact, baseOf(origin, fact.line));
-    return { memory: { ...memory, lastSxid: { finding, usec: origin.usec } }, finding, amended: null };
+    const lastSxid = { finding, usec: origin.usec };
+    return { memory: { ...memory, lastSxid }, finding, amended: null };
   }
   const fresh = last !== null && origin.usec - last.usec <= DETAIL_WINDOW_USEC;
   const same = last?.finding.code === fact.code && last.finding.pci === fact.pci;
@@ -179,7 +183,9 @@ function onSxid(
   };
 }
 
-/** XID 79 or a line that says the same: the first of a burst makes the finding, and 79 always does. */
+/**
+ * XID 79 or a line that says the same: the first of a burst makes the finding, and 79 always does.
+ */
 function onLoss(
   pci: string,
   finding: Finding,
@@ -234,8 +240,8 @@ export function findingOf(
     case "serial":
       return { memory: onIdentity(fact, memory), finding: null, amended: null };
     case "init_failed": {
-      const bare: Finding = { ...base(fact.line), kind: "driver", reason: "init", severity: "fatal" };
-      return told(placed(bare, fact.pci, gpus, memory));
+      const init = { kind: "driver", reason: "init", severity: "fatal" } as const;
+      return told(placed({ ...base(fact.line), ...init }, fact.pci, gpus, memory));
     }
     case "mismatch":
       return told({ ...base(fact.line), kind: "driver", reason: "mismatch" });

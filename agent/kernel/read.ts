@@ -1,8 +1,8 @@
 /**
  * Follows the kernel log of one boot and gives findings, counted gaps, and word of going deaf.
- * Adapter: reads the log through `source.ts`. It never blocks, never throws and never loses a record
- * silently: a hole in the numbering is a counted gap, a record that cannot be read is counted as
- * malformed, and a source that fails is reopened with back-off while `deaf` says so
+ * Adapter: reads the log through `source.ts`. It never blocks, never throws and never loses a
+ * record silently: a hole in the numbering is a counted gap, a record that cannot be read is
+ * counted as malformed, and a source that fails is reopened with back-off while `deaf` says so
  * (`gpu/kernel-log.md` §2, §7, §8).
  */
 import { isUtf8 } from "node:buffer";
@@ -204,7 +204,8 @@ class Reader implements KernelLog {
     }
     const marked = bytes.includes(XID_MARK, body) || bytes.includes(SXID_MARK, body);
     if (marked) this.candidate(bytes);
-    // The kernel escapes what is not ASCII, so this is no kernel's record; a fault in it still counts.
+    // The kernel escapes what is not ASCII, so this is no kernel's record; a fault in it still
+    // counts.
     else if (!isUtf8(bytes)) this.gap("malformed", 1, bytes.toString("utf8", 0, 200));
   }
 
@@ -270,8 +271,8 @@ class Reader implements KernelLog {
 }
 
 /**
- * Opens the log. Never throws for a log that cannot be read: the first `read` then answers `deaf` and
- * later ones try again. Throws if `bootId` is not one, which is a bug of the caller.
+ * Opens the log. Never throws for a log that cannot be read: the first `read` then answers `deaf`
+ * and later ones try again. Throws if `bootId` is not one, which is a bug of the caller.
  */
 export function openKernelLog(
   options: KernelLogOptions,

@@ -1,6 +1,7 @@
 /**
- * The kernel log as a sequence of records, whatever it is made of. Adapter: opens and reads one file
- * (`/dev/kmsg`, or a FIFO or regular file in the same record form, for rehearsals).
+ * The kernel log as a sequence of records, whatever it is made of.
+ * Adapter: opens and reads one file, `/dev/kmsg`, or a FIFO or regular file in the same record form
+ * for rehearsals.
  *
  * On the character device one read gives one record. A FIFO or file is a stream of bytes in which
  * reads end anywhere: it is split at line ends, lines that start with a space belong to the record
@@ -28,9 +29,13 @@ export type Source = {
   close(): void;
 };
 
-/** A shorter buffer makes the kernel refuse the read **and lose the record** (`kernel-log.md` §2). */
+/**
+ * A shorter buffer makes the kernel refuse the read **and lose the record** (`kernel-log.md` §2).
+ */
 const RECORD_BYTES = 16 * 1024;
-/** One read of a stream; large enough that a flood costs one system call per several hundred lines. */
+/**
+ * One read of a stream; large enough that a flood costs one system call per several hundred lines.
+ */
 const STREAM_BYTES = 64 * 1024;
 
 const NEWLINE = 0x0a;

@@ -6,7 +6,7 @@
 import type { Metrics } from "../../schema/finding.ts";
 
 const NVLINK5 =
-  /^(.+?)\s+(Fatal|Nonfatal)\s+XC([01])\s+i(\d)\s+Link\s+(-?\d+)\s+\(((?:0x[0-9a-fA-F]{1,8}\s*)+)\)?/;
+  /^(.+?)\s+(Fatal|Nonfatal)\s+XC([01])\s+i(\d)\s+Link\s+(-?\d+)\s+\(((?:0x[0-9a-f]{1,8}\s*)+)\)?/i;
 const NVLINK4 = /link (\d+)\s?\((0x[0-9a-f]{1,8}(?:, ?0x[0-9a-f]{1,8}){6})\)/i;
 const TRAIN = /failed to train link (\d+)/i;
 const RECOVERY =
@@ -31,7 +31,7 @@ function nvlink5(text: string, metrics: Metrics): boolean {
   const [, unit = "", severity = "", cross = "", injected = "", link = "", list = ""] = parts;
   const [intrInfo, errorStatus, ...debug] = words(list);
   metrics.unit = unit.slice(0, 64);
-  metrics.fatal = severity === "Fatal";
+  metrics.fatal = severity.toLowerCase() === "fatal";
   metrics.cross_contain = cross === "1";
   // −1 is the driver's word for "not tied to a link".
   if (Number(link) >= 0) metrics.link = Number(link);
@@ -78,7 +78,9 @@ function verdicts(text: string, metrics: Metrics): void {
   metrics.d_rst = reset[2] === "Yes";
 }
 
-/** Reads what `code` is known to print. The text of 154 is read by its numbers, never by its words. */
+/**
+ * Reads what `code` is known to print. The text of 154 is read by its numbers, never by its words.
+ */
 export function bodyMetrics(code: number, text: string): XidBody {
   const metrics: Metrics = {};
   let injected = false;

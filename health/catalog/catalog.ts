@@ -1,9 +1,9 @@
 /**
  * What is known about each XID and SXid number, as versioned data read once at start. Three files:
  * `xid-catalog.json` (vendor sheet `Xid-Catalog.xlsx` and the headers of open-gpu-kernel-modules),
- * `xid-nvlink5-rules.json` (the sheet's decode of 144–150) and `sxid.json` (Fabric Manager user guide,
- * appendix D, and the driver's names). Each names its sources and revision inside. The files are
- * embedded in the binary; one that breaks its own rules is a bug and stops the process.
+ * `xid-nvlink5-rules.json` (the sheet's decode of 144–150) and `sxid.json` (Fabric Manager user
+ * guide, appendix D, and the driver's names). Each names its sources and revision inside. The files
+ * are embedded in the binary; one that breaks its own rules is a bug and stops the process.
  */
 import * as v from "valibot";
 import sxidFile from "./sxid.json" with { type: "json" };

@@ -9,7 +9,9 @@ import rulesFile from "./xid-nvlink5-rules.json" with { type: "json" };
 const IMMEDIATE = ["IGNORE", "RESET_GPU", "XID_154_EVAL"] as const;
 export type NvlinkImmediate = (typeof IMMEDIATE)[number];
 
-/** A 32-bit word written in hexadecimal; compared as a number, whatever its case and leading zeros. */
+/**
+ * A 32-bit word written in hexadecimal; compared as a number, whatever its case and leading zeros.
+ */
 const word = v.pipe(v.string(), v.regex(/^0x[0-9a-fA-F]{1,8}$/), v.transform(Number));
 
 const Pattern = v.pipe(
@@ -81,9 +83,9 @@ function askRule(
 }
 
 /**
- * The meaning of one line, or `null` if no rule knows the registers. `intrInfo` and `errorStatus` are
- * the first two words, unsigned. Among several matching rules the strongest action is taken; over the
- * present data they never differ, which a test checks.
+ * The meaning of one line, or `null` if no rule knows the registers. `intrInfo` and `errorStatus`
+ * are the first two words, unsigned. Among several matching rules the strongest action is taken;
+ * over the present data they never differ, which a test checks.
  */
 export function decodeNvlink5(
   xid: number,

@@ -1,6 +1,6 @@
 /**
- * One condition of a policy: compiled once, with every mistake found that can be found without data,
- * then evaluated against events. Evaluation never throws, has no I/O and a bounded cost.
+ * One condition of a policy: compiled once, with every mistake found that can be found without
+ * data, then evaluated against events. Evaluation never throws, has no I/O and a bounded cost.
  */
 import type { ParseResult } from "@marcbachmann/cel-js";
 import { LIMIT } from "../../schema/limit.ts";
@@ -24,7 +24,10 @@ export type CompileAnswer =
 
 export type EvaluateAnswer = { ok: true; value: boolean } | { ok: false; message: string };
 
-/** An event and a node in CEL's types, so that many rules can look at one event without converting it again. */
+/**
+ * An event and a node in CEL's types, so that many rules can look at one event without converting
+ * it again.
+ */
 export type Activation = { readonly event: object; readonly node: object };
 
 /** Line and column of an offset; both count from 1. */
@@ -49,7 +52,9 @@ function detail(of: unknown, name: string): unknown {
   return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
 }
 
-/** Renames the method after a receiver, stepping over white space, closing brackets and comments. */
+/**
+ * Renames the method after a receiver, stepping over white space, closing brackets and comments.
+ */
 function renameMatches(text: string, receiverEnds: readonly number[]): string {
   let renamed = text;
   const between = /(?:[\s).]|\/\/[^\n]*)*/y;
@@ -139,6 +144,10 @@ export function evaluateIn(condition: Condition, activation: Activation): Evalua
 }
 
 /** Evaluates one condition on one event. */
-export function evaluate(condition: Condition, event: PolicyEvent, node: PolicyNode): EvaluateAnswer {
+export function evaluate(
+  condition: Condition,
+  event: PolicyEvent,
+  node: PolicyNode,
+): EvaluateAnswer {
   return evaluateIn(condition, activate(event, node));
 }

@@ -1,6 +1,6 @@
 /**
- * Looks at a parsed condition without running it: which fields and metrics it reads, whether it is a
- * constant, how deep its macros nest, which patterns it holds. Pure.
+ * Looks at a parsed condition without running it: which fields and metrics it reads, whether it is
+ * a constant, how deep its macros nest, which patterns it holds. Pure.
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "../../schema/nearest.ts";
@@ -20,7 +20,9 @@ export type Fault = { message: string; position: number };
 
 export type Inspection = {
   fault: Fault | null;
-  /** Metrics read without a `has()` or `in` anywhere in the condition: an absent one is an error. */
+  /**
+   * Metrics read without a `has()` or `in` anywhere in the condition: an absent one is an error.
+   */
   unguarded: string[];
   /** Positions and names of every method call, for the renaming of `matches`. */
   calls: { name: string; receiverEnd: number }[];
@@ -109,7 +111,9 @@ function visit(node: ASTNode, walk: Walk, depth: number): void {
   for (const child of childrenOf(node)) visit(child, walk, inner);
 }
 
-/** Everything that can be said about a condition before it runs; the first fault is the one to show. */
+/**
+ * Everything that can be said about a condition before it runs; the first fault is the one to show.
+ */
 export function inspect(root: ASTNode): Inspection {
   const walk: Walk = {
     faults: [],
@@ -126,7 +130,9 @@ export function inspect(root: ASTNode): Inspection {
   };
 }
 
-/** True if the condition is the word `true` and nothing else, which makes later rules unreachable. */
+/**
+ * True if the condition is the word `true` and nothing else, which makes later rules unreachable.
+ */
 export function isAlwaysTrue(root: ASTNode): boolean {
   return root.op === "value" && root.args === true;
 }

@@ -1,13 +1,19 @@
 /**
  * Regular expressions of policies, in time linear in the text whatever the pattern says. The CEL
- * library would hand a pattern to the JavaScript engine, where one bad pattern stops the control plane
- * (decision 20), so `matches` is served by RE2 syntax from here. Compiled patterns are remembered.
+ * library would hand a pattern to the JavaScript engine, where one bad pattern stops the control
+ * plane (decision 20), so `matches` is served by RE2 syntax from here. Compiled patterns are
+ * remembered.
  */
 import { RE2JS } from "re2js";
 
-/** Patterns remembered. A policy holds a handful; the bound only matters for patterns built from data. */
+/**
+ * Patterns remembered. A policy holds a handful; the bound only matters for patterns built from
+ * data.
+ */
 const PATTERNS_MAX = 256;
-/** A pattern longer than this is refused: compiling costs memory in proportion, and none needs it. */
+/**
+ * A pattern longer than this is refused: compiling costs memory in proportion, and none needs it.
+ */
 const PATTERN_CHARS_MAX = 1_024;
 
 const compiled = new Map<string, RE2JS>();

@@ -1,7 +1,7 @@
 /**
- * The kernel log reader against the real `/dev/kmsg`. The ring is shared by the whole machine, so each
- * run uses a PCI address of its own and looks only at that; and because the kernel drops writes
- * silently beyond ten in five seconds per open file, the file is opened anew for each line.
+ * The kernel log reader against the real `/dev/kmsg`. The ring is shared by the whole machine, so
+ * each run uses a PCI address of its own and looks only at that; and because the kernel drops
+ * writes silently beyond ten in five seconds per open file, the file is opened anew for each line.
  */
 import { afterAll, expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
@@ -22,7 +22,10 @@ function pick(below: number): number {
 }
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
-/** A domain that no machine has, so that a line of another run or a real GPU is never taken for ours. */
+/**
+ * A domain that no machine has, so that a line of another run or a real GPU is never taken for
+ * ours.
+ */
 const ADDRESS = `${hex(0x8000 + pick(0x7fff), 4)}:${hex(pick(256), 2)}:${hex(pick(32), 2)}`;
 const UUID = `GPU-test-${ADDRESS}`;
 const BOOT_ID = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -138,7 +141,8 @@ test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here f
 });
 
 test.skipIf(refused === null)(`the real ${DEVICE} refuses, so nothing was proven`, () => {
-  // Without permission there is nothing to prove; anything else is a fault of this reader or machine.
+  // Without permission there is nothing to prove; anything else is a fault of this reader or
+  // machine.
   const denied = /EPERM|EACCES|ENOENT/.test(refused ?? "");
   if (process.env.CI === "true") console.error(`CI without a kernel log: ${refused}`);
   expect(denied).toBe(true);

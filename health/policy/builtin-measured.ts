@@ -1,0 +1,158 @@
+/**
+ * Built-in rules for what the agent measures: memory, heat, power, links, the driver, the machine
+ * around the GPUs, and its own silence. Device limits come with the event; fixed ones are a
+ * fallback (`health-policy.md` §5, P9).
+ */
+import { type BuiltinRule, CLASS, isType, metricIs, reasonIs, rule } from "./class.ts";
+
+/** °C for a device that tells no limit of its own. */
+const SHUTDOWN_CELSIUS = 95;
+
+const HOT =
+  "has(event.metrics.temperature) && event.metrics.temperature >= " +
+  `(has(event.metrics.shutdown_limit) ? event.metrics.shutdown_limit : ${SHUTDOWN_CELSIUS})`;
+
+const COUNTED_DBE =
+  `${isType("memory")} && ` +
+  "has(event.metrics.ecc_dbe_count) && event.metrics.ecc_dbe_count > 0";
+
+const MEMORY: readonly BuiltinRule[] = [
+  rule(
+    "gpu-lost",
+    "measurement",
+    CLASS.reboot,
+    isType("gpu_lost"),
+    "A GPU is off the bus or missing.",
+  ),
+  rule(
+    "remap-failed",
+    "measurement",
+    CLASS.replace,
+    reasonIs("row_remap", "failure"),
+    "Row remapping failed, which is for good.",
+  ),
+  rule(
+    "remap-pending",
+    "measurement",
+    CLASS.owed,
+    reasonIs("row_remap", "pending"),
+    "Remapped rows wait for a reset; the GPU works until then.",
+  ),
+  rule(
+    "remap-warning",
+    "measurement",
+    CLASS.active,
+    isType("row_remap"),
+    "Spare rows run out, or many pages were retired: plan a replacement.",
+  ),
+  rule(
+    "sram-threshold",
+    "measurement",
+    CLASS.replace,
+    reasonIs("memory", "sram_threshold"),
+    "Uncorrectable SRAM errors are above the vendor's limit.",
+  ),
+  rule(
+    "ecc-dbe",
+    "measurement",
+    CLASS.reset,
+    `${isType("ecc_dbe")} || ${COUNTED_DBE}`,
+    "Uncorrectable memory errors.",
+  ),
+  rule(
+    "ecc-sbe",
+    "measurement",
+    CLASS.active,
+    `${isType("ecc_sbe")} || ${isType("memory")}`,
+    "Corrected memory errors above their rate.",
+  ),
+];
+
+const DEVICE: readonly BuiltinRule[] = [
+  rule(
+    "thermal-critical",
+    "measurement",
+    CLASS.down,
+    `${isType("thermal")} && (${metricIs("reason", "shutdown")} || ${HOT})`,
+    "At or above the shutdown limit of the device.",
+  ),
+  rule(
+    "power-missing",
+    "measurement",
+    CLASS.down,
+    reasonIs("power", "insufficient"),
+    "The board lacks external power.",
+  ),
+  rule(
+    "gpu-warning",
+    "measurement",
+    CLASS.active,
+    `event.event_type in ["thermal", "power", "throttle", "nvlink", "pcie"]`,
+    "Heat, power, throttling, links and bus: worth watching while it lasts.",
+  ),
+];
+
+const DRIVER: readonly BuiltinRule[] = [
+  rule(
+    "gpu-init-failed",
+    "measurement",
+    { ...CLASS.reset, definitive: false },
+    reasonIs("driver_error", "init"),
+    "The driver cannot bring the GPU up.",
+  ),
+  rule(
+    "driver-mismatch",
+    "measurement",
+    { ...CLASS.notice, action: "inspect" },
+    reasonIs("driver_error", "mismatch"),
+    "A program's library differs from the module: its container is wrong, not the node.",
+  ),
+  rule(
+    "driver-mild",
+    "measurement",
+    CLASS.active,
+    reasonIs("driver_error", "inforom", "unknown", "permission"),
+    "The driver answers, but not everything.",
+  ),
+  rule(
+    "driver-hung",
+    "measurement",
+    { ...CLASS.down, action: "reboot" },
+    reasonIs("driver_error", "unresponsive", "stuck"),
+    "Calls into the driver do not come back; only a reboot ends that.",
+  ),
+  rule(
+    "driver-down",
+    "measurement",
+    CLASS.down,
+    isType("driver_error"),
+    "Driver or library missing, mismatched or crashed: the GPUs cannot be used.",
+  ),
+];
+
+const NODE: readonly BuiltinRule[] = [
+  rule(
+    "heartbeat-missed",
+    "measurement",
+    { ...CLASS.down, action: "none" },
+    isType("heartbeat"),
+    "The agent is silent. Silence alone is no reason to reboot.",
+  ),
+  rule(
+    "check-failed",
+    "measurement",
+    CLASS.active,
+    isType("check"),
+    "Something around the GPUs, such as a kernel log that cannot be read.",
+  ),
+  rule(
+    "event-unknown",
+    "unknown",
+    CLASS.unknown,
+    isType("unknown"),
+    "A kind of event from a newer agent.",
+  ),
+  rule("default", "unknown", CLASS.record, "true", "Nothing else."),
+];
+
+export const MEASURED_RULES: readonly BuiltinRule[] = [...MEMORY, ...DEVICE, ...DRIVER, ...NODE];

@@ -1,0 +1,86 @@
+/**
+ * The classes of `health-policy.md` §6 and §7: what a kind of fault means for the node, how long it
+ * counts, and what would cure it. Rules are built from a class, a condition and a reason to
+ * believe.
+ */
+import type { Hold, PolicyRule, Result, RuleAction } from "../../schema/policy.ts";
+
+/** Which fact decided (`gpu/xid.md` §3), for people to read. */
+export type Rank = "verdict" | "decode" | "catalogue" | "measurement" | "unknown";
+
+export type FaultClass = {
+  result: Result;
+  hold: Hold;
+  action: RuleAction;
+  /** True only for hardware evidence that cannot be a passing state (decision 3). */
+  definitive: boolean;
+};
+
+export type BuiltinRule = FaultClass & {
+  name: string;
+  rank: Rank;
+  description: string;
+  condition: string;
+  repeat: PolicyRule["repeat"];
+};
+
+const HOUR_MS = 3_600_000;
+/** Long enough for a person to see it, short enough that one odd line does not cling to a node. */
+const AN_HOUR: Hold = { forMs: HOUR_MS };
+/** Twice a day on one GPU (or one link) is hardware; once is bad luck (`health-policy.md` §6). */
+export const TWICE_A_DAY = {
+  atLeast: 2,
+  withinMs: 24 * HOUR_MS,
+  by: "gpu",
+  result: "unhealthy",
+} as const;
+
+const UNHEALTHY = { result: "unhealthy", definitive: true } as const;
+const DEGRADED = { result: "degraded", definitive: false } as const;
+
+export const CLASS = {
+  reset: { ...UNHEALTHY, hold: "until_reset", action: "reset" },
+  reboot: { ...UNHEALTHY, hold: "until_reboot", action: "reboot" },
+  replace: { ...UNHEALTHY, hold: "until_replaced", action: "replace" },
+  /** One application is lost; the GPU stays in service. */
+  app: { ...DEGRADED, hold: "none", action: "app" },
+  /** Works, and owes a look or a reset at the next idle moment. */
+  inspect: { ...DEGRADED, hold: "until_reset", action: "inspect" },
+  owed: { ...DEGRADED, hold: "until_reset", action: "reset" },
+  /** Not proven by one occurrence. */
+  watch: { ...DEGRADED, hold: AN_HOUR, action: "inspect" },
+  /** Nobody knows what it means: seen, and nothing is done for it. */
+  unknown: { ...DEGRADED, hold: AN_HOUR, action: "none" },
+  notice: { ...DEGRADED, hold: "none", action: "none" },
+  record: { result: "healthy", definitive: false, hold: "none", action: "none" },
+  /** Lasts exactly as long as the agent's checks say so. */
+  active: { ...DEGRADED, hold: "while_active", action: "inspect" },
+  /** The same, and the node is of no use meanwhile. */
+  down: { result: "unhealthy", definitive: false, hold: "while_active", action: "inspect" },
+} as const satisfies Record<string, FaultClass>;
+
+/** One rule of the built-in policy. */
+export function rule(
+  name: string,
+  rank: Rank,
+  fault: FaultClass,
+  condition: string,
+  description: string,
+  repeat: PolicyRule["repeat"] = null,
+): BuiltinRule {
+  return { ...fault, name, rank, condition, description, repeat };
+}
+
+/** `event.metrics.KEY in [...]`, false when the event lacks the key. */
+export function metricIs(key: string, ...values: string[]): string {
+  const list = values.map((value) => `"${value}"`).join(", ");
+  return `has(event.metrics.${key}) && event.metrics.${key} in [${list}]`;
+}
+
+export function isType(type: string): string {
+  return `event.event_type == "${type}"`;
+}
+
+export function reasonIs(type: string, ...reasons: string[]): string {
+  return `${isType(type)} && ${metricIs("reason", ...reasons)}`;
+}

@@ -1,0 +1,168 @@
+/**
+ * The short memory that windowed rules count in. Pure. One fault prints several lines, so lines
+ * close together are one stretch, and stretches are what is counted: a flood is one occurrence and
+ * one entry. Stretches are a function of the set of findings and not of their order.
+ */
+import type { Finding } from "../../schema/finding.ts";
+import type { FindingHistory, PastFinding } from "../../schema/held.ts";
+import type { PolicyRule } from "../../schema/policy.ts";
+import { REPEATS_MAX } from "./compile.ts";
+
+/**
+ * Lines of one fault come within milliseconds, a crashing program's within seconds. Longer would
+ * merge two faults into one, shorter would count one fault twice and replace a node for it.
+ */
+const STRETCH_GAP_MS = 5_000;
+/** Kept at least this long: the longest window of the built-in rules. */
+const KEEP_MS_MIN = 24 * 3_600_000;
+/** Bound of the stored list (`FindingHistory`). */
+const ENTRIES_MAX = 256;
+/** A code within this time explains XID 45 (`health-policy.md` §5, P12). */
+const FOLLOW_MS = 30_000;
+
+/** What identifies a GPU in keys: UUID, else address, else index, else the node. */
+export function gpuOf(finding: Finding): string {
+  const { gpu_uuid: uuid, pci, gpu_index: index } = finding;
+  return (uuid || pci || (typeof index === "number" ? `gpu-${index}` : "node")).slice(0, 96);
+}
+
+/** Milliseconds since the epoch, by the node's clock. */
+export function atOf(finding: Finding): number {
+  return Date.parse(finding.at);
+}
+
+/** Codes whose repetition on *one link* means something (`health-policy.md` §6, row 74). */
+function linkOf(finding: Finding): number | null {
+  const { code } = finding;
+  if (finding.kind !== "xid" || typeof code !== "number") return null;
+  if (code !== 74 && code !== 136 && (code < 144 || code > 150)) return null;
+  const link = finding.metrics?.link;
+  return typeof link === "number" ? link : null;
+}
+
+function entryOf(finding: Finding, rule: string): PastFinding {
+  const at = atOf(finding);
+  return {
+    rule,
+    kind: finding.kind,
+    code: finding.code ?? null,
+    gpu: gpuOf(finding),
+    link: linkOf(finding),
+    fromAt: at,
+    toAt: at,
+    count: 1,
+  };
+}
+
+function keyOf(entry: PastFinding): string {
+  return `${entry.rule}\n${entry.kind}\n${entry.code}\n${entry.gpu}\n${entry.link}`;
+}
+
+function order(a: PastFinding, b: PastFinding): number {
+  return a.fromAt - b.fromAt || (keyOf(a) < keyOf(b) ? -1 : 1);
+}
+
+/** Adds one finding, joining the stretches that it touches. */
+export function remember(history: FindingHistory, finding: Finding, rule: string): PastFinding[] {
+  const joined = entryOf(finding, rule);
+  const key = keyOf(joined);
+  const rest: PastFinding[] = [];
+  for (const entry of history) {
+    const near =
+      entry.fromAt - STRETCH_GAP_MS <= joined.toAt && entry.toAt + STRETCH_GAP_MS >= joined.fromAt;
+    if (!near || keyOf(entry) !== key) {
+      rest.push(entry);
+      continue;
+    }
+    joined.fromAt = Math.min(joined.fromAt, entry.fromAt);
+    joined.toAt = Math.max(joined.toAt, entry.toAt);
+    joined.count += entry.count;
+  }
+  return [...rest, joined].sort(order);
+}
+
+/**
+ * Drops what no window can reach from `atMs`, in either direction, so that one entry of a clock
+ * that jumped ahead cannot push out all others; then the oldest beyond the bounds.
+ */
+export function prune(
+  history: FindingHistory,
+  atMs: number,
+  rules: readonly PolicyRule[],
+): PastFinding[] {
+  const keepMs = Math.max(KEEP_MS_MIN, ...rules.map((rule) => rule.repeat?.withinMs ?? 0));
+  const seen = new Map<string, number>();
+  const kept: PastFinding[] = [];
+  for (const entry of [...history].reverse()) {
+    if (entry.toAt < atMs - keepMs || entry.fromAt > atMs + keepMs) continue;
+    const of = keyOf(entry);
+    const before = seen.get(of) ?? 0;
+    if (before >= REPEATS_MAX || kept.length >= ENTRIES_MAX) continue;
+    seen.set(of, before + 1);
+    kept.push(entry);
+  }
+  return kept.reverse();
+}
+
+/**
+ * How often a rule matched around this finding: on its GPU (and link, for link errors) or anywhere.
+ */
+export function countRepeats(
+  history: FindingHistory,
+  finding: Finding,
+  rule: string,
+  repeat: NonNullable<PolicyRule["repeat"]>,
+): number {
+  const at = atOf(finding);
+  const gpu = gpuOf(finding);
+  const link = linkOf(finding);
+  return history.filter(
+    (entry) =>
+      entry.rule === rule &&
+      entry.toAt >= at - repeat.withinMs &&
+      entry.fromAt <= at + repeat.withinMs &&
+      (repeat.by === "node" || (entry.gpu === gpu && (link === null || entry.link === link))),
+  ).length;
+}
+
+/** Seen through NVML, which gives a number without the text that holds the registers. */
+function isBareLinkError(finding: Finding): boolean {
+  const { code, metrics } = finding;
+  if (typeof code !== "number" || (code !== 74 && (code < 144 || code > 150))) return false;
+  return linkOf(finding) === null && metrics?.intr_info === undefined;
+}
+
+/**
+ * True if another finding explains this one: XID 45 with a cause in its text or another XID around
+ * it, and a link error without registers beside the same one with them.
+ */
+export function isFollowed(
+  finding: Finding,
+  report: readonly Finding[],
+  history: FindingHistory,
+): boolean {
+  if (finding.kind !== "xid") return false;
+  if (finding.code === 45 && finding.metrics?.root_xid !== undefined) return true;
+  const bare = isBareLinkError(finding);
+  if (finding.code !== 45 && !bare) return false;
+  const at = atOf(finding);
+  const gpu = gpuOf(finding);
+  const explains = (kind: string, code: number | null, link: number | null): boolean =>
+    kind === "xid" && (bare ? code === finding.code && link !== null : code !== 45);
+  return (
+    report.some(
+      (other) =>
+        other !== finding &&
+        explains(other.kind, other.code ?? null, linkOf(other)) &&
+        gpuOf(other) === gpu &&
+        Math.abs(atOf(other) - at) <= FOLLOW_MS,
+    ) ||
+    history.some(
+      (entry) =>
+        explains(entry.kind, entry.code, entry.link) &&
+        entry.gpu === gpu &&
+        entry.fromAt - FOLLOW_MS <= at &&
+        entry.toAt + FOLLOW_MS >= at,
+    )
+  );
+}
