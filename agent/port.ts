@@ -62,7 +62,10 @@ export type SendAnswer =
   | { kind: "unreachable"; message: string };
 
 export type Sender = {
+  /** One at a time; the answer comes by the sender's own deadline. */
   send(report: Report): Promise<SendAnswer>;
+  /** `heard` gets replies that nobody asked for: commands and a new cadence, pushed by the control plane. */
+  listen(heard: (reply: ReportReply) => void): void;
   /** True while the WebSocket is up; commands then arrive without asking. */
   connected(): boolean;
   close(): void;

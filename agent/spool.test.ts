@@ -111,6 +111,7 @@ describe("Spool", () => {
     expect(spool.next(3, 1_000_000).findings).toHaveLength(3);
     expect(spool.next(200, 2_000).findings).toHaveLength(2);
     expect(spool.next(200, 1).findings).toHaveLength(1);
+    expect(spool.next(1, 1_000_000).findings).toHaveLength(1);
   });
 
   test("append() survives a kill at every byte: nothing lost that it returned for, nothing doubled", () => {

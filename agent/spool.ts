@@ -55,6 +55,8 @@ export class Spool {
   #stream: string;
   #next = 1;
   #acked = 0;
+  /** How far the other side is known to know this stream; less than `#acked` in one that replaced another. */
+  #streamAcked = 0;
   /** Highest number ever given to `next`: such a record may already be at the other side. */
   #shown = 0;
   #cursor: KernelCursor | null = null;
@@ -72,6 +74,7 @@ export class Spool {
     this.#stream = recovered ?? options.streamId();
     this.#agreed = recovered === null;
     this.#openedAt = this.#next;
+    this.#streamAcked = this.#acked;
     this.#segments.rotate(options.monoMs(), () => this.#head());
     this.#segments.sweep();
   }
@@ -228,8 +231,10 @@ export class Spool {
     let open = null as Hole | null;
     let bytesLeft = bytesMax;
     for (const entry of this.#index.pending()) {
-      const full = batch.findings.length >= findingsMax || batch.gaps.length >= findingsMax - 1;
-      if (full || (entry.kind === "held" && batch.findings.length > 0 && entry.bytes > bytesLeft)) break;
+      const gapsMax = Math.max(1, findingsMax - 1);
+      if (batch.findings.length >= findingsMax || batch.gaps.length >= gapsMax) break;
+      const tooLarge = entry.kind === "held" && entry.bytes > bytesLeft;
+      if (tooLarge && batch.findings.length > 0) break;
       const finding = entry.kind === "held" ? this.#read(entry) : null;
       if (entry.kind === "held" && finding) {
         if (open) batch.gaps.push(toGap(open));
@@ -272,19 +277,29 @@ export class Spool {
   /**
    * What the control plane says it has of `stream`. If it knows numbers that this spool has not given out,
    * the disk was put back: what is new then goes out under a new stream, so that it is not taken for old.
+   * `behind` says that it has forgotten what it once acknowledged, because its own store was lost.
    */
-  acknowledge(stream: string, seq: number): void {
-    if (stream !== this.#stream) return;
+  acknowledge(stream: string, seq: number): "agreed" | "behind" {
+    if (stream !== this.#stream) return "agreed";
     if (!this.#agreed) {
       this.#agreed = true;
       if (seq >= this.#openedAt) {
         this.#trim(this.#openedAt - 1);
         this.#stream = this.#options.streamId();
+        this.#streamAcked = 0;
         this.#segments.rotate(this.#options.monoMs(), () => this.#head());
-        return;
+        return "agreed";
       }
     }
     this.#trim(Math.min(seq, this.#next - 1));
+    const behind = seq < this.#streamAcked;
+    this.#streamAcked = Math.max(seq, this.#streamAcked);
+    return behind ? "behind" : "agreed";
+  }
+
+  /** Everything up to here was acknowledged. */
+  get acked(): number {
+    return this.#acked;
   }
 
   #trim(seq: number): void {

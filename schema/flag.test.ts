@@ -1,85 +1,71 @@
 import { describe, expect, test } from "bun:test";
-import { parseFlags, type Flag, type Flags } from "./flag.ts";
+import { type FlagSpecs, parseFlags, printFlags } from "./flag.ts";
 
-const SPEC: readonly Flag[] = [
-  { name: "server", short: "s", kind: "text", env: ["A_SERVER", "B_SERVER"], help: "server" },
-  { name: "output", short: "o", kind: "text", help: "form" },
-  { name: "label", kind: "texts", help: "labels" },
-  { name: "wait", kind: "switch", env: ["WAIT"], help: "wait" },
-];
+const SPECS = {
+  server: { kind: "text", short: "s", env: ["NAVARCH_SERVER"], default: "http://localhost:50051", help: "the server" },
+  "node-id": { kind: "text", env: ["NODE_NAME"] },
+  label: { kind: "list", value: "K=V", help: "a label" },
+  once: { kind: "switch", help: "one check" },
+  fake: { kind: "switch", env: ["FAKE"] },
+} as const satisfies FlagSpecs;
 
-function read(argv: string[], env: Record<string, string> = {}): Flags {
-  const answer = parseFlags(SPEC, argv, env);
+function read(argv: string[], env = {}) {
+  const answer = parseFlags(SPECS, argv, env);
   if (!answer.ok) throw new Error(answer.message);
-  return answer.flags;
-}
-
-function refusal(argv: string[], env: Record<string, string> = {}): string {
-  const answer = parseFlags(SPEC, argv, env);
-  return answer.ok ? "accepted" : answer.message;
+  return answer;
 }
 
 describe("parseFlags()", () => {
-  test.each([
-    "--server x",
-    "--server=x",
-    "-server x",
-    "-server=x",
-    "-s x",
-    "-s=x",
-    "list --server x",
-  ])("reads %s", (line) => {
-    expect(read(line.split(" ")).text("server")).toBe("x");
+  test("reads every form of a flag", () => {
+    for (const argv of [["--server", "a:1"], ["--server=a:1"], ["-server", "a:1"], ["-server=a:1"], ["-s", "a:1"]]) {
+      expect(read(argv).values.server).toBe("a:1");
+    }
   });
 
-  test("reads a short flag with its value attached", () => {
-    expect(read(["-ojson"]).text("output")).toBe("json");
+  test("takes flag, then environment, then default", () => {
+    expect(read([]).values.server).toBe("http://localhost:50051");
+    expect(read([], { NAVARCH_SERVER: "e:1" }).values.server).toBe("e:1");
+    expect(read(["--server=f:1"], { NAVARCH_SERVER: "e:1" }).values.server).toBe("f:1");
+    expect(read([], { NODE_NAME: "" }).values["node-id"]).toBe(undefined);
+    expect(read(["--node-id="], { NODE_NAME: "n" }).values["node-id"]).toBe("");
   });
 
-  test("keeps every value of a repeated flag and the last of a single one", () => {
-    const flags = read(["--label", "a=1", "--label=b=2", "-s", "x", "-s", "y"]);
-    expect(flags.texts("label")).toEqual(["a=1", "b=2"]);
-    expect(flags.text("server")).toBe("y");
+  test("keeps words, ends at --, and repeats lists", () => {
+    const { rest, values, given } = read(["list", "--label", "a=b", "--once", "x", "--label=c=d", "--", "--server"]);
+    expect(rest).toEqual(["list", "x", "--server"]);
+    expect(values.label).toEqual(["a=b", "c=d"]);
+    expect(values.once).toBe(true);
+    expect([...given]).toEqual(["label", "once"]);
   });
 
-  test("leaves words, a lone dash, numbers and all after -- alone", () => {
-    expect(read(["a", "-", "-5", "--wait", "b", "--", "--server"]).rest).toEqual([
-      "a",
-      "-",
-      "-5",
-      "b",
-      "--server",
-    ]);
+  test("reads switches from words and refuses others", () => {
+    expect(read(["--once=false"]).values.once).toBe(false);
+    expect(read([], { FAKE: "1" }).values.fake).toBe(true);
+    expect(parseFlags(SPECS, [], { FAKE: "maybe" })).toEqual({ ok: false, message: "FAKE must be true or false" });
   });
 
-  test("takes the first variable that is not empty, and a flag before it", () => {
-    const env = { A_SERVER: "", B_SERVER: "env" };
-    expect(read([], env).text("server")).toBe("env");
-    expect(read([], env).from("server")).toBe("env");
-    expect(read(["-s", "x"], env).text("server")).toBe("x");
-    expect(read(["-s", "x"], env).from("server")).toBe("flag");
-    expect(read([]).from("server")).toBeNull();
+  test("takes a value that looks like a flag or a negative number", () => {
+    expect(read(["--node-id", "--x"]).values["node-id"]).toBe("--x");
+    expect(read(["-1"]).rest).toEqual(["-1"]);
   });
 
-  test("reads a switch, its value and its variable", () => {
-    expect(read(["--wait"]).on("wait")).toBe(true);
-    expect(read(["--wait=false"]).on("wait")).toBe(false);
-    expect(read([], { WAIT: "1" }).on("wait")).toBe(true);
-    expect(refusal(["--wait=maybe"])).toBe('--wait: expected true or false, found "maybe"');
+  test("names the nearest flag and never a value", () => {
+    expect(parseFlags(SPECS, ["--sevrer=secret"])).toEqual({
+      ok: false,
+      message: "unknown flag --sevrer (did you mean --server?)",
+    });
+    expect(parseFlags(SPECS, ["--zzz"])).toEqual({ ok: false, message: "unknown flag --zzz (--help lists all)" });
+    expect(parseFlags(SPECS, ["--server"])).toEqual({ ok: false, message: "--server needs a value" });
+    expect(parseFlags(SPECS, ["--constructor"])).toMatchObject({ ok: false });
   });
+});
 
-  test("refuses an unknown flag with the nearest one", () => {
-    expect(refusal(["--sever", "x"])).toBe("unknown flag --sever: did you mean --server?");
-    expect(refusal(["-sever", "x"])).toBe("unknown flag -sever: did you mean --server?");
-    expect(refusal(["--zebra=1"])).toBe("unknown flag --zebra");
-  });
-
-  test("refuses a flag without its value", () => {
-    expect(refusal(["--server"])).toBe("--server needs a value");
-    expect(refusal(["--server", "--wait"])).toBe("--server needs a value, found the flag --wait");
-  });
-
-  test("throws on a flag that is not declared, which is a bug", () => {
-    expect(() => read([]).text("sever")).toThrow("not declared");
-  });
+test("printFlags() lists what has a help line", () => {
+  expect(printFlags(SPECS)).toBe(
+    [
+      "  -s, --server VALUE  the server (default http://localhost:50051) [NAVARCH_SERVER]",
+      "      --label K=V     a label",
+      "      --once          one check",
+    ].join("\n"),
+  );
 });

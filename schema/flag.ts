@@ -1,145 +1,148 @@
 /**
- * Flags as both binaries read them (`navarch/cli.md` §1): `--flag value`, `--flag=value`, the single
- * dash form of Go programs, `--` to end them, and the environment behind them. Pure: the caller hands
- * in the arguments and the environment. An unknown flag is refused with the nearest known one.
+ * Command-line flags, for both binaries: `--flag value`, `--flag=value`, the single-dash long form
+ * `-flag`, and `--`, which ends them (`navarch/cli.md` §1). A flag that nobody knows is an error that
+ * names the nearest one. A flag wins over its environment variable, which wins over the default. Pure.
  */
 import { nearest } from "./nearest.ts";
 
-export type Flag = {
-  /** Without dashes. */
-  name: string;
-  /** One letter, without the dash. */
+export type FlagSpec = {
+  /** `text` takes a value, `list` may be given several times, `switch` takes none but `=true` and `=false`. */
+  kind: "text" | "list" | "switch";
+  /** One letter, for `-s`. */
   short?: string;
-  /** `switch` takes no value (`--x`, `--x=false`); `texts` may be given several times. */
-  kind: "text" | "texts" | "switch";
-  /** Variables looked at in this order when the flag is not given; an empty one counts as unset. */
+  /** Environment variables, the first that is set and not empty wins. Not for `list`. */
   env?: readonly string[];
-  /** What stands for the value in the help: `F`, `k=v`. */
+  default?: string;
+  /** What the value is, for the help text: `FILE`, `N`. */
   value?: string;
-  help: string;
-  /** Left out of the help. */
-  hidden?: boolean;
+  /** One line for the help text; without it the flag is not listed there. */
+  help?: string;
 };
+export type FlagSpecs = Readonly<Record<string, FlagSpec>>;
 
-export type Flags = {
-  /** The last value given, or `null`. */
-  text(name: string): string | null;
-  /** Every value given, in order. */
-  texts(name: string): string[];
-  on(name: string): boolean;
-  /** Where the value came from; `null` if it was not given at all. */
-  from(name: string): "flag" | "env" | null;
-  /** Arguments that are no flags, in order. */
-  rest: readonly string[];
-};
+type ValueOf<S extends FlagSpec> = S["kind"] extends "switch"
+  ? boolean
+  : S["kind"] extends "list"
+    ? string[]
+    : S extends { default: string }
+      ? string
+      : string | undefined;
+export type FlagValues<S extends FlagSpecs> = { [K in keyof S]: ValueOf<S[K]> };
 
-export type FlagsAnswer = { ok: true; flags: Flags } | { ok: false; message: string };
+export type FlagAnswer<S extends FlagSpecs> =
+  | {
+      ok: true;
+      values: FlagValues<S>;
+      /** Everything that is no flag, in order. */
+      rest: string[];
+      /** Flags that stood on the command line, not in the environment. */
+      given: ReadonlySet<string>;
+    }
+  | { ok: false; message: string };
 
-type Given = { texts: string[]; from: "flag" | "env" };
+type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads `argv` (without the program's own name). The message of a refusal names the flag, what was
- * expected, and the nearest known name.
+ * Reads `argv` (without program name and subcommand). Flags and other words may be mixed. The message of a
+ * refusal is one line for stderr and never holds the value of a flag.
  */
-export function parseFlags(
-  spec: readonly Flag[],
+export function parseFlags<const S extends FlagSpecs>(
+  specs: S,
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-): FlagsAnswer {
-  const given = new Map<string, Given>();
+  env: Env = {},
+): FlagAnswer<S> {
+  const found = new Map<string, string[]>();
   const rest: string[] = [];
-  let at = 0;
-  while (at < argv.length) {
+  for (let at = 0; at < argv.length; at++) {
     const word = argv[at] ?? "";
-    at += 1;
     if (word === "--") {
-      rest.push(...argv.slice(at));
+      rest.push(...argv.slice(at + 1));
       break;
     }
-    // A lone dash is the usual name of standard input, and -5 is a number.
-    if (!/^--?[A-Za-z]/.test(word)) {
+    if (!/^--?[A-Za-z?]/.test(word)) {
       rest.push(word);
       continue;
     }
-    const taken = parseOne(spec, word, argv[at]);
-    if (!taken.ok) return taken;
-    if (taken.usedNext) at += 1;
-    const before = given.get(taken.flag.name)?.texts ?? [];
-    given.set(taken.flag.name, { texts: [...before, taken.text], from: "flag" });
+    const step = readFlag(specs, word, argv[at + 1]);
+    if (!step.ok) return step;
+    if (step.tookNext) at++;
+    const { name, value } = step;
+    const kept = specs[name]?.kind === "list" ? [...(found.get(name) ?? []), value] : [value];
+    found.set(name, kept);
   }
-  for (const flag of spec) {
-    if (given.has(flag.name)) continue;
-    const name = flag.env?.find((one) => (env[one] ?? "") !== "");
-    if (name === undefined) continue;
-    const answer = readSwitch(flag, env[name] ?? "", name);
+  const values: Record<string, string | string[] | boolean | undefined> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const answer = valueOf(name, spec, found.get(name), env);
     if (!answer.ok) return answer;
-    given.set(flag.name, { texts: [answer.text], from: "env" });
+    values[name] = answer.value;
   }
-  return { ok: true, flags: flagsOf(spec, given, rest) };
+  // Each value was made by the kind in its specification, which the type repeats.
+  return { ok: true, values: values as FlagValues<S>, rest, given: new Set(found.keys()) };
 }
 
-type Taken =
-  | { ok: true; flag: Flag; text: string; usedNext: boolean }
+type Step =
+  | { ok: true; name: string; value: string; tookNext: boolean }
   | { ok: false; message: string };
 
-function parseOne(spec: readonly Flag[], word: string, next: string | undefined): Taken {
-  const [, dashes = "", name = "", equals] = /^(--?)([^=]*)(=[\s\S]*)?$/.exec(word) ?? [];
-  const long = spec.find((flag) => flag.name === name);
-  const short = dashes === "-" ? spec.find((flag) => flag.short === name) : undefined;
-  const flag = long ?? short;
-  if (flag === undefined) return parseAttached(spec, word, dashes, name);
-  const shown = `${dashes}${name}`;
-  if (equals !== undefined) {
-    const answer = readSwitch(flag, equals.slice(1), shown);
-    return answer.ok ? { ok: true, flag, text: answer.text, usedNext: false } : answer;
+function readFlag(specs: FlagSpecs, word: string, following: string | undefined): Step {
+  const body = word.replace(/^--?/, "");
+  const equals = body.indexOf("=");
+  const given = equals < 0 ? body : body.slice(0, equals);
+  const name = nameOf(specs, given);
+  if (name === null) return { ok: false, message: unknown(specs, word, given) };
+  const value = equals < 0 ? null : body.slice(equals + 1);
+  if (specs[name]?.kind === "switch") {
+    return { ok: true, name, value: value ?? "true", tookNext: false };
   }
-  if (flag.kind === "switch") return { ok: true, flag, text: "true", usedNext: false };
-  if (next === undefined || isKnown(spec, next)) {
-    const hint = next === undefined ? "" : `, found the flag ${next}`;
-    return { ok: false, message: `${shown} needs a value${hint}` };
-  }
-  return { ok: true, flag, text: next, usedNext: true };
+  if (value !== null) return { ok: true, name, value, tookNext: false };
+  if (following === undefined) return { ok: false, message: `--${name} needs a value` };
+  return { ok: true, name, value: following, tookNext: true };
 }
 
-/** `-ojson`: a short flag with its value attached, unless the word is nearer to a long name. */
-function parseAttached(spec: readonly Flag[], word: string, dashes: string, name: string): Taken {
-  const names = spec.filter((flag) => flag.hidden !== true).map((flag) => flag.name);
-  const close = nearest(name, names);
-  const short = spec.find((flag) => flag.short === word[1] && flag.kind !== "switch");
-  if (dashes === "-" && close === null && short !== undefined) {
-    return { ok: true, flag: short, text: word.slice(2), usedNext: false };
-  }
-  const hint = close === null ? "" : `: did you mean --${close}?`;
-  return { ok: false, message: `unknown flag ${dashes}${name}${hint}` };
+function nameOf(specs: FlagSpecs, given: string): string | null {
+  if (Object.hasOwn(specs, given)) return given;
+  const byLetter = Object.entries(specs).find(([, spec]) => spec.short === given);
+  return byLetter?.[0] ?? null;
 }
 
-/** True for a word that is itself one of the flags, so that it is not swallowed as a value. */
-function isKnown(spec: readonly Flag[], word: string): boolean {
-  const name = /^--?([^=]+)/.exec(word)?.[1];
-  if (name === undefined) return false;
-  const long = spec.some((flag) => flag.name === name);
-  return long || (!word.startsWith("--") && spec.some((flag) => flag.short === name));
+function unknown(specs: FlagSpecs, word: string, given: string): string {
+  const shown = word.split("=")[0];
+  const near = nearest(given, Object.keys(specs));
+  return `unknown flag ${shown}${near ? ` (did you mean --${near}?)` : " (--help lists all)"}`;
 }
 
-type SwitchAnswer = { ok: true; text: string } | { ok: false; message: string };
+const TRUE = new Set(["true", "1", "yes", "on"]);
+const FALSE = new Set(["false", "0", "no", "off"]);
 
-function readSwitch(flag: Flag, text: string, shown: string): SwitchAnswer {
-  if (flag.kind !== "switch") return { ok: true, text };
-  if (/^(1|t|true|yes|on)$/i.test(text)) return { ok: true, text: "true" };
-  if (/^(0|f|false|no|off)$/i.test(text)) return { ok: true, text: "false" };
-  return { ok: false, message: `${shown}: expected true or false, found "${text}"` };
+type ValueAnswer =
+  | { ok: true; value: string | string[] | boolean | undefined }
+  | { ok: false; message: string };
+
+function valueOf(name: string, spec: FlagSpec, found: string[] | undefined, env: Env): ValueAnswer {
+  if (spec.kind === "list") return { ok: true, value: found ?? [] };
+  const variable = spec.env?.find((key) => (env[key] ?? "") !== "");
+  const value = found?.[0] ?? (variable ? env[variable] : undefined) ?? spec.default;
+  if (spec.kind === "text") return { ok: true, value };
+  const word = value?.toLowerCase() ?? "false";
+  if (TRUE.has(word)) return { ok: true, value: true };
+  if (FALSE.has(word)) return { ok: true, value: false };
+  const where = found ? `--${name}` : variable;
+  return { ok: false, message: `${where} must be true or false` };
 }
 
-function flagsOf(spec: readonly Flag[], given: Map<string, Given>, rest: string[]): Flags {
-  const look = (name: string): Given | null => {
-    if (!spec.some((flag) => flag.name === name)) throw new Error(`flag ${name} is not declared`);
-    return given.get(name) ?? null;
-  };
-  return {
-    text: (name) => look(name)?.texts.at(-1) ?? null,
-    texts: (name) => look(name)?.texts ?? [],
-    on: (name) => look(name)?.texts.at(-1) === "true",
-    from: (name) => look(name)?.from ?? null,
-    rest,
-  };
+/** The flag part of a help text: one line per flag that has a help line, in the order given. */
+export function printFlags(specs: FlagSpecs): string {
+  const rows = Object.entries(specs).filter(([, spec]) => spec.help !== undefined);
+  const lefts = rows.map(([name, spec]) => {
+    const letter = spec.short ? `-${spec.short}, ` : "    ";
+    const value = spec.kind === "switch" ? "" : ` ${spec.value ?? "VALUE"}`;
+    return `  ${letter}--${name}${value}`;
+  });
+  const width = Math.max(0, ...lefts.map((left) => left.length));
+  const lines = rows.map(([, spec], i) => {
+    const from = spec.env ? ` [${spec.env.join(", ")}]` : "";
+    const fallback = spec.default === undefined ? "" : ` (default ${spec.default})`;
+    return `${(lefts[i] ?? "").padEnd(width)}  ${spec.help}${fallback}${from}`;
+  });
+  return lines.join("\n");
 }

@@ -1,0 +1,113 @@
+/**
+ * Which ordered commands are carried out. Each id once, also over a restart: what was begun is noted
+ * before it is done, and a command that comes again gets the answer it had. A command with an older
+ * fence than one already seen was given to an earlier occupant of this slot and is refused. Pure but
+ * for its own memory; `save` makes the notes durable.
+ */
+import * as v from "valibot";
+import { AgentCommand, CommandResult } from "../../schema/report.ts";
+import { BootId } from "../../schema/id.ts";
+
+/** Answers kept: a control plane has at most a few commands open for one node. */
+const NOTES_MAX = 64;
+
+const Note = v.object({
+  id: AgentCommand.entries.command_id,
+  type: AgentCommand.entries.type,
+  /** In which boot it was begun: a reboot has worked when the boot is another. */
+  boot_id: BootId,
+  /** `null` while it runs. */
+  result: v.nullable(CommandResult),
+});
+const Notes = v.object({
+  fence: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  notes: v.array(Note),
+});
+type Note = v.InferOutput<typeof Note>;
+type Notes = v.InferOutput<typeof Notes>;
+
+export type Admission =
+  | { kind: "run" }
+  /** It was answered before, or is refused now. */
+  | { kind: "answer"; result: CommandResult }
+  /** It is being carried out; the answer follows. */
+  | { kind: "running" };
+
+export class Orders {
+  #notes: Notes;
+  readonly #boot: BootId;
+  readonly #save: (text: string) => void;
+  readonly #running = new Set<string>();
+
+  /** `stored` is what `save` was last given, or `null`; anything unreadable counts as nothing. */
+  constructor(stored: string | null, boot: BootId, save: (text: string) => void) {
+    this.#notes = readNotes(stored);
+    this.#boot = boot;
+    this.#save = save;
+  }
+
+  /** Answers that an earlier process owed: a reboot that has happened. */
+  recover(): CommandResult[] {
+    const owed: CommandResult[] = [];
+    for (const note of this.#notes.notes) {
+      if (note.result !== null || note.type !== "reboot" || note.boot_id === this.#boot) continue;
+      note.result = resultOf(note.id, "succeeded", `booted as ${this.#boot}`, 0);
+      owed.push(note.result);
+    }
+    // What was begun and not ended otherwise is forgotten: given again, it is done again.
+    this.#notes.notes = this.#notes.notes.filter((note) => note.result !== null);
+    return owed;
+  }
+
+  admit(command: AgentCommand): Admission {
+    const id = command.command_id;
+    if (this.#running.has(id)) return { kind: "running" };
+    const known = this.#notes.notes.find((note) => note.id === id);
+    if (known?.result) return { kind: "answer", result: known.result };
+    if (command.fence < this.#notes.fence) {
+      const why = `fence ${command.fence} is older than ${this.#notes.fence}`;
+      return { kind: "answer", result: resultOf(id, "rejected", why, null) };
+    }
+    this.#notes.fence = command.fence;
+    this.#running.add(id);
+    this.#note({ id, type: command.type, boot_id: this.#boot, result: null });
+    return { kind: "run" };
+  }
+
+  finish(result: CommandResult): void {
+    this.#running.delete(result.command_id);
+    const note = this.#notes.notes.find((each) => each.id === result.command_id);
+    if (!note) return;
+    note.result = result;
+    this.#note(note);
+  }
+
+  #note(note: Note): void {
+    const others = this.#notes.notes.filter((each) => each.id !== note.id);
+    this.#notes.notes = [...others, note].slice(-NOTES_MAX);
+    this.#save(JSON.stringify(this.#notes));
+  }
+}
+
+/** The contract's bound of `output`. */
+const OUTPUT_CHARS_MAX = 8_192;
+
+export function resultOf(
+  id: CommandResult["command_id"],
+  outcome: CommandResult["outcome"],
+  output: string,
+  exitCode: number | null,
+): CommandResult {
+  const text = output.slice(0, OUTPUT_CHARS_MAX);
+  return { command_id: id, outcome, exit_code: exitCode, output: text };
+}
+
+function readNotes(stored: string | null): Notes {
+  try {
+    const parsed = v.safeParse(Notes, JSON.parse(stored ?? "null"));
+    if (parsed.success) return parsed.output;
+  } catch {
+    // A note that cannot be read is as good as none: commands are idempotent at their target.
+  }
+  return { fence: 0, notes: [] };
+}

@@ -1,0 +1,399 @@
+/**
+ * The heart of the agent: what is measured when, and what is told when. It measures and reports, and
+ * carries out an ordered command; it never judges. Nothing here waits for the driver or the network:
+ * both answer by a deadline, so heartbeats go on whatever hangs. All time comes from the clock, so
+ * that a test can drive a day through it in a second.
+ */
+import type { Finding } from "../schema/finding.ts";
+import type { AgentCommand, AgentConfig, Check, CommandResult } from "../schema/report.ts";
+import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
+import { resultOf } from "./command/order.ts";
+import { Delivery } from "./delivery.ts";
+import { printHostFinding } from "./host-finding.ts";
+import type { GpuTable } from "./kernel/finding.ts";
+import { normalizePci } from "./kernel/pci.ts";
+import { Listener } from "./listen.ts";
+import type { NvmlAnswer, NvmlCheck } from "./nvml/reading.ts";
+import type { AgentParts } from "./part.ts";
+import { printEventFindings, wantsCheck } from "./probe/event.ts";
+import type { ProbeContext, ProbeMemory } from "./probe/probe.ts";
+import { runProbes, type ProbeRound } from "./probe/run.ts";
+import { Readings } from "./readings.ts";
+import type { NewGap } from "./spool.ts";
+import type { KernelCursor } from "./port.ts";
+import type { AgentView } from "./view.ts";
+
+const VERSION: typeof REPORT_VERSION = 1;
+
+/** Decision 22, until the control plane says otherwise. */
+export const CADENCE: AgentConfig = { heartbeat_ms: 30_000, sample_ms: 10_000, check_ms: 60_000 };
+/** A cadence outside these is taken as the nearest one: neither a flood nor silence can be ordered. */
+const CADENCE_MS = { min: 100, max: 600_000 };
+
+/** A healthy check of 8 GPUs takes tens of milliseconds; a driver that needs this long is ill. */
+export const CHECK_DEADLINE_MS = 8_000;
+const SAMPLE_DEADLINE_MS = 5_000;
+/** A heartbeat that falls together with a check waits this long for it, so that they share a report. */
+const GRACE_MS = 1_000;
+/** The first report waits this long for the first check; after that it goes without. */
+const FIRST_GRACE_MS = 2_000;
+/** A reading that looks wrong asks for a check at once, but not more often than this. */
+const EXTRA_CHECK_MS = 10_000;
+
+export class Agent {
+  readonly #parts: AgentParts;
+  readonly #delivery: Delivery;
+  readonly #readings: Readings;
+  readonly #listener: Listener;
+  readonly #timers = new Map<string, () => void>();
+  #config = CADENCE;
+  #memory: ProbeMemory;
+  #round: ProbeRound | null = null;
+  /** Text of the last round's conditions: a report goes at once when it changes. */
+  #told = "";
+  #checking: Promise<ProbeRound> | null = null;
+  #checkingSinceMs = 0;
+  #extraCheckMs = -Infinity;
+  #spoolMemory: string | null = null;
+  #driver: { unresponsive: boolean | null; abandoned: number } = { unresponsive: null, abandoned: 0 };
+  #lastXid = new Map<string, Finding>();
+  #counts = new Map<string, number>();
+  #behindAt = 0;
+  #dueMs = 0;
+  #lagMs = 0;
+  #stopped = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#memory = parts.memory;
+    this.#readings = new Readings(parts.load);
+    this.#delivery = new Delivery({
+      clock: parts.clock,
+      sender: parts.sender,
+      spool: parts.spool,
+      random: parts.random,
+      log: parts.log,
+      envelope: () => this.#envelope(),
+      heard: (reply) => this.#obey(reply),
+    });
+    this.#listener = new Listener({
+      clock: parts.clock,
+      openKernelLog: parts.openKernelLog,
+      gpus: () => this.#gpuTable(),
+      takeEvents: () => this.#takeEvents(),
+      hostFinding: (reason, message) => printHostFinding(reason, message, this.#context()),
+    });
+    parts.sender.listen((reply) => this.#obey(reply));
+  }
+
+  /** First check and first report at once (promise N41), then by the cadence. */
+  start(): void {
+    const { spool, orders } = this.#parts;
+    for (const result of orders.recover()) this.#delivery.answer(result);
+    this.#noticeSpool(spool.stats().memory);
+    this.#after("first", FIRST_GRACE_MS, () => {
+      this.#beginListening();
+      this.#delivery.heartbeat();
+    });
+    // The report of the first check goes with its conclusion.
+    void this.#check().then(() => this.#after("first", 0, () => this.#beginListening()));
+    this.#arm();
+  }
+
+  /** Something was written to the kernel log. A hint: what it is, the log itself tells. */
+  wake(): void {
+    if (!this.#stopped) this.#listen();
+  }
+
+  view(): AgentView {
+    const { nvml, spool, sender } = this.#parts;
+    return {
+      simulated: nvml.simulated,
+      gpus: this.#round?.gpus ?? [],
+      samples: this.#readings.gpus,
+      probes: this.#round?.results ?? [],
+      present: this.#round?.present ?? null,
+      expected: this.#round?.expected ?? null,
+      ...this.#driver,
+      spool: spool.stats(),
+      ackedAtMs: this.#delivery.ackedAtMs,
+      connected: sender.connected(),
+      lastXid: this.#lastXid,
+      findings: this.#counts,
+      lagMs: this.#lagMs,
+    };
+  }
+
+  /** Says goodbye with a last report within `deadlineMs`, and lets go of everything. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.#stopped) return;
+    this.#listen();
+    this.#stopped = true;
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    await this.#delivery.finish(deadlineMs);
+    const { nvml, sender, spool, saveMemory } = this.#parts;
+    saveMemory(this.#memory);
+    nvml.close();
+    sender.close();
+    this.#listener.close();
+    spool.close();
+  }
+
+  #after(name: string, ms: number, work: () => void): void {
+    this.#timers.get(name)?.();
+    const cancel = this.#parts.clock.after(ms, () => {
+      this.#timers.delete(name);
+      work();
+    });
+    this.#timers.set(name, cancel);
+  }
+
+  /** The check comes before the heartbeat of the same instant, so that it can travel with it. */
+  #arm(): void {
+    this.#after("check", this.#config.check_ms, () => this.#everyCheck());
+    this.#after("sample", this.#config.sample_ms, () => this.#everySample());
+    this.#dueMs = this.#parts.clock.monoMs() + this.#config.heartbeat_ms;
+    this.#after("heartbeat", this.#config.heartbeat_ms, () => this.#everyHeartbeat());
+  }
+
+  #everyCheck(): void {
+    this.#after("check", this.#config.check_ms, () => this.#everyCheck());
+    void this.#check();
+  }
+
+  #everySample(): void {
+    this.#after("sample", this.#config.sample_ms, () => this.#everySample());
+    void this.#sample();
+  }
+
+  #everyHeartbeat(): void {
+    const now = this.#parts.clock.monoMs();
+    this.#lagMs = Math.max(0, now - this.#dueMs);
+    this.#dueMs = now + this.#config.heartbeat_ms;
+    this.#after("heartbeat", this.#config.heartbeat_ms, () => this.#everyHeartbeat());
+    this.#noticeSpool(this.#parts.spool.stats().memory);
+    const fresh = this.#checking && now - this.#checkingSinceMs < GRACE_MS;
+    if (!fresh) return this.#delivery.heartbeat();
+    this.#after("grace", Math.min(GRACE_MS, this.#config.heartbeat_ms / 2), () => {
+      this.#delivery.heartbeat();
+    });
+  }
+
+  #context(): ProbeContext {
+    const { clock, identity, nvml } = this.#parts;
+    return {
+      bootId: identity.bootId,
+      wallMs: clock.wallMs(),
+      monoMs: clock.monoMs(),
+      uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
+      expectedGpus: identity.expectedGpus,
+      simulated: nvml.simulated,
+    };
+  }
+
+  /** One at a time; a second caller gets the round that is under way. */
+  #check(): Promise<ProbeRound> {
+    if (this.#checking) return this.#checking;
+    this.#checkingSinceMs = this.#parts.clock.monoMs();
+    this.#checking = this.#lookAtAll().finally(() => {
+      this.#checking = null;
+    });
+    return this.#checking;
+  }
+
+  async #lookAtAll(): Promise<ProbeRound> {
+    const answer = await this.#parts.nvml.check(CHECK_DEADLINE_MS);
+    const round = this.#conclude(answer);
+    // A heartbeat that waited for this check goes now, and takes it along.
+    if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
+    return round;
+  }
+
+  #conclude(answer: NvmlAnswer<NvmlCheck>): ProbeRound {
+    const round = runProbes(answer, this.#memory, this.#context());
+    if (this.#stopped) return round;
+    this.#noticeDriver(answer);
+    const known = JSON.stringify([Object.keys(this.#memory.held), this.#memory.expected]);
+    this.#memory = round.memory;
+    if (JSON.stringify([Object.keys(round.memory.held), round.memory.expected]) !== known) {
+      this.#parts.saveMemory(round.memory);
+    }
+    this.#round = round;
+    const atMs = this.#parts.clock.wallMs();
+    if (answer.kind === "ok") this.#readings.check(round.samples, answer.value, atMs);
+    this.#keep(round.findings, [], null);
+    const check = this.#printCheck(round, atMs);
+    const told = JSON.stringify([check.conclusive, check.present_gpus, check.active]);
+    this.#delivery.check(check, told !== this.#told);
+    this.#told = told;
+    this.#delivery.pump();
+    return round;
+  }
+
+  #printCheck(round: ProbeRound, atMs: number): Check {
+    const own: string[] = [];
+    if (this.#listener.deaf !== null) own.push("host/kernel_log_deaf/node");
+    if (this.#spoolMemory !== null) own.push("host/spool_memory/node");
+    return {
+      at: new Date(atMs).toISOString(),
+      conclusive: round.conclusive,
+      probes: round.results,
+      expected_gpus: round.expected,
+      present_gpus: round.present,
+      active: [...own, ...round.active].slice(0, 256),
+    };
+  }
+
+  async #sample(): Promise<void> {
+    const answer = await this.#parts.nvml.sample(SAMPLE_DEADLINE_MS);
+    if (this.#stopped) return;
+    if (answer.kind !== "ok") {
+      // The same words that a check would bring, one check sooner.
+      this.#conclude(answer);
+      return;
+    }
+    this.#noticeDriver(answer);
+    const surprising = this.#readings.sample(answer.value, this.#parts.clock.wallMs());
+    const blind = this.#round?.active.some((key) => key.startsWith("driver/")) ?? false;
+    if (surprising || blind) this.#checkSoon();
+  }
+
+  #checkSoon(): void {
+    const now = this.#parts.clock.monoMs();
+    if (now - this.#extraCheckMs < EXTRA_CHECK_MS) return;
+    this.#extraCheckMs = now;
+    void this.#check();
+  }
+
+  #noticeDriver(answer: NvmlAnswer<unknown>): void {
+    const hung = answer.kind === "unresponsive" || answer.kind === "stuck";
+    this.#driver = {
+      unresponsive: hung,
+      abandoned: "abandoned" in answer ? answer.abandoned : hung ? this.#driver.abandoned : 0,
+    };
+  }
+
+  #beginListening(): void {
+    if (this.#listener.ready || this.#stopped) return;
+    this.#listener.open(this.#parts.spool.cursor());
+    this.#listen();
+  }
+
+  #gpuTable(): GpuTable {
+    const table: { index: number; uuid: string; pci: string }[] = [];
+    for (const { index, uuid, pci_bus_id } of this.#round?.gpus ?? []) {
+      const pci = normalizePci(pci_bus_id);
+      if (pci !== null) table.push({ index, uuid, pci });
+    }
+    return table;
+  }
+
+  #listen(): void {
+    if (!this.#listener.ready) return;
+    const { findings, gaps, cursor, more } = this.#listener.read();
+    this.#keep(findings, gaps, cursor);
+    this.#delivery.pump();
+    if (this.#stopped) return;
+    this.#after("listen", more ? 0 : this.#parts.kernelPollMs, () => this.#listen());
+  }
+
+  #takeEvents(): Finding[] {
+    const events = this.#parts.nvml.takeEvents();
+    if (events.length === 0) return [];
+    if (wantsCheck(events)) this.#checkSoon();
+    return printEventFindings(events, this.#round?.gpus ?? [], this.#context());
+  }
+
+  /** Makes durable; what calls this pumps afterwards, when all that belongs together is in place. */
+  #keep(findings: Finding[], gaps: NewGap[], cursor: KernelCursor | null): void {
+    this.#parts.spool.append(findings, gaps, cursor);
+    for (const finding of findings) {
+      this.#counts.set(finding.kind, (this.#counts.get(finding.kind) ?? 0) + 1);
+      if (finding.kind === "xid" && finding.gpu_uuid !== null && !finding.foreign) {
+        this.#lastXid.set(finding.gpu_uuid, finding);
+      }
+    }
+  }
+
+  #noticeSpool(failure: string | null): void {
+    const before = this.#spoolMemory;
+    this.#spoolMemory = failure;
+    if (failure === null || before !== null) return;
+    this.#parts.log("warn", "spool is in memory only", { reason: failure });
+    const message = `findings are kept in memory only: ${failure}`;
+    this.#keep([printHostFinding("spool_memory", message, this.#context())], [], null);
+  }
+
+  #envelope(): Omit<Report, "stream" | "check" | "findings" | "gaps" | "results"> {
+    const { clock, identity, inventory, nvml } = this.#parts;
+    return {
+      version: VERSION,
+      node_id: identity.nodeId,
+      boot_id: identity.bootId,
+      agent_version: identity.agentVersion,
+      simulated: nvml.simulated,
+      sent_at: new Date(clock.wallMs()).toISOString(),
+      inventory: this.#round ? inventory(this.#round.gpus) : null,
+      sample: this.#readings.print(),
+    };
+  }
+
+  /** What the control plane said: cadence, credential, commands, and how far it remembers. */
+  #obey(reply: ReportReply): void {
+    if (this.#stopped) return;
+    this.#setCadence(reply.config);
+    if (reply.credential) this.#parts.adopt(reply.credential);
+    const { spool } = this.#parts;
+    const memory = spool.acknowledge(reply.stream, reply.ack_seq);
+    if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();
+    for (const command of reply.commands) void this.#order(command);
+  }
+
+  /** Its store was lost: what still holds and what this boot's log still has are told once more. */
+  #tellAgain(): void {
+    this.#behindAt = this.#parts.spool.acked;
+    this.#parts.log("warn", "the control plane has forgotten findings; telling what still holds");
+    this.#memory = { ...this.#memory, held: {} };
+    if (this.#listener.ready) this.#listener.open(null);
+    void this.#check().then(() => this.wake());
+  }
+
+  #setCadence(config: AgentConfig): void {
+    const bound = (ms: number) => Math.min(CADENCE_MS.max, Math.max(CADENCE_MS.min, ms));
+    const next: AgentConfig = {
+      heartbeat_ms: bound(config.heartbeat_ms),
+      sample_ms: bound(config.sample_ms),
+      check_ms: bound(config.check_ms),
+    };
+    if (Bun.deepEquals(next, this.#config)) return;
+    this.#config = next;
+    this.#parts.log("info", "new cadence", next);
+    this.#arm();
+  }
+
+  async #order(command: AgentCommand): Promise<void> {
+    const { orders, log } = this.#parts;
+    const admission = orders.admit(command);
+    if (admission.kind === "running") return;
+    if (admission.kind === "answer") return this.#delivery.answer(admission.result);
+    log("info", "command", { command_id: command.command_id, type: command.type });
+    const result = await this.#carryOut(command);
+    orders.finish(result);
+    log("info", "command done", { command_id: command.command_id, outcome: result.outcome });
+    this.#delivery.answer(result);
+  }
+
+  async #carryOut(command: AgentCommand): Promise<CommandResult> {
+    const id = command.command_id;
+    if (command.type !== "diagnose") {
+      const { runCommand } = this.#parts;
+      if (runCommand) return await runCommand(command);
+      return resultOf(id, "rejected", `${command.type} is not enabled on this node`, null);
+    }
+    const round = await this.#check();
+    const { conclusive, present, expected, active, results } = round;
+    const shown = { conclusive, present_gpus: present, expected_gpus: expected, active, probes: results };
+    return resultOf(id, "succeeded", JSON.stringify(shown), 0);
+  }
+}

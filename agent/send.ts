@@ -1,0 +1,231 @@
+/**
+ * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades (decision 6).
+ * Each report gets one reply, in order; in between the control plane may push. Every call ends by its
+ * deadline, nothing rejects, and what was not acknowledged stays in the spool.
+ *
+ * Adapter: the network.
+ */
+import type { Report, ReportReply } from "../schema/report.ts";
+import { unreachable } from "../schema/unreachable.ts";
+import type { Clock, SendAnswer, Sender } from "./port.ts";
+import { decodeFrame } from "./reply.ts";
+import type { TokenSource } from "./token.ts";
+
+export type SendOptions = {
+  /** From `parseAddress`. */
+  base: string;
+  tokens: TokenSource;
+  clock: Clock;
+  /** 0 ≤ x < 1. */
+  random: () => number;
+  agentVersion: string;
+  timeoutMs?: number;
+  /** How long `POST` is used before the WebSocket is tried again. */
+  retryMs?: number;
+  /** What a person would want to know about the way reports go; never a secret. */
+  note?: (message: string) => void;
+};
+
+/** The server's own limit is the same (`navarch/api.md` B1). */
+const TIMEOUT_MS = 10_000;
+/** A proxy that forbids upgrades rarely changes its mind; a failed try costs one request. */
+const RETRY_MS = 180_000;
+/** Replies that did not come over an open WebSocket before `POST` is used instead. */
+const SILENCES_MAX = 2;
+/** A reply with 32 commands is below 64 KiB; anything larger is not ours. */
+const REPLY_BYTES_MAX = 256 * 1024;
+
+export function createSender(options: SendOptions): Sender {
+  return new Delivery(options);
+}
+
+/** Settled once, by the reply, the end of the socket or the deadline. */
+type Waiting = (answer: SendAnswer) => void;
+
+class Delivery implements Sender {
+  readonly #options: SendOptions;
+  readonly #timeoutMs: number;
+  #socket: WebSocket | null = null;
+  /** The secret with which the socket was opened; another one means another socket. */
+  #openedWith: string | null = null;
+  #waiting: Waiting | null = null;
+  #heard: (reply: ReportReply) => void = () => {};
+  #socketFromMs = 0;
+  #silences = 0;
+  #closed = false;
+
+  constructor(options: SendOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+  }
+
+  connected(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  listen(heard: (reply: ReportReply) => void): void {
+    this.#heard = heard;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  async send(report: Report): Promise<SendAnswer> {
+    if (this.#closed) return { kind: "unreachable", message: "closed" };
+    const token = this.#options.tokens.current();
+    const body = JSON.stringify(report);
+    if (this.#socket && this.#openedWith !== (token?.value ?? null)) this.#drop();
+    const useSocket = this.connected() || this.#options.clock.monoMs() >= this.#socketFromMs;
+    const upgraded = useSocket && (this.connected() || (await this.#connect(token?.value ?? null)));
+    const answer = upgraded ? await this.#ask(body) : await this.#post(body, token?.value ?? null);
+    if (useSocket && !upgraded && answer.kind !== "unreachable") this.#avoidSocket("upgrade refused");
+    if (answer.kind === "unauthorized" && token) {
+      this.#options.tokens.rejected(token.value);
+      this.#drop();
+    }
+    if (answer.kind === "reply") this.#options.tokens.accepted();
+    return answer;
+  }
+
+  /** True once the WebSocket is open; false if it was refused, broken or too slow. */
+  #connect(token: string | null): Promise<boolean> {
+    const url = `${this.#options.base.replace(/^http/, "ws")}/v1/agent/stream`;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const socket = new WebSocket(url, { headers: this.#headers(token) });
+    const cancel = this.#options.clock.after(this.#timeoutMs, () => {
+      resolve(false);
+      socket.close();
+    });
+    socket.onopen = () => {
+      cancel();
+      this.#socket = socket;
+      this.#openedWith = token;
+      resolve(true);
+    };
+    socket.onmessage = (event) => this.#hear(socket, event.data);
+    // `onclose` follows every `onerror`, and tells no more than that.
+    socket.onerror = () => {};
+    socket.onclose = () => {
+      cancel();
+      resolve(false);
+      if (this.#socket === socket) this.#drop();
+    };
+    return promise;
+  }
+
+  #ask(body: string): Promise<SendAnswer> {
+    const { promise, resolve } = Promise.withResolvers<SendAnswer>();
+    const cancel = this.#options.clock.after(this.#timeoutMs, () => {
+      this.#silences++;
+      // A late reply must never be taken for the next report's.
+      this.#drop(`no reply within ${this.#timeoutMs} ms`);
+      if (this.#silences >= SILENCES_MAX) this.#avoidSocket("no replies over the WebSocket");
+    });
+    this.#waiting = (answer) => {
+      cancel();
+      this.#waiting = null;
+      resolve(answer);
+    };
+    this.#socket?.send(body);
+    return promise;
+  }
+
+  #hear(socket: WebSocket, data: unknown): void {
+    if (this.#socket !== socket) return;
+    if (typeof data !== "string" || data.length > REPLY_BYTES_MAX) {
+      this.#drop("a frame that is no reply");
+      return;
+    }
+    const frame = decodeFrame(data);
+    this.#silences = 0;
+    switch (frame.kind) {
+      case "push":
+        this.#heard(frame.reply);
+        return;
+      case "reply":
+        this.#waiting?.(frame);
+        return;
+      case "error":
+        this.#waiting?.(errorAnswer(frame.code, frame.message));
+        return;
+      case "invalid":
+        this.#drop(`unreadable reply: ${frame.why}`);
+        return;
+      default:
+        unreachable(frame);
+    }
+  }
+
+  async #post(body: string, token: string | null): Promise<SendAnswer> {
+    const signal = AbortSignal.timeout(this.#timeoutMs);
+    try {
+      const response = await fetch(`${this.#options.base}/v1/agent/report`, {
+        method: "POST",
+        body,
+        headers: { ...this.#headers(token), "content-type": "application/json" },
+        signal,
+        // A redirect would carry the secret to another place.
+        redirect: "manual",
+      });
+      const text = await response.text();
+      return httpAnswer(response.status, text);
+    } catch (cause) {
+      return { kind: "unreachable", message: explain(cause) };
+    }
+  }
+
+  #headers(token: string | null): Record<string, string> {
+    const agent = { "user-agent": `navarch-node/${this.#options.agentVersion}` };
+    return token === null ? agent : { ...agent, authorization: `Bearer ${token}` };
+  }
+
+  #avoidSocket(why: string): void {
+    const { clock, random } = this.#options;
+    const waitMs = (this.#options.retryMs ?? RETRY_MS) * (0.75 + random() / 2);
+    this.#socketFromMs = clock.monoMs() + waitMs;
+    this.#silences = 0;
+    this.#options.note?.(`${why}: reports go by POST for ${Math.round(waitMs / 1000)} s`);
+  }
+
+  #drop(why = "connection lost"): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#openedWith = null;
+    this.#waiting?.({ kind: "unreachable", message: why });
+    socket?.close();
+  }
+}
+
+/** By the code of the error body (`navarch/api.md` B7). */
+function errorAnswer(code: string, message: string): SendAnswer {
+  const text = `${code}: ${message}`;
+  const auth = code === "unauthenticated" || code === "permission_denied";
+  if (auth) return { kind: "unauthorized", message: text };
+  if (code === "node_unknown") return { kind: "refused", status: 404, message: text };
+  const passing = ["unavailable", "not_leader", "internal", "rate_limited"];
+  if (passing.includes(code)) return { kind: "unreachable", message: text };
+  return { kind: "refused", status: 400, message: text };
+}
+
+function httpAnswer(status: number, text: string): SendAnswer {
+  const frame = text.length > REPLY_BYTES_MAX ? null : decodeFrame(text);
+  const said = frame?.kind === "error" ? `${frame.code}: ${frame.message}` : "no error body";
+  const message = `HTTP ${status} (${said})`;
+  if (status >= 200 && status < 300) {
+    if (frame?.kind === "reply") return frame;
+    const why = frame?.kind === "invalid" ? frame.why : "not a reply";
+    return { kind: "unreachable", message: `HTTP ${status} with an unreadable reply: ${why}` };
+  }
+  if (status === 401 || status === 403) return { kind: "unauthorized", message };
+  const passing = status >= 500 || status === 408 || status === 425 || status === 429;
+  if (passing || status < 400) return { kind: "unreachable", message };
+  return { kind: "refused", status, message };
+}
+
+function explain(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause && typeof cause.code === "string" ? ` (${cause.code})` : "";
+  return `${cause.message}${code}`.slice(0, 300);
+}

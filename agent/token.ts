@@ -1,0 +1,131 @@
+/**
+ * Which secret the agent shows. A credential of its own, given by the control plane and kept in the
+ * state directory, comes first; then `--auth-token`, `--auth-token-file` or its variable,
+ * `NAVARCH_AUTH_TOKEN`, and the file that bootstrap places. Files are read again when they change,
+ * so that a rotation needs no restart. A secret is never logged; its source is.
+ *
+ * Adapter: the file system.
+ */
+import * as fs from "node:fs";
+import { join } from "node:path";
+
+/** Placed by bootstrap, readable by root only (promise N55). */
+export const DEFAULT_TOKEN_FILE = "/etc/navarch-node/token";
+
+export type TokenOptions = {
+  nodeId: string;
+  /** Base URL: a credential of one control plane is worth nothing at another. */
+  server: string;
+  /** Where the own credential is kept; `null` keeps it in memory. */
+  directory: string | null;
+  flag: string | undefined;
+  /** From `--auth-token-file` or `NAVARCH_AUTH_TOKEN_FILE`. */
+  file: string | undefined;
+  environment: string | undefined;
+  defaultFile?: string;
+};
+
+export type Token = { value: string; source: string };
+
+export type TokenSource = {
+  /** The secret to show now, or `null` if there is none. */
+  current(): Token | null;
+  /** Said after a 401 or 403 to `value`: the next source in line is tried, and after the last the first. */
+  rejected(value: string): void;
+  /** Said after an accepted call: the line begins with this source from then on. */
+  accepted(): void;
+  /** Keeps a credential of the own (0600) and uses it; the error says why it is only in memory. */
+  adopt(credential: string): string | null;
+};
+
+type Stored = { node_id: string; server: string; credential: string };
+
+export function openTokens(options: TokenOptions): TokenSource {
+  const path = options.directory === null ? null : join(options.directory, "credential.json");
+  let own = path === null ? null : readOwn(path, options);
+  const given = options.file === undefined ? null : createFileReader(options.file);
+  const fallback = createFileReader(options.defaultFile ?? DEFAULT_TOKEN_FILE);
+  /** How many of the sources were refused since one was last accepted. */
+  let passed = 0;
+  const all = (): Token[] => {
+    const candidates: [string | null | undefined, string][] = [
+      [own, "stored credential"],
+      [options.flag, "--auth-token"],
+      [given?.(), "token file"],
+      [options.environment, "NAVARCH_AUTH_TOKEN"],
+      [fallback(), "default token file"],
+    ];
+    const found: Token[] = [];
+    for (const [value, source] of candidates) {
+      if (value && !found.some((token) => token.value === value)) found.push({ value, source });
+    }
+    return found;
+  };
+  const current = (): Token | null => {
+    const tokens = all();
+    return tokens[passed % Math.max(1, tokens.length)] ?? null;
+  };
+  return {
+    current,
+    rejected: (value) => {
+      if (current()?.value === value) passed++;
+    },
+    accepted: () => {
+      const tokens = all();
+      if (tokens.length > 0) passed %= tokens.length;
+    },
+    adopt: (credential) => {
+      own = credential;
+      passed = 0;
+      if (path === null) return "no state directory";
+      const { nodeId, server } = options;
+      return writeOwn(path, { node_id: nodeId, server, credential });
+    },
+  };
+}
+
+function readOwn(path: string, { nodeId, server }: TokenOptions): string | null {
+  try {
+    const stored = JSON.parse(fs.readFileSync(path, "utf8")) as Partial<Stored>;
+    if (stored.node_id !== nodeId || stored.server !== server) return null;
+    return typeof stored.credential === "string" ? stored.credential : null;
+  } catch {
+    return null;
+  }
+}
+
+function writeOwn(path: string, stored: Stored): string | null {
+  const fresh = `${path}.new`;
+  try {
+    fs.rmSync(fresh, { force: true });
+    const fd = fs.openSync(fresh, "wx", 0o600);
+    try {
+      fs.writeSync(fd, `${JSON.stringify(stored)}\n`);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(fresh, path);
+    return null;
+  } catch (cause) {
+    return cause instanceof Error ? cause.message : String(cause);
+  }
+}
+
+/** The trimmed content of a file, read again when its identity, size or time changed; `null` without one. */
+function createFileReader(path: string): () => string | null {
+  let seen = "";
+  let value: string | null = null;
+  return () => {
+    try {
+      const { ino, size, mtimeMs } = fs.statSync(path);
+      const now = `${ino}/${size}/${mtimeMs}`;
+      if (now !== seen) value = fs.readFileSync(path, "utf8").trim() || null;
+      seen = now;
+    } catch {
+      seen = "";
+      value = null;
+    }
+    return value;
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * What the agent knows at this moment, for its own metrics: a snapshot, so that a scrape never waits
+ * for anything and never calls the driver.
+ */
+import type { Finding } from "../schema/finding.ts";
+import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";
+import type { ProbeResult } from "../schema/report.ts";
+import type { SpoolStats } from "./spool.ts";
+
+export type AgentView = {
+  simulated: boolean;
+  gpus: readonly GpuIdentity[];
+  samples: readonly GpuSample[];
+  probes: readonly ProbeResult[];
+  present: number | null;
+  expected: number | null;
+  /** True if the last call into the driver missed its deadline, `null` before the first. */
+  unresponsive: boolean | null;
+  /** Probe children that were given up and are not yet gone. */
+  abandoned: number;
+  spool: SpoolStats;
+  /** Wall time of the last acknowledgement, or `null`. */
+  ackedAtMs: number | null;
+  connected: boolean;
+  /** Last XID per GPU UUID. */
+  lastXid: ReadonlyMap<string, Finding>;
+  /** Findings since the start, by kind. */
+  findings: ReadonlyMap<string, number>;
+  /** How late the last heartbeat was, milliseconds. */
+  lagMs: number;
+};
