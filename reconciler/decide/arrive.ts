@@ -72,7 +72,7 @@ export function decideBooting(node: Node, phase: At<"booting"> | At<"bootstrappi
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null) return lose(node, scope, pen, loss);
-  if (node.order !== null) return fail(scope, pen, node.order.why, "operator");
+  if (node.order !== null) return fail(scope, pen, node.order.why, "operator", node.order.force);
   if (node.agent !== null) {
     return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", ["its agent registered"]);
   }
@@ -89,7 +89,7 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   const loss = lossOf(node, scope);
   if (loss !== null) return lose(node, scope, pen, loss);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
-    return fail(scope, pen, node.order.why, "operator");
+    return fail(scope, pen, node.order.why, "operator", node.order.force);
   }
   const { health } = node;
   const checked = health.lastCheckAt !== null && health.lastCheckAt >= phase.since;
@@ -113,9 +113,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
 }
 
 /** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
-function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator"): void {
+function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator", forced = false): void {
   const { sight } = scope;
-  if (purpose === "failed" && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
   pen.advance(to, "node.failed", [why]);
 }

@@ -32,6 +32,16 @@ const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
 };
 
+/**
+ * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds check
+ * rate and key before they look at the token, so on a repeat those say nothing about the first ask.
+ */
+function isProof(operation: Operation, outcome: Outcome): boolean {
+  if (outcome.kind !== "refused") return true;
+  if (outcome.class === "rate_limit") return false;
+  return outcome.class !== "auth" || operation.attempts === 0;
+}
+
 /** After a scheduler's refusal: long enough not to storm it, short enough to isolate within a minute. */
 const REST_MS = 10_000;
 
@@ -43,7 +53,7 @@ export function foldOutcome(
   now: number,
 ): OutcomeFold {
   const attempts = operation.attempts + 1;
-  if (outcome.kind === "ambiguous" || (outcome.kind === "refused" && outcome.class === "rate_limit")) {
+  if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
     return { operation: { ...operation, attempts, notBefore, message: outcome.message }, node: null, pool: null, events: [] };

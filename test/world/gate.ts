@@ -1,0 +1,69 @@
+/**
+ * The crash gate: sits under the store, on the SQL client, and around the cloud, and kills the process
+ * before or after the n-th of their calls. A gate above the store would miss an outcome and its node
+ * written in two transactions (crash-safety.md §8).
+ */
+import type { Client } from "@libsql/client";
+import type { Provider } from "../../reconciler/provider/provider.ts";
+
+/** The process is dead from here on: every later call of the same life fails the same way. */
+export class Crash extends Error {}
+
+export class Gate {
+  /** Calls passed so far, over all lives. */
+  count = 0;
+  /** What each passed call was, for a failing test to tell. */
+  readonly trail: string[] = [];
+  dead = false;
+  private readonly crashes: Set<string>;
+
+  /** Each crash is `<n>b` (before the n-th call has any effect) or `<n>a` (after it, before its answer). */
+  constructor(crashes: string[] = []) {
+    this.crashes = new Set(crashes);
+  }
+
+  /** The next life begins. */
+  revive(): void {
+    this.dead = false;
+  }
+
+  client(client: Client): Client {
+    return new Proxy(client, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        const call = value.bind(target) as (...args: unknown[]) => unknown;
+        if (name !== "execute" && name !== "batch" && name !== "migrate") return call;
+        return (...args: unknown[]) => this.pass(`sql.${String(name)}`, async () => call(...args));
+      },
+    });
+  }
+
+  provider(provider: Provider): Provider {
+    return {
+      name: provider.name,
+      type: provider.type,
+      class: provider.class,
+      settleMs: provider.settleMs,
+      create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
+      terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
+      list: () => this.pass("cloud.list", () => provider.list()),
+      close: () => provider.close(),
+    };
+  }
+
+  private async pass<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.dead) throw new Crash("dead");
+    const n = ++this.count;
+    this.trail.push(what);
+    if (this.crashes.has(`${n}b`)) this.die();
+    const result = await work();
+    if (this.crashes.has(`${n}a`)) this.die();
+    return result;
+  }
+
+  private die(): never {
+    this.dead = true;
+    throw new Crash(`crash at call ${this.count}`);
+  }
+}
