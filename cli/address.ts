@@ -1,0 +1,48 @@
+/**
+ * The control plane's address as people write it: with or without scheme, port or host. Pure.
+ */
+import { usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+
+export const SERVER_DEFAULT = "http://localhost:50051";
+
+/** The port of an address that has neither scheme nor port (`navarch/config.md` §4). */
+const PORT = 50051;
+
+export type Address = { ok: true; url: string; loopback: boolean; secure: boolean };
+
+/** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path in front of the API if any. */
+export function parseServer(text: string): Address | Failure {
+  const given = text.trim();
+  const refused = usage(
+    `--server "${text}" is not an address (write host:port, http://host:port or https://host)`,
+  );
+  if (given === "" || /[\s?#]/.test(given)) return refused;
+  const schemed = /^[a-z][a-z0-9+.-]*:\/\//i.test(given);
+  if (schemed && !/^https?:\/\//i.test(given)) return refused;
+  const url = URL.parse(schemed ? given : `http://${withHost(given)}`);
+  if (url === null || url.hostname === "") return refused;
+  if (url.username !== "" || url.password !== "") {
+    return usage("--server: the address holds a user or password (use --token-file)");
+  }
+  if (!schemed && url.port === "" && !/:80(\/|$)/.test(given)) url.port = String(PORT);
+  return {
+    ok: true,
+    url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
+    loopback: isLoopback(url.hostname),
+    secure: url.protocol === "https:",
+  };
+}
+
+/** `:50051` means this machine, and a bare IPv6 address needs its brackets. */
+function withHost(given: string): string {
+  if (/^:\d/.test(given)) return `localhost${given}`;
+  if (/^[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*$/i.test(given)) return `[${given}]`;
+  return given;
+}
+
+export function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  if (host === "localhost" || host.endsWith(".localhost")) return true;
+  return host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

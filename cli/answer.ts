@@ -1,0 +1,125 @@
+/**
+ * What went wrong between a command and the control plane, as a failure a person can act on
+ * (`navarch/cli.md` §8). Pure.
+ */
+import type { ErrorCode } from "../schema/api.ts";
+import { printDuration } from "../schema/duration.ts";
+import { EXIT, failure } from "./failure.ts";
+import type { Exit, Failure } from "./failure.ts";
+import type { Token } from "./token.ts";
+
+/** Exit status of each code of `navarch/api.md` B7. */
+const EXIT_OF: Record<ErrorCode, Exit> = {
+  invalid_argument: EXIT.usage,
+  unauthenticated: EXIT.forbidden,
+  permission_denied: EXIT.forbidden,
+  not_found: EXIT.notFound,
+  node_unknown: EXIT.notFound,
+  conflict: EXIT.refused,
+  out_of_bounds: EXIT.refused,
+  not_cordoned: EXIT.refused,
+  gone: EXIT.refused,
+  precondition_failed: EXIT.refused,
+  too_large: EXIT.usage,
+  rate_limited: EXIT.failed,
+  internal: EXIT.failed,
+  unavailable: EXIT.unreachable,
+  not_leader: EXIT.unreachable,
+};
+
+/** The code that stands for a status, when a proxy in between answered in its own words. */
+const CODE_OF: Readonly<Record<number, ErrorCode>> = {
+  400: "invalid_argument",
+  401: "unauthenticated",
+  403: "permission_denied",
+  404: "not_found",
+  409: "conflict",
+  412: "precondition_failed",
+  413: "too_large",
+  422: "invalid_argument",
+  429: "rate_limited",
+  502: "unavailable",
+  503: "unavailable",
+  504: "unavailable",
+};
+
+/** An answer outside 2xx. The body is ours, or a stranger's. */
+export function refusalOf(
+  url: string,
+  page: { status: number; body: string },
+  token: Token,
+): Failure {
+  const said = parseError(page.body);
+  const code = said?.code ?? CODE_OF[page.status] ?? "internal";
+  if (code === "unauthenticated") return unauthenticated(token);
+  const exit = Object.hasOwn(EXIT_OF, code) ? EXIT_OF[code as ErrorCode] : EXIT.failed;
+  const message = said?.message ?? `${url} answered ${page.status}`;
+  if (code === "permission_denied") {
+    const from = token.from === null ? "" : ` (token from ${token.from})`;
+    return failure(exit, code, `permission denied: ${message}${from}`, said?.details);
+  }
+  return failure(exit, code, message, said?.details);
+}
+
+function unauthenticated(token: Token): Failure {
+  const message =
+    token.from === null
+      ? "unauthenticated: no token given (set NAVARCH_AUTH_TOKEN or --token)"
+      : `unauthenticated: token rejected (it came from ${token.from})`;
+  return failure(EXIT.forbidden, "unauthenticated", message);
+}
+
+type Said = { code: string; message: string; details: Record<string, unknown> };
+
+function parseError(body: string): Said | null {
+  try {
+    const { error } = JSON.parse(body) as { error?: unknown };
+    if (typeof error !== "object" || error === null) return null;
+    if (!("code" in error) || typeof error.code !== "string") return null;
+    const message = "message" in error && typeof error.message === "string" ? error.message : "";
+    const details = "details" in error && isRecord(error.details) ? error.details : {};
+    return { code: error.code, message: message === "" ? error.code : message, details };
+  } catch {
+    return null;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Someone answered, and it was not a control plane. */
+export function unexpected(url: string, what: string): Failure {
+  const message = `${url} is not a Navarch control plane: ${what}`;
+  return failure(EXIT.unreachable, "unreachable", message);
+}
+
+const HINT = "is the control plane running? set --server or NAVARCH_SERVER";
+
+/** Nobody answered. `error` is what `fetch` threw; Bun gives the system's code in `code`. */
+export function unreachable(url: string, error: unknown, timeoutMs: number): Failure {
+  const said = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const name = error instanceof Error ? error.name : "";
+  if (name === "TimeoutError" || name === "AbortError") {
+    const waited = printDuration(Math.round(timeoutMs));
+    const message = `cannot reach ${url}: no answer within ${waited} (raise --timeout)`;
+    return failure(EXIT.unreachable, "timeout", message);
+  }
+  const why = reasonOf(code, said);
+  return failure(EXIT.unreachable, "unreachable", `cannot reach ${url}: ${why}`);
+}
+
+function reasonOf(code: string, said: string): string {
+  const both = `${code} ${said}`;
+  if (/ECONNREFUSED|ConnectionRefused/.test(both)) return `connection refused (${HINT})`;
+  if (/ENOTFOUND|EAI_AGAIN|getaddrinfo/.test(both)) {
+    return "no such host (check --server or NAVARCH_SERVER)";
+  }
+  if (/ECONNRESET|ConnectionClosed|EPIPE/.test(both)) return `connection closed (${HINT})`;
+  if (/EPROTO/.test(both)) return "it does not speak TLS on this port (write http://)";
+  if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|certificate/i.test(both)) {
+    return `its certificate is not trusted: ${said} (--insecure skips the check)`;
+  }
+  return said === "" ? code : said;
+}

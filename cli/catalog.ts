@@ -1,0 +1,60 @@
+/**
+ * Every command of `navarch`, in the order of the help.
+ */
+import type { Command } from "./command.ts";
+import { configShow } from "./command/config-show.ts";
+import { configValidate } from "./command/config-validate.ts";
+import { controlPlane } from "./command/control-plane.ts";
+import { cordon } from "./command/cordon.ts";
+import { doctor } from "./command/doctor.ts";
+import { drain } from "./command/drain.ts";
+import { events } from "./command/events.ts";
+import { explain } from "./command/explain.ts";
+import { get } from "./command/get.ts";
+import { helpOf } from "./command/help.ts";
+import { instances } from "./command/instances.ts";
+import { list } from "./command/list.ts";
+import { plan } from "./command/plan.ts";
+import { policyShow } from "./command/policy-show.ts";
+import { policyTest } from "./command/policy-test.ts";
+import { policyValidate } from "./command/policy-validate.ts";
+import { poolList } from "./command/pool-list.ts";
+import { poolScale } from "./command/pool-scale.ts";
+import { poolStatus } from "./command/pool-status.ts";
+import { replace } from "./command/replace.ts";
+import { terminate } from "./command/terminate.ts";
+import { tokenCreate } from "./command/token-create.ts";
+import { tokenList } from "./command/token-list.ts";
+import { tokenRevoke } from "./command/token-revoke.ts";
+import { uncordon } from "./command/uncordon.ts";
+import { version } from "./command/version.ts";
+
+const ALL: readonly Command[] = [
+  controlPlane,
+  list,
+  get,
+  cordon,
+  uncordon,
+  drain,
+  terminate,
+  replace,
+  poolList,
+  poolStatus,
+  poolScale,
+  instances,
+  explain,
+  events,
+  plan,
+  configValidate,
+  configShow,
+  policyValidate,
+  policyTest,
+  policyShow,
+  tokenCreate,
+  tokenList,
+  tokenRevoke,
+  doctor,
+  version,
+];
+
+export const COMMANDS: readonly Command[] = [...ALL, helpOf(ALL)];

@@ -1,0 +1,138 @@
+/**
+ * The HTTP interface as the commands see it: one answer type, every failure with the message and exit
+ * status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says so, and
+ * whoever ran it decides.
+ *
+ * Adapter: speaks HTTP.
+ */
+import type { Address } from "./address.ts";
+import { refusalOf, unexpected, unreachable } from "./answer.ts";
+import type { Failure } from "./failure.ts";
+import type { Token } from "./token.ts";
+import type { World } from "./world.ts";
+
+/** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
+export type Answer<T> = { ok: true; value: T; nowMs: number };
+
+export type Query = Readonly<Record<string, string | readonly string[] | null>>;
+
+/** A plain page (`/healthz`, `/readyz`), whatever its status. */
+export type Page = { ok: true; status: number; body: string; dateMs: number | null; tookMs: number };
+
+export type Client = {
+  readonly address: Address;
+  readonly token: Token;
+  /** `keys` are those that the answer must have to be taken for one of ours. */
+  get<T>(path: string, keys: readonly string[], query?: Query): Promise<Answer<T> | Failure>;
+  send<T>(
+    method: "POST" | "PUT" | "DELETE",
+    path: string,
+    keys: readonly string[],
+    body?: Record<string, unknown>,
+  ): Promise<Answer<T> | Failure>;
+  /** A page outside the API's prefix, without its token. */
+  page(path: string): Promise<Page | Failure>;
+};
+
+export type ClientOptions = {
+  address: Address;
+  token: Token;
+  insecure: boolean;
+  verbose: boolean;
+  /** Milliseconds for each request (`each`), or for all of them together. */
+  timeoutMs: number;
+  each: boolean;
+};
+
+/** Answers are small; 5,000 nodes of 8 GPUs are about 20 MB. Beyond this it is not one of ours. */
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+
+export function openClient(world: World, options: ClientOptions): Client {
+  const { address, token, timeoutMs } = options;
+  const untilMs = world.monoMs() + timeoutMs;
+  const request = async (
+    method: string,
+    path: string,
+    body?: Record<string, unknown>,
+    bare = false,
+  ): Promise<Page | Failure> => {
+    const leftMs = options.each ? timeoutMs : Math.max(1, untilMs - world.monoMs());
+    const headers: Record<string, string> = { accept: bare ? "text/plain" : "application/json" };
+    if (token.token !== null && !bare) headers["authorization"] = `Bearer ${token.token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const startMs = world.monoMs();
+    try {
+      const response = await fetch(`${address.url}${path}`, {
+        method,
+        headers,
+        // A token must not follow wherever a stranger points.
+        redirect: "manual",
+        signal: AbortSignal.timeout(Math.ceil(leftMs)),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(options.insecure ? { tls: { rejectUnauthorized: false } } : {}),
+      });
+      if (Number(response.headers.get("content-length") ?? 0) > ANSWER_BYTES_MAX) {
+        return unexpected(address.url, "the answer is too large");
+      }
+      const text = await response.text();
+      const tookMs = world.monoMs() - startMs;
+      if (options.verbose) {
+        world.err(`${method} ${path}: ${response.status} in ${Math.round(tookMs)} ms\n`);
+      }
+      const location = response.headers.get("location");
+      if (response.status >= 300 && response.status < 400 && location !== null) {
+        return unexpected(address.url, `it redirects to ${location} (set --server to that)`);
+      }
+      const dateMs = Date.parse(response.headers.get("date") ?? "");
+      return {
+        ok: true,
+        status: response.status,
+        body: text,
+        dateMs: Number.isNaN(dateMs) ? null : dateMs,
+        tookMs,
+      };
+    } catch (error) {
+      return unreachable(address.url, error, timeoutMs);
+    }
+  };
+  const call = async <T>(
+    method: string,
+    path: string,
+    keys: readonly string[],
+    body?: Record<string, unknown>,
+  ): Promise<Answer<T> | Failure> => {
+    const page = await request(method, `/api/v1${path}`, body);
+    if (!page.ok) return page;
+    if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
+    const value = parseAnswer(page.body, keys);
+    if (value === null) return unexpected(address.url, `${method} ${path} was answered strangely`);
+    // The keys were checked; the rest is the contract of schema/api.ts, printed defensively.
+    return { ok: true, value: value as T, nowMs: page.dateMs ?? world.wallMs() };
+  };
+  return {
+    address,
+    token,
+    get: (path, keys, query = {}) => call("GET", `${path}${printQuery(query)}`, keys),
+    send: (method, path, keys, body) => call(method, path, keys, body),
+    page: (path) => request("GET", path, undefined, true),
+  };
+}
+
+function parseAnswer(text: string, keys: readonly string[]): object | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return null;
+    return keys.every((key) => Object.hasOwn(value, key)) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export function printQuery(query: Query): string {
+  const pairs = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    for (const one of value === null ? [] : [value].flat()) pairs.append(key, one);
+  }
+  const text = pairs.toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,43 @@
+/**
+ * What one command is: its words, its flags, its help, and what it does. The list of all of them is
+ * `catalog.ts`; `run.ts` finds, checks and runs one.
+ */
+import type { Flag, Flags } from "./flag.ts";
+import type { Client } from "./client.ts";
+import type { Failure } from "./failure.ts";
+import type { Screen } from "./show.ts";
+
+export type Context = Screen & {
+  flags: Flags;
+  /** Words after the command's own. */
+  words: readonly string[];
+  /** Opens the way to the control plane; fails on an address or token that makes no sense. */
+  connect(): Client | Failure;
+  /** `--timeout` in milliseconds, and whether someone asked for it. */
+  timeoutMs: number;
+  timeoutGiven: boolean;
+};
+
+/** An exit status, or what went wrong. */
+export type Outcome = Promise<number | Failure>;
+
+type Base = {
+  /** `["pool", "list"]`. */
+  name: readonly string[];
+  /** Other single words for it. */
+  alias?: readonly string[];
+  /** What follows the name in the usage line: `<id>…`. */
+  usage: string;
+  summary: string;
+  /** Further paragraphs of the help. */
+  more?: string;
+  flags: readonly Flag[];
+  /** Bounds of the number of words after the name. */
+  words: { min: number; max: number };
+  /** True if the command outlives `--timeout`, which then bounds each request. */
+  lasts?(flags: Flags): boolean;
+};
+
+export type Command =
+  | (Base & { reach: "online"; run(context: Context, client: Client): Outcome })
+  | (Base & { reach: "offline"; run(context: Context): Outcome });

@@ -1,0 +1,45 @@
+/**
+ * `navarch config show`: the configuration in its one normal form, of files or of the control plane;
+ * secrets are not shown.
+ */
+import type { Command, Context } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const configShow: Command = {
+  name: ["config", "show"],
+  usage: "[<file>…]",
+  summary: "print the configuration in its normal form",
+  more: "Without a file: the one that the control plane runs with.",
+  flags: [],
+  words: { min: 0, max: 64 },
+  reach: "offline",
+  run: (context) => (context.words.length === 0 ? showLive(context) : showFiles(context)),
+};
+
+async function showLive(context: Context): Promise<number | Failure> {
+  const client = context.connect();
+  if ("ok" in client) return client;
+  const answer = await client.get<unknown>("/config", []);
+  if (!answer.ok) return answer;
+  return showConfig(context, answer.value);
+}
+
+async function showFiles(context: Context): Promise<number | Failure> {
+  const { openConfig } = await import("../../reconciler/config/open.ts");
+  const { printConfig } = await import("../../reconciler/config/print.ts");
+  const { sayProblems } = await import("../problem-view.ts");
+  const { config, problems } = await openConfig(context.words);
+  sayProblems(context, problems);
+  if (config === null) return EXIT.usage;
+  return showConfig(context, JSON.parse(printConfig(config)));
+}
+
+/** People read YAML, the language it was written in. */
+async function showConfig(context: Context, data: unknown): Promise<number> {
+  const people = context.format === "table" || context.format === "wide";
+  const format = people ? "yaml" : context.format;
+  await show({ ...context, format }, { data, names: [], human: () => "" });
+  return EXIT.done;
+}

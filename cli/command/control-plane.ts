@@ -1,0 +1,81 @@
+/**
+ * `navarch control-plane`: reads its flags and starts the server, which is loaded only here.
+ */
+import { parseDuration } from "../../schema/duration.ts";
+import type { Command } from "../command.ts";
+import { bracket, unknownName, usage } from "../failure.ts";
+
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+const FORMS = ["json", "text"] as const;
+const SHUTDOWN_DEFAULT = "30s";
+
+export const controlPlane: Command = {
+  name: ["control-plane"],
+  usage: "",
+  summary: "run the control plane",
+  more:
+    "Without --config it starts empty: nodes that report are watched, and none is created.\n" +
+    "Flags alone, or the name navarch-control-plane, start it too.",
+  flags: [
+    { name: "config", kind: "texts", value: "F", help: "configuration file, later over earlier" },
+    {
+      name: "auth-token",
+      kind: "text",
+      env: ["NAVARCH_AUTH_TOKEN"],
+      value: "T",
+      help: "shared token; visible to other users of this machine, so prefer a file",
+    },
+    {
+      name: "auth-token-file",
+      kind: "text",
+      env: ["NAVARCH_AUTH_TOKEN_FILE"],
+      value: "F",
+      help: "file with the shared token",
+    },
+    { name: "addr", kind: "text", value: "A", help: "listen here instead of server.address" },
+    { name: "state", kind: "text", value: "DIR", help: "folder of the store and admin.token" },
+    { name: "log-level", kind: "text", value: "L", help: `${LEVELS.join(", ")} (default info)` },
+    { name: "log-format", kind: "text", value: "F", help: `${FORMS.join(", ")} (default json)` },
+    {
+      name: "shutdown-timeout",
+      kind: "text",
+      value: "T",
+      help: `for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
+    },
+    { name: "dry-run", kind: "switch", help: "decide, and write to no cloud, cluster or machine" },
+    { name: "test-port-file", kind: "text", value: "F", help: "write the port here", hidden: true },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run({ flags, world }) {
+    const given = flags.text("log-level") ?? "info";
+    const logLevel = LEVELS.find((one) => one === given.toLowerCase());
+    if (logLevel === undefined) return unknownName("log level", given, LEVELS);
+    const form = flags.text("log-format") ?? "json";
+    const logFormat = FORMS.find((one) => one === form.toLowerCase());
+    if (logFormat === undefined) return unknownName("log format", form, FORMS);
+    const shutdown = parseDuration(flags.text("shutdown-timeout") ?? SHUTDOWN_DEFAULT);
+    if (!shutdown.ok) return usage(`--shutdown-timeout: ${shutdown.message}${bracket(shutdown.hint)}`);
+    if (flags.from("auth-token") === "flag") {
+      world.err("warning: --auth-token is visible to every user of this machine; use a file\n");
+    }
+    if (flags.texts("config").length === 0) {
+      world.err("warning: no --config: starting empty, nodes are watched and none is created\n");
+    }
+    const text = (name: string) => flags.text(name) ?? "";
+    const { startControlPlane } = await import("../../reconciler/main.ts");
+    const started = await startControlPlane({
+      configPaths: flags.texts("config"),
+      ...(text("auth-token") === "" ? {} : { authToken: text("auth-token") }),
+      ...(text("auth-token-file") === "" ? {} : { authTokenFile: text("auth-token-file") }),
+      ...(text("addr") === "" ? {} : { addr: text("addr") }),
+      ...(text("state") === "" ? {} : { state: text("state") }),
+      logLevel,
+      logFormat,
+      shutdownTimeoutMs: shutdown.ms,
+      dryRun: flags.on("dry-run"),
+      ...(text("test-port-file") === "" ? {} : { testPortFile: text("test-port-file") }),
+    });
+    return started.exitCode;
+  },
+};

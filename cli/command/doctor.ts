@@ -1,0 +1,39 @@
+/**
+ * `navarch doctor`: what is wrong between here and the control plane, and what to do about it.
+ */
+import type { Command } from "../command.ts";
+import { diagnose } from "../diagnosis.ts";
+import type { Diagnosis } from "../diagnosis.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTable } from "../table.ts";
+import type { Style } from "../table.ts";
+
+export const doctor: Command = {
+  name: ["doctor"],
+  usage: "",
+  summary: "check the way to the control plane and its state",
+  more: "Exit 1 if anything failed; warnings do not count.",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const found = await diagnose(context, client);
+    await show(context, {
+      data: found,
+      names: found.map((one) => `${one.check}: ${one.outcome}`),
+      human: (_wide, style) => printDiagnoses(found, style),
+    });
+    return found.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
+  },
+};
+
+function printDiagnoses(found: readonly Diagnosis[], style: Style): string {
+  const rows = found.map(({ outcome, check, message, advice }) => [
+    outcome,
+    check,
+    advice === null ? message : `${message} → ${advice}`,
+  ]);
+  // A finding is read to its end: advice that is cut off helps nobody.
+  return printTable(["Outcome", "Check", "Finding"], rows, { ...style, columns: null });
+}

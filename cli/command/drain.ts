@@ -1,0 +1,96 @@
+/**
+ * `navarch drain`: work leaves a node; `--wait` follows until it has left.
+ */
+import type { EventView } from "../../schema/api.ts";
+import { parseDuration, printDuration } from "../../schema/duration.ts";
+import type { Client } from "../client.ts";
+import type { Command, Context } from "../command.ts";
+import { getAllEvents } from "../events.ts";
+import { bracket, EXIT, failure, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
+import { waitFor } from "../wait.ts";
+
+const DRAIN_DEFAULT_MS = 30 * 60_000;
+/** The control plane notices the deadline at its next look; a little later is still in time. */
+const SLACK_MS = 30_000;
+
+export const drain: Command = {
+  name: ["drain"],
+  usage: "<id>…",
+  summary: "move work off nodes",
+  flags: [
+    REASON,
+    { name: "timeout-drain", kind: "text", value: "T", help: "deadline (default: the pool's)" },
+    { name: "wait", kind: "switch", help: "until drained; exit 7 if that does not happen" },
+    { ...FORCE, help: "also work that nothing would start again; needs --reason" },
+    DRY_RUN,
+  ],
+  words: { min: 1, max: IDS_MAX },
+  lasts: (flags) => flags.on("wait"),
+  reach: "online",
+  async run(context, client) {
+    const { flags } = context;
+    const text = flags.text("timeout-drain");
+    const limit = text === null ? null : parseDuration(text);
+    if (limit?.ok === false) return usage(`--timeout-drain: ${limit.message}${bracket(limit.hint)}`);
+    const body = {
+      ...(text === null ? {} : { timeout: text }),
+      ...(flags.on("force") ? { force: true } : {}),
+      ...(flags.on("dry-run") ? { dry_run: true } : {}),
+    };
+    const order = { type: "drain", done: "draining", body, warnStale: true } as const;
+    const ownMs = (limit?.ms ?? DRAIN_DEFAULT_MS) + SLACK_MS;
+    const waitMs = context.timeoutGiven ? context.timeoutMs : ownMs;
+    return orderAll(context, client, order, async (command) =>
+      flags.on("wait") ? waitDrained(context, client, command.node_id, waitMs) : null,
+    );
+  },
+};
+
+/** Drained or gone, called off, or still at it, as the node's events tell it. */
+type Progress = "none" | "draining" | "drained" | "called_off";
+
+const MEANING: Readonly<Record<string, Progress>> = {
+  "node.draining": "draining",
+  "node.drained": "drained",
+  "node.terminating": "drained",
+  "node.terminated": "drained",
+  "node.uncordoned": "called_off",
+  "node.recovered": "called_off",
+};
+
+async function waitDrained(
+  context: Context,
+  client: Client,
+  node: string,
+  waitMs: number,
+): Promise<Failure | null> {
+  let after = 0;
+  let progress: Progress = "none";
+  const answer = await waitFor(context.world, waitMs, async () => {
+    const page = await getAllEvents(client, { node }, after);
+    if (!page.ok) return page;
+    after = page.after;
+    for (const event of page.events) progress = follow(progress, event);
+    return progress === "drained" ? "reached" : progress === "called_off" ? "lost" : "open";
+  });
+  if (answer === "reached") {
+    context.world.err(`Node ${node} drained\n`);
+    return null;
+  }
+  if (answer === "lost") {
+    return failure(EXIT.notReached, "not_reached", `node ${node}: the drain was called off`);
+  }
+  if (answer !== "late") return answer;
+  const message = `node ${node} is not drained after ${printDuration(waitMs)} (see navarch explain ${node})`;
+  return failure(EXIT.notReached, "not_reached", message);
+}
+
+/** An uncordon of an earlier time is history once the node drains again. */
+function follow(progress: Progress, { kind }: EventView): Progress {
+  const next = MEANING[kind];
+  if (next === undefined) return progress;
+  if (next === "called_off" && progress === "none") return progress;
+  return next;
+}

@@ -1,0 +1,124 @@
+/**
+ * `navarch events`: what happened, oldest first; `--follow` goes on with what happens.
+ */
+import type { EventView } from "../../schema/api.ts";
+import { parseDuration } from "../../schema/duration.ts";
+import { printTime } from "../age.ts";
+import type { Client } from "../client.ts";
+import type { Command, Context } from "../command.ts";
+import { getAllEvents, getEvents } from "../events.ts";
+import type { EventFilter } from "../events.ts";
+import { bracket, EXIT, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { show } from "../show.ts";
+import { plain, printTable } from "../table.ts";
+
+const FOLLOW_MS = 1_000;
+/** While the control plane is away it is asked less and less often, up to this. */
+const FOLLOW_MAX_MS = 15_000;
+/** Printing as they come, widths cannot be known beforehand; most kinds fit. */
+const KIND_COLUMNS = 18;
+
+export const events: Command = {
+  name: ["events"],
+  usage: "",
+  summary: "list what happened",
+  flags: [
+    { name: "node", kind: "text", value: "ID", help: "only events of this node" },
+    { name: "pool", kind: "text", value: "P", help: "only events of this pool" },
+    { name: "since", kind: "text", value: "T", help: "a duration (1h30m) or an RFC 3339 time" },
+    { name: "follow", short: "f", kind: "switch", help: "go on with what happens" },
+  ],
+  words: { min: 0, max: 0 },
+  lasts: (flags) => flags.on("follow"),
+  reach: "online",
+  async run(context, client) {
+    const { flags } = context;
+    const since = await readSince(context, client);
+    if (!since.ok) return since;
+    const filter: EventFilter = {
+      node: flags.text("node"),
+      pool: flags.text("pool"),
+      since: since.at,
+    };
+    if (flags.on("follow")) return follow(context, client, filter);
+    const answer = await getAllEvents(client, filter);
+    if (!answer.ok) return answer;
+    const head = ["Time", "Kind", "Node ID", "Pool", "By", "Message"];
+    await show(context, {
+      data: answer.events,
+      names: answer.events.map((event) => String(event.id)),
+      human: (_wide, style) => printTable(head, answer.events.map(cellsOf), style),
+      empty: "No events found",
+    });
+    return EXIT.done;
+  },
+};
+
+type Since = { ok: true; at: string | null };
+
+/**
+ * A duration counts back from the server's own now, which the answer to any question tells. Following
+ * starts now unless something else was asked for.
+ */
+async function readSince({ flags }: Context, client: Client): Promise<Since | Failure> {
+  const text = flags.text("since") ?? (flags.on("follow") ? "0" : null);
+  if (text === null) return { ok: true, at: null };
+  if (/^\d{4}-\d\d-\d\d/.test(text)) {
+    const at = Date.parse(text);
+    if (Number.isNaN(at)) return usage(`--since: "${text}" is not an RFC 3339 time`);
+    return { ok: true, at: new Date(at).toISOString() };
+  }
+  const span = parseDuration(text);
+  if (!span.ok) return usage(`--since: ${span.message}${bracket(span.hint)}`);
+  const now = await client.get("/version", ["version"]);
+  return now.ok ? { ok: true, at: new Date(now.nowMs - span.ms).toISOString() } : now;
+}
+
+function cellsOf(event: EventView): string[] {
+  const { at, kind, node_id: node, pool, actor, message } = event;
+  return [printTime(at), kind, node ?? "", pool ?? "", actor ?? "", message ?? ""];
+}
+
+/** Ends only by an interrupt, or by an answer that another question would not change. */
+async function follow(
+  context: Context,
+  client: Client,
+  filter: EventFilter,
+): Promise<number | Failure> {
+  const { world } = context;
+  let after = 0;
+  let restMs = FOLLOW_MS;
+  for (;;) {
+    const page = await getEvents(client, filter, after);
+    if (!page.ok && (page.exit !== EXIT.unreachable || after === 0)) return page;
+    if (page.ok) {
+      after = page.after;
+      restMs = FOLLOW_MS;
+      for (const event of page.events) await printOne(context, event);
+      if (page.more) continue;
+    } else {
+      world.err(`warning: ${page.message}; trying again\n`);
+      restMs = Math.min(FOLLOW_MAX_MS, restMs * 2);
+    }
+    await world.sleep(restMs);
+  }
+}
+
+/** One event as soon as it is known; JSON then has one object a line. */
+async function printOne(context: Context, event: EventView): Promise<void> {
+  const format = context.format === "json" ? "jsonl" : context.format;
+  await show(
+    { ...context, format },
+    {
+      data: format === "yaml" ? [event] : event,
+      names: [String(event.id)],
+      human: () => {
+        const { at, kind, node_id: node, pool, message } = event;
+        const about = node ?? pool ?? "-";
+        const line = `${printTime(at)}  ${kind.padEnd(KIND_COLUMNS)}  ${about}  ${message ?? ""}`;
+        return `${plain(line)}\n`;
+      },
+    },
+  );
+}

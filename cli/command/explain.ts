@@ -1,0 +1,83 @@
+/**
+ * `navarch explain`: why something is as it is, what happens next and when, and what is in the way.
+ */
+import type { ExplainView } from "../../schema/api.ts";
+import { printAge, printTime } from "../age.ts";
+import type { Answer, Client } from "../client.ts";
+import type { Command } from "../command.ts";
+import { EXIT, unknownName, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { suggestNode, suggestPool } from "../lookup.ts";
+import { show } from "../show.ts";
+import { plain } from "../table.ts";
+
+const KINDS = ["node", "pool", "instance"] as const;
+type Kind = (typeof KINDS)[number];
+
+export const explain: Command = {
+  name: ["explain"],
+  usage: "[node|pool|instance] <id>",
+  summary: "say why a node, pool or instance is as it is, and what comes next",
+  more: "Without a kind the id is looked up as a node, then as an instance, then as a pool.",
+  flags: [],
+  words: { min: 1, max: 2 },
+  reach: "online",
+  async run(context, client) {
+    const [first = "", second] = context.words;
+    const kind = KINDS.find((one) => one === first.replace(/s$/, ""));
+    if (second !== undefined && kind === undefined) return unknownName("kind", first, KINDS);
+    if (second === undefined && kind !== undefined) return usage(`explain ${first} needs an id`);
+    const answer =
+      second !== undefined && kind !== undefined
+        ? await getOne(client, kind, second)
+        : await guess(client, first);
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    await show(context, {
+      data: value,
+      names: [value.subject],
+      human: () => printExplain(value, nowMs),
+    });
+    return EXIT.done;
+  },
+};
+
+function ask(client: Client, kind: Kind, id: string): Promise<Answer<ExplainView> | Failure> {
+  return client.get<ExplainView>(`/${kind}s/${encodeURIComponent(id)}/explain`, ["causes"]);
+}
+
+async function getOne(
+  client: Client,
+  kind: Kind,
+  id: string,
+): Promise<Answer<ExplainView> | Failure> {
+  const answer = await ask(client, kind, id);
+  if (answer.ok || answer.code !== "not_found") return answer;
+  if (kind === "node") return suggestNode(client, id, answer);
+  return kind === "pool" ? suggestPool(client, id, answer) : answer;
+}
+
+async function guess(client: Client, id: string): Promise<Answer<ExplainView> | Failure> {
+  const node = await ask(client, "node", id);
+  if (node.ok || node.code !== "not_found") return node;
+  for (const kind of ["instance", "pool"] as const) {
+    const answer = await ask(client, kind, id);
+    if (answer.ok) return answer;
+  }
+  return suggestNode(client, id, node);
+}
+
+function printExplain(view: ExplainView, nowMs: number): string {
+  const since = view.since ? ` since ${printTime(view.since)} (${printAge(view.since, nowMs)})` : "";
+  const causes = (view.causes ?? []).map(
+    ({ at, text }) => `  ${at === null ? "" : `${printTime(at)}  `}${plain(text)}\n`,
+  );
+  const blockers = (view.blockers ?? []).map((text) => `  ${plain(text)}\n`);
+  return [
+    `${view.kind} ${view.subject}: ${plain(view.state)}${since}\n`,
+    causes.length === 0 ? "" : `Because:\n${causes.join("")}`,
+    `Next: ${plain(view.next ?? "nothing")}\n`,
+    view.earliest ? `Earliest: ${printTime(view.earliest)}\n` : "",
+    blockers.length === 0 ? "" : `In the way:\n${blockers.join("")}`,
+  ].join("");
+}

@@ -1,0 +1,30 @@
+/**
+ * `navarch get`: everything about one node.
+ */
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { getNode } from "../lookup.ts";
+import { printNode } from "../node-view.ts";
+import { show } from "../show.ts";
+
+export const get: Command = {
+  name: ["get"],
+  usage: "<id>",
+  summary: "show one node",
+  more: "<id> is the node's id, its instance's id or its name in Kubernetes.",
+  flags: [],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [id = ""] = context.words;
+    const answer = await getNode(client, id);
+    if (!answer.ok) return answer;
+    const { value: node, nowMs } = answer;
+    await show(context, {
+      data: node,
+      names: [node.node_id],
+      human: (_wide, style) => printNode(node, nowMs, style),
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,30 @@
+/**
+ * `navarch help`: all commands, or one.
+ */
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { findCommand } from "../find.ts";
+import { printGroup, printHelp, printOverview } from "../help.ts";
+
+/** Made from the list it explains, and part of it. */
+export function helpOf(commands: readonly Command[]): Command {
+  const help: Command = {
+    name: ["help"],
+    usage: "[<command>]",
+    summary: "tell more about a command",
+    flags: [],
+    words: { min: 0, max: 2 },
+    reach: "offline",
+    async run({ words, world }) {
+      const all = [...commands, help];
+      const found = words.length === 0 ? null : findCommand(all, "navarch", words);
+      if (found === null) world.out(printOverview(all));
+      else if ("ok" in found) return found;
+      else if (found.kind === "group") world.out(printGroup(found.name, found.commands));
+      else if (found.kind === "command") world.out(printHelp(found.command));
+      else world.out(printOverview(all));
+      return EXIT.done;
+    },
+  };
+  return help;
+}

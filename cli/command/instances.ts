@@ -1,0 +1,95 @@
+/**
+ * `navarch instances`: what the clouds run for us, registered or not yet.
+ */
+import type { InstanceView } from "../../schema/api.ts";
+import { printSpan } from "../age.ts";
+import type { Command } from "../command.ts";
+import { EXIT, failure, unknownName, usage } from "../failure.ts";
+import { suggest } from "../lookup.ts";
+import { parseInstanceState, titleOf } from "../name.ts";
+import { show } from "../show.ts";
+import { printLabels, printTable } from "../table.ts";
+import type { Style } from "../table.ts";
+
+const HEAD = ["Instance ID", "Provider", "Region", "Zone", "Type", "State", "Pool", "Node ID", "Age"];
+
+export const instances: Command = {
+  name: ["instances"],
+  alias: ["instance"],
+  usage: "[list | get <id>]",
+  summary: "list instances, registered or not",
+  flags: [
+    { name: "provider", kind: "text", value: "P", help: "only instances of this provider" },
+    { name: "region", kind: "text", value: "R", help: "only instances of this region" },
+    { name: "pool", kind: "text", value: "P", help: "only this pool" },
+    { name: "state", kind: "text", value: "S", help: "only this state, for example running" },
+  ],
+  words: { min: 0, max: 2 },
+  reach: "online",
+  async run(context, client) {
+    const { flags, words } = context;
+    const [verb = "list", id] = words;
+    if (verb !== "list" && verb !== "get") {
+      return unknownName("command instances", verb, ["list", "get"]);
+    }
+    if ((verb === "get") !== (id !== undefined)) {
+      return usage(verb === "get" ? "instances get needs <id>" : `unexpected "${id}"`);
+    }
+    const given = flags.text("state");
+    const state = given === null ? null : parseInstanceState(given);
+    if (state?.ok === false) return state;
+    const answer = await client.get<{ instances: InstanceView[] }>("/instances", ["instances"], {
+      provider: flags.text("provider"),
+      region: flags.text("region"),
+      pool: flags.text("pool"),
+      state: state?.name ?? null,
+    });
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    if (id === undefined) {
+      await show(context, {
+        data: value.instances,
+        names: value.instances.map((one) => one.instance_id),
+        human: (_wide, style) => printInstances(value.instances, nowMs, style),
+        empty: "No instances found",
+      });
+      return EXIT.done;
+    }
+    const one = value.instances.find((other) => other.instance_id === id || other.node_id === id);
+    if (one === undefined) {
+      const none = failure(EXIT.notFound, "not_found", `no instance "${id}"`);
+      return suggest(id, none, value.instances.map((other) => other.instance_id));
+    }
+    await show(context, {
+      data: one,
+      names: [one.instance_id],
+      human: (_wide, style) => printInstance(one, nowMs, style),
+    });
+    return EXIT.done;
+  },
+};
+
+function cellsOf(one: InstanceView, nowMs: number): string[] {
+  const created = Date.parse(one.created_at ?? "");
+  return [
+    one.instance_id,
+    one.provider,
+    one.region ?? "",
+    one.zone ?? "",
+    one.instance_type,
+    titleOf(one.state),
+    one.pool ?? "",
+    one.node_id ?? "",
+    Number.isNaN(created) ? "" : printSpan(nowMs - created),
+  ];
+}
+
+function printInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {
+  return printTable(HEAD, all.map((one) => cellsOf(one, nowMs)), style);
+}
+
+function printInstance(one: InstanceView, nowMs: number, style: Style): string {
+  const cells = cellsOf(one, nowMs);
+  const pairs = HEAD.map((label, i): [string, string] => [label, cells[i] ?? ""]);
+  return printLabels([...pairs, ["Message", one.status_message ?? ""]], style);
+}

@@ -1,0 +1,105 @@
+/**
+ * `navarch list`: the nodes, filtered, one row each.
+ */
+import type { NodeView } from "../../schema/api.ts";
+import type { Client, Query } from "../client.ts";
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import type { Flags } from "../flag.ts";
+import { parseHealth, parseStatus } from "../name.ts";
+import { printNodes, sortNodes } from "../node-view.ts";
+import { show } from "../show.ts";
+
+/** Rows asked for at a time. */
+const PAGE = 1_000;
+
+export const list: Command = {
+  name: ["list"],
+  alias: ["ls", "nodes"],
+  usage: "",
+  summary: "list nodes",
+  flags: [
+    { name: "provider", kind: "text", value: "P", help: "only nodes of this provider" },
+    { name: "region", kind: "text", value: "R", help: "only nodes of this region" },
+    { name: "zone", kind: "text", value: "Z", help: "only nodes of this zone" },
+    { name: "pool", kind: "text", value: "P", help: "only this pool" },
+    {
+      name: "status",
+      kind: "text",
+      value: "S",
+      help: "active, cordoned, draining, unhealthy or terminated",
+    },
+    { name: "health", kind: "text", value: "H", help: "healthy, degraded, unhealthy or unknown" },
+    { name: "label", kind: "texts", value: "k=v[,k=v]", help: "only nodes with these labels" },
+    { name: "limit", kind: "text", value: "N", help: "at most N nodes" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const filter = readFilter(context.flags);
+    if (!filter.ok) return filter;
+    const answer = await getNodes(client, filter.query, filter.limit);
+    if (!answer.ok) return answer;
+    const nodes = sortNodes(answer.nodes);
+    await show(context, {
+      data: nodes,
+      names: nodes.map((node) => node.node_id),
+      human: (wide, style) => printNodes(nodes, answer.nowMs, wide, style),
+      empty: "No nodes found",
+    });
+    return EXIT.done;
+  },
+};
+
+type Filter = { ok: true; query: Query; limit: number };
+
+function readFilter(flags: Flags): Filter | Failure {
+  const status = flags.text("status");
+  const health = flags.text("health");
+  const wantedStatus = status === null ? null : parseStatus(status);
+  if (wantedStatus?.ok === false) return wantedStatus;
+  const wantedHealth = health === null ? null : parseHealth(health);
+  if (wantedHealth?.ok === false) return wantedHealth;
+  const labels = flags.texts("label").flatMap((text) => text.split(","));
+  const bad = labels.find((label) => !/^[^=\s]+=\S*$/.test(label));
+  if (bad !== undefined) return usage(`--label: expected k=v, found "${bad}"`);
+  const limit = flags.text("limit");
+  if (limit !== null && !/^[1-9]\d{0,8}$/.test(limit)) {
+    return usage(`--limit: expected a whole number from 1, found "${limit}"`);
+  }
+  const query: Query = {
+    provider: flags.text("provider"),
+    region: flags.text("region"),
+    zone: flags.text("zone"),
+    pool: flags.text("pool"),
+    status: wantedStatus?.name ?? null,
+    health: wantedHealth?.name ?? null,
+    label: labels,
+  };
+  return { ok: true, query, limit: limit === null ? Number.POSITIVE_INFINITY : Number(limit) };
+}
+
+type Nodes = { ok: true; nodes: NodeView[]; nowMs: number };
+
+/** Follows the server's pages; a cursor that stands still ends it. */
+async function getNodes(client: Client, query: Query, limit: number): Promise<Nodes | Failure> {
+  const nodes: NodeView[] = [];
+  let cursor: string | null = null;
+  for (;;) {
+    const size = String(Math.min(PAGE, limit - nodes.length));
+    const page: Query = { ...query, limit: size, cursor };
+    const answer = await client.get<{ nodes: NodeView[]; next?: string | null }>(
+      "/nodes",
+      ["nodes"],
+      page,
+    );
+    if (!answer.ok) return answer;
+    nodes.push(...answer.value.nodes);
+    const next: string | null = answer.value.next ?? null;
+    if (next === null || next === cursor || nodes.length >= limit) {
+      return { ok: true, nodes: nodes.slice(0, limit), nowMs: answer.nowMs };
+    }
+    cursor = next;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * `navarch policy show`: the rules in their order, of a file or of the control plane with how often
+ * each one matched.
+ */
+import type { PolicyRule } from "../../schema/policy.ts";
+import type { Command, Context } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { printDuration } from "../../schema/duration.ts";
+import { show } from "../show.ts";
+import { printLabels, printTable } from "../table.ts";
+
+export const policyShow: Command = {
+  name: ["policy", "show"],
+  usage: "[<file>]",
+  summary: "print a health policy",
+  more: "Without a file: the active one, with how often each rule matched.",
+  flags: [],
+  words: { min: 0, max: 1 },
+  reach: "offline",
+  run: (context) => (context.words.length === 0 ? showLive(context) : showFile(context)),
+};
+
+type LivePolicy = {
+  name: string;
+  hash: string;
+  rules: { name: string; result: string; condition: string; matches: number }[];
+};
+
+async function showLive(context: Context): Promise<number | Failure> {
+  const client = context.connect();
+  if ("ok" in client) return client;
+  const answer = await client.get<LivePolicy>("/policy", ["rules"]);
+  if (!answer.ok) return answer;
+  const { value } = answer;
+  const rows = value.rules.map((rule) => [
+    rule.name,
+    rule.result,
+    String(rule.matches ?? 0),
+    rule.condition,
+  ]);
+  await show(context, {
+    data: value,
+    names: value.rules.map((rule) => rule.name),
+    human: (_wide, style) =>
+      printLabels([["Policy", value.name], ["Hash", value.hash]], style) +
+      printTable(["Rule", "Result", "Matches", "Condition"], rows, style),
+  });
+  return EXIT.done;
+}
+
+async function showFile(context: Context): Promise<number | Failure> {
+  const { openRules } = await import("../policy-file.ts");
+  const { sayProblems } = await import("../problem-view.ts");
+  const { compiled, problems } = await openRules(context.words[0] ?? "");
+  sayProblems(context, problems);
+  if (compiled === null) return EXIT.usage;
+  const { policy } = compiled;
+  const rows = policy.rules.map((rule) => [
+    rule.name,
+    rule.result,
+    printHold(rule.hold),
+    rule.action ?? "",
+    rule.condition,
+  ]);
+  await show(context, {
+    data: policy,
+    names: policy.rules.map((rule) => rule.name),
+    human: (_wide, style) =>
+      printLabels([["Policy", policy.name], ["Hash", policy.hash]], style) +
+      printTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
+  });
+  return EXIT.done;
+}
+
+export function printHold(hold: PolicyRule["hold"]): string {
+  if (hold === null) return "";
+  return typeof hold === "string" ? hold : printDuration(hold.forMs);
+}

@@ -1,0 +1,98 @@
+/**
+ * `navarch policy test`: which rule decides for each event of a file, and the verdict at the end.
+ */
+import type { Command, Context } from "../command.ts";
+import { EXIT, failure, usage } from "../failure.ts";
+import type { Judged, Rehearsal } from "../rehearsal.ts";
+import { show } from "../show.ts";
+import { printTable } from "../table.ts";
+import type { Style } from "../table.ts";
+import { printHold } from "./policy-show.ts";
+
+/** A file of events larger than this is a log, and wants to be cut first. */
+const EVENTS_BYTES_MAX = 16 * 1024 * 1024;
+
+export const policyTest: Command = {
+  name: ["policy", "test"],
+  usage: "<file> --events E",
+  summary: "try a health policy on events",
+  more:
+    "E holds one JSON object a line: a finding ({\"kind\":\"xid\",\"code\":79}) or an event in a\n" +
+    "condition's words ({\"event_type\":\"xid\",\"metrics\":{\"xid_code\":79}}); - is standard input.",
+  flags: [
+    { name: "events", kind: "text", value: "E", help: "file of events, one JSON object a line" },
+    { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules of some pools" },
+  ],
+  words: { min: 1, max: 1 },
+  reach: "offline",
+  async run(context) {
+    const { openRules } = await import("../policy-file.ts");
+    const { sayProblems } = await import("../problem-view.ts");
+    const { parseEvents, rehearse } = await import("../rehearsal.ts");
+    const { flags, words, world } = context;
+    const events = flags.text("events");
+    if (events === null) return usage("policy test needs --events E (see navarch help policy test)");
+    const { compiled, problems } = await openRules(words[0] ?? "");
+    sayProblems(context, problems);
+    if (compiled === null) return EXIT.usage;
+    const text = await readEvents(events);
+    if (text === null) return usage(`--events ${events}: cannot be read`);
+    const parsed = parseEvents(events, text);
+    for (const problem of parsed.problems) world.err(`${problem}\n`);
+    if (parsed.problems.length > 0) return usage(`--events ${events}: not every line is an event`);
+    const rehearsal = rehearse(compiled, parsed.findings, flags.text("pool") ?? "");
+    await showRehearsal(context, compiled.policy, rehearsal);
+    const [first] = rehearsal.errors;
+    if (first === undefined) return EXIT.done;
+    const message = `rule "${first.rule}" failed: ${first.message}`;
+    return failure(EXIT.failed, "policy_error", message, { errors: rehearsal.errors });
+  },
+};
+
+async function readEvents(path: string): Promise<string | null> {
+  const { readDisk } = await import("../../reconciler/config/open.ts");
+  const answer = await readDisk(path === "-" ? "/dev/stdin" : path, EVENTS_BYTES_MAX);
+  return answer.ok ? new TextDecoder().decode(answer.bytes) : null;
+}
+
+async function showRehearsal(
+  context: Context,
+  policy: { name: string; hash: string },
+  { judged, verdict, errors }: Rehearsal,
+): Promise<void> {
+  const data = {
+    policy: policy.name,
+    hash: policy.hash,
+    verdict,
+    events: judged.map(({ line, finding, judgement }) => ({
+      line,
+      kind: finding.kind,
+      code: finding.code ?? null,
+      gpu_index: finding.gpu_index ?? null,
+      rule: judgement.rule,
+      result: judgement.result,
+      hold: printHold(judgement.hold),
+      action: judgement.action,
+      definitive: judgement.definitive,
+      because: judgement.because,
+    })),
+    errors,
+  };
+  const human = (_wide: boolean, style: Style) =>
+    printTable(["Line", "Event", "Rule", "Result", "Hold", "Action"], judged.map(cellsOf), style) +
+    `\nVerdict: ${verdict}\n`;
+  await show(context, { data, names: [verdict], human });
+}
+
+function cellsOf({ line, finding, judgement }: Judged): string[] {
+  const code = finding.code ?? finding.reason ?? null;
+  const gpu = typeof finding.gpu_index === "number" ? ` on GPU ${finding.gpu_index}` : "";
+  return [
+    String(line),
+    `${finding.kind}${code === null ? "" : ` ${code}`}${gpu}`,
+    judgement.rule,
+    judgement.result,
+    printHold(judgement.hold),
+    judgement.action,
+  ];
+}

@@ -1,0 +1,37 @@
+/**
+ * `navarch pool list`: one row for each pool.
+ */
+import type { PoolView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTable } from "../table.ts";
+
+export const poolList: Command = {
+  name: ["pool", "list"],
+  usage: "",
+  summary: "list pools",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const answer = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
+    if (!answer.ok) return answer;
+    const { pools } = answer.value;
+    const head = ["Name", "Desired", "Ready", "Min", "Max", "Provider", "Strategy", "Conditions"];
+    const rows = pools.map((pool) => [
+      pool.name,
+      ...[pool.desired, pool.ready, pool.min, pool.max].map(String),
+      (pool.providers ?? []).join(","),
+      pool.strategy ?? "",
+      (pool.conditions ?? []).join("; "),
+    ]);
+    await show(context, {
+      data: pools,
+      names: pools.map((pool) => pool.name),
+      human: (_wide, style) => printTable(head, rows, style),
+      empty: "No pools found",
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,27 @@
+/**
+ * `navarch replace`: the whole replacement of a node, as a hardware fault would start it.
+ */
+import type { Command } from "../command.ts";
+import { confirm, DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
+
+export const replace: Command = {
+  name: ["replace"],
+  usage: "<id>…",
+  summary: "replace nodes: cordon, drain, terminate, create",
+  flags: [
+    REASON,
+    { ...FORCE, help: "do not drain first; needs --reason" },
+    { name: "yes", kind: "switch", help: "do not ask" },
+    DRY_RUN,
+  ],
+  words: { min: 1, max: IDS_MAX },
+  reach: "online",
+  async run(context, client) {
+    const { flags, words } = context;
+    const refused = confirm(context, `Replace ${words.join(", ")}?`);
+    if (refused !== null) return refused;
+    const body = { force: flags.on("force"), dry_run: flags.on("dry-run") };
+    const order = { type: "replace", done: "replacing", body, warnStale: false } as const;
+    return orderAll(context, client, order);
+  },
+};

@@ -1,0 +1,28 @@
+/**
+ * `navarch terminate`: ends a node's instance, drained first.
+ */
+import type { Command } from "../command.ts";
+import { confirm, DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
+
+export const terminate: Command = {
+  name: ["terminate"],
+  usage: "<id>…",
+  summary: "end nodes, drained first",
+  more: "The pool keeps its size: a node that ends is replaced unless the pool was made smaller.",
+  flags: [
+    REASON,
+    { ...FORCE, help: "do not drain first; needs --reason" },
+    { name: "yes", kind: "switch", help: "do not ask" },
+    DRY_RUN,
+  ],
+  words: { min: 1, max: IDS_MAX },
+  reach: "online",
+  async run(context, client) {
+    const { flags, words } = context;
+    const refused = confirm(context, `Terminate ${words.join(", ")}?`);
+    if (refused !== null) return refused;
+    const body = { force: flags.on("force"), dry_run: flags.on("dry-run") };
+    const order = { type: "terminate", done: "terminating", body, warnStale: false } as const;
+    return orderAll(context, client, order);
+  },
+};

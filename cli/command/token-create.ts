@@ -1,0 +1,49 @@
+/**
+ * `navarch token create`: a new secret, shown once. Alone on standard output, so that it goes into a
+ * variable or a file and not into a scroll-back.
+ */
+import type { TokenView } from "../../schema/api.ts";
+import { parseDuration } from "../../schema/duration.ts";
+import type { Command } from "../command.ts";
+import { bracket, EXIT, unknownName, usage } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTime } from "../age.ts";
+
+/** A node's own credential is made for that node, never by hand. */
+const ROLES = ["admin", "operator", "viewer"] as const;
+
+export const tokenCreate: Command = {
+  name: ["token", "create"],
+  usage: "--role R",
+  summary: "make a token; its secret is printed once",
+  flags: [
+    { name: "role", kind: "text", value: "R", help: ROLES.join(", ") },
+    { name: "label", kind: "texts", value: "TEXT", help: "whose it is, or what for" },
+    { name: "expires-in", kind: "text", value: "T", help: "for example 720h (default: never)" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const { flags, world } = context;
+    const role = flags.text("role");
+    if (role === null) return usage(`token create needs --role (${ROLES.join(", ")})`);
+    if (!ROLES.some((one) => one === role)) return unknownName("role", role, ROLES);
+    const expires = flags.text("expires-in");
+    const span = expires === null ? null : parseDuration(expires);
+    if (span?.ok === false) return usage(`--expires-in: ${span.message}${bracket(span.hint)}`);
+    const answer = await client.send<TokenView>("POST", "/tokens", ["token"], {
+      role,
+      label: flags.texts("label").join(" "),
+      ...(expires === null ? {} : { expires_in: expires }),
+    });
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    if (context.format === "table" || context.format === "wide") {
+      const until = value.expires_at === null ? "" : `, until ${printTime(value.expires_at)}`;
+      world.err(`Token ${value.id} for role ${value.role}${until}; it is not shown again:\n`);
+    }
+    const secret = `${value.token ?? ""}\n`;
+    await show(context, { data: value, names: [value.id], human: () => secret });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,29 @@
+/**
+ * `navarch token list`: who may speak.
+ */
+import type { TokenView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTokens } from "../token-view.ts";
+
+export const tokenList: Command = {
+  name: ["token", "list"],
+  usage: "",
+  summary: "list tokens, without their secrets",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const answer = await client.get<{ tokens: TokenView[] }>("/tokens", ["tokens"]);
+    if (!answer.ok) return answer;
+    const { tokens } = answer.value;
+    await show(context, {
+      data: tokens,
+      names: tokens.map((token) => token.id),
+      human: (_wide, style) => printTokens(tokens, style),
+      empty: "No tokens found",
+    });
+    return EXIT.done;
+  },
+};

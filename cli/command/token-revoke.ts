@@ -1,0 +1,26 @@
+/**
+ * `navarch token revoke`: ends a token at once.
+ */
+import type { TokenView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const tokenRevoke: Command = {
+  name: ["token", "revoke"],
+  usage: "<id>",
+  summary: "end a token",
+  flags: [],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [id = ""] = context.words;
+    const path = `/tokens/${encodeURIComponent(id)}`;
+    const answer = await client.send<TokenView>("DELETE", path, ["id"]);
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    const human = () => `Token ${value.id} revoked\n`;
+    await show(context, { data: value, names: [value.id], human });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,19 @@
+/**
+ * `navarch uncordon`: a node may take work again.
+ */
+import type { Command } from "../command.ts";
+import { FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
+
+export const uncordon: Command = {
+  name: ["uncordon"],
+  usage: "<id>…",
+  summary: "let nodes take work again",
+  more: "Also calls off a drain. An unhealthy node is refused unless --force and --reason are given.",
+  flags: [REASON, FORCE],
+  words: { min: 1, max: IDS_MAX },
+  reach: "online",
+  run: (context, client) => {
+    const body = context.flags.on("force") ? { force: true } : {};
+    return orderAll(context, client, { type: "uncordon", done: "uncordoned", body, warnStale: true });
+  },
+};

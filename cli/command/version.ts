@@ -1,0 +1,41 @@
+/**
+ * `navarch version`: what this program is.
+ */
+import type { VersionView } from "../../schema/api.ts";
+import { BUILD_DATE, COMMIT, VERSION } from "../../schema/version.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printLabels } from "../table.ts";
+
+export const ownVersion: VersionView = {
+  version: VERSION,
+  commit: COMMIT,
+  build_date: BUILD_DATE,
+  runtime: `bun ${Bun.version}`,
+  platform: `${process.platform}/${process.arch}`,
+};
+
+export const version: Command = {
+  name: ["version"],
+  usage: "",
+  summary: "print this program's version",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run(context) {
+    const pairs: [string, string][] = [
+      ["Version", ownVersion.version],
+      ["Commit", ownVersion.commit],
+      ["Build Date", ownVersion.build_date],
+      ["Runtime", ownVersion.runtime],
+      ["Platform", ownVersion.platform],
+    ];
+    await show(context, {
+      data: ownVersion,
+      names: [ownVersion.version],
+      human: (_wide, style) => printLabels(pairs, style),
+    });
+    return EXIT.done;
+  },
+};

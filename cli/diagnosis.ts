@@ -1,0 +1,147 @@
+/**
+ * What `doctor` looks at, one finding a line: whether the control plane answers, is ready, is the
+ * same version, trusts us, and is talked to safely; each with what to do.
+ */
+import type { NodeView, VersionView } from "../schema/api.ts";
+import { VERSION } from "../schema/version.ts";
+import type { Client } from "./client.ts";
+import type { Context } from "./command.ts";
+import { EXIT } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+
+export type Diagnosis = {
+  check: string;
+  outcome: "ok" | "warn" | "fail";
+  message: string;
+  /** What to do; `null` if nothing needs doing. */
+  advice: string | null;
+};
+
+/**
+ * The Date header has whole seconds and the request takes some; beyond this ages and expiries shown
+ * here mislead.
+ */
+const SKEW_MS = 5_000;
+/** Four intervals of the default heartbeat. */
+const SILENT_MS = 120_000;
+
+const ok = (check: string, message: string): Diagnosis => ({
+  check,
+  outcome: "ok",
+  message,
+  advice: null,
+});
+const bad = (outcome: "warn" | "fail", check: string, message: string, advice: string | null) => ({
+  check,
+  outcome,
+  message,
+  advice,
+});
+
+export async function diagnose(context: Context, client: Client): Promise<Diagnosis[]> {
+  const { world } = context;
+  const alive = await client.page("/healthz");
+  if (!alive.ok) return [bad("fail", "reachable", alive.message, "start it, or name it by --server")];
+  if (alive.status !== 200) {
+    const message = `${client.address.url}/healthz answered ${alive.status}`;
+    return [bad("fail", "reachable", message, "check that --server names a control plane")];
+  }
+  const found = [
+    ok("reachable", `${client.address.url} answers in ${Math.round(alive.tookMs)} ms`),
+    judgeTransport(client),
+    judgeClock(alive.dateMs, world.wallMs()),
+    await checkReady(client),
+    ...(await checkAccess(client)),
+  ];
+  return found.filter((one) => one !== null);
+}
+
+function judgeTransport({ address }: Client): Diagnosis {
+  if (address.secure) return ok("transport", "encrypted");
+  if (address.loopback) return ok("transport", "not encrypted, and does not leave this machine");
+  const advice = "set server.tls, or reach it through a tunnel or an ingress with TLS";
+  return bad("warn", "transport", "tokens travel over the network in the clear", advice);
+}
+
+function judgeClock(serverMs: number | null, nowMs: number): Diagnosis | null {
+  if (serverMs === null) return null;
+  const skewMs = nowMs - serverMs;
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  if (Math.abs(skewMs) <= SKEW_MS) return ok("clock", "within five seconds of the control plane's");
+  const side = skewMs > 0 ? "ahead of" : "behind";
+  const message = `this clock is ${seconds} s ${side} the control plane's`;
+  return bad("warn", "clock", message, "synchronise both with NTP");
+}
+
+/** The body lists what keeps it from being ready, one condition a line, `store: …` among them. */
+async function checkReady(client: Client): Promise<Diagnosis> {
+  const page = await client.page("/readyz");
+  if (!page.ok) return bad("fail", "ready", page.message, "see the log of the control plane");
+  if (page.status === 200) return ok("ready", "yes");
+  const conditions = page.body.trim().split("\n").join("; ");
+  return bad("fail", "ready", conditions, "see the log of the control plane");
+}
+
+async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
+  const nodes = await client.get<{ nodes: NodeView[] }>("/nodes", ["nodes"]);
+  if (!nodes.ok) return [judgeRefusal(nodes)];
+  const version = await client.get<VersionView>("/version", ["version"]);
+  const events = await client.get("/events?limit=1", ["events"]);
+  return [
+    await checkRole(client),
+    version.ok ? judgeVersion(version.value.version) : bad("warn", "version", version.message, null),
+    events.ok
+      ? ok("store", "answers")
+      : bad("fail", "store", events.message, "see the log of the control plane"),
+    judgeNodes(nodes.value.nodes, nodes.nowMs),
+  ];
+}
+
+function judgeRefusal({ exit, message }: Failure): Diagnosis {
+  const isAccess = exit === EXIT.forbidden;
+  const advice = isAccess
+    ? "use the token that the control plane wrote to admin.token, or one of navarch token create"
+    : null;
+  return bad("fail", isAccess ? "access" : "nodes", message, advice);
+}
+
+function judgeVersion(theirs: string): Diagnosis {
+  if (theirs === VERSION) return ok("version", `${VERSION} on both sides`);
+  const message = `this is ${VERSION}, the control plane is ${theirs}`;
+  return bad("warn", "version", message, "use the same release on both sides");
+}
+
+type WhoView = { role: string; name: string; shared?: boolean };
+
+/** Who we are to it. An older control plane cannot say, but admits to its tokens only an admin. */
+async function checkRole(client: Client): Promise<Diagnosis> {
+  const { from, token } = client.token;
+  const who = await client.get<WhoView>("/whoami", ["role", "name"]);
+  if (token === null) {
+    const advice = "remove allow_anonymous from the configuration";
+    return bad("warn", "access", "everyone may do everything: no token is needed", advice);
+  }
+  const split = "give operators their own: navarch token create --role operator --label NAME";
+  const shared = "agents and operators share one token, so an agent's machine can order anything";
+  if (who.ok) {
+    if (who.value.shared === true) return bad("warn", "access", shared, split);
+    return ok("access", `${who.value.name} with role ${who.value.role} (token from ${from})`);
+  }
+  const admin = await client.get("/tokens", ["tokens"]);
+  if (!admin.ok) return ok("access", `token from ${from} may read`);
+  if (from === "NAVARCH_AUTH_TOKEN") {
+    const message = "the token of NAVARCH_AUTH_TOKEN may do everything; agents may be using it too";
+    return bad("warn", "access", message, split);
+  }
+  return ok("access", `role admin (token from ${from})`);
+}
+
+function judgeNodes(nodes: readonly NodeView[], nowMs: number): Diagnosis {
+  const silent = nodes.filter(
+    ({ last_heartbeat: at }) => typeof at === "string" && nowMs - Date.parse(at) > SILENT_MS,
+  );
+  const [first] = silent;
+  if (first === undefined) return ok("nodes", `${nodes.length} listed, none silent`);
+  const message = `${silent.length} of ${nodes.length} not heard for two minutes`;
+  return bad("warn", "nodes", message, `navarch explain node ${first.node_id}`);
+}

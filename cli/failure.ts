@@ -1,0 +1,57 @@
+/**
+ * How a command ends when it does not end well: a value with the exit status of `navarch/cli.md` §7,
+ * printed once, by `run.ts`. Scripts decide by the status, people by the message.
+ */
+import { nearest } from "../schema/nearest.ts";
+
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  notFound: 3,
+  forbidden: 4,
+  unreachable: 5,
+  refused: 6,
+  notReached: 7,
+} as const;
+export type Exit = (typeof EXIT)[keyof typeof EXIT];
+
+export type Failure = {
+  ok: false;
+  exit: Exit;
+  /** A code of `api.md` B7, or one of ours: `usage`, `unreachable`, `timeout`, `not_reached`. */
+  code: string;
+  message: string;
+  details: Record<string, unknown>;
+};
+
+export function failure(
+  exit: Exit,
+  code: string,
+  message: string,
+  details: Record<string, unknown> = {},
+): Failure {
+  return { ok: false, exit, code, message, details };
+}
+
+/** The words after the program's name make no sense. */
+export function usage(message: string): Failure {
+  return failure(EXIT.usage, "usage", message);
+}
+
+/** `: did you mean "x"?`, or nothing when no allowed name is near. */
+export function didYouMean(given: string, allowed: readonly string[]): string {
+  const close = nearest(given, allowed);
+  return close === null ? "" : `: did you mean "${close}"?`;
+}
+
+/** `unknown WHAT "given" (all, allowed, names): did you mean "x"?` */
+export function unknownName(what: string, given: string, allowed: readonly string[]): Failure {
+  const hint = didYouMean(given, allowed);
+  return usage(`unknown ${what} "${given}" (${allowed.join(", ")})${hint}`);
+}
+
+/** A hint in brackets behind a message, or nothing. */
+export function bracket(hint: string | null): string {
+  return hint === null ? "" : ` (${hint})`;
+}

@@ -1,0 +1,87 @@
+/**
+ * From the words on the command line to the command they mean. Flags may stand before or after the
+ * command's name, so a first pass has to know every flag of every command to tell a value from a
+ * word; a name therefore has one kind in all commands, which a test checks. Pure.
+ */
+import { readFlags } from "./flag.ts";
+import type { Flag } from "./flag.ts";
+import type { Command } from "./command.ts";
+import { didYouMean, usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
+
+/** Names under which the control plane alone is started (`navarch/cli.md` §1). */
+const CONTROL_PLANE = /^(?:navarch-)?control-plane(?:\.exe)?$/;
+
+export type Found =
+  | { kind: "command"; command: Command; words: readonly string[] }
+  | { kind: "overview" }
+  | { kind: "group"; name: string; commands: readonly Command[] }
+  | Failure;
+
+/** `program` is the name the program was started under. */
+export function findCommand(
+  commands: readonly Command[],
+  program: string,
+  argv: readonly string[],
+): Found {
+  const first = readFlags(allFlags(commands), argv, {});
+  if (!first.ok) return usage(first.message);
+  const words = first.flags.rest;
+  const server = commands.find((command) => command.name[0] === "control-plane");
+  if (CONTROL_PLANE.test(program) && words[0] !== "control-plane" && server !== undefined) {
+    return { kind: "command", command: server, words };
+  }
+  if (words.length === 0) {
+    const isServer = server !== undefined && hasFlagOf(server, first.flags.from);
+    if (isServer) return { kind: "command", command: server, words };
+    return { kind: "overview" };
+  }
+  return findByWords(commands, words);
+}
+
+/** Flags alone start the control plane, if one of them is its own: the image's entry point. */
+function hasFlagOf(server: Command, from: (name: string) => unknown): boolean {
+  const shared = new Set(GLOBAL_FLAGS.map((flag) => flag.name));
+  return server.flags.some((flag) => !shared.has(flag.name) && from(flag.name) !== null);
+}
+
+function findByWords(commands: readonly Command[], words: readonly string[]): Found {
+  const [head = "", second] = words;
+  const exact = commands
+    .filter((command) => command.name.every((word, i) => words[i] === word))
+    .sort((a, b) => b.name.length - a.name.length)[0];
+  if (exact !== undefined) {
+    return { kind: "command", command: exact, words: words.slice(exact.name.length) };
+  }
+  const alias = commands.find((command) => command.alias?.includes(head));
+  if (alias !== undefined) return { kind: "command", command: alias, words: words.slice(1) };
+  const group = commands.filter((command) => command.name.length > 1 && command.name[0] === head);
+  if (group.length > 0 && second === undefined) return { kind: "group", name: head, commands: group };
+  if (group.length > 0) {
+    const names = group.map((command) => command.name[1] ?? "");
+    const hint = didYouMean(second ?? "", names);
+    return usage(`unknown command "${head} ${second}" (${names.join(", ")})${hint}`);
+  }
+  const hint = didYouMean(head, namesOf(commands));
+  return usage(`unknown command "${head}"${hint === "" ? " (see navarch help)" : hint}`);
+}
+
+/** First words of all commands, each once. */
+export function namesOf(commands: readonly Command[]): string[] {
+  const first = commands.flatMap((command) => [command.name[0] ?? "", ...(command.alias ?? [])]);
+  return [...new Set(first)];
+}
+
+function allFlags(commands: readonly Command[]): Flag[] {
+  const byName = new Map<string, Flag>();
+  for (const flag of [...GLOBAL_FLAGS, ...commands.flatMap((command) => command.flags)]) {
+    if (!byName.has(flag.name)) byName.set(flag.name, flag);
+  }
+  return [...byName.values()];
+}
+
+/** The flags of one command, its own and those of every command. */
+export function flagsOf(command: Command): Flag[] {
+  return withGlobal(command.flags);
+}

@@ -1,0 +1,90 @@
+/**
+ * The flags of a command as a list, on top of the parser that both binaries share
+ * (`schema/flag.ts`): commands are declared at different places and share flags, so they look up a
+ * flag by its name and may ask where its value came from. Pure.
+ */
+import { parseFlags } from "../schema/flag.ts";
+import type { FlagSpec } from "../schema/flag.ts";
+import { FORMATS } from "./show.ts";
+
+export type Flag = {
+  /** Without dashes. */
+  name: string;
+  /** One letter, without the dash. */
+  short?: string;
+  /** `switch` takes no value but `=true` and `=false`; `texts` may be given several times. */
+  kind: "text" | "texts" | "switch";
+  env?: readonly string[];
+  /** What stands for the value in the help: `F`, `k=v`. */
+  value?: string;
+  help: string;
+  /** Left out of the help. */
+  hidden?: boolean;
+};
+
+export type Flags = {
+  /** The last value given, or `null`. */
+  text(name: string): string | null;
+  /** Every value given, in order. */
+  texts(name: string): string[];
+  on(name: string): boolean;
+  /** Where the value came from; `null` if it was not given at all. */
+  from(name: string): "flag" | "env" | null;
+  /** Arguments that are no flags, in order. */
+  rest: readonly string[];
+};
+
+export type FlagsAnswer = { ok: true; flags: Flags } | { ok: false; message: string };
+
+/** Throws on a look-up of a flag that is not in `list`, which is a bug. */
+export function readFlags(
+  list: readonly Flag[],
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): FlagsAnswer {
+  const specs: Record<string, FlagSpec> = {};
+  for (const flag of list) specs[flag.name] = specOf(flag);
+  const parsed = parseFlags(specs, argv.flatMap(splitOutput), env);
+  if (!parsed.ok) return parsed;
+  const look = (name: string): string[] | string | boolean | undefined => {
+    if (!Object.hasOwn(specs, name)) throw new Error(`flag ${name} is not declared`);
+    return parsed.values[name];
+  };
+  const text = (name: string): string | null => {
+    const value = look(name);
+    return typeof value === "string" ? value : null;
+  };
+  return {
+    ok: true,
+    flags: {
+      text,
+      texts(name) {
+        const value = look(name);
+        return Array.isArray(value) ? value : [];
+      },
+      on: (name) => look(name) === true,
+      from(name) {
+        const value = look(name);
+        if (parsed.given.has(name)) return "flag";
+        return typeof value === "string" || value === true ? "env" : null;
+      },
+      rest: parsed.rest,
+    },
+  };
+}
+
+function specOf({ kind, short, env, value, help }: Flag): FlagSpec {
+  return {
+    kind: kind === "texts" ? "list" : kind,
+    help,
+    ...(short === undefined ? {} : { short }),
+    ...(env === undefined ? {} : { env }),
+    ...(value === undefined ? {} : { value }),
+  };
+}
+
+/** `-ojson`, which fingers know from other programs; no flag of ours begins like that. */
+function splitOutput(word: string): string[] {
+  const form = FORMATS.find((one) => word === `-o${one}`);
+  return form === undefined ? [word] : ["-o", form];
+}

@@ -1,0 +1,68 @@
+/**
+ * The flags that every command takes, before or after its name (`navarch/cli.md` §4).
+ */
+import type { Flag } from "./flag.ts";
+import { SERVER_DEFAULT } from "./address.ts";
+
+export const TIMEOUT_DEFAULT = "30s";
+
+export const GLOBAL_FLAGS: readonly Flag[] = [
+  {
+    name: "server",
+    short: "s",
+    kind: "text",
+    env: ["NAVARCH_SERVER"],
+    value: "ADDRESS",
+    help: `control plane (default ${SERVER_DEFAULT})`,
+  },
+  {
+    name: "output",
+    short: "o",
+    kind: "text",
+    value: "FORM",
+    help: "table, wide, json, jsonl, yaml or name (default table)",
+  },
+  {
+    name: "timeout",
+    kind: "text",
+    value: "T",
+    help: `for the whole command; for each request while it waits (default ${TIMEOUT_DEFAULT})`,
+  },
+  {
+    name: "token",
+    kind: "text",
+    env: ["NAVARCH_AUTH_TOKEN", "NAVARCH_TOKEN"],
+    value: "T",
+    help: "token; visible to other users of this machine, so prefer a file",
+  },
+  {
+    name: "token-file",
+    kind: "text",
+    env: ["NAVARCH_AUTH_TOKEN_FILE"],
+    value: "F",
+    help: "file with the token (default ~/.config/navarch/token)",
+  },
+  {
+    name: "state",
+    kind: "text",
+    value: "DIR",
+    help: "state of a control plane on this machine, whose admin.token is then used",
+  },
+  { name: "insecure", kind: "switch", help: "do not check the server's certificate" },
+  { name: "no-color", kind: "switch", help: "no colour (also NO_COLOR)" },
+  { name: "verbose", short: "v", kind: "switch", help: "print every request on standard error" },
+  { name: "help", short: "h", kind: "switch", help: "this help" },
+];
+
+/** The command's own flags win over a global one of the same name. */
+export function withGlobal(own: readonly Flag[]): Flag[] {
+  const names = new Set(own.map((flag) => flag.name));
+  const shorts = new Set(own.map((flag) => flag.short));
+  const rest = GLOBAL_FLAGS.filter((flag) => !names.has(flag.name));
+  return [
+    ...own,
+    ...rest.map(({ short, ...flag }) =>
+      short === undefined || shorts.has(short) ? flag : { ...flag, short },
+    ),
+  ];
+}

@@ -1,0 +1,64 @@
+/**
+ * What several commands ask before they act: whether the thing exists, with the nearest name if it
+ * does not, and whether anyone has heard from the node lately.
+ */
+import type { NodeView, PoolView } from "../schema/api.ts";
+import { printAge } from "./age.ts";
+import type { Answer, Client } from "./client.ts";
+import type { Failure } from "./failure.ts";
+import { nearest } from "../schema/nearest.ts";
+import type { World } from "./world.ts";
+
+/** Beyond this a heartbeat is old: four of the default interval (`navarch/cli.md` §5). */
+const STALE_MS = 120_000;
+
+export function nodePath(id: string): string {
+  return `/nodes/${encodeURIComponent(id)}`;
+}
+
+export function poolPath(name: string): string {
+  return `/pools/${encodeURIComponent(name)}`;
+}
+
+export async function getNode(client: Client, id: string): Promise<Answer<NodeView> | Failure> {
+  const answer = await client.get<NodeView>(nodePath(id), ["node_id"]);
+  return answer.ok || answer.code !== "not_found" ? answer : suggestNode(client, id, answer);
+}
+
+/** Adds the nearest node id to a failure that says there is none of that name. */
+export async function suggestNode(client: Client, id: string, why: Failure): Promise<Failure> {
+  if (hasHint(why)) return why;
+  const query = { limit: "1000" };
+  const all = await client.get<{ nodes: NodeView[] }>("/nodes", ["nodes"], query);
+  if (!all.ok) return why;
+  return suggest(id, why, all.value.nodes.map((node) => node.node_id));
+}
+
+/** Adds the nearest pool to a failure that says there is none of that name. */
+export async function suggestPool(client: Client, name: string, why: Failure): Promise<Failure> {
+  if (why.code !== "not_found" || hasHint(why)) return why;
+  const all = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
+  if (!all.ok) return why;
+  return suggest(name, why, all.value.pools.map((pool) => pool.name));
+}
+
+export function suggest(given: string, why: Failure, names: readonly string[]): Failure {
+  const close = nearest(given, names);
+  if (close === null || hasHint(why)) return why;
+  return { ...why, message: `${why.message}: did you mean "${close}"?` };
+}
+
+/** True if the server already named the nearest one. */
+function hasHint(why: Failure): boolean {
+  return why.message.includes("did you mean");
+}
+
+/** Says that the node may not be listening; the order is given all the same. */
+export function warnStale(world: World, node: NodeView, nowMs: number): void {
+  const { node_id: id, last_heartbeat: at } = node;
+  if (at === null || at === undefined) {
+    world.err(`warning: node ${id} has never sent a heartbeat\n`);
+  } else if (nowMs - Date.parse(at) > STALE_MS) {
+    world.err(`warning: the last heartbeat of node ${id} was ${printAge(at, nowMs)}\n`);
+  }
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bun
+/**
+ * The entry of `navarch`: gives the command line its world — arguments, terminal, clock — and ends
+ * the process with the status of the command that ran. Interrupts are left to the system, which ends
+ * the process with 130 or 143; the control plane handles its own.
+ */
+import { homedir } from "node:os";
+import { basename } from "node:path";
+import { COMMANDS } from "./catalog.ts";
+import { runCommandLine } from "./run.ts";
+import type { World } from "./world.ts";
+
+const world: World = {
+  program: basename(process.argv0),
+  argv: process.argv.slice(2),
+  env: process.env,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  tty: process.stdout.isTTY === true,
+  columns: process.stdout.columns ?? 80,
+  ask: (question) => (process.stdin.isTTY === true ? (prompt(question) ?? "") : null),
+  wallMs: () => Date.now(),
+  monoMs: () => performance.now(),
+  sleep: (ms) => Bun.sleep(ms),
+  home: process.env["HOME"] ?? homedir(),
+  root: process.getuid?.() === 0,
+};
+
+// A reader that had enough (`navarch events | head -1`) is not an error.
+process.stdout.on("error", (error: Error & { code?: string }) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runCommandLine(COMMANDS, world);

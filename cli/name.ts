@@ -1,0 +1,48 @@
+/**
+ * Full enum names as people write and read them: `NODE_STATUS_ACTIVE` ↔ `Active`. Pure.
+ */
+import { HEALTH_STATUSES, INSTANCE_STATES, NODE_STATUSES } from "../schema/api.ts";
+import { unknownName } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+
+export type NameAnswer = { ok: true; name: string };
+
+/** `active`, `Active` or `NODE_STATUS_ACTIVE` → the full name. */
+export function parseStatus(text: string): NameAnswer | Failure {
+  // Unknown is accepted and not advertised, as in the contract's own list.
+  const words = ["active", "cordoned", "draining", "unhealthy", "terminated"];
+  return parseName("status", text, NODE_STATUSES, "NODE_STATUS_", words);
+}
+
+export function parseHealth(text: string): NameAnswer | Failure {
+  const words = ["healthy", "degraded", "unhealthy", "unknown"];
+  return parseName("health", text, HEALTH_STATUSES, "HEALTH_STATUS_", words);
+}
+
+export function parseInstanceState(text: string): NameAnswer | Failure {
+  const words = INSTANCE_STATES.slice(1).map((name) => shortOf(name, "INSTANCE_STATE_"));
+  return parseName("state", text, INSTANCE_STATES, "INSTANCE_STATE_", words);
+}
+
+function parseName(
+  what: string,
+  text: string,
+  names: readonly string[],
+  prefix: string,
+  words: readonly string[],
+): NameAnswer | Failure {
+  const wanted = text.trim().toUpperCase().replaceAll("-", "_");
+  const name = names.find((one) => one === wanted || one === `${prefix}${wanted}`);
+  return name === undefined ? unknownName(what, text, words) : { ok: true, name };
+}
+
+function shortOf(name: string, prefix: string): string {
+  return name.replace(prefix, "").toLowerCase();
+}
+
+/** `INSTANCE_STATE_PENDING_REGISTRATION` → `Pending registration`. */
+export function titleOf(name: string | null | undefined): string {
+  const bare = (name ?? "").replace(/^(NODE_STATUS|HEALTH_STATUS|INSTANCE_STATE)_/, "");
+  const words = bare.toLowerCase().replaceAll("_", " ");
+  return words === "" ? "Unknown" : `${words[0]?.toUpperCase()}${words.slice(1)}`;
+}

@@ -1,0 +1,153 @@
+/**
+ * Nodes as people read them: the table of `list` and the page of `get` (`navarch/cli.md` §6). Pure.
+ */
+import type { CordonView, HealthEventView, NodeView } from "../schema/api.ts";
+import { printAge, printSpan, printTime } from "./age.ts";
+import { titleOf } from "./name.ts";
+import { plain, printLabels, printTable } from "./table.ts";
+import type { Style } from "./table.ts";
+
+/** Exactly these columns in this order: scripts count them. */
+const COLUMNS = [
+  "Node ID",
+  "Provider",
+  "Region",
+  "Zone",
+  "Instance Type",
+  "Status",
+  "Health",
+  "Last Heartbeat",
+  "GPUs",
+];
+const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
+
+/** Health events shown on the page of one node; `-o json` has all that the server keeps. */
+const EVENTS_SHOWN = 10;
+
+export function printNodes(
+  nodes: readonly NodeView[],
+  nowMs: number,
+  wide: boolean,
+  style: Style,
+): string {
+  const rows = nodes.map((node) => [
+    node.node_id,
+    node.provider ?? "",
+    node.region ?? "",
+    node.zone ?? "",
+    node.instance_type ?? "",
+    titleOf(node.status),
+    titleOf(node.health_status),
+    printAge(node.last_heartbeat, nowMs),
+    String(node.gpus?.length ?? 0),
+    ...(wide ? wideCells(node, nowMs) : []),
+  ]);
+  return printTable(wide ? [...COLUMNS, ...WIDE] : COLUMNS, rows, style);
+}
+
+function wideCells(node: NodeView, nowMs: number): string[] {
+  const created = Date.parse(node.created_at ?? "");
+  return [
+    node.pool ?? "",
+    node.instance_id ?? "",
+    node.kubernetes_node ?? "",
+    (node.reasons ?? []).join("; "),
+    Number.isNaN(created) ? "" : printSpan(nowMs - created),
+  ];
+}
+
+/** Sorted by pool, then id, nodes of no pool last; numbers in ids count as numbers. */
+export function sortNodes(nodes: readonly NodeView[]): NodeView[] {
+  const order = new Intl.Collator("en", { numeric: true });
+  const rank = (node: NodeView) => (node.pool === null ? 1 : 0);
+  return [...nodes].sort(
+    (a, b) =>
+      rank(a) - rank(b) ||
+      order.compare(a.pool ?? "", b.pool ?? "") ||
+      order.compare(a.node_id, b.node_id),
+  );
+}
+
+export function printNode(node: NodeView, nowMs: number, style: Style): string {
+  const { metadata } = node;
+  const labels: [string, string][] = [
+    ["Node ID", node.node_id],
+    ["Provider", node.provider ?? ""],
+    ["Region", node.region ?? ""],
+    ["Zone", node.zone ?? ""],
+    ["Instance Type", node.instance_type ?? ""],
+    ["Status", titleOf(node.status)],
+    ["Health", titleOf(node.health_status)],
+    ["Last Heartbeat", printAge(node.last_heartbeat, nowMs)],
+    ["Pool", node.pool ?? ""],
+    ["Instance", node.instance_id ?? ""],
+    ["Phase", phaseOf(node, nowMs)],
+  ];
+  if ((node.reasons ?? []).length > 0) labels.push(["Reasons", node.reasons.join("; ")]);
+  const cordons = [node.cordons?.human, node.cordons?.product].filter(isCordon);
+  for (const { by, why, at } of cordons) {
+    labels.push(["Cordoned", `by ${by} ${printAge(at, nowMs)}: ${why}`]);
+  }
+  if (node.replaces) labels.push(["Replacement", `takes the place of ${node.replaces}`]);
+  if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
+  return [
+    printLabels(labels, style),
+    printGpus(node),
+    "Metadata:\n",
+    indent([
+      ["Hostname", metadata?.hostname ?? ""],
+      ["Internal IP", metadata?.internal_ip ?? ""],
+      ["External IP", metadata?.external_ip ?? ""],
+      ["Kernel", metadata?.kernel_version ?? ""],
+      ...Object.entries(metadata?.labels ?? {}).map(
+        ([key, value]): [string, string] => [`Label ${key}`, value],
+      ),
+    ]),
+    printHealthEvents(node.health_events ?? []),
+  ].join("");
+}
+
+function isCordon(cordon: CordonView | null | undefined): cordon is CordonView {
+  return cordon !== null && cordon !== undefined;
+}
+
+function phaseOf(node: NodeView, nowMs: number): string {
+  const since = Date.parse(node.phase_since ?? "");
+  if (Number.isNaN(since)) return node.phase ?? "";
+  return `${node.phase} for ${printSpan(nowMs - since)}`;
+}
+
+function printGpus(node: NodeView): string {
+  const gpus = node.gpus ?? [];
+  if (gpus.length === 0) return "GPUs: none\n";
+  const blocks = gpus.map(
+    (gpu) =>
+      `  ${gpu.index}:\n` +
+      indent(
+        [
+          ["UUID", gpu.uuid],
+          ["Name", gpu.name],
+          ["PCI Bus ID", gpu.pci_bus_id],
+        ],
+        4,
+      ),
+  );
+  return `GPUs:\n${blocks.join("")}`;
+}
+
+function printHealthEvents(events: readonly HealthEventView[]): string {
+  if (events.length === 0) return "";
+  const newest = [...events].sort((a, b) => (a.timestamp < b.timestamp ? 1 : -1));
+  const lines = newest.slice(0, EVENTS_SHOWN).map((event) => {
+    const gpu = event.gpu_index === null ? "node" : `GPU ${event.gpu_index}`;
+    const code = event.code === null ? "" : ` ${event.code}`;
+    const text = `${event.severity} ${event.kind}${code} on ${gpu}: ${event.message}`;
+    return `  ${printTime(event.timestamp)}  ${plain(text)}\n`;
+  });
+  const more = events.length > EVENTS_SHOWN ? `  … ${events.length - EVENTS_SHOWN} older\n` : "";
+  return `Health Events:\n${lines.join("")}${more}`;
+}
+
+function indent(pairs: readonly (readonly [string, string])[], by = 2): string {
+  return printLabels(pairs, { color: false, columns: null }).replace(/^/gm, " ".repeat(by)).trimEnd() + "\n";
+}

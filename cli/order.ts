@@ -1,0 +1,123 @@
+/**
+ * Orders about nodes, as cordon, uncordon, drain, terminate and replace give them: each id on its
+ * own, so that one that is refused does not keep the others from being done; the exit status is that
+ * of the first failure.
+ */
+import type { CommandView } from "../schema/api.ts";
+import type { CommandType } from "../schema/command.ts";
+import type { Flag } from "./flag.ts";
+import type { Client } from "./client.ts";
+import type { Context } from "./command.ts";
+import { EXIT } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { getNode, nodePath, warnStale } from "./lookup.ts";
+import { isForMachines, show } from "./show.ts";
+import { plain } from "./table.ts";
+
+export const REASON: Flag = {
+  name: "reason",
+  kind: "text",
+  value: "TEXT",
+  help: "why, for the record",
+};
+export const FORCE: Flag = {
+  name: "force",
+  kind: "switch",
+  help: "even if the state speaks against it; needs --reason",
+};
+export const DRY_RUN: Flag = {
+  name: "dry-run",
+  kind: "switch",
+  help: "say what would be done, and do nothing",
+};
+
+/** No one means more ids than this; a list pasted by mistake is more likely. */
+export const IDS_MAX = 1_000;
+
+export type Order = {
+  type: CommandType;
+  /** What the node is afterwards, as printed: `cordoned`. */
+  done: string;
+  body: Record<string, unknown>;
+  /** Whether an order may reach a node that nobody hears. */
+  warnStale: boolean;
+};
+
+/** What a dry run answers: lines for people, and more for programs. */
+type DryAnswer = { plan: string[] };
+
+/** Gives the order for every id among the words. `after` runs for each one accepted. */
+export async function orderAll(
+  context: Context,
+  client: Client,
+  order: Order,
+  after: (command: CommandView) => Promise<Failure | null> = async () => null,
+): Promise<number | Failure> {
+  const done: unknown[] = [];
+  const failures: Failure[] = [];
+  const ids = [...new Set(context.words)];
+  for (const id of ids) {
+    const answer = await orderOne(context, client, order, id);
+    if (!answer.ok) {
+      failures.push(answer);
+      // A server that cannot be reached, or a wrong token, is the same for every id.
+      if (answer.exit === EXIT.unreachable || answer.exit === EXIT.forbidden) break;
+      continue;
+    }
+    done.push(answer.value);
+    if (!isForMachines(context.format)) await showOne(context, order, answer.value);
+    const late = isDry(answer.value) ? null : await after(answer.value);
+    if (late !== null) failures.push(late);
+  }
+  if (isForMachines(context.format) && done.length > 0) {
+    const data = ids.length === 1 ? done[0] : done;
+    await show(context, { data, names: [], human: () => "" });
+  }
+  const [first, ...rest] = failures;
+  for (const one of rest) context.world.err(`error: ${one.message}\n`);
+  return first ?? EXIT.done;
+}
+
+type Ordered = { ok: true; value: CommandView | DryAnswer };
+
+async function orderOne(
+  { world, flags }: Context,
+  client: Client,
+  order: Order,
+  id: string,
+): Promise<Ordered | Failure> {
+  const node = await getNode(client, id);
+  if (!node.ok) return node;
+  if (order.warnStale) warnStale(world, node.value, node.nowMs);
+  const reason = flags.text("reason");
+  const dry = order.body["dry_run"] === true;
+  const body = { ...order.body, ...(reason === null ? {} : { reason }) };
+  const path = `${nodePath(node.value.node_id)}/${order.type}`;
+  const keys = dry ? ["plan"] : ["command_id"];
+  return client.send<CommandView | DryAnswer>("POST", path, keys, body);
+}
+
+function isDry(value: CommandView | DryAnswer): value is DryAnswer {
+  return "plan" in value;
+}
+
+async function showOne(context: Context, order: Order, value: CommandView | DryAnswer) {
+  const human = () => {
+    if (isDry(value)) return value.plan.map((line) => `${plain(line)}\n`).join("");
+    const note = value.message === null || value.message === undefined ? "" : value.message;
+    const said = note === "" ? "" : `${plain(note)}\n`;
+    return `Node ${value.node_id} ${order.done}\nCommand ID: ${value.command_id}\n${said}`;
+  };
+  const names = isDry(value) ? value.plan : [value.command_id];
+  await show(context, { data: value, names, human });
+}
+
+/** Asks before something that cannot be undone; a script has to say `--yes`. */
+export function confirm({ world, flags }: Context, question: string): Failure | null {
+  if (flags.on("yes") || flags.on("dry-run")) return null;
+  const answer = world.ask(`${question} [y/N]`);
+  const said = answer === null ? "add --yes: there is no terminal to ask on" : "not confirmed";
+  if (answer !== null && /^y(es)?$/i.test(answer.trim())) return null;
+  const exit = answer === null ? EXIT.usage : EXIT.failed;
+  return { ok: false, exit, code: "not_confirmed", message: said, details: {} };
+}

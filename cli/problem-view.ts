@@ -1,0 +1,42 @@
+/**
+ * What is wrong with a file, for people on standard error and for programs as records
+ * (`navarch/config.md` §14).
+ */
+import { printProblem } from "../reconciler/config/problem.ts";
+import type { Problem } from "../schema/config.ts";
+import type { Context } from "./command.ts";
+import { EXIT } from "./failure.ts";
+import { isForMachines, show } from "./show.ts";
+import { plain } from "./table.ts";
+
+/**
+ * Prints the outcome of a check: the problems, and `summary` if nothing keeps the files from being
+ * used. A warning does so under `--strict`.
+ */
+export async function showProblems(
+  context: Context,
+  problems: readonly Problem[],
+  summary: () => string,
+): Promise<number> {
+  const strict = context.flags.on("strict");
+  const bad = problems.some(
+    ({ severity }) => severity === "error" || (strict && severity === "warning"),
+  );
+  if (isForMachines(context.format) || context.format === "yaml") {
+    await show(context, { data: problems, names: [], human: () => "" });
+    return bad ? EXIT.usage : EXIT.done;
+  }
+  sayProblems(context, problems);
+  if (!bad && context.format !== "name") context.world.out(`${plain(summary())}\n`);
+  return bad ? EXIT.usage : EXIT.done;
+}
+
+/** One line each on standard error. */
+export function sayProblems({ world }: Context, problems: readonly Problem[]): void {
+  for (const problem of problems) world.err(`${plain(printProblem(problem))}\n`);
+}
+
+/** `1 pool`, `2 pools`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

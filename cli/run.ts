@@ -1,0 +1,126 @@
+/**
+ * Runs one command line: finds the command, checks its words and flags, runs it, and prints once
+ * what went wrong. Data goes to standard output and everything else to standard error
+ * (`navarch/cli.md` §4); the answer is the exit status of §7.
+ */
+import { parseDuration } from "../schema/duration.ts";
+import { readFlags } from "./flag.ts";
+import type { Flags } from "./flag.ts";
+import { parseServer, SERVER_DEFAULT } from "./address.ts";
+import { openClient } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { Command, Context } from "./command.ts";
+import { bracket, EXIT, unknownName, usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { findCommand, flagsOf } from "./find.ts";
+import { TIMEOUT_DEFAULT } from "./global-flag.ts";
+import { printGroup, printHelp, printOverview } from "./help.ts";
+import { FORMATS, isForMachines } from "./show.ts";
+import type { Format } from "./show.ts";
+import { readToken } from "./token.ts";
+import type { World } from "./world.ts";
+
+export async function runCommandLine(
+  commands: readonly Command[],
+  world: World,
+): Promise<number> {
+  const found = findCommand(commands, world.program, world.argv);
+  if ("ok" in found) return fail(world, guessFormat(world.argv), found);
+  if (found.kind === "overview") {
+    world.out(printOverview(commands));
+    return EXIT.done;
+  }
+  if (found.kind === "group") {
+    const asked = world.argv.some((word) => /^--?h(elp)?$/.test(word));
+    const text = printGroup(found.name, found.commands);
+    if (asked) world.out(text);
+    else world.err(text);
+    return asked ? EXIT.done : EXIT.usage;
+  }
+  const { command, words } = found;
+  const parsed = readFlags(flagsOf(command), world.argv, world.env);
+  if (!parsed.ok) return fail(world, guessFormat(world.argv), usage(withHelp(command, parsed.message)));
+  if (parsed.flags.on("help")) {
+    world.out(printHelp(command));
+    return EXIT.done;
+  }
+  const context = prepare(world, command, parsed.flags, words);
+  if ("ok" in context) return fail(world, guessFormat(world.argv), context);
+  const outcome = await runOne(command, context);
+  return typeof outcome === "number" ? outcome : fail(world, context.format, outcome);
+}
+
+async function runOne(command: Command, context: Context): Promise<number | Failure> {
+  if (command.reach === "offline") return command.run(context);
+  const client = context.connect();
+  return "ok" in client ? client : command.run(context, client);
+}
+
+function prepare(
+  world: World,
+  command: Command,
+  flags: Flags,
+  words: readonly string[],
+): Context | Failure {
+  const given = flags.text("output") ?? "table";
+  const format = FORMATS.find((one) => one === given.toLowerCase());
+  if (format === undefined) return unknownName("output", given, FORMATS);
+  if (words.length < command.words.min || words.length > command.words.max) {
+    return usage(withHelp(command, printCount(command, words)));
+  }
+  const timeout = parseDuration(flags.text("timeout") ?? TIMEOUT_DEFAULT);
+  if (!timeout.ok) return usage(`--timeout: ${timeout.message}${bracket(timeout.hint)}`);
+  if (timeout.ms <= 0) return usage("--timeout: must be above 0");
+  const color = world.tty && !flags.on("no-color") && (world.env["NO_COLOR"] ?? "") === "";
+  return {
+    world,
+    format,
+    style: { color: color && world.env["TERM"] !== "dumb", columns: world.tty ? world.columns : null },
+    flags,
+    words,
+    timeoutMs: timeout.ms,
+    timeoutGiven: flags.from("timeout") !== null,
+    connect: () => connect(world, flags, timeout.ms, command.lasts?.(flags) ?? false),
+  };
+}
+
+function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): Client | Failure {
+  const address = parseServer(flags.text("server") ?? SERVER_DEFAULT);
+  if (!address.ok) return address;
+  const token = readToken(world, flags, address.loopback);
+  if (!token.ok) return token;
+  const { on } = flags;
+  return openClient(world, {
+    address,
+    token,
+    insecure: on("insecure"),
+    verbose: on("verbose"),
+    timeoutMs,
+    each,
+  });
+}
+
+function printCount(command: Command, words: readonly string[]): string {
+  const name = command.name.join(" ");
+  if (words.length < command.words.min) return `${name} needs ${command.usage}`;
+  return `${name}: unexpected ${JSON.stringify(words[command.words.max] ?? "")}`;
+}
+
+function withHelp(command: Command, message: string): string {
+  return `${message} (see navarch help ${command.name.join(" ")})`;
+}
+
+/** Prints a failure where failures go, in the form that was asked for. */
+function fail(world: World, format: Format, { code, message, details, exit }: Failure): number {
+  if (isForMachines(format)) {
+    const more = Object.keys(details).length === 0 ? {} : { details };
+    world.err(`${JSON.stringify({ error: { code, message, ...more } })}\n`);
+  } else world.err(`error: ${message}\n`);
+  return exit;
+}
+
+/** The form wanted by a command line that could not be read: a program still gets its JSON. */
+function guessFormat(argv: readonly string[]): Format {
+  const line = argv.join(" ");
+  return /(?:^| )(?:--?output|-o)[ =]?jsonl?(?: |$)/i.test(line) ? "json" : "table";
+}

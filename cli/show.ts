@@ -1,0 +1,63 @@
+/**
+ * One way from what a command found to standard output, in every form of `-o`. A form that is for
+ * machines prints nothing but data, and an empty list is `[]` (`navarch/cli.md` §6).
+ */
+import { unreachable } from "../schema/unreachable.ts";
+import type { Style } from "./table.ts";
+import type { World } from "./world.ts";
+
+export const FORMATS = ["table", "wide", "json", "jsonl", "yaml", "name"] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** Where and how to print. */
+export type Screen = { world: World; format: Format; style: Style };
+
+export type Shown = {
+  /** What `json` and `yaml` print, and `jsonl` one item a line. */
+  data: unknown;
+  /** What `name` prints, one a line. */
+  names: readonly string[];
+  /** For people; ends with a line break. `wide` adds columns. */
+  human(wide: boolean, style: Style): string;
+  /** Said on standard error instead of an empty table. */
+  empty?: string;
+};
+
+export async function show({ world, format, style }: Screen, shown: Shown): Promise<void> {
+  switch (format) {
+    case "json":
+      return world.out(`${JSON.stringify(shown.data, null, 2)}\n`);
+    case "jsonl":
+      return world.out(printLines(shown.data));
+    case "yaml":
+      return world.out(await printYaml(shown.data));
+    case "name":
+      return world.out(shown.names.map((name) => `${name}\n`).join(""));
+    case "table":
+    case "wide":
+      if (shown.empty !== undefined && isEmpty(shown.data)) return world.err(`${shown.empty}\n`);
+      return world.out(shown.human(format === "wide", style));
+    default:
+      return unreachable(format);
+  }
+}
+
+/** True for the forms that a program reads: errors and questions then keep out of its way. */
+export function isForMachines(format: Format): boolean {
+  return format === "json" || format === "jsonl";
+}
+
+function isEmpty(data: unknown): boolean {
+  return Array.isArray(data) && data.length === 0;
+}
+
+function printLines(data: unknown): string {
+  const items: unknown[] = Array.isArray(data) ? data : [data];
+  return items.map((item) => `${JSON.stringify(item)}\n`).join("");
+}
+
+/** Loaded when asked for: a table must not pay for it at start. */
+async function printYaml(data: unknown): Promise<string> {
+  const { stringify } = await import("yaml");
+  return stringify(data, { lineWidth: 0 });
+}

@@ -1,0 +1,68 @@
+/**
+ * Where the command line finds its token, in the order of "Auth on day one" in the decisions: what
+ * was named comes first, and the control plane's own admin token is used only for a server on this
+ * very machine that nobody named otherwise, so that it never travels.
+ *
+ * Adapter: reads token files.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Flags } from "./flag.ts";
+import { usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import type { World } from "./world.ts";
+
+/** `from` says where the token came from, in words; both are `null` if there is none. */
+export type Token = { ok: true; token: string | null; from: string | null };
+
+export function readToken(world: World, flags: Flags, loopback: boolean): Token | Failure {
+  const given = flags.text("token");
+  if (given !== null && given !== "") {
+    return soundToken(given, flags.from("token") === "flag" ? "--token" : "NAVARCH_AUTH_TOKEN");
+  }
+  const file = flags.text("token-file");
+  if (file !== null && file !== "") {
+    const answer = readText(file);
+    if (answer.ok) return soundToken(answer.text, file);
+    return usage(`--token-file ${file}: ${answer.message}`);
+  }
+  const own = join(world.home, ".config", "navarch", "token");
+  const kept = readText(own);
+  if (kept.ok) return soundToken(kept.text, own);
+  const unnamed = flags.from("server") === null || flags.from("state") !== null;
+  if (loopback && unnamed) {
+    const path = join(stateOf(world, flags), "admin.token");
+    const admin = readText(path);
+    if (admin.ok) return soundToken(admin.text, path);
+  }
+  return { ok: true, token: null, from: null };
+}
+
+/** The control plane's state folder, when nothing else is said. */
+function stateOf(world: World, flags: Flags): string {
+  const given = flags.text("state");
+  if (given !== null && given !== "") return given;
+  return world.root ? "/var/lib/navarch" : join(world.home, ".local", "state", "navarch");
+}
+
+/** A token travels in a header: a line break or a space in it can only be a mistake. */
+function soundToken(text: string, from: string): Token | Failure {
+  const token = text.trim();
+  if (token === "") return usage(`${from}: the token is empty`);
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    return usage(`${from}: the token holds white space or characters that are not ASCII`);
+  }
+  return { ok: true, token, from };
+}
+
+type ReadText = { ok: true; text: string } | { ok: false; message: string };
+
+function readText(path: string): ReadText {
+  try {
+    return { ok: true, text: readFileSync(path, "utf8") };
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const known: Record<string, string> = { ENOENT: "no such file", EACCES: "permission denied" };
+    return { ok: false, message: known[code] ?? (error instanceof Error ? error.message : code) };
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * `--wait`: looks at a level again and again until it is reached, is out of reach, or time is up.
+ */
+import { EXIT } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import type { World } from "./world.ts";
+
+export type Look = "reached" | "lost" | "open";
+
+/** A person watches: a second is soon enough, and costs the server nothing. */
+const EVERY_MS = 1_000;
+
+/**
+ * `late` if `waitMs` passed. A server that cannot be reached for a moment is asked again: it may be
+ * restarting, and the goal is a level, not an answer.
+ */
+export async function waitFor(
+  world: World,
+  waitMs: number,
+  look: () => Promise<Look | Failure>,
+): Promise<"reached" | "lost" | "late" | Failure> {
+  const untilMs = world.monoMs() + waitMs;
+  for (;;) {
+    const seen = await look();
+    if (typeof seen !== "string" && seen.exit !== EXIT.unreachable) return seen;
+    if (seen === "reached" || seen === "lost") return seen;
+    const leftMs = untilMs - world.monoMs();
+    if (leftMs <= 0) return typeof seen === "string" ? "late" : seen;
+    await world.sleep(Math.min(EVERY_MS, leftMs));
+  }
+}
