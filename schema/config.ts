@@ -16,6 +16,9 @@ export type ProviderType = (typeof PROVIDER_TYPES)[number];
 
 export const AUTOSCALER_TYPES = ["reactive", "queue", "scheduled", "predictive", "composite"] as const;
 export const STRATEGIES = ["priority", "cost", "availability", "round-robin"] as const;
+/** Rungs of a repair that a pool may opt into, mildest first (decision 2). */
+export const RUNGS = ["gpu-reset", "reboot", "replace"] as const;
+export type Rung = (typeof RUNGS)[number];
 export const REPLACEMENTS = ["drain-first", "surge"] as const;
 
 /** A share of a pool's desired size, or a fixed number of nodes. `20%` of 3 is `max(1, floor(0.6))` = 1. */
@@ -107,6 +110,8 @@ export const PoolConfig = v.object({
     maxUnavailable: Share,
   }),
   replacement: v.picklist(REPLACEMENTS),
+  /** Without a `repair:` block the first destructive rung is replacement. */
+  repair: v.object({ ladder: v.pipe(v.array(v.picklist(RUNGS)), v.minLength(1)) }),
   labels: v.record(text, text),
   drain: Drain,
   bootstrap: v.object({

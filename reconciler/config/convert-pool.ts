@@ -46,6 +46,7 @@ export function convertPool(
       max_unavailable: printShare(health.maxUnavailable),
     },
     replacement: pool.replacement,
+    repair: { ladder: pool.repair.ladder },
     labels: Object.fromEntries(own),
     drain: printDrain(pool.drain),
     setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,

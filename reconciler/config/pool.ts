@@ -3,8 +3,9 @@
  * what holds for them.
  */
 import { parse } from "valibot";
-import { type PoolConfig, type ProviderRef, STRATEGIES } from "../../schema/config.ts";
+import { type PoolConfig, type ProviderRef, type Rung, RUNGS, STRATEGIES } from "../../schema/config.ts";
 import { PoolName } from "../../schema/id.ts";
+import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";
 import { readAutoscaler } from "./autoscaler.ts";
 import { mergeBootstrap, readCommands } from "./bootstrap.ts";
@@ -63,12 +64,39 @@ export function readPool(
     scaling,
     health: mergeHealth(parts.map((part) => part.health)),
     replacement: parts.map((part) => part.replacement).find((one) => one !== null) ?? "drain-first",
+    repair: readRepair(pool),
     labels: mergeLabels(pool, tree.name, parts),
     drain: mergeDrain([...parts.map((part) => part.drain), around.drain]),
     bootstrap,
   };
   pool.finish(undefined, POOL_SPELLINGS);
   return config;
+}
+
+/** The ladder of a pool that opts into one (decision 2): known rungs, each once, mildest first. */
+function readRepair(pool: Section): PoolConfig["repair"] {
+  const repair = pool.map("repair");
+  const given = repair.texts("ladder");
+  repair.finish();
+  if (!repair.given) return { ladder: ["replace"] };
+  if (given === null || given.length === 0) {
+    if (given !== null) repair.fail("ladder", "empty", "needs at least one rung");
+    else repair.missing("ladder", `write ladder: [${RUNGS.join(", ")}]`);
+    return { ladder: ["replace"] };
+  }
+  const ladder: Rung[] = [];
+  for (const name of given) {
+    const rung = RUNGS.find((one) => one === name);
+    const near = nearest(name, RUNGS);
+    const hint = near === null ? `one of ${RUNGS.join(", ")}` : `did you mean "${near}"?`;
+    if (rung === undefined) repair.fail("ladder", "choice", `unknown rung "${name}"`, hint);
+    else ladder.push(rung);
+  }
+  const order = ladder.map((rung) => RUNGS.indexOf(rung));
+  if (order.some((rank, i) => i > 0 && rank <= (order[i - 1] ?? -1))) {
+    repair.fail("ladder", "order", "rungs must stand once each, mildest first", RUNGS.join(", "));
+  }
+  return { ladder: ladder.length === 0 ? ["replace"] : ladder };
 }
 
 function warnStrategy(pool: Section, refs: readonly ProviderRef[]): void {

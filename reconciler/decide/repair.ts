@@ -3,6 +3,7 @@
  * isolates at once; the threshold gates the drain and everything after it (decision 3). With
  * `auto_replace` the first destructive rung is replacement (decision 2).
  */
+import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
@@ -92,6 +93,10 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
     return pen.wait("human", `cordoned by ${who}: uncordon it, or order its replacement`);
   }
   if (pool === null || node.instance === null) return pen.wait("not_ours", "no instance of this fleet: a person has to repair it");
+  if (!pool.repair.ladder.includes("replace")) {
+    const skipped = skippedRungs(pool).join("; ");
+    return pen.wait("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
+  }
   if (!pool.health.autoReplace) return pen.wait("not_ours", `auto_replace is off for pool ${pool.name}`);
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   const state = scope.fleet.pools.get(pool.name);
@@ -101,7 +106,15 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
   if (pool.replacement === "surge") return startSurge(node, scope, pen, plan);
-  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because: reasonsOf(node) });
+  const because = [...reasonsOf(node), ...skippedRungs(pool)];
+  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because });
+}
+
+/** Rungs of the ladder below replacement that cannot be carried out here, each with its reason (decision 2). */
+function skippedRungs(pool: PoolConfig): string[] {
+  return pool.repair.ladder
+    .filter((rung) => rung !== "replace")
+    .map((rung) => `${rung} skipped: agents of this version do not carry it out`);
 }
 
 function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {
