@@ -3,6 +3,7 @@
  * isolates at once; the threshold gates the drain and everything after it (decision 3). With
  * `auto_replace` the first destructive rung is replacement (decision 2).
  */
+import { groupIncidents } from "../../health/policy/incident.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
@@ -38,8 +39,13 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   else if (node.cordon.human !== null) pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
 }
 
+/** One reason an incident, its root: followers are evidence and never a second cause (xid.md §7). */
 function reasonsOf(node: Node): string[] {
-  const reasons = node.health.held.filter((h) => h.judgement.result === "unhealthy").map((h) => h.judgement.because);
+  const incidents = groupIncidents(node.health.held).filter((incident) => incident.result === "unhealthy");
+  const reasons = incidents.map(({ root, findings }) => {
+    const more = findings.length > 1 ? ` (and ${findings.length - 1} that follow from it)` : "";
+    return `${root.judgement.because}${more}`;
+  });
   if (node.health.silentSince !== null) reasons.push("its heartbeats stopped");
   return reasons.slice(0, 8);
 }

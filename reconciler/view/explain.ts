@@ -2,6 +2,7 @@
  * Why a node or pool is as it is, what happens next and when, and what is in the way. Pure: made from
  * the node, its recorded events and the newest plan, which are the same values the loop acted on.
  */
+import { groupIncidents } from "../../health/policy/incident.ts";
 import type { ExplainView, PlanView } from "../../schema/api.ts";
 import type { Action } from "../../schema/action.ts";
 import type { PoolConfig } from "../../schema/config.ts";
@@ -56,10 +57,13 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
   const action = plan.actions.find((one) => one.node === node.id);
   const state = `${node.phase.kind}, health ${verdictOfNode(node)}`;
   const cordons = [node.cordon.product, node.cordon.human].flatMap((c) => (c === null ? [] : [`cordoned by ${c.by}: ${c.why}`]));
-  const held = node.health.held.map((h) => ({
-    at: iso(h.firstAt),
-    text: `held: ${h.judgement.because} → ${h.judgement.result} by rule ${h.judgement.rule} (${h.judgement.rank})${h.count > 1 ? `, ${h.count} times` : ""}`,
-  }));
+  const held = groupIncidents(node.health.held).map((incident) => {
+    const { judgement } = incident.root;
+    const more = incident.findings.length > 1 ? `, with ${incident.findings.length - 1} that follow from it` : "";
+    const rule = `by rule ${judgement.rule} (${judgement.rank})`;
+    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; would be mended by: ${incident.action}`;
+    return { at: iso(incident.fromAt), text };
+  });
   return {
     subject: node.id,
     kind: "node",
