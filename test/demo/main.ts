@@ -1,0 +1,135 @@
+/**
+ * The product's main job, live: a control plane and three nodes with simulated GPUs, all real processes;
+ * one GPU falls off the bus in a node's kernel log; the fleet heals. Exit 0 only if the world is right,
+ * by the cloud's own journal. `--keep` leaves it running.
+ */
+import { join } from "node:path";
+import { injectXid } from "../../reconciler/provider/fake/inject.ts";
+import type { EventView, NodeView } from "../../schema/api.ts";
+import type { InstanceId } from "../../schema/id.ts";
+import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
+
+const SIZE = 3;
+/** The whole story takes about 25 s on two cores; this bounds a machine that is much slower. */
+const LIMIT_MS = 110_000;
+
+const CONFIG = `
+server:
+  address: 127.0.0.1:0
+  heartbeat_interval: 1s
+  heartbeat_timeout: 5s
+  sample_interval: 1s
+  health_check_interval: 5s
+providers:
+  fake: { gpu_count: 8, boot_delay: 1s, terminate_delay: 1s }
+pools:
+  - name: training
+    provider: fake
+    instance_type: h100-8x
+    scaling: { min_nodes: ${SIZE}, max_nodes: 5 }
+    health: { unhealthy_threshold: 2, auto_replace: true }
+    labels: { workload: training }
+`;
+
+const started = performance.now();
+const elapsed = (): string => `${((performance.now() - started) / 1_000).toFixed(1).padStart(6)} s`;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** What each event is called in the story. */
+const WORDS: Record<string, string> = {
+  "node.finding": "finding",
+  "node.unhealthy": "unhealthy",
+  "node.suspect": "suspect",
+  "node.cordoned": "cordon",
+  "node.draining": "drain",
+  "node.drained": "drained",
+  "node.terminating": "terminate",
+  "node.terminated": "gone",
+  "node.requested": "request",
+  "node.booting": "boot",
+  "node.registered": "register",
+  "node.verified": "serving",
+  "node.replaced": "replaced",
+};
+
+/** Prints the timeline from `cursor` on until the sick node is replaced. */
+async function follow(plane: Plane, cursor: number, faultAt: number, sick: NodeView): Promise<void> {
+  let after = cursor;
+  await until("the fleet heals", LIMIT_MS, async () => {
+    const page = await plane.get<{ events: EventView[]; next: number }>(`/events?after=${after}`);
+    after = page.next;
+    let healed = false;
+    for (const event of page.events) {
+      const word = WORDS[event.kind];
+      if (word === undefined) continue;
+      const since = ((Date.parse(event.at) - faultAt) / 1_000).toFixed(2).padStart(6);
+      say(`${since} s  ${word.padEnd(10)} ${(event.node_id ?? "").padEnd(20)} ${event.message}`);
+      if (event.kind === "node.replaced" && event.node_id === sick.node_id) healed = true;
+    }
+    return healed ? true : null;
+  });
+}
+
+/** What is wrong with the world, by the cloud's own journal; empty = healed. */
+async function judgeWorld(plane: Plane, dead: string): Promise<string[]> {
+  const problems: string[] = [];
+  const nodes = await plane.serving();
+  const truth = plane.reality();
+  const live = new Set(truth.live.map((instance) => instance.id as string));
+  if (nodes.length !== SIZE) problems.push(`${nodes.length} nodes serve, wanted ${SIZE}`);
+  if (live.size !== SIZE) problems.push(`the cloud has ${live.size} live instances, wanted ${SIZE}`);
+  for (const node of nodes) {
+    if (!live.has(node.instance_id ?? "")) problems.push(`${node.node_id} serves without an instance`);
+  }
+  if (live.has(dead)) problems.push(`instance ${dead} is still alive`);
+  if (!truth.terminated.some((one) => one.id === dead)) problems.push(`instance ${dead} was never ended`);
+  if (truth.overlaps.length + truth.doubles.length > 0) problems.push("something was bought twice");
+  return problems;
+}
+
+async function tellStory(plane: Plane): Promise<{ dead: string; healedMs: number }> {
+  await plane.start();
+  say(`${elapsed()}  control plane at ${plane.url}; the fake cloud is asked for ${SIZE} nodes, 8 simulated GPUs each`);
+  const nodes = await plane.waitServing(SIZE, LIMIT_MS);
+  say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);
+  const sick = nodes[1] ?? nodes[0];
+  const instance = sick?.instance_id;
+  if (sick === undefined || instance === null || instance === undefined) throw new Error("no node to break");
+  const { next } = await plane.get<{ next: number }>("/events?limit=1000");
+  say(`${elapsed()}  XID 79 into the kernel log of ${sick.node_id}: GPU has fallen off the bus\n`);
+  const faultAt = Date.now();
+  injectXid(plane.cloudDir, instance as InstanceId, { xid: 79 });
+  await follow(plane, next, faultAt, sick);
+  return { dead: instance, healedMs: Date.now() - faultAt };
+}
+
+async function main(): Promise<number> {
+  await buildStale((name) => say(`building dist/${name}`));
+  const plane = new Plane(CONFIG);
+  const problems: string[] = [];
+  let healedMs = 0;
+  try {
+    const story = await tellStory(plane);
+    healedMs = story.healedMs;
+    problems.push(...(await judgeWorld(plane, story.dead)));
+    if (process.argv.includes("--keep") && problems.length === 0) {
+      const token = join(plane.state, "admin.token");
+      say(`\nleft running at ${plane.url}, token file ${token}`);
+      say(`  look:  dist/navarch list --server ${plane.url} --token-file ${token}`);
+      say(`  end:   kill ${plane.pid}; pkill -f ${plane.state}`);
+      say(`demo: healed in ${(healedMs / 1_000).toFixed(1)} s`);
+      return 0;
+    }
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error));
+    say(plane.log().split("\n").slice(-15).join("\n"));
+  }
+  problems.push(...(await plane.destroy()).map((left) => `left over: ${left}`));
+  say("");
+  for (const problem of problems) say(`wrong: ${problem}`);
+  if (problems.length > 0) return 1;
+  say(`demo: healed in ${(healedMs / 1_000).toFixed(1)} s`);
+  return 0;
+}
+
+process.exit(await main());
