@@ -344,6 +344,8 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     const asked = world.stats().calls.get("nvmlDeviceGetPowerUsage");
     await nvml.sample(GENEROUS_MS);
     expect(world.stats().calls.get("nvmlDeviceGetPowerUsage")).toBe((asked ?? 0) + 7);
+    // Its old handle is of no more use: a new one is asked for, once a round.
+    expect(world.stats().calls.get("nvmlDeviceGetHandleByIndex_v2")).toBe(9);
     world.write({});
     expect(await gpuOf(nvml, 3)).toMatchObject({ rc: 0, uuid: before.uuid, temperatureCelsius: 42 });
   });
