@@ -46,6 +46,8 @@ export type LoopPorts = {
 
 /** Longest sleep: also the resolution of silence, drains and boot deadlines. */
 export const PERIOD_MS = 1_000;
+/** Longest rest after one activation: what a fleet of 100,000 nodes may add to a decision. */
+const REST_MAX_MS = 250;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
 
@@ -185,23 +187,25 @@ export class Reconciler {
   private async run(): Promise<void> {
     while (!this.stopping) {
       this.hinted = false;
+      const begun = this.ports.clock.monoMs();
       try {
         await this.activate();
       } catch (error) {
         this.ports.log("error", "activation failed", { error: String(error instanceof Error ? (error.stack ?? error) : error) });
         await this.reload().catch(() => undefined);
       }
+      // The loop takes at most a quarter of a core: a large fleet is looked at less often, not served less.
+      const restMs = Math.min(REST_MAX_MS, 3 * (this.ports.clock.monoMs() - begun));
+      await this.sleep(restMs, false);
       const pause = this.plan.actions.length > 0 ? 0 : Math.min(PERIOD_MS, this.watch.nextMs(this.busy()), this.untilWait());
-      if (!this.hinted && pause > 0) await this.sleep(pause);
-      else await this.sleep(0);
+      if (!this.hinted && pause > 0) await this.sleep(pause, true);
     }
   }
 
-  private sleep(ms: number): Promise<void> {
+  private sleep(ms: number, hintable: boolean): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.ports.clock.after(ms, resolve);
-      // A zero sleep only yields: a hint must not cut it, or a busy loop would starve the sockets.
-      this.wake = ms === 0 ? null : () => (cancel(), resolve());
+      this.wake = hintable ? () => (cancel(), resolve()) : null;
     });
   }
 

@@ -44,9 +44,8 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
 
 /** At most one live instance a slot (invariant I2), except the pair of a `surge`. */
 function isOccupied(node: Node, scope: Scope): boolean {
-  for (const other of scope.fleet.nodes.values()) {
-    if (other.id === node.id || other.pool !== node.pool || other.slot !== node.slot) continue;
-    if (other.phase.kind === "gone") continue;
+  for (const other of node.slot === null ? [] : (scope.bySlot.get(node.slot) ?? [])) {
+    if (other.id === node.id) continue;
     const pair = other.phase.kind === "replacing" && other.phase.replacement === node.id;
     if (!pair) return true;
   }

@@ -21,6 +21,8 @@ export type Scope = {
   pool: PoolConfig | null;
   desired: number;
   budget: Budget | null;
+  /** Nodes of this pool by slot, those that are gone left out. */
+  bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
   victims: ReadonlySet<NodeId>;
 };
@@ -47,12 +49,24 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       pool,
       desired,
       budget: pool === null ? null : openBudget(pool, desired, nodes),
+      bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),
     };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
     if (pool !== null) decidePool(nodes, scope, pool, plan);
   }
   return plan;
+}
+
+function slotsOf(nodes: readonly Node[]): Map<number, Node[]> {
+  const bySlot = new Map<number, Node[]>();
+  for (const node of nodes) {
+    if (node.slot === null) continue;
+    const list = bySlot.get(node.slot);
+    if (list === undefined) bySlot.set(node.slot, [node]);
+    else list.push(node);
+  }
+  return bySlot;
 }
 
 /** Definitive evidence first, then the longest-open session: who waits longest must not wait for ever. */

@@ -40,9 +40,10 @@ export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan)
     }
     lintOrder(node, action, broken);
   }
+  const waiting = new Set(plan.waits.map((wait) => wait.node));
   for (const node of fleet.nodes.values()) {
     if (node.phase.kind === "gone" || node.phase.kind === "serving" || acted.has(node.id)) continue;
-    if (!plan.waits.some((wait) => wait.node === node.id)) broken.push(`${node.id} is ${node.phase.kind} with neither action nor wait`);
+    if (!waiting.has(node.id)) broken.push(`${node.id} is ${node.phase.kind} with neither action nor wait`);
   }
   lintBudget(fleet, config, plan, broken);
   return broken;
@@ -74,6 +75,10 @@ function lintOrder(node: Node, action: Plan["actions"][number], broken: string[]
     }
     if (payload.kind === "uncordon" && node.cordon.product === null) broken.push(`uncordon of ${node.id}, which the product did not cordon`);
     const cordoned = node.cordon.product !== null || node.cordon.human !== null;
+    const theirs = node.cordon.human !== null && node.order === null;
+    if (payload.kind === "drain" && payload.purpose === "replace" && theirs) {
+      broken.push(`repair of ${node.id}, which a person cordoned`);
+    }
     if (payload.kind === "drain" && !cordoned) broken.push(`drain of ${node.id} before it is cordoned`);
   }
   if (action.kind === "advance" && action.to.kind === "terminating") {
@@ -86,6 +91,11 @@ function lintOrder(node: Node, action: Plan["actions"][number], broken: string[]
 
 /** No more slots out than the pool may lose at once; nodes that are out already do not count as the plan's fault. */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, broken: string[]): void {
+  const cordons = new Set<string>();
+  for (const action of plan.actions) {
+    if (action.kind === "effect" && action.payload.kind === "cordon") cordons.add(action.node);
+  }
+  if (cordons.size === 0) return;
   for (const pool of config.pools) {
     const max = shareOf(pool.health.maxUnavailable, desiredOf(pool, fleet.pools.get(pool.name)));
     const out = new Set<string>();
@@ -94,9 +104,7 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, broken: string[]):
       if (node.pool !== pool.name) continue;
       const key = String(node.slot ?? node.id);
       if (isOut(node)) out.add(key);
-      const isolates = plan.actions.some(
-        (a) => a.kind === "effect" && a.node === node.id && a.payload.kind === "cordon" && node.phase.kind === "suspect",
-      );
+      const isolates = cordons.has(node.id) && node.phase.kind === "suspect";
       if (isolates) fresh.add(key);
     }
     const added = [...fresh].filter((key) => !out.has(key)).length;
