@@ -11,7 +11,7 @@ const PORT = 50051;
 
 export type Address = { ok: true; url: string; loopback: boolean; secure: boolean };
 
-/** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path in front of the API if any. */
+/** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path before the API if any. */
 export function parseServer(text: string): Address | Failure {
   const given = text.trim();
   const refused = usage(

@@ -1,7 +1,7 @@
 /**
- * The HTTP interface as the commands see it: one answer type, every failure with the message and exit
- * status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says so, and
- * whoever ran it decides.
+ * The HTTP interface as the commands see it: one answer type, every failure with the message and
+ * exit status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says
+ * so, and whoever ran it decides.
  *
  * Adapter: speaks HTTP.
  */
@@ -17,7 +17,14 @@ export type Answer<T> = { ok: true; value: T; nowMs: number };
 export type Query = Readonly<Record<string, string | readonly string[] | null>>;
 
 /** A plain page (`/healthz`, `/readyz`), whatever its status. */
-export type Page = { ok: true; status: number; body: string; dateMs: number | null; tookMs: number };
+export type Page = {
+  ok: true;
+  status: number;
+  body: string;
+  /** The server's clock, whole seconds. */
+  dateMs: number | null;
+  tookMs: number;
+};
 
 export type Client = {
   readonly address: Address;

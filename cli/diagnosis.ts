@@ -41,7 +41,9 @@ const bad = (outcome: "warn" | "fail", check: string, message: string, advice: s
 export async function diagnose(context: Context, client: Client): Promise<Diagnosis[]> {
   const { world } = context;
   const alive = await client.page("/healthz");
-  if (!alive.ok) return [bad("fail", "reachable", alive.message, "start it, or name it by --server")];
+  if (!alive.ok) {
+    return [bad("fail", "reachable", alive.message, "start it, or name it by --server")];
+  }
   if (alive.status !== 200) {
     const message = `${client.address.url}/healthz answered ${alive.status}`;
     return [bad("fail", "reachable", message, "check that --server names a control plane")];
@@ -89,7 +91,9 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
   const events = await client.get("/events?limit=1", ["events"]);
   return [
     await checkRole(client),
-    version.ok ? judgeVersion(version.value.version) : bad("warn", "version", version.message, null),
+    version.ok
+      ? judgeVersion(version.value.version)
+      : bad("warn", "version", version.message, null),
     events.ok
       ? ok("store", "answers")
       : bad("fail", "store", events.message, "see the log of the control plane"),

@@ -1,6 +1,6 @@
 /**
- * How a command ends when it does not end well: a value with the exit status of `navarch/cli.md` §7,
- * printed once, by `run.ts`. Scripts decide by the status, people by the message.
+ * How a command ends when it does not end well: a value with the exit status of `navarch/cli.md`
+ * §7, printed once, by `run.ts`. Scripts decide by the status, people by the message.
  */
 import { nearest } from "../schema/nearest.ts";
 
@@ -49,9 +49,4 @@ export function didYouMean(given: string, allowed: readonly string[]): string {
 export function unknownName(what: string, given: string, allowed: readonly string[]): Failure {
   const hint = didYouMean(given, allowed);
   return usage(`unknown ${what} "${given}" (${allowed.join(", ")})${hint}`);
-}
-
-/** A hint in brackets behind a message, or nothing. */
-export function bracket(hint: string | null): string {
-  return hint === null ? "" : ` (${hint})`;
 }

@@ -57,7 +57,9 @@ function findByWords(commands: readonly Command[], words: readonly string[]): Fo
   const alias = commands.find((command) => command.alias?.includes(head));
   if (alias !== undefined) return { kind: "command", command: alias, words: words.slice(1) };
   const group = commands.filter((command) => command.name.length > 1 && command.name[0] === head);
-  if (group.length > 0 && second === undefined) return { kind: "group", name: head, commands: group };
+  if (group.length > 0 && second === undefined) {
+    return { kind: "group", name: head, commands: group };
+  }
   if (group.length > 0) {
     const names = group.map((command) => command.name[1] ?? "");
     const hint = didYouMean(second ?? "", names);

@@ -1,6 +1,6 @@
 /**
- * One line of a file of events as a finding that a policy can judge: a finding as agents report it, a
- * health event as `get -o json` shows it, or an event in the words of a condition
+ * One line of a file of events as a finding that a policy can judge: a finding as agents report
+ * it, a health event as `get -o json` shows it, or an event in the words of a condition
  * (`navarch/health-policy.md` §4). What a line leaves out gets a plain default. Pure.
  */
 import * as v from "valibot";
@@ -29,7 +29,7 @@ const TYPES: Readonly<Record<string, { kind: FindingKind; reason?: string }>> = 
   heartbeat: { kind: "heartbeat" },
 };
 
-/** Events without a time follow each other by a second, so that order and windows mean something. */
+/** Events without a time follow each other by a second: order and windows then mean something. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
 
 /** `line` is counted from 1. */
@@ -43,12 +43,15 @@ export function parseFindingLine(text: string, line: number): LineAnswer {
   if (!isRecord(given)) return refuse(`expected an object, found ${describe(given)}`);
   const inner = isRecord(given["finding"]) ? given["finding"] : given;
   const type = inner["event_type"] ?? inner["eventType"];
-  const translated = type === undefined ? { ok: true as const, fields: inner } : fromEvent(inner, type);
+  const translated: Translated =
+    type === undefined ? { ok: true, fields: inner } : fromEvent(inner, type);
   if (!translated.ok) return translated;
   const { fields } = translated;
   const { kind } = fields;
   if (typeof kind !== "string") return refuse("expected kind or event_type");
-  if (!FINDING_KINDS.some((one) => one === kind)) return refuse(unknown("kind", kind, FINDING_KINDS));
+  if (!FINDING_KINDS.some((one) => one === kind)) {
+    return refuse(unknown("kind", kind, FINDING_KINDS));
+  }
   const filled = {
     at: fields["timestamp"] ?? new Date(EPOCH_MS + line * 1_000).toISOString(),
     boot_id: "test",

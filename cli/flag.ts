@@ -3,8 +3,11 @@
  * (`schema/flag.ts`): commands are declared at different places and share flags, so they look up a
  * flag by its name and may ask where its value came from. Pure.
  */
+import { parseDuration } from "../schema/duration.ts";
 import { parseFlags } from "../schema/flag.ts";
 import type { FlagSpec } from "../schema/flag.ts";
+import { usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
 import { FORMATS } from "./show.ts";
 
 export type Flag = {
@@ -71,6 +74,14 @@ export function readFlags(
       rest: parsed.rest,
     },
   };
+}
+
+/** The duration that was given for the flag `--name`, in milliseconds. */
+export function readSpan(name: string, text: string): { ok: true; ms: number } | Failure {
+  const answer = parseDuration(text);
+  if (answer.ok) return answer;
+  const hint = answer.hint === null ? "" : ` (${answer.hint})`;
+  return usage(`--${name}: ${answer.message}${hint}`);
 }
 
 function specOf({ kind, short, env, value, help }: Flag): FlagSpec {

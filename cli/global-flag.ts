@@ -33,7 +33,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     kind: "text",
     env: ["NAVARCH_AUTH_TOKEN", "NAVARCH_TOKEN"],
     value: "T",
-    help: "token; visible to other users of this machine, so prefer a file",
+    help: "token; others see it, so prefer a file",
   },
   {
     name: "token-file",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bun
 /**
- * The entry of `navarch`: gives the command line its world — arguments, terminal, clock — and ends
- * the process with the status of the command that ran. Interrupts are left to the system, which ends
- * the process with 130 or 143; the control plane handles its own.
+ * The entry of `navarch`: gives the command line its world — arguments, terminal, clock — and
+ * ends the process with the status of the command that ran. Interrupts are left to the system,
+ * which ends the process with 130 or 143; the control plane handles its own.
  */
 import { homedir } from "node:os";
 import { basename } from "node:path";

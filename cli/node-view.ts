@@ -149,5 +149,6 @@ function printHealthEvents(events: readonly HealthEventView[]): string {
 }
 
 function indent(pairs: readonly (readonly [string, string])[], by = 2): string {
-  return printLabels(pairs, { color: false, columns: null }).replace(/^/gm, " ".repeat(by)).trimEnd() + "\n";
+  const lines = printLabels(pairs, { color: false, columns: null }).trimEnd().split("\n");
+  return lines.map((line) => `${" ".repeat(by)}${line}\n`).join("");
 }

@@ -1,7 +1,7 @@
 /**
- * Orders about nodes, as cordon, uncordon, drain, terminate and replace give them: each id on its
- * own, so that one that is refused does not keep the others from being done; the exit status is that
- * of the first failure.
+ * Orders about nodes, as cordon, uncordon, drain, terminate and replace give them: each id on
+ * its own, so that one that is refused does not keep the others from being done; the exit status
+ * is that of the first failure.
  */
 import type { CommandView } from "../schema/api.ts";
 import type { CommandType } from "../schema/command.ts";
@@ -11,7 +11,7 @@ import type { Context } from "./command.ts";
 import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { getNode, nodePath, warnStale } from "./lookup.ts";
-import { isForMachines, show } from "./show.ts";
+import { isForMachines, sayFailure, show } from "./show.ts";
 import { plain } from "./table.ts";
 
 export const REASON: Flag = {
@@ -74,7 +74,7 @@ export async function orderAll(
     await show(context, { data, names: [], human: () => "" });
   }
   const [first, ...rest] = failures;
-  for (const one of rest) context.world.err(`error: ${one.message}\n`);
+  for (const one of rest) sayFailure(context.world, context.format, one);
   return first ?? EXIT.done;
 }
 
@@ -112,11 +112,13 @@ async function showOne(context: Context, order: Order, value: CommandView | DryA
   await show(context, { data: value, names, human });
 }
 
+const NO_TERMINAL = "this asks first, and there is no terminal to ask on";
+
 /** Asks before something that cannot be undone; a script has to say `--yes`. */
 export function confirm({ world, flags }: Context, question: string): Failure | null {
   if (flags.on("yes") || flags.on("dry-run")) return null;
   const answer = world.ask(`${question} [y/N]`);
-  const said = answer === null ? "add --yes: there is no terminal to ask on" : "not confirmed";
+  const said = answer === null ? `${NO_TERMINAL}: add --yes` : "not confirmed";
   if (answer !== null && /^y(es)?$/i.test(answer.trim())) return null;
   const exit = answer === null ? EXIT.usage : EXIT.failed;
   return { ok: false, exit, code: "not_confirmed", message: said, details: {} };

@@ -8,7 +8,7 @@ import type { Problem } from "../schema/config.ts";
 
 export type Rules = { compiled: CompiledPolicy | null; problems: Problem[] };
 
-/** `compiled` is `null` if a problem is an error. The file is read and its conditions type-checked. */
+/** `compiled` is `null` if a problem is an error. */
 export async function openRules(file: string): Promise<Rules> {
   const { policy, problems } = await openPolicy(file);
   if (policy === null) return { compiled: null, problems };

@@ -1,6 +1,7 @@
 /**
- * A policy tried on a file of events, as `policy test` does it: all events are judged as one report,
- * as they would be when an agent sends them together, so their order in the file changes nothing.
+ * A policy tried on a file of events, as `policy test` does it: all events are judged as one
+ * report, as they would be when an agent sends them together, so their order in the file changes
+ * nothing.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import { holdFinding, verdictOf } from "../health/policy/hold.ts";

@@ -3,20 +3,20 @@
  * what went wrong. Data goes to standard output and everything else to standard error
  * (`navarch/cli.md` §4); the answer is the exit status of §7.
  */
-import { parseDuration } from "../schema/duration.ts";
-import { readFlags } from "./flag.ts";
+import { readFlags, readSpan } from "./flag.ts";
 import type { Flags } from "./flag.ts";
 import { parseServer, SERVER_DEFAULT } from "./address.ts";
 import { openClient } from "./client.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context } from "./command.ts";
-import { bracket, EXIT, unknownName, usage } from "./failure.ts";
+import { EXIT, unknownName, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
 import { printGroup, printHelp, printOverview } from "./help.ts";
-import { FORMATS, isForMachines } from "./show.ts";
+import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
+import type { Style } from "./table.ts";
 import { readToken } from "./token.ts";
 import type { World } from "./world.ts";
 
@@ -39,7 +39,9 @@ export async function runCommandLine(
   }
   const { command, words } = found;
   const parsed = readFlags(flagsOf(command), world.argv, world.env);
-  if (!parsed.ok) return fail(world, guessFormat(world.argv), usage(withHelp(command, parsed.message)));
+  if (!parsed.ok) {
+    return fail(world, guessFormat(world.argv), usage(withHelp(command, parsed.message)));
+  }
   if (parsed.flags.on("help")) {
     world.out(printHelp(command));
     return EXIT.done;
@@ -68,20 +70,25 @@ function prepare(
   if (words.length < command.words.min || words.length > command.words.max) {
     return usage(withHelp(command, printCount(command, words)));
   }
-  const timeout = parseDuration(flags.text("timeout") ?? TIMEOUT_DEFAULT);
-  if (!timeout.ok) return usage(`--timeout: ${timeout.message}${bracket(timeout.hint)}`);
+  const timeout = readSpan("timeout", flags.text("timeout") ?? TIMEOUT_DEFAULT);
+  if (!timeout.ok) return timeout;
   if (timeout.ms <= 0) return usage("--timeout: must be above 0");
-  const color = world.tty && !flags.on("no-color") && (world.env["NO_COLOR"] ?? "") === "";
   return {
     world,
     format,
-    style: { color: color && world.env["TERM"] !== "dumb", columns: world.tty ? world.columns : null },
+    style: readStyle(world, flags),
     flags,
     words,
     timeoutMs: timeout.ms,
     timeoutGiven: flags.from("timeout") !== null,
     connect: () => connect(world, flags, timeout.ms, command.lasts?.(flags) ?? false),
   };
+}
+
+function readStyle(world: World, flags: Flags): Style {
+  const { env, tty } = world;
+  const plain = flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
+  return { color: tty && !plain, columns: tty ? world.columns : null };
 }
 
 function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): Client | Failure {
@@ -110,13 +117,9 @@ function withHelp(command: Command, message: string): string {
   return `${message} (see navarch help ${command.name.join(" ")})`;
 }
 
-/** Prints a failure where failures go, in the form that was asked for. */
-function fail(world: World, format: Format, { code, message, details, exit }: Failure): number {
-  if (isForMachines(format)) {
-    const more = Object.keys(details).length === 0 ? {} : { details };
-    world.err(`${JSON.stringify({ error: { code, message, ...more } })}\n`);
-  } else world.err(`error: ${message}\n`);
-  return exit;
+function fail(world: World, format: Format, failure: Failure): number {
+  sayFailure(world, format, failure);
+  return failure.exit;
 }
 
 /** The form wanted by a command line that could not be read: a program still gets its JSON. */

@@ -3,6 +3,8 @@
  * machines prints nothing but data, and an empty list is `[]` (`navarch/cli.md` §6).
  */
 import { unreachable } from "../schema/unreachable.ts";
+import type { Failure } from "./failure.ts";
+import { plain } from "./table.ts";
 import type { Style } from "./table.ts";
 import type { World } from "./world.ts";
 
@@ -45,6 +47,15 @@ export async function show({ world, format, style }: Screen, shown: Shown): Prom
 /** True for the forms that a program reads: errors and questions then keep out of its way. */
 export function isForMachines(format: Format): boolean {
   return format === "json" || format === "jsonl";
+}
+
+/** Prints a failure where failures go, in the form that was asked for. */
+export function sayFailure(world: World, format: Format, failure: Failure): void {
+  const { code, message, details } = failure;
+  if (isForMachines(format)) {
+    const more = Object.keys(details).length === 0 ? {} : { details };
+    world.err(`${JSON.stringify({ error: { code, message, ...more } })}\n`);
+  } else world.err(`error: ${plain(message)}\n`);
 }
 
 function isEmpty(data: unknown): boolean {

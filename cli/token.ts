@@ -29,19 +29,24 @@ export function readToken(world: World, flags: Flags, loopback: boolean): Token 
   const own = join(world.home, ".config", "navarch", "token");
   const kept = readText(own);
   if (kept.ok) return soundToken(kept.text, own);
-  const unnamed = flags.from("server") === null || flags.from("state") !== null;
-  if (loopback && unnamed) {
-    const path = join(stateOf(world, flags), "admin.token");
+  const folder = folderOf(flags);
+  if (loopback && (flags.from("server") === null || folder !== null)) {
+    const path = join(folder ?? stateOf(world), "admin.token");
     const admin = readText(path);
     if (admin.ok) return soundToken(admin.text, path);
   }
   return { ok: true, token: null, from: null };
 }
 
+/** `--state`; where a command has a flag of that name for itself, only a path is the folder. */
+function folderOf(flags: Flags): string | null {
+  const path = flags.texts("state").find((text) => text.includes("/"));
+  const given = flags.text("state") ?? path ?? "";
+  return given === "" ? null : given;
+}
+
 /** The control plane's state folder, when nothing else is said. */
-function stateOf(world: World, flags: Flags): string {
-  const given = flags.text("state");
-  if (given !== null && given !== "") return given;
+function stateOf(world: World): string {
   return world.root ? "/var/lib/navarch" : join(world.home, ".local", "state", "navarch");
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the command line needs from the world around it, as one port: the arguments, the terminal, the
- * clock, and who runs it. `main.ts` gives the real one.
+ * What the command line needs from the world around it, as one port: the arguments, the
+ * terminal, the clock, and who runs it. `main.ts` gives the real one.
  */
 export type World = {
   /** The name that the program was started under, without folders. */

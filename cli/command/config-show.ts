@@ -1,6 +1,6 @@
 /**
- * `navarch config show`: the configuration in its one normal form, of files or of the control plane;
- * secrets are not shown.
+ * `navarch config show`: the configuration in its one normal form, of files or of the control
+ * plane; secrets are not shown.
  */
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";

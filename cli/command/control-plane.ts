@@ -1,9 +1,9 @@
 /**
  * `navarch control-plane`: reads its flags and starts the server, which is loaded only here.
  */
-import { parseDuration } from "../../schema/duration.ts";
 import type { Command } from "../command.ts";
-import { bracket, unknownName, usage } from "../failure.ts";
+import { unknownName } from "../failure.ts";
+import { readSpan } from "../flag.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const FORMS = ["json", "text"] as const;
@@ -54,15 +54,16 @@ export const controlPlane: Command = {
     const form = flags.text("log-format") ?? "json";
     const logFormat = FORMS.find((one) => one === form.toLowerCase());
     if (logFormat === undefined) return unknownName("log format", form, FORMS);
-    const shutdown = parseDuration(flags.text("shutdown-timeout") ?? SHUTDOWN_DEFAULT);
-    if (!shutdown.ok) return usage(`--shutdown-timeout: ${shutdown.message}${bracket(shutdown.hint)}`);
+    const text = (name: string) => flags.text(name) ?? "";
+    const patience = text("shutdown-timeout");
+    const shutdown = readSpan("shutdown-timeout", patience === "" ? SHUTDOWN_DEFAULT : patience);
+    if (!shutdown.ok) return shutdown;
     if (flags.from("auth-token") === "flag") {
       world.err("warning: --auth-token is visible to every user of this machine; use a file\n");
     }
     if (flags.texts("config").length === 0) {
       world.err("warning: no --config: starting empty, nodes are watched and none is created\n");
     }
-    const text = (name: string) => flags.text(name) ?? "";
     const { startControlPlane } = await import("../../reconciler/main.ts");
     const started = await startControlPlane({
       configPaths: flags.texts("config"),

@@ -2,12 +2,13 @@
  * `navarch drain`: work leaves a node; `--wait` follows until it has left.
  */
 import type { EventView } from "../../schema/api.ts";
-import { parseDuration, printDuration } from "../../schema/duration.ts";
+import { printDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { getAllEvents } from "../events.ts";
-import { bracket, EXIT, failure, usage } from "../failure.ts";
+import { EXIT, failure } from "../failure.ts";
 import type { Failure } from "../failure.ts";
+import { readSpan } from "../flag.ts";
 import { DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts";
 import { waitFor } from "../wait.ts";
 
@@ -32,8 +33,8 @@ export const drain: Command = {
   async run(context, client) {
     const { flags } = context;
     const text = flags.text("timeout-drain");
-    const limit = text === null ? null : parseDuration(text);
-    if (limit?.ok === false) return usage(`--timeout-drain: ${limit.message}${bracket(limit.hint)}`);
+    const limit = text === null ? null : readSpan("timeout-drain", text);
+    if (limit?.ok === false) return limit;
     const body = {
       ...(text === null ? {} : { timeout: text }),
       ...(flags.on("force") ? { force: true } : {}),
@@ -83,8 +84,8 @@ async function waitDrained(
     return failure(EXIT.notReached, "not_reached", `node ${node}: the drain was called off`);
   }
   if (answer !== "late") return answer;
-  const message = `node ${node} is not drained after ${printDuration(waitMs)} (see navarch explain ${node})`;
-  return failure(EXIT.notReached, "not_reached", message);
+  const waited = `node ${node} is not drained after ${printDuration(waitMs)}`;
+  return failure(EXIT.notReached, "not_reached", `${waited} (see navarch explain ${node})`);
 }
 
 /** An uncordon of an earlier time is history once the node drains again. */

@@ -2,14 +2,14 @@
  * `navarch events`: what happened, oldest first; `--follow` goes on with what happens.
  */
 import type { EventView } from "../../schema/api.ts";
-import { parseDuration } from "../../schema/duration.ts";
 import { printTime } from "../age.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { getAllEvents, getEvents } from "../events.ts";
 import type { EventFilter } from "../events.ts";
-import { bracket, EXIT, usage } from "../failure.ts";
+import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
+import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 
@@ -58,8 +58,8 @@ export const events: Command = {
 type Since = { ok: true; at: string | null };
 
 /**
- * A duration counts back from the server's own now, which the answer to any question tells. Following
- * starts now unless something else was asked for.
+ * A duration counts back from the server's own now, which the answer to any question tells.
+ * Following starts now unless something else was asked for.
  */
 async function readSince({ flags }: Context, client: Client): Promise<Since | Failure> {
   const text = flags.text("since") ?? (flags.on("follow") ? "0" : null);
@@ -69,8 +69,8 @@ async function readSince({ flags }: Context, client: Client): Promise<Since | Fa
     if (Number.isNaN(at)) return usage(`--since: "${text}" is not an RFC 3339 time`);
     return { ok: true, at: new Date(at).toISOString() };
   }
-  const span = parseDuration(text);
-  if (!span.ok) return usage(`--since: ${span.message}${bracket(span.hint)}`);
+  const span = readSpan("since", text);
+  if (!span.ok) return span;
   const now = await client.get("/version", ["version"]);
   return now.ok ? { ok: true, at: new Date(now.nowMs - span.ms).toISOString() } : now;
 }

@@ -68,7 +68,8 @@ async function guess(client: Client, id: string): Promise<Answer<ExplainView> | 
 }
 
 function printExplain(view: ExplainView, nowMs: number): string {
-  const since = view.since ? ` since ${printTime(view.since)} (${printAge(view.since, nowMs)})` : "";
+  const at = printTime(view.since);
+  const since = at === "" ? "" : ` since ${at} (${printAge(view.since, nowMs)})`;
   const causes = (view.causes ?? []).map(
     ({ at, text }) => `  ${at === null ? "" : `${printTime(at)}  `}${plain(text)}\n`,
   );

@@ -11,7 +11,17 @@ import { show } from "../show.ts";
 import { printLabels, printTable } from "../table.ts";
 import type { Style } from "../table.ts";
 
-const HEAD = ["Instance ID", "Provider", "Region", "Zone", "Type", "State", "Pool", "Node ID", "Age"];
+const HEAD = [
+  "Instance ID",
+  "Provider",
+  "Region",
+  "Zone",
+  "Instance Type",
+  "State",
+  "Pool",
+  "Node ID",
+  "Age",
+];
 
 export const instances: Command = {
   name: ["instances"],
@@ -22,7 +32,7 @@ export const instances: Command = {
     { name: "provider", kind: "text", value: "P", help: "only instances of this provider" },
     { name: "region", kind: "text", value: "R", help: "only instances of this region" },
     { name: "pool", kind: "text", value: "P", help: "only this pool" },
-    { name: "state", kind: "text", value: "S", help: "only this state, for example running" },
+    { name: "state", kind: "texts", value: "S", help: "only this state, for example running" },
   ],
   words: { min: 0, max: 2 },
   reach: "online",
@@ -35,8 +45,9 @@ export const instances: Command = {
     if ((verb === "get") !== (id !== undefined)) {
       return usage(verb === "get" ? "instances get needs <id>" : `unexpected "${id}"`);
     }
-    const given = flags.text("state");
-    const state = given === null ? null : parseInstanceState(given);
+    // With a slash it is the folder that every command takes under this name.
+    const given = flags.texts("state").find((text) => !text.includes("/"));
+    const state = given === undefined ? null : parseInstanceState(given);
     if (state?.ok === false) return state;
     const answer = await client.get<{ instances: InstanceView[] }>("/instances", ["instances"], {
       provider: flags.text("provider"),

@@ -1,5 +1,6 @@
 /**
- * `navarch plan`: what the reconciler would do now, and what it does not do and why. Nothing is done.
+ * `navarch plan`: what the reconciler would do now, and what it does not do and why. Nothing is
+ * done.
  */
 import type { PlanView } from "../../schema/api.ts";
 import { printTime } from "../age.ts";

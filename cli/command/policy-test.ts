@@ -17,8 +17,8 @@ export const policyTest: Command = {
   usage: "<file> --events E",
   summary: "try a health policy on events",
   more:
-    "E holds one JSON object a line: a finding ({\"kind\":\"xid\",\"code\":79}) or an event in a\n" +
-    "condition's words ({\"event_type\":\"xid\",\"metrics\":{\"xid_code\":79}}); - is standard input.",
+    'E holds one JSON object a line: a finding, {"kind":"xid","code":79}, or an event in the\n' +
+    'words of a condition, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.',
   flags: [
     { name: "events", kind: "text", value: "E", help: "file of events, one JSON object a line" },
     { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules of some pools" },
@@ -31,7 +31,7 @@ export const policyTest: Command = {
     const { parseEvents, rehearse } = await import("../rehearsal.ts");
     const { flags, words, world } = context;
     const events = flags.text("events");
-    if (events === null) return usage("policy test needs --events E (see navarch help policy test)");
+    if (events === null) return usage("policy test needs --events E (see help policy test)");
     const { compiled, problems } = await openRules(words[0] ?? "");
     sayProblems(context, problems);
     if (compiled === null) return EXIT.usage;

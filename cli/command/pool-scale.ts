@@ -90,7 +90,8 @@ async function waitSize(
   const status = last as Sized | null;
   if (answer === "reached" && status !== null) return status;
   if (answer === "lost") {
-    const message = `pool ${name}: the wanted size was changed to ${status?.value.desired ?? "another"}`;
+    const wanted = status?.value.desired ?? "another";
+    const message = `pool ${name}: the wanted size was changed to ${wanted}`;
     return failure(EXIT.notReached, "not_reached", message);
   }
   const have = status === null ? "" : `: ${status.value.healthy_nodes} of ${nodes} are healthy`;

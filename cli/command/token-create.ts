@@ -1,11 +1,11 @@
 /**
- * `navarch token create`: a new secret, shown once. Alone on standard output, so that it goes into a
- * variable or a file and not into a scroll-back.
+ * `navarch token create`: a new secret, shown once. Alone on standard output, so that it goes
+ * into a variable or a file and not into a scroll-back.
  */
 import type { TokenView } from "../../schema/api.ts";
-import { parseDuration } from "../../schema/duration.ts";
 import type { Command } from "../command.ts";
-import { bracket, EXIT, unknownName, usage } from "../failure.ts";
+import { EXIT, unknownName, usage } from "../failure.ts";
+import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
 import { printTime } from "../age.ts";
 
@@ -29,8 +29,8 @@ export const tokenCreate: Command = {
     if (role === null) return usage(`token create needs --role (${ROLES.join(", ")})`);
     if (!ROLES.some((one) => one === role)) return unknownName("role", role, ROLES);
     const expires = flags.text("expires-in");
-    const span = expires === null ? null : parseDuration(expires);
-    if (span?.ok === false) return usage(`--expires-in: ${span.message}${bracket(span.hint)}`);
+    const span = expires === null ? null : readSpan("expires-in", expires);
+    if (span?.ok === false) return span;
     const answer = await client.send<TokenView>("POST", "/tokens", ["token"], {
       role,
       label: flags.texts("label").join(" "),

@@ -8,12 +8,13 @@ export const uncordon: Command = {
   name: ["uncordon"],
   usage: "<id>…",
   summary: "let nodes take work again",
-  more: "Also calls off a drain. An unhealthy node is refused unless --force and --reason are given.",
+  more: "Also calls off a drain. An unhealthy node needs --force and --reason.",
   flags: [REASON, FORCE],
   words: { min: 1, max: IDS_MAX },
   reach: "online",
   run: (context, client) => {
     const body = context.flags.on("force") ? { force: true } : {};
-    return orderAll(context, client, { type: "uncordon", done: "uncordoned", body, warnStale: true });
+    const order = { type: "uncordon", done: "uncordoned", body, warnStale: true } as const;
+    return orderAll(context, client, order);
   },
 };

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "bun:test";
+import { COMMANDS } from "./catalog.ts";
+import { findCommand } from "./find.ts";
+import { GLOBAL_FLAGS } from "./global-flag.ts";
+
+function find(line: string, program = "navarch"): string {
+  const argv = line === "" ? [] : line.split(" ");
+  const found = findCommand(COMMANDS, program, argv);
+  if ("ok" in found) return `refused: ${found.message}`;
+  if (found.kind !== "command") return found.kind;
+  return [...found.command.name, ...found.words.map((word) => `<${word}>`)].join(" ");
+}
+
+describe("findCommand()", () => {
+  test.each([
+    ["list", "list"],
+    ["ls", "list"],
+    ["-o json list", "list"],
+    ["--pool a get x", "get <x>"],
+    ["pool --nodes 3 scale training", "pool scale <training>"],
+    ["pool status -- --odd", "pool status <--odd>"],
+    ["", "overview"],
+    ["--help", "overview"],
+    ["-o json", "overview"],
+    ["pool", "group"],
+    ["--config=c.yaml", "control-plane"],
+    ["-config c.yaml", "control-plane"],
+    ["--addr :1", "control-plane"],
+    ["--state d", "overview"],
+    ["frob", "refused: unknown command \"frob\" (see navarch help)"],
+  ])("reads %p as %s", (line, found) => {
+    expect(find(line)).toBe(found);
+  });
+
+  test.each(["control-plane", "navarch-control-plane"])("starts the server as %s", (program) => {
+    expect(find("", program)).toBe("control-plane");
+    expect(find("--config c.yaml", program)).toBe("control-plane");
+    expect(find("control-plane --dry-run", program)).toBe("control-plane");
+  });
+});
+
+test("COMMANDS give a flag's name one kind, and no flag or command twice", () => {
+  const takesValue = new Map<string, boolean>();
+  for (const command of COMMANDS) {
+    const names = command.flags.map((flag) => flag.name);
+    expect(names).toEqual([...new Set(names)]);
+    for (const { name, kind } of [...GLOBAL_FLAGS, ...command.flags]) {
+      const before = takesValue.get(name) ?? kind !== "switch";
+      expect([name, kind !== "switch"]).toEqual([name, before]);
+      takesValue.set(name, before);
+    }
+  }
+  const names = COMMANDS.flatMap(({ name, alias = [] }) => [name.join(" "), ...alias]);
+  expect(names).toEqual([...new Set(names)]);
+});

@@ -1,0 +1,184 @@
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { json, navarch } from "./spawn.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "navarch-offline-"));
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const CONFIG = `server: {address: "127.0.0.1:50051"}
+providers:
+  fake: {gpu_count: 4}
+pools:
+  - name: blue
+    provider: fake
+    instance_type: any-4gpu
+    scaling:
+      min_nodes: 1
+      max_nodes: 6
+`;
+const good = file("good.yaml", CONFIG);
+const typo = file("typo.yaml", CONFIG.replace("max_nodes", "max_noeds"));
+
+const POLICY = `version: v1
+metadata: {name: mine}
+rules:
+  - name: fatal
+    condition: event.event_type == "xid" && event.metrics.xid_code in [79, 48]
+    result: unhealthy
+    hold: until_reboot
+  - name: warm
+    condition: event.event_type == "thermal" && event.metrics.temperature >= 85
+    result: degraded
+  - name: rest
+    condition: "true"
+    result: healthy
+`;
+const policy = file("policy.yaml", POLICY);
+
+describe("navarch config validate", () => {
+  test("says ok on standard output", async () => {
+    const { code, out } = await navarch(["config", "validate", good]);
+    expect({ code, out }).toEqual({ code: 0, out: `${good}: ok (1 pool, 1 provider)\n` });
+  });
+
+  test("prints every problem with its place, and ends with 2", async () => {
+    const { code, out, err } = await navarch(["config", "validate", typo]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain(
+      `${typo}:10:7: pools[0].scaling.max_noeds: unknown field (did you mean "max_nodes"?)\n`,
+    );
+  });
+
+  test("gives records to programs", async () => {
+    const { code, out, err } = await navarch(["config", "validate", typo, "-o", "json"]);
+    expect({ code, err }).toEqual({ code: 2, err: "" });
+    expect(json(out)).toContainEqual({
+      file: typo,
+      line: 10,
+      col: 7,
+      path: "pools[0].scaling.max_noeds",
+      code: "unknown_field",
+      message: "unknown field",
+      hint: 'did you mean "max_nodes"?',
+      severity: "error",
+    });
+    expect(json((await navarch(["config", "validate", good, "-o", "json"])).out)).toEqual([]);
+  });
+
+  test("takes warnings for errors with --strict", async () => {
+    const warned = file("warned.yaml", 'server: {address: "127.0.0.1:1"}\n');
+    const [easy, strict] = await Promise.all([
+      navarch(["config", "validate", warned]),
+      navarch(["config", "validate", warned, "--strict"]),
+    ]);
+    expect([easy.code, strict.code]).toEqual([0, 2]);
+    expect(easy.err).toContain("warning: no pools");
+  });
+
+  test("names a file that is not there", async () => {
+    const { code, err } = await navarch(["config", "validate", join(folder, "none.yaml")]);
+    expect(code).toBe(2);
+    expect(err).toContain("none.yaml:1:1: no such file");
+  });
+});
+
+describe("navarch config show", () => {
+  test("prints the normal form, as YAML for people and JSON for programs", async () => {
+    const [text, data] = await Promise.all([
+      navarch(["config", "show", good]),
+      navarch(["config", "show", good, "-o", "json"]),
+    ]);
+    expect(text.out).toContain("\npools:\n  - name: blue\n");
+    expect(json(data.out)).toMatchObject({ pools: [{ name: "blue" }] });
+    expect((await navarch(["config", "show", typo])).code).toBe(2);
+  });
+});
+
+describe("navarch policy", () => {
+  test("validates a good one and refuses a typo with its place", async () => {
+    const bad = file("bad.yaml", POLICY.replace("event.event_type", "event.evnt_type"));
+    const [fine, refused] = await Promise.all([
+      navarch(["policy", "validate", policy]),
+      navarch(["policy", "validate", bad]),
+    ]);
+    expect(fine).toMatchObject({ code: 0, out: expect.stringContaining("policy.yaml: ok (3 rules, ") });
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toMatch(/bad\.yaml:5:\d+: rules\[0\]\.condition: .*event_type/);
+  });
+
+  test("shows the rules of a file in their order", async () => {
+    const { out } = await navarch(["policy", "show", policy, "-o", "name"]);
+    expect(out).toBe("fatal\nwarm\nrest\n");
+  });
+
+  const EVENTS = [
+    { event_type: "HEALTH_EVENT_TYPE_XID", gpu_index: 1, metrics: { xid_code: "13" } },
+    { event_type: "thermal", gpu_index: 0, metrics: { temperature: 88 } },
+    { kind: "xid", code: 79, gpu_index: 3 },
+  ];
+  const lines = EVENTS.map((event) => JSON.stringify(event)).join("\n\n");
+
+  test("test tells the rule of each event and the verdict", async () => {
+    const events = file("events.jsonl", lines);
+    const { code, out } = await navarch(["policy", "test", policy, "--events", events]);
+    expect(code).toBe(0);
+    expect(out).toMatchSnapshot();
+    const piped = await navarch(["policy", "test", policy, "--events=-", "-o=json"], {}, lines);
+    expect(json(piped.out)).toMatchObject({
+      policy: "mine",
+      verdict: "unhealthy",
+      events: [
+        { line: 1, rule: "rest", result: "healthy" },
+        { line: 3, rule: "warm", result: "degraded" },
+        { line: 5, rule: "fatal", result: "unhealthy", hold: "until_reboot" },
+      ],
+      errors: [],
+    });
+  });
+
+  test("test ends with 1 when a condition fails on an event", async () => {
+    const event = JSON.stringify({ event_type: "thermal", metrics: {} });
+    const { code, err } = await navarch(["policy", "test", policy, "--events", "-"], {}, event);
+    expect(code).toBe(1);
+    expect(err).toContain('error: rule "warm" failed: ');
+  });
+
+  test("test names every line that is no event", async () => {
+    const args = ["policy", "test", policy, "--events", "-"];
+    const { code, out, err } = await navarch(args, {}, '{"kind":"xd"}\nnope\n');
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain('-:1: unknown kind "xd"');
+    expect(err).toContain("-:2: not JSON");
+  });
+});
+
+describe("navarch control-plane", () => {
+  test.each([[["control-plane", "--config", typo]], [[`--config=${typo}`]], [["-config", typo]]])(
+    "started as %p refuses a bad configuration with 2",
+    async (args) => {
+      const { code, out, err } = await navarch([...args, "--state", join(folder, "state")]);
+      expect({ code, out }).toEqual({ code: 2, out: "" });
+      expect(err).toContain('unknown field (did you mean "max_nodes"?)');
+    },
+  );
+
+  test("warns about a token that everybody can see, and does not print it", async () => {
+    const args = ["--config", typo, "--auth-token", "nvt.visible"];
+    const { err } = await navarch(["control-plane", ...args, "--state", join(folder, "state")]);
+    expect(err).toContain("warning: --auth-token is visible");
+    expect(err).not.toContain("nvt.visible");
+  });
+});
+
+test("navarch version has five lines, and the same as JSON", async () => {
+  const [text, data] = await Promise.all([navarch(["version"]), navarch(["version", "-o", "json"])]);
+  expect(text.out.match(/\n/g)).toHaveLength(5);
+  const keys = ["version", "commit", "build_date", "runtime", "platform"];
+  expect(Object.keys(json(data.out) as object)).toEqual(keys);
+});
