@@ -91,7 +91,8 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     return fail(scope, pen, node.order.why, "operator", node.order.force);
   }
   const { health } = node;
-  const checked = health.lastCheckAt !== null && health.lastCheckAt >= phase.since;
+  // The check may have come in the very report that registered the agent.
+  const checked = health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
   const well = health.verdict === "healthy" || health.verdict === "degraded";
   if (checked && well && health.silentSince === null) {
     return pen.advance({ kind: "serving", since: sight.now }, "node.verified", [`its first full check is ${health.verdict}`]);
