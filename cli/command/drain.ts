@@ -1,10 +1,11 @@
 /**
  * `navarch drain`: work leaves a node; `--wait` follows until it has left.
  */
-import type { EventView } from "../../schema/api.ts";
 import { printDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
+import { followDrain } from "../drain-progress.ts";
+import type { DrainProgress } from "../drain-progress.ts";
 import { getAllEvents } from "../events.ts";
 import { EXIT, failure } from "../failure.ts";
 import type { Failure } from "../failure.ts";
@@ -49,18 +50,6 @@ export const drain: Command = {
   },
 };
 
-/** Drained or gone, called off, or still at it, as the node's events tell it. */
-type Progress = "none" | "draining" | "drained" | "called_off";
-
-const MEANING: Readonly<Record<string, Progress>> = {
-  "node.draining": "draining",
-  "node.drained": "drained",
-  "node.terminating": "drained",
-  "node.terminated": "drained",
-  "node.uncordoned": "called_off",
-  "node.recovered": "called_off",
-};
-
 async function waitDrained(
   context: Context,
   client: Client,
@@ -68,12 +57,12 @@ async function waitDrained(
   waitMs: number,
 ): Promise<Failure | null> {
   let after = 0;
-  let progress: Progress = "none";
+  let progress: DrainProgress = "none";
   const answer = await waitFor(context.world, waitMs, async () => {
     const page = await getAllEvents(client, { node }, after);
     if (!page.ok) return page;
     after = page.after;
-    for (const event of page.events) progress = follow(progress, event);
+    for (const event of page.events) progress = followDrain(progress, event);
     return progress === "drained" ? "reached" : progress === "called_off" ? "lost" : "open";
   });
   if (answer === "reached") {
@@ -86,12 +75,4 @@ async function waitDrained(
   if (answer !== "late") return answer;
   const waited = `node ${node} is not drained after ${printDuration(waitMs)}`;
   return failure(EXIT.notReached, "not_reached", `${waited} (see navarch explain ${node})`);
-}
-
-/** An uncordon of an earlier time is history once the node drains again. */
-function follow(progress: Progress, { kind }: EventView): Progress {
-  const next = MEANING[kind];
-  if (next === undefined) return progress;
-  if (next === "called_off" && progress === "none") return progress;
-  return next;
 }
