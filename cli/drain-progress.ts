@@ -19,7 +19,10 @@ const MEANING: Readonly<Record<string, DrainProgress>> = {
  * The progress after one more event. An uncordon of an earlier time is history as soon as another
  * order is given, which is recorded before anything is done about it.
  */
-export function followDrain(progress: DrainProgress, event: Pick<EventView, "kind">): DrainProgress {
+export function followDrain(
+  progress: DrainProgress,
+  event: Pick<EventView, "kind">,
+): DrainProgress {
   if (event.kind === "command.issued") return progress === "called_off" ? "none" : progress;
   const next = MEANING[event.kind] ?? progress;
   return next === "called_off" && progress === "none" ? "none" : next;
