@@ -136,7 +136,10 @@ export class World {
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
         targets: { provider: () => cloud, scheduler: this.scheduler, credential: () => "" },
-        committed: (change: Change) => void this.events.push(...change.events),
+        committed: (change: Change) => {
+          this.events.push(...change.events);
+          this.onCommit(change);
+        },
       },
       this.config, this.policy, "fleet",
     );
@@ -149,6 +152,7 @@ export class World {
     }, snapshot.cursors);
   }
 
+  onCommit: (change: Change) => void = () => undefined;
   /** Errors are part of the story (crash tests). */
   tolerant = false;
 

@@ -1,0 +1,53 @@
+/** The HTTP application over a test world: same routes, same auth, no socket. */
+import { Authority } from "../../reconciler/auth.ts";
+import { Metrics } from "../../reconciler/metrics.ts";
+import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
+import type { World } from "./world.ts";
+
+/** Whatever JSON came back; tests look at what they expect in it. */
+export type Json = { [key: string]: Json } & Json[] & string & number & boolean & null;
+
+export type WorldApp = {
+  app: App;
+  authority: Authority;
+  metrics: Metrics;
+  /** A request as the holder of `token` (`null` = none). */
+  call(method: string, path: string, body?: unknown, token?: string | null, more?: Record<string, string>): Promise<{ status: number; body: Json; text: string; headers: Headers }>;
+};
+
+export function openWorldApp(world: World): WorldApp {
+  const { store } = world;
+  if (store === null) throw new Error("the world has no store");
+  const metrics = new Metrics();
+  metrics.attach(world.reconciler, [13, 79]);
+  world.onCommit = (change) => metrics.committed(change);
+  const authority = new Authority({ secret: "s", admins: ["root"], shared: ["both"], credentials: [], anonymous: false });
+  let serial = 0;
+  const ports: RoutePorts = {
+    reconciler: world.reconciler, ingest: world.ingest, authority, store, metrics, clock: world.clock, log: () => undefined,
+    newId: () => `id${++serial}`, newSecret: () => `secret${++serial}`, notReady: async () => [],
+  };
+  const app = openApp(ports);
+  return {
+    app, authority, metrics,
+    async call(method, path, body, token = "root", more = {}) {
+      const headers: Record<string, string> = { ...more, ...(token === null ? {} : { Authorization: `Bearer ${token}` }) };
+      const init = { method, headers, ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }) };
+      const pending = Promise.resolve(app.request(path, init));
+      // An order waits for the loop, so the loop has to run while it waits.
+      let done = false;
+      void pending.then(() => (done = true));
+      for (let i = 0; i < 10 && !done; i++) await world.turn();
+      for (let i = 0; i < 5 && !done; i++) await world.clock.pass(1_000);
+      const answer = await pending;
+      const text = await answer.text();
+      let parsed: unknown = null;
+      try {
+        parsed = JSON.parse(text);
+      } catch {
+        parsed = null;
+      }
+      return { status: answer.status, body: parsed as Json, text, headers: answer.headers };
+    },
+  };
+}
