@@ -21,7 +21,7 @@ import { decide } from "./decide/decide.ts";
 import { lintPlan } from "./decide/lint.ts";
 import { Draft, type Mirror, mirrorChange, newMirror } from "./draft.ts";
 import type { Fleet, ProviderSight, Sight } from "./fleet.ts";
-import { foldEverything, type FoldInput } from "./fold/everything.ts";
+import { foldEverything, type FoldInput, type Judged } from "./fold/everything.ts";
 import { applyAction } from "./fold/action.ts";
 import type { Sighting } from "./fold/listing.ts";
 import { newPoolState } from "./fold/new-pool.ts";
@@ -42,6 +42,8 @@ export type LoopPorts = {
   targets: Targets;
   /** Told of every committed change: metrics, watchers. */
   committed(change: Change): void;
+  /** Told what the policy decided, after the change that holds it is durable. */
+  judged(judged: Judged): void;
 };
 
 /** Longest sleep: also the resolution of silence, drains and boot deadlines. */
@@ -234,6 +236,7 @@ export class Reconciler {
     this.sightings = folded.sightings;
     for (const provider of folded.listed) this.listed.add(provider);
     await this.commit(draft);
+    this.ports.judged(folded.judged);
     for (const problem of folded.problems) this.ports.log("warn", problem.message, problem.fields);
     for (const id of folded.removed) this.presence.forget(id);
     for (const command of folded.commands) this.settleCommand(command);

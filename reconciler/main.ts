@@ -173,6 +173,7 @@ async function serve(options: ControlPlaneOptions, loaded: Loaded, log: Log): Pr
         credential: (node) => authority.issueNode(node),
       },
       committed: (change) => metrics.committed(change),
+      judged: (judged) => metrics.judged(judged),
     },
     config, policy, identity.fleetId,
   );

@@ -11,6 +11,7 @@ import type { Node } from "../schema/node.ts";
 import { countPool } from "./view/pool.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "./view/status.ts";
 import type { Reconciler } from "./loop.ts";
+import type { Judged } from "./fold/everything.ts";
 import type { Change } from "./store/store.ts";
 import { desiredOf } from "./fleet.ts";
 
@@ -32,6 +33,8 @@ export class Metrics {
   private readonly reports: Counter<"outcome">;
   private readonly ingest: Histogram;
   private readonly matches: Counter<"rule" | "result">;
+  private readonly matchCounts = new Map<string, number>();
+  private readonly policyErrors: Counter<"rule">;
 
   constructor() {
     const registers = [this.registry];
@@ -50,6 +53,7 @@ export class Metrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1], registers,
     });
     this.matches = new Counter({ name: "navarch_policy_matches_total", help: "Findings by the rule that decided them.", labelNames: ["rule", "result"], registers });
+    this.policyErrors = new Counter({ name: "navarch_policy_errors_total", help: "Conditions that could not be evaluated, by rule.", labelNames: ["rule"], registers });
   }
 
   /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
@@ -115,8 +119,18 @@ export class Metrics {
     this.gpuXid.set(key, (this.gpuXid.get(key) ?? 0) + 1);
   }
 
-  countMatch(rule: string, result: string): void {
-    this.matches.inc({ rule, result });
+  /** What the policy decided, per rule; kept beside the counter so that the API can show it. */
+  judged(judged: Judged): void {
+    for (const { rule, result } of judged.matches) {
+      this.matches.inc({ rule, result });
+      this.matchCounts.set(rule, (this.matchCounts.get(rule) ?? 0) + 1);
+    }
+    for (const { rule } of judged.errors) this.policyErrors.inc({ rule });
+  }
+
+  /** How many findings a rule has decided in this process's life. */
+  matchCount(rule: string): number {
+    return this.matchCounts.get(rule) ?? 0;
   }
 
   /** The whole page in text format 0.0.4. */

@@ -81,6 +81,8 @@ export type NodeView = {
   fake: boolean;
   phase: string;
   phase_since: string;
+  /** When a draining node was found empty. */
+  drained_at: string | null;
   verdict: string;
   reasons: string[];
   cordons: { product: CordonView | null; human: CordonView | null };

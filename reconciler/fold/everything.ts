@@ -44,7 +44,11 @@ export type FoldResult = {
   removed: NodeId[];
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
+  judged: Judged;
 };
+
+/** What the policy did with this activation's findings: counted once it is committed. */
+export type Judged = { matches: { rule: string; result: string }[]; errors: { rule: string; message: string }[] };
 
 export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   const result: FoldResult = {
@@ -53,6 +57,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     removed: [],
     commands: [],
     problems: [],
+    judged: { matches: [], errors: [] },
   };
   for (const answer of input.answers) settle(input, draft, answer.id, answer.outcome);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
@@ -160,6 +165,8 @@ function foldOneLetter(input: FoldInput, draft: Draft, stored: StoredLetter, res
   const folded = foldLetter(known, letter, receivedAt, { policy: input.policy, labels });
   draft.putNode(folded.node);
   draft.tell(folded.events);
+  result.judged.matches.push(...folded.matches);
+  result.judged.errors.push(...folded.policyErrors);
   for (const error of folded.policyErrors) {
     result.problems.push({ message: `policy rule ${error.rule} could not be evaluated: ${error.message}`, fields: { rule: error.rule } });
   }

@@ -16,7 +16,13 @@ import type { Letter } from "../store/store.ts";
 /** Evaluations closer together than this count once (promise N66): one burst is one evaluation. */
 export const EVALUATION_GAP_MS = 5_000;
 
-export type Folded = { node: Node; events: EventDraft[]; policyErrors: { rule: string; message: string }[] };
+export type Folded = {
+  node: Node;
+  events: EventDraft[];
+  /** Which rules decided what, for the counters. */
+  matches: { rule: string; result: string }[];
+  policyErrors: { rule: string; message: string }[];
+};
 
 /** `labels` are the pool's; `receivedAt` is our own wall clock: the agent's decides nothing (B52). */
 export function foldLetter(
@@ -57,7 +63,8 @@ export function foldLetter(
     { at: receivedAt, isCheck: check !== null, isClean: check !== null && check.active.length === 0, heard },
   );
   tellVerdict(node.health, health, tell);
-  return { node: { ...node, agent, health }, events, policyErrors: result.errors };
+  const matches = result.judgements.map((j) => ({ rule: j.rule, result: j.result }));
+  return { node: { ...node, agent, health }, events, matches, policyErrors: result.errors };
 }
 
 function registered(letter: Letter): string {

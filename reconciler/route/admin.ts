@@ -64,7 +64,12 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
   );
   api.get("/policy", needs("viewer"), (c) => {
     const { policy } = ports.reconciler.activePolicy();
-    return c.json({ name: policy.name, version: policy.version, hash: policy.hash, rules: policy.rules });
+    const rules = policy.rules.map((rule) => ({ ...rule, matches: ports.metrics.matchCount(rule.name) }));
+    return c.json({ name: policy.name, version: policy.version, hash: policy.hash, rules });
+  });
+  api.get("/whoami", (c) => {
+    const { role, name, shared } = c.get("principal");
+    return c.json({ role, name, shared });
   });
   api.get("/version", needs("viewer"), (c) =>
     c.json({ version: VERSION, commit: COMMIT, build_date: BUILD_DATE, runtime: `bun ${Bun.version}`, platform: `${process.platform}-${process.arch}` }),

@@ -53,6 +53,7 @@ export function viewNode(
     fake: node.agent?.simulated ?? false,
     phase: node.phase.kind,
     phase_since: iso(node.phase.since),
+    drained_at: node.phase.kind === "draining" ? isoOrNull(node.phase.drainedAt) : null,
     verdict: verdictOfNode(node),
     reasons: reasonsOf(node),
     cordons: { product: viewCordon(node.cordon.product), human: viewCordon(node.cordon.human) },

@@ -53,6 +53,7 @@ export function nodeView(id: string, more: Partial<NodeView> = {}): NodeView {
     kubernetes_node: `k8s-${id}`,
     fake: false,
     phase: "serving",
+    drained_at: null,
     phase_since: at(7_200),
     verdict: "healthy",
     reasons: [],

@@ -140,6 +140,7 @@ export class World {
           this.events.push(...change.events);
           this.onCommit(change);
         },
+        judged: () => undefined,
       },
       this.config, this.policy, "fleet",
     );
