@@ -2,6 +2,7 @@
  * Every command of `navarch`, in the order of the help.
  */
 import type { Command } from "./command.ts";
+import { configConvert } from "./command/config-convert.ts";
 import { configShow } from "./command/config-show.ts";
 import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
@@ -47,6 +48,7 @@ const ALL: readonly Command[] = [
   plan,
   configValidate,
   configShow,
+  configConvert,
   policyValidate,
   policyTest,
   policyShow,

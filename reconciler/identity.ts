@@ -1,7 +1,9 @@
 /**
  * What makes this fleet itself, kept beside the store and not in it: the id that marks what it owns at a
  * cloud, the secret from which node credentials are derived, and the first admin's token. Losing the
- * database loses history; losing this folder loses the claim. Adapter: files.
+ * database loses history; losing this folder loses the claim.
+ *
+ * Adapter: files.
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";

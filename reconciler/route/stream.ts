@@ -1,6 +1,8 @@
 /**
  * The agents' WebSocket: text frames, a report up, a reply or an error down, in order. A slow or silent
- * agent is closed by limits, not by luck. Adapter: network (the server's socket callbacks).
+ * agent is closed by limits, not by luck.
+ *
+ * Adapter: network (the server's socket callbacks).
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import { LIMIT } from "../../schema/limit.ts";

@@ -1,7 +1,9 @@
 /**
  * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer behind
  * a queue and a small reader, because a second write transaction in the same process would freeze the
- * event loop (bun.md §7.2). Adapter: database.
+ * event loop (bun.md §7.2).
+ *
+ * Adapter: database.
  *
  * Writes are few statements with many rows (`json_each`), which is both faster and leaner than many
  * statements (bun.md §7.3, §7.4).

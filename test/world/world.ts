@@ -85,9 +85,7 @@ export class World {
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
   gate: Gate | null = null;
   store: Store | null = null;
-  reconciler!: Reconciler;
-  ingest!: Ingest;
-  private drive: (() => void) | null = null;
+  private life: { reconciler: Reconciler; ingest: Ingest } | null = null;
 
   private constructor(config: Config, cls: "token" | "name" | "tag-only", seed: number) {
     this.clock = new VirtualClock();
@@ -126,7 +124,7 @@ export class World {
     this.store = store;
     const cloud = gate === null ? this.cloud : gate.provider(this.cloud);
     const snapshot = await store.load();
-    this.reconciler = await Reconciler.open(
+    const reconciler = await Reconciler.open(
       {
         store,
         clock: this.clock,
@@ -144,13 +142,24 @@ export class World {
       },
       this.config, this.policy, "fleet",
     );
-    this.ingest = new Ingest(store, this.clock, {
-      presence: this.reconciler.presence,
-      node: (id) => this.reconciler.fleet().nodes.get(id) ?? null,
+    const ingest = new Ingest(store, this.clock, {
+      presence: reconciler.presence,
+      node: (id) => reconciler.fleet().nodes.get(id) ?? null,
       nodeOfProviderId: () => [],
-      takeLetters: (letters) => this.reconciler.takeLetters(letters),
+      takeLetters: (letters) => reconciler.takeLetters(letters),
       config: () => this.config,
     }, snapshot.cursors);
+    this.life = { reconciler, ingest };
+  }
+
+  get reconciler(): Reconciler {
+    if (this.life === null) throw new Error("no control plane runs");
+    return this.life.reconciler;
+  }
+
+  get ingest(): Ingest {
+    if (this.life === null) throw new Error("no control plane runs");
+    return this.life.ingest;
   }
 
   onCommit: (change: Change) => void = () => undefined;
@@ -163,7 +172,6 @@ export class World {
   }
 
   async close(): Promise<void> {
-    this.drive?.();
     await this.store?.close().catch(() => undefined);
     rmSync(this.folder, { recursive: true, force: true });
   }

@@ -1,0 +1,33 @@
+/**
+ * `navarch config convert`: the same configuration in one of the two dialects, with every alias and
+ * default resolved; what comes out reads back to what went in.
+ */
+import type { Command } from "../command.ts";
+import { EXIT, unknownName } from "../failure.ts";
+
+const DIALECTS = ["list", "map"] as const;
+
+export const configConvert: Command = {
+  name: ["config", "convert"],
+  usage: "<file>…",
+  summary: "write the configuration in the list or the map dialect",
+  more: "The list dialect is the guide's; the map dialect is upstream's.",
+  flags: [
+    { name: "dialect", kind: "text", value: "D", help: "list or map (default list)" },
+  ],
+  words: { min: 1, max: 64 },
+  reach: "offline",
+  async run(context) {
+    const { openConfig } = await import("../../reconciler/config/open.ts");
+    const { convertConfig } = await import("../../reconciler/config/convert.ts");
+    const { sayProblems } = await import("../problem-view.ts");
+    const given = context.flags.text("dialect") ?? "list";
+    const dialect = DIALECTS.find((one) => one === given);
+    if (dialect === undefined) return unknownName("dialect", given, DIALECTS);
+    const { config, problems } = await openConfig(context.words);
+    sayProblems(context, problems);
+    if (config === null) return EXIT.usage;
+    context.world.out(convertConfig(config, dialect));
+    return EXIT.done;
+  },
+};
