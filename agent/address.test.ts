@@ -23,7 +23,21 @@ test.each(GOOD)("parseAddress() reads %s", (text, base) => {
   expect(parseAddress(text, "--server")).toEqual({ ok: true, base });
 });
 
-const BAD = ["", " ", "ftp://host", "host:port", "host:0", "host:65536", "http://", "ho st", "http://h?x=1", "host/path", "-host", "[::1", "http://[zz]:1"];
+const BAD = [
+  "",
+  " ",
+  "ftp://host",
+  "host:port",
+  "host:0",
+  "host:65536",
+  "http://",
+  "ho st",
+  "http://h?x=1",
+  "host/path",
+  "-host",
+  "[::1",
+  "http://[zz]:1",
+];
 
 test.each(BAD)("parseAddress() refuses %p and names the flag", (text) => {
   const answer = parseAddress(text, "--server");

@@ -50,9 +50,24 @@ const BOOT = "boot-1" as BootId;
 
 function xid(code: number, seq: number, severity: Finding["severity"] = "fatal"): Finding {
   return {
-    kind: "xid", code, reason: null, pci: "0000:18:00.0", gpu_index: 0, gpu_uuid: "GPU-0", mig: null, pid: null,
-    process_name: null, at: "2026-03-01T10:00:00.000Z", boot_id: BOOT, severity, message: `xid ${code}`,
-    metrics: {}, source: "kmsg", foreign: false, injected: false, kmsg_seq: seq,
+    kind: "xid",
+    code,
+    reason: null,
+    pci: "0000:18:00.0",
+    gpu_index: 0,
+    gpu_uuid: "GPU-0",
+    mig: null,
+    pid: null,
+    process_name: null,
+    at: "2026-03-01T10:00:00.000Z",
+    boot_id: BOOT,
+    severity,
+    message: `xid ${code}`,
+    metrics: {},
+    source: "kmsg",
+    foreign: false,
+    injected: false,
+    kmsg_seq: seq,
   };
 }
 
@@ -122,12 +137,20 @@ type World = {
   nvml: FakeNvml;
   agent: Agent;
   spool: Spool;
-  kernel: { out: KernelRecordOut[]; opened: (KernelCursor | null)[]; write(...findings: Finding[]): void };
+  kernel: {
+    out: KernelRecordOut[];
+    opened: (KernelCursor | null)[];
+    write(...findings: Finding[]): void;
+  };
   logs: string[];
   adopted: string[];
 };
 
-function build(change: Partial<AgentParts> = {}, storage: SpoolStorage | null = createMemoryStorage(), more: { bytesMax?: number } = {}): World {
+function build(
+  change: Partial<AgentParts> = {},
+  storage: SpoolStorage | null = createMemoryStorage(),
+  more: { bytesMax?: number } = {},
+): World {
   const clock = new VirtualClock();
   const plane = new ControlPlane(clock);
   const nvml = openFakeNvml(healthyCheck(2));
@@ -138,7 +161,8 @@ function build(change: Partial<AgentParts> = {}, storage: SpoolStorage | null = 
   const kernel: World["kernel"] = {
     out: [],
     opened: [],
-    write: (...findings) => void kernel.out.push(...findings.map((finding) => ({ kind: "finding" as const, finding }))),
+    write: (...findings) =>
+      void kernel.out.push(...findings.map((finding) => ({ kind: "finding" as const, finding }))),
   };
   const spool = new Spool({
     storage,
@@ -172,13 +196,31 @@ function build(change: Partial<AgentParts> = {}, storage: SpoolStorage | null = 
     },
     spool,
     orders: new Orders(null, BOOT, () => {}),
-    identity: { nodeId: "n1" as NodeId, bootId: BOOT, agentVersion: "1", bootWallMs: clock.wallMs() - 3_600_000, expectedGpus: null },
+    identity: {
+      nodeId: "n1" as NodeId,
+      bootId: BOOT,
+      agentVersion: "1",
+      bootWallMs: clock.wallMs() - 3_600_000,
+      expectedGpus: null,
+    },
     memory: EMPTY_MEMORY,
     saveMemory: () => {},
     inventory: (gpus) => ({
-      hostname: "n1", provider: null, region: null, zone: null, instance_type: null, provider_ids: [], pool: null,
-      labels: {}, internal_ip: null, external_ip: null, kernel_version: null, driver_version: null,
-      cuda_version: null, gpus, capabilities: [],
+      hostname: "n1",
+      provider: null,
+      region: null,
+      zone: null,
+      instance_type: null,
+      provider_ids: [],
+      pool: null,
+      labels: {},
+      internal_ip: null,
+      external_ip: null,
+      kernel_version: null,
+      driver_version: null,
+      cuda_version: null,
+      gpus,
+      capabilities: [],
     }),
     load: () => ({ cpuPercent: null, memoryPercent: null }),
     adopt: (credential) => void adopted.push(credential),
@@ -203,11 +245,17 @@ describe("Agent", () => {
     expect(first?.check).toMatchObject({ conclusive: true, present_gpus: 2, active: [] });
     await clock.pass(300_000);
     const at = plane.reports.map((each) => each.atMs);
-    expect(at.slice(1)).toEqual([30, 60, 90, 120, 150, 180, 210, 240, 270, 300].map((s) => s * 1_000));
-    const checks = plane.reports.filter((each) => each.report.check).map((each) => each.atMs / 1_000);
+    expect(at.slice(1)).toEqual(
+      [30, 60, 90, 120, 150, 180, 210, 240, 270, 300].map((s) => s * 1_000),
+    );
+    const checks = plane.reports
+      .filter((each) => each.report.check)
+      .map((each) => each.atMs / 1_000);
     expect(checks).toEqual([0, 60, 120, 180, 240, 300]);
     expect(plane.reports.slice(1).every((each) => !each.report.inventory)).toBe(true);
-    expect(plane.reports.slice(1).every((each) => each.report.sample?.gpus.length === 2)).toBe(true);
+    expect(plane.reports.slice(1).every((each) => each.report.sample?.gpus.length === 2)).toBe(
+      true,
+    );
   });
 
   test("a hung driver never stops heartbeats, and becomes a finding", async () => {
@@ -380,8 +428,12 @@ describe("Agent", () => {
     const { agent, clock, plane } = build({}, null);
     agent.start();
     await clock.pass(60_000);
-    expect(plane.seen).toMatchObject([{ kind: "host", reason: "spool_memory", severity: "warning" }]);
-    expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual(["host/spool_memory/node"]);
+    expect(plane.seen).toMatchObject([
+      { kind: "host", reason: "spool_memory", severity: "warning" },
+    ]);
+    expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([
+      "host/spool_memory/node",
+    ]);
   });
 
   test("a deaf kernel log is a finding until it hears again", async () => {
@@ -392,7 +444,9 @@ describe("Agent", () => {
     await clock.pass(60_000);
     kernel.out.push({ kind: "hearing" });
     expect(plane.seen).toMatchObject([{ kind: "host", reason: "kernel_log_deaf" }]);
-    expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual(["host/kernel_log_deaf/node"]);
+    expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([
+      "host/kernel_log_deaf/node",
+    ]);
     await clock.pass(61_000);
     expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([]);
   });
@@ -402,14 +456,23 @@ describe("Agent", () => {
     agent.start();
     await clock.pass(1_000);
     const uuid = healthyCheck(2).gpus[0]?.uuid ?? "";
-    const event = { atMs: clock.wallMs(), uuid, type: 0x8, gpuInstance: null, computeInstance: null };
+    const event = {
+      atMs: clock.wallMs(),
+      uuid,
+      type: 0x8,
+      gpuInstance: null,
+      computeInstance: null,
+    };
     kernel.write(xid(79, 1));
     nvml.emit({ ...event, data: 79 });
     await clock.pass(10_000);
     expect(plane.codes()).toEqual([79]);
     nvml.emit({ ...event, data: 48 });
     await clock.pass(10_000);
-    expect(plane.seen.map((finding) => [finding.code, finding.source])).toEqual([[79, "kmsg"], [48, "nvml"]]);
+    expect(plane.seen.map((finding) => [finding.code, finding.source])).toEqual([
+      [79, "kmsg"],
+      [48, "nvml"],
+    ]);
   });
 
   test("a finding that is refused is found by halving and given up alone", async () => {
@@ -423,7 +486,9 @@ describe("Agent", () => {
     };
     for (let code = 1; code <= 100; code++) kernel.write(xid(code, code));
     await clock.pass(600_000);
-    expect(plane.codes()).toEqual(Array.from({ length: 100 }, (_, i) => i + 1).filter((code) => code !== 37));
+    expect(plane.codes()).toEqual(
+      Array.from({ length: 100 }, (_, i) => i + 1).filter((code) => code !== 37),
+    );
     expect(plane.lost).toBe(1);
   });
 
@@ -478,7 +543,8 @@ describe("commands", () => {
     const report = { stream, node_id: "n1" as NodeId } as Report;
     world.plane.heard(world.plane.reply(report, { commands }));
   };
-  const results = (world: World) => world.plane.reports.flatMap((each) => each.report.results ?? []);
+  const results = (world: World) =>
+    world.plane.reports.flatMap((each) => each.report.results ?? []);
 
   test("diagnose runs a full check and answers with it, once per id", async () => {
     const world = build();
@@ -506,11 +572,13 @@ describe("commands", () => {
     await world.clock.pass(100);
     push(world, command("c3", "diagnose", 6));
     await world.clock.pass(100);
-    expect(results(world).map((result) => [result.command_id, result.outcome] as string[])).toEqual([
-      ["c1", "rejected"],
-      ["c2", "rejected"],
-      ["c3", "rejected"],
-    ]);
+    expect(results(world).map((result) => [result.command_id, result.outcome] as string[])).toEqual(
+      [
+        ["c1", "rejected"],
+        ["c2", "rejected"],
+        ["c3", "rejected"],
+      ],
+    );
     expect(results(world)[0]?.output).toContain("not enabled");
     expect(results(world)[2]?.output).toContain("fence");
   });
@@ -542,8 +610,14 @@ describe("commands", () => {
     expect(again.admit(command("c1", "reboot", 3)).kind).toBe("run");
     const after = new Orders(saved, "boot-2" as BootId, save);
     expect(after.recover()).toMatchObject([{ command_id: "c1", outcome: "succeeded" }]);
-    expect(after.admit(command("c1", "reboot", 3))).toMatchObject({ kind: "answer", result: { outcome: "succeeded" } });
-    expect(after.admit(command("c2", "diagnose", 2))).toMatchObject({ kind: "answer", result: { outcome: "rejected" } });
+    expect(after.admit(command("c1", "reboot", 3))).toMatchObject({
+      kind: "answer",
+      result: { outcome: "succeeded" },
+    });
+    expect(after.admit(command("c2", "diagnose", 2))).toMatchObject({
+      kind: "answer",
+      result: { outcome: "rejected" },
+    });
     expect(new Orders("{broken", BOOT, save).admit(command("c9", "diagnose", 0)).kind).toBe("run");
   });
 });

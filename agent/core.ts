@@ -1,13 +1,13 @@
 /**
- * The heart of the agent: what is measured when, and what is told when. It measures and reports, and
- * carries out an ordered command; it never judges. Nothing here waits for the driver or the network:
- * both answer by a deadline, so heartbeats go on whatever hangs. All time comes from the clock, so
- * that a test can drive a day through it in a second.
+ * The heart of the agent: what is measured when, and what is told when. It measures and reports,
+ * and carries out an ordered command; it never judges. Nothing here waits for the driver or the
+ * network: both answer by a deadline, so heartbeats go on whatever hangs. All time comes from the
+ * clock, so that a test can drive a day through it in a second.
  */
 import type { Finding } from "../schema/finding.ts";
-import type { AgentCommand, AgentConfig, Check, CommandResult } from "../schema/report.ts";
+import type { AgentConfig, Check } from "../schema/report.ts";
 import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
-import { resultOf } from "./command/order.ts";
+import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
 import { printHostFinding } from "./host-finding.ts";
 import type { GpuTable } from "./kernel/finding.ts";
@@ -27,13 +27,17 @@ const VERSION: typeof REPORT_VERSION = 1;
 
 /** Decision 22, until the control plane says otherwise. */
 export const CADENCE: AgentConfig = { heartbeat_ms: 30_000, sample_ms: 10_000, check_ms: 60_000 };
-/** A cadence outside these is taken as the nearest one: neither a flood nor silence can be ordered. */
+/**
+ * A cadence outside these is taken as the nearest one: neither a flood nor silence can be ordered.
+ */
 const CADENCE_MS = { min: 100, max: 600_000 };
 
 /** A healthy check of 8 GPUs takes tens of milliseconds; a driver that needs this long is ill. */
 export const CHECK_DEADLINE_MS = 8_000;
 const SAMPLE_DEADLINE_MS = 5_000;
-/** A heartbeat that falls together with a check waits this long for it, so that they share a report. */
+/**
+ * A heartbeat that falls together with a check waits this long for it, so that they share a report.
+ */
 const GRACE_MS = 1_000;
 /** The first report waits this long for the first check; after that it goes without. */
 const FIRST_GRACE_MS = 2_000;
@@ -55,7 +59,10 @@ export class Agent {
   #checkingSinceMs = 0;
   #extraCheckMs = -Infinity;
   #spoolMemory: string | null = null;
-  #driver: { unresponsive: boolean | null; abandoned: number } = { unresponsive: null, abandoned: 0 };
+  #driver: { unresponsive: boolean | null; abandoned: number } = {
+    unresponsive: null,
+    abandoned: 0,
+  };
   #lastXid = new Map<string, Finding>();
   #counts = new Map<string, number>();
   #behindAt = 0;
@@ -305,7 +312,9 @@ export class Agent {
     return printEventFindings(events, this.#round?.gpus ?? [], this.#context());
   }
 
-  /** Makes durable; what calls this pumps afterwards, when all that belongs together is in place. */
+  /**
+   * Makes durable; what calls this pumps afterwards, when all that belongs together is in place.
+   */
   #keep(findings: Finding[], gaps: NewGap[], cursor: KernelCursor | null): void {
     this.#parts.spool.append(findings, gaps, cursor);
     for (const finding of findings) {
@@ -347,7 +356,13 @@ export class Agent {
     const { spool } = this.#parts;
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
     if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();
-    for (const command of reply.commands) void this.#order(command);
+    for (const command of reply.commands) {
+      void carryOut(command, {
+        ...this.#parts,
+        check: () => this.#check(),
+        answer: (result) => this.#delivery.answer(result),
+      });
+    }
   }
 
   /** Its store was lost: what still holds and what this boot's log still has are told once more. */
@@ -370,30 +385,5 @@ export class Agent {
     this.#config = next;
     this.#parts.log("info", "new cadence", next);
     this.#arm();
-  }
-
-  async #order(command: AgentCommand): Promise<void> {
-    const { orders, log } = this.#parts;
-    const admission = orders.admit(command);
-    if (admission.kind === "running") return;
-    if (admission.kind === "answer") return this.#delivery.answer(admission.result);
-    log("info", "command", { command_id: command.command_id, type: command.type });
-    const result = await this.#carryOut(command);
-    orders.finish(result);
-    log("info", "command done", { command_id: command.command_id, outcome: result.outcome });
-    this.#delivery.answer(result);
-  }
-
-  async #carryOut(command: AgentCommand): Promise<CommandResult> {
-    const id = command.command_id;
-    if (command.type !== "diagnose") {
-      const { runCommand } = this.#parts;
-      if (runCommand) return await runCommand(command);
-      return resultOf(id, "rejected", `${command.type} is not enabled on this node`, null);
-    }
-    const round = await this.#check();
-    const { conclusive, present, expected, active, results } = round;
-    const shown = { conclusive, present_gpus: present, expected_gpus: expected, active, probes: results };
-    return resultOf(id, "succeeded", JSON.stringify(shown), 0);
   }
 }

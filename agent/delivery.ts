@@ -1,6 +1,6 @@
 /**
- * What goes into the next report and when it goes. One report is under way at a time; findings go in
- * order and stay in the spool until acknowledged; a failed delivery is tried again with growing,
+ * What goes into the next report and when it goes. One report is under way at a time; findings go
+ * in order and stay in the spool until acknowledged; a failed delivery is tried again with growing,
  * scattered pauses, for ever.
  */
 import type { Check, CommandResult, Report, ReportReply } from "../schema/report.ts";
@@ -9,7 +9,9 @@ import { unreachable } from "../schema/unreachable.ts";
 import type { Clock, SendAnswer, Sender } from "./port.ts";
 import type { Spool, SpoolBatch } from "./spool.ts";
 
-/** Half of what a report may have: inventory, sample and check of 64 GPUs take less than the rest. */
+/**
+ * Half of what a report may have: inventory, sample and check of 64 GPUs take less than the rest.
+ */
 const FINDING_BYTES_MAX = LIMIT.reportBytesMax / 2;
 const PAUSE_MS = { first: 1_000, max: 60_000 };
 /** Between the attempts that look for a refused finding: the server lives, so it need not grow. */
@@ -47,10 +49,16 @@ export class Delivery {
   #complainedMs = -Infinity;
   /** Halved when a report is refused, so that the one finding in it that is the reason is found. */
   #batchMax: number = LIMIT.findingsPerReportMax;
-  /** After a refusal: the next report carries findings and nothing else, so that they are not held up. */
+  /**
+   * After a refusal: the next report carries findings and nothing else, so that they are not held
+   * up.
+   */
   #bare = false;
-  /** The one finding of a refused report; given up if a report without it is accepted. */
-  #suspect: number | null = null;
+  /**
+   * The one finding of a refused report. A report without it comes next; if that is accepted and
+   * this one then refused again, it is to blame and not the control plane.
+   */
+  #suspect: { seq: number; elseAccepted: boolean } | null = null;
   #finishing = false;
   ackedAtMs: number | null = null;
 
@@ -140,11 +148,11 @@ export class Delivery {
       this.#failed(answer, batch);
       return;
     }
-    if (this.#suspect !== null) spool.discard(this.#suspect);
-    this.#suspect = null;
+    const trial = this.#suspect?.elseAccepted === false;
+    this.#suspect = trial && this.#suspect ? { ...this.#suspect, elseAccepted: true } : null;
     this.#due = this.#bare;
-    this.#bare = false;
-    this.#batchMax = Math.min(LIMIT.findingsPerReportMax, this.#batchMax * 2);
+    this.#bare = trial;
+    if (!trial) this.#batchMax = Math.min(LIMIT.findingsPerReportMax, this.#batchMax * 2);
     this.#results = this.#results.filter((result) => !results.includes(result));
     if (news) this.#known = text;
     this.#accept(answer.reply, batch, news && text !== "");
@@ -152,8 +160,10 @@ export class Delivery {
 
   #nextBatch(): SpoolBatch {
     const { spool } = this.#parts;
-    // Until the control plane has said how far it knows this stream, numbers could be taken for old ones.
-    if (!spool.agreed || this.#suspect !== null) return { findings: [], gaps: [], lastSeq: 0 };
+    // Until the control plane has said how far it knows this stream, numbers could be taken for old
+    // ones.
+    const without = !spool.agreed || this.#suspect?.elseAccepted === false;
+    if (without) return { findings: [], gaps: [], lastSeq: 0 };
     return spool.next(this.#batchMax, FINDING_BYTES_MAX);
   }
 
@@ -166,7 +176,8 @@ export class Delivery {
     const deaf = wasAgreed && batch.lastSeq > before && spool.acked === before;
     if (deaf) log("warn", "a report was answered but not acknowledged");
     if (reply.want_inventory) this.#known = "";
-    // Asked for what it has just been given, or given no acknowledgement, it would be asked for ever.
+    // Asked for what it has just been given, or given no acknowledgement, it would be asked for
+    // ever.
     if (deaf || (reply.want_inventory && carried)) return this.#pause();
     this.#failures = 0;
     this.#notBeforeMs = 0;
@@ -193,8 +204,9 @@ export class Delivery {
   }
 
   /**
-   * Something in the report is to blame. Findings alone are tried next, fewer each time; the last one left
-   * is given up only if a report without it is accepted, for a control plane may refuse everything.
+   * Something in the report is to blame. Findings alone are tried next, fewer each time; the last
+   * one left is given up only if a report without it is accepted in between, for a control plane
+   * may refuse everything.
    */
   #refused(status: number, batch: SpoolBatch): void {
     // It may know nothing of this node: then the inventory is what it needs, not less of the rest.
@@ -208,7 +220,13 @@ export class Delivery {
       if (!wasBare) this.#check = null;
       return this.#pause();
     }
-    if (wasBare && count === 1) this.#suspect = batch.findings[0]?.seq ?? null;
+    const [only] = count === 1 && wasBare ? batch.findings : [];
+    if (only && this.#suspect?.seq === only.seq) {
+      this.#parts.spool.discard(only.seq);
+      this.#suspect = null;
+    } else {
+      this.#suspect = only ? { seq: only.seq, elseAccepted: false } : null;
+    }
     if (wasBare) this.#batchMax = Math.max(1, Math.floor(count / 2));
     const { clock, random } = this.#parts;
     this.#notBeforeMs = clock.monoMs() + NARROWING_MS * (0.5 + random());

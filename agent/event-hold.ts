@@ -1,7 +1,7 @@
 /**
  * One XID, two sources: the kernel log tells it at once and in detail, the library a little later.
- * What both tell becomes one finding; what only the library tells (a log that is deaf, or told not to
- * print) becomes one after a short wait. Pure but for its own memory.
+ * What both tell becomes one finding; what only the library tells (a log that is deaf, or told not
+ * to print) becomes one after a short wait. Pure but for its own memory.
  */
 import type { Finding } from "../schema/finding.ts";
 
@@ -25,7 +25,10 @@ export class EventHold {
     if (this.#seen.length > REMEMBERED_MAX) this.#seen.shift();
   }
 
-  /** Takes what the library told. Anything but an XID is only ever told there, and is given back at once. */
+  /**
+   * Takes what the library told. Anything but an XID is only ever told there, and is given back at
+   * once.
+   */
   offer(findings: readonly Finding[], monoMs: number): Finding[] {
     const xids = findings.filter((finding) => finding.kind === "xid");
     for (const finding of xids) this.#waiting.push({ finding, monoMs });

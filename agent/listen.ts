@@ -1,7 +1,7 @@
 /**
  * What is heard rather than looked up: the kernel log, and the library's events where the log says
- * nothing. Reading never blocks. The log is opened only once the GPUs are known, because a line about
- * a PCI address can only then be told from one about somebody else's device.
+ * nothing. Reading never blocks. The log is opened only once the GPUs are known, because a line
+ * about a PCI address can only then be told from one about somebody else's device.
  */
 import type { Finding } from "../schema/finding.ts";
 import { unreachable } from "../schema/unreachable.ts";
@@ -13,10 +13,7 @@ import type { NewGap } from "./spool.ts";
 /** Kernel records per turn of the event loop: about 4 ms of work in a flood. */
 const RECORDS_PER_READ = 1_000;
 
-export type OpenKernelLog = (
-  cursor: KernelCursor | null,
-  gpus: () => GpuTable,
-) => KernelLog | null;
+export type OpenKernelLog = (cursor: KernelCursor | null, gpus: () => GpuTable) => KernelLog | null;
 
 export type ListenerParts = {
   clock: Clock;
@@ -49,7 +46,10 @@ export class Listener {
     this.#parts = parts;
   }
 
-  /** Opens the log after `cursor`, or with `null` from the first record of this boot; also once more. */
+  /**
+   * Opens the log after `cursor`, or with `null` from the first record of this boot; also once
+   * more.
+   */
   open(cursor: KernelCursor | null): void {
     this.#log?.close();
     this.#log = this.#parts.openKernelLog(cursor, this.#parts.gpus);

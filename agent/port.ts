@@ -1,6 +1,7 @@
 /**
- * What the agent's core needs from the world. The core takes these and nothing else, so a simulation
- * can drive it through a day in a second; the adapters are composed in `agent/main.ts` only.
+ * What the agent's core needs from the world. The core takes these and nothing else, so a
+ * simulation can drive it through a day in a second; the adapters are composed in `agent/main.ts`
+ * only.
  */
 import type { Finding } from "../schema/finding.ts";
 import type { Report, ReportReply } from "../schema/report.ts";
@@ -17,8 +18,8 @@ export type Clock = {
 };
 
 /**
- * The vendor library behind a wall. No call ever rejects, and each returns by its deadline: a hang, a
- * crash or a missing library is an answer. Deadlines in milliseconds.
+ * The vendor library behind a wall. No call ever rejects, and each returns by its deadline: a hang,
+ * a crash or a missing library is an answer. Deadlines in milliseconds.
  */
 export type Nvml = {
   /** Light readings of every GPU, for metrics and heartbeats. */
@@ -40,19 +41,25 @@ export type KernelRecordOut =
   | { kind: "deaf"; message: string }
   | { kind: "hearing" };
 
-/** Position in the ring of one boot; stored by the spool in the same write as the findings (decision 8). */
+/**
+ * Position in the ring of one boot; stored by the spool in the same write as the findings (decision
+ * 8).
+ */
 export type KernelCursor = { bootId: string; seq: number };
 
 export type KernelLog = {
   /**
-   * Reads what is there now, at most `recordsMax` records, without blocking. `cursor` is the position
-   * after the last record looked at, to be stored once the findings are durable.
+   * Reads what is there now, at most `recordsMax` records, without blocking. `cursor` is the
+   * position after the last record looked at, to be stored once the findings are durable.
    */
   read(recordsMax: number): { out: KernelRecordOut[]; cursor: KernelCursor | null; more: boolean };
   close(): void;
 };
 
-/** Delivery to the control plane. Never rejects: an error is an answer and the spool keeps everything. */
+/**
+ * Delivery to the control plane. Never rejects: an error is an answer and the spool keeps
+ * everything.
+ */
 export type SendAnswer =
   | { kind: "reply"; reply: ReportReply }
   /** 401/403: retried with back-off, logged at most once a minute, never fatal. */
@@ -64,7 +71,10 @@ export type SendAnswer =
 export type Sender = {
   /** One at a time; the answer comes by the sender's own deadline. */
   send(report: Report): Promise<SendAnswer>;
-  /** `heard` gets replies that nobody asked for: commands and a new cadence, pushed by the control plane. */
+  /**
+   * `heard` gets replies that nobody asked for: commands and a new cadence, pushed by the control
+   * plane.
+   */
   listen(heard: (reply: ReportReply) => void): void;
   /** True while the WebSocket is up; commands then arrive without asking. */
   connected(): boolean;

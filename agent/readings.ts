@@ -1,6 +1,6 @@
 /**
- * The latest readings of every GPU, put together from light samples and full checks. Only the latest
- * are kept: a reading that was not sent in time is of no use. Pure but for its own memory.
+ * The latest readings of every GPU, put together from light samples and full checks. Only the
+ * latest are kept: a reading that was not sent in time is of no use. Pure but for its own memory.
  */
 import type { GpuSample } from "../schema/gpu.ts";
 import type { Sample } from "../schema/report.ts";

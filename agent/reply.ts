@@ -1,7 +1,7 @@
 /**
- * What the control plane sends, as values. A reply that is not one is an operating failure and never an
- * exception. A command of a kind that this agent does not know is kept apart, so that a newer
- * control plane gets an answer about it and the rest of its reply still counts. Pure.
+ * What the control plane sends, as values. A reply that is not one is an operating failure and
+ * never an exception. A command of a kind that this agent does not know is kept apart, so that a
+ * newer control plane gets an answer about it and the rest of its reply still counts. Pure.
  */
 import * as v from "valibot";
 import { AgentCommand, ReportReply } from "../schema/report.ts";

@@ -1,7 +1,7 @@
 /**
- * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades (decision 6).
- * Each report gets one reply, in order; in between the control plane may push. Every call ends by its
- * deadline, nothing rejects, and what was not acknowledged stays in the spool.
+ * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades (decision
+ * 6). Each report gets one reply, in order; in between the control plane may push. Every call ends
+ * by its deadline, nothing rejects, and what was not acknowledged stays in the spool.
  *
  * Adapter: the network.
  */
@@ -80,7 +80,9 @@ class Delivery implements Sender {
     const useSocket = this.connected() || this.#options.clock.monoMs() >= this.#socketFromMs;
     const upgraded = useSocket && (this.connected() || (await this.#connect(token?.value ?? null)));
     const answer = upgraded ? await this.#ask(body) : await this.#post(body, token?.value ?? null);
-    if (useSocket && !upgraded && answer.kind !== "unreachable") this.#avoidSocket("upgrade refused");
+    // A refused secret says nothing about upgrades, and a server that is away nothing at all.
+    const taken = answer.kind === "reply" || answer.kind === "refused";
+    if (useSocket && !upgraded && taken) this.#avoidSocket("upgrade refused");
     if (answer.kind === "unauthorized" && token) {
       this.#options.tokens.rejected(token.value);
       this.#drop();

@@ -1,6 +1,6 @@
 /**
- * Spool segments as files in one directory, `<number>.spool`. A write is followed by fsync, and a new
- * name by fsync of the directory, before it counts. Only one process may use a directory: the
+ * Spool segments as files in one directory, `<number>.spool`. A write is followed by fsync, and a
+ * new name by fsync of the directory, before it counts. Only one process may use a directory: the
  * second one is told so and keeps its spool in memory.
  *
  * Adapter: the file system.
@@ -11,7 +11,8 @@ import type { SpoolStorage, WriteAnswer } from "./spool-storage.ts";
 
 const NAME = /^(\d{10})\.spool$/;
 
-export type OpenStorageAnswer = { ok: true; storage: SpoolStorage } | { ok: false; message: string };
+export type OpenStorageAnswer =
+  { ok: true; storage: SpoolStorage } | { ok: false; message: string };
 
 /** Opens or creates the directory (0700). The error says what was tried and why it failed. */
 export function openFileStorage(directory: string): OpenStorageAnswer {
@@ -29,8 +30,8 @@ export function openFileStorage(directory: string): OpenStorageAnswer {
 }
 
 /**
- * Writes this process's id into `path`; gives the id of another living agent that holds it. The start
- * time is part of the claim because process ids are used again.
+ * Writes this process's id into `path`; gives the id of another living agent that holds it. The
+ * start time is part of the claim because process ids are used again.
  */
 function claim(path: string): number | null {
   try {
@@ -44,7 +45,9 @@ function claim(path: string): number | null {
   return null;
 }
 
-/** Field 22 of `/proc/<pid>/stat` (proc_pid_stat(5)); the command name before it may hold spaces. */
+/**
+ * Field 22 of `/proc/<pid>/stat` (proc_pid_stat(5)); the command name before it may hold spaces.
+ */
 function startTime(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -80,7 +83,10 @@ function createStorage(directory: string): SpoolStorage {
   return {
     list: () => {
       const names = fs.readdirSync(directory).map((name) => NAME.exec(name)?.[1]);
-      return names.filter((name) => name !== undefined).map(Number).sort((a, b) => a - b);
+      return names
+        .filter((name) => name !== undefined)
+        .map(Number)
+        .sort((a, b) => a - b);
     },
     load: (segment) => {
       return attempt(() => new Uint8Array(fs.readFileSync(pathOf(segment)))) ?? new Uint8Array(0);

@@ -27,7 +27,9 @@ export type Entry = Held | Hole;
 
 /** Line overhead of one record on disk: its row and separators, measured on ordinary findings. */
 export const ROW_BYTES = 48;
-/** A merge pass costs the length of the list, so it waits for this many new holes plus a quarter. */
+/**
+ * A merge pass costs the length of the list, so it waits for this many new holes plus a quarter.
+ */
 const MERGE_AFTER = 1_024;
 
 export class SpoolIndex {
@@ -67,7 +69,7 @@ export class SpoolIndex {
   /** Forgets everything up to `seq`; gives what was held there. */
   acknowledge(seq: number): Held[] {
     const gone: Held[] = [];
-    for (let entry = this.#entries[this.#first]; entry && entry.seq <= seq; ) {
+    for (let entry = this.#entries[this.#first]; entry && entry.seq <= seq;) {
       if (entry.kind === "held") gone.push(entry);
       this.#first++;
       entry = this.#entries[this.#first];
@@ -142,7 +144,7 @@ export class SpoolIndex {
   }
 
   #trim(queue: { rows: Held[]; first: number }): void {
-    for (let held = queue.rows[queue.first]; held && !this.#isHeld(held); ) {
+    for (let held = queue.rows[queue.first]; held && !this.#isHeld(held);) {
       queue.first++;
       held = queue.rows[queue.first];
     }
@@ -204,8 +206,8 @@ export function joinHoles(a: Entry, b: Entry): Hole | null {
 export type PlacedRow = FindingRow & { segment: number; at: number };
 
 /**
- * The entries of a stream from what its segments tell. Holes win over bodies (giving up is final), and
- * numbers that nothing accounts for become a hole of their own.
+ * The entries of a stream from what its segments tell. Holes win over bodies (giving up is final),
+ * and numbers that nothing accounts for become a hole of their own.
  */
 export function foldEntries(
   rows: ReadonlyMap<number, PlacedRow>,

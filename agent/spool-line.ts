@@ -1,6 +1,6 @@
 /**
- * One line of a spool segment, as text and back. A line is a whole batch: its findings, the gaps and
- * the kernel position that belong to them stand or fall together, because a line without its
+ * One line of a spool segment, as text and back. A line is a whole batch: its findings, the gaps
+ * and the kernel position that belong to them stand or fall together, because a line without its
  * checksum or its end does not exist. Pure.
  *
  * Form: eight hex digits of CRC-32, a space, one JSON object, a newline. In a `put` line the bodies
@@ -66,7 +66,11 @@ export function printPut(
   put: { gaps: GapRow[]; cursor: KernelCursor | null },
   findings: readonly { seq: number; body: string; rank: number }[],
 ): { bytes: Uint8Array; rows: FindingRow[]; bodiesAt: number } {
-  const rows = findings.map(({ seq, body, rank }) => ({ seq, rank, bytes: Buffer.byteLength(body) }));
+  const rows = findings.map(({ seq, body, rank }) => ({
+    seq,
+    rank,
+    bytes: Buffer.byteLength(body),
+  }));
   const head = JSON.stringify({ tag: "put", rows, gaps: put.gaps, cursor: put.cursor });
   const before = `${head.slice(0, -1)},"bodies":[`;
   const bytes = seal(`${before}${findings.map((f) => f.body).join(",")}]}`);

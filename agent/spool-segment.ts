@@ -8,7 +8,10 @@ import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 
 type Segment = { storage: SpoolStorage; bytes: number; live: number };
 
-/** A disk that refused a write is tried again after this: a full disk is rarely freed within seconds. */
+/**
+ * A disk that refused a write is tried again after this: a full disk is rarely freed within
+ * seconds.
+ */
 const RETRY_MS = 60_000;
 
 export class SpoolSegments {
@@ -47,15 +50,17 @@ export class SpoolSegments {
     return this.#segments.get(number)?.storage.read(number, at, bytes) ?? new Uint8Array(0);
   }
 
-  /** Adds to, or with a negative number takes from, the bytes of a segment that are still wanted. */
+  /**
+   * Adds to, or with a negative number takes from, the bytes of a segment that are still wanted.
+   */
   count(number: number, bytes: number): void {
     const segment = this.#segments.get(number);
     if (segment) segment.live += bytes;
   }
 
   /**
-   * Writes one line and tells where it begins. It cannot fail: what the disk refuses goes to memory.
-   * `head` is asked for only when a segment begins.
+   * Writes one line and tells where it begins. It cannot fail: what the disk refuses goes to
+   * memory. `head` is asked for only when a segment begins.
    */
   write(
     line: Uint8Array,
@@ -69,7 +74,9 @@ export class SpoolSegments {
     return this.#append(line, durable) ?? this.#fallBack(line, nowMs, head);
   }
 
-  /** Begins a new segment with a head that makes everything before it dispensable but the bodies. */
+  /**
+   * Begins a new segment with a head that makes everything before it dispensable but the bodies.
+   */
   rotate(nowMs: number, head: () => HeadLine): void {
     const returning = this.failure !== null && this.#mayReturn(nowMs);
     const useDisk = this.#disk !== null && (this.failure === null || returning);
@@ -118,7 +125,8 @@ export class SpoolSegments {
   total(): number {
     const home = this.#segments.get(this.#current)?.storage;
     let sum = 0;
-    for (const segment of this.#segments.values()) if (segment.storage === home) sum += segment.bytes;
+    for (const segment of this.#segments.values())
+      if (segment.storage === home) sum += segment.bytes;
     return sum;
   }
 
@@ -132,8 +140,8 @@ export class SpoolSegments {
   }
 
   /**
-   * The segment whose wanted part is smallest against its size: moving that out frees the most. Only among
-   * those of `total`, so that nothing leaves the disk while writing goes to memory.
+   * The segment whose wanted part is smallest against its size: moving that out frees the most.
+   * Only among those of `total`, so that nothing leaves the disk while writing goes to memory.
    */
   wasteful(): number | null {
     const home = this.#segments.get(this.#current)?.storage;

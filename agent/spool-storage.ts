@@ -1,7 +1,7 @@
 /**
- * Where the spool keeps its bytes: numbered segments that only grow and are deleted whole. The port,
- * and the storage in memory that simulations use and that the spool falls back to when no disk
- * takes its writes.
+ * Where the spool keeps its bytes: numbered segments that only grow and are deleted whole. The
+ * port, and the storage in memory that simulations use and that the spool falls back to when no
+ * disk takes its writes.
  */
 
 export type WriteAnswer = { ok: true } | { ok: false; message: string };

@@ -1,6 +1,14 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { mkdtempSync, rmSync, writeFileSync, readdirSync, appendFileSync, truncateSync, statSync } from "node:fs";
+import {
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+  readdirSync,
+  appendFileSync,
+  truncateSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding, Severity } from "../schema/finding.ts";
@@ -94,8 +102,14 @@ describe("Spool", () => {
     spool.append([finding(1), finding(2)], [], cursor(2));
     spool.append([finding(3)], [{ reason: "kernel_ring", count: 7, atMs: 0 }], cursor(9));
     const batch = spool.next(10, 10_000);
-    expect(batch.findings.map((row) => [row.seq, row.finding.code])).toEqual([[1, 1], [2, 2], [4, 3]]);
-    expect(batch.gaps).toEqual([{ seq: 3, reason: "kernel_ring", count: 7, at: "1970-01-01T00:00:00.000Z" }]);
+    expect(batch.findings.map((row) => [row.seq, row.finding.code])).toEqual([
+      [1, 1],
+      [2, 2],
+      [4, 3],
+    ]);
+    expect(batch.gaps).toEqual([
+      { seq: 3, reason: "kernel_ring", count: 7, at: "1970-01-01T00:00:00.000Z" },
+    ]);
     expect(spool.next(10, 10_000)).toEqual(batch);
     spool.acknowledge(spool.stream, 2);
     expect(spool.next(10, 10_000).findings.map((row) => row.seq)).toEqual([4]);
@@ -107,7 +121,11 @@ describe("Spool", () => {
 
   test("next() keeps to the bounds of a report, but always moves", () => {
     const spool = new Spool(options(createMemoryStorage()));
-    spool.append(Array.from({ length: 10 }, (_, i) => finding(i, "fatal", 500)), [], null);
+    spool.append(
+      Array.from({ length: 10 }, (_, i) => finding(i, "fatal", 500)),
+      [],
+      null,
+    );
     expect(spool.next(3, 1_000_000).findings).toHaveLength(3);
     expect(spool.next(200, 2_000).findings).toHaveLength(2);
     expect(spool.next(200, 1).findings).toHaveLength(1);
@@ -144,7 +162,8 @@ describe("Spool", () => {
       }
       const again = new Spool(options(mortal(disk, full), { bytesMax: 24_000 }));
       const seen = again.cursor()?.seq ?? 0;
-      // The line in hand at the kill may be whole on disk: then its cursor and its findings both are.
+      // The line in hand at the kill may be whole on disk: then its cursor and its findings both
+      // are.
       expect([done.appended, done.appended + 3]).toContain(seen);
       const { codes, lost } = drain(again);
       expect(lost).toBe(0);
@@ -160,7 +179,11 @@ describe("Spool", () => {
   test("append() gives up the least severe, then the oldest, and counts every one", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ rank: fc.nat(3), size: fc.nat(900), send: fc.nat(12) }), { minLength: 100, maxLength: 300, size: "max" }),
+        fc.array(fc.record({ rank: fc.nat(3), size: fc.nat(900), send: fc.nat(12) }), {
+          minLength: 100,
+          maxLength: 300,
+          size: "max",
+        }),
         (steps) => {
           const disk = createMemoryStorage();
           const bytesMax = 100_000;
@@ -172,7 +195,9 @@ describe("Spool", () => {
             const batch = spool.next(count, 20_000);
             for (const row of batch.findings) arrived.push(row.finding.code ?? -1);
             for (const gap of batch.gaps) lost += gap.count;
-            for (const { seq } of [...batch.findings, ...batch.gaps].sort((a, b) => a.seq - b.seq)) {
+            for (const { seq } of [...batch.findings, ...batch.gaps].sort(
+              (a, b) => a.seq - b.seq,
+            )) {
               expect(seq).toBeGreaterThan(last);
               last = seq;
             }
@@ -180,7 +205,11 @@ describe("Spool", () => {
             return batch.findings.length + batch.gaps.length;
           };
           steps.forEach((step, i) => {
-            spool.append([finding(i, SEVERITIES[step.rank] ?? "info", step.size + 400)], [], cursor(i));
+            spool.append(
+              [finding(i, SEVERITIES[step.rank] ?? "info", step.size + 400)],
+              [],
+              cursor(i),
+            );
             if (step.send === 0) take(5);
             if (step.send === 1) {
               spool = new Spool(options(disk, { bytesMax }));
@@ -212,7 +241,8 @@ describe("Spool", () => {
 
   test("append() joins gaps of one kind while they are unsent", () => {
     const spool = new Spool(options(createMemoryStorage()));
-    for (let i = 0; i < 100; i++) spool.append([], [{ reason: "kernel_ring", count: 2, atMs: i }], null);
+    for (let i = 0; i < 100; i++)
+      spool.append([], [{ reason: "kernel_ring", count: 2, atMs: i }], null);
     expect(spool.next(10, 1_000).gaps).toMatchObject([{ seq: 1, count: 200 }]);
     spool.append([], [{ reason: "kernel_ring", count: 5, atMs: 0 }], null);
     expect(spool.next(10, 1_000).gaps.map((gap) => gap.count)).toEqual([200, 5]);
@@ -240,7 +270,11 @@ describe("Spool", () => {
     lines[3] = (lines[3] ?? "").replace("finding", "fond of");
     disk.remove(number ?? 0);
     disk.append(number ?? 0, Buffer.from(lines.join("\n"), "latin1"), true);
-    expect(drain(new Spool(options(disk)))).toEqual({ codes: [1, 2, 4, 5], lost: 1, seqs: [1, 2, 3, 4, 5] });
+    expect(drain(new Spool(options(disk)))).toEqual({
+      codes: [1, 2, 4, 5],
+      lost: 1,
+      seqs: [1, 2, 3, 4, 5],
+    });
   });
 
   test("acknowledge() begins a new stream when the disk was put back to an older state", () => {
@@ -301,7 +335,13 @@ describe("openFileStorage()", () => {
     const spool = new Spool(options(open(directory)));
     spool.append([finding(1), finding(2)], [], cursor(2));
     spool.append([finding(3)], [], cursor(3));
-    const file = join(directory, readdirSync(directory).filter((name) => name.endsWith(".spool")).sort().at(-1) ?? "");
+    const file = join(
+      directory,
+      readdirSync(directory)
+        .filter((name) => name.endsWith(".spool"))
+        .sort()
+        .at(-1) ?? "",
+    );
     truncateSync(file, statSync(file).size - 3);
     const again = new Spool(options(open(directory)));
     expect(again.cursor()).toEqual(cursor(2));
@@ -326,7 +366,10 @@ describe("openFileStorage()", () => {
     return stat.then((text) => {
       const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
       writeFileSync(join(directory, "owner"), `1 ${start}\n`);
-      expect(openFileStorage(directory)).toEqual({ ok: false, message: `${directory} is in use by process 1` });
+      expect(openFileStorage(directory)).toEqual({
+        ok: false,
+        message: `${directory} is in use by process 1`,
+      });
       writeFileSync(join(directory, "owner"), "1 17\n");
       expect(openFileStorage(directory)).toMatchObject({ ok: true });
     });

@@ -1,19 +1,21 @@
 /**
- * The agent's memory of what it has not yet delivered. Every finding and every gap gets the next number of
- * one stream; it is on disk before it can be sent, together with the kernel-log position that it
- * came from, and it stays there until the control plane says that it is durable. A kill at any byte
- * loses nothing that `append` returned for, and doubles nothing.
+ * The agent's memory of what it has not yet delivered. Every finding and every gap gets the next
+ * number of one stream; it is on disk before it can be sent, together with the kernel-log position
+ * that it came from, and it stays there until the control plane says that it is durable. A kill at
+ * any byte loses nothing that `append` returned for, and doubles nothing.
  *
- * When there is too much, the least severe and among those the oldest is given up, and counted: a gap
- * with number S and reason `spool_full` or `malformed` closes every hole in the numbers just below S.
+ * When there is too much, the least severe and among those the oldest is given up, and counted: a
+ * gap with number S and reason `spool_full` or `malformed` closes every hole in the numbers just
+ * below S.
  */
 import type { Finding, Gap, SpooledFinding } from "../schema/finding.ts";
 import { LIMIT } from "../schema/limit.ts";
 import type { KernelCursor } from "./port.ts";
 import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex } from "./spool-index.ts";
-import type { Held, Hole, PlacedRow } from "./spool-index.ts";
+import type { Held, Hole } from "./spool-index.ts";
 import { parseBody, parseSegment, printLine, printPut, RANK } from "./spool-line.ts";
-import type { GapReason, GapRow, HeadLine, PlacedLine } from "./spool-line.ts";
+import type { GapReason, GapRow, HeadLine } from "./spool-line.ts";
+import { foldSegments } from "./spool-recover.ts";
 import { SpoolSegments } from "./spool-segment.ts";
 import type { SpoolStorage } from "./spool-storage.ts";
 
@@ -29,7 +31,10 @@ export type SpoolOptions = {
   storage: SpoolStorage | null;
   /** Why there is no storage, for `stats`. */
   failure?: string | null;
-  /** Makes a stream id nobody has used: a new spool, or one whose numbers were taken (see `acknowledge`). */
+  /**
+   * Makes a stream id nobody has used: a new spool, or one whose numbers were taken (see
+   * `acknowledge`).
+   */
   streamId: () => string;
   bytesMax?: number;
   wallMs: () => number;
@@ -55,7 +60,10 @@ export class Spool {
   #stream: string;
   #next = 1;
   #acked = 0;
-  /** How far the other side is known to know this stream; less than `#acked` in one that replaced another. */
+  /**
+   * How far the other side is known to know this stream; less than `#acked` in one that replaced
+   * another.
+   */
   #streamAcked = 0;
   /** Highest number ever given to `next`: such a record may already be at the other side. */
   #shown = 0;
@@ -89,8 +97,8 @@ export class Spool {
   }
 
   /**
-   * False until the control plane has said once how far it knows a stream that an earlier process began:
-   * a disk put back to an older state would otherwise number new findings like old ones.
+   * False until the control plane has said once how far it knows a stream that an earlier process
+   * began: a disk put back to an older state would otherwise number new findings like old ones.
    */
   get agreed(): boolean {
     return this.#agreed;
@@ -106,8 +114,9 @@ export class Spool {
   }
 
   /**
-   * Makes findings and gaps durable, in this order, with the kernel position after them. Nothing is written
-   * when there is neither: a position alone may be lost, since what lies before it held nothing.
+   * Makes findings and gaps durable, in this order, with the kernel position after them. Nothing is
+   * written when there is neither: a position alone may be lost, since what lies before it held
+   * nothing.
    */
   append(findings: readonly Finding[], gaps: readonly NewGap[], cursor: KernelCursor | null): void {
     if (cursor) this.#cursor = cursor;
@@ -126,17 +135,30 @@ export class Spool {
     const lost = new Set(dropped);
     const kept = held.filter((row) => !lost.has(row));
     const seqs = new Set(kept.map((row) => row.seq));
-    this.#put(kept, bodies.filter((body) => seqs.has(body.seq)), [...changed, ...holes]);
+    this.#put(
+      kept,
+      bodies.filter((body) => seqs.has(body.seq)),
+      [...changed, ...holes],
+    );
     this.#reclaim();
   }
 
-  /** A hole that follows an unsent one of the same reason is added to it, so that a deaf hour is one row. */
+  /**
+   * A hole that follows an unsent one of the same reason is added to it, so that a deaf hour is one
+   * row.
+   */
   #addGap(gap: NewGap): GapRow {
     const last = this.#index.last();
     if (last?.kind === "hole" && last.reason === gap.reason && last.seq > this.#shown) {
       last.count += gap.count;
       last.atMs = gap.atMs;
-      return { seq: last.seq, span: last.span, reason: last.reason, count: last.count, atMs: last.atMs };
+      return {
+        seq: last.seq,
+        span: last.span,
+        reason: last.reason,
+        count: last.count,
+        atMs: last.atMs,
+      };
     }
     const row = hole(this.#next++, gap.reason, gap.atMs, 1, gap.count);
     this.#index.add(row);
@@ -187,7 +209,10 @@ export class Spool {
     };
   }
 
-  /** Empties the segments that waste most until the files fit, and those left in memory after a return to disk. */
+  /**
+   * Empties the segments that waste most until the files fit, and those left in memory after a
+   * return to disk.
+   */
   #reclaim(): void {
     this.#segments.sweep();
     const bound = this.#segments.failure === null ? this.#bytesMax : 2 * MEMORY_BYTES_MAX;
@@ -223,8 +248,8 @@ export class Spool {
   }
 
   /**
-   * The oldest records not acknowledged, in order; the same ones again until they are. At most `findingsMax`
-   * findings of `bytesMax` together, but at least one record if there is one.
+   * The oldest records not acknowledged, in order; the same ones again until they are. At most
+   * `findingsMax` findings of `bytesMax` together, but at least one record if there is one.
    */
   next(findingsMax: number, bytesMax: number): SpoolBatch {
     const batch: SpoolBatch = { findings: [], gaps: [], lastSeq: this.#acked };
@@ -271,13 +296,18 @@ export class Spool {
     if (!row) return;
     this.#release(row);
     this.#dropped++;
-    this.#put([], [], [{ seq, span: 1, reason: "malformed", count: 1, atMs: this.#options.wallMs() }]);
+    this.#put(
+      [],
+      [],
+      [{ seq, span: 1, reason: "malformed", count: 1, atMs: this.#options.wallMs() }],
+    );
   }
 
   /**
-   * What the control plane says it has of `stream`. If it knows numbers that this spool has not given out,
-   * the disk was put back: what is new then goes out under a new stream, so that it is not taken for old.
-   * `behind` says that it has forgotten what it once acknowledged, because its own store was lost.
+   * What the control plane says it has of `stream`. If it knows numbers that this spool has not
+   * given out, the disk was put back: what is new then goes out under a new stream, so that it is
+   * not taken for old. `behind` says that it has forgotten what it once acknowledged, because its
+   * own store was lost.
    */
   acknowledge(stream: string, seq: number): "agreed" | "behind" {
     if (stream !== this.#stream) return "agreed";
@@ -306,7 +336,8 @@ export class Spool {
     if (seq <= this.#acked) return;
     this.#acked = seq;
     for (const row of this.#index.acknowledge(seq)) this.#release(row);
-    // Not synced: an acknowledgement lost in a crash costs one repeated delivery, which is recognised.
+    // Not synced: an acknowledgement lost in a crash costs one repeated delivery, which is
+    // recognised.
     const line = printLine({ tag: "ack", seq, cursor: this.#cursor });
     this.#segments.write(line, false, this.#options.monoMs(), () => this.#head());
     this.#reclaim();
@@ -321,55 +352,19 @@ export class Spool {
 
   /** Reads all segments; gives the id of the stream found, or `null`. */
   #recover(): string | null {
-    const numbers = this.#segments.numbers();
-    const loaded = numbers.map((number) => parseSegment(this.#segments.load(number)).lines);
-    const stream = loaded.map(streamOf).findLast((id) => id !== null) ?? null;
-    const rows = new Map<number, PlacedRow>();
-    const gaps = new Map<number, GapRow>();
-    loaded.forEach((lines, i) => {
-      const segment = numbers[i] ?? 0;
-      const ours = streamOf(lines) !== null;
-      for (const { line, bodiesAt } of ours ? lines : []) this.#replay(line, bodiesAt, segment, rows, gaps);
+    const segments = this.#segments.numbers().map((number) => {
+      return { number, lines: parseSegment(this.#segments.load(number)).lines };
     });
-    const atMs = this.#options.wallMs();
-    for (const entry of foldEntries(rows, gaps, this.#acked, this.#next, atMs)) {
+    const { acked, cursor, gaps, next, rows, stream } = foldSegments(segments);
+    this.#acked = acked;
+    this.#next = next;
+    this.#cursor = cursor;
+    for (const entry of foldEntries(rows, gaps, acked, next, this.#options.wallMs())) {
       this.#index.add(entry);
       if (entry.kind === "held") this.#segments.count(entry.segment, entry.bytes + ROW_BYTES);
     }
     return stream;
   }
-
-  #replay(
-    line: PlacedLine["line"],
-    bodiesAt: number,
-    segment: number,
-    rows: Map<number, PlacedRow>,
-    gaps: Map<number, GapRow>,
-  ): void {
-    this.#cursor = line.cursor ?? this.#cursor;
-    if (line.tag === "ack") {
-      this.#acked = Math.max(this.#acked, line.seq);
-      return;
-    }
-    for (const gap of line.gaps) gaps.set(gap.seq, gap);
-    if (line.tag === "head") {
-      this.#acked = Math.max(this.#acked, line.acked);
-      this.#next = Math.max(this.#next, line.next);
-      return;
-    }
-    let at = bodiesAt;
-    for (const row of line.rows) {
-      rows.set(row.seq, { ...row, segment, at });
-      at += row.bytes + 1;
-    }
-    const seqs = [...line.rows, ...line.gaps].map((row) => row.seq);
-    this.#next = Math.max(this.#next, ...seqs.map((seq) => seq + 1));
-  }
-}
-
-function streamOf(lines: readonly PlacedLine[]): string | null {
-  for (const { line } of lines) if (line.tag === "head") return line.stream;
-  return null;
 }
 
 function toGap({ seq, reason, count, atMs }: Hole): Gap {

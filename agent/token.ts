@@ -30,7 +30,10 @@ export type Token = { value: string; source: string };
 export type TokenSource = {
   /** The secret to show now, or `null` if there is none. */
   current(): Token | null;
-  /** Said after a 401 or 403 to `value`: the next source in line is tried, and after the last the first. */
+  /**
+   * Said after a 401 or 403 to `value`: the next source in line is tried, and after the last the
+   * first.
+   */
   rejected(value: string): void;
   /** Said after an accepted call: the line begins with this source from then on. */
   accepted(): void;
@@ -112,7 +115,10 @@ function writeOwn(path: string, stored: Stored): string | null {
   }
 }
 
-/** The trimmed content of a file, read again when its identity, size or time changed; `null` without one. */
+/**
+ * The trimmed content of a file, read again when its identity, size or time changed; `null` without
+ * one.
+ */
 function createFileReader(path: string): () => string | null {
   let seen = "";
   let value: string | null = null;

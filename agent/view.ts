@@ -1,6 +1,6 @@
 /**
- * What the agent knows at this moment, for its own metrics: a snapshot, so that a scrape never waits
- * for anything and never calls the driver.
+ * What the agent knows at this moment, for its own metrics: a snapshot, so that a scrape never
+ * waits for anything and never calls the driver.
  */
 import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";

@@ -2,7 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { type FlagSpecs, parseFlags, printFlags } from "./flag.ts";
 
 const SPECS = {
-  server: { kind: "text", short: "s", env: ["NAVARCH_SERVER"], default: "http://localhost:50051", help: "the server" },
+  server: {
+    kind: "text",
+    short: "s",
+    env: ["NAVARCH_SERVER"],
+    default: "http://localhost:50051",
+    help: "the server",
+  },
   "node-id": { kind: "text", env: ["NODE_NAME"] },
   label: { kind: "list", value: "K=V", help: "a label" },
   once: { kind: "switch", help: "one check" },
@@ -17,7 +23,13 @@ function read(argv: string[], env = {}) {
 
 describe("parseFlags()", () => {
   test("reads every form of a flag", () => {
-    for (const argv of [["--server", "a:1"], ["--server=a:1"], ["-server", "a:1"], ["-server=a:1"], ["-s", "a:1"]]) {
+    for (const argv of [
+      ["--server", "a:1"],
+      ["--server=a:1"],
+      ["-server", "a:1"],
+      ["-server=a:1"],
+      ["-s", "a:1"],
+    ]) {
       expect(read(argv).values.server).toBe("a:1");
     }
   });
@@ -31,7 +43,16 @@ describe("parseFlags()", () => {
   });
 
   test("keeps words, ends at --, and repeats lists", () => {
-    const { rest, values, given } = read(["list", "--label", "a=b", "--once", "x", "--label=c=d", "--", "--server"]);
+    const { rest, values, given } = read([
+      "list",
+      "--label",
+      "a=b",
+      "--once",
+      "x",
+      "--label=c=d",
+      "--",
+      "--server",
+    ]);
     expect(rest).toEqual(["list", "x", "--server"]);
     expect(values.label).toEqual(["a=b", "c=d"]);
     expect(values.once).toBe(true);
@@ -41,7 +62,10 @@ describe("parseFlags()", () => {
   test("reads switches from words and refuses others", () => {
     expect(read(["--once=false"]).values.once).toBe(false);
     expect(read([], { FAKE: "1" }).values.fake).toBe(true);
-    expect(parseFlags(SPECS, [], { FAKE: "maybe" })).toEqual({ ok: false, message: "FAKE must be true or false" });
+    expect(parseFlags(SPECS, [], { FAKE: "maybe" })).toEqual({
+      ok: false,
+      message: "FAKE must be true or false",
+    });
   });
 
   test("takes a value that looks like a flag or a negative number", () => {
@@ -54,8 +78,14 @@ describe("parseFlags()", () => {
       ok: false,
       message: "unknown flag --sevrer (did you mean --server?)",
     });
-    expect(parseFlags(SPECS, ["--zzz"])).toEqual({ ok: false, message: "unknown flag --zzz (--help lists all)" });
-    expect(parseFlags(SPECS, ["--server"])).toEqual({ ok: false, message: "--server needs a value" });
+    expect(parseFlags(SPECS, ["--zzz"])).toEqual({
+      ok: false,
+      message: "unknown flag --zzz (--help lists all)",
+    });
+    expect(parseFlags(SPECS, ["--server"])).toEqual({
+      ok: false,
+      message: "--server needs a value",
+    });
     expect(parseFlags(SPECS, ["--constructor"])).toMatchObject({ ok: false });
   });
 });

@@ -1,12 +1,16 @@
 /**
  * Command-line flags, for both binaries: `--flag value`, `--flag=value`, the single-dash long form
- * `-flag`, and `--`, which ends them (`navarch/cli.md` §1). A flag that nobody knows is an error that
- * names the nearest one. A flag wins over its environment variable, which wins over the default. Pure.
+ * `-flag`, and `--`, which ends them (`navarch/cli.md` §1). A flag that nobody knows is an error
+ * that names the nearest one. A flag wins over its environment variable, which wins over the
+ * default. Pure.
  */
 import { nearest } from "./nearest.ts";
 
 export type FlagSpec = {
-  /** `text` takes a value, `list` may be given several times, `switch` takes none but `=true` and `=false`. */
+  /**
+   * `text` takes a value, `list` may be given several times, `switch` takes none but `=true` and
+   * `=false`.
+   */
   kind: "text" | "list" | "switch";
   /** One letter, for `-s`. */
   short?: string;
@@ -43,8 +47,8 @@ export type FlagAnswer<S extends FlagSpecs> =
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads `argv` (without program name and subcommand). Flags and other words may be mixed. The message of a
- * refusal is one line for stderr and never holds the value of a flag.
+ * Reads `argv` (without program name and subcommand). Flags and other words may be mixed. The
+ * message of a refusal is one line for stderr and never holds the value of a flag.
  */
 export function parseFlags<const S extends FlagSpecs>(
   specs: S,
@@ -81,8 +85,7 @@ export function parseFlags<const S extends FlagSpecs>(
 }
 
 type Step =
-  | { ok: true; name: string; value: string; tookNext: boolean }
-  | { ok: false; message: string };
+  { ok: true; name: string; value: string; tookNext: boolean } | { ok: false; message: string };
 
 function readFlag(specs: FlagSpecs, word: string, following: string | undefined): Step {
   const body = word.replace(/^--?/, "");
@@ -115,8 +118,7 @@ const TRUE = new Set(["true", "1", "yes", "on"]);
 const FALSE = new Set(["false", "0", "no", "off"]);
 
 type ValueAnswer =
-  | { ok: true; value: string | string[] | boolean | undefined }
-  | { ok: false; message: string };
+  { ok: true; value: string | string[] | boolean | undefined } | { ok: false; message: string };
 
 function valueOf(name: string, spec: FlagSpec, found: string[] | undefined, env: Env): ValueAnswer {
   if (spec.kind === "list") return { ok: true, value: found ?? [] };

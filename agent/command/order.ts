@@ -1,8 +1,8 @@
 /**
- * Which ordered commands are carried out. Each id once, also over a restart: what was begun is noted
- * before it is done, and a command that comes again gets the answer it had. A command with an older
- * fence than one already seen was given to an earlier occupant of this slot and is refused. Pure but
- * for its own memory; `save` makes the notes durable.
+ * Which ordered commands are carried out. Each id once, also over a restart: what was begun is
+ * noted before it is done, and a command that comes again gets the answer it had. A command with an
+ * older fence than one already seen was given to an earlier occupant of this slot and is refused.
+ * Pure but for its own memory; `save` makes the notes durable.
  */
 import * as v from "valibot";
 import { AgentCommand, CommandResult } from "../../schema/report.ts";

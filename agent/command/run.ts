@@ -1,6 +1,7 @@
 /**
  * The two commands that change the machine. They are carried out only if the agent was started with
- * `--allow-commands`, and only on the order of the control plane, which has drained the node before.
+ * `--allow-commands`, and only on the order of the control plane, which has drained the node
+ * before.
  *
  * Adapter: child processes.
  */
@@ -10,8 +11,11 @@ import { resultOf } from "./order.ts";
 
 /** A reset takes 5 to 30 s per GPU; systemd answers at once. */
 const TIMEOUT_MS = 120_000;
-/** What may name a GPU for `nvidia-smi -i`: UUID, index or PCI address. It never reaches a shell. */
-const GPU = /^(GPU-[0-9a-fA-F-]{36}|\d{1,3}|[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(\.[0-7])?)$/;
+/**
+ * What may name a GPU for `nvidia-smi -i`: UUID, index or PCI address. It never reaches a shell.
+ */
+const GPU =
+  /^(GPU-[0-9a-fA-F-]{36}|\d{1,3}|[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(\.[0-7])?)$/;
 
 /** Programs are looked for here only, whatever the agent's own environment says. */
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -27,9 +31,18 @@ export async function runCommand(command: AgentCommand): Promise<CommandResult> 
     case "gpu_reset": {
       const gpu = command.parameters["gpu"];
       if (gpu !== undefined && !GPU.test(gpu)) {
-        return resultOf(id, "rejected", "parameter gpu must be a UUID, an index or a PCI address", null);
+        return resultOf(
+          id,
+          "rejected",
+          "parameter gpu must be a UUID, an index or a PCI address",
+          null,
+        );
       }
-      return await spawn(id, ["nvidia-smi", "--gpu-reset", ...(gpu === undefined ? [] : ["-i", gpu])]);
+      return await spawn(id, [
+        "nvidia-smi",
+        "--gpu-reset",
+        ...(gpu === undefined ? [] : ["-i", gpu]),
+      ]);
     }
     default:
       return unreachable(command.type);

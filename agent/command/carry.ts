@@ -1,0 +1,48 @@
+/**
+ * From an ordered command to its answer: admitted once, carried out, noted, told. A diagnosis is a
+ * full check; what changes the machine is done by somebody else, if at all.
+ */
+import type { AgentCommand, CommandResult } from "../../schema/report.ts";
+import type { Log } from "../part.ts";
+import type { ProbeRound } from "../probe/run.ts";
+import { type Orders, resultOf } from "./order.ts";
+
+export type CarryParts = {
+  orders: Orders;
+  /** One full check, now. */
+  check: () => Promise<ProbeRound>;
+  /** `null` if nothing that changes the machine is enabled. */
+  runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;
+  answer: (result: CommandResult) => void;
+  log: Log;
+};
+
+/** Never rejects; a command that is already under way is not begun again. */
+export async function carryOut(command: AgentCommand, parts: CarryParts): Promise<void> {
+  const { answer, log, orders } = parts;
+  const admission = orders.admit(command);
+  if (admission.kind === "running") return;
+  if (admission.kind === "answer") return answer(admission.result);
+  log("info", "command", { command_id: command.command_id, type: command.type });
+  const result = await resultFrom(command, parts);
+  orders.finish(result);
+  log("info", "command done", { command_id: command.command_id, outcome: result.outcome });
+  answer(result);
+}
+
+async function resultFrom(command: AgentCommand, parts: CarryParts): Promise<CommandResult> {
+  const id = command.command_id;
+  if (command.type !== "diagnose") {
+    if (parts.runCommand) return await parts.runCommand(command);
+    return resultOf(id, "rejected", `${command.type} is not enabled on this node`, null);
+  }
+  const { active, conclusive, expected, present, results } = await parts.check();
+  const shown = {
+    conclusive,
+    present_gpus: present,
+    expected_gpus: expected,
+    active,
+    probes: results,
+  };
+  return resultOf(id, "succeeded", JSON.stringify(shown), 0);
+}

@@ -1,0 +1,102 @@
+/**
+ * What the machine says about itself: boot, kernel, firmware, addresses, load. Nothing is guessed:
+ * a value that cannot be read is absent, and a provider is named only if the firmware names it.
+ *
+ * Adapter: /proc, /sys, network interfaces.
+ */
+import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import type { Load } from "./part.ts";
+
+export type Machine = {
+  bootId: string | null;
+  kernelVersion: string | null;
+  /** SMBIOS UUID in lower case and, where the firmware holds it, the cloud's instance id. */
+  providerIds: string[];
+  provider: string | null;
+  instanceType: string | null;
+  internalIp: string | null;
+};
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8").trim() || null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * `sys_vendor` of SMBIOS type 1 as the clouds set it (their documents on detecting an instance).
+ */
+const VENDORS: Record<string, string> = { "Amazon EC2": "aws", Google: "gcp" };
+/** EC2 puts the instance id into the board asset tag of Nitro instances. */
+const EC2_ID = /^i-[0-9a-f]{8,17}$/;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What firmware says that was never given one. */
+const NO_UUID = /^(0{8}|f{8})-/;
+
+/** Reads everything once; `proc` is `/proc` or where the node's is mounted. */
+export function readMachine(proc: string): Machine {
+  const dmi = (name: string) => readText(`/sys/class/dmi/id/${name}`);
+  const uuid = dmi("product_uuid")?.toLowerCase() ?? "";
+  const tag = dmi("board_asset_tag") ?? "";
+  const provider = VENDORS[dmi("sys_vendor") ?? ""] ?? null;
+  const known = UUID.test(uuid) && !NO_UUID.test(uuid);
+  return {
+    bootId: readText(`${proc}/sys/kernel/random/boot_id`),
+    kernelVersion: readText(`${proc}/sys/kernel/osrelease`),
+    providerIds: [...(EC2_ID.test(tag) ? [tag] : []), ...(known ? [uuid] : [])],
+    provider,
+    // On EC2 the product name is the instance type; elsewhere it names the hypervisor.
+    instanceType: provider === "aws" ? dmi("product_name") : null,
+    internalIp: readAddress(),
+  };
+}
+
+/**
+ * The first address that others could reach; IPv4 before IPv6, real interfaces before virtual ones.
+ */
+function readAddress(): string | null {
+  const found: { rank: number; address: string }[] = [];
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    const virtual = /^(docker|veth|br-|cni|flannel|cali|virbr|lxc|cilium|tunl|kube)/.test(name);
+    for (const { address, family, internal } of addresses ?? []) {
+      if (internal || address.startsWith("fe80:") || address.startsWith("169.254.")) continue;
+      found.push({ rank: (virtual ? 2 : 0) + (family === "IPv4" ? 0 : 1), address });
+    }
+  }
+  found.sort((a, b) => a.rank - b.rank);
+  return found[0]?.address ?? null;
+}
+
+/** A function that gives the load since it was last called, from `stat` and `meminfo` (proc(5)). */
+export function createLoadReader(proc: string): () => Load {
+  let before: { busy: number; all: number } | null = null;
+  return () => {
+    const now = parseStat(readText(`${proc}/stat`) ?? "");
+    const all = now && before ? now.all - before.all : 0;
+    const busy = now && before ? now.busy - before.busy : 0;
+    before = now;
+    return {
+      cpuPercent: all > 0 ? Math.round((busy / all) * 1_000) / 10 : null,
+      memoryPercent: parseMemory(readText(`${proc}/meminfo`) ?? ""),
+    };
+  };
+}
+
+function parseStat(text: string): { busy: number; all: number } | null {
+  const line = /^cpu +(.*)$/m.exec(text)?.[1];
+  if (line === undefined) return null;
+  const ticks = line.split(" ").map(Number).slice(0, 8);
+  const all = ticks.reduce((sum, n) => sum + n, 0);
+  // Columns 4 and 5 are idle and waiting for input or output.
+  return { busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0), all };
+}
+
+function parseMemory(text: string): number | null {
+  const total = Number(/^MemTotal: +(\d+)/m.exec(text)?.[1]);
+  const free = Number(/^MemAvailable: +(\d+)/m.exec(text)?.[1]);
+  if (!(total > 0) || Number.isNaN(free)) return null;
+  return Math.round((1 - free / total) * 1_000) / 10;
+}

@@ -1,0 +1,170 @@
+/**
+ * One full check for scripts, schedulers and people: what was found, what it means by the built-in
+ * policy, and an exit status (`navarch/cli.md` §3, decision 16). It ends within ten seconds
+ * whatever the driver does. The policy is loaded only here: an agent that runs for months does
+ * without it.
+ */
+import type { Finding } from "../schema/finding.ts";
+import type { GpuIdentity } from "../schema/gpu.ts";
+import type { NodeId } from "../schema/id.ts";
+import type { PolicyNode } from "../schema/policy.ts";
+import type { Check, ProbeResult } from "../schema/report.ts";
+import { unreachable } from "../schema/unreachable.ts";
+import { normalizePci } from "./kernel/pci.ts";
+import type { Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
+import type { GpuTable } from "./kernel/finding.ts";
+import type { Identity } from "./part.ts";
+import { printHostFinding } from "./host-finding.ts";
+import { EMPTY_MEMORY } from "./probe/probe.ts";
+import { runProbes, type ProbeRound } from "./probe/run.ts";
+
+/** Leaves a second of the ten for the start, the log and the judging. */
+const CHECK_MS = 8_000;
+/** The largest ring holds some 100,000 records; a file may be larger, and is cut here. */
+const READS_MAX = 2_000;
+const RECORDS_PER_READ = 1_000;
+
+export type OnceVerdict = "healthy" | "degraded" | "unhealthy" | "undetermined";
+export const EXIT: Record<OnceVerdict, number> = {
+  healthy: 0,
+  degraded: 10,
+  unhealthy: 11,
+  undetermined: 12,
+};
+
+export type OnceResult = {
+  node_id: NodeId;
+  verdict: OnceVerdict;
+  simulated: boolean;
+  gpus: GpuIdentity[];
+  findings: Finding[];
+  probes: ProbeResult[];
+};
+
+export type OnceParts = {
+  clock: Clock;
+  nvml: Nvml;
+  openKernelLog: (cursor: KernelCursor | null, gpus: () => GpuTable) => KernelLog | null;
+  identity: Identity;
+  pool: string;
+  labels: Record<string, string>;
+};
+
+/** Looks at everything once. `notes` are for stderr: what could not be judged, and why. */
+export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; notes: string[] }> {
+  const { clock, identity, nvml } = parts;
+  const answer = await nvml.check(CHECK_MS);
+  const round = runProbes(answer, EMPTY_MEMORY, {
+    bootId: identity.bootId,
+    wallMs: clock.wallMs(),
+    monoMs: clock.monoMs(),
+    uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
+    expectedGpus: identity.expectedGpus,
+    simulated: nvml.simulated,
+  });
+  const heard = readLog(parts, round);
+  const findings = [...round.findings, ...heard.findings];
+  const judged = await judgeAll(parts, round, findings);
+  return {
+    result: {
+      node_id: identity.nodeId,
+      verdict: judged.verdict,
+      simulated: nvml.simulated,
+      gpus: round.gpus,
+      findings,
+      probes: [...round.results, heard.probe],
+    },
+    notes: judged.notes,
+  };
+}
+
+function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; probe: ProbeResult } {
+  const { clock, identity, nvml } = parts;
+  const name = "kernel_log";
+  const table = round.gpus.flatMap(({ index, uuid, pci_bus_id }) => {
+    const pci = normalizePci(pci_bus_id);
+    return pci === null ? [] : [{ index, uuid, pci }];
+  });
+  const log = parts.openKernelLog(null, () => table);
+  if (!log) {
+    return { findings: [], probe: { name, outcome: "skipped", duration_ms: 0, message: null } };
+  }
+  const startMs = clock.monoMs();
+  const findings: Finding[] = [];
+  let deaf: string | null = null;
+  for (let reads = 0, more = true; more && reads < READS_MAX; reads++) {
+    const read = log.read(RECORDS_PER_READ);
+    more = read.more && clock.monoMs() - startMs < 1_000;
+    for (const record of read.out) {
+      switch (record.kind) {
+        case "finding":
+          findings.push(record.finding);
+          break;
+        case "deaf":
+          deaf = record.message;
+          break;
+        case "gap":
+        case "hearing":
+          break;
+        default:
+          unreachable(record);
+      }
+    }
+  }
+  log.close();
+  if (deaf !== null) {
+    const at = { wallMs: clock.wallMs(), bootId: identity.bootId, simulated: nvml.simulated };
+    findings.push(printHostFinding("kernel_log_deaf", deaf, at));
+  }
+  const outcome = deaf !== null ? "no_permission" : findings.length > 0 ? "finding" : "ok";
+  const message = deaf?.slice(0, 256) ?? null;
+  return { findings, probe: { name, outcome, duration_ms: clock.monoMs() - startMs, message } };
+}
+
+async function judgeAll(
+  { clock, identity, labels, nvml, pool }: OnceParts,
+  round: ProbeRound,
+  findings: Finding[],
+): Promise<{ verdict: OnceVerdict; notes: string[] }> {
+  const { compiledBuiltin } = await import("../health/policy/builtin.ts");
+  const { judgeReport } = await import("../health/policy/judge.ts");
+  const { holdFinding, releaseHeld, verdictOf } = await import("../health/policy/hold.ts");
+  const node: PolicyNode = {
+    id: identity.nodeId,
+    pool,
+    labels,
+    gpu_count: round.gpus.length,
+    driver_version: round.gpus[0]?.driver_version ?? "",
+    fake: nvml.simulated,
+  };
+  const { judgements, errors } = judgeReport(findings, compiledBuiltin, node, []);
+  const nowMs = clock.wallMs();
+  const { bootId } = identity;
+  let held: Parameters<typeof verdictOf>[0] = [];
+  findings.forEach((finding, i) => {
+    const judgement = judgements[i];
+    // A clock that was set back must not make an old line look like one of the future.
+    const atMs = Math.min(Date.parse(finding.at), nowMs);
+    if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
+  });
+  const check = printCheck(round, nowMs);
+  // This check came after the lines of the log: what it shows to be over is over.
+  held = releaseHeld(held, { bootId, check, nowMs, resetSeen: false });
+  const notes = errors.map(({ rule, message }) => `rule ${rule}: ${message}`);
+  const worst = verdictOf(held);
+  // What is proved to be broken stays broken, also if the rest could not be looked at.
+  if (worst === "unhealthy") return { verdict: worst, notes };
+  if (!round.conclusive) return { verdict: "undetermined", notes };
+  return { verdict: worst === "degraded" ? "degraded" : "healthy", notes };
+}
+
+function printCheck(round: ProbeRound, nowMs: number): Check {
+  return {
+    at: new Date(nowMs).toISOString(),
+    conclusive: round.conclusive,
+    probes: round.results,
+    expected_gpus: round.expected,
+    present_gpus: round.present,
+    active: round.active,
+  };
+}

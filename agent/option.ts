@@ -1,0 +1,281 @@
+/**
+ * The command line of `navarch-node` as settings (`navarch/cli.md` §3). Whatever is wrong with it
+ * is one sentence that names the flag; nothing is read from anywhere but the arguments. Pure.
+ */
+import * as v from "valibot";
+import { type FlagSpecs, parseFlags, printFlags } from "../schema/flag.ts";
+import { BootId, NodeId } from "../schema/id.ts";
+import { LIMIT } from "../schema/limit.ts";
+import { parseAddress } from "./address.ts";
+import { parseSince } from "./since.ts";
+
+const FLAGS = {
+  server: {
+    kind: "text",
+    value: "ADDRESS",
+    env: ["NAVARCH_SERVER"],
+    default: "http://localhost:50051",
+    help: "control plane: host, host:port or URL",
+  },
+  "node-id": {
+    kind: "text",
+    value: "ID",
+    env: ["NODE_NAME"],
+    help: "this node's id (default: hostname)",
+  },
+  provider: { kind: "text", value: "NAME", help: "cloud provider, if it cannot be detected" },
+  region: { kind: "text", value: "NAME", help: "region" },
+  zone: { kind: "text", value: "NAME", help: "zone" },
+  "instance-type": { kind: "text", value: "TYPE", help: "instance type" },
+  pool: { kind: "text", value: "NAME", help: "pool, as a hint" },
+  label: { kind: "list", value: "KEY=VALUE", help: "label of this node (repeatable)" },
+  "auth-token": {
+    kind: "text",
+    value: "TOKEN",
+    help: "bearer token; visible to other users here, prefer a file or NAVARCH_AUTH_TOKEN",
+  },
+  "auth-token-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_AUTH_TOKEN_FILE"],
+    help: "file with the token, read again when it changes",
+  },
+  spool: {
+    kind: "text",
+    value: "DIR",
+    default: "/var/lib/navarch-node",
+    help: "where findings, credential and notes are kept",
+  },
+  once: {
+    kind: "switch",
+    help: "one full check as JSON; exit 0 healthy, 10 degraded, 11 unhealthy, 12 unknown",
+  },
+  since: {
+    kind: "text",
+    value: "TIME",
+    help: "with --once: kernel log from then on (30m, or an RFC 3339 time)",
+  },
+  "kernel-log": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_KERNEL_LOG"],
+    help: "kernel log (default /dev/kmsg)",
+  },
+  "nvml-path": { kind: "text", value: "FILE", help: "NVML library, instead of looking for it" },
+  "host-root": { kind: "text", value: "DIR", help: "where the node's file system is mounted" },
+  "host-proc": {
+    kind: "text",
+    value: "DIR",
+    help: "where the node's /proc is mounted (default /host/proc, /proc)",
+  },
+  "expected-gpus": { kind: "text", value: "N", help: "GPUs that this machine must have" },
+  "allow-commands": { kind: "switch", help: "carry out reboot and gpu_reset when ordered" },
+  "metrics-addr": {
+    kind: "text",
+    value: "HOST:PORT",
+    help: "serve Prometheus metrics on this loopback address",
+  },
+  "metrics-insecure": { kind: "switch", help: "let --metrics-addr be reachable from elsewhere" },
+  "fake-gpus": {
+    kind: "text",
+    value: "N",
+    help: "make up N GPUs; the node is marked as simulated",
+  },
+  "boot-id": { kind: "text", value: "ID", help: "boot id of a simulated node" },
+  "sim-faults": { kind: "text", value: "FILE", help: "faults of a simulated node" },
+  "log-level": {
+    kind: "text",
+    value: "LEVEL",
+    default: "info",
+    help: "debug, info, warn or error",
+  },
+  version: { kind: "switch", short: "v", help: "print the version" },
+  help: { kind: "switch", short: "h", help: "print this text" },
+} as const satisfies FlagSpecs;
+
+export type Fake = { count: number; name: string; bootId: BootId | null; faultPath: string | null };
+export type Options = {
+  server: string;
+  nodeId: NodeId;
+  provider: string | null;
+  region: string | null;
+  zone: string | null;
+  instanceType: string | null;
+  pool: string | null;
+  labels: Record<string, string>;
+  authToken: string | undefined;
+  authTokenFile: string | undefined;
+  authTokenEnvironment: string | undefined;
+  spool: string;
+  once: boolean;
+  sinceMs: number | null;
+  /** `null`: the default, or none on a simulated node. */
+  kernelLog: string | null;
+  nvmlPath: string | null;
+  hostRoot: string | null;
+  hostProc: string | null;
+  expectedGpus: number | null;
+  allowCommands: boolean;
+  metrics: { hostname: string; port: number } | null;
+  fake: Fake | null;
+  logLevel: "debug" | "info" | "warn" | "error";
+};
+export type OptionAnswer =
+  | { kind: "options"; options: Options; warnings: string[] }
+  | { kind: "help" | "version" }
+  | { kind: "bad"; message: string };
+
+type Env = Readonly<Record<string, string | undefined>>;
+/** Thrown only inside this file, and caught in `parseOptions`. */
+class Bad extends Error {}
+
+/** `nowMs` resolves a relative `--since`; `hostname` is the id without any other. */
+export function parseOptions(
+  argv: readonly string[],
+  env: Env,
+  hostname: string,
+  nowMs: number,
+): OptionAnswer {
+  const parsed = parseFlags(FLAGS, argv, env);
+  if (!parsed.ok) return { kind: "bad", message: parsed.message };
+  const { values, rest, given } = parsed;
+  if (values.help) return { kind: "help" };
+  if (values.version) return { kind: "version" };
+  if (rest.length > 0) return { kind: "bad", message: `unexpected argument "${rest[0]}"` };
+  try {
+    const options = readOptions(values, env, hostname, nowMs);
+    const warnings = given.has("auth-token")
+      ? ["--auth-token is visible to every user of this machine; use --auth-token-file"]
+      : [];
+    return { kind: "options", options, warnings };
+  } catch (cause) {
+    if (cause instanceof Bad) return { kind: "bad", message: cause.message };
+    throw cause;
+  }
+}
+
+/** The help text, with every flag. */
+export function printHelp(): string {
+  const usage = "usage: navarch-node [flags]";
+  const purpose = "Watches the GPUs of this node and reports to the control plane.";
+  return `${usage}\n\n${purpose}\n\n${printFlags(FLAGS)}\n`;
+}
+
+type Values = Extract<ReturnType<typeof parseFlags<typeof FLAGS>>, { ok: true }>["values"];
+
+function readOptions(values: Values, env: Env, hostname: string, nowMs: number): Options {
+  const address = parseAddress(values.server, "--server");
+  if (!address.ok) throw new Bad(address.message);
+  const text = (value: string | undefined) => value?.trim() || null;
+  const fake = readFake(values, env);
+  return {
+    server: address.base,
+    nodeId: readNodeId(values["node-id"], hostname),
+    provider: text(values.provider),
+    region: text(values.region),
+    zone: text(values.zone),
+    instanceType: text(values["instance-type"]),
+    pool: text(values.pool),
+    labels: readLabels(values.label),
+    authToken: values["auth-token"],
+    authTokenFile: values["auth-token-file"],
+    authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
+    spool: values.spool,
+    once: values.once,
+    sinceMs: readSince(values.since, nowMs),
+    kernelLog: text(values["kernel-log"]) ?? (fake ? null : "/dev/kmsg"),
+    nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
+    hostRoot: readAbsolute(values["host-root"], "--host-root"),
+    hostProc: readAbsolute(values["host-proc"], "--host-proc"),
+    expectedGpus: readCount(values["expected-gpus"], "--expected-gpus"),
+    allowCommands: values["allow-commands"],
+    metrics: readMetrics(values["metrics-addr"], values["metrics-insecure"]),
+    fake,
+    logLevel: readLevel(values["log-level"]),
+  };
+}
+
+function readNodeId(given: string | undefined, hostname: string): NodeId {
+  const parsed = v.safeParse(NodeId, given ?? hostname);
+  if (parsed.success) return parsed.output;
+  const from = given === undefined ? "the hostname cannot be the node id" : "--node-id";
+  throw new Bad(`${from}: ${parsed.issues[0].message}, found ${JSON.stringify(given ?? hostname)}`);
+}
+
+function readLabels(given: readonly string[]): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const pair of given) {
+    const at = pair.indexOf("=");
+    if (at < 1) throw new Bad(`--label must be KEY=VALUE, found ${JSON.stringify(pair)}`);
+    labels[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  if (Object.keys(labels).length > LIMIT.labelsMax) {
+    throw new Bad(`--label: at most ${LIMIT.labelsMax} labels`);
+  }
+  return labels;
+}
+
+function readCount(given: string | undefined, flag: string): number | null {
+  if (given === undefined || given === "") return null;
+  const count = Number(given);
+  if (/^\d+$/.test(given) && count <= LIMIT.gpusPerNodeMax) return count;
+  throw new Bad(`${flag} must be 0 to ${LIMIT.gpusPerNodeMax}, found ${JSON.stringify(given)}`);
+}
+
+function readFake(values: Values, env: Env): Fake | null {
+  const asked = readCount(values["fake-gpus"], "--fake-gpus");
+  const byEnv = /^(true|1|yes|on)$/i.test(env["NAVARCH_FAKE_GPU"] ?? "");
+  if (asked === null && !byEnv) {
+    const only = (["boot-id", "sim-faults"] as const).find((flag) => values[flag] !== undefined);
+    if (only) throw new Bad(`--${only} is for simulated nodes only; it needs --fake-gpus`);
+    return null;
+  }
+  const count = asked ?? readCount(env["NAVARCH_GPU_COUNT"], "NAVARCH_GPU_COUNT") ?? 8;
+  const boot = values["boot-id"];
+  const parsed = v.safeParse(BootId, boot ?? "none");
+  if (!parsed.success) throw new Bad(`--boot-id: ${parsed.issues[0].message}`);
+  return {
+    count,
+    name: env["NAVARCH_GPU_TYPE"] || "NVIDIA H100 80GB HBM3",
+    bootId: boot === undefined ? null : parsed.output,
+    faultPath: values["sim-faults"] ?? null,
+  };
+}
+
+function readAbsolute(given: string | undefined, flag: string): string | null {
+  if (given === undefined || given === "") return null;
+  if (given.startsWith("/")) return given;
+  throw new Bad(`${flag} must be an absolute path, found ${JSON.stringify(given)}`);
+}
+
+function readSince(given: string | undefined, nowMs: number): number | null {
+  if (given === undefined) return null;
+  const since = parseSince(given, nowMs);
+  if (since.ok) return since.atMs;
+  throw new Bad(`--since: ${since.message}`);
+}
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/;
+
+function readMetrics(
+  given: string | undefined,
+  insecure: boolean,
+): { hostname: string; port: number } | null {
+  if (given === undefined || given === "") return null;
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(\d{1,5})$/.exec(given);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) {
+    throw new Bad(`--metrics-addr must be HOST:PORT, found ${JSON.stringify(given)}`);
+  }
+  const hostname = match[1] === "" ? "0.0.0.0" : (match[1] ?? "").replace(/^\[|\]$/g, "");
+  if (!LOOPBACK.test(hostname) && !insecure) {
+    throw new Bad(`--metrics-addr ${given} is not loopback; --metrics-insecure allows it`);
+  }
+  return { hostname, port };
+}
+
+function readLevel(given: string): Options["logLevel"] {
+  const level = (["debug", "info", "warn", "error"] as const).find((each) => each === given);
+  if (level) return level;
+  throw new Bad(`--log-level must be debug, info, warn or error, found ${JSON.stringify(given)}`);
+}

@@ -1,0 +1,200 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { nvmlOrSkip } from "../fixture/nvml/build.ts";
+import { type NvmlState, openNvmlWorld } from "../fixture/nvml/state.ts";
+import { agentBinary, runAgent, scratch, startAgent } from "./binary.ts";
+import { StubControlPlane, until } from "./control-plane.ts";
+
+beforeAll(() => void agentBinary());
+
+type Printed = {
+  node_id: string;
+  verdict: string;
+  simulated: boolean;
+  gpus: { index: number; uuid: string; pci_bus_id: string }[];
+  findings: {
+    kind: string;
+    reason: string | null;
+    code: number | null;
+    gpu_index: number | null;
+    foreign: boolean;
+  }[];
+  probes: { name: string; outcome: string; duration_ms: number }[];
+};
+
+function once(
+  argv: string[],
+  env: Record<string, string> = {},
+): { code: number; out: Printed; ms: number; stderr: string } {
+  const { code, stdout, stderr, ms } = runAgent(["--once", "--node-id", "n1", ...argv], env);
+  expect(stdout.trim().split("\n")).toHaveLength(1);
+  return { code, out: JSON.parse(stdout) as Printed, ms, stderr };
+}
+
+/** A log of this boot in which the given lines stand. */
+function kernelLog(...lines: string[]): string {
+  const path = join(scratch(), "kmsg");
+  const now = Math.floor(Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e6);
+  writeFileSync(
+    path,
+    lines.map((text, i) => `4,${i + 1},${now - 60_000_000 + i},-;${text}\n`).join(""),
+  );
+  return path;
+}
+
+const library = nvmlOrSkip("full");
+const ENV = { NAVARCH_NVML_ENV: "FAKE_NVML_STATE,FAKE_NVML_STATS" };
+
+describe.skipIf(library === null)("navarch-node --once with a library", () => {
+  const on = (state: NvmlState, argv: string[] = []) => {
+    const world = openNvmlWorld(scratch(), state);
+    return once(["--nvml-path", library ?? "", "--kernel-log", kernelLog(), ...argv], {
+      ...ENV,
+      ...world.env,
+    });
+  };
+
+  test("healthy GPUs are 0", () => {
+    const { code, out } = on({ count: 8 });
+    expect(out).toMatchObject({
+      node_id: "n1",
+      verdict: "healthy",
+      simulated: false,
+      findings: [],
+    });
+    expect(out.gpus).toHaveLength(8);
+    expect(
+      out.probes.every((probe) => probe.outcome === "ok" || probe.outcome === "not_supported"),
+    ).toBe(true);
+    expect(code).toBe(0);
+  });
+
+  test("an XID 79 in the log of this boot is 11, and names the GPU", () => {
+    const bus =
+      on({ count: 2 }).out.gpus[1]?.pci_bus_id.slice(4).toLowerCase().replace(/\.\d$/, "") ?? "";
+    const log = kernelLog(`NVRM: Xid (PCI:${bus}): 79, GPU has fallen off the bus.`);
+    const { code, out } = on({ count: 2 }, ["--kernel-log", log]);
+    expect(out.findings).toMatchObject([{ kind: "xid", code: 79, gpu_index: 1, foreign: false }]);
+    expect([code, out.verdict]).toEqual([11, "unhealthy"]);
+    expect(on({ count: 2 }, ["--kernel-log", log, "--since", "30s"]).code).toBe(0);
+  });
+
+  test("a line about somebody else's device is shown and not judged", () => {
+    const log = kernelLog("NVRM: Xid (PCI:d432:c8:03): 79, GPU has fallen off the bus.");
+    const { code, out } = on({ count: 2 }, ["--kernel-log", log]);
+    expect(out.findings).toMatchObject([{ code: 79, foreign: true }]);
+    expect(code).toBe(0);
+  });
+
+  test("a lost GPU is 11", () => {
+    const { code, out } = on({ count: 2, gpus: { 1: { rc: 15 } } });
+    expect(out.findings.map((finding) => [finding.kind, finding.gpu_index])).toEqual([["lost", 1]]);
+    expect(code).toBe(11);
+  });
+
+  test("a crash of the library is 11 with finding driver/crashed", () => {
+    const { code, out } = on({ count: 2, gpus: { 0: { crash: 1 } } });
+    expect(out.findings).toMatchObject([{ kind: "driver", reason: "crashed" }]);
+    expect(code).toBe(11);
+  });
+
+  test("a hang of the library is 11 with finding driver/unresponsive, within ten seconds", () => {
+    const { code, out, ms } = on({ count: 2, gpus: { 0: { hang: 1 } } });
+    expect(out.findings).toMatchObject([{ kind: "driver", reason: "unresponsive" }]);
+    expect(code).toBe(11);
+    expect(ms).toBeLessThan(10_000);
+  }, 15_000);
+
+  test("a mismatched library is 11, no permission is 12", () => {
+    const mismatched = on({ initRc: 18 });
+    expect(mismatched.out.findings).toMatchObject([{ kind: "driver", reason: "version" }]);
+    expect(mismatched.code).toBe(11);
+    const denied = on({ initRc: 17 });
+    expect([denied.code, denied.out.verdict]).toEqual([12, "undetermined"]);
+  });
+
+  test("the long-running agent tells a hung library while heartbeats go on", async () => {
+    const plane = new StubControlPlane().start();
+    const world = openNvmlWorld(scratch(), { count: 2 });
+    const running = startAgent(
+      [
+        "--server",
+        plane.base,
+        "--node-id",
+        "n1",
+        "--spool",
+        scratch(),
+        "--nvml-path",
+        library ?? "",
+        "--kernel-log",
+        kernelLog(),
+      ],
+      { env: { ...ENV, ...world.env } },
+    );
+    try {
+      await until("a heartbeat", () => plane.reports.length >= 2);
+      expect(plane.reports[0]?.report.inventory?.gpus).toHaveLength(2);
+      world.write({ count: 2, gpus: { 0: { hang: 1 } } });
+      const from = plane.reports.length;
+      await until(
+        "the finding",
+        () => plane.findings.some((finding) => finding.reason === "unresponsive"),
+        12_000,
+      );
+      expect(plane.reports.length - from).toBeGreaterThan(5);
+      world.write({ count: 2 });
+      await until(
+        "recovery",
+        () => plane.reports.at(-1)?.report.check?.active.length === 0,
+        12_000,
+      );
+      running.signal("SIGTERM");
+      expect(await running.exited).toBe(0);
+    } finally {
+      running.signal("SIGKILL");
+      await plane.stop();
+    }
+  }, 30_000);
+});
+
+describe("navarch-node --once", () => {
+  test("no library is 11 with no GPUs, never a made-up one", () => {
+    const { code, out } = once([
+      "--nvml-path",
+      "/nowhere/libnvidia-ml.so.1",
+      "--kernel-log",
+      kernelLog(),
+    ]);
+    expect(out).toMatchObject({ verdict: "unhealthy", simulated: false, gpus: [] });
+    expect(out.findings).toMatchObject([{ kind: "driver", reason: "library" }]);
+    expect(code).toBe(11);
+  });
+
+  test("simulated GPUs are marked", () => {
+    const { code, out } = once([], { NAVARCH_FAKE_GPU: "true", NAVARCH_GPU_COUNT: "4" });
+    expect([code, out.simulated, out.gpus.length]).toEqual([0, true, 4]);
+  });
+
+  test("flags that make no sense are 2, on stderr, naming the flag", () => {
+    const cases: [string[], string][] = [
+      [["--node-di", "x"], "did you mean --node-id?"],
+      [["--node-id="], "--node-id"],
+      [["--server", "ftp://x"], "--server"],
+      [["--fake-gpus", "x"], "--fake-gpus"],
+      [["--boot-id", "b"], "--fake-gpus"],
+      [["--label", "x"], "--label"],
+      [["--since", "yesterday"], "--since"],
+      [["--metrics-addr", "0.0.0.0:9400"], "--metrics-insecure"],
+      [["--nvml-path", "x.so"], "--nvml-path"],
+      [["extra"], "extra"],
+    ];
+    for (const [argv, names] of cases) {
+      const { code, stderr, stdout } = runAgent(argv);
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(names);
+    }
+    expect(runAgent(["--help"])).toMatchObject({ code: 0 });
+    expect(runAgent(["-version"]).stdout).toStartWith("navarch-node ");
+  });
+});
