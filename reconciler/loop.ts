@@ -65,6 +65,9 @@ export class Reconciler {
   private readonly listed = new Set<string>();
   private sightings = new Map<string, Map<InstanceId, Sighting>>();
   private letters: StoredLetter[] = [];
+  /** Highest inbox id taken in: ids grow, and this process is the only writer. */
+  private newestLetter = 0;
+  private tail: Promise<unknown> = Promise.resolve();
   private commands: Command[] = [];
   private plan: Plan = { actions: [], waits: [] };
   private sight: Sight | null = null;
@@ -75,6 +78,8 @@ export class Reconciler {
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
+  /** Orders carried out lately: one that a reload brought in is not taken a second time. */
+  private readonly settled = new Set<CommandId>();
   private readonly waiters = new Map<CommandId, (command: Command) => void>();
 
   private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
@@ -123,13 +128,16 @@ export class Reconciler {
 
   /** Durable letters, handed over by the ingest after its own commit. */
   takeLetters(letters: StoredLetter[]): void {
-    this.letters.push(...letters);
+    // A reload may have found them in the store already: a letter is folded once.
+    this.letters.push(...letters.filter((letter) => letter.id > this.newestLetter));
+    this.newestLetter = Math.max(this.newestLetter, ...letters.map((letter) => letter.id));
     this.hint();
   }
 
   /** A person's order, durable already. Resolves with what became of it at the next activation. */
   takeCommand(command: Command): Promise<Command> {
-    this.commands.push(command);
+    const known = this.settled.has(command.id) || this.commands.some((one) => one.id === command.id);
+    if (!known) this.commands.push(command);
     const { promise, resolve } = Promise.withResolvers<Command>();
     this.waiters.set(command.id, resolve);
     this.hint();
@@ -138,10 +146,19 @@ export class Reconciler {
 
   /** A change made by a route (pool size, hold): one transaction, then the plan is made anew. */
   async change(edit: (draft: Draft) => void): Promise<void> {
-    const draft = new Draft(this.mirror);
-    edit(draft);
-    await this.commit(draft);
+    await this.alone(async () => {
+      const draft = new Draft(this.mirror);
+      edit(draft);
+      await this.commit(draft);
+    });
     this.hint();
+  }
+
+  /** One draft at a time: a second one would overwrite what the first has not committed yet. */
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
   }
 
   hint(): void {
@@ -150,7 +167,11 @@ export class Reconciler {
   }
 
   /** One activation. Tests and the simulator call it directly; `start` calls it for ever. */
-  async activate(): Promise<void> {
+  activate(): Promise<void> {
+    return this.alone(() => this.activateAlone());
+  }
+
+  private async activateAlone(): Promise<void> {
     const { clock } = this.ports;
     const now = clock.wallMs();
     const mono = clock.monoMs();
@@ -182,7 +203,7 @@ export class Reconciler {
     const until = this.ports.clock.monoMs() + graceMs;
     while (this.runner.inFlight() > 0 && this.ports.clock.monoMs() < until) {
       await new Promise<void>((resolve) => void this.ports.clock.after(20, resolve));
-      await this.foldFacts(this.ports.clock.wallMs(), this.ports.clock.monoMs());
+      await this.alone(() => this.foldFacts(this.ports.clock.wallMs(), this.ports.clock.monoMs()));
     }
   }
 
@@ -194,7 +215,7 @@ export class Reconciler {
         await this.activate();
       } catch (error) {
         this.ports.log("error", "activation failed", { error: String(error instanceof Error ? (error.stack ?? error) : error) });
-        await this.reload().catch(() => undefined);
+        await this.alone(() => this.reload()).catch(() => undefined);
       }
       // The loop takes at most a quarter of a core: a large fleet is looked at less often, not served less.
       const restMs = Math.min(REST_MAX_MS, 3 * (this.ports.clock.monoMs() - begun));
@@ -245,6 +266,11 @@ export class Reconciler {
   }
 
   private settleCommand(command: Command): void {
+    this.settled.add(command.id);
+    for (const id of this.settled) {
+      if (this.settled.size <= SETTLED_MAX) break;
+      this.settled.delete(id);
+    }
     this.waiters.get(command.id)?.(command);
     this.waiters.delete(command.id);
   }
@@ -303,6 +329,7 @@ export class Reconciler {
     }
     this.mirror = mirror;
     this.letters = snapshot.letters;
+    this.newestLetter = Math.max(this.newestLetter, ...snapshot.letters.map((letter) => letter.id));
     this.commands = snapshot.openCommands;
   }
 
@@ -339,5 +366,7 @@ export class Reconciler {
   }
 }
 
+/** Far more orders than people give between a commit and its hand-over. */
+const SETTLED_MAX = 1_000;
 /** Letters folded by one activation: keeps a transaction short when an outage ends. */
 const LETTERS_MAX = 2_000;
