@@ -27,7 +27,7 @@ describe("findCommand()", () => {
     ["-config c.yaml", "control-plane"],
     ["--addr :1", "control-plane"],
     ["--state d", "overview"],
-    ["frob", "refused: unknown command \"frob\" (see navarch help)"],
+    ["frob", 'refused: unknown command "frob" (see navarch help)'],
   ])("reads %p as %s", (line, found) => {
     expect(find(line)).toBe(found);
   });

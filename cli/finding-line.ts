@@ -66,9 +66,7 @@ export function parseFindingLine(text: string, line: number): LineAnswer {
   return refuse(`${v.getDotPath(issue) ?? "line"}: ${issue.message}`);
 }
 
-type Translated =
-  | { ok: true; fields: Record<string, unknown> }
-  | { ok: false; message: string };
+type Translated = { ok: true; fields: Record<string, unknown> } | { ok: false; message: string };
 
 function fromEvent(event: Record<string, unknown>, type: unknown): Translated {
   if (typeof type !== "string") return refuse(`event_type: expected text, found ${describe(type)}`);

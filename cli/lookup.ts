@@ -31,7 +31,11 @@ export async function suggestNode(client: Client, id: string, why: Failure): Pro
   const query = { limit: "1000" };
   const all = await client.get<{ nodes: NodeView[] }>("/nodes", ["nodes"], query);
   if (!all.ok) return why;
-  return suggest(id, why, all.value.nodes.map((node) => node.node_id));
+  return suggest(
+    id,
+    why,
+    all.value.nodes.map((node) => node.node_id),
+  );
 }
 
 /** Adds the nearest pool to a failure that says there is none of that name. */
@@ -39,7 +43,11 @@ export async function suggestPool(client: Client, name: string, why: Failure): P
   if (why.code !== "not_found" || hasHint(why)) return why;
   const all = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
   if (!all.ok) return why;
-  return suggest(name, why, all.value.pools.map((pool) => pool.name));
+  return suggest(
+    name,
+    why,
+    all.value.pools.map((pool) => pool.name),
+  );
 }
 
 export function suggest(given: string, why: Failure, names: readonly string[]): Failure {

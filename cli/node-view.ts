@@ -99,9 +99,10 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
       ["Internal IP", metadata?.internal_ip ?? ""],
       ["External IP", metadata?.external_ip ?? ""],
       ["Kernel", metadata?.kernel_version ?? ""],
-      ...Object.entries(metadata?.labels ?? {}).map(
-        ([key, value]): [string, string] => [`Label ${key}`, value],
-      ),
+      ...Object.entries(metadata?.labels ?? {}).map(([key, value]): [string, string] => [
+        `Label ${key}`,
+        value,
+      ]),
     ]),
     printHealthEvents(node.health_events ?? []),
   ].join("");

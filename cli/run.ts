@@ -20,10 +20,7 @@ import type { Style } from "./table.ts";
 import { readToken } from "./token.ts";
 import type { World } from "./world.ts";
 
-export async function runCommandLine(
-  commands: readonly Command[],
-  world: World,
-): Promise<number> {
+export async function runCommandLine(commands: readonly Command[], world: World): Promise<number> {
   const found = findCommand(commands, world.program, world.argv);
   if ("ok" in found) return fail(world, guessFormat(world.argv), found);
   if (found.kind === "overview") {

@@ -34,12 +34,19 @@ describe("printTable()", () => {
   test("fits or has nothing left to give, whatever the cells", () => {
     const cell = fc.string({ maxLength: 60 });
     fc.assert(
-      fc.property(fc.array(fc.tuple(cell, cell, cell)), fc.integer({ min: 1, max: 90 }), (rows, n) => {
-        const text = printTable(["One", "Two", "Three"], rows, { color: false, columns: n });
-        const widths = text.trimEnd().split("\n").map((line) => Bun.stringWidth(line));
-        expect(Math.max(...widths)).toBeLessThanOrEqual(Math.max(n, 3 * 8 + 4));
-        expect(text.match(/\n/g)).toHaveLength(rows.length + 1);
-      }),
+      fc.property(
+        fc.array(fc.tuple(cell, cell, cell)),
+        fc.integer({ min: 1, max: 90 }),
+        (rows, n) => {
+          const text = printTable(["One", "Two", "Three"], rows, { color: false, columns: n });
+          const widths = text
+            .trimEnd()
+            .split("\n")
+            .map((line) => Bun.stringWidth(line));
+          expect(Math.max(...widths)).toBeLessThanOrEqual(Math.max(n, 3 * 8 + 4));
+          expect(text.match(/\n/g)).toHaveLength(rows.length + 1);
+        },
+      ),
     );
   });
 
@@ -52,5 +59,13 @@ describe("printTable()", () => {
 });
 
 test("printLabels() lines up values", () => {
-  expect(printLabels([["A", "1"], ["Long", ""]], PLAIN)).toBe("A:     1\nLong:  -\n");
+  expect(
+    printLabels(
+      [
+        ["A", "1"],
+        ["Long", ""],
+      ],
+      PLAIN,
+    ),
+  ).toBe("A:     1\nLong:  -\n");
 });

@@ -1,7 +1,7 @@
 /**
- * What a plan may order. An action carries every parameter (law 2): whoever carries it out has nothing
- * left to choose. The first two change only our own state; the rest are effects, which become
- * operations with the same payload.
+ * What a plan may order. An action carries every parameter (law 2): whoever carries it out has
+ * nothing left to choose. The first two change only our own state; the rest are effects, which
+ * become operations with the same payload.
  */
 import type { NodeId, PoolName } from "./id.ts";
 import type { Phase } from "./node.ts";
@@ -34,7 +34,9 @@ export type Action =
 
 /** Effects that cannot be taken back. Blindness, lint and budgets look at these. */
 export function isDestructive(action: Action): boolean {
-  if (action.kind === "effect") return action.payload.kind === "terminate" || action.payload.kind === "drain";
-  if (action.kind === "advance") return action.to.kind === "draining" || action.to.kind === "terminating";
+  if (action.kind === "effect")
+    return action.payload.kind === "terminate" || action.payload.kind === "drain";
+  if (action.kind === "advance")
+    return action.to.kind === "draining" || action.to.kind === "terminating";
   return false;
 }

@@ -1,7 +1,8 @@
 /**
- * What the HTTP interface answers (`navarch/api.md` part B, `navarch/cli.md` §6): snake_case keys, full
- * enum names, RFC 3339 times. Types only, shared by the routes that print them and the commands that
- * read them; inside the product the life cycle is `Phase`, and these are its two projections (B4).
+ * What the HTTP interface answers (`navarch/api.md` part B, `navarch/cli.md` §6): snake_case keys,
+ * full enum names, RFC 3339 times. Types only, shared by the routes that print them and the
+ * commands that read them; inside the product the life cycle is `Phase`, and these are its two
+ * projections (B4).
  */
 import type { WaitReason } from "./plan.ts";
 
@@ -151,9 +152,20 @@ export type EventView = {
   message: string;
 };
 
-export type WaitView = { node_id: string | null; pool: string | null; reason: WaitReason; message: string; until: string | null };
+export type WaitView = {
+  node_id: string | null;
+  pool: string | null;
+  reason: WaitReason;
+  message: string;
+  until: string | null;
+};
 export type ActionView = { node_id: string; kind: string; what: string; because: string[] };
-export type PlanView = { actions: ActionView[]; waits: WaitView[]; blind: string[]; frozen: string | null };
+export type PlanView = {
+  actions: ActionView[];
+  waits: WaitView[];
+  blind: string[];
+  frozen: string | null;
+};
 
 /** Why something is as it is, what happens next and when, and what is in the way (`api.md` B2). */
 export type ExplainView = {
@@ -194,7 +206,13 @@ export type TokenView = {
   token?: string;
 };
 
-export type VersionView = { version: string; commit: string; build_date: string; runtime: string; platform: string };
+export type VersionView = {
+  version: string;
+  commit: string;
+  build_date: string;
+  runtime: string;
+  platform: string;
+};
 
 /** `api.md` B7. */
 export const ERROR_CODES = [
@@ -215,4 +233,6 @@ export const ERROR_CODES = [
   "not_leader",
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
-export type ErrorBody = { error: { code: ErrorCode; message: string; details: Record<string, unknown>; request_id: string } };
+export type ErrorBody = {
+  error: { code: ErrorCode; message: string; details: Record<string, unknown>; request_id: string };
+};

@@ -1,7 +1,8 @@
 /**
- * The configuration after reading: one form, whatever dialect it was written in (`navarch/config.md`).
- * Durations are milliseconds and end in `Ms`; every default is filled in. How YAML becomes this is
- * `reconciler/config/`; here is only what the rest of the product may rely on.
+ * The configuration after reading: one form, whatever dialect it was written in
+ * (`navarch/config.md`). Durations are milliseconds and end in `Ms`; every default is filled in.
+ * How YAML becomes this is `reconciler/config/`; here is only what the rest of the product may rely
+ * on.
  */
 import * as v from "valibot";
 import { PoolName } from "./id.ts";
@@ -11,17 +12,34 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const ms = v.pipe(v.number(), v.minValue(0));
 const percent = v.pipe(v.number(), v.minValue(0), v.maxValue(100));
 
-export const PROVIDER_TYPES = ["lambda", "gcp", "aws", "coreweave", "fake", "docker", "static"] as const;
+export const PROVIDER_TYPES = [
+  "lambda",
+  "gcp",
+  "aws",
+  "coreweave",
+  "fake",
+  "docker",
+  "static",
+] as const;
 export type ProviderType = (typeof PROVIDER_TYPES)[number];
 
-export const AUTOSCALER_TYPES = ["reactive", "queue", "scheduled", "predictive", "composite"] as const;
+export const AUTOSCALER_TYPES = [
+  "reactive",
+  "queue",
+  "scheduled",
+  "predictive",
+  "composite",
+] as const;
 export const STRATEGIES = ["priority", "cost", "availability", "round-robin"] as const;
 /** Rungs of a repair that a pool may opt into, mildest first (decision 2). */
 export const RUNGS = ["gpu-reset", "reboot", "replace"] as const;
 export type Rung = (typeof RUNGS)[number];
 export const REPLACEMENTS = ["drain-first", "surge"] as const;
 
-/** A share of a pool's desired size, or a fixed number of nodes. `20%` of 3 is `max(1, floor(0.6))` = 1. */
+/**
+ * A share of a pool's desired size, or a fixed number of nodes. `20%` of 3 is `max(1, floor(0.6))`
+ * = 1.
+ */
 export const Share = v.union([
   v.object({ kind: v.literal("nodes"), nodes: count }),
   v.object({ kind: v.literal("percent"), percent }),
@@ -41,12 +59,27 @@ export const ScheduleWindow = v.object({
 export type Autoscaler =
   | { type: "reactive"; scaleUpThreshold: number; scaleDownThreshold: number; step: number }
   | { type: "queue"; jobsPerNode: number; count: "pods" | "gpus" }
-  | { type: "scheduled"; schedule: v.InferOutput<typeof ScheduleWindow>[]; timezone: string; fallback: Autoscaler | null }
-  | { type: "predictive"; lookbackWindow: number; growthFactor: number; fallback: Autoscaler | null }
+  | {
+      type: "scheduled";
+      schedule: v.InferOutput<typeof ScheduleWindow>[];
+      timezone: string;
+      fallback: Autoscaler | null;
+    }
+  | {
+      type: "predictive";
+      lookbackWindow: number;
+      growthFactor: number;
+      fallback: Autoscaler | null;
+    }
   | { type: "composite"; mode: "max" | "min" | "avg"; autoscalers: Autoscaler[] };
 
 export const Autoscaler: v.GenericSchema<Autoscaler> = v.variant("type", [
-  v.object({ type: v.literal("reactive"), scaleUpThreshold: percent, scaleDownThreshold: percent, step: count }),
+  v.object({
+    type: v.literal("reactive"),
+    scaleUpThreshold: percent,
+    scaleDownThreshold: percent,
+    step: count,
+  }),
   v.object({ type: v.literal("queue"), jobsPerNode: count, count: v.picklist(["pods", "gpus"]) }),
   v.object({
     type: v.literal("scheduled"),
@@ -60,7 +93,11 @@ export const Autoscaler: v.GenericSchema<Autoscaler> = v.variant("type", [
     growthFactor: v.number(),
     fallback: v.nullable(v.lazy(() => Autoscaler)),
   }),
-  v.object({ type: v.literal("composite"), mode: v.picklist(["max", "min", "avg"]), autoscalers: v.array(v.lazy(() => Autoscaler)) }),
+  v.object({
+    type: v.literal("composite"),
+    mode: v.picklist(["max", "min", "avg"]),
+    autoscalers: v.array(v.lazy(() => Autoscaler)),
+  }),
 ]);
 
 /** One place an instance may be bought. */
@@ -195,7 +232,10 @@ export const Config = v.object({
 });
 export type Config = v.InferOutput<typeof Config>;
 
-/** One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)` (`config.md` §14). */
+/**
+ * One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)`
+ * (`config.md` §14).
+ */
 export const Problem = v.object({
   file: v.string(),
   line: count,

@@ -1,6 +1,6 @@
 /**
- * Who may speak. Only a hash is stored; the secret is shown once, when it is made. Roles and what they
- * may do: the table "Auth on day one" of the decisions, `navarch/api.md` B8.
+ * Who may speak. Only a hash is stored; the secret is shown once, when it is made. Roles and what
+ * they may do: the table "Auth on day one" of the decisions, `navarch/api.md` B8.
  */
 import * as v from "valibot";
 import { NodeId } from "./id.ts";
@@ -23,10 +23,15 @@ export const Credential = v.object({
 });
 export type Credential = v.InferOutput<typeof Credential>;
 
-/** What a role may do beyond its own agent calls; each right includes those of the roles below it. */
+/**
+ * What a role may do beyond its own agent calls; each right includes those of the roles below it.
+ */
 const RANK: Record<Role, number> = { node: 0, viewer: 1, operator: 2, admin: 3 };
 
-/** True if `role` includes what `needed` may do. A node is below every human role and has none of their rights. */
+/**
+ * True if `role` includes what `needed` may do. A node is below every human role and has none of
+ * their rights.
+ */
 export function roleIncludes(role: Role, needed: Exclude<Role, "node">): boolean {
   return RANK[role] >= RANK[needed];
 }

@@ -3,12 +3,23 @@
  */
 
 /** Milliseconds of one unit. */
-const UNIT: Record<string, number> = { ns: 1e-6, us: 1e-3, "µs": 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const UNIT: Record<string, number> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
 const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 
-export type DurationAnswer = { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
+export type DurationAnswer =
+  { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
 
-/** Reads one duration. The error says what was expected and, where it can, what to write instead. */
+/**
+ * Reads one duration. The error says what was expected and, where it can, what to write instead.
+ */
 export function parseDuration(text: string | number): DurationAnswer {
   if (typeof text === "number") {
     if (text === 0) return { ok: true, ms: 0 };
@@ -17,11 +28,16 @@ export function parseDuration(text: string | number): DurationAnswer {
   const given = text.trim();
   if (given === "0") return { ok: true, ms: 0 };
   if (/^-/.test(given)) return { ok: false, message: `${given} is negative`, hint: null };
-  if (/^\d+(\.\d+)?$/.test(given)) return { ok: false, message: `${given} has no unit`, hint: `write ${given}s` };
+  if (/^\d+(\.\d+)?$/.test(given))
+    return { ok: false, message: `${given} has no unit`, hint: `write ${given}s` };
   const long = /^(\d+(?:\.\d+)?)([dw])$/.exec(given);
   if (long) {
     const hours = Number(long[1]) * (long[2] === "d" ? 24 : 168);
-    return { ok: false, message: `${given} uses the unit ${long[2]}, which varies`, hint: `write ${hours}h` };
+    return {
+      ok: false,
+      message: `${given} uses the unit ${long[2]}, which varies`,
+      hint: `write ${hours}h`,
+    };
   }
   const body = given.replace(/^\+/, "");
   let ms = 0;
@@ -29,12 +45,18 @@ export function parseDuration(text: string | number): DurationAnswer {
   while (at < body.length) {
     PART.lastIndex = at;
     const part = PART.exec(body);
-    if (!part) return { ok: false, message: `"${given}" is not a duration`, hint: "write for example 30s, 5m or 1h30m" };
+    if (!part)
+      return {
+        ok: false,
+        message: `"${given}" is not a duration`,
+        hint: "write for example 30s, 5m or 1h30m",
+      };
     ms += Number(part[1]) * (UNIT[part[2] ?? ""] ?? 0);
     at = PART.lastIndex;
   }
   if (body === "") return { ok: false, message: "empty duration", hint: "write for example 30s" };
-  if (!Number.isSafeInteger(Math.round(ms))) return { ok: false, message: `${given} is too long`, hint: null };
+  if (!Number.isSafeInteger(Math.round(ms)))
+    return { ok: false, message: `${given} is too long`, hint: null };
   return { ok: true, ms };
 }
 

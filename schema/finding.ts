@@ -1,6 +1,6 @@
 /**
- * A finding: one thing the agent saw that may matter to health. It is evidence, never a verdict; the
- * control plane judges it (`health/`). The shape is the one `navarch-node --once` prints
+ * A finding: one thing the agent saw that may matter to health. It is evidence, never a verdict;
+ * the control plane judges it (`health/`). The shape is the one `navarch-node --once` prints
  * (`navarch/cli.md` §3), plus where the evidence came from.
  */
 import * as v from "valibot";
@@ -24,7 +24,10 @@ export const FINDING_KINDS = [
   "throttle",
   "nvlink",
   "pcie",
-  /** A GPU is gone: NVML code 15, a count below the baseline, or "fallen off the bus" without an Xid. */
+  /**
+   * A GPU is gone: NVML code 15, a count below the baseline, or "fallen off the bus" without an
+   * Xid.
+   */
   "lost",
   /** The driver or its library is missing, mismatched, hung or crashed. */
   "driver",
@@ -42,19 +45,28 @@ export type Severity = (typeof SEVERITIES)[number];
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
 /** Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). */
-export const Metrics = v.record(short(64), v.union([v.pipe(v.number(), v.finite()), v.boolean(), short(256)]));
+export const Metrics = v.record(
+  short(64),
+  v.union([v.pipe(v.number(), v.finite()), v.boolean(), short(256)]),
+);
 export type Metrics = v.InferOutput<typeof Metrics>;
 
 export const Finding = v.object({
   kind: v.picklist(FINDING_KINDS),
   /** XID or SXid number, or `null`. */
   code: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)), null),
-  /** Refines `kind`: `unresponsive`, `crashed`, `library`, `version`, `count`, `bus`, `pending`, `failure`, `dbe`, `sbe`, … */
+  /**
+   * Refines `kind`: `unresponsive`, `crashed`, `library`, `version`, `count`, `bus`, `pending`,
+   * `failure`, `dbe`, `sbe`, …
+   */
   reason: v.nullish(short(64), null),
   /** Normalised `dddd:bb:dd.f`, lower case, or `null` for the whole node. */
   pci: v.nullish(short(32), null),
   /** −1 is never used: a node-wide finding has `null`. */
-  gpu_index: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LIMIT.gpusPerNodeMax)), null),
+  gpu_index: v.nullish(
+    v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LIMIT.gpusPerNodeMax)),
+    null,
+  ),
   gpu_uuid: v.nullish(short(96), null),
   /** MIG attribution of the kernel log, `{gi, ci}`. */
   mig: v.nullish(v.object({ gi: v.number(), ci: v.nullish(v.number(), null) }), null),
@@ -69,7 +81,9 @@ export const Finding = v.object({
   metrics: v.nullish(Metrics, {}),
   /** `kmsg` | `nvml` | `probe` | `sim`: where it was seen. */
   source: short(16),
-  /** True if the PCI address is not one of this machine's GPUs: counted, never judged (decision 8). */
+  /**
+   * True if the PCI address is not one of this machine's GPUs: counted, never judged (decision 8).
+   */
   foreign: v.nullish(v.boolean(), false),
   /** Driver-level injection (`i1` in an NVLink5 line): never acted on outside tests. */
   injected: v.nullish(v.boolean(), false),
@@ -85,7 +99,10 @@ export const SpooledFinding = v.object({
 });
 export type SpooledFinding = v.InferOutput<typeof SpooledFinding>;
 
-/** A counted hole in the stream: what was dropped when the spool was full, or lost by the kernel ring. */
+/**
+ * A counted hole in the stream: what was dropped when the spool was full, or lost by the kernel
+ * ring.
+ */
 export const Gap = v.object({
   seq: v.pipe(v.number(), v.integer(), v.minValue(1)),
   /** `spool_full` | `kernel_ring` | `malformed`. */

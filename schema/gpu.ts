@@ -1,6 +1,6 @@
 /**
- * What an agent tells about GPUs: identity, which changes rarely, and a sample, which changes all the
- * time. Units are in the names; a value that could not be read is `null` or absent, never zero
+ * What an agent tells about GPUs: identity, which changes rarely, and a sample, which changes all
+ * the time. Units are in the names; a value that could not be read is `null` or absent, never zero
  * (`gpu/metrics.md` §4: absence means not known, 0 means measured zero).
  */
 import * as v from "valibot";
@@ -10,7 +10,10 @@ const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const reading = v.nullish(v.pipe(v.number(), v.finite()));
 
-/** Identity of one GPU, as in `navarch/cli.md` §6. `index` is for display; `uuid` is the key across boots. */
+/**
+ * Identity of one GPU, as in `navarch/cli.md` §6. `index` is for display; `uuid` is the key across
+ * boots.
+ */
 export const GpuIdentity = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
@@ -53,7 +56,10 @@ export const GpuSample = v.object({
   pcie_link_width: reading,
   nvlink_active: reading,
   nvlink_total: reading,
-  /** Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on it. */
+  /**
+   * Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on
+   * it.
+   */
   processes: v.nullish(count),
   /** NVML field 230: 0 none … 5 recover IMEX domain. */
   recovery_action: reading,

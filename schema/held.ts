@@ -10,11 +10,15 @@ import { Judgement } from "./policy.ts";
 const ms = v.pipe(v.number(), v.integer());
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
-/** One latched finding (`health-policy.md` §7). All times are milliseconds of the control plane's clock. */
+/**
+ * One latched finding (`health-policy.md` §7). All times are milliseconds of the control plane's
+ * clock.
+ */
 export const HeldFinding = v.object({
   /**
-   * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`; gpu = UUID, else PCI address, else
-   * `node`. The second form is the one of `Check.active`, which is how a check says "still true".
+   * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`; gpu = UUID, else PCI address,
+   * else `node`. The second form is the one of `Check.active`, which is how a check says "still
+   * true".
    */
   key: v.pipe(v.string(), v.maxLength(200)),
   /** The occurrence that decided: the worst so far, and of equals the newest. */
@@ -26,7 +30,9 @@ export const HeldFinding = v.object({
   count: v.pipe(v.number(), v.integer(), v.minValue(1)),
   /** Clean evaluations in a row since `lastAt`. */
   cleanSince: count,
-  /** A reset of this GPU was seen since `lastAt`; what is missing for a release is a clean check. */
+  /**
+   * A reset of this GPU was seen since `lastAt`; what is missing for a release is a clean check.
+   */
   resetSeen: v.nullish(v.boolean(), false),
 });
 export type HeldFinding = v.InferOutput<typeof HeldFinding>;

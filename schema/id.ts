@@ -7,16 +7,23 @@
  */
 import * as v from "valibot";
 
-/** What a node, instance or agent may be called: printable, no white space, at most 128 characters. */
+/**
+ * What a node, instance or agent may be called: printable, no white space, at most 128 characters.
+ */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._:/@-]{0,126}[A-Za-z0-9])?$/;
 
-/** Pool and provider names: 1–63 characters, valid as a Kubernetes label value (`config.md` §12). */
+/**
+ * Pool and provider names: 1–63 characters, valid as a Kubernetes label value (`config.md` §12).
+ */
 export const POOL_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
 const named = (what: string) =>
   v.pipe(
     v.string(`${what} must be text`),
-    v.regex(NAME, `${what} must be 1 to 128 of A-Z a-z 0-9 . _ : / @ - with a letter or digit at both ends`),
+    v.regex(
+      NAME,
+      `${what} must be 1 to 128 of A-Z a-z 0-9 . _ : / @ - with a letter or digit at both ends`,
+    ),
   );
 
 export const NodeId = v.pipe(named("node id"), v.brand("NodeId"));
@@ -33,7 +40,12 @@ export const PoolName = v.pipe(
 export type PoolName = v.InferOutput<typeof PoolName>;
 
 /** `<node id>.<fence>.<kind>`: deterministic, so that a replay names the same operation. */
-export const OperationId = v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.brand("OperationId"));
+export const OperationId = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(200),
+  v.brand("OperationId"),
+);
 export type OperationId = v.InferOutput<typeof OperationId>;
 
 /** One repair of one node, from suspect to serving or gone. Opaque and never reused. */
@@ -45,9 +57,20 @@ export const CommandId = v.pipe(v.string(), v.minLength(1), v.maxLength(64), v.b
 export type CommandId = v.InferOutput<typeof CommandId>;
 
 /** Kernel boot id (`/proc/sys/kernel/random/boot_id`), or a stand-in given by a simulated node. */
-export const BootId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/, "boot id must be 1 to 64 letters, digits or -"), v.brand("BootId"));
+export const BootId = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9-]{1,64}$/, "boot id must be 1 to 64 letters, digits or -"),
+  v.brand("BootId"),
+);
 export type BootId = v.InferOutput<typeof BootId>;
 
-/** A spool's own random id: sequence numbers are unique within one stream, and a wiped disk starts a new one. */
-export const StreamId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/, "stream id must be 1 to 64 letters, digits or -"), v.brand("StreamId"));
+/**
+ * A spool's own random id: sequence numbers are unique within one stream, and a wiped disk starts a
+ * new one.
+ */
+export const StreamId = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9-]{1,64}$/, "stream id must be 1 to 64 letters, digits or -"),
+  v.brand("StreamId"),
+);
 export type StreamId = v.InferOutput<typeof StreamId>;

@@ -11,7 +11,10 @@ export const LIMIT = {
   findingsPerReportMax: 200,
   /** GPUs of one node. The largest shipping baseboard has 16. */
   gpusPerNodeMax: 64,
-  /** Findings held against one node; beyond it the least severe, then oldest, is merged into a count. */
+  /**
+   * Findings held against one node; beyond it the least severe, then oldest, is merged into a
+   * count.
+   */
   heldFindingsMax: 64,
   /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,

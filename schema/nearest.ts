@@ -24,8 +24,8 @@ function distance(a: string, b: string, max: number): number {
 }
 
 /**
- * The allowed name nearest to `given`, or `null` if none is within two edits (three for names of ten
- * characters or more). Case is ignored. Ties go to the first in `allowed`.
+ * The allowed name nearest to `given`, or `null` if none is within two edits (three for names of
+ * ten characters or more). Case is ignored. Ties go to the first in `allowed`.
  */
 export function nearest(given: string, allowed: readonly string[]): string | null {
   const max = given.length >= 10 ? 3 : 2;

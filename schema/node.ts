@@ -1,8 +1,8 @@
 /**
- * The one entity. A Node is born when the plan decides to create it, before any cloud instance exists,
- * and ends `gone`. Its instance, its agent and (later) its scheduler objects are facts *about* it,
- * matched by identity that cannot be reused. This document is what the store keeps, one row a node.
- * All instants are wall-clock milliseconds; all durations end in `Ms`.
+ * The one entity. A Node is born when the plan decides to create it, before any cloud instance
+ * exists, and ends `gone`. Its instance, its agent and (later) its scheduler objects are facts
+ * *about* it, matched by identity that cannot be reused. This document is what the store keeps, one
+ * row a node. All instants are wall-clock milliseconds; all durations end in `Ms`.
  */
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
@@ -22,7 +22,10 @@ export const PURPOSES = [
   "scale_down",
   /** A person asked. The slot is filled again unless the pool was made smaller. */
   "operator",
-  /** It never came up or failed its first check: the slot gets a new node, and the pool's guard counts it. */
+  /**
+   * It never came up or failed its first check: the slot gets a new node, and the pool's guard
+   * counts it.
+   */
   "failed",
   /** An own instance that no slot wants. */
   "surplus",
@@ -34,7 +37,13 @@ const Purpose = v.picklist(PURPOSES);
 
 export const Phase = v.variant("kind", [
   /** Decided, nothing bought. `notBefore` is the stored back-off after a refusal. */
-  v.object({ kind: v.literal("requested"), since: instant, attempt: count, notBefore: instant, refusal: v.nullable(text) }),
+  v.object({
+    kind: v.literal("requested"),
+    since: instant,
+    attempt: count,
+    notBefore: instant,
+    refusal: v.nullable(text),
+  }),
   /** The provider accepted; the instance is starting and no agent has spoken. */
   v.object({ kind: v.literal("booting"), since: instant }),
   /** Set-up over SSH is running. */
@@ -54,11 +63,21 @@ export const Phase = v.variant("kind", [
     purpose: Purpose,
   }),
   /** A rung below replacement is being tried on this very instance. */
-  v.object({ kind: v.literal("repairing"), since: instant, rung: v.picklist(["gpu-reset", "reboot"]) }),
+  v.object({
+    kind: v.literal("repairing"),
+    since: instant,
+    rung: v.picklist(["gpu-reset", "reboot"]),
+  }),
   /** `surge`: waits for its replacement to be verified before it drains. */
   v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
   /** Ordered to end; billed until the cloud confirms. */
-  v.object({ kind: v.literal("terminating"), since: instant, purpose: Purpose, accepted: v.nullable(instant), notBefore: instant }),
+  v.object({
+    kind: v.literal("terminating"),
+    since: instant,
+    purpose: Purpose,
+    accepted: v.nullable(instant),
+    notBefore: instant,
+  }),
   /** The cloud confirmed it gone, or it never existed. */
   v.object({ kind: v.literal("gone"), since: instant, purpose: Purpose }),
   /** A person's. The product may put a node here; only a person takes it out. */
@@ -83,7 +102,9 @@ export const InstanceFact = v.object({
   externalIp: v.nullable(text),
   pricePerHour: v.nullable(v.number()),
   boundAt: instant,
-  /** First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed. */
+  /**
+   * First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed.
+   */
   absentSince: v.nullable(instant),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
@@ -109,7 +130,10 @@ export const Health = v.object({
   held: v.array(HeldFinding),
   /** What windowed rules count. */
   history: FindingHistory,
-  /** Consecutive unhealthy evaluations, at least 5 s apart; back to 0 on a healthy one (promise N66). */
+  /**
+   * Consecutive unhealthy evaluations, at least 5 s apart; back to 0 on a healthy one (promise
+   * N66).
+   */
   unhealthyRun: count,
   lastCountedAt: instant,
   lastCheckAt: v.nullable(instant),
@@ -126,7 +150,10 @@ export const Session = v.object({
   bootId: v.nullable(BootId),
   instanceId: v.nullable(InstanceId),
   reasons: v.array(text),
-  /** True once evidence came that cannot be a passing state: isolation does not wait for the threshold. */
+  /**
+   * True once evidence came that cannot be a passing state: isolation does not wait for the
+   * threshold.
+   */
   definitive: v.boolean(),
 });
 export type Session = v.InferOutput<typeof Session>;
@@ -148,7 +175,9 @@ export const Node = v.object({
   session: v.nullable(Session),
   /** Sessions ever opened: makes session ids unique. */
   sessions: count,
-  /** Grows with every intended effect and every refusal; the target refuses an older one (law 5). */
+  /**
+   * Grows with every intended effect and every refusal; the target refuses an older one (law 5).
+   */
   fence: count,
   /** No effect is tried before this: the stored back-off after a refusal by a scheduler. */
   restUntil: instant,
@@ -190,7 +219,17 @@ export const PoolState = v.object({
   /** Consecutive nodes that never came up (safety.md §7), and when the next may be tried. */
   failures: count,
   failedNotBefore: instant,
+  /** When the autoscaler last changed the size: what its cooldown counts from. */
+  lastScaleAt: v.nullish(instant, null),
+  /** The queue as last reported from outside; `observedAt` is never ahead of our own clock. */
+  demand: v.nullish(
+    v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
+    null,
+  ),
   /** Back-off per offer `<provider>/<region>/<zone>/<type>` (config.md §6). */
-  offers: v.record(text, v.object({ failures: count, notBefore: instant, class: text, message: text })),
+  offers: v.record(
+    text,
+    v.object({ failures: count, notBefore: instant, class: text, message: text }),
+  ),
 });
 export type PoolState = v.InferOutput<typeof PoolState>;

@@ -1,6 +1,6 @@
 /**
- * An operation is an intent with a frozen payload: the row is committed before the first byte of its
- * call and is closed in the same transaction as what the outcome made true (law 4). While it is
+ * An operation is an intent with a frozen payload: the row is committed before the first byte of
+ * its call and is closed in the same transaction as what the outcome made true (law 4). While it is
  * `asked`, payload and token do not change, however long the answer takes (invariant I11).
  */
 import * as v from "valibot";
@@ -70,7 +70,9 @@ export const Operation = v.object({
   notBefore: instant,
   /** Calls made, or possibly made. */
   attempts: count,
-  /** Complete listings, after settling, that did not show what was asked for (tag-only providers). */
+  /**
+   * Complete listings, after settling, that did not show what was asked for (tag-only providers).
+   */
   lookups: count,
   closedAt: v.nullable(instant),
   message: v.nullable(text),

@@ -1,6 +1,6 @@
 /**
- * What the reconciler would do now, and what it would not do and why (law 6). The same value is written
- * to the journal, shown by `navarch plan` and `explain`, and checked by the plan lint.
+ * What the reconciler would do now, and what it would not do and why (law 6). The same value is
+ * written to the journal, shown by `navarch plan` and `explain`, and checked by the plan lint.
  */
 import type { Action } from "./action.ts";
 import type { NodeId, PoolName } from "./id.ts";

@@ -1,6 +1,6 @@
 /**
- * The health policy file (`navarch/health-policy.md` §2), after reading. Order matters: the first rule
- * whose condition is true decides an event; the worst result over all events of a node wins.
+ * The health policy file (`navarch/health-policy.md` §2), after reading. Order matters: the first
+ * rule whose condition is true decides an event; the worst result over all events of a node wins.
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
@@ -96,8 +96,8 @@ export const Judgement = v.object({
   hold: Hold,
   action: v.picklist(ACTIONS),
   /**
-   * True for evidence that cannot be a passing state (fell off the bus, uncontained ECC, remap failure):
-   * isolates at once, before the threshold is reached (decision 3).
+   * True for evidence that cannot be a passing state (fell off the bus, uncontained ECC, remap
+   * failure): isolates at once, before the threshold is reached (decision 3).
    */
   definitive: v.boolean(),
   /** Which fact decided: driver verdict, decode, catalogue, policy rule, unknown. */

@@ -1,8 +1,8 @@
 /**
- * The one message an agent sends, and the one it gets back. The same body travels over the WebSocket
- * and over `POST /v1/agent/report` (decision 6). Parts that did not change are left out, so a quiet
- * heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged only after
- * they are durable.
+ * The one message an agent sends, and the one it gets back. The same body travels over the
+ * WebSocket and over `POST /v1/agent/report` (decision 6). Parts that did not change are left out,
+ * so a quiet heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged
+ * only after they are durable.
  */
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "./finding.ts";
@@ -48,7 +48,16 @@ export const Sample = v.object({
 });
 export type Sample = v.InferOutput<typeof Sample>;
 
-export const PROBE_OUTCOMES = ["ok", "finding", "not_supported", "no_permission", "timeout", "crashed", "error", "skipped"] as const;
+export const PROBE_OUTCOMES = [
+  "ok",
+  "finding",
+  "not_supported",
+  "no_permission",
+  "timeout",
+  "crashed",
+  "error",
+  "skipped",
+] as const;
 export type ProbeOutcome = (typeof PROBE_OUTCOMES)[number];
 
 export const ProbeResult = v.object({
@@ -61,8 +70,8 @@ export type ProbeResult = v.InferOutput<typeof ProbeResult>;
 
 /**
  * One full round of probes. `conclusive` is false when nothing could be learned (no permission):
- * the control plane then counts no evaluation. A check says what is *still* true, which is what lets
- * thermal, driver and connectivity findings clear.
+ * the control plane then counts no evaluation. A check says what is *still* true, which is what
+ * lets thermal, driver and connectivity findings clear.
  */
 export const Check = v.object({
   at,
@@ -72,8 +81,8 @@ export const Check = v.object({
   expected_gpus: v.nullish(ms, null),
   present_gpus: ms,
   /**
-   * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or node>`;
-   * an empty list is a clean check.
+   * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or
+   * node>`; an empty list is a clean check.
    */
   active: v.pipe(v.array(short(200)), v.maxLength(256)),
 });
@@ -137,7 +146,10 @@ export const ReportReply = v.object({
   want_inventory: v.boolean(),
   node_status: v.nullish(short(64), null),
   verdict: v.nullish(short(32), null),
-  /** A per-node credential for an agent that came with the shared token; stored and used from then on. */
+  /**
+   * A per-node credential for an agent that came with the shared token; stored and used from then
+   * on.
+   */
   credential: v.nullish(short(256), null),
 });
 export type ReportReply = v.InferOutput<typeof ReportReply>;

@@ -1,17 +1,26 @@
 /**
- * The tables of the store: the one drizzle file. Documents (node, pool, operation, …) are JSON in `doc`,
- * validated by their valibot schema when they are loaded; columns beside them exist only to be queried
- * or to be unique. `migration/` holds the same as SQL; a test compares the two.
+ * The tables of the store: the one drizzle file. Documents (node, pool, operation, …) are JSON in
+ * `doc`, validated by their valibot schema when they are loaded; columns beside them exist only to
+ * be queried or to be unique. `migration/` holds the same as SQL; a test compares the two.
  */
 import { integer, sqliteTable, text, uniqueIndex, index } from "drizzle-orm/sqlite-core";
 import { sql } from "drizzle-orm";
 
 /** Small facts about the store itself. */
-export const meta = sqliteTable("meta", { key: text("key").primaryKey(), value: text("value").notNull() });
+export const meta = sqliteTable("meta", {
+  key: text("key").primaryKey(),
+  value: text("value").notNull(),
+});
 
-export const migration = sqliteTable("migration", { tag: text("tag").primaryKey(), at: integer("at").notNull() });
+export const migration = sqliteTable("migration", {
+  tag: text("tag").primaryKey(),
+  at: integer("at").notNull(),
+});
 
-export const pool = sqliteTable("pool", { name: text("name").primaryKey(), doc: text("doc").notNull() });
+export const pool = sqliteTable("pool", {
+  name: text("name").primaryKey(),
+  doc: text("doc").notNull(),
+});
 
 export const node = sqliteTable(
   "node",
@@ -24,7 +33,9 @@ export const node = sqliteTable(
   },
   (t) => [
     /** One node an instance: a second claim on a machine is a bug and fails the transaction. */
-    uniqueIndex("node_instance").on(t.instance).where(sql`${t.instance} is not null`),
+    uniqueIndex("node_instance")
+      .on(t.instance)
+      .where(sql`${t.instance} is not null`),
     index("node_pool").on(t.pool),
   ],
 );
@@ -41,7 +52,9 @@ export const operation = sqliteTable(
   },
   (t) => [
     /** At most one open operation a node: enforced by the database, not by good will. */
-    uniqueIndex("operation_open").on(t.node).where(sql`${t.state} = 'asked'`),
+    uniqueIndex("operation_open")
+      .on(t.node)
+      .where(sql`${t.state} = 'asked'`),
     index("operation_asked_at").on(t.askedAt),
   ],
 );
@@ -57,7 +70,12 @@ export const inbox = sqliteTable("inbox", {
 /** How far each agent's stream is durable: the other half of exactly-once. */
 export const cursor = sqliteTable(
   "cursor",
-  { node: text("node").notNull(), stream: text("stream").notNull(), seq: integer("seq").notNull(), at: integer("at").notNull() },
+  {
+    node: text("node").notNull(),
+    stream: text("stream").notNull(),
+    seq: integer("seq").notNull(),
+    at: integer("at").notNull(),
+  },
   (t) => [uniqueIndex("cursor_key").on(t.node, t.stream)],
 );
 
@@ -74,7 +92,10 @@ export const finding = sqliteTable(
     code: integer("code"),
     doc: text("doc").notNull(),
   },
-  (t) => [uniqueIndex("finding_key").on(t.node, t.stream, t.seq), index("finding_node").on(t.node, t.id)],
+  (t) => [
+    uniqueIndex("finding_key").on(t.node, t.stream, t.seq),
+    index("finding_node").on(t.node, t.id),
+  ],
 );
 
 export const event = sqliteTable(

@@ -38,7 +38,9 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 const isSchema = (value: unknown): value is Schema =>
   typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
 
-/** A schema or an action of a pipe, rather than data with a field that happens to be called `kind`. */
+/**
+ * A schema or an action of a pipe, rather than data with a field that happens to be called `kind`.
+ */
 const isPart = (value: object): boolean =>
   "kind" in value && typeof value.kind === "string" && "~run" in value;
 
@@ -46,9 +48,9 @@ const isPart = (value: object): boolean =>
 const LEFT_OUT = new Set(["message", "expects", "reference", "async", "kind", "~run", "~standard"]);
 
 /**
- * The structure of a schema as plain data with sorted keys. It walks whatever the library put there,
- * so a kind of schema that is new to us is described rather than missed. A function has no structure
- * to compare, only its presence.
+ * The structure of a schema as plain data with sorted keys. It walks whatever the library put
+ * there, so a kind of schema that is new to us is described rather than missed. A function has no
+ * structure to compare, only its presence.
  */
 function describeValue(value: unknown, above: readonly unknown[] = []): Json {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;

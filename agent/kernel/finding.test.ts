@@ -69,7 +69,11 @@ describe("findingOf()", () => {
       "NVRM: GPU Board Serial Number: 00123",
       "NVRM: Xid (PCI:0000:99:00): 79, gone",
     ]);
-    expect(finding).toMatchObject({ foreign: false, gpu_uuid: uuid, metrics: { gpu_serial: "00123" } });
+    expect(finding).toMatchObject({
+      foreign: false,
+      gpu_uuid: uuid,
+      metrics: { gpu_serial: "00123" },
+    });
   });
 
   test("findingOf() merges the lines of one loss with its Xid 79", () => {

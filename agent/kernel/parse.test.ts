@@ -64,7 +64,9 @@ describe("parseRecord()", () => {
 
   test("parseRecord() and parseFacts() answer for any text", () => {
     const piece = fc.constantFrom(
-      ..."NVRM: Xid (PCI:0000:04:00): 79, |pid=|name=|nvidia-nvswitch0: SXid |(PCI:0:|\\x|Link".split("|"),
+      ..."NVRM: Xid (PCI:0000:04:00): 79, |pid=|name=|nvidia-nvswitch0: SXid |(PCI:0:|\\x|Link".split(
+        "|",
+      ),
       "GPU has fallen off the bus",
       "0x",
       "\n",
@@ -156,7 +158,12 @@ describe("parseFacts()", () => {
       "NVRM: Xid (PCI:0000:0f:00): 31, pid=9, name=x, Ch 00000007, intr 00000000. MMU Fault: ENGINE GRAPHICS GPCCLIENT_T1_6 faulted @ 0x7f5a_e7504000. Fault is of type FAULT_PDE ACCESS_TYPE_VIRT_READ",
       {
         code: 31,
-        metrics: { channel: 7, engine: "GRAPHICS", client: "GPCCLIENT_T1_6", fault_type: "FAULT_PDE" },
+        metrics: {
+          channel: 7,
+          engine: "GRAPHICS",
+          client: "GPCCLIENT_T1_6",
+          fault_type: "FAULT_PDE",
+        },
       },
     ],
     [
@@ -253,10 +260,7 @@ describe("parseFacts()", () => {
   });
 
   const others: [string, object][] = [
-    [
-      "NVRM: GPU 0000:05:00.0: GPU has fallen off the bus.",
-      { kind: "lost", pci: "0000:05:00.0" },
-    ],
+    ["NVRM: GPU 0000:05:00.0: GPU has fallen off the bus.", { kind: "lost", pci: "0000:05:00.0" }],
     [
       "NVRM: The NVIDIA GPU 0000:05:00.0\nNVRM: (PCI ID: 10de:26b5) installed in this system has\nNVRM: fallen off the bus and is not responding to commands.",
       { kind: "lost", pci: "0000:05:00.0" },
@@ -265,7 +269,10 @@ describe("parseFacts()", () => {
       "NVRM: GPU at PCI:0000:05:00: GPU-12345678-1234-1234-1234-123456789abc",
       { kind: "identity", pci: "0000:05:00.0", uuid: "GPU-12345678-1234-1234-1234-123456789abc" },
     ],
-    ["NVRM: GPU Board Serial Number: 1650522003820", { kind: "serial", pci: null, serial: "1650522003820" }],
+    [
+      "NVRM: GPU Board Serial Number: 1650522003820",
+      { kind: "serial", pci: null, serial: "1650522003820" },
+    ],
     [
       "NVRM: GPU 0000:05:00.0: GPU serial number is 00123.",
       { kind: "serial", pci: "0000:05:00.0", serial: "00123" },

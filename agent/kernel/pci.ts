@@ -5,8 +5,7 @@
 
 export type PciAddress = { domain: number; bus: number; device: number; function: number };
 
-const ADDRESS =
-  /^(?:PCI:)?(?:([0-9a-f]{1,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-9a-f]))?$/i;
+const ADDRESS = /^(?:PCI:)?(?:([0-9a-f]{1,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-9a-f]))?$/i;
 
 /** Reads any spelling: domain of 1 to 8 digits or none (0), function or none (0). */
 export function parsePci(text: string): PciAddress | null {

@@ -260,11 +260,13 @@ describe("openKernelLog() on a FIFO", () => {
         seq += 1 + skip;
         const isXid = n % 50 === 0;
         if (isXid) xids++;
-        text += isXid ? xid(seq, 31) : line(seq, "audit: type=1400 nothing of interest here, at all");
+        text += isXid
+          ? xid(seq, 31)
+          : line(seq, "audit: type=1400 nothing of interest here, at all");
       }
       writeSync(writer, text);
       const began = performance.now();
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const got = log.read(250);
         more = got.more;
         for (const out of got.out) {
@@ -286,9 +288,9 @@ describe("openKernelLog() on a FIFO", () => {
     const path = fresh();
     const piece = fc.oneof(
       fc.uint8Array({ maxLength: 60 }).map((b) => Buffer.from(b)),
-      fc.constantFrom(..."6,1,2,-;|NVRM: Xid (PCI:0000:04:00): |79, |\n|SXid|,|;".split("|")).map((t) =>
-        Buffer.from(t),
-      ),
+      fc
+        .constantFrom(..."6,1,2,-;|NVRM: Xid (PCI:0000:04:00): |79, |\n|SXid|,|;".split("|"))
+        .map((t) => Buffer.from(t)),
       fc.nat({ max: 500 }).map((n) => Buffer.from(xid(n))),
     );
     fc.assert(

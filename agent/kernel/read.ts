@@ -274,8 +274,6 @@ class Reader implements KernelLog {
  * Opens the log. Never throws for a log that cannot be read: the first `read` then answers `deaf`
  * and later ones try again. Throws if `bootId` is not one, which is a bug of the caller.
  */
-export function openKernelLog(
-  options: KernelLogOptions,
-): KernelLog & { stats(): KernelLogStats } {
+export function openKernelLog(options: KernelLogOptions): KernelLog & { stats(): KernelLogStats } {
   return new Reader(options);
 }

@@ -56,7 +56,11 @@ function openSource(explicit: string | null) {
     if (driver === null) {
       const opened = openLibrary(explicit);
       if (opened.kind === "failed") return opened;
-      driver = new NvmlDriver(opened.bound, () => performance.now(), () => Date.now());
+      driver = new NvmlDriver(
+        opened.bound,
+        () => performance.now(),
+        () => Date.now(),
+      );
     }
     const reading = read(driver);
     outdated = reading.kind === "failed" && isOutdated(reading.failure);

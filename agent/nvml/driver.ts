@@ -72,7 +72,10 @@ export class NvmlDriver implements Driver {
   }
 
   sample(): Reading<NvmlSample> {
-    return this.#round((reader, identity) => readSample(reader, identity), (gpus) => ({ gpus }));
+    return this.#round(
+      (reader, identity) => readSample(reader, identity),
+      (gpus) => ({ gpus }),
+    );
   }
 
   check(): Reading<NvmlCheck> {

@@ -41,9 +41,7 @@ const QUIET_RUNTIME = { BUN_GC_TIMER_DISABLE: "1" } as const;
 
 type Child = Bun.Subprocess<"ignore", "ignore", "ignore">;
 type Reply = ProbeMessage & { kind: "reply" };
-type Outcome =
-  | { kind: "message"; message: Reply }
-  | Exclude<NvmlAnswer<never>, { kind: "ok" }>;
+type Outcome = { kind: "message"; message: Reply } | Exclude<NvmlAnswer<never>, { kind: "ok" }>;
 type Pending = {
   id: number;
   op: ProbeOp;

@@ -17,7 +17,10 @@ describe("clockProbe", () => {
     [0x80, ["throttle/power_brake warning 1"]],
     // The general bit adds nothing to the one that says why.
     [0x8 | 0x40, ["throttle/hw_thermal warning 1"]],
-    [0x8 | 0x40 | 0x80 | NORMAL, ["throttle/hw_thermal warning 1", "throttle/power_brake warning 1"]],
+    [
+      0x8 | 0x40 | 0x80 | NORMAL,
+      ["throttle/hw_thermal warning 1", "throttle/power_brake warning 1"],
+    ],
   ])("judges reasons %p", (reasons, said) => {
     const out = lookWith(clockProbe, { throttleReasons: reasons });
     expect(printConditions(out.conditions)).toEqual(said);
@@ -26,7 +29,12 @@ describe("clockProbe", () => {
   test("takes software thermal for a fault only after five minutes of it", () => {
     const since = HOUR_MS;
     const at = (monoMs: number) =>
-      lookWith(clockProbe, { throttleReasons: 0x20 }, { softThermalSinceMs: since }, roundAt(monoMs));
+      lookWith(
+        clockProbe,
+        { throttleReasons: 0x20 },
+        { softThermalSinceMs: since },
+        roundAt(monoMs),
+      );
     expect(at(since + 299_000).conditions).toEqual([]);
     const [condition] = at(since + 300_000).conditions;
     expect(condition).toMatchObject({ reason: "sw_thermal", metrics: { seconds: 300 } });

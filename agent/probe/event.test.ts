@@ -35,7 +35,11 @@ describe("printEventFindings()", () => {
   });
 
   test("keeps the instance of a MIG event", () => {
-    const [finding] = printEventFindings([event({ gpuInstance: 2, computeInstance: 0 })], gpus, roundAt(0));
+    const [finding] = printEventFindings(
+      [event({ gpuInstance: 2, computeInstance: 0 })],
+      gpus,
+      roundAt(0),
+    );
     expect(finding?.mig).toEqual({ gi: 2, ci: 0 });
   });
 

@@ -71,9 +71,10 @@ export function judgeChange(
     const past = held[key] ?? before[key] ?? null;
     if (isWorse(condition, past)) findings.push(printFinding(condition, ctx));
     held[key] = {
-      severity: past !== null && rank(past.severity) > rank(condition.severity)
-        ? past.severity
-        : condition.severity,
+      severity:
+        past !== null && rank(past.severity) > rank(condition.severity)
+          ? past.severity
+          : condition.severity,
       level: Math.max(past?.level ?? condition.level, condition.level),
     };
   }

@@ -8,7 +8,10 @@ describe("remapProbe", () => {
   test.each([
     [{ remapPending: true }, ["remap/pending serious 1"]],
     [{ remapFailure: true }, ["remap/failure fatal 1"]],
-    [{ remapFailure: true, remapPending: true }, ["remap/failure fatal 1", "remap/pending serious 1"]],
+    [
+      { remapFailure: true, remapPending: true },
+      ["remap/failure fatal 1", "remap/pending serious 1"],
+    ],
     // Ampere and later use rows; before, pages.
     [{ remapPending: null, retiredPending: true }, ["remap/pending serious 1"]],
     [{ retiredSbe: 40, retiredDbe: 19 }, []],

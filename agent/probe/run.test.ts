@@ -98,7 +98,13 @@ describe("runProbes()", () => {
   });
 
   test("names a GPU that was lost before the new child could ask its name", () => {
-    const nameless = { ...healthyGpu(3), uuid: "unknown-3", name: "NVIDIA GPU", pciBusId: "", rc: 15 };
+    const nameless = {
+      ...healthyGpu(3),
+      uuid: "unknown-3",
+      name: "NVIDIA GPU",
+      pciBusId: "",
+      rc: 15,
+    };
     const check = healthyCheck(8);
     const lost = { ...check, gpus: check.gpus.map((gpu) => (gpu.index === 3 ? nameless : gpu)) };
     const [, round] = play([check, lost]);
@@ -177,7 +183,9 @@ describe("runProbes()", () => {
 });
 
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null });
-const counter = maybe(fc.oneof(fc.nat(3), fc.nat(), fc.double({ noNaN: true, min: 0, max: 2 ** 60 })));
+const counter = maybe(
+  fc.oneof(fc.nat(3), fc.nat(), fc.double({ noNaN: true, min: 0, max: 2 ** 60 })),
+);
 const flag = maybe(fc.boolean());
 
 /** Any GPU that the child could hand over, wild readings included. */

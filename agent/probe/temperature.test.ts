@@ -44,7 +44,8 @@ describe("temperatureProbe", () => {
 
   test("gets worse in steps of five degrees", () => {
     const level = (celsius: number) =>
-      look({ temperatureCelsius: celsius, slowdownCelsius: 80, shutdownCelsius: 110 }).conditions[0]?.level;
+      look({ temperatureCelsius: celsius, slowdownCelsius: 80, shutdownCelsius: 110 }).conditions[0]
+        ?.level;
     expect([80, 84, 85, 99].map(level)).toEqual([0, 0, 1, 3]);
   });
 

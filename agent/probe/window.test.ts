@@ -15,7 +15,11 @@ describe("nextWindow()", () => {
 
   test("hands the step across the border on to the next hour", () => {
     const before = { base: 500, sinceMs: 0, grown: 20 };
-    expect(nextWindow(before, 620, WINDOW_MS)).toEqual({ base: 520, sinceMs: WINDOW_MS, grown: 100 });
+    expect(nextWindow(before, 620, WINDOW_MS)).toEqual({
+      base: 520,
+      sinceMs: WINDOW_MS,
+      grown: 100,
+    });
   });
 
   test("never grows less than nothing, nor more than the counter did", () => {

@@ -12,9 +12,7 @@ export const configConvert: Command = {
   usage: "<file>…",
   summary: "write the configuration in the list or the map dialect",
   more: "The list dialect is the guide's; the map dialect is upstream's.",
-  flags: [
-    { name: "dialect", kind: "text", value: "D", help: "list or map (default list)" },
-  ],
+  flags: [{ name: "dialect", kind: "text", value: "D", help: "list or map (default list)" }],
   words: { min: 1, max: 64 },
   reach: "offline",
   async run(context) {

@@ -69,7 +69,11 @@ export const instances: Command = {
     const one = value.instances.find((other) => other.instance_id === id || other.node_id === id);
     if (one === undefined) {
       const none = failure(EXIT.notFound, "not_found", `no instance "${id}"`);
-      return suggest(id, none, value.instances.map((other) => other.instance_id));
+      return suggest(
+        id,
+        none,
+        value.instances.map((other) => other.instance_id),
+      );
     }
     await show(context, {
       data: one,
@@ -96,7 +100,11 @@ function cellsOf(one: InstanceView, nowMs: number): string[] {
 }
 
 function printInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {
-  return printTable(HEAD, all.map((one) => cellsOf(one, nowMs)), style);
+  return printTable(
+    HEAD,
+    all.map((one) => cellsOf(one, nowMs)),
+    style,
+  );
 }
 
 function printInstance(one: InstanceView, nowMs: number, style: Style): string {

@@ -43,8 +43,13 @@ async function showLive(context: Context): Promise<number | Failure> {
     data: value,
     names: value.rules.map((rule) => rule.name),
     human: (_wide, style) =>
-      printLabels([["Policy", value.name], ["Hash", value.hash]], style) +
-      printTable(["Rule", "Result", "Matches", "Condition"], rows, style),
+      printLabels(
+        [
+          ["Policy", value.name],
+          ["Hash", value.hash],
+        ],
+        style,
+      ) + printTable(["Rule", "Result", "Matches", "Condition"], rows, style),
   });
   return EXIT.done;
 }
@@ -67,8 +72,13 @@ async function showFile(context: Context): Promise<number | Failure> {
     data: policy,
     names: policy.rules.map((rule) => rule.name),
     human: (_wide, style) =>
-      printLabels([["Policy", policy.name], ["Hash", policy.hash]], style) +
-      printTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
+      printLabels(
+        [
+          ["Policy", policy.name],
+          ["Hash", policy.hash],
+        ],
+        style,
+      ) + printTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
   });
   return EXIT.done;
 }

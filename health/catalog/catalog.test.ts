@@ -38,7 +38,11 @@ describe("decodeNvlink5()", () => {
     test(`decodeNvlink5() never turns ${number} ${intrInfo} round in the other layout`, () => {
       for (const only of ["v1", "v2"] as const) {
         const one = decodeNvlink5(number, Number(intrInfo), Number(errorStatus), [only]);
-        if (one) expect(one.immediate).toBe(decodeNvlink5(number, Number(intrInfo), Number(errorStatus))?.immediate ?? one.immediate);
+        if (one)
+          expect(one.immediate).toBe(
+            decodeNvlink5(number, Number(intrInfo), Number(errorStatus))?.immediate ??
+              one.immediate,
+          );
       }
     });
   }
@@ -46,7 +50,11 @@ describe("decodeNvlink5()", () => {
   test("decodeNvlink5() gives one action for any registers that any two rules match", () => {
     const pairs = NVLINK5_RULES.flatMap((r) =>
       [r.v1, r.v2, ...(r.promote ? [r.promote.v1, r.promote.v2] : [])].flatMap((pattern) =>
-        (r.errorStatus ?? [0, 1, 0x40]).map((status) => ({ xid: r.xid, info: pattern.value, status })),
+        (r.errorStatus ?? [0, 1, 0x40]).map((status) => ({
+          xid: r.xid,
+          info: pattern.value,
+          status,
+        })),
       ),
     );
     for (const { xid: number, info, status } of pairs) {

@@ -13,8 +13,7 @@ const HOT =
   `(has(event.metrics.shutdown_limit) ? event.metrics.shutdown_limit : ${SHUTDOWN_CELSIUS})`;
 
 const COUNTED_DBE =
-  `${isType("memory")} && ` +
-  "has(event.metrics.ecc_dbe_count) && event.metrics.ecc_dbe_count > 0";
+  `${isType("memory")} && ` + "has(event.metrics.ecc_dbe_count) && event.metrics.ecc_dbe_count > 0";
 
 const MEMORY: readonly BuiltinRule[] = [
   rule(

@@ -86,7 +86,10 @@ function latch(boot = "b1") {
 
 describe("holdFinding()", () => {
   test("holdFinding() coalesces by kind, code and GPU, and can be stored", () => {
-    const l = latch().hold(xid(48)).hold(xid(48)).hold(found({ code: 48, gpu_uuid: "GPU-1" }));
+    const l = latch()
+      .hold(xid(48))
+      .hold(xid(48))
+      .hold(found({ code: 48, gpu_uuid: "GPU-1" }));
     expect(l.held().map((h) => [h.key, h.count])).toEqual([
       ["xid/48/GPU-0", 2],
       ["xid/48/GPU-1", 1],
@@ -102,7 +105,9 @@ describe("holdFinding()", () => {
   });
 
   test("holdFinding() keeps the worse of two judgements of one key", () => {
-    const l = latch().hold(found({ code: 94, metrics: { rst: true } })).hold(xid(94));
+    const l = latch()
+      .hold(found({ code: 94, metrics: { rst: true } }))
+      .hold(xid(94));
     expect(l.verdict()).toBe("unhealthy");
     expect(l.held()[0]?.count).toBe(2);
   });
@@ -135,7 +140,9 @@ describe("holdFinding()", () => {
         const held = l.held();
         expect(held.length).toBeLessThanOrEqual(LIMIT.heldFindingsMax);
         expect(held.reduce((sum, h) => sum + h.count, 0)).toBe(given.length);
-        const bad = new Set(given.filter((g) => [79, 48].includes(g.code)).map((g) => `${g.code}/${g.gpu}`));
+        const bad = new Set(
+          given.filter((g) => [79, 48].includes(g.code)).map((g) => `${g.code}/${g.gpu}`),
+        );
         const kept = held.filter((h) => h.judgement.result === "unhealthy").length;
         expect(kept).toBe(Math.min(bad.size, LIMIT.heldFindingsMax));
       }),
@@ -229,7 +236,9 @@ describe("releaseHeld()", () => {
   });
 
   test("releaseHeld() lets the driver be well as soon as it is", () => {
-    const l = latch().hold(found({ kind: "driver", reason: "library", gpu_uuid: null, gpu_index: null }));
+    const l = latch().hold(
+      found({ kind: "driver", reason: "library", gpu_uuid: null, gpu_index: null }),
+    );
     l.check(check("driver/library/node"));
     expect(l.verdict()).toBe("unhealthy");
     l.check(check());
@@ -237,7 +246,12 @@ describe("releaseHeld()", () => {
   });
 
   test("releaseHeld() ends a timed hold by time alone, counted from the last occurrence", () => {
-    const l = latch().hold(xid(9_999)).wait(1_800_000).hold(xid(9_999)).wait(3_500_000).check(check());
+    const l = latch()
+      .hold(xid(9_999))
+      .wait(1_800_000)
+      .hold(xid(9_999))
+      .wait(3_500_000)
+      .check(check());
     expect(l.verdict()).toBe("degraded");
     l.wait(100_000).check(null);
     expect(l.verdict()).toBe("healthy");
@@ -289,7 +303,14 @@ test("the latch agrees with the table on every sequence of eight evaluations, fo
   const clean = check();
   let walked = 0;
 
-  const walk = (held: HeldFinding[], model: Model, boot: number, run: number, bad: number, depth: number) => {
+  const walk = (
+    held: HeldFinding[],
+    model: Model,
+    boot: number,
+    run: number,
+    bad: number,
+    depth: number,
+  ) => {
     for (const step of STEPS) {
       walked++;
       const nowMs = depth * 1_000 + 1_000;

@@ -70,7 +70,10 @@ describe("groupIncidents()", () => {
   });
 
   test("groupIncidents() joins both ends of a link, and not unrelated GPUs", () => {
-    expect(brief([xid(0, 149, 0), xid(5, 145, 1), xid(6, 13, 2)])).toEqual(["149 none 2", "13 app 1"]);
+    expect(brief([xid(0, 149, 0), xid(5, 145, 1), xid(6, 13, 2)])).toEqual([
+      "149 none 2",
+      "13 app 1",
+    ]);
   });
 
   test("groupIncidents() reboots for a lost GPU although the driver says reset", () => {

@@ -25,7 +25,11 @@ const NODE: PolicyNode = {
 };
 const BOOT = v.parse(BootId, "boot-1");
 const WALL_MS = Date.parse("2026-03-01T10:00:00Z");
-const GPUS = [0, 1].map((index) => ({ index, uuid: `GPU-${index}`, pci: `0000:0${index + 1}:00.0` }));
+const GPUS = [0, 1].map((index) => ({
+  index,
+  uuid: `GPU-${index}`,
+  pci: `0000:0${index + 1}:00.0`,
+}));
 
 /** A finding from a kernel line about GPU 0, `afterMs` after boot. */
 function told(line: string, afterMs = 0): Finding {
@@ -39,12 +43,23 @@ function told(line: string, afterMs = 0): Finding {
 
 const xid = (text: string, afterMs = 0, bus = "01"): Finding =>
   told(`NVRM: Xid (PCI:0000:${bus}:00): ${text}`, afterMs);
-const sxid = (text: string): Finding =>
-  told(`nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): ${text}`);
+const sxid = (text: string): Finding => told(`nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): ${text}`);
 
 /** A finding as a probe makes it. */
-function probed(kind: Finding["kind"], reason: string | null, metrics: Finding["metrics"] = {}): Finding {
-  return { ...xid("1, x"), kind, code: null, reason, metrics, message: `${kind} ${reason}`, source: "nvml" };
+function probed(
+  kind: Finding["kind"],
+  reason: string | null,
+  metrics: Finding["metrics"] = {},
+): Finding {
+  return {
+    ...xid("1, x"),
+    kind,
+    code: null,
+    reason,
+    metrics,
+    message: `${kind} ${reason}`,
+    source: "nvml",
+  };
 }
 
 const about = (finding: Finding, history: FindingHistory = NO_HISTORY): Judgement =>
@@ -69,7 +84,13 @@ function rule(given: Partial<PolicyRule>): PolicyRule {
 }
 
 function custom(...rules: PolicyRule[]): CompiledPolicy {
-  const policy: Policy = { version: "v1", name: "c", description: null, rules, hash: hashRules(rules) };
+  const policy: Policy = {
+    version: "v1",
+    name: "c",
+    description: null,
+    rules,
+    hash: hashRules(rules),
+  };
   const answer = compilePolicy(policy);
   if (!answer.ok) throw new Error(answer.problems.map((p) => p.message).join());
   return answer.compiled;
@@ -101,7 +122,11 @@ describe("judge() with the built-in policy, by the class table", () => {
     [`74, fatal error detected on link 1${registers("0x10000")}`, RESET, true],
     [`74, fatal error detected on link 1${registers("0x1")}`, RECORDED, false],
     [`74, fatal error detected on link 1${registers("0x10")}`, "degraded 3600000ms inspect", false],
-    ["74, NVLink: failed to train link 3 to remote PCI:0000:10:00", "degraded 3600000ms inspect", false],
+    [
+      "74, NVLink: failed to train link 3 to remote PCI:0000:10:00",
+      "degraded 3600000ms inspect",
+      false,
+    ],
     ["79, GPU has fallen off the bus.", REBOOT, true],
     ["92, x", "degraded until_reset inspect", false],
     ["94, Contained: x", APP, false],
@@ -122,13 +147,29 @@ describe("judge() with the built-in policy, by the class table", () => {
     ["143, x", RESET, true],
     ["149, x", "degraded 3600000ms none", false],
     ["151, x", REBOOT, true],
-    ["154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)", RECORDED, false],
+    [
+      "154, GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)",
+      RECORDED,
+      false,
+    ],
     ["154, GPU recovery action changed from 0x0 (None) to 0x1 (Node Reboot Required)", RESET, true],
     ["154, GPU recovery action changed from 0x0 (None) to 0x2 (whatever)", REBOOT, true],
-    ["154, GPU recovery action changed from 0x0 (None) to 0x3 (Drain P2P)", "degraded 3600000ms inspect", false],
+    [
+      "154, GPU recovery action changed from 0x0 (None) to 0x3 (Drain P2P)",
+      "degraded 3600000ms inspect",
+      false,
+    ],
     ["154, GPU recovery action changed from 0x0 (None) to 0x4 (Drain and Reset)", RESET, true],
-    ["154, GPU recovery action changed from 0x0 (None) to 0x5 (IMEX)", "degraded 3600000ms inspect", false],
-    ["154, GPU recovery action changed from 0x0 (None) to 0x9 (new)", "degraded 3600000ms inspect", false],
+    [
+      "154, GPU recovery action changed from 0x0 (None) to 0x5 (IMEX)",
+      "degraded 3600000ms inspect",
+      false,
+    ],
+    [
+      "154, GPU recovery action changed from 0x0 (None) to 0x9 (new)",
+      "degraded 3600000ms inspect",
+      false,
+    ],
     ["154, in other words", "degraded 3600000ms inspect", false],
     ["155, x", RESET, true],
     ["156, x", RESET, true],
@@ -224,7 +265,9 @@ describe("judge() with the built-in policy, by the class table", () => {
         decode_nvlink5: "degraded",
         unknown: "degraded",
       };
-      expect(`${entry.code} ${verdictOf(held)}`).toBe(`${entry.code} ${byAction[entry.policy.action]}`);
+      expect(`${entry.code} ${verdictOf(held)}`).toBe(
+        `${entry.code} ${byAction[entry.policy.action]}`,
+      );
       expect(judgement.rule).not.toBe("default");
     }
   });
@@ -246,8 +289,14 @@ describe("judge() with the built-in policy, by the class table", () => {
   test("judge() decides every SXid without a printed severity by its class", () => {
     for (const entry of allSxids()) {
       const { result } = about(sxid(`${entry.code}, text`));
-      const expected = { always_fatal: "unhealthy", potential_fatal: "degraded", non_fatal: "healthy" };
-      expect(result).toBe((entry.class === null ? "degraded" : expected[entry.class]) as typeof result);
+      const expected = {
+        always_fatal: "unhealthy",
+        potential_fatal: "degraded",
+        non_fatal: "healthy",
+      };
+      expect(result).toBe(
+        (entry.class === null ? "degraded" : expected[entry.class]) as typeof result,
+      );
     }
   });
 
@@ -349,7 +398,9 @@ describe("judgeReport()", () => {
         const two = run(shuffled);
         expect(two.history).toEqual(one.history);
         for (const [at, finding] of findings.entries()) {
-          expect(two.judgements[shuffled.indexOf(finding)]).toEqual(one.judgements[at] as Judgement);
+          expect(two.judgements[shuffled.indexOf(finding)]).toEqual(
+            one.judgements[at] as Judgement,
+          );
         }
         const verdict = (list: Finding[], judgements: Judgement[]) =>
           verdictOf(
@@ -412,7 +463,11 @@ describe("judgeReport() with a policy of one's own", () => {
 
   test("judge() takes the result from the rule and what it leaves open from the class", () => {
     const policy = custom(
-      rule({ name: "mine", condition: "event.event_type == 'xid' && event.metrics.xid_code == 79", result: "degraded" }),
+      rule({
+        name: "mine",
+        condition: "event.event_type == 'xid' && event.metrics.xid_code == 79",
+        result: "degraded",
+      }),
       catchAll,
     );
     expect(judge(xid("79, x"), policy, NODE, NO_HISTORY)).toMatchObject({

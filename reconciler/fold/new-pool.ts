@@ -12,6 +12,8 @@ export function newPoolState(name: PoolName, desired: number, at: number): PoolS
     hold: null,
     failures: 0,
     failedNotBefore: 0,
+    lastScaleAt: null,
+    demand: null,
     offers: {},
   };
 }

@@ -1,4 +1,6 @@
-/** The embedded migrations in order. A released one is never edited: its tag is in users' databases. */
+/**
+ * The embedded migrations in order. A released one is never edited: its tag is in users' databases.
+ */
 import init from "./0000_init.sql" with { type: "text" };
 
 export type Migration = { tag: string; sql: string };

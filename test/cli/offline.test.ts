@@ -107,7 +107,10 @@ describe("navarch policy", () => {
       navarch(["policy", "validate", policy]),
       navarch(["policy", "validate", bad]),
     ]);
-    expect(fine).toMatchObject({ code: 0, out: expect.stringContaining("policy.yaml: ok (3 rules, ") });
+    expect(fine).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("policy.yaml: ok (3 rules, "),
+    });
     expect(refused).toMatchObject({ code: 2, out: "" });
     expect(refused.err).toMatch(/bad\.yaml:5:\d+: rules\[0\]\.condition: .*event_type/);
   });
@@ -177,7 +180,10 @@ describe("navarch control-plane", () => {
 });
 
 test("navarch version has five lines, and the same as JSON", async () => {
-  const [text, data] = await Promise.all([navarch(["version"]), navarch(["version", "-o", "json"])]);
+  const [text, data] = await Promise.all([
+    navarch(["version"]),
+    navarch(["version", "-o", "json"]),
+  ]);
   expect(text.out.match(/\n/g)).toHaveLength(5);
   const keys = ["version", "commit", "build_date", "runtime", "platform"];
   expect(Object.keys(json(data.out) as object)).toEqual(keys);

@@ -90,7 +90,9 @@ describe("navarch list", () => {
     const { out } = await run("list", "-o", "name");
     expect(out.trimEnd().split("\n")).toHaveLength(2_500);
     expect(stub.seen).toHaveLength(3);
-    expect((await run("list", "-o", "name", "--limit", "1200")).out.match(/\n/g)).toHaveLength(1_200);
+    expect((await run("list", "-o", "name", "--limit", "1200")).out.match(/\n/g)).toHaveLength(
+      1_200,
+    );
   });
 
   test("survives a reader that leaves early", async () => {
@@ -205,7 +207,9 @@ describe("orders", () => {
     expect(refused.code).toBe(2);
     expect(refused.err).toContain("--yes");
     expect(stub.seen).toEqual([]);
-    expect((await run("terminate", "gpu-10", "--yes")).out).toStartWith("Node gpu-10 terminating\n");
+    expect((await run("terminate", "gpu-10", "--yes")).out).toStartWith(
+      "Node gpu-10 terminating\n",
+    );
   });
 });
 
@@ -216,7 +220,10 @@ describe("--wait", () => {
     const base = { at: NOW, node_id: "gpu-10", pool: null, session_id: null, actor: "navarch" };
     stub.events.push({ ...base, id: stub.events.length + 1, kind: "node.drained", message: "" });
     const { code, err } = await ended;
-    expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining("gpu-10 drained") });
+    expect({ code, err }).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("gpu-10 drained"),
+    });
   });
 
   test("ends with 7 when a drain is called off or late", async () => {
@@ -268,7 +275,10 @@ describe("navarch events", () => {
     await readUntil(4);
     child.kill("SIGINT");
     await child.exited;
-    const ids = text.trimEnd().split("\n").map((line) => (json(line) as { id: number }).id);
+    const ids = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => (json(line) as { id: number }).id);
     expect(ids).toEqual([1, 2, 3, 4]);
     expect(child.signalCode).toBe("SIGINT");
   });

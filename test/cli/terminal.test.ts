@@ -39,7 +39,9 @@ describe("on a terminal", () => {
     expect(out).toContain("\u001b[31mUnhealthy\u001b[0m");
     expect(out).toContain("\u001b[32mHealthy\u001b[0m");
     const { out: wide } = await atTerminal("list", { columns: 90 });
-    const widths = Bun.stripANSI(wide).split("\n").map((row) => Bun.stringWidth(row));
+    const widths = Bun.stripANSI(wide)
+      .split("\n")
+      .map((row) => Bun.stringWidth(row));
     expect(Math.max(...widths)).toBeLessThanOrEqual(90);
   });
 

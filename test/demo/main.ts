@@ -1,7 +1,7 @@
 /**
- * The product's main job, live: a control plane and three nodes with simulated GPUs, all real processes;
- * one GPU falls off the bus in a node's kernel log; the fleet heals. Exit 0 only if the world is right,
- * by the cloud's own journal. `--keep` leaves it running.
+ * The product's main job, live: a control plane and three nodes with simulated GPUs, all real
+ * processes; one GPU falls off the bus in a node's kernel log; the fleet heals. Exit 0 only if the
+ * world is right, by the cloud's own journal. `--keep` leaves it running.
  */
 import { join } from "node:path";
 import { injectXid } from "../../reconciler/provider/fake/inject.ts";
@@ -53,7 +53,12 @@ const WORDS: Record<string, string> = {
 };
 
 /** Prints the timeline from `cursor` on until the sick node is replaced. */
-async function follow(plane: Plane, cursor: number, faultAt: number, sick: NodeView): Promise<void> {
+async function follow(
+  plane: Plane,
+  cursor: number,
+  faultAt: number,
+  sick: NodeView,
+): Promise<void> {
   let after = cursor;
   await until("the fleet heals", LIMIT_MS, async () => {
     const page = await plane.get<{ events: EventView[]; next: number }>(`/events?after=${after}`);
@@ -77,24 +82,30 @@ async function judgeWorld(plane: Plane, dead: string): Promise<string[]> {
   const truth = plane.reality();
   const live = new Set(truth.live.map((instance) => instance.id as string));
   if (nodes.length !== SIZE) problems.push(`${nodes.length} nodes serve, wanted ${SIZE}`);
-  if (live.size !== SIZE) problems.push(`the cloud has ${live.size} live instances, wanted ${SIZE}`);
+  if (live.size !== SIZE)
+    problems.push(`the cloud has ${live.size} live instances, wanted ${SIZE}`);
   for (const node of nodes) {
-    if (!live.has(node.instance_id ?? "")) problems.push(`${node.node_id} serves without an instance`);
+    if (!live.has(node.instance_id ?? ""))
+      problems.push(`${node.node_id} serves without an instance`);
   }
   if (live.has(dead)) problems.push(`instance ${dead} is still alive`);
-  if (!truth.terminated.some((one) => one.id === dead)) problems.push(`instance ${dead} was never ended`);
+  if (!truth.terminated.some((one) => one.id === dead))
+    problems.push(`instance ${dead} was never ended`);
   if (truth.overlaps.length + truth.doubles.length > 0) problems.push("something was bought twice");
   return problems;
 }
 
 async function tellStory(plane: Plane): Promise<{ dead: string; healedMs: number }> {
   await plane.start();
-  say(`${elapsed()}  control plane at ${plane.url}; the fake cloud is asked for ${SIZE} nodes, 8 simulated GPUs each`);
+  say(
+    `${elapsed()}  control plane at ${plane.url}; ${SIZE} nodes with 8 simulated GPUs are asked for`,
+  );
   const nodes = await plane.waitServing(SIZE, LIMIT_MS);
   say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);
   const sick = nodes[1] ?? nodes[0];
   const instance = sick?.instance_id;
-  if (sick === undefined || instance === null || instance === undefined) throw new Error("no node to break");
+  if (sick === undefined || instance === null || instance === undefined)
+    throw new Error("no node to break");
   const { next } = await plane.get<{ next: number }>("/events?limit=1000");
   say(`${elapsed()}  XID 79 into the kernel log of ${sick.node_id}: GPU has fallen off the bus\n`);
   const faultAt = Date.now();

@@ -1,6 +1,6 @@
 /**
- * The spine with real processes: compiled control plane, real database file, real agents. Kills, pauses
- * and faults; the oracle is the fake cloud's own journal, never what the product believes.
+ * The spine with real processes: compiled control plane, real database file, real agents. Kills,
+ * pauses and faults; the oracle is the fake cloud's own journal, never what the product believes.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
@@ -34,7 +34,11 @@ afterAll(async () => {
   for (const plane of planes) await plane.destroy();
 }, 60_000);
 
-async function fleet(size: number, threshold: number, more = ""): Promise<{ plane: Plane; nodes: NodeView[] }> {
+async function fleet(
+  size: number,
+  threshold: number,
+  more = "",
+): Promise<{ plane: Plane; nodes: NodeView[] }> {
   const plane = new Plane(yaml(size, threshold, more));
   planes.push(plane);
   await plane.start();
@@ -48,7 +52,10 @@ async function end(plane: Plane): Promise<void> {
 }
 
 function breakNode(plane: Plane, node: NodeView, xid: number): void {
-  injectXid(plane.cloudDir, (node.instance_id ?? "") as InstanceId, { xid, message: `Xid ${xid} for a test` });
+  injectXid(plane.cloudDir, (node.instance_id ?? "") as InstanceId, {
+    xid,
+    message: `Xid ${xid} for a test`,
+  });
 }
 
 describe("a fleet of real processes", () => {
@@ -61,7 +68,14 @@ describe("a fleet of real processes", () => {
       const kinds = (await plane.events(`&node=${sick.node_id}`)).map((event) => event.kind);
       return kinds.includes("node.replaced") ? kinds : null;
     });
-    const steps = ["node.unhealthy", "node.cordoned", "node.draining", "node.drained", "node.terminated", "node.replaced"];
+    const steps = [
+      "node.unhealthy",
+      "node.cordoned",
+      "node.draining",
+      "node.drained",
+      "node.terminated",
+      "node.replaced",
+    ];
     expect(story.filter((kind) => steps.includes(kind))).toEqual(steps);
     await plane.waitServing(2);
     const truth = plane.reality();
@@ -74,7 +88,12 @@ describe("a fleet of real processes", () => {
     for (const node of nodes) for (const xid of [13, 31, 43, 45]) breakNode(plane, node, xid);
     await until("every finding is recorded", 20_000, async () => {
       const counts = await Promise.all(
-        nodes.map(async (n) => (await plane.get<NodeView>(`/nodes/${n.node_id}`)).health_events?.filter((e) => e.kind === "xid").length),
+        nodes.map(
+          async (n) =>
+            (await plane.get<NodeView>(`/nodes/${n.node_id}`)).health_events?.filter(
+              (e) => e.kind === "xid",
+            ).length,
+        ),
       );
       return counts.every((count) => count === 4) ? true : null;
     });
@@ -98,7 +117,9 @@ describe("a fleet of real processes", () => {
       const dead: NodeView = sick;
       await until(`round ${kills}: ${dead.node_id} is replaced`, 60_000, async () => {
         const serving = await plane.serving();
-        return serving.length === 2 && !serving.some((n) => n.node_id === dead.node_id) ? true : null;
+        return serving.length === 2 && !serving.some((n) => n.node_id === dead.node_id)
+          ? true
+          : null;
       });
       [sick] = await plane.serving();
     }
@@ -117,11 +138,23 @@ describe("a fleet of real processes", () => {
     plane.signal("SIGSTOP");
     await Bun.sleep(20_000);
     plane.signal("SIGCONT");
-    await until("it answers again", 10_000, async () => ((await plane.serving()).length >= 0 ? true : null));
+    await until("it answers again", 10_000, async () =>
+      (await plane.serving()).length >= 0 ? true : null,
+    );
     await Bun.sleep(6_000);
-    const bad = (await plane.events()).filter((e) => ["node.silent", "node.suspect", "node.cordoned", "node.draining", "node.terminating"].includes(e.kind));
+    const bad = (await plane.events()).filter((e) =>
+      [
+        "node.silent",
+        "node.suspect",
+        "node.cordoned",
+        "node.draining",
+        "node.terminating",
+      ].includes(e.kind),
+    );
     expect(bad).toEqual([]);
-    expect((await plane.serving()).map((n) => n.node_id).sort()).toEqual(nodes.map((n) => n.node_id).sort());
+    expect((await plane.serving()).map((n) => n.node_id).sort()).toEqual(
+      nodes.map((n) => n.node_id).sort(),
+    );
     expect(plane.reality().live.length).toBe(3);
     await end(plane);
   }, 120_000);
@@ -137,7 +170,13 @@ describe("a fleet of real processes", () => {
     await plane.start();
     const body = (await until("every finding is counted", 60_000, async () => {
       const page = await (await plane.fetch("/metrics", { token: null })).text();
-      const sum = [13, 31, 43].map((x) => Number(new RegExp(`^navarch_xid_errors_total\\{pool="p",xid="${x}"\\} (\\d+)$`, "m").exec(page)?.[1] ?? 0));
+      const sum = [13, 31, 43].map((x) =>
+        Number(
+          new RegExp(`^navarch_xid_errors_total\\{pool="p",xid="${x}"\\} (\\d+)$`, "m").exec(
+            page,
+          )?.[1] ?? 0,
+        ),
+      );
       return sum.reduce((a, b) => a + b, 0) >= 300 ? sum : null;
     })) as number[];
     expect(body).toEqual([100, 100, 100]);
@@ -150,22 +189,49 @@ describe("a fleet of real processes", () => {
     if (node === undefined) throw new Error("no node");
     expect((await plane.fetch("/api/v1/nodes", { token: null })).status).toBe(401);
     expect((await plane.fetch("/api/v1/nodes", { token: "wrong" })).status).toBe(401);
-    for (const path of ["/healthz", "/readyz", "/metrics"]) expect((await plane.fetch(path, { token: null })).status).toBe(200);
-    const secret = readFileSync(join(plane.cloudDir, "instance", node.instance_id ?? "", "token"), "utf8").trim();
+    for (const path of ["/healthz", "/readyz", "/metrics"])
+      expect((await plane.fetch(path, { token: null })).status).toBe(200);
+    const secret = readFileSync(
+      join(plane.cloudDir, "instance", node.instance_id ?? "", "token"),
+      "utf8",
+    ).trim();
     const cordon = { method: "POST", body: "{}", token: secret };
     expect((await plane.fetch(`/api/v1/nodes/${node.node_id}/cordon`, cordon)).status).toBe(403);
     expect((await plane.fetch("/api/v1/nodes", { token: secret })).status).toBe(403);
     const other = JSON.stringify({
-      version: 1, node_id: "another", boot_id: "b", stream: "s", agent_version: "x", simulated: true, sent_at: new Date().toISOString(),
+      version: 1,
+      node_id: "another",
+      boot_id: "b",
+      stream: "s",
+      agent_version: "x",
+      simulated: true,
+      sent_at: new Date().toISOString(),
       inventory: { hostname: "h", gpus: [] },
     });
-    expect((await plane.fetch("/v1/agent/report", { method: "POST", body: other, token: secret })).status).toBe(403);
-    const made = (await (await plane.fetch("/api/v1/tokens", { method: "POST", body: JSON.stringify({ role: "viewer", label: "t" }) })).json()) as { token: string };
+    expect(
+      (await plane.fetch("/v1/agent/report", { method: "POST", body: other, token: secret }))
+        .status,
+    ).toBe(403);
+    const made = (await (
+      await plane.fetch("/api/v1/tokens", {
+        method: "POST",
+        body: JSON.stringify({ role: "viewer", label: "t" }),
+      })
+    ).json()) as { token: string };
     expect((await plane.fetch("/api/v1/nodes", { token: made.token })).status).toBe(200);
-    expect((await plane.fetch(`/api/v1/nodes/${node.node_id}/cordon`, { method: "POST", body: "{}", token: made.token })).status).toBe(403);
+    expect(
+      (
+        await plane.fetch(`/api/v1/nodes/${node.node_id}/cordon`, {
+          method: "POST",
+          body: "{}",
+          token: made.token,
+        })
+      ).status,
+    ).toBe(403);
     const metrics = await (await plane.fetch("/metrics", { token: null })).text();
     const texts = [metrics, plane.log(), ...agentLogs(plane)];
-    for (const token of [secret, made.token, plane.adminToken]) for (const text of texts) expect(text.includes(token)).toBe(false);
+    for (const token of [secret, made.token, plane.adminToken])
+      for (const text of texts) expect(text.includes(token)).toBe(false);
     await end(plane);
   }, 120_000);
 });

@@ -111,18 +111,21 @@ test.skipIf(refused !== null)("openKernelLog() reads what is written to the real
   expect(log.read(1).cursor?.bootId).toBe(BOOT_ID);
 });
 
-test.skipIf(refused !== null)("openKernelLog() resumes after its cursor, with nothing twice", () => {
-  const first = open(null);
-  readers.push(first);
-  write(`<4>NVRM: Xid (PCI:${ADDRESS}): 48, first\n`);
-  readUntil(first, (mine) => mine.some((f) => f.code === 48));
-  const { cursor } = first.read(100_000);
-  write(`<4>NVRM: Xid (PCI:${ADDRESS}): 63, second\n`);
-  const second = open(cursor);
-  readers.push(second);
-  const { mine } = readUntil(second, (found) => found.length >= 1);
-  expect(mine.map((f) => f.code)).toEqual([63]);
-});
+test.skipIf(refused !== null)(
+  "openKernelLog() resumes after its cursor, with nothing twice",
+  () => {
+    const first = open(null);
+    readers.push(first);
+    write(`<4>NVRM: Xid (PCI:${ADDRESS}): 48, first\n`);
+    readUntil(first, (mine) => mine.some((f) => f.code === 48));
+    const { cursor } = first.read(100_000);
+    write(`<4>NVRM: Xid (PCI:${ADDRESS}): 63, second\n`);
+    const second = open(cursor);
+    readers.push(second);
+    const { mine } = readUntil(second, (found) => found.length >= 1);
+    expect(mine.map((f) => f.code)).toEqual([63]);
+  },
+);
 
 test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here foreign", () => {
   const log = openKernelLog({

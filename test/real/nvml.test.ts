@@ -147,7 +147,12 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
       },
     });
     const gpus = (await checkOf(nvml)).gpus;
-    expect(gpus.slice(0, 4).map((gpu) => gpu.memoryTemperatureCelsius)).toEqual([77, -3, 61.5, null]);
+    expect(gpus.slice(0, 4).map((gpu) => gpu.memoryTemperatureCelsius)).toEqual([
+      77,
+      -3,
+      61.5,
+      null,
+    ]);
     expect(gpus[0]?.recoveryAction).toBe(2);
     expect(gpus[1]).toMatchObject({ recoveryAction: null, unread: { "field.230": 3 } });
     // 2^64 − 1 is the library's way to say "not available".
@@ -203,7 +208,9 @@ describe.skipIf(skip)("openNvml() on a library that lacks things", () => {
     expect(world.stats().misuse).toEqual([]);
     const round = runProbes({ kind: "ok", value: check, durationMs: 1 }, EMPTY_MEMORY, roundAt(0));
     expect(round.findings).toEqual([]);
-    expect(round.results.find((result) => result.name === "recovery")?.outcome).toBe("not_supported");
+    expect(round.results.find((result) => result.name === "recovery")?.outcome).toBe(
+      "not_supported",
+    );
   });
 
   test("lives on the mandatory symbols alone", async () => {
@@ -252,10 +259,14 @@ describe.skipIf(skip)("openNvml() on a library that lacks things", () => {
     closers.push(() => rmSync(folder, { recursive: true, force: true }));
     symlinkSync(built.get("full") ?? "", join(folder, "libnvidia-ml.so.1"));
     const child = Bun.spawnSync(
-      [process.execPath, "-e", `
+      [
+        process.execPath,
+        "-e",
+        `
         const { openLibrary } = await import(${JSON.stringify(join(import.meta.dir, "../../agent/nvml/library.ts"))});
         console.log(openLibrary(null).bound?.path ?? "none");
-      `],
+      `,
+      ],
       { cwd: folder },
     );
     expect(child.stdout.toString().trim()).not.toContain(folder);
@@ -347,7 +358,11 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     // Its old handle is of no more use: a new one is asked for, once a round.
     expect(world.stats().calls.get("nvmlDeviceGetHandleByIndex_v2")).toBe(9);
     world.write({});
-    expect(await gpuOf(nvml, 3)).toMatchObject({ rc: 0, uuid: before.uuid, temperatureCelsius: 42 });
+    expect(await gpuOf(nvml, 3)).toMatchObject({
+      rc: 0,
+      uuid: before.uuid,
+      temperatureCelsius: 42,
+    });
   });
 
   test("reports the worst of several faults of one GPU", async () => {
@@ -403,7 +418,9 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     await nvml.sample(GENEROUS_MS);
     expect(world.stats().calls.get("nvmlInitWithFlags")).toBe(1);
     const upgraded = open("full", { initRc: 18 });
-    expect(await upgraded.nvml.check(GENEROUS_MS)).toMatchObject({ failure: { reason: "version" } });
+    expect(await upgraded.nvml.check(GENEROUS_MS)).toMatchObject({
+      failure: { reason: "version" },
+    });
     upgraded.world.write({});
     const seen: string[] = [];
     await until(() => {
@@ -449,7 +466,11 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-nvml-"));
     closers.push(() => rmSync(folder, { recursive: true, force: true }));
     const library = JSON.stringify(built.get("full"));
-    const agent = Bun.spawn([process.execPath, "-e", `
+    const agent = Bun.spawn(
+      [
+        process.execPath,
+        "-e",
+        `
       import { openNvml } from ${JSON.stringify(join(import.meta.dir, "../../agent/nvml/parent.ts"))};
       const clock = { wallMs: Date.now, monoMs: () => performance.now(), after: () => () => {} };
       const nvml = openNvml({
@@ -458,7 +479,10 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
       });
       console.log((await nvml.check(10_000)).kind);
       setInterval(() => {}, 1_000);
-    `], { stdout: "pipe" });
+    `,
+      ],
+      { stdout: "pipe" },
+    );
     const first = await agent.stdout.getReader().read();
     expect(new TextDecoder().decode(first.value).trim()).toBe("ok");
     const [child] = childrenOf(agent.pid);

@@ -1,7 +1,8 @@
 /**
- * Every single crash of a replacement, and of the first purchase: before and after each write and each
- * call to the cloud, the process dies and another one comes up on what is durable. Afterwards the
- * cloud's own record is asked: the wanted number of instances, none unknown, never two for one slot.
+ * Every single crash of a replacement, and of the first purchase: before and after each write and
+ * each call to the cloud, the process dies and another one comes up on what is durable. Afterwards
+ * the cloud's own record is asked: the wanted number of instances, none unknown, never two for one
+ * slot.
  */
 import { expect, test } from "bun:test";
 import { Gate } from "../world/gate.ts";
@@ -17,7 +18,11 @@ async function story(crashes: string[], cls: "token" | "name" | "tag-only"): Pro
     await through(world, gate, () => world.serving().length === 2);
     const [sick = ""] = world.serving();
     world.xid(sick, 79);
-    await through(world, gate, () => world.reconciler.fleet().nodes.get(sick as never)?.phase.kind === "gone");
+    await through(
+      world,
+      gate,
+      () => world.reconciler.fleet().nodes.get(sick as never)?.phase.kind === "gone",
+    );
     await through(world, gate, () => world.serving().length === 2);
     await through(world, gate, () => world.nodes().length === 2);
     const reality = world.cloud.reality();
@@ -28,7 +33,10 @@ async function story(crashes: string[], cls: "token" | "name" | "tag-only"): Pro
     expect(reality.live.length + reality.terminated.length).toBe(3);
     return gate;
   } catch (error) {
-    throw new Error(`crashes ${crashes.join(",")} ${cls}: ${String(error)}\n${gate.trail.join(" ")}`, { cause: error });
+    throw new Error(
+      `crashes ${crashes.join(",")} ${cls}: ${String(error)}\n${gate.trail.join(" ")}`,
+      { cause: error },
+    );
   } finally {
     await world.close();
   }
@@ -70,7 +78,9 @@ async function through(world: World, gate: Gate, done: () => boolean): Promise<v
     }
   }
   const nodes = world.nodes().map((n) => `${n.id} ${n.phase.kind} ${n.operation ?? ""}`);
-  throw new Error(`never: ${done.toString()} ${nodes.join("; ")} ${JSON.stringify(world.reconciler.lastPlan().waits)}`);
+  throw new Error(
+    `never: ${done.toString()} ${nodes.join("; ")} ${JSON.stringify(world.reconciler.lastPlan().waits)}`,
+  );
 }
 
 for (const cls of ["token", "name", "tag-only"] as const) {

@@ -12,7 +12,13 @@ export type WorldApp = {
   authority: Authority;
   metrics: Metrics;
   /** A request as the holder of `token` (`null` = none). */
-  call(method: string, path: string, body?: unknown, token?: string | null, more?: Record<string, string>): Promise<{ status: number; body: Json; text: string; headers: Headers }>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string | null,
+    more?: Record<string, string>,
+  ): Promise<{ status: number; body: Json; text: string; headers: Headers }>;
 };
 
 export function openWorldApp(world: World): WorldApp {
@@ -21,18 +27,43 @@ export function openWorldApp(world: World): WorldApp {
   const metrics = new Metrics();
   metrics.attach(world.reconciler, [13, 79]);
   world.onCommit = (change) => metrics.committed(change);
-  const authority = new Authority({ secret: "s", admins: ["root"], shared: ["both"], credentials: [], anonymous: false });
+  const authority = new Authority({
+    secret: "s",
+    admins: ["root"],
+    shared: ["both"],
+    credentials: [],
+    anonymous: false,
+  });
   let serial = 0;
   const ports: RoutePorts = {
-    reconciler: world.reconciler, ingest: world.ingest, authority, store, metrics, clock: world.clock, log: () => undefined,
-    newId: () => `id${++serial}`, newSecret: () => `secret${++serial}`, notReady: async () => [],
+    reconciler: world.reconciler,
+    ingest: world.ingest,
+    authority,
+    store,
+    metrics,
+    clock: world.clock,
+    log: () => undefined,
+    newId: () => `id${++serial}`,
+    newSecret: () => `secret${++serial}`,
+    notReady: async () => [],
   };
   const app = openApp(ports);
   return {
-    app, authority, metrics,
+    app,
+    authority,
+    metrics,
     async call(method, path, body, token = "root", more = {}) {
-      const headers: Record<string, string> = { ...more, ...(token === null ? {} : { Authorization: `Bearer ${token}` }) };
-      const init = { method, headers, ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }) };
+      const headers: Record<string, string> = {
+        ...more,
+        ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+      };
+      const init = {
+        method,
+        headers,
+        ...(body === undefined
+          ? {}
+          : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      };
       const pending = Promise.resolve(app.request(path, init));
       // An order waits for the loop, so the loop has to run while it waits.
       let done = false;

@@ -1,6 +1,7 @@
 /**
- * A clock that only tests move. Timers fire in order of their time, and after each one the promises it
- * started are given the chance to run, so that a day passes in a second and in the same order each time.
+ * A clock that only tests move. Timers fire in order of their time, and after each one the promises
+ * it started are given the chance to run, so that a day passes in a second and in the same order
+ * each time.
  */
 export class VirtualClock {
   private wall: number;
@@ -33,7 +34,9 @@ export class VirtualClock {
     const end = this.mono + ms;
     for (;;) {
       await settle();
-      const next = this.timers.filter((one) => one.at <= end).sort((a, b) => a.at - b.at || a.id - b.id)[0];
+      const next = this.timers
+        .filter((one) => one.at <= end)
+        .sort((a, b) => a.at - b.at || a.id - b.id)[0];
       if (next === undefined) break;
       this.timers = this.timers.filter((one) => one !== next);
       this.move(Math.max(0, next.at - this.mono));
@@ -43,7 +46,9 @@ export class VirtualClock {
     await settle();
   }
 
-  /** Time passes and nothing runs: a paused process. Timers that fell due fire at the next `pass`. */
+  /**
+   * Time passes and nothing runs: a paused process. Timers that fell due fire at the next `pass`.
+   */
   sleepThrough(ms: number): void {
     this.move(ms);
   }

@@ -1,7 +1,7 @@
 /**
- * The crash gate: sits under the store, on the SQL client, and around the cloud, and kills the process
- * before or after the n-th of their calls. A gate above the store would miss an outcome and its node
- * written in two transactions (crash-safety.md §8).
+ * The crash gate: sits under the store, on the SQL client, and around the cloud, and kills the
+ * process before or after the n-th of their calls. A gate above the store would miss an outcome and
+ * its node written in two transactions (crash-safety.md §8).
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../../reconciler/provider/provider.ts";
@@ -17,7 +17,10 @@ export class Gate {
   dead = false;
   private readonly crashes: Set<string>;
 
-  /** Each crash is `<n>b` (before the n-th call has any effect) or `<n>a` (after it, before its answer). */
+  /**
+   * Each crash is `<n>b` (before the n-th call has any effect) or `<n>a` (after it, before its
+   * answer).
+   */
   constructor(crashes: string[] = []) {
     this.crashes = new Set(crashes);
   }

@@ -1,7 +1,7 @@
 /**
- * A whole control plane on a clock of the test: production loop, fold, decide, act and store; a cloud in
- * memory that survives its crashes; agents that say what the test lets them say. Nothing is mocked that
- * production code decides with.
+ * A whole control plane on a clock of the test: production loop, fold, decide, act and store; a
+ * cloud in memory that survives its crashes; agents that say what the test lets them say. Nothing
+ * is mocked that production code decides with.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -45,7 +45,11 @@ export function configOf(yaml: string): Config {
 }
 
 export const BASE = `
-server: { heartbeat_interval: 10s, heartbeat_timeout: 30s, health_check_interval: 10s, address: "127.0.0.1:50051" }
+server:
+  address: "127.0.0.1:50051"
+  heartbeat_interval: 10s
+  heartbeat_timeout: 30s
+  health_check_interval: 10s
 providers: { fake: { gpu_count: 2 } }
 `;
 
@@ -91,7 +95,13 @@ export class World {
     this.clock = new VirtualClock();
     this.config = config;
     const random = seeded(seed);
-    this.cloud = openMemoryCloud({ clock: this.clock, random, fleetId: "fleet", class: cls, terms: { bootMs: 3_000, terminateMs: 2_000 } });
+    this.cloud = openMemoryCloud({
+      clock: this.clock,
+      random,
+      fleetId: "fleet",
+      class: cls,
+      terms: { bootMs: 3_000, terminateMs: 2_000 },
+    });
     const compiled = compilePolicy(builtinPolicy);
     if (!compiled.ok) throw new Error("built-in policy does not compile");
     this.policy = compiled.compiled;
@@ -105,7 +115,10 @@ export class World {
     };
   }
 
-  static async open(yaml: string, options: { class?: "token" | "name" | "tag-only"; seed?: number; prepare?: Gate } = {}): Promise<World> {
+  static async open(
+    yaml: string,
+    options: { class?: "token" | "name" | "tag-only"; seed?: number; prepare?: Gate } = {},
+  ): Promise<World> {
     const world = new World(configOf(yaml), options.class ?? "token", options.seed ?? 1);
     // With a gate the caller starts the first life, because starting may be what dies.
     world.gate = options.prepare ?? null;
@@ -129,7 +142,8 @@ export class World {
         store,
         clock: this.clock,
         log: (level, msg, fields) => {
-          if (level === "error" && !this.tolerant) throw new Error(`${msg} ${JSON.stringify(fields)}`);
+          if (level === "error" && !this.tolerant)
+            throw new Error(`${msg} ${JSON.stringify(fields)}`);
         },
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
@@ -140,15 +154,22 @@ export class World {
         },
         judged: () => undefined,
       },
-      this.config, this.policy, "fleet",
+      this.config,
+      this.policy,
+      "fleet",
     );
-    const ingest = new Ingest(store, this.clock, {
-      presence: reconciler.presence,
-      node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-      nodeOfProviderId: () => [],
-      takeLetters: (letters) => reconciler.takeLetters(letters),
-      config: () => this.config,
-    }, snapshot.cursors);
+    const ingest = new Ingest(
+      store,
+      this.clock,
+      {
+        presence: reconciler.presence,
+        node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+        nodeOfProviderId: () => [],
+        takeLetters: (letters) => reconciler.takeLetters(letters),
+        config: () => this.config,
+      },
+      snapshot.cursors,
+    );
     this.life = { reconciler, ingest };
   }
 
@@ -189,7 +210,15 @@ export class World {
   agent(id: string): Agent {
     let agent = this.agents.get(id);
     if (agent === undefined) {
-      agent = { seq: 0, boot: 1, spool: [], active: [], processes: 0, quiet: false, registered: false };
+      agent = {
+        seq: 0,
+        boot: 1,
+        spool: [],
+        active: [],
+        processes: 0,
+        quiet: false,
+        registered: false,
+      };
       this.agents.set(id, agent);
     }
     return agent;
@@ -200,9 +229,24 @@ export class World {
     const agent = this.agent(id);
     agent.seq++;
     const finding: Finding = {
-      kind: "xid", code, reason: null, pci: `0000:0${gpu}:00.0`, gpu_index: gpu, gpu_uuid: `GPU-${gpu}`, mig: null, pid: null,
-      process_name: null, at: new Date(this.clock.wallMs()).toISOString(), boot_id: `boot-${agent.boot}` as Finding["boot_id"],
-      severity: "fatal", message: `Xid ${code}`, metrics: { xid_code: code }, source: "sim", foreign: false, injected: false, kmsg_seq: agent.seq,
+      kind: "xid",
+      code,
+      reason: null,
+      pci: `0000:0${gpu}:00.0`,
+      gpu_index: gpu,
+      gpu_uuid: `GPU-${gpu}`,
+      mig: null,
+      pid: null,
+      process_name: null,
+      at: new Date(this.clock.wallMs()).toISOString(),
+      boot_id: `boot-${agent.boot}` as Finding["boot_id"],
+      severity: "fatal",
+      message: `Xid ${code}`,
+      metrics: { xid_code: code },
+      source: "sim",
+      foreign: false,
+      injected: false,
+      kmsg_seq: agent.seq,
     };
     agent.spool.push({ seq: agent.seq, finding });
   }
@@ -224,13 +268,32 @@ export class World {
     const at = new Date(this.clock.wallMs()).toISOString();
     const gpus = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
     const report = v.parse(Report, {
-      version: 1, node_id: id, boot_id: `boot-${agent.boot}`, stream: "s", agent_version: "t", simulated: true, sent_at: at,
-      inventory: agent.registered ? null : {
-        hostname: id,
-        gpus: gpus.map((g) => ({ ...g, name: "H100", pci_bus_id: `00000000:0${g.index}:00.0` })),
-      },
+      version: 1,
+      node_id: id,
+      boot_id: `boot-${agent.boot}`,
+      stream: "s",
+      agent_version: "t",
+      simulated: true,
+      sent_at: at,
+      inventory: agent.registered
+        ? null
+        : {
+            hostname: id,
+            gpus: gpus.map((g) => ({
+              ...g,
+              name: "H100",
+              pci_bus_id: `00000000:0${g.index}:00.0`,
+            })),
+          },
       sample: { at, gpus: gpus.map((g) => ({ ...g, processes: agent.processes })) },
-      check: { at, conclusive: true, probes: [], expected_gpus: 2, present_gpus: 2, active: agent.active },
+      check: {
+        at,
+        conclusive: true,
+        probes: [],
+        expected_gpus: 2,
+        present_gpus: 2,
+        active: agent.active,
+      },
       findings: agent.spool,
     });
     const pending = this.ingest.accept(report, id as NodeId);
@@ -268,13 +331,20 @@ export class World {
       await this.live(2);
     }
     if (!done()) {
-      const state = this.nodes().map((n) => `${n.id} ${n.phase.kind} ${n.health.verdict}/${n.health.unhealthyRun}`);
-      throw new Error(`not reached in ${seconds} s: ${state.join(", ")}; waits ${JSON.stringify(this.reconciler.lastPlan().waits)}`);
+      const state = this.nodes().map(
+        (n) => `${n.id} ${n.phase.kind} ${n.health.verdict}/${n.health.unhealthyRun}`,
+      );
+      const { waits } = this.reconciler.lastPlan();
+      throw new Error(
+        `not reached in ${seconds} s: ${state.join(", ")}; waits ${JSON.stringify(waits)}`,
+      );
     }
   }
 
   serving(): string[] {
-    return this.nodes().filter((n) => n.phase.kind === "serving").map((n) => n.id);
+    return this.nodes()
+      .filter((n) => n.phase.kind === "serving")
+      .map((n) => n.id);
   }
 
   /** Kinds of events of one node, in order. */
