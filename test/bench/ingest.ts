@@ -1,0 +1,150 @@
+/**
+ * One control plane under the reports of a fleet (targets.md M5): agents with eight GPUs, each one
+ * connection, one report every 10 s, a full check every 60 s, and one agent in a hundred with an
+ * application's fault in the run. Latency is send → reply, seen by the agent, monotonic clock.
+ *
+ * Budget at 10,000 agents: p99 ≤ 50 ms and RSS ≤ 256 MiB. It holds twice: with reports alone, and
+ * ("read") while Prometheus reads the metrics page four times a minute and a person the list of
+ * nodes, which take at most 300 and 200 ms at 5,000 nodes (navarch/api.md B9).
+ *
+ * The sketch: 10,000 agents / 10 s = 1,000 reports/s of 5 KB. One costs about 20 µs to parse, 60 µs
+ * to check, 20 µs to answer: 0.1 ms, so a tenth of a core and a queue that is empty nine times in
+ * ten. What can make a reply late is work on the whole fleet in one piece: an activation that walks
+ * 10,000 nodes in 20 ms is fine, a page of 40 MiB is not. Memory: runtime and libsql 80 MiB; a node
+ * with inventory 4 KB; its last sample, parsed, 4 KB; a socket 2 KB: 100 MiB for 10,000. What the
+ * collector leaves lying around before it comes is as much as lives, at worst: 70 MiB. Sum: 250.
+ */
+import { type Bench, type BenchOptions, type Figure, held, shown, spreadOf } from "./bench.ts";
+import { type LoadOrder, type LoadResult, runLoad, type Stage } from "./load.ts";
+import { openFolder, openPlane } from "./plane.ts";
+import { type Watched, watchTree } from "./process.ts";
+import { openScraper, type Scraped } from "./scrape.ts";
+
+const FLEETS = [1_000, 10_000] as const;
+/** POST is the way out for a few sites behind a proxy, not for a whole fleet. */
+const POST_FLEET = 500;
+
+type Size = Pick<LoadOrder, "transport" | "agents" | "everyMs" | "warmMs" | "measureMs" | "restMs">;
+
+/** `agents` is ignored in a tiny run. */
+function sizeOf(options: BenchOptions, transport: Size["transport"], agents: number): Size {
+  if (options.tiny) {
+    const times = { everyMs: 500, warmMs: 500, measureMs: 1_000, restMs: 0 };
+    return { transport, agents: 20, ...times };
+  }
+  const measureMs = (options.seconds ?? 60) * 1_000;
+  // The first tenth is discarded (targets.md §2), at least one whole round of the fleet.
+  const warmMs = Math.max(10_000, measureMs / 10);
+  return { transport, agents, everyMs: 10_000, warmMs, measureMs, restMs: 3_000 };
+}
+
+type Measured = {
+  result: LoadResult;
+  registering: Watched;
+  window: Watched;
+  resting: Watched;
+};
+
+/** `read`: whether the metrics page and the list of nodes are read meanwhile. */
+async function measure(options: BenchOptions, size: Size, read: boolean): Promise<Figure[]> {
+  const { agents, transport } = size;
+  const name = `${agents} ${transport}${read ? ", read" : ""}`;
+  const folder = openFolder();
+  const plane = await openPlane(options.dist);
+  const watch = watchTree(plane.pid);
+  try {
+    const tokens = Array.from({ length: agents }, (_, index) => plane.tokenOf(`load-${index}`));
+    const order: LoadOrder = { url: plane.url, ...size, checkEvery: 6, tokens };
+    const marks = new Map<Stage, Watched>();
+    let scraper: ReturnType<typeof openScraper> | null = null;
+    let scraping: Promise<Scraped> | undefined;
+    const result = await runLoad(order, folder.path, (stage) => {
+      marks.set(stage, watch.mark());
+      options.say(`  ${name}: ${stage}`);
+      if (stage === "measuring" && read) scraper = openScraper(plane);
+      if (stage === "measured") scraping = scraper?.close();
+    });
+    const resting = watch.mark();
+    const scraped = await scraping;
+    for (const error of result.errors.slice(0, 5)) options.say(`  error: ${error}`);
+    const registering = marks.get("registered") ?? resting;
+    const window = marks.get("measured") ?? resting;
+    const of = (what: string): string => `${name}: ${what}`;
+    return [
+      ...figuresOf(of, { result, registering, window, resting }),
+      ...(scraped === undefined ? [] : scrapedFigures(of, agents, scraped)),
+    ];
+  } finally {
+    watch.close();
+    await plane.close();
+    folder.close();
+  }
+}
+
+function figuresOf(of: (what: string) => string, measured: Measured): Figure[] {
+  const { result, registering, window, resting } = measured;
+  const latency = spreadOf(result.latencies);
+  const lag = spreadOf(result.lags);
+  // The stated budget is for 10,000; a smaller fleet must keep it with ease.
+  return [
+    held(of("reply p99"), latency.p99, "ms", 50),
+    shown(of("reply p50"), latency.p50, "ms"),
+    shown(of("reply p90"), latency.p90, "ms"),
+    shown(of("reply max"), latency.max, "ms"),
+    held(of("RSS max"), Math.max(registering.max.rss, window.max.rss), "MiB", 256),
+    shown(of("RSS max while registering"), registering.max.rss, "MiB"),
+    shown(of("RSS at rest"), resting.last.rss, "MiB"),
+    shown(of("PSS max"), Math.max(registering.max.pss, window.max.pss), "MiB"),
+    shown(of("anonymous at rest"), resting.last.anon, "MiB"),
+    shown(of("control plane CPU"), window.cpuPercent, "%"),
+    held(of("reports without a good reply"), result.sent - result.answered, "count", 0),
+    held(of("errors"), result.errors.length, "count", 0),
+    held(
+      of("findings not acknowledged"),
+      result.findingsSent - result.findingsAcknowledged,
+      "count",
+      0,
+    ),
+    shown(of("reports"), result.sent, "count"),
+    shown(of("findings"), result.findingsSent, "count"),
+    shown(of("bytes a report"), result.reportBytes, "count"),
+    shown(of("registration of all"), result.registerMs / 1_000, "s"),
+    shown(of("generator CPU"), result.cpuPercent, "%"),
+    shown(of("generator lag p99"), lag.p99, "ms"),
+    shown(of("generator lag max"), lag.max, "ms"),
+  ];
+}
+
+function scrapedFigures(
+  of: (what: string) => string,
+  agents: number,
+  scraped: Scraped,
+): Figure[] {
+  // Both grow with the fleet; below the size for which they are stated they get no less.
+  const share = Math.max(1, agents / 5_000);
+  return [
+    held(of("metrics page max"), Math.max(...scraped.pageMs), "ms", 300 * share),
+    held(of("node list max"), Math.max(...scraped.listMs), "ms", 200 * share),
+    shown(of("metrics page"), scraped.pageMib, "MiB"),
+    held(of("pages not served"), scraped.failed, "count", 0),
+  ];
+}
+
+export const ingest: Bench = {
+  name: "ingest",
+  summary: "reports of 1,000 and 10,000 agents over WebSocket, and of 500 over POST",
+  async run(options) {
+    const fleets = options.tiny ? [0] : options.agents === null ? FLEETS : [options.agents];
+    const figures: Figure[] = [];
+    for (const agents of fleets) {
+      const size = sizeOf(options, "stream", agents);
+      figures.push(...(await measure(options, size, false)));
+      // Only the largest is measured again under readers: they cost by the size of the fleet.
+      if (agents !== FLEETS[0]) figures.push(...(await measure(options, size, true)));
+    }
+    if (options.agents === null) {
+      figures.push(...(await measure(options, sizeOf(options, "post", POST_FLEET), false)));
+    }
+    return figures;
+  },
+};

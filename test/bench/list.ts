@@ -1,0 +1,7 @@
+/** Every bench, in the order in which they run when none is named. */
+import type { Bench } from "./bench.ts";
+import { footprint } from "./footprint.ts";
+import { ingest } from "./ingest.ts";
+import { latency } from "./latency.ts";
+
+export const BENCHES: readonly Bench[] = [ingest, latency, footprint];
