@@ -12,11 +12,12 @@
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
-import type { CommandId, InstanceId, NodeId } from "../schema/id.ts";
+import type { CommandId, InstanceId, NodeId, PoolName } from "../schema/id.ts";
 import type { Plan } from "../schema/plan.ts";
 import { type Targets } from "./act/execute.ts";
 import { Runner } from "./act/run.ts";
 import type { Clock, Log } from "./clock.ts";
+import { Scaler, type Standing } from "./demand/scaler.ts";
 import { decide } from "./decide/decide.ts";
 import { lintPlan } from "./decide/lint.ts";
 import { Draft, type Mirror, mirrorChange, newMirror } from "./draft.ts";
@@ -62,6 +63,7 @@ export class Reconciler {
   private mirror: Mirror = newMirror();
   private readonly runner: Runner;
   private readonly watch: CloudWatch;
+  private readonly scaler = new Scaler();
   private readonly listed = new Set<string>();
   private sightings = new Map<string, Map<InstanceId, Sighting>>();
   private letters: StoredLetter[] = [];
@@ -116,6 +118,10 @@ export class Reconciler {
   }
   nodeOfInstance(key: string): NodeId | null {
     return this.mirror.byInstance.get(key) ?? null;
+  }
+  /** What the autoscaler of a pool last made of it; `null` without one, or before its first look. */
+  standing(pool: PoolName): Standing | null {
+    return this.scaler.standing(pool);
   }
   /** The first look at every provider is done, or is known to be impossible. */
   hasAdopted(): boolean {
@@ -182,6 +188,7 @@ export class Reconciler {
       providers: this.providerSight(), sampleIntervalMs: this.config.server.sampleIntervalMs, frozen: this.broken,
     });
     this.sight = sight;
+    await this.scale(sight, mono);
     await this.decideNow(sight);
     this.runner.start(this.mirror.operations.values(), now);
     this.watch.look(this.busy());
@@ -273,6 +280,15 @@ export class Reconciler {
     }
     this.waiters.get(command.id)?.(command);
     this.waiters.delete(command.id);
+  }
+
+  /** Autoscalers change what is wanted; what is done about it is the plan's, like any other size. */
+  private async scale(sight: Sight, mono: number): Promise<void> {
+    if (this.broken !== null) return;
+    const { config, presence } = this;
+    const draft = new Draft(this.mirror);
+    this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, draft);
+    await this.commit(draft);
   }
 
   private async decideNow(sight: Sight): Promise<void> {

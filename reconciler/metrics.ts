@@ -8,6 +8,7 @@ import { NODE_STATUSES } from "../schema/api.ts";
 import type { Finding } from "../schema/finding.ts";
 import type { GpuSample } from "../schema/gpu.ts";
 import type { Node } from "../schema/node.ts";
+import { staleness, viewScaling } from "./demand/view.ts";
 import { countPool } from "./view/pool.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "./view/status.ts";
 import type { Reconciler } from "./loop.ts";
@@ -143,6 +144,7 @@ export class Metrics {
     if (this.reconciler === null) return "";
     const page = new Page();
     printPools(page, this.reconciler);
+    printDemand(page, this.reconciler);
     printNodes(page, this.reconciler);
     page.gauge("navarch_agent_streams", "Agents connected by WebSocket.").add({}, this.streams);
     const broken = this.reconciler.failure() !== null ? 1 : 0;
@@ -187,6 +189,25 @@ function printPools(page: Page, reconciler: Reconciler): void {
     }
     for (const [status, n] of statuses) byStatus.add({ pool: pool.name, status: short(status, "NODE_STATUS_") }, n);
     for (const [state, n] of states) instances.add({ pool: pool.name, state: short(state, "INSTANCE_STATE_") }, n);
+  }
+}
+
+/** A queue that is not known has no series, except the one that says so. */
+function printDemand(page: Page, reconciler: Reconciler): void {
+  const pending = page.gauge("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
+  const depth = page.gauge("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
+  const stale = page.gauge("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
+  const now = reconciler.lastSight()?.now;
+  if (now === undefined) return;
+  const { server, pools } = reconciler.activeConfig();
+  for (const pool of pools) {
+    const state = reconciler.fleet().pools.get(pool.name);
+    const lost = staleness(pool, state, { server, now });
+    if (lost === null) continue;
+    const seen = viewScaling(pool, state, { server, standing: null, now });
+    stale.add({ pool: pool.name }, lost);
+    if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
+    if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);
   }
 }
 

@@ -4,6 +4,8 @@ import * as v from "valibot";
 import type { PoolConfig } from "../../schema/config.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
+import { expiryMs } from "../demand/demand.ts";
+import { viewScaling, type ScalingView } from "../demand/view.ts";
 import { explainPool } from "../view/explain.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { newPoolState } from "../fold/new-pool.ts";
@@ -22,6 +24,13 @@ function nodesOf(ports: RoutePorts, pool: string): Node[] {
   return [...ports.reconciler.fleet().nodes.values()].filter((node) => node.pool === pool);
 }
 
+function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
+  const { reconciler, clock } = ports;
+  const { server } = reconciler.activeConfig();
+  const from = { server, standing: reconciler.standing(pool.name), now: clock.wallMs() };
+  return viewScaling(pool, reconciler.fleet().pools.get(pool.name), from);
+}
+
 function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPoolStatus> {
   const nodes = nodesOf(ports, pool.name);
   const readings = nodes.flatMap((node) => ports.reconciler.presence.utilization(node.id) ?? []);
@@ -30,6 +39,7 @@ function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof view
     plan: ports.reconciler.lastPlan(),
     now: ports.clock.wallMs(),
     utilization: mean === null ? null : Math.round(mean * 10) / 10,
+    scaling: scalingView(ports, pool),
   });
 }
 
@@ -37,10 +47,12 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
   api.get("/pools", needs("viewer"), (c) => {
     const { pools } = ports.reconciler.activeConfig();
     const fleet = ports.reconciler.fleet();
-    const now = ports.clock.wallMs();
-    return c.json({
-      pools: pools.map((p) => viewPool(p, fleet.pools.get(p.name), nodesOf(ports, p.name), ports.reconciler.lastPlan(), now)),
-    });
+    const from = { plan: ports.reconciler.lastPlan(), now: ports.clock.wallMs() };
+    const view = (pool: PoolConfig): ReturnType<typeof viewPool> => {
+      const scaling = scalingView(ports, pool);
+      return viewPool(pool, fleet.pools.get(pool.name), nodesOf(ports, pool.name), { ...from, scaling });
+    };
+    return c.json({ pools: pools.map(view) });
   });
   api.get("/pools/:pool/status", needs("viewer"), (c) => {
     const found = locate(c, ports);
@@ -56,6 +68,7 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
     return c.json(explainPool(pool, state, nodesOf(ports, pool.name), events, from));
   });
   api.put("/pools/:pool/size", needs("operator"), (c) => setSize(c, ports));
+  api.put("/pools/:pool/demand", needs("operator"), (c) => setDemand(c, ports));
 }
 
 const Size = v.strictObject({
@@ -86,4 +99,49 @@ async function setSize(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     draft.tell([{ at: now, kind: "pool.size", node: null, pool: pool.name, session: null, actor: `human:${by}`, message }]);
   });
   return c.json(statusView(ports, pool));
+}
+
+const jobs = v.pipe(
+  v.number("expected a whole number"),
+  v.integer("expected a whole number"),
+  v.minValue(0),
+  v.maxValue(1_000_000_000),
+);
+
+const Demand = v.strictObject({
+  pending_jobs: jobs,
+  queue_depth: jobs,
+  /** When the queue was looked at; without it, now. */
+  observed_at: v.optional(v.pipe(v.string(), v.isoTimestamp("expected an RFC 3339 time"))),
+});
+
+/** The queue of a pool, from whatever knows it (promise N63). Said again it changes nothing. */
+async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const found = locate(c, ports);
+  if (!found.ok) return found.response;
+  const body = await readBody(c, Demand);
+  if (!body.ok) return body.response;
+  const { pool } = found;
+  const now = ports.clock.wallMs();
+  const { pending_jobs: pendingJobs, queue_depth: queueDepth, observed_at: given } = body.value;
+  const at = given === undefined ? now : Date.parse(given);
+  const limitMs = expiryMs(ports.reconciler.activeConfig().server.autoscaleIntervalMs);
+  if (Math.abs(now - at) > limitMs) {
+    const apart = `${Math.round(Math.abs(now - at) / 1_000)} s ${at < now ? "ago" : "ahead"}`;
+    const message = `observed_at: ${given ?? ""} is ${apart}; demand counts for ${limitMs / 1_000} s`;
+    return refuse(c, "invalid_argument", message);
+  }
+  const observedAt = Math.min(at, now);
+  const demand = { pendingJobs, queueDepth, observedAt, by: c.get("principal").name };
+  let newest = observedAt;
+  await ports.reconciler.change((draft) => {
+    const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
+    const before = state.demand?.observedAt ?? 0;
+    // A stored time ahead of the clock is from before the clock was set back: it yields.
+    newest = before > now ? observedAt : Math.max(before, observedAt);
+    if (newest === observedAt) draft.putPool({ ...state, demand });
+  });
+  if (newest === observedAt) return c.json(statusView(ports, pool));
+  const message = `observed_at: ${given ?? ""} is older than what is known (${new Date(newest).toISOString()})`;
+  return refuse(c, "conflict", message);
 }

@@ -3,6 +3,7 @@ import type { PoolStatusView, PoolView } from "../../schema/api.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
+import type { ScalingView } from "../demand/view.ts";
 import { desiredOf, verdictOfNode } from "../fleet.ts";
 import { isoOrNull } from "./node.ts";
 
@@ -50,7 +51,12 @@ export function conditionsOf(pool: string, state: PoolState | undefined, plan: P
   return [...new Set(out)];
 }
 
-export function viewPool(pool: PoolConfig, state: PoolState | undefined, nodes: Node[], plan: Plan, now: number): PoolView {
+export function viewPool(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: Node[],
+  from: { plan: Plan; now: number; scaling: ScalingView },
+): PoolView {
   const count = countPool(nodes);
   return {
     name: pool.name,
@@ -61,7 +67,7 @@ export function viewPool(pool: PoolConfig, state: PoolState | undefined, nodes: 
     max: pool.scaling.maxNodes,
     providers: pool.providers.map((ref) => ref.name),
     strategy: pool.strategy,
-    conditions: conditionsOf(pool.name, state, plan, now),
+    conditions: [...conditionsOf(pool.name, state, from.plan, from.now), ...from.scaling.conditions],
   };
 }
 
@@ -69,8 +75,8 @@ export function viewPoolStatus(
   pool: PoolConfig,
   state: PoolState | undefined,
   nodes: Node[],
-  from: { plan: Plan; now: number; utilization: number | null },
-): PoolStatusView {
+  from: { plan: Plan; now: number; utilization: number | null; scaling: ScalingView },
+): PoolStatusView & Pick<ScalingView, "cooldown_remaining_s"> {
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
   return {
@@ -87,9 +93,10 @@ export function viewPoolStatus(
     min_nodes: pool.scaling.minNodes,
     max_nodes: pool.scaling.maxNodes,
     utilization: from.utilization,
-    pending_jobs: null,
-    queue_depth: null,
+    pending_jobs: from.scaling.pending_jobs,
+    queue_depth: from.scaling.queue_depth,
+    cooldown_remaining_s: from.scaling.cooldown_remaining_s,
     last_scale_at: state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
-    conditions: conditionsOf(pool.name, state, from.plan, from.now),
+    conditions: [...conditionsOf(pool.name, state, from.plan, from.now), ...from.scaling.conditions],
   };
 }
