@@ -1,6 +1,6 @@
 /**
- * A pool's nodes as an autoscaler counts them. Pure. What counts is what the pool owns or is buying;
- * a node on its way out is neither capacity nor a carrier of load.
+ * A pool's nodes as an autoscaler counts them. Pure. What counts is what the pool owns or is
+ * buying; a node on its way out is neither capacity nor a carrier of load.
  */
 import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";

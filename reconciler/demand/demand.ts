@@ -1,6 +1,7 @@
 /**
- * Demand as somebody reported it, and whether it still says anything (promises N58, N64). Pure. A report
- * older than three evaluations is unknown: losing the source must never look like an empty queue.
+ * Demand as somebody reported it, and whether it still says anything (promises N58, N64). Pure. A
+ * report older than three evaluations is unknown: losing the source must never look like an empty
+ * queue.
  */
 import type { Autoscaler } from "../../schema/config.ts";
 import type { PoolState } from "../../schema/node.ts";

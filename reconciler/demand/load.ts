@@ -1,7 +1,7 @@
 /**
- * How loaded a pool's GPUs are, from samples that are fresh. Memory only. When a sample was taken is
- * judged by when this process first saw it, on its own monotonic clock: an agent's clock may be wrong,
- * and an agent that still beats while its sampler hangs repeats the same sample for ever.
+ * How loaded a pool's GPUs are, from samples that are fresh. Memory only. When a sample was taken
+ * is judged by when this process first saw it, on its own monotonic clock: an agent's clock may be
+ * wrong, and an agent that still beats while its sampler hangs repeats the same sample for ever.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { Sample } from "../../schema/report.ts";
@@ -30,7 +30,9 @@ export class Load {
     this.seen = next;
   }
 
-  /** Mean utilisation of every GPU of these nodes in percent, or `null` if no fresh sample has one. */
+  /**
+   * Mean utilisation of every GPU of these nodes in percent, or `null` if no fresh sample has one.
+   */
   mean(nodes: Iterable<{ id: NodeId }>, mono: number): number | null {
     let sum = 0;
     let count = 0;

@@ -1,7 +1,7 @@
 /**
  * The trend of the pool's own utilisation (`navarch/config.md` §3). Pure. It works on one series of
- * pool-level values, because a line through samples of different machines is no trend (B36); it only
- * ever asks for more, and leaves everything else to its fallback.
+ * pool-level values, because a line through samples of different machines is no trend (B36); it
+ * only ever asks for more, and leaves everything else to its fallback.
  */
 import type { Autoscaler } from "../../schema/config.ts";
 import { boundedGrowth } from "./reactive.ts";
@@ -10,7 +10,9 @@ import type { Snapshot } from "./snapshot.ts";
 
 type Predictive = Extract<Autoscaler, { type: "predictive" }>;
 
-/** Predicted utilisation above which more nodes are asked for, and the one they should then have. */
+/**
+ * Predicted utilisation above which more nodes are asked for, and the one they should then have.
+ */
 const LIMIT_PERCENT = 80;
 const GOAL_PERCENT = 70;
 

@@ -1,7 +1,8 @@
 /**
- * Mean GPU utilisation against two thresholds, one step at a time (`navarch/config.md` §3). Pure. While
- * earlier purchases still boot, no more is bought than the measured load explains: a node that takes
- * fifteen minutes to come up must not be bought again at every cooldown (autoscaling.md §3.1).
+ * Mean GPU utilisation against two thresholds, one step at a time (`navarch/config.md` §3). Pure.
+ * While earlier purchases still boot, no more is bought than the measured load explains: a node
+ * that takes fifteen minutes to come up must not be bought again at every cooldown (autoscaling.md
+ * §3.1).
  */
 import type { Autoscaler } from "../../schema/config.ts";
 import { hold, printPercent, size, type Recommendation, type Snapshot } from "./snapshot.ts";
@@ -26,8 +27,9 @@ export function recommendReactive(autoscaler: Reactive, snapshot: Snapshot): Rec
 }
 
 /**
- * `wanted`, but not beyond what the nodes that carry the load would need (`need`), and never below the
- * present size. With nothing booting this changes nothing: one step above what is registered is free.
+ * `wanted`, but not beyond what the nodes that carry the load would need (`need`), and never below
+ * the present size. With nothing booting this changes nothing: one step above what is registered is
+ * free.
  */
 export function boundedGrowth(
   wanted: number,

@@ -1,8 +1,9 @@
 /**
- * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic clock,
- * and writes a changed size into the activation's draft together with the event that says why. It never
- * touches a pool without an autoscaler (promise N17), and only ever changes the wanted size: floor
- * repair, replacement and a person's size go their own way and wait for no cooldown (B35).
+ * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic
+ * clock, and writes a changed size into the activation's draft together with the event that says
+ * why. It never touches a pool without an autoscaler (promise N17), and only ever changes the
+ * wanted size: floor repair, replacement and a person's size go their own way and wait for no
+ * cooldown (B35).
  */
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
@@ -128,7 +129,8 @@ export class Scaler {
 }
 
 /** One evaluation: what it says, and the new size in the draft if it is one and may be one now. */
-function judge({ pool, autoscaler, state, memory, input }: Turn, from: Snapshot, draft: Draft): Standing {
+function judge(turn: Turn, from: Snapshot, draft: Draft): Standing {
+  const { pool, autoscaler, state, memory, input } = turn;
   const { sight, mono } = input;
   const at = sight.now;
   const still = stillness(state, sight);
@@ -154,7 +156,9 @@ function judge({ pool, autoscaler, state, memory, input }: Turn, from: Snapshot,
   return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
 }
 
-/** Why nothing is decided at all, or `null`: blind means still, and a person's hold is a person's. */
+/**
+ * Why nothing is decided at all, or `null`: blind means still, and a person's hold is a person's.
+ */
 function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string | null {
   if (frozen !== null) return `the fleet is frozen: ${frozen}`;
   if (blind.length > 0) return blind.join("; ");
@@ -182,6 +186,7 @@ function eventOf(pool: PoolName, kind: EventKind, message: string, at: number): 
 
 /** Samples that the longest look back inside the autoscaler needs. */
 function lookbackOf(autoscaler: Autoscaler): number {
-  const looks = flatten(autoscaler).map((one) => (one.type === "predictive" ? one.lookbackWindow : 0));
-  return Math.max(...looks);
+  const looks = (one: Autoscaler): number =>
+    one.type === "predictive" ? one.lookbackWindow : 0;
+  return Math.max(...flatten(autoscaler).map(looks));
 }

@@ -1,7 +1,7 @@
 /**
- * What an autoscaler looks at and what it answers (`navarch/config.md` §3). Both are plain values, so
- * that a recommendation is a pure function of a snapshot: no clock, no fleet, no memory of its own.
- * `null` always means "not known" and never stands for zero.
+ * What an autoscaler looks at and what it answers (`navarch/config.md` §3). Both are plain values,
+ * so that a recommendation is a pure function of a snapshot: no clock, no fleet, no memory of its
+ * own. `null` always means "not known" and never stands for zero.
  */
 export type Snapshot = {
   /**
@@ -30,11 +30,13 @@ export type Snapshot = {
 };
 
 export type Recommendation =
-  /** `bounds` is a floor or ceiling and waits for no cooldown; `signal` is an autoscaler's opinion. */
+  /**
+   * `bounds` is a floor or ceiling and waits for no cooldown; `signal` is an autoscaler's opinion.
+   */
   | { kind: "size"; nodes: number; because: string; cause: "bounds" | "signal" }
   /**
-   * No opinion: the size stays, and a composite does not count this member. `unknown` is a signal that
-   * is missing, which people are told; `quiet` is a rule that does not apply now.
+   * No opinion: the size stays, and a composite does not count this member. `unknown` is a signal
+   * that is missing, which people are told; `quiet` is a rule that does not apply now.
    */
   | { kind: "hold"; because: string; cause: "unknown" | "quiet" };
 

@@ -1,6 +1,6 @@
 /**
- * What people see of a pool's autoscaler: the queue as far as it is known, the rest of the cooldown and
- * what it is missing (`navarch/api.md` B3, B9). Pure.
+ * What people see of a pool's autoscaler: the queue as far as it is known, the rest of the cooldown
+ * and what it is missing (`navarch/api.md` B3, B9). Pure.
  */
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { PoolState } from "../../schema/node.ts";
@@ -51,7 +51,9 @@ function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number)
   return Math.ceil(Math.min(cooldownMs, Math.max(0, at + cooldownMs - now)) / 1_000);
 }
 
-/** 1 if the demand that is wanted, or once was reported, is not known now; `null` if it is nobody's. */
+/**
+ * 1 if the demand that is wanted, or once was reported, is not known now; `null` if it is nobody's.
+ */
 export function staleness(
   pool: PoolConfig,
   state: PoolState | undefined,
