@@ -16,7 +16,7 @@ import { buildNvml } from "../fixture/nvml/build.ts";
 import { openNvmlWorld } from "../fixture/nvml/state.ts";
 import { type Bench, type BenchOptions, type Figure, held, shown } from "./bench.ts";
 import { commandOf, openFolder, openPlane, type Plane } from "./plane.ts";
-import { closeProcess, openProcess, treeOf, waitFor, watchTree } from "./process.ts";
+import { closeProcess, openProcess, readMemory, treeOf, waitFor, watchTree } from "./process.ts";
 
 const GPUS = 8;
 const NODE = "footprint";
@@ -57,6 +57,7 @@ async function measure(options: BenchOptions, library: string): Promise<Figure[]
       });
       await Bun.sleep(options.tiny ? 0 : WARM_MS);
       const processes = treeOf(agent.pid).length;
+      const first = readMemory(treeOf(agent.pid));
       const watch = watchTree(agent.pid);
       const seconds = options.tiny ? 1 : (options.seconds ?? WINDOW_S);
       options.say(`  agent with ${processes} processes, ${seconds} s`);
@@ -68,6 +69,8 @@ async function measure(options: BenchOptions, library: string): Promise<Figure[]
         held("PSS of agent and children, max", max.pss, "MiB", 64, 48),
         held("CPU, share of a core", cpuPercent, "%", 0.2, 0.1),
         held("GPUs not seen", GPUS - gpus, "count", 0),
+        // The collector's saw-tooth is slower than ten minutes: an end above the start still climbs.
+        shown("PSS at the start", first.pss, "MiB"),
         shown("PSS at the end", last.pss, "MiB"),
         shown("RSS, summed", max.rss, "MiB"),
         shown("anonymous", max.anon, "MiB"),
