@@ -69,7 +69,7 @@ async function measure(options: BenchOptions, library: string): Promise<Figure[]
         held("PSS of agent and children, max", max.pss, "MiB", 64, 48),
         held("CPU, share of a core", cpuPercent, "%", 0.2, 0.1),
         held("GPUs not seen", GPUS - gpus, "count", 0),
-        // The collector's saw-tooth is slower than ten minutes: an end above the start still climbs.
+        // The collector's cycle is longer than ten minutes: an end above the start still climbs.
         shown("PSS at the start", first.pss, "MiB"),
         shown("PSS at the end", last.pss, "MiB"),
         shown("RSS, summed", max.rss, "MiB"),
