@@ -23,7 +23,7 @@ export type DrainSight =
   | { kind: "empty" }
   | { kind: "busy"; remaining: number; message: string }
   /** Nobody can tell: no scheduler attached and no process list. */
-  | { kind: "unknown" };
+  | { kind: "unknown"; forMs: number };
 
 export type ProviderSight = {
   class: ProviderClass;
@@ -39,8 +39,8 @@ export type Sight = {
   now: number;
   /** Why the reconciler cannot trust what it sees; not empty = nothing destructive starts (law 9). */
   blind: string[];
-  /** Milliseconds since a node was heard, by our own attentive clock; `null` = never in this life. */
-  silentMs(node: NodeId): number | null;
+  /** Milliseconds for which this process has looked without a pause: nobody is late for longer. */
+  attentiveMs: number;
   drain(node: NodeId): DrainSight;
   /** GPU utilisation of a node in percent, or `null`. */
   utilization(node: NodeId): number | null;

@@ -5,6 +5,7 @@
  */
 import type { BootId, NodeId, StreamId } from "../schema/id.ts";
 import type { Config } from "../schema/config.ts";
+import { LIMIT } from "../schema/limit.ts";
 import type { Node } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
@@ -17,6 +18,8 @@ import { statusOf } from "./view/status.ts";
 export type IngestTarget = {
   presence: Presence;
   node(id: NodeId): Node | null;
+  /** How many nodes there are. */
+  count(): number;
   /** `<provider>/<instance id>` of any configured provider → node. */
   nodeOfProviderId(id: string): NodeId[];
   takeLetters(letters: StoredLetter[]): void;
@@ -92,6 +95,9 @@ export class Ingest {
         return { kind: "denied", message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}` };
       }
       for (const node of candidates) id = node;
+    }
+    if (this.target.node(id) === null && this.target.count() >= LIMIT.nodesMax) {
+      return { kind: "denied", message: `this control plane takes at most ${LIMIT.nodesMax} nodes` };
     }
     if (only !== null && only !== id) return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
     if (this.target.node(id)?.phase.kind === "gone") return { kind: "denied", message: `node ${id} is gone` };

@@ -12,6 +12,7 @@
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
+import type { Action } from "../schema/action.ts";
 import type { CommandId, InstanceId, NodeId, PoolName } from "../schema/id.ts";
 import type { Plan } from "../schema/plan.ts";
 import { type Targets } from "./act/execute.ts";
@@ -27,7 +28,7 @@ import { applyAction } from "./fold/action.ts";
 import type { Sighting } from "./fold/listing.ts";
 import { newPoolState } from "./fold/new-pool.ts";
 import { deliveriesOf } from "./notify.ts";
-import { Presence } from "./presence.ts";
+import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openSight } from "./sight.ts";
 import type { Change, Store, StoredLetter } from "./store/store.ts";
@@ -66,6 +67,7 @@ export class Reconciler {
   private readonly scaler = new Scaler();
   private readonly listed = new Set<string>();
   private sightings = new Map<string, Map<InstanceId, Sighting>>();
+  private collapsed = new Map<string, number>();
   private letters: StoredLetter[] = [];
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
   private newestLetter = 0;
@@ -73,7 +75,12 @@ export class Reconciler {
   private commands: Command[] = [];
   private plan: Plan = { actions: [], waits: [] };
   private sight: Sight | null = null;
-  private broken: string | null = null;
+  /** Pools whose newest plan broke a law, with how: their actions are withheld until a plan is sound. */
+  private broken = new Map<string | null, string>();
+  /** The mirror may differ from the store: nothing is folded or decided before it was read again. */
+  private stale = false;
+  /** Activations that failed in a row, and the last error. */
+  private trouble = { count: 0, message: "" };
   private adopted = false;
   private wake: (() => void) | null = null;
   private hinted = false;
@@ -90,7 +97,7 @@ export class Reconciler {
     this.policy = policy;
     this.fleetId = fleetId;
     this.presence = new Presence(ports.clock.monoMs(), ports.clock.wallMs());
-    this.runner = new Runner(ports.targets, () => this.hint());
+    this.runner = new Runner(ports.targets, ports.clock, () => this.hint());
     this.watch = new CloudWatch(ports.providers.values(), ports.clock, () => this.hint());
   }
 
@@ -127,16 +134,18 @@ export class Reconciler {
   hasAdopted(): boolean {
     return this.adopted;
   }
-  /** Why nothing is decided any more: a plan broke a law. `null` while sound. */
+  /** What keeps the loop, or a pool of it, from acting; `null` while sound. */
   failure(): string | null {
-    return this.broken;
+    const out = [...this.broken.values()];
+    if (this.trouble.count >= TROUBLE_TOLD) out.push(`activations fail: ${this.trouble.message}`);
+    return out.length === 0 ? null : out.join("; ");
   }
 
   /** Durable letters, handed over by the ingest after its own commit. */
   takeLetters(letters: StoredLetter[]): void {
     // A reload may have found them in the store already: a letter is folded once.
     this.letters.push(...letters.filter((letter) => letter.id > this.newestLetter));
-    this.newestLetter = Math.max(this.newestLetter, ...letters.map((letter) => letter.id));
+    this.newestLetter = Math.max(this.newestLetter, letters[letters.length - 1]?.id ?? 0);
     this.hint();
   }
 
@@ -181,11 +190,12 @@ export class Reconciler {
     const { clock } = this.ports;
     const now = clock.wallMs();
     const mono = clock.monoMs();
-    this.presence.tick(mono, now, PERIOD_MS, this.config.server.heartbeatTimeoutMs);
+    this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
+    if (this.stale) await this.reload();
     await this.foldFacts(now, mono);
     const sight = openSight({
       now, mono, nodes: this.mirror.nodes, presence: this.presence, scheduler: this.ports.targets.scheduler,
-      providers: this.providerSight(), sampleIntervalMs: this.config.server.sampleIntervalMs, frozen: this.broken,
+      providers: this.providerSight(), sampleIntervalMs: this.config.server.sampleIntervalMs, frozen: null,
     });
     this.sight = sight;
     await this.scale(sight, mono);
@@ -200,6 +210,13 @@ export class Reconciler {
 
   start(): void {
     this.running ??= this.run();
+    const beat = (): void => {
+      if (this.stopping) return;
+      const { clock } = this.ports;
+      this.presence.pulse(clock.monoMs(), clock.wallMs(), this.config.server.heartbeatTimeoutMs);
+      clock.after(PULSE_MS / 2, beat);
+    };
+    beat();
   }
 
   /** Stops deciding, then waits for calls that are out, at most `graceMs`. */
@@ -222,8 +239,12 @@ export class Reconciler {
         await this.activate();
       } catch (error) {
         this.ports.log("error", "activation failed", { error: String(error instanceof Error ? (error.stack ?? error) : error) });
-        await this.alone(() => this.reload()).catch(() => undefined);
+        this.trouble = { count: this.trouble.count + 1, message: error instanceof Error ? error.message : String(error) };
+        this.stale = true;
+        await this.sleep(Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(this.trouble.count, 10)), false);
+        continue;
       }
+      this.trouble = { count: 0, message: "" };
       // The loop takes at most a quarter of a core: a large fleet is looked at less often, not served less.
       const restMs = Math.min(REST_MAX_MS, 3 * (this.ports.clock.monoMs() - begun));
       await this.sleep(restMs, false);
@@ -256,12 +277,15 @@ export class Reconciler {
       letters: this.letters.splice(0, LETTERS_MAX),
       commands: this.commands.splice(0),
       sightings: this.sightings,
-      silentMs: (node) => this.presence.silentMs(node, mono),
+      silentMs: (node) => this.presence.silentMs(node, mono, this.config.server.heartbeatTimeoutMs),
+      heard: (node) => this.presence.isHeard(node),
+      collapsed: this.collapsed,
       settleMs: (provider) => this.ports.providers.get(provider)?.settleMs ?? 0,
       blind: this.presence.doubtful() !== null,
     };
     const folded = foldEverything(input, draft);
     this.sightings = folded.sightings;
+    this.collapsed = folded.collapsed;
     for (const provider of folded.listed) this.listed.add(provider);
     await this.commit(draft);
     this.ports.judged(folded.judged);
@@ -284,7 +308,6 @@ export class Reconciler {
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, like any other size. */
   private async scale(sight: Sight, mono: number): Promise<void> {
-    if (this.broken !== null) return;
     const { config, presence } = this;
     const draft = new Draft(this.mirror);
     this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, draft);
@@ -292,16 +315,8 @@ export class Reconciler {
   }
 
   private async decideNow(sight: Sight): Promise<void> {
-    if (this.broken !== null) return;
     const fleet = this.fleet();
-    const plan = decide(fleet, this.config, sight);
-    const broken = lintPlan(fleet, this.config, sight, plan);
-    if (broken.length > 0) {
-      // A frozen reconciler that says so is safer at 3 a.m. than one that restarts into the same plan.
-      this.broken = `plan breaks a law: ${broken.join("; ")}`;
-      this.ports.log("error", "frozen: the plan breaks a law", { broken });
-      return;
-    }
+    const plan = this.soundPart(fleet, sight, decide(fleet, this.config, sight));
     this.plan = plan;
     if (plan.actions.length === 0) return;
     const draft = new Draft(this.mirror);
@@ -317,6 +332,25 @@ export class Reconciler {
     await this.commit(draft);
   }
 
+  /**
+   * The plan without the actions of pools that break a law. A pool that is still, and says so, is safer
+   * at 3 a.m. than a process that ends and restarts into the same plan; the others go on.
+   */
+  private soundPart(fleet: Fleet, sight: Sight, plan: Plan): Plan {
+    const breaches = lintPlan(fleet, this.config, sight, plan);
+    const broken = new Map<string | null, string>();
+    for (const { pool, message } of breaches) {
+      const before = broken.get(pool);
+      broken.set(pool, before === undefined ? `the plan of pool ${pool ?? "-"} breaks a law: ${message}` : `${before}; ${message}`);
+    }
+    for (const [pool, message] of broken) if (!this.broken.has(pool)) this.ports.log("error", message, { pool });
+    this.broken = broken;
+    if (broken.size === 0) return plan;
+    const poolOf = (action: Action): string | null =>
+      action.kind === "admit" ? action.pool : (fleet.nodes.get(action.node)?.pool ?? null);
+    return { actions: plan.actions.filter((action) => !broken.has(poolOf(action))), waits: plan.waits };
+  }
+
   private async commit(draft: Draft): Promise<void> {
     const change = draft.finish();
     if (change === null) return;
@@ -324,8 +358,8 @@ export class Reconciler {
     try {
       await this.ports.store.commit(change);
     } catch (error) {
-      // Whether it was written is not known: the store is asked, not this process's memory.
-      await this.reload();
+      // Whether it was written is not known: the store is asked before anything else is done.
+      this.stale = true;
       throw error;
     }
     mirrorChange(this.mirror, change);
@@ -338,14 +372,20 @@ export class Reconciler {
     mirrorChange(mirror, {
       nodes: snapshot.nodes, removedNodes: [], pools: snapshot.pools, events: [], commands: [], foldedLetters: [],
       findings: [], deliveries: [],
-      operations: snapshot.openOperations.map((o) => ({ ...o, attempts: Math.max(o.attempts, 1) })),
+      // Each may have been sent, and just now: the settle time of a tag-only provider runs from here.
+      operations: snapshot.openOperations.map((o) => ({
+        ...o,
+        attempts: Math.max(o.attempts, 1),
+        ...(o.payload.kind === "create" ? { askedAt: this.ports.clock.wallMs(), lookups: 0 } : {}),
+      })),
     });
     for (const pool of this.config.pools) {
       if (!mirror.pools.has(pool.name)) mirror.pools.set(pool.name, newPoolState(pool.name, pool.scaling.minNodes, this.ports.clock.wallMs()));
     }
     this.mirror = mirror;
+    this.stale = false;
     this.letters = snapshot.letters;
-    this.newestLetter = Math.max(this.newestLetter, ...snapshot.letters.map((letter) => letter.id));
+    this.newestLetter = Math.max(this.newestLetter, snapshot.letters[snapshot.letters.length - 1]?.id ?? 0);
     this.commands = snapshot.openCommands;
   }
 
@@ -382,6 +422,9 @@ export class Reconciler {
   }
 }
 
+/** Failures in a row before readiness says so, and the longest rest between them. */
+const TROUBLE_TOLD = 2;
+const TROUBLE_REST_MAX_MS = 5_000;
 /** Far more orders than people give between a commit and its hand-over. */
 const SETTLED_MAX = 1_000;
 /** Letters folded by one activation: keeps a transaction short when an outage ends. */

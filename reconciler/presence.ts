@@ -13,15 +13,15 @@ export class Presence {
   private readonly heard = new Map<NodeId, Heard>();
   /** Since when this process has looked without a pause; silence is never counted from before. */
   private attentiveSince: number;
-  private lastTickMono: number;
-  private lastTickWall: number;
+  private lastPulseMono: number;
+  private lastPulseWall: number;
   /** Until when a pause or a clock jump makes everything doubtful, and why. */
   private doubt: { untilMono: number; why: string } | null = null;
 
   constructor(mono: number, wall: number) {
     this.attentiveSince = mono;
-    this.lastTickMono = mono;
-    this.lastTickWall = wall;
+    this.lastPulseMono = mono;
+    this.lastPulseWall = wall;
   }
 
   /** A report of this node came in. */
@@ -40,21 +40,22 @@ export class Presence {
   }
 
   /**
-   * Called by every activation. A gap much longer than the period means that this process did not run
-   * (SIGSTOP, migration, a blocked loop): then its own silence is not anybody else's.
+   * A sign of life of this process itself, given by a timer of its own and by every activation. A long
+   * gap between two means that it did not run (SIGSTOP, migration, a blocked loop): then its own
+   * silence is not anybody else's.
    */
-  tick(mono: number, wall: number, periodMs: number, graceMs: number): void {
-    const gapMs = mono - this.lastTickMono;
-    const jumpMs = Math.abs(wall - this.lastTickWall - gapMs);
-    if (gapMs > periodMs + STALL_MS) {
+  pulse(mono: number, wall: number, graceMs: number): void {
+    const gapMs = mono - this.lastPulseMono;
+    const jumpMs = Math.abs(wall - this.lastPulseWall - gapMs);
+    if (gapMs > PULSE_MS + STALL_MS) {
       this.attentiveSince = mono;
       this.doubt = { untilMono: mono + graceMs, why: `this process was paused for ${Math.round(gapMs / 1000)} s` };
     } else if (jumpMs > JUMP_MS) {
       this.doubt = { untilMono: mono + graceMs, why: `the wall clock jumped by ${Math.round(jumpMs / 1000)} s` };
     }
     if (this.doubt !== null && mono >= this.doubt.untilMono) this.doubt = null;
-    this.lastTickMono = mono;
-    this.lastTickWall = wall;
+    this.lastPulseMono = mono;
+    this.lastPulseWall = wall;
   }
 
   /** Why this process does not trust its own eyes, or `null`. */
@@ -62,10 +63,25 @@ export class Presence {
     return this.doubt?.why ?? null;
   }
 
-  /** Attentive milliseconds since the node was heard. */
-  silentMs(node: NodeId, mono: number): number {
-    const from = Math.max(this.heard.get(node)?.atMono ?? this.attentiveSince, this.attentiveSince);
-    return Math.max(0, mono - from);
+  /** Milliseconds for which this process has looked without a pause. */
+  attentiveMs(mono: number): number {
+    return Math.max(0, mono - this.attentiveSince);
+  }
+
+  /** Whether a report of the node came in this process's life. */
+  isHeard(node: NodeId): boolean {
+    return this.heard.has(node);
+  }
+
+  /**
+   * Attentive milliseconds since the node was heard; `null` for one that was never heard in this life
+   * until it has been waited for during `patienceMs`: before that nothing is known.
+   */
+  silentMs(node: NodeId, mono: number, patienceMs: number): number | null {
+    const heard = this.heard.get(node);
+    const attentive = this.attentiveMs(mono);
+    if (heard === undefined) return attentive > patienceMs ? attentive : null;
+    return Math.max(0, mono - Math.max(heard.atMono, this.attentiveSince));
   }
 
   /** Wall time of the last report in this process's life. */
@@ -80,9 +96,11 @@ export class Presence {
   /** What the agent's process list says; a list older than `freshMs` says nothing. */
   left(node: NodeId, mono: number, freshMs: number): DrainSight {
     const heard = this.heard.get(node);
-    if (heard === undefined || heard.sample === null || mono - heard.sampleMono > freshMs) return { kind: "unknown" };
+    const from = Math.max(this.attentiveSince, heard?.sample == null ? 0 : heard.sampleMono);
+    const unknown: DrainSight = { kind: "unknown", forMs: Math.max(0, mono - from) };
+    if (heard === undefined || heard.sample === null || mono - heard.sampleMono > freshMs) return unknown;
     const { gpus } = heard.sample;
-    if (gpus.length === 0) return { kind: "unknown" };
+    if (gpus.length === 0) return unknown;
     let remaining = 0;
     let known = true;
     for (const gpu of gpus) {
@@ -90,7 +108,7 @@ export class Presence {
       else remaining += gpu.processes;
     }
     if (remaining > 0) return { kind: "busy", remaining, message: `${remaining} GPU processes are left` };
-    return known ? { kind: "empty" } : { kind: "unknown" };
+    return known ? { kind: "empty" } : unknown;
   }
 
   /** Mean GPU utilisation in percent, or `null`. */
@@ -107,7 +125,9 @@ export class Presence {
   }
 }
 
-/** A loop that is this much late was not running; above any pause of the collector, below any heartbeat timeout. */
+/** How often the process says that it runs. */
+export const PULSE_MS = 1_000;
+/** A pulse that is this much late was not running; above any pause of the collector, below any heartbeat timeout. */
 const STALL_MS = 1_000;
 /** safety.md §6: a wall clock that moved this far against the monotonic one is not to be trusted. */
 const JUMP_MS = 60_000;

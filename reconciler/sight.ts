@@ -18,7 +18,9 @@ export function massSilence(nodes: Iterable<Node>): string | null {
   let heard = 0;
   let silent = 0;
   for (const node of nodes) {
-    if (node.agent === null || node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
+    if (node.pool === null || node.agent === null) continue;
+    if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
+    if (node.instance !== null && node.instance.state === "terminated") continue;
     if (node.health.silentSince === null) heard++;
     else silent++;
   }
@@ -46,7 +48,7 @@ export function openSight(from: {
   return {
     now: from.now,
     blind,
-    silentMs: (node) => presence.silentMs(node, mono),
+    attentiveMs: presence.attentiveMs(mono),
     // Three samples: one may be lost and one late before a process list stops being news.
     drain: (node) => scheduler.left(node) ?? presence.left(node, mono, 3 * from.sampleIntervalMs),
     utilization: (node) => presence.utilization(node),

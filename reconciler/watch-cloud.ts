@@ -14,6 +14,8 @@ type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failur
 const BUSY_MS = { fake: 250, other: 10_000 };
 const IDLE_MS = { fake: 5_000, other: 30_000 };
 
+const LIST_MS = 60_000;
+
 export class CloudWatch {
   private readonly watched: Watched[];
   private readonly clock: Clock;
@@ -57,6 +59,14 @@ export class CloudWatch {
     return done;
   }
 
+  /** A listing that hangs is a failed one: the next may begin. */
+  private late(): Promise<ListAnswer> {
+    const message = `no answer within ${LIST_MS / 1_000} s`;
+    return new Promise((resolve) => {
+      this.clock.after(LIST_MS, () => resolve({ kind: "failed", class: "unavailable", message }));
+    });
+  }
+
   private pauseMs(one: Watched, busy: boolean): number {
     const table = busy ? BUSY_MS : IDLE_MS;
     const base = one.provider.type === "fake" ? table.fake : table.other;
@@ -66,7 +76,7 @@ export class CloudWatch {
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
     let answer: ListAnswer;
     try {
-      answer = await one.provider.list();
+      answer = await Promise.race([one.provider.list(), this.late()]);
     } catch (error) {
       answer = { kind: "failed", class: "unavailable", message: error instanceof Error ? error.message : String(error) };
     }

@@ -57,7 +57,8 @@ export function parseDuration(text: string | number): DurationAnswer {
   if (body === "") return { ok: false, message: "empty duration", hint: "write for example 30s" };
   if (!Number.isSafeInteger(Math.round(ms)))
     return { ok: false, message: `${given} is too long`, hint: null };
-  return { ok: true, ms };
+  // Whole milliseconds: an instant made from a fraction would not be an instant.
+  return { ok: true, ms: Math.round(ms) };
 }
 
 /** The shortest exact spelling: 90000 → `1m30s`. */

@@ -53,7 +53,11 @@ export const SessionId = v.pipe(v.string(), v.minLength(1), v.maxLength(160), v.
 export type SessionId = v.InferOutput<typeof SessionId>;
 
 /** An operator's or agent's command. */
-export const CommandId = v.pipe(v.string(), v.minLength(1), v.maxLength(64), v.brand("CommandId"));
+export const CommandId = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9._:-]{1,64}$/, "must be 1 to 64 of A-Z a-z 0-9 . _ : -"),
+  v.brand("CommandId"),
+);
 export type CommandId = v.InferOutput<typeof CommandId>;
 
 /** Kernel boot id (`/proc/sys/kernel/random/boot_id`), or a stand-in given by a simulated node. */

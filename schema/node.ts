@@ -61,6 +61,8 @@ export const Phase = v.variant("kind", [
     deadlineAt: instant,
     drainedAt: v.nullable(instant),
     purpose: Purpose,
+    /** Work was seen on it: from then on not knowing is not the same as empty. */
+    sawWork: v.nullish(v.boolean(), false),
   }),
   /** A rung below replacement is being tried on this very instance. */
   v.object({
@@ -106,6 +108,8 @@ export const InstanceFact = v.object({
    * First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed.
    */
   absentSince: v.nullable(instant),
+  /** Complete listings in a row that did not show it: one missing row is a list's bad day. */
+  absentListings: v.nullish(count, 0),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 

@@ -45,7 +45,12 @@ export class Notifier {
 
   start(): void {
     const again = (): void => {
-      if (!this.stopped) this.cancel = this.clock.after(IDLE_MS, () => void this.deliverDue().finally(again));
+      if (this.stopped) return;
+      this.cancel = this.clock.after(IDLE_MS, () => {
+        this.deliverDue()
+          .catch((error: unknown) => this.log("warn", "the outbox cannot be read", { error: String(error) }))
+          .finally(again);
+      });
     };
     again();
   }
@@ -57,11 +62,11 @@ export class Notifier {
 
   /** One round over what is due, oldest first; deliveries of one node keep their order. */
   async deliverDue(): Promise<void> {
-    const due = await this.store.deliveries(this.clock.wallMs(), 100);
     const blocked = new Set<string>();
-    for (const delivery of due) {
-      if (blocked.has(delivery.node)) continue;
-      if (!(await this.deliver(delivery))) blocked.add(delivery.node);
+    for (;;) {
+      const due = (await this.store.deliveries(this.clock.wallMs(), 100)).filter((one) => !blocked.has(one.node));
+      if (due.length === 0) return;
+      for (const delivery of due) if (!(await this.deliver(delivery))) blocked.add(delivery.node);
     }
   }
 

@@ -6,29 +6,45 @@
 import type { OperationId } from "../../schema/id.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Outcome } from "../fold/outcome.ts";
+import type { Clock } from "../clock.ts";
 import { execute, mayCall, type Targets } from "./execute.ts";
 
-/** Calls in flight at once: enough for a burst, few enough for a cloud's rate limit to answer each. */
-const IN_FLIGHT_MAX = 32;
+/**
+ * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to answer
+ * each. A lane is one target and one kind of call, so that a cloud whose creates hang still ends machines,
+ * and no cloud keeps a node from being cordoned.
+ */
+const LANE_MAX = 16;
+/** A call that has not answered by then is an unknown outcome; the connection may still be open. */
+const CALL_MS = 60_000;
 
 export class Runner {
-  private readonly running = new Set<OperationId>();
+  private readonly running = new Map<OperationId, string>();
+  private readonly lanes = new Map<string, number>();
   private readonly targets: Targets;
+  private readonly clock: Clock;
   private readonly hint: () => void;
   private done: { id: OperationId; outcome: Outcome }[] = [];
 
-  constructor(targets: Targets, hint: () => void) {
+  constructor(targets: Targets, clock: Clock, hint: () => void) {
     this.targets = targets;
+    this.clock = clock;
     this.hint = hint;
   }
 
   /** Starts what is due; `now` is wall milliseconds. */
   start(operations: Iterable<Operation>, now: number): void {
     for (const operation of operations) {
-      if (this.running.size >= IN_FLIGHT_MAX) return;
-      if (operation.state !== "asked" || operation.notBefore > now || this.running.has(operation.id)) continue;
+      if (operation.state !== "asked" || this.running.has(operation.id)) continue;
+      // A rest far in the future was stored under a clock that has been set back since.
+      const restMs = operation.notBefore - now;
+      if (restMs > 0 && restMs <= 10 * CALL_MS) continue;
       if (!mayCall(operation, this.targets)) continue;
-      this.running.add(operation.id);
+      const lane = laneOf(operation);
+      const busy = this.lanes.get(lane) ?? 0;
+      if (busy >= LANE_MAX) continue;
+      this.lanes.set(lane, busy + 1);
+      this.running.set(operation.id, lane);
       void this.run(operation);
     }
   }
@@ -37,7 +53,11 @@ export class Runner {
   take(): { id: OperationId; outcome: Outcome }[] {
     const done = this.done;
     this.done = [];
-    for (const { id } of done) this.running.delete(id);
+    for (const { id } of done) {
+      const lane = this.running.get(id);
+      this.running.delete(id);
+      if (lane !== undefined) this.lanes.set(lane, Math.max(0, (this.lanes.get(lane) ?? 1) - 1));
+    }
     return done;
   }
 
@@ -47,8 +67,19 @@ export class Runner {
   }
 
   private async run(operation: Operation): Promise<void> {
-    const outcome = await execute(operation, this.targets);
+    const late = Promise.withResolvers<Outcome>();
+    const cancel = this.clock.after(CALL_MS, () => {
+      late.resolve({ kind: "ambiguous", message: `no answer within ${CALL_MS / 1_000} s` });
+    });
+    const outcome = await Promise.race([execute(operation, this.targets), late.promise]);
+    cancel();
     this.done.push({ id: operation.id, outcome });
     this.hint();
   }
+}
+
+function laneOf(operation: Operation): string {
+  const { payload } = operation;
+  const target = payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
+  return `${target}/${payload.kind}`;
 }

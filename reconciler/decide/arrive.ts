@@ -5,7 +5,7 @@ import { isLeaving, type Node, type Phase } from "../../schema/node.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { BOOT_FAILURES_MAX } from "../fold/action.ts";
 import type { Scope } from "./decide.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { isResting, lossOf, type Pen } from "./node.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -24,7 +24,7 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
   if (state.hold !== null && state.hold.until > sight.now) {
     return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
   }
-  if (phase.notBefore > sight.now) return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+  if (isResting(phase.notBefore, sight.now)) return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope)) return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
   const guard = guardOf(node, scope);
   if (guard !== null) return pen.wait("bootstrap_guard", guard.message, guard.until);
@@ -72,10 +72,12 @@ export function decideBooting(node: Node, phase: At<"booting"> | At<"bootstrappi
   const loss = lossOf(node, scope);
   if (loss !== null) return lose(node, scope, pen, loss);
   if (node.order !== null) return fail(scope, pen, node.order.why, "operator", node.order.force);
+  if (scope.victims.has(node.id)) return fail(scope, pen, "its pool became smaller", "scale_down");
   if (node.agent !== null) {
     return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", ["its agent registered"]);
   }
-  const waitedMs = sight.now - phase.since;
+  // A control plane that was away could not hear the agent: its own absence is not counted.
+  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
     return fail(scope, pen, why, "failed");
@@ -89,6 +91,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   if (loss !== null) return lose(node, scope, pen, loss);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
     return fail(scope, pen, node.order.why, "operator", node.order.force);
+  }
+  if (scope.victims.has(node.id) && node.instance !== null) {
+    return fail(scope, pen, "its pool became smaller", "scale_down");
   }
   const { health } = node;
   // The check may have come in the very report that registered the agent.
@@ -105,7 +110,7 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     }
     return fail(scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
-  const waitedMs = sight.now - phase.since;
+  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     return fail(scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
   }
@@ -113,18 +118,31 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
 }
 
 /** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
-function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator", forced = false): void {
+function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator" | "scale_down", forced = false): void {
   const { sight } = scope;
   if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
   pen.advance(to, "node.failed", [why]);
 }
 
-/** The cloud says that the instance is no more, or stopped: what is left of it is ended. */
+/**
+ * The cloud says that the instance is no more, or stopped: what is left of it is ended. Its own word that
+ * it ended an instance needs no trust in our eyes and no budget; anything less does, and a machine that a
+ * person has cordoned, or that its pool may not replace, is left to people.
+ */
 export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
-  const { sight } = scope;
+  const { sight, pool } = scope;
   if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
-  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  if (node.instance?.state !== "terminated") {
+    if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    if (node.cordon.human !== null && node.order === null) {
+      return pen.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
+    }
+    if (pool !== null && !pool.health.autoReplace) {
+      return pen.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
+    }
+    if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+  }
   const to: Phase = { kind: "terminating", since: sight.now, purpose: "lost", accepted: null, notBefore: 0 };
   pen.advance(to, "instance.lost", [why], node.session === null ? null : "replaced");
 }

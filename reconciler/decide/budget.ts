@@ -23,10 +23,10 @@ export function isOut(node: Node): boolean {
     case "serving":
       return false;
     case "suspect":
-      return node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"));
+      return isMarked(node) && node.health.verdict === "unhealthy";
     case "draining":
     case "terminating":
-      return node.phase.purpose === "replace" || node.phase.purpose === "lost";
+      return leavesGap(node);
     case "repairing":
     case "replacing":
       return true;
@@ -36,6 +36,37 @@ export function isOut(node: Node): boolean {
   }
 }
 
+/** Whether the node's slot is to be filled again because of a fault, and not by its first purchase. */
+function leavesGap(node: Node): boolean {
+  if (!("purpose" in node.phase)) return false;
+  const { purpose } = node.phase;
+  return purpose === "replace" || purpose === "lost" || (purpose === "failed" && node.replaces !== null);
+}
+
+/**
+ * Slots that stand empty between a node that left because of a fault and the one that is to come: they
+ * are out of service like any other, or each change-over would let one more node go.
+ */
+export function vacantSlots(gone: readonly Node[], live: readonly Node[]): Node[] {
+  const taken = new Set(live.map((node) => node.slot));
+  const last = new Map<number, Node>();
+  for (const node of gone) {
+    if (node.slot === null || taken.has(node.slot)) continue;
+    const before = last.get(node.slot);
+    if (before === undefined || node.gen > before.gen) last.set(node.slot, node);
+  }
+  return [...last.values()].filter(leavesGap);
+}
+
+function isMarked(node: Node): boolean {
+  return node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"));
+}
+
+/** Whether the product marked the node for its silence alone. */
+export function isMuted(node: Node): boolean {
+  return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict !== "unhealthy";
+}
+
 export type Budget = {
   /** True and spent if the slot may go out, or is out already. */
   take(node: Node): boolean;
@@ -43,10 +74,17 @@ export type Budget = {
   tell(): string;
 };
 
-export function openBudget(pool: PoolConfig, desired: number, nodes: Iterable<Node>): Budget {
+export function openBudget(
+  pool: PoolConfig,
+  desired: number,
+  nodes: Iterable<Node>,
+  counts: (node: Node) => boolean,
+  vacant: readonly Node[] = [],
+): Budget {
   const max = shareOf(pool.health.maxUnavailable, desired);
   const out = new Set<string>();
-  for (const node of nodes) if (isOut(node)) out.add(slotKey(node));
+  for (const node of nodes) if (counts(node)) out.add(slotKey(node));
+  for (const node of vacant) out.add(slotKey(node));
   return {
     take(node) {
       const key = slotKey(node);

@@ -23,7 +23,7 @@ const phase: fc.Arbitrary<Phase> = fc.oneof(
   fc.record({ kind: fc.constant("verifying" as const), since }),
   fc.record({ kind: fc.constant("serving" as const), since }),
   fc.record({ kind: fc.constant("suspect" as const), since }),
-  fc.record({ kind: fc.constant("draining" as const), since, deadlineAt: fc.constantFrom(0, NOW - 1, NOW + 60_000), drainedAt: fc.constantFrom(null, NOW - 5), purpose }),
+  fc.record({ kind: fc.constant("draining" as const), since, deadlineAt: fc.constantFrom(0, NOW - 1, NOW + 60_000), drainedAt: fc.constantFrom(null, NOW - 5), sawWork: fc.boolean(), purpose }),
   fc.record({ kind: fc.constant("terminating" as const), since, purpose, accepted: fc.constantFrom(null, NOW - 70_000, NOW - 1_000), notBefore: fc.constantFrom(0, NOW + 5_000) }),
   fc.record({ kind: fc.constant("gone" as const), since, purpose }),
   fc.record({ kind: fc.constant("held" as const), since, heldBy: fc.constant("ann"), why: fc.constant("x") }),
@@ -80,8 +80,11 @@ const nodes: fc.Arbitrary<Node[]> = fc
 const sightOf = (blind: string[], left: "empty" | "busy" | "unknown"): Sight => ({
   now: NOW,
   blind,
-  silentMs: () => 0,
-  drain: () => (left === "busy" ? { kind: "busy", remaining: 1, message: "1 left" } : { kind: left }),
+  attentiveMs: 3_600_000,
+  drain: () => {
+    if (left === "busy") return { kind: "busy", remaining: 1, message: "1 left" };
+    return left === "empty" ? { kind: "empty" } : { kind: "unknown", forMs: 90_000 };
+  },
   utilization: () => null,
   providers: new Map([["fake", { class: "token" as const, settleMs: 0, listed: true, unavailable: null }]]),
   frozen: null,
@@ -130,7 +133,9 @@ test("decide() while blind starts nothing destructive", () => {
       for (const action of plan.actions) {
         if (!isDestructive(action)) continue;
         const observed = action.kind === "advance" && action.to.kind === "draining";
-        expect(observed).toBe(true);
+        // The cloud's own word that it ended a machine needs no eyes of ours.
+        const told = list.find((node) => node.id === action.node)?.instance?.state === "terminated";
+        expect(observed || told).toBe(true);
       }
     }),
     { numRuns: 500 },
@@ -142,7 +147,7 @@ test("lintPlan() finds each law broken by hand", () => {
   const fleet = fleetOf([node], 1);
   const terminate = { kind: "effect" as const, node: node.id, payload: { kind: "terminate" as const, provider: "fake" as never, instanceId: "i-9" as never }, because: [] };
   const lint = (actions: object[], sight = sightOf([], "empty"), of = fleet): string[] =>
-    lintPlan(of, config, sight, { actions: actions as never, waits: [] });
+    lintPlan(of, config, sight, { actions: actions as never, waits: [] }).map((breach) => breach.message);
   expect(lint([terminate]).join()).toContain("in phase serving");
   expect(lint([terminate], sightOf(["x"], "empty")).join()).toContain("while blind");
   expect(lint([terminate, terminate]).join()).toContain("two actions");
@@ -152,7 +157,7 @@ test("lintPlan() finds each law broken by hand", () => {
   expect(lint([{ kind: "advance", node: node.id, to: { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 }, event: "node.terminating", because: [], session: null }]).join()).toContain("before it is drained");
   const lost = fleetOf([{ ...node, phase: { kind: "suspect", since: 1 } }], 1);
   expect(lint([], sightOf([], "empty"), lost).join()).toContain("neither action nor wait");
-  const two = [0, 1, 2, 3].map((slot) => ({ ...node, id: `n${slot}` as never, slot, phase: { kind: "suspect" as const, since: 1 } }));
+  const two = [0, 1, 2, 3].map((slot) => ({ ...node, id: `n${slot}` as never, slot, health: { ...node.health, verdict: "unhealthy" as const }, phase: { kind: "suspect" as const, since: 1 } }));
   const cordons = two.map((n) => ({ kind: "effect", node: n.id, payload: { kind: "cordon", why: "" }, because: [] }));
   expect(lint(cordons, sightOf([], "empty"), fleetOf(two, 4)).join()).toContain("slots out");
 });
@@ -169,7 +174,7 @@ test("openBudget() counts slots, so a node and its replacement are one", () => {
   const old = { ...base, phase: { kind: "terminating" as const, since: 1, purpose: "replace" as const, accepted: null, notBefore: 0 } };
   const next = { ...base, id: "b" as never, replaces: "a" as never };
   expect(isOut(old) && isOut(next)).toBe(true);
-  const budget = openBudget(pool, 4, [old, next]);
+  const budget = openBudget(pool, 4, [old, next], isOut);
   expect(budget.take(next)).toBe(true);
   expect(budget.take({ ...base, id: "c" as never, slot: 2 })).toBe(false);
 });

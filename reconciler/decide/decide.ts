@@ -8,7 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { type Fleet, type Sight, type Timing, desiredOf, timingOf } from "../fleet.ts";
-import { type Budget, openBudget } from "./budget.ts";
+import { type Budget, isMuted, isOut, openBudget, vacantSlots } from "./budget.ts";
 import { decideNode } from "./node.ts";
 import { decidePool, victimsOf } from "./pool.ts";
 
@@ -21,6 +21,8 @@ export type Scope = {
   pool: PoolConfig | null;
   desired: number;
   budget: Budget | null;
+  /** For marking nodes that are only silent. */
+  silence: Budget | null;
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
@@ -31,8 +33,14 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   const plan: Plan = { actions: [], waits: [] };
   const timing = timingOf(config);
   const byPool = new Map<string | null, Node[]>();
+  const gone = new Map<string | null, Node[]>();
   for (const node of fleet.nodes.values()) {
-    if (node.phase.kind === "gone") continue;
+    if (node.phase.kind === "gone") {
+      const left = gone.get(node.pool);
+      if (left === undefined) gone.set(node.pool, [node]);
+      else left.push(node);
+      continue;
+    }
     const list = byPool.get(node.pool);
     if (list === undefined) byPool.set(node.pool, [node]);
     else list.push(node);
@@ -48,7 +56,8 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       timing,
       pool,
       desired,
-      budget: pool === null ? null : openBudget(pool, desired, nodes),
+      budget: pool === null ? null : openBudget(pool, desired, nodes, isOut, vacantSlots(gone.get(name) ?? [], nodes)),
+      silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),
     };
@@ -71,11 +80,17 @@ function slotsOf(nodes: readonly Node[]): Map<number, Node[]> {
 
 /** Definitive evidence first, then the longest-open session: who waits longest must not wait for ever. */
 function worstFirst(nodes: Node[]): Node[] {
-  const sick = nodes.filter((node) => node.session !== null);
+  const sick = nodes.filter(maySpend);
   if (sick.length === 0) return nodes;
   sick.sort((a, b) => {
     const proof = Number(b.session?.definitive ?? false) - Number(a.session?.definitive ?? false);
     return proof || (a.session?.openedAt ?? 0) - (b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1);
   });
-  return [...sick, ...nodes.filter((node) => node.session === null)];
+  return [...sick, ...nodes.filter((node) => !maySpend(node))];
+}
+
+/** Whether the node may spend from the budget now: those are asked in an order of their own, not of storage. */
+function maySpend(node: Node): boolean {
+  if (node.session !== null) return true;
+  return node.instance !== null && (node.instance.state !== "running" || node.instance.absentSince !== null);
 }

@@ -7,7 +7,7 @@ import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { isResting, lossOf, type Pen } from "./node.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
@@ -36,6 +36,10 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return drained(loss);
+  if (node.order?.force === true && node.order.goal !== "drain" && node.instance !== null) {
+    const to: Phase = { kind: "terminating", since: sight.now, purpose: phase.purpose, accepted: null, notBefore: 0 };
+    return pen.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
+  }
   const proof = node.session?.definitive ?? false;
   const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
   if (phase.purpose === "replace" && node.order === null && node.session !== null && !proof && well) {
@@ -47,10 +51,17 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt) return decideOverdue(node, scope, pen, drained);
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
   if (left.kind === "unknown") {
-    const until = phase.since + drain.unknownWaitMs;
-    if (sight.now >= until) return drained(`nobody can tell what runs on it; waited ${Math.round(drain.unknownWaitMs / 1000)} s`);
-    return pen.wait("drain", "nobody can tell what runs on it", until);
+    if (phase.sawWork === true) {
+      const why = "work was seen on it, and now nobody can tell whether it has left";
+      return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+    }
+    // Not knowing counts from when we could have known: neither our own restart nor the agent's is a drain.
+    const waitedMs = Math.min(left.forMs, sight.now - phase.since);
+    const seconds = Math.round(drain.unknownWaitMs / 1000);
+    if (waitedMs >= drain.unknownWaitMs) return drained(`nobody can tell what runs on it; waited ${seconds} s`);
+    return pen.wait("drain", "nobody can tell what runs on it", sight.now + drain.unknownWaitMs - waitedMs);
   }
+  if (phase.sawWork !== true) return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
   pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
 }
 
@@ -67,6 +78,9 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
   if (phase.purpose === "operator" && (node.order === null || node.order.goal === "drain")) {
     return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
+  if (node.cordon.human !== null && node.order === null && phase.purpose === "replace") {
+    return pen.wait("human", `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`);
+  }
   if (sight.frozen !== null && node.order === null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
   if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
@@ -82,11 +96,12 @@ export function decideTerminating(node: Node, phase: At<"terminating">, scope: S
   if (instance === null) return gone("nothing was bought for it");
   if (instance.state === "terminated") return gone(`the cloud confirms the end of instance ${instance.id}`);
   const loss = lossOf(node, scope);
-  if (loss !== null && instance.state !== "stopped") return gone(loss);
+  // Absence is believed only after the end was asked for: a list may lie, and a lost order is billed for ever.
+  if (loss !== null && instance.state !== "stopped" && phase.accepted !== null) return gone(loss);
   if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
     return pen.wait("confirmation", `instance ${instance.id} is ${instance.state}, still billed`, phase.accepted + ASK_AGAIN_MS);
   }
-  if (phase.notBefore > sight.now) return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+  if (isResting(phase.notBefore, sight.now)) return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
   if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
   const provider = sight.providers.get(instance.provider);
   if (provider === undefined || provider.unavailable !== null) {

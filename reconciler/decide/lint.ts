@@ -1,96 +1,117 @@
 /**
  * Plan lint: a plan that breaks a law is a bug in `decide`, found before anything is written. Pure, and
- * written against the laws rather than against `decide`, so that the two can disagree.
+ * written against the laws rather than against `decide`, so that the two can disagree. A breach names
+ * its pool: only that pool's actions are withheld, and only for as long as its plan breaks the law.
  */
-import { isDestructive } from "../../schema/action.ts";
+import { isDestructive, type Action } from "../../schema/action.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { desiredOf, type Fleet, type Sight } from "../fleet.ts";
 import { isOut, shareOf } from "./budget.ts";
 
-/** Every law that `plan` breaks, in words; empty = sound. */
-export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): string[] {
-  const broken: string[] = [];
+/** `pool` `null` = nodes of no pool. */
+export type Breach = { pool: string | null; message: string };
+
+/** Every law that `plan` breaks; empty = sound. */
+export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): Breach[] {
+  const breaches: Breach[] = [];
   const acted = new Set<string>();
   const admitted = new Set<string>();
   for (const action of plan.actions) {
-    if (acted.has(action.node)) broken.push(`two actions for node ${action.node}`);
+    const node = fleet.nodes.get(action.node);
+    const pool = action.kind === "admit" ? action.pool : (node?.pool ?? null);
+    const breach = (message: string): void => void breaches.push({ pool, message });
+    if (acted.has(action.node)) breach(`two actions for node ${action.node}`);
     acted.add(action.node);
     if (action.kind === "admit") {
-      if (fleet.nodes.has(action.node)) broken.push(`admit of ${action.node}, which exists`);
+      if (node !== undefined) breach(`admit of ${action.node}, which exists`);
       const slot = `${action.pool}/${action.slot}`;
-      if (admitted.has(slot)) broken.push(`two admits for slot ${slot}`);
+      if (admitted.has(slot)) breach(`two admits for slot ${slot}`);
       admitted.add(slot);
-      lintAdmit(fleet, plan, action, broken);
-      continue;
-    }
-    const node = fleet.nodes.get(action.node);
-    if (node === undefined) {
-      broken.push(`${action.kind} of ${action.node}, which does not exist`);
-      continue;
-    }
-    if (node.operation !== null) broken.push(`${action.kind} of ${node.id} while ${node.operation} is open`);
-    if (node.phase.kind === "gone") broken.push(`${action.kind} of ${node.id}, which is gone`);
-    if (node.phase.kind === "held") broken.push(`${action.kind} of ${node.id}, which a person holds`);
-    const forced = node.order?.force === true;
-    const harmless = node.phase.kind === "requested";
-    if (isDestructive(action) && sight.blind.length > 0 && !forced && !harmless && !isRecovery(action, node)) {
-      broken.push(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
-    }
-    lintOrder(node, action, broken);
+      lintAdmit(fleet, plan, action, breach);
+    } else if (node === undefined) breach(`${action.kind} of ${action.node}, which does not exist`);
+    else lintAction(node, action, sight, breach);
   }
-  const waiting = new Set(plan.waits.map((wait) => wait.node));
-  for (const node of fleet.nodes.values()) {
-    if (node.phase.kind === "gone" || node.phase.kind === "serving" || acted.has(node.id)) continue;
-    if (!waiting.has(node.id)) broken.push(`${node.id} is ${node.phase.kind} with neither action nor wait`);
-  }
-  lintBudget(fleet, config, plan, broken);
-  return broken;
+  lintWaits(fleet, plan, acted, breaches);
+  lintBudget(fleet, config, plan, breaches);
+  return breaches;
 }
 
-/** `draining → drained` is an observation, not a removal. */
-function isRecovery(action: Plan["actions"][number], node: Node): boolean {
+/** Law 6: every node that is not serving is in actions or waits. */
+function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breaches: Breach[]): void {
+  const waiting = new Set(plan.waits.map((wait) => wait.node));
+  for (const node of fleet.nodes.values()) {
+    const { kind } = node.phase;
+    if (kind === "gone" || kind === "serving" || acted.has(node.id) || waiting.has(node.id)) continue;
+    breaches.push({ pool: node.pool, message: `${node.id} is ${kind} with neither action nor wait` });
+  }
+}
+
+type Say = (message: string) => void;
+
+function lintAction(node: Node, action: Action, sight: Sight, breach: Say): void {
+  if (node.operation !== null) breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
+  if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
+  if (node.phase.kind === "held" && node.order === null) breach(`${action.kind} of ${node.id}, which a person holds`);
+  if (isDestructive(action) && sight.blind.length > 0 && !mayWhileBlind(node, action)) {
+    breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
+  }
+  lintOrder(node, action, breach);
+}
+
+/** What needs no eyes: a person's forced order, nothing bought yet, an observation, the cloud's own word. */
+function mayWhileBlind(node: Node, action: Action): boolean {
+  if (node.order?.force === true || node.phase.kind === "requested") return true;
+  if (node.instance?.state === "terminated") return true;
   return action.kind === "advance" && action.to.kind === "draining" && node.phase.kind === "draining";
 }
 
-function lintAdmit(fleet: Fleet, plan: Plan, action: Extract<Plan["actions"][number], { kind: "admit" }>, broken: string[]): void {
+function lintAdmit(fleet: Fleet, plan: Plan, action: Extract<Action, { kind: "admit" }>, breach: Say): void {
   for (const other of fleet.nodes.values()) {
     if (other.pool !== action.pool || other.slot !== action.slot || other.phase.kind === "gone") continue;
     const surge = plan.actions.some((a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing");
-    if (!surge) broken.push(`admit of ${action.node} into slot ${action.slot} of ${action.pool}, which ${other.id} still has`);
+    if (!surge) breach(`admit of ${action.node} into slot ${action.slot} of ${action.pool}, which ${other.id} still has`);
   }
 }
 
 /** The order of a removal (promise N65, invariant H3), and whose cordon may be lifted (law 10). */
-function lintOrder(node: Node, action: Plan["actions"][number], broken: string[]): void {
-  if (action.kind === "effect") {
-    const { payload } = action;
-    if (payload.kind === "terminate") {
-      if (node.phase.kind !== "terminating") broken.push(`terminate of ${node.id} in phase ${node.phase.kind}`);
-      if (node.instance?.id !== payload.instanceId) broken.push(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
-    }
-    if (payload.kind === "create" && (node.phase.kind !== "requested" || node.instance !== null)) {
-      broken.push(`create for ${node.id}, which is ${node.phase.kind} and has ${node.instance === null ? "no" : "an"} instance`);
-    }
-    if (payload.kind === "uncordon" && node.cordon.product === null) broken.push(`uncordon of ${node.id}, which the product did not cordon`);
-    const cordoned = node.cordon.product !== null || node.cordon.human !== null;
-    const theirs = node.cordon.human !== null && node.order === null;
-    if (payload.kind === "drain" && payload.purpose === "replace" && theirs) {
-      broken.push(`repair of ${node.id}, which a person cordoned`);
-    }
-    if (payload.kind === "drain" && !cordoned) broken.push(`drain of ${node.id} before it is cordoned`);
-  }
-  if (action.kind === "advance" && action.to.kind === "terminating") {
-    const { purpose } = action.to;
-    const never = purpose === "failed" || purpose === "lost" || purpose === "surplus" || (purpose === "operator" && node.phase.kind !== "serving");
-    const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;
-    if (!never && !drained && node.order?.force !== true) broken.push(`terminating ${node.id} (${purpose}) before it is drained`);
+function lintOrder(node: Node, action: Action, breach: Say): void {
+  if (action.kind === "effect") lintEffect(node, action.payload, breach);
+  if (action.kind !== "advance" || action.to.kind !== "terminating") return;
+  const { purpose } = action.to;
+  const { kind } = node.phase;
+  const arriving = kind === "booting" || kind === "bootstrapping" || kind === "verifying";
+  const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;
+  if (purpose === "lost" || arriving || drained || node.order?.force === true) return;
+  breach(`terminating ${node.id} (${purpose}) before it is drained`);
+}
+
+function lintEffect(node: Node, payload: Extract<Action, { kind: "effect" }>["payload"], breach: Say): void {
+  const cordoned = node.cordon.product !== null || node.cordon.human !== null;
+  const theirs = node.cordon.human !== null && node.order === null;
+  switch (payload.kind) {
+    case "terminate":
+      if (node.phase.kind !== "terminating") breach(`terminate of ${node.id} in phase ${node.phase.kind}`);
+      if (node.instance?.id !== payload.instanceId) breach(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
+      return;
+    case "create":
+      if (node.phase.kind === "requested" && node.instance === null) return;
+      return breach(`create for ${node.id}, which is ${node.phase.kind}`);
+    case "uncordon":
+      if (node.cordon.product === null) breach(`uncordon of ${node.id}, which the product did not cordon`);
+      return;
+    case "drain":
+      if (payload.purpose === "replace" && theirs) breach(`repair of ${node.id}, which a person cordoned`);
+      if (!cordoned) breach(`drain of ${node.id} before it is cordoned`);
+      return;
+    case "cordon":
+      return;
   }
 }
 
-/** No more slots out than the pool may lose at once; nodes that are out already do not count as the plan's fault. */
-function lintBudget(fleet: Fleet, config: Config, plan: Plan, broken: string[]): void {
+/** No more slots out than the pool may lose at once; what is out already is not the plan's fault. */
+function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();
   for (const action of plan.actions) {
     if (action.kind === "effect" && action.payload.kind === "cordon") cordons.add(action.node);
@@ -104,10 +125,12 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, broken: string[]):
       if (node.pool !== pool.name) continue;
       const key = String(node.slot ?? node.id);
       if (isOut(node)) out.add(key);
-      const isolates = cordons.has(node.id) && node.phase.kind === "suspect";
-      if (isolates) fresh.add(key);
+      const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
+      const victim = plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
+      if (sick && !victim && cordons.has(node.id)) fresh.add(key);
     }
     const added = [...fresh].filter((key) => !out.has(key)).length;
-    if (added > 0 && out.size + added > max) broken.push(`pool ${pool.name}: ${out.size + added} slots out, at most ${max}`);
+    if (added === 0 || out.size + added <= max) continue;
+    breaches.push({ pool: pool.name, message: `pool ${pool.name}: ${out.size + added} slots out, at most ${max}` });
   }
 }

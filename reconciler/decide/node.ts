@@ -5,12 +5,13 @@
  */
 import type { Action } from "../../schema/action.ts";
 import type { Node, Phase } from "../../schema/node.ts";
+import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideDraining, decideTerminating } from "./leave.ts";
-import { decideReplacing, decideServing, decideSuspect } from "./repair.ts";
+import { decideOrder, decideReplacing, decideServing, decideSuspect } from "./repair.ts";
 
 /** How the functions of this folder answer: one of these for each node, and never more than one action. */
 export type Pen = {
@@ -38,7 +39,7 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     const more = operation?.message ? `: ${operation.message}` : "";
     return pen.wait("operation", `${what}${more}`, operation?.notBefore ? operation.notBefore : null);
   }
-  if (node.restUntil > scope.sight.now) return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
+  if (isResting(node.restUntil, scope.sight.now)) return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
   switch (phase.kind) {
     case "requested":
       return decideRequested(node, phase, scope, pen);
@@ -59,12 +60,21 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     case "terminating":
       return decideTerminating(node, phase, scope, pen);
     case "held":
+      if (node.order !== null && node.order.goal !== "drain") return decideOrder(node, scope, pen);
       return pen.wait("human", `held by ${phase.heldBy}: ${phase.why}`);
     case "gone":
       return;
     default:
       return unreachable(phase);
   }
+}
+
+/** Longest stored back-off (quota): anything later was written under another clock and has passed. */
+const REST_MAX_MS = 6 * 3_600_000;
+
+/** Whether a stored "not before" still holds; one far in the future was left by a clock that was set back. */
+export function isResting(notBefore: number, now: number): boolean {
+  return notBefore > now && notBefore - now <= REST_MAX_MS;
 }
 
 /** What the cloud says against the instance, or `null`: the second witness that silence needs (law 9). */
@@ -78,7 +88,8 @@ export function lossOf(node: Node, scope: Scope): string | null {
   }
   const settle = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
   // Absent twice, a settle apart (safety.md, I2): one missing row is a list's bad day.
-  if (fact.absentSince !== null && scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)) {
+  const twice = (fact.absentListings ?? 0) >= ABSENT_LISTINGS_MIN;
+  if (twice && fact.absentSince !== null && scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)) {
     return `the cloud no longer lists instance ${fact.id}`;
   }
   return null;

@@ -27,18 +27,35 @@ function fills(node: Node): boolean {
 
 /** Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess. */
 export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<NodeId> {
-  const filling = nodes.filter(fills);
+  // A held node is a person's: it is no capacity, and giving it up is not for the product to decide.
+  const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const slots = new Set(filling.map((node) => node.slot ?? node.id));
   const excess = slots.size - desired;
   if (excess <= 0) return new Set();
   const candidates = filling.filter((node) => isSpare(node));
   candidates.sort((a, b) => cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-  return new Set(candidates.slice(0, excess).map((node) => node.id));
+  const victims = new Set<NodeId>();
+  const given = new Set<number | string>();
+  for (const node of candidates) {
+    const slot = node.slot ?? node.id;
+    if (!given.has(slot) && given.size === excess) continue;
+    given.add(slot);
+    victims.add(node.id);
+  }
+  return victims;
 }
 
 function isSpare(node: Node): boolean {
-  const kind = node.phase.kind;
-  return kind === "requested" || kind === "serving" || kind === "booting" || kind === "verifying";
+  switch (node.phase.kind) {
+    case "requested":
+    case "booting":
+    case "verifying":
+    case "serving":
+    case "suspect":
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** What it would cost to lose this node, cheapest first (`config.md` §3 "scale-down choice"). */
@@ -97,5 +114,7 @@ function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | nul
   }
   if (best === null || best.phase.kind !== "gone") return null;
   const { purpose } = best.phase;
+  // A replacement that never came up leaves the story of the node it stood for unfinished.
+  if (purpose === "failed") return best.replaces;
   return purpose === "replace" || purpose === "lost" || purpose === "operator" ? best.id : null;
 }

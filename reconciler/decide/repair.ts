@@ -9,6 +9,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { BOOT_FAILURES_MAX } from "../fold/action.ts";
 import type { Scope } from "./decide.ts";
 import { lose } from "./arrive.ts";
 import { drainPayload } from "./leave.ts";
@@ -51,7 +52,7 @@ function reasonsOf(node: Node): string[] {
 }
 
 /** A person ordered it out: same steps, without threshold and budget, still not while blind unless forced. */
-function decideOrder(node: Node, scope: Scope, pen: Pen): void {
+export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
   const { order } = node;
   if (order === null) return;
   const { sight } = scope;
@@ -80,6 +81,7 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
   if (node.order !== null) return decideOrder(node, scope, pen);
+  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
   const verdict = verdictOfNode(node);
   if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
   const proof = node.health.held.some((h) => h.judgement.definitive && h.judgement.result === "unhealthy");
@@ -109,6 +111,10 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   if (state !== undefined && state.hold !== null && state.hold.until > sight.now) {
     return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
   }
+  if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
+    const why = `new nodes of pool ${pool.name} do not come up: there is nothing to replace it with`;
+    return pen.wait("bootstrap_guard", why, state.failedNotBefore);
+  }
   if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
   if (pool.replacement === "surge") return startSurge(node, scope, pen, plan);
@@ -127,7 +133,9 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   const { sight } = scope;
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
-  if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+  // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is not held up.
+  const budget = proof || node.health.verdict === "unhealthy" ? scope.budget : scope.silence;
+  if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell());
   const because = reasonsOf(node);
   pen.act({ kind: "effect", node: node.id, payload: { kind: "cordon", why: because.join("; ") }, because });
 }
@@ -149,6 +157,8 @@ function startSurge(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
   const { pool, fleet, sight } = scope;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   if (pool === null || state === undefined || node.slot === null) return pen.wait("not_ours", "no slot to fill");
+  const other = (scope.bySlot.get(node.slot) ?? []).find((one) => one.id !== node.id);
+  if (other !== undefined) return pen.wait("replacement", `slot ${node.slot} still has ${other.id}, which is ${other.phase.kind}`);
   const planned = plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
   const gen = state.nextGen + planned;
   const replacement = nodeIdOf(fleet.fleetId, pool.name, node.slot, gen) as NodeId;
@@ -164,13 +174,20 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
   const { sight, fleet } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  if (node.order?.force === true) return decideOrder(node, scope, pen);
   const replacement = fleet.nodes.get(phase.replacement);
   const verdict = verdictOfNode(node);
-  if (replacement === undefined || replacement.phase.kind === "gone" || replacement.phase.kind === "terminating") {
+  if (replacement?.phase.kind === "terminating") {
+    return pen.wait("confirmation", `its replacement ${replacement.id} did not come up and is being ended`);
+  }
+  if (replacement === undefined || replacement.phase.kind === "gone") {
     return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [`its replacement ${phase.replacement} did not come up`]);
   }
   if (replacement.phase.kind === "serving") {
     if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    if (node.cordon.human !== null && node.order === null) {
+      return pen.wait("human", `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`);
+    }
     const because = [`${replacement.id} is verified and takes its place`];
     return pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because });
   }

@@ -66,6 +66,8 @@ function draft(node: Node, at: number, kind: EventDraft["kind"], because: string
 
 function applyAdvance(action: Extract<Action, { kind: "advance" }>, node: Node, pool: PoolState | null, now: number): Applied {
   let next: Node = { ...node, phase: action.to };
+  // A held node is a person's: what was ordered before has been tried, and a new word is needed.
+  if (action.to.kind === "held") next = { ...next, order: null };
   let state = pool;
   switch (action.session) {
     case "open": {

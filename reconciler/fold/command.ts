@@ -61,6 +61,10 @@ function judgeReach(node: Node): CommandJudgement {
 }
 
 function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): CommandJudgement {
+  if (node.phase.kind === "replacing" && node.cordon.human === null) {
+    const message = `node ${node.id} is being replaced by ${node.phase.replacement}: let it finish, or order its end`;
+    return { kind: "refused", code: "conflict", message };
+  }
   const cordoned = node.cordon.human !== null || node.cordon.product !== null;
   if (!cordoned && node.phase.kind !== "draining" && node.phase.kind !== "held") {
     return { kind: "refused", code: "not_cordoned", message: `node ${node.id} is not cordoned` };
@@ -111,14 +115,15 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
   const held = command.force ? node.health.held.filter((h) => h.lastAt > command.issuedAt) : node.health.held;
   const verdict = held.length === node.health.held.length ? node.health.verdict : held.length === 0 ? "healthy" : node.health.verdict;
   const cleared = command.force ? { held, verdict, unhealthyRun: 0 } : {};
-  const back = node.phase.kind === "draining" || node.phase.kind === "held" || command.force;
+  const { kind } = node.phase;
+  const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
   const to: Node["phase"] = node.session === null || command.force ? { kind: "serving", since: now } : { kind: "suspect", since: now };
   return {
     ...node,
     order: null,
-    cordon: { product: command.force ? null : node.cordon.product, human: null },
+    cordon: { product: command.force && kind !== "replacing" ? null : node.cordon.product, human: null },
     health: { ...node.health, ...cleared },
-    session: command.force ? null : node.session,
+    session: command.force && kind !== "replacing" ? null : node.session,
     phase: back ? to : node.phase,
     fence: node.fence + 1,
   };

@@ -9,6 +9,7 @@ import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
 import type { Draft } from "../draft.ts";
 import { desiredOf, timingOf, type Fleet } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
@@ -31,7 +32,12 @@ export type FoldInput = {
   letters: StoredLetter[];
   commands: Command[];
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
-  silentMs(node: NodeId): number;
+  /** Since when each provider's listings have shrunk beyond belief. */
+  collapsed: ReadonlyMap<string, number>;
+  /** Attentive milliseconds of silence; `null` while it is too early to say. */
+  silentMs(node: NodeId): number | null;
+  /** A report of the node came in this process's life. */
+  heard(node: NodeId): boolean;
   settleMs(provider: string): number;
   /** True while the process does not trust its own eyes: nothing is adopted or condemned as surplus. */
   blind: boolean;
@@ -39,6 +45,7 @@ export type FoldInput = {
 
 export type FoldResult = {
   sightings: Map<string, Map<InstanceId, Sighting>>;
+  collapsed: Map<string, number>;
   /** Providers whose complete listing was taken in. */
   listed: string[];
   removed: NodeId[];
@@ -53,6 +60,7 @@ export type Judged = { matches: { rule: string; result: string }[]; errors: { ru
 export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   const result: FoldResult = {
     sightings: new Map([...input.sightings].map(([k, m]) => [k, new Map(m)])),
+    collapsed: new Map(input.collapsed),
     listed: [],
     removed: [],
     commands: [],
@@ -85,11 +93,20 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     result.problems.push({ message: `cannot list ${provider}: ${answer.message}`, fields: { provider, class: answer.class } });
     return;
   }
-  const folded = foldListing(draftFleet(input, draft), provider, { startedAt, instances: answer.instances }, {
+  const fleet = draftFleet(input, draft);
+  const doubt = collapseOf(fleet, listing, input.collapsed.get(provider) ?? input.now, input.now);
+  if (doubt !== null) {
+    result.collapsed.set(provider, input.collapsed.get(provider) ?? input.now);
+    result.problems.push({ message: doubt, fields: { provider } });
+    return;
+  }
+  result.collapsed.delete(provider);
+  const folded = foldListing(fleet, provider, { startedAt, instances: answer.instances }, {
     now: input.now,
     settleMs: input.settleMs(provider),
     sightings: input.sightings.get(provider) ?? new Map(),
     silentMs: input.silentMs,
+    heard: input.heard,
     heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
   });
   for (const node of folded.nodes) draft.putNode(node);
@@ -102,6 +119,28 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
   result.sightings.set(provider, input.blind ? folded.sightings : adopt(input, draft, provider, answer.instances, folded.sightings));
 }
 
+/** safety.md §6: fewer than this share of what is known, of at least this many, is a list's lie. */
+const COLLAPSE_SHARE = 0.5;
+const COLLAPSE_MIN = 3;
+/** A list that tells the same for this long is believed: somebody did delete them. */
+const COLLAPSE_BELIEVED_MS = 10 * 60_000;
+
+/** Why a listing is not taken in, or `null`. Ends that the product ordered itself explain what is missing. */
+function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
+  if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
+  const shown = new Set(listing.answer.instances.map((instance) => instance.id));
+  let known = 0;
+  let seen = 0;
+  for (const { instance, phase } of fleet.nodes.values()) {
+    if (instance === null || instance.provider !== listing.provider || instance.boundAt > listing.startedAt) continue;
+    if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated") continue;
+    known++;
+    if (shown.has(instance.id)) seen++;
+  }
+  if (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE) return null;
+  return `${listing.provider} lists ${seen} of ${known} known instances: the list is not believed yet`;
+}
+
 /** The fleet as the draft has it now: one pass folds several facts. */
 function draftFleet(input: FoldInput, draft: Draft): Fleet {
   const nodes = new Map<NodeId, Node>();
@@ -109,7 +148,11 @@ function draftFleet(input: FoldInput, draft: Draft): Fleet {
     const node = draft.node(id);
     if (node !== null) nodes.set(id, node);
   }
-  const operations = new Map([...input.fleet.operations].filter(([id]) => draft.operation(id)?.state === "asked"));
+  const operations = new Map<OperationId, Operation>();
+  for (const id of input.fleet.operations.keys()) {
+    const operation = draft.operation(id);
+    if (operation?.state === "asked") operations.set(id, operation);
+  }
   return { ...input.fleet, nodes, operations };
 }
 
@@ -124,34 +167,55 @@ function adopt(
   sightings: Map<InstanceId, Sighting>,
 ): Map<InstanceId, Sighting> {
   const left = new Map<InstanceId, Sighting>();
+  const byId = new Map(instances.map((instance) => [instance.id, instance]));
+  const fleet = draftFleet(input, draft);
+  const nodes = new Map(fleet.nodes);
   for (const [id, sighting] of sightings) {
-    const instance = instances.find((one) => one.id === id);
+    const instance = byId.get(id);
     if (instance === undefined) continue;
     const settled = input.now - sighting.firstAt >= input.settleMs(provider);
     if (sighting.listings < LISTINGS_MIN || !settled) {
       left.set(id, sighting);
       continue;
     }
-    const fleet = draftFleet(input, draft);
-    const wanted = instance.state !== "terminating" && wantsInstance(input, fleet, instance);
-    const { node, event } = adoptInstance(fleet, provider as PoolName, instance, input.now, wanted);
-    draft.putNode(node);
-    draft.tell([event]);
-    const pool = draft.pool(node.pool);
-    if (pool !== null && node.gen >= pool.nextGen) draft.putPool({ ...pool, nextGen: node.gen + 1 });
+    const name = provider as PoolName;
+    const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
+    const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted);
+    // What names no pool of ours is left alone: it may be another fleet's, copied tags and all.
+    if (adopted === null) continue;
+    nodes.set(adopted.node.id, adopted.node);
+    draft.putNode(adopted.node);
+    draft.tell([adopted.event]);
+    const pool = draft.pool(adopted.node.pool);
+    if (pool !== null && adopted.node.gen >= pool.nextGen) draft.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
   }
   return left;
 }
 
-function wantsInstance(input: FoldInput, fleet: Fleet, instance: Instance): boolean {
+/**
+ * Whether a slot wants the instance. After the database was lost the wanted size is only the
+ * configuration's guess, so as many as the pool may have are taken back rather than ended.
+ */
+function placeOf(
+  input: FoldInput,
+  fleet: Fleet,
+  draft: Draft,
+  instance: Instance,
+): { kind: "node" } | { kind: "surplus"; drainMs: number } {
   const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
   const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
-  if (pool === undefined || !Number.isInteger(slot)) return false;
+  const surplus = { kind: "surplus" as const, drainMs: pool?.drain.timeoutMs ?? 0 };
+  if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating") return surplus;
   const taken = new Set<number>();
   for (const node of fleet.nodes.values()) {
     if (node.pool === pool.name && node.slot !== null && node.phase.kind !== "gone") taken.add(node.slot);
   }
-  return !taken.has(slot) && taken.size < desiredOf(pool, fleet.pools.get(pool.name));
+  if (taken.has(slot)) return surplus;
+  const state = draft.pool(pool.name);
+  if (taken.size < desiredOf(pool, state ?? undefined)) return { kind: "node" };
+  if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes) return surplus;
+  draft.putPool({ ...state, desired: taken.size + 1 });
+  return { kind: "node" };
 }
 
 function foldOneLetter(input: FoldInput, draft: Draft, stored: StoredLetter, result: FoldResult): void {
@@ -198,7 +262,14 @@ function foldTime(input: FoldInput, draft: Draft, result: FoldResult): void {
       result.removed.push(id);
       continue;
     }
-    const folded = foldPresence(node, input.silentMs(id), input.now, timing);
+    const { silentSince } = node.health;
+    const stray = node.pool === null && node.instance === null;
+    if (stray && silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs) {
+      draft.change.removedNodes.push(id);
+      result.removed.push(id);
+      continue;
+    }
+    const folded = foldPresence(node, input.silentMs(id), input.heard(id), input.now, timing);
     if (folded === null) continue;
     draft.putNode(folded.node);
     draft.tell(folded.events);

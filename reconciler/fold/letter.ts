@@ -101,7 +101,9 @@ function evaluate(
 
 /** One more unhealthy evaluation, unless the last one was moments ago. */
 export function countUnhealthy(health: Health, at: number): Health {
-  if (health.unhealthyRun > 0 && at - health.lastCountedAt < EVALUATION_GAP_MS) return health;
+  const sinceMs = at - health.lastCountedAt;
+  // A clock that was set back must not stop the counting: then the last one counts as long ago.
+  if (health.unhealthyRun > 0 && sinceMs >= 0 && sinceMs < EVALUATION_GAP_MS) return health;
   return { ...health, unhealthyRun: health.unhealthyRun + 1, lastCountedAt: at };
 }
 

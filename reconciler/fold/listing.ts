@@ -4,7 +4,8 @@
  * instance that the cloud does not show but whose agent speaks is not absent: then the cloud is doubted.
  */
 import type { EventDraft } from "../../schema/event.ts";
-import type { InstanceId, NodeId, PoolName } from "../../schema/id.ts";
+import * as v from "valibot";
+import { type InstanceId, NodeId, PoolName } from "../../schema/id.ts";
 import type { InstanceFact, Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fleet } from "../fleet.ts";
@@ -34,6 +35,7 @@ export function foldListing(
     settleMs: number;
     sightings: ReadonlyMap<InstanceId, Sighting>;
     silentMs(node: NodeId): number | null;
+    heard(node: NodeId): boolean;
     heartbeatTimeoutMs: number;
   },
 ): ListingFold {
@@ -42,10 +44,11 @@ export function foldListing(
   const claimed = new Set<InstanceId>();
   for (const node of fleet.nodes.values()) {
     if (node.instance === null || node.instance.provider !== provider) continue;
-    claimed.add(node.instance.id);
+    // What a gone node had is nobody's: should it live after all, it is a sighting again.
     if (node.phase.kind === "gone") continue;
+    claimed.add(node.instance.id);
     const silent = context.silentMs(node.id);
-    const heard = silent !== null && silent <= context.heartbeatTimeoutMs;
+    const heard = context.heard(node.id) && silent !== null && silent <= context.heartbeatTimeoutMs;
     const next = foldInstance(node.instance, byId.get(node.instance.id), listing.startedAt, context.now, heard, node);
     if (next !== null) out.nodes.push({ ...node, instance: next });
   }
@@ -71,9 +74,12 @@ function foldInstance(
   node: Node,
 ): InstanceFact | null {
   if (seen === undefined) {
-    if (startedAt < fact.boundAt || fact.absentSince !== null) return null;
+    if (startedAt < fact.boundAt) return null;
     if (heard && node.phase.kind !== "terminating") return null;
-    return { ...fact, absentSince: now };
+    const listings = (fact.absentListings ?? 0) + 1;
+    // Beyond a few the count says nothing new, and every change is a write.
+    if (listings > ABSENT_COUNTED_MAX) return null;
+    return { ...fact, absentSince: fact.absentSince ?? now, absentListings: listings };
   }
   const next: InstanceFact = {
     ...fact,
@@ -82,6 +88,7 @@ function foldInstance(
     externalIp: seen.externalIp,
     pricePerHour: seen.pricePerHour,
     absentSince: null,
+    absentListings: 0,
   };
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
@@ -106,6 +113,11 @@ function foldAsks(
 ): void {
   for (const operation of fleet.operations.values()) {
     const payload = operation.payload;
+    if (payload.kind === "terminate" && payload.provider === provider) {
+      // The cloud shows the end that was asked for, whatever became of the call.
+      const ended = listing.instances.find((i) => i.id === payload.instanceId && i.state === "terminated");
+      if (ended !== undefined) out.answers.push({ operation, instance: ended });
+    }
     if (payload.kind !== "create" || payload.provider !== provider) continue;
     const found = listing.instances.find((i) => i.name === payload.request.name && i.state !== "terminated");
     if (found !== undefined) out.answers.push({ operation, instance: found });
@@ -115,39 +127,58 @@ function foldAsks(
   }
 }
 
-/** What an instance that nobody claims becomes: a node of its pool, or a surplus to be ended. */
+/**
+ * What an instance that nobody claims becomes: the machine of an agent that was met before, a node of its
+ * pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be a node.
+ */
 export function adoptInstance(
   fleet: Fleet,
   provider: PoolName,
   instance: Instance,
   now: number,
-  wanted: boolean,
-): { node: Node; event: EventDraft } {
-  const pool = (instance.tags["navarch-pool"] ?? null) as PoolName | null;
-  const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
-  const gen = Number(instance.tags["navarch-gen"] ?? Number.NaN);
-  const id = (instance.tags["navarch-node"] ?? instance.id) as NodeId;
-  const taken = fleet.nodes.has(id);
-  const base = newNode({
-    id: (taken ? instance.id : id) as NodeId,
-    pool,
-    slot: Number.isInteger(slot) ? slot : null,
-    gen: Number.isInteger(gen) ? gen : 0,
-    at: now,
-    replaces: null,
-  });
+  wanted: { kind: "node" } | { kind: "surplus"; drainMs: number },
+): { node: Node; event: EventDraft } | null {
+  const tagged = (name: string): string | null => instance.tags[name] ?? null;
+  const pool = v.safeParse(PoolName, tagged("navarch-pool"));
+  const slot = Number(tagged("navarch-slot") ?? Number.NaN);
+  const gen = Number(tagged("navarch-gen") ?? Number.NaN);
+  const id = v.safeParse(NodeId, tagged("navarch-node") ?? instance.id);
+  if (!pool.success || !id.success || !Number.isInteger(slot) || slot < 0) return null;
+  const met = fleet.nodes.get(id.output);
+  const stray = met !== undefined && met.pool === null && met.instance === null;
+  const named = met === undefined || stray ? id.output : v.parse(NodeId, instance.id);
+  const from = { id: named, pool: pool.output, slot, gen: Number.isInteger(gen) && gen >= 0 ? gen : 0 };
+  const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
   const node: Node = {
     ...base,
     instance: bindInstance(provider, instance, now),
-    phase: wanted
-      ? { kind: "booting", since: now }
-      : { kind: "terminating", since: now, purpose: "surplus", accepted: null, notBefore: 0 },
+    ...adoptedPhase(base, instance, now, wanted),
   };
-  const message = wanted
-    ? `adopted instance ${instance.id}, which carries this fleet's mark`
-    : `instance ${instance.id} carries this fleet's mark but no slot wants it`;
-  const kind = wanted ? "instance.adopted" : "instance.surplus";
-  return { node, event: { at: now, kind, node: node.id, pool, session: null, actor: "navarch", message } };
+  const message =
+    wanted.kind === "node"
+      ? `adopted instance ${instance.id}, which carries this fleet's mark`
+      : `instance ${instance.id} carries this fleet's mark but no slot wants it`;
+  const kind = wanted.kind === "node" ? "instance.adopted" : "instance.surplus";
+  return { node, event: { at: now, kind, node: node.id, pool: node.pool, session: null, actor: "navarch", message } };
+}
+
+/** A surplus may have work on it: it is drained behind a cordon like any other node that leaves. */
+function adoptedPhase(
+  base: Node,
+  instance: Instance,
+  now: number,
+  wanted: { kind: "node" } | { kind: "surplus"; drainMs: number },
+): Partial<Node> {
+  if (wanted.kind === "node") return base.agent === null ? { phase: { kind: "booting", since: now } } : {};
+  const purpose = "surplus" as const;
+  if (instance.state !== "running") return { phase: { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 } };
+  return {
+    cordon: { ...base.cordon, product: { by: "navarch", why: "no slot wants this instance", at: now } },
+    phase: {
+      kind: "draining", since: now, purpose, drainedAt: null, sawWork: false,
+      deadlineAt: wanted.drainMs === 0 ? 0 : now + wanted.drainMs,
+    },
+  };
 }
 
 /** The fact that a node keeps about its instance, from the provider's own words. */
@@ -164,5 +195,10 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     pricePerHour: instance.pricePerHour,
     boundAt: now,
     absentSince: null,
+    absentListings: 0,
   };
 }
+
+/** Complete listings without an instance that make it absent (safety.md, I2), and where counting ends. */
+export const ABSENT_LISTINGS_MIN = 2;
+const ABSENT_COUNTED_MAX = 10;

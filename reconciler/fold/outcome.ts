@@ -32,6 +32,11 @@ const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
 };
 
+/** A person called the drain off while it was being asked for: its late answer must not start it again. */
+function isOvertaken(operation: Operation, node: Node): boolean {
+  return operation.payload.kind === "drain" && operation.fence !== node.fence;
+}
+
 /**
  * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds check
  * rate and key before they look at the token, so on a repeat those say nothing about the first ask.
@@ -56,7 +61,10 @@ export function foldOutcome(
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
-    return { operation: { ...operation, attempts, notBefore, message: outcome.message }, node: null, pool: null, events: [] };
+    // The settle time of a tag-only provider runs from the latest sending, not from the first.
+    const again = operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {};
+    const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
+    return { operation: open, node: null, pool: null, events: [] };
   }
   const closed: Operation = {
     ...operation,
@@ -66,6 +74,9 @@ export function foldOutcome(
     message: outcome.message,
   };
   if (node === null || node.operation !== operation.id) return { operation: closed, node: null, pool: null, events: [] };
+  if (isOvertaken(operation, node)) {
+    return { operation: closed, node: { ...node, operation: null }, pool: null, events: [] };
+  }
   const free: Node = { ...node, operation: null, fence: node.fence + (outcome.kind === "refused" ? 1 : 0) };
   return outcome.kind === "done"
     ? foldDone(closed, free, pool, outcome.instance, now)
@@ -107,7 +118,7 @@ function foldDone(operation: Operation, node: Node, pool: PoolState | null, inst
       return { operation, pool: null, events, node: { ...node, cordon: { ...node.cordon, product: null } } };
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
-      const phase = { kind: "draining" as const, since: now, deadlineAt: payload.deadlineAt, drainedAt: null, purpose: payload.purpose };
+      const phase = { kind: "draining" as const, since: now, deadlineAt: payload.deadlineAt, drainedAt: null, sawWork: false, purpose: payload.purpose };
       return { operation, pool: null, events, node: { ...node, phase } };
     }
     default:

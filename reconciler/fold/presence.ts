@@ -9,10 +9,14 @@ import type { Node } from "../../schema/node.ts";
 import type { Timing } from "../fleet.ts";
 import { countUnhealthy } from "./letter.ts";
 
-/** `silentMs` `null` = not heard in this process's life and not yet waited for; `now` is wall time. */
+/**
+ * `silentMs` `null` = neither heard in this process's life nor waited for long enough to say so;
+ * `heard` = a report came in this life; `now` is wall time.
+ */
 export function foldPresence(
   node: Node,
   silentMs: number | null,
+  heard: boolean,
   now: number,
   timing: Timing,
 ): { node: Node; events: EventDraft[] } | null {
@@ -39,11 +43,11 @@ export function foldPresence(
   const { health } = node;
   const silent = silentMs !== null && silentMs > timing.heartbeatTimeoutMs;
   if (silent && health.silentSince === null) {
-    const since = now - (silentMs ?? 0);
+    const since = Math.round(now - (silentMs ?? 0));
     const message = `no heartbeat for ${Math.round((silentMs ?? 0) / 1000)} s`;
     return { node: { ...node, health: { ...health, silentSince: since } }, events: [event("node.silent", message)] };
   }
-  if (!silent && silentMs !== null && health.silentSince !== null) {
+  if (!silent && heard && health.silentSince !== null) {
     const next = { ...node, health: { ...health, silentSince: null } };
     return { node: next, events: [event("node.heard", "heartbeats are back")] };
   }

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { CommandView, NodeView } from "../../schema/api.ts";
 import { COMMAND_TYPES, Command, type CommandType } from "../../schema/command.ts";
 import { parseDuration } from "../../schema/duration.ts";
-import type { NodeId } from "../../schema/id.ts";
+import { CommandId, type NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
@@ -168,12 +168,19 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     if (!parsed.ok) return refuse(c, "invalid_argument", `timeout: ${parsed.message}${parsed.hint === null ? "" : ` (${parsed.hint})`}`);
     timeoutMs = parsed.ms;
   }
+  const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
+  if (!id.success) return refuse(c, "invalid_argument", `Idempotency-Key: ${id.issues[0].message}`);
+  const before = await ports.store.command(id.output);
+  if (before !== null && (before.node !== node.id || before.type !== type)) {
+    return refuse(c, "conflict", `Idempotency-Key ${id.output} was used for ${before.type} of ${before.node}`);
+  }
+  if (before !== null) return c.json(viewCommand(before));
   const judgement = judgeCommand(node, { type, force: body.value.force, reason: body.value.reason });
   if (judgement.kind === "refused") return refuse(c, judgement.code, judgement.message, { node_id: node.id });
   if (body.value.dry_run) return c.json({ plan: dryRun(ports, node, type, timeoutMs) });
   const principal = c.get("principal");
   const command: Command = {
-    id: v.parse(v.pipe(v.string(), v.brand("CommandId")), c.req.header("Idempotency-Key") ?? ports.newId()),
+    id: id.output,
     node: node.id,
     type,
     reason: body.value.reason,
@@ -184,8 +191,6 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     state: "accepted",
     message: null,
   };
-  const before = (await ports.store.commands({ node: node.id, limit: 200 })).find((one) => one.id === command.id);
-  if (before !== undefined) return c.json(viewCommand(before));
   const event = {
     at: command.issuedAt, kind: "command.issued" as const, node: node.id, pool: node.pool, session: node.session?.id ?? null,
     actor: `human:${principal.name}`, message: `${type}${command.reason === "" ? "" : `: ${command.reason}`}`,

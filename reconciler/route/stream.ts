@@ -6,11 +6,11 @@
  */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Principal } from "../auth.ts";
 import type { RoutePorts } from "./app.ts";
 import { takeReport } from "./agent.ts";
 
-export type StreamData = { principal: Principal; tail: Promise<void>; queued: number };
+/** The header is kept and not the principal: a revoked or expired token ends with its next frame. */
+export type StreamData = { header: string | null; tail: Promise<void>; queued: number };
 
 /** Frames of one agent that may wait for the store: more means that it does not wait for replies. */
 const QUEUED_MAX = 16;
@@ -43,7 +43,9 @@ async function answer(ports: RoutePorts, socket: ServerWebSocket<StreamData>, fr
       send(socket, { error: { code: "invalid_argument", message: `frame is not JSON: ${String(error)}` } });
       return;
     }
-    const taken = await takeReport(ports, socket.data.principal, raw);
+    const principal = ports.authority.identify(socket.data.header, ports.clock.wallMs());
+    if (principal === null) return void socket.close(1008, "the token is no longer valid");
+    const taken = await takeReport(ports, principal, raw);
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
     if (taken.kind === "reply") send(socket, taken.reply);
     else send(socket, { error: { code: taken.code, message: taken.message } });

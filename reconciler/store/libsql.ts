@@ -142,6 +142,7 @@ class LibsqlStore implements Store {
   }
 
   async commit(change: Change): Promise<void> {
+    checkDocuments(change);
     const statements = commitStatements(change);
     const [first, ...rest] = statements.map((statement) => this.writer.run(statement));
     if (!first) return;
@@ -181,6 +182,12 @@ class LibsqlStore implements Store {
     return rows.map((row) => parseDoc(Operation, row.doc, "operation"));
   }
 
+  async command(id: string): Promise<Command | null> {
+    const rows = await this.reader.select({ doc: table.command.doc }).from(table.command).where(eq(table.command.id, id));
+    const [row] = rows;
+    return row === undefined ? null : parseDoc(Command, row.doc, "command");
+  }
+
   async commands(query: { node: string | null; limit: number }): Promise<Command[]> {
     const rows = await this.reader
       .select({ doc: table.command.doc })
@@ -199,7 +206,14 @@ class LibsqlStore implements Store {
   }
 
   async deliveries(now: number, limit: number): Promise<Delivery[]> {
-    return this.reader.select().from(table.outbox).where(lte(table.outbox.notBefore, now)).orderBy(table.outbox.id).limit(limit);
+    // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in order.
+    const oldest = sql`${table.outbox.id} IN (SELECT min(id) FROM outbox GROUP BY node)`;
+    return this.reader
+      .select()
+      .from(table.outbox)
+      .where(and(lte(table.outbox.notBefore, now), oldest))
+      .orderBy(table.outbox.id)
+      .limit(limit);
   }
 
   async settleDelivery(
@@ -246,6 +260,14 @@ class LibsqlStore implements Store {
       this.writerClient.close();
     });
   }
+}
+
+/** A document that could not be read back must fail its own transaction, not the next start. */
+function checkDocuments(change: Change): void {
+  for (const node of change.nodes) v.parse(Node, node);
+  for (const pool of change.pools) v.parse(PoolState, pool);
+  for (const operation of change.operations) v.parse(Operation, operation);
+  for (const command of change.commands) v.parse(Command, command);
 }
 
 /** Letters were validated when they came in as reports; the store only carries them. */

@@ -89,6 +89,7 @@ export type Store = {
   events(query: EventQuery): Promise<Event[]>;
   findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]>;
   operations(node: NodeId, limit: number): Promise<Operation[]>;
+  command(id: string): Promise<Command | null>;
   commands(query: { node: string | null; limit: number }): Promise<Command[]>;
   saveCredential(credential: Credential): Promise<void>;
   /** Due deliveries, oldest first; and what became of one. */

@@ -109,7 +109,9 @@ export class World {
     this.url = `file:${join(this.folder, "navarch.db")}`;
     this.scheduler.left = (node) => {
       const agent = this.agents.get(node);
-      if (agent === undefined || agent.processes === null) return { kind: "unknown" };
+      if (agent === undefined || agent.processes === null) {
+        return { kind: "unknown", forMs: this.clock.monoMs() };
+      }
       if (agent.processes === 0) return { kind: "empty" };
       return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
     };
@@ -164,6 +166,7 @@ export class World {
       {
         presence: reconciler.presence,
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+        count: () => reconciler.fleet().nodes.size,
         nodeOfProviderId: () => [],
         takeLetters: (letters) => reconciler.takeLetters(letters),
         config: () => this.config,
