@@ -2,8 +2,16 @@ import { expect, test } from "bun:test";
 import { Authority, hashToken, nodeToken } from "./auth.ts";
 
 const credential = (over: object) => ({
-  id: "t1", role: "viewer" as const, hash: hashToken("view"), node: null, label: "", createdAt: 0, createdBy: "admin",
-  expiresAt: null, revokedAt: null, ...over,
+  id: "t1",
+  role: "viewer" as const,
+  hash: hashToken("view"),
+  node: null,
+  label: "",
+  createdAt: 0,
+  createdBy: "admin",
+  expiresAt: null,
+  revokedAt: null,
+  ...over,
 });
 const authority = (credentials: ReturnType<typeof credential>[] = [], anonymous = false) =>
   new Authority({ secret: "s", admins: ["root"], shared: ["both"], credentials, anonymous });

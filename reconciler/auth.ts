@@ -44,10 +44,16 @@ export class Authority {
   private readonly anonymous: boolean;
 
   /**
-   * `admins` and `shared` are tokens given by file, flag or environment; `shared` ones are also accepted
-   * from agents, which are then given their own.
+   * `admins` and `shared` are tokens given by file, flag or environment; `shared` ones are also
+   * accepted from agents, which are then given their own.
    */
-  constructor(from: { secret: string; admins: string[]; shared: string[]; credentials: Credential[]; anonymous: boolean }) {
+  constructor(from: {
+    secret: string;
+    admins: string[];
+    shared: string[];
+    credentials: Credential[];
+    anonymous: boolean;
+  }) {
     this.secret = from.secret;
     this.admins = from.admins.map(hashToken);
     this.shared = from.shared.map(hashToken);
@@ -77,16 +83,25 @@ export class Authority {
   identify(header: string | null, now: number): Principal | null {
     const token = /^Bearer\s+(\S+)$/i.exec(header ?? "")?.[1];
     if (token === undefined) {
-      return this.anonymous ? { role: "admin", name: "anonymous", node: null, shared: false } : null;
+      return this.anonymous
+        ? { role: "admin", name: "anonymous", node: null, shared: false }
+        : null;
     }
     const hash = hashToken(token);
-    if (this.admins.some((known) => same(known, hash))) return { role: "admin", name: "admin", node: null, shared: false };
-    if (this.shared.some((known) => same(known, hash))) return { role: "admin", name: "shared", node: null, shared: true };
+    if (this.admins.some((known) => same(known, hash)))
+      return { role: "admin", name: "admin", node: null, shared: false };
+    if (this.shared.some((known) => same(known, hash)))
+      return { role: "admin", name: "shared", node: null, shared: true };
     if (token.startsWith(NODE_PREFIX)) return this.identifyNode(token);
     const credential = this.byHash.get(hash);
     if (credential === undefined || credential.revokedAt !== null) return null;
     if (credential.expiresAt !== null && credential.expiresAt <= now) return null;
-    return { role: credential.role, name: `token:${credential.id}`, node: credential.node, shared: false };
+    return {
+      role: credential.role,
+      name: `token:${credential.id}`,
+      node: credential.node,
+      shared: false,
+    };
   }
 
   private identifyNode(token: string): Principal | null {

@@ -11,4 +11,8 @@ export type Clock = {
 };
 
 /** One line of the process's own log. `fields` never hold a secret. */
-export type Log = (level: "debug" | "info" | "warn" | "error", msg: string, fields?: Record<string, unknown>) => void;
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  msg: string,
+  fields?: Record<string, unknown>,
+) => void;

@@ -1,7 +1,7 @@
 /**
- * What the pure half of the reconciler looks at: the durable fleet, and what can be seen of the world
- * at this moment. `Fleet` is a mirror of the store (this process is its only writer); `Sight` is never
- * stored, and a part of it that is missing means "not known", never "nothing there".
+ * What the pure half of the reconciler looks at: the durable fleet, and what can be seen of the
+ * world at this moment. `Fleet` is a mirror of the store (this process is its only writer); `Sight`
+ * is never stored, and a part of it that is missing means "not known", never "nothing there".
  */
 import type { Config, PoolConfig } from "../schema/config.ts";
 import type { NodeId, OperationId, PoolName } from "../schema/id.ts";
@@ -37,7 +37,9 @@ export type ProviderSight = {
 export type Sight = {
   /** Wall milliseconds. */
   now: number;
-  /** Why the reconciler cannot trust what it sees; not empty = nothing destructive starts (law 9). */
+  /**
+   * Why the reconciler cannot trust what it sees; not empty = nothing destructive starts (law 9).
+   */
   blind: string[];
   /** Milliseconds for which this process has looked without a pause: nobody is late for longer. */
   attentiveMs: number;

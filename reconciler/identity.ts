@@ -1,11 +1,20 @@
 /**
- * What makes this fleet itself, kept beside the store and not in it: the id that marks what it owns at a
- * cloud, the secret from which node credentials are derived, and the first admin's token. Losing the
- * database loses history; losing this folder loses the claim.
+ * What makes this fleet itself, kept beside the store and not in it: the id that marks what it owns
+ * at a cloud, the secret from which node credentials are derived, and the first admin's token.
+ * Losing the database loses history; losing this folder loses the claim.
  *
  * Adapter: files.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 
 export type Identity = { fleetId: string; secret: string };
@@ -20,7 +29,9 @@ function writeWhole(path: string, text: string): void {
   renameSync(partial, path);
 }
 
-/** `random(bytes)` gives random bytes. The fleet id is short because it is part of instance names. */
+/**
+ * `random(bytes)` gives random bytes. The fleet id is short because it is part of instance names.
+ */
 export function openIdentity(state: string, random: (bytes: number) => Uint8Array): Identity {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const path = join(state, "identity.json");
@@ -39,7 +50,10 @@ export function openIdentity(state: string, random: (bytes: number) => Uint8Arra
 }
 
 /** The first admin's token: made on first start, read on every later one. Returns its path too. */
-export function openAdminToken(state: string, random: (bytes: number) => Uint8Array): { path: string; token: string; fresh: boolean } {
+export function openAdminToken(
+  state: string,
+  random: (bytes: number) => Uint8Array,
+): { path: string; token: string; fresh: boolean } {
   const path = join(state, "admin.token");
   if (existsSync(path)) return { path, token: readFileSync(path, "utf8").trim(), fresh: false };
   const token = `nva.${Buffer.from(random(32)).toString("base64url")}`;

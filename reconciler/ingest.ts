@@ -1,7 +1,8 @@
 /**
- * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet heartbeat
- * never reaches the store (decision 5): it only says that the node was heard. Anything that could change
- * a decision is written first and acknowledged after, many reports in one transaction (decision 23).
+ * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet
+ * heartbeat never reaches the store (decision 5): it only says that the node was heard. Anything
+ * that could change a decision is written first and acknowledged after, many reports in one
+ * transaction (decision 23).
  */
 import type { BootId, NodeId, StreamId } from "../schema/id.ts";
 import type { Config } from "../schema/config.ts";
@@ -61,8 +62,8 @@ export class Ingest {
   }
 
   /**
-   * One report of an authenticated agent. `only` is the node that its credential may speak for, `null`
-   * for the shared token. Resolves after everything new in it is durable.
+   * One report of an authenticated agent. `only` is the node that its credential may speak for,
+   * `null` for the shared token. Resolves after everything new in it is durable.
    */
   async accept(report: Report, only: NodeId | null): Promise<IngestAnswer> {
     const found = this.identify(report, only);
@@ -72,19 +73,27 @@ export class Ingest {
     const mono = this.clock.monoMs();
     const wall = this.clock.wallMs();
     const unknown = node === null || node.agent === null;
-    if (unknown && !report.inventory) return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
+    if (unknown && !report.inventory)
+      return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
     this.target.presence.note(id, mono, wall, report.sample ?? null);
     const letter = this.letterOf(report, id, node);
     if (letter !== null && !(await this.enqueue(letter, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
     const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
-    const stale = node !== null && node.agent !== null && node.agent.bootId !== report.boot_id && !report.inventory;
+    const stale =
+      node !== null &&
+      node.agent !== null &&
+      node.agent.bootId !== report.boot_id &&
+      !report.inventory;
     return { kind: "reply", reply: this.reply(report, id, this.target.node(id), seq, stale) };
   }
 
   /** Which node speaks: by its own id, else by an instance identity; two candidates are nobody. */
-  private identify(report: Report, only: NodeId | null): { kind: "ok"; node: NodeId } | { kind: "denied"; message: string } {
+  private identify(
+    report: Report,
+    only: NodeId | null,
+  ): { kind: "ok"; node: NodeId } | { kind: "denied"; message: string } {
     let id = report.node_id;
     if (this.target.node(id) === null) {
       const candidates = new Set<NodeId>();
@@ -92,15 +101,23 @@ export class Ingest {
         for (const node of this.target.nodeOfProviderId(given)) candidates.add(node);
       }
       if (candidates.size > 1) {
-        return { kind: "denied", message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}` };
+        return {
+          kind: "denied",
+          message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}`,
+        };
       }
       for (const node of candidates) id = node;
     }
     if (this.target.node(id) === null && this.target.count() >= LIMIT.nodesMax) {
-      return { kind: "denied", message: `this control plane takes at most ${LIMIT.nodesMax} nodes` };
+      return {
+        kind: "denied",
+        message: `this control plane takes at most ${LIMIT.nodesMax} nodes`,
+      };
     }
-    if (only !== null && only !== id) return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
-    if (this.target.node(id)?.phase.kind === "gone") return { kind: "denied", message: `node ${id} is gone` };
+    if (only !== null && only !== id)
+      return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
+    if (this.target.node(id)?.phase.kind === "gone")
+      return { kind: "denied", message: `node ${id} is gone` };
     return { kind: "ok", node: id };
   }
 
@@ -113,7 +130,12 @@ export class Ingest {
     const inventory = report.inventory ?? null;
     const check = report.check ?? null;
     const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
-    const news = findings.length > 0 || gaps.length > 0 || results.length > 0 || inventory !== null || rebooted;
+    const news =
+      findings.length > 0 ||
+      gaps.length > 0 ||
+      results.length > 0 ||
+      inventory !== null ||
+      rebooted;
     if (!news && (check === null || isQuiet(check, node))) return null;
     return {
       node: id,
@@ -129,7 +151,13 @@ export class Ingest {
     };
   }
 
-  private reply(report: Report, id: NodeId, node: Node | null, seq: number, wantInventory: boolean): ReportReply {
+  private reply(
+    report: Report,
+    id: NodeId,
+    node: Node | null,
+    seq: number,
+    wantInventory: boolean,
+  ): ReportReply {
     const { server } = this.target.config();
     const commands: AgentCommand[] = [];
     return {
@@ -164,7 +192,9 @@ export class Ingest {
     });
   }
 
-  /** Writes what waits, one transaction at a time; replays inside a batch are dropped by the cursor. */
+  /**
+   * Writes what waits, one transaction at a time; replays inside a batch are dropped by the cursor.
+   */
   private async flush(): Promise<void> {
     if (this.writing || this.waiting.length === 0) return;
     this.writing = true;
@@ -200,6 +230,7 @@ export class Ingest {
 function isQuiet(check: NonNullable<Report["check"]>, node: Node | null): boolean {
   if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
   const { health } = node;
-  if (health.held.length > 0 || health.verdict !== "healthy" || health.silentSince !== null) return false;
+  if (health.held.length > 0 || health.verdict !== "healthy" || health.silentSince !== null)
+    return false;
   return check.conclusive && check.active.length === 0;
 }

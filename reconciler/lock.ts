@@ -1,6 +1,7 @@
 /**
- * One control plane a state folder: the lock is an open exclusive transaction on a small database beside
- * the store, so the operating system lets go of it however the process dies (safety.md §12, F12).
+ * One control plane a state folder: the lock is an open exclusive transaction on a small database
+ * beside the store, so the operating system lets go of it however the process dies (safety.md §12,
+ * F12).
  * Adapter: files.
  */
 import { createClient } from "@libsql/client";
@@ -8,10 +9,14 @@ import { createClient } from "@libsql/client";
 export type Lock = { release(): void };
 
 /**
- * Takes the lock, waiting for another process to end if it must; `waiting` is called once, when it has
- * to. Never times out: a second instance during an upgrade is meant to wait (F12).
+ * Takes the lock, waiting for another process to end if it must; `waiting` is called once, when it
+ * has to. Never times out: a second instance during an upgrade is meant to wait (F12).
  */
-export async function takeLock(path: string, wait: (ms: number) => Promise<void>, waiting: () => void): Promise<Lock> {
+export async function takeLock(
+  path: string,
+  wait: (ms: number) => Promise<void>,
+  waiting: () => void,
+): Promise<Lock> {
   let told = false;
   for (;;) {
     const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 0 });

@@ -5,9 +5,9 @@
  *   decide   (Fleet, configuration, Sight) → Plan, checked by lint       →  one transaction of intents
  *   act      open operations are called; their answers are the next activation's facts
  *
- * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time, twice,
- * or after any crash. It never waits for the outside: calls run beside it and are found open in the
- * journal if this process dies (law 4).
+ * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
+ * twice, or after any crash. It never waits for the outside: calls run beside it and are found open
+ * in the journal if this process dies (law 4).
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Command } from "../schema/command.ts";
@@ -75,9 +75,14 @@ export class Reconciler {
   private commands: Command[] = [];
   private plan: Plan = { actions: [], waits: [] };
   private sight: Sight | null = null;
-  /** Pools whose newest plan broke a law, with how: their actions are withheld until a plan is sound. */
+  /**
+   * Pools whose newest plan broke a law, with how: their actions are withheld until a plan is
+   * sound.
+   */
   private broken = new Map<string | null, string>();
-  /** The mirror may differ from the store: nothing is folded or decided before it was read again. */
+  /**
+   * The mirror may differ from the store: nothing is folded or decided before it was read again.
+   */
   private stale = false;
   /** Activations that failed in a row, and the last error. */
   private trouble = { count: 0, message: "" };
@@ -102,14 +107,24 @@ export class Reconciler {
   }
 
   /** Loads the durable fleet; every operation found open counts as possibly sent. */
-  static async open(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string): Promise<Reconciler> {
+  static async open(
+    ports: LoopPorts,
+    config: Config,
+    policy: CompiledPolicy,
+    fleetId: string,
+  ): Promise<Reconciler> {
     const reconciler = new Reconciler(ports, config, policy, fleetId);
     await reconciler.reload();
     return reconciler;
   }
 
   fleet(): Fleet {
-    return { fleetId: this.fleetId, nodes: this.mirror.nodes, pools: this.mirror.pools, operations: this.mirror.operations };
+    return {
+      fleetId: this.fleetId,
+      nodes: this.mirror.nodes,
+      pools: this.mirror.pools,
+      operations: this.mirror.operations,
+    };
   }
   lastPlan(): Plan {
     return this.plan;
@@ -126,7 +141,9 @@ export class Reconciler {
   nodeOfInstance(key: string): NodeId | null {
     return this.mirror.byInstance.get(key) ?? null;
   }
-  /** What the autoscaler of a pool last made of it; `null` without one, or before its first look. */
+  /**
+   * What the autoscaler of a pool last made of it; `null` without one, or before its first look.
+   */
   standing(pool: PoolName): Standing | null {
     return this.scaler.standing(pool);
   }
@@ -151,7 +168,8 @@ export class Reconciler {
 
   /** A person's order, durable already. Resolves with what became of it at the next activation. */
   takeCommand(command: Command): Promise<Command> {
-    const known = this.settled.has(command.id) || this.commands.some((one) => one.id === command.id);
+    const known =
+      this.settled.has(command.id) || this.commands.some((one) => one.id === command.id);
     if (!known) this.commands.push(command);
     const { promise, resolve } = Promise.withResolvers<Command>();
     this.waiters.set(command.id, resolve);
@@ -194,8 +212,14 @@ export class Reconciler {
     if (this.stale) await this.reload();
     await this.foldFacts(now, mono);
     const sight = openSight({
-      now, mono, nodes: this.mirror.nodes, presence: this.presence, scheduler: this.ports.targets.scheduler,
-      providers: this.providerSight(), sampleIntervalMs: this.config.server.sampleIntervalMs, frozen: null,
+      now,
+      mono,
+      nodes: this.mirror.nodes,
+      presence: this.presence,
+      scheduler: this.ports.targets.scheduler,
+      providers: this.providerSight(),
+      sampleIntervalMs: this.config.server.sampleIntervalMs,
+      frozen: null,
     });
     this.sight = sight;
     await this.scale(sight, mono);
@@ -238,17 +262,29 @@ export class Reconciler {
       try {
         await this.activate();
       } catch (error) {
-        this.ports.log("error", "activation failed", { error: String(error instanceof Error ? (error.stack ?? error) : error) });
-        this.trouble = { count: this.trouble.count + 1, message: error instanceof Error ? error.message : String(error) };
+        this.ports.log("error", "activation failed", {
+          error: String(error instanceof Error ? (error.stack ?? error) : error),
+        });
+        this.trouble = {
+          count: this.trouble.count + 1,
+          message: error instanceof Error ? error.message : String(error),
+        };
         this.stale = true;
-        await this.sleep(Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(this.trouble.count, 10)), false);
+        await this.sleep(
+          Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(this.trouble.count, 10)),
+          false,
+        );
         continue;
       }
       this.trouble = { count: 0, message: "" };
-      // The loop takes at most a quarter of a core: a large fleet is looked at less often, not served less.
+      // The loop takes at most a quarter of a core: a large fleet is looked at less often, not
+      // served less.
       const restMs = Math.min(REST_MAX_MS, 3 * (this.ports.clock.monoMs() - begun));
       await this.sleep(restMs, false);
-      const pause = this.plan.actions.length > 0 ? 0 : Math.min(PERIOD_MS, this.watch.nextMs(this.busy()), this.untilWait());
+      const pause =
+        this.plan.actions.length > 0
+          ? 0
+          : Math.min(PERIOD_MS, this.watch.nextMs(this.busy()), this.untilWait());
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
     }
   }
@@ -264,14 +300,18 @@ export class Reconciler {
   private untilWait(): number {
     const now = this.ports.clock.wallMs();
     let least = PERIOD_MS;
-    for (const wait of this.plan.waits) if (wait.until !== null && wait.until > now) least = Math.min(least, wait.until - now);
+    for (const wait of this.plan.waits)
+      if (wait.until !== null && wait.until > now) least = Math.min(least, wait.until - now);
     return least;
   }
 
   private async foldFacts(now: number, mono: number): Promise<void> {
     const draft = new Draft(this.mirror);
     const input: FoldInput = {
-      fleet: this.fleet(), config: this.config, policy: this.policy, now,
+      fleet: this.fleet(),
+      config: this.config,
+      policy: this.policy,
+      now,
       answers: this.runner.take(),
       listings: this.watch.take(),
       letters: this.letters.splice(0, LETTERS_MAX),
@@ -292,7 +332,9 @@ export class Reconciler {
     for (const problem of folded.problems) this.ports.log("warn", problem.message, problem.fields);
     for (const id of folded.removed) this.presence.forget(id);
     for (const command of folded.commands) this.settleCommand(command);
-    this.adopted ||= [...this.ports.providers.keys()].every((name) => this.listed.has(name) && this.isSettled(name));
+    this.adopted ||= [...this.ports.providers.keys()].every(
+      (name) => this.listed.has(name) && this.isSettled(name),
+    );
     if (this.letters.length > 0) this.hint();
   }
 
@@ -306,7 +348,9 @@ export class Reconciler {
     this.waiters.delete(command.id);
   }
 
-  /** Autoscalers change what is wanted; what is done about it is the plan's, like any other size. */
+  /**
+   * Autoscalers change what is wanted; what is done about it is the plan's, like any other size.
+   */
   private async scale(sight: Sight, mono: number): Promise<void> {
     const { config, presence } = this;
     const draft = new Draft(this.mirror);
@@ -333,22 +377,31 @@ export class Reconciler {
   }
 
   /**
-   * The plan without the actions of pools that break a law. A pool that is still, and says so, is safer
-   * at 3 a.m. than a process that ends and restarts into the same plan; the others go on.
+   * The plan without the actions of pools that break a law. A pool that is still, and says so, is
+   * safer at 3 a.m. than a process that ends and restarts into the same plan; the others go on.
    */
   private soundPart(fleet: Fleet, sight: Sight, plan: Plan): Plan {
     const breaches = lintPlan(fleet, this.config, sight, plan);
     const broken = new Map<string | null, string>();
     for (const { pool, message } of breaches) {
       const before = broken.get(pool);
-      broken.set(pool, before === undefined ? `the plan of pool ${pool ?? "-"} breaks a law: ${message}` : `${before}; ${message}`);
+      broken.set(
+        pool,
+        before === undefined
+          ? `the plan of pool ${pool ?? "-"} breaks a law: ${message}`
+          : `${before}; ${message}`,
+      );
     }
-    for (const [pool, message] of broken) if (!this.broken.has(pool)) this.ports.log("error", message, { pool });
+    for (const [pool, message] of broken)
+      if (!this.broken.has(pool)) this.ports.log("error", message, { pool });
     this.broken = broken;
     if (broken.size === 0) return plan;
     const poolOf = (action: Action): string | null =>
       action.kind === "admit" ? action.pool : (fleet.nodes.get(action.node)?.pool ?? null);
-    return { actions: plan.actions.filter((action) => !broken.has(poolOf(action))), waits: plan.waits };
+    return {
+      actions: plan.actions.filter((action) => !broken.has(poolOf(action))),
+      waits: plan.waits,
+    };
   }
 
   private async commit(draft: Draft): Promise<void> {
@@ -370,9 +423,16 @@ export class Reconciler {
     const snapshot = await this.ports.store.load();
     const mirror = newMirror();
     mirrorChange(mirror, {
-      nodes: snapshot.nodes, removedNodes: [], pools: snapshot.pools, events: [], commands: [], foldedLetters: [],
-      findings: [], deliveries: [],
-      // Each may have been sent, and just now: the settle time of a tag-only provider runs from here.
+      nodes: snapshot.nodes,
+      removedNodes: [],
+      pools: snapshot.pools,
+      events: [],
+      commands: [],
+      foldedLetters: [],
+      findings: [],
+      deliveries: [],
+      // Each may have been sent, and just now: the settle time of a tag-only provider runs from
+      // here.
       operations: snapshot.openOperations.map((o) => ({
         ...o,
         attempts: Math.max(o.attempts, 1),
@@ -380,25 +440,36 @@ export class Reconciler {
       })),
     });
     for (const pool of this.config.pools) {
-      if (!mirror.pools.has(pool.name)) mirror.pools.set(pool.name, newPoolState(pool.name, pool.scaling.minNodes, this.ports.clock.wallMs()));
+      if (!mirror.pools.has(pool.name))
+        mirror.pools.set(
+          pool.name,
+          newPoolState(pool.name, pool.scaling.minNodes, this.ports.clock.wallMs()),
+        );
     }
     this.mirror = mirror;
     this.stale = false;
     this.letters = snapshot.letters;
-    this.newestLetter = Math.max(this.newestLetter, snapshot.letters[snapshot.letters.length - 1]?.id ?? 0);
+    this.newestLetter = Math.max(
+      this.newestLetter,
+      snapshot.letters[snapshot.letters.length - 1]?.id ?? 0,
+    );
     this.commands = snapshot.openCommands;
   }
 
-  /** A pool of these names has something in flight at a provider: its cloud is looked at more often. */
+  /**
+   * A pool of these names has something in flight at a provider: its cloud is looked at more often.
+   */
   private busy(): Set<string> {
     const busy = new Set<string>();
     for (const node of this.mirror.nodes.values()) {
       const kind = node.phase.kind;
       if (node.instance === null || kind === "gone") continue;
-      if (kind === "booting" || kind === "terminating" || node.instance.absentSince !== null) busy.add(node.instance.provider);
+      if (kind === "booting" || kind === "terminating" || node.instance.absentSince !== null)
+        busy.add(node.instance.provider);
     }
     for (const operation of this.mirror.operations.values()) {
-      if (operation.payload.kind === "create" || operation.payload.kind === "terminate") busy.add(operation.payload.provider);
+      if (operation.payload.kind === "create" || operation.payload.kind === "terminate")
+        busy.add(operation.payload.provider);
     }
     for (const [provider, sightings] of this.sightings) if (sightings.size > 0) busy.add(provider);
     for (const name of this.ports.providers.keys()) if (!this.listed.has(name)) busy.add(name);
@@ -413,7 +484,12 @@ export class Reconciler {
     const out = new Map<string, ProviderSight>();
     for (const [name, provider] of this.ports.providers) {
       const listed = this.listed.has(name) && this.isSettled(name);
-      out.set(name, { class: provider.class, settleMs: provider.settleMs, listed, unavailable: null });
+      out.set(name, {
+        class: provider.class,
+        settleMs: provider.settleMs,
+        listed,
+        unavailable: null,
+      });
     }
     for (const [name, why] of this.ports.unavailable) {
       out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });

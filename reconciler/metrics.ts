@@ -1,7 +1,8 @@
 /**
  * What Prometheus sees (`navarch/api.md` B9, promises N78–N84). Counters and histograms live in
- * prom-client; gauges are printed from the fleet at each scrape, so a node's series end with the node
- * and memory does not grow with time (invariant H9). Absence means not known; 0 means measured zero.
+ * prom-client; gauges are printed from the fleet at each scrape, so a node's series end with the
+ * node and memory does not grow with time (invariant H9). Absence means not known; 0 means measured
+ * zero.
  */
 import { Counter, Histogram, Registry } from "prom-client";
 import { NODE_STATUSES } from "../schema/api.ts";
@@ -17,7 +18,13 @@ import type { Change } from "./store/store.ts";
 import { desiredOf } from "./fleet.ts";
 
 /** Steps of a replacement, timed from one recorded event to the next. */
-const STEPS = ["node.cordoned", "node.draining", "node.drained", "node.terminated", "node.replaced"] as const;
+const STEPS = [
+  "node.cordoned",
+  "node.draining",
+  "node.drained",
+  "node.terminated",
+  "node.replaced",
+] as const;
 
 export class Metrics {
   private readonly registry = new Registry();
@@ -39,22 +46,67 @@ export class Metrics {
 
   constructor() {
     const registers = [this.registry];
-    this.xid = new Counter({ name: "navarch_xid_errors_total", help: "GPU XID errors detected.", labelNames: ["pool", "xid"], registers });
-    this.foreign = new Counter({ name: "navarch_foreign_findings_total", help: "Findings about devices that are not the node's own; never judged.", labelNames: ["pool"], registers });
-    this.commands = new Counter({ name: "navarch_commands_issued_total", help: "Orders given by people.", labelNames: ["type"], registers });
-    this.replacements = new Counter({ name: "navarch_replacements_total", help: "Nodes that left because of a fault, by how it ended.", labelNames: ["pool", "outcome"], registers });
+    this.xid = new Counter({
+      name: "navarch_xid_errors_total",
+      help: "GPU XID errors detected.",
+      labelNames: ["pool", "xid"],
+      registers,
+    });
+    this.foreign = new Counter({
+      name: "navarch_foreign_findings_total",
+      help: "Findings about devices that are not the node's own; never judged.",
+      labelNames: ["pool"],
+      registers,
+    });
+    this.commands = new Counter({
+      name: "navarch_commands_issued_total",
+      help: "Orders given by people.",
+      labelNames: ["type"],
+      registers,
+    });
+    this.replacements = new Counter({
+      name: "navarch_replacements_total",
+      help: "Nodes that left because of a fault, by how it ended.",
+      labelNames: ["pool", "outcome"],
+      registers,
+    });
     this.steps = new Histogram({
-      name: "navarch_replacement_step_seconds", help: "Time from the step before to this one.", labelNames: ["pool", "step"],
-      buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600], registers,
+      name: "navarch_replacement_step_seconds",
+      help: "Time from the step before to this one.",
+      labelNames: ["pool", "step"],
+      buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
+      registers,
     });
-    this.requests = new Counter({ name: "navarch_provider_requests_total", help: "Calls to providers by answer.", labelNames: ["provider", "op", "class"], registers });
-    this.reports = new Counter({ name: "navarch_reports_total", help: "Agent reports taken in or refused.", labelNames: ["outcome"], registers });
+    this.requests = new Counter({
+      name: "navarch_provider_requests_total",
+      help: "Calls to providers by answer.",
+      labelNames: ["provider", "op", "class"],
+      registers,
+    });
+    this.reports = new Counter({
+      name: "navarch_reports_total",
+      help: "Agent reports taken in or refused.",
+      labelNames: ["outcome"],
+      registers,
+    });
     this.ingest = new Histogram({
-      name: "navarch_report_ingest_seconds", help: "From a report's arrival to its acknowledgement.",
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1], registers,
+      name: "navarch_report_ingest_seconds",
+      help: "From a report's arrival to its acknowledgement.",
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+      registers,
     });
-    this.matches = new Counter({ name: "navarch_policy_matches_total", help: "Findings by the rule that decided them.", labelNames: ["rule", "result"], registers });
-    this.policyErrors = new Counter({ name: "navarch_policy_errors_total", help: "Conditions that could not be evaluated, by rule.", labelNames: ["rule"], registers });
+    this.matches = new Counter({
+      name: "navarch_policy_matches_total",
+      help: "Findings by the rule that decided them.",
+      labelNames: ["rule", "result"],
+      registers,
+    });
+    this.policyErrors = new Counter({
+      name: "navarch_policy_errors_total",
+      help: "Conditions that could not be evaluated, by rule.",
+      labelNames: ["rule"],
+      registers,
+    });
   }
 
   /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
@@ -62,7 +114,8 @@ export class Metrics {
     this.reconciler = reconciler;
     for (const pool of reconciler.activeConfig().pools) {
       for (const xid of xids) this.xid.inc({ pool: pool.name, xid: String(xid) }, 0);
-      for (const outcome of ["replaced", "failed"]) this.replacements.inc({ pool: pool.name, outcome }, 0);
+      for (const outcome of ["replaced", "failed"])
+        this.replacements.inc({ pool: pool.name, outcome }, 0);
     }
   }
 
@@ -88,23 +141,29 @@ export class Metrics {
   /** Told of each committed change, once. */
   committed(change: Change): void {
     const nodes = this.reconciler?.fleet().nodes;
-    for (const { node, finding } of change.findings) this.countFinding(nodes?.get(node)?.pool ?? "", node, finding);
+    for (const { node, finding } of change.findings)
+      this.countFinding(nodes?.get(node)?.pool ?? "", node, finding);
     for (const event of change.events) {
       if (event.node === null) continue;
       const pool = event.pool ?? "";
       if (event.kind === "node.replaced") this.replacements.inc({ pool, outcome: "replaced" });
       if (event.kind === "node.failed") this.replacements.inc({ pool, outcome: "failed" });
-      if (event.kind === "node.unhealthy" || event.kind === "node.silent") this.lastStep.set(event.node, { at: event.at });
+      if (event.kind === "node.unhealthy" || event.kind === "node.silent")
+        this.lastStep.set(event.node, { at: event.at });
       const step = STEPS.find((one) => one === event.kind);
       const before = this.lastStep.get(event.node);
       if (step === undefined || before === undefined) continue;
-      this.steps.observe({ pool, step: step.slice("node.".length) }, Math.max(0, event.at - before.at) / 1_000);
+      this.steps.observe(
+        { pool, step: step.slice("node.".length) },
+        Math.max(0, event.at - before.at) / 1_000,
+      );
       if (step === "node.replaced") this.lastStep.delete(event.node);
       else this.lastStep.set(event.node, { at: event.at });
     }
     for (const id of change.removedNodes) {
       this.lastStep.delete(id);
-      for (const key of this.gpuXid.keys()) if (key.includes(`node_id="${id}"`)) this.gpuXid.delete(key);
+      for (const key of this.gpuXid.keys())
+        if (key.includes(`node_id="${id}"`)) this.gpuXid.delete(key);
     }
   }
 
@@ -149,11 +208,17 @@ export class Metrics {
     page.gauge("navarch_agent_streams", "Agents connected by WebSocket.").add({}, this.streams);
     const broken = this.reconciler.failure() !== null ? 1 : 0;
     const blind = (this.reconciler.lastSight()?.blind.length ?? 0) > 0 ? 1 : 0;
-    const frozen = page.gauge("navarch_safety_frozen", "1 while nothing destructive may start in the pool.");
-    for (const pool of this.reconciler.activeConfig().pools) frozen.add({ pool: pool.name }, Math.max(broken, blind));
+    const frozen = page.gauge(
+      "navarch_safety_frozen",
+      "1 while nothing destructive may start in the pool.",
+    );
+    for (const pool of this.reconciler.activeConfig().pools)
+      frozen.add({ pool: pool.name }, Math.max(broken, blind));
     page.gauge("navarch_leader", "1 if this process acts.").add({}, 1);
     const { policy } = this.reconciler.activePolicy();
-    page.gauge("navarch_policy_info", "The active policy.").add({ name: policy.name, hash: policy.hash }, 1);
+    page
+      .gauge("navarch_policy_info", "The active policy.")
+      .add({ name: policy.name, hash: policy.hash }, 1);
     const perGpu = page.counter("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.");
     for (const [key, count] of this.gpuXid) perGpu.raw(key, count);
     return page.toString();
@@ -161,7 +226,10 @@ export class Metrics {
 }
 
 function printPools(page: Page, reconciler: Reconciler): void {
-  const total = page.gauge("navarch_nodes_total", "Registered nodes that are not terminated, per pool.");
+  const total = page.gauge(
+    "navarch_nodes_total",
+    "Registered nodes that are not terminated, per pool.",
+  );
   const healthy = page.gauge("navarch_nodes_healthy", "Healthy or degraded nodes, per pool.");
   const unhealthy = page.gauge("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
   const byStatus = page.gauge("navarch_nodes", "Nodes by status.");
@@ -187,8 +255,10 @@ function printPools(page: Page, reconciler: Reconciler): void {
       const state = instanceStateOf(node);
       states.set(state, (states.get(state) ?? 0) + 1);
     }
-    for (const [status, n] of statuses) byStatus.add({ pool: pool.name, status: short(status, "NODE_STATUS_") }, n);
-    for (const [state, n] of states) instances.add({ pool: pool.name, state: short(state, "INSTANCE_STATE_") }, n);
+    for (const [status, n] of statuses)
+      byStatus.add({ pool: pool.name, status: short(status, "NODE_STATUS_") }, n);
+    for (const [state, n] of states)
+      instances.add({ pool: pool.name, state: short(state, "INSTANCE_STATE_") }, n);
   }
 }
 
@@ -220,7 +290,10 @@ const GPU_GAUGES: readonly [string, string, keyof GpuSample][] = [
 
 function printNodes(page: Page, reconciler: Reconciler): void {
   const gpus = page.gauge("navarch_node_gpu_count", "GPUs that the node's agent lists.");
-  const health = page.gauge("navarch_node_health_status", "1 healthy, 0.5 degraded, 0 unhealthy; no series while unknown.");
+  const health = page.gauge(
+    "navarch_node_health_status",
+    "1 healthy, 0.5 degraded, 0 unhealthy; no series while unknown.",
+  );
   const perProvider = new Map<string, number>();
   const gauges = GPU_GAUGES.map(([name, help, key]) => ({ series: page.gauge(name, help), key }));
   for (const node of reconciler.fleet().nodes.values()) {
@@ -234,7 +307,12 @@ function printNodes(page: Page, reconciler: Reconciler): void {
     const value = { healthy: 1, degraded: 0.5, unhealthy: 0 }[status];
     if (value !== undefined) health.add({ pool, node_id: node.id, status }, value);
     for (const gpu of reconciler.presence.sample(node.id)?.gpus ?? []) {
-      const key = labels({ pool, node_id: node.id, gpu_index: String(gpu.index), gpu_uuid: gpu.uuid });
+      const key = labels({
+        pool,
+        node_id: node.id,
+        gpu_index: String(gpu.index),
+        gpu_uuid: gpu.uuid,
+      });
       for (const gauge of gauges) {
         const reading = gpu[gauge.key];
         if (typeof reading === "number") gauge.series.raw(key, reading);
@@ -250,7 +328,10 @@ function short(name: string, prefix: string): string {
 }
 
 function labels(from: Record<string, string>): string {
-  const parts = Object.entries(from).map(([key, value]) => `${key}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`);
+  const parts = Object.entries(from).map(
+    ([key, value]) =>
+      `${key}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`,
+  );
   return parts.length === 0 ? "" : `{${parts.join(",")}}`;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Who was heard when, and what they last measured: memory only, bounded by the fleet. A restart loses it
- * on purpose, because silence is counted by an attentive clock that starts with the process (law 9).
- * All instants here are monotonic milliseconds of this process.
+ * Who was heard when, and what they last measured: memory only, bounded by the fleet. A restart
+ * loses it on purpose, because silence is counted by an attentive clock that starts with the
+ * process (law 9). All instants here are monotonic milliseconds of this process.
  */
 import type { NodeId } from "../schema/id.ts";
 import type { Sample } from "../schema/report.ts";
@@ -40,18 +40,24 @@ export class Presence {
   }
 
   /**
-   * A sign of life of this process itself, given by a timer of its own and by every activation. A long
-   * gap between two means that it did not run (SIGSTOP, migration, a blocked loop): then its own
-   * silence is not anybody else's.
+   * A sign of life of this process itself, given by a timer of its own and by every activation. A
+   * long gap between two means that it did not run (SIGSTOP, migration, a blocked loop): then its
+   * own silence is not anybody else's.
    */
   pulse(mono: number, wall: number, graceMs: number): void {
     const gapMs = mono - this.lastPulseMono;
     const jumpMs = Math.abs(wall - this.lastPulseWall - gapMs);
     if (gapMs > PULSE_MS + STALL_MS) {
       this.attentiveSince = mono;
-      this.doubt = { untilMono: mono + graceMs, why: `this process was paused for ${Math.round(gapMs / 1000)} s` };
+      this.doubt = {
+        untilMono: mono + graceMs,
+        why: `this process was paused for ${Math.round(gapMs / 1000)} s`,
+      };
     } else if (jumpMs > JUMP_MS) {
-      this.doubt = { untilMono: mono + graceMs, why: `the wall clock jumped by ${Math.round(jumpMs / 1000)} s` };
+      this.doubt = {
+        untilMono: mono + graceMs,
+        why: `the wall clock jumped by ${Math.round(jumpMs / 1000)} s`,
+      };
     }
     if (this.doubt !== null && mono >= this.doubt.untilMono) this.doubt = null;
     this.lastPulseMono = mono;
@@ -74,8 +80,8 @@ export class Presence {
   }
 
   /**
-   * Attentive milliseconds since the node was heard; `null` for one that was never heard in this life
-   * until it has been waited for during `patienceMs`: before that nothing is known.
+   * Attentive milliseconds since the node was heard; `null` for one that was never heard in this
+   * life until it has been waited for during `patienceMs`: before that nothing is known.
    */
   silentMs(node: NodeId, mono: number, patienceMs: number): number | null {
     const heard = this.heard.get(node);
@@ -98,7 +104,8 @@ export class Presence {
     const heard = this.heard.get(node);
     const from = Math.max(this.attentiveSince, heard?.sample == null ? 0 : heard.sampleMono);
     const unknown: DrainSight = { kind: "unknown", forMs: Math.max(0, mono - from) };
-    if (heard === undefined || heard.sample === null || mono - heard.sampleMono > freshMs) return unknown;
+    if (heard === undefined || heard.sample === null || mono - heard.sampleMono > freshMs)
+      return unknown;
     const { gpus } = heard.sample;
     if (gpus.length === 0) return unknown;
     let remaining = 0;
@@ -107,7 +114,8 @@ export class Presence {
       if (gpu.processes === null || gpu.processes === undefined) known = false;
       else remaining += gpu.processes;
     }
-    if (remaining > 0) return { kind: "busy", remaining, message: `${remaining} GPU processes are left` };
+    if (remaining > 0)
+      return { kind: "busy", remaining, message: `${remaining} GPU processes are left` };
     return known ? { kind: "empty" } : unknown;
   }
 
@@ -127,7 +135,12 @@ export class Presence {
 
 /** How often the process says that it runs. */
 export const PULSE_MS = 1_000;
-/** A pulse that is this much late was not running; above any pause of the collector, below any heartbeat timeout. */
+/**
+ * A pulse that is this much late was not running; above any pause of the collector, below any
+ * heartbeat timeout.
+ */
 const STALL_MS = 1_000;
-/** safety.md §6: a wall clock that moved this far against the monotonic one is not to be trusted. */
+/**
+ * safety.md §6: a wall clock that moved this far against the monotonic one is not to be trusted.
+ */
 const JUMP_MS = 60_000;

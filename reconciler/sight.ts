@@ -1,7 +1,7 @@
 /**
- * What can be seen at this moment, gathered for `decide`, and whether it can be trusted (law 9, safety.md
- * §6): a process that was paused, a clock that jumped, or a fleet that fell silent all at once means that
- * the observer is the broken part.
+ * What can be seen at this moment, gathered for `decide`, and whether it can be trusted (law 9,
+ * safety.md §6): a process that was paused, a clock that jumped, or a fleet that fell silent all at
+ * once means that the observer is the broken part.
  */
 import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";

@@ -10,7 +10,10 @@ export type Listing = { provider: string; startedAt: number; answer: ListAnswer 
 
 type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failures: number };
 
-/** Milliseconds between listings: `fake` is free, a real cloud has about one request a second to give. */
+/**
+ * Milliseconds between listings: `fake` is free, a real cloud has about one request a second to
+ * give.
+ */
 const BUSY_MS = { fake: 250, other: 10_000 };
 const IDLE_MS = { fake: 5_000, other: 30_000 };
 
@@ -23,7 +26,12 @@ export class CloudWatch {
   private done: Listing[] = [];
 
   constructor(providers: Iterable<Provider>, clock: Clock, hint: () => void) {
-    this.watched = [...providers].map((provider) => ({ provider, inFlight: false, nextMono: 0, failures: 0 }));
+    this.watched = [...providers].map((provider) => ({
+      provider,
+      inFlight: false,
+      nextMono: 0,
+      failures: 0,
+    }));
     this.clock = clock;
     this.hint = hint;
   }
@@ -70,7 +78,9 @@ export class CloudWatch {
   private pauseMs(one: Watched, busy: boolean): number {
     const table = busy ? BUSY_MS : IDLE_MS;
     const base = one.provider.type === "fake" ? table.fake : table.other;
-    return one.failures === 0 ? base : Math.min(60_000, Math.max(base, 1_000) * 2 ** Math.min(one.failures, 6));
+    return one.failures === 0
+      ? base
+      : Math.min(60_000, Math.max(base, 1_000) * 2 ** Math.min(one.failures, 6));
   }
 
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
@@ -78,7 +88,11 @@ export class CloudWatch {
     try {
       answer = await Promise.race([one.provider.list(), this.late()]);
     } catch (error) {
-      answer = { kind: "failed", class: "unavailable", message: error instanceof Error ? error.message : String(error) };
+      answer = {
+        kind: "failed",
+        class: "unavailable",
+        message: error instanceof Error ? error.message : String(error),
+      };
     }
     one.inFlight = false;
     one.failures = answer.kind === "ok" ? 0 : one.failures + 1;

@@ -8,7 +8,13 @@ import { openLibsqlStore } from "../store/libsql.ts";
 import { emptyChange, type Store } from "../store/store.ts";
 import { expandEnv, Notifier } from "./deliver.ts";
 
-type Got = { path: string; id: string | null; signature: string | null; header: string | null; body: string };
+type Got = {
+  path: string;
+  id: string | null;
+  signature: string | null;
+  header: string | null;
+  body: string;
+};
 let folder = "";
 let server: Bun.Server<undefined> | null = null;
 afterEach(async () => {
@@ -17,7 +23,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function open(answer: (n: number) => number): Promise<{ store: Store; clock: VirtualClock; got: Got[]; notifier: Notifier }> {
+async function open(
+  answer: (n: number) => number,
+): Promise<{ store: Store; clock: VirtualClock; got: Got[]; notifier: Notifier }> {
   folder = mkdtempSync(join(tmpdir(), "navarch-hook-"));
   const got: Got[] = [];
   server = Bun.serve<undefined>({
@@ -25,8 +33,11 @@ async function open(answer: (n: number) => number): Promise<{ store: Store; cloc
     async fetch(request) {
       const { headers } = request;
       got.push({
-        path: new URL(request.url).pathname, id: headers.get("x-navarch-event-id"), signature: headers.get("x-navarch-signature"),
-        header: headers.get("x-team"), body: await request.text(),
+        path: new URL(request.url).pathname,
+        id: headers.get("x-navarch-event-id"),
+        signature: headers.get("x-navarch-signature"),
+        header: headers.get("x-team"),
+        body: await request.text(),
       });
       return new Response("", { status: answer(got.length) });
     },
@@ -35,15 +46,30 @@ async function open(answer: (n: number) => number): Promise<{ store: Store; cloc
   const clock = new VirtualClock();
   const store = await openLibsqlStore({ url: `file:${join(folder, "n.db")}`, now: clock.wallMs() });
   const notifier = new Notifier({
-    store, clock, log: () => undefined, secret: "key",
+    store,
+    clock,
+    log: () => undefined,
+    secret: "key",
     config: {
-      type: "webhook", cordonUrl: `${base}/cordon`, uncordonUrl: null, drainUrl: `${base}/drain`, drainStatusUrl: null, timeoutMs: 1_000,
-      headers: { "X-Team": "gpu" }, secretEnv: null, retry: { attempts: 3, initialMs: 1_000, maxMs: 60_000 },
+      type: "webhook",
+      cordonUrl: `${base}/cordon`,
+      uncordonUrl: null,
+      drainUrl: `${base}/drain`,
+      drainStatusUrl: null,
+      timeoutMs: 1_000,
+      headers: { "X-Team": "gpu" },
+      secretEnv: null,
+      retry: { attempts: 3, initialMs: 1_000, maxMs: 60_000 },
     },
   });
   return { store, clock, got, notifier };
 }
-const row = (kind: string, node = "n1") => ({ kind, node, body: JSON.stringify({ event: kind, node_id: node }), notBefore: 0 });
+const row = (kind: string, node = "n1") => ({
+  kind,
+  node,
+  body: JSON.stringify({ event: kind, node_id: node }),
+  notBefore: 0,
+});
 
 test("a delivery carries its event id, the headers and a signature over the body", async () => {
   const { store, got, notifier } = await open(() => 204);
@@ -51,7 +77,11 @@ test("a delivery carries its event id, the headers and a signature over the body
   await notifier.deliverDue();
   const [one] = got;
   expect(one).toMatchObject({ path: "/cordon", header: "gpu", id: "1" });
-  expect(one?.signature).toBe(`sha256=${createHmac("sha256", "key").update(one?.body ?? "").digest("hex")}`);
+  expect(one?.signature).toBe(
+    `sha256=${createHmac("sha256", "key")
+      .update(one?.body ?? "")
+      .digest("hex")}`,
+  );
   await notifier.deliverDue();
   expect(got.length).toBe(1);
   await store.close();
@@ -59,12 +89,18 @@ test("a delivery carries its event id, the headers and a signature over the body
 
 test("a receiver that is down gets the same event again later, and later events of the node wait their turn", async () => {
   const { store, clock, got, notifier } = await open((n) => (n === 1 ? 500 : 200));
-  await store.commit({ ...emptyChange(), deliveries: [row("cordon"), row("drain"), row("cordon", "n2")] });
+  await store.commit({
+    ...emptyChange(),
+    deliveries: [row("cordon"), row("drain"), row("cordon", "n2")],
+  });
   await notifier.deliverDue();
   expect(got.map((g) => g.path + JSON.parse(g.body).node_id)).toEqual(["/cordonn1", "/cordonn2"]);
   await clock.pass(1_000);
   await notifier.deliverDue();
-  expect(got.slice(2).map((g) => [g.path, g.id])).toEqual([["/cordon", "1"], ["/drain", "2"]]);
+  expect(got.slice(2).map((g) => [g.path, g.id])).toEqual([
+    ["/cordon", "1"],
+    ["/drain", "2"],
+  ]);
   await store.close();
 });
 
@@ -81,6 +117,9 @@ test("after the configured tries a delivery is given up, so that it cannot block
 });
 
 test("expandEnv() fills names and tells the first that is not set", () => {
-  expect(expandEnv("Bearer ${A}-${B}", { A: "1", B: "2" })).toEqual({ ok: true, text: "Bearer 1-2" });
+  expect(expandEnv("Bearer ${A}-${B}", { A: "1", B: "2" })).toEqual({
+    ok: true,
+    text: "Bearer 1-2",
+  });
   expect(expandEnv("${A}${C}", { A: "1" })).toEqual({ ok: false, name: "C" });
 });

@@ -1,6 +1,6 @@
 /**
- * Delivers the outbox to the webhook: at least once, each with its own id, tried again with a stored
- * back-off for as long as it takes, up to the configured number of tries (B49).
+ * Delivers the outbox to the webhook: at least once, each with its own id, tried again with a
+ * stored back-off for as long as it takes, up to the configured number of tries (B49).
  *
  * Adapter: network.
  */
@@ -11,8 +11,13 @@ import { backoffMs } from "../fold/outcome.ts";
 import { hookUrl, type HookKind } from "../notify.ts";
 import type { Delivery, Store } from "../store/store.ts";
 
-/** Expands `${NAME}` from the environment given at start; an unset name is an error then, not now. */
-export function expandEnv(text: string, env: Record<string, string | undefined>): { ok: true; text: string } | { ok: false; name: string } {
+/**
+ * Expands `${NAME}` from the environment given at start; an unset name is an error then, not now.
+ */
+export function expandEnv(
+  text: string,
+  env: Record<string, string | undefined>,
+): { ok: true; text: string } | { ok: false; name: string } {
   let missing: string | null = null;
   const out = text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
     const value = env[name];
@@ -35,7 +40,13 @@ export class Notifier {
   private cancel: (() => void) | null = null;
 
   /** URLs and headers come expanded; `secret` signs the body. */
-  constructor(from: { store: Store; clock: Clock; log: Log; config: Extract<NotifierConfig, { type: "webhook" }>; secret: string | null }) {
+  constructor(from: {
+    store: Store;
+    clock: Clock;
+    log: Log;
+    config: Extract<NotifierConfig, { type: "webhook" }>;
+    secret: string | null;
+  }) {
     this.store = from.store;
     this.clock = from.clock;
     this.log = from.log;
@@ -48,7 +59,9 @@ export class Notifier {
       if (this.stopped) return;
       this.cancel = this.clock.after(IDLE_MS, () => {
         this.deliverDue()
-          .catch((error: unknown) => this.log("warn", "the outbox cannot be read", { error: String(error) }))
+          .catch((error: unknown) =>
+            this.log("warn", "the outbox cannot be read", { error: String(error) }),
+          )
           .finally(again);
       });
     };
@@ -64,7 +77,9 @@ export class Notifier {
   async deliverDue(): Promise<void> {
     const blocked = new Set<string>();
     for (;;) {
-      const due = (await this.store.deliveries(this.clock.wallMs(), 100)).filter((one) => !blocked.has(one.node));
+      const due = (await this.store.deliveries(this.clock.wallMs(), 100)).filter(
+        (one) => !blocked.has(one.node),
+      );
       if (due.length === 0) return;
       for (const delivery of due) if (!(await this.deliver(delivery))) blocked.add(delivery.node);
     }
@@ -94,13 +109,22 @@ export class Notifier {
 
   /** `null` when any 2xx came back, else what went wrong. */
   private async post(url: string, delivery: Delivery): Promise<string | null> {
-    const headers: Record<string, string> = { ...this.config.headers, "content-type": "application/json", "x-navarch-event-id": String(delivery.id) };
+    const headers: Record<string, string> = {
+      ...this.config.headers,
+      "content-type": "application/json",
+      "x-navarch-event-id": String(delivery.id),
+    };
     if (this.secret !== null) {
-      headers["x-navarch-signature"] = `sha256=${createHmac("sha256", this.secret).update(delivery.body).digest("hex")}`;
+      headers["x-navarch-signature"] =
+        `sha256=${createHmac("sha256", this.secret).update(delivery.body).digest("hex")}`;
     }
     try {
       const answer = await fetch(url, {
-        method: "POST", headers, body: delivery.body, signal: AbortSignal.timeout(this.config.timeoutMs), redirect: "error",
+        method: "POST",
+        headers,
+        body: delivery.body,
+        signal: AbortSignal.timeout(this.config.timeoutMs),
+        redirect: "error",
       });
       await answer.arrayBuffer();
       return answer.ok ? null : `status ${answer.status}`;

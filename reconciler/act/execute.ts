@@ -1,7 +1,7 @@
 /**
- * Carries out one operation: exactly one call to the outside, and its answer as a value. No retry and no
- * choice here (laws 2, 3): the next activation is the retry, with the same payload. Never rejects: an
- * adapter that throws is an unknown outcome.
+ * Carries out one operation: exactly one call to the outside, and its answer as a value. No retry
+ * and no choice here (laws 2, 3): the next activation is the retry, with the same payload. Never
+ * rejects: an adapter that throws is an unknown outcome.
  */
 import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -12,16 +12,22 @@ import type { Scheduler, SchedulerAnswer } from "../scheduler/scheduler.ts";
 export type Targets = {
   provider(name: string): Provider | null;
   scheduler: Scheduler;
-  /** The credential that a node's machine is given so that its agent can speak for it, and only for it. */
+  /**
+   * The credential that a node's machine is given so that its agent can speak for it, and only for
+   * it.
+   */
   credential(nodeId: string): string;
 };
 
-/** Complete, settled listings without the ask's instance that a tag-only provider needs before asking again. */
+/**
+ * Complete, settled listings without the ask's instance that a tag-only provider needs before
+ * asking again.
+ */
 export const LOOKUPS_MIN = 2;
 
 /**
- * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that may
- * have been sent is only repeated after it was looked for and not found (crash-safety.md §2.3).
+ * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that
+ * may have been sent is only repeated after it was looked for and not found (crash-safety.md §2.3).
  */
 export function mayCall(operation: Operation, targets: Targets): boolean {
   if (operation.payload.kind !== "create" || operation.attempts === 0) return true;
@@ -30,7 +36,11 @@ export function mayCall(operation: Operation, targets: Targets): boolean {
 }
 
 export async function execute(operation: Operation, targets: Targets): Promise<Outcome> {
-  const fence: Fence = { nodeId: operation.node, fence: operation.fence, sessionId: operation.session };
+  const fence: Fence = {
+    nodeId: operation.node,
+    fence: operation.fence,
+    sessionId: operation.session,
+  };
   try {
     return await call(operation, targets, fence);
   } catch (error) {
@@ -43,13 +53,21 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
   switch (payload.kind) {
     case "create": {
       const provider = targets.provider(payload.provider);
-      if (provider === null) return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
-      const answer = await provider.create(payload.request, fence, targets.credential(operation.node));
-      return answer.kind === "ok" ? { kind: "done", instance: answer.instance, message: null } : answer;
+      if (provider === null)
+        return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      const answer = await provider.create(
+        payload.request,
+        fence,
+        targets.credential(operation.node),
+      );
+      return answer.kind === "ok"
+        ? { kind: "done", instance: answer.instance, message: null }
+        : answer;
     }
     case "terminate": {
       const provider = targets.provider(payload.provider);
-      if (provider === null) return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      if (provider === null)
+        return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
       const answer = await provider.terminate(payload.instanceId, fence);
       // "Not found" is not proof of absence; the listing confirms it (crash-safety.md §5).
       if (answer.kind === "accepted" || answer.kind === "not_found") {

@@ -10,9 +10,9 @@ import type { Clock } from "../clock.ts";
 import { execute, mayCall, type Targets } from "./execute.ts";
 
 /**
- * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to answer
- * each. A lane is one target and one kind of call, so that a cloud whose creates hang still ends machines,
- * and no cloud keeps a node from being cordoned.
+ * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to
+ * answer each. A lane is one target and one kind of call, so that a cloud whose creates hang still
+ * ends machines, and no cloud keeps a node from being cordoned.
  */
 const LANE_MAX = 16;
 /** A call that has not answered by then is an unknown outcome; the connection may still be open. */
@@ -49,7 +49,10 @@ export class Runner {
     }
   }
 
-  /** Answers since the last call, in the order they came. An operation is free again only once taken. */
+  /**
+   * Answers since the last call, in the order they came. An operation is free again only once
+   * taken.
+   */
   take(): { id: OperationId; outcome: Outcome }[] {
     const done = this.done;
     this.done = [];
@@ -80,6 +83,7 @@ export class Runner {
 
 function laneOf(operation: Operation): string {
   const { payload } = operation;
-  const target = payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
+  const target =
+    payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
   return `${target}/${payload.kind}`;
 }

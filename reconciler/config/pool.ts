@@ -3,7 +3,13 @@
  * what holds for them.
  */
 import { parse } from "valibot";
-import { type PoolConfig, type ProviderRef, type Rung, RUNGS, STRATEGIES } from "../../schema/config.ts";
+import {
+  type PoolConfig,
+  type ProviderRef,
+  type Rung,
+  RUNGS,
+  STRATEGIES,
+} from "../../schema/config.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";

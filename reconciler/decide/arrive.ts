@@ -15,24 +15,41 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   const gone: Phase = { kind: "gone", since: sight.now, purpose: "scale_down" };
   if (pool === null || state === undefined || node.slot === null) {
-    return pen.advance(gone, "node.terminated", ["its pool is no longer configured and nothing was bought"]);
+    return pen.advance(gone, "node.terminated", [
+      "its pool is no longer configured and nothing was bought",
+    ]);
   }
   if (scope.victims.has(node.id)) {
-    return pen.advance(gone, "node.terminated", [`pool ${pool.name} became smaller before anything was bought`]);
+    return pen.advance(gone, "node.terminated", [
+      `pool ${pool.name} became smaller before anything was bought`,
+    ]);
   }
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   if (state.hold !== null && state.hold.until > sight.now) {
-    return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+    return pen.wait(
+      "human",
+      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
+      state.hold.until,
+    );
   }
-  if (isResting(phase.notBefore, sight.now)) return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
-  if (isOccupied(node, scope)) return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
+  if (isResting(phase.notBefore, sight.now))
+    return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+  if (isOccupied(node, scope))
+    return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
   const guard = guardOf(node, scope);
   if (guard !== null) return pen.wait("bootstrap_guard", guard.message, guard.until);
   const answer = nextOffer(pool, state, sight.providers, sight.now);
-  if (answer.kind === "wait") return pen.wait(answer.until === null ? "provider" : "backoff", answer.message, answer.until);
+  if (answer.kind === "wait")
+    return pen.wait(answer.until === null ? "provider" : "backoff", answer.message, answer.until);
   const { offer } = answer;
   const request = createRequest({
-    fleetId: fleet.fleetId, pool, nodeId: node.id, slot: node.slot, gen: node.gen, attempt: phase.attempt, offer,
+    fleetId: fleet.fleetId,
+    pool,
+    nodeId: node.id,
+    slot: node.slot,
+    gen: node.gen,
+    attempt: phase.attempt,
+    offer,
   });
   pen.act({
     kind: "effect",
@@ -60,21 +77,33 @@ function guardOf(node: Node, scope: Scope): { message: string; until: number } |
   if (state.failedNotBefore > scope.sight.now) return { message, until: state.failedNotBefore };
   for (const other of scope.fleet.nodes.values()) {
     if (other.id === node.id || other.pool !== node.pool) continue;
-    const trying = other.phase.kind === "booting" || other.phase.kind === "verifying" || other.phase.kind === "bootstrapping";
-    const first = other.phase.kind === "requested" && (other.operation !== null || other.id < node.id);
-    if (trying || first) return { message: `${message}; ${other.id} is tried first`, until: state.failedNotBefore };
+    const trying =
+      other.phase.kind === "booting" ||
+      other.phase.kind === "verifying" ||
+      other.phase.kind === "bootstrapping";
+    const first =
+      other.phase.kind === "requested" && (other.operation !== null || other.id < node.id);
+    if (trying || first)
+      return { message: `${message}; ${other.id} is tried first`, until: state.failedNotBefore };
   }
   return null;
 }
 
-export function decideBooting(node: Node, phase: At<"booting"> | At<"bootstrapping">, scope: Scope, pen: Pen): void {
+export function decideBooting(
+  node: Node,
+  phase: At<"booting"> | At<"bootstrapping">,
+  scope: Scope,
+  pen: Pen,
+): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null) return lose(node, scope, pen, loss);
   if (node.order !== null) return fail(scope, pen, node.order.why, "operator", node.order.force);
   if (scope.victims.has(node.id)) return fail(scope, pen, "its pool became smaller", "scale_down");
   if (node.agent !== null) {
-    return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", ["its agent registered"]);
+    return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", [
+      "its agent registered",
+    ]);
   }
   // A control plane that was away could not hear the agent: its own absence is not counted.
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
@@ -82,7 +111,11 @@ export function decideBooting(node: Node, phase: At<"booting"> | At<"bootstrappi
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
     return fail(scope, pen, why, "failed");
   }
-  pen.wait("boot", `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "starting"}, its agent has not spoken`, phase.since + timing.registrationTimeoutMs);
+  pen.wait(
+    "boot",
+    `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "starting"}, its agent has not spoken`,
+    phase.since + timing.registrationTimeoutMs,
+  );
 }
 
 export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
@@ -97,14 +130,18 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   }
   const { health } = node;
   // The check may have come in the very report that registered the agent.
-  const checked = health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
+  const checked =
+    health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
   const well = health.verdict === "healthy" || health.verdict === "degraded";
   if (checked && well && health.silentSince === null) {
-    return pen.advance({ kind: "serving", since: sight.now }, "node.verified", [`its first full check is ${health.verdict}`]);
+    return pen.advance({ kind: "serving", since: sight.now }, "node.verified", [
+      `its first full check is ${health.verdict}`,
+    ]);
   }
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold) {
-    const why = health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
+    const why =
+      health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
     if (node.instance === null) {
       return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
@@ -114,21 +151,37 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     return fail(scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
   }
-  pen.wait("boot", `its first full check is open (health ${health.verdict})`, phase.since + timing.registrationTimeoutMs);
+  pen.wait(
+    "boot",
+    `its first full check is open (health ${health.verdict})`,
+    phase.since + timing.registrationTimeoutMs,
+  );
 }
 
 /** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
-function fail(scope: Scope, pen: Pen, why: string, purpose: "failed" | "operator" | "scale_down", forced = false): void {
+function fail(
+  scope: Scope,
+  pen: Pen,
+  why: string,
+  purpose: "failed" | "operator" | "scale_down",
+  forced = false,
+): void {
   const { sight } = scope;
   if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
-  const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
+  const to: Phase = {
+    kind: "terminating",
+    since: sight.now,
+    purpose,
+    accepted: null,
+    notBefore: 0,
+  };
   pen.advance(to, "node.failed", [why]);
 }
 
 /**
- * The cloud says that the instance is no more, or stopped: what is left of it is ended. Its own word that
- * it ended an instance needs no trust in our eyes and no budget; anything less does, and a machine that a
- * person has cordoned, or that its pool may not replace, is left to people.
+ * The cloud says that the instance is no more, or stopped: what is left of it is ended. Its own
+ * word that it ended an instance needs no trust in our eyes and no budget; anything less does, and
+ * a machine that a person has cordoned, or that its pool may not replace, is left to people.
  */
 export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
   const { sight, pool } = scope;
@@ -141,8 +194,15 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
     if (pool !== null && !pool.health.autoReplace) {
       return pen.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
     }
-    if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+    if (scope.budget !== null && !scope.budget.take(node))
+      return pen.wait("budget", scope.budget.tell());
   }
-  const to: Phase = { kind: "terminating", since: sight.now, purpose: "lost", accepted: null, notBefore: 0 };
+  const to: Phase = {
+    kind: "terminating",
+    since: sight.now,
+    purpose: "lost",
+    accepted: null,
+    notBefore: 0,
+  };
   pen.advance(to, "instance.lost", [why], node.session === null ? null : "replaced");
 }

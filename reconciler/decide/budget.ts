@@ -1,15 +1,17 @@
 /**
- * How many nodes of a pool may be out at once, all rungs together (decision 13). The denominator is the
- * wanted size, not the current count, which shrinks as nodes go (safety.md §4.1); in flight is counted
- * by slot, from the product's cordon until the slot's replacement is verified, so a broken image stops
- * after a handful. Pure: a budget is made for one decision and spent in it.
+ * How many nodes of a pool may be out at once, all rungs together (decision 13). The denominator is
+ * the wanted size, not the current count, which shrinks as nodes go (safety.md §4.1); in flight is
+ * counted by slot, from the product's cordon until the slot's replacement is verified, so a broken
+ * image stops after a handful. Pure: a budget is made for one decision and spent in it.
  */
 import type { PoolConfig, Share } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 
 /** `max(1, floor(p·n))`: never `ceil`, and never nothing (safety.md §4.1). A fixed 0 means none. */
 export function shareOf(share: Share, desired: number): number {
-  return share.kind === "nodes" ? share.nodes : Math.max(1, Math.floor((share.percent / 100) * desired));
+  return share.kind === "nodes"
+    ? share.nodes
+    : Math.max(1, Math.floor((share.percent / 100) * desired));
 }
 
 /** Whether the product has this node's slot out of service, or is filling it again. */
@@ -36,16 +38,20 @@ export function isOut(node: Node): boolean {
   }
 }
 
-/** Whether the node's slot is to be filled again because of a fault, and not by its first purchase. */
+/**
+ * Whether the node's slot is to be filled again because of a fault, and not by its first purchase.
+ */
 function leavesGap(node: Node): boolean {
   if (!("purpose" in node.phase)) return false;
   const { purpose } = node.phase;
-  return purpose === "replace" || purpose === "lost" || (purpose === "failed" && node.replaces !== null);
+  return (
+    purpose === "replace" || purpose === "lost" || (purpose === "failed" && node.replaces !== null)
+  );
 }
 
 /**
- * Slots that stand empty between a node that left because of a fault and the one that is to come: they
- * are out of service like any other, or each change-over would let one more node go.
+ * Slots that stand empty between a node that left because of a fault and the one that is to come:
+ * they are out of service like any other, or each change-over would let one more node go.
  */
 export function vacantSlots(gone: readonly Node[], live: readonly Node[]): Node[] {
   const taken = new Set(live.map((node) => node.slot));
@@ -59,7 +65,9 @@ export function vacantSlots(gone: readonly Node[], live: readonly Node[]): Node[
 }
 
 function isMarked(node: Node): boolean {
-  return node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"));
+  return (
+    node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"))
+  );
 }
 
 /** Whether the product marked the node for its silence alone. */

@@ -1,7 +1,7 @@
 /**
- * (Fleet, configuration, sight) → Plan. Pure: no clock, no randomness, no I/O. Every node is asked once
- * what should become of it; each answer is an action, or a wait with its reason (law 6). Nodes are asked
- * worst first, because they spend from one budget.
+ * (Fleet, configuration, sight) → Plan. Pure: no clock, no randomness, no I/O. Every node is asked
+ * once what should become of it; each answer is an action, or a wait with its reason (law 6). Nodes
+ * are asked worst first, because they spend from one budget.
  */
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -56,7 +56,10 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       timing,
       pool,
       desired,
-      budget: pool === null ? null : openBudget(pool, desired, nodes, isOut, vacantSlots(gone.get(name) ?? [], nodes)),
+      budget:
+        pool === null
+          ? null
+          : openBudget(pool, desired, nodes, isOut, vacantSlots(gone.get(name) ?? [], nodes)),
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),
@@ -78,19 +81,30 @@ function slotsOf(nodes: readonly Node[]): Map<number, Node[]> {
   return bySlot;
 }
 
-/** Definitive evidence first, then the longest-open session: who waits longest must not wait for ever. */
+/**
+ * Definitive evidence first, then the longest-open session: who waits longest must not wait for
+ * ever.
+ */
 function worstFirst(nodes: Node[]): Node[] {
   const sick = nodes.filter(maySpend);
   if (sick.length === 0) return nodes;
   sick.sort((a, b) => {
     const proof = Number(b.session?.definitive ?? false) - Number(a.session?.definitive ?? false);
-    return proof || (a.session?.openedAt ?? 0) - (b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1);
+    return (
+      proof || (a.session?.openedAt ?? 0) - (b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1)
+    );
   });
   return [...sick, ...nodes.filter((node) => !maySpend(node))];
 }
 
-/** Whether the node may spend from the budget now: those are asked in an order of their own, not of storage. */
+/**
+ * Whether the node may spend from the budget now: those are asked in an order of their own, not of
+ * storage.
+ */
 function maySpend(node: Node): boolean {
   if (node.session !== null) return true;
-  return node.instance !== null && (node.instance.state !== "running" || node.instance.absentSince !== null);
+  return (
+    node.instance !== null &&
+    (node.instance.state !== "running" || node.instance.absentSince !== null)
+  );
 }

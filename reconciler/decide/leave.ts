@@ -1,7 +1,7 @@
 /**
  * How a node leaves: drained, then ended, then confirmed gone by the cloud. Pure. Nothing is ended
- * before it is drained or its deadline passed (invariant H3), and nothing is forgotten before the cloud
- * confirms it: until then it is billed.
+ * before it is drained or its deadline passed (invariant H3), and nothing is forgotten before the
+ * cloud confirms it: until then it is billed.
  */
 import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
@@ -15,9 +15,19 @@ type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 const ASK_AGAIN_MS = 60_000;
 
 /** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
-const DRAIN_DEFAULT = { timeoutMs: 1_800_000, gracePeriodMs: 300_000, force: false, unknownWaitMs: 60_000, onTimeout: "auto" } as const;
+const DRAIN_DEFAULT = {
+  timeoutMs: 1_800_000,
+  gracePeriodMs: 300_000,
+  force: false,
+  unknownWaitMs: 60_000,
+  onTimeout: "auto",
+} as const;
 
-export function drainPayload(scope: Scope, purpose: Purpose, timeoutMs: number | null): Extract<Payload, { kind: "drain" }> {
+export function drainPayload(
+  scope: Scope,
+  purpose: Purpose,
+  timeoutMs: number | null,
+): Extract<Payload, { kind: "drain" }> {
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
   const limit = timeoutMs ?? drain.timeoutMs;
   return {
@@ -37,40 +47,66 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return drained(loss);
   if (node.order?.force === true && node.order.goal !== "drain" && node.instance !== null) {
-    const to: Phase = { kind: "terminating", since: sight.now, purpose: phase.purpose, accepted: null, notBefore: 0 };
+    const to: Phase = {
+      kind: "terminating",
+      since: sight.now,
+      purpose: phase.purpose,
+      accepted: null,
+      notBefore: 0,
+    };
     return pen.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
   }
   const proof = node.session?.definitive ?? false;
   const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
-  if (phase.purpose === "replace" && node.order === null && node.session !== null && !proof && well) {
+  if (
+    phase.purpose === "replace" &&
+    node.order === null &&
+    node.session !== null &&
+    !proof &&
+    well
+  ) {
     const because = ["well again before it was drained: the repair is called off"];
     return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   const left = sight.drain(node.id);
   if (left.kind === "empty") return drained("no work is left on it");
-  if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt) return decideOverdue(node, scope, pen, drained);
+  if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)
+    return decideOverdue(node, scope, pen, drained);
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
   if (left.kind === "unknown") {
     if (phase.sawWork === true) {
       const why = "work was seen on it, and now nobody can tell whether it has left";
       return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
     }
-    // Not knowing counts from when we could have known: neither our own restart nor the agent's is a drain.
+    // Not knowing counts from when we could have known: neither our own restart nor the agent's is
+    // a drain.
     const waitedMs = Math.min(left.forMs, sight.now - phase.since);
     const seconds = Math.round(drain.unknownWaitMs / 1000);
-    if (waitedMs >= drain.unknownWaitMs) return drained(`nobody can tell what runs on it; waited ${seconds} s`);
-    return pen.wait("drain", "nobody can tell what runs on it", sight.now + drain.unknownWaitMs - waitedMs);
+    if (waitedMs >= drain.unknownWaitMs)
+      return drained(`nobody can tell what runs on it; waited ${seconds} s`);
+    return pen.wait(
+      "drain",
+      "nobody can tell what runs on it",
+      sight.now + drain.unknownWaitMs - waitedMs,
+    );
   }
-  if (phase.sawWork !== true) return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
+  if (phase.sawWork !== true)
+    return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
   pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
 }
 
 function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string) => void): void {
   const rule = scope.pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
   const sick = verdictOfNode(node) === "unhealthy";
-  if (rule === "terminate" || (rule === "auto" && sick)) return drained("its drain deadline passed");
+  if (rule === "terminate" || (rule === "auto" && sick))
+    return drained("its drain deadline passed");
   const why = "its drain deadline passed with work still on it";
-  pen.advance({ kind: "held", since: scope.sight.now, heldBy: "navarch", why }, "node.held", [why], "held");
+  pen.advance(
+    { kind: "held", since: scope.sight.now, heldBy: "navarch", why },
+    "node.held",
+    [why],
+    "held",
+  );
 }
 
 function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
@@ -79,33 +115,65 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
     return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
   if (node.cordon.human !== null && node.order === null && phase.purpose === "replace") {
-    return pen.wait("human", `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`);
+    return pen.wait(
+      "human",
+      `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
+    );
   }
-  if (sight.frozen !== null && node.order === null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
-  if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
+  if (sight.frozen !== null && node.order === null)
+    return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (sight.blind.length > 0 && node.order?.force !== true)
+    return pen.wait("blind", sight.blind.join("; "));
   if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
-  const to: Phase = { kind: "terminating", since: sight.now, purpose: phase.purpose, accepted: null, notBefore: 0 };
+  const to: Phase = {
+    kind: "terminating",
+    since: sight.now,
+    purpose: phase.purpose,
+    accepted: null,
+    notBefore: 0,
+  };
   pen.advance(to, "node.terminating", ["drained"]);
 }
 
-export function decideTerminating(node: Node, phase: At<"terminating">, scope: Scope, pen: Pen): void {
+export function decideTerminating(
+  node: Node,
+  phase: At<"terminating">,
+  scope: Scope,
+  pen: Pen,
+): void {
   const { sight } = scope;
   const { instance } = node;
   const gone = (because: string): void =>
-    pen.advance({ kind: "gone", since: sight.now, purpose: phase.purpose }, "node.terminated", [because], node.session === null ? null : "replaced");
+    pen.advance(
+      { kind: "gone", since: sight.now, purpose: phase.purpose },
+      "node.terminated",
+      [because],
+      node.session === null ? null : "replaced",
+    );
   if (instance === null) return gone("nothing was bought for it");
-  if (instance.state === "terminated") return gone(`the cloud confirms the end of instance ${instance.id}`);
+  if (instance.state === "terminated")
+    return gone(`the cloud confirms the end of instance ${instance.id}`);
   const loss = lossOf(node, scope);
-  // Absence is believed only after the end was asked for: a list may lie, and a lost order is billed for ever.
+  // Absence is believed only after the end was asked for: a list may lie, and a lost order is
+  // billed for ever.
   if (loss !== null && instance.state !== "stopped" && phase.accepted !== null) return gone(loss);
   if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
-    return pen.wait("confirmation", `instance ${instance.id} is ${instance.state}, still billed`, phase.accepted + ASK_AGAIN_MS);
+    return pen.wait(
+      "confirmation",
+      `instance ${instance.id} is ${instance.state}, still billed`,
+      phase.accepted + ASK_AGAIN_MS,
+    );
   }
-  if (isResting(phase.notBefore, sight.now)) return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
-  if (sight.blind.length > 0 && node.order?.force !== true) return pen.wait("blind", sight.blind.join("; "));
+  if (isResting(phase.notBefore, sight.now))
+    return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+  if (sight.blind.length > 0 && node.order?.force !== true)
+    return pen.wait("blind", sight.blind.join("; "));
   const provider = sight.providers.get(instance.provider);
   if (provider === undefined || provider.unavailable !== null) {
-    return pen.wait("provider", `${instance.provider}: ${provider?.unavailable ?? "not configured"}; instance ${instance.id} is still billed`);
+    return pen.wait(
+      "provider",
+      `${instance.provider}: ${provider?.unavailable ?? "not configured"}; instance ${instance.id} is still billed`,
+    );
   }
   pen.act({
     kind: "effect",

@@ -1,7 +1,8 @@
 /**
- * Plan lint: a plan that breaks a law is a bug in `decide`, found before anything is written. Pure, and
- * written against the laws rather than against `decide`, so that the two can disagree. A breach names
- * its pool: only that pool's actions are withheld, and only for as long as its plan breaks the law.
+ * Plan lint: a plan that breaks a law is a bug in `decide`, found before anything is written. Pure,
+ * and written against the laws rather than against `decide`, so that the two can disagree. A breach
+ * names its pool: only that pool's actions are withheld, and only for as long as its plan breaks
+ * the law.
  */
 import { isDestructive, type Action } from "../../schema/action.ts";
 import type { Config } from "../../schema/config.ts";
@@ -43,35 +44,57 @@ function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breache
   const waiting = new Set(plan.waits.map((wait) => wait.node));
   for (const node of fleet.nodes.values()) {
     const { kind } = node.phase;
-    if (kind === "gone" || kind === "serving" || acted.has(node.id) || waiting.has(node.id)) continue;
-    breaches.push({ pool: node.pool, message: `${node.id} is ${kind} with neither action nor wait` });
+    if (kind === "gone" || kind === "serving" || acted.has(node.id) || waiting.has(node.id))
+      continue;
+    breaches.push({
+      pool: node.pool,
+      message: `${node.id} is ${kind} with neither action nor wait`,
+    });
   }
 }
 
 type Say = (message: string) => void;
 
 function lintAction(node: Node, action: Action, sight: Sight, breach: Say): void {
-  if (node.operation !== null) breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
+  if (node.operation !== null)
+    breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
   if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
-  if (node.phase.kind === "held" && node.order === null) breach(`${action.kind} of ${node.id}, which a person holds`);
+  if (node.phase.kind === "held" && node.order === null)
+    breach(`${action.kind} of ${node.id}, which a person holds`);
   if (isDestructive(action) && sight.blind.length > 0 && !mayWhileBlind(node, action)) {
     breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
   }
   lintOrder(node, action, breach);
 }
 
-/** What needs no eyes: a person's forced order, nothing bought yet, an observation, the cloud's own word. */
+/**
+ * What needs no eyes: a person's forced order, nothing bought yet, an observation, the cloud's own
+ * word.
+ */
 function mayWhileBlind(node: Node, action: Action): boolean {
   if (node.order?.force === true || node.phase.kind === "requested") return true;
   if (node.instance?.state === "terminated") return true;
-  return action.kind === "advance" && action.to.kind === "draining" && node.phase.kind === "draining";
+  return (
+    action.kind === "advance" && action.to.kind === "draining" && node.phase.kind === "draining"
+  );
 }
 
-function lintAdmit(fleet: Fleet, plan: Plan, action: Extract<Action, { kind: "admit" }>, breach: Say): void {
+function lintAdmit(
+  fleet: Fleet,
+  plan: Plan,
+  action: Extract<Action, { kind: "admit" }>,
+  breach: Say,
+): void {
   for (const other of fleet.nodes.values()) {
-    if (other.pool !== action.pool || other.slot !== action.slot || other.phase.kind === "gone") continue;
-    const surge = plan.actions.some((a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing");
-    if (!surge) breach(`admit of ${action.node} into slot ${action.slot} of ${action.pool}, which ${other.id} still has`);
+    if (other.pool !== action.pool || other.slot !== action.slot || other.phase.kind === "gone")
+      continue;
+    const surge = plan.actions.some(
+      (a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing",
+    );
+    if (!surge)
+      breach(
+        `admit of ${action.node} into slot ${action.slot} of ${action.pool}, which ${other.id} still has`,
+      );
   }
 }
 
@@ -87,22 +110,30 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   breach(`terminating ${node.id} (${purpose}) before it is drained`);
 }
 
-function lintEffect(node: Node, payload: Extract<Action, { kind: "effect" }>["payload"], breach: Say): void {
+function lintEffect(
+  node: Node,
+  payload: Extract<Action, { kind: "effect" }>["payload"],
+  breach: Say,
+): void {
   const cordoned = node.cordon.product !== null || node.cordon.human !== null;
   const theirs = node.cordon.human !== null && node.order === null;
   switch (payload.kind) {
     case "terminate":
-      if (node.phase.kind !== "terminating") breach(`terminate of ${node.id} in phase ${node.phase.kind}`);
-      if (node.instance?.id !== payload.instanceId) breach(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
+      if (node.phase.kind !== "terminating")
+        breach(`terminate of ${node.id} in phase ${node.phase.kind}`);
+      if (node.instance?.id !== payload.instanceId)
+        breach(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
       return;
     case "create":
       if (node.phase.kind === "requested" && node.instance === null) return;
       return breach(`create for ${node.id}, which is ${node.phase.kind}`);
     case "uncordon":
-      if (node.cordon.product === null) breach(`uncordon of ${node.id}, which the product did not cordon`);
+      if (node.cordon.product === null)
+        breach(`uncordon of ${node.id}, which the product did not cordon`);
       return;
     case "drain":
-      if (payload.purpose === "replace" && theirs) breach(`repair of ${node.id}, which a person cordoned`);
+      if (payload.purpose === "replace" && theirs)
+        breach(`repair of ${node.id}, which a person cordoned`);
       if (!cordoned) breach(`drain of ${node.id} before it is cordoned`);
       return;
     case "cordon":
@@ -110,7 +141,9 @@ function lintEffect(node: Node, payload: Extract<Action, { kind: "effect" }>["pa
   }
 }
 
-/** No more slots out than the pool may lose at once; what is out already is not the plan's fault. */
+/**
+ * No more slots out than the pool may lose at once; what is out already is not the plan's fault.
+ */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();
   for (const action of plan.actions) {
@@ -126,11 +159,16 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
       const key = String(node.slot ?? node.id);
       if (isOut(node)) out.add(key);
       const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
-      const victim = plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
+      const victim = plan.actions.some(
+        (a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true,
+      );
       if (sick && !victim && cordons.has(node.id)) fresh.add(key);
     }
     const added = [...fresh].filter((key) => !out.has(key)).length;
     if (added === 0 || out.size + added <= max) continue;
-    breaches.push({ pool: pool.name, message: `pool ${pool.name}: ${out.size + added} slots out, at most ${max}` });
+    breaches.push({
+      pool: pool.name,
+      message: `pool ${pool.name}: ${out.size + added} slots out, at most ${max}`,
+    });
   }
 }

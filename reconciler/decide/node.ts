@@ -13,11 +13,19 @@ import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideDraining, decideTerminating } from "./leave.ts";
 import { decideOrder, decideReplacing, decideServing, decideSuspect } from "./repair.ts";
 
-/** How the functions of this folder answer: one of these for each node, and never more than one action. */
+/**
+ * How the functions of this folder answer: one of these for each node, and never more than one
+ * action.
+ */
 export type Pen = {
   act(action: Action): void;
   wait(reason: WaitReason, message: string, until?: number | null): void;
-  advance(to: Phase, event: Extract<Action, { kind: "advance" }>["event"], because: string[], session?: Extract<Action, { kind: "advance" }>["session"]): void;
+  advance(
+    to: Phase,
+    event: Extract<Action, { kind: "advance" }>["event"],
+    because: string[],
+    session?: Extract<Action, { kind: "advance" }>["session"],
+  ): void;
 };
 
 export function penFor(node: Node, plan: Plan): Pen {
@@ -35,11 +43,17 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
   const { phase } = node;
   if (node.operation !== null) {
     const operation = scope.fleet.operations.get(node.operation);
-    const what = operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
+    const what =
+      operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
     const more = operation?.message ? `: ${operation.message}` : "";
-    return pen.wait("operation", `${what}${more}`, operation?.notBefore ? operation.notBefore : null);
+    return pen.wait(
+      "operation",
+      `${what}${more}`,
+      operation?.notBefore ? operation.notBefore : null,
+    );
   }
-  if (isResting(node.restUntil, scope.sight.now)) return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
+  if (isResting(node.restUntil, scope.sight.now))
+    return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
   switch (phase.kind) {
     case "requested":
       return decideRequested(node, phase, scope, pen);
@@ -69,15 +83,23 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
   }
 }
 
-/** Longest stored back-off (quota): anything later was written under another clock and has passed. */
+/**
+ * Longest stored back-off (quota): anything later was written under another clock and has passed.
+ */
 const REST_MAX_MS = 6 * 3_600_000;
 
-/** Whether a stored "not before" still holds; one far in the future was left by a clock that was set back. */
+/**
+ * Whether a stored "not before" still holds; one far in the future was left by a clock that was set
+ * back.
+ */
 export function isResting(notBefore: number, now: number): boolean {
   return notBefore > now && notBefore - now <= REST_MAX_MS;
 }
 
-/** What the cloud says against the instance, or `null`: the second witness that silence needs (law 9). */
+/**
+ * What the cloud says against the instance, or `null`: the second witness that silence needs (law
+ * 9).
+ */
 export function lossOf(node: Node, scope: Scope): string | null {
   const fact = node.instance;
   if (fact === null) return null;
@@ -89,7 +111,11 @@ export function lossOf(node: Node, scope: Scope): string | null {
   const settle = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
   // Absent twice, a settle apart (safety.md, I2): one missing row is a list's bad day.
   const twice = (fact.absentListings ?? 0) >= ABSENT_LISTINGS_MIN;
-  if (twice && fact.absentSince !== null && scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)) {
+  if (
+    twice &&
+    fact.absentSince !== null &&
+    scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)
+  ) {
     return `the cloud no longer lists instance ${fact.id}`;
   }
   return null;

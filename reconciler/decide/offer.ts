@@ -1,6 +1,6 @@
 /**
- * Where the next instance of a pool is asked for. Pure. A refused offer rests for its own stored time
- * and is then tried again: "all exhausted" is a state with an end, never a wedge (B6).
+ * Where the next instance of a pool is asked for. Pure. A refused offer rests for its own stored
+ * time and is then tried again: "all exhausted" is a state with an end, never a wedge (B6).
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../schema/config.ts";
@@ -8,9 +8,16 @@ import type { PoolState } from "../../schema/node.ts";
 import type { CreateRequest } from "../provider/provider.ts";
 import type { ProviderSight } from "../fleet.ts";
 
-export type Offer = { key: string; provider: string; region: string | null; zone: string | null; instanceType: string };
+export type Offer = {
+  key: string;
+  provider: string;
+  region: string | null;
+  zone: string | null;
+  instanceType: string;
+};
 
-export type OfferAnswer = { kind: "offer"; offer: Offer } | { kind: "wait"; until: number | null; message: string };
+export type OfferAnswer =
+  { kind: "offer"; offer: Offer } | { kind: "wait"; until: number | null; message: string };
 
 /** Every place the pool may buy, most preferred first (strategy `priority`; ties by list order). */
 export function offersOf(pool: PoolConfig): Offer[] {
@@ -57,12 +64,17 @@ export function nextOffer(
     }
     return { kind: "offer", offer };
   }
-  return { kind: "wait", until, message: why.length === 0 ? "the pool names no place to buy" : why.join("; ") };
+  return {
+    kind: "wait",
+    until,
+    message: why.length === 0 ? "the pool names no place to buy" : why.join("; "),
+  };
 }
 
 /**
- * The frozen request. Token and name follow from what they stand for (crash-safety.md §2.1), so a replay
- * makes the same ones; the place is part of the token because EC2 scopes tokens by zone (§4.2).
+ * The frozen request. Token and name follow from what they stand for (crash-safety.md §2.1), so a
+ * replay makes the same ones; the place is part of the token because EC2 scopes tokens by zone
+ * (§4.2).
  */
 export function createRequest(from: {
   fleetId: string;
@@ -102,11 +114,14 @@ function instanceName(nodeId: string, attempt: number): string {
 }
 
 /**
- * A node's id, before it has an instance: fleet, pool, slot and generation, as a DNS label. Pool names
- * that are too long or no label are shortened with a digest, so that ids stay unique.
+ * A node's id, before it has an instance: fleet, pool, slot and generation, as a DNS label. Pool
+ * names that are too long or no label are shortened with a digest, so that ids stay unique.
  */
 export function nodeIdOf(fleetId: string, pool: string, slot: number, gen: number): string {
-  const slug = pool.toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
+  const slug = pool
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, "-")
+    .replace(/^-+|-+$/g, "");
   const exact = slug === pool && slug.length <= 32;
   const digest = createHash("sha256").update(pool).digest("hex").slice(0, 6);
   const name = exact ? slug : `${slug.slice(0, 24)}-${digest}`;

@@ -25,15 +25,21 @@ function fills(node: Node): boolean {
   return true;
 }
 
-/** Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess. */
+/**
+ * Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess.
+ */
 export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<NodeId> {
-  // A held node is a person's: it is no capacity, and giving it up is not for the product to decide.
+  // A held node is a person's: it is no capacity, and giving it up is not for the product to
+  // decide.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const slots = new Set(filling.map((node) => node.slot ?? node.id));
   const excess = slots.size - desired;
   if (excess <= 0) return new Set();
   const candidates = filling.filter((node) => isSpare(node));
-  candidates.sort((a, b) => cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  candidates.sort(
+    (a, b) =>
+      cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
+  );
   const victims = new Set<NodeId>();
   const given = new Set<number | string>();
   for (const node of candidates) {
@@ -74,8 +80,11 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const { fleet, sight, desired } = scope;
   const state = fleet.pools.get(pool.name);
   if (state === undefined) return;
-  const wait = (reason: Plan["waits"][number]["reason"], message: string, until: number | null): void =>
-    void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
+  const wait = (
+    reason: Plan["waits"][number]["reason"],
+    message: string,
+    until: number | null,
+  ): void => void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
   const filled = new Set<number>();
   const live = new Set<number>();
   for (const node of nodes) {
@@ -87,25 +96,48 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   if (missing <= 0) return;
   if (sight.frozen !== null) return wait("human", `the fleet is frozen: ${sight.frozen}`, null);
   if (state.hold !== null && state.hold.until > sight.now) {
-    return wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+    return wait(
+      "human",
+      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
+      state.hold.until,
+    );
   }
   const known = pool.providers.some((ref) => sight.providers.get(ref.name)?.listed === true);
   if (!known) {
-    const why = pool.providers.map((ref) => sight.providers.get(ref.name)?.unavailable ?? "not listed yet").join("; ");
-    return wait("provider", `${missing} nodes are missing, but what exists at the providers is not known: ${why}`, null);
+    const why = pool.providers
+      .map((ref) => sight.providers.get(ref.name)?.unavailable ?? "not listed yet")
+      .join("; ");
+    return wait(
+      "provider",
+      `${missing} nodes are missing, but what exists at the providers is not known: ${why}`,
+      null,
+    );
   }
-  let gen = state.nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
+  let gen =
+    state.nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
   let slot = 0;
   for (let left = Math.min(missing, ADMIT_MAX); left > 0; left--, gen++, slot++) {
     while (live.has(slot)) slot++;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
-    const because = before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
-    plan.actions.push({ kind: "admit", node, pool: pool.name, slot, gen, replaces: before, because: [because] });
+    const because =
+      before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
+    plan.actions.push({
+      kind: "admit",
+      node,
+      pool: pool.name,
+      slot,
+      gen,
+      replaces: before,
+      because: [because],
+    });
   }
 }
 
-/** The node that last left this slot because of its own failure: the new one tells the end of its story. */
+/**
+ * The node that last left this slot because of its own failure: the new one tells the end of its
+ * story.
+ */
 function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | null {
   let best: Node | null = null;
   for (const node of nodes) {

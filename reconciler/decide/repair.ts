@@ -1,7 +1,7 @@
 /**
- * What happens to a serving node when evidence is held against it. Pure. A definitive hardware finding
- * isolates at once; the threshold gates the drain and everything after it (decision 3). With
- * `auto_replace` the first destructive rung is replacement (decision 2).
+ * What happens to a serving node when evidence is held against it. Pure. A definitive hardware
+ * finding isolates at once; the threshold gates the drain and everything after it (decision 3).
+ * With `auto_replace` the first destructive rung is replacement (decision 2).
  */
 import { groupIncidents } from "../../health/policy/incident.ts";
 import type { PoolConfig } from "../../schema/config.ts";
@@ -34,15 +34,26 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
   if (node.cordon.product !== null) {
     const why = node.cordon.product.why;
-    return pen.act({ kind: "effect", node: node.id, payload: { kind: "uncordon", why: "the reason to cordon it has passed" }, because: [`was: ${why}`] });
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: { kind: "uncordon", why: "the reason to cordon it has passed" },
+      because: [`was: ${why}`],
+    });
   }
-  if (loss !== null) pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
-  else if (node.cordon.human !== null) pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
+  if (loss !== null)
+    pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+  else if (node.cordon.human !== null)
+    pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
 }
 
-/** One reason an incident, its root: followers are evidence and never a second cause (xid.md §7). */
+/**
+ * One reason an incident, its root: followers are evidence and never a second cause (xid.md §7).
+ */
 function reasonsOf(node: Node): string[] {
-  const incidents = groupIncidents(node.health.held).filter((incident) => incident.result === "unhealthy");
+  const incidents = groupIncidents(node.health.held).filter(
+    (incident) => incident.result === "unhealthy",
+  );
   const reasons = incidents.map(({ root, findings }) => {
     const more = findings.length > 1 ? ` (and ${findings.length - 1} that follow from it)` : "";
     return `${root.judgement.because}${more}`;
@@ -51,7 +62,10 @@ function reasonsOf(node: Node): string[] {
   return reasons.slice(0, 8);
 }
 
-/** A person ordered it out: same steps, without threshold and budget, still not while blind unless forced. */
+/**
+ * A person ordered it out: same steps, without threshold and budget, still not while blind unless
+ * forced.
+ */
 export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
   const { order } = node;
   if (order === null) return;
@@ -59,10 +73,21 @@ export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
   if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
   const purpose = order.goal === "replace" ? "replace" : "operator";
   if (order.force && order.goal !== "drain" && node.instance !== null) {
-    const to: Phase = { kind: "terminating", since: sight.now, purpose, accepted: null, notBefore: 0 };
+    const to: Phase = {
+      kind: "terminating",
+      since: sight.now,
+      purpose,
+      accepted: null,
+      notBefore: 0,
+    };
     return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
   }
-  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, purpose, order.timeoutMs), because: [order.why] });
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: drainPayload(scope, purpose, order.timeoutMs),
+    because: [order.why],
+  });
 }
 
 function decideVictim(node: Node, scope: Scope, pen: Pen): void {
@@ -71,9 +96,19 @@ function decideVictim(node: Node, scope: Scope, pen: Pen): void {
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
   if (node.cordon.product === null) {
-    return pen.act({ kind: "effect", node: node.id, payload: { kind: "cordon", why }, because: [why] });
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: { kind: "cordon", why },
+      because: [why],
+    });
   }
-  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "scale_down", null), because: [why] });
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: drainPayload(scope, "scale_down", null),
+    because: [why],
+  });
 }
 
 export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
@@ -84,45 +119,73 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
   const verdict = verdictOfNode(node);
   if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
-  const proof = node.health.held.some((h) => h.judgement.definitive && h.judgement.result === "unhealthy");
+  const proof = node.health.held.some(
+    (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
+  );
   const threshold = pool?.health.unhealthyThreshold ?? 1;
   const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
   const silent = node.health.silentSince !== null;
-  if (node.cordon.product === null && (proof || reached || silent)) return decideIsolation(node, scope, pen, proof);
+  if (node.cordon.product === null && (proof || reached || silent))
+    return decideIsolation(node, scope, pen, proof);
   if (!reached) {
     if (silent && node.health.verdict !== "unhealthy") {
-      return pen.wait("second_witness", `silent since ${iso(node.health.silentSince)}, but the cloud shows its instance running`);
+      return pen.wait(
+        "second_witness",
+        `silent since ${iso(node.health.silentSince)}, but the cloud shows its instance running`,
+      );
     }
     const run = `${node.health.unhealthyRun} of ${threshold} consecutive unhealthy evaluations`;
-    return pen.wait("threshold", `${run}: ${reasonsOf(node).join("; ")}`, node.health.lastCountedAt + scope.timing.checkIntervalMs);
+    return pen.wait(
+      "threshold",
+      `${run}: ${reasonsOf(node).join("; ")}`,
+      node.health.lastCountedAt + scope.timing.checkIntervalMs,
+    );
   }
   if (node.cordon.human !== null) {
     const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
     return pen.wait("human", `cordoned by ${who}: uncordon it, or order its replacement`);
   }
-  if (pool === null || node.instance === null) return pen.wait("not_ours", "no instance of this fleet: a person has to repair it");
+  if (pool === null || node.instance === null)
+    return pen.wait("not_ours", "no instance of this fleet: a person has to repair it");
   if (!pool.repair.ladder.includes("replace")) {
     const skipped = skippedRungs(pool).join("; ");
-    return pen.wait("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
+    return pen.wait(
+      "human",
+      `the ladder of pool ${pool.name} ends without replacement (${skipped})`,
+    );
   }
-  if (!pool.health.autoReplace) return pen.wait("not_ours", `auto_replace is off for pool ${pool.name}`);
+  if (!pool.health.autoReplace)
+    return pen.wait("not_ours", `auto_replace is off for pool ${pool.name}`);
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   const state = scope.fleet.pools.get(pool.name);
   if (state !== undefined && state.hold !== null && state.hold.until > sight.now) {
-    return pen.wait("human", `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`, state.hold.until);
+    return pen.wait(
+      "human",
+      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
+      state.hold.until,
+    );
   }
   if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
     const why = `new nodes of pool ${pool.name} do not come up: there is nothing to replace it with`;
     return pen.wait("bootstrap_guard", why, state.failedNotBefore);
   }
   if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
-  if (scope.budget !== null && !scope.budget.take(node)) return pen.wait("budget", scope.budget.tell());
+  if (scope.budget !== null && !scope.budget.take(node))
+    return pen.wait("budget", scope.budget.tell());
   if (pool.replacement === "surge") return startSurge(node, scope, pen, plan);
   const because = [...reasonsOf(node), ...skippedRungs(pool)];
-  pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because });
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: drainPayload(scope, "replace", null),
+    because,
+  });
 }
 
-/** Rungs of the ladder below replacement that cannot be carried out here, each with its reason (decision 2). */
+/**
+ * Rungs of the ladder below replacement that cannot be carried out here, each with its reason
+ * (decision 2).
+ */
 function skippedRungs(pool: PoolConfig): string[] {
   return pool.repair.ladder
     .filter((rung) => rung !== "replace")
@@ -133,38 +196,67 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   const { sight } = scope;
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
   if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
-  // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is not held up.
+  // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is
+  // not held up.
   const budget = proof || node.health.verdict === "unhealthy" ? scope.budget : scope.silence;
   if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell());
   const because = reasonsOf(node);
-  pen.act({ kind: "effect", node: node.id, payload: { kind: "cordon", why: because.join("; ") }, because });
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: { kind: "cordon", why: because.join("; ") },
+    because,
+  });
 }
 
-/** Well again: the product's own cordon goes first, then the session closes; a person's cordon stays. */
+/**
+ * Well again: the product's own cordon goes first, then the session closes; a person's cordon
+ * stays.
+ */
 function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
     return pen.wait("boot", "well again; waits for one full check to say so");
   }
   if (node.cordon.product !== null) {
-    return pen.act({ kind: "effect", node: node.id, payload: { kind: "uncordon", why: "recovered" }, because: ["every held finding is cleared"] });
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: { kind: "uncordon", why: "recovered" },
+      because: ["every held finding is cleared"],
+    });
   }
-  pen.advance({ kind: "serving", since: scope.sight.now }, "node.recovered", ["every held finding is cleared"], "recovered");
+  pen.advance(
+    { kind: "serving", since: scope.sight.now },
+    "node.recovered",
+    ["every held finding is cleared"],
+    "recovered",
+  );
 }
 
 /** Replace first: the new node takes the same slot, and the old one waits until it is verified. */
 function startSurge(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
   const { pool, fleet, sight } = scope;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
-  if (pool === null || state === undefined || node.slot === null) return pen.wait("not_ours", "no slot to fill");
+  if (pool === null || state === undefined || node.slot === null)
+    return pen.wait("not_ours", "no slot to fill");
   const other = (scope.bySlot.get(node.slot) ?? []).find((one) => one.id !== node.id);
-  if (other !== undefined) return pen.wait("replacement", `slot ${node.slot} still has ${other.id}, which is ${other.phase.kind}`);
+  if (other !== undefined)
+    return pen.wait(
+      "replacement",
+      `slot ${node.slot} still has ${other.id}, which is ${other.phase.kind}`,
+    );
   const planned = plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
   const gen = state.nextGen + planned;
   const replacement = nodeIdOf(fleet.fleetId, pool.name, node.slot, gen) as NodeId;
   const because = reasonsOf(node);
   plan.actions.push({
-    kind: "admit", node: replacement, pool: pool.name, slot: node.slot, gen, replaces: node.id,
+    kind: "admit",
+    node: replacement,
+    pool: pool.name,
+    slot: node.slot,
+    gen,
+    replaces: node.id,
     because: [`replacement for ${node.id} before it is drained (surge)`],
   });
   pen.advance({ kind: "replacing", since: sight.now, replacement }, "node.replacing", because);
@@ -178,20 +270,36 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
   const replacement = fleet.nodes.get(phase.replacement);
   const verdict = verdictOfNode(node);
   if (replacement?.phase.kind === "terminating") {
-    return pen.wait("confirmation", `its replacement ${replacement.id} did not come up and is being ended`);
+    return pen.wait(
+      "confirmation",
+      `its replacement ${replacement.id} did not come up and is being ended`,
+    );
   }
   if (replacement === undefined || replacement.phase.kind === "gone") {
-    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [`its replacement ${phase.replacement} did not come up`]);
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [
+      `its replacement ${phase.replacement} did not come up`,
+    ]);
   }
   if (replacement.phase.kind === "serving") {
     if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
     if (node.cordon.human !== null && node.order === null) {
-      return pen.wait("human", `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`);
+      return pen.wait(
+        "human",
+        `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
+      );
     }
     const because = [`${replacement.id} is verified and takes its place`];
-    return pen.act({ kind: "effect", node: node.id, payload: drainPayload(scope, "replace", null), because });
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: drainPayload(scope, "replace", null),
+      because,
+    });
   }
-  pen.wait("replacement", `${replacement.id} is ${replacement.phase.kind}; this node is ${verdict}`);
+  pen.wait(
+    "replacement",
+    `${replacement.id} is ${replacement.phase.kind}; this node is ${verdict}`,
+  );
 }
 
 function iso(at: number | null): string {

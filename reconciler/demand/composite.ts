@@ -23,7 +23,10 @@ export function recommendComposite(
     const lost = abstained.some((one) => one.cause === "unknown");
     return hold(silent.join("; "), lost ? "unknown" : "quiet");
   }
-  const nodes = combine(autoscaler.mode, votes.map((vote) => vote.nodes));
+  const nodes = combine(
+    autoscaler.mode,
+    votes.map((vote) => vote.nodes),
+  );
   // An average is everybody's; a highest or lowest recommendation is its winners'.
   const deciding = autoscaler.mode === "avg" ? votes : votes.filter((vote) => vote.nodes === nodes);
   const words = [...new Set(deciding.map((vote) => vote.because))].join("; ");

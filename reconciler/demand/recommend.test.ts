@@ -49,10 +49,11 @@ const predictive = (fallback: Autoscaler | null = null): Of<"predictive"> => ({
   growthFactor: 1.2,
   fallback,
 });
-const composite = (
-  mode: "max" | "min" | "avg",
-  ...autoscalers: Autoscaler[]
-): Of<"composite"> => ({ type: "composite", mode, autoscalers });
+const composite = (mode: "max" | "min" | "avg", ...autoscalers: Autoscaler[]): Of<"composite"> => ({
+  type: "composite",
+  mode,
+  autoscalers,
+});
 
 const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
 type Window = Of<"scheduled">["schedule"][number];
@@ -258,7 +259,12 @@ describe("recommend() predictive", () => {
     ["the bigger pool by more", 10, { history: [65, 75, 85], utilization: 85 }, 14],
     // 3 × 81 / 70 = 3.47: upstream truncated it to no change.
     ["at least one more", 3, { history: [81, 81, 81], utilization: 81 }, 4],
-    ["only the newest samples count", 4, { history: [0, 0, 0, 60, 65, 70], utilization: 70 }, "hold quiet"],
+    [
+      "only the newest samples count",
+      4,
+      { history: [0, 0, 0, 60, 65, 70], utilization: 70 },
+      "hold quiet",
+    ],
     ["a short history", 4, { history: [90, 95], utilization: 95 }, "hold quiet"],
     ["no reading now", 4, { history: [90, 95, 99], utilization: null }, "hold unknown"],
   ])("%s", (_, desired, seen, expected) => {
@@ -317,17 +323,29 @@ describe("recommend() composite", () => {
 
   test("a window inside it waits for no cooldown, an opinion does", () => {
     const open = composite("max", scheduled([window("8:00", "20:00")]), queue());
-    expect(recommend(open, snap(2, { queueDepth: 1 }))).toMatchObject({ nodes: 4, cause: "bounds" });
-    expect(recommend(open, snap(5, { queueDepth: 90 }))).toMatchObject({ nodes: 9, cause: "signal" });
+    expect(recommend(open, snap(2, { queueDepth: 1 }))).toMatchObject({
+      nodes: 4,
+      cause: "bounds",
+    });
+    expect(recommend(open, snap(5, { queueDepth: 90 }))).toMatchObject({
+      nodes: 9,
+      cause: "signal",
+    });
   });
 });
 
 /** Any autoscaler of at most three levels. */
 const leaf: fc.Arbitrary<Autoscaler> = fc.oneof(
-  fc.record({ up: fc.integer({ min: 50, max: 100 }), down: fc.integer({ min: 0, max: 49 }) }).map((t) => reactive(t.up, t.down)),
+  fc
+    .record({ up: fc.integer({ min: 50, max: 100 }), down: fc.integer({ min: 0, max: 49 }) })
+    .map((t) => reactive(t.up, t.down)),
   fc.integer({ min: 1, max: 20 }).map(queue),
   fc.constant(predictive()),
-  fc.record({ from: fc.integer({ min: 0, max: 23 }), hours: fc.integer({ min: 1, max: 23 }) }).map((w) => scheduled([window(`${w.from}:00`, `${(w.from + w.hours) % 24}:00`)], "Europe/Oslo")),
+  fc
+    .record({ from: fc.integer({ min: 0, max: 23 }), hours: fc.integer({ min: 1, max: 23 }) })
+    .map((w) =>
+      scheduled([window(`${w.from}:00`, `${(w.from + w.hours) % 24}:00`)], "Europe/Oslo"),
+    ),
 );
 const anyAutoscaler: fc.Arbitrary<Autoscaler> = fc.oneof(
   leaf,

@@ -186,7 +186,6 @@ function eventOf(pool: PoolName, kind: EventKind, message: string, at: number): 
 
 /** Samples that the longest look back inside the autoscaler needs. */
 function lookbackOf(autoscaler: Autoscaler): number {
-  const looks = (one: Autoscaler): number =>
-    one.type === "predictive" ? one.lookbackWindow : 0;
+  const looks = (one: Autoscaler): number => (one.type === "predictive" ? one.lookbackWindow : 0);
   return Math.max(...flatten(autoscaler).map(looks));
 }

@@ -1,7 +1,8 @@
 /**
- * Applies one action of a plan to the durable fleet: the phase it moves to, or the operation it opens.
- * Pure, and the only place where a plan becomes rows. An effect changes no fact about the world: that
- * waits for its outcome (`outcome.ts`); what it changes is the fence, so that anything older is stale.
+ * Applies one action of a plan to the durable fleet: the phase it moves to, or the operation it
+ * opens. Pure, and the only place where a plan becomes rows. An effect changes no fact about the
+ * world: that waits for its outcome (`outcome.ts`); what it changes is the fence, so that anything
+ * older is stale.
  */
 import type { Action } from "../../schema/action.ts";
 import type { EventDraft } from "../../schema/event.ts";
@@ -11,16 +12,35 @@ import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { newNode } from "./new-node.ts";
 
-export type Applied = { node: Node; operation: Operation | null; pool: PoolState | null; events: EventDraft[] };
+export type Applied = {
+  node: Node;
+  operation: Operation | null;
+  pool: PoolState | null;
+  events: EventDraft[];
+};
 
 /** `node` is `null` only for `admit`; `pool` is the node's pool state, where it has one. */
-export function applyAction(action: Action, node: Node | null, pool: PoolState | null, now: number): Applied {
+export function applyAction(
+  action: Action,
+  node: Node | null,
+  pool: PoolState | null,
+  now: number,
+): Applied {
   switch (action.kind) {
     case "admit": {
-      const born = newNode({ id: action.node, pool: action.pool, slot: action.slot, gen: action.gen, at: now, replaces: action.replaces });
+      const born = newNode({
+        id: action.node,
+        pool: action.pool,
+        slot: action.slot,
+        gen: action.gen,
+        at: now,
+        replaces: action.replaces,
+      });
       const event = draft(born, now, "node.requested", action.because);
       return {
-        node: born, operation: null, events: [event],
+        node: born,
+        operation: null,
+        events: [event],
         pool: pool === null ? null : { ...pool, nextGen: Math.max(pool.nextGen, action.gen + 1) },
       };
     }
@@ -54,17 +74,29 @@ export function applyAction(action: Action, node: Node | null, pool: PoolState |
 }
 
 function expectNode(action: Action, node: Node | null): Node {
-  if (node === null) throw new Error(`plan: ${action.kind} of ${action.node}, which does not exist`);
+  if (node === null)
+    throw new Error(`plan: ${action.kind} of ${action.node}, which does not exist`);
   return node;
 }
 
 function draft(node: Node, at: number, kind: EventDraft["kind"], because: string[]): EventDraft {
   return {
-    at, kind, node: node.id, pool: node.pool, session: node.session?.id ?? null, actor: "navarch", message: because.join("; "),
+    at,
+    kind,
+    node: node.id,
+    pool: node.pool,
+    session: node.session?.id ?? null,
+    actor: "navarch",
+    message: because.join("; "),
   };
 }
 
-function applyAdvance(action: Extract<Action, { kind: "advance" }>, node: Node, pool: PoolState | null, now: number): Applied {
+function applyAdvance(
+  action: Extract<Action, { kind: "advance" }>,
+  node: Node,
+  pool: PoolState | null,
+  now: number,
+): Applied {
   let next: Node = { ...node, phase: action.to };
   // A held node is a person's: what was ordered before has been tried, and a new word is needed.
   if (action.to.kind === "held") next = { ...next, order: null };
@@ -81,7 +113,9 @@ function applyAdvance(action: Extract<Action, { kind: "advance" }>, node: Node, 
           bootId: node.agent?.bootId ?? null,
           instanceId: node.instance?.id ?? null,
           reasons: action.because,
-          definitive: node.health.held.some((h) => h.judgement.definitive && h.judgement.result === "unhealthy"),
+          definitive: node.health.held.some(
+            (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
+          ),
         },
       };
       break;
@@ -97,13 +131,24 @@ function applyAdvance(action: Extract<Action, { kind: "advance" }>, node: Node, 
     default:
       return unreachable(action.session);
   }
-  const events = [{ ...draft(next, now, action.event, action.because), session: next.session?.id ?? node.session?.id ?? null }];
+  const events = [
+    {
+      ...draft(next, now, action.event, action.because),
+      session: next.session?.id ?? node.session?.id ?? null,
+    },
+  ];
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
-    // One verified node clears the guard (safety.md §7), and tells the story's end for the one it replaces.
+    // One verified node clears the guard (safety.md §7), and tells the story's end for the one it
+    // replaces.
     if (state.failures > 0) state = { ...state, failures: 0, failedNotBefore: 0 };
     if (node.replaces !== null) {
       events.push({
-        at: now, kind: "node.replaced", node: node.replaces, pool: node.pool, session: null, actor: "navarch",
+        at: now,
+        kind: "node.replaced",
+        node: node.replaces,
+        pool: node.pool,
+        session: null,
+        actor: "navarch",
         message: `replaced by ${node.id}, which is verified and serving`,
       });
     }
@@ -113,7 +158,9 @@ function applyAdvance(action: Extract<Action, { kind: "advance" }>, node: Node, 
   return { node: next, operation: null, pool: state === pool ? null : state, events };
 }
 
-/** safety.md §7: three in a row make the pool suspect; then one try per 10 min, doubling to an hour. */
+/**
+ * safety.md §7: three in a row make the pool suspect; then one try per 10 min, doubling to an hour.
+ */
 export const BOOT_FAILURES_MAX = 3;
 
 export function countFailure(pool: PoolState, now: number): PoolState {

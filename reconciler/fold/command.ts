@@ -1,7 +1,7 @@
 /**
- * What a person's order does to a node, and whether it is legal now (`navarch/api.md` B4). Pure. The
- * route asks first, so that a refusal is immediate; the loop asks again when it applies the order,
- * because the node may have moved in between.
+ * What a person's order does to a node, and whether it is legal now (`navarch/api.md` B4). Pure.
+ * The route asks first, so that a refusal is immediate; the loop asks again when it applies the
+ * order, because the node may have moved in between.
  */
 import type { Command } from "../../schema/command.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
@@ -15,23 +15,38 @@ export type CommandJudgement =
   | { kind: "no_op"; message: string }
   | { kind: "refused"; code: "gone" | "not_cordoned" | "conflict"; message: string };
 
-export function judgeCommand(node: Node, command: Pick<Command, "type" | "force" | "reason">): CommandJudgement {
+export function judgeCommand(
+  node: Node,
+  command: Pick<Command, "type" | "force" | "reason">,
+): CommandJudgement {
   const { phase } = node;
   if (phase.kind === "gone" || phase.kind === "terminating") {
-    if (command.type === "terminate") return { kind: "no_op", message: `node ${node.id} is already ${phase.kind}` };
+    if (command.type === "terminate")
+      return { kind: "no_op", message: `node ${node.id} is already ${phase.kind}` };
     return { kind: "refused", code: "gone", message: `node ${node.id} is ${phase.kind}` };
   }
   switch (command.type) {
     case "cordon":
-      return node.cordon.human === null ? { kind: "legal" } : { kind: "no_op", message: `node ${node.id} is already cordoned by ${node.cordon.human.by}` };
+      return node.cordon.human === null
+        ? { kind: "legal" }
+        : {
+            kind: "no_op",
+            message: `node ${node.id} is already cordoned by ${node.cordon.human.by}`,
+          };
     case "uncordon":
       return judgeUncordon(node, command);
     case "drain":
-      return phase.kind === "draining" ? { kind: "no_op", message: `node ${node.id} is already draining` } : judgeReach(node);
+      return phase.kind === "draining"
+        ? { kind: "no_op", message: `node ${node.id} is already draining` }
+        : judgeReach(node);
     case "terminate":
     case "replace":
       if (node.instance === null && phase.kind !== "requested") {
-        return { kind: "refused", code: "conflict", message: `node ${node.id} has no instance of this fleet to end` };
+        return {
+          kind: "refused",
+          code: "conflict",
+          message: `node ${node.id} has no instance of this fleet to end`,
+        };
       }
       return { kind: "legal" };
     default:
@@ -44,7 +59,11 @@ function judgeReach(node: Node): CommandJudgement {
     case "requested":
     case "booting":
     case "bootstrapping":
-      return { kind: "refused", code: "conflict", message: `node ${node.id} is ${node.phase.kind}: nothing runs on it yet` };
+      return {
+        kind: "refused",
+        code: "conflict",
+        message: `node ${node.id} is ${node.phase.kind}: nothing runs on it yet`,
+      };
     case "verifying":
     case "serving":
     case "suspect":
@@ -70,22 +89,50 @@ function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): 
     return { kind: "refused", code: "not_cordoned", message: `node ${node.id} is not cordoned` };
   }
   const verdict = verdictOfNode(node);
-  if (verdict === "unhealthy" && !(command.force && command.reason !== "") && node.cordon.product !== null) {
+  if (
+    verdict === "unhealthy" &&
+    !(command.force && command.reason !== "") &&
+    node.cordon.product !== null
+  ) {
     const worst = node.health.held.find((h) => h.judgement.result === "unhealthy");
     const why = worst?.judgement.because ?? "its heartbeats are missing";
-    return { kind: "refused", code: "conflict", message: `node ${node.id} is unhealthy: ${why} (repair it, or --force with --reason)` };
+    return {
+      kind: "refused",
+      code: "conflict",
+      message: `node ${node.id} is unhealthy: ${why} (repair it, or --force with --reason)`,
+    };
   }
   return { kind: "legal" };
 }
 
-/** The node after the order. Effects (drain, terminate) are left to the plan, which keeps the order of steps. */
-export function foldCommand(node: Node, command: Command, now: number): { node: Node; events: EventDraft[]; command: Command } {
+/**
+ * The node after the order. Effects (drain, terminate) are left to the plan, which keeps the order
+ * of steps.
+ */
+export function foldCommand(
+  node: Node,
+  command: Command,
+  now: number,
+): { node: Node; events: EventDraft[]; command: Command } {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string): void => {
-    events.push({ at: now, kind, node: node.id, pool: node.pool, session: node.session?.id ?? null, actor: `human:${command.issuedBy}`, message });
+    events.push({
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: `human:${command.issuedBy}`,
+      message,
+    });
   };
-  const done = (next: Node, message: string | null): { node: Node; events: EventDraft[]; command: Command } => ({
-    node: next, events, command: { ...command, state: "applied", message },
+  const done = (
+    next: Node,
+    message: string | null,
+  ): { node: Node; events: EventDraft[]; command: Command } => ({
+    node: next,
+    events,
+    command: { ...command, state: "applied", message },
   });
   const judgement = judgeCommand(node, command);
   if (judgement.kind === "refused") {
@@ -110,18 +157,34 @@ export function foldCommand(node: Node, command: Command, now: number): { node: 
   }
 }
 
-/** A person's uncordon ends the person's cordon, cancels an order to drain, and with force clears older evidence. */
+/**
+ * A person's uncordon ends the person's cordon, cancels an order to drain, and with force clears
+ * older evidence.
+ */
 function foldUncordon(node: Node, command: Command, now: number): Node {
-  const held = command.force ? node.health.held.filter((h) => h.lastAt > command.issuedAt) : node.health.held;
-  const verdict = held.length === node.health.held.length ? node.health.verdict : held.length === 0 ? "healthy" : node.health.verdict;
+  const held = command.force
+    ? node.health.held.filter((h) => h.lastAt > command.issuedAt)
+    : node.health.held;
+  const verdict =
+    held.length === node.health.held.length
+      ? node.health.verdict
+      : held.length === 0
+        ? "healthy"
+        : node.health.verdict;
   const cleared = command.force ? { held, verdict, unhealthyRun: 0 } : {};
   const { kind } = node.phase;
   const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
-  const to: Node["phase"] = node.session === null || command.force ? { kind: "serving", since: now } : { kind: "suspect", since: now };
+  const to: Node["phase"] =
+    node.session === null || command.force
+      ? { kind: "serving", since: now }
+      : { kind: "suspect", since: now };
   return {
     ...node,
     order: null,
-    cordon: { product: command.force && kind !== "replacing" ? null : node.cordon.product, human: null },
+    cordon: {
+      product: command.force && kind !== "replacing" ? null : node.cordon.product,
+      human: null,
+    },
     health: { ...node.health, ...cleared },
     session: command.force && kind !== "replacing" ? null : node.session,
     phase: back ? to : node.phase,
@@ -143,6 +206,13 @@ function foldLeave(
   const cordon = node.cordon.human === null ? { ...node.cordon, human } : node.cordon;
   if (node.cordon.human === null) tell("node.cordoned", human.why);
   const goal = command.type === "terminate" || command.type === "replace" ? command.type : "drain";
-  const order = { goal, by: command.issuedBy, why: human.why, force: command.force, at: now, timeoutMs: command.timeoutMs } as const;
+  const order = {
+    goal,
+    by: command.issuedBy,
+    why: human.why,
+    force: command.force,
+    at: now,
+    timeoutMs: command.timeoutMs,
+  } as const;
   return { ...node, cordon, order };
 }

@@ -1,8 +1,8 @@
 /**
- * One activation's facts, folded in their order into a draft: answers to our own calls first, then what
- * the clouds show, then what agents and people said, then the passing of time. Pure apart from the draft
- * it fills. Letters and their findings are taken in exactly once: the inbox row goes in the same
- * transaction as the node that it changed.
+ * One activation's facts, folded in their order into a draft: answers to our own calls first, then
+ * what the clouds show, then what agents and people said, then the passing of time. Pure apart from
+ * the draft it fills. Letters and their findings are taken in exactly once: the inbox row goes in
+ * the same transaction as the node that it changed.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Command } from "../../schema/command.ts";
@@ -39,7 +39,9 @@ export type FoldInput = {
   /** A report of the node came in this process's life. */
   heard(node: NodeId): boolean;
   settleMs(provider: string): number;
-  /** True while the process does not trust its own eyes: nothing is adopted or condemned as surplus. */
+  /**
+   * True while the process does not trust its own eyes: nothing is adopted or condemned as surplus.
+   */
   blind: boolean;
 };
 
@@ -55,7 +57,10 @@ export type FoldResult = {
 };
 
 /** What the policy did with this activation's findings: counted once it is committed. */
-export type Judged = { matches: { rule: string; result: string }[]; errors: { rule: string; message: string }[] };
+export type Judged = {
+  matches: { rule: string; result: string }[];
+  errors: { rule: string; message: string }[];
+};
 
 export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   const result: FoldResult = {
@@ -90,7 +95,10 @@ function settle(input: FoldInput, draft: Draft, id: OperationId, outcome: Outcom
 function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: FoldResult): void {
   const { provider, startedAt, answer } = listing;
   if (answer.kind === "failed") {
-    result.problems.push({ message: `cannot list ${provider}: ${answer.message}`, fields: { provider, class: answer.class } });
+    result.problems.push({
+      message: `cannot list ${provider}: ${answer.message}`,
+      fields: { provider, class: answer.class },
+    });
     return;
   }
   const fleet = draftFleet(input, draft);
@@ -101,14 +109,19 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     return;
   }
   result.collapsed.delete(provider);
-  const folded = foldListing(fleet, provider, { startedAt, instances: answer.instances }, {
-    now: input.now,
-    settleMs: input.settleMs(provider),
-    sightings: input.sightings.get(provider) ?? new Map(),
-    silentMs: input.silentMs,
-    heard: input.heard,
-    heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
-  });
+  const folded = foldListing(
+    fleet,
+    provider,
+    { startedAt, instances: answer.instances },
+    {
+      now: input.now,
+      settleMs: input.settleMs(provider),
+      sightings: input.sightings.get(provider) ?? new Map(),
+      silentMs: input.silentMs,
+      heard: input.heard,
+      heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
+    },
+  );
   for (const node of folded.nodes) draft.putNode(node);
   for (const operation of folded.operations) draft.putOperation(operation);
   draft.tell(folded.events);
@@ -116,7 +129,12 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     settle(input, draft, operation.id, { kind: "done", instance, message: "found in a listing" });
   }
   result.listed.push(provider);
-  result.sightings.set(provider, input.blind ? folded.sightings : adopt(input, draft, provider, answer.instances, folded.sightings));
+  result.sightings.set(
+    provider,
+    input.blind
+      ? folded.sightings
+      : adopt(input, draft, provider, answer.instances, folded.sightings),
+  );
 }
 
 /** safety.md §6: fewer than this share of what is known, of at least this many, is a list's lie. */
@@ -125,15 +143,24 @@ const COLLAPSE_MIN = 3;
 /** A list that tells the same for this long is believed: somebody did delete them. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;
 
-/** Why a listing is not taken in, or `null`. Ends that the product ordered itself explain what is missing. */
+/**
+ * Why a listing is not taken in, or `null`. Ends that the product ordered itself explain what is
+ * missing.
+ */
 function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
   if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
   const shown = new Set(listing.answer.instances.map((instance) => instance.id));
   let known = 0;
   let seen = 0;
   for (const { instance, phase } of fleet.nodes.values()) {
-    if (instance === null || instance.provider !== listing.provider || instance.boundAt > listing.startedAt) continue;
-    if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated") continue;
+    if (
+      instance === null ||
+      instance.provider !== listing.provider ||
+      instance.boundAt > listing.startedAt
+    )
+      continue;
+    if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated")
+      continue;
     known++;
     if (shown.has(instance.id)) seen++;
   }
@@ -156,7 +183,9 @@ function draftFleet(input: FoldInput, draft: Draft): Fleet {
   return { ...input.fleet, nodes, operations };
 }
 
-/** Seen twice and past the settle time: what nobody claims becomes a node of its pool, or a surplus. */
+/**
+ * Seen twice and past the settle time: what nobody claims becomes a node of its pool, or a surplus.
+ */
 const LISTINGS_MIN = 2;
 
 function adopt(
@@ -187,7 +216,8 @@ function adopt(
     draft.putNode(adopted.node);
     draft.tell([adopted.event]);
     const pool = draft.pool(adopted.node.pool);
-    if (pool !== null && adopted.node.gen >= pool.nextGen) draft.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
+    if (pool !== null && adopted.node.gen >= pool.nextGen)
+      draft.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
   }
   return left;
 }
@@ -205,24 +235,38 @@ function placeOf(
   const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
   const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
   const surplus = { kind: "surplus" as const, drainMs: pool?.drain.timeoutMs ?? 0 };
-  if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating") return surplus;
+  if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating")
+    return surplus;
   const taken = new Set<number>();
   for (const node of fleet.nodes.values()) {
-    if (node.pool === pool.name && node.slot !== null && node.phase.kind !== "gone") taken.add(node.slot);
+    if (node.pool === pool.name && node.slot !== null && node.phase.kind !== "gone")
+      taken.add(node.slot);
   }
   if (taken.has(slot)) return surplus;
   const state = draft.pool(pool.name);
   if (taken.size < desiredOf(pool, state ?? undefined)) return { kind: "node" };
-  if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes) return surplus;
+  if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
+    return surplus;
   draft.putPool({ ...state, desired: taken.size + 1 });
   return { kind: "node" };
 }
 
-function foldOneLetter(input: FoldInput, draft: Draft, stored: StoredLetter, result: FoldResult): void {
+function foldOneLetter(
+  input: FoldInput,
+  draft: Draft,
+  stored: StoredLetter,
+  result: FoldResult,
+): void {
   const { letter, receivedAt } = stored;
   draft.change.foldedLetters.push(stored.id);
   for (const { seq, finding } of letter.findings) {
-    draft.change.findings.push({ node: letter.node, stream: letter.stream, seq, receivedAt, finding });
+    draft.change.findings.push({
+      node: letter.node,
+      stream: letter.stream,
+      seq,
+      receivedAt,
+      finding,
+    });
   }
   const known = draft.node(letter.node) ?? strayNode(letter.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
@@ -232,11 +276,19 @@ function foldOneLetter(input: FoldInput, draft: Draft, stored: StoredLetter, res
   result.judged.matches.push(...folded.matches);
   result.judged.errors.push(...folded.policyErrors);
   for (const error of folded.policyErrors) {
-    result.problems.push({ message: `policy rule ${error.rule} could not be evaluated: ${error.message}`, fields: { rule: error.rule } });
+    result.problems.push({
+      message: `policy rule ${error.rule} could not be evaluated: ${error.message}`,
+      fields: { rule: error.rule },
+    });
   }
 }
 
-function foldOneCommand(input: FoldInput, draft: Draft, command: Command, result: FoldResult): void {
+function foldOneCommand(
+  input: FoldInput,
+  draft: Draft,
+  command: Command,
+  result: FoldResult,
+): void {
   const node = draft.node(command.node);
   if (node === null) {
     const refused: Command = { ...command, state: "refused", message: `no node ${command.node}` };

@@ -1,7 +1,7 @@
 /**
- * Folds what an agent said into its node: identity, evidence, and one evaluation of health. Pure. The
- * evidence of an older boot is history and never a trigger (safety.md §2.2); a finding about a device
- * that is not this node's is counted and never judged (decision 8).
+ * Folds what an agent said into its node: identity, evidence, and one evaluation of health. Pure.
+ * The evidence of an older boot is history and never a trigger (safety.md §2.2); a finding about a
+ * device that is not this node's is counted and never judged (decision 8).
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../health/policy/hold.ts";
@@ -24,7 +24,9 @@ export type Folded = {
   policyErrors: { rule: string; message: string }[];
 };
 
-/** `labels` are the pool's; `receivedAt` is our own wall clock: the agent's decides nothing (B52). */
+/**
+ * `labels` are the pool's; `receivedAt` is our own wall clock: the agent's decides nothing (B52).
+ */
 export function foldLetter(
   node: Node,
   letter: Letter,
@@ -33,16 +35,30 @@ export function foldLetter(
 ): Folded {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string): void => {
-    events.push({ at: receivedAt, kind, node: node.id, pool: node.pool, session: node.session?.id ?? null, actor: "navarch", message });
+    events.push({
+      at: receivedAt,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: "navarch",
+      message,
+    });
   };
   const agent = foldAgent(node.agent, letter, receivedAt);
   if (node.agent === null) tell("node.registered", registered(letter));
   const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId;
   if (rebooted) tell("node.registered", "the agent is back under a new boot id");
-  for (const gap of letter.gaps) tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
+  for (const gap of letter.gaps)
+    tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
 
   const judged = letter.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
-  const result = judgeReport(judged, context.policy, policyNode(node, agent, context.labels), node.health.history);
+  const result = judgeReport(
+    judged,
+    context.policy,
+    policyNode(node, agent, context.labels),
+    node.health.history,
+  );
   let held = node.health.held.slice();
   let newest: Verdict = "healthy";
   for (const [index, finding] of judged.entries()) {
@@ -55,12 +71,27 @@ export function foldLetter(
   }
   const check = letter.check?.conclusive === true ? letter.check : null;
   if (check !== null || rebooted) {
-    held = releaseHeld(held, { bootId: letter.bootId, check, nowMs: receivedAt, resetSeen: rebooted });
+    held = releaseHeld(held, {
+      bootId: letter.bootId,
+      check,
+      nowMs: receivedAt,
+      resetSeen: rebooted,
+    });
   }
   const heard = judged.length > 0 || check !== null;
   const health = evaluate(
-    { ...node.health, held, history: result.history, lastReport: heard ? newest : node.health.lastReport },
-    { at: receivedAt, isCheck: check !== null, isClean: check !== null && check.active.length === 0, heard },
+    {
+      ...node.health,
+      held,
+      history: result.history,
+      lastReport: heard ? newest : node.health.lastReport,
+    },
+    {
+      at: receivedAt,
+      isCheck: check !== null,
+      isClean: check !== null && check.active.length === 0,
+      heard,
+    },
   );
   tellVerdict(node.health, health, tell);
   const matches = result.judgements.map((j) => ({ rule: j.rule, result: j.result }));
@@ -72,7 +103,11 @@ function registered(letter: Letter): string {
   return `agent ${letter.agentVersion} registered with ${gpus} ${letter.simulated ? "simulated " : ""}GPUs`;
 }
 
-function tellVerdict(before: Health, after: Health, tell: (kind: EventKind, message: string) => void): void {
+function tellVerdict(
+  before: Health,
+  after: Health,
+  tell: (kind: EventKind, message: string) => void,
+): void {
   if (before.verdict === after.verdict) return;
   const worst = after.held.find((h) => h.judgement.result === after.verdict);
   const why = worst === undefined ? "no evidence is held" : worst.judgement.because;
@@ -96,7 +131,11 @@ function evaluate(
   const checked = seen.isCheck ? { lastCheckAt: seen.at, lastCheckClean: seen.isClean } : {};
   const next: Health = { ...health, ...checked, verdict };
   if (!seen.heard) return next;
-  return verdict === "unhealthy" ? countUnhealthy(next, seen.at) : seen.isCheck ? { ...next, unhealthyRun: 0 } : next;
+  return verdict === "unhealthy"
+    ? countUnhealthy(next, seen.at)
+    : seen.isCheck
+      ? { ...next, unhealthyRun: 0 }
+      : next;
 }
 
 /** One more unhealthy evaluation, unless the last one was moments ago. */
@@ -122,8 +161,20 @@ function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentF
 
 function emptyInventory(hostname: string): AgentFact["inventory"] {
   return {
-    hostname, provider: null, region: null, zone: null, instance_type: null, provider_ids: [], pool: null, labels: {},
-    internal_ip: null, external_ip: null, kernel_version: null, driver_version: null, cuda_version: null, gpus: [],
+    hostname,
+    provider: null,
+    region: null,
+    zone: null,
+    instance_type: null,
+    provider_ids: [],
+    pool: null,
+    labels: {},
+    internal_ip: null,
+    external_ip: null,
+    kernel_version: null,
+    driver_version: null,
+    cuda_version: null,
+    gpus: [],
     capabilities: [],
   };
 }

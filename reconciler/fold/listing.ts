@@ -1,7 +1,8 @@
 /**
- * Folds a complete cloud listing into the fleet. Pure. The listing was begun before the fleet was read
- * (crash-safety.md §6), and absence counts only for instances that were bound before it began; an
- * instance that the cloud does not show but whose agent speaks is not absent: then the cloud is doubted.
+ * Folds a complete cloud listing into the fleet. Pure. The listing was begun before the fleet was
+ * read (crash-safety.md §6), and absence counts only for instances that were bound before it began;
+ * an instance that the cloud does not show but whose agent speaks is not absent: then the cloud is
+ * doubted.
  */
 import type { EventDraft } from "../../schema/event.ts";
 import * as v from "valibot";
@@ -12,7 +13,9 @@ import type { Fleet } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
 import { newNode } from "./new-node.ts";
 
-/** An own instance that no node claims, and in how many listings it was seen. Kept in memory only. */
+/**
+ * An own instance that no node claims, and in how many listings it was seen. Kept in memory only.
+ */
 export type Sighting = { firstAt: number; listings: number };
 
 export type ListingFold = {
@@ -39,7 +42,13 @@ export function foldListing(
     heartbeatTimeoutMs: number;
   },
 ): ListingFold {
-  const out: ListingFold = { nodes: [], operations: [], answers: [], events: [], sightings: new Map() };
+  const out: ListingFold = {
+    nodes: [],
+    operations: [],
+    answers: [],
+    events: [],
+    sightings: new Map(),
+  };
   const byId = new Map(listing.instances.map((instance) => [instance.id, instance]));
   const claimed = new Set<InstanceId>();
   for (const node of fleet.nodes.values()) {
@@ -49,12 +58,20 @@ export function foldListing(
     claimed.add(node.instance.id);
     const silent = context.silentMs(node.id);
     const heard = context.heard(node.id) && silent !== null && silent <= context.heartbeatTimeoutMs;
-    const next = foldInstance(node.instance, byId.get(node.instance.id), listing.startedAt, context.now, heard, node);
+    const next = foldInstance(
+      node.instance,
+      byId.get(node.instance.id),
+      listing.startedAt,
+      context.now,
+      heard,
+      node,
+    );
     if (next !== null) out.nodes.push({ ...node, instance: next });
   }
   foldAsks(fleet, provider, listing, context, out);
   for (const instance of listing.instances) {
-    if (claimed.has(instance.id) || instance.state === "terminated" || isAsked(fleet, instance)) continue;
+    if (claimed.has(instance.id) || instance.state === "terminated" || isAsked(fleet, instance))
+      continue;
     const before = context.sightings.get(instance.id);
     out.sightings.set(instance.id, {
       firstAt: before?.firstAt ?? context.now,
@@ -95,14 +112,16 @@ function foldInstance(
 
 function isAsked(fleet: Fleet, instance: Instance): boolean {
   for (const operation of fleet.operations.values()) {
-    if (operation.payload.kind === "create" && operation.payload.request.name === instance.name) return true;
+    if (operation.payload.kind === "create" && operation.payload.request.name === instance.name)
+      return true;
   }
   return false;
 }
 
 /**
- * Open creates: an instance that carries the ask's name is its answer, however the call ended (adopt);
- * for a tag-only provider a settled listing without it is one of the two that allow asking again.
+ * Open creates: an instance that carries the ask's name is its answer, however the call ended
+ * (adopt); for a tag-only provider a settled listing without it is one of the two that allow asking
+ * again.
  */
 function foldAsks(
   fleet: Fleet,
@@ -115,11 +134,15 @@ function foldAsks(
     const payload = operation.payload;
     if (payload.kind === "terminate" && payload.provider === provider) {
       // The cloud shows the end that was asked for, whatever became of the call.
-      const ended = listing.instances.find((i) => i.id === payload.instanceId && i.state === "terminated");
+      const ended = listing.instances.find(
+        (i) => i.id === payload.instanceId && i.state === "terminated",
+      );
       if (ended !== undefined) out.answers.push({ operation, instance: ended });
     }
     if (payload.kind !== "create" || payload.provider !== provider) continue;
-    const found = listing.instances.find((i) => i.name === payload.request.name && i.state !== "terminated");
+    const found = listing.instances.find(
+      (i) => i.name === payload.request.name && i.state !== "terminated",
+    );
     if (found !== undefined) out.answers.push({ operation, instance: found });
     else if (listing.startedAt >= operation.askedAt + context.settleMs) {
       out.operations.push({ ...operation, lookups: operation.lookups + 1 });
@@ -128,8 +151,9 @@ function foldAsks(
 }
 
 /**
- * What an instance that nobody claims becomes: the machine of an agent that was met before, a node of its
- * pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be a node.
+ * What an instance that nobody claims becomes: the machine of an agent that was met before, a node
+ * of its pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be
+ * a node.
  */
 export function adoptInstance(
   fleet: Fleet,
@@ -147,7 +171,12 @@ export function adoptInstance(
   const met = fleet.nodes.get(id.output);
   const stray = met !== undefined && met.pool === null && met.instance === null;
   const named = met === undefined || stray ? id.output : v.parse(NodeId, instance.id);
-  const from = { id: named, pool: pool.output, slot, gen: Number.isInteger(gen) && gen >= 0 ? gen : 0 };
+  const from = {
+    id: named,
+    pool: pool.output,
+    slot,
+    gen: Number.isInteger(gen) && gen >= 0 ? gen : 0,
+  };
   const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
   const node: Node = {
     ...base,
@@ -159,7 +188,18 @@ export function adoptInstance(
       ? `adopted instance ${instance.id}, which carries this fleet's mark`
       : `instance ${instance.id} carries this fleet's mark but no slot wants it`;
   const kind = wanted.kind === "node" ? "instance.adopted" : "instance.surplus";
-  return { node, event: { at: now, kind, node: node.id, pool: node.pool, session: null, actor: "navarch", message } };
+  return {
+    node,
+    event: {
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: null,
+      actor: "navarch",
+      message,
+    },
+  };
 }
 
 /** A surplus may have work on it: it is drained behind a cordon like any other node that leaves. */
@@ -169,13 +209,22 @@ function adoptedPhase(
   now: number,
   wanted: { kind: "node" } | { kind: "surplus"; drainMs: number },
 ): Partial<Node> {
-  if (wanted.kind === "node") return base.agent === null ? { phase: { kind: "booting", since: now } } : {};
+  if (wanted.kind === "node")
+    return base.agent === null ? { phase: { kind: "booting", since: now } } : {};
   const purpose = "surplus" as const;
-  if (instance.state !== "running") return { phase: { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 } };
+  if (instance.state !== "running")
+    return { phase: { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 } };
   return {
-    cordon: { ...base.cordon, product: { by: "navarch", why: "no slot wants this instance", at: now } },
+    cordon: {
+      ...base.cordon,
+      product: { by: "navarch", why: "no slot wants this instance", at: now },
+    },
     phase: {
-      kind: "draining", since: now, purpose, drainedAt: null, sawWork: false,
+      kind: "draining",
+      since: now,
+      purpose,
+      drainedAt: null,
+      sawWork: false,
       deadlineAt: wanted.drainMs === 0 ? 0 : now + wanted.drainMs,
     },
   };
@@ -199,6 +248,9 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
   };
 }
 
-/** Complete listings without an instance that make it absent (safety.md, I2), and where counting ends. */
+/**
+ * Complete listings without an instance that make it absent (safety.md, I2), and where counting
+ * ends.
+ */
 export const ABSENT_LISTINGS_MIN = 2;
 const ABSENT_COUNTED_MAX = 10;

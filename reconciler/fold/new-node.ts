@@ -1,4 +1,7 @@
-/** How nodes begin: decided by a plan, met as an agent that nobody asked for, or adopted from a cloud. */
+/**
+ * How nodes begin: decided by a plan, met as an agent that nobody asked for, or adopted from a
+ * cloud.
+ */
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Health, Node } from "../../schema/node.ts";
 
@@ -46,7 +49,10 @@ export function newNode(from: {
   };
 }
 
-/** An agent that matches no instance of ours: watched and judged, listed under no pool (promise N36). */
+/**
+ * An agent that matches no instance of ours: watched and judged, listed under no pool (promise
+ * N36).
+ */
 export function strayNode(id: NodeId, at: number): Node {
   const node = newNode({ id, pool: null, slot: null, gen: 0, at, replaces: null });
   return { ...node, phase: { kind: "verifying", since: at } };

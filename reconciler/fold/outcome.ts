@@ -1,7 +1,8 @@
 /**
- * Folds the answer to an operation into the operation, its node and its pool: what one transaction then
- * writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown outcome
- * leaves it asked, with the same payload and a stored time to look again (crash-safety.md §3).
+ * Folds the answer to an operation into the operation, its node and its pool: what one transaction
+ * then writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown
+ * outcome leaves it asked, with the same payload and a stored time to look again (crash-safety.md
+ * §3).
  */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
@@ -12,10 +13,20 @@ import { bindInstance } from "./listing.ts";
 
 export type Outcome =
   | { kind: "done"; instance: Instance | null; message: string | null }
-  | { kind: "refused"; class: RefusalClass | "scheduler"; message: string; retryAfterMs: number | null }
+  | {
+      kind: "refused";
+      class: RefusalClass | "scheduler";
+      message: string;
+      retryAfterMs: number | null;
+    }
   | { kind: "ambiguous"; message: string };
 
-export type OutcomeFold = { operation: Operation; node: Node | null; pool: PoolState | null; events: EventDraft[] };
+export type OutcomeFold = {
+  operation: Operation;
+  node: Node | null;
+  pool: PoolState | null;
+  events: EventDraft[];
+};
 
 /** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
 export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
@@ -32,14 +43,18 @@ const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
 };
 
-/** A person called the drain off while it was being asked for: its late answer must not start it again. */
+/**
+ * A person called the drain off while it was being asked for: its late answer must not start it
+ * again.
+ */
 function isOvertaken(operation: Operation, node: Node): boolean {
   return operation.payload.kind === "drain" && operation.fence !== node.fence;
 }
 
 /**
- * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds check
- * rate and key before they look at the token, so on a repeat those say nothing about the first ask.
+ * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds
+ * check rate and key before they look at the token, so on a repeat those say nothing about the
+ * first ask.
  */
 function isProof(operation: Operation, outcome: Outcome): boolean {
   if (outcome.kind !== "refused") return true;
@@ -47,7 +62,10 @@ function isProof(operation: Operation, outcome: Outcome): boolean {
   return outcome.class !== "auth" || operation.attempts === 0;
 }
 
-/** After a scheduler's refusal: long enough not to storm it, short enough to isolate within a minute. */
+/**
+ * After a scheduler's refusal: long enough not to storm it, short enough to isolate within a
+ * minute.
+ */
 const REST_MS = 10_000;
 
 export function foldOutcome(
@@ -73,22 +91,45 @@ export function foldOutcome(
     closedAt: now,
     message: outcome.message,
   };
-  if (node === null || node.operation !== operation.id) return { operation: closed, node: null, pool: null, events: [] };
+  if (node === null || node.operation !== operation.id)
+    return { operation: closed, node: null, pool: null, events: [] };
   if (isOvertaken(operation, node)) {
     return { operation: closed, node: { ...node, operation: null }, pool: null, events: [] };
   }
-  const free: Node = { ...node, operation: null, fence: node.fence + (outcome.kind === "refused" ? 1 : 0) };
+  const free: Node = {
+    ...node,
+    operation: null,
+    fence: node.fence + (outcome.kind === "refused" ? 1 : 0),
+  };
   return outcome.kind === "done"
     ? foldDone(closed, free, pool, outcome.instance, now)
     : foldRefused(closed, free, pool, outcome, now);
 }
 
-function teller(node: Node, now: number, events: EventDraft[]): (kind: EventKind, message: string) => void {
+function teller(
+  node: Node,
+  now: number,
+  events: EventDraft[],
+): (kind: EventKind, message: string) => void {
   return (kind, message) =>
-    events.push({ at: now, kind, node: node.id, pool: node.pool, session: node.session?.id ?? null, actor: "navarch", message });
+    events.push({
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: "navarch",
+      message,
+    });
 }
 
-function foldDone(operation: Operation, node: Node, pool: PoolState | null, instance: Instance | null, now: number): OutcomeFold {
+function foldDone(
+  operation: Operation,
+  node: Node,
+  pool: PoolState | null,
+  instance: Instance | null,
+  now: number,
+): OutcomeFold {
   const events: EventDraft[] = [];
   const tell = teller(node, now, events);
   const payload = operation.payload;
@@ -96,29 +137,54 @@ function foldDone(operation: Operation, node: Node, pool: PoolState | null, inst
   switch (payload.kind) {
     case "create": {
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
-      const next: Node = { ...node, instance: bindInstance(payload.provider, instance, now), phase: { kind: "booting", since: now } };
+      const next: Node = {
+        ...node,
+        instance: bindInstance(payload.provider, instance, now),
+        phase: { kind: "booting", since: now },
+      };
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
       const offers = { ...(pool?.offers ?? {}) };
       delete offers[payload.offer];
       return { operation, node: next, pool: pool === null ? null : { ...pool, offers }, events };
     }
     case "terminate": {
-      const phase = node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
-      tell("node.terminating", `${payload.provider} accepted the end of instance ${payload.instanceId}`);
+      const phase =
+        node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
+      tell(
+        "node.terminating",
+        `${payload.provider} accepted the end of instance ${payload.instanceId}`,
+      );
       return { operation, node: { ...node, phase }, pool: null, events };
     }
     case "cordon":
       tell("node.cordoned", payload.why);
       return {
-        operation, pool: null, events,
-        node: { ...node, cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } } },
+        operation,
+        pool: null,
+        events,
+        node: {
+          ...node,
+          cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } },
+        },
       };
     case "uncordon":
       tell("node.uncordoned", payload.why);
-      return { operation, pool: null, events, node: { ...node, cordon: { ...node.cordon, product: null } } };
+      return {
+        operation,
+        pool: null,
+        events,
+        node: { ...node, cordon: { ...node.cordon, product: null } },
+      };
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
-      const phase = { kind: "draining" as const, since: now, deadlineAt: payload.deadlineAt, drainedAt: null, sawWork: false, purpose: payload.purpose };
+      const phase = {
+        kind: "draining" as const,
+        since: now,
+        deadlineAt: payload.deadlineAt,
+        drainedAt: null,
+        sawWork: false,
+        purpose: payload.purpose,
+      };
       return { operation, pool: null, events, node: { ...node, phase } };
     }
     default:
@@ -137,22 +203,43 @@ function foldRefused(
   const tell = teller(node, now, events);
   const payload = operation.payload;
   tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
-  if (payload.kind === "create" && node.phase.kind === "requested" && refusal.class !== "scheduler") {
-    const phase = { ...node.phase, attempt: node.phase.attempt + 1, refusal: `${refusal.class}: ${refusal.message}` };
+  if (
+    payload.kind === "create" &&
+    node.phase.kind === "requested" &&
+    refusal.class !== "scheduler"
+  ) {
+    const phase = {
+      ...node.phase,
+      attempt: node.phase.attempt + 1,
+      refusal: `${refusal.class}: ${refusal.message}`,
+    };
     const before = pool?.offers[payload.offer];
     const failures = (before?.failures ?? 0) + 1;
     const rest = OFFER_REST[refusal.class];
     const notBefore = now + (refusal.retryAfterMs ?? backoffMs(failures, rest.firstMs, rest.maxMs));
     const offer = { failures, notBefore, class: refusal.class, message: refusal.message };
     return {
-      operation, events, node: { ...node, phase },
+      operation,
+      events,
+      node: { ...node, phase },
       pool: pool === null ? null : { ...pool, offers: { ...pool.offers, [payload.offer]: offer } },
     };
   }
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {
-    // Termination is retried for ever: an instance that is not confirmed gone is still billed (safety.md §10).
+    // Termination is retried for ever: an instance that is not confirmed gone is still billed
+    // (safety.md §10).
     const rest = refusal.retryAfterMs ?? backoffMs(Math.min(node.fence, 9), 1_000, 5 * 60_000);
-    return { operation, pool: null, events, node: { ...node, phase: { ...node.phase, notBefore: now + rest } } };
+    return {
+      operation,
+      pool: null,
+      events,
+      node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
+    };
   }
-  return { operation, pool: null, events, node: { ...node, restUntil: now + (refusal.retryAfterMs ?? REST_MS) } };
+  return {
+    operation,
+    pool: null,
+    events,
+    node: { ...node, restUntil: now + (refusal.retryAfterMs ?? REST_MS) },
+  };
 }

@@ -1,6 +1,6 @@
 /**
- * Opens the providers that the configuration names. A provider that cannot be opened is a condition of
- * its pools and never a reason not to start (promise N5).
+ * Opens the providers that the configuration names. A provider that cannot be opened is a condition
+ * of its pools and never a reason not to start (promise N5).
  */
 import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -50,7 +50,10 @@ export async function openProviders(
       case "coreweave":
       case "docker":
       case "static":
-        out.unavailable.set(config.name, `providers of type ${config.type} have no adapter in this version`);
+        out.unavailable.set(
+          config.name,
+          `providers of type ${config.type} have no adapter in this version`,
+        );
         break;
       default:
         unreachable(config.type);
@@ -60,7 +63,10 @@ export async function openProviders(
 }
 
 /** The same provider, with each answer counted by its class. */
-function counted(provider: Provider, count: (provider: string, op: string, outcome: string) => void): Provider {
+function counted(
+  provider: Provider,
+  count: (provider: string, op: string, outcome: string) => void,
+): Provider {
   const say = <A extends CreateAnswer | TerminateAnswer | ListAnswer>(op: string, answer: A): A => {
     count(provider.name, op, "class" in answer ? answer.class : answer.kind);
     return answer;
@@ -70,7 +76,8 @@ function counted(provider: Provider, count: (provider: string, op: string, outco
     type: provider.type,
     class: provider.class,
     settleMs: provider.settleMs,
-    create: async (request, fence, credential) => say("create", await provider.create(request, fence, credential)),
+    create: async (request, fence, credential) =>
+      say("create", await provider.create(request, fence, credential)),
     terminate: async (id, fence) => say("terminate", await provider.terminate(id, fence)),
     list: async () => say("list", await provider.list()),
     close: () => provider.close(),

@@ -1,19 +1,22 @@
 /**
  * The port to a place where instances are bought. An adapter never retries and never decides: each
- * method is one call, and its answer says only what the provider *proved* (remediation/crash-safety.md
- * §3). The two questions that matter are "did it prove that it did not accept?" and "may the next try
- * differ?"; everything unknown is `ambiguous`.
+ * method is one call, and its answer says only what the provider *proved*
+ * (remediation/crash-safety.md §3). The two questions that matter are "did it prove that it did not
+ * accept?" and "may the next try differ?"; everything unknown is `ambiguous`.
  */
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
 
 /**
- * How a repeated create is recognised (crash-safety.md §4): by a client token, by a unique name, or not
- * at all (`tag-only`: found by listing tags, with a settle time).
+ * How a repeated create is recognised (crash-safety.md §4): by a client token, by a unique name, or
+ * not at all (`tag-only`: found by listing tags, with a settle time).
  */
 export type ProviderClass = "token" | "name" | "tag-only";
 
-/** The frozen bytes of a create: written to the journal before the call and never changed while asked. */
+/**
+ * The frozen bytes of a create: written to the journal before the call and never changed while
+ * asked.
+ */
 export type CreateRequest = {
   /** Idempotency token, deterministic, at most 64 ASCII characters. */
   token: string;
@@ -23,7 +26,10 @@ export type CreateRequest = {
   region: string | null;
   zone: string | null;
   instanceType: string;
-  /** Ownership: `navarch-fleet`, `navarch-pool`, `navarch-node`, `navarch-slot`, `navarch-gen`, and the pool's labels. */
+  /**
+   * Ownership: `navarch-fleet`, `navarch-pool`, `navarch-node`, `navarch-slot`, `navarch-gen`, and
+   * the pool's labels.
+   */
   tags: Record<string, string>;
   sshKeys: string[];
 };
@@ -49,7 +55,8 @@ export type Instance = {
 };
 
 /** Definite no: the provider proved that it accepted nothing. */
-export type RefusalClass = "bad_request" | "capacity" | "quota" | "rate_limit" | "auth" | "stale_fence";
+export type RefusalClass =
+  "bad_request" | "capacity" | "quota" | "rate_limit" | "auth" | "stale_fence";
 
 export type CreateAnswer =
   | { kind: "ok"; instance: Instance }
@@ -69,7 +76,10 @@ export type ListAnswer =
   | { kind: "ok"; instances: Instance[] }
   | { kind: "failed"; class: "auth" | "rate_limit" | "unavailable"; message: string };
 
-/** Given with each mutating call: the target refuses a fence older than one it has seen for the same node. */
+/**
+ * Given with each mutating call: the target refuses a fence older than one it has seen for the same
+ * node.
+ */
 export type Fence = { nodeId: string; fence: number; sessionId: string | null };
 
 export type Provider = {

@@ -14,8 +14,14 @@ import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
 
 function viewEvent(event: Event): EventView {
   return {
-    id: event.id, at: iso(event.at), kind: event.kind, node_id: event.node, pool: event.pool, session_id: event.session,
-    actor: event.actor, message: event.message,
+    id: event.id,
+    at: iso(event.at),
+    kind: event.kind,
+    node_id: event.node,
+    pool: event.pool,
+    session_id: event.session,
+    actor: event.actor,
+    message: event.message,
   };
 }
 
@@ -41,30 +47,48 @@ const NewToken = v.strictObject({
 export function adminRoutes(api: App, ports: RoutePorts): void {
   api.get("/events", needs("viewer"), async (c) => {
     const q = c.req.query();
-    const number = (name: string): number | null => (q[name] === undefined ? null : Number(q[name]));
+    const number = (name: string): number | null =>
+      q[name] === undefined ? null : Number(q[name]);
     const since = q["since"] === undefined ? null : Date.parse(q["since"]);
     const limit = Math.min(number("limit") ?? 200, 1_000);
-    if (since !== null && Number.isNaN(since)) return refuse(c, "invalid_argument", "since: expected an RFC 3339 time");
-    for (const [name, value] of [["after", number("after")], ["limit", limit]] as const) {
+    if (since !== null && Number.isNaN(since))
+      return refuse(c, "invalid_argument", "since: expected an RFC 3339 time");
+    for (const [name, value] of [
+      ["after", number("after")],
+      ["limit", limit],
+    ] as const) {
       if (value !== null && (!Number.isInteger(value) || value < 0)) {
         return refuse(c, "invalid_argument", `${name}: expected a whole number`);
       }
     }
     const after = number("after");
-    const events = await ports.store.events({ node: q["node"] ?? null, pool: q["pool"] ?? null, since, after, limit });
+    const events = await ports.store.events({
+      node: q["node"] ?? null,
+      pool: q["pool"] ?? null,
+      since,
+      after,
+      limit,
+    });
     const last = events[events.length - 1]?.id ?? after ?? 0;
     return c.json({ events: events.map(viewEvent), next: last });
   });
   api.get("/plan", needs("viewer"), (c) => {
     const sight = ports.reconciler.lastSight();
-    return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], ports.reconciler.failure()));
+    return c.json(
+      viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], ports.reconciler.failure()),
+    );
   });
-  api.get("/config", needs("viewer"), (c) => 
-    c.body(printConfig(ports.reconciler.activeConfig()), 200, { "Content-Type": "application/json" }),
+  api.get("/config", needs("viewer"), (c) =>
+    c.body(printConfig(ports.reconciler.activeConfig()), 200, {
+      "Content-Type": "application/json",
+    }),
   );
   api.get("/policy", needs("viewer"), (c) => {
     const { policy } = ports.reconciler.activePolicy();
-    const rules = policy.rules.map((rule) => ({ ...rule, matches: ports.metrics.matchCount(rule.name) }));
+    const rules = policy.rules.map((rule) => ({
+      ...rule,
+      matches: ports.metrics.matchCount(rule.name),
+    }));
     return c.json({ name: policy.name, version: policy.version, hash: policy.hash, rules });
   });
   api.get("/whoami", (c) => {
@@ -72,22 +96,35 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
     return c.json({ role, name, shared });
   });
   api.get("/version", needs("viewer"), (c) =>
-    c.json({ version: VERSION, commit: COMMIT, build_date: BUILD_DATE, runtime: `bun ${Bun.version}`, platform: `${process.platform}-${process.arch}` }),
+    c.json({
+      version: VERSION,
+      commit: COMMIT,
+      build_date: BUILD_DATE,
+      runtime: `bun ${Bun.version}`,
+      platform: `${process.platform}-${process.arch}`,
+    }),
   );
   tokenRoutes(api, ports);
 }
 
 function tokenRoutes(api: App, ports: RoutePorts): void {
-  api.get("/tokens", needs("admin"), (c) => c.json({ tokens: ports.authority.list().map(viewToken) }));
+  api.get("/tokens", needs("admin"), (c) =>
+    c.json({ tokens: ports.authority.list().map(viewToken) }),
+  );
   api.post("/tokens", needs("admin"), async (c) => {
     const body = await readBody(c, NewToken);
     if (!body.ok) return body.response;
     if (body.value.role === "node") {
-      return refuse(c, "invalid_argument", "role: a node is given its credential by its provider or bootstrap, not by hand");
+      return refuse(
+        c,
+        "invalid_argument",
+        "role: a node is given its credential by its provider or bootstrap, not by hand",
+      );
     }
     const now = ports.clock.wallMs();
     const life = body.value.expires_in === null ? null : parseDuration(body.value.expires_in);
-    if (life !== null && !life.ok) return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
+    if (life !== null && !life.ok)
+      return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
     const secret = ports.newSecret();
     const credential: Credential = {
       id: ports.newId(),
@@ -107,16 +144,32 @@ function tokenRoutes(api: App, ports: RoutePorts): void {
     const id = c.req.param("id") ?? "";
     const credential = ports.authority.get(id);
     if (credential === null) return refuse(c, "not_found", `no token ${id}`);
-    const revoked: Credential = { ...credential, revokedAt: credential.revokedAt ?? ports.clock.wallMs() };
+    const revoked: Credential = {
+      ...credential,
+      revokedAt: credential.revokedAt ?? ports.clock.wallMs(),
+    };
     await save(ports, revoked, "credential.revoked", c.get("principal").name);
     return c.json(viewToken(revoked));
   });
 }
 
-async function save(ports: RoutePorts, credential: Credential, kind: "credential.created" | "credential.revoked", by: string): Promise<void> {
+async function save(
+  ports: RoutePorts,
+  credential: Credential,
+  kind: "credential.created" | "credential.revoked",
+  by: string,
+): Promise<void> {
   await ports.store.saveCredential(credential);
   ports.authority.put(credential);
   const message = `${credential.role} token ${credential.id} (${credential.label === "" ? "no label" : credential.label})`;
-  const event = { at: ports.clock.wallMs(), kind, node: null, pool: null, session: null, actor: `human:${by}`, message };
+  const event = {
+    at: ports.clock.wallMs(),
+    kind,
+    node: null,
+    pool: null,
+    session: null,
+    actor: `human:${by}`,
+    message,
+  };
   await ports.store.commit({ ...emptyChange(), events: [event] });
 }

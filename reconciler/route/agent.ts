@@ -1,6 +1,7 @@
 /**
  * What agents say: one handler behind the WebSocket and the POST (decision 6). A node's credential
- * speaks for that node only; the shared token is accepted and answered with the node's own credential.
+ * speaks for that node only; the shared token is accepted and answered with the node's own
+ * credential.
  */
 import * as v from "valibot";
 import { Report } from "../../schema/report.ts";
@@ -10,13 +11,21 @@ import type { Principal } from "../auth.ts";
 import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
 
 export type ReportAnswer =
-  | { kind: "reply"; reply: ReportReply }
-  | { kind: "error"; code: ErrorCode; message: string };
+  { kind: "reply"; reply: ReportReply } | { kind: "error"; code: ErrorCode; message: string };
 
 /** One report's whole way: role, shape, identity, durability. `raw` is parsed JSON. */
-export async function takeReport(ports: RoutePorts, principal: Principal, raw: unknown): Promise<ReportAnswer> {
+export async function takeReport(
+  ports: RoutePorts,
+  principal: Principal,
+  raw: unknown,
+): Promise<ReportAnswer> {
   const mayReport = principal.role === "node" || principal.role === "admin";
-  if (!mayReport) return { kind: "error", code: "permission_denied", message: `role ${principal.role} may not report` };
+  if (!mayReport)
+    return {
+      kind: "error",
+      code: "permission_denied",
+      message: `role ${principal.role} may not report`,
+    };
   const parsed = v.safeParse(Report, raw);
   if (!parsed.success) {
     ports.metrics.countRefusedReport();
@@ -32,7 +41,10 @@ export async function takeReport(ports: RoutePorts, principal: Principal, raw: u
       ports.metrics.countReport();
       const { reply } = answer;
       if (principal.role === "node") return { kind: "reply", reply };
-      return { kind: "reply", reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) } };
+      return {
+        kind: "reply",
+        reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) },
+      };
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The one HTTP application: probes and metrics without credentials, everything else behind a role. Every
- * error is the same JSON shape, and no handler waits for the outside world (routes → store → answer).
+ * The one HTTP application: probes and metrics without credentials, everything else behind a role.
+ * Every error is the same JSON shape, and no handler waits for the outside world (routes → store →
+ * answer).
  */
 import { Hono, type Context } from "hono";
 import * as v from "valibot";
@@ -57,10 +58,18 @@ const STATUS: Record<ErrorCode, 400 | 401 | 403 | 404 | 409 | 412 | 413 | 429 | 
 };
 
 /** An error answer (`navarch/api.md` B7). */
-export function refuse(c: Context<Env>, code: ErrorCode, message: string, details: Record<string, unknown> = {}): Response {
+export function refuse(
+  c: Context<Env>,
+  code: ErrorCode,
+  message: string,
+  details: Record<string, unknown> = {},
+): Response {
   if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
   if (code === "unavailable" || code === "rate_limited") c.header("Retry-After", "1");
-  return c.json({ error: { code, message, details, request_id: c.get("requestId") ?? "" } }, STATUS[code]);
+  return c.json(
+    { error: { code, message, details, request_id: c.get("requestId") ?? "" } },
+    STATUS[code],
+  );
 }
 
 /** Lets only `role` and above through. */
@@ -68,7 +77,11 @@ export function needs(role: Exclude<Role, "node">) {
   return async (c: Context<Env>, next: () => Promise<void>): Promise<Response | void> => {
     const principal = c.get("principal");
     if (!roleIncludes(principal.role, role)) {
-      return refuse(c, "permission_denied", `${principal.name} has role ${principal.role}; this needs ${role}`);
+      return refuse(
+        c,
+        "permission_denied",
+        `${principal.name} has role ${principal.role}; this needs ${role}`,
+      );
     }
     await next();
   };
@@ -84,7 +97,10 @@ export async function readBody<S extends v.GenericSchema>(
   try {
     raw = text === "" ? {} : JSON.parse(text);
   } catch (error) {
-    return { ok: false, response: refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`) };
+    return {
+      ok: false,
+      response: refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`),
+    };
   }
   const parsed = v.safeParse(schema, raw);
   if (parsed.success) return { ok: true, value: parsed.output };
@@ -113,7 +129,9 @@ export function openApp(ports: RoutePorts): App {
       return refuse(c, "unauthenticated", "metrics need a token here");
     }
     // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
-    return c.body(await ports.metrics.printAsync(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+    return c.body(await ports.metrics.printAsync(), 200, {
+      "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+    });
   });
   const api: App = new Hono<Env>();
   api.use(async (c, next) => {
@@ -151,6 +169,10 @@ function identify(c: Context<Env>, ports: RoutePorts): Principal | null {
 
 /** The same error shape for a request that never reached the application: a refused upgrade. */
 export function refuseUpgrade(code: ErrorCode, message: string, status: number): Response {
-  const headers: Record<string, string> = status === 401 ? { "WWW-Authenticate": 'Bearer realm="navarch"' } : {};
-  return Response.json({ error: { code, message, details: {}, request_id: "" } }, { status, headers });
+  const headers: Record<string, string> =
+    status === 401 ? { "WWW-Authenticate": 'Bearer realm="navarch"' } : {};
+  return Response.json(
+    { error: { code, message, details: {}, request_id: "" } },
+    { status, headers },
+  );
 }

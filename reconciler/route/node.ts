@@ -15,12 +15,16 @@ import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../store/store.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
-/** A node by its id, its instance's id or its agent's host name: every command accepts each (F8). */
+/**
+ * A node by its id, its instance's id or its agent's host name: every command accepts each (F8).
+ */
 export function findNode(ports: RoutePorts, given: string): Node | { ambiguous: string[] } | null {
   const nodes = ports.reconciler.fleet().nodes;
   const exact = nodes.get(given as NodeId);
   if (exact !== undefined) return exact;
-  const matches = [...nodes.values()].filter((n) => n.instance?.id === given || n.agent?.inventory.hostname === given);
+  const matches = [...nodes.values()].filter(
+    (n) => n.instance?.id === given || n.agent?.inventory.hostname === given,
+  );
   if (matches.length === 1 && matches[0] !== undefined) return matches[0];
   return matches.length === 0 ? null : { ambiguous: matches.map((n) => n.id) };
 }
@@ -47,7 +51,10 @@ export function viewCommand(command: Command): CommandView {
   };
 }
 
-function locate(c: Context<Env>, ports: RoutePorts): { ok: true; node: Node } | { ok: false; response: Response } {
+function locate(
+  c: Context<Env>,
+  ports: RoutePorts,
+): { ok: true; node: Node } | { ok: false; response: Response } {
   const given = c.req.param("id") ?? "";
   const found = findNode(ports, given);
   if (found === null) {
@@ -56,7 +63,14 @@ function locate(c: Context<Env>, ports: RoutePorts): { ok: true; node: Node } | 
     return { ok: false, response: refuse(c, "not_found", `no node ${given}${hint}`) };
   }
   if ("ambiguous" in found) {
-    return { ok: false, response: refuse(c, "conflict", `${given} names several nodes: ${found.ambiguous.join(", ")}`) };
+    return {
+      ok: false,
+      response: refuse(
+        c,
+        "conflict",
+        `${given} names several nodes: ${found.ambiguous.join(", ")}`,
+      ),
+    };
   }
   return { ok: true, node: found };
 }
@@ -72,22 +86,43 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   api.get("/nodes/:id/explain", needs("viewer"), async (c) => {
     const found = locate(c, ports);
     if (!found.ok) return found.response;
-    const events = await ports.store.events({ node: found.node.id, pool: null, since: null, after: null, limit: 50 });
+    const events = await ports.store.events({
+      node: found.node.id,
+      pool: null,
+      since: null,
+      after: null,
+      limit: 50,
+    });
     return c.json(explainNode(found.node, events, ports.reconciler.lastPlan()));
   });
   api.get("/instances", needs("viewer"), (c) => {
     const { pool, provider, state, region } = c.req.query();
-    const all = [...ports.reconciler.fleet().nodes.values()].flatMap((node) => viewInstance(node) ?? []);
+    const all = [...ports.reconciler.fleet().nodes.values()].flatMap(
+      (node) => viewInstance(node) ?? [],
+    );
     const wanted = all.filter(
-      (i) => matches(pool, i.pool) && matches(provider, i.provider) && matches(region, i.region) && matches(state, i.state),
+      (i) =>
+        matches(pool, i.pool) &&
+        matches(provider, i.provider) &&
+        matches(region, i.region) &&
+        matches(state, i.state),
     );
     return c.json({ instances: wanted });
   });
   api.get("/instances/:id/explain", needs("viewer"), async (c) => {
     const found = locate(c, ports);
     if (!found.ok) return found.response;
-    const events = await ports.store.events({ node: found.node.id, pool: null, since: null, after: null, limit: 50 });
-    return c.json({ ...explainNode(found.node, events, ports.reconciler.lastPlan()), kind: "instance" });
+    const events = await ports.store.events({
+      node: found.node.id,
+      pool: null,
+      since: null,
+      after: null,
+      limit: 50,
+    });
+    return c.json({
+      ...explainNode(found.node, events, ports.reconciler.lastPlan()),
+      kind: "instance",
+    });
   });
   api.get("/commands", needs("viewer"), async (c) => {
     const commands = await ports.store.commands({ node: c.req.query("node") ?? null, limit: 200 });
@@ -104,19 +139,29 @@ function matches(wanted: string | undefined, found: string | null): boolean {
 
 function listNodes(c: Context<Env>, ports: RoutePorts): Response {
   const q = c.req.query();
-  const status = q["status"] === undefined ? null : enumOf(q["status"], "NODE_STATUS_", NODE_STATUSES);
-  const health = q["health"] === undefined ? null : enumOf(q["health"], "HEALTH_STATUS_", HEALTH_STATUSES);
+  const status =
+    q["status"] === undefined ? null : enumOf(q["status"], "NODE_STATUS_", NODE_STATUSES);
+  const health =
+    q["health"] === undefined ? null : enumOf(q["health"], "HEALTH_STATUS_", HEALTH_STATUSES);
   for (const answer of [status, health]) {
     if (answer !== null && !answer.ok) return refuse(c, "invalid_argument", answer.message);
   }
-  const labels = (c.req.queries("label") ?? []).flatMap((l) => l.split(",")).map((l) => l.split("=", 2));
+  const labels = (c.req.queries("label") ?? [])
+    .flatMap((l) => l.split(","))
+    .map((l) => l.split("=", 2));
   const limit = Number(q["limit"] ?? 0);
-  if (!Number.isInteger(limit) || limit < 0) return refuse(c, "invalid_argument", "limit: expected a whole number");
+  if (!Number.isInteger(limit) || limit < 0)
+    return refuse(c, "invalid_argument", "limit: expected a whole number");
   const after = q["cursor"] ?? "";
   const gone = status?.ok === true && status.value === "NODE_STATUS_TERMINATED";
   const key = (n: Node): string => `${n.pool ?? "~"}\u0000${n.id}`;
   const nodes = [...ports.reconciler.fleet().nodes.values()]
-    .filter((n) => (gone ? true : n.phase.kind !== "gone") && n.phase.kind !== "requested" && matches(q["pool"], n.pool))
+    .filter(
+      (n) =>
+        (gone ? true : n.phase.kind !== "gone") &&
+        n.phase.kind !== "requested" &&
+        matches(q["pool"], n.pool),
+    )
     .sort((a, b) => (key(a) < key(b) ? -1 : 1));
   const out: NodeView[] = [];
   let next: string | null = null;
@@ -125,8 +170,14 @@ function listNodes(c: Context<Env>, ports: RoutePorts): Response {
     const view = viewOf(ports, node);
     if (status?.ok === true && view.status !== status.value) continue;
     if (health?.ok === true && view.health_status !== health.value) continue;
-    if (!matches(q["provider"], view.provider) || !matches(q["region"], view.region) || !matches(q["zone"], view.zone)) continue;
-    if (!labels.every(([k, val]) => k !== undefined && view.metadata.labels[k] === (val ?? ""))) continue;
+    if (
+      !matches(q["provider"], view.provider) ||
+      !matches(q["region"], view.region) ||
+      !matches(q["zone"], view.zone)
+    )
+      continue;
+    if (!labels.every(([k, val]) => k !== undefined && view.metadata.labels[k] === (val ?? "")))
+      continue;
     if (limit > 0 && out.length === limit) {
       const last = nodes.find((n) => n.id === out[out.length - 1]?.node_id);
       next = last === undefined ? null : Buffer.from(key(last)).toString("base64url");
@@ -137,13 +188,22 @@ function listNodes(c: Context<Env>, ports: RoutePorts): Response {
   return c.json({ nodes: out, next });
 }
 
-function enumOf<T extends string>(given: string, prefix: string, all: readonly T[]): { ok: true; value: T } | { ok: false; message: string } {
-  const full = given.toUpperCase().startsWith(prefix) ? given.toUpperCase() : `${prefix}${given.toUpperCase()}`;
+function enumOf<T extends string>(
+  given: string,
+  prefix: string,
+  all: readonly T[],
+): { ok: true; value: T } | { ok: false; message: string } {
+  const full = given.toUpperCase().startsWith(prefix)
+    ? given.toUpperCase()
+    : `${prefix}${given.toUpperCase()}`;
   const found = all.find((one) => one === full);
   if (found !== undefined) return { ok: true, value: found };
   const names = all.map((one) => one.slice(prefix.length).toLowerCase());
   const near = nearest(given, names);
-  return { ok: false, message: `unknown ${prefix === "NODE_STATUS_" ? "status" : "health"} "${given}" (${names.join(", ")})${near === null ? "" : `; did you mean "${near}"?`}` };
+  return {
+    ok: false,
+    message: `unknown ${prefix === "NODE_STATUS_" ? "status" : "health"} "${given}" (${names.join(", ")})${near === null ? "" : `; did you mean "${near}"?`}`,
+  };
 }
 
 const Order = v.strictObject({
@@ -165,18 +225,32 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   let timeoutMs: number | null = null;
   if (body.value.timeout !== null) {
     const parsed = parseDuration(body.value.timeout);
-    if (!parsed.ok) return refuse(c, "invalid_argument", `timeout: ${parsed.message}${parsed.hint === null ? "" : ` (${parsed.hint})`}`);
+    if (!parsed.ok)
+      return refuse(
+        c,
+        "invalid_argument",
+        `timeout: ${parsed.message}${parsed.hint === null ? "" : ` (${parsed.hint})`}`,
+      );
     timeoutMs = parsed.ms;
   }
   const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
   if (!id.success) return refuse(c, "invalid_argument", `Idempotency-Key: ${id.issues[0].message}`);
   const before = await ports.store.command(id.output);
   if (before !== null && (before.node !== node.id || before.type !== type)) {
-    return refuse(c, "conflict", `Idempotency-Key ${id.output} was used for ${before.type} of ${before.node}`);
+    return refuse(
+      c,
+      "conflict",
+      `Idempotency-Key ${id.output} was used for ${before.type} of ${before.node}`,
+    );
   }
   if (before !== null) return c.json(viewCommand(before));
-  const judgement = judgeCommand(node, { type, force: body.value.force, reason: body.value.reason });
-  if (judgement.kind === "refused") return refuse(c, judgement.code, judgement.message, { node_id: node.id });
+  const judgement = judgeCommand(node, {
+    type,
+    force: body.value.force,
+    reason: body.value.reason,
+  });
+  if (judgement.kind === "refused")
+    return refuse(c, judgement.code, judgement.message, { node_id: node.id });
   if (body.value.dry_run) return c.json({ plan: dryRun(ports, node, type, timeoutMs) });
   const principal = c.get("principal");
   const command: Command = {
@@ -192,29 +266,51 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     message: null,
   };
   const event = {
-    at: command.issuedAt, kind: "command.issued" as const, node: node.id, pool: node.pool, session: node.session?.id ?? null,
-    actor: `human:${principal.name}`, message: `${type}${command.reason === "" ? "" : `: ${command.reason}`}`,
+    at: command.issuedAt,
+    kind: "command.issued" as const,
+    node: node.id,
+    pool: node.pool,
+    session: node.session?.id ?? null,
+    actor: `human:${principal.name}`,
+    message: `${type}${command.reason === "" ? "" : `: ${command.reason}`}`,
   };
   await ports.store.commit({ ...emptyChange(), commands: [command], events: [event] });
   ports.metrics.countCommand(type);
   const applied = ports.reconciler.takeCommand(command);
-  const late = new Promise<Command>((resolve) => void ports.clock.after(APPLY_MS, () => resolve(command)));
+  const late = new Promise<Command>(
+    (resolve) => void ports.clock.after(APPLY_MS, () => resolve(command)),
+  );
   const result = await Promise.race([applied, late]);
-  if (result.state === "refused") return refuse(c, "conflict", result.message ?? "refused", { node_id: node.id });
+  if (result.state === "refused")
+    return refuse(c, "conflict", result.message ?? "refused", { node_id: node.id });
   return c.json(viewCommand(result), result.state === "applied" ? 200 : 202);
 }
 
 /** The steps an order would take, without taking them. */
-function dryRun(ports: RoutePorts, node: Node, type: CommandType, timeoutMs: number | null): string[] {
+function dryRun(
+  ports: RoutePorts,
+  node: Node,
+  type: CommandType,
+  timeoutMs: number | null,
+): string[] {
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
   const sight = ports.reconciler.lastSight();
   const left = sight?.drain(node.id) ?? { kind: "unknown" as const };
   const config = ports.reconciler.activeConfig();
   const pool = config.pools.find((one) => one.name === node.pool) ?? null;
   const limit = timeoutMs ?? pool?.drain.timeoutMs ?? 0;
-  const work = left.kind === "busy" ? left.message : left.kind === "empty" ? "no work on it" : "what runs on it is not known";
-  const steps = [`cordon ${node.id}`, `drain ${node.id} (${work}; ${limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`})`];
+  const work =
+    left.kind === "busy"
+      ? left.message
+      : left.kind === "empty"
+        ? "no work on it"
+        : "what runs on it is not known";
+  const steps = [
+    `cordon ${node.id}`,
+    `drain ${node.id} (${work}; ${limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`})`,
+  ];
   if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
-  if (type === "replace") steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
+  if (type === "replace")
+    steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
   return steps;
 }

@@ -11,13 +11,26 @@ import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
-function locate(c: Context<Env>, ports: RoutePorts): { ok: true; pool: PoolConfig } | { ok: false; response: Response } {
+function locate(
+  c: Context<Env>,
+  ports: RoutePorts,
+): { ok: true; pool: PoolConfig } | { ok: false; response: Response } {
   const given = c.req.param("pool") ?? "";
   const { pools } = ports.reconciler.activeConfig();
   const pool = pools.find((one) => one.name === given);
   if (pool !== undefined) return { ok: true, pool };
-  const near = nearest(given, pools.map((one) => one.name));
-  return { ok: false, response: refuse(c, "not_found", `no pool ${given}${near === null ? "" : ` (did you mean "${near}"?)`}`) };
+  const near = nearest(
+    given,
+    pools.map((one) => one.name),
+  );
+  return {
+    ok: false,
+    response: refuse(
+      c,
+      "not_found",
+      `no pool ${given}${near === null ? "" : ` (did you mean "${near}"?)`}`,
+    ),
+  };
 }
 
 function nodesOf(ports: RoutePorts, pool: string): Node[] {
@@ -50,7 +63,10 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
     const from = { plan: ports.reconciler.lastPlan(), now: ports.clock.wallMs() };
     const view = (pool: PoolConfig): ReturnType<typeof viewPool> => {
       const scaling = scalingView(ports, pool);
-      return viewPool(pool, fleet.pools.get(pool.name), nodesOf(ports, pool.name), { ...from, scaling });
+      return viewPool(pool, fleet.pools.get(pool.name), nodesOf(ports, pool.name), {
+        ...from,
+        scaling,
+      });
     };
     return c.json({ pools: pools.map(view) });
   });
@@ -62,7 +78,13 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
     const found = locate(c, ports);
     if (!found.ok) return found.response;
     const { pool } = found;
-    const events = await ports.store.events({ node: null, pool: pool.name, since: null, after: null, limit: 30 });
+    const events = await ports.store.events({
+      node: null,
+      pool: pool.name,
+      since: null,
+      after: null,
+      limit: 30,
+    });
     const state = ports.reconciler.fleet().pools.get(pool.name);
     const from = { plan: ports.reconciler.lastPlan(), now: ports.clock.wallMs() };
     return c.json(explainPool(pool, state, nodesOf(ports, pool.name), events, from));
@@ -72,7 +94,11 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
 }
 
 const Size = v.strictObject({
-  nodes: v.pipe(v.number("expected a whole number"), v.integer("expected a whole number"), v.minValue(0)),
+  nodes: v.pipe(
+    v.number("expected a whole number"),
+    v.integer("expected a whole number"),
+    v.minValue(0),
+  ),
   reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
   clamp: v.optional(v.boolean(), false),
 });
@@ -96,7 +122,17 @@ async function setSize(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, minNodes, now);
     draft.putPool({ ...state, desired, desiredBy: `human:${by}`, desiredAt: now });
     const message = `wanted size ${state.desired} → ${desired}${reason === "" ? "" : `: ${reason}`}`;
-    draft.tell([{ at: now, kind: "pool.size", node: null, pool: pool.name, session: null, actor: `human:${by}`, message }]);
+    draft.tell([
+      {
+        at: now,
+        kind: "pool.size",
+        node: null,
+        pool: pool.name,
+        session: null,
+        actor: `human:${by}`,
+        message,
+      },
+    ]);
   });
   return c.json(statusView(ports, pool));
 }

@@ -10,7 +10,9 @@ afterEach(async () => {
 });
 
 async function open(size = 2): Promise<{ w: World; a: WorldApp }> {
-  const w = await World.open(poolYaml(size, "    health: { unhealthy_threshold: 1 }\n    labels: { team: red }\n"));
+  const w = await World.open(
+    poolYaml(size, "    health: { unhealthy_threshold: 1 }\n    labels: { team: red }\n"),
+  );
   world = w;
   const a = openWorldApp(w);
   await w.until(() => w.serving().length === size, 120);
@@ -19,9 +21,18 @@ async function open(size = 2): Promise<{ w: World; a: WorldApp }> {
 
 test("probes and metrics need no token, everything else does", async () => {
   const { a } = await open();
-  for (const path of ["/healthz", "/readyz", "/metrics"]) expect((await a.call("GET", path, undefined, null)).status).toBe(200);
+  for (const path of ["/healthz", "/readyz", "/metrics"])
+    expect((await a.call("GET", path, undefined, null)).status).toBe(200);
   expect((await a.call("HEAD", "/healthz", undefined, null)).status).toBe(200);
-  for (const path of ["/v1/nodes", "/api/v1/pools", "/v1/events", "/v1/plan", "/v1/config", "/v1/tokens", "/v1/version"]) {
+  for (const path of [
+    "/v1/nodes",
+    "/api/v1/pools",
+    "/v1/events",
+    "/v1/plan",
+    "/v1/config",
+    "/v1/tokens",
+    "/v1/version",
+  ]) {
     const none = await a.call("GET", path, undefined, null);
     expect([none.status, String(none.body["error"]?.["code"])]).toEqual([401, "unauthenticated"]);
     expect(none.headers.get("WWW-Authenticate")).toContain("Bearer");
@@ -33,8 +44,14 @@ test("probes and metrics need no token, everything else does", async () => {
 test("roles: a node may only report, a viewer only look, an operator not make tokens", async () => {
   const { w, a } = await open();
   const [id = ""] = w.serving();
-  const token = async (role: string): Promise<string> => String((await a.call("POST", "/v1/tokens", { role, label: "t" })).body["token"]);
-  const who: Record<string, string> = { node: nodeToken("s", id), viewer: await token("viewer"), operator: await token("operator"), admin: "root" };
+  const token = async (role: string): Promise<string> =>
+    String((await a.call("POST", "/v1/tokens", { role, label: "t" })).body["token"]);
+  const who: Record<string, string> = {
+    node: nodeToken("s", id),
+    viewer: await token("viewer"),
+    operator: await token("operator"),
+    admin: "root",
+  };
   const rights: [string, string, unknown, string[]][] = [
     ["GET", "/v1/nodes", undefined, ["viewer", "operator", "admin"]],
     ["PUT", "/v1/pools/p/size", { nodes: 2 }, ["operator", "admin"]],
@@ -45,7 +62,9 @@ test("roles: a node may only report, a viewer only look, an operator not make to
   for (const [method, path, body, may] of rights) {
     for (const [role, secret] of Object.entries(who)) {
       const { status } = await a.call(method, path, body, secret);
-      expect(`${role} ${method} ${path} ${status < 300}`).toBe(`${role} ${method} ${path} ${may.includes(role)}`);
+      expect(`${role} ${method} ${path} ${status < 300}`).toBe(
+        `${role} ${method} ${path} ${may.includes(role)}`,
+      );
       if (!may.includes(role)) expect(status).toBe(403);
     }
   }
@@ -90,13 +109,19 @@ test("bad input is refused with its path, never a crash", async () => {
 test("orders follow the legality table: uncordon of what is not cordoned, cordon twice, uncordon of the sick", async () => {
   const { w, a } = await open();
   const [id = "", other = ""] = w.serving();
-  expect((await a.call("POST", `/v1/nodes/${id}/uncordon`, {})).body["error"]?.["code"]).toBe("not_cordoned" as never);
+  expect((await a.call("POST", `/v1/nodes/${id}/uncordon`, {})).body["error"]?.["code"]).toBe(
+    "not_cordoned" as never,
+  );
   const cordon = await a.call("POST", `/v1/nodes/${id}/cordon`, { reason: "look" });
   expect([cordon.status, String(cordon.body["status"])]).toEqual([200, "applied"]);
-  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe("NODE_STATUS_CORDONED" as never);
+  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe(
+    "NODE_STATUS_CORDONED" as never,
+  );
   expect((await a.call("POST", `/v1/nodes/${id}/cordon`, {})).status).toBe(200);
   expect((await a.call("POST", `/v1/nodes/${id}/uncordon`, {})).status).toBe(200);
-  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe("NODE_STATUS_ACTIVE" as never);
+  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe(
+    "NODE_STATUS_ACTIVE" as never,
+  );
   w.agent(other).processes = 3;
   w.xid(other, 79);
   await w.until(() => w.node(other).cordon.product !== null, 30);
@@ -112,9 +137,13 @@ test("drain moves the work off and waits for a person; uncordon cancels it", asy
   const steps = await a.call("POST", `/v1/nodes/${id}/drain`, { dry_run: true });
   expect(steps.text).toContain("2 left");
   expect(w.node(id).phase.kind).toBe("serving");
-  expect((await a.call("POST", `/v1/nodes/${id}/drain`, { reason: "maintenance" })).status).toBe(200);
+  expect((await a.call("POST", `/v1/nodes/${id}/drain`, { reason: "maintenance" })).status).toBe(
+    200,
+  );
   await w.live(4);
-  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe("NODE_STATUS_DRAINING" as never);
+  expect((await a.call("GET", `/v1/nodes/${id}`)).body["status"]).toBe(
+    "NODE_STATUS_DRAINING" as never,
+  );
   w.agent(id).processes = 0;
   await w.until(() => w.story(id).includes("node.drained"), 30);
   await w.live(120);
@@ -126,7 +155,9 @@ test("drain moves the work off and waits for a person; uncordon cancels it", asy
 test("replace and terminate by order: drained first, the slot filled again", async () => {
   const { w, a } = await open();
   const [id = ""] = w.serving();
-  expect((await a.call("POST", `/v1/nodes/${id}/replace`, { reason: "new image" })).status).toBe(200);
+  expect((await a.call("POST", `/v1/nodes/${id}/replace`, { reason: "new image" })).status).toBe(
+    200,
+  );
   await w.until(() => w.story(id).includes("node.replaced"), 120);
   expect(w.story(id)).toContain("node.drained");
   expect(w.serving().length).toBe(2);
@@ -138,7 +169,10 @@ test("the same order with the same idempotency key is one order", async () => {
   const key = { "Idempotency-Key": "k1" };
   const first = await a.call("POST", `/v1/nodes/${id}/cordon`, {}, "root", key);
   const again = await a.call("POST", `/v1/nodes/${id}/cordon`, {}, "root", key);
-  expect([String(first.body["command_id"]), String(again.body["command_id"])]).toEqual(["k1", "k1"]);
+  expect([String(first.body["command_id"]), String(again.body["command_id"])]).toEqual([
+    "k1",
+    "k1",
+  ]);
   const orders = await a.call("GET", `/v1/commands?node=${id}`);
   expect((orders.body["commands"] as unknown as unknown[]).length).toBe(1);
 });
@@ -159,8 +193,11 @@ test("metrics: healthy + unhealthy = total in every scrape, and a node's series 
   const [sick = ""] = w.serving();
   w.xid(sick, 79);
   const sum = (page: string): void => {
-    const value = (name: string): number => Number(new RegExp(`^${name}\\{pool="p"\\} (\\d+)$`, "m").exec(page)?.[1]);
-    expect(value("navarch_nodes_healthy") + value("navarch_nodes_unhealthy")).toBe(value("navarch_nodes_total"));
+    const value = (name: string): number =>
+      Number(new RegExp(`^${name}\\{pool="p"\\} (\\d+)$`, "m").exec(page)?.[1]);
+    expect(value("navarch_nodes_healthy") + value("navarch_nodes_unhealthy")).toBe(
+      value("navarch_nodes_total"),
+    );
   };
   for (let i = 0; i < 60; i++) {
     await w.live(2);
@@ -172,21 +209,29 @@ test("metrics: healthy + unhealthy = total in every scrape, and a node's series 
   expect(page).toContain('navarch_nodes_unhealthy{pool="p"} 0');
   expect(page).toContain('navarch_replacements_total{pool="p",outcome="replaced"} 1');
   for (const gauge of ["navarch_node_gpu_count", "navarch_node_health_status"]) {
-    expect(page.split("\n").filter((line) => line.startsWith(gauge) && line.includes(sick))).toEqual([]);
+    expect(
+      page.split("\n").filter((line) => line.startsWith(gauge) && line.includes(sick)),
+    ).toEqual([]);
   }
-  for (const line of page.split("\n").filter((l) => l !== "" && !l.startsWith("#"))) expect(line).toMatch(/^[a-z_]+(\{[^{}]*\})? -?[0-9.e+-]+$/i);
+  for (const line of page.split("\n").filter((l) => l !== "" && !l.startsWith("#")))
+    expect(line).toMatch(/^[a-z_]+(\{[^{}]*\})? -?[0-9.e+-]+$/i);
 });
 
 test("list filters by label, pool, status and health, and pages in a stable order", async () => {
   const { w, a } = await open(3);
   const ids = async (query: string): Promise<string[]> =>
-    ((await a.call("GET", `/v1/nodes?${query}`)).body["nodes"] as unknown as { node_id: string }[]).map((n) => n.node_id);
+    (
+      (await a.call("GET", `/v1/nodes?${query}`)).body["nodes"] as unknown as { node_id: string }[]
+    ).map((n) => n.node_id);
   expect((await ids("label=team=red")).length).toBe(3);
   expect((await ids("label=team=blue")).length).toBe(0);
   expect((await ids("pool=p&status=active&health=healthy")).length).toBe(3);
   const first = await a.call("GET", "/v1/nodes?limit=2");
   const rest = await ids(`limit=2&cursor=${first.body["next"]}`);
-  const all = [...(first.body["nodes"] as unknown as { node_id: string }[]).map((n) => n.node_id), ...rest];
+  const all = [
+    ...(first.body["nodes"] as unknown as { node_id: string }[]).map((n) => n.node_id),
+    ...rest,
+  ];
   expect(all).toEqual(w.serving().sort());
 });
 
@@ -205,7 +250,13 @@ test("an agent with the shared token is given its own credential, which then spe
   const { w, a } = await open();
   const at = new Date(w.clock.wallMs()).toISOString();
   const report = {
-    version: 1, node_id: "stray-1", boot_id: "b", stream: "s", agent_version: "x", simulated: false, sent_at: at,
+    version: 1,
+    node_id: "stray-1",
+    boot_id: "b",
+    stream: "s",
+    agent_version: "x",
+    simulated: false,
+    sent_at: at,
     inventory: { hostname: "stray-1", gpus: [] },
   };
   const first = await a.call("POST", "/v1/agent/report", report, "both");
@@ -213,7 +264,9 @@ test("an agent with the shared token is given its own credential, which then spe
   const own = String(first.body["credential"]);
   expect(own).toBe(a.authority.issueNode("stray-1"));
   expect((await a.call("POST", "/v1/agent/report", report, own)).status).toBe(202);
-  expect((await a.call("POST", "/v1/agent/report", { ...report, node_id: w.serving()[0] }, own)).status).toBe(403);
+  expect(
+    (await a.call("POST", "/v1/agent/report", { ...report, node_id: w.serving()[0] }, own)).status,
+  ).toBe(403);
   await w.live(5);
   expect(w.nodes().find((n) => n.id === ("stray-1" as never))?.pool).toBeNull();
   expect(w.cloud.reality().live.length).toBe(2);

@@ -25,14 +25,16 @@ export function openFakeScheduler(): FakeScheduler {
     work: new Map(),
     answers: [],
     cordon: async (node, _why, fence) => act("cordon", node, fence, () => fake.cordoned.add(node)),
-    uncordon: async (node, _why, fence) => act("uncordon", node, fence, () => fake.cordoned.delete(node)),
+    uncordon: async (node, _why, fence) =>
+      act("uncordon", node, fence, () => fake.cordoned.delete(node)),
     drain: async (node, _options, fence) => act("drain", node, fence, () => undefined),
     left: (node) => fake.work.get(node) ?? { kind: "empty" },
   };
   function act(verb: string, node: string, fence: Fence, effect: () => unknown): SchedulerAnswer {
     const planned = fake.answers.shift();
     if (planned !== undefined && planned.kind === "refused") return planned;
-    if (fence.fence < (fences.get(node) ?? 0)) return { kind: "refused", message: `stale fence ${fence.fence}` };
+    if (fence.fence < (fences.get(node) ?? 0))
+      return { kind: "refused", message: `stale fence ${fence.fence}` };
     fences.set(node, fence.fence);
     effect();
     fake.calls.push(`${verb} ${node}`);

@@ -1,6 +1,7 @@
 /**
- * No scheduler attached: a cordon is Navarch's own state, which operators and webhooks see, and a drain
- * waits for the GPU processes that the agent lists. There is no target, so nothing can be stale.
+ * No scheduler attached: a cordon is Navarch's own state, which operators and webhooks see, and a
+ * drain waits for the GPU processes that the agent lists. There is no target, so nothing can be
+ * stale.
  */
 import type { Scheduler } from "./scheduler.ts";
 

@@ -22,10 +22,25 @@ function file(): string {
   return `file:${join(folder, "navarch.db")}`;
 }
 const node = (id: string) =>
-  newNode({ id: v.parse(NodeId, id), pool: v.parse(PoolName, "p"), slot: 0, gen: 1, at: 1_000, replaces: null });
+  newNode({
+    id: v.parse(NodeId, id),
+    pool: v.parse(PoolName, "p"),
+    slot: 0,
+    gen: 1,
+    at: 1_000,
+    replaces: null,
+  });
 const letter = (id: string): Letter => ({
-  node: v.parse(NodeId, id), bootId: "b", stream: v.parse(StreamId, "s"), agentVersion: "1", simulated: false,
-  inventory: null, check: null, findings: [], gaps: [], results: [],
+  node: v.parse(NodeId, id),
+  bootId: "b",
+  stream: v.parse(StreamId, "s"),
+  agentVersion: "1",
+  simulated: false,
+  inventory: null,
+  check: null,
+  findings: [],
+  gaps: [],
+  results: [],
 });
 
 test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async () => {
@@ -33,7 +48,10 @@ test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async
   const first = await openLibsqlStore({ url, now: 1 });
   await first.commit({ ...emptyChange(), nodes: [node("n1")] });
   const ids = await first.appendLetters(
-    [{ letter: letter("n1"), receivedAt: 5 }, { letter: letter("n1"), receivedAt: 6 }],
+    [
+      { letter: letter("n1"), receivedAt: 5 },
+      { letter: letter("n1"), receivedAt: 6 },
+    ],
     [{ node: v.parse(NodeId, "n1"), stream: v.parse(StreamId, "s"), seq: 7 }],
   );
   expect(ids.length).toBe(2);
@@ -50,11 +68,23 @@ test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async
 
 test("commit() is one transaction: a second open operation for a node writes nothing at all", async () => {
   const store = await openLibsqlStore({ url: file(), now: 1 });
-  const operation = (id: string) => ({
-    id, node: "n1", pool: "p", session: null, fence: 1,
-    payload: { kind: "terminate", provider: "fake", instanceId: "i-1" },
-    state: "asked", askedAt: 1, notBefore: 0, attempts: 0, lookups: 0, closedAt: null, message: null, because: [],
-  }) as never;
+  const operation = (id: string) =>
+    ({
+      id,
+      node: "n1",
+      pool: "p",
+      session: null,
+      fence: 1,
+      payload: { kind: "terminate", provider: "fake", instanceId: "i-1" },
+      state: "asked",
+      askedAt: 1,
+      notBefore: 0,
+      attempts: 0,
+      lookups: 0,
+      closedAt: null,
+      message: null,
+      because: [],
+    }) as never;
   await store.commit({ ...emptyChange(), operations: [operation("n1.1.terminate")] });
   const both = { ...emptyChange(), nodes: [node("n9")], operations: [operation("n1.2.terminate")] };
   expect(store.commit(both)).rejects.toThrow();
@@ -64,13 +94,23 @@ test("commit() is one transaction: a second open operation for a node writes not
 
 test("commit() refuses two nodes that claim one instance", async () => {
   const store = await openLibsqlStore({ url: file(), now: 1 });
-  const claim = (id: string) => ({
-    ...node(id),
-    instance: {
-      id: "i-1", provider: "fake", state: "running", region: null, zone: null, instanceType: "t", internalIp: null,
-      externalIp: null, pricePerHour: null, boundAt: 1, absentSince: null,
-    },
-  }) as never;
+  const claim = (id: string) =>
+    ({
+      ...node(id),
+      instance: {
+        id: "i-1",
+        provider: "fake",
+        state: "running",
+        region: null,
+        zone: null,
+        instanceType: "t",
+        internalIp: null,
+        externalIp: null,
+        pricePerHour: null,
+        boundAt: 1,
+        absentSince: null,
+      },
+    }) as never;
   await store.commit({ ...emptyChange(), nodes: [claim("a")] });
   expect(store.commit({ ...emptyChange(), nodes: [claim("b")] })).rejects.toThrow();
   await store.close();
@@ -78,7 +118,11 @@ test("commit() refuses two nodes that claim one instance", async () => {
 
 test("commit() from many callers at once never freezes or fails", async () => {
   const store = await openLibsqlStore({ url: file(), now: 1 });
-  await Promise.all(Array.from({ length: 50 }, (_, i) => store.commit({ ...emptyChange(), nodes: [node(`n${i}`)] })));
+  await Promise.all(
+    Array.from({ length: 50 }, (_, i) =>
+      store.commit({ ...emptyChange(), nodes: [node(`n${i}`)] }),
+    ),
+  );
   expect((await store.load()).nodes.length).toBe(50);
   await store.close();
 });
@@ -87,15 +131,34 @@ test("schema/table.ts and schema/migration describe the same tables", async () =
   const url = file();
   await (await openLibsqlStore({ url, now: 1 })).close();
   const client = createClient({ url });
-  for (const one of [table.meta, table.migration, table.pool, table.node, table.operation, table.inbox, table.cursor,
-    table.finding, table.event, table.command, table.credential, table.outbox]) {
+  for (const one of [
+    table.meta,
+    table.migration,
+    table.pool,
+    table.node,
+    table.operation,
+    table.inbox,
+    table.cursor,
+    table.finding,
+    table.event,
+    table.command,
+    table.credential,
+    table.outbox,
+  ]) {
     const config = getTableConfig(one);
     const rows = await client.execute(`PRAGMA table_info(${config.name})`);
-    const real = rows.rows.map((r) => `${r["name"]} ${String(r["type"]).toLowerCase()} ${Number(r["notnull"]) === 1}`).sort();
-    const ours = Object.values(getTableColumns(one)).map((c) => `${c.name} ${c.getSQLType()} ${c.notNull}`).sort();
+    const real = rows.rows
+      .map((r) => `${r["name"]} ${String(r["type"]).toLowerCase()} ${Number(r["notnull"]) === 1}`)
+      .sort();
+    const ours = Object.values(getTableColumns(one))
+      .map((c) => `${c.name} ${c.getSQLType()} ${c.notNull}`)
+      .sort();
     expect(real).toEqual(ours);
     const indexes = await client.execute(`PRAGMA index_list(${config.name})`);
-    const named = indexes.rows.map((r) => String(r["name"])).filter((n) => !n.startsWith("sqlite_")).sort();
+    const named = indexes.rows
+      .map((r) => String(r["name"]))
+      .filter((n) => !n.startsWith("sqlite_"))
+      .sort();
     expect(named).toEqual(config.indexes.map((i) => String(i.config.name)).sort());
   }
   client.close();
@@ -104,7 +167,13 @@ test("schema/table.ts and schema/migration describe the same tables", async () =
 test("events() pages forward from a cursor and back from the end", async () => {
   const store = await openLibsqlStore({ url: file(), now: 1 });
   const events = Array.from({ length: 5 }, (_, i) => ({
-    at: i, kind: "pool.size" as const, node: null, pool: v.parse(PoolName, "p"), session: null, actor: "navarch", message: `${i}`,
+    at: i,
+    kind: "pool.size" as const,
+    node: null,
+    pool: v.parse(PoolName, "p"),
+    session: null,
+    actor: "navarch",
+    message: `${i}`,
   }));
   await store.commit({ ...emptyChange(), events });
   const q = { node: null, pool: null, since: null, after: null, limit: 2 };

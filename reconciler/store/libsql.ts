@@ -1,7 +1,7 @@
 /**
- * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer behind
- * a queue and a small reader, because a second write transaction in the same process would freeze the
- * event loop (bun.md §7.2).
+ * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer
+ * behind a queue and a small reader, because a second write transaction in the same process would
+ * freeze the event loop (bun.md §7.2).
  *
  * Adapter: database.
  *
@@ -22,7 +22,16 @@ import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import * as table from "../../schema/table.ts";
-import type { Change, Cursor, Delivery, EventQuery, Letter, Snapshot, Store, StoredLetter } from "./store.ts";
+import type {
+  Change,
+  Cursor,
+  Delivery,
+  EventQuery,
+  Letter,
+  Snapshot,
+  Store,
+  StoredLetter,
+} from "./store.ts";
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
 const BUSY_MS = 5_000;
@@ -39,21 +48,34 @@ function serial(): <T>(work: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** Parses one stored document; a row that no longer parses is a bug of a migration, so it throws. */
-function parseDoc<S extends v.GenericSchema>(schema: S, doc: string, what: string): v.InferOutput<S> {
+/**
+ * Parses one stored document; a row that no longer parses is a bug of a migration, so it throws.
+ */
+function parseDoc<S extends v.GenericSchema>(
+  schema: S,
+  doc: string,
+  what: string,
+): v.InferOutput<S> {
   const parsed = v.safeParse(schema, JSON.parse(doc));
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
-  throw new Error(`${what}: stored document is invalid at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`);
+  throw new Error(
+    `${what}: stored document is invalid at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`,
+  );
 }
 
 async function migrate(client: Client, now: number): Promise<void> {
-  await client.execute("CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)");
+  await client.execute(
+    "CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)",
+  );
   const rows = await client.execute("SELECT tag FROM migration");
   const done = new Set(rows.rows.map((row) => String(row[0])));
   for (const step of MIGRATIONS) {
     if (done.has(step.tag)) continue;
-    const statements = step.sql.split("--> statement-breakpoint").map((s) => s.trim()).filter(Boolean);
+    const statements = step.sql
+      .split("--> statement-breakpoint")
+      .map((s) => s.trim())
+      .filter(Boolean);
     await client.migrate([
       ...statements,
       { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] },
@@ -74,13 +96,16 @@ export async function openLibsqlStore(options: {
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
   const auth = options.authToken === undefined ? {} : { authToken: options.authToken };
-  const writer = wrap(createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }));
+  const writer = wrap(
+    createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }),
+  );
   if (options.url.startsWith("file:")) {
     for (const pragma of ["journal_mode=WAL", "synchronous=FULL", "cache_size=-8192"]) {
       await writer.execute(`PRAGMA ${pragma}`);
     }
     const level = await writer.execute("PRAGMA synchronous");
-    if (Number(level.rows[0]?.[0]) < 2) throw new Error("database: synchronous is below FULL on the writer");
+    if (Number(level.rows[0]?.[0]) < 2)
+      throw new Error("database: synchronous is below FULL on the writer");
   }
   await migrate(writer, options.now);
   const reader = createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
@@ -104,10 +129,20 @@ class LibsqlStore implements Store {
   async load(): Promise<Snapshot> {
     const db = this.writer;
     return this.queue(async () => {
-      const nodes = (await db.select({ doc: table.node.doc }).from(table.node)).map((r) => parseDoc(Node, r.doc, "node"));
-      const pools = (await db.select({ doc: table.pool.doc }).from(table.pool)).map((r) => parseDoc(PoolState, r.doc, "pool"));
-      const open = await db.select({ doc: table.operation.doc }).from(table.operation).where(eq(table.operation.state, "asked"));
-      const commands = await db.select({ doc: table.command.doc }).from(table.command).where(eq(table.command.state, "accepted"));
+      const nodes = (await db.select({ doc: table.node.doc }).from(table.node)).map((r) =>
+        parseDoc(Node, r.doc, "node"),
+      );
+      const pools = (await db.select({ doc: table.pool.doc }).from(table.pool)).map((r) =>
+        parseDoc(PoolState, r.doc, "pool"),
+      );
+      const open = await db
+        .select({ doc: table.operation.doc })
+        .from(table.operation)
+        .where(eq(table.operation.state, "asked"));
+      const commands = await db
+        .select({ doc: table.command.doc })
+        .from(table.command)
+        .where(eq(table.command.state, "accepted"));
       const inbox = await db.select().from(table.inbox).orderBy(table.inbox.id);
       const cursors = await db.select().from(table.cursor);
       const credentials = await db.select({ doc: table.credential.doc }).from(table.credential);
@@ -116,14 +151,21 @@ class LibsqlStore implements Store {
         pools,
         openOperations: open.map((r) => parseDoc(Operation, r.doc, "operation")),
         openCommands: commands.map((r) => parseDoc(Command, r.doc, "command")),
-        letters: inbox.map((r): StoredLetter => ({ id: r.id, receivedAt: r.receivedAt, letter: parseLetter(r.doc) })),
+        letters: inbox.map((r): StoredLetter => ({
+          id: r.id,
+          receivedAt: r.receivedAt,
+          letter: parseLetter(r.doc),
+        })),
         cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
         credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
       };
     });
   }
 
-  async appendLetters(letters: { letter: Letter; receivedAt: number }[], cursors: Cursor[]): Promise<number[]> {
+  async appendLetters(
+    letters: { letter: Letter; receivedAt: number }[],
+    cursors: Cursor[],
+  ): Promise<number[]> {
     const rows = letters.map((l) => [l.letter.node, l.receivedAt, JSON.stringify(l.letter)]);
     const marks = cursors.map((c) => [c.node, c.stream, c.seq, letters[0]?.receivedAt ?? 0]);
     return this.queue(async () => {
@@ -157,7 +199,12 @@ class LibsqlStore implements Store {
       query.after === null ? undefined : gt(table.event.id, query.after),
     ];
     const order = query.after === null ? desc(table.event.id) : table.event.id;
-    const rows = await this.reader.select().from(table.event).where(and(...where)).orderBy(order).limit(query.limit);
+    const rows = await this.reader
+      .select()
+      .from(table.event)
+      .where(and(...where))
+      .orderBy(order)
+      .limit(query.limit);
     const events = rows.map((row) => v.parse(Event, row));
     return query.after === null ? events.reverse() : events;
   }
@@ -169,7 +216,10 @@ class LibsqlStore implements Store {
       .where(eq(table.finding.node, node))
       .orderBy(desc(table.finding.id))
       .limit(limit);
-    return rows.map((row) => ({ receivedAt: row.receivedAt, finding: parseDoc(Finding, row.doc, "finding") }));
+    return rows.map((row) => ({
+      receivedAt: row.receivedAt,
+      finding: parseDoc(Finding, row.doc, "finding"),
+    }));
   }
 
   async operations(node: NodeId, limit: number): Promise<Operation[]> {
@@ -183,7 +233,10 @@ class LibsqlStore implements Store {
   }
 
   async command(id: string): Promise<Command | null> {
-    const rows = await this.reader.select({ doc: table.command.doc }).from(table.command).where(eq(table.command.id, id));
+    const rows = await this.reader
+      .select({ doc: table.command.doc })
+      .from(table.command)
+      .where(eq(table.command.id, id));
     const [row] = rows;
     return row === undefined ? null : parseDoc(Command, row.doc, "command");
   }
@@ -201,12 +254,16 @@ class LibsqlStore implements Store {
   async saveCredential(credential: Credential): Promise<void> {
     const row = { id: credential.id, hash: credential.hash, doc: JSON.stringify(credential) };
     await this.queue(() =>
-      this.writer.insert(table.credential).values(row).onConflictDoUpdate({ target: table.credential.id, set: { doc: row.doc } }),
+      this.writer
+        .insert(table.credential)
+        .values(row)
+        .onConflictDoUpdate({ target: table.credential.id, set: { doc: row.doc } }),
     );
   }
 
   async deliveries(now: number, limit: number): Promise<Delivery[]> {
-    // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in order.
+    // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in
+    // order.
     const oldest = sql`${table.outbox.id} IN (SELECT min(id) FROM outbox GROUP BY node)`;
     return this.reader
       .select()
@@ -221,7 +278,8 @@ class LibsqlStore implements Store {
     outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
   ): Promise<void> {
     await this.queue(async () => {
-      if (outcome.kind !== "retry") return this.writer.delete(table.outbox).where(eq(table.outbox.id, id));
+      if (outcome.kind !== "retry")
+        return this.writer.delete(table.outbox).where(eq(table.outbox.id, id));
       return this.writer
         .update(table.outbox)
         .set({ attempts: sql`${table.outbox.attempts} + 1`, notBefore: outcome.notBefore })
@@ -246,7 +304,10 @@ class LibsqlStore implements Store {
   async probe(): Promise<{ ok: true } | { ok: false; message: string }> {
     try {
       await this.queue(() =>
-        this.writer.insert(table.meta).values({ key: "probe", value: "1" }).onConflictDoUpdate({ target: table.meta.key, set: { value: "1" } }),
+        this.writer
+          .insert(table.meta)
+          .values({ key: "probe", value: "1" })
+          .onConflictDoUpdate({ target: table.meta.key, set: { value: "1" } }),
       );
       return { ok: true };
     } catch (error) {
@@ -284,7 +345,9 @@ export function commitStatements(change: Change): SQL[] {
       n.id,
       n.pool,
       n.phase.kind,
-      n.phase.kind === "gone" || n.instance === null ? null : `${n.instance.provider}/${n.instance.id}`,
+      n.phase.kind === "gone" || n.instance === null
+        ? null
+        : `${n.instance.provider}/${n.instance.id}`,
       JSON.stringify(n),
     ]);
     out.push(sql`INSERT INTO node (id, pool, phase, instance, doc)
@@ -293,7 +356,9 @@ export function commitStatements(change: Change): SQL[] {
         instance = excluded.instance, doc = excluded.doc`);
   }
   if (change.removedNodes.length > 0) {
-    out.push(sql`DELETE FROM node WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.removedNodes)}))`);
+    out.push(
+      sql`DELETE FROM node WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.removedNodes)}))`,
+    );
   }
   if (change.pools.length > 0) {
     const rows = change.pools.map((p) => [p.name, JSON.stringify(p)]);
@@ -301,13 +366,28 @@ export function commitStatements(change: Change): SQL[] {
       ON CONFLICT (name) DO UPDATE SET doc = excluded.doc`);
   }
   if (change.operations.length > 0) {
-    const rows = change.operations.map((o) => [o.id, o.node, o.payload.kind, o.state, o.askedAt, JSON.stringify(o)]);
+    const rows = change.operations.map((o) => [
+      o.id,
+      o.node,
+      o.payload.kind,
+      o.state,
+      o.askedAt,
+      JSON.stringify(o),
+    ]);
     out.push(sql`INSERT INTO operation (id, node, kind, state, asked_at, doc)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM ${each(rows)}
       ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
   }
   if (change.events.length > 0) {
-    const rows = change.events.map((e) => [e.at, e.kind, e.node, e.pool, e.session, e.actor, e.message]);
+    const rows = change.events.map((e) => [
+      e.at,
+      e.kind,
+      e.node,
+      e.pool,
+      e.session,
+      e.actor,
+      e.message,
+    ]);
     out.push(sql`INSERT INTO event (at, kind, node, pool, session, actor, message)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}`);
   }
@@ -319,7 +399,13 @@ export function commitStatements(change: Change): SQL[] {
   }
   if (change.findings.length > 0) {
     const rows = change.findings.map((f) => [
-      f.node, f.stream, f.seq, f.receivedAt, f.finding.kind, f.finding.code ?? null, JSON.stringify(f.finding),
+      f.node,
+      f.stream,
+      f.seq,
+      f.receivedAt,
+      f.finding.kind,
+      f.finding.code ?? null,
+      JSON.stringify(f.finding),
     ]);
     out.push(sql`INSERT INTO finding (node, stream, seq, received_at, kind, code, doc)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}
@@ -331,7 +417,9 @@ export function commitStatements(change: Change): SQL[] {
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}`);
   }
   if (change.foldedLetters.length > 0) {
-    out.push(sql`DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.foldedLetters)}))`);
+    out.push(
+      sql`DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.foldedLetters)}))`,
+    );
   }
   return out;
 }

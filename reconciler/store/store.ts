@@ -1,7 +1,8 @@
 /**
- * The port to durable state. Everything the reconciler may need after a crash goes through here, and a
- * change is one transaction: an outcome and the node it made true are never apart (law 4). The only
- * adapter that production uses is `libsql.ts`; `memory.ts` is the fake beside it, for simulation.
+ * The port to durable state. Everything the reconciler may need after a crash goes through here,
+ * and a change is one transaction: an outcome and the node it made true are never apart (law 4).
+ * The only adapter that production uses is `libsql.ts`; `memory.ts` is the fake beside it, for
+ * simulation.
  */
 import type { Command } from "../../schema/command.ts";
 import type { Credential } from "../../schema/credential.ts";
@@ -32,7 +33,14 @@ export type StoredLetter = { id: number; receivedAt: number; letter: Letter };
 export type Cursor = { node: NodeId; stream: StreamId; seq: number };
 
 /** One webhook delivery. */
-export type Delivery = { id: number; kind: string; node: string; body: string; attempts: number; notBefore: number };
+export type Delivery = {
+  id: number;
+  kind: string;
+  node: string;
+  body: string;
+  attempts: number;
+  notBefore: number;
+};
 
 /** What one transaction writes. Arrays may be empty; order inside one array does not matter. */
 export type Change = {
@@ -79,12 +87,21 @@ export type Snapshot = {
   credentials: Credential[];
 };
 
-export type EventQuery = { node: string | null; pool: string | null; since: number | null; after: number | null; limit: number };
+export type EventQuery = {
+  node: string | null;
+  pool: string | null;
+  since: number | null;
+  after: number | null;
+  limit: number;
+};
 
 export type Store = {
   load(): Promise<Snapshot>;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
-  appendLetters(letters: { letter: Letter; receivedAt: number }[], cursors: Cursor[]): Promise<number[]>;
+  appendLetters(
+    letters: { letter: Letter; receivedAt: number }[],
+    cursors: Cursor[],
+  ): Promise<number[]>;
   commit(change: Change): Promise<void>;
   events(query: EventQuery): Promise<Event[]>;
   findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]>;
@@ -94,7 +111,10 @@ export type Store = {
   saveCredential(credential: Credential): Promise<void>;
   /** Due deliveries, oldest first; and what became of one. */
   deliveries(now: number, limit: number): Promise<Delivery[]>;
-  settleDelivery(id: number, outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" }): Promise<void>;
+  settleDelivery(
+    id: number,
+    outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
+  ): Promise<void>;
   /** Deletes history beyond its bounds, a batch at a time. */
   trim(now: number): Promise<void>;
   /** Whether a write works now: for readiness. */

@@ -1,6 +1,7 @@
 /**
- * Why a node or pool is as it is, what happens next and when, and what is in the way. Pure: made from
- * the node, its recorded events and the newest plan, which are the same values the loop acted on.
+ * Why a node or pool is as it is, what happens next and when, and what is in the way. Pure: made
+ * from the node, its recorded events and the newest plan, which are the same values the loop acted
+ * on.
  */
 import { groupIncidents } from "../../health/policy/incident.ts";
 import type { ExplainView, PlanView } from "../../schema/api.ts";
@@ -45,8 +46,19 @@ export function sayAction(action: Action): string {
 
 export function viewPlan(plan: Plan, blind: string[], frozen: string | null): PlanView {
   return {
-    actions: plan.actions.map((a) => ({ node_id: a.node, kind: a.kind === "effect" ? a.payload.kind : a.kind, what: sayAction(a), because: a.because })),
-    waits: plan.waits.map((w) => ({ node_id: w.node, pool: w.pool, reason: w.reason, message: w.message, until: isoOrNull(w.until) })),
+    actions: plan.actions.map((a) => ({
+      node_id: a.node,
+      kind: a.kind === "effect" ? a.payload.kind : a.kind,
+      what: sayAction(a),
+      because: a.because,
+    })),
+    waits: plan.waits.map((w) => ({
+      node_id: w.node,
+      pool: w.pool,
+      reason: w.reason,
+      message: w.message,
+      until: isoOrNull(w.until),
+    })),
     blind,
     frozen,
   };
@@ -56,10 +68,15 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
   const wait = plan.waits.find((one) => one.node === node.id);
   const action = plan.actions.find((one) => one.node === node.id);
   const state = `${node.phase.kind}, health ${verdictOfNode(node)}`;
-  const cordons = [node.cordon.product, node.cordon.human].flatMap((c) => (c === null ? [] : [`cordoned by ${c.by}: ${c.why}`]));
+  const cordons = [node.cordon.product, node.cordon.human].flatMap((c) =>
+    c === null ? [] : [`cordoned by ${c.by}: ${c.why}`],
+  );
   const held = groupIncidents(node.health.held).map((incident) => {
     const { judgement } = incident.root;
-    const more = incident.findings.length > 1 ? `, with ${incident.findings.length - 1} that follow from it` : "";
+    const more =
+      incident.findings.length > 1
+        ? `, with ${incident.findings.length - 1} that follow from it`
+        : "";
     const rule = `by rule ${judgement.rule} (${judgement.rank})`;
     const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; would be mended by: ${incident.action}`;
     return { at: iso(incident.fromAt), text };
@@ -69,8 +86,19 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
     kind: "node",
     state: [state, ...cordons].join("; "),
     since: iso(node.phase.since),
-    causes: [...events.map((e) => ({ at: iso(e.at), text: `${e.kind}: ${e.message}${e.actor === "navarch" ? "" : ` (${e.actor})`}` })), ...held],
-    next: action !== undefined ? sayAction(action) : wait !== undefined ? `wait (${wait.reason}): ${wait.message}` : null,
+    causes: [
+      ...events.map((e) => ({
+        at: iso(e.at),
+        text: `${e.kind}: ${e.message}${e.actor === "navarch" ? "" : ` (${e.actor})`}`,
+      })),
+      ...held,
+    ],
+    next:
+      action !== undefined
+        ? sayAction(action)
+        : wait !== undefined
+          ? `wait (${wait.reason}): ${wait.message}`
+          : null,
     earliest: isoOrNull(wait?.until ?? null),
     blockers: wait === undefined ? [] : [wait.message],
   };
@@ -86,16 +114,24 @@ export function explainPool(
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
   const own = from.plan.waits.filter((wait) => wait.pool === pool.name);
-  const actions = from.plan.actions.filter((a) => (a.kind === "admit" ? a.pool === pool.name : nodes.some((n) => n.id === a.node)));
+  const actions = from.plan.actions.filter((a) =>
+    a.kind === "admit" ? a.pool === pool.name : nodes.some((n) => n.id === a.node),
+  );
   const untils = own.flatMap((wait) => (wait.until === null ? [] : [wait.until]));
   return {
     subject: pool.name,
     kind: "pool",
     state: `${count.serving} serving of ${desired} wanted (${pool.scaling.minNodes}…${pool.scaling.maxNodes}), wanted by ${state?.desiredBy ?? "config"}`,
     since: state === undefined ? null : iso(state.desiredAt),
-    causes: events.map((e) => ({ at: iso(e.at), text: `${e.kind}${e.node === null ? "" : ` ${e.node}`}: ${e.message}` })),
+    causes: events.map((e) => ({
+      at: iso(e.at),
+      text: `${e.kind}${e.node === null ? "" : ` ${e.node}`}: ${e.message}`,
+    })),
     next: actions.length === 0 ? null : actions.map((a) => `${a.node}: ${sayAction(a)}`).join("; "),
     earliest: untils.length === 0 ? null : iso(Math.min(...untils)),
-    blockers: [...own.map((w) => (w.node === null ? w.message : `${w.node}: ${w.message}`)), ...conditionsOf(pool.name, state, { actions: [], waits: [] }, from.now)],
+    blockers: [
+      ...own.map((w) => (w.node === null ? w.message : `${w.node}: ${w.message}`)),
+      ...conditionsOf(pool.name, state, { actions: [], waits: [] }, from.now),
+    ],
   };
 }

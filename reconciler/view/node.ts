@@ -19,7 +19,10 @@ export function viewNode(
 ): NodeView {
   const inventory = node.agent?.inventory ?? null;
   const heard = Math.max(from.heardAt ?? 0, node.agent?.lastHeartbeatAt ?? 0);
-  const pool = node.pool === null ? {} : { pool: node.pool as string, "navarch.dev/pool": node.pool as string };
+  const pool =
+    node.pool === null
+      ? {}
+      : { pool: node.pool as string, "navarch.dev/pool": node.pool as string };
   return {
     node_id: node.id,
     provider: node.instance?.provider ?? inventory?.provider ?? null,
@@ -29,17 +32,15 @@ export function viewNode(
     status: statusOf(node, from.threshold),
     health_status: healthStatusOf(node),
     last_heartbeat: heard === 0 ? null : iso(heard),
-    gpus: (inventory?.gpus ?? []).map(
-      (gpu): GpuView => ({
-        index: gpu.index,
-        uuid: gpu.uuid,
-        name: gpu.name,
-        pci_bus_id: gpu.pci_bus_id,
-        memory_total: gpu.memory_total ?? null,
-        driver_version: gpu.driver_version ?? inventory?.driver_version ?? null,
-        cuda_version: gpu.cuda_version ?? inventory?.cuda_version ?? null,
-      }),
-    ),
+    gpus: (inventory?.gpus ?? []).map((gpu): GpuView => ({
+      index: gpu.index,
+      uuid: gpu.uuid,
+      name: gpu.name,
+      pci_bus_id: gpu.pci_bus_id,
+      memory_total: gpu.memory_total ?? null,
+      driver_version: gpu.driver_version ?? inventory?.driver_version ?? null,
+      cuda_version: gpu.cuda_version ?? inventory?.cuda_version ?? null,
+    })),
     metadata: {
       hostname: inventory?.hostname ?? null,
       internal_ip: inventory?.internal_ip ?? node.instance?.internalIp ?? null,
@@ -69,7 +70,9 @@ export function viewNode(
 }
 
 function reasonsOf(node: Node): string[] {
-  const held = node.health.held.map((h) => (h.count > 1 ? `${h.judgement.because} (×${h.count})` : h.judgement.because));
+  const held = node.health.held.map((h) =>
+    h.count > 1 ? `${h.judgement.because} (×${h.count})` : h.judgement.because,
+  );
   if (node.health.silentSince !== null) held.push(`silent since ${iso(node.health.silentSince)}`);
   return held;
 }

@@ -22,12 +22,26 @@ export type PoolCount = {
 };
 
 export function countPool(nodes: Iterable<Node>): PoolCount {
-  const count: PoolCount = { total: 0, healthy: 0, unhealthy: 0, cordoned: 0, serving: 0, provisioning: 0, draining: 0, live: 0 };
+  const count: PoolCount = {
+    total: 0,
+    healthy: 0,
+    unhealthy: 0,
+    cordoned: 0,
+    serving: 0,
+    provisioning: 0,
+    draining: 0,
+    live: 0,
+  };
   for (const node of nodes) {
     const kind = node.phase.kind;
     if (kind === "gone") continue;
     count.live++;
-    if (kind === "requested" || kind === "booting" || kind === "bootstrapping" || kind === "verifying") {
+    if (
+      kind === "requested" ||
+      kind === "booting" ||
+      kind === "bootstrapping" ||
+      kind === "verifying"
+    ) {
       count.provisioning++;
       continue;
     }
@@ -43,10 +57,20 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
 }
 
 /** What stands in the pool's way, in words: its own waits, not those of single nodes. */
-export function conditionsOf(pool: string, state: PoolState | undefined, plan: Plan, now: number): string[] {
-  const out = plan.waits.filter((wait) => wait.pool === pool && wait.node === null).map((wait) => `${wait.reason}: ${wait.message}`);
+export function conditionsOf(
+  pool: string,
+  state: PoolState | undefined,
+  plan: Plan,
+  now: number,
+): string[] {
+  const out = plan.waits
+    .filter((wait) => wait.pool === pool && wait.node === null)
+    .map((wait) => `${wait.reason}: ${wait.message}`);
   for (const [key, offer] of Object.entries(state?.offers ?? {})) {
-    if (offer.notBefore > now) out.push(`offer ${key} rests until ${new Date(offer.notBefore).toISOString()} (${offer.class}: ${offer.message})`);
+    if (offer.notBefore > now)
+      out.push(
+        `offer ${key} rests until ${new Date(offer.notBefore).toISOString()} (${offer.class}: ${offer.message})`,
+      );
   }
   return [...new Set(out)];
 }
@@ -67,7 +91,10 @@ export function viewPool(
     max: pool.scaling.maxNodes,
     providers: pool.providers.map((ref) => ref.name),
     strategy: pool.strategy,
-    conditions: [...conditionsOf(pool.name, state, from.plan, from.now), ...from.scaling.conditions],
+    conditions: [
+      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...from.scaling.conditions,
+    ],
   };
 }
 
@@ -96,7 +123,11 @@ export function viewPoolStatus(
     pending_jobs: from.scaling.pending_jobs,
     queue_depth: from.scaling.queue_depth,
     cooldown_remaining_s: from.scaling.cooldown_remaining_s,
-    last_scale_at: state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
-    conditions: [...conditionsOf(pool.name, state, from.plan, from.now), ...from.scaling.conditions],
+    last_scale_at:
+      state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
+    conditions: [
+      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...from.scaling.conditions,
+    ],
   };
 }

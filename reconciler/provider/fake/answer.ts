@@ -5,13 +5,7 @@
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import type {
-  CreateAnswer,
-  CreateRequest,
-  Fence,
-  Instance,
-  TerminateAnswer,
-} from "../provider.ts";
+import type { CreateAnswer, CreateRequest, Fence, Instance, TerminateAnswer } from "../provider.ts";
 import type { Entry } from "./entry.ts";
 import type { CreateFate, Refusal, TerminateFate } from "./fault.ts";
 import type { Held, Terms, World } from "./world.ts";
@@ -21,9 +15,7 @@ const OWNERSHIP = ["navarch-fleet", "navarch-pool", "navarch-node", "navarch-slo
 
 /** What the cloud finds when it looks at an ask. */
 export type Judgement =
-  | { kind: "new" }
-  | { kind: "same"; held: Held }
-  | { kind: "refused"; refusal: Refusal };
+  { kind: "new" } | { kind: "same"; held: Held } | { kind: "refused"; refusal: Refusal };
 
 const refused = (name: Refusal["class"], message: string): Judgement => ({
   kind: "refused",
@@ -128,14 +120,21 @@ export function decideCreate(
   const refuse = (refusal: Refusal) => {
     const { message } = refusal;
     const entry: Entry = {
-      kind: "create.refused", ...about, token: request.token, class: refusal.class, message, reply,
+      kind: "create.refused",
+      ...about,
+      token: request.token,
+      class: refusal.class,
+      message,
+      reply,
     };
     return { entries: [entry], answer: say(no(refusal)), id: null };
   };
   const accept = (landAtMs: number) => {
     const id = `${terms.name}-${world.salt}-${world.ordinal + 1}` as InstanceId;
-    const pricePerHour = fate.prices?.[request.instanceType]
-      ?? terms.prices[request.instanceType] ?? terms.pricePerHour;
+    const pricePerHour =
+      fate.prices?.[request.instanceType] ??
+      terms.prices[request.instanceType] ??
+      terms.pricePerHour;
     const bootMs = fate.bootMs ?? terms.bootMs;
     const pending = { id, request, landAtMs, bootMs, pricePerHour };
     const accepted: Entry = { kind: "create.accepted", ...about, ...pending, reply };
@@ -155,7 +154,11 @@ export function decideCreate(
     case "same": {
       const { instance } = judgement.held;
       const entry: Entry = {
-        kind: "create.repeated", ...about, id: instance.id, token: request.token, reply,
+        kind: "create.repeated",
+        ...about,
+        id: instance.id,
+        token: request.token,
+        reply,
       };
       return { entries: [entry], answer: say({ kind: "ok", instance }), id: null };
     }
@@ -211,8 +214,13 @@ export function decideTerminate(
     const { nodeId } = fence;
     const reply = fate.replyLost ? "lost" : "sent";
     const entry: Entry = {
-      kind: "terminate.refused", atMs: nowMs, id, nodeId, fence: fence.fence,
-      class: refusal.class, reply,
+      kind: "terminate.refused",
+      atMs: nowMs,
+      id,
+      nodeId,
+      fence: fence.fence,
+      class: refusal.class,
+      reply,
     };
     return { entries: [entry], answer: fate.replyLost ? AMBIGUOUS_LOST : no(refusal) };
   }

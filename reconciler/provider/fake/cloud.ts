@@ -83,7 +83,9 @@ export const SETTLE_MS: Record<ProviderClass, number> = { token: 0, name: 0, "ta
 
 /** Four letters that tell one cloud's ids from another's. */
 export function saltOf(random: () => number): string {
-  return Math.floor(random() * 36 ** 4).toString(36).padStart(4, "0");
+  return Math.floor(random() * 36 ** 4)
+    .toString(36)
+    .padStart(4, "0");
 }
 
 export class Cloud implements Provider, FakeControl {
@@ -148,7 +150,8 @@ export class Cloud implements Provider, FakeControl {
     const fate = this.#faults().list();
     const { terms, fleetId } = this.#options;
     const done = this.#ground.section(({ world, nowMs }) =>
-      decideList(world, terms, fleetId, fate, nowMs));
+      decideList(world, terms, fleetId, fate, nowMs),
+    );
     await this.#delay(fate.answerDelayMs);
     if (done.kind === "ok") return done.value;
     return { kind: "failed", class: "unavailable", message: done.message };

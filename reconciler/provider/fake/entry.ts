@@ -15,62 +15,62 @@ export type Entry =
   | { kind: "opened"; atMs: number; salt: string }
   /** An ask is in the cloud's hands; `id` is what its instance will be called if it lands. */
   | {
-    kind: "create.accepted";
-    atMs: number;
-    id: InstanceId;
-    request: CreateRequest;
-    nodeId: string;
-    fence: number;
-    landAtMs: number;
-    bootMs: number;
-    pricePerHour: number | null;
-    reply: Reply;
-  }
+      kind: "create.accepted";
+      atMs: number;
+      id: InstanceId;
+      request: CreateRequest;
+      nodeId: string;
+      fence: number;
+      landAtMs: number;
+      bootMs: number;
+      pricePerHour: number | null;
+      reply: Reply;
+    }
   /** The ask was recognised (token or name) and answered with the instance it made before. */
   | {
-    kind: "create.repeated";
-    atMs: number;
-    id: InstanceId;
-    token: string;
-    nodeId: string;
-    fence: number;
-    reply: Reply;
-  }
+      kind: "create.repeated";
+      atMs: number;
+      id: InstanceId;
+      token: string;
+      nodeId: string;
+      fence: number;
+      reply: Reply;
+    }
   | {
-    kind: "create.refused";
-    atMs: number;
-    token: string;
-    nodeId: string;
-    fence: number;
-    class: RefusalClass;
-    message: string;
-    reply: Reply;
-  }
+      kind: "create.refused";
+      atMs: number;
+      token: string;
+      nodeId: string;
+      fence: number;
+      class: RefusalClass;
+      message: string;
+      reply: Reply;
+    }
   | { kind: "landed"; atMs: number; instance: Instance; runningAtMs: number }
   /** A late ask that found its token, name or fence overtaken: nothing was made. */
   | { kind: "dropped"; atMs: number; id: InstanceId; reason: string }
   | { kind: "running"; atMs: number; id: InstanceId; internalIp: string }
   /** `fence` is `null` when somebody deleted the instance outside of the product. */
   | {
-    kind: "terminate.accepted";
-    atMs: number;
-    id: InstanceId;
-    nodeId: string | null;
-    fence: number | null;
-    terminatedAtMs: number;
-    vanishAtMs: number;
-    forgetAtMs: number;
-    reply: Reply;
-  }
+      kind: "terminate.accepted";
+      atMs: number;
+      id: InstanceId;
+      nodeId: string | null;
+      fence: number | null;
+      terminatedAtMs: number;
+      vanishAtMs: number;
+      forgetAtMs: number;
+      reply: Reply;
+    }
   | {
-    kind: "terminate.refused";
-    atMs: number;
-    id: InstanceId;
-    nodeId: string;
-    fence: number;
-    class: RefusalClass;
-    reply: Reply;
-  }
+      kind: "terminate.refused";
+      atMs: number;
+      id: InstanceId;
+      nodeId: string;
+      fence: number;
+      class: RefusalClass;
+      reply: Reply;
+    }
   | { kind: "terminated"; atMs: number; id: InstanceId }
   /** No longer listed. */
   | { kind: "vanished"; atMs: number; id: InstanceId }
@@ -81,11 +81,11 @@ export type Entry =
    * mistaken.
    */
   | {
-    kind: "process.started";
-    atMs: number;
-    id: InstanceId;
-    pid: number;
-    startTicks: string;
-    bootId: string;
-  }
+      kind: "process.started";
+      atMs: number;
+      id: InstanceId;
+      pid: number;
+      startTicks: string;
+      bootId: string;
+    }
   | { kind: "process.ended"; atMs: number; id: InstanceId; pid: number; reason: string };

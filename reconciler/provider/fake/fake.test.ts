@@ -4,8 +4,16 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import {
-  appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync,
-  truncateSync, writeFileSync,
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -179,7 +187,8 @@ describe("openFakeProvider() over its journal", () => {
     const path = join(root, "faults.json");
     const problems: string[] = [];
     const cloud = await openTest({
-      settings: { faults: path }, problem: (message) => void problems.push(message),
+      settings: { faults: path },
+      problem: (message) => void problems.push(message),
     });
     const kind = async (node: string) =>
       (await cloud.create(contractRequest(node), { ...FENCE, nodeId: node }, null)).kind;
@@ -196,11 +205,16 @@ describe("openFakeProvider() over its journal", () => {
 
   test("settings are refused by name, with what was expected", async () => {
     const why = (settings: FakeProviderOptions["settings"]) =>
-      openTest({ settings }).then(() => "opened", (error: Error) => error.message);
-    expect(await why({ gpuCount: 0 }))
-      .toBe("providers.fake.gpuCount: expected a whole number from 1, found 0");
-    expect(await why({ bootDelayMs: "soon" }))
-      .toBe('providers.fake.bootDelayMs: expected milliseconds, 0 or more, found "soon"');
+      openTest({ settings }).then(
+        () => "opened",
+        (error: Error) => error.message,
+      );
+    expect(await why({ gpuCount: 0 })).toBe(
+      "providers.fake.gpuCount: expected a whole number from 1, found 0",
+    );
+    expect(await why({ bootDelayMs: "soon" })).toBe(
+      'providers.fake.bootDelayMs: expected milliseconds, 0 or more, found "soon"',
+    );
     expect(await why({ class: "exactly-once" })).toContain("expected token, name or tag-only");
   });
 });
@@ -210,7 +224,9 @@ function startOwner(stateDir: string, count: number, agent = "none", gapMs = 0) 
   const heard = join(root, `heard-${(folders += 1)}`);
   const words = [process.execPath, OWNER, stateDir, "0", `${count}`, agent, `${gapMs}`];
   const child = Bun.spawn(words, {
-    stdout: Bun.file(heard), stderr: Bun.file(`${heard}-error`), stdin: "ignore",
+    stdout: Bun.file(heard),
+    stderr: Bun.file(`${heard}-error`),
+    stdin: "ignore",
   });
   owners.push(child);
   const lines = () => {
@@ -267,8 +283,10 @@ describe("openFakeProvider() under kill -9", () => {
     const stateDir = folder();
     const owner = startOwner(stateDir, 3, AGENT);
     await until("all bought", () => owner.lines().at(-1) === "done");
-    const agents = () => [...readJournal(stateDir).instances.values()]
-      .flatMap((held) => (held.process === null ? [] : [held.process]));
+    const agents = () =>
+      [...readJournal(stateDir).instances.values()].flatMap((held) =>
+        held.process === null ? [] : [held.process],
+      );
     await until("all have agents", () => agents().length === 3);
     owner.child.kill("SIGKILL");
     await owner.child.exited;
@@ -280,7 +298,10 @@ describe("openFakeProvider() under kill -9", () => {
     process.kill(first.pid, "SIGKILL");
     await until("one is dead", () => !isAlive(first));
     const cloud = await openTest({
-      stateDir, clock: wall, agents: "process", agentCommand: [AGENT],
+      stateDir,
+      clock: wall,
+      agents: "process",
+      agentCommand: [AGENT],
     });
     const after = agents();
     expect(after).toHaveLength(3);
@@ -312,7 +333,10 @@ describe("openFakeProvider() under kill -9", () => {
     const text = unrecorded.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     writeFileSync(join(stateDir, "journal.jsonl"), text);
     const cloud = await openTest({
-      stateDir, clock: wall, agents: "process", agentCommand: [AGENT],
+      stateDir,
+      clock: wall,
+      agents: "process",
+      agentCommand: [AGENT],
     });
     expect(cloud.world().instances.get(started.id)?.process?.pid).toBe(started.pid);
     expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(1);
@@ -320,10 +344,14 @@ describe("openFakeProvider() under kill -9", () => {
 });
 
 describe("openFakeProvider() and its agents", () => {
-  const withAgent = (change: Partial<FakeProviderOptions> = {}) => openTest({
-    clock: wall, agents: "process", agentCommand: [AGENT],
-    settings: { bootDelayMs: 0, terminateDelayMs: 100, gpuCount: 4 }, ...change,
-  });
+  const withAgent = (change: Partial<FakeProviderOptions> = {}) =>
+    openTest({
+      clock: wall,
+      agents: "process",
+      agentCommand: [AGENT],
+      settings: { bootDelayMs: 0, terminateDelayMs: 100, gpuCount: 4 },
+      ...change,
+    });
   const processOf = (cloud: FakeCloud, id: InstanceId) => {
     const agent = cloud.world().instances.get(id)?.process;
     if (agent === undefined || agent === null) throw new Error("no agent");
@@ -339,12 +367,14 @@ describe("openFakeProvider() and its agents", () => {
     const at = (name: string) => join(instanceFolder(stateDir, id), name);
     await until("it called", () => existsSync(at("environment")) && existsSync(at("called")));
     const { bootId } = processOf(cloud, id);
-    expect(readFileSync(at("called"), "utf8").trim()).toBe([
-      "--server http://127.0.0.1:1 --node-id n1 --fake-gpus 4",
-      `--kernel-log ${at("kmsg")} --spool ${at("spool")} --auth-token-file ${at("token")}`,
-      `--boot-id ${bootId} --sim-faults ${at("gpu-faults.json")}`,
-      "--provider fake --pool train --region r1 --instance-type h100x8",
-    ].join(" "));
+    expect(readFileSync(at("called"), "utf8").trim()).toBe(
+      [
+        "--server http://127.0.0.1:1 --node-id n1 --fake-gpus 4",
+        `--kernel-log ${at("kmsg")} --spool ${at("spool")} --auth-token-file ${at("token")}`,
+        `--boot-id ${bootId} --sim-faults ${at("gpu-faults.json")}`,
+        "--provider fake --pool train --region r1 --instance-type h100x8",
+      ].join(" "),
+    );
     const read = () => readFileSync(at("environment"), "utf8");
     await until("environment is whole", () => read().includes("PWD"));
     const environment = read();
@@ -367,9 +397,11 @@ describe("openFakeProvider() and its agents", () => {
     await cloud.terminate(id, FENCE);
     await until("it ended", () => !isAlive(agent));
     expect(readFileSync(called, "utf8")).toContain("ended");
-    await until("its end is recorded", () => readEntries(stateDir).some(
-      (entry) => entry.kind === "process.ended" && entry.pid === agent.pid,
-    ));
+    await until("its end is recorded", () =>
+      readEntries(stateDir).some(
+        (entry) => entry.kind === "process.ended" && entry.pid === agent.pid,
+      ),
+    );
   });
 
   test("an agent that ended stays ended, unless agentRestartMs says otherwise", async () => {
@@ -410,9 +442,9 @@ describe("openFakeProvider() and its agents", () => {
     const stateDir = folder();
     const cloud = await withAgent({ stateDir, agentCommand: ["/no/such/agent"] });
     const id = await buy(cloud);
-    await until("its end is recorded", () => readEntries(stateDir).some(
-      (entry) => entry.kind === "process.ended" && entry.id === id,
-    ));
+    await until("its end is recorded", () =>
+      readEntries(stateDir).some((entry) => entry.kind === "process.ended" && entry.id === id),
+    );
     const log = readFileSync(join(instanceFolder(stateDir, id), "log"), "utf8");
     expect(log).toContain("no/such/agent");
     expect(reality(stateDir).live.map((one) => one.state)).toEqual(["running"]);
@@ -445,10 +477,12 @@ describe("openFakeProvider() and its agents", () => {
     injectXid(stateDir, id, { xid: 79, usec: 5_000 });
     injectXid(stateDir, id, { xid: 48, pci: simulatedPci(3), message: "a\nb\\", usec: 4_000 });
     const read = () => readFileSync(join(instanceFolder(stateDir, id), "kmsg"), "utf8");
-    expect(read()).toBe([
-      "4,1,5000,-;NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus.\n",
-      "4,2,5001,-;NVRM: Xid (PCI:0000:21:00): 48, a\\x0ab\\x5c\n",
-    ].join(""));
+    expect(read()).toBe(
+      [
+        "4,1,5000,-;NVRM: Xid (PCI:0000:18:00): 79, GPU has fallen off the bus.\n",
+        "4,2,5001,-;NVRM: Xid (PCI:0000:21:00): 48, a\\x0ab\\x5c\n",
+      ].join(""),
+    );
     injectXid(stateDir, id, { xid: 13 });
     const last = read().split("\n").at(-2);
     const uptimeUsec = Number(/^4,3,(\d+),-;/.exec(last ?? "")?.[1]);

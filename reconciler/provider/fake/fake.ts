@@ -47,12 +47,13 @@ export type FakeProviderOptions = {
   problem?: (message: string) => void;
 };
 
-export type FakeCloud = Provider & FakeControl & {
-  /** Terminates every instance and ends every agent: the cleaning up after a demonstration. */
-  destroyAll(): Promise<void>;
-  /** Leaves instances and agents running, as a cloud does, unless told to destroy them. */
-  close(how?: { destroy: boolean }): Promise<void>;
-};
+export type FakeCloud = Provider &
+  FakeControl & {
+    /** Terminates every instance and ends every agent: the cleaning up after a demonstration. */
+    destroyAll(): Promise<void>;
+    /** Leaves instances and agents running, as a cloud does, unless told to destroy them. */
+    close(how?: { destroy: boolean }): Promise<void>;
+  };
 
 /** How soon to try again when another process holds the journal. */
 const BUSY_MS = 200;
@@ -84,21 +85,29 @@ class FakeGround implements Ground {
     this.#terms = terms;
     this.#journal = new Journal(options.stateDir);
     this.#faultFile = read.faultsPath === null ? null : new FaultFile(read.faultsPath);
-    const command = read.agentPath !== null
-      ? [read.agentPath]
-      : options.agentCommand ?? defaultAgentCommand();
+    const command =
+      read.agentPath !== null ? [read.agentPath] : (options.agentCommand ?? defaultAgentCommand());
     const { stateDir, serverUrl, name } = options;
     const { gpuCount, gpuType } = read;
     const after = (ms: number, work: () => void) => options.clock.after(ms, work);
     this.#runner = new AgentRunner({
-      stateDir, command, serverUrl, providerName: name, gpuCount, gpuType, after,
+      stateDir,
+      command,
+      serverUrl,
+      providerName: name,
+      gpuCount,
+      gpuType,
+      after,
     });
-    this.#keeper = options.agents === "none" ? null : new Keeper({
-      runner: this.#runner,
-      restartMs: read.agentRestartMs,
-      wake: () => this.#wakeIn(0),
-      problem: (message) => options.problem?.(message),
-    });
+    this.#keeper =
+      options.agents === "none"
+        ? null
+        : new Keeper({
+            runner: this.#runner,
+            restartMs: read.agentRestartMs,
+            wake: () => this.#wakeIn(0),
+            problem: (message) => options.problem?.(message),
+          });
   }
 
   /** Makes the cloud if it is new, and its agents run if they should. */
@@ -191,8 +200,9 @@ class FakeGround implements Ground {
     const fate = { terminateMs: 0, replyLost: false };
     this.section(({ world, nowMs, record }) => {
       const live = [...world.instances.values()].filter((held) => isLive(held.instance));
-      record(live.map(({ instance }) =>
-        terminateEntry(this.#terms, instance.id, null, fate, nowMs)));
+      record(
+        live.map(({ instance }) => terminateEntry(this.#terms, instance.id, null, fate, nowMs)),
+      );
     });
     const gone = () => {
       const done = this.section((scene) => this.#keeper?.endAll(scene) ?? true);

@@ -16,10 +16,19 @@ const Chance = v.union([
 type Chance = v.InferOutput<typeof Chance>;
 
 const RefusalName = v.picklist([
-  "bad_request", "capacity", "quota", "rate_limit", "auth", "stale_fence",
+  "bad_request",
+  "capacity",
+  "quota",
+  "rate_limit",
+  "auth",
+  "stale_fence",
 ]) satisfies v.GenericSchema<RefusalClass>;
 const StateName = v.picklist([
-  "provisioning", "running", "stopped", "terminating", "terminated",
+  "provisioning",
+  "running",
+  "stopped",
+  "terminating",
+  "terminated",
 ]) satisfies v.GenericSchema<InstanceState>;
 const Lossy = v.strictObject({
   create: v.optional(Chance, 0),
@@ -28,22 +37,26 @@ const Lossy = v.strictObject({
 
 export const Faults = v.strictObject({
   /** Nothing is left to buy: everywhere for ever, or narrowed by time, region, zone and type. */
-  stockOut: v.optional(v.union([
-    v.boolean(),
-    v.strictObject({
-      untilMs: v.optional(ms),
-      regions: v.optional(v.array(v.string())),
-      zones: v.optional(v.array(v.string())),
-      instanceTypes: v.optional(v.array(v.string())),
-    }),
-  ])),
+  stockOut: v.optional(
+    v.union([
+      v.boolean(),
+      v.strictObject({
+        untilMs: v.optional(ms),
+        regions: v.optional(v.array(v.string())),
+        zones: v.optional(v.array(v.string())),
+        instanceTypes: v.optional(v.array(v.string())),
+      }),
+    ]),
+  ),
   /** The next `times` creates are refused, or every one without `times`. */
-  refuse: v.optional(v.strictObject({
-    class: RefusalName,
-    times: v.optional(times),
-    message: v.optional(v.string()),
-    retryAfterMs: v.optional(ms),
-  })),
+  refuse: v.optional(
+    v.strictObject({
+      class: RefusalName,
+      times: v.optional(times),
+      message: v.optional(v.string()),
+      retryAfterMs: v.optional(ms),
+    }),
+  ),
   /** The same for terminates; `auth` and `rate_limit` make sense. */
   refuseTerminate: v.optional(v.strictObject({ class: RefusalName, times: v.optional(times) })),
   /** Accepted, but the answer never arrives. */
@@ -163,10 +176,12 @@ export class FaultBook {
     if (out === undefined || typeof out === "boolean") return out === true;
     const meets = (list: string[] | undefined, value: string | null) =>
       list === undefined || (value !== null && list.includes(value));
-    return (out.untilMs === undefined || nowMs < out.untilMs)
-      && meets(out.regions, request.region)
-      && meets(out.zones, request.zone)
-      && meets(out.instanceTypes, request.instanceType);
+    return (
+      (out.untilMs === undefined || nowMs < out.untilMs) &&
+      meets(out.regions, request.region) &&
+      meets(out.zones, request.zone) &&
+      meets(out.instanceTypes, request.instanceType)
+    );
   }
 
   create(request: CreateRequest, nowMs: number): CreateFate {
@@ -175,8 +190,10 @@ export class FaultBook {
     let door: Refusal | null = null;
     let refusal: Refusal | null = null;
     const { refuse } = faults;
-    if (refuse !== undefined
-      && (refuse.times === undefined || this.#take("refuse", refuse.times))) {
+    if (
+      refuse !== undefined &&
+      (refuse.times === undefined || this.#take("refuse", refuse.times))
+    ) {
       const said = {
         class: refuse.class,
         message: refuse.message ?? `${refuse.class} by order`,
@@ -188,8 +205,8 @@ export class FaultBook {
       const message = `no capacity for ${request.instanceType}`;
       refusal = { class: "capacity", message, retryAfterMs: null };
     }
-    const isLate = late > 0
-      && (faults.lateLanding === undefined || this.#chance("late", faults.lateLanding));
+    const isLate =
+      late > 0 && (faults.lateLanding === undefined || this.#chance("late", faults.lateLanding));
     return {
       door,
       refusal,
@@ -206,14 +223,17 @@ export class FaultBook {
     const faults = this.#faults;
     const { refuseTerminate: refuse } = faults;
     let door: Refusal | null = null;
-    if (refuse !== undefined
-      && (refuse.times === undefined || this.#take("refuse.terminate", refuse.times))) {
+    if (
+      refuse !== undefined &&
+      (refuse.times === undefined || this.#take("refuse.terminate", refuse.times))
+    ) {
       door = { class: refuse.class, message: `${refuse.class} by order`, retryAfterMs: null };
     }
     return {
       door,
-      failed: this.#take("terminate.fails", faults.terminateFails)
-        || this.#chance("ask.terminate", faults.loseAsk?.terminate),
+      failed:
+        this.#take("terminate.fails", faults.terminateFails) ||
+        this.#chance("ask.terminate", faults.loseAsk?.terminate),
       notFound: this.#take("terminate.notFound", faults.terminateNotFound),
       ignored: this.#take("terminate.ignored", faults.terminateIgnored),
       replyLost: this.#chance("reply.terminate", faults.loseReply?.terminate),

@@ -9,8 +9,17 @@
  */
 import { Database, SQLiteError } from "bun:sqlite";
 import {
-  closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync,
-  readFileSync, statSync, writeSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readFileSync,
+  statSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import type { Section } from "./cloud.ts";

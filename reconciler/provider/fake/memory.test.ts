@@ -31,7 +31,11 @@ function steppedClock(startMs = 1_000_000) {
 function openTest(cls: ProviderClass = "token", onEntry?: (entry: Entry) => void) {
   const clock = steppedClock();
   const cloud = openMemoryCloud({
-    clock, random: seeded(1), fleetId: contractFleetId, class: cls, ...(onEntry && { onEntry }),
+    clock,
+    random: seeded(1),
+    fleetId: contractFleetId,
+    class: cls,
+    ...(onEntry && { onEntry }),
   });
   return { cloud, clock };
 }
@@ -153,7 +157,10 @@ describe("openMemoryCloud()", () => {
   test("10,000 instances boot and end within two seconds", async () => {
     const clock = steppedClock();
     const cloud = openMemoryCloud({
-      clock, random: seeded(1), fleetId: contractFleetId, record: false,
+      clock,
+      random: seeded(1),
+      fleetId: contractFleetId,
+      record: false,
     });
     const startedMs = performance.now();
     for (let i = 0; i < 10_000; i += 1) {

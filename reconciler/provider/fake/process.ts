@@ -9,7 +9,14 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
-  appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync,
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -74,8 +81,12 @@ function runsFor(pid: number, id: InstanceId): boolean {
 /** True while that very process exists; a zombie, which only waits for its parent, does not. */
 export function isAlive(process: Pick<AgentProcess, "pid" | "startTicks">): boolean {
   const stat = statOf(process.pid);
-  return stat !== null && stat.startTicks === process.startTicks
-    && stat.state !== "Z" && stat.state !== "X";
+  return (
+    stat !== null &&
+    stat.startTicks === process.startTicks &&
+    stat.state !== "Z" &&
+    stat.state !== "X"
+  );
 }
 
 /**

@@ -53,7 +53,11 @@ export function realityOf(entries: Iterable<Entry>): Reality {
     .filter(([, ids]) => ids.length > 1)
     .map(([token, ids]) => ({ token, ids }));
   return {
-    live, terminated: [...ended.values()], asks: world.asks, pending: world.pending.size,
-    doubles, overlaps,
+    live,
+    terminated: [...ended.values()],
+    asks: world.asks,
+    pending: world.pending.size,
+    doubles,
+    overlaps,
   };
 }

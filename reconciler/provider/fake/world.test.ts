@@ -23,13 +23,16 @@ type Step =
 const node = fc.integer({ min: 0, max: 3 });
 const attempt = fc.integer({ min: 0, max: 2 });
 const fence = fc.integer({ min: 0, max: 4 });
-const refusal = fc.option(fc.constantFrom(
-  { class: "capacity", message: "none left", retryAfterMs: null } as const,
-  { class: "quota", message: "too many", retryAfterMs: null } as const,
-));
-const door = fc.option(fc.constant(
-  { class: "rate_limit", message: "slower", retryAfterMs: 1_000 } as const,
-), { freq: 9 });
+const refusal = fc.option(
+  fc.constantFrom(
+    { class: "capacity", message: "none left", retryAfterMs: null } as const,
+    { class: "quota", message: "too many", retryAfterMs: null } as const,
+  ),
+);
+const door = fc.option(
+  fc.constant({ class: "rate_limit", message: "slower", retryAfterMs: 1_000 } as const),
+  { freq: 9 },
+);
 
 const createFate: fc.Arbitrary<CreateFate> = fc.record({
   door,
@@ -51,15 +54,32 @@ const terminateFate: fc.Arbitrary<TerminateFate> = fc.record({
   terminateMs: fc.constantFrom(null, 0, 8_000),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({
-    kind: fc.constant("create" as const), node, attempt, fence, fate: createFate,
-  }) },
-  { weight: 3, arbitrary: fc.record({
-    kind: fc.constant("terminate" as const), nth: fc.nat(7), fence, fate: terminateFate,
-  }) },
-  { weight: 3, arbitrary: fc.record({
-    kind: fc.constant("wait" as const), ms: fc.constantFrom(1, 500, 1_000, 10_000, 4_000_000),
-  }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("create" as const),
+      node,
+      attempt,
+      fence,
+      fate: createFate,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("terminate" as const),
+      nth: fc.nat(7),
+      fence,
+      fate: terminateFate,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("wait" as const),
+      ms: fc.constantFrom(1, 500, 1_000, 10_000, 4_000_000),
+    }),
+  },
 );
 
 function requestOf(nodeIndex: number, attemptIndex: number): CreateRequest {
@@ -76,8 +96,11 @@ function requestOf(nodeIndex: number, attemptIndex: number): CreateRequest {
   };
 }
 
-const fenceOf = (nodeId: string, value: number): Fence =>
-  ({ nodeId, fence: value, sessionId: null });
+const fenceOf = (nodeId: string, value: number): Fence => ({
+  nodeId,
+  fence: value,
+  sessionId: null,
+});
 
 /** Runs the steps; `check` is called after each with the world and the answer to the last ask. */
 function run(
@@ -125,85 +148,113 @@ const RUNS = { numRuns: 300 };
 describe("the world of a fake cloud", () => {
   for (const cls of ["token", "name"] as const) {
     test(`at most one instance lives for one ask, as ${cls}`, () => {
-      fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        run(cls, steps, (world) => {
-          const seen = new Set<string>();
-          for (const held of world.instances.values()) {
-            if (!isLive(held.instance)) continue;
-            expect(seen.has(held.token)).toBe(false);
-            seen.add(held.token);
-          }
-        });
-      }), RUNS);
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+          run(cls, steps, (world) => {
+            const seen = new Set<string>();
+            for (const held of world.instances.values()) {
+              if (!isLive(held.instance)) continue;
+              expect(seen.has(held.token)).toBe(false);
+              seen.add(held.token);
+            }
+          });
+        }),
+        RUNS,
+      );
     });
   }
 
   test("a token makes one instance for as long as it is remembered", () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      // Waits are short of the window of a day, whatever the steps.
-      const short = steps.map((one) =>
-        one.kind === "wait" ? { ...one, ms: one.ms % 9_000 } : one);
-      const { entries } = run("token", short);
-      expect(realityOf(entries).doubles).toEqual([]);
-    }), RUNS);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        // Waits are short of the window of a day, whatever the steps.
+        const short = steps.map((one) =>
+          one.kind === "wait" ? { ...one, ms: one.ms % 9_000 } : one,
+        );
+        const { entries } = run("token", short);
+        expect(realityOf(entries).doubles).toEqual([]);
+      }),
+      RUNS,
+    );
   });
 
   for (const cls of ["token", "name", "tag-only"] as const) {
     test(`the entries alone give the same world, as ${cls}`, () => {
-      fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const { world, entries, terms } = run(cls, steps);
-        const written: Entry[] = JSON.parse(JSON.stringify(entries));
-        const again = replay(written);
-        expect(state(again)).toEqual(state(world));
-        // And both have the same future.
-        const later = 200_000_000;
-        expect(advance(again, terms, later)).toEqual(advance(world, terms, later));
-        expect(state(again)).toEqual(state(world));
-      }), RUNS);
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+          const { world, entries, terms } = run(cls, steps);
+          const written: Entry[] = JSON.parse(JSON.stringify(entries));
+          const again = replay(written);
+          expect(state(again)).toEqual(state(world));
+          // And both have the same future.
+          const later = 200_000_000;
+          expect(advance(again, terms, later)).toEqual(advance(world, terms, later));
+          expect(state(again)).toEqual(state(world));
+        }),
+        RUNS,
+      );
     });
   }
 
   test("a refusal is proof: the world has no more instances and no more asks than before", () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      let before = 0;
-      run("token", steps, (world, _terms, said) => {
-        const now = world.ordinal;
-        if (said !== null && said !== "ok" && said !== "ambiguous") expect(now).toBe(before);
-        before = now;
-      });
-    }), RUNS);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let before = 0;
+        run("token", steps, (world, _terms, said) => {
+          const now = world.ordinal;
+          if (said !== null && said !== "ok" && said !== "ambiguous") expect(now).toBe(before);
+          before = now;
+        });
+      }),
+      RUNS,
+    );
   });
 
   test("no instance is made for a node by a fence older than one that was seen", () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const { entries } = run("tag-only", steps);
-      const seen = new Map<string, number>();
-      const asked = new Map<InstanceId, { nodeId: string; fence: number }>();
-      for (const entry of entries) {
-        if (entry.kind === "create.accepted") asked.set(entry.id, entry);
-        const looked = entry.kind === "landed" ? asked.get(entry.instance.id)
-          : entry.kind === "terminate.accepted" ? entry : undefined;
-        const nodeId = looked?.nodeId ?? null;
-        const value = looked?.fence ?? null;
-        if (nodeId === null || value === null) continue;
-        expect(value).toBeGreaterThanOrEqual(seen.get(nodeId) ?? 0);
-        seen.set(nodeId, value);
-      }
-    }), RUNS);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { entries } = run("tag-only", steps);
+        const seen = new Map<string, number>();
+        const asked = new Map<InstanceId, { nodeId: string; fence: number }>();
+        for (const entry of entries) {
+          if (entry.kind === "create.accepted") asked.set(entry.id, entry);
+          const looked =
+            entry.kind === "landed"
+              ? asked.get(entry.instance.id)
+              : entry.kind === "terminate.accepted"
+                ? entry
+                : undefined;
+          const nodeId = looked?.nodeId ?? null;
+          const value = looked?.fence ?? null;
+          if (nodeId === null || value === null) continue;
+          expect(value).toBeGreaterThanOrEqual(seen.get(nodeId) ?? 0);
+          seen.set(nodeId, value);
+        }
+      }),
+      RUNS,
+    );
   });
 
   test("a list without faults and lag shows exactly what is", () => {
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      run("token", steps, (world, terms) => {
-        const fate = {
-          failure: null, empty: false, leftOut: 0, duplicate: false, wrongState: null,
-          lagMs: null, answerDelayMs: 0,
-        };
-        const answer = decideList(world, terms, contractFleetId, fate, 2_000_000);
-        const all = [...world.instances.values()].map((held) => held.instance);
-        expect(answer).toEqual({ kind: "ok", instances: all });
-      });
-    }), { numRuns: 100 });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        run("token", steps, (world, terms) => {
+          const fate = {
+            failure: null,
+            empty: false,
+            leftOut: 0,
+            duplicate: false,
+            wrongState: null,
+            lagMs: null,
+            answerDelayMs: 0,
+          };
+          const answer = decideList(world, terms, contractFleetId, fate, 2_000_000);
+          const all = [...world.instances.values()].map((held) => held.instance);
+          expect(answer).toEqual({ kind: "ok", instances: all });
+        });
+      }),
+      { numRuns: 100 },
+    );
   });
 
   test("apply() refuses an entry that cannot follow", () => {
@@ -215,14 +266,21 @@ describe("the world of a fake cloud", () => {
 
 describe("pushDue() and popDue()", () => {
   test("give everything back in order of time, then of arrival", () => {
-    fc.assert(fc.property(fc.array(fc.nat(20)), (times) => {
-      const heap: Due[] = [];
-      const all = times.map((atMs, seq): Due =>
-        ({ atMs, seq, kind: "run", id: "i" as InstanceId, token: "" }));
-      for (const due of all) pushDue(heap, due);
-      const out: (Due | null)[] = all.map(() => popDue(heap));
-      expect(out).toEqual(all.toSorted((a, b) => a.atMs - b.atMs || a.seq - b.seq));
-      expect(popDue(heap)).toBe(null);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.nat(20)), (times) => {
+        const heap: Due[] = [];
+        const all = times.map((atMs, seq): Due => ({
+          atMs,
+          seq,
+          kind: "run",
+          id: "i" as InstanceId,
+          token: "",
+        }));
+        for (const due of all) pushDue(heap, due);
+        const out: (Due | null)[] = all.map(() => popDue(heap));
+        expect(out).toEqual(all.toSorted((a, b) => a.atMs - b.atMs || a.seq - b.seq));
+        expect(popDue(heap)).toBe(null);
+      }),
+    );
   });
 });
