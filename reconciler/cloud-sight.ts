@@ -1,0 +1,71 @@
+/**
+ * What this process has learned by looking at the clouds: which it has listed completely, what nobody
+ * claims there, and whose lists are not believed. Memory only: a new process looks for itself.
+ */
+import type { InstanceId } from "../schema/id.ts";
+import type { Fleet, ProviderSight } from "./fleet.ts";
+import type { Sighting } from "./fold/listing.ts";
+import type { Provider } from "./provider/provider.ts";
+
+export class CloudSight {
+  sightings = new Map<string, Map<InstanceId, Sighting>>();
+  collapsed = new Map<string, number>();
+  private readonly listed = new Set<string>();
+  private readonly providers: ReadonlyMap<string, Provider>;
+  private readonly unavailable: ReadonlyMap<string, string>;
+
+  constructor(
+    providers: ReadonlyMap<string, Provider>,
+    unavailable: ReadonlyMap<string, string>,
+  ) {
+    this.providers = providers;
+    this.unavailable = unavailable;
+  }
+
+  /** A complete listing was folded. */
+  note(provider: string): void {
+    this.listed.add(provider);
+  }
+
+  /** Every provider was looked at, and nothing there is still waiting for a second look. */
+  isComplete(): boolean {
+    return [...this.providers.keys()].every((name) => this.isKnown(name));
+  }
+
+  /** Nothing is bought at a provider before what exists there is known. */
+  private isKnown(name: string): boolean {
+    return this.listed.has(name) && (this.sightings.get(name)?.size ?? 0) === 0;
+  }
+
+  settleMs(provider: string): number {
+    return this.providers.get(provider)?.settleMs ?? 0;
+  }
+
+  /** For `decide`. */
+  sight(): Map<string, ProviderSight> {
+    const out = new Map<string, ProviderSight>();
+    for (const [name, { class: cls, settleMs }] of this.providers) {
+      out.set(name, { class: cls, settleMs, listed: this.isKnown(name), unavailable: null });
+    }
+    for (const [name, why] of this.unavailable) {
+      out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });
+    }
+    return out;
+  }
+
+  /** Providers with something in flight: their clouds are looked at more often. */
+  busy(fleet: Fleet): Set<string> {
+    const busy = new Set<string>();
+    for (const { phase, instance } of fleet.nodes.values()) {
+      if (instance === null || phase.kind === "gone") continue;
+      const moving = phase.kind === "booting" || phase.kind === "terminating";
+      if (moving || instance.absentSince !== null) busy.add(instance.provider);
+    }
+    for (const { payload } of fleet.operations.values()) {
+      const asks = payload.kind === "create" || payload.kind === "terminate";
+      if (asks) busy.add(payload.provider);
+    }
+    for (const name of this.providers.keys()) if (!this.isKnown(name)) busy.add(name);
+    return busy;
+  }
+}

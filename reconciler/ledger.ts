@@ -1,0 +1,160 @@
+/**
+ * The durable fleet as this process knows it: one writer, one transaction at a time, and a copy in
+ * memory that is only ever what the store said. When it is not known whether a transaction was
+ * written, nothing else happens before the store is read again.
+ */
+import type { Command } from "../schema/command.ts";
+import type { Config } from "../schema/config.ts";
+import type { CommandId, NodeId } from "../schema/id.ts";
+import type { Clock } from "./clock.ts";
+import { Draft, type Mirror, mirrorChange, newMirror } from "./draft.ts";
+import type { Fleet } from "./fleet.ts";
+import { newPoolState } from "./fold/new-pool.ts";
+import { deliveriesOf } from "./notify.ts";
+import { type Change, emptyChange, type Store, type StoredLetter } from "./store/store.ts";
+
+/** Far more orders than people give between a commit and its hand-over. */
+const SETTLED_MAX = 1_000;
+
+export class Ledger {
+  private readonly store: Store;
+  private readonly clock: Clock;
+  private readonly config: Config;
+  private readonly fleetId: string;
+  private readonly committed: (change: Change) => void;
+  private mirror: Mirror = newMirror();
+  private letters: StoredLetter[] = [];
+  /** Highest inbox id taken in: ids grow, and this process is the only writer. */
+  private newestLetter = 0;
+  private commands: Command[] = [];
+  /** Orders carried out lately: one that a reload brought in is not taken a second time. */
+  private readonly settled = new Set<CommandId>();
+  private readonly waiters = new Map<CommandId, (command: Command) => void>();
+  private stale = true;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(from: {
+    store: Store;
+    clock: Clock;
+    config: Config;
+    fleetId: string;
+    committed: (change: Change) => void;
+  }) {
+    this.store = from.store;
+    this.clock = from.clock;
+    this.config = from.config;
+    this.fleetId = from.fleetId;
+    this.committed = from.committed;
+  }
+
+  fleet(): Fleet {
+    const { nodes, pools, operations } = this.mirror;
+    return { fleetId: this.fleetId, nodes, pools, operations };
+  }
+
+  /** `<provider>/<instance id>` → node. */
+  nodeOfInstance(key: string): NodeId | null {
+    return this.mirror.byInstance.get(key) ?? null;
+  }
+
+  /** One draft at a time: a second would overwrite what the first has not committed yet. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  draft(): Draft {
+    return new Draft(this.mirror);
+  }
+
+  /** Writes a draft, then shows it to the process. Rejects if it may not have been written. */
+  async commit(draft: Draft): Promise<void> {
+    const change = draft.finish();
+    if (change === null) return;
+    change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    try {
+      await this.store.commit(change);
+    } catch (error) {
+      this.stale = true;
+      throw error;
+    }
+    mirrorChange(this.mirror, change);
+    this.committed(change);
+  }
+
+  /** Something failed in between: what is in memory is not to be trusted. */
+  doubt(): void {
+    this.stale = true;
+  }
+
+  /** Reads the store again if there is any doubt. Every open operation then counts as sent. */
+  async refresh(): Promise<void> {
+    if (!this.stale) return;
+    const snapshot = await this.store.load();
+    const now = this.clock.wallMs();
+    const mirror = newMirror();
+    mirrorChange(mirror, {
+      ...emptyChange(),
+      nodes: snapshot.nodes,
+      pools: snapshot.pools,
+      // Sent just now for all we know: the settle time of a tag-only provider runs from here.
+      operations: snapshot.openOperations.map((operation) => ({
+        ...operation,
+        attempts: Math.max(operation.attempts, 1),
+        ...(operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {}),
+      })),
+    });
+    for (const { name, scaling } of this.config.pools) {
+      if (mirror.pools.has(name)) continue;
+      mirror.pools.set(name, newPoolState(name, scaling.minNodes, now));
+    }
+    this.mirror = mirror;
+    this.stale = false;
+    this.letters = snapshot.letters;
+    this.raiseNewest(snapshot.letters);
+    this.commands = snapshot.openCommands;
+  }
+
+  /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */
+  addLetters(letters: StoredLetter[]): void {
+    for (const letter of letters) if (letter.id > this.newestLetter) this.letters.push(letter);
+    this.raiseNewest(letters);
+  }
+
+  takeLetters(max: number): StoredLetter[] {
+    return this.letters.splice(0, max);
+  }
+
+  hasLetters(): boolean {
+    return this.letters.length > 0;
+  }
+
+  /** A durable order; resolves with what became of it. */
+  addCommand(command: Command): Promise<Command> {
+    const { id } = command;
+    const known = this.settled.has(id) || this.commands.some((one) => one.id === id);
+    if (!known) this.commands.push(command);
+    const { promise, resolve } = Promise.withResolvers<Command>();
+    this.waiters.set(id, resolve);
+    return promise;
+  }
+
+  takeCommands(): Command[] {
+    return this.commands.splice(0);
+  }
+
+  settle(command: Command): void {
+    this.settled.add(command.id);
+    for (const id of this.settled) {
+      if (this.settled.size <= SETTLED_MAX) break;
+      this.settled.delete(id);
+    }
+    this.waiters.get(command.id)?.(command);
+    this.waiters.delete(command.id);
+  }
+
+  private raiseNewest(letters: StoredLetter[]): void {
+    this.newestLetter = Math.max(this.newestLetter, letters[letters.length - 1]?.id ?? 0);
+  }
+}
