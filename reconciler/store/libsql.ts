@@ -9,7 +9,7 @@
  * statements (bun.md §7.3, §7.4).
  */
 import { createClient, type Client } from "@libsql/client";
-import { and, desc, eq, gt, gte, lte, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, gt, gte, lte, sql } from "drizzle-orm";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
 import { Command } from "../../schema/command.ts";
@@ -22,6 +22,7 @@ import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import * as table from "../../schema/table.ts";
+import { checkDocuments, changeStatements } from "./change.ts";
 import type {
   Change,
   Cursor,
@@ -176,7 +177,8 @@ class LibsqlStore implements Store {
           RETURNING id`),
         this.writer.run(sql`
           INSERT INTO cursor (node, stream, seq, at)
-          SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(${JSON.stringify(marks)}) WHERE true
+          SELECT value->>0, value->>1, value->>2, value->>3
+          FROM json_each(${JSON.stringify(marks)}) WHERE true
           ON CONFLICT (node, stream) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at`),
       ]);
       return inserted.map((row) => Number(row.id)).sort((a, b) => a - b);
@@ -185,7 +187,7 @@ class LibsqlStore implements Store {
 
   async commit(change: Change): Promise<void> {
     checkDocuments(change);
-    const statements = commitStatements(change);
+    const statements = changeStatements(change);
     const [first, ...rest] = statements.map((statement) => this.writer.run(statement));
     if (!first) return;
     await this.queue(() => this.writer.batch([first, ...rest]));
@@ -296,7 +298,9 @@ class LibsqlStore implements Store {
       bound("finding", "id", LIMIT.findingsKeptMax, ""),
       bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
       bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
-      sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node) AND at < (SELECT max(at) FROM cursor) - 604800000`,
+      // A week after its node was forgotten an agent's stream is history too.
+      sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node)
+        AND at < (SELECT max(at) FROM cursor) - 604800000`,
     ];
     for (const statement of work) await this.queue(() => this.writer.run(statement));
   }
@@ -323,103 +327,7 @@ class LibsqlStore implements Store {
   }
 }
 
-/** A document that could not be read back must fail its own transaction, not the next start. */
-function checkDocuments(change: Change): void {
-  for (const node of change.nodes) v.parse(Node, node);
-  for (const pool of change.pools) v.parse(PoolState, pool);
-  for (const operation of change.operations) v.parse(Operation, operation);
-  for (const command of change.commands) v.parse(Command, command);
-}
-
 /** Letters were validated when they came in as reports; the store only carries them. */
 function parseLetter(doc: string): Letter {
   return JSON.parse(doc) as Letter;
-}
-
-/** One transaction's statements, at most one a table, many rows each. */
-export function commitStatements(change: Change): SQL[] {
-  const out: SQL[] = [];
-  const each = (rows: unknown[][]): SQL => sql`json_each(${JSON.stringify(rows)}) WHERE true`;
-  if (change.nodes.length > 0) {
-    const rows = change.nodes.map((n) => [
-      n.id,
-      n.pool,
-      n.phase.kind,
-      n.phase.kind === "gone" || n.instance === null
-        ? null
-        : `${n.instance.provider}/${n.instance.id}`,
-      JSON.stringify(n),
-    ]);
-    out.push(sql`INSERT INTO node (id, pool, phase, instance, doc)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
-      ON CONFLICT (id) DO UPDATE SET pool = excluded.pool, phase = excluded.phase,
-        instance = excluded.instance, doc = excluded.doc`);
-  }
-  if (change.removedNodes.length > 0) {
-    out.push(
-      sql`DELETE FROM node WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.removedNodes)}))`,
-    );
-  }
-  if (change.pools.length > 0) {
-    const rows = change.pools.map((p) => [p.name, JSON.stringify(p)]);
-    out.push(sql`INSERT INTO pool (name, doc) SELECT value->>0, value->>1 FROM ${each(rows)}
-      ON CONFLICT (name) DO UPDATE SET doc = excluded.doc`);
-  }
-  if (change.operations.length > 0) {
-    const rows = change.operations.map((o) => [
-      o.id,
-      o.node,
-      o.payload.kind,
-      o.state,
-      o.askedAt,
-      JSON.stringify(o),
-    ]);
-    out.push(sql`INSERT INTO operation (id, node, kind, state, asked_at, doc)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM ${each(rows)}
-      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
-  }
-  if (change.events.length > 0) {
-    const rows = change.events.map((e) => [
-      e.at,
-      e.kind,
-      e.node,
-      e.pool,
-      e.session,
-      e.actor,
-      e.message,
-    ]);
-    out.push(sql`INSERT INTO event (at, kind, node, pool, session, actor, message)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}`);
-  }
-  if (change.commands.length > 0) {
-    const rows = change.commands.map((c) => [c.id, c.node, c.state, c.issuedAt, JSON.stringify(c)]);
-    out.push(sql`INSERT INTO command (id, node, state, issued_at, doc)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
-      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
-  }
-  if (change.findings.length > 0) {
-    const rows = change.findings.map((f) => [
-      f.node,
-      f.stream,
-      f.seq,
-      f.receivedAt,
-      f.finding.kind,
-      f.finding.code ?? null,
-      JSON.stringify(f.finding),
-    ]);
-    out.push(sql`INSERT INTO finding (node, stream, seq, received_at, kind, code, doc)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM ${each(rows)}
-      ON CONFLICT (node, stream, seq) DO NOTHING`);
-  }
-  if (change.deliveries.length > 0) {
-    const rows = change.deliveries.map((d) => [d.kind, d.node, d.body, 0, d.notBefore]);
-    out.push(sql`INSERT INTO outbox (kind, node, body, attempts, not_before)
-      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}`);
-  }
-  if (change.foldedLetters.length > 0) {
-    out.push(
-      sql`DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(${JSON.stringify(change.foldedLetters)}))`,
-    );
-  }
-  return out;
 }

@@ -1,0 +1,40 @@
+/**
+ * Whether this control plane should be given work (promise N29): each thing that is not so, in words.
+ */
+import type { Clock } from "../clock.ts";
+import type { Ingest } from "../ingest.ts";
+import type { Reconciler } from "../loop.ts";
+import type { Store } from "../store/store.ts";
+
+/** A provider that cannot be listed for this long makes readiness degraded instead of absent. */
+const ADOPT_MS = 60_000;
+/** A probe is a write: anonymous callers get one a second between them. */
+const PROBE_MS = 1_000;
+
+export function openReadiness(from: {
+  reconciler: Reconciler;
+  ingest: Ingest;
+  store: Store;
+  clock: Clock;
+}): () => Promise<string[]> {
+  const { reconciler, ingest, store, clock } = from;
+  const startedMono = clock.monoMs();
+  let probed: { atMono: number; answer: ReturnType<Store["probe"]> } | null = null;
+  return async () => {
+    const out: string[] = [];
+    const failure = reconciler.failure();
+    if (failure !== null) out.push(`loop: ${failure}`);
+    const mono = clock.monoMs();
+    if (probed === null || mono - probed.atMono >= PROBE_MS) {
+      probed = { atMono: mono, answer: store.probe() };
+    }
+    const answer = await probed.answer;
+    if (!answer.ok) out.push(`store: ${answer.message}`);
+    const problem = ingest.problem();
+    if (problem !== null) out.push(`ingest: ${problem}`);
+    if (!reconciler.hasAdopted() && mono - startedMono < ADOPT_MS) {
+      out.push("adoption: the first look at every provider is not finished");
+    }
+    return out;
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * One transaction's statements, at most one a table, many rows each. Pure: a change in, SQL out.
+ * `json_each` carries the rows, so that a statement's text, and the driver's cache of it, does not
+ * grow with them (bun.md §7.3, §7.4).
+ */
+import { sql, type SQL } from "drizzle-orm";
+import * as v from "valibot";
+import { Command } from "../../schema/command.ts";
+import { Node, PoolState } from "../../schema/node.ts";
+import { Operation } from "../../schema/operation.ts";
+import type { Change } from "./store.ts";
+
+/** A document that could not be read back must fail its own transaction, not the next start. */
+export function checkDocuments(change: Change): void {
+  for (const node of change.nodes) v.parse(Node, node);
+  for (const pool of change.pools) v.parse(PoolState, pool);
+  for (const operation of change.operations) v.parse(Operation, operation);
+  for (const command of change.commands) v.parse(Command, command);
+}
+
+type Row = (string | number | null)[];
+
+/** The rows as a table value, for `INSERT … SELECT value->>0, … FROM`. */
+function each(rows: Row[]): SQL {
+  return sql`json_each(${JSON.stringify(rows)}) WHERE true`;
+}
+
+function listed(ids: readonly (string | number)[]): SQL {
+  return sql`(SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+}
+
+export function changeStatements(change: Change): SQL[] {
+  return [...stateStatements(change), ...historyStatements(change)];
+}
+
+/** What is true now: nodes, pools, operations, orders. */
+function stateStatements({ nodes, removedNodes, pools, operations, commands }: Change): SQL[] {
+  const out: SQL[] = [];
+  if (nodes.length > 0) {
+    const rows = nodes.map((node): Row => {
+      const held = node.phase.kind === "gone" ? null : node.instance;
+      const claim = held === null ? null : `${held.provider}/${held.id}`;
+      return [node.id, node.pool, node.phase.kind, claim, JSON.stringify(node)];
+    });
+    out.push(sql`INSERT INTO node (id, pool, phase, instance, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET pool = excluded.pool, phase = excluded.phase,
+        instance = excluded.instance, doc = excluded.doc`);
+  }
+  if (removedNodes.length > 0) out.push(sql`DELETE FROM node WHERE id IN ${listed(removedNodes)}`);
+  if (pools.length > 0) {
+    const rows = pools.map((pool): Row => [pool.name, JSON.stringify(pool)]);
+    out.push(sql`INSERT INTO pool (name, doc) SELECT value->>0, value->>1 FROM ${each(rows)}
+      ON CONFLICT (name) DO UPDATE SET doc = excluded.doc`);
+  }
+  if (operations.length > 0) {
+    const rows = operations.map((one): Row => {
+      return [one.id, one.node, one.payload.kind, one.state, one.askedAt, JSON.stringify(one)];
+    });
+    out.push(sql`INSERT INTO operation (id, node, kind, state, asked_at, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
+  }
+  if (commands.length > 0) {
+    const rows = commands.map((one): Row => {
+      return [one.id, one.node, one.state, one.issuedAt, JSON.stringify(one)];
+    });
+    out.push(sql`INSERT INTO command (id, node, state, issued_at, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
+      ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
+  }
+  return out;
+}
+
+/** What happened, and what is to be told: only ever appended, and the inbox that it empties. */
+function historyStatements({ events, findings, deliveries, foldedLetters }: Change): SQL[] {
+  const out: SQL[] = [];
+  if (events.length > 0) {
+    const rows = events.map((one): Row => {
+      return [one.at, one.kind, one.node, one.pool, one.session, one.actor, one.message];
+    });
+    out.push(sql`INSERT INTO event (at, kind, node, pool, session, actor, message)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6
+      FROM ${each(rows)}`);
+  }
+  if (findings.length > 0) {
+    const rows = findings.map(({ node, stream, seq, receivedAt, finding }): Row => {
+      const { kind, code } = finding;
+      return [node, stream, seq, receivedAt, kind, code ?? null, JSON.stringify(finding)];
+    });
+    out.push(sql`INSERT INTO finding (node, stream, seq, received_at, kind, code, doc)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6
+      FROM ${each(rows)} ON CONFLICT (node, stream, seq) DO NOTHING`);
+  }
+  if (deliveries.length > 0) {
+    const rows = deliveries.map((one): Row => [one.kind, one.node, one.body, 0, one.notBefore]);
+    out.push(sql`INSERT INTO outbox (kind, node, body, attempts, not_before)
+      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}`);
+  }
+  if (foldedLetters.length > 0) {
+    out.push(sql`DELETE FROM inbox WHERE id IN ${listed(foldedLetters)}`);
+  }
+  return out;
+}
