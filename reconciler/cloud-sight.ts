@@ -1,6 +1,6 @@
 /**
- * What this process has learned by looking at the clouds: which it has listed completely, what nobody
- * claims there, and whose lists are not believed. Memory only: a new process looks for itself.
+ * What this process has learned by looking at the clouds: which it has listed completely, what
+ * nobody claims there, and whose lists are not believed. Memory only: a new process looks itself.
  */
 import type { InstanceId } from "../schema/id.ts";
 import type { Fleet, ProviderSight } from "./fleet.ts";

@@ -1,8 +1,8 @@
 /**
  * The reconciler: one loop around one pure function. Read this first.
  *
- *   fold     what arrived (answers, listings, letters, orders) and time  →  one transaction
- *   decide   (Fleet, configuration, Sight) → Plan, checked by lint       →  one transaction of intents
+ *   fold     what arrived (answers, listings, letters, orders), and time  →  one transaction
+ *   decide   (Fleet, configuration, Sight) → Plan, checked by lint        →  one transaction
  *   act      open operations are called; their answers are the next activation's facts
  *
  * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,

@@ -51,9 +51,8 @@ class UsageError extends Error {}
 const SLEW = 0.1;
 
 /**
- * Wall time for records and stored instants, slewed: it follows the system's clock, but never by more
- * than a tenth of the time that passes. A clock that is set by an hour then moves no deadline by an
- * hour.
+ * Wall time for records and stored instants, slewed: it follows the system's clock, but never by
+ * more than a tenth of the time that passes. A clock set by an hour moves no deadline by an hour.
  */
 function openWall(): () => number {
   let atMono = performance.now();
@@ -245,25 +244,16 @@ async function serve(
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
     notReady: openReadiness({ reconciler, ingest, store, clock: CLOCK }),
   };
-  const notifier = openNotifier(config.server.notifier, {
-    store,
-    clock: CLOCK,
-    log,
-    env: process.env,
-  });
+  const hooks = { store, clock: CLOCK, log, env: process.env };
+  const notifier = openNotifier(config.server.notifier, hooks);
   const server = listen(ports, config, address);
   bound.port = server.port ?? 0;
   if (options.testPortFile !== undefined) {
     mkdirSync(dirname(options.testPortFile), { recursive: true });
     writeFileSync(options.testPortFile, `${bound.port}\n`);
   }
-  const host = address.host === "" ? "*" : address.host;
-  log("info", "listening", {
-    address: `${host}:${bound.port}`,
-    version: VERSION,
-    fleet: identity.fleetId,
-    policy: loaded.policy.policy.name,
-  });
+  const at = `${address.host === "" ? "*" : address.host}:${bound.port}`;
+  log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   if (!options.dryRun) reconciler.start();
   notifier?.start();
   const exitCode = whenTold(log, async () => {

@@ -113,7 +113,7 @@ export function decideBooting(
   }
   pen.wait(
     "boot",
-    `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "starting"}, its agent has not spoken`,
+    `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "new"}, its agent is silent`,
     phase.since + timing.registrationTimeoutMs,
   );
 }

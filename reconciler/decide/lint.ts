@@ -93,7 +93,7 @@ function lintAdmit(
     );
     if (!surge)
       breach(
-        `admit of ${action.node} into slot ${action.slot} of ${action.pool}, which ${other.id} still has`,
+        `admit of ${action.node} into slot ${action.slot}, which ${other.id} still has`,
       );
   }
 }

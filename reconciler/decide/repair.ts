@@ -166,7 +166,7 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
     );
   }
   if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
-    const why = `new nodes of pool ${pool.name} do not come up: there is nothing to replace it with`;
+    const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
     return pen.wait("bootstrap_guard", why, state.failedNotBefore);
   }
   if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));

@@ -1,5 +1,5 @@
 /**
- * The part of a plan that breaks no law. Pure. A pool that is still, and says so, is safer at 3 a.m.
+ * The part of a plan that breaks no law. Pure. A pool that is still, and says so, is safer at night
  * than a process that ends and restarts into the same plan; the other pools go on.
  */
 import type { Action } from "../../schema/action.ts";

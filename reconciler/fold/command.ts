@@ -81,7 +81,8 @@ function judgeReach(node: Node): CommandJudgement {
 
 function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): CommandJudgement {
   if (node.phase.kind === "replacing" && node.cordon.human === null) {
-    const message = `node ${node.id} is being replaced by ${node.phase.replacement}: let it finish, or order its end`;
+    const next = node.phase.replacement;
+    const message = `node ${node.id} is being replaced by ${next}: let it finish, or order its end`;
     return { kind: "refused", code: "conflict", message };
   }
   const cordoned = node.cordon.human !== null || node.cordon.product !== null;

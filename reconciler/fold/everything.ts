@@ -165,7 +165,7 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
     if (shown.has(instance.id)) seen++;
   }
   if (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE) return null;
-  return `${listing.provider} lists ${seen} of ${known} known instances: the list is not believed yet`;
+  return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 
 /** The fleet as the draft has it now: one pass folds several facts. */

@@ -100,7 +100,8 @@ export function foldLetter(
 
 function registered(letter: Letter): string {
   const gpus = letter.inventory?.gpus.length ?? 0;
-  return `agent ${letter.agentVersion} registered with ${gpus} ${letter.simulated ? "simulated " : ""}GPUs`;
+  const kind = letter.simulated ? "simulated GPUs" : "GPUs";
+  return `agent ${letter.agentVersion} registered with ${gpus} ${kind}`;
 }
 
 function tellVerdict(

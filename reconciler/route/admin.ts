@@ -161,7 +161,8 @@ async function save(
 ): Promise<void> {
   await ports.store.saveCredential(credential);
   ports.authority.put(credential);
-  const message = `${credential.role} token ${credential.id} (${credential.label === "" ? "no label" : credential.label})`;
+  const label = credential.label === "" ? "no label" : credential.label;
+  const message = `${credential.role} token ${credential.id} (${label})`;
   const event = {
     at: ports.clock.wallMs(),
     kind,

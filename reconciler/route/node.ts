@@ -200,9 +200,11 @@ function enumOf<T extends string>(
   if (found !== undefined) return { ok: true, value: found };
   const names = all.map((one) => one.slice(prefix.length).toLowerCase());
   const near = nearest(given, names);
+  const hint = near === null ? "" : `; did you mean "${near}"?`;
+  const what = prefix === "NODE_STATUS_" ? "status" : "health";
   return {
     ok: false,
-    message: `unknown ${prefix === "NODE_STATUS_" ? "status" : "health"} "${given}" (${names.join(", ")})${near === null ? "" : `; did you mean "${near}"?`}`,
+    message: `unknown ${what} "${given}" (${names.join(", ")})${hint}`,
   };
 }
 
@@ -305,9 +307,10 @@ function dryRun(
       : left.kind === "empty"
         ? "no work on it"
         : "what runs on it is not known";
+  const deadline = limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`;
   const steps = [
     `cordon ${node.id}`,
-    `drain ${node.id} (${work}; ${limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`})`,
+    `drain ${node.id} (${work}; ${deadline})`,
   ];
   if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
   if (type === "replace")

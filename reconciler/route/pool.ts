@@ -121,7 +121,8 @@ async function setSize(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, minNodes, now);
     draft.putPool({ ...state, desired, desiredBy: `human:${by}`, desiredAt: now });
-    const message = `wanted size ${state.desired} → ${desired}${reason === "" ? "" : `: ${reason}`}`;
+    const why = reason === "" ? "" : `: ${reason}`;
+    const message = `wanted size ${state.desired} → ${desired}${why}`;
     draft.tell([
       {
         at: now,
@@ -164,7 +165,8 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
   const limitMs = expiryMs(ports.reconciler.activeConfig().server.autoscaleIntervalMs);
   if (Math.abs(now - at) > limitMs) {
     const apart = `${Math.round(Math.abs(now - at) / 1_000)} s ${at < now ? "ago" : "ahead"}`;
-    const message = `observed_at: ${given ?? ""} is ${apart}; demand counts for ${limitMs / 1_000} s`;
+    const limit = `demand counts for ${limitMs / 1_000} s`;
+    const message = `observed_at: ${given ?? ""} is ${apart}; ${limit}`;
     return refuse(c, "invalid_argument", message);
   }
   const observedAt = Math.min(at, now);
@@ -178,6 +180,7 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
     if (newest === observedAt) draft.putPool({ ...state, demand });
   });
   if (newest === observedAt) return c.json(statusView(ports, pool));
-  const message = `observed_at: ${given ?? ""} is older than what is known (${new Date(newest).toISOString()})`;
+  const known = new Date(newest).toISOString();
+  const message = `observed_at: ${given ?? ""} is older than what is known (${known})`;
   return refuse(c, "conflict", message);
 }

@@ -1,5 +1,5 @@
 /**
- * Whether this control plane should be given work (promise N29): each thing that is not so, in words.
+ * Whether this control plane should be given work (promise N29): what speaks against it, in words.
  */
 import type { Clock } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";

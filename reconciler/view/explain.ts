@@ -78,7 +78,8 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
         ? `, with ${incident.findings.length - 1} that follow from it`
         : "";
     const rule = `by rule ${judgement.rule} (${judgement.rank})`;
-    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; would be mended by: ${incident.action}`;
+    const mend = `would be mended by: ${incident.action}`;
+    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${mend}`;
     return { at: iso(incident.fromAt), text };
   });
   return {
@@ -118,10 +119,12 @@ export function explainPool(
     a.kind === "admit" ? a.pool === pool.name : nodes.some((n) => n.id === a.node),
   );
   const untils = own.flatMap((wait) => (wait.until === null ? [] : [wait.until]));
+  const { minNodes, maxNodes } = pool.scaling;
+  const by = state?.desiredBy ?? "config";
   return {
     subject: pool.name,
     kind: "pool",
-    state: `${count.serving} serving of ${desired} wanted (${pool.scaling.minNodes}…${pool.scaling.maxNodes}), wanted by ${state?.desiredBy ?? "config"}`,
+    state: `${count.serving} serving of ${desired} wanted (${minNodes}…${maxNodes}), wanted by ${by}`,
     since: state === undefined ? null : iso(state.desiredAt),
     causes: events.map((e) => ({
       at: iso(e.at),

@@ -67,10 +67,9 @@ export function conditionsOf(
     .filter((wait) => wait.pool === pool && wait.node === null)
     .map((wait) => `${wait.reason}: ${wait.message}`);
   for (const [key, offer] of Object.entries(state?.offers ?? {})) {
-    if (offer.notBefore > now)
-      out.push(
-        `offer ${key} rests until ${new Date(offer.notBefore).toISOString()} (${offer.class}: ${offer.message})`,
-      );
+    if (offer.notBefore <= now) continue;
+    const until = new Date(offer.notBefore).toISOString();
+    out.push(`offer ${key} rests until ${until} (${offer.class}: ${offer.message})`);
   }
   return [...new Set(out)];
 }

@@ -98,7 +98,7 @@ async function judgeWorld(plane: Plane, dead: string): Promise<string[]> {
 async function tellStory(plane: Plane): Promise<{ dead: string; healedMs: number }> {
   await plane.start();
   say(
-    `${elapsed()}  control plane at ${plane.url}; ${SIZE} nodes with 8 simulated GPUs are asked for`,
+    `${elapsed()}  control plane at ${plane.url}; asked for ${SIZE} nodes with 8 simulated GPUs`,
   );
   const nodes = await plane.waitServing(SIZE, LIMIT_MS);
   say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);

@@ -118,15 +118,9 @@ export function decideCreate(
   const say = (answer: CreateAnswer) => (fate.replyLost ? AMBIGUOUS_LOST : answer);
   const about = { atMs: nowMs, nodeId: fence.nodeId, fence: fence.fence } as const;
   const refuse = (refusal: Refusal) => {
-    const { message } = refusal;
-    const entry: Entry = {
-      kind: "create.refused",
-      ...about,
-      token: request.token,
-      class: refusal.class,
-      message,
-      reply,
-    };
+    const { message, class: cls } = refusal;
+    const { token } = request;
+    const entry: Entry = { kind: "create.refused", ...about, token, class: cls, message, reply };
     return { entries: [entry], answer: say(no(refusal)), id: null };
   };
   const accept = (landAtMs: number) => {
