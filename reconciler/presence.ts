@@ -6,8 +6,18 @@
 import type { NodeId } from "../schema/id.ts";
 import type { Sample } from "../schema/report.ts";
 import type { DrainSight } from "./fleet.ts";
+import { PackedSample } from "./packed-sample.ts";
 
-type Heard = { atMono: number; atWall: number; sample: Sample | null; sampleMono: number };
+/** Written in place: ten thousand nodes are heard a thousand times a second. */
+type Heard = {
+  atMono: number;
+  atWall: number;
+  sample: PackedSample | null;
+  /** When the sample was taken in; before the first one, when the node was first heard. */
+  sampleMono: number;
+  /** The sample as last asked for, while someone holds it. */
+  view: WeakRef<Sample> | null;
+};
 
 export class Presence {
   private readonly heard = new Map<NodeId, Heard>();
@@ -26,13 +36,18 @@ export class Presence {
 
   /** A report of this node came in. */
   note(node: NodeId, mono: number, wall: number, sample: Sample | null): void {
-    const before = this.heard.get(node);
-    this.heard.set(node, {
-      atMono: mono,
-      atWall: wall,
-      sample: sample ?? before?.sample ?? null,
-      sampleMono: sample === null ? (before?.sampleMono ?? mono) : mono,
-    });
+    let heard = this.heard.get(node);
+    if (heard === undefined) {
+      heard = { atMono: mono, atWall: wall, sample: null, sampleMono: mono, view: null };
+      this.heard.set(node, heard);
+    }
+    heard.atMono = mono;
+    heard.atWall = wall;
+    if (sample === null) return;
+    heard.sampleMono = mono;
+    heard.view = null;
+    heard.sample ??= new PackedSample();
+    heard.sample.put(sample);
   }
 
   forget(node: NodeId): void {
@@ -95,7 +110,22 @@ export class Presence {
     return this.heard.get(node)?.atWall ?? null;
   }
 
+  /**
+   * The newest sample, made on demand; unknown readings are `null`. As long as no newer one came,
+   * whoever holds it is given the same object again, so that "is it new?" can be asked by identity.
+   */
   sample(node: NodeId): Sample | null {
+    const heard = this.heard.get(node);
+    if (heard === undefined || heard.sample === null) return null;
+    const held = heard.view?.deref();
+    if (held !== undefined) return held;
+    const made = heard.sample.view();
+    heard.view = new WeakRef(made);
+    return made;
+  }
+
+  /** The newest sample as it is kept, for who reads it at once; the next report overwrites it. */
+  packed(node: NodeId): PackedSample | null {
     return this.heard.get(node)?.sample ?? null;
   }
 
@@ -106,13 +136,14 @@ export class Presence {
     const unknown: DrainSight = { kind: "unknown", forMs: Math.max(0, mono - from) };
     if (heard === undefined || heard.sample === null || mono - heard.sampleMono > freshMs)
       return unknown;
-    const { gpus } = heard.sample;
-    if (gpus.length === 0) return unknown;
+    const { sample } = heard;
+    if (sample.gpuCount === 0) return unknown;
     let remaining = 0;
     let known = true;
-    for (const gpu of gpus) {
-      if (gpu.processes === null || gpu.processes === undefined) known = false;
-      else remaining += gpu.processes;
+    for (let gpu = 0; gpu < sample.gpuCount; gpu++) {
+      const processes = sample.reading(gpu, "processes");
+      if (processes === null) known = false;
+      else remaining += processes;
     }
     if (remaining > 0)
       return { kind: "busy", remaining, message: `${remaining} GPU processes are left` };
@@ -121,12 +152,13 @@ export class Presence {
 
   /** Mean GPU utilisation in percent, or `null`. */
   utilization(node: NodeId): number | null {
-    const gpus = this.heard.get(node)?.sample?.gpus ?? [];
+    const sample = this.heard.get(node)?.sample ?? null;
     let sum = 0;
     let count = 0;
-    for (const gpu of gpus) {
-      if (typeof gpu.utilization_percent !== "number") continue;
-      sum += gpu.utilization_percent;
+    for (let gpu = 0; gpu < (sample?.gpuCount ?? 0); gpu++) {
+      const percent = sample?.reading(gpu, "utilization_percent") ?? null;
+      if (percent === null) continue;
+      sum += percent;
       count++;
     }
     return count === 0 ? null : sum / count;

@@ -172,7 +172,7 @@ export function decideTerminating(
   if (provider === undefined || provider.unavailable !== null) {
     return pen.wait(
       "provider",
-      `${instance.provider}: ${provider?.unavailable ?? "not configured"}; ${instance.id} is billed`,
+      `${instance.provider}: ${provider?.unavailable ?? "unknown"}; ${instance.id} is billed`,
     );
   }
   pen.act({

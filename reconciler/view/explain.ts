@@ -124,7 +124,7 @@ export function explainPool(
   return {
     subject: pool.name,
     kind: "pool",
-    state: `${count.serving} serving of ${desired} wanted (${minNodes}…${maxNodes}), wanted by ${by}`,
+    state: `${count.serving} serving of ${desired} wanted by ${by} (${minNodes}…${maxNodes})`,
     since: state === undefined ? null : iso(state.desiredAt),
     causes: events.map((e) => ({
       at: iso(e.at),
