@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { Report } from "../../schema/report.ts";
 import type { ErrorCode } from "../../schema/api.ts";
 import type { ReportReply } from "../../schema/report.ts";
+import { isSample } from "../../schema/sample-check.ts";
 import type { Principal } from "../auth.ts";
 import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
 
@@ -26,7 +27,7 @@ export async function takeReport(
       code: "permission_denied",
       message: `role ${principal.role} may not report`,
     };
-  const parsed = v.safeParse(Report, raw);
+  const parsed = parseReport(raw);
   if (!parsed.success) {
     ports.metrics.countRefusedReport();
     return { kind: "error", code: "invalid_argument", message: sayIssue(parsed.issues[0]) };
@@ -47,6 +48,19 @@ export async function takeReport(
       };
     }
   }
+}
+
+/**
+ * The report by its schema, but for a sample in order, which is nine tenths of its bytes and is
+ * taken as it stands. One out of order goes the schema's way, for the message.
+ */
+function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
+  if (typeof raw !== "object" || raw === null || !("sample" in raw) || !isSample(raw.sample))
+    return v.safeParse(Report, raw);
+  const { sample, ...rest } = raw;
+  const parsed = v.safeParse(Report, rest);
+  if (parsed.success) parsed.output.sample = sample;
+  return parsed;
 }
 
 export function agentRoutes(api: App, ports: RoutePorts): void {

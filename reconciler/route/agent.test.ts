@@ -1,0 +1,67 @@
+import { afterEach, expect, test } from "bun:test";
+import { openWorldApp, type WorldApp } from "../../test/world/app.ts";
+import { poolYaml, World } from "../../test/world/world.ts";
+
+let world: World | null = null;
+afterEach(async () => {
+  await world?.close();
+  world = null;
+});
+
+async function open(): Promise<{ w: World; a: WorldApp }> {
+  const w = await World.open(poolYaml(1, ""));
+  world = w;
+  return { w, a: openWorldApp(w) };
+}
+
+const at = "2026-03-01T10:00:00Z";
+const gpu = { index: 0, uuid: "GPU-1", utilization_percent: 12.5, remap_pending: false };
+const report = (sample: unknown): Record<string, unknown> => ({
+  version: 1,
+  node_id: "stray-1",
+  boot_id: "b",
+  stream: "s",
+  agent_version: "x",
+  simulated: false,
+  sent_at: at,
+  inventory: { hostname: "stray-1", gpus: [] },
+  sample,
+});
+
+test("takeReport() keeps a good sample and nothing that the schema does not know", async () => {
+  const { w, a } = await open();
+  const sample = { at, gpus: [{ ...gpu, extra: 1 }], more: "x" };
+  expect((await a.call("POST", "/v1/agent/report", report(sample))).status).toBe(202);
+  const kept = w.reconciler.presence.sample("stray-1" as never);
+  expect(kept).toMatchObject({ at, gpus: [gpu] });
+  expect(JSON.stringify(kept)).not.toContain("extra");
+  expect(w.reconciler.presence.utilization("stray-1" as never)).toBe(12.5);
+});
+
+test("takeReport() takes a report without a sample", async () => {
+  const { w, a } = await open();
+  for (const sample of [null, undefined])
+    expect((await a.call("POST", "/v1/agent/report", report(sample))).status).toBe(202);
+  expect(w.reconciler.presence.sample("stray-1" as never)).toBeNull();
+});
+
+test("takeReport() names the path of what is wrong in a sample, and of what is wrong beside it", async () => {
+  const { w, a } = await open();
+  const cases: [unknown, string][] = [
+    [{ at, gpus: [gpu, { ...gpu, index: -1 }] }, "sample.gpus.1.index"],
+    [{ at, gpus: [{ ...gpu, power_watts: "3" }] }, "sample.gpus.0.power_watts"],
+    [{ at, gpus: [{ ...gpu, remap_pending: 1 }] }, "sample.gpus.0.remap_pending"],
+    [{ at, gpus: new Array(65).fill(gpu) }, "sample.gpus"],
+    [{ at: "noon", gpus: [] }, "sample.at"],
+    [7, "sample"],
+  ];
+  for (const [sample, path] of cases) {
+    const answer = await a.call("POST", "/v1/agent/report", report(sample));
+    expect(answer.status).toBe(400);
+    expect(String(answer.body["error"]?.["message"])).toStartWith(`${path}: `);
+  }
+  const other = { ...report({ at, gpus: [gpu] }), boot_id: "" };
+  const answer = await a.call("POST", "/v1/agent/report", other);
+  expect(String(answer.body["error"]?.["message"])).toStartWith("boot_id: ");
+  expect(w.reconciler.presence.isHeard("stray-1" as never)).toBe(false);
+});
