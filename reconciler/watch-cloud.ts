@@ -68,11 +68,13 @@ export class CloudWatch {
   }
 
   /** A listing that hangs is a failed one: the next may begin. */
-  private late(): Promise<ListAnswer> {
+  private async inTime(listing: Promise<ListAnswer>): Promise<ListAnswer> {
+    const { promise, resolve } = Promise.withResolvers<ListAnswer>();
     const message = `no answer within ${LIST_MS / 1_000} s`;
-    return new Promise((resolve) => {
-      this.clock.after(LIST_MS, () => resolve({ kind: "failed", class: "unavailable", message }));
+    const cancel = this.clock.after(LIST_MS, () => {
+      resolve({ kind: "failed", class: "unavailable", message });
     });
+    return Promise.race([listing, promise]).finally(cancel);
   }
 
   private pauseMs(one: Watched, busy: boolean): number {
@@ -86,7 +88,7 @@ export class CloudWatch {
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
     let answer: ListAnswer;
     try {
-      answer = await Promise.race([one.provider.list(), this.late()]);
+      answer = await this.inTime(one.provider.list());
     } catch (error) {
       answer = {
         kind: "failed",

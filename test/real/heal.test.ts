@@ -183,6 +183,21 @@ describe("a fleet of real processes", () => {
     await end(plane);
   }, 120_000);
 
+  test("SIGTERM ends the control plane cleanly and at once; its nodes live on", async () => {
+    const { plane, nodes } = await fleet(1, 2);
+    const begun = performance.now();
+    expect(await plane.stop()).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(plane.reality().live.map((one) => one.id as string)).toEqual([
+      nodes[0]?.instance_id ?? "",
+    ]);
+    await plane.start();
+    expect((await plane.waitServing(1)).map((node) => node.node_id)).toEqual([
+      nodes[0]?.node_id ?? "",
+    ]);
+    await end(plane);
+  }, 60_000);
+
   test("no token is 401, a node's credential cannot cordon, and no token is ever written down", async () => {
     const { plane, nodes } = await fleet(1, 2);
     const [node] = nodes;
