@@ -2,20 +2,16 @@
  * What Prometheus sees (`navarch/api.md` B9, promises N78–N84). Counters and histograms live in
  * prom-client; gauges are printed from the fleet at each scrape, so a node's series end with the
  * node and memory does not grow with time (invariant H9). Absence means not known; 0 means measured
- * zero.
+ * zero. The page of a large fleet is tens of MiB, so it is made and sent in slices.
  */
 import { Counter, Histogram, Registry } from "prom-client";
-import { NODE_STATUSES } from "../schema/api.ts";
 import type { Finding } from "../schema/finding.ts";
-import type { GpuSample } from "../schema/gpu.ts";
-import type { Node } from "../schema/node.ts";
-import { staleness, viewScaling } from "./demand/view.ts";
-import { countPool } from "./view/pool.ts";
-import { healthStatusOf, instanceStateOf, statusOf } from "./view/status.ts";
 import type { Reconciler } from "./loop.ts";
 import type { Judged } from "./fold/everything.ts";
+import { printNodes } from "./metrics/node.ts";
+import { printPools } from "./metrics/pool.ts";
+import { labelsOf, Series } from "./metrics/series.ts";
 import type { Change } from "./store/store.ts";
-import { desiredOf } from "./fleet.ts";
 
 /** Steps of a replacement, timed from one recorded event to the next. */
 const STEPS = [
@@ -173,9 +169,10 @@ export class Metrics {
       return;
     }
     if (finding.kind !== "xid" || typeof finding.code !== "number") return;
-    this.xid.inc({ pool, xid: String(finding.code) });
+    const xid = String(finding.code);
+    this.xid.inc({ pool, xid });
     const gpu = finding.gpu_index ?? "";
-    const key = labels({ pool, node_id: node, gpu_index: String(gpu), xid: String(finding.code) });
+    const key = labelsOf({ pool, node_id: node, gpu_index: String(gpu), xid });
     this.gpuXid.set(key, (this.gpuXid.get(key) ?? 0) + 1);
   }
 
@@ -193,178 +190,39 @@ export class Metrics {
     return this.matchCounts.get(rule) ?? 0;
   }
 
-  /** The whole page in text format 0.0.4. */
-  async printAsync(): Promise<string> {
-    return `${await this.registry.metrics()}\n${this.print()}`;
+  /**
+   * The whole page in text format 0.0.4, in slices of bounded work and size. The nodes are those at
+   * the first slice of theirs; a reading is as new as its slice, and a node that goes meanwhile has
+   * none from then on. All series of one metric follow each other.
+   */
+  async *slices(): AsyncGenerator<string> {
+    yield `${await this.registry.metrics()}\n`;
+    const { reconciler } = this;
+    if (reconciler === null) return;
+    yield printPools(reconciler);
+    yield* printNodes(reconciler);
+    yield this.printRest(reconciler);
   }
 
-  /** The gauges, from the fleet as it is now. */
-  print(): string {
-    if (this.reconciler === null) return "";
-    const page = new Page();
-    printPools(page, this.reconciler);
-    printDemand(page, this.reconciler);
-    printNodes(page, this.reconciler);
-    page.gauge("navarch_agent_streams", "Agents connected by WebSocket.").add({}, this.streams);
-    const broken = this.reconciler.failure() !== null ? 1 : 0;
-    const blind = (this.reconciler.lastSight()?.blind.length ?? 0) > 0 ? 1 : 0;
-    const frozen = page.gauge(
+  /** What is said once about the whole control plane, and of each GPU that had an XID error. */
+  private printRest(reconciler: Reconciler): string {
+    const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
+    streams.add({}, this.streams);
+    const broken = reconciler.failure() !== null ? 1 : 0;
+    const blind = (reconciler.lastSight()?.blind.length ?? 0) > 0 ? 1 : 0;
+    const frozen = new Series(
       "navarch_safety_frozen",
       "1 while nothing destructive may start in the pool.",
     );
-    for (const pool of this.reconciler.activeConfig().pools)
+    for (const pool of reconciler.activeConfig().pools)
       frozen.add({ pool: pool.name }, Math.max(broken, blind));
-    page.gauge("navarch_leader", "1 if this process acts.").add({}, 1);
-    const { policy } = this.reconciler.activePolicy();
-    page
-      .gauge("navarch_policy_info", "The active policy.")
-      .add({ name: policy.name, hash: policy.hash }, 1);
-    const perGpu = page.counter("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.");
+    const leader = new Series("navarch_leader", "1 if this process acts.");
+    leader.add({}, 1);
+    const { policy } = reconciler.activePolicy();
+    const info = new Series("navarch_policy_info", "The active policy.");
+    info.add({ name: policy.name, hash: policy.hash }, 1);
+    const perGpu = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
     for (const [key, count] of this.gpuXid) perGpu.raw(key, count);
-    return page.toString();
-  }
-}
-
-function printPools(page: Page, reconciler: Reconciler): void {
-  const total = page.gauge(
-    "navarch_nodes_total",
-    "Registered nodes that are not terminated, per pool.",
-  );
-  const healthy = page.gauge("navarch_nodes_healthy", "Healthy or degraded nodes, per pool.");
-  const unhealthy = page.gauge("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
-  const byStatus = page.gauge("navarch_nodes", "Nodes by status.");
-  const desired = page.gauge("navarch_pool_desired_nodes", "Wanted size of the pool.");
-  const instances = page.gauge("navarch_instances", "Instances by state.");
-  const { nodes, pools } = reconciler.fleet();
-  const byPool = new Map<string, Node[]>();
-  for (const pool of reconciler.activeConfig().pools) byPool.set(pool.name, []);
-  for (const node of nodes.values()) if (node.pool !== null) byPool.get(node.pool)?.push(node);
-  for (const pool of reconciler.activeConfig().pools) {
-    const own = byPool.get(pool.name) ?? [];
-    const count = countPool(own);
-    total.add({ pool: pool.name }, count.total);
-    healthy.add({ pool: pool.name }, count.healthy);
-    unhealthy.add({ pool: pool.name }, count.unhealthy);
-    desired.add({ pool: pool.name }, desiredOf(pool, pools.get(pool.name)));
-    const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
-    const states = new Map<string, number>();
-    for (const node of own) {
-      if (node.phase.kind === "gone") continue;
-      const status = statusOf(node, pool.health.unhealthyThreshold);
-      statuses.set(status, (statuses.get(status) ?? 0) + 1);
-      const state = instanceStateOf(node);
-      states.set(state, (states.get(state) ?? 0) + 1);
-    }
-    for (const [status, n] of statuses)
-      byStatus.add({ pool: pool.name, status: short(status, "NODE_STATUS_") }, n);
-    for (const [state, n] of states)
-      instances.add({ pool: pool.name, state: short(state, "INSTANCE_STATE_") }, n);
-  }
-}
-
-/** A queue that is not known has no series, except the one that says so. */
-function printDemand(page: Page, reconciler: Reconciler): void {
-  const pending = page.gauge("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
-  const depth = page.gauge("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
-  const stale = page.gauge("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
-  const now = reconciler.lastSight()?.now;
-  if (now === undefined) return;
-  const { server, pools } = reconciler.activeConfig();
-  for (const pool of pools) {
-    const state = reconciler.fleet().pools.get(pool.name);
-    const lost = staleness(pool, state, { server, now });
-    if (lost === null) continue;
-    const seen = viewScaling(pool, state, { server, standing: null, now });
-    stale.add({ pool: pool.name }, lost);
-    if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
-    if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);
-  }
-}
-
-const GPU_GAUGES: readonly [string, string, keyof GpuSample][] = [
-  ["navarch_node_gpu_temperature_celsius", "GPU temperature.", "temperature_celsius"],
-  ["navarch_node_gpu_utilization_percent", "GPU utilisation, 0 to 100.", "utilization_percent"],
-  ["navarch_node_gpu_memory_used_bytes", "GPU memory in use.", "memory_used_bytes"],
-  ["navarch_node_gpu_power_watts", "GPU power draw.", "power_watts"],
-];
-
-function printNodes(page: Page, reconciler: Reconciler): void {
-  const gpus = page.gauge("navarch_node_gpu_count", "GPUs that the node's agent lists.");
-  const health = page.gauge(
-    "navarch_node_health_status",
-    "1 healthy, 0.5 degraded, 0 unhealthy; no series while unknown.",
-  );
-  const perProvider = new Map<string, number>();
-  const gauges = GPU_GAUGES.map(([name, help, key]) => ({ series: page.gauge(name, help), key }));
-  for (const node of reconciler.fleet().nodes.values()) {
-    if (node.phase.kind === "gone" || node.agent === null) continue;
-    const pool = node.pool ?? "";
-    const count = node.agent.inventory.gpus.length;
-    gpus.add({ pool, node_id: node.id }, count);
-    const provider = node.instance?.provider ?? node.agent.inventory.provider ?? "";
-    perProvider.set(provider, (perProvider.get(provider) ?? 0) + count);
-    const status = short(healthStatusOf(node), "HEALTH_STATUS_");
-    const value = { healthy: 1, degraded: 0.5, unhealthy: 0 }[status];
-    if (value !== undefined) health.add({ pool, node_id: node.id, status }, value);
-    for (const gpu of reconciler.presence.sample(node.id)?.gpus ?? []) {
-      const key = labels({
-        pool,
-        node_id: node.id,
-        gpu_index: String(gpu.index),
-        gpu_uuid: gpu.uuid,
-      });
-      for (const gauge of gauges) {
-        const reading = gpu[gauge.key];
-        if (typeof reading === "number") gauge.series.raw(key, reading);
-      }
-    }
-  }
-  const total = page.gauge("navarch_gpus_total", "GPUs by provider.");
-  for (const [provider, n] of perProvider) total.add({ provider }, n);
-}
-
-function short(name: string, prefix: string): string {
-  return name.slice(prefix.length).toLowerCase();
-}
-
-function labels(from: Record<string, string>): string {
-  const parts = Object.entries(from).map(
-    ([key, value]) =>
-      `${key}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`,
-  );
-  return parts.length === 0 ? "" : `{${parts.join(",")}}`;
-}
-
-/** Lines of one metric. */
-class Series {
-  readonly lines: string[];
-  private readonly name: string;
-  constructor(name: string, help: string, type: string) {
-    this.name = name;
-    this.lines = [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
-  }
-  add(from: Record<string, string>, value: number): void {
-    this.raw(labels(from), value);
-  }
-  raw(key: string, value: number): void {
-    this.lines.push(`${this.name}${key} ${value}`);
-  }
-}
-
-class Page {
-  private readonly series: Series[] = [];
-  gauge(name: string, help: string): Series {
-    return this.start(name, help, "gauge");
-  }
-  counter(name: string, help: string): Series {
-    return this.start(name, help, "counter");
-  }
-  private start(name: string, help: string, type: string): Series {
-    const one = new Series(name, help, type);
-    this.series.push(one);
-    return one;
-  }
-  toString(): string {
-    return `${this.series.map((one) => one.lines.join("\n")).join("\n")}\n`;
+    return [streams, frozen, leader, info, perGpu].map((one) => one.take()).join("");
   }
 }

@@ -19,6 +19,7 @@ import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
+import { openSliced } from "./sliced.ts";
 
 export type RoutePorts = {
   reconciler: Reconciler;
@@ -124,12 +125,12 @@ export function openApp(ports: RoutePorts): App {
     const missing = await ports.notReady();
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
-  app.get("/metrics", async (c) => {
+  app.get("/metrics", (c) => {
     if (ports.reconciler.activeConfig().server.auth.metricsAuth && identify(c, ports) === null) {
       return refuse(c, "unauthenticated", "metrics need a token here");
     }
     // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
-    return c.body(await ports.metrics.printAsync(), 200, {
+    return c.body(openSliced(ports.metrics.slices()), 200, {
       "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
     });
   });

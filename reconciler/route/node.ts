@@ -8,12 +8,12 @@ import { CommandId, type NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
-import { HEALTH_STATUSES, NODE_STATUSES } from "../../schema/api.ts";
 import { judgeCommand } from "../fold/command.ts";
 import { explainNode } from "../view/explain.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../store/store.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { listNodes, matches } from "./node-list.ts";
 
 /**
  * A node by its id, its instance's id or its agent's host name: every command accepts each (F8).
@@ -76,7 +76,9 @@ function locate(
 }
 
 export function nodeRoutes(api: App, ports: RoutePorts): void {
-  api.get("/nodes", needs("viewer"), (c) => listNodes(c, ports));
+  api.get("/nodes", needs("viewer"), (c) =>
+    listNodes(c, ports, (node) => viewOf(ports, node)),
+  );
   api.get("/nodes/:id", needs("viewer"), async (c) => {
     const found = locate(c, ports);
     if (!found.ok) return found.response;
@@ -131,81 +133,6 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   for (const type of COMMAND_TYPES) {
     api.post(`/nodes/:id/${type}`, needs("operator"), (c) => order(c, ports, type));
   }
-}
-
-function matches(wanted: string | undefined, found: string | null): boolean {
-  return wanted === undefined || wanted === "" || wanted === found;
-}
-
-function listNodes(c: Context<Env>, ports: RoutePorts): Response {
-  const q = c.req.query();
-  const status =
-    q["status"] === undefined ? null : enumOf(q["status"], "NODE_STATUS_", NODE_STATUSES);
-  const health =
-    q["health"] === undefined ? null : enumOf(q["health"], "HEALTH_STATUS_", HEALTH_STATUSES);
-  for (const answer of [status, health]) {
-    if (answer !== null && !answer.ok) return refuse(c, "invalid_argument", answer.message);
-  }
-  const labels = (c.req.queries("label") ?? [])
-    .flatMap((l) => l.split(","))
-    .map((l) => l.split("=", 2));
-  const limit = Number(q["limit"] ?? 0);
-  if (!Number.isInteger(limit) || limit < 0)
-    return refuse(c, "invalid_argument", "limit: expected a whole number");
-  const after = q["cursor"] ?? "";
-  const gone = status?.ok === true && status.value === "NODE_STATUS_TERMINATED";
-  const key = (n: Node): string => `${n.pool ?? "~"}\u0000${n.id}`;
-  const nodes = [...ports.reconciler.fleet().nodes.values()]
-    .filter(
-      (n) =>
-        (gone ? true : n.phase.kind !== "gone") &&
-        n.phase.kind !== "requested" &&
-        matches(q["pool"], n.pool),
-    )
-    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  const out: NodeView[] = [];
-  let next: string | null = null;
-  for (const node of nodes) {
-    if (after !== "" && key(node) <= Buffer.from(after, "base64url").toString()) continue;
-    const view = viewOf(ports, node);
-    if (status?.ok === true && view.status !== status.value) continue;
-    if (health?.ok === true && view.health_status !== health.value) continue;
-    if (
-      !matches(q["provider"], view.provider) ||
-      !matches(q["region"], view.region) ||
-      !matches(q["zone"], view.zone)
-    )
-      continue;
-    if (!labels.every(([k, val]) => k !== undefined && view.metadata.labels[k] === (val ?? "")))
-      continue;
-    if (limit > 0 && out.length === limit) {
-      const last = nodes.find((n) => n.id === out[out.length - 1]?.node_id);
-      next = last === undefined ? null : Buffer.from(key(last)).toString("base64url");
-      break;
-    }
-    out.push(view);
-  }
-  return c.json({ nodes: out, next });
-}
-
-function enumOf<T extends string>(
-  given: string,
-  prefix: string,
-  all: readonly T[],
-): { ok: true; value: T } | { ok: false; message: string } {
-  const full = given.toUpperCase().startsWith(prefix)
-    ? given.toUpperCase()
-    : `${prefix}${given.toUpperCase()}`;
-  const found = all.find((one) => one === full);
-  if (found !== undefined) return { ok: true, value: found };
-  const names = all.map((one) => one.slice(prefix.length).toLowerCase());
-  const near = nearest(given, names);
-  const hint = near === null ? "" : `; did you mean "${near}"?`;
-  const what = prefix === "NODE_STATUS_" ? "status" : "health";
-  return {
-    ok: false,
-    message: `unknown ${what} "${given}" (${names.join(", ")})${hint}`,
-  };
 }
 
 const Order = v.strictObject({

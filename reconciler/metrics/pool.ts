@@ -1,0 +1,76 @@
+/**
+ * The gauges of pools: sizes, states and demand. Counted in one piece, because healthy and unhealthy
+ * have to add up to the total in every scrape (promise N79).
+ */
+import { NODE_STATUSES } from "../../schema/api.ts";
+import type { Node } from "../../schema/node.ts";
+import { staleness, viewScaling } from "../demand/view.ts";
+import { desiredOf } from "../fleet.ts";
+import type { Reconciler } from "../loop.ts";
+import { countPool } from "../view/pool.ts";
+import { instanceStateOf, statusOf } from "../view/status.ts";
+import { Series, shortOf } from "./series.ts";
+
+export function printPools(reconciler: Reconciler): string {
+  return printSizes(reconciler) + printDemand(reconciler);
+}
+
+function printSizes(reconciler: Reconciler): string {
+  const total = new Series(
+    "navarch_nodes_total",
+    "Registered nodes that are not terminated, per pool.",
+  );
+  const healthy = new Series("navarch_nodes_healthy", "Healthy or degraded nodes, per pool.");
+  const unhealthy = new Series("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
+  const byStatus = new Series("navarch_nodes", "Nodes by status.");
+  const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
+  const instances = new Series("navarch_instances", "Instances by state.");
+  const { nodes, pools } = reconciler.fleet();
+  const byPool = new Map<string, Node[]>();
+  for (const pool of reconciler.activeConfig().pools) byPool.set(pool.name, []);
+  for (const node of nodes.values()) if (node.pool !== null) byPool.get(node.pool)?.push(node);
+  for (const pool of reconciler.activeConfig().pools) {
+    const own = byPool.get(pool.name) ?? [];
+    const count = countPool(own);
+    total.add({ pool: pool.name }, count.total);
+    healthy.add({ pool: pool.name }, count.healthy);
+    unhealthy.add({ pool: pool.name }, count.unhealthy);
+    desired.add({ pool: pool.name }, desiredOf(pool, pools.get(pool.name)));
+    const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
+    const states = new Map<string, number>();
+    for (const node of own) {
+      if (node.phase.kind === "gone") continue;
+      const status = statusOf(node, pool.health.unhealthyThreshold);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      const state = instanceStateOf(node);
+      states.set(state, (states.get(state) ?? 0) + 1);
+    }
+    for (const [status, n] of statuses)
+      byStatus.add({ pool: pool.name, status: shortOf(status, "NODE_STATUS_") }, n);
+    for (const [state, n] of states)
+      instances.add({ pool: pool.name, state: shortOf(state, "INSTANCE_STATE_") }, n);
+  }
+  return join([total, healthy, unhealthy, byStatus, desired, instances]);
+}
+
+/** A queue that is not known has no series, except the one that says so. */
+function printDemand(reconciler: Reconciler): string {
+  const pending = new Series("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
+  const depth = new Series("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
+  const stale = new Series("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
+  const now = reconciler.lastSight()?.now;
+  const { server, pools } = reconciler.activeConfig();
+  for (const pool of pools) {
+    if (now === undefined) break;
+    const state = reconciler.fleet().pools.get(pool.name);
+    const lost = staleness(pool, state, { server, now });
+    if (lost === null) continue;
+    const seen = viewScaling(pool, state, { server, standing: null, now });
+    stale.add({ pool: pool.name }, lost);
+    if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
+    if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);
+  }
+  return join([pending, depth, stale]);
+}
+
+const join = (all: Series[]): string => all.map((one) => one.take()).join("");
