@@ -1,8 +1,8 @@
 /**
  * The newest sample of one node, kept small: a row of numbers a GPU in one typed array, and each
- * GPU's UUID as text once. Parsed as it came, a sample of eight GPUs is 4 KB in some 200 objects and
- * boxed numbers that the collector has to walk; packed it is under 2 KB in one piece, and the next
- * sample overwrites it in place.
+ * GPU's UUID as text once. Parsed as it came, a sample of eight GPUs is 4 KB in objects and boxed
+ * numbers that the collector has to walk; packed it is under 2 KB in one piece, and the next sample
+ * overwrites it in place.
  */
 import type { GpuSample } from "../schema/gpu.ts";
 import type { Sample } from "../schema/report.ts";

@@ -1,8 +1,8 @@
 /**
  * The check of a `Sample` without a copy. A fleet sends little else: 10,000 nodes with eight GPUs
- * each are 200,000 readings a second, and valibot, which makes a new object of each GPU, spends half
- * a core on them. This accepts exactly what the schema `Sample` accepts, which a property test
- * holds it to; what it refuses is given to the schema, which says why.
+ * each are 200,000 readings a second, and the schema, which makes a new object of each GPU, takes
+ * half of the control plane's time for them. This accepts exactly what the schema `Sample` accepts,
+ * which a property test holds it to; what it refuses is given to the schema, which says why.
  */
 import * as v from "valibot";
 import type { GpuSample } from "./gpu.ts";

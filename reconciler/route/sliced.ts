@@ -1,7 +1,7 @@
 /**
  * A long answer as a stream of slices, each made only when the connection has taken the one before:
- * memory holds one slice however long the answer or slow the reader. Between two the process sees to
- * everything else that waits, so that a report waits for one slice and not for the whole page.
+ * memory holds one slice however long the answer or slow the reader. Between two the process sees
+ * to everything else that waits, so that a report waits for one slice and not for the whole page.
  *
  * Adapter: the event loop's turn (`setImmediate`).
  */
