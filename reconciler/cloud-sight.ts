@@ -34,7 +34,9 @@ export class CloudSight {
 
   /** Nothing is bought at a provider before what exists there is known. */
   private isKnown(name: string): boolean {
-    return this.listed.has(name) && (this.sightings.get(name)?.size ?? 0) === 0;
+    if (!this.listed.has(name)) return false;
+    for (const { ignored } of this.sightings.get(name)?.values() ?? []) if (!ignored) return false;
+    return true;
   }
 
   settleMs(provider: string): number {

@@ -20,7 +20,8 @@ export type Fleet = {
 
 /** How far a node's work has left, as seen now. */
 export type DrainSight =
-  | { kind: "empty" }
+  /** No work as of `seenAt` (wall): what was seen before the drain says nothing about after it. */
+  | { kind: "empty"; seenAt: number }
   | { kind: "busy"; remaining: number; message: string }
   /** Nobody can tell: no scheduler attached and no process list. */
   | { kind: "unknown"; forMs: number };

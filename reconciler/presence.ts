@@ -147,7 +147,8 @@ export class Presence {
     }
     if (remaining > 0)
       return { kind: "busy", remaining, message: `${remaining} GPU processes are left` };
-    return known ? { kind: "empty" } : unknown;
+    if (!known) return unknown;
+    return { kind: "empty", seenAt: Math.round(heard.atWall - (heard.atMono - heard.sampleMono)) };
   }
 
   /** Mean GPU utilisation in percent, or `null`. */

@@ -6,7 +6,7 @@
 import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
 import type { Presence } from "./presence.ts";
-import type { ProviderSight, Sight } from "./fleet.ts";
+import type { DrainSight, ProviderSight, Sight } from "./fleet.ts";
 import type { Scheduler } from "./scheduler/scheduler.ts";
 
 /** safety.md §6: this share of at least this many nodes silent at once is our own blindness. */
@@ -49,10 +49,24 @@ export function openSight(from: {
     now: from.now,
     blind,
     attentiveMs: presence.attentiveMs(mono),
-    // Three samples: one may be lost and one late before a process list stops being news.
-    drain: (node) => scheduler.left(node) ?? presence.left(node, mono, 3 * from.sampleIntervalMs),
+    drain: (node) =>
+      scheduler.left(node) ?? leftBySample(presence, node, mono, from.sampleIntervalMs),
     utilization: (node) => presence.utilization(node),
     providers: from.providers,
     frozen: from.frozen,
   };
+}
+
+/**
+ * What the agent's process list says. Three samples: one may be lost and one late before a list stops
+ * being news. A report carries a sample that may be a whole interval old.
+ */
+function leftBySample(
+  presence: Presence,
+  node: NodeId,
+  mono: number,
+  sampleIntervalMs: number,
+): DrainSight {
+  const left = presence.left(node, mono, 3 * sampleIntervalMs);
+  return left.kind === "empty" ? { ...left, seenAt: left.seenAt - sampleIntervalMs } : left;
 }

@@ -97,7 +97,8 @@ export function decideBooting(
 ): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null) return lose(node, scope, pen, loss);
+  // A list may lag behind what was just bought: while it boots, only the cloud's own word ends it.
+  if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, pen, loss);
   if (node.order !== null) return fail(scope, pen, node.order.why, "operator", node.order.force);
   if (scope.victims.has(node.id)) return fail(scope, pen, "its pool became smaller", "scale_down");
   if (node.agent !== null) {

@@ -221,7 +221,7 @@ const sightOf = (blind: string[], left: "empty" | "busy" | "unknown"): Sight => 
   attentiveMs: 3_600_000,
   drain: () => {
     if (left === "busy") return { kind: "busy", remaining: 1, message: "1 left" };
-    return left === "empty" ? { kind: "empty" } : { kind: "unknown", forMs: 90_000 };
+    return left === "empty" ? { kind: "empty", seenAt: NOW } : { kind: "unknown", forMs: 90_000 };
   },
   utilization: () => null,
   providers: new Map([

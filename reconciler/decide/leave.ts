@@ -69,7 +69,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   const left = sight.drain(node.id);
-  if (left.kind === "empty") return drained("no work is left on it");
+  if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
   if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)
     return decideOverdue(node, scope, pen, drained);
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
@@ -89,6 +89,9 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
       "nobody can tell what runs on it",
       sight.now + drain.unknownWaitMs - waitedMs,
     );
+  }
+  if (left.kind === "empty") {
+    return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
   }
   if (phase.sawWork !== true)
     return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);

@@ -92,9 +92,7 @@ function lintAdmit(
       (a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing",
     );
     if (!surge)
-      breach(
-        `admit of ${action.node} into slot ${action.slot}, which ${other.id} still has`,
-      );
+      breach(`admit of ${action.node} into slot ${action.slot}, which ${other.id} still has`);
   }
 }
 

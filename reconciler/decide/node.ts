@@ -108,18 +108,19 @@ export function lossOf(node: Node, scope: Scope): string | null {
   if (fact.state === "terminating" && node.phase.kind !== "terminating") {
     return `instance ${fact.id} is being ended by someone else`;
   }
-  const settle = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
+  if (fact.absentSince === null || (fact.absentListings ?? 0) < ABSENT_LISTINGS_MIN) return null;
   // Absent twice, a settle apart (safety.md, I2): one missing row is a list's bad day.
-  const twice = (fact.absentListings ?? 0) >= ABSENT_LISTINGS_MIN;
-  if (
-    twice &&
-    fact.absentSince !== null &&
-    scope.sight.now - fact.absentSince >= Math.max(settle, ABSENT_MS)
-  ) {
+  const settleMs = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
+  const least = node.phase.kind === "terminating" ? ABSENT_ENDED_MS : ABSENT_LOST_MS;
+  if (scope.sight.now - fact.absentSince >= Math.max(settleMs, least)) {
     return `the cloud no longer lists instance ${fact.id}`;
   }
   return null;
 }
 
-/** At least this long absent, whatever the provider's settle time. */
-const ABSENT_MS = 2_000;
+/**
+ * At least this long absent, whatever the provider's settle time: short for an instance whose end was
+ * asked for, long for one that is to be given up on a list's word alone.
+ */
+const ABSENT_ENDED_MS = 2_000;
+const ABSENT_LOST_MS = 60_000;

@@ -58,6 +58,7 @@ function isSpare(node: Node): boolean {
     case "verifying":
     case "serving":
     case "suspect":
+    case "replacing":
       return true;
     default:
       return false;

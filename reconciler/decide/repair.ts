@@ -13,7 +13,7 @@ import { BOOT_FAILURES_MAX } from "../fold/action.ts";
 import type { Scope } from "./decide.ts";
 import { lose } from "./arrive.ts";
 import { drainPayload } from "./leave.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { isResting, lossOf, type Pen } from "./node.ts";
 import { nodeIdOf } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -165,7 +165,9 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
       state.hold.until,
     );
   }
-  if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
+  // Between the tries of the guard nothing healthy is given up for a node that would not come up.
+  const guarded = state !== undefined && state.failures >= BOOT_FAILURES_MAX;
+  if (guarded && isResting(state.failedNotBefore, sight.now)) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
     return pen.wait("bootstrap_guard", why, state.failedNotBefore);
   }
@@ -267,6 +269,7 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
   if (node.order?.force === true) return decideOrder(node, scope, pen);
+  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
   const replacement = fleet.nodes.get(phase.replacement);
   const verdict = verdictOfNode(node);
   if (replacement?.phase.kind === "terminating") {

@@ -182,10 +182,8 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
   return {
     ...node,
     order: null,
-    cordon: {
-      product: command.force && kind !== "replacing" ? null : node.cordon.product,
-      human: null,
-    },
+    // The product's own mark stays until the plan has lifted it at the scheduler too.
+    cordon: { ...node.cordon, human: null },
     health: { ...node.health, ...cleared },
     session: command.force && kind !== "replacing" ? null : node.session,
     phase: back ? to : node.phase,

@@ -8,7 +8,7 @@ import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Draft } from "../draft.ts";
 import { desiredOf, timingOf, type Fleet } from "../fleet.ts";
@@ -17,7 +17,7 @@ import type { StoredLetter } from "../store/store.ts";
 import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
 import { foldLetter } from "./letter.ts";
-import { adoptInstance, foldListing, type Sighting } from "./listing.ts";
+import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 import { foldPresence } from "./presence.ts";
@@ -164,7 +164,8 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
     known++;
     if (shown.has(instance.id)) seen++;
   }
-  if (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE) return null;
+  const empty = listing.answer.instances.length === 0 && known > 0;
+  if (!empty && (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE)) return null;
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 
@@ -209,9 +210,13 @@ function adopt(
     }
     const name = provider as PoolName;
     const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
-    const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted);
+    const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
     // What names no pool of ours is left alone: it may be another fleet's, copied tags and all.
-    if (adopted === null) continue;
+    if (adopted === null) {
+      left.set(id, { ...sighting, ignored: true });
+      continue;
+    }
+    if (wanted.raised !== null) draft.putPool(wanted.raised);
     nodes.set(adopted.node.id, adopted.node);
     draft.putNode(adopted.node);
     draft.tell([adopted.event]);
@@ -231,10 +236,12 @@ function placeOf(
   fleet: Fleet,
   draft: Draft,
   instance: Instance,
-): { kind: "node" } | { kind: "surplus"; drainMs: number } {
+): { as: Adoption; raised: PoolState | null } {
   const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
   const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
-  const surplus = { kind: "surplus" as const, drainMs: pool?.drain.timeoutMs ?? 0 };
+  const drainMs = pool?.drain.timeoutMs ?? 0;
+  const surplus = { as: { kind: "surplus" as const, drainMs }, raised: null };
+  const node = { kind: "node" as const };
   if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating")
     return surplus;
   const taken = new Set<number>();
@@ -244,11 +251,10 @@ function placeOf(
   }
   if (taken.has(slot)) return surplus;
   const state = draft.pool(pool.name);
-  if (taken.size < desiredOf(pool, state ?? undefined)) return { kind: "node" };
+  if (taken.size < desiredOf(pool, state ?? undefined)) return { as: node, raised: null };
   if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
     return surplus;
-  draft.putPool({ ...state, desired: taken.size + 1 });
-  return { kind: "node" };
+  return { as: node, raised: { ...state, desired: taken.size + 1 } };
 }
 
 function foldOneLetter(

@@ -16,7 +16,11 @@ import { newNode } from "./new-node.ts";
 /**
  * An own instance that no node claims, and in how many listings it was seen. Kept in memory only.
  */
-export type Sighting = { firstAt: number; listings: number };
+export type Sighting = {
+  firstAt: number;
+  listings: number;
+  /** Names nothing of ours. */ ignored: boolean;
+};
 
 export type ListingFold = {
   nodes: Node[];
@@ -76,6 +80,7 @@ export function foldListing(
     out.sightings.set(instance.id, {
       firstAt: before?.firstAt ?? context.now,
       listings: (before?.listings ?? 0) + 1,
+      ignored: before?.ignored ?? false,
     });
   }
   return out;
@@ -150,6 +155,9 @@ function foldAsks(
   }
 }
 
+/** As what an unclaimed instance is taken; `drainMs` 0 = no limit. */
+export type Adoption = { kind: "node" } | { kind: "surplus"; drainMs: number };
+
 /**
  * What an instance that nobody claims becomes: the machine of an agent that was met before, a node
  * of its pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be
@@ -160,7 +168,7 @@ export function adoptInstance(
   provider: PoolName,
   instance: Instance,
   now: number,
-  wanted: { kind: "node" } | { kind: "surplus"; drainMs: number },
+  wanted: Adoption,
 ): { node: Node; event: EventDraft } | null {
   const tagged = (name: string): string | null => instance.tags[name] ?? null;
   const pool = v.safeParse(PoolName, tagged("navarch-pool"));
@@ -207,7 +215,7 @@ function adoptedPhase(
   base: Node,
   instance: Instance,
   now: number,
-  wanted: { kind: "node" } | { kind: "surplus"; drainMs: number },
+  wanted: Adoption,
 ): Partial<Node> {
   if (wanted.kind === "node")
     return base.agent === null ? { phase: { kind: "booting", since: now } } : {};

@@ -28,7 +28,7 @@ export function openFakeScheduler(): FakeScheduler {
     uncordon: async (node, _why, fence) =>
       act("uncordon", node, fence, () => fake.cordoned.delete(node)),
     drain: async (node, _options, fence) => act("drain", node, fence, () => undefined),
-    left: (node) => fake.work.get(node) ?? { kind: "empty" },
+    left: (node) => fake.work.get(node) ?? { kind: "empty", seenAt: Number.POSITIVE_INFINITY },
   };
   function act(verb: string, node: string, fence: Fence, effect: () => unknown): SchedulerAnswer {
     const planned = fake.answers.shift();

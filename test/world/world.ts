@@ -112,7 +112,7 @@ export class World {
       if (agent === undefined || agent.processes === null) {
         return { kind: "unknown", forMs: this.clock.monoMs() };
       }
-      if (agent.processes === 0) return { kind: "empty" };
+      if (agent.processes === 0) return { kind: "empty", seenAt: this.clock.wallMs() };
       return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
     };
   }
