@@ -1,22 +1,12 @@
 /** The main story, on a virtual clock: a GPU dies and the fleet heals; and the stories in which it must not. */
 import { afterEach, expect, test } from "bun:test";
-import { World, poolYaml } from "../world/world.ts";
+import { closeWorlds, fleet, open, threshold } from "../world/story.ts";
+import { poolYaml } from "../world/world.ts";
 
-let world: World | null = null;
-afterEach(async () => {
-  await world?.close();
-  world = null;
-});
-async function fleet(size: number, extra = "", options: Parameters<typeof World.open>[1] = {}): Promise<World> {
-  world = await World.open(poolYaml(size, extra), options);
-  await world.until(() => world?.serving().length === size, 120);
-  return world;
-}
-const threshold = (n: number, more = ""): string => `    health: { unhealthy_threshold: ${n}${more} }\n`;
+afterEach(closeWorlds);
 
 test("min_nodes is a floor that needs no autoscaler and no report", async () => {
-  const w = await World.open(poolYaml(3));
-  world = w;
+  const w = await open(poolYaml(3));
   await w.turn();
   await w.clock.pass(1_000);
   await w.turn();
@@ -203,8 +193,7 @@ test("scaling down drains before it ends, and a cordoned node goes first", async
 });
 
 test("a stock-out is waited out, and the slot is filled when it ends", async () => {
-  const w = await World.open(poolYaml(2));
-  world = w;
+  const w = await open(poolYaml(2));
   w.cloud.setFaults({ stockOut: true });
   await w.live(120);
   expect(w.cloud.reality().live.length).toBe(0);
@@ -213,8 +202,7 @@ test("a stock-out is waited out, and the slot is filled when it ends", async () 
 });
 
 test("nodes that never register are ended, and the pool's guard stops the buying", async () => {
-  const w = await World.open(poolYaml(2));
-  world = w;
+  const w = await open(poolYaml(2));
   w.say = async () => undefined;
   await w.live(3 * 3_600);
   const bought = w.cloud.reality().asks;
