@@ -58,8 +58,8 @@ export function openSight(from: {
 }
 
 /**
- * What the agent's process list says. Three samples: one may be lost and one late before a list stops
- * being news. A report carries a sample that may be a whole interval old.
+ * What the agent's process list says. Three samples: one may be lost and one late before a list
+ * stops being news. A report carries a sample that may be a whole interval old.
  */
 function leftBySample(
   presence: Presence,

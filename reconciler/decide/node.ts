@@ -119,8 +119,8 @@ export function lossOf(node: Node, scope: Scope): string | null {
 }
 
 /**
- * At least this long absent, whatever the provider's settle time: short for an instance whose end was
- * asked for, long for one that is to be given up on a list's word alone.
+ * At least this long absent, whatever the provider's settle time: short for an instance whose end
+ * was asked for, long for one that is to be given up on a list's word alone.
  */
 const ABSENT_ENDED_MS = 2_000;
 const ABSENT_LOST_MS = 60_000;

@@ -7,7 +7,7 @@ import { groupIncidents } from "../../health/policy/incident.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
-import type { Plan } from "../../schema/plan.ts";
+import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { BOOT_FAILURES_MAX } from "../fold/action.ts";
 import type { Scope } from "./decide.ts";
@@ -112,7 +112,7 @@ function decideVictim(node: Node, scope: Scope, pen: Pen): void {
 }
 
 export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
-  const { sight, pool } = scope;
+  const { pool } = scope;
   const loss = lossOf(node, scope);
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
   if (node.order !== null) return decideOrder(node, scope, pen);
@@ -141,47 +141,50 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
       node.health.lastCountedAt + scope.timing.checkIntervalMs,
     );
   }
+  const veto = vetoOf(node, scope);
+  if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
+  if (scope.budget !== null && !scope.budget.take(node)) {
+    return pen.wait("budget", scope.budget.tell());
+  }
+  if (pool?.replacement === "surge") return startSurge(node, scope, pen, plan);
+  const because = [...reasonsOf(node), ...(pool === null ? [] : skippedRungs(pool))];
+  const payload = drainPayload(scope, "replace", null);
+  pen.act({ kind: "effect", node: node.id, payload, because });
+}
+
+type Veto = { reason: WaitReason; message: string; until: number | null };
+
+/** Admission (safety.md §13): the first "no" to replacing a node, with when to look again. */
+function vetoOf(node: Node, scope: Scope): Veto | null {
+  const { sight, pool } = scope;
+  const no = (reason: WaitReason, message: string, until: number | null = null): Veto => {
+    return { reason, message, until };
+  };
   if (node.cordon.human !== null) {
     const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
-    return pen.wait("human", `cordoned by ${who}: uncordon it, or order its replacement`);
+    return no("human", `cordoned by ${who}: uncordon it, or order its replacement`);
   }
-  if (pool === null || node.instance === null)
-    return pen.wait("not_ours", "no instance of this fleet: a person has to repair it");
+  if (pool === null || node.instance === null) {
+    return no("not_ours", "no instance of this fleet: a person has to repair it");
+  }
   if (!pool.repair.ladder.includes("replace")) {
     const skipped = skippedRungs(pool).join("; ");
-    return pen.wait(
-      "human",
-      `the ladder of pool ${pool.name} ends without replacement (${skipped})`,
-    );
+    return no("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
   }
-  if (!pool.health.autoReplace)
-    return pen.wait("not_ours", `auto_replace is off for pool ${pool.name}`);
-  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);
+  if (sight.frozen !== null) return no("human", `the fleet is frozen: ${sight.frozen}`);
   const state = scope.fleet.pools.get(pool.name);
-  if (state !== undefined && state.hold !== null && state.hold.until > sight.now) {
-    return pen.wait(
-      "human",
-      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
-      state.hold.until,
-    );
+  const hold = state?.hold ?? null;
+  if (hold !== null && hold.until > sight.now) {
+    return no("human", `pool ${pool.name} is held by ${hold.by}: ${hold.why}`, hold.until);
   }
   // Between the tries of the guard nothing healthy is given up for a node that would not come up.
   const guarded = state !== undefined && state.failures >= BOOT_FAILURES_MAX;
   if (guarded && isResting(state.failedNotBefore, sight.now)) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-    return pen.wait("bootstrap_guard", why, state.failedNotBefore);
+    return no("bootstrap_guard", why, state.failedNotBefore);
   }
-  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
-  if (scope.budget !== null && !scope.budget.take(node))
-    return pen.wait("budget", scope.budget.tell());
-  if (pool.replacement === "surge") return startSurge(node, scope, pen, plan);
-  const because = [...reasonsOf(node), ...skippedRungs(pool)];
-  pen.act({
-    kind: "effect",
-    node: node.id,
-    payload: drainPayload(scope, "replace", null),
-    because,
-  });
+  return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
 }
 
 /**
