@@ -100,10 +100,10 @@ describe("a list that lies", () => {
   for (const size of [1, 2]) {
     test(`an empty list does not end what boots in a pool of ${size}`, async () => {
       const w = await open(poolYaml(size));
-      w.cloud.setFaults({ bootMs: 60_000 });
+      w.cloud.setFaults({ bootMs: 150_000 });
       await w.live(5);
       const stop = lie(w, () => []);
-      await w.live(20);
+      await w.live(120);
       stop();
       await w.until(() => w.serving().length === size, 120);
       expect(census(w)).toEqual({ live: size, ended: 0, asks: size });
@@ -117,7 +117,7 @@ describe("a list that lies", () => {
     w.agent(quiet).quiet = true;
     await w.live(60);
     const stop = lie(w, () => []);
-    await w.live(20);
+    await w.live(180);
     stop();
     await w.live(120);
     expect(phaseOf(w, quiet)).toBe("suspect");
@@ -128,7 +128,9 @@ describe("a list that lies", () => {
   for (const before of [0, 4]) {
     test(`a list that lags behind does not end what was bought (${before} before)`, async () => {
       const w = await fleet(before);
-      w.cloud.setFaults({ listLagMs: 30_000, bootMs: 60_000 });
+      // Old enough for the lists that lag to show what was there before.
+      await w.live(120);
+      w.cloud.setFaults({ listLagMs: 100_000, bootMs: 120_000 });
       await resize(w, before + 1);
       await w.until(() => w.serving().length === before + 1, 300);
       expect(census(w)).toEqual({ live: before + 1, ended: 0, asks: before + 1 });
