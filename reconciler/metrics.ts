@@ -195,17 +195,17 @@ export class Metrics {
    * the first slice of theirs; a reading is as new as its slice, and a node that goes meanwhile has
    * none from then on. All series of one metric follow each other.
    */
-  async *slices(): AsyncGenerator<string> {
+  async *slices(): AsyncGenerator<string | Uint8Array> {
     yield `${await this.registry.metrics()}\n`;
     const { reconciler } = this;
     if (reconciler === null) return;
-    yield printPools(reconciler);
+    yield* printPools(reconciler);
     yield* printNodes(reconciler);
-    yield this.printRest(reconciler);
+    yield* this.printRest(reconciler);
   }
 
   /** What is said once about the whole control plane, and of each GPU that had an XID error. */
-  private printRest(reconciler: Reconciler): string {
+  private printRest(reconciler: Reconciler): Uint8Array[] {
     const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
     streams.add({}, this.streams);
     const broken = reconciler.failure() !== null ? 1 : 0;
@@ -222,7 +222,7 @@ export class Metrics {
     const info = new Series("navarch_policy_info", "The active policy.");
     info.add({ name: policy.name, hash: policy.hash }, 1);
     const perGpu = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
-    for (const [key, count] of this.gpuXid) perGpu.raw(key, count);
-    return [streams, frozen, leader, info, perGpu].map((one) => one.take()).join("");
+    for (const [key, count] of this.gpuXid) perGpu.raw(count, key);
+    return [streams, frozen, leader, info, perGpu].map((series) => series.take());
   }
 }

@@ -120,6 +120,14 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   for (let left = Math.min(missing, ADMIT_MAX); left > 0; left--, gen++, slot++) {
     while (live.has(slot)) slot++;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
+    if (fleet.nodes.has(node)) {
+      // Its agent spoke before the cloud showed the machine: it is there, and nothing is to be bought.
+      return wait(
+        "provider",
+        `the agent of ${node} speaks, but no list shows its machine`,
+        null,
+      );
+    }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
     const because =
       before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;

@@ -152,6 +152,11 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
+/** On its way up: the guard's one try is still open. */
+function isArriving({ phase }: Node): boolean {
+  return phase.kind === "requested" || phase.kind === "booting" || phase.kind === "verifying";
+}
+
 type Veto = { reason: WaitReason; message: string; until: number | null };
 
 /** Admission (safety.md §13): the first "no" to replacing a node, with when to look again. */
@@ -179,10 +184,12 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
     return no("human", `pool ${pool.name} is held by ${hold.by}: ${hold.why}`, hold.until);
   }
   // Between the tries of the guard nothing healthy is given up for a node that would not come up.
-  const guarded = state !== undefined && state.failures >= BOOT_FAILURES_MAX;
-  if (guarded && isResting(state.failedNotBefore, sight.now)) {
+  if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-    return no("bootstrap_guard", why, state.failedNotBefore);
+    const trying = [...scope.bySlot.values()].some((nodes) => nodes.some(isArriving));
+    if (trying || isResting(state.failedNotBefore, sight.now)) {
+      return no("bootstrap_guard", why, trying ? null : state.failedNotBefore);
+    }
   }
   return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
 }

@@ -164,7 +164,8 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
     known++;
     if (shown.has(instance.id)) seen++;
   }
-  const empty = listing.answer.instances.length === 0 && known > 0;
+  // A list that shows none of what is known is doubted however few they are.
+  const empty = seen === 0 && known > 0;
   if (!empty && (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE)) return null;
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }

@@ -3,12 +3,13 @@
  * They come in slices, metric by metric over the same nodes, so that neither memory nor anybody's
  * wait grows with the fleet.
  */
+import { LIMIT } from "../../schema/limit.ts";
 import type { Node } from "../../schema/node.ts";
 import type { GpuReading } from "../../schema/sample-check.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Presence } from "../presence.ts";
 import { healthStatusOf } from "../view/status.ts";
-import { label, Series, shortOf } from "./series.ts";
+import { escapeLabel, label, Series, shortOf } from "./series.ts";
 
 /** Nodes a slice: about 2 ms of work and 250 KiB of text at eight GPUs a node. */
 const SLICE_NODES = 250;
@@ -20,17 +21,22 @@ const GPU_GAUGES: readonly [string, string, GpuReading][] = [
   ["navarch_node_gpu_power_watts", "GPU power draw.", "power_watts"],
 ];
 
+/** The piece between a GPU's index and its UUID, for every index there is. */
+const INDEX = Array.from({ length: LIMIT.gpusPerNodeMax + 1 }, (_, index) => {
+  return `${index}",gpu_uuid="`;
+});
+
 /** A node and the labels that all its series share, printed once. */
 type Listed = { node: Node; labels: string };
 
-export function* printNodes(reconciler: Reconciler): Generator<string> {
+export function* printNodes(reconciler: Reconciler): Generator<Uint8Array> {
   const listed = list(reconciler.fleet().nodes.values());
   const total = new Series("navarch_gpus_total", "GPUs by provider.");
   for (const [provider, count] of countGpus(listed)) total.add({ provider }, count);
   yield total.take();
   const count = new Series("navarch_node_gpu_count", "GPUs that the node's agent lists.");
   yield* each(listed, count, ({ node, labels }) => {
-    count.raw(`{${labels}}`, node.agent?.inventory.gpus.length ?? 0);
+    count.raw(node.agent?.inventory.gpus.length ?? 0, `{${labels}}`);
   });
   const health = new Series(
     "navarch_node_health_status",
@@ -39,7 +45,7 @@ export function* printNodes(reconciler: Reconciler): Generator<string> {
   yield* each(listed, health, ({ node, labels }) => {
     const status = shortOf(healthStatusOf(node), "HEALTH_STATUS_");
     const value = { healthy: 1, degraded: 0.5, unhealthy: 0 }[status];
-    if (value !== undefined) health.raw(`{${labels},${label("status", status)}}`, value);
+    if (value !== undefined) health.raw(value, `{${labels},${label("status", status)}}`);
   });
   for (const [name, help, reading] of GPU_GAUGES) {
     const series = new Series(name, help);
@@ -52,7 +58,7 @@ function* each(
   listed: readonly Listed[],
   series: Series,
   add: (one: Listed) => void,
-): Generator<string> {
+): Generator<Uint8Array> {
   for (let from = 0; from < listed.length; from += SLICE_NODES) {
     for (const one of listed.slice(from, from + SLICE_NODES)) add(one);
     yield series.take();
@@ -82,10 +88,10 @@ function countGpus(listed: readonly Listed[]): Map<string, number> {
 function addGpus(series: Series, from: Listed, reading: GpuReading, presence: Presence): void {
   const sample = presence.packed(from.node.id);
   if (sample === null) return;
+  const head = `{${from.labels},gpu_index="`;
   for (let gpu = 0; gpu < sample.gpuCount; gpu++) {
     const value = sample.reading(gpu, reading);
     if (value === null) continue;
-    const uuid = label("gpu_uuid", sample.uuid(gpu));
-    series.raw(`{${from.labels},gpu_index="${sample.index(gpu)}",${uuid}}`, value);
+    series.raw(value, head, INDEX[sample.index(gpu)] ?? "", escapeLabel(sample.uuid(gpu)), '"}');
   }
 }

@@ -118,9 +118,13 @@ test("labelsOf() and label() escape what the format reserves", () => {
 
 test("take() gives the head once, and each line once", () => {
   const series = new Series("m", "Help.");
+  const take = (): string => Buffer.from(series.take()).toString();
   series.add({ a: "1" }, 2);
-  expect(series.take()).toBe('# HELP m Help.\n# TYPE m gauge\nm{a="1"} 2\n');
-  series.raw("", 0.5);
-  expect(series.take()).toBe("m 0.5\n");
-  expect(series.take()).toBe("");
+  expect(take()).toBe('# HELP m Help.\n# TYPE m gauge\nm{a="1"} 2\n');
+  series.raw(0.5);
+  expect(take()).toBe("m 0.5\n");
+  expect(take()).toBe("");
+  const long = "é€𝄞".repeat(5_000);
+  series.raw(1, "{", label("a", long), "}");
+  expect(take()).toBe(`m{a="${long}"} 1\n`);
 });

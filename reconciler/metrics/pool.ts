@@ -11,11 +11,11 @@ import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../view/status.ts";
 import { Series, shortOf } from "./series.ts";
 
-export function printPools(reconciler: Reconciler): string {
-  return printSizes(reconciler) + printDemand(reconciler);
+export function printPools(reconciler: Reconciler): Uint8Array[] {
+  return [...printSizes(reconciler), ...printDemand(reconciler)].map((series) => series.take());
 }
 
-function printSizes(reconciler: Reconciler): string {
+function printSizes(reconciler: Reconciler): Series[] {
   const total = new Series(
     "navarch_nodes_total",
     "Registered nodes that are not terminated, per pool.",
@@ -50,11 +50,11 @@ function printSizes(reconciler: Reconciler): string {
     for (const [state, n] of states)
       instances.add({ pool: pool.name, state: shortOf(state, "INSTANCE_STATE_") }, n);
   }
-  return join([total, healthy, unhealthy, byStatus, desired, instances]);
+  return [total, healthy, unhealthy, byStatus, desired, instances];
 }
 
 /** A queue that is not known has no series, except the one that says so. */
-function printDemand(reconciler: Reconciler): string {
+function printDemand(reconciler: Reconciler): Series[] {
   const pending = new Series("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
   const depth = new Series("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
   const stale = new Series("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
@@ -70,7 +70,5 @@ function printDemand(reconciler: Reconciler): string {
     if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
     if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);
   }
-  return join([pending, depth, stale]);
+  return [pending, depth, stale];
 }
-
-const join = (all: Series[]): string => all.map((one) => one.take()).join("");

@@ -5,34 +5,27 @@
  *
  * Adapter: the event loop's turn (`setImmediate`).
  */
-const encoder = new TextEncoder();
+type Slice = string | Uint8Array;
 
 /** Nothing is made before somebody reads, so the answer to a HEAD costs nothing. */
-export function openSliced(
-  slices: Iterable<string> | AsyncIterable<string>,
-): ReadableStream<Uint8Array> {
-  const iterator = iterate(slices);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          await nextTurn();
-          const { value, done } = await iterator.next();
-          if (done === true) return controller.close();
-          if (value === "") continue;
-          return controller.enqueue(encoder.encode(value));
-        }
-      },
-      async cancel() {
-        await iterator.return?.(undefined);
-      },
+export function openSliced(slices: Iterable<Slice> | AsyncIterable<Slice>): ReadableStream {
+  let open = true;
+  return new ReadableStream({
+    type: "direct",
+    async pull(controller) {
+      for await (const slice of slices) {
+        await nextTurn();
+        // The reader is gone; leaving the loop ends the maker of slices too.
+        if (!open) return;
+        await controller.write(slice);
+        await controller.flush();
+      }
+      controller.close();
     },
-    { highWaterMark: 0 },
-  );
-}
-
-async function* iterate(slices: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string> {
-  yield* slices;
+    cancel() {
+      open = false;
+    },
+  });
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
