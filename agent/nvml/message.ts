@@ -8,6 +8,9 @@ import type { Reading } from "./driver.ts";
 /** Raised with any change of the messages or of `reading.ts` that an older agent would misread. */
 export const PROBE_PROTOCOL = 1;
 
+/** The subcommand of the probe child; no person types it. */
+export const PROBE_COMMAND = "__nvml";
+
 export type ProbeOp = "sample" | "check";
 
 export type ProbeRequest = { id: number; op: ProbeOp };

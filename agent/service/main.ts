@@ -1,0 +1,285 @@
+/**
+ * The agent as a program. It composes the agent from adapters and touches the ambient world so that
+ * nothing else has to. It never ends because of the network, a token or the control plane
+ * (`navarch/cli.md` §3).
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import * as v from "valibot";
+import { BootId } from "../../schema/id.ts";
+import { VERSION } from "../../schema/version.ts";
+import { Orders } from "../command/order.ts";
+import { Agent } from "../core.ts";
+import { type KernelLogStats, openKernelLog } from "../kernel/read.ts";
+import { watchKernelLog } from "../kernel-wake.ts";
+import type { OpenKernelLog } from "../listen.ts";
+import { createInventory } from "../inventory.ts";
+import { createLoadReader, type Machine, readMachine } from "../machine.ts";
+import { openNvml } from "../nvml/parent.ts";
+import { PROBE_COMMAND } from "../nvml/message.ts";
+import { type Options, parseOptions, printHelp } from "../option.ts";
+import type { Identity, Level } from "../part.ts";
+import type { Clock, Nvml } from "../port.ts";
+import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
+import { createSender } from "../send.ts";
+import { openFileStorage } from "../spool-file.ts";
+import { Spool } from "../spool.ts";
+import { openStateFiles, type StateFiles } from "../state-file.ts";
+import { openTokens } from "../token.ts";
+
+/** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
+const GOODBYE_MS = 4_500;
+/** Without a kernel log only the made-up library's events are asked for. */
+const UNHEARD_POLL_MS = 250;
+
+const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
+let lowest: Level = "info";
+function log(level: Level, msg: string, fields: Record<string, unknown> = {}): void {
+  if (LEVELS.indexOf(level) < LEVELS.indexOf(lowest)) return;
+  const line = { time: new Date().toISOString(), level, msg, ...fields };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
+}
+
+/** Monotonic time counts from the boot, so that what is stored keeps its meaning over a restart. */
+function createClock(): Clock {
+  const [uptime] = readFileSync("/proc/uptime", "utf8").split(" ");
+  const originMs = Number(uptime) * 1_000 - performance.now();
+  return {
+    wallMs: () => Date.now(),
+    monoMs: () => originMs + performance.now(),
+    after: (ms, work) => {
+      const timer = setTimeout(work, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+/**
+ * What the probe child gets: nothing of the agent's own environment but what is named here.
+ */
+function childEnvironment(): Record<string, string> {
+  const named = (process.env["NAVARCH_NVML_ENV"] ?? "").split(",").filter((name) => name !== "");
+  const pairs = ["LD_LIBRARY_PATH", ...named].map((name) => [name, process.env[name]]);
+  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
+}
+
+async function openGpus(options: Options, clock: Clock): Promise<Nvml> {
+  const { fake, hostRoot, nodeId } = options;
+  if (fake) {
+    const { openSimulatedNvml } = await import("../nvml/simulated.ts");
+    const { count, faultPath, name } = fake;
+    return openSimulatedNvml({ count, name, seed: nodeId, clock, faultPath });
+  }
+  let libraryPath = options.nvmlPath;
+  if (libraryPath === null && hostRoot !== null) {
+    const { libraryCandidates } = await import("../nvml/library.ts");
+    const arch = process.arch === "arm64" ? "arm64" : "x64";
+    const inside = libraryCandidates(null, arch).map((path) => `${hostRoot}${path}`);
+    libraryPath = inside.find((path) => existsSync(path)) ?? null;
+  }
+  const compiled = Bun.main.startsWith("/$bunfs/");
+  const execArgv = compiled ? [process.execPath] : [process.execPath, "run", Bun.main];
+  const env = childEnvironment();
+  return openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
+}
+
+type Log = ReturnType<typeof openKernelLog>;
+
+/** Opens the log that the options name, and tells of its counters. */
+function createLogOpener(
+  options: Options,
+  identity: Identity,
+  clock: Clock,
+): { open: OpenKernelLog; stats: () => KernelLogStats | null } {
+  const { kernelLog: path, sinceMs } = options;
+  const { bootId, bootWallMs } = identity;
+  let opened: Log | null = null;
+  const open: OpenKernelLog = (cursor, gpus) => {
+    if (path === null) return null;
+    const since = sinceMs === null ? {} : { since: sinceMs };
+    opened = openKernelLog({ path, bootId, bootWallMs, clock, gpus, cursor, ...since });
+    return opened;
+  };
+  return { open, stats: () => opened?.stats() ?? null };
+}
+
+function identify(options: Options, machine: Machine, clock: Clock): Identity {
+  const boot = v.safeParse(BootId, options.fake?.bootId ?? machine.bootId);
+  // A machine that hides its boot id still has one boot per start of the agent.
+  const bootId = boot.success ? boot.output : v.parse(BootId, `unknown-${crypto.randomUUID()}`);
+  return {
+    nodeId: options.nodeId,
+    bootId,
+    agentVersion: VERSION,
+    bootWallMs: clock.wallMs() - clock.monoMs(),
+    expectedGpus: options.expectedGpus,
+  };
+}
+
+function loadMemory(files: StateFiles): ProbeMemory {
+  try {
+    // Written by this program only; a field that is missing has the value of an empty memory.
+    const stored = JSON.parse(files.load("probe.json") ?? "null") as ProbeMemory | null;
+    return { ...EMPTY_MEMORY, ...stored };
+  } catch {
+    return EMPTY_MEMORY;
+  }
+}
+
+function readFootprint(): { pssBytes: number | null; cpuSeconds: number } {
+  const { user, system } = process.cpuUsage();
+  try {
+    const text = readFileSync("/proc/self/smaps_rollup", "utf8");
+    const kib = Number(/^Pss: +(\d+)/m.exec(text)?.[1]);
+    return { pssBytes: Number.isNaN(kib) ? null : kib * 1_024, cpuSeconds: (user + system) / 1e6 };
+  } catch {
+    return { pssBytes: null, cpuSeconds: (user + system) / 1e6 };
+  }
+}
+
+/** The spool on disk, or in memory where the directory cannot be used. */
+function openSpool(options: Options, clock: Clock): { spool: Spool; directory: string | null } {
+  const opened = openFileStorage(options.spool);
+  const spool = new Spool({
+    storage: opened.ok ? opened.storage : null,
+    failure: opened.ok ? null : opened.message,
+    streamId: () => crypto.randomUUID(),
+    wallMs: clock.wallMs,
+    monoMs: clock.monoMs,
+  });
+  return { spool, directory: opened.ok ? options.spool : null };
+}
+
+async function serve(options: Options): Promise<void> {
+  const clock = createClock();
+  const proc = options.hostProc ?? (existsSync("/host/proc/stat") ? "/host/proc" : "/proc");
+  const machine = readMachine(proc);
+  const identity = identify(options, machine, clock);
+  const { directory, spool } = openSpool(options, clock);
+  const files = openStateFiles(directory);
+  const save = (name: string, text: string) => {
+    const problem = files.save(name, text);
+    if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
+  };
+  const tokens = openTokens({
+    nodeId: options.nodeId,
+    server: options.server,
+    directory,
+    flag: options.authToken,
+    file: options.authTokenFile,
+    environment: options.authTokenEnvironment,
+  });
+  const adopt = (credential: string) => {
+    if (tokens.current()?.value === credential) return;
+    const problem = tokens.adopt(credential);
+    const kept = problem === null ? {} : { kept: "in memory only", problem };
+    log("info", "this node has a credential of its own now", kept);
+  };
+  const kernel = createLogOpener(options, identity, clock);
+  let wake = () => {};
+  const watch = options.kernelLog
+    ? watchKernelLog(options.kernelLog, clock, () => wake())
+    : { pollMs: UNHEARD_POLL_MS, close: () => {} };
+  const base = options.server;
+  const note = (message: string) => log("info", message);
+  const random = Math.random;
+  const agent = new Agent({
+    clock,
+    nvml: await openGpus(options, clock),
+    openKernelLog: kernel.open,
+    kernelPollMs: watch.pollMs,
+    sender: createSender({ base, tokens, clock, random, agentVersion: VERSION, note }),
+    spool,
+    orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
+      save("command.json", text);
+    }),
+    identity,
+    memory: loadMemory(files),
+    saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
+    inventory: createInventory(options, machine, hostname()),
+    load: createLoadReader(proc),
+    adopt,
+    runCommand: options.allowCommands ? (await import("../command/run.ts")).runCommand : null,
+    random,
+    log,
+  });
+  wake = () => agent.wake();
+  const metrics = await openMetrics(options, agent, kernel.stats);
+  stopOnSignal(agent, () => {
+    watch.close();
+    metrics?.stop();
+  });
+  const { fake, nodeId, server } = options;
+  log("info", "started", { node_id: nodeId, server, version: VERSION, boot_id: identity.bootId });
+  if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
+  agent.start();
+}
+
+function stopOnSignal(agent: Agent, close: () => void): void {
+  const stop = () => {
+    log("info", "stopping");
+    close();
+    void agent.stop(GOODBYE_MS).then(() => process.exit(0));
+  };
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+}
+
+async function openMetrics(options: Options, agent: Agent, stats: () => KernelLogStats | null) {
+  if (options.metrics === null) return null;
+  const { serveMetrics } = await import("../metrics.ts");
+  try {
+    return serveMetrics(options.metrics, {
+      node: options.nodeId,
+      view: () => agent.view(),
+      footprint: readFootprint,
+      kernelLog: stats,
+    });
+  } catch (cause) {
+    // Watching the GPUs is worth more than being scraped.
+    log("error", "cannot serve metrics", { reason: String(cause) });
+    return null;
+  }
+}
+
+async function once(options: Options): Promise<number> {
+  const clock = createClock();
+  const machine = readMachine(options.hostProc ?? "/proc");
+  const identity = identify(options, machine, clock);
+  const nvml = await openGpus(options, clock);
+  const { EXIT, runOnce } = await import("../once.ts");
+  const { result, notes } = await runOnce({
+    clock,
+    nvml,
+    openKernelLog: createLogOpener(options, identity, clock).open,
+    identity,
+    pool: options.pool ?? "",
+    labels: options.labels,
+  });
+  nvml.close();
+  for (const note of notes) log("warn", note);
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  return EXIT[result.verdict];
+}
+
+/** Runs what `argv`, the words behind the program's name, asks for. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const answer = parseOptions(argv, process.env, hostname(), Date.now());
+  switch (answer.kind) {
+    case "help":
+      process.stdout.write(printHelp());
+      return;
+    case "version":
+      process.stdout.write(`navarch-node ${VERSION}\n`);
+      return;
+    case "bad":
+      process.stderr.write(`navarch-node: ${answer.message}\n`);
+      process.exitCode = 2;
+      return;
+    case "options":
+      lowest = answer.options.logLevel;
+      for (const warning of answer.warnings) log("warn", warning);
+      if (answer.options.once) process.exit(await once(answer.options));
+      await serve(answer.options);
+  }
+}
