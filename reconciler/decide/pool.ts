@@ -121,7 +121,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     while (live.has(slot)) slot++;
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
-      // Its agent spoke before the cloud showed the machine: it is there, and nothing is to be bought.
+      // Its agent spoke before the cloud showed it: it is there, and nothing is to be bought.
       return wait(
         "provider",
         `the agent of ${node} speaks, but no list shows its machine`,
