@@ -32,7 +32,7 @@ export class Series {
 
   /** A copy of what was added since it was last taken, with the head the first time. */
   take(): Uint8Array {
-    const taken = Uint8Array.from(this.buffer.subarray(0, this.length));
+    const taken = new Uint8Array(this.buffer.subarray(0, this.length));
     this.length = 0;
     return taken;
   }
