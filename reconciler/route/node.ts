@@ -85,18 +85,16 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     const findings = await ports.store.findings(found.node.id, LIMIT.healthEventsShownMax);
     return c.json({ ...viewOf(ports, found.node), health_events: findings.map(viewHealthEvent) });
   });
-  api.get("/nodes/:id/explain", needs("viewer"), async (c) => {
-    const found = locate(c, ports);
-    if (!found.ok) return found.response;
-    const events = await ports.store.events({
-      node: found.node.id,
-      pool: null,
-      since: null,
-      after: null,
-      limit: 50,
+  for (const kind of ["node", "instance"] as const) {
+    api.get(`/${kind}s/:id/explain`, needs("viewer"), async (c) => {
+      const found = locate(c, ports);
+      if (!found.ok) return found.response;
+      const { node } = found;
+      const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
+      const events = await ports.store.events(query);
+      return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan()), kind });
     });
-    return c.json(explainNode(found.node, events, ports.reconciler.lastPlan()));
-  });
+  }
   api.get("/instances", needs("viewer"), (c) => {
     const { pool, provider, state, region } = c.req.query();
     const all = [...ports.reconciler.fleet().nodes.values()].flatMap(
@@ -110,21 +108,6 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
         matches(state, i.state),
     );
     return c.json({ instances: wanted });
-  });
-  api.get("/instances/:id/explain", needs("viewer"), async (c) => {
-    const found = locate(c, ports);
-    if (!found.ok) return found.response;
-    const events = await ports.store.events({
-      node: found.node.id,
-      pool: null,
-      since: null,
-      after: null,
-      limit: 50,
-    });
-    return c.json({
-      ...explainNode(found.node, events, ports.reconciler.lastPlan()),
-      kind: "instance",
-    });
   });
   api.get("/commands", needs("viewer"), async (c) => {
     const commands = await ports.store.commands({ node: c.req.query("node") ?? null, limit: 200 });
