@@ -29,6 +29,15 @@ import { openTokens } from "../token.ts";
 
 /** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
 const GOODBYE_MS = 4_500;
+/**
+ * How often the runtime lets go of garbage and of machine code: an agent is idle for all but
+ * milliseconds of a minute, and what its start and its bursts compiled would stay and grow. Over
+ * ten minutes at the usual cadence this keeps 1.4 MiB off the agent's peak, for about 0.01 % of a
+ * core; once a minute keeps off half a MiB more for about twice that (one run of each, and two runs
+ * of one agent differ by 0.01 % too). The first is early, so that the garbage of starting up is
+ * gone within half a minute.
+ */
+const SHRINK_MS = { first: 20_000, every: 300_000 };
 /** Without a kernel log only the made-up library's events are asked for. */
 const UNHEARD_POLL_MS = 250;
 
@@ -213,6 +222,15 @@ async function serve(options: Options): Promise<void> {
   log("info", "started", { node_id: nodeId, server, version: VERSION, boot_id: identity.bootId });
   if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
   agent.start();
+  shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+/** For the life of the process. */
+function shrinkRegularly(clock: Clock, ms: number): void {
+  clock.after(ms, () => {
+    Bun.shrink();
+    shrinkRegularly(clock, SHRINK_MS.every);
+  });
 }
 
 function stopOnSignal(agent: Agent, close: () => void): void {
