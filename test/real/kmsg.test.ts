@@ -143,10 +143,10 @@ test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here f
   expect(all.every((o) => o.kind !== "deaf")).toBe(true);
 });
 
-test.skipIf(refused === null)(`the real ${DEVICE} refuses, so nothing was proven`, () => {
-  // Without permission there is nothing to prove; anything else is a fault of this reader or
-  // machine.
-  const denied = /EPERM|EACCES|ENOENT/.test(refused ?? "");
-  if (process.env.CI === "true") console.error(`CI without a kernel log: ${refused}`);
-  expect(denied).toBe(true);
-});
+if (refused !== null) {
+  test(`the real ${DEVICE} refuses: ${refused}`, () => {
+    // Elsewhere nothing can be proven without permission; where CI runs it is a missing part.
+    expect(process.env.CI === "true" ? refused : null).toBeNull();
+    expect(refused).toMatch(/EPERM|EACCES|ENOENT/);
+  });
+}
