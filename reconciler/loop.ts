@@ -40,6 +40,8 @@ export type LoopPorts = {
   /** Providers that could not be opened, with why. */
   unavailable: ReadonlyMap<string, string>;
   targets: Targets;
+  /** Look, fold and decide, but carry nothing out: the plan is only shown. */
+  dryRun?: boolean;
   /** Told of every committed change: metrics, watchers. */
   committed(change: Change): void;
   /** Told what the policy decided, after the change that holds it is durable. */
@@ -189,9 +191,10 @@ export class Reconciler {
       frozen: null,
     });
     this.sight = sight;
-    await this.scale(sight, mono);
+    const acts = this.ports.dryRun !== true;
+    if (acts) await this.scale(sight, mono);
     await this.decideNow(sight);
-    this.runner.start(this.fleet().operations.values(), now);
+    if (acts) this.runner.start(this.fleet().operations.values(), now);
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
@@ -248,7 +251,7 @@ export class Reconciler {
     }
     this.broken = broken;
     this.plan = plan;
-    if (plan.actions.length === 0) return;
+    if (plan.actions.length === 0 || this.ports.dryRun === true) return;
     const draft = ledger.draft();
     for (const action of plan.actions) {
       const node = draft.node(action.node);
@@ -294,7 +297,8 @@ export class Reconciler {
       if (!(await this.tryActivate())) continue;
       // At most a quarter of a core: a large fleet is looked at less often, not served less.
       await this.sleep(Math.min(REST_MAX_MS, 3 * (clock.monoMs() - begun)), false);
-      const pause = this.plan.actions.length > 0 ? 0 : this.pauseMs();
+      const goesOn = this.plan.actions.length > 0 && this.ports.dryRun !== true;
+      const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
     }
   }

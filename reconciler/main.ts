@@ -171,11 +171,19 @@ async function openStore(config: Config, state: string): Promise<Store> {
 
 async function openReconciler(
   loaded: Loaded,
-  from: { store: Store; log: Log; opened: OpenProviders; authority: Authority; metrics: Metrics },
+  from: {
+    store: Store;
+    log: Log;
+    opened: OpenProviders;
+    authority: Authority;
+    metrics: Metrics;
+    dryRun: boolean;
+  },
   fleetId: string,
 ): Promise<Reconciler> {
-  const { store, log, opened, authority, metrics } = from;
+  const { store, log, opened, authority, metrics, dryRun } = from;
   const ports = {
+    dryRun,
     store,
     log,
     clock: CLOCK,
@@ -229,7 +237,7 @@ async function serve(
     problem: (message) => log("warn", message),
     count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
   });
-  const parts = { store, log, opened, authority, metrics };
+  const parts = { store, log, opened, authority, metrics, dryRun: options.dryRun };
   const reconciler = await openReconciler(loaded, parts, identity.fleetId);
   const ingest = openIngest(store, reconciler, snapshot);
   const ports: RoutePorts = {
@@ -254,7 +262,7 @@ async function serve(
   }
   const at = `${address.host === "" ? "*" : address.host}:${bound.port}`;
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
-  if (!options.dryRun) reconciler.start();
+  reconciler.start();
   notifier?.start();
   const exitCode = whenTold(log, async () => {
     notifier?.stop();
