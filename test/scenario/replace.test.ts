@@ -209,3 +209,19 @@ test("nodes that never register are ended, and the pool's guard stops the buying
   expect(bought).toBeLessThan(16);
   expect(w.cloud.reality().live.length).toBeLessThanOrEqual(2);
 });
+
+test("a dry run shows what it would do and buys nothing", async () => {
+  const w = await fleet(1);
+  w.dryRun = true;
+  const pool = w.config.pools[0];
+  if (pool !== undefined) pool.scaling.minNodes = 3;
+  await w.crash();
+  await w.start();
+  for (let i = 0; i < 20; i++) {
+    await w.reconciler.activate();
+    await w.clock.pass(1_000);
+  }
+  const { actions } = w.reconciler.lastPlan();
+  expect(actions.map((action) => action.kind)).toEqual(["admit", "admit"]);
+  expect(w.cloud.reality().asks).toBe(1);
+});

@@ -142,6 +142,7 @@ export class World {
     const reconciler = await Reconciler.open(
       {
         store,
+        dryRun: this.dryRun,
         clock: this.clock,
         log: (level, msg, fields) => {
           if (level === "error" && !this.tolerant)
@@ -187,6 +188,8 @@ export class World {
   }
 
   onCommit: (change: Change) => void = () => undefined;
+  /** For the next life: look and decide only. */
+  dryRun = false;
   /** Errors are part of the story (crash tests). */
   tolerant = false;
 
