@@ -51,19 +51,26 @@ export type ClientOptions = {
   each: boolean;
 };
 
+/**
+ * A command that lasts counts `--timeout` as a whole, so one request of it may take this long
+ * however short that is: a late answer is then told as "not reached", never as a dead server.
+ */
+const EACH_MS_MIN = 5_000;
+
 /** Answers are small; 5,000 nodes of 8 GPUs are about 20 MB. Beyond this it is not one of ours. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 export function openClient(world: World, options: ClientOptions): Client {
   const { address, token, timeoutMs } = options;
   const untilMs = world.monoMs() + timeoutMs;
+  const eachMs = options.each ? Math.max(EACH_MS_MIN, timeoutMs) : timeoutMs;
   const request = async (
     method: string,
     path: string,
     body?: Record<string, unknown>,
     bare = false,
   ): Promise<Page | Failure> => {
-    const leftMs = options.each ? timeoutMs : Math.max(1, untilMs - world.monoMs());
+    const leftMs = options.each ? eachMs : Math.max(1, untilMs - world.monoMs());
     const headers: Record<string, string> = { accept: bare ? "text/plain" : "application/json" };
     if (token.token !== null && !bare) headers["authorization"] = `Bearer ${token.token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
@@ -83,9 +90,8 @@ export function openClient(world: World, options: ClientOptions): Client {
       }
       const text = await response.text();
       const tookMs = world.monoMs() - startMs;
-      if (options.verbose) {
-        world.err(`${method} ${path}: ${response.status} in ${Math.round(tookMs)} ms\n`);
-      }
+      const told = `${method} ${path}: ${response.status} in ${Math.round(tookMs)} ms\n`;
+      if (options.verbose) world.err(told);
       const location = response.headers.get("location");
       if (response.status >= 300 && response.status < 400 && location !== null) {
         return unexpected(address.url, `it redirects to ${location} (set --server to that)`);
@@ -99,7 +105,7 @@ export function openClient(world: World, options: ClientOptions): Client {
         tookMs,
       };
     } catch (error) {
-      return unreachable(address.url, error, timeoutMs);
+      return unreachable(address.url, error, eachMs);
     }
   };
   const call = async <T>(

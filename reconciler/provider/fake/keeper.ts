@@ -41,6 +41,8 @@ export class Keeper {
   readonly #restartAtMs = new Map<InstanceId, number>();
   /** Agents whose end this process is told. */
   readonly #own = new Set<number>();
+  /** Agents that were killed: the kernel takes a moment, and what they held is not free before. */
+  readonly #killed: AgentProcess[] = [];
   readonly #ended: { id: InstanceId; pid: number; reason: string }[] = [];
 
   constructor(options: KeeperOptions) {
@@ -110,7 +112,7 @@ export class Keeper {
         if (agent !== null) this.#options.runner.stop(agent);
         return null;
       case "terminated":
-        if (agent !== null) this.#options.runner.kill(agent);
+        if (agent !== null) this.#kill(agent);
         if (held.process !== null) this.#note(scene, id, held.process.pid, "instance terminated");
         return null;
       default:
@@ -172,15 +174,20 @@ export class Keeper {
     }
   }
 
+  #kill(agent: AgentProcess): void {
+    this.#options.runner.kill(agent);
+    this.#killed.splice(0, Infinity, ...this.#killed.filter(isAlive), agent);
+  }
+
   /** Ends every agent of the cloud now; `true` once none is left. */
   endAll(scene: Scene): boolean {
-    let left = false;
     for (const held of scene.world.instances.values()) {
       const agent = this.#options.runner.find(held.instance.id, held.process);
-      if (agent === null) continue;
-      this.#options.runner.kill(agent);
-      left ||= isAlive(agent);
+      if (agent !== null) this.#kill(agent);
     }
-    return !left;
+    // One that is ending has no environment to be found by any more, and is not gone yet.
+    const left = this.#killed.filter(isAlive);
+    this.#killed.splice(0, Infinity, ...left);
+    return left.length === 0;
   }
 }
