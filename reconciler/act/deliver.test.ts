@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { VirtualClock } from "../../test/world/clock.ts";
+import { VirtualClock } from "../../simulator/clock.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { emptyChange, type Store } from "../store/store.ts";
 import { expandEnv, Notifier } from "./deliver.ts";

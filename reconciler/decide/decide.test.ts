@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { configOf, poolYaml } from "../../test/world/world.ts";
+import { configOf, poolYaml } from "../../simulator/world.ts";
 import { isDestructive } from "../../schema/action.ts";
 import type { Health, Node, Phase, PoolState } from "../../schema/node.ts";
 import type { Fleet, Sight } from "../fleet.ts";

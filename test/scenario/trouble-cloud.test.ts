@@ -24,7 +24,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../world/world.ts";
+import { poolYaml, type World } from "../../simulator/world.ts";
 
 afterEach(closeWorlds);
 

@@ -26,7 +26,7 @@ import {
   waitOf,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../world/world.ts";
+import { poolYaml, type World } from "../../simulator/world.ts";
 
 afterEach(closeWorlds);
 

@@ -5,8 +5,8 @@
  * slot.
  */
 import { expect, test } from "bun:test";
-import { Gate } from "../world/gate.ts";
-import { World, poolYaml } from "../world/world.ts";
+import { Gate } from "../../simulator/gate.ts";
+import { World, poolYaml } from "../../simulator/world.ts";
 
 const YAML = poolYaml(2, "    health: { unhealthy_threshold: 1 }\n");
 

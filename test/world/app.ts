@@ -2,7 +2,7 @@
 import { Authority } from "../../reconciler/auth.ts";
 import { Metrics } from "../../reconciler/metrics.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
-import type { World } from "./world.ts";
+import type { World } from "../../simulator/world.ts";
 
 /** Whatever JSON came back; tests look at what they expect in it. */
 export type Json = { [key: string]: Json } & Json[] & string & number & boolean & null;

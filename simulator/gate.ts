@@ -4,7 +4,7 @@
  * its node written in two transactions (crash-safety.md §8).
  */
 import type { Client } from "@libsql/client";
-import type { Provider } from "../../reconciler/provider/provider.ts";
+import type { Provider } from "../reconciler/provider/provider.ts";
 
 /** The process is dead from here on: every later call of the same life fails the same way. */
 export class Crash extends Error {}
