@@ -1,0 +1,335 @@
+/**
+ * A scenario after reading: one form with every default filled in, which is all that the engine
+ * may rely on (`navarch/simulator.md` §2–§5). Durations are milliseconds and end in `Ms`; they count
+ * from the start of the scenario unless a comment says otherwise. How YAML becomes this is
+ * `read.ts`.
+ */
+import type { Config } from "../../schema/config.ts";
+import type { Policy } from "../../schema/policy.ts";
+
+export const STATUSES = ["active", "cordoned", "draining", "unhealthy", "terminated"] as const;
+export type Status = (typeof STATUSES)[number];
+
+export const HEALTHS = ["healthy", "degraded", "unhealthy"] as const;
+export type Health = (typeof HEALTHS)[number];
+
+export const FAILURE_TYPES = [
+  "xid_error",
+  "temperature",
+  "nvml_failure",
+  "backend_error",
+  "boot_failure",
+  "device_error",
+  "memory_error",
+  "nvlink_error",
+  "network",
+  "pcie_error",
+  "power_error",
+  "preempt",
+  "vm_gone",
+  "hang",
+  "slow_boot",
+] as const;
+export type FailureType = (typeof FAILURE_TYPES)[number];
+
+/** The whole node, where a GPU index stands. */
+export const WHOLE_NODE = -1;
+
+/** One simulated machine, listed or generated. */
+export type SimNode = {
+  id: string;
+  provider: string;
+  region: string;
+  zone: string;
+  instanceType: string;
+  gpuCount: number;
+  gpuType: string;
+  labels: Record<string, string>;
+  /** Eight neighbours of one provider and zone, unless the file names it. */
+  rack: string;
+  /** `null`: the machine is of no pool (several pools and none named). */
+  pool: string | null;
+};
+
+/** What is wrong with a machine. */
+export type FailureSpec = {
+  type: FailureType;
+  /** Only `xid_error` has one. */
+  xidCode: number | null;
+  /** `WHOLE_NODE` or below the node's GPU count. */
+  gpuIndex: number;
+  message: string | null;
+  /** Degrees Celsius that the device reads; only `temperature` has one. */
+  temperature: number | null;
+};
+
+export const COMMANDS = [
+  "cordon",
+  "uncordon",
+  "drain",
+  "terminate",
+  "run_diagnostic",
+  "replace",
+] as const;
+export type CommandWord = (typeof COMMANDS)[number];
+
+export const API_FAULTS = ["capacity", "quota", "auth", "throttle", "timeout", "error"] as const;
+export const PLANE_DEEDS = ["pause", "kill", "restart", "wipe"] as const;
+
+/** How a provider or the Kubernetes API fails. */
+export type ApiFault = {
+  kind: (typeof API_FAULTS)[number];
+  /** `null`: until the end of the scenario. */
+  durationMs: number | null;
+  /** Share of the calls that fail, above 0 and at most 1. */
+  rate: number;
+};
+
+export const ACTIONS = [
+  "start_fleet",
+  "stop_fleet",
+  "inject_failure",
+  "recover_failure",
+  "issue_command",
+  "wait_for_status",
+  "wait",
+  "log",
+  "assert",
+  "set_load",
+  "provider_fault",
+  "control_plane",
+  "api_fault",
+] as const;
+export type ActionWord = (typeof ACTIONS)[number];
+
+export type Deed =
+  | { action: "start_fleet" }
+  | { action: "stop_fleet" }
+  | { action: "inject_failure"; target: string; failure: FailureSpec }
+  /** `null`: every failure of the node. */
+  | { action: "recover_failure"; target: string; type: FailureType | null }
+  | {
+      action: "issue_command";
+      target: string;
+      command: CommandWord;
+      reason: string | null;
+      timeoutMs: number | null;
+      force: boolean;
+      /** Further arguments, passed on as they are. */
+      args: Record<string, string>;
+    }
+  /** At least one of the three is given; all given must hold at once. */
+  | {
+      action: "wait_for_status";
+      target: string;
+      status: Status | null;
+      health: Health | null;
+      event: string | null;
+      timeoutMs: number;
+    }
+  | { action: "wait" }
+  | { action: "log"; message: string }
+  | { action: "assert"; check: Assertion }
+  /** `target` is a pool or a node; `null` leaves a figure as it is. Utilisation is 0–100. */
+  | {
+      action: "set_load";
+      target: string;
+      of: "pool" | "node";
+      utilization: number | null;
+      pendingJobs: number | null;
+      runningJobs: number | null;
+    }
+  | { action: "provider_fault"; target: string; fault: ApiFault }
+  /** `null`: at once for `kill`, `restart` and `wipe`; `pause` always has a duration. */
+  | { action: "control_plane"; deed: (typeof PLANE_DEEDS)[number]; durationMs: number | null }
+  | { action: "api_fault"; target: "kubernetes"; fault: ApiFault };
+
+/** `line` is where the event stands in the file, for messages. */
+export type ScenarioEvent = Deed & { atMs: number; line: number };
+
+/** Which values pass. `null` is no bound; an open end excludes the bound itself. */
+export type Bound = {
+  min: number | null;
+  max: number | null;
+  minOpen: boolean;
+  maxOpen: boolean;
+  /** As written, for reports. */
+  text: string;
+};
+
+export function isWithin(bound: Bound, value: number): boolean {
+  const { min, max, minOpen, maxOpen } = bound;
+  if (Number.isNaN(value)) return false;
+  if (min !== null && (minOpen ? value <= min : value < min)) return false;
+  return max === null || (maxOpen ? value < max : value <= max);
+}
+
+/** Which nodes `node_count` counts. */
+export type CountTarget =
+  | { by: "all" }
+  | { by: "status"; status: Status }
+  | { by: "health"; health: Health }
+  | { by: "pool" | "zone"; name: string };
+
+/** Measured over the whole run from the event log. Milliseconds for the two percentiles. */
+export const MEASURES = [
+  "detection_p99",
+  "replace_p99",
+  "launches",
+  "terminations",
+  "max_concurrent_unavailable",
+] as const;
+export type Measure = (typeof MEASURES)[number];
+
+export type Assertion = (
+  | { type: "node_status"; target: string; expected: Status }
+  | { type: "health_status"; target: string; expected: Health }
+  | { type: "node_count"; target: CountTarget; expected: Bound }
+  /** The names occur in this order among the node's events; others may stand between. */
+  | { type: "event_order"; target: string; expected: string[] }
+  /** `target` is a selector such as `navarch_nodes{status="active"}`; the sum of its series. */
+  | { type: "metric"; target: string; expected: Bound }
+  | { type: Measure; expected: Bound }
+) & { line: number };
+
+export const STARTUP_PATTERNS = ["instant", "linear", "exponential", "wave"] as const;
+
+export type Startup = {
+  pattern: (typeof STARTUP_PATTERNS)[number];
+  /** 0 for `instant`. */
+  durationMs: number;
+  batchSize: number;
+  /** 0–100. */
+  jitterPercent: number;
+  coldStart:
+    | { kind: "none" }
+    | { kind: "uniform"; minMs: number; maxMs: number }
+    | { kind: "normal"; meanMs: number; stdDevMs: number; minMs: number; maxMs: number | null };
+};
+
+export type Template = {
+  name: string;
+  weight: number;
+  gpuCount: number;
+  gpuType: string;
+  /** `null`: by provider. */
+  instanceType: string | null;
+  labels: Record<string, string>;
+  /** Upstream's price in dollars; nothing depends on it. */
+  pricePerHour: number | null;
+};
+
+/** Weights in sorted order of their names. */
+export type Weighted = { name: string; weight: number }[];
+
+export type FleetGen = {
+  totalNodes: number;
+  templates: Template[];
+  providers: Weighted;
+  regions: Weighted;
+  /** Of every region in `regions`. */
+  zones: Record<string, string[]>;
+  startup: Startup;
+};
+
+export const CASCADE_SCOPES = ["rack", "zone", "region", "provider", "random"] as const;
+export type CascadeScope = (typeof CASCADE_SCOPES)[number];
+export const OUTAGE_SCOPES = ["zone", "region", "provider", "percentage"] as const;
+export const CORRELATED_SCOPES = ["same_node", "same_rack", "same_zone", "random"] as const;
+
+export type Cascading = {
+  probability: number;
+  maxDepth: number;
+  minDelayMs: number;
+  maxDelayMs: number;
+  scope: CascadeScope;
+  /** 0–1 of the scope's population. */
+  maxAffected: number;
+};
+
+export type Recovery = {
+  probability: number;
+  meanTimeMs: number;
+  stdDevMs: number;
+  replaceFatal: boolean;
+  /** 0: the cold start of the fleet's startup, else 30–60 s. */
+  replaceColdStartMs: number;
+};
+
+export type Outage = {
+  name: string;
+  startMs: number;
+  durationMs: number;
+  failureType: FailureType;
+} & (
+  | { scope: "zone" | "region" | "provider"; target: string }
+  /** 0–100 of the live nodes. */
+  | { scope: "percentage"; percent: number }
+);
+
+export type Correlated = {
+  name: string;
+  trigger: { xidCode: number } | { type: FailureType };
+  response: FailureType;
+  probability: number;
+  delayMs: number;
+  scope: (typeof CORRELATED_SCOPES)[number];
+};
+
+/** `null` sections are off: absent, or `enabled: false`. */
+export type Chaos = {
+  enabled: boolean;
+  /** Failures a minute for every thousand live nodes. */
+  failureRate: number;
+  xids: { code: number; weight: number }[];
+  failureTypes: { type: FailureType; weight: number }[];
+  cascading: Cascading | null;
+  recovery: Recovery | null;
+  outages: Outage[];
+  correlated: Correlated[];
+};
+
+/**
+ * A condition on the report's figures. `name` is one of `THRESHOLDS` (`threshold.ts`), or
+ * `failures_<type>`, or `xid_<code>`.
+ */
+export type Threshold = { name: string; bound: Bound; line: number };
+
+export type Stress = {
+  /** Counted after the fleet has started. */
+  durationMs: number;
+  metricsIntervalMs: number;
+  /** 0 = random. */
+  seed: number;
+  /** Upstream's factor of real time over scenario time; only `--time real` heeds it. */
+  timeScale: number;
+  reportFile: string | null;
+  htmlReportFile: string | null;
+  logFile: string | null;
+  fleetGen: FleetGen | null;
+  chaos: Chaos | null;
+  thresholds: Threshold[];
+};
+
+export type Scenario = {
+  name: string;
+  description: string | null;
+  /** The listed nodes only; `generate.ts` makes the others. */
+  fleet: SimNode[];
+  /** In order of time; events of one time in the order of the file. */
+  events: ScenarioEvent[];
+  assertions: Assertion[];
+  /** Not `null` = stress mode. */
+  stress: Stress | null;
+  /**
+   * The product's configuration: `pools`, `providers`, `server` and `kubernetes` of the file. If
+   * the file has no pools, one implicit pool `sim` without autoscaler.
+   */
+  config: Config;
+  implicitPool: boolean;
+  /** Rules written in the file, instead of the built-in policy. */
+  policy: Policy | null;
+};
+
+/** The pool that stands in where the file has none. */
+export const IMPLICIT_POOL = "sim";
