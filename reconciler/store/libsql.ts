@@ -94,11 +94,15 @@ export async function openLibsqlStore(options: {
   now: number;
   /** Crash tests put a gate here, under everything the store does (law 4). */
   wrap?: (client: Client) => Client;
+  /** Open already, in place of `url`: simulation keeps its database in memory. */
+  clients?: { writer: Client; reader: Client };
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
   const auth = options.authToken === undefined ? {} : { authToken: options.authToken };
+  const { clients } = options;
   const writer = wrap(
-    createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }),
+    clients?.writer ??
+      createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }),
   );
   if (options.url.startsWith("file:")) {
     for (const pragma of ["journal_mode=WAL", "synchronous=FULL", "cache_size=-8192"]) {
@@ -109,7 +113,9 @@ export async function openLibsqlStore(options: {
       throw new Error("database: synchronous is below FULL on the writer");
   }
   await migrate(writer, options.now);
-  const reader = createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
+  const reader =
+    clients?.reader ??
+    createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
   return new LibsqlStore(writer, reader);
 }
 
