@@ -7,6 +7,7 @@ import type { EventDraft } from "../schema/event.ts";
 import type { NodeId, OperationId, PoolName } from "../schema/id.ts";
 import type { Node, PoolState } from "../schema/node.ts";
 import type { Operation } from "../schema/operation.ts";
+import { type Fact, factKey } from "../schema/safety.ts";
 import { type Change, emptyChange, isEmptyChange } from "./store/store.ts";
 
 /** The process's copy of the durable fleet; only `mirrorChange` writes it. */
@@ -16,10 +17,17 @@ export type Mirror = {
   operations: Map<OperationId, Operation>;
   /** Which node has which instance: `<provider>/<instance id>`. */
   byInstance: Map<string, NodeId>;
+  facts: Map<string, Fact>;
 };
 
 export function newMirror(): Mirror {
-  return { nodes: new Map(), pools: new Map(), operations: new Map(), byInstance: new Map() };
+  return {
+    nodes: new Map(),
+    pools: new Map(),
+    operations: new Map(),
+    byInstance: new Map(),
+    facts: new Map(),
+  };
 }
 
 export class Draft {
@@ -27,6 +35,8 @@ export class Draft {
   private readonly nodes = new Map<NodeId, Node>();
   private readonly pools = new Map<PoolName, PoolState>();
   private readonly operations = new Map<OperationId, Operation>();
+  /** `null` = to be forgotten. */
+  private readonly facts = new Map<string, Fact | null>();
   readonly change: Change = emptyChange();
 
   constructor(mirror: Mirror) {
@@ -63,6 +73,20 @@ export class Draft {
     this.operations.set(operation.id, operation);
   }
 
+  fact(key: string): Fact | null {
+    return this.facts.has(key)
+      ? (this.facts.get(key) ?? null)
+      : (this.mirror.facts.get(key) ?? null);
+  }
+
+  putFact(fact: Fact): void {
+    this.facts.set(factKey(fact), fact);
+  }
+
+  dropFact(key: string): void {
+    this.facts.set(key, null);
+  }
+
   putCommand(command: Command): void {
     this.change.commands.push(command);
   }
@@ -76,6 +100,10 @@ export class Draft {
     this.change.nodes = [...this.nodes.values()];
     this.change.pools = [...this.pools.values()];
     this.change.operations = [...this.operations.values()];
+    for (const [key, fact] of this.facts) {
+      if (fact !== null) this.change.facts.push(fact);
+      else if (this.mirror.facts.has(key)) this.change.removedFacts.push(key);
+    }
     return isEmptyChange(this.change) ? null : this.change;
   }
 }
@@ -92,6 +120,8 @@ export function mirrorChange(mirror: Mirror, change: Change): void {
   }
   for (const id of change.removedNodes) mirror.nodes.delete(id);
   for (const pool of change.pools) mirror.pools.set(pool.name, pool);
+  for (const key of change.removedFacts) mirror.facts.delete(key);
+  for (const fact of change.facts) mirror.facts.set(factKey(fact), fact);
   for (const operation of change.operations) {
     if (operation.state === "asked") mirror.operations.set(operation.id, operation);
     else mirror.operations.delete(operation.id);

@@ -7,6 +7,7 @@ import type { Config, PoolConfig } from "../schema/config.ts";
 import type { NodeId, OperationId, PoolName } from "../schema/id.ts";
 import type { Node, PoolState } from "../schema/node.ts";
 import type { Operation } from "../schema/operation.ts";
+import type { Fact } from "../schema/safety.ts";
 import type { ProviderClass } from "./provider/provider.ts";
 
 export type Fleet = {
@@ -16,6 +17,8 @@ export type Fleet = {
   pools: ReadonlyMap<PoolName, PoolState>;
   /** Open ones only, by id. */
   operations: ReadonlyMap<OperationId, Operation>;
+  /** What the safety machinery remembers, by key. */
+  facts: ReadonlyMap<string, Fact>;
 };
 
 /** How far a node's work has left, as seen now. */

@@ -48,8 +48,8 @@ export class Ledger {
   }
 
   fleet(): Fleet {
-    const { nodes, pools, operations } = this.mirror;
-    return { fleetId: this.fleetId, nodes, pools, operations };
+    const { nodes, pools, operations, facts } = this.mirror;
+    return { fleetId: this.fleetId, nodes, pools, operations, facts };
   }
 
   /** `<provider>/<instance id>` → node. */
@@ -98,6 +98,7 @@ export class Ledger {
       ...emptyChange(),
       nodes: snapshot.nodes,
       pools: snapshot.pools,
+      facts: snapshot.facts,
       // Sent just now for all we know: the settle time of a tag-only provider runs from here.
       operations: snapshot.openOperations.map((operation) => ({
         ...operation,

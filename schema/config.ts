@@ -127,6 +127,13 @@ export const Drain = v.object({
 });
 export type Drain = v.InferOutput<typeof Drain>;
 
+/** Hard ceilings below all logic; `null` = none. Dollars an hour, and live instances. */
+export const Spend = v.object({
+  perHourMax: v.nullable(v.pipe(v.number(), v.minValue(0))),
+  instancesMax: v.nullable(count),
+});
+export type Spend = v.InferOutput<typeof Spend>;
+
 export const PoolConfig = v.object({
   name: PoolName,
   providers: v.pipe(v.array(ProviderRef), v.minLength(1)),
@@ -151,6 +158,7 @@ export const PoolConfig = v.object({
   repair: v.object({ ladder: v.pipe(v.array(v.picklist(RUNGS)), v.minLength(1)) }),
   labels: v.record(text, text),
   drain: Drain,
+  spend: Spend,
   bootstrap: v.object({
     setupCommands: v.array(text),
     sshUser: text,
@@ -173,6 +181,7 @@ export const ProviderConfig = v.object({
   type: v.picklist(PROVIDER_TYPES),
   /** True if no `providers` entry names it and it exists only because a pool refers to it. */
   implied: v.boolean(),
+  spend: Spend,
   settings: v.record(text, v.union([v.string(), v.number(), v.boolean(), v.null()])),
 });
 export type ProviderConfig = v.InferOutput<typeof ProviderConfig>;
@@ -223,8 +232,38 @@ export const ServerConfig = v.object({
 });
 export type ServerConfig = v.InferOutput<typeof ServerConfig>;
 
+/** What one rung may do at once in each of its scopes (safety.md §4). */
+const Limits = v.object({ pool: Share, domain: Share, fleet: Share });
+export type Limits = v.InferOutput<typeof Limits>;
+
+export const SafetyConfig = v.object({
+  budgets: v.object({
+    /** New cordons for health within the sliding window. */
+    isolate: v.object({ ...Limits.entries, windowMs: ms }),
+    drain: Limits,
+    gpuReset: Limits,
+    reboot: Limits,
+    replace: Limits,
+  }),
+  breaker: v.object({
+    enabled: v.boolean(),
+    windowMs: ms,
+    longWindowMs: ms,
+    /** A burst that is less likely than this, by the learned rate, is no hardware. */
+    probability: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+    /** Failures per 1,000 node-days: what is believed before anything was learned, and bounds. */
+    ratePrior: v.number(),
+    rateMin: v.number(),
+    rateMax: v.number(),
+  }),
+  /** The whole fleet; pools and providers may have ceilings of their own. */
+  spend: Spend,
+});
+export type SafetyConfig = v.InferOutput<typeof SafetyConfig>;
+
 export const Config = v.object({
   server: ServerConfig,
+  safety: SafetyConfig,
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
   /** Kept as read until the Kubernetes mirror exists; unknown keys are refused when read. */

@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
+import { LIMIT } from "./limit.ts";
 import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
 
@@ -132,6 +133,13 @@ export const Health = v.object({
   lastReport: v.picklist(VERDICTS),
   /** Evidence that stays part of the verdict until something clears it (promise N47). */
   held: v.array(HeldFinding),
+  /**
+   * Evidence that does not count now, but would if the rules were others: of shadow and quarantined
+   * rules, and what an older policy held. It is let go by the same signs as what is held.
+   */
+  aside: v.optional(v.pipe(v.array(HeldFinding), v.maxLength(LIMIT.heldFindingsMax))),
+  /** Policy and quarantine under which `held` and `aside` were last judged. */
+  basis: v.optional(text),
   /** What windowed rules count. */
   history: FindingHistory,
   /**
@@ -159,6 +167,8 @@ export const Session = v.object({
    * threshold.
    */
   definitive: v.boolean(),
+  /** The leader's epoch when it was opened; 0 in rows older than epochs, and before its commit. */
+  epoch: v.nullish(count, 0),
 });
 export type Session = v.InferOutput<typeof Session>;
 
@@ -201,6 +211,15 @@ export const Node = v.object({
   ),
   /** The node whose place this one takes. */
   replaces: v.nullable(NodeId),
+  /** When the product last cordoned it for its health: what the isolation budget counts. */
+  isolatedAt: v.nullish(instant, null),
+  /** The repair before the open one: a burst is counted by sessions, closed ones too. */
+  lastSession: v.nullish(
+    v.object({ id: SessionId, openedAt: instant, closedAt: instant, how: text }),
+    null,
+  ),
+  /** The offer it was bought at, `<provider>/<region>/<zone>/<type>`: what its boot proves. */
+  offer: v.nullish(text, null),
 });
 export type Node = v.InferOutput<typeof Node>;
 

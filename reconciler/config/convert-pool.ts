@@ -8,13 +8,14 @@ import type {
   PoolConfig,
   ProviderConfig,
   ProviderRef,
-  Share,
 } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { concreteType } from "./instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { Dialect } from "./layer.ts";
+import { printSpend } from "./convert-safety.ts";
+import { printShare } from "./share.ts";
 
 export type Plain = Record<string, unknown>;
 
@@ -48,6 +49,7 @@ export function convertPool(
     replacement: pool.replacement,
     repair: { ladder: pool.repair.ladder },
     labels: Object.fromEntries(own),
+    spend: printSpend(pool.spend),
     drain: printDrain(pool.drain),
     setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     ssh_user: bootstrap.sshUser,
@@ -97,10 +99,6 @@ function isShort(
     ref.instanceType === concreteType(pool.instanceType, type) &&
     JSON.stringify([ref.regions, ref.zones]) === JSON.stringify([regions, pool.zones])
   );
-}
-
-function printShare(share: Share): number | string {
-  return share.kind === "nodes" ? share.nodes : `${share.percent}%`;
 }
 
 function printDrain(drain: Drain): Plain {

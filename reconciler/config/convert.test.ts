@@ -64,6 +64,8 @@ const drain = fc.record({
   force: maybe(fc.boolean()),
 });
 
+const spend = fc.record({ max_per_hour: maybe(fc.constant(99.5)), max_instances: maybe(fc.nat()) });
+
 const pool = fc.record({
   provider: fc.constantFrom("fake", "lambda", "east"),
   instance_type: fc.constantFrom("a100-8x", "gpu_1x_a10"),
@@ -83,6 +85,7 @@ const pool = fc.record({
   replacement: maybe(fc.constantFrom("surge", "drain-first")),
   command_timeout: maybe(length),
   drain: maybe(drain),
+  spend: maybe(spend),
 });
 
 const refs = fc.record({
@@ -97,7 +100,19 @@ const refs = fc.record({
   max_nodes: fc.constant(2),
 });
 
+const safety = fc.record({
+  budgets: maybe(
+    fc.record({
+      isolate: maybe(fc.record({ pool: maybe(share), window: maybe(fc.constant("5m")) })),
+      replace: maybe(fc.record({ domain: maybe(share), fleet: maybe(share) })),
+    }),
+  ),
+  breaker: maybe(fc.record({ enabled: maybe(fc.boolean()), rate: maybe(fc.constant(2)) })),
+  spend: maybe(spend),
+});
+
 const raw = fc.record({
+  safety: maybe(safety),
   server: fc.record({
     address: fc.constantFrom(":1", "[::1]:50051", "10.0.0.1:7"),
     heartbeat_interval: maybe(fc.constantFrom("100ms", "1.5s", "2m")),

@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import type { Config, NotifierConfig, ProviderConfig, ServerConfig } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import { convertPool, type Plain } from "./convert-pool.ts";
+import { printSafety, printSpend } from "./convert-safety.ts";
 import type { Dialect } from "./layer.ts";
 
 /** YAML text that reads back to `config`. */
@@ -22,6 +23,7 @@ export function convertConfig(config: Config, dialect: Dialect): string {
         retain_terminated: printDuration(config.server.retainTerminatedMs),
       },
       providers: Object.fromEntries(defined.map((one) => [one.name, printProvider(one)])),
+      safety: printSafety(config.safety),
       kubernetes: config.kubernetes,
       pools:
         dialect === "map"
@@ -94,7 +96,7 @@ function printNotifier(notifier: NotifierConfig): Plain {
 }
 
 /** Settings are camel case with units last; files have snake case and durations. */
-function printProvider({ type, settings }: ProviderConfig): Plain {
+function printProvider({ type, settings, spend }: ProviderConfig): Plain {
   const { requestsPerSecond, launchIntervalMs, hosts, ...rest } = settings;
   const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const plain = Object.entries(rest).map(([name, value]) =>
@@ -106,6 +108,7 @@ function printProvider({ type, settings }: ProviderConfig): Plain {
   const limited = requestsPerSecond !== undefined || launch !== null;
   return {
     type,
+    spend: printSpend(spend),
     ...Object.fromEntries(plain),
     hosts: typeof hosts === "string" ? hosts.split(",").filter((host) => host !== "") : null,
     rate_limit: limited

@@ -7,6 +7,7 @@ import { type BootstrapPart, readBootstrap } from "./bootstrap.ts";
 import { type DrainPart, readDrain } from "./drain.ts";
 import { readLabels } from "./label.ts";
 import type { Section } from "./section.ts";
+import { readShare } from "./share.ts";
 
 export type HealthPart = {
   unhealthyThreshold: number | null;
@@ -46,33 +47,10 @@ function readHealth(health: Section): HealthPart {
   const part = {
     unhealthyThreshold: health.integer("unhealthy_threshold", { min: 1 }),
     autoReplace: health.flag("auto_replace"),
-    maxUnavailable: readShare(health),
+    maxUnavailable: readShare(health, "max_unavailable"),
   };
   health.finish();
   return part;
-}
-
-/** A number of nodes, or a share of the pool as `20%`. */
-function readShare(health: Section): Share | null {
-  const key = "max_unavailable";
-  const entry = health.look(key);
-  if (entry === null) return null;
-  const value = entry.value.kind === "scalar" ? entry.value.value : null;
-  let share: Share | null = null;
-  if (typeof value === "number") {
-    const nodes = health.integer(key, { min: 0 });
-    share = nodes === null ? null : { kind: "nodes", nodes };
-  } else {
-    const match = typeof value === "string" ? /^(\d+(?:\.\d+)?)\s*%$/.exec(value) : null;
-    const percent = match === null ? null : Number(match[1]);
-    if (percent !== null && percent <= 100) share = { kind: "percent", percent };
-    else health.fail(key, "type", "expected a number of nodes or a share", "write 2 or 20%");
-  }
-  if (share !== null && (share.kind === "nodes" ? share.nodes : share.percent) === 0) {
-    const message = "is zero, so that no node is ever replaced";
-    health.problems.warning(entry.value.at, entry.path, "zero_unavailable", message);
-  }
-  return share;
 }
 
 export function mergeHealth(parts: readonly HealthPart[]): PoolConfig["health"] {

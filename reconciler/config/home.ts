@@ -4,7 +4,15 @@
  */
 
 const HOME: Record<string, readonly string[]> = {
-  "the top level": ["server", "pools", "defaults", "global", "instance_manager", "kubernetes"],
+  "the top level": [
+    "server",
+    "pools",
+    "defaults",
+    "global",
+    "instance_manager",
+    "kubernetes",
+    "safety",
+  ],
   server: [
     "address",
     "external_address",

@@ -21,6 +21,7 @@ import { POOL_LABELS } from "./label.ts";
 import type { PoolTree } from "./layer.ts";
 import type { Directory } from "./directory.ts";
 import { readRefs } from "./provider-ref.ts";
+import { readSpend } from "./safety.ts";
 import { readSection, type Section } from "./section.ts";
 
 const COOLDOWN_MS = 300_000;
@@ -72,6 +73,7 @@ export function readPool(
     replacement: parts.map((part) => part.replacement).find((one) => one !== null) ?? "drain-first",
     repair: readRepair(pool),
     labels: mergeLabels(pool, tree.name, parts),
+    spend: readSpend(pool.map("spend")),
     drain: mergeDrain([...parts.map((part) => part.drain), around.drain]),
     bootstrap,
   };

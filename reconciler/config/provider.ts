@@ -8,6 +8,7 @@ import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { parse } from "valibot";
 import { parseHttpUrl } from "./address.ts";
 import { readEnvName } from "./notifier.ts";
+import { readSpend } from "./safety.ts";
 import { readSection, type Section } from "./section.ts";
 
 type Settings = ProviderConfig["settings"];
@@ -146,19 +147,25 @@ function readProvider(name: string, section: Section): KnownProvider {
   if (type === null) {
     // Which settings belong is not known, but one that belongs to no type is wrong in any case.
     for (const key of Object.values(SETTINGS).flatMap(Object.keys)) section.look(key);
+    section.look("spend");
     section.finish();
     return { name, type: null, config: null };
   }
   const readers = SETTINGS[type];
   const settings: Settings = {};
   for (const [key, read] of Object.entries(readers)) Object.assign(settings, read(section, key));
+  const spend = readSpend(section.map("spend"));
   section.finish((key) => {
     const others = PROVIDER_TYPES.filter((other) => Object.hasOwn(SETTINGS[other], key));
     if (others.length === 0) return null;
     const message = `is not a setting of a ${type} provider`;
     return { message, hint: `it belongs to ${others.join(", ")}` };
   });
-  return { name, type, config: { name: parse(PoolName, name), type, implied: false, settings } };
+  return {
+    name,
+    type,
+    config: { name: parse(PoolName, name), type, implied: false, spend, settings },
+  };
 }
 
 function readType(name: string, section: Section): ProviderType | null {
@@ -178,5 +185,6 @@ export function impliedProvider(section: Section, type: ProviderType): ProviderC
   for (const [key, read] of Object.entries(SETTINGS[type])) {
     Object.assign(settings, read(empty, key));
   }
-  return { name: parse(PoolName, type), type, implied: true, settings };
+  const spend = { perHourMax: null, instancesMax: null };
+  return { name: parse(PoolName, type), type, implied: true, spend, settings };
 }

@@ -52,6 +52,7 @@ describe("readConfig() on the guide", () => {
         name: "lambda",
         type: "lambda",
         implied: true,
+        spend: { perHourMax: null, instancesMax: null },
         settings: { apiKeyEnv: "LAMBDA_API_KEY", requestsPerSecond: 1, launchIntervalMs: 12_000 },
       } as never,
     ]);

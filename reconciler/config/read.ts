@@ -12,6 +12,7 @@ import { locate, type SourceText } from "./locate.ts";
 import { readPool } from "./pool.ts";
 import { collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
+import { readSafety } from "./safety.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { readAgentDefaults, readServer, type ServerOptions } from "./server.ts";
@@ -63,6 +64,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   global.finish();
   const manager = root.map("instance_manager");
   const server = readServer(root.map("server"), manager, agent, options);
+  const safety = readSafety(root.map("safety"));
   const kubernetes = readKubernetes(root.map("kubernetes"));
   root.finish();
   if (layer.pools.length === 0) {
@@ -70,5 +72,5 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
     problems.warning(layer.root.at, "pools", "no_pools", message);
   }
   const pools = layer.pools.map((pool: PoolTree): PoolConfig => readPool(problems, pool, around));
-  return { server, providers: around.directory.all(), pools, kubernetes };
+  return { server, safety, providers: around.directory.all(), pools, kubernetes };
 }

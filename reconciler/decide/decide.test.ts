@@ -237,6 +237,7 @@ function fleetOf(list: Node[], desired = SIZE): Fleet {
     nodes: new Map(list.map((n) => [n.id, n])),
     pools: new Map([[pool.name, pool]]),
     operations: new Map(),
+    facts: new Map(),
   };
 }
 

@@ -46,6 +46,9 @@ export function newNode(from: {
     operation: null,
     order: null,
     replaces: from.replaces,
+    isolatedAt: null,
+    lastSession: null,
+    offer: null,
   };
 }
 

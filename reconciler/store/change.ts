@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { Command } from "../../schema/command.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
+import { Fact, factKey } from "../../schema/safety.ts";
 import type { Change } from "./store.ts";
 
 /** A document that could not be read back must fail its own transaction, not the next start. */
@@ -16,6 +17,7 @@ export function checkDocuments(change: Change): void {
   for (const pool of change.pools) v.parse(PoolState, pool);
   for (const operation of change.operations) v.parse(Operation, operation);
   for (const command of change.commands) v.parse(Command, command);
+  for (const fact of change.facts) v.parse(Fact, fact);
 }
 
 type Row = (string | number | null)[];
@@ -30,7 +32,7 @@ function listed(ids: readonly (string | number)[]): SQL {
 }
 
 export function changeStatements(change: Change): SQL[] {
-  return [...stateStatements(change), ...historyStatements(change)];
+  return [...stateStatements(change), ...factStatements(change), ...historyStatements(change)];
 }
 
 /** What is true now: nodes, pools, operations, orders. */
@@ -68,6 +70,23 @@ function stateStatements({ nodes, removedNodes, pools, operations, commands }: C
     out.push(sql`INSERT INTO command (id, node, state, issued_at, doc)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}
       ON CONFLICT (id) DO UPDATE SET state = excluded.state, doc = excluded.doc`);
+  }
+  return out;
+}
+
+/** Facts live among the small facts about the store, under a prefix of their own. */
+export const FACT_PREFIX = "fact:";
+
+function factStatements({ facts, removedFacts }: Change): SQL[] {
+  const out: SQL[] = [];
+  if (facts.length > 0) {
+    const rows = facts.map((fact): Row => [FACT_PREFIX + factKey(fact), JSON.stringify(fact)]);
+    out.push(sql`INSERT INTO meta (key, value) SELECT value->>0, value->>1 FROM ${each(rows)}
+      ON CONFLICT (key) DO UPDATE SET value = excluded.value`);
+  }
+  if (removedFacts.length > 0) {
+    const keys = removedFacts.map((key) => FACT_PREFIX + key);
+    out.push(sql`DELETE FROM meta WHERE key IN ${listed(keys)}`);
   }
   return out;
 }

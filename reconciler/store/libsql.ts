@@ -9,7 +9,7 @@
  * statements (bun.md §7.3, §7.4).
  */
 import { createClient, type Client } from "@libsql/client";
-import { and, desc, eq, gt, gte, lte, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, like, lte, sql } from "drizzle-orm";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
 import { Command } from "../../schema/command.ts";
@@ -21,8 +21,9 @@ import { LIMIT } from "../../schema/limit.ts";
 import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
+import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
-import { checkDocuments, changeStatements } from "./change.ts";
+import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
 import type {
   Change,
   Cursor,
@@ -153,6 +154,10 @@ class LibsqlStore implements Store {
       const inbox = await db.select().from(table.inbox).orderBy(table.inbox.id);
       const cursors = await db.select().from(table.cursor);
       const credentials = await db.select({ doc: table.credential.doc }).from(table.credential);
+      const facts = await db
+        .select({ doc: table.meta.value })
+        .from(table.meta)
+        .where(like(table.meta.key, `${FACT_PREFIX}%`));
       return {
         nodes,
         pools,
@@ -165,6 +170,7 @@ class LibsqlStore implements Store {
         })),
         cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
         credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
+        facts: facts.map((r) => parseDoc(Fact, r.doc, "fact")),
       };
     });
   }

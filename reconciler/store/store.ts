@@ -11,6 +11,7 @@ import type { Finding } from "../../schema/finding.ts";
 import type { NodeId, StreamId } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
+import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
@@ -56,6 +57,9 @@ export type Change = {
   /** Findings for history: written by the fold together with the node they changed. */
   findings: { node: NodeId; stream: StreamId; seq: number; receivedAt: number; finding: Finding }[];
   deliveries: { kind: string; node: string; body: string; notBefore: number }[];
+  /** Written over the fact of the same key, and keys to forget. */
+  facts: Fact[];
+  removedFacts: string[];
 };
 
 export function emptyChange(): Change {
@@ -69,6 +73,8 @@ export function emptyChange(): Change {
     foldedLetters: [],
     findings: [],
     deliveries: [],
+    facts: [],
+    removedFacts: [],
   };
 }
 
@@ -85,6 +91,7 @@ export type Snapshot = {
   letters: StoredLetter[];
   cursors: Cursor[];
   credentials: Credential[];
+  facts: Fact[];
 };
 
 export type EventQuery = {

@@ -1,0 +1,39 @@
+/** The `safety` and `spend` sections in the words of a configuration file. */
+import type { Limits, SafetyConfig, Spend } from "../../schema/config.ts";
+import { printDuration } from "../../schema/duration.ts";
+import { printShare } from "./share.ts";
+
+type Plain = Record<string, unknown>;
+
+export function printSafety({ budgets, breaker, spend }: SafetyConfig): Plain {
+  const limits = ({ pool, domain, fleet }: Limits): Plain => ({
+    pool: printShare(pool),
+    domain: printShare(domain),
+    fleet: printShare(fleet),
+  });
+  return {
+    budgets: {
+      isolate: { ...limits(budgets.isolate), window: printDuration(budgets.isolate.windowMs) },
+      drain: limits(budgets.drain),
+      gpu_reset: limits(budgets.gpuReset),
+      reboot: limits(budgets.reboot),
+      replace: limits(budgets.replace),
+    },
+    breaker: {
+      enabled: breaker.enabled,
+      window: printDuration(breaker.windowMs),
+      long_window: printDuration(breaker.longWindowMs),
+      probability: breaker.probability,
+      rate: breaker.ratePrior,
+      rate_min: breaker.rateMin,
+      rate_max: breaker.rateMax,
+    },
+    spend: printSpend(spend),
+  };
+}
+
+/** `null` without any ceiling: a key without a value says nothing. */
+export function printSpend({ perHourMax, instancesMax }: Spend): Plain | null {
+  if (perHourMax === null && instancesMax === null) return null;
+  return { max_per_hour: perHourMax, max_instances: instancesMax };
+}

@@ -1,0 +1,29 @@
+/** A number of nodes, or a share as `20%`: how every budget is written. */
+import type { Share } from "../../schema/config.ts";
+import type { Section } from "./section.ts";
+
+/** `null` if the key is absent, or wrong and reported. */
+export function readShare(section: Section, key: string): Share | null {
+  const entry = section.look(key);
+  if (entry === null) return null;
+  const value = entry.value.kind === "scalar" ? entry.value.value : null;
+  let share: Share | null = null;
+  if (typeof value === "number") {
+    const nodes = section.integer(key, { min: 0 });
+    share = nodes === null ? null : { kind: "nodes", nodes };
+  } else {
+    const match = typeof value === "string" ? /^(\d+(?:\.\d+)?)\s*%$/.exec(value) : null;
+    const percent = match === null ? null : Number(match[1]);
+    if (percent !== null && percent <= 100) share = { kind: "percent", percent };
+    else section.fail(key, "type", "expected a number of nodes or a share", "write 2 or 20%");
+  }
+  if (share !== null && (share.kind === "nodes" ? share.nodes : share.percent) === 0) {
+    const message = "is zero, so that no node is ever replaced";
+    section.problems.warning(entry.value.at, entry.path, "zero_unavailable", message);
+  }
+  return share;
+}
+
+export function printShare(share: Share): number | string {
+  return share.kind === "nodes" ? share.nodes : `${share.percent}%`;
+}

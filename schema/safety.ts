@@ -1,0 +1,119 @@
+/**
+ * What the safety machinery remembers beyond single nodes and pools: small durable facts about the
+ * fleet, one row each, keyed so that a second one of a kind replaces the first. A restart, or the
+ * next leader, goes on from these rows alone; no counter lives only in memory (safety.md §2.2).
+ * Instants are wall milliseconds.
+ */
+import * as v from "valibot";
+import { unreachable } from "./unreachable.ts";
+
+const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.string();
+
+/** safety.md §5.1. `open` is restrained with a known cause. */
+export const BREAKER_STATES = ["restrained", "open", "half-open"] as const;
+export type BreakerState = (typeof BREAKER_STATES)[number];
+
+/** What the sessions of a burst share (safety.md §5.3). */
+export const Cause = v.object({
+  attribute: v.picklist(["rule", "agent", "driver", "zone", "rack", "provider"]),
+  value: text,
+  /** Share of the burst's sessions, and of the scope's nodes, that have the value; 0…1. */
+  ofSessions: v.number(),
+  ofNodes: v.number(),
+});
+export type Cause = v.InferOutput<typeof Cause>;
+
+export const Fact = v.variant("kind", [
+  /** A person stopped everything that cannot be taken back. `until` `null` = until unfrozen. */
+  v.object({
+    kind: v.literal("freeze"),
+    by: text,
+    why: text,
+    at: instant,
+    until: v.nullable(instant),
+  }),
+  /** A scope that sees more faults than its hardware can have. Absent = closed. */
+  v.object({
+    kind: v.literal("breaker"),
+    /** `fleet`, `pool:<name>` or `domain:<domain>`. */
+    scope: text,
+    state: v.picklist(BREAKER_STATES),
+    /** Since when in this state. */
+    since: instant,
+    /** The last moment at which arrivals were not plausible. */
+    trippedAt: instant,
+    why: text,
+    cause: v.nullable(Cause),
+    /** Half-open: how many may be out, since when, and how many batches passed before. */
+    batch: count,
+    batchAt: instant,
+    passed: count,
+  }),
+  /** Confirmed hardware failures against exposure, both decaying: the learned rate (§5.2). */
+  v.object({
+    kind: v.literal("rate"),
+    failures: v.number(),
+    nodeDays: v.number(),
+    at: instant,
+  }),
+  /** When a rule, agent or driver version was first seen in this fleet. */
+  v.object({
+    kind: v.literal("seen"),
+    attribute: v.picklist(["rule", "agent", "driver"]),
+    value: text,
+    at: instant,
+  }),
+  /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
+  v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
+  /** Hardware that failed and may come back under another instance id (§9). */
+  v.object({
+    kind: v.literal("lemon"),
+    /** GPU UUID, the key. */
+    uuid: text,
+    serial: v.nullable(text),
+    sessions: count,
+    firstAt: instant,
+    lastAt: instant,
+    because: text,
+    /** Newest last, bounded. */
+    nodes: v.array(text),
+    instances: v.array(text),
+    provider: text,
+    place: text,
+    /** How often it was handed back and refused. */
+    refused: count,
+  }),
+]);
+export type Fact = v.InferOutput<typeof Fact>;
+export type FactOf<K extends Fact["kind"]> = Extract<Fact, { kind: K }>;
+
+/** The row's key: at most one fact has it. */
+export function factKey(fact: Fact): string {
+  switch (fact.kind) {
+    case "freeze":
+    case "rate":
+      return fact.kind;
+    case "breaker":
+      return `breaker:${fact.scope}`;
+    case "seen":
+      return `seen:${fact.attribute}:${fact.value}`;
+    case "quarantine":
+      return `quarantine:${fact.rule}`;
+    case "lemon":
+      return `lemon:${fact.uuid}`;
+    default:
+      return unreachable(fact);
+  }
+}
+
+/** The facts of one kind. */
+export function factsOf<K extends Fact["kind"]>(
+  facts: ReadonlyMap<string, Fact>,
+  kind: K,
+): FactOf<K>[] {
+  const out: FactOf<K>[] = [];
+  for (const fact of facts.values()) if (fact.kind === kind) out.push(fact as FactOf<K>);
+  return out;
+}
