@@ -72,6 +72,7 @@ export class Ledger {
   async commit(draft: Draft): Promise<void> {
     const change = draft.finish();
     if (change === null) return;
+    stampEpoch(change, this.store.epoch ?? 0);
     change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
     try {
       await this.store.commit(change);
@@ -158,4 +159,13 @@ export class Ledger {
   private raiseNewest(letters: StoredLetter[]): void {
     this.newestLetter = Math.max(this.newestLetter, letters[letters.length - 1]?.id ?? 0);
   }
+}
+
+/** New intents and new sessions say under which leader they were made (safety.md §14, I1). */
+function stampEpoch(change: Change, epoch: number): void {
+  change.operations = change.operations.map((one) => (one.epoch === 0 ? { ...one, epoch } : one));
+  change.nodes = change.nodes.map((node) => {
+    if (node.session === null || node.session.epoch !== 0) return node;
+    return { ...node, session: { ...node.session, epoch } };
+  });
 }

@@ -17,6 +17,26 @@ export const migration = sqliteTable("migration", {
   at: integer("at").notNull(),
 });
 
+/**
+ * Who acts: one row, `leader`. Every write names the epoch through the view `fence`, whose trigger
+ * refuses it once another process has taken over (safety.md §12).
+ */
+export const lease = sqliteTable("lease", {
+  name: text("name").primaryKey(),
+  /** A random id of one process's life; empty once it was given back. */
+  holder: text("holder").notNull(),
+  /** Grows with every change of holder. */
+  epoch: integer("epoch").notNull(),
+  /** Grows with every renewal: what a candidate watches in place of anybody's clock. */
+  renewal: integer("renewal").notNull(),
+  /** Wall milliseconds of the holder, for people to read; nothing compares it. */
+  expiresAt: integer("expires_at").notNull(),
+  /** Where the holder takes what others forward, as a URL. */
+  address: text("address").notNull(),
+  /** Grows with every change of the fleet on a server: tells a standby that its copy is old. */
+  writes: integer("writes").notNull(),
+});
+
 export const pool = sqliteTable("pool", {
   name: text("name").primaryKey(),
   doc: text("doc").notNull(),

@@ -55,6 +55,8 @@ export function applyAction(
         pool: subject.pool,
         session: subject.session?.id ?? null,
         fence,
+        // Stamped by the commit, which knows who leads.
+        epoch: 0,
         payload: action.payload,
         state: "asked",
         askedAt: now,
@@ -113,6 +115,7 @@ function applyAdvance(
           bootId: node.agent?.bootId ?? null,
           instanceId: node.instance?.id ?? null,
           reasons: action.because,
+          epoch: 0,
           definitive: node.health.held.some(
             (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
           ),

@@ -9,7 +9,8 @@ import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { NodeId, PoolName, StreamId } from "../../schema/id.ts";
 import * as table from "../../schema/table.ts";
 import { newNode } from "../fold/new-node.ts";
-import { emptyChange, type Letter } from "./store.ts";
+import { emptyChange, type Letter, StaleEpoch } from "./store.ts";
+import { openLeaseTable } from "./lease.ts";
 import { openLibsqlStore } from "./libsql.ts";
 
 const folders: string[] = [];
@@ -134,6 +135,7 @@ test("schema/table.ts and schema/migration describe the same tables", async () =
   for (const one of [
     table.meta,
     table.migration,
+    table.lease,
     table.pool,
     table.node,
     table.operation,
@@ -181,4 +183,67 @@ test("events() pages forward from a cursor and back from the end", async () => {
   const first = (await store.events({ ...q, after: 0 })).map((e) => e.message);
   expect(first).toEqual(["0", "1"]);
   await store.close();
+});
+
+test("led() refuses every write of an epoch that is over, as a whole, and says so", async () => {
+  const url = file();
+  const old = await openLibsqlStore({ url, now: 1 });
+  let told = 0;
+  const mine = old.led(old.epoch ?? 0, () => told++);
+  await mine.commit({ ...emptyChange(), nodes: [node("before")] });
+  const next = await openLibsqlStore({ url, now: 2 });
+  expect(next.epoch).toBe((old.epoch ?? 0) + 1);
+  const credential = {
+    id: "c",
+    role: "viewer" as const,
+    hash: "h",
+    node: null,
+    label: "",
+    createdAt: 1,
+    createdBy: "t",
+    expiresAt: null,
+    revokedAt: null,
+  };
+  const writes = [
+    () => mine.commit({ ...emptyChange(), nodes: [node("late")] }),
+    () => mine.appendLetters([{ letter: letter("late"), receivedAt: 1 }], []),
+    () => mine.saveCredential(credential),
+    () => mine.settleDelivery(1, { kind: "delivered" }),
+    () => mine.settleDelivery(1, { kind: "retry", notBefore: 1 }),
+    () => mine.trim(1),
+  ];
+  for (const write of writes) expect(write()).rejects.toBeInstanceOf(StaleEpoch);
+  expect((await mine.probe()).ok).toBe(false);
+  expect(told).toBe(writes.length + 1);
+  const snapshot = await next.load();
+  expect(snapshot.nodes.map((one) => String(one.id))).toEqual(["before"]);
+  expect(snapshot.letters).toEqual([]);
+  expect(snapshot.credentials).toEqual([]);
+  await next.close();
+  await old.close();
+});
+
+test("take() has one winner, renew() and release() serve the holder alone", async () => {
+  const url = file();
+  await (await openLibsqlStore({ url, now: 1 })).close();
+  const client = createClient({ url });
+  await client.execute("DELETE FROM lease");
+  const table = openLeaseTable(client);
+  const claim = (holder: string) => ({ holder, address: `http://${holder}`, expiresAt: 9 });
+  expect(await table.read()).toBeNull();
+  expect(await table.take(null, claim("a"))).toBe(1);
+  expect(await table.take(null, claim("b"))).toBeNull();
+  const seen = await table.read();
+  expect(seen).toEqual({ holder: "a", epoch: 1, renewal: 0, address: "http://a", writes: 0 });
+  expect(await table.renew("b", 1, 10)).toBe(false);
+  expect(await table.renew("a", 1, 10)).toBe(true);
+  // What was seen is no longer so: the holder lives.
+  expect(await table.take(seen, claim("b"))).toBeNull();
+  expect(await table.take(await table.read(), claim("b"))).toBe(2);
+  expect(await table.renew("a", 1, 10)).toBe(false);
+  await table.release("a", 1);
+  expect((await table.read())?.holder).toBe("b");
+  await table.release("b", 2);
+  expect(await table.read()).toMatchObject({ holder: "", epoch: 2, address: "" });
+  client.close();
 });

@@ -6,10 +6,12 @@
  * Adapter: database.
  *
  * Writes are few statements with many rows (`json_each`), which is both faster and leaner than many
- * statements (bun.md §7.3, §7.4).
+ * statements (bun.md §7.3, §7.4). The first of each transaction names the epoch of the leader that
+ * writes; the database refuses the whole of it once there is a newer one (safety.md §12).
  */
 import { createClient, type Client } from "@libsql/client";
 import { and, desc, eq, gt, gte, like, lte, sql } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
 import { Command } from "../../schema/command.ts";
@@ -24,15 +26,17 @@ import { Operation } from "../../schema/operation.ts";
 import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
-import type {
-  Change,
-  Cursor,
-  Delivery,
-  EventQuery,
-  Letter,
-  Snapshot,
-  Store,
-  StoredLetter,
+import { nextEpoch } from "./lease.ts";
+import {
+  type Change,
+  type Cursor,
+  type Delivery,
+  type EventQuery,
+  type Letter,
+  type Snapshot,
+  StaleEpoch,
+  type Store,
+  type StoredLetter,
 } from "./store.ts";
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
@@ -78,11 +82,26 @@ async function migrate(client: Client, now: number): Promise<void> {
       .split("--> statement-breakpoint")
       .map((s) => s.trim())
       .filter(Boolean);
-    await client.migrate([
-      ...statements,
-      { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] },
-    ]);
+    const note = { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] };
+    try {
+      await client.migrate([...statements, note]);
+    } catch (error) {
+      // Two replicas that start together do the same step: one of them finds it done.
+      const again = await client.execute({
+        sql: "SELECT tag FROM migration WHERE tag = ?",
+        args: [step.tag],
+      });
+      if (again.rows.length === 0) throw error;
+    }
   }
+}
+
+/** The trigger's words (`0001_lease.sql`), however many drivers have wrapped them. */
+function isStale(error: unknown): boolean {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (one.message.includes("navarch: stale epoch")) return true;
+  }
+  return false;
 }
 
 /**
@@ -117,21 +136,63 @@ export async function openLibsqlStore(options: {
   const reader =
     clients?.reader ??
     createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
-  return new LibsqlStore(writer, reader);
+  const server = isServer(options.url);
+  const base = { writer, reader, queue: serial(), server };
+  return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
 }
+
+/** A database of a libSQL server, which several control planes may share. */
+export function isServer(url: string): boolean {
+  return /^(libsql|https?|wss?):/.test(url);
+}
+
+type Base = {
+  writer: Client;
+  reader: Client;
+  queue: ReturnType<typeof serial>;
+  server: boolean;
+};
 
 class LibsqlStore implements Store {
   private readonly writer: LibSQLDatabase;
   private readonly reader: LibSQLDatabase;
-  private readonly writerClient: Client;
-  private readonly readerClient: Client;
-  private readonly queue = serial();
+  private readonly base: Base;
+  private readonly queue: Base["queue"];
+  private readonly stale: () => void;
+  readonly epoch: number | null;
 
-  constructor(writer: Client, reader: Client) {
-    this.writerClient = writer;
-    this.readerClient = reader;
-    this.writer = drizzle(writer);
-    this.reader = drizzle(reader);
+  constructor(base: Base, epoch: number | null, stale: () => void) {
+    this.base = base;
+    this.queue = base.queue;
+    this.epoch = epoch;
+    this.stale = stale;
+    this.writer = drizzle(base.writer);
+    this.reader = drizzle(base.reader);
+  }
+
+  led(epoch: number, stale: () => void): Store {
+    return new LibsqlStore(this.base, epoch, stale);
+  }
+
+  /** One transaction under the fence; answers in the order given. */
+  private async write(items: BatchItem<"sqlite">[]): Promise<unknown[]> {
+    const { epoch, writer } = this;
+    if (epoch === null) throw new StaleEpoch("this process does not lead");
+    const fence = writer.run(sql`INSERT INTO fence (epoch) VALUES (${epoch})`);
+    try {
+      const answers: unknown[] = await this.queue(() => writer.batch([fence, ...items]));
+      return answers.slice(1);
+    } catch (error) {
+      if (!isStale(error)) throw error;
+      this.stale();
+      throw new StaleEpoch(`epoch ${epoch} is over: another process leads`, { cause: error });
+    }
+  }
+
+  /** Tells the standbys of a server that their copies are old; an embedded file has none. */
+  private noteChange(): BatchItem<"sqlite">[] {
+    if (!this.base.server) return [];
+    return [this.writer.run(sql`UPDATE lease SET writes = writes + 1 WHERE name = 'leader'`)];
   }
 
   async load(): Promise<Snapshot> {
@@ -181,28 +242,26 @@ class LibsqlStore implements Store {
   ): Promise<number[]> {
     const rows = letters.map((l) => [l.letter.node, l.receivedAt, JSON.stringify(l.letter)]);
     const marks = cursors.map((c) => [c.node, c.stream, c.seq, letters[0]?.receivedAt ?? 0]);
-    return this.queue(async () => {
-      const [inserted] = await this.writer.batch([
-        this.writer.all<{ id: number }>(sql`
-          INSERT INTO inbox (node, received_at, doc)
-          SELECT value->>0, value->>1, value->>2 FROM json_each(${JSON.stringify(rows)}) WHERE true
-          RETURNING id`),
-        this.writer.run(sql`
-          INSERT INTO cursor (node, stream, seq, at)
-          SELECT value->>0, value->>1, value->>2, value->>3
-          FROM json_each(${JSON.stringify(marks)}) WHERE true
-          ON CONFLICT (node, stream) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at`),
-      ]);
-      return inserted.map((row) => Number(row.id)).sort((a, b) => a - b);
-    });
+    const [inserted] = await this.write([
+      this.writer.all<{ id: number }>(sql`
+        INSERT INTO inbox (node, received_at, doc)
+        SELECT value->>0, value->>1, value->>2 FROM json_each(${JSON.stringify(rows)}) WHERE true
+        RETURNING id`),
+      this.writer.run(sql`
+        INSERT INTO cursor (node, stream, seq, at)
+        SELECT value->>0, value->>1, value->>2, value->>3
+        FROM json_each(${JSON.stringify(marks)}) WHERE true
+        ON CONFLICT (node, stream) DO UPDATE SET seq = max(seq, excluded.seq), at = excluded.at`),
+    ]);
+    return (inserted as { id: number }[]).map((row) => Number(row.id)).sort((a, b) => a - b);
   }
 
   async commit(change: Change): Promise<void> {
     checkDocuments(change);
     const statements = changeStatements(change);
-    const [first, ...rest] = statements.map((statement) => this.writer.run(statement));
-    if (!first) return;
-    await this.queue(() => this.writer.batch([first, ...rest]));
+    if (statements.length === 0) return;
+    const items = statements.map((statement) => this.writer.run(statement));
+    await this.write([...items, ...this.noteChange()]);
   }
 
   async events(query: EventQuery): Promise<Event[]> {
@@ -267,12 +326,13 @@ class LibsqlStore implements Store {
 
   async saveCredential(credential: Credential): Promise<void> {
     const row = { id: credential.id, hash: credential.hash, doc: JSON.stringify(credential) };
-    await this.queue(() =>
+    await this.write([
       this.writer
         .insert(table.credential)
         .values(row)
         .onConflictDoUpdate({ target: table.credential.id, set: { doc: row.doc } }),
-    );
+      ...this.noteChange(),
+    ]);
   }
 
   async deliveries(now: number, limit: number): Promise<Delivery[]> {
@@ -291,14 +351,18 @@ class LibsqlStore implements Store {
     id: number,
     outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
   ): Promise<void> {
-    await this.queue(async () => {
-      if (outcome.kind !== "retry")
-        return this.writer.delete(table.outbox).where(eq(table.outbox.id, id));
-      return this.writer
+    if (outcome.kind !== "retry") {
+      await this.write([this.writer.delete(table.outbox).where(eq(table.outbox.id, id))]);
+      return;
+    }
+    const attempts = sql`${table.outbox.attempts} + 1`;
+    const { notBefore } = outcome;
+    await this.write([
+      this.writer
         .update(table.outbox)
-        .set({ attempts: sql`${table.outbox.attempts} + 1`, notBefore: outcome.notBefore })
-        .where(eq(table.outbox.id, id));
-    });
+        .set({ attempts, notBefore })
+        .where(eq(table.outbox.id, id)),
+    ]);
   }
 
   async trim(): Promise<void> {
@@ -314,17 +378,17 @@ class LibsqlStore implements Store {
       sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node)
         AND at < (SELECT max(at) FROM cursor) - 604800000`,
     ];
-    for (const statement of work) await this.queue(() => this.writer.run(statement));
+    for (const statement of work) await this.write([this.writer.run(statement)]);
   }
 
   async probe(): Promise<{ ok: true } | { ok: false; message: string }> {
     try {
-      await this.queue(() =>
+      await this.write([
         this.writer
           .insert(table.meta)
           .values({ key: "probe", value: "1" })
           .onConflictDoUpdate({ target: table.meta.key, set: { value: "1" } }),
-      );
+      ]);
       return { ok: true };
     } catch (error) {
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
@@ -333,8 +397,8 @@ class LibsqlStore implements Store {
 
   async close(): Promise<void> {
     await this.queue(async () => {
-      this.readerClient.close();
-      this.writerClient.close();
+      this.base.reader.close();
+      this.base.writer.close();
     });
   }
 }

@@ -102,7 +102,20 @@ export type EventQuery = {
   limit: number;
 };
 
+/**
+ * A write of a process that does not lead, or no longer does: none of it was written, and none of
+ * it may be tried again by this process without reading the store anew.
+ */
+export class StaleEpoch extends Error {}
+
 export type Store = {
+  /** What every write carries; `null` = this is a standby's view, which refuses to write. */
+  readonly epoch: number | null;
+  /**
+   * The same database as seen by a process that leads with this epoch: each write is refused as a
+   * whole with `StaleEpoch` once another has been given out. `stale` is then called, each time.
+   */
+  led(epoch: number, stale: () => void): Store;
   load(): Promise<Snapshot>;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendLetters(

@@ -1,0 +1,99 @@
+/**
+ * The lease's row in the database: read, taken by compare-and-set, renewed, given back. No clock of
+ * the database or of another process is compared with anything here; `../lease/lease.ts` waits.
+ *
+ * Adapter: database.
+ */
+import type { Client } from "@libsql/client";
+
+export type LeaseRow = {
+  /** Empty once it was given back. */
+  holder: string;
+  epoch: number;
+  renewal: number;
+  /** URL at which the holder takes what others forward. */
+  address: string;
+  /** Changes of the fleet so far: a copy made at another number is old. */
+  writes: number;
+};
+
+/** Every call is one statement, so it happened as a whole or not at all. Each may reject. */
+export type LeaseTable = {
+  read(): Promise<LeaseRow | null>;
+  /**
+   * Takes the lease if it still is as it was `seen` (`null` = never held). Resolves with the new
+   * epoch, or `null` if another process was faster.
+   */
+  take(seen: LeaseRow | null, mine: LeaseClaim): Promise<number | null>;
+  /** False: another process has it. */
+  renew(holder: string, epoch: number, expiresAt: number): Promise<boolean>;
+  /** Gives it back, so that the next one need not wait. */
+  release(holder: string, epoch: number): Promise<void>;
+};
+
+/** `expiresAt` is for people who look at the row. */
+export type LeaseClaim = { holder: string; address: string; expiresAt: number };
+
+export function openLeaseTable(client: Client): LeaseTable {
+  return {
+    async read() {
+      const { rows } = await client.execute(
+        "SELECT holder, epoch, renewal, address, writes FROM lease WHERE name = 'leader'",
+      );
+      const [row] = rows;
+      if (row === undefined) return null;
+      const [holder, epoch, renewal, address, writes] = [0, 1, 2, 3, 4].map((i) => row[i]);
+      return {
+        holder: String(holder),
+        epoch: Number(epoch),
+        renewal: Number(renewal),
+        address: String(address),
+        writes: Number(writes),
+      };
+    },
+    async take(seen, mine) {
+      const { holder, address, expiresAt } = mine;
+      const answer =
+        seen === null
+          ? await client.execute({
+              sql: `INSERT INTO lease (name, holder, epoch, renewal, expires_at, address, writes)
+                VALUES ('leader', ?, 1, 0, ?, ?, 0) ON CONFLICT (name) DO NOTHING`,
+              args: [holder, expiresAt, address],
+            })
+          : await client.execute({
+              sql: `UPDATE lease SET holder = ?, epoch = epoch + 1, renewal = 0, expires_at = ?,
+                address = ? WHERE name = 'leader' AND holder = ? AND epoch = ? AND renewal = ?`,
+              args: [holder, expiresAt, address, seen.holder, seen.epoch, seen.renewal],
+            });
+      return answer.rowsAffected === 1 ? (seen?.epoch ?? 0) + 1 : null;
+    },
+    async renew(holder, epoch, expiresAt) {
+      const answer = await client.execute({
+        sql: `UPDATE lease SET renewal = renewal + 1, expires_at = ?
+          WHERE name = 'leader' AND holder = ? AND epoch = ?`,
+        args: [expiresAt, holder, epoch],
+      });
+      return answer.rowsAffected === 1;
+    },
+    async release(holder, epoch) {
+      await client.execute({
+        sql: `UPDATE lease SET holder = '', renewal = renewal + 1, address = ''
+          WHERE name = 'leader' AND holder = ? AND epoch = ?`,
+        args: [holder, epoch],
+      });
+    },
+  };
+}
+
+/**
+ * The next epoch of an embedded database, whose lease is the operating system's lock: the caller
+ * has it, so there is nobody to compare with.
+ */
+export async function nextEpoch(client: Client): Promise<number> {
+  const { rows } = await client.execute(
+    `INSERT INTO lease (name, holder, epoch, renewal, expires_at, address, writes)
+      VALUES ('leader', 'lock', 1, 0, 0, '', 0)
+      ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1, holder = 'lock' RETURNING epoch`,
+  );
+  return Number(rows[0]?.[0]);
+}
