@@ -1,0 +1,120 @@
+/**
+ * The production agent core on a simulated machine: one life of its process, from start to stop,
+ * crash or power cut. What its disk would keep outlives it in `Disk`.
+ */
+import { Orders } from "../../agent/command/order.ts";
+import { Agent } from "../../agent/core.ts";
+import type { KernelLog, Nvml, Sender } from "../../agent/port.ts";
+import { EMPTY_MEMORY, type ProbeMemory } from "../../agent/probe/probe.ts";
+import { createMemoryStorage, type SpoolStorage } from "../../agent/spool-storage.ts";
+import { Spool } from "../../agent/spool.ts";
+import type { OpenKernelLog } from "../../agent/listen.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
+import type { BootId, NodeId } from "../../schema/id.ts";
+import type { Inventory } from "../../schema/report.ts";
+import { VERSION } from "../../schema/version.ts";
+import type { SimNode } from "../scenario/scenario.ts";
+import type { MachineClock } from "./clock.ts";
+
+/** Faults wake the agent themselves, so the poll is only for what nobody announced. */
+const KERNEL_POLL_MS = 5_000;
+/** A goodbye takes one report; what takes longer is a dead control plane. */
+const STOP_MS = 4_000;
+
+/** What survives the agent's process. */
+export type Disk = { storage: SpoolStorage; orders: string | null; memory: ProbeMemory };
+
+export function emptyDisk(): Disk {
+  return { storage: createMemoryStorage(), orders: null, memory: EMPTY_MEMORY };
+}
+
+export type AgentWorld = {
+  clock: MachineClock;
+  nvml: Nvml;
+  openKernelLog: (...args: Parameters<OpenKernelLog>) => KernelLog;
+  sender: Sender;
+  disk: Disk;
+  nodeId: NodeId;
+  node: SimNode;
+  instanceId: string;
+  boot: { id: BootId; wallMs: number };
+  /** 0 ≤ x < 1, of this machine alone. */
+  random: () => number;
+  newStream: () => string;
+  log: (line: string) => void;
+};
+
+export type Process = {
+  wake(): void;
+  /** With a last report. */
+  stop(): Promise<void>;
+  /** Findings that no control plane has acknowledged. */
+  depth(): number;
+};
+
+export function startAgent(world: AgentWorld): Process {
+  const { clock, disk } = world;
+  const spool = new Spool({
+    storage: disk.storage,
+    streamId: world.newStream,
+    wallMs: () => clock.wallMs(),
+    monoMs: () => clock.monoMs(),
+  });
+  const agent = new Agent({
+    clock,
+    nvml: world.nvml,
+    openKernelLog: world.openKernelLog,
+    kernelPollMs: KERNEL_POLL_MS,
+    sender: world.sender,
+    spool,
+    orders: new Orders(disk.orders, world.boot.id, (text) => {
+      disk.orders = text;
+    }),
+    identity: {
+      nodeId: world.nodeId,
+      bootId: world.boot.id,
+      agentVersion: VERSION,
+      bootWallMs: world.boot.wallMs,
+      expectedGpus: world.node.gpuCount,
+    },
+    memory: disk.memory,
+    saveMemory: (memory) => {
+      disk.memory = memory;
+    },
+    inventory: (gpus) => inventoryOf(world, gpus),
+    load: () => ({ cpuPercent: null, memoryPercent: null }),
+    adopt: () => undefined,
+    runCommand: null,
+    random: world.random,
+    log: (level, message, fields) => {
+      const more = fields === undefined ? "" : ` ${JSON.stringify(fields)}`;
+      world.log(`${level} ${message}${more}`);
+    },
+  });
+  agent.start();
+  return {
+    wake: () => agent.wake(),
+    stop: () => agent.stop(STOP_MS),
+    depth: () => spool.stats().depth,
+  };
+}
+
+function inventoryOf({ node, nodeId, instanceId }: AgentWorld, gpus: GpuIdentity[]): Inventory {
+  return {
+    hostname: nodeId,
+    provider: node.provider,
+    region: node.region,
+    zone: node.zone,
+    instance_type: node.instanceType,
+    provider_ids: [instanceId],
+    pool: node.pool,
+    labels: node.labels,
+    internal_ip: null,
+    external_ip: null,
+    kernel_version: null,
+    driver_version: gpus[0]?.driver_version ?? null,
+    cuda_version: gpus[0]?.cuda_version ?? null,
+    gpus,
+    capabilities: ["diagnose"],
+  };
+}

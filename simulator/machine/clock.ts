@@ -1,0 +1,83 @@
+/**
+ * The clock of one machine, which may stand still while the world's goes on. A machine that hangs
+ * finds its timers overdue when it is let go. A machine on which nothing happens is put aside
+ * instead, and finds its periodic timers where they would be had they run all the time: each timer
+ * of the agent's core is armed again with the same period when it fires.
+ */
+import type { Clock } from "../../agent/port.ts";
+
+type Timer = { at: number; ms: number; work: () => void; cancel: (() => void) | null };
+
+export class MachineClock implements Clock {
+  readonly #world: Clock;
+  readonly #timers = new Set<Timer>();
+  #still = false;
+
+  constructor(world: Clock) {
+    this.#world = world;
+  }
+
+  wallMs(): number {
+    return this.#world.wallMs();
+  }
+
+  monoMs(): number {
+    return this.#world.monoMs();
+  }
+
+  after(ms: number, work: () => void): () => void {
+    const wait = Math.max(0, ms);
+    const timer: Timer = { at: this.monoMs() + wait, ms: wait, work, cancel: null };
+    this.#timers.add(timer);
+    if (!this.#still) this.#arm(timer);
+    return () => {
+      timer.cancel?.();
+      this.#timers.delete(timer);
+    };
+  }
+
+  /** Timers that wait. */
+  pending(): number {
+    return this.#timers.size;
+  }
+
+  isStill(): boolean {
+    return this.#still;
+  }
+
+  /** Nothing fires until `resume`. */
+  hold(): void {
+    if (this.#still) return;
+    this.#still = true;
+    for (const timer of this.#timers) {
+      timer.cancel?.();
+      timer.cancel = null;
+    }
+  }
+
+  /** `inStep`: periods that ended meanwhile are passed over; otherwise each fires at once, late. */
+  resume(inStep: boolean): void {
+    if (!this.#still) return;
+    this.#still = false;
+    const now = this.monoMs();
+    for (const timer of this.#timers) {
+      if (inStep && timer.at < now && timer.ms > 0) {
+        timer.at += Math.ceil((now - timer.at) / timer.ms) * timer.ms;
+      }
+    }
+    for (const timer of [...this.#timers].sort((a, b) => a.at - b.at)) this.#arm(timer);
+  }
+
+  /** The process is gone, and its timers with it. */
+  end(): void {
+    this.hold();
+    this.#timers.clear();
+  }
+
+  #arm(timer: Timer): void {
+    timer.cancel = this.#world.after(timer.at - this.monoMs(), () => {
+      this.#timers.delete(timer);
+      timer.work();
+    });
+  }
+}

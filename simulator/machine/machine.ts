@@ -1,0 +1,312 @@
+/**
+ * One simulated GPU machine: power, boots, its agent's process, and everything that is wrong with
+ * it. It is only ever told what happens to it; what the product makes of that is seen through the
+ * product. Reboot, reset and replacement by the product end what they would end on real hardware,
+ * because a replacement is another machine.
+ */
+import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/nvml/reading.ts";
+import type { Nvml, SendAnswer, Sender } from "../../agent/port.ts";
+import type { BootId, NodeId } from "../../schema/id.ts";
+import type { Report } from "../../schema/report.ts";
+import type { Failure } from "../scenario/fault.ts";
+import { WHOLE_NODE, type SimNode } from "../scenario/scenario.ts";
+import { type Disk, emptyDisk, type Process, startAgent } from "./agent.ts";
+import { MachineClock } from "./clock.ts";
+import { KernelRing } from "./kernel-log.ts";
+import { type Load, readMachine, UTILIZATION } from "./reading.ts";
+import { lastingOf, printXidLine } from "./xid.ts";
+
+/** What a machine has to do with the rest of the world. */
+export type MachineWorld = {
+  clock: ConstructorParameters<typeof MachineClock>[0];
+  /** Brings a report to the control plane; the answer comes by the caller's own deadline. */
+  deliver: (machine: Machine, report: Report) => Promise<SendAnswer>;
+  random: () => number;
+  /** Something on it changed: whoever put it aside must look at it again. */
+  stirred: (machine: Machine) => void;
+  log: (machine: Machine, line: string) => void;
+};
+
+export type MachineIdentity = {
+  /** What the scenario and the report call it. */
+  name: string;
+  /** What the product calls it. */
+  nodeId: NodeId;
+  instanceId: string;
+  node: SimNode;
+  /** Tells its GPUs from all others of the run. */
+  ordinal: number;
+};
+
+/** A reboot of such a machine takes minutes in truth; scenarios are shorter than that. */
+const REBOOT_MS = 5_000;
+/** `nvmlEventTypeXidCriticalError` of gpu/nvml.md §6. */
+const XID_EVENT = 0x8;
+
+export class Machine {
+  readonly identity: MachineIdentity;
+  readonly #world: MachineWorld;
+  readonly #failures = new Map<number, Failure>();
+  #disk: Disk = emptyDisk();
+  #boots = 0;
+  #streams = 0;
+  #boot: { id: BootId; wallMs: number } | null = null;
+  #ring: KernelRing | null = null;
+  #clock: MachineClock | null = null;
+  #process: Process | null = null;
+  #events: NvmlEvent[] = [];
+  #withoutGpus = false;
+  #load: Load = { utilization: UTILIZATION, processes: 0 };
+  #reading: NvmlAnswer<NvmlCheck> | null = null;
+  #sending = 0;
+  #cancelBoot: (() => void) | null = null;
+  /** Monotonic instants of the last two reports, and of the last change. */
+  sentMono = { last: Number.NEGATIVE_INFINITY, before: Number.NEGATIVE_INFINITY };
+  changedMono = Number.NEGATIVE_INFINITY;
+
+  constructor(identity: MachineIdentity, world: MachineWorld) {
+    this.identity = identity;
+    this.#world = world;
+  }
+
+  isRunning(): boolean {
+    return this.#process !== null;
+  }
+
+  bootId(): BootId | null {
+    return this.#boot?.id ?? null;
+  }
+
+  /** The network between it and the control plane. */
+  isCut(): boolean {
+    return this.#has("network");
+  }
+
+  failures(): Iterable<Failure> {
+    return this.#failures.values();
+  }
+
+  /** Boots, then starts the agent; `slow_boot` makes it take a minute longer. */
+  powerOn(afterMs = 0): void {
+    const slow = this.#has("slow_boot") ? 60_000 : 0;
+    this.#cancelBoot = this.#world.clock.after(afterMs + slow, () => {
+      this.#cancelBoot = null;
+      const wallMs = this.#world.clock.wallMs();
+      const id = `${this.identity.instanceId}-boot${++this.#boots}` as BootId;
+      this.#boot = { id, wallMs };
+      this.#ring = new KernelRing(id, wallMs);
+      this.#begin();
+    });
+  }
+
+  /** The power is gone: nothing is said any more. */
+  powerOff(): void {
+    this.#cancelBoot?.();
+    this.#cancelBoot = null;
+    this.#kill();
+    this.#boot = null;
+  }
+
+  /** The agent's process ends as systemd would end it; the machine stays. */
+  async stopAgent(): Promise<void> {
+    const process = this.#process;
+    this.#stir();
+    this.#process = null;
+    await process?.stop();
+    this.#clock?.end();
+  }
+
+  inject(failure: Failure): void {
+    this.#failures.set(failure.id, failure);
+    this.#reading = null;
+    this.#stir();
+    this.#log(`inject ${failure.type}${failure.xidCode === null ? "" : ` ${failure.xidCode}`}`);
+    switch (failure.type) {
+      case "xid_error":
+        this.#tellXid(failure);
+        break;
+      case "nvlink_error":
+        this.#ring?.write(printXidLine(74, Math.max(0, failure.gpuIndex), failure.message), this.#wall());
+        break;
+      case "memory_error":
+        break;
+      case "boot_failure":
+        this.#withoutGpus = true;
+        if (this.#process !== null) this.#restartAgent();
+        break;
+      case "hang":
+        this.#clock?.hold();
+        return;
+      case "slow_boot":
+        if (this.#process !== null) this.#reboot(0);
+        break;
+      default:
+        break;
+    }
+    this.#process?.wake();
+  }
+
+  /** Ends one failure; false if it had ended before. */
+  recover(id: number): boolean {
+    const failure = this.#failures.get(id);
+    if (failure === undefined) return false;
+    this.#failures.delete(id);
+    this.#reading = null;
+    this.#stir();
+    this.#log(`recover ${failure.type}`);
+    if (failure.type === "boot_failure" && !this.#has("boot_failure")) {
+      this.#withoutGpus = false;
+      if (this.#process !== null) this.#restartAgent();
+    }
+    if (failure.type === "hang" && !this.#has("hang")) this.#clock?.resume(false);
+    // A card that fell off the bus comes back with the next boot and not before.
+    if (failure.type === "xid_error" && lastingOf(failure.xidCode ?? 0) === "lost") {
+      this.#reboot(REBOOT_MS);
+    }
+    return true;
+  }
+
+  setLoad(change: Partial<Load>): void {
+    this.#load = { ...this.#load, ...change };
+    this.#reading = null;
+    this.#stir();
+  }
+
+  /** Nothing is on its way and only the periodic timers run, so it may be put aside. */
+  isIdle(timers: number): boolean {
+    const clock = this.#clock;
+    if (this.#process === null || clock === null || clock.isStill()) return false;
+    return this.#sending === 0 && clock.pending() === timers && this.#process.depth() === 0;
+  }
+
+  putAside(): void {
+    this.#clock?.hold();
+    this.#reading = null;
+  }
+
+  takeUp(): void {
+    if (!this.#has("hang")) this.#clock?.resume(true);
+  }
+
+  #has(type: Failure["type"]): boolean {
+    for (const failure of this.#failures.values()) if (failure.type === type) return true;
+    return false;
+  }
+
+  #wall(): number {
+    return this.#world.clock.wallMs();
+  }
+
+  #log(line: string): void {
+    this.#world.log(this, line);
+  }
+
+  #stir(): void {
+    this.changedMono = this.#world.clock.monoMs();
+    this.#world.stirred(this);
+  }
+
+  #tellXid(failure: Failure): void {
+    const code = failure.xidCode ?? 0;
+    const check = this.#read();
+    const gpus = check.kind === "ok" ? check.value.gpus : [];
+    for (const gpu of gpus) {
+      if (failure.gpuIndex !== WHOLE_NODE && failure.gpuIndex !== gpu.index) continue;
+      this.#ring?.write(printXidLine(code, gpu.index, failure.message), this.#wall());
+      this.#events.push({
+        atMs: this.#wall(),
+        uuid: gpu.uuid,
+        type: XID_EVENT,
+        data: code,
+        gpuInstance: null,
+        computeInstance: null,
+      });
+    }
+  }
+
+  #reboot(afterMs: number): void {
+    if (this.#boot === null) return;
+    this.#kill();
+    this.#boot = null;
+    this.powerOn(afterMs);
+  }
+
+  #restartAgent(): void {
+    this.#kill();
+    this.#begin();
+  }
+
+  #kill(): void {
+    this.#stir();
+    this.#process = null;
+    this.#clock?.end();
+    this.#clock = null;
+    this.#events = [];
+    this.#sending = 0;
+  }
+
+  #begin(): void {
+    const { identity } = this;
+    const ring = this.#ring;
+    const boot = this.#boot;
+    if (ring === null || boot === null) return;
+    this.#withoutGpus = this.#has("boot_failure");
+    this.#reading = null;
+    this.changedMono = this.#world.clock.monoMs();
+    const clock = new MachineClock(this.#world.clock);
+    this.#clock = clock;
+    this.#process = startAgent({
+      clock,
+      nvml: this.#nvml(),
+      openKernelLog: (cursor, gpus) => ring.open(cursor, gpus, () => clock.wallMs()),
+      sender: this.#sender(clock),
+      disk: this.#disk,
+      nodeId: identity.nodeId,
+      node: identity.node,
+      instanceId: identity.instanceId,
+      boot,
+      random: this.#world.random,
+      newStream: () => `${identity.instanceId}-stream${++this.#streams}`,
+      log: (line) => this.#log(`agent ${line}`),
+    });
+    if (this.#has("hang")) clock.hold();
+  }
+
+  #read(): NvmlAnswer<NvmlCheck> {
+    this.#reading ??= readMachine(
+      this.identity.node,
+      this.identity.ordinal,
+      this.#failures.values(),
+      this.#load,
+      this.#withoutGpus,
+    );
+    return this.#reading;
+  }
+
+  #nvml(): Nvml {
+    return {
+      sample: async () => this.#read(),
+      check: async () => this.#read(),
+      takeEvents: () => this.#events.splice(0),
+      simulated: true,
+      close: () => undefined,
+    };
+  }
+
+  /** One life's way to the control plane: what comes back after its end reaches nobody. */
+  #sender(clock: MachineClock): Sender {
+    return {
+      send: async (report) => {
+        this.sentMono = { last: clock.monoMs(), before: this.sentMono.last };
+        this.#sending++;
+        const answer = await this.#world.deliver(this, report);
+        if (this.#clock !== clock) return await new Promise<never>(() => undefined);
+        this.#sending--;
+        return answer;
+      },
+      listen: () => undefined,
+      connected: () => true,
+      close: () => undefined,
+    };
+  }
+}

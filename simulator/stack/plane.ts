@@ -1,0 +1,282 @@
+/**
+ * The production control plane in simulated time: store, reconciler, ingest, HTTP application and
+ * metrics, composed as `reconciler/main.ts` composes them. Its database outlives it, so that it can
+ * be killed and started again; a paused one misses the time and answers nobody.
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import { Authority } from "../../reconciler/auth.ts";
+import type { Clock } from "../../reconciler/clock.ts";
+import { Ingest } from "../../reconciler/ingest.ts";
+import { Reconciler } from "../../reconciler/loop.ts";
+import { Metrics } from "../../reconciler/metrics.ts";
+import type { Provider } from "../../reconciler/provider/provider.ts";
+import { takeReport, type ReportAnswer } from "../../reconciler/route/agent.ts";
+import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
+import { openReadiness } from "../../reconciler/route/ready.ts";
+import { openNoScheduler } from "../../reconciler/scheduler/none.ts";
+import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
+import type { Change, Store } from "../../reconciler/store/store.ts";
+import type { Config } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { MemoryDatabase } from "../sql.ts";
+import { FLEET_ID } from "./cloud.ts";
+
+export const ADMIN_TOKEN = "sim-admin";
+const SECRET = "sim";
+/** The loop's own longest sleep. */
+const PERIOD_MS = 1_000;
+/** Counters that exist from the start, so that an increase sees the first. */
+const XIDS = [13, 31, 43, 45, 48, 63, 64, 74, 79, 92, 94, 95, 119];
+
+export type PlaneWorld = {
+  clock: Clock;
+  config: Config;
+  policy: CompiledPolicy;
+  providers: ReadonlyMap<string, Provider>;
+  /**
+   * Least rest between two activations in milliseconds. Production rests three times as long as it
+   * worked, at most 250; here no time passes while it works, so the rest is chosen.
+   */
+  restMs: number;
+  committed(change: Change): void;
+  /** Just before the loop looks, and before anybody reads the API. */
+  before(): void;
+  log(level: string, message: string, fields?: Record<string, unknown>): void;
+};
+
+type Life = {
+  store: Store;
+  reconciler: Reconciler;
+  ingest: Ingest;
+  metrics: Metrics;
+  authority: Authority;
+  ports: RoutePorts;
+  app: App;
+};
+
+export class Plane {
+  readonly #world: PlaneWorld;
+  #database = MemoryDatabase.empty();
+  #life: Life | null = null;
+  #paused = false;
+  #serial = 0;
+  #timer: { atMono: number; cancel: () => void } | null = null;
+  #restUntil = 0;
+  #busy: Promise<void> | null = null;
+  #hinted = false;
+  readonly #tokens = new Map<string, string>();
+  activations = 0;
+
+  constructor(world: PlaneWorld) {
+    this.#world = world;
+  }
+
+  /** `null` while the process is dead. */
+  life(): Life | null {
+    return this.#life;
+  }
+
+  isReachable(): boolean {
+    return this.#life !== null && !this.#paused;
+  }
+
+  /** A process starts on what is durable. */
+  async start(): Promise<void> {
+    if (this.#life !== null) return;
+    const { clock, config, policy, providers, committed } = this.#world;
+    const client = () => this.#database.client();
+    const clients = { writer: client(), reader: client() };
+    const store = await openLibsqlStore({ url: "memory:", now: clock.wallMs(), clients });
+    const snapshot = await store.load();
+    const metrics = new Metrics();
+    const authority = new Authority({
+      secret: SECRET,
+      admins: [ADMIN_TOKEN],
+      shared: [],
+      credentials: snapshot.credentials,
+      anonymous: false,
+    });
+    const log = this.#world.log;
+    const reconciler = await Reconciler.open(
+      {
+        store,
+        clock,
+        log,
+        providers,
+        unavailable: new Map(),
+        targets: {
+          provider: (name) => providers.get(name) ?? null,
+          scheduler: openNoScheduler(),
+          credential: (node) => authority.issueNode(node),
+        },
+        committed: (change) => {
+          metrics.committed(change);
+          committed(change);
+        },
+        judged: (judged) => metrics.judged(judged),
+      },
+      config,
+      policy,
+      FLEET_ID,
+    );
+    metrics.attach(reconciler, XIDS);
+    const ingest = new Ingest(
+      store,
+      clock,
+      {
+        presence: reconciler.presence,
+        node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+        count: () => reconciler.fleet().nodes.size,
+        nodeOfProviderId: (id) =>
+          config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+        takeLetters: (letters) => reconciler.takeLetters(letters),
+        config: () => config,
+      },
+      snapshot.cursors,
+    );
+    const ports: RoutePorts = {
+      reconciler,
+      ingest,
+      authority,
+      store,
+      metrics,
+      clock,
+      log,
+      newId: () => `sim${++this.#serial}`,
+      newSecret: () => `nvt.sim${++this.#serial}`,
+      notReady: openReadiness({ reconciler, ingest, store, clock }),
+    };
+    this.#life = {
+      store,
+      reconciler,
+      ingest,
+      metrics,
+      authority,
+      ports,
+      app: openApp(ports),
+    };
+    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
+    reconciler.hint = () => this.#hint();
+    log("info", "control plane started");
+    this.#hint();
+  }
+
+  /** SIGSTOP: time passes without it. */
+  pause(): void {
+    this.#paused = true;
+    this.#world.log("warn", "control plane paused");
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#world.log("warn", "control plane goes on");
+    this.#hint();
+  }
+
+  /** SIGKILL: what is not durable is lost. */
+  async kill(): Promise<void> {
+    const life = this.#life;
+    if (life === null) return;
+    this.#life = null;
+    this.#paused = false;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#restUntil = 0;
+    await this.#busy?.catch(() => undefined);
+    await life.store.close().catch(() => undefined);
+    this.#world.log("warn", "control plane killed");
+  }
+
+  /** Its disk is lost; only for one that is dead. */
+  wipe(): void {
+    this.#database.close();
+    this.#database = MemoryDatabase.empty();
+    this.#world.log("warn", "database lost");
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    this.#database.close();
+  }
+
+  /** One report of a node by its own credential, the way both transports go. */
+  async takeReport(nodeId: NodeId, report: unknown): Promise<ReportAnswer> {
+    const life = this.#life;
+    if (life === null) return { kind: "error", code: "unavailable", message: "dead" };
+    let token = this.#tokens.get(nodeId);
+    if (token === undefined) {
+      token = life.authority.issueNode(nodeId);
+      this.#tokens.set(nodeId, token);
+    }
+    const header = `Bearer ${token}`;
+    const principal = life.authority.identify(header, this.#world.clock.wallMs());
+    if (principal === null) {
+      return { kind: "error", code: "unauthenticated", message: "token rejected" };
+    }
+    return takeReport(life.ports, principal, report);
+  }
+
+  /** A request of an administrator; `null` while nobody answers. */
+  async request(method: string, path: string, body?: unknown): Promise<Response | null> {
+    const life = this.#life;
+    if (life === null || this.#paused) return null;
+    this.#world.before();
+    const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    return life.app.request(path, { method, headers, ...sent });
+  }
+
+  #hint(): void {
+    this.#hinted = true;
+    this.#arm(0);
+  }
+
+  /** At most one timer waits; the earliest wish wins. */
+  #arm(ms: number): void {
+    if (this.#life === null || this.#paused || this.#busy !== null) return;
+    const { clock } = this.#world;
+    const now = clock.monoMs();
+    const atMono = Math.max(now + ms, this.#restUntil);
+    if (this.#timer !== null && this.#timer.atMono <= atMono) return;
+    this.#timer?.cancel();
+    const cancel = clock.after(atMono - now, () => {
+      this.#timer = null;
+      this.#turn();
+    });
+    this.#timer = { atMono, cancel };
+  }
+
+  #turn(): void {
+    const life = this.#life;
+    if (life === null || this.#paused || this.#busy !== null) return;
+    this.#hinted = false;
+    this.#restUntil = this.#world.clock.monoMs() + this.#world.restMs;
+    this.#world.before();
+    this.activations++;
+    this.#busy = this.#activate(life).finally(() => {
+      this.#busy = null;
+      if (life !== this.#life) return;
+      const goesOn = this.#hinted || life.reconciler.lastPlan().actions.length > 0;
+      this.#arm(goesOn ? 0 : this.#pauseMs(life));
+    });
+  }
+
+  async #activate(life: Life): Promise<void> {
+    try {
+      await life.reconciler.activate();
+    } catch (error) {
+      if (life !== this.#life) return;
+      const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#world.log("error", "activation failed", { error: told });
+    }
+  }
+
+  #pauseMs({ reconciler }: Life): number {
+    const now = this.#world.clock.wallMs();
+    let least = PERIOD_MS;
+    for (const { until } of reconciler.lastPlan().waits) {
+      if (until !== null && until > now) least = Math.min(least, until - now);
+    }
+    return least;
+  }
+}

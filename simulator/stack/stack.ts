@@ -1,0 +1,217 @@
+/**
+ * The whole of a simulated run but its story: clouds, machines with the production agent, and the
+ * production control plane, on one clock. What is known about nodes is asked of the control plane's
+ * own API; what is done to machines is done here.
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Entry } from "../../reconciler/provider/fake/entry.ts";
+import type { Instance, Provider } from "../../reconciler/provider/provider.ts";
+import type { Change } from "../../reconciler/store/store.ts";
+import type { SendAnswer } from "../../agent/port.ts";
+import type { Config } from "../../schema/config.ts";
+import type { Report, Sample } from "../../schema/report.ts";
+import type { InstanceId } from "../../schema/id.ts";
+import type { Machine } from "../machine/machine.ts";
+import { openStreams, type Random, type Stream } from "../random.ts";
+import type { SimNode } from "../scenario/scenario.ts";
+import { SimCloud } from "./cloud.ts";
+import { Crowd, type Member } from "./crowd.ts";
+import { Lull } from "./lull.ts";
+import { Plane } from "./plane.ts";
+import type { Time } from "./time.ts";
+
+/** A report that nobody answers is given up after this, as by the agent's transport. */
+const DEADLINE_MS = 10_000;
+/** How often machines are looked at to be put aside. */
+const LULL_MS = 2_000;
+/** Rest of the loop for each node of the fleet, up to the loop's own longest. */
+const REST_PER_NODE_MS = 0.1;
+const REST_MAX_MS = 500;
+
+export type StackOptions = {
+  time: Time;
+  config: Config;
+  policy: CompiledPolicy;
+  seed: number;
+  nodes: readonly SimNode[];
+  /** Shape of what the product buys where no node was listed. */
+  shape: SimNode;
+  /** How long a bought machine needs from its instance running to its agent. */
+  coldStartMs: (random: Random) => number;
+  /** Put machines aside while nothing happens on them. */
+  analytic: boolean;
+  events: StackEvents;
+};
+
+export type StackEvents = {
+  committed(change: Change): void;
+  cloudEntry(provider: string, entry: Entry): void;
+  /** One report's way to the control plane and back, milliseconds. */
+  delivered(ms: number): void;
+  /** A node's agent began for the first time. */
+  started(member: Member): void;
+  /** `null`: the control plane. */
+  log(name: string | null, line: string): void;
+};
+
+export class Stack {
+  readonly time: Time;
+  readonly plane: Plane;
+  readonly lull: Lull;
+  readonly crowd: Crowd;
+  readonly clouds: ReadonlyMap<string, SimCloud>;
+  readonly streams: Record<Stream, Random>;
+  readonly #options: StackOptions;
+  readonly #samples = new Map<Machine, Sample>();
+  /** Machines whose cores run. */
+  readonly #awake = new Set<Machine>();
+  #stopped = false;
+
+  constructor(options: StackOptions) {
+    const { time, config, policy, events } = options;
+    this.#options = options;
+    this.time = time;
+    this.streams = openStreams(options.seed);
+    const { providers } = this.streams;
+    const clouds = new Map<string, SimCloud>();
+    for (const { name } of config.providers) {
+      const random = providers.fork(name);
+      const heard = {
+        running: (provider: string, instance: Instance) => this.#running(provider, instance),
+        ended: (_provider: string, id: InstanceId) => this.#ended(id),
+        entry: events.cloudEntry,
+      };
+      clouds.set(name, new SimCloud(name, time, () => random.uniform(), heard));
+    }
+    this.clouds = clouds;
+    const adapters = new Map<string, Provider>();
+    for (const [name, cloud] of clouds) adapters.set(name, cloud.provider);
+    const size = Math.max(options.nodes.length, 1);
+    this.plane = new Plane({
+      clock: time,
+      config,
+      policy,
+      providers: adapters,
+      restMs: Math.min(REST_MAX_MS, Math.ceil(size * REST_PER_NODE_MS)),
+      committed: (change) => this.#committed(change),
+      before: () => this.lull.refresh(),
+      log: (level, message, fields) => {
+        const more = fields === undefined ? "" : ` ${JSON.stringify(fields)}`;
+        events.log(null, `${level} ${message}${more}`);
+      },
+    });
+    const { heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs } = config.server;
+    const quietMs = 2 * Math.max(heartbeatIntervalMs, healthCheckIntervalMs, sampleIntervalMs);
+    this.lull = new Lull(time, this.plane, heartbeatIntervalMs, quietMs);
+    this.crowd = new Crowd({
+      clock: time,
+      deliver: (machine, report) => this.#deliver(machine, report),
+      random: this.streams.startup.fork("agent").uniform,
+      stirred: (machine) => this.#stirred(machine),
+      log: (machine, line) => events.log(machine.identity.name, line),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.plane.start();
+    if (this.#options.analytic) this.#lullSoon();
+  }
+
+  /** The instance of a listed node appears at its cloud; its machine is still without power. */
+  async place(node: SimNode, slot: number, coldStartMs: number): Promise<Member> {
+    const cloud = this.clouds.get(node.provider);
+    if (cloud === undefined) throw new Error(`no cloud ${node.provider} for ${node.id}`);
+    const pool = node.pool ?? "";
+    const id = await cloud.place(node, pool, slot);
+    return this.crowd.addListed(node, `${pool}/${slot}`, id, coldStartMs);
+  }
+
+  /** Power for a placed node. */
+  power(member: Member): void {
+    if (!member.live) return;
+    this.#begin(member);
+  }
+
+  /** Waits for `promise` while time goes on, in steps; the answer may need the loop to turn. */
+  async await<T>(promise: Promise<T>): Promise<T> {
+    const state = { done: false };
+    const mark = () => {
+      state.done = true;
+    };
+    promise.then(mark, mark);
+    await this.time.pass(0);
+    while (!state.done) await this.time.pass(10);
+    return promise;
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true;
+    for (const { machine } of this.crowd.all()) machine.powerOff();
+    await this.plane.close();
+    for (const cloud of this.clouds.values()) await cloud.provider.close();
+  }
+
+  #begin(member: Member): void {
+    member.startedMono = this.time.monoMs();
+    this.#awake.add(member.machine);
+    member.machine.powerOn(member.coldStartMs);
+    this.#options.events.started(member);
+  }
+
+  #running(provider: string, instance: Instance): void {
+    if (this.crowd.byInstance(instance.id) !== null) return;
+    const { shape, coldStartMs } = this.#options;
+    const coldMs = coldStartMs(this.streams.recovery);
+    const member = this.crowd.addBought(provider, instance, shape, coldMs);
+    if (member !== null && member.startedMono === null) this.#begin(member);
+  }
+
+  #ended(id: InstanceId): void {
+    const member = this.crowd.byInstance(id);
+    if (member === null) return;
+    member.live = false;
+    member.machine.powerOff();
+    this.#awake.delete(member.machine);
+    this.#samples.delete(member.machine);
+  }
+
+  #committed(change: Change): void {
+    this.#options.events.committed(change);
+    for (const node of change.nodes) this.lull.changed(node);
+  }
+
+  #stirred(machine: Machine): void {
+    this.lull.takeUp(machine);
+    this.#awake.add(machine);
+  }
+
+  #lullSoon(): void {
+    this.time.after(LULL_MS, () => {
+      if (this.#stopped) return;
+      for (const machine of this.#awake) {
+        this.lull.consider(machine, this.#samples.get(machine) ?? null);
+      }
+      this.#lullSoon();
+    });
+  }
+
+  async #deliver(machine: Machine, report: Report): Promise<SendAnswer> {
+    const { time, plane } = this;
+    const begun = time.monoMs();
+    if (machine.isCut() || (plane.life() !== null && !plane.isReachable())) {
+      await new Promise<void>((resolve) => void time.after(DEADLINE_MS, resolve));
+      return { kind: "unreachable", message: "timed out" };
+    }
+    if (plane.life() === null) return { kind: "unreachable", message: "connection refused" };
+    if (report.sample != null) this.#samples.set(machine, report.sample);
+    const answer = await plane.takeReport(machine.identity.nodeId, report);
+    if (answer.kind === "error") {
+      if (answer.code === "unavailable") return { kind: "unreachable", message: answer.message };
+      const denied = answer.code === "permission_denied" || answer.code === "unauthenticated";
+      if (denied) return { kind: "unauthorized", message: answer.message };
+      return { kind: "refused", status: 400, message: answer.message };
+    }
+    this.#options.events.delivered(time.monoMs() - begun);
+    return { kind: "reply", reply: answer.reply };
+  }
+}
