@@ -3,11 +3,18 @@
  * it started are given the chance to run, so that a day passes in a second and in the same order
  * each time.
  */
+type Timer = { at: number; id: number; work: () => void; cancelled: boolean };
+
+function before(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.id < b.id);
+}
+
 export class VirtualClock {
   private wall: number;
   private mono = 0;
   private serial = 0;
-  private timers: { at: number; id: number; work: () => void }[] = [];
+  /** A binary heap, because a simulated fleet has a timer for each of its agents. */
+  private readonly heap: Timer[] = [];
 
   constructor(wall = Date.UTC(2026, 0, 1)) {
     this.wall = wall;
@@ -22,11 +29,17 @@ export class VirtualClock {
   }
 
   after(ms: number, work: () => void): () => void {
-    const timer = { at: this.mono + Math.max(0, ms), id: this.serial++, work };
-    this.timers.push(timer);
+    const timer = { at: this.mono + Math.max(0, ms), id: this.serial++, work, cancelled: false };
+    this.push(timer);
     return () => {
-      this.timers = this.timers.filter((one) => one !== timer);
+      timer.cancelled = true;
     };
+  }
+
+  /** Milliseconds until the next timer fires; `null` if none is set. */
+  nextMs(): number | null {
+    const next = this.first();
+    return next === null ? null : Math.max(0, next.at - this.mono);
   }
 
   /** Moves both clocks; every timer that falls due fires on the way. */
@@ -34,11 +47,9 @@ export class VirtualClock {
     const end = this.mono + ms;
     for (;;) {
       await settle();
-      const next = this.timers
-        .filter((one) => one.at <= end)
-        .sort((a, b) => a.at - b.at || a.id - b.id)[0];
-      if (next === undefined) break;
-      this.timers = this.timers.filter((one) => one !== next);
+      const next = this.first();
+      if (next === null || next.at > end) break;
+      this.pop();
       this.move(Math.max(0, next.at - this.mono));
       next.work();
     }
@@ -62,9 +73,101 @@ export class VirtualClock {
     this.mono += ms;
     this.wall += ms;
   }
+
+  /** The earliest timer that still counts; cancelled ones are dropped on the way. */
+  private first(): Timer | null {
+    for (;;) {
+      const top = this.heap[0];
+      if (top === undefined) return null;
+      if (!top.cancelled) return top;
+      this.pop();
+    }
+  }
+
+  private push(timer: Timer): void {
+    const { heap } = this;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || !before(timer, parent)) break;
+      heap[at] = parent;
+      heap[above] = timer;
+      at = above;
+    }
+  }
+
+  private pop(): void {
+    const { heap } = this;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    heap[0] = last;
+    for (;;) {
+      let least = at;
+      for (const below of [2 * at + 1, 2 * at + 2]) {
+        const child = heap[below];
+        const current = heap[least];
+        if (child !== undefined && current !== undefined && before(child, current)) least = below;
+      }
+      const child = heap[least];
+      if (least === at || child === undefined) return;
+      heap[at] = child;
+      heap[least] = last;
+      at = least;
+    }
+  }
 }
 
-/** Lets every started promise run as far as it can without time passing. */
+/**
+ * The clock as one process sees it: a process that is stopped, for a while or for good, runs no
+ * timer. What fell due meanwhile fires when it goes on, as after SIGCONT.
+ */
+export class ProcessClock {
+  private readonly clock: VirtualClock;
+  private stopped = false;
+  private missed: Timer[] = [];
+
+  constructor(clock: VirtualClock) {
+    this.clock = clock;
+  }
+
+  wallMs(): number {
+    return this.clock.wallMs();
+  }
+
+  monoMs(): number {
+    return this.clock.monoMs();
+  }
+
+  after(ms: number, work: () => void): () => void {
+    const timer: Timer = { at: 0, id: 0, work, cancelled: false };
+    const cancel = this.clock.after(ms, () => {
+      if (this.stopped) this.missed.push(timer);
+      else work();
+    });
+    return () => {
+      timer.cancelled = true;
+      cancel();
+    };
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  goOn(): void {
+    this.stopped = false;
+    for (const { cancelled, work } of this.missed.splice(0)) if (!cancelled) work();
+  }
+}
+
+/**
+ * Lets every started promise run as far as it can without time passing. Promises that wait for
+ * promises are all done before one turn of the event loop is; the second turn is for libraries that
+ * put one in between. A turn costs under a microsecond (measured, Bun 1.4.5).
+ */
 export async function settle(): Promise<void> {
-  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }

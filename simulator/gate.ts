@@ -5,9 +5,13 @@
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../reconciler/provider/provider.ts";
+import type { Scheduler } from "../reconciler/scheduler/scheduler.ts";
 
 /** The process is dead from here on: every later call of the same life fails the same way. */
 export class Crash extends Error {}
+
+/** One side of one call: `b` before it has any effect, `a` after it and before its answer. */
+export type Point = { n: number; side: "b" | "a"; what: string };
 
 export class Gate {
   /** Calls passed so far, over all lives. */
@@ -15,6 +19,10 @@ export class Gate {
   /** What each passed call was, for a failing test to tell. */
   readonly trail: string[] = [];
   dead = false;
+  /** Sees every point that a living process passes, before it may die there. */
+  watch: ((point: Point) => void) | null = null;
+  /** Holds the process at a point until the promise resolves: SIGSTOP and SIGCONT. */
+  hold: ((point: Point) => Promise<void> | null) | null = null;
   private readonly crashes: Set<string>;
 
   /**
@@ -55,14 +63,34 @@ export class Gate {
     };
   }
 
+  scheduler(scheduler: Scheduler): Scheduler {
+    return {
+      name: scheduler.name,
+      cordon: (...args) => this.pass("scheduler.cordon", () => scheduler.cordon(...args)),
+      uncordon: (...args) => this.pass("scheduler.uncordon", () => scheduler.uncordon(...args)),
+      drain: (...args) => this.pass("scheduler.drain", () => scheduler.drain(...args)),
+      left: (node) => scheduler.left(node),
+    };
+  }
+
   private async pass<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.dead) throw new Crash("dead");
     const n = ++this.count;
     this.trail.push(what);
-    if (this.crashes.has(`${n}b`)) this.die();
+    await this.at({ n, side: "b", what });
     const result = await work();
-    if (this.crashes.has(`${n}a`)) this.die();
+    await this.at({ n, side: "a", what });
     return result;
+  }
+
+  private async at(point: Point): Promise<void> {
+    if (this.dead) throw new Crash("dead");
+    this.watch?.(point);
+    if (this.crashes.has(`${point.n}${point.side}`)) this.die();
+    const held = this.hold?.(point) ?? null;
+    if (held === null) return;
+    await held;
+    if (this.dead) throw new Crash("dead");
   }
 
   private die(): never {

@@ -6,151 +6,190 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as v from "valibot";
-import { builtinPolicy } from "../health/policy/builtin.ts";
-import { compilePolicy, type CompiledPolicy } from "../health/policy/compile.ts";
-import { readConfig } from "../reconciler/config/read.ts";
+import type { CompiledPolicy } from "../health/policy/compile.ts";
 import { Ingest } from "../reconciler/ingest.ts";
 import { Reconciler } from "../reconciler/loop.ts";
-import { openMemoryCloud, type FakeControl } from "../reconciler/provider/fake/memory.ts";
-import type { Provider } from "../reconciler/provider/provider.ts";
-import { openFakeScheduler, type FakeScheduler } from "../reconciler/scheduler/fake.ts";
+import type { Faults } from "../reconciler/provider/fake/fault.ts";
+import {
+  openMemoryCloud,
+  type CloudState,
+  type FakeControl,
+  type Forkable,
+} from "../reconciler/provider/fake/memory.ts";
+import type { Terms } from "../reconciler/provider/fake/world.ts";
+import type { Provider, ProviderClass } from "../reconciler/provider/provider.ts";
 import { openLibsqlStore } from "../reconciler/store/libsql.ts";
 import type { Change, Store } from "../reconciler/store/store.ts";
 import type { Gate } from "./gate.ts";
 import type { Config } from "../schema/config.ts";
 import type { EventDraft } from "../schema/event.ts";
-import type { Finding } from "../schema/finding.ts";
 import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
-import { Report } from "../schema/report.ts";
-import { VirtualClock } from "./clock.ts";
+import { type Agent, copyAgent, logXid, newAgent, reportOf } from "./agent.ts";
+import { ProcessClock, VirtualClock } from "./clock.ts";
+import {
+  openForkableScheduler,
+  type ForkableScheduler,
+  type SchedulerState,
+} from "./scheduler.ts";
+import { listened, outlook } from "./outlook.ts";
+import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
+import { MemoryDatabase } from "./sql.ts";
 
-/** mulberry32: small, seeded, good enough to choose faults. */
-export function seeded(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = a;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+export { BASE, configOf, poolYaml, seeded } from "./setting.ts";
+export type { Agent } from "./agent.ts";
 
-export function configOf(yaml: string): Config {
-  const read = readConfig([{ name: "test.yaml", text: yaml }]);
-  if (read.config === null) throw new Error(JSON.stringify(read.problems, null, 1));
-  return read.config;
-}
-
-export const BASE = `
-server:
-  address: "127.0.0.1:50051"
-  heartbeat_interval: 10s
-  heartbeat_timeout: 30s
-  health_check_interval: 10s
-providers: { fake: { gpu_count: 2 } }
-`;
-
-/** One pool named p with these extra lines. */
-export function poolYaml(size: number, extra = ""): string {
-  return `${BASE}
-pools:
-  - name: p
-    provider: fake
-    instance_type: h100-8x
-    scaling: { min_nodes: ${size}, max_nodes: ${size + 5} }
-${extra}`;
-}
-
-/** What one simulated agent will say. */
-type Agent = {
-  seq: number;
-  boot: number;
-  /** Findings not yet acknowledged. */
-  spool: { seq: number; finding: Finding }[];
-  active: string[];
-  processes: number | null;
-  quiet: boolean;
-  registered: boolean;
+/**
+ * Everything that outlives a control plane process, as plain data that nobody changes: any number
+ * of worlds may go on from it.
+ */
+export type Universe = {
+  database: Uint8Array;
+  cloud: CloudState;
+  scheduler: SchedulerState;
+  agents: readonly (readonly [string, Agent])[];
+  wallMs: number;
 };
+
+export type WorldOptions = {
+  class?: ProviderClass;
+  seed?: number;
+  /** The gate of the first life, which the caller then starts. */
+  prepare?: Gate;
+  /** A file as in production, or memory: the same SQL, quicker, and it can be copied. */
+  store?: "file" | "memory";
+  faults?: Faults;
+  terms?: Partial<Terms>;
+  settleMs?: number;
+  /** Goes on where another world was captured; the caller starts the first life. */
+  from?: Universe;
+  /** Another process of the same world: it shares all but the process. The caller starts it. */
+  beside?: World;
+};
+
+/** The heartbeat of `BASE`. */
+const REPORT_MS = 10_000;
+/** The beat by which a process knows that it was not paused: half of what it allows. */
+const PULSE_MS = 1_000;
 
 export class World {
   readonly clock: VirtualClock;
-  readonly cloud: Provider & FakeControl;
-  readonly scheduler: FakeScheduler = openFakeScheduler();
+  readonly cloud: Provider & FakeControl & Forkable;
+  readonly scheduler: ForkableScheduler;
   readonly events: EventDraft[] = [];
-  readonly agents = new Map<string, Agent>();
+  readonly agents: Map<string, Agent>;
+  /** `null` while the store is a file. */
+  readonly database: MemoryDatabase | null;
   config: Config;
   private policy: CompiledPolicy;
-  private readonly folder: string;
+  private readonly folder: string | null;
   private readonly url: string;
+  private readonly guest: boolean;
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
   gate: Gate | null = null;
   store: Store | null = null;
   private life: { reconciler: Reconciler; ingest: Ingest } | null = null;
+  private process: ProcessClock;
+  /** Monotonic instants of the next round of reports, and of the last one. */
+  private reportAt = 0;
+  /** Answers that came from outside since the last look: each is worth another activation. */
+  private news = 0;
 
-  private constructor(config: Config, cls: "token" | "name" | "tag-only", seed: number) {
-    this.clock = new VirtualClock();
+  private constructor(config: Config, options: WorldOptions) {
+    const { from, beside } = options;
     this.config = config;
-    const random = seeded(seed);
-    this.cloud = openMemoryCloud({
-      clock: this.clock,
-      random,
-      fleetId: "fleet",
-      class: cls,
-      terms: { bootMs: 3_000, terminateMs: 2_000 },
-    });
-    const compiled = compilePolicy(builtinPolicy);
-    if (!compiled.ok) throw new Error("built-in policy does not compile");
-    this.policy = compiled.compiled;
-    this.folder = mkdtempSync(join(tmpdir(), "navarch-world-"));
-    this.url = `file:${join(this.folder, "navarch.db")}`;
-    this.scheduler.left = (node) => {
-      const agent = this.agents.get(node);
-      if (agent === undefined || agent.processes === null) {
-        return { kind: "unknown", forMs: this.clock.monoMs() };
-      }
-      if (agent.processes === 0) return { kind: "empty", seenAt: this.clock.wallMs() };
-      return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
-    };
+    this.policy = policyOnce();
+    this.clock = beside?.clock ?? new VirtualClock(from?.wallMs);
+    this.process = new ProcessClock(this.clock);
+    this.scheduler = beside?.scheduler ?? openForkableScheduler(from?.scheduler);
+    this.agents =
+      beside?.agents ?? new Map(from?.agents.map(([id, agent]) => [id, copyAgent(agent)]));
+    this.cloud =
+      beside?.cloud ??
+      openMemoryCloud({
+        clock: this.clock,
+        random: seeded(options.seed ?? 1),
+        fleetId: "fleet",
+        class: options.class ?? "token",
+        terms: { bootMs: 3_000, terminateMs: 2_000, ...options.terms },
+        ...(options.faults === undefined ? {} : { faults: options.faults }),
+        ...(options.settleMs === undefined ? {} : { settleMs: options.settleMs }),
+        ...(from === undefined ? {} : { from: from.cloud }),
+      });
+    this.guest = beside !== undefined;
+    this.database = beside?.database ?? null;
+    if (beside !== undefined && this.database === null) {
+      throw new Error("a second process needs a store in memory");
+    }
+    if (from !== undefined) this.database = MemoryDatabase.open(from.database);
+    else if (options.store === "memory") this.database = MemoryDatabase.empty();
+    this.folder = this.database === null ? mkdtempSync(join(tmpdir(), "navarch-world-")) : null;
+    this.url = this.folder === null ? "memory:" : `file:${join(this.folder, "navarch.db")}`;
+    if (beside === undefined) this.scheduler.left = (node) => this.leftOn(node);
   }
 
-  static async open(
-    yaml: string,
-    options: { class?: "token" | "name" | "tag-only"; seed?: number; prepare?: Gate } = {},
-  ): Promise<World> {
-    const world = new World(configOf(yaml), options.class ?? "token", options.seed ?? 1);
+  private leftOn(node: string): ReturnType<ForkableScheduler["left"]> {
+    const agent = this.agents.get(node);
+    if (agent === undefined || agent.processes === null) {
+      return { kind: "unknown", forMs: this.clock.monoMs() };
+    }
+    if (agent.processes === 0) return { kind: "empty", seenAt: this.clock.wallMs() };
+    return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
+  }
+
+  static async open(yaml: string, options: WorldOptions = {}): Promise<World> {
+    const { prepare, from, beside } = options;
+    // Stories edit their configuration; universes that are forked never do.
+    const config = from === undefined ? configOf(yaml) : configOnce(yaml);
+    const world = new World(config, options);
     // With a gate the caller starts the first life, because starting may be what dies.
-    world.gate = options.prepare ?? null;
-    if (options.prepare === undefined) await world.start();
+    world.gate = prepare ?? null;
+    if (prepare === undefined && from === undefined && beside === undefined) await world.start();
     return world;
+  }
+
+  /** Everything that would be left if the process died now. Only with a store in memory. */
+  capture(): Universe {
+    if (this.database === null) throw new Error("only a world in memory can be captured");
+    return {
+      database: this.database.snapshot(),
+      cloud: this.cloud.state(),
+      scheduler: this.scheduler.state(),
+      agents: [...this.agents].map(([id, agent]) => [id, copyAgent(agent)]),
+      wallMs: this.clock.wallMs(),
+    };
   }
 
   /** A control plane process comes up on the durable state. */
   async start(): Promise<void> {
-    const { gate } = this;
+    const { gate, database } = this;
+    const clock = new ProcessClock(this.clock);
+    this.process = clock;
     const store = await openLibsqlStore({
       url: this.url,
       now: this.clock.wallMs(),
       ...(gate === null ? {} : { wrap: (client) => gate.client(client) }),
+      ...(database === null
+        ? {}
+        : { clients: { writer: database.client(), reader: database.client() } }),
     });
     this.store = store;
-    const cloud = gate === null ? this.cloud : gate.provider(this.cloud);
+    const reached = gate === null ? this.cloud : gate.provider(this.cloud);
+    const cloud = listened(reached, () => this.news++);
+    const scheduler = gate === null ? this.scheduler : gate.scheduler(this.scheduler);
     const snapshot = await store.load();
     const reconciler = await Reconciler.open(
       {
         store,
         dryRun: this.dryRun,
-        clock: this.clock,
+        clock,
         log: (level, msg, fields) => {
           if (level === "error" && !this.tolerant)
             throw new Error(`${msg} ${JSON.stringify(fields)}`);
         },
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
-        targets: { provider: () => cloud, scheduler: this.scheduler, credential: () => "" },
+        targets: { provider: () => cloud, scheduler, credential: () => "" },
         committed: (change: Change) => {
           this.events.push(...change.events);
           this.onCommit(change);
@@ -163,7 +202,7 @@ export class World {
     );
     const ingest = new Ingest(
       store,
-      this.clock,
+      clock,
       {
         presence: reconciler.presence,
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
@@ -175,6 +214,8 @@ export class World {
       snapshot.cursors,
     );
     this.life = { reconciler, ingest };
+    // Agents notice that their connection broke and come back at once.
+    this.reportAt = this.clock.monoMs();
   }
 
   get reconciler(): Reconciler {
@@ -195,12 +236,26 @@ export class World {
 
   /** The process dies on the spot: nothing is flushed, calls that are out land or do not. */
   async crash(): Promise<void> {
+    this.process.stop();
     await this.store?.close().catch(() => undefined);
   }
 
+  /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
+  stop(): void {
+    this.process.stop();
+  }
+
+  /** SIGCONT. */
+  goOn(): void {
+    this.process.goOn();
+  }
+
   async close(): Promise<void> {
+    this.process.stop();
     await this.store?.close().catch(() => undefined);
-    rmSync(this.folder, { recursive: true, force: true });
+    if (this.guest) return;
+    this.database?.close();
+    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
   }
 
   nodes(): Node[] {
@@ -216,15 +271,7 @@ export class World {
   agent(id: string): Agent {
     let agent = this.agents.get(id);
     if (agent === undefined) {
-      agent = {
-        seq: 0,
-        boot: 1,
-        spool: [],
-        active: [],
-        processes: 0,
-        quiet: false,
-        registered: false,
-      };
+      agent = newAgent();
       this.agents.set(id, agent);
     }
     return agent;
@@ -232,29 +279,7 @@ export class World {
 
   /** An XID in the node's kernel log, now. */
   xid(id: string, code: number, gpu = 0): void {
-    const agent = this.agent(id);
-    agent.seq++;
-    const finding: Finding = {
-      kind: "xid",
-      code,
-      reason: null,
-      pci: `0000:0${gpu}:00.0`,
-      gpu_index: gpu,
-      gpu_uuid: `GPU-${gpu}`,
-      mig: null,
-      pid: null,
-      process_name: null,
-      at: new Date(this.clock.wallMs()).toISOString(),
-      boot_id: `boot-${agent.boot}` as Finding["boot_id"],
-      severity: "fatal",
-      message: `Xid ${code}`,
-      metrics: { xid_code: code },
-      source: "sim",
-      foreign: false,
-      injected: false,
-      kmsg_seq: agent.seq,
-    };
-    agent.spool.push({ seq: agent.seq, finding });
+    logXid(this.agent(id), code, gpu, this.clock.wallMs());
   }
 
   /** Every running instance's agent says what it has to say. */
@@ -271,37 +296,7 @@ export class World {
   async say(id: string): Promise<void> {
     const agent = this.agent(id);
     if (agent.quiet) return;
-    const at = new Date(this.clock.wallMs()).toISOString();
-    const gpus = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
-    const report = v.parse(Report, {
-      version: 1,
-      node_id: id,
-      boot_id: `boot-${agent.boot}`,
-      stream: "s",
-      agent_version: "t",
-      simulated: true,
-      sent_at: at,
-      inventory: agent.registered
-        ? null
-        : {
-            hostname: id,
-            gpus: gpus.map((g) => ({
-              ...g,
-              name: "H100",
-              pci_bus_id: `00000000:0${g.index}:00.0`,
-            })),
-          },
-      sample: { at, gpus: gpus.map((g) => ({ ...g, processes: agent.processes })) },
-      check: {
-        at,
-        conclusive: true,
-        probes: [],
-        expected_gpus: 2,
-        present_gpus: 2,
-        active: agent.active,
-      },
-      findings: agent.spool,
-    });
+    const report = reportOf(id, agent, this.clock.wallMs());
     const pending = this.ingest.accept(report, id as NodeId);
     // The ingest waits a few milliseconds for company; time has to pass for it.
     await this.clock.pass(5);
@@ -309,6 +304,48 @@ export class World {
     if (answer.kind !== "reply") return;
     agent.registered = !answer.reply.want_inventory;
     agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
+  }
+
+  /**
+   * Lives until `done`, at most `ms`, and jumps over the time in which nothing can happen. Agents
+   * report each ten seconds, and at once when they have news. True if `done`.
+   */
+  async advance(done: () => boolean, ms: number): Promise<boolean> {
+    const end = this.clock.monoMs() + ms;
+    for (;;) {
+      if (this.clock.monoMs() >= this.reportAt) {
+        await this.report();
+        this.reportAt = this.clock.monoMs() + REPORT_MS;
+      }
+      await this.rest();
+      if (done()) return true;
+      const left = end - this.clock.monoMs();
+      if (left <= 0) return false;
+      const { dullMs, reportMs } = outlook(this);
+      const spoken = this.reportAt - this.clock.monoMs();
+      this.reportAt = this.clock.monoMs() + Math.min(spoken, reportMs);
+      await this.jump(Math.max(1, Math.min(left, dullMs, Math.min(spoken, reportMs))));
+    }
+  }
+
+  /** Activations until the plan rests and no answer is left to look at. */
+  private async rest(): Promise<void> {
+    for (let i = 0; i < 50; i++) {
+      this.news = 0;
+      await this.turn();
+      if (this.news === 0) return;
+    }
+    throw new Error("the answers never end");
+  }
+
+  private async jump(ms: number): Promise<void> {
+    const { presence } = this.reconciler;
+    const { heartbeatTimeoutMs } = this.config.server;
+    for (let left = ms; left > 0; left -= PULSE_MS) {
+      await this.clock.pass(Math.min(PULSE_MS, left));
+      // The process says that it runs, as its own timer does in production.
+      presence.pulse(this.clock.monoMs(), this.clock.wallMs(), heartbeatTimeoutMs);
+    }
   }
 
   /** `seconds` of life: agents report each ten, the loop runs each one. */

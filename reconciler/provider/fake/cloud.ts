@@ -73,6 +73,8 @@ export type CloudOptions = {
   terms: Terms;
   settleMs: number;
   faults: Faults;
+  /** Of a cloud that goes on where another stopped: the faults that are still to happen. */
+  faultsLeft?: ReadonlyMap<string, number>;
 };
 
 /**
@@ -103,7 +105,11 @@ export class Cloud implements Provider, FakeControl {
     this.name = options.terms.name;
     this.class = options.terms.class;
     this.settleMs = options.settleMs;
-    this.#book = new FaultBook(options.faults, options.random);
+    this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
+  }
+
+  faultsLeft(): ReadonlyMap<string, number> {
+    return this.#book.left();
   }
 
   #faults(): FaultBook {

@@ -146,9 +146,15 @@ export class FaultBook {
   #left = new Map<string, number>();
   readonly #random: () => number;
 
-  constructor(faults: Faults, random: () => number) {
+  constructor(faults: Faults, random: () => number, left: ReadonlyMap<string, number> = new Map()) {
     this.#faults = faults;
     this.#random = random;
+    this.#left = new Map(left);
+  }
+
+  /** What is left of the faults that happen an exact number of times, as far as any happened. */
+  left(): ReadonlyMap<string, number> {
+    return this.#left;
   }
 
   /** From now on these, with their counts from the beginning. */

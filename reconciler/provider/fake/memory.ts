@@ -12,7 +12,7 @@ import type { Faults } from "./fault.ts";
 import { realityOf } from "./reality.ts";
 import { advance } from "./time.ts";
 import { apply, DEFAULT_TERMS, emptyWorld } from "./world.ts";
-import type { Terms } from "./world.ts";
+import type { Terms, World } from "./world.ts";
 
 export type { FakeControl } from "./cloud.ts";
 
@@ -31,11 +31,47 @@ export type MemoryCloudOptions = {
   record?: boolean;
   /** Called with each entry after it is applied: where a simulation starts and stops its agents. */
   onEntry?: (entry: Entry) => void;
+  /** Goes on where another cloud of the same options was when this was taken. */
+  from?: CloudState;
 };
 
-function openGround(options: MemoryCloudOptions, terms: Terms): Ground {
-  const world = emptyWorld();
-  const kept: Entry[] = [];
+/** Everything that a cloud in memory is, as plain data that nobody changes. */
+export type CloudState = {
+  world: World;
+  entries: readonly Entry[];
+  faultsLeft: ReadonlyMap<string, number>;
+};
+
+/** What only the cloud in memory can do: be copied, and tell its whole record. */
+export type Forkable = {
+  state(): CloudState;
+  /** Every entry so far, oldest first. Look, do not touch. */
+  entries(): readonly Entry[];
+};
+
+/** A world of its own: what `apply` changes in place is copied, what it replaces is shared. */
+function copyWorld(world: World): World {
+  const instances: World["instances"] = new Map();
+  for (const [id, held] of world.instances) {
+    instances.set(id, { ...held, history: [...held.history] });
+  }
+  return {
+    ...world,
+    instances,
+    tokens: new Map(world.tokens),
+    names: new Map(world.names),
+    fences: new Map(world.fences),
+    pending: new Map(world.pending),
+    due: [...world.due],
+  };
+}
+
+type MemoryGround = Ground & { world: World; kept: Entry[] };
+
+function openGround(options: MemoryCloudOptions, terms: Terms): MemoryGround {
+  const { from } = options;
+  const world = from === undefined ? emptyWorld() : copyWorld(from.world);
+  const kept: Entry[] = from === undefined ? [] : [...from.entries];
   const keeps = options.record !== false;
   const keep = (entry: Entry) => {
     if (keeps) kept.push(entry);
@@ -52,8 +88,12 @@ function openGround(options: MemoryCloudOptions, terms: Terms): Ground {
     for (const entry of advance(world, terms, nowMs)) keep(entry);
     return nowMs;
   };
-  record([{ kind: "opened", atMs: options.clock.wallMs(), salt: saltOf(options.random) }]);
+  if (from === undefined) {
+    record([{ kind: "opened", atMs: options.clock.wallMs(), salt: saltOf(options.random) }]);
+  }
   return {
+    world,
+    kept,
     section(work) {
       const value = work({ world, nowMs: catchUp(), record });
       // What takes no time is over before anybody looks again.
@@ -70,12 +110,24 @@ function openGround(options: MemoryCloudOptions, terms: Terms): Ground {
 }
 
 /** Opens a cloud in memory. It never fails, and only its faults make its calls fail. */
-export function openMemoryCloud(options: MemoryCloudOptions): Provider & FakeControl {
+export function openMemoryCloud(
+  options: MemoryCloudOptions,
+): Provider & FakeControl & Forkable {
   const name = options.name ?? "fake";
   const cls = options.class ?? "token";
   const terms: Terms = { ...DEFAULT_TERMS, ...options.terms, name, class: cls };
   const { clock, random, fleetId } = options;
   const settleMs = options.settleMs ?? SETTLE_MS[cls];
   const faults = options.faults ?? {};
-  return new Cloud({ clock, random, fleetId, terms, settleMs, faults }, openGround(options, terms));
+  const ground = openGround(options, terms);
+  const left = options.from === undefined ? {} : { faultsLeft: options.from.faultsLeft };
+  const cloud = new Cloud({ clock, random, fleetId, terms, settleMs, faults, ...left }, ground);
+  return Object.assign(cloud, {
+    state: (): CloudState => ({
+      world: copyWorld(ground.world),
+      entries: [...ground.kept],
+      faultsLeft: new Map(cloud.faultsLeft()),
+    }),
+    entries: (): readonly Entry[] => ground.kept,
+  });
 }

@@ -1,0 +1,96 @@
+/**
+ * The agents of a simulated world: what each would say now, as the report that a real one sends.
+ */
+import * as v from "valibot";
+import type { Finding } from "../schema/finding.ts";
+import { Report } from "../schema/report.ts";
+
+/** What one simulated agent will say. */
+export type Agent = {
+  seq: number;
+  boot: number;
+  /** Findings not yet acknowledged. */
+  spool: { seq: number; finding: Finding }[];
+  active: string[];
+  processes: number | null;
+  quiet: boolean;
+  registered: boolean;
+};
+
+/** A copy that shares nothing that changes. */
+export function copyAgent(agent: Agent): Agent {
+  return { ...agent, spool: [...agent.spool], active: [...agent.active] };
+}
+
+export function newAgent(): Agent {
+  return {
+    seq: 0,
+    boot: 1,
+    spool: [],
+    active: [],
+    processes: 0,
+    quiet: false,
+    registered: false,
+  };
+}
+
+/** An XID in the kernel log of the agent's machine, at wall milliseconds. */
+export function logXid(agent: Agent, code: number, gpu: number, wallMs: number): void {
+  agent.seq++;
+  const finding: Finding = {
+    kind: "xid",
+    code,
+    reason: null,
+    pci: `0000:0${gpu}:00.0`,
+    gpu_index: gpu,
+    gpu_uuid: `GPU-${gpu}`,
+    mig: null,
+    pid: null,
+    process_name: null,
+    at: new Date(wallMs).toISOString(),
+    boot_id: `boot-${agent.boot}` as Finding["boot_id"],
+    severity: "fatal",
+    message: `Xid ${code}`,
+    metrics: { xid_code: code },
+    source: "sim",
+    foreign: false,
+    injected: false,
+    kmsg_seq: agent.seq,
+  };
+  agent.spool.push({ seq: agent.seq, finding });
+}
+
+/** What the agent of node `id` says at wall milliseconds. */
+export function reportOf(id: string, agent: Agent, wallMs: number): Report {
+  const at = new Date(wallMs).toISOString();
+  const gpus = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
+  return v.parse(Report, {
+    version: 1,
+    node_id: id,
+    boot_id: `boot-${agent.boot}`,
+    stream: "s",
+    agent_version: "t",
+    simulated: true,
+    sent_at: at,
+    inventory: agent.registered
+      ? null
+      : {
+          hostname: id,
+          gpus: gpus.map((g) => ({
+            ...g,
+            name: "H100",
+            pci_bus_id: `00000000:0${g.index}:00.0`,
+          })),
+        },
+    sample: { at, gpus: gpus.map((g) => ({ ...g, processes: agent.processes })) },
+    check: {
+      at,
+      conclusive: true,
+      probes: [],
+      expected_gpus: 2,
+      present_gpus: 2,
+      active: agent.active,
+    },
+    findings: agent.spool,
+  });
+}
