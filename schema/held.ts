@@ -51,6 +51,8 @@ export const PastFinding = v.object({
   fromAt: ms,
   toAt: ms,
   count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Matched while the rule was a shadow or in quarantine: it decided nothing. */
+  shadow: v.optional(v.boolean()),
 });
 export type PastFinding = v.InferOutput<typeof PastFinding>;
 

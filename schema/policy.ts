@@ -49,6 +49,8 @@ export const PolicyRule = v.object({
   ),
   /** `null` = every pool. */
   pools: v.nullable(v.array(v.string())),
+  /** Asked like any other rule, and what it says is recorded and decides nothing. */
+  shadow: v.optional(v.boolean()),
   /** Where the rule starts in its file, for messages. */
   line: v.number(),
 });
@@ -92,6 +94,8 @@ export const Judgement = v.object({
   result: v.picklist(RESULTS),
   /** Rule that decided, or `default` when none matched. */
   rule: v.string(),
+  /** Which version of that rule (`ruleVersion`); absent in older documents and for `default`. */
+  version: v.optional(v.nullable(v.string())),
   policyHash: v.string(),
   hold: Hold,
   action: v.picklist(ACTIONS),

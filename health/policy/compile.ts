@@ -5,7 +5,14 @@
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { type Condition, compileCondition } from "../cel/condition.ts";
 
-export type CompiledRule = { readonly rule: PolicyRule; readonly condition: Condition };
+export type CompiledRule = {
+  readonly rule: PolicyRule;
+  readonly condition: Condition;
+  /** `ruleVersion` of the rule. */
+  readonly version: string;
+  /** `ruleKey` of the rule: what a quarantine names. */
+  readonly key: string;
+};
 
 export type CompiledPolicy = {
   readonly policy: Policy;
@@ -30,12 +37,16 @@ export type CompilePolicyAnswer =
  */
 export const REPEATS_MAX = 64;
 
-/**
- * SHA-256 over what decides: name, condition, result, hold, action, repeat and pools of each rule
- * in order, as lower-case hex (`Policy.hash`). Descriptions and line numbers do not count.
- */
-export function hashRules(rules: readonly PolicyRule[]): string {
-  const canonical = rules.map((rule) => [
+/** Hex digits of a rule's version: told apart are the few versions that one name ever has. */
+const VERSION_CHARS = 12;
+
+function sha256(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
+}
+
+/** What a rule decides by, wherever it stands and however it is described. */
+function canonicalOf(rule: PolicyRule): unknown[] {
+  return [
     rule.name,
     rule.condition,
     rule.result,
@@ -45,8 +56,52 @@ export function hashRules(rules: readonly PolicyRule[]): string {
       ? null
       : [rule.repeat.atLeast, rule.repeat.withinMs, rule.repeat.by, rule.repeat.result],
     rule.pools,
-  ]);
-  return new Bun.CryptoHasher("sha256").update(JSON.stringify(canonical)).digest("hex");
+  ];
+}
+
+/**
+ * SHA-256 over what decides: name, condition, result, hold, action, repeat, pools and shadow of
+ * each rule in order, as lower-case hex (`Policy.hash`). Descriptions and line numbers do not
+ * count.
+ */
+export function hashRules(rules: readonly PolicyRule[]): string {
+  const rows = rules.map((rule) => {
+    const row = canonicalOf(rule);
+    // Only then, so that the policies of before keep their hash.
+    return rule.shadow === true ? [...row, "shadow"] : row;
+  });
+  return sha256(JSON.stringify(rows));
+}
+
+/**
+ * The version of one rule: its content, wherever it stands and whether it is a shadow or not. A
+ * rule that was mended has another version, so a quarantine of the bad one does not hit it.
+ */
+export function ruleVersion(rule: PolicyRule): string {
+  return sha256(JSON.stringify(canonicalOf(rule))).slice(0, VERSION_CHARS);
+}
+
+/** `<rule name>@<version>`: how a quarantine names one version of a rule. */
+export function ruleKey(rule: string, version: string): string {
+  return `${rule}@${version}`;
+}
+
+/** Rule versions that decide nothing for now, as `ruleKey`s. */
+export type Quarantine = ReadonlySet<string>;
+
+export const NO_QUARANTINE: Quarantine = new Set();
+
+/** Whether a rule is asked without deciding, by its own word or by quarantine. */
+export function isShadow({ rule, key }: CompiledRule, quarantined: Quarantine): boolean {
+  return rule.shadow === true || quarantined.has(key);
+}
+
+/** The same for equal policies under equal quarantines, and short. */
+export function basisOf({ policy, rules }: CompiledPolicy, quarantined: Quarantine): string {
+  if (quarantined.size === 0) return policy.hash;
+  const keys = rules.flatMap(({ key }) => (quarantined.has(key) ? [key] : []));
+  if (keys.length === 0) return policy.hash;
+  return `${policy.hash}+${sha256(keys.sort().join("\n")).slice(0, VERSION_CHARS)}`;
 }
 
 function problemOf(rule: PolicyRule, message: string, isError: boolean): PolicyProblem {
@@ -69,7 +124,8 @@ function compileRule(rule: PolicyRule, problems: PolicyProblem[]): CompiledRule 
     const message = `compares ${metric} without has(), so it fails on events that lack it`;
     problems.push(problemOf(rule, message, false));
   }
-  return { rule, condition: made.condition };
+  const version = ruleVersion(rule);
+  return { rule, condition: made.condition, version, key: ruleKey(rule.name, version) };
 }
 
 /** A name is what a verdict points back to, so it may stand for one rule only. */
@@ -86,7 +142,7 @@ function lint(rules: readonly CompiledRule[], problems: PolicyProblem[]): void {
   for (const { rule, condition } of rules) {
     if (catcher !== null) {
       problems.push(problemOf(rule, `never reached: ${catcher} is always true`, false));
-    } else if (condition.alwaysTrue && rule.pools === null) {
+    } else if (condition.alwaysTrue && rule.pools === null && rule.shadow !== true) {
       catcher = rule.name;
     }
   }

@@ -17,6 +17,8 @@ const STRETCH_GAP_MS = 5_000;
 const KEEP_MS_MIN = 24 * 3_600_000;
 /** Bound of the stored list (`FindingHistory`). */
 const ENTRIES_MAX = 256;
+/** Of these, what shadows may use at most, and only where the deciding rules leave room. */
+const SHADOW_ENTRIES_MAX = 64;
 /** A code within this time explains XID 45 (`health-policy.md` §5, P12). */
 const FOLLOW_MS = 30_000;
 
@@ -40,7 +42,7 @@ function linkOf(finding: Finding): number | null {
   return typeof link === "number" ? link : null;
 }
 
-function entryOf(finding: Finding, rule: string): PastFinding {
+function entryOf(finding: Finding, rule: string, isShadow: boolean): PastFinding {
   const at = atOf(finding);
   return {
     rule,
@@ -51,20 +53,30 @@ function entryOf(finding: Finding, rule: string): PastFinding {
     fromAt: at,
     toAt: at,
     count: 1,
+    ...(isShadow ? { shadow: true } : {}),
   };
 }
 
 function keyOf(entry: PastFinding): string {
-  return `${entry.rule}\n${entry.kind}\n${entry.code}\n${entry.gpu}\n${entry.link}`;
+  const { rule, kind, code, gpu, link } = entry;
+  return `${rule}\n${kind}\n${code}\n${gpu}\n${link}\n${entry.shadow === true}`;
 }
 
 function order(a: PastFinding, b: PastFinding): number {
   return a.fromAt - b.fromAt || (keyOf(a) < keyOf(b) ? -1 : 1);
 }
 
-/** Adds one finding, joining the stretches that it touches. */
-export function remember(history: FindingHistory, finding: Finding, rule: string): PastFinding[] {
-  const joined = entryOf(finding, rule);
+/**
+ * Adds one finding, joining the stretches that it touches. What a shadow matched is kept apart: it
+ * is counted for that rule only.
+ */
+export function remember(
+  history: FindingHistory,
+  finding: Finding,
+  rule: string,
+  isShadow = false,
+): PastFinding[] {
+  const joined = entryOf(finding, rule, isShadow);
   const key = keyOf(joined);
   const rest: PastFinding[] = [];
   for (const entry of history) {
@@ -83,9 +95,24 @@ export function remember(history: FindingHistory, finding: Finding, rule: string
 
 /**
  * Drops what no window can reach from `atMs`, in either direction, so that one entry of a clock
- * that jumped ahead cannot push out all others; then the oldest beyond the bounds.
+ * that jumped ahead cannot push out all others; then the oldest beyond the bounds. Entries of
+ * shadows never push out one of a rule that decides.
  */
 export function prune(
+  history: FindingHistory,
+  atMs: number,
+  rules: { deciding: readonly PolicyRule[]; shadow: readonly PolicyRule[] },
+): PastFinding[] {
+  const own = history.filter((entry) => entry.shadow !== true);
+  const kept = pruneTo(ENTRIES_MAX, own, atMs, rules.deciding);
+  if (own.length === history.length) return kept;
+  const room = Math.min(SHADOW_ENTRIES_MAX, ENTRIES_MAX - kept.length);
+  const others = history.filter((entry) => entry.shadow === true);
+  return [...kept, ...pruneTo(room, others, atMs, rules.shadow)].sort(order);
+}
+
+function pruneTo(
+  entriesMax: number,
   history: FindingHistory,
   atMs: number,
   rules: readonly PolicyRule[],
@@ -97,7 +124,7 @@ export function prune(
     if (entry.toAt < atMs - keepMs || entry.fromAt > atMs + keepMs) continue;
     const of = keyOf(entry);
     const before = seen.get(of) ?? 0;
-    if (before >= REPEATS_MAX || kept.length >= ENTRIES_MAX) continue;
+    if (before >= REPEATS_MAX || kept.length >= entriesMax) continue;
     seen.set(of, before + 1);
     kept.push(entry);
   }
@@ -159,6 +186,7 @@ export function isFollowed(
     ) ||
     history.some(
       (entry) =>
+        entry.shadow !== true &&
         explains(entry.kind, entry.code, entry.link) &&
         entry.gpu === gpu &&
         entry.fromAt - FOLLOW_MS <= at &&

@@ -51,7 +51,8 @@ export function keyOf(finding: Finding): string {
   return `${finding.kind}/${what}/${gpuOf(finding)}`.slice(0, 200);
 }
 
-function isWorse(a: Judgement, b: Judgement): boolean {
+/** Which of two judgements keeps a node away for longer. */
+export function isWorse(a: Judgement, b: Judgement): boolean {
   const results = RESULT_RANK[a.result] - RESULT_RANK[b.result];
   return results > 0 || (results === 0 && holdRank(a.hold) > holdRank(b.hold));
 }
@@ -70,7 +71,7 @@ function sameGpu(held: HeldFinding, finding: Finding): boolean {
 }
 
 /** Least severe first, then oldest: the order in which a full latch gives up entries. */
-function byWeight(a: HeldFinding, b: HeldFinding): number {
+export function byWeight(a: HeldFinding, b: HeldFinding): number {
   return (
     RESULT_RANK[a.judgement.result] - RESULT_RANK[b.judgement.result] ||
     holdRank(a.judgement.hold) - holdRank(b.judgement.hold) ||

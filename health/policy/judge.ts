@@ -5,23 +5,27 @@
  *
  * The findings of one report are judged together and then do not depend on their order: evidence of
  * one fault arrives in any order (`gpu/kernel-log.md` §7).
+ *
+ * A rule that is a shadow, or in quarantine, is asked in its place and passed over: what it would
+ * have said is told beside the judgement, which is the one that a policy without it would give.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { FindingHistory, PastFinding } from "../../schema/held.ts";
 import type { Hold, Judgement, PolicyNode, PolicyRule, Result } from "../../schema/policy.ts";
 import { sxid, xid } from "../catalog/catalog.ts";
-import { type Activation, activate, evaluateIn } from "../cel/condition.ts";
-import { builtinPolicy, classOf, compiledBuiltin } from "./builtin.ts";
-import type { CompiledPolicy } from "./compile.ts";
-import { eventOf } from "./event.ts";
+import { builtinPolicy, classOf } from "./builtin.ts";
+import { type CompiledPolicy, isShadow, NO_QUARANTINE, type Quarantine } from "./compile.ts";
 import { atOf, countRepeats, isFollowed, prune, remember } from "./history.ts";
+import { type Matched, matchRules, type PolicyFault } from "./match.ts";
 
-/** A condition that failed; the rule counts as not matched (`health-policy.md` §3). */
-export type PolicyFault = { rule: string; message: string };
+/** What a rule that does not decide would have said about `findings[index]`. */
+export type ShadowJudgement = { index: number; judgement: Judgement };
 
 /** `judgements[i]` is about `findings[i]`; `history` replaces the stored one. */
 export type JudgedReport = {
   judgements: Judgement[];
+  /** In the order of the findings, then of the rules. */
+  shadows: ShadowJudgement[];
   history: PastFinding[];
   errors: PolicyFault[];
 };
@@ -67,28 +71,11 @@ function asideReason(finding: Finding, node: PolicyNode): string | null {
   return finding.injected === true && !node.fake ? "injected" : null;
 }
 
-/** First rule whose condition is true, or `null`. */
-function firstMatch(
-  policy: CompiledPolicy,
-  activation: Activation,
-  pool: string,
-  errors: PolicyFault[] | null,
-): PolicyRule | null {
-  for (const { rule, condition } of policy.rules) {
-    if (rule.pools !== null && !rule.pools.includes(pool)) continue;
-    const answer = evaluateIn(condition, activation);
-    if (answer.ok && answer.value) return rule;
-    if (!answer.ok) errors?.push({ rule: rule.name, message: answer.message });
-  }
-  return null;
-}
-
-type Matched = { finding: Finding; rule: PolicyRule | null; builtin: PolicyRule | null };
-
 function escalation(
-  { finding, rule }: Matched,
+  { finding, rule: compiled }: Matched,
   history: FindingHistory,
 ): { result: Result; times: number } | null {
+  const rule = compiled?.rule;
   const repeat = rule?.repeat;
   if (!rule || !repeat || WORSE[repeat.result] <= WORSE[rule.result]) return null;
   const times = countRepeats(history, finding, rule.name, repeat);
@@ -104,14 +91,22 @@ function escalatedHold(hold: Hold, result: Result, isGiven: boolean): Hold {
   return hold === "none" || typeof hold === "object" ? "until_reset" : hold;
 }
 
-function conclude(matched: Matched, policy: CompiledPolicy, history: FindingHistory): Judgement {
-  const { finding, rule, builtin } = matched;
+/** The judgement of the rule that decides. */
+export function conclude(
+  matched: Matched,
+  policy: CompiledPolicy,
+  history: FindingHistory,
+): Judgement {
+  const { finding } = matched;
+  const rule = matched.rule?.rule ?? null;
+  const builtin = matched.builtin?.rule ?? null;
+  const version = matched.rule?.version ?? null;
   const isCustom = policy.policy.hash !== builtinPolicy.hash;
   const raised = escalation(matched, history);
   const result = raised?.result ?? rule?.result ?? "healthy";
   if (!rule || result === "healthy") {
     const quiet = aside(finding, policy, rule?.name ?? "default");
-    return { ...quiet, action: rule?.action ?? "none", rank: rankOf(matched, isCustom) };
+    return { ...quiet, version, action: rule?.action ?? "none", rank: rankOf(matched, isCustom) };
   }
   const hold = rule.hold ?? builtin?.hold ?? "none";
   const action = rule.action ?? builtin?.action ?? "none";
@@ -121,6 +116,7 @@ function conclude(matched: Matched, policy: CompiledPolicy, history: FindingHist
   return {
     result,
     rule: rule.name,
+    version,
     policyHash: policy.policy.hash,
     hold: raised ? escalatedHold(hold, result, isCustom && rule.hold !== null) : hold,
     action: isRaised && mild && !(isCustom && rule.action) ? "reset" : action,
@@ -132,47 +128,72 @@ function conclude(matched: Matched, policy: CompiledPolicy, history: FindingHist
 
 function rankOf({ rule, builtin }: Matched, isCustom: boolean): string {
   if (isCustom) return rule ? "policy" : "none";
-  return builtin ? classOf(builtin.name).rank : "none";
+  return builtin ? classOf(builtin.rule.name).rank : "none";
+}
+
+/**
+ * What each shadow would have said in the place of the rule that decides. The built-in policy lends
+ * its own rule's class; any other borrows that of the finding, as always.
+ */
+export function shadowsOf(
+  matched: Matched,
+  policy: CompiledPolicy,
+  history: FindingHistory,
+): Judgement[] {
+  const isBuiltin = policy.policy.hash === builtinPolicy.hash;
+  return matched.shadows.map((rule) => {
+    const builtin = isBuiltin ? rule : matched.builtin;
+    return conclude({ ...matched, rule, builtin }, policy, history);
+  });
 }
 
 /**
  * Judges all findings of one report. `history` is what was stored after the last report; give the
  * returned one to the next. A condition that fails is an entry in `errors`, once per rule.
+ * `quarantined` rules are asked as shadows are.
  */
 export function judgeReport(
   findings: readonly Finding[],
   policy: CompiledPolicy,
   node: PolicyNode,
   history: FindingHistory,
+  quarantined: Quarantine = NO_QUARANTINE,
 ): JudgedReport {
   const faults = new Map<string, PolicyFault>();
-  const isCustom = policy.policy.hash !== builtinPolicy.hash;
+  const context = { policy, node, quarantined };
   const judged = findings.filter((finding) => asideReason(finding, node) === null);
   const matches = new Map<Finding, Matched>();
   for (const finding of judged) {
-    const event = eventOf(finding, isFollowed(finding, judged, history));
-    const activation = activate(event, node);
     const errors: PolicyFault[] = [];
-    const rule = firstMatch(policy, activation, node.pool, errors);
+    const followed = isFollowed(finding, judged, history);
+    matches.set(finding, matchRules(finding, followed, context, errors));
     for (const error of errors) if (!faults.has(error.rule)) faults.set(error.rule, error);
-    const builtin = isCustom ? firstMatch(compiledBuiltin, activation, node.pool, null) : rule;
-    matches.set(finding, { finding, rule, builtin });
   }
   // All of the report is remembered before anything is counted: then order inside it is nothing.
   let next: PastFinding[] = [...history];
-  for (const { finding, rule } of matches.values()) {
-    const counts = finding.kind === "xid" || rule?.repeat != null;
-    if (counts) next = remember(next, finding, rule?.name ?? "default");
+  for (const { finding, rule, shadows } of matches.values()) {
+    const counts = finding.kind === "xid" || rule?.rule.repeat != null;
+    if (counts) next = remember(next, finding, rule?.rule.name ?? "default");
+    for (const { rule: shadow } of shadows) {
+      if (shadow.repeat !== null) next = remember(next, finding, shadow.name, true);
+    }
   }
-  const judgements = findings.map((finding) => {
+  const shadows: ShadowJudgement[] = [];
+  const judgements = findings.map((finding, index) => {
     const matched = matches.get(finding);
-    if (matched) return conclude(matched, policy, next);
-    return aside(finding, policy, asideReason(finding, node) ?? "default");
+    if (!matched) return aside(finding, policy, asideReason(finding, node) ?? "default");
+    for (const judgement of shadowsOf(matched, policy, next)) shadows.push({ index, judgement });
+    return conclude(matched, policy, next);
   });
-  const rules = policy.policy.rules;
   const newest = judged.length === 0 ? null : Math.max(...judged.map(atOf));
-  const kept = newest === null ? next : prune(next, newest, rules);
-  return { judgements, history: kept, errors: [...faults.values()] };
+  const kept = newest === null ? next : prune(next, newest, splitRules(policy, quarantined));
+  return { judgements, shadows, history: kept, errors: [...faults.values()] };
+}
+
+function splitRules(policy: CompiledPolicy, quarantined: Quarantine) {
+  const of = (shadow: boolean): PolicyRule[] =>
+    policy.rules.flatMap((one) => (isShadow(one, quarantined) === shadow ? [one.rule] : []));
+  return { deciding: of(false), shadow: of(true) };
 }
 
 /** Judges one finding by itself; `judgeReport` is preferred where several came together. */

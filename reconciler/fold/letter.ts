@@ -3,15 +3,18 @@
  * The evidence of an older boot is history and never a trigger (safety.md §2.2); a finding about a
  * device that is not this node's is counted and never judged (decision 8).
  */
-import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import { basisOf, NO_QUARANTINE } from "../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../health/policy/hold.ts";
-import { judgeReport } from "../../health/policy/judge.ts";
+import { type JudgedReport, judgeReport } from "../../health/policy/judge.ts";
+import { rejudge, worstShadow } from "../../health/policy/rejudge.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { Finding } from "../../schema/finding.ts";
+import type { HeldFinding } from "../../schema/held.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { AgentFact, Health, Node } from "../../schema/node.ts";
-import type { PolicyNode, Verdict } from "../../schema/policy.ts";
+import type { Verdict } from "../../schema/policy.ts";
 import type { Letter } from "../store/store.ts";
+import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 
 /** Evaluations closer together than this count once (promise N66): one burst is one evaluation. */
 export const EVALUATION_GAP_MS = 5_000;
@@ -21,17 +24,20 @@ export type Folded = {
   events: EventDraft[];
   /** Which rules decided what, for the counters. */
   matches: { rule: string; result: string }[];
+  /** What rules that do not decide would have said, for theirs. */
+  shadows: { rule: string; result: string }[];
   policyErrors: { rule: string; message: string }[];
 };
 
 /**
- * `labels` are the pool's; `receivedAt` is our own wall clock: the agent's decides nothing (B52).
+ * `receivedAt` is our own wall clock: the agent's decides nothing (B52). What is held is first
+ * judged by the rules of now, if it was by others.
  */
 export function foldLetter(
   node: Node,
   letter: Letter,
   receivedAt: number,
-  context: { policy: CompiledPolicy; labels: Record<string, string> },
+  context: JudgeContext,
 ): Folded {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string): void => {
@@ -53,38 +59,31 @@ export function foldLetter(
     tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
 
   const judged = letter.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
-  const result = judgeReport(
-    judged,
-    context.policy,
-    policyNode(node, agent, context.labels),
-    node.health.history,
-  );
-  let held = node.health.held.slice();
-  let newest: Verdict = "healthy";
-  for (const [index, finding] of judged.entries()) {
-    const judgement = result.judgements[index];
-    if (judgement === undefined) continue;
-    tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
-    if (finding.boot_id !== letter.bootId && judgement.hold !== "until_replaced") continue;
-    held = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
-    newest = worse(newest, judgement.result);
-  }
+  const { policy, quarantined = NO_QUARANTINE } = context;
+  const rules = { policy, quarantined, node: policyNodeOf(node, agent, context.labels) };
+  const before = rejudge(node.health, rules, receivedAt);
+  const result = judgeReport(judged, policy, rules.node, before.history, quarantined);
+  const by = { letter, receivedAt, tell };
+  const latched = latch(before.held, judged, result, by);
+  let { held } = latched;
+  let aside = setAside(before.aside ?? [], judged, result, by);
   const check = letter.check?.conclusive === true ? letter.check : null;
   if (check !== null || rebooted) {
-    held = releaseHeld(held, {
-      bootId: letter.bootId,
-      check,
-      nowMs: receivedAt,
-      resetSeen: rebooted,
-    });
+    const { bootId } = letter;
+    const evaluation = { bootId, check, nowMs: receivedAt, resetSeen: rebooted };
+    held = releaseHeld(held, evaluation);
+    aside = releaseHeld(aside, evaluation);
   }
   const heard = judged.length > 0 || check !== null;
   const health = evaluate(
     {
-      ...node.health,
+      ...before,
       held,
+      ...(aside.length > 0 || before.aside !== undefined ? { aside } : {}),
+      // Nothing is held, nothing is out of date.
+      ...(held.length + aside.length > 0 ? { basis: basisOf(policy, quarantined) } : {}),
       history: result.history,
-      lastReport: heard ? newest : node.health.lastReport,
+      lastReport: heard ? latched.newest : before.lastReport,
     },
     {
       at: receivedAt,
@@ -93,27 +92,71 @@ export function foldLetter(
       heard,
     },
   );
-  tellVerdict(node.health, health, tell);
-  const matches = result.judgements.map((j) => ({ rule: j.rule, result: j.result }));
-  return { node: { ...node, agent, health }, events, matches, policyErrors: result.errors };
+  events.push(...verdictEvents(node, health, receivedAt));
+  return {
+    node: { ...node, agent, health },
+    events,
+    matches: result.judgements.map((j) => ({ rule: j.rule, result: j.result })),
+    shadows: result.shadows.map(({ judgement: j }) => ({ rule: j.rule, result: j.result })),
+    policyErrors: result.errors,
+  };
+}
+
+type By = {
+  letter: Letter;
+  receivedAt: number;
+  tell: (kind: EventKind, message: string) => void;
+};
+
+/** Holds what was judged; `newest` is the worst of this letter alone. */
+function latch(
+  before: readonly HeldFinding[],
+  judged: readonly Finding[],
+  { judgements }: JudgedReport,
+  { letter, receivedAt, tell }: By,
+): { held: HeldFinding[]; newest: Verdict } {
+  let held = [...before];
+  let newest: Verdict = "healthy";
+  for (const [index, finding] of judged.entries()) {
+    const judgement = judgements[index];
+    if (judgement === undefined) continue;
+    tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
+    if (finding.boot_id !== letter.bootId && judgement.hold !== "until_replaced") continue;
+    held = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
+    newest = worse(newest, judgement.result);
+  }
+  return { held, newest };
+}
+
+/**
+ * Keeps what shadows would hold, beside what counts. One event tells of each rule that begins to,
+ * and none while it goes on.
+ */
+function setAside(
+  before: readonly HeldFinding[],
+  judged: readonly Finding[],
+  { shadows }: JudgedReport,
+  { letter, receivedAt, tell }: By,
+): HeldFinding[] {
+  let aside = [...before];
+  if (shadows.length === 0) return aside;
+  for (const [index, finding] of judged.entries()) {
+    const own = shadows.filter((one) => one.index === index).map((one) => one.judgement);
+    const worst = worstShadow(own);
+    if (worst === null) continue;
+    if (finding.boot_id !== letter.bootId && worst.hold !== "until_replaced") continue;
+    if (!aside.some((h) => h.judgement.rule === worst.rule)) {
+      tell("node.finding", `shadow rule ${worst.rule} would say ${worst.result}: ${worst.because}`);
+    }
+    aside = holdFinding(aside, finding, worst, receivedAt, letter.bootId);
+  }
+  return aside;
 }
 
 function registered(letter: Letter): string {
   const gpus = letter.inventory?.gpus.length ?? 0;
   const kind = letter.simulated ? "simulated GPUs" : "GPUs";
   return `agent ${letter.agentVersion} registered with ${gpus} ${kind}`;
-}
-
-function tellVerdict(
-  before: Health,
-  after: Health,
-  tell: (kind: EventKind, message: string) => void,
-): void {
-  if (before.verdict === after.verdict) return;
-  const worst = after.held.find((h) => h.judgement.result === after.verdict);
-  const why = worst === undefined ? "no evidence is held" : worst.judgement.because;
-  if (after.verdict === "unhealthy") tell("node.unhealthy", why);
-  else tell("node.health", `${before.verdict} → ${after.verdict}: ${why}`);
 }
 
 function worse(a: Verdict, b: Verdict): Verdict {
@@ -177,17 +220,6 @@ function emptyInventory(hostname: string): AgentFact["inventory"] {
     cuda_version: null,
     gpus: [],
     capabilities: [],
-  };
-}
-
-function policyNode(node: Node, agent: AgentFact, labels: Record<string, string>): PolicyNode {
-  return {
-    id: node.id,
-    pool: node.pool ?? "",
-    labels: { ...(agent.inventory.labels ?? {}), ...labels },
-    gpu_count: agent.inventory.gpus.length,
-    driver_version: agent.inventory.driver_version ?? "",
-    fake: agent.simulated,
   };
 }
 

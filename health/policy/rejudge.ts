@@ -1,0 +1,130 @@
+/**
+ * Judges again what is held against a node when the rules have changed under it: another policy, a
+ * rule put into quarantine or let out. Pure. A mended rule lets go of what the bad one condemned,
+ * and the evidence is kept aside, so that it counts again if the rule does.
+ *
+ * `held` is what a policy without the shadows would hold; `aside` is what they would add, and what
+ * an older policy held. Both are let go by the same signs (`hold.ts`), so what comes back from
+ * aside is still true.
+ */
+import { LIMIT } from "../../schema/limit.ts";
+import type { HeldFinding } from "../../schema/held.ts";
+import type { Health } from "../../schema/node.ts";
+import type { Judgement, PolicyNode, Verdict } from "../../schema/policy.ts";
+import { basisOf, type CompiledPolicy, type CompiledRule, type Quarantine } from "./compile.ts";
+import { byWeight, isWorse, releaseHeld, verdictOf } from "./hold.ts";
+import { isFollowed } from "./history.ts";
+import { conclude, shadowsOf } from "./judge.ts";
+import { matchRules } from "./match.ts";
+
+export type Rules = { policy: CompiledPolicy; quarantined: Quarantine; node: PolicyNode };
+
+/**
+ * The health of a node under `rules`, the same object if they are those it was judged by. `nowMs`
+ * is the control plane's wall clock, for holds that last a time.
+ *
+ * A node that is no longer unhealthy loses its `unhealthyRun`, because those evaluations were the
+ * withdrawn rule's; one that has become unhealthy starts at what it has and counts from the next
+ * evaluation on, because nothing new was seen. While heartbeats are missing the run is theirs too
+ * and stays.
+ */
+export function rejudge(health: Health, rules: Rules, nowMs: number): Health {
+  const before = health.aside ?? [];
+  if (health.held.length === 0 && before.length === 0) return health;
+  const basis = basisOf(rules.policy, rules.quarantined);
+  if (health.basis === basis) return health;
+  const entries = [...health.held, ...before];
+  const counts = new Map<string, HeldFinding>();
+  const others = new Map<string, HeldFinding>();
+  for (const entry of entries) {
+    const { judgement, shadow } = judgeAgain(entry, health, rules);
+    if (judgement.result !== "healthy") put(counts, { ...entry, judgement });
+    if (shadow !== null) put(others, { ...entry, judgement: shadow });
+    else if (judgement.result === "healthy") put(others, entry);
+  }
+  const passed = { bootId: null, check: null, nowMs, resetSeen: false };
+  const held = releaseHeld(heaviest(counts), passed);
+  const aside = releaseHeld(heaviest(others), passed);
+  return settle({ ...health, held, aside, basis });
+}
+
+/** The verdict of what is held, and the run that goes with it. */
+function settle(health: Health): Health {
+  const isKnown = health.held.length > 0 || health.lastCheckAt !== null;
+  const verdict: Verdict = isKnown ? verdictOf(health.held) : "unknown";
+  const keeps = verdict === "unhealthy" || health.silentSince !== null;
+  return { ...health, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
+}
+
+/** What the deciding rule says, and the worst that a shadow before it would say. */
+function judgeAgain(
+  entry: HeldFinding,
+  health: Health,
+  rules: Rules,
+): { judgement: Judgement; shadow: Judgement | null } {
+  const { policy } = rules;
+  const { finding } = entry;
+  const around = [...health.held, ...(health.aside ?? [])].map((h) => h.finding);
+  const matched = matchRules(finding, isFollowed(finding, around, health.history), rules);
+  const own = (rule: CompiledRule | null | undefined, made: Judgement): Judgement =>
+    isBy(entry.judgement, rule, policy) ? { ...entry.judgement, ...stamp(made) } : made;
+  const judgement = own(matched.rule, conclude(matched, policy, health.history));
+  const shadows = shadowsOf(matched, policy, health.history).map((made, at) =>
+    own(matched.shadows[at], made),
+  );
+  const shadow = worstShadow(shadows);
+  return { judgement, shadow };
+}
+
+/** The worst judgement of rules that do not decide, or `null` if none would count. */
+export function worstShadow(shadows: readonly Judgement[]): Judgement | null {
+  const bad = shadows.filter((one) => one.result !== "healthy");
+  return bad.reduce<Judgement | null>(
+    (worst, one) => (worst === null || isWorse(one, worst) ? one : worst),
+    null,
+  );
+}
+
+/**
+ * The judgement was made by this very rule. It then stands as it is: an escalation was counted
+ * among findings that may be forgotten by now.
+ */
+function isBy(
+  judgement: Judgement,
+  rule: CompiledRule | null | undefined,
+  policy: CompiledPolicy,
+): boolean {
+  if (!rule || judgement.rule !== rule.rule.name) return false;
+  if (judgement.version == null) return judgement.policyHash === policy.policy.hash;
+  return judgement.version === rule.version;
+}
+
+function stamp({ policyHash, version }: Judgement): Partial<Judgement> {
+  return version === undefined ? { policyHash } : { policyHash, version };
+}
+
+/** One key may come from both lists; the worse judgement speaks for what both have seen. */
+function put(into: Map<string, HeldFinding>, entry: HeldFinding): void {
+  const before = into.get(entry.key);
+  if (before === undefined) {
+    into.set(entry.key, entry);
+    return;
+  }
+  const [speaks, other] = isWorse(entry.judgement, before.judgement)
+    ? [entry, before]
+    : [before, entry];
+  into.set(entry.key, {
+    ...speaks,
+    firstAt: Math.min(speaks.firstAt, other.firstAt),
+    lastAt: Math.max(speaks.lastAt, other.lastAt),
+    count: Math.max(speaks.count, other.count),
+    cleanSince: Math.min(speaks.cleanSince, other.cleanSince),
+    resetSeen: speaks.resetSeen === true && other.resetSeen === true,
+  });
+}
+
+/** As many as a list may have, in an order that depends on nothing but them. */
+function heaviest(entries: ReadonlyMap<string, HeldFinding>): HeldFinding[] {
+  const all = [...entries.values()].sort(byWeight).slice(-LIMIT.heldFindingsMax);
+  return all.sort((a, b) => a.firstAt - b.firstAt || (a.key < b.key ? -1 : 1));
+}
