@@ -37,6 +37,7 @@ export class Metrics {
   private readonly reports: Counter<"outcome">;
   private readonly ingest: Histogram;
   private readonly matches: Counter<"rule" | "result">;
+  private readonly shadows: Counter<"rule" | "result">;
   private readonly matchCounts = new Map<string, number>();
   private readonly policyErrors: Counter<"rule">;
 
@@ -94,6 +95,12 @@ export class Metrics {
     this.matches = new Counter({
       name: "navarch_policy_matches_total",
       help: "Findings by the rule that decided them.",
+      labelNames: ["rule", "result"],
+      registers,
+    });
+    this.shadows = new Counter({
+      name: "navarch_policy_rule_shadow_matches_total",
+      help: "Findings that a shadow or quarantined rule would have decided.",
       labelNames: ["rule", "result"],
       registers,
     });
@@ -182,10 +189,14 @@ export class Metrics {
       this.matches.inc({ rule, result });
       this.matchCounts.set(rule, (this.matchCounts.get(rule) ?? 0) + 1);
     }
+    for (const { rule, result } of judged.shadows) {
+      this.shadows.inc({ rule, result });
+      this.matchCounts.set(rule, (this.matchCounts.get(rule) ?? 0) + 1);
+    }
     for (const { rule } of judged.errors) this.policyErrors.inc({ rule });
   }
 
-  /** How many findings a rule has decided in this process's life. */
+  /** How many findings a rule has decided, or would have as a shadow, in this process's life. */
   matchCount(rule: string): number {
     return this.matchCounts.get(rule) ?? 0;
   }

@@ -24,7 +24,7 @@ export const policyShow: Command = {
 type LivePolicy = {
   name: string;
   hash: string;
-  rules: { name: string; result: string; condition: string; matches: number }[];
+  rules: { name: string; result: string; condition: string; matches: number; shadow?: boolean }[];
 };
 
 async function showLive(context: Context): Promise<number | Failure> {
@@ -35,7 +35,7 @@ async function showLive(context: Context): Promise<number | Failure> {
   const { value } = answer;
   const rows = value.rules.map((rule) => [
     rule.name,
-    rule.result,
+    printResult(rule),
     String(rule.matches ?? 0),
     rule.condition,
   ]);
@@ -63,7 +63,7 @@ async function showFile(context: Context): Promise<number | Failure> {
   const { policy } = compiled;
   const rows = policy.rules.map((rule) => [
     rule.name,
-    rule.result,
+    printResult(rule),
     printHold(rule.hold),
     rule.action ?? "",
     rule.condition,
@@ -81,6 +81,11 @@ async function showFile(context: Context): Promise<number | Failure> {
       ) + printTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
   });
   return EXIT.done;
+}
+
+/** A rule's result, and whether it only looks on. */
+export function printResult(rule: { result: string; shadow?: boolean | undefined }): string {
+  return rule.shadow === true ? `${rule.result} (shadow)` : rule.result;
 }
 
 export function printHold(hold: PolicyRule["hold"]): string {

@@ -86,10 +86,12 @@ function readRule(section: Section): Found {
     repeat: readRepeat(section.map("repeat")),
     pools: readPools(section),
     line: section.at.line,
+    ...(section.flag("shadow") === true ? { shadow: true } : {}),
   };
   section.finish();
-  // A rule for some pools leaves the others to the rules behind it.
-  return { rule, section, always: condition?.always === true && rule.pools === null };
+  // A rule for some pools leaves the others to the rules behind it, and a shadow leaves them all.
+  const isForAll = rule.pools === null && rule.shadow !== true;
+  return { rule, section, always: condition?.always === true && isForAll };
 }
 
 /**

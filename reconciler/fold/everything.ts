@@ -59,6 +59,8 @@ export type FoldResult = {
 /** What the policy did with this activation's findings: counted once it is committed. */
 export type Judged = {
   matches: { rule: string; result: string }[];
+  /** What shadow and quarantined rules would have said. */
+  shadows: { rule: string; result: string }[];
   errors: { rule: string; message: string }[];
 };
 
@@ -70,7 +72,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     removed: [],
     commands: [],
     problems: [],
-    judged: { matches: [], errors: [] },
+    judged: { matches: [], shadows: [], errors: [] },
   };
   for (const answer of input.answers) settle(input, draft, answer.id, answer.outcome);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
@@ -281,6 +283,7 @@ function foldOneLetter(
   draft.putNode(folded.node);
   draft.tell(folded.events);
   result.judged.matches.push(...folded.matches);
+  result.judged.shadows.push(...folded.shadows);
   result.judged.errors.push(...folded.policyErrors);
   for (const error of folded.policyErrors) {
     result.problems.push({

@@ -1,4 +1,4 @@
-/** Rules that change under nodes that are held by them, and rules that are asked and do not count. */
+/** Rules that change under nodes held by them, and rules that are asked and do not count. */
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { type CompiledPolicy, compilePolicy } from "../../health/policy/compile.ts";
@@ -22,12 +22,13 @@ const policy = (text: string): CompiledPolicy => {
   return answer.compiled;
 };
 
-const rule = (name: string, codes: string, result: string, more = ""): string =>
-  `  - { name: ${name}, condition: "event.metrics.xid_code in ${codes}", result: ${result}${more} }\n`;
+const rule = (name: string, codes: string, more: string): string =>
+  `  - { name: ${name}, condition: "event.metrics.xid_code in ${codes}", ${more} }\n`;
+const LONG = "result: unhealthy, hold: until_reset";
 const LAST = `  - { name: rest, condition: "true", result: healthy }\n`;
 
-const BAD = policy(`rules:\n${rule("app", "[13, 79]", "unhealthy", ", hold: until_reset")}${LAST}`);
-const MENDED = policy(`rules:\n${rule("app", "[79]", "unhealthy", ", hold: until_reset")}${LAST}`);
+const BAD = policy(`rules:\n${rule("app", "[13, 79]", LONG)}${LAST}`);
+const MENDED = policy(`rules:\n${rule("app", "[79]", LONG)}${LAST}`);
 
 let seq = 0;
 
@@ -87,7 +88,8 @@ const keyOf = (compiled: CompiledPolicy, name: string): string =>
 
 describe("rejudgeNode()", () => {
   test("rejudgeNode() frees a node of what a mended rule no longer says, and tells it", () => {
-    const { node } = told([13], context(BAD));
+    const checked = foldLetter(fresh(), letter([], true), START - 60_000, context(BAD)).node;
+    const { node } = told([13], context(BAD), checked);
     expect([node.health.verdict, node.health.unhealthyRun]).toEqual(["unhealthy", 1]);
     const freed = rejudgeNode(node, context(MENDED), START + 1_000);
     expect(freed?.node.health.verdict).toBe("healthy");
@@ -100,7 +102,7 @@ describe("rejudgeNode()", () => {
     expect(rejudgeNode(freed?.node ?? node, context(MENDED), START + 2_000)).toBeNull();
   });
 
-  test("rejudgeNode() has nothing to say of a node without evidence, or under the same rules", () => {
+  test("rejudgeNode() has nothing to say without evidence, or under the same rules", () => {
     expect(rejudgeNode(fresh(), context(BAD), START)).toBeNull();
     expect(rejudgeNode(told([], context(BAD)).node, context(MENDED), START)).toBeNull();
     expect(rejudgeNode(told([79], context(BAD)).node, context(BAD), START)).toBeNull();
