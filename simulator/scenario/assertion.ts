@@ -1,0 +1,212 @@
+/**
+ * `assertions[]`, and the same conditions inside an `assert` event (`navarch/simulator.md` §2.3).
+ */
+import type { Section } from "../../reconciler/config/section.ts";
+import { nearest } from "../../schema/nearest.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import { type Bare, parseBound } from "./bound.ts";
+import { type Names, refuseName } from "./name.ts";
+import {
+  type Assertion,
+  type Bound,
+  type CountTarget,
+  type Health,
+  HEALTHS,
+  MEASURES,
+  type Status,
+  STATUSES,
+} from "./scenario.ts";
+import { lineOf, sectionsOf, wordOf } from "./value.ts";
+import { readTexts } from "../../reconciler/config/value.ts";
+
+export const ASSERTIONS_MAX = 10_000;
+
+const TYPES = [
+  "node_status",
+  "health_status",
+  "node_count",
+  "event_order",
+  "metric",
+  ...MEASURES,
+] as const;
+type Type = (typeof TYPES)[number];
+
+/** Where the parts of a condition stand: an assertion has them beside each other, an event not. */
+export type Parts = {
+  type: { section: Section; key: string };
+  target: { section: Section; key: string };
+  expected: { section: Section; key: string };
+};
+
+export function readAssertions(root: Section, names: Names): Assertion[] {
+  return sectionsOf(root, "assertions", ASSERTIONS_MAX).flatMap((section) => {
+    const found = readAssertion(partsOf(section), lineOf(section), names);
+    section.finish();
+    return found === null ? [] : [found];
+  });
+}
+
+function partsOf(section: Section): Parts {
+  return {
+    type: { section, key: "type" },
+    target: { section, key: "target" },
+    expected: { section, key: "expected" },
+  };
+}
+
+/** Reads one condition; `null` if it is unsound, which is then reported. */
+export function readAssertion(parts: Parts, line: number, names: Names): Assertion | null {
+  const type = readType(parts);
+  const target = wordOf(parts.target.section, parts.target.key);
+  if (type === null) {
+    // Still known keys: the fault is in the type, not in what stands beside it.
+    parts.expected.section.look(parts.expected.key);
+    return null;
+  }
+  switch (type) {
+    case "node_status": {
+      const expected = choose(parts, STATUSES, "status");
+      return wantNode(parts, target, names) && target !== null && expected !== null
+        ? { type, target, expected, line }
+        : null;
+    }
+    case "health_status": {
+      const expected = choose(parts, HEALTHS, "health");
+      return wantNode(parts, target, names) && target !== null && expected !== null
+        ? { type, target, expected, line }
+        : null;
+    }
+    case "node_count": {
+      const counted = readCountTarget(parts, target ?? "all", names);
+      const expected = readExpected(parts, "min", false);
+      return counted === null || expected === null
+        ? null
+        : { type, target: counted, expected, line };
+    }
+    case "event_order": {
+      const expected = readOrder(parts);
+      return wantNode(parts, target, names) && target !== null && expected !== null
+        ? { type, target, expected, line }
+        : null;
+    }
+    case "metric": {
+      if (target === null) missing(parts.target, 'a selector such as navarch_nodes{pool="a"}');
+      const expected = readExpected(parts, "exact", false);
+      if (target !== null && !SELECTOR.test(target)) {
+        parts.target.section.fail(parts.target.key, "selector", "is not a metric selector");
+        return null;
+      }
+      return target === null || expected === null ? null : { type, target, expected, line };
+    }
+    case "detection_p99":
+    case "replace_p99":
+    case "launches":
+    case "terminations":
+    case "max_concurrent_unavailable": {
+      const isDuration = type === "detection_p99" || type === "replace_p99";
+      const expected = readExpected(parts, "max", isDuration);
+      return expected === null ? null : { type, expected, line };
+    }
+    default:
+      return unreachable(type);
+  }
+}
+
+/** A metric name with label matchers, as Prometheus writes them. */
+const SELECTOR = /^[a-zA-Z_:][\w:]*(\{([a-zA-Z_]\w*\s*(=~|!~|!=|=)\s*"([^"\\]|\\.)*"\s*,?\s*)*\})?$/;
+
+function missing(at: { section: Section; key: string }, hint: string | null = null): void {
+  at.section.missing(at.key, hint);
+}
+
+function readType({ type }: Parts): Type | null {
+  const word = wordOf(type.section, type.key) ?? "node_status";
+  const found = TYPES.find((one) => one === word);
+  if (found !== undefined) return found;
+  const close = nearest(word, TYPES);
+  const hint = close === null ? `allowed: ${TYPES.join(", ")}` : `did you mean "${close}"?`;
+  type.section.fail(type.key, "choice", `unknown assertion type ${JSON.stringify(word)}`, hint);
+  return null;
+}
+
+function wantNode({ target }: Parts, id: string | null, names: Names): boolean {
+  if (id === null) missing(target, "a node id");
+  else if (names.node(id) === null) refuseName(target.section, target.key, "node", id, names.nodes);
+  else return true;
+  return false;
+}
+
+function choose<T extends string>(
+  { expected }: Parts,
+  allowed: readonly T[],
+  what: string,
+): T | null {
+  const word = wordOf(expected.section, expected.key);
+  if (word === null) {
+    if (!expected.section.has(expected.key)) missing(expected, `one of ${allowed.join(", ")}`);
+    return null;
+  }
+  const found = allowed.find((one) => one === word.toLowerCase());
+  if (found !== undefined) return found;
+  const close = nearest(word, allowed);
+  const hint = close === null ? `allowed: ${allowed.join(", ")}` : `did you mean "${close}"?`;
+  expected.section.fail(
+    expected.key,
+    "choice",
+    `unknown ${what} ${JSON.stringify(word.slice(0, 60))}`,
+    hint,
+  );
+  return null;
+}
+
+function readExpected({ expected }: Parts, bare: Bare, isDuration: boolean): Bound | null {
+  const word = wordOf(expected.section, expected.key);
+  if (word === null) {
+    if (!expected.section.has(expected.key)) missing(expected, "a bound such as 5 or >=5");
+    return null;
+  }
+  const answer = parseBound(word, bare, isDuration);
+  if (answer.ok) return answer.bound;
+  expected.section.fail(expected.key, "bound", answer.message, answer.hint);
+  return null;
+}
+
+/** A list of event names, or one name. */
+function readOrder({ expected }: Parts): string[] | null {
+  const entry = expected.section.look(expected.key);
+  if (entry === null) {
+    missing(expected, "a list of event names");
+    return null;
+  }
+  if (entry.value.kind === "scalar") {
+    const word = wordOf(expected.section, expected.key);
+    return word === null ? null : word.split(",").map((one) => one.trim());
+  }
+  const names = readTexts(expected.section.problems, entry.value);
+  if (names?.length === 0) {
+    expected.section.fail(expected.key, "required", "names no event");
+    return null;
+  }
+  return names;
+}
+
+/** `all`, a status, a health, a pool or a zone; `pool:x` and the like say which is meant. */
+function readCountTarget(parts: Parts, text: string, names: Names): CountTarget | null {
+  const { section, key } = parts.target;
+  const kinded = /^(pool|zone|status|health)[:=](.+)$/.exec(text);
+  const kind = kinded?.[1] ?? null;
+  const word = (kinded?.[2] ?? text).trim();
+  if (kind === null && word === "all") return { by: "all" };
+  const status: Status | undefined = STATUSES.find((one) => one === word);
+  if (status !== undefined && (kind ?? "status") === "status") return { by: "status", status };
+  const health: Health | undefined = HEALTHS.find((one) => one === word);
+  if (health !== undefined && (kind ?? "health") === "health") return { by: "health", health };
+  if (names.pools.includes(word) && (kind ?? "pool") === "pool") return { by: "pool", name: word };
+  // A zone may be one in which a pool will buy, so a name said to be a zone is taken as one.
+  if (kind === "zone" || (kind === null && names.zones.includes(word))) {
+    return { by: "zone", name: word };
+  }
+  const all = ["all", ...STATUSES, ...HEALTHS, ...names.pools, ...names.zones];
+  refuseName(section, key, "group of nodes", text, [...new Set(all)]);
+  return null;
+}

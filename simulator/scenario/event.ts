@@ -1,0 +1,86 @@
+/**
+ * `events[]` of a scenario (`navarch/simulator.md` §2.2): what happens when. Which parameters an
+ * action takes depends on the action; one that it does not take is an error, since it would be
+ * ignored.
+ */
+import type { Section } from "../../reconciler/config/section.ts";
+import { ACTIONS, type ActionWord, type Deed, type ScenarioEvent } from "./scenario.ts";
+import { readDeed } from "./deed.ts";
+import type { Names } from "./name.ts";
+import { lineOf, sectionsOf, wordOf } from "./value.ts";
+
+/** Bound of the whole list; the file's own cap on values is usually reached before. */
+const EVENTS_MAX = 100_000;
+
+/** Targets that mean nothing are refused, so that nobody believes they limit an action. */
+const WITHOUT_TARGET: ReadonlySet<ActionWord> = new Set([
+  "start_fleet",
+  "stop_fleet",
+  "control_plane",
+]);
+
+/** Reads the events, sorted by time; events of one time stay in the order of the file. */
+export function readEvents(root: Section, names: Names): ScenarioEvent[] {
+  const events = sectionsOf(root, "events", EVENTS_MAX).flatMap((section) => {
+    const event = readEvent(section, names);
+    return event === null ? [] : [event];
+  });
+  return events.sort((a, b) => a.atMs - b.atMs);
+}
+
+function readEvent(section: Section, names: Names): ScenarioEvent | null {
+  const atMs = section.duration("at") ?? 0;
+  const action = section.choice("action", ACTIONS);
+  if (!section.has("action")) section.missing("action", `one of ${ACTIONS.join(", ")}`);
+  const params = section.map("params");
+  if (action === null) {
+    section.look("target");
+    section.finish();
+    return null;
+  }
+  if (WITHOUT_TARGET.has(action) && wordOf(section, "target") !== null) {
+    section.fail("target", "misplaced", `${action} takes no target`, "leave it out");
+  }
+  const deed: Deed | null = readDeed(action, section, params, names);
+  params.finish(misplaced(action), Object.keys(PARAMS));
+  section.finish(outside);
+  return deed === null ? null : { ...deed, atMs, line: lineOf(section) };
+}
+
+/** Every parameter of any action, to tell a slip of the pen from a parameter of another action. */
+const PARAMS: Readonly<Record<string, readonly ActionWord[]>> = {
+  failure_type: ["inject_failure", "recover_failure", "assert"],
+  xid_code: ["inject_failure"],
+  gpu_index: ["inject_failure"],
+  message: ["inject_failure"],
+  temperature: ["inject_failure"],
+  command_type: ["issue_command"],
+  command_args: ["issue_command"],
+  expected_status: ["wait_for_status", "assert"],
+  expected_health: ["wait_for_status"],
+  expected_event: ["wait_for_status"],
+  timeout: ["wait_for_status"],
+  log_message: ["log"],
+  assertion_type: ["assert"],
+  expected: ["assert"],
+  utilization: ["set_load"],
+  pending_jobs: ["set_load"],
+  running_jobs: ["set_load"],
+  kind: ["provider_fault", "api_fault"],
+  duration: ["provider_fault", "api_fault", "control_plane"],
+  rate: ["provider_fault", "api_fault"],
+  do: ["control_plane"],
+};
+
+function misplaced(action: ActionWord) {
+  return (key: string) => {
+    const owners = Object.hasOwn(PARAMS, key) ? PARAMS[key] : undefined;
+    if (owners === undefined) return null;
+    return { message: `is no parameter of ${action}`, hint: `of ${owners.join(", ")}` };
+  };
+}
+
+function outside(key: string) {
+  if (!Object.hasOwn(PARAMS, key)) return null;
+  return { message: "belongs under params", hint: "move it" };
+}

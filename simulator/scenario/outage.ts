@@ -1,0 +1,55 @@
+/**
+ * `chaos.scheduled_outages[]` of a scenario (`navarch/simulator.md` §5).
+ */
+import type { Section } from "../../reconciler/config/section.ts";
+import { nearest } from "../../schema/nearest.ts";
+import type { Names } from "./name.ts";
+import { FAILURE_TYPES, type Outage, OUTAGE_SCOPES } from "./scenario.ts";
+import { sectionsOf, wantWord, wordOf } from "./value.ts";
+
+const OUTAGES_MAX = 1_000;
+type Named = "zone" | "region" | "provider";
+
+export function readOutages(chaos: Section, names: Names): Outage[] {
+  return sectionsOf(chaos, "scheduled_outages", OUTAGES_MAX).flatMap((section, index) => {
+    const found = readOutage(section, index, names);
+    section.finish();
+    return found === null ? [] : [found];
+  });
+}
+
+function readOutage(section: Section, index: number, names: Names): Outage | null {
+  const name = wordOf(section, "name") ?? `outage-${index + 1}`;
+  const startMs = section.duration("start_time") ?? 0;
+  const durationMs = section.duration("duration", { min: 1 });
+  if (!section.has("duration")) section.missing("duration", "how long it lasts");
+  const scope = section.choice("scope", OUTAGE_SCOPES);
+  if (!section.has("scope")) section.missing("scope", `one of ${OUTAGE_SCOPES.join(", ")}`);
+  const target = wantWord(section, "target", "a name, or a number for percentage");
+  const failureType = section.choice("failure_type", FAILURE_TYPES);
+  if (!section.has("failure_type")) section.missing("failure_type", FAILURE_TYPES.join(", "));
+  if (durationMs === null || scope === null || failureType === null) return null;
+  const common = { name, startMs, durationMs, failureType };
+  if (scope !== "percentage") {
+    if (target !== "") warnTarget(section, scope, target, names);
+    return { ...common, scope, target };
+  }
+  const percent = Number(target.replace(/\s*%$/, ""));
+  if (target === "" || !(percent >= 0 && percent <= 100)) {
+    if (target !== "") section.fail("target", "range", "expected a percentage from 0 to 100");
+    return null;
+  }
+  return { ...common, scope, percent };
+}
+
+/** A pool may buy in a place that the fleet does not have yet, so this is no error. */
+function warnTarget(section: Section, scope: Named, target: string, names: Names): void {
+  const known = { zone: names.zones, region: names.regions, provider: names.providers }[scope];
+  if (known.includes(target)) return;
+  const close = nearest(target, known);
+  const hint = close === null ? null : `did you mean "${close}"?`;
+  const entry = section.look("target");
+  const at = entry?.value.at ?? section.at;
+  const message = `no node of the fleet is in ${scope} ${JSON.stringify(target)}`;
+  section.problems.warning(at, entry?.path ?? section.path, "no_effect", message, hint);
+}
