@@ -27,6 +27,7 @@ import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
 import { nextEpoch } from "./lease.ts";
+import { type PastQuery, type PastRow, readPast } from "./past.ts";
 import {
   type Change,
   type Cursor,
@@ -293,6 +294,10 @@ class LibsqlStore implements Store {
       receivedAt: row.receivedAt,
       finding: parseDoc(Finding, row.doc, "finding"),
     }));
+  }
+
+  pastFindings(query: PastQuery): Promise<PastRow[]> {
+    return readPast(this.reader, query);
   }
 
   async operations(node: NodeId, limit: number): Promise<Operation[]> {

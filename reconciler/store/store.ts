@@ -13,6 +13,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import type { PastQuery, PastRow } from "./past.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
 export type Letter = {
@@ -125,6 +126,8 @@ export type Store = {
   commit(change: Change): Promise<void>;
   events(query: EventQuery): Promise<Event[]>;
   findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]>;
+  /** Findings of all nodes in the order of their arrival, a page at a time. */
+  pastFindings(query: PastQuery): Promise<PastRow[]>;
   operations(node: NodeId, limit: number): Promise<Operation[]>;
   command(id: string): Promise<Command | null>;
   commands(query: { node: string | null; limit: number }): Promise<Command[]>;

@@ -1,0 +1,62 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import { Finding } from "../../schema/finding.ts";
+import { NodeId, StreamId } from "../../schema/id.ts";
+import { openLibsqlStore } from "./libsql.ts";
+import { emptyChange, type Store } from "./store.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A store with one finding every ten milliseconds, from 10 on. */
+async function storeOf(count: number): Promise<Store> {
+  const folder = mkdtempSync(join(tmpdir(), "navarch-past-"));
+  folders.push(folder);
+  const store = await openLibsqlStore({ url: `file:${join(folder, "navarch.db")}`, now: 1 });
+  const finding = v.parse(Finding, {
+    kind: "xid",
+    code: 79,
+    at: "2026-03-01T10:00:00Z",
+    boot_id: "b",
+    severity: "fatal",
+    message: "m",
+    source: "sim",
+  });
+  const findings = Array.from({ length: count }, (_, at) => ({
+    node: v.parse(NodeId, `n${at % 3}`),
+    stream: v.parse(StreamId, "s"),
+    seq: at + 1,
+    receivedAt: 10 * (at + 1),
+    finding,
+  }));
+  await store.commit({ ...emptyChange(), findings });
+  return store;
+}
+
+test("readPast() gives every finding from a time on once, over any pages", async () => {
+  const store = await storeOf(57);
+  for (const since of [0, 10, 11, 300, 570, 571, 9_999]) {
+    const seen: number[] = [];
+    for (let after: number | null = null; ; ) {
+      const page = await store.pastFindings({ since, after, limit: 10 });
+      seen.push(...page.map((row) => row.receivedAt));
+      const last = page.at(-1);
+      if (last === undefined) break;
+      after = last.id;
+    }
+    const all = Array.from({ length: 57 }, (_, at) => 10 * (at + 1));
+    expect(seen).toEqual(all.filter((at) => at >= since));
+  }
+  await store.close();
+});
+
+test("readPast() of an empty history is empty", async () => {
+  const store = await storeOf(0);
+  expect(await store.pastFindings({ since: 0, after: null, limit: 10 })).toEqual([]);
+  await store.close();
+});

@@ -1,0 +1,61 @@
+/**
+ * The recorded findings of the whole fleet, in the order in which they were taken in, a page at a
+ * time. Rows have no index by time; their numbers grow with it, so the first one of a time is found
+ * by halving, and a page costs the same wherever it begins.
+ *
+ * Adapter: database.
+ */
+import { and, asc, gt, gte, max, min } from "drizzle-orm";
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import * as v from "valibot";
+import { Finding } from "../../schema/finding.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { finding as table } from "../../schema/table.ts";
+
+export type PastQuery = {
+  /** Wall milliseconds: what was received before is left out. */
+  since: number;
+  /** Number of the last row seen; `null` begins at `since`. */
+  after: number | null;
+  limit: number;
+};
+
+export type PastRow = { id: number; node: NodeId; receivedAt: number; finding: Finding };
+
+export async function readPast(db: LibSQLDatabase, query: PastQuery): Promise<PastRow[]> {
+  const after = query.after ?? (await lastBefore(db, query.since));
+  const rows = await db
+    .select({
+      id: table.id,
+      node: table.node,
+      receivedAt: table.receivedAt,
+      doc: table.doc,
+    })
+    .from(table)
+    .where(and(gt(table.id, after), gte(table.receivedAt, query.since)))
+    .orderBy(asc(table.id))
+    .limit(query.limit);
+  return rows.map(({ id, node, receivedAt, doc }) => {
+    return { id, node: node as NodeId, receivedAt, finding: v.parse(Finding, JSON.parse(doc)) };
+  });
+}
+
+/** The largest number with every row up to it older than `since`. */
+async function lastBefore(db: LibSQLDatabase, since: number): Promise<number> {
+  const [bounds] = await db.select({ first: min(table.id), last: max(table.id) }).from(table);
+  let low = (bounds?.first ?? 1) - 1;
+  let high = bounds?.last ?? 0;
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    const [row] = await db
+      .select({ id: table.id, receivedAt: table.receivedAt })
+      .from(table)
+      .where(gt(table.id, middle))
+      .orderBy(asc(table.id))
+      .limit(1);
+    // The first row behind the middle is old: everything up to it is.
+    if (row !== undefined && row.receivedAt < since) low = row.id;
+    else high = middle;
+  }
+  return low;
+}
