@@ -1,0 +1,122 @@
+/**
+ * I5: at every commit, and in every scope, no more is out than the budget allows. A budget is data
+ * here, {scope, rung, limit, inFlight}, so that further scopes and rungs are further entries. What
+ * the world took by itself, and what a person ordered, is in flight but was not the product's to
+ * refuse: only what the product adds has to fit.
+ */
+import type { Config, Share } from "../../schema/config.ts";
+import type { Node } from "../../schema/node.ts";
+import { slotOf, type Checker, type Commit, type Observation, type Violation } from "./observation.ts";
+
+export type Budget = {
+  scope: string;
+  rung: string;
+  /** How many may be in flight at this commit. */
+  limit(seen: Observation): number;
+  /** Whether the node is in the scope. */
+  covers(node: Node): boolean;
+  /** Whether its slot is in flight for this rung. */
+  inFlight(node: Node): boolean;
+};
+
+export function budgets(budgetsOf: (config: Config) => Budget[] = poolBudgets): Checker {
+  let config: Config | null = null;
+  let list: Budget[] = [];
+  return {
+    id: "I5",
+    atCommit: true,
+    look(seen) {
+      if (seen.config !== config) {
+        config = seen.config;
+        list = budgetsOf(config);
+      }
+      return seen.commits.flatMap((commit) => judgeCommit(commit, seen, list));
+    },
+  };
+}
+
+function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violation[] {
+  const out: Violation[] = [];
+  for (const budget of list) {
+    const fresh = new Set<string>();
+    for (const node of commit.change.nodes) {
+      if (!budget.covers(node) || !budget.inFlight(node) || isExcused(node)) continue;
+      const before = commit.nodesBefore.get(node.id);
+      if (before !== undefined && budget.inFlight(before)) continue;
+      // A replacement takes over the place that its predecessor held in the budget.
+      if (node.replaces !== null) continue;
+      fresh.add(slotOf(node) ?? node.id);
+    }
+    if (fresh.size === 0) continue;
+    const all = new Set<string>();
+    for (const node of commit.nodes.values()) {
+      if (budget.covers(node) && budget.inFlight(node)) all.add(slotOf(node) ?? node.id);
+    }
+    const limit = budget.limit(seen);
+    if (all.size <= limit) continue;
+    const who = [...fresh].join(", ");
+    const message = `${budget.scope}, ${budget.rung}: ${all.size} in flight with ${who}, at most`;
+    out.push({ id: "I5", message: `${message} ${limit}` });
+  }
+  return out;
+}
+
+/** A person's order, and an instance that the cloud itself has ended, need no budget. */
+function isExcused(node: Node): boolean {
+  return node.order !== null || node.cordon.human !== null || node.instance?.state === "terminated";
+}
+
+/** Today's budgets: each pool's `max_unavailable`, all rungs together; silence has one of its own. */
+export function poolBudgets(config: Config): Budget[] {
+  return config.pools.flatMap((pool): Budget[] => {
+    const { scaling, health } = pool;
+    const limit = (seen: Observation): number => {
+      const wanted = seen.rows.pools.get(pool.name)?.desired ?? scaling.minNodes;
+      const desired = Math.min(Math.max(wanted, scaling.minNodes), scaling.maxNodes);
+      return shareOf(health.maxUnavailable, desired);
+    };
+    const covers = (node: Node): boolean => node.pool === pool.name;
+    const scope = `pool ${pool.name}`;
+    return [
+      { scope, rung: "any", limit, covers, inFlight: isRepaired },
+      { scope, rung: "silence", limit, covers, inFlight: isMuted },
+    ];
+  });
+}
+
+/** safety.md §4.1: `max(1, floor(p·n))`. */
+function shareOf(share: Share, desired: number): number {
+  if (share.kind === "nodes") return share.nodes;
+  return Math.max(1, Math.floor((share.percent * desired) / 100));
+}
+
+function isMarked(node: Node): boolean {
+  return node.cordon.product !== null || node.operation?.endsWith(".cordon") === true;
+}
+
+/** From the commit of its intent until it serves again or its replacement is verified. */
+function isRepaired(node: Node): boolean {
+  switch (node.phase.kind) {
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+    case "verifying":
+      return node.replaces !== null;
+    case "suspect":
+      return isMarked(node) && node.health.verdict === "unhealthy";
+    case "replacing":
+    case "repairing":
+      return true;
+    case "draining":
+    case "terminating":
+      return node.phase.purpose === "replace" || node.phase.purpose === "lost";
+    case "serving":
+    case "gone":
+    case "held":
+      return false;
+  }
+}
+
+function isMuted(node: Node): boolean {
+  return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict !== "unhealthy";
+}
