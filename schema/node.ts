@@ -28,6 +28,8 @@ export const PURPOSES = [
    * counts it.
    */
   "failed",
+  /** The cloud handed back hardware that failed before (safety.md §9): its offer rests. */
+  "lemon",
   /** An own instance that no slot wants. */
   "surplus",
   /** Someone else removed the instance: no hardware failure, the slot gets a new node. */
@@ -239,9 +241,16 @@ export const PoolState = v.object({
   nextGen: count,
   /** Automation paused by a person. */
   hold: v.nullable(v.object({ by: text, why: text, until: instant })),
-  /** Consecutive nodes that never came up (safety.md §7), and when the next may be tried. */
+  /** Consecutive nodes that never came up, wherever they were bought. */
   failures: count,
-  failedNotBefore: instant,
+  /** Whether nodes come up, by offer and set-up (safety.md §7); outcomes: true = verified. */
+  guards: v.nullish(
+    v.record(
+      text,
+      v.object({ failures: count, outcomes: v.array(v.boolean()), notBefore: instant, at: instant }),
+    ),
+    {},
+  ),
   /** When the autoscaler last changed the size: what its cooldown counts from. */
   lastScaleAt: v.nullish(instant, null),
   /** The queue as last reported from outside; `observedAt` is never ahead of our own clock. */

@@ -17,6 +17,10 @@ export const Payload = v.variant("kind", [
     kind: v.literal("create"),
     provider: PoolName,
     offer: text,
+    /** What the first boot proves or disproves (`safety/guard.ts`). */
+    guard: v.nullish(text, null),
+    /** Dollars an hour as known when it was asked: what an unanswered ask counts for. */
+    pricePerHour: v.nullish(v.number(), null),
     request: v.object({
       token: text,
       name: text,

@@ -12,6 +12,10 @@ export const WAIT_REASONS = [
   "blind",
   /** Too many nodes of the scope are out already. */
   "budget",
+  /** More faults than hardware can have, or a cause that lies elsewhere: slowed, not stopped. */
+  "breaker",
+  /** A ceiling of instances or dollars is reached, or the price is not known. */
+  "spend",
   /** Consecutive unhealthy evaluations are below the pool's threshold. */
   "threshold",
   /** Work is still leaving. */

@@ -3,9 +3,12 @@
  */
 import { isLeaving, type Node, type Phase } from "../../schema/node.ts";
 import type { PoolName } from "../../schema/id.ts";
-import { BOOT_FAILURES_MAX } from "../fold/action.ts";
+import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import { lemonIn } from "../safety/lemon.ts";
 import type { Scope } from "./decide.ts";
-import { isResting, lossOf, type Pen } from "./node.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { isResting } from "./rest.ts";
+import { mayReplace, priceOf, tryingKeys } from "./admit.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -36,12 +39,15 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
     return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope))
     return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
-  const guard = guardOf(node, scope);
-  if (guard !== null) return pen.wait("bootstrap_guard", guard.message, guard.until);
-  const answer = nextOffer(pool, state, sight.providers, sight.now);
-  if (answer.kind === "wait")
-    return pen.wait(answer.until === null ? "provider" : "backoff", answer.message, answer.until);
+  const trying = tryingKeys(scope);
+  const answer = nextOffer(pool, state, sight.providers, sight.now, trying);
+  if (answer.kind === "wait") return pen.wait(answer.reason, answer.message, answer.until);
   const { offer } = answer;
+  const price = priceOf(offer, scope);
+  const ceiling = scope.purse.take({ pool: pool.name, provider: offer.provider, price });
+  if (ceiling !== null) return pen.wait("spend", ceiling);
+  const guard = guardKey(pool, offer.key);
+  if (isSuspect(guardOf(state, guard))) scope.asked.add(guard);
   const request = createRequest({
     fleetId: fleet.fleetId,
     pool,
@@ -54,7 +60,14 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
   pen.act({
     kind: "effect",
     node: node.id,
-    payload: { kind: "create", provider: offer.provider as PoolName, offer: offer.key, request },
+    payload: {
+      kind: "create",
+      provider: offer.provider as PoolName,
+      offer: offer.key,
+      guard,
+      pricePerHour: price,
+      request,
+    },
     because: [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
   });
 }
@@ -67,26 +80,6 @@ function isOccupied(node: Node, scope: Scope): boolean {
     if (!pair) return true;
   }
   return false;
-}
-
-/** A pool whose new nodes do not come up may try one at a time, slowly (safety.md §7, §8). */
-function guardOf(node: Node, scope: Scope): { message: string; until: number } | null {
-  const state = scope.pool === null ? undefined : scope.fleet.pools.get(scope.pool.name);
-  if (state === undefined || state.failures < BOOT_FAILURES_MAX) return null;
-  const message = `${state.failures} nodes of pool ${state.name} in a row did not come up`;
-  if (state.failedNotBefore > scope.sight.now) return { message, until: state.failedNotBefore };
-  for (const other of scope.fleet.nodes.values()) {
-    if (other.id === node.id || other.pool !== node.pool) continue;
-    const trying =
-      other.phase.kind === "booting" ||
-      other.phase.kind === "verifying" ||
-      other.phase.kind === "bootstrapping";
-    const first =
-      other.phase.kind === "requested" && (other.operation !== null || other.id < node.id);
-    if (trying || first)
-      return { message: `${message}; ${other.id} is tried first`, until: state.failedNotBefore };
-  }
-  return null;
 }
 
 export function decideBooting(
@@ -129,6 +122,11 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   if (scope.victims.has(node.id) && node.instance !== null) {
     return fail(scope, pen, "its pool became smaller", "scale_down");
   }
+  const lemon = node.instance === null ? null : lemonIn(node, scope.fleet, sight.now);
+  if (lemon !== null) {
+    const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
+    return fail(scope, pen, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
+  }
   const { health } = node;
   // The check may have come in the very report that registered the agent.
   const checked =
@@ -164,7 +162,7 @@ function fail(
   scope: Scope,
   pen: Pen,
   why: string,
-  purpose: "failed" | "operator" | "scale_down",
+  purpose: "failed" | "lemon" | "operator" | "scale_down",
   forced = false,
 ): void {
   const { sight } = scope;
@@ -195,8 +193,7 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
     if (pool !== null && !pool.health.autoReplace) {
       return pen.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
     }
-    if (scope.budget !== null && !scope.budget.take(node))
-      return pen.wait("budget", scope.budget.tell());
+    if (!mayReplace(node, scope, pen)) return;
   }
   const to: Phase = {
     kind: "terminating",

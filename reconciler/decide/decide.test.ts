@@ -6,7 +6,8 @@ import type { Health, Node, Phase, PoolState } from "../../schema/node.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import { newHealth, newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
-import { isOut, openBudget, shareOf } from "./budget.ts";
+import { isOut, openBudget } from "./budget.ts";
+import { shareOf } from "../safety/budget.ts";
 import { decide } from "./decide.ts";
 import { lintPlan } from "./lint.ts";
 import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
@@ -455,12 +456,15 @@ test("nextOffer() skips what rests and says when to look again", () => {
   if (pool === undefined) throw new Error("no pool");
   const state = newPoolState("p" as never, 1, 1);
   const { providers } = sightOf([], "empty");
-  expect(nextOffer(pool, state, providers, NOW).kind).toBe("offer");
+  expect(nextOffer(pool, state, providers, NOW, new Set()).kind).toBe("offer");
   const key = offersOf(pool)[0]?.key ?? "";
   const resting = {
     ...state,
     offers: { [key]: { failures: 1, notBefore: NOW + 5, class: "capacity", message: "none" } },
   };
-  expect(nextOffer(pool, resting, providers, NOW)).toMatchObject({ kind: "wait", until: NOW + 5 });
-  expect(nextOffer(pool, resting, providers, NOW + 5).kind).toBe("offer");
+  expect(nextOffer(pool, resting, providers, NOW, new Set())).toMatchObject({
+    kind: "wait",
+    until: NOW + 5,
+  });
+  expect(nextOffer(pool, resting, providers, NOW + 5, new Set()).kind).toBe("offer");
 });

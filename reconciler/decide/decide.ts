@@ -8,7 +8,10 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { type Fleet, type Sight, type Timing, desiredOf, timingOf } from "../fleet.ts";
-import { type Budget, isMuted, isOut, openBudget, vacantSlots } from "./budget.ts";
+import { type Budgets, openBudgets } from "../safety/budget.ts";
+import { vacantSlots } from "../safety/in-flight.ts";
+import { openPurse, type Purse } from "../safety/spend.ts";
+import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
 import { decideNode } from "./node.ts";
 import { decidePool, victimsOf } from "./pool.ts";
 
@@ -23,6 +26,11 @@ export type Scope = {
   budget: Budget | null;
   /** For marking nodes that are only silent. */
   silence: Budget | null;
+  /** What every scope around the node may still lose, and spend. */
+  budgets: Budgets;
+  purse: Purse;
+  /** Suspect places and set-ups that this plan already tries a node of (`safety/guard.ts`). */
+  asked: Set<string>;
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
@@ -32,6 +40,9 @@ export type Scope = {
 export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   const plan: Plan = { actions: [], waits: [] };
   const timing = timingOf(config);
+  const budgets = openBudgets(fleet, config, sight.now);
+  const purse = openPurse(fleet, config);
+  const asked = new Set<string>();
   const byPool = new Map<string | null, Node[]>();
   const gone = new Map<string | null, Node[]>();
   for (const node of fleet.nodes.values()) {
@@ -59,7 +70,16 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       budget:
         pool === null
           ? null
-          : openBudget(pool, desired, nodes, isOut, vacantSlots(gone.get(name) ?? [], nodes)),
+          : openBudget(
+              pool,
+              desired,
+              nodes,
+              isOut,
+              vacantSlots([...(gone.get(name) ?? []), ...nodes]),
+            ),
+      budgets,
+      purse,
+      asked,
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),

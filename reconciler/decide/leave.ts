@@ -7,7 +7,8 @@ import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
-import { isResting, lossOf, type Pen } from "./node.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { isResting } from "./rest.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 

@@ -9,7 +9,8 @@ import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { desiredOf, type Fleet, type Sight } from "../fleet.ts";
-import { isOut, shareOf } from "./budget.ts";
+import { shareOf } from "../safety/budget.ts";
+import { isOut } from "./budget.ts";
 
 /** `pool` `null` = nodes of no pool. */
 export type Breach = { pool: string | null; message: string };

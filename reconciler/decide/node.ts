@@ -8,6 +8,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { unreachable } from "../../schema/unreachable.ts";
+import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideDraining, decideTerminating } from "./leave.ts";
@@ -81,19 +82,6 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     default:
       return unreachable(phase);
   }
-}
-
-/**
- * Longest stored back-off (quota): anything later was written under another clock and has passed.
- */
-const REST_MAX_MS = 6 * 3_600_000;
-
-/**
- * Whether a stored "not before" still holds; one far in the future was left by a clock that was set
- * back.
- */
-export function isResting(notBefore: number, now: number): boolean {
-  return notBefore > now && notBefore - now <= REST_MAX_MS;
 }
 
 /**

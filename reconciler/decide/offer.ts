@@ -5,8 +5,10 @@
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { PoolState } from "../../schema/node.ts";
+import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import type { CreateRequest } from "../provider/provider.ts";
 import type { ProviderSight } from "../fleet.ts";
+import { isResting } from "./rest.ts";
 
 export type Offer = {
   key: string;
@@ -17,7 +19,13 @@ export type Offer = {
 };
 
 export type OfferAnswer =
-  { kind: "offer"; offer: Offer } | { kind: "wait"; until: number | null; message: string };
+  | { kind: "offer"; offer: Offer }
+  | {
+      kind: "wait";
+      reason: "provider" | "backoff" | "bootstrap_guard";
+      until: number | null;
+      message: string;
+    };
 
 /** Every place the pool may buy, most preferred first (strategy `priority`; ties by list order). */
 export function offersOf(pool: PoolConfig): Offer[] {
@@ -38,13 +46,16 @@ export function offersOf(pool: PoolConfig): Offer[] {
   });
 }
 
+/** `trying` are suspect places and set-ups of which a node is on its way up. */
 export function nextOffer(
   pool: PoolConfig,
   state: PoolState,
   providers: ReadonlyMap<string, ProviderSight>,
   now: number,
+  trying: ReadonlySet<string>,
 ): OfferAnswer {
   let until: number | null = null;
+  let guarded = false;
   const why: string[] = [];
   for (const offer of offersOf(pool)) {
     const sight = providers.get(offer.provider);
@@ -62,10 +73,23 @@ export function nextOffer(
       why.push(`${offer.key} rests after ${rest.class}: ${rest.message}`);
       continue;
     }
+    const key = guardKey(pool, offer.key);
+    const guard = guardOf(state, key);
+    if (guard !== null && isSuspect(guard)) {
+      const resting = isResting(guard.notBefore, now);
+      if (resting) until = Math.min(until ?? Infinity, guard.notBefore);
+      if (resting || trying.has(key)) {
+        guarded = true;
+        const next = resting ? "the next is tried later" : "one is tried first";
+        why.push(`${offer.key}: ${guard.failures} nodes in a row did not come up; ${next}`);
+        continue;
+      }
+    }
     return { kind: "offer", offer };
   }
   return {
     kind: "wait",
+    reason: guarded ? "bootstrap_guard" : until === null ? "provider" : "backoff",
     until,
     message: why.length === 0 ? "the pool names no place to buy" : why.join("; "),
   };

@@ -122,11 +122,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
       // Its agent spoke before the cloud showed it: it is there, and nothing is to be bought.
-      return wait(
-        "provider",
-        `the agent of ${node} speaks, but no list shows its machine`,
-        null,
-      );
+      return wait("provider", `the agent of ${node} speaks, but no list shows its machine`, null);
     }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
     const because =
@@ -156,6 +152,6 @@ function lastOf(nodes: Iterable<Node>, pool: string, slot: number): NodeId | nul
   if (best === null || best.phase.kind !== "gone") return null;
   const { purpose } = best.phase;
   // A replacement that never came up leaves the story of the node it stood for unfinished.
-  if (purpose === "failed") return best.replaces;
+  if (purpose === "failed" || purpose === "lemon") return best.replaces;
   return purpose === "replace" || purpose === "lost" || purpose === "operator" ? best.id : null;
 }

@@ -9,11 +9,12 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
-import { BOOT_FAILURES_MAX } from "../fold/action.ts";
+import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
+import { guardOfPool, mayReplace } from "./admit.ts";
 import { lose } from "./arrive.ts";
 import { drainPayload } from "./leave.ts";
-import { isResting, lossOf, type Pen } from "./node.ts";
+import { lossOf, type Pen } from "./node.ts";
 import { nodeIdOf } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -143,18 +144,11 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   }
   const veto = vetoOf(node, scope);
   if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
-  if (scope.budget !== null && !scope.budget.take(node)) {
-    return pen.wait("budget", scope.budget.tell());
-  }
+  if (!mayReplace(node, scope, pen)) return;
   if (pool?.replacement === "surge") return startSurge(node, scope, pen, plan);
   const because = [...reasonsOf(node), ...(pool === null ? [] : skippedRungs(pool))];
   const payload = drainPayload(scope, "replace", null);
   pen.act({ kind: "effect", node: node.id, payload, because });
-}
-
-/** On its way up: the guard's one try is still open. */
-function isArriving({ phase }: Node): boolean {
-  return phase.kind === "requested" || phase.kind === "booting" || phase.kind === "verifying";
 }
 
 type Veto = { reason: WaitReason; message: string; until: number | null };
@@ -184,12 +178,10 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
     return no("human", `pool ${pool.name} is held by ${hold.by}: ${hold.why}`, hold.until);
   }
   // Between the tries of the guard nothing healthy is given up for a node that would not come up.
-  if (state !== undefined && state.failures >= BOOT_FAILURES_MAX) {
+  const guard = state === undefined ? null : guardOfPool(pool, state, scope);
+  if (guard !== null) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-    const trying = [...scope.bySlot.values()].some((nodes) => nodes.some(isArriving));
-    if (trying || isResting(state.failedNotBefore, sight.now)) {
-      return no("bootstrap_guard", why, trying ? null : state.failedNotBefore);
-    }
+    return no("bootstrap_guard", why, guard.until);
   }
   return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
 }
@@ -210,8 +202,12 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
   // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is
   // not held up.
-  const budget = proof || node.health.verdict === "unhealthy" ? scope.budget : scope.silence;
+  const sick = proof || node.health.verdict === "unhealthy";
+  const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
+  if (refusal !== null) return pen.wait(refusal.kind, refusal.message, refusal.until);
+  const budget = sick ? scope.budget : scope.silence;
   if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell());
+  if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
   pen.act({
     kind: "effect",
@@ -242,8 +238,14 @@ function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
     { kind: "serving", since: scope.sight.now },
     "node.recovered",
     ["every held finding is cleared"],
-    "recovered",
+    isPutAside(node, scope) ? "quarantined" : "recovered",
   );
+}
+
+/** Well only because the rule that condemned it does not count any more (safety.md §5.3). */
+function isPutAside(node: Node, scope: Scope): boolean {
+  const aside = node.health.aside ?? [];
+  return aside.some(({ judgement }) => scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`));
 }
 
 /** Replace first: the new node takes the same slot, and the old one waits until it is verified. */

@@ -10,7 +10,9 @@ import type { OperationId, SessionId } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
+import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
+import { backoffMs } from "./outcome.ts";
 
 export type Applied = {
   node: Node;
@@ -124,10 +126,11 @@ function applyAdvance(
       break;
     }
     case "recovered":
+    case "quarantined":
     case "replaced":
     case "cancelled":
     case "held":
-      next = { ...next, session: null };
+      next = { ...next, session: null, lastSession: lastOf(node, now, action.session) };
       break;
     case null:
       break;
@@ -143,7 +146,8 @@ function applyAdvance(
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
     // One verified node clears the guard (safety.md §7), and tells the story's end for the one it
     // replaces.
-    if (state.failures > 0) state = { ...state, failures: 0, failedNotBefore: 0 };
+    if (state.failures > 0) state = { ...state, failures: 0 };
+    if (node.offer !== null) state = countVerified(state, node.offer, now);
     if (node.replaces !== null) {
       events.push({
         at: now,
@@ -156,19 +160,40 @@ function applyAdvance(
       });
     }
   }
-  const failed = action.to.kind === "terminating" && action.to.purpose === "failed";
-  if (state !== null && failed) state = countFailure(state, now);
+  if (state !== null && action.to.kind === "terminating") {
+    if (action.to.purpose === "failed") state = countFailure(state, node.offer, now);
+    if (action.to.purpose === "lemon") state = restOffer(state, node.offer, action.because, now);
+  }
   return { node: next, operation: null, pool: state === pool ? null : state, events };
 }
 
-/**
- * safety.md §7: three in a row make the pool suspect; then one try per 10 min, doubling to an hour.
- */
-export const BOOT_FAILURES_MAX = 3;
-
-export function countFailure(pool: PoolState, now: number): PoolState {
-  const failures = pool.failures + 1;
-  const over = failures - BOOT_FAILURES_MAX;
-  const restMs = over < 0 ? 0 : Math.min(60, 10 * 2 ** Math.min(over, 10)) * 60_000;
-  return { ...pool, failures, failedNotBefore: now + restMs };
+/** How the session that ends now is remembered: bursts are counted by sessions. */
+function lastOf(node: Node, now: number, how: string): Node["lastSession"] {
+  if (node.session === null) return node.lastSession;
+  const { id, openedAt } = node.session;
+  return { id, openedAt, closedAt: now, how };
 }
+
+function countFailure(pool: PoolState, offer: string | null, now: number): PoolState {
+  const counted = { ...pool, failures: pool.failures + 1 };
+  return offer === null ? counted : countFailed(counted, offer, now);
+}
+
+/** A place that handed back bad hardware is not asked again at once (safety.md §9). */
+function restOffer(
+  pool: PoolState,
+  guard: string | null,
+  because: string[],
+  now: number,
+): PoolState {
+  const key = guard?.split("#")[0] ?? null;
+  if (key === null) return pool;
+  const failures = (pool.offers[key]?.failures ?? 0) + 1;
+  const notBefore = now + backoffMs(failures, LEMON_REST_MS, LEMON_REST_MAX_MS);
+  const offer = { failures, notBefore, class: "lemon", message: because.join("; ") };
+  return { ...pool, offers: { ...pool.offers, [key]: offer } };
+}
+
+/** As after a stock-out: what the place has to give is the bad machine. */
+const LEMON_REST_MS = 30_000;
+const LEMON_REST_MAX_MS = 15 * 60_000;

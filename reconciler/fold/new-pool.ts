@@ -11,7 +11,7 @@ export function newPoolState(name: PoolName, desired: number, at: number): PoolS
     nextGen: 1,
     hold: null,
     failures: 0,
-    failedNotBefore: 0,
+    guards: {},
     lastScaleAt: null,
     demand: null,
     offers: {},

@@ -9,6 +9,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider/provider.ts";
+import { isSick } from "../safety/in-flight.ts";
 import { bindInstance } from "./listing.ts";
 
 export type Outcome =
@@ -140,6 +141,7 @@ function foldDone(
       const next: Node = {
         ...node,
         instance: bindInstance(payload.provider, instance, now),
+        offer: payload.guard ?? null,
         phase: { kind: "booting", since: now },
       };
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
@@ -165,6 +167,8 @@ function foldDone(
         node: {
           ...node,
           cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } },
+          // Only what was cordoned for evidence spends from the isolation budget, silence does not.
+          isolatedAt: isSick(node) ? now : node.isolatedAt,
         },
       };
     case "uncordon":

@@ -1,0 +1,76 @@
+/**
+ * Admission (safety.md §13): whether a node may be given up or bought now, by the budgets around
+ * it, by what new nodes of its pool do, and by what it costs. Pure.
+ */
+import type { PoolConfig } from "../../schema/config.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import type { Scope } from "./decide.ts";
+import type { Pen } from "./node.ts";
+import { type Offer, offersOf } from "./offer.ts";
+import { isResting } from "./rest.ts";
+
+/** Whether there is room to lose this node in its pool and in every scope around it; spends it. */
+export function mayReplace(node: Node, scope: Scope, pen: Pen): boolean {
+  const refusal = scope.budgets.refusal(node, "replace");
+  if (refusal !== null) {
+    pen.wait(refusal.kind, refusal.message, refusal.until);
+    return false;
+  }
+  if (scope.budget !== null && !scope.budget.take(node)) {
+    pen.wait("budget", scope.budget.tell());
+    return false;
+  }
+  scope.budgets.spend(node, "replace");
+  return true;
+}
+
+/** Places and set-ups of which a node is on its way up. */
+export function tryingKeys(scope: Scope): Set<string> {
+  const keys = new Set(scope.asked);
+  for (const nodes of scope.bySlot.values()) {
+    for (const { phase, offer, operation } of nodes) {
+      const arriving =
+        phase.kind === "booting" || phase.kind === "bootstrapping" || phase.kind === "verifying";
+      if (arriving && offer !== null) keys.add(offer);
+      const payload = operation === null ? null : scope.fleet.operations.get(operation)?.payload;
+      if (payload?.kind === "create" && payload.guard !== null) keys.add(payload.guard);
+    }
+  }
+  return keys;
+}
+
+/**
+ * Why nothing healthy may be given up in this pool: wherever it could buy, nodes do not come up,
+ * and the one try that is allowed is out or not due (safety.md §7, §8).
+ */
+export function guardOfPool(
+  pool: PoolConfig,
+  state: PoolState,
+  scope: Scope,
+): { until: number | null } | null {
+  const trying = tryingKeys(scope);
+  let until: number | null = null;
+  for (const offer of offersOf(pool)) {
+    const key = guardKey(pool, offer.key);
+    const guard = guardOf(state, key);
+    if (guard === null || !isSuspect(guard)) return null;
+    const due = !isResting(guard.notBefore, scope.sight.now);
+    if (due && !trying.has(key)) return null;
+    if (!due) until = Math.min(until ?? Infinity, guard.notBefore);
+  }
+  return { until };
+}
+
+/** What an instance of the offer costs an hour: as the provider tells, else as the last one did. */
+export function priceOf(offer: Offer, { sight, fleet }: Scope): number | null {
+  const told = sight.providers.get(offer.provider)?.price?.(offer.instanceType) ?? null;
+  if (told !== null) return told;
+  for (const { instance } of fleet.nodes.values()) {
+    if (instance?.provider !== offer.provider || instance.region !== offer.region) continue;
+    if (instance.instanceType === offer.instanceType && instance.pricePerHour !== null) {
+      return instance.pricePerHour;
+    }
+  }
+  return null;
+}

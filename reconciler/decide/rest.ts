@@ -1,0 +1,14 @@
+/** Whether a stored back-off still holds. Pure. */
+
+/**
+ * Longest stored back-off (quota): anything later was written under another clock and has passed.
+ */
+const REST_MAX_MS = 6 * 3_600_000;
+
+/**
+ * Whether a stored "not before" still holds; one far in the future was left by a clock that was set
+ * back.
+ */
+export function isResting(notBefore: number, now: number): boolean {
+  return notBefore > now && notBefore - now <= REST_MAX_MS;
+}

@@ -1,0 +1,87 @@
+/**
+ * The scopes that every limit is counted in: the fleet, each pool, and each failure domain
+ * (safety.md §4.1). They overlap and are no tree: a node is in one pool and in several domains, and
+ * what is done to it must fit into all of them. Pure.
+ */
+import type { Config } from "../../schema/config.ts";
+import type { Node } from "../../schema/node.ts";
+import { desiredOf, type Fleet } from "../fleet.ts";
+
+export const FLEET = "fleet";
+
+/** Inventory labels that name a rack, most specific first. */
+const RACK_LABELS = ["navarch.dev/rack", "topology.kubernetes.io/rack", "rack"];
+
+/**
+ * A node's failure domains, coarsest first: `provider:aws`, `zone:aws/us-east-1a`, `rack:r17`. One
+ * that has no instance yet is in none; whoever asks uses the node whose place it takes.
+ */
+export function domainsOf(node: Node): string[] {
+  const { instance, agent } = node;
+  if (instance === null) return [];
+  const out = [`provider:${instance.provider}`];
+  if (instance.zone !== null) out.push(`zone:${instance.provider}/${instance.zone}`);
+  const labels = agent?.inventory.labels ?? {};
+  const rack = RACK_LABELS.map((name) => labels[name]).find((value) => value !== undefined);
+  if (rack !== undefined && rack !== "") out.push(`rack:${rack}`);
+  return out;
+}
+
+/** `fleet`, `pool:<name>` and `domain:<domain>` of a node, from the widest on. */
+export function scopesOf(node: Node, stoodFor: Node | null = null): string[] {
+  const placed = node.instance === null && stoodFor !== null ? stoodFor : node;
+  const out = [FLEET];
+  if (node.pool !== null) out.push(`pool:${node.pool}`);
+  for (const domain of domainsOf(placed)) out.push(`domain:${domain}`);
+  return out;
+}
+
+/** What kind of limit a scope has: the column of safety.md §4.2. */
+export function columnOf(scope: string): "fleet" | "pool" | "domain" {
+  if (scope === FLEET) return "fleet";
+  return scope.startsWith("pool:") ? "pool" : "domain";
+}
+
+/** A place in a pool; a node that has none is a place of its own. */
+export function slotKeyOf(node: Node): string {
+  return node.slot === null ? node.id : `${node.pool}/${node.slot}`;
+}
+
+/** How many places a scope has, and in how many pools. */
+export type Size = { slots: number; pools: number };
+
+/**
+ * Each scope's size: wanted nodes of the fleet and of a pool, slots placed in a domain. Never the
+ * current count, which shrinks as nodes go and takes the limit with it (safety.md §4.1).
+ */
+export function sizesOf(fleet: Fleet, config: Config): Map<string, Size> {
+  const sizes = new Map<string, Size>();
+  let wanted = 0;
+  for (const pool of config.pools) {
+    const desired = desiredOf(pool, fleet.pools.get(pool.name));
+    sizes.set(`pool:${pool.name}`, { slots: desired, pools: 1 });
+    wanted += desired;
+  }
+  sizes.set(FLEET, { slots: wanted, pools: Math.max(1, config.pools.length) });
+  const slots = new Map<string, { slots: Set<string>; pools: Set<string> }>();
+  for (const node of fleet.nodes.values()) {
+    if (node.pool === null) continue;
+    // A slot stays where its last node was until the next one is placed.
+    for (const domain of domainsOf(node)) {
+      const key = `domain:${domain}`;
+      const known = slots.get(key) ?? { slots: new Set<string>(), pools: new Set<string>() };
+      known.slots.add(slotKeyOf(node));
+      known.pools.add(node.pool);
+      slots.set(key, known);
+    }
+  }
+  for (const [key, known] of slots) {
+    sizes.set(key, { slots: known.slots.size, pools: known.pools.size });
+  }
+  return sizes;
+}
+
+/** The node whose place this one takes, while it is known. */
+export function predecessorOf(fleet: Fleet, node: Node): Node | null {
+  return node.replaces === null ? null : (fleet.nodes.get(node.replaces) ?? null);
+}

@@ -1,0 +1,85 @@
+/**
+ * The spend breaker (safety.md §10): hard ceilings below all logic, in instances and in dollars an
+ * hour, for the fleet, each pool and each provider. Pure. Everything counts that may be billed:
+ * what lives, what was asked for and not answered, what was told to end and is not confirmed gone.
+ */
+import type { Config, Spend } from "../../schema/config.ts";
+import type { Fleet } from "../fleet.ts";
+import { FLEET } from "./scope.ts";
+
+/** What is billed in one scope; `unknown` counts those whose price nobody told. */
+export type Bill = {
+  scope: string;
+  perHour: number;
+  instances: number;
+  unknown: number;
+  ceiling: Spend;
+};
+
+export type Purse = {
+  /**
+   * Spends, or says which ceiling is in the way. `price` is dollars an hour, `null` when the
+   * provider does not tell: under a dollar ceiling nothing is bought blindly.
+   */
+  take(from: { pool: string; provider: string; price: number | null }): string | null;
+  bills(): Bill[];
+};
+
+/** Counts only when somebody asks. */
+export function openPurse(fleet: Fleet, config: Config): Purse {
+  let counted: Purse | null = null;
+  const open = (): Purse => (counted ??= countPurse(fleet, config));
+  return { take: (from) => open().take(from), bills: () => open().bills() };
+}
+
+function countPurse(fleet: Fleet, config: Config): Purse {
+  const bills = new Map<string, Bill>();
+  const open = (scope: string, ceiling: Spend): void =>
+    void bills.set(scope, { scope, perHour: 0, instances: 0, unknown: 0, ceiling });
+  open(FLEET, config.safety.spend);
+  for (const pool of config.pools) open(`pool:${pool.name}`, pool.spend);
+  for (const { name, spend } of config.providers) open(`provider:${name}`, spend);
+
+  const scopesFor = (pool: string | null, provider: string): Bill[] =>
+    [FLEET, `pool:${pool}`, `provider:${provider}`].flatMap((scope) => bills.get(scope) ?? []);
+  const count = (pool: string | null, provider: string, price: number | null): void => {
+    for (const bill of scopesFor(pool, provider)) {
+      bill.instances++;
+      if (price === null) bill.unknown++;
+      else bill.perHour += price;
+    }
+  };
+
+  for (const { pool, instance, phase } of fleet.nodes.values()) {
+    if (instance === null || phase.kind === "gone" || instance.state === "terminated") continue;
+    count(pool, instance.provider, instance.pricePerHour);
+  }
+  for (const { payload, pool } of fleet.operations.values()) {
+    if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
+  }
+
+  return {
+    take({ pool, provider, price }) {
+      for (const bill of scopesFor(pool, provider)) {
+        const { perHourMax, instancesMax } = bill.ceiling;
+        if (instancesMax !== null && bill.instances + 1 > instancesMax) {
+          return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
+        }
+        if (perHourMax === null) continue;
+        if (price === null)
+          return `${bill.scope} has a ceiling in dollars, and the price is not known`;
+        if (bill.perHour + price > perHourMax) {
+          const sum = `${dollars(bill.perHour)} + ${dollars(price)}`;
+          return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
+        }
+      }
+      count(pool, provider, price);
+      return null;
+    },
+    bills: () => [...bills.values()],
+  };
+}
+
+function dollars(perHour: number): string {
+  return `$${perHour.toFixed(2)}/h`;
+}
