@@ -1,10 +1,13 @@
 /**
- * What makes this fleet itself, kept beside the store and not in it: the id that marks what it owns
- * at a cloud, the secret from which node credentials are derived, and the first admin's token.
- * Losing the database loses history; losing this folder loses the claim.
+ * What makes this fleet itself: the id that marks what it owns at a cloud, the secret from which node
+ * credentials are derived, and the first admin's token. Beside an embedded database, and not in it,
+ * because losing the database must lose history and not the claim. Replicas of one database server
+ * share nothing else, so there it is a row that the first of them writes, for good; whoever reads
+ * that database may then speak for every node, as whoever reads the folder may.
  *
  * Adapter: files.
  */
+import { createHmac } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -35,18 +38,44 @@ function writeWhole(path: string, text: string): void {
 export function openIdentity(state: string, random: (bytes: number) => Uint8Array): Identity {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const path = join(state, "identity.json");
-  if (existsSync(path)) {
-    const read: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof read === "object" && read !== null && "fleetId" in read && "secret" in read) {
-      return { fleetId: String(read.fleetId), secret: String(read.secret) };
-    }
-    throw new Error(`${path}: expected fleetId and secret`);
-  }
-  const letters = "abcdefghijkmnpqrstuvwxyz";
-  const fleetId = [...random(6)].map((byte) => letters[byte % letters.length]).join("");
-  const identity = { fleetId, secret: Buffer.from(random(32)).toString("base64url") };
+  if (existsSync(path)) return parseIdentity(readFileSync(path, "utf8"), path);
+  const identity = newIdentity(random);
   writeWhole(path, `${JSON.stringify(identity)}\n`);
   return identity;
+}
+
+/**
+ * The identity that all replicas of one database share. `first` keeps the first value given. A
+ * folder that has one already offers it: a fleet that moves to a server keeps its claim.
+ */
+export async function openSharedIdentity(
+  state: string,
+  random: (bytes: number) => Uint8Array,
+  first: (key: string, value: string) => Promise<string>,
+): Promise<Identity> {
+  const path = join(state, "identity.json");
+  const own = existsSync(path) ? parseIdentity(readFileSync(path, "utf8"), path) : null;
+  const offered = JSON.stringify(own ?? newIdentity(random));
+  return parseIdentity(await first("identity", offered), "meta.identity");
+}
+
+/** `where` names the document in the error. */
+export function parseIdentity(text: string, where: string): Identity {
+  const read: unknown = JSON.parse(text);
+  if (typeof read === "object" && read !== null && "fleetId" in read && "secret" in read) {
+    return { fleetId: String(read.fleetId), secret: String(read.secret) };
+  }
+  throw new Error(`${where}: expected fleetId and secret`);
+}
+
+export function writeIdentity(state: string, identity: Identity): void {
+  writeWhole(join(state, "identity.json"), `${JSON.stringify(identity)}\n`);
+}
+
+function newIdentity(random: (bytes: number) => Uint8Array): Identity {
+  const letters = "abcdefghijkmnpqrstuvwxyz";
+  const fleetId = [...random(6)].map((byte) => letters[byte % letters.length]).join("");
+  return { fleetId, secret: Buffer.from(random(32)).toString("base64url") };
 }
 
 /** The first admin's token: made on first start, read on every later one. Returns its path too. */
@@ -59,4 +88,16 @@ export function openAdminToken(
   const token = `nva.${Buffer.from(random(32)).toString("base64url")}`;
   writeWhole(path, `${token}\n`);
   return { path, token, fresh: true };
+}
+
+/** The same first admin's token on every replica: derived from what they share. */
+export function openSharedAdminToken(
+  state: string,
+  secret: string,
+): { path: string; token: string; fresh: boolean } {
+  const path = join(state, "admin.token");
+  const token = `nva.${createHmac("sha256", secret).update("admin").digest("base64url")}`;
+  const fresh = !existsSync(path) || readFileSync(path, "utf8").trim() !== token;
+  if (fresh) writeWhole(path, `${token}\n`);
+  return { path, token, fresh };
 }

@@ -15,7 +15,7 @@ import type { Config } from "../schema/config.ts";
 import type { NodeId, PoolName } from "../schema/id.ts";
 import type { Plan } from "../schema/plan.ts";
 import type { Targets } from "./act/execute.ts";
-import { Runner } from "./act/run.ts";
+import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "./clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
 import { decide } from "./decide/decide.ts";
@@ -42,6 +42,8 @@ export type LoopPorts = {
   targets: Targets;
   /** Look, fold and decide, but carry nothing out: the plan is only shown. */
   dryRun?: boolean;
+  /** Whether this process still leads, asked before each call; without it, always. */
+  permit?: Permit;
   /** Told of every committed change: metrics, watchers. */
   committed(change: Change): void;
   /** Told what the policy decided, after the change that holds it is durable. */
@@ -90,7 +92,7 @@ export class Reconciler {
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
     this.ledger = new Ledger({ store, clock, config, fleetId, committed });
     this.cloud = new CloudSight(providers, unavailable);
-    this.runner = new Runner(targets, clock, () => this.hint());
+    this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
   }
 
@@ -173,6 +175,20 @@ export class Reconciler {
     return this.ledger.alone(() => this.activateAlone());
   }
 
+  /** A standby's activation: reads the store anew, shows what it says, and writes nothing. */
+  look(): Promise<void> {
+    return this.ledger.alone(async () => {
+      const { clock } = this.ports;
+      this.ledger.doubt();
+      await this.ledger.refresh();
+      const sight = this.see(clock.wallMs(), clock.monoMs());
+      this.sight = sight;
+      const fleet = this.fleet();
+      const { plan } = soundPart(fleet, this.config, sight, decide(fleet, this.config, sight));
+      this.plan = plan;
+    });
+  }
+
   private async activateAlone(): Promise<void> {
     const { clock, store } = this.ports;
     const now = clock.wallMs();
@@ -180,16 +196,7 @@ export class Reconciler {
     this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
     await this.ledger.refresh();
     await this.foldFacts(now, mono);
-    const sight = openSight({
-      now,
-      mono,
-      nodes: this.fleet().nodes,
-      presence: this.presence,
-      scheduler: this.ports.targets.scheduler,
-      providers: this.cloud.sight(),
-      sampleIntervalMs: this.config.server.sampleIntervalMs,
-      frozen: null,
-    });
+    const sight = this.see(now, mono);
     this.sight = sight;
     const acts = this.ports.dryRun !== true;
     if (acts) await this.scale(sight, mono);
@@ -199,6 +206,19 @@ export class Reconciler {
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
     await store.trim(now);
+  }
+
+  private see(now: number, mono: number): Sight {
+    return openSight({
+      now,
+      mono,
+      nodes: this.fleet().nodes,
+      presence: this.presence,
+      scheduler: this.ports.targets.scheduler,
+      providers: this.cloud.sight(),
+      sampleIntervalMs: this.config.server.sampleIntervalMs,
+      frozen: null,
+    });
   }
 
   private async foldFacts(now: number, mono: number): Promise<void> {

@@ -4,27 +4,30 @@
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import type { Config } from "../schema/config.ts";
-import type { NodeId } from "../schema/id.ts";
 import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
 import { Authority } from "./auth.ts";
 import type { Clock, Log } from "./clock.ts";
-import { type Identity, openAdminToken, openIdentity } from "./identity.ts";
-import { Ingest } from "./ingest.ts";
+import {
+  type Identity,
+  openAdminToken,
+  openIdentity,
+  openSharedAdminToken,
+  openSharedIdentity,
+} from "./identity.ts";
+import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
+import type { Parts } from "./lease/role.ts";
 import { load, type Loaded } from "./load.ts";
-import { takeLock } from "./lock.ts";
-import { Reconciler } from "./loop.ts";
+import { type Lock, takeLock } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
-import { openProviders, type OpenProviders } from "./provider/open.ts";
-import type { RoutePorts } from "./route/app.ts";
+import { openProviders } from "./provider/open.ts";
 import { listen } from "./route/listen.ts";
-import { openReadiness } from "./route/ready.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
-import { openLibsqlStore } from "./store/libsql.ts";
-import type { Snapshot, Store } from "./store/store.ts";
+import { isServer, openLibsqlStore } from "./store/libsql.ts";
+import type { Store } from "./store/store.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -32,8 +35,10 @@ export type ControlPlaneOptions = {
   authTokenFile?: string;
   /** Overrides `server.address`. */
   addr?: string;
-  /** State folder; see `stateFolder`. */
+  /** State folder, see `stateFolder`; or the URL of a libSQL server that replicas share. */
   state?: string;
+  /** Where other replicas reach this one. */
+  advertise?: string;
   logLevel: "debug" | "info" | "warn" | "error";
   logFormat: "json" | "text";
   shutdownTimeoutMs: number;
@@ -41,6 +46,8 @@ export type ControlPlaneOptions = {
   dryRun: boolean;
   /** Where to write the port that was bound, for tests with port 0. */
   testPortFile?: string;
+  /** A shorter lease than production's, for tests. */
+  testLeaseExpiryMs?: number;
   /** How the fake provider starts agents; without it, beside this binary or from source. */
   agentCommand?: readonly string[];
 };
@@ -75,6 +82,14 @@ const CLOCK: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The token for a libSQL server; never a flag, which other users of the machine could read. */
+const DATABASE_TOKEN = "NAVARCH_DATABASE_TOKEN";
+
+/** The URL of a libSQL server, if `--state` is one. */
+function serverGiven(state: string | undefined): string | null {
+  return state !== undefined && isServer(state) ? state : null;
+}
 
 /** `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. */
 export function stateFolder(given: string | undefined): string {
@@ -140,12 +155,16 @@ export async function startControlPlane(
 function openAuthority(
   options: ControlPlaneOptions,
   config: Config,
-  from: { state: string; identity: Identity; snapshot: Snapshot; log: Log },
+  from: { state: string; identity: Identity; shared: boolean; log: Log },
 ): Authority {
-  const { state, identity, snapshot, log } = from;
+  const { state, identity, log } = from;
   const { allowAnonymous, adminTokenFile } = config.server.auth;
   const shared = sharedTokens(options, config);
-  const own = shared.length === 0 ? openAdminToken(state, (n) => randomBytes(n)) : null;
+  const make = (): ReturnType<typeof openAdminToken> =>
+    from.shared
+      ? openSharedAdminToken(state, identity.secret)
+      : openAdminToken(state, (n) => randomBytes(n));
+  const own = shared.length === 0 ? make() : null;
   const admins = own === null ? [] : [own.token];
   if (adminTokenFile !== null) admins.push(readFileSync(adminTokenFile, "utf8").trim());
   if (allowAnonymous) {
@@ -158,48 +177,47 @@ function openAuthority(
     log("info", own.fresh ? "wrote the first admin's token" : "admin token", { path: own.path });
   }
   const { secret } = identity;
-  const { credentials } = snapshot;
-  return new Authority({ secret, admins, shared, credentials, anonymous: allowAnonymous });
+  // Stored credentials come with each role's look at the store.
+  return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
 }
 
-async function openStore(config: Config, state: string): Promise<Store> {
-  const given = config.server.statePath;
+/** Where the database is, and the token for it, which only the environment may tell. */
+function openStore(options: ControlPlaneOptions, config: Config, state: string): Promise<Store> {
+  const given = serverGiven(options.state) ?? config.server.statePath;
   const file = given ?? join(state, "navarch.db");
   const url = file.includes("://") || file.startsWith("file:") ? file : `file:${file}`;
-  return openLibsqlStore({ url, now: CLOCK.wallMs() });
+  if (isServer(url) && /[?&]authToken=|\/\/[^/]*@/i.test(url)) {
+    throw new UsageError(
+      `the database's address holds a credential: give it in the environment, as ${DATABASE_TOKEN}`,
+    );
+  }
+  const authToken = process.env[DATABASE_TOKEN];
+  const auth = authToken === undefined || authToken === "" ? {} : { authToken };
+  return openLibsqlStore({ url, now: CLOCK.wallMs(), ...auth });
 }
 
-async function openReconciler(
-  loaded: Loaded,
-  from: {
-    store: Store;
-    log: Log;
-    opened: OpenProviders;
-    authority: Authority;
-    metrics: Metrics;
-    dryRun: boolean;
-  },
-  fleetId: string,
-): Promise<Reconciler> {
-  const { store, log, opened, authority, metrics, dryRun } = from;
-  const ports = {
-    dryRun,
-    store,
-    log,
-    clock: CLOCK,
-    providers: opened.providers,
-    unavailable: opened.unavailable,
-    targets: {
-      provider: (name: string) => opened.providers.get(name) ?? null,
-      scheduler: openNoScheduler(),
-      credential: (node: string) => authority.issueNode(node),
-    },
-    committed: metrics.committed.bind(metrics),
-    judged: metrics.judged.bind(metrics),
+/**
+ * The URL at which other replicas reach this one. A wildcard listens on every address of this
+ * machine, so the first that others can know is named; `server.external_address` may be a Service
+ * in front of all replicas and comes last.
+ */
+function advertised(options: ControlPlaneOptions, config: Config, host: string, port: number) {
+  const scheme = config.server.tls === null ? "http" : "https";
+  const withScheme = (text: string): string => {
+    const url = /^https?:\/\//.test(text) ? text : `${scheme}://${text}`;
+    return url.replace(/\/+$/, "");
   };
-  const reconciler = await Reconciler.open(ports, loaded.config, loaded.policy, fleetId);
-  metrics.attach(reconciler, XIDS);
-  return reconciler;
+  const { advertise } = options;
+  if (advertise !== undefined) return withScheme(advertise);
+  if (host !== "" && host !== "0.0.0.0" && host !== "::") {
+    return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+  for (const one of Object.values(networkInterfaces()).flat()) {
+    if (one === undefined || one.internal || one.family !== "IPv4") continue;
+    return `${scheme}://${one.address}:${port}`;
+  }
+  const external = config.server.externalAddress;
+  return external === null ? `${scheme}://${hostname()}:${port}` : withScheme(external);
 }
 
 /** Codes whose counters exist from the start, so that `increase()` sees the first (promise N81). */
@@ -216,45 +234,50 @@ async function serve(
   const { config } = loaded;
   const { addr } = options;
   const address = addr === undefined ? config.server : parseAddress(addr);
-  const state = stateFolder(options.state);
+  const state = stateFolder(serverGiven(options.state) === null ? options.state : undefined);
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  const identity = openIdentity(state, (n) => randomBytes(n));
-  const waiting = (): void => log("warn", "another control plane has this state folder: waiting");
-  const lock = await takeLock(join(state, "lock.db"), (ms) => Bun.sleep(ms), waiting);
-  const store = await openStore(config, state);
-  const snapshot = await store.load();
-  const metrics = new Metrics();
-  const authority = openAuthority(options, config, { state, identity, snapshot, log });
+  const shared = isServer(serverGiven(options.state) ?? config.server.statePath ?? "");
+  const lock = shared ? null : await lockState(state, log);
+  const store = await openStore(options, config, state);
+  const random = (n: number): Uint8Array => randomBytes(n);
+  const identity = shared
+    ? await openSharedIdentity(state, random, store.first.bind(store))
+    : openIdentity(state, random);
   const bound = { port: 0 };
   const scheme = config.server.tls === null ? "http" : "https";
-  const opened = await openProviders(config.providers, {
-    folder: (name) => join(state, "cloud", name),
+  const metrics = new Metrics();
+  const authority = openAuthority(options, config, { state, identity, shared, log });
+  const parts: Parts = {
+    loaded,
     fleetId: identity.fleetId,
     clock: CLOCK,
-    random: () => Math.random(),
-    serverUrl: () => (bound.port === 0 ? "" : `${scheme}://127.0.0.1:${bound.port}`),
-    agentCommand: options.agentCommand ?? null,
-    problem: (message) => log("warn", message),
-    count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
-  });
-  const parts = { store, log, opened, authority, metrics, dryRun: options.dryRun };
-  const reconciler = await openReconciler(loaded, parts, identity.fleetId);
-  const ingest = openIngest(store, reconciler, snapshot);
-  const ports: RoutePorts = {
-    reconciler,
-    ingest,
-    authority,
-    store,
-    metrics,
-    clock: CLOCK,
     log,
+    authority,
+    metrics,
+    scheduler: openNoScheduler(),
+    dryRun: options.dryRun,
+    xids: XIDS,
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
-    notReady: openReadiness({ reconciler, ingest, store, clock: CLOCK }),
+    openProviders: () =>
+      openProviders(config.providers, {
+        folder: (name) => join(state, "cloud", name),
+        fleetId: identity.fleetId,
+        clock: CLOCK,
+        random: () => Math.random(),
+        serverUrl: () => dialled(config, bound.port === 0 ? "" : `${scheme}://127.0.0.1:${bound.port}`),
+        agentCommand: options.agentCommand ?? null,
+        problem: (message) => log("warn", message),
+        count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
+      }),
+    openNotifier: (notifier, led) =>
+      openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),
   };
-  const hooks = { store, clock: CLOCK, log, env: process.env };
-  const notifier = openNotifier(config.server.notifier, hooks);
-  const server = listen(ports, config, address);
+  const url = (): string => advertised(options, config, address.host, bound.port);
+  const office = shared
+    ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
+    : await openOwnOffice(parts, store);
+  const server = listen(() => office.front(), config, address);
   bound.port = server.port ?? 0;
   if (options.testPortFile !== undefined) {
     mkdirSync(dirname(options.testPortFile), { recursive: true });
@@ -262,31 +285,26 @@ async function serve(
   }
   const at = `${address.host === "" ? "*" : address.host}:${bound.port}`;
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
-  reconciler.start();
-  notifier?.start();
+  office.begin();
   const exitCode = whenTold(log, async () => {
-    notifier?.stop();
     await server.stop(true);
-    await reconciler.stop(options.shutdownTimeoutMs);
-    for (const provider of opened.providers.values()) await provider.close();
+    await office.stop(options.shutdownTimeoutMs);
     await store.close();
-    lock.release();
+    lock?.release();
   });
   return { exitCode };
 }
 
-function openIngest(store: Store, reconciler: Reconciler, snapshot: Snapshot): Ingest {
-  const config = reconciler.activeConfig();
-  const target = {
-    presence: reconciler.presence,
-    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
-    count: () => reconciler.fleet().nodes.size,
-    nodeOfProviderId: (id: string) =>
-      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
-    takeLetters: reconciler.takeLetters.bind(reconciler),
-    config: () => config,
-  };
-  return new Ingest(store, CLOCK, target, snapshot.cursors);
+function lockState(state: string, log: Log): Promise<Lock> {
+  const waiting = (): void => log("warn", "another control plane has this state folder: waiting");
+  return takeLock(join(state, "lock.db"), (ms) => Bun.sleep(ms), waiting);
+}
+
+/** What the fake cloud's agents dial: what nodes are told to, else this very process. */
+function dialled(config: Config, own: string): string {
+  const external = process.env["NAVARCH_EXTERNAL_ADDRESS"] ?? config.server.externalAddress;
+  if (external === null || external === undefined || external === "") return own;
+  return /^https?:\/\//.test(external) ? external : `http://${external}`;
 }
 
 /** Resolves with 0 when a signal came and `stop` is done; a second signal changes nothing. */

@@ -25,6 +25,7 @@ const STEPS = [
 export class Metrics {
   private readonly registry = new Registry();
   private reconciler: Reconciler | null = null;
+  private leads = true;
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
   private readonly xid: Counter<"pool" | "xid">;
@@ -120,6 +121,11 @@ export class Metrics {
       for (const outcome of ["replaced", "failed"])
         this.replacements.inc({ pool: pool.name, outcome }, 0);
     }
+  }
+
+  /** Whether this process acts, or stands by for the one that does. */
+  lead(leads: boolean): void {
+    this.leads = leads;
   }
 
   countReport(): void {
@@ -228,7 +234,7 @@ export class Metrics {
     for (const pool of reconciler.activeConfig().pools)
       frozen.add({ pool: pool.name }, Math.max(broken, blind));
     const leader = new Series("navarch_leader", "1 if this process acts.");
-    leader.add({}, 1);
+    leader.add({}, this.leads ? 1 : 0);
     const { policy } = reconciler.activePolicy();
     const info = new Series("navarch_policy_info", "The active policy.");
     info.add({ name: policy.name, hash: policy.hash }, 1);

@@ -33,7 +33,18 @@ export const controlPlane: Command = {
       help: "file with the shared token",
     },
     { name: "addr", kind: "text", value: "A", help: "listen here instead of server.address" },
-    { name: "state", kind: "text", value: "DIR", help: "folder of the store and admin.token" },
+    {
+      name: "state",
+      kind: "text",
+      value: "DIR",
+      help: "folder of the store and admin.token, or the URL of a libSQL server",
+    },
+    {
+      name: "advertise",
+      kind: "text",
+      value: "A",
+      help: "where other replicas on that server reach this one",
+    },
     { name: "log-level", kind: "text", value: "L", help: `${LEVELS.join(", ")} (default info)` },
     { name: "log-format", kind: "text", value: "F", help: `${FORMS.join(", ")} (default json)` },
     {
@@ -43,6 +54,7 @@ export const controlPlane: Command = {
       help: `for open work after SIGTERM (default ${SHUTDOWN_DEFAULT})`,
     },
     { name: "dry-run", kind: "switch", help: "decide, and write to no cloud, cluster or machine" },
+    { name: "test-lease-expiry", kind: "text", value: "T", help: "a short lease", hidden: true },
     { name: "test-port-file", kind: "text", value: "F", help: "write the port here", hidden: true },
   ],
   words: { min: 0, max: 0 },
@@ -58,6 +70,9 @@ export const controlPlane: Command = {
     const patience = text("shutdown-timeout");
     const shutdown = readSpan("shutdown-timeout", patience === "" ? SHUTDOWN_DEFAULT : patience);
     if (!shutdown.ok) return shutdown;
+    const expiry = text("test-lease-expiry");
+    const lease = expiry === "" ? null : readSpan("test-lease-expiry", expiry);
+    if (lease?.ok === false) return lease;
     if (flags.from("auth-token") === "flag") {
       world.err("warning: --auth-token is visible to every user of this machine; use a file\n");
     }
@@ -75,6 +90,8 @@ export const controlPlane: Command = {
       logFormat,
       shutdownTimeoutMs: shutdown.ms,
       dryRun: flags.on("dry-run"),
+      ...(text("advertise") === "" ? {} : { advertise: text("advertise") }),
+      ...(lease === null ? {} : { testLeaseExpiryMs: lease.ms }),
       ...(text("test-port-file") === "" ? {} : { testPortFile: text("test-port-file") }),
     });
     return started.exitCode;

@@ -35,6 +35,17 @@ export function mayCall(operation: Operation, targets: Targets): boolean {
   return provider === null || provider.class !== "tag-only" || operation.lookups >= LOOKUPS_MIN;
 }
 
+/**
+ * Whether the target itself recognises or refuses a call that comes late (safety.md §12): a create
+ * by token or name, a terminate by an id that is never given out again. A scheduler may drain with
+ * calls that it cannot tell from newer ones, and a tag-only cloud cannot tell two creates apart.
+ */
+export function isFenced(operation: Operation, targets: Targets): boolean {
+  const { payload } = operation;
+  if (payload.kind === "terminate") return true;
+  return payload.kind === "create" && targets.provider(payload.provider)?.class !== "tag-only";
+}
+
 export async function execute(operation: Operation, targets: Targets): Promise<Outcome> {
   const fence: Fence = {
     nodeId: operation.node,

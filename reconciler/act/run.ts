@@ -7,7 +7,7 @@ import type { OperationId } from "../../schema/id.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Outcome } from "../fold/outcome.ts";
 import type { Clock } from "../clock.ts";
-import { execute, mayCall, type Targets } from "./execute.ts";
+import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 /**
  * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to
@@ -18,18 +18,31 @@ const LANE_MAX = 16;
 /** A call that has not answered by then is an unknown outcome; the connection may still be open. */
 const CALL_MS = 60_000;
 
+/** Whether this process may start a call now, asked immediately before its first byte. */
+export type Permit = {
+  /** `fenced`: the target refuses what is late, so the call may outlive the lease. */
+  mayStart(operation: Operation, fenced: boolean): boolean;
+  /** How long a call may take that its target cannot fence; `null` = like any other. */
+  unfencedMs: number | null;
+};
+
+/** For a process that nobody can replace while it runs. */
+export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null };
+
 export class Runner {
   private readonly running = new Map<OperationId, string>();
   private readonly lanes = new Map<string, number>();
   private readonly targets: Targets;
   private readonly clock: Clock;
   private readonly hint: () => void;
+  private readonly permit: Permit;
   private done: { id: OperationId; outcome: Outcome }[] = [];
 
-  constructor(targets: Targets, clock: Clock, hint: () => void) {
+  constructor(targets: Targets, clock: Clock, hint: () => void, permit: Permit = ALWAYS) {
     this.targets = targets;
     this.clock = clock;
     this.hint = hint;
+    this.permit = permit;
   }
 
   /** Starts what is due; `now` is wall milliseconds. */
@@ -43,6 +56,7 @@ export class Runner {
       const lane = laneOf(operation);
       const busy = this.lanes.get(lane) ?? 0;
       if (busy >= LANE_MAX) continue;
+      if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
       this.lanes.set(lane, busy + 1);
       this.running.set(operation.id, lane);
       void this.run(operation);
@@ -71,8 +85,10 @@ export class Runner {
 
   private async run(operation: Operation): Promise<void> {
     const late = Promise.withResolvers<Outcome>();
-    const cancel = this.clock.after(CALL_MS, () => {
-      late.resolve({ kind: "ambiguous", message: `no answer within ${CALL_MS / 1_000} s` });
+    const { unfencedMs } = this.permit;
+    const callMs = isFenced(operation, this.targets) ? CALL_MS : (unfencedMs ?? CALL_MS);
+    const cancel = this.clock.after(callMs, () => {
+      late.resolve({ kind: "ambiguous", message: `no answer within ${callMs / 1_000} s` });
     });
     const outcome = await Promise.race([execute(operation, this.targets), late.promise]);
     cancel();

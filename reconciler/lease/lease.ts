@@ -92,20 +92,20 @@ export class Candidate {
     return this.seen?.row ?? null;
   }
 
-  /** Watches until this process leads; `looked` is called after each look. `null` = stopped. */
+  /** Watches until this process leads; `looked` is called after each look that saw the row. `null` = stopped. */
   async win(looked: () => void): Promise<Term | null> {
     while (!this.stopped) {
       try {
         const term = await this.tryTake();
         this.silent = false;
         if (term !== null) return term;
+        looked();
       } catch (error) {
         if (!this.silent) {
           this.from.log("warn", "the lease cannot be read", { error: String(error) });
         }
         this.silent = true;
       }
-      looked();
       await this.wait(this.from.timing.pollMs);
     }
     return null;

@@ -1,27 +1,134 @@
 /**
  * The one port: the HTTP application, and the agents' upgrade to a stream beside it. Plain HTTP/1.1
- * whatever the port is called (F22).
+ * whatever the port is called (F22). It outlives the roles of this process: behind it stands what
+ * the process is at the moment, a leader's application or a standby's.
  *
  * Adapter: network.
  */
+import type { Server, ServerWebSocket } from "bun";
 import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
-import { streamHandler, type StreamData } from "./stream.ts";
+import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
+import { away, type Forward, type ProxyData } from "./forward.ts";
+import { openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
+/** What only a leader knows, though it is only read; a standby's own guess is better than none. */
+const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/explain)$/;
+const API = /^(\/api)?\/v1\//;
+
+/** "Service restart": the agent connects anew. */
+const MOVED = 1012;
+
+/** A stream belongs to the role that it began under, and ends with it. */
+type Socket = ProxyData & { front: Front };
+
+/** What stands behind the port during one role of this process. */
+export class Front {
+  readonly ports: RoutePorts;
+  private readonly app: App;
+  readonly streams: Streams<Socket>;
+  private readonly forward: Forward | null;
+  private readonly refresh: () => Promise<void>;
+  private readonly sockets = new Set<ServerWebSocket<Socket>>();
+  private readonly waiting = new Set<() => void>();
+  private ended = false;
+
+  /**
+   * `standby` is `null` for a leader; `refresh` brings a standby's copy up to date, so that who
+   * has changed something through it sees it there.
+   */
+  constructor(
+    ports: RoutePorts,
+    standby: { forward: Forward; refresh(): Promise<void> } | null,
+  ) {
+    this.ports = ports;
+    this.app = openApp(ports);
+    this.forward = standby?.forward ?? null;
+    this.refresh = standby?.refresh ?? (async () => undefined);
+    this.streams = standby === null ? openStreams(ports) : standby.forward.streams();
+  }
+
+  async answer(request: Request, pathname: string): Promise<Response> {
+    const reads = request.method === "GET" || request.method === "HEAD";
+    const { forward } = this;
+    if (this.ended && API.test(pathname)) return away("leadership is moving");
+    if (forward === null) return reads ? this.app.fetch(request) : this.change(request);
+    if (!API.test(pathname)) return this.app.fetch(request);
+    if (!reads) {
+      const answer = await forward.request(request);
+      if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
+      return answer;
+    }
+    if (LEADERS_VIEW.test(pathname)) {
+      const answer = await forward.request(request);
+      return answer.status === 503 ? this.app.fetch(request) : answer;
+    }
+    const answer = await this.app.fetch(request);
+    // A token that the leader made a moment ago is not in the copy yet.
+    return answer.status === 401 ? forward.request(request) : answer;
+  }
+
+  upgrade(request: Request, server: Server<Socket>): Response | undefined {
+    const refused = this.forward?.refusal(request) ?? null;
+    if (refused !== null) return refused;
+    const { authority, clock } = this.ports;
+    const header = request.headers.get("authorization");
+    const principal = authority.identify(header, clock.wallMs());
+    if (principal === null) return refuseUpgrade("unauthenticated", "no valid token", 401);
+    if (principal.role !== "node" && principal.role !== "admin") {
+      return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
+    }
+    const data: Socket = {
+      header,
+      tail: Promise.resolve(),
+      queued: 0,
+      upstream: null,
+      waiting: [],
+      front: this,
+    };
+    if (server.upgrade(request, { data })) return undefined;
+    return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected", 400);
+  }
+
+  opened(socket: ServerWebSocket<Socket>): void {
+    if (this.ended) socket.close(MOVED, "another control plane leads");
+    else this.sockets.add(socket);
+  }
+
+  closed(socket: ServerWebSocket<Socket>): void {
+    this.sockets.delete(socket);
+  }
+
+  /** The role is over: who waits is told to come again, and agents connect anew. */
+  end(): void {
+    this.ended = true;
+    for (const tell of this.waiting) tell();
+    for (const socket of this.sockets) socket.close(MOVED, "another control plane leads");
+  }
+
+  /** A change waits for the loop; a loop that has ended must not keep it waiting. */
+  private change(request: Request): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const tell = (): void => resolve(away("leadership has moved: ask again what became of it"));
+      this.waiting.add(tell);
+      Promise.resolve(this.app.fetch(request))
+        .then(resolve, reject)
+        .finally(() => this.waiting.delete(tell));
+    });
+  }
+}
 
 /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
 export function listen(
-  ports: RoutePorts,
+  current: () => Front,
   config: Config,
   address: { host: string; port: number },
-): Bun.Server<StreamData> {
-  const app = openApp(ports);
+): Server<Socket> {
   const { tls } = config.server;
   const secure =
     tls === null ? {} : { tls: { cert: Bun.file(tls.certFile), key: Bun.file(tls.keyFile) } };
-  return Bun.serve<StreamData>({
+  return Bun.serve<Socket>({
     port: address.port,
     hostname: address.host === "" ? "::" : address.host,
     // A request that is silent this long is over; streams have their own timeout.
@@ -29,19 +136,23 @@ export function listen(
     // The routes' own limits answer first and in words; this one only bounds memory.
     maxRequestBodySize: LIMIT.requestBytesMax + 1_024,
     ...secure,
-    websocket: streamHandler(ports),
+    websocket: {
+      ...STREAM_LIMITS,
+      open(socket) {
+        socket.data.front.opened(socket);
+        socket.data.front.streams.open(socket);
+      },
+      message: (socket, frame) => socket.data.front.streams.message(socket, frame),
+      close(socket) {
+        socket.data.front.closed(socket);
+        socket.data.front.streams.close(socket);
+      },
+    },
     fetch(request, server) {
       const { pathname } = new URL(request.url);
-      if (!STREAM_PATHS.includes(pathname)) return app.fetch(request);
-      const header = request.headers.get("authorization");
-      const principal = ports.authority.identify(header, ports.clock.wallMs());
-      if (principal === null) return refuseUpgrade("unauthenticated", "no valid token", 401);
-      if (principal.role !== "node" && principal.role !== "admin") {
-        return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
-      }
-      const data: StreamData = { header, tail: Promise.resolve(), queued: 0 };
-      if (server.upgrade(request, { data })) return undefined;
-      return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected", 400);
+      const front = current();
+      if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);
+      return front.answer(request, pathname);
     },
   });
 }

@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Store } from "../store/store.ts";
+import type { Forward } from "./forward.ts";
 
 /** A provider that cannot be listed for this long makes readiness degraded instead of absent. */
 const ADOPT_MS = 60_000;
@@ -35,6 +36,27 @@ export function openReadiness(from: {
     if (!reconciler.hasAdopted() && mono - startedMono < ADOPT_MS) {
       out.push("adoption: the first look at every provider is not finished");
     }
+    return out;
+  };
+}
+
+/** A copy that could not be renewed for this long is not served as if it were the fleet. */
+const COPY_MS = 10_000;
+
+/**
+ * A standby is ready while it can do what it is there for: show the fleet, and pass work on. During
+ * a take-over it cannot, and says so.
+ */
+export function openStandbyReadiness(from: {
+  forward: Forward;
+  copyAgeMs(): number;
+}): () => Promise<string[]> {
+  return async () => {
+    const out: string[] = [];
+    const ageMs = from.copyAgeMs();
+    if (ageMs > COPY_MS) out.push(`store: not read for ${Math.round(ageMs / 1_000)} s`);
+    const problem = await from.forward.problem();
+    if (problem !== null) out.push(`standby: ${problem}`);
     return out;
   };
 }

@@ -4,7 +4,7 @@
  *
  * Adapter: network (the server's socket callbacks).
  */
-import type { ServerWebSocket, WebSocketHandler } from "bun";
+import type { ServerWebSocket } from "bun";
 import { LIMIT } from "../../schema/limit.ts";
 import type { RoutePorts } from "./app.ts";
 import { takeReport } from "./agent.ts";
@@ -19,14 +19,25 @@ export type StreamData = { header: string | null; tail: Promise<void>; queued: n
  */
 const QUEUED_MAX = 16;
 
-export function streamHandler(ports: RoutePorts): WebSocketHandler<StreamData> {
+/** Of every agent's socket, whoever answers on it. */
+export const STREAM_LIMITS = {
+  maxPayloadLength: LIMIT.reportBytesMax,
+  // Three missed default heartbeats; the socket itself pings in between.
+  idleTimeout: 120,
+  backpressureLimit: 1024 * 1024,
+  closeOnBackpressureLimit: true,
+  perMessageDeflate: false,
+} as const;
+
+/** What is done about an agent's socket, by whom this process is at the moment. */
+export type Streams<T extends StreamData> = {
+  open(socket: ServerWebSocket<T>): void;
+  message(socket: ServerWebSocket<T>, frame: string | Buffer): void;
+  close(socket: ServerWebSocket<T>): void;
+};
+
+export function openStreams<T extends StreamData>(ports: RoutePorts): Streams<T> {
   return {
-    maxPayloadLength: LIMIT.reportBytesMax,
-    // Three missed default heartbeats; the socket itself pings in between.
-    idleTimeout: 120,
-    backpressureLimit: 1024 * 1024,
-    closeOnBackpressureLimit: true,
-    perMessageDeflate: false,
     open: () => ports.metrics.countStream(1),
     close: () => ports.metrics.countStream(-1),
     message(socket, frame) {
@@ -40,7 +51,7 @@ export function streamHandler(ports: RoutePorts): WebSocketHandler<StreamData> {
 
 async function answer(
   ports: RoutePorts,
-  socket: ServerWebSocket<StreamData>,
+  socket: { data: StreamData } & Pick<ServerWebSocket, "send" | "close">,
   frame: string | Buffer,
 ): Promise<void> {
   const started = ports.clock.monoMs();
@@ -68,6 +79,6 @@ async function answer(
   }
 }
 
-function send(socket: ServerWebSocket<StreamData>, value: unknown): void {
+function send(socket: Pick<ServerWebSocket, "send">, value: unknown): void {
   socket.send(JSON.stringify(value));
 }

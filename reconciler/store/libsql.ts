@@ -26,7 +26,7 @@ import { Operation } from "../../schema/operation.ts";
 import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
-import { nextEpoch } from "./lease.ts";
+import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
 import {
   type Change,
@@ -44,6 +44,8 @@ import {
 const BUSY_MS = 5_000;
 /** Rows deleted by one trim, so that no transaction is long. */
 const TRIM_ROWS = 2_000;
+/** A server that does not answer is an error like any other, before a lease could end over it. */
+const ANSWER_MS = 5_000;
 
 /** Runs works one after another; a failed one does not stop the next. */
 function serial(): <T>(work: () => Promise<T>) => Promise<T> {
@@ -119,7 +121,10 @@ export async function openLibsqlStore(options: {
   clients?: { writer: Client; reader: Client };
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
-  const auth = options.authToken === undefined ? {} : { authToken: options.authToken };
+  const auth = {
+    ...(options.authToken === undefined ? {} : { authToken: options.authToken }),
+    ...(isServer(options.url) ? { fetch: fetchInTime } : {}),
+  };
   const { clients } = options;
   const writer = wrap(
     clients?.writer ??
@@ -140,6 +145,10 @@ export async function openLibsqlStore(options: {
   const server = isServer(options.url);
   const base = { writer, reader, queue: serial(), server };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
+}
+
+function fetchInTime(request: Request): Promise<Response> {
+  return fetch(request, { signal: AbortSignal.timeout(ANSWER_MS) });
 }
 
 /** A database of a libSQL server, which several control planes may share. */
@@ -235,6 +244,25 @@ class LibsqlStore implements Store {
         facts: facts.map((r) => parseDoc(Fact, r.doc, "fact")),
       };
     });
+  }
+
+  async credentials(): Promise<Credential[]> {
+    const rows = await this.reader.select({ doc: table.credential.doc }).from(table.credential);
+    return rows.map((row) => parseDoc(Credential, row.doc, "credential"));
+  }
+
+  /** Not under the fence: what is kept once is the same whoever keeps it. */
+  async first(key: string, value: string): Promise<string> {
+    return this.queue(async () => {
+      await this.writer.insert(table.meta).values({ key, value }).onConflictDoNothing();
+      const [row] = await this.writer.select().from(table.meta).where(eq(table.meta.key, key));
+      if (row === undefined) throw new Error(`meta: ${key} was not kept`);
+      return row.value;
+    });
+  }
+
+  leaseTable(): LeaseTable {
+    return openLeaseTable(this.base.reader);
   }
 
   async appendLetters(

@@ -13,6 +13,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import type { LeaseTable } from "./lease.ts";
 import type { PastQuery, PastRow } from "./past.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
@@ -118,6 +119,11 @@ export type Store = {
    */
   led(epoch: number, stale: () => void): Store;
   load(): Promise<Snapshot>;
+  credentials(): Promise<Credential[]>;
+  /** Keeps the first value that anyone ever gives for the key, and resolves with it. */
+  first(key: string, value: string): Promise<string>;
+  /** The lease's row, by a connection that no write of this process holds up. */
+  leaseTable(): LeaseTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendLetters(
     letters: { letter: Letter; receivedAt: number }[],

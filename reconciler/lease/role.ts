@@ -1,0 +1,203 @@
+/**
+ * What this process is at the moment: the leader, which acts, or a standby, which shows a copy of
+ * the fleet and passes everything else on. Each is built anew from the store, so that nothing which
+ * was believed in one role is believed in the next; an earlier leader's last writes and calls are
+ * refused by its epoch and its term.
+ */
+import type { NotifierConfig } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { openNotifier } from "../act/open-notifier.ts";
+import type { Authority } from "../auth.ts";
+import type { Clock, Log } from "../clock.ts";
+import { Ingest } from "../ingest.ts";
+import type { Loaded } from "../load.ts";
+import { type LoopPorts, Reconciler } from "../loop.ts";
+import type { Metrics } from "../metrics.ts";
+import type { OpenProviders } from "../provider/open.ts";
+import type { RoutePorts } from "../route/app.ts";
+import { Forward } from "../route/forward.ts";
+import { Front } from "../route/listen.ts";
+import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { LeaseRow } from "../store/lease.ts";
+import type { Cursor, Store } from "../store/store.ts";
+import type { Term } from "./lease.ts";
+
+/** What both roles are made of; it lives as long as the process. */
+export type Parts = {
+  loaded: Loaded;
+  fleetId: string;
+  clock: Clock;
+  log: Log;
+  authority: Authority;
+  metrics: Metrics;
+  scheduler: Scheduler;
+  dryRun: boolean;
+  /** Codes whose counters exist from the start. */
+  xids: readonly number[];
+  newId(): string;
+  newSecret(): string;
+  openProviders(): Promise<OpenProviders>;
+  openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
+};
+
+export type Role = {
+  front: Front;
+  /** Begins to act; what is built before that only answers. */
+  begin(): void;
+  /** Ends it, giving calls that are out at most `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+};
+
+/** `callMs` is the longest call that may start under the term and no target can fence. */
+export async function openLeader(
+  parts: Parts,
+  from: { store: Store; term: Term; callMs: number | null },
+): Promise<Role> {
+  const { store, term, callMs } = from;
+  const { metrics, loaded, clock, log, dryRun } = parts;
+  const snapshot = await store.load();
+  for (const credential of snapshot.credentials) parts.authority.put(credential);
+  const opened = await parts.openProviders();
+  const permit = {
+    mayStart: (_: unknown, fenced: boolean) => {
+      const restMs = term.remainingMs();
+      return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
+    },
+    unfencedMs: callMs,
+  };
+  const reconciler = await openReconciler(parts, store, opened, { dryRun, permit });
+  metrics.lead(true);
+  const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
+  const notReady = openReadiness({ reconciler, ingest, store, clock });
+  const front = new Front(portsOf(parts, store, { reconciler, ingest, notReady }), null);
+  const notifier = parts.openNotifier(loaded.config.server.notifier, store);
+  return {
+    front,
+    begin() {
+      reconciler.start();
+      notifier?.start();
+    },
+    async stop(graceMs) {
+      notifier?.stop();
+      front.end();
+      await reconciler.stop(graceMs).catch((error: unknown) => {
+        log("warn", "the loop did not end cleanly", { error: String(error) });
+      });
+      for (const provider of opened.providers.values()) await provider.close();
+    },
+  };
+}
+
+/** `lease` is the row as last read: where the leader is, and whether the copy is old. */
+export async function openStandby(
+  parts: Parts,
+  from: { store: Store; lease(): LeaseRow | null },
+): Promise<Role & { looked(): void }> {
+  const { store, lease } = from;
+  const { clock, log, authority, metrics } = parts;
+  const opened: OpenProviders = { providers: new Map(), unavailable: new Map() };
+  const reconciler = await openReconciler(parts, store, opened, { dryRun: true });
+  metrics.lead(false);
+  let copied: LeaseRow | null = null;
+  let freshMono = clock.monoMs();
+  let refreshing: Promise<void> | null = null;
+  const refresh = (): Promise<void> => {
+    refreshing ??= copy()
+      .catch((error: unknown) => {
+        log("warn", "the fleet cannot be read", { error: String(error) });
+      })
+      .finally(() => (refreshing = null));
+    return refreshing;
+  };
+  const copy = async (): Promise<void> => {
+    const begunMono = clock.monoMs();
+    const row = lease();
+    for (const credential of await store.credentials()) authority.put(credential);
+    await reconciler.look();
+    copied = row;
+    freshMono = begunMono;
+  };
+  await refresh();
+  const forward = new Forward({ clock, leader: () => lease()?.address || null });
+  const ingest = openIngest(parts, store, reconciler, []);
+  const copyAgeMs = (): number => clock.monoMs() - freshMono;
+  const notReady = openStandbyReadiness({ forward, copyAgeMs });
+  const ports = portsOf(parts, store, { reconciler, ingest, notReady });
+  // What was just passed on is in the leader's store, but the row may have been read before.
+  const again = async (): Promise<void> => {
+    await refreshing;
+    await refresh();
+  };
+  const front = new Front(ports, { forward, refresh: again });
+  return {
+    front,
+    begin: () => undefined,
+    looked() {
+      const row = lease();
+      const same = copied?.writes === row?.writes && copied?.epoch === row?.epoch;
+      if (same && copied !== null) freshMono = clock.monoMs();
+      else void refresh();
+    },
+    async stop() {
+      front.end();
+      await refreshing;
+    },
+  };
+}
+
+async function openReconciler(
+  parts: Parts,
+  store: Store,
+  opened: OpenProviders,
+  acts: Pick<LoopPorts, "dryRun" | "permit">,
+): Promise<Reconciler> {
+  const { metrics, authority, clock, log, scheduler } = parts;
+  const { config, policy } = parts.loaded;
+  const ports: LoopPorts = {
+    ...acts,
+    store,
+    log,
+    clock,
+    providers: opened.providers,
+    unavailable: opened.unavailable,
+    targets: {
+      provider: (name: string) => opened.providers.get(name) ?? null,
+      scheduler,
+      credential: (node: string) => authority.issueNode(node),
+    },
+    committed: metrics.committed.bind(metrics),
+    judged: metrics.judged.bind(metrics),
+  };
+  const reconciler = await Reconciler.open(ports, config, policy, parts.fleetId);
+  metrics.attach(reconciler, parts.xids);
+  return reconciler;
+}
+
+function openIngest(
+  parts: Parts,
+  store: Store,
+  reconciler: Reconciler,
+  cursors: Cursor[],
+): Ingest {
+  const config = reconciler.activeConfig();
+  const target = {
+    presence: reconciler.presence,
+    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
+    count: () => reconciler.fleet().nodes.size,
+    nodeOfProviderId: (id: string) =>
+      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    takeLetters: reconciler.takeLetters.bind(reconciler),
+    config: () => config,
+  };
+  return new Ingest(store, parts.clock, target, cursors);
+}
+
+function portsOf(
+  parts: Parts,
+  store: Store,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "notReady">,
+): RoutePorts {
+  const { authority, metrics, clock, log, newId, newSecret } = parts;
+  return { ...life, authority, store, metrics, clock, log, newId, newSecret };
+}

@@ -1,0 +1,143 @@
+/**
+ * What a standby does with work that only the leader can do: it passes requests and the agents'
+ * streams on as they are, credentials included, and gives back what comes. So agents and commands
+ * may reach any replica through one address. A request is passed on once: a standby that is handed
+ * one by another answers 503 and `Retry-After`, and whoever asked comes again.
+ *
+ * Adapter: network.
+ */
+import type { ServerWebSocket } from "bun";
+import type { Clock } from "../clock.ts";
+import { refuseUpgrade } from "./app.ts";
+import type { StreamData, Streams } from "./stream.ts";
+
+/** Says that another replica has passed the request on already. */
+export const HOP = "navarch-forwarded";
+
+/** Above an order's own waiting time (3 s) and below the commands' patience. */
+const ANSWER_MS = 15_000;
+/** Requests on their way at once; each may hold a body and an answer. */
+const REQUESTS_MAX = 256;
+/** Frames of one agent that may wait for the leader's socket, as many as for the store. */
+const FRAMES_MAX = 16;
+const PROBE_MS = 1_000;
+
+/** Headers of one connection, which mean nothing on the next one. */
+const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "upgrade"];
+
+/** An agent's socket and the one to the leader behind it. */
+export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: string[] };
+
+export class Forward {
+  private readonly from: { clock: Clock; leader(): string | null };
+  private open = 0;
+  private probed: { atMono: number; problem: Promise<string | null> } | null = null;
+
+  /** `leader` is the URL that the lease names, or `null` while nobody is known to lead. */
+  constructor(from: Forward["from"]) {
+    this.from = from;
+  }
+
+  /** Why nothing can be passed on now, for readiness; `null` while it can. */
+  async problem(): Promise<string | null> {
+    const mono = this.from.clock.monoMs();
+    if (this.probed === null || mono - this.probed.atMono >= PROBE_MS) {
+      this.probed = { atMono: mono, problem: this.probe() };
+    }
+    return this.probed.problem;
+  }
+
+  private async probe(): Promise<string | null> {
+    const base = this.from.leader();
+    if (base === null) return "nobody leads";
+    try {
+      const signal = AbortSignal.timeout(PROBE_MS);
+      const answer = await fetch(`${base}/healthz`, { signal, redirect: "error" });
+      await answer.arrayBuffer();
+      return answer.ok ? null : `the leader at ${base} answers ${answer.status}`;
+    } catch (error) {
+      return `the leader at ${base} does not answer: ${String(error)}`;
+    }
+  }
+
+  async request(request: Request): Promise<Response> {
+    const refused = this.refusal(request);
+    if (refused !== null) return refused;
+    const base = this.from.leader();
+    if (base === null) return away("nobody leads at the moment");
+    if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
+    const { pathname, search } = new URL(request.url);
+    const headers = new Headers(request.headers);
+    for (const name of OWN_HEADERS) headers.delete(name);
+    headers.set(HOP, "1");
+    this.open++;
+    try {
+      const body = await request.arrayBuffer();
+      const answer = await fetch(`${base}${pathname}${search}`, {
+        method: request.method,
+        headers,
+        // A token must not follow wherever a stranger points.
+        redirect: "manual",
+        signal: AbortSignal.timeout(ANSWER_MS),
+        ...(body.byteLength === 0 ? {} : { body }),
+      });
+      const given = new Headers(answer.headers);
+      // The body comes unpacked, and its length with it.
+      for (const name of [...OWN_HEADERS, "content-encoding", "content-length"]) given.delete(name);
+      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: given });
+    } catch (error) {
+      return away(`the leader does not answer: ${String(error)}`);
+    } finally {
+      this.open--;
+    }
+  }
+
+  /** Why a stream or request is not passed on at all. */
+  refusal(request: Request): Response | null {
+    if (request.headers.get(HOP) === null) return null;
+    return away("this control plane was asked as the leader, and is not");
+  }
+
+  /** Pipes an agent's frames to the leader and back; either end's close is the other's. */
+  streams<T extends ProxyData>(): Streams<T> {
+    return {
+      open: (socket) => this.connect(socket),
+      message(socket, frame) {
+        const { upstream, waiting } = socket.data;
+        if (upstream?.readyState === WebSocket.OPEN) return void upstream.send(String(frame));
+        if (waiting.length >= FRAMES_MAX) return socket.close(1013, "the leader does not answer");
+        waiting.push(String(frame));
+      },
+      close(socket) {
+        socket.data.upstream?.close();
+      },
+    };
+  }
+
+  private connect<T extends ProxyData>(socket: ServerWebSocket<T>): void {
+    const base = this.from.leader();
+    if (base === null) return socket.close(1013, "nobody leads at the moment");
+    const { header } = socket.data;
+    const auth = header === null ? {} : { authorization: header };
+    const upstream = new WebSocket(`${base.replace(/^http/, "ws")}/v1/agent/stream`, {
+      headers: { ...auth, [HOP]: "1" },
+    });
+    socket.data.upstream = upstream;
+    upstream.onopen = () => {
+      for (const frame of socket.data.waiting.splice(0)) upstream.send(frame);
+    };
+    upstream.onmessage = (event) => {
+      if (typeof event.data === "string") socket.send(event.data);
+    };
+    upstream.onerror = () => undefined;
+    // 1013 "try again later": the agent keeps what was not acknowledged and connects anew.
+    upstream.onclose = () => socket.close(1013, "the leader's connection ended");
+  }
+}
+
+/** Nothing was done; the same request may be made again. */
+export function away(message: string): Response {
+  const answer = refuseUpgrade("not_leader", message, 503);
+  answer.headers.set("Retry-After", "1");
+  return answer;
+}
