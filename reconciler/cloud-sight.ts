@@ -7,17 +7,19 @@ import type { Fleet, ProviderSight } from "./fleet.ts";
 import type { Sighting } from "./fold/listing.ts";
 import type { Provider } from "./provider/provider.ts";
 
+/** So long without one list of any cloud: then it is our own network that is broken. */
+const CUT_MS = 60_000;
+
 export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
   collapsed = new Map<string, number>();
   private readonly listed = new Set<string>();
+  /** Monotonic instant since which no list of a provider came. */
+  private readonly failing = new Map<string, number>();
   private readonly providers: ReadonlyMap<string, Provider>;
   private readonly unavailable: ReadonlyMap<string, string>;
 
-  constructor(
-    providers: ReadonlyMap<string, Provider>,
-    unavailable: ReadonlyMap<string, string>,
-  ) {
+  constructor(providers: ReadonlyMap<string, Provider>, unavailable: ReadonlyMap<string, string>) {
     this.providers = providers;
     this.unavailable = unavailable;
   }
@@ -25,6 +27,25 @@ export class CloudSight {
   /** A complete listing was folded. */
   note(provider: string): void {
     this.listed.add(provider);
+    this.failing.delete(provider);
+  }
+
+  /** A provider could not be listed. */
+  noteFailure(provider: string, mono: number): void {
+    if (!this.failing.has(provider)) this.failing.set(provider, mono);
+  }
+
+  /** Why the clouds, or our way to them, are not to be trusted now (safety.md §6). */
+  doubts(mono: number): string[] {
+    const out = [...this.collapsed.keys()].map(
+      (name) => `the list of ${name} shrank beyond belief`,
+    );
+    const names = [...this.providers.keys()];
+    const isCut = (name: string): boolean => mono - (this.failing.get(name) ?? mono) >= CUT_MS;
+    if (names.length > 0 && names.every(isCut)) {
+      out.push(`no cloud can be reached: ${names.join(", ")}`);
+    }
+    return out;
   }
 
   /** Every provider was looked at, and nothing there is still waiting for a second look. */
@@ -46,8 +67,14 @@ export class CloudSight {
   /** For `decide`. */
   sight(): Map<string, ProviderSight> {
     const out = new Map<string, ProviderSight>();
-    for (const [name, { class: cls, settleMs }] of this.providers) {
-      out.set(name, { class: cls, settleMs, listed: this.isKnown(name), unavailable: null });
+    for (const [name, provider] of this.providers) {
+      out.set(name, {
+        class: provider.class,
+        settleMs: provider.settleMs,
+        listed: this.isKnown(name),
+        unavailable: null,
+        price: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
+      });
     }
     for (const [name, why] of this.unavailable) {
       out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });

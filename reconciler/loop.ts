@@ -28,6 +28,9 @@ import { foldEverything, type FoldInput, type Judged } from "./fold/everything.t
 import { Ledger } from "./ledger.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
+import { Blindness, darkness } from "./safety/blind.ts";
+import { factsAfter } from "./safety/record.ts";
+import { frozenBy, stepSafety } from "./safety/step.ts";
 import { openSight } from "./sight.ts";
 import type { Change, Store, StoredLetter } from "./store/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
@@ -72,6 +75,7 @@ export class Reconciler {
   private readonly runner: Runner;
   private readonly watch: CloudWatch;
   private readonly scaler = new Scaler();
+  private readonly blindness = new Blindness();
   private plan: Plan = { actions: [], waits: [] };
   private sight: Sight | null = null;
   private broken: Broken = new Map();
@@ -196,6 +200,7 @@ export class Reconciler {
     this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
     await this.ledger.refresh();
     await this.foldFacts(now, mono);
+    await this.guard(now);
     const sight = this.see(now, mono);
     this.sight = sight;
     const acts = this.ports.dryRun !== true;
@@ -208,16 +213,31 @@ export class Reconciler {
     await store.trim(now);
   }
 
+  /** What trips or clears, is put aside or comes back, before anything is decided. */
+  private async guard(now: number): Promise<void> {
+    const draft = this.ledger.draft();
+    const step = stepSafety(this.fleet(), this.config, this.policy, now);
+    for (const fact of step.put) draft.putFact(fact);
+    for (const key of step.drop) draft.dropFact(key);
+    draft.tell(step.events);
+    await this.ledger.commit(draft);
+  }
+
   private see(now: number, mono: number): Sight {
+    const fleet = this.fleet();
+    const dark = darkness(fleet.nodes.values());
+    const own = this.presence.doubtful();
+    const reasons = [...(dark === null ? [] : [dark]), ...this.cloud.doubts(mono)];
+    const blind = this.blindness.look(reasons, mono, this.config.server.heartbeatIntervalMs);
     return openSight({
       now,
       mono,
-      nodes: this.fleet().nodes,
+      blind: [...(own === null ? [] : [own]), ...blind],
       presence: this.presence,
       scheduler: this.ports.targets.scheduler,
       providers: this.cloud.sight(),
       sampleIntervalMs: this.config.server.sampleIntervalMs,
-      frozen: null,
+      frozen: frozenBy(fleet.facts, now),
     });
   }
 
@@ -245,6 +265,7 @@ export class Reconciler {
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
+    for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
     await ledger.commit(draft);
     this.ports.judged(folded.judged);
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
@@ -277,6 +298,7 @@ export class Reconciler {
       const node = draft.node(action.node);
       const pool = draft.pool(action.kind === "admit" ? action.pool : (node?.pool ?? null));
       const applied = applyAction(action, node, pool, sight.now);
+      for (const fact of factsAfter(action, node, fleet, config, sight.now)) draft.putFact(fact);
       draft.putNode(applied.node);
       if (applied.operation !== null) draft.putOperation(applied.operation);
       if (applied.pool !== null) draft.putPool(applied.pool);

@@ -1,50 +1,24 @@
 /**
- * What can be seen at this moment, gathered for `decide`, and whether it can be trusted (law 9,
- * safety.md §6): a process that was paused, a clock that jumped, or a fleet that fell silent all at
- * once means that the observer is the broken part.
+ * What can be seen at this moment, gathered for `decide` (law 9). Whether it can be trusted is
+ * judged in `safety/blind.ts`.
  */
 import type { NodeId } from "../schema/id.ts";
-import type { Node } from "../schema/node.ts";
 import type { Presence } from "./presence.ts";
 import type { DrainSight, ProviderSight, Sight } from "./fleet.ts";
 import type { Scheduler } from "./scheduler/scheduler.ts";
 
-/** safety.md §6: this share of at least this many nodes silent at once is our own blindness. */
-const SILENT_SHARE = 0.9;
-const SILENT_NODES_MIN = 3;
-
-/** `null`, or why the whole fleet's silence says more about us than about it. */
-export function massSilence(nodes: Iterable<Node>): string | null {
-  let heard = 0;
-  let silent = 0;
-  for (const node of nodes) {
-    if (node.pool === null || node.agent === null) continue;
-    if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
-    if (node.instance !== null && node.instance.state === "terminated") continue;
-    if (node.health.silentSince === null) heard++;
-    else silent++;
-  }
-  const all = heard + silent;
-  if (all < SILENT_NODES_MIN || silent / all < SILENT_SHARE) return null;
-  return `${silent} of ${all} nodes fell silent at once`;
-}
-
 export function openSight(from: {
   now: number;
   mono: number;
-  nodes: ReadonlyMap<NodeId, Node>;
   presence: Presence;
   scheduler: Scheduler;
   providers: ReadonlyMap<string, ProviderSight>;
   sampleIntervalMs: number;
   frozen: string | null;
+  /** Why nothing that is seen can be trusted now (`safety/blind.ts`). */
+  blind: string[];
 }): Sight {
-  const { presence, scheduler, mono } = from;
-  const blind: string[] = [];
-  const doubt = presence.doubtful();
-  if (doubt !== null) blind.push(doubt);
-  const silence = massSilence(from.nodes.values());
-  if (silence !== null) blind.push(silence);
+  const { presence, scheduler, mono, blind } = from;
   return {
     now: from.now,
     blind,

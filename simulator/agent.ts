@@ -15,14 +15,22 @@ export type Agent = {
   processes: number | null;
   quiet: boolean;
   registered: boolean;
+  /** Its GPUs, which no other machine has. */
+  uuids: string[];
 };
 
 /** A copy that shares nothing that changes. */
 export function copyAgent(agent: Agent): Agent {
-  return { ...agent, spool: [...agent.spool], active: [...agent.active] };
+  return {
+    ...agent,
+    spool: [...agent.spool],
+    active: [...agent.active],
+    uuids: [...agent.uuids],
+  };
 }
 
-export function newAgent(): Agent {
+/** The agent of a machine named `id`. */
+export function newAgent(id: string): Agent {
   return {
     seq: 0,
     boot: 1,
@@ -31,6 +39,7 @@ export function newAgent(): Agent {
     processes: 0,
     quiet: false,
     registered: false,
+    uuids: [0, 1].map((index) => `GPU-${id}-${index}`),
   };
 }
 
@@ -43,7 +52,7 @@ export function logXid(agent: Agent, code: number, gpu: number, wallMs: number):
     reason: null,
     pci: `0000:0${gpu}:00.0`,
     gpu_index: gpu,
-    gpu_uuid: `GPU-${gpu}`,
+    gpu_uuid: agent.uuids[gpu] ?? null,
     mig: null,
     pid: null,
     process_name: null,
@@ -63,7 +72,7 @@ export function logXid(agent: Agent, code: number, gpu: number, wallMs: number):
 /** What the agent of node `id` says at wall milliseconds. */
 export function reportOf(id: string, agent: Agent, wallMs: number): Report {
   const at = new Date(wallMs).toISOString();
-  const gpus = [0, 1].map((index) => ({ index, uuid: `GPU-${index}` }));
+  const gpus = agent.uuids.map((uuid, index) => ({ index, uuid }));
   return v.parse(Report, {
     version: 1,
     node_id: id,

@@ -13,6 +13,7 @@ import type { Operation } from "../../schema/operation.ts";
 import type { Draft } from "../draft.ts";
 import { desiredOf, timingOf, type Fleet } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
+import { quarantineOf } from "../safety/step.ts";
 import type { StoredLetter } from "../store/store.ts";
 import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
@@ -21,6 +22,7 @@ import { adoptInstance, type Adoption, foldListing, type Sighting } from "./list
 import { strayNode } from "./new-node.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 import { foldPresence } from "./presence.ts";
+import { rejudgeNode } from "./rejudge.ts";
 
 export type FoldInput = {
   fleet: Fleet;
@@ -48,8 +50,9 @@ export type FoldInput = {
 export type FoldResult = {
   sightings: Map<string, Map<InstanceId, Sighting>>;
   collapsed: Map<string, number>;
-  /** Providers whose complete listing was taken in. */
+  /** Providers whose complete listing was taken in, and those that gave none. */
   listed: string[];
+  unlisted: string[];
   removed: NodeId[];
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
@@ -69,6 +72,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     sightings: new Map([...input.sightings].map(([k, m]) => [k, new Map(m)])),
     collapsed: new Map(input.collapsed),
     listed: [],
+    unlisted: [],
     removed: [],
     commands: [],
     problems: [],
@@ -77,6 +81,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   for (const answer of input.answers) settle(input, draft, answer.id, answer.outcome);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
   for (const letter of input.letters) foldOneLetter(input, draft, letter, result);
+  foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   foldTime(input, draft, result);
   return result;
@@ -101,6 +106,7 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
       message: `cannot list ${provider}: ${answer.message}`,
       fields: { provider, class: answer.class },
     });
+    result.unlisted.push(provider);
     return;
   }
   const fleet = draftFleet(input, draft);
@@ -279,7 +285,9 @@ function foldOneLetter(
   }
   const known = draft.node(letter.node) ?? strayNode(letter.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
-  const folded = foldLetter(known, letter, receivedAt, { policy: input.policy, labels });
+  const { policy } = input;
+  const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
+  const folded = foldLetter(known, letter, receivedAt, context);
   draft.putNode(folded.node);
   draft.tell(folded.events);
   result.judged.matches.push(...folded.matches);
@@ -290,6 +298,23 @@ function foldOneLetter(
       message: `policy rule ${error.rule} could not be evaluated: ${error.message}`,
       fields: { rule: error.rule },
     });
+  }
+}
+
+/** Nodes that were judged by other rules than now hold: another policy, or a quarantine. */
+function foldRules(input: FoldInput, draft: Draft): void {
+  const { policy, config, now } = input;
+  const quarantined = quarantineOf(input.fleet.facts);
+  for (const id of input.fleet.nodes.keys()) {
+    const node = draft.node(id);
+    if (node === null) continue;
+    const { held, aside } = node.health;
+    if (held.length === 0 && (aside ?? []).length === 0) continue;
+    const labels = config.pools.find((pool) => pool.name === node.pool)?.labels ?? {};
+    const judged = rejudgeNode(node, { policy, labels, quarantined }, now);
+    if (judged === null) continue;
+    draft.putNode(judged.node);
+    draft.tell(judged.events);
   }
 }
 

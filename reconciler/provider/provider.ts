@@ -88,6 +88,8 @@ export type Provider = {
   readonly class: ProviderClass;
   /** For tag-only: how long an accepted ask may stay invisible. Milliseconds. */
   readonly settleMs: number;
+  /** Dollars an hour of an instance type, as last told by the provider; absent = it never tells. */
+  pricePerHour?(instanceType: string): number | null;
   /** Whether a process can be told what it will own before it is asked: the fake injects it. */
   create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
   terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;

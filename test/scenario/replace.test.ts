@@ -118,12 +118,12 @@ test("a thermal condition that clears lifts the product's cordon and nothing els
   agent.spool.push({
     seq: agent.seq,
     finding: {
-      kind: "thermal", code: null, reason: "shutdown", pci: null, gpu_index: 0, gpu_uuid: "GPU-0", mig: null, pid: null, process_name: null,
+      kind: "thermal", code: null, reason: "shutdown", pci: null, gpu_index: 0, gpu_uuid: agent.uuids[0] ?? null, mig: null, pid: null, process_name: null,
       at: new Date(w.clock.wallMs()).toISOString(), boot_id: "boot-1" as never, severity: "fatal", message: "97 C",
       metrics: { temperature: 97, shutdown_limit: 95 }, source: "sim", foreign: false, injected: false, kmsg_seq: null,
     },
   });
-  agent.active = ["thermal/shutdown/GPU-0"];
+  agent.active = [`thermal/shutdown/${agent.uuids[0]}`];
   agent.processes = 3;
   await w.until(() => w.node(hot).cordon.product !== null, 120);
   agent.active = [];

@@ -1,0 +1,87 @@
+/**
+ * Blindness (safety.md §6): when everything looks dead at once, the one who looks is broken. Pure
+ * tests over what is known, and the memory of the last darkness: it is over only after two full
+ * rounds of looking without it. Memory only, because a new process looks for itself.
+ */
+import type { Node } from "../../schema/node.ts";
+import { isEvident } from "./evident.ts";
+import { domainsOf } from "./scope.ts";
+
+/** A domain with this many nodes can be dark, and is when this share of it is. */
+const DOMAIN_NODES_MIN = 3;
+const DARK_SHARE = 0.9;
+/**
+ * Evidence, as opposed to silence, blinds only a fleet of some size: three machines may well die.
+ */
+const SICK_FLEET_MIN = 10;
+
+/** Whether silence or unproven evidence takes the node out of sight. */
+function isDark(node: Node, countSick: boolean): boolean {
+  if (node.health.silentSince !== null) return true;
+  return countSick && node.health.verdict === "unhealthy" && !isEvident(node);
+}
+
+/**
+ * `null`, or why what is seen says more about us than about the fleet: every domain that is large
+ * enough is dark. One dark zone among lit ones is a zone that died.
+ */
+export function darkness(nodes: Iterable<Node>): string | null {
+  const watched: Node[] = [];
+  for (const node of nodes) {
+    if (node.pool === null || node.agent === null) continue;
+    if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
+    if (node.instance !== null && node.instance.state === "terminated") continue;
+    watched.push(node);
+  }
+  if (watched.length < DOMAIN_NODES_MIN) return null;
+  const countSick = watched.length >= SICK_FLEET_MIN;
+  const domains = new Map<string, { all: number; dark: number }>();
+  let silent = 0;
+  let dark = 0;
+  for (const node of watched) {
+    const out = isDark(node, countSick);
+    if (out) dark++;
+    if (node.health.silentSince !== null) silent++;
+    for (const domain of finest(node)) {
+      const count = domains.get(domain) ?? { all: 0, dark: 0 };
+      count.all++;
+      if (out) count.dark++;
+      domains.set(domain, count);
+    }
+  }
+  const judged = [...domains.values()].filter(({ all }) => all >= DOMAIN_NODES_MIN);
+  // Domains too small to be judged are judged together.
+  if (judged.length === 0) judged.push({ all: watched.length, dark });
+  if (!judged.every((one) => one.dark / one.all >= DARK_SHARE)) return null;
+  return silent === dark
+    ? `${silent} of ${watched.length} nodes fell silent at once`
+    : `${dark} of ${watched.length} nodes are silent or unhealthy at once`;
+}
+
+/** The domain a node would go dark with: its zone, or its provider where no zone is told. */
+function finest(node: Node): string[] {
+  const domain = domainsOf(node).findLast((one) => !one.startsWith("rack:"));
+  return domain === undefined ? ["nowhere"] : [domain];
+}
+
+export class Blindness {
+  private darkSince: { why: string; lastMono: number } | null = null;
+
+  /**
+   * Why nothing destructive may start; empty while sight is clear. `roundMs` is one full round of
+   * looking, a heartbeat interval; `mono` this process's monotonic milliseconds.
+   */
+  look(reasons: readonly string[], mono: number, roundMs: number): string[] {
+    const [why] = reasons;
+    if (why !== undefined) {
+      this.darkSince = { why, lastMono: mono };
+      return [...reasons];
+    }
+    if (this.darkSince === null) return [];
+    if (mono - this.darkSince.lastMono >= 2 * roundMs) {
+      this.darkSince = null;
+      return [];
+    }
+    return [`sight has just come back: ${this.darkSince.why}`];
+  }
+}
