@@ -17,17 +17,24 @@ const OWNERSHIP = ["navarch-fleet", "navarch-pool", "navarch-node", "navarch-slo
 export type Judgement =
   { kind: "new" } | { kind: "same"; held: Held } | { kind: "refused"; refusal: Refusal };
 
-const refused = (name: Refusal["class"], message: string): Judgement => ({
-  kind: "refused",
-  refusal: { class: name, message, retryAfterMs: null },
-});
+const refused = (
+  name: Refusal["class"],
+  message: string,
+  retryAfterMs: number | null = null,
+): Judgement => ({ kind: "refused", refusal: { class: name, message, retryAfterMs } });
 
 function judgeToken(world: World, request: CreateRequest): Judgement {
   const id = world.tokens.get(request.token);
   if (id === undefined) return { kind: "new" };
   const held = world.instances.get(id);
   if (held === undefined || held.instance.state === "terminated") {
-    return refused("bad_request", `token spent: ${request.token} made ${id}, which is terminated`);
+    // EC2's IdempotentInstanceTerminated: this ask had its instance and will never have another.
+    // Nothing is wrong with the place, so the next ask, with a token of its own, may come at once.
+    return refused(
+      "bad_request",
+      `token spent: ${request.token} made ${id}, which is terminated`,
+      0,
+    );
   }
   const { name, instanceType } = held.instance;
   if (name !== request.name || instanceType !== request.instanceType) {

@@ -1,0 +1,15 @@
+/**
+ * Long proofs by name, for `npm run once -- NAME`: one line each. The command is run by Bun from
+ * the repository's root with `--figures FILE` added; it writes its figures there as one JSON object
+ * and ends with status 0 only if what it proves holds.
+ */
+export type Proof = { summary: string; command: readonly string[] };
+
+export const PROOFS: Readonly<Record<string, Proof>> = {
+  torture: proof("2,000 kills of the control plane", "test/torture/main.ts --kills 2000"),
+};
+
+/** `command` is a program with its arguments, separated by single spaces. */
+function proof(summary: string, command: string): Proof {
+  return { summary, command: command.split(" ") };
+}

@@ -1,0 +1,82 @@
+/**
+ * `npm run once -- NAME…`: runs a long proof, too long for every commit, and keeps its figures in
+ * `test/record/NAME.json` (decision 14). More arguments after `--` go to the proof, and then
+ * nothing is kept, because it was another proof. Exit status: the proof's own, 2 for a name that
+ * is none.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import { ROOT } from "../../build/product.ts";
+import { nearest } from "../../schema/nearest.ts";
+import { printMachine, readMachine } from "../bench/machine.ts";
+import { type Proof, PROOFS } from "./list.ts";
+import { Figures, printRecord, type ProofRecord } from "./record.ts";
+
+const NAMES = Object.keys(PROOFS);
+const WIDTH = Math.max(...NAMES.map((name) => name.length));
+const USAGE = `usage: npm run once -- NAME [-- ARGUMENTS OF THE PROOF]
+
+${NAMES.map((name) => `  ${name.padEnd(WIDTH)}  ${PROOFS[name]?.summary}`).join("\n")}`;
+
+async function readFigures(path: string): Promise<Figures | null> {
+  const file = Bun.file(path);
+  return (await file.exists()) ? v.parse(Figures, await file.json()) : null;
+}
+
+/** Exit status of the proof; its figures are kept, also those of one that failed. */
+async function run(name: string, proof: Proof, more: readonly string[]): Promise<number> {
+  const scratch = mkdtempSync(join(tmpdir(), "navarch-once-"));
+  const path = join(scratch, "figures.json");
+  const machine = await readMachine();
+  console.log(printMachine(machine));
+  const begun = new Date();
+  try {
+    const words = [...proof.command, ...more, "--figures", path];
+    const child = Bun.spawn([process.execPath, "run", ...words], {
+      cwd: ROOT,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const status = await child.exited;
+    const figures = await readFigures(path);
+    if (figures === null) {
+      console.error(`${name} ended with ${status} and left no figures`);
+      return status === 0 ? 1 : status;
+    }
+    const record: ProofRecord = {
+      proof: name,
+      summary: proof.summary,
+      held: status === 0,
+      at: begun.toISOString(),
+      seconds: Math.round((Date.now() - begun.getTime()) / 1_000),
+      command: `npm run once -- ${name}`,
+      machine,
+      figures,
+    };
+    console.log(printRecord(record));
+    if (more.length === 0) await keep(record);
+    return status;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function keep(record: ProofRecord): Promise<void> {
+  const folder = join(ROOT, "test", "record");
+  mkdirSync(folder, { recursive: true });
+  const file = `${record.proof}.json`;
+  await Bun.write(join(folder, file), `${JSON.stringify(record, null, 2)}\n`);
+  console.log(`kept in test/record/${file}`);
+}
+
+const [name = "", ...rest] = process.argv.slice(2);
+const more = rest[0] === "--" ? rest.slice(1) : rest;
+const proof = PROOFS[name];
+if (proof === undefined) {
+  const near = name === "" ? null : nearest(name, NAMES);
+  const hint = near === null ? "" : ` (did you mean ${near}?)`;
+  console.error(`${name === "" ? "no name given" : `no proof ${name}${hint}`}\n${USAGE}`);
+  process.exit(2);
+}
+process.exit(await run(name, proof, more));

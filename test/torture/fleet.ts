@@ -1,0 +1,151 @@
+/**
+ * One folder with everything that a season needs: the process to kill, its clouds, whoever speaks
+ * and acts around it, and a judge for each cloud that is fed from the journals as they grow.
+ * Adapter: files, processes.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Chorus } from "./chorus.ts";
+import { Churn } from "./churn.ts";
+import type { Dice } from "./dice.ts";
+import { CloudJudge, type Effect, type Violation } from "./judge.ts";
+import { Planter } from "./plant.ts";
+import { printConfig, type Setting } from "./setting.ts";
+import { Tail } from "./tail.ts";
+import { Victim } from "./victim.ts";
+
+/** What an instance runs: nothing; the chorus speaks for it. */
+const STUB = "#!/bin/sh\nexec sleep 1000000\n";
+
+const START_MS = 20_000;
+/** Between two looks at the journals, and between two rounds of the chorus. */
+const TICK_MS = 4;
+
+export class Fleet {
+  readonly folder: string;
+  readonly victim: Victim;
+  readonly chorus: Chorus;
+  readonly churn: Churn;
+  readonly planter: Planter;
+  readonly judges: readonly CloudJudge[];
+  readonly foreign = new Map<string, string[]>();
+  readonly violations: Violation[] = [];
+  /** Effects not yet held against the store. */
+  effects: Effect[] = [];
+  /** Effects of the product, ever: for who waits for the next one. */
+  seen = 0;
+  readonly #tails: Map<CloudJudge, Tail>;
+  readonly #fleetId: string;
+  #closed = false;
+
+  private constructor(from: {
+    folder: string;
+    victim: Victim;
+    chorus: Chorus;
+    churn: Churn;
+    planter: Planter;
+    fleetId: string;
+    settings: readonly Setting[];
+  }) {
+    this.folder = from.folder;
+    this.victim = from.victim;
+    this.chorus = from.chorus;
+    this.churn = from.churn;
+    this.planter = from.planter;
+    this.#fleetId = from.fleetId;
+    this.judges = from.settings.map((setting) => new CloudJudge(setting, from.fleetId));
+    this.#tails = new Map(
+      this.judges.map((judge) => [judge, new Tail(cloudFolder(from.folder, judge.setting.name))]),
+    );
+  }
+
+  /** Starts the control plane once, to make its state, and plants what nobody may touch. */
+  static async open(
+    binary: string,
+    settings: readonly Setting[],
+    dice: Dice,
+  ): Promise<Fleet> {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-torture-"));
+    const stub = join(folder, "stub.sh");
+    writeFileSync(stub, STUB);
+    chmodSync(stub, 0o700);
+    const config = join(folder, "navarch.yaml");
+    writeFileSync(config, printConfig(folder, stub, settings));
+    const folderOf = (cloud: string) => cloudFolder(folder, cloud);
+    for (const { name } of settings) mkdirSync(folderOf(name), { recursive: true });
+    const victim = new Victim({ binary, state: folder, config });
+    victim.spawn();
+    const url = await victim.listening(START_MS).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${victim.errors().join("\n")}`);
+    });
+    const { fleetId } = JSON.parse(readFileSync(join(folder, "identity.json"), "utf8")) as {
+      fleetId: string;
+    };
+    const token = readFileSync(join(folder, "admin.token"), "utf8").trim();
+    const adminToken = () => token;
+    const chorus = new Chorus({ folderOf, adminToken });
+    chorus.url = url;
+    const planter = await Planter.open({ settings, folderOf, fleetId, random: dice.next });
+    const churn = new Churn({ dice, settings, folder, chorus, planter, adminToken });
+    const fleet = new Fleet({ folder, victim, chorus, churn, planter, fleetId, settings });
+    for (const { name } of settings) fleet.foreign.set(name, await planter.strangers(name));
+    void fleet.#tick();
+    return fleet;
+  }
+
+  get database(): string {
+    return join(this.folder, "navarch.db");
+  }
+
+  async #tick(): Promise<void> {
+    while (!this.#closed) {
+      this.look();
+      this.chorus.speak();
+      await Bun.sleep(TICK_MS);
+    }
+  }
+
+  /** Takes in what the clouds wrote since the last look. */
+  look(): void {
+    for (const [judge, tail] of this.#tails) {
+      const entries = tail.read();
+      if (entries.length === 0) continue;
+      this.violations.push(...judge.see(entries));
+      this.chorus.see(judge.setting.name, entries, this.#fleetId);
+      const effects = judge.takeEffects();
+      this.seen += effects.length;
+      this.effects.push(...effects);
+    }
+  }
+
+  /** Kills the process, then ends every instance's process; the folder stays. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.chorus.url = null;
+    await this.victim.kill();
+    this.look();
+    await this.planter.close();
+    for (const judge of this.judges) endProcesses(judge);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+const cloudFolder = (folder: string, name: string): string => join(folder, "cloud", name);
+
+/** Stubs that still run, each known by pid and by the instance in its environment. */
+function endProcesses(judge: CloudJudge): void {
+  for (const entry of judge.entries) {
+    if (entry.kind !== "process.started") continue;
+    try {
+      const environ = readFileSync(`/proc/${entry.pid}/environ`, "utf8");
+      if (environ.split("\0").includes(`NAVARCH_INSTANCE_ID=${entry.id}`))
+        process.kill(entry.pid, "SIGKILL");
+    } catch {
+      // It has ended long ago.
+    }
+  }
+}

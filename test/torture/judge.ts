@@ -1,0 +1,239 @@
+/**
+ * Judges one cloud by its own journal, entry by entry: what the product made it do, never what the
+ * product believes. Pure. It holds I2 (one live instance a slot, two under surge), "no double of
+ * one ask" and I13 (hands off); every effect is also handed on, to be held against the store (I1).
+ */
+import type { Entry } from "../../reconciler/provider/fake/entry.ts";
+import type { CreateRequest } from "../../reconciler/provider/provider.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Setting } from "./setting.ts";
+
+export type Rule =
+  | "I1 committed intent"
+  | "I2 one per slot"
+  | "no double of one ask"
+  | "I3 nothing unknown"
+  | "I4 no capacity thrown away"
+  | "I13 hands off"
+  | "I14 audit"
+  | "liveness"
+  | "quiet"
+  | "alive";
+
+export type Violation = {
+  rule: Rule;
+  cloud: string | null;
+  atMs: number;
+  /** Whose journal entries and operation rows explain it. */
+  node: string | null;
+  what: string;
+};
+
+/** A call of the product that the cloud wrote down. */
+export type Effect = {
+  cloud: string;
+  kind: "create" | "terminate";
+  atMs: number;
+  nodeId: string;
+  fence: number;
+  token: string | null;
+  request: CreateRequest | null;
+  instanceId: string | null;
+};
+
+/** What the harness puts into a cloud carries a token that begins so; the product's never does. */
+export const PLANTED = "planted-";
+
+type Made = {
+  id: string;
+  request: CreateRequest;
+  nodeId: string;
+  acceptedAtMs: number;
+  landedAtMs: number | null;
+  /** It came too late to be recognised as a repetition, for a reason that its class allows. */
+  excused: boolean;
+};
+
+export type Held = { id: string; nodeId: string; planted: boolean; landedAtMs: number };
+
+export class CloudJudge {
+  readonly setting: Setting;
+  readonly entries: Entry[] = [];
+  /** Surplus that a late landing explains; it must be ended like any orphan. */
+  surplus = 0;
+  readonly #fleetId: string;
+  readonly #made = new Map<string, Made>();
+  readonly #live = new Map<string, Made>();
+  readonly #byToken = new Map<string, string[]>();
+  #effects: Effect[] = [];
+
+  constructor(setting: Setting, fleetId: string) {
+    this.setting = setting;
+    this.#fleetId = fleetId;
+  }
+
+  see(entries: readonly Entry[]): Violation[] {
+    return entries.flatMap((entry) => {
+      this.entries.push(entry);
+      return this.#seeOne(entry);
+    });
+  }
+
+  /** Effects since the last call, oldest first. */
+  takeEffects(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** Live instances that carry the fleet's tag. */
+  own(): Held[] {
+    return [...this.#live.values()].filter((made) => this.#isOwn(made)).map(heldOf);
+  }
+
+  /** Live instances of somebody else. */
+  foreign(): Held[] {
+    return [...this.#live.values()].filter((made) => !this.#isOwn(made)).map(heldOf);
+  }
+
+  /** Asks accepted, not landed and not dropped. */
+  pending(): number {
+    return [...this.#made.values()].filter((made) => made.landedAtMs === null).length;
+  }
+
+  #isOwn(made: Made): boolean {
+    return made.request.tags["navarch-fleet"] === this.#fleetId;
+  }
+
+  #say(rule: Rule, atMs: number, node: string | null, what: string): Violation {
+    return { rule, cloud: this.setting.name, atMs, node, what };
+  }
+
+  #effect(effect: Omit<Effect, "cloud">): void {
+    this.#effects.push({ cloud: this.setting.name, ...effect });
+  }
+
+  #seeOne(entry: Entry): Violation[] {
+    switch (entry.kind) {
+      case "create.accepted": {
+        const { id, request, nodeId, fence, atMs } = entry;
+        const made = { id, request, nodeId, acceptedAtMs: atMs, landedAtMs: null, excused: false };
+        this.#made.set(id, made);
+        if (isPlanted(request)) return [];
+        const { token } = request;
+        this.#effect({ kind: "create", atMs, nodeId, fence, token, request, instanceId: id });
+        return [];
+      }
+      case "create.repeated":
+      case "create.refused": {
+        const { token, nodeId, fence, atMs } = entry;
+        const instanceId = entry.kind === "create.repeated" ? entry.id : null;
+        if (!token.startsWith(PLANTED))
+          this.#effect({ kind: "create", atMs, nodeId, fence, token, request: null, instanceId });
+        return [];
+      }
+      case "terminate.accepted":
+      case "terminate.refused":
+        return this.#seeTerminate(entry);
+      case "landed":
+        return this.#seeLanded(entry.instance.id, entry.atMs);
+      case "dropped":
+        this.#made.delete(entry.id);
+        return [];
+      case "terminated":
+        this.#live.delete(entry.id);
+        return [];
+      default:
+        return [];
+    }
+  }
+
+  #seeTerminate(
+    entry: Extract<Entry, { kind: "terminate.accepted" | "terminate.refused" }>,
+  ): Violation[] {
+    const { id, nodeId, fence, atMs } = entry;
+    if (nodeId === null || fence === null) return [];
+    this.#effect({
+      kind: "terminate",
+      atMs,
+      nodeId,
+      fence,
+      token: null,
+      request: null,
+      instanceId: id,
+    });
+    const made = this.#made.get(id);
+    if (made !== undefined && this.#isOwn(made)) return [];
+    const whose = made?.request.tags["navarch-fleet"] ?? "nobody";
+    return [this.#say("I13 hands off", atMs, nodeId, `ended ${id}, which belongs to ${whose}`)];
+  }
+
+  #seeLanded(id: string, atMs: number): Violation[] {
+    const made = this.#made.get(id);
+    if (made === undefined) return [];
+    made.landedAtMs = atMs;
+    const others = this.#sharers(made);
+    this.#live.set(id, made);
+    // What was planted is nobody's ask; whether it is found and ended is told at the end (I3).
+    if (isPlanted(made.request) || !this.#isOwn(made)) return [];
+    const found: Violation[] = [];
+    const { token } = made.request;
+    const earlier = this.#byToken.get(token) ?? [];
+    const ids = [...earlier, id];
+    this.#byToken.set(token, ids);
+    made.excused = this.#isExcused(made, earlier);
+    const excused = [made, ...others].some((one) => one.excused);
+    if (ids.length > 1 && !excused) {
+      const what = `one ask made ${ids.join(" and ")} (token ${token})`;
+      found.push(this.#say("no double of one ask", atMs, made.nodeId, what));
+    }
+    const most = this.setting.surge ? 2 : 1;
+    if (others.length + 1 > most) {
+      if (excused) this.surplus += 1;
+      else {
+        const slot = made.request.tags["navarch-slot"];
+        const all = [...others.map((other) => other.id), id].join(", ");
+        const what = `slot ${slot} has ${others.length + 1} live instances: ${all}`;
+        found.push(this.#say("I2 one per slot", atMs, made.nodeId, what));
+      }
+    }
+    return found;
+  }
+
+  /** Live instances of the same slot that the product asked for. */
+  #sharers(made: Made): Made[] {
+    const slotOf = ({ tags }: CreateRequest) => `${tags["navarch-pool"]}/${tags["navarch-slot"]}`;
+    return [...this.#live.values()].filter(
+      (other) =>
+        this.#isOwn(other) &&
+        !isPlanted(other.request) &&
+        slotOf(other.request) === slotOf(made.request),
+    );
+  }
+
+  /**
+   * Tag-only (I2): an acceptance that landed later than `settle` may make a surplus. Unique name:
+   * once somebody else has deleted the ask's instance its name is free, and an earlier sending of
+   * the same ask that lands after that finds nothing to be recognised by.
+   */
+  #isExcused({ acceptedAtMs, landedAtMs }: Made, earlier: readonly string[]): boolean {
+    const lateMs = (landedAtMs ?? 0) - acceptedAtMs;
+    switch (this.setting.class) {
+      case "token":
+        return false;
+      case "name":
+        return lateMs > 0 && earlier.length > 0 && earlier.every((id) => !this.#live.has(id));
+      case "tag-only":
+        return lateMs > this.setting.settleMs;
+      default:
+        return unreachable(this.setting.class);
+    }
+  }
+}
+
+const isPlanted = (request: CreateRequest): boolean => request.token.startsWith(PLANTED);
+
+function heldOf(made: Made): Held {
+  const { id, nodeId, request, landedAtMs } = made;
+  return { id, nodeId, planted: isPlanted(request), landedAtMs: landedAtMs ?? 0 };
+}
