@@ -22,7 +22,6 @@ const Reply = v.object({
   node_status: v.nullish(v.string(), null),
 });
 
-const GPU = { index: 0, uuid: "GPU-00000000-0000-4000-8000-000000000000" };
 const PCI = "0000:18:00.0";
 
 class Voice {
@@ -38,6 +37,8 @@ class Voice {
   #checkMs = 0;
   #inventory = true;
   readonly #bootId = crypto.randomUUID();
+  /** Its own: a GPU that comes back under another instance is a lemon, and another story. */
+  readonly #gpu = { index: 0, uuid: `GPU-${crypto.randomUUID()}` };
   readonly #stream = crypto.randomUUID();
 
   constructor(cloud: string, nodeId: string, folder: string) {
@@ -71,14 +72,14 @@ class Voice {
       simulated: true,
       sent_at: at,
       inventory: this.#inventory ? this.#print() : null,
-      sample: { at, gpus: [{ ...GPU, utilization_percent: 0, processes: 0 }] },
+      sample: { at, gpus: [{ ...this.#gpu, utilization_percent: 0, processes: 0 }] },
       check: checks ? check(at) : null,
-      findings: seqs.map((seq) => ({ seq, finding: fallenOff(at, this.#bootId) })),
+      findings: seqs.map((seq) => ({ seq, finding: fallenOff(at, this.#bootId, this.#gpu.uuid) })),
     });
   }
 
   #print(): unknown {
-    const gpu = { ...GPU, name: "NVIDIA H100 80GB HBM3", pci_bus_id: `0000${PCI}` };
+    const gpu = { ...this.#gpu, name: "NVIDIA H100 80GB HBM3", pci_bus_id: `0000${PCI}` };
     return { hostname: this.nodeId, gpus: [gpu] };
   }
 
@@ -94,12 +95,12 @@ const check = (at: string): unknown => {
   return { at, conclusive: true, probes, expected_gpus: 1, present_gpus: 1, active: [] };
 };
 
-const fallenOff = (at: string, bootId: string): unknown => ({
+const fallenOff = (at: string, bootId: string, uuid: string): unknown => ({
   kind: "xid",
   code: 79,
   pci: PCI,
   gpu_index: 0,
-  gpu_uuid: GPU.uuid,
+  gpu_uuid: uuid,
   at,
   boot_id: bootId,
   severity: "fatal",

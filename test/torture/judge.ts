@@ -50,8 +50,10 @@ type Made = {
   nodeId: string;
   acceptedAtMs: number;
   landedAtMs: number | null;
+  /** Somebody else ordered its end. */
+  deleted: boolean;
   /** It came too late to be recognised as a repetition, for a reason that its class allows. */
-  excused: boolean;
+  late: boolean;
 };
 
 export type Held = { id: string; nodeId: string; planted: boolean; landedAtMs: number };
@@ -64,7 +66,7 @@ export class CloudJudge {
   readonly #fleetId: string;
   readonly #made = new Map<string, Made>();
   readonly #live = new Map<string, Made>();
-  readonly #byToken = new Map<string, string[]>();
+  readonly #byToken = new Map<string, Made[]>();
   #effects: Effect[] = [];
 
   constructor(setting: Setting, fleetId: string) {
@@ -117,8 +119,8 @@ export class CloudJudge {
     switch (entry.kind) {
       case "create.accepted": {
         const { id, request, nodeId, fence, atMs } = entry;
-        const made = { id, request, nodeId, acceptedAtMs: atMs, landedAtMs: null, excused: false };
-        this.#made.set(id, made);
+        const fresh = { landedAtMs: null, deleted: false, late: false };
+        this.#made.set(id, { id, request, nodeId, acceptedAtMs: atMs, ...fresh });
         if (isPlanted(request)) return [];
         const { token } = request;
         this.#effect({ kind: "create", atMs, nodeId, fence, token, request, instanceId: id });
@@ -152,7 +154,11 @@ export class CloudJudge {
     entry: Extract<Entry, { kind: "terminate.accepted" | "terminate.refused" }>,
   ): Violation[] {
     const { id, nodeId, fence, atMs } = entry;
-    if (nodeId === null || fence === null) return [];
+    const made = this.#made.get(id);
+    if (nodeId === null || fence === null) {
+      if (made !== undefined) made.deleted = true;
+      return [];
+    }
     this.#effect({
       kind: "terminate",
       atMs,
@@ -162,7 +168,6 @@ export class CloudJudge {
       request: null,
       instanceId: id,
     });
-    const made = this.#made.get(id);
     if (made !== undefined && this.#isOwn(made)) return [];
     const whose = made?.request.tags["navarch-fleet"] ?? "nobody";
     return [this.#say("I13 hands off", atMs, nodeId, `ended ${id}, which belongs to ${whose}`)];
@@ -179,25 +184,22 @@ export class CloudJudge {
     const found: Violation[] = [];
     const { token } = made.request;
     const earlier = this.#byToken.get(token) ?? [];
-    const ids = [...earlier, id];
-    this.#byToken.set(token, ids);
-    made.excused = this.#isExcused(made, earlier);
-    const excused = [made, ...others].some((one) => one.excused);
-    if (ids.length > 1 && !excused) {
-      const what = `one ask made ${ids.join(" and ")} (token ${token})`;
-      found.push(this.#say("no double of one ask", atMs, made.nodeId, what));
+    this.#byToken.set(token, [...earlier, made]);
+    made.late = this.#isLate(made, earlier);
+    if (earlier.length > 0 && !made.late && !this.#mayRepeat(earlier)) {
+      const what = `one ask made ${[...earlier, made].map((one) => one.id).join(" and ")}`;
+      found.push(this.#say("no double of one ask", atMs, made.nodeId, `${what} (${token})`));
     }
-    const most = this.setting.surge ? 2 : 1;
-    if (others.length + 1 > most) {
-      if (excused) this.surplus += 1;
-      else {
-        const slot = made.request.tags["navarch-slot"];
-        const all = [...others.map((other) => other.id), id].join(", ");
-        const what = `slot ${slot} has ${others.length + 1} live instances: ${all}`;
-        found.push(this.#say("I2 one per slot", atMs, made.nodeId, what));
-      }
+    const together = [...others, made];
+    if (together.length <= (this.setting.surge ? 2 : 1)) return found;
+    if (together.some((one) => one.late)) {
+      this.surplus += 1;
+      return found;
     }
-    return found;
+    const slot = made.request.tags["navarch-slot"];
+    const ids = together.map((one) => one.id).join(", ");
+    const what = `slot ${slot} has ${together.length} live instances: ${ids}`;
+    return [...found, this.#say("I2 one per slot", atMs, made.nodeId, what)];
   }
 
   /** Live instances of the same slot that the product asked for. */
@@ -212,17 +214,26 @@ export class CloudJudge {
   }
 
   /**
-   * Tag-only (I2): an acceptance that landed later than `settle` may make a surplus. Unique name:
-   * once somebody else has deleted the ask's instance its name is free, and an earlier sending of
-   * the same ask that lands after that finds nothing to be recognised by.
+   * Where no token is known, an open ask is sent again once nothing is found for it: also after a
+   * console deleted what it had made (crash-safety.md §2.3).
    */
-  #isExcused({ acceptedAtMs, landedAtMs }: Made, earlier: readonly string[]): boolean {
+  #mayRepeat(earlier: readonly Made[]): boolean {
+    const deleted = earlier.every((one) => one.deleted && !this.#live.has(one.id));
+    return deleted && this.setting.class !== "token";
+  }
+
+  /**
+   * Tag-only (I2): an acceptance that landed later than `settle` may make a surplus. Unique name:
+   * once a console has deleted the ask's instance its name is free, and an earlier sending of the
+   * same ask that lands after that finds nothing to be recognised by.
+   */
+  #isLate({ acceptedAtMs, landedAtMs }: Made, earlier: readonly Made[]): boolean {
     const lateMs = (landedAtMs ?? 0) - acceptedAtMs;
     switch (this.setting.class) {
       case "token":
         return false;
       case "name":
-        return lateMs > 0 && earlier.length > 0 && earlier.every((id) => !this.#live.has(id));
+        return lateMs > 0 && earlier.length > 0 && this.#mayRepeat(earlier);
       case "tag-only":
         return lateMs > this.setting.settleMs;
       default:

@@ -37,6 +37,12 @@ export const TERMINATE_MS = 150;
 /** SIGSTOP lasts longer than this. */
 export const HEARTBEAT_TIMEOUT_MS = 1_000;
 
+/**
+ * A fault a second in six nodes is no real fleet's: budgets and breaker of the fleet would hold it
+ * still, which `simulator/` proves. Each pool's `max_unavailable` stays.
+ */
+const OPEN = "{ pool: 100, domain: 100, fleet: 100 }";
+
 /** How long a terminated instance stays listed: longer than any run of kills without a look. */
 const RETENTION = "60s";
 
@@ -73,6 +79,12 @@ export function printConfig(folder: string, agent: string, settings: readonly Se
   sample_interval: 100ms
   health_check_interval: 1s
 instance_manager: { registration_timeout: 30s }
+safety:
+  budgets:
+    isolate: ${OPEN}
+    drain: ${OPEN}
+    replace: ${OPEN}
+  breaker: { enabled: false }
 providers:
 ${providers.join("\n")}
 pools:

@@ -130,12 +130,14 @@ describe("CloudJudge", () => {
     expect(judged("token", bought(A), bought(again, SETTLE_MS + 1)).rules).toHaveLength(2);
   });
 
-  test("see() excuses a second instance of a name that a console freed, and only a late one", () => {
+  test("see() lets an ask be sent again after a console deleted what it made, but no token", () => {
     const again: Ask = { ...A, id: "i-again" };
-    const late = judged("name", bought(A), ended("i-a", null), bought(again, 1));
-    expect([late.rules, late.judge.surplus]).toEqual([[], 0]);
-    const twice = judged("name", bought(A), bought(again, 1));
-    expect(twice.rules).toEqual(["no double of one ask"]);
+    const after = (cls: Setting["class"], by: string | null) =>
+      judged(cls, bought(A), ended("i-a", by), bought(again)).rules;
+    const double = ["no double of one ask"];
+    expect([after("name", null), after("tag-only", null)]).toEqual([[], []]);
+    expect([after("token", null), after("name", "n-0-1")]).toEqual([double, double]);
+    expect(judged("name", bought(A), bought(again, 1)).rules).toEqual(double);
   });
 
   test("see() finds a foreign instance that the product ended, and no console's deletion", () => {
