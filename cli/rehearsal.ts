@@ -14,6 +14,8 @@ import { parseFindingLine } from "./finding-line.ts";
 export type Judged = { line: number; finding: Finding; judgement: Judgement };
 export type Rehearsal = {
   judged: Judged[];
+  /** What shadows would have said. */
+  shadows: { line: number; judgement: Judgement }[];
   verdict: Verdict;
   /** Conditions that failed while they were asked. */
   errors: { rule: string; message: string }[];
@@ -52,7 +54,7 @@ export function rehearse(
     // Injected findings are judged too: a rehearsal is a test on purpose.
     fake: true,
   };
-  const { judgements, errors } = judgeReport(findings, policy, node, []);
+  const { judgements, shadows, errors } = judgeReport(findings, policy, node, []);
   const judged: Judged[] = [];
   let held: HeldFinding[] = [];
   for (const [index, { line, finding }] of numbered.entries()) {
@@ -61,5 +63,8 @@ export function rehearse(
     judged.push({ line, finding, judgement });
     held = holdFinding(held, finding, judgement, Date.parse(finding.at));
   }
-  return { judged, verdict: verdictOf(held), errors };
+  const would = shadows.map(({ index, judgement }) => {
+    return { line: numbered[index]?.line ?? 0, judgement };
+  });
+  return { judged, shadows: would, verdict: verdictOf(held), errors };
 }

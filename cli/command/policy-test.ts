@@ -1,5 +1,6 @@
 /**
- * `navarch policy test`: which rule decides for each event of a file, and the verdict at the end.
+ * `navarch policy test`: which rule decides for each event of a file, and the verdict at the end;
+ * or, with `--replay`, what would have become of the fleet (`policy-replay.ts`).
  */
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
@@ -7,6 +8,7 @@ import type { Judged, Rehearsal } from "../rehearsal.ts";
 import { show } from "../show.ts";
 import { printTable } from "../table.ts";
 import type { Style } from "../table.ts";
+import { REPLAY_FLAGS, replay } from "./policy-replay.ts";
 import { printHold } from "./policy-show.ts";
 
 /** A file of events larger than this is a log, and wants to be cut first. */
@@ -18,12 +20,17 @@ export const policyTest: Command = {
   summary: "try a health policy on events",
   more:
     'E holds one JSON object a line: a finding, {"kind":"xid","code":79}, or an event in the\n' +
-    'words of a condition, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.',
+    'words of a condition, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.\n' +
+    "SINCE is a duration (24h, 7d) or an RFC 3339 time: shows the nodes that the policy would\n" +
+    "have had cordoned or replaced since then, beside those of the active policy.",
   flags: [
     { name: "events", kind: "text", value: "E", help: "file of events, one JSON object a line" },
     { name: "pool", kind: "text", value: "P", help: "the node's pool, for rules of some pools" },
+    ...REPLAY_FLAGS,
   ],
   words: { min: 1, max: 1 },
+  // A long record takes longer than any request for a page of it.
+  lasts: (flags) => flags.text("replay") !== null,
   reach: "offline",
   async run(context) {
     const { openRules } = await import("../policy-file.ts");
@@ -31,10 +38,14 @@ export const policyTest: Command = {
     const { parseEvents, rehearse } = await import("../rehearsal.ts");
     const { flags, words, world } = context;
     const events = flags.text("events");
-    if (events === null) return usage("policy test needs --events E (see help policy test)");
+    const replays = flags.text("replay") !== null || flags.text("replay-file") !== null;
+    if ((events === null) === !replays) {
+      return usage("policy test needs --events E or --replay SINCE (see help policy test)");
+    }
     const { compiled, problems } = await openRules(words[0] ?? "");
     sayProblems(context, problems);
     if (compiled === null) return EXIT.usage;
+    if (events === null) return replay(context, compiled);
     const text = await readEvents(events);
     if (text === null) return usage(`--events ${events}: cannot be read`);
     const parsed = parseEvents(events, text);
@@ -58,7 +69,7 @@ async function readEvents(path: string): Promise<string | null> {
 async function showRehearsal(
   context: Context,
   policy: { name: string; hash: string },
-  { judged, verdict, errors }: Rehearsal,
+  { judged, shadows, verdict, errors }: Rehearsal,
 ): Promise<void> {
   const data = {
     policy: policy.name,
@@ -76,12 +87,23 @@ async function showRehearsal(
       definitive: judgement.definitive,
       because: judgement.because,
     })),
+    shadows: shadows.map(({ line, judgement }) => ({
+      line,
+      rule: judgement.rule,
+      result: judgement.result,
+      because: judgement.because,
+    })),
     errors,
   };
   const human = (_wide: boolean, style: Style) =>
     printTable(["Line", "Event", "Rule", "Result", "Hold", "Action"], judged.map(cellsOf), style) +
+    shadows.map(sayShadow).join("") +
     `\nVerdict: ${verdict}\n`;
   await show(context, { data, names: [verdict], human });
+}
+
+function sayShadow({ line, judgement }: Rehearsal["shadows"][number]): string {
+  return `Line ${line}: shadow rule ${judgement.rule} would say ${judgement.result}\n`;
 }
 
 function cellsOf({ line, finding, judgement }: Judged): string[] {

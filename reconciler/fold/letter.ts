@@ -203,7 +203,8 @@ function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentF
   };
 }
 
-function emptyInventory(hostname: string): AgentFact["inventory"] {
+/** A machine of which nothing is known but its name. */
+export function emptyInventory(hostname: string): AgentFact["inventory"] {
   return {
     hostname,
     provider: null,

@@ -17,6 +17,7 @@ import type { Metrics } from "../metrics.ts";
 import type { Store } from "../store/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
+import { historyRoutes } from "./history.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
 import { openSliced } from "./sliced.ts";
@@ -150,6 +151,7 @@ export function openApp(ports: RoutePorts): App {
   nodeRoutes(api, ports);
   poolRoutes(api, ports);
   adminRoutes(api, ports);
+  historyRoutes(api, ports);
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));

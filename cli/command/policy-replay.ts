@@ -1,0 +1,108 @@
+/**
+ * `navarch policy test F --replay SINCE`: what a policy would have done with what was recorded,
+ * beside what the active one would.
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Context } from "../command.ts";
+import { EXIT, failure, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import type { Flag } from "../flag.ts";
+import { show } from "../show.ts";
+
+/** `navarch/cli.md` §7: a threshold failed. */
+const MORE = 8;
+
+export const REPLAY_FLAGS: readonly Flag[] = [
+  { name: "replay", kind: "text", value: "SINCE", help: "judge what was recorded since: 24h, 7d" },
+  { name: "replay-file", kind: "text", value: "F", help: "judge a record that was exported" },
+  { name: "against", kind: "text", value: "F", help: "compare with this policy, not the active" },
+  { name: "export", kind: "text", value: "F", help: "write the record to a file, too" },
+  { name: "fail-if-more", kind: "switch", help: "exit 8 if it would touch more nodes" },
+];
+
+type Source = {
+  ok: true;
+  record: import("../record.ts").Record;
+  active: CompiledPolicy;
+  quarantined: ReadonlySet<string>;
+  /** Until when what was last held went on: nothing recorded says otherwise. */
+  nowMs: number;
+};
+
+/** An exit status, or why there is nothing to show. */
+export async function replay(
+  context: Context,
+  compiled: CompiledPolicy,
+): Promise<number | Failure> {
+  const source = await openSource(context);
+  if (!source.ok) return source;
+  const { exporting } = await import("../record.ts");
+  const { Backtester, countTouched } = await import("../backtest.ts");
+  const { Replay } = await import("../replay.ts");
+  const { dataOf, printBacktest } = await import("../backtest-view.ts");
+  const { active: policy, quarantined } = source;
+  const candidate = new Replay(compiled, quarantined);
+  const active = new Replay(policy, quarantined);
+  const tester = new Backtester(candidate, active);
+  const path = context.flags.text("export");
+  const record = path === null ? source.record : exporting(source.record, path);
+  const failed = await record((row) => tester.take(row));
+  if (failed !== null) return failed;
+  const backtest = tester.end(source.nowMs);
+  const tested = { backtest, candidate, active };
+  await show(context, {
+    data: dataOf(tested),
+    names: backtest.touched.map((one) => one.node),
+    human: (_wide, style) => printBacktest(tested, style),
+  });
+  const [error] = candidate.errors;
+  if (error !== undefined) {
+    const message = `rule "${error[0]}" failed: ${error[1]}`;
+    return failure(EXIT.failed, "policy_error", message);
+  }
+  const counts = countTouched(backtest);
+  const isMore = counts.candidate > counts.active;
+  return isMore && context.flags.on("fail-if-more") ? MORE : EXIT.done;
+}
+
+async function openSource(context: Context): Promise<Source | Failure> {
+  const { flags } = context;
+  const [since, file] = [flags.text("replay"), flags.text("replay-file")];
+  if (since !== null && file !== null) return usage("either --replay or --replay-file");
+  const { openActive, readSince, recordIn, recordOf } = await import("../record.ts");
+  const against = await openAgainst(context);
+  if (!against.ok) return against;
+  const none: ReadonlySet<string> = new Set();
+  if (file !== null) {
+    const { compiledBuiltin } = await import("../../health/policy/builtin.ts");
+    const active = against.policy ?? compiledBuiltin;
+    const nowMs = context.world.wallMs();
+    return { ok: true, record: recordIn(file), active, quarantined: none, nowMs };
+  }
+  const client = context.connect();
+  if ("ok" in client) return client;
+  const from = await readSince(client, since ?? "");
+  if (!from.ok) return from;
+  const record = recordOf(client, from.at);
+  const { nowMs } = from;
+  if (against.policy !== null) {
+    return { ok: true, record, active: against.policy, quarantined: none, nowMs };
+  }
+  const active = await openActive(client);
+  if (!active.ok) return active;
+  const { policy, quarantined } = active;
+  return { ok: true, record, active: policy, quarantined, nowMs };
+}
+
+async function openAgainst(
+  context: Context,
+): Promise<{ ok: true; policy: CompiledPolicy | null } | Failure> {
+  const path = context.flags.text("against");
+  if (path === null) return { ok: true, policy: null };
+  const { openRules } = await import("../policy-file.ts");
+  const { sayProblems } = await import("../problem-view.ts");
+  const { compiled, problems } = await openRules(path);
+  sayProblems(context, problems);
+  if (compiled === null) return usage(`--against ${path}: is no policy`);
+  return { ok: true, policy: compiled };
+}

@@ -1,0 +1,216 @@
+/**
+ * Recorded findings through one policy, by the code that judges reports: what each node's health
+ * would have been, and whether it would have been taken out. Pure. The record holds findings only,
+ * so full checks are assumed; `ASSUMPTIONS` says how, for people to read.
+ */
+import * as v from "valibot";
+import type { CompiledPolicy, Quarantine } from "../health/policy/compile.ts";
+import { keyOf } from "../health/policy/hold.ts";
+import { emptyInventory, foldLetter } from "../reconciler/fold/letter.ts";
+import { newNode } from "../reconciler/fold/new-node.ts";
+import type { Letter } from "../reconciler/store/store.ts";
+import type { Finding } from "../schema/finding.ts";
+import { type NodeId, PoolName, StreamId } from "../schema/id.ts";
+import { LIMIT } from "../schema/limit.ts";
+import type { Node } from "../schema/node.ts";
+import type { RecordedFinding, RecordedNode } from "../schema/past.ts";
+import type { Inventory } from "../schema/report.ts";
+
+export const ASSUMPTIONS = [
+  "Findings from before the start are not replayed: each node starts with nothing held.",
+  "Checks and samples are not recorded. A conclusive check is assumed one check interval after a " +
+    "finding and then again and again; it ends what a clean check ends, except measured " +
+    "conditions (all but XID and SXid), which are taken to last until the node's next boot.",
+  "A boot is seen when a finding carries it. Lost heartbeats are not replayed.",
+  "Pool, labels, threshold and check interval are those of now. Budgets, breakers and people are " +
+    "left out: a node counts as touched when the policy asks for it.",
+] as const;
+
+/** When and why a policy would have had a node taken out. Times are wall milliseconds. */
+export type Touch = {
+  /** Cordoned: by proof, or with the threshold. */
+  isolatedAt: number;
+  /** The threshold was reached: drained and replaced, or repaired. */
+  replacedAt: number | null;
+  rule: string;
+  version: string | null;
+  because: string;
+  /** It rests on a condition whose end the record does not hold. */
+  assumed: boolean;
+};
+
+export type RuleHits = { hits: number; shadowHits: number };
+
+type State = {
+  node: Node;
+  known: RecordedNode;
+  boots: Set<string>;
+  boot: string;
+  /** Measured conditions of this boot. */
+  active: Set<string>;
+  lastAt: number;
+  touch: Touch | null;
+};
+
+const STREAM = v.parse(StreamId, "replay");
+
+/** Checks beyond the threshold that are played after a finding: what three clean ones end, ends. */
+const CHECKS_MORE = 4;
+
+export class Replay {
+  readonly policy: CompiledPolicy;
+  readonly touches = new Map<string, Touch>();
+  readonly hits = new Map<string, RuleHits>();
+  readonly errors = new Map<string, string>();
+  private readonly quarantined: Quarantine;
+  private readonly states = new Map<string, State>();
+
+  constructor(policy: CompiledPolicy, quarantined: Quarantine) {
+    this.policy = policy;
+    this.quarantined = quarantined;
+  }
+
+  /** Findings of one node that were received together, in the order of the record. */
+  take(rows: readonly RecordedFinding[]): void {
+    const [first] = rows;
+    if (first === undefined) return;
+    const at = Date.parse(first.received_at);
+    const state = this.stateOf(first, at);
+    this.passTo(state, at);
+    state.known = first.node;
+    const findings = rows.map((row) => row.finding);
+    for (const { boot_id: boot } of findings) {
+      if (state.boots.has(boot)) continue;
+      state.boots.add(boot);
+      state.boot = boot;
+      state.active.clear();
+    }
+    for (const finding of findings) {
+      if (isMeasured(finding) && finding.boot_id === state.boot) state.active.add(keyOf(finding));
+    }
+    this.fold(state, at, findings, false);
+    state.lastAt = at;
+  }
+
+  /** Lets time pass for every node, after the last row. */
+  end(at: number): void {
+    for (const state of this.states.values()) this.passTo(state, at);
+  }
+
+  private stateOf(row: RecordedFinding, at: number): State {
+    const before = this.states.get(row.node_id);
+    if (before !== undefined) return before;
+    const from = { pool: null, slot: null, gen: 0, replaces: null };
+    const state: State = {
+      node: newNode({ id: row.node_id, at, ...from }),
+      known: row.node,
+      boots: new Set(),
+      boot: row.finding.boot_id,
+      active: new Set(),
+      lastAt: at,
+      touch: null,
+    };
+    this.states.set(row.node_id, state);
+    return state;
+  }
+
+  /** Plays the checks between the last findings and `at`, as long as they can change anything. */
+  private passTo(state: State, at: number): void {
+    const { check_ms: checkMs, threshold } = state.known;
+    const most = state.touch?.replacedAt == null ? threshold + CHECKS_MORE : CHECKS_MORE;
+    let played = 0;
+    for (let next = state.lastAt + checkMs; next < at; next += checkMs) {
+      if (isQuiet(state.node) || played++ >= most) break;
+      this.fold(state, next, [], true);
+      state.lastAt = next;
+    }
+    // One more, just before: holds that last a time end in between.
+    const last = at - 1;
+    if (isQuiet(state.node) || last < state.lastAt + checkMs) return;
+    this.fold(state, last, [], true);
+    state.lastAt = last;
+  }
+
+  private fold(state: State, at: number, findings: readonly Finding[], isCheck: boolean): void {
+    const { node, known, boot, active } = state;
+    const letter = letterOf(node.id, { boot, known, at, findings });
+    const iso = new Date(at).toISOString();
+    if (isCheck) {
+      const present = { expected_gpus: known.gpu_count, present_gpus: known.gpu_count };
+      letter.check = { at: iso, conclusive: true, probes: [], active: [...active], ...present };
+    }
+    const { policy, quarantined } = this;
+    const context = { policy, quarantined, labels: known.labels };
+    const folded = foldLetter(inPool(node, known), letter, at, context);
+    state.node = folded.node;
+    for (const { rule } of folded.matches) this.hit(rule).hits++;
+    for (const { rule } of folded.shadows) this.hit(rule).shadowHits++;
+    for (const { rule, message } of folded.policyErrors) this.errors.set(rule, message);
+    this.judge(state, at);
+  }
+
+  private hit(rule: string): RuleHits {
+    const hits = this.hits.get(rule) ?? { hits: 0, shadowHits: 0 };
+    this.hits.set(rule, hits);
+    return hits;
+  }
+
+  private judge(state: State, at: number): void {
+    const { health, id } = state.node;
+    if (health.verdict !== "unhealthy") return;
+    const bad = health.held.filter((h) => h.judgement.result === "unhealthy");
+    const isProven = bad.some((h) => h.judgement.definitive);
+    const isReached = health.unhealthyRun >= state.known.threshold;
+    if (!isProven && !isReached) return;
+    const worst = bad.find((h) => h.judgement.definitive) ?? bad[0];
+    if (worst === undefined) return;
+    const { rule, version = null, because } = worst.judgement;
+    const assumed = state.active.has(worst.key);
+    state.touch ??= { isolatedAt: at, replacedAt: null, rule, version, because, assumed };
+    if (isReached) state.touch.replacedAt ??= at;
+    this.touches.set(id, state.touch);
+  }
+}
+
+/** Seen by a probe, which tells of a condition once and lists it while it lasts. */
+function isMeasured({ kind }: Finding): boolean {
+  return kind !== "xid" && kind !== "sxid";
+}
+
+/** No check can change a node that nothing is held against. */
+function isQuiet({ health }: Node): boolean {
+  return health.held.length === 0 && (health.aside ?? []).length === 0;
+}
+
+function inPool(node: Node, known: RecordedNode): Node {
+  if (node.pool === known.pool) return node;
+  const named = v.safeParse(PoolName, known.pool);
+  return { ...node, pool: named.success ? named.output : null };
+}
+
+function letterOf(
+  node: NodeId,
+  of: { boot: string; known: RecordedNode; at: number; findings: readonly Finding[] },
+): Letter {
+  return {
+    node,
+    bootId: of.boot,
+    stream: STREAM,
+    agentVersion: "replay",
+    simulated: of.known.fake,
+    inventory: inventoryOf(node, of.known),
+    check: null,
+    findings: of.findings.map((finding, at) => ({ seq: at + 1, finding })),
+    gaps: [],
+    results: [],
+  };
+}
+
+/** As much of an inventory as a condition can see. */
+function inventoryOf(hostname: string, known: RecordedNode): Inventory {
+  const length = Math.min(known.gpu_count, LIMIT.gpusPerNodeMax);
+  const gpus = Array.from({ length }, (_, index) => {
+    return { index, uuid: "", name: "", pci_bus_id: "" };
+  });
+  return { ...emptyInventory(hostname), driver_version: known.driver_version, gpus };
+}
