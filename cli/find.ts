@@ -46,7 +46,12 @@ function hasFlagOf(server: Command, from: (name: string) => unknown): boolean {
   return server.flags.some((flag) => !shared.has(flag.name) && from(flag.name) !== null);
 }
 
-function findByWords(commands: readonly Command[], words: readonly string[]): Found {
+/** Short names of whole groups (decision 17). */
+const GROUP_ALIAS: ReadonlyMap<string, string> = new Map([["sim", "simulate"]]);
+
+function findByWords(commands: readonly Command[], given: readonly string[]): Found {
+  const [first = "", ...others] = given;
+  const words = [GROUP_ALIAS.get(first) ?? first, ...others];
   const [head = "", second] = words;
   const exact = commands
     .filter((command) => command.name.every((word, i) => words[i] === word))

@@ -2,6 +2,7 @@
  * `assertions[]`, and the same conditions inside an `assert` event (`navarch/simulator.md` §2.3).
  */
 import type { Section } from "../../reconciler/config/section.ts";
+import { EVENT_KINDS } from "../../schema/event.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { type Bare, parseBound } from "./bound.ts";
@@ -92,7 +93,7 @@ export function readAssertion(parts: Parts, line: number, names: Names): Asserti
     case "metric": {
       if (target === null) missing(parts.target, 'a selector such as navarch_nodes{pool="a"}');
       const expected = readExpected(parts, "exact", false);
-      if (target !== null && !SELECTOR.test(target)) {
+      if (target !== null && (target.length > SELECTOR_MAX || !SELECTOR.test(target))) {
         parts.target.section.fail(parts.target.key, "selector", "is not a metric selector");
         return null;
       }
@@ -112,8 +113,11 @@ export function readAssertion(parts: Parts, line: number, names: Names): Asserti
   }
 }
 
+/** Longer than any name with all of its labels. */
+const SELECTOR_MAX = 1_000;
 /** A metric name with label matchers, as Prometheus writes them. */
-const SELECTOR = /^[a-zA-Z_:][\w:]*(\{([a-zA-Z_]\w*\s*(=~|!~|!=|=)\s*"([^"\\]|\\.)*"\s*,?\s*)*\})?$/;
+const MATCHER = String.raw`[a-zA-Z_]\w*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"`;
+const SELECTOR = new RegExp(String.raw`^[a-zA-Z_:][\w:]*(?:\{(?:${MATCHER}\s*,?\s*)*\})?$`);
 
 function missing(at: { section: Section; key: string }, hint: string | null = null): void {
   at.section.missing(at.key, hint);
@@ -178,16 +182,24 @@ function readOrder({ expected }: Parts): string[] | null {
     missing(expected, "a list of event names");
     return null;
   }
-  if (entry.value.kind === "scalar") {
-    const word = wordOf(expected.section, expected.key);
-    return word === null ? null : word.split(",").map((one) => one.trim());
-  }
-  const names = readTexts(expected.section.problems, entry.value);
+  const word = entry.value.kind === "scalar" ? wordOf(expected.section, expected.key) : null;
+  const names =
+    word === null
+      ? readTexts(expected.section.problems, entry.value)
+      : word.split(",").map((one) => one.trim());
   if (names?.length === 0) {
     expected.section.fail(expected.key, "required", "names no event");
     return null;
   }
-  return names;
+  const kinds = names?.map((name) => eventKind(expected.section, expected.key, name)) ?? null;
+  return kinds?.every((kind) => kind !== null) === true ? kinds : null;
+}
+
+/** An event's kind, for which `node.` may be left out; `null` if there is none, which is said. */
+export function eventKind(section: Section, key: string, name: string): string | null {
+  const found = EVENT_KINDS.find((one) => one === name || one === `node.${name}`);
+  if (found === undefined) refuseName(section, key, "event", name, EVENT_KINDS);
+  return found ?? null;
 }
 
 /** `all`, a status, a health, a pool or a zone; `pool:x` and the like say which is meant. */

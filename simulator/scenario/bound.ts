@@ -1,5 +1,6 @@
 /**
- * Bounds as people write them: `5`, `==5`, `>=5`, `<0.2`, `3..9`, and the same with durations. Pure.
+ * Bounds as people write them: `5`, `==5`, `>=5`, `<0.2`, `3..9`, and the same with durations.
+ * Pure.
  */
 import { parseDuration } from "../../schema/duration.ts";
 import type { Bound } from "./scenario.ts";
@@ -41,7 +42,8 @@ function ends(sign: string | null, figure: number, bare: Bare): Omit<Bound, "tex
 
 function readFigure(text: string): number | null {
   const given = text.trim();
-  return /^[+-]?(\d+(\.\d+)?|\.\d+)(e[+-]?\d{1,3})?$/i.test(given) ? Number(given) : null;
+  const isFigure = /^[+-]?(\d+(\.\d+)?|\.\d+)(e[+-]?\d{1,3})?$/i.test(given);
+  return isFigure && Number.isFinite(Number(given)) ? Number(given) : null;
 }
 
 function readMs(text: string): number | null {

@@ -7,7 +7,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { xid } from "../../health/catalog/catalog.ts";
-import { readAssertion } from "./assertion.ts";
+import { eventKind, readAssertion } from "./assertion.ts";
 import { type Names, refuseName } from "./name.ts";
 import {
   type ActionWord,
@@ -188,7 +188,8 @@ function readWait(event: Section, params: Section, names: Names): Deed | null {
   const target = wantNode(event, names);
   const status = params.choice("expected_status", STATUSES);
   const health = params.choice("expected_health", HEALTHS);
-  const expectedEvent = wordOf(params, "expected_event");
+  const named = wordOf(params, "expected_event");
+  const kind = named === null ? null : eventKind(params, "expected_event", named);
   const timeoutMs = params.duration("timeout", { min: 0 }) ?? WAIT_MS;
   const asked = ["expected_status", "expected_health", "expected_event"];
   if (!asked.some((key) => params.has(key))) {
@@ -201,7 +202,7 @@ function readWait(event: Section, params: Section, names: Names): Deed | null {
     target: target.id,
     status,
     health,
-    event: expectedEvent,
+    event: kind,
     timeoutMs,
   };
 }

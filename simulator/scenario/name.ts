@@ -52,7 +52,8 @@ export function namesOf(
       if (known !== undefined) return { gpuCount: known.gpuCount };
       const template = gen === null ? null : templateOf(gen, base);
       if (template !== null) return { gpuCount: template };
-      const bought = pools.some((pool) => base.includes(`-${pool}-`) || base.startsWith(`${pool}-`));
+      const isOf = (pool: string) => base.includes(`-${pool}-`) || base.startsWith(`${pool}-`);
+      const bought = pools.some(isOf);
       return bought ? { gpuCount: null } : null;
     },
     nodes: [...listed.keys()],
@@ -84,6 +85,9 @@ function unique(names: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => name !== "").sort();
 }
 
+/** Names compared for a hint: thousands of wrong targets against thousands of nodes take minutes. */
+const COMPARED_MAX = 500;
+
 /** Says that `name` names none of `allowed`, at `key` of `section`. */
 export function refuseName(
   section: Section,
@@ -92,7 +96,7 @@ export function refuseName(
   name: string,
   allowed: readonly string[],
 ): void {
-  const close = nearest(name, allowed);
+  const close = nearest(name, allowed.slice(0, COMPARED_MAX));
   const some = allowed.slice(0, 8).join(", ");
   const list = allowed.length === 0 ? "there is none" : `one of ${some}`;
   const all = allowed.length > 8 ? `${list}, …` : list;

@@ -34,7 +34,7 @@ function readOutage(section: Section, index: number, names: Names): Outage | nul
     if (target !== "") warnTarget(section, scope, target, names);
     return { ...common, scope, target };
   }
-  const percent = Number(target.replace(/\s*%$/, ""));
+  const percent = Number(target.endsWith("%") ? target.slice(0, -1) : target);
   if (target === "" || !(percent >= 0 && percent <= 100)) {
     if (target !== "") section.fail("target", "range", "expected a percentage from 0 to 100");
     return null;

@@ -68,7 +68,7 @@ function readRoot(problems: Problems, file: SourceText): Scenario | null {
   return { ...read, config, implicitPool: true };
 }
 
-/** Upstream's rule: nodes must come from somewhere. A pool that buys its nodes is one more place. */
+/** Upstream's rule: nodes must come from somewhere. A pool that buys its own is one more place. */
 function wantFleet(root: Section, fleet: readonly SimNode[], stress: Section): void {
   if (fleet.length > 0 || stress.has("fleet_gen") || root.has("pools")) return;
   const hint = "list nodes under fleet, or describe them under stress.fleet_gen";

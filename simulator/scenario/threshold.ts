@@ -106,7 +106,9 @@ export function readThresholds(section: Section): Threshold[] {
 export type ThresholdsAnswer =
   { ok: true; thresholds: Threshold[] } | { ok: false; message: string };
 
-/** Reads `--fail-on`: `detection_p99<=20s,min_healthy_percent=60`; line 0 says that no file has it. */
+/**
+ * Reads `--fail-on`: `detection_p99<=20s,min_healthy_percent=60`. Line 0 says that no file has it.
+ */
 export function parseThresholds(text: string): ThresholdsAnswer {
   const thresholds: Threshold[] = [];
   for (const part of text.split(",").filter((one) => one.trim() !== "")) {

@@ -1,0 +1,45 @@
+/**
+ * `navarch simulate list`: the scenarios that are built in, each to be run by its name.
+ */
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTable } from "../table.ts";
+
+export const simulateList: Command = {
+  name: ["simulate", "list"],
+  usage: "",
+  summary: "list the built-in scenarios",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run(context) {
+    const { BUNDLED } = await import("../../simulator/bundle/catalog.ts");
+    const { readScenario } = await import("../../simulator/scenario/read.ts");
+    const { summarize } = await import("../../simulator/scenario/summary.ts");
+    const { printDuration } = await import("../../schema/duration.ts");
+    const found = BUNDLED.flatMap(({ name, text }) => {
+      const { scenario } = readScenario({ name, text });
+      if (scenario === null) return [];
+      const { nodes, durationMs, description, mode } = summarize(scenario);
+      return [{ name, mode, nodes, duration_ms: durationMs, description: description ?? "" }];
+    });
+    await show(context, {
+      data: found,
+      names: found.map((one) => one.name),
+      human: (_wide, style) =>
+        printTable(
+          ["NAME", "MODE", "NODES", "DURATION", "DESCRIPTION"],
+          found.map((one) => [
+            one.name,
+            one.mode,
+            String(one.nodes),
+            printDuration(one.duration_ms),
+            one.description,
+          ]),
+          style,
+        ),
+    });
+    return EXIT.done;
+  },
+};

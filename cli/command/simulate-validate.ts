@@ -1,0 +1,69 @@
+/**
+ * `navarch simulate validate`: everything wrong with a scenario, or what it amounts to.
+ */
+import type { Summary } from "../../simulator/scenario/summary.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printLabels } from "../table.ts";
+import type { Style } from "../table.ts";
+
+export const simulateValidate: Command = {
+  name: ["simulate", "validate"],
+  usage: "<file>",
+  summary: "check a scenario and sum it up",
+  more: "Unknown keys are errors. Exit 2 if it could not be run, or with --strict if it warns.",
+  flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
+  words: { min: 1, max: 1 },
+  reach: "offline",
+  async run(context) {
+    const { openScenario } = await import("../../simulator/scenario/open.ts");
+    const { summarize } = await import("../../simulator/scenario/summary.ts");
+    const { sayProblems, showProblems } = await import("../problem-view.ts");
+    const [file = ""] = context.words;
+    const { scenario, problems } = await openScenario(file);
+    const strict = context.flags.on("strict") && problems.some((one) => one.severity === "warning");
+    if (scenario === null || strict) return showProblems(context, problems, () => "");
+    sayProblems(context, problems);
+    const summary = summarize(scenario);
+    const { printDuration } = await import("../../schema/duration.ts");
+    await show(context, {
+      data: summary,
+      names: [summary.name],
+      human: (_wide, style) => printSummary(summary, printDuration, style),
+    });
+    return EXIT.done;
+  },
+};
+
+function printSummary(summary: Summary, span: (ms: number) => string, style: Style): string {
+  const isStress = summary.mode === "stress";
+  const seed = summary.seed === 0 ? "random" : String(summary.seed);
+  const pairs: [string, string | null][] = [
+    ["Name", summary.name],
+    ["Description", summary.description],
+    ["Mode", isStress ? "stress test" : "scenario"],
+    ["Nodes", String(summary.nodes)],
+    ["Pools", summary.pools.join(", ")],
+    ["Events", String(summary.events)],
+    ["Assertions", String(summary.assertions)],
+    ["Thresholds", isStress ? String(summary.thresholds) : null],
+    ["Duration", span(summary.durationMs)],
+    ["Seed", isStress ? seed : null],
+    ["Startup", summary.startup],
+    ["Failure rate", summary.failureRate === null ? null : printRate(summary.failureRate)],
+    ["Cascading", summary.cascading],
+    ["Recovery", summary.recovery],
+    ["Outages", summary.outages.length === 0 ? null : summary.outages.join(", ")],
+    ["Correlated", summary.correlated.length === 0 ? null : summary.correlated.join(", ")],
+    ["Files", summary.files.length === 0 ? null : summary.files.join(", ")],
+  ];
+  const shown = pairs.flatMap(([label, value]) =>
+    value === null ? [] : [[label, value] as [string, string]],
+  );
+  return printLabels(shown, style);
+}
+
+function printRate(rate: number): string {
+  return `${rate} a minute per 1000 nodes`;
+}
