@@ -116,17 +116,18 @@ export class Machine {
     this.#clock?.end();
   }
 
-  inject(failure: Failure): void {
+  /** `said`: the kernel's words about it, where somebody chose them. */
+  inject(failure: Failure, said: string | null = null): void {
     this.#failures.set(failure.id, failure);
     this.#reading = null;
     this.#stir();
     this.#log(`inject ${failure.type}${failure.xidCode === null ? "" : ` ${failure.xidCode}`}`);
     switch (failure.type) {
       case "xid_error":
-        this.#tellXid(failure);
+        this.#tellXid(failure, said);
         break;
       case "nvlink_error":
-        this.#ring?.write(printXidLine(74, Math.max(0, failure.gpuIndex), failure.message), this.#wall());
+        this.#ring?.write(printXidLine(74, Math.max(0, failure.gpuIndex), said), this.#wall());
         break;
       case "memory_error":
         break;
@@ -206,13 +207,13 @@ export class Machine {
     this.#world.stirred(this);
   }
 
-  #tellXid(failure: Failure): void {
+  #tellXid(failure: Failure, said: string | null): void {
     const code = failure.xidCode ?? 0;
     const check = this.#read();
     const gpus = check.kind === "ok" ? check.value.gpus : [];
     for (const gpu of gpus) {
       if (failure.gpuIndex !== WHOLE_NODE && failure.gpuIndex !== gpu.index) continue;
-      this.#ring?.write(printXidLine(code, gpu.index, failure.message), this.#wall());
+      this.#ring?.write(printXidLine(code, gpu.index, said), this.#wall());
       this.#events.push({
         atMs: this.#wall(),
         uuid: gpu.uuid,

@@ -89,7 +89,9 @@ export class SimCloud {
   }
 
   /** Buys the instance of a node that the scenario lists, as an earlier life of the product did. */
-  async place(node: SimNode, pool: string, slot: number): Promise<InstanceId> {
+  async place(node: SimNode, slot: number): Promise<InstanceId> {
+    const { pool } = node;
+    const of = pool === null ? {} : { "navarch-pool": pool, "navarch-slot": String(slot) };
     const answer = await this.#raw.create(
       {
         token: `scenario-${node.id}`,
@@ -100,9 +102,8 @@ export class SimCloud {
         instanceType: node.instanceType,
         tags: {
           "navarch-fleet": FLEET_ID,
-          "navarch-pool": pool,
           "navarch-node": node.id,
-          "navarch-slot": String(slot),
+          ...of,
           "navarch-gen": "0",
         },
         sshKeys: [],
@@ -125,6 +126,8 @@ export class SimCloud {
       const waitMs = Math.max(0, atMs - this.#clock.wallMs());
       this.#clock.after(waitMs, () => this.#raw.advance());
     };
+    // Told while this cloud is being opened, to whom may not be there yet.
+    if (entry.kind === "opened") return;
     this.#events.entry(this.name, entry);
     if (entry.kind === "create.accepted") soon(entry.landAtMs);
     if (entry.kind === "landed") soon(entry.runningAtMs);

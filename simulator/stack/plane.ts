@@ -56,6 +56,7 @@ type Life = {
 
 export class Plane {
   readonly #world: PlaneWorld;
+  #config: Config;
   #database = MemoryDatabase.empty();
   #life: Life | null = null;
   #paused = false;
@@ -69,6 +70,12 @@ export class Plane {
 
   constructor(world: PlaneWorld) {
     this.#world = world;
+    this.#config = world.config;
+  }
+
+  /** What the next life is started with. */
+  configure(config: Config): void {
+    this.#config = config;
   }
 
   /** `null` while the process is dead. */
@@ -83,7 +90,8 @@ export class Plane {
   /** A process starts on what is durable. */
   async start(): Promise<void> {
     if (this.#life !== null) return;
-    const { clock, config, policy, providers, committed } = this.#world;
+    const { clock, policy, providers, committed } = this.#world;
+    const config = this.#config;
     const client = () => this.#database.client();
     const clients = { writer: client(), reader: client() };
     const store = await openLibsqlStore({ url: "memory:", now: clock.wallMs(), clients });

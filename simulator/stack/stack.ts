@@ -50,6 +50,8 @@ export type StackEvents = {
   delivered(ms: number): void;
   /** A node's agent began for the first time. */
   started(member: Member): void;
+  /** Its instance ended. */
+  ended(member: Member): void;
   /** `null`: the control plane. */
   log(name: string | null, line: string): void;
 };
@@ -61,6 +63,8 @@ export class Stack {
   readonly crowd: Crowd;
   readonly clouds: ReadonlyMap<string, SimCloud>;
   readonly streams: Record<Stream, Random>;
+  /** Ends the repetition of a pool's demand. */
+  readonly demand = new Map<string, () => void>();
   readonly #options: StackOptions;
   readonly #samples = new Map<Machine, Sample>();
   /** Machines whose cores run. */
@@ -121,9 +125,10 @@ export class Stack {
   async place(node: SimNode, slot: number, coldStartMs: number): Promise<Member> {
     const cloud = this.clouds.get(node.provider);
     if (cloud === undefined) throw new Error(`no cloud ${node.provider} for ${node.id}`);
-    const pool = node.pool ?? "";
-    const id = await cloud.place(node, pool, slot);
-    return this.crowd.addListed(node, `${pool}/${slot}`, id, coldStartMs);
+    const id = await cloud.place(node, slot);
+    // A machine of no pool has a place that nothing is ever bought for.
+    const place = node.pool === null ? node.id : `${node.pool}/${slot}`;
+    return this.crowd.addListed(node, place, id, coldStartMs);
   }
 
   /** Power for a placed node. */
@@ -170,6 +175,7 @@ export class Stack {
     const member = this.crowd.byInstance(id);
     if (member === null) return;
     member.live = false;
+    this.#options.events.ended(member);
     member.machine.powerOff();
     this.#awake.delete(member.machine);
     this.#samples.delete(member.machine);

@@ -61,11 +61,16 @@ const ROOMS: Readonly<Record<string, Room>> = {
   bootstrap: { rooms: ["schema"] },
   reconciler: { rooms: ["schema", "health", "bootstrap"] },
   /**
-   * The agent's ports: what its core needs from the world, so that the simulator can be that world.
+   * The agent's core and what it is driven by: its ports, the parts it is composed of, and the pure
+   * readers of what a machine says. A simulated machine runs the very agent that a real one does;
+   * the adapters that touch a real machine stay out of reach.
    */
   simulator: {
     rooms: ["schema", "health", "bootstrap", "reconciler"],
-    files: /^agent\/(port|nvml\/reading)\.ts$/,
+    files: new RegExp(
+      "^agent/(port|part|core|listen|spool|spool-storage|command/order|probe/probe" +
+        "|nvml/(reading|healthy)|kernel/(fact|finding))\\.ts$",
+    ),
   },
   cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator"] },
   build: { rooms: [] },

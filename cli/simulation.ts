@@ -1,0 +1,179 @@
+/**
+ * What `simulate run` and `simulate interactive` share: from flags and a scenario to a finished run
+ * directory and an exit status (`navarch/simulator.md` §1).
+ */
+import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { Report } from "../simulator/report/report.ts";
+import type { Semantics } from "../simulator/run/check.ts";
+import type { Progress, RunOptions } from "../simulator/run/runner.ts";
+import type { RunResult } from "../simulator/run/result.ts";
+import type { Scenario, Threshold } from "../simulator/scenario/scenario.ts";
+import type { Context } from "./command.ts";
+import { EXIT, failure, usage, type Failure } from "./failure.ts";
+import { isForMachines } from "./show.ts";
+
+/** Exit status of a failed assertion, expectation or threshold, and of an interrupted run. */
+const FAILED = 8;
+const INTERRUPTED = 130;
+/** One line of progress a second; on a terminal the line is written over. */
+const PROGRESS_MS = 1_000;
+
+export type Plan = {
+  scenario: Scenario;
+  text: string;
+  policy: CompiledPolicy;
+  seed: number;
+  semantics: Semantics;
+  thresholds: readonly Threshold[];
+  real: boolean;
+  speed: number;
+  out: string;
+  listen: string | null;
+  /** Each machine's core runs all the time, also while nothing happens. */
+  whole: boolean;
+  debug: boolean;
+  /** Goes on until somebody interrupts it. */
+  stays: boolean;
+};
+
+export async function simulate(context: Context, plan: Plan): Promise<number | Failure> {
+  const { runScenario } = await import("../simulator/run/runner.ts");
+  const { RunFolder } = await import("../simulator/report/folder.ts");
+  const { printHead } = await import("../simulator/report/console.ts");
+  const { unsupported } = await import("../simulator/run/prepare.ts");
+  const host = await import("../simulator/run/host.ts");
+  const { world } = context;
+  const refused = unsupported(plan.scenario);
+  if (refused !== null) return usage(refused);
+  const quiet = isForMachines(context.format);
+  const tell = (text: string): void => (quiet ? world.err(text) : world.out(text));
+  const { stress, fleet } = plan.scenario;
+  const nodes = fleet.length + (stress?.fleetGen?.totalNodes ?? 0);
+  const time = plan.real ? `real, ${plan.speed} times as fast` : "virtual";
+  tell(printHead(plan.scenario, nodes, plan.seed, time));
+  const folder = openFolder(RunFolder, plan);
+  if ("ok" in folder) return folder;
+  const begunMono = world.monoMs();
+  const startedAt = new Date(world.wallMs()).toISOString();
+  const signals = host.watchSignals();
+  const listening: { close: () => Promise<void> }[] = [];
+  try {
+    const options = await optionsOf(context, plan, folder, tell);
+    const result = await runScenario({
+      ...options,
+      isAborted: signals.isAborted,
+      rssMb: host.rssMb,
+      time: plan.real ? host.openRealTime(plan.speed) : await openVirtual(),
+      opened: await opener(plan, tell, listening),
+    });
+    const wall = {
+      started_at: startedAt,
+      seconds: Math.round(world.monoMs() - begunMono) / 1_000,
+      rss_mb: host.rssMb(),
+      activations: result.activations,
+    };
+    return await finish(context, plan, folder, { ...result.report, wall }, result);
+  } catch (error) {
+    folder.abandon();
+    if (error instanceof ListenError) return failure(EXIT.failed, "listen", error.message);
+    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return failure(EXIT.failed, "harness", `the simulation itself failed: ${told}`);
+  } finally {
+    signals.close();
+    for (const one of listening) await one.close();
+  }
+}
+
+class ListenError extends Error {}
+
+type Folder = InstanceType<typeof import("../simulator/report/folder.ts").RunFolder>;
+
+function openFolder(
+  kind: typeof import("../simulator/report/folder.ts").RunFolder,
+  plan: Plan,
+): Folder | Failure {
+  try {
+    return new kind(plan.out, plan.text);
+  } catch (error) {
+    const told = error instanceof Error ? error.message : String(error);
+    return failure(EXIT.failed, "unwritable", `cannot write the run directory: ${told}`);
+  }
+}
+
+async function openVirtual(): Promise<RunOptions["time"]> {
+  const { VirtualClock } = await import("../simulator/clock.ts");
+  return new VirtualClock();
+}
+
+async function optionsOf(
+  context: Context,
+  plan: Plan,
+  folder: Folder,
+  tell: (text: string) => void,
+): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
+  const { printProgress } = await import("../simulator/report/console.ts");
+  const { world } = context;
+  let saidMono = world.monoMs();
+  const progress = (now: Progress): void => {
+    if (world.monoMs() - saidMono < PROGRESS_MS) return;
+    saidMono = world.monoMs();
+    tell(world.tty ? `\r${printProgress(now)}\u001b[K` : `${printProgress(now)}\n`);
+  };
+  const { scenario, policy, seed, semantics, thresholds, stays } = plan;
+  return {
+    scenario,
+    policy,
+    seed,
+    semantics,
+    thresholds,
+    stays,
+    analytic: !plan.whole && !plan.real,
+    sink: {
+      line: (line) => folder.line(line),
+      log: (name, line) => {
+        folder.log(name, line);
+        if (plan.debug) world.err(`${name ?? "control-plane"} ${line}\n`);
+      },
+      say: (message) => tell(`${message}\n`),
+      progress,
+    },
+  };
+}
+
+async function opener(
+  plan: Plan,
+  tell: (text: string) => void,
+  listening: { close: () => Promise<void> }[],
+): Promise<NonNullable<RunOptions["opened"]>> {
+  const { listenOn } = await import("../simulator/run/listen.ts");
+  const { ADMIN_TOKEN } = await import("../simulator/stack/plane.ts");
+  return ({ plane, lull }) => {
+    if (plan.listen === null) return;
+    const answer = listenOn(plan.listen, plane, () => lull.refresh());
+    if (!answer.ok) throw new ListenError(answer.message);
+    listening.push(answer);
+    tell(`Listening  http://${answer.address}  token ${ADMIN_TOKEN}\n`);
+  };
+}
+
+async function finish(
+  context: Context,
+  plan: Plan,
+  folder: Folder,
+  report: Report,
+  result: RunResult,
+): Promise<number> {
+  const { printResult } = await import("../simulator/report/console.ts");
+  const { world } = context;
+  const { stress } = plan.scenario;
+  const unwritten = folder.finish(result, report, {
+    reportFile: stress?.reportFile ?? null,
+    htmlFile: stress?.htmlReportFile ?? null,
+    logFile: stress?.logFile ?? null,
+  });
+  for (const message of unwritten) world.err(`warning: ${message}\n`);
+  if (isForMachines(context.format)) world.out(`${JSON.stringify(report, null, 2)}\n`);
+  else world.out(`${world.tty ? "\r\u001b[K" : ""}${printResult(report, folder.path)}`);
+  if (report.outcome === "interrupted") return plan.stays ? EXIT.done : INTERRUPTED;
+  return report.outcome === "passed" ? EXIT.done : FAILED;
+}

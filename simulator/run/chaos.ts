@@ -1,0 +1,82 @@
+/** Lets the chaos of a scenario act on the machines of a run, at the very instants it chooses. */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { ChaosEngine } from "../scenario/chaos.ts";
+import type { Fault } from "../scenario/fault.ts";
+import type { FailureSpec } from "../scenario/scenario.ts";
+import type { Member } from "../stack/crowd.ts";
+import type { Stack } from "../stack/stack.ts";
+import { breakMachine, mendMachine } from "./deed.ts";
+import type { RunRecord } from "./record.ts";
+
+export class ChaosDriver {
+  readonly #engine: ChaosEngine;
+  readonly #stack: Stack;
+  readonly #record: RunRecord;
+  readonly #elapsed: () => number;
+  #cancel: (() => void) | null = null;
+
+  constructor(engine: ChaosEngine, stack: Stack, record: RunRecord, elapsed: () => number) {
+    this.#engine = engine;
+    this.#stack = stack;
+    this.#record = record;
+    this.#elapsed = elapsed;
+  }
+
+  join(member: Member): void {
+    this.#engine.join(this.#elapsed(), { ...member.node, id: member.name });
+    this.#arm();
+  }
+
+  leave(member: Member): void {
+    this.#engine.leave(this.#elapsed(), member.name);
+    this.#arm();
+  }
+
+  start(): void {
+    this.#engine.start(this.#elapsed());
+    this.#arm();
+  }
+
+  /** Nothing new fails, and nothing ends any more: the run is over. */
+  stop(): void {
+    this.#engine.stop();
+    this.#cancel?.();
+  }
+
+  provoke(name: string, failure: FailureSpec): void {
+    this.#engine.provoke(this.#elapsed(), name, failure);
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#cancel?.();
+    const at = this.#engine.nextAtMs();
+    if (at === null) return;
+    this.#cancel = this.#stack.time.after(Math.max(0, at - this.#elapsed()), () => {
+      for (const fault of this.#engine.next(this.#elapsed())) this.#carry(fault);
+      this.#arm();
+    });
+  }
+
+  #carry(fault: Fault): void {
+    const parts = { stack: this.#stack, record: this.#record };
+    switch (fault.kind) {
+      case "inject": {
+        const member = this.#stack.crowd.find(fault.node);
+        if (member?.live === true) breakMachine(parts, member, fault.failure, fault);
+        return;
+      }
+      case "recover": {
+        const member = this.#stack.crowd.find(fault.node);
+        if (member?.live === true) mendMachine(parts, member, fault.failure);
+        return;
+      }
+      case "outage_start":
+      case "outage_end":
+        this.#record.outage(fault.kind, fault.name, fault.nodes);
+        return;
+      default:
+        unreachable(fault);
+    }
+  }
+}

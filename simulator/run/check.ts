@@ -1,0 +1,184 @@
+/**
+ * Assertions: what a scenario expects, asked of the control plane's interface and of the event log.
+ */
+import { printDuration } from "../../schema/duration.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { NodeView } from "../../schema/api.ts";
+import { isWithin, type Assertion, type CountTarget, type Health } from "../scenario/scenario.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { Api } from "./api.ts";
+import { isCounted } from "./detection.ts";
+import { parseSelector, sumSeries } from "./metric.ts";
+import type { RunRecord } from "./record.ts";
+import { quantilesOf } from "./span.ts";
+
+/** `held`: the product's verdict. `last-report`: what the newest report alone said. */
+export const SEMANTICS = ["held", "last-report"] as const;
+export type Semantics = (typeof SEMANTICS)[number];
+
+/** What was expected, what was found. */
+export type Checked = { name: string; expected: string; actual: string; passed: boolean };
+
+export type CheckFrom = {
+  api: Api;
+  stack: Stack;
+  record: RunRecord;
+  semantics: Semantics;
+  heartbeatTimeoutMs: number;
+};
+
+/** `active` of `NODE_STATUS_ACTIVE`. */
+export function wordOf(full: string): string {
+  return full.replace(/^(NODE|HEALTH)_STATUS_/, "").toLowerCase();
+}
+
+/** By the name that the scenario uses; `null` = the product does not know it, or does not answer. */
+export async function statusOf({ api, stack }: CheckFrom, name: string): Promise<NodeView | null> {
+  const member = stack.crowd.find(name);
+  return member === null ? null : api.node(member.nodeId);
+}
+
+export async function healthOf(from: CheckFrom, name: string): Promise<Health | "unknown" | null> {
+  const view = await statusOf(from, name);
+  if (view === null) return null;
+  if (from.semantics === "held") return wordOf(view.health_status) as Health;
+  // The interface shows what is held; the newest report alone is only in the node's document.
+  const life = from.stack.plane.life();
+  return life?.reconciler.fleet().nodes.get(view.node_id as NodeId)?.health.lastReport ?? null;
+}
+
+export async function check(assertion: Assertion, from: CheckFrom): Promise<Checked> {
+  const { record } = from;
+  switch (assertion.type) {
+    case "node_status": {
+      const view = await statusOf(from, assertion.target);
+      const actual = view === null ? "absent" : wordOf(view.status);
+      return verdict(`node_status ${assertion.target}`, assertion.expected, actual);
+    }
+    case "health_status": {
+      const actual = (await healthOf(from, assertion.target)) ?? "absent";
+      return verdict(`health_status ${assertion.target}`, assertion.expected, actual);
+    }
+    case "node_count": {
+      const count = await countNodes(assertion.target, from);
+      const name = `node_count ${printTarget(assertion.target)}`;
+      if (count === null) return verdict(name, assertion.expected.text, "control plane is silent");
+      const passed = isWithin(assertion.expected, count);
+      return { name, expected: assertion.expected.text, actual: String(count), passed };
+    }
+    case "event_order":
+      return checkOrder(assertion.target, assertion.expected, record);
+    case "metric":
+      return checkMetric(assertion.target, assertion.expected, from);
+    case "detection_p99": {
+      const spans = detections(record);
+      return measured(assertion, quantilesOf(spans).p99, true);
+    }
+    case "replace_p99":
+      return measured(assertion, quantilesOf(record.replaceMs).p99, true);
+    case "launches":
+      return measured(assertion, record.launches, false);
+    case "terminations":
+      return measured(assertion, record.terminations, false);
+    case "max_concurrent_unavailable":
+      return measured(assertion, record.unavailableMax, false);
+    default:
+      return unreachable(assertion);
+  }
+}
+
+/** Milliseconds from each counted failure to the product's first word about it. */
+export function detections(record: RunRecord): number[] {
+  return record.injections.flatMap((one) =>
+    one.detectedMs !== null && isCounted(one) ? [one.detectedMs - one.atMs] : [],
+  );
+}
+
+function verdict(name: string, expected: string, actual: string): Checked {
+  return { name, expected, actual, passed: expected === actual };
+}
+
+function measured(
+  { type, expected }: Extract<Assertion, { type: string; expected: { text: string } }>,
+  value: number | null,
+  isDuration: boolean,
+): Checked {
+  const told = value === null ? "nothing measured" : isDuration ? printSpan(value) : String(value);
+  const passed = value !== null && isWithin(expected, value);
+  return { name: type, expected: expected.text, actual: told, passed };
+}
+
+export function printSpan(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)}ms` : printDuration(Math.round(ms));
+}
+
+function printTarget(target: CountTarget): string {
+  switch (target.by) {
+    case "all":
+      return "all";
+    case "status":
+      return target.status;
+    case "health":
+      return target.health;
+    case "pool":
+    case "zone":
+      return `${target.by} ${target.name}`;
+  }
+}
+
+/** Registered, heartbeat fresh, not terminated; `null` while the control plane is silent. */
+async function countNodes(target: CountTarget, from: CheckFrom): Promise<number | null> {
+  const { api, stack, heartbeatTimeoutMs } = from;
+  const wantsEnded = target.by === "status" && target.status === "terminated";
+  const nodes = await api.nodes(wantsEnded ? "?status=terminated" : "");
+  if (nodes === null) return null;
+  if (wantsEnded) return nodes.length;
+  const freshAt = stack.time.wallMs() - heartbeatTimeoutMs;
+  return nodes.filter((node) => {
+    const heard = node.last_heartbeat === null ? 0 : Date.parse(node.last_heartbeat);
+    if (heard < freshAt || node.status === "NODE_STATUS_TERMINATED") return false;
+    switch (target.by) {
+      case "all":
+        return true;
+      case "status":
+        return wordOf(node.status) === target.status;
+      case "health":
+        return wordOf(node.health_status) === target.health;
+      case "pool":
+        return node.pool === target.name;
+      case "zone":
+        return node.zone === target.name;
+    }
+  }).length;
+}
+
+function checkOrder(target: string, expected: readonly string[], record: RunRecord): Checked {
+  const kinds = record.nodes.get(target)?.kinds ?? [];
+  let at = 0;
+  for (const kind of kinds) if (at < expected.length && isKind(kind, expected[at] ?? "")) at++;
+  const name = `event_order ${target}`;
+  const passed = at === expected.length;
+  const actual = passed ? expected.join(", ") : kinds.join(", ");
+  return { name, expected: expected.join(", "), actual, passed };
+}
+
+/** `drained` stands for `node.drained`. */
+export function isKind(kind: string, wanted: string): boolean {
+  return kind === wanted || kind === `node.${wanted}`;
+}
+
+async function checkMetric(
+  target: string,
+  expected: Extract<Assertion, { type: "metric" }>["expected"],
+  { api }: CheckFrom,
+): Promise<Checked> {
+  const name = `metric ${target}`;
+  const selector = parseSelector(target);
+  if (selector === null) return verdict(name, expected.text, "not a selector");
+  const page = await api.metrics();
+  if (page === null) return verdict(name, expected.text, "control plane is silent");
+  const sum = sumSeries(page, selector);
+  if (sum === null) return verdict(name, expected.text, "no such series");
+  return { name, expected: expected.text, actual: String(sum), passed: isWithin(expected, sum) };
+}

@@ -1,0 +1,257 @@
+/**
+ * Carries out one event of a scenario. An event that fails, such as a wait that ends without its
+ * status or an order that the product refuses, is a value: the runner stops the story and fails the
+ * run.
+ */
+import type { CommandWord, Deed, FailureSpec, ScenarioEvent } from "../scenario/scenario.ts";
+import type { Cause, Failure } from "../scenario/fault.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import { messageOf } from "../scenario/draw.ts";
+import type { Member } from "../stack/crowd.ts";
+import type { Stack } from "../stack/stack.ts";
+import { check, type CheckFrom, type Checked, healthOf, isKind, statusOf, wordOf } from "./check.ts";
+
+/** Upstream polls twice a second; a story in virtual time need not wait that long. */
+const POLL_MS = 250;
+/** Demand expires unless it is told again. */
+const DEMAND_MS = 5_000;
+
+export type Story = CheckFrom & {
+  /** Starts what was placed and does not run. */
+  startFleet(): void;
+  /** Set once somebody interrupted the run. */
+  isAborted(): boolean;
+  say(message: string): void;
+  checked(checked: Checked): void;
+  nextId(): number;
+  /** Chaos may answer to a failure that the story made. */
+  provoke(name: string, failure: FailureSpec): void;
+};
+
+export type DeedAnswer = { ok: true } | { ok: false; message: string };
+
+const DONE: DeedAnswer = { ok: true };
+const fail = (message: string): DeedAnswer => ({ ok: false, message });
+
+export async function carryOut(event: ScenarioEvent, story: Story): Promise<DeedAnswer> {
+  const { stack } = story;
+  switch (event.action) {
+    case "start_fleet":
+      story.startFleet();
+      return DONE;
+    case "stop_fleet":
+      await stack.await(stopAll(stack));
+      return DONE;
+    case "inject_failure":
+      return injectNow(event, story);
+    case "recover_failure":
+      return recoverNow(event, story);
+    case "issue_command":
+      return issue(event, story);
+    case "wait_for_status":
+      return waitFor(event, story);
+    case "wait":
+      return DONE;
+    case "log":
+      story.say(event.message);
+      return DONE;
+    case "assert": {
+      const checked = await check(event.check, story);
+      story.checked(checked);
+      const { name, expected, actual, passed } = checked;
+      return passed ? DONE : fail(`${name}: expected ${expected}, found ${actual}`);
+    }
+    case "set_load":
+      return setLoad(event, story);
+    case "provider_fault":
+      return breakProvider(event, stack);
+    case "control_plane":
+      return hitPlane(event, stack);
+    case "api_fault":
+      return fail("api_fault needs the Kubernetes part, which this version does not simulate");
+    default:
+      return unreachable(event);
+  }
+}
+
+async function stopAll(stack: Stack): Promise<void> {
+  for (const { machine } of stack.crowd.all()) if (machine.isRunning()) await machine.stopAgent();
+}
+
+function find(story: Story, name: string): Member | null {
+  return story.stack.crowd.find(name);
+}
+
+/** Breaks a machine, or takes its instance away. */
+export function breakMachine(
+  story: Pick<Story, "stack" | "record">,
+  member: Member,
+  failure: Failure,
+  from: { cause: Cause | "scenario"; depth: number; name: string | null },
+  said: string | null = null,
+): void {
+  const { stack, record } = story;
+  record.injected(member, failure, from);
+  member.machine.inject(failure, said);
+  if (failure.type !== "preempt" && failure.type !== "vm_gone") return;
+  member.machine.powerOff();
+  stack.clouds.get(member.node.provider)?.take(member.instanceId, failure.type === "preempt");
+}
+
+export function mendMachine(
+  { record }: Pick<Story, "record">,
+  member: Member,
+  failure: Failure,
+): void {
+  if (member.machine.recover(failure.id)) record.recovered(member, failure);
+}
+
+function injectNow(event: Deed & { action: "inject_failure" }, story: Story): DeedAnswer {
+  const member = find(story, event.target);
+  if (member === null) return fail(`there is no machine ${event.target}`);
+  const spec: FailureSpec = event.failure;
+  const failure = { ...spec, id: story.nextId(), message: spec.message ?? messageOf(spec) };
+  const from = { cause: "scenario", depth: 0, name: null } as const;
+  breakMachine(story, member, failure, from, spec.message);
+  story.provoke(member.name, spec);
+  return DONE;
+}
+
+function recoverNow(event: Deed & { action: "recover_failure" }, story: Story): DeedAnswer {
+  const member = find(story, event.target);
+  if (member === null) return fail(`there is no machine ${event.target}`);
+  for (const failure of [...member.machine.failures()]) {
+    if (event.type === null || failure.type === event.type) mendMachine(story, member, failure);
+  }
+  return DONE;
+}
+
+/** The interface has no order for a diagnosis: each check of an agent is one. */
+const PATH: Readonly<Record<CommandWord, string | null>> = {
+  cordon: "cordon",
+  uncordon: "uncordon",
+  drain: "drain",
+  terminate: "terminate",
+  run_diagnostic: null,
+  replace: "replace",
+};
+
+async function issue(
+  event: Deed & { action: "issue_command" },
+  { stack, api, say }: Story,
+): Promise<DeedAnswer> {
+  const path = PATH[event.command];
+  if (path === null) {
+    say(`${event.command} ${event.target}: the agent's next check stands for it`);
+    return DONE;
+  }
+  const member = stack.crowd.find(event.target);
+  const id = encodeURIComponent(member?.nodeId ?? event.target);
+  const body = {
+    reason: event.reason ?? "ordered by the scenario",
+    ...(event.timeoutMs === null ? {} : { timeout: `${event.timeoutMs}ms` }),
+    ...(event.force ? { force: true } : {}),
+  };
+  const answer = await stack.await(api.call("POST", `/v1/nodes/${id}/${path}`, body));
+  if (answer === null) return fail(`${event.command} ${event.target}: nobody answers`);
+  if (answer.status < 300) return DONE;
+  return fail(`${event.command} ${event.target}: refused: ${JSON.stringify(answer.body)}`);
+}
+
+async function waitFor(
+  event: Deed & { action: "wait_for_status" },
+  story: Story,
+): Promise<DeedAnswer> {
+  const { stack, record } = story;
+  const until = stack.time.monoMs() + event.timeoutMs;
+  for (;;) {
+    const view = await statusOf(story, event.target);
+    const status = view === null ? "absent" : wordOf(view.status);
+    const health = event.health === null ? null : ((await healthOf(story, event.target)) ?? "absent");
+    const { event: wanted } = event;
+    const kinds = record.nodes.get(event.target)?.kinds ?? [];
+    const isThere = wanted === null || kinds.some((kind) => isKind(kind, wanted));
+    const isStatus = event.status === null || status === event.status;
+    if (isStatus && health === event.health && isThere) return DONE;
+    if (stack.time.monoMs() >= until || story.isAborted()) {
+      const hopes = [event.status, event.health, wanted].filter((one) => one !== null).join(", ");
+      const seen = `${status}${health === null ? "" : `, health ${health}`}`;
+      const last = kinds.at(-1) ?? "none";
+      const waited = Math.round(event.timeoutMs / 1_000);
+      return fail(
+        `${event.target}: ${hopes} not reached in ${waited} s; it is ${seen}, last event ${last}`,
+      );
+    }
+    await stack.time.pass(Math.min(POLL_MS, Math.max(1, until - stack.time.monoMs())));
+  }
+}
+
+async function setLoad(event: Deed & { action: "set_load" }, story: Story): Promise<DeedAnswer> {
+  const { stack, api } = story;
+  const members = [...stack.crowd.all()].filter(({ name, node, live }) =>
+    event.of === "node" ? name === event.target : live && node.pool === event.target,
+  );
+  if (event.of === "node" && members.length === 0) return fail(`no machine ${event.target}`);
+  for (const { machine } of members) {
+    machine.setLoad({
+      ...(event.utilization === null ? {} : { utilization: event.utilization }),
+      // Jobs of a pool are its queue's; only a node's own are processes on it.
+      ...(event.of === "node" && event.runningJobs !== null
+        ? { processes: event.runningJobs }
+        : {}),
+    });
+  }
+  if (event.of !== "pool" || (event.pendingJobs === null && event.runningJobs === null)) return DONE;
+  const pending = event.pendingJobs ?? 0;
+  const demand = { pending_jobs: pending, queue_depth: pending + (event.runningJobs ?? 0) };
+  const path = `/v1/pools/${encodeURIComponent(event.target)}/demand`;
+  stack.demand.get(event.target)?.();
+  const again = (): void => {
+    void api.call("PUT", path, demand);
+    stack.demand.set(event.target, stack.time.after(DEMAND_MS, again));
+  };
+  const answer = await stack.await(api.call("PUT", path, demand));
+  stack.demand.set(event.target, stack.time.after(DEMAND_MS, again));
+  if (answer !== null && answer.status >= 300) {
+    return fail(`demand of ${event.target}: ${JSON.stringify(answer.body)}`);
+  }
+  return DONE;
+}
+
+function breakProvider(event: Deed & { action: "provider_fault" }, stack: Stack): DeedAnswer {
+  const cloud = stack.clouds.get(event.target);
+  if (cloud === undefined) return fail(`there is no provider ${event.target}`);
+  cloud.setFault(event.fault);
+  const { durationMs } = event.fault;
+  if (durationMs !== null) stack.time.after(durationMs, () => cloud.setFault(null));
+  return DONE;
+}
+
+async function hitPlane(
+  event: Deed & { action: "control_plane" },
+  stack: Stack,
+): Promise<DeedAnswer> {
+  const { plane, lull, time } = stack;
+  const { durationMs } = event;
+  // Agents meet a dead control plane themselves.
+  lull.takeUpAll();
+  switch (event.deed) {
+    case "pause":
+      plane.pause();
+      time.after(durationMs ?? 0, () => plane.resume());
+      return DONE;
+    case "kill":
+      await stack.await(plane.kill());
+      if (durationMs !== null) time.after(durationMs, () => void plane.start());
+      return DONE;
+    case "restart":
+    case "wipe":
+      await stack.await(plane.kill());
+      if (event.deed === "wipe") plane.wipe();
+      if (durationMs === null) await stack.await(plane.start());
+      else time.after(durationMs, () => void plane.start());
+      return DONE;
+    default:
+      return unreachable(event.deed);
+  }
+}

@@ -1,0 +1,79 @@
+/** From a scenario to what the stack is opened with. Pure. */
+import type { Config, ServerConfig } from "../../schema/config.ts";
+import { readConfig } from "../../reconciler/config/read.ts";
+import type { Scenario, SimNode } from "../scenario/scenario.ts";
+import { GPU_TYPE } from "../scenario/node.ts";
+
+/** Intervals of simulator.md §4, where the file does not say. Three lost heartbeats are silence. */
+const HEARTBEAT_MS = 3_000;
+const HEARTBEATS_MISSED = 3;
+const CHECK_MS = 5_000;
+
+/** The product's own defaults, to tell what the file left open. */
+function defaults(): ServerConfig | null {
+  return readConfig([{ name: "", text: "server: { address: '127.0.0.1:1' }" }]).config?.server ?? null;
+}
+
+/** The configuration that the control plane of the run is given. */
+export function configOf(scenario: Scenario): Config {
+  const { server, ...rest } = scenario.config;
+  const open = defaults();
+  const pick = (key: "heartbeatIntervalMs" | "healthCheckIntervalMs", ms: number): number =>
+    open !== null && server[key] === open[key] ? ms : server[key];
+  const heartbeatIntervalMs = pick("heartbeatIntervalMs", HEARTBEAT_MS);
+  const isOpen = open !== null && server.heartbeatTimeoutMs === open.heartbeatTimeoutMs;
+  return {
+    ...rest,
+    server: {
+      ...server,
+      heartbeatIntervalMs,
+      heartbeatTimeoutMs: isOpen
+        ? HEARTBEATS_MISSED * heartbeatIntervalMs
+        : server.heartbeatTimeoutMs,
+      healthCheckIntervalMs: pick("healthCheckIntervalMs", CHECK_MS),
+    },
+  };
+}
+
+/** What a bought machine looks like where no node was listed. */
+export function shapeOf(scenario: Scenario): SimNode {
+  const [first] = scenario.fleet;
+  return {
+    id: "",
+    provider: first?.provider ?? "",
+    region: first?.region ?? "",
+    zone: first?.zone ?? "",
+    instanceType: first?.instanceType ?? "generic-gpu",
+    gpuCount: first?.gpuCount ?? 8,
+    gpuType: first?.gpuType ?? GPU_TYPE,
+    labels: {},
+    rack: "",
+    pool: null,
+  };
+}
+
+/** What this version cannot simulate, in words; a file that asks for it is refused. */
+export function unsupported(scenario: Scenario): string | null {
+  const event = scenario.events.find(({ action }) => action === "api_fault");
+  if (event === undefined) return null;
+  return `line ${event.line}: api_fault needs the Kubernetes part, which is not simulated yet`;
+}
+
+/** The same pools, none of which wants a node: what exists is then taken in, and nothing bought. */
+export function withoutFloor(config: Config): Config {
+  const pools = config.pools.map((pool) => ({
+    ...pool,
+    scaling: { ...pool.scaling, minNodes: 0, autoscaler: null },
+  }));
+  return { ...config, pools };
+}
+
+/** The place of each node in its pool, in the order of the file. */
+export function slotsOf(nodes: readonly SimNode[]): number[] {
+  const next = new Map<string | null, number>();
+  return nodes.map(({ pool }) => {
+    const slot = next.get(pool) ?? 0;
+    next.set(pool, slot + 1);
+    return slot;
+  });
+}

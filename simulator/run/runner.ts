@@ -1,0 +1,337 @@
+/**
+ * One run of a scenario, from an empty world to its last assertion. Everything that a run decides
+ * follows from the file, the seed and the build; time comes from outside, so the same code runs in
+ * virtual and in real time.
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import { openChaos } from "../scenario/chaos.ts";
+import { allNodes } from "../scenario/generate.ts";
+import { recoverableBy } from "../scenario/recoverable.ts";
+import type { Scenario, SimNode, Threshold } from "../scenario/scenario.ts";
+import { drawReplacementColdStart, planStartup, type Start } from "../scenario/startup.ts";
+import { openStreams } from "../random.ts";
+import { Stack } from "../stack/stack.ts";
+import type { Member } from "../stack/crowd.ts";
+import type { Time } from "../stack/time.ts";
+import { Api } from "./api.ts";
+import { ChaosDriver } from "./chaos.ts";
+import { check, type Checked, type Semantics } from "./check.ts";
+import { carryOut, type Story } from "./deed.ts";
+import { configOf, shapeOf, slotsOf, withoutFloor } from "./prepare.ts";
+import { RunRecord } from "./record.ts";
+import { closeRun, type RunResult } from "./result.ts";
+
+export type RunOptions = {
+  scenario: Scenario;
+  policy: CompiledPolicy;
+  time: Time;
+  seed: number;
+  semantics: Semantics;
+  /** Beside those of the file. */
+  thresholds: readonly Threshold[];
+  analytic: boolean;
+  isAborted: () => boolean;
+  sink: RunSink;
+  /** Called once everything is composed and before time passes. */
+  opened?: (stack: Stack) => void;
+  /** Resident memory of this process in MiB. */
+  rssMb: () => number;
+  /** The run goes on after its events, until it is aborted. */
+  stays?: boolean;
+};
+
+export type RunSink = {
+  /** One line of `events.jsonl`. */
+  line(line: Record<string, unknown>): void;
+  /** `null`: the control plane. */
+  log(name: string | null, line: string): void;
+  say(message: string): void;
+  progress(progress: Progress): void;
+};
+
+export type Progress = {
+  elapsedMs: number;
+  /** `null` while the end is not known. */
+  totalMs: number | null;
+  healthy: number;
+  failures: number;
+  cascades: number;
+  recoveries: number;
+};
+
+/** How much time passes between two looks at whether somebody interrupted. */
+const STEP_MS = 1_000;
+/** The product must know what it owns before the story begins; two listings of an idle cloud. */
+const ADOPT_MAX_MS = 20_000;
+const INTERVAL_MS = 5_000;
+
+export async function runScenario(options: RunOptions): Promise<RunResult> {
+  const run = new Run(options);
+  try {
+    return await run.go();
+  } finally {
+    await run.close();
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #nodes: SimNode[];
+  readonly #stack: Stack;
+  readonly #record: RunRecord;
+  readonly #api: Api;
+  readonly #chaos: ChaosDriver | null;
+  readonly #heartbeatTimeoutMs: number;
+  readonly #checks: Checked[] = [];
+  readonly #errors: string[] = [];
+  #originMono: number;
+  #serial = 0;
+  #healthy = 0;
+  #endMs: number | null = null;
+  #placed: Member[] = [];
+  #begunAtMs = 0;
+  #startedMs = 0;
+
+  constructor(options: RunOptions) {
+    const { scenario, policy, time, seed, sink } = options;
+    this.#options = options;
+    const streams = openStreams(seed);
+    this.#nodes = allNodes(scenario, streams.fleet);
+    const wanted = configOf(scenario);
+    // What the file lists is taken in first; what its pools want comes after that.
+    const isListed = this.#nodes.length > 0 && scenario.stress?.fleetGen == null;
+    const config = isListed && !scenario.implicitPool ? withoutFloor(wanted) : wanted;
+    this.#heartbeatTimeoutMs = config.server.heartbeatTimeoutMs;
+    const recovery = scenario.stress?.chaos?.recovery ?? null;
+    const startup = scenario.stress?.fleetGen?.startup ?? null;
+    const replaceMs = recovery?.replaceColdStartMs ?? 0;
+    this.#originMono = time.monoMs();
+    this.#stack = new Stack({
+      time,
+      config,
+      policy,
+      seed,
+      nodes: this.#nodes,
+      shape: shapeOf(scenario),
+      coldStartMs: (random) =>
+        scenario.stress === null && replaceMs === 0
+          ? 0
+          : drawReplacementColdStart(replaceMs, startup, random),
+      analytic: options.analytic,
+      events: {
+        committed: (change) => this.#record.committed(change),
+        cloudEntry: (provider, entry) => this.#record.cloud(provider, entry),
+        delivered: (ms) => this.#record.latencies.push(ms),
+        started: (member) => this.#started(member),
+        ended: (member) => this.#chaos?.leave(member),
+        log: (name, line) => sink.log(name, `${this.#elapsed()} ${line}`),
+      },
+    });
+    this.#record = new RunRecord(this.#stack.crowd, () => this.#elapsed(), sink.line);
+    this.#api = new Api(this.#stack.plane);
+    const chaos = scenario.stress?.chaos ?? null;
+    const engine =
+      chaos === null
+        ? null
+        : openChaos({ chaos, streams, recoverable: recoverableBy(policy), originMs: 0 });
+    this.#chaos =
+      engine === null
+        ? null
+        : new ChaosDriver(engine, this.#stack, this.#record, () => this.#elapsed());
+  }
+
+  close(): Promise<void> {
+    return this.#stack.close();
+  }
+
+  /** Milliseconds since the scenario began; negative while the world is set up. */
+  #elapsed(): number {
+    return Math.round(this.#options.time.monoMs() - this.#originMono);
+  }
+
+  async go(): Promise<RunResult> {
+    const { scenario, time } = this.#options;
+    this.#options.opened?.(this.#stack);
+    const isStaggered = scenario.stress?.fleetGen != null;
+    // Instances of a listed fleet exist before the story; those of a generated one appear in it.
+    this.#originMono = time.monoMs() + (isStaggered ? 0 : ADOPT_MAX_MS);
+    await this.#stack.await(this.#stack.start());
+    if (!isStaggered && this.#nodes.length > 0) await this.#adopt();
+    this.#originMono = time.monoMs();
+    this.#begunAtMs = time.wallMs();
+    this.#sample();
+    this.#startedMs = isStaggered ? await this.#startStaggered() : this.#startWhole();
+    await this.#tellStory(this.#startedMs);
+    const isWhole = !this.#options.isAborted();
+    this.#chaos?.stop();
+    await this.#takeSample();
+    if (isWhole) await this.#assertAll();
+    return closeRun({
+      ...this.#options,
+      stack: this.#stack,
+      record: this.#record,
+      api: this.#api,
+      nodes: this.#nodes,
+      checks: this.#checks,
+      errors: this.#errors,
+      begunAtMs: this.#begunAtMs,
+      startedMs: this.#startedMs,
+      durationMs: this.#elapsed(),
+      aborted: !isWhole,
+    });
+  }
+
+  async #adopt(): Promise<void> {
+    const slots = slotsOf(this.#nodes);
+    for (const [index, node] of this.#nodes.entries()) {
+      this.#placed.push(await this.#stack.place(node, slots[index] ?? index, 0));
+    }
+    const isKnown = (): boolean => {
+      const known = this.#stack.plane.life()?.reconciler.fleet().nodes;
+      return this.#nodes.every(({ id, pool }) => pool === null || known?.has(id as never) === true);
+    };
+    const { time } = this.#options;
+    const until = time.monoMs() + ADOPT_MAX_MS;
+    await time.pass(1);
+    while (!isKnown() && time.monoMs() < until) await time.pass(100);
+    if (this.#options.scenario.implicitPool) return;
+    // Taken in by an earlier life that wanted nothing else; the one that the file describes begins.
+    await this.#stack.await(this.#stack.plane.kill());
+    this.#stack.plane.configure(configOf(this.#options.scenario));
+    await this.#stack.await(this.#stack.plane.start());
+    await time.pass(100);
+  }
+
+  #startFleet(): void {
+    for (const member of this.#placed) {
+      if (!member.machine.isRunning()) this.#stack.power(member);
+    }
+  }
+
+  /** Without an event that starts it, a fleet under stress starts by itself. */
+  #startWhole(): number {
+    const { stress, events } = this.#options.scenario;
+    const isTold = events.some(({ action }) => action === "start_fleet");
+    if (stress !== null && !isTold) this.#startFleet();
+    this.#chaos?.start();
+    return 0;
+  }
+
+  /** Each machine at its time; answers when the last has started, in milliseconds of the run. */
+  async #startStaggered(): Promise<number> {
+    const { scenario, time } = this.#options;
+    const gen = scenario.stress?.fleetGen;
+    if (gen == null) return 0;
+    const listed = scenario.fleet.length;
+    const count = this.#nodes.length - listed;
+    const starts = planStartup(gen.startup, count, this.#stack.streams.startup);
+    const at = (index: number): Start =>
+      starts[index - listed] ?? { launchMs: 0, coldStartMs: 0 };
+    let last = 0;
+    const slots = slotsOf(this.#nodes);
+    for (const [index, node] of this.#nodes.entries()) {
+      const slot = slots[index] ?? index;
+      const { launchMs, coldStartMs } = at(index);
+      last = Math.max(last, launchMs + coldStartMs);
+      time.after(launchMs, () => {
+        void this.#stack.place(node, slot, coldStartMs).then((member) => this.#stack.power(member));
+      });
+    }
+    time.after(last, () => this.#chaos?.start());
+    return last;
+  }
+
+  #started(member: Member): void {
+    this.#record.started++;
+    const { time } = this.#options;
+    time.after(member.coldStartMs, () => {
+      if (member.live) this.#chaos?.join(member);
+    });
+  }
+
+  /** Lets time pass to this instant of the run; false if somebody interrupted. */
+  async #until(atMs: number): Promise<boolean> {
+    const { time, isAborted, sink } = this.#options;
+    while (this.#elapsed() < atMs) {
+      if (isAborted()) return false;
+      await time.pass(Math.min(STEP_MS, atMs - this.#elapsed()));
+      const { injections, recoveries } = this.#record;
+      sink.progress({
+        elapsedMs: this.#elapsed(),
+        totalMs: this.#endMs,
+        healthy: this.#healthy,
+        failures: injections.length,
+        cascades: this.#record.cascades,
+        recoveries,
+      });
+    }
+    return !isAborted();
+  }
+
+  async #tellStory(startedMs: number): Promise<void> {
+    const { scenario, sink } = this.#options;
+    const { events, stress } = scenario;
+    const last = events.at(-1)?.atMs ?? 0;
+    this.#endMs = stress === null ? last : startedMs + stress.durationMs;
+    const story = this.#story();
+    for (const event of events) {
+      if (!(await this.#until(event.atMs))) return;
+      const target = "target" in event ? String(event.target) : null;
+      this.#record.line("scenario", event.action, target, { line: event.line });
+      const answer = await carryOut(event, story);
+      if (answer.ok) continue;
+      if (this.#options.isAborted()) return;
+      const message = `line ${event.line}: ${event.action}: ${answer.message}`;
+      this.#errors.push(message);
+      sink.say(`failed: ${message}`);
+      break;
+    }
+    await this.#until(this.#endMs);
+    while (this.#options.stays === true && !this.#options.isAborted()) {
+      await this.#until(this.#elapsed() + STEP_MS);
+    }
+  }
+
+  #story(): Story {
+    const { semantics, isAborted, sink } = this.#options;
+    return {
+      stack: this.#stack,
+      record: this.#record,
+      api: this.#api,
+      semantics,
+      heartbeatTimeoutMs: this.#heartbeatTimeoutMs,
+      isAborted,
+      say: (message) => sink.say(message),
+      startFleet: () => this.#startFleet(),
+      checked: (checked) => void this.#checks.push(checked),
+      // Chaos counts upwards from 1.
+      nextId: () => -++this.#serial,
+      provoke: (name, failure) => this.#chaos?.provoke(name, failure),
+    };
+  }
+
+  async #assertAll(): Promise<void> {
+    for (const assertion of this.#options.scenario.assertions) {
+      this.#checks.push(await check(assertion, this.#story()));
+    }
+  }
+
+  #sample(): void {
+    const { time, scenario } = this.#options;
+    const intervalMs = scenario.stress?.metricsIntervalMs ?? INTERVAL_MS;
+    time.after(intervalMs, () => {
+      void this.#takeSample();
+      this.#sample();
+    });
+  }
+
+  async #takeSample(): Promise<void> {
+    const atMs = this.#elapsed();
+    const count = await this.#api.count();
+    if (count === null) return;
+    this.#healthy = count.healthy;
+    const { injections, recoveries, activeOutages: outages, timeline } = this.#record;
+    if (timeline.at(-1)?.atMs === atMs) timeline.pop();
+    timeline.push({ atMs, ...count, failures: injections.length, recoveries, outages });
+  }
+}
