@@ -7,6 +7,7 @@
 import type { BootId, NodeId, StreamId } from "../schema/id.ts";
 import type { Config } from "../schema/config.ts";
 import { LIMIT } from "../schema/limit.ts";
+import type { HeldFinding } from "../schema/held.ts";
 import type { Node } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
@@ -136,7 +137,7 @@ export class Ingest {
       results.length > 0 ||
       inventory !== null ||
       rebooted;
-    if (!news && (check === null || isQuiet(check, node))) return null;
+    if (!news && (check === null || isQuiet(check, node, this.clock.wallMs()))) return null;
     return {
       node: id,
       bootId: report.boot_id as BootId,
@@ -226,11 +227,21 @@ export class Ingest {
   }
 }
 
-/** A clean check of a node that nothing is held against changes no decision. */
-function isQuiet(check: NonNullable<Report["check"]>, node: Node | null): boolean {
+/**
+ * A clean check changes no decision about a node that serves and has nothing held against it, or
+ * only what no clean check ends: until it is reset, rebooted, replaced, or its time is over.
+ */
+function isQuiet(check: NonNullable<Report["check"]>, node: Node | null, now: number): boolean {
   if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
-  const { health } = node;
-  if (health.held.length > 0 || health.verdict !== "healthy" || health.silentSince !== null)
-    return false;
-  return check.conclusive && check.active.length === 0;
+  const { held, verdict, silentSince, lastCheckClean } = node.health;
+  if (silentSince !== null || !check.conclusive || check.active.length > 0) return false;
+  if (held.length === 0) return verdict === "healthy";
+  return verdict === "degraded" && lastCheckClean && held.every((one) => isUnmoved(one, now));
+}
+
+function isUnmoved({ judgement, lastAt, resetSeen }: HeldFinding, now: number): boolean {
+  const { hold } = judgement;
+  if (typeof hold === "object") return now < lastAt + hold.forMs;
+  if (hold === "until_replaced") return true;
+  return (hold === "until_reset" || hold === "until_reboot") && resetSeen !== true;
 }

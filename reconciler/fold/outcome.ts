@@ -54,14 +54,20 @@ function isOvertaken(operation: Operation, node: Node): boolean {
 
 /**
  * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds
- * check rate and key before they look at the token, so on a repeat those say nothing about the
- * first ask.
+ * check rate and key before they look at the token, and a scheduler's refusal speaks of this call
+ * alone, so on a repeat those say nothing about the first ask. A scheduler that refuses every time
+ * is believed in the end: a target that knows a newer fence never answers anything else.
  */
 function isProof(operation: Operation, outcome: Outcome): boolean {
   if (outcome.kind !== "refused") return true;
   if (outcome.class === "rate_limit") return false;
+  if (outcome.class === "scheduler")
+    return operation.attempts === 0 || operation.attempts >= SCHEDULER_REFUSALS_MAX;
   return outcome.class !== "auth" || operation.attempts === 0;
 }
+
+/** Some minutes of its back-off: longer than a scheduler is away for a restart. */
+const SCHEDULER_REFUSALS_MAX = 8;
 
 /**
  * After a scheduler's refusal: long enough not to storm it, short enough to isolate within a
