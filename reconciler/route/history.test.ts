@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import type { RecordedPage } from "../../schema/past.ts";
 import { openWorldApp } from "../../test/world/app.ts";
 import { closeWorlds, fleet, threshold } from "../../test/world/story.ts";
 
@@ -14,18 +15,15 @@ test("GET /findings gives the record in pages, with what is known of the nodes",
   await world.live(5);
   const codes: number[] = [];
   for (let after = ""; ; ) {
-    const page = (await app.call("GET", `/v1/findings?limit=3${after}`)).body;
-    for (const row of page["findings"] ?? []) {
-      codes.push(Number(row["finding"]?.["code"]));
-      const node = page["nodes"]?.[String(row["node_id"])];
-      expect([node?.["pool"], node?.["threshold"], node?.["known"]].map(String)).toEqual([
-        "p",
-        "3",
-        "true",
-      ]);
+    const { text } = await app.call("GET", `/v1/findings?limit=3${after}`);
+    const page = JSON.parse(text) as RecordedPage;
+    for (const row of page.findings) {
+      codes.push(row.finding.code ?? 0);
+      const node = page.nodes[row.node_id];
+      expect(node).toMatchObject({ pool: "p", threshold: 3, known: true });
     }
-    if (page["findings"]?.length === 0) break;
-    after = `&after=${String(page["next"])}`;
+    if (page.findings.length === 0) break;
+    after = `&after=${page.next}`;
   }
   expect(codes).toEqual([13, 31, 43, 79]);
   const late = await app.call("GET", "/v1/findings?since=2999-01-01T00:00:00Z");
