@@ -26,7 +26,8 @@ export class MachineClock implements Clock {
   }
 
   after(ms: number, work: () => void): () => void {
-    const wait = Math.max(0, ms);
+    // Back-off is drawn in fractions; the clock of a run shows whole milliseconds, as a real one.
+    const wait = Math.max(0, Math.ceil(ms));
     const timer: Timer = { at: this.monoMs() + wait, ms: wait, work, cancel: null };
     this.#timers.add(timer);
     if (!this.#still) this.#arm(timer);

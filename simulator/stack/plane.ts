@@ -261,21 +261,25 @@ export class Plane {
     this.#restUntil = this.#world.clock.monoMs() + this.#world.restMs;
     this.#world.before();
     this.activations++;
-    this.#busy = this.#activate(life).finally(() => {
+    this.#busy = this.#activate(life).then((worked) => {
       this.#busy = null;
       if (life !== this.#life) return;
+      // The loop rests after a failure too, whatever hints came.
+      if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
       const goesOn = this.#hinted || life.reconciler.lastPlan().actions.length > 0;
       this.#arm(goesOn ? 0 : this.#pauseMs(life));
     });
   }
 
-  async #activate(life: Life): Promise<void> {
+  async #activate(life: Life): Promise<boolean> {
     try {
       await life.reconciler.activate();
+      return true;
     } catch (error) {
-      if (life !== this.#life) return;
+      if (life !== this.#life) return true;
       const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#world.log("error", "activation failed", { error: told });
+      return false;
     }
   }
 
