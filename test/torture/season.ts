@@ -101,7 +101,9 @@ export class Season {
     await this.#alive("the first start", 30_000, () => this.fleet.chorus.serving().length > 0);
     let watched: number | null = null;
     for (let i = 0; i < kills && this.violations.length === 0; i++) {
-      const way = this.#dice.weighted(WAYS);
+      const drawn = this.#dice.weighted(WAYS);
+      // A life that is watched must live to act.
+      const way: Way = watched === null ? drawn : "anyTime";
       const killedMs: number = await this.#live(way, watched);
       watched = way === "measured" ? killedMs : null;
       this.#figures.kills++;
