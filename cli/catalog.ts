@@ -2,6 +2,7 @@
  * Every command of `navarch`, in the order of the help.
  */
 import type { Command } from "./command.ts";
+import { backup } from "./command/backup.ts";
 import { configConvert } from "./command/config-convert.ts";
 import { configShow } from "./command/config-show.ts";
 import { configValidate } from "./command/config-validate.ts";
@@ -23,6 +24,7 @@ import { poolList } from "./command/pool-list.ts";
 import { poolScale } from "./command/pool-scale.ts";
 import { poolStatus } from "./command/pool-status.ts";
 import { replace } from "./command/replace.ts";
+import { restore } from "./command/restore.ts";
 import { terminate } from "./command/terminate.ts";
 import { tokenCreate } from "./command/token-create.ts";
 import { tokenList } from "./command/token-list.ts";
@@ -55,6 +57,8 @@ const ALL: readonly Command[] = [
   tokenCreate,
   tokenList,
   tokenRevoke,
+  backup,
+  restore,
   doctor,
   version,
 ];

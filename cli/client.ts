@@ -3,8 +3,10 @@
  * exit status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says
  * so, and whoever ran it decides.
  *
- * Adapter: speaks HTTP.
+ * Adapter: speaks HTTP, and writes the one file that is asked for.
  */
+import { createWriteStream, renameSync, rmSync } from "node:fs";
+import { pipeline } from "node:stream/promises";
 import type { Address } from "./address.ts";
 import { refusalOf, unexpected, unreachable } from "./answer.ts";
 import type { Failure } from "./failure.ts";
@@ -37,6 +39,8 @@ export type Client = {
     keys: readonly string[],
     body?: Record<string, unknown>,
   ): Promise<Answer<T> | Failure>;
+  /** Asks by POST for a file and writes it, mode 0600, to `out`; no file is left on a failure. */
+  download(path: string, out: string): Promise<{ ok: true } | Failure>;
   /** A page outside the API's prefix, without its token. */
   page(path: string): Promise<Page | Failure>;
 };
@@ -60,6 +64,10 @@ const EACH_MS_MIN = 5_000;
 /** Answers are small; 5,000 nodes of 8 GPUs are about 20 MB. Beyond this it is not one of ours. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
+function printRound(method: string, path: string, status: number, tookMs: number): string {
+  return `${method} ${path}: ${status} in ${Math.round(tookMs)} ms\n`;
+}
+
 export function openClient(world: World, options: ClientOptions): Client {
   const { address, token, timeoutMs } = options;
   const untilMs = world.monoMs() + timeoutMs;
@@ -70,7 +78,7 @@ export function openClient(world: World, options: ClientOptions): Client {
     body?: Record<string, unknown>,
     bare = false,
   ): Promise<Page | Failure> => {
-    const leftMs = options.each ? eachMs : Math.max(1, untilMs - world.monoMs());
+    const leftMs = Math.max(1, options.each ? eachMs : untilMs - world.monoMs());
     const headers: Record<string, string> = { accept: bare ? "text/plain" : "application/json" };
     if (token.token !== null && !bare) headers["authorization"] = `Bearer ${token.token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
@@ -90,8 +98,7 @@ export function openClient(world: World, options: ClientOptions): Client {
       }
       const text = await response.text();
       const tookMs = world.monoMs() - startMs;
-      const told = `${method} ${path}: ${response.status} in ${Math.round(tookMs)} ms\n`;
-      if (options.verbose) world.err(told);
+      if (options.verbose) world.err(printRound(method, path, response.status, tookMs));
       const location = response.headers.get("location");
       if (response.status >= 300 && response.status < 400 && location !== null) {
         return unexpected(address.url, `it redirects to ${location} (set --server to that)`);
@@ -127,8 +134,43 @@ export function openClient(world: World, options: ClientOptions): Client {
     token,
     get: (path, keys, query = {}) => call("GET", `${path}${printQuery(query)}`, keys),
     send: (method, path, keys, body) => call(method, path, keys, body),
+    download: (path, out) => download(options, `/api/v1${path}`, out),
     page: (path) => request("GET", path, undefined, true),
   };
+}
+
+/** `--timeout` bounds the wait for the first byte; the rest takes as long as it takes. */
+async function download(
+  options: ClientOptions,
+  path: string,
+  out: string,
+): Promise<{ ok: true } | Failure> {
+  const { address, token, timeoutMs, insecure } = options;
+  const partial = `${out}.part`;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  try {
+    const response = await fetch(`${address.url}${path}`, {
+      method: "POST",
+      redirect: "manual",
+      signal: late.signal,
+      headers: token.token === null ? {} : { authorization: `Bearer ${token.token}` },
+      ...(insecure ? { tls: { rejectUnauthorized: false } } : {}),
+    });
+    clearTimeout(timer);
+    if (!response.ok) {
+      const { status } = response;
+      return refusalOf(address.url, { status, body: await response.text() }, token);
+    }
+    await pipeline(response.body ?? [], createWriteStream(partial, { mode: 0o600 }));
+    renameSync(partial, out);
+    return { ok: true };
+  } catch (error) {
+    rmSync(partial, { force: true });
+    return unreachable(address.url, error, timeoutMs);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function parseAnswer(text: string, keys: readonly string[]): object | null {

@@ -37,10 +37,10 @@ function writeWhole(path: string, text: string): void {
  */
 export function openIdentity(state: string, random: (bytes: number) => Uint8Array): Identity {
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  const path = join(state, "identity.json");
-  if (existsSync(path)) return parseIdentity(readFileSync(path, "utf8"), path);
+  const own = readIdentity(state);
+  if (own !== null) return own;
   const identity = newIdentity(random);
-  writeWhole(path, `${JSON.stringify(identity)}\n`);
+  writeIdentity(state, identity);
   return identity;
 }
 
@@ -53,10 +53,14 @@ export async function openSharedIdentity(
   random: (bytes: number) => Uint8Array,
   first: (key: string, value: string) => Promise<string>,
 ): Promise<Identity> {
-  const path = join(state, "identity.json");
-  const own = existsSync(path) ? parseIdentity(readFileSync(path, "utf8"), path) : null;
-  const offered = JSON.stringify(own ?? newIdentity(random));
+  const offered = JSON.stringify(readIdentity(state) ?? newIdentity(random));
   return parseIdentity(await first("identity", offered), "meta.identity");
+}
+
+/** The identity beside an embedded database; `null` in a folder that has none yet. */
+export function readIdentity(state: string): Identity | null {
+  const path = join(state, "identity.json");
+  return existsSync(path) ? parseIdentity(readFileSync(path, "utf8"), path) : null;
 }
 
 /** `where` names the document in the error. */

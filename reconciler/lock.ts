@@ -8,6 +8,24 @@ import { createClient } from "@libsql/client";
 
 export type Lock = { release(): void };
 
+/** Takes the lock, or answers `null` at once if another process has it. */
+export async function tryLock(path: string): Promise<Lock | null> {
+  const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 0 });
+  try {
+    const transaction = await client.transaction("write");
+    return {
+      release(): void {
+        transaction.close();
+        client.close();
+      },
+    };
+  } catch (error) {
+    client.close();
+    if (!String(error).includes("SQLITE_BUSY")) throw error;
+    return null;
+  }
+}
+
 /**
  * Takes the lock, waiting for another process to end if it must; `waiting` is called once, when it
  * has to. Never times out: a second instance during an upgrade is meant to wait (F12).
@@ -19,21 +37,10 @@ export async function takeLock(
 ): Promise<Lock> {
   let told = false;
   for (;;) {
-    const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 0 });
-    try {
-      const transaction = await client.transaction("write");
-      return {
-        release(): void {
-          transaction.close();
-          client.close();
-        },
-      };
-    } catch (error) {
-      client.close();
-      if (!String(error).includes("SQLITE_BUSY")) throw error;
-      if (!told) waiting();
-      told = true;
-      await wait(200);
-    }
+    const lock = await tryLock(path);
+    if (lock !== null) return lock;
+    if (!told) waiting();
+    told = true;
+    await wait(200);
   }
 }

@@ -26,6 +26,7 @@ import { Metrics } from "./metrics.ts";
 import { openProviders } from "./provider/open.ts";
 import { listen } from "./route/listen.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
+import { writeBackup } from "./store/backup.ts";
 import { isServer, openLibsqlStore } from "./store/libsql.ts";
 import type { Store } from "./store/store.ts";
 
@@ -181,10 +182,21 @@ function openAuthority(
   return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
 }
 
+/** The embedded database's file, or whatever `server.state_path` names. */
+function databaseFile(config: Config, state: string): string {
+  return config.server.statePath ?? join(state, "navarch.db");
+}
+
+/** A copy beside the database, so that it needs no other disk's room; the caller removes it. */
+async function backUp(file: string, state: string, identity: Identity): Promise<string> {
+  const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
+  await writeBackup(file.replace(/^file:/, ""), out, identity);
+  return out;
+}
+
 /** Where the database is, and the token for it, which only the environment may tell. */
 function openStore(options: ControlPlaneOptions, config: Config, state: string): Promise<Store> {
-  const given = serverGiven(options.state) ?? config.server.statePath;
-  const file = given ?? join(state, "navarch.db");
+  const file = serverGiven(options.state) ?? databaseFile(config, state);
   const url = file.includes("://") || file.startsWith("file:") ? file : `file:${file}`;
   if (isServer(url) && /[?&]authToken=|\/\/[^/]*@/i.test(url)) {
     throw new UsageError(
@@ -259,6 +271,7 @@ async function serve(
     xids: XIDS,
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
+    backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
     openProviders: () =>
       openProviders(config.providers, {
         folder: (name) => join(state, "cloud", name),

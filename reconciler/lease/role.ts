@@ -37,6 +37,8 @@ export type Parts = {
   xids: readonly number[];
   newId(): string;
   newSecret(): string;
+  /** See `RoutePorts`. */
+  backup: (() => Promise<string>) | null;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
 };
@@ -198,6 +200,6 @@ function portsOf(
   store: Store,
   life: Pick<RoutePorts, "reconciler" | "ingest" | "notReady">,
 ): RoutePorts {
-  const { authority, metrics, clock, log, newId, newSecret } = parts;
-  return { ...life, authority, store, metrics, clock, log, newId, newSecret };
+  const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
+  return { ...life, authority, store, metrics, clock, log, newId, newSecret, backup };
 }

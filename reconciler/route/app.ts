@@ -14,9 +14,10 @@ import type { Clock, Log } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
-import type { Store } from "../store/store.ts";
+import { StaleEpoch, type Store } from "../store/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
+import { backupRoutes } from "./backup.ts";
 import { historyRoutes } from "./history.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
@@ -34,6 +35,8 @@ export type RoutePorts = {
   newId(): string;
   /** A fresh secret of 256 bits. */
   newSecret(): string;
+  /** Writes a copy of the database and names its file; `null` where that is a server's business. */
+  backup?: (() => Promise<string>) | null;
   /** Conditions that keep the server from being ready; empty = ready. */
   notReady(): Promise<string[]>;
 };
@@ -67,7 +70,8 @@ export function refuse(
   details: Record<string, unknown> = {},
 ): Response {
   if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
-  if (code === "unavailable" || code === "rate_limited") c.header("Retry-After", "1");
+  const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
+  if (passing) c.header("Retry-After", "1");
   return c.json(
     { error: { code, message, details, request_id: c.get("requestId") ?? "" } },
     STATUS[code],
@@ -151,11 +155,14 @@ export function openApp(ports: RoutePorts): App {
   nodeRoutes(api, ports);
   poolRoutes(api, ports);
   adminRoutes(api, ports);
+  backupRoutes(api, ports);
   historyRoutes(api, ports);
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
   app.onError((error, c) => {
+    // Another replica leads: nothing was written, and the same request there is as good as new.
+    if (error instanceof StaleEpoch) return refuse(c, "not_leader", error.message);
     ports.log("error", "request failed", { path: c.req.path, error: String(error.stack ?? error) });
     return refuse(c, "internal", "internal error; see the log of the control plane");
   });

@@ -1,0 +1,55 @@
+/**
+ * `navarch backup`: one file with the embedded database and the fleet's identity, taken while the
+ * control plane runs, or from its folder. Whoever has the file can speak for every node.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "../command.ts";
+import { EXIT, failure, usage } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const backup: Command = {
+  name: ["backup"],
+  usage: "",
+  summary: "save the database and the fleet's identity into one file",
+  more:
+    "The file holds the secret from which node credentials are made: keep it like one.\n" +
+    "A database on a libSQL server is backed up with that server's own tools.",
+  flags: [
+    { name: "out", kind: "text", value: "FILE", help: "default navarch-<time>.backup" },
+    { name: "state", kind: "text", value: "DIR", help: "read this folder, without a server" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run(context) {
+    const { flags, world } = context;
+    const stamp = new Date(world.wallMs()).toISOString().replace(/[:.]/g, "-");
+    const out = flags.text("out") ?? `navarch-${stamp}.backup`;
+    if (existsSync(out)) return usage(`--out: ${out} exists already`);
+    const state = flags.text("state");
+    if (state === null) {
+      const client = context.connect();
+      if ("ok" in client) return client;
+      const answer = await client.download("/admin/backup", out);
+      if (!answer.ok) return answer;
+    } else {
+      const { writeBackup } = await import("../../reconciler/store/backup.ts");
+      const { readIdentity } = await import("../../reconciler/identity.ts");
+      const file = join(state, "navarch.db");
+      const identity = readIdentity(state);
+      if (!existsSync(file) || identity === null) {
+        return failure(EXIT.notFound, "not_found", `${state} holds no database of a control plane`);
+      }
+      try {
+        await writeBackup(file, out, identity);
+      } catch (error) {
+        rmSync(out, { force: true });
+        return failure(EXIT.failed, "internal", `cannot write ${out}: ${String(error)}`);
+      }
+    }
+    const bytes = Bun.file(out).size;
+    const human = (): string => `${out}  ${bytes} bytes\n`;
+    await show(context, { data: { file: out, bytes }, names: [out], human });
+    return EXIT.done;
+  },
+};

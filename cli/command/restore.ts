@@ -1,0 +1,50 @@
+/**
+ * `navarch restore`: puts a backup in place of a stopped control plane's database. What was going
+ * on at the time of the backup is not carried on, and nothing is bought before the clouds have said
+ * what exists.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "../command.ts";
+import { EXIT, failure, usage } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const restore: Command = {
+  name: ["restore"],
+  usage: "<file> --state DIR",
+  summary: "put a backup in place of the database of a stopped control plane",
+  more:
+    "The old database stays beside the new one. Tokens that were revoked after the backup are\n" +
+    "valid again: look at `navarch token list`.",
+  flags: [
+    { name: "state", kind: "text", value: "DIR", help: "folder of the control plane" },
+    { name: "yes", kind: "switch", help: "do not ask" },
+  ],
+  words: { min: 1, max: 1 },
+  reach: "offline",
+  async run(context) {
+    const { flags, words, world } = context;
+    const [file = ""] = words;
+    const state = flags.text("state");
+    if (state === null) return usage("restore needs --state DIR, the control plane's folder");
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    if (existsSync(join(state, "navarch.db")) && !flags.on("yes")) {
+      const said = world.ask(`Replace the database in ${state} (the old one is kept)? [y/N]`);
+      if (said === null) return usage("restore asks before it replaces a database: give --yes");
+      if (!/^y(es)?$/i.test(said.trim())) {
+        return failure(EXIT.refused, "refused", "nothing was changed");
+      }
+    }
+    const { restoreBackup } = await import("../../reconciler/store/backup.ts");
+    const answer = await restoreBackup(file, state, world.wallMs());
+    if (answer.kind === "refused") return failure(EXIT.refused, "refused", answer.message);
+    const { fleetId, nodes, forgotten, kept } = answer;
+    const human = (): string =>
+      `fleet ${fleetId}: ${nodes} nodes restored; the machines of ${forgotten} are taken in ` +
+      `anew from the cloud's list\n` +
+      (kept === null ? "" : `the old database is ${kept}\n`);
+    const data = { fleet_id: fleetId, nodes, taken_in_anew: forgotten, kept };
+    await show(context, { data, names: [fleetId], human });
+    return EXIT.done;
+  },
+};
