@@ -93,6 +93,8 @@ export class MemoryDatabase {
 
   /** A database as it was when `snapshot` was taken; the snapshot may be opened many times. */
   static open(snapshot: Uint8Array): MemoryDatabase {
+    // A database in which nothing was ever made has no page, and so no bytes.
+    if (snapshot.length === 0) return MemoryDatabase.empty();
     return new MemoryDatabase(Database.deserialize(snapshot));
   }
 
@@ -184,7 +186,7 @@ export class MemoryDatabase {
     return this.held !== null;
   }
 
-  client(): Client {
+  client(): MemoryClient {
     return new MemoryClient(this);
   }
 
@@ -223,13 +225,24 @@ function resultOf(
   return { ...shown, toJSON: () => ({ ...shown, lastInsertRowid: lastInsertRowid?.toString() }) };
 }
 
-class MemoryClient implements Client {
+export class MemoryClient implements Client {
   closed = false;
+  /** Rows that this client has written. */
+  wrote = 0;
   readonly protocol = "file";
   private readonly db: MemoryDatabase;
 
   constructor(db: MemoryDatabase) {
     this.db = db;
+  }
+
+  private counted<T>(work: () => T): T {
+    const before = this.db.writes;
+    try {
+      return work();
+    } finally {
+      this.wrote += this.db.writes - before;
+    }
   }
 
   private async ready(): Promise<void> {
@@ -239,7 +252,7 @@ class MemoryClient implements Client {
 
   async execute(stmt: InStatement | string, args?: InArgs): Promise<ResultSet> {
     await this.ready();
-    return this.db.run(stmt, args);
+    return this.counted(() => this.db.run(stmt, args));
   }
 
   async batch(
@@ -247,7 +260,7 @@ class MemoryClient implements Client {
     mode: TransactionMode = "deferred",
   ): Promise<ResultSet[]> {
     await this.ready();
-    return this.db.batch(stmts, mode);
+    return this.counted(() => this.db.batch(stmts, mode));
   }
 
   async migrate(stmts: InStatement[]): Promise<ResultSet[]> {

@@ -7,17 +7,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { Permit } from "../reconciler/act/run.ts";
 import { Ingest } from "../reconciler/ingest.ts";
 import { Reconciler } from "../reconciler/loop.ts";
-import type { Faults } from "../reconciler/provider/fake/fault.ts";
 import {
   openMemoryCloud,
-  type CloudState,
   type FakeControl,
   type Forkable,
 } from "../reconciler/provider/fake/memory.ts";
-import type { Terms } from "../reconciler/provider/fake/world.ts";
-import type { Provider, ProviderClass } from "../reconciler/provider/provider.ts";
+import type { Provider } from "../reconciler/provider/provider.ts";
 import { openLibsqlStore } from "../reconciler/store/libsql.ts";
 import type { Change, Store } from "../reconciler/store/store.ts";
 import type { Gate } from "./gate.ts";
@@ -27,45 +25,15 @@ import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
 import { type Agent, copyAgent, logXid, newAgent, reportOf } from "./agent.ts";
 import { ProcessClock, VirtualClock } from "./clock.ts";
-import {
-  openForkableScheduler,
-  type ForkableScheduler,
-  type SchedulerState,
-} from "./scheduler.ts";
+import { openForkableScheduler, type ForkableScheduler } from "./scheduler.ts";
 import { listened, outlook } from "./outlook.ts";
 import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
-import { MemoryDatabase } from "./sql.ts";
+import { type MemoryClient, MemoryDatabase } from "./sql.ts";
+import type { Universe, WorldOptions } from "./universe.ts";
 
 export { BASE, configOf, poolYaml, seeded } from "./setting.ts";
 export type { Agent } from "./agent.ts";
-
-/**
- * Everything that outlives a control plane process, as plain data that nobody changes: any number
- * of worlds may go on from it.
- */
-export type Universe = {
-  database: Uint8Array;
-  cloud: CloudState;
-  scheduler: SchedulerState;
-  agents: readonly (readonly [string, Agent])[];
-  wallMs: number;
-};
-
-export type WorldOptions = {
-  class?: ProviderClass;
-  seed?: number;
-  /** The gate of the first life, which the caller then starts. */
-  prepare?: Gate;
-  /** A file as in production, or memory: the same SQL, quicker, and it can be copied. */
-  store?: "file" | "memory";
-  faults?: Faults;
-  terms?: Partial<Terms>;
-  settleMs?: number;
-  /** Goes on where another world was captured; the caller starts the first life. */
-  from?: Universe;
-  /** Another process of the same world: it shares all but the process. The caller starts it. */
-  beside?: World;
-};
+export type { Universe, WorldOptions } from "./universe.ts";
 
 /** The heartbeat of `BASE`. */
 const REPORT_MS = 10_000;
@@ -81,17 +49,23 @@ export class World {
   /** `null` while the store is a file. */
   readonly database: MemoryDatabase | null;
   config: Config;
-  private policy: CompiledPolicy;
+  /** Holds from the next start on. */
+  policy: CompiledPolicy;
   private readonly folder: string | null;
   private readonly url: string;
   private readonly guest: boolean;
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
   gate: Gate | null = null;
   store: Store | null = null;
+  /** The newest life's own way into the database; `null` while the store is a file. */
+  writer: MemoryClient | null = null;
   private life: { reconciler: Reconciler; ingest: Ingest } | null = null;
   private process: ProcessClock;
   /** Monotonic instants of the next round of reports, and of the last one. */
   private reportAt = 0;
+  private halted = false;
+  /** Grows with every word between an agent and the control plane. */
+  said = 0;
   /** Answers that came from outside since the last look: each is worth another activation. */
   private news = 0;
 
@@ -140,7 +114,8 @@ export class World {
   static async open(yaml: string, options: WorldOptions = {}): Promise<World> {
     const { prepare, from, beside } = options;
     // Stories edit their configuration; universes that are forked never do.
-    const config = from === undefined ? configOf(yaml) : configOnce(yaml);
+    const forked = from !== undefined || beside !== undefined;
+    const config = forked ? configOnce(yaml) : configOf(yaml);
     const world = new World(config, options);
     // With a gate the caller starts the first life, because starting may be what dies.
     world.gate = prepare ?? null;
@@ -165,13 +140,14 @@ export class World {
     const { gate, database } = this;
     const clock = new ProcessClock(this.clock);
     this.process = clock;
+    const clients =
+      database === null ? null : { writer: database.client(), reader: database.client() };
+    this.writer = clients?.writer ?? null;
     const store = await openLibsqlStore({
       url: this.url,
       now: this.clock.wallMs(),
       ...(gate === null ? {} : { wrap: (client) => gate.client(client) }),
-      ...(database === null
-        ? {}
-        : { clients: { writer: database.client(), reader: database.client() } }),
+      ...(clients === null ? {} : { clients }),
     });
     this.store = store;
     const reached = gate === null ? this.cloud : gate.provider(this.cloud);
@@ -190,6 +166,7 @@ export class World {
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
         targets: { provider: () => cloud, scheduler, credential: () => "" },
+        ...(this.permit === null ? {} : { permit: this.permit }),
         committed: (change: Change) => {
           this.events.push(...change.events);
           this.onCommit(change);
@@ -229,6 +206,10 @@ export class World {
   }
 
   onCommit: (change: Change) => void = () => undefined;
+  /** What else is active in this world, after each of this process's own turns. */
+  company: (() => Promise<void>) | null = null;
+  /** For the next life: whether it still leads, asked before each call; `null` = it always does. */
+  permit: Permit | null = null;
   /** For the next life: look and decide only. */
   dryRun = false;
   /** Errors are part of the story (crash tests). */
@@ -242,10 +223,11 @@ export class World {
 
   /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
   stop(): void {
+    this.halted = true;
     this.process.stop();
   }
 
-  /** SIGCONT. */
+  /** SIGCONT. The clock is somebody else's to move from here on: `advance` does not come back. */
   goOn(): void {
     this.process.goOn();
   }
@@ -271,7 +253,7 @@ export class World {
   agent(id: string): Agent {
     let agent = this.agents.get(id);
     if (agent === undefined) {
-      agent = newAgent();
+      agent = newAgent(id);
       this.agents.set(id, agent);
     }
     return agent;
@@ -279,6 +261,7 @@ export class World {
 
   /** An XID in the node's kernel log, now. */
   xid(id: string, code: number, gpu = 0): void {
+    this.said++;
     logXid(this.agent(id), code, gpu, this.clock.wallMs());
   }
 
@@ -301,6 +284,7 @@ export class World {
     // The ingest waits a few milliseconds for company; time has to pass for it.
     await this.clock.pass(5);
     const answer = await pending;
+    this.said++;
     if (answer.kind !== "reply") return;
     agent.registered = !answer.reply.want_inventory;
     agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
@@ -318,6 +302,7 @@ export class World {
         this.reportAt = this.clock.monoMs() + REPORT_MS;
       }
       await this.rest();
+      await this.company?.();
       if (done()) return true;
       const left = end - this.clock.monoMs();
       if (left <= 0) return false;
@@ -331,6 +316,7 @@ export class World {
   /** Activations until the plan rests and no answer is left to look at. */
   private async rest(): Promise<void> {
     for (let i = 0; i < 50; i++) {
+      if (this.halted) throw new Error("this process is stopped");
       this.news = 0;
       await this.turn();
       if (this.news === 0) return;
@@ -341,6 +327,7 @@ export class World {
   private async jump(ms: number): Promise<void> {
     const { presence } = this.reconciler;
     const { heartbeatTimeoutMs } = this.config.server;
+    if (this.halted) throw new Error("this process is stopped");
     for (let left = ms; left > 0; left -= PULSE_MS) {
       await this.clock.pass(Math.min(PULSE_MS, left));
       // The process says that it runs, as its own timer does in production.

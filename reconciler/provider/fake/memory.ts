@@ -47,6 +47,7 @@ export type Forkable = {
   state(): CloudState;
   /** Every entry so far, oldest first. Look, do not touch. */
   entries(): readonly Entry[];
+  faultsLeft(): ReadonlyMap<string, number>;
 };
 
 /** A world of its own: what `apply` changes in place is copied, what it replaces is shared. */
