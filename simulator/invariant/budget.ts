@@ -19,7 +19,7 @@ export type Budget = {
   inFlight(node: Node): boolean;
 };
 
-export function budgets(budgetsOf: (config: Config) => Budget[] = poolBudgets): Checker {
+export function budgets(budgetsOf: (config: Config) => Budget[] = configuredBudgets): Checker {
   let config: Config | null = null;
   let list: Budget[] = [];
   return {
@@ -66,22 +66,37 @@ function isExcused(node: Node): boolean {
   return node.order !== null || node.cordon.human !== null || node.instance?.state === "terminated";
 }
 
-/** Today's budgets: each pool's `max_unavailable`, all rungs together; silence has one of its own. */
-export function poolBudgets(config: Config): Budget[] {
-  return config.pools.flatMap((pool): Budget[] => {
-    const { scaling, health } = pool;
-    const limit = (seen: Observation): number => {
-      const wanted = seen.rows.pools.get(pool.name)?.desired ?? scaling.minNodes;
-      const desired = Math.min(Math.max(wanted, scaling.minNodes), scaling.maxNodes);
-      return shareOf(health.maxUnavailable, desired);
-    };
+/**
+ * Each pool's `max_unavailable`, all rungs together; replacement by pool and fleet (§4.2). Windows
+ * of isolation, and domains below the fleet, are not counted here yet.
+ */
+export function configuredBudgets(config: Config): Budget[] {
+  const { replace, drain } = config.safety.budgets;
+  const sizeOf = ({ name, scaling }: Config["pools"][number], { rows }: Observation): number => {
+    const wanted = rows.pools.get(name)?.desired ?? scaling.minNodes;
+    return Math.min(Math.max(wanted, scaling.minNodes), scaling.maxNodes);
+  };
+  const pools = config.pools.flatMap((pool): Budget[] => {
     const covers = (node: Node): boolean => node.pool === pool.name;
     const scope = `pool ${pool.name}`;
+    const size = (seen: Observation): number => sizeOf(pool, seen);
+    const limit = (seen: Observation): number => shareOf(pool.health.maxUnavailable, size(seen));
+    const most = (seen: Observation): number =>
+      Math.min(shareOf(replace.pool, size(seen)), shareOf(drain.pool, size(seen)));
     return [
       { scope, rung: "any", limit, covers, inFlight: isRepaired },
-      { scope, rung: "silence", limit, covers, inFlight: isMuted },
+      { scope, rung: "replace", limit: most, covers, inFlight: isReplaced },
     ];
   });
+  const limit = (seen: Observation): number => {
+    const all = config.pools.reduce((sum, pool) => sum + sizeOf(pool, seen), 0);
+    // Each pool may always lose one: a small fleet of several pools must not queue them all.
+    const room = (share: Share): number =>
+      share.kind === "nodes" ? share.nodes : Math.max(config.pools.length, shareOf(share, all));
+    return Math.min(room(replace.fleet), room(drain.fleet));
+  };
+  const covers = (node: Node): boolean => node.pool !== null;
+  return [...pools, { scope: "fleet", rung: "replace", limit, covers, inFlight: isReplaced }];
 }
 
 /** safety.md §4.1: `max(1, floor(p·n))`. */
@@ -117,6 +132,8 @@ function isRepaired(node: Node): boolean {
   }
 }
 
-function isMuted(node: Node): boolean {
-  return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict !== "unhealthy";
+/** From the intent to drain until the next node of the slot is verified. */
+function isReplaced(node: Node): boolean {
+  if (node.phase.kind !== "suspect") return isRepaired(node);
+  return node.operation?.endsWith(".drain") === true;
 }

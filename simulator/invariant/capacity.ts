@@ -2,6 +2,7 @@
  * I4 and I6: capacity is not thrown away before its replacement is verified, and nothing is bought
  * past a ceiling.
  */
+import type { Spend } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { slotOf, type Checker, type Commit, type Observation, type Violation } from "./observation.ts";
@@ -50,8 +51,9 @@ function isRepair(node: Node): boolean {
 function hasSuccessor(node: Node, { nodes }: Commit, served: ReadonlySet<NodeId>): boolean {
   const slot = slotOf(node);
   for (const other of nodes.values()) {
-    if (other.id === node.id || other.phase.kind === "gone") continue;
-    if (slotOf(other) === slot && served.has(other.id)) return true;
+    if (other.id === node.id || slotOf(other) !== slot || !served.has(other.id)) continue;
+    // A person who orders the replacement away has decided about the slot.
+    if (other.phase.kind !== "gone" || other.order !== null) return true;
   }
   return false;
 }
@@ -63,6 +65,19 @@ export type Ceiling = {
   instances: number | null;
   covers(pool: string): boolean;
 };
+
+/** The ceilings of the configuration: of the fleet and of each pool. */
+export function configuredCeilings({ config }: Observation): Ceiling[] {
+  const out: Ceiling[] = [];
+  const open = (scope: string, { perHourMax, instancesMax }: Spend, only: string | null): void => {
+    if (perHourMax === null && instancesMax === null) return;
+    const covers = (pool: string): boolean => only === null || pool === only;
+    out.push({ scope, perHour: perHourMax, instances: instancesMax, covers });
+  };
+  open("fleet", config.safety.spend, null);
+  for (const pool of config.pools) open(`pool ${pool.name}`, pool.spend, pool.name);
+  return out;
+}
 
 /** Live, ambiguous and asked for: together below every ceiling. Only growth can break it. */
 export function spend(ceilingsOf: (seen: Observation) => Ceiling[]): Checker {

@@ -5,8 +5,8 @@
 import type { Config } from "../../schema/config.ts";
 import { audit } from "./audit.ts";
 import { stillWhileBlind } from "./blind.ts";
-import { type Budget, budgets, poolBudgets } from "./budget.ts";
-import { type Ceiling, noCapacityThrownAway, spend } from "./capacity.ts";
+import { type Budget, budgets, configuredBudgets } from "./budget.ts";
+import { type Ceiling, configuredCeilings, noCapacityThrownAway, spend } from "./capacity.ts";
 import { closedIsClosed, handsOff, ownCordonOnly } from "./human.ts";
 import { committedIntent, frozenAsk } from "./intent.ts";
 import { atMostOnce, nodeLast } from "./later.ts";
@@ -36,8 +36,8 @@ export function openCheckers(terms: Terms): Checker[] {
     onePerSlot(),
     nothingUnknown(),
     noCapacityThrownAway(),
-    budgets(terms.budgetsOf ?? poolBudgets),
-    spend(terms.ceilingsOf ?? (() => [])),
+    budgets(terms.budgetsOf ?? configuredBudgets),
+    spend(terms.ceilingsOf ?? configuredCeilings),
     ownCordonOnly(),
     closedIsClosed(),
     atMostOnce(),

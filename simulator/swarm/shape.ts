@@ -27,6 +27,8 @@ export type Shape = {
   timeoutMs: number;
   /** How long work takes to leave a node, at most. */
   drainMs: number;
+  /** Most instances of the fleet at once, or `null`. */
+  instancesMax: number | null;
   /** How often the control plane is looked at: every activation happens on this grid. */
   stepMs: number;
 };
@@ -62,6 +64,7 @@ export function shapeOf(seed: number, nodes: number): Shape {
     heartbeatMs: r.pick([10_000, 30_000]),
     timeoutMs: r.pick([60_000, 90_000]),
     drainMs: r.pick([0, 60_000, 600_000]),
+    instancesMax: r.chance(0.3) ? 2 * nodes + r.whole(1, 3) : null,
     stepMs: STEP_MS,
   };
 }
@@ -88,6 +91,8 @@ server:
   heartbeat_interval: ${seconds(shape.heartbeatMs)}
   heartbeat_timeout: ${seconds(shape.timeoutMs)}
   health_check_interval: ${seconds(shape.heartbeatMs)}
+safety: { ${shape.instancesMax === null ? "" : `spend: { max_instances: ${shape.instancesMax} }`} }
+instance_manager: { registration_timeout: ${seconds(shape.bootMs + shape.agentBootMs + 600_000)} }
 providers: { fake: { gpu_count: 2 } }
 pools:${pools.join("")}
 `;

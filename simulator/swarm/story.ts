@@ -16,7 +16,7 @@ const UP_MS = 6 * HOUR;
  * Time to become well after the last fault: the longest back-offs that may still run are those of
  * quotas, six hours, and then the guard's, one hour.
  */
-const WELL_MS = 14 * HOUR;
+const WELL_MS = 20 * HOUR;
 const QUIET_MS = 10 * MINUTE;
 /** People look after what waits for them this often. */
 const TIDY_MS = 2 * HOUR;
@@ -114,12 +114,17 @@ function whyNotWell(swarm: Swarm): string {
   const { rows, live } = swarm.watch;
   if (!swarm.life.isUp()) return "no process runs";
   if (rows.operations.size > 0) return `open: ${[...rows.operations.keys()].slice(0, 3).join(", ")}`;
+  const [breaker] = swarm.watch.breakers;
+  if (breaker !== undefined) return `${breaker} is not closed`;
   const serving = new Map<string, number>();
   const known = new Set<string>();
   for (const node of rows.nodes.values()) {
     if (node.phase.kind === "gone") continue;
     if (node.phase.kind !== "serving" || node.session !== null)
       return `${node.id} is ${node.phase.kind}, ${waitOf(swarm, node.id)}`;
+    // Advice that ends by itself is told when it ends.
+    if (node.health.held.some(({ judgement }) => typeof judgement.hold === "object"))
+      return `${node.id} holds evidence for a time`;
     serving.set(node.pool ?? "", (serving.get(node.pool ?? "") ?? 0) + 1);
     if (node.instance !== null) known.add(node.instance.id);
   }

@@ -48,6 +48,8 @@ export class Swarm {
   config: Config;
   /** When a process that is down comes up again; monotonic. */
   upAt: number | null = null;
+  /** How long a process that dies of a fuse stays down. */
+  downMs = 5_000;
   /** The cloud's lists may lie until then; monotonic. */
   doubtUntil = 0;
   /** Everybody could be seen and heard since then. */
@@ -173,24 +175,27 @@ export class Swarm {
     let at = Math.min(this.queue.nextAt(), this.upAt ?? Number.POSITIVE_INFINITY);
     const { running } = this.life;
     if (running !== null) {
-      at = Math.min(
-        at,
-        nextWake({
-          mono: grid,
-          wall: this.clock.wallMs() - (this.now() - grid),
-          stepMs,
-          heartbeatMs: this.shape.heartbeatMs,
-          config: this.config,
-          presence: running.reconciler.presence,
-          plan: running.reconciler.lastPlan(),
-          rows: this.watch.rows,
-          cloud: this.cloudFacts(),
-          agents: this.agents,
-          doubtful: this.isDoubtful(),
-        }),
-      );
+      const wakeAt = nextWake({
+        mono: grid,
+        wall: this.clock.wallMs() - (this.now() - grid),
+        stepMs,
+        heartbeatMs: this.shape.heartbeatMs,
+        config: this.config,
+        presence: running.reconciler.presence,
+        plan: running.reconciler.lastPlan(),
+        rows: this.watch.rows,
+        cloud: this.cloudFacts(),
+        agents: this.agents,
+        doubtful: this.isDoubtful(),
+      });
+      at = Math.min(at, this.lookAt(wakeAt));
     }
     return Math.max(soon, this.gridAt(at));
+  }
+
+  /** The step whose look, which comes a moment after its beginning, sees what is due at `at`. */
+  private lookAt(at: number): number {
+    return this.gridAt(at - BATCH_MS);
   }
 
   /** Time passes, and the process shows that it runs, as its own timer does. */
@@ -214,7 +219,7 @@ export class Swarm {
     if (this.upAt !== null && this.upAt <= this.now()) await this.bringUp();
     await this.speak();
     const rested = await this.life.turn();
-    if (!rested && this.upAt === null) await this.fall(this.shape.stepMs);
+    if (!rested && this.upAt === null) await this.fall(this.downMs);
     this.judge(rested);
   }
 
@@ -266,23 +271,18 @@ export class Swarm {
     if (running === null) return;
     const { heartbeatMs } = this.shape;
     const at = this.now();
-    const wall = this.clock.wallMs();
-    const { presence } = running.reconciler;
     const { nodes } = this.watch.rows;
     const answers: Promise<void>[] = [];
     for (const agent of this.agents.values()) {
       const due = talk.isBeat(agent, at, heartbeatMs) && !talk.isQuiet(agent, at);
-      const loud = due && (this.pace === "full" || isLoud(agent, nodes.get(agent.node)));
+      const loud = due && (this.pace === "full" || isLoud(agent, nodes.get(agent.node), this.clock.wallMs()));
       const news = agent.spool.length > 0 && !talk.isQuiet(agent, at) && at >= agent.startedAt;
       if (loud || news) {
         answers.push(this.say(agent, running.ingest));
         continue;
       }
       if (this.pace === "full" || !agent.registered) continue;
-      const beat = talk.lastBeat(agent, at, heartbeatMs);
-      if (beat === null || beat <= agent.noted || beat <= this.deafUntil) continue;
-      agent.noted = beat;
-      presence.note(agent.node, beat, wall - (at - beat), null);
+      this.note(agent, talk.lastBeat(agent, at, heartbeatMs), at);
     }
     await this.clock.pass(BATCH_MS);
     await Promise.all(answers);
@@ -335,11 +335,11 @@ export class Swarm {
 
   private enter(entry: Entry): void {
     this.watch.entry(entry);
-    const when = (wall: number): void => this.queue.put(wall - this.base, null);
+    const when = (wall: number): void => this.queue.put(this.lookAt(wall - this.base), null);
     if (entry.kind === "create.accepted") when(entry.landAtMs);
     if (entry.kind === "landed") when(entry.runningAtMs);
     if (entry.kind === "terminate.accepted") when(entry.terminatedAtMs);
-    if (entry.kind === "terminated") this.agents.delete(entry.id);
+    if (entry.kind === "terminated") this.fallSilent(entry.id, entry.atMs - this.base);
     if (entry.kind !== "running") return;
     const live = this.watch.live.get(entry.id);
     if (live === undefined || live.fleet !== FLEET || live.decoy) return;
@@ -354,6 +354,24 @@ export class Swarm {
         if (this.agents.has(entry.id)) talk.xid(agent, bad.code, this.clock.wallMs());
       });
     }
+  }
+
+  /** Its machine is off: what it said before was heard. */
+  private fallSilent(id: InstanceId, at: number): void {
+    const agent = this.agents.get(id);
+    this.agents.delete(id);
+    if (agent === undefined || this.pace === "full" || !agent.registered) return;
+    const beat = talk.lastBeat(agent, Math.ceil(at) - 1, this.shape.heartbeatMs);
+    this.note(agent, beat, this.now());
+  }
+
+  /** The presence is told of a beat that was heard without a report. */
+  private note(agent: talk.Agent, beat: number | null, at: number): void {
+    const { running } = this.life;
+    if (running === null || beat === null || beat <= agent.noted || beat <= this.deafUntil) return;
+    agent.noted = beat;
+    const wall = this.clock.wallMs() - (at - beat);
+    running.reconciler.presence.note(agent.node, beat, wall, null);
   }
 
   private agentOf(node: string): talk.Agent | undefined {
@@ -378,7 +396,7 @@ export class Swarm {
       const agent = this.agentOf(node);
       if (agent !== undefined && answer.kind !== "refused") {
         agent.emptyAt ??= this.now() + (talk.hashOf(node) % (shape.drainMs + 1));
-        this.queue.put(agent.emptyAt, null);
+        this.queue.put(this.lookAt(agent.emptyAt), null);
       }
       return answer;
     };

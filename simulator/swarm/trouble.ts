@@ -60,7 +60,9 @@ export class Trouble {
         swarm.badMachines.push({ code: what.code, afterMs: what.afterMs });
         return;
       case "crash":
+        if (what.calls === 0) return swarm.fall(what.downMs);
         swarm.life.running?.fuse.arm(what.calls, what.side);
+        swarm.downMs = what.downMs;
         return;
       case "pause":
         return swarm.pause(what.forMs);

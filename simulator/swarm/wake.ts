@@ -5,6 +5,7 @@
  */
 import type { Presence } from "../../reconciler/presence.ts";
 import type { Config } from "../../schema/config.ts";
+import type { HeldFinding } from "../../schema/held.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { CloudFacts, Rows } from "../invariant/observation.ts";
@@ -54,7 +55,12 @@ export function nextWake(now: Now): number {
     if (least <= soon) return soon;
   }
   for (const agent of now.agents.values()) {
-    if (!isLoud(agent, now.rows.nodes.get(agent.node))) continue;
+    const node = now.rows.nodes.get(agent.node);
+    if (!isLoud(agent, node, wall)) {
+      for (const { judgement, lastAt } of node?.health.held ?? [])
+        if (typeof judgement.hold === "object") at(lastAt + judgement.hold.forMs - WINDOW_END_MS);
+      continue;
+    }
     least = Math.min(least, nextBeat(agent, mono, now.heartbeatMs));
     if (least <= soon) return soon;
   }
@@ -95,11 +101,26 @@ function wakeOf(node: Node, now: Now): number {
   return mono + Math.max(stepMs, timeoutMs - (silent ?? presence.attentiveMs(mono)));
 }
 
-/** Whether the agent's next heartbeat is more than a sign of life. */
-export function isLoud(agent: Agent, node: Node | undefined): boolean {
+/**
+ * Whether the agent's next heartbeat is more than a sign of life: at least whenever the ingest says
+ * so. `wall` is the control plane's.
+ */
+export function isLoud(agent: Agent, node: Node | undefined, wall: number): boolean {
   if (!agent.registered || agent.spool.length > 0) return true;
   if (node === undefined || node.agent === null) return true;
   if (node.phase.kind !== "serving" || node.session !== null) return true;
-  const { held, verdict, silentSince } = node.health;
-  return held.length > 0 || verdict !== "healthy" || silentSince !== null;
+  const { held, verdict, silentSince, lastCheckClean } = node.health;
+  if (silentSince !== null || verdict === "unhealthy" || verdict === "unknown") return true;
+  if (held.length === 0) return verdict !== "healthy";
+  return !lastCheckClean || held.some((one) => !isLasting(one, wall));
 }
+
+/** Held whatever a clean check says. */
+function isLasting({ judgement, lastAt, resetSeen }: HeldFinding, wall: number): boolean {
+  const { hold } = judgement;
+  if (typeof hold === "object") return wall < lastAt + hold.forMs - WINDOW_END_MS;
+  return hold === "until_replaced" || (hold.startsWith("until") && resetSeen !== true);
+}
+
+/** A hold that ends soon is watched in every beat. */
+const WINDOW_END_MS = 120_000;

@@ -1,95 +1,91 @@
 /**
- * Every single crash of a replacement, and of the first purchase: before and after each write and
- * each call to the cloud, the process dies and another one comes up on what is durable. Afterwards
- * the cloud's own record is asked: the wanted number of instances, none unknown, never two for one
- * slot.
+ * The share of crash and freeze enumeration that every test run does: every single crash of every
+ * workflow at every class of provider and for every way the cloud may answer; pairs of crashes from
+ * a fixed and from a fresh seed; processes that are frozen and go on. The whole of it is
+ * `npm run once -- schedules`.
  */
 import { expect, test } from "bun:test";
-import { Gate } from "../../simulator/gate.ts";
-import { World, poolYaml } from "../../simulator/world.ts";
+import {
+  beginningOf,
+  enumerate,
+  newTally,
+  sample,
+  type Tally,
+} from "../../simulator/crash/enumerate.ts";
+import type { Cell } from "../../simulator/crash/life.ts";
+import { REPLIES, replyOf } from "../../simulator/crash/reply.ts";
+import { CLASSES, WORKFLOWS } from "../../simulator/crash/workflow.ts";
+import { freeze } from "../../simulator/crash/zombie.ts";
+import { seeded } from "../../simulator/setting.ts";
 
-const YAML = poolYaml(2, "    health: { unhealthy_threshold: 1 }\n");
-
-/** One life after another until the story is over; returns how many calls were passed. */
-async function story(crashes: string[], cls: "token" | "name" | "tag-only"): Promise<Gate> {
-  const gate = new Gate(crashes);
-  const world = await openThrough(gate, cls);
-  try {
-    await through(world, gate, () => world.serving().length === 2);
-    const [sick = ""] = world.serving();
-    world.xid(sick, 79);
-    await through(
-      world,
-      gate,
-      () => world.reconciler.fleet().nodes.get(sick as never)?.phase.kind === "gone",
-    );
-    await through(world, gate, () => world.serving().length === 2);
-    await through(world, gate, () => world.nodes().length === 2);
-    const reality = world.cloud.reality();
-    const known = new Set(world.nodes().map((node) => node.instance?.id as string));
-    expect(reality.overlaps).toEqual([]);
-    expect(reality.live.length).toBe(2);
-    expect(reality.live.filter((instance) => !known.has(instance.id))).toEqual([]);
-    expect(reality.live.length + reality.terminated.length).toBe(3);
-    return gate;
-  } catch (error) {
-    throw new Error(
-      `crashes ${crashes.join(",")} ${cls}: ${String(error)}\n${gate.trail.join(" ")}`,
-      { cause: error },
-    );
-  } finally {
-    await world.close();
-  }
+function told({ workflow, class: cls, reply }: Cell, { found }: Tally): string {
+  if (found === null) return "";
+  const crashes = found.path.join(" → ") || "no crash";
+  return `${workflow.name}, ${cls}, ${reply.name}: ${crashes}\n${found.wrong.join("\n")}`;
 }
 
-/** Opening the first life may itself be what crashes. */
-async function openThrough(gate: Gate, cls: "token" | "name" | "tag-only"): Promise<World> {
-  const world = await World.open(YAML, { class: cls, prepare: gate });
-  world.tolerant = true;
-  await restart(world, gate);
-  return world;
+for (const workflow of WORKFLOWS) {
+  test(`a crash before or after any write or call of ${workflow.name} costs nothing`, async () => {
+    let schedules = 0;
+    for (const cls of CLASSES) {
+      for (const reply of REPLIES) {
+        const cell: Cell = { workflow, class: cls, reply };
+        const tally = newTally(1);
+        await enumerate(cell, { depth: 1 }, tally);
+        expect(told(cell, tally)).toBe("");
+        schedules += tally.schedules[1] ?? 0;
+      }
+    }
+    expect(schedules).toBeGreaterThan(1_000);
+  }, 120_000);
 }
 
-async function restart(world: World, gate: Gate): Promise<void> {
-  for (let i = 0; i < 10; i++) {
-    gate.revive();
-    try {
-      await world.start();
-      return;
-    } catch {
-      await world.crash();
-      await world.clock.pass(1_000);
+async function pairs(seed: number): Promise<number> {
+  const random = seeded(seed);
+  let schedules = 0;
+  for (const workflow of WORKFLOWS) {
+    for (const cls of CLASSES) {
+      const reply = REPLIES[Math.floor(random() * REPLIES.length)] ?? replyOf("ok");
+      const cell: Cell = { workflow, class: cls, reply };
+      const tally = newTally(2);
+      await sample(cell, { depth: 2, walks: 2, leaves: 5, random }, tally);
+      expect(`seed ${seed} ${told(cell, tally)}`).toBe(`seed ${seed} `);
+      schedules += tally.schedules[2] ?? 0;
     }
   }
-  throw new Error("does not start");
+  return schedules;
 }
 
-async function through(world: World, gate: Gate, done: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_500; i++) {
-    if (!gate.dead && done()) return;
-    try {
-      if (gate.dead) throw new Error("dead");
-      await world.live(1);
-    } catch {
-      if (!gate.dead) throw new Error("an activation failed without a crash");
-      await world.crash();
-      await world.clock.pass(500);
-      await restart(world, gate);
-    }
-  }
-  const nodes = world.nodes().map((n) => `${n.id} ${n.phase.kind} ${n.operation ?? ""}`);
-  throw new Error(
-    `never: ${done.toString()} ${nodes.join("; ")} ${JSON.stringify(world.reconciler.lastPlan().waits)}`,
-  );
-}
+test("two crashes of any workflow cost nothing (fixed seed)", async () => {
+  expect(await pairs(20_261_121)).toBe(WORKFLOWS.length * CLASSES.length * 10);
+}, 120_000);
 
-for (const cls of ["token", "name", "tag-only"] as const) {
-  test(`a crash before or after any write or call of a replacement costs nothing (${cls})`, async () => {
-    const clean = await story([], cls);
-    expect(clean.count).toBeGreaterThan(30);
-    for (let n = 1; n <= clean.count; n++) {
-      await story([`${n}b`], cls);
-      await story([`${n}a`], cls);
+test("two crashes of any workflow cost nothing (fresh seed)", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  console.log(`crash pairs: seed ${seed}`);
+  expect(await pairs(seed)).toBe(WORKFLOWS.length * CLASSES.length * 10);
+}, 120_000);
+
+for (const cls of CLASSES) {
+  test(`a process that was frozen and goes on costs nothing (${cls})`, async () => {
+    const random = seeded(7);
+    const rested = new Set<string>();
+    let held = 0;
+    for (const workflow of WORKFLOWS) {
+      const cell: Cell = { workflow, class: cls, reply: replyOf("ok") };
+      const { start, given } = await beginningOf(cell);
+      for (let i = 0; i < 12; i++) {
+        const wanted = {
+          at: 1 + Math.floor(random() * 30),
+          side: random() < 0.5 ? ("b" as const) : ("a" as const),
+          thawAt: 1 + Math.floor(random() * 60),
+        };
+        const thawed = await freeze(cell, start, given, wanted, { rested });
+        const where = `${workflow.name}, frozen at ${thawed.held}, on at ${wanted.thawAt}`;
+        expect(`${where}: ${thawed.wrong.join("\n")}`).toBe(`${where}: `);
+        if (thawed.held !== null) held++;
+      }
     }
-  }, 300_000);
+    expect(held).toBeGreaterThan(WORKFLOWS.length * 6);
+  }, 120_000);
 }
