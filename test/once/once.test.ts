@@ -29,6 +29,11 @@ describe("test/record", () => {
   const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
   const Kept = v.looseObject({ proof: v.string(), held: v.boolean(), figures: Figures });
 
+  test("lists every file in its README", () => {
+    const listed = readFileSync(join(folder, "README.md"), "utf8");
+    for (const file of files) expect(listed).toContain(`\`${file}\``);
+  });
+
   test("says of each proof that it held, on which commit and machine, and no path", () => {
     for (const file of files) {
       const text = readFileSync(join(folder, file), "utf8");
