@@ -19,6 +19,12 @@ const IS_CI = process.env["CI"] === "true";
  */
 const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
 
+/**
+ * For one test that says nothing itself. None needs a tenth of it; on a machine that does five
+ * other things at once a limit of seconds only finds out how busy it is.
+ */
+const TEST_MS = 60_000;
+
 /** A child that a test left behind may hold the pipe open; what it says later is not waited for. */
 const DRAIN_MS_MAX = 5_000;
 
@@ -36,7 +42,7 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
 }
 
 async function runTests(args: readonly string[]): Promise<Verdict> {
-  const child = Bun.spawn([process.execPath, "test", ...args], {
+  const child = Bun.spawn([process.execPath, "test", `--timeout=${TEST_MS}`, ...args], {
     cwd: ROOT,
     env: ENV,
     stdio: ["ignore", "inherit", "pipe"],

@@ -247,7 +247,12 @@ export const PoolState = v.object({
   guards: v.nullish(
     v.record(
       text,
-      v.object({ failures: count, outcomes: v.array(v.boolean()), notBefore: instant, at: instant }),
+      v.object({
+        failures: count,
+        outcomes: v.array(v.boolean()),
+        notBefore: instant,
+        at: instant,
+      }),
     ),
     {},
   ),

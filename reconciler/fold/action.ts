@@ -101,42 +101,8 @@ function applyAdvance(
   pool: PoolState | null,
   now: number,
 ): Applied {
-  let next: Node = { ...node, phase: action.to };
-  // A held node is a person's: what was ordered before has been tried, and a new word is needed.
-  if (action.to.kind === "held") next = { ...next, order: null };
+  const next = withSession(action, node, now);
   let state = pool;
-  switch (action.session) {
-    case "open": {
-      const sessions = node.sessions + 1;
-      next = {
-        ...next,
-        sessions,
-        session: {
-          id: `${node.id}.s${sessions}` as SessionId,
-          openedAt: now,
-          bootId: node.agent?.bootId ?? null,
-          instanceId: node.instance?.id ?? null,
-          reasons: action.because,
-          epoch: 0,
-          definitive: node.health.held.some(
-            (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
-          ),
-        },
-      };
-      break;
-    }
-    case "recovered":
-    case "quarantined":
-    case "replaced":
-    case "cancelled":
-    case "held":
-      next = { ...next, session: null, lastSession: lastOf(node, now, action.session) };
-      break;
-    case null:
-      break;
-    default:
-      return unreachable(action.session);
-  }
   const events = [
     {
       ...draft(next, now, action.event, action.because),
@@ -165,6 +131,44 @@ function applyAdvance(
     if (action.to.purpose === "lemon") state = restOffer(state, node.offer, action.because, now);
   }
   return { node: next, operation: null, pool: state === pool ? null : state, events };
+}
+
+/** The node in its new phase, and what becomes of its session with it. */
+function withSession(
+  action: Extract<Action, { kind: "advance" }>,
+  node: Node,
+  now: number,
+): Node {
+  let next: Node = { ...node, phase: action.to };
+  // A held node is a person's: what was ordered before has been tried, and a new word is needed.
+  if (action.to.kind === "held") next = { ...next, order: null };
+  switch (action.session) {
+    case "open": {
+      const sessions = node.sessions + 1;
+      const session = {
+        id: `${node.id}.s${sessions}` as SessionId,
+        openedAt: now,
+        bootId: node.agent?.bootId ?? null,
+        instanceId: node.instance?.id ?? null,
+        reasons: action.because,
+        epoch: 0,
+        definitive: node.health.held.some(
+          (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
+        ),
+      };
+      return { ...next, sessions, session };
+    }
+    case "recovered":
+    case "quarantined":
+    case "replaced":
+    case "cancelled":
+    case "held":
+      return { ...next, session: null, lastSession: lastOf(node, now, action.session) };
+    case null:
+      return next;
+    default:
+      return unreachable(action.session);
+  }
 }
 
 /** How the session that ends now is remembered: bursts are counted by sessions. */

@@ -172,7 +172,9 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
       : held.length === 0
         ? "healthy"
         : node.health.verdict;
-  const cleared = command.force ? { held, verdict, unhealthyRun: 0 } : {};
+  // What is held aside for a rule that does not count now would come back with the rule.
+  const aside = (node.health.aside ?? []).filter((h) => h.lastAt > command.issuedAt);
+  const cleared = command.force ? { held, aside, verdict, unhealthyRun: 0 } : {};
   const { kind } = node.phase;
   const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
   const to: Node["phase"] =

@@ -179,12 +179,7 @@ function foldDone(
       };
     case "uncordon":
       tell("node.uncordoned", payload.why);
-      return {
-        operation,
-        pool: null,
-        events,
-        node: { ...node, cordon: { ...node.cordon, product: null } },
-      };
+      return { operation, pool: null, events, node: uncordoned(node) };
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
       const phase = {
@@ -200,6 +195,10 @@ function foldDone(
     default:
       return unreachable(payload);
   }
+}
+
+function uncordoned(node: Node): Node {
+  return { ...node, cordon: { ...node.cordon, product: null } };
 }
 
 function foldRefused(

@@ -10,7 +10,7 @@ import type { Node } from "../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { attribute, explains, printCause } from "./cause.ts";
-import { holdsPlace } from "./in-flight.ts";
+import { holdsPlace, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
@@ -103,9 +103,6 @@ function gather(
     arrivals: list.sort((a, b) => a - b),
   }));
 }
-
-/** How a session ended that was never a fault: it is no arrival of one. */
-export const QUARANTINED = "quarantined";
 
 function openedAt({ session, lastSession }: Node): number[] {
   const out: number[] = [];
@@ -246,7 +243,7 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, { now, rules }: Ar
   return (isPlace || cause.attribute === "provider") && now - since >= PLACE_WAIT_MS;
 }
 
-/** One batch after the other: a batch has passed when as many slots were verified since it began. */
+/** One batch after the other: a batch has passed when a slot of it was verified and none is out. */
 function stepBatch(before: Breaker, scope: Scope, now: number): Breaker | null {
   if (now - before.batchAt < SETTLE_MS) return before;
   if (scope.nodes.some(holdsPlace)) return before;

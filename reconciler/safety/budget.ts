@@ -10,16 +10,8 @@ import { type FactOf, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { explains } from "./cause.ts";
 import { isEvident } from "./evident.ts";
-import { holdsPlace, isSick, vacantSlots } from "./in-flight.ts";
-import {
-  columnOf,
-  domainsOf,
-  FLEET,
-  predecessorOf,
-  scopesOf,
-  sizesOf,
-  slotKeyOf,
-} from "./scope.ts";
+import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
+import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
 export type Rung = "isolate" | "replace";
 
@@ -52,7 +44,7 @@ export function shareOf(share: Share, desired: number): number {
 /** Counts only when somebody asks: most plans of a large fleet spend nothing. */
 export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets {
   let counted: Budgets | null = null;
-  const open = (): Budgets => (counted ??= countBudgets(fleet, config, now));
+  const open = (): Budgets => (counted ??= new CountedBudgets(fleet, config, now));
   return {
     refusal: (node, rung) => open().refusal(node, rung),
     spend: (node, rung) => open().spend(node, rung),
@@ -60,98 +52,106 @@ export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets 
   };
 }
 
-function countBudgets(fleet: Fleet, config: Config, now: number): Budgets {
-  const { budgets } = config.safety;
-  const sizes = sizesOf(fleet, config);
-  const out = countOut(fleet);
-  const isolated = countIsolated(fleet, now, budgets.isolate.windowMs);
-  const breakers = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
-  const domains = [...sizes.keys()].filter((scope) => scope.startsWith("domain:")).length;
+class CountedBudgets implements Budgets {
+  private readonly config: Config;
+  private readonly sizes: Map<string, Size>;
+  private readonly out: Tally;
+  private readonly isolated: Tally;
+  private readonly breakers: Map<string, Breaker>;
+  private readonly domains: number;
 
-  const maxOf = (scope: string, rung: Rung): number => {
-    const { slots, pools } = sizes.get(scope) ?? { slots: 1, pools: 1 };
+  constructor(fleet: Fleet, config: Config, now: number) {
+    this.config = config;
+    this.sizes = sizesOf(fleet, config);
+    this.out = countOut(fleet);
+    this.isolated = countIsolated(fleet, now, config.safety.budgets.isolate.windowMs);
+    this.breakers = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
+    const scopes = [...this.sizes.keys()];
+    this.domains = scopes.filter((scope) => scope.startsWith("domain:")).length;
+  }
+
+  refusal(node: Node, rung: Rung): Refusal | null {
+    // An agent of no pool of ours takes nothing away from anybody.
+    if (node.pool === null) return null;
+    for (const scope of scopesOf(node)) {
+      const refusal =
+        rung === "isolate"
+          ? this.refuseIsolation(node, scope)
+          : this.refuseReplacement(node, scope);
+      if (refusal !== null) return refusal;
+    }
+    return null;
+  }
+
+  spend(node: Node, rung: Rung): void {
+    if (node.pool !== null) addTo(rung === "isolate" ? this.isolated : this.out, node);
+  }
+
+  rooms(): Room[] {
+    const room = (scope: string, rung: Rung, tally: Tally): Room => {
+      return { scope, rung, used: tally.get(scope)?.size ?? 0, max: this.max(scope, rung) };
+    };
+    return [...this.sizes.keys()].flatMap((scope) => [
+      room(scope, "isolate", this.isolated),
+      room(scope, "replace", this.out),
+    ]);
+  }
+
+  private max(scope: string, rung: Rung): number {
+    const { budgets } = this.config.safety;
+    const { slots, pools } = this.sizes.get(scope) ?? { slots: 1, pools: 1 };
     const column = columnOf(scope);
     const room = (share: Share): number => {
+      const part = shareOf(share, slots);
       // Each pool may always lose one: a small fleet of several pools must not queue them all.
-      return share.kind === "percent"
-        ? Math.max(pools, shareOf(share, slots))
-        : shareOf(share, slots);
+      return share.kind === "percent" ? Math.max(pools, part) : part;
     };
     if (rung === "isolate") return room(budgets.isolate[column]);
     // A replacement drains too, and holds both rooms until its slot is verified.
     return Math.min(room(budgets.replace[column]), room(budgets.drain[column]));
-  };
-  const trickleOf = (scope: string, breaker: Breaker): number => {
-    if (breaker.state === "half-open") return Math.max(1, breaker.batch);
-    return scope === FLEET ? Math.min(TRICKLE_FLEET_MAX, Math.max(1, domains)) : 1;
-  };
+  }
 
-  const refuseIsolation = (node: Node): Refusal | null => {
-    for (const scope of scopesOf(node)) {
-      const breaker = breakers.get(scope);
-      if (breaker?.state === "open" && explains(breaker.cause, node) && !isEvident(node)) {
-        return stopped(breaker);
-      }
-      const used = isolated.get(scope)?.size ?? 0;
-      const max = maxOf(scope, "isolate");
-      if (used >= max) return full(scope, `${used} of at most ${max} were cordoned lately`);
-    }
-    return null;
-  };
-
-  const refuseReplacement = (node: Node): Refusal | null => {
-    const key = slotKeyOf(node);
+  private refuseIsolation(node: Node, scope: string): Refusal | null {
+    const breaker = this.breakers.get(scope);
     const evident = isEvident(node);
-    for (const scope of scopesOf(node)) {
-      const flying = out.get(scope) ?? new Map<string, boolean>();
-      if (flying.has(key)) continue;
-      const max = maxOf(scope, "replace");
-      if (flying.size >= max) {
-        return full(scope, `${flying.size} of at most ${max} are being replaced`);
-      }
-      const breaker = breakers.get(scope);
-      if (breaker === undefined) continue;
-      const explained = breaker.state === "open" && explains(breaker.cause, node);
-      const ofPlace = breaker.cause?.attribute === "zone" || breaker.cause?.attribute === "rack";
-      if (explained && (ofPlace || !evident)) return stopped(breaker);
-      if (flying.size < trickleOf(scope, breaker)) continue;
-      if (evident && hasEvidentRoom(node, out)) continue;
+    if (breaker?.state === "open" && explains(breaker.cause, node) && !evident) {
       return stopped(breaker);
     }
-    return null;
-  };
+    const used = this.isolated.get(scope)?.size ?? 0;
+    const max = this.max(scope, "isolate");
+    if (used < max || (evident && hasEvidentRoom(node, this.isolated))) return null;
+    return full(scope, `${used} of at most ${max} were cordoned lately`);
+  }
 
-  return {
-    refusal: (node, rung) => (rung === "isolate" ? refuseIsolation(node) : refuseReplacement(node)),
-    spend(node, rung) {
-      if (node.pool === null) return;
-      for (const scope of scopesOf(node)) {
-        if (rung === "isolate") add(isolated, scope).add(slotKeyOf(node));
-        else addOut(out, scope, node);
-      }
-    },
-    rooms: () =>
-      [...sizes.keys()].flatMap((scope): Room[] => [
-        {
-          scope,
-          rung: "isolate",
-          used: isolated.get(scope)?.size ?? 0,
-          max: maxOf(scope, "isolate"),
-        },
-        { scope, rung: "replace", used: out.get(scope)?.size ?? 0, max: maxOf(scope, "replace") },
-      ]),
-  };
+  private refuseReplacement(node: Node, scope: string): Refusal | null {
+    const flying = this.out.get(scope) ?? new Map<string, boolean>();
+    if (flying.has(slotKeyOf(node))) return null;
+    const max = this.max(scope, "replace");
+    if (flying.size >= max) {
+      return full(scope, `${flying.size} of at most ${max} are being replaced`);
+    }
+    const breaker = this.breakers.get(scope);
+    if (breaker === undefined) return null;
+    const evident = isEvident(node);
+    const explained = breaker.state === "open" && explains(breaker.cause, node);
+    const ofPlace = breaker.cause?.attribute === "zone" || breaker.cause?.attribute === "rack";
+    if (explained && (ofPlace || !evident)) return stopped(breaker);
+    if (flying.size < this.trickle(scope, breaker)) return null;
+    return evident && hasEvidentRoom(node, this.out) ? null : stopped(breaker);
+  }
+
+  /** How many may be out while the breaker of the scope is not closed. */
+  private trickle(scope: string, breaker: Breaker): number {
+    if (breaker.state === "half-open") return Math.max(1, breaker.batch);
+    return scope === FLEET ? Math.min(TRICKLE_FLEET_MAX, Math.max(1, this.domains)) : 1;
+  }
 }
 
 /** Evident faults have one place a domain of their own, the finest domain that is known. */
-function hasEvidentRoom(
-  node: Node,
-  out: ReadonlyMap<string, ReadonlyMap<string, boolean>>,
-): boolean {
+function hasEvidentRoom(node: Node, tally: Tally): boolean {
   const finest = domainsOf(node).findLast((domain) => !domain.startsWith("rack:"));
   const scope = finest === undefined ? FLEET : `domain:${finest}`;
-  const flying = [...(out.get(scope)?.values() ?? [])].filter(Boolean);
-  return flying.length === 0;
+  return ![...(tally.get(scope)?.values() ?? [])].some(Boolean);
 }
 
 function full(scope: string, message: string): Refusal {
@@ -164,61 +164,4 @@ function stopped(breaker: Breaker): Refusal {
     message: `${breaker.scope} is ${breaker.state}: ${breaker.why}`,
     until: null,
   };
-}
-
-function add(map: Map<string, Set<string>>, scope: string): Set<string> {
-  const known = map.get(scope) ?? new Set<string>();
-  map.set(scope, known);
-  return known;
-}
-
-function addOut(out: Map<string, Map<string, boolean>>, scope: string, node: Node): void {
-  const known = out.get(scope) ?? new Map<string, boolean>();
-  known.set(slotKeyOf(node), isEvident(node));
-  out.set(scope, known);
-}
-
-/** Slots being replaced in each scope, each with whether its fault was evident. */
-function countOut(fleet: Fleet): Map<string, Map<string, boolean>> {
-  const out = new Map<string, Map<string, boolean>>();
-  const filled = filledSlots(fleet);
-  const put = (node: Node): void => {
-    if (node.pool === null || filled.has(slotKeyOf(node))) return;
-    const before = predecessorOf(fleet, node);
-    const evident = isEvident(node) || (before !== null && isEvident(before));
-    for (const scope of scopesOf(node, before)) {
-      const known = out.get(scope) ?? new Map<string, boolean>();
-      known.set(slotKeyOf(node), evident || known.get(slotKeyOf(node)) === true);
-      out.set(scope, known);
-    }
-  };
-  for (const node of fleet.nodes.values()) if (holdsPlace(node)) put(node);
-  for (const node of vacantSlots(fleet.nodes.values())) put(node);
-  return out;
-}
-
-/** Slots whose replacement is verified: whatever is left of the old node, nothing is missing. */
-function filledSlots(fleet: Fleet): Set<string> {
-  const filled = new Set<string>();
-  for (const node of fleet.nodes.values()) {
-    if (node.phase.kind === "serving" && node.replaces !== null) filled.add(slotKeyOf(node));
-  }
-  return filled;
-}
-
-/**
- * Slots cordoned for their health within the window, also those given back since. One whose
- * replacement is verified has been proven right, and counts no more.
- */
-function countIsolated(fleet: Fleet, now: number, windowMs: number): Map<string, Set<string>> {
-  const out = new Map<string, Set<string>>();
-  const filled = filledSlots(fleet);
-  for (const node of fleet.nodes.values()) {
-    if (node.pool === null || filled.has(slotKeyOf(node))) continue;
-    const marked = isSick(node) && node.operation !== null && node.operation.endsWith(".cordon");
-    const at = node.isolatedAt;
-    if (!marked && (at === null || at > now || now - at >= windowMs)) continue;
-    for (const scope of scopesOf(node)) add(out, scope).add(slotKeyOf(node));
-  }
-  return out;
 }

@@ -9,7 +9,7 @@ import type { PoolState } from "../../schema/node.ts";
 
 type Guard = NonNullable<PoolState["guards"]>[string];
 
-/** So many failures in a row, or a failure that makes half of the last outcomes, raise suspicion. */
+/** So many failures in a row, or one that makes half of the last outcomes, raise suspicion. */
 const CONSECUTIVE_MAX = 3;
 const OUTCOMES_KEPT = 8;
 /** One try per ten minutes, doubling to an hour. */

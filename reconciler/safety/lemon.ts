@@ -56,7 +56,7 @@ export function lemonsOf(node: Node, facts: ReadonlyMap<string, Fact>, now: numb
   });
 }
 
-/** The lemon that this node's hardware is, or `null`. Its own instance is no evidence against it. */
+/** The lemon that this node's hardware is, or `null`; its own instance is no evidence. */
 export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
   for (const { uuid } of node.agent?.inventory.gpus ?? []) {
     if (uuid === null || uuid === undefined) continue;
@@ -79,7 +79,7 @@ export function refusedLemon(lemon: Lemon, node: Node, now: number): Lemon {
   };
 }
 
-/** Whether it has been long enough: each session weighs one when it ends, and half a month later. */
+/** Whether it has been long enough: each session weighs one, and half of it a month later. */
 function isForgiven({ sessions, lastAt }: Lemon, now: number): boolean {
   return sessions * 2 ** (-Math.max(0, now - lastAt) / HALF_LIFE_MS) < FORGOTTEN;
 }

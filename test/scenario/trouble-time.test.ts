@@ -183,7 +183,7 @@ test("a broken image costs at most max_unavailable nodes, however many are sick"
   await w.until(() => w.serving().length === 5, 300);
   expect(census(w).live).toBe(5);
   expect(wrongs(w)).toEqual([]);
-}, 15_000);
+}, 60_000);
 
 describe("a store that fails", () => {
   test("for a moment does not lose a finding that was acknowledged", async () => {

@@ -1,0 +1,215 @@
+/**
+ * What stands between a decision and the fleet (safety.md §4–§10), each told as a story in which it
+ * is the one thing that matters: budgets by scope, the breaker, a common cause, the bootstrap guard
+ * by place, hardware that comes back, ceilings, and blindness.
+ */
+import { afterEach, expect, test } from "bun:test";
+import { factsOf } from "../../schema/safety.ts";
+import { BASE } from "../../simulator/setting.ts";
+import type { World } from "../../simulator/world.ts";
+import { openLarge, watchDeeds } from "../world/storm.ts";
+import {
+  anotherPool,
+  closeWorlds,
+  fleet,
+  open,
+  threshold,
+  told,
+  waitOf,
+} from "../world/story.ts";
+
+afterEach(closeWorlds);
+
+/** Budgets so wide that only what the story is about is in the way. */
+const OPEN = `
+safety:
+  budgets:
+    isolate: { pool: 100%, domain: 100%, fleet: 100% }
+    drain: { pool: 100%, domain: 100%, fleet: 100% }
+    replace: { pool: 100%, domain: 100%, fleet: 100% }
+`;
+
+const pool = (name: string, size: number, extra = ""): string => `
+  - name: ${name}
+    provider: fake
+    instance_type: h100-8x
+    scaling: { min_nodes: ${size}, max_nodes: ${size + 10} }
+    health: { unhealthy_threshold: 1, max_unavailable: 100% }
+${extra}`;
+
+const breakers = (world: World): string[] =>
+  factsOf(world.reconciler.fleet().facts, "breaker").map((one) => `${one.scope} ${one.state}`);
+
+/** Nodes on their way out or in because of a fault, as the cloud and the plan show it. */
+function mostOut(world: World): { most: number } {
+  const seen = { most: 0 };
+  const before = world.onCommit;
+  world.onCommit = (change) => {
+    before(change);
+    const out = world
+      .nodes()
+      .filter(
+        ({ phase, replaces }) =>
+          phase.kind !== "serving" &&
+          phase.kind !== "suspect" &&
+          (replaces !== null || phase.kind === "draining" || phase.kind === "terminating"),
+      );
+    seen.most = Math.max(seen.most, new Set(out.map((node) => `${node.pool}/${node.slot}`)).size);
+  };
+  return seen;
+}
+
+async function whole(world: World, size: number, ms: number): Promise<void> {
+  const done = (): boolean =>
+    world.serving().length === size && world.nodes().every((node) => node.phase.kind === "serving");
+  if (await world.advance(done, ms)) return;
+  throw new Error(
+    JSON.stringify({
+      nodes: world.nodes().map((n) => `${n.id} ${n.phase.kind}`),
+      waits: world.reconciler.lastPlan().waits,
+    }),
+  );
+}
+
+const HOUR_MS = 3_600_000;
+
+test("budgets hold in every scope: the replace share of a pool is all that is out at once", async () => {
+  const wide = OPEN.replace("replace: { pool: 100%", "replace: { pool: 2");
+  const world = await open(`${BASE}${wide}  breaker: { enabled: false }\npools:${pool("p", 10)}`);
+  await whole(world, 10, HOUR_MS);
+  const out = mostOut(world);
+  for (const id of world.serving().slice(0, 6)) world.xid(id, 48);
+  await world.advance(() => false, 5_000);
+  await whole(world, 10, HOUR_MS);
+  expect(out.most).toBe(2);
+});
+
+test("a burst is slowed to a trickle, goes on, and the breaker closes by itself", async () => {
+  const world = await openLarge(`${BASE}${OPEN}\npools:${pool("p", 20)}`);
+  await whole(world, 20, HOUR_MS);
+  const out = mostOut(world);
+  const sick = world.serving().slice(0, 6);
+  for (const id of sick) world.xid(id, 48);
+  await world.advance(() => breakers(world).length > 0, 60_000);
+  expect(breakers(world)).toContain("pool:p restrained");
+  await whole(world, 20, HOUR_MS);
+  expect(out.most).toBe(1);
+  for (const id of sick) expect(world.nodes().map((node): string => node.id)).not.toContain(id);
+  expect(await world.advance(() => breakers(world).length === 0, 4 * HOUR_MS)).toBe(true);
+  expect(told(world, "safety.breaker").at(-1)?.message).toContain("closed");
+});
+
+test("a cause that one zone shares stops repairs there, and the other zones go on", async () => {
+  const zones = ["a", "b", "c"].map((zone) => pool(`p${zone}`, 8, `    zones: [z${zone}]\n`));
+  const world = await openLarge(`${BASE}${OPEN}\npools:${zones.join("")}`);
+  await whole(world, 24, HOUR_MS);
+  const inZone = (zone: string) =>
+    world
+      .nodes()
+      .filter((node) => node.instance?.zone === zone)
+      .map((node): string => node.id);
+  const deeds = watchDeeds(world);
+  const dark = inZone("za");
+  for (const id of dark) world.xid(id, 48);
+  await world.advance(() => breakers(world).includes("fleet open"), 60_000);
+  expect(breakers(world)).toContain("fleet open");
+  const [other = ""] = inZone("zb");
+  world.xid(other, 48);
+  await world.advance(() => !inZone("zb").includes(other), 10 * 60_000);
+  expect(deeds.ends).toEqual([other]);
+  expect(waitOf(world, dark[0] ?? "")).toBe("breaker");
+}, 30_000);
+
+test("a place whose nodes never come up is left alone, and another one is used", async () => {
+  const places = `    providers: [{ name: fake, regions: [bad, good] }]\n`;
+  const yaml = pool("p", 2, places).replace("    provider: fake\n", "");
+  const world = await open(`${BASE.replace("heartbeat_timeout: 30s", "heartbeat_timeout: 30s")}
+instance_manager: { registration_timeout: 1m }
+pools:${yaml}`);
+  const say = world.say.bind(world);
+  world.say = async (id) => {
+    const instance = world.node(id).instance;
+    if (instance?.region !== "bad") await say(id);
+  };
+  await world.advance(() => world.serving().length === 2, HOUR_MS);
+  expect(world.serving()).toHaveLength(2);
+  expect(world.nodes().map((node) => node.instance?.region)).toEqual(["good", "good"]);
+  const state = [...world.reconciler.fleet().pools.values()][0];
+  const suspect = Object.entries(state?.guards ?? {}).filter(([, guard]) => guard.failures > 0);
+  expect(suspect.map(([key]) => key.split("#")[0])).toEqual(["fake/bad//h100-8x"]);
+});
+
+test("hardware that failed is refused when the cloud hands it back", async () => {
+  const world = await fleet(2, threshold(1));
+  const [sick = ""] = world.serving();
+  const bad = world.agent(sick).uuids;
+  const known = new Set(world.nodes().map((node): string => node.id));
+  world.xid(sick, 79);
+  // The first machine that comes is the one that went.
+  const say = world.say.bind(world);
+  let returned: string | null = null;
+  world.say = async (id) => {
+    if (!known.has(id)) {
+      returned ??= id;
+      if (returned === id) world.agent(id).uuids = [...bad];
+    }
+    await say(id);
+  };
+  await world.advance(
+    () => returned !== null && world.nodes().every((n) => n.id !== returned),
+    HOUR_MS,
+  );
+  await whole(world, 2, HOUR_MS);
+  const events = world.events.filter((event) => event.node === returned).map((event) => event.kind);
+  expect(events).not.toContain("node.verified");
+  expect(events).toContain("node.failed");
+  const [lemon] = factsOf(world.reconciler.fleet().facts, "lemon");
+  expect(lemon).toMatchObject({ uuid: bad[0], refused: 1, sessions: 1 });
+  // The pool's guard is about set-ups, not about bad boards.
+  expect([...world.reconciler.fleet().pools.values()][0]?.failures).toBe(0);
+});
+
+test("a ceiling of instances is never passed, and what waits for it says so", async () => {
+  const world = await open(
+    `${BASE}\nsafety: { spend: { max_instances: 3 } }\npools:${pool("p", 3, "    replacement: surge\n")}`,
+  );
+  await whole(world, 3, HOUR_MS);
+  let most = 0;
+  world.onCommit = () => {
+    most = Math.max(most, world.cloud.reality().live.length);
+  };
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  await world.advance(() => false, 10 * 60_000);
+  expect(most).toBe(3);
+  expect(world.reconciler.lastPlan().waits.map((wait) => wait.reason)).toContain("spend");
+  // The sick node stays: nothing is ended for a replacement that may not be bought.
+  expect(world.node(sick).phase.kind).toBe("replacing");
+});
+
+test("under a ceiling in dollars nothing is bought whose price is not known", async () => {
+  const world = await open(
+    `${BASE}\nsafety: { spend: { max_per_hour: 100 } }\npools:${pool("p", 1)}`,
+  );
+  await world.advance(() => false, 60_000);
+  expect(world.cloud.reality().asks).toBe(0);
+  expect(world.reconciler.lastPlan().waits).toMatchObject([{ reason: "spend" }]);
+});
+
+test("a list that collapses blinds everything, and sight comes back by itself", async () => {
+  const world = await open(`${BASE}${OPEN}\npools:${pool("p", 4)}${anotherPool("q", 4)}`);
+  await whole(world, 8, HOUR_MS);
+  const list = world.cloud.list.bind(world.cloud);
+  world.cloud.list = async () => ({ kind: "ok", instances: [] });
+  await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
+  expect(world.reconciler.lastSight()?.blind.join()).toContain("shrank beyond belief");
+  const deeds = watchDeeds(world);
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  await world.advance(() => false, 2 * 60_000);
+  expect(deeds.ends).toEqual([]);
+  expect(waitOf(world, sick)).toBe("blind");
+  world.cloud.list = list;
+  await whole(world, 8, HOUR_MS);
+  expect(deeds.ends).toEqual([sick]);
+});
