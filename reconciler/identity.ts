@@ -1,9 +1,9 @@
 /**
- * What makes this fleet itself: the id that marks what it owns at a cloud, the secret from which node
- * credentials are derived, and the first admin's token. Beside an embedded database, and not in it,
- * because losing the database must lose history and not the claim. Replicas of one database server
- * share nothing else, so there it is a row that the first of them writes, for good; whoever reads
- * that database may then speak for every node, as whoever reads the folder may.
+ * What makes this fleet itself: the id that marks what it owns at a cloud, the secret from which
+ * node credentials are derived, and the first admin's token. Beside an embedded database, and not
+ * in it, because losing the database must lose history and not the claim. Replicas of one database
+ * server share nothing else, so there it is a row that the first of them writes, for good; whoever
+ * reads that database may then speak for every node, as whoever reads the folder may.
  *
  * Adapter: files.
  */

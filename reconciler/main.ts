@@ -27,7 +27,8 @@ import { openProviders } from "./provider/open.ts";
 import { listen } from "./route/listen.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
 import { writeBackup } from "./store/backup.ts";
-import { isServer, openLibsqlStore } from "./store/libsql.ts";
+import { openLibsqlStore } from "./store/libsql.ts";
+import { isServer } from "./store/server.ts";
 import type { Store } from "./store/store.ts";
 
 export type ControlPlaneOptions = {
@@ -256,7 +257,6 @@ async function serve(
     ? await openSharedIdentity(state, random, store.first.bind(store))
     : openIdentity(state, random);
   const bound = { port: 0 };
-  const scheme = config.server.tls === null ? "http" : "https";
   const metrics = new Metrics();
   const authority = openAuthority(options, config, { state, identity, shared, log });
   const parts: Parts = {
@@ -278,7 +278,7 @@ async function serve(
         fleetId: identity.fleetId,
         clock: CLOCK,
         random: () => Math.random(),
-        serverUrl: () => dialled(config, bound.port === 0 ? "" : `${scheme}://127.0.0.1:${bound.port}`),
+        serverUrl: () => dialled(config, bound.port),
         agentCommand: options.agentCommand ?? null,
         problem: (message) => log("warn", message),
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
@@ -314,9 +314,10 @@ function lockState(state: string, log: Log): Promise<Lock> {
 }
 
 /** What the fake cloud's agents dial: what nodes are told to, else this very process. */
-function dialled(config: Config, own: string): string {
-  const external = process.env["NAVARCH_EXTERNAL_ADDRESS"] ?? config.server.externalAddress;
-  if (external === null || external === undefined || external === "") return own;
+function dialled(config: Config, port: number): string {
+  const external = process.env["NAVARCH_EXTERNAL_ADDRESS"] ?? config.server.externalAddress ?? "";
+  const scheme = config.server.tls === null ? "http" : "https";
+  if (external === "") return port === 0 ? "" : `${scheme}://127.0.0.1:${port}`;
   return /^https?:\/\//.test(external) ? external : `http://${external}`;
 }
 

@@ -92,7 +92,10 @@ export class Candidate {
     return this.seen?.row ?? null;
   }
 
-  /** Watches until this process leads; `looked` is called after each look that saw the row. `null` = stopped. */
+  /**
+   * Watches until this process leads; `looked` is called after each look that saw the row.
+   * `null` = stopped.
+   */
   async win(looked: () => void): Promise<Term | null> {
     while (!this.stopped) {
       try {

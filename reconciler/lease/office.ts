@@ -3,12 +3,11 @@
  * end, because it has the folder's lock. With a database server it stands by until the lease is
  * won, leads until that is lost, and stands by again: nothing here ends the process.
  */
-import { randomUUID } from "node:crypto";
 import type { Front } from "../route/listen.ts";
 import type { Store } from "../store/store.ts";
 import { Candidate, LEASE_EXPIRY_MS, leaseTiming, openLockTerm, unfencedMs } from "./lease.ts";
-import type { Term } from "./lease.ts";
-import { openLeader, openStandby, type Parts, type Role } from "./role.ts";
+import type { LeaseTiming, Term } from "./lease.ts";
+import { openLeader, openStandby, type Parts, type Role, type Standby } from "./role.ts";
 
 export type Office = {
   /** What answers at the moment. */
@@ -40,69 +39,94 @@ export async function openSharedOffice(
 ): Promise<Office> {
   const { clock, log } = parts;
   const timing = leaseTiming(options.expiryMs ?? LEASE_EXPIRY_MS);
-  const holder = randomUUID();
+  const holder = parts.newId();
   const table = store.leaseTable();
   const candidate = new Candidate({ table, clock, log, timing, holder, address: options.url });
-  const openNext = () => openStandby(parts, { store, lease: () => candidate.row() });
-  let standby = await openNext();
-  let role: Role = standby;
-  let term: Term | null = null;
-  let ended: Promise<void> = Promise.resolve();
-  let leading: Promise<void> = Promise.resolve();
-  let stopping = false;
+  const standby = await openStandby(parts, { store, lease: () => candidate.row() });
+  return new SharedOffice({ parts, store, timing, candidate, standby });
+}
 
-  /** Stands by and wins; leads and loses. */
-  async function serveOnce(): Promise<void> {
-    if (role !== standby) {
-      standby = await openNext();
-      role = standby;
-    }
-    const won = await candidate.win(() => standby.looked());
-    if (won === null) return;
-    term = won;
-    const led = store.led(won.epoch, () => won.end("a write was refused: another one leads"));
-    const leader = await openLeader(parts, { store: led, term: won, callMs: unfencedMs(timing) });
-    if (stopping || won.remainingMs() === 0) {
-      await leader.stop(0);
-      return;
-    }
-    role = leader;
-    void standby.stop(0);
-    leader.begin();
-    log("info", "leads", { epoch: won.epoch });
-    const why = await won.lost;
-    if (stopping) return;
-    log("warn", "leads no more", { epoch: won.epoch, why });
-    // The old loop may be waiting for a call or for the database: that is no reason to wait for it.
-    ended = leader.stop(0);
+class SharedOffice implements Office {
+  private readonly from: {
+    parts: Parts;
+    store: Store;
+    timing: LeaseTiming;
+    candidate: Candidate;
+    standby: Standby;
+  };
+  private standby: Standby;
+  private role: Role;
+  private term: Term | null = null;
+  /** The last leader's end, and the turns of this process. */
+  private ended: Promise<void> = Promise.resolve();
+  private turns: Promise<void> = Promise.resolve();
+  private stopping = false;
+
+  constructor(from: SharedOffice["from"]) {
+    this.from = from;
+    this.standby = from.standby;
+    this.role = from.standby;
   }
 
-  async function serve(): Promise<void> {
-    while (!stopping) {
+  front(): Front {
+    return this.role.front;
+  }
+
+  begin(): void {
+    this.turns = this.serve();
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.stopping = true;
+    this.from.candidate.stop();
+    await this.role.stop(graceMs);
+    await this.term?.release().catch((error: unknown) => {
+      this.from.parts.log("warn", "the lease was not given back", { error: String(error) });
+    });
+    await this.turns;
+    await this.ended;
+  }
+
+  private async serve(): Promise<void> {
+    const { parts, timing } = this.from;
+    while (!this.stopping) {
       try {
-        await serveOnce();
+        await this.takeTurn();
       } catch (error) {
-        log("error", "cannot take the lead", { error: String(error) });
-        await term?.release().catch(() => undefined);
-        await new Promise<void>((resolve) => void clock.after(timing.pollMs, resolve));
+        parts.log("error", "cannot take the lead", { error: String(error) });
+        await this.term?.release().catch(() => undefined);
+        await new Promise<void>((resolve) => void parts.clock.after(timing.pollMs, resolve));
       }
     }
   }
 
-  return {
-    front: () => role.front,
-    begin() {
-      leading = serve();
-    },
-    async stop(graceMs) {
-      stopping = true;
-      candidate.stop();
-      await role.stop(graceMs);
-      await term?.release().catch((error: unknown) => {
-        log("warn", "the lease was not given back", { error: String(error) });
-      });
-      await leading;
-      await ended;
-    },
-  };
+  /** Stands by and wins; leads and loses. */
+  private async takeTurn(): Promise<void> {
+    const { parts, store, timing, candidate } = this.from;
+    if (this.role !== this.standby) {
+      this.standby = await openStandby(parts, { store, lease: () => candidate.row() });
+      this.role = this.standby;
+    }
+    const term = await candidate.win(() => this.standby.looked());
+    if (term === null) return;
+    this.term = term;
+    const { epoch } = term;
+    const led = store.led(epoch, () => term.end("a write was refused: another one leads"));
+    const leader = await openLeader(parts, { store: led, term, callMs: unfencedMs(timing) });
+    if (this.stopping || term.remainingMs() === 0) {
+      // It has told everyone that it leads, and has not begun to.
+      this.role = leader;
+      return leader.stop(0);
+    }
+    const before = this.standby;
+    this.role = leader;
+    void before.stop(0);
+    leader.begin();
+    parts.log("info", "leads", { epoch });
+    const why = await term.lost;
+    if (this.stopping) return;
+    parts.log("warn", "leads no more", { epoch, why });
+    // The old loop may be waiting for a call or for the database: that is no reason to wait for it.
+    this.ended = leader.stop(0);
+  }
 }

@@ -51,6 +51,9 @@ export type Role = {
   stop(graceMs: number): Promise<void>;
 };
 
+/** `looked` is called after each look at the lease. */
+export type Standby = Role & { looked(): void };
+
 /** `callMs` is the longest call that may start under the term and no target can fence. */
 export async function openLeader(
   parts: Parts,
@@ -95,7 +98,7 @@ export async function openLeader(
 export async function openStandby(
   parts: Parts,
   from: { store: Store; lease(): LeaseRow | null },
-): Promise<Role & { looked(): void }> {
+): Promise<Standby> {
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
   const opened: OpenProviders = { providers: new Map(), unavailable: new Map() };

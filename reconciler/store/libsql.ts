@@ -20,13 +20,15 @@ import { Event } from "../../schema/event.ts";
 import { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
+import { parseDoc } from "./document.ts";
 import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
+import { migrate } from "./migrate.ts";
+import { fetchInTime, isServer } from "./server.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
 import {
   type Change,
@@ -44,8 +46,6 @@ import {
 const BUSY_MS = 5_000;
 /** Rows deleted by one trim, so that no transaction is long. */
 const TRIM_ROWS = 2_000;
-/** A server that does not answer is an error like any other, before a lease could end over it. */
-const ANSWER_MS = 5_000;
 
 /** Runs works one after another; a failed one does not stop the next. */
 function serial(): <T>(work: () => Promise<T>) => Promise<T> {
@@ -55,48 +55,6 @@ function serial(): <T>(work: () => Promise<T>) => Promise<T> {
     tail = result.catch(() => undefined);
     return result;
   };
-}
-
-/**
- * Parses one stored document; a row that no longer parses is a bug of a migration, so it throws.
- */
-function parseDoc<S extends v.GenericSchema>(
-  schema: S,
-  doc: string,
-  what: string,
-): v.InferOutput<S> {
-  const parsed = v.safeParse(schema, JSON.parse(doc));
-  if (parsed.success) return parsed.output;
-  const issue = parsed.issues[0];
-  throw new Error(
-    `${what}: stored document is invalid at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`,
-  );
-}
-
-async function migrate(client: Client, now: number): Promise<void> {
-  await client.execute(
-    "CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)",
-  );
-  const rows = await client.execute("SELECT tag FROM migration");
-  const done = new Set(rows.rows.map((row) => String(row[0])));
-  for (const step of MIGRATIONS) {
-    if (done.has(step.tag)) continue;
-    const statements = step.sql
-      .split("--> statement-breakpoint")
-      .map((s) => s.trim())
-      .filter(Boolean);
-    const note = { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] };
-    try {
-      await client.migrate([...statements, note]);
-    } catch (error) {
-      // Two replicas that start together do the same step: one of them finds it done.
-      const again = await client.execute({
-        sql: "SELECT tag FROM migration WHERE tag = ?",
-        args: [step.tag],
-      });
-      if (again.rows.length === 0) throw error;
-    }
-  }
 }
 
 /** The trigger's words (`0001_lease.sql`), however many drivers have wrapped them. */
@@ -145,15 +103,6 @@ export async function openLibsqlStore(options: {
   const server = isServer(options.url);
   const base = { writer, reader, queue: serial(), server };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
-}
-
-function fetchInTime(request: Request): Promise<Response> {
-  return fetch(request, { signal: AbortSignal.timeout(ANSWER_MS) });
-}
-
-/** A database of a libSQL server, which several control planes may share. */
-export function isServer(url: string): boolean {
-  return /^(libsql|https?|wss?):/.test(url);
 }
 
 type Base = {

@@ -4,6 +4,7 @@
  * journal.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ROOT } from "../../build/product.ts";
 import { injectXid } from "../../reconciler/provider/fake/inject.ts";
 import type { NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
@@ -17,6 +18,12 @@ const IS_CI = process.env["CI"] === "true";
 
 test("a libSQL server is here to test leadership with", () => {
   if (IS_CI) expect(missing).toBeNull();
+});
+
+test("the loop of many kills says what it does not understand", () => {
+  const loop = [process.execPath, "run", "test/real/leader-loop.ts", "--kills", "none"];
+  const { exitCode, stderr } = Bun.spawnSync(loop, { cwd: ROOT, stdout: "ignore" });
+  expect([exitCode, stderr.toString().includes("--kills none: expected")]).toEqual([1, true]);
 });
 
 describe.skipIf(missing !== null)("two control planes on one server", () => {

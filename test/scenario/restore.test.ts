@@ -73,7 +73,7 @@ describe("an hour-old backup", () => {
     const before = liveIds(w);
     expect(before).not.toContain(dead);
     await restore(w, backup);
-    await w.live(1_800);
+    await w.live(900);
     expect(liveIds(w)).toEqual(before);
     expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(w.serving().length).toBe(3);
@@ -96,11 +96,11 @@ describe("an hour-old backup", () => {
     w.agent(other).processes = 0;
     const before = liveIds(w);
     await restore(w, backup);
-    await w.live(1_800);
+    await w.live(900);
     expect(liveIds(w)).toEqual(before);
     expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     expect(wrongs(w)).toEqual([]);
-  });
+  }, 20_000);
 });
 
 describe("restoreBackup()", () => {

@@ -1,0 +1,34 @@
+/**
+ * Brings a database's schema up to date, one recorded step after another, each a transaction.
+ *
+ * Adapter: database.
+ */
+import type { Client } from "@libsql/client";
+import { MIGRATIONS } from "../../schema/migration/list.ts";
+
+/** `now` is wall milliseconds, for the record. Rejects if a step cannot be done. */
+export async function migrate(client: Client, now: number): Promise<void> {
+  await client.execute(
+    "CREATE TABLE IF NOT EXISTS migration (tag text PRIMARY KEY NOT NULL, at integer NOT NULL)",
+  );
+  const rows = await client.execute("SELECT tag FROM migration");
+  const done = new Set(rows.rows.map((row) => String(row[0])));
+  for (const step of MIGRATIONS) {
+    if (done.has(step.tag)) continue;
+    const statements = step.sql
+      .split("--> statement-breakpoint")
+      .map((s) => s.trim())
+      .filter(Boolean);
+    const note = { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] };
+    try {
+      await client.migrate([...statements, note]);
+    } catch (error) {
+      // Two replicas that start together do the same step: one of them finds it done.
+      const again = await client.execute({
+        sql: "SELECT tag FROM migration WHERE tag = ?",
+        args: [step.tag],
+      });
+      if (again.rows.length === 0) throw error;
+    }
+  }
+}
