@@ -10,6 +10,7 @@ import type { Reconciler } from "./loop.ts";
 import type { Judged } from "./fold/everything.ts";
 import { printNodes } from "./metrics/node.ts";
 import { printPools } from "./metrics/pool.ts";
+import { printSafety } from "./metrics/safety.ts";
 import { labelsOf, Series } from "./metrics/series.ts";
 import type { Change } from "./store/store.ts";
 
@@ -41,6 +42,9 @@ export class Metrics {
   private readonly shadows: Counter<"rule" | "result">;
   private readonly matchCounts = new Map<string, number>();
   private readonly policyErrors: Counter<"rule">;
+
+  /** `null` = nobody counted. */
+  private configWarnings: number | null = null;
 
   constructor() {
     const registers = [this.registry];
@@ -126,6 +130,11 @@ export class Metrics {
   /** Whether this process acts, or stands by for the one that does. */
   lead(leads: boolean): void {
     this.leads = leads;
+  }
+
+  /** With how many warnings the configuration was read. */
+  noteWarnings(count: number): void {
+    this.configWarnings = count;
   }
 
   countReport(): void {
@@ -217,6 +226,7 @@ export class Metrics {
     const { reconciler } = this;
     if (reconciler === null) return;
     yield* printPools(reconciler);
+    yield* printSafety(reconciler);
     yield* printNodes(reconciler);
     yield* this.printRest(reconciler);
   }
@@ -225,14 +235,11 @@ export class Metrics {
   private printRest(reconciler: Reconciler): Uint8Array[] {
     const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
     streams.add({}, this.streams);
-    const broken = reconciler.failure() !== null ? 1 : 0;
-    const blind = (reconciler.lastSight()?.blind.length ?? 0) > 0 ? 1 : 0;
-    const frozen = new Series(
-      "navarch_safety_frozen",
-      "1 while nothing destructive may start in the pool.",
+    const warnings = new Series(
+      "navarch_config_warnings",
+      "Warnings about the configuration this process runs on.",
     );
-    for (const pool of reconciler.activeConfig().pools)
-      frozen.add({ pool: pool.name }, Math.max(broken, blind));
+    if (this.configWarnings !== null) warnings.add({}, this.configWarnings);
     const leader = new Series("navarch_leader", "1 if this process acts.");
     leader.add({}, this.leads ? 1 : 0);
     const { policy } = reconciler.activePolicy();
@@ -240,6 +247,6 @@ export class Metrics {
     info.add({ name: policy.name, hash: policy.hash }, 1);
     const perGpu = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
     for (const [key, count] of this.gpuXid) perGpu.raw(count, key);
-    return [streams, frozen, leader, info, perGpu].map((series) => series.take());
+    return [streams, warnings, leader, info, perGpu].map((series) => series.take());
   }
 }

@@ -5,6 +5,7 @@
  * projections (B4).
  */
 import type { WaitReason } from "./plan.ts";
+import type { BreakerState, Cause } from "./safety.ts";
 
 export const NODE_STATUSES = [
   "NODE_STATUS_UNKNOWN",
@@ -108,6 +109,90 @@ export type PoolView = {
   conditions: string[];
 };
 
+/** A person's word that something must not go on by itself, and until when; `null` = no end. */
+export type HoldView = { by: string; why: string; at: string | null; until: string | null };
+
+/** A scope that is slowed down (safety.md §5); one that is closed is not shown. */
+export type BreakerView = {
+  scope: string;
+  state: BreakerState;
+  since: string;
+  why: string;
+  cause: { attribute: Cause["attribute"]; value: string } | null;
+};
+
+/** A place and set-up at which new nodes do not come up (safety.md §7). */
+export type SuspectView = {
+  pool: string;
+  /** `<provider>/<region>/<zone>/<type>#<set-up>`. */
+  place: string;
+  failures: number;
+  next_try: string | null;
+};
+
+/** How much of a limit is used in one scope; `max` 0 = none may. */
+export type RoomView = { scope: string; rung: string; used: number; max: number };
+
+/** What is billed in one scope, in dollars an hour; `null` = no ceiling. */
+export type BillView = {
+  scope: string;
+  per_hour: number;
+  per_hour_max: number | null;
+  instances: number;
+  instances_max: number | null;
+  /** Instances whose price nobody told. */
+  unknown_prices: number;
+};
+
+/** An instance whose end was asked for and is not confirmed (safety.md §10). */
+export type BilledView = {
+  instance_id: string;
+  node_id: string;
+  provider: string;
+  pool: string | null;
+  since: string;
+  price_per_hour: number | null;
+};
+
+export type LemonView = {
+  uuid: string;
+  because: string;
+  last_at: string;
+  nodes: string[];
+  provider: string;
+  place: string;
+  refused: number;
+};
+
+/** What the safety machinery holds back now, and by what it would (safety.md §4 to §11). */
+export type SafetyView = {
+  frozen: HoldView | null;
+  /** Why nothing that is seen is trusted. */
+  blind: string[];
+  /** What keeps the loop, or a pool of it, from acting. */
+  broken: string | null;
+  holds: (HoldView & { pool: string })[];
+  breakers: BreakerView[];
+  quarantined: { rule: string; at: string; why: string }[];
+  suspects: SuspectView[];
+  /** Racks only while something of theirs is in use. */
+  budgets: RoomView[];
+  bills: BillView[];
+  still_billed: { count: number; per_hour: number; unknown_prices: number; oldest: BilledView[] };
+  lemons: { count: number; refused: number; newest: LemonView[] };
+  /** Hardware failures per 1,000 node-days, as believed now. */
+  failure_rate: number;
+  /** Waits of the newest plan by reason; only those there are. */
+  waits: Partial<Record<WaitReason, number>>;
+  providers: {
+    name: string;
+    /** How a repeated ask is recognised (crash-safety.md §4), and what follows from it. */
+    class: string;
+    guarantee: string;
+    unavailable: string | null;
+  }[];
+};
+
 /** The seven documented keys first (`api.md` B3), then ours. */
 export type PoolStatusView = {
   name: string;
@@ -126,6 +211,10 @@ export type PoolStatusView = {
   pending_jobs: number | null;
   queue_depth: number | null;
   last_scale_at: string | null;
+  hold: HoldView | null;
+  /** Of the pool, the fleet, and the domains that its nodes are in. */
+  breakers: BreakerView[];
+  suspects: SuspectView[];
   conditions: string[];
 };
 
@@ -178,6 +267,8 @@ export type ExplainView = {
   next: string | null;
   earliest: string | null;
   blockers: string[];
+  /** What may still be lost and spent around it, and what is used of that. */
+  limits?: string[];
 };
 
 export type InstanceView = {
@@ -191,6 +282,9 @@ export type InstanceView = {
   node_id: string;
   created_at: string;
   status_message: string | null;
+  price_per_hour: number | null;
+  /** Since when its end has been asked for without the cloud's word that it ended. */
+  ending_since: string | null;
 };
 
 export type TokenView = {

@@ -47,6 +47,11 @@ export function* printNodes(reconciler: Reconciler): Generator<Uint8Array> {
     const value = { healthy: 1, degraded: 0.5, unhealthy: 0 }[status];
     if (value !== undefined) health.raw(value, `{${labels},${label("status", status)}}`);
   });
+  const check = new Series(
+    "navarch_node_health_check_status",
+    "1 passed, 0.5 degraded, 0 failed: the last full check (all), and each kind of finding held.",
+  );
+  yield* each(listed, check, (one) => addChecks(check, one));
   for (const [name, help, reading] of GPU_GAUGES) {
     const series = new Series(name, help);
     yield* each(listed, series, (one) => addGpus(series, one, reading, reconciler.presence));
@@ -83,6 +88,22 @@ function countGpus(listed: readonly Listed[]): Map<string, number> {
     perProvider.set(provider, (perProvider.get(provider) ?? 0) + count);
   }
   return perProvider;
+}
+
+/** The last full check, and one series for each kind of evidence that is held now. */
+function addChecks(series: Series, { node, labels }: Listed): void {
+  const { lastCheckAt, lastCheckClean, held, verdict } = node.health;
+  if (lastCheckAt !== null) {
+    const value = lastCheckClean ? 1 : verdict === "unhealthy" ? 0 : 0.5;
+    series.raw(value, `{${labels},check="all"}`);
+  }
+  if (held.length === 0) return;
+  const kinds = new Map<string, number>();
+  for (const { finding, judgement } of held) {
+    const value = judgement.result === "unhealthy" ? 0 : 0.5;
+    kinds.set(finding.kind, Math.min(value, kinds.get(finding.kind) ?? 1));
+  }
+  for (const [kind, value] of kinds) series.raw(value, `{${labels},${label("check", kind)}}`);
 }
 
 function addGpus(series: Series, from: Listed, reading: GpuReading, presence: Presence): void {

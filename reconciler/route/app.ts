@@ -21,6 +21,7 @@ import { backupRoutes } from "./backup.ts";
 import { historyRoutes } from "./history.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
+import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
 
 export type RoutePorts = {
@@ -154,6 +155,7 @@ export function openApp(ports: RoutePorts): App {
   agentRoutes(api, ports);
   nodeRoutes(api, ports);
   poolRoutes(api, ports);
+  safetyRoutes(api, ports);
   adminRoutes(api, ports);
   backupRoutes(api, ports);
   historyRoutes(api, ports);

@@ -9,7 +9,9 @@ import { viewScaling, type ScalingView } from "../demand/view.ts";
 import { explainPool } from "../view/explain.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { newPoolState } from "../fold/new-pool.ts";
+import { holdOf } from "../view/safety.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { endOf, HOLD_DEFAULT_MS, Lift, tellVeto, Veto } from "./safety.ts";
 
 function locate(
   c: Context<Env>,
@@ -53,6 +55,7 @@ function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof view
     now: ports.clock.wallMs(),
     utilization: mean === null ? null : Math.round(mean * 10) / 10,
     scaling: scalingView(ports, pool),
+    facts: ports.reconciler.fleet().facts,
   });
 }
 
@@ -86,10 +89,19 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
       limit: 30,
     });
     const state = ports.reconciler.fleet().pools.get(pool.name);
-    const from = { plan: ports.reconciler.lastPlan(), now: ports.clock.wallMs() };
+    const from = {
+      fleet: ports.reconciler.fleet(),
+      config: ports.reconciler.activeConfig(),
+      sight: ports.reconciler.lastSight(),
+      plan: ports.reconciler.lastPlan(),
+      broken: ports.reconciler.failure(),
+      now: ports.clock.wallMs(),
+    };
     return c.json(explainPool(pool, state, nodesOf(ports, pool.name), events, from));
   });
   api.put("/pools/:pool/size", needs("operator"), (c) => setSize(c, ports));
+  api.put("/pools/:pool/hold", needs("operator"), (c) => hold(c, ports));
+  api.delete("/pools/:pool/hold", needs("operator"), (c) => resume(c, ports));
   api.put("/pools/:pool/demand", needs("operator"), (c) => setDemand(c, ports));
 }
 
@@ -136,6 +148,51 @@ async function setSize(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     ]);
   });
   return c.json(statusView(ports, pool));
+}
+
+/** Automation of the pool stands still until a moment that is always known (safety.md §11). */
+async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const found = locate(c, ports);
+  if (!found.ok) return found.response;
+  const body = await readBody(c, Veto);
+  if (!body.ok) return body.response;
+  const { pool } = found;
+  const now = ports.clock.wallMs();
+  const end = endOf(body.value, now);
+  if (!end.ok) return refuse(c, "invalid_argument", end.message);
+  const until = end.until ?? now + HOLD_DEFAULT_MS;
+  const by = c.get("principal").name;
+  const { reason: why } = body.value;
+  await ports.reconciler.change((draft) => {
+    const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
+    draft.putPool({ ...state, hold: { by, why, until } });
+    const message = `pool ${pool.name} is held until ${new Date(until).toISOString()}: ${why}`;
+    draft.tell([tellVeto("safety.frozen", { pool: pool.name, by, now, message })]);
+  });
+  return c.json(statusView(ports, pool));
+}
+
+async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const found = locate(c, ports);
+  if (!found.ok) return found.response;
+  const body = await readBody(c, Lift);
+  if (!body.ok) return body.response;
+  const { pool } = found;
+  const now = ports.clock.wallMs();
+  const by = c.get("principal").name;
+  let was = false;
+  await ports.reconciler.change((draft) => {
+    const state = draft.pool(pool.name);
+    if (state === null || state.hold === null) return;
+    draft.putPool({ ...state, hold: null });
+    was = holdOf(state, now) !== null;
+    // A hold that has run out ended by itself: nobody lifted it.
+    if (!was) return;
+    const why = body.value.reason === "" ? "" : `: ${body.value.reason}`;
+    const message = `the hold by ${state.hold.by} is lifted${why} (it was: ${state.hold.why})`;
+    draft.tell([tellVeto("safety.released", { pool: pool.name, by, now, message })]);
+  });
+  return c.json({ ...statusView(ports, pool), was_held: was });
 }
 
 const jobs = v.pipe(

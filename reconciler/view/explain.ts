@@ -10,10 +10,14 @@ import type { PoolConfig } from "../../schema/config.ts";
 import type { Event } from "../../schema/event.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
+import type { HeldFinding } from "../../schema/held.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { desiredOf, verdictOfNode } from "../fleet.ts";
+import { ruleKeyOf } from "../safety/rule-key.ts";
+import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { countPool, conditionsOf } from "./pool.ts";
 import { iso, isoOrNull } from "./node.ts";
+import type { SafetySource } from "./safety.ts";
 
 /** One line about an action, as a person would say it. */
 export function sayAction(action: Action): string {
@@ -29,12 +33,16 @@ export function sayAction(action: Action): string {
           return `ask ${payload.provider} for a ${payload.request.instanceType}`;
         case "terminate":
           return `end instance ${payload.instanceId} at ${payload.provider}`;
+        case "reboot":
+          return `reboot instance ${payload.instanceId} at ${payload.provider}`;
         case "cordon":
           return "cordon";
         case "uncordon":
           return "lift the product's own cordon";
         case "drain":
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
+        case "reboot":
+          return `restart instance ${payload.instanceId} at ${payload.provider}`;
         default:
           return unreachable(payload);
       }
@@ -64,6 +72,56 @@ export function viewPlan(plan: Plan, blind: string[], frozen: string | null): Pl
   };
 }
 
+/** The step of the ladder that the node is on (safety.md §3), as far as this version climbs it. */
+function rungOf({ phase, cordon }: Node): string {
+  switch (phase.kind) {
+    case "draining":
+      return "drain";
+    case "repairing":
+      return phase.rung;
+    case "replacing":
+    case "terminating":
+    case "gone":
+      return "replace";
+    case "held":
+      return "hold";
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+    case "verifying":
+    case "serving":
+    case "suspect":
+      return cordon.product === null ? "observe" : "isolate";
+    default:
+      return unreachable(phase);
+  }
+}
+
+/** The open repair, or how the last one ended. */
+function saySession(node: Node): string[] {
+  const { session, lastSession } = node;
+  if (session !== null) {
+    const proof = session.definitive ? ", proven by its hardware" : "";
+    const since = iso(session.openedAt);
+    return [`repair ${session.id} is open since ${since}, rung ${rungOf(node)}${proof}`];
+  }
+  if (lastSession === null || lastSession === undefined) return [];
+  return [`its last repair ended ${iso(lastSession.closedAt)}: ${lastSession.how}`];
+}
+
+/** Evidence that does not count, with the version of the rule that would have it count. */
+function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
+  const rule = ruleKeyOf(judgement);
+  const would = `rule ${rule} is a shadow or in quarantine and would say ${judgement.result}`;
+  return { at: iso(firstAt), text: `put aside, does not count: ${judgement.because}; ${would}` };
+}
+
+function sayLemon({ phase }: Node): { at: null; text: string }[] {
+  if (!("purpose" in phase) || phase.purpose !== "lemon") return [];
+  const text = "refused: its GPUs failed in this fleet before, and the cloud handed them back";
+  return [{ at: null, text }];
+}
+
 export function explainNode(node: Node, events: Event[], plan: Plan): ExplainView {
   const wait = plan.waits.find((one) => one.node === node.id);
   const action = plan.actions.find((one) => one.node === node.id);
@@ -85,7 +143,7 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
   return {
     subject: node.id,
     kind: "node",
-    state: [state, ...cordons].join("; "),
+    state: [state, ...cordons, ...saySession(node)].join("; "),
     since: iso(node.phase.since),
     causes: [
       ...events.map((e) => ({
@@ -93,6 +151,8 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
         text: `${e.kind}: ${e.message}${e.actor === "navarch" ? "" : ` (${e.actor})`}`,
       })),
       ...held,
+      ...(node.health.aside ?? []).map(sayAside),
+      ...sayLemon(node),
     ],
     next:
       action !== undefined
@@ -101,7 +161,7 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
           ? `wait (${wait.reason}): ${wait.message}`
           : null,
     earliest: isoOrNull(wait?.until ?? null),
-    blockers: wait === undefined ? [] : [wait.message],
+    blockers: wait === undefined ? [] : sayWaits([wait], false),
   };
 }
 
@@ -110,7 +170,7 @@ export function explainPool(
   state: PoolState | undefined,
   nodes: Node[],
   events: Event[],
-  from: { plan: Plan; now: number },
+  from: SafetySource,
 ): ExplainView {
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
@@ -133,8 +193,10 @@ export function explainPool(
     next: actions.length === 0 ? null : actions.map((a) => `${a.node}: ${sayAction(a)}`).join("; "),
     earliest: untils.length === 0 ? null : iso(Math.min(...untils)),
     blockers: [
-      ...own.map((w) => (w.node === null ? w.message : `${w.node}: ${w.message}`)),
+      ...stopsOf(pool, state, nodes, from),
+      ...sayWaits(own, true),
       ...conditionsOf(pool.name, state, { actions: [], waits: [] }, from.now),
     ],
+    limits: limitsOf(pool, nodes, from),
   };
 }

@@ -91,6 +91,12 @@ export function viewHealthEvent(from: { receivedAt: number; finding: Finding }):
   };
 }
 
+/** Since when the node's instance is to end without having ended; `null` = that is not so. */
+export function endingSince({ phase, instance }: Node): number | null {
+  if (phase.kind !== "terminating" || instance === null) return null;
+  return instance.state === "terminated" ? null : phase.since;
+}
+
 /** `null` for a node that never had an instance. */
 export function viewInstance(node: Node): InstanceView | null {
   const fact = node.instance;
@@ -106,5 +112,7 @@ export function viewInstance(node: Node): InstanceView | null {
     node_id: node.id,
     created_at: iso(node.createdAt),
     status_message: node.phase.kind === "requested" ? node.phase.refusal : (fact?.state ?? null),
+    price_per_hour: fact?.pricePerHour ?? null,
+    ending_since: isoOrNull(endingSince(node)),
   };
 }

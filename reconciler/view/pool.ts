@@ -3,9 +3,11 @@ import type { PoolStatusView, PoolView } from "../../schema/api.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
+import type { Fact } from "../../schema/safety.ts";
 import type { ScalingView } from "../demand/view.ts";
 import { desiredOf, verdictOfNode } from "../fleet.ts";
 import { isoOrNull } from "./node.ts";
+import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 
 export type PoolCount = {
   /** Registered and not yet terminated: the guide's `navarch_nodes_total`. */
@@ -101,7 +103,13 @@ export function viewPoolStatus(
   pool: PoolConfig,
   state: PoolState | undefined,
   nodes: Node[],
-  from: { plan: Plan; now: number; utilization: number | null; scaling: ScalingView },
+  from: {
+    plan: Plan;
+    now: number;
+    utilization: number | null;
+    scaling: ScalingView;
+    facts: ReadonlyMap<string, Fact>;
+  },
 ): PoolStatusView & Pick<ScalingView, "cooldown_remaining_s"> {
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
@@ -124,6 +132,9 @@ export function viewPoolStatus(
     cooldown_remaining_s: from.scaling.cooldown_remaining_s,
     last_scale_at:
       state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
+    hold: holdOf(state, from.now),
+    breakers: breakersAround(pool.name, nodes, from.facts),
+    suspects: suspectsOf(pool, state, from.now),
     conditions: [
       ...conditionsOf(pool.name, state, from.plan, from.now),
       ...from.scaling.conditions,
