@@ -12,6 +12,7 @@ import { doctor } from "./command/doctor.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
 import { explain } from "./command/explain.ts";
+import { freeze } from "./command/freeze.ts";
 import { get } from "./command/get.ts";
 import { helpOf } from "./command/help.ts";
 import { instances } from "./command/instances.ts";
@@ -20,16 +21,24 @@ import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
 import { policyTest } from "./command/policy-test.ts";
 import { policyValidate } from "./command/policy-validate.ts";
+import { poolHold } from "./command/pool-hold.ts";
 import { poolList } from "./command/pool-list.ts";
+import { poolResume } from "./command/pool-resume.ts";
 import { poolScale } from "./command/pool-scale.ts";
 import { poolStatus } from "./command/pool-status.ts";
 import { replace } from "./command/replace.ts";
 import { restore } from "./command/restore.ts";
+import { safety } from "./command/safety.ts";
+import { simulateInteractive } from "./command/simulate-interactive.ts";
+import { simulateList } from "./command/simulate-list.ts";
+import { simulateRun } from "./command/simulate-run.ts";
+import { simulateValidate } from "./command/simulate-validate.ts";
 import { terminate } from "./command/terminate.ts";
 import { tokenCreate } from "./command/token-create.ts";
 import { tokenList } from "./command/token-list.ts";
 import { tokenRevoke } from "./command/token-revoke.ts";
 import { uncordon } from "./command/uncordon.ts";
+import { unfreeze } from "./command/unfreeze.ts";
 import { version } from "./command/version.ts";
 
 const ALL: readonly Command[] = [
@@ -44,10 +53,15 @@ const ALL: readonly Command[] = [
   poolList,
   poolStatus,
   poolScale,
+  poolHold,
+  poolResume,
   instances,
   explain,
   events,
   plan,
+  safety,
+  freeze,
+  unfreeze,
   configValidate,
   configShow,
   configConvert,
@@ -57,6 +71,10 @@ const ALL: readonly Command[] = [
   tokenCreate,
   tokenList,
   tokenRevoke,
+  simulateRun,
+  simulateValidate,
+  simulateInteractive,
+  simulateList,
   backup,
   restore,
   doctor,

@@ -1,13 +1,16 @@
 /**
  * What `doctor` looks at, one finding a line: whether the control plane answers, is ready, is the
- * same version, trusts us, and is talked to safely; each with what to do.
+ * same version, trusts us, is talked to safely, what its providers promise and what is stopped;
+ * each with what to do.
  */
-import type { NodeView, VersionView } from "../schema/api.ts";
+import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
+import { printBreaker } from "./safety-view.ts";
+import { printHold } from "./veto.ts";
 
 export type Diagnosis = {
   check: string;
@@ -98,8 +101,41 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
       ? ok("store", "answers")
       : bad("fail", "store", events.message, "see the log of the control plane"),
     judgeNodes(nodes.value.nodes, nodes.nowMs),
+    ...(await checkSafety(client)),
   ];
 }
+
+/** What each provider promises about doubles (crash-safety.md §4), and what is stopped. */
+async function checkSafety(client: Client): Promise<Diagnosis[]> {
+  const safety = await client.get<SafetyView>("/safety", ["providers"]);
+  // An older control plane does not tell.
+  if (!safety.ok) return [];
+  const { frozen, blind, breakers, still_billed: billed } = safety.value;
+  const out = safety.value.providers.map((one) => {
+    const text = `${one.guarantee}: asks are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
+    return one.unavailable === null
+      ? ok(`provider ${one.name}`, text)
+      : bad("fail", `provider ${one.name}`, one.unavailable, "see the log of the control plane");
+  });
+  const stops = [
+    ...(frozen === null ? [] : [`frozen ${printHold(frozen)}`]),
+    ...blind.map((why) => `blind: ${why}`),
+    ...breakers.map((one) => `breaker of ${printBreaker(one)}`),
+  ];
+  if (stops.length > 0) out.push(bad("warn", "safety", stops.join("; "), "navarch safety"));
+  if (billed.count > 0) {
+    const message = `${billed.count} were told to end and are not confirmed gone`;
+    out.push(bad("warn", "instances", message, "navarch instances --state terminating"));
+  }
+  return out;
+}
+
+/** Provider classes in words. */
+const KNOWN_BY: Readonly<Record<string, string>> = {
+  token: "a token of ours",
+  name: "a unique name",
+  "tag-only": "their tags in a list",
+};
 
 function judgeRefusal({ exit, message }: Failure): Diagnosis {
   const isAccess = exit === EXIT.forbidden;

@@ -2,9 +2,11 @@
  * One pool as people read it: sizes first, then what keeps it from another size. Pure.
  */
 import type { PoolStatusView } from "../schema/api.ts";
-import { printAge } from "./age.ts";
+import { printAge, printTime } from "./age.ts";
+import { printBreaker } from "./safety-view.ts";
 import { plain, printLabels } from "./table.ts";
 import type { Style } from "./table.ts";
+import { printHold } from "./veto.ts";
 
 export function printPoolStatus(status: PoolStatusView, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
@@ -33,7 +35,16 @@ export function printPoolStatus(status: PoolStatusView, nowMs: number, style: St
     ],
     style,
   );
+  const suspects = (status.suspects ?? []).map(({ place, failures, next_try: next }) => {
+    const when = next === null ? "one at a time" : `next try ${printTime(next)}`;
+    return `Suspect: ${plain(place)}: ${failures} in a row did not come up, ${when}\n`;
+  });
+  const stops = [
+    status.hold ? `Held: ${printHold(status.hold)}\n` : "",
+    ...(status.breakers ?? []).map((one) => `Breaker: ${printBreaker(one)}\n`),
+    ...suspects,
+  ].join("");
   const conditions = status.conditions ?? [];
-  if (conditions.length === 0) return labels;
-  return `${labels}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
+  if (conditions.length === 0) return `${labels}${stops}`;
+  return `${labels}${stops}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
 }

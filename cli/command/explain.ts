@@ -73,6 +73,7 @@ function printExplain(view: ExplainView, nowMs: number): string {
   const causes = (view.causes ?? []).map(
     ({ at, text }) => `  ${at === null ? "" : `${printTime(at)}  `}${plain(text)}\n`,
   );
+  const limits = (view.limits ?? []).map((text) => `  ${plain(text)}\n`);
   const blockers = (view.blockers ?? []).map((text) => `  ${plain(text)}\n`);
   return [
     `${view.kind} ${view.subject}: ${plain(view.state)}${since}\n`,
@@ -80,5 +81,6 @@ function printExplain(view: ExplainView, nowMs: number): string {
     `Next: ${plain(view.next ?? "nothing")}\n`,
     view.earliest ? `Earliest: ${printTime(view.earliest)}\n` : "",
     blockers.length === 0 ? "" : `In the way:\n${blockers.join("")}`,
+    limits.length === 0 ? "" : `Limits:\n${limits.join("")}`,
   ].join("");
 }

@@ -21,6 +21,7 @@ const HEAD = [
   "Pool",
   "Node ID",
   "Age",
+  "Still Billed",
 ];
 
 export const instances: Command = {
@@ -96,7 +97,15 @@ function cellsOf(one: InstanceView, nowMs: number): string[] {
     one.pool ?? "",
     one.node_id ?? "",
     Number.isNaN(created) ? "" : printSpan(nowMs - created),
+    printBilled(one, nowMs),
   ];
+}
+
+/** How long its end has been waited for, and what that costs; nothing while it is to live. */
+function printBilled({ ending_since: since, price_per_hour: price }: InstanceView, nowMs: number) {
+  if (since === null || since === undefined) return "";
+  const cost = typeof price === "number" ? `$${price.toFixed(2)}/h` : "price not known";
+  return `for ${printSpan(nowMs - Date.parse(since))}, ${cost}`;
 }
 
 function printInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {

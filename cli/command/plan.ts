@@ -2,10 +2,12 @@
  * `navarch plan`: what the reconciler would do now, and what it does not do and why. Nothing is
  * done.
  */
-import type { PlanView } from "../../schema/api.ts";
+import type { PlanView, SafetyView, WaitView } from "../../schema/api.ts";
+import type { WaitReason } from "../../schema/plan.ts";
 import { printTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
+import { printStops } from "../safety-view.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 import type { Style } from "../table.ts";
@@ -14,6 +16,7 @@ export const plan: Command = {
   name: ["plan"],
   usage: "",
   summary: "show pending actions and what waits for what",
+  more: "Waits that say the same are one row; -o wide shows each.",
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",
@@ -21,31 +24,34 @@ export const plan: Command = {
     const answer = await client.get<PlanView>("/plan", ["actions", "waits"]);
     if (!answer.ok) return answer;
     const { value } = answer;
+    // Only people need to be told why all of it is as it is. An older server does not know.
+    const forPeople = context.format === "table" || context.format === "wide";
+    const safety = forPeople ? await client.get<SafetyView>("/safety", ["breakers"]) : null;
+    const stops = safety?.ok === true ? printStops(safety.value) : printOwn(value);
     await show(context, {
       data: value,
       names: value.actions.map((action) => `${action.node_id}/${action.kind}`),
-      human: (_wide, style) => printPlan(value, style),
+      human: (wide, style) => stops + printPlan(value, wide, style),
     });
     return EXIT.done;
   },
 };
 
-function printPlan({ actions, waits, blind, frozen }: PlanView, style: Style): string {
+/** What the plan itself knows about being stopped. */
+function printOwn({ blind, frozen }: PlanView): string {
+  const head = frozen === null || frozen === undefined ? "" : `Frozen: ${plain(frozen)}\n`;
+  return [head, ...(blind ?? []).map((what) => `Blind: ${plain(what)}\n`)].join("");
+}
+
+function printPlan({ actions, waits }: PlanView, wide: boolean, style: Style): string {
   const doing = actions.map((action) => [
     action.node_id,
     action.kind,
     action.what ?? "",
     (action.because ?? []).join("; "),
   ]);
-  const waiting = waits.map((wait) => [
-    wait.node_id ?? wait.pool ?? "",
-    wait.reason,
-    printTime(wait.until),
-    wait.message ?? "",
-  ]);
+  const waiting = sortWaits(wide ? waits.map((wait) => [wait]) : groupWaits(waits)).map(rowOf);
   return [
-    frozen === null || frozen === undefined ? "" : `Frozen: ${plain(frozen)}\n`,
-    ...(blind ?? []).map((what) => `Blind: ${plain(what)}\n`),
     doing.length === 0
       ? "No actions pending\n"
       : printTable(["Node ID", "Action", "What", "Because"], doing, style),
@@ -53,4 +59,50 @@ function printPlan({ actions, waits, blind, frozen }: PlanView, style: Style): s
       ? ""
       : `\n${printTable(["Waiting", "Reason", "Until", "Message"], waiting, style)}`,
   ].join("");
+}
+
+/** What people may want to change first; what passes by itself after it. */
+const FIRST: readonly WaitReason[] = [
+  "human",
+  "blind",
+  "breaker",
+  "budget",
+  "spend",
+  "bootstrap_guard",
+];
+
+function sortWaits(groups: readonly WaitView[][]): WaitView[][] {
+  const rank = (group: readonly WaitView[]): number => {
+    const at = FIRST.findIndex((reason) => reason === group[0]?.reason);
+    return at === -1 ? FIRST.length : at;
+  };
+  return [...groups].sort((a, b) => rank(a) - rank(b));
+}
+
+/** Waits of one pool that say the same: a full budget holds back hundreds with one sentence. */
+function groupWaits(waits: readonly WaitView[]): WaitView[][] {
+  const groups = new Map<string, WaitView[]>();
+  for (const wait of waits) {
+    const { pool, reason, message, node_id: node } = wait;
+    const key = JSON.stringify([pool, reason, message, node === null]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [wait]);
+    else group.push(wait);
+  }
+  return [...groups.values()];
+}
+
+/** Nodes named in a row of many. */
+const NAMED_MAX = 3;
+
+function rowOf(group: readonly WaitView[]): string[] {
+  const [first] = group;
+  const untils = group.flatMap(({ until }) => until ?? []).sort();
+  const names = group.flatMap(({ node_id: node }) => node ?? []);
+  const more = names.length > NAMED_MAX ? ", …" : "";
+  const who =
+    names.length > 1
+      ? `${names.length} nodes: ${names.slice(0, NAMED_MAX).join(", ")}${more}`
+      : (names[0] ?? first?.pool ?? "");
+  return [who, first?.reason ?? "", printTime(untils[0]), first?.message ?? ""];
 }

@@ -27,6 +27,11 @@ const ONLINE = [
   "explain gpu-2",
   "events",
   "plan",
+  "safety",
+  "freeze --reason why",
+  "unfreeze",
+  "pool hold training --reason why",
+  "pool resume training",
   "policy show",
   "config show",
   "token create --role viewer",
@@ -69,6 +74,11 @@ describe("exit status", () => {
     [["pool", "status", "trainig"], 3, 'no pool trainig: did you mean "training"?'],
     [["instances", "get", "i-gpu-3"], 3, 'no instance "i-gpu-3": did you mean "i-gpu-2"?'],
     [["pool", "scale", "training", "--nodes", "9"], 6, "9 is outside 1…4 of pool training"],
+    [["freeze"], 2, "freeze needs --reason WHY (see navarch help freeze)"],
+    [["freeze", "--reason", " "], 2, "freeze needs --reason WHY"],
+    [["freeze", "--reason", "x", "--for", "2d"], 2, "write 48h"],
+    [["pool", "hold", "training", "--for", "1h"], 2, "pool hold needs --reason WHY"],
+    [["pool", "hold", "trainig", "--reason", "x"], 3, 'did you mean "training"?'],
     [["uncordon", "gpu-2"], 6, "(repair it, or --force with --reason)"],
     [["list", "--token", "wrong"], 4, "unauthenticated: token rejected (it came from --token)"],
   ])("of %p is %p", async (args, code, message) => {
@@ -80,7 +90,7 @@ describe("exit status", () => {
 
   test.each([
     ["lst", 'unknown command "lst": did you mean "list"?'],
-    ["pool stat", 'unknown command "pool stat" (list, status, scale): did you mean "status"?'],
+    ["pool stat", 'unknown command "pool stat" (list, status, scale, hold, resume): did you mean "status"?'],
     ["list --sever x", "unknown flag --sever (did you mean --server?)"],
     [
       "list --status activ",

@@ -9,6 +9,7 @@ import type {
   NodeView,
   PlanView,
   PoolStatusView,
+  SafetyView,
   TokenView,
 } from "../../schema/api.ts";
 
@@ -101,6 +102,19 @@ export const POOL: PoolStatusView = {
   pending_jobs: null,
   queue_depth: 3,
   last_scale_at: at(600),
+  hold: { by: "token:t1", why: "firmware day", at: null, until: at(-3_600) },
+  breakers: [
+    {
+      scope: "pool:training",
+      state: "restrained",
+      since: at(120),
+      why: "4 repair sessions among 9 nodes in an hour are more than hardware does",
+      cause: null,
+    },
+  ],
+  suspects: [
+    { pool: "training", place: "lambda/us-east-1//h100#ab12", failures: 3, next_try: at(-300) },
+  ],
   conditions: ["offer lambda/us-east-1 refused: no capacity, again at 12:05"],
 };
 
@@ -131,6 +145,20 @@ export const PLAN: PlanView = {
       message: "1 of 2 unhealthy evaluations",
       until: at(-60),
     },
+    ...["gpu-2", "gpu-3", "gpu-4", "gpu-5"].map((id, i) => ({
+      node_id: id,
+      pool: "training",
+      reason: "budget" as const,
+      message: "fleet: 1 of at most 1 are being replaced",
+      until: i === 1 ? at(-90) : null,
+    })),
+    {
+      node_id: null,
+      pool: "training",
+      reason: "human",
+      message: "pool training is held by token:t1: firmware day",
+      until: at(-3_600),
+    },
   ],
   blind: ["provider gcp does not answer"],
   frozen: null,
@@ -148,6 +176,7 @@ export const EXPLAIN: ExplainView = {
   next: "terminate its instance",
   earliest: at(-1_500),
   blockers: ["2 pods are still running"],
+  limits: ["replace in fleet: 1 of at most 1"],
 };
 
 export const INSTANCE: InstanceView = {
@@ -161,6 +190,78 @@ export const INSTANCE: InstanceView = {
   node_id: "gpu-2",
   created_at: at(200),
   status_message: null,
+  price_per_hour: 98.32,
+  ending_since: null,
+};
+
+/** Told to end long ago, and still listed. */
+export const ENDING: InstanceView = {
+  ...INSTANCE,
+  instance_id: "i-old",
+  node_id: "gpu-1",
+  state: "INSTANCE_STATE_TERMINATING",
+  created_at: at(90_000),
+  ending_since: at(2_100),
+};
+
+export const SAFETY: SafetyView = {
+  frozen: { by: "admin", why: "bad driver roll-out", at: at(60), until: null },
+  blind: ["provider gcp does not answer"],
+  broken: null,
+  holds: [{ pool: "training", ...(POOL.hold ?? { by: "", why: "", at: null, until: null }) }],
+  breakers: POOL.breakers,
+  quarantined: [{ rule: "hot@1a2b", at: at(90), why: "12 of 13 sessions share it" }],
+  suspects: POOL.suspects,
+  budgets: [
+    { scope: "fleet", rung: "isolate", used: 1, max: 2 },
+    { scope: "fleet", rung: "replace", used: 1, max: 1 },
+  ],
+  bills: [
+    {
+      scope: "fleet",
+      per_hour: 196.64,
+      per_hour_max: 500,
+      instances: 3,
+      instances_max: null,
+      unknown_prices: 1,
+    },
+  ],
+  still_billed: {
+    count: 1,
+    per_hour: 98.32,
+    unknown_prices: 0,
+    oldest: [
+      {
+        instance_id: "i-old",
+        node_id: "gpu-1",
+        provider: "lambda",
+        pool: "training",
+        since: at(2_100),
+        price_per_hour: 98.32,
+      },
+    ],
+  },
+  lemons: {
+    count: 1,
+    refused: 2,
+    newest: [
+      {
+        uuid: "GPU-1",
+        because: "XID 79 on GPU 0",
+        last_at: at(500),
+        nodes: ["gpu-1"],
+        provider: "lambda",
+        place: "us-east-1",
+        refused: 2,
+      },
+    ],
+  },
+  failure_rate: 5,
+  waits: { budget: 4, threshold: 1, human: 1 },
+  providers: [
+    { name: "lambda", class: "tag-only", guarantee: "bounded surplus", unavailable: null },
+    { name: "fake", class: "token", guarantee: "exactly-once", unavailable: null },
+  ],
 };
 
 export function tokenView(more: Partial<TokenView> = {}): TokenView {

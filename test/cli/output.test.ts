@@ -43,6 +43,12 @@ describe("every command prints its table", () => {
     ["explain pool training"],
     ["events"],
     ["plan"],
+    ["plan -o wide"],
+    ["safety"],
+    ["freeze --reason roll-out"],
+    ["unfreeze"],
+    ["pool hold training --reason firmware --for 24h"],
+    ["pool resume training"],
     ["policy show"],
     ["config show"],
     ["token list"],
@@ -121,6 +127,11 @@ describe("-o json", () => {
     ["explain gpu-2"],
     ["events"],
     ["plan"],
+    ["safety"],
+    ["freeze --reason why --for 2h"],
+    ["unfreeze"],
+    ["pool hold training --reason why"],
+    ["pool resume training"],
     ["policy show"],
     ["config show"],
     ["token list"],
@@ -293,6 +304,23 @@ describe("navarch token create", () => {
   });
 });
 
+describe("navarch freeze and pool hold", () => {
+  test("ask for what was said, and for nothing else", async () => {
+    await run("freeze", "--reason", " a roll-out ");
+    await run("freeze", "--reason", "x", "--for", "90m");
+    await run("pool", "hold", "training", "--reason", "y", "--for=24h");
+    await run("unfreeze", "--reason", "over");
+    await run("pool", "resume", "training");
+    expect(stub.seen.map(({ method, path, body }) => [method, path, body])).toEqual([
+      ["PUT", "/safety/freeze", { reason: "a roll-out" }],
+      ["PUT", "/safety/freeze", { reason: "x", for: "90m" }],
+      ["PUT", "/pools/training/hold", { reason: "y", for: "24h" }],
+      ["DELETE", "/safety/freeze", { reason: "over" }],
+      ["DELETE", "/pools/training/hold", {}],
+    ]);
+  });
+});
+
 describe("navarch doctor", () => {
   test("tells what is wrong and what to do", async () => {
     stub.missing = ["store: disk full", "adoption: not finished"];
@@ -306,6 +334,10 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/warn +clock +this clock is \d+ s ahead/);
     expect(out).toMatch(/warn +access .*navarch token create --role operator/);
     expect(out).toMatch(/warn +nodes +3 of 4 not heard for two minutes/);
+    expect(out).toMatch(/ok +provider lambda +bounded surplus: asks are recognised by their tags/);
+    expect(out).toMatch(/ok +provider fake +exactly-once: asks are recognised by a token/);
+    expect(out).toMatch(/warn +safety +frozen by admin: bad driver.*; breaker of pool:training/);
+    expect(out).toMatch(/warn +instances +1 were told to end .*navarch instances/);
   });
 
   test("says that nobody answers", async () => {

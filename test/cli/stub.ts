@@ -6,12 +6,25 @@ import type {
   CommandView,
   ErrorCode,
   EventView,
+  HoldView,
   NodeView,
   PoolStatusView,
   PoolView,
   VersionView,
 } from "../../schema/api.ts";
-import { at, EVENTS, EXPLAIN, INSTANCE, nodesOfStub, NOW, PLAN, POOL, tokenView } from "./fleet.ts";
+import {
+  at,
+  ENDING,
+  EVENTS,
+  EXPLAIN,
+  INSTANCE,
+  nodesOfStub,
+  NOW,
+  PLAN,
+  POOL,
+  SAFETY,
+  tokenView,
+} from "./fleet.ts";
 
 export const TOKEN = "nvt.stub";
 
@@ -114,11 +127,15 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
       if (verb === "explain" && id !== INSTANCE.instance_id) return refuse("not_found", `no ${id}`);
       return verb === "explain"
         ? answer({ ...EXPLAIN, kind: "instance", subject: id })
-        : answer({ instances: [INSTANCE] });
+        : answer({ instances: [INSTANCE, ENDING] });
     case "events":
       return answer(pageEvents(stub, query));
     case "plan":
       return answer(PLAN);
+    case "safety":
+      if (method === "PUT") return answer({ frozen: { ...holdOf(body), until: null } });
+      if (method === "DELETE") return answer({ frozen: null, was_frozen: true });
+      return answer(SAFETY);
     case "version":
       return answer({ version: stub.version, commit: "c0ffee" } satisfies Partial<VersionView>);
     case "config":
@@ -214,6 +231,8 @@ function poolView({ pool }: Stub): PoolView {
 function routePool(stub: Stub, method: string, id: string, verb: string, body: unknown): Response {
   if (id !== stub.pool.name) return refuse("not_found", `no pool ${id}`);
   if (verb === "explain") return answer({ ...EXPLAIN, kind: "pool", subject: id });
+  if (verb === "hold" && method === "PUT") return answer({ ...stub.pool, hold: holdOf(body) });
+  if (verb === "hold") return answer({ ...stub.pool, hold: null, was_held: true });
   if (method === "PUT") {
     const { nodes } = body as { nodes: number };
     const { min_nodes: min, max_nodes: max } = stub.pool;
@@ -224,6 +243,12 @@ function routePool(stub: Stub, method: string, id: string, verb: string, body: u
     stub.pool.desired = nodes;
   }
   return answer(stub.pool);
+}
+
+/** A person's veto as it was asked for. */
+function holdOf(body: unknown): HoldView {
+  const { reason } = body as { reason: string };
+  return { by: "admin", why: reason, at: at(0), until: at(-86_400) };
 }
 
 function pageEvents(stub: Stub, query: URLSearchParams) {

@@ -1,0 +1,34 @@
+/**
+ * `navarch freeze`: nothing that cannot be taken back is started by itself, in the whole fleet.
+ */
+import type { HoldView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { FOR, printHold, readVeto, WHY } from "../veto.ts";
+
+export const freeze: Command = {
+  name: ["freeze"],
+  usage: "--reason WHY [--for DURATION]",
+  summary: "stop everything that cannot be taken back, in the whole fleet",
+  more:
+    "Nothing is cordoned, drained, ended or bought by itself until navarch unfreeze, or until\n" +
+    "--for has passed. What people order is carried out, and the fleet is still watched.",
+  flags: [WHY, FOR],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const veto = readVeto(context.flags, "freeze");
+    if (!veto.ok) return veto;
+    const path = "/safety/freeze";
+    const answer = await client.send<{ frozen: HoldView }>("PUT", path, ["frozen"], veto.body);
+    if (!answer.ok) return answer;
+    const { frozen } = answer.value;
+    await show(context, {
+      data: answer.value,
+      names: ["frozen"],
+      human: () => `The fleet is frozen ${printHold(frozen)}\n`,
+    });
+    return EXIT.done;
+  },
+};

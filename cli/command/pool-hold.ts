@@ -1,0 +1,37 @@
+/**
+ * `navarch pool hold`: nothing is replaced, bought or scaled in one pool, for a while.
+ */
+import type { PoolStatusView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { poolPath, suggestPool } from "../lookup.ts";
+import { show } from "../show.ts";
+import { FOR, printHold, readVeto, WHY } from "../veto.ts";
+
+export const poolHold: Command = {
+  name: ["pool", "hold"],
+  usage: "<pool> --reason WHY [--for 24h]",
+  summary: "stop automation in one pool for a while",
+  more:
+    "Nothing is replaced, bought or scaled in the pool; sick nodes are still cordoned. It ends\n" +
+    "by itself after --for (24h if nothing is said), or with navarch pool resume.",
+  flags: [WHY, FOR],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [name = ""] = context.words;
+    const veto = readVeto(context.flags, "pool hold");
+    if (!veto.ok) return veto;
+    const path = `${poolPath(name)}/hold`;
+    const answer = await client.send<PoolStatusView>("PUT", path, ["total_nodes"], veto.body);
+    if (!answer.ok) return suggestPool(client, name, answer);
+    const { hold } = answer.value;
+    const how = hold === null || hold === undefined ? "" : ` ${printHold(hold)}`;
+    await show(context, {
+      data: answer.value,
+      names: [name],
+      human: () => `Pool ${name} is held${how}\n`,
+    });
+    return EXIT.done;
+  },
+};

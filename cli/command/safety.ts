@@ -1,0 +1,36 @@
+/**
+ * `navarch safety`: what is stopped or slowed and why, and how much of each limit is used.
+ */
+import type { SafetyView } from "../../schema/api.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { printSafety } from "../safety-view.ts";
+import { show } from "../show.ts";
+
+export const safety: Command = {
+  name: ["safety"],
+  usage: "",
+  summary: "show what is stopped or slowed, and how much of each limit is used",
+  more:
+    "Freeze and holds of people, blindness, breakers, quarantined rules, budgets, spending,\n" +
+    "places where new nodes do not come up, and instances that are billed though they were ended.",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const answer = await client.get<SafetyView>("/safety", ["breakers", "budgets"]);
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    await show(context, {
+      data: value,
+      names: [
+        ...(value.frozen === null ? [] : ["frozen"]),
+        ...value.holds.map((hold) => `hold/${hold.pool}`),
+        ...value.breakers.map((one) => `breaker/${one.scope}`),
+        ...value.quarantined.map((one) => `quarantine/${one.rule}`),
+      ],
+      human: (_wide, style) => printSafety(value, nowMs, style),
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,30 @@
+/**
+ * `navarch unfreeze`: the fleet goes on. Without a freeze nothing changes.
+ */
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { REASON } from "../order.ts";
+import { show } from "../show.ts";
+
+export const unfreeze: Command = {
+  name: ["unfreeze"],
+  usage: "",
+  summary: "let the fleet go on after a freeze",
+  flags: [REASON],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const reason = context.flags.text("reason");
+    const body = reason === null ? {} : { reason };
+    const path = "/safety/freeze";
+    const answer = await client.send<{ was_frozen: boolean }>("DELETE", path, ["frozen"], body);
+    if (!answer.ok) return answer;
+    const was = answer.value.was_frozen;
+    await show(context, {
+      data: answer.value,
+      names: ["unfrozen"],
+      human: () => (was ? "The fleet goes on\n" : "The fleet was not frozen\n"),
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,109 @@
+/**
+ * The safety machinery as people read it: what is stopped or slowed first, then how much of each
+ * limit is used. Pure.
+ */
+import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
+import { printSpan, printTime } from "./age.ts";
+import { plain, printLabels, printTable } from "./table.ts";
+import type { Style } from "./table.ts";
+import { printHold } from "./veto.ts";
+
+/** A line for each thing that stops or slows the fleet; none on a quiet day. */
+export function printStops(view: SafetyView): string {
+  const quarantined = view.quarantined ?? [];
+  return [
+    view.frozen ? `Frozen: ${printHold(view.frozen)}\n` : "",
+    view.broken ? `Stopped: ${plain(view.broken)}\n` : "",
+    ...(view.blind ?? []).map((why) => `Blind: ${plain(why)}\n`),
+    ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${printHold(hold)}\n`),
+    ...(view.breakers ?? []).map((one) => `Breaker: ${printBreaker(one)}\n`),
+    ...quarantined.map(({ rule, why }) => `Quarantined: rule ${rule}: ${plain(why)}\n`),
+  ].join("");
+}
+
+/** `pool:p is restrained since 2026-03-01T12:00:00Z: why`. */
+export function printBreaker({ scope, state, since, why }: BreakerView): string {
+  return `${scope} is ${state} since ${printTime(since)}: ${plain(why)}`;
+}
+
+export function printSafety(view: SafetyView, nowMs: number, style: Style): string {
+  const stops = printStops(view);
+  const waits = Object.entries(view.waits ?? {}).sort(([, a], [, b]) => b - a);
+  const held = waits.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  const rate = (view.failure_rate ?? 0).toFixed(1);
+  const labels = printLabels(
+    [
+      ["Held Back", held === "" ? "nothing" : held],
+      ["Failure Rate", `${rate} per 1000 node-days`],
+      ["Lemons", `${view.lemons?.count ?? 0} (${view.lemons?.refused ?? 0} times refused)`],
+      ["Still Billed", printBilled(view)],
+    ],
+    style,
+  );
+  return [
+    stops === "" ? "Nothing is stopped or slowed\n" : stops,
+    `\n${labels}`,
+    section(["Scope", "Rung", "Used", "At Most"], (view.budgets ?? []).map(roomRow), style),
+    section(
+      ["Scope", "Instances", "At Most", "$/h", "At Most", "Unknown Prices"],
+      (view.bills ?? []).map(billRow),
+      style,
+    ),
+    section(
+      ["Suspect Place", "Pool", "Failed In A Row", "Next Try"],
+      (view.suspects ?? []).map((one) => {
+        return [one.place, one.pool, String(one.failures), printTime(one.next_try) || "now"];
+      }),
+      style,
+    ),
+    section(
+      ["Billed Instance", "Node ID", "Provider", "Waits", "$/h"],
+      (view.still_billed?.oldest ?? []).map((one) => [
+        one.instance_id,
+        one.node_id,
+        one.provider,
+        printSpan(nowMs - Date.parse(one.since)),
+        one.price_per_hour === null ? "?" : one.price_per_hour.toFixed(2),
+      ]),
+      style,
+    ),
+    section(
+      ["Lemon", "Last Seen", "Refused", "Nodes", "Because"],
+      (view.lemons?.newest ?? []).map((one) => [
+        one.uuid,
+        printTime(one.last_at),
+        String(one.refused),
+        one.nodes.join(","),
+        one.because,
+      ]),
+      style,
+    ),
+  ].join("");
+}
+
+/** A table below what stands above it, or nothing. */
+function section(head: readonly string[], rows: readonly string[][], style: Style): string {
+  return rows.length === 0 ? "" : `\n${printTable(head, rows, style)}`;
+}
+
+function roomRow({ scope, rung, used, max }: RoomView): string[] {
+  return [scope, rung, String(used), String(max)];
+}
+
+function billRow(bill: BillView): string[] {
+  const dollars = (value: number | null): string => (value === null ? "" : value.toFixed(2));
+  return [
+    bill.scope,
+    String(bill.instances),
+    bill.instances_max === null ? "" : String(bill.instances_max),
+    dollars(bill.per_hour),
+    dollars(bill.per_hour_max),
+    String(bill.unknown_prices),
+  ];
+}
+
+function printBilled({ still_billed: billed }: SafetyView): string {
+  if (billed === undefined || billed.count === 0) return "nothing that was told to end";
+  const more = billed.unknown_prices === 0 ? "" : `, ${billed.unknown_prices} of unknown price`;
+  return `${billed.count} told to end, $${billed.per_hour.toFixed(2)}/h${more}`;
+}

@@ -1,0 +1,46 @@
+/**
+ * What freeze and hold share: why is mandatory, because whoever finds the fleet standing still at
+ * night has nobody to ask; how long is checked here, before anything is asked.
+ */
+import type { HoldView } from "../schema/api.ts";
+import { printTime } from "./age.ts";
+import type { Flag, Flags } from "./flag.ts";
+import { readSpan } from "./flag.ts";
+import { usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { plain } from "./table.ts";
+
+export const WHY: Flag = {
+  name: "reason",
+  kind: "text",
+  value: "WHY",
+  help: "why, for whoever finds it; must be given",
+};
+
+export const FOR: Flag = {
+  name: "for",
+  kind: "text",
+  value: "DURATION",
+  help: "how long, for example 2h",
+};
+
+/** The body of the request, or what is missing. `command` is the command's name. */
+export function readVeto(
+  flags: Flags,
+  command: string,
+): { ok: true; body: Record<string, string> } | Failure {
+  const reason = (flags.text("reason") ?? "").trim();
+  if (reason === "") return usage(`${command} needs --reason WHY (see navarch help ${command})`);
+  const span = flags.text("for");
+  if (span === null) return { ok: true, body: { reason } };
+  const read = readSpan("for", span);
+  if (!read.ok) return read;
+  if (read.ms === 0) return usage(`--for: ${span} ends before it begins`);
+  return { ok: true, body: { reason, for: span } };
+}
+
+/** `by human:ann until 2026-03-01T12:00:00Z: why`. */
+export function printHold({ by, why, until }: HoldView): string {
+  const end = until === null || until === undefined ? "" : ` until ${printTime(until)}`;
+  return `by ${plain(by)}${end}: ${plain(why)}`;
+}
