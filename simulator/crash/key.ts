@@ -20,12 +20,15 @@ const QUERIES = [
   "SELECT kind, node, attempts FROM outbox ORDER BY id",
 ] as const;
 
+/** Which life wrote a row: every later one is newer, whatever its number. */
+const EPOCH = /\\"epoch\\":\d+/g;
 /** Wall milliseconds of this century and the ISO texts of reports. */
 const INSTANT = /\b1[6-9]\d{11}\b/g;
 const ISO = /"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"/g;
 
 function relative(text: string, now: number): string {
   return text
+    .replace(EPOCH, "")
     .replace(INSTANT, (at) => `@${Number(at) - now}`)
     .replace(ISO, (_whole, at: string) => `"@${Date.parse(at) - now}"`);
 }

@@ -24,46 +24,48 @@ function told({ workflow, class: cls, reply }: Cell, { found }: Tally): string {
   return `${workflow.name}, ${cls}, ${reply.name}: ${crashes}\n${found.wrong.join("\n")}`;
 }
 
+/** Answers of the cloud with which every single crash is looked at; the others are drawn from. */
+const EXHAUSTED = ["ok", "lost-reply", "too-late"];
+
 for (const workflow of WORKFLOWS) {
   test(`a crash before or after any write or call of ${workflow.name} costs nothing`, async () => {
-    let schedules = 0;
     for (const cls of CLASSES) {
-      for (const reply of REPLIES) {
-        const cell: Cell = { workflow, class: cls, reply };
+      for (const name of EXHAUSTED) {
+        const cell: Cell = { workflow, class: cls, reply: replyOf(name) };
         const tally = newTally(1);
         await enumerate(cell, { depth: 1 }, tally);
         expect(told(cell, tally)).toBe("");
-        schedules += tally.schedules[1] ?? 0;
+        expect(tally.schedules[1]).toBeGreaterThan(40);
       }
     }
-    expect(schedules).toBeGreaterThan(1_000);
   }, 120_000);
 }
 
-async function pairs(seed: number): Promise<number> {
+/** One crash with each answer of the cloud, and two, of each workflow; drawn. */
+async function draw(seed: number): Promise<void> {
   const random = seeded(seed);
-  let schedules = 0;
   for (const workflow of WORKFLOWS) {
     for (const cls of CLASSES) {
       const reply = REPLIES[Math.floor(random() * REPLIES.length)] ?? replyOf("ok");
       const cell: Cell = { workflow, class: cls, reply };
-      const tally = newTally(2);
-      await sample(cell, { depth: 2, walks: 2, leaves: 5, random }, tally);
-      expect(`seed ${seed} ${told(cell, tally)}`).toBe(`seed ${seed} `);
-      schedules += tally.schedules[2] ?? 0;
+      for (const depth of [1, 2]) {
+        const tally = newTally(2);
+        await sample(cell, { depth, walks: 1, leaves: 6, random }, tally);
+        expect(`seed ${seed} ${told(cell, tally)}`).toBe(`seed ${seed} `);
+        expect(tally.schedules[depth]).toBe(6);
+      }
     }
   }
-  return schedules;
 }
 
-test("two crashes of any workflow cost nothing (fixed seed)", async () => {
-  expect(await pairs(20_261_121)).toBe(WORKFLOWS.length * CLASSES.length * 10);
+test("one or two crashes of any workflow cost nothing (fixed seed)", async () => {
+  await draw(20_261_121);
 }, 120_000);
 
-test("two crashes of any workflow cost nothing (fresh seed)", async () => {
+test("one or two crashes of any workflow cost nothing (fresh seed)", async () => {
   const seed = Math.floor(Math.random() * 2 ** 31);
-  console.log(`crash pairs: seed ${seed}`);
-  expect(await pairs(seed)).toBe(WORKFLOWS.length * CLASSES.length * 10);
+  console.log(`crash schedules: seed ${seed}`);
+  await draw(seed);
 }, 120_000);
 
 for (const cls of CLASSES) {
@@ -74,7 +76,7 @@ for (const cls of CLASSES) {
     for (const workflow of WORKFLOWS) {
       const cell: Cell = { workflow, class: cls, reply: replyOf("ok") };
       const { start, given } = await beginningOf(cell);
-      for (let i = 0; i < 12; i++) {
+      for (let i = 0; i < 8; i++) {
         const wanted = {
           at: 1 + Math.floor(random() * 30),
           side: random() < 0.5 ? ("b" as const) : ("a" as const),
@@ -86,6 +88,6 @@ for (const cls of CLASSES) {
         if (thawed.held !== null) held++;
       }
     }
-    expect(held).toBeGreaterThan(WORKFLOWS.length * 6);
+    expect(held).toBeGreaterThan(WORKFLOWS.length * 4);
   }, 120_000);
 }

@@ -1,0 +1,98 @@
+/**
+ * Faults that somebody could build in, each with the test that must then fail: the proof that the
+ * suite looks. Plain data; add one as a name, its patches (the text must occur exactly once) and
+ * its test. `bun run test/sim/mutate.ts [name …]` applies each to a scratch copy.
+ */
+export type Mutation = {
+  name: string;
+  patches: readonly { file: string; from: string; to: string }[];
+  /** A test file, and which of its tests (a part of their names). */
+  test: { file: string; name: string };
+};
+
+const CRASH = "test/sim/crash.test.ts";
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "open operations are not recovered",
+    patches: [
+      {
+        file: "reconciler/ledger.ts",
+        from: "operations: snapshot.openOperations.map(",
+        to: "operations: snapshot.openOperations.filter(() => false).map(",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "an outcome and its node are written in two transactions",
+    patches: [
+      {
+        file: "reconciler/store/libsql.ts",
+        from: "await this.write([...items, ...this.noteChange()]);",
+        to: "for (const item of items) await this.write([item]);",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "a retry has another token and name",
+    patches: [
+      {
+        file: "reconciler/act/execute.ts",
+        from: "        payload.request,\n        fence,",
+        to: "        {\n          ...payload.request,\n          token: `${payload.request.token}${operation.attempts}`,\n          name: `${payload.request.name}${operation.attempts}`,\n        },\n        fence,",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "a second offer is tried while an ask is open",
+    patches: [
+      {
+        file: "reconciler/fold/outcome.ts",
+        from: "  const attempts = operation.attempts + 1;\n",
+        to: '  const attempts = operation.attempts + 1;\n  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")\n    outcome = { kind: "refused", class: "capacity", message: "", retryAfterMs: 0 };\n',
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "the store is read before the cloud in the orphan sweep",
+    patches: [
+      {
+        file: "reconciler/fold/everything.ts",
+        from: "  const fleet = draftFleet(input, draft);\n  const doubt",
+        to: "  const fleet = { ...input.fleet, operations: new Map() };\n  const doubt",
+      },
+      {
+        file: "reconciler/fold/everything.ts",
+        from: "const LISTINGS_MIN = 2;",
+        to: "const LISTINGS_MIN = 1;",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "a tag-only ask is repeated without looking for it",
+    patches: [
+      {
+        file: "reconciler/act/execute.ts",
+        from: "operation.lookups >= LOOKUPS_MIN;",
+        to: "operation.lookups >= 0;",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
+    name: "writes are not fenced by the epoch",
+    patches: [
+      {
+        file: "schema/migration/0001_lease.sql",
+        from: "AND epoch = NEW.epoch)",
+        to: "AND epoch >= 0)",
+      },
+    ],
+    test: { file: CRASH, name: "frozen and goes on" },
+  },
+];
