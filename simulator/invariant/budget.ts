@@ -6,7 +6,13 @@
  */
 import type { Config, Share } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
-import { slotOf, type Checker, type Commit, type Observation, type Violation } from "./observation.ts";
+import {
+  type Checker,
+  type Commit,
+  type Observation,
+  slotOf,
+  type Violation,
+} from "./observation.ts";
 
 export type Budget = {
   scope: string;

@@ -5,11 +5,17 @@
 import type { Spend } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
-import { slotOf, type Checker, type Commit, type Observation, type Violation } from "./observation.ts";
+import {
+  type Checker,
+  type Commit,
+  type Observation,
+  slotOf,
+  type Violation,
+} from "./observation.ts";
 
 /**
- * In a pool that replaces by surge, an end that is ordered for a repair finds a verified occupant of
- * the same slot. Other reasons are named by the intent's purpose: a smaller pool, a surplus, a
+ * In a pool that replaces by surge, an end that is ordered for a repair finds a verified occupant
+ * of the same slot. Other reasons are named by the intent's purpose: a smaller pool, a surplus, a
  * person's order, an instance that is lost already, a node that never served.
  */
 export function noCapacityThrownAway(): Checker {
@@ -23,7 +29,8 @@ export function noCapacityThrownAway(): Checker {
         seen.config.pools.filter((one) => one.replacement === "surge").map((one) => one.name),
       );
       for (const commit of seen.commits) {
-        for (const node of commit.change.nodes) if (node.phase.kind === "serving") served.add(node.id);
+        for (const { id, phase } of commit.change.nodes)
+          if (phase.kind === "serving") served.add(id);
         for (const id of commit.change.removedNodes) served.delete(id);
         for (const { payload, state, node: id, pool } of commit.change.operations) {
           if (payload.kind !== "terminate" || state !== "asked" || pool === null) continue;

@@ -14,7 +14,7 @@ export function ownCordonOnly(): Checker {
         if (call.kind !== "uncordon") continue;
         const mark = call.subject?.cordon.product ?? null;
         if (mark === null)
-          out.push({ id: "I7", message: `uncordon of ${call.node}, which the product did not cordon` });
+          out.push({ id: "I7", message: `uncordon of ${call.node}, which is not ours to lift` });
       }
       for (const commit of commits) out.push(...judgeMarks(commit));
       return out;
@@ -26,12 +26,13 @@ function judgeMarks({ change, nodesBefore }: Commit): Violation[] {
   const out: Violation[] = [];
   for (const node of change.nodes) {
     const before = nodesBefore.get(node.id);
-    if (before === undefined || before.cordon.human === null || node.cordon.human !== null) continue;
+    const mark = before?.cordon.human ?? null;
+    if (mark === null || node.cordon.human !== null) continue;
     const ordered = change.commands.some(
       (one) => one.node === node.id && one.type === "uncordon" && one.state === "applied",
     );
     if (!ordered)
-      out.push({ id: "I7", message: `the cordon of ${before.cordon.human.by} on ${node.id} is gone` });
+      out.push({ id: "I7", message: `the cordon of ${mark.by} on ${node.id} is gone` });
   }
   return out;
 }
@@ -69,7 +70,7 @@ export function handsOff(): Checker {
           if (target === null) continue;
           const ours = target.fleet === cloud.fleetId && !target.decoy;
           if (!ours)
-            out.push({ id: "I13", message: `terminate of ${target.id}, which is not this fleet's` });
+            out.push({ id: "I13", message: `terminate of ${target.id}, which is not ours` });
         } else if (call.kind === "create") {
           if (call.request?.tags["navarch-fleet"] !== cloud.fleetId)
             out.push({ id: "I13", message: `create for ${call.node} without the fleet's mark` });

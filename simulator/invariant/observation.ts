@@ -1,8 +1,8 @@
 /**
  * What the invariants are judged by: an observation of the world. Every part of it comes from where
  * the truth is: calls as they arrived at the cloud and the scheduler, rows as the store committed
- * them, the cloud's own instances, the scheduler's own marks. What the product believes about itself
- * is looked at only where an invariant is about it: its plan, and whether it says that it is blind.
+ * them, the cloud's own instances, the scheduler's own marks. What the product believes about
+ * itself is looked at only where an invariant is about it: its plan, and whether it is blind.
  */
 import type { Config } from "../../schema/config.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.ts";

@@ -1,14 +1,14 @@
 /**
- * I2 and I3: never two live instances in one slot, and none that nobody knows. Judged by the cloud's
- * own record of what it bills.
+ * I2 and I3: never two live instances in one slot, and none that nobody knows. Judged by the
+ * cloud's own record of what it bills.
  */
 import type { InstanceId } from "../../schema/id.ts";
 import type { Checker, Live, Observation, Violation } from "./observation.ts";
 
 /**
- * At most one live instance a slot, one more where the pool replaces by surge. A provider that knows
- * an ask only by its tags may exceed it by what landed later than its settle time; such a surplus
- * is then a matter of I3.
+ * At most one live instance a slot, one more where the pool replaces by surge. A provider that
+ * knows an ask only by its tags may exceed it by what landed later than its settle time; such a
+ * surplus is then a matter of I3.
  */
 export function onePerSlot(): Checker {
   let version = -1;

@@ -36,9 +36,9 @@ export function onlyForward(): Checker {
       const out: Violation[] = [];
       for (const { change, nodesBefore, poolsBefore } of commits) {
         for (const { id, fence } of change.nodes) {
-          const before = nodesBefore.get(id as NodeId);
-          if (before !== undefined && fence < before.fence)
-            out.push({ id: "S2", message: `the fence of ${id} fell: ${before.fence} → ${fence}` });
+          const was = nodesBefore.get(id as NodeId)?.fence ?? 0;
+          if (fence < was)
+            out.push({ id: "S2", message: `the fence of ${id} fell: ${was} → ${fence}` });
         }
         for (const { name, nextGen } of change.pools) {
           const before = poolsBefore.get(name as PoolName);
@@ -132,7 +132,7 @@ function judgeCordons(
   const isOpen = (id: NodeId): boolean => rows.nodes.get(id)?.operation != null;
   for (const id of marks) {
     if (cordoned.has(id) || isOpen(id)) continue;
-    out.push({ id: "S5", message: `${id} counts as cordoned, but the scheduler places work on it` });
+    out.push({ id: "S5", message: `${id} counts as cordoned; the scheduler places work on it` });
   }
   for (const id of cordoned) {
     const node = rows.nodes.get(id as NodeId);

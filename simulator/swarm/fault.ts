@@ -25,7 +25,7 @@ export type What =
   | { kind: "cloud"; name: string; forMs: number; faults: Faults }
   /** Somebody deletes an instance in the cloud's own console. */
   | { kind: "console-delete"; who: number }
-  /** Somebody puts an instance there: with our mark, with a copied one, with another's, with none. */
+  /** Somebody puts an instance there: with our mark, a copied one, another's, or none. */
   | { kind: "plant"; mark: "own" | "copied" | "foreign" | "none"; who: number }
   /** The next machine that the cloud gives is the one that was just given back, fault and all. */
   | { kind: "bad-machine"; code: number; afterMs: number }

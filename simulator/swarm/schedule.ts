@@ -4,8 +4,7 @@
  * for a small fleet as for a large one.
  */
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";
-import type { Fault, What } from "./fault.ts";
-import { nameOf } from "./fault.ts";
+import { type Fault, type HumanAct, nameOf, type What } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { openStream, type Stream } from "./stream.ts";
 
@@ -15,6 +14,7 @@ const DAY = 86_400_000;
 const XID_PER_NODE_DAY = 5 / 1_000;
 /** Application faults come beside them, and must never cost a node. */
 const FATAL = [79, 79, 48, 95, 94, 64, 74, 119, 154] as const;
+const ANSWERS = ["refused", "ambiguous"] as const;
 const HARMLESS = [13, 31, 43, 45] as const;
 
 export type Dials = {
@@ -58,7 +58,7 @@ function cloud(name: string, weight: number, draw: (r: Stream) => Faults): [stri
   ];
 }
 
-function human(act: Extract<What, { kind: "human" }>["act"], weight: number): [string, number, Draw] {
+function human(act: HumanAct, weight: number): [string, number, Draw] {
   return [
     `human:${act}`,
     weight,
@@ -85,7 +85,11 @@ const TROUBLES: readonly [string, number, Draw][] = [
     }),
   ],
   ["silence", 3, (r) => ({ kind: "silence", who: somebody(r), forMs: r.whole(1, 60) * MINUTE })],
-  ["cut", 2, (r) => ({ kind: "cut", share: r.pick([0.2, 0.6, 1]), forMs: r.whole(1, 20) * MINUTE })],
+  [
+    "cut",
+    2,
+    (r) => ({ kind: "cut", share: r.pick([0.2, 0.6, 1]), forMs: r.whole(1, 20) * MINUTE }),
+  ],
   cloud("accepted-then-timeout", 2, () => ({ loseReply: { create: 0.5, terminate: 0.5 } })),
   cloud("ask-lost", 2, () => ({ loseAsk: { create: 0.5, terminate: 0.5 } })),
   cloud("late-short", 1, () => ({ lateLandingMs: 5_000, lateLanding: 0.7 })),
@@ -137,7 +141,7 @@ const TROUBLES: readonly [string, number, Draw][] = [
     1,
     (r) => ({
       kind: "scheduler",
-      answers: Array.from({ length: r.whole(1, 4) }, () => r.pick(["refused", "ambiguous"] as const)),
+      answers: Array.from({ length: r.whole(1, 4) }, () => r.pick(ANSWERS)),
     }),
   ],
   human("cordon", 2),

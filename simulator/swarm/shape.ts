@@ -1,7 +1,6 @@
 /**
  * What a seed makes of a fleet before anything happens to it: its pools, how they replace, how fast
- * their cloud is, what kind of promises it keeps. Times are multiples of the step of the simulation,
- * or do not need to be.
+ * their cloud is, what kind of promises it keeps.
  */
 import type { ProviderClass } from "../../reconciler/provider/provider.ts";
 import { openStream } from "./stream.ts";

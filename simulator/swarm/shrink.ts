@@ -1,7 +1,7 @@
 /**
  * The shortest story that still shows a violation: faults after it are dropped, then stretches of
- * the rest, ever smaller ones, as long as the same invariant breaks. Bounded by time that the caller
- * measures; what is found by then is given.
+ * the rest, ever smaller ones, as long as the same invariant breaks. Bounded by time that the
+ * caller measures; what is found by then is given.
  */
 import type { Fault } from "./fault.ts";
 import type { Shape } from "./shape.ts";

@@ -2,15 +2,14 @@
  * One story from its beginning to its quiet end: the fleet comes up, its faults happen, they stop,
  * and then everything must be well within a bounded time, and nothing may be written any more.
  */
-import type { Fault } from "./fault.ts";
-import { nameOf } from "./fault.ts";
+import { type Fault, nameOf } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { type Found, type Pace, Swarm } from "./swarm.ts";
 import { Trouble } from "./trouble.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** The longest first purchase: every boot back to back would be longer, but they run in parallel. */
+/** The longest first purchase: boots run in parallel. */
 const UP_MS = 6 * HOUR;
 /**
  * Time to become well after the last fault: the longest back-offs that may still run are those of
@@ -113,7 +112,8 @@ function isWell(swarm: Swarm): boolean {
 function whyNotWell(swarm: Swarm): string {
   const { rows, live } = swarm.watch;
   if (!swarm.life.isUp()) return "no process runs";
-  if (rows.operations.size > 0) return `open: ${[...rows.operations.keys()].slice(0, 3).join(", ")}`;
+  const [open] = rows.operations.keys();
+  if (open !== undefined) return `${open} is open`;
   const [breaker] = swarm.watch.breakers;
   if (breaker !== undefined) return `${breaker} is not closed`;
   const serving = new Map<string, number>();

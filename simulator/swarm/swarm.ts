@@ -22,6 +22,7 @@ import { Queue } from "./queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
 import { openStream } from "./stream.ts";
 import { isLoud, nextWake } from "./wake.ts";
+import { placeWork } from "./work.ts";
 
 const FLEET = "fleet";
 /** Reports wait this long for company before they are written; then the loop looks. */
@@ -120,7 +121,13 @@ export class Swarm {
       record: false,
       onEntry: (entry) => this.enter(entry),
     });
-    this.wireScheduler();
+    placeWork(this.scheduler, {
+      wallMs: () => this.clock.wallMs(),
+      monoMs: () => this.now(),
+      agentOf: (node) => this.agentOf(node),
+      drainMs: shape.drainMs,
+      emptyAt: (at) => this.queue.put(this.lookAt(at), null),
+    });
     this.life = new Life({
       clock: this.clock,
       cloud: this.cloud,
@@ -206,7 +213,8 @@ export class Swarm {
       const graceMs = this.config.server.heartbeatTimeoutMs;
       const mono = this.clock.monoMs();
       const wall = this.clock.wallMs();
-      for (let by = PULSE_MS; by < ms; by += PULSE_MS) presence.pulse(mono + by, wall + by, graceMs);
+      for (let by = PULSE_MS; by < ms; by += PULSE_MS)
+        presence.pulse(mono + by, wall + by, graceMs);
     }
     await this.clock.pass(ms);
   }
@@ -272,10 +280,11 @@ export class Swarm {
     const { heartbeatMs } = this.shape;
     const at = this.now();
     const { nodes } = this.watch.rows;
+    const wall = this.clock.wallMs();
     const answers: Promise<void>[] = [];
     for (const agent of this.agents.values()) {
       const due = talk.isBeat(agent, at, heartbeatMs) && !talk.isQuiet(agent, at);
-      const loud = due && (this.pace === "full" || isLoud(agent, nodes.get(agent.node), this.clock.wallMs()));
+      const loud = due && (this.pace === "full" || isLoud(agent, nodes.get(agent.node), wall));
       const news = agent.spool.length > 0 && !talk.isQuiet(agent, at) && at >= agent.startedAt;
       if (loud || news) {
         answers.push(this.say(agent, running.ingest));
@@ -377,28 +386,5 @@ export class Swarm {
   private agentOf(node: string): talk.Agent | undefined {
     const row = this.watch.rows.nodes.get(node as talk.Agent["node"]);
     return row?.instance == null ? undefined : this.agents.get(row.instance.id);
-  }
-
-  /** Jobs run on what has served, and leave some time after they were asked to. */
-  private wireScheduler(): void {
-    const { scheduler, shape } = this;
-    scheduler.left = (node) => {
-      const agent = this.agentOf(node);
-      const seenAt = this.clock.wallMs();
-      const free = agent === undefined || !agent.worked;
-      if (free || (agent.emptyAt !== null && agent.emptyAt <= this.now()))
-        return { kind: "empty", seenAt };
-      return { kind: "busy", remaining: 1, message: "1 job is left" };
-    };
-    const drain = scheduler.drain.bind(scheduler);
-    scheduler.drain = async (node, options, fence) => {
-      const answer = await drain(node, options, fence);
-      const agent = this.agentOf(node);
-      if (agent !== undefined && answer.kind !== "refused") {
-        agent.emptyAt ??= this.now() + (talk.hashOf(node) % (shape.drainMs + 1));
-        this.queue.put(this.lookAt(agent.emptyAt), null);
-      }
-      return answer;
-    };
   }
 }
