@@ -7,11 +7,11 @@ import { EXIT } from "../failure.ts";
 import { simulate } from "../simulation.ts";
 import { planOf, RUN_FLAGS } from "./simulate-run.ts";
 
-/** Two machines of eight GPUs, and a pool that replaces them. */
+/** Two machines of eight GPUs each. */
 const PLAYGROUND = `name: interactive
 fleet:
-  - { id: node-1, provider: gcp, region: us-central1, zone: us-central1-a, instance_type: a3-highgpu-8g, gpu_count: 8 }
-  - { id: node-2, provider: gcp, region: us-central1, zone: us-central1-b, instance_type: a3-highgpu-8g, gpu_count: 8 }
+  - { id: node-1, zone: us-central1-a, instance_type: a3-highgpu-8g, gpu_count: 8 }
+  - { id: node-2, zone: us-central1-b, instance_type: a3-highgpu-8g, gpu_count: 8 }
 events:
   - { at: 0s, action: start_fleet }
 `;

@@ -1,6 +1,6 @@
 /**
- * `navarch simulate run`: a scenario on the real control plane and the real agent core, with made-up
- * machines, clouds and time.
+ * `navarch simulate run`: a scenario on the real control plane and the real agent core, with
+ * made-up machines, clouds and time.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";

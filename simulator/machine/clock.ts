@@ -66,7 +66,9 @@ export class MachineClock implements Clock {
         timer.at += Math.ceil((now - timer.at) / timer.ms) * timer.ms;
       }
     }
-    for (const timer of [...this.#timers].sort((a, b) => a.at - b.at)) this.#arm(timer);
+    // Of two timers of one instant the one that was set first fires first: the longer one.
+    const due = [...this.#timers].sort((a, b) => a.at - b.at || b.ms - a.ms);
+    for (const timer of due) this.#arm(timer);
   }
 
   /** The process is gone, and its timers with it. */

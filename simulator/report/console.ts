@@ -39,10 +39,8 @@ export function printResult(report: Report, path: string): string {
   const rows: [string, string | number][] = [
     ["duration", `${printGo(report.duration_ms)} in ${wall.seconds.toFixed(1)} s`],
     ["nodes started", `${summary.nodes_started} (${summary.nodes_failed_to_start} failed)`],
-    [
-      "healthy nodes",
-      `lowest ${summary.min_healthy_nodes}, mean ${summary.avg_healthy_nodes}, highest ${summary.peak_healthy_nodes}`,
-    ],
+    ["healthy, lowest", summary.min_healthy_nodes],
+    ["healthy, mean", `${summary.avg_healthy_nodes} (highest ${summary.peak_healthy_nodes})`],
     ["failures", `${summary.total_failures} (${failures.cascading_failures} cascading)`],
     ["recoveries", summary.total_recoveries],
     ["outages", summary.total_outages],

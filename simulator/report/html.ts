@@ -10,6 +10,9 @@ import { CHART_CODE, PAGE_STYLE } from "./page.ts";
 /** Rows that a person may scroll through; `report.json` has all. */
 const NODES_SHOWN_MAX = 1_000;
 
+/** Nothing may be fetched, so that a page that would need it is seen to be broken. */
+const POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+
 export function printHtml(report: Report): string {
   const { name, outcome, description } = report;
   const charts = report.timeline.length > 1 ? CHARTS : "<p>Too short for charts.</p>";
@@ -18,7 +21,7 @@ export function printHtml(report: Report): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <title>${escape(name)} – Navarch simulation</title>
 <style>${plotStyle}${PAGE_STYLE}</style>
 </head>
@@ -130,10 +133,12 @@ function printTable(
   if (rows.length === 0) return "";
   const cells = (row: readonly (string | number)[], tag: string): string =>
     row.map((cell) => `<${tag}>${escape(String(cell))}</${tag}>`).join("");
-  const body = rows.map((row) => `<tr class="${row[0] === "FAILED" ? "failed" : ""}">${cells(row, "td")}</tr>`);
-  return `<div><h2>${title}</h2><table><thead><tr>${cells(head, "th")}</tr></thead><tbody>${body.join(
-    "",
-  )}</tbody></table></div>`;
+  const body = rows.map((row) => {
+    const kind = row[0] === "FAILED" ? ' class="failed"' : "";
+    return `<tr${kind}>${cells(row, "td")}</tr>`;
+  });
+  const top = `<thead><tr>${cells(head, "th")}</tr></thead>`;
+  return `<div><h2>${title}</h2><table>${top}<tbody>${body.join("")}</tbody></table></div>`;
 }
 
 function printNodes({ nodes }: Report): string {

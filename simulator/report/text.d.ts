@@ -1,4 +1,4 @@
-/** The chart library and its style are embedded as text in reports, which open without a network. */
+/** The chart library and its style are embedded as text: reports open without a network. */
 declare module "uplot/dist/uPlot.iife.min.js" {
   const text: string;
   export default text;

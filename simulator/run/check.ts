@@ -33,7 +33,7 @@ export function wordOf(full: string): string {
   return full.replace(/^(NODE|HEALTH)_STATUS_/, "").toLowerCase();
 }
 
-/** By the name that the scenario uses; `null` = the product does not know it, or does not answer. */
+/** By the scenario's name; `null` = the product does not know it, or does not answer. */
 export async function statusOf({ api, stack }: CheckFrom, name: string): Promise<NodeView | null> {
   const member = stack.crowd.find(name);
   return member === null ? null : api.node(member.nodeId);

@@ -9,7 +9,8 @@ import { unreachable } from "../../schema/unreachable.ts";
 import { messageOf } from "../scenario/draw.ts";
 import type { Member } from "../stack/crowd.ts";
 import type { Stack } from "../stack/stack.ts";
-import { check, type CheckFrom, type Checked, healthOf, isKind, statusOf, wordOf } from "./check.ts";
+import type { CheckFrom, Checked } from "./check.ts";
+import { check, healthOf, isKind, statusOf, wordOf } from "./check.ts";
 
 /** Upstream polls twice a second; a story in virtual time need not wait that long. */
 const POLL_MS = 250;
@@ -152,7 +153,8 @@ async function issue(
     ...(event.timeoutMs === null ? {} : { timeout: `${event.timeoutMs}ms` }),
     ...(event.force ? { force: true } : {}),
   };
-  const answer = await stack.await(api.call("POST", `/v1/nodes/${id}/${path}`, body));
+  const order = api.call("POST", `/v1/nodes/${id}/${path}`, body);
+  const answer = await stack.await(order);
   if (answer === null) return fail(`${event.command} ${event.target}: nobody answers`);
   if (answer.status < 300) return DONE;
   return fail(`${event.command} ${event.target}: refused: ${JSON.stringify(answer.body)}`);
@@ -167,7 +169,8 @@ async function waitFor(
   for (;;) {
     const view = await statusOf(story, event.target);
     const status = view === null ? "absent" : wordOf(view.status);
-    const health = event.health === null ? null : ((await healthOf(story, event.target)) ?? "absent");
+    const found = event.health === null ? null : await healthOf(story, event.target);
+    const health = event.health === null ? null : (found ?? "absent");
     const { event: wanted } = event;
     const kinds = record.nodes.get(event.target)?.kinds ?? [];
     const isThere = wanted === null || kinds.some((kind) => isKind(kind, wanted));
@@ -201,7 +204,8 @@ async function setLoad(event: Deed & { action: "set_load" }, story: Story): Prom
         : {}),
     });
   }
-  if (event.of !== "pool" || (event.pendingJobs === null && event.runningJobs === null)) return DONE;
+  const isQueue = event.pendingJobs !== null || event.runningJobs !== null;
+  if (event.of !== "pool" || !isQueue) return DONE;
   const pending = event.pendingJobs ?? 0;
   const demand = { pending_jobs: pending, queue_depth: pending + (event.runningJobs ?? 0) };
   const path = `/v1/pools/${encodeURIComponent(event.target)}/demand`;

@@ -16,7 +16,8 @@ export function listenOn(address: string, plane: Plane, refresh: () => void): Li
   const match = LOOPBACK.exec(address);
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) {
-    return { ok: false, message: `${address}: expected an address of the loopback, such as 127.0.0.1:0` };
+    const hint = "expected an address of the loopback, such as 127.0.0.1:0";
+    return { ok: false, message: `${address}: ${hint}` };
   }
   const hostname = (match[1] ?? "").replace(/^\[|\]$/g, "");
   try {

@@ -4,14 +4,15 @@ import { readConfig } from "../../reconciler/config/read.ts";
 import type { Scenario, SimNode } from "../scenario/scenario.ts";
 import { GPU_TYPE } from "../scenario/node.ts";
 
-/** Intervals of simulator.md §4, where the file does not say. Three lost heartbeats are silence. */
+/** Intervals of simulator.md §4, where the file does not say; three lost beats are silence. */
 const HEARTBEAT_MS = 3_000;
 const HEARTBEATS_MISSED = 3;
 const CHECK_MS = 5_000;
 
 /** The product's own defaults, to tell what the file left open. */
 function defaults(): ServerConfig | null {
-  return readConfig([{ name: "", text: "server: { address: '127.0.0.1:1' }" }]).config?.server ?? null;
+  const text = "server: { address: '127.0.0.1:1' }";
+  return readConfig([{ name: "", text }]).config?.server ?? null;
 }
 
 /** The configuration that the control plane of the run is given. */

@@ -120,7 +120,7 @@ export class RunRecord {
       ...from,
       detectedMs: null,
       endedMs: null,
-      // A fault that the product already knows of, or on a machine that cannot speak, tells nothing.
+      // What the product already knows of, or a machine that cannot speak, tells nothing new.
       countable: !known && (isAlive || failure.type === "network"),
     };
     this.injections.push(injection);

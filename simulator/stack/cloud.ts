@@ -115,7 +115,7 @@ export class SimCloud {
     return answer.instance.id;
   }
 
-  /** Ended by the cloud itself: `listed` = it is shown as ended, otherwise as if it had never been. */
+  /** Ended by the cloud itself: `listed` = shown as ended, otherwise as if it had never been. */
   take(id: InstanceId, listed: boolean): void {
     if (!listed) this.#hidden.add(id);
     this.#raw.deleteInstance(id);

@@ -15,7 +15,7 @@ import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.t
 import { openReadiness } from "../../reconciler/route/ready.ts";
 import { openNoScheduler } from "../../reconciler/scheduler/none.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
-import type { Change, Store } from "../../reconciler/store/store.ts";
+import type { Change, Snapshot, Store } from "../../reconciler/store/store.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { MemoryDatabase } from "../sql.ts";
@@ -90,8 +90,7 @@ export class Plane {
   /** A process starts on what is durable. */
   async start(): Promise<void> {
     if (this.#life !== null) return;
-    const { clock, policy, providers, committed } = this.#world;
-    const config = this.#config;
+    const { clock } = this.#world;
     const client = () => this.#database.client();
     const clients = { writer: client(), reader: client() };
     const store = await openLibsqlStore({ url: "memory:", now: clock.wallMs(), clients });
@@ -104,7 +103,20 @@ export class Plane {
       credentials: snapshot.credentials,
       anonymous: false,
     });
-    const log = this.#world.log;
+    const reconciler = await this.#openReconciler(store, metrics, authority);
+    this.#life = this.#compose({ store, snapshot, metrics, authority, reconciler });
+    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
+    reconciler.hint = () => this.#hint();
+    this.#world.log("info", "control plane started");
+    this.#hint();
+  }
+
+  async #openReconciler(
+    store: Store,
+    metrics: Metrics,
+    authority: Authority,
+  ): Promise<Reconciler> {
+    const { clock, policy, providers, committed, log } = this.#world;
     const reconciler = await Reconciler.open(
       {
         store,
@@ -123,11 +135,20 @@ export class Plane {
         },
         judged: (judged) => metrics.judged(judged),
       },
-      config,
+      this.#config,
       policy,
       FLEET_ID,
     );
     metrics.attach(reconciler, XIDS);
+    return reconciler;
+  }
+
+  #compose(from: Pick<Life, "store" | "metrics" | "authority" | "reconciler"> & {
+    snapshot: Snapshot;
+  }): Life {
+    const { clock, log } = this.#world;
+    const config = this.#config;
+    const { store, snapshot, metrics, authority, reconciler } = from;
     const ingest = new Ingest(
       store,
       clock,
@@ -154,19 +175,7 @@ export class Plane {
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
     };
-    this.#life = {
-      store,
-      reconciler,
-      ingest,
-      metrics,
-      authority,
-      ports,
-      app: openApp(ports),
-    };
-    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    reconciler.hint = () => this.#hint();
-    log("info", "control plane started");
-    this.#hint();
+    return { store, reconciler, ingest, metrics, authority, ports, app: openApp(ports) };
   }
 
   /** SIGSTOP: time passes without it. */
@@ -258,7 +267,8 @@ export class Plane {
     const life = this.#life;
     if (life === null || this.#paused || this.#busy !== null) return;
     this.#hinted = false;
-    this.#restUntil = this.#world.clock.monoMs() + this.#world.restMs;
+    const { restMs } = this.#world;
+    this.#restUntil = this.#world.clock.monoMs() + restMs;
     this.#world.before();
     this.activations++;
     this.#busy = this.#activate(life).then((worked) => {
@@ -266,6 +276,8 @@ export class Plane {
       if (life !== this.#life) return;
       // The loop rests after a failure too, whatever hints came.
       if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
+      // More waits than one activation takes in: it must not fall behind for ever.
+      else if (this.#hinted) this.#restUntil -= restMs / 2;
       const goesOn = this.#hinted || life.reconciler.lastPlan().actions.length > 0;
       this.#arm(goesOn ? 0 : this.#pauseMs(life));
     });

@@ -24,9 +24,9 @@ import type { Time } from "./time.ts";
 const DEADLINE_MS = 10_000;
 /** How often machines are looked at to be put aside. */
 const LULL_MS = 2_000;
-/** Rest of the loop for each node of the fleet, up to the loop's own longest. */
-const REST_PER_NODE_MS = 0.1;
-const REST_MAX_MS = 500;
+/** Rest of the loop for each node of the fleet: what a large one adds to a detection. */
+const REST_PER_NODE_MS = 0.2;
+const REST_MAX_MS = 1_000;
 
 export type StackOptions = {
   time: Time;
