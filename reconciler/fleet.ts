@@ -36,6 +36,8 @@ export type ProviderSight = {
   listed: boolean;
   /** The adapter cannot be opened or used: named, for the pool's condition. */
   unavailable: string | null;
+  /** It can start a machine anew. */
+  canReboot?: boolean;
   /** Dollars an hour of an instance type, where the provider tells. */
   price?: (instanceType: string) => number | null;
 };

@@ -35,7 +35,7 @@ export type Action =
 /** Effects that cannot be taken back. Blindness, lint and budgets look at these. */
 export function isDestructive(action: Action): boolean {
   if (action.kind === "effect")
-    return action.payload.kind === "terminate" || action.payload.kind === "drain";
+    return ["terminate", "drain", "reboot"].includes(action.payload.kind);
   if (action.kind === "advance")
     return action.to.kind === "draining" || action.to.kind === "terminating";
   return false;

@@ -18,6 +18,7 @@ export const EVENT_KINDS = [
   "node.uncordoned",
   "node.draining",
   "node.drained",
+  "node.repairing",
   "node.replacing",
   "node.terminating",
   "node.terminated",

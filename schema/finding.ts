@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { BootId } from "./id.ts";
+import { InstantText } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
 
 export const FINDING_KINDS = [
@@ -73,7 +74,7 @@ export const Finding = v.object({
   pid: v.nullish(v.pipe(v.number(), v.integer()), null),
   process_name: v.nullish(short(64), null),
   /** RFC 3339 wall time of the occurrence, by the node's clock. */
-  at: v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")),
+  at: InstantText,
   /** The boot in which it happened: evidence of an older boot is history, never a trigger. */
   boot_id: BootId,
   severity: v.picklist(SEVERITIES),
@@ -108,6 +109,6 @@ export const Gap = v.object({
   /** `spool_full` | `kernel_ring` | `malformed`. */
   reason: v.picklist(["spool_full", "kernel_ring", "malformed"]),
   count: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  at: v.pipe(v.string(), v.isoTimestamp()),
+  at: InstantText,
 });
 export type Gap = v.InferOutput<typeof Gap>;

@@ -19,6 +19,8 @@ const text = v.string();
 export const PURPOSES = [
   /** Its hardware failed: the slot gets a new node. */
   "replace",
+  /** It is emptied to be repaired in place, and comes back. */
+  "repair",
   /** The pool became smaller: the slot is given up. */
   "scale_down",
   /** A person asked. The slot is filled again unless the pool was made smaller. */
@@ -72,6 +74,8 @@ export const Phase = v.variant("kind", [
     kind: v.literal("repairing"),
     since: instant,
     rung: v.picklist(["gpu-reset", "reboot"]),
+    /** The boot that was ended: whatever is still said under it is history. */
+    bootId: v.nullish(text, null),
   }),
   /** `surge`: waits for its replacement to be verified before it drains. */
   v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
@@ -164,6 +168,8 @@ export const Session = v.object({
   bootId: v.nullable(BootId),
   instanceId: v.nullable(InstanceId),
   reasons: v.array(text),
+  /** How often each rung was tried in this repair. */
+  attempts: v.nullish(v.record(text, count), {}),
   /**
    * True once evidence came that cannot be a passing state: isolation does not wait for the
    * threshold.
@@ -220,6 +226,8 @@ export const Node = v.object({
     v.object({ id: SessionId, openedAt: instant, closedAt: instant, how: text }),
     null,
   ),
+  /** When the product last rebooted it: a fault that is back within a day is not rebooted away. */
+  rebootedAt: v.nullish(instant, null),
   /** The offer it was bought at, `<provider>/<region>/<zone>/<type>`: what its boot proves. */
   offer: v.nullish(text, null),
 });

@@ -33,6 +33,13 @@ export const Payload = v.variant("kind", [
     }),
   }),
   v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),
+  /** Start the machine anew; `bootId` is the one that must be gone afterwards. */
+  v.object({
+    kind: v.literal("reboot"),
+    provider: PoolName,
+    instanceId: InstanceId,
+    bootId: v.nullable(text),
+  }),
   /** Mark unschedulable in the scheduler, as the product. */
   v.object({ kind: v.literal("cordon"), why: text }),
   v.object({ kind: v.literal("uncordon"), why: text }),

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { Finding } from "./finding.ts";
 import { NodeId } from "./id.ts";
+import { InstantText } from "./instant.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -29,7 +30,7 @@ export const RecordedFinding = v.object({
   id: count,
   node_id: NodeId,
   /** By the control plane's clock, RFC 3339. */
-  received_at: v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time")),
+  received_at: InstantText,
   finding: Finding,
   node: RecordedNode,
 });

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { Gap, SpooledFinding } from "./finding.ts";
 import { GpuIdentity, GpuSample } from "./gpu.ts";
 import { BootId, CommandId, NodeId, StreamId } from "./id.ts";
+import { InstantText } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
 
 /** Raised when an old agent and a new control plane could misunderstand each other. */
@@ -15,7 +16,7 @@ export const REPORT_VERSION = 1;
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const ms = v.pipe(v.number(), v.integer(), v.minValue(0));
-const at = v.pipe(v.string(), v.isoTimestamp("must be an RFC 3339 time"));
+const at = InstantText;
 
 /** Who and what the node is; sent first, and again when something in it changed. */
 export const Inventory = v.object({

@@ -4,8 +4,8 @@
  * half of the control plane's time for them. This accepts exactly what the schema `Sample` accepts,
  * which a property test holds it to; what it refuses is given to the schema, which says why.
  */
-import * as v from "valibot";
 import type { GpuSample } from "./gpu.ts";
+import { isInstant } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
 import type { Sample } from "./report.ts";
 
@@ -55,7 +55,7 @@ const UUID_CHARS_MAX = 96;
 export function isSample(raw: unknown): raw is Sample {
   if (!isObject(raw)) return false;
   const { at, cpu_percent: cpu, memory_percent: memory, gpus } = raw;
-  if (typeof at !== "string" || !v.ISO_TIMESTAMP_REGEX.test(at)) return false;
+  if (typeof at !== "string" || !isInstant(at)) return false;
   if (!isNumberOrNone(cpu) || !isNumberOrNone(memory)) return false;
   if (!Array.isArray(gpus) || gpus.length > LIMIT.gpusPerNodeMax) return false;
   // By position and not with `every`, which passes over the holes of a list.

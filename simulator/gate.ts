@@ -5,6 +5,7 @@
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../reconciler/provider/provider.ts";
+import { rebootOf } from "./outlook.ts";
 import type { Scheduler } from "../reconciler/scheduler/scheduler.ts";
 
 /** The process is dead from here on: every later call of the same life fails the same way. */
@@ -58,6 +59,7 @@ export class Gate {
       settleMs: provider.settleMs,
       create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
       terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
+      reboot: (...args) => this.pass("cloud.reboot", () => rebootOf(provider)(...args)),
       list: () => this.pass("cloud.list", () => provider.list()),
       close: () => provider.close(),
     };

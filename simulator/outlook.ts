@@ -63,6 +63,13 @@ function newsMs(world: World): number {
   return Number.POSITIVE_INFINITY;
 }
 
+/** What the provider does when a machine is to be started anew; the fake ones all can. */
+export function rebootOf(provider: Provider): NonNullable<Provider["reboot"]> {
+  const reboot = provider.reboot?.bind(provider);
+  if (reboot === undefined) throw new Error(`${provider.name} does not reboot machines`);
+  return reboot;
+}
+
 /** The provider, and `heard` called after each of its answers. */
 export function listened(provider: Provider, heard: () => void): Provider {
   const told = <T>(answer: Promise<T>): Promise<T> => answer.finally(heard);
@@ -73,6 +80,7 @@ export function listened(provider: Provider, heard: () => void): Provider {
     settleMs: provider.settleMs,
     create: (...args) => told(provider.create(...args)),
     terminate: (...args) => told(provider.terminate(...args)),
+    reboot: (...args) => told(rebootOf(provider)(...args)),
     list: () => told(provider.list()),
     close: () => provider.close(),
   };

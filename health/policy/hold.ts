@@ -228,7 +228,8 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
     const gone = active !== null && isLater && verdictGone(held, gpuOf(h.finding), active);
     const next: HeldFinding = {
       ...h,
-      resetSeen: h.resetSeen === true || evaluation.resetSeen || gone,
+      // What comes with the first word after a reset came after it.
+      resetSeen: h.resetSeen === true || (evaluation.resetSeen && isLater) || gone,
       cleanSince: active === null ? h.cleanSince : isClean ? h.cleanSince + 1 : 0,
     };
     return isOver(next, evaluation, isClean) ? [] : [next];

@@ -86,6 +86,21 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
       }
       return answer;
     }
+    case "reboot": {
+      const provider = targets.provider(payload.provider);
+      if (provider?.reboot === undefined) {
+        const message = `provider ${payload.provider} does not reboot machines`;
+        return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
+      }
+      const answer = await provider.reboot(payload.instanceId, fence);
+      if (answer.kind === "not_found") {
+        const message = `${payload.instanceId} is not known to ${payload.provider}`;
+        return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
+      }
+      return answer.kind === "accepted"
+        ? { kind: "done", instance: null, message: answer.kind }
+        : answer;
+    }
     case "cordon":
       return fromScheduler(await targets.scheduler.cordon(operation.node, payload.why, fence));
     case "uncordon":

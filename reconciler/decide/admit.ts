@@ -11,8 +11,8 @@ import { type Offer, offersOf } from "./offer.ts";
 import { isResting } from "./rest.ts";
 
 /** Whether there is room to lose this node in its pool and in every scope around it; spends it. */
-export function mayReplace(node: Node, scope: Scope, pen: Pen): boolean {
-  const refusal = scope.budgets.refusal(node, "replace");
+export function mayTake(node: Node, rung: "reboot" | "replace", scope: Scope, pen: Pen): boolean {
+  const refusal = scope.budgets.refusal(node, rung);
   if (refusal !== null) {
     pen.wait(refusal.kind, refusal.message, refusal.until);
     return false;
@@ -21,7 +21,7 @@ export function mayReplace(node: Node, scope: Scope, pen: Pen): boolean {
     pen.wait("budget", scope.budget.tell());
     return false;
   }
-  scope.budgets.spend(node, "replace");
+  scope.budgets.spend(node, rung);
   return true;
 }
 

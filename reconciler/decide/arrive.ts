@@ -8,7 +8,7 @@ import { lemonIn } from "../safety/lemon.ts";
 import type { Scope } from "./decide.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { mayReplace, priceOf, tryingKeys } from "./admit.ts";
+import { mayTake, priceOf, tryingKeys } from "./admit.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -193,7 +193,7 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
     if (pool !== null && !pool.health.autoReplace) {
       return pen.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
     }
-    if (!mayReplace(node, scope, pen)) return;
+    if (!mayTake(node, "replace", scope, pen)) return;
   }
   const to: Phase = {
     kind: "terminating",

@@ -60,7 +60,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   const proof = node.session?.definitive ?? false;
   const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
   if (
-    phase.purpose === "replace" &&
+    (phase.purpose === "replace" || phase.purpose === "repair") &&
     node.order === null &&
     node.session !== null &&
     !proof &&
@@ -118,7 +118,8 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
   if (phase.purpose === "operator" && (node.order === null || node.order.goal === "drain")) {
     return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
-  if (node.cordon.human !== null && node.order === null && phase.purpose === "replace") {
+  const repairs = phase.purpose === "replace" || phase.purpose === "repair";
+  if (node.cordon.human !== null && node.order === null && repairs) {
     return pen.wait(
       "human",
       `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
@@ -129,14 +130,29 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
   if (sight.blind.length > 0 && node.order?.force !== true)
     return pen.wait("blind", sight.blind.join("; "));
   if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
+  if (phase.purpose === "repair" && node.order === null) {
+    const { provider, id } = node.instance;
+    const bootId = node.agent?.bootId ?? null;
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: { kind: "reboot", provider, instanceId: id, bootId },
+      because: ["drained for its reboot"],
+    });
+  }
   const to: Phase = {
     kind: "terminating",
     since: sight.now,
-    purpose: phase.purpose,
+    // An order that came while it was emptied for a repair overtakes the repair.
+    purpose: phase.purpose === "repair" ? purposeOf(node) : phase.purpose,
     accepted: null,
     notBefore: 0,
   };
   pen.advance(to, "node.terminating", ["drained"]);
+}
+
+function purposeOf({ order }: Node): Purpose {
+  return order?.goal === "replace" ? "replace" : "operator";
 }
 
 export function decideTerminating(

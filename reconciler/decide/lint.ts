@@ -135,6 +135,12 @@ function lintEffect(
         breach(`repair of ${node.id}, which a person cordoned`);
       if (!cordoned) breach(`drain of ${node.id} before it is cordoned`);
       return;
+    case "reboot": {
+      const ready = node.phase.kind === "draining" && node.phase.drainedAt !== null;
+      if (!ready || !cordoned) breach(`reboot of ${node.id}, which is not drained`);
+      if (theirs) breach(`reboot of ${node.id}, which a person cordoned`);
+      return;
+    }
     case "cordon":
       return;
   }

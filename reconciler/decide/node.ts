@@ -11,6 +11,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
+import { decideRepairing } from "./ladder.ts";
 import { decideDraining, decideTerminating } from "./leave.ts";
 import { decideOrder, decideReplacing, decideServing, decideSuspect } from "./repair.ts";
 
@@ -66,8 +67,9 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     case "serving":
       return decideServing(node, scope, pen);
     case "suspect":
-    case "repairing":
       return decideSuspect(node, scope, pen, plan);
+    case "repairing":
+      return decideRepairing(node, phase, scope, pen);
     case "replacing":
       return decideReplacing(node, phase, scope, pen);
     case "draining":

@@ -4,17 +4,18 @@
  * With `auto_replace` the first destructive rung is replacement (decision 2).
  */
 import { groupIncidents } from "../../health/policy/incident.ts";
-import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
-import { guardOfPool, mayReplace } from "./admit.ts";
+import { guardOfPool, mayTake } from "./admit.ts";
 import { lose } from "./arrive.ts";
+import { nextRung } from "./ladder.ts";
 import { drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
+import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -142,11 +143,20 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
       node.health.lastCountedAt + scope.timing.checkIntervalMs,
     );
   }
-  const veto = vetoOf(node, scope);
+  const { rung, until, skipped } = nextRung(node, scope);
+  const veto = vetoOf(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
   if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
-  if (!mayReplace(node, scope, pen)) return;
+  if (isResting(until, scope.sight.now)) {
+    return pen.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
+  }
+  if (!mayTake(node, rung ?? "replace", scope, pen)) return;
+  if (rung === "reboot") {
+    const payload = drainPayload(scope, "repair", null);
+    const because = [...reasonsOf(node), ...skipped];
+    return pen.act({ kind: "effect", node: node.id, payload, because });
+  }
   if (pool?.replacement === "surge") return startSurge(node, scope, pen, plan);
-  const because = [...reasonsOf(node), ...(pool === null ? [] : skippedRungs(pool))];
+  const because = [...reasonsOf(node), ...skipped];
   const payload = drainPayload(scope, "replace", null);
   pen.act({ kind: "effect", node: node.id, payload, because });
 }
@@ -166,34 +176,32 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
   if (pool === null || node.instance === null) {
     return no("not_ours", "no instance of this fleet: a person has to repair it");
   }
-  if (!pool.repair.ladder.includes("replace")) {
-    const skipped = skippedRungs(pool).join("; ");
-    return no("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
-  }
   if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);
   if (sight.frozen !== null) return no("human", `the fleet is frozen: ${sight.frozen}`);
-  const state = scope.fleet.pools.get(pool.name);
-  const hold = state?.hold ?? null;
+  const hold = scope.fleet.pools.get(pool.name)?.hold ?? null;
   if (hold !== null && hold.until > sight.now) {
     return no("human", `pool ${pool.name} is held by ${hold.by}: ${hold.why}`, hold.until);
-  }
-  // Between the tries of the guard nothing healthy is given up for a node that would not come up.
-  const guard = state === undefined ? null : guardOfPool(pool, state, scope);
-  if (guard !== null) {
-    const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-    return no("bootstrap_guard", why, guard.until);
   }
   return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
 }
 
-/**
- * Rungs of the ladder below replacement that cannot be carried out here, each with its reason
- * (decision 2).
- */
-function skippedRungs(pool: PoolConfig): string[] {
-  return pool.repair.ladder
-    .filter((rung) => rung !== "replace")
-    .map((rung) => `${rung} skipped: agents of this version do not carry it out`);
+/** What speaks against losing the node for another one, beyond any repair. */
+function vetoReplacement(node: Node, scope: Scope): Veto | null {
+  const { pool } = scope;
+  if (pool === null) return null;
+  if (!pool.repair.ladder.includes("replace")) {
+    const skipped = nextRung(node, scope).skipped.join("; ");
+    const message = `the ladder of pool ${pool.name} ends without replacement (${skipped})`;
+    return { reason: "human", message, until: null };
+  }
+  const state = scope.fleet.pools.get(pool.name);
+  // Between the tries of the guard nothing healthy is given up for a node that would not come up.
+  const guard = state === undefined ? null : guardOfPool(pool, state, scope);
+  if (guard !== null) {
+    const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
+    return { reason: "bootstrap_guard", message: why, until: guard.until };
+  }
+  return null;
 }
 
 function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {
@@ -221,7 +229,7 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
  * Well again: the product's own cordon goes first, then the session closes; a person's cordon
  * stays.
  */
-function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
+export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
     return pen.wait("boot", "well again; waits for one full check to say so");

@@ -151,6 +151,7 @@ function withSession(
         bootId: node.agent?.bootId ?? null,
         instanceId: node.instance?.id ?? null,
         reasons: action.because,
+        attempts: {},
         epoch: 0,
         definitive: node.health.held.some(
           (h) => h.judgement.definitive && h.judgement.result === "unhealthy",

@@ -49,6 +49,7 @@ export function newNode(from: {
     isolatedAt: null,
     lastSession: null,
     offer: null,
+    rebootedAt: null,
   };
 }
 

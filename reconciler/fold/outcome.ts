@@ -83,6 +83,11 @@ export function foldOutcome(
   now: number,
 ): OutcomeFold {
   const attempts = operation.attempts + 1;
+  if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
+    // The machine itself tells whether it was rebooted; a second reboot would only interrupt it.
+    const message = `${outcome.message}: its boot id will tell`;
+    return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
+  }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
@@ -164,6 +169,10 @@ function foldDone(
       );
       return { operation, node: { ...node, phase }, pool: null, events };
     }
+    case "reboot": {
+      tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
+      return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
+    }
     case "cordon":
       tell("node.cordoned", payload.why);
       return {
@@ -195,6 +204,18 @@ function foldDone(
     default:
       return unreachable(payload);
   }
+}
+
+/** Asked for, and from here on only another boot id is news. */
+function rebooting(node: Node, bootId: string | null, now: number): Node {
+  const { session } = node;
+  const attempts = { ...session?.attempts, reboot: (session?.attempts?.["reboot"] ?? 0) + 1 };
+  return {
+    ...node,
+    rebootedAt: now,
+    session: session === null ? null : { ...session, attempts },
+    phase: { kind: "repairing", since: now, rung: "reboot", bootId },
+  };
 }
 
 function uncordoned(node: Node): Node {

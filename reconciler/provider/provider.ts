@@ -93,6 +93,11 @@ export type Provider = {
   /** Whether a process can be told what it will own before it is asked: the fake injects it. */
   create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
   terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
+  /**
+   * Starts a machine anew, keeping its disk and its id; absent = it cannot. Accepted means asked:
+   * the agent's next boot id is the proof. A repeat is refused by its fence, or reboots once more.
+   */
+  reboot?(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
   /** Every instance that carries this fleet's ownership tag, all pages. */
   list(): Promise<ListAnswer>;
   close(): Promise<void>;

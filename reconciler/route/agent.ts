@@ -30,7 +30,7 @@ export async function takeReport(
   const parsed = parseReport(raw);
   if (!parsed.success) {
     ports.metrics.countRefusedReport();
-    return { kind: "error", code: "invalid_argument", message: sayIssue(parsed.issues[0]) };
+    return { kind: "error", code: "invalid_argument", message: sayBriefly(parsed.issues[0]) };
   }
   const answer = await ports.ingest.accept(parsed.output, principal.node);
   switch (answer.kind) {
@@ -48,6 +48,15 @@ export async function takeReport(
       };
     }
   }
+}
+
+/** Room for a path and what was expected there. */
+const MESSAGE_CHARS_MAX = 300;
+
+/** What is wrong with a report; of what was found no more than a person reads. */
+function sayBriefly(issue: v.BaseIssue<unknown>): string {
+  const said = sayIssue(issue);
+  return said.length <= MESSAGE_CHARS_MAX ? said : `${said.slice(0, MESSAGE_CHARS_MAX - 1)}…`;
 }
 
 /**
@@ -74,8 +83,9 @@ export function agentRoutes(api: App, ports: RoutePorts): void {
     let raw: unknown;
     try {
       raw = await c.req.json();
-    } catch (error) {
-      return refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`);
+    } catch {
+      // The parser's own words repeat the body, which may be anything: a credential, too.
+      return refuse(c, "invalid_argument", "body is not JSON");
     }
     const started = ports.clock.monoMs();
     const answer = await takeReport(ports, c.get("principal"), raw);

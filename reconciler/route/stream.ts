@@ -59,10 +59,9 @@ async function answer(
     let raw: unknown;
     try {
       raw = JSON.parse(String(frame));
-    } catch (error) {
-      send(socket, {
-        error: { code: "invalid_argument", message: `frame is not JSON: ${String(error)}` },
-      });
+    } catch {
+      // The parser's own words repeat the frame, which may be anything: a credential, too.
+      send(socket, { error: { code: "invalid_argument", message: "frame is not JSON" } });
       return;
     }
     const principal = ports.authority.identify(socket.data.header, ports.clock.wallMs());

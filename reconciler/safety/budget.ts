@@ -13,7 +13,7 @@ import { isEvident } from "./evident.ts";
 import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
 import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
-export type Rung = "isolate" | "replace";
+export type Rung = "isolate" | "reboot" | "replace";
 
 /** Why a rung may not be taken now. */
 export type Refusal = { kind: "budget" | "breaker"; message: string; until: number | null };
@@ -77,7 +77,7 @@ class CountedBudgets implements Budgets {
       const refusal =
         rung === "isolate"
           ? this.refuseIsolation(node, scope)
-          : this.refuseReplacement(node, scope);
+          : this.refuseRepair(node, scope, rung);
       if (refusal !== null) return refusal;
     }
     return null;
@@ -93,6 +93,7 @@ class CountedBudgets implements Budgets {
     };
     return [...this.sizes.keys()].flatMap((scope) => [
       room(scope, "isolate", this.isolated),
+      room(scope, "reboot", this.out),
       room(scope, "replace", this.out),
     ]);
   }
@@ -107,8 +108,9 @@ class CountedBudgets implements Budgets {
       return share.kind === "percent" ? Math.max(pools, part) : part;
     };
     if (rung === "isolate") return room(budgets.isolate[column]);
-    // A replacement drains too, and holds both rooms until its slot is verified.
-    return Math.min(room(budgets.replace[column]), room(budgets.drain[column]));
+    // Either drains first, and holds both rooms until its slot serves again.
+    const own = rung === "reboot" ? budgets.reboot : budgets.replace;
+    return Math.min(room(own[column]), room(budgets.drain[column]));
   }
 
   private refuseIsolation(node: Node, scope: string): Refusal | null {
@@ -123,12 +125,12 @@ class CountedBudgets implements Budgets {
     return full(scope, `${used} of at most ${max} were cordoned lately`);
   }
 
-  private refuseReplacement(node: Node, scope: string): Refusal | null {
+  private refuseRepair(node: Node, scope: string, rung: Rung): Refusal | null {
     const flying = this.out.get(scope) ?? new Map<string, boolean>();
     if (flying.has(slotKeyOf(node))) return null;
-    const max = this.max(scope, "replace");
+    const max = this.max(scope, rung);
     if (flying.size >= max) {
-      return full(scope, `${flying.size} of at most ${max} are being replaced`);
+      return full(scope, `${flying.size} of at most ${max} are being repaired or replaced`);
     }
     const breaker = this.breakers.get(scope);
     if (breaker === undefined) return null;

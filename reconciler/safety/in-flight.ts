@@ -18,6 +18,7 @@ export function holdsPlace(node: Node): boolean {
     case "suspect":
       return node.operation !== null && node.operation.endsWith(".drain");
     case "draining":
+      return node.phase.purpose === "repair" || leavesGap(node);
     case "terminating":
       return leavesGap(node);
     case "repairing":

@@ -233,3 +233,27 @@ export function decideTerminate(
   }
   return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : answer };
 }
+
+/** Decides a reboot: only a machine that runs can be started anew. */
+export function decideReboot(
+  world: World,
+  id: InstanceId,
+  fence: Fence,
+  fate: TerminateFate,
+  nowMs: number,
+): { entries: Entry[]; answer: TerminateAnswer } {
+  if (fate.failed) {
+    return { entries: [], answer: { kind: "ambiguous", message: "internal error, no code" } };
+  }
+  const refusal = fate.door ?? judgeFence(world, fence);
+  if (refusal !== null) return { entries: [], answer: no(refusal) };
+  const held = world.instances.get(id);
+  if (held === undefined || held.instance.state !== "running" || fate.notFound) {
+    return { entries: [], answer: { kind: "not_found" } };
+  }
+  const reply = fate.replyLost ? "lost" : "sent";
+  const { nodeId } = fence;
+  const about = { kind: "rebooted", atMs: nowMs, id, nodeId, fence: fence.fence } as const;
+  const entries: Entry[] = fate.ignored ? [] : [{ ...about, reply }];
+  return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : { kind: "accepted" } };
+}

@@ -13,7 +13,7 @@ import type {
   ProviderClass,
   TerminateAnswer,
 } from "../provider.ts";
-import { decideCreate, decideTerminate, terminateEntry } from "./answer.ts";
+import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Entry } from "./entry.ts";
 import { FaultBook } from "./fault.ts";
 import type { Faults } from "./fault.ts";
@@ -145,6 +145,17 @@ export class Cloud implements Provider, FakeControl {
     const { terms } = this.#options;
     const done = this.#ground.section(({ world, nowMs, record }) => {
       const decided = decideTerminate(world, terms, instanceId, fence, fate, nowMs);
+      record(decided.entries);
+      return decided.answer;
+    });
+    await this.#delay(fate.answerDelayMs);
+    return done.kind === "ok" ? done.value : { kind: "ambiguous", message: done.message };
+  }
+
+  async reboot(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer> {
+    const fate = this.#faults().terminate();
+    const done = this.#ground.section(({ world, nowMs, record }) => {
+      const decided = decideReboot(world, instanceId, fence, fate, nowMs);
       record(decided.entries);
       return decided.answer;
     });

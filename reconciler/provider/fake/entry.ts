@@ -71,6 +71,14 @@ export type Entry =
       class: RefusalClass;
       reply: Reply;
     }
+  | {
+      kind: "rebooted";
+      atMs: number;
+      id: InstanceId;
+      nodeId: string;
+      fence: number;
+      reply: Reply;
+    }
   | { kind: "terminated"; atMs: number; id: InstanceId }
   /** No longer listed. */
   | { kind: "vanished"; atMs: number; id: InstanceId }

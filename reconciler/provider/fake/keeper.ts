@@ -43,6 +43,8 @@ export class Keeper {
   readonly #own = new Set<number>();
   /** Agents that were killed: the kernel takes a moment, and what they held is not free before. */
   readonly #killed: AgentProcess[] = [];
+  /** Machines that go down now and come up under another boot id. */
+  readonly #rebooted = new Set<InstanceId>();
   readonly #ended: { id: InstanceId; pid: number; reason: string }[] = [];
 
   constructor(options: KeeperOptions) {
@@ -56,6 +58,10 @@ export class Keeper {
         case "running":
         case "terminate.accepted":
         case "terminated":
+          this.#open.add(entry.id);
+          break;
+        case "rebooted":
+          this.#rebooted.add(entry.id);
           this.#open.add(entry.id);
           break;
         case "vanished":
@@ -106,6 +112,11 @@ export class Keeper {
       case "stopped":
         return null;
       case "running":
+        if (this.#rebooted.has(id) && agent !== null) {
+          this.#kill(agent);
+          return NOT_YET_MS;
+        }
+        if (this.#rebooted.delete(id)) this.#options.runner.forgetBoot(id);
         return agent === null ? this.#start(scene, held) : this.#adopt(scene, held, agent);
       case "terminating":
         // A machine that shuts down lets its agent say good-bye.

@@ -246,6 +246,13 @@ export class AgentRunner {
     signal(agent, "SIGKILL");
   }
 
+  /** The machine comes up anew: another boot, an empty kernel log, and no fault of the last one. */
+  forgetBoot(id: InstanceId): void {
+    for (const name of ["boot-id", "kmsg", "gpu-faults.json"]) {
+      rmSync(this.#file(id, name), { force: true });
+    }
+  }
+
   /** Forgets an instance that is no longer listed. */
   remove(id: InstanceId): void {
     rmSync(instanceFolder(this.#options.stateDir, id), { recursive: true, force: true });

@@ -61,6 +61,8 @@ export type Held = {
   vanishAtMs: number | null;
   forgetAtMs: number | null;
   process: AgentProcess | null;
+  /** How often it was rebooted: each boot of a machine is another one. */
+  reboots: number;
 };
 
 /** Accepted, not landed. */
@@ -148,6 +150,7 @@ function land(world: World, instance: Instance, runningAtMs: number): void {
     vanishAtMs: null,
     forgetAtMs: null,
     process: null,
+    reboots: 0,
   });
   world.tokens.set(pending.request.token, instance.id);
   world.names.set(instance.name, instance.id);
@@ -188,6 +191,10 @@ export function apply(world: World, entry: Entry): void {
     }
     case "create.repeated":
       world.asks += 1;
+      seeFence(world, entry.nodeId, entry.fence);
+      return;
+    case "rebooted":
+      known(world, entry.id).reboots += 1;
       seeFence(world, entry.nodeId, entry.fence);
       return;
     case "create.refused":

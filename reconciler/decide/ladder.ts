@@ -1,0 +1,100 @@
+/**
+ * The rungs below replacement (decision 2, safety.md §3): which one a sick node's repair is at, and
+ * what became of the one that was tried. Pure. A pool opts in by its `repair.ladder`; a rung that
+ * cannot be carried out is skipped with its reason, and never climbed down again.
+ */
+import type { Rung } from "../../schema/config.ts";
+import type { Node, Phase } from "../../schema/node.ts";
+import { verdictOfNode } from "../fleet.ts";
+import { lose } from "./arrive.ts";
+import type { Scope } from "./decide.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { decideOrder, decideRecovery } from "./repair.ts";
+
+/** safety.md §3: how often, how soon again, and how long until a new boot must have spoken. */
+const REBOOTS_MAX = 2;
+const REBOOT_COOLDOWN_MS = 30 * 60_000;
+const REBOOT_MS_MAX = 20 * 60_000;
+/** A fault that is back this soon after a reboot is not the kind that a reboot cures. */
+const RELAPSE_MS = 24 * 3_600_000;
+
+export type Climb = {
+  /** `null`: the ladder ends below replacement. */
+  rung: Exclude<Rung, "gpu-reset"> | null;
+  /** Not before this instant. */
+  until: number;
+  /** Rungs that were passed over, each with its reason. */
+  skipped: string[];
+};
+
+/** The lowest rung that may still cure the node. */
+export function nextRung(node: Node, scope: Scope): Climb {
+  const skipped: string[] = [];
+  for (const rung of scope.pool?.repair.ladder ?? []) {
+    if (rung === "replace") return { rung, until: 0, skipped };
+    const why = rung === "reboot" ? rebootIsNoUse(node, scope) : RESET_IS_NO_USE;
+    if (why !== null) {
+      skipped.push(`${rung} skipped: ${why}`);
+      continue;
+    }
+    if (rung !== "reboot") continue;
+    const tried = (node.session?.attempts?.["reboot"] ?? 0) > 0;
+    return { rung, until: tried ? (node.rebootedAt ?? 0) + REBOOT_COOLDOWN_MS : 0, skipped };
+  }
+  return { rung: null, until: 0, skipped };
+}
+
+const RESET_IS_NO_USE = "agents of this version do not carry it out";
+
+function rebootIsNoUse(node: Node, { sight }: Scope): string | null {
+  const { instance, session, rebootedAt } = node;
+  if (instance === null || sight.providers.get(instance.provider)?.canReboot !== true) {
+    return "the provider does not reboot machines";
+  }
+  const beyond = node.health.held.find(
+    ({ judgement }) =>
+      judgement.result === "unhealthy" &&
+      (judgement.hold === "until_replaced" || judgement.action === "replace"),
+  );
+  if (beyond !== undefined) return `${beyond.judgement.because} outlives a reboot`;
+  const tried = session?.attempts?.["reboot"] ?? 0;
+  if (tried >= REBOOTS_MAX) return `${tried} reboots did not cure it`;
+  if (tried > 0 || rebootedAt === null || session === null) return null;
+  const relapsed = session.openedAt - rebootedAt < RELAPSE_MS;
+  return relapsed ? "it was rebooted less than a day ago and is sick again" : null;
+}
+
+/** After a reboot was asked for: only another boot id, and a full check under it, are news. */
+export function decideRepairing(
+  node: Node,
+  phase: Extract<Phase, { kind: "repairing" }>,
+  scope: Scope,
+  pen: Pen,
+): void {
+  const { sight } = scope;
+  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
+  const late = waitedMs >= REBOOT_MS_MAX;
+  const loss = lossOf(node, scope);
+  // A machine on its way down and up again may be shown as stopped.
+  const isDown = node.instance?.state === "stopped" && !late;
+  if (loss !== null && !isDown && node.health.silentSince !== null) {
+    return lose(node, scope, pen, loss);
+  }
+  if (node.order !== null) return decideOrder(node, scope, pen);
+  const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
+  const check = node.health.lastCheckAt;
+  if (booted && check !== null && check > phase.since) {
+    const verdict = verdictOfNode(node);
+    if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
+    const back = { kind: "suspect", since: sight.now } as const;
+    return pen.advance(back, "node.suspect", [`still ${verdict} after its ${phase.rung}`]);
+  }
+  if (late) {
+    const why = booted ? "no full check" : "no new boot";
+    const minutes = Math.round(REBOOT_MS_MAX / 60_000);
+    const back = { kind: "suspect", since: sight.now } as const;
+    return pen.advance(back, "node.suspect", [`${why} within ${minutes} min of its ${phase.rung}`]);
+  }
+  const waits = booted ? "rebooted; its first full check is open" : "it is rebooting";
+  pen.wait("boot", waits, phase.since + REBOOT_MS_MAX);
+}
