@@ -159,7 +159,10 @@ export class Machine {
       this.#withoutGpus = false;
       if (this.#process !== null) this.#restartAgent();
     }
-    if (failure.type === "hang" && !this.#has("hang")) this.#clock?.resume(false);
+    if (failure.type === "hang" && !this.#has("hang")) {
+      if (this.#process === null) this.#begin();
+      else this.#clock?.resume(false);
+    }
     // A card that fell off the bus comes back with the next boot and not before.
     if (failure.type === "xid_error" && lastingOf(failure.xidCode ?? 0) === "lost") {
       this.#reboot(REBOOT_MS);
@@ -250,7 +253,8 @@ export class Machine {
     const { identity } = this;
     const ring = this.#ring;
     const boot = this.#boot;
-    if (ring === null || boot === null) return;
+    // A machine that hangs from its boot on runs nothing; its agent starts when it is let go.
+    if (ring === null || boot === null || this.#has("hang")) return;
     this.#withoutGpus = this.#has("boot_failure");
     this.#reading = null;
     this.changedMono = this.#world.clock.monoMs();
@@ -270,7 +274,6 @@ export class Machine {
       newStream: () => `${identity.instanceId}-stream${++this.#streams}`,
       log: (line) => this.#log(`agent ${line}`),
     });
-    if (this.#has("hang")) clock.hold();
   }
 
   #read(): NvmlAnswer<NvmlCheck> {
