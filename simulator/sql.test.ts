@@ -35,7 +35,7 @@ function operationOf(n: number, fence: number, state: Operation["state"]): Opera
     pool,
     session: null,
     fence,
-    epoch: null,
+    epoch: 0,
     payload: { kind: "cordon", why: "'; DROP TABLE node; --" },
     state,
     askedAt: fence,

@@ -198,7 +198,9 @@ export async function silence(world: World, story: Story, rested: Set<string>): 
 }
 
 export function stateOf(world: World): string {
-  const nodes = world.nodes().map((node) => `${node.id} ${node.phase.kind} ${node.operation ?? ""}`);
+  const nodes = world
+    .nodes()
+    .map((node) => `${node.id} ${node.phase.kind} ${node.operation ?? ""}`);
   const { live, pending } = world.cloud.reality();
   const cloud = live.map(({ id, state, tags }) => `${id} ${state} ${tags["navarch-node"]}`);
   const { waits } = world.reconciler.lastPlan();

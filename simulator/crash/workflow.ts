@@ -1,7 +1,7 @@
 /**
- * The workflows whose crashes are enumerated: what a fleet is like when each begins, what happens to
- * it, when it is over, and what may have been bought and ended by then. What people and hardware
- * do is part of the world, not of the control plane: it happens once, whoever dies.
+ * The workflows whose crashes are enumerated: what a fleet is like when each begins, what happens
+ * to it, when it is over, and what may have been bought and ended by then. What people and
+ * hardware do is part of the world, not of the control plane: it happens once, whoever dies.
  */
 import type { ProviderClass } from "../../reconciler/provider/provider.ts";
 import { emptyChange } from "../../reconciler/store/store.ts";

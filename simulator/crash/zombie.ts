@@ -87,7 +87,9 @@ export async function freeze(
     for (let i = 0; i < 20; i++) await settle();
     await first.clock.pass(TAKEOVER_MS);
     led = false;
-    await takeOver(cell, first, thaw.resolve, { story, given, thawAt: wanted.thawAt, rested: options.rested }, out);
+    const { thawAt } = wanted;
+    const { rested } = options;
+    await takeOver(cell, first, thaw.resolve, { story, given, thawAt, rested }, out);
     return out;
   } catch (error) {
     out.wrong.push(error instanceof Error ? (error.stack ?? error.message) : String(error));

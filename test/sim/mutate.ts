@@ -1,9 +1,19 @@
 /**
- * `bun run test/sim/mutate.ts [name …]`: builds each fault of `mutation/list.ts` into a scratch copy
- * of this working tree and runs the test that must fail. Exit 1 if one passes, or if a test fails
- * without any fault. Nothing of the working tree is touched.
+ * `bun run test/sim/mutate.ts [name …]`: builds each fault of `mutation/list.ts` into a scratch
+ * copy of this working tree and runs the test that must fail. Exit 1 if one passes, or if a test
+ * fails without any fault. Nothing of the working tree is touched.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { MUTATIONS, type Mutation } from "./mutation/list.ts";
@@ -20,10 +30,11 @@ function copyTree(): string {
     cwd: ROOT,
   });
   for (const path of listed.stdout.toString().split("\0")) {
+    const from = join(ROOT, path);
     // Deleted but not yet committed, or a folder of its own.
-    if (path === "" || path.endsWith("/") || path === "node_modules" || !Bun.file(join(ROOT, path)).size) continue;
+    if (path === "" || !existsSync(from) || !statSync(from).isFile()) continue;
     mkdirSync(dirname(join(scratch, path)), { recursive: true });
-    cpSync(join(ROOT, path), join(scratch, path));
+    cpSync(from, join(scratch, path));
   }
   symlinkSync(join(ROOT, "node_modules"), join(scratch, "node_modules"));
   return scratch;

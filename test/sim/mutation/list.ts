@@ -41,7 +41,12 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: "reconciler/act/execute.ts",
         from: "        payload.request,\n        fence,",
-        to: "        {\n          ...payload.request,\n          token: `${payload.request.token}${operation.attempts}`,\n          name: `${payload.request.name}${operation.attempts}`,\n        },\n        fence,",
+        to: `        {
+          ...payload.request,
+          token: payload.request.token + operation.attempts,
+          name: payload.request.name + operation.attempts,
+        },
+        fence,`,
       },
     ],
     test: { file: CRASH, name: "of create costs nothing" },
@@ -52,7 +57,10 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: "reconciler/fold/outcome.ts",
         from: "  const attempts = operation.attempts + 1;\n",
-        to: '  const attempts = operation.attempts + 1;\n  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")\n    outcome = { kind: "refused", class: "capacity", message: "", retryAfterMs: 0 };\n',
+        to: `  const attempts = operation.attempts + 1;
+  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")
+    outcome = { kind: "refused", class: "capacity", message: "", retryAfterMs: 0 };
+`,
       },
     ],
     test: { file: CRASH, name: "of create costs nothing" },
