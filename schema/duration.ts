@@ -12,6 +12,11 @@ const UNIT: Record<string, number> = {
   m: 60_000,
   h: 3_600_000,
 };
+/**
+ * A thousand years. Longer ones cannot be meant, and an instant made of one would be beyond what
+ * a calendar can say (`Date` ends in the year 275,760).
+ */
+const DURATION_MS_MAX = 1_000 * 365.25 * 24 * 3_600_000;
 const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 
 export type DurationAnswer =
@@ -55,8 +60,8 @@ export function parseDuration(text: string | number): DurationAnswer {
     at = PART.lastIndex;
   }
   if (body === "") return { ok: false, message: "empty duration", hint: "write for example 30s" };
-  if (!Number.isSafeInteger(Math.round(ms)))
-    return { ok: false, message: `${given} is too long`, hint: null };
+  if (!(ms <= DURATION_MS_MAX))
+    return { ok: false, message: `${given.slice(0, 40)} is too long`, hint: null };
   // Whole milliseconds: an instant made from a fraction would not be an instant.
   return { ok: true, ms: Math.round(ms) };
 }
