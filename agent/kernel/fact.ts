@@ -56,24 +56,30 @@ export type KernelFact =
   /** NVLink bring-up failed. */
   | { kind: "rx_detect"; line: string };
 
+/*
+ * Every number has at most nine digits and every gap between two words a bound: a longer number is
+ * no longer finite, which JSON cannot say and the control plane refuses together with its whole
+ * report, and an unbounded gap is looked through anew from each place where a pattern may begin.
+ */
 const ADDRESS = "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}";
 
 const XID = new RegExp(
   String.raw`NVRM: Xid \((?:PCI:)?(${ADDRESS}(?:\.[0-7])?)` +
-    String.raw`(?: GPU-I:(\d+))?(?: GPU-CI:(\d+))?\): (\d{1,9})(?:,\s?(.*))?$`,
+    String.raw`(?: GPU-I:(\d{1,9}))?(?: GPU-CI:(\d{1,9}))?\): (\d{1,9})(?:,\s?(.*))?$`,
   "s",
 );
 /** The name is the shortest text up to `, `: it may hold spaces, colons and brackets. */
 const PROCESS = /^pid=([^,]*)(?:, name=(.*?))?(?:, (.*))?$/s;
 const SXID = new RegExp(
-  String.raw`nvidia-nvswitch(\d+): SXid \(PCI:(${ADDRESS}(?:\.[0-9a-fA-F])?)\): 0*(\d{1,9}), (.*)$`,
+  String.raw`nvidia-nvswitch(\d{1,9}): SXid \(PCI:(${ADDRESS}(?:\.[0-9a-fA-F])?)\): ` +
+    String.raw`0*(\d{1,9}), (.*)$`,
   "s",
 );
-const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable), (?:Link (\d+) )?/;
+const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable), (?:Link (\d{1,9}) )?/;
 const SXID_DETAIL = /^(?:Severity \d+ |Data \{)/;
 const LOST = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
 const LOST_AT_PROBE = new RegExp(
-  `NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).*?fallen off the bus`,
+  `NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
   "is",
 );
 const IDENTITY = /NVRM: GPU at PCI:([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
@@ -85,8 +91,8 @@ const INIT = new RegExp(
 );
 const MISMATCH = /NVRM: API mismatch: /;
 const BIND = /NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;
-const REMOVAL = /NVRM: Attempting to remove device .* with non-zero usage count/;
-const RX_DETECT = /NVRM: knvlink\w*RxDetect\w*: Failed to update Rx Detect Link mask/i;
+const REMOVAL = /NVRM: Attempting to remove device .{0,200}? with non-zero usage count/;
+const RX_DETECT = /NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx Detect Link mask/i;
 
 /** True if a message can hold a fact at all; three times cheaper than the first pattern. */
 export function mayHoldFact(message: string): boolean {

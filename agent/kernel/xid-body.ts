@@ -5,14 +5,17 @@
  */
 import type { Metrics } from "../../schema/finding.ts";
 
-const NVLINK5 =
-  /^(.+?)\s+(Fatal|Nonfatal)\s+XC([01])\s+i(\d)\s+Link\s+(-?\d+)\s+\(((?:0x[0-9a-f]{1,8}\s*)+)\)?/i;
-const NVLINK4 = /link (\d+)\s?\((0x[0-9a-f]{1,8}(?:, ?0x[0-9a-f]{1,8}){6})\)/i;
-const TRAIN = /failed to train link (\d+)/i;
+const NVLINK5 = new RegExp(
+  String.raw`^(.+?)\s+(Fatal|Nonfatal)\s+XC([01])\s+i(\d)\s+Link\s+(-?\d{1,9})\s+` +
+    String.raw`\(((?:0x[0-9a-f]{1,8}\s*)+)\)?`,
+  "i",
+);
+const NVLINK4 = /link (\d{1,9})\s?\((0x[0-9a-f]{1,8}(?:, ?0x[0-9a-f]{1,8}){6})\)/i;
+const TRAIN = /failed to train link (\d{1,9})(?!\d)/i;
 const RECOVERY =
   /^GPU recovery action changed from 0x([0-9a-f]{1,8}) \([^)]*\) to 0x([0-9a-f]{1,8}) \([^)]*\)/i;
 const RESET = /\bRST: (Yes|No), D-RST: (Yes|No)/;
-const PLACE = /\(GPC (\d+), TPC (\d+)(?:, SM (\d+))?\)/;
+const PLACE = /\(GPC (\d{1,9}), TPC (\d{1,9})(?:, SM (\d{1,9}))?\)/;
 const CAUSE = / caused by previous Xid (\d{1,6})$/;
 const CHANNEL = /\b(?:ChID|ChId|Ch|Channel(?: ID)?) (?:0x)?([0-9a-fA-F]{4,8})\b/;
 const MMU = /ENGINE (\S+) (\S+) faulted .*Fault is of type (\S+)/s;
