@@ -28,7 +28,7 @@ import { foldEverything, type FoldInput, type Judged } from "./fold/everything.t
 import { Ledger } from "./ledger.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
-import { Blindness, darkness } from "./safety/blind.ts";
+import { Blindness, darkness, mayCallBlind } from "./safety/blind.ts";
 import { factsAfter } from "./safety/record.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
 import { openSight } from "./sight.ts";
@@ -206,11 +206,19 @@ export class Reconciler {
     const acts = this.ports.dryRun !== true;
     if (acts) await this.scale(sight, mono);
     await this.decideNow(sight);
-    if (acts) this.runner.start(this.fleet().operations.values(), now);
+    if (acts) this.call(now, sight);
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
     await store.trim(now);
+  }
+
+  private call(now: number, sight: Sight): void {
+    const { operations, nodes } = this.fleet();
+    const blind = sight.blind.length > 0;
+    this.runner.start(operations.values(), now, (operation) => {
+      return !blind || mayCallBlind(operation, nodes.get(operation.node));
+    });
   }
 
   /** What trips or clears, is put aside or comes back, before anything is decided. */

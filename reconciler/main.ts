@@ -258,6 +258,7 @@ async function serve(
     : openIdentity(state, random);
   const bound = { port: 0 };
   const metrics = new Metrics();
+  metrics.noteWarnings(loaded.warnings.length);
   const authority = openAuthority(options, config, { state, identity, shared, log });
   const parts: Parts = {
     loaded,

@@ -45,14 +45,18 @@ export class Runner {
     this.permit = permit;
   }
 
-  /** Starts what is due; `now` is wall milliseconds. */
-  start(operations: Iterable<Operation>, now: number): void {
+  /** Starts what is due and `may` be started; `now` is wall milliseconds. */
+  start(
+    operations: Iterable<Operation>,
+    now: number,
+    may: (operation: Operation) => boolean = () => true,
+  ): void {
     for (const operation of operations) {
       if (operation.state !== "asked" || this.running.has(operation.id)) continue;
       // A rest far in the future was stored under a clock that has been set back since.
       const restMs = operation.notBefore - now;
       if (restMs > 0 && restMs <= 10 * CALL_MS) continue;
-      if (!mayCall(operation, this.targets)) continue;
+      if (!mayCall(operation, this.targets) || !may(operation)) continue;
       const lane = laneOf(operation);
       const busy = this.lanes.get(lane) ?? 0;
       if (busy >= LANE_MAX) continue;

@@ -10,6 +10,23 @@ import type { Pen } from "./node.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { isResting } from "./rest.ts";
 
+/**
+ * A person's word that stops what the product would do to the node by itself: the fleet's freeze or
+ * the pool's hold; `null` = none, or the node is out by a person's own order.
+ */
+export function pausedBy(
+  node: Node,
+  { sight, fleet, pool }: Scope,
+): { message: string; until: number | null } | null {
+  if (node.order !== null) return null;
+  if (sight.frozen !== null) {
+    return { message: `the fleet is frozen: ${sight.frozen}`, until: null };
+  }
+  const hold = pool === null ? null : (fleet.pools.get(pool.name)?.hold ?? null);
+  if (hold === null || hold.until <= sight.now) return null;
+  return { message: `pool ${pool?.name} is held by ${hold.by}: ${hold.why}`, until: hold.until };
+}
+
 /** Whether there is room to lose this node in its pool and in every scope around it; spends it. */
 export function mayTake(node: Node, rung: "reboot" | "replace", scope: Scope, pen: Pen): boolean {
   const refusal = scope.budgets.refusal(node, rung);

@@ -8,7 +8,7 @@ import { lemonIn } from "../safety/lemon.ts";
 import type { Scope } from "./decide.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
-import { mayTake, priceOf, tryingKeys } from "./admit.ts";
+import { mayTake, pausedBy, priceOf, tryingKeys } from "./admit.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
@@ -27,14 +27,8 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
       `pool ${pool.name} became smaller before anything was bought`,
     ]);
   }
-  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
-  if (state.hold !== null && state.hold.until > sight.now) {
-    return pen.wait(
-      "human",
-      `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
-      state.hold.until,
-    );
-  }
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", paused.message, paused.until);
   if (isResting(phase.notBefore, sight.now))
     return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope))
@@ -92,8 +86,10 @@ export function decideBooting(
   const loss = lossOf(node, scope);
   // A list may lag behind what was just bought: while it boots, only the cloud's own word ends it.
   if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, pen, loss);
-  if (node.order !== null) return fail(scope, pen, node.order.why, "operator", node.order.force);
-  if (scope.victims.has(node.id)) return fail(scope, pen, "its pool became smaller", "scale_down");
+  if (node.order !== null)
+    return fail(node, scope, pen, node.order.why, "operator", node.order.force);
+  if (scope.victims.has(node.id))
+    return fail(node, scope, pen, "its pool became smaller", "scale_down");
   if (node.agent !== null) {
     return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", [
       "its agent registered",
@@ -103,7 +99,7 @@ export function decideBooting(
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
-    return fail(scope, pen, why, "failed");
+    return fail(node, scope, pen, why, "failed");
   }
   pen.wait(
     "boot",
@@ -117,15 +113,15 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   const loss = lossOf(node, scope);
   if (loss !== null) return lose(node, scope, pen, loss);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
-    return fail(scope, pen, node.order.why, "operator", node.order.force);
+    return fail(node, scope, pen, node.order.why, "operator", node.order.force);
   }
   if (scope.victims.has(node.id) && node.instance !== null) {
-    return fail(scope, pen, "its pool became smaller", "scale_down");
+    return fail(node, scope, pen, "its pool became smaller", "scale_down");
   }
   const lemon = node.instance === null ? null : lemonIn(node, scope.fleet, sight.now);
   if (lemon !== null) {
     const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
-    return fail(scope, pen, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
+    return fail(node, scope, pen, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
   }
   const { health } = node;
   // The check may have come in the very report that registered the agent.
@@ -144,11 +140,11 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     if (node.instance === null) {
       return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
-    return fail(scope, pen, `unhealthy at its first check: ${why}`, "failed");
+    return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
-    return fail(scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
+    return fail(node, scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
   }
   pen.wait(
     "boot",
@@ -159,6 +155,7 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
 
 /** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
 function fail(
+  node: Node,
   scope: Scope,
   pen: Pen,
   why: string,
@@ -167,6 +164,8 @@ function fail(
 ): void {
   const { sight } = scope;
   if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  const paused = purpose === "operator" ? null : pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
   const to: Phase = {
     kind: "terminating",
     since: sight.now,
@@ -187,6 +186,8 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
   if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
   if (node.instance?.state !== "terminated") {
     if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    const paused = pausedBy(node, scope);
+    if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
     if (node.cordon.human !== null && node.order === null) {
       return pen.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
     }

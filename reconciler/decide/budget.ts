@@ -34,25 +34,32 @@ export type Budget = {
   tell(): string;
 };
 
+/** Counts only when somebody asks: most plans of a large fleet spend nothing. */
 export function openBudget(
   pool: PoolConfig,
   desired: number,
   nodes: Iterable<Node>,
   counts: (node: Node) => boolean,
-  vacant: readonly Node[] = [],
+  vacant: () => readonly Node[] = () => [],
 ): Budget {
   const max = shareOf(pool.health.maxUnavailable, desired);
-  const out = new Set<string>();
-  for (const node of nodes) if (counts(node)) out.add(slotKeyOf(node));
-  for (const node of vacant) out.add(slotKeyOf(node));
+  let counted: Set<string> | null = null;
+  const open = (): Set<string> => {
+    if (counted !== null) return counted;
+    counted = new Set();
+    for (const node of nodes) if (counts(node)) counted.add(slotKeyOf(node));
+    for (const node of vacant()) counted.add(slotKeyOf(node));
+    return counted;
+  };
   return {
     take(node) {
+      const out = open();
       const key = slotKeyOf(node);
       if (out.has(key)) return true;
       if (out.size >= max) return false;
       out.add(key);
       return true;
     },
-    tell: () => `${out.size} of at most ${max} nodes of pool ${pool.name} are out of service`,
+    tell: () => `${open().size} of at most ${max} nodes of pool ${pool.name} are out of service`,
   };
 }

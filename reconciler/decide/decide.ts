@@ -14,6 +14,7 @@ import { openPurse, type Purse } from "../safety/spend.ts";
 import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
 import { decideNode } from "./node.ts";
 import { decidePool, victimsOf } from "./pool.ts";
+import { openSweep, type Sweep } from "./sweep.ts";
 
 /** What a decision about one node may look at. */
 export type Scope = {
@@ -31,6 +32,8 @@ export type Scope = {
   purse: Purse;
   /** Suspect places and set-ups that this plan already tries a node of (`safety/guard.ts`). */
   asked: Set<string>;
+  /** Of machines that no slot wants. */
+  sweep: Sweep;
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
@@ -43,6 +46,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   const budgets = openBudgets(fleet, config, sight.now);
   const purse = openPurse(fleet, config);
   const asked = new Set<string>();
+  const sweep = openSweep(fleet.nodes.values(), sight.now);
   const byPool = new Map<string | null, Node[]>();
   const gone = new Map<string | null, Node[]>();
   for (const node of fleet.nodes.values()) {
@@ -70,16 +74,13 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       budget:
         pool === null
           ? null
-          : openBudget(
-              pool,
-              desired,
-              nodes,
-              isOut,
-              vacantSlots([...(gone.get(name) ?? []), ...nodes]),
+          : openBudget(pool, desired, nodes, isOut, () =>
+              vacantSlots([...(gone.get(name) ?? []), ...nodes], () => desired),
             ),
       budgets,
       purse,
       asked,
+      sweep,
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),

@@ -7,8 +7,10 @@ import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
+import { pausedBy } from "./admit.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
+import { SWEEP_MS } from "./sweep.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
@@ -42,6 +44,11 @@ export function drainPayload(
 
 export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
   const { sight } = scope;
+  if (phase.purpose === "surplus" && node.cordon.product === null) {
+    const why = "no slot wants this instance";
+    const payload = { kind: "cordon", why } as const;
+    return pen.act({ kind: "effect", node: node.id, payload, because: [why] });
+  }
   if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
   const drained = (because: string): void =>
     pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
@@ -125,8 +132,8 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
       `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
     );
   }
-  if (sight.frozen !== null && node.order === null)
-    return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", paused.message, paused.until);
   if (sight.blind.length > 0 && node.order?.force !== true)
     return pen.wait("blind", sight.blind.join("; "));
   if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
@@ -184,6 +191,8 @@ export function decideTerminating(
       phase.accepted + ASK_AGAIN_MS,
     );
   }
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", paused.message, paused.until);
   if (isResting(phase.notBefore, sight.now))
     return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
   if (sight.blind.length > 0 && node.order?.force !== true)
@@ -194,6 +203,9 @@ export function decideTerminating(
       "provider",
       `${instance.provider}: ${provider?.unavailable ?? "unknown"}; ${instance.id} is billed`,
     );
+  }
+  if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
+    return pen.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
   }
   pen.act({
     kind: "effect",

@@ -10,7 +10,7 @@ import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
-import { guardOfPool, mayTake } from "./admit.ts";
+import { guardOfPool, mayTake, pausedBy } from "./admit.ts";
 import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
 import { drainPayload } from "./leave.ts";
@@ -177,11 +177,8 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
     return no("not_ours", "no instance of this fleet: a person has to repair it");
   }
   if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);
-  if (sight.frozen !== null) return no("human", `the fleet is frozen: ${sight.frozen}`);
-  const hold = scope.fleet.pools.get(pool.name)?.hold ?? null;
-  if (hold !== null && hold.until > sight.now) {
-    return no("human", `pool ${pool.name} is held by ${hold.by}: ${hold.why}`, hold.until);
-  }
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return no("human", paused.message, paused.until);
   return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
 }
 
@@ -305,6 +302,8 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
   }
   if (replacement.phase.kind === "serving") {
     if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    const paused = pausedBy(node, scope);
+    if (paused !== null) return pen.wait("human", paused.message, paused.until);
     if (node.cordon.human !== null && node.order === null) {
       return pen.wait(
         "human",

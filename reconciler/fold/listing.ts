@@ -210,7 +210,7 @@ export function adoptInstance(
   };
 }
 
-/** A surplus may have work on it: it is drained behind a cordon like any other node that leaves. */
+/** A surplus may have work on it: it is cordoned and drained like any other node that leaves. */
 function adoptedPhase(
   base: Node,
   instance: Instance,
@@ -223,10 +223,6 @@ function adoptedPhase(
   if (instance.state !== "running")
     return { phase: { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 } };
   return {
-    cordon: {
-      ...base.cordon,
-      product: { by: "navarch", why: "no slot wants this instance", at: now },
-    },
     phase: {
       kind: "draining",
       since: now,

@@ -75,7 +75,7 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
   api.get("/plan", needs("viewer"), (c) => {
     const sight = ports.reconciler.lastSight();
     return c.json(
-      viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], ports.reconciler.failure()),
+      viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null),
     );
   });
   api.get("/config", needs("viewer"), (c) =>

@@ -4,6 +4,7 @@
  * rounds of looking without it. Memory only, because a new process looks for itself.
  */
 import type { Node } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
 import { isEvident } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -35,6 +36,8 @@ export function darkness(nodes: Iterable<Node>): string | null {
   }
   if (watched.length < DOMAIN_NODES_MIN) return null;
   const countSick = watched.length >= SICK_FLEET_MIN;
+  // Nearly always nobody is: then the domains need not be looked at.
+  if (!watched.some((node) => isDark(node, countSick))) return null;
   const domains = new Map<string, { all: number; dark: number }>();
   let silent = 0;
   let dark = 0;
@@ -84,4 +87,14 @@ export class Blindness {
     }
     return [`sight has just come back: ${this.darkSince.why}`];
   }
+}
+
+/**
+ * Whether a call may start while blind (invariant I12): it may have been intended when all was
+ * clear. What needs no eyes goes on: a person's forced order, and what the cloud itself ended.
+ */
+export function mayCallBlind(operation: Operation, node: Node | undefined): boolean {
+  const { kind } = operation.payload;
+  if (kind !== "terminate" && kind !== "drain" && kind !== "reboot") return true;
+  return node?.order?.force === true || node?.instance?.state === "terminated";
 }

@@ -63,7 +63,7 @@ class CountedBudgets implements Budgets {
   constructor(fleet: Fleet, config: Config, now: number) {
     this.config = config;
     this.sizes = sizesOf(fleet, config);
-    this.out = countOut(fleet);
+    this.out = countOut(fleet, config);
     this.isolated = countIsolated(fleet, now, config.safety.budgets.isolate.windowMs);
     this.breakers = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
     const scopes = [...this.sizes.keys()];

@@ -46,16 +46,24 @@ export function leavesGap(node: Node): boolean {
 
 /**
  * Slots that stand empty between a node that left because of a fault and the one that is to come:
- * they are out of service like any other, or each change-over would let one more node go.
+ * they are out of service like any other, or each change-over would let one more node go. Never
+ * more of a pool than it is missing of its wanted size: one that was given up since is nobody's.
  */
-export function vacantSlots(nodes: Iterable<Node>): Node[] {
-  const taken = new Set<string>();
-  const last = new Map<string, Node>();
+export function vacantSlots(nodes: Iterable<Node>, desired: (pool: string) => number): Node[] {
+  const pools = new Map<string, { filled: Set<number>; last: Map<number, Node> }>();
   for (const node of nodes) {
-    if (node.slot === null) continue;
-    const key = `${node.pool}/${node.slot}`;
-    if (node.phase.kind !== "gone") taken.add(key);
-    else if ((last.get(key)?.gen ?? -1) < node.gen) last.set(key, node);
+    if (node.slot === null || node.pool === null) continue;
+    const known = pools.get(node.pool) ?? { filled: new Set(), last: new Map() };
+    pools.set(node.pool, known);
+    if (node.phase.kind !== "gone") known.filled.add(node.slot);
+    else if ((known.last.get(node.slot)?.gen ?? -1) < node.gen) known.last.set(node.slot, node);
   }
-  return [...last].flatMap(([key, node]) => (!taken.has(key) && leavesGap(node) ? [node] : []));
+  const out: Node[] = [];
+  for (const [pool, { filled, last }] of pools) {
+    const empty = [...last.values()].filter((one) => one.slot !== null && !filled.has(one.slot));
+    const missing = Math.max(0, desired(pool) - filled.size);
+    const left = empty.filter(leavesGap).sort((a, b) => b.gen - a.gen);
+    out.push(...left.slice(0, missing));
+  }
+  return out;
 }

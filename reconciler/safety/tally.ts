@@ -1,8 +1,9 @@
 /**
  * What is out of service in each scope, slot by slot, as the durable fleet tells it. Pure.
  */
+import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
-import type { Fleet } from "../fleet.ts";
+import { desiredOf, type Fleet } from "../fleet.ts";
 import { isEvident } from "./evident.ts";
 import { holdsPlace, isSick, QUARANTINED, vacantSlots } from "./in-flight.ts";
 import { predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
@@ -22,7 +23,7 @@ export function addTo(tally: Tally, node: Node, before: Node | null = null): voi
 }
 
 /** Slots being replaced in each scope. */
-export function countOut(fleet: Fleet): Tally {
+export function countOut(fleet: Fleet, config: Config): Tally {
   const out: Tally = new Map();
   const filled = filledSlots(fleet);
   const put = (node: Node): void => {
@@ -30,7 +31,10 @@ export function countOut(fleet: Fleet): Tally {
     addTo(out, node, predecessorOf(fleet, node));
   };
   for (const node of fleet.nodes.values()) if (holdsPlace(node)) put(node);
-  for (const node of vacantSlots(fleet.nodes.values())) put(node);
+  const sizes = new Map(
+    config.pools.map((pool) => [pool.name as string, desiredOf(pool, fleet.pools.get(pool.name))]),
+  );
+  for (const node of vacantSlots(fleet.nodes.values(), (pool) => sizes.get(pool) ?? 0)) put(node);
   return out;
 }
 
