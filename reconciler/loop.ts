@@ -227,6 +227,7 @@ export class Reconciler {
     const step = stepSafety(this.fleet(), this.config, this.policy, now);
     for (const fact of step.put) draft.putFact(fact);
     for (const key of step.drop) draft.dropFact(key);
+    for (const pool of step.pools) draft.putPool(pool);
     draft.tell(step.events);
     await this.ledger.commit(draft);
   }

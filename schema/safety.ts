@@ -67,6 +67,8 @@ export const Fact = v.variant("kind", [
   }),
   /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
+  /** A person was told that this instance is billed long after its end was asked for. */
+  v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id (§9). */
   v.object({
     kind: v.literal("lemon"),
@@ -101,6 +103,8 @@ export function factKey(fact: Fact): string {
       return `seen:${fact.attribute}:${fact.value}`;
     case "quarantine":
       return `quarantine:${fact.rule}`;
+    case "billed":
+      return `billed:${fact.instance}`;
     case "lemon":
       return `lemon:${fact.uuid}`;
     default:

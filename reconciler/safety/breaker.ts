@@ -6,7 +6,7 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";
-import type { Node } from "../../schema/node.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { attribute, explains, printCause } from "./cause.ts";
@@ -28,7 +28,7 @@ const PLACE_WAIT_MS = 60 * 60_000;
 /** A place is back when at most this share of its nodes is still sick. */
 const PLACE_BACK_SHARE = 0.2;
 
-export type Step = { put: Fact[]; drop: string[]; events: EventDraft[] };
+export type Step = { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] };
 
 /** One scope as it is now. */
 type Scope = {
@@ -45,7 +45,7 @@ export function stepBreakers(
   now: number,
   rules: ReadonlySet<string>,
 ): Step {
-  const step: Step = { put: [], drop: [], events: [] };
+  const step: Step = { put: [], drop: [], pools: [], events: [] };
   const settings = config.safety.breaker;
   const known = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
   if (!settings.enabled) {

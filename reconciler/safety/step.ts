@@ -5,6 +5,8 @@
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Config } from "../../schema/config.ts";
+import type { EventDraft } from "../../schema/event.ts";
+import type { PoolState } from "../../schema/node.ts";
 import { type Fact, factKey, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
@@ -50,7 +52,52 @@ export function stepSafety(
     const message = `the freeze by ${freeze.by} ran out: ${freeze.why}`;
     events.push({ ...told, kind: "safety.released", message });
   }
-  return { put, drop, events };
+  const holds = stepHolds(fleet, now);
+  const bills = stepBills(fleet, now);
+  events.push(...holds.events, ...bills.events);
+  return { put: [...put, ...bills.put], drop: [...drop, ...bills.drop], pools: holds.pools, events };
+}
+
+/** Holds that ran out: a person who forgot must not have stopped the pool for ever. */
+function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: EventDraft[] } {
+  const pools: PoolState[] = [];
+  const events: EventDraft[] = [];
+  for (const pool of fleet.pools.values()) {
+    if (pool.hold === null || pool.hold.until > now) continue;
+    pools.push({ ...pool, hold: null });
+    const message = `the hold by ${pool.hold.by} ran out: ${pool.hold.why}`;
+    const about = { at: now, node: null, pool: pool.name, session: null, actor: "navarch" };
+    events.push({ ...about, kind: "safety.released", message });
+  }
+  return { pools, events };
+}
+
+/** safety.md §10: an end that is not confirmed for this long is a person's business. */
+const BILLED_TOLD_MS = 30 * 60_000;
+
+/** Instances still billed long after their end was asked for: told once each. */
+function stepBills(
+  fleet: Fleet,
+  now: number,
+): { put: Fact[]; drop: string[]; events: EventDraft[] } {
+  const put: Fact[] = [];
+  const events: EventDraft[] = [];
+  const billed = new Set<string>();
+  for (const { id, pool, phase, instance } of fleet.nodes.values()) {
+    if (phase.kind !== "terminating" || instance === null) continue;
+    const key = `${instance.provider}/${instance.id}`;
+    billed.add(key);
+    const waitedMs = now - phase.since;
+    if (waitedMs < BILLED_TOLD_MS || fleet.facts.has(`billed:${key}`)) continue;
+    put.push({ kind: "billed", instance: key, at: now });
+    const minutes = Math.round(waitedMs / 60_000);
+    const price = instance.pricePerHour === null ? "" : ` at $${instance.pricePerHour}/h`;
+    const message = `instance ${key} is still billed${price}, ${minutes} min after its end was due`;
+    const about = { at: now, node: id, pool, session: null, actor: "navarch" };
+    events.push({ ...about, kind: "provider.error", message });
+  }
+  const known = factsOf(fleet.facts, "billed").filter((fact) => !billed.has(fact.instance));
+  return { put, drop: known.map(factKey), events };
 }
 
 /**

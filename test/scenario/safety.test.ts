@@ -213,3 +213,14 @@ test("a list that collapses blinds everything, and sight comes back by itself", 
   await whole(world, 8, HOUR_MS);
   expect(deeds.ends).toEqual([sick]);
 });
+
+test("an end that the cloud does not confirm is told to a person, once", async () => {
+  const world = await fleet(2, threshold(1));
+  // The cloud says yes and does nothing, for ever.
+  world.cloud.terminate = async () => ({ kind: "accepted" });
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  await world.advance(() => false, 0.75 * HOUR_MS);
+  const bills = told(world, "provider.error").filter((event) => event.message.includes("billed"));
+  expect(bills.map((event): string | null => event.node)).toEqual([sick]);
+});
