@@ -6,6 +6,7 @@
 import { Gate, type Point } from "../gate.ts";
 import { World, type Universe } from "../world.ts";
 import type { ProviderClass } from "../../reconciler/provider/provider.ts";
+import { watchIntents } from "./intent.ts";
 import { judge } from "./judge.ts";
 import { keyOf, rowsOf, shapeOf } from "./key.ts";
 import { SETTLE_MS, type Reply } from "./reply.ts";
@@ -130,6 +131,7 @@ export async function live(cell: Cell, start: Start, options: LifeOptions): Prom
   });
   const story = copyStory(start.story);
   const deaths = new Deaths(world, story);
+  const unintended = watchIntents(world);
   if (options.fork) gate.watch = (point) => deaths.note(point);
   try {
     await world.start();
@@ -137,7 +139,7 @@ export async function live(cell: Cell, start: Start, options: LifeOptions): Prom
     await calm(world, cell.workflow);
     gate.watch = null;
     const wrong = judge(world, cell.workflow, cell.reply, options.given);
-    wrong.push(...deaths.wrong, ...(await silence(world, story, options.rested)));
+    wrong.push(...unintended, ...deaths.wrong, ...(await silence(world, story, options.rested)));
     return { deaths: [...deaths.found.values()], wrong };
   } catch (error) {
     const told = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -93,6 +93,17 @@ export const MUTATIONS: readonly Mutation[] = [
     test: { file: CRASH, name: "of create costs nothing" },
   },
   {
+    name: "a call starts before its intent is durable",
+    patches: [
+      {
+        file: "reconciler/ledger.ts",
+        from: "      await this.store.commit(change);",
+        to: "      void this.store.commit(change).catch(() => undefined);",
+      },
+    ],
+    test: { file: CRASH, name: "of create costs nothing" },
+  },
+  {
     name: "writes are not fenced by the epoch",
     patches: [
       {
