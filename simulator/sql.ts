@@ -120,7 +120,8 @@ export class MemoryDatabase {
         this.writes += changes;
         return resultOf([], [], changes, BigInt(lastInsertRowid));
       }
-      const rows = (statement.values(...bindings) as (Value | Uint8Array)[][]).map((values): Row => {
+      const found = statement.values(...bindings) as (Value | Uint8Array)[][];
+      const rows = found.map((values): Row => {
         const row = Object.create(rowProto) as Record<string, Value>;
         columns.forEach((name, place) => {
           const value = values[place] ?? null;

@@ -1,7 +1,7 @@
 /**
  * Faults that somebody could build in, each with the test that must then fail: the proof that the
  * suite looks. Plain data; add one as a name, its patches (the text must occur exactly once) and
- * its test. `bun run test/sim/mutate.ts [name …]` applies each to a scratch copy.
+ * its test. `bun run test/sim/mutation/main.ts [name …]` applies each to a scratch copy.
  */
 export type Mutation = {
   name: string;

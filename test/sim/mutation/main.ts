@@ -1,5 +1,5 @@
 /**
- * `bun run test/sim/mutate.ts [name …]`: builds each fault of `mutation/list.ts` into a scratch
+ * `bun run test/sim/mutation/main.ts [name …]`: builds each fault of `list.ts` into a scratch
  * copy of this working tree and runs the test that must fail. Exit 1 if one passes, or if a test
  * fails without any fault. Nothing of the working tree is touched.
  */
@@ -16,9 +16,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { MUTATIONS, type Mutation } from "./mutation/list.ts";
+import { MUTATIONS, type Mutation } from "./list.ts";
 
-const ROOT = join(import.meta.dir, "../..");
+const ROOT = join(import.meta.dir, "../../..");
 const wanted = process.argv.slice(2);
 const chosen = MUTATIONS.filter(
   ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),

@@ -1,5 +1,5 @@
 /**
- * `bun run test/sim/schedules.ts --schedules N --seed N`: crash schedules in bulk. Every cell
+ * `bun run test/sim/schedules/main.ts --schedules N --seed N`: crash schedules in bulk. Every cell
  * (workflow × provider class × reply) is enumerated up to two crashes, then schedules of three are
  * drawn until N are covered. Prints what was covered, what was run, how fast, and the first
  * schedule that went wrong, as short as it can be.
@@ -11,11 +11,11 @@ import {
   sample,
   shortest,
   type Tally,
-} from "../../simulator/crash/enumerate.ts";
-import type { Cell } from "../../simulator/crash/life.ts";
-import { REPLIES, replyOf } from "../../simulator/crash/reply.ts";
-import { CLASSES, WORKFLOWS, workflowOf } from "../../simulator/crash/workflow.ts";
-import { seeded } from "../../simulator/setting.ts";
+} from "../../../simulator/crash/enumerate.ts";
+import type { Cell } from "../../../simulator/crash/life.ts";
+import { REPLIES, replyOf } from "../../../simulator/crash/reply.ts";
+import { CLASSES, WORKFLOWS, workflowOf } from "../../../simulator/crash/workflow.ts";
+import { seeded } from "../../../simulator/setting.ts";
 
 const { values } = parseArgs({
   options: {
