@@ -14,8 +14,10 @@ export type Address = { ok: true; url: string; loopback: boolean; secure: boolea
 /** Reads `host`, `host:port`, `:port`, `[v6]:port` or a URL, with a path before the API if any. */
 export function parseServer(text: string): Address | Failure {
   const given = text.trim();
+  // What may hold a password is not repeated, however broken the rest is.
+  const shown = given.includes("@") ? "with an @" : `"${text}"`;
   const refused = usage(
-    `--server "${text}" is not an address (write host:port, http://host:port or https://host)`,
+    `--server ${shown} is not an address (write host:port, http://host:port or https://host)`,
   );
   if (given === "" || /[\s?#]/.test(given)) return refused;
   const schemed = /^[a-z][a-z0-9+.-]*:\/\//i.test(given);

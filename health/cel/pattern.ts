@@ -16,6 +16,13 @@ const PATTERNS_MAX = 256;
  */
 const PATTERN_CHARS_MAX = 1_024;
 
+/**
+ * Steps of a compiled pattern. A search costs steps × characters, and counted repeats make many
+ * steps of few characters: fifty of `a{0,1000}` are 100,000, which is ten seconds on one message.
+ * This leaves room for one repeat of the greatest count (1,000), and is a tenth of a second.
+ */
+const PROGRAM_STEPS_MAX = 2_500;
+
 const compiled = new Map<string, RE2JS>();
 
 /** The compiled pattern, or the reason why it is none. */
@@ -27,6 +34,10 @@ export function compilePattern(pattern: string): RE2JS | string {
   }
   try {
     const fresh = RE2JS.compile(pattern);
+    const steps = fresh.programSize();
+    if (steps > PROGRAM_STEPS_MAX) {
+      return `pattern takes ${steps} steps, at most ${PROGRAM_STEPS_MAX} are allowed`;
+    }
     if (compiled.size >= PATTERNS_MAX) compiled.clear();
     compiled.set(pattern, fresh);
     return fresh;

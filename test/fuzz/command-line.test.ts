@@ -1,0 +1,148 @@
+/**
+ * No words on the command line crash `navarch`, keep it running or make it say a secret; it ends
+ * with a status of `navarch/cli.md` §7, and says why on standard error when that is not 0.
+ */
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { COMMANDS } from "../../cli/catalog.ts";
+import type { Command } from "../../cli/command.ts";
+import { EXIT } from "../../cli/failure.ts";
+import { findCommand, flagsOf } from "../../cli/find.ts";
+import { runCommandLine } from "../../cli/run.ts";
+import type { World } from "../../cli/world.ts";
+import { fullReport } from "./document.ts";
+import { PATIENCE_MS, runs } from "./runs.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "navarch-fuzz-cli-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const file = (name: string, content: string | Uint8Array): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+const FILES = [
+  file("empty.yaml", ""),
+  file("noise.yaml", Uint8Array.from({ length: 2_000 }, (_, i) => (i * 37) % 256)),
+  file("config.yaml", "pools: []\n"),
+  file("bad.yaml", "pools: {p: {nmae: 1}}\nservr: 1\n"),
+  file("policy.yaml", "rules: [{name: a, condition: 'true', result: healthy}]\n"),
+  file("scenario.yaml", "name: s\nfleet: []\nevents: []\n"),
+  file("event.json", JSON.stringify(fullReport("n1")["findings"])),
+  file("deep.json", "[".repeat(100_000)),
+  join(folder, "none.yaml"),
+  folder,
+  "/dev/null",
+];
+mkdirSync(join(folder, "home"));
+const locked = file("locked", "x");
+chmodSync(locked, 0o000);
+
+/** These start a server, run for long or write databases: found and checked, and not begun. */
+const NOT_BEGUN = new Set(["control-plane", "simulate", "restore", "doctor"]);
+const commands: Command[] = COMMANDS.map((command) => {
+  if (!NOT_BEGUN.has(command.name[0] ?? "") || command.name[1] === "validate") return command;
+  return { ...command, reach: "offline", run: async () => EXIT.done };
+});
+
+const SECRET = "hunter2hunter2";
+
+function worldOf(argv: readonly string[]): World & { said: { out: string; err: string } } {
+  const said = { out: "", err: "" };
+  let now = Date.UTC(2026, 0);
+  return {
+    said,
+    program: "navarch",
+    argv,
+    // Nobody listens at port 1: whatever goes online ends at once.
+    env: { NAVARCH_SERVER: "http://127.0.0.1:1", NAVARCH_AUTH_TOKEN: SECRET },
+    out: (text) => void (said.out += text),
+    err: (text) => void (said.err += text),
+    tty: false,
+    columns: 80,
+    ask: () => null,
+    wallMs: () => now,
+    monoMs: () => now,
+    sleep: async (ms) => void (now += ms),
+    home: join(folder, "home"),
+    root: false,
+  };
+}
+
+const names = commands.flatMap((command) => [command.name.join(" "), ...(command.alias ?? [])]);
+const flags = [...new Map(commands.flatMap(flagsOf).map((flag) => [flag.name, flag])).values()];
+const value = fc.oneof(
+  fc.constantFrom(...FILES, locked),
+  fc.constantFrom(
+    ...["p", "", " ", "-1", "0", "1e9", "99999999999999999999", "1.5", "30s", "1d", "json", "jsn"],
+    ...["name", "a=b", "=", "2500000000h", "2026-01-01T00:00:00+01", "viewer", "active", "\u0000"],
+    ...["../x", "%2e%2e", "?x=1#y", "\u001b[31m", "x".repeat(5_000), "__proto__", "é"],
+  ),
+  fc.string({ unit: "binary", maxLength: 12 }),
+);
+/** Where nobody is: a value for `--server` must not reach out into the world. */
+const nowhere = fc.constantFrom(":1", "127.0.0.1:1", "ftp://x", `http://u:${SECRET}@h`, "[", "é é");
+const NOT_GIVEN = new Set(["help", "out", "output-file", "state", "seed"]);
+const flag = fc.constantFrom(...flags).chain(({ name, short, kind }) => {
+  const dashed = fc.constantFrom(`--${name}`, `-${name}`, ...(short ? [`-${short}`] : []));
+  if (kind === "switch") return dashed.map((word) => [word]);
+  const given = name === "server" ? nowhere : value;
+  return fc
+    .tuple(dashed, given, fc.boolean())
+    .map(([word, text, joined]) => (joined ? [`${word}=${text}`] : [word, text]));
+});
+const harmless = flag.filter(([word = ""]) => !NOT_GIVEN.has(word.replace(/^-+|=.*$/gs, "")));
+
+/** A command, its near miss or noise; words; flags of its own and of others, anywhere. */
+const argv = fc
+  .tuple(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom(...names).map((name) => name.split(" ")) },
+      { weight: 1, arbitrary: fc.constantFrom(...names).map((name) => [name.slice(1)]) },
+      { weight: 1, arbitrary: fc.array(value, { maxLength: 2 }) },
+    ),
+    fc.array(value, { maxLength: 2 }),
+    fc.array(fc.oneof(harmless, fc.constantFrom(["--"], ["-"], ["--nosuch"], ["--=="])), {
+      maxLength: 4,
+    }),
+    fc.boolean(),
+  )
+  .map(([command, words, given, first]) => {
+    const rest = given.flat();
+    return first ? [...rest, ...command, ...words] : [...command, ...words, ...rest];
+  });
+
+test("runCommandLine() ends any command line with a documented status and a reason", async () => {
+  const seen = new Map<number, number>();
+  const statuses: readonly number[] = Object.values(EXIT);
+  await fc.assert(
+    fc.asyncProperty(argv, async (words) => {
+      const world = worldOf(words);
+      const start = performance.now();
+      const code = await runCommandLine(commands, world);
+      expect(performance.now() - start).toBeLessThan(3_000);
+      seen.set(code, (seen.get(code) ?? 0) + 1);
+      expect(statuses).toContain(code);
+      const { out, err } = world.said;
+      if (code !== EXIT.done && out === "") expect(err.trim()).not.toBe("");
+      expect(out + err).not.toContain(SECRET);
+      if (err !== "") expect(err.endsWith("\n")).toBe(true);
+      expect(err.length).toBeLessThan(40_000);
+    }),
+    runs(900),
+  );
+  for (const code of [EXIT.done, EXIT.usage, EXIT.unreachable]) expect(seen.has(code)).toBe(true);
+}, PATIENCE_MS);
+
+test("findCommand() answers any words, under any name of the program", () => {
+  const word = fc.oneof(fc.constantFrom(...names.flatMap((name) => name.split(" "))), value);
+  fc.assert(
+    fc.property(fc.string(), fc.array(word, { maxLength: 5 }), (program, words) => {
+      const found = findCommand(commands, program, words);
+      if ("ok" in found) expect(found.exit).toBe(EXIT.usage);
+    }),
+    runs(2_000),
+  );
+}, PATIENCE_MS);
