@@ -9,9 +9,10 @@ import type { Time } from "../stack/time.ts";
 export function openRealTime(speed: number): Time {
   const beganMono = performance.now();
   const beganWall = Date.now();
-  const passed = (): number => (performance.now() - beganMono) * speed;
+  // Whole milliseconds, as in virtual time: durable instants are integers.
+  const passed = (): number => Math.floor((performance.now() - beganMono) * speed);
   const after = (ms: number, work: () => void): (() => void) => {
-    const timer = setTimeout(work, ms / speed);
+    const timer = setTimeout(work, Math.max(0, ms) / speed);
     return () => clearTimeout(timer);
   };
   return {

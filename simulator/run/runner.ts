@@ -91,6 +91,7 @@ class Run {
   #placed: Member[] = [];
   #begunAtMs = 0;
   #startedMs = 0;
+  #cancelSample: (() => void) | null = null;
 
   constructor(options: RunOptions) {
     const { scenario, policy, time, seed, sink } = options;
@@ -141,6 +142,7 @@ class Run {
   }
 
   close(): Promise<void> {
+    this.#cancelSample?.();
     return this.#stack.close();
   }
 
@@ -319,7 +321,7 @@ class Run {
   #sample(): void {
     const { time, scenario } = this.#options;
     const intervalMs = scenario.stress?.metricsIntervalMs ?? INTERVAL_MS;
-    time.after(intervalMs, () => {
+    this.#cancelSample = time.after(intervalMs, () => {
       void this.#takeSample();
       this.#sample();
     });
