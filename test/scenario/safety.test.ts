@@ -13,6 +13,8 @@ import {
   closeWorlds,
   fleet,
   open,
+  order,
+  resize,
   threshold,
   told,
   waitOf,
@@ -223,4 +225,137 @@ test("an end that the cloud does not confirm is told to a person, once", async (
   await world.advance(() => false, 0.75 * HOUR_MS);
   const bills = told(world, "provider.error").filter((event) => event.message.includes("billed"));
   expect(bills.map((event): string | null => event.node)).toEqual([sick]);
+});
+
+test("isolation has a budget of its own, refilled by time and by verified replacements", async () => {
+  const tight = OPEN.replace("isolate: { pool: 100%", "isolate: { pool: 2");
+  const stuck =
+    "    health: { unhealthy_threshold: 1, max_unavailable: 100%, auto_replace: false }\n";
+  const yaml = pool("p", 12).replace(/ {4}health: .*\n/, stuck);
+  const world = await open(`${BASE}${tight}\npools:${yaml}`);
+  await whole(world, 12, HOUR_MS);
+  for (const id of world.serving().slice(0, 5)) world.xid(id, 48);
+  const cordoned = (): number =>
+    world.nodes().filter((node) => node.cordon.product !== null).length;
+  await world.advance(() => false, 9 * 60_000);
+  expect(cordoned()).toBe(2);
+  await world.advance(() => false, 3 * 60_000);
+  expect(cordoned()).toBe(4);
+});
+
+test("what is evident by itself moves on while a doubtful fault holds the trickle", async () => {
+  const world = await openLarge(`${BASE}${OPEN}\npools:${pool("p", 20)}`);
+  await whole(world, 20, HOUR_MS);
+  const doubtful = world.serving().slice(0, 4);
+  // Their work does not leave: the one that may go is not gone for long.
+  for (const id of doubtful) {
+    world.agent(id).processes = 3;
+    world.xid(id, 48);
+  }
+  await world.advance(() => breakers(world).includes("pool:p restrained"), 60_000);
+  const deeds = watchDeeds(world);
+  const [plain = ""] = world.serving();
+  world.xid(plain, 79);
+  const gone = (): boolean => world.nodes().every((node) => node.id !== plain);
+  expect(await world.advance(gone, 10 * 60_000)).toBe(true);
+  expect(deeds.ends).toEqual([plain]);
+  expect(doubtful.map((id) => waitOf(world, id))).toContain("breaker");
+});
+
+test("a call that was intended before the darkness is not made in it", async () => {
+  const world = await fleet(4, threshold(1));
+  let asked = 0;
+  const terminate = world.cloud.terminate.bind(world.cloud);
+  world.cloud.terminate = async () => {
+    asked++;
+    return { kind: "ambiguous", message: "no answer" };
+  };
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  expect(await world.advance(() => asked > 1, HOUR_MS)).toBe(true);
+  const list = world.cloud.list.bind(world.cloud);
+  world.cloud.list = async () => ({ kind: "ok", instances: [] });
+  await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
+  const before = asked;
+  await world.advance(() => false, 5 * 60_000);
+  expect(asked).toBe(before);
+  world.cloud.list = list;
+  world.cloud.terminate = terminate;
+  await whole(world, 4, HOUR_MS);
+});
+
+test("machines that no slot wants are ended one in a sweep, behind the scheduler's cordon", async () => {
+  const world = await fleet(2, threshold(1));
+  const made = [...world.cloud.world().instances.values()][0]?.instance;
+  if (made === undefined) throw new Error("no instance");
+  for (let n = 0; n < 4; n++) {
+    await world.cloud.create(
+      {
+        token: `stray-${n}`,
+        name: `stray-${n}`,
+        nodeId: `stray-${n}`,
+        region: null,
+        zone: null,
+        instanceType: "h100-8x",
+        // Its slot has somebody already.
+        tags: { ...made.tags, "navarch-node": `stray-${n}`, "navarch-gen": String(90 + n) },
+        sshKeys: [],
+      },
+      { nodeId: `stray-${n}`, fence: 1, sessionId: null },
+      null,
+    );
+  }
+  const ends: number[] = [];
+  const terminate = world.cloud.terminate.bind(world.cloud);
+  world.cloud.terminate = async (id, fence) => {
+    ends.push(world.clock.monoMs());
+    return terminate(id, fence);
+  };
+  const two = (): boolean => world.cloud.reality().live.length === 2;
+  expect(await world.advance(two, HOUR_MS)).toBe(true);
+  expect(ends).toHaveLength(4);
+  for (let n = 1; n < ends.length; n++) {
+    expect((ends[n] ?? 0) - (ends[n - 1] ?? 0)).toBeGreaterThanOrEqual(30_000);
+  }
+  const cordons = told(world, "node.cordoned").map((event) => event.node);
+  expect(cordons).toHaveLength(4);
+});
+
+test("a slot that a smaller pool gave up takes no room from the next repair", async () => {
+  const world = await open(
+    `${BASE}\npools:${pool("p", 6).replace("max_unavailable: 100%", "max_unavailable: 20%")}`,
+  );
+  await whole(world, 6, HOUR_MS);
+  const [first = "", second = ""] = world.serving();
+  await order(world, first, "replace", { force: true });
+  await resize(world, 5);
+  await world.advance(() => world.serving().length === 5, HOUR_MS);
+  world.xid(second, 79);
+  const gone = (): boolean => world.nodes().every((node) => node.id !== second);
+  expect(await world.advance(gone, HOUR_MS)).toBe(true);
+  await whole(world, 5, HOUR_MS);
+});
+
+test("max_unavailable caps all rungs together, however wide the budgets are", async () => {
+  const two = pool("p", 10).replace("max_unavailable: 100%", "max_unavailable: 2");
+  const world = await open(`${BASE}${OPEN}  breaker: { enabled: false }\npools:${two}`);
+  await whole(world, 10, HOUR_MS);
+  const out = mostOut(world);
+  for (const id of world.serving().slice(0, 6)) world.xid(id, 48);
+  await world.advance(() => false, 5_000);
+  await whole(world, 10, HOUR_MS);
+  expect(out.most).toBe(2);
+});
+
+test("after a pause of its own the process looks for a while before it acts", async () => {
+  const world = await fleet(3, threshold(1));
+  const deeds = watchDeeds(world);
+  world.clock.sleepThrough(60_000);
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  await world.advance(() => false, 20_000);
+  expect(waitOf(world, sick)).toBe("blind");
+  expect(deeds.ends).toEqual([]);
+  await whole(world, 3, HOUR_MS);
+  expect(deeds.ends).toEqual([sick]);
 });

@@ -3,6 +3,8 @@
  * suite looks. Plain data; add one as a name, its patches (the text must occur exactly once) and
  * its test. `bun run test/sim/mutation/main.ts [name …]` applies each to a scratch copy.
  */
+import { SAFETY_MUTATIONS } from "./safety.ts";
+
 export type Mutation = {
   name: string;
   patches: readonly { file: string; from: string; to: string }[];
@@ -114,4 +116,5 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
     test: { file: CRASH, name: "frozen and goes on" },
   },
+  ...SAFETY_MUTATIONS,
 ];

@@ -59,7 +59,10 @@ function patch(scratch: string, { name, patches }: Mutation): () => void {
     const text = readFileSync(path, "utf8");
     if (!before.has(path)) before.set(path, text);
     if (text.split(from).length !== 2) throw new Error(`${name}: not exactly once in ${file}`);
-    writeFileSync(path, text.replace(from, () => to));
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    );
   }
   return () => {
     for (const [path, text] of before) writeFileSync(path, text);

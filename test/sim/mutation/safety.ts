@@ -1,0 +1,239 @@
+/**
+ * Each safety mechanism taken out, and the story that must then go wrong: a mechanism that no test
+ * misses is not there.
+ */
+import type { Mutation } from "./list.ts";
+
+const SAFETY = "test/scenario/safety.test.ts";
+const STORM = "test/scenario/storm.test.ts";
+const VETO = "test/scenario/veto.test.ts";
+const REPLACE = "test/scenario/replace.test.ts";
+const LADDER = "test/scenario/ladder.test.ts";
+const TIME = "test/scenario/trouble-time.test.ts";
+const CLOUD = "test/scenario/trouble-cloud.test.ts";
+
+const one = (
+  name: string,
+  patch: { file: string; from: string; to: string },
+  test: Mutation["test"],
+): Mutation => ({ name, patches: [patch], test });
+
+const safety = (file: string): string => `reconciler/safety/${file}`;
+const decide = (file: string): string => `reconciler/decide/${file}`;
+
+export const SAFETY_MUTATIONS: readonly Mutation[] = [
+  one(
+    "no budget for replacement",
+    { file: safety("budget.ts"), from: "if (flying.size >= max) {", to: "if (flying.size < 0) {" },
+    { file: SAFETY, name: "budgets hold in every scope" },
+  ),
+  one(
+    "no budget for isolation",
+    { file: safety("budget.ts"), from: "if (used < max ||", to: "if (used >= 0 ||" },
+    { file: SAFETY, name: "isolation has a budget" },
+  ),
+  one(
+    "no max_unavailable",
+    { file: decide("budget.ts"), from: "if (out.size >= max) return false;", to: "" },
+    { file: SAFETY, name: "max_unavailable caps" },
+  ),
+  one(
+    "the breaker never trips",
+    {
+      file: safety("breaker.ts"),
+      from: "if (before === null) return tripped ? trip(scope, around) : null;",
+      to: "if (before === null) return null;",
+    },
+    { file: SAFETY, name: "a burst is slowed" },
+  ),
+  one(
+    "the breaker never closes",
+    { file: safety("breaker.ts"), from: "if (passed >= BATCHES || !waiting) return null;", to: "" },
+    { file: SAFETY, name: "a burst is slowed" },
+  ),
+  one(
+    "no common cause is looked for",
+    {
+      file: safety("breaker.ts"),
+      from: "  return attribute(sick, living,",
+      to: "  return [].length === 0 ? null : attribute(sick, living,",
+    },
+    { file: SAFETY, name: "a cause that one zone shares" },
+  ),
+  one(
+    "a bad rule is not put aside",
+    {
+      file: safety("step.ts"),
+      from: 'return new Set(factsOf(facts, "quarantine").map((fact) => fact.rule));',
+      to: 'return new Set(factsOf(facts, "quarantine").map(() => ""));',
+    },
+    { file: STORM, name: "condemns every one" },
+  ),
+  one(
+    "evident faults have no trickle of their own",
+    {
+      file: safety("budget.ts"),
+      from: "return evident && hasEvidentRoom(node, this.out) ? null : stopped(breaker);",
+      to: "return stopped(breaker);",
+    },
+    { file: SAFETY, name: "what is evident by itself" },
+  ),
+  one(
+    "nothing ever blinds",
+    {
+      file: safety("blind.ts"),
+      from: "    const [why] = reasons;",
+      to: "    const [why]: string[] = [];\n    if (reasons.length >= 0) return [];",
+    },
+    { file: SAFETY, name: "a list that collapses blinds" },
+  ),
+  one(
+    "sight counts again at once",
+    {
+      file: safety("blind.ts"),
+      from: "if (mono - this.darkSince.lastMono >= 2 * roundMs) {",
+      to: "if (mono >= 0) {",
+    },
+    { file: "reconciler/safety/blind.test.ts", name: "two rounds longer" },
+  ),
+  one(
+    "a call intended before the darkness is made in it",
+    {
+      file: safety("blind.ts"),
+      from: "  const { kind } = operation.payload;",
+      to: "  if (operation.fence >= 0) return true;\n  const { kind } = operation.payload;",
+    },
+    { file: SAFETY, name: "intended before the darkness" },
+  ),
+  one(
+    "a pause of this process is not noticed",
+    {
+      file: "reconciler/presence.ts",
+      from: "if (gapMs > PULSE_MS + STALL_MS) {",
+      to: "if (gapMs < 0) {",
+    },
+    { file: SAFETY, name: "after a pause of its own" },
+  ),
+  one(
+    "new nodes that never come up are bought on and on",
+    {
+      file: safety("guard.ts"),
+      from: "  if (guard === null) return false;",
+      to: "  return false;",
+    },
+    { file: SAFETY, name: "never come up is left alone" },
+  ),
+  one(
+    "failed hardware is welcome back",
+    {
+      file: safety("lemon.ts"),
+      from: "    return fact;\n  }\n  return null;",
+      to: "  }\n  return null;",
+    },
+    { file: SAFETY, name: "refused when the cloud hands it back" },
+  ),
+  one(
+    "no ceiling of instances",
+    {
+      file: safety("spend.ts"),
+      from: "if (instancesMax !== null && bill.instances + 1 > instancesMax) {",
+      to: "if (instancesMax !== null && bill.instances < 0) {",
+    },
+    { file: SAFETY, name: "a ceiling of instances" },
+  ),
+  one(
+    "an unknown price counts as nothing",
+    {
+      file: safety("spend.ts"),
+      from: "        if (price === null)\n",
+      to: "        if (price === -1)\n",
+    },
+    { file: SAFETY, name: "whose price is not known" },
+  ),
+  one(
+    "a freeze stops nothing",
+    {
+      file: safety("step.ts"),
+      from: "  return `${freeze.why} (${freeze.by})`;",
+      to: "  return null;",
+    },
+    { file: VETO, name: "" },
+  ),
+  one(
+    "a hold stops nothing",
+    {
+      file: decide("admit.ts"),
+      from: "if (hold === null || hold.until <= sight.now) return null;",
+      to: "if (hold !== undefined) return null;",
+    },
+    { file: VETO, name: "" },
+  ),
+  one(
+    "a node that a person cordoned is repaired away",
+    {
+      file: decide("repair.ts"),
+      from: "  if (node.cordon.human !== null) {\n    const who",
+      to: "  if (node.cordon.human !== null && node.fence < 0) {\n    const who",
+    },
+    { file: REPLACE, name: "cordoned by a person" },
+  ),
+  one(
+    "the threshold does not gate the drain",
+    {
+      file: decide("repair.ts"),
+      from: 'const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;',
+      to: 'const reached = node.health.verdict === "unhealthy";',
+    },
+    { file: REPLACE, name: "the threshold gates the drain" },
+  ),
+  one(
+    "silence alone condemns",
+    {
+      file: decide("node.ts"),
+      from: "  if (fact.absentSince === null ||",
+      to: '  if (node.health.silentSince !== null) return "silent";\n  if (fact.absentSince === null ||',
+    },
+    { file: TIME, name: "" },
+  ),
+  one(
+    "a machine is rebooted for ever",
+    {
+      file: decide("ladder.ts"),
+      from: "const REBOOTS_MAX = 2;",
+      to: "const REBOOTS_MAX = 99;",
+    },
+    { file: LADDER, name: "still there after its reboots" },
+  ),
+  one(
+    "orphans are ended all at once",
+    { file: decide("sweep.ts"), from: "if (used >= max) return false;", to: "" },
+    { file: SAFETY, name: "one in a sweep" },
+  ),
+  one(
+    "an empty slot is not out of service",
+    {
+      file: safety("in-flight.ts"),
+      from: "    out.push(...left.slice(0, missing));",
+      to: "    out.push(...left.slice(0, 0 * missing));",
+    },
+    { file: "reconciler/decide/decide.test.ts", name: "" },
+  ),
+  one(
+    "a slot that was given up is out of service for a day",
+    {
+      file: safety("in-flight.ts"),
+      from: "    out.push(...left.slice(0, missing));",
+      to: "    out.push(...left.slice(0, 9 + missing));",
+    },
+    { file: SAFETY, name: "a smaller pool gave up" },
+  ),
+  one(
+    "what nobody claims is taken at first sight",
+    {
+      file: "reconciler/fold/everything.ts",
+      from: "const LISTINGS_MIN = 2;",
+      to: "const LISTINGS_MIN = 0;",
+    },
+    { file: CLOUD, name: "" },
+  ),
+];
