@@ -6,6 +6,7 @@
 import { readFlags, readSpan } from "./flag.ts";
 import type { Flags } from "./flag.ts";
 import { parseServer, SERVER_DEFAULT } from "./address.ts";
+import { unexpected } from "./answer.ts";
 import { openClient } from "./client.ts";
 import type { Client } from "./client.ts";
 import type { Command, Context } from "./command.ts";
@@ -49,10 +50,28 @@ export async function runCommandLine(commands: readonly Command[], world: World)
   return typeof outcome === "number" ? outcome : fail(world, context.format, outcome);
 }
 
-async function runOne(command: Command, context: Context): Promise<number | Failure> {
-  if (command.reach === "offline") return command.run(context);
-  const client = context.connect();
-  return "ok" in client ? client : command.run(context, client);
+/**
+ * Answers are looked at for the keys that show whose they are, and are then believed. One of a
+ * control plane of another age may lack what is shown of it: that is for a person to read, and no
+ * crash. Without an answer the same error is a fault of ours, and is thrown.
+ */
+async function runOne(command: Command, given: Context): Promise<number | Failure> {
+  let url: string | null = null;
+  const connect = (): Client | Failure => {
+    const client = given.connect();
+    if (!("ok" in client)) url = client.address.url;
+    return client;
+  };
+  const context = { ...given, connect };
+  try {
+    if (command.reach === "offline") return await command.run(context);
+    const client = connect();
+    return "ok" in client ? client : await command.run(context, client);
+  } catch (error) {
+    if (!(error instanceof TypeError) || url === null) throw error;
+    if (given.flags.on("verbose")) given.world.err(`${String(error.stack)}\n`);
+    return unexpected(url, "its answer cannot be read by this version (-v says where)");
+  }
 }
 
 function prepare(

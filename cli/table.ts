@@ -49,10 +49,11 @@ export function printLabels(pairs: readonly (readonly [string, string])[], style
 
 /**
  * Text as it may reach a terminal. What nodes report about themselves is not ours: an escape
- * sequence in a hostname or a process name must not drive the operator's screen.
+ * sequence in a hostname or a process name must not drive the operator's screen. A field that a
+ * control plane of another age left out is empty, and does not hide the others.
  */
-export function plain(text: string): string {
-  return text.replace(/[\r\n\t]+/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+export function plain(text: string | null | undefined): string {
+  return String(text ?? "").replace(/[\r\n\t]+/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
 const COLOR: Readonly<Record<string, string>> = {
@@ -96,9 +97,12 @@ function widthOf(text: string): number {
   return Bun.stringWidth(text);
 }
 
+/** Characters looked at for one column: of a long text the end is never tried, letter by letter. */
+const CHARS_A_COLUMN = 8;
+
 function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  let short = text;
+  let short = [...text].slice(0, CHARS_A_COLUMN * width).join("");
   while (short !== "" && widthOf(short) > width - 1) short = [...short].slice(0, -1).join("");
   return `${short}…`;
 }

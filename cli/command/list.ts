@@ -96,7 +96,9 @@ async function getNodes(client: Client, query: Query, limit: number): Promise<No
     );
     if (!answer.ok) return answer;
     nodes.push(...answer.value.nodes);
-    const next: string | null = answer.value.next ?? null;
+    const given: unknown = answer.value.next;
+    // Anything else is no cursor, and would be a new one each time.
+    const next = typeof given === "string" ? given : null;
     if (next === null || next === cursor || nodes.length >= limit) {
       return { ok: true, nodes: nodes.slice(0, limit), nowMs: answer.nowMs };
     }

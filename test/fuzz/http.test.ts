@@ -140,8 +140,6 @@ function bodyFor(path: string): fc.Arbitrary<Ask["body"]> {
     { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 80 }) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 80 }) as fc.Arbitrary<Uint8Array<ArrayBuffer>> },
     { weight: 1, arbitrary: fc.constantFrom("[".repeat(50_000), "", null) },
-    // An agent speaks by itself, and its log keeps what it was answered.
-    { weight: 1, arbitrary: fc.constant(path.endsWith("/report") ? SECRET : "") },
   );
 }
 
@@ -199,6 +197,9 @@ test("openApp() answers each field of each body with each time and span in its p
       }
     }
   }
+  // An agent's log keeps what it was answered.
+  const path = "/v1/agent/report";
+  await judge(a, w, { method: "POST", path, token: "root", headers: {}, body: SECRET });
   // What was taken can be shown.
   for (const { method, path } of routesOf(a)) {
     const filled = path.replace(":pool", "p").replace(":id", "fleet-p-0-1");

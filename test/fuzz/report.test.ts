@@ -43,7 +43,7 @@ function withTime(place: number, time: string): string {
   return text.replace(/2026-03-01T10:00:00Z/g, (was) => (left-- === 0 ? time : was));
 }
 
-const REFUSALS = new Set([400, 403]);
+const REFUSALS = new Set([400, 403, 413]);
 
 test("POST /agent/report answers any body, and a node that is well stays well", async () => {
   const { w, a, good } = await open();
@@ -134,6 +134,7 @@ test("openStreams() answers each frame once, in order, and a socket's noise is i
       }
       await Promise.all([noisy.data.tail, quiet.data.tail]);
       expect([noisy.closed, noisy.sent.length]).toEqual([[], frames.length]);
+      expect(noisy.data.queued).toBe(0);
       for (const text of noisy.sent) {
         expect(decodeFrame(text).kind).not.toBe("invalid");
         expect(text).not.toContain("Bearer");
