@@ -53,7 +53,8 @@ export function printLabels(pairs: readonly (readonly [string, string])[], style
  * control plane of another age left out is empty, and does not hide the others.
  */
 export function plain(text: string | null | undefined): string {
-  return String(text ?? "").replace(/[\r\n\t]+/g, " ").replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  const line = String(text ?? "").replace(/[\r\n\t]+/g, " ");
+  return line.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
 const COLOR: Readonly<Record<string, string>> = {

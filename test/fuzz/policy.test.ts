@@ -76,7 +76,8 @@ function ask(text: string): void {
     expect(compiled.message).not.toContain("re2find");
   }
   const took = performance.now() - start;
-  if (took > 500) throw new Error(`${Math.round(took)} ms: ${text.slice(0, 200)}`);
+  // Without its bounds the worst of these takes twelve seconds; a busy machine takes some of them.
+  if (took > 2_500) throw new Error(`${Math.round(took)} ms: ${text.slice(0, 200)}`);
 }
 
 test("compileCondition() and evaluate() answer any text", () => {
