@@ -14,6 +14,7 @@ import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
 import type { NodeId, PoolName } from "../schema/id.ts";
 import type { Plan } from "../schema/plan.ts";
+import { factKey } from "../schema/safety.ts";
 import type { Targets } from "./act/execute.ts";
 import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "./clock.ts";
@@ -303,11 +304,15 @@ export class Reconciler {
     this.plan = plan;
     if (plan.actions.length === 0 || this.ports.dryRun === true) return;
     const draft = ledger.draft();
+    const facts = new Map(fleet.facts);
     for (const action of plan.actions) {
       const node = draft.node(action.node);
       const pool = draft.pool(action.kind === "admit" ? action.pool : (node?.pool ?? null));
       const applied = applyAction(action, node, pool, sight.now);
-      for (const fact of factsAfter(action, node, fleet, config, sight.now)) draft.putFact(fact);
+      for (const fact of factsAfter(action, node, { ...fleet, facts }, config, sight.now)) {
+        facts.set(factKey(fact), fact);
+        draft.putFact(fact);
+      }
       draft.putNode(applied.node);
       if (applied.operation !== null) draft.putOperation(applied.operation);
       if (applied.pool !== null) draft.putPool(applied.pool);

@@ -50,6 +50,8 @@ export const Fact = v.variant("kind", [
     batch: count,
     batchAt: instant,
     passed: count,
+    /** Arrivals when the cause was last looked for. */
+    looked: v.nullish(count, 0),
   }),
   /** Confirmed hardware failures against exposure, both decaying: the learned rate (§5.2). */
   v.object({
@@ -67,6 +69,8 @@ export const Fact = v.variant("kind", [
   }),
   /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
+  /** A person's word that this version of a rule is right: it is not put aside again. */
+  v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
   /** A person was told that this instance is billed long after its end was asked for. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id (§9). */
@@ -105,6 +109,8 @@ export function factKey(fact: Fact): string {
       return `quarantine:${fact.rule}`;
     case "billed":
       return `billed:${fact.instance}`;
+    case "trusted":
+      return `trusted:${fact.rule}`;
     case "lemon":
       return `lemon:${fact.uuid}`;
     default:

@@ -15,6 +15,7 @@ import {
   type Quarantine,
 } from "./compile.ts";
 import { eventOf } from "./event.ts";
+import { isEvidentFinding } from "./evident.ts";
 
 /** A condition that failed; the rule counts as not matched (`health-policy.md` §3). */
 export type PolicyFault = { rule: string; message: string };
@@ -54,7 +55,8 @@ export function matchRules(
   context: { policy: CompiledPolicy; node: PolicyNode; quarantined: Quarantine },
   errors: PolicyFault[] | null = null,
 ): Matched {
-  const { policy, node, quarantined } = context;
+  const { policy, node } = context;
+  const quarantined = isEvidentFinding(finding) ? NO_QUARANTINE : context.quarantined;
   const activation = activate(eventOf(finding, followed), node);
   const found = firstMatch(policy, activation, node.pool, { quarantined, errors });
   if (policy.policy.hash === builtinPolicy.hash) {

@@ -60,7 +60,7 @@ function readBreaker(section: Section): SafetyConfig["breaker"] {
     enabled,
     windowMs,
     longWindowMs,
-    probability: section.number("probability", { min: 0, max: 0.5 }) ?? 1e-6,
+    probability: section.number("probability", { min: 1e-12, max: 0.5 }) ?? 1e-6,
     // Reported rates of large fleets are 3.8 to 6.5 per 1,000 node-days (safety.md §5.2).
     ratePrior: section.number("rate", { min: 0.01 }) ?? 5,
     rateMin: section.number("rate_min", { min: 0.01 }) ?? 1,

@@ -5,6 +5,7 @@
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
 import type { Pen } from "./node.ts";
 import { type Offer, offersOf } from "./offer.ts";
@@ -44,7 +45,9 @@ export function mayTake(node: Node, rung: "reboot" | "replace", scope: Scope, pe
 
 /** Places and set-ups of which a node is on its way up. */
 export function tryingKeys(scope: Scope): Set<string> {
-  const keys = new Set(scope.asked);
+  if (scope.trying !== null) return scope.trying;
+  const keys = new Set<string>();
+  scope.trying = keys;
   for (const nodes of scope.bySlot.values()) {
     for (const { phase, offer, operation } of nodes) {
       const arriving =
@@ -79,8 +82,33 @@ export function guardOfPool(
   return { until };
 }
 
+/**
+ * The ceiling that would stand in the way of the node's replacement, or `null`: a node that is
+ * drained first frees its own place, and one that is not drained yet is not given up for nothing.
+ */
+export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string | null {
+  const price = node.instance?.pricePerHour ?? null;
+  const freed =
+    pool.replacement === "surge"
+      ? { instances: 0, perHour: 0 }
+      : { instances: 1, perHour: price ?? 0 };
+  const refusals = offersOf(pool).map((offer) => {
+    const ask = { pool: pool.name, provider: offer.provider, price: priceOf(offer, scope) };
+    return scope.purse.refusal(ask, freed);
+  });
+  return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);
+}
+
 /** What an instance of the offer costs an hour: as the provider tells, else as the last one did. */
-export function priceOf(offer: Offer, { sight, fleet }: Scope): number | null {
+export function priceOf(offer: Offer, scope: Scope): number | null {
+  const known = scope.prices.get(offer.key);
+  if (known !== undefined) return known;
+  const price = readPrice(offer, scope);
+  scope.prices.set(offer.key, price);
+  return price;
+}
+
+function readPrice(offer: Offer, { sight, fleet }: Scope): number | null {
   const told = sight.providers.get(offer.provider)?.price?.(offer.instanceType) ?? null;
   if (told !== null) return told;
   for (const { instance } of fleet.nodes.values()) {
@@ -90,4 +118,10 @@ export function priceOf(offer: Offer, { sight, fleet }: Scope): number | null {
     }
   }
   return null;
+}
+
+/** Well only because the rule that condemned it does not count any more (safety.md §5.3). */
+export function isPutAside(node: Node, scope: Scope): boolean {
+  const aside = node.health.aside ?? [];
+  return aside.some(({ judgement }) => scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`));
 }

@@ -41,7 +41,7 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
   const ceiling = scope.purse.take({ pool: pool.name, provider: offer.provider, price });
   if (ceiling !== null) return pen.wait("spend", ceiling);
   const guard = guardKey(pool, offer.key);
-  if (isSuspect(guardOf(state, guard))) scope.asked.add(guard);
+  if (isSuspect(guardOf(state, guard))) trying.add(guard);
   const request = createRequest({
     fleetId: fleet.fleetId,
     pool,

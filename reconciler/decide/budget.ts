@@ -7,13 +7,18 @@
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import { shareOf } from "../safety/budget.ts";
+import { isEvident } from "../safety/evident.ts";
 import { holdsPlace } from "../safety/in-flight.ts";
 import { slotKeyOf } from "../safety/scope.ts";
 
 /** Whether the product has this node's slot out of service, or is filling it again. */
 export function isOut(node: Node): boolean {
   if (holdsPlace(node)) return true;
-  return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict === "unhealthy";
+  // What a person took out of service is the person's; the product acts on nothing there.
+  const theirs = node.cordon.human !== null && node.order === null;
+  const marked = node.phase.kind === "suspect" && isMarked(node) && !theirs;
+  // Marking what is evidently dead costs nothing that is not lost already.
+  return marked && node.health.verdict === "unhealthy" && !isEvident(node);
 }
 
 function isMarked(node: Node): boolean {

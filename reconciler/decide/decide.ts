@@ -30,10 +30,15 @@ export type Scope = {
   /** What every scope around the node may still lose, and spend. */
   budgets: Budgets;
   purse: Purse;
-  /** Suspect places and set-ups that this plan already tries a node of (`safety/guard.ts`). */
-  asked: Set<string>;
+  /**
+   * Places and set-ups of which a node is on its way up, or is asked for by this plan
+   * (`safety/guard.ts`); `null` until somebody asks.
+   */
+  trying: Set<string> | null;
   /** Of machines that no slot wants. */
   sweep: Sweep;
+  /** What each offer costs an hour, as far as somebody asked. */
+  prices: Map<string, number | null>;
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
@@ -45,7 +50,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   const timing = timingOf(config);
   const budgets = openBudgets(fleet, config, sight.now);
   const purse = openPurse(fleet, config);
-  const asked = new Set<string>();
+  const prices = new Map<string, number | null>();
   const sweep = openSweep(fleet.nodes.values(), sight.now);
   const byPool = new Map<string | null, Node[]>();
   const gone = new Map<string | null, Node[]>();
@@ -79,8 +84,9 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
             ),
       budgets,
       purse,
-      asked,
+      trying: null,
       sweep,
+      prices,
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),

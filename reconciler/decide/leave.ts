@@ -7,7 +7,7 @@ import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
-import { pausedBy } from "./admit.ts";
+import { isPutAside, pausedBy } from "./admit.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { SWEEP_MS } from "./sweep.ts";
@@ -49,12 +49,20 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     const payload = { kind: "cordon", why } as const;
     return pen.act({ kind: "effect", node: node.id, payload, because: [why] });
   }
-  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
+  if (phase.drainedAt !== null && node.order !== null) {
+    return decideDrained(node, phase, scope, pen);
+  }
   const drained = (because: string): void =>
     pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
   const loss = lossOf(node, scope);
-  if (loss !== null && node.health.silentSince !== null) return drained(loss);
-  if (node.order?.force === true && node.order.goal !== "drain" && node.instance !== null) {
+  const over = phase.drainedAt !== null;
+  if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
+  if (
+    !over &&
+    node.order?.force === true &&
+    node.order.goal !== "drain" &&
+    node.instance !== null
+  ) {
     const to: Phase = {
       kind: "terminating",
       since: sight.now,
@@ -64,7 +72,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     };
     return pen.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
   }
-  const proof = node.session?.definitive ?? false;
+  const proof = (node.session?.definitive ?? false) && !isPutAside(node, scope);
   const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
   if (
     (phase.purpose === "replace" || phase.purpose === "repair") &&
@@ -76,6 +84,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     const because = ["well again before it was drained: the repair is called off"];
     return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
+  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
   const left = sight.drain(node.id);
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
   if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)

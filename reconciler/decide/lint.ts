@@ -10,6 +10,7 @@ import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { desiredOf, type Fleet, type Sight } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
+import { isEvident } from "../safety/evident.ts";
 import { isOut } from "./budget.ts";
 
 /** `pool` `null` = nodes of no pool. */
@@ -163,7 +164,8 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
       if (node.pool !== pool.name) continue;
       const key = String(node.slot ?? node.id);
       if (isOut(node)) out.add(key);
-      const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
+      const sick =
+        node.phase.kind === "suspect" && node.health.verdict === "unhealthy" && !isEvident(node);
       const victim = plan.actions.some(
         (a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true,
       );

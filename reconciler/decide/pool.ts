@@ -34,13 +34,14 @@ export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<Nod
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
   const slots = new Set(filling.map((node) => node.slot ?? node.id));
   const excess = slots.size - desired;
-  if (excess <= 0) return new Set();
+  const seconds = secondOccupants(filling);
+  if (excess <= 0) return seconds;
   const candidates = filling.filter((node) => isSpare(node));
   candidates.sort(
     (a, b) =>
       cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
   );
-  const victims = new Set<NodeId>();
+  const victims = new Set<NodeId>(seconds);
   const given = new Set<number | string>();
   for (const node of candidates) {
     const slot = node.slot ?? node.id;
@@ -49,6 +50,24 @@ export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<Nod
     victims.add(node.id);
   }
   return victims;
+}
+
+/**
+ * Nodes that took the place of one which did not go: its repair was called off after they were
+ * bought (`surge`). A slot has one occupant.
+ */
+function secondOccupants(filling: readonly Node[]): Set<NodeId> {
+  const settled = new Map<string, Node>();
+  for (const node of filling) {
+    const stays = node.phase.kind === "serving" || node.phase.kind === "suspect";
+    if (stays) settled.set(node.id, node);
+  }
+  const seconds = new Set<NodeId>();
+  for (const node of filling) {
+    const first = node.replaces === null ? undefined : settled.get(node.replaces);
+    if (first !== undefined && first.slot === node.slot && isSpare(node)) seconds.add(node.id);
+  }
+  return seconds;
 }
 
 function isSpare(node: Node): boolean {

@@ -8,9 +8,9 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
-import { ruleKeyOf } from "../safety/rule-key.ts";
+import { isEvident } from "../safety/evident.ts";
 import type { Scope } from "./decide.ts";
-import { guardOfPool, mayTake, pausedBy } from "./admit.ts";
+import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.ts";
 import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
 import { drainPayload } from "./leave.ts";
@@ -193,6 +193,8 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   }
   const state = scope.fleet.pools.get(pool.name);
   // Between the tries of the guard nothing healthy is given up for a node that would not come up.
+  const ceiling = ceilingFor(node, pool, scope);
+  if (ceiling !== null) return { reason: "spend", message: ceiling, until: null };
   const guard = state === undefined ? null : guardOfPool(pool, state, scope);
   if (guard !== null) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
@@ -210,7 +212,7 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   const sick = proof || node.health.verdict === "unhealthy";
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
   if (refusal !== null) return pen.wait(refusal.kind, refusal.message, refusal.until);
-  const budget = sick ? scope.budget : scope.silence;
+  const budget = isEvident(node) ? null : sick ? scope.budget : scope.silence;
   if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell());
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
@@ -245,12 +247,6 @@ export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
     ["every held finding is cleared"],
     isPutAside(node, scope) ? "quarantined" : "recovered",
   );
-}
-
-/** Well only because the rule that condemned it does not count any more (safety.md §5.3). */
-function isPutAside(node: Node, scope: Scope): boolean {
-  const aside = node.health.aside ?? [];
-  return aside.some(({ judgement }) => scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`));
 }
 
 /** Replace first: the new node takes the same slot, and the old one waits until it is verified. */
@@ -298,6 +294,12 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
   if (replacement === undefined || replacement.phase.kind === "gone") {
     return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [
       `its replacement ${phase.replacement} did not come up`,
+    ]);
+  }
+  if ((verdict === "healthy" || verdict === "degraded") && node.order === null) {
+    // Whichever of the two is easier to spare then goes as what no slot wants.
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", [
+      "well again before it was drained: the repair is called off",
     ]);
   }
   if (replacement.phase.kind === "serving") {

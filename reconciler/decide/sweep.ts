@@ -18,7 +18,11 @@ export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
   let all = 0;
   let used = 0;
   for (const { phase, operation } of nodes) {
-    if (phase.kind === "gone") continue;
+    if (phase.kind === "gone") {
+      // A cloud that ends machines at once must not be asked for the next at once.
+      if (phase.purpose === "surplus" && now - phase.since < SWEEP_MS) used++;
+      continue;
+    }
     all++;
     if (phase.kind !== "terminating" || phase.purpose !== "surplus") continue;
     const lately = phase.accepted !== null && now - phase.accepted < SWEEP_MS;

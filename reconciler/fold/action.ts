@@ -113,7 +113,7 @@ function applyAdvance(
     // One verified node clears the guard (safety.md §7), and tells the story's end for the one it
     // replaces.
     if (state.failures > 0) state = { ...state, failures: 0 };
-    if (node.offer !== null) state = countVerified(state, node.offer, now);
+    if (node.offer !== null) state = proveOffer(state, node.offer, now);
     if (node.replaces !== null) {
       events.push({
         at: now,
@@ -128,17 +128,16 @@ function applyAdvance(
   }
   if (state !== null && action.to.kind === "terminating") {
     if (action.to.purpose === "failed") state = countFailure(state, node.offer, now);
-    if (action.to.purpose === "lemon") state = restOffer(state, node.offer, action.because, now);
+    if (action.to.purpose === "lemon" && node.offer !== null) {
+      // A place that has nothing else to give is tried as slowly as one where nothing comes up.
+      state = countFailed(restOffer(state, node.offer, action.because, now), node.offer, now);
+    }
   }
   return { node: next, operation: null, pool: state === pool ? null : state, events };
 }
 
 /** The node in its new phase, and what becomes of its session with it. */
-function withSession(
-  action: Extract<Action, { kind: "advance" }>,
-  node: Node,
-  now: number,
-): Node {
+function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, now: number): Node {
   let next: Node = { ...node, phase: action.to };
   // A held node is a person's: what was ordered before has been tried, and a new word is needed.
   if (action.to.kind === "held") next = { ...next, order: null };
@@ -185,18 +184,20 @@ function countFailure(pool: PoolState, offer: string | null, now: number): PoolS
 }
 
 /** A place that handed back bad hardware is not asked again at once (safety.md §9). */
-function restOffer(
-  pool: PoolState,
-  guard: string | null,
-  because: string[],
-  now: number,
-): PoolState {
-  const key = guard?.split("#")[0] ?? null;
-  if (key === null) return pool;
+function restOffer(pool: PoolState, guard: string, because: string[], now: number): PoolState {
+  const key = guard.split("#")[0] ?? guard;
   const failures = (pool.offers[key]?.failures ?? 0) + 1;
   const notBefore = now + backoffMs(failures, LEMON_REST_MS, LEMON_REST_MAX_MS);
   const offer = { failures, notBefore, class: "lemon", message: because.join("; ") };
   return { ...pool, offers: { ...pool.offers, [key]: offer } };
+}
+
+/** A node of the place is verified: it sells what it should. */
+function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
+  const key = guard.split("#")[0] ?? guard;
+  const { [key]: _, ...offers } = pool.offers;
+  const rested = key in pool.offers ? { ...pool, offers } : pool;
+  return countVerified(rested, guard, now);
 }
 
 /** As after a stock-out: what the place has to give is the bad machine. */

@@ -107,6 +107,11 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
       fields: { provider, class: answer.class },
     });
     result.unlisted.push(provider);
+    // A list that lied and then failed is not held to its lie for ever.
+    const since = result.collapsed.get(provider);
+    if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {
+      result.collapsed.delete(provider);
+    }
     return;
   }
   const fleet = draftFleet(input, draft);

@@ -108,7 +108,7 @@ function foldInstance(
     state: seen.state,
     internalIp: seen.internalIp,
     externalIp: seen.externalIp,
-    pricePerHour: seen.pricePerHour,
+    pricePerHour: seen.pricePerHour ?? fact.pricePerHour,
     absentSince: null,
     absentListings: 0,
   };

@@ -151,13 +151,17 @@ function foldDone(
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
       const next: Node = {
         ...node,
-        instance: bindInstance(payload.provider, instance, now),
+        instance: {
+          ...bindInstance(payload.provider, instance, now),
+          pricePerHour: instance.pricePerHour ?? payload.pricePerHour ?? null,
+        },
         offer: payload.guard ?? null,
         phase: { kind: "booting", since: now },
       };
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
       const offers = { ...(pool?.offers ?? {}) };
-      delete offers[payload.offer];
+      // That it sells says nothing about what it sells: a lemon's rest ends with a verified node.
+      if (offers[payload.offer]?.class !== "lemon") delete offers[payload.offer];
       return { operation, node: next, pool: pool === null ? null : { ...pool, offers }, events };
     }
     case "terminate": {

@@ -27,8 +27,8 @@ const rule = (name: string, codes: string, more: string): string =>
 const LONG = "result: unhealthy, hold: until_reset";
 const LAST = `  - { name: rest, condition: "true", result: healthy }\n`;
 
-const BAD = policy(`rules:\n${rule("app", "[13, 79]", LONG)}${LAST}`);
-const MENDED = policy(`rules:\n${rule("app", "[79]", LONG)}${LAST}`);
+const BAD = policy(`rules:\n${rule("app", "[13, 48]", LONG)}${LAST}`);
+const MENDED = policy(`rules:\n${rule("app", "[48]", LONG)}${LAST}`);
 
 let seq = 0;
 
@@ -105,11 +105,11 @@ describe("rejudgeNode()", () => {
   test("rejudgeNode() has nothing to say without evidence, or under the same rules", () => {
     expect(rejudgeNode(fresh(), context(BAD), START)).toBeNull();
     expect(rejudgeNode(told([], context(BAD)).node, context(MENDED), START)).toBeNull();
-    expect(rejudgeNode(told([79], context(BAD)).node, context(BAD), START)).toBeNull();
+    expect(rejudgeNode(told([48], context(BAD)).node, context(BAD), START)).toBeNull();
   });
 
   test("rejudgeNode() follows a quarantine there and back", () => {
-    const { node } = told([79], context(BAD));
+    const { node } = told([48], context(BAD));
     const quarantined = new Set([keyOf(BAD, "app")]);
     const freed = rejudgeNode(node, context(BAD, quarantined), START)?.node ?? node;
     expect(freed.health.verdict).not.toBe("unhealthy");
@@ -128,18 +128,18 @@ describe("foldLetter() with rules that do not decide", () => {
 
   test("foldLetter() records what a quarantined rule would say, with one event a stretch", () => {
     const by = context(BAD, new Set([keyOf(BAD, "app")]));
-    const first = told([79], by);
+    const first = told([48], by);
     expect(first.node.health.verdict).not.toBe("unhealthy");
     expect(first.shadows).toEqual([{ rule: "app", result: "unhealthy" }]);
     expect(first.matches).toEqual([{ rule: "rest", result: "healthy" }]);
     const shadow = (events: readonly { message: string }[]): string[] =>
       events.flatMap((e) => (e.message.startsWith("shadow rule") ? [e.message] : []));
-    expect(shadow(first.events)[0]).toStartWith("shadow rule app would say unhealthy: XID 79");
-    const second = told([79, 13], by, first.node, START + 1_000);
+    expect(shadow(first.events)[0]).toStartWith("shadow rule app would say unhealthy: XID 48");
+    const second = told([48, 13], by, first.node, START + 1_000);
     expect(second.shadows.length).toBe(2);
     expect(shadow(second.events)).toEqual([]);
     expect(second.node.health.aside?.map((h) => [h.key, h.count])).toEqual([
-      ["xid/79/GPU-0", 2],
+      ["xid/48/GPU-0", 2],
       ["xid/13/GPU-0", 1],
     ]);
   });

@@ -18,9 +18,10 @@ function nodeIn(
     replaces: null,
   });
   const held = (code: number) => [
-    { finding: { kind: "xid", code }, judgement: { result: "unhealthy" } },
+    { finding: { kind: "xid", code }, judgement: { result: "unhealthy", definitive: code === 79 } },
   ];
   const sick = state === "sick" || state === "evident";
+  // A condition that may pass, as opposed to proof of broken hardware.
   return {
     ...base,
     phase: { kind: "serving", since: 0 },

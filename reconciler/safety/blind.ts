@@ -5,7 +5,7 @@
  */
 import type { Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import { isEvident } from "./evident.ts";
+import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
 /** A domain with this many nodes can be dark, and is when this share of it is. */
@@ -19,7 +19,8 @@ const SICK_FLEET_MIN = 10;
 /** Whether silence or unproven evidence takes the node out of sight. */
 function isDark(node: Node, countSick: boolean): boolean {
   if (node.health.silentSince !== null) return true;
-  return countSick && node.health.verdict === "unhealthy" && !isEvident(node);
+  // What an agent that speaks says about broken hardware is sight; the breaker looks after it.
+  return countSick && node.health.verdict === "unhealthy" && !isDefinitive(node);
 }
 
 /**
@@ -53,8 +54,10 @@ export function darkness(nodes: Iterable<Node>): string | null {
     }
   }
   const judged = [...domains.values()].filter(({ all }) => all >= DOMAIN_NODES_MIN);
-  // Domains too small to be judged are judged together.
-  if (judged.length === 0) judged.push({ all: watched.length, dark });
+  // Domains too small to be judged are judged together: a light in one of them is still a light.
+  const small = [...domains.values()].filter(({ all }) => all < DOMAIN_NODES_MIN);
+  const sum = (of: "all" | "dark"): number => small.reduce((total, one) => total + one[of], 0);
+  if (small.length > 0) judged.push({ all: sum("all"), dark: sum("dark") });
   if (!judged.every((one) => one.dark / one.all >= DARK_SHARE)) return null;
   return silent === dark
     ? `${silent} of ${watched.length} nodes fell silent at once`

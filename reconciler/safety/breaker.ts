@@ -8,8 +8,9 @@ import type { Config } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../schema/safety.ts";
+import { unreachable } from "../../schema/unreachable.ts";
 import type { Fleet } from "../fleet.ts";
-import { attribute, explains, printCause } from "./cause.ts";
+import { attribute, explains, printCause, type Sick } from "./cause.ts";
 import { holdsPlace, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
@@ -23,8 +24,8 @@ const SETTLE_MS = 5 * 60_000;
 /** Batches that must pass before the breaker closes, and how far a batch may grow. */
 const BATCHES = 2;
 const BATCH_MAX = 64;
-/** A place that stays dark this long is not coming back by itself: then its nodes are replaced. */
-const PLACE_WAIT_MS = 60 * 60_000;
+/** What stays sick this long does not get well by itself: then its nodes are replaced. */
+const CAUSE_WAIT_MS = 60 * 60_000;
 /** A place is back when at most this share of its nodes is still sick. */
 const PLACE_BACK_SHARE = 0.2;
 
@@ -58,6 +59,11 @@ export function stepBreakers(
   const [stored] = factsOf(fleet.facts, "rate");
   const perMs = rateOf(stored ?? null, settings, wanted, now) / 1_000 / DAY_MS;
   for (const scope of scopes) {
+    // A pool or a place that is no more holds nothing back.
+    if (scope.size === 0) {
+      if (known.has(scope.name)) step.drop.push(`breaker:${scope.name}`);
+      continue;
+    }
     const tripped = lastTrip(scope, settings, perMs);
     const before = known.get(scope.name) ?? null;
     const after = next(before, scope, { fleet, config, now, tripped, rules });
@@ -94,7 +100,8 @@ function gather(
   const members = new Map<string, Node[]>([...arrivals.keys()].map((name) => [name, []]));
   for (const node of fleet.nodes.values()) {
     if (node.pool === null) continue;
-    for (const scope of scopesOf(node, predecessorOf(fleet, node))) members.get(scope)?.push(node);
+    const before = node.instance === null ? predecessorOf(fleet, node) : null;
+    for (const scope of scopesOf(node, before)) members.get(scope)?.push(node);
   }
   return [...arrivals].map(([name, list]) => ({
     name,
@@ -146,27 +153,42 @@ type Around = {
 };
 
 function next(before: Breaker | null, scope: Scope, around: Around): Breaker | null {
-  const { now, config } = around;
+  const { now } = around;
   const tripped = around.tripped !== null && around.tripped > now;
-  const opened = newestArrival(scope);
   if (before === null) return tripped ? trip(scope, around) : null;
   switch (before.state) {
-    case "restrained": {
-      if (tripped) {
-        const cause = causeOf(scope, around);
-        return cause === null ? before : enter(before, "open", now, because(scope, cause), cause);
-      }
-      const last = Math.max(before.trippedAt, around.tripped ?? 0);
-      const calm = now - last >= 2 * config.safety.breaker.windowMs;
-      return calm ? halfOpen(before, now) : before;
-    }
+    case "restrained":
+      return tripped ? lookAgain(before, scope, around) : calm(before, around);
     case "open":
-      return isWithdrawn(before, scope, around) ? halfOpen(before, now) : before;
+      if (isWithdrawn(before, scope, around)) {
+        return tripped
+          ? enter(before, "restrained", now, because(scope, null), null)
+          : halfOpen(before, now);
+      }
+      // What the cause does not explain may have one of its own.
+      return tripped ? lookAgain(before, scope, around) : before;
     case "half-open":
       // Only what arrived since it went half-open is a bad batch; older arrivals led here.
-      if (tripped && opened > before.since) return trip(scope, around);
-      return stepBatch(before, scope, now);
+      if (tripped && newestArrival(scope) > before.since) return trip(scope, around);
+      return stepBatch(before, scope, around);
+    default:
+      return unreachable(before.state);
   }
+}
+
+/** Looks for a cause once for each new arrival, among the sick that no known cause explains. */
+function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
+  const { length } = scope.arrivals;
+  if (before.looked === length) return before;
+  const cause = causeOf(scope, around, before.cause);
+  if (cause === null) return { ...before, looked: length };
+  return { ...enter(before, "open", around.now, because(scope, cause), cause), looked: length };
+}
+
+/** safety.md §5.1: restrained until arrivals have been plausible for two windows. */
+function calm(before: Breaker, { now, config, tripped }: Around): Breaker {
+  const last = Math.max(before.trippedAt, tripped ?? 0);
+  return now - last >= 2 * config.safety.breaker.windowMs ? halfOpen(before, now) : before;
 }
 
 function newestArrival(scope: Scope): number {
@@ -175,7 +197,7 @@ function newestArrival(scope: Scope): number {
 
 function trip(scope: Scope, around: Around): Breaker {
   const { now } = around;
-  const cause = causeOf(scope, around);
+  const cause = causeOf(scope, around, null);
   return {
     kind: "breaker",
     scope: scope.name,
@@ -187,6 +209,7 @@ function trip(scope: Scope, around: Around): Breaker {
     batch: 0,
     batchAt: 0,
     passed: 0,
+    looked: scope.arrivals.length,
   };
 }
 
@@ -197,11 +220,15 @@ function because(scope: Scope, cause: Cause | null): string {
     : `${many} share ${printCause(cause)}`;
 }
 
-function causeOf(scope: Scope, { fleet, now, config }: Around): Cause | null {
+function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {
   const since = now - config.safety.breaker.longWindowMs;
-  const sick = scope.nodes.filter((node) => openedAt(node).some((at) => at >= since));
+  const sick = scope.nodes.flatMap((node): Sick[] => {
+    const at = Math.max(...openedAt(node), 0);
+    return at >= since && !explains(known, node) ? [{ node, openedAt: at }] : [];
+  });
   const living = scope.nodes.filter((node) => node.phase.kind !== "gone");
-  return attribute(sick, living, scope.arrivals[0] ?? now, (name, value) => {
+  return attribute(sick, living, (name, value) => {
+    if (name === "rule" && fleet.facts.has(`trusted:${value}`)) return null;
     const fact = fleet.facts.get(`seen:${name}:${value}`);
     return fact?.kind === "seen" && fact.at > 0 ? fact.at : null;
   });
@@ -231,32 +258,45 @@ function halfOpen(before: Breaker, now: number): Breaker {
   };
 }
 
-/** Whether what explained the burst is no more (safety.md §5.1, "cause withdrawn"). */
-function isWithdrawn({ cause, since }: Breaker, scope: Scope, { now, rules }: Around): boolean {
+/**
+ * Whether what explained the burst is no more, or is dealt with (safety.md §5.1). A cause that
+ * nobody withdraws holds its nodes back for an hour; then they go on in growing batches.
+ */
+function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): boolean {
   if (cause === null) return true;
-  if (cause.attribute === "rule") return !rules.has(cause.value);
   const living = scope.nodes.filter((node) => node.phase.kind !== "gone");
   const sharing = living.filter((node) => explains(cause, node));
   const sick = sharing.filter((node) => node.session !== null);
+  if (cause.attribute === "rule") {
+    if (!around.rules.has(cause.value)) return true;
+    return sick.length === 0 && around.fleet.facts.has(`quarantine:${cause.value}`);
+  }
   if (sick.length <= sharing.length * PLACE_BACK_SHARE) return true;
-  const isPlace = cause.attribute === "zone" || cause.attribute === "rack";
-  return (isPlace || cause.attribute === "provider") && now - since >= PLACE_WAIT_MS;
+  return around.now - since >= CAUSE_WAIT_MS;
 }
 
-/** One batch after the other: a batch has passed when a slot of it was verified and none is out. */
-function stepBatch(before: Breaker, scope: Scope, now: number): Breaker | null {
+/** One batch after the other: a batch has passed when a slot of it was verified. */
+function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Breaker | null {
   if (now - before.batchAt < SETTLE_MS) return before;
-  if (scope.nodes.some(holdsPlace)) return before;
-  const waiting = scope.nodes.some((node) => node.phase.kind === "suspect");
-  const verified = scope.nodes.filter(
+  const waiting = scope.nodes.some((node) => isDue(node, config));
+  // Nothing left to try: then there is nothing left to hold back either.
+  if (!waiting && !scope.nodes.some(holdsPlace)) return null;
+  const verified = scope.nodes.some(
     ({ phase, replaces }) =>
       phase.kind === "serving" && replaces !== null && phase.since >= before.batchAt,
-  ).length;
-  if (verified === 0 && waiting) return before;
+  );
+  if (!verified) return before;
   const passed = before.passed + 1;
-  if (passed >= BATCHES || !waiting) return null;
+  if (passed >= BATCHES) return null;
   const batch = Math.min(BATCH_MAX, before.batch * 2);
   return { ...before, batch, batchAt: now, passed };
+}
+
+/** Whether the product would repair the node if the breaker let it. */
+function isDue({ phase, pool, cordon, health, order }: Node, config: Config): boolean {
+  if (phase.kind !== "suspect" || health.verdict !== "unhealthy") return false;
+  if (cordon.human !== null && order === null) return false;
+  return config.pools.find((one) => one.name === pool)?.health.autoReplace === true;
 }
 
 function tell(scope: string, after: Breaker | null, now: number): EventDraft {

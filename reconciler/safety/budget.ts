@@ -9,7 +9,7 @@ import type { Node } from "../../schema/node.ts";
 import { type FactOf, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { explains } from "./cause.ts";
-import { isEvident } from "./evident.ts";
+import { isDefinitive, isEvident } from "./evident.ts";
 import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
 import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
@@ -116,7 +116,8 @@ class CountedBudgets implements Budgets {
   private refuseIsolation(node: Node, scope: string): Refusal | null {
     const breaker = this.breakers.get(scope);
     const evident = isEvident(node);
-    if (breaker?.state === "open" && explains(breaker.cause, node) && !evident) {
+    // Proof of broken hardware keeps work off the node, whatever else is the matter.
+    if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
     }
     const used = this.isolated.get(scope)?.size ?? 0;
@@ -144,8 +145,8 @@ class CountedBudgets implements Budgets {
 
   /** How many may be out while the breaker of the scope is not closed. */
   private trickle(scope: string, breaker: Breaker): number {
-    if (breaker.state === "half-open") return Math.max(1, breaker.batch);
-    return scope === FLEET ? Math.min(TRICKLE_FLEET_MAX, Math.max(1, this.domains)) : 1;
+    const least = scope === FLEET ? Math.min(TRICKLE_FLEET_MAX, Math.max(1, this.domains)) : 1;
+    return breaker.state === "half-open" ? Math.max(least, breaker.batch) : least;
   }
 }
 

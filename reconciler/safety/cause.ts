@@ -64,32 +64,29 @@ export function explains(cause: Cause | null, node: Node): boolean {
 
 /**
  * The cause of a burst, or `null`. `sick` are the nodes whose sessions make it, `all` the nodes of
- * the scope; `burstAt` is when its first session opened, `seenAt` when a value was first seen here
- * (`null` = always known).
+ * the scope; `seenAt` is when a value was first seen here (`null` = always known).
  */
 export function attribute(
-  sick: readonly Node[],
+  sick: readonly Sick[],
   all: readonly Node[],
-  burstAt: number,
   seenAt: (attribute: Attribute, value: string) => number | null,
 ): Cause | null {
   for (const name of ATTRIBUTES) {
     // What is evident by itself is nobody's opinion, and says nothing about who judged it.
-    const burst = name === "rule" ? sick.filter((node) => !isEvident(node)) : sick;
+    const burst = name === "rule" ? sick.filter(({ node }) => !isEvident(node)) : sick;
     const least =
       name === "rule" ? Math.max(RULE_SESSIONS_MIN, all.length * RULE_SHARE_MIN) : SESSIONS_MIN;
     if (burst.length < least) continue;
-    const counts = new Map<string, number>();
-    for (const node of burst) {
-      for (const value of valuesOf(node, name)) counts.set(value, (counts.get(value) ?? 0) + 1);
-    }
-    for (const [value, count] of counts) {
-      const ofSessions = count / burst.length;
+    for (const [value, sharing] of valuesAmong(burst, name)) {
+      const ofSessions = sharing.length / burst.length;
       if (ofSessions < SHARE_OF_SESSIONS) continue;
       const ofNodes =
         all.filter((node) => valuesOf(node, name).includes(value)).length / Math.max(1, all.length);
       const since = seenAt(name, value);
-      const isNew = since !== null && burstAt - since < NEW_MS;
+      // What was sick before it came is not its doing, whoever judges it now.
+      const after = sharing.filter((one) => since !== null && one.openedAt >= since);
+      const soon = after.some((one) => since !== null && one.openedAt - since < NEW_MS);
+      const isNew = soon && after.length / burst.length >= SHARE_OF_SESSIONS;
       // Every sick node has been condemned by some rule: only a new one is a suspect for it. And a
       // place explains only what the rest of the scope is spared.
       const spared = name !== "rule" && ofNodes < SHARE_OF_NODES;
@@ -97,6 +94,21 @@ export function attribute(
     }
   }
   return null;
+}
+
+/** One node of a burst, and when its session opened. */
+export type Sick = { node: Node; openedAt: number };
+
+function valuesAmong(burst: readonly Sick[], name: Attribute): Map<string, Sick[]> {
+  const found = new Map<string, Sick[]>();
+  for (const one of burst) {
+    for (const value of valuesOf(one.node, name)) {
+      const list = found.get(value);
+      if (list === undefined) found.set(value, [one]);
+      else list.push(one);
+    }
+  }
+  return found;
 }
 
 /** `zone aws/us-east-1a (12 of 13)`, for people. */

@@ -1,19 +1,16 @@
-/**
- * Faults that need no second opinion (safety.md §4.3): the device is off the bus, or its memory
- * error could not be contained. No rule, release or observer makes these up, so while everything
- * else is restrained they move on by a trickle of their own.
- */
+/** Whether a node has a fault that is evident by itself (`health/policy/evident.ts`). Pure. */
+import { isEvidentFinding } from "../../health/policy/evident.ts";
 import type { Node } from "../../schema/node.ts";
-
-/** NVIDIA XID catalogue: 79 "GPU has fallen off the bus", 95 "Uncontained ECC error". */
-const EVIDENT_XIDS: ReadonlySet<number> = new Set([79, 95]);
 
 export function isEvident(node: Node): boolean {
   return node.health.held.some(
-    ({ finding, judgement }) =>
-      judgement.result === "unhealthy" &&
-      finding.kind === "xid" &&
-      typeof finding.code === "number" &&
-      EVIDENT_XIDS.has(finding.code),
+    ({ finding, judgement }) => judgement.result === "unhealthy" && isEvidentFinding(finding),
+  );
+}
+
+/** Whether some of what is held cannot be a passing state, by the judgement of its rule. */
+export function isDefinitive(node: Node): boolean {
+  return node.health.held.some(
+    ({ judgement }) => judgement.result === "unhealthy" && judgement.definitive,
   );
 }

@@ -25,14 +25,32 @@ function sickUuids(node: Node): string[] {
     if (judgement.result !== "unhealthy" || !judgement.definitive) continue;
     const byIndex = gpus.find((gpu) => gpu.index === finding.gpu_index)?.uuid ?? null;
     const uuid = finding.gpu_uuid ?? byIndex;
-    if (uuid !== null && uuid !== "") out.add(uuid);
+    if (uuid !== null && isName(uuid)) out.add(uuid);
   }
   return [...out];
 }
 
+/** Firmware that tells nothing tells zeros, and a virtual GPU may tell the same as its neighbour. */
+function isName(uuid: string): boolean {
+  return /[1-9a-f]/i.test(uuid.replace(/^(GPU|MIG)-/, ""));
+}
+
+/** Whether another machine of the fleet says that it has this GPU: then the UUID names nothing. */
+function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
+  const own = (node.agent?.inventory.gpus ?? []).filter((gpu) => gpu.uuid === uuid);
+  if (own.length > 1) return true;
+  for (const other of fleet.nodes.values()) {
+    if (other.id === node.id || other.phase.kind === "gone") continue;
+    if (other.agent?.inventory.gpus.some((gpu) => gpu.uuid === uuid) === true) return true;
+  }
+  return false;
+}
+
 /** What is remembered of a node whose definitive hardware fault led to its replacement. */
-export function lemonsOf(node: Node, facts: ReadonlyMap<string, Fact>, now: number): Lemon[] {
-  return sickUuids(node).map((uuid): Lemon => {
+export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
+  const { facts } = fleet;
+  const uuids = sickUuids(node).filter((uuid) => !isShared(uuid, node, fleet));
+  return uuids.map((uuid): Lemon => {
     const before = facts.get(`lemon:${uuid}`);
     const known = before?.kind === "lemon" ? before : null;
     const gpu = node.agent?.inventory.gpus.find((one) => one.uuid === uuid);
@@ -63,18 +81,19 @@ export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
     const fact = fleet.facts.get(`lemon:${uuid}`);
     if (fact?.kind !== "lemon" || isForgiven(fact, now)) continue;
     if (node.instance !== null && fact.instances.includes(node.instance.id)) continue;
+    if (isShared(uuid, node, fleet)) continue;
     return fact;
   }
   return null;
 }
 
 /** One more return of it that was refused. */
-export function refusedLemon(lemon: Lemon, node: Node, now: number): Lemon {
+export function refusedLemon(lemon: Lemon, node: Node): Lemon {
   const instances = [...lemon.instances, ...(node.instance === null ? [] : [node.instance.id])];
   return {
     ...lemon,
+    // Only a fault renews the suspicion, or a board that comes back often is never forgiven.
     refused: lemon.refused + 1,
-    lastAt: now,
     instances: instances.slice(-REMEMBERED_MAX),
   };
 }

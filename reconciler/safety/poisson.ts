@@ -6,6 +6,9 @@
 /** Terms beyond this add nothing a double could hold, for any mean that a fleet can have. */
 const TERMS_MAX = 10_000;
 
+/** So many sessions in an hour trip anything, whatever a configuration asks for. */
+const COUNT_MAX = 1_048_576;
+
 /** The probability of `n` or more arrivals when `mean` are expected. */
 export function poissonTail(n: number, mean: number): number {
   if (n <= 0) return 1;
@@ -38,7 +41,7 @@ function poissonHead(n: number, mean: number): number {
 export function tripCount(mean: number, probability: number): number {
   let n = 2;
   // Doubling, then halving: a mean of thousands must not cost thousands of tails.
-  while (poissonTail(n, mean) >= probability) n *= 2;
+  while (poissonTail(n, mean) >= probability && n < COUNT_MAX) n *= 2;
   let low = Math.max(1, n / 2);
   while (n - low > 1) {
     const middle = Math.floor((n + low) / 2);

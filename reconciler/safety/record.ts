@@ -23,7 +23,7 @@ export function factsAfter(
   if (action.kind !== "advance" || node === null) return [];
   if (action.to.kind === "terminating" && action.to.purpose === "lemon") {
     const lemon = lemonIn(node, fleet, now);
-    return lemon === null ? [] : [refusedLemon(lemon, node, now)];
+    return lemon === null ? [] : [refusedLemon(lemon, node)];
   }
   // The drain is over and the session is about to end in a replacement.
   const ends = action.to.kind === "terminating" && action.to.purpose === "replace";
@@ -31,8 +31,5 @@ export function factsAfter(
   const stored = fleet.facts.get("rate");
   const nodes = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;
   const rate = stored?.kind === "rate" ? stored : null;
-  return [
-    countFailure(rate, config.safety.breaker, nodes, now),
-    ...lemonsOf(node, fleet.facts, now),
-  ];
+  return [countFailure(rate, config.safety.breaker, nodes, now), ...lemonsOf(node, fleet, now)];
 }

@@ -16,8 +16,19 @@ const RACK_LABELS = ["navarch.dev/rack", "topology.kubernetes.io/rack", "rack"];
  * A node's failure domains, coarsest first: `provider:aws`, `zone:aws/us-east-1a`, `rack:r17`. One
  * that has no instance yet is in none; whoever asks uses the node whose place it takes.
  */
-export function domainsOf(node: Node): string[] {
-  const { instance, agent } = node;
+export function domainsOf(node: Node): readonly string[] {
+  const known = DOMAINS.get(node);
+  if (known !== undefined) return known;
+  const domains = readDomains(node);
+  DOMAINS.set(node, domains);
+  return domains;
+}
+
+/** A node is never changed in place, so what follows from it is worked out once. */
+const DOMAINS = new WeakMap<Node, readonly string[]>();
+const SCOPES = new WeakMap<Node, readonly string[]>();
+
+function readDomains({ instance, agent }: Node): string[] {
   if (instance === null) return [];
   const out = [`provider:${instance.provider}`];
   if (instance.zone !== null) out.push(`zone:${instance.provider}/${instance.zone}`);
@@ -28,8 +39,16 @@ export function domainsOf(node: Node): string[] {
 }
 
 /** `fleet`, `pool:<name>` and `domain:<domain>` of a node, from the widest on. */
-export function scopesOf(node: Node, stoodFor: Node | null = null): string[] {
-  const placed = node.instance === null && stoodFor !== null ? stoodFor : node;
+export function scopesOf(node: Node, stoodFor: Node | null = null): readonly string[] {
+  if (node.instance === null && stoodFor !== null) return readScopes(node, stoodFor);
+  const known = SCOPES.get(node);
+  if (known !== undefined) return known;
+  const scopes = readScopes(node, node);
+  SCOPES.set(node, scopes);
+  return scopes;
+}
+
+function readScopes(node: Node, placed: Node): string[] {
   const out = [FLEET];
   if (node.pool !== null) out.push(`pool:${node.pool}`);
   for (const domain of domainsOf(placed)) out.push(`domain:${domain}`);

@@ -16,12 +16,19 @@ export type Bill = {
   ceiling: Spend;
 };
 
+export type Ask = { pool: string; provider: string; price: number | null };
+
 export type Purse = {
+  /**
+   * Which ceiling would be in the way, or `null`. `freed` is what would go first: an instance, and
+   * its price.
+   */
+  refusal(ask: Ask, freed: { instances: number; perHour: number }): string | null;
   /**
    * Spends, or says which ceiling is in the way. `price` is dollars an hour, `null` when the
    * provider does not tell: under a dollar ceiling nothing is bought blindly.
    */
-  take(from: { pool: string; provider: string; price: number | null }): string | null;
+  take(ask: Ask): string | null;
   bills(): Bill[];
 };
 
@@ -29,7 +36,11 @@ export type Purse = {
 export function openPurse(fleet: Fleet, config: Config): Purse {
   let counted: Purse | null = null;
   const open = (): Purse => (counted ??= countPurse(fleet, config));
-  return { take: (from) => open().take(from), bills: () => open().bills() };
+  return {
+    refusal: (ask, freed) => open().refusal(ask, freed),
+    take: (ask) => open().take(ask),
+    bills: () => open().bills(),
+  };
 }
 
 function countPurse(fleet: Fleet, config: Config): Purse {
@@ -58,23 +69,34 @@ function countPurse(fleet: Fleet, config: Config): Purse {
     if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
   }
 
-  return {
-    take({ pool, provider, price }) {
-      for (const bill of scopesFor(pool, provider)) {
-        const { perHourMax, instancesMax } = bill.ceiling;
-        if (instancesMax !== null && bill.instances + 1 > instancesMax) {
-          return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
-        }
-        if (perHourMax === null) continue;
-        if (price === null)
-          return `${bill.scope} has a ceiling in dollars, and the price is not known`;
-        if (bill.perHour + price > perHourMax) {
-          const sum = `${dollars(bill.perHour)} + ${dollars(price)}`;
-          return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
-        }
+  const refusal: Purse["refusal"] = ({ pool, provider, price }, freed) => {
+    for (const bill of scopesFor(pool, provider)) {
+      const { perHourMax, instancesMax } = bill.ceiling;
+      if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {
+        return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
       }
-      count(pool, provider, price);
-      return null;
+      if (perHourMax === null) continue;
+      if (bill.unknown > 0) {
+        return `${bill.scope} has a ceiling in dollars and ${bill.unknown} of unknown price`;
+      }
+      if (price === null) {
+        return `${bill.scope} has a ceiling in dollars, and the price is not known`;
+      }
+      const left = bill.perHour - freed.perHour;
+      if (left + price > perHourMax) {
+        const sum = `${dollars(left)} + ${dollars(price)}`;
+        return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
+      }
+    }
+    return null;
+  };
+
+  return {
+    refusal,
+    take(ask) {
+      const why = refusal(ask, { instances: 0, perHour: 0 });
+      if (why === null) count(ask.pool, ask.provider, ask.price);
+      return why;
     },
     bills: () => [...bills.values()],
   };

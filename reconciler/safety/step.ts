@@ -12,8 +12,10 @@ import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusLemons } from "./lemon.ts";
 
-/** A version that nobody has had for this long is forgotten. */
-const SEEN_KEPT_MS = 30 * 86_400_000;
+/** Versions remembered of each kind: one that comes back after a rollback is not new. */
+const SEEN_MAX = 500;
+/** While a fleet is being built, what it is built of comes in one by one and is not new. */
+const YOUNG_MS = 60 * 60_000;
 
 export function stepSafety(
   fleet: Fleet,
@@ -21,7 +23,9 @@ export function stepSafety(
   policy: CompiledPolicy,
   now: number,
 ): Step {
-  const rules = new Set(policy.rules.map((rule) => rule.key));
+  // A rule that is a shadow condemns nobody: for the safety machinery it is gone.
+  const counting = policy.rules.filter(({ rule }) => rule.shadow !== true);
+  const rules = new Set(counting.map((rule) => rule.key));
   const seen = stepSeen(fleet, rules, now);
   const facts = new Map(fleet.facts);
   for (const fact of seen.put) facts.set(factKey(fact), fact);
@@ -34,16 +38,18 @@ export function stepSafety(
   for (const { cause, state, why } of factsOf(facts, "breaker")) {
     if (state !== "open" || cause?.attribute !== "rule") continue;
     const fact: Fact = { kind: "quarantine", rule: cause.value, at: now, why };
-    if (facts.has(factKey(fact))) continue;
+    if (facts.has(factKey(fact)) || facts.has(`trusted:${fact.rule}`)) continue;
     facts.set(factKey(fact), fact);
     put.push(fact);
     const message = `rule ${cause.value} is put aside, its verdicts do not count: ${why}`;
     events.push({ ...told, kind: "safety.quarantine", message });
   }
   for (const fact of factsOf(facts, "quarantine")) {
-    if (rules.has(fact.rule)) continue;
+    const trusted = facts.has(`trusted:${fact.rule}`) || !config.safety.breaker.enabled;
+    if (rules.has(fact.rule) && !trusted) continue;
     drop.push(factKey(fact));
-    const message = `rule ${fact.rule} is no longer in the policy: nothing is put aside for it`;
+    const why = rules.has(fact.rule) ? "counts again" : "does not count in the policy any more";
+    const message = `rule ${fact.rule} ${why}: it is not put aside`;
     events.push({ ...told, kind: "safety.quarantine", message });
   }
   const freeze = facts.get("freeze");
@@ -55,7 +61,12 @@ export function stepSafety(
   const holds = stepHolds(fleet, now);
   const bills = stepBills(fleet, now);
   events.push(...holds.events, ...bills.events);
-  return { put: [...put, ...bills.put], drop: [...drop, ...bills.drop], pools: holds.pools, events };
+  return {
+    put: [...put, ...bills.put],
+    drop: [...drop, ...bills.drop],
+    pools: holds.pools,
+    events,
+  };
 }
 
 /** Holds that ran out: a person who forgot must not have stopped the pool for ever. */
@@ -119,23 +130,23 @@ function stepSeen(
     if (driver !== null) drivers.add(driver);
   }
   const known = factsOf(fleet.facts, "seen");
+  const born = Math.min(...fleet.nodes.values().map((node) => node.createdAt));
+  const isYoung = now - born < YOUNG_MS;
+  const drop: string[] = [];
   for (const [attribute, values] of [
     ["rule", rules],
     ["agent", agents],
     ["driver", drivers],
   ] as const) {
-    const isFirst = !known.some((fact) => fact.attribute === attribute);
+    const seen = known.filter((fact) => fact.attribute === attribute);
+    const isFirst = seen.length === 0 || (isYoung && attribute !== "rule");
     for (const value of values) {
       if (fleet.facts.has(`seen:${attribute}:${value}`)) continue;
       put.push({ kind: "seen", attribute, value, at: isFirst ? 0 : now });
     }
+    const gone = seen.filter((fact) => !values.has(fact.value)).sort((a, b) => a.at - b.at);
+    drop.push(...gone.slice(0, Math.max(0, seen.length - SEEN_MAX)).map(factKey));
   }
-  const current = { rule: rules, agent: agents, driver: drivers };
-  const drop = known
-    .filter((one) => !current[one.attribute].has(one.value) && now - one.at > SEEN_KEPT_MS)
-    // The first generation has no date; it goes when something newer has taken its place for long.
-    .filter((one) => one.at > 0)
-    .map(factKey);
   return { put, drop };
 }
 

@@ -6,20 +6,31 @@ import type { Node } from "../../schema/node.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
 import { isEvident } from "./evident.ts";
 import { holdsPlace, isSick, QUARANTINED, vacantSlots } from "./in-flight.ts";
-import { predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
+import { FLEET, predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
 
 /** By scope: slots, each with whether its fault is evident by itself. */
 export type Tally = Map<string, Map<string, boolean>>;
 
 /** One more slot out in each scope of the node. */
-export function addTo(tally: Tally, node: Node, before: Node | null = null): void {
+export function addTo(
+  tally: Tally,
+  node: Node,
+  before: Node | null = null,
+  nearOnly = false,
+): void {
   const evident = isEvident(node) || (before !== null && isEvident(before));
   const key = slotKeyOf(node);
   for (const scope of scopesOf(node, before)) {
+    if (nearOnly && (scope === FLEET || scope.startsWith("domain:provider:"))) continue;
     const known = tally.get(scope) ?? new Map<string, boolean>();
     known.set(key, evident || known.get(key) === true);
     tally.set(scope, known);
   }
+}
+
+/** Refused where it asked: a place that is sold out must not hold up the rest of the fleet. */
+function isStuck({ phase }: Node): boolean {
+  return phase.kind === "requested" && phase.refusal !== null;
 }
 
 /** Slots being replaced in each scope. */
@@ -28,7 +39,7 @@ export function countOut(fleet: Fleet, config: Config): Tally {
   const filled = filledSlots(fleet);
   const put = (node: Node): void => {
     if (node.pool === null || filled.has(slotKeyOf(node))) return;
-    addTo(out, node, predecessorOf(fleet, node));
+    addTo(out, node, predecessorOf(fleet, node), isStuck(node));
   };
   for (const node of fleet.nodes.values()) if (holdsPlace(node)) put(node);
   const sizes = new Map(

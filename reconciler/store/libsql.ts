@@ -190,7 +190,11 @@ class LibsqlStore implements Store {
         })),
         cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
         credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
-        facts: facts.map((r) => parseDoc(Fact, r.doc, "fact")),
+        // A kind that a newer release wrote must not keep an older one from starting.
+        facts: facts.flatMap((r) => {
+          const parsed = v.safeParse(Fact, JSON.parse(r.doc));
+          return parsed.success ? [parsed.output] : [];
+        }),
       };
     });
   }
@@ -340,10 +344,7 @@ class LibsqlStore implements Store {
     const attempts = sql`${table.outbox.attempts} + 1`;
     const { notBefore } = outcome;
     await this.write([
-      this.writer
-        .update(table.outbox)
-        .set({ attempts, notBefore })
-        .where(eq(table.outbox.id, id)),
+      this.writer.update(table.outbox).set({ attempts, notBefore }).where(eq(table.outbox.id, id)),
     ]);
   }
 

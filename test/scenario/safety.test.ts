@@ -186,7 +186,7 @@ test("a ceiling of instances is never passed, and what waits for it says so", as
   expect(most).toBe(3);
   expect(world.reconciler.lastPlan().waits.map((wait) => wait.reason)).toContain("spend");
   // The sick node stays: nothing is ended for a replacement that may not be bought.
-  expect(world.node(sick).phase.kind).toBe("replacing");
+  expect(world.node(sick).phase.kind).toBe("suspect");
 });
 
 test("under a ceiling in dollars nothing is bought whose price is not known", async () => {
