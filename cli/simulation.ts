@@ -44,7 +44,9 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
   const refused = unsupported(plan.scenario);
-  if (refused !== null) return usage(refused);
+  if (refused !== null) {
+    return usage(`line ${refused.line}: ${refused.path} ${refused.message}`);
+  }
   const quiet = isForMachines(context.format);
   const tell = (text: string): void => (quiet ? world.err(text) : world.out(text));
   const { stress, fleet } = plan.scenario;

@@ -17,12 +17,14 @@ export const simulateList: Command = {
     const { BUNDLED } = await import("../../simulator/bundle/catalog.ts");
     const { readScenario } = await import("../../simulator/scenario/read.ts");
     const { summarize } = await import("../../simulator/scenario/summary.ts");
+    const { unsupported } = await import("../../simulator/run/prepare.ts");
     const { printDuration } = await import("../../schema/duration.ts");
     const found = BUNDLED.flatMap(({ name, text }) => {
       const { scenario } = readScenario({ name, text });
       if (scenario === null) return [];
       const { nodes, durationMs, description, mode } = summarize(scenario);
-      return [{ name, mode, nodes, duration_ms: durationMs, description: description ?? "" }];
+      const about = { name, mode, nodes, duration_ms: durationMs, description: description ?? "" };
+      return [{ ...about, unsupported: unsupported(scenario)?.message ?? null }];
     });
     await show(context, {
       data: found,
@@ -32,7 +34,7 @@ export const simulateList: Command = {
           ["NAME", "MODE", "NODES", "DURATION", "DESCRIPTION"],
           found.map((one) => [
             one.name,
-            one.mode,
+            one.unsupported === null ? one.mode : "not yet run",
             String(one.nodes),
             printDuration(one.duration_ms),
             one.description,

@@ -1,6 +1,8 @@
 /**
  * `navarch simulate validate`: everything wrong with a scenario, or what it amounts to.
  */
+import type { Problem } from "../../schema/config.ts";
+import type { Unsupported } from "../../simulator/run/prepare.ts";
 import type { Summary } from "../../simulator/scenario/summary.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
@@ -12,7 +14,9 @@ export const simulateValidate: Command = {
   name: ["simulate", "validate"],
   usage: "<file>",
   summary: "check a scenario and sum it up",
-  more: "Unknown keys are errors. Exit 2 if it could not be run, or with --strict if it warns.",
+  more:
+    "Unknown keys are errors. Exit 2 if it is wrong, or with --strict if it warns or asks for\n" +
+    "something that this version does not simulate.",
   flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
   words: { min: 1, max: 1 },
   reach: "offline",
@@ -22,10 +26,13 @@ export const simulateValidate: Command = {
     const { sayProblems, showProblems } = await import("../problem-view.ts");
     const [file = ""] = context.words;
     const { scenario, problems } = await openScenario(file);
-    const strict = context.flags.on("strict") && problems.some((one) => one.severity === "warning");
-    if (scenario === null || strict) return showProblems(context, problems, () => "");
-    sayProblems(context, problems);
-    const summary = summarize(scenario);
+    const { unsupported } = await import("../../simulator/run/prepare.ts");
+    const refused = scenario === null ? null : unsupported(scenario);
+    const all = refused === null ? problems : [...problems, refusal(file, refused)];
+    const strict = context.flags.on("strict") && all.some((one) => one.severity === "warning");
+    if (scenario === null || strict) return showProblems(context, all, () => "");
+    sayProblems(context, all);
+    const summary = { ...summarize(scenario), unsupported: refused?.message ?? null };
     const { printDuration } = await import("../../schema/duration.ts");
     await show(context, {
       data: summary,
@@ -35,6 +42,11 @@ export const simulateValidate: Command = {
     return EXIT.done;
   },
 };
+
+function refusal(file: string, { line, path, message }: Unsupported): Problem {
+  const hint = "simulate run refuses this file";
+  return { file, line, col: 1, path, code: "unsupported", message, hint, severity: "warning" };
+}
 
 function printSummary(summary: Summary, span: (ms: number) => string, style: Style): string {
   const isStress = summary.mode === "stress";

@@ -28,6 +28,7 @@ import providerFailover from "./provider-failover.yaml" with { type: "text" };
 import providerWedge from "./provider-wedge.yaml" with { type: "text" };
 import queueScaling from "./queue-scaling.yaml" with { type: "text" };
 import reRegistration from "./re-registration.yaml" with { type: "text" };
+import rebootLadder from "./reboot-ladder.yaml" with { type: "text" };
 import registrationTimeout from "./registration-timeout.yaml" with { type: "text" };
 import replacementOrder from "./replacement-order.yaml" with { type: "text" };
 import stockOutDay from "./stock-out-day.yaml" with { type: "text" };
@@ -121,6 +122,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "provider-wedge", text: providerWedge },
   { name: "queue-scaling", text: queueScaling },
   { name: "re-registration", text: reRegistration },
+  { name: "reboot-ladder", text: rebootLadder },
   { name: "registration-timeout", text: registrationTimeout },
   { name: "replacement-order", text: replacementOrder },
   { name: "stock-out-day", text: stockOutDay },

@@ -14,6 +14,7 @@ import { type Disk, emptyDisk, type Process, startAgent } from "./agent.ts";
 import { MachineClock } from "./clock.ts";
 import { KernelRing } from "./kernel-log.ts";
 import { type Load, readMachine, UTILIZATION } from "./reading.ts";
+import { curedByReboot } from "./reboot.ts";
 import { lastingOf, printXidLine } from "./xid.ts";
 
 /** What a machine has to do with the rest of the world. */
@@ -105,6 +106,20 @@ export class Machine {
     this.#cancelBoot = null;
     this.#kill();
     this.#boot = null;
+  }
+
+  /**
+   * Started anew from outside, by its cloud: another boot id. Answers the failures that ended with
+   * the old boot.
+   */
+  reboot(): Failure[] {
+    const cured = [...this.#failures.values()].filter(curedByReboot);
+    for (const { id } of cured) this.#failures.delete(id);
+    this.#reading = null;
+    this.#stir();
+    this.#log("reboot");
+    this.#reboot(REBOOT_MS);
+    return cured;
   }
 
   /** The agent's process ends as systemd would end it; the machine stays. */

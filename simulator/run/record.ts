@@ -87,6 +87,8 @@ export class RunRecord {
   readonly #lost = new Set<string>();
   /** When the product first doubted a node, for how long its replacement took. */
   readonly #doubted = new Map<string, number>();
+  /** What holds destruction back now: a person's freeze, and every scope whose breaker is open. */
+  readonly #freezes = new Set<string>();
   #frozenSince: number | null = null;
 
   constructor(crowd: Crowd, elapsed: () => number, line: (line: Line) => void) {
@@ -190,8 +192,7 @@ export class RunRecord {
     const { kind, message, actor, pool } = event;
     const name = event.node === null ? null : this.#crowd.nameOf(event.node);
     this.line("product", kind, name, { id: event.node, pool, actor, message });
-    if (kind === "safety.frozen") this.#frozenSince ??= this.#elapsed();
-    if (kind === "safety.released") this.#thaw();
+    this.#freeze(kind, message);
     if (name === null) return;
     const judged = /\((healthy|degraded|unhealthy), rule (.+)\)$/.exec(message);
     const [, result = null, rule = null] = kind === "node.finding" ? (judged ?? []) : [];
@@ -250,12 +251,23 @@ export class RunRecord {
         const served = this.#served.has(name) && !this.#lost.has(name);
         if (served && !this.#drained.has(name)) this.undrained++;
       }
-    } else if (entry.kind !== "create.refused" && entry.kind !== "terminate.refused") {
+    } else if (!["create.refused", "terminate.refused", "rebooted"].includes(entry.kind)) {
       return;
     }
     const node = "nodeId" in entry && entry.nodeId !== null ? entry.nodeId : null;
     const name = node === null ? null : this.#crowd.nameOf(node);
     this.line("cloud", entry.kind, name, { provider, id: node });
+  }
+
+  #freeze(kind: EventDraft["kind"], message: string): void {
+    const [, scope = null, state = ""] = /^breaker of (\S+) is ([a-z-]+)/.exec(message) ?? [];
+    if (kind === "safety.frozen") this.#freezes.add("person");
+    else if (kind === "safety.released") this.#freezes.delete("person");
+    else if (kind !== "safety.breaker" || scope === null) return;
+    else if (state === "open") this.#freezes.add(scope);
+    else this.#freezes.delete(scope);
+    if (this.#freezes.size > 0) this.#frozenSince ??= this.#elapsed();
+    else this.#thaw();
   }
 
   #thaw(): void {

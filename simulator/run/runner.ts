@@ -63,6 +63,7 @@ export type Progress = {
 const STEP_MS = 1_000;
 /** The product must know what it owns before the story begins; two listings of an idle cloud. */
 const ADOPT_MAX_MS = 20_000;
+const ADOPT_LOOK_MS = 500;
 const INTERVAL_MS = 5_000;
 
 export async function runScenario(options: RunOptions): Promise<RunResult> {
@@ -100,8 +101,7 @@ class Run {
     this.#nodes = allNodes(scenario, streams.fleet);
     const wanted = configOf(scenario);
     // What the file lists is taken in first; what its pools want comes after that.
-    const isListed = this.#nodes.length > 0 && scenario.stress?.fleetGen == null;
-    const config = isListed && !scenario.implicitPool ? withoutFloor(wanted) : wanted;
+    const config = this.#isAdopting() ? withoutFloor(wanted) : wanted;
     this.#heartbeatTimeoutMs = config.server.heartbeatTimeoutMs;
     const recovery = scenario.stress?.chaos?.recovery ?? null;
     const startup = scenario.stress?.fleetGen?.startup ?? null;
@@ -125,6 +125,9 @@ class Run {
         delivered: (ms) => this.#record.latencies.push(ms),
         started: (member) => this.#started(member),
         ended: (member) => this.#chaos?.leave(member),
+        rebooted: (member, cured) => {
+          for (const failure of cured) this.#record.recovered(member, failure);
+        },
         log: (name, line) => sink.log(name, `${this.#elapsed()} ${line}`),
       },
     });
@@ -167,6 +170,10 @@ class Run {
     const isWhole = !this.#options.isAborted();
     this.#chaos?.stop();
     await this.#takeSample();
+    const { crashes } = this.#stack.plane;
+    if (crashes.count > 0) {
+      this.#errors.push(`${crashes.count} activations of the loop failed: ${crashes.first}`);
+    }
     if (isWhole) await this.#assertAll();
     return closeRun({
       ...this.#options,
@@ -183,25 +190,44 @@ class Run {
     });
   }
 
+  /** The file's machines are to become its pools' own, before those buy what they lack. */
+  #isAdopting(): boolean {
+    return this.#nodes.length > 0 && !this.#options.scenario.implicitPool;
+  }
+
   async #adopt(): Promise<void> {
     const slots = slotsOf(this.#nodes);
     for (const [index, node] of this.#nodes.entries()) {
       this.#placed.push(await this.#stack.place(node, slots[index] ?? index, 0));
     }
-    const isKnown = (): boolean => {
-      const known = this.#stack.plane.life()?.reconciler.fleet().nodes;
-      return this.#nodes.every(({ id, pool }) => pool === null || known?.has(id as never) === true);
-    };
     const { time } = this.#options;
     const until = time.monoMs() + ADOPT_MAX_MS;
     await time.pass(1);
-    while (!isKnown() && time.monoMs() < until) await time.pass(100);
-    if (this.#options.scenario.implicitPool) return;
-    // Taken in by an earlier life that wanted nothing else; the one that the file describes begins.
-    await this.#stack.await(this.#stack.plane.kill());
-    this.#stack.plane.configure(configOf(this.#options.scenario));
-    await this.#stack.await(this.#stack.plane.start());
+    while (!this.#isKnown() && time.monoMs() < until) await time.pass(100);
+    if (!this.#isAdopting()) return;
+    await this.#stack.await(this.#openFloor());
     await time.pass(100);
+  }
+
+  #isKnown(): boolean {
+    const known = this.#stack.plane.life()?.reconciler.fleet().nodes;
+    return this.#nodes.every(({ id, pool }) => pool === null || known?.has(id as never) === true);
+  }
+
+  /** An earlier life took in what exists and wanted nothing; the one that the file tells begins. */
+  async #openFloor(): Promise<void> {
+    const { plane } = this.#stack;
+    const isDead = plane.life() === null;
+    await plane.kill();
+    plane.configure(configOf(this.#options.scenario));
+    if (!isDead) await plane.start();
+  }
+
+  /** After the last machine of a generated fleet was bought: the pools want what the file says. */
+  #openFloorSoon(waitedMs = 0): void {
+    const { time } = this.#options;
+    if (this.#isKnown() || waitedMs >= ADOPT_MAX_MS) void this.#openFloor();
+    else time.after(ADOPT_LOOK_MS, () => this.#openFloorSoon(waitedMs + ADOPT_LOOK_MS));
   }
 
   #startFleet(): void {
@@ -230,16 +256,19 @@ class Run {
     const at = (index: number): Start =>
       starts[index - listed] ?? { launchMs: 0, coldStartMs: 0 };
     let last = 0;
+    let lastLaunch = 0;
     const slots = slotsOf(this.#nodes);
     for (const [index, node] of this.#nodes.entries()) {
       const slot = slots[index] ?? index;
       const { launchMs, coldStartMs } = at(index);
       last = Math.max(last, launchMs + coldStartMs);
+      lastLaunch = Math.max(lastLaunch, launchMs);
       time.after(launchMs, () => {
         void this.#stack.place(node, slot, coldStartMs).then((member) => this.#stack.power(member));
       });
     }
     time.after(last, () => this.#chaos?.start());
+    if (this.#isAdopting()) time.after(lastLaunch, () => this.#openFloorSoon());
     return last;
   }
 

@@ -25,6 +25,7 @@ const END_MS = 1_000;
 export type CloudEvents = {
   running(provider: string, instance: Instance): void;
   ended(provider: string, id: InstanceId): void;
+  rebooted(id: InstanceId): void;
   entry(provider: string, entry: Entry): void;
 };
 
@@ -133,6 +134,7 @@ export class SimCloud {
     if (entry.kind === "landed") soon(entry.runningAtMs);
     if (entry.kind === "terminate.accepted") soon(entry.terminatedAtMs);
     if (entry.kind === "terminated") this.#events.ended(this.name, entry.id);
+    if (entry.kind === "rebooted") this.#clock.after(0, () => this.#events.rebooted(entry.id));
     if (entry.kind !== "running") return;
     // The entry is told while the world changes: it is looked at afterwards.
     this.#clock.after(0, () => {
@@ -158,6 +160,10 @@ export class SimCloud {
       create: (request, fence, credential) =>
         this.#meet<CreateAnswer>(() => raw.create(request, fence, credential)),
       terminate: (id, fence) => this.#meet<TerminateAnswer>(() => raw.terminate(id, fence)),
+      reboot: (id, fence) =>
+        this.#meet<TerminateAnswer>(async () => {
+          return (await raw.reboot?.(id, fence)) ?? { kind: "not_found" };
+        }),
       list: async () => {
         const trouble = this.#fault?.kind === "capacity" ? null : this.#trouble();
         if (trouble !== null && this.#fault?.kind !== "quota") {

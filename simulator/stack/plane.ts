@@ -67,6 +67,8 @@ export class Plane {
   #hinted = false;
   readonly #tokens = new Map<string, string>();
   activations = 0;
+  /** Activations that ended in an exception, which in production end the process. */
+  readonly crashes = { count: 0, first: "" };
 
   constructor(world: PlaneWorld) {
     this.#world = world;
@@ -277,7 +279,7 @@ export class Plane {
       // The loop rests after a failure too, whatever hints came.
       if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
       // More waits than one activation takes in: it must not fall behind for ever.
-      else if (this.#hinted) this.#restUntil -= restMs / 2;
+      else if (this.#hinted) this.#restUntil -= Math.floor(restMs / 2);
       const goesOn = this.#hinted || life.reconciler.lastPlan().actions.length > 0;
       this.#arm(goesOn ? 0 : this.#pauseMs(life));
     });
@@ -290,6 +292,7 @@ export class Plane {
     } catch (error) {
       if (life !== this.#life) return true;
       const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      if (this.crashes.count++ === 0) this.crashes.first = told.split("\n", 1)[0] ?? told;
       this.#world.log("error", "activation failed", { error: told });
       return false;
     }

@@ -12,6 +12,7 @@ import type { Config } from "../../schema/config.ts";
 import type { Report, Sample } from "../../schema/report.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Machine } from "../machine/machine.ts";
+import type { Failure } from "../scenario/fault.ts";
 import { openStreams, type Random, type Stream } from "../random.ts";
 import type { SimNode } from "../scenario/scenario.ts";
 import { SimCloud } from "./cloud.ts";
@@ -52,6 +53,8 @@ export type StackEvents = {
   started(member: Member): void;
   /** Its instance ended. */
   ended(member: Member): void;
+  /** Its cloud started it anew, which ended these failures. */
+  rebooted(member: Member, cured: readonly Failure[]): void;
   /** `null`: the control plane. */
   log(name: string | null, line: string): void;
 };
@@ -83,6 +86,7 @@ export class Stack {
       const heard = {
         running: (provider: string, instance: Instance) => this.#running(provider, instance),
         ended: (_provider: string, id: InstanceId) => this.#ended(id),
+        rebooted: (id: InstanceId) => this.#rebooted(id),
         entry: events.cloudEntry,
       };
       clouds.set(name, new SimCloud(name, time, () => random.uniform(), heard));
@@ -179,6 +183,12 @@ export class Stack {
     member.machine.powerOff();
     this.#awake.delete(member.machine);
     this.#samples.delete(member.machine);
+  }
+
+  #rebooted(id: InstanceId): void {
+    const member = this.crowd.byInstance(id);
+    if (member?.live !== true) return;
+    this.#options.events.rebooted(member, member.machine.reboot());
   }
 
   #committed(change: Change): void {
