@@ -80,7 +80,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   };
   for (const answer of input.answers) settle(input, draft, answer.id, answer.outcome);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
-  for (const letter of input.letters) foldOneLetter(input, draft, letter, result);
+  for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   foldTime(input, draft, result);
@@ -269,6 +269,28 @@ function placeOf(
   if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
     return surplus;
   return { as: node, raised: { ...state, desired: taken.size + 1 } };
+}
+
+/**
+ * A letter is durable before anybody folds it, so one that cannot be folded would stop every
+ * process that ever reads it. It is set aside, loudly: a bug of ours, and no reason to go blind.
+ */
+function foldOrSetAside(
+  input: FoldInput,
+  draft: Draft,
+  stored: StoredLetter,
+  result: FoldResult,
+): void {
+  try {
+    foldOneLetter(input, draft, stored, result);
+  } catch (error) {
+    const { node } = stored.letter;
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `a report of ${node} could not be taken in and was set aside: ${why}`;
+    result.problems.push({ message, fields: { node, letter: stored.id } });
+    const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
+    draft.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
+  }
 }
 
 function foldOneLetter(

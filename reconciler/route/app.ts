@@ -103,21 +103,23 @@ export async function readBody<S extends v.GenericSchema>(
   const text = await c.req.text();
   try {
     raw = text === "" ? {} : JSON.parse(text);
-  } catch (error) {
-    return {
-      ok: false,
-      response: refuse(c, "invalid_argument", `body is not JSON: ${String(error)}`),
-    };
+  } catch {
+    // What could not be read is not repeated: it may be a secret in the wrong place.
+    return { ok: false, response: refuse(c, "invalid_argument", "body is not JSON") };
   }
   const parsed = v.safeParse(schema, raw);
   if (parsed.success) return { ok: true, value: parsed.output };
   return { ok: false, response: refuse(c, "invalid_argument", sayIssue(parsed.issues[0])) };
 }
 
+/** A message says what is wrong, and does not carry the whole value back. */
+const ISSUE_CHARS_MAX = 300;
+
 /** `gpus[0].index: expected number, found "x"`. */
 export function sayIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue) ?? "body";
-  return `${path}: ${issue.message}`;
+  const said = `${path}: ${issue.message}`;
+  return said.length <= ISSUE_CHARS_MAX ? said : `${said.slice(0, ISSUE_CHARS_MAX - 1)}…`;
 }
 
 export function openApp(ports: RoutePorts): App {

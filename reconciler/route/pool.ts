@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { PoolConfig } from "../../schema/config.ts";
+import { InstantText } from "../../schema/instant.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
 import { expiryMs } from "../demand/demand.ts";
@@ -206,7 +207,7 @@ const Demand = v.strictObject({
   pending_jobs: jobs,
   queue_depth: jobs,
   /** When the queue was looked at; without it, now. */
-  observed_at: v.optional(v.pipe(v.string(), v.isoTimestamp("expected an RFC 3339 time"))),
+  observed_at: v.optional(InstantText),
 });
 
 /** The queue of a pool, from whatever knows it (promise N63). Said again it changes nothing. */

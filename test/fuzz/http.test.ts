@@ -190,7 +190,6 @@ test("openApp() answers each field of each body with each time and span in its p
     for (const key of Object.keys(known)) {
       for (const value of values) {
         // The route of demand answers this one with 500, until it reads the time as reports do.
-        if (key === "observed_at" && value === "2026-01-01T00:00:00+01") continue;
         const body = JSON.stringify({ ...known, [key]: value });
         const filled = path.replace(":pool", "p").replace(":id", "fleet-p-0-1");
         await judge(a, w, { method, path: filled, token: "root", headers: {}, body });
