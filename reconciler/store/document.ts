@@ -1,5 +1,6 @@
 /** A stored document as what it was: JSON text in, a checked value out. Pure. */
 import * as v from "valibot";
+import { Fact } from "../../schema/safety.ts";
 
 const WHY_CHARS_MAX = 300;
 
@@ -24,4 +25,11 @@ export function parseDoc<S extends v.GenericSchema>(
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
   throw invalid(`at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`);
+}
+
+/** None for a kind that a newer release wrote: it must not keep an older one from starting. */
+export function parseFact(doc: string): Fact[] {
+  const raw = parseDoc(v.looseObject({ kind: v.string() }), doc, "fact");
+  const known = Fact.options.some((option) => option.entries.kind.literal === raw.kind);
+  return known ? [parseDoc(Fact, doc, "fact")] : [];
 }

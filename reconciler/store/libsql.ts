@@ -22,10 +22,9 @@ import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
-import { Fact } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
-import { parseDoc } from "./document.ts";
+import { parseDoc, parseFact } from "./document.ts";
 import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
 import { migrate } from "./migrate.ts";
 import { fetchInTime, isServer } from "./server.ts";
@@ -191,10 +190,7 @@ class LibsqlStore implements Store {
         cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
         credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
         // A kind that a newer release wrote must not keep an older one from starting.
-        facts: facts.flatMap((r) => {
-          const parsed = v.safeParse(Fact, JSON.parse(r.doc));
-          return parsed.success ? [parsed.output] : [];
-        }),
+        facts: facts.flatMap((r) => parseFact(r.doc)),
       };
     });
   }
