@@ -38,6 +38,8 @@ import { tokenCreate } from "./command/token-create.ts";
 import { tokenList } from "./command/token-list.ts";
 import { tokenRevoke } from "./command/token-revoke.ts";
 import { uncordon } from "./command/uncordon.ts";
+import { forgive } from "./command/forgive.ts";
+import { policyTrust } from "./command/policy-trust.ts";
 import { unfreeze } from "./command/unfreeze.ts";
 import { version } from "./command/version.ts";
 
@@ -62,6 +64,8 @@ const ALL: readonly Command[] = [
   safety,
   freeze,
   unfreeze,
+  forgive,
+  policyTrust,
   configValidate,
   configShow,
   configConvert,

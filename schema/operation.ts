@@ -74,7 +74,7 @@ export const Operation = v.object({
   session: v.nullable(SessionId),
   /** The node's fence when it was intended. */
   fence: count,
-  /** The leader's epoch when it was intended; 0 in rows older than epochs, and before its commit. */
+  /** The leader's epoch when it was intended; 0 in rows older than epochs. */
   epoch: v.nullish(count, 0),
   payload: Payload,
   state: v.picklist(OPERATION_STATES),

@@ -44,11 +44,7 @@ export function drainPayload(
 
 export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
   const { sight } = scope;
-  if (phase.purpose === "surplus" && node.cordon.product === null) {
-    const why = "no slot wants this instance";
-    const payload = { kind: "cordon", why } as const;
-    return pen.act({ kind: "effect", node: node.id, payload, because: [why] });
-  }
+  if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, pen);
   if (phase.drainedAt !== null && node.order !== null) {
     return decideDrained(node, phase, scope, pen);
   }
@@ -113,6 +109,12 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   if (phase.sawWork !== true)
     return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
   pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+}
+
+function cordonSurplus(node: Node, pen: Pen): void {
+  const why = "no slot wants this instance";
+  const payload = { kind: "cordon", why } as const;
+  pen.act({ kind: "effect", node: node.id, payload, because: [why] });
 }
 
 function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string) => void): void {

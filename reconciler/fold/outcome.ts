@@ -149,20 +149,9 @@ function foldDone(
   switch (payload.kind) {
     case "create": {
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
-      const next: Node = {
-        ...node,
-        instance: {
-          ...bindInstance(payload.provider, instance, now),
-          pricePerHour: instance.pricePerHour ?? payload.pricePerHour ?? null,
-        },
-        offer: payload.guard ?? null,
-        phase: { kind: "booting", since: now },
-      };
       tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
-      const offers = { ...(pool?.offers ?? {}) };
-      // That it sells says nothing about what it sells: a lemon's rest ends with a verified node.
-      if (offers[payload.offer]?.class !== "lemon") delete offers[payload.offer];
-      return { operation, node: next, pool: pool === null ? null : { ...pool, offers }, events };
+      const sold = pool === null ? null : sells(pool, payload.offer);
+      return { operation, node: bought(node, payload, instance, now), pool: sold, events };
     }
     case "terminate": {
       const phase =
@@ -208,6 +197,28 @@ function foldDone(
     default:
       return unreachable(payload);
   }
+}
+
+function bought(
+  node: Node,
+  payload: Extract<Operation["payload"], { kind: "create" }>,
+  instance: Instance,
+  now: number,
+): Node {
+  const pricePerHour = instance.pricePerHour ?? payload.pricePerHour ?? null;
+  return {
+    ...node,
+    instance: { ...bindInstance(payload.provider, instance, now), pricePerHour },
+    offer: payload.guard ?? null,
+    phase: { kind: "booting", since: now },
+  };
+}
+
+/** That a place sells says nothing about what: a lemon's rest ends with a verified node. */
+function sells(pool: PoolState, offer: string): PoolState {
+  if (pool.offers[offer]?.class === "lemon") return pool;
+  const { [offer]: _, ...offers } = pool.offers;
+  return { ...pool, offers };
 }
 
 /** Asked for, and from here on only another boot id is news. */

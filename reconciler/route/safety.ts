@@ -8,6 +8,8 @@ import type { Context } from "hono";
 import { parseDuration } from "../../schema/duration.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { PoolName } from "../../schema/id.ts";
+import { nearest } from "../../schema/nearest.ts";
+import { factsOf } from "../../schema/safety.ts";
 import { freezeOf, viewSafety } from "../view/safety.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
@@ -86,6 +88,8 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
   );
   api.put("/safety/freeze", needs("operator"), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), (c) => unfreeze(c, ports));
+  api.put("/safety/trusted/:rule", needs("operator"), (c) => trust(c, ports));
+  api.delete("/safety/lemons/:uuid", needs("operator"), (c) => forgive(c, ports));
 }
 
 /** Everything that cannot be taken back stops, in the whole fleet, until somebody lifts it. */
@@ -123,4 +127,51 @@ async function unfreeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
   });
   return c.json({ frozen: null, was_frozen: was });
+}
+
+const Because = v.strictObject({ reason: why });
+
+/** A person's word that a rule which was put aside is right: its verdicts count again. */
+async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, Because);
+  if (!body.ok) return body.response;
+  const rule = c.req.param("rule") ?? "";
+  const { reconciler, clock } = ports;
+  const aside = factsOf(reconciler.fleet().facts, "quarantine").map((fact) => fact.rule);
+  if (!aside.includes(rule)) {
+    const hint = nearest(rule, aside);
+    const more = hint === null ? "" : ` (did you mean ${hint}?)`;
+    return refuse(c, "not_found", `no rule ${rule} is put aside${more}`);
+  }
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  const { reason } = body.value;
+  await reconciler.change((draft) => {
+    draft.putFact({ kind: "trusted", rule, by, at: now, why: reason });
+    const message = `rule ${rule} is trusted and counts again: ${reason}`;
+    draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
+  });
+  return c.json({ rule, trusted_by: by });
+}
+
+/** A GPU that failed was repaired: its machine may serve again. */
+async function forgive(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, Because);
+  if (!body.ok) return body.response;
+  const uuid = c.req.param("uuid") ?? "";
+  const { reconciler, clock } = ports;
+  const known = factsOf(reconciler.fleet().facts, "lemon").map((fact) => fact.uuid);
+  if (!known.includes(uuid)) {
+    const hint = nearest(uuid, known);
+    const more = hint === null ? "" : ` (did you mean ${hint}?)`;
+    return refuse(c, "not_found", `no GPU ${uuid} is in the lemon ledger${more}`);
+  }
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  await reconciler.change((draft) => {
+    draft.dropFact(`lemon:${uuid}`);
+    const message = `GPU ${uuid} is forgiven: ${body.value.reason}`;
+    draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
+  });
+  return c.json({ uuid, forgiven_by: by });
 }

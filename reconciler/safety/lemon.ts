@@ -30,7 +30,7 @@ function sickUuids(node: Node): string[] {
   return [...out];
 }
 
-/** Firmware that tells nothing tells zeros, and a virtual GPU may tell the same as its neighbour. */
+/** Firmware that tells nothing tells zeros: such a UUID is nobody's. */
 function isName(uuid: string): boolean {
   return /[1-9a-f]/i.test(uuid.replace(/^(GPU|MIG)-/, ""));
 }

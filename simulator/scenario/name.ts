@@ -85,7 +85,7 @@ function unique(names: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => name !== "").sort();
 }
 
-/** Names compared for a hint: thousands of wrong targets against thousands of nodes take minutes. */
+/** Names compared for a hint: thousands of wrong targets and thousands of nodes take minutes. */
 const COMPARED_MAX = 500;
 
 /** Says that `name` names none of `allowed`, at `key` of `section`. */

@@ -5,6 +5,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/auth.ts";
+import { factsOf } from "../../schema/safety.ts";
 import { openWorldApp, type Json, type WorldApp } from "../world/app.ts";
 import {
   anotherPool,
@@ -259,4 +260,35 @@ test("a veto needs a reason, an end that makes sense, and a person who may", asy
   }
   expect(w.reconciler.lastSight()?.frozen ?? null).toBeNull();
   expect(told(w, "safety.frozen").every((one) => one.actor.startsWith("human:token:"))).toBe(true);
+});
+
+test("a person's word lets a rule count again, and a repaired GPU serve again", async () => {
+  const w = await fleet(3, threshold(2));
+  const a = openWorldApp(w);
+  const now = w.clock.wallMs();
+  const rule = "too-eager@abc";
+  await w.reconciler.change((draft) => {
+    draft.putFact({
+      kind: "lemon",
+      uuid: "GPU-x",
+      serial: null,
+      sessions: 1,
+      firstAt: now,
+      lastAt: now,
+      because: "XID 79",
+      nodes: [],
+      instances: [],
+      provider: "fake",
+      place: "",
+      refused: 0,
+    });
+  });
+  const word = { reason: "the vendor replaced the board" };
+  expect((await a.call("DELETE", "/v1/safety/lemons/GPU-y", word)).status).toBe(404);
+  expect((await a.call("DELETE", "/v1/safety/lemons/GPU-x", {})).status).toBe(400);
+  expect((await a.call("DELETE", "/v1/safety/lemons/GPU-x", word)).status).toBe(200);
+  expect(factsOf(w.reconciler.fleet().facts, "lemon")).toEqual([]);
+  const path = `/v1/safety/trusted/${encodeURIComponent(rule)}`;
+  expect((await a.call("PUT", path, word)).status).toBe(404);
+  expect((await a.call("PUT", path, word, "nobody")).status).toBe(401);
 });

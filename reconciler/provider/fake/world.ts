@@ -172,6 +172,15 @@ function end(world: World, held: Held, atMs: number): void {
   if (held.forgetAtMs !== null) plan(world, "forget", id, held.token, held.forgetAtMs);
 }
 
+function run(held: Held, atMs: number, internalIp: string): void {
+  enter(held, "running", atMs);
+  held.instance = { ...held.instance, internalIp };
+}
+
+function endProcess(held: Held | undefined, pid: number): void {
+  if (held?.process?.pid === pid) held.process = null;
+}
+
 /**
  * Folds one entry into the world. Throws if the entry cannot follow: the journal is not of one
  * cloud.
@@ -211,12 +220,9 @@ export function apply(world: World, entry: Entry): void {
     case "dropped":
       world.pending.delete(entry.id);
       return;
-    case "running": {
-      const held = known(world, entry.id);
-      enter(held, "running", entry.atMs);
-      held.instance = { ...held.instance, internalIp: entry.internalIp };
+    case "running":
+      run(known(world, entry.id), entry.atMs, entry.internalIp);
       return;
-    }
     case "terminate.accepted": {
       const held = known(world, entry.id);
       seeFence(world, entry.nodeId, entry.fence);
@@ -241,11 +247,9 @@ export function apply(world: World, entry: Entry): void {
       known(world, entry.id).process = { pid, startTicks, bootId };
       return;
     }
-    case "process.ended": {
-      const held = world.instances.get(entry.id);
-      if (held?.process?.pid === entry.pid) held.process = null;
+    case "process.ended":
+      endProcess(world.instances.get(entry.id), entry.pid);
       return;
-    }
     default:
       unreachable(entry);
   }

@@ -181,8 +181,8 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "the threshold does not gate the drain",
     {
       file: decide("repair.ts"),
-      from: 'const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;',
-      to: 'const reached = node.health.verdict === "unhealthy";',
+      from: "&& node.health.unhealthyRun >= threshold;",
+      to: "&& threshold > 0;",
     },
     { file: REPLACE, name: "the threshold gates the drain" },
   ),
@@ -191,7 +191,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     {
       file: decide("node.ts"),
       from: "  if (fact.absentSince === null ||",
-      to: '  if (node.health.silentSince !== null) return "silent";\n  if (fact.absentSince === null ||',
+      to: '  if (node.health.silentSince) return "silent";\n  if (fact.absentSince === null ||',
     },
     { file: TIME, name: "" },
   ),

@@ -1,0 +1,31 @@
+/**
+ * `navarch forgive GPU-UUID`: takes a GPU out of the lemon ledger, because it was repaired.
+ * Machines that carry it are no longer refused at their first check.
+ */
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import { show } from "../show.ts";
+import { WHY } from "../veto.ts";
+
+export const forgive: Command = {
+  name: ["forgive"],
+  usage: "GPU-UUID",
+  summary: "let a GPU serve again that failed and was repaired",
+  flags: [WHY],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [uuid = ""] = context.words;
+    const reason = (context.flags.text("reason") ?? "").trim();
+    if (reason === "") return usage("forgive needs --reason WHY");
+    const path = `/safety/lemons/${encodeURIComponent(uuid)}`;
+    const answer = await client.send<{ uuid: string }>("DELETE", path, ["uuid"], { reason });
+    if (!answer.ok) return answer;
+    await show(context, {
+      data: answer.value,
+      names: [uuid],
+      human: () => `GPU ${uuid} may serve again\n`,
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,31 @@
+/**
+ * `navarch policy trust RULE@VERSION`: a person's word that a rule which was put aside in a storm
+ * is right. Its verdicts count again, and this version is not put aside a second time.
+ */
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import { show } from "../show.ts";
+import { WHY } from "../veto.ts";
+
+export const policyTrust: Command = {
+  name: ["policy", "trust"],
+  usage: "RULE@VERSION",
+  summary: "let a rule count again that was put aside in a storm",
+  flags: [WHY],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [rule = ""] = context.words;
+    const reason = (context.flags.text("reason") ?? "").trim();
+    if (reason === "") return usage("policy trust needs --reason WHY");
+    const path = `/safety/trusted/${encodeURIComponent(rule)}`;
+    const answer = await client.send<{ rule: string }>("PUT", path, ["rule"], { reason });
+    if (!answer.ok) return answer;
+    await show(context, {
+      data: answer.value,
+      names: [rule],
+      human: () => `Rule ${rule} counts again\n`,
+    });
+    return EXIT.done;
+  },
+};
