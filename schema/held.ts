@@ -30,6 +30,8 @@ export const HeldFinding = v.object({
   count: v.pipe(v.number(), v.integer(), v.minValue(1)),
   /** Clean evaluations in a row since `lastAt`. */
   cleanSince: count,
+  /** The agent's version that said so last; absent in older documents. */
+  agent: v.optional(v.nullable(v.string())),
   /**
    * A reset of this GPU was seen since `lastAt`; what is missing for a release is a clean check.
    */

@@ -69,6 +69,8 @@ export const Fact = v.variant("kind", [
   }),
   /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
+  /** An agent's version that a burst was traced to: what it said is not believed once it is gone. */
+  v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
   /** A person's word that this version of a rule is right: it is not put aside again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
   /** A person was told that this instance is billed long after its end was asked for. */
@@ -109,6 +111,8 @@ export function factKey(fact: Fact): string {
       return `quarantine:${fact.rule}`;
     case "billed":
       return `billed:${fact.instance}`;
+    case "discredited":
+      return `discredited:${fact.agent}`;
     case "trusted":
       return `trusted:${fact.rule}`;
     case "lemon":

@@ -13,10 +13,11 @@ import type { Operation } from "../../schema/operation.ts";
 import type { Draft } from "../draft.ts";
 import { desiredOf, timingOf, type Fleet } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
-import { quarantineOf } from "../safety/step.ts";
+import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredLetter } from "../store/store.ts";
 import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
+import { discredit } from "./discredit.ts";
 import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
@@ -332,6 +333,7 @@ function foldOneLetter(
 function foldRules(input: FoldInput, draft: Draft): void {
   const { policy, config, now } = input;
   const quarantined = quarantineOf(input.fleet.facts);
+  const discredited = discreditedIn(input.fleet.facts);
   for (const id of input.fleet.nodes.keys()) {
     const node = draft.node(id);
     if (node === null) continue;
@@ -339,9 +341,12 @@ function foldRules(input: FoldInput, draft: Draft): void {
     if (held.length === 0 && (aside ?? []).length === 0) continue;
     const labels = config.pools.find((pool) => pool.name === node.pool)?.labels ?? {};
     const judged = rejudgeNode(node, { policy, labels, quarantined }, now);
-    if (judged === null) continue;
-    draft.putNode(judged.node);
-    draft.tell(judged.events);
+    const freed = discredit(judged?.node ?? node, discredited, now);
+    for (const one of [judged, freed]) {
+      if (one === null) continue;
+      draft.putNode(one.node);
+      draft.tell(one.events);
+    }
   }
 }
 

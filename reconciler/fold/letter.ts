@@ -122,7 +122,11 @@ function latch(
     if (judgement === undefined) continue;
     tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
     if (finding.boot_id !== letter.bootId && judgement.hold !== "until_replaced") continue;
-    held = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
+    const said = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
+    // Who said it is remembered, in case the release that says it turns out to be the fault.
+    held = said.map((one) =>
+      one.finding === finding ? { ...one, agent: letter.agentVersion } : one,
+    );
     newest = worse(newest, judgement.result);
   }
   return { held, newest };

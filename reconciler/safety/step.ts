@@ -60,6 +60,9 @@ export function stepSafety(
   }
   const holds = stepHolds(fleet, now);
   const bills = stepBills(fleet, now);
+  const agents = stepAgents(fleet, facts, now);
+  put.push(...agents.put);
+  drop.push(...agents.drop);
   events.push(...holds.events, ...bills.events);
   return {
     put: [...put, ...bills.put],
@@ -153,6 +156,29 @@ function stepSeen(
 /** Rule versions whose verdicts do not count now. */
 export function quarantineOf(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
   return new Set(factsOf(facts, "quarantine").map((fact) => fact.rule));
+}
+
+/** Agent versions whose word does not count once they are gone. */
+export function discreditedIn(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
+  return new Set(factsOf(facts, "discredited").map((fact) => fact.agent));
+}
+
+/** An agent's release that a burst was traced to, and those that nothing is left of. */
+function stepAgents(fleet: Fleet, facts: ReadonlyMap<string, Fact>, now: number): Step {
+  const step: Step = { put: [], drop: [], pools: [], events: [] };
+  for (const { cause, state, why } of factsOf(facts, "breaker")) {
+    if (state !== "open" || cause?.attribute !== "agent") continue;
+    if (facts.has(`discredited:${cause.value}`)) continue;
+    step.put.push({ kind: "discredited", agent: cause.value, at: now, why });
+  }
+  for (const fact of factsOf(facts, "discredited")) {
+    const left = fleet.nodes.values().some(({ agent, health, phase }) => {
+      if (phase.kind === "gone") return false;
+      return agent?.version === fact.agent || health.held.some((one) => one.agent === fact.agent);
+    });
+    if (!left) step.drop.push(factKey(fact));
+  }
+  return step;
 }
 
 /** Why nothing destructive may be done, by a person's word; `null` = not frozen. */
