@@ -69,7 +69,7 @@ export const Fact = v.variant("kind", [
   }),
   /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
-  /** An agent's version that a burst was traced to: what it said is not believed once it is gone. */
+  /** A version of the agent that a burst was traced to: its word ends with it. */
   v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
   /** A person's word that this version of a rule is right: it is not put aside again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),

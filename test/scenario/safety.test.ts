@@ -359,3 +359,25 @@ test("after a pause of its own the process looks for a while before it acts", as
   await whole(world, 3, HOUR_MS);
   expect(deeds.ends).toEqual([sick]);
 });
+
+test("what was listed once is not taken in, and what stays is", async () => {
+  const world = await fleet(2, threshold(1));
+  const made = [...world.cloud.world().instances.values()][0]?.instance;
+  if (made === undefined) throw new Error("no instance");
+  const ghost = {
+    ...made,
+    id: "ghost-1" as typeof made.id,
+    name: "ghost",
+    tags: { ...made.tags, "navarch-node": "ghost", "navarch-gen": "77" },
+  };
+  const list = world.cloud.list.bind(world.cloud);
+  let shown = 0;
+  world.cloud.list = async () => {
+    const answer = await list();
+    if (answer.kind !== "ok" || ++shown !== 2) return answer;
+    return { kind: "ok", instances: [...answer.instances, ghost] };
+  };
+  await world.advance(() => shown > 6, HOUR_MS);
+  expect(told(world, "instance.surplus")).toEqual([]);
+  expect(world.nodes().map((node): string => node.id)).not.toContain("ghost");
+});

@@ -10,7 +10,6 @@ const VETO = "test/scenario/veto.test.ts";
 const REPLACE = "test/scenario/replace.test.ts";
 const LADDER = "test/scenario/ladder.test.ts";
 const TIME = "test/scenario/trouble-time.test.ts";
-const CLOUD = "test/scenario/trouble-cloud.test.ts";
 
 const one = (
   name: string,
@@ -216,7 +215,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "    out.push(...left.slice(0, missing));",
       to: "    out.push(...left.slice(0, 0 * missing));",
     },
-    { file: "reconciler/decide/decide.test.ts", name: "" },
+    { file: "reconciler/safety/in-flight.test.ts", name: "" },
   ),
   one(
     "a slot that was given up is out of service for a day",
@@ -225,7 +224,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "    out.push(...left.slice(0, missing));",
       to: "    out.push(...left.slice(0, 9 + missing));",
     },
-    { file: SAFETY, name: "a smaller pool gave up" },
+    { file: "reconciler/safety/in-flight.test.ts", name: "" },
   ),
   one(
     "what nobody claims is taken at first sight",
@@ -234,6 +233,6 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "const LISTINGS_MIN = 2;",
       to: "const LISTINGS_MIN = 0;",
     },
-    { file: CLOUD, name: "" },
+    { file: SAFETY, name: "listed once" },
   ),
 ];
