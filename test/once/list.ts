@@ -7,6 +7,12 @@ export type Proof = { summary: string; command: readonly string[] };
 
 export const PROOFS: Readonly<Record<string, Proof>> = {
   torture: proof("2,000 kills of the control plane", "test/torture/main.ts --kills 2000"),
+  leader: proof("100 kills of the leader of two", "test/real/leader-loop.ts --kills 100"),
+  schedules: proof(
+    "two million schedules of crashes",
+    "test/sim/schedules/main.ts --schedules 1000000 --seed 20261121",
+  ),
+  mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
 };
 
 /** `command` is a program with its arguments, separated by single spaces. */

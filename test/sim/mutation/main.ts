@@ -1,5 +1,5 @@
 /**
- * `bun run test/sim/mutation/main.ts [name …]`: builds each fault of `list.ts` into a scratch
+ * `bun run test/sim/mutation/main.ts [name …] [--figures FILE]`: builds each fault of `list.ts` into a scratch
  * copy of this working tree and runs the test that must fail. Exit 1 if one passes, or if a test
  * fails without any fault. Nothing of the working tree is touched.
  */
@@ -16,10 +16,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import { MUTATIONS, type Mutation } from "./list.ts";
 
 const ROOT = join(import.meta.dir, "../../..");
-const wanted = process.argv.slice(2);
+const { values, positionals: wanted } = parseArgs({
+  options: { figures: { type: "string" } },
+  allowPositionals: true,
+});
 const chosen = MUTATIONS.filter(
   ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
 );
@@ -89,5 +93,8 @@ try {
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
+}
+if (values.figures !== undefined) {
+  writeFileSync(values.figures, JSON.stringify({ mutations: chosen.length, missed: bad }));
 }
 process.exit(bad === 0 ? 0 : 1);
