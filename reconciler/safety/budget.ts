@@ -120,6 +120,8 @@ class CountedBudgets implements Budgets {
     if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
     }
+    // A slot that fails again goes on in the room that it has.
+    if (this.isolated.get(scope)?.has(slotKeyOf(node)) === true) return null;
     const used = this.isolated.get(scope)?.size ?? 0;
     const max = this.max(scope, "isolate");
     if (used < max || (evident && hasEvidentRoom(node, this.isolated))) return null;

@@ -381,3 +381,15 @@ test("what was listed once is not taken in, and what stays is", async () => {
   expect(told(world, "instance.surplus")).toEqual([]);
   expect(world.nodes().map((node): string => node.id)).not.toContain("ghost");
 });
+
+test("a replacement that fails at once is replaced as well, within the same room", async () => {
+  const world = await fleet(2, threshold(1));
+  for (let round = 0; round < 3; round++) {
+    const newest = world.nodes().sort((a, b) => b.gen - a.gen)[0];
+    const sick = newest?.id ?? "";
+    world.xid(sick, 48);
+    const gone = (): boolean => world.nodes().every((node) => node.id !== sick);
+    expect(await world.advance(gone, 5 * 60_000)).toBe(true);
+    await whole(world, 2, 5 * 60_000);
+  }
+});
