@@ -115,6 +115,12 @@ function isMarked(node: Node): boolean {
   return node.cordon.product !== null || node.operation?.endsWith(".cordon") === true;
 }
 
+/** Off its bus or uncontained (XID 79, 95), or a person's: marking it takes nothing away. */
+function isLost({ health, cordon }: Node): boolean {
+  if (cordon.human !== null) return true;
+  return health.held.some(({ finding }) => finding.code === 79 || finding.code === 95);
+}
+
 /** From the commit of its intent until it serves again or its replacement is verified. */
 function isRepaired(node: Node): boolean {
   switch (node.phase.kind) {
@@ -124,7 +130,7 @@ function isRepaired(node: Node): boolean {
     case "verifying":
       return node.replaces !== null;
     case "suspect":
-      return isMarked(node) && node.health.verdict === "unhealthy";
+      return isMarked(node) && node.health.verdict === "unhealthy" && !isLost(node);
     case "replacing":
     case "repairing":
       return true;
