@@ -40,6 +40,7 @@ import zoneDies from "./zone-dies.yaml" with { type: "text" };
 import zoneOutageFreeze from "./zone-outage-freeze.yaml" with { type: "text" };
 import featureApiFault from "./feature-api-fault.yaml" with { type: "text" };
 import featureAssertions from "./feature-assertions.yaml" with { type: "text" };
+import featureCascadeDelay from "./feature-cascade-delay.yaml" with { type: "text" };
 import featureCascadeDepth from "./feature-cascade-depth.yaml" with { type: "text" };
 import featureCascadeNever from "./feature-cascade-never.yaml" with { type: "text" };
 import featureCascadeProvider from "./feature-cascade-provider.yaml" with { type: "text" };
@@ -54,6 +55,7 @@ import featureCommands from "./feature-commands.yaml" with { type: "text" };
 import featureControlPlane from "./feature-control-plane.yaml" with { type: "text" };
 import featureCorrelatedAloneRack from "./feature-correlated-alone-rack.yaml" with { type: "text" };
 import featureCorrelatedAloneZone from "./feature-correlated-alone-zone.yaml" with { type: "text" };
+import featureCorrelatedLate from "./feature-correlated-late.yaml" with { type: "text" };
 import featureCorrelatedRandom from "./feature-correlated-random.yaml" with { type: "text" };
 import featureCorrelatedSameNode from "./feature-correlated-same-node.yaml" with { type: "text" };
 import featureCorrelatedSameRack from "./feature-correlated-same-rack.yaml" with { type: "text" };
@@ -69,6 +71,7 @@ import featureFailureSlowBoot from "./feature-failure-slow-boot.yaml" with { typ
 import featureFailureTypes from "./feature-failure-types.yaml" with { type: "text" };
 import featureFleetGen from "./feature-fleet-gen.yaml" with { type: "text" };
 import featureFleetGenDefault from "./feature-fleet-gen-default.yaml" with { type: "text" };
+import featureIdentity from "./feature-identity.yaml" with { type: "text" };
 import featureLoadQueue from "./feature-load-queue.yaml" with { type: "text" };
 import featureLoadReactive from "./feature-load-reactive.yaml" with { type: "text" };
 import featureOutageOverlap from "./feature-outage-overlap.yaml" with { type: "text" };
@@ -76,12 +79,17 @@ import featureOutagePercentage from "./feature-outage-percentage.yaml" with { ty
 import featureOutageProvider from "./feature-outage-provider.yaml" with { type: "text" };
 import featureOutageRegion from "./feature-outage-region.yaml" with { type: "text" };
 import featureOutageZone from "./feature-outage-zone.yaml" with { type: "text" };
+import featurePlaneKill from "./feature-plane-kill.yaml" with { type: "text" };
+import featurePlanePause from "./feature-plane-pause.yaml" with { type: "text" };
+import featurePlaneRestart from "./feature-plane-restart.yaml" with { type: "text" };
 import featurePolicy from "./feature-policy.yaml" with { type: "text" };
 import featureProviderFault from "./feature-provider-fault.yaml" with { type: "text" };
+import featureProviderFaultPart from "./feature-provider-fault-part.yaml" with { type: "text" };
 import featureRecover from "./feature-recover.yaml" with { type: "text" };
 import featureRecovery from "./feature-recovery.yaml" with { type: "text" };
 import featureRecoveryFatal from "./feature-recovery-fatal.yaml" with { type: "text" };
 import featureRecoveryNever from "./feature-recovery-never.yaml" with { type: "text" };
+import featureRecoverySpread from "./feature-recovery-spread.yaml" with { type: "text" };
 import featureReplaceFatal from "./feature-replace-fatal.yaml" with { type: "text" };
 import featureReportFiles from "./feature-report-files.yaml" with { type: "text" };
 import featureServer from "./feature-server.yaml" with { type: "text" };
@@ -134,6 +142,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "zone-outage-freeze", text: zoneOutageFreeze },
   { name: "feature-api-fault", text: featureApiFault },
   { name: "feature-assertions", text: featureAssertions },
+  { name: "feature-cascade-delay", text: featureCascadeDelay },
   { name: "feature-cascade-depth", text: featureCascadeDepth },
   { name: "feature-cascade-never", text: featureCascadeNever },
   { name: "feature-cascade-provider", text: featureCascadeProvider },
@@ -148,6 +157,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "feature-control-plane", text: featureControlPlane },
   { name: "feature-correlated-alone-rack", text: featureCorrelatedAloneRack },
   { name: "feature-correlated-alone-zone", text: featureCorrelatedAloneZone },
+  { name: "feature-correlated-late", text: featureCorrelatedLate },
   { name: "feature-correlated-random", text: featureCorrelatedRandom },
   { name: "feature-correlated-same-node", text: featureCorrelatedSameNode },
   { name: "feature-correlated-same-rack", text: featureCorrelatedSameRack },
@@ -163,6 +173,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "feature-failure-types", text: featureFailureTypes },
   { name: "feature-fleet-gen", text: featureFleetGen },
   { name: "feature-fleet-gen-default", text: featureFleetGenDefault },
+  { name: "feature-identity", text: featureIdentity },
   { name: "feature-load-queue", text: featureLoadQueue },
   { name: "feature-load-reactive", text: featureLoadReactive },
   { name: "feature-outage-overlap", text: featureOutageOverlap },
@@ -170,12 +181,17 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "feature-outage-provider", text: featureOutageProvider },
   { name: "feature-outage-region", text: featureOutageRegion },
   { name: "feature-outage-zone", text: featureOutageZone },
+  { name: "feature-plane-kill", text: featurePlaneKill },
+  { name: "feature-plane-pause", text: featurePlanePause },
+  { name: "feature-plane-restart", text: featurePlaneRestart },
   { name: "feature-policy", text: featurePolicy },
   { name: "feature-provider-fault", text: featureProviderFault },
+  { name: "feature-provider-fault-part", text: featureProviderFaultPart },
   { name: "feature-recover", text: featureRecover },
   { name: "feature-recovery", text: featureRecovery },
   { name: "feature-recovery-fatal", text: featureRecoveryFatal },
   { name: "feature-recovery-never", text: featureRecoveryNever },
+  { name: "feature-recovery-spread", text: featureRecoverySpread },
   { name: "feature-replace-fatal", text: featureReplaceFatal },
   { name: "feature-report-files", text: featureReportFiles },
   { name: "feature-server", text: featureServer },

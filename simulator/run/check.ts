@@ -121,9 +121,17 @@ function printTarget(target: CountTarget): string {
       return target.status;
     case "health":
       return target.health;
+    case "label":
+      return `label ${target.key}=${target.name}`;
     case "pool":
     case "zone":
+    case "provider":
+    case "region":
+    case "instance_type":
+    case "gpu_type":
       return `${target.by} ${target.name}`;
+    default:
+      return unreachable(target);
   }
 }
 
@@ -138,19 +146,31 @@ async function countNodes(target: CountTarget, from: CheckFrom): Promise<number 
   return nodes.filter((node) => {
     const heard = node.last_heartbeat === null ? 0 : Date.parse(node.last_heartbeat);
     if (heard < freshAt || node.status === "NODE_STATUS_TERMINATED") return false;
-    switch (target.by) {
-      case "all":
-        return true;
-      case "status":
-        return wordOf(node.status) === target.status;
-      case "health":
-        return wordOf(node.health_status) === target.health;
-      case "pool":
-        return node.pool === target.name;
-      case "zone":
-        return node.zone === target.name;
-    }
+    return isMeant(target, node);
   }).length;
+}
+
+function isMeant(target: CountTarget, node: NodeView): boolean {
+  switch (target.by) {
+    case "all":
+      return true;
+    case "status":
+      return wordOf(node.status) === target.status;
+    case "health":
+      return wordOf(node.health_status) === target.health;
+    case "label":
+      return node.metadata.labels[target.key] === target.name;
+    case "gpu_type":
+      return node.gpus.some((gpu) => gpu.name === target.name);
+    case "pool":
+    case "zone":
+    case "provider":
+    case "region":
+    case "instance_type":
+      return node[target.by] === target.name;
+    default:
+      return unreachable(target);
+  }
 }
 
 function checkOrder(target: string, expected: readonly string[], record: RunRecord): Checked {

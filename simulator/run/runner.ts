@@ -88,6 +88,7 @@ class Run {
   #originMono: number;
   #serial = 0;
   #healthy = 0;
+  #isFloorDue = false;
   #endMs: number | null = null;
   #placed: Member[] = [];
   #begunAtMs = 0;
@@ -205,8 +206,8 @@ class Run {
     await time.pass(1);
     while (!this.#isKnown() && time.monoMs() < until) await time.pass(100);
     if (!this.#isAdopting()) return;
-    await this.#stack.await(this.#openFloor());
-    await time.pass(100);
+    await this.#stack.await(this.#stack.plane.kill());
+    this.#isFloorDue = true;
   }
 
   #isKnown(): boolean {
@@ -215,6 +216,13 @@ class Run {
   }
 
   /** An earlier life took in what exists and wanted nothing; the one that the file tells begins. */
+  async #beginFloor(): Promise<void> {
+    if (!this.#isFloorDue) return;
+    this.#isFloorDue = false;
+    this.#stack.plane.configure(configOf(this.#options.scenario));
+    await this.#stack.await(this.#stack.plane.start());
+  }
+
   async #openFloor(): Promise<void> {
     const { plane } = this.#stack;
     const isDead = plane.life() === null;
@@ -305,8 +313,11 @@ class Run {
     const last = events.at(-1)?.atMs ?? 0;
     this.#endMs = stress === null ? last : startedMs + stress.durationMs;
     const story = this.#story();
+    if ((events[0]?.atMs ?? 1) > 0) await this.#beginFloor();
     for (const event of events) {
       if (!(await this.#until(event.atMs))) return;
+      // Providers that are in trouble from the start are so before anything is bought.
+      if (event.atMs > 0 || event.action !== "provider_fault") await this.#beginFloor();
       const target = "target" in event ? String(event.target) : null;
       this.#record.line("scenario", event.action, target, { line: event.line });
       const answer = await carryOut(event, story);
@@ -317,6 +328,7 @@ class Run {
       sink.say(`failed: ${message}`);
       break;
     }
+    await this.#beginFloor();
     await this.#until(this.#endMs);
     while (this.#options.stays === true && !this.#options.isAborted()) {
       await this.#until(this.#elapsed() + STEP_MS);

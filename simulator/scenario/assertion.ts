@@ -9,6 +9,7 @@ import { type Bare, parseBound } from "./bound.ts";
 import { type Names, refuseName } from "./name.ts";
 import {
   type Assertion,
+  ATTRIBUTES,
   type Bound,
   type CountTarget,
   type Health,
@@ -202,9 +203,18 @@ export function eventKind(section: Section, key: string, name: string): string |
   return found ?? null;
 }
 
-/** `all`, a status, a health, a pool or a zone; `pool:x` and the like say which is meant. */
+/**
+ * `all`, a status, a health, a pool or a zone; `pool:x` and the like say which is meant. What a
+ * machine is, and its labels, are only counted when they are named: `label:tier=premium`.
+ */
 function readCountTarget(parts: Parts, text: string, names: Names): CountTarget | null {
   const { section, key } = parts.target;
+  const [, label = null, name = ""] = /^label[:=]([^=]+)=(.*)$/.exec(text) ?? [];
+  if (label !== null) return { by: "label", key: label.trim(), name: name.trim() };
+  const attribute = ATTRIBUTES.find((one) => text.startsWith(`${one}:`));
+  if (attribute !== undefined) {
+    return { by: attribute, name: text.slice(attribute.length + 1).trim() };
+  }
   const kinded = /^(pool|zone|status|health)[:=](.+)$/.exec(text);
   const kind = kinded?.[1] ?? null;
   const word = (kinded?.[2] ?? text).trim();

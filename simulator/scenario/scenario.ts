@@ -164,12 +164,17 @@ export function isWithin(bound: Bound, value: number): boolean {
   return max === null || (maxOpen ? value < max : value <= max);
 }
 
+/** What the product knows of a machine, by which nodes may be counted too. */
+export const ATTRIBUTES = ["provider", "region", "instance_type", "gpu_type"] as const;
+export type Attribute = (typeof ATTRIBUTES)[number];
+
 /** Which nodes `node_count` counts. */
 export type CountTarget =
   | { by: "all" }
   | { by: "status"; status: Status }
   | { by: "health"; health: Health }
-  | { by: "pool" | "zone"; name: string };
+  | { by: "pool" | "zone" | Attribute; name: string }
+  | { by: "label"; key: string; name: string };
 
 /** Measured over the whole run from the event log. Milliseconds for the two percentiles. */
 export const MEASURES = [

@@ -12,6 +12,7 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "two million schedules of crashes",
     "test/sim/schedules/main.ts --schedules 1000000 --seed 20261121",
   ),
+  scenarios: proof("the shipped scenarios that take minutes", "test/simulate/main.ts"),
   mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
 };
 

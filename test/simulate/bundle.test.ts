@@ -1,18 +1,29 @@
-/** Every scenario that ships runs; the long ones cut short, which proves that they run at all. */
+/**
+ * Every scenario that ships, run to its own verdict. What takes longer than a second is cut short
+ * here, which proves that it runs, and judged in full where `CI=true`; what takes minutes is judged
+ * by `npm run once -- scenarios`.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { compilePolicy } from "../../health/policy/compile.ts";
-import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { BUNDLED } from "../../simulator/bundle/catalog.ts";
-import { VirtualClock } from "../../simulator/clock.ts";
 import { unsupported } from "../../simulator/run/prepare.ts";
-import { runScenario, type RunOptions } from "../../simulator/run/runner.ts";
-import { readScenario } from "../../simulator/scenario/read.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
+import { bundled, judge } from "./judge.ts";
+import { LONG } from "./long.ts";
+import { simulate } from "./run.ts";
 
 setDefaultTimeout(120_000);
 
-/** A cut run proves that the file runs; whether it passes is asked of it in full length. */
+const IS_CI = process.env["CI"] === "true";
+/** Nodes times minutes under stress, about what one second is enough for. */
+const NODE_MINUTES_MAX = 300;
 const CUT = { nodes: 20, durationMs: 10_000, startMs: 3_000 };
+const NONE = { kind: "none" } as const;
+
+function isLong({ stress, fleet }: Scenario): boolean {
+  if (stress === null) return false;
+  const nodes = fleet.length + (stress.fleetGen?.totalNodes ?? 0);
+  return (nodes * stress.durationMs) / 60_000 > NODE_MINUTES_MAX;
+}
 
 function cut(scenario: Scenario): Scenario {
   const { stress } = scenario;
@@ -26,48 +37,35 @@ function cut(scenario: Scenario): Scenario {
           totalNodes: Math.min(fleetGen.totalNodes, CUT.nodes),
           startup: { ...fleetGen.startup, durationMs: CUT.startMs, coldStart: NONE },
         };
-  const short = { ...stress, durationMs: Math.min(stress.durationMs, CUT.durationMs) };
-  return { ...scenario, events: [], assertions: [], stress: { ...short, fleetGen: gen } };
+  const durationMs = Math.min(stress.durationMs, CUT.durationMs);
+  const short = { ...stress, durationMs, fleetGen: gen, thresholds: [] };
+  return { ...scenario, events: [], assertions: [], stress: short };
 }
 
-const NONE = { kind: "none" } as const;
-
-async function run(scenario: Scenario): Promise<string[]> {
-  const own = scenario.policy === null ? null : compilePolicy(scenario.policy);
-  const policy = own?.ok === true ? own.compiled : compiledBuiltin;
-  const options: RunOptions = {
-    scenario,
-    policy,
-    time: new VirtualClock(),
-    seed: 42,
-    semantics: "held",
-    thresholds: [],
-    analytic: true,
-    isAborted: () => false,
-    rssMb: () => 0,
-    sink: {
-      line: () => undefined,
-      log: () => undefined,
-      say: () => undefined,
-      progress: () => undefined,
-    },
-  };
-  const { report } = await runScenario(options);
-  const checks = scenario.stress === null ? report.assertions : [];
-  const failed = checks.filter(({ passed }) => !passed);
-  return [
-    ...report.errors,
-    ...failed.map((one) => `${one.name}: expected ${one.expected}, found ${one.actual}`),
-  ];
-}
+const runnable = BUNDLED.filter(({ name }) => unsupported(bundled(name)) === null);
 
 describe("bundled scenarios", () => {
-  for (const { name, text } of BUNDLED) {
-    const { scenario } = readScenario({ name, text });
-    if (scenario === null) throw new Error(`${name} does not read`);
-    test(`${name} runs`, async () => {
-      if (unsupported(scenario) !== null) return;
-      expect(await run(cut(scenario))).toEqual([]);
+  for (const { name } of runnable) {
+    const isWhole = !LONG.includes(name) && (IS_CI || !isLong(bundled(name)));
+    test(`${name} ${isWhole ? "passes" : "runs"}`, async () => {
+      const scenario = bundled(name);
+      expect(await judge(isWhole ? scenario : cut(scenario))).toEqual([]);
     });
   }
+
+  test("what needs Kubernetes is refused with exit 2, and its key is named", async () => {
+    const names = BUNDLED.map(({ name }) => name).filter(
+      (name) => !runnable.some((one) => one.name === name),
+    );
+    expect(names).toEqual(["kubernetes-drain-pdb", "feature-api-fault"]);
+    for (const name of names) {
+      const { exit, err, events } = await simulate(name);
+      expect([exit, events]).toEqual([2, ""]);
+      expect(err).toMatch(/^error: line \d+: events: api_fault needs a Kubernetes API/);
+    }
+  });
+
+  test("what is called long is there", () => {
+    for (const name of LONG) expect(BUNDLED.map((one) => one.name)).toContain(name);
+  });
 });
