@@ -75,6 +75,8 @@ function patch(scratch: string, { name, patches }: Mutation): () => void {
 
 const scratch = copyTree();
 let bad = 0;
+/** By mutation: what caught it. */
+const fates = new Map<string, string>();
 try {
   const tests = new Map(chosen.map(({ test }) => [`${test.file} -t "${test.name}"`, test]));
   for (const [line, test] of tests) {
@@ -88,6 +90,10 @@ try {
     const { ok, said } = run(scratch, mutation.test);
     undo();
     if (ok) bad++;
+    fates.set(
+      mutation.name,
+      ok ? "missed" : `caught by ${mutation.test.file} ${mutation.test.name}`,
+    );
     const why = /Received: (.*)/.exec(said)?.[1] ?? /^\+ (?!Received)(.+)/m.exec(said)?.[1] ?? "";
     console.log(`${ok ? "MISSED" : "caught"}  ${mutation.name}  ${ok ? "" : why.slice(0, 160)}`);
   }
@@ -95,6 +101,7 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 if (values.figures !== undefined) {
-  writeFileSync(values.figures, JSON.stringify({ mutations: chosen.length, missed: bad }));
+  const told = { mutations: chosen.length, missed: bad, ...Object.fromEntries(fates) };
+  writeFileSync(values.figures, JSON.stringify(told));
 }
 process.exit(bad === 0 ? 0 : 1);

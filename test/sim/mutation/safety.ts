@@ -47,7 +47,11 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "the breaker never closes",
-    { file: safety("breaker.ts"), from: "if (passed >= BATCHES || !waiting) return null;", to: "" },
+    {
+      file: safety("breaker.ts"),
+      from: "if (!waiting && !scope.nodes.some(holdsPlace)) return null;",
+      to: "",
+    },
     { file: SAFETY, name: "a burst is slowed" },
   ),
   one(
@@ -135,7 +139,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "no ceiling of instances",
     {
       file: safety("spend.ts"),
-      from: "if (instancesMax !== null && bill.instances + 1 > instancesMax) {",
+      from: "if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {",
       to: "if (instancesMax !== null && bill.instances < 0) {",
     },
     { file: SAFETY, name: "a ceiling of instances" },
@@ -144,8 +148,8 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "an unknown price counts as nothing",
     {
       file: safety("spend.ts"),
-      from: "        if (price === null)\n",
-      to: "        if (price === -1)\n",
+      from: "      if (price === null) {\n",
+      to: "      if (price === -1) {\n",
     },
     { file: SAFETY, name: "whose price is not known" },
   ),
