@@ -66,6 +66,7 @@ export class Gate {
       create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
       terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
       reboot: (...args) => this.pass("cloud.reboot", () => rebootOf(provider)(...args)),
+      pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
       list: () => this.pass("cloud.list", () => provider.list()),
       close: () => provider.close(),
     };

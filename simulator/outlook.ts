@@ -81,6 +81,7 @@ export function listened(provider: Provider, heard: () => void): Provider {
     create: (...args) => told(provider.create(...args)),
     terminate: (...args) => told(provider.terminate(...args)),
     reboot: (...args) => told(rebootOf(provider)(...args)),
+    pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
     list: () => told(provider.list()),
     close: () => provider.close(),
   };

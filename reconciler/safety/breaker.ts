@@ -268,8 +268,11 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): b
   const sharing = living.filter((node) => explains(cause, node));
   const sick = sharing.filter((node) => node.session !== null);
   if (cause.attribute === "rule") {
-    if (!around.rules.has(cause.value)) return true;
-    return sick.length === 0 && around.fleet.facts.has(`quarantine:${cause.value}`);
+    const { facts } = around.fleet;
+    if (!around.rules.has(cause.value) || facts.has(`trusted:${cause.value}`)) return true;
+    // Put aside it holds nothing back any more, also where nobody has looked again since.
+    const long = around.now - since >= CAUSE_WAIT_MS;
+    return facts.has(`quarantine:${cause.value}`) && (long || sick.length === 0);
   }
   if (sick.length <= sharing.length * PLACE_BACK_SHARE) return true;
   return around.now - since >= CAUSE_WAIT_MS;
@@ -281,15 +284,21 @@ function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Brea
   const waiting = scope.nodes.some((node) => isDue(node, config));
   // Nothing left to try: then there is nothing left to hold back either.
   if (!waiting && !scope.nodes.some(holdsPlace)) return null;
-  const verified = scope.nodes.some(
-    ({ phase, replaces }) =>
-      phase.kind === "serving" && replaces !== null && phase.since >= before.batchAt,
-  );
+  const verified = scope.nodes.some((node) => {
+    const since = node.phase.kind === "serving" ? node.phase.since : 0;
+    return since >= before.batchAt && (node.replaces !== null || isRebooted(node));
+  });
   if (!verified) return before;
   const passed = before.passed + 1;
   if (passed >= BATCHES) return null;
   const batch = Math.min(BATCH_MAX, before.batch * 2);
   return { ...before, batch, batchAt: now, passed };
+}
+
+/** Whether a reboot is what its last session ended with: then no other machine took its place. */
+function isRebooted({ rebootedAt, lastSession }: Node): boolean {
+  const last = lastSession ?? null;
+  return last?.how === "recovered" && (rebootedAt ?? 0) >= last.openedAt;
 }
 
 /** Whether the product would repair the node if the breaker let it. */

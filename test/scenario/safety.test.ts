@@ -393,3 +393,20 @@ test("a replacement that fails at once is replaced as well, within the same room
     await whole(world, 2, 5 * 60_000);
   }
 });
+
+test("a ceiling in dollars is filled to its last dollar, by the provider's own prices", async () => {
+  const world = await open(
+    `${BASE}\nsafety: { spend: { max_per_hour: 100 } }\npools:${pool("p", 5)}`,
+    { terms: { pricePerHour: 30 } },
+  );
+  await world.advance(() => false, 5 * 60_000);
+  expect(world.serving()).toHaveLength(3);
+  const waits = world.reconciler.lastPlan().waits.map((wait) => wait.message);
+  expect(waits).toContain("fleet would cost $90.00/h + $30.00/h, above $100.00/h");
+  // One that fails is replaced: it frees what it costs.
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  const gone = (): boolean => world.nodes().every((node) => node.id !== sick);
+  expect(await world.advance(gone, 10 * 60_000)).toBe(true);
+  expect(await world.advance(() => world.serving().length === 3, 10 * 60_000)).toBe(true);
+});

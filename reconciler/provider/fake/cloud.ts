@@ -108,6 +108,12 @@ export class Cloud implements Provider, FakeControl {
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }
 
+  /** As the terms say, like a price list; what a fault makes of it is seen on the instance. */
+  pricePerHour(instanceType: string): number | null {
+    const { prices, pricePerHour } = this.#options.terms;
+    return prices[instanceType] ?? pricePerHour;
+  }
+
   faultsLeft(): ReadonlyMap<string, number> {
     return this.#book.left();
   }
