@@ -71,11 +71,17 @@ function counted(
     count(provider.name, op, "class" in answer ? answer.class : answer.kind);
     return answer;
   };
+  const { reboot, pricePerHour } = provider;
   return {
     name: provider.name,
     type: provider.type,
     class: provider.class,
     settleMs: provider.settleMs,
+    // What an adapter cannot do stays absent: that is how the plan knows.
+    ...(pricePerHour === undefined ? {} : { pricePerHour: pricePerHour.bind(provider) }),
+    ...(reboot === undefined
+      ? {}
+      : { reboot: async (id, fence) => say("reboot", await reboot.call(provider, id, fence)) }),
     create: async (request, fence, credential) =>
       say("create", await provider.create(request, fence, credential)),
     terminate: async (id, fence) => say("terminate", await provider.terminate(id, fence)),
