@@ -62,7 +62,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     const to: Phase = {
       kind: "terminating",
       since: sight.now,
-      purpose: phase.purpose,
+      purpose: purposeAfter(node, phase),
       accepted: null,
       notBefore: 0,
     };
@@ -161,15 +161,16 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
   const to: Phase = {
     kind: "terminating",
     since: sight.now,
-    // An order that came while it was emptied for a repair overtakes the repair.
-    purpose: phase.purpose === "repair" ? purposeOf(node) : phase.purpose,
+    purpose: purposeAfter(node, phase),
     accepted: null,
     notBefore: 0,
   };
   pen.advance(to, "node.terminating", ["drained"]);
 }
 
-function purposeOf({ order }: Node): Purpose {
+/** An order that came while it was emptied for a repair overtakes the repair. */
+function purposeAfter({ order }: Node, { purpose }: At<"draining">): Purpose {
+  if (purpose !== "repair") return purpose;
   return order?.goal === "replace" ? "replace" : "operator";
 }
 
