@@ -84,6 +84,7 @@ import featurePlanePause from "./feature-plane-pause.yaml" with { type: "text" }
 import featurePlaneRestart from "./feature-plane-restart.yaml" with { type: "text" };
 import featurePolicy from "./feature-policy.yaml" with { type: "text" };
 import featureProviderFault from "./feature-provider-fault.yaml" with { type: "text" };
+import featureProviderFaultBlind from "./feature-provider-fault-blind.yaml" with { type: "text" };
 import featureProviderFaultPart from "./feature-provider-fault-part.yaml" with { type: "text" };
 import featureRecover from "./feature-recover.yaml" with { type: "text" };
 import featureRecovery from "./feature-recovery.yaml" with { type: "text" };
@@ -186,6 +187,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "feature-plane-restart", text: featurePlaneRestart },
   { name: "feature-policy", text: featurePolicy },
   { name: "feature-provider-fault", text: featureProviderFault },
+  { name: "feature-provider-fault-blind", text: featureProviderFaultBlind },
   { name: "feature-provider-fault-part", text: featureProviderFaultPart },
   { name: "feature-recover", text: featureRecover },
   { name: "feature-recovery", text: featureRecovery },

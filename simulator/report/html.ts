@@ -129,16 +129,24 @@ function printTable(
   title: string,
   head: readonly string[],
   rows: readonly (readonly (string | number)[])[],
+  isLogged = false,
 ): string {
   if (rows.length === 0) return "";
   const cells = (row: readonly (string | number)[], tag: string): string =>
-    row.map((cell) => `<${tag}>${escape(String(cell))}</${tag}>`).join("");
+    row.map((cell, at) => `<${tag}>${show(cell, isLogged && at === 0, tag)}</${tag}>`).join("");
   const body = rows.map((row) => {
     const kind = row[0] === "FAILED" ? ' class="failed"' : "";
     return `<tr${kind}>${cells(row, "td")}</tr>`;
   });
   const top = `<thead><tr>${cells(head, "th")}</tr></thead>`;
   return `<div><h2>${title}</h2><table>${top}<tbody>${body.join("")}</tbody></table></div>`;
+}
+
+/** The first cell of a node leads to its log, which lies beside the page. */
+function show(cell: string | number, isLogged: boolean, tag: string): string {
+  const text = escape(String(cell));
+  const href = escape(`logs/${encodeURIComponent(String(cell))}.log`);
+  return isLogged && tag === "td" ? `<a href="${href}">${text}</a>` : text;
 }
 
 function printNodes({ nodes }: Report): string {
@@ -157,5 +165,5 @@ function printNodes({ nodes }: Report): string {
   const head = ["Node", "Status", "Health", "Zone", "Type", "GPUs", "Failures", "Recoveries"];
   const rest = nodes.length - shown.length;
   const more = rest > 0 ? `<p>${rest} more nodes are in report.json.</p>` : "";
-  return printTable("Nodes", head, rows) + more;
+  return printTable("Nodes", head, rows, true) + more;
 }

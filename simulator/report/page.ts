@@ -19,7 +19,8 @@ margin-top:18px}
 .card span{color:var(--soft);font-size:13px}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
-th{color:var(--soft);font-weight:600}.failed td{color:#d92d20}.errors{color:#d92d20}
+th{color:var(--soft);font-weight:600;white-space:nowrap;overflow-wrap:normal}a{color:inherit}
+.failed td{color:#d92d20}.errors{color:#d92d20}
 .columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:24px}
 .chart{width:100%;overflow:hidden}.u-legend{font-size:13px}
 `;

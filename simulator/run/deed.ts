@@ -25,6 +25,8 @@ export type Story = CheckFrom & {
   say(message: string): void;
   checked(checked: Checked): void;
   nextId(): number;
+  /** This failure is to happen to the machine of that name, as soon as there is one. */
+  foretell(name: string, failure: FailureSpec): void;
   /** Chaos may answer to a failure that the story made. */
   provoke(name: string, failure: FailureSpec): void;
 };
@@ -108,14 +110,23 @@ export function mendMachine(
 }
 
 function injectNow(event: Deed & { action: "inject_failure" }, story: Story): DeedAnswer {
-  const member = find(story, event.target);
-  if (member === null) return fail(`there is no machine ${event.target}`);
   const spec: FailureSpec = event.failure;
+  const member = find(story, event.target);
+  // A machine that is not bought yet is broken when it is.
+  if (member === null) story.foretell(event.target, spec);
+  else injectInto(member, spec, story);
+  return DONE;
+}
+
+export function injectInto(
+  member: Member,
+  spec: FailureSpec,
+  story: Pick<Story, "stack" | "record" | "nextId" | "provoke">,
+): void {
   const failure = { ...spec, id: story.nextId(), message: spec.message ?? messageOf(spec) };
   const from = { cause: "scenario", depth: 0, name: null } as const;
   breakMachine(story, member, failure, from, spec.message);
   story.provoke(member.name, spec);
-  return DONE;
 }
 
 function recoverNow(event: Deed & { action: "recover_failure" }, story: Story): DeedAnswer {

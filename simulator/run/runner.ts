@@ -7,7 +7,7 @@ import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { openChaos } from "../scenario/chaos.ts";
 import { allNodes } from "../scenario/generate.ts";
 import { recoverableBy } from "../scenario/recoverable.ts";
-import type { Scenario, SimNode, Threshold } from "../scenario/scenario.ts";
+import type { FailureSpec, Scenario, SimNode, Threshold } from "../scenario/scenario.ts";
 import { drawReplacementColdStart, planStartup, type Start } from "../scenario/startup.ts";
 import { openStreams } from "../random.ts";
 import { Stack } from "../stack/stack.ts";
@@ -16,7 +16,7 @@ import type { Time } from "../stack/time.ts";
 import { Api } from "./api.ts";
 import { ChaosDriver } from "./chaos.ts";
 import { check, type Checked, type Semantics } from "./check.ts";
-import { carryOut, type Story } from "./deed.ts";
+import { carryOut, injectInto, type Story } from "./deed.ts";
 import { configOf, shapeOf, slotsOf, withoutFloor } from "./prepare.ts";
 import { RunRecord } from "./record.ts";
 import { closeRun, type RunResult } from "./result.ts";
@@ -89,6 +89,7 @@ class Run {
   #serial = 0;
   #healthy = 0;
   #isFloorDue = false;
+  readonly #foretold = new Map<string, FailureSpec[]>();
   #endMs: number | null = null;
   #placed: Member[] = [];
   #begunAtMs = 0;
@@ -282,6 +283,9 @@ class Run {
 
   #started(member: Member): void {
     this.#record.started++;
+    const foretold = this.#foretold.get(member.name) ?? [];
+    this.#foretold.delete(member.name);
+    for (const failure of foretold) injectInto(member, failure, this.#story());
     const { time } = this.#options;
     time.after(member.coldStartMs, () => {
       if (member.live) this.#chaos?.join(member);
@@ -350,6 +354,9 @@ class Run {
       // Chaos counts upwards from 1.
       nextId: () => -++this.#serial,
       provoke: (name, failure) => this.#chaos?.provoke(name, failure),
+      foretell: (name, failure) => {
+        this.#foretold.set(name, [...(this.#foretold.get(name) ?? []), failure]);
+      },
     };
   }
 

@@ -9,6 +9,9 @@ import type { Bound } from "./scenario.ts";
 export type Bare = "min" | "max" | "exact";
 export type BoundAnswer = { ok: true; bound: Bound } | { ok: false; message: string; hint: string };
 
+/** A report says what a bare number meant. */
+const SIGN: Readonly<Record<Bare, string>> = { min: ">=", max: "<=", exact: "==" };
+
 const FORM = /^(==|=|>=|<=|>|<)?\s*(\S+)$/;
 
 /** Reads a bound; `isDuration` says that its figures are durations, which become milliseconds. */
@@ -28,7 +31,8 @@ export function parseBound(text: string, bare: Bare, isDuration: boolean): Bound
   const match = FORM.exec(given);
   const figure = match === null ? null : read(match[2] ?? "");
   if (match === null || figure === null) return bad(`"${given.slice(0, 40)}" is not a bound`);
-  return { ok: true, bound: { ...ends(match[1] ?? null, figure, bare), text: given } };
+  const told = match[1] === undefined ? `${SIGN[bare]}${given}` : given;
+  return { ok: true, bound: { ...ends(match[1] ?? null, figure, bare), text: told } };
 }
 
 function ends(sign: string | null, figure: number, bare: Bare): Omit<Bound, "text"> {

@@ -153,7 +153,7 @@ export type Bound = {
   max: number | null;
   minOpen: boolean;
   maxOpen: boolean;
-  /** As written, for reports. */
+  /** As written, with the sign that a bare number stands for. */
   text: string;
 };
 

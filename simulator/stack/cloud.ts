@@ -159,11 +159,9 @@ export class SimCloud {
       settleMs,
       create: (request, fence, credential) =>
         this.#meet<CreateAnswer>(() => raw.create(request, fence, credential)),
-      terminate: (id, fence) => this.#meet<TerminateAnswer>(() => raw.terminate(id, fence)),
+      terminate: (id, fence) => this.#end(() => raw.terminate(id, fence)),
       reboot: (id, fence) =>
-        this.#meet<TerminateAnswer>(async () => {
-          return (await raw.reboot?.(id, fence)) ?? { kind: "not_found" };
-        }),
+        this.#end(async () => (await raw.reboot?.(id, fence)) ?? { kind: "not_found" }),
       list: async () => {
         const trouble = this.#fault?.kind === "capacity" ? null : this.#trouble();
         if (trouble !== null && this.#fault?.kind !== "quota") {
@@ -177,6 +175,12 @@ export class SimCloud {
       },
       close: () => raw.close(),
     };
+  }
+
+  /** What is there already needs neither room nor quota. */
+  #end(call: () => Promise<TerminateAnswer>): Promise<TerminateAnswer> {
+    const kind = this.#fault?.kind;
+    return kind === "capacity" || kind === "quota" ? call() : this.#meet(call);
   }
 
   async #meet<A>(call: () => Promise<A>): Promise<A | Exclude<CreateAnswer, { kind: "ok" }>> {

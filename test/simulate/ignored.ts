@@ -71,7 +71,7 @@ export const FIELDS: readonly Ignored[] = [
   row("events:set_load.pendingJobs", "feature-load-queue", null),
   row("events:set_load.of", "feature-load-queue", "node"),
   row("events:provider_fault.target", "provider-failover", "aws"),
-  row("events:provider_fault.fault.kind", "feature-provider-fault", "timeout"),
+  row("events:provider_fault.fault.kind", "feature-provider-fault-blind", "capacity"),
   row("events:provider_fault.fault.durationMs", "feature-provider-fault-part", null),
   row("events:provider_fault.fault.rate", "feature-provider-fault-part", 1),
   row("events:control_plane.deed", "feature-plane-restart", "pause"),
