@@ -29,7 +29,7 @@ import { foldEverything, type FoldInput, type Judged } from "./fold/everything.t
 import { Ledger } from "./ledger.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
-import { Blindness, darkness, mayCallBlind } from "./safety/blind.ts";
+import { Blindness, darkness, mayCall } from "./safety/blind.ts";
 import { factsAfter } from "./safety/record.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
 import { openSight } from "./sight.ts";
@@ -215,11 +215,8 @@ export class Reconciler {
   }
 
   private call(now: number, sight: Sight): void {
-    const { operations, nodes } = this.fleet();
-    const blind = sight.blind.length > 0;
-    this.runner.start(operations.values(), now, (operation) => {
-      return !blind || mayCallBlind(operation, nodes.get(operation.node));
-    });
+    const fleet = this.fleet();
+    this.runner.start(fleet.operations.values(), now, (one) => mayCall(one, fleet, sight));
   }
 
   /** What trips or clears, is put aside or comes back, before anything is decided. */

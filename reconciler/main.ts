@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir, hostname, networkInterfaces } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Config } from "../schema/config.ts";
 import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
@@ -250,7 +250,7 @@ async function serve(
   const state = stateFolder(serverGiven(options.state) === null ? options.state : undefined);
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const shared = isServer(serverGiven(options.state) ?? config.server.statePath ?? "");
-  const lock = shared ? null : await lockState(state, log);
+  const lock = shared ? null : await lockState(state, databaseFile(config, state), log);
   const store = await openStore(options, config, state);
   const random = (n: number): Uint8Array => randomBytes(n);
   const identity = shared
@@ -309,9 +309,16 @@ async function serve(
   return { exitCode };
 }
 
-function lockState(state: string, log: Log): Promise<Lock> {
-  const waiting = (): void => log("warn", "another control plane has this state folder: waiting");
-  return takeLock(join(state, "lock.db"), (ms) => Bun.sleep(ms), waiting);
+/** The state folder's, and that of the database's own folder where it is another one. */
+async function lockState(state: string, database: string, log: Log): Promise<Lock> {
+  const folders = new Set([resolve(state), dirname(resolve(database.replace(/^file:/, "")))]);
+  const locks: Lock[] = [];
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const waiting = (): void => log("warn", "another control plane has this folder: waiting");
+    locks.push(await takeLock(join(folder, "lock.db"), (ms) => Bun.sleep(ms), waiting));
+  }
+  return { release: () => locks.forEach((lock) => lock.release()) };
 }
 
 /** What the fake cloud's agents dial: what nodes are told to, else this very process. */

@@ -75,8 +75,9 @@ export function decideRepairing(
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   const late = waitedMs >= REBOOT_MS_MAX;
   const loss = lossOf(node, scope);
-  // A machine on its way down and up again may be shown as stopped.
-  const isDown = node.instance?.state === "stopped" && !late;
+  // A machine on its way down and up again may be shown as stopped, or not at all.
+  const shown = node.instance?.state !== "stopped" && node.instance?.absentSince === null;
+  const isDown = !shown && !late;
   if (loss !== null && !isDown && node.health.silentSince !== null) {
     return lose(node, scope, pen, loss);
   }

@@ -133,7 +133,8 @@ function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string
 
 function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
   const { sight } = scope;
-  if (phase.purpose === "operator" && (node.order === null || node.order.goal === "drain")) {
+  // Whatever it was emptied for before: who orders a drain wants it empty, and there.
+  if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
     return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
   const repairs = phase.purpose === "replace" || phase.purpose === "repair";

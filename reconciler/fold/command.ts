@@ -36,7 +36,8 @@ export function judgeCommand(
     case "uncordon":
       return judgeUncordon(node, command);
     case "drain":
-      return phase.kind === "draining"
+      // One that leaves for good, or comes back from a repair, is not what a person asks for here.
+      return phase.kind === "draining" && phase.purpose === "operator"
         ? { kind: "no_op", message: `node ${node.id} is already draining` }
         : judgeReach(node);
     case "terminate":

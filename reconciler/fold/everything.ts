@@ -21,8 +21,9 @@ import { discredit } from "./discredit.ts";
 import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
-import { foldOutcome, type Outcome } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
 import { foldPresence } from "./presence.ts";
+import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
 
 export type FoldInput = {
@@ -79,25 +80,14 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     problems: [],
     judged: { matches: [], shadows: [], errors: [] },
   };
-  for (const answer of input.answers) settle(input, draft, answer.id, answer.outcome);
+  for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
+  foldOvertaken(input.fleet, input.now, draft);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
   for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   foldTime(input, draft, result);
   return result;
-}
-
-/** The answer to an operation, once: a second answer for a closed one changes nothing. */
-function settle(input: FoldInput, draft: Draft, id: OperationId, outcome: Outcome): void {
-  const operation = draft.operation(id);
-  if (operation === null || operation.state !== "asked") return;
-  const node = draft.node(operation.node);
-  const folded = foldOutcome(operation, node, draft.pool(operation.pool), outcome, input.now);
-  draft.putOperation(folded.operation);
-  if (folded.node !== null) draft.putNode(folded.node);
-  if (folded.pool !== null) draft.putPool(folded.pool);
-  draft.tell(folded.events);
 }
 
 function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: FoldResult): void {
@@ -140,7 +130,11 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
   for (const operation of folded.operations) draft.putOperation(operation);
   draft.tell(folded.events);
   for (const { operation, instance } of folded.answers) {
-    settle(input, draft, operation.id, { kind: "done", instance, message: "found in a listing" });
+    settle(input.now, draft, operation.id, {
+      kind: "done",
+      instance,
+      message: "found in a listing",
+    });
   }
   result.listed.push(provider);
   result.sightings.set(
@@ -261,8 +255,11 @@ function placeOf(
     return surplus;
   const taken = new Set<number>();
   for (const node of fleet.nodes.values()) {
-    if (node.pool === pool.name && node.slot !== null && node.phase.kind !== "gone")
-      taken.add(node.slot);
+    if (node.pool !== pool.name || node.slot === null || node.phase.kind === "gone") continue;
+    // What a person has put aside, and no list shows any more, keeps nobody out of its slot.
+    const put = node.phase.kind === "held" || node.cordon.human !== null;
+    if (put && (node.instance?.absentListings ?? 0) > 0) continue;
+    taken.add(node.slot);
   }
   if (taken.has(slot)) return surplus;
   const state = draft.pool(pool.name);

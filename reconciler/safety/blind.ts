@@ -5,6 +5,7 @@
  */
 import type { Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
+import type { Fleet, Sight } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -93,11 +94,20 @@ export class Blindness {
 }
 
 /**
- * Whether a call may start while blind (invariant I12): it may have been intended when all was
- * clear. What needs no eyes goes on: a person's forced order, and what the cloud itself ended.
+ * Whether a call may start now: it may have been intended when all was clear (invariant I12). While
+ * blind only what needs no eyes goes on, a person's forced order and what the cloud itself ended;
+ * in a freeze or a hold only what a person ordered, and what gives a node back.
  */
-export function mayCallBlind(operation: Operation, node: Node | undefined): boolean {
+export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
+  const node = fleet.nodes.get(operation.node);
   const { kind } = operation.payload;
-  if (kind !== "terminate" && kind !== "drain" && kind !== "reboot") return true;
-  return node?.order?.force === true || node?.instance?.state === "terminated";
+  const destroys = kind === "terminate" || kind === "drain" || kind === "reboot";
+  if (destroys && sight.blind.length > 0) {
+    if (node?.order?.force !== true && node?.instance?.state !== "terminated") return false;
+  }
+  const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
+  const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
+  // A hold leaves isolation alone, which is cheap and reversible; a freeze does not.
+  const harmless = kind === "uncordon" || (kind === "cordon" && sight.frozen === null);
+  return !paused || harmless || (node !== undefined && node.order !== null);
 }

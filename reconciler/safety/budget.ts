@@ -114,8 +114,9 @@ class CountedBudgets implements Budgets {
   }
 
   private refuseIsolation(node: Node, scope: string): Refusal | null {
+    // Nothing is lost by marking what is evidently dead, and a job that lands on it is.
+    if (isEvident(node)) return null;
     const breaker = this.breakers.get(scope);
-    const evident = isEvident(node);
     // Proof of broken hardware keeps work off the node, whatever else is the matter.
     if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
@@ -124,7 +125,7 @@ class CountedBudgets implements Budgets {
     if (this.isolated.get(scope)?.has(slotKeyOf(node)) === true) return null;
     const used = this.isolated.get(scope)?.size ?? 0;
     const max = this.max(scope, "isolate");
-    if (used < max || (evident && hasEvidentRoom(node, this.isolated))) return null;
+    if (used < max) return null;
     return full(scope, `${used} of at most ${max} were cordoned lately`);
   }
 

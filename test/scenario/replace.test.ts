@@ -72,7 +72,7 @@ test("surge: the replacement serves before the sick node is drained", async () =
 test("a fault on every node takes them out one at a time (max_unavailable 20% of 3 is 1)", async () => {
   const w = await fleet(3, threshold(1));
   const before = w.serving();
-  for (const id of before) w.xid(id, 79);
+  for (const id of before) w.xid(id, 48);
   let most = 0;
   await w.until(() => {
     const out = w.nodes().filter((n) => n.cordon.product !== null || ["draining", "terminating"].includes(n.phase.kind));

@@ -1,7 +1,7 @@
 /**
- * `bun run test/sim/mutation/main.ts [name …] [--figures FILE]`: builds each fault of `list.ts` into a scratch
- * copy of this working tree and runs the test that must fail. Exit 1 if one passes, or if a test
- * fails without any fault. Nothing of the working tree is touched.
+ * `bun run test/sim/mutation/main.ts [name …] [--figures FILE]`: builds each fault of `list.ts`
+ * into a scratch copy of this working tree and runs the test that must fail. Exit 1 if one passes,
+ * or if a test fails without any fault. Nothing of the working tree is touched.
  */
 import {
   cpSync,

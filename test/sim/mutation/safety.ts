@@ -28,7 +28,11 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "no budget for isolation",
-    { file: safety("budget.ts"), from: "if (used < max ||", to: "if (used >= 0 ||" },
+    {
+      file: safety("budget.ts"),
+      from: "if (used < max) return null;",
+      to: "if (used >= 0) return null;",
+    },
     { file: SAFETY, name: "isolation has a budget" },
   ),
   one(

@@ -1,0 +1,43 @@
+/**
+ * How an open operation ends: by its answer, or because the world has overtaken it. Pure apart from
+ * the draft it fills.
+ */
+import type { OperationId } from "../../schema/id.ts";
+import type { Draft } from "../draft.ts";
+import type { Fleet } from "../fleet.ts";
+import { foldOutcome, type Outcome } from "./outcome.ts";
+
+/** The answer to an operation, once: a second answer for a closed one changes nothing. */
+export function settle(now: number, draft: Draft, id: OperationId, outcome: Outcome): void {
+  const operation = draft.operation(id);
+  if (operation === null || operation.state !== "asked") return;
+  const node = draft.node(operation.node);
+  const folded = foldOutcome(operation, node, draft.pool(operation.pool), outcome, now);
+  draft.putOperation(folded.operation);
+  if (folded.node !== null) draft.putNode(folded.node);
+  if (folded.pool !== null) draft.putPool(folded.pool);
+  draft.tell(folded.events);
+}
+
+/**
+ * Asks that a person, or the machine itself, has overtaken before they were answered: a drain or a
+ * reboot of a node that was given back, and a reboot of a machine that came up anew meanwhile.
+ */
+export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
+  for (const { id } of fleet.operations.values()) {
+    const operation = draft.operation(id);
+    if (operation === null || operation.state !== "asked") continue;
+    const node = draft.node(operation.node);
+    const { payload } = operation;
+    if (node === null || (payload.kind !== "drain" && payload.kind !== "reboot")) continue;
+    const bootId = node.agent?.bootId ?? null;
+    if (payload.kind === "reboot" && payload.bootId !== null && bootId !== payload.bootId) {
+      settle(now, draft, id, { kind: "done", instance: null, message: "it came up anew" });
+      continue;
+    }
+    if (node.operation === id && node.fence === operation.fence) continue;
+    const message = "overtaken before it was answered";
+    draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+    if (node.operation === id) draft.putNode({ ...node, operation: null });
+  }
+}
