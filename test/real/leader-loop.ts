@@ -82,3 +82,5 @@ try {
   const left = await pair.destroy();
   if (left.length > 0) console.log(`left over: ${left.join("; ")}`);
 }
+// A connection that the database kept open must not keep the proof from ending.
+process.exit();
