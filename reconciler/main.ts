@@ -329,10 +329,18 @@ function dialled(config: Config, port: number): string {
   return /^https?:\/\//.test(external) ? external : `http://${external}`;
 }
 
+/** For the last lines of output; a supervisor waits ten times as long before it kills. */
+const LINGER_MS = 1_000;
+
 /** Resolves with 0 when a signal came and `stop` is done; a second signal changes nothing. */
 function whenTold(log: Log, stop: () => Promise<void>): Promise<number> {
   return new Promise((resolve) => {
     let told = false;
+    const end = (code: number): void => {
+      resolve(code);
+      // Whatever still holds the process when all is done, such as a child's socket, must not.
+      setTimeout(() => process.exit(code), LINGER_MS).unref();
+    };
     const on = (signal: string): void => {
       if (told) return;
       told = true;
@@ -340,11 +348,11 @@ function whenTold(log: Log, stop: () => Promise<void>): Promise<number> {
       stop().then(
         () => {
           log("info", "stopped");
-          resolve(0);
+          end(0);
         },
         (error: unknown) => {
           log("error", "did not stop cleanly", { error: String(error) });
-          resolve(1);
+          end(1);
         },
       );
     };
