@@ -45,11 +45,12 @@ const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
 };
 
 /**
- * A person called the drain off while it was being asked for: its late answer must not start it
- * again.
+ * A person called the drain or the reboot off while it was being asked for: its late answer must
+ * not start it again.
  */
 function isOvertaken(operation: Operation, node: Node): boolean {
-  return operation.payload.kind === "drain" && operation.fence !== node.fence;
+  const { kind } = operation.payload;
+  return (kind === "drain" || kind === "reboot") && operation.fence !== node.fence;
 }
 
 /**

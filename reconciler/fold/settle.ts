@@ -30,12 +30,14 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
     const node = draft.node(operation.node);
     const { payload } = operation;
     if (node === null || (payload.kind !== "drain" && payload.kind !== "reboot")) continue;
-    const bootId = node.agent?.bootId ?? null;
-    if (payload.kind === "reboot" && payload.bootId !== null && bootId !== payload.bootId) {
-      settle(now, draft, id, { kind: "done", instance: null, message: "it came up anew" });
+    if (node.operation === id && node.fence === operation.fence) {
+      const bootId = node.agent?.bootId ?? null;
+      const anew = payload.kind === "reboot" && payload.bootId !== null;
+      if (anew && bootId !== payload.bootId) {
+        settle(now, draft, id, { kind: "done", instance: null, message: "it came up anew" });
+      }
       continue;
     }
-    if (node.operation === id && node.fence === operation.fence) continue;
     const message = "overtaken before it was answered";
     draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
     if (node.operation === id) draft.putNode({ ...node, operation: null });

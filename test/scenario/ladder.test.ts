@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import type { World } from "../../simulator/world.ts";
 import { BASE } from "../../simulator/setting.ts";
-import { census, closeWorlds, open, watchEnds } from "../world/story.ts";
+import { census, closeWorlds, open, order, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
@@ -112,4 +112,22 @@ test("a machine that never comes back from its reboot is replaced", async () => 
   await world.advance(() => !ids().includes(sick), 3 * HOUR_MS);
   expect(world.node(sick).phase.kind).not.toBe("serving");
   expect(reboots(world)).toBeLessThanOrEqual(2);
+});
+
+test("a reboot that was asked for and not made is not made after a person took the node back", async () => {
+  const world = await openLadder(() => true);
+  const [sick = ""] = world.serving();
+  const reboot = world.cloud.reboot?.bind(world.cloud);
+  let asked = 0;
+  world.cloud.reboot = async () => {
+    asked++;
+    return { kind: "refused", class: "rate_limit", message: "later", retryAfterMs: 60_000 };
+  };
+  world.xid(sick, 48);
+  expect(await world.advance(() => asked > 0, HOUR_MS)).toBe(true);
+  await order(world, sick, "uncordon", { force: true });
+  if (reboot !== undefined) world.cloud.reboot = reboot;
+  await world.advance(() => false, 10 * 60_000);
+  expect(reboots(world)).toBe(0);
+  expect(world.node(sick)).toMatchObject({ phase: { kind: "serving" }, operation: null });
 });

@@ -410,3 +410,24 @@ test("a ceiling in dollars is filled to its last dollar, by the provider's own p
   expect(await world.advance(gone, 10 * 60_000)).toBe(true);
   expect(await world.advance(() => world.serving().length === 3, 10 * 60_000)).toBe(true);
 });
+
+test("a call that was intended before a freeze is not made in it", async () => {
+  const world = await fleet(3, threshold(1));
+  let asked = 0;
+  const terminate = world.cloud.terminate.bind(world.cloud);
+  world.cloud.terminate = async () => {
+    asked++;
+    return { kind: "ambiguous", message: "no answer" };
+  };
+  const [sick = ""] = world.serving();
+  world.xid(sick, 79);
+  expect(await world.advance(() => asked > 1, HOUR_MS)).toBe(true);
+  const freeze = { kind: "freeze", by: "ann", why: "looking", at: 0, until: null } as const;
+  await world.reconciler.change((draft) => draft.putFact(freeze));
+  const before = asked;
+  await world.advance(() => false, 10 * 60_000);
+  expect(asked).toBe(before);
+  await world.reconciler.change((draft) => draft.dropFact("freeze"));
+  world.cloud.terminate = terminate;
+  await whole(world, 3, HOUR_MS);
+});

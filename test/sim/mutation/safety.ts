@@ -243,4 +243,22 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     },
     { file: SAFETY, name: "listed once" },
   ),
+  one(
+    "a call intended before a freeze is made in it",
+    {
+      file: safety("blind.ts"),
+      from: "  const paused = sight.frozen !== null ||",
+      to: "  const paused = sight.now < 0 ||",
+    },
+    { file: SAFETY, name: "intended before a freeze" },
+  ),
+  one(
+    "an ask that a person has overtaken is made",
+    {
+      file: "reconciler/fold/settle.ts",
+      from: "    if (node.operation === id && node.fence === operation.fence) {",
+      to: "    if (node.operation === id) {",
+    },
+    { file: LADDER, name: "after a person took the node back" },
+  ),
 ];
