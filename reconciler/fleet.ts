@@ -27,7 +27,9 @@ export type DrainSight =
   | { kind: "empty"; seenAt: number }
   | { kind: "busy"; remaining: number; message: string }
   /** Nobody can tell: no scheduler attached and no process list. */
-  | { kind: "unknown"; forMs: number };
+  | { kind: "unknown"; forMs: number }
+  /** Its scheduler would know, and does not answer: never the same as empty (law 9). */
+  | { kind: "dark"; message: string };
 
 export type ProviderSight = {
   class: ProviderClass;
@@ -57,6 +59,21 @@ export type Sight = {
   providers: ReadonlyMap<string, ProviderSight>;
   /** A person froze everything, with why. */
   frozen: string | null;
+  /** What waits for a pool in its scheduler; `null` = nobody can tell, which is not zero. */
+  queue?(pool: PoolName): QueueSight | null;
+};
+
+/** A pool's queue as its scheduler shows it now. */
+export type QueueSight = {
+  pendingJobs: number;
+  /** Waiting and running. */
+  queueDepth: number;
+  /** The same two, counted in GPUs that they ask for. */
+  pendingGpus: number;
+  gpuDepth: number;
+  /** Wall milliseconds of the last word of the scheduler. */
+  observedAt: number;
+  source: string;
 };
 
 /** Settings that judging time needs, taken from the configuration once. */

@@ -1,0 +1,84 @@
+/**
+ * The port to a Kubernetes API server: one call, one watch, closed unions for what can come back.
+ * Everything above it is written against these two functions, so that the same code runs on a real
+ * server (`client.ts`) and on the one in memory (`fake.ts`). Facts: `remediation/kubernetes.md`.
+ */
+
+/**
+ * Who goes first when the server is short of room: cordons outrank evictions, and those outrank
+ * what is only told. Reads are not held back by us.
+ */
+export const LANES = ["read", "cordon", "evict", "status"] as const;
+export type Lane = (typeof LANES)[number];
+
+export type KubeVerb = "get" | "list" | "patch" | "delete" | "create";
+
+export const PATCH = {
+  json: "application/json-patch+json",
+  merge: "application/merge-patch+json",
+  strategic: "application/strategic-merge-patch+json",
+  apply: "application/apply-patch+yaml",
+} as const;
+
+export type KubeRequest = {
+  verb: KubeVerb;
+  /** `/api/v1/nodes/gpu-17/status`; every segment is already percent-encoded. */
+  path: string;
+  query?: Readonly<Record<string, string>>;
+  /** Of a patch; every other body is JSON. */
+  contentType?: (typeof PATCH)[keyof typeof PATCH];
+  body?: unknown;
+  /** From the first byte to the last; a call that takes longer is `lost`. */
+  timeoutMs: number;
+  lane: Lane;
+  /** Pool of the node that it is about, for the count of writes. */
+  pool?: string | null;
+};
+
+/** One entry of `details.causes` of a Status. */
+export type Cause = { reason: string; message: string; field: string };
+
+export type KubeAnswer =
+  | { kind: "ok"; status: number; body: unknown }
+  /** The server answered and did nothing, as its Status says. */
+  | {
+      kind: "refused";
+      status: number;
+      /** `Conflict`, `TooManyRequests`, `Forbidden` …; empty if the body was no Status. */
+      reason: string;
+      message: string;
+      causes: Cause[];
+      /** `Retry-After` or `details.retryAfterSeconds`. */
+      retryAfterMs: number | null;
+    }
+  /** Nobody knows whether it was done: no connection, no answer in time, 5xx without a Status. */
+  | { kind: "lost"; message: string };
+
+export type WatchEvent = {
+  type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  object: unknown;
+};
+
+export type WatchEnd =
+  /** The time that was asked for is over, or the server closed the stream in order. */
+  | { kind: "ended" }
+  /** The resource version is too old (410, as status or inside the stream): list again. */
+  | { kind: "expired" }
+  | { kind: "refused"; status: number; message: string; retryAfterMs: number | null }
+  | { kind: "lost"; message: string };
+
+export type KubeApi = {
+  /** Never rejects. */
+  call(request: KubeRequest): Promise<KubeAnswer>;
+  /**
+   * Streams changes after `query.resourceVersion` until it ends, the signal aborts (`ended`) or
+   * nothing, not even a bookmark, came for `silenceMs` (`lost`). Never rejects.
+   */
+  watch(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    take: (event: WatchEvent) => void,
+    options: { signal: AbortSignal; silenceMs: number },
+  ): Promise<WatchEnd>;
+  close(): void;
+};

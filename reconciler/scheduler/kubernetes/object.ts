@@ -1,0 +1,85 @@
+/**
+ * What of Kubernetes' objects this product looks at. A cluster has up to 150,000 pods, so only
+ * these fields are kept (a few hundred bytes each), read leniently: a field that is missing or of
+ * another type counts as absent, and an object without name and UID is nobody (`null`).
+ */
+
+/** Everything that this product writes on an object starts with it. */
+export const DOMAIN = "navarch.dev";
+/** The field managers, one a concern: an apply states its manager's whole intent. */
+export const MANAGER = { cordon: "navarch-cordon", labels: "navarch-labels" } as const;
+export const ANNOTATION = {
+  session: `${DOMAIN}/session`,
+  reason: `${DOMAIN}/reason`,
+  /** Whether the node was unschedulable before the product's cordon: `true` or `false`. */
+  preexisting: `${DOMAIN}/cordon-preexisting`,
+  hold: `${DOMAIN}/hold`,
+} as const;
+
+export type Taint = { key: string; value: string | null; effect: string };
+export type Toleration = {
+  key: string | null;
+  operator: string | null;
+  value: string | null;
+  effect: string | null;
+};
+
+export type KubeNode = {
+  name: string;
+  uid: string;
+  /** Decimal; of one server, a larger one is newer. */
+  resourceVersion: string;
+  unschedulable: boolean;
+  /** The product's own share of `spec.unschedulable` in `managedFields`. */
+  own: boolean;
+  /** Other managers that own `spec.unschedulable`; the fallback `unknown` if nobody does. */
+  others: string[];
+  /** Annotations of ours only (`navarch.dev/…`). */
+  annotations: Record<string, string>;
+  labels: Record<string, string>;
+  taints: Taint[];
+  conditions: { type: string; status: string; reason: string; message: string }[];
+  providerId: string | null;
+  systemUuid: string | null;
+  bootId: string | null;
+  /** `InternalIP` and `ExternalIP` addresses. */
+  ips: string[];
+  hostname: string | null;
+  /** `status.allocatable["nvidia.com/gpu"]`; `null` = the device plugin has not said. */
+  gpus: number | null;
+};
+
+export type KubePod = {
+  namespace: string;
+  name: string;
+  uid: string;
+  resourceVersion: string;
+  /** Empty = not bound. */
+  node: string;
+  /** `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. */
+  phase: string;
+  /** The owner with `controller: true`. */
+  controller: { apiVersion: string; kind: string; name: string; uid: string } | null;
+  mirror: boolean;
+  emptyDir: boolean;
+  /** It mounts a persistent volume claim. */
+  claims: boolean;
+  /** Wall milliseconds; already includes the grace period. */
+  deletionAt: number | null;
+  finalizers: string[];
+  /** `spec.terminationGracePeriodSeconds`, 30 if absent. */
+  graceMs: number;
+  /** Sum of the containers' requests (limits where no request) of `nvidia.com/gpu`. */
+  gpus: number;
+  /** `system-node-critical` or `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
+  critical: boolean;
+  tolerations: Toleration[];
+  labels: Record<string, string>;
+  /** Annotations of ours only. */
+  annotations: Record<string, string>;
+};
+
+/** Of a later version of one object than `than`. Versions are decimal and may exceed 2^53. */
+export function isNewer(version: string, than: string): boolean {
+  return version.length === than.length ? version > than : version.length > than.length;
+}
