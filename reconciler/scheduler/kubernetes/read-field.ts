@@ -1,0 +1,115 @@
+/**
+ * Lenient reading of JSON that a Kubernetes API server sent. A field that is missing or of another
+ * type counts as absent, text is cut and lists are bounded: what a stranger wrote on an object can
+ * neither stop the reader nor fill the memory of a process that holds 150,000 of them.
+ */
+
+/** What is left of a text; the longest that a Status or a condition is shown with. */
+export const TEXT_CHARS_MAX = 1_024;
+/**
+ * Entries of one list or map. The largest maps are labels of nodes on which a feature discovery
+ * runs, a few hundred; the rest of a longer one is left out.
+ */
+export const ENTRIES_MAX = 1_024;
+/** `metadata.name` of a Node or Pod is a DNS subdomain (RFC 1123), 253 characters at most. */
+const NAME_CHARS_MAX = 253;
+/** A UID is a UUID everywhere; a longer one would be cut and then name somebody else. */
+const UID_CHARS_MAX = 128;
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+const NONE: Fields = {};
+
+/** The object, or an empty one. */
+export function readObject(value: unknown): Fields {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject ? (value as Fields) : NONE;
+}
+
+export function readList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value.slice(0, ENTRIES_MAX) : [];
+}
+
+/** Text cut to `charsMax`; `null` if it is no text or empty. */
+export function readText(value: unknown, charsMax = TEXT_CHARS_MAX): string | null {
+  if (typeof value !== "string" || value === "") return null;
+  return value.length > charsMax ? value.slice(0, charsMax) : value;
+}
+
+/** Labels or annotations, those whose key passes. A value that is no text is left out. */
+export function readTextMap(
+  value: unknown,
+  isWanted: (key: string) => boolean = () => true,
+): Record<string, string> {
+  const kept: [string, string][] = [];
+  for (const [key, text] of Object.entries(readObject(value))) {
+    if (kept.length >= ENTRIES_MAX) break;
+    if (typeof text !== "string" || key.length > TEXT_CHARS_MAX || !isWanted(key)) continue;
+    kept.push([key, text.slice(0, TEXT_CHARS_MAX)]);
+  }
+  return Object.fromEntries(kept);
+}
+
+export type Identity = { name: string; uid: string; resourceVersion: string };
+
+/**
+ * Who an object is; `null` for nobody. A name or UID over the server's own limit is nobody rather
+ * than cut: a cut one could be somebody else's. A version that is not decimal becomes `0`, older
+ * than every other.
+ */
+export function readIdentity(metadata: Fields): Identity | null {
+  const { name, uid, resourceVersion } = metadata;
+  if (typeof name !== "string" || name === "" || name.length > NAME_CHARS_MAX) return null;
+  if (typeof uid !== "string" || uid === "" || uid.length > UID_CHARS_MAX) return null;
+  const isDecimal = typeof resourceVersion === "string" && /^[1-9]\d{0,31}$/.test(resourceVersion);
+  return { name, uid, resourceVersion: isDecimal ? resourceVersion : "0" };
+}
+
+/** Wall milliseconds of an RFC 3339 instant. */
+export function readInstantMs(value: unknown): number | null {
+  const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isFinite(ms) ? ms : null;
+}
+
+/** The suffixes of `resource.Quantity` (Kubernetes API concepts, "Quantity"). */
+const SCALE: Readonly<Record<string, number>> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+const QUANTITY = /^\+?(\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE]([+-]?\d{1,3})|([A-Za-z]{0,2}))$/;
+
+/**
+ * A whole count out of a quantity: `"8"`, `"8k"`, `"1e3"` or `8`. A fraction is rounded up, as the
+ * server's own `Value()` does. `null` if it is no quantity, negative, or beyond exact integers.
+ */
+export function readCount(value: unknown): number | null {
+  const text = typeof value === "number" ? String(value) : value;
+  const match = typeof text === "string" ? QUANTITY.exec(text.trim()) : null;
+  if (match === null) return null;
+  const [, digits = "", exponent, suffix = ""] = match;
+  // `Object.hasOwn`, because a suffix is a stranger's text and an object has other names too.
+  const scale =
+    exponent !== undefined
+      ? 10 ** Number(exponent)
+      : Object.hasOwn(SCALE, suffix)
+        ? SCALE[suffix]
+        : undefined;
+  if (scale === undefined) return null;
+  const count = Math.ceil(Number(digits) * scale);
+  return Number.isSafeInteger(count) ? count : null;
+}
