@@ -1,0 +1,137 @@
+/**
+ * What a Node object and a node of ours say about which machine they are, in a form that can be
+ * compared. Nothing in here is a name that a cloud hands out again, unless its shape says so.
+ *
+ * Formats: `aws:///<zone>/<i-…>`, `gce://<project>/<zone>/<name>`, `azure:///subscriptions/…`,
+ * `k3s://<hostname>` (cloud-provider documentation of each) and our own
+ * `navarch://<provider>/<region>/<id>`, given to the kubelet as `--provider-id`.
+ */
+
+/** What a `spec.providerID` says. */
+export type ProviderClaim = {
+  /** Identity of the instance as this kind of id is compared: see `identityOf`. */
+  id: string;
+  /** The text as a whole, for adapters whose instance ids are the whole resource path. */
+  whole: string;
+  /** Which cloud must have sold it; `null` = the scheme does not tell. */
+  family: string | null;
+  /** Of our own scheme only. */
+  provider: string | null;
+  region: string | null;
+  /** Of Google's only: its last segment is a name, which is unique in its zone alone. */
+  zone: string | null;
+  /** The id is a hostname: it may agree, but differing means nothing. */
+  weak: boolean;
+};
+
+const FAMILY: Readonly<Record<string, string>> = {
+  aws: "aws",
+  ec2: "aws",
+  gce: "gcp",
+  gcp: "gcp",
+  google: "gcp",
+  azure: "azure",
+  lambda: "lambda",
+  coreweave: "coreweave",
+};
+
+/** Distributions without a cloud controller put the hostname there. */
+const HOSTNAME_SCHEMES: ReadonlySet<string> = new Set(["k3s", "rke2", "kind", "kwok"]);
+
+/** `null` = not of the form `scheme://…`, or without a last segment. */
+export function parseProviderId(text: string): ProviderClaim | null {
+  const found = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/]*)(?:\/(.*))?$/.exec(text.trim());
+  if (found === null) return null;
+  const scheme = (found[1] ?? "").toLowerCase();
+  const authority = found[2] ?? "";
+  const path = (found[3] ?? "").split("/").filter((part) => part !== "");
+  const last = path.at(-1) ?? authority;
+  if (last === "") return null;
+  const claim: ProviderClaim = {
+    id: identityOf(last),
+    whole: text.trim(),
+    family: FAMILY[scheme] ?? null,
+    provider: null,
+    region: null,
+    zone: null,
+    weak: HOSTNAME_SCHEMES.has(scheme),
+  };
+  switch (scheme) {
+    case "navarch":
+      // An instance id of ours may contain a slash, so it is all that follows the region.
+      claim.id = identityOf(path.slice(1).join("/"));
+      claim.provider = authority;
+      claim.region = path[0] ?? null;
+      return claim.id === "" ? null : claim;
+    case "gce":
+      claim.zone = path.length > 1 ? (path.at(-2) ?? null) : null;
+      return claim;
+    case "azure":
+      claim.id = azureId(path);
+      return claim;
+    default:
+      return claim;
+  }
+}
+
+/**
+ * The last segment of a scale set's member is a bare index; its instance is called
+ * `<scale set>_<index>`. Azure's resource names ignore case.
+ */
+function azureId(path: readonly string[]): string {
+  const at = path.findIndex((part) => part.toLowerCase() === "virtualmachinescalesets");
+  const last = path.at(-1) ?? "";
+  const set = at === -1 ? undefined : path[at + 1];
+  return identityOf((set === undefined || set === last ? last : `${set}_${last}`).toLowerCase());
+}
+
+/** The cloud that a provider's name speaks of, if that is obvious: `aws`, `gcp-eu`. */
+export function familyOf(provider: string | null): string | null {
+  const first = provider?.toLowerCase().split(/[^a-z0-9]/)[0] ?? "";
+  return FAMILY[first] ?? null;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * UUIDs that board makers leave in place of one: they name thousands of machines at once.
+ */
+const NO_UUIDS: ReadonlySet<string> = new Set(
+  [
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "03000200-0400-0500-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
+  ].map(identityOf),
+);
+
+/**
+ * One spelling of an id. SMBIOS before 2.6 left the byte order of a UUID's first three groups open
+ * (SMBIOS 3.7 §7.2.1), so a BIOS and a hypervisor may print the same one in two ways; both get the
+ * same spelling here.
+ */
+export function identityOf(text: string): string {
+  if (!UUID.test(text)) return text;
+  const plain = text.toLowerCase();
+  const [a = "", b = "", c = "", ...rest] = plain.split("-");
+  const swapped = [swap(a), swap(b), swap(c), ...rest].join("-");
+  return plain < swapped ? plain : swapped;
+}
+
+function swap(hex: string): string {
+  return (hex.match(/../g) ?? []).reverse().join("");
+}
+
+/** `null` if it is no UUID, or one that names nobody. */
+export function parseSystemUuid(text: string | null): string | null {
+  if (text === null || !UUID.test(text.trim())) return null;
+  const id = identityOf(text.trim());
+  return NO_UUIDS.has(id) ? null : id;
+}
+
+/** Two ids of different shapes can name the same machine; two of one shape cannot. */
+export function shapeOf(id: string): "ec2" | "uuid" | "number" | "name" {
+  if (/^i-[0-9a-f]{8,17}$/.test(id)) return "ec2";
+  if (UUID.test(id)) return "uuid";
+  return /^\d+$/.test(id) ? "number" : "name";
+}

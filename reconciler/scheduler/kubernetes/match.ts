@@ -1,0 +1,257 @@
+/**
+ * Which Node object is which node of ours. Pure, linear, and independent of the order of either
+ * list. Names and addresses are used again by clouds, so an identity that cannot be used again
+ * goes first and forbids a weaker one that says otherwise; a hostname alone never counts
+ * (`remediation/kubernetes.md` §2).
+ *
+ * Where two objects claim one node, or two nodes one object, with the same strength, nobody of
+ * them is paired, not even by something weaker: the caller raises an alarm and a person looks.
+ */
+import type { NodeId } from "../../../schema/id.ts";
+import { familyOf, identityOf, parseProviderId, parseSystemUuid, shapeOf } from "./identity.ts";
+import type { ProviderClaim } from "./identity.ts";
+import type { KubeNode } from "./object.ts";
+
+export type MatchSubject = {
+  id: NodeId;
+  /** The provider's configured name. */
+  provider: string | null;
+  instanceId: string | null;
+  region: string | null;
+  zone: string | null;
+  internalIp: string | null;
+  externalIp: string | null;
+  /** Known for what a person is told; it decides nothing. */
+  agentHostname: string | null;
+  /** The name that the agent registers under: `spec.nodeName` where a DaemonSet runs it. */
+  agentName: string | null;
+  /** What the agent read on the machine: the cloud's instance id, the DMI system UUID. */
+  providerIds: readonly string[];
+  /** Its instance is not confirmed gone: only such a node may be known by name or address. */
+  live: boolean;
+};
+
+/** From the strongest to the weakest. */
+export const MATCHED_BY = ["provider_id", "metadata", "system_uuid", "agent_name", "ip"] as const;
+export type MatchedBy = (typeof MATCHED_BY)[number];
+
+export type Ambiguity = {
+  /** `null` = several nodes; the message names them. */
+  node: NodeId | null;
+  /** Names of the Node objects, sorted. */
+  objects: string[];
+  message: string;
+};
+
+export type Matches = {
+  pairs: Map<NodeId, { object: KubeNode; by: MatchedBy }>;
+  ambiguous: Ambiguity[];
+  /** Names of the Node objects that are nobody's and in no ambiguity, sorted. */
+  unmatched: string[];
+};
+
+type Subject = MatchSubject & { own: string | null; read: readonly string[] };
+type Thing = { object: KubeNode; claim: ProviderClaim | null; uuid: string | null };
+type Edge = { subject: Subject; thing: Thing };
+
+/** `ours` with distinct ids, `objects` with distinct names, each in any order. */
+export function matchNodes(ours: readonly MatchSubject[], objects: readonly KubeNode[]): Matches {
+  const subjects = ours.map((subject) => ({
+    ...subject,
+    own: subject.instanceId === null ? null : identityOf(subject.instanceId),
+    read: subject.providerIds.map(identityOf),
+  }));
+  const things = objects.map((object) => ({
+    object,
+    claim: object.providerId === null ? null : parseProviderId(object.providerId),
+    uuid: parseSystemUuid(object.systemUuid),
+  }));
+  const matches: Matches = { pairs: new Map(), ambiguous: [], unmatched: [] };
+  const used = new Set<Subject | Thing>();
+  for (const by of MATCHED_BY) {
+    const find = finder(by, subjects, things);
+    const edges: Edge[] = [];
+    for (const thing of things) {
+      if (used.has(thing)) continue;
+      for (const subject of find(thing)) {
+        if (!used.has(subject) && !contradicts(subject, thing, by)) edges.push({ subject, thing });
+      }
+    }
+    for (const group of groupsOf(edges)) settle(group, by, matches, used);
+  }
+  for (const thing of things) if (!used.has(thing)) matches.unmatched.push(thing.object.name);
+  matches.unmatched.sort();
+  matches.ambiguous.sort((a, b) => (a.message < b.message ? -1 : a.message > b.message ? 1 : 0));
+  return matches;
+}
+
+/** Who may be meant by an object, at one strength, found through an index. */
+function finder(
+  by: MatchedBy,
+  subjects: readonly Subject[],
+  things: readonly Thing[],
+): (thing: Thing) => Set<Subject> {
+  switch (by) {
+    case "provider_id": {
+      const index = indexOf(subjects, ({ instanceId, own }) =>
+        instanceId === null || own === null
+          ? []
+          : [own, instanceId, `azure:${instanceId.toLowerCase()}`],
+      );
+      return ({ claim }) => {
+        if (claim === null) return new Set();
+        const id = claim.family === "azure" ? `azure:${claim.id}` : claim.id;
+        return new Set(index([id, claim.whole]));
+      };
+    }
+    case "metadata": {
+      const index = indexOf(subjects, ({ read }) => read);
+      return ({ claim }) => new Set(claim === null || claim.weak ? [] : index([claim.id]));
+    }
+    case "system_uuid": {
+      const index = indexOf(subjects, ({ read, own }) => (own === null ? read : [...read, own]));
+      return ({ uuid }) => new Set(uuid === null ? [] : index([uuid]));
+    }
+    case "agent_name": {
+      const index = indexOf(subjects, ({ live, agentName }) =>
+        live && agentName !== null ? [agentName] : [],
+      );
+      return ({ object }) => new Set(index([object.name]));
+    }
+    case "ip": {
+      const index = indexOf(subjects, ({ live, internalIp }) =>
+        live && internalIp !== null ? [internalIp] : [],
+      );
+      // Private addresses repeat between networks: one that anybody shares tells nobody apart.
+      const shared = repeated(things.flatMap(({ object }) => [...new Set(object.ips)]));
+      const names = new Set(things.map(({ object }) => object.name));
+      return ({ object }) => {
+        const ips = object.ips.filter((ip) => !shared.has(ip) && index([ip]).length === 1);
+        const says = ({ agentName }: Subject) =>
+          agentName === null || agentName === object.name || !names.has(agentName);
+        return new Set(index(ips).filter(says));
+      };
+    }
+  }
+}
+
+function repeated(texts: readonly string[]): Set<string> {
+  const once = new Set<string>();
+  const twice = new Set<string>();
+  for (const text of texts) (once.has(text) ? twice : once).add(text);
+  return twice;
+}
+
+function indexOf(subjects: readonly Subject[], keysOf: (subject: Subject) => readonly string[]) {
+  const index = new Map<string, Set<Subject>>();
+  for (const subject of subjects) {
+    for (const key of keysOf(subject)) {
+      if (key === "") continue;
+      const found = index.get(key);
+      if (found === undefined) index.set(key, new Set([subject]));
+      else found.add(subject);
+    }
+  }
+  return (keys: readonly string[]): Subject[] => keys.flatMap((key) => [...(index.get(key) ?? [])]);
+}
+
+/**
+ * An identity at least as strong as `by` says that they are two machines. At `provider_id` itself
+ * that is what surrounds the id: another cloud, region or zone.
+ */
+function contradicts(subject: Subject, { claim, uuid }: Thing, by: MatchedBy): boolean {
+  if (claim !== null && !claim.weak) {
+    if (strangers(subject, claim)) return true;
+    if (by === "provider_id") return false;
+    if (subject.own !== null && differs([subject.own], claim.id)) return true;
+    if (by === "metadata") return false;
+    // What equals the system UUID is no instance id, and says nothing about one.
+    if (
+      differs(
+        subject.read.filter((id) => id !== uuid),
+        claim.id,
+      )
+    )
+      return true;
+  }
+  if (by === "system_uuid" || by === "metadata" || by === "provider_id") return false;
+  return uuid !== null && differs(subject.read, uuid);
+}
+
+function strangers(subject: Subject, claim: ProviderClaim): boolean {
+  const apart = (a: string | null, b: string | null) =>
+    a !== null && b !== null && a !== "" && b !== "" && a !== b;
+  return (
+    apart(claim.family, familyOf(subject.provider)) ||
+    apart(claim.provider, subject.provider) ||
+    apart(claim.region, subject.region) ||
+    apart(claim.zone, subject.zone)
+  );
+}
+
+/** There are ids of that shape, and none is it. */
+function differs(ids: readonly string[], id: string): boolean {
+  const shape = shapeOf(id);
+  const alike = ids.filter((other) => shapeOf(other) === shape);
+  return alike.length > 0 && !alike.includes(id);
+}
+
+/** Edges that share an end, directly or through others, are one question. */
+function groupsOf(edges: readonly Edge[]): Edge[][] {
+  const at = new Map<Subject | Thing, Edge[]>();
+  for (const edge of edges) {
+    for (const end of [edge.subject, edge.thing]) {
+      const list = at.get(end);
+      if (list === undefined) at.set(end, [edge]);
+      else list.push(edge);
+    }
+  }
+  const seen = new Set<Edge>();
+  const groups: Edge[][] = [];
+  for (const first of edges) {
+    if (seen.has(first)) continue;
+    seen.add(first);
+    const group = [first];
+    for (const edge of group) {
+      for (const end of [edge.subject, edge.thing]) {
+        // An end is walked once, or a dense group would cost its square.
+        for (const next of at.get(end) ?? []) if (!seen.has(next)) group.push(mark(next, seen));
+        at.delete(end);
+      }
+    }
+    groups.push(group);
+  }
+  return groups;
+}
+
+function mark(edge: Edge, seen: Set<Edge>): Edge {
+  seen.add(edge);
+  return edge;
+}
+
+function settle(
+  group: readonly Edge[],
+  by: MatchedBy,
+  matches: Matches,
+  used: Set<Subject | Thing>,
+): void {
+  for (const { subject, thing } of group) used.add(subject).add(thing);
+  const [only] = group;
+  if (only === undefined) return;
+  if (group.length === 1) {
+    matches.pairs.set(only.subject.id, { object: only.thing.object, by });
+    return;
+  }
+  const nodes = [...new Set(group.map(({ subject }) => subject.id))].sort();
+  const objects = [...new Set(group.map(({ thing }) => thing.object.name))].sort();
+  matches.ambiguous.push({
+    node: nodes.length === 1 ? only.subject.id : null,
+    objects,
+    message:
+      `${count(nodes.length, "node")} (${nodes.join(", ")}) and ` +
+      `${count(objects.length, "Kubernetes Node object")} (${objects.join(", ")}) claim each ` +
+      `other by ${by}; none of them is paired`,
+  });
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
