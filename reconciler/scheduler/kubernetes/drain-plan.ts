@@ -1,0 +1,200 @@
+/**
+ * Which pods of a node leave when it is drained, and why: pure. The filters and their order are
+ * those of `kubectl drain` (kubernetes/kubectl v0.37 `pkg/drain/filters.go`) with
+ * `--ignore-daemonsets --delete-emptydir-data`, and three of this product's own between them: pods
+ * that tolerate the drain, a rule on the pod, and a pod that may not be interrupted yet. kubectl
+ * stops the whole drain for one pod that it may not touch; here only that pod is `blocked`.
+ */
+import type { DrainWish } from "./drain-wish.ts";
+import { DOMAIN } from "./object.ts";
+import type { KubePod } from "./object.ts";
+
+/** The taint of a node that drains; a pod that tolerates it by name says that it wants to stay. */
+export const DRAINING = `${DOMAIN}/draining`;
+/** On a pod, as label or annotation: `skip`, `wait-completed` or `evict`. */
+export const DRAIN_RULE = `${DOMAIN}/drain`;
+/** On a pod: an RFC 3339 instant before which only the deadline may end it. */
+export const UNTIL = `${DOMAIN}/do-not-interrupt-until`;
+
+export type DrainVerdict =
+  /** It stays, and the node counts as drained with it. */
+  | "keep"
+  | "evict"
+  /** It has to leave, and leaves by itself: nobody asks it to. */
+  | "wait"
+  /** It has to leave, and nobody may ask it to: a person, or the deadline, has to act. */
+  | "blocked";
+
+/** Why, for those who group by it. */
+export type DrainReason =
+  | "daemonset"
+  | "daemonset-missing"
+  | "mirror"
+  | "tolerates"
+  | "rule"
+  | "rule-unreadable"
+  | "returns"
+  | "terminating"
+  | "finished"
+  | "completion"
+  | "until"
+  | "emptydir"
+  | "unmanaged"
+  | "mode"
+  | "owned";
+
+export type PlannedPod = {
+  namespace: string;
+  name: string;
+  uid: string;
+  verdict: DrainVerdict;
+  reason: DrainReason;
+  /** One clause in a person's words. */
+  why: string;
+  /** 0 leaves before 1: what the node and the cluster need leaves last. */
+  tier: 0 | 1;
+  /** What the pod itself asks for; a wish may say otherwise. */
+  graceMs: number;
+};
+
+/** In the order in which they leave: by tier, then by name. */
+export type DrainPlan = readonly PlannedPod[];
+
+export type PlanWish = Pick<
+  DrainWish,
+  "force" | "ignoreDaemonsets" | "deleteEmptydirData" | "mode"
+>;
+
+type Judged = Pick<PlannedPod, "verdict" | "reason" | "why">;
+
+/**
+ * `daemonsets`: the DaemonSets that exist, as `namespace/name`. `now`: wall milliseconds. `returned`:
+ * UIDs of pods that came back to the node although it drains; they are left, because the next one
+ * would come back as well.
+ */
+export function planDrain(
+  pods: readonly KubePod[],
+  wish: PlanWish,
+  daemonsets: ReadonlySet<string>,
+  now: number,
+  returned: ReadonlySet<string> = new Set(),
+): DrainPlan {
+  return pods
+    .map((pod): PlannedPod => {
+      const { namespace, name, uid, graceMs } = pod;
+      const judged = judgePod(pod, wish, daemonsets, now, returned);
+      return { namespace, name, uid, ...judged, tier: pod.critical ? 1 : 0, graceMs };
+    })
+    .sort(
+      (a, b) => a.tier - b.tier || compare(a.namespace, b.namespace) || compare(a.name, b.name),
+    );
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const say = (verdict: DrainVerdict, reason: DrainReason, why: string): Judged => ({
+  verdict,
+  reason,
+  why,
+});
+
+/** The first rule that knows an answer wins. */
+function judgePod(
+  pod: KubePod,
+  wish: PlanWish,
+  daemonsets: ReadonlySet<string>,
+  now: number,
+  returned: ReadonlySet<string>,
+): Judged {
+  const rule = ruleOf(pod);
+  const stays = judgeStaying(pod, wish, daemonsets, rule, returned);
+  if (stays !== null) return stays;
+  if (pod.deletionAt !== null) return say("wait", "terminating", "it is being deleted already");
+  if (isFinished(pod)) {
+    // In mode `wait` nothing is asked to leave, and what has finished holds nobody up.
+    return wish.mode === "wait"
+      ? say("keep", "finished", "it has finished")
+      : say("evict", "finished", "it has finished");
+  }
+  if (rule === "wait-completed")
+    return say("wait", "completion", `it says ${DRAIN_RULE}: wait-completed`);
+  const until = judgeUntil(pod, now);
+  if (until !== null) return until;
+  const isOptedIn = rule === "evict";
+  if (pod.emptyDir && !wish.deleteEmptydirData && !isOptedIn)
+    return say("blocked", "emptydir", "it would lose the data of its emptyDir volume");
+  if (pod.controller === null && !wish.force && !isOptedIn)
+    return say("blocked", "unmanaged", "no controller would start it again elsewhere");
+  if (wish.mode === "wait") return say("wait", "mode", "the drain waits until its deadline");
+  return say("evict", pod.controller === null ? "unmanaged" : "owned", becauseOf(pod));
+}
+
+/** Those that stay whatever happens, and the rules that nobody can read. */
+function judgeStaying(
+  pod: KubePod,
+  wish: PlanWish,
+  daemonsets: ReadonlySet<string>,
+  rule: Rule,
+  returned: ReadonlySet<string>,
+): Judged | null {
+  if (isDaemon(pod) && !isFinished(pod) && daemonsets.has(daemonOf(pod))) {
+    return wish.ignoreDaemonsets
+      ? say("keep", "daemonset", `it belongs to DaemonSet ${daemonOf(pod)}`)
+      : say("blocked", "daemonset", `it belongs to DaemonSet ${daemonOf(pod)}`);
+  }
+  // An empty key tolerates everything, also what its owner never heard of: that is no wish to stay.
+  if (pod.tolerations.some(({ key }) => key === DRAINING))
+    return say("keep", "tolerates", `it tolerates ${DRAINING}`);
+  if (rule === "skip") return say("keep", "rule", `it says ${DRAIN_RULE}: skip`);
+  if (returned.has(pod.uid))
+    return say("keep", "returns", "its controller starts it on this node again and again");
+  const isLeaving = pod.deletionAt !== null || isFinished(pod);
+  if (isDaemon(pod) && !isLeaving && !wish.force && rule !== "evict")
+    return say("blocked", "daemonset-missing", `its DaemonSet ${daemonOf(pod)} does not exist`);
+  if (pod.mirror) return say("keep", "mirror", "the kubelet runs it from a file of its own");
+  if (isLeaving || rule === null || typeof rule !== "object") return null;
+  const known = "skip, wait-completed or evict";
+  const why = `it says ${DRAIN_RULE}: ${JSON.stringify(rule.unreadable)}, not ${known}`;
+  return say("blocked", "rule-unreadable", why);
+}
+
+const isFinished = (pod: KubePod): boolean => pod.phase === "Succeeded" || pod.phase === "Failed";
+
+/** Of a DaemonSet as kubectl sees it: by kind and exact version of the controlling owner. */
+export function isDaemon(pod: KubePod): boolean {
+  return pod.controller?.kind === "DaemonSet" && pod.controller.apiVersion === "apps/v1";
+}
+
+/** `namespace/name` of the DaemonSet that controls the pod; only meaningful if `isDaemon`. */
+export function daemonOf(pod: KubePod): string {
+  return `${pod.namespace}/${pod.controller?.name ?? ""}`;
+}
+
+type Rule = "skip" | "wait-completed" | "evict" | { unreadable: string } | null;
+
+/** The annotation wins: it can be set on a running pod without touching what selects it. */
+function ruleOf(pod: KubePod): Rule {
+  const text = pod.annotations[DRAIN_RULE] ?? pod.labels[DRAIN_RULE];
+  if (text === undefined) return null;
+  if (text === "skip" || text === "wait-completed" || text === "evict") return text;
+  // Whoever wrote it wanted something other than the default: asking first is the safe reading.
+  return { unreadable: text.slice(0, 40) };
+}
+
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+
+function judgeUntil(pod: KubePod, now: number): Judged | null {
+  const text = pod.annotations[UNTIL];
+  if (text === undefined) return null;
+  const untilAt = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(untilAt)) {
+    const why = `it says ${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
+    return say("wait", "until", why);
+  }
+  return untilAt > now ? say("wait", "until", `it may not be interrupted until ${text}`) : null;
+}
+
+function becauseOf(pod: KubePod): string {
+  if (pod.controller === null) return "no controller owns it, and it may be evicted nevertheless";
+  return `${pod.controller.kind} ${pod.namespace}/${pod.controller.name} starts it elsewhere`;
+}
