@@ -9,6 +9,7 @@ import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
 import { cordon } from "./command/cordon.ts";
 import { doctor } from "./command/doctor.ts";
+import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
 import { explain } from "./command/explain.ts";
@@ -82,6 +83,7 @@ const ALL: readonly Command[] = [
   backup,
   restore,
   doctor,
+  doctorKubernetes,
   version,
 ];
 

@@ -1,7 +1,7 @@
 /**
  * Nodes as people read them: the table of `list` and the page of `get` (`navarch/cli.md` §6). Pure.
  */
-import type { CordonView, HealthEventView, NodeView } from "../schema/api.ts";
+import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
 import { printAge, printSpan, printTime } from "./age.ts";
 import { titleOf } from "./name.ts";
 import { plain, printLabels, printTable } from "./table.ts";
@@ -88,6 +88,7 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
   for (const { by, why, at } of cordons) {
     labels.push(["Cordoned", `by ${by} ${printAge(at, nowMs)}: ${why}`]);
   }
+  if (node.kubernetes) labels.push(["Kubernetes", sayKube(node.kubernetes)]);
   if (node.replaces) labels.push(["Replacement", `takes the place of ${node.replaces}`]);
   if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
   return [
@@ -106,6 +107,15 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
     ]),
     printHealthEvents(node.health_events ?? []),
   ].join("");
+}
+
+function sayKube(kube: KubeNodeView): string {
+  if (kube.absent_since !== null) return `Node ${kube.name} is no longer in the cluster`;
+  const by = [...(kube.marked ? ["navarch"] : []), ...kube.held_by];
+  const who = by.length === 0 ? "somebody" : by.join(", ");
+  const mark = kube.unschedulable ? `unschedulable by ${who}` : "schedulable";
+  const hold = kube.hold ? ", hold" : "";
+  return `Node ${kube.name}, ${mark}${hold} (matched by ${kube.matched_by})`;
 }
 
 function isCordon(cordon: CordonView | null | undefined): cordon is CordonView {

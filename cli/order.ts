@@ -3,7 +3,7 @@
  * its own, so that one that is refused does not keep the others from being done; the exit status
  * is that of the first failure.
  */
-import type { CommandView } from "../schema/api.ts";
+import type { CommandView, PodPlanView } from "../schema/api.ts";
 import type { CommandType } from "../schema/command.ts";
 import type { Flag } from "./flag.ts";
 import type { Client } from "./client.ts";
@@ -12,7 +12,7 @@ import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { getNode, nodePath, warnStale } from "./lookup.ts";
 import { isForMachines, sayFailure, show } from "./show.ts";
-import { plain } from "./table.ts";
+import { plain, printTable } from "./table.ts";
 
 export const REASON: Flag = {
   name: "reason",
@@ -44,7 +44,7 @@ export type Order = {
 };
 
 /** What a dry run answers: lines for people, and more for programs. */
-type DryAnswer = { plan: string[] };
+type DryAnswer = { plan: string[]; pods?: PodPlanView[] };
 
 /** Gives the order for every id among the words. `after` runs for each one accepted. */
 export async function orderAll(
@@ -103,13 +103,22 @@ function isDry(value: CommandView | DryAnswer): value is DryAnswer {
 
 async function showOne(context: Context, order: Order, value: CommandView | DryAnswer) {
   const human = () => {
-    if (isDry(value)) return value.plan.map((line) => `${plain(line)}\n`).join("");
+    if (isDry(value)) {
+      const steps = value.plan.map((line) => `${plain(line)}\n`).join("");
+      return steps + printPods(value.pods ?? [], context);
+    }
     const note = value.message === null || value.message === undefined ? "" : value.message;
     const said = note === "" ? "" : `${plain(note)}\n`;
     return `Node ${value.node_id} ${order.done}\nCommand ID: ${value.command_id}\n${said}`;
   };
   const names = isDry(value) ? value.plan : [value.command_id];
   await show(context, { data: value, names, human });
+}
+
+function printPods(pods: readonly PodPlanView[], { style }: Context): string {
+  if (pods.length === 0) return "";
+  const rows = pods.map((pod) => [pod.namespace, pod.name, pod.verdict, pod.why]);
+  return printTable(["Namespace", "Pod", "Verdict", "Why"], rows, style);
 }
 
 const NO_TERMINAL = "this asks first, and there is no terminal to ask on";

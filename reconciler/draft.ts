@@ -17,6 +17,8 @@ export type Mirror = {
   operations: Map<OperationId, Operation>;
   /** Which node has which instance: `<provider>/<instance id>`. */
   byInstance: Map<string, NodeId>;
+  /** Which live node has which object in Kubernetes, by the object's name. */
+  byObject: Map<string, NodeId>;
   facts: Map<string, Fact>;
 };
 
@@ -26,6 +28,7 @@ export function newMirror(): Mirror {
     pools: new Map(),
     operations: new Map(),
     byInstance: new Map(),
+    byObject: new Map(),
     facts: new Map(),
   };
 }
@@ -111,6 +114,14 @@ export class Draft {
 /** Shows a committed change to the process. */
 export function mirrorChange(mirror: Mirror, change: Change): void {
   for (const node of change.nodes) {
+    const before = mirror.nodes.get(node.id)?.kube ?? null;
+    if (before !== null && mirror.byObject.get(before.name) === node.id) {
+      mirror.byObject.delete(before.name);
+    }
+    const bears = node.kube !== null && node.kube.absentSince === null;
+    if (node.kube !== null && bears && node.phase.kind !== "gone") {
+      mirror.byObject.set(node.kube.name, node.id);
+    }
     mirror.nodes.set(node.id, node);
     if (node.instance !== null) {
       const key = `${node.instance.provider}/${node.instance.id}`;

@@ -59,8 +59,21 @@ export type Sight = {
   providers: ReadonlyMap<string, ProviderSight>;
   /** A person froze everything, with why. */
   frozen: string | null;
+  /** The Kubernetes cluster, if there is one. */
+  kube?: KubeSight | null;
   /** What waits for a pool in its scheduler; `null` = nobody can tell, which is not zero. */
   queue?(pool: PoolName): QueueSight | null;
+};
+
+export type KubeSight = {
+  /** Why its word cannot be had now; `null` while it is fresh. */
+  dark: string | null;
+  /** Its objects were known once in this process's life: who is not among them is not in it. */
+  known: boolean;
+  /** Cordons are written to the cluster. */
+  mirrorsCordon: boolean;
+  /** Nodes that nobody can tell apart there, with why: nothing is done to them. */
+  ambiguous: ReadonlyMap<NodeId, string>;
 };
 
 /** A pool's queue as its scheduler shows it now. */

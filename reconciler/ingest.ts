@@ -24,6 +24,8 @@ export type IngestTarget = {
   count(): number;
   /** `<provider>/<instance id>` of any configured provider → node. */
   nodeOfProviderId(id: string): NodeId[];
+  /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
+  nodeOfObject(name: string): NodeId[];
   takeLetters(letters: StoredLetter[]): void;
   config(): Config;
 };
@@ -95,9 +97,14 @@ export class Ingest {
     report: Report,
     only: NodeId | null,
   ): { kind: "ok"; node: NodeId } | { kind: "denied"; message: string } {
-    let id = report.node_id;
-    if (this.target.node(id) === null) {
-      const candidates = new Set<NodeId>();
+    const named = report.node_id;
+    let id = named;
+    const known = this.target.node(id);
+    // A DaemonSet's agent gives the name of the Node object: one machine, two names (F8). What was
+    // taken in under that name before the two could be tied together falls silent and is forgotten.
+    const stray = known !== null && known.pool === null && known.instance === null;
+    if (known === null || stray) {
+      const candidates = new Set<NodeId>(this.target.nodeOfObject(id));
       for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {
         for (const node of this.target.nodeOfProviderId(given)) candidates.add(node);
       }
@@ -107,6 +114,7 @@ export class Ingest {
           message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}`,
         };
       }
+      candidates.delete(id);
       for (const node of candidates) id = node;
     }
     if (this.target.node(id) === null && this.target.count() >= LIMIT.nodesMax) {
@@ -115,7 +123,9 @@ export class Ingest {
         message: `this control plane takes at most ${LIMIT.nodesMax} nodes`,
       };
     }
-    if (only !== null && only !== id)
+    // A credential for an object's name speaks for the machine that Kubernetes says bears it.
+    const tied = only === named && this.target.nodeOfObject(named).includes(id);
+    if (only !== null && only !== id && !tied)
       return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
     if (this.target.node(id)?.phase.kind === "gone")
       return { kind: "denied", message: `node ${id} is gone` };

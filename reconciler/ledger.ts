@@ -57,6 +57,13 @@ export class Ledger {
     return this.mirror.byInstance.get(key) ?? null;
   }
 
+  /** The live node whose object in Kubernetes has the name, unless the name is all that says so. */
+  nodesOfObject(name: string): NodeId[] {
+    const id = this.mirror.byObject.get(name);
+    const by = id === undefined ? undefined : this.mirror.nodes.get(id)?.kube?.by;
+    return id === undefined || by === "agent_name" ? [] : [id];
+  }
+
   /** One draft at a time: a second would overwrite what the first has not committed yet. */
   alone<T>(work: () => Promise<T>): Promise<T> {
     const result = this.tail.then(work);

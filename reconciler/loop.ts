@@ -32,6 +32,8 @@ import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
 import { factsAfter } from "./safety/record.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
+import type { SchedulerCluster } from "./scheduler/scheduler.ts";
+import { wishOf } from "./scheduler/wish.ts";
 import { openSight } from "./sight.ts";
 import type { Change, Store, StoredLetter } from "./store/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
@@ -88,6 +90,10 @@ export class Reconciler {
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
+  private clusterVersion = -1;
+  private fleetMoved = true;
+  private ambiguous: ReadonlyMap<NodeId, string> = new Map();
+  private alarms: readonly string[] = [];
 
   private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
     const { store, clock, providers, unavailable, committed, targets } = ports;
@@ -95,7 +101,12 @@ export class Reconciler {
     this.config = config;
     this.policy = policy;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
-    this.ledger = new Ledger({ store, clock, config, fleetId, committed });
+    const told = (change: Change): void => {
+      if (change.nodes.length > 0 || change.removedNodes.length > 0) this.fleetMoved = true;
+      targets.scheduler.cluster?.tell(change);
+      committed(change);
+    };
+    this.ledger = new Ledger({ store, clock, config, fleetId, committed: told });
     this.cloud = new CloudSight(providers, unavailable);
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
@@ -130,6 +141,10 @@ export class Reconciler {
   }
   nodeOfInstance(key: string): NodeId | null {
     return this.ledger.nodeOfInstance(key);
+  }
+  /** Nodes whose object in Kubernetes has this name, by an identity that is not the name. */
+  nodeOfObject(name: string): NodeId[] {
+    return this.ledger.nodesOfObject(name);
   }
   /** What a pool's autoscaler last made of it; `null` without one, or before its first look. */
   standing(pool: PoolName): Standing | null {
@@ -208,6 +223,7 @@ export class Reconciler {
     if (acts) await this.scale(sight, mono);
     await this.decideNow(sight);
     if (acts) this.call(now, sight);
+    if (acts) this.ports.targets.scheduler.cluster?.tend(wishOf(this.fleet(), this.config, sight));
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
@@ -245,6 +261,7 @@ export class Reconciler {
       providers: this.cloud.sight(),
       sampleIntervalMs: this.config.server.sampleIntervalMs,
       frozen: frozenBy(fleet.facts, now),
+      ambiguous: this.ambiguous,
     });
   }
 
@@ -267,6 +284,7 @@ export class Reconciler {
       heard: (node) => presence.isHeard(node),
       settleMs: (provider) => cloud.settleMs(provider),
       blind: presence.doubtful() !== null,
+      cluster: this.clusterNews(),
     };
     const folded = foldEverything(input, draft);
     cloud.sightings = folded.sightings;
@@ -278,8 +296,42 @@ export class Reconciler {
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
     for (const id of folded.removed) presence.forget(id);
     for (const command of folded.commands) ledger.settle(command);
+    this.noteAmbiguous(folded.ambiguous);
     this.adopted ||= cloud.isComplete();
     if (ledger.hasLetters()) this.hint();
+  }
+
+  /** The cluster as it is, if it or the fleet has changed since it was last folded. */
+  private clusterNews(): FoldInput["cluster"] {
+    const cluster = this.ports.targets.scheduler.cluster;
+    if (cluster === undefined) return null;
+    const { version, known, list } = cluster.objects();
+    // A gap is stale, not empty: what is old says nothing about who is gone.
+    if (!known || cluster.dark() !== null) return null;
+    if (version === this.clusterVersion && !this.fleetMoved) return null;
+    this.clusterVersion = version;
+    this.fleetMoved = false;
+    return { objects: list, onUncordon: this.config.kubernetes.onUncordon };
+  }
+
+  private noteAmbiguous(found: { nodes: Map<NodeId, string>; alarms: string[] } | null): void {
+    if (found === null) return;
+    const { alarms, nodes } = found;
+    for (const message of alarms) {
+      if (!this.alarms.includes(message)) this.ports.log("error", message);
+    }
+    this.alarms = alarms;
+    this.ambiguous = nodes;
+  }
+
+  /** The cluster that this process looks at; `null` = none is attached. */
+  cluster(): SchedulerCluster | null {
+    return this.ports.targets.scheduler.cluster ?? null;
+  }
+
+  /** What cannot be told apart in the cluster, for people. */
+  clusterAlarms(): readonly string[] {
+    return this.alarms;
   }
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */
@@ -319,6 +371,7 @@ export class Reconciler {
   }
 
   start(): void {
+    this.ports.targets.scheduler.cluster?.start(() => this.hint());
     this.running ??= this.run();
     const { clock } = this.ports;
     const beat = (): void => {
@@ -335,6 +388,7 @@ export class Reconciler {
     this.stopping = true;
     this.hint();
     await this.running;
+    this.ports.targets.scheduler.cluster?.stop();
     const until = clock.monoMs() + graceMs;
     while (this.runner.inFlight() > 0 && clock.monoMs() < until) {
       await new Promise<void>((resolve) => void clock.after(20, resolve));

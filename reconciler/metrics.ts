@@ -36,6 +36,7 @@ export class Metrics {
   private readonly replacements: Counter<"pool" | "outcome">;
   private readonly steps: Histogram<"pool" | "step">;
   private readonly requests: Counter<"provider" | "op" | "class">;
+  private readonly kubeWrites: Counter<"pool" | "verb" | "resource">;
   private readonly reports: Counter<"outcome">;
   private readonly ingest: Histogram;
   private readonly matches: Counter<"rule" | "result">;
@@ -83,6 +84,12 @@ export class Metrics {
       name: "navarch_provider_requests_total",
       help: "Calls to providers by answer.",
       labelNames: ["provider", "op", "class"],
+      registers,
+    });
+    this.kubeWrites = new Counter({
+      name: "navarch_kube_writes_total",
+      help: "Changes asked of the Kubernetes API server.",
+      labelNames: ["pool", "verb", "resource"],
       registers,
     });
     this.reports = new Counter({
@@ -151,6 +158,9 @@ export class Metrics {
   }
   countRequest(provider: string, op: string, outcome: string): void {
     this.requests.inc({ provider, op, class: outcome });
+  }
+  countKubeWrite(pool: string, verb: string, resource: string): void {
+    this.kubeWrites.inc({ pool, verb, resource });
   }
   observeIngest(ms: number): void {
     this.ingest.observe(ms / 1_000);

@@ -17,6 +17,7 @@ export function openSight(from: {
   frozen: string | null;
   /** Why nothing that is seen can be trusted now (`safety/blind.ts`). */
   blind: string[];
+  ambiguous: ReadonlyMap<NodeId, string>;
 }): Sight {
   const { presence, scheduler, mono, blind } = from;
   return {
@@ -28,6 +29,8 @@ export function openSight(from: {
     utilization: (node) => presence.utilization(node),
     providers: from.providers,
     frozen: from.frozen,
+    kube: scheduler.cluster?.sight(from.ambiguous) ?? null,
+    queue: (pool) => scheduler.cluster?.queue(pool) ?? null,
   };
 }
 

@@ -59,6 +59,49 @@ export type HealthEventView = {
 
 export type CordonView = { by: string; why: string; at: string };
 
+/** The node's object in Kubernetes; both directions of a cordon are shown. */
+export type KubeNodeView = {
+  name: string;
+  uid: string;
+  matched_by: string;
+  unschedulable: boolean;
+  /** The product's own mark is on it. */
+  marked: boolean;
+  /** Others who hold it unschedulable. */
+  held_by: string[];
+  hold: boolean;
+  absent_since: string | null;
+};
+
+/** What draining a node asks of one pod. */
+export type PodPlanView = {
+  namespace: string;
+  name: string;
+  uid: string;
+  /** `keep`, `evict`, `wait` or `blocked`. */
+  verdict: string;
+  why: string;
+};
+
+export type KubernetesView = {
+  /** False: no cluster is attached, or this replica stands by. */
+  attached: boolean;
+  server: string | null;
+  nodes: number;
+  pods: number;
+  matched: number;
+  age_ms: number | null;
+  /** Why its word cannot be had now. */
+  dark: string | null;
+  writes_per_second: number;
+  draining: number;
+  forbidden: string[];
+  alarms: string[];
+};
+
+/** Each missing permission, as the rule that would grant it. */
+export type PermissionsView = { missing: string[] };
+
 export type NodeView = {
   node_id: string;
   provider: string | null;
@@ -79,6 +122,7 @@ export type NodeView = {
   pool: string | null;
   instance_id: string | null;
   kubernetes_node: string | null;
+  kubernetes?: KubeNodeView | null;
   /** True if its GPUs are simulated. */
   fake: boolean;
   phase: string;

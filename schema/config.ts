@@ -120,6 +120,8 @@ export const Drain = v.object({
   force: v.boolean(),
   /** 0 = no limit. */
   timeoutMs: ms,
+  /** The same for hardware that is certainly broken: it costs, and its work is lost already. */
+  fatalTimeoutMs: ms,
   /** `auto`: terminate if the node is hardware-unhealthy, else hold. */
   onTimeout: v.picklist(["auto", "terminate", "hold"]),
   /** Without a scheduler and without a process list: wait this long, then count as drained. */
@@ -261,13 +263,39 @@ export const SafetyConfig = v.object({
 });
 export type SafetyConfig = v.InferOutput<typeof SafetyConfig>;
 
+/** How the fleet is mirrored into a Kubernetes cluster (`navarch/config.md` §10). */
+export const KubernetesConfig = v.object({
+  /** `auto`: on if in-cluster credentials or a kubeconfig is found. */
+  enabled: v.union([v.boolean(), v.literal("auto")]),
+  kubeconfig: v.nullable(text),
+  context: v.nullable(text),
+  /** Label of the pods that are a pool's queue. */
+  podLabel: text,
+  /**
+   * What a `kubectl uncordon` of a node in repair means: the repair is called off, or the mark is
+   * set once more.
+   */
+  onUncordon: v.picklist(["cancel", "enforce"]),
+  /** What is written to the cluster. */
+  mirror: v.object({
+    cordon: v.boolean(),
+    drain: v.boolean(),
+    condition: v.boolean(),
+    labels: v.boolean(),
+    deleteNode: v.boolean(),
+    taint: v.boolean(),
+  }),
+  /** Ceiling of evictions and deletions a second; the rate adapts below it. */
+  writesPerSecondMax: v.pipe(v.number(), v.minValue(1)),
+});
+export type KubernetesConfig = v.InferOutput<typeof KubernetesConfig>;
+
 export const Config = v.object({
   server: ServerConfig,
   safety: SafetyConfig,
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
-  /** Kept as read until the Kubernetes mirror exists; unknown keys are refused when read. */
-  kubernetes: v.record(text, v.unknown()),
+  kubernetes: KubernetesConfig,
 });
 export type Config = v.InferOutput<typeof Config>;
 

@@ -44,6 +44,12 @@ export const EVENT_KINDS = [
   "safety.lemon",
   "safety.released",
   "provider.error",
+  "kube.matched",
+  "kube.changed",
+  "kube.lost",
+  "kube.cordoned",
+  "kube.uncordoned",
+  "kube.ambiguous",
   "credential.created",
   "credential.revoked",
 ] as const;

@@ -18,6 +18,9 @@ export const LIMIT = {
   heldFindingsMax: 64,
   /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,
+  /** Keys of evidence in a waiver, and the length of one. */
+  evidenceMax: 64,
+  evidenceKeyMax: 400,
   /** Nodes of one control plane (target M5 ships 10,000; the bound leaves room to 100,000). */
   nodesMax: 100_000,
   /** Labels on a node or pool. */

@@ -180,6 +180,44 @@ export const Session = v.object({
 });
 export type Session = v.InferOutput<typeof Session>;
 
+/** Which identity tied a node to its object in Kubernetes, strongest first. */
+export const KUBE_MATCHES = ["provider_id", "metadata", "system_uuid", "agent_name", "ip"] as const;
+
+/** The node's object in Kubernetes, matched by identity and never by a name that may be reused. */
+export const KubeFact = v.object({
+  name: text,
+  /** A changed UID is a new object: nothing that was written on the old one is on it. */
+  uid: text,
+  by: v.picklist(KUBE_MATCHES),
+  boundAt: instant,
+  /** Work may not be placed on it, whoever said so. */
+  unschedulable: v.boolean(),
+  /** Others who hold it unschedulable; their mark is never lifted. */
+  others: v.pipe(v.array(text), v.maxLength(16)),
+  /** UID of the object on which the product's own mark was read back; `null` = on none. */
+  isolatedUid: v.nullable(text),
+  /** When the mark was set once more after a person had lifted it (`on_uncordon: enforce`). */
+  reassertedAt: v.nullable(instant),
+  /** `navarch.dev/hold` is set: hands off. */
+  hold: v.boolean(),
+  /** Since when a complete list no longer shows the object; `null` while it is there. */
+  absentSince: v.nullable(instant),
+});
+export type KubeFact = v.InferOutput<typeof KubeFact>;
+
+/**
+ * A person gave the node back although evidence is held against it: that evidence moves nothing
+ * any more until it has been gone once. New evidence does.
+ */
+export const Waiver = v.object({
+  by: text,
+  why: text,
+  at: instant,
+  /** Keys of the evidence that was known then, see `evidenceKeys`. */
+  evidence: v.pipe(v.array(text), v.maxLength(LIMIT.evidenceMax)),
+});
+export type Waiver = v.InferOutput<typeof Waiver>;
+
 export const Node = v.object({
   id: NodeId,
   /** `null`: an agent that matches no instance of ours; listed under no pool, never bought for. */
@@ -230,6 +268,8 @@ export const Node = v.object({
   rebootedAt: v.nullish(instant, null),
   /** The offer it was bought at, `<provider>/<region>/<zone>/<type>`: what its boot proves. */
   offer: v.nullish(text, null),
+  kube: v.nullish(KubeFact, null),
+  waiver: v.nullish(Waiver, null),
 });
 export type Node = v.InferOutput<typeof Node>;
 

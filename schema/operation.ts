@@ -40,9 +40,18 @@ export const Payload = v.variant("kind", [
     instanceId: InstanceId,
     bootId: v.nullable(text),
   }),
-  /** Mark unschedulable in the scheduler, as the product. */
-  v.object({ kind: v.literal("cordon"), why: text }),
-  v.object({ kind: v.literal("uncordon"), why: text }),
+  /**
+   * Mark unschedulable in the scheduler, as the product. `mirror`: the node is cordoned already,
+   * and the scheduler is only told (again).
+   */
+  v.object({ kind: v.literal("cordon"), why: text, mirror: v.optional(v.boolean()) }),
+  /** `keep`: the scheduler's mark stays, because a person's cordon holds. `mirror` as above. */
+  v.object({
+    kind: v.literal("uncordon"),
+    why: text,
+    keep: v.optional(v.boolean()),
+    mirror: v.optional(v.boolean()),
+  }),
   /** Ask work to leave. `gracePeriodMs` −1 = each pod's own. */
   v.object({
     kind: v.literal("drain"),

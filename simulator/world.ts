@@ -185,6 +185,7 @@ export class World {
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
         count: () => reconciler.fleet().nodes.size,
         nodeOfProviderId: () => [],
+        nodeOfObject: () => [],
         takeLetters: (letters) => reconciler.takeLetters(letters),
         config: () => this.config,
       },

@@ -28,7 +28,7 @@ export const doctor: Command = {
   },
 };
 
-function printDiagnoses(found: readonly Diagnosis[], style: Style): string {
+export function printDiagnoses(found: readonly Diagnosis[], style: Style): string {
   const rows = found.map(({ outcome, check, message, advice }) => [
     outcome,
     check,

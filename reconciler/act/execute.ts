@@ -104,6 +104,7 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
     case "cordon":
       return fromScheduler(await targets.scheduler.cordon(operation.node, payload.why, fence));
     case "uncordon":
+      if (payload.keep === true) return { kind: "done", instance: null, message: null };
       return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));
     case "drain":
       return fromScheduler(await targets.scheduler.drain(operation.node, payload, fence));
@@ -115,7 +116,12 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
 function fromScheduler(answer: SchedulerAnswer): Outcome {
   switch (answer.kind) {
     case "ok":
-      return { kind: "done", instance: null, message: null };
+      return {
+        kind: "done",
+        instance: null,
+        message: answer.message ?? null,
+        on: answer.on ?? null,
+      };
     case "refused":
       return { kind: "refused", class: "scheduler", message: answer.message, retryAfterMs: null };
     case "ambiguous":

@@ -109,6 +109,7 @@ function printDrain(drain: Drain): Plain {
     delete_emptydir_data: drain.deleteEmptydirData,
     force: drain.force,
     timeout: printDuration(drain.timeoutMs),
+    fatal_timeout: printDuration(drain.fatalTimeoutMs),
     on_timeout: drain.onTimeout,
     unknown_wait: printDuration(drain.unknownWaitMs),
   };

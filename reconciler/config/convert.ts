@@ -3,7 +3,13 @@
  * printed gives the same configuration again; providers that were only implied stay so.
  */
 import { stringify } from "yaml";
-import type { Config, NotifierConfig, ProviderConfig, ServerConfig } from "../../schema/config.ts";
+import type {
+  Config,
+  KubernetesConfig,
+  NotifierConfig,
+  ProviderConfig,
+  ServerConfig,
+} from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import { convertPool, type Plain } from "./convert-pool.ts";
 import { printSafety, printSpend } from "./convert-safety.ts";
@@ -24,7 +30,7 @@ export function convertConfig(config: Config, dialect: Dialect): string {
       },
       providers: Object.fromEntries(defined.map((one) => [one.name, printProvider(one)])),
       safety: printSafety(config.safety),
-      kubernetes: config.kubernetes,
+      kubernetes: printKubernetes(config.kubernetes),
       pools:
         dialect === "map"
           ? Object.fromEntries(pools)
@@ -40,6 +46,26 @@ function prune(value: unknown): unknown {
   if (value === null || typeof value !== "object") return value;
   const kept = Object.entries(value).filter(([, one]) => one !== null && one !== undefined);
   return Object.fromEntries(kept.map(([key, one]) => [key, prune(one)]));
+}
+
+function printKubernetes(kubernetes: KubernetesConfig): Plain {
+  const { mirror } = kubernetes;
+  return {
+    enabled: kubernetes.enabled,
+    kubeconfig: kubernetes.kubeconfig,
+    context: kubernetes.context,
+    pod_label: kubernetes.podLabel,
+    on_uncordon: kubernetes.onUncordon,
+    writes_per_second_max: kubernetes.writesPerSecondMax,
+    mirror: {
+      cordon: mirror.cordon,
+      drain: mirror.drain,
+      condition: mirror.condition,
+      labels: mirror.labels,
+      delete_node: mirror.deleteNode,
+      taint: mirror.taint,
+    },
+  };
 }
 
 function printServer(server: ServerConfig): Plain {

@@ -15,6 +15,7 @@ const DEFAULT: Drain = {
   deleteEmptydirData: true,
   force: false,
   timeoutMs: 1_800_000,
+  fatalTimeoutMs: 600_000,
   onTimeout: "auto",
   unknownWaitMs: 60_000,
 };
@@ -27,6 +28,7 @@ export function readDrain(drain: Section): DrainPart {
     deleteEmptydirData: drain.flag("delete_emptydir_data"),
     force: drain.flag("force"),
     timeoutMs: drain.duration("timeout"),
+    fatalTimeoutMs: drain.duration("fatal_timeout"),
     onTimeout: drain.choice("on_timeout", ["auto", "terminate", "hold"]),
     unknownWaitMs: drain.duration("unknown_wait"),
   };
@@ -41,7 +43,10 @@ function readGrace(drain: Section): number | null {
   return drain.duration("grace_period");
 }
 
-/** Nearest place first. */
+/**
+ * Nearest place first. Whoever sets only the time for the whole drain means it for broken hardware
+ * too.
+ */
 export function mergeDrain(parts: readonly DrainPart[]): Drain {
   const pick = <Key extends keyof Drain>(key: Key): Drain[Key] => {
     for (const part of parts) {
@@ -50,6 +55,13 @@ export function mergeDrain(parts: readonly DrainPart[]): Drain {
     }
     return DEFAULT[key];
   };
+  const fatal = (): number => {
+    for (const { fatalTimeoutMs, timeoutMs } of parts) {
+      const value = fatalTimeoutMs ?? timeoutMs;
+      if (value !== null) return value;
+    }
+    return DEFAULT.fatalTimeoutMs;
+  };
   return {
     mode: pick("mode"),
     gracePeriodMs: pick("gracePeriodMs"),
@@ -57,6 +69,7 @@ export function mergeDrain(parts: readonly DrainPart[]): Drain {
     deleteEmptydirData: pick("deleteEmptydirData"),
     force: pick("force"),
     timeoutMs: pick("timeoutMs"),
+    fatalTimeoutMs: fatal(),
     onTimeout: pick("onTimeout"),
     unknownWaitMs: pick("unknownWaitMs"),
   };

@@ -84,9 +84,10 @@ const HOME: Record<string, readonly string[]> = {
     "ignore_daemonsets",
     "delete_emptydir_data",
     "on_timeout",
+    "fatal_timeout",
     "unknown_wait",
   ],
-  kubernetes: ["pod_label", "mirror", "context"],
+  kubernetes: ["pod_label", "mirror", "context", "on_uncordon", "writes_per_second_max"],
   "a provider": [
     "api_key_env",
     "api_key_file",

@@ -1,13 +1,15 @@
 /**
- * The `kubernetes` block (`navarch/config.md` §10), keys as written and defaults filled in.
+ * The `kubernetes` block (`navarch/config.md` §10), defaults filled in.
  */
+import type { KubernetesConfig } from "../../schema/config.ts";
 import { isLabelKey } from "./label.ts";
 import type { Section } from "./section.ts";
 import { readFlag } from "./value.ts";
 
-const MIRRORED = ["cordon", "drain", "condition", "labels", "delete_node"] as const;
+/** Twice what a burst of 750 nodes with 15 pods each needs to be empty within 2.5 minutes. */
+const WRITES_PER_SECOND_MAX = 200;
 
-export function readKubernetes(section: Section): Record<string, unknown> {
+export function readKubernetes(section: Section): KubernetesConfig {
   const enabled = readEnabled(section);
   const kubeconfig = section.text("kubeconfig");
   const context = section.text("context");
@@ -15,17 +17,27 @@ export function readKubernetes(section: Section): Record<string, unknown> {
   if (podLabel !== null && !isLabelKey(podLabel)) {
     section.fail("pod_label", "label", "not a valid label key", "the default is navarch.dev/pool");
   }
+  const onUncordon = section.choice("on_uncordon", ["cancel", "enforce"]);
+  const writes = section.integer("writes_per_second_max", { min: 1, max: 10_000 });
   const mirror = section.map("mirror");
-  const mirrored = Object.fromEntries(MIRRORED.map((key) => [key, mirror.flag(key) ?? true]));
-  const taint = mirror.flag("taint") ?? false;
+  const mirrored = {
+    cordon: mirror.flag("cordon") ?? true,
+    drain: mirror.flag("drain") ?? true,
+    condition: mirror.flag("condition") ?? true,
+    labels: mirror.flag("labels") ?? true,
+    deleteNode: mirror.flag("delete_node") ?? true,
+    taint: mirror.flag("taint") ?? false,
+  };
   mirror.finish();
   section.finish();
   return {
     enabled,
     kubeconfig,
     context,
-    pod_label: podLabel ?? "navarch.dev/pool",
-    mirror: { ...mirrored, taint },
+    podLabel: podLabel ?? "navarch.dev/pool",
+    onUncordon: onUncordon ?? "cancel",
+    mirror: mirrored,
+    writesPerSecondMax: writes ?? WRITES_PER_SECOND_MAX,
   };
 }
 

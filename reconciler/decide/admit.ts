@@ -7,6 +7,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
+import { keptBy } from "./kube.ts";
 import type { Pen } from "./node.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { isResting } from "./rest.ts";
@@ -17,12 +18,15 @@ import { isResting } from "./rest.ts";
  */
 export function pausedBy(
   node: Node,
-  { sight, fleet, pool }: Scope,
+  scope: Pick<Scope, "sight" | "fleet" | "pool">,
 ): { message: string; until: number | null } | null {
+  const { sight, fleet, pool } = scope;
   if (node.order !== null) return null;
   if (sight.frozen !== null) {
     return { message: `the fleet is frozen: ${sight.frozen}`, until: null };
   }
+  const kept = keptBy(node, scope);
+  if (kept !== null) return { message: kept, until: null };
   const hold = pool === null ? null : (fleet.pools.get(pool.name)?.hold ?? null);
   if (hold === null || hold.until <= sight.now) return null;
   return { message: `pool ${pool?.name} is held by ${hold.by}: ${hold.why}`, until: hold.until };

@@ -5,8 +5,10 @@
  */
 import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
+import type { PoolConfig } from "../../schema/config.ts";
 import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
+import { darkness } from "./kube.ts";
 import { isPutAside, pausedBy } from "./admit.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
@@ -20,6 +22,7 @@ const ASK_AGAIN_MS = 60_000;
 /** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
 const DRAIN_DEFAULT = {
   timeoutMs: 1_800_000,
+  fatalTimeoutMs: 600_000,
   gracePeriodMs: 300_000,
   force: false,
   unknownWaitMs: 60_000,
@@ -27,12 +30,14 @@ const DRAIN_DEFAULT = {
 } as const;
 
 export function drainPayload(
+  node: Node,
   scope: Scope,
   purpose: Purpose,
   timeoutMs: number | null,
 ): Extract<Payload, { kind: "drain" }> {
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
-  const limit = timeoutMs ?? drain.timeoutMs;
+  const fatal = node.session?.definitive === true && verdictOfNode(node) === "unhealthy";
+  const limit = timeoutMs ?? (fatal ? drain.fatalTimeoutMs : drain.timeoutMs);
   return {
     kind: "drain",
     purpose,
@@ -83,6 +88,11 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
   const left = sight.drain(node.id);
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
+  const dark = left.kind === "dark" ? left.message : darkness(node, scope);
+  if (dark !== null) {
+    // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
+    return pen.wait("blind", dark);
+  }
   if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)
     return decideOverdue(node, scope, pen, drained);
   const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
@@ -103,7 +113,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
       sight.now + drain.unknownWaitMs - waitedMs,
     );
   }
-  if (left.kind === "empty") {
+  if (left.kind !== "busy") {
     return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
   }
   if (phase.sawWork !== true)
@@ -117,11 +127,14 @@ function cordonSurplus(node: Node, pen: Pen): void {
   pen.act({ kind: "effect", node: node.id, payload, because: [why] });
 }
 
+/** Whether the node ends at its drain's deadline although work is left on it. */
+export function endsAtDeadline(node: Node, pool: PoolConfig | null): boolean {
+  const rule = pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
+  return rule === "terminate" || (rule === "auto" && verdictOfNode(node) === "unhealthy");
+}
+
 function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string) => void): void {
-  const rule = scope.pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
-  const sick = verdictOfNode(node) === "unhealthy";
-  if (rule === "terminate" || (rule === "auto" && sick))
-    return drained("its drain deadline passed");
+  if (endsAtDeadline(node, scope.pool)) return drained("its drain deadline passed");
   const why = "its drain deadline passed with work still on it";
   pen.advance(
     { kind: "held", since: scope.sight.now, heldBy: "navarch", why },

@@ -61,7 +61,11 @@ function lintAction(node: Node, action: Action, sight: Sight, breach: Say): void
   if (node.operation !== null)
     breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
   if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
-  if (node.phase.kind === "held" && node.order === null)
+  const mirror =
+    action.kind === "effect" &&
+    (action.payload.kind === "cordon" || action.payload.kind === "uncordon") &&
+    action.payload.mirror === true;
+  if (node.phase.kind === "held" && node.order === null && !mirror)
     breach(`${action.kind} of ${node.id}, which a person holds`);
   if (isDestructive(action) && sight.blind.length > 0 && !mayWhileBlind(node, action)) {
     breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
@@ -128,6 +132,11 @@ function lintEffect(
       if (node.phase.kind === "requested" && node.instance === null) return;
       return breach(`create for ${node.id}, which is ${node.phase.kind}`);
     case "uncordon":
+      if (payload.mirror === true) {
+        if (node.cordon.product !== null || node.cordon.human !== null)
+          breach(`the mark of ${node.id} is lifted while it is cordoned`);
+        return;
+      }
       if (node.cordon.product === null)
         breach(`uncordon of ${node.id}, which the product did not cordon`);
       return;

@@ -8,6 +8,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { unreachable } from "../../schema/unreachable.ts";
+import { mirrorOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
@@ -56,6 +57,8 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
   }
   if (isResting(node.restUntil, scope.sight.now))
     return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
+  const mirror = mirrorOf(node, scope);
+  if (mirror !== null) return pen.act(mirror);
   switch (phase.kind) {
     case "requested":
       return decideRequested(node, phase, scope, pen);

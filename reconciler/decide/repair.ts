@@ -15,6 +15,8 @@ import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
 import { drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
+import { isWaived } from "../fold/waiver.ts";
+import { darkness, keptBy } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 
@@ -29,7 +31,7 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
   if (node.order !== null) return decideOrder(node, scope, pen);
   const verdict = verdictOfNode(node);
-  if (verdict === "unhealthy") {
+  if (verdict === "unhealthy" && !isWaived(node)) {
     const because = reasonsOf(node);
     return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
@@ -39,7 +41,11 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
     return pen.act({
       kind: "effect",
       node: node.id,
-      payload: { kind: "uncordon", why: "the reason to cordon it has passed" },
+      payload: {
+        kind: "uncordon",
+        why: "the reason to cordon it has passed",
+        keep: node.cordon.human !== null,
+      },
       because: [`was: ${why}`],
     });
   }
@@ -47,6 +53,12 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
     pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   else if (node.cordon.human !== null)
     pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
+  else if (node.kube !== null && node.kube.others.length > 0)
+    pen.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
+  else if (verdict === "unhealthy" && node.waiver !== null) {
+    const { by, why } = node.waiver;
+    pen.wait("human", `given back by ${by} (${why}) in spite of: ${reasonsOf(node).join("; ")}`);
+  }
 }
 
 /**
@@ -87,7 +99,7 @@ export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
   pen.act({
     kind: "effect",
     node: node.id,
-    payload: drainPayload(scope, purpose, order.timeoutMs),
+    payload: drainPayload(node, scope, purpose, order.timeoutMs),
     because: [order.why],
   });
 }
@@ -96,6 +108,10 @@ function decideVictim(node: Node, scope: Scope, pen: Pen): void {
   const { sight } = scope;
   if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  const dark = darkness(node, scope);
+  if (dark !== null) return pen.wait("blind", dark);
+  const kept = keptBy(node, scope);
+  if (kept !== null) return pen.wait("human", kept);
   const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
   if (node.cordon.product === null) {
     return pen.act({
@@ -108,7 +124,7 @@ function decideVictim(node: Node, scope: Scope, pen: Pen): void {
   pen.act({
     kind: "effect",
     node: node.id,
-    payload: drainPayload(scope, "scale_down", null),
+    payload: drainPayload(node, scope, "scale_down", null),
     because: [why],
   });
 }
@@ -151,13 +167,13 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   }
   if (!mayTake(node, rung ?? "replace", scope, pen)) return;
   if (rung === "reboot") {
-    const payload = drainPayload(scope, "repair", null);
+    const payload = drainPayload(node, scope, "repair", null);
     const because = [...reasonsOf(node), ...skipped];
     return pen.act({ kind: "effect", node: node.id, payload, because });
   }
   if (pool?.replacement === "surge") return startSurge(node, scope, pen, plan);
   const because = [...reasonsOf(node), ...skipped];
-  const payload = drainPayload(scope, "replace", null);
+  const payload = drainPayload(node, scope, "replace", null);
   pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
@@ -179,7 +195,9 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
   if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);
   const paused = pausedBy(node, scope);
   if (paused !== null) return no("human", paused.message, paused.until);
-  return sight.blind.length > 0 ? no("blind", sight.blind.join("; ")) : null;
+  if (sight.blind.length > 0) return no("blind", sight.blind.join("; "));
+  const dark = darkness(node, scope);
+  return dark === null ? null : no("blind", dark);
 }
 
 /** What speaks against losing the node for another one, beyond any repair. */
@@ -206,6 +224,8 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
 function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {
   const { sight } = scope;
   if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  const kept = keptBy(node, scope);
+  if (kept !== null) return pen.wait("human", kept);
   if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
   // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is
   // not held up.
@@ -233,11 +253,13 @@ export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
   if (check === null || check < (node.session?.openedAt ?? 0)) {
     return pen.wait("boot", "well again; waits for one full check to say so");
   }
+  const kept = keptBy(node, scope);
+  if (kept !== null) return pen.wait("human", kept);
   if (node.cordon.product !== null) {
     return pen.act({
       kind: "effect",
       node: node.id,
-      payload: { kind: "uncordon", why: "recovered" },
+      payload: { kind: "uncordon", why: "recovered", keep: node.cordon.human !== null },
       because: ["every held finding is cleared"],
     });
   }
@@ -316,7 +338,7 @@ export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope
     return pen.act({
       kind: "effect",
       node: node.id,
-      payload: drainPayload(scope, "replace", null),
+      payload: drainPayload(node, scope, "replace", null),
       because,
     });
   }

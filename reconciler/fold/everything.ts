@@ -18,6 +18,7 @@ import type { StoredLetter } from "../store/store.ts";
 import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
 import { discredit } from "./discredit.ts";
+import { type Cluster, foldCluster } from "./cluster.ts";
 import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
@@ -25,6 +26,7 @@ import type { Outcome } from "./outcome.ts";
 import { foldPresence } from "./presence.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
+import { foldWaiver } from "./waiver.ts";
 
 export type FoldInput = {
   fleet: Fleet;
@@ -47,6 +49,8 @@ export type FoldInput = {
    * True while the process does not trust its own eyes: nothing is adopted or condemned as surplus.
    */
   blind: boolean;
+  /** What Kubernetes shows, or `null` where nothing of it or of the fleet has changed since. */
+  cluster: Cluster | null;
 };
 
 export type FoldResult = {
@@ -59,6 +63,8 @@ export type FoldResult = {
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
   judged: Judged;
+  /** Who cannot be told apart in Kubernetes; `null` = not looked at. */
+  ambiguous: { nodes: Map<NodeId, string>; alarms: string[] } | null;
 };
 
 /** What the policy did with this activation's findings: counted once it is committed. */
@@ -79,10 +85,15 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     commands: [],
     problems: [],
     judged: { matches: [], shadows: [], errors: [] },
+    ambiguous: null,
   };
   for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
   foldOvertaken(input.fleet, input.now, draft);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
+  if (input.cluster !== null) {
+    const found = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
+    result.ambiguous = { nodes: found.ambiguous, alarms: found.alarms };
+  }
   for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
@@ -367,6 +378,9 @@ function foldOneCommand(
   result.commands.push(folded.command);
 }
 
+/** An object that nobody could remove for this long is a person's to look after. */
+const OWED_MS_MAX = 7 * 86_400_000;
+
 function foldTime(input: FoldInput, draft: Draft, result: FoldResult): void {
   const timing = timingOf(input.config);
   for (const id of input.fleet.nodes.keys()) {
@@ -374,6 +388,9 @@ function foldTime(input: FoldInput, draft: Draft, result: FoldResult): void {
     if (node === null) continue;
     if (node.phase.kind === "gone") {
       if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
+      // Its object in Kubernetes is still to be removed, and this row is what says so.
+      const owed = node.kube !== null && node.kube.absentSince === null;
+      if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
       draft.change.removedNodes.push(id);
       result.removed.push(id);
       continue;
@@ -385,7 +402,15 @@ function foldTime(input: FoldInput, draft: Draft, result: FoldResult): void {
       result.removed.push(id);
       continue;
     }
-    const folded = foldPresence(node, input.silentMs(id), input.heard(id), input.now, timing);
+    const freed = foldWaiver(node);
+    if (freed !== null) draft.putNode(freed);
+    const folded = foldPresence(
+      freed ?? node,
+      input.silentMs(id),
+      input.heard(id),
+      input.now,
+      timing,
+    );
     if (folded === null) continue;
     draft.putNode(folded.node);
     draft.tell(folded.events);

@@ -50,6 +50,8 @@ export function newNode(from: {
     lastSession: null,
     offer: null,
     rebootedAt: null,
+    kube: null,
+    waiver: null,
   };
 }
 

@@ -13,7 +13,13 @@ import { isSick } from "../safety/in-flight.ts";
 import { bindInstance } from "./listing.ts";
 
 export type Outcome =
-  | { kind: "done"; instance: Instance | null; message: string | null }
+  | {
+      kind: "done";
+      instance: Instance | null;
+      message: string | null;
+      /** The scheduler's object on which a mark was read back. */
+      on?: string | null;
+    }
   | {
       kind: "refused";
       class: RefusalClass | "scheduler";
@@ -115,7 +121,7 @@ export function foldOutcome(
     fence: node.fence + (outcome.kind === "refused" ? 1 : 0),
   };
   return outcome.kind === "done"
-    ? foldDone(closed, free, pool, outcome.instance, now)
+    ? foldDone(closed, free, pool, outcome, now)
     : foldRefused(closed, free, pool, outcome, now);
 }
 
@@ -140,9 +146,10 @@ function foldDone(
   operation: Operation,
   node: Node,
   pool: PoolState | null,
-  instance: Instance | null,
+  outcome: Extract<Outcome, { kind: "done" }>,
   now: number,
 ): OutcomeFold {
+  const { instance } = outcome;
   const events: EventDraft[] = [];
   const tell = teller(node, now, events);
   const payload = operation.payload;
@@ -167,7 +174,12 @@ function foldDone(
       tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
       return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
     }
-    case "cordon":
+    case "cordon": {
+      const kube = markedOn(node, outcome.on ?? null);
+      if (payload.mirror === true) {
+        if (outcome.on) tell("kube.cordoned", `marked in Kubernetes: ${payload.why}`);
+        return { operation, pool: null, events, node: { ...node, kube } };
+      }
       tell("node.cordoned", payload.why);
       return {
         operation,
@@ -175,14 +187,23 @@ function foldDone(
         events,
         node: {
           ...node,
+          kube,
           cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } },
           // Only what was cordoned for evidence spends from the isolation budget, silence does not.
           isolatedAt: isSick(node) ? now : node.isolatedAt,
         },
       };
-    case "uncordon":
-      tell("node.uncordoned", payload.why);
-      return { operation, pool: null, events, node: uncordoned(node) };
+    }
+    case "uncordon": {
+      const stays = outcome.message === null ? "" : ` (${outcome.message})`;
+      const kube = payload.keep === true ? node.kube : markedOn(node, null);
+      if (payload.mirror === true) {
+        tell("kube.uncordoned", `${payload.why}${stays}`);
+        return { operation, pool: null, events, node: { ...node, kube } };
+      }
+      tell("node.uncordoned", `${payload.why}${stays}`);
+      return { operation, pool: null, events, node: { ...uncordoned(node), kube } };
+    }
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
       const phase = {
@@ -232,6 +253,12 @@ function rebooting(node: Node, bootId: string | null, now: number): Node {
     session: session === null ? null : { ...session, attempts },
     phase: { kind: "repairing", since: now, rung: "reboot", bootId },
   };
+}
+
+/** The object that bears the product's mark now; an answer about another object says nothing. */
+function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
+  if (kube === null) return null;
+  return { ...kube, isolatedUid: uid, ...(uid === kube.uid ? { unschedulable: true } : {}) };
 }
 
 function uncordoned(node: Node): Node {

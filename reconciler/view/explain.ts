@@ -116,6 +116,16 @@ function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: stri
   return { at: iso(firstAt), text: `put aside, does not count: ${judgement.because}; ${would}` };
 }
 
+function sayKube({ kube, waiver }: Node): string[] {
+  const given = waiver === null ? [] : [`given back by ${waiver.by}: ${waiver.why}`];
+  if (kube === null) return given;
+  if (kube.absentSince !== null) return [`Node ${kube.name} is no longer in Kubernetes`, ...given];
+  const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
+  const mark = kube.unschedulable ? `cordoned by ${by.join(", ") || "somebody"}` : "schedulable";
+  const hold = kube.hold ? ", navarch.dev/hold is set" : "";
+  return [`Node ${kube.name} in Kubernetes is ${mark}${hold}`, ...given];
+}
+
 function sayLemon({ phase }: Node): { at: null; text: string }[] {
   if (!("purpose" in phase) || phase.purpose !== "lemon") return [];
   const text = "refused: its GPUs failed in this fleet before, and the cloud handed them back";
@@ -143,7 +153,7 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
   return {
     subject: node.id,
     kind: "node",
-    state: [state, ...cordons, ...saySession(node)].join("; "),
+    state: [state, ...cordons, ...sayKube(node), ...saySession(node)].join("; "),
     since: iso(node.phase.since),
     causes: [
       ...events.map((e) => ({

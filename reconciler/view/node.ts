@@ -1,5 +1,11 @@
 /** A node as the HTTP interface shows it (`navarch/cli.md` §6). Pure. */
-import type { GpuView, HealthEventView, InstanceView, NodeView } from "../../schema/api.ts";
+import type {
+  GpuView,
+  HealthEventView,
+  InstanceView,
+  KubeNodeView,
+  NodeView,
+} from "../../schema/api.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { Cordon, Node } from "../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
@@ -10,6 +16,20 @@ export const isoOrNull = (at: number | null): string | null => (at === null ? nu
 
 function viewCordon(cordon: Cordon | null): { by: string; why: string; at: string } | null {
   return cordon === null ? null : { by: cordon.by, why: cordon.why, at: iso(cordon.at) };
+}
+
+function viewKube(kube: Node["kube"]): KubeNodeView | null {
+  if (kube === null) return null;
+  return {
+    name: kube.name,
+    uid: kube.uid,
+    matched_by: kube.by,
+    unschedulable: kube.unschedulable,
+    marked: kube.isolatedUid === kube.uid,
+    held_by: kube.others,
+    hold: kube.hold,
+    absent_since: isoOrNull(kube.absentSince),
+  };
 }
 
 /** `heardAt` is when it was last heard in this process's life, `labels` its pool's. */
@@ -50,7 +70,8 @@ export function viewNode(
     },
     pool: node.pool,
     instance_id: node.instance?.id ?? null,
-    kubernetes_node: null,
+    kubernetes_node: node.kube?.name ?? null,
+    kubernetes: viewKube(node.kube),
     fake: node.agent?.simulated ?? false,
     phase: node.phase.kind,
     phase_since: iso(node.phase.since),

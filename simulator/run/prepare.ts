@@ -61,7 +61,7 @@ export function unsupported(scenario: Scenario): Unsupported | null {
   const message = "needs a Kubernetes API, which this version does not simulate";
   const event = scenario.events.find(({ action }) => action === "api_fault");
   if (event !== undefined) return { line: event.line, path: "events: api_fault", message };
-  const isOn = scenario.config.kubernetes["enabled"] === true;
+  const isOn = scenario.config.kubernetes.enabled === true;
   return isOn ? { line: 1, path: "kubernetes.enabled", message } : null;
 }
 

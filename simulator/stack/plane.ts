@@ -113,11 +113,7 @@ export class Plane {
     this.#hint();
   }
 
-  async #openReconciler(
-    store: Store,
-    metrics: Metrics,
-    authority: Authority,
-  ): Promise<Reconciler> {
+  async #openReconciler(store: Store, metrics: Metrics, authority: Authority): Promise<Reconciler> {
     const { clock, policy, providers, committed, log } = this.#world;
     const reconciler = await Reconciler.open(
       {
@@ -145,9 +141,11 @@ export class Plane {
     return reconciler;
   }
 
-  #compose(from: Pick<Life, "store" | "metrics" | "authority" | "reconciler"> & {
-    snapshot: Snapshot;
-  }): Life {
+  #compose(
+    from: Pick<Life, "store" | "metrics" | "authority" | "reconciler"> & {
+      snapshot: Snapshot;
+    },
+  ): Life {
     const { clock, log } = this.#world;
     const config = this.#config;
     const { store, snapshot, metrics, authority, reconciler } = from;
@@ -158,6 +156,7 @@ export class Plane {
         presence: reconciler.presence,
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
         count: () => reconciler.fleet().nodes.size,
+        nodeOfObject: () => [],
         nodeOfProviderId: (id) =>
           config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
         takeLetters: (letters) => reconciler.takeLetters(letters),

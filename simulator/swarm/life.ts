@@ -99,6 +99,7 @@ export class Life {
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
         count: () => reconciler.fleet().nodes.size,
         nodeOfProviderId: () => [],
+        nodeOfObject: () => [],
         takeLetters: (letters) => {
           this.dirty = true;
           reconciler.takeLetters(letters);

@@ -1,0 +1,71 @@
+/**
+ * `navarch doctor kubernetes`: whether the control plane sees its cluster, and each permission that
+ * it lacks there, as the rule that would grant it.
+ */
+import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
+import type { Client } from "../client.ts";
+import type { Command } from "../command.ts";
+import type { Diagnosis } from "../diagnosis.ts";
+import { EXIT } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { show } from "../show.ts";
+import { printDiagnoses } from "./doctor.ts";
+
+const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its ClusterRole";
+
+export const doctorKubernetes: Command = {
+  name: ["doctor", "kubernetes"],
+  alias: ["doctor kube"],
+  usage: "",
+  summary: "check what the control plane sees and may do in Kubernetes",
+  more: "Exit 1 if anything failed; warnings do not count.",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const found = await examine(client);
+    if ("exit" in found) return found;
+    await show(context, {
+      data: found,
+      names: found.map((one) => `${one.check}: ${one.outcome}`),
+      human: (_wide, style) => printDiagnoses(found, style),
+    });
+    return found.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
+  },
+};
+
+async function examine(client: Client): Promise<Diagnosis[] | Failure> {
+  const answer = await client.get<KubernetesView>("/kubernetes", ["attached"]);
+  if (!answer.ok) return answer;
+  const view = answer.value;
+  if (!view.attached) {
+    const advice = "run it in a cluster, or set kubernetes.kubeconfig";
+    return [say("warn", "cluster", "no Kubernetes cluster is attached", advice)];
+  }
+  const where = view.server ?? "the API server";
+  const found = [
+    view.dark === null
+      ? say("ok", "cluster", `${where}: ${view.nodes} nodes, ${view.pods} pods`, null)
+      : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
+    say("ok", "matched", `${view.matched} nodes of the fleet have their object there`, null),
+    ...view.alarms.map((alarm) => say("fail", "identity", alarm, "nothing is done to these nodes")),
+    ...view.forbidden.map((rule) => say("fail", "forbidden", rule, GRANT)),
+  ];
+  const rights = await client.get<PermissionsView>("/kubernetes/permissions", ["missing"]);
+  if (!rights.ok) found.push(say("fail", "permissions", rights.message, null));
+  else if (rights.value.missing.length === 0) {
+    found.push(say("ok", "permissions", "all that are needed are granted", null));
+  } else {
+    for (const rule of rights.value.missing) found.push(say("fail", "permission", rule, GRANT));
+  }
+  return found;
+}
+
+function say(
+  outcome: Diagnosis["outcome"],
+  check: string,
+  message: string,
+  advice: string | null,
+): Diagnosis {
+  return { check, outcome, message, advice };
+}

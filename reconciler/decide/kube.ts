@@ -1,0 +1,52 @@
+/**
+ * What Kubernetes adds to a decision: a node's mark there follows the node's cordon, and where the
+ * cluster's word is needed and cannot be had, nothing that cannot be taken back is started (law 9).
+ * Pure.
+ */
+import type { Action } from "../../schema/action.ts";
+import type { Node } from "../../schema/node.ts";
+import type { Scope } from "./decide.ts";
+
+/**
+ * The mark in Kubernetes as the node's cordon wants it, or `null` if it is so: a machine that joins
+ * while it is cordoned, an object that was made anew, a person's `navarch cordon` and its end.
+ */
+export function mirrorOf(node: Node, { sight }: Scope): Action | null {
+  const { kube, cordon } = node;
+  if (kube === null || kube.absentSince !== null || sight.kube === undefined) return null;
+  if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;
+  const { kind } = node.phase;
+  // What is ended already takes no work, and must not wait for a scheduler on its way.
+  if (kind === "terminating" || kind === "gone" || kind === "requested") return null;
+  if (node.phase.kind === "draining" && node.phase.drainedAt !== null && node.order === null) {
+    return null;
+  }
+  const wanted = cordon.product ?? cordon.human;
+  const marked = kube.isolatedUid === kube.uid;
+  if (wanted !== null && !marked) {
+    if (kube.hold || (sight.frozen !== null && cordon.human === null)) return null;
+    const payload = { kind: "cordon", why: wanted.why, mirror: true } as const;
+    return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is not marked`] };
+  }
+  if (wanted !== null || !marked) return null;
+  const payload = { kind: "uncordon", why: "nobody cordons it any more", mirror: true } as const;
+  return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is marked`] };
+}
+
+/**
+ * Why nobody can tell what runs on the node, though somebody should be able to; `null` = no cluster,
+ * or it answers.
+ */
+export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | null {
+  const dark = sight.kube?.dark ?? null;
+  if (dark === null) return null;
+  if (node.kube === null) return sight.kube?.known === true ? null : dark;
+  // Its object is known to be gone: what runs there is nobody's there.
+  return node.kube.absentSince === null ? dark : null;
+}
+
+/** A person's word on the object, or doubt about whose it is: hands off. */
+export function keptBy(node: Node, { sight }: Pick<Scope, "sight">): string | null {
+  if (node.kube?.hold === true) return `navarch.dev/hold is set on Node ${node.kube.name}`;
+  return sight.kube?.ambiguous.get(node.id) ?? null;
+}

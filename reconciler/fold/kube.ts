@@ -1,0 +1,160 @@
+/**
+ * What a Kubernetes cluster shows of one node, folded into it: which object is the node's, whether
+ * the product's mark is still on it, and what people did there. Pure. A changed UID is a new object
+ * on which nothing of ours is written; a mark that somebody took off means that the repair is
+ * called off (kubernetes.md §2, §3.3, §7).
+ */
+import type { KubernetesConfig } from "../../schema/config.ts";
+import type { EventDraft, EventKind } from "../../schema/event.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
+import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
+import { evidenceKeys } from "./waiver.ts";
+
+export type KubeSeen = {
+  /** The object that is this node's; `null` = a complete list shows none. */
+  object: KubeNode | null;
+  by: KubeFact["by"];
+};
+
+export type KubeFold = { node: Node; events: EventDraft[] };
+
+/** A mark of others is kept for people to read, a handful is enough. */
+const OTHERS_MAX = 16;
+
+/** The node as Kubernetes shows it now, or `null` if nothing changed. */
+export function foldKube(
+  node: Node,
+  seen: KubeSeen,
+  onUncordon: KubernetesConfig["onUncordon"],
+  now: number,
+): KubeFold | null {
+  const events: EventDraft[] = [];
+  const tell = (kind: EventKind, message: string, actor = "navarch"): void =>
+    void events.push({
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor,
+      message,
+    });
+  const { object } = seen;
+  const before = node.kube;
+  if (object === null) {
+    if (before === null || before.absentSince !== null) return null;
+    tell("kube.lost", `Node ${before.name} is no longer in the cluster`);
+    const kube = { ...before, absentSince: now, isolatedUid: null, unschedulable: false };
+    return { node: { ...node, kube }, events };
+  }
+  const kube = factOf(object, seen.by, before, now);
+  if (before === null) tell("kube.matched", `Node ${object.name} is its object (${seen.by})`);
+  else if (before.uid !== object.uid) {
+    tell(
+      "kube.changed",
+      `Node ${object.name} is a new object: what was marked before is not on it`,
+    );
+  }
+  const theirs = kube.others.filter((one) => !(before?.others ?? []).includes(one));
+  if (theirs.length > 0) {
+    tell("kube.cordoned", `cordoned in Kubernetes by ${theirs.join(", ")}: left as it is`, "human");
+  }
+  const marked = before !== null && before.isolatedUid === object.uid;
+  if (marked && !object.unschedulable && !isAsking(node)) {
+    if (onUncordon === "enforce" && !wasReasserted(node)) {
+      tell("kube.uncordoned", "uncordoned in Kubernetes by hand: marked once more, as configured");
+      return { node: { ...node, kube: { ...kube, isolatedUid: null, reassertedAt: now } }, events };
+    }
+    return giveBack({ ...node, kube: { ...kube, isolatedUid: null } }, events, tell, now);
+  }
+  // Whoever took our share off the mark and left the mark there: it is written again.
+  const shared = marked && (object.own || isAsking(node));
+  const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
+  if (marked && !shared) next.isolatedUid = null;
+  if (before !== null && isSame(before, next)) return null;
+  return { node: { ...node, kube: next }, events };
+}
+
+/** An answer is out that itself changes the mark: what is seen meanwhile says nothing about people. */
+function isAsking(node: Node): boolean {
+  return node.operation !== null && /[.](?:un)?cordon$/.test(node.operation);
+}
+
+function wasReasserted({ kube, session }: Node): boolean {
+  const at = kube?.reassertedAt ?? null;
+  return at !== null && at >= (session?.openedAt ?? 0);
+}
+
+function factOf(
+  object: KubeNode,
+  by: KubeFact["by"],
+  before: KubeFact | null | undefined,
+  now: number,
+): KubeFact {
+  const same = before?.uid === object.uid;
+  return {
+    name: object.name,
+    uid: object.uid,
+    by,
+    boundAt: same && before !== undefined && before !== null ? before.boundAt : now,
+    unschedulable: object.unschedulable,
+    others: object.unschedulable ? [...object.others].sort().slice(0, OTHERS_MAX) : [],
+    isolatedUid: before?.isolatedUid ?? null,
+    reassertedAt: before?.reassertedAt ?? null,
+    hold: object.annotations[ANNOTATION.hold] === "true",
+    absentSince: null,
+  };
+}
+
+function isSame(a: KubeFact, b: KubeFact): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/**
+ * A person lifted the mark in Kubernetes. Whatever was done for it stops, and the evidence that was
+ * known then moves nothing any more; what is ended already stays ended.
+ */
+function giveBack(
+  node: Node,
+  events: EventDraft[],
+  tell: (kind: EventKind, message: string, actor?: string) => void,
+  now: number,
+): KubeFold {
+  const { kind } = node.phase;
+  const leaves = kind === "terminating" || kind === "gone";
+  if (leaves) {
+    tell("kube.uncordoned", `uncordoned in Kubernetes by hand, but it is ${kind}`, "human");
+    return { node, events };
+  }
+  const evidence = evidenceKeys(node);
+  const off = node.session === null ? "" : ": the repair is called off";
+  tell("kube.uncordoned", `uncordoned in Kubernetes by hand${off}`, "human");
+  const stays = kind === "repairing" || kind === "booting" || kind === "verifying";
+  const held = kind === "held" && node.phase.heldBy !== "navarch";
+  const waiver =
+    evidence.length === 0
+      ? node.waiver
+      : { by: "human:kubernetes", why: "uncordoned in Kubernetes", at: now, evidence };
+  const back = { kind: "serving", since: now } as const;
+  return {
+    events,
+    node: {
+      ...node,
+      cordon: { product: null, human: null },
+      order: null,
+      waiver,
+      session: stays ? node.session : null,
+      lastSession:
+        stays || node.session === null
+          ? node.lastSession
+          : {
+              id: node.session.id,
+              openedAt: node.session.openedAt,
+              closedAt: now,
+              how: "cancelled",
+            },
+      phase: stays || held || kind === "serving" ? node.phase : back,
+      fence: node.fence + 1,
+    },
+  };
+}

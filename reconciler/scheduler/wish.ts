@@ -1,0 +1,123 @@
+/**
+ * What is wanted of a scheduler's objects, told anew by every activation of the leader: which
+ * object is whose, what drains, what is shown, what is left over. Pure. It says what is so, never
+ * what to do next, so it may be lost, late or told twice.
+ */
+import type { Config, PoolConfig } from "../../schema/config.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import { pausedBy } from "../decide/admit.ts";
+import { darkness, keptBy } from "../decide/kube.ts";
+import { endsAtDeadline } from "../decide/leave.ts";
+import { type Fleet, type Sight, verdictOfNode } from "../fleet.ts";
+import type { DrainWish } from "./kubernetes/drain-wish.ts";
+
+/** What people who look at the object are told about the node. */
+export type ShownNode = {
+  node: NodeId;
+  pool: PoolName | null;
+  name: string;
+  uid: string;
+  verdict: "unknown" | "healthy" | "degraded" | "unhealthy";
+  phase: Node["phase"]["kind"];
+  /** For a person, bounded: what is held against it. */
+  because: string;
+  session: string | null;
+  /** Out of service by the product or through it. */
+  cordoned: boolean;
+  draining: boolean;
+  labels: Record<string, string>;
+};
+
+export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
+
+export type Wish = {
+  drains: DrainWish[];
+  shown: ShownNode[];
+  /** Their instance is confirmed gone, their object is still there. */
+  ended: EndedNode[];
+};
+
+const BECAUSE_CHARS_MAX = 800;
+
+export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
+  const wish: Wish = { drains: [], shown: [], ended: [] };
+  const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
+  for (const node of fleet.nodes.values()) {
+    const { kube } = node;
+    if (kube === null || kube.absentSince !== null) continue;
+    const pool = node.pool === null ? null : (pools.get(node.pool) ?? null);
+    if (node.phase.kind === "gone") {
+      wish.ended.push({ node: node.id, pool: node.pool, name: kube.name, uid: kube.uid });
+      continue;
+    }
+    wish.shown.push(shownOf(node, pool, kube));
+    const drain = drainOf(node, pool, fleet, sight);
+    if (drain !== null) wish.drains.push(drain);
+  }
+  return wish;
+}
+
+const shownBefore = new WeakMap<Node, ShownNode>();
+
+/** A node's document is never changed in place, so what was made of it once still holds. */
+function shownOf(node: Node, pool: PoolConfig | null, kube: { name: string; uid: string }) {
+  const known = shownBefore.get(node);
+  if (known !== undefined) return known;
+  const because = node.health.held.map(({ judgement }) => judgement.because);
+  if (node.health.silentSince !== null) because.push("its heartbeats stopped");
+  const shown: ShownNode = {
+    node: node.id,
+    pool: node.pool,
+    name: kube.name,
+    uid: kube.uid,
+    verdict: verdictOfNode(node),
+    phase: node.phase.kind,
+    because: because.join("; ").slice(0, BECAUSE_CHARS_MAX),
+    session: node.session?.id ?? null,
+    cordoned: node.cordon.product !== null || node.cordon.human !== null,
+    draining: node.phase.kind === "draining",
+    labels: pool?.labels ?? {},
+  };
+  shownBefore.set(node, shown);
+  return shown;
+}
+
+function drainOf(
+  node: Node,
+  pool: PoolConfig | null,
+  fleet: Fleet,
+  sight: Sight,
+): DrainWish | null {
+  const { phase, kube } = node;
+  if (phase.kind !== "draining" || phase.drainedAt !== null || kube === null) return null;
+  const drain = pool?.drain ?? null;
+  return {
+    node: node.id,
+    pool: node.pool,
+    name: kube.name,
+    uid: kube.uid,
+    since: phase.since,
+    deadlineAt: phase.deadlineAt,
+    gracePeriodMs: drain?.gracePeriodMs ?? -1,
+    force: drain?.force ?? false,
+    ignoreDaemonsets: drain?.ignoreDaemonsets ?? true,
+    deleteEmptydirData: drain?.deleteEmptydirData ?? true,
+    mode: drain?.mode ?? "evict",
+    deleteAtDeadline: endsAtDeadline(node, pool),
+    unreachable: node.health.silentSince !== null,
+    paused: pauseOf(node, pool, fleet, sight),
+  };
+}
+
+/** Why nobody may be asked to leave now, though the drain has begun. */
+function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight): string | null {
+  if (node.kube !== null && node.kube.isolatedUid !== node.kube.uid) {
+    return `Node ${node.kube.name} is not marked unschedulable yet`;
+  }
+  const paused = pausedBy(node, { sight, fleet, pool });
+  if (paused !== null) return paused.message;
+  const forced = node.order?.force === true;
+  if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
+  return keptBy(node, { sight }) ?? darkness(node, { sight });
+}
