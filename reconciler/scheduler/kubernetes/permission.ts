@@ -1,0 +1,153 @@
+/**
+ * What the product must be allowed to do in a cluster: one table, from which `doctor` asks the
+ * server and to which the shipped roles must be equal. Least privilege (`remediation/kubernetes.md`
+ * §11): no `create nodes`, because an apply without it can bring no deleted node back, no secrets,
+ * no wildcard.
+ */
+import type { KubeAnswer, KubeApi } from "./api.ts";
+import { readObject } from "./read-field.ts";
+
+export type Permission = {
+  /** Empty = the core group. */
+  group: string;
+  /** With its subresource: `nodes/status`. */
+  resource: string;
+  verb: string;
+  /** `null` = in the whole cluster (a ClusterRole). */
+  namespace: string | null;
+  /** What does not work without it, for a person. */
+  use: string;
+};
+
+/** Where kubelets renew their leases (Kubernetes, "Leases"). */
+export const LEASE_NAMESPACE = "kube-node-lease";
+
+const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
+  ...grant("", "nodes", "get list watch", "seeing which Node is which instance"),
+  ...grant("", "nodes", "patch", "cordons, labels and taints"),
+  ...grant("", "nodes", "delete", "removing the Node of an instance that is gone"),
+  ...grant("", "nodes/status", "patch", "conditions on the Node"),
+  ...grant("", "pods", "get list watch", "drains and the queue signal"),
+  ...grant("", "pods", "delete", "ending what a drain could not evict by its deadline"),
+  ...grant("", "pods/eviction", "create", "drains"),
+  ...grant("apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"),
+  ...grant("policy", "poddisruptionbudgets", "list watch", "explaining what holds up a drain"),
+  ...grant("storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"),
+  ...grant("events.k8s.io", "events", "create patch", "events on the Node"),
+  ...grant(
+    "coordination.k8s.io",
+    "leases",
+    "get list watch",
+    "the kubelet's word before a Node is deleted",
+    LEASE_NAMESPACE,
+  ),
+];
+
+function grant(
+  group: string,
+  resource: string,
+  verbs: string,
+  use: string,
+  namespace: string | null = null,
+) {
+  return [{ group, resource, verbs, use, namespace }];
+}
+
+/** Every verb by itself. The shipped ClusterRole and Role grant exactly these. */
+export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(({ verbs, ...rest }) =>
+  verbs.split(" ").map((verb) => ({ ...rest, verb })),
+);
+
+export type PermissionCheck = {
+  missing: Permission[];
+  /** The server did not say, with its answer. */
+  unknown: { permission: Permission; message: string }[];
+};
+
+/** Reviews are cheap for the server, but `doctor` should not be what throttles it. */
+const IN_FLIGHT = 4;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Asks the server, one SelfSubjectAccessReview a permission; any authenticated account may. An
+ * authorizer that cannot decide counts as missing unless it says that it failed.
+ */
+export async function checkPermissions(
+  api: KubeApi,
+  permissions: readonly Permission[] = PERMISSIONS,
+): Promise<PermissionCheck> {
+  const check: PermissionCheck = { missing: [], unknown: [] };
+  const queue = [...permissions.entries()];
+  const found = new Map<number, "allowed" | "missing" | string>();
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift())
+      found.set(next[0], await review(api, next[1]));
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+  for (const [i, permission] of permissions.entries()) {
+    const said = found.get(i) ?? "nobody answered";
+    if (said === "missing") check.missing.push(permission);
+    else if (said !== "allowed") check.unknown.push({ permission, message: said });
+  }
+  return check;
+}
+
+/** `allowed`, `missing`, or why it is not known. */
+async function review(api: KubeApi, permission: Permission): Promise<string> {
+  const { group, verb, namespace } = permission;
+  const [resource = "", subresource = ""] = permission.resource.split("/");
+  const answer = await api.call({
+    verb: "create",
+    path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+    body: {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      spec: {
+        resourceAttributes: { group, resource, subresource, verb, namespace: namespace ?? "" },
+      },
+    },
+    timeoutMs: TIMEOUT_MS,
+    lane: "read",
+  });
+  if (answer.kind !== "ok") return answer.message;
+  const status = readObject(readObject(answer.body)["status"]);
+  if (status["allowed"] === true) return "allowed";
+  if (status["allowed"] === false && typeof status["evaluationError"] !== "string")
+    return "missing";
+  return String(status["evaluationError"] ?? "the answer was no review").slice(0, 1_024);
+}
+
+/** `patch nodes/status (core)`, as a person looks for it in a role. */
+export function printPermission({
+  group,
+  resource,
+  verb,
+  namespace,
+}: Pick<Permission, "group" | "resource" | "verb" | "namespace">): string {
+  const place = namespace === null ? "" : ` in namespace ${namespace}`;
+  return `${verb} ${resource}${group === "" ? "" : `.${group}`}${place}`;
+}
+
+/**
+ * The RBAC authorizer's own words (`… cannot patch resource "nodes/status" in API group "" at the
+ * cluster scope`, apiserver `responsewriters.ForbiddenError`).
+ */
+const FORBIDDEN =
+  /cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?/;
+
+/**
+ * Names the rule that is missing after a 403; `null` if it is no such refusal (an admission plugin
+ * says 403 too, and then its own message is the best there is).
+ */
+export function explainForbidden(answer: KubeAnswer): string | null {
+  if (answer.kind !== "refused" || answer.status !== 403) return null;
+  const found = FORBIDDEN.exec(answer.message);
+  if (found === null) return null;
+  const [, verb = "", resource = "", group = ""] = found;
+  const known = PERMISSIONS.find(
+    (one) => one.verb === verb && one.resource === resource && one.group === group,
+  );
+  const rule = printPermission({ verb, resource, group, namespace: known?.namespace ?? null });
+  const role = known?.namespace == null ? "ClusterRole" : "Role";
+  return `forbidden: the ${role} lacks "${rule}"${known === undefined ? "" : ` (${known.use})`}`;
+}
