@@ -9,10 +9,12 @@ import { hold, size, type Recommendation, type Snapshot } from "./snapshot.ts";
 type Queue = Extract<Autoscaler, { type: "queue" }>;
 
 export function recommendQueue(autoscaler: Queue, snapshot: Snapshot): Recommendation {
-  const { queueDepth, desired, spare, min } = snapshot;
-  if (queueDepth === null) return hold("queue depth is unknown", "unknown");
-  const needed = Math.ceil(queueDepth / autoscaler.jobsPerNode);
-  const because = `queue depth ${queueDepth} at ${autoscaler.jobsPerNode} a node`;
+  const { queueDepth, gpuDepth, desired, spare, min } = snapshot;
+  const { count, jobsPerNode } = autoscaler;
+  const depth = count === "gpus" ? gpuDepth : queueDepth;
+  if (depth === null) return hold("queue depth is unknown", "unknown");
+  const needed = Math.ceil(depth / jobsPerNode);
+  const because = `queue depth ${depth}${count === "gpus" ? " GPUs" : ""} at ${jobsPerNode} a node`;
   const target = Math.max(needed, min);
   if (target >= desired) return size(target, because);
   const least = desired - spare;

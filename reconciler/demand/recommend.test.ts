@@ -22,6 +22,7 @@ function snap(desired: number, more: Partial<Snapshot> = {}): Snapshot {
     utilization: null,
     pending: null,
     queueDepth: null,
+    gpuDepth: null,
     history: [],
     now: NOW,
     ...more,
@@ -151,6 +152,15 @@ describe("recommend() queue", () => {
 
   test("17 jobs at 8 a node are 3 nodes (promise N60)", () => {
     expect(sizeOf(queue(8), snap(1, { queueDepth: 17 }))).toBe(3);
+  });
+
+  test.each([
+    ["GPUs where GPUs are counted", "gpus", 3, 24, 3],
+    ["pods where pods are counted", "pods", 3, 24, 1],
+    ["unknown GPUs are not zero, whatever the pods are", "gpus", 3, null, "hold unknown"],
+  ] as const)("counts %s (promise N62)", (_, count, queueDepth, gpuDepth, expected) => {
+    const from = snap(2, { queueDepth, gpuDepth });
+    expect(sizeOf({ ...queue(8), count }, from)).toBe(expected);
   });
 });
 
@@ -292,6 +302,15 @@ describe("recommend() predictive", () => {
 });
 
 describe("recommend() composite", () => {
+  test("sees the GPUs' load beside the queue, whichever of the two is missing (promise N59)", () => {
+    const both = composite("max", reactive(), queue(8));
+    expect(sizeOf(both, snap(2, { utilization: 95, queueDepth: 3 }))).toBe(3);
+    expect(sizeOf(both, snap(2, { utilization: 5, queueDepth: 40 }))).toBe(5);
+    expect(sizeOf(both, snap(2, { utilization: 95, queueDepth: null }))).toBe(3);
+    expect(sizeOf(both, snap(2, { utilization: null, queueDepth: 40 }))).toBe(5);
+    expect(sizeOf(both, snap(2))).toBe("hold unknown");
+  });
+
   const seen = { utilization: 100, queueDepth: 25 };
   test.each([
     ["max", 6, 7],
@@ -368,6 +387,7 @@ const anySnapshot: fc.Arbitrary<Snapshot> = fc
     over: fc.integer({ min: 0, max: 30 }),
     utilization: fc.option(load),
     queueDepth: fc.option(fc.nat(2_000)),
+    gpuDepth: fc.option(fc.nat(2_000)),
     history: fc.array(load, { maxLength: 6 }),
     hour: fc.nat(24 * 365),
   })
@@ -380,6 +400,7 @@ const anySnapshot: fc.Arbitrary<Snapshot> = fc
       max: Math.max(1, r.min + r.over),
       utilization: r.utilization,
       queueDepth: r.queueDepth,
+      gpuDepth: r.gpuDepth,
       history: r.history,
       now: NOW + r.hour * 3_600_000,
     }),
@@ -403,7 +424,7 @@ describe("recommend() for any autoscaler and snapshot", () => {
     fc.assert(
       fc.property(anyAutoscaler, anySnapshot, (autoscaler, from) => {
         fc.pre(flatten(autoscaler).every((one) => one.type !== "scheduled"));
-        const blind = { ...from, utilization: null, queueDepth: null, history: [] };
+        const blind = { ...from, utilization: null, queueDepth: null, gpuDepth: null, history: [] };
         fc.pre(blind.desired >= blind.min && blind.desired <= blind.max);
         expect(recommend(autoscaler, blind).kind).toBe("hold");
       }),

@@ -13,7 +13,7 @@ import type { Draft } from "../draft.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import type { Presence } from "../presence.ts";
 import { takeCensus } from "./census.ts";
-import { demandProblem, freshDemand } from "./demand.ts";
+import { demandProblem, knownQueue, type Heard } from "./demand.ts";
 import { Load } from "./load.ts";
 import { flatten, recommend } from "./recommend.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -110,7 +110,8 @@ export class Scaler {
     if (utilization === null) memory.history = [];
     else memory.history.push(utilization);
     memory.history.splice(0, memory.history.length - lookbackOf(autoscaler));
-    const demand = freshDemand(state.demand, sight.now, config.server.autoscaleIntervalMs);
+    const interval = config.server.autoscaleIntervalMs;
+    const queue = knownQueue(heardOf(pool.name, state, sight), sight.now, interval);
     return {
       desired: state.desired,
       provisioning: census.provisioning,
@@ -120,8 +121,9 @@ export class Scaler {
       min: pool.scaling.minNodes,
       max: pool.scaling.maxNodes,
       utilization,
-      pending: demand?.pendingJobs ?? null,
-      queueDepth: demand?.queueDepth ?? null,
+      pending: queue?.pendingJobs ?? null,
+      queueDepth: queue?.queueDepth ?? null,
+      gpuDepth: queue?.gpuDepth ?? null,
       history: memory.history,
       now: sight.now,
     };
@@ -166,18 +168,25 @@ function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string |
   return null;
 }
 
+/** What is said about the pool's queue, by whom it may be said. */
+function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
+  return { pushed: demand, seen: sight.queue?.(pool) ?? null };
+}
+
 /** Once when the queue is lost and once when it is back, in the history that people read. */
 function tellDemand({ pool, autoscaler, state, memory, input }: Turn, draft: Draft): void {
-  const { demand } = state;
-  const { now } = input.sight;
-  const interval = input.config.server.autoscaleIntervalMs;
-  const problem = demandProblem(autoscaler, demand, now, interval);
-  const heard = demand !== null && problem === null;
-  if (heard === memory.heard) return;
-  memory.heard = heard;
-  const depth = demand?.queueDepth ?? 0;
-  const message = problem ?? `demand: the queue is known, its depth is ${depth}`;
-  draft.tell([eventOf(pool.name, "pool.condition", message, now)]);
+  const { sight, config } = input;
+  const { now } = sight;
+  const interval = config.server.autoscaleIntervalMs;
+  const heard = heardOf(pool.name, state, sight);
+  const problem = demandProblem(autoscaler, heard, now, interval);
+  const queue = knownQueue(heard, now, interval);
+  const isHeard = queue !== null && problem === null;
+  if (isHeard === memory.heard) return;
+  memory.heard = isHeard;
+  const depth = queue?.queueDepth ?? 0;
+  const known = `demand: the queue is known, its depth is ${depth} (by ${queue?.source ?? ""})`;
+  draft.tell([eventOf(pool.name, "pool.condition", problem ?? known, now)]);
 }
 
 function eventOf(pool: PoolName, kind: EventKind, message: string, at: number): EventDraft {

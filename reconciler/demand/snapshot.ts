@@ -21,8 +21,9 @@ export type Snapshot = {
   /** Mean of the pool's GPUs in percent, from samples that are fresh. */
   utilization: number | null;
   pending: number | null;
-  /** Pending and running jobs. */
+  /** Pending and running jobs, and the GPUs that they ask for. */
   queueDepth: number | null;
+  gpuDepth: number | null;
   /** Pool utilisation, one value an evaluation, oldest first. */
   history: readonly number[];
   /** Wall milliseconds. */

@@ -1,85 +1,32 @@
 /** Pools: what they have, what they want, and a person's word about it (`navarch/api.md` B3). */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { PoolConfig } from "../../schema/config.ts";
 import { InstantText } from "../../schema/instant.ts";
-import { nearest } from "../../schema/nearest.ts";
-import type { Node } from "../../schema/node.ts";
 import { expiryMs } from "../demand/demand.ts";
-import { viewScaling, type ScalingView } from "../demand/view.ts";
+import { sayQueue } from "../demand/view.ts";
 import { explainPool } from "../view/explain.ts";
-import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { holdOf } from "../view/safety.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { poolSizeRoutes } from "./pool-size.ts";
+import { locatePool, nodesOf, poolView, scalingView, statusView } from "./pool-view.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, tellVeto, Veto } from "./safety.ts";
-
-function locate(
-  c: Context<Env>,
-  ports: RoutePorts,
-): { ok: true; pool: PoolConfig } | { ok: false; response: Response } {
-  const given = c.req.param("pool") ?? "";
-  const { pools } = ports.reconciler.activeConfig();
-  const pool = pools.find((one) => one.name === given);
-  if (pool !== undefined) return { ok: true, pool };
-  const near = nearest(
-    given,
-    pools.map((one) => one.name),
-  );
-  return {
-    ok: false,
-    response: refuse(
-      c,
-      "not_found",
-      `no pool ${given}${near === null ? "" : ` (did you mean "${near}"?)`}`,
-    ),
-  };
-}
-
-function nodesOf(ports: RoutePorts, pool: string): Node[] {
-  return [...ports.reconciler.fleet().nodes.values()].filter((node) => node.pool === pool);
-}
-
-function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
-  const { reconciler, clock } = ports;
-  const { server } = reconciler.activeConfig();
-  const from = { server, standing: reconciler.standing(pool.name), now: clock.wallMs() };
-  return viewScaling(pool, reconciler.fleet().pools.get(pool.name), from);
-}
-
-function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<typeof viewPoolStatus> {
-  const nodes = nodesOf(ports, pool.name);
-  const readings = nodes.flatMap((node) => ports.reconciler.presence.utilization(node.id) ?? []);
-  const mean = readings.length === 0 ? null : readings.reduce((a, b) => a + b, 0) / readings.length;
-  return viewPoolStatus(pool, ports.reconciler.fleet().pools.get(pool.name), nodes, {
-    plan: ports.reconciler.lastPlan(),
-    now: ports.clock.wallMs(),
-    utilization: mean === null ? null : Math.round(mean * 10) / 10,
-    scaling: scalingView(ports, pool),
-    facts: ports.reconciler.fleet().facts,
-  });
-}
 
 export function poolRoutes(api: App, ports: RoutePorts): void {
   api.get("/pools", needs("viewer"), (c) => {
     const { pools } = ports.reconciler.activeConfig();
-    const fleet = ports.reconciler.fleet();
-    const from = { plan: ports.reconciler.lastPlan(), now: ports.clock.wallMs() };
-    const view = (pool: PoolConfig): ReturnType<typeof viewPool> => {
-      const scaling = scalingView(ports, pool);
-      return viewPool(pool, fleet.pools.get(pool.name), nodesOf(ports, pool.name), {
-        ...from,
-        scaling,
-      });
-    };
-    return c.json({ pools: pools.map(view) });
+    return c.json({ pools: pools.map((pool) => poolView(ports, pool)) });
+  });
+  api.get("/pools/:pool", needs("viewer"), (c) => {
+    const found = locatePool(c, ports);
+    return found.ok ? c.json(poolView(ports, found.pool)) : found.response;
   });
   api.get("/pools/:pool/status", needs("viewer"), (c) => {
-    const found = locate(c, ports);
+    const found = locatePool(c, ports);
     return found.ok ? c.json(statusView(ports, found.pool)) : found.response;
   });
   api.get("/pools/:pool/explain", needs("viewer"), async (c) => {
-    const found = locate(c, ports);
+    const found = locatePool(c, ports);
     if (!found.ok) return found.response;
     const { pool } = found;
     const events = await ports.store.events({
@@ -98,62 +45,21 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
       broken: ports.reconciler.failure(),
       now: ports.clock.wallMs(),
     };
-    return c.json(explainPool(pool, state, nodesOf(ports, pool.name), events, from));
+    const view = explainPool(pool, state, nodesOf(ports, pool.name), events, from);
+    const scaling = scalingView(ports, pool);
+    const queue = sayQueue(scaling);
+    const causes = [...view.causes, ...(queue === null ? [] : [{ at: null, text: queue }])];
+    return c.json({ ...view, causes, blockers: [...view.blockers, ...scaling.conditions] });
   });
-  api.put("/pools/:pool/size", needs("operator"), (c) => setSize(c, ports));
   api.put("/pools/:pool/hold", needs("operator"), (c) => hold(c, ports));
   api.delete("/pools/:pool/hold", needs("operator"), (c) => resume(c, ports));
   api.put("/pools/:pool/demand", needs("operator"), (c) => setDemand(c, ports));
-}
-
-const Size = v.strictObject({
-  nodes: v.pipe(
-    v.number("expected a whole number"),
-    v.integer("expected a whole number"),
-    v.minValue(0),
-  ),
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
-  clamp: v.optional(v.boolean(), false),
-});
-
-async function setSize(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locate(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Size);
-  if (!body.ok) return body.response;
-  const { pool } = found;
-  const { minNodes, maxNodes } = pool.scaling;
-  const { nodes, clamp, reason } = body.value;
-  if (!clamp && (nodes < minNodes || nodes > maxNodes)) {
-    const message = `${nodes} is outside ${minNodes}…${maxNodes} of pool ${pool.name}`;
-    return refuse(c, "out_of_bounds", message, { min_nodes: minNodes, max_nodes: maxNodes });
-  }
-  const desired = Math.min(Math.max(nodes, minNodes), maxNodes);
-  const now = ports.clock.wallMs();
-  const by = c.get("principal").name;
-  await ports.reconciler.change((draft) => {
-    const state = draft.pool(pool.name) ?? newPoolState(pool.name, minNodes, now);
-    draft.putPool({ ...state, desired, desiredBy: `human:${by}`, desiredAt: now });
-    const why = reason === "" ? "" : `: ${reason}`;
-    const message = `wanted size ${state.desired} → ${desired}${why}`;
-    draft.tell([
-      {
-        at: now,
-        kind: "pool.size",
-        node: null,
-        pool: pool.name,
-        session: null,
-        actor: `human:${by}`,
-        message,
-      },
-    ]);
-  });
-  return c.json(statusView(ports, pool));
+  poolSizeRoutes(api, ports);
 }
 
 /** Automation of the pool stands still until a moment that is always known (safety.md §11). */
 async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locate(c, ports);
+  const found = locatePool(c, ports);
   if (!found.ok) return found.response;
   const body = await readBody(c, Veto);
   if (!body.ok) return body.response;
@@ -174,7 +80,7 @@ async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locate(c, ports);
+  const found = locatePool(c, ports);
   if (!found.ok) return found.response;
   const body = await readBody(c, Lift);
   if (!body.ok) return body.response;
@@ -210,9 +116,13 @@ const Demand = v.strictObject({
   observed_at: v.optional(InstantText),
 });
 
-/** The queue of a pool, from whatever knows it (promise N63). Said again it changes nothing. */
+/**
+ * The queue of a pool, from whatever knows it (promise N63), in the unit that the pool counts: with
+ * `count: gpus` these are GPUs. While it is fresh it stands before what the scheduler shows. Said
+ * again it changes nothing.
+ */
 async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locate(c, ports);
+  const found = locatePool(c, ports);
   if (!found.ok) return found.response;
   const body = await readBody(c, Demand);
   if (!body.ok) return body.response;

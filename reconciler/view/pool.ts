@@ -110,7 +110,7 @@ export function viewPoolStatus(
     scaling: ScalingView;
     facts: ReadonlyMap<string, Fact>;
   },
-): PoolStatusView & Pick<ScalingView, "cooldown_remaining_s"> {
+): PoolStatusView & Pick<ScalingView, "cooldown_remaining_s" | "queue"> {
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
   return {
@@ -129,6 +129,7 @@ export function viewPoolStatus(
     utilization: from.utilization,
     pending_jobs: from.scaling.pending_jobs,
     queue_depth: from.scaling.queue_depth,
+    queue: from.scaling.queue,
     cooldown_remaining_s: from.scaling.cooldown_remaining_s,
     last_scale_at:
       state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
