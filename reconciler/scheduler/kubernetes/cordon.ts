@@ -10,20 +10,13 @@
  * the same object to the last byte. Such a node is reported as `wiped` and left to a person.
  */
 import { unreachable } from "../../../schema/unreachable.ts";
-import type { KubeRequest } from "./api.ts";
 import { cordonRequest, judgeCordon, printReason, releaseRequest } from "./cordon-state.ts";
-import {
-  failureOf,
-  isConflict,
-  readLive,
-  RETRIES_MAX,
-  sameObject,
-  waitToRetry,
-} from "./node-call.ts";
-import type { Live, Loss, NodePorts, Refusal } from "./node-call.ts";
+import { settleNode } from "./settle-node.ts";
+import type { NodeStep } from "./settle-node.ts";
+import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
 import { ANNOTATION } from "./object.ts";
 import type { KubeNode } from "./object.ts";
-import { readNode, UNKNOWN_MANAGER } from "./read-node.ts";
+import { UNKNOWN_MANAGER } from "./read-node.ts";
 
 export type CordonAnswer =
   /** Cordoned with our share in it; the object is as the server holds it. */
@@ -36,7 +29,7 @@ export type CordonAnswer =
   /** A person's word, or another session's share, stands against it: nothing was written. */
   | { kind: "yielded"; object: KubeNode; to: "uncordon" | "hold" | "session"; message: string }
   /** Another UID, or no object at all. */
-  | { kind: "other_object"; message: string }
+  | OtherObject
   /** Nothing was done. */
   | Refusal
   /** It may have been done, or may still be: read before anything else. */
@@ -68,7 +61,7 @@ export function holdCordon(
   uid: string,
   options: HoldOptions,
 ): Promise<CordonAnswer> {
-  return run(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
+  return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
     nextHold(live, uid, options),
   );
 }
@@ -80,15 +73,12 @@ export function releaseCordon(
   uid: string,
   options: ReleaseOptions,
 ): Promise<CordonAnswer> {
-  return run(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
+  return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
     nextRelease(live, options),
   );
 }
 
-/** Either it is so, if the object is no cached one, or a request and how to judge its answer. */
-type Next =
-  | { kind: "so"; answer: CordonAnswer }
-  | { kind: "write"; request: KubeRequest; judge: (after: KubeNode) => CordonAnswer };
+type Next = NodeStep<CordonAnswer>;
 
 function nextHold(live: KubeNode, uid: string, options: HoldOptions): Next {
   const { session, held } = options;
@@ -162,48 +152,4 @@ function judgeReleased(object: KubeNode): CordonAnswer {
   }
   const stays = object.unschedulable ? object.others : [];
   return { kind: "released", object, stays, wiped: isWiped(object) };
-}
-
-type Target = { name: string; uid: string; pool: string | null; cached: KubeNode | undefined };
-
-/**
- * Read, decide, write, look at what came back; after a lost race all of it again, because the
- * reason for the write may be gone with the race.
- */
-async function run(
-  ports: NodePorts,
-  { name, uid, pool, cached }: Target,
-  decide: (live: KubeNode) => Next,
-): Promise<CordonAnswer> {
-  let known: KubeNode | null = cached?.uid === uid && cached.name === name ? cached : null;
-  let conflict = "";
-  for (let attempt = 0; attempt <= RETRIES_MAX; attempt++) {
-    const live: Live =
-      known === null ? await readLive(ports.api, name, uid, pool) : { kind: "found", node: known };
-    if (live.kind !== "found") return live;
-    let next = decide(live.node);
-    if (next.kind === "so" && known !== null) {
-      // A copy can prove that something must be written, never that nothing must.
-      const fresh = await readLive(ports.api, name, uid, pool);
-      if (fresh.kind !== "found") return fresh;
-      next = decide(fresh.node);
-    }
-    known = null;
-    if (next.kind === "so") return next.answer;
-    // The server takes version 0 as "whatever there is", so it would be no fence.
-    if (live.node.resourceVersion === "0")
-      return { kind: "refused", message: `Node ${name} has no version`, retryAfterMs: null };
-    const answer = await ports.api.call(next.request);
-    if (answer.kind === "ok") {
-      const after = readNode(answer.body);
-      // An answer that cannot be read proves nothing, either way.
-      if (after === null) return { kind: "lost", message: `no Node in the answer about ${name}` };
-      return sameObject(after, uid) ?? next.judge(after);
-    }
-    if (!isConflict(answer)) return failureOf(answer);
-    conflict = answer.kind === "refused" ? answer.message : conflict;
-    if (attempt < RETRIES_MAX) await waitToRetry(ports, attempt);
-  }
-  const message = `Node ${name} changed under each of ${RETRIES_MAX + 1} tries: ${conflict}`;
-  return { kind: "refused", message, retryAfterMs: null };
 }

@@ -32,11 +32,10 @@ export type Refusal = { kind: "refused"; message: string; retryAfterMs: number |
 /** It may have been done, or be done later. */
 export type Loss = { kind: "lost"; message: string };
 
-export type Live =
-  | { kind: "found"; node: KubeNode }
-  /** No object of this name, or another one: the message says which. */
-  | { kind: "other_object"; message: string }
-  | Refusal;
+/** No object of this name, or one with another UID: the message says which. */
+export type OtherObject = { kind: "other_object"; message: string };
+
+export type Live = { kind: "found"; node: KubeNode } | OtherObject | Refusal;
 
 /** Reads the Node that must have this UID. A read changes nothing, so its loss is a refusal. */
 export async function readLive(
@@ -66,10 +65,8 @@ export async function readLive(
   return sameObject(node, uid) ?? { kind: "found", node };
 }
 
-export function sameObject(
-  node: KubeNode,
-  uid: string,
-): { kind: "other_object"; message: string } | null {
+/** `null` = it is the one that is meant. */
+export function sameObject(node: KubeNode, uid: string): OtherObject | null {
   if (node.uid === uid) return null;
   return {
     kind: "other_object",
@@ -87,12 +84,6 @@ function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss 
   if (answer.kind === "lost") return answer;
   const message = explainForbidden(answer) ?? `${answer.status} ${answer.message}`;
   return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
-}
-
-/** The object changed under us: read it again. 422 is how a failed `test` of a JSON patch looks. */
-export function isConflict(answer: KubeAnswer, isJsonPatch = false): boolean {
-  if (answer.kind !== "refused") return false;
-  return answer.status === 409 || (isJsonPatch && answer.status === 422);
 }
 
 /** Bounded by bytes, without half a character at its end. */

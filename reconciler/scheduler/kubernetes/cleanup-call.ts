@@ -1,0 +1,84 @@
+/**
+ * The calls of a clean-up and what their answers mean: the kubelet's lease, the pods that are left,
+ * the deletion.
+ */
+import type { KubeApi } from "./api.ts";
+import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
+import { LEASE_NAMESPACE } from "./permission.ts";
+import { readInstantMs, readList, readObject } from "./read-field.ts";
+import { readPod } from "./read-pod.ts";
+
+export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
+
+/** `renewedAt`: wall milliseconds of the kubelet's clock; `null` = never renewed. */
+export async function readLease(
+  api: KubeApi,
+  name: string,
+  pool: string | null,
+): Promise<{ kind: "lease"; renewedAt: number | null } | { kind: "none" } | Failed> {
+  const path =
+    `/apis/coordination.k8s.io/v1/namespaces/${LEASE_NAMESPACE}` +
+    `/leases/${encodeURIComponent(name)}`;
+  const answer = await api.call({ verb: "get", path, timeoutMs: CALL_MS, lane: "read", pool });
+  if (answer.kind === "ok") {
+    const spec = readObject(readObject(answer.body)["spec"]);
+    return { kind: "lease", renewedAt: readInstantMs(spec["renewTime"]) };
+  }
+  return answer.kind === "refused" && answer.status === 404 ? { kind: "none" } : failed(answer);
+}
+
+/** A page is enough: the question is whether there are any. */
+const PODS_PAGE = 500;
+
+/**
+ * Pods that still count as running there. A mirror pod is the kubelet's own shadow and goes with
+ * the Node, as does a DaemonSet's, which mostly tolerates every taint and would be waited for in
+ * vain; a finished one holds nothing.
+ */
+export async function countPodsLeft(
+  api: KubeApi,
+  name: string,
+  pool: string | null,
+): Promise<{ kind: "counted"; pods: number } | Failed> {
+  const answer = await api.call({
+    verb: "list",
+    path: "/api/v1/pods",
+    query: { fieldSelector: `spec.nodeName=${name}`, limit: String(PODS_PAGE) },
+    timeoutMs: CALL_MS,
+    lane: "read",
+    pool,
+  });
+  if (answer.kind !== "ok") return failed(answer);
+  const pods = readList(readObject(answer.body)["items"]).filter((item) => {
+    const pod = readPod(item);
+    if (pod === null || pod.mirror || pod.controller?.kind === "DaemonSet") return false;
+    return pod.phase !== "Succeeded" && pod.phase !== "Failed";
+  });
+  return { kind: "counted", pods: pods.length };
+}
+
+/** Gone is gone: 404, and 409 when the UID is another machine's. */
+export async function deleteNode(
+  api: KubeApi,
+  name: string,
+  uid: string,
+  pool: string | null,
+): Promise<{ kind: "gone" } | Failed> {
+  const answer = await api.call({
+    verb: "delete",
+    path: nodePath(name),
+    body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
+    timeoutMs: CALL_MS,
+    lane: "status",
+    pool,
+  });
+  if (answer.kind === "ok") return { kind: "gone" };
+  const isOther = answer.kind === "refused" && (answer.status === 404 || answer.status === 409);
+  return isOther ? { kind: "gone" } : failed(answer);
+}
+
+function failed(answer: Parameters<typeof failureOf>[0]): Failed {
+  const failure = failureOf(answer);
+  const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
+  return { kind: "failed", message: failure.message, retryAfterMs };
+}

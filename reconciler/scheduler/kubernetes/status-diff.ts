@@ -1,0 +1,144 @@
+/**
+ * What must be written so that a Node shows what we know: pure. Conditions and taints are compared
+ * with the object; of labels we also remember what was sent, since the object does not tell whose
+ * label is whose.
+ */
+import { bounded } from "./node-call.ts";
+import { DOMAIN } from "./object.ts";
+import type { KubeNode, Taint } from "./object.ts";
+import { DRAINING_TAINT, TAINT, taintRequest, unhealthyTaint } from "./taint.ts";
+import type { TaintChange } from "./taint.ts";
+
+/** Positive like `Ready`: `True` is good. */
+export const CONDITION_TYPES = ["GPUHealthy", "NavarchManaged"] as const;
+
+export type NodeCondition = {
+  type: (typeof CONDITION_TYPES)[number];
+  status: "True" | "False" | "Unknown";
+  /** CamelCase. */
+  reason: string;
+  /** GPU index, UUID, XID and session, for a person; cut at 1 KiB. */
+  message: string;
+};
+
+export type StatusWish = {
+  name: string;
+  uid: string;
+  pool: string | null;
+  /** As the cache holds it. */
+  object: KubeNode;
+  conditions: readonly NodeCondition[];
+  /** The pool's own; `navarch.dev/pool` is added. */
+  labels: Readonly<Record<string, string>>;
+  /** The class of the fault; `null` = no taint. */
+  unhealthyTaint: string | null;
+  draining: boolean;
+  /** What the configuration wants shown at all; what it does not is taken away. */
+  mirror: { condition: boolean; labels: boolean; taint: boolean };
+};
+
+export type StatusMemory = {
+  /** The set of our last apply in this process; `null` = none yet. */
+  labelsSent: Readonly<Record<string, string>> | null;
+  /** Labels that somebody else owns, with the value that stands there: left alone. */
+  foreign: Map<string, string>;
+};
+
+export type StatusStep =
+  | { kind: "conditions"; set: ConditionPatch[]; drop: string[] }
+  | { kind: "labels"; labels: Record<string, string> }
+  | { kind: "taints"; change: TaintChange };
+
+/** `isTurn` = the status differs from the one before, so the time of transition is now. */
+export type ConditionPatch = NodeCondition & { isTurn: boolean };
+
+export const POOL_LABEL = `${DOMAIN}/pool`;
+const MESSAGE_BYTES_MAX = 1_024;
+
+/** In the order in which it is to be done. `everything` = also what is so already. */
+export function judgeStatus(
+  wish: StatusWish,
+  object: KubeNode,
+  memory: StatusMemory,
+  everything: boolean,
+): StatusStep[] {
+  const { mirror } = wish;
+  const steps: StatusStep[] = [];
+  const change = taintsOf(wish);
+  if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
+    steps.push({ kind: "taints", change });
+  const conditions = mirror.condition ? wish.conditions : [];
+  const set = conditions
+    .map((condition) => patchOf(condition, object))
+    .filter(({ isNew }) => isNew || everything)
+    .map(({ patch }) => patch);
+  const drop = strays(object, conditions);
+  if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop });
+  const labels = mirror.labels ? labelsOf(wish, object, memory) : {};
+  if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
+  return steps;
+}
+
+/** Everything of ours goes. */
+export function clearRequests(object: KubeNode, memory: StatusMemory): StatusStep[] {
+  const steps: StatusStep[] = [];
+  const change: TaintChange = { want: [], drop: [TAINT.unhealthy, TAINT.draining] };
+  if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
+    steps.push({ kind: "taints", change });
+  const drop = strays(object, []);
+  if (drop.length > 0) steps.push({ kind: "conditions", set: [], drop });
+  if (isLabelsDue({}, object, memory, false)) steps.push({ kind: "labels", labels: {} });
+  return steps;
+}
+
+function taintsOf({ unhealthyTaint: fault, draining, mirror }: StatusWish): TaintChange {
+  const want: Taint[] = [];
+  if (mirror.taint && fault !== null) want.push(unhealthyTaint(fault));
+  if (mirror.taint && draining) want.push(DRAINING_TAINT);
+  const kept = new Set(want.map(({ key }) => key));
+  return { want, drop: [TAINT.unhealthy, TAINT.draining].filter(({ key }) => !kept.has(key)) };
+}
+
+function patchOf(condition: NodeCondition, object: KubeNode) {
+  const message = bounded(condition.message, MESSAGE_BYTES_MAX);
+  const old = object.conditions.find(({ type }) => type === condition.type);
+  const isTurn = old?.status !== condition.status;
+  const isNew = isTurn || old.reason !== condition.reason || old.message !== message;
+  return { isNew, patch: { ...condition, message, isTurn } };
+}
+
+/** Conditions of our types that nobody wishes. */
+function strays(object: KubeNode, wished: readonly NodeCondition[]): string[] {
+  const types = new Set(wished.map(({ type }) => type));
+  return CONDITION_TYPES.filter(
+    (type) => !types.has(type) && object.conditions.some((condition) => condition.type === type),
+  );
+}
+
+function labelsOf(wish: StatusWish, object: KubeNode, { foreign }: StatusMemory) {
+  const labels: Record<string, string> = { ...wish.labels };
+  if (wish.pool !== null) labels[POOL_LABEL] = wish.pool;
+  for (const [key, value] of foreign) {
+    // It is tried again as soon as the other owner's value has changed or gone.
+    if (object.labels[key] === value) delete labels[key];
+  }
+  return labels;
+}
+
+/**
+ * An apply states the whole set, so it is due if an entry is missing, or if the last one held more.
+ * After a restart nobody knows the last one: our own pool label is the sign that there was one.
+ */
+function isLabelsDue(
+  labels: Readonly<Record<string, string>>,
+  object: KubeNode,
+  { labelsSent }: StatusMemory,
+  everything: boolean,
+): boolean {
+  const isEmpty = Object.keys(labels).length === 0;
+  if (isEmpty && labelsSent === null) return object.labels[POOL_LABEL] !== undefined;
+  if (everything && !isEmpty) return true;
+  const isShort = Object.entries(labels).some(([key, value]) => object.labels[key] !== value);
+  const tooMany = Object.keys(labelsSent ?? {}).some((key) => !Object.hasOwn(labels, key));
+  return isShort || tooMany;
+}
