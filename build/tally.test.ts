@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { EMPTY, foldLine, judgeRun, printCounts } from "./tally.ts";
+import { EMPTY, foldLine, joinVerdicts, judgeRun, printCounts } from "./tally.ts";
 import type { Tally } from "./tally.ts";
 
 const read = (text: string): Tally => text.split("\n").reduce(foldLine, EMPTY);
@@ -61,4 +61,18 @@ describe("printCounts()", () => {
     expect(printCounts({ passed: 3, failed: 0, skipped: 0 })).toBe("3 passed, 0 failed");
     expect(printCounts({ passed: 3, failed: 1, skipped: 2 })).toBe("3 passed, 1 failed, 2 skipped");
   });
+});
+
+test("joinVerdicts() adds counts up and forgets no complaint", () => {
+  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null };
+  const bad = { counts: { passed: 1, failed: 1, skipped: 0 }, why: "it died" };
+  expect(joinVerdicts(good, good)).toEqual({
+    counts: { passed: 4, failed: 0, skipped: 2 },
+    why: null,
+  });
+  expect(joinVerdicts(good, bad)).toEqual({
+    counts: { passed: 3, failed: 1, skipped: 1 },
+    why: "it died",
+  });
+  expect(joinVerdicts(bad, bad).why).toBe("it died; it died");
 });

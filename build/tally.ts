@@ -61,6 +61,19 @@ export function judgeRun(tally: Tally, exitCode: number): Verdict {
   return { counts, why: null };
 }
 
+/** Two runs as one. */
+export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
+  const whys = [a.why, b.why].filter((why) => why !== null);
+  return {
+    counts: {
+      passed: a.counts.passed + b.counts.passed,
+      failed: a.counts.failed + b.counts.failed,
+      skipped: a.counts.skipped + b.counts.skipped,
+    },
+    why: whys.length === 0 ? null : whys.join("; "),
+  };
+}
+
 /** The closing line of `npm test`, which others parse. */
 export function printCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;

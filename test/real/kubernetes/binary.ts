@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
+import { isAlive } from "./part.ts";
 
 type Module = { folder: string; package: string; commands: Readonly<Record<string, string>> };
 
@@ -108,11 +109,12 @@ export async function whyNoCluster(
 export async function prepareBinaries(
   names: readonly Binary[],
   tell: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<Prepared> {
   for (const module of MODULES) {
     const wanted = names.filter((name) => name in module.commands);
     if (wanted.every((name) => findBinary(name) !== null)) continue;
-    const prepared = await buildModule(module, tell);
+    const prepared = await buildModule(module, tell, signal);
     if (!prepared.ok) return prepared;
   }
   return { ok: true };
@@ -150,7 +152,11 @@ function versionOf(module: Module): string {
   return version;
 }
 
-async function buildModule(module: Module, tell: (line: string) => void): Promise<Prepared> {
+async function buildModule(
+  module: Module,
+  tell: (line: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<Prepared> {
   const home = homeOf(module);
   mkdirSync(cacheRoot(), { recursive: true });
   const lock = await takeLock(`${home}.lock`);
@@ -168,7 +174,7 @@ async function buildModule(module: Module, tell: (line: string) => void): Promis
     }
     const scratch = mkdtempSync(`${home}.build-`);
     try {
-      const why = await compile(module, join(scratch, "bin"));
+      const why = await compile(module, join(scratch, "bin"), signal);
       if (why !== null) return { ok: false, why: `${basename(home)}: ${why}` };
       rmSync(home, { recursive: true, force: true });
       renameSync(scratch, home);
@@ -183,7 +189,11 @@ async function buildModule(module: Module, tell: (line: string) => void): Promis
 }
 
 /** Builds into `bin`; why it could not, or `null`. */
-async function compile(module: Module, bin: string): Promise<string | null> {
+async function compile(
+  module: Module,
+  bin: string,
+  signal: AbortSignal | undefined,
+): Promise<string | null> {
   const go =
     Bun.which("go") ?? (existsSync("/usr/local/go/bin/go") ? "/usr/local/go/bin/go" : null);
   if (go === null) return "no Go toolchain on this machine";
@@ -194,6 +204,7 @@ async function compile(module: Module, bin: string): Promise<string | null> {
       cwd: join(MODULE_ROOT, module.folder),
       env: { ...process.env, ...GO_ENV },
       stdio: ["ignore", "pipe", "pipe"],
+      ...(signal === undefined ? {} : { signal }),
     });
     const said = await Promise.all(
       [child.stdout, child.stderr].map((end) => new Response(end).text()),
@@ -256,9 +267,8 @@ function isAbandoned(path: string): boolean {
     const pid = Number(readFileSync(path, "utf8"));
     // Between creation and writing the file is empty for a moment.
     if (pid === 0) return Date.now() - statSync(path).mtimeMs > LOCK_LOOK_MS;
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ESRCH";
+    return !isAlive(pid);
+  } catch {
+    return false; // It went away meanwhile: try again.
   }
 }

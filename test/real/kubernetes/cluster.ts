@@ -5,7 +5,7 @@
  *
  * Adapter: processes, files, network, clock.
  */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanEnv, until } from "../../fixture/plane/plane.ts";
@@ -16,7 +16,7 @@ import { openAuthority, openTokenKey } from "./certificate.ts";
 import { addNodes, addPods, markRunning } from "./fleet.ts";
 import type { Made, NodeTemplate, PodTemplate } from "./fleet.ts";
 import { printKwokConfig } from "./kwok.ts";
-import { freePorts, Processes } from "./part.ts";
+import { freePorts, isAlive, Processes } from "./part.ts";
 import type { Part } from "./part.ts";
 import { AUDIT_POLICY, commandOf } from "./server.ts";
 import type { Layout } from "./server.ts";
@@ -95,6 +95,8 @@ export class Cluster {
   private readonly processes: Processes;
   private readonly access: Access;
   private readonly options: ClusterOptions;
+  /** `kubectl`, while it runs. */
+  private readonly running = new Set<Bun.Subprocess>();
   private closing: Promise<string[]> | null = null;
 
   constructor(options: ClusterOptions) {
@@ -225,9 +227,12 @@ export class Cluster {
       stderr: "pipe",
       timeout: KUBECTL_MS_MAX,
     });
+    this.running.add(child);
     const ends = [child.stdout, child.stderr];
     const [out = "", err = ""] = await Promise.all(ends.map((end) => new Response(end).text()));
-    return { code: await child.exited, out, err };
+    const code = await child.exited;
+    this.running.delete(child);
+    return { code, out, err };
   }
 
   /** A raw request, as the administrator unless `as` says otherwise. */
@@ -280,11 +285,13 @@ export class Cluster {
   }
 
   private async end(): Promise<string[]> {
+    for (const child of this.running) child.kill("SIGKILL");
+    await Promise.all([...this.running].map((child) => child.exited));
+    const pids = this.processes.pids();
     await this.processes.stopAll();
     rmSync(this.folder, { recursive: true, force: true });
-    const ps = Bun.spawnSync(["ps", "-eo", "pid,args"]).stdout.toString();
-    const own = [this.folder, String(this.layout.ports.apiserver), String(this.layout.ports.etcd)];
-    return ps.split("\n").filter((line) => own.some((word) => line.includes(word)));
+    const left = pids.filter(isAlive).map((pid) => `process ${pid}`);
+    return existsSync(this.folder) ? [...left, `folder ${this.folder}`] : left;
   }
 
   private launch(part: Part): void {

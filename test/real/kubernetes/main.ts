@@ -29,7 +29,13 @@ function nodesOf(args: readonly string[]): number {
 }
 
 async function build(names: typeof BINARIES | typeof CLUSTER_BINARIES): Promise<void> {
-  const prepared = await prepareBinaries(names, (line) => console.error(`cluster: ${line}`));
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  process.on("SIGINT", abort).on("SIGTERM", abort);
+  const tell = (line: string): void => console.error(`cluster: ${line}`);
+  const prepared = await prepareBinaries(names, tell, stop.signal);
+  process.off("SIGINT", abort).off("SIGTERM", abort);
+  if (stop.signal.aborted) die("the build was stopped");
   if (!prepared.ok) die(prepared.why);
 }
 

@@ -21,7 +21,10 @@ const TAIL_CHARS = 3_000;
 const GUARD = `trap '' INT TERM HUP
 pids=
 while read -r line; do pids=$line; done
-if [ -n "$pids" ]; then kill -9 $pids 2>/dev/null; rm -rf "$1"; fi`;
+if [ -n "$pids" ]; then
+  kill -9 $pids 2>/dev/null
+  rm -rf "$1" 2>/dev/null || { sleep 1; rm -rf "$1"; }
+fi`;
 
 export class Processes {
   readonly folder: string;
@@ -89,7 +92,7 @@ export class Processes {
   }
 
   async stopAll(): Promise<void> {
-    for (const part of [...PARTS].reverse()) await this.stop(part);
+    for (const part of PARTS.toReversed()) await this.stop(part);
     await this.guard.stdin.end();
     await this.guard.exited;
   }
@@ -109,6 +112,16 @@ export class Processes {
   private tellGuard(): void {
     this.guard.stdin.write(`${this.pids().join(" ")}\n`);
     void this.guard.stdin.flush();
+  }
+}
+
+/** Whether there is such a process, whoever's it is. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
   }
 }
 
