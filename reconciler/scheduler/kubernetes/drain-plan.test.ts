@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { DRAIN_RULE, DRAINING, UNTIL, planDrain } from "./drain-plan.ts";
+import { DRAIN_RULE, UNTIL, planDrain } from "./drain-plan.ts";
 import type { DrainReason, DrainVerdict, PlanWish } from "./drain-plan.ts";
 import type { KubePod } from "./object.ts";
 
 const NOW = Date.parse("2026-11-21T12:00:00Z");
+const DRAINING = "navarch.dev/draining";
 const WISH: PlanWish = {
   force: false,
   ignoreDaemonsets: true,

@@ -8,9 +8,10 @@
 import type { DrainWish } from "./drain-wish.ts";
 import { DOMAIN } from "./object.ts";
 import type { KubePod } from "./object.ts";
+import { TAINT } from "./taint.ts";
 
 /** The taint of a node that drains; a pod that tolerates it by name says that it wants to stay. */
-export const DRAINING = `${DOMAIN}/draining`;
+const DRAINING = TAINT.draining.key;
 /** On a pod, as label or annotation: `skip`, `wait-completed` or `evict`. */
 export const DRAIN_RULE = `${DOMAIN}/drain`;
 /** On a pod: an RFC 3339 instant before which only the deadline may end it. */

@@ -1,0 +1,154 @@
+/**
+ * What a person is told about a node that drains: its pods grouped by what they wait for, pure. The
+ * groups that somebody may have to do something about carry a reason of their own, which is told
+ * once when it comes up.
+ */
+import type { NodeId } from "../../../schema/id.ts";
+import type { Ask, Asks } from "./drain-ask.ts";
+import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
+import type { EvictionVerdict } from "./eviction.ts";
+import type { Instant, NodeDrain } from "./node-drain.ts";
+import type { KubePod } from "./object.ts";
+
+/** In CamelCase, as reasons of Kubernetes events are. */
+export type DrainEventReason =
+  | "DrainWaitsForBudget"
+  | "DrainSeveralBudgets"
+  | "DrainBudgetBehind"
+  | "DrainBlocked"
+  | "DrainRefused"
+  | "DrainStuck"
+  /** A pod was deleted past every budget, because the deadline of its node's drain is there. */
+  | "DrainDeadline";
+
+/** Once when it comes up, for one node; for the deadline, once a pod. */
+export type DrainEvent = {
+  node: NodeId;
+  /** Of the Node object. */
+  name: string;
+  uid: string;
+  reason: DrainEventReason;
+  message: string;
+  /** Where it is about one pod. */
+  pod: { namespace: string; name: string; uid: string } | null;
+};
+
+export type DrainGroup = {
+  reason: DrainEventReason | null;
+  /** Tells groups of one reason apart. */
+  key: string;
+  /** What stands after "3 pods". */
+  text: string;
+  pods: KubePod[];
+  isNamed: boolean;
+};
+
+/** A kubelet that works confirms within seconds of the end of the grace period. */
+const STUCK_MS = 60_000;
+const NAMED_MAX = 3;
+export const MESSAGE_CHARS_MAX = 1_000;
+
+type Kind = Omit<DrainGroup, "pods">;
+
+const kind = (text: string, reason: DrainEventReason | null = null, isNamed = false): Kind => ({
+  reason,
+  key: text,
+  text,
+  isNamed,
+});
+
+/** The pods that have to leave and have not, by why; people's business first. */
+export function groupPods(
+  drain: NodeDrain,
+  plan: DrainPlan,
+  asks: Asks,
+  at: Instant,
+): DrainGroup[] {
+  const groups = new Map<string, DrainGroup>();
+  for (const planned of plan) {
+    const pod = drain.listing?.pods.get(planned.uid);
+    if (pod === undefined || !drain.isOpen(planned, asks)) continue;
+    const one = kindOf(drain, planned, pod, asks, at);
+    const key = `${one.reason ?? ""} ${one.key}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { ...one, pods: [pod] });
+    else group.pods.push(pod);
+  }
+  const rank = ({ reason }: DrainGroup): number => (reason === null ? 1 : 0);
+  return [...groups.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+function kindOf(
+  drain: NodeDrain,
+  planned: PlannedPod,
+  pod: KubePod,
+  asks: Asks,
+  at: Instant,
+): Kind {
+  const ask = asks.get(pod.uid);
+  if (pod.deletionAt !== null) return leavingKind(pod, at.wall);
+  if (ask !== null && drain.isWithoutEffect(ask))
+    return kind("accepted to leave and do not", "DrainStuck", true);
+  if (ask?.state === "begun") return kind("terminating");
+  if (ask?.state === "checking") return kind("were asked, and the answer was lost");
+  const said = ask?.verdict == null ? null : verdictKind(pod, ask.verdict, ask, at.mono);
+  if (planned.verdict === "blocked")
+    return kind(`may not be asked: ${planned.why}`, "DrainBlocked", true);
+  if (planned.verdict === "wait") return kind(`left alone for now: ${planned.why}`, null, true);
+  if (said !== null) return said;
+  if (ask?.state === "asking") return kind("being asked to leave");
+  if (ask !== null && asks.isTaken(ask))
+    return kind("wait until another pod of their StatefulSet is gone", null, true);
+  return kind("yet to be asked");
+}
+
+function leavingKind(pod: KubePod, now: number): Kind {
+  const overdueMs = now - (pod.deletionAt ?? now);
+  const held = pod.finalizers.length === 0 ? null : `finalizer ${pod.finalizers.join(", ")}`;
+  if (overdueMs <= STUCK_MS)
+    return kind(held === null ? "terminating" : `terminating with ${held}`);
+  const why = held ?? "no word of its kubelet";
+  const volumes = pod.claims ? ", with volumes" : "";
+  return kind(`stuck in their deletion: ${why}${volumes}`, "DrainStuck", true);
+}
+
+function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: number): Kind | null {
+  switch (verdict.kind) {
+    case "budget": {
+      const name = `${pod.namespace}/${verdict.budget ?? "?"}`;
+      const { needs, has } = verdict;
+      const why = needs === null ? verdict.message : `needs ${needs} healthy, has ${has}`;
+      const text = `wait for PodDisruptionBudget ${name} (${why})`;
+      return { reason: "DrainWaitsForBudget", key: name, text, isNamed: false };
+    }
+    case "severalBudgets":
+      return kind(
+        "covered by more than one PodDisruptionBudget, so that no waiting helps",
+        "DrainSeveralBudgets",
+        true,
+      );
+    case "controllerBehind":
+      return kind(`wait for the disruption controller: ${verdict.message}`, "DrainBudgetBehind");
+    case "namespaceTerminating":
+      return kind(`wait for the deletion of namespace ${pod.namespace}`);
+    case "forbidden":
+      return kind(`refused by the server: ${verdict.message}`, "DrainRefused", true);
+    case "throttled":
+      return mono < ask.retryMono ? kind("wait because the server is short of room") : null;
+    default:
+      return null;
+  }
+}
+
+/** `3 pods wait for …; 1 pod terminating`. */
+export function printGroups(groups: readonly DrainGroup[]): string {
+  return groups.map(printGroup).join("; ").slice(0, MESSAGE_CHARS_MAX);
+}
+
+export function printGroup({ pods, text, isNamed }: DrainGroup): string {
+  const count = `${pods.length} ${pods.length === 1 ? "pod" : "pods"}`;
+  if (!isNamed) return `${count} ${text}`;
+  const names = pods.slice(0, NAMED_MAX).map(({ namespace, name }) => `${namespace}/${name}`);
+  const more = pods.length > NAMED_MAX ? ` and ${pods.length - NAMED_MAX} more` : "";
+  return `${count} ${text} (${names.join(", ")}${more})`;
+}

@@ -1,0 +1,198 @@
+/**
+ * One node that drains: what its last complete list showed, what of that must leave, and whom to
+ * ask next. Every decision rests on a consistent list of the node's pods, never on a watch alone: an
+ * eviction out of a stale view would spend somebody's disruption budget, and an absence out of one
+ * would end a node with work on it. No effects; `drainer.ts` carries them out.
+ */
+import type { Ask, Asks, How } from "./drain-ask.ts";
+import { Returns } from "./drain-return.ts";
+import { isDaemon, planDrain } from "./drain-plan.ts";
+import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
+import type { DrainWish } from "./drain-wish.ts";
+import type { KubePod } from "./object.ts";
+
+/**
+ * A pod that was bound just before the cordon shows up a little later: no node is empty before it
+ * was watched for so long (`remediation/kubernetes.md` §6.2).
+ */
+const MIN_DRAIN_MS = 5_000;
+/** No two lists of one node are closer together, the two that show it empty included. */
+const CONFIRM_MS = 1_000;
+/** How long nothing may have changed before it is looked at again. */
+const QUIET_LIST_MS = 15_000;
+/** Nobody is asked out of an older list: it would be listed again first. */
+const FRESH_MS = 5_000;
+const IN_FLIGHT_MAX = 20;
+/** An answer may be on its way while the list is: only a list from after it shows its effect. */
+const EFFECT_MS = 2_000;
+
+export type Listing = {
+  pods: Map<string, KubePod>;
+  /** When the list was asked for: nothing in it is older. */
+  sentMono: number;
+  sentWall: number;
+};
+
+/** Now, on both clocks. */
+export type Instant = { mono: number; wall: number };
+
+export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number };
+
+export class NodeDrain {
+  wish: DrainWish;
+  readonly startedMono: number;
+  listing: Listing | null = null;
+  isListing = false;
+  failure: { message: string; tries: number; retryMono: number } | null = null;
+  /** Lists in a row that showed nothing that has to leave, and when the first was asked for. */
+  emptyRuns = 0;
+  emptyMono = 0;
+  private judged: Listing | null = null;
+  /** What the watch showed last, and when the list was asked for: a difference asks for a list. */
+  mark = "";
+  private listedMark = "";
+  /** Reasons that were told already. */
+  readonly told = new Set<string>();
+  private readonly returns = new Returns();
+
+  constructor(wish: DrainWish, mono: number) {
+    this.wish = wish;
+    this.startedMono = mono;
+  }
+
+  /** Of the same drain of the same Node object, whatever else was changed about it. */
+  isOf(wish: DrainWish): boolean {
+    const { name, uid, since } = this.wish;
+    return wish.name === name && wish.uid === uid && wish.since === since;
+  }
+
+  /** `everyMs`: the shortest time between two lists of one node, by how many nodes drain. */
+  isListDue(plan: DrainPlan | null, asks: Asks, at: Instant, everyMs: number): boolean {
+    const { mono } = at;
+    if (this.isListing) return false;
+    if (this.failure !== null) return mono >= this.failure.retryMono;
+    if (this.listing === null) return true;
+    const ageMs = mono - this.listing.sentMono;
+    if (ageMs < CONFIRM_MS) return false;
+    const lostMono = asks.lostMono(this.listing.pods.keys());
+    if (lostMono !== null && mono > lostMono) return true;
+    const isLongEnough = mono >= this.startedMono + MIN_DRAIN_MS;
+    if (isLongEnough && plan !== null && this.emptyRuns < 2 && this.remaining(plan, asks) === 0)
+      return true;
+    if (ageMs < everyMs) return false;
+    if (this.mark !== this.listedMark || ageMs >= QUIET_LIST_MS) return true;
+    return plan !== null && ageMs >= FRESH_MS && this.wanted(plan, asks, at).length > 0;
+  }
+
+  takeSent(): void {
+    this.isListing = true;
+    this.listedMark = this.mark;
+  }
+
+  /** `sent`: when the list was asked for; nothing in it is older. */
+  takeList(pods: readonly KubePod[], sent: Instant, asks: Asks): void {
+    const listed = new Map(pods.map((pod) => [pod.uid, pod]));
+    this.isListing = false;
+    this.failure = null;
+    this.returns.takeList(this.listing?.pods ?? null, listed);
+    this.listing = { pods: listed, sentMono: sent.mono, sentWall: sent.wall };
+    asks.takeList(this.wish.node, listed, sent.mono);
+  }
+
+  takeFailure(message: string, mono: number, random: () => number): void {
+    this.isListing = false;
+    const tries = (this.failure?.tries ?? 0) + 1;
+    const waitMs = Math.min(30_000, 2_000 * 1.5 ** (tries - 1)) * (0.8 + 0.4 * random());
+    this.failure = { message, tries, retryMono: mono + waitMs };
+  }
+
+  /** Counts a list that shows nothing, once: as soon as `plan` of it is known. */
+  judgeEmpty(plan: DrainPlan, asks: Asks): void {
+    const listing = this.listing;
+    if (listing === null || listing === this.judged) return;
+    this.judged = listing;
+    const isLongEnough =
+      listing.sentWall >= this.wish.since + MIN_DRAIN_MS &&
+      listing.sentMono >= this.startedMono + MIN_DRAIN_MS;
+    const isEmpty = isLongEnough && this.remaining(plan, asks) === 0;
+    this.emptyRuns = isEmpty ? this.emptyRuns + 1 : 0;
+    if (this.emptyRuns === 1) this.emptyMono = listing.sentMono;
+  }
+
+  /** The DaemonSets that a plan of the list needs to know about, as pods. */
+  daemons(): KubePod[] {
+    return [...(this.listing?.pods.values() ?? [])].filter(isDaemon);
+  }
+
+  plan(now: number, daemonsets: ReadonlySet<string>): DrainPlan | null {
+    if (this.listing === null) return null;
+    const pods = [...this.listing.pods.values()];
+    return planDrain(pods, this.wish, daemonsets, now, this.returns.uids);
+  }
+
+  /** Pods that have to leave and have not. */
+  remaining(plan: DrainPlan, asks: Asks): number {
+    return plan.filter((planned) => this.isOpen(planned, asks)).length;
+  }
+
+  /** It has to leave and has not; on a node without a kubelet, it was not told to. */
+  isOpen(planned: PlannedPod, asks: Asks): boolean {
+    if (planned.verdict === "keep") return false;
+    return !(this.wish.unreachable && asks.get(planned.uid)?.state === "begun");
+  }
+
+  /** Whom to ask now; nobody out of a stale list. */
+  nextAsks(plan: DrainPlan, asks: Asks, at: Instant, everyMs: number): NextAsk[] {
+    const ageMs = at.mono - (this.listing?.sentMono ?? Number.NEGATIVE_INFINITY);
+    return ageMs <= Math.max(everyMs, FRESH_MS) + EFFECT_MS ? this.wanted(plan, asks, at) : [];
+  }
+
+  /** Whom to ask if the list is fresh. A tier begins when the one before it is gone. */
+  private wanted(plan: DrainPlan, asks: Asks, at: Instant): NextAsk[] {
+    const listing = this.listing;
+    if (listing === null || this.wish.paused !== null) return [];
+    const next: NextAsk[] = [];
+    const room = IN_FLIGHT_MAX - asks.inFlight(listing.pods.keys());
+    const tier = plan.find((planned) => this.isOpen(planned, asks))?.tier ?? 0;
+    const sets = new Set<string>();
+    for (const planned of plan) {
+      if (next.length >= room) break;
+      const pod = listing.pods.get(planned.uid);
+      const ask = asks.get(planned.uid);
+      if (pod === undefined || ask === null || pod.deletionAt !== null) continue;
+      if (this.isDeletable(planned, ask, at)) {
+        next.push({ pod, ask, how: "delete", graceMs: this.wish.deadlineAt - at.wall });
+        continue;
+      }
+      const isTurn = ask.set === null || (!asks.isTaken(ask) && !sets.has(ask.set));
+      if (planned.tier !== tier || !isTurn || !isEvictable(planned, ask, at.mono)) continue;
+      if (ask.set !== null) sets.add(ask.set);
+      const graceMs = this.wish.unreachable ? 1_000 : this.wish.gracePeriodMs;
+      next.push({ pod, ask, how: "evict", graceMs });
+    }
+    return next;
+  }
+
+  /** Its own grace period still fits before the deadline, and not for longer. */
+  private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
+    const { deadlineAt, deleteAtDeadline } = this.wish;
+    if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
+    if (at.wall < deadlineAt - planned.graceMs) return false;
+    if (ask.state === "asking" || ask.state === "checking") return false;
+    if (ask.how !== "delete") {
+      // Its eviction was accepted, and a later list shows no sign of it: it counts as not asked.
+      return ask.state === "idle" || this.isWithoutEffect(ask);
+    }
+    return ask.state === "idle" && at.mono >= ask.retryMono;
+  }
+
+  isWithoutEffect(ask: Ask): boolean {
+    const isLater = (this.listing?.sentMono ?? 0) >= ask.askedMono + EFFECT_MS;
+    const pod = this.listing?.pods.get(ask.uid);
+    return ask.state === "begun" && isLater && pod !== undefined && pod.deletionAt === null;
+  }
+}
+
+function isEvictable(planned: PlannedPod, ask: Ask, mono: number): boolean {
+  return planned.verdict === "evict" && ask.state === "idle" && mono >= ask.retryMono;
+}
