@@ -6,7 +6,6 @@
 import type { KubeRequest } from "./api.ts";
 import { failureOf, readLive, RETRIES_MAX, sameObject, waitToRetry } from "./node-call.ts";
 import type { Live, Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
-import { PATCH } from "./api.ts";
 import type { KubeNode } from "./object.ts";
 import { readNode } from "./read-node.ts";
 
@@ -58,16 +57,18 @@ export async function settleNode<T>(
       if (after === null) return { kind: "lost", message: `no Node in the answer about ${name}` };
       return sameObject(after, uid) ?? step.judge(after);
     }
-    const isTest = step.request.contentType === PATCH.json;
-    if (answer.kind !== "refused" || !isConflict(answer.status, isTest)) return failureOf(answer);
+    if (answer.kind !== "refused" || !isConflict(answer.status)) return failureOf(answer);
     conflict = `${answer.status} ${answer.message}`;
-    // A failed `test` and an invalid object look alike; only the first has a new version to show.
+    // What is truly invalid stays so; everything else has a new version to show.
     if (answer.status === 422) invalidAt = resourceVersion;
     if (attempt < RETRIES_MAX) await waitToRetry(ports, attempt);
   }
   return refuse(`Node ${name} changed under each of ${RETRIES_MAX + 1} tries: ${conflict}`);
 }
 
-/** 422 is how the server answers a JSON patch whose `test` failed. */
-const isConflict = (status: number, isTest: boolean): boolean =>
-  status === 409 || (isTest && status === 422);
+/**
+ * 409 is an old version. 422 is a JSON patch whose `test` failed, or another UID under a version
+ * that is still right, which the server takes for a change of an immutable field (kube-apiserver
+ * 1.37.1, measured).
+ */
+const isConflict = (status: number): boolean => status === 409 || status === 422;

@@ -151,9 +151,19 @@ function written(answer: KubeAnswer, uid: string): Written {
     if (object !== null && object.uid !== uid) return { kind: "gone", object: null, told: [] };
     return { kind: "done", object, told: [] };
   }
-  if (answer.kind === "refused" && answer.status === 404)
-    return { kind: "gone", object: null, told: [] };
+  if (isGone(answer)) return { kind: "gone", object: null, told: [] };
   const failure = failureOf(answer);
   const retryAfterMs = failure.kind === "refused" ? failure.retryAfterMs : null;
   return { kind: "failed", message: failure.message, retryAfterMs, object: null, told: [] };
+}
+
+/**
+ * No object, or another UID: an apply on a name without an object is answered 409 *uid mismatch*,
+ * a patch of another object 422 on `metadata.uid` (kube-apiserver 1.37.1, measured).
+ */
+function isGone(answer: KubeAnswer): boolean {
+  if (answer.kind !== "refused") return false;
+  if (answer.status === 404) return true;
+  if (answer.status === 409) return /uid mismatch/i.test(answer.message);
+  return answer.status === 422 && answer.causes.some(({ field }) => field === "metadata.uid");
 }

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import type { KubeAnswer, KubeApi, KubeRequest } from "./api.ts";
+import { checkPermissions, explainForbidden, PERMISSIONS, printPermission } from "./permission.ts";
+
+const serve = (answer: (request: KubeRequest) => KubeAnswer): KubeApi => ({
+  call: async (request) => answer(request),
+  watch: async () => ({ kind: "ended" }),
+  close: () => undefined,
+});
+
+const forbidden = (message: string): KubeAnswer => ({
+  kind: "refused",
+  status: 403,
+  reason: "Forbidden",
+  message,
+  causes: [],
+  retryAfterMs: null,
+});
+
+describe("PERMISSIONS", () => {
+  test("are least: no wildcard, no secret, and no way to make or replace a Node", () => {
+    const all = PERMISSIONS.map(printPermission);
+    expect(new Set(all).size).toBe(all.length);
+    for (const bad of ["*", "secrets", "nodes/proxy", "create nodes", "update"])
+      expect(all.filter((line) => line.includes(bad))).toEqual([]);
+    expect(all).toContain("patch nodes/status");
+    expect(all).toContain("get leases.coordination.k8s.io in namespace kube-node-lease");
+  });
+});
+
+describe("checkPermissions()", () => {
+  test("asks for each one, and tells missing from unknown", async () => {
+    const asked: unknown[] = [];
+    const api = serve(({ path, body }) => {
+      expect(path).toBe("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+      const { spec } = body as { spec: { resourceAttributes: Record<string, string> } };
+      const { resource, subresource, verb } = spec.resourceAttributes;
+      asked.push(spec.resourceAttributes);
+      if (resource === "leases") return { kind: "lost", message: "no route" };
+      const allowed = !(resource === "nodes" && subresource === "status" && verb === "patch");
+      return { kind: "ok", status: 201, body: { status: { allowed } } };
+    });
+    const { missing, unknown } = await checkPermissions(api);
+    expect(missing.map(printPermission)).toEqual(["patch nodes/status"]);
+    expect(unknown.map(({ permission, message }) => [permission.verb, message])).toEqual([
+      ["get", "no route"],
+      ["list", "no route"],
+      ["watch", "no route"],
+    ]);
+    expect(asked).toHaveLength(PERMISSIONS.length);
+    expect(asked).toContainEqual({
+      group: "coordination.k8s.io",
+      resource: "leases",
+      subresource: "",
+      verb: "get",
+      namespace: "kube-node-lease",
+    });
+  });
+
+  test("takes an authorizer that failed for unknown", async () => {
+    const status = { allowed: false, evaluationError: "webhook down" };
+    const api = serve(() => ({ kind: "ok", status: 201, body: { status } }));
+    const { missing, unknown } = await checkPermissions(api, PERMISSIONS.slice(0, 1));
+    expect([missing.length, unknown[0]?.message]).toEqual([0, "webhook down"]);
+  });
+});
+
+describe("explainForbidden()", () => {
+  const user = 'User "system:serviceaccount:navarch:navarch"';
+
+  test("names the rule and what it is for", () => {
+    const message =
+      `nodes "gpu-17" is forbidden: ${user} cannot patch resource "nodes/status" ` +
+      'in API group "" at the cluster scope';
+    expect(explainForbidden(forbidden(message))).toBe(
+      'forbidden: the ClusterRole lacks "patch nodes/status" (conditions on the Node)',
+    );
+    const lease =
+      `leases.coordination.k8s.io "n" is forbidden: ${user} cannot get resource "leases" in API ` +
+      'group "coordination.k8s.io" in the namespace "kube-node-lease"';
+    expect(explainForbidden(forbidden(lease))).toContain(
+      'the Role lacks "get leases.coordination.k8s.io in namespace kube-node-lease"',
+    );
+    const other = `x is forbidden: ${user} cannot create resource "nodes" in API group "" at the`;
+    expect(explainForbidden(forbidden(other))).toBe(
+      'forbidden: the ClusterRole lacks "create nodes"',
+    );
+  });
+
+  test("leaves everything else alone", () => {
+    expect(explainForbidden(forbidden("admission webhook said no"))).toBeNull();
+    expect(explainForbidden({ kind: "ok", status: 200, body: {} })).toBeNull();
+    expect(explainForbidden({ kind: "lost", message: "" })).toBeNull();
+  });
+});
