@@ -1,14 +1,19 @@
 /**
  * One pool as people read it: sizes first, then what keeps it from another size. Pure.
  */
+import type { QueueView } from "../reconciler/demand/view.ts";
+import type { MembersView } from "../reconciler/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
 import { printAge, printTime } from "./age.ts";
 import { printBreaker } from "./safety-view.ts";
-import { plain, printLabels } from "./table.ts";
+import { plain, printLabels, printTable } from "./table.ts";
 import type { Style } from "./table.ts";
 import { printHold } from "./veto.ts";
 
-export function printPoolStatus(status: PoolStatusView, nowMs: number, style: Style): string {
+/** Older control planes do not say whose word the queue is. */
+type Status = PoolStatusView & { queue?: QueueView | null };
+
+export function printPoolStatus(status: Status, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
     ["Pending Jobs", status.pending_jobs],
     ["Queue Depth", status.queue_depth],
@@ -29,6 +34,7 @@ export function printPoolStatus(status: PoolStatusView, nowMs: number, style: St
       ...optional.flatMap(([label, value]): [string, string][] =>
         value === null || value === undefined ? [] : [[label, String(value)]],
       ),
+      ...printQueue(status.queue ?? null, nowMs),
       ...(typeof status.utilization === "number"
         ? [["Utilization", `${Math.round(status.utilization)} %`] as const]
         : []),
@@ -47,4 +53,47 @@ export function printPoolStatus(status: PoolStatusView, nowMs: number, style: St
   const conditions = status.conditions ?? [];
   if (conditions.length === 0) return `${labels}${stops}`;
   return `${labels}${stops}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
+}
+
+/** How deep it is in GPUs where those count, and who says so. */
+function printQueue(queue: QueueView | null, nowMs: number): [string, string][] {
+  if (queue === null) return [];
+  const gpus = `${queue.gpu_depth}, ${queue.pending_gpus} of them waiting`;
+  const source = `${plain(queue.source)}, ${printAge(queue.observed_at, nowMs)}`;
+  const counted: [string, string][] = queue.counts === "gpus" ? [["Queue GPUs", gpus]] : [];
+  return [...counted, ["Queue Source", source]];
+}
+
+/** One row for each member, below the size that is wanted. */
+export function printMembers(view: MembersView, nowMs: number, style: Style): string {
+  const head = [
+    "Node ID",
+    "State",
+    "Phase",
+    "Since",
+    "Instance",
+    "Provider ID",
+    "K8s Node",
+    "Error",
+  ];
+  const rows = view.members.map((one) => [
+    one.node_id,
+    one.state,
+    one.phase,
+    printAge(one.since, nowMs),
+    one.instance_id ?? "",
+    one.provider_id ?? "",
+    one.kubernetes_node ?? "",
+    one.error === null ? "" : `${one.error.class}: ${one.error.message}`,
+  ]);
+  const size = `${view.target} (${view.min_nodes} to ${view.max_nodes})`;
+  const labels = printLabels(
+    [
+      ["Pool", view.name],
+      ["Target", size],
+      ["Members", String(rows.length)],
+    ],
+    style,
+  );
+  return rows.length === 0 ? labels : `${labels}${printTable(head, rows, style)}`;
 }

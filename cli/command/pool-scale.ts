@@ -1,5 +1,6 @@
 /**
- * `navarch pool scale`: a new size for a pool; `--wait` follows until it has it.
+ * `navarch pool scale`: another size for a pool, in one of four ways; `--wait` follows until it has
+ * it.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
 import { printDuration } from "../../schema/duration.ts";
@@ -7,55 +8,82 @@ import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
+import type { Flag, Flags } from "../flag.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
-import { REASON } from "../order.ts";
+import { IDS_MAX, REASON } from "../order.ts";
 import { printPoolStatus } from "../pool-view.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 import { waitFor } from "../wait.ts";
 
 /** The slowest clouds take a quarter of an hour for a machine; a second try may be needed. */
 const WAIT_DEFAULT_MS = 30 * 60_000;
 
+/** Of these exactly one says what is wanted. */
+const WAYS: readonly Flag[] = [
+  { name: "nodes", kind: "text", value: "N", help: "this many nodes" },
+  { name: "add", kind: "text", value: "K", help: "K nodes more" },
+  {
+    name: "remove",
+    kind: "texts",
+    value: "NODE",
+    help: "without these very nodes, all of them or none",
+  },
+  { name: "lower-to", kind: "text", value: "N", help: "N, if no node that is there has to go" },
+];
+
+/** The size as it is answered, and what was made of the names. */
+type Resized = PoolStatusView & {
+  warnings?: string[];
+  removed?: string[];
+  already_leaving?: string[];
+};
+
 export const poolScale: Command = {
   name: ["pool", "scale"],
   usage: "<pool> --nodes N",
   summary: "set the size of a pool",
-  more: "Keeps to the pool's bounds and does not wait for its cooldown.",
+  more:
+    "Keeps to the pool's bounds and does not wait for its cooldown. --nodes leaves it to the pool\n" +
+    "which nodes go; --remove names them, and they are drained first like any other.",
   flags: [
-    { name: "nodes", kind: "text", value: "N", help: "wanted number of nodes" },
-    { name: "clamp", kind: "switch", help: "take the nearest bound instead of refusing" },
+    ...WAYS,
+    {
+      name: "clamp",
+      kind: "switch",
+      help: "with --nodes, --add: the nearest bound instead of a refusal",
+    },
     { name: "wait", kind: "switch", help: "until the pool has that size; exit 7 if it never has" },
     REASON,
   ],
-  words: { min: 1, max: 1 },
+  words: { min: 1, max: 1 + IDS_MAX },
   lasts: (flags) => flags.on("wait"),
   reach: "online",
   async run(context, client) {
     const { flags, words, world } = context;
-    const [name = ""] = words;
-    const text = flags.text("nodes");
-    if (text === null) return usage("pool scale needs --nodes N (see navarch help pool scale)");
-    if (!/^\d{1,9}$/.test(text)) {
-      return usage(`--nodes: expected a whole number from 0, found "${text}"`);
-    }
-    const path = poolPath(name);
+    const [name = "", ...more] = words;
+    const wish = readWish(flags, more);
+    if (!wish.ok) return wish;
+    const path = `${poolPath(name)}/${wish.verb}`;
     const reason = flags.text("reason");
-    const answer = await client.send<PoolStatusView>("PUT", `${path}/size`, ["total_nodes"], {
-      nodes: Number(text),
+    const body = {
+      ...wish.body,
       ...(reason === null ? {} : { reason }),
       ...(flags.on("clamp") ? { clamp: true } : {}),
-    });
-    if (!answer.ok) return suggestPool(client, name, answer);
+    };
+    const answer = await client.send<Resized>(wish.method, path, ["total_nodes"], body);
+    if (!answer.ok) {
+      return wish.verb === "remove" ? answer : suggestPool(client, name, answer);
+    }
     const { desired } = answer.value;
     world.err(`Pool ${name}: ${desired} ${desired === 1 ? "node" : "nodes"} wanted\n`);
-    let last = answer;
-    let outcome: Failure | null = null;
+    for (const line of sayMore(answer.value)) world.err(`${plain(line)}\n`);
+    let last: Sized = answer;
     if (flags.on("wait")) {
       const waited = await waitSize(context, client, name, desired);
-      if (!waited.ok) outcome = waited;
-      else last = waited;
+      if (!waited.ok) return waited;
+      last = waited;
     }
-    if (outcome !== null) return outcome;
     await show(context, {
       data: last.value,
       names: [name],
@@ -64,6 +92,50 @@ export const poolScale: Command = {
     return EXIT.done;
   },
 };
+
+type Wish = { ok: true; method: "PUT" | "POST"; verb: string; body: Record<string, unknown> };
+
+function readWish(flags: Flags, words: readonly string[]): Wish | Failure {
+  const given = WAYS.filter(({ name }) => flags.from(name) !== null).map(({ name }) => name);
+  const [way] = given;
+  if (way === undefined) {
+    const ways = "--nodes N, --add K, --remove NODE or --lower-to N";
+    return usage(`pool scale needs ${ways} (see navarch help pool scale)`);
+  }
+  if (given.length > 1) {
+    return usage(`pool scale takes one of --${given.join(", --")}, not several`);
+  }
+  if (flags.on("clamp") && way !== "nodes" && way !== "add") {
+    return usage(`--clamp goes with --nodes or --add, not with --${way}`);
+  }
+  if (way === "remove") {
+    const nodes = [...flags.texts("remove").flatMap((one) => one.split(",")), ...words];
+    const named = nodes.map((one) => one.trim()).filter((one) => one !== "");
+    if (named.length === 0) return usage("--remove: expected the name of a node");
+    return { ok: true, method: "POST", verb: "remove", body: { nodes: [...new Set(named)] } };
+  }
+  const [extra] = words;
+  if (extra !== undefined) return usage(`pool scale: unexpected "${extra}"`);
+  const text = flags.text(way) ?? "";
+  const least = way === "add" ? 1 : 0;
+  if (!/^\d{1,6}$/.test(text) || Number(text) < least) {
+    return usage(`--${way}: expected a whole number from ${least}, found "${text}"`);
+  }
+  const n = Number(text);
+  if (way === "nodes") return { ok: true, method: "PUT", verb: "size", body: { nodes: n } };
+  if (way === "add") return { ok: true, method: "POST", verb: "grow", body: { by: n } };
+  return { ok: true, method: "POST", verb: "shrink-target", body: { to: n } };
+}
+
+function sayMore({ removed, already_leaving: leaving, warnings }: Resized): string[] {
+  const list = (what: string, ids: string[] | undefined): string[] =>
+    ids === undefined || ids.length === 0 ? [] : [`${what}: ${ids.join(", ")}`];
+  return [
+    ...list("Removed", removed),
+    ...list("Leaving already", leaving),
+    ...(warnings ?? []).map((one) => `warning: ${one}`),
+  ];
+}
 
 type Sized = { ok: true; value: PoolStatusView; nowMs: number };
 

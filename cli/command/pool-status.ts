@@ -1,22 +1,32 @@
 /**
- * `navarch pool status`: the size of one pool and why it is not another one.
+ * `navarch pool status`: the size of one pool and why it is not another one; its members on demand.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
-import type { Command } from "../command.ts";
+import type { MembersView } from "../../reconciler/view/member.ts";
+import type { Client } from "../client.ts";
+import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";
+import type { Failure } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
-import { printPoolStatus } from "../pool-view.ts";
+import { printMembers, printPoolStatus } from "../pool-view.ts";
 import { show } from "../show.ts";
 
 export const poolStatus: Command = {
   name: ["pool", "status"],
   usage: "<pool>",
   summary: "show one pool, and why it cannot scale",
-  flags: [],
+  flags: [
+    {
+      name: "members",
+      kind: "switch",
+      help: "its target and each node that it counts, as autoscalers see them",
+    },
+  ],
   words: { min: 1, max: 1 },
   reach: "online",
   async run(context, client) {
     const [name = ""] = context.words;
+    if (context.flags.on("members")) return showMembers(context, client, name);
     const answer = await client.get<PoolStatusView>(`${poolPath(name)}/status`, ["total_nodes"]);
     if (!answer.ok) return suggestPool(client, name, answer);
     const { value: status, nowMs } = answer;
@@ -28,3 +38,19 @@ export const poolStatus: Command = {
     return EXIT.done;
   },
 };
+
+async function showMembers(
+  context: Context,
+  client: Client,
+  name: string,
+): Promise<number | Failure> {
+  const answer = await client.get<MembersView>(`${poolPath(name)}/members`, ["target", "members"]);
+  if (!answer.ok) return suggestPool(client, name, answer);
+  const { value } = answer;
+  await show(context, {
+    data: value,
+    names: value.members.map((one) => one.node_id),
+    human: (_wide, style) => printMembers(value, answer.nowMs, style),
+  });
+  return EXIT.done;
+}

@@ -22,7 +22,10 @@ const ONLINE = [
   "replace gpu-2 --yes",
   "pool list",
   "pool status training",
+  "pool status training --members",
   "pool scale training --nodes 2",
+  "pool scale training --add 1",
+  "pool scale training --remove gpu-2",
   "instances",
   "explain gpu-2",
   "events",
@@ -74,6 +77,8 @@ describe("exit status", () => {
     [["pool", "status", "trainig"], 3, 'no pool trainig: did you mean "training"?'],
     [["instances", "get", "i-gpu-3"], 3, 'no instance "i-gpu-3": did you mean "i-gpu-2"?'],
     [["pool", "scale", "training", "--nodes", "9"], 6, "9 is outside 1…4 of pool training"],
+    [["pool", "scale", "training", "--add", "9"], 6, "is outside 1…4 of pool training"],
+    [["pool", "scale", "training", "--lower-to", "1"], 6, "pool training has 2 nodes"],
     [["freeze"], 2, "freeze needs --reason WHY (see navarch help freeze)"],
     [["freeze", "--reason", " "], 2, "freeze needs --reason WHY"],
     [["freeze", "--reason", "x", "--for", "2d"], 2, "write 48h"],
@@ -90,7 +95,10 @@ describe("exit status", () => {
 
   test.each([
     ["lst", 'unknown command "lst": did you mean "list"?'],
-    ["pool stat", 'unknown command "pool stat" (list, status, scale, hold, resume): did you mean "status"?'],
+    [
+      "pool stat",
+      'unknown command "pool stat" (list, status, scale, hold, resume): did you mean "status"?',
+    ],
     ["list --sever x", "unknown flag --sever (did you mean --server?)"],
     [
       "list --status activ",
@@ -103,6 +111,11 @@ describe("exit status", () => {
     ["list --timeout 30", "--timeout: 30 has no unit (write 30s)"],
     ["get", "get needs <id>"],
     ["pool scale training", "pool scale needs --nodes N"],
+    ["pool scale training gpu-2 --nodes 1", 'pool scale: unexpected "gpu-2"'],
+    ["pool scale training --add 0", '--add: expected a whole number from 1, found "0"'],
+    ["pool scale training --nodes 1 --add 1", "one of --nodes, --add, not several"],
+    ["pool scale training --lower-to 1 --clamp", "--clamp goes with --nodes or --add"],
+    ["pool scale training --remove ,", "--remove: expected the name of a node"],
     ["pool scale training --nodes 1.5", "--nodes: expected a whole number from 0"],
     ["token create", "token create needs --role"],
     ["token create --role vewer", 'did you mean "viewer"?'],

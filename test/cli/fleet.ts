@@ -2,6 +2,8 @@
  * What the stub control plane knows: one small fleet with a healthy, a sick, a silent and a stray
  * node, at one fixed time.
  */
+import type { QueueView } from "../../reconciler/demand/view.ts";
+import type { MemberView, MembersView } from "../../reconciler/view/member.ts";
 import type {
   EventView,
   ExplainView,
@@ -85,7 +87,7 @@ export function nodesOfStub(): NodeView[] {
   ];
 }
 
-export const POOL: PoolStatusView = {
+export const POOL: PoolStatusView & { queue: QueueView } = {
   name: "training",
   total_nodes: 2,
   healthy_nodes: 1,
@@ -101,6 +103,14 @@ export const POOL: PoolStatusView = {
   utilization: 71.4,
   pending_jobs: null,
   queue_depth: 3,
+  queue: {
+    source: "kubernetes",
+    observed_at: at(2),
+    age_s: 2,
+    counts: "gpus",
+    pending_gpus: 8,
+    gpu_depth: 24,
+  },
   last_scale_at: at(600),
   hold: { by: "token:t1", why: "firmware day", at: null, until: at(-3_600) },
   breakers: [
@@ -116,6 +126,43 @@ export const POOL: PoolStatusView = {
     { pool: "training", place: "lambda/us-east-1//h100#ab12", failures: 3, next_try: at(-300) },
   ],
   conditions: ["offer lambda/us-east-1 refused: no capacity, again at 12:05"],
+};
+
+export const SIZED_TOO =
+  "pool training has a queue autoscaler: it goes on from this size, and may change it";
+
+const MEMBER: MemberView = {
+  node_id: "gpu-2",
+  state: "running",
+  phase: "serving",
+  since: at(7_200),
+  provider_id: "lambda://i-gpu-2",
+  instance_id: "i-gpu-2",
+  provider: "lambda",
+  kubernetes_node: "worker-2",
+  error: null,
+};
+
+export const MEMBERS: MembersView = {
+  name: "training",
+  target: 2,
+  min_nodes: 1,
+  max_nodes: 4,
+  members: [
+    MEMBER,
+    {
+      ...MEMBER,
+      node_id: "gpu-3",
+      state: "creating",
+      phase: "requested",
+      since: at(90),
+      provider_id: null,
+      instance_id: null,
+      provider: null,
+      kubernetes_node: null,
+      error: { class: "capacity", message: "none left" },
+    },
+  ],
 };
 
 export const EVENTS: EventView[] = (

@@ -37,6 +37,9 @@ describe("every command prints its table", () => {
     ["drain gpu-10 --dry-run"],
     ["pool list"],
     ["pool status training"],
+    ["pool status training --members"],
+    ["pool scale training --add 2"],
+    ["pool scale training --remove gpu-2"],
     ["instances"],
     ["instances get i-gpu-2"],
     ["explain node gpu-2"],
@@ -122,6 +125,9 @@ describe("-o json", () => {
     ["drain gpu-10 --dry-run"],
     ["pool list"],
     ["pool status training"],
+    ["pool status training --members"],
+    ["pool scale training --add 2"],
+    ["pool scale training --remove gpu-2"],
     ["pool scale training --nodes 3"],
     ["instances"],
     ["explain gpu-2"],
@@ -257,6 +263,26 @@ describe("--wait", () => {
     expect(out).toContain("Healthy:         3");
     const late = await run("pool", "scale", "training", "--nodes", "4", "--wait", "--timeout=1ms");
     expect(late).toMatchObject({ code: 7, err: expect.stringContaining("3 of 4 are healthy") });
+  });
+});
+
+describe("navarch pool scale", () => {
+  test.each<[string, string, string, unknown]>([
+    ["--nodes 3", "PUT", "size", { nodes: 3 }],
+    ["--nodes 9 --clamp", "PUT", "size", { nodes: 9, clamp: true }],
+    ["--add 2 --reason more", "POST", "grow", { by: 2, reason: "more" }],
+    ["--lower-to 1", "POST", "shrink-target", { to: 1 }],
+    ["--remove gpu-2", "POST", "remove", { nodes: ["gpu-2"] }],
+    ["--remove gpu-2,gpu-10 --remove gpu-2", "POST", "remove", { nodes: ["gpu-2", "gpu-10"] }],
+    ["--remove gpu-2 gpu-10", "POST", "remove", { nodes: ["gpu-2", "gpu-10"] }],
+  ])("%s asks for that, and for nothing else", async (line, method, verb, body) => {
+    await run("pool", "scale", "training", ...line.split(" "));
+    expect(stub.seen).toMatchObject([{ method, path: `/pools/training/${verb}`, body }]);
+  });
+
+  test("that names a node which is not there removes none, and ends with 3", async () => {
+    const { code, err } = await run("pool", "scale", "training", "--remove", "gpu-2", "nope");
+    expect({ code, err }).toEqual({ code: 3, err: "error: no node nope; nothing was removed\n" });
   });
 });
 

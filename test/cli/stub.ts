@@ -18,11 +18,13 @@ import {
   EVENTS,
   EXPLAIN,
   INSTANCE,
+  MEMBERS,
   nodesOfStub,
   NOW,
   PLAN,
   POOL,
   SAFETY,
+  SIZED_TOO,
   tokenView,
 } from "./fleet.ts";
 
@@ -233,8 +235,19 @@ function routePool(stub: Stub, method: string, id: string, verb: string, body: u
   if (verb === "explain") return answer({ ...EXPLAIN, kind: "pool", subject: id });
   if (verb === "hold" && method === "PUT") return answer({ ...stub.pool, hold: holdOf(body) });
   if (verb === "hold") return answer({ ...stub.pool, hold: null, was_held: true });
-  if (method === "PUT") {
-    const { nodes } = body as { nodes: number };
+  if (verb === "members") return answer(MEMBERS);
+  if (verb === "remove") {
+    const { nodes: removed } = body as { nodes: string[] };
+    const unknown = removed.find((one) => !stub.nodes.some((node) => node.node_id === one));
+    if (unknown !== undefined)
+      return refuse("not_found", `no node ${unknown}; nothing was removed`);
+    stub.pool.desired -= removed.length;
+    return answer({ ...stub.pool, removed, already_leaving: [], warnings: [SIZED_TOO] });
+  }
+  if (verb === "shrink-target") return refuse("conflict", `pool ${id} has 2 nodes`);
+  if (method === "PUT" || verb === "grow") {
+    const wish = body as { nodes?: number; by?: number };
+    const nodes = wish.nodes ?? stub.pool.desired + (wish.by ?? 0);
     const { min_nodes: min, max_nodes: max } = stub.pool;
     if (nodes < min || nodes > max) {
       const message = `${nodes} is outside ${min}…${max} of pool ${id}`;
