@@ -44,8 +44,8 @@ export const poolScale: Command = {
   usage: "<pool> --nodes N",
   summary: "set the size of a pool",
   more:
-    "Keeps to the pool's bounds and does not wait for its cooldown. --nodes leaves it to the pool\n" +
-    "which nodes go; --remove names them, and they are drained first like any other.",
+    "Keeps to the pool's bounds and does not wait for its cooldown. --nodes leaves it to the\n" +
+    "pool which nodes go; --remove names them, and they are drained first like any other.",
   flags: [
     ...WAYS,
     {
