@@ -1,0 +1,115 @@
+/**
+ * What an answer of the API server means: its Status body (`meta/v1 Status`) and the HTTP code, as
+ * a `KubeAnswer`. Pure. The rule that everything else rests on: *refused* is said only where the
+ * server certainly did nothing; whatever leaves a doubt is *lost*, and the caller looks again.
+ */
+import type { Cause, KubeAnswer } from "./api.ts";
+import { readObject } from "./read-field.ts";
+
+export type Status = {
+  /** Absent in answers of some proxies. */
+  code: number | null;
+  reason: string;
+  message: string;
+  causes: Cause[];
+  retryAfterMs: number | null;
+};
+
+/** An invalid object has a cause for every field; nobody reads more of them. */
+const CAUSES_MAX = 32;
+/** Messages of webhooks may be whole pages. */
+const MESSAGE_MAX = 2_000;
+
+/** `null` if it is no failed Status. */
+export function readStatus(body: unknown): Status | null {
+  const { kind, status, code, reason, message, details } = readObject(body);
+  if (kind !== "Status" || status === "Success") return null;
+  const { causes, retryAfterSeconds: seconds } = readObject(details);
+  return {
+    code: typeof code === "number" && Number.isInteger(code) ? code : null,
+    reason: textOf(reason),
+    message: textOf(message).slice(0, MESSAGE_MAX),
+    causes: Array.isArray(causes) ? causes.slice(0, CAUSES_MAX).map(readCause) : [],
+    retryAfterMs: typeof seconds === "number" && seconds > 0 ? seconds * 1_000 : null,
+  };
+}
+
+function readCause(cause: unknown): Cause {
+  const { reason, message, field } = readObject(cause);
+  return {
+    reason: textOf(reason),
+    message: textOf(message).slice(0, MESSAGE_MAX),
+    field: textOf(field),
+  };
+}
+
+/**
+ * `Retry-After` as seconds or as a date (RFC 9110 §10.2.3), in milliseconds from `wallMs`; `null`
+ * if there is none or it makes no sense.
+ */
+export function readRetryAfter(header: string | null, wallMs: number): number | null {
+  if (header === null) return null;
+  if (/^\s*\d{1,9}\s*$/.test(header)) return Number(header) * 1_000;
+  const at = /[A-Za-z]/.test(header) ? Date.parse(header) : Number.NaN;
+  return Number.isNaN(at) ? null : Math.max(0, at - wallMs);
+}
+
+/**
+ * The server gave up waiting: for its storage, a webhook, another server. What it had begun may
+ * still be done (`StatusReasonTimeout`, `StatusReasonServerTimeout` of apimachinery meta/v1).
+ */
+const DOUBTFUL = new Set(["Timeout", "ServerTimeout"]);
+
+/**
+ * The eviction of a pod with two budgets is the one refusal that comes as 500 without a reason
+ * (kubernetes pkg/registry/core/pod/storage/eviction.go). It is decided before anything is done.
+ */
+const TWO_BUDGETS = /more than one PodDisruptionBudget/;
+
+export type Head = { status: number; retryAfter: string | null };
+
+/**
+ * `body` is the parsed JSON, `undefined` if it is none.
+ */
+export function judgeAnswer(head: Head, body: unknown, wallMs: number): KubeAnswer {
+  const { status } = head;
+  if (status >= 200 && status < 300) return judgeSuccess(status, body);
+  const said = readStatus(body);
+  const code = said?.code ?? status;
+  const reason = said?.reason ?? "";
+  const message = said?.message || `HTTP ${status} without a Status`;
+  if (isDoubtful(status, said)) {
+    return { kind: "lost", message: `HTTP ${code} ${reason}: ${message}`.replace(" :", ":") };
+  }
+  return {
+    kind: "refused",
+    status,
+    reason,
+    message,
+    causes: said?.causes ?? [],
+    retryAfterMs: readRetryAfter(head.retryAfter, wallMs) ?? said?.retryAfterMs ?? null,
+  };
+}
+
+function isDoubtful(status: number, said: Status | null): boolean {
+  // 408 and 504 are also what a proxy says that did not wait for the end.
+  if (status === 408 || status === 504) return true;
+  if (said !== null && DOUBTFUL.has(said.reason)) return true;
+  if (status < 500) return false;
+  if (said === null) return true;
+  return said.reason === "" && !TWO_BUDGETS.test(said.message);
+}
+
+/** A body that cannot be read may hide a success of which we need the content. */
+function judgeSuccess(status: number, body: unknown): KubeAnswer {
+  if (body === undefined) {
+    return { kind: "lost", message: `HTTP ${status} with a body that is no JSON` };
+  }
+  const failed = readStatus(body);
+  if (failed !== null) {
+    return { kind: "lost", message: `HTTP ${status} with a failed Status: ${failed.message}` };
+  }
+  return { kind: "ok", status, body };
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
