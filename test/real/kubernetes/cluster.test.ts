@@ -67,7 +67,10 @@ type PodList = {
 describe.skipIf(missing !== null)("a real Kubernetes cluster", () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await openCluster();
+    // The node controller notices a dead kubelet within seconds, not within its usual minute.
+    const controllers = ["--node-monitor-grace-period=4s", "--node-monitor-period=500ms"];
+    const kwok = ["--node-lease-duration-seconds=4"];
+    cluster = await openCluster({ flags: { controllers, kwok } });
   }, 180_000);
   afterAll(async () => {
     const pids = cluster.pids();
@@ -125,6 +128,31 @@ describe.skipIf(missing !== null)("a real Kubernetes cluster", () => {
       evictions.map(({ user, responseStatus }) => [user.username, responseStatus?.code]),
     ).toEqual([["human@example.test", 201]]);
     expect(await cluster.kubectl("uncordon", first)).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  test("a silenced node is lost to the cluster until it comes back", async () => {
+    await cluster.addNodes(1, { name: () => "mute" });
+    await cluster.addPods(1, { name: () => "there", node: () => "mute", graceS: 1 });
+    const lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/mute";
+    await until("its lease", 20_000, async () => ((await cluster.request(lease)).ok ? true : null));
+    await cluster.silence("mute");
+    const becomes = (wanted: string): Promise<true> =>
+      until(`Ready is ${wanted}`, 20_000, async () => {
+        const { status } = await cluster.json<Node>("/api/v1/nodes/mute");
+        const ready = status.conditions.find(({ type }) => type === "Ready");
+        return ready?.status === wanted ? true : null;
+      });
+    await becomes("Unknown");
+    await cluster.kubectl("delete", "pod", "there", "--wait=false");
+    await becomes("Unknown");
+    const pod = "/api/v1/namespaces/default/pods/there";
+    expect((await cluster.request(pod)).status).toBe(200);
+    await cluster.revive("mute");
+    await becomes("True");
+    await until("the pod ends", 20_000, async () =>
+      (await cluster.request(pod)).status === 404 ? true : null,
+    );
+    await cluster.json("/api/v1/nodes/mute", { method: "DELETE" });
   }, 60_000);
 
   test("each user is who the server thinks, with the rights that it should have", async () => {

@@ -13,7 +13,7 @@ import { Access, grantAccess, PRODUCT_RULES, requestToken } from "./access.ts";
 import type { Ask, Identity, Rule, User } from "./access.ts";
 import { binaryPath } from "./binary.ts";
 import { openAuthority, openTokenKey } from "./certificate.ts";
-import { addNodes, addPods, markRunning } from "./fleet.ts";
+import { addNodes, addPods, markRunning, reviveNode, silenceNode } from "./fleet.ts";
 import type { Made, NodeTemplate, PodTemplate } from "./fleet.ts";
 import { printKwokConfig } from "./kwok.ts";
 import { freePorts, isAlive, Processes } from "./part.ts";
@@ -256,6 +256,16 @@ export class Cluster {
   /** Where no KWOK does it. */
   markRunning(namespace: string, name: string): Promise<void> {
     return markRunning(this.access, namespace, name);
+  }
+
+  /** The node's kubelet dies, see `silenceNode`; its lease must be there already. */
+  silence(node: string): Promise<void> {
+    return silenceNode(this.access, node);
+  }
+
+  /** The kubelet of a silenced node comes back. */
+  revive(node: string): Promise<void> {
+    return reviveNode(this.access, node);
   }
 
   /** Every request answered so far, in order of completion. */

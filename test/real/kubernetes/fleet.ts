@@ -3,7 +3,7 @@
  * time.
  */
 import type { Access } from "./access.ts";
-import { KWOK_NODE } from "./kwok.ts";
+import { DEAD_NODE, KWOK_NODE, POD_ACT } from "./kwok.ts";
 
 /** What a caller may want otherwise; `i` counts from 0. */
 export type NodeTemplate = {
@@ -136,6 +136,47 @@ export async function markRunning(access: Access, namespace: string, name: strin
     contentType: "application/strategic-merge-patch+json",
     body: { status: { phase: "Running", conditions } },
   });
+}
+
+const MERGE = "application/merge-patch+json";
+const leaseOf = (node: string): string =>
+  `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node}`;
+
+/**
+ * The node's kubelet dies: its lease is renewed no more, its status is not refreshed, and the pods
+ * that it has now neither start nor end. The node controller notices after its grace period. KWOK
+ * must have the lease already; somebody else holds it from here on, which is how KWOK lets go.
+ */
+export async function silenceNode(access: Access, node: string): Promise<void> {
+  await access.json(leaseOf(node), {
+    method: "PATCH",
+    contentType: MERGE,
+    body: { spec: { holderIdentity: "nobody", leaseDurationSeconds: 7 * 24 * 3_600 } },
+  });
+  await annotate(access, `/api/v1/nodes/${node}`, { [DEAD_NODE]: "true" });
+  await actPods(access, node, "true");
+}
+
+/** It comes back, and its pods go on. */
+export async function reviveNode(access: Access, node: string): Promise<void> {
+  await actPods(access, node, null);
+  await annotate(access, `/api/v1/nodes/${node}`, { [DEAD_NODE]: null });
+  await access.json(leaseOf(node), { method: "DELETE" });
+}
+
+async function actPods(access: Access, node: string, value: "true" | null): Promise<void> {
+  type Pods = { items: { metadata: { namespace: string; name: string } }[] };
+  const { items } = await access.json<Pods>(`/api/v1/pods?fieldSelector=spec.nodeName%3D${node}`);
+  const acts = { [POD_ACT.lingers]: value, [POD_ACT.pending]: value };
+  await inParallel(items.length, async (i) => {
+    const { namespace = "", name = "" } = items[i]?.metadata ?? {};
+    await annotate(access, `/api/v1/namespaces/${namespace}/pods/${name}`, acts);
+  });
+}
+
+async function annotate(access: Access, path: string, annotations: object): Promise<void> {
+  const body = { metadata: { annotations } };
+  await access.json(path, { method: "PATCH", contentType: MERGE, body });
 }
 
 /** Results in the order of `i`; the first failure ends it. */
