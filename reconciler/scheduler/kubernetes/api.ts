@@ -33,6 +33,11 @@ export type KubeRequest = {
   lane: Lane;
   /** Pool of the node that it is about, for the count of writes. */
   pool?: string | null;
+  /**
+   * Asked directly before the first byte, by whoever made the request wait: `false` = its reason
+   * has passed meanwhile, and it is answered as a write that got no turn.
+   */
+  isWanted?: () => boolean;
 };
 
 /** One entry of `details.causes` of a Status. */

@@ -1,8 +1,8 @@
 /**
  * What was asked of whom: one record a pod's UID, so that no UID is evicted twice and of one
- * StatefulSet only one pod at a time is on its way out, over all nodes. Memory only: after a restart
- * a fresh list shows what is being deleted, and an eviction that was still in flight then can at the
- * worst be repeated on a pod that is already leaving, which the server takes as done.
+ * StatefulSet only one pod at a time is on its way out, over all nodes. Memory only: after a
+ * restart a fresh list shows what is being deleted, and an eviction that was still in flight then
+ * can at the worst be repeated on a pod that is already leaving, which the server takes as done.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -38,8 +38,8 @@ export type Ask = {
 };
 
 /**
- * A server that was left waiting may still begin an eviction: it repeats a conflict 20 times, 500 ms
- * apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`).
+ * A server that was left waiting may still begin an eviction: it repeats a conflict 20 times,
+ * 500 ms apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`).
  */
 const LATE_MS = 15_000;
 const GROWTH = 1.5;

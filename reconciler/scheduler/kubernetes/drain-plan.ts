@@ -69,9 +69,9 @@ export type PlanWish = Pick<
 type Judged = Pick<PlannedPod, "verdict" | "reason" | "why">;
 
 /**
- * `daemonsets`: the DaemonSets that exist, as `namespace/name`. `now`: wall milliseconds. `returned`:
- * UIDs of pods that came back to the node although it drains; they are left, because the next one
- * would come back as well.
+ * `daemonsets`: the DaemonSets that exist, as `namespace/name`. `now`: wall milliseconds.
+ * `returned`: UIDs of pods that came back to the node although it drains; they are left, because
+ * the next one would come back as well.
  */
 export function planDrain(
   pods: readonly KubePod[],

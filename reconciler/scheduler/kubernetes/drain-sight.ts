@@ -88,9 +88,9 @@ function kindOf(
   const ask = asks.get(pod.uid);
   if (pod.deletionAt !== null) return leavingKind(pod, at.wall);
   if (ask !== null && drain.isWithoutEffect(ask))
-    return kind("accepted to leave and do not", "DrainStuck", true);
+    return kind("accepted for eviction and not leaving", "DrainStuck", true);
   if (ask?.state === "begun") return kind("terminating");
-  if (ask?.state === "checking") return kind("were asked, and the answer was lost");
+  if (ask?.state === "checking") return kind("asked, and the answer was lost");
   const said = ask?.verdict == null ? null : verdictKind(pod, ask.verdict, ask, at.mono);
   if (planned.verdict === "blocked")
     return kind(`may not be asked: ${planned.why}`, "DrainBlocked", true);
@@ -98,7 +98,7 @@ function kindOf(
   if (said !== null) return said;
   if (ask?.state === "asking") return kind("being asked to leave");
   if (ask !== null && asks.isTaken(ask))
-    return kind("wait until another pod of their StatefulSet is gone", null, true);
+    return kind("waiting until another pod of the same StatefulSet is gone", null, true);
   return kind("yet to be asked");
 }
 
@@ -109,7 +109,7 @@ function leavingKind(pod: KubePod, now: number): Kind {
     return kind(held === null ? "terminating" : `terminating with ${held}`);
   const why = held ?? "no word of its kubelet";
   const volumes = pod.claims ? ", with volumes" : "";
-  return kind(`stuck in their deletion: ${why}${volumes}`, "DrainStuck", true);
+  return kind(`stuck in deletion: ${why}${volumes}`, "DrainStuck", true);
 }
 
 function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: number): Kind | null {
@@ -118,7 +118,7 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
       const name = `${pod.namespace}/${verdict.budget ?? "?"}`;
       const { needs, has } = verdict;
       const why = needs === null ? verdict.message : `needs ${needs} healthy, has ${has}`;
-      const text = `wait for PodDisruptionBudget ${name} (${why})`;
+      const text = `waiting for PodDisruptionBudget ${name} (${why})`;
       return { reason: "DrainWaitsForBudget", key: name, text, isNamed: false };
     }
     case "severalBudgets":
@@ -128,19 +128,19 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
         true,
       );
     case "controllerBehind":
-      return kind(`wait for the disruption controller: ${verdict.message}`, "DrainBudgetBehind");
+      return kind(`waiting for the disruption controller: ${verdict.message}`, "DrainBudgetBehind");
     case "namespaceTerminating":
-      return kind(`wait for the deletion of namespace ${pod.namespace}`);
+      return kind(`waiting for the deletion of namespace ${pod.namespace}`);
     case "forbidden":
       return kind(`refused by the server: ${verdict.message}`, "DrainRefused", true);
     case "throttled":
-      return mono < ask.retryMono ? kind("wait because the server is short of room") : null;
+      return mono < ask.retryMono ? kind("waiting because the server is short of room") : null;
     default:
       return null;
   }
 }
 
-/** `3 pods wait for …; 1 pod terminating`. */
+/** `3 pods waiting for …; 1 pod terminating`. */
 export function printGroups(groups: readonly DrainGroup[]): string {
   return groups.map(printGroup).join("; ").slice(0, MESSAGE_CHARS_MAX);
 }

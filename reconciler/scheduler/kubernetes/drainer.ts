@@ -1,7 +1,7 @@
 /**
  * Carries out the drains that the reconciler wants now. Told anew by every activation, it keeps no
- * loop of its own: what is asked is asked while the last word of the reconciler is seconds old, so a
- * process that was paused must hear from it first. All state is memory; after a restart a fresh
+ * loop of its own: what is asked is asked while the last word of the reconciler is seconds old, so
+ * a process that was paused must hear from it first. All state is memory; after a restart a fresh
  * list of each node's pods tells the rest.
  *
  * Fence (law 5): an eviction carries the pod's UID, and the server refuses another one. It cannot
@@ -58,6 +58,11 @@ const LIST_MS = 2_000;
 /** All drains together list 50 times a second at the most, however many there are. */
 const LIST_SHARE_MS = 20;
 const LISTS_MAX = 16;
+/**
+ * On the line over all nodes: what the write limit lets through in two seconds at its best. More
+ * would wait there for longer than the reconciler's word is good for.
+ */
+const ASKS_MAX = 400;
 /** A dry run waits so long for DaemonSets that nobody has asked for yet. */
 const PLAN_MS = 10_000;
 
@@ -71,6 +76,7 @@ export class Drainers {
   /** The server asked for a pause: it is not about one pod, so it holds for all. */
   private quietUntilMono = Number.NEGATIVE_INFINITY;
   private lists = 0;
+  private asking = 0;
   private due: NodeDrain[] = [];
   private readonly shown = new Map<NodeId, DrainSight["kind"]>();
 
@@ -103,25 +109,7 @@ export class Drainers {
   left(node: NodeId): DrainSight {
     const drain = this.drains.get(node);
     if (drain === undefined) return { kind: "dark", message: "its drain has not been seen yet" };
-    const dark = this.darknessOf(drain);
-    if (dark !== null) return { kind: "dark", message: dark };
-    const plan = this.planOf(drain);
-    const listing = drain.listing;
-    if (plan === null || listing === null)
-      return { kind: "dark", message: "the DaemonSets of its pods have not been read yet" };
-    const groups = this.groupsOf(drain, plan);
-    const remaining = groups.reduce((sum, { pods }) => sum + pods.length, 0);
-    const paused = drain.wish.paused === null ? "" : `paused: ${drain.wish.paused}; `;
-    const busy = (message: string): DrainSight => ({
-      kind: "busy",
-      remaining,
-      message: `${paused}${message}`.slice(0, MESSAGE_CHARS_MAX),
-    });
-    if (remaining > 0) return busy(printGroups(groups));
-    if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");
-    const volumes = this.volumesOf(drain);
-    if (volumes !== null) return busy(volumes);
-    return { kind: "empty", seenAt: listing.sentWall };
+    return this.sightOf(drain, this.planOf(drain));
   }
 
   /** What draining the Node would ask of each pod, out of a fresh list. Asks nothing of them. */
@@ -235,6 +223,27 @@ export class Drainers {
     return null;
   }
 
+  private sightOf(drain: NodeDrain, plan: DrainPlan | null): DrainSight {
+    const dark = this.darknessOf(drain);
+    if (dark !== null) return { kind: "dark", message: dark };
+    const listing = drain.listing;
+    if (plan === null || listing === null)
+      return { kind: "dark", message: "the DaemonSets of its pods have not been read yet" };
+    const groups = this.groupsOf(drain, plan);
+    const remaining = groups.reduce((sum, { pods }) => sum + pods.length, 0);
+    const paused = drain.wish.paused === null ? "" : `paused: ${drain.wish.paused}; `;
+    const busy = (message: string): DrainSight => ({
+      kind: "busy",
+      remaining,
+      message: `${paused}${message}`.slice(0, MESSAGE_CHARS_MAX),
+    });
+    if (remaining > 0) return busy(printGroups(groups));
+    if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");
+    const volumes = this.volumesOf(drain);
+    if (volumes !== null) return busy(volumes);
+    return { kind: "empty", seenAt: listing.sentWall };
+  }
+
   /** What still has to be detached; `null` = nothing that is waited for. */
   private volumesOf(drain: NodeDrain): string | null {
     // Without a kubelet nothing is ever unmounted, and a pod that stays keeps its volumes.
@@ -247,7 +256,8 @@ export class Drainers {
     const { volumes } = attached;
     if (volumes.length === 0) return null;
     const names = volumes.slice(0, 3).join(", ");
-    return `waits for ${volumes.length} volumes to be detached (${names})`;
+    const count = `${volumes.length} ${volumes.length === 1 ? "volume" : "volumes"}`;
+    return `no pod is left; ${count} still attached (${names})`;
   }
 
   /** Asks whom it may, tells what came up, and says so if the node looks different now. */
@@ -260,10 +270,10 @@ export class Drainers {
       const isQuiet = !this.isWordRecent(at.mono) || at.mono < this.quietUntilMono;
       const isSeen = !isQuiet && this.darknessOf(drain) === null && this.isComplete();
       const next = isSeen ? drain.nextAsks(plan, this.asks, at, this.everyMs) : [];
-      for (const one of next) void this.ask(drain, one);
+      for (const one of next.slice(0, ASKS_MAX - this.asking)) void this.ask(drain, one);
       this.tellGroups(drain, this.groupsOf(drain, plan));
     }
-    const { kind } = this.left(drain.wish.node);
+    const { kind } = this.sightOf(drain, plan);
     const before = this.shown.get(drain.wish.node);
     this.shown.set(drain.wish.node, kind);
     if (before !== undefined && before !== kind) this.ports.hint();
@@ -290,7 +300,12 @@ export class Drainers {
       this.tell(drain, "DrainDeadline", message, { namespace, name: pod.name, uid });
     }
     const request = how === "evict" ? evictPod : deletePod;
-    const answer = await api.call(request(pod, graceMs, pool));
+    this.asking += 1;
+    // It may wait for its turn, and this process may be paused there.
+    const isWanted = (): boolean =>
+      this.isCurrent(drain) && drain.wish.paused === null && this.isWordRecent(this.now().mono);
+    const answer = await api.call({ ...request(pod, graceMs, pool), isWanted });
+    this.asking -= 1;
     const verdict = judgeEviction(answer, pod.uid);
     const mono = clock.monoMs();
     if (verdict.kind === "throttled")

@@ -1,8 +1,8 @@
 /**
  * One node that drains: what its last complete list showed, what of that must leave, and whom to
- * ask next. Every decision rests on a consistent list of the node's pods, never on a watch alone: an
- * eviction out of a stale view would spend somebody's disruption budget, and an absence out of one
- * would end a node with work on it. No effects; `drainer.ts` carries them out.
+ * ask next. Every decision rests on a consistent list of the node's pods, never on a watch alone:
+ * an eviction out of a stale view would spend somebody's disruption budget, and an absence out of
+ * one would end a node with work on it. No effects; `drainer.ts` carries them out.
  */
 import type { Ask, Asks, How } from "./drain-ask.ts";
 import { Returns } from "./drain-return.ts";

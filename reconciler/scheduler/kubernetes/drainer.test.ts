@@ -1,0 +1,821 @@
+/**
+ * Drains against the API server in memory, in virtual time: a second passes between two words of
+ * the reconciler. Asserted is what the cluster ended up with.
+ */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { NodeId } from "../../../schema/id.ts";
+import { VirtualClock } from "../../../simulator/clock.ts";
+import type { DrainSight } from "../../fleet.ts";
+import type { KubeAnswer, KubeRequest } from "./api.ts";
+import { DRAIN_RULE } from "./drain-plan.ts";
+import type { DrainEvent } from "./drain-sight.ts";
+import type { DrainWish } from "./drain-wish.ts";
+import { Drainers } from "./drainer.ts";
+import { openFakeKube } from "./fake.ts";
+import type { FakeKube } from "./fake.ts";
+import { readPod } from "./read-pod.ts";
+
+const SECOND = 1_000;
+const MINUTE = 60_000;
+
+type PodSpec = {
+  node?: string;
+  owner?: { kind: string; name: string } | null;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+  graceS?: number;
+  spec?: Record<string, unknown>;
+  status?: Record<string, unknown>;
+  uid?: string;
+};
+
+type Pod = {
+  metadata: {
+    name: string;
+    uid: string;
+    deletionTimestamp?: string;
+    deletionGracePeriodSeconds?: number;
+    ownerReferences?: { uid: string }[];
+  };
+  spec: { nodeName: string };
+};
+
+class Stage {
+  readonly clock = new VirtualClock(Date.UTC(2026, 10, 21));
+  readonly kube: FakeKube;
+  readonly events: DrainEvent[] = [];
+  readonly requests: KubeRequest[] = [];
+  readonly answers: KubeAnswer[] = [];
+  readonly wishes = new Map<string, DrainWish>();
+  hints = 0;
+  /** What the watch says of itself. */
+  watch = { ageMs: 0, synced: true };
+  drainers: Drainers;
+
+  constructor(random: () => number = () => 0.5) {
+    this.kube = openFakeKube({ clock: this.clock, random });
+    this.drainers = this.restart(random);
+  }
+
+  /** A new process: nothing is remembered. */
+  restart(random: () => number = () => 0.5): Drainers {
+    const { kube, clock } = this;
+    this.drainers = new Drainers({
+      api: {
+        watch: (...given) => kube.watch(...given),
+        close: () => kube.close(),
+        call: async (request) => {
+          this.requests.push(request);
+          const answer = await kube.call(request);
+          this.answers.push(answer);
+          return answer;
+        },
+      },
+      pods: {
+        byNode: (node) =>
+          kube.list("pods").flatMap((object) => {
+            const pod = readPod(object);
+            return pod?.node === node ? [pod] : [];
+          }),
+        ageMs: () => this.watch.ageMs,
+        synced: () => this.watch.synced,
+      },
+      clock,
+      random,
+      log: () => undefined,
+      hint: () => this.hints++,
+      tell: (event) => this.events.push(event),
+    });
+    return this.drainers;
+  }
+
+  pod(name: string, spec: PodSpec = {}): string {
+    const { node = "n1", owner = { kind: "ReplicaSet", name: "web" }, graceS = 30 } = spec;
+    const reference = {
+      apiVersion: owner?.kind === "Job" ? "batch/v1" : "apps/v1",
+      controller: true,
+      uid: `u-${owner?.name}`,
+      ...owner,
+    };
+    const made = this.kube.seed("pods", {
+      metadata: {
+        name,
+        namespace: "ns",
+        ...(spec.uid === undefined ? {} : { uid: spec.uid }),
+        labels: spec.labels ?? {},
+        annotations: spec.annotations ?? {},
+        ...(spec.finalizers === undefined ? {} : { finalizers: spec.finalizers }),
+        ...(owner === null ? {} : { ownerReferences: [reference] }),
+      },
+      spec: { nodeName: node, terminationGracePeriodSeconds: graceS, ...spec.spec },
+      ...(spec.status === undefined ? {} : { status: spec.status }),
+    });
+    return (made as Pod).metadata.uid;
+  }
+
+  pods(node = "n1"): Pod[] {
+    return (this.kube.list("pods") as Pod[]).filter(({ spec }) => spec.nodeName === node);
+  }
+
+  names(node = "n1"): string[] {
+    return this.pods(node)
+      .map(({ metadata }) => metadata.name)
+      .sort();
+  }
+
+  budget(name: string, labels: Record<string, string>, minAvailable: number, expected: number) {
+    this.kube.seed("poddisruptionbudgets", {
+      metadata: { name, namespace: "ns" },
+      spec: { minAvailable, selector: { matchLabels: labels } },
+    });
+    this.kube.cluster.manage("ns", name, expected);
+  }
+
+  wish(node = "n1", change: Partial<DrainWish> = {}): DrainWish {
+    const wish: DrainWish = {
+      node: node as NodeId,
+      pool: null,
+      name: node,
+      uid: `u-${node}`,
+      since: this.clock.wallMs(),
+      deadlineAt: 0,
+      gracePeriodMs: -1,
+      force: false,
+      ignoreDaemonsets: true,
+      deleteEmptydirData: true,
+      mode: "evict",
+      deleteAtDeadline: false,
+      unreachable: false,
+      paused: null,
+      ...this.wishes.get(node),
+      ...change,
+    };
+    this.wishes.set(node, wish);
+    return wish;
+  }
+
+  /** Seconds pass; the reconciler speaks in each, `each` looks after each. */
+  async tick(seconds: number, each: () => void = () => undefined): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.drainers.tend([...this.wishes.values()]);
+      await this.clock.pass(SECOND);
+      each();
+    }
+  }
+
+  left(node = "n1"): DrainSight {
+    return this.drainers.left(node as NodeId);
+  }
+
+  message(node = "n1"): string {
+    const left = this.left(node);
+    return "message" in left ? left.message : left.kind;
+  }
+
+  /** Seconds until the node is empty. */
+  async untilEmpty(secondsMax: number, node = "n1", each?: () => void): Promise<number> {
+    for (let i = 1; i <= secondsMax; i++) {
+      await this.tick(1, each);
+      if (this.left(node).kind === "empty") return i;
+    }
+    throw new Error(`not empty after ${secondsMax} s: ${this.message(node)}`);
+  }
+
+  /** What the product did to pods: `evict web-1`. */
+  deeds(): string[] {
+    return this.kube.journal
+      .filter(({ by, resource }) => by === "api" && resource.startsWith("pods"))
+      .filter(({ verb }, i, all) => verb !== "delete" || all[i - 1]?.verb !== "evict")
+      .map(({ verb, name }) => `${verb} ${name}`);
+  }
+
+  /** Requests about pods that ask something of them. */
+  asks(): KubeRequest[] {
+    return this.requests.filter(({ lane }) => lane === "evict");
+  }
+
+  /** What has to hold in every story. */
+  check(): void {
+    for (const { granted } of this.kube.evictions.values()) expect(granted).toBeLessThan(2);
+    for (const request of this.asks()) {
+      const body = JSON.stringify(request.body);
+      expect(body).toContain('"preconditions":{"uid":"');
+      expect(body).not.toContain('"gracePeriodSeconds":0');
+      expect(request.timeoutMs).toBeLessThanOrEqual(7_000);
+    }
+  }
+}
+
+const graces = (stage: Stage): (number | undefined)[] =>
+  stage.asks().map(({ body }) => {
+    const { deleteOptions, ...rest } = body as {
+      deleteOptions?: { gracePeriodSeconds?: number };
+      gracePeriodSeconds?: number;
+    };
+    return (deleteOptions ?? rest).gracePeriodSeconds;
+  });
+
+describe("Drainers", () => {
+  test("tend() empties a node as kubectl drain does", async () => {
+    const stage = new Stage();
+    stage.kube.seed("daemonsets", { metadata: { name: "agent", namespace: "ns" } });
+    stage.pod("web");
+    stage.pod("scratch", { spec: { volumes: [{ name: "s", emptyDir: {} }] } });
+    stage.pod("done", { owner: null, status: { phase: "Succeeded" } });
+    stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
+    stage.pod("mirror", { owner: null, annotations: { "kubernetes.io/config.mirror": "x" } });
+    stage.pod("elsewhere", { node: "n2" });
+    const since = stage.wish("n1", { gracePeriodMs: 300_000 }).since;
+    const seconds = await stage.untilEmpty(30);
+    expect(seconds).toBeLessThan(10);
+    expect(stage.names()).toEqual(["ds", "mirror"]);
+    expect(stage.names("n2")).toEqual(["elsewhere"]);
+    expect(stage.deeds().sort()).toEqual(["evict done", "evict scratch", "evict web"]);
+    expect(graces(stage)).toEqual([300, 300, 300]);
+    const left = stage.left();
+    if (left.kind !== "empty") throw new Error(left.kind);
+    expect(left.seenAt).toBeGreaterThanOrEqual(since + 5 * SECOND);
+    expect(left.seenAt).toBeLessThanOrEqual(stage.clock.wallMs());
+    expect(stage.hints).toBeGreaterThan(0);
+    stage.check();
+  });
+
+  test("left() is never empty before it was watched for a while, and twice", async () => {
+    const stage = new Stage();
+    stage.wish();
+    expect(stage.left().kind).toBe("dark");
+    await stage.tick(5, () => expect(stage.left().kind).not.toBe("empty"));
+    expect(await stage.untilEmpty(4)).toBeGreaterThan(0);
+    const lists = stage.requests.filter(({ verb }) => verb === "list");
+    expect(lists.length).toBeGreaterThanOrEqual(3);
+    for (const { query } of lists) expect(query?.["resourceVersion"]).toBeUndefined();
+  });
+
+  test("left() takes an empty node for busy again when a pod was bound late", async () => {
+    const stage = new Stage();
+    stage.wish();
+    await stage.untilEmpty(10);
+    stage.pod("late");
+    await stage.tick(3);
+    expect(stage.left().kind).toBe("busy");
+    await stage.untilEmpty(10);
+    expect(stage.deeds()).toEqual(["evict late"]);
+  });
+
+  test("a restart in the middle repeats nothing", async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 6; i++) {
+      stage.pod(`web-${i}`, { labels: { app: "web" } });
+      stage.kube.cluster.setStopMs("ns", `web-${i}`, 20 * SECOND);
+    }
+    stage.budget("web", { app: "web" }, 3, 6);
+    stage.wish();
+    for (let i = 0; i < 6; i++) {
+      await stage.tick(2);
+      stage.restart();
+    }
+    expect(stage.deeds()).toHaveLength(3);
+    await stage.tick(20);
+    expect(stage.names()).toHaveLength(3);
+    expect(stage.message()).toBe(
+      "3 pods waiting for PodDisruptionBudget ns/web (needs 3 healthy, has 3)",
+    );
+    for (const { asked } of stage.kube.evictions.values()) expect(asked).toBeLessThan(12);
+    stage.check();
+  });
+
+  test("a server that is away for ten minutes makes the node dark, and then it goes on", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.pod("b", { labels: { app: "b" } });
+    stage.budget("b", { app: "b" }, 1, 1);
+    stage.wish();
+    await stage.tick(3);
+    expect(stage.deeds()).toEqual(["evict a"]);
+    stage.kube.setFault({ down: true });
+    await stage.tick(20);
+    await stage.tick(580, () => expect(stage.left().kind).toBe("dark"));
+    expect(stage.requests.length).toBeLessThan(60);
+    stage.kube.setFault({ down: false });
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "b", { spec: { minAvailable: 0 } });
+    stage.kube.cluster.manage("ns", "b", 1);
+    await stage.untilEmpty(70);
+    stage.check();
+  });
+
+  test("a watch that is silent for a minute makes the node dark, and nobody is asked", async () => {
+    const stage = new Stage();
+    stage.watch.ageMs = 61 * SECOND;
+    stage.pod("a");
+    stage.wish();
+    await stage.tick(10);
+    expect(stage.message()).toBe("the watch on pods has been silent for 61 s");
+    expect(stage.asks()).toEqual([]);
+    stage.watch = { ageMs: 0, synced: false };
+    await stage.tick(10);
+    expect(stage.left().kind).toBe("dark");
+    expect(stage.asks()).toEqual([]);
+    stage.watch = { ageMs: 0, synced: true };
+    await stage.untilEmpty(20);
+  });
+
+  test("a storm of 429 slows everything and ends nothing", async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 30; i++) stage.pod(`p-${i}`);
+    stage.wish();
+    stage.kube.setFault({
+      storms: [{ status: 429, probability: 1, retryAfterMs: 10 * SECOND }],
+      concerns: ({ lane }) => lane === "evict",
+    });
+    await stage.tick(60);
+    // One round of twenty at once, and one each time that the server's pause is over.
+    expect(stage.asks().length).toBeLessThanOrEqual(20 * 7);
+    expect(stage.message()).toContain("waiting because the server is short of room");
+    expect(stage.names()).toHaveLength(30);
+    stage.kube.setFault({ storms: [] });
+    await stage.untilEmpty(60);
+    stage.check();
+  });
+
+  test("an answer that was lost is read up before the pod is asked again", async () => {
+    const stage = new Stage();
+    const uid = stage.pod("a", { graceS: 60 });
+    stage.kube.cluster.setStopMs("ns", "a", 30 * SECOND);
+    stage.wish();
+    stage.kube.setFault({ lostAnswers: 1, concerns: ({ lane }) => lane === "evict" });
+    await stage.tick(25);
+    expect(stage.asks()).toHaveLength(1);
+    expect(stage.kube.evictions.get(uid)).toEqual({ asked: 1, granted: 1 });
+    expect(stage.message()).toBe("1 pod terminating");
+    await stage.untilEmpty(30);
+    stage.check();
+  });
+
+  test("a request that hangs is not repeated while the server may still do it", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.wish();
+    stage.kube.setFault({ hang: true, concerns: ({ lane }) => lane === "evict" });
+    await stage.tick(14);
+    expect(stage.asks()).toHaveLength(1);
+    stage.kube.setFault({ hang: false });
+    await stage.untilEmpty(30);
+    expect(stage.asks()).toHaveLength(2);
+    stage.check();
+  });
+
+  test("another pod of the same name is left to its own node", async () => {
+    const stage = new Stage();
+    stage.pod("web-0");
+    stage.kube.cluster.setStopMs("ns", "web-0", 0);
+    stage.wish();
+    // Between the eviction's start and its arrival the pod is replaced by one on another node.
+    stage.kube.setFault({ latencyMs: 2 * SECOND });
+    await stage.tick(3);
+    expect(stage.asks()).toHaveLength(1);
+    stage.kube.person.remove("pods", "ns", "web-0");
+    await stage.clock.pass(1);
+    stage.pod("web-0", { node: "n2", uid: "u-other" });
+    await stage.untilEmpty(30);
+    expect(stage.answers.filter(({ kind }) => kind === "refused")).toMatchObject([{ status: 409 }]);
+    expect(stage.names("n2")).toEqual(["web-0"]);
+    expect(stage.kube.evictions.get("u-other")).toBeUndefined();
+    expect(stage.asks()).toHaveLength(1);
+  });
+
+  test("several budgets over one pod are named at once, and end with the deadline", async () => {
+    const stage = new Stage();
+    const uid = stage.pod("a", { labels: { app: "a" } });
+    stage.budget("one", { app: "a" }, 0, 1);
+    stage.budget("two", { app: "a" }, 0, 1);
+    const now = stage.clock.wallMs();
+    stage.wish("n1", { deadlineAt: now + 2 * MINUTE, deleteAtDeadline: true });
+    await stage.tick(80);
+    expect(stage.message()).toContain("covered by more than one PodDisruptionBudget");
+    expect(stage.events).toMatchObject([
+      { reason: "DrainSeveralBudgets", pod: { uid, name: "a" } },
+    ]);
+    await stage.untilEmpty(60);
+    expect(stage.deeds()).toEqual(["delete a"]);
+    expect(stage.events.map(({ reason }) => reason)).toContain("DrainDeadline");
+  });
+
+  test("a finalizer that holds a pod is reported and not touched", async () => {
+    const stage = new Stage();
+    stage.pod("a", { finalizers: ["example.test/hold"], graceS: 10 });
+    stage.pod("b");
+    stage.wish();
+    await stage.tick(30);
+    expect(stage.message()).toBe("1 pod terminating with finalizer example.test/hold");
+    await stage.tick(60);
+    expect(stage.message()).toBe("1 pod stuck in deletion: finalizer example.test/hold (ns/a)");
+    expect(stage.events).toMatchObject([{ reason: "DrainStuck" }]);
+    await stage.tick(60);
+    expect(stage.events).toHaveLength(1);
+    stage.kube.person.edit("pods", "ns", "a", { metadata: { finalizers: null } });
+    await stage.untilEmpty(30);
+    expect(stage.asks()).toHaveLength(2);
+    stage.check();
+  });
+
+  test("a budget that never frees is waited for until the deadline less the pod's own grace", async () => {
+    const stage = new Stage();
+    for (const name of ["a", "b"]) stage.pod(name, { labels: { app: "web" }, graceS: 90 });
+    for (const name of ["a", "b"]) stage.kube.cluster.setStopMs("ns", name, 10 * MINUTE);
+    stage.budget("web", { app: "web" }, 2, 2);
+    const deadlineAt = stage.clock.wallMs() + 10 * MINUTE;
+    stage.wish("n1", { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 300_000 });
+    await stage.tick(505, () => {
+      expect(stage.names()).toEqual(["a", "b"]);
+      if (stage.left().kind === "busy")
+        expect(stage.message()).toContain("2 pods waiting for PodDisruptionBudget ns/web (needs 2");
+    });
+    expect(stage.deeds()).toEqual([]);
+    expect(stage.asks().length).toBeLessThan(2 * 30);
+    await stage.tick(10);
+    expect(stage.deeds()).toEqual(["delete a", "delete b"]);
+    expect(graces(stage).slice(-2)).toEqual([90, 90]);
+    await stage.tick(100);
+    expect(stage.names()).toEqual([]);
+    expect(stage.left().kind).toBe("empty");
+    expect(stage.events.map(({ reason }) => reason)).toEqual([
+      "DrainWaitsForBudget",
+      "DrainDeadline",
+      "DrainDeadline",
+    ]);
+    stage.check();
+  });
+
+  test("a drain that is held at its deadline deletes nothing", async () => {
+    const stage = new Stage();
+    stage.pod("a", { labels: { app: "web" } });
+    stage.budget("web", { app: "web" }, 1, 1);
+    stage.wish("n1", { deadlineAt: stage.clock.wallMs() + MINUTE });
+    await stage.tick(120);
+    expect(stage.names()).toEqual(["a"]);
+    expect(stage.deeds()).toEqual([]);
+  });
+
+  test("a deadline that is over leaves one second", async () => {
+    const stage = new Stage();
+    stage.pod("a", { owner: null, graceS: 600 });
+    const deadlineAt = stage.clock.wallMs() - MINUTE;
+    stage.wish("n1", { since: 0, deadlineAt, deleteAtDeadline: true });
+    await stage.untilEmpty(20);
+    expect(graces(stage)).toEqual([1]);
+    stage.check();
+  });
+
+  test("a node without a kubelet is done when all were told", async () => {
+    const stage = new Stage();
+    stage.kube.cluster.setKubelet("n1", false);
+    stage.pod("a", {
+      spec: { volumes: [{ name: "v", persistentVolumeClaim: { claimName: "v" } }] },
+    });
+    stage.pod("db-0", { owner: { kind: "StatefulSet", name: "db" } });
+    stage.kube.seed("volumeattachments", {
+      metadata: { name: "va" },
+      spec: { nodeName: "n1", attacher: "x", source: { persistentVolumeName: "pv" } },
+    });
+    stage.wish("n1", { unreachable: true, gracePeriodMs: 300_000 });
+    expect(await stage.untilEmpty(20)).toBeLessThan(12);
+    expect(stage.names()).toEqual(["a", "db-0"]);
+    expect(graces(stage)).toEqual([1, 1]);
+    stage.check();
+  });
+
+  test("of one StatefulSet one pod at a time leaves, over all nodes", async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 6; i++) {
+      stage.pod(`db-${i}`, { node: `n${i % 2}`, owner: { kind: "StatefulSet", name: "db" } });
+      stage.kube.cluster.setStopMs("ns", `db-${i}`, 5 * SECOND);
+    }
+    stage.pod("web", { node: "n0" });
+    stage.wish("n0");
+    stage.wish("n1");
+    const leaving = (): number =>
+      stage.kube
+        .list("pods")
+        .filter(
+          (pod) =>
+            (pod as Pod).metadata.deletionTimestamp !== undefined &&
+            JSON.stringify(pod).includes("u-db"),
+        ).length;
+    let most = 0;
+    const look = (): void => {
+      most = Math.max(most, leaving());
+      // A new process has to find out who is on the way before it asks the next one.
+      if (stage.clock.monoMs() === 12 * SECOND) stage.restart();
+    };
+    await stage.untilEmpty(120, "n0", look);
+    await stage.untilEmpty(60, "n1", look);
+    expect(most).toBe(1);
+    expect(stage.deeds().length).toBe(7);
+    stage.check();
+  });
+
+  test("what is critical leaves after the rest is gone", async () => {
+    const stage = new Stage();
+    stage.pod("dns", { spec: { priorityClassName: "system-cluster-critical" } });
+    stage.pod("web");
+    stage.kube.cluster.setStopMs("ns", "web", 15 * SECOND);
+    stage.wish();
+    await stage.tick(10);
+    expect(stage.deeds()).toEqual(["evict web"]);
+    await stage.untilEmpty(60);
+    expect(stage.deeds()).toEqual(["evict web", "evict dns"]);
+  });
+
+  test("nothing is asked while paused, and what leaves is followed", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.pod("b", { labels: { app: "b" } });
+    stage.budget("b", { app: "b" }, 1, 1);
+    stage.wish();
+    await stage.tick(2);
+    const before = stage.asks().length;
+    stage.wish("n1", { paused: "the fleet is frozen" });
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "b", { spec: { minAvailable: 0 } });
+    stage.kube.cluster.manage("ns", "b", 1);
+    await stage.tick(120);
+    expect(stage.asks().length).toBe(before);
+    expect(stage.names()).toEqual(["b"]);
+    expect(stage.message()).toStartWith("paused: the fleet is frozen; 1 pod");
+    stage.wish("n1", { paused: null });
+    await stage.untilEmpty(40);
+    stage.check();
+  });
+
+  test("nothing is asked past a deadline either while paused", async () => {
+    const stage = new Stage();
+    stage.pod("a", { owner: null });
+    const deadlineAt = stage.clock.wallMs() + 10 * SECOND;
+    stage.wish("n1", { deadlineAt, deleteAtDeadline: true, paused: "no" });
+    await stage.tick(60);
+    expect(stage.asks()).toEqual([]);
+  });
+
+  test("a process that was paused asks nothing before it hears from the reconciler", async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 40; i++) stage.pod(`p-${i}`);
+    stage.wish();
+    stage.kube.setFault({ latencyMs: 3 * SECOND });
+    await stage.tick(5);
+    // Twenty are on the line, and their answers come a second after the process wakes up.
+    const asked = stage.asks().length;
+    expect(asked).toBe(20);
+    stage.clock.sleepThrough(10 * MINUTE);
+    await stage.clock.pass(MINUTE);
+    expect(stage.asks().length).toBe(asked);
+    expect(stage.requests.filter(({ verb }) => verb === "list").length).toBeLessThan(4);
+    stage.kube.setFault({ latencyMs: 0 });
+    await stage.untilEmpty(60);
+    stage.check();
+  });
+
+  test("a drain that is no longer wanted asks nobody any more", async () => {
+    const stage = new Stage();
+    stage.pod("a", { labels: { app: "a" } });
+    stage.budget("a", { app: "a" }, 1, 1);
+    stage.wish();
+    await stage.tick(3);
+    const wish = stage.wish();
+    stage.wishes.clear();
+    const asked = stage.asks().length;
+    await stage.tick(60);
+    expect(stage.asks().length).toBe(asked);
+    expect(stage.left().kind).toBe("dark");
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "a", { spec: { minAvailable: 0 } });
+    stage.kube.cluster.manage("ns", "a", 1);
+    stage.wish("n1", { ...wish, since: stage.clock.wallMs() });
+    await stage.untilEmpty(30);
+    stage.check();
+  });
+
+  test("mode wait asks nobody until the deadline", async () => {
+    const stage = new Stage();
+    stage.pod("train", { owner: { kind: "Job", name: "train" } });
+    stage.pod("done", { owner: null, status: { phase: "Succeeded" } });
+    const deadlineAt = stage.clock.wallMs() + 10 * MINUTE;
+    stage.wish("n1", { mode: "wait", deadlineAt, deleteAtDeadline: true });
+    await stage.tick(560);
+    expect(stage.asks()).toEqual([]);
+    expect(stage.message()).toContain(
+      "1 pod left alone for now: the drain waits until its deadline",
+    );
+    await stage.untilEmpty(60);
+    expect(stage.deeds()).toEqual(["delete train"]);
+    expect(stage.names()).toEqual(["done"]);
+  });
+
+  test("blocked pods are named, and the rest leaves", async () => {
+    const stage = new Stage();
+    stage.pod("bare", { owner: null });
+    stage.pod("lost", { owner: { kind: "DaemonSet", name: "gone" } });
+    stage.pod("busy", { annotations: { [DRAIN_RULE]: "wait-completed" } });
+    stage.pod("web");
+    stage.wish();
+    await stage.tick(20);
+    expect(stage.deeds()).toEqual(["evict web"]);
+    expect(stage.message()).toBe(
+      "1 pod may not be asked: no controller would start it again elsewhere (ns/bare); " +
+        "1 pod may not be asked: its DaemonSet ns/gone does not exist (ns/lost); " +
+        "1 pod left alone for now: it says navarch.dev/drain: wait-completed (ns/busy)",
+    );
+    expect(stage.left()).toMatchObject({ kind: "busy", remaining: 3 });
+    expect(stage.events.map(({ reason, pod }) => `${reason} ${pod?.name}`)).toEqual([
+      "DrainBlocked bare",
+      "DrainBlocked lost",
+    ]);
+    stage.wish("n1", { force: true });
+    await stage.tick(20);
+    expect(stage.names()).toEqual(["busy"]);
+  });
+
+  test("a pod that comes back is left in the end", async () => {
+    const stage = new Stage();
+    const anywhere = { spec: { tolerations: [{ operator: "Exists" }] } };
+    stage.pod("agent-0", anywhere);
+    stage.wish();
+    let count = 0;
+    await stage.untilEmpty(120, "n1", () => {
+      if (stage.names().length === 0) stage.pod(`agent-${++count}`, anywhere);
+    });
+    expect(count).toBe(1);
+    expect(stage.names()).toEqual(["agent-1"]);
+  });
+
+  test("a controller that binds its pods itself is given up after a few", async () => {
+    const stage = new Stage();
+    stage.pod("own-0");
+    stage.wish();
+    let count = 0;
+    await stage.untilEmpty(300, "n1", () => {
+      if (stage.names().length === 0) stage.pod(`own-${++count}`);
+    });
+    expect(count).toBe(4);
+    expect(stage.deeds()).toHaveLength(4);
+  });
+
+  test("volumes are waited for, unless a pod that stays has them", async () => {
+    const stage = new Stage();
+    stage.pod("web");
+    stage.kube.seed("volumeattachments", {
+      metadata: { name: "va" },
+      spec: { nodeName: "n1", attacher: "x", source: { persistentVolumeName: "pv-7" } },
+    });
+    stage.wish();
+    await stage.tick(60);
+    expect(stage.message()).toBe("no pod is left; 1 volume still attached (pv-7)");
+    expect(stage.requests.filter(({ path }) => path.includes("attach")).length).toBeLessThan(8);
+    stage.kube.person.remove("volumeattachments", "", "va");
+    await stage.untilEmpty(30);
+  });
+
+  test("without a permission the rest goes on, and it is told", async () => {
+    const stage = new Stage();
+    stage.kube.denied
+      .add("create pods/eviction")
+      .add("list volumeattachments")
+      .add("get daemonsets");
+    stage.pod("web");
+    stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
+    stage.wish();
+    await stage.tick(120);
+    expect(stage.asks()).toHaveLength(1);
+    expect(stage.message()).toContain("1 pod refused by the server: pods");
+    expect(stage.events.map(({ reason }) => reason)).toEqual(["DrainRefused"]);
+    stage.kube.denied.clear();
+    stage.kube.seed("daemonsets", { metadata: { name: "agent", namespace: "ns" } });
+    await stage.untilEmpty(360);
+    expect(stage.names()).toEqual(["ds"]);
+  });
+
+  test("a namespace that ends takes its pods along", async () => {
+    const stage = new Stage();
+    stage.pod("web");
+    stage.kube.terminating.add("ns");
+    stage.wish();
+    await stage.tick(10);
+    expect(stage.message()).toBe("1 pod waiting for the deletion of namespace ns");
+    stage.kube.person.remove("pods", "ns", "web");
+    await stage.untilEmpty(20);
+  });
+
+  test("DaemonSets that cannot be read decide nothing", async () => {
+    const stage = new Stage();
+    stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
+    stage.kube.setFault({
+      down: false,
+      hang: true,
+      concerns: ({ path }) => path.includes("daemonsets"),
+    });
+    stage.wish("n1", { force: true });
+    await stage.tick(30);
+    expect(stage.left().kind).toBe("dark");
+    expect(stage.asks()).toEqual([]);
+    stage.kube.seed("daemonsets", { metadata: { name: "agent", namespace: "ns" } });
+    stage.kube.setFault({ hang: false });
+    await stage.untilEmpty(30);
+    expect(stage.names()).toEqual(["ds"]);
+  });
+
+  test("plan() says what a drain would do, and does nothing", async () => {
+    const stage = new Stage();
+    stage.kube.seed("daemonsets", { metadata: { name: "agent", namespace: "ns" } });
+    stage.pod("web");
+    stage.pod("bare", { owner: null });
+    stage.pod("ds", { owner: { kind: "DaemonSet", name: "agent" } });
+    const answer = await stage.drainers.plan("n1", stage.wish());
+    if (answer.kind !== "ok") throw new Error(answer.message);
+    expect(answer.plan.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
+      "bare blocked",
+      "ds keep",
+      "web evict",
+    ]);
+    expect(stage.asks()).toEqual([]);
+    stage.kube.setFault({ down: true });
+    const failed = await stage.drainers.plan("n1", stage.wish());
+    expect(failed).toEqual({ kind: "failed", message: "connect ECONNREFUSED" });
+  });
+
+  test("a hundred nodes are listed in turn", async () => {
+    const stage = new Stage();
+    for (let i = 0; i < 100; i++) {
+      stage.pod(`p-${i}`, { node: `n${i}` });
+      stage.wish(`n${i}`);
+    }
+    await stage.tick(20);
+    for (let i = 0; i < 100; i++) expect(stage.left(`n${i}`).kind).toBe("empty");
+    expect(stage.deeds()).toHaveLength(100);
+    expect(stage.requests.filter(({ verb }) => verb === "list").length).toBeLessThan(800);
+    stage.check();
+  });
+});
+
+test("tend() evicts no UID twice and breaks no budget, whatever goes wrong", async () => {
+  const fault = fc.constantFrom(
+    {},
+    { down: true },
+    { hang: true },
+    { lostAnswers: 0.5 },
+    { latencyMs: 3_000 },
+    { latencyMs: 9_000 },
+    { storms: [{ status: 429 as const, probability: 0.5 }] },
+    { storms: [{ status: 504 as const, probability: 0.5, done: 0.5 }] },
+    { storms: [{ status: 503 as const, probability: 0.7 }] },
+  );
+  const step = fc.record({
+    fault,
+    seconds: fc.integer({ min: 1, max: 25 }),
+    act: fc.constantFrom("none", "restart", "pause", "sleep", "silent"),
+    paused: fc.boolean(),
+  });
+  const NONE = { down: false, hang: false, lostAnswers: 0, latencyMs: 0, storms: [] };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 12 }),
+      fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+      async (steps, draws) => {
+        const random = (): number => draws.next().value ?? 0.5;
+        const stage = new Stage(random);
+        for (let i = 0; i < 6; i++) {
+          stage.pod(`web-${i}`, { node: `n${i % 2}`, labels: { app: "web" } });
+          stage.pod(`db-${i}`, { node: `n${i % 2}`, owner: { kind: "StatefulSet", name: "db" } });
+          stage.kube.cluster.setStopMs("ns", `db-${i}`, 4_000);
+        }
+        stage.budget("web", { app: "web" }, 4, 6);
+        stage.wish("n0");
+        stage.wish("n1");
+        const look = (): void => {
+          const live = (stage.kube.list("pods") as Pod[]).filter(
+            ({ metadata }) => metadata.deletionTimestamp === undefined,
+          );
+          expect(
+            live.filter(({ metadata }) => metadata.name.startsWith("web")).length,
+          ).toBeGreaterThanOrEqual(4);
+        };
+        for (const { fault: change, seconds, act, paused } of steps) {
+          stage.kube.setFault({ ...NONE, ...change });
+          for (const node of ["n0", "n1"]) stage.wish(node, { paused: paused ? "held" : null });
+          if (act === "restart") stage.restart(random);
+          if (act === "sleep") stage.clock.sleepThrough(seconds * 10_000);
+          const before = stage.asks().length;
+          if (act === "silent") await stage.clock.pass(seconds * SECOND);
+          else await stage.tick(seconds, look);
+          if (paused && act !== "silent") expect(stage.asks().length).toBe(before);
+        }
+        stage.kube.setFault(NONE);
+        for (const node of ["n0", "n1"]) stage.wish(node, { paused: null });
+        await stage.tick(150, look);
+        const left = (stage.kube.list("pods") as Pod[]).map(({ metadata }) => metadata.name);
+        expect(left.filter((name) => name.startsWith("db"))).toEqual([]);
+        expect(left).toHaveLength(4);
+        stage.check();
+      },
+    ),
+    { numRuns: 25 },
+  );
+}, 60_000);
