@@ -1,5 +1,5 @@
 /**
- * Reading a kubeconfig (`kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig`):
+ * Reading a kubeconfig (kubernetes.io/docs, "Organizing Cluster Access Using kubeconfig Files"):
  * several files are one, the first that names a thing wins, and one context chooses a cluster and a
  * user. What is wrong is said with the file, the place, what was expected and the nearest name; a
  * value out of the file is quoted only where it is a name, because the others may be secrets.
