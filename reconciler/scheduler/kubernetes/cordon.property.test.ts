@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { liveNode, seedAgain, seedNode } from "../../../test/fixture/kubernetes/node.ts";
 import { VirtualClock } from "../../../simulator/clock.ts";
 import {
   newTally,
@@ -8,7 +9,6 @@ import {
 } from "../../../test/real/kubernetes/cordon-story.ts";
 import type { Ground } from "../../../test/real/kubernetes/cordon-story.ts";
 import { openFakeKube } from "./fake.ts";
-import { readNode } from "./read-node.ts";
 
 const STORIES = Number(process.env["STORIES"] ?? 1_500);
 const SEED = Number(process.env["SEED"] ?? 20_261_121);
@@ -26,21 +26,17 @@ function openGround(random: () => number): Ground {
   const clock = new HastyClock();
   const kube = openFakeKube({ clock, random });
   const name = "gpu-17";
-  kube.seed("nodes", { metadata: { name } });
+  seedNode(kube, name);
   return {
     name,
     api: kube,
     clock,
-    read: async () => {
-      const node = readNode(kube.get("nodes", "", name));
-      if (node === null) throw new Error("no node");
-      return node;
-    },
+    read: async () => liveNode(kube, name),
     person: {
       cordon: async () => kube.person.cordon(name),
       uncordon: async () => kube.person.uncordon(name),
       annotate: async (key, value) => kube.person.annotate("nodes", "", name, { [key]: value }),
-      recreate: async () => void kube.person.recreate(name),
+      recreate: async () => void seedAgain(kube, name),
       wipe: async () => kube.person.wipeManagedFields(name),
       apply: async (isCordoned) => {
         const answer = await kube.call(toolRequest(name, isCordoned));
