@@ -1,0 +1,84 @@
+/**
+ * What the parts of the server in memory share, and the journal: every write that had an effect,
+ * by whomever. A test asserts on what the cluster ended up with and on who did it, never on what
+ * somebody was asked.
+ */
+import type { Clock } from "../../clock.ts";
+import { nameOf, namespaceOf, textOf, uidOf } from "./fake-json.ts";
+import type { KubeObject } from "./fake-json.ts";
+import type { Resource } from "./fake-resource.ts";
+import type { Store } from "./fake-store.ts";
+import { metaOf, objectOf } from "./fake-json.ts";
+
+/** `api` = through the port; `person` = a tool of somebody's; `cluster` = kubelet, controllers. */
+export type Author = "api" | "person" | "cluster";
+
+export type KubeWrite = {
+  /** Wall milliseconds. */
+  at: number;
+  verb: "create" | "patch" | "delete" | "evict";
+  /** With its subresource: `nodes/status`. */
+  resource: string;
+  namespace: string;
+  name: string;
+  uid: string;
+  /** The field manager; `kubelet` and the like for the cluster's own. */
+  manager: string;
+  by: Author;
+  /** The version that it made, of the last state for a deletion. */
+  version: string;
+};
+
+/** Of one UID: how often its eviction was asked for, and how often it was granted. */
+export type EvictionCount = { asked: number; granted: number };
+
+export type World = {
+  clock: Clock;
+  store: Store;
+  /** As messages name the product's account. */
+  user: string;
+  /** `patch nodes`, `create pods/eviction`: what the account may not do. */
+  denied: Set<string>;
+  /** Namespaces that are being deleted. */
+  terminating: Set<string>;
+  journal: KubeWrite[];
+  evictions: Map<string, EvictionCount>;
+};
+
+/** Who writes, and through which subresource. */
+export type Hand = { by: Author; manager: string };
+
+/** The oldest tenth is dropped beyond it, so that a long simulation does not grow for ever. */
+const JOURNAL_MAX = 200_000;
+
+export function note(
+  world: World,
+  hand: Hand,
+  verb: KubeWrite["verb"],
+  resource: Resource,
+  sub: string,
+  object: KubeObject,
+): void {
+  const { journal } = world;
+  if (journal.length >= JOURNAL_MAX) journal.splice(0, JOURNAL_MAX / 10);
+  journal.push({
+    at: world.clock.wallMs(),
+    verb,
+    resource: sub === "" ? resource.plural : `${resource.plural}/${sub}`,
+    namespace: namespaceOf(object),
+    name: nameOf(object),
+    uid: uidOf(object),
+    manager: hand.manager,
+    by: hand.by,
+    version: textOf(metaOf(object)["resourceVersion"]),
+  });
+}
+
+/** Of a condition list such as a pod's or a node's. */
+export function conditionOf(object: KubeObject, type: string): string {
+  const conditions = objectOf(object["status"])["conditions"];
+  const found = Array.isArray(conditions)
+    ? conditions.find((condition) => objectOf(condition)["type"] === type)
+    : undefined;
+  return textOf(objectOf(found)["status"]);
+}
