@@ -12,6 +12,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "two million schedules of crashes",
     "test/sim/schedules/main.ts --schedules 1000000 --seed 20261121",
   ),
+  interleavings: proof(
+    "10,000 stories of a person and the product on one cordon of a real API server",
+    "test/real/kubernetes/interleaving.ts --count 10000",
+  ),
   scenarios: proof("the shipped scenarios that take minutes", "test/simulate/main.ts"),
   mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
 };

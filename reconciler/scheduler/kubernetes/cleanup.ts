@@ -10,6 +10,7 @@
 import type { NodeId } from "../../../schema/id.ts";
 import type { Log } from "../../clock.ts";
 import { countPodsLeft, deleteNode, readLease } from "./cleanup-call.ts";
+import type { Failed } from "./cleanup-call.ts";
 import { InFlight } from "./in-flight.ts";
 import { readLive } from "./node-call.ts";
 import type { NodePorts } from "./node-call.ts";
@@ -18,7 +19,7 @@ import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
 export type EndedNode = { node: NodeId; name: string; uid: string; pool: string | null };
 
 const IN_FLIGHT = 8;
-/** A kubelet renews each 10 s; after 40 s the node controller gives it up (Kubernetes, "Leases"). */
+/** Renewed each 10 s; after 40 s the node controller gives the node up (Kubernetes, "Leases"). */
 const LEASE_MS = 40_000;
 /**
  * Our clock and the kubelet's may differ, so the lease must also stand still while we look: two
@@ -112,6 +113,8 @@ export class Cleanup {
     if (live.kind === "other_object") return this.#again(one, DONE_MS);
     if (live.kind === "refused") return this.#fail(one, live.message, live.retryAfterMs);
     const silent = await this.#isSilent(one);
+    // Without the second witness nothing is deleted.
+    if (typeof silent === "object") return this.#fail(one, silent.message, silent.retryAfterMs);
     if (silent !== true) return this.#again(one, silent);
     const left = await countPodsLeft(this.#ports.api, name, pool);
     if (left.kind === "failed") return this.#fail(one, left.message, left.retryAfterMs);
@@ -131,23 +134,20 @@ export class Cleanup {
     this.#again(one, DONE_MS);
   }
 
-  /** `true`, or after how many milliseconds to look again. */
-  async #isSilent(one: Case): Promise<true | number> {
+  /** `true`, or after how many milliseconds to look again, or why nobody can tell. */
+  async #isSilent(one: Case): Promise<true | number | Failed> {
     const { clock, log } = this.#ports;
     const { name, pool, node } = one.target;
     const lease = await readLease(this.#ports.api, name, pool);
     if (lease.kind === "none") return this.#believe(one);
-    if (lease.kind === "failed") {
-      // Without the second witness nothing is deleted.
-      one.trouble = `its lease cannot be read: ${lease.message}`;
-      return Math.max(DOUBT_MS, lease.retryAfterMs ?? 0);
-    }
+    if (lease.kind === "failed") return lease;
     const now = clock.monoMs();
     const before = one.lease;
     if (before === null || before.renewedAt !== lease.renewedAt)
       one.lease = { renewedAt: lease.renewedAt, sinceMs: now };
     if (before !== null && before.renewedAt !== lease.renewedAt) {
-      const doubt = `the cloud says that ${node} is gone, and the kubelet of ${name} renews its lease`;
+      const speaks = `the kubelet of ${name} renews its lease`;
+      const doubt = `the cloud says that ${node} is gone, and ${speaks}`;
       if (one.doubt === null) log("error", doubt, { node: name });
       one.doubt = doubt;
       return DOUBT_MS;
@@ -163,7 +163,7 @@ export class Cleanup {
   }
 
   #believe(one: Case): true {
-    one.doubt = one.trouble = null;
+    one.doubt = null;
     return true;
   }
 
@@ -173,8 +173,9 @@ export class Cleanup {
 
   #again(one: Case, ms: number): void {
     one.failures = 0;
+    one.trouble = null;
     one.notBeforeMs = this.#ports.clock.monoMs() + ms;
-    if (ms === DONE_MS) one.doubt = one.trouble = null;
+    if (ms === DONE_MS) one.doubt = null;
   }
 
   #fail(one: Case, message: string, retryAfterMs: number | null): void {

@@ -59,6 +59,8 @@ export class KubeEvents {
   readonly #kept = new Map<string, Kept>();
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
+  /** Two of one millisecond differ by it, two processes by their draws. */
+  #serial = 0;
   #timer: (() => void) | null = null;
   #isClosed = false;
 
@@ -138,7 +140,8 @@ export class KubeEvents {
 
   async #create(key: string, kept: Kept): Promise<void> {
     const { clock, random } = this.#ports;
-    const suffix = `.${clock.wallMs().toString(16)}${hex(random())}`;
+    this.#serial += 1;
+    const suffix = `.${clock.wallMs().toString(16)}${hex(random())}.${this.#serial.toString(16)}`;
     const object = `${kept.event.name.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`;
     const answer = await this.#ports.api.call(
       createRequest(kept.event, object, this.#instance, kept.seenAtWallMs),

@@ -18,7 +18,7 @@ export type NodeTarget = {
   cached?: KubeNode | undefined;
 };
 
-/** Either it is so already, or a request that is fenced by the version, and what its answer says. */
+/** Either it is so already, or a request fenced by the version, and what its answer says. */
 export type NodeStep<T> =
   | { kind: "so"; answer: T }
   | { kind: "write"; request: KubeRequest; judge: (after: KubeNode) => T };

@@ -21,7 +21,7 @@ export type TaintName = { key: string; effect: string };
 export const TAINT = {
   unhealthy: { key: `${DOMAIN}/unhealthy`, effect: "NoSchedule" },
   draining: { key: `${DOMAIN}/draining`, effect: "NoSchedule" },
-  /** Kubernetes' own: pods are force-deleted and volumes detached ("Non-graceful node shutdown"). */
+  /** Kubernetes' own: pods are force-deleted, volumes detached ("Non-graceful node shutdown"). */
   outOfService: { key: "node.kubernetes.io/out-of-service", effect: "NoExecute" },
 } as const;
 

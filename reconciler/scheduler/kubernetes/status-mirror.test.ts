@@ -1,0 +1,256 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { liveNode, seedAgain, seedNode } from "../../../test/fixture/kubernetes/node.ts";
+import { VirtualClock } from "../../../simulator/clock.ts";
+import { openFakeKube } from "./fake.ts";
+import type { FakeKube } from "./fake.ts";
+import type { KubeNode } from "./object.ts";
+import { StatusMirror } from "./status-mirror.ts";
+import type { StatusWish } from "./status-mirror.ts";
+
+const NAME = "gpu-17";
+const HOUR_MS = 3_600_000;
+let clock: VirtualClock;
+let kube: FakeKube;
+let mirror: StatusMirror;
+let lines: string[];
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  kube = openFakeKube({ clock });
+  const conditions = [{ type: "Ready", status: "True", reason: "KubeletReady" }];
+  seedNode(kube, NAME, { status: { conditions } });
+  lines = [];
+  mirror = open();
+});
+
+function open(): StatusMirror {
+  const log = (_level: string, line: string) => void lines.push(line);
+  return new StatusMirror({ api: kube, clock, random: () => 0.5, log });
+}
+
+const live = (): KubeNode => liveNode(kube, NAME);
+
+const wish = (more: Partial<StatusWish> = {}): StatusWish => {
+  const object = more.object ?? live();
+  return {
+    name: object.name,
+    uid: object.uid,
+    pool: "a100",
+    object,
+    conditions: [
+      { type: "GPUHealthy", status: "True", reason: "NoFault", message: "fine" },
+      { type: "NavarchManaged", status: "True", reason: "Serving", message: "" },
+    ],
+    labels: { "example.test/tier": "gold" },
+    unhealthyTaint: null,
+    draining: false,
+    mirror: { condition: true, labels: true, taint: true },
+    ...more,
+  };
+};
+
+async function tend(wishes: StatusWish[], former: KubeNode[] = []): Promise<void> {
+  mirror.tend(wishes, former);
+  const rest = mirror.rest();
+  await clock.pass(1_000);
+  await rest;
+}
+
+const patches = (): number =>
+  (kube.asked.get("patch nodes") ?? 0) + (kube.asked.get("patch nodes/status") ?? 0);
+
+const conditions = () => {
+  const status = kube.get("nodes", "", NAME)?.["status"] as { conditions?: object[] };
+  return status.conditions as Record<string, string>[];
+};
+const sick = (message = "xid 79"): Partial<StatusWish> => ({
+  conditions: [{ type: "GPUHealthy", status: "False", reason: "Fault", message }],
+  unhealthyTaint: "xid79",
+  draining: true,
+});
+
+describe("StatusMirror", () => {
+  test("shows conditions, labels and taints, beside what others say", async () => {
+    await tend([wish()]);
+    expect(
+      live()
+        .conditions.map(({ type, status }) => `${type}=${status}`)
+        .sort(),
+    ).toEqual(["GPUHealthy=True", "NavarchManaged=True", "Ready=True"]);
+    expect(live().labels).toMatchObject({
+      "example.test/tier": "gold",
+      "navarch.dev/pool": "a100",
+    });
+    await tend([wish(sick())]);
+    expect(live().taints.map(({ key, value }) => [key, value])).toEqual([
+      ["navarch.dev/unhealthy", "xid79"],
+      ["navarch.dev/draining", null],
+    ]);
+    // The other condition is not wished any more.
+    expect(
+      live()
+        .conditions.map(({ type }) => type)
+        .sort(),
+    ).toEqual(["GPUHealthy", "Ready"]);
+    await tend([wish()]);
+    expect(live().taints).toEqual([]);
+  });
+
+  test("writes on change only, whatever old copy it is given", async () => {
+    const old = live();
+    await tend([wish()]);
+    const before = patches();
+    for (let i = 0; i < 10; i++) await tend([wish({ object: i % 2 === 0 ? old : live() })]);
+    expect(patches()).toBe(before);
+  });
+
+  test("moves the time of transition with the status alone", async () => {
+    await tend([wish(sick("one"))]);
+    const first = conditions().find(({ type }) => type === "GPUHealthy");
+    await clock.pass(60_000);
+    await tend([wish(sick("two"))]);
+    const second = conditions().find(({ type }) => type === "GPUHealthy");
+    expect(second).toMatchObject({ message: "two" });
+    expect(second?.["lastTransitionTime"]).toBe(first?.["lastTransitionTime"] ?? "");
+    expect(second?.["lastHeartbeatTime"]).not.toBe(first?.["lastHeartbeatTime"] ?? "");
+    await tend([wish()]);
+    const third = conditions().find(({ type }) => type === "GPUHealthy");
+    expect(third?.["lastTransitionTime"]).not.toBe(first?.["lastTransitionTime"] ?? "");
+  });
+
+  test("bounds a message, and does not send it again for having been cut", async () => {
+    await tend([wish(sick("ü".repeat(5_000)))]);
+    const message = live().conditions.find(({ type }) => type === "GPUHealthy")?.message ?? "";
+    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1_024);
+    const before = patches();
+    await tend([wish(sick("ü".repeat(5_000)))]);
+    expect(patches()).toBe(before);
+  });
+
+  test("puts back what somebody took away", async () => {
+    await tend([wish(sick())]);
+    kube.person.untaint(NAME, "navarch.dev/unhealthy");
+    kube.person.label("nodes", "", NAME, { "navarch.dev/pool": null });
+    await tend([wish(sick())]);
+    expect(live().labels["navarch.dev/pool"]).toBe("a100");
+    expect(live().taints.map(({ key }) => key)).toContain("navarch.dev/unhealthy");
+  });
+
+  test("leaves a label that somebody else owns, and says so once", async () => {
+    kube.person.label("nodes", "", NAME, { "example.test/tier": "lead" });
+    await tend([wish()]);
+    expect(live().labels).toMatchObject({
+      "example.test/tier": "lead",
+      "navarch.dev/pool": "a100",
+    });
+    const before = patches();
+    for (let i = 0; i < 5; i++) await tend([wish()]);
+    expect([patches(), lines.length]).toEqual([before, 1]);
+    expect(lines[0]).toContain("example.test/tier=gold is left to its owner");
+    kube.person.label("nodes", "", NAME, { "example.test/tier": null });
+    await tend([wish()]);
+    expect(live().labels["example.test/tier"]).toBe("gold");
+  });
+
+  test("takes a label of ours away that is not wished any more", async () => {
+    await tend([wish()]);
+    await tend([wish({ labels: {} })]);
+    expect(live().labels["example.test/tier"]).toBeUndefined();
+  });
+
+  test("sends everything again once an hour", async () => {
+    await tend([wish()]);
+    const before = patches();
+    await clock.pass(HOUR_MS / 3);
+    await tend([wish()]);
+    expect(patches()).toBe(before);
+    await clock.pass(HOUR_MS);
+    await tend([wish()]);
+    await tend([wish()]);
+    expect(patches()).toBe(before + 2);
+  });
+
+  test("clears everything when nobody wishes it for a minute", async () => {
+    const plain = live().labels;
+    kube.person.label("nodes", "", NAME, { "example.test/own": "x" });
+    await tend([wish(sick())]);
+    await tend([]);
+    expect(live().taints).toHaveLength(2);
+    await clock.pass(61_000);
+    await tend([]);
+    expect([live().taints, live().conditions.map(({ type }) => type)]).toEqual([[], ["Ready"]]);
+    expect(live().labels).toEqual({ ...plain, "example.test/own": "x" });
+    const before = patches();
+    await tend([]);
+    expect(patches()).toBe(before);
+  });
+
+  test("clears, after a restart, what it is told to have been ours", async () => {
+    await tend([wish(sick())]);
+    mirror = open();
+    await tend([], [live()]);
+    await clock.pass(61_000);
+    await tend([], [live()]);
+    expect(live().taints).toEqual([]);
+    expect(live().labels["navarch.dev/pool"]).toBeUndefined();
+  });
+
+  test("takes away what the configuration does not want shown", async () => {
+    const plain = live().labels;
+    await tend([wish(sick())]);
+    const off = { condition: false, labels: false, taint: false };
+    await tend([wish({ ...sick(), mirror: off })]);
+    expect([live().taints, live().conditions.map(({ type }) => type)]).toEqual([[], ["Ready"]]);
+    expect(live().labels).toEqual(plain);
+    const before = patches();
+    await tend([wish({ ...sick(), mirror: off })]);
+    expect(patches()).toBe(before);
+  });
+
+  test("touches no other object of the name", async () => {
+    const old = live();
+    seedAgain(kube, NAME);
+    await tend([wish({ ...sick(), object: old })]);
+    expect([live().taints, live().conditions, mirror.troubles()]).toEqual([[], [], []]);
+    await tend([wish(sick())]);
+    expect(live().taints).toHaveLength(2);
+  });
+
+  test("backs off from a refusal, says it once, and goes on when it may", async () => {
+    kube.denied.add("patch nodes/status");
+    for (let i = 0; i < 60; i++) await tend([wish()]);
+    expect(kube.asked.get("patch nodes/status")).toBeLessThanOrEqual(5);
+    expect(lines).toHaveLength(1);
+    expect(mirror.troubles()).toEqual([
+      `${NAME}: forbidden: the ClusterRole lacks "patch nodes/status" (conditions on the Node)`,
+    ]);
+    kube.denied.delete("patch nodes/status");
+    await clock.pass(700_000);
+    await tend([wish()]);
+    expect([mirror.troubles(), live().conditions.length]).toEqual([[], 3]);
+  });
+
+  test("writes on a few Nodes at once, and on all in the end", async () => {
+    let running = 0;
+    let most = 0;
+    const nodes = Array.from({ length: 100 }, (_, i) => seedNode(kube, `n${i}`));
+    const api = {
+      watch: kube.watch.bind(kube),
+      close: () => undefined,
+      call: async (request: Parameters<typeof kube.call>[0]) => {
+        running += 1;
+        most = Math.max(most, running);
+        const answer = await kube.call(request);
+        running -= 1;
+        return answer;
+      },
+    };
+    kube.setFault({ latencyMs: 5 });
+    mirror = new StatusMirror({ api, clock, random: () => 0.5, log: () => undefined });
+    await tend(nodes.map((object) => wish({ object })));
+    expect(most).toBe(8);
+    expect(nodes.filter(({ name }) => liveNode(kube, name).conditions.length === 2)).toHaveLength(
+      100,
+    );
+  });
+});
