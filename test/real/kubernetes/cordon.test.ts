@@ -2,6 +2,7 @@
  * The product's own code for Node objects against a real API server, with real `kubectl` or its
  * requests as the person: cordons in random stories, taints, what is shown, events, clean-up.
  */
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import type { KubeApi } from "../../../reconciler/scheduler/kubernetes/api.ts";
@@ -38,6 +39,13 @@ const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000_000);
 
 test("a Kubernetes API server is here to cordon on", () => {
   if (IS_CI) expect(missing).toBeNull();
+});
+
+test("the long run of stories refuses what it does not understand", async () => {
+  const run = [process.execPath, "run", "test/real/kubernetes/interleaving.ts", "--count", "none"];
+  const child = Bun.spawn(run, { cwd: join(import.meta.dir, "../../.."), stderr: "pipe" });
+  expect(await new Response(child.stderr).text()).toContain("expected a whole number from 1");
+  expect(await child.exited).not.toBe(0);
 });
 
 describe.skipIf(missing !== null)("Node objects on a real server", () => {
