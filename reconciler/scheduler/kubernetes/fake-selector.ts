@@ -43,15 +43,16 @@ function parseLabels(text: string): Test[] | null {
   return tests;
 }
 
-function fieldOf(object: KubeObject, path: string): string {
-  let at: unknown = object;
-  for (const step of path.split(".")) at = objectOf(at)[step];
-  return typeof at === "boolean" ? String(at) : textOf(at);
-}
-
 /** Absent booleans are `false` for a field selector; `spec.unschedulable` is the only one. */
-const fieldText = (object: KubeObject, path: string): string =>
-  fieldOf(object, path) || (path === "spec.unschedulable" ? "false" : "");
+function fieldReader(path: string): (object: KubeObject) => string {
+  const steps = path.split(".");
+  const none = path === "spec.unschedulable" ? "false" : "";
+  return (object) => {
+    let at: unknown = object;
+    for (const step of steps) at = objectOf(at)[step];
+    return (typeof at === "boolean" ? String(at) : textOf(at)) || none;
+  };
+}
 
 export function parseSelector(
   resource: Resource,
@@ -71,7 +72,8 @@ export function parseSelector(
     if (!known.includes(path)) {
       return { kind: "bad", message: `field label not supported: ${path}` };
     }
-    fields.push((object) => (fieldText(object, path) === value) === (operator !== "!="));
+    const read = fieldReader(path);
+    fields.push((object) => (read(object) === value) === (operator !== "!="));
   }
   const matches = (object: KubeObject): boolean => {
     const own = objectOf(metaOf(object)["labels"]);

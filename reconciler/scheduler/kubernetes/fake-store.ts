@@ -21,11 +21,14 @@ export type Change = {
 /** Changes kept for watches that begin in the past; the older ones are compacted. */
 const CHANGES_MAX = 20_000;
 
+/** `keys` are sorted; `null` after one came or went. */
+type Table = { objects: Map<string, KubeObject>; keys: readonly string[] | null };
+
 export class Store {
   /** Of the last change. */
   version = 1;
   readonly #clock: Clock;
-  readonly #tables = new Map<string, Map<string, KubeObject>>();
+  readonly #tables = new Map<string, Table>();
   readonly #takers = new Set<(change: Change) => void>();
   #changes: Change[] = [];
   #compacted = 0;
@@ -36,16 +39,21 @@ export class Store {
   }
 
   get(resource: Resource, namespace: string, name: string): KubeObject | undefined {
-    return this.#tableOf(resource).get(keyOf(namespace, name));
+    return this.#tableOf(resource).objects.get(keyOf(namespace, name));
   }
 
   /** In the order of the keys; `""` = all namespaces. */
   list(resource: Resource, namespace: string): KubeObject[] {
     const prefix = `${namespace}/`;
-    return [...this.#tableOf(resource)]
-      .filter(([key]) => namespace === "" || key.startsWith(prefix))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, object]) => object);
+    const table = this.#tableOf(resource);
+    table.keys ??= [...table.objects.keys()].sort();
+    const found: KubeObject[] = [];
+    for (const key of table.keys) {
+      const object =
+        namespace === "" || key.startsWith(prefix) ? table.objects.get(key) : undefined;
+      if (object !== undefined) found.push(object);
+    }
+    return found;
   }
 
   /** Stores an object that is new, with an identity. */
@@ -67,8 +75,9 @@ export class Store {
     this.version += 1;
     const { version } = this;
     const after = withMeta(object, { resourceVersion: String(version) });
-    const before = table.get(key) ?? null;
-    table.set(key, after);
+    const before = table.objects.get(key) ?? null;
+    table.objects.set(key, after);
+    if (before === null) table.keys = null;
     this.#keep({ version, plural: resource.plural, before, after, object: after });
     return after;
   }
@@ -76,9 +85,10 @@ export class Store {
   remove(resource: Resource, object: KubeObject): void {
     const table = this.#tableOf(resource);
     const key = keyOf(namespaceOf(object), nameOf(object));
-    const before = table.get(key);
+    const before = table.objects.get(key);
     if (before === undefined) return;
-    table.delete(key);
+    table.objects.delete(key);
+    table.keys = null;
     this.version += 1;
     const { version } = this;
     const last = withMeta(before, { resourceVersion: String(version) });
@@ -102,8 +112,8 @@ export class Store {
     return () => this.#takers.delete(take);
   }
 
-  #tableOf({ plural }: Resource): Map<string, KubeObject> {
-    const table = this.#tables.get(plural) ?? new Map<string, KubeObject>();
+  #tableOf({ plural }: Resource): Table {
+    const table = this.#tables.get(plural) ?? { objects: new Map(), keys: null };
     this.#tables.set(plural, table);
     return table;
   }
