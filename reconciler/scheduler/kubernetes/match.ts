@@ -68,18 +68,21 @@ export function matchNodes(ours: readonly MatchSubject[], objects: readonly Kube
   }));
   const matches: Matches = { pairs: new Map(), ambiguous: [], unmatched: [] };
   const used = new Set<Subject | Thing>();
+  let free = things;
   for (const by of MATCHED_BY) {
+    free = free.filter((thing) => !used.has(thing));
+    // Mostly the first strength settles it all, and an index of thousands need not be made.
+    if (free.length === 0 || used.size - (things.length - free.length) === subjects.length) break;
     const find = finder(by, subjects, things);
     const edges: Edge[] = [];
-    for (const thing of things) {
-      if (used.has(thing)) continue;
+    for (const thing of free) {
       for (const subject of find(thing)) {
         if (!used.has(subject) && !contradicts(subject, thing, by)) edges.push({ subject, thing });
       }
     }
     for (const group of groupsOf(edges)) settle(group, by, matches, used);
   }
-  for (const thing of things) if (!used.has(thing)) matches.unmatched.push(thing.object.name);
+  for (const thing of free) if (!used.has(thing)) matches.unmatched.push(thing.object.name);
   matches.unmatched.sort();
   matches.ambiguous.sort((a, b) => (a.message < b.message ? -1 : a.message > b.message ? 1 : 0));
   return matches;
@@ -90,7 +93,7 @@ function finder(
   by: MatchedBy,
   subjects: readonly Subject[],
   things: readonly Thing[],
-): (thing: Thing) => Set<Subject> {
+): (thing: Thing) => readonly Subject[] {
   switch (by) {
     case "provider_id": {
       const index = indexOf(subjects, ({ instanceId, own }) =>
@@ -99,24 +102,24 @@ function finder(
           : [own, instanceId, `azure:${instanceId.toLowerCase()}`],
       );
       return ({ claim }) => {
-        if (claim === null) return new Set();
+        if (claim === null) return [];
         const id = claim.family === "azure" ? `azure:${claim.id}` : claim.id;
-        return new Set(index([id, claim.whole]));
+        return index(id, claim.whole);
       };
     }
     case "metadata": {
       const index = indexOf(subjects, ({ read }) => read);
-      return ({ claim }) => new Set(claim === null || claim.weak ? [] : index([claim.id]));
+      return ({ claim }) => (claim === null || claim.weak ? [] : index(claim.id));
     }
     case "system_uuid": {
       const index = indexOf(subjects, ({ read, own }) => (own === null ? read : [...read, own]));
-      return ({ uuid }) => new Set(uuid === null ? [] : index([uuid]));
+      return ({ uuid }) => (uuid === null ? [] : index(uuid));
     }
     case "agent_name": {
       const index = indexOf(subjects, ({ live, agentName }) =>
         live && agentName !== null ? [agentName] : [],
       );
-      return ({ object }) => new Set(index([object.name]));
+      return ({ object }) => index(object.name);
     }
     case "ip": {
       const index = indexOf(subjects, ({ live, internalIp }) =>
@@ -126,10 +129,10 @@ function finder(
       const shared = repeated(things.flatMap(({ object }) => [...new Set(object.ips)]));
       const names = new Set(things.map(({ object }) => object.name));
       return ({ object }) => {
-        const ips = object.ips.filter((ip) => !shared.has(ip) && index([ip]).length === 1);
+        const ips = object.ips.filter((ip) => !shared.has(ip) && index(ip).length === 1);
         const says = ({ agentName }: Subject) =>
           agentName === null || agentName === object.name || !names.has(agentName);
-        return new Set(index(ips).filter(says));
+        return index(...ips).filter(says);
       };
     }
   }
@@ -142,18 +145,25 @@ function repeated(texts: readonly string[]): Set<string> {
   return twice;
 }
 
+/** The answer to several keys at once names nobody twice. */
 function indexOf(subjects: readonly Subject[], keysOf: (subject: Subject) => readonly string[]) {
-  const index = new Map<string, Set<Subject>>();
+  const index = new Map<string, Subject[]>();
   for (const subject of subjects) {
     for (const key of keysOf(subject)) {
       if (key === "") continue;
       const found = index.get(key);
-      if (found === undefined) index.set(key, new Set([subject]));
-      else found.add(subject);
+      if (found === undefined) index.set(key, [subject]);
+      else if (found.at(-1) !== subject) found.push(subject);
     }
   }
-  return (keys: readonly string[]): Subject[] => keys.flatMap((key) => [...(index.get(key) ?? [])]);
+  return (...keys: string[]): readonly Subject[] => {
+    const [first, ...rest] = keys.flatMap((key) => index.get(key) ?? NOBODY);
+    if (first === undefined) return NOBODY;
+    return rest.length === 0 ? [first] : [...new Set([first, ...rest])];
+  };
 }
+
+const NOBODY: readonly Subject[] = [];
 
 /**
  * An identity at least as strong as `by` says that they are two machines. At `provider_id` itself
