@@ -18,6 +18,7 @@ import { get } from "./command/get.ts";
 import { helpOf } from "./command/help.ts";
 import { instances } from "./command/instances.ts";
 import { list } from "./command/list.ts";
+import { manifestsKubernetes } from "./command/manifests.ts";
 import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
 import { policyTest } from "./command/policy-test.ts";
@@ -80,6 +81,7 @@ const ALL: readonly Command[] = [
   simulateValidate,
   simulateInteractive,
   simulateList,
+  manifestsKubernetes,
   backup,
   restore,
   doctor,

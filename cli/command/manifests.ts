@@ -1,0 +1,80 @@
+/**
+ * `navarch manifests kubernetes`: the objects of `deploy/`, out of the binary itself, so that what
+ * is installed and what runs are of one version.
+ */
+import { databaseDefault, renderManifests } from "../../deploy/render.ts";
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import { show } from "../show.ts";
+
+/** A label of DNS, as Kubernetes has it for namespaces (RFC 1123). */
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const TAG = /^\w[\w.-]{0,127}$/;
+const DATABASE = /^(libsql|https?|wss?):\/\/[^\s"'#]+$/;
+
+export const manifestsKubernetes: Command = {
+  name: ["manifests", "kubernetes"],
+  usage: "",
+  summary: "print the objects that install this product in a cluster",
+  more:
+    "For kubectl apply -f -. The Secret is without values; its remark says how to set them.\n" +
+    "With --ha the store is a libSQL server, which is not part of what is printed.",
+  flags: [
+    { name: "namespace", kind: "text", value: "NAME", help: "install there (default navarch)" },
+    {
+      name: "image-tag",
+      kind: "text",
+      value: "TAG",
+      help: "tag of both images (default: this version)",
+    },
+    { name: "ha", kind: "switch", help: "two replicas on one libSQL server" },
+    {
+      name: "database",
+      kind: "text",
+      value: "URL",
+      help: "that server, with --ha (default: the Service libsql of the namespace)",
+    },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run(context) {
+    const { flags, world } = context;
+    const namespace = flags.text("namespace");
+    if (namespace !== null && !NAMESPACE.test(namespace)) {
+      return usage(`--namespace ${namespace}: expected lower-case letters, digits and dashes`);
+    }
+    const imageTag = flags.text("image-tag");
+    if (imageTag !== null && !TAG.test(imageTag)) {
+      return usage(`--image-tag ${imageTag}: expected letters, digits, dots, dashes`);
+    }
+    const given = flags.text("database");
+    if (given !== null && !flags.on("ha")) return usage("--database needs --ha");
+    if (given !== null && !DATABASE.test(given)) {
+      return usage(`--database ${given}: expected the URL of a libSQL server`);
+    }
+    const database = flags.on("ha") ? (given ?? databaseDefault(namespace)) : null;
+    if (database !== null && given === null) {
+      world.err(`note: --ha expects a libSQL server at ${database}; --database names another\n`);
+    }
+    const text = renderManifests({ namespace, imageTag, database });
+    const { parseAllDocuments } = await import("yaml");
+    const items = parseAllDocuments(text).map((document): unknown => document.toJS());
+    // YAML keeps its remarks, which tell a person what to change.
+    const format = context.format === "yaml" ? "table" : context.format;
+    await show(
+      { ...context, format },
+      {
+        data: format === "jsonl" ? items : { apiVersion: "v1", kind: "List", items },
+        names: items.map(nameOf),
+        human: () => text,
+      },
+    );
+    return EXIT.done;
+  },
+};
+
+/** `Deployment/navarch-control-plane`. */
+function nameOf(item: unknown): string {
+  const { kind, metadata } = item as { kind: string; metadata: { name: string } };
+  return `${kind}/${metadata.name}`;
+}

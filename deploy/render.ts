@@ -1,0 +1,78 @@
+/**
+ * The plain manifests for another namespace, another version of the images or several replicas. The
+ * text is edited line by line, so that its remarks stay; a line that is not where it was is a bug
+ * and throws, rather than leave a cluster half one thing and half another. Pure.
+ */
+import { MANIFESTS, REPLICATED } from "./bundle.ts";
+import type { Manifest } from "./bundle.ts";
+
+export type RenderOptions = {
+  /** A DNS label; `null` = as written. */
+  namespace: string | null;
+  /** Tag of both images; `null` = as written, this product's version. */
+  imageTag: string | null;
+  /** Two replicas on a libSQL server, whose URL this is unless it is `null`; then one. */
+  database: string | null;
+};
+
+const NAMESPACE = "navarch";
+
+/** One stream of documents that `kubectl apply -f -` takes. */
+export function renderManifests(options: RenderOptions): string {
+  const { database } = options;
+  const shared = MANIFESTS.filter(({ name }) => name !== "30-state.yaml");
+  const chosen = database === null ? MANIFESTS : [...shared, ...REPLICATED];
+  const texts = chosen.map((manifest) => {
+    const text = database === null ? manifest.text : replicate(manifest, database);
+    return place(retag(text, options.imageTag), options.namespace).trimEnd();
+  });
+  return `${texts.join("\n---\n")}\n`;
+}
+
+/** What `--ha` expects when no server is named: a Service in the namespace of the product. */
+export function databaseDefault(namespace: string | null): string {
+  return `http://libsql.${namespace ?? NAMESPACE}.svc.cluster.local:8080`;
+}
+
+function replicate({ name, text }: Manifest, database: string): string {
+  if (name === "21-config.yaml") {
+    return swap(text, [["state_path: /var/lib/navarch/navarch.db", `state_path: ${database}`]]);
+  }
+  if (name !== "31-control-plane.yaml") return text;
+  return swap(text, [
+    ["replicas: 1", "replicas: 2"],
+    ["type: Recreate", "type: RollingUpdate"],
+    [
+      "# One volume, one process: a rolling update's new pod would wait for the old one's lock.",
+      "# Replicas share a libSQL server; the one that holds its lease acts.",
+    ],
+    ["persistentVolumeClaim:\n          claimName: navarch-state", "emptyDir: {}"],
+  ]);
+}
+
+function swap(text: string, pairs: readonly (readonly [string, string])[]): string {
+  let swapped = text;
+  for (const [from, to] of pairs) {
+    if (swapped.split(from).length !== 2) throw new Error(`expected once in a manifest: ${from}`);
+    // A function, because a replacement text may hold `$`.
+    swapped = swapped.replace(from, () => to);
+  }
+  return swapped;
+}
+
+function retag(text: string, tag: string | null): string {
+  if (tag === null) return text;
+  return text.replace(/^( *image: navarch\/[a-z-]+:).+$/gm, (_line, head: string) => head + tag);
+}
+
+/** Every place where an object, a subject or a cluster's DNS name says the namespace. */
+function place(text: string, namespace: string | null): string {
+  if (namespace === null) return text;
+  return text
+    .replace(/^( *namespace: )navarch$/gm, (_line, head: string) => head + namespace)
+    .replace(/(kind: Namespace\nmetadata:\n {2}name: )navarch$/m, (_all, head: string) => {
+      return head + namespace;
+    })
+    .replaceAll(".navarch.svc.", `.${namespace}.svc.`)
+    .replaceAll("kubectl -n navarch ", `kubectl -n ${namespace} `);
+}
