@@ -1,0 +1,127 @@
+/**
+ * The guide's own manifests (`navarch/promises.md` V3, V4, V5, V8, V9, V10), re-typed. The hash of
+ * what each parses to keeps anyone from mending the input, and the shipped objects are compared
+ * with them: whoever followed the guide finds every name where it was.
+ */
+import { describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  DEPLOY,
+  GUIDE,
+  isSelected,
+  one,
+  parseDocuments,
+  parseObjects,
+  plainObjects,
+  readObjects,
+  type Selecting,
+  type Workload,
+} from "./object.ts";
+
+const read = (name: string): string => readFileSync(join(GUIDE, `${name}.yaml`), "utf8");
+
+const HASHES = {
+  v3: "2bc4600b2e7a25b8",
+  v4: "d0d9dba08a6bd03c",
+  v5: "8af46d4f5392036a",
+  v8: "8387fa1f0c9221ed",
+  v9: "a9b35664cfe7201b",
+  v10: "1fc141e456a06b6c",
+};
+
+describe("fixtures of the guide", () => {
+  for (const [name, hash] of Object.entries(HASHES)) {
+    test(`${name} parses to what the guide says`, () => {
+      const form = createHash("sha256").update(JSON.stringify(parseObjects(read(name))));
+      expect(form.digest("hex").slice(0, 16)).toBe(hash);
+    });
+  }
+});
+
+/** Every leaf as `.spec.replicas=1`; items of lists by their name or key, else by place. */
+function leavesOf(value: unknown, path = ""): string[] {
+  if (Array.isArray(value)) {
+    return value.flatMap((item: unknown, at) => {
+      if (typeof item !== "object" || item === null) return [`${path}[]=${String(item)}`];
+      const label = "name" in item ? item.name : "key" in item ? item.key : at;
+      return leavesOf(item, `${path}[${String(label)}]`);
+    });
+  }
+  if (typeof value !== "object" || value === null) return [`${path}=${JSON.stringify(value)}`];
+  return Object.entries(value).flatMap(([key, child]) => leavesOf(child, `${path}.${key}`));
+}
+
+function missingOf(guide: unknown, ours: unknown): string[] {
+  const have = new Set(leavesOf(ours));
+  return leavesOf(guide).filter((leaf) => !have.has(leaf));
+}
+
+describe("the shipped objects keep what the guide's say", () => {
+  const plain = plainObjects();
+  const spec = ".spec.template.spec";
+
+  test("of the Deployment and its Service, but for what is mended", () => {
+    const [deployment, service] = parseObjects(read("v4"));
+    expect(missingOf(deployment, one(plain, "Deployment"))).toEqual([
+      // A pinned version.
+      `${spec}.containers[control-plane].image="navarch/control-plane:latest"`,
+      // The same port by its name, and a startupProbe in place of the delays.
+      `${spec}.containers[control-plane].livenessProbe.httpGet.port=50051`,
+      `${spec}.containers[control-plane].livenessProbe.initialDelaySeconds=10`,
+      `${spec}.containers[control-plane].readinessProbe.httpGet.port=50051`,
+      `${spec}.containers[control-plane].readinessProbe.initialDelaySeconds=5`,
+      // The same ConfigMap, with room for an SSH key beside it.
+      `${spec}.volumes[config].configMap.name="navarch-config"`,
+    ]);
+    expect(missingOf(service, one(plain, "Service"))).toEqual([]);
+  });
+
+  test("of the DaemonSet, but for the pinned version", () => {
+    const [daemonSet] = parseObjects(read("v5"));
+    expect(missingOf(daemonSet, one(plain, "DaemonSet"))).toEqual([
+      `${spec}.containers[node-agent].image="navarch/node:latest"`,
+    ]);
+  });
+
+  test("of the configuration, all of it", () => {
+    const guide = one(parseObjects(read("v3")), "ConfigMap").data?.["config.yaml"] ?? "";
+    const ours = one(plain, "ConfigMap").data?.["config.yaml"] ?? "";
+    expect(missingOf(parseDocuments(guide), parseDocuments(ours))).toEqual([]);
+  });
+
+  test("of the Secret, its name and every key", () => {
+    const secret = one(parseObjects(read("v3")), "Secret");
+    expect(one(plain, "Secret").metadata.name).toBe(secret.metadata.name);
+    const { env } = one<Workload>(plain, "Deployment").spec.template.spec.containers[0];
+    const keys = env.flatMap((variable) => variable.valueFrom?.secretKeyRef?.key ?? []);
+    for (const key of Object.keys(secret.stringData ?? {})) expect(keys).toContain(key);
+  });
+
+  test("of the ServiceMonitor and the Job, all of it", () => {
+    const monitor = readObjects("monitoring/service-monitor.yaml");
+    expect(missingOf(parseObjects(read("v9"))[0], monitor[0])).toEqual([]);
+    const job = readObjects("example/training-job.yaml");
+    expect(job).toEqual(parseObjects(read("v8")));
+  });
+
+  test("of the alert rules, both as they are written", () => {
+    type Rules = [{ groups: unknown[] }];
+    const [guide] = parseDocuments(read("v10")) as Rules;
+    const text = readFileSync(join(DEPLOY, "monitoring/rule/navarch.rules.yml"), "utf8");
+    const [ours] = parseDocuments(text) as Rules;
+    expect(guide.groups.length).toBe(1);
+    expect(ours.groups[0]).toEqual(guide.groups[0]);
+  });
+});
+
+test("the guide's ServiceMonitor selects the shipped Service, and not the guide's own", () => {
+  const monitor = one<Selecting>(parseObjects(read("v9")), "ServiceMonitor");
+  const selector = monitor.spec.selector.matchLabels;
+  const shipped = one(plainObjects(), "Service");
+  const [, theirs] = parseObjects(read("v4"));
+  expect(isSelected(selector, shipped.metadata.labels)).toBe(true);
+  // Fault F1 of the guide: nothing of it can be selected.
+  expect(isSelected(selector, theirs?.metadata.labels)).toBe(false);
+});
