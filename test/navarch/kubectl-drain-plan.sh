@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `kubectl drain` would do with each pod of a node, one line a pod: its name, a tab, and `evict`,
-# `keep` or `blocked`. Nothing is changed: every request is a dry run on the server.
+# What `kubectl drain` would do with each pod of a node, one line a pod: its name, a tab, and one of
+# `evict`, `keep` and `blocked`. Nothing is changed: every request is a dry run on the server.
 #
 #   KUBECONFIG=FILE kubectl-drain-plan.sh NODE [further flags of kubectl drain]
 #
@@ -18,10 +18,11 @@ drain() {
   $kubectl drain "$node" --dry-run=server --ignore-daemonsets --delete-emptydir-data \
     --grace-period=300 --timeout=5s "$@" 2>&1 || true
 }
-# The errors are all on lines that begin so; warnings name pods too.
-errors=$(drain "$@" | grep -iE '^(error|There are pending)' -A 1000 | grep -v '^evicting pod' || true)
+plan=$(drain "$@")
+# The errors come last, each with the pods that it is about; warnings name pods too, before them.
+errors=$(sed -n '/^error: /,$p' <<<"$plan")
 blocked=$(tr ',] ' '\n\n\n' <<<"$errors")
-if [ -z "$errors" ]; then plan=$(drain "$@"); else plan=$(drain --force); fi
+if [ -n "$errors" ]; then plan=$(drain --force); fi
 
 $kubectl get pods -A --field-selector "spec.nodeName=$node" --no-headers \
   -o custom-columns=NS:.metadata.namespace,NAME:.metadata.name |

