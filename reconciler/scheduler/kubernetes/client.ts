@@ -12,6 +12,7 @@ import type { KubeAnswer, KubeApi, KubeRequest, KubeVerb, WatchEnd, WatchEvent }
 import type { Transport } from "./connect.ts";
 import { SocketGate } from "./socket-gate.ts";
 import { judgeAnswer, readRetryAfter } from "./answer.ts";
+import { notWanted } from "./limiter.ts";
 import { LineSplitter, parseWatchLine, refusedWatch } from "./watch-stream.ts";
 
 export type ClientPorts = {
@@ -88,6 +89,10 @@ class Client implements KubeApi {
     try {
       if (!(await this.#gate.enter(stop.signal))) {
         return notSent(clock.monoMs() - startedMs, this.#closing.signal.aborted);
+      }
+      if (request.isWanted?.() === false) {
+        this.#gate.leave();
+        return notWanted();
       }
       const work = this.#twice(request, stop.signal).finally(() => this.#gate.leave());
       return await Promise.race([work, late.promise]);
@@ -310,8 +315,8 @@ const EXPLAINED_MAX = 300;
 
 function explain(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause).slice(0, EXPLAINED_MAX);
-  // Bun adds advice for programmers behind the first sentence.
-  const message = cause.message.replace(/ fetching "[^"]*"\. For more.*$/s, "");
+  // Bun adds the address and advice for programmers behind the first sentence.
+  const message = cause.message.replace(/\.? (?:fetching "|For more information).*$/s, "");
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const shown = code === "" || message.startsWith(code) ? message : `${code}: ${message}`;
   return shown.slice(0, EXPLAINED_MAX);

@@ -263,8 +263,8 @@ describe("Reflector", () => {
     expect(lists).toHaveLength(2);
   });
 
-  test("stop() ends the watch and every timer; start() goes on", async () => {
-    const { reflector, run, watch, watches, timers, names, changes } = open();
+  test("stop() ends the watch and every timer; start() lists anew", async () => {
+    const { reflector, run, watch, watches, lists, answer, timers, names, changes } = open();
     reflector.start();
     await run(0);
     const first = watch();
@@ -274,9 +274,12 @@ describe("Reflector", () => {
     expect([first.signal.aborted, timers.size, names()]).toEqual([true, 0, ["a"]]);
     first.emit("ADDED", json("late", 8));
     expect(changes).toHaveLength(1);
+    // It looked away: only a list says whether what it holds is whole.
+    answer(() => page(9, []));
     reflector.start();
     await run(0);
-    expect([watches.length, watch().query["resourceVersion"]]).toEqual([2, "7"]);
+    expect([watches.length, watch().query["resourceVersion"]]).toEqual([2, "9"]);
+    expect([lists.length, names()]).toEqual([2, []]);
     watch().end({ kind: "lost", message: "cut" });
     await run(10);
     expect(timers.size).toBe(1);
