@@ -70,6 +70,8 @@ export type KubeSight = {
   dark: string | null;
   /** Its objects were known once in this process's life: who is not among them is not in it. */
   known: boolean;
+  /** It may not even be listed, and never could be in this process's life: as if it were not. */
+  forbidden: boolean;
   /** Cordons are written to the cluster. */
   mirrorsCordon: boolean;
   /** Nodes that nobody can tell apart there, with why: nothing is done to them. */
@@ -84,6 +86,8 @@ export type QueueSight = {
   /** The same two, counted in GPUs that they ask for. */
   pendingGpus: number;
   gpuDepth: number;
+  /** Jobs that ask for more than one GPU. */
+  widePods?: number;
   /** Wall milliseconds of the last word of the scheduler. */
   observedAt: number;
   source: string;

@@ -13,24 +13,24 @@ import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
 import type { NodeId, PoolName } from "../schema/id.ts";
+import type { Operation } from "../schema/operation.ts";
 import type { Plan } from "../schema/plan.ts";
-import { factKey } from "../schema/safety.ts";
 import type { Targets } from "./act/execute.ts";
 import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "./clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
+import { ClusterEye } from "./cluster-eye.ts";
 import { decide } from "./decide/decide.ts";
 import { type Broken, soundPart } from "./decide/sound.ts";
 import { Scaler, type Standing } from "./demand/scaler.ts";
 import type { Draft } from "./draft.ts";
 import type { Fleet, Sight } from "./fleet.ts";
-import { applyAction } from "./fold/action.ts";
+import { applyPlan } from "./fold/plan.ts";
 import { foldEverything, type FoldInput, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
-import { factsAfter } from "./safety/record.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
 import type { SchedulerCluster } from "./scheduler/scheduler.ts";
 import { wishOf } from "./scheduler/wish.ts";
@@ -90,10 +90,7 @@ export class Reconciler {
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
-  private clusterVersion = -1;
-  private fleetMoved = true;
-  private ambiguous: ReadonlyMap<NodeId, string> = new Map();
-  private alarms: readonly string[] = [];
+  private readonly eye: ClusterEye;
 
   private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
     const { store, clock, providers, unavailable, committed, targets } = ports;
@@ -102,11 +99,11 @@ export class Reconciler {
     this.policy = policy;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
     const told = (change: Change): void => {
-      if (change.nodes.length > 0 || change.removedNodes.length > 0) this.fleetMoved = true;
-      targets.scheduler.cluster?.tell(change);
+      this.eye.told(change);
       committed(change);
     };
     this.ledger = new Ledger({ store, clock, config, fleetId, committed: told });
+    this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
     this.cloud = new CloudSight(providers, unavailable);
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
@@ -222,17 +219,15 @@ export class Reconciler {
     const acts = this.ports.dryRun !== true;
     if (acts) await this.scale(sight, mono);
     await this.decideNow(sight);
-    if (acts) this.call(now, sight);
+    // First whose object is whose, then the calls that need it.
     if (acts) this.ports.targets.scheduler.cluster?.tend(wishOf(this.fleet(), this.config, sight));
+    const { operations } = this.fleet();
+    const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
+    if (acts) this.runner.start(operations.values(), now, may);
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;
     await store.trim(now);
-  }
-
-  private call(now: number, sight: Sight): void {
-    const fleet = this.fleet();
-    this.runner.start(fleet.operations.values(), now, (one) => mayCall(one, fleet, sight));
   }
 
   /** What trips or clears, is put aside or comes back, before anything is decided. */
@@ -261,7 +256,7 @@ export class Reconciler {
       providers: this.cloud.sight(),
       sampleIntervalMs: this.config.server.sampleIntervalMs,
       frozen: frozenBy(fleet.facts, now),
-      ambiguous: this.ambiguous,
+      ambiguous: this.eye.ambiguous(),
     });
   }
 
@@ -284,7 +279,7 @@ export class Reconciler {
       heard: (node) => presence.isHeard(node),
       settleMs: (provider) => cloud.settleMs(provider),
       blind: presence.doubtful() !== null,
-      cluster: this.clusterNews(),
+      cluster: this.eye.news(config.kubernetes),
     };
     const folded = foldEverything(input, draft);
     cloud.sightings = folded.sightings;
@@ -296,42 +291,14 @@ export class Reconciler {
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
     for (const id of folded.removed) presence.forget(id);
     for (const command of folded.commands) ledger.settle(command);
-    this.noteAmbiguous(folded.ambiguous);
+    this.eye.note(folded.ambiguous);
     this.adopted ||= cloud.isComplete();
     if (ledger.hasLetters()) this.hint();
   }
 
-  /** The cluster as it is, if it or the fleet has changed since it was last folded. */
-  private clusterNews(): FoldInput["cluster"] {
-    const cluster = this.ports.targets.scheduler.cluster;
-    if (cluster === undefined) return null;
-    const { version, known, list } = cluster.objects();
-    // A gap is stale, not empty: what is old says nothing about who is gone.
-    if (!known || cluster.dark() !== null) return null;
-    if (version === this.clusterVersion && !this.fleetMoved) return null;
-    this.clusterVersion = version;
-    this.fleetMoved = false;
-    return { objects: list, onUncordon: this.config.kubernetes.onUncordon };
-  }
-
-  private noteAmbiguous(found: { nodes: Map<NodeId, string>; alarms: string[] } | null): void {
-    if (found === null) return;
-    const { alarms, nodes } = found;
-    for (const message of alarms) {
-      if (!this.alarms.includes(message)) this.ports.log("error", message);
-    }
-    this.alarms = alarms;
-    this.ambiguous = nodes;
-  }
-
-  /** The cluster that this process looks at; `null` = none is attached. */
-  cluster(): SchedulerCluster | null {
-    return this.ports.targets.scheduler.cluster ?? null;
-  }
-
-  /** What cannot be told apart in the cluster, for people. */
-  clusterAlarms(): readonly string[] {
-    return this.alarms;
+  /** The cluster that this process looks at, and what cannot be told apart in it. */
+  cluster(): { cluster: SchedulerCluster | null; alarms: readonly string[] } {
+    return { cluster: this.ports.targets.scheduler.cluster ?? null, alarms: this.eye.alarms() };
   }
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */
@@ -353,20 +320,7 @@ export class Reconciler {
     this.plan = plan;
     if (plan.actions.length === 0 || this.ports.dryRun === true) return;
     const draft = ledger.draft();
-    const facts = new Map(fleet.facts);
-    for (const action of plan.actions) {
-      const node = draft.node(action.node);
-      const pool = draft.pool(action.kind === "admit" ? action.pool : (node?.pool ?? null));
-      const applied = applyAction(action, node, pool, sight.now);
-      for (const fact of factsAfter(action, node, { ...fleet, facts }, config, sight.now)) {
-        facts.set(factKey(fact), fact);
-        draft.putFact(fact);
-      }
-      draft.putNode(applied.node);
-      if (applied.operation !== null) draft.putOperation(applied.operation);
-      if (applied.pool !== null) draft.putPool(applied.pool);
-      draft.tell(applied.events);
-    }
+    applyPlan(plan, fleet, config, sight.now, draft);
     await ledger.commit(draft);
   }
 

@@ -25,7 +25,9 @@ import { type Lock, takeLock } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { openProviders } from "./provider/open.ts";
 import { listen } from "./route/listen.ts";
+import { openKubernetes } from "./scheduler/kubernetes/open.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
+import type { Scheduler } from "./scheduler/scheduler.ts";
 import { writeBackup } from "./store/backup.ts";
 import { openLibsqlStore } from "./store/libsql.ts";
 import { isServer } from "./store/server.ts";
@@ -183,6 +185,22 @@ function openAuthority(
   return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
 }
 
+/** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
+async function openScheduler(config: Config, metrics: Metrics, log: Log): Promise<Scheduler> {
+  const opened = await openKubernetes(config.kubernetes, {
+    env: process.env,
+    clock: CLOCK,
+    random: () => Math.random(),
+    log,
+    instance: hostname(),
+    count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
+  });
+  if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
+  if (opened.kind === "none") return openNoScheduler();
+  log("info", "kubernetes", { server: opened.server });
+  return opened.scheduler;
+}
+
 /** The embedded database's file, or whatever `server.state_path` names. */
 function databaseFile(config: Config, state: string): string {
   return config.server.statePath ?? join(state, "navarch.db");
@@ -260,6 +278,7 @@ async function serve(
   const metrics = new Metrics();
   metrics.noteWarnings(loaded.warnings.length);
   const authority = openAuthority(options, config, { state, identity, shared, log });
+  const scheduler = await openScheduler(config, metrics, log);
   const parts: Parts = {
     loaded,
     fleetId: identity.fleetId,
@@ -267,7 +286,7 @@ async function serve(
     log,
     authority,
     metrics,
-    scheduler: openNoScheduler(),
+    scheduler,
     dryRun: options.dryRun,
     xids: XIDS,
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),

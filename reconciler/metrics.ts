@@ -104,24 +104,7 @@ export class Metrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
       registers,
     });
-    this.matches = new Counter({
-      name: "navarch_policy_matches_total",
-      help: "Findings by the rule that decided them.",
-      labelNames: ["rule", "result"],
-      registers,
-    });
-    this.shadows = new Counter({
-      name: "navarch_policy_rule_shadow_matches_total",
-      help: "Findings that a shadow or quarantined rule would have decided.",
-      labelNames: ["rule", "result"],
-      registers,
-    });
-    this.policyErrors = new Counter({
-      name: "navarch_policy_errors_total",
-      help: "Conditions that could not be evaluated, by rule.",
-      labelNames: ["rule"],
-      registers,
-    });
+    [this.matches, this.shadows, this.policyErrors] = openRuleCounters(registers);
   }
 
   /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
@@ -259,4 +242,29 @@ export class Metrics {
     for (const [key, count] of this.gpuXid) perGpu.raw(count, key);
     return [streams, warnings, leader, info, perGpu].map((series) => series.take());
   }
+}
+
+/** What rules decided, would have decided, and could not. */
+function openRuleCounters(
+  registers: Registry[],
+): [Counter<"rule" | "result">, Counter<"rule" | "result">, Counter<"rule">] {
+  const matches = new Counter({
+    name: "navarch_policy_matches_total",
+    help: "Findings by the rule that decided them.",
+    labelNames: ["rule", "result"] as const,
+    registers,
+  });
+  const shadows = new Counter({
+    name: "navarch_policy_rule_shadow_matches_total",
+    help: "Findings that a shadow or quarantined rule would have decided.",
+    labelNames: ["rule", "result"] as const,
+    registers,
+  });
+  const errors = new Counter({
+    name: "navarch_policy_errors_total",
+    help: "Conditions that could not be evaluated, by rule.",
+    labelNames: ["rule"] as const,
+    registers,
+  });
+  return [matches, shadows, errors];
 }

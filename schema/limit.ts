@@ -20,6 +20,8 @@ export const LIMIT = {
   messageCharsMax: 1_024,
   /** Keys of evidence in a waiver, and the length of one. */
   evidenceMax: 64,
+  /** Keys of size changes that a pool remembers. */
+  askedMax: 64,
   evidenceKeyMax: 400,
   /** Nodes of one control plane (target M5 ships 10,000; the bound leaves room to 100,000). */
   nodesMax: 100_000,

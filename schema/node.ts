@@ -304,6 +304,11 @@ export const PoolState = v.object({
     ),
     {},
   ),
+  /** Changes of the size that were asked with a key: the same one again changes nothing. */
+  asked: v.nullish(
+    v.pipe(v.array(v.object({ key: text, what: text, at: instant })), v.maxLength(LIMIT.askedMax)),
+    [],
+  ),
   /** When the autoscaler last changed the size: what its cooldown counts from. */
   lastScaleAt: v.nullish(instant, null),
   /** The queue as last reported from outside; `observedAt` is never ahead of our own clock. */

@@ -42,9 +42,14 @@ export const Payload = v.variant("kind", [
   }),
   /**
    * Mark unschedulable in the scheduler, as the product. `mirror`: the node is cordoned already,
-   * and the scheduler is only told (again).
+   * and the scheduler is only told. `again`: although a person has lifted the mark, as configured.
    */
-  v.object({ kind: v.literal("cordon"), why: text, mirror: v.optional(v.boolean()) }),
+  v.object({
+    kind: v.literal("cordon"),
+    why: text,
+    mirror: v.optional(v.boolean()),
+    again: v.optional(v.boolean()),
+  }),
   /** `keep`: the scheduler's mark stays, because a person's cordon holds. `mirror` as above. */
   v.object({
     kind: v.literal("uncordon"),

@@ -102,7 +102,9 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
         : answer;
     }
     case "cordon":
-      return fromScheduler(await targets.scheduler.cordon(operation.node, payload.why, fence));
+      return fromScheduler(
+        await targets.scheduler.cordon(operation.node, payload.why, fence, payload.again),
+      );
     case "uncordon":
       if (payload.keep === true) return { kind: "done", instance: null, message: null };
       return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));

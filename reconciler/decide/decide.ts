@@ -7,6 +7,7 @@ import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
+import { wantsDemand } from "../demand/demand.ts";
 import { type Fleet, type Sight, type Timing, desiredOf, timingOf } from "../fleet.ts";
 import { type Budgets, openBudgets } from "../safety/budget.ts";
 import { vacantSlots } from "../safety/in-flight.ts";
@@ -89,12 +90,19 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       prices,
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
-      victims: pool === null ? new Set() : victimsOf(nodes, desired, sight),
+      victims:
+        pool === null ? new Set() : victimsOf(nodes, desired, sight, sparesBusy(pool, fleet)),
     };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
     if (pool !== null) decidePool(nodes, scope, pool, plan);
   }
   return plan;
+}
+
+/** A size that the queue set takes idle nodes only: where a job runs is not in its depth. */
+function sparesBusy(pool: PoolConfig, fleet: Fleet): boolean {
+  const state = fleet.pools.get(pool.name);
+  return state?.desiredBy === "autoscaler" && wantsDemand(pool.scaling.autoscaler);
 }
 
 function slotsOf(nodes: readonly Node[]): Map<number, Node[]> {

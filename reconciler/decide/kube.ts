@@ -25,7 +25,8 @@ export function mirrorOf(node: Node, { sight }: Scope): Action | null {
   const marked = kube.isolatedUid === kube.uid;
   if (wanted !== null && !marked) {
     if (kube.hold || (sight.frozen !== null && cordon.human === null)) return null;
-    const payload = { kind: "cordon", why: wanted.why, mirror: true } as const;
+    const again = kube.reassertedAt !== null && kube.reassertedAt >= (node.session?.openedAt ?? 0);
+    const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
     return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is not marked`] };
   }
   if (wanted !== null || !marked) return null;
@@ -34,13 +35,15 @@ export function mirrorOf(node: Node, { sight }: Scope): Action | null {
 }
 
 /**
- * Why nobody can tell what runs on the node, though somebody should be able to; `null` = no cluster,
- * or it answers.
+ * Why nobody can tell what runs on the node, though somebody should be able to; `null` = no
+ * cluster, or it answers.
  */
 export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | null {
   const dark = sight.kube?.dark ?? null;
   if (dark === null) return null;
-  if (node.kube === null) return sight.kube?.known === true ? null : dark;
+  if (node.kube === null) {
+    return sight.kube?.known === true || sight.kube?.forbidden === true ? null : dark;
+  }
   // Its object is known to be gone: what runs there is nobody's there.
   return node.kube.absentSince === null ? dark : null;
 }

@@ -95,30 +95,36 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   }
   if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)
     return decideOverdue(node, scope, pen, drained);
-  const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
-  if (left.kind === "unknown") {
-    if (phase.sawWork === true) {
-      const why = "work was seen on it, and now nobody can tell whether it has left";
-      return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
-    }
-    // Not knowing counts from when we could have known: neither our own restart nor the agent's is
-    // a drain.
-    const waitedMs = Math.min(left.forMs, sight.now - phase.since);
-    const seconds = Math.round(drain.unknownWaitMs / 1000);
-    if (waitedMs >= drain.unknownWaitMs)
-      return drained(`nobody can tell what runs on it; waited ${seconds} s`);
-    return pen.wait(
-      "drain",
-      "nobody can tell what runs on it",
-      sight.now + drain.unknownWaitMs - waitedMs,
-    );
-  }
+  if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, pen, drained);
   if (left.kind !== "busy") {
     return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
   }
   if (phase.sawWork !== true)
     return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
   pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+}
+
+/** Nobody can tell what runs on it: no scheduler, and an agent that lists nothing. */
+function decideUnknown(
+  phase: At<"draining">,
+  forMs: number,
+  scope: Scope,
+  pen: Pen,
+  drained: (why: string) => void,
+): void {
+  const { sight } = scope;
+  if (phase.sawWork === true) {
+    const why = "work was seen on it, and now nobody can tell whether it has left";
+    return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+  }
+  const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
+  // Not knowing counts from when we could have known: neither our own restart nor the agent's is
+  // a drain.
+  const waitedMs = Math.min(forMs, sight.now - phase.since);
+  if (waitedMs >= unknownWaitMs) {
+    return drained(`nobody can tell what runs on it; waited ${Math.round(unknownWaitMs / 1000)} s`);
+  }
+  pen.wait("drain", "nobody can tell what runs on it", sight.now + unknownWaitMs - waitedMs);
 }
 
 function cordonSurplus(node: Node, pen: Pen): void {

@@ -10,7 +10,7 @@ import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode, type Sight } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
-import { SCALE_DOWN } from "./repair.ts";
+import { REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
 
 /** Nodes admitted by one plan for one pool: a large pool grows in steps that can be watched. */
 const ADMIT_MAX = 50;
@@ -28,7 +28,12 @@ function fills(node: Node): boolean {
 /**
  * Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess.
  */
-export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<NodeId> {
+export function victimsOf(
+  nodes: Node[],
+  desired: number,
+  sight: Sight,
+  sparesBusy = false,
+): Set<NodeId> {
   // A held node is a person's: it is no capacity, and giving it up is not for the product to
   // decide.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
@@ -36,7 +41,9 @@ export function victimsOf(nodes: Node[], desired: number, sight: Sight): Set<Nod
   const excess = slots.size - desired;
   const seconds = secondOccupants(filling);
   if (excess <= 0) return seconds;
-  const candidates = filling.filter((node) => isSpare(node));
+  const candidates = filling.filter(
+    (node) => isSpare(node) && !(sparesBusy && !isNamed(node) && isBusy(node, sight)),
+  );
   candidates.sort(
     (a, b) =>
       cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
@@ -84,15 +91,27 @@ function isSpare(node: Node): boolean {
   }
 }
 
+function isNamed({ cordon }: Node): boolean {
+  return cordon.product?.why.startsWith(REMOVED_BY_NAME) === true;
+}
+
+/** Somebody may be at work on it: of a node that takes work, not knowing counts as busy too. */
+function isBusy(node: Node, sight: Sight): boolean {
+  const { kind } = node.phase;
+  if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
+  const left = sight.drain(node.id).kind;
+  return kind === "serving" ? left !== "empty" : left === "busy";
+}
+
 /** What it would cost to lose this node, cheapest first (`config.md` §3 "scale-down choice"). */
 function cost(node: Node, sight: Sight): number {
-  if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return -10;
+  if (isNamed(node)) return -20;
   if (node.phase.kind === "requested") return -5;
-  if (node.cordon.human !== null || node.cordon.product !== null) return 0;
-  if (verdictOfNode(node) === "unhealthy") return 1;
-  if (node.phase.kind !== "serving") return 2;
-  const left = sight.drain(node.id);
-  const busy = left.kind === "empty" ? 0 : 1_000;
+  const busy = isBusy(node, sight) ? 1_000 : 0;
+  if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return busy - 10;
+  if (node.cordon.human !== null || node.cordon.product !== null) return busy;
+  if (verdictOfNode(node) === "unhealthy") return busy + 1;
+  if (node.phase.kind !== "serving") return busy + 2;
   return 10 + busy + (sight.utilization(node.id) ?? 50);
 }
 

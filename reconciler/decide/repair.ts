@@ -24,6 +24,8 @@ type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
 /** The product's own cordon for a smaller pool starts with these words. */
 export const SCALE_DOWN = "scale down";
+/** A person named it: it leaves whatever runs on it, drained like any other. */
+export const REMOVED_BY_NAME = `${SCALE_DOWN}: removed by name`;
 
 export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   const { sight } = scope;

@@ -3,6 +3,7 @@
  * in the transaction that carried them out: told again after a lost answer, or to the next process,
  * the same request changes nothing. Pure. Requests that were refused are not kept.
  */
+import { LIMIT } from "../../schema/limit.ts";
 import type { PoolState } from "../../schema/node.ts";
 
 export type Asked = {
@@ -15,7 +16,6 @@ export type Asked = {
 
 /** Longer than anybody tries again; the bound in number is for an asker with a key a second. */
 const KEPT_MS = 24 * 3_600_000;
-const KEPT_MAX = 64;
 
 export type Recall =
   | { kind: "new" }
@@ -38,10 +38,10 @@ export function remember(
 ): PoolState {
   if (key === null) return state;
   const young = askedOf(state).filter((one) => now - one.at < KEPT_MS && one.key !== key);
-  const asked = [...young, { key, what, at: now }].slice(-KEPT_MAX);
-  return { ...state, asked } as PoolState;
+  const asked = [...young, { key, what, at: now }].slice(-LIMIT.askedMax);
+  return { ...state, asked };
 }
 
-function askedOf(state: PoolState & { asked?: readonly Asked[] | null }): readonly Asked[] {
+function askedOf(state: PoolState): readonly Asked[] {
   return state.asked ?? [];
 }

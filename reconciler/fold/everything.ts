@@ -11,7 +11,7 @@ import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Draft } from "../draft.ts";
-import { desiredOf, timingOf, type Fleet } from "../fleet.ts";
+import { desiredOf, type Fleet } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
 import type { StoredLetter } from "../store/store.ts";
@@ -23,10 +23,9 @@ import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
-import { foldPresence } from "./presence.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
-import { foldWaiver } from "./waiver.ts";
+import { foldTime } from "./time.ts";
 
 export type FoldInput = {
   fleet: Fleet;
@@ -97,7 +96,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
-  foldTime(input, draft, result);
+  result.removed.push(...foldTime(input, draft));
   return result;
 }
 
@@ -376,43 +375,4 @@ function foldOneCommand(
   draft.putCommand(folded.command);
   draft.tell(folded.events);
   result.commands.push(folded.command);
-}
-
-/** An object that nobody could remove for this long is a person's to look after. */
-const OWED_MS_MAX = 7 * 86_400_000;
-
-function foldTime(input: FoldInput, draft: Draft, result: FoldResult): void {
-  const timing = timingOf(input.config);
-  for (const id of input.fleet.nodes.keys()) {
-    const node = draft.node(id);
-    if (node === null) continue;
-    if (node.phase.kind === "gone") {
-      if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
-      // Its object in Kubernetes is still to be removed, and this row is what says so.
-      const owed = node.kube !== null && node.kube.absentSince === null;
-      if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
-      draft.change.removedNodes.push(id);
-      result.removed.push(id);
-      continue;
-    }
-    const { silentSince } = node.health;
-    const stray = node.pool === null && node.instance === null;
-    if (stray && silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs) {
-      draft.change.removedNodes.push(id);
-      result.removed.push(id);
-      continue;
-    }
-    const freed = foldWaiver(node);
-    if (freed !== null) draft.putNode(freed);
-    const folded = foldPresence(
-      freed ?? node,
-      input.silentMs(id),
-      input.heard(id),
-      input.now,
-      timing,
-    );
-    if (folded === null) continue;
-    draft.putNode(folded.node);
-    draft.tell(folded.events);
-  }
 }

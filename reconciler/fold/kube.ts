@@ -75,7 +75,9 @@ export function foldKube(
   return { node: { ...node, kube: next }, events };
 }
 
-/** An answer is out that itself changes the mark: what is seen meanwhile says nothing about people. */
+/**
+ * An answer is out that itself changes the mark: what is seen meanwhile says nothing of people.
+ */
 function isAsking(node: Node): boolean {
   return node.operation !== null && /[.](?:un)?cordon$/.test(node.operation);
 }

@@ -12,6 +12,7 @@ export function newPoolState(name: PoolName, desired: number, at: number): PoolS
     hold: null,
     failures: 0,
     guards: {},
+    asked: [],
     lastScaleAt: null,
     demand: null,
     offers: {},

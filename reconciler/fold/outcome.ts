@@ -174,35 +174,10 @@ function foldDone(
       tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
       return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
     }
-    case "cordon": {
-      const kube = markedOn(node, outcome.on ?? null);
-      if (payload.mirror === true) {
-        if (outcome.on) tell("kube.cordoned", `marked in Kubernetes: ${payload.why}`);
-        return { operation, pool: null, events, node: { ...node, kube } };
-      }
-      tell("node.cordoned", payload.why);
-      return {
-        operation,
-        pool: null,
-        events,
-        node: {
-          ...node,
-          kube,
-          cordon: { ...node.cordon, product: { by: "navarch", why: payload.why, at: now } },
-          // Only what was cordoned for evidence spends from the isolation budget, silence does not.
-          isolatedAt: isSick(node) ? now : node.isolatedAt,
-        },
-      };
-    }
+    case "cordon":
     case "uncordon": {
-      const stays = outcome.message === null ? "" : ` (${outcome.message})`;
-      const kube = payload.keep === true ? node.kube : markedOn(node, null);
-      if (payload.mirror === true) {
-        tell("kube.uncordoned", `${payload.why}${stays}`);
-        return { operation, pool: null, events, node: { ...node, kube } };
-      }
-      tell("node.uncordoned", `${payload.why}${stays}`);
-      return { operation, pool: null, events, node: { ...uncordoned(node), kube } };
+      const marked = foldMark(node, payload, outcome, tell, now);
+      return { operation, pool: null, events, node: marked };
     }
     case "drain": {
       tell("node.draining", why === "" ? "asked to drain" : why);
@@ -252,6 +227,36 @@ function rebooting(node: Node, bootId: string | null, now: number): Node {
     rebootedAt: now,
     session: session === null ? null : { ...session, attempts },
     phase: { kind: "repairing", since: now, rung: "reboot", bootId },
+  };
+}
+
+/** A mark set or lifted in the scheduler: the cordon of the product, or one only mirrored there. */
+function foldMark(
+  node: Node,
+  payload: Extract<Operation["payload"], { kind: "cordon" | "uncordon" }>,
+  outcome: Extract<Outcome, { kind: "done" }>,
+  tell: (kind: EventKind, message: string) => void,
+  now: number,
+): Node {
+  const { why } = payload;
+  if (payload.kind === "uncordon") {
+    const stays = outcome.message === null ? "" : ` (${outcome.message})`;
+    const kube = payload.keep === true ? node.kube : markedOn(node, null);
+    tell(payload.mirror === true ? "kube.uncordoned" : "node.uncordoned", `${why}${stays}`);
+    return payload.mirror === true ? { ...node, kube } : { ...uncordoned(node), kube };
+  }
+  const kube = markedOn(node, outcome.on ?? null);
+  if (payload.mirror === true) {
+    if (outcome.on) tell("kube.cordoned", `marked in Kubernetes: ${why}`);
+    return { ...node, kube };
+  }
+  tell("node.cordoned", why);
+  return {
+    ...node,
+    kube,
+    cordon: { ...node.cordon, product: { by: "navarch", why, at: now } },
+    // Only what was cordoned for evidence spends from the isolation budget, silence does not.
+    isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
 }
 

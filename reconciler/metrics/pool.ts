@@ -63,9 +63,10 @@ function printDemand(reconciler: Reconciler): Series[] {
   for (const pool of pools) {
     if (now === undefined) break;
     const state = reconciler.fleet().pools.get(pool.name);
-    const lost = staleness(pool, state, { server, now });
+    const queue = reconciler.lastSight()?.queue?.(pool.name) ?? null;
+    const lost = staleness(pool, state, { server, now, seen: queue });
     if (lost === null) continue;
-    const seen = viewScaling(pool, state, { server, standing: null, now });
+    const seen = viewScaling(pool, state, { server, standing: null, now, seen: queue });
     stale.add({ pool: pool.name }, lost);
     if (seen.pending_jobs !== null) pending.add({ pool: pool.name }, seen.pending_jobs);
     if (seen.queue_depth !== null) depth.add({ pool: pool.name }, seen.queue_depth);

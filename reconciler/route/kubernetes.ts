@@ -4,7 +4,7 @@ import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
 export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
   api.get("/kubernetes", needs("viewer"), (c) => {
-    const cluster = reconciler.cluster();
+    const { cluster, alarms } = reconciler.cluster();
     const nodes = reconciler.fleet().nodes.values();
     let matched = 0;
     for (const { kube } of nodes) if (kube !== null && kube.absentSince === null) matched++;
@@ -20,12 +20,12 @@ export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
       writes_per_second: standing?.writesPerSecond ?? 0,
       draining: standing?.draining ?? 0,
       forbidden: standing?.forbidden ?? [],
-      alarms: [...reconciler.clusterAlarms(), ...(standing?.doubts ?? [])],
+      alarms: [...alarms, ...(standing?.doubts ?? [])],
     };
     return c.json(view);
   });
   api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
-    const cluster = reconciler.cluster();
+    const { cluster } = reconciler.cluster();
     if (cluster === null) return refuse(c, "not_found", "no Kubernetes cluster is attached");
     const answer = await cluster.missing();
     if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);

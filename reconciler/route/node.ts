@@ -138,17 +138,9 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   const body = await readBody(c, Order);
   if (!body.ok) return body.response;
   const { node } = found;
-  let timeoutMs: number | null = null;
-  if (body.value.timeout !== null) {
-    const parsed = parseDuration(body.value.timeout);
-    if (!parsed.ok)
-      return refuse(
-        c,
-        "invalid_argument",
-        `timeout: ${parsed.message}${parsed.hint === null ? "" : ` (${parsed.hint})`}`,
-      );
-    timeoutMs = parsed.ms;
-  }
+  const timeout = readTimeout(body.value.timeout);
+  if (!timeout.ok) return refuse(c, "invalid_argument", timeout.message);
+  const { timeoutMs } = timeout;
   const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
   if (!id.success) return refuse(c, "invalid_argument", `Idempotency-Key: ${id.issues[0].message}`);
   const before = await ports.store.command(id.output);
@@ -207,12 +199,22 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   return c.json(viewCommand(result), result.state === "applied" ? 200 : 202);
 }
 
+function readTimeout(
+  given: string | null,
+): { ok: true; timeoutMs: number | null } | { ok: false; message: string } {
+  if (given === null) return { ok: true, timeoutMs: null };
+  const parsed = parseDuration(given);
+  if (parsed.ok) return { ok: true, timeoutMs: parsed.ms };
+  const hint = parsed.hint === null ? "" : ` (${parsed.hint})`;
+  return { ok: false, message: `timeout: ${parsed.message}${hint}` };
+}
+
 /** What a drain would ask of each pod; `null` for a node that is in no cluster. */
 async function podsOf(
   ports: RoutePorts,
   node: Node,
 ): Promise<{ ok: true; list: PodPlanView[] } | { ok: false; message: string } | null> {
-  const cluster = ports.reconciler.cluster();
+  const { cluster } = ports.reconciler.cluster();
   const { kube } = node;
   if (cluster === null || kube === null || kube.absentSince !== null) return null;
   const config = ports.reconciler.activeConfig();

@@ -20,8 +20,11 @@ export type SchedulerAnswer =
 
 export type Scheduler = {
   readonly name: string;
-  /** Marks the node unschedulable, as the product. Idempotent. */
-  cordon(node: string, why: string, fence: Fence): Promise<SchedulerAnswer>;
+  /**
+   * Marks the node unschedulable, as the product. Idempotent. `again`: although a person has lifted
+   * the mark of this session.
+   */
+  cordon(node: string, why: string, fence: Fence, again?: boolean): Promise<SchedulerAnswer>;
   /** Lifts the product's own mark; never another owner's. Idempotent. */
   uncordon(node: string, why: string, fence: Fence): Promise<SchedulerAnswer>;
   /** Asks work to leave; returns when the asking has begun, not when the node is empty. */

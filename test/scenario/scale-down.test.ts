@@ -102,7 +102,7 @@ describe("a queue that empties", () => {
     for (const id of all) story.untouched(id);
   });
 
-  test.failing("leaves a busy node that a person cordoned, while others are idle", async () => {
+  test("leaves a busy node that a person cordoned, while others are idle", async () => {
     const story = await Story.open(4);
     const [busy = ""] = story.w.serving();
     story.busy(busy);
@@ -116,7 +116,7 @@ describe("a queue that empties", () => {
     story.untouched(busy);
   });
 
-  test.failing("lets a node go again on which work arrived as it was marked", async () => {
+  test("lets a node go again on which work arrived as it was marked", async () => {
     const story = await Story.open(2);
     const cordon = story.w.scheduler.cordon.bind(story.w.scheduler);
     let late = "";
@@ -132,24 +132,21 @@ describe("a queue that empties", () => {
     expect(story.w.story(late)).not.toContain("node.draining");
   });
 
-  test.failing(
-    "leaves those alone that became busy before the smaller size could be acted on",
-    async () => {
-      const story = await Story.open(3);
-      const all = story.w.serving();
-      story.depth = 1;
-      // One evaluation lowers the size, and the scheduler takes no mark for a while.
-      const cordon = story.w.scheduler.cordon.bind(story.w.scheduler);
-      story.w.scheduler.cordon = async () => ({ kind: "refused", message: "not now" });
-      await story.pass(40);
-      const desired = [...story.w.reconciler.fleet().pools.values()][0]?.desired;
-      expect(desired).toBe(1);
-      for (const id of all) story.busy(id);
-      story.depth = 3;
-      story.w.scheduler.cordon = cordon;
-      await story.pass(120);
-      for (const id of all) story.untouched(id);
-      expect(story.w.serving().length).toBe(3);
-    },
-  );
+  test("leaves those alone that became busy before the smaller size could be acted on", async () => {
+    const story = await Story.open(3);
+    const all = story.w.serving();
+    story.depth = 1;
+    // One evaluation lowers the size, and the scheduler takes no mark for a while.
+    const cordon = story.w.scheduler.cordon.bind(story.w.scheduler);
+    story.w.scheduler.cordon = async () => ({ kind: "refused", message: "not now" });
+    await story.pass(40);
+    const desired = [...story.w.reconciler.fleet().pools.values()][0]?.desired;
+    expect(desired).toBe(1);
+    for (const id of all) story.busy(id);
+    story.depth = 3;
+    story.w.scheduler.cordon = cordon;
+    await story.pass(120);
+    for (const id of all) story.untouched(id);
+    expect(story.w.serving().length).toBe(3);
+  });
 });

@@ -72,7 +72,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
         "|nvml/(reading|healthy)|kernel/(fact|finding))\\.ts$",
     ),
   },
-  cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator"] },
+  cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "deploy"] },
   build: { rooms: [] },
   systemd: { rooms: [] },
   deploy: { rooms: [] },

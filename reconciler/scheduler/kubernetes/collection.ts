@@ -110,9 +110,12 @@ export class Collection<T> {
 
   /** The body of the answer to our own write, if it is newer than what is held. */
   ingest(json: unknown): void {
-    const { read, keyOf, versionOf, uidOf } = this.#options;
-    const item = read(json);
-    if (item === null) return;
+    const item = this.#options.read(json);
+    if (item !== null) this.ingestItem(item);
+  }
+
+  ingestItem(item: T): void {
+    const { keyOf, versionOf, uidOf } = this.#options;
     const key = keyOf(item);
     const held = this.#items.get(key);
     const version = versionOf(item);

@@ -293,6 +293,8 @@ export function limited(api: KubeApi, limiter: Limiter, clock: Clock): KubeApi {
       if (request.verb === "get" || request.verb === "list") return api.call(request);
       const lane = request.lane === "read" ? "status" : request.lane;
       if (!(await waitForTurn(limiter, lane, request, clock))) return noTurn(request);
+      // Its turn may have come after a pause of this process: then its reason has to be asked for.
+      if (request.isWanted?.() === false) return notWanted();
       const startedMs = clock.monoMs();
       const answer = await api.call(request);
       const latencyMs = clock.monoMs() - startedMs;
@@ -326,6 +328,13 @@ async function waitForTurn(
   } finally {
     cancel();
   }
+}
+
+/** Nobody stands behind the write any more: it was certainly not sent. */
+export function notWanted(): KubeAnswer {
+  const message = "not sent: nobody wants it any more";
+  const none = { causes: [], retryAfterMs: null };
+  return { kind: "refused", status: 412, reason: "NotWanted", message, ...none };
 }
 
 function noTurn({ timeoutMs }: KubeRequest): KubeAnswer {

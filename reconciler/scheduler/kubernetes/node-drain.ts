@@ -173,11 +173,14 @@ export class NodeDrain {
     return next;
   }
 
-  /** Its own grace period still fits before the deadline, and not for longer. */
+  /**
+   * Its own grace period still fits before the deadline, and not for longer; a pod whose grace is
+   * longer than the drain has half of the drain to be evicted by its budget.
+   */
   private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
-    const { deadlineAt, deleteAtDeadline } = this.wish;
+    const { since, deadlineAt, deleteAtDeadline } = this.wish;
     if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
-    if (at.wall < deadlineAt - planned.graceMs) return false;
+    if (at.wall < Math.max(deadlineAt - planned.graceMs, (since + deadlineAt) / 2)) return false;
     if (ask.state === "asking" || ask.state === "checking") return false;
     if (ask.how !== "delete") {
       // Its eviction was accepted, and a later list shows no sign of it: it counts as not asked.

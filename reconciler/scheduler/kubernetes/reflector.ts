@@ -7,6 +7,7 @@
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Clock, Log } from "../../clock.ts";
 import type { KubeApi, WatchEnd } from "./api.ts";
+import { explainForbidden } from "./permission.ts";
 import { readList } from "./call.ts";
 import type { ListAnswer } from "./call.ts";
 import { Collection } from "./collection.ts";
@@ -51,6 +52,8 @@ const FRUITLESS_MAX = 4;
 const SHORT_MS = 1_000;
 /** Failures before the log speaks: one broken connection is nobody's business. */
 const TOLD_FAILURES = 3;
+/** How a refusal for want of a permission begins, in `explainForbidden` too. */
+const FORBIDDEN = "forbidden";
 
 export class Reflector<T> {
   readonly #options: ReflectorOptions<T>;
@@ -59,6 +62,7 @@ export class Reflector<T> {
   #heardMs = Number.NEGATIVE_INFINITY;
   #stop: AbortController | null = null;
   #failures = 0;
+  #problem: string | null = null;
   #fruitless = 0;
 
   constructor(options: ReflectorOptions<T>) {
@@ -79,6 +83,8 @@ export class Reflector<T> {
     if (this.#stop !== null) return;
     const stop = new AbortController();
     this.#stop = stop;
+    // Whoever looks away for a while lists anew: a quiet watch would not say that it is whole.
+    this.#held.forgetSeen();
     // What is thrown in here is a bug, of ours or of `changed`, and must not be caught.
     void this.#run(stop.signal);
   }
@@ -92,6 +98,16 @@ export class Reflector<T> {
   /** True once a list was complete. */
   synced(): boolean {
     return this.#synced;
+  }
+
+  /** Why the last try to keep up failed; `null` once the server has spoken since. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** The last try failed because this account may not look. */
+  get forbidden(): boolean {
+    return this.#problem?.startsWith(FORBIDDEN) ?? false;
   }
 
   /** Milliseconds since the server last spoke for the whole collection; infinite before that. */
@@ -113,6 +129,11 @@ export class Reflector<T> {
    */
   ingest(json: unknown): void {
     this.#held.ingest(json);
+  }
+
+  /** The same for an answer that was read already. */
+  ingestItem(item: T): void {
+    this.#held.ingestItem(item);
   }
 
   /** We know that this object is gone (404, or another UID in its place). */
@@ -141,6 +162,7 @@ export class Reflector<T> {
     this.#fruitless = 0;
     // Only a watch that works ends a row of failures: a list alone may be all that works.
     this.#heardMs = this.#options.clock.monoMs();
+    this.#problem = null;
     return 0;
   }
 
@@ -209,6 +231,7 @@ export class Reflector<T> {
   #failed(why: string, retryAfterMs: number | null): number {
     const { log, path, random } = this.#options;
     this.#failures += 1;
+    this.#problem = why;
     const level = this.#failures === TOLD_FAILURES ? "warn" : "debug";
     log(level, "the copy of a collection is not kept up", { path, why, times: this.#failures });
     const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
@@ -223,6 +246,7 @@ export class Reflector<T> {
       log("info", "the copy of a collection is kept up again", { path });
     }
     this.#failures = 0;
+    this.#problem = null;
     this.#heardMs = clock.monoMs();
   }
 
@@ -241,5 +265,7 @@ export class Reflector<T> {
 /** For the log, and how long the server wants us to wait. */
 function reasonOf(answer: Exclude<ListAnswer<unknown>, { kind: "ok" }>): [string, number | null] {
   if (answer.kind === "lost") return [answer.message, null];
-  return [`${answer.status} ${answer.reason}: ${answer.message}`, answer.retryAfterMs];
+  const said = `${answer.status} ${answer.reason}: ${answer.message}`;
+  if (answer.status !== 403) return [said, answer.retryAfterMs];
+  return [explainForbidden(answer) ?? `${FORBIDDEN}: ${said}`, answer.retryAfterMs];
 }

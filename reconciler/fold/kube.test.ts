@@ -1,0 +1,177 @@
+import { describe, expect, test } from "bun:test";
+import { newNode } from "./new-node.ts";
+import { foldKube } from "./kube.ts";
+import { evidenceKeys, foldWaiver, isWaived } from "./waiver.ts";
+import type { KubeNode } from "../scheduler/kubernetes/object.ts";
+import type { Node } from "../../schema/node.ts";
+import type { NodeId, OperationId, PoolName, SessionId } from "../../schema/id.ts";
+import type { HeldFinding } from "../../schema/held.ts";
+
+const NOW = 1_000_000;
+
+function object(more: Partial<KubeNode> = {}): KubeNode {
+  return {
+    name: "gpu-1",
+    uid: "u1",
+    resourceVersion: "5",
+    unschedulable: false,
+    own: false,
+    others: [],
+    annotations: {},
+    labels: {},
+    taints: [],
+    conditions: [],
+    providerId: null,
+    systemUuid: null,
+    bootId: null,
+    ips: [],
+    hostname: null,
+    gpus: 8,
+    ...more,
+  };
+}
+
+function node(more: Partial<Node> = {}): Node {
+  const id = "n1" as NodeId;
+  const made = newNode({ id, pool: "p" as PoolName, slot: 0, gen: 1, at: 0, replaces: null });
+  return { ...made, phase: { kind: "serving", since: 1 }, ...more };
+}
+
+const seen = (one: KubeNode | null) => ({ object: one, by: "provider_id" as const });
+const fold = (from: Node, one: KubeNode | null, rule: "cancel" | "enforce" = "cancel") =>
+  foldKube(from, seen(one), rule, NOW);
+
+/** A node whose mark was read back on object `u1`, in the middle of a repair. */
+function marked(more: Partial<Node> = {}): Node {
+  const bound = fold(node(), object({ unschedulable: true, own: true }))?.node ?? node();
+  const by = { by: "navarch", why: "xid 79", at: 2 };
+  return {
+    ...bound,
+    kube: bound.kube === null ? null : { ...bound.kube, isolatedUid: "u1" },
+    cordon: { product: by, human: null },
+    phase: { kind: "suspect", since: 2 },
+    session: {
+      id: "s1" as SessionId,
+      openedAt: 2,
+      bootId: null,
+      instanceId: null,
+      reasons: [],
+      attempts: {},
+      definitive: true,
+      epoch: 0,
+    },
+    ...more,
+  };
+}
+
+function held(key: string): HeldFinding {
+  const judgement = { rule: "fatal", result: "unhealthy", because: "x", definitive: true };
+  return { key, judgement, count: 1, firstAt: 1, lastAt: 1 } as unknown as HeldFinding;
+}
+
+function sick(from: Node, keys: string[]): Node {
+  const health = { ...from.health, held: keys.map(held), verdict: "unhealthy" as const };
+  return { ...from, health };
+}
+
+describe("foldKube()", () => {
+  test("ties a node to its object, and says so once", () => {
+    const first = fold(node(), object());
+    expect(first?.node.kube).toMatchObject({ name: "gpu-1", uid: "u1", isolatedUid: null });
+    expect(first?.events.map((event) => event.kind)).toEqual(["kube.matched"]);
+    expect(fold(first?.node ?? node(), object({ resourceVersion: "6" }))).toBeNull();
+  });
+
+  test("a new UID is a new object: nothing is marked on it", () => {
+    const from = marked();
+    const next = fold(from, object({ uid: "u2" }));
+    expect(next?.node.kube).toMatchObject({ uid: "u2", isolatedUid: null });
+    expect(next?.node.cordon.product).not.toBeNull();
+    expect(next?.node.session).not.toBeNull();
+  });
+
+  test("a mark that a person lifted calls the repair off and waives what was known", () => {
+    const from = sick(marked(), ["xid/79/g1"]);
+    const next = fold(from, object());
+    expect(next?.node).toMatchObject({
+      phase: { kind: "serving" },
+      session: null,
+      cordon: { product: null, human: null },
+      waiver: { evidence: ["fatal/xid/79/g1"] },
+      lastSession: { how: "cancelled" },
+    });
+    expect(next?.node.fence).toBe(from.fence + 1);
+    expect(next?.events.map((event) => event.actor)).toEqual(["human"]);
+  });
+
+  test("enforce marks it once more, and the second time is the person's", () => {
+    const once = fold(sick(marked(), ["a"]), object(), "enforce");
+    expect(once?.node.session).not.toBeNull();
+    expect(once?.node.kube).toMatchObject({ isolatedUid: null, reassertedAt: NOW });
+    const again = once?.node ?? node();
+    const remarked = {
+      ...again,
+      kube: again.kube === null ? null : { ...again.kube, isolatedUid: "u1" },
+    };
+    expect(fold(remarked, object(), "enforce")?.node.session).toBeNull();
+  });
+
+  test.each(["n1.3.cordon", "n1.4.uncordon"])(
+    "while %s is out a lifted mark says nothing",
+    (op) => {
+      const next = fold(marked({ operation: op as OperationId }), object());
+      expect(next?.node.session ?? marked().session).not.toBeNull();
+    },
+  );
+
+  test("what is ending stays ending", () => {
+    const phase = {
+      kind: "terminating",
+      since: 3,
+      purpose: "replace",
+      accepted: null,
+      notBefore: 0,
+    } as const;
+    const next = fold(marked({ phase }), object());
+    expect(next?.node.phase).toEqual(phase);
+    expect(next?.node.session).not.toBeNull();
+  });
+
+  test("a share that was wiped while the mark stands is written again, not fought over", () => {
+    const wiped = object({ unschedulable: true, own: false, others: ["kubectl-cordon"] });
+    const next = fold(marked(), wiped);
+    expect(next?.node.kube).toMatchObject({ isolatedUid: null, others: ["kubectl-cordon"] });
+    expect(next?.node.session).not.toBeNull();
+    expect(next?.events.map((event) => event.kind)).toEqual(["kube.cordoned"]);
+  });
+
+  test("a foreign mark is shown and moves nothing", () => {
+    const bound = fold(node(), object())?.node ?? node();
+    const next = fold(bound, object({ unschedulable: true, others: ["kubectl"] }));
+    expect(next?.node.kube).toMatchObject({ others: ["kubectl"], isolatedUid: null });
+    expect(next?.node.cordon).toEqual({ product: null, human: null });
+    const lifted = fold(next?.node ?? node(), object());
+    expect(lifted?.node.kube?.others).toEqual([]);
+    expect(lifted?.node.waiver).toBeNull();
+  });
+
+  test("an object that is gone is said once and holds no mark", () => {
+    const next = fold(marked(), null);
+    expect(next?.node.kube).toMatchObject({ absentSince: NOW, isolatedUid: null });
+    expect(fold(next?.node ?? node(), null)).toBeNull();
+  });
+});
+
+describe("isWaived()", () => {
+  const waiver = { by: "human", why: "", at: 1, evidence: ["fatal/a"] };
+  test("holds for the evidence that was known, and for nothing new", () => {
+    expect(isWaived(sick(node({ waiver }), ["a"]))).toBe(true);
+    expect(isWaived(sick(node({ waiver }), ["a", "b"]))).toBe(false);
+    expect(isWaived(sick(node(), ["a"]))).toBe(false);
+  });
+  test("ends when all of it has been gone once", () => {
+    expect(foldWaiver(sick(node({ waiver }), ["a"]))).toBeNull();
+    expect(foldWaiver(node({ waiver }))?.waiver).toBeNull();
+    expect(evidenceKeys(node())).toEqual([]);
+  });
+});

@@ -1,0 +1,60 @@
+/**
+ * What passes by itself: silence, and what has been over for long enough to be forgotten. Pure
+ * apart from the draft it fills.
+ */
+import type { Config } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Draft } from "../draft.ts";
+import { type Fleet, timingOf } from "../fleet.ts";
+import { foldPresence } from "./presence.ts";
+import { foldWaiver } from "./waiver.ts";
+
+export type TimeInput = {
+  fleet: Fleet;
+  config: Config;
+  now: number;
+  silentMs(node: NodeId): number | null;
+  heard(node: NodeId): boolean;
+};
+
+/** An object that nobody could remove for this long is a person's to look after. */
+const OWED_MS_MAX = 7 * 86_400_000;
+
+/** Ids of nodes that are forgotten now, their change in the draft. */
+export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
+  const removed: NodeId[] = [];
+  const timing = timingOf(input.config);
+  for (const id of input.fleet.nodes.keys()) {
+    const node = draft.node(id);
+    if (node === null) continue;
+    if (node.phase.kind === "gone") {
+      if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
+      // Its object in Kubernetes is still to be removed, and this row is what says so.
+      const owed = node.kube !== null && node.kube.absentSince === null;
+      if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
+      draft.change.removedNodes.push(id);
+      removed.push(id);
+      continue;
+    }
+    const { silentSince } = node.health;
+    const stray = node.pool === null && node.instance === null;
+    if (stray && silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs) {
+      draft.change.removedNodes.push(id);
+      removed.push(id);
+      continue;
+    }
+    const freed = foldWaiver(node);
+    if (freed !== null) draft.putNode(freed);
+    const folded = foldPresence(
+      freed ?? node,
+      input.silentMs(id),
+      input.heard(id),
+      input.now,
+      timing,
+    );
+    if (folded === null) continue;
+    draft.putNode(folded.node);
+    draft.tell(folded.events);
+  }
+  return removed;
+}

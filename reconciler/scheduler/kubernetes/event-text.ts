@@ -1,0 +1,33 @@
+/**
+ * What of our own record is worth an Event on the Node object, in the words of Kubernetes: pure.
+ */
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+
+export type EventText = {
+  reason: string;
+  action: string;
+  note: string;
+  type: "Normal" | "Warning";
+};
+
+/** The reason says what was seen or done; the action, which part of the product it belongs to. */
+const REASON: Partial<Record<EventKind, Omit<EventText, "note">>> = {
+  "node.unhealthy": { reason: "GPUUnhealthy", action: "Watch", type: "Warning" },
+  "node.suspect": { reason: "GPUSuspect", action: "Watch", type: "Warning" },
+  "node.silent": { reason: "AgentSilent", action: "Watch", type: "Warning" },
+  "node.cordoned": { reason: "Cordoned", action: "Isolate", type: "Normal" },
+  "node.uncordoned": { reason: "Uncordoned", action: "Isolate", type: "Normal" },
+  "node.draining": { reason: "Draining", action: "Drain", type: "Normal" },
+  "node.drained": { reason: "Drained", action: "Drain", type: "Normal" },
+  "node.repairing": { reason: "Repairing", action: "Repair", type: "Normal" },
+  "node.terminating": { reason: "Terminating", action: "Replace", type: "Normal" },
+  "node.recovered": { reason: "Recovered", action: "Watch", type: "Normal" },
+  "node.held": { reason: "Held", action: "Hold", type: "Warning" },
+  "kube.uncordoned": { reason: "UncordonSeen", action: "Isolate", type: "Normal" },
+};
+
+/** `null` = of no interest to those who look at the object. */
+export function eventOf({ kind, message }: EventDraft): EventText | null {
+  const known = REASON[kind];
+  return known === undefined ? null : { ...known, note: message };
+}

@@ -1,0 +1,378 @@
+/**
+ * The Kubernetes side of the fleet as one scheduler: marks, drains, what is shown on the objects,
+ * what is removed after a machine is gone, and the queue. Stale calls: a mark carries the UID and
+ * the resource version that it was decided from, and a deletion the UID, so the server refuses
+ * what is old; an eviction cannot be fenced there, so it carries the pod's UID, is asked only
+ * within seconds of an activation that wants it, and its call lasts 7 s at most (safety.md §12).
+ */
+import type { KubernetesConfig } from "../../../schema/config.ts";
+import type { NodeId, PoolName } from "../../../schema/id.ts";
+import type { Clock, Log } from "../../clock.ts";
+import type { DrainSight, QueueSight } from "../../fleet.ts";
+import type { Fence } from "../../provider/provider.ts";
+import type { Change } from "../../store/store.ts";
+import type {
+  ClusterStanding,
+  PlanAnswer,
+  PlanOptions,
+  Scheduler,
+  SchedulerAnswer,
+  SchedulerCluster,
+} from "../scheduler.ts";
+import type { ShownNode, Wish } from "../wish.ts";
+import type { KubeApi } from "./api.ts";
+import { Cleanup } from "./cleanup.ts";
+import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
+import { isNews, judgeMark, sessionOf } from "./mark.ts";
+import type { DrainEvent } from "./drain-sight.ts";
+import { Drainers } from "./drainer.ts";
+import { eventOf } from "./event-text.ts";
+import { KubeEvents } from "./kube-event.ts";
+import type { Limiter } from "./limiter.ts";
+import type { NodePorts } from "./node-call.ts";
+import type { KubeNode, KubePod } from "./object.ts";
+import { checkPermissions, printPermission } from "./permission.ts";
+import { PodIndex } from "./pod-index.ts";
+import { type PoolQueue, queueOf } from "./pod-queue.ts";
+import { readNode } from "./read-node.ts";
+import { readPod } from "./read-pod.ts";
+import { Reflector } from "./reflector.ts";
+import { StatusMirror, type StatusWish } from "./status-mirror.ts";
+import { statusWishOf } from "./status-wish.ts";
+import { isWorkload } from "./workload.ts";
+
+export type KubernetesPorts = {
+  api: KubeApi;
+  limiter: Pick<Limiter, "standing">;
+  /** For people: where the server is, and who this process is. */
+  server: string;
+  instance: string;
+  config: KubernetesConfig;
+  clock: Clock;
+  /** 0 ≤ x < 1. */
+  random: () => number;
+  log: Log;
+};
+
+/**
+ * The server sends a bookmark about once a minute, so a copy that is younger than this may be
+ * whole; an older one says nothing about now.
+ */
+const STALE_MS = 100_000;
+/** A server that refuses or does not answer makes the copy doubtful much sooner. */
+const TROUBLED_MS = 15_000;
+
+/** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
+const MARK_MS = 7_000;
+
+type Hands = {
+  drainers: Drainers;
+  status: StatusMirror;
+  events: KubeEvents;
+  cleanup: Cleanup;
+};
+
+type Bound = { name: string; uid: string; pool: PoolName | null };
+
+export class Kubernetes implements Scheduler {
+  readonly name = "kubernetes";
+  readonly cluster: SchedulerCluster;
+  readonly #ports: KubernetesPorts;
+  readonly #nodes: Reflector<KubeNode>;
+  readonly #pods: Reflector<KubePod>;
+  readonly #podsOn = new PodIndex();
+  /** What works on the cluster while this process leads, made anew each time it begins to. */
+  #hands: Hands;
+  /** Whose object is whose, as the last activation said. */
+  #bound = new Map<string, Bound>();
+  #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
+  #draining: ReadonlySet<string> = new Set();
+  #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
+  #queues: { version: number; byPool: Map<string, PoolQueue> } | null = null;
+  #hint: () => void = () => undefined;
+
+  constructor(ports: KubernetesPorts) {
+    const { api, clock, random, log } = ports;
+    this.#ports = ports;
+    const common = { api, query: {}, clock, random, log } as const;
+    this.#nodes = new Reflector<KubeNode>({
+      ...common,
+      path: "/api/v1/nodes",
+      read: readNode,
+      keyOf: ({ name }) => name,
+      versionOf: ({ resourceVersion }) => resourceVersion,
+      uidOf: ({ uid }) => uid,
+      changed: (_key, before, after) => {
+        if (isNews(before, after)) this.#hint();
+      },
+    });
+    this.#pods = new Reflector<KubePod>({
+      ...common,
+      path: "/api/v1/pods",
+      read: readPod,
+      keyOf: ({ namespace, name }) => `${namespace}/${name}`,
+      versionOf: ({ resourceVersion }) => resourceVersion,
+      uidOf: ({ uid }) => uid,
+      changed: (_key, before, after) => {
+        this.#podsOn.note(before, after);
+        const node = after?.node ?? before?.node ?? "";
+        if (this.#draining.has(node)) this.#hint();
+      },
+    });
+    this.#hands = this.#openHands();
+    this.cluster = this.#openCluster();
+  }
+
+  #openHands(): Hands {
+    const { api, clock, random, log, instance } = this.#ports;
+    const drainers = new Drainers({
+      api,
+      pods: {
+        byNode: (name) => this.#podsOn.on(name).values(),
+        ageMs: () => this.#pods.ageMs(),
+        synced: () => this.#pods.synced(),
+      },
+      clock,
+      random,
+      log,
+      hint: () => this.#hint(),
+      tell: (event) => this.#tellDrain(event),
+    });
+    const common = { api, clock, random, log };
+    return {
+      drainers,
+      status: new StatusMirror(common),
+      events: new KubeEvents(common, instance),
+      cleanup: new Cleanup(common),
+    };
+  }
+
+  async cordon(node: string, why: string, fence: Fence, again = false): Promise<SchedulerAnswer> {
+    if (!this.#ports.config.mirror.cordon) return { kind: "ok" };
+    const bound = this.#bound.get(node);
+    if (bound === undefined) return this.#unbound();
+    const { name, uid, pool } = bound;
+    const cached = this.#nodes.get(name);
+    return this.#judge(
+      await holdCordon(this.#briefly(), name, uid, {
+        session: sessionOf(fence),
+        why,
+        pool,
+        again,
+        ...(cached === undefined ? {} : { cached }),
+      }),
+      uid,
+    );
+  }
+
+  async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {
+    if (!this.#ports.config.mirror.cordon) return { kind: "ok" };
+    const bound = this.#bound.get(node);
+    if (bound === undefined) return this.#unbound();
+    const { name, uid, pool } = bound;
+    const cached = this.#nodes.get(name);
+    const options = { pool, ...(cached === undefined ? {} : { cached }) };
+    return this.#judge(await releaseCordon(this.#briefly(), name, uid, options), uid);
+  }
+
+  /** The phase that follows says what drains, and every activation says it anew (`tend`). */
+  async drain(): Promise<SchedulerAnswer> {
+    return { kind: "ok" };
+  }
+
+  left(node: string): DrainSight | null {
+    const bound = this.#bound.get(node);
+    if (bound === undefined || !this.#ports.config.mirror.drain) return null;
+    const draining = this.#hands.drainers.left(node as NodeId);
+    if (draining !== null) return draining;
+    const dark = this.#dark();
+    if (dark !== null) return { kind: "dark", message: dark };
+    let working = 0;
+    for (const pod of this.#podsOn.on(bound.name).values()) if (isWorkload(pod)) working++;
+    if (working > 0) return { kind: "busy", remaining: working, message: `${working} pods left` };
+    return { kind: "empty", seenAt: this.#ports.clock.wallMs() - this.#pods.ageMs() };
+  }
+
+  /** A node that is not in the cluster has no mark there; before the first list nobody knows. */
+  #unbound(): SchedulerAnswer {
+    if (this.#nodes.synced() || this.#isForbidden()) {
+      return { kind: "ok", message: "it has no object in Kubernetes" };
+    }
+    return { kind: "ambiguous", message: "the cluster's nodes are not known yet" };
+  }
+
+  /**
+   * The API for one order to mark, which is carried out now or not at all: a process that slept in
+   * between must not write what another one has decided otherwise since.
+   */
+  #briefly(): NodePorts {
+    const { api, clock, random } = this.#ports;
+    const endMono = clock.monoMs() + MARK_MS;
+    const isWanted = (): boolean => clock.monoMs() <= endMono;
+    return { api: { ...api, call: (one) => api.call({ ...one, isWanted }) }, clock, random };
+  }
+
+  #judge(answer: CordonAnswer, uid: string): SchedulerAnswer {
+    if ("object" in answer) this.#nodes.ingestItem(answer.object);
+    return judgeMark(answer, uid);
+  }
+
+  #openCluster(): SchedulerCluster {
+    return {
+      objects: () => this.#objects(),
+      dark: () => this.#dark(),
+      sight: (ambiguous) => ({
+        dark: this.#dark(),
+        known: this.#nodes.synced(),
+        forbidden: this.#isForbidden(),
+        mirrorsCordon: this.#ports.config.mirror.cordon,
+        ambiguous,
+      }),
+      queue: (pool) => this.#queue(pool),
+      tend: (wish) => this.#tend(wish),
+      tell: (change) => this.#tell(change),
+      start: (hint) => {
+        this.#hint = hint;
+        this.#hands = this.#openHands();
+        this.#nodes.start();
+        this.#pods.start();
+      },
+      stop: () => {
+        this.#hint = () => undefined;
+        this.#nodes.stop();
+        this.#pods.stop();
+        this.#hands.drainers.tend([]);
+        this.#hands.cleanup.close();
+        this.#hands.events.close();
+        this.#hands.status.close();
+        this.#bound = new Map();
+      },
+      plan: (node, options) => this.#plan(node, options),
+      standing: () => this.#standing(),
+      missing: async () => {
+        const { missing, unknown } = await checkPermissions(this.#ports.api);
+        const [first] = unknown;
+        if (first !== undefined) {
+          return { kind: "failed", message: `the server did not say: ${first.message}` };
+        }
+        const rules = missing.map((one) => `${printPermission(one)} (${one.use})`);
+        return { kind: "ok", rules };
+      },
+    };
+  }
+
+  #objects(): { version: number; known: boolean; list: readonly KubeNode[] } {
+    const { version } = this.#nodes;
+    if (this.#list.version !== version) {
+      this.#list = { version, nodes: [...this.#nodes.values()] };
+    }
+    return { version, known: this.#nodes.synced(), list: this.#list.nodes };
+  }
+
+  #dark(): string | null {
+    for (const [what, copy] of [
+      ["nodes", this.#nodes],
+      ["pods", this.#pods],
+    ] as const) {
+      const { problem } = copy;
+      const why = problem === null ? "" : `: ${problem}`;
+      if (!copy.synced()) return `the cluster's ${what} are not known yet${why}`;
+      const ageMs = copy.ageMs();
+      if (ageMs > STALE_MS || (problem !== null && ageMs > TROUBLED_MS)) {
+        const seconds = Math.round(ageMs / 1_000);
+        return `Kubernetes has not told of its ${what} for ${seconds} s${why}`;
+      }
+    }
+    return null;
+  }
+
+  /** Found by itself, and never allowed to look: the guide's own manifests have no role (F2). */
+  #isForbidden(): boolean {
+    const { enabled } = this.#ports.config;
+    return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;
+  }
+
+  #queue(pool: PoolName): QueueSight | null {
+    if (!this.#pods.synced()) return null;
+    const { version } = this.#pods;
+    if (this.#queues?.version !== version) {
+      const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
+      this.#queues = { version, byPool };
+    }
+    const queue = this.#queues.byPool.get(pool);
+    const { pending, running, pendingGpus, runningGpus, wide } = queue ?? NOTHING;
+    return {
+      pendingJobs: pending,
+      queueDepth: pending + running,
+      pendingGpus,
+      gpuDepth: pendingGpus + runningGpus,
+      widePods: wide,
+      observedAt: this.#ports.clock.wallMs() - this.#pods.ageMs(),
+      source: "kubernetes",
+    };
+  }
+
+  #tend(wish: Wish): void {
+    const { config } = this.#ports;
+    const bound = new Map<string, Bound>();
+    for (const { node, name, uid, pool } of wish.shown) bound.set(node, { name, uid, pool });
+    this.#bound = bound;
+    this.#draining = new Set(wish.drains.map(({ name }) => name));
+    this.#hands.drainers.tend(config.mirror.drain ? wish.drains : []);
+    if (this.#dark() !== null) return;
+    const wishes: StatusWish[] = [];
+    for (const shown of wish.shown) {
+      const object = this.#nodes.get(shown.name);
+      if (object === undefined || object.uid !== shown.uid) continue;
+      wishes.push(this.#wishOf(shown, object));
+    }
+    this.#hands.status.tend(wishes);
+    if (config.mirror.deleteNode) this.#hands.cleanup.tend(wish.ended);
+  }
+
+  #wishOf(shown: ShownNode, object: KubeNode): StatusWish {
+    const known = this.#wished.get(shown);
+    if (known !== undefined && known.object === object) return known.wish;
+    const wish = statusWishOf(shown, object, this.#ports.config.mirror);
+    this.#wished.set(shown, { object, wish });
+    return wish;
+  }
+
+  /** Events for people who look at the Node; those of no object, or of no interest, are left out. */
+  #tell({ events }: Change): void {
+    for (const event of events) {
+      const bound = event.node === null ? undefined : this.#bound.get(event.node);
+      const told = bound === undefined ? null : eventOf(event);
+      if (bound === undefined || told === null) continue;
+      this.#hands.events.tell({ ...told, name: bound.name, uid: bound.uid, pool: bound.pool });
+    }
+  }
+
+  #tellDrain({ node, name, uid, reason, message }: DrainEvent): void {
+    const pool = this.#bound.get(node)?.pool ?? null;
+    this.#ports.log("warn", message, { node, reason });
+    const note = message;
+    this.#hands.events.tell({ name, uid, pool, type: "Warning", reason, action: "Drain", note });
+  }
+
+  async #plan(node: { name: string }, options: PlanOptions): Promise<PlanAnswer> {
+    return this.#hands.drainers.plan(node.name, { ...options, mode: "evict" });
+  }
+
+  #standing(): ClusterStanding {
+    const ageMs = Math.max(this.#nodes.ageMs(), this.#pods.ageMs());
+    const problems = [this.#nodes.problem, this.#pods.problem];
+    return {
+      server: this.#ports.server,
+      nodes: this.#nodes.size,
+      pods: this.#pods.size,
+      ageMs: Number.isFinite(ageMs) ? ageMs : null,
+      writesPerSecond: this.#ports.limiter.standing().perSecond,
+      draining: this.#draining.size,
+      forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
+      doubts: [...this.#hands.cleanup.doubts(), ...this.#hands.cleanup.troubles()],
+    };
+  }
+}
+
+const NOTHING: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };

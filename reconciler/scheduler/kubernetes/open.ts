@@ -1,0 +1,55 @@
+/**
+ * Opens the cluster that the configuration or the surroundings name. Adapter: credentials on disk,
+ * the network.
+ */
+import type { KubernetesConfig } from "../../../schema/config.ts";
+import { VERSION } from "../../../schema/version.ts";
+import type { Clock, Log } from "../../clock.ts";
+import type { Scheduler } from "../scheduler.ts";
+import { openClient } from "./client.ts";
+import { openTransport } from "./connect.ts";
+import { Kubernetes } from "./kubernetes.ts";
+import { limited, Limiter } from "./limiter.ts";
+
+export type OpenedKubernetes =
+  /** None is wanted, or none is there. */
+  | { kind: "none" }
+  /** One is meant and cannot be used as it is described: a mistake of whoever described it. */
+  | { kind: "failed"; message: string }
+  | { kind: "ok"; scheduler: Scheduler; server: string };
+
+export async function openKubernetes(
+  config: KubernetesConfig,
+  from: {
+    env: Record<string, string | undefined>;
+    clock: Clock;
+    random: () => number;
+    log: Log;
+    instance: string;
+    /** Called for each write, once its end is known. */
+    count: (pool: string, verb: string, resource: string) => void;
+  },
+): Promise<OpenedKubernetes> {
+  const { clock, random, log, instance, count } = from;
+  const opened = await openTransport(config, from.env);
+  if (opened.kind === "off" || opened.kind === "absent") return { kind: "none" };
+  if (opened.kind === "failed") return opened;
+  const { transport } = opened;
+  const client = openClient(transport, {
+    clock,
+    count: (verb, resource, pool) => count(pool ?? "", verb, resource),
+    userAgent: `navarch/${VERSION}`,
+  });
+  const limiter = new Limiter({ clock, perSecondMax: config.writesPerSecondMax });
+  const scheduler = new Kubernetes({
+    api: limited(client, limiter, clock),
+    limiter,
+    server: `${transport.server} (${transport.name})`,
+    instance,
+    config,
+    clock,
+    random,
+    log,
+  });
+  return { kind: "ok", scheduler, server: transport.server };
+}

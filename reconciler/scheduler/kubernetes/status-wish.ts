@@ -1,0 +1,49 @@
+/**
+ * What a node's object in Kubernetes shows of it, in Kubernetes' own words: pure. Positive polarity
+ * as `Ready` has it, so that `GPUHealthy=False` is the bad one.
+ */
+import type { KubernetesConfig } from "../../../schema/config.ts";
+import type { ShownNode } from "../wish.ts";
+import { DOMAIN, type KubeNode } from "./object.ts";
+import type { StatusWish } from "./status-mirror.ts";
+
+export const CONDITION = { healthy: "GPUHealthy", managed: "NavarchManaged" } as const;
+
+const HEALTH = {
+  healthy: { status: "True", reason: "NoFault" },
+  degraded: { status: "True", reason: "Degraded" },
+  unhealthy: { status: "False", reason: "Fault" },
+  unknown: { status: "Unknown", reason: "NotChecked" },
+} as const;
+
+const camel = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+
+export function statusWishOf(
+  node: ShownNode,
+  object: KubeNode,
+  mirror: KubernetesConfig["mirror"],
+): StatusWish {
+  const { status, reason } = HEALTH[node.verdict];
+  const session = node.session === null ? "" : ` (session ${node.session})`;
+  const because = node.because === "" ? "no fault is held against it" : node.because;
+  const pool = node.pool === null ? {} : { [`${DOMAIN}/pool`]: node.pool as string };
+  return {
+    name: node.name,
+    uid: node.uid,
+    pool: node.pool,
+    object,
+    conditions: [
+      { type: CONDITION.healthy, status, reason, message: `${because}${session}` },
+      {
+        type: CONDITION.managed,
+        status: "True",
+        reason: camel(node.phase),
+        message: `node ${node.node} is ${node.phase}${session}`,
+      },
+    ],
+    labels: { ...node.labels, ...pool },
+    unhealthyTaint: node.verdict === "unhealthy" && node.cordoned ? "gpu" : null,
+    draining: node.draining,
+    mirror: { condition: mirror.condition, labels: mirror.labels, taint: mirror.taint },
+  };
+}
