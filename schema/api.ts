@@ -100,7 +100,7 @@ export type KubernetesView = {
 };
 
 /** Each missing permission, as the rule that would grant it. */
-export type PermissionsView = { missing: string[] };
+export type PermissionsView = { attached: boolean; missing: string[] };
 
 export type NodeView = {
   node_id: string;

@@ -26,10 +26,10 @@ export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
   });
   api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
     const { cluster } = reconciler.cluster();
-    if (cluster === null) return refuse(c, "not_found", "no Kubernetes cluster is attached");
+    if (cluster === null) return c.json({ attached: false, missing: [] } satisfies PermissionsView);
     const answer = await cluster.missing();
     if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);
-    const view: PermissionsView = { missing: answer.rules };
+    const view: PermissionsView = { attached: true, missing: answer.rules };
     return c.json(view);
   });
 }

@@ -20,6 +20,8 @@ server:
   heartbeat_timeout: 5s
   sample_interval: 1s
   health_check_interval: 5s
+# Whatever cluster this machine may know, a demonstration is none of its business.
+kubernetes: { enabled: false }
 providers:
   fake: { gpu_count: 8, boot_delay: 1s, terminate_delay: 1s }
 pools:

@@ -30,6 +30,9 @@ const SECRET = "nvs_do_not_show_me";
 
 const BODIES: Record<string, unknown> = {
   size: { nodes: 1, reason: "x", clamp: false },
+  grow: { by: 1, reason: "x", clamp: false },
+  remove: { nodes: ["fleet-p-0-1"], reason: "x" },
+  "shrink-target": { to: 1, reason: "x" },
   hold: { reason: "x", for: "1h" },
   demand: { pending_jobs: 1, queue_depth: 2, observed_at: "2026-01-01T00:00:00Z" },
   freeze: { reason: "x", until: "2026-01-02T00:00:00Z" },
