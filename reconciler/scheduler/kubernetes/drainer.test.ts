@@ -306,13 +306,13 @@ describe("Drainers", () => {
     stage.check();
   });
 
-  test("a watch that is silent for a minute makes the node dark, and nobody is asked", async () => {
+  test("a watch that is silent for two bookmarks makes the node dark, and nobody is asked", async () => {
     const stage = new Stage();
-    stage.watch.ageMs = 61 * SECOND;
+    stage.watch.ageMs = 101 * SECOND;
     stage.pod("a");
     stage.wish();
     await stage.tick(10);
-    expect(stage.message()).toBe("the watch on pods has been silent for 61 s");
+    expect(stage.message()).toBe("the watch on pods has been silent for 101 s");
     expect(stage.asks()).toEqual([]);
     stage.watch = { ageMs: 0, synced: false };
     await stage.tick(10);
