@@ -85,6 +85,8 @@ export class Kubernetes implements Scheduler {
   #hands: Hands;
   /** Whose object is whose, as the last activation said. */
   #bound = new Map<string, Bound>();
+  /** An activation has said it since this process leads. */
+  #tended = false;
   #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
   #draining: ReadonlySet<string> = new Set();
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
@@ -181,10 +183,14 @@ export class Kubernetes implements Scheduler {
   }
 
   left(node: string): DrainSight | null {
+    if (!this.#ports.config.mirror.drain) return null;
     const bound = this.#bound.get(node);
-    if (bound === undefined || !this.#ports.config.mirror.drain) return null;
-    const draining = this.#hands.drainers.left(node as NodeId);
-    if (draining !== null) return draining;
+    if (bound === undefined) {
+      // Whose object is whose is known from the first activation on. Until then an agent's list of
+      // GPU processes must not pass for an empty node: not all work of a pod is on a GPU.
+      return this.#tended ? null : { kind: "dark", message: "the cluster was not looked at yet" };
+    }
+    if (this.#draining.has(bound.name)) return this.#hands.drainers.left(node as NodeId);
     const dark = this.#dark();
     if (dark !== null) return { kind: "dark", message: dark };
     let working = 0;
@@ -246,6 +252,7 @@ export class Kubernetes implements Scheduler {
         this.#hands.events.close();
         this.#hands.status.close();
         this.#bound = new Map();
+        this.#tended = false;
       },
       plan: (node, options) => this.#plan(node, options),
       standing: () => this.#standing(),
@@ -301,13 +308,17 @@ export class Kubernetes implements Scheduler {
     }
     const queue = this.#queues.byPool.get(pool);
     const { pending, running, pendingGpus, runningGpus, wide } = queue ?? NOTHING;
+    // A watch that is open speaks for now: between two bookmarks nothing happened, and a queue
+    // that is evaluated every few seconds must not be unknown for most of a quiet minute.
+    const ageMs = this.#pods.ageMs();
+    const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
     return {
       pendingJobs: pending,
       queueDepth: pending + running,
       pendingGpus,
       gpuDepth: pendingGpus + runningGpus,
       widePods: wide,
-      observedAt: this.#ports.clock.wallMs() - this.#pods.ageMs(),
+      observedAt: this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs),
       source: "kubernetes",
     };
   }
@@ -317,6 +328,7 @@ export class Kubernetes implements Scheduler {
     const bound = new Map<string, Bound>();
     for (const { node, name, uid, pool } of wish.shown) bound.set(node, { name, uid, pool });
     this.#bound = bound;
+    this.#tended = true;
     this.#draining = new Set(wish.drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? wish.drains : []);
     if (this.#dark() !== null) return;
