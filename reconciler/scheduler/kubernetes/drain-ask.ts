@@ -43,6 +43,11 @@ export type Ask = {
  */
 const LATE_MS = 15_000;
 const GROWTH = 1.5;
+/**
+ * A server that has just started refuses everybody until it has read the roles, for a second or
+ * two; a right that is really missing is asked for ever more seldom.
+ */
+const FORBIDDEN_RETRY_MS = 3_000;
 /** How long a pod keeps its set's turn when nobody looks at its node any more. */
 const LEFT_MS = 600_000;
 
@@ -185,11 +190,15 @@ export class Asks {
         ask.retryMono = mono + Math.min(BUDGET_RETRY_MAX_MS, waitMs);
         return this.put(ask, "idle");
       }
+      case "forbidden": {
+        const waitMs = FORBIDDEN_RETRY_MS * GROWTH ** (ask.tries - 1) * (1 + 0.2 * random());
+        ask.retryMono = mono + Math.min(verdict.retryMs, waitMs);
+        return this.put(ask, "idle");
+      }
       case "throttled":
       case "severalBudgets":
       case "namespaceTerminating":
       case "controllerBehind":
-      case "forbidden":
         ask.retryMono = mono + verdict.retryMs * (1 + 0.2 * random());
         return this.put(ask, "idle");
       default:
