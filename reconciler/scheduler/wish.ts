@@ -31,27 +31,34 @@ export type ShownNode = {
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 
+/** Its object was taken away while its machine lives; the name is the one that it had. */
+export type PartedNode = { node: NodeId; name: string };
+
 export type Wish = {
   drains: DrainWish[];
   shown: ShownNode[];
   /** Their instance is confirmed gone, their object is still there. */
   ended: EndedNode[];
+  parted: PartedNode[];
 };
 
 const BECAUSE_CHARS_MAX = 800;
 
 export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
-  const wish: Wish = { drains: [], shown: [], ended: [] };
+  const wish: Wish = { drains: [], shown: [], ended: [], parted: [] };
   const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
   for (const node of fleet.nodes.values()) {
     const { kube } = node;
-    if (kube === null || kube.absentSince !== null) continue;
+    if (kube === null) continue;
     const pool = node.pool === null ? null : (pools.get(node.pool) ?? null);
+    const isParted = kube.absentSince !== null;
     if (node.phase.kind === "gone") {
-      wish.ended.push({ node: node.id, pool: node.pool, name: kube.name, uid: kube.uid });
+      const { name, uid } = kube;
+      if (!isParted) wish.ended.push({ node: node.id, pool: node.pool, name, uid });
       continue;
     }
-    wish.shown.push(shownOf(node, pool, kube));
+    if (isParted) wish.parted.push({ node: node.id, name: kube.name });
+    else wish.shown.push(shownOf(node, pool, kube));
     const drain = drainOf(node, pool, fleet, sight);
     if (drain !== null) wish.drains.push(drain);
   }
@@ -112,6 +119,10 @@ function drainOf(
 
 /** Why nobody may be asked to leave now, though the drain has begun. */
 function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight): string | null {
+  if (node.kube !== null && node.kube.absentSince !== null) {
+    // The name may be another machine's by now; the cluster itself ends what was bound to it.
+    return `Node ${node.kube.name} is no longer in the cluster`;
+  }
   if (node.kube !== null && node.kube.isolatedUid !== node.kube.uid) {
     return `Node ${node.kube.name} is not marked unschedulable yet`;
   }

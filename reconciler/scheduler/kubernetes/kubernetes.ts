@@ -33,7 +33,7 @@ import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import { checkPermissions, printPermission } from "./permission.ts";
 import { PodIndex } from "./pod-index.ts";
-import { type PoolQueue, queueOf } from "./pod-queue.ts";
+import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { readNode } from "./read-node.ts";
 import { readPod } from "./read-pod.ts";
 import { Reflector } from "./reflector.ts";
@@ -87,6 +87,8 @@ export class Kubernetes implements Scheduler {
   #bound = new Map<string, Bound>();
   /** An activation has said it since this process leads. */
   #tended = false;
+  /** Names that objects had which are gone, by node. */
+  #parted: ReadonlyMap<string, string> = new Map();
   #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
   #draining: ReadonlySet<string> = new Set();
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
@@ -188,13 +190,29 @@ export class Kubernetes implements Scheduler {
     if (bound === undefined) {
       // Whose object is whose is known from the first activation on. Until then an agent's list of
       // GPU processes must not pass for an empty node: not all work of a pod is on a GPU.
-      return this.#tended ? null : { kind: "dark", message: "the cluster was not looked at yet" };
+      if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
+      return this.#leftOfParted(node);
     }
-    if (this.#draining.has(bound.name)) return this.#hands.drainers.left(node as NodeId);
+    return this.#leftOn(node, bound.name);
+  }
+
+  /**
+   * Whoever takes a Node object away ends no pod by it: those that are bound to the name count
+   * until the cluster has ended them, and only then an agent's word does.
+   */
+  #leftOfParted(node: string): DrainSight | null {
+    const name = this.#parted.get(node);
+    if (name === undefined) return null;
+    const left = this.#leftOn(node, name);
+    return left.kind === "empty" ? null : left;
+  }
+
+  #leftOn(node: string, name: string): DrainSight {
+    if (this.#draining.has(name)) return this.#hands.drainers.left(node as NodeId);
     const dark = this.#dark();
     if (dark !== null) return { kind: "dark", message: dark };
     let working = 0;
-    for (const pod of this.#podsOn.on(bound.name).values()) if (isWorkload(pod)) working++;
+    for (const pod of this.#podsOn.on(name).values()) if (isWorkload(pod)) working++;
     if (working > 0) return { kind: "busy", remaining: working, message: `${working} pods left` };
     return { kind: "empty", seenAt: this.#ports.clock.wallMs() - this.#pods.ageMs() };
   }
@@ -306,37 +324,30 @@ export class Kubernetes implements Scheduler {
       const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
       this.#queues = { version, byPool };
     }
-    const queue = this.#queues.byPool.get(pool);
-    const { pending, running, pendingGpus, runningGpus, wide } = queue ?? NOTHING;
     // A watch that is open speaks for now: between two bookmarks nothing happened, and a queue
     // that is evaluated every few seconds must not be unknown for most of a quiet minute.
     const ageMs = this.#pods.ageMs();
     const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
-    return {
-      pendingJobs: pending,
-      queueDepth: pending + running,
-      pendingGpus,
-      gpuDepth: pendingGpus + runningGpus,
-      widePods: wide,
-      observedAt: this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs),
-      source: "kubernetes",
-    };
+    const observedAt = this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs);
+    return showQueue(this.#queues.byPool.get(pool), observedAt);
   }
 
   #tend(wish: Wish): void {
     const { config } = this.#ports;
-    const bound = new Map<string, Bound>();
-    for (const { node, name, uid, pool } of wish.shown) bound.set(node, { name, uid, pool });
-    this.#bound = bound;
+    this.#bound = new Map<string, Bound>(wish.shown.map((one) => [one.node, one]));
+    // A name that was given to another machine says nothing about this one any more.
+    const isFree = ({ name }: { name: string }): boolean => this.#nodes.get(name) === undefined;
+    this.#parted = new Map(wish.parted.filter(isFree).map(({ node, name }) => [node, name]));
     this.#tended = true;
-    this.#draining = new Set(wish.drains.map(({ name }) => name));
-    this.#hands.drainers.tend(config.mirror.drain ? wish.drains : []);
+    const isHere = (node: string): boolean => this.#bound.has(node) || this.#parted.has(node);
+    const drains = wish.drains.filter(({ node }) => isHere(node));
+    this.#draining = new Set(drains.map(({ name }) => name));
+    this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
     const wishes: StatusWish[] = [];
     for (const shown of wish.shown) {
       const object = this.#nodes.get(shown.name);
-      if (object === undefined || object.uid !== shown.uid) continue;
-      wishes.push(this.#wishOf(shown, object));
+      if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object));
     }
     this.#hands.status.tend(wishes);
     if (config.mirror.deleteNode) this.#hands.cleanup.tend(wish.ended);
@@ -350,7 +361,7 @@ export class Kubernetes implements Scheduler {
     return wish;
   }
 
-  /** Events for people who look at the Node; those of no object, or of no interest, are left out. */
+  /** Events for people who look at the Node; those of no object or of no interest are left out. */
   #tell({ events }: Change): void {
     for (const event of events) {
       const bound = event.node === null ? undefined : this.#bound.get(event.node);
@@ -386,5 +397,3 @@ export class Kubernetes implements Scheduler {
     };
   }
 }
-
-const NOTHING: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };

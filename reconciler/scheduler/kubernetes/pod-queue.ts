@@ -3,6 +3,7 @@
  * namespace: the signal of a `queue` autoscaler. Pure. The caller says whether it sees pods at all:
  * an empty map means that nobody waits, never that nobody looked.
  */
+import type { QueueSight } from "../../fleet.ts";
 import type { KubePod } from "./object.ts";
 
 export type PoolQueue = {
@@ -37,4 +38,20 @@ export function queueOf(pods: Iterable<KubePod>, label: string): Map<string, Poo
     if (gpus > 1) queue.wide += 1;
   }
   return queues;
+}
+
+const NOTHING: PoolQueue = { pending: 0, running: 0, pendingGpus: 0, runningGpus: 0, wide: 0 };
+
+/** As a pool's demand takes it; a pool without pods has an empty queue. */
+export function showQueue(queue: PoolQueue | undefined, observedAt: number): QueueSight {
+  const { pending, running, pendingGpus, runningGpus, wide } = queue ?? NOTHING;
+  return {
+    pendingJobs: pending,
+    queueDepth: pending + running,
+    pendingGpus,
+    gpuDepth: pendingGpus + runningGpus,
+    widePods: wide,
+    observedAt,
+    source: "kubernetes",
+  };
 }
