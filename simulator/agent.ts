@@ -2,6 +2,8 @@
  * The agents of a simulated world: what each would say now, as the report that a real one sends.
  */
 import * as v from "valibot";
+import type { Clock } from "../reconciler/clock.ts";
+import type { DrainSight } from "../reconciler/fleet.ts";
 import type { Finding } from "../schema/finding.ts";
 import { Report } from "../schema/report.ts";
 
@@ -102,4 +104,13 @@ export function reportOf(id: string, agent: Agent, wallMs: number): Report {
     },
     findings: agent.spool,
   });
+}
+
+/** What a scheduler that believes the agents sees of a node's work. */
+export function leftOn(agent: Agent | undefined, clock: Clock): DrainSight {
+  if (agent === undefined || agent.processes === null) {
+    return { kind: "unknown", forMs: clock.monoMs() };
+  }
+  if (agent.processes === 0) return { kind: "empty", seenAt: clock.wallMs() };
+  return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
 }

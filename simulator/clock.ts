@@ -21,7 +21,8 @@ export class VirtualClock {
   }
 
   wallMs(): number {
-    return this.wall;
+    // Whole, as every clock of the product tells it: timers need not be.
+    return Math.round(this.wall);
   }
 
   monoMs(): number {
@@ -120,16 +121,18 @@ export class VirtualClock {
   }
 }
 
+type Below = Pick<VirtualClock, "wallMs" | "monoMs" | "after">;
+
 /**
  * The clock as one process sees it: a process that is stopped, for a while or for good, runs no
  * timer. What fell due meanwhile fires when it goes on, as after SIGCONT.
  */
 export class ProcessClock {
-  private readonly clock: VirtualClock;
+  private readonly clock: Below;
   private stopped = false;
   private missed: Timer[] = [];
 
-  constructor(clock: VirtualClock) {
+  constructor(clock: Below) {
     this.clock = clock;
   }
 

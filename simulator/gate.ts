@@ -5,6 +5,7 @@
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../reconciler/provider/provider.ts";
+import type { KubeApi, KubeRequest } from "../reconciler/scheduler/kubernetes/api.ts";
 import { rebootOf } from "./outlook.ts";
 import type { Scheduler } from "../reconciler/scheduler/scheduler.ts";
 import { turn } from "./clock.ts";
@@ -82,6 +83,20 @@ export class Gate {
     };
   }
 
+  /** A port that never rejects: what dies in a call of it never hears the end of it. */
+  kube(api: KubeApi): KubeApi {
+    return {
+      call: (request) =>
+        this.pass(`kube.${whatOf(request)}`, () => api.call(request)).catch((error: unknown) => {
+          if (error instanceof Crash) return new Promise<never>(() => undefined);
+          throw error;
+        }),
+      watch: (path, query, take, options) =>
+        api.watch(path, query, (event) => (this.dead ? undefined : take(event)), options),
+      close: () => api.close(),
+    };
+  }
+
   private async pass<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.dead) throw new Crash("dead");
     const n = ++this.count;
@@ -106,4 +121,13 @@ export class Gate {
     this.dead = true;
     throw new Crash(`crash at call ${this.count}`);
   }
+}
+
+/** `patch nodes`, `create eviction`, `list pods`. */
+function whatOf({ verb, path }: KubeRequest): string {
+  const steps = path.split("/");
+  const named = steps.findLast((step) => /^(nodes|pods|leases|events|[a-z]+sets)$/.test(step));
+  const isEviction = steps.at(-1) === "eviction";
+  const isStatus = steps.at(-1) === "status";
+  return `${verb} ${isEviction ? "eviction" : (named ?? path)}${isStatus ? "/status" : ""}`;
 }

@@ -6,6 +6,7 @@ import type { CloudState } from "../reconciler/provider/fake/memory.ts";
 import type { Terms } from "../reconciler/provider/fake/world.ts";
 import type { ProviderClass } from "../reconciler/provider/provider.ts";
 import type { Agent } from "./agent.ts";
+import type { ClusterOptions } from "./cluster.ts";
 import type { Gate } from "./gate.ts";
 import type { SchedulerState } from "./scheduler.ts";
 import type { World } from "./world.ts";
@@ -32,6 +33,8 @@ export type WorldOptions = {
   faults?: Faults;
   terms?: Partial<Terms>;
   settleMs?: number;
+  /** A Kubernetes cluster that the machines join, in place of the scheduler in memory. */
+  kubernetes?: ClusterOptions;
   /** Goes on where another world was captured; the caller starts the first life. */
   from?: Universe;
   /** Another process of the same world: it shares all but the process. The caller starts it. */

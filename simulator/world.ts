@@ -8,25 +8,31 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Permit } from "../reconciler/act/run.ts";
-import { Ingest } from "../reconciler/ingest.ts";
-import { Reconciler } from "../reconciler/loop.ts";
+import type { Ingest } from "../reconciler/ingest.ts";
+import type { Reconciler } from "../reconciler/loop.ts";
 import {
   openMemoryCloud,
   type FakeControl,
   type Forkable,
 } from "../reconciler/provider/fake/memory.ts";
+import type { Log } from "../reconciler/clock.ts";
+import type { DrainSight } from "../reconciler/fleet.ts";
 import type { Provider } from "../reconciler/provider/provider.ts";
+import type { Scheduler } from "../reconciler/scheduler/scheduler.ts";
 import { openLibsqlStore } from "../reconciler/store/libsql.ts";
 import type { Change, Store } from "../reconciler/store/store.ts";
-import type { Gate } from "./gate.ts";
+import { Crash, type Gate } from "./gate.ts";
 import type { Config } from "../schema/config.ts";
 import type { EventDraft } from "../schema/event.ts";
 import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
-import { type Agent, copyAgent, logXid, newAgent, reportOf } from "./agent.ts";
+import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
 import { ProcessClock, VirtualClock } from "./clock.ts";
+import { VirtualCluster } from "./cluster.ts";
+import type { Line } from "./line.ts";
 import { openForkableScheduler, type ForkableScheduler } from "./scheduler.ts";
 import { listened, outlook } from "./outlook.ts";
+import { type Life, openHands, openLife } from "./process.ts";
 import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
 import { type MemoryClient, MemoryDatabase } from "./sql.ts";
 import type { Universe, WorldOptions } from "./universe.ts";
@@ -59,8 +65,10 @@ export class World {
   store: Store | null = null;
   /** The newest life's own way into the database; `null` while the store is a file. */
   writer: MemoryClient | null = null;
-  private life: { reconciler: Reconciler; ingest: Ingest } | null = null;
+  private life: Life | null = null;
   private process: ProcessClock;
+  readonly cluster: VirtualCluster | null;
+  private line: Line | null = null;
   /** Monotonic instants of the next round of reports, and of the last one. */
   private reportAt = 0;
   private halted = false;
@@ -68,6 +76,7 @@ export class World {
   said = 0;
   /** Answers that came from outside since the last look: each is worth another activation. */
   private news = 0;
+  private lives = 0;
 
   private constructor(config: Config, options: WorldOptions) {
     const { from, beside } = options;
@@ -90,6 +99,9 @@ export class World {
         ...(options.settleMs === undefined ? {} : { settleMs: options.settleMs }),
         ...(from === undefined ? {} : { from: from.cloud }),
       });
+    const { kubernetes: joins } = options;
+    const made = joins === undefined ? null : new VirtualCluster(this.clock, this.cloud, joins);
+    this.cluster = beside?.cluster ?? made;
     this.guest = beside !== undefined;
     this.database = beside?.database ?? null;
     if (beside !== undefined && this.database === null) {
@@ -99,16 +111,8 @@ export class World {
     else if (options.store === "memory") this.database = MemoryDatabase.empty();
     this.folder = this.database === null ? mkdtempSync(join(tmpdir(), "navarch-world-")) : null;
     this.url = this.folder === null ? "memory:" : `file:${join(this.folder, "navarch.db")}`;
-    if (beside === undefined) this.scheduler.left = (node) => this.leftOn(node);
-  }
-
-  private leftOn(node: string): ReturnType<ForkableScheduler["left"]> {
-    const agent = this.agents.get(node);
-    if (agent === undefined || agent.processes === null) {
-      return { kind: "unknown", forMs: this.clock.monoMs() };
-    }
-    if (agent.processes === 0) return { kind: "empty", seenAt: this.clock.wallMs() };
-    return { kind: "busy", remaining: agent.processes, message: `${agent.processes} left` };
+    const left = (node: string): DrainSight => leftOn(this.agents.get(node), this.clock);
+    if (beside === undefined) this.scheduler.left = left;
   }
 
   static async open(yaml: string, options: WorldOptions = {}): Promise<World> {
@@ -125,7 +129,8 @@ export class World {
 
   /** Everything that would be left if the process died now. Only with a store in memory. */
   capture(): Universe {
-    if (this.database === null) throw new Error("only a world in memory can be captured");
+    if (this.database === null || this.cluster !== null)
+      throw new Error("only a world in memory, without a cluster, can be captured");
     return {
       database: this.database.snapshot(),
       cloud: this.cloud.state(),
@@ -135,7 +140,6 @@ export class World {
     };
   }
 
-  /** A control plane process comes up on the durable state. */
   async start(): Promise<void> {
     const { gate, database } = this;
     const clock = new ProcessClock(this.clock);
@@ -152,17 +156,18 @@ export class World {
     this.store = store;
     const reached = gate === null ? this.cloud : gate.provider(this.cloud);
     const cloud = listened(reached, () => this.news++);
-    const scheduler = gate === null ? this.scheduler : gate.scheduler(this.scheduler);
-    const snapshot = await store.load();
-    const reconciler = await Reconciler.open(
+    const log: Log = (level, msg, fields) => {
+      this.heard(level, msg);
+      const isBug = level === "error" && !this.tolerant && this.cluster === null;
+      if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
+    };
+    const scheduler = this.openScheduler(log);
+    this.life = await openLife(
       {
         store,
         dryRun: this.dryRun,
         clock,
-        log: (level, msg, fields) => {
-          if (level === "error" && !this.tolerant)
-            throw new Error(`${msg} ${JSON.stringify(fields)}`);
-        },
+        log,
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
         targets: { provider: () => cloud, scheduler, credential: () => "" },
@@ -173,27 +178,20 @@ export class World {
         },
         judged: () => undefined,
       },
-      this.config,
+      () => this.config,
       this.policy,
-      "fleet",
     );
-    const ingest = new Ingest(
-      store,
-      clock,
-      {
-        presence: reconciler.presence,
-        node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-        count: () => reconciler.fleet().nodes.size,
-        nodeOfProviderId: () => [],
-        nodeOfObject: () => [],
-        takeLetters: (letters) => reconciler.takeLetters(letters),
-        config: () => this.config,
-      },
-      snapshot.cursors,
-    );
-    this.life = { reconciler, ingest };
+    this.life.reconciler.cluster().cluster?.start(() => void this.news++);
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
+  }
+
+  private openScheduler(log: Log): Scheduler {
+    const { gate, cluster, config, process: clock } = this;
+    if (cluster === null) return gate === null ? this.scheduler : gate.scheduler(this.scheduler);
+    const hands = openHands(cluster.api, { config, clock, gate, log, seed: ++this.lives });
+    this.line = hands.line;
+    return hands.scheduler;
   }
 
   get reconciler(): Reconciler {
@@ -207,6 +205,8 @@ export class World {
   }
 
   onCommit: (change: Change) => void = () => undefined;
+  /** What the process logs. */
+  heard: (level: string, message: string) => void = () => undefined;
   /** What else is active in this world, after each of this process's own turns. */
   company: (() => Promise<void>) | null = null;
   /** For the next life: whether it still leads, asked before each call; `null` = it always does. */
@@ -219,22 +219,26 @@ export class World {
   /** The process dies on the spot: nothing is flushed, calls that are out land or do not. */
   async crash(): Promise<void> {
     this.process.stop();
+    this.line?.close();
     await this.store?.close().catch(() => undefined);
   }
 
   /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
   stop(): void {
     this.halted = true;
+    this.line?.stop();
     this.process.stop();
   }
 
   /** SIGCONT. The clock is somebody else's to move from here on: `advance` does not come back. */
   goOn(): void {
+    this.line?.goOn();
     this.process.goOn();
   }
 
   async close(): Promise<void> {
     this.process.stop();
+    this.line?.close();
     await this.store?.close().catch(() => undefined);
     if (this.guest) return;
     this.database?.close();
@@ -278,10 +282,14 @@ export class World {
   }
 
   async say(id: string): Promise<void> {
+    if (!this.agent(id).quiet) await this.sayAs(id, id);
+  }
+
+  /** The agent of `id` gives another name for itself, and has the token for that. */
+  async sayAs(id: string, name: string): Promise<void> {
     const agent = this.agent(id);
-    if (agent.quiet) return;
-    const report = reportOf(id, agent, this.clock.wallMs());
-    const pending = this.ingest.accept(report, id as NodeId);
+    const report = reportOf(name, agent, this.clock.wallMs());
+    const pending = this.ingest.accept(report, name as NodeId);
     // The ingest waits a few milliseconds for company; time has to pass for it.
     await this.clock.pass(5);
     const answer = await pending;
@@ -314,7 +322,7 @@ export class World {
     }
   }
 
-  /** Activations until the plan rests and no answer is left to look at. */
+  /** Until the plan rests and no answer is left to look at. */
   private async rest(): Promise<void> {
     for (let i = 0; i < 50; i++) {
       if (this.halted) throw new Error("this process is stopped");
@@ -348,6 +356,7 @@ export class World {
   /** Activations until the plan has nothing to do now. */
   async turn(): Promise<void> {
     for (let i = 0; i < 50; i++) {
+      if (this.gate?.dead === true) throw new Crash("dead");
       await this.reconciler.activate();
       await this.clock.pass(0);
       if (this.reconciler.lastPlan().actions.length === 0) return;

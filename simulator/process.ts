@@ -1,0 +1,64 @@
+/**
+ * One process of a simulated control plane: the production loop and ingest on a store, and its
+ * hands on a Kubernetes cluster where the world has one.
+ */
+import type { Clock, Log } from "../reconciler/clock.ts";
+import { Ingest } from "../reconciler/ingest.ts";
+import { type LoopPorts, Reconciler } from "../reconciler/loop.ts";
+import type { KubeApi } from "../reconciler/scheduler/kubernetes/api.ts";
+import { Kubernetes } from "../reconciler/scheduler/kubernetes/kubernetes.ts";
+import { limited, Limiter } from "../reconciler/scheduler/kubernetes/limiter.ts";
+import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { Config } from "../schema/config.ts";
+import type { Gate } from "./gate.ts";
+import { Line } from "./line.ts";
+import { seeded } from "./setting.ts";
+
+export type Life = { reconciler: Reconciler; ingest: Ingest };
+
+export async function openLife(
+  ports: LoopPorts,
+  config: () => Config,
+  policy: CompiledPolicy,
+): Promise<Life> {
+  const { store, clock } = ports;
+  const snapshot = await store.load();
+  const reconciler = await Reconciler.open(ports, config(), policy, "fleet");
+  const ingest = new Ingest(
+    store,
+    clock,
+    {
+      presence: reconciler.presence,
+      node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+      count: () => reconciler.fleet().nodes.size,
+      nodeOfProviderId: () => [],
+      nodeOfObject: (name) => reconciler.nodeOfObject(name),
+      takeLetters: (letters) => reconciler.takeLetters(letters),
+      config,
+    },
+    snapshot.cursors,
+  );
+  return { reconciler, ingest };
+}
+
+/** The scheduler as it is composed for a real server, on a line that the process owns. */
+export function openHands(
+  server: KubeApi,
+  from: { config: Config; clock: Clock; gate: Gate | null; log: Log; seed: number },
+): { scheduler: Kubernetes; line: Line } {
+  const { clock, gate, log, config } = from;
+  const line = new Line(server);
+  const limiter = new Limiter({ clock, perSecondMax: config.kubernetes.writesPerSecondMax });
+  const api = limited(gate === null ? line : gate.kube(line), limiter, clock);
+  const scheduler = new Kubernetes({
+    api,
+    limiter,
+    server: "simulated",
+    instance: "simulated-1",
+    config: config.kubernetes,
+    clock,
+    random: seeded(from.seed),
+    log,
+  });
+  return { scheduler, line };
+}
