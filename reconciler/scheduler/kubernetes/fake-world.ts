@@ -43,6 +43,8 @@ export type World = {
   terminating: Set<string>;
   journal: KubeWrite[];
   evictions: Map<string, EvictionCount>;
+  /** Told of each write, after it is done. */
+  wrote: (write: KubeWrite) => void;
 };
 
 /** Who writes, and through which subresource. */
@@ -61,7 +63,7 @@ export function note(
 ): void {
   const { journal } = world;
   if (journal.length >= JOURNAL_MAX) journal.splice(0, JOURNAL_MAX / 10);
-  journal.push({
+  const write: KubeWrite = {
     at: world.clock.wallMs(),
     verb,
     resource: sub === "" ? resource.plural : `${resource.plural}/${sub}`,
@@ -71,7 +73,9 @@ export function note(
     manager: hand.manager,
     by: hand.by,
     version: textOf(metaOf(object)["resourceVersion"]),
-  });
+  };
+  journal.push(write);
+  world.wrote(write);
 }
 
 /** Of a condition list such as a pod's or a node's. */

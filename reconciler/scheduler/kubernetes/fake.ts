@@ -27,6 +27,8 @@ export type FakeKubeOptions = {
   clock: Clock;
   /** 0 to 1; a fixed sequence unless told. The same clock and the same draws are the same run. */
   random?: () => number;
+  /** Told of each entry of the journal, after it is done. */
+  wrote?: (write: KubeWrite) => void;
 };
 
 export function openFakeKube(options: FakeKubeOptions): FakeKube {
@@ -54,7 +56,8 @@ export class FakeKube implements KubeApi {
   #fault = NO_FAULT;
   #isClosed = false;
 
-  constructor({ clock, random = openSequence() }: FakeKubeOptions) {
+  constructor(options: FakeKubeOptions) {
+    const { clock, random = openSequence(), wrote = () => undefined } = options;
     this.#random = random;
     this.#world = {
       clock,
@@ -64,6 +67,7 @@ export class FakeKube implements KubeApi {
       terminating: this.terminating,
       journal: this.#journal,
       evictions: this.#evictions,
+      wrote,
     };
     this.#server = new Server(this.#world);
     this.#watches = new Watches(this.#world, () => this.#fault);
