@@ -194,6 +194,10 @@ async function openScheduler(config: Config, metrics: Metrics, log: Log): Promis
     log,
     instance: hostname(),
     count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
+    marked: (node) => {
+      const ms = metrics.observeMarked(node, CLOCK.wallMs());
+      if (ms !== null) log("info", "isolated", { node, ms });
+    },
   });
   if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
   if (opened.kind === "none") return openNoScheduler();

@@ -6,6 +6,7 @@
  */
 import { Counter, Histogram, Registry } from "prom-client";
 import type { Finding } from "../schema/finding.ts";
+import type { NodeId } from "../schema/id.ts";
 import type { Reconciler } from "./loop.ts";
 import type { Judged } from "./fold/everything.ts";
 import { printNodes } from "./metrics/node.ts";
@@ -35,6 +36,7 @@ export class Metrics {
   private readonly commands: Counter<"type">;
   private readonly replacements: Counter<"pool" | "outcome">;
   private readonly steps: Histogram<"pool" | "step">;
+  private readonly isolation: Histogram<"pool">;
   private readonly requests: Counter<"provider" | "op" | "class">;
   private readonly kubeWrites: Counter<"pool" | "verb" | "resource">;
   private readonly reports: Counter<"outcome">;
@@ -78,6 +80,13 @@ export class Metrics {
       help: "Time from the step before to this one.",
       labelNames: ["pool", "step"],
       buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
+      registers,
+    });
+    this.isolation = new Histogram({
+      name: "navarch_isolation_seconds",
+      help: "From the report of a fault to the API server's answer that the Node is marked.",
+      labelNames: ["pool"],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
       registers,
     });
     this.requests = new Counter({
@@ -147,6 +156,21 @@ export class Metrics {
   }
   observeIngest(ms: number): void {
     this.ingest.observe(ms / 1_000);
+  }
+
+  /**
+   * The API server has just acknowledged the node's mark. Milliseconds since the report that first
+   * told of what is held against it, both by this process's clock; `null` if it was marked before,
+   * or for something else.
+   */
+  observeMarked(id: string, now: number): number | null {
+    const node = this.reconciler?.fleet().nodes.get(id as NodeId);
+    if (node === undefined || node.cordon.product !== null) return null;
+    const unhealthy = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
+    if (unhealthy.length === 0) return null;
+    const ms = Math.max(0, now - Math.min(...unhealthy.map(({ firstAt }) => firstAt)));
+    this.isolation.observe({ pool: node.pool ?? "" }, ms / 1_000);
+    return ms;
   }
 
   /** Told of each committed change, once. */

@@ -128,3 +128,18 @@ test("take() gives the head once, and each line once", () => {
   series.raw(1, "{", label("a", long), "}");
   expect(take()).toBe(`m{a="${long}"} 1\n`);
 });
+
+test("observeMarked() counts from the report that told of the fault to the first mark", async () => {
+  const [, id = ""] = w.serving();
+  const node = () => w.reconciler.fleet().nodes.get(id as NodeId);
+  expect(a.metrics.observeMarked(id, w.clock.wallMs())).toBe(null);
+  w.xid(id, 79);
+  await w.say(id);
+  await w.reconciler.activate();
+  const at = node()?.health.held[0]?.firstAt ?? Number.NaN;
+  expect(a.metrics.observeMarked(id, at + 25)).toBe(25);
+  const page = (await a.call("GET", "/metrics", undefined, null)).text;
+  expect(page).toContain('navarch_isolation_seconds_count{pool="p"} 1');
+  await w.until(() => (node()?.cordon.product ?? null) !== null, 60);
+  expect(a.metrics.observeMarked(id, at + 90)).toBe(null);
+});

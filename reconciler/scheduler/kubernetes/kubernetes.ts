@@ -52,6 +52,8 @@ export type KubernetesPorts = {
   /** 0 ≤ x < 1. */
   random: () => number;
   log: Log;
+  /** Told of each mark for a session, as soon as the server has acknowledged it. */
+  marked?: (node: string) => void;
 };
 
 /**
@@ -157,16 +159,15 @@ export class Kubernetes implements Scheduler {
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
     const cached = this.#nodes.get(name);
-    return this.#judge(
-      await holdCordon(this.#briefly(), name, uid, {
-        session: sessionOf(fence),
-        why,
-        pool,
-        again,
-        ...(cached === undefined ? {} : { cached }),
-      }),
-      uid,
-    );
+    const answer = await holdCordon(this.#briefly(), name, uid, {
+      session: sessionOf(fence),
+      why,
+      pool,
+      again,
+      ...(cached === undefined ? {} : { cached }),
+    });
+    if (answer.kind === "held" && fence.sessionId !== null) this.#ports.marked?.(node);
+    return this.#judge(answer, uid);
   }
 
   async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {

@@ -28,9 +28,11 @@ export async function openKubernetes(
     instance: string;
     /** Called for each write, once its end is known. */
     count: (pool: string, verb: string, resource: string) => void;
+    /** Called when the server has acknowledged a mark for a session, before anything is written. */
+    marked: (node: string) => void;
   },
 ): Promise<OpenedKubernetes> {
-  const { clock, random, log, instance, count } = from;
+  const { clock, random, log, instance, count, marked } = from;
   const opened = await openTransport(config, from.env);
   if (opened.kind === "off" || opened.kind === "absent") return { kind: "none" };
   if (opened.kind === "failed") return opened;
@@ -50,6 +52,7 @@ export async function openKubernetes(
     clock,
     random,
     log,
+    marked,
   });
   return { kind: "ok", scheduler, server: transport.server };
 }
