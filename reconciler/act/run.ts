@@ -15,6 +15,12 @@ import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
  * ends machines, and no cloud keeps a node from being cordoned.
  */
 const LANE_MAX = 16;
+/**
+ * Marks are small, and a scheduler's own limit sees to how fast they go. Answers are taken once an
+ * activation, so this is also how many of a burst are marked by each: 64 every quarter of a second
+ * is more than the limit lets through, and few enough to have their turn within seconds.
+ */
+const MARKS_MAX = 64;
 /** A call that has not answered by then is an unknown outcome; the connection may still be open. */
 const CALL_MS = 60_000;
 
@@ -59,7 +65,8 @@ export class Runner {
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
       const lane = laneOf(operation);
       const busy = this.lanes.get(lane) ?? 0;
-      if (busy >= LANE_MAX) continue;
+      const isMark = operation.payload.kind === "cordon" || operation.payload.kind === "uncordon";
+      if (busy >= (isMark ? MARKS_MAX : LANE_MAX)) continue;
       if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
       this.lanes.set(lane, busy + 1);
       this.running.set(operation.id, lane);
