@@ -29,6 +29,8 @@ export type PodTemplate = {
   /** `nvidia.com/gpu` of its one container; 0 unless told. */
   gpus?: number;
   graceS?: number;
+  /** Merged over the i-th pod's metadata. */
+  metadata?: (i: number) => Readonly<Record<string, unknown>>;
   /** Merged over the pod's spec. */
   spec?: Readonly<Record<string, unknown>>;
 };
@@ -118,6 +120,7 @@ function podOf(i: number, template: PodTemplate): unknown {
       labels: template.labels ?? {},
       annotations: template.annotations ?? {},
       ...(template.owners === undefined ? {} : { ownerReferences: template.owners }),
+      ...template.metadata?.(i),
     },
     spec: {
       ...(node === null ? {} : { nodeName: node }),

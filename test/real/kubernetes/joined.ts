@@ -11,6 +11,8 @@ import type { AuditEntry, Cluster } from "./cluster.ts";
 
 export type JoinedOptions = {
   size: number;
+  /** The pool's `health`, in place of a threshold of 1. */
+  health?: string;
   /** More lines of the pool, indented by four. */
   pool?: string;
   /** More top-level sections. */
@@ -19,18 +21,22 @@ export type JoinedOptions = {
   kubernetes?: string;
   max?: number;
   server?: string;
+  /** Lines of `server` in place of a cadence that hurries, as a test wants it. */
+  cadence?: string;
   /** The Node's name of an instance. */
   nameOf?: (instance: string) => string;
 };
 
-export const printConfig = (kubeconfig: string, options: JoinedOptions): string => `
-server:
-  address: 127.0.0.1:0
-  heartbeat_interval: 500ms
+const HURRIED = `  heartbeat_interval: 500ms
   heartbeat_timeout: 4s
   sample_interval: 500ms
   health_check_interval: 1s
-  autoscale_interval: 1s
+  autoscale_interval: 1s`;
+
+export const printConfig = (kubeconfig: string, options: JoinedOptions): string => `
+server:
+  address: 127.0.0.1:0
+${options.cadence ?? HURRIED}
 ${options.server ?? ""}
 providers:
   fake: { gpu_count: 8, boot_delay: 300ms, terminate_delay: 300ms }
@@ -44,7 +50,7 @@ pools:
     provider: fake
     instance_type: h100-8x
     scaling: { min_nodes: ${options.size}, max_nodes: ${options.max ?? options.size + 3} }
-    health: { unhealthy_threshold: 1 }
+    health: { ${options.health ?? "unhealthy_threshold: 1"} }
 ${options.pool ?? ""}
 `;
 
