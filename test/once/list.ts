@@ -16,6 +16,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "10,000 stories of a person and the product on one cordon of a real API server",
     "test/real/kubernetes/interleaving.ts --count 10000",
   ),
+  outage: proof(
+    "an API server that is away for ten minutes in the middle of a drain",
+    "test/real/kubernetes/outage.ts --minutes 10",
+  ),
   scenarios: proof("the shipped scenarios that take minutes", "test/simulate/main.ts"),
   m2: proof(
     "one fault each two seconds of 1,000 nodes: verdict to Node marked (targets.md M2)",

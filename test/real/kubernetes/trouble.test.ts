@@ -1,0 +1,86 @@
+/**
+ * The compiled control plane in the middle of a drain, on a real cluster, while the API server goes
+ * away, its history is forgotten, and the control plane itself is killed again and again.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { buildStale, until } from "../../fixture/plane/plane.ts";
+import { whyNoCluster } from "./binary.ts";
+import { calm, openProxy } from "./proxy.ts";
+import { endsOf, Ground, waitReplaced } from "./trouble-ground.ts";
+import { playOutage } from "./trouble-outage.ts";
+
+const missing = await whyNoCluster();
+
+let ground: Ground;
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  await buildStale();
+  ground = await Ground.open();
+}, 600_000);
+afterEach(async () => {
+  if (missing === null) expect(await ground.clear()).toEqual([]);
+}, 60_000);
+afterAll(async () => {
+  if (missing === null) expect(await ground.close()).toEqual([]);
+}, 60_000);
+
+describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
+  test("the server is away beyond the drain's time: nothing ends unseen, then it goes on", async () => {
+    const result = await playOutage(ground, { awayMs: 30_000, drainMs: 22_000 });
+    console.log(JSON.stringify(result));
+    expect(result.broken).toEqual([]);
+    expect(result.evictedBefore).toBeGreaterThan(0);
+    expect(result.resumedMs).toBeGreaterThan(0);
+  }, 150_000);
+
+  test("history is compacted under its watches: it lists again and goes on", async () => {
+    const { cluster } = ground;
+    const proxy = await openProxy(cluster, cluster.folder);
+    const joined = ground.plane({ size: 3 }, proxy.kubeconfig(cluster.kubeconfig("product")));
+    const { plane } = joined;
+    const [sick] = await joined.start(3);
+    if (sick === undefined) throw new Error("no node");
+    const work = await ground.work(9, 1);
+    ground.breakNode(plane, sick);
+    await until("a pod was evicted", 30_000, () => (ground.evicted(work) > 0 ? true : null));
+    // A server that starts refuses everybody, and whoever is refused lists anew anyway.
+    proxy.set(() => ({ kind: "cut" }));
+    await cluster.stopApiserver();
+    await cluster.compactEtcd();
+    await ground.returnApiserver();
+    const before = ground.audit.length;
+    proxy.set(calm);
+    await waitReplaced(plane, sick, 60_000);
+    await proxy.close();
+    const kinds = ground.audit
+      .slice(before)
+      .map(({ verb, objectRef, requestURI, responseStatus }) => {
+        return `${verb} ${objectRef?.resource} ${responseStatus?.code} ${requestURI.includes("fieldSelector")}`;
+      });
+    console.log([...new Set(kinds)].join("\n"));
+    expect(ground.judge(plane.cloudDir)).toEqual([]);
+  }, 150_000);
+
+  test("killed eight times at any moment of one replacement: every step is done once", async () => {
+    const joined = ground.plane({ size: 3 });
+    const { plane } = joined;
+    const [sick] = await joined.start(3);
+    if (sick === undefined) throw new Error("no node");
+    const work = await ground.work(12, 1);
+    const id = ground.breakNode(plane, sick);
+    for (let kill = 1; kill <= 8; kill++) {
+      await Bun.sleep(Math.random() * 3_000);
+      await plane.kill();
+      await plane.start();
+    }
+    // An eviction is two steps in the server. One whose client dies in between has spent the budget
+    // and deleted nobody, and the budget forgets that only after two minutes.
+    await waitReplaced(plane, sick, 240_000);
+    expect(ground.judge(plane.cloudDir)).toEqual([]);
+    expect(endsOf(plane.cloudDir).map((one) => one.id)).toEqual([id]);
+    expect(ground.evicted(work)).toBeGreaterThan(0);
+    const { doubles, overlaps, live } = plane.reality();
+    expect([doubles, overlaps, live.length]).toEqual([[], [], 3]);
+  }, 400_000);
+});
