@@ -5,13 +5,15 @@
  */
 import type { Entry } from "../reconciler/provider/fake/entry.ts";
 import type { FakeControl } from "../reconciler/provider/fake/memory.ts";
-import type { KubeApi } from "../reconciler/scheduler/kubernetes/api.ts";
+import type { KubeApi, KubeRequest } from "../reconciler/scheduler/kubernetes/api.ts";
 import type { KubeFault } from "../reconciler/scheduler/kubernetes/fake-fault.ts";
 import { openFakeKube, type FakeKube } from "../reconciler/scheduler/kubernetes/fake.ts";
 import { readNode } from "../reconciler/scheduler/kubernetes/read-node.ts";
+import { readPod } from "../reconciler/scheduler/kubernetes/read-pod.ts";
 import type { KubeNode } from "../reconciler/scheduler/kubernetes/object.ts";
 import type { InstanceId } from "../schema/id.ts";
 import type { VirtualClock } from "./clock.ts";
+import type { KubeCall } from "./invariant/observation.ts";
 import { Workload, type WorkloadOptions } from "./workload.ts";
 
 /** How often kubelets and controllers look: half of what a lease is renewed in. */
@@ -34,6 +36,10 @@ export type ClusterOptions = {
 /** One that `haunts` renews its lease although its cloud says that its machine is gone. */
 type Kubelet = { name: string; isUp: boolean; haunts: boolean };
 
+/** What of a body is looked at, whatever is sent. */
+type Ends = { preconditions?: { uid?: string }; gracePeriodSeconds?: number };
+type Sent = Ends & { deleteOptions?: Ends; spec?: { unschedulable?: boolean } };
+
 type Cloud = FakeControl & { entries(): readonly Entry[] };
 
 export class VirtualCluster {
@@ -43,8 +49,8 @@ export class VirtualCluster {
   /** By instance: who has registered once. A Node that is deleted does not come back by itself. */
   readonly kubelets = new Map<InstanceId, Kubelet>();
   readonly workloads: Workload[] = [];
-  /** Names of Nodes, one for each time that a process wrote its mark on it. */
-  readonly marked: string[] = [];
+  /** Every write that the product asked for, done or not. */
+  readonly calls: KubeCall[] = [];
   private readonly clock: VirtualClock;
   private readonly cloud: Cloud;
   private readonly options: ClusterOptions;
@@ -56,7 +62,7 @@ export class VirtualCluster {
     this.cloud = cloud;
     this.options = options;
     this.kube = openFakeKube({ clock, ...(random === undefined ? {} : { random }) });
-    this.api = this.noting(this.kube);
+    this.api = this.listening(this.kube);
     this.kube.setFault(fault);
     for (const one of denied) this.kube.denied.add(one);
     this.beat();
@@ -118,22 +124,46 @@ export class VirtualCluster {
     return spec?.renewTime === undefined ? null : Date.parse(spec.renewTime);
   }
 
-  /** The journal does not tell a mark from its release, so that is noted here. */
-  private noting(kube: FakeKube): KubeApi {
+  /** Writes down what the product asks, and what was so when it did. */
+  private listening(kube: FakeKube): KubeApi {
     return {
-      call: async (request) => {
-        const answer = await kube.call(request);
-        const { spec, metadata } = (request.body ?? {}) as {
-          spec?: { unschedulable?: boolean };
-          metadata?: { name?: string };
-        };
-        if (answer.kind === "ok" && spec?.unschedulable === true)
-          this.marked.push(metadata?.name ?? "");
-        return answer;
+      call: (request) => {
+        if (request.verb !== "get" && request.verb !== "list")
+          this.calls.push(this.judgedAs(request));
+        return kube.call(request);
       },
       watch: (...given) => kube.watch(...given),
       close: () => kube.close(),
     };
+  }
+
+  private judgedAs({ verb, path, body }: KubeRequest): KubeCall {
+    const steps = path.split("/");
+    const isEviction = steps.at(-1) === "eviction";
+    const at = steps.findIndex((step) => step === "nodes" || step === "pods");
+    const [plural = "", name = ""] = at === -1 ? [steps.at(-1)] : steps.slice(at, at + 2);
+    const namespace = plural === "pods" ? (steps[at - 1] ?? "") : "";
+    const pod = plural === "pods" ? readPod(this.kube.get("pods", namespace, name)) : null;
+    const node = plural === "nodes" ? name : (pod?.node ?? "");
+    const machine = this.instanceOf(node);
+    const sent = (body ?? {}) as Sent;
+    const { preconditions, gracePeriodSeconds } = isEviction ? (sent.deleteOptions ?? {}) : sent;
+    const renewedAt = this.renewedAt(node);
+    return {
+      what: `${verb} ${isEviction ? "eviction" : plural}`,
+      name,
+      uid: preconditions?.uid ?? null,
+      graceSeconds: gracePeriodSeconds ?? null,
+      outOfService: JSON.stringify(body ?? null).includes("out-of-service"),
+      cordons: sent.spec?.unschedulable === true,
+      isLive: machine !== null && this.isBilled(machine),
+      leaseAgeMs: renewedAt === null ? null : this.clock.wallMs() - renewedAt,
+    };
+  }
+
+  private isBilled(machine: InstanceId): boolean {
+    const state = this.cloud.world().instances.get(machine)?.instance.state;
+    return state !== undefined && state !== "terminated";
   }
 
   private beat(): void {

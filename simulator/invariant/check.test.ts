@@ -7,7 +7,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import { configOf } from "../world.ts";
 import { openCheckers, type EventCount } from "./check.ts";
-import type { Call, Checker, Commit, Live, Observation } from "./observation.ts";
+import type { Call, Checker, Commit, KubeCall, Live, Observation } from "./observation.ts";
 
 const POOL = "p" as PoolName;
 const config = (more = ""): Observation["config"] =>
@@ -123,7 +123,9 @@ type Seen = {
   operations?: Operation[];
   live?: Live[];
   class?: Observation["cloud"]["class"];
-} & Partial<Pick<Observation, "calls" | "commits" | "now" | "fair" | "plan" | "cordoned" | "config">>;
+} & Partial<
+  Pick<Observation, "calls" | "commits" | "now" | "fair" | "plan" | "cordoned" | "config">
+>;
 
 let version = 0;
 
@@ -150,6 +152,7 @@ function seen(from: Seen): Observation {
       live: new Map(lives.map((one) => [one.id, one])),
       version: version++,
     },
+    kube: [],
     cordoned: new Set(),
     plan: null,
     fair: true,
@@ -281,7 +284,10 @@ describe("a planted violation is found:", () => {
     const one = operation("a.1.create", "a", create());
     const other = operation("a.1.create", "a", create("n2"));
     const first = seen({ operations: [one], commits: [commit([], [], { operations: [one] })] });
-    const second = seen({ operations: [other], commits: [commit([], [], { operations: [other] })] });
+    const second = seen({
+      operations: [other],
+      commits: [commit([], [], { operations: [other] })],
+    });
     expect(judge("I11", first, first)).toEqual([]);
     expect(judge("I11", first, second)).toHaveLength(1);
     const both = [one, operation("b.1.create", "b", create("n2"))];
@@ -386,12 +392,47 @@ describe("a planted violation is found:", () => {
   });
 });
 
-test("openCheckers() names every invariant once, and which hold of nothing yet", () => {
+describe("in a cluster", () => {
+  const write: KubeCall = {
+    what: "create eviction",
+    name: "x",
+    uid: "u",
+    graceSeconds: null,
+    outOfService: false,
+    cordons: false,
+    isLive: true,
+    leaseAgeMs: 5_000,
+  };
+  const kube = (more: Partial<KubeCall>): Observation => ({
+    ...seen({}),
+    kube: [{ ...write, ...more }],
+  });
+
+  test("I9: nothing is ended without grace, and nothing given up, while its machine runs", () => {
+    expect(judge("I9", kube({}))).toEqual([]);
+    expect(judge("I9", kube({ what: "delete pods", graceSeconds: 1 }))).toEqual([]);
+    expect(judge("I9", kube({ what: "delete pods", graceSeconds: 0 }))).toHaveLength(1);
+    expect(judge("I9", kube({ graceSeconds: 0 }))).toHaveLength(1);
+    expect(judge("I9", kube({ what: "patch nodes", outOfService: true }))).toHaveLength(1);
+    const gone = { isLive: false, graceSeconds: 0, outOfService: true };
+    expect(judge("I9", kube(gone))).toEqual([]);
+  });
+
+  test("I10: a Node goes by its UID, after its machine, and not while its kubelet speaks", () => {
+    const last = { what: "delete nodes", isLive: false, leaseAgeMs: 40_000 };
+    expect(judge("I10", kube(last))).toEqual([]);
+    expect(judge("I10", kube({ ...last, leaseAgeMs: null }))).toEqual([]);
+    expect(judge("I10", kube({ ...last, uid: null }))).toHaveLength(1);
+    expect(judge("I10", kube({ ...last, isLive: true }))).toHaveLength(1);
+    expect(judge("I10", kube({ ...last, leaseAgeMs: 39_999 }))).toHaveLength(1);
+    expect(judge("I10", kube({ what: "patch nodes" }))).toEqual([]);
+  });
+});
+
+test("openCheckers() names every invariant once", () => {
   const ids = openCheckers({ events: () => null }).map(({ id }) => id);
   expect(ids.filter((id) => id.startsWith("I"))).toEqual(
     Array.from({ length: 14 }, (_, i) => `I${i + 1}`),
   );
   expect(new Set(ids).size).toBe(ids.length);
-  expect(judge("I9", seen({}))).toEqual([]);
-  expect(judge("I10", seen({}))).toEqual([]);
 });

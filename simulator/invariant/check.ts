@@ -9,7 +9,7 @@ import { type Budget, budgets, configuredBudgets } from "./budget.ts";
 import { type Ceiling, configuredCeilings, noCapacityThrownAway, spend } from "./capacity.ts";
 import { closedIsClosed, handsOff, ownCordonOnly } from "./human.ts";
 import { committedIntent, frozenAsk } from "./intent.ts";
-import { atMostOnce, nodeLast } from "./later.ts";
+import { atMostOnce, nodeLast } from "./kube.ts";
 import type { Checker, Observation, Violation } from "./observation.ts";
 import { nothingUnknown, onePerSlot } from "./slot.ts";
 import {

@@ -82,6 +82,26 @@ export type Live = {
   reportedGone: boolean;
 };
 
+/** A write that reached the API server, with what was so at that moment. */
+export type KubeCall = {
+  /** `delete nodes`, `create eviction`, `patch nodes`. */
+  what: string;
+  /** Of the object. */
+  name: string;
+  /** Its precondition. */
+  uid: string | null;
+  /** What it says itself; `null` = the pod's own. */
+  graceSeconds: number | null;
+  /** Marks the Node as out of service, which gives up its pods. */
+  outOfService: boolean;
+  /** Marks the Node unschedulable. */
+  cordons: boolean;
+  /** The cloud bills the machine under the object. */
+  isLive: boolean;
+  /** Since the machine's kubelet last renewed its lease; `null` = there is none. */
+  leaseAgeMs: number | null;
+};
+
 export type CloudFacts = {
   class: ProviderClass;
   fleetId: string;
@@ -106,6 +126,8 @@ export type Observation = {
   /** The database was lost since the last observation: every count starts anew. */
   forgotten: boolean;
   cloud: CloudFacts;
+  /** Writes to the cluster since the last observation; none where the fleet is in no cluster. */
+  kube: readonly KubeCall[];
   /** Nodes that the scheduler shows cordoned by the product. */
   cordoned: ReadonlySet<string>;
   /** What the newest activation planned; `null` while no process runs or it has not rested. */

@@ -267,6 +267,7 @@ export class Swarm {
       commits: [],
       forgotten: this.forgotten,
       cloud: this.cloudFacts(),
+      kube: [],
       cordoned: this.scheduler.cordoned,
       plan: null,
       fair: sees && this.now() >= this.fairSince,

@@ -9,7 +9,7 @@
  *   --story        print every event
  */
 import { parseArgs } from "node:util";
-import { VACUOUS } from "../../simulator/invariant/later.ts";
+import { VACUOUS } from "../../simulator/invariant/kube.ts";
 import { type Fault, nameOf } from "../../simulator/swarm/fault.ts";
 import { drawFaults } from "../../simulator/swarm/schedule.ts";
 import { type Shape, shapeOf } from "../../simulator/swarm/shape.ts";
@@ -53,7 +53,7 @@ function printFigures(shape: Shape, told: Told, wallMs: number): void {
   const faults = [...told.faults].sort(([a], [b]) => (a < b ? -1 : 1));
   print(`faults: ${faults.map(([name, n]) => `${name} ${n}`).join(", ") || "none"}`);
   print(`replacements: ${told.replaced}, launches: ${told.launches}, ends: ${told.ends}`);
-  for (const [id, why] of VACUOUS) print(`${id}: vacuous, ${why}`);
+  for (const [id, why] of VACUOUS) print(`${id}: vacuous here, ${why}`);
 }
 
 async function printShortest(

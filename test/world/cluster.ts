@@ -8,6 +8,7 @@ import type { KubeNode } from "../../reconciler/scheduler/kubernetes/object.ts";
 import type { InstanceId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { ClusterOptions, VirtualCluster } from "../../simulator/cluster.ts";
+import { atMostOnce, nodeLast } from "../../simulator/invariant/kube.ts";
 import type { Workload } from "../../simulator/workload.ts";
 import { poolYaml, World } from "../../simulator/world.ts";
 import { instanceOf, open } from "./story.ts";
@@ -102,8 +103,10 @@ export function darken(world: World): () => void {
 
 /** Everything that must never be, by the two journals alone. */
 export function kubeWrongs(world: World): string[] {
-  const { kube, kubelets } = clusterOf(world);
+  const { kube, kubelets, calls } = clusterOf(world);
   const out: string[] = [];
+  for (const checker of [atMostOnce(), nodeLast()])
+    for (const { id, message } of checker.look({ kube: calls })) out.push(`${id}: ${message}`);
   for (const [uid, { granted }] of kube.evictions)
     if (granted > 1) out.push(`pod ${uid} was evicted ${granted} times`);
   const ends = new Map<string, number>();
@@ -136,7 +139,7 @@ export function neverLeaving(world: World, replicas: number): Workload {
 
 /** How often the product wrote its mark on the Node; a release is a write too. */
 export const marks = (world: World, name: string): number =>
-  clusterOf(world).marked.filter((one) => one === name).length;
+  clusterOf(world).calls.filter((one) => one.cordons && one.name === name).length;
 
 export async function freeze(world: World): Promise<() => Promise<void>> {
   const fact = { kind: "freeze", by: "ann", why: "looking", at: 0, until: null } as const;
