@@ -6,6 +6,7 @@ import { EVENT_KINDS } from "../../schema/event.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { type Bare, parseBound } from "./bound.ts";
+import { wantCluster } from "./kube-deed.ts";
 import { type Names, refuseName } from "./name.ts";
 import {
   type Assertion,
@@ -14,7 +15,9 @@ import {
   type CountTarget,
   type Health,
   HEALTHS,
+  KUBE_NODES,
   MEASURES,
+  type PodTarget,
   type Status,
   STATUSES,
 } from "./scenario.ts";
@@ -29,6 +32,8 @@ const TYPES = [
   "node_count",
   "event_order",
   "metric",
+  "kube_node",
+  "pods",
   ...MEASURES,
 ] as const;
 type Type = (typeof TYPES)[number];
@@ -100,6 +105,12 @@ export function readAssertion(parts: Parts, line: number, names: Names): Asserti
       }
       return target === null || expected === null ? null : { type, target, expected, line };
     }
+    case "kube_node":
+    case "pods":
+    case "pod_evictions":
+    case "pod_deletions":
+    case "budget_violations":
+      return readOfCluster(type, parts, target, names, line);
     case "detection_p99":
     case "replace_p99":
     case "launches":
@@ -173,6 +184,59 @@ function readExpected({ expected }: Parts, bare: Bare, isDuration: boolean): Bou
   const answer = parseBound(word, bare, isDuration);
   if (answer.ok) return answer.bound;
   expected.section.fail(expected.key, "bound", answer.message, answer.hint);
+  return null;
+}
+
+type OfCluster = "kube_node" | "pods" | "pod_evictions" | "pod_deletions" | "budget_violations";
+
+/** Conditions that only a scenario with a Kubernetes cluster can have. */
+function readOfCluster(
+  type: OfCluster,
+  parts: Parts,
+  target: string | null,
+  names: Names,
+  line: number,
+): Assertion | null {
+  if (!wantCluster(parts.type.section, parts.type.key, type, names)) {
+    // What stands there is known all the same.
+    parts.expected.section.look(parts.expected.key);
+    return null;
+  }
+  switch (type) {
+    case "kube_node": {
+      const expected = choose(parts, KUBE_NODES, "state of a Node");
+      return wantNode(parts, target, names) && target !== null && expected !== null
+        ? { type, target, expected, line }
+        : null;
+    }
+    case "pods": {
+      const counted = readPodTarget(parts, target, names);
+      const expected = readExpected(parts, "exact", false);
+      return counted === null || expected === null
+        ? null
+        : { type, target: counted, expected, line };
+    }
+    case "pod_evictions":
+    case "pod_deletions":
+    case "budget_violations": {
+      const expected = readExpected(parts, "max", false);
+      return expected === null ? null : { type, expected, line };
+    }
+    default:
+      return unreachable(type);
+  }
+}
+
+/** Pods of a group, or those on a node. */
+function readPodTarget(parts: Parts, name: string | null, names: Names): PodTarget | null {
+  const groups = names.cluster?.pods ?? [];
+  if (name === null) missing(parts.target, "one of cluster.pods, or a node id");
+  else if (groups.includes(name)) return { by: "group", name };
+  else if (names.node(name) !== null) return { by: "node", name };
+  else {
+    const all = [...groups, ...names.nodes];
+    refuseName(parts.target.section, parts.target.key, "pods or node", name, all);
+  }
   return null;
 }
 

@@ -76,8 +76,12 @@ export function readPolicyPart(
 
 function say(problems: Problems, problem: Problem, path: string): void {
   const at = { file: problem.file, line: problem.line, col: problem.col };
-  problems[problem.severity](at, path, problem.code, problem.message, problem.hint);
+  const hint = CLUSTER_KEYS.has(path) ? "what runs there stands under cluster" : problem.hint;
+  problems[problem.severity](at, path, problem.code, problem.message, hint);
 }
+
+/** Of a scenario, and no setting of the product: a natural mistake. */
+const CLUSTER_KEYS: ReadonlySet<string> = new Set(["kubernetes.pods", "kubernetes.budgets"]);
 
 /** Lines of the entries kept, the others empty. */
 function keepEntries(text: string, root: TreeMap, kept: readonly Entry[]): string {

@@ -8,6 +8,7 @@ import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import { eventKind, readAssertion } from "./assertion.ts";
+import { readApiFault, readKubectl } from "./kube-deed.ts";
 import { type Names, refuseName } from "./name.ts";
 import {
   type ActionWord,
@@ -30,7 +31,6 @@ const WAIT_MS = 30_000;
 export const TEMPERATURE = 95;
 /** The code that a scheduled outage uses, too: the card has fallen off the bus. */
 export const XID = 79;
-const KUBERNETES = "kubernetes";
 
 /** Reads one deed; `null` if it is unsound, which is then reported. */
 export function readDeed(
@@ -75,12 +75,10 @@ export function readDeed(
     }
     case "control_plane":
       return readPlane(params);
-    case "api_fault": {
-      const target = wordOf(event, "target") ?? KUBERNETES;
-      if (target !== KUBERNETES) refuseName(event, "target", "API", target, [KUBERNETES]);
-      const fault = readFault(params);
-      return fault === null ? null : { action, target: KUBERNETES, fault };
-    }
+    case "api_fault":
+      return readApiFault(event, params, names);
+    case "kubectl":
+      return readKubectl(event, params, names);
     default:
       return unreachable(action);
   }

@@ -69,7 +69,8 @@ const PARAMS: Readonly<Record<string, readonly ActionWord[]>> = {
   kind: ["provider_fault", "api_fault"],
   duration: ["provider_fault", "api_fault", "control_plane"],
   rate: ["provider_fault", "api_fault"],
-  do: ["control_plane"],
+  latency: ["api_fault"],
+  do: ["control_plane", "kubectl"],
 };
 
 function misplaced(action: ActionWord) {

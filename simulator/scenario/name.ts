@@ -19,6 +19,8 @@ export type Names = {
   zones: readonly string[];
   regions: readonly string[];
   providers: readonly string[];
+  /** What runs in the Kubernetes cluster; `null` = there is none. */
+  cluster: { pods: readonly string[]; budgets: readonly string[] } | null;
 };
 
 /** Upstream names the replacement of `x` `x-gen2`, so files may speak of it before it exists. */
@@ -61,6 +63,7 @@ export function namesOf(
     zones: unique(zones),
     regions: unique(regions),
     providers: unique([...owners, ...providers]),
+    cluster: null,
   };
 }
 

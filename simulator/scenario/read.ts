@@ -9,6 +9,7 @@ import { collectProblems, type Problems } from "../../reconciler/config/problem.
 import { readConfig } from "../../reconciler/config/read.ts";
 import { readSection, type Section } from "../../reconciler/config/section.ts";
 import { readAssertions } from "./assertion.ts";
+import { type ClusterSpec, readCluster } from "./cluster.ts";
 import { CONFIG_KEYS, type ConfigPart, readConfigPart, readPolicyPart } from "./config.ts";
 import { readEvents } from "./event.ts";
 import { generateFleet } from "./generate.ts";
@@ -54,18 +55,25 @@ function readRoot(problems: Problems, file: SourceText): Scenario | null {
   const fleet = placeNodes(problems, listed, pools);
   wantFleet(root, fleet, section);
   const names = namesOf(fleet, fleetGen, part.pools, part.providers);
-  const known: Names = { ...names, pools };
+  const cluster = readCluster(root, part.config, pools);
+  const known: Names = { ...names, pools, cluster: clusterNames(cluster) };
   const stress = readStress(section, fleetGen, known);
   const events = readEvents(root, known);
   const assertions = readAssertions(root, known);
   const policy = readPolicyPart(problems, tree, file);
   root.finish();
   warnGenerated(root, stress, fleet, events);
-  const read = { name, description, fleet, events, assertions, stress, policy };
+  const read = { name, description, fleet, events, assertions, stress, policy, cluster };
   if (part.config === null || problems.failed()) return null;
   if (part.pools.length > 0) return { ...read, config: part.config, implicitPool: false };
   const config = withImplicitPool(part, { fleet, stress });
   return { ...read, config, implicitPool: true };
+}
+
+function clusterNames(cluster: ClusterSpec | null): Names["cluster"] {
+  if (cluster === null) return null;
+  const nameOf = ({ name }: { name: string }): string => name;
+  return { pods: cluster.pods.map(nameOf), budgets: cluster.budgets.map(nameOf) };
 }
 
 /** Upstream's rule: nodes must come from somewhere. A pool that buys its own is one more place. */

@@ -6,6 +6,8 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Policy } from "../../schema/policy.ts";
+import type { ClusterSpec } from "./cluster.ts";
+import type { KubectlWord, KubeFault } from "./kube-deed.ts";
 
 export const STATUSES = ["active", "cordoned", "draining", "unhealthy", "terminated"] as const;
 export type Status = (typeof STATUSES)[number];
@@ -76,7 +78,7 @@ export type CommandWord = (typeof COMMANDS)[number];
 export const API_FAULTS = ["capacity", "quota", "auth", "throttle", "timeout", "error"] as const;
 export const PLANE_DEEDS = ["pause", "kill", "restart", "wipe"] as const;
 
-/** How a provider or the Kubernetes API fails. */
+/** How a provider fails. */
 export type ApiFault = {
   kind: (typeof API_FAULTS)[number];
   /** `null`: until the end of the scenario. */
@@ -99,6 +101,7 @@ export const ACTIONS = [
   "provider_fault",
   "control_plane",
   "api_fault",
+  "kubectl",
 ] as const;
 export type ActionWord = (typeof ACTIONS)[number];
 
@@ -142,7 +145,9 @@ export type Deed =
   | { action: "provider_fault"; target: string; fault: ApiFault }
   /** `null`: at once for `kill`, `restart` and `wipe`; `pause` always has a duration. */
   | { action: "control_plane"; deed: (typeof PLANE_DEEDS)[number]; durationMs: number | null }
-  | { action: "api_fault"; target: "kubernetes"; fault: ApiFault };
+  | { action: "api_fault"; target: "kubernetes"; fault: KubeFault }
+  /** What a person does in the cluster; `target` is a node, or a budget for `delete_budget`. */
+  | { action: "kubectl"; target: string; deed: KubectlWord };
 
 /** `line` is where the event stands in the file, for messages. */
 export type ScenarioEvent = Deed & { atMs: number; line: number };
@@ -176,13 +181,29 @@ export type CountTarget =
   | { by: "pool" | "zone" | Attribute; name: string }
   | { by: "label"; key: string; name: string };
 
-/** Measured over the whole run from the event log. Milliseconds for the two percentiles. */
+/** What a Node object says; `absent` = the machine has none, or none any more. */
+export const KUBE_NODES = ["schedulable", "unschedulable", "absent"] as const;
+export type KubeNodeWord = (typeof KUBE_NODES)[number];
+
+/** Which pods are counted: those of a group that are ready, or all that are left on a node. */
+export type PodTarget = { by: "group" | "node"; name: string };
+
+/**
+ * Measured over the whole run from the event log, the last three from what was written to the
+ * cluster. Milliseconds for the two percentiles.
+ */
 export const MEASURES = [
   "detection_p99",
   "replace_p99",
   "launches",
   "terminations",
   "max_concurrent_unavailable",
+  /** Pods that left because the product asked them to, under their budgets. */
+  "pod_evictions",
+  /** Pods that the product deleted past their budgets. */
+  "pod_deletions",
+  /** Ready pods that the product took although their budget needed them. */
+  "budget_violations",
 ] as const;
 export type Measure = (typeof MEASURES)[number];
 
@@ -192,6 +213,8 @@ export type Assertion = (
   | { type: "node_count"; target: CountTarget; expected: Bound }
   /** The names occur in this order among the node's events; others may stand between. */
   | { type: "event_order"; target: string; expected: string[] }
+  | { type: "kube_node"; target: string; expected: KubeNodeWord }
+  | { type: "pods"; target: PodTarget; expected: Bound }
   /** `target` is a selector such as `navarch_nodes{status="active"}`; the sum of its series. */
   | { type: "metric"; target: string; expected: Bound }
   | { type: Measure; expected: Bound }
@@ -332,6 +355,8 @@ export type Scenario = {
    */
   config: Config;
   implicitPool: boolean;
+  /** The Kubernetes cluster that the machines join, and what runs there; `null` = there is none. */
+  cluster: ClusterSpec | null;
   /** Rules written in the file, instead of the built-in policy. */
   policy: Policy | null;
 };

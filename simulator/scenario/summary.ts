@@ -2,6 +2,7 @@
  * A scenario in a few figures, for `navarch simulate validate` and the head of a run. Pure.
  */
 import { printDuration } from "../../schema/duration.ts";
+import type { ClusterSpec } from "./cluster.ts";
 import type { Chaos, Scenario } from "./scenario.ts";
 
 export type Summary = {
@@ -13,6 +14,8 @@ export type Summary = {
   assertions: number;
   thresholds: number;
   pools: string[];
+  /** What runs in its Kubernetes cluster; `null` = it has none. */
+  cluster: string | null;
   durationMs: number;
   /** 0 = random. */
   seed: number;
@@ -40,6 +43,7 @@ export function summarize(scenario: Scenario): Summary {
     assertions: scenario.assertions.length,
     thresholds: stress?.thresholds.length ?? 0,
     pools: scenario.config.pools.map((pool) => String(pool.name)),
+    cluster: scenario.cluster === null ? null : printCluster(scenario.cluster),
     durationMs: stress?.durationMs ?? lastMs,
     seed: stress?.seed ?? 0,
     startup: gen === null ? null : printStartup(gen.startup),
@@ -50,6 +54,15 @@ export function summarize(scenario: Scenario): Summary {
     correlated: chaos?.correlated.map((one) => one.name) ?? [],
     files: files.filter((file) => typeof file === "string"),
   };
+}
+
+function printCluster({ pods, budgets }: ClusterSpec): string {
+  if (pods.length === 0) return "no pods";
+  const groups = pods.map(({ name, kind, replicas }) => {
+    return kind === "DaemonSet" ? `${name} on each node` : `${replicas} ${name}`;
+  });
+  const count = `${budgets.length} ${budgets.length === 1 ? "budget" : "budgets"}`;
+  return `${groups.join(", ")}; ${count}`;
 }
 
 function printStartup({ pattern, durationMs }: { pattern: string; durationMs: number }): string {
