@@ -9,7 +9,7 @@ import type { Progress, RunOptions } from "../simulator/run/runner.ts";
 import type { RunResult } from "../simulator/run/result.ts";
 import type { Scenario, Threshold } from "../simulator/scenario/scenario.ts";
 import type { Context } from "./command.ts";
-import { EXIT, failure, usage, type Failure } from "./failure.ts";
+import { EXIT, failure, type Failure } from "./failure.ts";
 import { isForMachines } from "./show.ts";
 
 /** Exit status of a failed assertion, expectation or threshold, and of an interrupted run. */
@@ -40,13 +40,8 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const { runScenario } = await import("../simulator/run/runner.ts");
   const { RunFolder } = await import("../simulator/report/folder.ts");
   const { printHead } = await import("../simulator/report/console.ts");
-  const { unsupported } = await import("../simulator/run/prepare.ts");
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
-  const refused = unsupported(plan.scenario);
-  if (refused !== null) {
-    return usage(`line ${refused.line}: ${refused.path} ${refused.message}`);
-  }
   const quiet = isForMachines(context.format);
   const tell = (text: string): void => (quiet ? world.err(text) : world.out(text));
   const { stress, fleet } = plan.scenario;

@@ -17,14 +17,13 @@ export const simulateList: Command = {
     const { BUNDLED } = await import("../../simulator/bundle/catalog.ts");
     const { readScenario } = await import("../../simulator/scenario/read.ts");
     const { summarize } = await import("../../simulator/scenario/summary.ts");
-    const { unsupported } = await import("../../simulator/run/prepare.ts");
     const { printDuration } = await import("../../schema/duration.ts");
     const found = BUNDLED.flatMap(({ name, text }) => {
       const { scenario } = readScenario({ name, text });
       if (scenario === null) return [];
       const { nodes, durationMs, description, mode } = summarize(scenario);
-      const about = { name, mode, nodes, duration_ms: durationMs, description: description ?? "" };
-      return [{ ...about, unsupported: unsupported(scenario)?.message ?? null }];
+      const about = { name, mode, nodes, duration_ms: durationMs };
+      return [{ ...about, description: description ?? "" }];
     });
     await show(context, {
       data: found,
@@ -34,7 +33,7 @@ export const simulateList: Command = {
           ["NAME", "MODE", "NODES", "DURATION", "DESCRIPTION"],
           found.map((one) => [
             one.name,
-            one.unsupported === null ? one.mode : "not yet run",
+            one.mode,
             String(one.nodes),
             printDuration(one.duration_ms),
             one.description,

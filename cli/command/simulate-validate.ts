@@ -1,8 +1,6 @@
 /**
  * `navarch simulate validate`: everything wrong with a scenario, or what it amounts to.
  */
-import type { Problem } from "../../schema/config.ts";
-import type { Unsupported } from "../../simulator/run/prepare.ts";
 import type { Summary } from "../../simulator/scenario/summary.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
@@ -14,9 +12,7 @@ export const simulateValidate: Command = {
   name: ["simulate", "validate"],
   usage: "<file>",
   summary: "check a scenario and sum it up",
-  more:
-    "Unknown keys are errors. Exit 2 if it is wrong, or with --strict if it warns or asks for\n" +
-    "something that this version does not simulate.",
+  more: "Unknown keys are errors. Exit 2 if it is wrong, or with --strict if it warns.",
   flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
   words: { min: 1, max: 1 },
   reach: "offline",
@@ -26,13 +22,11 @@ export const simulateValidate: Command = {
     const { sayProblems, showProblems } = await import("../problem-view.ts");
     const [file = ""] = context.words;
     const { scenario, problems } = await openScenario(file);
-    const { unsupported } = await import("../../simulator/run/prepare.ts");
-    const refused = scenario === null ? null : unsupported(scenario);
-    const all = refused === null ? problems : [...problems, refusal(file, refused)];
-    const strict = context.flags.on("strict") && all.some((one) => one.severity === "warning");
-    if (scenario === null || strict) return showProblems(context, all, () => "");
-    sayProblems(context, all);
-    const summary = { ...summarize(scenario), unsupported: refused?.message ?? null };
+    const isWarned = problems.some((one) => one.severity === "warning");
+    const strict = context.flags.on("strict") && isWarned;
+    if (scenario === null || strict) return showProblems(context, problems, () => "");
+    sayProblems(context, problems);
+    const summary = summarize(scenario);
     const { printDuration } = await import("../../schema/duration.ts");
     await show(context, {
       data: summary,
@@ -43,11 +37,6 @@ export const simulateValidate: Command = {
   },
 };
 
-function refusal(file: string, { line, path, message }: Unsupported): Problem {
-  const hint = "simulate run refuses this file";
-  return { file, line, col: 1, path, code: "unsupported", message, hint, severity: "warning" };
-}
-
 function printSummary(summary: Summary, span: (ms: number) => string, style: Style): string {
   const isStress = summary.mode === "stress";
   const seed = summary.seed === 0 ? "random" : String(summary.seed);
@@ -57,6 +46,7 @@ function printSummary(summary: Summary, span: (ms: number) => string, style: Sty
     ["Mode", isStress ? "stress test" : "scenario"],
     ["Nodes", String(summary.nodes)],
     ["Pools", summary.pools.join(", ")],
+    ["Kubernetes", summary.cluster],
     ["Events", String(summary.events)],
     ["Assertions", String(summary.assertions)],
     ["Thresholds", isStress ? String(summary.thresholds) : null],

@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { readScenario } from "../scenario/read.ts";
 import { summarize } from "../scenario/summary.ts";
+import { POD_KINDS } from "../scenario/cluster.ts";
+import { KUBE_FAULTS, KUBECTL } from "../scenario/kube-deed.ts";
 import {
   ACTIONS,
   API_FAULTS,
@@ -60,9 +62,17 @@ test("BUNDLED shows every action, command, fault, failure and measure at least o
     if (event.action === "inject_failure") seen.add(event.failure.type);
     if (event.action === "provider_fault") seen.add(event.fault.kind);
     if (event.action === "control_plane") seen.add(event.deed);
+    if (event.action === "api_fault") seen.add(`api ${event.fault.kind}`);
+    if (event.action === "kubectl") seen.add(`kubectl ${event.deed}`);
   }
   for (const { type } of scenarios.flatMap((one) => one.assertions)) seen.add(type);
+  for (const one of scenarios) for (const { kind } of one.cluster?.pods ?? []) seen.add(kind);
   const assertions = ["node_status", "health_status", "node_count", "event_order", "metric"];
-  const wanted = [ACTIONS, COMMANDS, FAILURE_TYPES, API_FAULTS, PLANE_DEEDS, MEASURES, assertions];
+  const cluster = [
+    ...["kube_node", "pods", ...POD_KINDS],
+    ...KUBE_FAULTS.map((kind) => `api ${kind}`),
+    ...KUBECTL.map((deed) => `kubectl ${deed}`),
+  ];
+  const wanted = [ACTIONS, COMMANDS, FAILURE_TYPES, API_FAULTS, PLANE_DEEDS, MEASURES, assertions, cluster];
   expect(wanted.flat().filter((word) => !seen.has(word))).toEqual([]);
 });

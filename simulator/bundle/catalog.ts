@@ -22,6 +22,9 @@ import controlPlaneWipe from "./control-plane-wipe.yaml" with { type: "text" };
 import fivePercentOf10000 from "./five-percent-of-10000.yaml" with { type: "text" };
 import flappingNetwork from "./flapping-network.yaml" with { type: "text" };
 import kubernetesDrainPdb from "./kubernetes-drain-pdb.yaml" with { type: "text" };
+import kubernetesApiAway from "./kubernetes-api-away.yaml" with { type: "text" };
+import kubernetesPdbNever from "./kubernetes-pdb-never.yaml" with { type: "text" };
+import kubernetesUncordon from "./kubernetes-uncordon.yaml" with { type: "text" };
 import pattern2 from "./pattern-2.yaml" with { type: "text" };
 import poolFloor from "./pool-floor.yaml" with { type: "text" };
 import providerFailover from "./provider-failover.yaml" with { type: "text" };
@@ -39,6 +42,8 @@ import threshold3 from "./threshold-3.yaml" with { type: "text" };
 import zoneDies from "./zone-dies.yaml" with { type: "text" };
 import zoneOutageFreeze from "./zone-outage-freeze.yaml" with { type: "text" };
 import featureApiFault from "./feature-api-fault.yaml" with { type: "text" };
+import featureApiFaultKinds from "./feature-api-fault-kinds.yaml" with { type: "text" };
+import featureApiFaultPart from "./feature-api-fault-part.yaml" with { type: "text" };
 import featureAssertions from "./feature-assertions.yaml" with { type: "text" };
 import featureCascadeDelay from "./feature-cascade-delay.yaml" with { type: "text" };
 import featureCascadeDepth from "./feature-cascade-depth.yaml" with { type: "text" };
@@ -72,6 +77,9 @@ import featureFailureTypes from "./feature-failure-types.yaml" with { type: "tex
 import featureFleetGen from "./feature-fleet-gen.yaml" with { type: "text" };
 import featureFleetGenDefault from "./feature-fleet-gen-default.yaml" with { type: "text" };
 import featureIdentity from "./feature-identity.yaml" with { type: "text" };
+import featureKubeBudgets from "./feature-kube-budgets.yaml" with { type: "text" };
+import featureKubePods from "./feature-kube-pods.yaml" with { type: "text" };
+import featureKubectl from "./feature-kubectl.yaml" with { type: "text" };
 import featureLoadQueue from "./feature-load-queue.yaml" with { type: "text" };
 import featureLoadReactive from "./feature-load-reactive.yaml" with { type: "text" };
 import featureOutageOverlap from "./feature-outage-overlap.yaml" with { type: "text" };
@@ -125,6 +133,9 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "five-percent-of-10000", text: fivePercentOf10000 },
   { name: "flapping-network", text: flappingNetwork },
   { name: "kubernetes-drain-pdb", text: kubernetesDrainPdb },
+  { name: "kubernetes-api-away", text: kubernetesApiAway },
+  { name: "kubernetes-pdb-never", text: kubernetesPdbNever },
+  { name: "kubernetes-uncordon", text: kubernetesUncordon },
   { name: "pattern-2", text: pattern2 },
   { name: "pool-floor", text: poolFloor },
   { name: "provider-failover", text: providerFailover },
@@ -142,6 +153,8 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "zone-dies", text: zoneDies },
   { name: "zone-outage-freeze", text: zoneOutageFreeze },
   { name: "feature-api-fault", text: featureApiFault },
+  { name: "feature-api-fault-kinds", text: featureApiFaultKinds },
+  { name: "feature-api-fault-part", text: featureApiFaultPart },
   { name: "feature-assertions", text: featureAssertions },
   { name: "feature-cascade-delay", text: featureCascadeDelay },
   { name: "feature-cascade-depth", text: featureCascadeDepth },
@@ -175,6 +188,9 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "feature-fleet-gen", text: featureFleetGen },
   { name: "feature-fleet-gen-default", text: featureFleetGenDefault },
   { name: "feature-identity", text: featureIdentity },
+  { name: "feature-kube-budgets", text: featureKubeBudgets },
+  { name: "feature-kube-pods", text: featureKubePods },
+  { name: "feature-kubectl", text: featureKubectl },
   { name: "feature-load-queue", text: featureLoadQueue },
   { name: "feature-load-reactive", text: featureLoadReactive },
   { name: "feature-outage-overlap", text: featureOutageOverlap },

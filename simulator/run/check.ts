@@ -9,6 +9,7 @@ import { isWithin, type Assertion, type CountTarget, type Health } from "../scen
 import type { Stack } from "../stack/stack.ts";
 import type { Api } from "./api.ts";
 import { isCounted } from "./detection.ts";
+import { checkKube } from "./kube-check.ts";
 import { parseSelector, sumSeries } from "./metric.ts";
 import type { RunRecord } from "./record.ts";
 import { quantilesOf } from "./span.ts";
@@ -69,6 +70,13 @@ export async function check(assertion: Assertion, from: CheckFrom): Promise<Chec
     }
     case "event_order":
       return checkOrder(assertion.target, assertion.expected, record);
+    case "kube_node":
+    case "pods":
+      return checkKube(assertion, from.stack);
+    case "pod_evictions":
+    case "pod_deletions":
+    case "budget_violations":
+      return checkKube({ type: assertion.type, expected: assertion.expected }, from.stack);
     case "metric":
       return checkMetric(assertion.target, assertion.expected, from);
     case "detection_p99": {

@@ -71,7 +71,12 @@ export async function carryOut(event: ScenarioEvent, story: Story): Promise<Deed
     case "control_plane":
       return hitPlane(event, stack);
     case "api_fault":
-      return fail("api_fault needs the Kubernetes part, which this version does not simulate");
+      return breakKube(event, stack);
+    case "kubectl": {
+      const member = stack.crowd.find(event.target);
+      const problem = stack.kube?.kubectl(event.deed, event.target, member) ?? null;
+      return problem === null ? DONE : fail(problem);
+    }
     default:
       return unreachable(event);
   }
@@ -238,7 +243,15 @@ function breakProvider(event: Deed & { action: "provider_fault" }, stack: Stack)
   if (cloud === undefined) return fail(`there is no provider ${event.target}`);
   cloud.setFault(event.fault);
   const { durationMs } = event.fault;
-  if (durationMs !== null) stack.time.after(durationMs, () => cloud.setFault(null));
+  if (durationMs !== null) stack.time.after(durationMs, () => cloud.endFault(event.fault));
+  return DONE;
+}
+
+function breakKube(event: Deed & { action: "api_fault" }, { kube, time }: Stack): DeedAnswer {
+  if (kube === null) return fail("there is no Kubernetes cluster");
+  kube.setFault(event.fault);
+  const { durationMs } = event.fault;
+  if (durationMs !== null) time.after(durationMs, () => kube.endFault(event.fault));
   return DONE;
 }
 

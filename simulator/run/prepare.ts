@@ -53,18 +53,6 @@ export function shapeOf(scenario: Scenario): SimNode {
   };
 }
 
-/** What a file asks for and this version cannot simulate. */
-export type Unsupported = { line: number; path: string; message: string };
-
-/** A file that asks for what is not simulated is refused, for it would be ignored. */
-export function unsupported(scenario: Scenario): Unsupported | null {
-  const message = "needs a Kubernetes API, which this version does not simulate";
-  const event = scenario.events.find(({ action }) => action === "api_fault");
-  if (event !== undefined) return { line: event.line, path: "events: api_fault", message };
-  const isOn = scenario.config.kubernetes.enabled === true;
-  return isOn ? { line: 1, path: "kubernetes.enabled", message } : null;
-}
-
 /** The same pools, none of which wants a node: what exists is then taken in, and nothing bought. */
 export function withoutFloor(config: Config): Config {
   const pools = config.pools.map((pool) => ({

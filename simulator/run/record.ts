@@ -5,6 +5,7 @@
  * was imagined can be counted.
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
+import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
 import type { Change } from "../../reconciler/store/store.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Cause, Failure } from "../scenario/fault.ts";
@@ -257,6 +258,14 @@ export class RunRecord {
     const node = "nodeId" in entry && entry.nodeId !== null ? entry.nodeId : null;
     const name = node === null ? null : this.#crowd.nameOf(node);
     this.line("cloud", entry.kind, name, { provider, id: node });
+  }
+
+  /** Every change in the cluster but the leases, which nobody would read. */
+  kube({ verb, resource, namespace, name, manager, by }: KubeWrite): void {
+    if (resource === "leases") return;
+    const node = resource.startsWith("nodes") ? name : null;
+    const object = namespace === "" ? name : `${namespace}/${name}`;
+    this.line("kubernetes", `${verb} ${resource}`, node, { object, manager, by });
   }
 
   #freeze(kind: EventDraft["kind"], message: string): void {

@@ -112,6 +112,7 @@ class Run {
     this.#stack = new Stack({
       time,
       config,
+      cluster: scenario.cluster,
       policy,
       seed,
       nodes: this.#nodes,
@@ -124,6 +125,7 @@ class Run {
       events: {
         committed: (change) => this.#record.committed(change),
         cloudEntry: (provider, entry) => this.#record.cloud(provider, entry),
+        kubeWrite: (write) => this.#record.kube(write),
         delivered: (ms) => this.#record.latencies.push(ms),
         started: (member) => this.#started(member),
         ended: (member) => this.#chaos?.leave(member),

@@ -89,6 +89,11 @@ export class SimCloud {
     this.#fault = fault;
   }
 
+  /** Ends it, unless another one came since. */
+  endFault(fault: ApiFault): void {
+    if (this.#fault === fault) this.#fault = null;
+  }
+
   /** Buys the instance of a node that the scenario lists, as an earlier life of the product did. */
   async place(node: SimNode, slot: number): Promise<InstanceId> {
     const { pool } = node;

@@ -13,11 +13,17 @@ import type { Provider } from "../../reconciler/provider/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/route/agent.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
 import { openReadiness } from "../../reconciler/route/ready.ts";
+import type { KubeApi } from "../../reconciler/scheduler/kubernetes/api.ts";
+import { resourceOf } from "../../reconciler/scheduler/kubernetes/client.ts";
 import { openNoScheduler } from "../../reconciler/scheduler/none.ts";
+import type { Scheduler } from "../../reconciler/scheduler/scheduler.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
 import type { Change, Snapshot, Store } from "../../reconciler/store/store.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
+import { ProcessClock } from "../clock.ts";
+import type { Line } from "../line.ts";
+import { openHands } from "../process.ts";
 import { MemoryDatabase } from "../sql.ts";
 import { FLEET_ID } from "./cloud.ts";
 
@@ -33,6 +39,8 @@ export type PlaneWorld = {
   config: Config;
   policy: CompiledPolicy;
   providers: ReadonlyMap<string, Provider>;
+  /** The API server of the cluster that it looks after; `null` = there is none. */
+  kube: { api: KubeApi; seed: number } | null;
   /**
    * Least rest between two activations in milliseconds. Production rests three times as long as it
    * worked, at most 250; here no time passes while it works, so the rest is chosen.
@@ -44,8 +52,12 @@ export type PlaneWorld = {
   log(level: string, message: string, fields?: Record<string, unknown>): void;
 };
 
+/** Its connection to the cluster, and the clock that its hands there go by. */
+type Hands = { scheduler: Scheduler; line: Line | null; clock: ProcessClock };
+
 type Life = {
   store: Store;
+  hands: Hands;
   reconciler: Reconciler;
   ingest: Ingest;
   metrics: Metrics;
@@ -61,6 +73,7 @@ export class Plane {
   #life: Life | null = null;
   #paused = false;
   #serial = 0;
+  #lives = 0;
   #timer: { atMono: number; cancel: () => void } | null = null;
   #restUntil = 0;
   #busy: Promise<void> | null = null;
@@ -105,15 +118,47 @@ export class Plane {
       credentials: snapshot.credentials,
       anonymous: false,
     });
-    const reconciler = await this.#openReconciler(store, metrics, authority);
-    this.#life = this.#compose({ store, snapshot, metrics, authority, reconciler });
+    const hands = this.#openHands(metrics);
+    const reconciler = await this.#openReconciler(store, metrics, authority, hands.scheduler);
+    this.#life = this.#compose({ store, hands, snapshot, metrics, authority, reconciler });
     // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
     reconciler.hint = () => this.#hint();
+    hands.scheduler.cluster?.start(() => {
+      if (this.#life?.hands === hands) this.#hint();
+    });
     this.#world.log("info", "control plane started");
     this.#hint();
   }
 
-  async #openReconciler(store: Store, metrics: Metrics, authority: Authority): Promise<Reconciler> {
+  /** What a stopped or dead process has under way in the cluster stops or dies with it. */
+  #openHands(metrics: Metrics): Hands {
+    const { kube, log } = this.#world;
+    const clock = new ProcessClock(this.#world.clock);
+    if (kube === null) return { scheduler: openNoScheduler(), line: null, clock };
+    const { api } = kube;
+    const counted: KubeApi = {
+      call: async (request) => {
+        const { verb, path, pool } = request;
+        const answer = await api.call(request);
+        if (verb !== "get" && verb !== "list") {
+          metrics.countKubeWrite(pool ?? "", verb, resourceOf(path));
+        }
+        return answer;
+      },
+      watch: (...what) => api.watch(...what),
+      close: () => undefined,
+    };
+    const seed = kube.seed + this.#lives++;
+    const from = { config: this.#config, clock, gate: null, log, seed };
+    return { ...openHands(counted, from), clock };
+  }
+
+  async #openReconciler(
+    store: Store,
+    metrics: Metrics,
+    authority: Authority,
+    scheduler: Scheduler,
+  ): Promise<Reconciler> {
     const { clock, policy, providers, committed, log } = this.#world;
     const reconciler = await Reconciler.open(
       {
@@ -124,7 +169,7 @@ export class Plane {
         unavailable: new Map(),
         targets: {
           provider: (name) => providers.get(name) ?? null,
-          scheduler: openNoScheduler(),
+          scheduler,
           credential: (node) => authority.issueNode(node),
         },
         committed: (change) => {
@@ -142,13 +187,13 @@ export class Plane {
   }
 
   #compose(
-    from: Pick<Life, "store" | "metrics" | "authority" | "reconciler"> & {
+    from: Pick<Life, "store" | "hands" | "metrics" | "authority" | "reconciler"> & {
       snapshot: Snapshot;
     },
   ): Life {
     const { clock, log } = this.#world;
     const config = this.#config;
-    const { store, snapshot, metrics, authority, reconciler } = from;
+    const { store, hands, snapshot, metrics, authority, reconciler } = from;
     const ingest = new Ingest(
       store,
       clock,
@@ -156,7 +201,7 @@ export class Plane {
         presence: reconciler.presence,
         node: (id) => reconciler.fleet().nodes.get(id) ?? null,
         count: () => reconciler.fleet().nodes.size,
-        nodeOfObject: () => [],
+        nodeOfObject: (name) => reconciler.nodeOfObject(name),
         nodeOfProviderId: (id) =>
           config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
         takeLetters: (letters) => reconciler.takeLetters(letters),
@@ -176,17 +221,21 @@ export class Plane {
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
     };
-    return { store, reconciler, ingest, metrics, authority, ports, app: openApp(ports) };
+    return { store, hands, reconciler, ingest, metrics, authority, ports, app: openApp(ports) };
   }
 
   /** SIGSTOP: time passes without it. */
   pause(): void {
     this.#paused = true;
+    this.#life?.hands.clock.stop();
+    this.#life?.hands.line?.stop();
     this.#world.log("warn", "control plane paused");
   }
 
   resume(): void {
     this.#paused = false;
+    this.#life?.hands.clock.goOn();
+    this.#life?.hands.line?.goOn();
     this.#world.log("warn", "control plane goes on");
     this.#hint();
   }
@@ -200,6 +249,8 @@ export class Plane {
     this.#timer?.cancel();
     this.#timer = null;
     this.#restUntil = 0;
+    life.hands.clock.stop();
+    life.hands.line?.close();
     await this.#busy?.catch(() => undefined);
     await life.store.close().catch(() => undefined);
     this.#world.log("warn", "control plane killed");

@@ -6,6 +6,7 @@
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { Instance, Provider } from "../../reconciler/provider/provider.ts";
+import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
 import type { Change } from "../../reconciler/store/store.ts";
 import type { SendAnswer } from "../../agent/port.ts";
 import type { Config } from "../../schema/config.ts";
@@ -16,7 +17,9 @@ import type { Failure } from "../scenario/fault.ts";
 import { openStreams, type Random, type Stream } from "../random.ts";
 import type { SimNode } from "../scenario/scenario.ts";
 import { SimCloud } from "./cloud.ts";
+import type { ClusterSpec } from "../scenario/cluster.ts";
 import { Crowd, type Member } from "./crowd.ts";
+import { SimKube } from "./kube.ts";
 import { Lull } from "./lull.ts";
 import { Plane } from "./plane.ts";
 import type { Time } from "./time.ts";
@@ -32,6 +35,8 @@ const REST_MAX_MS = 1_000;
 export type StackOptions = {
   time: Time;
   config: Config;
+  /** What runs in the Kubernetes cluster; `null` = there is none. */
+  cluster: ClusterSpec | null;
   policy: CompiledPolicy;
   seed: number;
   nodes: readonly SimNode[];
@@ -47,6 +52,8 @@ export type StackOptions = {
 export type StackEvents = {
   committed(change: Change): void;
   cloudEntry(provider: string, entry: Entry): void;
+  /** What anybody changed in the cluster. */
+  kubeWrite(write: KubeWrite): void;
   /** One report's way to the control plane and back, milliseconds. */
   delivered(ms: number): void;
   /** A node's agent began for the first time. */
@@ -65,6 +72,8 @@ export class Stack {
   readonly lull: Lull;
   readonly crowd: Crowd;
   readonly clouds: ReadonlyMap<string, SimCloud>;
+  /** `null` = the machines join no cluster. */
+  readonly kube: SimKube | null;
   readonly streams: Record<Stream, Random>;
   /** Ends the repetition of a pool's demand. */
   readonly demand = new Map<string, () => void>();
@@ -95,11 +104,13 @@ export class Stack {
     const adapters = new Map<string, Provider>();
     for (const [name, cloud] of clouds) adapters.set(name, cloud.provider);
     const size = Math.max(options.nodes.length, 1);
+    this.kube = this.#openKube(providers.fork("kubernetes"));
     this.plane = new Plane({
       clock: time,
       config,
       policy,
       providers: adapters,
+      kube: this.kube === null ? null : { api: this.kube.api, seed: options.seed },
       restMs: Math.min(REST_MAX_MS, Math.ceil(size * REST_PER_NODE_MS)),
       committed: (change) => this.#committed(change),
       before: () => this.lull.refresh(),
@@ -120,7 +131,21 @@ export class Stack {
     });
   }
 
+  #openKube(random: Random): SimKube | null {
+    const { time, cluster, config, events } = this.#options;
+    if (cluster === null) return null;
+    return new SimKube({
+      clock: time,
+      random: () => random.uniform(),
+      spec: cluster,
+      podLabel: config.kubernetes.podLabel,
+      members: () => this.crowd.all(),
+      wrote: (write) => events.kubeWrite(write),
+    });
+  }
+
   async start(): Promise<void> {
+    this.kube?.start();
     await this.plane.start();
     if (this.#options.analytic) this.#lullSoon();
   }
@@ -157,6 +182,7 @@ export class Stack {
     this.#stopped = true;
     for (const { machine } of this.crowd.all()) machine.powerOff();
     await this.plane.close();
+    this.kube?.close();
     for (const cloud of this.clouds.values()) await cloud.provider.close();
   }
 

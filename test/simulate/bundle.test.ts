@@ -5,11 +5,9 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { BUNDLED } from "../../simulator/bundle/catalog.ts";
-import { unsupported } from "../../simulator/run/prepare.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
 import { bundled, judge } from "./judge.ts";
 import { LONG } from "./long.ts";
-import { simulate } from "./run.ts";
 
 setDefaultTimeout(120_000);
 
@@ -42,28 +40,14 @@ function cut(scenario: Scenario): Scenario {
   return { ...scenario, events: [], assertions: [], stress: short };
 }
 
-const runnable = BUNDLED.filter(({ name }) => unsupported(bundled(name)) === null);
-
 describe("bundled scenarios", () => {
-  for (const { name } of runnable) {
+  for (const { name } of BUNDLED) {
     const isWhole = !LONG.includes(name) && (IS_CI || !isLong(bundled(name)));
     test(`${name} ${isWhole ? "passes" : "runs"}`, async () => {
       const scenario = bundled(name);
       expect(await judge(isWhole ? scenario : cut(scenario))).toEqual([]);
     });
   }
-
-  test("what needs Kubernetes is refused with exit 2, and its key is named", async () => {
-    const names = BUNDLED.map(({ name }) => name).filter(
-      (name) => !runnable.some((one) => one.name === name),
-    );
-    expect(names).toEqual(["kubernetes-drain-pdb", "feature-api-fault"]);
-    for (const name of names) {
-      const { exit, err, events } = await simulate(name);
-      expect([exit, events]).toEqual([2, ""]);
-      expect(err).toMatch(/^error: line \d+: events: api_fault needs a Kubernetes API/);
-    }
-  });
 
   test("what is called long is there", () => {
     for (const name of LONG) expect(BUNDLED.map((one) => one.name)).toContain(name);

@@ -33,7 +33,7 @@ function pathsOf(value: unknown, path: string, found: Set<string>): void {
 }
 
 /** Taken as a whole: what is in them is named by the file, or is read by the product. */
-const OPAQUE = /(check\.target|labels|zones|args|bound|expected|trigger|coldStart|^config|^policy)$/;
+const OPAQUE = /(check\.target|labels|annotations|zones|args|bound|expected|trigger|coldStart|^config|^policy)$/;
 /** What says where and as what a thing was read, not what it is. */
 const INCIDENTAL = /\.line$|^events:\w+\.(action|atMs)$|^assertions:\w+\.(type|target(\.\w+)?)$/;
 

@@ -23,6 +23,7 @@ const row = (path: string, scenario: string, value: unknown): Ignored => {
 const act = (action: string, scenario: string): Ignored => row(`events:${action}`, scenario, DROP);
 
 const NOBODY = "nobody-of-that-name";
+const renamed = (was: unknown): unknown => `not-${String(was)}`;
 const other = (was: unknown): unknown => (was === "node-1" ? "node-2" : "node-1");
 
 export const FIELDS: readonly Ignored[] = [
@@ -76,6 +77,30 @@ export const FIELDS: readonly Ignored[] = [
   row("events:provider_fault.fault.rate", "feature-provider-fault-part", 1),
   row("events:control_plane.deed", "feature-plane-restart", "pause"),
   row("events:control_plane.durationMs", "feature-plane-kill", null),
+
+  act("api_fault", "feature-api-fault"),
+  row("events:api_fault.fault.kind", "feature-api-fault", "watch"),
+  row("events:api_fault.fault.durationMs", "feature-api-fault", null),
+  row("events:api_fault.fault.rate", "feature-api-fault-part", 1),
+  row("events:api_fault.fault.latencyMs", "feature-api-fault-part", null),
+  act("kubectl", "kubernetes-uncordon"),
+  row("events:kubectl.target", "kubernetes-uncordon", other),
+  row("events:kubectl.deed", "kubernetes-uncordon", "cordon"),
+
+  row("cluster", "kubernetes-drain-pdb", null),
+  row("cluster.pods[].name", "feature-kube-pods", renamed),
+  row("cluster.pods[].kind", "feature-kube-pods", "Deployment"),
+  row("cluster.pods[].replicas", "feature-kube-pods", 1),
+  row("cluster.pods[].pool", "feature-kube-pods", null),
+  row("cluster.pods[].gpus", "feature-kube-pods", 0),
+  row("cluster.pods[].startMs", "feature-kube-pods", 5_000),
+  row("cluster.pods[].stopMs", "feature-kube-pods", 1_000),
+  row("cluster.pods[].graceMs", "feature-kube-pods", 30_000),
+  row("cluster.pods[].annotations", "feature-kube-pods", {}),
+  row("cluster.budgets[].name", "feature-kube-budgets", renamed),
+  row("cluster.budgets[].pods", "feature-kube-budgets", "none-free"),
+  row("cluster.budgets[].minAvailable", "feature-kube-budgets", 0),
+  row("cluster.budgets[].maxUnavailable", "feature-kube-budgets", 0),
 
   row("policy", "feature-policy", null),
   row("stress.durationMs", "feature-recovery", 1_000),
@@ -137,6 +162,9 @@ export const FIELDS: readonly Ignored[] = [
   ...(
     ["node_status", "health_status", "node_count", "metric", "launches", "terminations"] as const
   ).map((type) => wrong(type, "feature-assertions")),
+  ...(["kube_node", "pods", "pod_evictions", "pod_deletions", "budget_violations"] as const).map(
+    (type) => wrong(type, "kubernetes-pdb-never"),
+  ),
   wrong("event_order", "feature-assertions"),
   wrong("max_concurrent_unavailable", "feature-assertions"),
   wrong("detection_p99", "feature-detection"),
@@ -149,6 +177,7 @@ function wrong(type: Assertion["type"], scenario: string): Ignored {
   const words: Partial<Record<Assertion["type"], unknown>> = {
     node_status: "draining",
     health_status: "degraded",
+    kube_node: "no such word",
     event_order: ["node.replaced", "node.silent"],
   };
   return row(`assertions:${type}.expected`, scenario, words[type] ?? never);
@@ -177,7 +206,7 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   "events:issue_command.args": "upstream's, accepted and unused",
   "events:set_load.runningJobs": "part of the queue's depth, which only agents of a node show",
   "stress.chaos.recovery.replaceFatal": "becomes the pool's auto_replace while it is read",
-  "events:api_fault": "refused with exit 2: bundle.test.ts",
+  "events:api_fault.target": "there is one API: read.test.ts",
 };
 
 /** The same scenario with one field ignored. */

@@ -99,6 +99,20 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     expect(ran.report.summary.total_recoveries).toBe(2);
   });
 
+  test("a fault of a provider that has ended ends no newer one", async () => {
+    const ran = await simulate(`name: t
+providers: { gcp: { type: fake } }
+pools: [{ name: p, provider: gcp, region: r, instance_type: t, scaling: { min_nodes: 1, max_nodes: 1 } }]
+events:
+  - { at: 0s, action: provider_fault, target: gcp, params: { kind: quota, duration: 1m } }
+  - { at: 0s, action: start_fleet }
+  - { at: 30s, action: provider_fault, target: gcp, params: { kind: quota, duration: 30m } }
+  - { at: 25m, action: assert, target: "pool:p",
+      params: { assertion_type: node_count, expected: ==0 } }
+`);
+    expect([ran.exit, ran.report.errors]).toEqual([0, []]);
+  });
+
   test("the page names nothing outside itself (SF18)", async () => {
     const ran = await simulate(fleetYaml(1, `${START}  - { at: 15s, action: wait }\n`));
     const page = readFileSync(join(ran.folder, "report.html"), "utf8");

@@ -1,0 +1,142 @@
+/**
+ * One machine's kubelet in a simulated cluster: it registers the Node, renews its lease, and ends
+ * pods, for as long as its machine runs and is connected. What the node controller makes of its
+ * silence is here too: after forty seconds nobody knows whether the Node is ready, and its pods
+ * count as not ready. Nothing evicts them by taint: five minutes later they would be deleted.
+ */
+import type { Clock } from "../../reconciler/clock.ts";
+import type { FakeKube } from "../../reconciler/scheduler/kubernetes/fake.ts";
+import { readPod } from "../../reconciler/scheduler/kubernetes/read-pod.ts";
+import type { Member } from "./crowd.ts";
+
+/** Of a lease (kubernetes.md §10). */
+const RENEW_MS = 10_000;
+const GRACE_MS = 40_000;
+const LEASES = "kube-node-lease";
+const GPU = "nvidia.com/gpu";
+
+export class Kubelet {
+  readonly pool: string | null;
+  readonly #name: string;
+  readonly #member: Member;
+  readonly #kube: FakeKube;
+  readonly #clock: Clock;
+  #isUp = false;
+  #bootId: string | null = null;
+  /** Since it works or does not, on the monotonic clock, and as the lease tells it. */
+  #since = { mono: 0, wall: 0 };
+  /** Wall milliseconds of the last renewal. */
+  #renewedAt = 0;
+  #isGivenUp = false;
+
+  constructor(name: string, member: Member, kube: FakeKube, clock: Clock) {
+    this.pool = member.node.pool;
+    this.#name = name;
+    this.#member = member;
+    this.#kube = kube;
+    this.#clock = clock;
+  }
+
+  /** The machine is booted, does not hang, and has a network. */
+  static canRun({ live, machine }: Member): boolean {
+    if (!live || machine.bootId() === null || machine.isCut()) return false;
+    for (const { type } of machine.failures()) if (type === "hang") return false;
+    return true;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  beat(): void {
+    const isUp = Kubelet.canRun(this.#member);
+    if (isUp !== this.#isUp) this.#turn(isUp);
+    const isNews = this.#bootId !== this.#member.machine.bootId() || this.#node() === undefined;
+    if (isUp && isNews) this.#register();
+    const silentMs = isUp ? 0 : this.#clock.monoMs() - this.#since.mono;
+    if (silentMs < GRACE_MS || this.#isGivenUp) return;
+    this.#isGivenUp = true;
+    this.#tellReady("Unknown");
+    this.#doubtPods();
+  }
+
+  /** Brings the lease up to the last renewal that has happened by now. */
+  renew(): void {
+    if (this.#isUp) this.#renewedAt = this.#lastRenewal();
+    const renewTime = new Date(this.#renewedAt).toISOString().replace("Z", "000Z");
+    const lease = { metadata: { name: this.#name, namespace: LEASES }, spec: { renewTime } };
+    const kube = this.#kube;
+    if (kube.get("leases", LEASES, this.#name) === undefined) kube.seed("leases", lease);
+    else kube.person.edit("leases", LEASES, this.#name, { spec: { renewTime } }, KUBELET);
+  }
+
+  #node() {
+    return this.#kube.get("nodes", "", this.#name);
+  }
+
+  #lastRenewal(): number {
+    const { mono, wall } = this.#since;
+    const periods = Math.floor((this.#clock.monoMs() - mono) / RENEW_MS);
+    return wall + periods * RENEW_MS;
+  }
+
+  #turn(isUp: boolean): void {
+    if (!isUp) this.#renewedAt = this.#lastRenewal();
+    this.#isUp = isUp;
+    this.#since = { mono: this.#clock.monoMs(), wall: this.#clock.wallMs() };
+    this.#kube.cluster.setKubelet(this.#name, isUp);
+    if (!isUp) return;
+    this.#isGivenUp = false;
+    if (this.#bootId !== null) this.#tellReady("True");
+  }
+
+  /** Its Node appears, or says from which boot it speaks now. */
+  #register(): void {
+    const { node, instanceId, machine } = this.#member;
+    this.#bootId = machine.bootId();
+    const nodeInfo = { bootID: this.#bootId };
+    if (this.#node() !== undefined) {
+      const sub = "status" as const;
+      const change = { status: { nodeInfo } };
+      this.#kube.person.edit("nodes", "", this.#name, change, { ...KUBELET, sub });
+      return;
+    }
+    const region = node.region === "" ? "none" : node.region;
+    const gpus = String(node.gpuCount);
+    this.#kube.seed("nodes", {
+      metadata: { name: this.#name, labels: node.labels },
+      spec: { providerID: `navarch://${node.provider}/${region}/${instanceId}` },
+      status: {
+        nodeInfo,
+        conditions: [{ type: "Ready", status: "True", reason: "KubeletReady" }],
+        allocatable: { [GPU]: gpus },
+      },
+    });
+  }
+
+  /** Beside what others say of the Node. */
+  #tellReady(status: "True" | "Unknown"): void {
+    const object = this.#node();
+    if (object === undefined) return;
+    const { status: old } = object as { status?: { conditions?: { type: string }[] } };
+    const others = (old?.conditions ?? []).filter(({ type }) => type !== "Ready");
+    const reason = status === "True" ? "KubeletReady" : "NodeStatusUnknown";
+    const conditions = [...others, { type: "Ready", status, reason }];
+    const manager = status === "True" ? "kubelet" : "node-controller";
+    const how = { manager, sub: "status" as const };
+    this.#kube.person.edit("nodes", "", this.#name, { status: { conditions } }, how);
+  }
+
+  #doubtPods(): void {
+    for (const object of this.#kube.list("pods")) {
+      const pod = readPod(object);
+      if (pod === null || pod.node !== this.#name) continue;
+      const conditions = [{ type: "Ready", status: "False", reason: "NodeNotReady" }];
+      const how = { manager: "node-controller", sub: "status" as const };
+      const change = { status: { conditions } };
+      this.#kube.person.edit("pods", pod.namespace, pod.name, change, how);
+    }
+  }
+}
+
+const KUBELET = { manager: "kubelet" };
