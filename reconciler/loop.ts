@@ -28,6 +28,7 @@ import type { Fleet, Sight } from "./fleet.ts";
 import { applyPlan } from "./fold/plan.ts";
 import { foldEverything, type FoldInput, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
+import { Pace } from "./pace.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
@@ -58,8 +59,6 @@ export type LoopPorts = {
 
 /** Longest sleep: also the resolution of silence, drains and boot deadlines. */
 export const PERIOD_MS = 1_000;
-/** Longest rest after one activation: what a fleet of 100,000 nodes may add to a decision. */
-const REST_MAX_MS = 250;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
 /** Letters folded by one activation: bounds its transaction, and its memory, when a flood comes. */
@@ -352,12 +351,12 @@ export class Reconciler {
 
   private async run(): Promise<void> {
     const { clock } = this.ports;
+    const pace = new Pace(clock.monoMs());
     while (!this.stopping) {
       this.hinted = false;
       const begun = clock.monoMs();
       if (!(await this.tryActivate())) continue;
-      // At most a quarter of a core: a large fleet is looked at less often, not served less.
-      await this.sleep(Math.min(REST_MAX_MS, 3 * (clock.monoMs() - begun)), false);
+      await this.sleep(pace.restMs(begun, clock.monoMs()), false);
       const goesOn = this.plan.actions.length > 0 && this.ports.dryRun !== true;
       const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
