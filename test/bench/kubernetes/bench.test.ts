@@ -11,6 +11,7 @@ import { heldBackOf, printHeldBack } from "./held-back.ts";
 import { KUBERNETES_BENCHES } from "./list.ts";
 import { isolatedOf, parseMicro } from "./mark.ts";
 import { holds, keptOf, type Outcome } from "./outcome.ts";
+import { printBound } from "./share.ts";
 
 const missing = await whyNoCluster();
 
@@ -21,7 +22,14 @@ beforeAll(async () => {
 describe.skipIf(missing !== null)("every bench on a real API server", () => {
   for (const [name, bench] of KUBERNETES_BENCHES) {
     test(`${name} runs tiny`, async () => {
-      const how = { tiny: true, runs: 1, speed: 10, xid: bench.xid, say: () => undefined };
+      const how = {
+        tiny: true,
+        runs: 1,
+        nodes: null,
+        speed: 10,
+        xid: bench.xid,
+        say: () => undefined,
+      };
       const outcome = await bench.run(how);
       expect(outcome.broken).toEqual([]);
       expect(outcome.figures.filter(({ measured }) => !Number.isFinite(measured))).toEqual([]);
@@ -53,6 +61,15 @@ describe("what a bench reads", () => {
     const back = heldBackOf(plan, new Set(["a", "b", "c"]));
     expect(back).toEqual({ waiting: { budget: { nodes: 2, message: "full" } }, silent: ["c"] });
     expect(printHeldBack(back)).toBe('2 for budget ("full")');
+  });
+});
+
+describe("printBound()", () => {
+  test("says whether the machine had room, and who used most of it", () => {
+    const said = printBound({ etcd: 30, "kube-apiserver": 90.5, others: 4, idle: 3 });
+    expect(said).toStartWith("the machine: 3 % of a core was idle");
+    expect(said).toContain("kube-apiserver with 90.5 %");
+    expect(printBound({ etcd: 1, idle: 150 })).toStartWith("not the machine: 150 %");
   });
 });
 

@@ -9,16 +9,17 @@ import { held, shown, spreadOf } from "../bench.ts";
 import { isolatedOf, markedOf } from "./mark.ts";
 import { type BenchRun, latencyOf, type Outcome } from "./outcome.ts";
 import { until } from "../../fixture/plane/plane.ts";
+import { printBound } from "./share.ts";
 import { World } from "./world.ts";
 
 const NODES = 1_000;
 const SAMPLES = 300;
 const EVERY_MS = 2_000;
 
-export async function m2({ tiny, speed, xid, say }: BenchRun): Promise<Outcome> {
-  const samples = tiny ? 6 : SAMPLES;
+export async function m2({ tiny, nodes, speed, xid, say }: BenchRun): Promise<Outcome> {
+  const samples = tiny ? 6 : Math.min(SAMPLES, nodes === null ? SAMPLES : Math.floor(nodes * 0.9));
   const warm = Math.ceil(samples / 9);
-  const size = tiny ? samples + warm : NODES;
+  const size = tiny ? samples + warm : (nodes ?? NODES);
   const world = await World.open({ size, open: true, watch: "nodes", marksOnly: true, say });
   try {
     const everyMs = EVERY_MS / speed;
@@ -68,6 +69,7 @@ export async function m2({ tiny, speed, xid, say }: BenchRun): Promise<Outcome> 
         ? ["a verdict has no acknowledged mark in the product's log or in the audit log"]
         : [],
       notes: {
+        bound: printBound(cpu),
         setUp: `${size} virtual nodes, one XID ${xid} each ${everyMs} ms, etcd with fsync`,
         clock: "both instants by the product's own wall clock, whole ms: error up to 1 ms",
         elsewhere: "26/48/165/373 ms p50/p90/p99/max on 50,000 virtual nodes, other hardware",

@@ -10,6 +10,7 @@ import { heldBackOf, printHeldBack } from "./held-back.ts";
 import { markedOf } from "./mark.ts";
 import { type BenchRun, latencyOf, type Latency, type Outcome } from "./outcome.ts";
 import { until } from "../../fixture/plane/plane.ts";
+import { printBound } from "./share.ts";
 import { World } from "./world.ts";
 
 const NODES = 1_500;
@@ -30,8 +31,8 @@ type Burst = {
   unread: number;
 };
 
-export async function m3({ tiny, runs, xid, say }: BenchRun): Promise<Outcome> {
-  const size = tiny ? 12 : NODES;
+export async function m3({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Outcome> {
+  const size = tiny ? 12 : (nodes ?? NODES);
   const bursts: Burst[] = [];
   for (let run = 1; run <= runs; run++) {
     const one = await burst(size, xid, tiny, say);
@@ -68,6 +69,7 @@ export async function m3({ tiny, runs, xid, say }: BenchRun): Promise<Outcome> {
       ...defaults.silent.map((id) => `defaults: the plan says nothing about ${id}`).slice(0, 3),
     ],
     notes: {
+      bound: `${printBound(worst.cpu)}; the product marks 150 nodes a second at most, after a burst of 150`,
       setUp: `virtual nodes, XID ${xid}, reports within ${BURST_MS} ms, etcd with fsync`,
       defaults: defaults.told,
       elsewhere:

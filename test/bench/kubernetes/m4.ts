@@ -14,6 +14,7 @@ import { heldBackOf, printHeldBack } from "./held-back.ts";
 import { parseMicro } from "./mark.ts";
 import { type BenchRun, latencyOf, type Latency, type Outcome } from "./outcome.ts";
 import { addWork, countPresent, type PodsMade } from "./pods.ts";
+import { printBound } from "./share.ts";
 import { type Member, World } from "./world.ts";
 
 type Size = { nodes: number; perNode: number; graceS: number; groups: number; defaultsMs: number };
@@ -41,8 +42,8 @@ type Drained = {
   cpu: Record<string, number>;
 };
 
-export async function m4({ tiny, runs, xid, say }: BenchRun): Promise<Outcome> {
-  const size = tiny ? TINY : FULL;
+export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Outcome> {
+  const size = tiny ? TINY : { ...FULL, nodes: nodes ?? FULL.nodes };
   const plain: Drained[] = [];
   for (let run = 1; run <= runs; run++) {
     const one = await drain(size, xid, false, say);
@@ -84,6 +85,7 @@ export async function m4({ tiny, runs, xid, say }: BenchRun): Promise<Outcome> {
       ...defaults.silent.map((id) => `defaults: the plan says nothing about ${id}`).slice(0, 3),
     ],
     notes: {
+      bound: `${printBound(worst.cpu)}; the product writes 200 times a second at most, from 20 up`,
       setUp:
         `${size.nodes} virtual nodes, ${size.perNode} pods of ${size.graceS} s grace on each ` +
         `that fails, XID ${xid}, etcd with fsync, writes_per_second_max as by default`,

@@ -1,5 +1,6 @@
 /**
- * `bun run test/bench/kubernetes/main.ts m2|m3|m4|m8 [--tiny] [--runs N] [--speed X] [--xid N]`:
+ * `bun run test/bench/kubernetes/main.ts m2|m3|m4|m8 [--tiny] [--runs N] [--nodes N]
+ * [--speed X] [--xid N]`:
  * one target of the cluster's side (targets.md), from the compiled binary on a real API server.
  * Ends with 0 only if the ship values are reached and nothing is broken.
  */
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     tiny: { type: "boolean", default: false },
     runs: string,
+    nodes: string,
     speed: string,
     xid: string,
     figures: string,
@@ -36,9 +38,12 @@ if (missing !== null) throw new Error(missing);
 const { tiny } = values;
 const say = (line: string): void => console.error(line);
 await buildStale((product) => say(`building ${product}`));
+// Whatever is open is put away by those who opened it, as the process ends.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 const outcome = await bench.run({
   tiny,
   runs: Math.ceil(positive("runs", values.runs, tiny ? 1 : bench.runs)),
+  nodes: values.nodes === undefined ? null : Math.ceil(positive("nodes", values.nodes, 1)),
   speed: positive("speed", values.speed, tiny ? 10 : 1),
   xid: positive("xid", values.xid, bench.xid),
   say,

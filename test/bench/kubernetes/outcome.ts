@@ -16,6 +16,8 @@ export type Outcome = {
 export type BenchRun = {
   tiny: boolean;
   runs: number;
+  /** Of the fleet; `null` = as many as the target says. Others measure nothing that is compared. */
+  nodes: number | null;
   /** Time-lapse: how many times faster than the target says; 1 is the target's pace. */
   speed: number;
   xid: number;

@@ -11,6 +11,7 @@ import { nodeToken } from "../../../reconciler/auth.ts";
 import type { EventView, NodeView, PlanView } from "../../../schema/api.ts";
 import { Plane, until } from "../../fixture/plane/plane.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../../real/kubernetes/cluster.ts";
+import { isAlive } from "../../real/kubernetes/part.ts";
 import type { CrowdAnswer, CrowdOrder, CrowdSettings } from "./crowd.ts";
 import type { NodesSeen, ObserverOrder, ObserverSettings, PodsSeen, Probes } from "./observer.ts";
 import { Shares } from "./share.ts";
@@ -102,6 +103,7 @@ export class World {
     const { size, say } = this.options;
     const startMs = performance.now();
     await this.plane.start();
+    process.once("exit", this.abandon);
     const identity = readFileSync(join(this.plane.state, "identity.json"), "utf8");
     this.secret = (JSON.parse(identity) as { secret: string }).secret;
     const crowd: CrowdSettings = { url: this.plane.url, everyMs: REPORT_MS };
@@ -119,6 +121,12 @@ export class World {
     const seconds = (performance.now() - startMs) / 1_000;
     say(`  ${size} nodes serve and are matched after ${seconds.toFixed(1)} s`);
   }
+
+  /** If the bench is ended before its time; the other processes notice that by themselves. */
+  private readonly abandon = (): void => {
+    if (isAlive(this.plane.pid)) process.kill(this.plane.pid, "SIGKILL");
+    rmSync(this.plane.state, { recursive: true, force: true });
+  };
 
   private openObserver(watch: ObserverSettings["watch"], probeEveryMs: number): Talker {
     const identity = this.cluster.identity("admin");
@@ -246,6 +254,7 @@ export class World {
     await this.talkers?.observer.close();
     this.talkers = null;
     // Its machines are entries of a journal and nothing else, so there is nothing to end.
+    process.off("exit", this.abandon);
     await this.plane.stop();
     rmSync(this.plane.state, { recursive: true, force: true });
     const ps = Bun.spawnSync(["ps", "-eo", "pid,args"]).stdout.toString();
