@@ -46,6 +46,7 @@ const DYING =
 
 const ROWS: readonly [string, KubeAnswer, object][] = [
   ["begun", { kind: "ok", status: 201, body: { status: "Success" } }, { kind: "begun" }],
+  ["a bare success", { kind: "ok", status: 200, body: null }, { kind: "unknown" }],
   [
     "a failure under the code of a success",
     { kind: "ok", status: 201, body: { status: "Failure", message: "no" } },

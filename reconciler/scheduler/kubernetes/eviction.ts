@@ -50,10 +50,7 @@ const THROTTLED_RETRY_MS = 1_000;
 export function judgeEviction(answer: KubeAnswer, uid: string): EvictionVerdict {
   switch (answer.kind) {
     case "ok":
-      // A Status of failure under a 2xx code is what client-go takes for an error, too.
-      return readObject(answer.body)["status"] === "Failure"
-        ? { kind: "unknown", message: readText(readObject(answer.body)["message"]) ?? "failed" }
-        : { kind: "begun" };
+      return judgeSuccess(readObject(answer.body));
     case "lost":
       return { kind: "unknown", message: answer.message };
     case "refused":
@@ -61,6 +58,15 @@ export function judgeEviction(answer: KubeAnswer, uid: string): EvictionVerdict 
     default:
       return unreachable(answer);
   }
+}
+
+/** The server answers with a Status or the pod; a bare 200 is something else's between us. */
+function judgeSuccess({ kind, status, message }: Record<string, unknown>): EvictionVerdict {
+  // A Status of failure under a 2xx code is what client-go takes for an error, too.
+  if (status === "Failure") return { kind: "unknown", message: readText(message) ?? "failed" };
+  if (kind === undefined && status === undefined)
+    return { kind: "unknown", message: "an answer without a body" };
+  return { kind: "begun" };
 }
 
 type Refusal = Extract<KubeAnswer, { kind: "refused" }>;
