@@ -5,17 +5,21 @@
 import type { KubernetesConfig } from "../schema/config.ts";
 import type { NodeId } from "../schema/id.ts";
 import type { Log } from "./clock.ts";
-import type { Cluster } from "./fold/cluster.ts";
-import type { FoldResult } from "./fold/everything.ts";
+import { type Cluster, identityKeyOf, type Known } from "./fold/cluster.ts";
 import type { SchedulerCluster } from "./scheduler/scheduler.ts";
 import type { Change } from "./store/store.ts";
 
 export class ClusterEye {
   private readonly cluster: SchedulerCluster | undefined;
   private readonly log: Log;
-  private version = -1;
+  /** Of the objects, and of what tells them apart, as last folded. */
+  private seen = { version: -1, identity: -1 };
   private fleetMoved = true;
-  private found: NonNullable<FoldResult["ambiguous"]> = { nodes: new Map(), alarms: [] };
+  /** Identities of nodes as last told: matching thousands anew is worth it only for these. */
+  private readonly keys = new Map<NodeId, string>();
+  private known: Known | null = null;
+  private doubted: Known["doubted"] = new Map();
+  private alarmed: readonly string[] = [];
 
   constructor(cluster: SchedulerCluster | undefined, log: Log) {
     this.cluster = cluster;
@@ -24,36 +28,48 @@ export class ClusterEye {
 
   /** Told of each committed change of the fleet. */
   told(change: Change): void {
+    if (this.cluster === undefined) return;
     if (change.nodes.length > 0 || change.removedNodes.length > 0) this.fleetMoved = true;
-    this.cluster?.tell(change);
+    for (const id of change.removedNodes) if (this.keys.delete(id)) this.known = null;
+    for (const node of change.nodes) {
+      const key = identityKeyOf(node);
+      if (this.keys.get(node.id) === key) continue;
+      this.keys.set(node.id, key);
+      this.known = null;
+    }
+    this.cluster.tell(change);
   }
 
   /** The cluster as it is, if it or the fleet has changed since it was last folded. */
   news({ onUncordon }: KubernetesConfig): Cluster | null {
     if (this.cluster === undefined) return null;
-    const { version, known, list } = this.cluster.objects();
+    const { version, identity, known, list } = this.cluster.objects();
     // A gap is stale, not empty: what is old says nothing about who is gone.
     if (!known || this.cluster.dark() !== null) return null;
-    if (version === this.version && !this.fleetMoved) return null;
-    this.version = version;
+    if (version === this.seen.version && !this.fleetMoved) return null;
+    if (identity !== this.seen.identity) this.known = null;
+    this.seen = { version, identity };
     this.fleetMoved = false;
-    return { objects: list, onUncordon };
+    return { objects: list, known: this.known, onUncordon };
   }
 
-  note(found: FoldResult["ambiguous"]): void {
-    if (found === null) return;
-    for (const message of found.alarms) {
-      if (!this.found.alarms.includes(message)) this.log("error", message);
+  /** Before the fold's change is committed: what that tells of identities then counts. */
+  note(known: Known | null): void {
+    if (known === null) return;
+    for (const message of known.alarms) {
+      if (!this.alarmed.includes(message)) this.log("error", message);
     }
-    this.found = found;
+    this.alarmed = known.alarms;
+    this.doubted = known.doubted;
+    this.known = known;
   }
 
   ambiguous(): ReadonlyMap<NodeId, string> {
-    return this.found.nodes;
+    return this.doubted;
   }
 
   /** What cannot be told apart, for people. */
   alarms(): readonly string[] {
-    return this.found.alarms;
+    return this.alarmed;
   }
 }

@@ -129,7 +129,15 @@ export function mirrorChange(mirror: Mirror, change: Change): void {
       else mirror.byInstance.set(key, node.id);
     }
   }
-  for (const id of change.removedNodes) mirror.nodes.delete(id);
+  for (const id of change.removedNodes) {
+    const node = mirror.nodes.get(id);
+    mirror.nodes.delete(id);
+    const name = node?.kube?.name;
+    if (name !== undefined && mirror.byObject.get(name) === id) mirror.byObject.delete(name);
+    if (node === undefined || node.instance === null) continue;
+    const key = `${node.instance.provider}/${node.instance.id}`;
+    if (mirror.byInstance.get(key) === id) mirror.byInstance.delete(key);
+  }
   for (const pool of change.pools) mirror.pools.set(pool.name, pool);
   for (const key of change.removedFacts) mirror.facts.delete(key);
   for (const fact of change.facts) mirror.facts.set(factKey(fact), fact);

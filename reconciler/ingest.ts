@@ -104,7 +104,7 @@ export class Ingest {
     // taken in under that name before the two could be tied together falls silent and is forgotten.
     const stray = known !== null && known.pool === null && known.instance === null;
     if (known === null || stray) {
-      const candidates = new Set<NodeId>(this.target.nodeOfObject(id));
+      const candidates = new Set<NodeId>(this.namesakes(report));
       for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {
         for (const node of this.target.nodeOfProviderId(given)) candidates.add(node);
       }
@@ -124,12 +124,27 @@ export class Ingest {
       };
     }
     // A credential for an object's name speaks for the machine that Kubernetes says bears it.
-    const tied = only === named && this.target.nodeOfObject(named).includes(id);
+    const tied = only === named && this.namesakes(report).includes(id);
     if (only !== null && only !== id && !tied)
       return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
     if (this.target.node(id)?.phase.kind === "gone")
       return { kind: "denied", message: `node ${id} is gone` };
     return { kind: "ok", node: id };
+  }
+
+  /**
+   * Nodes whose object in Kubernetes bears the name that the agent gives, if the machine that
+   * speaks is that machine: names are given again, and an earlier bearer may still be running.
+   */
+  private namesakes(report: Report): NodeId[] {
+    return this.target.nodeOfObject(report.node_id).filter((id) => {
+      const node = this.target.node(id);
+      if (node === null) return false;
+      const boots = [node.kube?.bootId, node.agent?.bootId];
+      if (boots.includes(report.boot_id)) return true;
+      const read = report.inventory?.provider_ids ?? [];
+      return node.instance !== null && read.includes(node.instance.id);
+    });
   }
 
   /** What of the report must survive, or `null` if it is a quiet heartbeat. */

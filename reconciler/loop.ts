@@ -285,12 +285,12 @@ export class Reconciler {
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
     for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
+    this.eye.note(folded.known);
     await ledger.commit(draft);
     this.ports.judged(folded.judged);
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
     for (const id of folded.removed) presence.forget(id);
     for (const command of folded.commands) ledger.settle(command);
-    this.eye.note(folded.ambiguous);
     this.adopted ||= cloud.isComplete();
     if (ledger.hasLetters()) this.hint();
   }

@@ -198,8 +198,15 @@ export const KubeFact = v.object({
   isolatedUid: v.nullable(text),
   /** When the mark was set once more after a person had lifted it (`on_uncordon: enforce`). */
   reassertedAt: v.nullable(instant),
+  /** The product has a share in the mark, whether or not the record knows why. */
+  own: v.boolean(),
+  /** The kernel's boot id as the kubelet tells it: who speaks for the machine knows it too. */
+  bootId: v.nullable(text),
   /** `navarch.dev/hold` is set: hands off. */
   hold: v.boolean(),
+  /** No mark is tried before this; how often in a row it was refused. */
+  restUntil: instant,
+  refusals: count,
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
 });
@@ -269,6 +276,8 @@ export const Node = v.object({
   /** The offer it was bought at, `<provider>/<region>/<zone>/<type>`: what its boot proves. */
   offer: v.nullish(text, null),
   kube: v.nullish(KubeFact, null),
+  /** When a person took back the product's word that a smaller pool can spare it. */
+  sparedAt: v.nullish(instant, null),
   waiver: v.nullish(Waiver, null),
 });
 export type Node = v.InferOutput<typeof Node>;

@@ -110,6 +110,8 @@ export class Runner {
 
 function laneOf(operation: Operation): string {
   const { payload } = operation;
+  // What is only told (again) does not hold up what takes a sick node out of service.
+  if ("mirror" in payload && payload.mirror === true) return "scheduler/mirror";
   const target =
     payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
   return `${target}/${payload.kind}`;

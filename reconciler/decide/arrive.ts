@@ -1,11 +1,13 @@
 /**
  * How a node comes into service: asked for, booting, verified by its first full check. Pure.
  */
-import { isLeaving, type Node, type Phase } from "../../schema/node.ts";
+import { isLeaving, type Node, type Phase, type Purpose } from "../../schema/node.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
 import type { Scope } from "./decide.ts";
+import { darkness } from "./kube.ts";
+import { drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { mayTake, pausedBy, priceOf, tryingKeys } from "./admit.ts";
@@ -153,7 +155,10 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   );
 }
 
-/** Ends a node that never served. Nothing runs on it, so there is nothing to drain. */
+/**
+ * Ends a node that never served. Nothing runs on it, so there is nothing to drain; unless it was
+ * taken back after the record was lost, and its cluster shows work on it, or does not answer.
+ */
 function fail(
   node: Node,
   scope: Scope,
@@ -166,6 +171,11 @@ function fail(
   if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   const paused = purpose === "operator" ? null : pausedBy(node, scope);
   if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
+  if (!forced && node.kube !== null && node.kube.absentSince === null) {
+    const dark = darkness(node, scope);
+    if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
+    if (sight.drain(node.id).kind !== "empty") return empty(node, scope, pen, why, purpose);
+  }
   const to: Phase = {
     kind: "terminating",
     since: sight.now,
@@ -174,6 +184,17 @@ function fail(
     notBefore: 0,
   };
   pen.advance(to, "node.failed", [why]);
+}
+
+/** It leaves as one that served does: marked, then drained. */
+function empty(node: Node, scope: Scope, pen: Pen, why: string, purpose: Purpose): void {
+  const because = [why];
+  if (node.cordon.product === null && node.cordon.human === null) {
+    const payload = { kind: "cordon", why } as const;
+    return pen.act({ kind: "effect", node: node.id, payload, because });
+  }
+  const payload = drainPayload(node, scope, purpose, null);
+  pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
 /**

@@ -91,7 +91,15 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims:
-        pool === null ? new Set() : victimsOf(nodes, desired, sight, sparesBusy(pool, fleet)),
+        pool === null
+          ? new Set()
+          : victimsOf(
+              nodes,
+              desired,
+              sight,
+              sparesBusy(pool, fleet),
+              fleet.pools.get(pool.name)?.desiredAt,
+            ),
     };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
     if (pool !== null) decidePool(nodes, scope, pool, plan);

@@ -4,34 +4,51 @@
  * Pure.
  */
 import type { Action } from "../../schema/action.ts";
-import type { Node } from "../../schema/node.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
+import { verdictOfNode } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
+import { isResting } from "./rest.ts";
 
 /**
  * The mark in Kubernetes as the node's cordon wants it, or `null` if it is so: a machine that joins
- * while it is cordoned, an object that was made anew, a person's `navarch cordon` and its end.
+ * while it is cordoned, an object that was made anew, a person's `navarch cordon` and its end, a
+ * share of ours that an earlier life left behind.
  */
 export function mirrorOf(node: Node, { sight }: Scope): Action | null {
-  const { kube, cordon } = node;
+  const { kube, cordon, order } = node;
   if (kube === null || kube.absentSince !== null || sight.kube === undefined) return null;
   if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;
+  if (isResting(kube.restUntil, sight.now)) return null;
+  // Who forces an end does not wait for a mark.
+  if (order?.force === true && order.goal !== "drain") return null;
   const { kind } = node.phase;
   // What is ended already takes no work, and must not wait for a scheduler on its way.
   if (kind === "terminating" || kind === "gone" || kind === "requested") return null;
-  if (node.phase.kind === "draining" && node.phase.drainedAt !== null && node.order === null) {
+  if (node.phase.kind === "draining" && node.phase.drainedAt !== null && order === null) {
     return null;
   }
   const wanted = cordon.product ?? cordon.human;
   const marked = kube.isolatedUid === kube.uid;
   if (wanted !== null && !marked) {
-    if (kube.hold || (sight.frozen !== null && cordon.human === null)) return null;
+    if (kube.hold && order === null) return null;
+    if (sight.frozen !== null && cordon.human === null) return null;
     const again = kube.reassertedAt !== null && kube.reassertedAt >= (node.session?.openedAt ?? 0);
     const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
     return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is not marked`] };
   }
-  if (wanted !== null || !marked) return null;
+  if (wanted !== null || kube.hold || !(marked || isLeftover(node, kube))) return null;
   const payload = { kind: "uncordon", why: "nobody cordons it any more", mirror: true } as const;
   return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is marked`] };
+}
+
+/**
+ * Our share on an object that no record explains, as after a lost database: it goes once the node
+ * has proven itself, as it would after a repair.
+ */
+function isLeftover(node: Node, kube: KubeFact): boolean {
+  if (!kube.own || node.phase.kind !== "serving" || node.session !== null) return false;
+  const { lastCheckAt, lastCheckClean } = node.health;
+  return verdictOfNode(node) === "healthy" && lastCheckClean && (lastCheckAt ?? 0) >= kube.boundAt;
 }
 
 /**

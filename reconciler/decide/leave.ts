@@ -87,13 +87,16 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   }
   if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
   const left = sight.drain(node.id);
-  if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
   const dark = left.kind === "dark" ? left.message : darkness(node, scope);
   if (dark !== null) {
     // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
     return pen.wait("blind", dark);
   }
-  if (phase.deadlineAt > 0 && sight.now >= phase.deadlineAt)
+  if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
+  // Time in which nobody could be asked to leave is not counted against the work.
+  const deadlineAt =
+    left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
+  if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
     return decideOverdue(node, scope, pen, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, pen, drained);
   if (left.kind !== "busy") {

@@ -133,6 +133,7 @@ function lintEffect(
       return breach(`create for ${node.id}, which is ${node.phase.kind}`);
     case "uncordon":
       if (payload.mirror === true) {
+        // What no record explains may go too, once its node has proven itself (`kube.ts`).
         if (node.cordon.product !== null || node.cordon.human !== null)
           breach(`the mark of ${node.id} is lifted while it is cordoned`);
         return;
@@ -162,7 +163,8 @@ function lintEffect(
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();
   for (const action of plan.actions) {
-    if (action.kind === "effect" && action.payload.kind === "cordon") cordons.add(action.node);
+    if (action.kind !== "effect" || action.payload.kind !== "cordon") continue;
+    if (action.payload.mirror !== true) cordons.add(action.node);
   }
   if (cordons.size === 0) return;
   for (const pool of config.pools) {

@@ -33,6 +33,7 @@ export function victimsOf(
   desired: number,
   sight: Sight,
   sparesBusy = false,
+  wantedAt = 0,
 ): Set<NodeId> {
   // A held node is a person's: it is no capacity, and giving it up is not for the product to
   // decide.
@@ -42,7 +43,10 @@ export function victimsOf(
   const seconds = secondOccupants(filling);
   if (excess <= 0) return seconds;
   const candidates = filling.filter(
-    (node) => isSpare(node) && !(sparesBusy && !isNamed(node) && isBusy(node, sight)),
+    (node) =>
+      isSpare(node) &&
+      !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
+      !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
   candidates.sort(
     (a, b) =>

@@ -38,6 +38,8 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
     return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
   if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
+  const kept = node.cordon.product === null ? null : keptBy(node, scope);
+  if (kept !== null) return pen.wait("human", kept);
   if (node.cordon.product !== null) {
     const why = node.cordon.product.why;
     return pen.act({

@@ -8,7 +8,7 @@ import type { Action } from "../../schema/action.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { OperationId, SessionId } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
-import type { Operation } from "../../schema/operation.ts";
+import type { Operation, Payload } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
@@ -52,7 +52,7 @@ export function applyAction(
       const subject = expectNode(action, node);
       const fence = subject.fence + 1;
       const operation: Operation = {
-        id: `${subject.id}.${fence}.${action.payload.kind}` as OperationId,
+        id: `${subject.id}.${fence}.${wordOf(action.payload)}` as OperationId,
         node: subject.id,
         pool: subject.pool,
         session: subject.session?.id ?? null,
@@ -203,3 +203,9 @@ function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
 /** As after a stock-out: what the place has to give is the bad machine. */
 const LEMON_REST_MS = 30_000;
 const LEMON_REST_MAX_MS = 15 * 60_000;
+
+/** What a scheduler is only told (again) takes nothing out of service, and no budget counts it. */
+function wordOf(payload: Payload): string {
+  const isMark = payload.kind === "cordon" || payload.kind === "uncordon";
+  return isMark && payload.mirror === true ? "mirror" : payload.kind;
+}

@@ -5,27 +5,33 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
 import { matchNodes, type MatchSubject } from "../scheduler/kubernetes/match.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
-import { foldKube } from "./kube.ts";
+import { foldKube, type KubeSeen } from "./kube.ts";
 
 /** What a cluster shows: every Node object of a list that is complete and not old. */
 export type Cluster = {
   objects: readonly KubeNode[];
+  /** Who was whom the last time, where no identity on either side has changed since. */
+  known: Known | null;
   onUncordon: KubernetesConfig["onUncordon"];
 };
 
-/** Nodes that nobody can tell apart, each with why. */
-export type Ambiguity = ReadonlyMap<NodeId, string>;
+/** Pairs by the object's name: objects change, their identity does not. */
+export type Known = {
+  names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"] }>;
+  doubted: ReadonlyMap<NodeId, string>;
+  alarms: readonly string[];
+};
 
 export function foldCluster(
   cluster: Cluster,
   ids: Iterable<NodeId>,
   now: number,
   draft: Draft,
-): { ambiguous: Map<NodeId, string>; alarms: string[] } {
+): Known {
   const live: Node[] = [];
   const ended: Node[] = [];
   for (const id of ids) {
@@ -34,22 +40,50 @@ export function foldCluster(
     if (node.phase.kind !== "gone") live.push(node);
     else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
   }
-  const { pairs, ambiguous } = matchNodes(live.map(subjectOf), cluster.objects);
-  const doubted = new Map<NodeId, string>();
-  for (const { node, message } of ambiguous) if (node !== null) doubted.set(node, message);
+  const known = cluster.known ?? knownOf(live, cluster.objects);
+  const byUid = new Map(cluster.objects.map((object) => [object.uid, object]));
+  const byName = new Map(cluster.objects.map((object) => [object.name, object]));
+  const taken = new Set<string>();
+  for (const { name } of known.names.values()) taken.add(byName.get(name)?.uid ?? "");
   for (const node of live) {
-    if (doubted.has(node.id)) continue;
-    const pair = pairs.get(node.id);
+    if (known.doubted.has(node.id)) continue;
+    const pair = pairOf(known.names.get(node.id), byName);
     if (pair === undefined && node.kube === null) continue;
-    const seen = pair ?? { object: null, by: node.kube?.by ?? "provider_id" };
+    // What tied them is not told any more, and nothing says otherwise: it is still this object.
+    const still =
+      node.kube === null || taken.has(node.kube.uid) ? undefined : byUid.get(node.kube.uid);
+    const by = node.kube?.by ?? "provider_id";
+    const seen = pair ?? { object: still ?? null, by };
     put(draft, foldKube(node, seen, cluster.onUncordon, now));
   }
-  const byUid = new Map(cluster.objects.map((object) => [object.uid, object]));
   for (const node of ended) {
     if (node.kube === null || byUid.has(node.kube.uid)) continue;
     put(draft, foldKube(node, { object: null, by: node.kube.by }, cluster.onUncordon, now));
   }
-  return { ambiguous: doubted, alarms: ambiguous.map(({ message }) => message) };
+  return known;
+}
+
+function knownOf(live: readonly Node[], objects: readonly KubeNode[]): Known {
+  const { pairs, ambiguous } = matchNodes(live.map(subjectOf), objects);
+  const doubted = new Map<NodeId, string>();
+  for (const { nodes, message } of ambiguous) for (const id of nodes) doubted.set(id, message);
+  const names = new Map(
+    [...pairs].map(([id, { object, by }]) => [id, { name: object.name, by }] as const),
+  );
+  return { names, doubted, alarms: ambiguous.map(({ message }) => message) };
+}
+
+function pairOf(
+  known: { name: string; by: KubeFact["by"] } | undefined,
+  byName: ReadonlyMap<string, KubeNode>,
+): KubeSeen | undefined {
+  const object = known === undefined ? undefined : byName.get(known.name);
+  return known === undefined || object === undefined ? undefined : { object, by: known.by };
+}
+
+/** Everything of a node that tells whose object is whose, in one text: equal is unchanged. */
+export function identityKeyOf(node: Node): string {
+  return node.phase.kind === "gone" ? "" : Object.values(subjectOf(node)).join(" ");
 }
 
 function put(draft: Draft, folded: ReturnType<typeof foldKube>): void {
@@ -73,6 +107,7 @@ export function subjectOf(node: Node): MatchSubject {
     agentHostname: inventory?.hostname ?? null,
     agentName: agent === null ? null : node.id,
     providerIds: inventory?.provider_ids ?? [],
-    live: agent !== null && node.health.silentSince === null,
+    // A machine whose agent is silent runs for all we know, and so does what is placed on it.
+    live: true,
   };
 }

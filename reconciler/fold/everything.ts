@@ -18,7 +18,7 @@ import type { StoredLetter } from "../store/store.ts";
 import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
 import { discredit } from "./discredit.ts";
-import { type Cluster, foldCluster } from "./cluster.ts";
+import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
@@ -62,8 +62,8 @@ export type FoldResult = {
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
   judged: Judged;
-  /** Who cannot be told apart in Kubernetes; `null` = not looked at. */
-  ambiguous: { nodes: Map<NodeId, string>; alarms: string[] } | null;
+  /** Who is whom in Kubernetes, and who cannot be told apart; `null` = not looked at. */
+  known: Known | null;
 };
 
 /** What the policy did with this activation's findings: counted once it is committed. */
@@ -84,14 +84,13 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     commands: [],
     problems: [],
     judged: { matches: [], shadows: [], errors: [] },
-    ambiguous: null,
+    known: null,
   };
   for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
   foldOvertaken(input.fleet, input.now, draft);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
   if (input.cluster !== null) {
-    const found = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
-    result.ambiguous = { nodes: found.ambiguous, alarms: found.alarms };
+    result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
   }
   for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);

@@ -37,6 +37,9 @@ function node(more: Partial<Node> = {}): Node {
   return { ...made, phase: { kind: "serving", since: 1 }, ...more };
 }
 
+/** A person lifts the mark and leaves what we wrote beside it. */
+const lifted = (): KubeNode => object({ annotations: { "navarch.dev/session": "s1" } });
+
 const seen = (one: KubeNode | null) => ({ object: one, by: "provider_id" as const });
 const fold = (from: Node, one: KubeNode | null, rule: "cancel" | "enforce" = "cancel") =>
   foldKube(from, seen(one), rule, NOW);
@@ -92,7 +95,7 @@ describe("foldKube()", () => {
 
   test("a mark that a person lifted calls the repair off and waives what was known", () => {
     const from = sick(marked(), ["xid/79/g1"]);
-    const next = fold(from, object());
+    const next = fold(from, lifted());
     expect(next?.node).toMatchObject({
       phase: { kind: "serving" },
       session: null,
@@ -105,7 +108,7 @@ describe("foldKube()", () => {
   });
 
   test("enforce marks it once more, and the second time is the person's", () => {
-    const once = fold(sick(marked(), ["a"]), object(), "enforce");
+    const once = fold(sick(marked(), ["a"]), lifted(), "enforce");
     expect(once?.node.session).not.toBeNull();
     expect(once?.node.kube).toMatchObject({ isolatedUid: null, reassertedAt: NOW });
     const again = once?.node ?? node();
@@ -113,16 +116,23 @@ describe("foldKube()", () => {
       ...again,
       kube: again.kube === null ? null : { ...again.kube, isolatedUid: "u1" },
     };
-    expect(fold(remarked, object(), "enforce")?.node.session).toBeNull();
+    expect(fold(remarked, lifted(), "enforce")?.node.session).toBeNull();
   });
 
-  test.each(["n1.3.cordon", "n1.4.uncordon"])(
+  test.each(["n1.3.cordon", "n1.4.uncordon", "n1.5.mirror"])(
     "while %s is out a lifted mark says nothing",
     (op) => {
-      const next = fold(marked({ operation: op as OperationId }), object());
+      const next = fold(marked({ operation: op as OperationId }), lifted());
       expect(next?.node.session ?? marked().session).not.toBeNull();
     },
   );
+
+  test("an object that came back without our words, as from an old backup, is marked anew", () => {
+    const next = fold(sick(marked(), ["a"]), object());
+    expect(next?.node.kube).toMatchObject({ isolatedUid: null });
+    expect(next?.node.session).not.toBeNull();
+    expect(next?.node.waiver).toBeNull();
+  });
 
   test("what is ending stays ending", () => {
     const phase = {
@@ -132,7 +142,7 @@ describe("foldKube()", () => {
       accepted: null,
       notBefore: 0,
     } as const;
-    const next = fold(marked({ phase }), object());
+    const next = fold(marked({ phase }), lifted());
     expect(next?.node.phase).toEqual(phase);
     expect(next?.node.session).not.toBeNull();
   });
@@ -150,9 +160,9 @@ describe("foldKube()", () => {
     const next = fold(bound, object({ unschedulable: true, others: ["kubectl"] }));
     expect(next?.node.kube).toMatchObject({ others: ["kubectl"], isolatedUid: null });
     expect(next?.node.cordon).toEqual({ product: null, human: null });
-    const lifted = fold(next?.node ?? node(), object());
-    expect(lifted?.node.kube?.others).toEqual([]);
-    expect(lifted?.node.waiver).toBeNull();
+    const after = fold(next?.node ?? node(), object());
+    expect(after?.node.kube?.others).toEqual([]);
+    expect(after?.node.waiver).toBeNull();
   });
 
   test("an object that is gone is said once and holds no mark", () => {

@@ -60,7 +60,10 @@ export function foldKube(
     tell("kube.cordoned", `cordoned in Kubernetes by ${theirs.join(", ")}: left as it is`, "human");
   }
   const marked = before !== null && before.isolatedUid === object.uid;
-  if (marked && !object.unschedulable && !isAsking(node)) {
+  // A person's uncordon leaves our annotations; an object that was written anew, or came back from
+  // an old backup, has none, and is nobody's word about this repair.
+  const isWord = object.annotations[ANNOTATION.session] !== undefined;
+  if (marked && !object.unschedulable && !isAsking(node) && isWord) {
     if (onUncordon === "enforce" && !wasReasserted(node)) {
       tell("kube.uncordoned", "uncordoned in Kubernetes by hand: marked once more, as configured");
       return { node: { ...node, kube: { ...kube, isolatedUid: null, reassertedAt: now } }, events };
@@ -68,7 +71,7 @@ export function foldKube(
     return giveBack({ ...node, kube: { ...kube, isolatedUid: null } }, events, tell, now);
   }
   // Whoever took our share off the mark and left the mark there: it is written again.
-  const shared = marked && (object.own || isAsking(node));
+  const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
   const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
   if (marked && !shared) next.isolatedUid = null;
   if (before !== null && isSame(before, next)) return null;
@@ -79,7 +82,7 @@ export function foldKube(
  * An answer is out that itself changes the mark: what is seen meanwhile says nothing of people.
  */
 function isAsking(node: Node): boolean {
-  return node.operation !== null && /[.](?:un)?cordon$/.test(node.operation);
+  return node.operation !== null && /[.](?:cordon|uncordon|mirror)$/.test(node.operation);
 }
 
 function wasReasserted({ kube, session }: Node): boolean {
@@ -103,13 +106,28 @@ function factOf(
     others: object.unschedulable ? [...object.others].sort().slice(0, OTHERS_MAX) : [],
     isolatedUid: before?.isolatedUid ?? null,
     reassertedAt: before?.reassertedAt ?? null,
+    own: object.own,
+    bootId: object.bootId,
+    restUntil: same ? (before?.restUntil ?? 0) : 0,
+    refusals: same ? (before?.refusals ?? 0) : 0,
     hold: object.annotations[ANNOTATION.hold] === "true",
     absentSince: null,
   };
 }
 
 function isSame(a: KubeFact, b: KubeFact): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return (
+    a.uid === b.uid &&
+    a.name === b.name &&
+    a.by === b.by &&
+    a.unschedulable === b.unschedulable &&
+    a.own === b.own &&
+    a.hold === b.hold &&
+    a.isolatedUid === b.isolatedUid &&
+    a.absentSince === b.absentSince &&
+    a.bootId === b.bootId &&
+    a.others.join() === b.others.join()
+  );
 }
 
 /**
@@ -145,6 +163,8 @@ function giveBack(
       cordon: { product: null, human: null },
       order: null,
       waiver,
+      // Nor is it given up for a size that was wanted before.
+      sparedAt: now,
       session: stays ? node.session : null,
       lastSession:
         stays || node.session === null

@@ -51,6 +51,7 @@ export function newNode(from: {
     offer: null,
     rebootedAt: null,
     kube: null,
+    sparedAt: null,
     waiver: null,
   };
 }

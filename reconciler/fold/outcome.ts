@@ -95,6 +95,9 @@ export function foldOutcome(
     const message = `${outcome.message}: its boot id will tell`;
     return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
   }
+  if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
+    return foldUntold(operation, node, outcome.message ?? "it was not marked", now);
+  }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
     const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
     const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
@@ -123,6 +126,46 @@ export function foldOutcome(
   return outcome.kind === "done"
     ? foldDone(closed, free, pool, outcome, now)
     : foldRefused(closed, free, pool, outcome, now);
+}
+
+function isMirror(payload: Operation["payload"]): boolean {
+  return (payload.kind === "cordon" || payload.kind === "uncordon") && payload.mirror === true;
+}
+
+function isUnmarked({ payload }: Operation, outcome: Outcome): boolean {
+  return payload.kind === "cordon" && outcome.kind === "done" && !outcome.on;
+}
+
+/** First, and most; a mirror that is refused keeps nothing else from being decided. */
+const MIRROR_REST_MS = 5_000;
+const MIRROR_REST_MAX_MS = 5 * 60_000;
+
+/**
+ * The scheduler could not be told, or nobody knows whether it was. The cordon itself is the
+ * record's, so nothing has to be resolved: the cluster shows what is so, and it is told again
+ * later. Said once, not each time.
+ */
+function foldUntold(
+  operation: Operation,
+  node: Node | null,
+  message: string,
+  now: number,
+): OutcomeFold {
+  const attempts = operation.attempts + 1;
+  const closed: Operation = { ...operation, attempts, state: "refused", closedAt: now, message };
+  const nothing = { operation: closed, node: null, pool: null, events: [] };
+  if (node === null || node.operation !== operation.id) return nothing;
+  const { kube } = node;
+  if (kube === null) return { ...nothing, node: { ...node, operation: null } };
+  const refusals = kube.refusals + 1;
+  const restUntil = now + backoffMs(refusals, MIRROR_REST_MS, MIRROR_REST_MAX_MS);
+  const events: EventDraft[] = [];
+  if (refusals === 1) {
+    const what = operation.payload.kind;
+    teller(node, now, events)("provider.error", `${what} in Kubernetes refused: ${message}`);
+  }
+  const next = { ...node, operation: null, kube: { ...kube, restUntil, refusals } };
+  return { ...nothing, events, node: next };
 }
 
 function teller(
@@ -263,7 +306,9 @@ function foldMark(
 /** The object that bears the product's mark now; an answer about another object says nothing. */
 function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
   if (kube === null) return null;
-  return { ...kube, isolatedUid: uid, ...(uid === kube.uid ? { unschedulable: true } : {}) };
+  const rested = { restUntil: 0, refusals: 0 };
+  if (uid !== kube.uid) return { ...kube, ...rested, isolatedUid: uid, own: false };
+  return { ...kube, ...rested, isolatedUid: uid, own: true, unschedulable: true };
 }
 
 function uncordoned(node: Node): Node {

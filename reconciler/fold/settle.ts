@@ -33,12 +33,16 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
     if (payload.kind === "cordon" || payload.kind === "uncordon") {
       // A scheduler that does not answer keeps nobody from ending the machine by force.
       const forced = node.order?.force === true && node.order.goal !== "drain";
-      const over = forced || node.phase.kind === "gone";
-      if (!over || operation.attempts === 0) continue;
-      const message = "overtaken by a forced order before it was answered";
+      const ended = (forced || node.phase.kind === "gone") && operation.attempts > 0;
+      // A person's cordon came while the mark was to be lifted: it stays, and is made sure of.
+      const kept =
+        payload.kind === "uncordon" && payload.keep !== true && node.cordon.human !== null;
+      if (!ended && !kept) continue;
+      const message = "overtaken by a person's order before it was answered";
       draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
       if (node.operation === id) {
-        draft.putNode({ ...node, operation: null, fence: node.fence + 1 });
+        const kube = node.kube === null ? null : { ...node.kube, isolatedUid: null };
+        draft.putNode({ ...node, kube, operation: null, fence: node.fence + 1 });
       }
       continue;
     }

@@ -30,7 +30,8 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     if (node.phase.kind === "gone") {
       if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
       // Its object in Kubernetes is still to be removed, and this row is what says so.
-      const owed = node.kube !== null && node.kube.absentSince === null;
+      const removes = input.config.kubernetes.mirror.deleteNode;
+      const owed = removes && node.kube !== null && node.kube.absentSince === null;
       if (owed && input.now - node.phase.since < OWED_MS_MAX) continue;
       draft.change.removedNodes.push(id);
       removed.push(id);

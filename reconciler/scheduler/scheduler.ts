@@ -41,8 +41,11 @@ export type Scheduler = {
 
 /** Nothing here waits for the outside: it tells what is known, and takes what is wanted. */
 export type SchedulerCluster = {
-  /** Every Node object that is known, and a number that grows with each change of them. */
-  objects(): { version: number; known: boolean; list: readonly KubeNode[] };
+  /**
+   * Every Node object that is known, a number that grows with each change of them, and one that
+   * grows with what tells them apart.
+   */
+  objects(): { version: number; identity: number; known: boolean; list: readonly KubeNode[] };
   /** Why its word cannot be had now; `null` while it is fresh. */
   dark(): string | null;
   sight(ambiguous: KubeSight["ambiguous"]): KubeSight;

@@ -123,12 +123,15 @@ function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight
     // The name may be another machine's by now; the cluster itself ends what was bound to it.
     return `Node ${node.kube.name} is no longer in the cluster`;
   }
-  if (node.kube !== null && node.kube.isolatedUid !== node.kube.uid) {
-    return `Node ${node.kube.name} is not marked unschedulable yet`;
+  const { kube } = node;
+  if (kube !== null && kube.isolatedUid !== kube.uid && sight.kube?.mirrorsCordon !== false) {
+    return `Node ${kube.name} is not marked unschedulable yet`;
   }
   const paused = pausedBy(node, { sight, fleet, pool });
   if (paused !== null) return paused.message;
   const forced = node.order?.force === true;
   if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
-  return keptBy(node, { sight }) ?? darkness(node, { sight });
+  // A person's order stands against a person's hold: whoever gave it could see the other.
+  const kept = node.order === null ? keptBy(node, { sight }) : null;
+  return kept ?? darkness(node, { sight });
 }

@@ -54,6 +54,8 @@ class Stage {
   watch = { ageMs: 0, synced: true };
   drainers: Drainers;
 
+  private process = { isAlive: true };
+
   constructor(random: () => number = () => 0.5) {
     this.kube = openFakeKube({ clock: this.clock, random });
     this.drainers = this.restart(random);
@@ -62,11 +64,16 @@ class Stage {
   /** A new process: nothing is remembered. */
   restart(random: () => number = () => 0.5): Drainers {
     const { kube, clock } = this;
+    // What the old process had sent goes on; what it would have sent next, nobody sends.
+    this.process.isAlive = false;
+    const process = { isAlive: true };
+    this.process = process;
     this.drainers = new Drainers({
       api: {
         watch: (...given) => kube.watch(...given),
         close: () => kube.close(),
         call: async (request) => {
+          if (!process.isAlive) return { kind: "lost", message: "the process is dead" };
           this.requests.push(request);
           const answer = await kube.call(request);
           this.answers.push(answer);
@@ -459,13 +466,16 @@ describe("Drainers", () => {
     expect(stage.deeds()).toEqual([]);
   });
 
-  test("a deadline that is over leaves one second", async () => {
+  test("a deadline that passed while nobody looked gives one grace period more", async () => {
     const stage = new Stage();
     stage.pod("a", { owner: null, graceS: 600 });
-    const deadlineAt = stage.clock.wallMs() - MINUTE;
-    stage.wish("n1", { since: 0, deadlineAt, deleteAtDeadline: true });
-    await stage.untilEmpty(20);
-    expect(graces(stage)).toEqual([1]);
+    const now = stage.clock.wallMs();
+    const past = { since: now - 10 * MINUTE, deadlineAt: now - MINUTE };
+    stage.wish("n1", { ...past, gracePeriodMs: 30 * SECOND, deleteAtDeadline: true });
+    await stage.untilEmpty(60);
+    const [graceS = 0] = graces(stage);
+    expect(graceS).toBeGreaterThan(20);
+    expect(graceS).toBeLessThanOrEqual(30);
     stage.check();
   });
 

@@ -105,7 +105,11 @@ export class Drainers {
     this.mark();
     this.queue();
     this.list();
-    for (const drain of this.drains.values()) this.step(drain);
+    const wall = this.ports.clock.wallMs();
+    for (const drain of this.drains.values()) {
+      drain.noteWay(drain.wish.paused === null && this.darknessOf(drain) === null, wall);
+      this.step(drain);
+    }
   }
 
   /** How far the node is. A node that nobody drains is dark: nobody has looked. */
@@ -239,6 +243,7 @@ export class Drainers {
       kind: "busy",
       remaining,
       message: `${paused}${message}`.slice(0, MESSAGE_CHARS_MAX),
+      deadlineAt: drain.deadline(this.ports.clock.wallMs()),
     });
     if (remaining > 0) return busy(printGroups(groups));
     if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");
@@ -296,7 +301,8 @@ export class Drainers {
     const { node, pool, name } = drain.wish;
     this.asks.ask(ask, how, clock.monoMs());
     const pick = { node, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
-    log(how === "delete" ? "warn" : "info", `${how} pod`, pick);
+    // Tries behind a budget repeat by the thousand; what was asked is in the server's audit log.
+    log(how === "delete" ? "warn" : "debug", `${how} pod`, pick);
     if (how === "delete" && ask.tries === 1) {
       const message = `${pick.pod} is deleted past its budgets: the drain of ${name} must end`;
       const { namespace, uid } = pod;

@@ -23,7 +23,7 @@ import type { ShownNode, Wish } from "../wish.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
-import { isNews, judgeMark, sessionOf } from "./mark.ts";
+import { isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
 import type { DrainEvent } from "./drain-sight.ts";
 import { Drainers } from "./drainer.ts";
 import { eventOf } from "./event-text.ts";
@@ -87,10 +87,11 @@ export class Kubernetes implements Scheduler {
   #hands: Hands;
   /** Whose object is whose, as the last activation said. */
   #bound = new Map<string, Bound>();
-  /** An activation has said it since this process leads. */
-  #tended = false;
   /** Names that objects had which are gone, by node. */
   #parted: ReadonlyMap<string, string> = new Map();
+  #identity = 0;
+  /** An activation has said it since this process leads. */
+  #tended = false;
   #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
   #draining: ReadonlySet<string> = new Set();
   #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
@@ -109,6 +110,7 @@ export class Kubernetes implements Scheduler {
       versionOf: ({ resourceVersion }) => resourceVersion,
       uidOf: ({ uid }) => uid,
       changed: (_key, before, after) => {
+        if (isOther(before, after)) this.#identity += 1;
         if (isNews(before, after)) this.#hint();
       },
     });
@@ -170,8 +172,8 @@ export class Kubernetes implements Scheduler {
     return this.#judge(answer, uid);
   }
 
+  /** Also where marks are not written any more: what is there from before has to go. */
   async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {
-    if (!this.#ports.config.mirror.cordon) return { kind: "ok" };
     const bound = this.#bound.get(node);
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
@@ -215,7 +217,8 @@ export class Kubernetes implements Scheduler {
     let working = 0;
     for (const pod of this.#podsOn.on(name).values()) if (isWorkload(pod)) working++;
     if (working > 0) return { kind: "busy", remaining: working, message: `${working} pods left` };
-    return { kind: "empty", seenAt: this.#ports.clock.wallMs() - this.#pods.ageMs() };
+    // Idle as far as a watch shows, which is not the proof that a drain needs: that is a list.
+    return { kind: "empty", seenAt: 0 };
   }
 
   /** A node that is not in the cluster has no mark there; before the first list nobody knows. */
@@ -248,7 +251,7 @@ export class Kubernetes implements Scheduler {
       dark: () => this.#dark(),
       sight: (ambiguous) => ({
         dark: this.#dark(),
-        known: this.#nodes.synced(),
+        known: this.#nodes.synced() && this.#pods.synced(),
         forbidden: this.#isForbidden(),
         mirrorsCordon: this.#ports.config.mirror.cordon,
         ambiguous,
@@ -287,12 +290,13 @@ export class Kubernetes implements Scheduler {
     };
   }
 
-  #objects(): { version: number; known: boolean; list: readonly KubeNode[] } {
+  #objects(): ReturnType<SchedulerCluster["objects"]> {
     const { version } = this.#nodes;
     if (this.#list.version !== version) {
       this.#list = { version, nodes: [...this.#nodes.values()] };
     }
-    return { version, known: this.#nodes.synced(), list: this.#list.nodes };
+    const known = this.#nodes.synced();
+    return { version, identity: this.#identity, known, list: this.#list.nodes };
   }
 
   #dark(): string | null {
@@ -341,7 +345,9 @@ export class Kubernetes implements Scheduler {
     this.#parted = new Map(wish.parted.filter(isFree).map(({ node, name }) => [node, name]));
     this.#tended = true;
     const isHere = (node: string): boolean => this.#bound.has(node) || this.#parted.has(node);
-    const drains = wish.drains.filter(({ node }) => isHere(node));
+    const drains = wish.drains
+      .filter(({ node }) => isHere(node))
+      .map((one) => ({ ...one, unreachable: one.unreachable && this.#isAdrift(one.name) }));
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
@@ -352,6 +358,12 @@ export class Kubernetes implements Scheduler {
     }
     this.#hands.status.tend(wishes);
     if (config.mirror.deleteNode) this.#hands.cleanup.tend(wish.ended);
+  }
+
+  /** A silent agent is one witness; that its kubelet is silent too is the cluster's word. */
+  #isAdrift(name: string): boolean {
+    const ready = this.#nodes.get(name)?.conditions.find(({ type }) => type === "Ready");
+    return ready?.status === "Unknown";
   }
 
   #wishOf(shown: ShownNode, object: KubeNode): StatusWish {

@@ -57,3 +57,14 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );
 }
+
+/** A change of what tells objects apart. */
+export function isOther(before: KubeNode | null, after: KubeNode | null): boolean {
+  if (before === null || after === null) return true;
+  return (
+    before.uid !== after.uid ||
+    before.providerId !== after.providerId ||
+    before.systemUuid !== after.systemUuid ||
+    before.ips.join() !== after.ips.join()
+  );
+}

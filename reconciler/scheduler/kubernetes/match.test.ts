@@ -223,7 +223,7 @@ describe("matchNodes() in doubt", () => {
     expect(found.unmatched).toEqual([]);
     expect(found.ambiguous).toEqual([
       {
-        node: "n" as NodeId,
+        nodes: ["n" as NodeId],
         objects: ["k1", "k2"],
         message:
           "1 node (n) and 2 Kubernetes Node objects (k1, k2) claim each other by provider_id; " +
@@ -236,7 +236,7 @@ describe("matchNodes() in doubt", () => {
     const ours = [subject("b", { agentName: "k" }), subject("a", { agentName: "k" })];
     const found = matchNodes(ours, [object("k")]);
     expect(found.pairs.size).toBe(0);
-    expect(found.ambiguous).toMatchObject([{ node: null, objects: ["k"] }]);
+    expect(found.ambiguous).toMatchObject([{ nodes: ["a", "b"], objects: ["k"] }]);
     expect(found.ambiguous[0]?.message).toContain("2 nodes (a, b)");
   });
 

@@ -36,8 +36,8 @@ export const MATCHED_BY = ["provider_id", "metadata", "system_uuid", "agent_name
 export type MatchedBy = (typeof MATCHED_BY)[number];
 
 export type Ambiguity = {
-  /** `null` = several nodes; the message names them. */
-  node: NodeId | null;
+  /** Whoever is meant, sorted; there may be thousands after a bad clone. */
+  nodes: NodeId[];
   /** Names of the Node objects, sorted. */
   objects: string[];
   message: string;
@@ -52,6 +52,9 @@ export type Matches = {
 
 type Subject = MatchSubject & { own: string | null; read: readonly string[] };
 type Thing = { object: KubeNode; claim: ProviderClaim | null; uuid: string | null };
+/** So many that claim one object are a bad clone, whatever else is said about each. */
+const CROWD_MIN = 16;
+
 type Edge = { subject: Subject; thing: Thing };
 
 /** `ours` with distinct ids, `objects` with distinct names, each in any order. */
@@ -75,8 +78,16 @@ export function matchNodes(ours: readonly MatchSubject[], objects: readonly Kube
     if (free.length === 0 || used.size - (things.length - free.length) === subjects.length) break;
     const find = finder(by, subjects, things);
     const edges: Edge[] = [];
+    const crowds = new Set<Subject>();
     for (const thing of free) {
-      for (const subject of find(thing)) {
+      const [first, ...rest] = find(thing);
+      if (first === undefined) continue;
+      // Many machines that share an identity are one question, asked once: each further object of
+      // theirs is tied to the first of them alone, or thousands would cost their square.
+      const isCrowd = rest.length >= CROWD_MIN;
+      const again = isCrowd && crowds.has(first);
+      if (isCrowd) crowds.add(first);
+      for (const subject of again ? [first] : [first, ...rest]) {
         if (!used.has(subject) && !contradicts(subject, thing, by)) edges.push({ subject, thing });
       }
     }
@@ -255,13 +266,20 @@ function settle(
   const nodes = [...new Set(group.map(({ subject }) => subject.id))].sort();
   const objects = [...new Set(group.map(({ thing }) => thing.object.name))].sort();
   matches.ambiguous.push({
-    node: nodes.length === 1 ? only.subject.id : null,
+    nodes,
     objects,
     message:
-      `${count(nodes.length, "node")} (${nodes.join(", ")}) and ` +
-      `${count(objects.length, "Kubernetes Node object")} (${objects.join(", ")}) claim each ` +
+      `${count(nodes.length, "node")} (${some(nodes)}) and ` +
+      `${count(objects.length, "Kubernetes Node object")} (${some(objects)}) claim each ` +
       `other by ${by}; none of them is paired`,
   });
 }
+
+/** A person reads a few names, a log line has an end. */
+const NAMED_MAX = 10;
+const some = (names: readonly string[]): string =>
+  names.length <= NAMED_MAX
+    ? names.join(", ")
+    : `${names.slice(0, NAMED_MAX).join(", ")} and ${names.length - NAMED_MAX} more`;
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;

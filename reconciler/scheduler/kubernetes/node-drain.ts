@@ -38,6 +38,11 @@ export type Instant = { mono: number; wall: number };
 
 export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number };
 
+/** What a drain needs to begin: the mark, the first list. It counts as begun at once. */
+const START_MS = 15_000;
+/** For pods that have their own grace period, after a pause: what most of them need. */
+const GRACE_LEAST_MS = 60_000;
+
 export class NodeDrain {
   wish: DrainWish;
   readonly startedMono: number;
@@ -50,6 +55,8 @@ export class NodeDrain {
   private judged: Listing | null = null;
   /** What the watch showed last, and when the list was asked for: a difference asks for a list. */
   mark = "";
+  /** Wall instant since when the drain could go on without a pause; `null` = it cannot now. */
+  private clearWall: number | null = null;
   private listedMark = "";
   /** Reasons that were told already. */
   readonly told = new Set<string>();
@@ -58,6 +65,27 @@ export class NodeDrain {
   constructor(wish: DrainWish, mono: number) {
     this.wish = wish;
     this.startedMono = mono;
+  }
+
+  /** Told at each look: whether anybody may be asked to leave now. */
+  noteWay(isClear: boolean, wall: number): void {
+    if (!isClear) this.clearWall = null;
+    else this.clearWall ??= wall;
+  }
+
+  /**
+   * The drain's deadline, moved so that after any time in which nobody could be asked, or could be
+   * seen, a full grace period is left; 0 = none. Time lost by a restart is given back like that of
+   * a pause: nobody knows what it was.
+   */
+  deadline(now: number): number {
+    const { since, deadlineAt, gracePeriodMs } = this.wish;
+    if (deadlineAt === 0) return 0;
+    const wholeMs = deadlineAt - since;
+    const graceMs = Math.min(wholeMs, gracePeriodMs < 0 ? GRACE_LEAST_MS : gracePeriodMs);
+    if (this.clearWall === null) return Math.max(deadlineAt, now + graceMs);
+    if (this.clearWall <= since + START_MS) return deadlineAt;
+    return Math.max(deadlineAt, this.clearWall + graceMs);
   }
 
   /** Of the same drain of the same Node object, whatever else was changed about it. */
@@ -161,7 +189,7 @@ export class NodeDrain {
       const ask = asks.get(planned.uid);
       if (pod === undefined || ask === null || pod.deletionAt !== null) continue;
       if (this.isDeletable(planned, ask, at)) {
-        next.push({ pod, ask, how: "delete", graceMs: this.wish.deadlineAt - at.wall });
+        next.push({ pod, ask, how: "delete", graceMs: this.deadline(at.wall) - at.wall });
         continue;
       }
       const isTurn = ask.set === null || (!asks.isTaken(ask) && !sets.has(ask.set));
@@ -178,7 +206,8 @@ export class NodeDrain {
    * longer than the drain has half of the drain to be evicted by its budget.
    */
   private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
-    const { since, deadlineAt, deleteAtDeadline } = this.wish;
+    const { since, deleteAtDeadline } = this.wish;
+    const deadlineAt = this.deadline(at.wall);
     if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
     if (at.wall < Math.max(deadlineAt - planned.graceMs, (since + deadlineAt) / 2)) return false;
     if (ask.state === "asking" || ask.state === "checking") return false;

@@ -36,7 +36,8 @@ export async function openKubernetes(
   const opened = await openTransport(config, from.env);
   if (opened.kind === "off" || opened.kind === "absent") return { kind: "none" };
   if (opened.kind === "failed") return opened;
-  const { transport } = opened;
+  const { transport, warnings } = opened;
+  for (const warning of warnings) log("warn", warning);
   const client = openClient(transport, {
     clock,
     count: (verb, resource, pool) => count(pool ?? "", verb, resource),

@@ -85,6 +85,8 @@ export class Reflector<T> {
     this.#stop = stop;
     // Whoever looks away for a while lists anew: a quiet watch would not say that it is whole.
     this.#held.forgetSeen();
+    this.#synced = false;
+    this.#heardMs = Number.NEGATIVE_INFINITY;
     // What is thrown in here is a bug, of ours or of `changed`, and must not be caught.
     void this.#run(stop.signal);
   }
