@@ -163,7 +163,7 @@ describe.skipIf(missing !== null)("a pool of type queue on a real cluster", () =
     await settled("wide", 0);
   }, 120_000);
 
-  test("an API server that is silent for longer than three evaluations is no empty queue", async () => {
+  test("a silent API server is no empty queue, after three evaluations either", async () => {
     await submit(work("wide", 2, 8, "wide-again"));
     await settled("wide", 2);
     await until("they run", 60_000, async () =>
