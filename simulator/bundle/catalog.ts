@@ -24,6 +24,7 @@ import flappingNetwork from "./flapping-network.yaml" with { type: "text" };
 import kubernetesDrainPdb from "./kubernetes-drain-pdb.yaml" with { type: "text" };
 import kubernetesApiAway from "./kubernetes-api-away.yaml" with { type: "text" };
 import kubernetesPdbNever from "./kubernetes-pdb-never.yaml" with { type: "text" };
+import kubernetesQueue from "./kubernetes-queue.yaml" with { type: "text" };
 import kubernetesUncordon from "./kubernetes-uncordon.yaml" with { type: "text" };
 import pattern2 from "./pattern-2.yaml" with { type: "text" };
 import poolFloor from "./pool-floor.yaml" with { type: "text" };
@@ -135,6 +136,7 @@ export const BUNDLED: readonly Bundled[] = [
   { name: "kubernetes-drain-pdb", text: kubernetesDrainPdb },
   { name: "kubernetes-api-away", text: kubernetesApiAway },
   { name: "kubernetes-pdb-never", text: kubernetesPdbNever },
+  { name: "kubernetes-queue", text: kubernetesQueue },
   { name: "kubernetes-uncordon", text: kubernetesUncordon },
   { name: "pattern-2", text: pattern2 },
   { name: "pool-floor", text: poolFloor },

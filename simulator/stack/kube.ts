@@ -12,7 +12,6 @@ import type { KubeFault as ServerFault } from "../../reconciler/scheduler/kubern
 import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
 import { ANNOTATION } from "../../reconciler/scheduler/kubernetes/object.ts";
 import { readNode } from "../../reconciler/scheduler/kubernetes/read-node.ts";
-import { readPod } from "../../reconciler/scheduler/kubernetes/read-pod.ts";
 import { isWorkload } from "../../reconciler/scheduler/kubernetes/workload.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
@@ -20,7 +19,7 @@ import type { KubectlWord, KubeFault } from "../scenario/kube-deed.ts";
 import type { KubeNodeWord } from "../scenario/scenario.ts";
 import type { Member } from "./crowd.ts";
 import { Kubelet } from "./kubelet.ts";
-import { isReady, NAMESPACE, type Room, Workload } from "./workload.ts";
+import { NAMESPACE, type Room, type Seen, seePod, Workload } from "./workload.ts";
 
 /** How often kubelets, controllers and the scheduler look. */
 const BEAT_MS = 1_000;
@@ -43,8 +42,8 @@ export class SimKube {
   readonly #options: SimKubeOptions;
   readonly #kubelets = new Map<string, Kubelet>();
   readonly #workloads: Workload[] = [];
-  /** UIDs of pods whose eviction was granted: their deletion is a part of it. */
-  readonly #evicted = new Set<string>();
+  /** UIDs of pods that are counted: the deletion after an eviction is a part of it. */
+  readonly #counted = new Set<string>();
   #cancel: (() => void) | null = null;
   #fault: KubeFault | null = null;
 
@@ -135,14 +134,29 @@ export class SimKube {
 
   /** Pods of a group that are ready and stay. */
   readyPods(group: string): number {
-    return this.#workloads.find((one) => one.group.name === group)?.ready() ?? 0;
+    const pods = this.#pods().get(group) ?? [];
+    return pods.filter(({ pod, isReady }) => isReady && pod.deletionAt === null).length;
   }
 
   /** What is left on a machine, but for what a drain leaves alone. */
   podsOn(member: Member): number {
     const name = nameOf(member);
-    const pods = this.server.list("pods").flatMap((object) => readPod(object) ?? []);
-    return pods.filter((pod) => pod.node === name && isWorkload(pod)).length;
+    const pods = [...this.#pods().values()].flat();
+    return pods.filter(({ pod }) => pod.node === name && isWorkload(pod)).length;
+  }
+
+  /** By the group that they are of. */
+  #pods(): Map<string, Seen[]> {
+    const pods = new Map<string, Seen[]>();
+    for (const object of this.server.list("pods")) {
+      const seen = seePod(object);
+      if (seen === null) continue;
+      const group = seen.pod.labels["app"] ?? "";
+      const known = pods.get(group);
+      if (known === undefined) pods.set(group, [seen]);
+      else known.push(seen);
+    }
+    return pods;
   }
 
   #front(): KubeApi {
@@ -180,10 +194,12 @@ export class SimKube {
       kubelet.beat();
     }
     if (this.#workloads.length === 0) return;
-    for (const one of this.#workloads) one.beat(this.server.list("pods"), this.#rooms());
+    const pods = this.#pods();
+    const rooms = this.#rooms(pods);
+    for (const one of this.#workloads) one.beat(pods.get(one.group.name) ?? [], rooms);
   }
 
-  #rooms(): Room[] {
+  #rooms(pods: ReadonlyMap<string, Seen[]>): Map<string, Room> {
     const rooms = new Map<string, Room>();
     for (const object of this.server.list("nodes")) {
       const node = readNode(object);
@@ -192,14 +208,13 @@ export class SimKube {
       const { isUp, pool } = kubelet;
       rooms.set(node.name, { node, pool, isUp, gpusFree: node.gpus ?? 0, pods: 0 });
     }
-    for (const object of this.server.list("pods")) {
-      const pod = readPod(object);
-      const room = pod === null ? undefined : rooms.get(pod.node);
-      if (pod === null || room === undefined) continue;
+    for (const { pod } of [...pods.values()].flat()) {
+      const room = rooms.get(pod.node);
+      if (room === undefined) continue;
       room.gpusFree -= pod.gpus;
       room.pods += 1;
     }
-    return [...rooms.values()];
+    return rooms;
   }
 
   #wrote(write: KubeWrite): void {
@@ -211,16 +226,16 @@ export class SimKube {
 
   #countTaken({ verb, resource, name, uid }: KubeWrite): void {
     if (verb === "evict" && resource === "pods/eviction") {
-      this.#evicted.add(uid);
+      this.#counted.add(uid);
       this.taken.evictions += 1;
       return;
     }
-    if (verb !== "delete" || resource !== "pods" || this.#evicted.has(uid)) return;
-    this.#evicted.add(uid);
+    if (verb !== "delete" || resource !== "pods" || this.#counted.has(uid)) return;
+    this.#counted.add(uid);
     this.taken.deletions += 1;
-    const object = this.server.get("pods", NAMESPACE, name);
-    const app = readPod(object)?.labels["app"];
-    if (!isReady(object ?? {})) return;
+    const seen = seePod(this.server.get("pods", NAMESPACE, name));
+    if (seen?.isReady !== true) return;
+    const app = seen.pod.labels["app"];
     const over = this.#options.spec.budgets.filter(({ pods }) => pods === app);
     if (over.some((budget) => this.#isShort(budget.name))) this.taken.violations += 1;
   }

@@ -24,6 +24,12 @@ export type Room = {
   pods: number;
 };
 
+/** A pod as one beat sees it; one that is on its way out may still be ready. */
+export type Seen = { pod: KubePod; isReady: boolean };
+
+/** By Node: how many of the group are there. */
+type Counts = Map<string, number>;
+
 type Ports = {
   kube: FakeKube;
   clock: Clock;
@@ -48,35 +54,18 @@ export class Workload {
     ports.kube.seed("daemonsets", { metadata, spec: {} });
   }
 
-  /** Those that count for the group: what is on its way out does not. */
-  ready(): number {
-    return this.#own(this.#list()).filter(({ isReady }) => isReady).length;
-  }
-
-  /** `all` are the cluster's pods, as objects. */
-  beat(all: readonly unknown[], rooms: readonly Room[]): void {
-    const mine = this.#own(all);
-    for (const uid of this.#begun.keys()) {
-      if (!mine.some(({ pod }) => pod.uid === uid)) this.#begun.delete(uid);
-    }
+  /** `mine` are its pods as they are now, `rooms` the Nodes by name. */
+  beat(mine: readonly Seen[], rooms: ReadonlyMap<string, Room>): void {
     const names = new Set(mine.map(({ pod }) => pod.name));
+    const uids = new Set(mine.map(({ pod }) => pod.uid));
+    for (const uid of this.#begun.keys()) if (!uids.has(uid)) this.#begun.delete(uid);
+    const counts = new Map<string, number>();
+    for (const { pod } of mine) counts.set(pod.node, (counts.get(pod.node) ?? 0) + 1);
+    for (const one of mine) this.#serve(one, rooms, counts);
     for (const name of this.#missing(mine, rooms)) if (!names.has(name)) this.#make(name);
-    for (const one of this.#own(this.#list())) this.#serve(one.pod, one.isReady, rooms);
   }
 
-  #list(): readonly unknown[] {
-    return this.#ports.kube.list("pods", NAMESPACE);
-  }
-
-  #own(all: readonly unknown[]): { pod: KubePod; isReady: boolean }[] {
-    return all.flatMap((object) => {
-      const pod = readPod(object);
-      if (pod === null || pod.labels["app"] !== this.group.name) return [];
-      return [{ pod, isReady: pod.deletionAt === null && isReady(object) }];
-    });
-  }
-
-  #missing(mine: readonly { pod: KubePod }[], rooms: readonly Room[]): string[] {
+  #missing(mine: readonly Seen[], rooms: ReadonlyMap<string, Room>): string[] {
     const { kind, name, replicas } = this.group;
     const staying = mine.filter(({ pod }) => pod.deletionAt === null).length;
     switch (kind) {
@@ -88,7 +77,9 @@ export class Workload {
       case "StatefulSet":
         return Array.from({ length: replicas }, (_, i) => `${name}-${i}`);
       case "DaemonSet":
-        return rooms.filter((room) => this.#fits(room)).map(({ node }) => `${name}-${node.name}`);
+        return [...rooms.values()]
+          .filter((room) => this.#fits(room))
+          .map(({ node }) => `${name}-${node.name}`);
       default:
         return unreachable(kind);
     }
@@ -129,41 +120,44 @@ export class Workload {
     kube.cluster.setStopMs(NAMESPACE, name, group.stopMs);
   }
 
-  #serve(pod: KubePod, isReady: boolean, rooms: readonly Room[]): void {
+  #serve({ pod, isReady }: Seen, rooms: ReadonlyMap<string, Room>, counts: Counts): void {
     if (pod.deletionAt !== null) return;
-    const { clock } = this.#ports;
-    if (pod.node === "") return this.#place(pod, rooms);
-    const room = rooms.find(({ node }) => node.name === pod.node);
-    if (room?.isUp !== true || isReady) return void this.#begun.delete(pod.uid);
-    const begunMono = this.#begun.get(pod.uid);
-    if (begunMono === undefined) this.#begun.set(pod.uid, clock.monoMs());
-    const waitedMs = clock.monoMs() - (begunMono ?? clock.monoMs());
-    if (waitedMs >= this.group.startMs) this.#setReady(pod);
+    if (pod.node === "") return this.#place(pod, rooms, counts);
+    if (rooms.get(pod.node)?.isUp !== true || isReady) return void this.#begun.delete(pod.uid);
+    const mono = this.#ports.clock.monoMs();
+    const begunMono = this.#begun.get(pod.uid) ?? mono;
+    this.#begun.set(pod.uid, begunMono);
+    if (mono - begunMono >= this.group.startMs) this.#setReady(pod);
   }
 
   /** The Node with the fewest of them, and of those the emptiest. */
-  #place(pod: KubePod, rooms: readonly Room[]): void {
+  #place(pod: KubePod, rooms: ReadonlyMap<string, Room>, counts: Counts): void {
     const { kube } = this.#ports;
-    const { kind, gpus, name } = this.group;
-    const isDaemon = kind === "DaemonSet";
-    const counts = new Map<string, number>();
-    for (const one of this.#own(this.#list())) {
-      counts.set(one.pod.node, (counts.get(one.pod.node) ?? 0) + 1);
-    }
     const count = ({ node }: Room): number => counts.get(node.name) ?? 0;
-    const open = rooms.filter((room) => {
-      if (!this.#fits(room) || room.gpusFree < gpus) return false;
-      if (isDaemon) return pod.name === `${name}-${room.node.name}`;
-      const { unschedulable, taints } = room.node;
-      return room.isUp && !unschedulable && taints.every(({ effect }) => !KEEPS.has(effect));
-    });
-    const [best] = open.sort((a, b) => count(a) - count(b) || a.pods - b.pods);
-    if (best === undefined) return;
-    best.gpusFree -= gpus;
+    let best: Room | null = null;
+    for (const room of rooms.values()) {
+      if (!this.#isOpen(room, pod)) continue;
+      const isBetter =
+        best === null ||
+        count(room) < count(best) ||
+        (count(room) === count(best) && room.pods < best.pods);
+      if (isBetter) best = room;
+    }
+    if (best === null) return;
+    best.gpusFree -= this.group.gpus;
     best.pods += 1;
+    counts.set(best.node.name, count(best) + 1);
     const spec = { nodeName: best.node.name };
     kube.person.edit("pods", NAMESPACE, pod.name, { spec }, { manager: "kube-scheduler" });
     this.#begun.set(pod.uid, this.#ports.clock.monoMs());
+  }
+
+  #isOpen(room: Room, pod: KubePod): boolean {
+    const { kind, gpus, name } = this.group;
+    if (!this.#fits(room) || room.gpusFree < gpus) return false;
+    if (kind === "DaemonSet") return pod.name === `${name}-${room.node.name}`;
+    const { unschedulable, taints } = room.node;
+    return room.isUp && !unschedulable && taints.every(({ effect }) => !KEEPS.has(effect));
   }
 
   #setReady({ name, uid }: KubePod): void {
@@ -176,8 +170,12 @@ export class Workload {
 
 const KEEPS: ReadonlySet<string> = new Set(["NoSchedule", "NoExecute"]);
 
-/** Of a pod's object. */
-export function isReady(object: unknown): boolean {
+/** `null` for what is no pod. */
+export function seePod(object: unknown): Seen | null {
+  const pod = readPod(object);
+  if (pod === null) return null;
   const { status } = object as { status?: { conditions?: { type: string; status: string }[] } };
-  return status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true;
+  const conditions = status?.conditions ?? [];
+  const isReady = conditions.some((one) => one.type === "Ready" && one.status === "True");
+  return { pod, isReady };
 }
