@@ -90,8 +90,9 @@ export async function openProxy(upstream: Upstream, folder: string): Promise<Pro
         log.push({ ...asked, atMs: Date.now(), fault: fault?.kind ?? null });
         await answer(upstream, request, response, asked, fault);
       };
-      // Whatever breaks here is one more way in which a connection ends.
-      begun().catch(() => response.destroy());
+      // Whatever breaks here is one more way in which a connection ends. Bun 1.4.5 would end the
+      // response alone as an empty 200, once anything was awaited.
+      begun().catch(() => cut(request));
     },
   );
   const listening = Promise.withResolvers<void>();

@@ -188,6 +188,16 @@ export class Ground {
       .filter(({ user, stage }) => isProduct(user.username) && stage === "ResponseComplete");
   }
 
+  /**
+   * A drain is on its way: somebody has left, and no eviction is under way. An eviction is two
+   * steps in the server; one that dies in between has spent its budget and deleted nobody, and the
+   * budget forgets that only after two minutes, which no story but those about it waits for.
+   */
+  async waitDraining(work: Work): Promise<void> {
+    await until("a pod was evicted", 30_000, () => (this.evicted(work) > 0 ? true : null));
+    await Bun.sleep(SETTLED_MS);
+  }
+
   /** How many pods the product has made leave the work so far. */
   evicted(work: Work): number {
     return this.removals().filter(({ namespace }) => namespace === work.namespace).length;
@@ -238,6 +248,9 @@ export class Ground {
     });
   }
 }
+
+/** An eviction takes some 50 ms, and several at once half a second. */
+const SETTLED_MS = 1_000;
 
 /** The witness hears of a pod's end a moment after the server has written it down. */
 const SEEN_MS = 1_000;
