@@ -37,6 +37,8 @@ type Drained = {
   left: number;
   /** Of the group that came closest: ready pods at the worst instant less what its budget wants. */
   spare: number;
+  /** The least that the product granted itself between two looks, writes a second. */
+  allowed: number;
   before: Latency;
   during: Latency;
   cpu: Record<string, number>;
@@ -64,6 +66,7 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
       shown("of it first to last eviction", worst.evictionSeconds, "s"),
       shown("evictions a second", pods / worst.evictionSeconds, "count"),
       shown("pods", pods, "count"),
+      shown("writes a second that the product allowed itself, least", worst.allowed, "count"),
       shown("runs", plain.length, "count"),
       shown("API read p99 before", worst.before.readP99, "ms"),
       shown("API read p99 during", worst.during.readP99, "ms"),
@@ -148,12 +151,14 @@ async function drain(
     await world.fail(failing, 1_000, xid);
     world.keepJoining();
     let told = performance.now();
+    let allowed = Number.POSITIVE_INFINITY;
     await until("every pod is gone", LIMIT_MS, async () => {
       const { ended } = await world.pods(true);
       await Bun.sleep(500);
+      allowed = Math.min(allowed, await world.allowed());
       if (performance.now() - told > 20_000) {
         told = performance.now();
-        say(`  ${ended} pods have ended`);
+        say(`  ${ended} pods have ended; at least ${allowed.toFixed(0)} writes a second so far`);
       }
       if (ended < uids.size) return null;
       const { gone } = await world.pods(false);
@@ -168,6 +173,7 @@ async function drain(
       seconds: (last - asked.firstMs) / 1_000,
       evictionSeconds: (asked.lastMs - asked.firstMs) / 1_000,
       accepted: asked.accepted,
+      allowed,
       twice: asked.twice,
       deleted: asked.deleted,
       left: await countPresent(world, uids),

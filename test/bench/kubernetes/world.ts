@@ -8,7 +8,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { nodeToken } from "../../../reconciler/auth.ts";
-import type { EventView, NodeView, PlanView } from "../../../schema/api.ts";
+import type { KubernetesView, PlanView } from "../../../schema/api.ts";
 import { Plane, until } from "../../fixture/plane/plane.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../../real/kubernetes/cluster.ts";
 import { isAlive } from "../../real/kubernetes/part.ts";
@@ -224,12 +224,9 @@ export class World {
     return this.plane.get<PlanView>("/plan");
   }
 
-  nodes(): Promise<NodeView[]> {
-    return this.plane.nodes();
-  }
-
-  events(query: string): Promise<EventView[]> {
-    return this.plane.events(query);
+  /** Evictions and status writes a second that the product grants itself at the moment. */
+  async allowed(): Promise<number> {
+    return (await this.plane.get<KubernetesView>("/kubernetes")).writes_per_second;
   }
 
   /** CPU of everybody who shares this machine's cores, from now on. */
