@@ -11,7 +11,7 @@ import type { Failure } from "../failure.ts";
 import { show } from "../show.ts";
 import { printDiagnoses } from "./doctor.ts";
 
-const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its ClusterRole";
+const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its role";
 
 export const doctorKubernetes: Command = {
   name: ["doctor", "kubernetes"],

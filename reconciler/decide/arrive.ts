@@ -197,6 +197,11 @@ function empty(node: Node, scope: Scope, pen: Pen, why: string, purpose: Purpose
   pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
+/** A machine that somebody took away is no hardware failure, unless its hardware had said so. */
+function endOf(session: NonNullable<Node["session"]>): "replaced" | "lost" {
+  return session.definitive ? "replaced" : "lost";
+}
+
 /**
  * The cloud says that the instance is no more, or stopped: what is left of it is ended. Its own
  * word that it ended an instance needs no trust in our eyes and no budget; anything less does, and
@@ -224,5 +229,5 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
     accepted: null,
     notBefore: 0,
   };
-  pen.advance(to, "instance.lost", [why], node.session === null ? null : "replaced");
+  pen.advance(to, "instance.lost", [why], node.session === null ? null : endOf(node.session));
 }

@@ -19,6 +19,6 @@ export function recommendQueue(autoscaler: Queue, snapshot: Snapshot): Recommend
   if (target >= desired) return size(target, because);
   const least = desired - spare;
   if (least <= target) return size(target, because);
-  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes are idle`;
+  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${spare === 1 ? "is" : "are"} idle`;
   return size(least, `${because} needs ${target}, but ${idle}`);
 }

@@ -161,6 +161,7 @@ function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, n
     case "recovered":
     case "quarantined":
     case "replaced":
+    case "lost":
     case "cancelled":
     case "held":
       return { ...next, session: null, lastSession: lastOf(node, now, action.session) };

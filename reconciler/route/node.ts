@@ -160,7 +160,8 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   if (judgement.kind === "refused")
     return refuse(c, judgement.code, judgement.message, { node_id: node.id });
   if (body.value.dry_run) {
-    const pods = type === "cordon" || type === "uncordon" ? null : await podsOf(ports, node);
+    const pods =
+      type === "cordon" || type === "uncordon" ? null : await podsOf(ports, node, body.value.force);
     if (pods !== null && !pods.ok) return refuse(c, "unavailable", pods.message);
     const plan = dryRun(ports, node, type, timeoutMs);
     return c.json({ plan, ...(pods === null ? {} : { pods: pods.list }) });
@@ -213,6 +214,7 @@ function readTimeout(
 async function podsOf(
   ports: RoutePorts,
   node: Node,
+  force: boolean,
 ): Promise<{ ok: true; list: PodPlanView[] } | { ok: false; message: string } | null> {
   const { cluster } = ports.reconciler.cluster();
   const { kube } = node;
@@ -222,7 +224,7 @@ async function podsOf(
   const answer = await cluster.plan(
     { id: node.id, name: kube.name },
     {
-      force: drain?.force ?? false,
+      force: force || (drain?.force ?? false),
       ignoreDaemonsets: drain?.ignoreDaemonsets ?? true,
       deleteEmptydirData: drain?.deleteEmptydirData ?? true,
     },

@@ -11,7 +11,7 @@ import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../sche
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Fleet } from "../fleet.ts";
 import { attribute, explains, printCause, type Sick } from "./cause.ts";
-import { holdsPlace, QUARANTINED } from "./in-flight.ts";
+import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
@@ -115,7 +115,9 @@ function openedAt({ session, lastSession }: Node): number[] {
   const out: number[] = [];
   if (session !== null) out.push(session.openedAt);
   const last = lastSession ?? null;
-  if (last !== null && last.how !== QUARANTINED) out.push(last.openedAt);
+  // Neither a rule that was put aside nor a machine that somebody took away is a failure.
+  const isNone = last === null || last.how === QUARANTINED || last.how === LOST;
+  if (!isNone) out.push(last.openedAt);
   return out;
 }
 

@@ -6,6 +6,8 @@ import type { Node } from "../../schema/node.ts";
 
 /** How a session ended that was never a fault: it is no arrival of one. */
 export const QUARANTINED = "quarantined";
+/** How a repair ended whose machine somebody else took away. */
+export const LOST = "lost";
 
 /** Whether the product has this node's slot on its way out, or is filling it again. */
 export function holdsPlace(node: Node): boolean {

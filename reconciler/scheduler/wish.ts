@@ -107,7 +107,7 @@ function drainOf(
     since: phase.since,
     deadlineAt: phase.deadlineAt,
     gracePeriodMs: drain?.gracePeriodMs ?? -1,
-    force: drain?.force ?? false,
+    force: (drain?.force ?? false) || node.order?.force === true,
     ignoreDaemonsets: drain?.ignoreDaemonsets ?? true,
     deleteEmptydirData: drain?.deleteEmptydirData ?? true,
     mode: drain?.mode ?? "evict",
