@@ -64,7 +64,7 @@ export async function playOutage(ground: Ground, outage: Outage): Promise<Outage
   await ground.returnApiserver();
   const backAt = Date.now();
   told("back");
-  await waitReplaced(plane, sick, 120_000);
+  await waitReplaced(plane, sick, drainMs + 120_000);
   const end = endsOf(plane.cloudDir).find((one) => one.id === id);
   broken.push(...ground.judge(plane.cloudDir, drainMs));
   const evictedAfter = ground.evicted(work) - evictedBefore;

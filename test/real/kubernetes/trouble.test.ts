@@ -3,6 +3,7 @@
  * away, its history is forgotten, and the control plane itself is killed again and again.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { ROOT } from "../../../build/product.ts";
 import { buildStale } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { calm, openProxy } from "./proxy.ts";
@@ -24,6 +25,12 @@ afterEach(async () => {
 afterAll(async () => {
   if (missing === null) expect(await ground.close()).toEqual([]);
 }, 60_000);
+
+test("the long outage says what it does not understand", () => {
+  const command = [process.execPath, "run", "test/real/kubernetes/outage.ts", "--minutes", "none"];
+  const { exitCode, stderr } = Bun.spawnSync(command, { cwd: ROOT, stdout: "ignore" });
+  expect([exitCode, stderr.toString().includes("--minutes none: expected")]).toEqual([1, true]);
+});
 
 describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
   test("the server is away beyond the drain's time: nothing ends unseen, then it goes on", async () => {
