@@ -24,9 +24,6 @@ export function mirrorOf(node: Node, { sight }: Scope): Action | null {
   const { kind } = node.phase;
   // What is ended already takes no work, and must not wait for a scheduler on its way.
   if (kind === "terminating" || kind === "gone" || kind === "requested") return null;
-  if (node.phase.kind === "draining" && node.phase.drainedAt !== null && order === null) {
-    return null;
-  }
   const wanted = cordon.product ?? cordon.human;
   const marked = kube.isolatedUid === kube.uid;
   if (wanted !== null && !marked) {
