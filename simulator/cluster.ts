@@ -218,6 +218,8 @@ function newNode(name: string, instance: InstanceId) {
     status: {
       conditions: [{ type: "Ready", status: "True" }],
       allocatable: { "nvidia.com/gpu": "2" },
+      // The first boot of a simulated machine, as its agent reads it too.
+      nodeInfo: { bootID: "boot-1" },
     },
   };
 }

@@ -130,6 +130,7 @@ describe("a cluster that is dark for ten minutes", () => {
       await w.live(100);
     }
     expect(lives(w, machine)).toBe(true);
+    expect(told(w, "kube.lost")).toEqual([]);
     light();
     await ended(w, nameOf0(machine));
     expect(kubeWrongs(w)).toEqual([]);
@@ -338,6 +339,20 @@ describe("answers that are lost", () => {
     expect(kubeWrongs(w)).toEqual([]);
   });
 
+  test("an eviction that was done and not answered is looked at before it is asked again", async () => {
+    const w = await joined(3);
+    const { kube } = clusterOf(w);
+    const id = first(w);
+    const name = nameOf(w, id);
+    clusterOf(w).run({ name: "web", replicas: 9, stopMs: 20_000 });
+    kube.setFault({ lostAnswers: 1, concerns: ({ path }) => path.endsWith("/eviction") });
+    w.xid(id, 79);
+    await ended(w, name);
+    expect(kube.evictions.size).toBe(3);
+    for (const { asked } of kube.evictions.values()) expect(asked).toBe(1);
+    expect(kubeWrongs(w)).toEqual([]);
+  });
+
   test("a person who uncordons between the lost answer and its replay wins", async () => {
     const w = await joined(3);
     const { kube } = clusterOf(w);
@@ -346,7 +361,12 @@ describe("answers that are lost", () => {
     neverLeaving(w, 6);
     kube.setFault(onCordon(1));
     w.xid(id, 79);
-    await w.until(() => objectOf(w, id).unschedulable, 30);
+    await w.report();
+    for (let i = 0; i < 500 && !objectOf(w, id).unschedulable; i++) {
+      await w.reconciler.activate();
+      await w.clock.pass(2);
+    }
+    expect(objectOf(w, id).unschedulable).toBe(true);
     kube.person.uncordon(name);
     kube.setFault(NO_FAULT);
     await pass(w, 900);

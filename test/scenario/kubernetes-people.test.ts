@@ -159,6 +159,7 @@ describe("kubectl cordon", () => {
     await recover(w, id);
     await pass(w, 300);
     expect(isMarked(objectOf(w, id))).toBe(true);
+    expect(marks(w, name)).toBe(1);
     expect(w.node(id).cordon.human).not.toBeNull();
     await order(w, id, "uncordon");
     await w.live(10);
@@ -303,6 +304,25 @@ describe("kubectl delete node", () => {
     expect(ours[0]).toMatchObject({ uid, manager: "navarch-cordon", verb: "patch" });
     expect(phaseOf(w, id)).toBe("draining");
     expect(web.on(name).length).toBeGreaterThan(0);
+  });
+});
+
+describe("a drained node that waits for a person", () => {
+  test("is marked again when its Node is registered anew", async () => {
+    const w = await joined(3);
+    const { id, name } = first(w);
+    const web = clusterOf(w).run({ name: "web", replicas: 6, stopMs: 8_000 });
+    w.xid(id, 79);
+    await w.until(() => phaseOf(w, id) === "draining", 60);
+    await order(w, id, "cordon");
+    await w.until(() => web.on(name).length === 0, 120);
+    await w.live(30);
+    clusterOf(w).kube.person.recreate(name);
+    await w.live(1);
+    expect(isMarked(objectOf(w, id))).toBe(true);
+    await pass(w, 300);
+    expect(web.on(name)).toEqual([]);
+    expect(lives(w, instanceOf(w, id))).toBe(true);
   });
 });
 

@@ -107,6 +107,8 @@ export function kubeWrongs(world: World): string[] {
   const out: string[] = [];
   for (const checker of [atMostOnce(), nodeLast()])
     for (const { id, message } of checker.look({ kube: calls })) out.push(`${id}: ${message}`);
+  const blunt = calls.filter(({ what, uid }) => what === "create eviction" && uid === null);
+  for (const { name } of blunt) out.push(`pod ${name} was evicted whatever its UID`);
   for (const [uid, { granted }] of kube.evictions)
     if (granted > 1) out.push(`pod ${uid} was evicted ${granted} times`);
   const ends = new Map<string, number>();

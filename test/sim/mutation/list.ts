@@ -3,6 +3,7 @@
  * suite looks. Plain data; add one as a name, its patches (the text must occur exactly once) and
  * its test. `bun run test/sim/mutation/main.ts [name …]` applies each to a scratch copy.
  */
+import { KUBERNETES_MUTATIONS } from "./kubernetes.ts";
 import { SAFETY_MUTATIONS } from "./safety.ts";
 
 export type Mutation = {
@@ -58,10 +59,10 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: "reconciler/fold/outcome.ts",
-        from: "  const attempts = operation.attempts + 1;\n",
-        to: `  const attempts = operation.attempts + 1;
-  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")
+        from: '  if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {\n',
+        to: `  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")
     outcome = { kind: "refused", class: "capacity", message: "", retryAfterMs: 0 };
+  if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
 `,
       },
     ],
@@ -117,4 +118,5 @@ export const MUTATIONS: readonly Mutation[] = [
     test: { file: CRASH, name: "frozen and goes on" },
   },
   ...SAFETY_MUTATIONS,
+  ...KUBERNETES_MUTATIONS,
 ];

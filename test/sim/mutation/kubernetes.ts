@@ -1,0 +1,245 @@
+/**
+ * Each mechanism of the Kubernetes side taken out, and the story that must then go wrong.
+ */
+import type { Mutation } from "./list.ts";
+
+const ORDER = "test/scenario/kubernetes.test.ts";
+const PEOPLE = "test/scenario/kubernetes-people.test.ts";
+const DARK = "test/scenario/kubernetes-dark.test.ts";
+const CRASH = "test/scenario/kubernetes-crash.test.ts";
+
+type Patch = Mutation["patches"][number];
+
+const one = (name: string, patch: Patch, test: Mutation["test"]): Mutation => ({
+  name,
+  patches: [patch],
+  test,
+});
+
+const kube = (file: string): string => `reconciler/scheduler/kubernetes/${file}`;
+
+export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
+  one(
+    "a cluster that is dark counts as one that has been waited for",
+    {
+      file: "reconciler/decide/leave.ts",
+      from: 'const dark = left.kind === "dark" ? left.message : darkness(node, scope);',
+      to: "const dark = [].length === 0 ? null : darkness(node, scope);",
+    },
+    { file: DARK, name: "a deadline that passes in the dark" },
+  ),
+  one(
+    "a cluster that was not seen yet counts as empty",
+    {
+      file: "reconciler/cluster-eye.ts",
+      from: "if (!known || this.cluster.dark() !== null) return null;",
+      to: "",
+    },
+    { file: DARK, name: "a process that starts in the dark" },
+  ),
+  one(
+    "a server that forbids to look blinds the fleet",
+    {
+      file: kube("kubernetes.ts"),
+      from: 'return enabled === "auto" &&',
+      to: 'return enabled === "auto" && this.#ports.server === "" &&',
+    },
+    { file: DARK, name: "found by itself" },
+  ),
+  one(
+    "a person's uncordon does not call the repair off",
+    {
+      file: "reconciler/fold/kube.ts",
+      from: "return giveBack({ ...node, kube: { ...kube, isolatedUid: null } },",
+      to: "if ([].length === 0) return { node, events };\n    return giveBack({ ...node },",
+    },
+    { file: PEOPLE, name: "in a repair calls it off" },
+  ),
+  one(
+    "what a person has set aside is held against the node again",
+    {
+      file: "reconciler/decide/repair.ts",
+      from: 'if (verdict === "unhealthy" && !isWaived(node)) {',
+      to: 'if (verdict === "unhealthy") {',
+    },
+    { file: PEOPLE, name: "in a repair calls it off" },
+  ),
+  one(
+    "what a person has set aside is set aside for ever",
+    {
+      file: "reconciler/fold/waiver.ts",
+      from: "const over = evidenceKeys(node).length === 0 &&",
+      to: "const over = evidenceKeys(node).length < 0 &&",
+    },
+    { file: PEOPLE, name: "waives the evidence until" },
+  ),
+  one(
+    "a person's uncordon is answered again and again",
+    {
+      file: "reconciler/fold/kube.ts",
+      from: "return at !== null && at >= (session?.openedAt ?? 0);",
+      to: "return at !== null && at > Number.MAX_VALUE;",
+    },
+    { file: PEOPLE, name: "is answered once" },
+  ),
+  one(
+    "a mark whose answer was lost is written over a person's uncordon",
+    {
+      file: kube("cordon-state.ts"),
+      from: 'return { kind: current || want.held === true ? "uncordoned" : "wanted" };',
+      to: 'return { kind: current || want.held === true ? "wanted" : "wanted" };',
+    },
+    { file: DARK, name: "between the lost answer and its replay" },
+  ),
+  one(
+    "an object that was made anew is not marked",
+    {
+      file: "reconciler/decide/kube.ts",
+      from: "if (wanted !== null && !marked) {",
+      to: "if (wanted !== null && !marked && kube.boundAt < 0) {",
+    },
+    { file: PEOPLE, name: "a registration under a new UID" },
+  ),
+  one(
+    "a mark that nobody wants any more stays",
+    {
+      file: "reconciler/decide/kube.ts",
+      from: "because: [`Node ${kube.name} is marked`] };",
+      to: "because: [] }.kind === null ? null : null;",
+    },
+    { file: PEOPLE, name: "are shown in the cluster" },
+  ),
+  one(
+    "a recovery takes a person's mark away",
+    {
+      file: "reconciler/act/execute.ts",
+      from: "if (payload.keep === true) return",
+      to: "if (payload.keep !== true && payload.keep !== false && payload.kind === null) return",
+    },
+    { file: PEOPLE, name: "and navarch cordon keeps it" },
+  ),
+  one(
+    "the hold annotation is not looked at",
+    {
+      file: "reconciler/decide/kube.ts",
+      from: "if (node.kube?.hold === true) return",
+      to: "if (node.kube?.hold === null) return",
+    },
+    { file: PEOPLE, name: "keeps every hand off" },
+  ),
+  one(
+    "who cannot be told apart is treated like anybody",
+    {
+      file: "reconciler/decide/kube.ts",
+      from: "return sight.kube?.ambiguous.get(node.id) ?? null;",
+      to: "return null;",
+    },
+    { file: PEOPLE, name: "nothing is done to either" },
+  ),
+  one(
+    "evictions go on in a pause",
+    {
+      file: "reconciler/scheduler/wish.ts",
+      from: "if (paused !== null) return paused.message;",
+      to: "",
+    },
+    { file: PEOPLE, name: "stops evictions in the middle" },
+  ),
+  one(
+    "an eviction that waited is sent whatever has become of its reason",
+    {
+      file: kube("drainer.ts"),
+      from: "drain.wish.paused === null && this.isWordRecent(this.now().mono);",
+      to: "(drain.wish.paused === null || this.isWordRecent(this.now().mono));",
+    },
+    { file: CRASH, name: "evicts nobody in a pool" },
+  ),
+  one(
+    "an eviction whose answer was lost is sent again at once",
+    {
+      file: kube("drain-ask.ts"),
+      from: 'return this.put(ask, "checking");',
+      to: 'return this.put(ask, "idle");',
+    },
+    { file: DARK, name: "looked at before it is asked again" },
+  ),
+  one(
+    "whatever pod has the name is evicted",
+    {
+      file: kube("drain-request.ts"),
+      from: "deleteOptions: { preconditions: { uid }, ...grace },",
+      to: "deleteOptions: { ...(uid === null ? {} : grace) },",
+    },
+    { file: ORDER, name: "goes mark, evict, gone" },
+  ),
+  {
+    name: "a node counts as empty at the first look",
+    patches: [
+      {
+        file: kube("node-drain.ts"),
+        from: "const isEmpty = isLongEnough && this.remaining",
+        to: "const isEmpty = (isLongEnough || true) && this.remaining",
+      },
+      {
+        file: kube("drainer.ts"),
+        from: "if (drain.emptyRuns < 2) return busy",
+        to: "if (drain.emptyRuns < 1) return busy",
+      },
+    ],
+    test: { file: ORDER, name: "looks at the pods for itself" },
+  },
+  one(
+    "a drain ends by what a watch shows",
+    {
+      file: kube("kubernetes.ts"),
+      from: 'return { kind: "empty", seenAt: 0 };',
+      to: 'return { kind: "empty", seenAt: this.#ports.clock.wallMs() - this.#pods.ageMs() };',
+    },
+    { file: ORDER, name: "looks at the pods for itself" },
+  ),
+  one(
+    "pods of one StatefulSet leave together",
+    {
+      file: kube("node-drain.ts"),
+      from: "const isTurn = ask.set === null || (",
+      to: "const isTurn = ask.set !== undefined || (",
+    },
+    { file: ORDER, name: "one pod of a StatefulSet at a time" },
+  ),
+  one(
+    "a budget that never gives way is waited for without end",
+    {
+      file: "reconciler/scheduler/wish.ts",
+      from: "deleteAtDeadline: endsAtDeadline(node, pool),",
+      to: "deleteAtDeadline: endsAtDeadline(node, pool) && node.pool === null,",
+    },
+    { file: DARK, name: "is waited for until the deadline" },
+  ),
+  one(
+    "a Node goes while its kubelet speaks",
+    {
+      file: kube("cleanup.ts"),
+      from: "const silent = await this.#isSilent(one);",
+      to: "const silent = [true as const, await this.#isSilent(one)][0] ?? true;",
+    },
+    { file: DARK, name: "the Node and its pods stay" },
+  ),
+  one(
+    "a Node is deleted whatever its UID",
+    {
+      file: kube("cleanup-call.ts"),
+      from: "preconditions: { uid } },",
+      to: "preconditions: uid === null ? { uid } : {} },",
+    },
+    { file: ORDER, name: "goes mark, evict, gone" },
+  ),
+  one(
+    "an agent that gives the name of its Node is a machine of its own",
+    {
+      file: "reconciler/ingest.ts",
+      from: "const candidates = new Set<NodeId>(this.",
+      to: "const candidates = new Set<NodeId>([] ?? this.",
+    },
+    { file: DARK, name: "speaks as its Node" },
+  ),
+];
