@@ -1,0 +1,190 @@
+import { describe, expect, test } from "bun:test";
+import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../schema/id.ts";
+import type { AgentFact, KubeFact, Node } from "../../schema/node.ts";
+import { Draft, newMirror } from "../draft.ts";
+import type { KubeNode } from "../scheduler/kubernetes/object.ts";
+import { foldCluster, identityKeyOf, type Known } from "./cluster.ts";
+import { newHealth, newNode } from "./new-node.ts";
+
+const NOW = 1_000_000;
+const UUID = "4c4c4544-0051-3010-8057-b7c04f333331";
+
+const object = (name: string, more: Partial<KubeNode> = {}): KubeNode => ({
+  name,
+  uid: `u-${name}`,
+  resourceVersion: "5",
+  unschedulable: false,
+  own: false,
+  others: [],
+  annotations: {},
+  labels: {},
+  taints: [],
+  conditions: [],
+  providerId: null,
+  systemUuid: null,
+  bootId: null,
+  ips: [],
+  hostname: null,
+  gpus: 8,
+  ...more,
+});
+
+/** Bound to object `name` by this identity, and marked there. */
+const bound = (name: string, by: KubeFact["by"]): KubeFact => ({
+  name,
+  uid: `u-${name}`,
+  by,
+  boundAt: 1,
+  unschedulable: true,
+  others: [],
+  isolatedUid: `u-${name}`,
+  reassertedAt: null,
+  own: true,
+  bootId: null,
+  hold: false,
+  restUntil: 0,
+  refusals: 0,
+  absentSince: null,
+});
+
+const agent = (ids: string[]): AgentFact => ({
+  bootId: "b" as BootId,
+  stream: "s" as StreamId,
+  version: "1",
+  simulated: true,
+  registeredAt: 1,
+  lastHeartbeatAt: 1,
+  inventory: { hostname: "h", gpus: [], provider_ids: ids } as unknown as AgentFact["inventory"],
+});
+
+function node(name: string, more: Partial<Node> = {}): Node {
+  const id = name as NodeId;
+  const pool = "p" as PoolName;
+  const made = newNode({ id, pool, slot: 0, gen: 1, at: 0, replaces: null });
+  return { ...made, phase: { kind: "serving", since: 1 }, agent: agent([]), ...more };
+}
+
+const machine = (internalIp: string | null, id = "i-1"): Node["instance"] => ({
+  id: id as InstanceId,
+  provider: "fake" as PoolName,
+  state: "running",
+  region: null,
+  zone: null,
+  instanceType: "t",
+  internalIp,
+  externalIp: null,
+  pricePerHour: null,
+  boundAt: 1,
+  absentSince: null,
+  absentListings: 0,
+});
+
+function fold(nodes: Node[], objects: KubeNode[], known: Known | null = null) {
+  const mirror = newMirror();
+  for (const one of nodes) mirror.nodes.set(one.id, one);
+  const draft = new Draft(mirror);
+  const ids = nodes.map(({ id }) => id);
+  const found = foldCluster({ objects, known, onUncordon: "cancel" }, ids, NOW, draft);
+  return { found, after: (one: Node) => draft.node(one.id)?.kube ?? null };
+}
+
+describe("foldCluster() of a node whose agent is silent", () => {
+  const silent = { ...newHealth(), silentSince: NOW - 60_000 };
+  const mark = { unschedulable: true, own: true, annotations: { "navarch.dev/session": "s1" } };
+
+  test.each<[KubeFact["by"], Node, KubeNode]>([
+    [
+      "agent_name",
+      node("n1", { kube: bound("n1", "agent_name"), health: silent }),
+      object("n1", mark),
+    ],
+    [
+      "ip",
+      node("n1", { kube: bound("gpu-1", "ip"), instance: machine("10.0.0.1"), health: silent }),
+      object("gpu-1", { ...mark, ips: ["10.0.0.1"] }),
+    ],
+  ])("keeps the object that it is known by (%s)", (_by, one, its) => {
+    const { found, after } = fold([one], [its]);
+    expect(after(one)).toMatchObject({ absentSince: null, isolatedUid: its.uid });
+    expect(found.names.get(one.id)?.name).toBe(its.name);
+  });
+
+  test("keeps it when nothing ties the two any more, and nothing says otherwise", () => {
+    const one = node("n1", { kube: bound("gpu-1", "system_uuid"), agent: null });
+    const { after } = fold([one], [object("gpu-1", { ...mark, systemUuid: UUID })]);
+    expect(after(one)).toMatchObject({ absentSince: null, isolatedUid: "u-gpu-1" });
+  });
+
+  test("gives it up to a machine that proves to be it", () => {
+    const one = node("n1", { kube: bound("gpu-1", "system_uuid"), agent: null });
+    const heir = node("n2", { instance: machine(null, "i-2") });
+    const its = object("gpu-1", { providerId: "navarch://fake/local/i-2" });
+    const { after } = fold([one, heir], [its]);
+    expect(after(one)?.absentSince).toBe(NOW);
+    expect(after(heir)).toMatchObject({ uid: "u-gpu-1", absentSince: null });
+  });
+
+  test("lets it go once a whole list shows it no more", () => {
+    const one = node("n1", { kube: bound("n1", "agent_name"), health: silent });
+    expect(fold([one], [object("other")]).after(one)?.absentSince).toBe(NOW);
+  });
+});
+
+describe("foldCluster() of nodes that nobody can tell apart", () => {
+  test("doubts each of several that claim one object, and changes none of them", () => {
+    const a = node("a", { agent: agent([UUID]), kube: bound("gpu-1", "system_uuid") });
+    const b = node("b", { agent: agent([UUID]) });
+    const { found, after } = fold([a, b], [object("gpu-1", { systemUuid: UUID })]);
+    expect([...found.doubted.keys()].sort()).toEqual([a.id, b.id]);
+    expect(found.alarms).toHaveLength(1);
+    expect(after(a)).toEqual(a.kube);
+    expect(after(b)).toBeNull();
+  });
+
+  test("asks about a crowd that shares one identity once, shortly, and in linear work", () => {
+    const size = 1_500;
+    const work = { read: 0 };
+    const objects = Array.from({ length: size }, (_, i) => {
+      const made = object(`gpu-${i}`, { systemUuid: UUID });
+      // Each tie between a node and an object reads the object's name at least once.
+      return Object.defineProperty(made, "name", {
+        get: () => {
+          work.read++;
+          return `gpu-${i}`;
+        },
+      });
+    });
+    const nodes = Array.from({ length: size }, (_, i) => node(`n-${i}`, { agent: agent([UUID]) }));
+    const { found } = fold(nodes, objects);
+    expect(found.names.size).toBe(0);
+    expect(found.doubted.size).toBe(size);
+    expect(found.alarms).toHaveLength(1);
+    const [alarm = ""] = found.alarms;
+    expect(alarm.length).toBeLessThan(600);
+    expect(alarm).toContain("1500 nodes");
+    expect(alarm).toContain("and 1490 more");
+    expect(work.read).toBeLessThan(20 * size);
+  });
+});
+
+describe("foldCluster() with who was whom the last time", () => {
+  test("says the same as one that matches anew", () => {
+    const one = node("n1", { instance: machine(null) });
+    const its = object("gpu-1", { providerId: "navarch://fake/local/i-1" });
+    const { found } = fold([one], [its]);
+    const marked = { ...its, unschedulable: true, others: ["kubectl"] };
+    const again = fold([one], [marked], found);
+    expect(again.after(one)).toEqual(fold([one], [marked]).after(one));
+    expect(again.after(one)).toMatchObject({ unschedulable: true, others: ["kubectl"] });
+  });
+
+  test("identityKeyOf() changes with what tells nodes apart, and with nothing else", () => {
+    const one = node("n1", { instance: machine("10.0.0.1") });
+    const key = identityKeyOf(one);
+    expect(identityKeyOf({ ...one, health: { ...newHealth(), silentSince: 1 } })).toBe(key);
+    expect(identityKeyOf({ ...one, instance: machine("10.0.0.2") })).not.toBe(key);
+    expect(identityKeyOf({ ...one, agent: agent([UUID]) })).not.toBe(key);
+    const gone = { kind: "gone", since: 1, purpose: "replace" } as const;
+    expect(identityKeyOf({ ...one, phase: gone })).not.toBe(key);
+  });
+});

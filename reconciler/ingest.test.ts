@@ -1,0 +1,72 @@
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { NodeId } from "../schema/id.ts";
+import type { Report } from "../schema/report.ts";
+import { type Agent, logXid, newAgent, reportOf } from "../simulator/agent.ts";
+import type { World } from "../simulator/world.ts";
+import { joined, nameOf } from "../test/world/cluster.ts";
+import { closeWorlds } from "../test/world/story.ts";
+
+afterEach(closeWorlds);
+setDefaultTimeout(60_000);
+
+/** A fleet of one in a cluster, and what its Node is called there. */
+async function one(): Promise<{ w: World; id: NodeId; name: string }> {
+  const w = await joined(1);
+  const [node] = w.nodes();
+  if (node === undefined) throw new Error("there is no node");
+  return { w, id: node.id, name: nameOf(w, node.id) };
+}
+
+async function accept(w: World, report: Report, only: string | null) {
+  const pending = w.ingest.accept(report, only as NodeId | null);
+  // The ingest waits a few milliseconds for company.
+  await w.clock.pass(10);
+  const answer = await pending;
+  await w.turn();
+  return answer;
+}
+
+/** An agent with XID 79 to tell, in this boot of its machine. */
+function telling(w: World, boot: number): Agent {
+  const agent = { ...newAgent("other"), boot };
+  logXid(agent, 79, 0, w.clock.wallMs());
+  return agent;
+}
+
+describe("Ingest.accept() of an agent that gives its Node's name", () => {
+  test.each(["a shared credential", "one for that name"])(
+    "takes nothing of another machine for the one that bears it now (with %s)",
+    async (credential) => {
+      const { w, id, name } = await one();
+      const only = credential === "one for that name" ? name : null;
+      // Whoever was called so before: another boot, and an XID of its own.
+      const old = { ...telling(w, 7), registered: true };
+      const answer = await accept(w, reportOf(name, old, w.clock.wallMs()), only);
+      if (answer.kind === "reply") expect(answer.reply.node_id).not.toBe(id);
+      expect(w.node(id).health.held).toEqual([]);
+      expect(w.node(id).phase.kind).toBe("serving");
+      // Nor once it has registered under that name.
+      await accept(w, reportOf(name, { ...old, registered: false }, w.clock.wallMs()), only);
+      expect(w.node(id).health.held).toEqual([]);
+      expect(w.node(id).phase.kind).toBe("serving");
+    },
+  );
+
+  test("takes the machine itself by its boot, as the kubelet and the agent tell it", async () => {
+    const { w, id, name } = await one();
+    const report = reportOf(name, telling(w, 1), w.clock.wallMs());
+    const answer = await accept(w, report, name);
+    expect(answer).toMatchObject({ kind: "reply", reply: { node_id: id } });
+    expect(w.node(id).health.verdict).toBe("unhealthy");
+  });
+
+  test("takes the machine itself after a reboot by the instance that it reads", async () => {
+    const { w, id, name } = await one();
+    const report = reportOf(name, telling(w, 2), w.clock.wallMs());
+    const instance = w.node(id).instance?.id ?? "";
+    if (report.inventory !== null) report.inventory.provider_ids = [instance];
+    const answer = await accept(w, report, name);
+    expect(answer).toMatchObject({ kind: "reply", reply: { node_id: id } });
+    expect(w.node(id).agent?.bootId as string).toBe("boot-2");
+  });
+});
