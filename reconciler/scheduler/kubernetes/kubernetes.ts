@@ -34,9 +34,8 @@ import type { KubeNode, KubePod } from "./object.ts";
 import { checkPermissions, printPermission } from "./permission.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
-import { readNode } from "./read-node.ts";
-import { readPod } from "./read-pod.ts";
-import { Reflector } from "./reflector.ts";
+import { reflectNodes, reflectPods } from "./reflect.ts";
+import type { Reflector } from "./reflector.ts";
 import { StatusMirror, type StatusWish } from "./status-mirror.ts";
 import { statusWishOf } from "./status-wish.ts";
 import { isWorkload } from "./workload.ts";
@@ -89,6 +88,8 @@ export class Kubernetes implements Scheduler {
   #bound = new Map<string, Bound>();
   /** Names that objects had which are gone, by node. */
   #parted: ReadonlyMap<string, string> = new Map();
+  /** Changes of objects that the reconciler looks at, and of what tells them apart. */
+  #news = 0;
   #identity = 0;
   /** An activation has said it since this process leads. */
   #tended = false;
@@ -99,33 +100,17 @@ export class Kubernetes implements Scheduler {
   #hint: () => void = () => undefined;
 
   constructor(ports: KubernetesPorts) {
-    const { api, clock, random, log } = ports;
     this.#ports = ports;
-    const common = { api, query: {}, clock, random, log } as const;
-    this.#nodes = new Reflector<KubeNode>({
-      ...common,
-      path: "/api/v1/nodes",
-      read: readNode,
-      keyOf: ({ name }) => name,
-      versionOf: ({ resourceVersion }) => resourceVersion,
-      uidOf: ({ uid }) => uid,
-      changed: (_key, before, after) => {
-        if (isOther(before, after)) this.#identity += 1;
-        if (isNews(before, after)) this.#hint();
-      },
+    this.#nodes = reflectNodes(ports, (before, after) => {
+      if (isOther(before, after)) this.#identity += 1;
+      if (!isNews(before, after)) return;
+      this.#news += 1;
+      this.#hint();
     });
-    this.#pods = new Reflector<KubePod>({
-      ...common,
-      path: "/api/v1/pods",
-      read: readPod,
-      keyOf: ({ namespace, name }) => `${namespace}/${name}`,
-      versionOf: ({ resourceVersion }) => resourceVersion,
-      uidOf: ({ uid }) => uid,
-      changed: (_key, before, after) => {
-        this.#podsOn.note(before, after);
-        const node = after?.node ?? before?.node ?? "";
-        if (this.#draining.has(node)) this.#hint();
-      },
+    this.#pods = reflectPods(ports, (before, after) => {
+      this.#podsOn.note(before, after);
+      const node = after?.node ?? before?.node ?? "";
+      if (this.#draining.has(node)) this.#hint();
     });
     this.#hands = this.#openHands();
     this.cluster = this.#openCluster();
@@ -296,7 +281,8 @@ export class Kubernetes implements Scheduler {
       this.#list = { version, nodes: [...this.#nodes.values()] };
     }
     const known = this.#nodes.synced();
-    return { version, identity: this.#identity, known, list: this.#list.nodes };
+    const { nodes: list } = this.#list;
+    return { version: this.#news, identity: this.#identity, known, list };
   }
 
   #dark(): string | null {

@@ -111,6 +111,11 @@ class Bucket {
 type Latency = { answers: number; fastMs: number; normalMs: number };
 type Waiting = { settle: (granted: boolean) => void };
 
+/** Whoever allows more writes in all allows cordons their share of it: three quarters. */
+function cordonsMax(perSecondMax: number): number {
+  return Math.min(perSecondMax, Math.max(CORDONS_PER_SECOND, 0.75 * perSecondMax));
+}
+
 export class Limiter {
   readonly #clock: Clock;
   readonly #max: number;
@@ -138,7 +143,7 @@ export class Limiter {
     this.#grownMs = nowMs;
     const quarter = (perSecond: number) => Math.max(1, perSecond / 4);
     this.#all = new Bucket(this.#max, quarter, nowMs);
-    this.#cordons = new Bucket(Math.min(CORDONS_PER_SECOND, this.#max), (n) => n, nowMs);
+    this.#cordons = new Bucket(cordonsMax(this.#max), (n) => n, nowMs);
     this.#others = new Bucket(Math.min(START_PER_SECOND, this.#max), quarter, nowMs);
   }
 
@@ -172,8 +177,13 @@ export class Limiter {
     if (throttled) {
       const pauseMs = Math.min(retryAfterMs ?? 0, PAUSE_MS_MAX);
       this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + pauseMs);
-      this.#halve(nowMs, HALVE_THROTTLED_MS, FLOOR_PER_SECOND);
+      if (this.#halve(nowMs, HALVE_THROTTLED_MS, FLOOR_PER_SECOND)) {
+        const { perSecond } = this.#cordons;
+        const half = Math.min(perSecond, Math.max(perSecond / 2, CORDONS_FLOOR_PER_SECOND));
+        this.#cordons.set(half, nowMs);
+      }
     } else if (slow) {
+      // A slow server still takes marks: what is broken must not wait for what is only moved.
       this.#halve(nowMs, HALVE_SLOW_MS, SLOW_FLOOR_PER_SECOND);
     } else {
       this.#grow(nowMs);
@@ -219,14 +229,14 @@ export class Limiter {
     return !isLearning && held.fastMs > SLOW_MS && held.fastMs > held.normalMs * SLOW_FACTOR;
   }
 
-  /** Never raises: a rate under the floor stays where it is. */
-  #halve(nowMs: number, apartMs: number, floor: number): void {
+  /** False if it was done just before. Never raises: a rate under the floor stays where it is. */
+  #halve(nowMs: number, apartMs: number, floor: number): boolean {
     this.#grownMs = nowMs;
-    if (nowMs - this.#halvedMs < apartMs) return;
+    if (nowMs - this.#halvedMs < apartMs) return false;
     this.#halvedMs = nowMs;
-    const half = (rate: number, least: number) => Math.min(rate, Math.max(rate / 2, least));
-    this.#others.set(half(this.#others.perSecond, floor), nowMs);
-    this.#cordons.set(half(this.#cordons.perSecond, CORDONS_FLOOR_PER_SECOND), nowMs);
+    const { perSecond } = this.#others;
+    this.#others.set(Math.min(perSecond, Math.max(perSecond / 2, floor)), nowMs);
+    return true;
   }
 
   /** Only answers raise the rate: a limiter that nobody uses learns nothing. */
@@ -234,7 +244,7 @@ export class Limiter {
     if (nowMs - this.#grownMs < 1_000) return;
     this.#grownMs = nowMs;
     this.#others.set(Math.min(this.#others.perSecond + STEP_PER_SECOND, this.#max), nowMs);
-    const most = Math.min(CORDONS_PER_SECOND, this.#max);
+    const most = cordonsMax(this.#max);
     const cordons = Math.min(this.#cordons.perSecond + STEP_PER_SECOND * 2, most);
     this.#cordons.set(cordons, nowMs);
   }

@@ -53,6 +53,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.own !== after.own ||
     before.providerId !== after.providerId ||
     before.systemUuid !== after.systemUuid ||
+    before.bootId !== after.bootId ||
     before.others.join() !== after.others.join() ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );

@@ -91,7 +91,7 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
       bound: `${printBound(worst.cpu)}; the product writes 200 times a second at most, from 20 up`,
       setUp:
         `${size.nodes} virtual nodes, ${size.perNode} pods of ${size.graceS} s grace on each ` +
-        `that fails, XID ${xid}, etcd with fsync, writes_per_second_max as by default`,
+        `that fails, XID ${xid}, etcd with fsync, writes_per_second_max 400`,
       defaults: defaults.told,
       elsewhere:
         "about 39 min for 11,683 evictions on 750 real nodes, bound by a client of 5/s; " +

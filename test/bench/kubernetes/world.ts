@@ -37,7 +37,7 @@ const REPORT_MS = 10_000;
 const PROBE_MS = 100;
 export const GROUP = "bench/group";
 
-/** Budgets and breaker out of the way. */
+/** Budgets and breaker out of the way; the ceiling of writes is opened beside it. */
 export const OPEN = `safety:
   budgets:
     isolate: { pool: 100%, domain: 100%, fleet: 100% }
@@ -59,7 +59,7 @@ providers:
 kubernetes:
   enabled: true
   kubeconfig: ${kubeconfig}
-${open ? OPEN : ""}pools:
+${open ? "  writes_per_second_max: 400\n" : ""}${open ? OPEN : ""}pools:
   - name: gpus
     provider: fake
     instance_type: h100-8x

@@ -1,0 +1,42 @@
+/** The two collections that the product keeps a copy of: nodes and pods of the whole cluster. */
+import type { Clock, Log } from "../../clock.ts";
+import type { KubeApi } from "./api.ts";
+import type { KubeNode, KubePod } from "./object.ts";
+import { readNode } from "./read-node.ts";
+import { readPod } from "./read-pod.ts";
+import { Reflector } from "./reflector.ts";
+
+type Ports = { api: KubeApi; clock: Clock; random: () => number; log: Log };
+type Changed<T> = (before: T | null, after: T | null) => void;
+
+export function reflectNodes(
+  { api, clock, random, log }: Ports,
+  changed: Changed<KubeNode>,
+): Reflector<KubeNode> {
+  return new Reflector<KubeNode>({
+    ...{ api, clock, random, log },
+    query: {},
+    path: "/api/v1/nodes",
+    read: readNode,
+    keyOf: ({ name }) => name,
+    versionOf: ({ resourceVersion }) => resourceVersion,
+    uidOf: ({ uid }) => uid,
+    changed: (_key, before, after) => changed(before, after),
+  });
+}
+
+export function reflectPods(
+  { api, clock, random, log }: Ports,
+  changed: Changed<KubePod>,
+): Reflector<KubePod> {
+  return new Reflector<KubePod>({
+    ...{ api, clock, random, log },
+    query: {},
+    path: "/api/v1/pods",
+    read: readPod,
+    keyOf: ({ namespace, name }) => `${namespace}/${name}`,
+    versionOf: ({ resourceVersion }) => resourceVersion,
+    uidOf: ({ uid }) => uid,
+    changed: (_key, before, after) => changed(before, after),
+  });
+}
