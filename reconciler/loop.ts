@@ -256,6 +256,7 @@ export class Reconciler {
       sampleIntervalMs: this.config.server.sampleIntervalMs,
       frozen: frozenBy(fleet.facts, now),
       ambiguous: this.eye.ambiguous(),
+      isMatched: (node) => fleet.nodes.get(node)?.kube?.absentSince === null,
     });
   }
 

@@ -18,14 +18,21 @@ export function openSight(from: {
   /** Why nothing that is seen can be trusted now (`safety/blind.ts`). */
   blind: string[];
   ambiguous: ReadonlyMap<NodeId, string>;
+  /** Whether the record ties the node to an object of its scheduler. */
+  isMatched(node: NodeId): boolean;
 }): Sight {
   const { presence, scheduler, mono, blind } = from;
   return {
     now: from.now,
     blind,
     attentiveMs: presence.attentiveMs(mono),
-    drain: (node) =>
-      scheduler.left(node) ?? leftBySample(presence, node, mono, from.sampleIntervalMs),
+    drain: (node) => {
+      const { cluster } = scheduler;
+      if (cluster !== undefined && from.isMatched(node) && !cluster.knows(node)) {
+        return { kind: "dark", message: "its Node was only just matched" };
+      }
+      return scheduler.left(node) ?? leftBySample(presence, node, mono, from.sampleIntervalMs);
+    },
     utilization: (node) => presence.utilization(node),
     providers: from.providers,
     frozen: from.frozen,

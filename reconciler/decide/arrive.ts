@@ -171,9 +171,9 @@ function fail(
   if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
   const paused = purpose === "operator" ? null : pausedBy(node, scope);
   if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
+  const dark = forced ? null : darkness(node, scope);
+  if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
   if (!forced && node.kube !== null && node.kube.absentSince === null) {
-    const dark = darkness(node, scope);
-    if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
     if (sight.drain(node.id).kind !== "empty") return empty(node, scope, pen, why, purpose);
   }
   const to: Phase = {

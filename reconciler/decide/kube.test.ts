@@ -214,7 +214,6 @@ describe("mirrorOf()", () => {
     const proven = node(0, { kube: fact(0, share) });
     expect(kinds(planFor(proven))).toEqual(["mirror uncordon"]);
     const unproven: Partial<Node>[] = [
-      { health: well({ lastCheckAt: NOW - 6_000 }) },
       { health: well({ lastCheckClean: false }) },
       { health: well({ silentSince: NOW - 1 }) },
       { kube: fact(0, { ...share, hold: true }) },

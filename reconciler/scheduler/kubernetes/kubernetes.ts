@@ -242,6 +242,8 @@ export class Kubernetes implements Scheduler {
         ambiguous,
       }),
       queue: (pool) => this.#queue(pool),
+      knows: (node) =>
+        !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#parted.has(node),
       tend: (wish) => this.#tend(wish),
       tell: (change) => this.#tell(change),
       start: (hint) => {

@@ -71,7 +71,7 @@ export type KubePod = {
   graceMs: number;
   /** Sum of the containers' requests (limits where no request) of `nvidia.com/gpu`. */
   gpus: number;
-  /** `system-node-critical` or `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
+  /** `system-node-critical`, `system-cluster-critical`, or a priority of 2,000,000,000 or more. */
   critical: boolean;
   tolerations: Toleration[];
   labels: Record<string, string>;
