@@ -4,9 +4,11 @@
  */
 import type { KubernetesConfig } from "../schema/config.ts";
 import type { NodeId } from "../schema/id.ts";
+import type { Permit } from "./act/run.ts";
 import type { Log } from "./clock.ts";
 import { type Cluster, identityKeyOf, type Known } from "./fold/cluster.ts";
 import type { SchedulerCluster } from "./scheduler/scheduler.ts";
+import type { Wish } from "./scheduler/wish.ts";
 import type { Change } from "./store/store.ts";
 
 export class ClusterEye {
@@ -62,6 +64,12 @@ export class ClusterEye {
     this.alarmed = known.alarms;
     this.doubted = known.doubted;
     this.known = known;
+  }
+
+  /** A process that woke up and leads no more must not tell anybody what is wanted. */
+  tend(wish: () => Wish, permit: Permit | undefined): void {
+    if (this.cluster === undefined || permit?.leads?.() === false) return;
+    this.cluster.tend(wish());
   }
 
   ambiguous(): ReadonlyMap<NodeId, string> {

@@ -219,7 +219,7 @@ export class Reconciler {
     if (acts) await this.scale(sight, mono);
     await this.decideNow(sight);
     // First whose object is whose, then the calls that need it.
-    if (acts) this.ports.targets.scheduler.cluster?.tend(wishOf(this.fleet(), this.config, sight));
+    if (acts) this.eye.tend(() => wishOf(this.fleet(), this.config, sight), this.ports.permit);
     const { operations } = this.fleet();
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(operations.values(), now, may);

@@ -30,6 +30,8 @@ export type Permit = {
   mayStart(operation: Operation, fenced: boolean): boolean;
   /** How long a call may take that its target cannot fence; `null` = like any other. */
   unfencedMs: number | null;
+  /** Whether what no target fences may be begun now, as far as anybody knows; without it, yes. */
+  leads?(): boolean;
 };
 
 /** For a process that nobody can replace while it runs. */

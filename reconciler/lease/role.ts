@@ -70,6 +70,7 @@ export async function openLeader(
       return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
     },
     unfencedMs: callMs,
+    leads: () => term.remainingMs() >= (callMs ?? 0),
   };
   const reconciler = await openReconciler(parts, store, opened, { dryRun, permit });
   metrics.lead(true);

@@ -102,7 +102,7 @@ async function freeze({ at, side, thawAfterMs }: Thaw, meanwhile?: (w: World) =>
   const frozen = Promise.withResolvers<string>();
   const thaw = Promise.withResolvers<void>();
   let led = true;
-  first.permit = { mayStart: () => led, unfencedMs: 7_000 };
+  first.permit = { mayStart: () => led, unfencedMs: 7_000, leads: () => led };
   await first.crash();
   await first.start();
   const begun = gate.count;
