@@ -107,7 +107,8 @@ export function openCredential(user: UserEntry, clock: Clock): CredentialSource 
         const pair = Buffer.from(`${user.basic.username}:${user.basic.password}`);
         headers["authorization"] = `Basic ${pair.toString("base64")}`;
       }
-      const pair = cert === null || key === null ? null : await Promise.all([cert(), key()]);
+      // One after the other: of two that are wrong the same one is told each time.
+      const pair = cert === null || key === null ? null : ([await cert(), await key()] as const);
       return { headers, cert: pair?.[0] ?? null, key: pair?.[1] ?? null };
     },
     refresh: () => file?.forget(),
