@@ -315,11 +315,25 @@ describe("Reflector", () => {
     reflector.stop();
   });
 
+  test("asks for a list after a watch that brought nothing for long", async () => {
+    const { reflector, run, answer, names, watch } = open();
+    answer(() => page(5, [json("a", 4)]));
+    reflector.start();
+    await run(0);
+    await run(75_000);
+    answer(() => page(9, [json("b", 8)]));
+    watch().end({ kind: "lost", message: "silent" });
+    await run(3_000);
+    expect(names()).toEqual(["b"]);
+    expect(reflector.ageMs()).toBeLessThan(3_000);
+    reflector.stop();
+  });
+
   test("watches with a silence longer than a bookmark takes, and asks for under 5 min", async () => {
     const { reflector, run, watch } = open(() => 0.999);
     reflector.start();
     await run(0);
-    expect(watch().silenceMs).toBe(100_000);
+    expect(watch().silenceMs).toBe(75_000);
     expect(Number(watch().query["timeoutSeconds"])).toBeWithin(240, 291);
     reflector.stop();
   });

@@ -33,8 +33,11 @@ const PAGE_MS = 30_000;
  */
 const WATCH_SECONDS_LEAST = 240;
 const WATCH_SECONDS_SPREAD = 50;
-/** The server sends a bookmark about each minute: one may be late, two may not. */
-const SILENCE_MS = 100_000;
+/**
+ * The server sends a bookmark each minute. A watch that brings none is given up, and a list asked,
+ * while the copy still counts as young: whoever may not trust it stands still in every drain.
+ */
+const SILENCE_MS = 75_000;
 const PAUSE_LEAST_MS = 1_000;
 /** A server that is back is watched again within this; blindness stops every drain. */
 const PAUSE_MOST_MS = 15_000;
@@ -214,6 +217,8 @@ export class Reflector<T> {
         return this.#failedWatch(end.message, end.retryAfterMs);
       }
       case "lost":
+        // After silence the server may well be there: what it has to say is asked for.
+        if (lastedMs >= SILENCE_MS) this.#held.forgetSeen();
         return this.#failedWatch(end.message, null);
       default:
         return unreachable(end);
