@@ -28,7 +28,7 @@ import type { Fleet, Sight } from "./fleet.ts";
 import { applyPlan } from "./fold/plan.ts";
 import { foldEverything, type FoldInput, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
-import { Pace } from "./pace.ts";
+import { Pace, untilNext } from "./pace.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
@@ -49,6 +49,8 @@ export type LoopPorts = {
   targets: Targets;
   /** Look, fold and decide, but carry nothing out: the plan is only shown. */
   dryRun?: boolean;
+  /** Milliseconds of a core that this process has used; without it, time counts as work. */
+  cpuMs?(): number;
   /** Whether this process still leads, asked before each call; without it, always. */
   permit?: Permit;
   /** Told of every committed change: metrics, watchers. */
@@ -296,7 +298,7 @@ export class Reconciler {
     if (ledger.hasLetters()) this.hint();
   }
 
-  /** The cluster that this process looks at, and what cannot be told apart in it. */
+  /** The cluster that is looked at, and what cannot be told apart in it. */
   cluster(): { cluster: SchedulerCluster | null; alarms: readonly string[] } {
     return { cluster: this.ports.targets.scheduler.cluster ?? null, alarms: this.eye.alarms() };
   }
@@ -353,11 +355,13 @@ export class Reconciler {
   private async run(): Promise<void> {
     const { clock } = this.ports;
     const pace = new Pace(clock.monoMs());
+    const usedMs = this.ports.cpuMs ?? (() => clock.monoMs());
     while (!this.stopping) {
       this.hinted = false;
       const begun = clock.monoMs();
+      const used = usedMs();
       if (!(await this.tryActivate())) continue;
-      await this.sleep(pace.restMs(begun, clock.monoMs()), false);
+      await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
       const goesOn = this.plan.actions.length > 0 && this.ports.dryRun !== true;
       const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
@@ -390,11 +394,7 @@ export class Reconciler {
 
   /** Milliseconds until something is worth another look. */
   private pauseMs(): number {
-    const now = this.ports.clock.wallMs();
-    let least = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
-    for (const { until } of this.plan.waits) {
-      if (until !== null && until > now) least = Math.min(least, until - now);
-    }
-    return least;
+    const mostMs = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
+    return untilNext(this.plan, this.ports.clock.wallMs(), mostMs);
   }
 }

@@ -87,6 +87,14 @@ const CLOCK: Clock = {
   },
 };
 
+const drawBytes = (n: number): Uint8Array => randomBytes(n);
+
+/** Of all threads together: none of them may be more than the loop's share. */
+function usedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
 /** The token for a libSQL server; never a flag, which other users of the machine could read. */
 const DATABASE_TOKEN = "NAVARCH_DATABASE_TOKEN";
 
@@ -274,10 +282,9 @@ async function serve(
   const shared = isServer(serverGiven(options.state) ?? config.server.statePath ?? "");
   const lock = shared ? null : await lockState(state, databaseFile(config, state), log);
   const store = await openStore(options, config, state);
-  const random = (n: number): Uint8Array => randomBytes(n);
   const identity = shared
-    ? await openSharedIdentity(state, random, store.first.bind(store))
-    : openIdentity(state, random);
+    ? await openSharedIdentity(state, drawBytes, store.first.bind(store))
+    : openIdentity(state, drawBytes);
   const bound = { port: 0 };
   const metrics = new Metrics();
   metrics.noteWarnings(loaded.warnings.length);
@@ -292,6 +299,7 @@ async function serve(
     metrics,
     scheduler,
     dryRun: options.dryRun,
+    cpuMs: usedMs,
     xids: XIDS,
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,

@@ -33,6 +33,8 @@ export type Parts = {
   metrics: Metrics;
   scheduler: Scheduler;
   dryRun: boolean;
+  /** See `LoopPorts`. */
+  cpuMs(): number;
   /** Codes whose counters exist from the start. */
   xids: readonly number[];
   newId(): string;
@@ -158,10 +160,11 @@ async function openReconciler(
   opened: OpenProviders,
   acts: Pick<LoopPorts, "dryRun" | "permit">,
 ): Promise<Reconciler> {
-  const { metrics, authority, clock, log, scheduler } = parts;
+  const { metrics, authority, clock, log, scheduler, cpuMs } = parts;
   const { config, policy } = parts.loaded;
   const ports: LoopPorts = {
     ...acts,
+    cpuMs,
     store,
     log,
     clock,
