@@ -73,7 +73,6 @@ export function foldKube(
   // Whoever took our share off the mark and left the mark there: it is written again.
   const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
   const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
-  if (marked && !shared) next.isolatedUid = null;
   if (before !== null && isSame(before, next)) return null;
   return { node: { ...node, kube: next }, events };
 }
