@@ -1,0 +1,77 @@
+/**
+ * The port through which a bare machine is spoken to: one authenticated connection, on which
+ * commands run with their input, output and end. It promises two things that a plain SSH client
+ * does not: a host key is always checked in a way the caller chose, and every call ends — with a
+ * result, at its deadline, or because the peer is gone, which is noticed within about 15 s.
+ *
+ * A deadline here ends the channel, not the far side's processes: `bootstrap/run/` starts commands
+ * so that it can end their whole session over a second channel.
+ */
+
+/** How the machine proves that it is the one that was bought. */
+export type HostKeyCheck =
+  /** One of these, base64 of the wire form; an empty list accepts nothing. */
+  | { kind: "pinned"; keys: readonly string[] }
+  /** Any key; the caller stores the one that is answered and pins it from then on. */
+  | { kind: "first-use" }
+  /** Any key each time, said loudly by whoever configured it. */
+  | { kind: "insecure" };
+
+export type SshTarget = {
+  host: string;
+  port: number;
+  user: string;
+  /** The text of an OpenSSH or PEM private key without passphrase; never a path. */
+  privateKey: string;
+  hostKey: HostKeyCheck;
+};
+
+export type ConnectRequest = SshTarget & {
+  /** A machine in between, with a user, key and host key of its own. */
+  jump: SshTarget | null;
+  /** For one try, from the first packet to the accepted user key, jump included. */
+  timeoutMs: number;
+  signal?: AbortSignal;
+};
+
+export type ConnectAnswer =
+  /** `hostKey` is the accepted key, base64 of the wire form. */
+  | { kind: "ok"; shell: Shell; hostKey: string }
+  /** No TCP, no SSH banner, a broken handshake, a time-out: the next try may succeed. */
+  | { kind: "unreachable"; message: string }
+  /** The user's key is refused: cloud-init may not have placed it yet, so a few tries are due. */
+  | { kind: "denied"; message: string }
+  /** Not the machine that was expected: nothing is sent to it, and the bootstrap stops. */
+  | { kind: "host_key"; message: string; offered: string }
+  /** Our own private key cannot be used (encrypted, damaged, unknown kind): no try will help. */
+  | { kind: "bad_key"; message: string };
+
+/** Never rejects. */
+export type Connect = (request: ConnectRequest) => Promise<ConnectAnswer>;
+
+export type StreamName = "stdout" | "stderr";
+
+export type ExecOptions = {
+  /** Ends the call; the far side's processes are the caller's to end. */
+  timeoutMs: number;
+  /** What the command reads; absent = end of file at once. Read only as fast as it is sent. */
+  stdin?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** Called in order, as it arrives; the chunk is not kept by the shell. */
+  onData?: (stream: StreamName, chunk: Uint8Array) => void;
+  signal?: AbortSignal;
+};
+
+export type ExecAnswer =
+  /** `code` is `null` if a signal ended it, whose name without SIG is `signal`. */
+  | { kind: "exited"; code: number | null; signal: string | null }
+  | { kind: "timeout" }
+  | { kind: "aborted" }
+  /** The connection ended first; whether the command goes on over there is unknown. */
+  | { kind: "lost"; message: string };
+
+export type Shell = {
+  /** Runs `command` with the user's login shell, without a terminal. Never rejects. */
+  exec(command: string, options: ExecOptions): Promise<ExecAnswer>;
+  /** Ends the connection and every call on it; also twice. */
+  close(): void;
+};
