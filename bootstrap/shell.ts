@@ -29,7 +29,7 @@ export type SshTarget = {
 export type ConnectRequest = SshTarget & {
   /** A machine in between, with a user, key and host key of its own. */
   jump: SshTarget | null;
-  /** For one try, from the first packet to the accepted user key, jump included. */
+  /** For one try, from the first packet to the accepted user key; the jump has as much before. */
   timeoutMs: number;
   signal?: AbortSignal;
 };

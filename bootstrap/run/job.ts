@@ -60,6 +60,8 @@ export type Job = {
   pushTo: string | null;
   /** Written before the commands run, readable by root only; `null` = the node needs none. */
   credential: { path: string; value: string } | null;
+  /** The control plane's own CA, for agents that must trust it; readable by all. */
+  ca?: { path: string; pem: string } | null;
   become: "auto" | "always" | "never";
   /**
    * Whether commands that an earlier attempt finished are skipped. False after an attempt that was
