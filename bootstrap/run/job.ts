@@ -18,7 +18,7 @@ export type Candidate =
 
 /** The agent for one architecture. */
 export type AgentBinary = {
-  /** Where nodes fetch it; one that begins with `/` is a path of the control plane that they dial. */
+  /** Where nodes fetch it; one that begins with `/` is a path of the control plane they dial. */
   url: string;
   /** Hexadecimal, of the uncompressed file. */
   sha256: string;

@@ -1,0 +1,113 @@
+/**
+ * The template `agent`: the binary, its settings, its unit, running and enabled. The binary's
+ * checksum comes over SSH, so it does not matter who carries the file; a pushed one is found in its
+ * place and not downloaded. Run again, it changes what differs and restarts only then.
+ */
+import unit from "../../systemd/navarch-node.service" with { type: "text" };
+
+const INSTALL = `set -eu
+bin=/usr/local/bin/navarch-node
+url={{.AgentURL}} sum={{.AgentSHA256}}
+has() { s=$(sha256sum "$bin" 2>/dev/null) && [ "\${s%% *}" = "$sum" ]; }
+if [ -x "$bin" ] && { [ -z "$sum" ] || has; }; then
+  echo "$bin is there"
+  exit 0
+fi
+if [ -z "$url" ] || [ -z "$sum" ]; then
+  echo "no agent was pushed, and the control plane has none for $(uname -m)" >&2
+  exit 1
+fi
+t=$bin.download
+trap 'rm -f "$t"' EXIT
+if command -v curl >/dev/null 2>&1; then
+  curl -fsSLk --retry 3 --connect-timeout 10 -o "$t" "$url"
+elif command -v wget >/dev/null 2>&1; then
+  wget -q --tries=3 --timeout=10 --no-check-certificate -O "$t" "$url"
+else
+  echo "neither curl nor wget to download $url" >&2
+  exit 1
+fi
+s=$(sha256sum "$t")
+if [ "\${s%% *}" != "$sum" ]; then
+  echo "$url has sha256 \${s%% *}, expected $sum" >&2
+  exit 1
+fi
+chmod 755 "$t"
+mv -f "$t" "$bin"
+echo "$bin installed"`;
+
+// systemd reads the file, not a shell (systemd.exec(5), EnvironmentFile=): a value that it could
+// read in another way is refused where the agent needs it, left out where it finds out by itself.
+const SETTINGS = `set -eu
+etc=/etc/navarch-node
+mkdir -p -m 755 "$etc"
+t=$etc/environment.tmp
+setting() {
+  case $2 in
+    *[!][A-Za-z0-9._:/@%+=,~-]*)
+      echo "$1 cannot be $2" >&2
+      exit 1
+      ;;
+  esac
+  echo "$1=$2"
+}
+flag() {
+  case $2 in '' | *[!A-Za-z0-9._:/@-]*) ;; *) printf ' --%s=%s' "$1" "$2" ;; esac
+}
+{
+  echo "# Written by the control plane. Own settings belong into /etc/default/navarch-node."
+  setting NAVARCH_SERVER {{.ControlPlane}}
+  setting NODE_NAME {{.NodeID}}
+  {{- if .TokenFile}}
+  setting NAVARCH_AUTH_TOKEN_FILE {{.TokenFile}}
+  {{- end}}
+  if [ -f "$etc/ca.pem" ]; then echo "NAVARCH_CA_FILE=$etc/ca.pem"; fi
+  printf 'NAVARCH_NODE_FLAGS='
+  flag pool {{if .Pool}}{{.Pool}}{{else}}''{{end}}
+  flag provider {{if .Provider}}{{.Provider}}{{else}}''{{end}}
+  flag region {{if .Region}}{{.Region}}{{else}}''{{end}}
+  flag zone {{if .Zone}}{{.Zone}}{{else}}''{{end}}
+  flag instance-type {{if .InstanceType}}{{.InstanceType}}{{else}}''{{end}}
+  echo
+} >"$t"
+chmod 644 "$t"
+if cmp -s "$t" "$etc/environment"; then
+  rm -f "$t"
+  echo "settings unchanged"
+else
+  mv -f "$t" "$etc/environment"
+  echo "settings written"
+fi`;
+
+const UNIT_END = "NAVARCH_UNIT_END";
+
+const START = `set -eu
+unit=/etc/systemd/system/navarch-node.service
+cat >"$unit.tmp" <<'${UNIT_END}'
+${unit.trimEnd().replaceAll("{{", '{{"{{"}}')}
+${UNIT_END}
+chmod 644 "$unit.tmp"
+mv -f "$unit.tmp" "$unit"
+systemctl daemon-reload
+systemctl enable --quiet navarch-node
+run=$(cat /usr/local/bin/navarch-node /etc/navarch-node/environment "$unit" | sha256sum)
+mark=/run/navarch-node.started
+if systemctl is-active --quiet navarch-node && [ "$(cat "$mark" 2>/dev/null)" = "$run" ]; then
+  echo "navarch-node runs already"
+  exit 0
+fi
+systemctl restart --no-block navarch-node
+left=150
+until systemctl is-active --quiet navarch-node; do
+  left=$((left - 1))
+  if [ "$left" -le 0 ]; then
+    systemctl status --no-pager --lines=20 navarch-node >&2 || true
+    echo "navarch-node does not start" >&2
+    exit 1
+  fi
+  sleep 0.2
+done
+echo "$run" >"$mark"
+echo "navarch-node runs"`;
+
+export const AGENT_COMMANDS: readonly string[] = [INSTALL, SETTINGS, START];

@@ -1,0 +1,39 @@
+/**
+ * How a stage of a bootstrap ends: with what the next stage needs, or with the end of the attempt.
+ * Ends are values, handed up; nothing is thrown for what a machine or a network may do.
+ */
+import type { FailureCause } from "./job.ts";
+
+export type End =
+  | { kind: "failed"; cause: FailureCause; retry: "later" | "never"; error: string }
+  | { kind: "stale"; error: string }
+  /** By the signal; its reason says which. */
+  | { kind: "aborted" };
+
+export type Failure = { ok: false; end: End };
+export type Answer<Value> = { ok: true; value: Value } | Failure;
+
+export function good<Value>(value: Value): Answer<Value> {
+  return { ok: true, value };
+}
+
+/** An attempt after this one may succeed. */
+export function failed(cause: FailureCause, error: string): Failure {
+  return { ok: false, end: { kind: "failed", cause, retry: "later", error } };
+}
+
+/** No further attempt will help. */
+export function refused(cause: FailureCause, error: string): Failure {
+  return { ok: false, end: { kind: "failed", cause, retry: "never", error } };
+}
+
+export function stale(error: string): Failure {
+  return { ok: false, end: { kind: "stale", error } };
+}
+
+export const ABORTED: Failure = { ok: false, end: { kind: "aborted" } };
+
+/** The sentence of an end, for the step in which it happened. */
+export function sentenceOf(end: End): string {
+  return end.kind === "aborted" ? "stopped by the control plane" : end.error;
+}

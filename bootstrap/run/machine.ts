@@ -1,0 +1,97 @@
+/**
+ * The machine at the other end of a connection, once it is known what it is: runs our programs on
+ * it as root and turns what may happen to them into the ends of an attempt.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
+import { ABORTED, failed, type Failure, stale } from "./end.ts";
+import type { FailureCause } from "./job.ts";
+import { seconds } from "./reach.ts";
+import { programLine, STALE_CODE, STALE_WORD } from "./script.ts";
+
+/** Of our own programs, whose output is short: more than this is not theirs. */
+const TEXT_BYTES_MAX = 64 * 1_024;
+
+export type Collected = { answer: ExecAnswer; stdout: string; stderr: string };
+
+export type Input = Exclude<ExecOptions["stdin"], undefined>;
+
+/** Runs a command line and keeps what it said, up to 64 KiB a stream. */
+export async function collect(
+  shell: Shell,
+  line: string,
+  options: Pick<ExecOptions, "timeoutMs" | "signal" | "stdin">,
+): Promise<Collected> {
+  const kept: Record<StreamName, Buffer[]> = { stdout: [], stderr: [] };
+  const bytes: Record<StreamName, number> = { stdout: 0, stderr: 0 };
+  const answer = await shell.exec(line, {
+    ...options,
+    onData: (stream, chunk) => {
+      const room = TEXT_BYTES_MAX - bytes[stream];
+      if (room <= 0) return;
+      kept[stream].push(Buffer.from(chunk.subarray(0, room)));
+      bytes[stream] += Math.min(room, chunk.length);
+    },
+  });
+  const text = (stream: StreamName) => Buffer.concat(kept[stream]).toString();
+  return { answer, stdout: text("stdout"), stderr: text("stderr") };
+}
+
+export type Machine = {
+  shell: Shell;
+  /** Whether programs run through sudo. */
+  sudo: boolean;
+  /** The instance's directory on the machine. */
+  directory: string;
+  /** `epoch attempt uuid`, as the claim answered it. */
+  fence: string;
+};
+
+/** The command line of a program that takes the instance's directory and the fence first. */
+export function fencedLine(machine: Machine, program: string, args: readonly string[]): string {
+  return programLine(machine.sudo, program, [machine.directory, machine.fence, ...args]);
+}
+
+/** True if the program found a newer fence on the machine. */
+export function isStale(machine: Machine, answer: ExecAnswer, stderr: string): boolean {
+  if (answer.kind !== "exited" || answer.code !== STALE_CODE) return false;
+  const uuid = machine.fence.split(" ").at(-1) ?? "";
+  return stderr.includes(`${STALE_WORD} ${uuid}`);
+}
+
+export const STALE_SENTENCE =
+  "the machine follows a newer epoch or attempt: this control plane is not in charge any more";
+
+/** What an answer other than a clean exit means; `null` for exit code 0. `what` begins it. */
+export function endOf(
+  answer: ExecAnswer,
+  what: string,
+  options: { cause: FailureCause; timeoutMs: number; lastLine: string; stale: boolean },
+): Failure | null {
+  const { cause, timeoutMs, lastLine } = options;
+  switch (answer.kind) {
+    case "exited": {
+      if (answer.code === 0) return null;
+      if (options.stale) return stale(STALE_SENTENCE);
+      const how = answer.code === null ? `ended by SIG${answer.signal}` : `exit ${answer.code}`;
+      return failed(cause, `${what}: ${how}${lastLine === "" ? "" : `: ${lastLine}`}`);
+    }
+    case "timeout":
+      return failed("timeout", `${what}: not done within ${seconds(timeoutMs)}`);
+    case "aborted":
+      return ABORTED;
+    case "lost":
+      return failed("lost", `${what}: connection lost: ${answer.message}`);
+    default:
+      return unreachable(answer);
+  }
+}
+
+export function lastLineOf({ stdout, stderr }: { stdout: string; stderr: string }): string {
+  const last = (text: string) =>
+    text
+      .split("\n")
+      .map((line) => line.trim())
+      .findLast((line) => line !== "");
+  return last(stderr) ?? last(stdout) ?? "";
+}

@@ -1,0 +1,134 @@
+/**
+ * Puts two files on a machine: the node's credential, and the agent that matches this control
+ * plane. Both come on standard input, are written under a temporary name, checked there, and take
+ * their name only when they are whole.
+ */
+import { type Answer, failed, good, refused, sentenceOf } from "./end.ts";
+import type { AgentBinary, Compression, Job, Ports } from "./job.ts";
+import type { Sight } from "./look.ts";
+import { collect, endOf, fencedLine, isStale, lastLineOf, type Machine } from "./machine.ts";
+import type { AttemptRecord } from "./record.ts";
+import { HAVE, PLACE, PUSH } from "./script.ts";
+
+const PLACE_MS = 30_000;
+
+/** The node's secret for root alone, then the CA, which is nobody's secret. */
+export async function placeFiles(
+  machine: Machine,
+  job: Job,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<null>> {
+  const { credential, ca } = job;
+  const files = [
+    ...(credential === null ? [] : [{ ...credential, mode: "600" }]),
+    ...(ca ? [{ path: ca.path, value: ca.pem.trimEnd(), mode: "644" }] : []),
+  ];
+  for (const file of files) {
+    const placed = await placeFile(machine, file, record, signal);
+    if (!placed.ok) return placed;
+  }
+  return good(null);
+}
+
+async function placeFile(
+  machine: Machine,
+  file: { path: string; value: string; mode: string },
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<null>> {
+  const what = `${file.mode === "600" ? "credential" : "CA"} ${file.path}`;
+  const step = await record.begin("credential", what, "");
+  const stdin = Buffer.from(`${file.value}\n`);
+  const line = fencedLine(machine, PLACE, [file.path, file.mode, String(stdin.length)]);
+  const said = await collect(machine.shell, line, { timeoutMs: PLACE_MS, stdin, signal });
+  const end = endOf(said.answer, what, {
+    cause: "credential",
+    timeoutMs: PLACE_MS,
+    lastLine: lastLineOf(said),
+    stale: isStale(machine, said.answer, said.stderr),
+  });
+  await step.end({ exitCode: null, error: end === null ? null : sentenceOf(end.end) });
+  return end ?? good(null);
+}
+
+/** What the far side runs to read each form, its own tools permitting; the first one wins. */
+const FORMS: readonly { compress: Compression; tool: string | null; reader: string[] }[] = [
+  { compress: "zstd", tool: "zstd", reader: ["zstd", "-dcq"] },
+  { compress: "gzip", tool: "gzip", reader: ["gzip", "-dc"] },
+  { compress: "none", tool: null, reader: ["cat"] },
+];
+
+export async function pushAgent(
+  machine: Machine,
+  sight: Sight,
+  job: Job,
+  ports: Ports,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<null>> {
+  const { pushTo } = job;
+  if (pushTo === null) return good(null);
+  const binary = job.agent[sight.arch];
+  const what = `push agent (${sight.arch}) to ${pushTo}`;
+  const step = await record.begin("push", what, "");
+  const path = binary?.path ?? null;
+  if (binary === null || path === null) {
+    const error = `there is no agent for ${sight.arch} here to push`;
+    await step.end({ exitCode: null, error });
+    return refused("push", error);
+  }
+  const pushing = { machine, sight, ports, pushTo, path, binary, what };
+  const answer = await push(pushing, job.timeouts.commandMs, signal);
+  const error = answer.ok ? null : sentenceOf(answer.end);
+  await step.end({ exitCode: null, error, skipped: answer.ok && answer.value === "had" });
+  return answer.ok ? good(null) : answer;
+}
+
+type Pushing = {
+  machine: Machine;
+  sight: Sight;
+  ports: Ports;
+  pushTo: string;
+  path: string;
+  binary: AgentBinary;
+  what: string;
+};
+
+async function push(
+  { machine, sight, ports, pushTo, path, binary, what }: Pushing,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Answer<"had" | "sent">> {
+  const haveLine = fencedLine(machine, HAVE, [pushTo, binary.sha256]);
+  const have = await collect(machine.shell, haveLine, { timeoutMs, signal });
+  if (have.answer.kind === "exited" && have.answer.code === 0) return good("had");
+  const form = FORMS.find(({ tool }) => tool === null || sight.tools.has(tool));
+  if (form === undefined) throw new Error("cat is always there");
+  // A file that cannot be read ends the input early, and the far side refuses what arrived.
+  let unreadable: string | null = null;
+  const stdin = guard(ports.openBinary(path, form.compress), (message) => {
+    unreadable = message;
+  });
+  const line = fencedLine(machine, PUSH, [pushTo, binary.sha256, ...form.reader]);
+  const said = await collect(machine.shell, line, { timeoutMs, stdin, signal });
+  if (unreadable !== null) return failed("push", `${what}: ${unreadable}`);
+  const end = endOf(said.answer, what, {
+    cause: "push",
+    timeoutMs,
+    lastLine: lastLineOf(said),
+    stale: isStale(machine, said.answer, said.stderr),
+  });
+  return end ?? good("sent");
+}
+
+async function* guard(
+  source: AsyncIterable<Uint8Array>,
+  tell: (message: string) => void,
+): AsyncIterable<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    tell(error instanceof Error ? error.message : String(error));
+  }
+}

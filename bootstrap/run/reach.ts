@@ -1,0 +1,106 @@
+/**
+ * Gets a connection to a machine that may still be booting: a try, five seconds, the next try,
+ * until one is accepted or the time is up. What only time can mend is tried again; a foreign host
+ * key and an unusable private key end it at once.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { ConnectAnswer, Shell } from "../shell.ts";
+import { ABORTED, type Answer, failed, good, refused, sentenceOf } from "./end.ts";
+import type { Clock, Job, Ports } from "./job.ts";
+import type { AttemptRecord, OpenStep } from "./record.ts";
+
+/** `navarch/config.md` §8. */
+const RETRY_MS = 5_000;
+/**
+ * In a row. cloud-init writes the key within seconds of sshd's start, so a minute of refusals means
+ * that the key is the wrong one; waiting the whole time would hide that.
+ */
+const DENIED_MAX = 12;
+
+export async function reach(
+  job: Job,
+  ports: Ports,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<Shell>> {
+  const name = `connect ${job.user}@${job.address}:${job.port}`;
+  const step = await record.begin("connect", name, "");
+  const answer = await tryUntil(job, ports, step, signal);
+  if (answer.ok) record.setHostKey(answer.value.hostKey);
+  const error = answer.ok ? null : sentenceOf(answer.end);
+  try {
+    await step.end({ exitCode: null, error });
+  } catch (thrown) {
+    if (answer.ok) answer.value.shell.close();
+    throw thrown;
+  }
+  return answer.ok ? good(answer.value.shell) : answer;
+}
+
+async function tryUntil(
+  job: Job,
+  ports: Ports,
+  step: OpenStep,
+  signal: AbortSignal,
+): Promise<Answer<ConnectAnswer & { kind: "ok" }>> {
+  const { clock } = ports;
+  const deadline = clock.monoMs() + job.timeouts.sshMs;
+  let deniedInARow = 0;
+  for (let tries = 1; ; tries++) {
+    const leftMs = Math.max(1, deadline - clock.monoMs());
+    const timeoutMs = Math.min(job.timeouts.sshConnectMs, leftMs);
+    const answer = await ports.connect({ ...targetOf(job), jump: job.jump, timeoutMs, signal });
+    if (signal.aborted) {
+      if (answer.kind === "ok") answer.shell.close();
+      return ABORTED;
+    }
+    deniedInARow = answer.kind === "denied" ? deniedInARow + 1 : 0;
+    switch (answer.kind) {
+      case "ok":
+        return good(answer);
+      case "host_key":
+        return refused("host_key", answer.message);
+      case "bad_key":
+        return refused("bad_key", answer.message);
+      case "denied":
+        if (deniedInARow >= DENIED_MAX) {
+          return failed("denied", `${answer.message} (${deniedInARow} tries in a row)`);
+        }
+        break;
+      case "unreachable":
+        break;
+      default:
+        return unreachable(answer);
+    }
+    if (clock.monoMs() + RETRY_MS >= deadline) {
+      const error = `no SSH within ${seconds(job.timeouts.sshMs)}, last error: ${answer.message}`;
+      return failed(answer.kind, error);
+    }
+    step.say(`try ${tries}: ${answer.message}`);
+    if (!(await pause(clock, RETRY_MS, signal))) return ABORTED;
+  }
+}
+
+function targetOf({ address, port, user, privateKey, hostKey }: Job) {
+  return { host: address, port, user, privateKey, hostKey };
+}
+
+/** False if the signal came first. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(false);
+    const abort = () => {
+      cancel();
+      resolve(false);
+    };
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener("abort", abort);
+      resolve(true);
+    });
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+export function seconds(ms: number): string {
+  return ms >= 60_000 && ms % 60_000 === 0 ? `${ms / 60_000}m` : `${ms / 1_000}s`;
+}

@@ -1,0 +1,91 @@
+/**
+ * A pool's commands with the values of one machine: the text that is sent, its environment, and the
+ * name of the folder in which the machine keeps its marks. Pure.
+ */
+import { createHash } from "node:crypto";
+import { parseTemplate } from "../template/parse.ts";
+import { printTemplate } from "../template/print.ts";
+import { quoteShell } from "../template/quote.ts";
+import { TEMPLATE_VARIABLES, type TemplateVariable, variableEnv } from "../template/variable.ts";
+import { type Answer, good, refused } from "./end.ts";
+import type { Arch, Job } from "./job.ts";
+
+export type Values = Readonly<Partial<Record<TemplateVariable, string>>>;
+
+const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
+
+/**
+ * Made anew for each attempt: with them in the folder's name no mark would ever be found again. A
+ * command that is done has no need of a newer one.
+ */
+const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken"];
+
+/** The job's values, completed with what is known only now; `address` is `null` if not probed. */
+export function completeValues(job: Job, arch: Arch, address: string | null): Values {
+  const controlPlane = address ?? job.values.ControlPlane;
+  const agent = job.agent[arch];
+  const url = agent?.url.startsWith("/") ? `${controlPlane ?? ""}${agent.url}` : agent?.url;
+  return {
+    ...(url === undefined ? {} : { AgentURL: url }),
+    ...(agent === null ? {} : { AgentSHA256: agent.sha256 }),
+    ...(job.credential === null ? {} : { TokenFile: job.credential.path }),
+    ...job.values,
+    ...(controlPlane === undefined ? {} : { ControlPlane: controlPlane }),
+  };
+}
+
+export type Command = {
+  /** As the configuration names it: `setup_commands[2]`. */
+  name: string;
+  /** The mark's name: `02`. */
+  mark: string;
+  /** For people. */
+  text: string;
+  /** What the machine runs: the environment in one line, then the text. */
+  script: string;
+};
+
+export function renderCommands(job: Job, values: Values): Answer<Command[]> {
+  const environment = printEnvironment(values);
+  const commands: Command[] = [];
+  for (const [index, template] of job.commands.entries()) {
+    const name = `setup_commands[${index}]`;
+    const parsed = parseTemplate(template);
+    if (!parsed.ok) {
+      const { message, at } = parsed;
+      return refused("template", `${name}: ${message} at line ${at.line}, column ${at.col}`);
+    }
+    const text = printTemplate(parsed.template, values);
+    const script = `${environment}\n${text}\n`;
+    commands.push({ name, mark: String(index).padStart(2, "0"), text, script });
+  }
+  return good(commands);
+}
+
+/** The same values for scripts that avoid templates. */
+function printEnvironment(values: Values): string {
+  const words = NAMES.map((name) => {
+    const value = values[name] ?? "";
+    // An assignment is one word; empty quotes are not needed behind the equals sign.
+    return `${variableEnv(name)}=${quoteShell(value)}`;
+  });
+  return `export ${words.join(" ")}`;
+}
+
+/** Digest of all that the commands depend on: others start without marks. */
+export function folderOf(job: Job, values: Values): string {
+  const lasting = NAMES.filter((name) => !FLEETING.includes(name)).map(
+    (name) => values[name] ?? "",
+  );
+  return digest([...job.commands, "", ...lasting]);
+}
+
+/** A directory of the instance's own: an image made from a machine brings that machine's marks. */
+export function instanceDirectory(markDirectory: string, job: Job): string {
+  const readable = job.instance.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, 64);
+  return `${markDirectory}/${readable}-${digest([job.instance]).slice(0, 8)}`;
+}
+
+function digest(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}

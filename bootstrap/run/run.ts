@@ -1,0 +1,142 @@
+/**
+ * Turns one bare machine into a node, once: reach it, look at it, claim it, give it its credential
+ * and its agent, run the pool's commands (`navarch/config.md` §8). It decides nothing about the
+ * fleet: it does what the job says, records each step before its effect, and answers how it ended.
+ * Running it again, after a crash at any point, goes on where the machine's own marks end.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Shell } from "../shell.ts";
+import { runCommands } from "./command.ts";
+import { ABORTED, type Answer, type End, good, sentenceOf } from "./end.ts";
+import type { Job, Outcome, Ports } from "./job.ts";
+import { claim, decideSudo, findAddress, look, markDirectoryOf, type Sight } from "./look.ts";
+import type { Machine } from "./machine.ts";
+import { createMask } from "./mask.ts";
+import { placeFiles, pushAgent } from "./place.ts";
+import { reach } from "./reach.ts";
+import { AttemptRecord } from "./record.ts";
+import {
+  type Command,
+  completeValues,
+  folderOf,
+  instanceDirectory,
+  renderCommands,
+} from "./render.ts";
+
+/** Ends with an outcome whatever machine and network do; rejects only if recording does. */
+export async function runBootstrap(job: Job, ports: Ports, signal: AbortSignal): Promise<Outcome> {
+  const secrets = [job.credential?.value, job.values.KubernetesJoinToken, ...ports.masks];
+  const mask = createMask(secrets.filter((secret) => secret !== undefined));
+  const record = new AttemptRecord(job, ports, mask);
+  // Whoever cannot record may not go on: the record is what a successor goes by.
+  const stop = AbortSignal.any([signal, record.broken]);
+  let shell: Shell | null = null;
+  try {
+    await record.flush();
+    const reached = await reach(job, ports, record, stop);
+    if (reached.ok) shell = reached.value;
+    const answer = reached.ok ? await setUp(reached.value, job, ports, record, stop) : reached;
+    if (record.broken.aborted) throw record.broken.reason;
+    return await conclude(answer, record, signal);
+  } finally {
+    record.stop();
+    shell?.close();
+  }
+}
+
+async function setUp(
+  shell: Shell,
+  job: Job,
+  ports: Ports,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<null>> {
+  const prepared = await prepare(shell, job, record, signal);
+  if (!prepared.ok) return prepared;
+  const { machine, sight, commands, folder, done } = prepared.value;
+  const placed = await placeFiles(machine, job, record, signal);
+  if (!placed.ok) return placed;
+  const pushed = await pushAgent(machine, sight, job, ports, record, signal);
+  if (!pushed.ok) return pushed;
+  // The images of clouds have bash as login shell, and what people write for them expects it.
+  const interpreter = sight.tools.has("bash") ? "bash" : "sh";
+  const { commandMs } = job.timeouts;
+  const running = { machine, folder, interpreter, commandMs, done };
+  return runCommands(running, commands, record, signal);
+}
+
+type Prepared = {
+  machine: Machine;
+  sight: Sight;
+  commands: readonly Command[];
+  folder: string;
+  done: ReadonlySet<string>;
+};
+
+/** The step `probe`: everything that is found out before anything is changed, and the claim. */
+async function prepare(
+  shell: Shell,
+  job: Job,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Answer<Prepared>> {
+  const step = await record.begin("probe", "probe", "");
+  const answer = await prepareWithin(shell, job, signal);
+  await step.end({ exitCode: null, error: answer.ok ? null : sentenceOf(answer.end) });
+  return answer;
+}
+
+async function prepareWithin(
+  shell: Shell,
+  job: Job,
+  signal: AbortSignal,
+): Promise<Answer<Prepared>> {
+  const seen = await look(shell, signal);
+  if (!seen.ok) return seen;
+  const sight = seen.value;
+  const sudo = decideSudo(job, sight);
+  if (!sudo.ok) return sudo;
+  const address = await findAddress(shell, job, sight, signal);
+  if (!address.ok) return address;
+  const values = completeValues(job, sight.arch, address.value);
+  const commands = renderCommands(job, values);
+  if (!commands.ok) return commands;
+  if (signal.aborted) return ABORTED;
+  const marks = markDirectoryOf(job, sight, sudo.value);
+  const machine = { shell, sudo: sudo.value, directory: instanceDirectory(marks, job) };
+  const folder = folderOf(job, values);
+  const claimed = await claim(machine, folder, job, signal);
+  if (!claimed.ok) return claimed;
+  const { fence, done } = claimed.value;
+  return good({ machine: { ...machine, fence }, sight, commands: commands.value, folder, done });
+}
+
+async function conclude(
+  answer: Answer<null>,
+  record: AttemptRecord,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (answer.ok) {
+    await record.close("done", null);
+    return { kind: "done", attempt: record.document() };
+  }
+  const end: End = answer.end;
+  switch (end.kind) {
+    case "failed": {
+      await record.close("failed", end.error);
+      const { cause, retry } = end;
+      const attempt = record.document();
+      return { kind: "failed", attempt, cause, retry, error: attempt.error ?? end.error };
+    }
+    case "stale":
+      await record.close("interrupted", end.error);
+      return { kind: "stale", attempt: record.document(), error: end.error };
+    case "aborted": {
+      const kind = signal.reason === "cancelled" ? "cancelled" : "interrupted";
+      await record.close(kind, sentenceOf(end));
+      return { kind, attempt: record.document() };
+    }
+    default:
+      return unreachable(end);
+  }
+}
