@@ -1,11 +1,14 @@
 /**
  * Who is speaking: a bearer token to a principal. Tokens have 256 bits and are compared by hash in
  * constant time; nothing here ever returns or logs one. A node's token is derived from the fleet's
- * secret and the node's id, so a replayed create injects the same one and no plain token is stored.
+ * secret, the node's id and a number, so a replayed create injects the same one and no plain token
+ * is stored; of rotations only numbers are (`schema/credential.ts`).
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import type { Credential, Role } from "../schema/credential.ts";
-import type { NodeId } from "../schema/id.ts";
+import * as v from "valibot";
+import type { Credential, NodeKey, Role } from "../schema/credential.ts";
+import { NodeId } from "../schema/id.ts";
+import { acceptsKey, FIRST_KEY } from "./join/key.ts";
 
 export type Principal = {
   role: Role;
@@ -15,7 +18,17 @@ export type Principal = {
   node: NodeId | null;
   /** The guide's one token for operators and agents (F23). */
   shared: boolean;
+  /** Which of a node's credentials was shown; `null` for everybody else. */
+  rotation: number | null;
 };
+
+/** Why a token lets nobody in. What is `revoked` or `outdated` was once made by this fleet. */
+export type Rejection = "absent" | "unknown" | "forged" | "revoked" | "outdated" | "expired";
+
+export type Judgement =
+  | { kind: "known"; principal: Principal }
+  /** `name` is proven for `revoked`, `outdated` and `expired`, and only claimed for `forged`. */
+  | { kind: "rejected"; why: Rejection; name: string | null };
 
 export function hashToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
@@ -29,10 +42,20 @@ function same(a: string, b: string): boolean {
 
 const NODE_PREFIX = "nvn.";
 
-/** `nvn.<node id, base64url>.<mac>`. */
-export function nodeToken(secret: string, node: string): string {
-  const mac = createHmac("sha256", secret).update(`node:${node}`).digest("base64url");
-  return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${mac}`;
+/**
+ * `nvn.<node id, base64url>.<mac>` for the first, `nvn.<node id>.<rotation>.<mac>` after it. An id
+ * has no line break, so no rotation of one node is the first of another.
+ */
+export function nodeToken(secret: string, node: string, rotation = 0): string {
+  const said = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}`;
+  const mac = createHmac("sha256", secret).update(said).digest("base64url");
+  const number = rotation === 0 ? "" : `${rotation}.`;
+  return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${number}${mac}`;
+}
+
+/** The id of the row that says how far a node's credentials have come. */
+export function nodeCredentialId(node: string): string {
+  return `node:${node}`;
 }
 
 export class Authority {
@@ -74,42 +97,73 @@ export class Authority {
     return [...this.byId.values()].sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** The token that a node's machine is given. */
+  /** What is stored of a node's credentials; `null` = nothing, so its first is valid. */
+  ofNode(node: string): Credential | null {
+    return this.byId.get(nodeCredentialId(node)) ?? null;
+  }
+
+  keyOf(node: string): NodeKey {
+    return this.ofNode(node)?.key ?? FIRST_KEY;
+  }
+
+  /** Whether a node's credentials were all taken back. */
+  isRevoked(node: string): boolean {
+    return (this.ofNode(node)?.revokedAt ?? null) !== null;
+  }
+
+  /** The newest token of a node: what its machine is given. */
   issueNode(node: string): string {
-    return nodeToken(this.secret, node);
+    return nodeToken(this.secret, node, this.keyOf(node).number);
   }
 
   /** `header` is the `Authorization` header; `null` = nobody that may enter. */
   identify(header: string | null, now: number): Principal | null {
-    const token = /^Bearer\s+(\S+)$/i.exec(header ?? "")?.[1];
-    if (token === undefined) {
-      return this.anonymous
-        ? { role: "admin", name: "anonymous", node: null, shared: false }
-        : null;
-    }
-    const hash = hashToken(token);
-    if (this.admins.some((known) => same(known, hash)))
-      return { role: "admin", name: "admin", node: null, shared: false };
-    if (this.shared.some((known) => same(known, hash)))
-      return { role: "admin", name: "shared", node: null, shared: true };
-    if (token.startsWith(NODE_PREFIX)) return this.identifyNode(token);
-    const credential = this.byHash.get(hash);
-    if (credential === undefined || credential.revokedAt !== null) return null;
-    if (credential.expiresAt !== null && credential.expiresAt <= now) return null;
-    return {
-      role: credential.role,
-      name: `token:${credential.id}`,
-      node: credential.node,
-      shared: false,
-    };
+    const judged = this.judge(header, now);
+    return judged.kind === "known" ? judged.principal : null;
   }
 
-  private identifyNode(token: string): Principal | null {
-    const [encoded] = token.slice(NODE_PREFIX.length).split(".");
-    if (encoded === undefined) return null;
-    const node = Buffer.from(encoded, "base64url").toString();
-    if (!same(nodeToken(this.secret, node), token)) return null;
-    if (this.byId.get(`node:${node}`)?.revokedAt) return null;
-    return { role: "node", name: `node:${node}`, node: node as NodeId, shared: false };
+  /** The same with the reason, for the audit. */
+  judge(header: string | null, now: number): Judgement {
+    const token = /^Bearer\s+(\S+)$/i.exec(header ?? "")?.[1];
+    if (token === undefined) {
+      return this.anonymous ? known("admin", "anonymous") : rejected("absent", null);
+    }
+    const hash = hashToken(token);
+    if (this.admins.some((admin) => same(admin, hash))) return known("admin", "admin");
+    if (this.shared.some((one) => same(one, hash))) return known("admin", "shared", true);
+    if (token.startsWith(NODE_PREFIX)) return this.judgeNode(token, now);
+    const credential = this.byHash.get(hash);
+    if (credential === undefined) return rejected("unknown", null);
+    const name = `token:${credential.id}`;
+    if (credential.revokedAt !== null) return rejected("revoked", name);
+    if (credential.expiresAt !== null && credential.expiresAt <= now) {
+      return rejected("expired", name);
+    }
+    const { role, node } = credential;
+    return { kind: "known", principal: { role, name, node, shared: false, rotation: null } };
   }
+
+  private judgeNode(token: string, now: number): Judgement {
+    const [encoded = "", ...rest] = token.slice(NODE_PREFIX.length).split(".");
+    const rotation = rest.length === 2 ? Number(rest[0]) : 0;
+    const parsed = v.safeParse(NodeId, Buffer.from(encoded, "base64url").toString());
+    if (!parsed.success) return rejected("forged", null);
+    const node = parsed.output;
+    const name = nodeCredentialId(node);
+    const made = Number.isSafeInteger(rotation) && rotation >= 0;
+    if (!made || !same(nodeToken(this.secret, node, rotation), token)) {
+      return rejected("forged", name);
+    }
+    if (this.isRevoked(node)) return rejected("revoked", name);
+    if (!acceptsKey(this.keyOf(node), rotation, now)) return rejected("outdated", name);
+    return { kind: "known", principal: { role: "node", name, node, shared: false, rotation } };
+  }
+}
+
+function known(role: Role, name: string, shared = false): Judgement {
+  return { kind: "known", principal: { role, name, node: null, shared, rotation: null } };
+}
+
+function rejected(why: Rejection, name: string | null): Judgement {
+  return { kind: "rejected", why, name };
 }

@@ -23,7 +23,7 @@ import { join } from "node:path";
 export type Identity = { fleetId: string; secret: string };
 
 /** Writes a whole file, mode 0600, so that a crash leaves the old one or the new one. */
-function writeWhole(path: string, text: string): void {
+export function writeWhole(path: string, text: string): void {
   const partial = `${path}.new`;
   const file = openSync(partial, "w", 0o600);
   writeSync(file, text);

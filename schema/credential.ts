@@ -8,6 +8,27 @@ import { NodeId } from "./id.ts";
 export const ROLES = ["admin", "operator", "viewer", "node"] as const;
 export type Role = (typeof ROLES)[number];
 
+/**
+ * How far the credentials of one node have come. They are derived (`reconciler/auth.ts`), so only
+ * numbers are kept: 0 is the one that a provider or bootstrap places and that needs no row.
+ */
+export const NodeKey = v.object({
+  /** The newest that was made. */
+  number: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  /** Anything older is refused: the newest that was ever shown, or where a join drew the line. */
+  floor: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  /** Wall milliseconds at which the newest was made. */
+  at: v.number(),
+  /** When the newest was shown first; `null` = not yet, so it is offered with every reply. */
+  usedAt: v.nullable(v.number()),
+  /**
+   * From then on only the newest counts, shown or not: a person asked for it. `null` = an older one
+   * lives until the newest was shown, however long its agent is cut off.
+   */
+  deadline: v.nullable(v.number()),
+});
+export type NodeKey = v.InferOutput<typeof NodeKey>;
+
 export const Credential = v.object({
   id: v.string(),
   role: v.picklist(ROLES),
@@ -20,6 +41,8 @@ export const Credential = v.object({
   createdBy: v.string(),
   expiresAt: v.nullable(v.number()),
   revokedAt: v.nullable(v.number()),
+  /** Only of a `node` credential, whose `hash` is its id and matches no token. */
+  key: v.optional(NodeKey),
 });
 export type Credential = v.InferOutput<typeof Credential>;
 
@@ -35,3 +58,21 @@ const RANK: Record<Role, number> = { node: 0, viewer: 1, operator: 2, admin: 3 }
 export function roleIncludes(role: Role, needed: Exclude<Role, "node">): boolean {
   return RANK[role] >= RANK[needed];
 }
+
+/** A credential as it is told; times are RFC 3339. */
+export type TokenView = {
+  id: string;
+  role: string;
+  label: string;
+  node_id: string | null;
+  created_at: string;
+  created_by: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+  /** Only in the answer to its creation. */
+  token?: string;
+  /** Only of a node's credential: its number, when that was made, and when it was first shown. */
+  rotation?: number;
+  rotated_at?: string | null;
+  used_at?: string | null;
+};

@@ -7,21 +7,28 @@
  * After a change on purpose: `UPDATE=1 npx bun test test/contract.test.ts`, and read the diff.
  */
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
+import { join as joinPath } from "node:path";
 import * as v from "valibot";
 import * as finding from "../schema/finding.ts";
 import * as gpu from "../schema/gpu.ts";
+import * as join from "../schema/join.ts";
 import { LIMIT } from "../schema/limit.ts";
 import * as report from "../schema/report.ts";
 
 /** What travels between machines. A module added to the wire is added here. */
-const WIRE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { finding, gpu, report };
+const WIRE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  finding,
+  gpu,
+  /** Only what travels: a token and its uses are the control plane's own. */
+  join: { JoinRequest: join.JoinRequest, JoinReply: join.JoinReply },
+  report,
+};
 
 /** The version that an agent writes into each report. */
 const CONTRACT_VERSION = report.REPORT_VERSION;
 
-const PIN = join(import.meta.dir, "contract.pin.json");
-const DOCUMENTS = join(import.meta.dir, "fixture", "contract");
+const PIN = joinPath(import.meta.dir, "contract.pin.json");
+const DOCUMENTS = joinPath(import.meta.dir, "fixture", "contract");
 
 const Pin = v.object({
   contract_version: v.number(),
@@ -141,7 +148,7 @@ describe("the wire contract", () => {
   });
 
   test.each(paths)("still understands %s", async (path) => {
-    const kept = v.parse(Document, await Bun.file(join(DOCUMENTS, path)).json());
+    const kept = v.parse(Document, await Bun.file(joinPath(DOCUMENTS, path)).json());
     const result = v.safeParse(schemaNamed(kept.schema), kept.document);
     expect(result.issues?.map((issue) => `${v.getDotPath(issue)}: ${issue.message}`)).toBe(
       undefined,
@@ -151,7 +158,7 @@ describe("the wire contract", () => {
   });
 
   test.each(paths)("understands %s with fields of a newer release in it", async (path) => {
-    const kept = v.parse(Document, await Bun.file(join(DOCUMENTS, path)).json());
+    const kept = v.parse(Document, await Bun.file(joinPath(DOCUMENTS, path)).json());
     const newer = { ...(kept.document as object), of_tomorrow: { deep: [1] } };
     expect(v.safeParse(schemaNamed(kept.schema), newer).success).toBe(true);
   });

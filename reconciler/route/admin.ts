@@ -1,16 +1,11 @@
-/** Events, plan, configuration, policy, tokens, version (`navarch/api.md` B5, B6). */
-import * as v from "valibot";
-import type { EventView, TokenView } from "../../schema/api.ts";
-import { ROLES, type Credential } from "../../schema/credential.ts";
-import { parseDuration } from "../../schema/duration.ts";
+/** Events, plan, configuration, policy, version (`navarch/api.md` B5, B6). */
+import type { EventView } from "../../schema/api.ts";
 import type { Event } from "../../schema/event.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../schema/version.ts";
-import { hashToken } from "../auth.ts";
 import { printConfig } from "../config/print.ts";
-import { emptyChange } from "../store/store.ts";
 import { viewPlan } from "../view/explain.ts";
-import { iso, isoOrNull } from "../view/node.ts";
-import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
+import { iso } from "../view/node.ts";
+import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
 function viewEvent(event: Event): EventView {
   return {
@@ -24,25 +19,6 @@ function viewEvent(event: Event): EventView {
     message: event.message,
   };
 }
-
-function viewToken(credential: Credential): TokenView {
-  return {
-    id: credential.id,
-    role: credential.role,
-    label: credential.label,
-    node_id: credential.node,
-    created_at: iso(credential.createdAt),
-    created_by: credential.createdBy,
-    expires_at: isoOrNull(credential.expiresAt),
-    revoked_at: isoOrNull(credential.revokedAt),
-  };
-}
-
-const NewToken = v.strictObject({
-  role: v.picklist(ROLES, `role: expected one of ${ROLES.join(", ")}`),
-  label: v.optional(v.pipe(v.string(), v.maxLength(128)), ""),
-  expires_in: v.nullish(v.string(), null),
-});
 
 export function adminRoutes(api: App, ports: RoutePorts): void {
   api.get("/events", needs("viewer"), async (c) => {
@@ -74,9 +50,7 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
   });
   api.get("/plan", needs("viewer"), (c) => {
     const sight = ports.reconciler.lastSight();
-    return c.json(
-      viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null),
-    );
+    return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null));
   });
   api.get("/config", needs("viewer"), (c) =>
     c.body(printConfig(ports.reconciler.activeConfig()), 200, {
@@ -104,73 +78,4 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
       platform: `${process.platform}-${process.arch}`,
     }),
   );
-  tokenRoutes(api, ports);
-}
-
-function tokenRoutes(api: App, ports: RoutePorts): void {
-  api.get("/tokens", needs("admin"), (c) =>
-    c.json({ tokens: ports.authority.list().map(viewToken) }),
-  );
-  api.post("/tokens", needs("admin"), async (c) => {
-    const body = await readBody(c, NewToken);
-    if (!body.ok) return body.response;
-    if (body.value.role === "node") {
-      return refuse(
-        c,
-        "invalid_argument",
-        "role: a node is given its credential by its provider or bootstrap, not by hand",
-      );
-    }
-    const now = ports.clock.wallMs();
-    const life = body.value.expires_in === null ? null : parseDuration(body.value.expires_in);
-    if (life !== null && !life.ok)
-      return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
-    const secret = ports.newSecret();
-    const credential: Credential = {
-      id: ports.newId(),
-      role: body.value.role,
-      hash: hashToken(secret),
-      node: null,
-      label: body.value.label,
-      createdAt: now,
-      createdBy: c.get("principal").name,
-      expiresAt: life === null ? null : now + life.ms,
-      revokedAt: null,
-    };
-    await save(ports, credential, "credential.created", c.get("principal").name);
-    return c.json({ ...viewToken(credential), token: secret }, 201);
-  });
-  api.delete("/tokens/:id", needs("admin"), async (c) => {
-    const id = c.req.param("id") ?? "";
-    const credential = ports.authority.get(id);
-    if (credential === null) return refuse(c, "not_found", `no token ${id}`);
-    const revoked: Credential = {
-      ...credential,
-      revokedAt: credential.revokedAt ?? ports.clock.wallMs(),
-    };
-    await save(ports, revoked, "credential.revoked", c.get("principal").name);
-    return c.json(viewToken(revoked));
-  });
-}
-
-async function save(
-  ports: RoutePorts,
-  credential: Credential,
-  kind: "credential.created" | "credential.revoked",
-  by: string,
-): Promise<void> {
-  await ports.store.saveCredential(credential);
-  ports.authority.put(credential);
-  const label = credential.label === "" ? "no label" : credential.label;
-  const message = `${credential.role} token ${credential.id} (${label})`;
-  const event = {
-    at: ports.clock.wallMs(),
-    kind,
-    node: null,
-    pool: null,
-    session: null,
-    actor: `human:${by}`,
-    message,
-  };
-  await ports.store.commit({ ...emptyChange(), events: [event] });
 }

@@ -10,38 +10,53 @@ import type { ReportReply } from "../../schema/report.ts";
 import { isSample } from "../../schema/sample-check.ts";
 import type { Principal } from "../auth.ts";
 import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
+import { auditReport, remoteOf } from "./gate.ts";
 
 export type ReportAnswer =
   { kind: "reply"; reply: ReportReply } | { kind: "error"; code: ErrorCode; message: string };
+
+/** Where a report came from, for the audit. */
+export type ReportOrigin = { remote: string; request: string };
+const NOWHERE: ReportOrigin = { remote: "", request: "" };
 
 /** One report's whole way: role, shape, identity, durability. `raw` is parsed JSON. */
 export async function takeReport(
   ports: RoutePorts,
   principal: Principal,
   raw: unknown,
+  origin: ReportOrigin = NOWHERE,
 ): Promise<ReportAnswer> {
-  const mayReport = principal.role === "node" || principal.role === "admin";
-  if (!mayReport)
-    return {
-      kind: "error",
-      code: "permission_denied",
-      message: `role ${principal.role} may not report`,
-    };
   const parsed = parseReport(raw);
+  const denied = async (message: string): Promise<ReportAnswer> => {
+    if (parsed.success) {
+      const node = parsed.output.node_id;
+      await auditReport(ports, { principal, node, code: "permission_denied", ...origin });
+    }
+    return { kind: "error", code: "permission_denied", message };
+  };
+  const mayReport = principal.role === "node" || principal.role === "admin";
+  if (!mayReport) return denied(`role ${principal.role} may not report`);
   if (!parsed.success) {
     ports.metrics.countRefusedReport();
     return { kind: "error", code: "invalid_argument", message: sayBriefly(parsed.issues[0]) };
   }
+  // A credential that was taken back is not replaced by one that all share.
+  if (ports.authority.isRevoked(parsed.output.node_id)) {
+    return denied(`the credentials of ${parsed.output.node_id} are revoked`);
+  }
   const answer = await ports.ingest.accept(parsed.output, principal.node);
   switch (answer.kind) {
     case "denied":
-      return { kind: "error", code: "permission_denied", message: answer.message };
+      return denied(answer.message);
     case "unavailable":
       return { kind: "error", code: "unavailable", message: answer.message };
     case "reply": {
       ports.metrics.countReport();
       const { reply } = answer;
-      if (principal.role === "node") return { kind: "reply", reply };
+      if (principal.role === "node") {
+        const next = (await ports.door?.keys.heard(principal)) ?? null;
+        return { kind: "reply", reply: next === null ? reply : { ...reply, credential: next } };
+      }
       return {
         kind: "reply",
         reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) },
@@ -88,7 +103,8 @@ export function agentRoutes(api: App, ports: RoutePorts): void {
       return refuse(c, "invalid_argument", "body is not JSON");
     }
     const started = ports.clock.monoMs();
-    const answer = await takeReport(ports, c.get("principal"), raw);
+    const origin = { remote: remoteOf(c), request: c.get("requestId") };
+    const answer = await takeReport(ports, c.get("principal"), raw, origin);
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
     if (answer.kind === "error") return refuse(c, answer.code, answer.message);
     return c.json(answer.reply, 202);

@@ -12,7 +12,13 @@ import { takeReport } from "./agent.ts";
 /**
  * The header is kept and not the principal: a revoked or expired token ends with its next frame.
  */
-export type StreamData = { header: string | null; tail: Promise<void>; queued: number };
+export type StreamData = {
+  header: string | null;
+  tail: Promise<void>;
+  queued: number;
+  /** Address of the agent's end. */
+  remote?: string;
+};
 
 /**
  * Frames of one agent that may wait for the store: more means that it does not wait for replies.
@@ -66,7 +72,8 @@ async function answer(
     }
     const principal = ports.authority.identify(socket.data.header, ports.clock.wallMs());
     if (principal === null) return void socket.close(1008, "the token is no longer valid");
-    const taken = await takeReport(ports, principal, raw);
+    const origin = { remote: socket.data.remote ?? "", request: "" };
+    const taken = await takeReport(ports, principal, raw, origin);
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
     if (taken.kind === "reply") send(socket, taken.reply);
     else send(socket, { error: { code: taken.code, message: taken.message } });

@@ -12,8 +12,8 @@ import type {
   PlanView,
   PoolStatusView,
   SafetyView,
-  TokenView,
 } from "../../schema/api.ts";
+import type { TokenView } from "../../schema/credential.ts";
 
 /** What the server's clock shows; ages in tables are counted from here. */
 export const NOW = "2026-03-01T12:00:00.000Z";

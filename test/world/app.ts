@@ -1,6 +1,7 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
 import { Authority } from "../../reconciler/auth.ts";
 import { Metrics } from "../../reconciler/metrics.ts";
+import { type Door, openDoor } from "../../reconciler/join/door.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
 import type { World } from "../../simulator/world.ts";
 
@@ -9,6 +10,8 @@ export type Json = { [key: string]: Json } & Json[] & string & number & boolean 
 
 export type WorldApp = {
   app: App;
+  door: Door;
+  ports: RoutePorts;
   authority: Authority;
   metrics: Metrics;
   /** A request as the holder of `token` (`null` = none). */
@@ -35,21 +38,26 @@ export function openWorldApp(world: World): WorldApp {
     anonymous: false,
   });
   let serial = 0;
+  const log = (): void => undefined;
+  const door = openDoor({ store, authority, clock: world.clock, log });
   const ports: RoutePorts = {
+    door,
     reconciler: world.reconciler,
     ingest: world.ingest,
     authority,
     store,
     metrics,
     clock: world.clock,
-    log: () => undefined,
+    log,
     newId: () => `id${++serial}`,
-    newSecret: () => `secret${++serial}`,
+    newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
   };
   const app = openApp(ports);
   return {
     app,
+    door,
+    ports,
     authority,
     metrics,
     async call(method, path, body, token = "root", more = {}) {

@@ -1,0 +1,189 @@
+/**
+ * Join tokens: made by a person, used by machines. A use is counted durably before its credential
+ * leaves, and asking again with the same nonce is the same use for as long as its credential was
+ * never shown: an answer may be lost, and nothing may be given twice. One request is judged at a
+ * time, so that what was read is still true when it is written.
+ *
+ * A token opens a pool, never somebody else's place in it: a node that has spoken, or was given a
+ * credential, joins anew only by a token for that very node.
+ */
+import type { Credential } from "../../schema/credential.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { JoinRequest, JoinToken } from "../../schema/join.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import type { Node } from "../../schema/node.ts";
+import { type Authority, hashToken, nodeCredentialId } from "../auth.ts";
+import type { Clock, Log } from "../clock.ts";
+import { joinKey } from "./key.ts";
+import { nodeCredential } from "./keys.ts";
+import type { CountedToken, JoinTable } from "./table.ts";
+
+/** What is known of the fleet. */
+export type Sight = {
+  node(id: NodeId): Node | null;
+  /** Nodes whose instance has this identity at any provider. */
+  nodeOfProviderId(id: string): NodeId[];
+};
+
+export type JoinAnswer =
+  | { kind: "joined"; node: NodeId; credential: string; token: string }
+  | {
+      kind: "refused";
+      /** `unknown`: no such token; everything else was said by somebody who holds one. */
+      why: "unknown" | "used" | "expired" | "revoked" | "other" | "gone";
+      message: string;
+      /** The token's id. */
+      token: string | null;
+    }
+  | { kind: "unavailable"; message: string };
+
+/** Machines that may wait at once: a pool that boots is hundreds, a flood is not ours. */
+const WAITING_MAX = 512;
+/** Ended tokens stay a week, for a person who asks what became of one. */
+const KEPT_MS = 7 * 24 * 3_600_000;
+
+export type JoinsFrom = { table: JoinTable; authority: Authority; clock: Clock; log: Log };
+
+export class Joins {
+  private readonly from: JoinsFrom;
+  private tail: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
+
+  constructor(from: JoinsFrom) {
+    this.from = from;
+  }
+
+  list(): Promise<CountedToken[]> {
+    return this.from.table.list();
+  }
+
+  /** `null` if there are too many that could still be used. */
+  async create(token: JoinToken): Promise<JoinToken | null> {
+    const { table, clock } = this.from;
+    const now = clock.wallMs();
+    await table.trim(now - KEPT_MS);
+    if ((await table.countOpen(now)) >= LIMIT.joinTokensMax) return null;
+    await table.save(token);
+    return token;
+  }
+
+  /** Ends a token at once; `null` if there is none of that id. */
+  async revoke(id: string): Promise<CountedToken | null> {
+    const { table, clock } = this.from;
+    const found = await table.byId(id);
+    if (found === null) return null;
+    const token = { ...found.token, revokedAt: found.token.revokedAt ?? clock.wallMs() };
+    await table.save(token);
+    return { token, uses: found.uses };
+  }
+
+  /** One machine's wish. `remote` is its address, for the record. */
+  async join(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
+    if (this.waiting >= WAITING_MAX) {
+      return { kind: "unavailable", message: "too many machines join at once" };
+    }
+    this.waiting++;
+    const turn = this.tail.then(() => this.take(request, sight, remote));
+    this.tail = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } catch (error) {
+      this.from.log("warn", "a join could not be written", { error: String(error) });
+      return { kind: "unavailable", message: "the store is not writable" };
+    } finally {
+      this.waiting--;
+    }
+  }
+
+  private async take(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
+    const { table, authority, clock } = this.from;
+    const now = clock.wallMs();
+    const found = await table.byHash(hashToken(request.token));
+    if (found === null) return refuse("unknown", "this join token is not known", null);
+    const { token, uses } = found;
+    const nonce = hashToken(request.nonce);
+    const before = await table.use(token.id, nonce);
+    if (token.revokedAt !== null) return refuse("revoked", "this join token was revoked", token);
+    if (before !== null) {
+      const key = authority.keyOf(before.node);
+      const unseen = key.number === before.rotation && key.usedAt === null;
+      if (!unseen || before.asked !== request.node_id || authority.isRevoked(before.node)) {
+        return refuse("used", "this use of the join token was answered and its answer used", token);
+      }
+      return this.answer(before.node, token.id);
+    }
+    if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
+    if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
+    const place = this.placeOf(request, token, sight);
+    if (place.kind === "refused") return place;
+    const { node } = place;
+    const credential = this.credentialFor(node, token, now);
+    const use = {
+      asked: request.node_id,
+      node,
+      rotation: credential.key?.number ?? 0,
+      hostname: request.hostname ?? null,
+      remote,
+    };
+    await table.give({ token: token.id, ordinal: uses + 1, nonce, at: now, use, credential });
+    authority.put(credential);
+    return this.answer(node, token.id);
+  }
+
+  private credentialFor(node: NodeId, token: JoinToken, now: number): Credential {
+    const { authority } = this.from;
+    const key = joinKey(authority.keyOf(node), now);
+    const fresh = nodeCredential(node, { now, by: `join:${token.id}`, key });
+    return { ...(authority.get(nodeCredentialId(node)) ?? fresh), key, revokedAt: null };
+  }
+
+  private answer(node: NodeId, token: string): JoinAnswer {
+    return { kind: "joined", node, credential: this.from.authority.issueNode(node), token };
+  }
+
+  /** Which node the machine is, and whether it may be that one. */
+  private placeOf(
+    request: JoinRequest,
+    token: JoinToken,
+    sight: Sight,
+  ): { kind: "ok"; node: NodeId } | Extract<JoinAnswer, { kind: "refused" }> {
+    const asked = request.node_id;
+    const matched = new Set((request.provider_ids ?? []).flatMap(sight.nodeOfProviderId));
+    if (matched.size > 1) {
+      return refuse(
+        "other",
+        `${asked} matches several instances: ${[...matched].join(", ")}`,
+        token,
+      );
+    }
+    const [machine] = matched;
+    const id = machine ?? asked;
+    const node = sight.node(id);
+    if (node?.phase.kind === "gone") return refuse("gone", `node ${id} is gone`, token);
+    if (node !== null && node.pool !== null && node.pool !== token.pool) {
+      return refuse("other", `node ${id} is not of pool ${token.pool}`, token);
+    }
+    const bound = token.node;
+    if (bound !== null && bound !== id && bound !== asked) {
+      return refuse("other", `this join token is for node ${bound}`, token);
+    }
+    const stored = this.from.authority.ofNode(id);
+    if (bound !== null) {
+      const since = stored?.revokedAt ?? null;
+      if (since === null || token.createdAt >= since) return { kind: "ok", node: id };
+      return refuse("other", `node ${id} was revoked after this join token was made`, token);
+    }
+    const taken = stored !== null || (node !== null && node.agent !== null);
+    if (!taken) return { kind: "ok", node: id };
+    const hint = `make a join token with --node ${id} if it is the same machine`;
+    return refuse("other", `node ${id} is known already: ${hint}`, token);
+  }
+}
+
+function refuse(
+  why: Extract<JoinAnswer, { kind: "refused" }>["why"],
+  message: string,
+  token: JoinToken | null,
+): Extract<JoinAnswer, { kind: "refused" }> {
+  return { kind: "refused", why, message, token: token?.id ?? null };
+}

@@ -1,0 +1,23 @@
+/** What is deleted of history beyond its bounds, a batch at a time. Pure. */
+import { type SQL, sql } from "drizzle-orm";
+import { LIMIT } from "../../schema/limit.ts";
+
+/** Rows deleted by one trim, so that no transaction is long. */
+const TRIM_ROWS = 2_000;
+
+/** Each is a transaction of its own. */
+export function trimStatements(): SQL[] {
+  const bound = (name: string, key: string, kept: number, extra: string): SQL =>
+    sql.raw(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name}
+      WHERE ${key} < (SELECT max(${key}) FROM ${name}) - ${kept} ${extra} LIMIT ${TRIM_ROWS})`);
+  return [
+    bound("event", "id", LIMIT.eventsKeptMax, ""),
+    bound("finding", "id", LIMIT.findingsKeptMax, ""),
+    bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
+    bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
+    // A week after its node was forgotten an agent's stream is history too.
+    sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node)
+      AND at < (SELECT max(at) FROM cursor) - 604800000`,
+    sql`DELETE FROM bootstrap WHERE node NOT IN (SELECT id FROM node)`,
+  ];
+}

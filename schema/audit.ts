@@ -1,0 +1,48 @@
+/**
+ * Who asked for what and what came of it: one row for each call that changes something, and for
+ * refused ones, of which equal ones of one minute share a row. Never a body, never a secret.
+ */
+import * as v from "valibot";
+
+export const AuditRow = v.object({
+  id: v.number(),
+  /** Wall milliseconds of the first call of the row, and of the last. */
+  at: v.number(),
+  until: v.number(),
+  /** How many calls the row stands for. */
+  count: v.number(),
+  /** True if nothing was done. */
+  refused: v.boolean(),
+  /** `admin`, `token:<id>`, `node:<id>`, `join:<id>`, `shared`, `anonymous`, `several`. */
+  who: v.string(),
+  role: v.nullable(v.string()),
+  method: v.string(),
+  path: v.string(),
+  /** What it was about: a node, a pool, a token. */
+  target: v.nullable(v.string()),
+  /** `ok`, or the code of the error. */
+  code: v.string(),
+  /** HTTP status; 403 for a report refused on a stream. */
+  status: v.number(),
+  remote: v.string(),
+  request: v.string(),
+});
+export type AuditRow = v.InferOutput<typeof AuditRow>;
+
+/** A call before it was counted and given its number. */
+export type AuditDraft = Omit<AuditRow, "id" | "until" | "count">;
+
+export type AuditQuery = {
+  who: string | null;
+  since: number | null;
+  /** Only refused ones, or only the others. */
+  refused: boolean | null;
+  limit: number;
+};
+
+/** Times are RFC 3339. */
+export type AuditView = Omit<AuditRow, "at" | "until" | "request"> & {
+  at: string;
+  until: string;
+  request_id: string;
+};

@@ -1,0 +1,96 @@
+/**
+ * How a machine that nobody has placed a credential on gets one: it shows a short-lived join token
+ * once and is given a credential of its own. The request and the reply travel between agents and
+ * control planes of different ages; the views are for people.
+ */
+import * as v from "valibot";
+import { NodeId, PoolName } from "./id.ts";
+import { InstantText } from "./instant.ts";
+
+const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
+
+/** What every join token begins with, so that a person and a log filter know one. */
+export const JOIN_PREFIX = "nvj.";
+
+/** 256 bits in base64url. */
+export const JoinSecret = v.pipe(
+  v.string(),
+  v.regex(/^nvj\.[A-Za-z0-9_-]{43}$/, "must be nvj. and 43 characters"),
+);
+
+export const JoinRequest = v.object({
+  token: JoinSecret,
+  /** Whom the agent believes to be; the reply says who it is. */
+  node_id: NodeId,
+  /**
+   * Chosen by the agent and stored before it asks: the same token and nonce again is the same
+   * join, whose answer was lost on the way. At least 128 bits, because whoever knows both may ask.
+   */
+  nonce: v.pipe(
+    v.string(),
+    v.regex(/^[A-Za-z0-9_-]{22,86}$/, "must be 22 to 86 of A-Z a-z 0-9 _ -"),
+  ),
+  agent_version: v.nullish(short(64), null),
+  hostname: v.nullish(short(255), null),
+  /** Identities that cannot be reused: cloud instance id, DMI system UUID. */
+  provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
+});
+export type JoinRequest = v.InferOutput<typeof JoinRequest>;
+
+export const JoinReply = v.object({
+  /** The id as the control plane knows it. */
+  node_id: NodeId,
+  credential: short(512),
+  server_time: InstantText,
+});
+export type JoinReply = v.InferOutput<typeof JoinReply>;
+
+/** A join token as stored; `uses` is counted beside it. Instants are wall milliseconds. */
+export const JoinToken = v.object({
+  id: v.string(),
+  /** SHA-256 of the secret, hex. */
+  hash: v.string(),
+  /** A machine that joins must be of this pool, or of none yet. */
+  pool: PoolName,
+  /** The only node that may join with it; it may also come back after a revocation. */
+  node: v.nullable(NodeId),
+  label: v.string(),
+  usesMax: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  createdAt: v.number(),
+  createdBy: v.string(),
+  expiresAt: v.number(),
+  revokedAt: v.nullable(v.number()),
+});
+export type JoinToken = v.InferOutput<typeof JoinToken>;
+
+/** One use. */
+export const JoinUse = v.object({
+  /** Whom the agent said to be, and whom the credential is for. */
+  asked: NodeId,
+  node: NodeId,
+  /** Number of the credential that was given (`NodeKey`). */
+  rotation: v.number(),
+  hostname: v.nullable(v.string()),
+  remote: v.string(),
+});
+export type JoinUse = v.InferOutput<typeof JoinUse>;
+
+export const JOIN_STATES = ["open", "used", "expired", "revoked"] as const;
+export type JoinState = (typeof JOIN_STATES)[number];
+
+/** Times are RFC 3339. */
+export type JoinTokenView = {
+  id: string;
+  pool: string;
+  node_id: string | null;
+  label: string;
+  state: JoinState;
+  uses: number;
+  uses_max: number;
+  created_at: string;
+  created_by: string;
+  expires_at: string;
+  revoked_at: string | null;
+  /** Only in the answer to its creation. */
+  token?: string;
+};

@@ -1,0 +1,65 @@
+/** Nodes' credentials change daily and by order, and no node loses its voice over it. */
+import { afterEach, expect, test } from "bun:test";
+import { nodeToken } from "../../reconciler/auth.ts";
+import { GRACE_MS, ROTATION_MS } from "../../reconciler/join/key.ts";
+import { codeOf, Plane } from "./plane.ts";
+
+let plane: Plane | null = null;
+afterEach(async () => {
+  await plane?.close();
+  plane = null;
+});
+async function open(): Promise<{ p: Plane; id: string; first: string }> {
+  plane = await Plane.open(1);
+  const [id = ""] = plane.w.serving();
+  return { p: plane, id, first: nodeToken("s", id) };
+}
+
+const offered = (answer: { body: unknown }): string | null =>
+  (answer.body as { credential: string | null }).credential;
+
+test("within a day a node is offered another credential, again and again until it uses it", async () => {
+  const { p, id, first } = await open();
+  expect(offered(await p.report(id, first))).toBeNull();
+  p.w.clock.sleepThrough(ROTATION_MS);
+  const next = offered(await p.report(id, first));
+  expect(next).toBe(nodeToken("s", id, 1));
+  // The answer was lost, and the agent cut off for a week: the old one still speaks.
+  p.w.clock.sleepThrough(7 * ROTATION_MS);
+  expect(offered(await p.report(id, first))).toBe(next);
+  expect((await p.report(id, next ?? "")).status).toBe(202);
+  const old = await p.report(id, first);
+  expect([old.status, codeOf(old)]).toEqual([401, "unauthenticated"]);
+  expect(offered(await p.report(id, next ?? ""))).toBeNull();
+});
+
+test("a restart of the control plane forgets nothing of it", async () => {
+  const { p, id, first } = await open();
+  const answer = await p.call("POST", `/v1/tokens/node:${id}/rotate`, { body: {} });
+  expect(answer.body).toMatchObject({ node_id: id, rotation: 1, used_at: null } as never);
+  const next = offered(await p.report(id, first)) ?? "";
+  await p.report(id, next);
+  const stored = (await p.w.store?.load())?.credentials.find((one) => one.node === (id as never));
+  expect(stored?.key).toMatchObject({ number: 1, floor: 1 });
+  expect(stored?.key?.usedAt).not.toBeNull();
+  expect(JSON.stringify(stored)).not.toContain(next);
+});
+
+test("a person's order ends the old one within the hour, used or not", async () => {
+  const { p, id, first } = await open();
+  await p.call("POST", `/v1/tokens/node:${id}/rotate`, { body: {} });
+  expect((await p.report(id, first)).status).toBe(202);
+  p.w.clock.sleepThrough(GRACE_MS);
+  expect((await p.report(id, first)).status).toBe(401);
+  expect((await p.report(id, nodeToken("s", id, 1))).status).toBe(202);
+});
+
+test("a revoked node is not rotated, and a name that nobody has is not found", async () => {
+  const { p, id } = await open();
+  await p.call("DELETE", `/v1/tokens/node:${id}`);
+  expect((await p.call("POST", `/v1/tokens/node:${id}/rotate`, { body: {} })).status).toBe(409);
+  expect((await p.call("DELETE", "/v1/tokens/node:nobody")).status).toBe(404);
+  expect((await p.call("POST", "/v1/tokens/node:nobody/rotate", { body: {} })).status).toBe(404);
+  const listed = await p.call("GET", "/v1/tokens");
+  expect(listed.text).toContain(`node:${id}`);
+});
