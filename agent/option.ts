@@ -40,6 +40,42 @@ const FLAGS = {
     env: ["NAVARCH_AUTH_TOKEN_FILE"],
     help: "file with the token, read again when it changes",
   },
+  "join-token": {
+    kind: "text",
+    value: "TOKEN",
+    env: ["NAVARCH_JOIN_TOKEN"],
+    help: "token of navarch join-token create; visible to other users here, prefer a file",
+  },
+  "join-token-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_JOIN_TOKEN_FILE"],
+    help: "file with the join token",
+  },
+  "ca-fingerprint": {
+    kind: "text",
+    value: "SHA256",
+    env: ["NAVARCH_CA_FINGERPRINT"],
+    help: "sha256:… of the control plane's own authority; implies https",
+  },
+  "ca-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_CA_FILE"],
+    help: "authorities to trust instead of the system's, PEM",
+  },
+  "client-cert-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_CLIENT_CERT_FILE"],
+    help: "certificate to show, where the control plane asks for one",
+  },
+  "client-key-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_CLIENT_KEY_FILE"],
+    help: "its key",
+  },
   spool: {
     kind: "text",
     value: "DIR",
@@ -106,6 +142,12 @@ export type Options = {
   authToken: string | undefined;
   authTokenFile: string | undefined;
   authTokenEnvironment: string | undefined;
+  joinToken: string | null;
+  joinTokenFile: string | null;
+  caFingerprint: string | null;
+  caFile: string | null;
+  clientCertFile: string | null;
+  clientKeyFile: string | null;
   spool: string;
   once: boolean;
   sinceMs: number | null;
@@ -144,9 +186,9 @@ export function parseOptions(
   if (rest.length > 0) return { kind: "bad", message: `unexpected argument "${rest[0]}"` };
   try {
     const options = readOptions(values, env, hostname, nowMs);
-    const warnings = given.has("auth-token")
-      ? ["--auth-token is visible to every user of this machine; use --auth-token-file"]
-      : [];
+    const warnings = (["auth-token", "join-token"] as const)
+      .filter((flag) => given.has(flag))
+      .map((flag) => `--${flag} is visible to every user of this machine; use --${flag}-file`);
     return { kind: "options", options, warnings };
   } catch (cause) {
     if (cause instanceof Bad) return { kind: "bad", message: cause.message };
@@ -168,8 +210,9 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
   if (!address.ok) throw new Bad(address.message);
   const text = (value: string | undefined) => value?.trim() || null;
   const fake = readFake(values, env);
+  const caFingerprint = readFingerprint(text(values["ca-fingerprint"]));
   return {
-    server: address.base,
+    server: withScheme(address.base, values.server, caFingerprint),
     nodeId: readNodeId(values["node-id"], hostname),
     provider: text(values.provider),
     region: text(values.region),
@@ -180,6 +223,12 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     authToken: values["auth-token"],
     authTokenFile: values["auth-token-file"],
     authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
+    joinToken: text(values["join-token"]),
+    joinTokenFile: text(values["join-token-file"]),
+    caFingerprint,
+    caFile: text(values["ca-file"]),
+    clientCertFile: text(values["client-cert-file"]),
+    clientKeyFile: text(values["client-key-file"]),
     spool: values.spool,
     once: values.once,
     sinceMs: readSince(values.since, nowMs),
@@ -193,6 +242,28 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     fake,
     logLevel: readLevel(values["log-level"]),
   };
+}
+
+function readFingerprint(given: string | null): string | null {
+  if (given === null) return null;
+  // OpenSSL prints colons and capitals; people paste what they are shown.
+  const hex = given
+    .replace(/^sha256[:=]/i, "")
+    .replaceAll(":", "")
+    .toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(hex)) return `sha256:${hex}`;
+  throw new Bad(
+    `--ca-fingerprint must be sha256: and 64 hex digits, found ${given.length} letters`,
+  );
+}
+
+/** A pinned authority means TLS; an address that says otherwise is a mistake somebody must see. */
+function withScheme(base: string, given: string, caFingerprint: string | null): string {
+  if (caFingerprint === null || base.startsWith("https:")) return base;
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(given.trim())) {
+    throw new Bad("--ca-fingerprint needs a --server with https://");
+  }
+  return base.replace(/^http:/, "https:");
 }
 
 function readNodeId(given: string | undefined, hostname: string): NodeId {

@@ -10,6 +10,7 @@ import { unreachable } from "../schema/unreachable.ts";
 import type { Clock, SendAnswer, Sender } from "./port.ts";
 import { decodeFrame } from "./reply.ts";
 import type { TokenSource } from "./token.ts";
+import type { Tls } from "./trust.ts";
 
 export type SendOptions = {
   /** From `parseAddress`. */
@@ -22,12 +23,14 @@ export type SendOptions = {
   timeoutMs?: number;
   /** How long `POST` is used before the WebSocket is tried again. */
   retryMs?: number;
+  /** Whom to trust and what to show, where the system does not know; PEM. */
+  tls?: () => Tls | null;
   /** What a person would want to know about the way reports go; never a secret. */
   note?: (message: string) => void;
 };
 
 /** The server's own limit is the same (`navarch/api.md` B1). */
-const TIMEOUT_MS = 10_000;
+export const SEND_TIMEOUT_MS = 10_000;
 /** A proxy that forbids upgrades rarely changes its mind; a failed try costs one request. */
 const RETRY_MS = 180_000;
 /** Replies that did not come over an open WebSocket before `POST` is used instead. */
@@ -56,7 +59,7 @@ class Delivery implements Sender {
 
   constructor(options: SendOptions) {
     this.#options = options;
-    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.#timeoutMs = options.timeoutMs ?? SEND_TIMEOUT_MS;
   }
 
   connected(): boolean {
@@ -95,7 +98,7 @@ class Delivery implements Sender {
   #connect(token: string | null): Promise<boolean> {
     const url = `${this.#options.base.replace(/^http/, "ws")}/v1/agent/stream`;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const socket = new WebSocket(url, { headers: this.#headers(token) });
+    const socket = new WebSocket(url, { headers: this.#headers(token), ...this.#tls() });
     const cancel = this.#options.clock.after(this.#timeoutMs, () => {
       resolve(false);
       socket.close();
@@ -170,12 +173,18 @@ class Delivery implements Sender {
         signal,
         // A redirect would carry the secret to another place.
         redirect: "manual",
+        ...this.#tls(),
       });
       const text = await response.text();
       return httpAnswer(response.status, text);
     } catch (cause) {
       return { kind: "unreachable", message: explain(cause) };
     }
+  }
+
+  #tls(): { tls?: Tls } {
+    const tls = this.#options.tls?.() ?? null;
+    return tls === null ? {} : { tls };
   }
 
   #headers(token: string | null): Record<string, string> {

@@ -12,6 +12,9 @@ import { join } from "node:path";
 /** Placed by bootstrap, readable by root only (promise N55). */
 export const DEFAULT_TOKEN_FILE = "/etc/navarch-node/token";
 
+/** What every credential of one node begins with. */
+const NODE_PREFIX = "nvn.";
+
 export type TokenOptions = {
   nodeId: string;
   /** Base URL: a credential of one control plane is worth nothing at another. */
@@ -37,8 +40,14 @@ export type TokenSource = {
   rejected(value: string): void;
   /** Said after an accepted call: the line begins with this source from then on. */
   accepted(): void;
-  /** Keeps a credential of the own (0600) and uses it; the error says why it is only in memory. */
-  adopt(credential: string): string | null;
+  /**
+   * Keeps a credential of the own (0600) and uses it; the error says why it is only in memory. One
+   * that replaces another of the own and cannot be kept is not used at all: its use would end the
+   * old one, and after a restart this node would have neither. `must` demands the same of a first.
+   */
+  adopt(credential: string, must?: boolean): string | null;
+  /** True if there is a credential of the own. */
+  hasOwn(): boolean;
 };
 
 type Stored = { node_id: string; server: string; credential: string };
@@ -46,8 +55,8 @@ type Stored = { node_id: string; server: string; credential: string };
 export function openTokens(options: TokenOptions): TokenSource {
   const path = options.directory === null ? null : join(options.directory, "credential.json");
   let own = path === null ? null : readOwn(path, options);
-  const given = options.file === undefined ? null : createFileReader(options.file);
-  const fallback = createFileReader(options.defaultFile ?? DEFAULT_TOKEN_FILE);
+  const given = options.file === undefined ? null : openFileToken(options.file);
+  const fallback = openFileToken(options.defaultFile ?? DEFAULT_TOKEN_FILE);
   /** How many of the sources were refused since one was last accepted. */
   let passed = 0;
   const all = (): Token[] => {
@@ -77,12 +86,16 @@ export function openTokens(options: TokenOptions): TokenSource {
       const tokens = all();
       if (tokens.length > 0) passed %= tokens.length;
     },
-    adopt: (credential) => {
+    hasOwn: () => own !== null,
+    adopt: (credential, must = false) => {
+      const { nodeId, server } = options;
+      const stored = { node_id: nodeId, server, credential };
+      const problem = path === null ? "no state directory" : writeOwn(path, stored);
+      const replaces = current()?.value.startsWith(NODE_PREFIX) === true;
+      if (problem !== null && (must || replaces)) return problem;
       own = credential;
       passed = 0;
-      if (path === null) return "no state directory";
-      const { nodeId, server } = options;
-      return writeOwn(path, { node_id: nodeId, server, credential });
+      return problem;
     },
   };
 }
@@ -119,7 +132,7 @@ function writeOwn(path: string, stored: Stored): string | null {
  * The trimmed content of a file, read again when its identity, size or time changed; `null` without
  * one.
  */
-function createFileReader(path: string): () => string | null {
+export function openFileToken(path: string): () => string | null {
   let seen = "";
   let value: string | null = null;
   return () => {

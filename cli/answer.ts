@@ -119,7 +119,8 @@ function reasonOf(code: string, said: string): string {
   if (/ECONNRESET|ConnectionClosed|EPIPE/.test(both)) return `connection closed (${HINT})`;
   if (/EPROTO/.test(both)) return "it does not speak TLS on this port (write http://)";
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|certificate/i.test(both)) {
-    return `its certificate is not trusted: ${said} (--insecure skips the check)`;
+    const hint = "--ca-fingerprint or --ca-file names one to trust, --insecure skips the check";
+    return `its certificate is not trusted: ${said} (${hint})`;
   }
   return said === "" ? code : said;
 }

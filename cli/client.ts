@@ -11,6 +11,7 @@ import type { Address } from "./address.ts";
 import { refusalOf, unexpected, unreachable } from "./answer.ts";
 import type { Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
+import type { Trust } from "./trust.ts";
 import type { World } from "./world.ts";
 
 /** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
@@ -48,7 +49,7 @@ export type Client = {
 export type ClientOptions = {
   address: Address;
   token: Token;
-  insecure: boolean;
+  trust: Trust;
   verbose: boolean;
   /** Milliseconds for each request (`each`), or for all of them together. */
   timeoutMs: number;
@@ -82,6 +83,8 @@ export function openClient(world: World, options: ClientOptions): Client {
     const headers: Record<string, string> = { accept: bare ? "text/plain" : "application/json" };
     if (token.token !== null && !bare) headers["authorization"] = `Bearer ${token.token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    const tls = await options.trust.tls(Math.ceil(leftMs));
+    if (tls !== null && "ok" in tls) return tls;
     const startMs = world.monoMs();
     try {
       const response = await fetch(`${address.url}${path}`, {
@@ -91,7 +94,7 @@ export function openClient(world: World, options: ClientOptions): Client {
         redirect: "manual",
         signal: AbortSignal.timeout(Math.ceil(leftMs)),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...(options.insecure ? { tls: { rejectUnauthorized: false } } : {}),
+        ...(tls && { tls }),
       });
       if (Number(response.headers.get("content-length") ?? 0) > ANSWER_BYTES_MAX) {
         return unexpected(address.url, "the answer is too large");
@@ -99,18 +102,7 @@ export function openClient(world: World, options: ClientOptions): Client {
       const text = await response.text();
       const tookMs = world.monoMs() - startMs;
       if (options.verbose) world.err(printRound(method, path, response.status, tookMs));
-      const location = response.headers.get("location");
-      if (response.status >= 300 && response.status < 400 && location !== null) {
-        return unexpected(address.url, `it redirects to ${location} (set --server to that)`);
-      }
-      const dateMs = Date.parse(response.headers.get("date") ?? "");
-      return {
-        ok: true,
-        status: response.status,
-        body: text,
-        dateMs: Number.isNaN(dateMs) ? null : dateMs,
-        tookMs,
-      };
+      return readPage(response, text, tookMs, address.url);
     } catch (error) {
       return unreachable(address.url, error, eachMs);
     }
@@ -139,13 +131,29 @@ export function openClient(world: World, options: ClientOptions): Client {
   };
 }
 
+function readPage(
+  { status, headers }: Response,
+  body: string,
+  tookMs: number,
+  url: string,
+): Page | Failure {
+  const location = headers.get("location");
+  if (status >= 300 && status < 400 && location !== null) {
+    return unexpected(url, `it redirects to ${location} (set --server to that)`);
+  }
+  const dateMs = Date.parse(headers.get("date") ?? "");
+  return { ok: true, status, body, dateMs: Number.isNaN(dateMs) ? null : dateMs, tookMs };
+}
+
 /** `--timeout` bounds the wait for the first byte; the rest takes as long as it takes. */
 async function download(
   options: ClientOptions,
   path: string,
   out: string,
 ): Promise<{ ok: true } | Failure> {
-  const { address, token, timeoutMs, insecure } = options;
+  const { address, token, timeoutMs, trust } = options;
+  const tls = await trust.tls(timeoutMs);
+  if (tls !== null && "ok" in tls) return tls;
   const partial = `${out}.part`;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), timeoutMs);
@@ -155,7 +163,7 @@ async function download(
       redirect: "manual",
       signal: late.signal,
       headers: token.token === null ? {} : { authorization: `Bearer ${token.token}` },
-      ...(insecure ? { tls: { rejectUnauthorized: false } } : {}),
+      ...(tls === null ? {} : { tls }),
     });
     clearTimeout(timer);
     if (!response.ok) {

@@ -10,6 +10,7 @@ import type { Context } from "./command.ts";
 import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { printBreaker } from "./safety-view.ts";
+import { fingerprintOf } from "./trust.ts";
 import { printHold } from "./veto.ts";
 
 export type Diagnosis = {
@@ -54,6 +55,7 @@ export async function diagnose(context: Context, client: Client): Promise<Diagno
   const found = [
     ok("reachable", `${client.address.url} answers in ${Math.round(alive.tookMs)} ms`),
     judgeTransport(client),
+    await checkAuthority(client),
     judgeClock(alive.dateMs, world.wallMs()),
     await checkReady(client),
     ...(await checkAccess(client)),
@@ -66,6 +68,15 @@ function judgeTransport({ address }: Client): Diagnosis {
   if (address.loopback) return ok("transport", "not encrypted, and does not leave this machine");
   const advice = "set server.tls, or reach it through a tunnel or an ingress with TLS";
   return bad("warn", "transport", "tokens travel over the network in the clear", advice);
+}
+
+/** The fleet's own authority, if it has one, in the form in which agents pin it. */
+async function checkAuthority(client: Client): Promise<Diagnosis | null> {
+  if (!client.address.secure) return null;
+  const page = await client.page("/ca.pem");
+  const fingerprint = page.ok && page.status === 200 ? fingerprintOf(page.body) : "";
+  if (fingerprint === "") return null;
+  return ok("authority", `${fingerprint} (agents: --ca-fingerprint)`);
 }
 
 function judgeClock(serverMs: number | null, nowMs: number): Diagnosis | null {

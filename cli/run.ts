@@ -19,6 +19,7 @@ import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
 import type { Style } from "./table.ts";
 import { readToken } from "./token.ts";
+import { openTrust } from "./trust.ts";
 import type { World } from "./world.ts";
 
 export async function runCommandLine(commands: readonly Command[], world: World): Promise<number> {
@@ -112,12 +113,13 @@ function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): 
   if (!address.ok) return address;
   const token = readToken(world, flags, address.loopback);
   if (!token.ok) return token;
-  const { on } = flags;
+  const trust = openTrust(flags, address);
+  if (!("tls" in trust)) return trust;
   return openClient(world, {
     address,
     token,
-    insecure: on("insecure"),
-    verbose: on("verbose"),
+    trust,
+    verbose: flags.on("verbose"),
     timeoutMs,
     each,
   });

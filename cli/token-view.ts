@@ -1,7 +1,7 @@
 /**
  * Credentials as rows: never the secret, which nobody has any more. Pure.
  */
-import type { TokenView } from "../schema/api.ts";
+import type { TokenView } from "../schema/credential.ts";
 import { printTime } from "./age.ts";
 import { printTable } from "./table.ts";
 import type { Style } from "./table.ts";

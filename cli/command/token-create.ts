@@ -2,7 +2,7 @@
  * `navarch token create`: a new secret, shown once. Alone on standard output, so that it goes
  * into a variable or a file and not into a scroll-back.
  */
-import type { TokenView } from "../../schema/api.ts";
+import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
 import { EXIT, unknownName, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";

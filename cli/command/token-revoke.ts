@@ -1,7 +1,7 @@
 /**
  * `navarch token revoke`: ends a token at once.
  */
-import type { TokenView } from "../../schema/api.ts";
+import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";

@@ -85,6 +85,7 @@ function printServer(server: ServerConfig): Plain {
     tls: tls && {
       cert_file: tls.certFile,
       key_file: tls.keyFile,
+      own_ca: tls.ownCa,
       client_ca_file: tls.clientCaFile,
     },
     auth: {

@@ -121,10 +121,18 @@ function readTls(tls: Section): ServerConfig["tls"] {
   const certFile = tls.text("cert_file");
   const keyFile = tls.text("key_file");
   const clientCaFile = tls.text("client_ca_file");
-  if (tls.given && !tls.has("cert_file")) tls.missing("cert_file");
-  if (tls.given && !tls.has("key_file")) tls.missing("key_file");
+  const ownCa = tls.flag("own_ca") ?? false;
+  const hint = "or set own_ca: true, which makes an authority of its own";
+  for (const key of ["cert_file", "key_file"]) {
+    if (tls.given && !ownCa && !tls.has(key)) tls.missing(key, hint);
+    if (ownCa && tls.has(key)) {
+      tls.fail(key, "conflict", "own_ca makes the certificate", `remove own_ca or ${key}`);
+    }
+  }
   tls.finish();
-  return certFile === null || keyFile === null ? null : { certFile, keyFile, clientCaFile };
+  if (ownCa) return { certFile: null, keyFile: null, ownCa, clientCaFile };
+  if (certFile === null || keyFile === null) return null;
+  return { certFile, keyFile, ownCa, clientCaFile };
 }
 
 function readAuth(auth: Section): ServerConfig["auth"] {

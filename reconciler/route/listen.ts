@@ -8,8 +8,10 @@
 import type { Server, ServerWebSocket } from "bun";
 import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
+import { broughtTls, type ServerTls } from "../tls/open.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
+import { refuseStranger } from "./gate.ts";
 import { openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
@@ -38,10 +40,7 @@ export class Front {
    * `standby` is `null` for a leader; `refresh` brings a standby's copy up to date, so that who
    * has changed something through it sees it there.
    */
-  constructor(
-    ports: RoutePorts,
-    standby: { forward: Forward; refresh(): Promise<void> } | null,
-  ) {
+  constructor(ports: RoutePorts, standby: { forward: Forward; refresh(): Promise<void> } | null) {
     this.ports = ports;
     this.app = openApp(ports);
     this.forward = standby?.forward ?? null;
@@ -49,12 +48,14 @@ export class Front {
     this.streams = standby === null ? openStreams(ports) : standby.forward.streams();
   }
 
-  async answer(request: Request, pathname: string): Promise<Response> {
+  /** `remote` is the caller's address. */
+  async answer(request: Request, pathname: string, remote = ""): Promise<Response> {
+    const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
     const reads = request.method === "GET" || request.method === "HEAD";
     const { forward } = this;
     if (this.ended && API.test(pathname)) return away("leadership is moving");
-    if (forward === null) return reads ? this.app.fetch(request) : this.change(request);
-    if (!API.test(pathname)) return this.app.fetch(request);
+    if (forward === null) return reads ? own() : this.change(own);
+    if (!API.test(pathname)) return own();
     if (!reads) {
       const answer = await forward.request(request);
       if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
@@ -62,9 +63,9 @@ export class Front {
     }
     if (LEADERS_VIEW.test(pathname)) {
       const answer = await forward.request(request);
-      return answer.status === 503 ? this.app.fetch(request) : answer;
+      return answer.status === 503 ? own() : answer;
     }
-    const answer = await this.app.fetch(request);
+    const answer = await own();
     // A token that the leader made a moment ago is not in the copy yet.
     return answer.status === 401 ? forward.request(request) : answer;
   }
@@ -74,8 +75,12 @@ export class Front {
     if (refused !== null) return refused;
     const { authority, clock } = this.ports;
     const header = request.headers.get("authorization");
-    const principal = authority.identify(header, clock.wallMs());
-    if (principal === null) return refuseUpgrade("unauthenticated", "no valid token", 401);
+    const remote = server.requestIP(request)?.address ?? "";
+    const judged = authority.judge(header, clock.wallMs());
+    if (judged.kind === "rejected") {
+      return refuseStranger(this.ports, judged, { remote, path: new URL(request.url).pathname });
+    }
+    const { principal } = judged;
     if (principal.role !== "node" && principal.role !== "admin") {
       return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
     }
@@ -86,6 +91,7 @@ export class Front {
       upstream: null,
       waiting: [],
       front: this,
+      remote,
     };
     if (server.upgrade(request, { data })) return undefined;
     return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected", 400);
@@ -108,11 +114,11 @@ export class Front {
   }
 
   /** A change waits for the loop; a loop that has ended must not keep it waiting. */
-  private change(request: Request): Promise<Response> {
+  private change(own: () => Response | Promise<Response>): Promise<Response> {
     return new Promise((resolve, reject) => {
       const tell = (): void => resolve(away("leadership has moved: ask again what became of it"));
       this.waiting.add(tell);
-      Promise.resolve(this.app.fetch(request))
+      Promise.resolve(own())
         .then(resolve, reject)
         .finally(() => this.waiting.delete(tell));
     });
@@ -124,10 +130,11 @@ export function listen(
   current: () => Front,
   config: Config,
   address: { host: string; port: number },
+  tls: ServerTls | null = broughtTls(config),
 ): Server<Socket> {
-  const { tls } = config.server;
-  const secure =
-    tls === null ? {} : { tls: { cert: Bun.file(tls.certFile), key: Bun.file(tls.keyFile) } };
+  const asked = tls?.clientCa ?? null;
+  const client = asked === null ? {} : { ca: asked, requestCert: true, rejectUnauthorized: true };
+  const secure = tls === null ? {} : { tls: { cert: tls.cert, key: tls.key, ...client } };
   return Bun.serve<Socket>({
     port: address.port,
     hostname: address.host === "" ? "::" : address.host,
@@ -152,7 +159,7 @@ export function listen(
       const { pathname } = new URL(request.url);
       const front = current();
       if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);
-      return front.answer(request, pathname);
+      return front.answer(request, pathname, server.requestIP(request)?.address ?? "");
     },
   });
 }

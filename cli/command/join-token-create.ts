@@ -1,0 +1,59 @@
+/**
+ * `navarch join-token create`: lets machines in that have no credential yet. The secret is shown
+ * once, alone on standard output, so that it goes into a variable or a file.
+ */
+import type { JoinTokenView } from "../../schema/join.ts";
+import { printTime } from "../age.ts";
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import { readSpan } from "../flag.ts";
+import { show } from "../show.ts";
+
+export const joinTokenCreate: Command = {
+  name: ["join-token", "create"],
+  usage: "--pool P",
+  summary: "make a token with which machines join; its secret is printed once",
+  flags: [
+    { name: "pool", kind: "text", value: "P", help: "the pool whose machines may join with it" },
+    { name: "uses", kind: "text", value: "N", help: "how many machines may join (default 1)" },
+    { name: "ttl", kind: "text", value: "T", help: "how long it lives (default 1h, at most 720h)" },
+    {
+      name: "node",
+      kind: "text",
+      value: "ID",
+      help: "only this node, which may be known or revoked already",
+    },
+    { name: "label", kind: "texts", value: "TEXT", help: "what it is for" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const { flags, world } = context;
+    const pool = flags.text("pool");
+    if (pool === null) return usage("join-token create needs --pool");
+    const uses = flags.text("uses") ?? "1";
+    if (!/^[1-9]\d{0,4}$/.test(uses)) return usage(`--uses: expected a number, found "${uses}"`);
+    const ttl = flags.text("ttl");
+    const span = ttl === null ? null : readSpan("ttl", ttl);
+    if (span?.ok === false) return span;
+    const node = flags.text("node");
+    const answer = await client.send<JoinTokenView>("POST", "/join-tokens", ["token"], {
+      pool,
+      uses: Number(uses),
+      label: flags.texts("label").join(" "),
+      ...(ttl === null ? {} : { ttl }),
+      ...(node === null ? {} : { node }),
+    });
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    if (context.format === "table" || context.format === "wide") {
+      const many = value.uses_max === 1 ? "once" : `${value.uses_max} times`;
+      const until = printTime(value.expires_at);
+      world.err(`Join token ${value.id} for pool ${value.pool}, ${many}, until ${until}; `);
+      world.err("it is not shown again:\n");
+    }
+    const secret = `${value.token ?? ""}\n`;
+    await show(context, { data: value, names: [value.id], human: () => secret });
+    return EXIT.done;
+  },
+};

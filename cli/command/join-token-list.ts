@@ -1,0 +1,44 @@
+/**
+ * `navarch join-token list`: who may still join, and what was used up.
+ */
+import type { JoinTokenView } from "../../schema/join.ts";
+import { printTime } from "../age.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printTable } from "../table.ts";
+
+const HEAD = ["ID", "Pool", "Node ID", "State", "Uses", "Label", "Created", "Expires"];
+
+export const joinTokenList: Command = {
+  name: ["join-token", "list"],
+  usage: "",
+  summary: "list join tokens, without their secrets",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const answer = await client.get<{ join_tokens: JoinTokenView[] }>("/join-tokens", [
+      "join_tokens",
+    ]);
+    if (!answer.ok) return answer;
+    const { join_tokens: tokens } = answer.value;
+    const rows = tokens.map((one) => [
+      one.id,
+      one.pool,
+      one.node_id ?? "",
+      one.state,
+      `${one.uses}/${one.uses_max}`,
+      one.label,
+      printTime(one.created_at),
+      printTime(one.expires_at),
+    ]);
+    await show(context, {
+      data: tokens,
+      names: tokens.map((one) => one.id),
+      human: (_wide, style) => printTable(HEAD, rows, style),
+      empty: "No join tokens found",
+    });
+    return EXIT.done;
+  },
+};

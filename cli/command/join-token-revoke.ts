@@ -1,0 +1,26 @@
+/**
+ * `navarch join-token revoke`: nobody joins with it any more; who has joined stays.
+ */
+import type { JoinTokenView } from "../../schema/join.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const joinTokenRevoke: Command = {
+  name: ["join-token", "revoke"],
+  usage: "<id>",
+  summary: "end a join token; machines that joined with it stay",
+  flags: [],
+  words: { min: 1, max: 1 },
+  reach: "online",
+  async run(context, client) {
+    const [id = ""] = context.words;
+    const path = `/join-tokens/${encodeURIComponent(id)}`;
+    const answer = await client.send<JoinTokenView>("DELETE", path, ["id"]);
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    const human = () => `Join token ${value.id} revoked\n`;
+    await show(context, { data: value, names: [value.id], human });
+    return EXIT.done;
+  },
+};

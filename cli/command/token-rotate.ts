@@ -1,0 +1,32 @@
+/**
+ * `navarch token rotate`: a node gets another credential with its next report.
+ */
+import type { TokenView } from "../../schema/credential.ts";
+import type { Command } from "../command.ts";
+import { EXIT, usage } from "../failure.ts";
+import { show } from "../show.ts";
+
+export const tokenRotate: Command = {
+  name: ["token", "rotate"],
+  usage: "--node ID",
+  summary: "give a node another credential",
+  more:
+    "It travels with the answer to the node's next report; older ones end when it is used, and\n" +
+    "after an hour in any case. Each node's credential is rotated daily without being asked.\n" +
+    "To shut a node out at once: navarch token revoke node:ID",
+  flags: [{ name: "node", kind: "text", value: "ID", help: "whose" }],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const node = context.flags.text("node");
+    if (node === null) return usage("token rotate needs --node");
+    const path = `/tokens/${encodeURIComponent(`node:${node}`)}/rotate`;
+    const answer = await client.send<TokenView>("POST", path, ["id"], {});
+    if (!answer.ok) return answer;
+    const { value } = answer;
+    const human = () =>
+      `Node ${node}: credential ${value.rotation ?? ""} comes with its next report\n`;
+    await show(context, { data: value, names: [value.id], human });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,97 @@
+/**
+ * Whom the command line believes to be its control plane: the system's authorities, those of a
+ * file, or the one whose fingerprint was given. A pinned authority is asked of the server itself,
+ * over a connection that proves nothing, and counts only if it is the very one; no token goes out
+ * before that.
+ *
+ * Adapter: network, files.
+ */
+import { createHash, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Address } from "./address.ts";
+import { unreachable } from "./answer.ts";
+import { EXIT, failure, type Failure, usage } from "./failure.ts";
+import type { Flags } from "./flag.ts";
+
+/** What `fetch` takes; PEM. */
+export type Tls = { ca?: string; cert?: string; key?: string; rejectUnauthorized?: boolean };
+
+/** Resolves with what each request needs; asked once, and kept for the command. */
+export type Trust = { ok: true; tls(timeoutMs: number): Promise<Tls | null | Failure> };
+
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+export function openTrust(flags: Flags, address: Address): Trust | Failure {
+  const given = flags.text("ca-fingerprint") ?? "";
+  const hex = given
+    .replace(/^sha256[:=]/i, "")
+    .replaceAll(":", "")
+    .toLowerCase();
+  if (given !== "" && !/^[0-9a-f]{64}$/.test(hex)) {
+    return usage("--ca-fingerprint: expected sha256: and 64 hex digits");
+  }
+  if (given !== "" && !address.secure) {
+    return usage("--ca-fingerprint needs a --server with https://");
+  }
+  const read: Tls = flags.on("insecure") ? { rejectUnauthorized: false } : {};
+  const files = [
+    ["ca-file", "ca"],
+    ["client-cert-file", "cert"],
+    ["client-key-file", "key"],
+  ] as const;
+  for (const [flag, key] of files) {
+    const path = flags.text(flag) ?? "";
+    if (path === "") continue;
+    try {
+      read[key] = readFileSync(path, "utf8");
+    } catch (error) {
+      return usage(`--${flag} ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const plain = Object.keys(read).length === 0 ? null : read;
+  if (given === "") return { ok: true, tls: async () => plain };
+  let pinned: Tls | null = null;
+  return {
+    ok: true,
+    async tls(timeoutMs) {
+      if (pinned !== null) return pinned;
+      const ca = await fetchAuthority(address.url, hex, timeoutMs, read);
+      if (typeof ca !== "string") return ca;
+      pinned = { ...read, ca, rejectUnauthorized: true };
+      return pinned;
+    },
+  };
+}
+
+async function fetchAuthority(
+  url: string,
+  hex: string,
+  timeoutMs: number,
+  shown: Tls,
+): Promise<string | Failure> {
+  const refused = (why: string): Failure => failure(EXIT.unreachable, "unreachable", why);
+  try {
+    const response = await fetch(`${url}/ca.pem`, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeoutMs),
+      tls: { ...shown, rejectUnauthorized: false },
+    });
+    if (!response.ok) return refused(`${url}/ca.pem answered ${response.status}`);
+    const blocks = (await response.text()).match(BLOCK) ?? [];
+    const found = blocks.find((pem) => fingerprintOf(pem) === `sha256:${hex}`);
+    if (found !== undefined) return found;
+    return refused(`${url} shows another authority than --ca-fingerprint names`);
+  } catch (error) {
+    return unreachable(url, error, timeoutMs);
+  }
+}
+
+/** `sha256:<hex>` of a certificate; empty for what is none. */
+export function fingerprintOf(pem: string): string {
+  try {
+    const { raw } = new X509Certificate(pem);
+    return `sha256:${createHash("sha256").update(raw).digest("hex")}`;
+  } catch {
+    return "";
+  }
+}

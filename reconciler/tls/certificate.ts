@@ -1,0 +1,177 @@
+/**
+ * Certificates of an authority of our own: X.509 version 3 with ECDSA keys on P-256, written by
+ * hand (RFC 5280, RFC 5480). That is some hundred lines; the libraries that do it bring fifteen
+ * packages for a format that has not changed since 2008. Tests read them back by another's parser.
+ *
+ * Adapter: randomness.
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+  type KeyObject,
+} from "node:crypto";
+import { isIP } from "node:net";
+import { bits, instant, integer, octets, oid, sequence, tagged } from "./der.ts";
+
+/** PEM, both. */
+export type KeyPair = { certificate: string; key: string };
+
+export type Wish = {
+  /** Common name; nothing judges a server by it (RFC 6125). */
+  name: string;
+  /** For a server: DNS names and IP addresses. Absent for a client. */
+  hosts?: readonly string[];
+  fromMs: number;
+  untilMs: number;
+};
+
+const OID = {
+  commonName: [0x55, 0x04, 0x03],
+  subjectKeyIdentifier: [0x55, 0x1d, 0x0e],
+  keyUsage: [0x55, 0x1d, 0x0f],
+  subjectAltName: [0x55, 0x1d, 0x11],
+  basicConstraints: [0x55, 0x1d, 0x13],
+  authorityKeyIdentifier: [0x55, 0x1d, 0x23],
+  extendedKeyUsage: [0x55, 0x1d, 0x25],
+  serverAuth: [0x2b, 6, 1, 5, 5, 7, 3, 1],
+  clientAuth: [0x2b, 6, 1, 5, 5, 7, 3, 2],
+  ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
+} as const;
+
+/** A new authority that signs for itself. It may sign servers and clients, and no authority. */
+export function makeAuthority(wish: Omit<Wish, "hosts">): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const certificate = certify({ ...wish, publicKey }, { name: wish.name, privateKey, publicKey });
+  return { certificate, key: printKey(privateKey) };
+}
+
+/** A key and a certificate for it, signed by `authority`. */
+export function issue(authority: KeyPair, wish: Wish): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const signer = createPrivateKey(authority.key);
+  const certificate = certify(
+    { ...wish, publicKey },
+    { name: nameOf(authority.certificate), privateKey: signer, publicKey: createPublicKey(signer) },
+  );
+  return { certificate, key: printKey(privateKey) };
+}
+
+/** `sha256:<hex>` of the certificate's DER: what is pinned. */
+export function fingerprintOf(pem: string): string {
+  const { raw } = new X509Certificate(pem);
+  return `sha256:${createHash("sha256").update(raw).digest("hex")}`;
+}
+
+function nameOf(pem: string): string {
+  return /^CN=(.*)$/m.exec(new X509Certificate(pem).subject)?.[1] ?? "";
+}
+
+type Signer = { name: string; privateKey: KeyObject; publicKey: KeyObject };
+
+function certify(wish: Wish & { publicKey: KeyObject }, signer: Signer): string {
+  const self = wish.publicKey === signer.publicKey;
+  const algorithm = sequence(oid(OID.ecdsaWithSha256));
+  const tbs = sequence(
+    tagged(0xa0, integer(Buffer.from([2]))),
+    integer(serial()),
+    algorithm,
+    distinguished(signer.name),
+    sequence(instant(wish.fromMs), instant(wish.untilMs)),
+    distinguished(wish.name),
+    spki(wish.publicKey),
+    tagged(0xa3, sequence(...extensions(wish, self, signer.publicKey))),
+  );
+  const der = sequence(tbs, algorithm, bits(sign("sha256", tbs, signer.privateKey)));
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
+}
+
+function extensions(
+  wish: Wish & { publicKey: KeyObject },
+  isAuthority: boolean,
+  signer: KeyObject,
+): Buffer[] {
+  const yes = tagged(0x01, Buffer.from([0xff]));
+  const extension = (id: readonly number[], critical: boolean, value: Buffer): Buffer =>
+    sequence(oid(id), ...(critical ? [yes] : []), octets(value));
+  // An authority with a path of none: what it signs cannot sign.
+  const constraint = isAuthority ? sequence(yes, integer(Buffer.from([0]))) : sequence();
+  // Bits of KeyUsage from the left: digitalSignature is 0, keyCertSign 5, cRLSign 6.
+  const usage = tagged(0x03, Buffer.from(isAuthority ? [0x01, 0x06] : [0x07, 0x80]));
+  const found = [
+    extension(OID.basicConstraints, true, constraint),
+    extension(OID.keyUsage, true, usage),
+    extension(OID.subjectKeyIdentifier, false, octets(keyId(wish.publicKey))),
+    extension(OID.authorityKeyIdentifier, false, sequence(tagged(0x80, keyId(signer)))),
+  ];
+  if (isAuthority) return found;
+  const purpose = wish.hosts === undefined ? OID.clientAuth : OID.serverAuth;
+  found.push(extension(OID.extendedKeyUsage, false, sequence(oid(purpose))));
+  if (wish.hosts !== undefined) {
+    const names = sequence(...wish.hosts.map(alternative));
+    found.push(extension(OID.subjectAltName, false, names));
+  }
+  return found;
+}
+
+/** RFC 5280 §4.2.1.2 (1). */
+function keyId(key: KeyObject): Buffer {
+  const point = key.export({ format: "jwk" });
+  const raw = Buffer.concat([
+    Buffer.from([4]),
+    Buffer.from(point.x ?? "", "base64url"),
+    Buffer.from(point.y ?? "", "base64url"),
+  ]);
+  return createHash("sha1").update(raw).digest();
+}
+
+function spki(key: KeyObject): Buffer {
+  return Buffer.from(key.export({ type: "spki", format: "der" }));
+}
+
+/** SEC 1 rather than PKCS 8: what OpenSSL, Go and Bun all read. */
+function printKey(key: KeyObject): string {
+  return key.export({ type: "sec1", format: "pem" }).toString();
+}
+
+/** `[2]` a DNS name, `[7]` the octets of an address. */
+function alternative(host: string): Buffer {
+  const version = isIP(host);
+  if (version === 0) return tagged(0x82, Buffer.from(host));
+  return tagged(0x87, version === 4 ? Buffer.from(host.split(".").map(Number)) : octetsOf(host));
+}
+
+/** The sixteen octets of an IPv6 address, with or without `::` or a dotted end. */
+function octetsOf(address: string): Buffer {
+  const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
+  const pair = (high: string | undefined, low: string | undefined): string =>
+    ((Number(high) << 8) | Number(low)).toString(16);
+  const words4 = dotted && [pair(dotted[1], dotted[2]), pair(dotted[3], dotted[4])];
+  const text = words4 ? `${address.slice(0, dotted.index)}${words4.join(":")}` : address;
+  const [head = "", tail] = text.split("::");
+  const words = (part: string): string[] => (part === "" ? [] : part.split(":"));
+  const front = words(head);
+  const back = tail === undefined ? [] : words(tail);
+  const zeros = new Array<string>(tail === undefined ? 0 : 8 - front.length - back.length).fill(
+    "0",
+  );
+  const all = [...front, ...zeros, ...back].map((word) => Number.parseInt(word, 16));
+  return Buffer.from(all.flatMap((word) => [word >> 8, word & 255]));
+}
+
+function distinguished(name: string): Buffer {
+  const part = sequence(oid(OID.commonName), tagged(0x0c, Buffer.from(name)));
+  return sequence(tagged(0x31, part));
+}
+
+/** The top bit is clear, which makes it positive, and the next is set, so that it is not short. */
+function serial(): Buffer {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes;
+}

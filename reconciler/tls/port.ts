@@ -1,0 +1,75 @@
+/**
+ * The one port with whatever it speaks: certificates opened before anything is composed, because
+ * routes give the authority away, and the server that shows them, which outlives each of them.
+ *
+ * Adapter: network, files.
+ */
+import { hostname, networkInterfaces } from "node:os";
+import type { Config } from "../../schema/config.ts";
+import type { Clock, Log } from "../clock.ts";
+import { type Front, listen } from "../route/listen.ts";
+import { openTls, type ServerTls } from "./open.ts";
+import { openRenewing, type Renewing } from "./renew.ts";
+
+export type Port = {
+  /** The fleet's own authority, PEM; `null` = none. */
+  caPem: string | null;
+  /** Its fingerprint, `sha256:<hex>`: what agents pin. */
+  fingerprint: string | null;
+  /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
+  listen(current: () => Front, address: { host: string; port: number }): Renewing;
+};
+
+export type PortFrom = {
+  config: Config;
+  state: string;
+  fleetId: string;
+  /** See `OpenTlsFrom`. */
+  first: ((key: string, value: string) => Promise<string>) | null;
+  /** Hosts or URLs by which others reach this server, besides those of the configuration. */
+  dialled: readonly (string | undefined)[];
+  clock: Clock;
+  log: Log;
+};
+
+export async function openPort(from: PortFrom): Promise<Port> {
+  const { config, state, fleetId, first, clock, log } = from;
+  const { tls: wish, externalAddress, host } = config.server;
+  const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
+  const open = (): Promise<ServerTls | null> =>
+    openTls(wish, {
+      state,
+      fleetId,
+      first,
+      log,
+      nowMs: clock.wallMs(),
+      hosts: { given: [...given, host], hostname: hostname(), addresses: ownAddresses() },
+    });
+  const tls = await open();
+  return {
+    caPem: tls?.ca ?? null,
+    fingerprint: tls?.fingerprint ?? null,
+    listen: (current, address) =>
+      openRenewing({
+        listen: (shown, port) => listen(current, config, { ...address, port }, shown),
+        open,
+        tls,
+        port: address.port,
+        clock,
+        log,
+      }),
+  };
+}
+
+/** The host of `host`, `host:port`, `[v6]:port` or a URL; empty if there is none. */
+export function hostOf(text: string): string {
+  if (text === "") return "";
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+  return URL.parse(withScheme)?.hostname ?? "";
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .map((one) => one?.address ?? "");
+}
