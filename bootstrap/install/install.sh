@@ -1,0 +1,481 @@
+#!/bin/sh
+# Installs, upgrades or removes the Navarch node agent on one machine.
+#
+#   curl -fsSL https://CONTROL-PLANE/install.sh | sh -s -- --join-token TOKEN
+#
+# What is trusted, and why. The control plane writes its release key into this text when it serves
+# it. With that key the script checks the signature of SHA256SUMS, and with SHA256SUMS each file. So
+# everything rests on how this text came here: over https, over SSH, in an image or in user data it
+# is sound; over plain http anybody on the way could have changed it, and the script says so. The
+# whole of it is in bootstrap/install/README.md.
+#
+# Nothing happens before the last line has arrived: all others only define what it uses.
+set -eu
+
+# Filled in by the control plane: its address, its Ed25519 key (SPKI, base64), and
+# "VERSION SHA256" of the SHA256SUMS that it has at the moment.
+SERVER_DEFAULT=''
+RELEASE_KEY=''
+RELEASE_SUMS=''
+
+usage() {
+  cat <<'END'
+usage: install.sh [flags]
+  --server URL               control plane (default: the one that served this script)
+  --join-token TOKEN         token for joining; other users see a command line, so prefer the next
+  --join-token-file FILE     the same from a file; NAVARCH_JOIN_TOKEN is read too
+  --ca-fingerprint sha256:…  trust the control plane's own CA, if this is its fingerprint
+  --key-fingerprint sha256:… the release key must have this fingerprint
+  --version V                this release (default: the control plane's newest)
+  --pool NAME                pool of this node
+  --no-start                 enable the unit, do not start it
+  --root DIR                 install into a folder, such as an image; nothing is started
+  --dry-run                  say what would change, change nothing
+  --uninstall                remove everything that this script installed
+  --keep-state               with --uninstall: keep the node's identity, credential and spool
+END
+}
+
+say() { printf '%s\n' "$*"; }
+complain() { printf 'navarch: %s\n' "$*" >&2; }
+die() {
+  complain "$*"
+  exit 1
+}
+bad_usage() {
+  complain "$*"
+  usage >&2
+  exit 2
+}
+
+take() {
+  case $1 in
+    --server) server=$2 ;;
+    --join-token) token=$2 ;;
+    --join-token-file) token_from=$2 ;;
+    --ca-fingerprint) ca_pin=$2 ;;
+    --key-fingerprint) key_pin=$2 ;;
+    --version) version=${2#v} ;;
+    --pool) pool=$2 ;;
+    --root) root=${2%/} ;;
+    *) bad_usage "unknown flag $1" ;;
+  esac
+}
+
+parse() {
+  server='' token=${NAVARCH_JOIN_TOKEN:-} token_from='' ca_pin='' key_pin='' version='' pool=''
+  root='' start=1 dry='' mode=install keep=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --no-start) start='' ;;
+      --dry-run) dry=1 ;;
+      --uninstall) mode=uninstall ;;
+      --keep-state) keep=1 ;;
+      -h | --help) mode=help ;;
+      --*=*) take "${1%%=*}" "${1#*=}" ;;
+      --*)
+        [ $# -ge 2 ] || bad_usage "$1 needs a value"
+        take "$1" "$2"
+        shift
+        ;;
+      *) bad_usage "unexpected argument $1" ;;
+    esac
+    shift
+  done
+  # An inherited variable would reach every program that this script starts.
+  unset NAVARCH_JOIN_TOKEN
+}
+
+# allowed WHAT VALUE: only characters that mean nothing to a shell, a unit file or a URL's reader.
+allowed() {
+  case $2 in *[!A-Za-z0-9._~:/+=@%\[\]-]*) die "$1: unexpected character in \"$2\"" ;; esac
+}
+
+name_paths() {
+  bin_dir=$root/usr/local/bin
+  bin=$bin_dir/navarch-node
+  # Beside the binary, because a rename is whole only within one file system.
+  staged=$bin_dir/.navarch-node.new
+  previous=$bin_dir/.navarch-node.previous
+  etc=$root/etc/navarch-node
+  settings=$etc/environment
+  units=$root/etc/systemd/system
+  unit=$units/navarch-node.service
+  wanted=$units/multi-user.target.wants/navarch-node.service
+  state=$root/var/lib/navarch-node
+  # Lies there while an install is under way, so that the next run finishes one that was cut short.
+  pending=$etc/.install-pending
+}
+
+# The value of a setting that an earlier run wrote.
+setting() { [ ! -f "$settings" ] || sed -n "s/^$1=//p" "$settings"; }
+
+has() { command -v "$1" >/dev/null 2>&1; }
+digest() { sha256sum <"$1" | cut -d ' ' -f 1; }
+# sha256:AB:CD… and abcd… are one fingerprint.
+plain_print() { printf %s "${1#sha256:}" | tr -d ':' | tr 'A-F' 'a-f'; }
+# The first certificate or key of a PEM file, base64 without its line ends.
+pem_body() { sed -n '/^-----BEGIN/,/^-----END/{/^-----END/q;/^-----/d;p;}' "$1" | tr -d '\r\n'; }
+
+prepare() {
+  [ "$(uname -s)" = Linux ] || die "this is $(uname -s); the agent runs on Linux only"
+  case $(uname -m) in
+    x86_64 | amd64) arch=amd64 ;;
+    aarch64 | arm64) arch=arm64 ;;
+    *) die "no agent is made for $(uname -m); expected x86_64 or aarch64" ;;
+  esac
+  for tool in base64 sha256sum mktemp sed tr cut; do
+    has "$tool" || die "$tool is missing on this machine"
+  done
+  if has curl; then getter=curl; elif has wget; then getter=wget; else
+    die "neither curl nor wget is on this machine"
+  fi
+  if [ -z "$root" ] && [ -n "$start" ] && [ ! -d /run/systemd/system ]; then
+    die "systemd does not run here; --no-start installs without it"
+  fi
+  [ -n "$server" ] || server=$SERVER_DEFAULT
+  [ -n "$server" ] || server=$(setting NAVARCH_SERVER)
+  [ -n "$server" ] || bad_usage "--server is missing"
+  case $server in http://* | https://*) ;; *) server=http://$server ;; esac
+  server=${server%/}
+  if [ -n "$token_from" ]; then
+    [ -r "$token_from" ] || die "--join-token-file: cannot read $token_from"
+    token=$(cat "$token_from")
+  fi
+  allowed --server "$server"
+  allowed --pool "$pool"
+  case $token in *[!A-Za-z0-9._~:/+=-]*) die "--join-token: unexpected character" ;; esac
+  case $version in *[!A-Za-z0-9.+~-]* | .*) die "--version: unexpected \"$version\"" ;; esac
+  case $server in
+    https://*) private=1 ;;
+    http://localhost | http://localhost:* | http://127.0.0.1 | http://127.0.0.1:*) private=1 ;;
+    http://\[::1\]*) private=1 ;;
+    *) private='' ;;
+  esac
+}
+
+need_root() {
+  [ -n "$root" ] || [ -n "$dry" ] || [ "$(id -u)" = 0 ] || die "run this as root: … | sudo sh -s -- …"
+  if [ -z "$root" ] && has dpkg-query; then
+    case $(dpkg-query -W -f '${Status}' navarch-node 2>/dev/null || :) in
+      *' installed') die "navarch-node is a package here: use apt, or apt purge navarch-node" ;;
+    esac
+  fi
+}
+
+# One run at a time; the folder itself is the lock, so that none is left behind.
+lock() {
+  [ -z "$dry" ] && has flock && [ -d "$bin_dir" ] || return 0
+  exec 9<"$bin_dir"
+  flock -n 9 || die "another install is under way on this machine"
+}
+
+# fetch URL FILE: the whole file, or the end of this run with the server's own words.
+fetch() {
+  url=$1 file=$2
+  set --
+  if [ "$getter" = curl ]; then
+    [ -z "$ca" ] || set -- --cacert "$ca"
+    status=$(curl -sSL --connect-timeout 15 --speed-limit 1000 --speed-time 60 --retry 3 "$@" \
+      -o "$file" -w '%{http_code}' "$url") || die "cannot download $url"
+    [ "$status" = 200 ] || die "$url: $status $(head -n 1 "$file" 2>/dev/null | cut -c 1-300 | tr -cd ' -~')"
+  else
+    [ -z "$ca" ] || set -- --ca-certificate="$ca"
+    wget -q -T 60 "$@" -O "$file" "$url" || die "cannot download $url"
+  fi
+}
+
+# The control plane's own CA: taken without trust, then compared with the fingerprint.
+load_ca() {
+  ca=''
+  [ -n "$ca_pin" ] || { [ ! -f "$etc/ca.pem" ] || ca=$etc/ca.pem; return 0; }
+  case $server in https://*) ;; *) die "--ca-fingerprint needs a server with https" ;; esac
+  if [ "$getter" = curl ]; then curl -fsSk "$server/ca.pem" -o "$tmp/ca.pem"; else
+    wget -q --no-check-certificate -O "$tmp/ca.pem" "$server/ca.pem"
+  fi || die "cannot download $server/ca.pem"
+  found=$(pem_body "$tmp/ca.pem" | base64 -d | sha256sum | cut -d ' ' -f 1)
+  [ "$found" = "$(plain_print "$ca_pin")" ] ||
+    die "the CA of $server has fingerprint sha256:$found, not the expected one: stopped"
+  ca=$tmp/ca.pem
+}
+
+load_key() {
+  key=$RELEASE_KEY
+  if [ -z "$key" ]; then
+    # This text is a copy that no control plane served: its key has to be asked for.
+    [ -n "$private$key_pin" ] || die "plain http and no --key-fingerprint: refused"
+    fetch "$server/releases/key.pem" "$tmp/given.pem"
+    key=$(pem_body "$tmp/given.pem")
+  fi
+  print=$(printf %s "$key" | base64 -d | sha256sum | cut -d ' ' -f 1)
+  if [ -n "$key_pin" ]; then
+    [ "$print" = "$(plain_print "$key_pin")" ] ||
+      die "the release key has fingerprint sha256:$print, not the expected one: stopped"
+  elif [ -z "$private" ]; then
+    complain "WARNING: $server is plain http. Whoever is between this machine and it can change"
+    complain "WARNING: what is installed here, this script included, and can read the join token."
+    complain "WARNING: use https, or a copy of this script with --key-fingerprint."
+  fi
+  printf -- '-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n' "$key" >"$tmp/key.pem"
+}
+
+# OpenSSL before 3.0 has no way to check an Ed25519 signature from the command line.
+can_verify() {
+  has openssl && openssl pkey -pubin -in "$tmp/key.pem" -noout 2>/dev/null &&
+    openssl pkeyutl -help 2>&1 | grep -q -e '-rawin'
+}
+
+load_sums() {
+  if [ -z "$version" ]; then
+    version=${RELEASE_SUMS%% *}
+    if [ -z "$version" ]; then
+      fetch "$server/releases/latest/VERSION" "$tmp/VERSION"
+      version=$(head -n 1 "$tmp/VERSION" | tr -cd 'A-Za-z0-9.+~-')
+    fi
+  fi
+  base=$server/releases/$version
+  fetch "$base/SHA256SUMS" "$tmp/SHA256SUMS"
+  if can_verify; then
+    fetch "$base/SHA256SUMS.sig" "$tmp/SHA256SUMS.sig"
+    openssl pkeyutl -verify -pubin -inkey "$tmp/key.pem" -rawin -in "$tmp/SHA256SUMS" \
+      -sigfile "$tmp/SHA256SUMS.sig" >/dev/null 2>&1 ||
+      die "SHA256SUMS of $version is not signed with release key sha256:$print: stopped"
+  elif [ "$version $(digest "$tmp/SHA256SUMS")" = "$RELEASE_SUMS" ]; then
+    say "no openssl 3 here: SHA256SUMS is the one that this script names"
+  elif [ -n "$private" ]; then
+    complain "no openssl 3 here: the signature of SHA256SUMS is not checked, only the connection is"
+  else
+    die "no openssl 3 here, so the signature of $version cannot be checked: refused"
+  fi
+  # An old list, well signed, must not pass for a newer release.
+  [ "$(printf '%s\n' "$version" | sha256sum | cut -d ' ' -f 1)" = "$(listed VERSION)" ] ||
+    die "SHA256SUMS is not that of release $version: stopped"
+}
+
+# The checksum of one file; empty if the release has none of that name.
+listed() {
+  while read -r sum file; do
+    if [ "$file" = "$1" ]; then printf %s "$sum"; fi
+  done <"$tmp/SHA256SUMS"
+}
+
+download() {
+  sum=$(listed "$1")
+  [ -n "$sum" ] || die "release $version of $server has no $1"
+  fetch "$base/$1" "$2"
+  [ "$(digest "$2")" = "$sum" ] || die "$1: the checksum is not that of SHA256SUMS: stopped"
+}
+
+# Said before the first change of this run.
+begin() {
+  changed=1
+  [ -z "$dry" ] || return 0
+  # Files are for root alone unless said otherwise; folders on the way to them are not.
+  (umask 022 && mkdir -p "$bin_dir" "$units" "${etc%/*}")
+  mkdir -p "$etc"
+  : >"$pending"
+}
+
+# put FILE MODE TARGET: writes what differs, by rename.
+put() {
+  if [ -f "$3" ] && [ "$(digest "$3")" = "$(digest "$1")" ]; then return 0; fi
+  begin
+  if [ -n "$dry" ]; then
+    say "would write $3"
+    return 0
+  fi
+  cp "$1" "$3.new"
+  chmod "$2" "$3.new"
+  mv -f "$3.new" "$3"
+  say "wrote $3"
+}
+
+# The version that a binary gives itself; fails if it cannot run here.
+version_of() { "$1" --version 2>/dev/null </dev/null | head -n 1 | sed 's/^navarch-node //;s/ .*//'; }
+
+place_binary() {
+  name=navarch-node-linux-$arch
+  sum=$(listed "$name")
+  [ -n "$sum" ] || die "release $version of $server has no agent for $arch ($name)"
+  before=''
+  if [ -f "$bin" ]; then
+    [ "$(digest "$bin")" != "$sum" ] || return 0
+    before=$(version_of "$bin" || :)
+    before=${before:-unknown}
+  fi
+  begin
+  if [ -n "$dry" ]; then
+    say "would install navarch-node $version as $bin${before:+, in place of $before}"
+    return 0
+  fi
+  download "$name" "$staged"
+  chmod 0755 "$staged"
+  [ -n "$(version_of "$staged" || :)" ] ||
+    die "the agent does not run on this machine (glibc 2.17 or newer is needed): nothing was changed"
+  sync "$staged" 2>/dev/null || sync
+  [ -z "$before" ] || ln -f "$bin" "$previous"
+  mv -f "$staged" "$bin"
+  if has restorecon; then restorecon "$bin" || :; fi
+}
+
+place_unit() {
+  if [ -f "$unit" ] && ! grep -q navarch-node/environment "$unit"; then
+    complain "$unit was not written by this script and stays as it is"
+    return 0
+  fi
+  download navarch-node.service "$tmp/unit"
+  put "$tmp/unit" 0644 "$unit"
+}
+
+# Lines that somebody else put there, such as the control plane over SSH, are kept.
+place_settings() {
+  if [ -f "$tmp/ca.pem" ]; then put "$tmp/ca.pem" 0644 "$etc/ca.pem"; fi
+  flags=$(setting NAVARCH_NODE_FLAGS)
+  if [ -n "$pool" ]; then
+    flags=$(say " $flags" | sed 's/ --pool=[^ ]*//g;s/^ *//')
+    flags="--pool=$pool${flags:+ $flags}"
+  fi
+  {
+    say "# Written by install.sh, and again when that runs with other flags. Settings of your own"
+    say "# belong into /etc/default/navarch-node, whose lines win."
+    say "NAVARCH_SERVER=$server"
+    say "NAVARCH_JOIN_TOKEN_FILE=/etc/navarch-node/join-token"
+    if [ -f "$tmp/ca.pem" ] || [ -f "$etc/ca.pem" ]; then
+      say "NAVARCH_CA_FILE=/etc/navarch-node/ca.pem"
+    fi
+    if [ -n "$flags" ]; then say "NAVARCH_NODE_FLAGS=$flags"; fi
+    if [ -f "$settings" ]; then
+      sed -E '/^#/d;/^NAVARCH_(SERVER|JOIN_TOKEN_FILE|CA_FILE|NODE_FLAGS)=/d' "$settings"
+    fi
+  } >"$tmp/environment"
+  put "$tmp/environment" 0644 "$settings"
+}
+
+# Never outside its own folder, where a run that is killed would leave it.
+place_token() {
+  [ -n "$token" ] || return 0
+  if [ -f "$etc/join-token" ] && [ "$(cat "$etc/join-token")" = "$token" ]; then return 0; fi
+  begin
+  if [ -n "$dry" ]; then
+    say "would write $etc/join-token"
+    return 0
+  fi
+  printf '%s\n' "$token" >"$etc/join-token.new"
+  mv -f "$etc/join-token.new" "$etc/join-token"
+  say "wrote $etc/join-token"
+}
+
+enable_unit() {
+  [ -z "$dry" ] || return 0
+  if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then
+    (umask 022 && mkdir -p "${wanted%/*}")
+    [ -L "$wanted" ] || ln -s /etc/systemd/system/navarch-node.service "$wanted"
+  else
+    [ -z "$changed" ] || systemctl daemon-reload
+    systemctl enable --quiet navarch-node
+  fi
+}
+
+# True when the unit is active within a minute; it is Type=notify, so the agent has said so itself.
+becomes_active() {
+  systemctl restart --no-block navarch-node
+  left=60
+  while [ "$left" -gt 0 ]; do
+    sleep 1
+    ! systemctl is-active --quiet navarch-node || return 0
+    left=$((left - 1))
+  done
+  return 1
+}
+
+start_unit() {
+  [ -z "$dry" ] && [ -z "$root" ] && [ -n "$start" ] || return 0
+  [ -n "$changed" ] || ! systemctl is-active --quiet navarch-node || return 0
+  if becomes_active; then return 0; fi
+  complain "navarch-node is not active after a minute; its last lines:"
+  journalctl -u navarch-node -n 20 --no-pager -o cat >&2 || :
+  if [ -f "$previous" ]; then
+    mv -f "$previous" "$bin"
+    systemctl restart --no-block navarch-node
+    die "release $version did not start; ${before:-the one before} is back"
+  fi
+  die "navarch-node $version is installed and enabled, but does not start"
+}
+
+finish() {
+  if [ -n "$dry" ]; then
+    [ -n "$changed" ] || say "navarch-node $version is installed: nothing to do"
+    return 0
+  fi
+  rm -f "$previous" "$pending"
+  if [ -n "$before" ]; then say "upgraded navarch-node from $before to $version"
+  elif [ -n "$fresh" ]; then say "installed navarch-node $version"
+  elif [ -n "$resumed" ]; then say "finished an earlier install of navarch-node $version"
+  elif [ -n "$changed" ]; then say "navarch-node $version was installed; its files are new"
+  else say "navarch-node $version is installed: nothing to do"; fi
+  if [ -n "$fresh" ] && [ -z "$token" ] && [ ! -f "$etc/token" ]; then
+    complain "no join token was given: the control plane will not let this node in without one"
+  fi
+}
+
+install_node() {
+  prepare
+  need_root
+  lock
+  umask 077
+  tmp=$(mktemp -d)
+  trap 'rm -rf "$tmp"; [ -n "$dry" ] || rm -f "$staged"' EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  fresh='' changed='' resumed=''
+  [ -f "$bin" ] || fresh=1
+  if [ -f "$pending" ]; then changed=1 resumed=1; fi
+  load_ca
+  load_key
+  load_sums
+  place_binary
+  place_unit
+  place_settings
+  place_token
+  enable_unit
+  start_unit
+  finish
+}
+
+drop() {
+  for each in "$@"; do
+    [ -e "$each" ] || [ -L "$each" ] || continue
+    found=1
+    if [ -n "$dry" ]; then say "would remove $each"; else rm -rf "$each"; fi
+  done
+}
+
+uninstall_node() {
+  need_root
+  found=''
+  live=''
+  if [ -z "$root$dry" ] && [ -d /run/systemd/system ]; then live=1; fi
+  if [ -n "$live" ] && [ -f "$unit" ]; then systemctl disable --now --quiet navarch-node || :; fi
+  drop "$wanted" "$unit" "$unit.d" "$unit.new" "$bin" "$staged" "$previous" "$etc"
+  [ -n "$keep" ] || drop "$state"
+  if [ -n "$live" ]; then
+    systemctl daemon-reload
+    systemctl reset-failed navarch-node 2>/dev/null || :
+  fi
+  if [ -n "$found" ]; then say "navarch-node is removed"; else say "navarch-node is not installed"; fi
+}
+
+main() {
+  parse "$@"
+  name_paths
+  case $mode in
+    help) usage ;;
+    install) install_node ;;
+    uninstall) uninstall_node ;;
+  esac
+}
+
+# Programs must not read the rest of this text when it comes through a pipe; and a line that arrived
+# in part is a syntax error, so that it does nothing.
+{ main "$@" </dev/null; exit; }

@@ -1,0 +1,53 @@
+/**
+ * The installer as a control plane serves it: `install.sh` with three lines filled in, so that a
+ * machine needs nothing but its address. The values stand inside single quotes of a shell script
+ * that runs as root; whatever could end a quote is refused here, not escaped. Pure.
+ */
+import unit from "../../systemd/navarch-node.service" with { type: "text" };
+import text from "./install.sh" with { type: "text" };
+
+export type InstallerValues = {
+  /** URL of the control plane, without a path; `null` = the person has to name it. */
+  server: string | null;
+  /** The release key: SPKI, base64, one line. */
+  key: string;
+  /** Version and SHA-256 (hex) of the `SHA256SUMS` that is newest here; `null` = no release. */
+  sums: { version: string; sha256: string } | null;
+};
+
+export const INSTALLER: string = text;
+/** The unit that the installer puts on a machine, where no release folder brings one. */
+export const NODE_UNIT: string = unit;
+
+/** Scheme, then a name, an IPv4 address or an IPv6 address in brackets, then a port. */
+const SERVER = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
+const KEY = /^[A-Za-z0-9+/]+={0,2}$/;
+const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+~-]*$/;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** True for an address that may stand in the script. */
+export function isInstallerServer(server: string): boolean {
+  return SERVER.test(server);
+}
+
+/** Throws if a value has another form or the script lacks one of its three lines: both are bugs. */
+export function printInstaller(values: InstallerValues, script: string = INSTALLER): string {
+  const { server, key, sums } = values;
+  const filled: [string, string, boolean][] = [
+    ["SERVER_DEFAULT", server ?? "", server === null || SERVER.test(server)],
+    ["RELEASE_KEY", key, KEY.test(key)],
+    [
+      "RELEASE_SUMS",
+      sums === null ? "" : `${sums.version} ${sums.sha256}`,
+      sums === null || (VERSION.test(sums.version) && SHA256.test(sums.sha256)),
+    ],
+  ];
+  let out = script;
+  for (const [name, value, sound] of filled) {
+    if (!sound) throw new Error(`${name}: ${JSON.stringify(value)} may not stand in a script`);
+    const parts = out.split(`\n${name}=''\n`);
+    if (parts.length !== 2) throw new Error(`expected one line ${name}='' in install.sh`);
+    out = parts.join(`\n${name}='${value}'\n`);
+  }
+  return out;
+}

@@ -1,0 +1,88 @@
+/**
+ * What a binary for another architecture is made of and this machine's install leaves out: that
+ * architecture's Bun and its libSQL addon. Both are packages of the lock, so they come from
+ * whatever registry npm is configured with and must have the checksum that the lock names. They are
+ * kept, so that the next release needs no network.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { ROOT } from "../product.ts";
+import type { Lock } from "./sbom.ts";
+
+/** As Bun's targets name them. */
+export type Architecture = "x64" | "arm64";
+
+/** In the names of a release, which are those of the guide. */
+export const RELEASE_NAME = { x64: "amd64", arm64: "arm64" } as const;
+
+const BUN = { x64: "@oven/bun-linux-x64", arm64: "@oven/bun-linux-aarch64" } as const;
+const ADDON = { x64: "@libsql/linux-x64-gnu", arm64: "@libsql/linux-arm64-gnu" } as const;
+
+export function runtimePackage(architecture: Architecture): string {
+  return `node_modules/${BUN[architecture]}`;
+}
+
+/**
+ * The Bun executable of another architecture, with the addon put where the bundler looks for it;
+ * `null` for the own architecture, whose Bun is the one that runs. Throws if a package cannot be
+ * had or has another checksum.
+ */
+export function fetchForeign(architecture: Architecture, lock: Lock): string | null {
+  if (architecture === process.arch) return null;
+  const addon = ADDON[architecture];
+  const installed = join(ROOT, "node_modules", addon);
+  if (!existsSync(join(installed, "index.node"))) {
+    const kept = fetchPackage(addon, lock);
+    mkdirSync(dirname(installed), { recursive: true });
+    const copy = mkdtempSync(join(dirname(installed), ".addon-"));
+    run(["cp", "-R", `${kept}/.`, copy]);
+    rmSync(installed, { recursive: true, force: true });
+    renameSync(copy, installed);
+  }
+  return join(fetchPackage(BUN[architecture], lock), "bin", "bun");
+}
+
+/** The folder of an unpacked package, fetched if it is not kept yet. */
+function fetchPackage(name: string, lock: Lock): string {
+  const locked = lock.packages[`node_modules/${name}`];
+  const { version, integrity } = locked ?? {};
+  if (version === undefined || integrity === undefined) {
+    throw new Error(`package-lock.json: ${name} has no version or no checksum`);
+  }
+  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "navarch-build");
+  const kept = join(cache, `${name.replace("/", "-").replace("@", "")}-${version}`);
+  if (existsSync(kept)) return kept;
+  mkdirSync(cache, { recursive: true });
+  const scratch = mkdtempSync(join(cache, ".fetch-"));
+  try {
+    const spec = `${name}@${version}`;
+    run(["npm", "pack", spec, "--pack-destination", scratch, "--silent"]);
+    const [archive] = [...new Bun.Glob("*.tgz").scanSync({ cwd: scratch, absolute: true })];
+    if (archive === undefined) throw new Error(`npm pack ${spec}: no archive`);
+    checkIntegrity(readFileSync(archive), integrity, spec);
+    run(["tar", "-xzf", archive, "-C", scratch]);
+    renameSync(join(scratch, "package"), kept);
+    return kept;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** `integrity` is as in the lock: `sha512-` and base64. */
+export function checkIntegrity(bytes: Uint8Array, integrity: string, name: string): void {
+  const [algorithm = "", expected = ""] = integrity.split(/-(.*)/s);
+  const found = createHash(algorithm).update(bytes).digest("base64");
+  if (found !== expected) {
+    throw new Error(`${name}: the checksum is not that of package-lock.json`);
+  }
+}
+
+/** npm names the registry in its messages, which no log of a release must carry. */
+function run(command: readonly string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync([...command], { cwd: ROOT, stdin: "ignore" });
+  if (exitCode === 0) return;
+  const said = stderr.toString().replace(/[a-z+]+:\/\/\S+/gi, "(address)");
+  throw new Error(`${command.slice(0, 3).join(" ")}: exit ${exitCode}: ${said.slice(-400)}`);
+}

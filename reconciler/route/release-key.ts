@@ -1,0 +1,78 @@
+/**
+ * The key with which this control plane signs the releases that it serves. It says "these are the
+ * files that your control plane means", not who wrote them: a machine takes the public half out of
+ * the installer that the same control plane served, or compares its fingerprint with one that a
+ * person gave it. Made on first start unless one lies there; Ed25519, because both OpenSSL 3 and
+ * this runtime have it and a signature is the same whenever it is made.
+ *
+ * Adapter: files.
+ */
+import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync } from "node:fs";
+import { renameSync, rmSync, writeSync } from "node:fs";
+
+export type ReleaseKey = {
+  /** Public half: SPKI, base64, one line. */
+  publicBase64: string;
+  publicPem: string;
+  /** `sha256:` and the hex SHA-256 of the SPKI's bytes; what `--key-fingerprint` takes. */
+  fingerprint: string;
+  /** 64 bytes. */
+  sign(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
+};
+
+/** Bytes of a seed, and what stands before it in PKCS #8 (RFC 8410 §7). */
+const SEED_BYTES = 32;
+const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
+
+/**
+ * Reads the key at `path` (PKCS #8, PEM), or writes one made of `seed()` (32 bytes) there, mode
+ * 0600. Replicas that share a database give the same seed and so sign with the same key. Throws if
+ * the file holds anything else, naming it.
+ */
+export function openReleaseKey(
+  path: string,
+  seed: () => Uint8Array,
+): { key: ReleaseKey; fresh: boolean } {
+  const fresh = !existsSync(path);
+  if (fresh) writeWhole(path, pemOf(seed()));
+  return { key: readKey(readFileSync(path, "utf8"), path), fresh };
+}
+
+function pemOf(seed: Uint8Array): string {
+  if (seed.length !== SEED_BYTES) throw new Error(`a seed has ${SEED_BYTES} bytes`);
+  const der = Buffer.concat([PKCS8_HEAD, seed]).toString("base64");
+  return `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`;
+}
+
+function readKey(pem: string, path: string): ReleaseKey {
+  let secret: ReturnType<typeof createPrivateKey>;
+  try {
+    secret = createPrivateKey(pem);
+  } catch {
+    // What the parser says may repeat the file.
+    throw new Error(`${path}: expected a private key in PEM form`);
+  }
+  if (secret.asymmetricKeyType !== "ed25519") {
+    throw new Error(`${path}: expected an Ed25519 key, found ${secret.asymmetricKeyType}`);
+  }
+  const spki = createPublicKey(secret).export({ type: "spki", format: "der" });
+  const publicBase64 = spki.toString("base64");
+  return {
+    publicBase64,
+    publicPem: `-----BEGIN PUBLIC KEY-----\n${publicBase64}\n-----END PUBLIC KEY-----\n`,
+    fingerprint: `sha256:${createHash("sha256").update(spki).digest("hex")}`,
+    sign: (bytes) => new Uint8Array(sign(null, bytes, secret)),
+  };
+}
+
+/** A crash leaves no key or a whole one. */
+function writeWhole(path: string, text: string): void {
+  const partial = `${path}.new`;
+  rmSync(partial, { force: true });
+  const file = openSync(partial, "wx", 0o600);
+  writeSync(file, text);
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(partial, path);
+}
