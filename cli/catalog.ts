@@ -2,6 +2,7 @@
  * Every command of `navarch`, in the order of the help.
  */
 import type { Command } from "./command.ts";
+import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
 import { configConvert } from "./command/config-convert.ts";
 import { configShow } from "./command/config-show.ts";
@@ -17,6 +18,9 @@ import { freeze } from "./command/freeze.ts";
 import { get } from "./command/get.ts";
 import { helpOf } from "./command/help.ts";
 import { instances } from "./command/instances.ts";
+import { joinTokenCreate } from "./command/join-token-create.ts";
+import { joinTokenList } from "./command/join-token-list.ts";
+import { joinTokenRevoke } from "./command/join-token-revoke.ts";
 import { list } from "./command/list.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
 import { plan } from "./command/plan.ts";
@@ -39,6 +43,7 @@ import { terminate } from "./command/terminate.ts";
 import { tokenCreate } from "./command/token-create.ts";
 import { tokenList } from "./command/token-list.ts";
 import { tokenRevoke } from "./command/token-revoke.ts";
+import { tokenRotate } from "./command/token-rotate.ts";
 import { uncordon } from "./command/uncordon.ts";
 import { forgive } from "./command/forgive.ts";
 import { policyTrust } from "./command/policy-trust.ts";
@@ -77,6 +82,11 @@ const ALL: readonly Command[] = [
   tokenCreate,
   tokenList,
   tokenRevoke,
+  tokenRotate,
+  joinTokenCreate,
+  joinTokenList,
+  joinTokenRevoke,
+  audit,
   simulateRun,
   simulateValidate,
   simulateInteractive,

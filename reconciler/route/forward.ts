@@ -29,11 +29,14 @@ const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "u
 export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: string[] };
 
 export class Forward {
-  private readonly from: { clock: Clock; leader(): string | null };
+  private readonly from: { clock: Clock; leader(): string | null; ca?: string | null };
   private open = 0;
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
-  /** `leader` is the URL that the lease names, or `null` while nobody is known to lead. */
+  /**
+   * `leader` is the URL that the lease names, or `null` while nobody is known to lead; `ca` is the
+   * authority that all replicas share, PEM.
+   */
   constructor(from: Forward["from"]) {
     this.from = from;
   }
@@ -47,12 +50,17 @@ export class Forward {
     return this.probed.problem;
   }
 
+  private tls(): { tls?: { ca: string } } {
+    const { ca } = this.from;
+    return ca ? { tls: { ca } } : {};
+  }
+
   private async probe(): Promise<string | null> {
     const base = this.from.leader();
     if (base === null) return "nobody leads";
     try {
       const signal = AbortSignal.timeout(PROBE_MS);
-      const answer = await fetch(`${base}/healthz`, { signal, redirect: "error" });
+      const answer = await fetch(`${base}/healthz`, { signal, redirect: "error", ...this.tls() });
       await answer.arrayBuffer();
       return answer.ok ? null : `the leader at ${base} answers ${answer.status}`;
     } catch (error) {
@@ -80,6 +88,7 @@ export class Forward {
         redirect: "manual",
         signal: AbortSignal.timeout(ANSWER_MS),
         ...(body.byteLength === 0 ? {} : { body }),
+        ...this.tls(),
       });
       const given = new Headers(answer.headers);
       // The body comes unpacked, and its length with it.
@@ -121,6 +130,7 @@ export class Forward {
     const auth = header === null ? {} : { authorization: header };
     const upstream = new WebSocket(`${base.replace(/^http/, "ws")}/v1/agent/stream`, {
       headers: { ...auth, [HOP]: "1" },
+      ...this.tls(),
     });
     socket.data.upstream = upstream;
     upstream.onopen = () => {

@@ -1,5 +1,6 @@
 /** The fleet's own authority over real sockets: pinned by agents and by the command line. */
 import { afterEach, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClient } from "../../cli/client.ts";
@@ -7,13 +8,17 @@ import { readFlags } from "../../cli/flag.ts";
 import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
 import { parseServer } from "../../cli/address.ts";
 import { openTrust as openCliTrust } from "../../cli/trust.ts";
+import { readConfig } from "../../reconciler/config/read.ts";
+import { Front } from "../../reconciler/route/listen.ts";
 import { fingerprintOf, issue, makeAuthority } from "../../reconciler/tls/certificate.ts";
 import type { ServerTls } from "../../reconciler/tls/open.ts";
 import { openOwnAuthority, openServerTls } from "../../reconciler/tls/own.ts";
+import { openPort } from "../../reconciler/tls/port.ts";
 import { openRenewing } from "../../reconciler/tls/renew.ts";
 import { Machine } from "./machine.ts";
 import { Plane } from "./plane.ts";
 
+const READ = { portZero: true, externalAddress: false };
 let plane: Plane | null = null;
 afterEach(async () => {
   await plane?.close();
@@ -102,6 +107,47 @@ test("with client_ca_file only who shows a certificate is heard", async () => {
   const own = issue({ certificate: ca, key }, { name: "someone", ...span });
   const shown = { ca, cert: own.certificate, key: own.key };
   expect((await p.call("GET", "/v1/nodes", { tls: shown })).status).toBe(200);
+});
+
+test("openPort() serves under the own authority, by every name it has, and gives it away", async () => {
+  const p = (plane = await Plane.open(1));
+  const yaml =
+    "server: { address: '127.0.0.1:0', external_address: nav.example.net:7, tls: { own_ca: true } }";
+  const read = readConfig([{ name: "c", text: `${yaml}\npools: []\n` }], READ);
+  if (read.config === null) throw new Error(JSON.stringify(read.problems));
+  const said: Record<string, unknown>[] = [];
+  const from = { state: p.folder, fleetId: "abc", first: null, dialled: ["https://10.9.8.7:1"] };
+  const clock = { ...p.w.clock, wallMs: () => Date.now(), after: () => () => undefined };
+  const port = await openPort({
+    ...from,
+    config: read.config,
+    clock: { ...clock, monoMs: () => 0 },
+    log: (_level, _message, fields) => void said.push(fields ?? {}),
+  });
+  expect(said).toContainEqual({ fingerprint: port.fingerprint });
+  const front = new Front({ ...p.a.ports, caPem: port.caPem }, null);
+  const serving = port.listen(() => front, { host: "127.0.0.1", port: 0 });
+  const leaf = new X509Certificate(readFileSync(join(p.folder, "server.pem"), "utf8"));
+  expect(leaf.checkHost("nav.example.net")).toBeDefined();
+  expect(leaf.checkIP("10.9.8.7")).toBeDefined();
+  const tls = { ca: port.caPem ?? "" };
+  const answer = await fetch(`https://localhost:${serving.port}/ca.pem`, { tls });
+  expect(fingerprintOf(await answer.text())).toBe(port.fingerprint ?? "");
+  await serving.stop();
+});
+
+test("server.tls is either two files or an authority of its own", () => {
+  const problemsOf = (tls: string): string[] => {
+    const text = `server: { address: "127.0.0.1:1", tls: ${tls} }\npools: []\n`;
+    return readConfig([{ name: "c", text }], READ)
+      .problems.map((one) => one.path)
+      .filter((path) => path !== "pools");
+  };
+  expect(problemsOf("{ own_ca: true }")).toEqual([]);
+  expect(problemsOf("{ own_ca: true, client_ca_file: c }")).toEqual([]);
+  expect(problemsOf("{ cert_file: c, key_file: k }")).toEqual([]);
+  expect(problemsOf("{ own_ca: true, cert_file: c }")).toEqual(["server.tls.cert_file"]);
+  expect(problemsOf("{ own_ca: false }")).toEqual(["server.tls.cert_file", "server.tls.key_file"]);
 });
 
 test("openRenewing() shows another certificate on the same port and keeps what is connected", async () => {
