@@ -32,9 +32,19 @@ export const CADENCE: AgentConfig = { heartbeat_ms: 30_000, sample_ms: 10_000, c
  */
 const CADENCE_MS = { min: 100, max: 600_000 };
 
+/** The cadence that is kept when this one is ordered. */
+export function boundCadence({ heartbeat_ms, sample_ms, check_ms }: AgentConfig): AgentConfig {
+  const bound = (ms: number) => Math.min(CADENCE_MS.max, Math.max(CADENCE_MS.min, ms));
+  return {
+    heartbeat_ms: bound(heartbeat_ms),
+    sample_ms: bound(sample_ms),
+    check_ms: bound(check_ms),
+  };
+}
+
 /** A healthy check of 8 GPUs takes tens of milliseconds; a driver that needs this long is ill. */
 export const CHECK_DEADLINE_MS = 8_000;
-const SAMPLE_DEADLINE_MS = 5_000;
+export const SAMPLE_DEADLINE_MS = 5_000;
 /**
  * A heartbeat that falls together with a check waits this long for it, so that they share a report.
  */
@@ -375,12 +385,7 @@ export class Agent {
   }
 
   #setCadence(config: AgentConfig): void {
-    const bound = (ms: number) => Math.min(CADENCE_MS.max, Math.max(CADENCE_MS.min, ms));
-    const next: AgentConfig = {
-      heartbeat_ms: bound(config.heartbeat_ms),
-      sample_ms: bound(config.sample_ms),
-      check_ms: bound(config.check_ms),
-    };
+    const next = boundCadence(config);
     if (Bun.deepEquals(next, this.#config)) return;
     this.#config = next;
     this.#parts.log("info", "new cadence", next);

@@ -18,7 +18,11 @@ export const PRODUCTS: readonly Product[] = [
     entry: "cli/main.ts",
     rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "cli", "systemd", "deploy"],
   },
-  { name: "navarch-node", entry: "agent/main.ts", rooms: ["schema", "health", "agent"] },
+  {
+    name: "navarch-node",
+    entry: "agent/main.ts",
+    rooms: ["schema", "health", "agent", "systemd"],
+  },
 ];
 
 /** What a binary says about itself; see `schema/version.ts`. */

@@ -21,11 +21,12 @@ import { type Options, parseOptions, printHelp } from "../option.ts";
 import type { Identity, Level } from "../part.ts";
 import type { Clock, Nvml } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
-import { createSender } from "../send.ts";
 import { openFileStorage } from "../spool-file.ts";
 import { Spool } from "../spool.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
 import { openTokens } from "../token.ts";
+import { Progress } from "./progress.ts";
+import { openSender } from "./sender.ts";
 
 /** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
 const GOODBYE_MS = 4_500;
@@ -159,6 +160,31 @@ function openSpool(options: Options, clock: Clock): { spool: Spool; directory: s
   return { spool, directory: opened.ok ? options.spool : null };
 }
 
+/** The credentials of this node, and what is done with one that a reply brings. */
+function openCredential(options: Options, directory: string | null) {
+  const tokens = openTokens({
+    nodeId: options.nodeId,
+    server: options.server,
+    directory,
+    flag: options.authToken,
+    file: options.authTokenFile,
+    environment: options.authTokenEnvironment,
+  });
+  let told: string | null = null;
+  const adopt = (credential: string) => {
+    if (tokens.current()?.value === credential) return;
+    const problem = tokens.adopt(credential);
+    // It comes with every reply until it is used: a full disk is told once.
+    if (problem !== null && problem === told) return;
+    told = problem;
+    const used = tokens.current()?.value === credential;
+    const kept = problem === null ? {} : { kept: used ? "in memory only" : "not at all", problem };
+    if (used) log("info", "this node has a credential of its own now", kept);
+    else log("warn", "a new credential cannot be stored: the old one stays", kept);
+  };
+  return { tokens, adopt };
+}
+
 async function serve(options: Options): Promise<void> {
   const clock = createClock();
   const proc = options.hostProc ?? (existsSync("/host/proc/stat") ? "/host/proc" : "/proc");
@@ -170,34 +196,22 @@ async function serve(options: Options): Promise<void> {
     const problem = files.save(name, text);
     if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
   };
-  const tokens = openTokens({
-    nodeId: options.nodeId,
-    server: options.server,
-    directory,
-    flag: options.authToken,
-    file: options.authTokenFile,
-    environment: options.authTokenEnvironment,
-  });
-  const adopt = (credential: string) => {
-    if (tokens.current()?.value === credential) return;
-    const problem = tokens.adopt(credential);
-    const kept = problem === null ? {} : { kept: "in memory only", problem };
-    log("info", "this node has a credential of its own now", kept);
-  };
+  const { tokens, adopt } = openCredential(options, directory);
   const kernel = createLogOpener(options, identity, clock);
   let wake = () => {};
+  const progress = new Progress(clock);
   const watch = options.kernelLog
     ? watchKernelLog(options.kernelLog, clock, () => wake())
     : { pollMs: UNHEARD_POLL_MS, close: () => {} };
-  const base = options.server;
-  const note = (message: string) => log("info", message);
   const random = Math.random;
+  const own = { hostname: hostname(), providerIds: machine.providerIds };
+  const sender = openSender({ options, clock, tokens, files, directory, log, ...own });
   const agent = new Agent({
     clock,
-    nvml: await openGpus(options, clock),
+    nvml: progress.followNvml(await openGpus(options, clock)),
     openKernelLog: kernel.open,
     kernelPollMs: watch.pollMs,
-    sender: createSender({ base, tokens, clock, random, agentVersion: VERSION, note }),
+    sender: progress.followSender(sender),
     spool,
     orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
       save("command.json", text);
@@ -214,7 +228,9 @@ async function serve(options: Options): Promise<void> {
   });
   wake = () => agent.wake();
   const metrics = await openMetrics(options, agent, kernel.stats);
+  const attendance = await attendTo(agent, progress, clock);
   stopOnSignal(agent, () => {
+    attendance?.stop();
     watch.close();
     metrics?.stop();
   });
@@ -223,6 +239,26 @@ async function serve(options: Options): Promise<void> {
   if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
   agent.start();
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+/** The service manager, where one started this process and waits for its words. */
+async function attendTo(agent: Agent, progress: Progress, clock: Clock) {
+  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = process.env;
+  if (!NOTIFY_SOCKET) return null;
+  // It is this process's alone: whatever is started from here has nothing to say there.
+  delete process.env["NOTIFY_SOCKET"];
+  const { openServiceManager } = await import("../../systemd/notify.ts");
+  const env = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
+  const answer = openServiceManager(env, process.pid);
+  if (answer.kind === "failed") {
+    log("error", "cannot talk to the service manager", { reason: answer.message });
+  }
+  if (answer.kind !== "manager") return null;
+  const { attend } = await import("./attend.ts");
+  const { manager } = answer;
+  const attendance = attend({ manager, clock, progress, view: () => agent.view(), log });
+  progress.whenBegun(() => attendance.ready());
+  return attendance;
 }
 
 /** For the life of the process. */

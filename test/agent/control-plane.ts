@@ -14,6 +14,8 @@ export type StubOptions = {
   /** Given once to whoever comes with `shared`. */
   exchange?: { shared: string; own: string };
   config?: Partial<ReportReply["config"]>;
+  /** Where to listen, if not on loopback. */
+  hostname?: string;
 };
 
 export class StubControlPlane {
@@ -33,12 +35,12 @@ export class StubControlPlane {
   }
 
   get base(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${this.options.hostname ?? "127.0.0.1"}:${this.port}`;
   }
 
   start(): this {
     this.#server = Bun.serve<{ token: string | null }>({
-      hostname: "127.0.0.1",
+      hostname: this.options.hostname ?? "127.0.0.1",
       port: this.port,
       fetch: async (request, server) => {
         const path = new URL(request.url).pathname;

@@ -67,7 +67,7 @@ describe("judgeImports()", () => {
     ["health/judge.ts", "../schema/finding.ts"],
     ["health/cel.ts", "re2js"],
     ["agent/nvml/bind.ts", "bun:ffi"],
-    ["agent/sd-notify.ts", "bun:ffi"],
+    ["systemd/notify.ts", "bun:ffi"],
     ["agent/probe/ecc.ts", "../../health/catalogue.ts"],
     ["agent/main.ts", "./nvml/library.ts"],
     ["reconciler/loop.ts", "../bootstrap/ssh.ts"],

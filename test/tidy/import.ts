@@ -57,9 +57,9 @@ const PURE = /^(valibot|re2js|@bufbuild\/cel(\/.*)?|@marcbachmann\/cel-js)$/;
 const ROOMS: Readonly<Record<string, Room>> = {
   schema: { rooms: [], packages: /^valibot$/, files: /^package\.json$/ },
   health: { rooms: ["schema"], packages: PURE },
-  agent: { rooms: ["schema", "health"] },
-  bootstrap: { rooms: ["schema"] },
-  reconciler: { rooms: ["schema", "health", "bootstrap"] },
+  agent: { rooms: ["schema", "health", "systemd"] },
+  bootstrap: { rooms: ["schema", "systemd"] },
+  reconciler: { rooms: ["schema", "health", "bootstrap", "systemd"] },
   /**
    * The agent's core and what it is driven by: its ports, the parts it is composed of, and the pure
    * readers of what a machine says. A simulated machine runs the very agent that a real one does;
@@ -91,7 +91,7 @@ const PARTS: readonly { path: RegExp; packages: RegExp }[] = [
 /**
  * `bun:ffi` can crash the process: it stays behind the wall of the probe child, and in sd_notify.
  */
-const FFI = /^agent\/(nvml\/|(?:.*\/)?(?:sd-)?notify\.ts$)/;
+const FFI = /^(agent\/nvml\/|systemd\/notify\.ts$)/;
 
 const RULE = "import";
 

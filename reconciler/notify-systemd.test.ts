@@ -1,0 +1,62 @@
+/** What the service manager hears of a control plane, on a clock that is stepped. */
+import { describe, expect, test } from "bun:test";
+import type { Notice } from "../systemd/notify.ts";
+import { openServiceWatch } from "./notify-systemd.ts";
+
+function world(watchdogMs: number | null) {
+  const heard: Notice[] = [];
+  const state = { now: 0, full: false };
+  const tell = (notice: Notice): boolean => {
+    if (!state.full) heard.push(notice);
+    return !state.full;
+  };
+  const watch = openServiceWatch({ watchdogMs, tell }, () => state.now);
+  return { heard, state, watch, fed: () => heard.filter((one) => one.watchdog).length };
+}
+
+describe("openServiceWatch()", () => {
+  test("feeds the watchdog with activations and with nothing else", () => {
+    const { state, watch, fed } = world(60_000);
+    watch.ready("listening");
+    for (; state.now < 120_000; state.now += 1_000) watch.turned(true);
+    // Every 15 s, that is 8 times, however many activations there were.
+    expect(fed()).toBe(8);
+    state.now += 600_000;
+    expect(fed()).toBe(8);
+  });
+
+  test("goes on while activations fail, but not for more than ten minutes", () => {
+    const { state, watch, fed } = world(60_000);
+    for (; state.now <= 600_000; state.now += 5_000) watch.turned(false);
+    const atTenMinutes = fed();
+    expect(atTenMinutes).toBe(41);
+    for (; state.now < 900_000; state.now += 5_000) watch.turned(false);
+    expect(fed()).toBe(atTenMinutes);
+    watch.turned(true);
+    expect(fed()).toBe(atTenMinutes + 1);
+  });
+
+  test("says again what the manager had no room for", () => {
+    const { heard, state, watch } = world(null);
+    state.full = true;
+    watch.ready("listening");
+    watch.status("leads");
+    watch.turned(true);
+    expect(heard).toEqual([]);
+    state.full = false;
+    watch.turned(true);
+    watch.turned(true);
+    expect(heard).toEqual([{ ready: true, status: "leads" }]);
+  });
+
+  test("says a status once, and nothing of a watchdog that is off", () => {
+    const { heard, state, watch, fed } = world(null);
+    watch.status("stands by");
+    watch.status("stands by");
+    state.now = 3_600_000;
+    watch.turned(true);
+    watch.stopping();
+    expect(fed()).toBe(0);
+    expect(heard).toEqual([{ status: "stands by" }, { stopping: true, status: "stopping" }]);
+  });
+});

@@ -1,0 +1,138 @@
+/**
+ * Words to the service manager, sd_notify(3): that a program is ready, how it is doing, and that it
+ * still makes progress. Without `NOTIFY_SOCKET` there is nobody to talk to and nothing is loaded.
+ * Nothing here waits or throws: a word that cannot be delivered is told by the answer, and the
+ * caller's next word comes soon.
+ *
+ * Adapter: a unix datagram socket of libc, because the runtime has none of that kind.
+ */
+import { dlopen } from "bun:ffi";
+
+/** What may be said at once; sd_notify(3) names each field. */
+export type Notice = {
+  /** Start-up is over: `systemctl start` returns. */
+  ready?: true;
+  /** Configuration is being read anew; the value is CLOCK_MONOTONIC in microseconds. */
+  reloadingAtUs?: number;
+  /** Progress was made. Never said by a bare timer: a stuck program must stop saying it. */
+  watchdog?: true;
+  /** The program is on its way out. */
+  stopping?: true;
+  /** One line for `systemctl status`. */
+  status?: string;
+};
+
+export type ServiceManager = {
+  /** Progress must be told at least this often, or the program is ended; `null`: never. */
+  watchdogMs: number | null;
+  /** True if the manager has it. False if its queue is full: say it again later. */
+  tell(notice: Notice): boolean;
+};
+
+/** What the manager puts into the environment (systemd.exec(5), sd_watchdog_enabled(3)). */
+export type ManagerEnv = {
+  NOTIFY_SOCKET?: string | undefined;
+  WATCHDOG_USEC?: string | undefined;
+  WATCHDOG_PID?: string | undefined;
+};
+
+export type ManagerAnswer =
+  /** Started by hand, or by something else than systemd. */
+  | { kind: "none" }
+  | { kind: "manager"; manager: ServiceManager }
+  /** Somebody waits for words that cannot be said: worth a line in the log. */
+  | { kind: "failed"; message: string };
+
+/** `sun_path` of unix(7); a path needs one of these bytes for its terminating zero. */
+const PATH_BYTES_MAX = 108;
+/** Longer lines are cut off by whoever shows them. */
+const STATUS_LENGTH_MAX = 240;
+
+/** glibc, then musl by processor. The process has one of them loaded: none is searched for. */
+const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
+const SIGNATURES = {
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
+} as const;
+/** `<bits/socket.h>` of x86-64 and arm64 Linux, which agree on all of these. */
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
+/** No signal if nobody listens; no waiting if the manager is too busy to read its queue. */
+const MSG_NOSIGNAL_DONTWAIT = 0x4040;
+
+/** The manager that started the process `pid`, if one did and can be reached. */
+export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer {
+  const { NOTIFY_SOCKET: socket = "" } = env;
+  if (socket === "") return { kind: "none" };
+  const address = encodeAddress(socket);
+  if (address === null) return { kind: "failed", message: "NOTIFY_SOCKET is no unix address" };
+  try {
+    const send = openSocket();
+    const tell = (notice: Notice) => send(Buffer.from(printNotice(notice)), address);
+    return { kind: "manager", manager: { watchdogMs: readWatchdog(env, pid), tell } };
+  } catch (cause) {
+    // Without the JIT there are no foreign calls, and without libc nothing to call.
+    return { kind: "failed", message: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
+
+/** Milliseconds of the watchdog, or `null` if it is off or meant for another process. */
+export function readWatchdog(env: ManagerEnv, pid: number): number | null {
+  const { WATCHDOG_USEC: usec = "", WATCHDOG_PID: whose = "" } = env;
+  if (!/^[1-9]\d{0,15}$/.test(usec)) return null;
+  if (whose !== "" && whose !== String(pid)) return null;
+  return Number(usec) / 1_000;
+}
+
+/** One field a line. A line end inside the status would begin another field. */
+export function printNotice(notice: Notice): string {
+  const { ready, reloadingAtUs, watchdog, stopping, status } = notice;
+  const lines: string[] = [];
+  if (reloadingAtUs !== undefined) {
+    lines.push("RELOADING=1", `MONOTONIC_USEC=${Math.round(reloadingAtUs)}`);
+  }
+  if (ready) lines.push("READY=1");
+  if (stopping) lines.push("STOPPING=1");
+  if (status !== undefined) {
+    lines.push(`STATUS=${status.replaceAll(/\s+/g, " ").trim().slice(0, STATUS_LENGTH_MAX)}`);
+  }
+  if (watchdog) lines.push("WATCHDOG=1");
+  return lines.join("\n");
+}
+
+/**
+ * `sockaddr_un` of unix(7): family, then a path with its zero, or for `@name` a zero and the name,
+ * whose end is the end of the address. `null` if it is neither, or too long.
+ */
+export function encodeAddress(socket: string): Buffer | null {
+  const abstract = socket.startsWith("@");
+  if (!abstract && !socket.startsWith("/")) return null;
+  const name = Buffer.from(abstract ? `\0${socket.slice(1)}` : `${socket}\0`);
+  if (name.length > PATH_BYTES_MAX) return null;
+  return Buffer.concat([new Uint8Array(new Uint16Array([AF_UNIX]).buffer), name]);
+}
+
+type Send = (text: Buffer, address: Buffer) => boolean;
+
+/** Throws if libc or foreign calls are not to be had, or no socket is. */
+function openSocket(): Send {
+  const { socket, sendto } = openLibc();
+  const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) throw new Error("no unix datagram socket is to be had");
+  return (text, address) => {
+    const sent = sendto(fd, text, text.length, MSG_NOSIGNAL_DONTWAIT, address, address.length);
+    return Number(sent) === text.length;
+  };
+}
+
+function openLibc() {
+  const problems: string[] = [];
+  for (const name of LIBRARIES) {
+    try {
+      return dlopen(name, SIGNATURES).symbols;
+    } catch (cause) {
+      problems.push(cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+  throw new Error(problems[0] ?? "no libc");
+}
