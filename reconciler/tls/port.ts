@@ -23,7 +23,7 @@ export type Port = {
 export type PortFrom = {
   config: Config;
   state: string;
-  fleetId: string;
+  identity: { fleetId: string };
   /** See `OpenTlsFrom`. */
   first: ((key: string, value: string) => Promise<string>) | null;
   /** Hosts or URLs by which others reach this server, besides those of the configuration. */
@@ -33,7 +33,8 @@ export type PortFrom = {
 };
 
 export async function openPort(from: PortFrom): Promise<Port> {
-  const { config, state, fleetId, first, clock, log } = from;
+  const { config, state, first, clock, log } = from;
+  const { fleetId } = from.identity;
   const { tls: wish, externalAddress, host } = config.server;
   const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
   const open = (): Promise<ServerTls | null> =>

@@ -116,7 +116,12 @@ test("openPort() serves under the own authority, by every name it has, and gives
   const read = readConfig([{ name: "c", text: `${yaml}\npools: []\n` }], READ);
   if (read.config === null) throw new Error(JSON.stringify(read.problems));
   const said: Record<string, unknown>[] = [];
-  const from = { state: p.folder, fleetId: "abc", first: null, dialled: ["https://10.9.8.7:1"] };
+  const from = {
+    state: p.folder,
+    identity: { fleetId: "abc" },
+    first: null,
+    dialled: ["https://10.9.8.7:1"],
+  };
   const clock = { ...p.w.clock, wallMs: () => Date.now(), after: () => () => undefined };
   const port = await openPort({
     ...from,
