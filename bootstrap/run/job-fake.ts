@@ -4,7 +4,7 @@
  *
  * Adapter: the clock.
  */
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -66,4 +66,27 @@ export function makeClock(speed = 1): Clock {
       return () => clearTimeout(timer);
     },
   };
+}
+
+/** Waits for a level, up to eight seconds. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + 8_000;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not within 8 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** The lines that commands have appended to a file. */
+export function readLines(path: string): string[] {
+  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
+}
+
+/** False for a zombie too: it waits for its parent only and does nothing any more. */
+export function isAlive(pid: string): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${Number(pid)}/status`, "utf8"));
+  } catch {
+    return false;
+  }
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { makeKey, openPeer, type Peer, publicBlob } from "../ssh/peer.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { AbortReason, Arch, Job, Outcome } from "./job.ts";
-import { type FakePorts, makeJob, makePorts } from "./job-fake.ts";
+import { type FakePorts, isAlive, makeJob, makePorts, readLines, until } from "./job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const user = makeKey();
@@ -45,28 +45,6 @@ const commandsOf = ({ attempt }: Outcome) => attempt.steps.filter(({ kind }) => 
 let files = 0;
 function fresh(name: string): string {
   return join(folder, `${name}-${files++}`);
-}
-
-/** Waits for a level with a deadline. */
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 8_000;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not within 8 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-function lines(path: string): string[] {
-  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
-}
-
-function isAlive(pid: string): boolean {
-  try {
-    // A zombie waits for its parent only; it does nothing any more.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${Number(pid)}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }
 
 describe("runBootstrap()", () => {
@@ -111,7 +89,7 @@ describe("runBootstrap()", () => {
     const again = await run({ ...given, attempt: 2 });
     expect(say(again)).toBe("done");
     expect(commandsOf(again).map(({ skipped }) => skipped)).toEqual([true, true]);
-    expect(lines(log)).toEqual(["0", "1"]);
+    expect(readLines(log)).toEqual(["0", "1"]);
     // Another join token is no other work; another pool is, and so is an attempt that starts afresh.
     const values = { ...given.values, KubernetesJoinToken: "abcdef.0123456789abcdef" };
     expect(commandsOf(await run({ ...given, values, attempt: 3 }))[0]?.skipped).toBe(true);
@@ -137,7 +115,7 @@ describe("runBootstrap()", () => {
     const again = await run({ ...given, attempt: 2 });
     expect(say(again)).toBe("done");
     expect(commandsOf(again).map(({ skipped }) => skipped)).toEqual([true, false, false]);
-    expect(lines(log)).toEqual(["0", "1", "1", "2"]);
+    expect(readLines(log)).toEqual(["0", "1", "1", "2"]);
   });
 
   test("ends a late command with everything that it started", async () => {
@@ -155,8 +133,8 @@ describe("runBootstrap()", () => {
       "timeout, later: setup_commands[0]: not done within 0.7s; its processes were ended",
     );
     expect(commandsOf(outcome).map(({ exitCode }) => exitCode)).toEqual([-1]);
-    expect(lines(pids)).toHaveLength(3);
-    expect(lines(pids).filter(isAlive)).toEqual([]);
+    expect(readLines(pids)).toHaveLength(3);
+    expect(readLines(pids).filter(isAlive)).toEqual([]);
   });
 
   test("goes on after a cut connection: the orphan is ended, then its command runs again", async () => {
@@ -165,17 +143,17 @@ describe("runBootstrap()", () => {
     const commands = ["true", `echo $$ >>${pids}; [ -e ${flag} ] || sleep 60`];
     const given = job({ commands }, own);
     const running = run(given);
-    await until("the command runs", () => lines(pids).length === 1);
+    await until("the command runs", () => readLines(pids).length === 1);
     own.cut();
     const outcome = await running;
     expect(say(outcome)).toMatch(/^lost, later: setup_commands\[1\]: connection lost/);
-    expect(lines(pids).filter(isAlive)).toHaveLength(1);
+    expect(readLines(pids).filter(isAlive)).toHaveLength(1);
     writeFileSync(flag, "");
     const again = await run({ ...given, attempt: 2 });
     expect(say(again)).toBe("done");
     expect(commandsOf(again).map(({ skipped }) => skipped)).toEqual([true, false]);
-    expect(lines(pids)).toHaveLength(2);
-    expect(lines(pids).filter(isAlive)).toEqual([]);
+    expect(readLines(pids)).toHaveLength(2);
+    expect(readLines(pids).filter(isAlive)).toEqual([]);
     await own.close();
   });
 
@@ -242,7 +220,7 @@ describe("runBootstrap()", () => {
     };
     const given = job({ commands: [`echo ran >>${log}`] });
     expect(run(given, { ...ports, record })).rejects.toThrow("no longer leader");
-    expect(lines(log)).toEqual([]);
+    expect(readLines(log)).toEqual([]);
   });
 
   test("refuses a template that does not parse", async () => {
@@ -267,7 +245,7 @@ describe("runBootstrap() and who is in charge", () => {
       expect(outcome.attempt.state).toBe("interrupted");
       expect(existsSync(token)).toBe(false);
     }
-    expect(lines(log)).toEqual(["first"]);
+    expect(readLines(log)).toEqual(["first"]);
     expect(say(await run({ ...given, epoch: 8, attempt: 1 }))).toBe("done");
   });
 
@@ -275,13 +253,13 @@ describe("runBootstrap() and who is in charge", () => {
     const pids = fresh("pids");
     const given = job({ commands: [`echo $$ >>${pids}; [ $(wc -l <${pids}) -gt 1 ] || sleep 60`] });
     const older = run(given);
-    await until("the older command runs", () => lines(pids).length === 1);
+    await until("the older command runs", () => readLines(pids).length === 1);
     const newer = await run({ ...given, epoch: 2 });
     expect(say(newer)).toBe("done");
     // Its command died under it; it could not have begun another one.
     expect(say(await older)).toMatch(/^(command, later: .*exit 143|stale)/);
-    expect(lines(pids)).toHaveLength(2);
-    expect(lines(pids).filter(isAlive)).toEqual([]);
+    expect(readLines(pids)).toHaveLength(2);
+    expect(readLines(pids).filter(isAlive)).toEqual([]);
   });
 
   test("begins nothing after a newer claim", async () => {
@@ -292,14 +270,14 @@ describe("runBootstrap() and who is in charge", () => {
     ];
     const given = job({ commands });
     const older = run(given);
-    await until("the older command runs", () => lines(log).length === 1);
+    await until("the older command runs", () => readLines(log).length === 1);
     // A fence written by hand: a newer claim that has not yet ended the old command.
-    const fence = lines(await findFence(given.markDirectory));
+    const fence = readLines(await findFence(given.markDirectory));
     expect(fence[0]).toMatch(/^1 1 [0-9a-f-]{36}$/);
     writeFileSync(await findFence(given.markDirectory), "2 1 another\n");
     writeFileSync(gate, "");
     expect(say(await older)).toMatch(/^stale: the machine follows a newer epoch/);
-    expect(lines(log)).toEqual(["a"]);
+    expect(readLines(log)).toEqual(["a"]);
     expect(existsSync(token)).toBe(false);
   });
 
@@ -314,11 +292,11 @@ describe("runBootstrap() and who is in charge", () => {
       const stop = new AbortController();
       const commands = [`echo $$ >>${pids}; sleep 60`];
       const running = run(job({ commands }), makePorts(connect), stop.signal);
-      await until("the command runs", () => lines(pids).length === 1);
+      await until("the command runs", () => readLines(pids).length === 1);
       stop.abort(reason);
       const outcome = await running;
-      expect([outcome.kind, outcome.attempt.state]).toEqual([state, state] as never);
-      expect(lines(pids).filter(isAlive)).toEqual([]);
+      expect(`${outcome.kind} ${outcome.attempt.state}`).toBe(`${state} ${state}`);
+      expect(readLines(pids).filter(isAlive)).toEqual([]);
     });
   }
 });
@@ -368,7 +346,7 @@ describe("runBootstrap() and the machine", () => {
     const marks = join(folder, "sudo-marks");
     const given = job({ become: "always", markDirectory: marks, commands: ["echo hi"] }, own);
     expect(say(await run(given))).toBe("done");
-    expect(lines(log).length).toBeGreaterThanOrEqual(3);
+    expect(readLines(log).length).toBeGreaterThanOrEqual(3);
     sudo("echo 'sudo: a password is required' >&2; exit 1");
     const outcome = await run({ ...given, attempt: 2 });
     expect(say(outcome)).toMatch(

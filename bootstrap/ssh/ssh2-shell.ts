@@ -14,6 +14,8 @@ import type { ExecAnswer, ExecOptions, Shell, StreamName } from "../shell.ts";
  */
 const LINGER_MS = 1_000;
 const LINGER_PERIODS_MAX = 10;
+/** A timer of a longer time fires at once (HTML, "timers": a signed 32-bit number). */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 /** One write of a long input: bounds what lies in this process for each connection. */
 const WRITE_BYTES = 64 * 1_024;
 
@@ -53,7 +55,8 @@ export class Ssh2Shell implements Shell {
         resolve(answer);
       };
       const abort = () => settle({ kind: "aborted" });
-      const timer = setTimeout(() => settle({ kind: "timeout" }), timeoutMs);
+      const waitMs = Math.min(timeoutMs, TIMER_MS_MAX);
+      const timer = setTimeout(() => settle({ kind: "timeout" }), waitMs);
       this.#calls.add(settle);
       signal?.addEventListener("abort", abort, { once: true });
       if (signal?.aborted === true) return abort();
