@@ -20,10 +20,9 @@ Ran 16 tests across 1 file. [3.00ms]`;
 
 describe("judgeRun()", () => {
   test("takes the counts of the closing block and calls todo skipped", () => {
-    expect(judgeRun(read(COMPLETE), 1)).toEqual({
-      counts: { passed: 12, failed: 1, skipped: 3 },
-      why: null,
-    });
+    const { counts, why } = judgeRun(read(COMPLETE), 1);
+    expect(counts).toEqual({ passed: 12, failed: 1, skipped: 3 });
+    expect(why).toBeNull();
   });
 
   test("reads through colours", () => {
@@ -49,10 +48,44 @@ describe("judgeRun()", () => {
 
   test("counts a run of zero tests as one failure", () => {
     const none = " 0 pass\n 2 skip\n 0 fail\nRan 2 tests across 1 file. [1ms]";
-    expect(judgeRun(read(none), 0)).toEqual({
-      counts: { passed: 0, failed: 1, skipped: 2 },
-      why: "no test ran",
-    });
+    const { counts, why } = judgeRun(read(none), 0);
+    expect(counts).toEqual({ passed: 0, failed: 1, skipped: 2 });
+    expect(why).toBe("no test ran");
+  });
+});
+
+describe("what failed", () => {
+  const text = `
+a.test.ts:
+(pass) one [0.06ms]
+
+b.test.ts:
+(pass) two [0.06ms]
+12 |   expect(3).toBe(4);
+error: expect(received).toBe(expected)
+(fail) a group > three [0.14ms]
+
+2 tests failed:
+(fail) a group > three [0.14ms]
+
+ 2 pass
+ 1 fail
+Ran 3 tests across 2 files. [3.00ms]`;
+
+  test("is told once, with its file and what was said just before", () => {
+    expect(judgeRun(read(text), 1).failures).toEqual([
+      "b.test.ts:\n12 |   expect(3).toBe(4);\nerror: expect(received).toBe(expected)\n" +
+        "(fail) a group > three [0.14ms]",
+    ]);
+  });
+
+  test("is bounded in lines and in number", () => {
+    const noise = Array.from({ length: 500 }, (_, i) => `line ${i}`).join("\n");
+    const long = judgeRun(read(`a.test.ts:\n${noise}\n(fail) one`), 1).failures[0] ?? "";
+    expect(long.split("\n").length).toBeLessThanOrEqual(32);
+    expect(long).toContain("line 499");
+    const many = Array.from({ length: 500 }, (_, i) => `(fail) number ${i} of many`).join("\n");
+    expect(judgeRun(read(many), 1).failures.length).toBe(50);
   });
 });
 
@@ -64,15 +97,23 @@ describe("printCounts()", () => {
 });
 
 test("joinVerdicts() adds counts up and forgets no complaint", () => {
-  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null };
-  const bad = { counts: { passed: 1, failed: 1, skipped: 0 }, why: "it died" };
+  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null, failures: [] };
+  const bad = {
+    counts: { passed: 1, failed: 1, skipped: 0 },
+    why: "it died",
+    failures: ["a.test.ts:\n(fail) one"],
+  };
   expect(joinVerdicts(good, good)).toEqual({
     counts: { passed: 4, failed: 0, skipped: 2 },
     why: null,
+    failures: [],
   });
   expect(joinVerdicts(good, bad)).toEqual({
     counts: { passed: 3, failed: 1, skipped: 1 },
     why: "it died",
+    failures: bad.failures,
   });
-  expect(joinVerdicts(bad, bad).why).toBe("it died; it died");
+  const both = joinVerdicts(bad, bad);
+  expect(both.why).toBe("it died; it died");
+  expect(both.failures.length).toBe(2);
 });

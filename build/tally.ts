@@ -11,27 +11,58 @@ export type Tally = {
   block: Counts;
   /** The last complete block, or `null`. A nested run's block is overwritten by the outer one. */
   summary: Counts | null;
+  /** The file whose tests run now, as Bun names it. */
+  file: string;
+  /** The last lines that were said, for the failure that may follow. */
+  said: readonly string[];
+  /** What failed, each with its file and what was said just before. */
+  failures: readonly string[];
 };
 
 export type Counts = { passed: number; failed: number; skipped: number };
 
 export const NOTHING: Counts = { passed: 0, failed: 0, skipped: 0 };
-export const EMPTY: Tally = { seen: NOTHING, block: NOTHING, summary: null };
+export const EMPTY: Tally = {
+  seen: NOTHING,
+  block: NOTHING,
+  summary: null,
+  file: "",
+  said: [],
+  failures: [],
+};
+
+/** An assertion with its code frame and what it compared. */
+const SAID_MAX = 30;
+/** Who broke more than this reads the whole output. */
+const FAILURES_MAX = 50;
 
 const RESULT = /^\((pass|fail|skip|todo)\) /;
 const COUNT = /^ *(\d+) (pass|fail|skip|todo)$/;
 const CLOSING = /^Ran \d+ tests? across \d+ files?\./;
+const FILE = /^(\S+\.test\.ts):$/;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 /** One more line of Bun's standard error. */
 export function foldLine(tally: Tally, line: string): Tally {
   const text = line.replace(COLOUR, "").trimEnd();
+  const file = FILE.exec(text)?.[1];
+  if (file !== undefined) return { ...tally, file, said: [] };
   const result = RESULT.exec(text);
-  if (result !== null) return { ...tally, seen: add(tally.seen, result[1], 1) };
+  if (result !== null) return foldResult(tally, result[1], text);
   const count = COUNT.exec(text);
   if (count !== null) return { ...tally, block: add(tally.block, count[2], Number(count[1])) };
   if (CLOSING.test(text)) return { ...tally, block: NOTHING, summary: tally.block };
-  return tally;
+  if (tally.summary !== null) return tally;
+  return { ...tally, said: [...tally.said, text].slice(-SAID_MAX) };
+}
+
+/** Bun repeats the lines of what failed at the end of a long run; the first time has the reason. */
+function foldResult(tally: Tally, word: string | undefined, text: string): Tally {
+  const next = { ...tally, seen: add(tally.seen, word, 1), said: [] };
+  const isRepeated = tally.failures.some((failure) => failure.endsWith(text));
+  if (word !== "fail" || isRepeated || tally.failures.length >= FAILURES_MAX) return next;
+  const told = [`${tally.file}:`, ...tally.said, text].join("\n");
+  return { ...next, failures: [...tally.failures, told] };
 }
 
 function add(counts: Counts, word: string | undefined, n: number): Counts {
@@ -40,25 +71,24 @@ function add(counts: Counts, word: string | undefined, n: number): Counts {
   return { ...counts, skipped: counts.skipped + n };
 }
 
-export type Verdict = { counts: Counts; why: string | null };
+export type Verdict = { counts: Counts; why: string | null; failures: readonly string[] };
 
 /**
  * The counts of a finished run. A run that died, that failed without a failed test, or that ran no
  * test at all counts as one failure more, and `why` says so.
  */
 export function judgeRun(tally: Tally, exitCode: number): Verdict {
-  const counts = tally.summary;
+  const { summary: counts, failures } = tally;
   if (counts === null) {
-    const failed = tally.seen.failed + 1;
-    return { counts: { ...tally.seen, failed }, why: `the run ended early, status ${exitCode}` };
+    const seen = { ...tally.seen, failed: tally.seen.failed + 1 };
+    return { counts: seen, why: `the run ended early, status ${exitCode}`, failures };
   }
+  const broken = { ...counts, failed: 1 };
   if (exitCode !== 0 && counts.failed === 0) {
-    return { counts: { ...counts, failed: 1 }, why: `bun test ended with status ${exitCode}` };
+    return { counts: broken, why: `bun test ended with status ${exitCode}`, failures };
   }
-  if (counts.passed + counts.failed === 0) {
-    return { counts: { ...counts, failed: 1 }, why: "no test ran" };
-  }
-  return { counts, why: null };
+  if (counts.passed + counts.failed === 0) return { counts: broken, why: "no test ran", failures };
+  return { counts, why: null, failures };
 }
 
 /** Two runs as one. */
@@ -71,6 +101,7 @@ export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
       skipped: a.counts.skipped + b.counts.skipped,
     },
     why: whys.length === 0 ? null : whys.join("; "),
+    failures: [...a.failures, ...b.failures],
   };
 }
 

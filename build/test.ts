@@ -1,7 +1,8 @@
 /**
  * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard
- * output with `N passed, N failed`, counted from what really ran. With `CI=true` the types are
- * checked first, and what the Kubernetes tests need is built beside the other tests, before theirs.
+ * output with `N passed, N failed`, counted from what really ran, below what failed and why. With
+ * `CI=true` the types are checked first, and what the Kubernetes tests need is built before any
+ * test: a build that takes both cores for minutes finds out which test counts seconds, no more.
  * A failed type check, a failed build and a run that died each count as one failure, so that the
  * closing line never looks better than the tree. Arguments go to `bun test` as they are.
  */
@@ -86,35 +87,27 @@ async function readLines(
 /** Tests of a real control plane; its programs take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
 
-/**
- * Builds them behind the other tests, as the one that steps back when both want a core. It says
- * itself what went wrong; the tests that miss a program fail.
- */
-function buildKubernetes(): { ended: Promise<unknown>; stop: () => void } {
+/** It says itself what went wrong; the tests that miss a program fail. */
+async function buildKubernetes(endMs: number): Promise<void> {
   const build = [process.execPath, "run", join(ROOT, KUBERNETES, "main.ts"), "--build", "all"];
-  const nice = Bun.which("nice") === null ? [] : ["nice", "-n", "19"];
-  const child = Bun.spawn([...nice, ...build], {
-    cwd: ROOT,
-    env: ENV,
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  const child = Bun.spawn(build, { cwd: ROOT, env: ENV, stdio: ["ignore", "inherit", "inherit"] });
   const stop = () => child.kill("SIGTERM");
   process.on("SIGINT", stop).on("SIGTERM", stop);
-  return { ended: child.exited, stop };
+  const limit = setTimeout(stop, endMs - performance.now());
+  await child.exited;
+  clearTimeout(limit);
+  process.off("SIGINT", stop).off("SIGTERM", stop);
 }
 
 /**
  * Everything, or what was asked for. In the continuous check the Kubernetes tests are a run of
- * their own, after the build of what they need.
+ * their own, the last one.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
   if (!IS_CI || args.length > 0) return runTests(args, endMs);
-  const build = buildKubernetes();
+  await buildKubernetes(endMs);
   const first = await runTests([`--path-ignore-patterns=${KUBERNETES}/**`], endMs);
-  const limit = setTimeout(build.stop, endMs - performance.now());
-  await build.ended;
-  clearTimeout(limit);
   const second = await runTests([KUBERNETES], endMs);
   return joinVerdicts(first, second);
 }
@@ -129,7 +122,9 @@ if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
   if (!(await succeeds(build))) problems.push("the build failed");
 }
 
-const { counts, why } = await runAll(process.argv.slice(2));
+const { counts, why, failures } = await runAll(process.argv.slice(2));
+for (const failure of failures) console.log(`\nfailed: ${failure}`);
+if (failures.length > 0) console.log();
 for (const problem of why === null ? problems : [...problems, why]) {
   console.error(`npm test: ${problem}`);
 }
