@@ -27,6 +27,8 @@ export type ShownNode = {
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
+  /** Its mark is being set or lifted: two writes of one object at once would only collide. */
+  marking: boolean;
 };
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
@@ -58,7 +60,7 @@ export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
       continue;
     }
     if (isParted) wish.parted.push({ node: node.id, name: kube.name });
-    else wish.shown.push(shownOf(node, pool, kube));
+    else wish.shown.push(shownOf(node, pool, kube, fleet));
     const drain = drainOf(node, pool, fleet, sight);
     if (drain !== null) wish.drains.push(drain);
   }
@@ -68,9 +70,15 @@ export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
 const shownBefore = new WeakMap<Node, ShownNode>();
 
 /** A node's document is never changed in place, so what was made of it once still holds. */
-function shownOf(node: Node, pool: PoolConfig | null, kube: { name: string; uid: string }) {
+function shownOf(
+  node: Node,
+  pool: PoolConfig | null,
+  kube: { name: string; uid: string },
+  fleet: Fleet,
+): ShownNode {
   const known = shownBefore.get(node);
   if (known !== undefined) return known;
+  const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
   const because = node.health.held.map(({ judgement }) => judgement.because);
   if (node.health.silentSince !== null) because.push("its heartbeats stopped");
   const shown: ShownNode = {
@@ -85,6 +93,7 @@ function shownOf(node: Node, pool: PoolConfig | null, kube: { name: string; uid:
     cordoned: node.cordon.product !== null || node.cordon.human !== null,
     draining: node.phase.kind === "draining",
     labels: pool?.labels ?? {},
+    marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
   };
   shownBefore.set(node, shown);
   return shown;

@@ -97,7 +97,7 @@ describe("Cleanup", () => {
       expect(lines).toHaveLength(1);
     }
     // It falls silent: then it is gone indeed.
-    await run(60);
+    await run(90);
     expect([node(), cleanup.doubts()]).toEqual([null, []]);
   });
 

@@ -29,8 +29,12 @@ const STILL_MS = 20_000;
 /** How long the pods get after the out-of-service taint, before the garbage collector has them. */
 const PODS_MS = 120_000;
 const POLL_MS = 5_000;
-/** A kubelet that spoke is asked about again after so long; it must then be silent for 40 s. */
+/**
+ * A kubelet that spoke is asked about again after so long, ever more rarely while it goes on: a
+ * person has been told. It must then be silent for 40 s.
+ */
 const DOUBT_MS = 10_000;
+const DOUBT_MAX_MS = 30_000;
 /** A Node that is gone and still told: the cache lags, or another one of its name is there. */
 const DONE_MS = 60_000;
 const BACKOFF_MAX_MS = 300_000;
@@ -43,6 +47,8 @@ type Case = {
   lease: { renewedAt: number | null; sinceMs: number } | null;
   taintedAtMs: number | null;
   doubt: string | null;
+  /** How often in a row its kubelet spoke. */
+  spoke: number;
   trouble: string | null;
 };
 
@@ -73,6 +79,7 @@ export class Cleanup {
           lease: null,
           taintedAtMs: null,
           doubt: null,
+          spoke: 0,
           trouble: null,
         };
         this.#cases.set(target.uid, one);
@@ -110,7 +117,7 @@ export class Cleanup {
     // It may have been taken back while it waited.
     if (this.#cases.get(uid) !== one) return;
     const live = await readLive(this.#ports.api, name, uid, pool);
-    if (live.kind === "other_object") return this.#again(one, DONE_MS);
+    if (live.kind === "other_object") return this.#done(one);
     if (live.kind === "refused") return this.#fail(one, live.message, live.retryAfterMs);
     const silent = await this.#isSilent(one);
     // Without the second witness nothing is deleted.
@@ -121,7 +128,7 @@ export class Cleanup {
     if (left.pods > 0 && !this.#hasWaited(one)) {
       const at = { name, uid, pool, cached: live.node, lane: "evict" as const };
       const put = await changeTaints(this.#ports, at, { want: [OUT_OF_SERVICE_TAINT], drop: [] });
-      if (put.kind === "other_object") return this.#again(one, DONE_MS);
+      if (put.kind === "other_object") return this.#done(one);
       if (put.kind !== "done") return this.#fail(one, put.message, retryAfterOf(put));
       one.taintedAtMs ??= this.#ports.clock.monoMs();
       return this.#again(one, POLL_MS);
@@ -131,7 +138,7 @@ export class Cleanup {
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
     if (gone.kind === "failed") return this.#fail(one, gone.message, gone.retryAfterMs);
     this.#ports.log("info", "Node of a machine that is gone was deleted", { node: name, uid });
-    this.#again(one, DONE_MS);
+    this.#done(one);
   }
 
   /** `true`, or after how many milliseconds to look again, or why nobody can tell. */
@@ -150,7 +157,8 @@ export class Cleanup {
       const doubt = `the cloud says that ${node} is gone, and ${speaks}`;
       if (one.doubt === null) log("error", doubt, { node: name });
       one.doubt = doubt;
-      return DOUBT_MS;
+      one.spoke += 1;
+      return Math.min(DOUBT_MAX_MS, DOUBT_MS * 2 ** Math.min(one.spoke - 1, 8));
     }
     const stillMs = now - (one.lease?.sinceMs ?? now);
     if (one.doubt !== null && stillMs < LEASE_MS) return DOUBT_MS;
@@ -164,6 +172,7 @@ export class Cleanup {
 
   #believe(one: Case): true {
     one.doubt = null;
+    one.spoke = 0;
     return true;
   }
 
@@ -175,7 +184,11 @@ export class Cleanup {
     one.failures = 0;
     one.trouble = null;
     one.notBeforeMs = this.#ports.clock.monoMs() + ms;
-    if (ms === DONE_MS) one.doubt = null;
+  }
+
+  #done(one: Case): void {
+    one.doubt = null;
+    this.#again(one, DONE_MS);
   }
 
   #fail(one: Case, message: string, retryAfterMs: number | null): void {

@@ -11,6 +11,7 @@ import type { KubeAnswer, KubeRequest } from "./api.ts";
 import { DRAIN_RULE } from "./drain-plan.ts";
 import type { DrainEvent } from "./drain-sight.ts";
 import type { DrainWish } from "./drain-wish.ts";
+import { judgeEviction } from "./eviction.ts";
 import { Drainers } from "./drainer.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
@@ -53,6 +54,8 @@ class Stage {
   /** What the watch says of itself. */
   watch = { ageMs: 0, synced: true };
   drainers: Drainers;
+  /** What the write limit would have room for. */
+  room = 400;
 
   private process = { isAlive: true };
 
@@ -94,6 +97,7 @@ class Stage {
       log: () => undefined,
       hint: () => this.hints++,
       tell: (event) => this.events.push(event),
+      room: () => this.room,
     });
     return this.drainers;
   }
@@ -786,6 +790,49 @@ describe("Drainers", () => {
     expect(stage.deeds()).toHaveLength(100);
     expect(stage.requests.filter(({ verb }) => verb === "list").length).toBeLessThan(800);
     stage.check();
+  });
+
+  test("where there is little room the nodes leave one after another, not all a little", async () => {
+    const stage = new Stage();
+    stage.room = 8;
+    for (let i = 0; i < 120; i++) {
+      for (let k = 0; k < 3; k++) stage.pod(`p-${i}-${k}`, { node: `n${i}` });
+      stage.wish(`n${i}`);
+    }
+    await stage.tick(20);
+    const nodeOf = (name: string): string => name.split("-")[1] ?? "";
+    const asked = stage
+      .deeds()
+      .map((deed) => nodeOf(JSON.stringify(deed).match(/p-\d+-\d+/)?.[0] ?? ""));
+    const begun = new Set(asked);
+    expect(asked.length).toBeGreaterThan(30);
+    // Whoever was begun is asked to its end: at most those in the room are half done.
+    const whole = [...begun].filter((node) => asked.filter((one) => one === node).length === 3);
+    expect(begun.size - whole.length).toBeLessThanOrEqual(4);
+    await stage.tick(130);
+    for (let i = 0; i < 120; i++) expect(stage.left(`n${i}`).kind).toBe("empty");
+    expect(stage.deeds()).toHaveLength(360);
+    // One to begin, one to ask from, one when all are gone, two that show it empty, few besides.
+    const lists = stage.requests.filter(({ verb }) => verb === "list").length;
+    expect(lists / 120).toBeLessThan(9);
+    stage.check();
+  });
+
+  test("our own write limit's refusal pauses nobody else", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.pod("b");
+    stage.wish("n1");
+    await stage.tick(20);
+    expect(stage.left("n1").kind).toBe("empty");
+    const own = {
+      kind: "refused",
+      status: 429,
+      reason: "ClientThrottled",
+      message: "no turn",
+    } as const;
+    const verdict = judgeEviction({ ...own, causes: [], retryAfterMs: null }, "u");
+    expect(verdict).toEqual({ kind: "throttled", retryMs: 1_000, own: true });
   });
 });
 

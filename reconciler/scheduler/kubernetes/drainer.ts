@@ -22,9 +22,8 @@ import { groupPods, MESSAGE_CHARS_MAX, printGroup, printGroups } from "./drain-s
 import type { DrainEvent, DrainGroup } from "./drain-sight.ts";
 import type { DrainWish } from "./drain-wish.ts";
 import { judgeEviction } from "./eviction.ts";
-import { NodeDrain } from "./node-drain.ts";
+import { NodeDrain, quietMs } from "./node-drain.ts";
 import type { Instant, NextAsk } from "./node-drain.ts";
-import { isNewer } from "./object.ts";
 import type { KubePod } from "./object.ts";
 
 /** The pods as a watch shows them: what changed there is a reason to list, never to act. */
@@ -46,6 +45,8 @@ export type DrainPorts = {
   /** What `left` says of a node has changed: an activation is worth its while. */
   hint(): void;
   tell(event: DrainEvent): void;
+  /** How many evictions, on the line or waiting for their turn, the write limit has room for. */
+  room(): number;
 };
 
 /** The reconciler speaks about once a second; a longer silence is its pause, or this process's. */
@@ -62,10 +63,10 @@ const LIST_MS = 2_000;
 const LIST_SHARE_MS = 20;
 const LISTS_MAX = 16;
 /**
- * On the line over all nodes: what the write limit lets through in two seconds at its best. More
- * would wait there for longer than the reconciler's word is good for.
+ * A look at all drains costs about 0.06 ms each, and what it finds is as good for so long: with a
+ * thousand of them a look a second, with ten each time that the reconciler speaks.
  */
-const ASKS_MAX = 400;
+const LOOK_SHARE_MS = 1;
 /** A dry run waits so long for DaemonSets that nobody has asked for yet. */
 const PLAN_MS = 10_000;
 
@@ -81,7 +82,8 @@ export class Drainers {
   private lists = 0;
   private asking = 0;
   private due: NodeDrain[] = [];
-  private readonly shown = new Map<NodeId, DrainSight["kind"]>();
+  private lookedMono = Number.NEGATIVE_INFINITY;
+  private readonly shown = new Map<NodeId, { sight: DrainSight; mono: number }>();
 
   constructor(ports: DrainPorts) {
     this.ports = ports;
@@ -100,6 +102,8 @@ export class Drainers {
       if (drain?.isOf(wish) === true) drain.wish = wish;
       else this.drains.set(wish.node, new NodeDrain(wish, mono));
     }
+    if (mono - this.lookedMono < this.lookMs) return;
+    this.lookedMono = mono;
     this.asks.sweep(mono);
     this.daemonsets.sweep();
     this.mark();
@@ -116,6 +120,8 @@ export class Drainers {
   left(node: NodeId): DrainSight {
     const drain = this.drains.get(node);
     if (drain === undefined) return { kind: "dark", message: "its drain has not been seen yet" };
+    const kept = this.shown.get(node);
+    if (kept !== undefined && this.now().mono - kept.mono < this.lookMs) return kept.sight;
     return this.sightOf(drain, this.planOf(drain));
   }
 
@@ -156,28 +162,40 @@ export class Drainers {
     return mono - this.tendedMono <= WORD_MS;
   }
 
+  private get lookMs(): number {
+    return this.drains.size * LOOK_SHARE_MS;
+  }
+
   private get everyMs(): number {
     return Math.max(LIST_MS, this.drains.size * LIST_SHARE_MS);
   }
 
   /** Marks what the watch shows of each node that drains, so that a change is noticed. */
   private mark(): void {
+    const isCrowd = this.everyMs > LIST_MS;
     for (const drain of this.drains.values()) {
-      let [count, newest] = [0, "0"];
-      for (const { resourceVersion } of this.ports.pods.byNode(drain.wish.name)) {
-        count += 1;
-        if (isNewer(resourceVersion, newest)) newest = resourceVersion;
-      }
-      drain.mark = `${count} ${newest}`;
+      drain.noteShown(this.ports.pods.byNode(drain.wish.name), this.asks, isCrowd);
     }
   }
 
-  /** Queues the nodes whose list is due, those that waited longest first. */
+  /**
+   * Queues the nodes whose list is due, those that waited longest first. A list to ask from is soon
+   * old, so it is taken only where there is room to ask: the nodes that drain longest first, each
+   * to its end.
+   */
   private queue(): void {
+    const { drains, asks, everyMs } = this;
     const at = this.now();
-    this.due = [...this.drains.values()]
-      .filter((drain) => drain.isListDue(this.planOf(drain), this.asks, at, this.everyMs))
-      .sort((a, b) => (a.listing?.sentMono ?? 0) - (b.listing?.sentMono ?? 0));
+    this.due = [];
+    let room = this.ports.room() - this.asking;
+    for (const drain of drains.values()) {
+      const plan = this.planOf(drain);
+      const reason = drain.listReason(plan, asks, at, everyMs);
+      if (reason === "look" || (reason === "ask" && room > 0)) this.due.push(drain);
+      const wants = reason === "ask" || (reason === null && drain.isFresh(at, everyMs));
+      if (plan !== null && wants && room > 0) room -= drain.wantedNow(plan, asks, at);
+    }
+    this.due.sort((a, b) => (a.listing?.sentMono ?? 0) - (b.listing?.sentMono ?? 0));
   }
 
   private list(): void {
@@ -222,7 +240,8 @@ export class Drainers {
     const ageMs = listing === null ? Number.POSITIVE_INFINITY : mono - listing.sentMono;
     if (failure !== null && ageMs > DARK_MS) return `its pods cannot be listed: ${failure.message}`;
     if (listing === null) return "its pods have not been listed yet";
-    if (ageMs > Math.max(STALE_MS, 2 * this.everyMs)) return "its pods were not listed for long";
+    if (ageMs > Math.max(STALE_MS, 2 * quietMs(this.everyMs)))
+      return "its pods were not listed for long";
     if (!pods.synced()) return "the watch on pods is not complete";
     const staleMs = pods.ageMs();
     if (staleMs > STALE_MS)
@@ -278,13 +297,14 @@ export class Drainers {
       const isQuiet = !this.isWordRecent(at.mono) || at.mono < this.quietUntilMono;
       const isSeen = !isQuiet && this.darknessOf(drain) === null && this.isComplete();
       const next = isSeen ? drain.nextAsks(plan, this.asks, at, this.everyMs) : [];
-      for (const one of next.slice(0, ASKS_MAX - this.asking)) void this.ask(drain, one);
+      const room = Math.max(0, this.ports.room() - this.asking);
+      for (const one of next.slice(0, room)) void this.ask(drain, one);
       this.tellGroups(drain, this.groupsOf(drain, plan));
     }
-    const { kind } = this.sightOf(drain, plan);
-    const before = this.shown.get(drain.wish.node);
-    this.shown.set(drain.wish.node, kind);
-    if (before !== undefined && before !== kind) this.ports.hint();
+    const sight = this.sightOf(drain, plan);
+    const before = this.shown.get(drain.wish.node)?.sight.kind;
+    this.shown.set(drain.wish.node, { sight, mono: at.mono });
+    if (before !== undefined && before !== sight.kind) this.ports.hint();
   }
 
   /**
@@ -317,7 +337,7 @@ export class Drainers {
     this.asking -= 1;
     const verdict = judgeEviction(answer, pod.uid);
     const mono = clock.monoMs();
-    if (verdict.kind === "throttled")
+    if (verdict.kind === "throttled" && verdict.own !== true)
       this.quietUntilMono = Math.max(this.quietUntilMono, mono + verdict.retryMs);
     if (verdict.kind === "forbidden" || verdict.kind === "unknown")
       log("warn", `${how} pod: ${verdict.kind}`, { ...pick, message: verdict.message });

@@ -26,7 +26,8 @@ export type EvictionVerdict =
       retryMs: number;
     }
   /** The server is short of room: it is not about this pod. */
-  | { kind: "throttled"; retryMs: number }
+  /** `own`: our own write limit gave it no turn, which says nothing about the server. */
+  | { kind: "throttled"; retryMs: number; own?: boolean }
   /** A fault of configuration: waiting never helps. */
   | { kind: "severalBudgets"; message: string; retryMs: number }
   /** The namespace's own deletion ends the pod. */
@@ -44,6 +45,8 @@ export const BUDGET_RETRY_MAX_MS = 30_000;
 const BEHIND_RETRY_MS = 30_000;
 /** Only a person repairs these: often enough to see it done, seldom enough to be no load. */
 const PERSON_RETRY_MS = 300_000;
+/** What the limiter answers in the server's place (`limiter.ts`). */
+const NO_TURN = "ClientThrottled";
 const THROTTLED_RETRY_MS = 1_000;
 
 /** `uid` is that of the pod that was asked. */
@@ -83,7 +86,11 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
       return judgeConflict(message, uid);
     case 429:
       if (budget !== undefined) return judgeBudget(budget, retryAfterMs);
-      return { kind: "throttled", retryMs: retryAfterMs ?? THROTTLED_RETRY_MS };
+      return {
+        kind: "throttled",
+        retryMs: retryAfterMs ?? THROTTLED_RETRY_MS,
+        ...(answer.reason === NO_TURN ? { own: true } : {}),
+      };
     case 403:
       return judgeForbidden(answer, budget);
     case 401:

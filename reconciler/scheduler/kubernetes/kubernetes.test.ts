@@ -64,6 +64,7 @@ class Stage {
   wish(drain: Partial<DrainWish> | null = null): Wish {
     const common = { node: NODE, pool: "p" as PoolName, name: NAME, uid: this.uid };
     const shown: ShownNode = {
+      marking: false,
       ...common,
       verdict: "unhealthy",
       phase: "suspect",

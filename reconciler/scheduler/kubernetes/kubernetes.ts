@@ -28,7 +28,7 @@ import type { DrainEvent } from "./drain-sight.ts";
 import { Drainers } from "./drainer.ts";
 import { eventOf } from "./event-text.ts";
 import { KubeEvents } from "./kube-event.ts";
-import type { Limiter } from "./limiter.ts";
+import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import { checkPermissions, printPermission } from "./permission.ts";
@@ -48,10 +48,9 @@ export type KubernetesPorts = {
   instance: string;
   config: KubernetesConfig;
   clock: Clock;
-  /** 0 ≤ x < 1. */
   random: () => number;
   log: Log;
-  /** Told of each mark for a session, as soon as the server has acknowledged it. */
+  /** Told of each mark for a session, once the server has acknowledged it. */
   marked?: (node: string) => void;
 };
 
@@ -130,6 +129,7 @@ export class Kubernetes implements Scheduler {
       log,
       hint: () => this.#hint(),
       tell: (event) => this.#tellDrain(event),
+      room: () => roomOf(this.#ports.limiter.standing()),
     });
     const common = { api, clock, random, log };
     return {

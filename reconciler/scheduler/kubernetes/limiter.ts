@@ -69,6 +69,16 @@ const PASSED_OVER_MAX = 9;
 /** More than all evictions of a large fleet at once; who comes later is told no. */
 const WAITING_MAX = 50_000;
 
+/** Evictions worth waiting for a turn: what two seconds let through. More would only grow old. */
+const ROOM_MS = 2_000;
+const ROOM_LEAST = 10;
+
+/** How many evictions may be on their way or wait, as things stand. */
+export function roomOf({ perSecond, pausedMs }: LimiterStanding): number {
+  if (pausedMs > ROOM_MS) return 0;
+  return Math.max(ROOM_LEAST, (perSecond * ROOM_MS) / 1_000);
+}
+
 /** A tank of permissions that fills with time. */
 class Bucket {
   perSecond: number;

@@ -9,6 +9,7 @@ import { Returns } from "./drain-return.ts";
 import { isDaemon, planDrain } from "./drain-plan.ts";
 import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
 import type { DrainWish } from "./drain-wish.ts";
+import { isNewer } from "./object.ts";
 import type { KubePod } from "./object.ts";
 
 /**
@@ -20,11 +21,19 @@ const MIN_DRAIN_MS = 5_000;
 const CONFIRM_MS = 1_000;
 /** How long nothing may have changed before it is looked at again. */
 const QUIET_LIST_MS = 15_000;
+/** The same in turns, where so many nodes drain that each has its turn more rarely. */
+const QUIET_TURNS = 12;
 /** Nobody is asked out of an older list: it would be listed again first. */
 const FRESH_MS = 5_000;
 const IN_FLIGHT_MAX = 20;
 /** An answer may be on its way while the list is: only a list from after it shows its effect. */
 const EFFECT_MS = 2_000;
+
+/** After how long a node is listed though nothing is known to have changed. */
+export function quietMs(everyMs: number): number {
+  // Up to a hundred nodes list within two seconds each; beyond, most of them only wait.
+  return everyMs <= 2_000 ? QUIET_LIST_MS : QUIET_TURNS * everyMs;
+}
 
 export type Listing = {
   pods: Map<string, KubePod>;
@@ -94,22 +103,65 @@ export class NodeDrain {
     return wish.name === name && wish.uid === uid && wish.since === since;
   }
 
-  /** `everyMs`: the shortest time between two lists of one node, by how many nodes drain. */
-  isListDue(plan: DrainPlan | null, asks: Asks, at: Instant, everyMs: number): boolean {
+  /**
+   * Why the node is to be listed: what is known is to be confirmed or brought up to date, or
+   * somebody is to be asked, whose turn has to come first; `null` = it is not.
+   * `everyMs`: the shortest time between two lists of one node, by how many nodes drain.
+   */
+  listReason(
+    plan: DrainPlan | null,
+    asks: Asks,
+    at: Instant,
+    everyMs: number,
+  ): "look" | "ask" | null {
     const { mono } = at;
-    if (this.isListing) return false;
-    if (this.failure !== null) return mono >= this.failure.retryMono;
-    if (this.listing === null) return true;
+    if (this.isListing) return null;
+    if (this.failure !== null) return mono >= this.failure.retryMono ? "look" : null;
+    if (this.listing === null) return "look";
     const ageMs = mono - this.listing.sentMono;
-    if (ageMs < CONFIRM_MS) return false;
+    if (ageMs < CONFIRM_MS) return null;
     const lostMono = asks.lostMono(this.listing.pods.keys());
-    if (lostMono !== null && mono > lostMono) return true;
+    if (lostMono !== null && mono > lostMono) return "look";
     const isLongEnough = mono >= this.startedMono + MIN_DRAIN_MS;
     if (isLongEnough && plan !== null && this.emptyRuns < 2 && this.remaining(plan, asks) === 0)
-      return true;
-    if (ageMs < everyMs) return false;
-    if (this.mark !== this.listedMark || ageMs >= QUIET_LIST_MS) return true;
-    return plan !== null && ageMs >= FRESH_MS && this.wanted(plan, asks, at).length > 0;
+      return "look";
+    if (ageMs < everyMs) return null;
+    if (this.mark !== this.listedMark || ageMs >= quietMs(everyMs)) return "look";
+    const asksSoon = plan !== null && ageMs >= FRESH_MS && this.wanted(plan, asks, at).length > 0;
+    return asksSoon ? "ask" : null;
+  }
+
+  /** How many pods would be asked now if the list were fresh. */
+  wantedNow(plan: DrainPlan, asks: Asks, at: Instant): number {
+    return this.wanted(plan, asks, at).length;
+  }
+
+  /** Its list is fresh enough to ask whoever is in it. */
+  isFresh(at: Instant, everyMs: number): boolean {
+    const ageMs = at.mono - (this.listing?.sentMono ?? Number.NEGATIVE_INFINITY);
+    return ageMs <= Math.max(everyMs, FRESH_MS) + EFFECT_MS;
+  }
+
+  /**
+   * What the watch shows now. Where many nodes drain at once, each pod that ends would ask for a
+   * list of its node: then a list waits for a pod that is new, or for the last of those that were
+   * asked to be gone.
+   */
+  noteShown(shown: Iterable<KubePod>, asks: Asks, isCrowd: boolean): void {
+    let [count, newest] = [0, "0"];
+    const asked = new Set<string>();
+    for (const uid of this.listing?.pods.keys() ?? []) {
+      if (asks.get(uid)?.state === "begun") asked.add(uid);
+    }
+    const isAsked = asked.size > 0;
+    let isLeft = false;
+    for (const { uid, resourceVersion } of shown) {
+      isLeft ||= asked.has(uid);
+      if (isCrowd && this.listing?.pods.has(uid) === true) continue;
+      count += 1;
+      if (isNewer(resourceVersion, newest)) newest = resourceVersion;
+    }
+    this.mark = isCrowd ? `${count} ${newest} ${isAsked && !isLeft}` : `${count} ${newest}`;
   }
 
   takeSent(): void {
@@ -171,8 +223,7 @@ export class NodeDrain {
 
   /** Whom to ask now; nobody out of a stale list. */
   nextAsks(plan: DrainPlan, asks: Asks, at: Instant, everyMs: number): NextAsk[] {
-    const ageMs = at.mono - (this.listing?.sentMono ?? Number.NEGATIVE_INFINITY);
-    return ageMs <= Math.max(everyMs, FRESH_MS) + EFFECT_MS ? this.wanted(plan, asks, at) : [];
+    return this.isFresh(at, everyMs) ? this.wanted(plan, asks, at) : [];
   }
 
   /** Whom to ask if the list is fresh. A tier begins when the one before it is gone. */

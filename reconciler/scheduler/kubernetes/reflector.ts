@@ -40,7 +40,14 @@ const WATCH_SECONDS_SPREAD = 50;
 const SILENCE_MS = 75_000;
 const PAUSE_LEAST_MS = 1_000;
 /** A server that is back is watched again within this; blindness stops every drain. */
-const PAUSE_MOST_MS = 15_000;
+const PAUSE_MOST_MS = 8_000;
+/**
+ * A watch that broke over a copy this old is followed by a list: a quiet watch would tell for up to
+ * a minute that nothing changed by saying nothing, and the copy counts as old long before.
+ */
+const AGED_MS = 10_000;
+/** That list is what ends our blindness, and there is one in ten seconds at the most. */
+const AGED_PAUSE_MS = 2_000;
 /** A wish of the server to wait longer is a mistake, and would blind us. */
 const RETRY_AFTER_MOST_MS = 60_000;
 /** Before the list after a version expired: never at once, and spread for many of us. */
@@ -217,9 +224,10 @@ export class Reflector<T> {
         return this.#failedWatch(end.message, end.retryAfterMs);
       }
       case "lost":
-        // After silence the server may well be there: what it has to say is asked for.
-        if (lastedMs >= SILENCE_MS) this.#held.forgetSeen();
-        return this.#failedWatch(end.message, null);
+        // The server may well be there: what it has to say is asked for.
+        if (this.ageMs() < AGED_MS) return this.#failedWatch(end.message, null);
+        this.#held.forgetSeen();
+        return Math.min(this.#failedWatch(end.message, null), AGED_PAUSE_MS);
       default:
         return unreachable(end);
     }
@@ -234,7 +242,7 @@ export class Reflector<T> {
     return this.#failed(why, retryAfterMs);
   }
 
-  /** Doubles from one second to fifteen, spread by half; the server's own wish is the least. */
+  /** Doubles from one second to eight, spread by half; the server's own wish is the least. */
   #failed(why: string, retryAfterMs: number | null): number {
     const { log, path, random } = this.#options;
     this.#failures += 1;

@@ -33,6 +33,8 @@ export type StatusWish = {
   /** The class of the fault; `null` = no taint. */
   unhealthyTaint: string | null;
   draining: boolean;
+  /** Nothing is written now: its mark is on its way. */
+  later?: boolean;
   /** What the configuration wants shown at all; what it does not is taken away. */
   mirror: { condition: boolean; labels: boolean; taint: boolean };
 };

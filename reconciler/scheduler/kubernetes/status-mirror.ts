@@ -132,7 +132,7 @@ export class StatusMirror {
   }
 
   #isDue(entry: Entry, now: number): boolean {
-    if (now < entry.notBeforeMs) return false;
+    if (now < entry.notBeforeMs || entry.wish?.later === true) return false;
     if (entry.wish === null) return now - (entry.unwishedAtMs ?? now) >= UNWISHED_MS;
     if (now >= entry.resyncAtMs) return true;
     const { wish, object, clean } = entry;
