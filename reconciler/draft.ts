@@ -1,6 +1,7 @@
 /**
  * One transaction in the making: what the folds and the plan change, on top of the committed fleet.
- * Nothing here is visible to anyone until the store has it; then `mirror` shows it to the process.
+ * A finished draft is shown to the activation that made it, and to nobody outside the process
+ * before the store has it.
  */
 import type { Command } from "../schema/command.ts";
 import type { EventDraft } from "../schema/event.ts";
@@ -111,7 +112,38 @@ export class Draft {
   }
 }
 
-/** Shows a committed change to the process. */
+/** Two changes, one after the other, as one: what is written twice is written as it ends. */
+export function mergeChanges(first: Change, then: Change): Change {
+  const nodes = lastOf([...first.nodes, ...then.nodes], (node) => node.id);
+  const revived = new Set(then.nodes.map((node) => node.id));
+  const dropped = new Set(then.removedFacts);
+  const put = new Set(then.facts.map(factKey));
+  return {
+    nodes,
+    removedNodes: [...first.removedNodes.filter((id) => !revived.has(id)), ...then.removedNodes],
+    pools: lastOf([...first.pools, ...then.pools], (pool) => pool.name),
+    operations: lastOf([...first.operations, ...then.operations], (operation) => operation.id),
+    events: [...first.events, ...then.events],
+    commands: lastOf([...first.commands, ...then.commands], (command) => command.id),
+    foldedLetters: [...first.foldedLetters, ...then.foldedLetters],
+    findings: [...first.findings, ...then.findings],
+    deliveries: [...first.deliveries, ...then.deliveries],
+    facts: lastOf(
+      [...first.facts.filter((fact) => !dropped.has(factKey(fact))), ...then.facts],
+      factKey,
+    ),
+    removedFacts: [...first.removedFacts.filter((key) => !put.has(key)), ...then.removedFacts],
+  };
+}
+
+/** The last of each key, at the place of its first: a claim is given up before it is taken. */
+function lastOf<T, K>(items: readonly T[], keyOf: (item: T) => K): T[] {
+  const found = new Map<K, T>();
+  for (const item of items) found.set(keyOf(item), item);
+  return [...found.values()];
+}
+
+/** Shows a change to the process. */
 export function mirrorChange(mirror: Mirror, change: Change): void {
   for (const node of change.nodes) {
     const before = mirror.nodes.get(node.id)?.kube ?? null;

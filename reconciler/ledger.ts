@@ -1,13 +1,15 @@
 /**
  * The durable fleet as this process knows it: one writer, one transaction at a time, and a copy in
- * memory that is only ever what the store said. When it is not known whether a transaction was
- * written, nothing else happens before the store is read again.
+ * memory that is what the store said, and for the length of one activation what it is told next:
+ * an activation decides from the facts that it has just folded, and both are written as one. No
+ * call starts before that. When it is not known whether a transaction was written, nothing else
+ * happens before the store is read again.
  */
 import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
 import type { CommandId, NodeId } from "../schema/id.ts";
 import type { Clock } from "./clock.ts";
-import { Draft, type Mirror, mirrorChange, newMirror } from "./draft.ts";
+import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "./draft.ts";
 import type { Fleet } from "./fleet.ts";
 import { newPoolState } from "./fold/new-pool.ts";
 import { deliveriesOf } from "./notify.ts";
@@ -31,6 +33,8 @@ export class Ledger {
   private readonly settled = new Set<CommandId>();
   private readonly waiters = new Map<CommandId, (command: Command) => void>();
   private stale = true;
+  /** Shown in memory, and not written yet. */
+  private staged: Change | null = null;
   private tail: Promise<unknown> = Promise.resolve();
 
   constructor(from: {
@@ -75,19 +79,27 @@ export class Ledger {
     return new Draft(this.mirror);
   }
 
-  /** Writes a draft, then shows it to the process. Rejects if it may not have been written. */
-  async commit(draft: Draft): Promise<void> {
+  /** Shows a draft to this activation; `flush` writes it with whatever else was staged. */
+  stage(draft: Draft): void {
     const change = draft.finish();
     if (change === null) return;
     stampEpoch(change, this.store.epoch ?? 0);
     change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    mirrorChange(this.mirror, change);
+    this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
+  }
+
+  /** Writes what was staged, in one transaction. Rejects if it may not have been written. */
+  async flush(): Promise<void> {
+    const change = this.staged;
+    if (change === null) return;
+    this.staged = null;
     try {
       await this.store.commit(change);
     } catch (error) {
       this.stale = true;
       throw error;
     }
-    mirrorChange(this.mirror, change);
     this.committed(change);
   }
 
@@ -98,6 +110,9 @@ export class Ledger {
 
   /** Reads the store again if there is any doubt. Every open operation then counts as sent. */
   async refresh(): Promise<void> {
+    // What was shown and never written is nothing.
+    if (this.staged !== null) this.stale = true;
+    this.staged = null;
     if (!this.stale) return;
     const snapshot = await this.store.load();
     const now = this.clock.wallMs();

@@ -1,8 +1,8 @@
 /**
  * The reconciler: one loop around one pure function. Read this first.
  *
- *   fold     what arrived (answers, listings, letters, orders), and time  →  one transaction
- *   decide   (Fleet, configuration, Sight) → Plan, checked by lint        →  one transaction
+ *   fold     what arrived (answers, listings, letters, orders), and time
+ *   decide   (Fleet, configuration, Sight) → Plan, checked by lint   →  one transaction with fold
  *   act      open operations are called; their answers are the next activation's facts
  *
  * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
@@ -20,15 +20,13 @@ import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "./clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
 import { ClusterEye } from "./cluster-eye.ts";
-import { decide } from "./decide/decide.ts";
-import { type Broken, soundPart } from "./decide/sound.ts";
 import { Scaler, type Standing } from "./demand/scaler.ts";
 import type { Draft } from "./draft.ts";
 import type { Fleet, Sight } from "./fleet.ts";
-import { applyPlan } from "./fold/plan.ts";
-import { foldEverything, type FoldInput, type Judged } from "./fold/everything.ts";
+import { foldEverything, type FoldInput, type FoldResult, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
 import { Pace, untilNext } from "./pace.ts";
+import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
@@ -59,15 +57,14 @@ export type LoopPorts = {
   judged(judged: Judged): void;
 };
 
-/** Longest sleep: also the resolution of silence, drains and boot deadlines. */
+/** Longest sleep, and the resolution of silence, drains and boot deadlines. */
 export const PERIOD_MS = 1_000;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
 /** Letters folded by one activation: bounds its transaction, and its memory, when a flood comes. */
 const LETTERS_MAX = 200;
 /** Failures in a row before readiness says so, and the longest rest between them. */
-const TROUBLE_TOLD = 2;
-const TROUBLE_REST_MAX_MS = 5_000;
+const [TROUBLE_TOLD, TROUBLE_REST_MAX_MS] = [2, 5_000];
 
 export class Reconciler {
   readonly presence: Presence;
@@ -80,9 +77,8 @@ export class Reconciler {
   private readonly watch: CloudWatch;
   private readonly scaler = new Scaler();
   private readonly blindness = new Blindness();
-  private plan: Plan = { actions: [], waits: [] };
+  private readonly planner: Planner;
   private sight: Sight | null = null;
-  private broken: Broken = new Map();
   /** Activations that failed in a row, and the last error. */
   private trouble = { count: 0, message: "" };
   private adopted = false;
@@ -104,6 +100,8 @@ export class Reconciler {
       committed(change);
     };
     this.ledger = new Ledger({ store, clock, config, fleetId, committed: told });
+    const acts = ports.dryRun !== true;
+    this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
     this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
     this.cloud = new CloudSight(providers, unavailable);
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
@@ -126,7 +124,7 @@ export class Reconciler {
     return this.ledger.fleet();
   }
   lastPlan(): Plan {
-    return this.plan;
+    return this.planner.plan;
   }
   lastSight(): Sight | null {
     return this.sight;
@@ -154,12 +152,12 @@ export class Reconciler {
   }
   /** What keeps the loop, or a pool of it, from acting; `null` while sound. */
   failure(): string | null {
-    const out = [...this.broken.values()];
+    const out = this.planner.breaches();
     if (this.trouble.count >= TROUBLE_TOLD) out.push(`activations fail: ${this.trouble.message}`);
     return out.length === 0 ? null : out.join("; ");
   }
 
-  /** Durable letters, handed over by the ingest after its own commit. */
+  /** Durable letters, from the ingest after its own commit. */
   takeLetters(letters: StoredLetter[]): void {
     this.ledger.addLetters(letters);
     this.hint();
@@ -178,7 +176,8 @@ export class Reconciler {
       await this.ledger.refresh();
       const draft = this.ledger.draft();
       edit(draft);
-      await this.ledger.commit(draft);
+      this.ledger.stage(draft);
+      await this.ledger.flush();
     });
     this.hint();
   }
@@ -201,9 +200,7 @@ export class Reconciler {
       await this.ledger.refresh();
       const sight = this.see(clock.wallMs(), clock.monoMs());
       this.sight = sight;
-      const fleet = this.fleet();
-      const { plan } = soundPart(fleet, this.config, sight, decide(fleet, this.config, sight));
-      this.plan = plan;
+      this.planner.look(sight);
     });
   }
 
@@ -213,13 +210,20 @@ export class Reconciler {
     const mono = clock.monoMs();
     this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
     await this.ledger.refresh();
-    await this.foldFacts(now, mono);
-    await this.guard(now);
-    const sight = this.see(now, mono);
-    this.sight = sight;
     const acts = this.ports.dryRun !== true;
-    if (acts) await this.scale(sight, mono);
-    await this.decideNow(sight);
+    const folded = this.foldFacts(now, mono);
+    let sight: Sight;
+    try {
+      this.guard(now);
+      sight = this.see(now, mono);
+      this.sight = sight;
+      if (acts) this.scale(sight, mono);
+      this.planner.decide(sight);
+    } finally {
+      // Whatever went wrong in deciding, what arrived is taken in.
+      await this.ledger.flush();
+      this.noteFolded(folded);
+    }
     // First whose object is whose, then the calls that need it.
     if (acts) this.eye.tend(() => wishOf(this.fleet(), this.config, sight), this.ports.permit);
     const { operations } = this.fleet();
@@ -232,14 +236,14 @@ export class Reconciler {
   }
 
   /** What trips or clears, is put aside or comes back, before anything is decided. */
-  private async guard(now: number): Promise<void> {
+  private guard(now: number): void {
     const draft = this.ledger.draft();
     const step = stepSafety(this.fleet(), this.config, this.policy, now);
     for (const fact of step.put) draft.putFact(fact);
     for (const key of step.drop) draft.dropFact(key);
     for (const pool of step.pools) draft.putPool(pool);
     draft.tell(step.events);
-    await this.ledger.commit(draft);
+    this.ledger.stage(draft);
   }
 
   private see(now: number, mono: number): Sight {
@@ -262,7 +266,7 @@ export class Reconciler {
     });
   }
 
-  private async foldFacts(now: number, mono: number): Promise<void> {
+  private foldFacts(now: number, mono: number): FoldResult {
     const { presence, cloud, ledger, config } = this;
     const draft = ledger.draft();
     const timeoutMs = config.server.heartbeatTimeoutMs;
@@ -289,12 +293,18 @@ export class Reconciler {
     for (const provider of folded.listed) cloud.note(provider);
     for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
     this.eye.note(folded.known);
-    await ledger.commit(draft);
+    ledger.stage(draft);
+    return folded;
+  }
+
+  /** What follows once they are durable. */
+  private noteFolded(folded: FoldResult): void {
+    const { presence, ledger } = this;
     this.ports.judged(folded.judged);
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
     for (const id of folded.removed) presence.forget(id);
     for (const command of folded.commands) ledger.settle(command);
-    this.adopted ||= cloud.isComplete();
+    this.adopted ||= this.cloud.isComplete();
     if (ledger.hasLetters()) this.hint();
   }
 
@@ -304,26 +314,11 @@ export class Reconciler {
   }
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */
-  private async scale(sight: Sight, mono: number): Promise<void> {
+  private scale(sight: Sight, mono: number): void {
     const { config, presence, ledger } = this;
     const draft = ledger.draft();
     this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, draft);
-    await ledger.commit(draft);
-  }
-
-  private async decideNow(sight: Sight): Promise<void> {
-    const { config, ledger } = this;
-    const fleet = this.fleet();
-    const { plan, broken } = soundPart(fleet, config, sight, decide(fleet, config, sight));
-    for (const [pool, message] of broken) {
-      if (!this.broken.has(pool)) this.ports.log("error", message, { pool });
-    }
-    this.broken = broken;
-    this.plan = plan;
-    if (plan.actions.length === 0 || this.ports.dryRun === true) return;
-    const draft = ledger.draft();
-    applyPlan(plan, fleet, config, sight.now, draft);
-    await ledger.commit(draft);
+    ledger.stage(draft);
   }
 
   start(): void {
@@ -344,11 +339,16 @@ export class Reconciler {
     this.stopping = true;
     this.hint();
     await this.running;
+    this.runner.interrupt();
     this.ports.targets.scheduler.cluster?.stop();
     const until = clock.monoMs() + graceMs;
     while (this.runner.inFlight() > 0 && clock.monoMs() < until) {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
-      await this.ledger.alone(() => this.foldFacts(clock.wallMs(), clock.monoMs()));
+      await this.ledger.alone(async () => {
+        const folded = this.foldFacts(clock.wallMs(), clock.monoMs());
+        await this.ledger.flush();
+        this.noteFolded(folded);
+      });
     }
   }
 
@@ -362,7 +362,7 @@ export class Reconciler {
       const used = usedMs();
       if (!(await this.tryActivate())) continue;
       await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
-      const goesOn = this.plan.actions.length > 0 && this.ports.dryRun !== true;
+      const goesOn = this.planner.plan.actions.length > 0 && this.ports.dryRun !== true;
       const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
     }
@@ -395,6 +395,6 @@ export class Reconciler {
   /** Milliseconds until something is worth another look. */
   private pauseMs(): number {
     const mostMs = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
-    return untilNext(this.plan, this.ports.clock.wallMs(), mostMs);
+    return untilNext(this.planner.plan, this.ports.clock.wallMs(), mostMs);
   }
 }

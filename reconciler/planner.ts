@@ -1,0 +1,75 @@
+/**
+ * Makes the plan of an activation and stages what it changes. A change of phase often has its first
+ * call follow at once, so a second plan is made of what the first one moved on; both are written
+ * with the facts that led to them, before anything is called.
+ */
+import type { Action } from "../schema/action.ts";
+import type { Config } from "../schema/config.ts";
+import type { Plan } from "../schema/plan.ts";
+import type { Log } from "./clock.ts";
+import { decide } from "./decide/decide.ts";
+import { type Broken, soundPart } from "./decide/sound.ts";
+import type { Sight } from "./fleet.ts";
+import { applyPlan } from "./fold/plan.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** Each costs a look at the whole fleet; what needs a third has its turn in the next activation. */
+const ROUNDS_MAX = 2;
+
+type PlannerOptions = {
+  ledger: Ledger;
+  config: Config;
+  log: Log;
+  /** `false`: the plan is only shown. */
+  acts: boolean;
+};
+
+export class Planner {
+  /** As last made: the actions of all rounds, and what waited after them. */
+  plan: Plan = { actions: [], waits: [] };
+  private broken: Broken = new Map();
+  private readonly options: PlannerOptions;
+
+  constructor(options: PlannerOptions) {
+    this.options = options;
+  }
+
+  /** Pools whose plan breaks a law, with how. */
+  breaches(): string[] {
+    return [...this.broken.values()];
+  }
+
+  decide(sight: Sight): void {
+    const { ledger, config, acts } = this.options;
+    const actions: Action[] = [];
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const fleet = ledger.fleet();
+      const plan = this.sound(sight);
+      actions.push(...plan.actions);
+      this.plan = { actions, waits: plan.waits };
+      if (plan.actions.length === 0 || !acts) return;
+      const draft = ledger.draft();
+      applyPlan(plan, fleet, config, sight.now, draft);
+      ledger.stage(draft);
+      if (!plan.actions.some(({ kind }) => kind === "advance")) return;
+    }
+  }
+
+  /** A standby's look: shown, and nothing more. */
+  look(sight: Sight): void {
+    const { ledger, config } = this.options;
+    const fleet = ledger.fleet();
+    this.plan = soundPart(fleet, config, sight, decide(fleet, config, sight)).plan;
+  }
+
+  private sound(sight: Sight): Plan {
+    const { ledger, config, log } = this.options;
+    const fleet = ledger.fleet();
+    const { plan, broken } = soundPart(fleet, config, sight, decide(fleet, config, sight));
+    for (const [pool, message] of broken) {
+      if (!this.broken.has(pool)) log("error", message, { pool });
+    }
+    this.broken = broken;
+    return plan;
+  }
+}
