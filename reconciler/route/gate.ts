@@ -34,12 +34,14 @@ export async function auditCall(
   if (door === undefined) return;
   const { method, path } = c.req;
   const { status } = c.res;
-  const refused = status === 401 || status === 403 || status === 429;
+  const principal: Principal | undefined = c.get("principal");
+  // A stranger's mistakes share rows, too, or anybody could push out what was done.
+  const strange = principal === undefined && status >= 400;
+  const refused = strange || status === 401 || status === 403 || status === 429;
   const reads = method === "GET" || method === "HEAD" || method === "OPTIONS";
   const report = REPORT.test(path);
   // A refused report has its row already, whichever way it came.
   if ((report && status !== 401 && status !== 429) || (reads && !refused)) return;
-  const principal: Principal | undefined = c.get("principal");
   const draft: AuditDraft = {
     at: ports.clock.wallMs(),
     refused,

@@ -146,6 +146,10 @@ test("schema/table.ts and schema/migration describe the same tables", async () =
     table.command,
     table.credential,
     table.outbox,
+    table.joinToken,
+    table.joinUse,
+    table.audit,
+    table.bootstrap,
   ]) {
     const config = getTableConfig(one);
     const rows = await client.execute(`PRAGMA table_info(${config.name})`);

@@ -210,10 +210,12 @@ test("openApp() answers each field of each body with each time and span in its p
 }, PATIENCE_MS);
 
 test("openApp() asks who it is before it looks at what was sent", async () => {
-  const { a } = await open();
+  const { a, w } = await open();
   const bodies = ["{", "x".repeat(LIMIT.requestBytesMax + 1), JSON.stringify(BODIES["size"])];
   for (const { method, path } of routesOf(a)) {
     if (!/^\/(api\/)?v1\//.test(path)) continue;
+    // A machine that joins has nothing but what it sends, and may send little.
+    if (path.endsWith("/agent/join")) continue;
     for (const token of [null, SECRET]) {
       for (const body of bodies) {
         const headers: Record<string, string> =
@@ -229,6 +231,8 @@ test("openApp() asks who it is before it looks at what was sent", async () => {
         const init = method === "GET" ? { method, headers } : { method, headers, body: stream };
         const answer = await a.app.request(path.replace(/:\w+/g, "p"), init);
         expect([method, path, answer.status, read]).toEqual([method, path, 401, false]);
+        // So many failures in no time at all would be told to slow down.
+        w.clock.sleepThrough(1_000);
         expect(await answer.text()).not.toContain(SECRET);
       }
     }

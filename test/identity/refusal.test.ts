@@ -146,6 +146,22 @@ test("a scanner is slowed down and costs a bounded number of rows; a good token 
   expect((await p.audit()).length).toBeLessThanOrEqual(3);
 });
 
+test("a stranger's broken wishes to join push out nothing that was done", async () => {
+  const p = await open();
+  await p.joinToken();
+  for (let i = 0; i < 20; i++) {
+    const answer = await p.call("POST", "/v1/agent/join", {
+      token: null,
+      body: { token: `x${i}` },
+    });
+    expect(answer.status).toBe(400);
+  }
+  expect((await p.audit("refused=false")).length).toBe(1);
+  expect(await p.audit()).toMatchObject([
+    { who: "anonymous", code: "invalid_argument", count: 20 },
+  ]);
+});
+
 test("refusals of many kinds in one minute share the last row", async () => {
   const p = await open();
   const draft = {

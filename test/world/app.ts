@@ -42,6 +42,7 @@ export function openWorldApp(world: World): WorldApp {
   const door = openDoor({ store, authority, clock: world.clock, log });
   const ports: RoutePorts = {
     door,
+    caPem: "-----BEGIN CERTIFICATE-----\n",
     reconciler: world.reconciler,
     ingest: world.ingest,
     authority,
