@@ -4,6 +4,7 @@
 import type { Command } from "./command.ts";
 import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
+import { bootstrap } from "./command/bootstrap.ts";
 import { configConvert } from "./command/config-convert.ts";
 import { configShow } from "./command/config-show.ts";
 import { configValidate } from "./command/config-validate.ts";
@@ -54,6 +55,7 @@ const ALL: readonly Command[] = [
   controlPlane,
   list,
   get,
+  bootstrap,
   cordon,
   uncordon,
   drain,

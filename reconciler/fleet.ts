@@ -39,6 +39,8 @@ export type ProviderSight = {
   listed: boolean;
   /** The adapter cannot be opened or used: named, for the pool's condition. */
   unavailable: string | null;
+  /** Its machines come with an agent: nothing is set up over SSH. */
+  bringsAgent?: boolean;
   /** It can start a machine anew. */
   canReboot?: boolean;
   /** Dollars an hour of an instance type, where the provider tells. */

@@ -331,19 +331,6 @@ export type InstanceView = {
   ending_since: string | null;
 };
 
-export type TokenView = {
-  id: string;
-  role: string;
-  label: string;
-  node_id: string | null;
-  created_at: string;
-  created_by: string;
-  expires_at: string | null;
-  revoked_at: string | null;
-  /** Only in the answer to its creation. */
-  token?: string;
-};
-
 export type VersionView = {
   version: string;
   commit: string;
@@ -374,3 +361,34 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 export type ErrorBody = {
   error: { code: ErrorCode; message: string; details: Record<string, unknown>; request_id: string };
 };
+
+export type BootstrapStepView = {
+  kind: string;
+  name: string;
+  command: string;
+  started_at: string;
+  /** `null` while it runs. */
+  duration_ms: number | null;
+  exit_code: number | null;
+  stdout: string;
+  stderr: string;
+  /** Done by an earlier attempt. */
+  skipped: boolean;
+  error: string | null;
+};
+
+export type BootstrapAttemptView = {
+  attempt: number;
+  instance_id: string;
+  address: string;
+  host_key: string | null;
+  started_at: string;
+  ended_at: string | null;
+  /** `running`, `done`, `failed`, `interrupted` or `cancelled`. */
+  state: string;
+  error: string | null;
+  steps: BootstrapStepView[];
+};
+
+/** `GET /v1/nodes/{id}/bootstrap`; attempts newest first. */
+export type BootstrapView = { node_id: string; phase: string; attempts: BootstrapAttemptView[] };

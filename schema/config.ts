@@ -20,6 +20,7 @@ export const PROVIDER_TYPES = [
   "fake",
   "docker",
   "static",
+  "machine",
 ] as const;
 export type ProviderType = (typeof PROVIDER_TYPES)[number];
 
@@ -170,6 +171,10 @@ export const PoolConfig = v.object({
     pushAgent: v.boolean(),
     attempts: count,
     ipWaitTimeoutMs: ms,
+    /** Where sshd listens. */
+    sshPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+    /** `[user@]host[:port]` of a machine in between, `null` = none. */
+    sshJump: v.nullable(text),
     sshTimeoutMs: ms,
     sshConnectTimeoutMs: ms,
     commandTimeoutMs: ms,
@@ -218,7 +223,15 @@ export const ServerConfig = v.object({
   healthPolicyPath: v.nullable(text),
   statePath: v.nullable(text),
   notifier: NotifierConfig,
-  tls: v.nullable(v.object({ certFile: text, keyFile: text, clientCaFile: v.nullable(text) })),
+  /** Either both files, or `ownCa`: an authority of the fleet's own, made on first start. */
+  tls: v.nullable(
+    v.object({
+      certFile: v.nullable(text),
+      keyFile: v.nullable(text),
+      ownCa: v.boolean(),
+      clientCaFile: v.nullable(text),
+    }),
+  ),
   auth: v.object({
     tokenEnv: text,
     tokenFile: v.nullable(text),

@@ -8,6 +8,8 @@ import { NodeId, PoolName, SessionId } from "./id.ts";
 export const EVENT_KINDS = [
   "node.requested",
   "node.booting",
+  "node.bootstrapping",
+  "node.bootstrapped",
   "node.registered",
   "node.verified",
   "node.finding",

@@ -33,6 +33,15 @@ export const LIMIT = {
   eventsKeptMax: 200_000,
   findingsKeptMax: 200_000,
   operationsKeptMax: 50_000,
+  /** Set-up attempts kept of each node (`navarch/config.md` §8). */
+  bootstrapsKeptMax: 50,
+  /** Audit rows of calls that changed something; and of refused ones, which push out only those. */
+  auditKeptMax: 100_000,
+  auditRefusedKeptMax: 50_000,
+  /** Join tokens that can still be used; a forgotten script must not fill the store. */
+  joinTokensMax: 1_000,
+  /** A machine's wish to join, which is read before anybody knows whose it is. */
+  joinBytesMax: 16 * 1024,
   /** Health events shown by `get` (`api.md` B2). */
   healthEventsShownMax: 50,
   /** Configuration file size and YAML expansion (`config.md` §11). */

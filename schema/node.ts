@@ -117,6 +117,8 @@ export const InstanceFact = v.object({
   absentSince: v.nullable(instant),
   /** Complete listings in a row that did not show it: one missing row is a list's bad day. */
   absentListings: v.nullish(count, 0),
+  /** The machine's SSH host keys as its provider tells them, OpenSSH's form; none = it does not. */
+  hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 
@@ -160,6 +162,20 @@ export const Health = v.object({
   silentSince: v.nullable(instant),
 });
 export type Health = v.InferOutput<typeof Health>;
+
+/** What is known of the node's set-up over SSH. */
+export const BootstrapFact = v.object({
+  /** Attempts that ended. */
+  attempts: count,
+  doneAt: v.nullable(instant),
+  /** Why the last attempt failed. */
+  error: v.nullable(text),
+  /** The machine is not the one it was, or nothing that is tried again can help. */
+  final: v.boolean(),
+  /** The host key that was accepted first, base64 of its wire form. */
+  hostKey: v.nullable(text),
+});
+export type BootstrapFact = v.InferOutput<typeof BootstrapFact>;
 
 /** One repair of this node. Everything done for it carries `id`, and a closed one acts no more. */
 export const Session = v.object({
@@ -279,6 +295,8 @@ export const Node = v.object({
   /** When a person took back the product's word that a smaller pool can spare it. */
   sparedAt: v.nullish(instant, null),
   waiver: v.nullish(Waiver, null),
+  /** `null` = its set-up never ended, or none was needed. */
+  bootstrap: v.nullish(BootstrapFact, null),
 });
 export type Node = v.InferOutput<typeof Node>;
 

@@ -33,6 +33,32 @@ export const Payload = v.variant("kind", [
     }),
   }),
   v.object({ kind: v.literal("terminate"), provider: PoolName, instanceId: InstanceId }),
+  /**
+   * Set the machine up over SSH. Carried out again after a crash it goes on where the marks on the
+   * machine end; `values` are the template's variables as far as the plan knows them.
+   */
+  v.object({
+    kind: v.literal("bootstrap"),
+    /** From 1; a failed one is followed by the next. */
+    attempt: count,
+    instanceId: InstanceId,
+    address: text,
+    port: count,
+    user: text,
+    keyPath: v.nullable(text),
+    /** `first-use`, `provider`, `known_hosts:<path>`, `insecure`. */
+    hostKey: text,
+    /** Host keys that the machine must have, as its provider tells or as seen first. */
+    hostKeys: v.array(text),
+    jump: v.nullable(text),
+    become: v.picklist(["auto", "always", "never"]),
+    pushAgent: v.boolean(),
+    commands: v.array(text),
+    values: v.record(text, text),
+    sshTimeoutMs: count,
+    sshConnectTimeoutMs: count,
+    commandTimeoutMs: count,
+  }),
   /** Start the machine anew; `bootId` is the one that must be gone afterwards. */
   v.object({
     kind: v.literal("reboot"),

@@ -22,6 +22,8 @@ export const WAIT_REASONS = [
   "drain",
   /** The instance is starting, or its agent has not spoken or finished its first check. */
   "boot",
+  /** Set-up over SSH is running. */
+  "bootstrap",
   /** A refused or failed attempt; tried again at `until`. */
   "backoff",
   /** New nodes of this pool do not come up: one at a time, slowly. */

@@ -135,27 +135,31 @@ test("isSample() agrees with the schema about mutated and hostile samples", () =
   const mutation = fc.tuple(fc.constantFrom(...GPU_FIELDS, "extra"), hostile, fc.nat());
   const outer = fc.tuple(fc.constantFrom("at", "cpu_percent", "memory_percent", "gpus"), hostile);
   fc.assert(
-    fc.property(good, fc.option(at), fc.array(mutation, { maxLength: 2 }), fc.option(outer), (
-      sample,
-      time,
-      changes,
-      change,
-    ) => {
-      const raw: Record<string, unknown> = { ...sample };
-      const gpus: Record<string, unknown>[] = sample.gpus.map((one) => ({ ...one }));
-      for (const [key, value, which] of changes) {
-        const one = gpus[which % Math.max(1, gpus.length)];
-        if (one !== undefined) one[key] = value;
-      }
-      raw["gpus"] = gpus;
-      if (time !== null) raw["at"] = time;
-      if (change !== null) raw[change[0]] = change[1];
-      agree(raw);
-    }),
+    fc.property(
+      good,
+      fc.option(at),
+      fc.array(mutation, { maxLength: 2 }),
+      fc.option(outer),
+      (sample, time, changes, change) => {
+        const raw: Record<string, unknown> = { ...sample };
+        const gpus: Record<string, unknown>[] = sample.gpus.map((one) => ({ ...one }));
+        for (const [key, value, which] of changes) {
+          const one = gpus[which % Math.max(1, gpus.length)];
+          if (one !== undefined) one[key] = value;
+        }
+        raw["gpus"] = gpus;
+        if (time !== null) raw["at"] = time;
+        if (change !== null) raw[change[0]] = change[1];
+        agree(raw);
+      },
+    ),
     { numRuns: 400 },
   );
 });
 
 test("isSample() agrees with the schema about anything at all", () => {
-  fc.assert(fc.property(fc.anything(), (raw) => void agree(raw)), { numRuns: 200 });
+  fc.assert(
+    fc.property(fc.anything(), (raw) => void agree(raw)),
+    { numRuns: 200 },
+  );
 });

@@ -160,3 +160,67 @@ export const outbox = sqliteTable("outbox", {
   attempts: integer("attempts").notNull(),
   notBefore: integer("not_before").notNull(),
 });
+
+/** Join tokens; `uses` and `expires_at` are columns because they are counted and trimmed by. */
+export const joinToken = sqliteTable("join_token", {
+  id: text("id").primaryKey(),
+  hash: text("hash").notNull().unique(),
+  uses: integer("uses").notNull(),
+  expiresAt: integer("expires_at").notNull(),
+  doc: text("doc").notNull(),
+});
+
+/** Each use of a join token, written before the credential leaves. */
+export const joinUse = sqliteTable(
+  "join_use",
+  {
+    token: text("token").notNull(),
+    /** From 1. */
+    ordinal: integer("ordinal").notNull(),
+    /** Hash of what the agent chose: the same again is the same use. */
+    nonce: text("nonce").notNull(),
+    at: integer("at").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [
+    /** A use is given once: by the database, not by good will. */
+    uniqueIndex("join_use_ordinal").on(t.token, t.ordinal),
+    uniqueIndex("join_use_nonce").on(t.token, t.nonce),
+  ],
+);
+
+/** Who asked for what, and what came of it. */
+export const audit = sqliteTable(
+  "audit",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    at: integer("at").notNull(),
+    /** 1 = nothing was done. Kept and trimmed apart from what was. */
+    refused: integer("refused").notNull(),
+    who: text("who").notNull(),
+    role: text("role"),
+    method: text("method").notNull(),
+    path: text("path").notNull(),
+    target: text("target"),
+    code: text("code").notNull(),
+    status: integer("status").notNull(),
+    remote: text("remote").notNull(),
+    request: text("request").notNull(),
+    /** Equal refusals within one minute are one row. */
+    count: integer("count").notNull(),
+    until: integer("until").notNull(),
+  },
+  (t) => [index("audit_refused").on(t.refused, t.id), index("audit_who").on(t.who, t.id)],
+);
+
+/** How machines were set up: one row an attempt, the last ones of each node. */
+export const bootstrap = sqliteTable(
+  "bootstrap",
+  {
+    node: text("node").notNull(),
+    attempt: integer("attempt").notNull(),
+    startedAt: integer("started_at").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [uniqueIndex("bootstrap_key").on(t.node, t.attempt)],
+);

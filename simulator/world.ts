@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { Targets } from "../reconciler/act/execute.ts";
 import type { Permit } from "../reconciler/act/run.ts";
 import type { Ingest } from "../reconciler/ingest.ts";
 import type { Reconciler } from "../reconciler/loop.ts";
@@ -162,6 +163,7 @@ export class World {
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
     const scheduler = this.openScheduler(log);
+    const bootstrap: World["setUp"] = (operation, signal) => this.setUp(operation, signal);
     this.life = await openLife(
       {
         store,
@@ -170,7 +172,7 @@ export class World {
         log,
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
-        targets: { provider: () => cloud, scheduler, credential: () => "" },
+        targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap },
         ...(this.permit === null ? {} : { permit: this.permit }),
         committed: (change: Change) => {
           this.events.push(...change.events);
@@ -215,6 +217,8 @@ export class World {
   dryRun = false;
   /** Errors are part of the story (crash tests). */
   tolerant = false;
+  /** Sets machines up over SSH, where the cloud's machines bring no agent. */
+  setUp: NonNullable<Targets["bootstrap"]> = () => Promise.reject(new Error("no set-up"));
 
   /** The process dies on the spot: nothing is flushed, calls that are out land or do not. */
   async crash(): Promise<void> {
@@ -371,13 +375,9 @@ export class World {
       await this.live(2);
     }
     if (!done()) {
-      const state = this.nodes().map(
-        (n) => `${n.id} ${n.phase.kind} ${n.health.verdict}/${n.health.unhealthyRun}`,
-      );
-      const { waits } = this.reconciler.lastPlan();
-      throw new Error(
-        `not reached in ${seconds} s: ${state.join(", ")}; waits ${JSON.stringify(waits)}`,
-      );
+      const state = this.nodes().map((n) => `${n.id} ${n.phase.kind} ${n.health.verdict}`);
+      const waits = JSON.stringify(this.reconciler.lastPlan().waits);
+      throw new Error(`not reached in ${seconds} s: ${state.join(", ")}; waits ${waits}`);
     }
   }
 

@@ -17,6 +17,15 @@ export type Targets = {
    * it.
    */
   credential(nodeId: string): string;
+  /**
+   * Sets a machine up over SSH: ends with the set-up, with the signal, or refuses. Absent = nobody
+   * here can.
+   */
+  bootstrap?(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome>;
+};
+
+export type BootstrapOperation = Operation & {
+  payload: Extract<Operation["payload"], { kind: "bootstrap" }>;
 };
 
 /**
@@ -37,29 +46,40 @@ export function mayCall(operation: Operation, targets: Targets): boolean {
 
 /**
  * Whether the target itself recognises or refuses a call that comes late (safety.md §12): a create
- * by token or name, a terminate by an id that is never given out again. A scheduler may drain with
- * calls that it cannot tell from newer ones, and a tag-only cloud cannot tell two creates apart.
+ * by token or name, a terminate by an id that is never given out again, a set-up by the mark that
+ * the machine keeps. A scheduler may drain with calls that it cannot tell from newer ones, and a
+ * tag-only cloud cannot tell two creates apart.
  */
 export function isFenced(operation: Operation, targets: Targets): boolean {
   const { payload } = operation;
-  if (payload.kind === "terminate") return true;
+  if (payload.kind === "terminate" || payload.kind === "bootstrap") return true;
   return payload.kind === "create" && targets.provider(payload.provider)?.class !== "tag-only";
 }
 
-export async function execute(operation: Operation, targets: Targets): Promise<Outcome> {
+/** `signal` ends what takes long; a call that is only one request is not ended by it. */
+export async function execute(
+  operation: Operation,
+  targets: Targets,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const fence: Fence = {
     nodeId: operation.node,
     fence: operation.fence,
     sessionId: operation.session,
   };
   try {
-    return await call(operation, targets, fence);
+    return await call(operation, targets, fence, signal);
   } catch (error) {
     return { kind: "ambiguous", message: error instanceof Error ? error.message : String(error) };
   }
 }
 
-async function call(operation: Operation, targets: Targets, fence: Fence): Promise<Outcome> {
+async function call(
+  operation: Operation,
+  targets: Targets,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<Outcome> {
   const { payload } = operation;
   switch (payload.kind) {
     case "create": {
@@ -100,6 +120,12 @@ async function call(operation: Operation, targets: Targets, fence: Fence): Promi
       return answer.kind === "accepted"
         ? { kind: "done", instance: null, message: answer.kind }
         : answer;
+    }
+    case "bootstrap": {
+      if (targets.bootstrap !== undefined)
+        return targets.bootstrap({ ...operation, payload }, signal);
+      const message = "nobody here sets machines up over SSH";
+      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };
     }
     case "cordon":
       return fromScheduler(

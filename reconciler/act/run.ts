@@ -21,6 +21,10 @@ const LANE_MAX = 16;
  * is more than the limit lets through, and few enough to have their turn within seconds.
  */
 const MARKS_MAX = 64;
+/** Set-ups at once: each is one connection and a push; a hundred machines come in three rounds. */
+const BOOTSTRAPS_MAX = 32;
+/** How soon a set-up ends after its process has lost the lead. */
+const LEAD_LOOK_MS = 1_000;
 /** A call that has not answered by then is an unknown outcome; the connection may still be open. */
 const CALL_MS = 60_000;
 
@@ -38,7 +42,7 @@ export type Permit = {
 export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null };
 
 export class Runner {
-  private readonly running = new Map<OperationId, string>();
+  private readonly running = new Map<OperationId, { lane: string; stop: AbortController }>();
   private readonly lanes = new Map<string, number>();
   private readonly targets: Targets;
   private readonly clock: Clock;
@@ -59,7 +63,9 @@ export class Runner {
     now: number,
     may: (operation: Operation) => boolean = () => true,
   ): void {
+    const open = new Set<OperationId>();
     for (const operation of operations) {
+      open.add(operation.id);
       if (operation.state !== "asked" || this.running.has(operation.id)) continue;
       // A rest far in the future was stored under a clock that has been set back since.
       const restMs = operation.notBefore - now;
@@ -67,13 +73,20 @@ export class Runner {
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
       const lane = laneOf(operation);
       const busy = this.lanes.get(lane) ?? 0;
-      const isMark = operation.payload.kind === "cordon" || operation.payload.kind === "uncordon";
-      if (busy >= (isMark ? MARKS_MAX : LANE_MAX)) continue;
+      if (busy >= laneMax(operation)) continue;
       if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
       this.lanes.set(lane, busy + 1);
-      this.running.set(operation.id, lane);
-      void this.run(operation);
+      const stop = new AbortController();
+      this.running.set(operation.id, { lane, stop });
+      void this.run(operation, stop);
     }
+    // What was called off while it ran: its answer will interest nobody.
+    for (const [id, { stop }] of this.running) if (!open.has(id)) stop.abort("cancelled");
+  }
+
+  /** Ends what takes long; it is found open and goes on with the next process. */
+  interrupt(): void {
+    for (const { stop } of this.running.values()) stop.abort("interrupted");
   }
 
   /**
@@ -84,7 +97,7 @@ export class Runner {
     const done = this.done;
     this.done = [];
     for (const { id } of done) {
-      const lane = this.running.get(id);
+      const lane = this.running.get(id)?.lane;
       this.running.delete(id);
       if (lane !== undefined) this.lanes.set(lane, Math.max(0, (this.lanes.get(lane) ?? 1) - 1));
     }
@@ -96,18 +109,45 @@ export class Runner {
     return this.running.size;
   }
 
-  private async run(operation: Operation): Promise<void> {
+  private async run(operation: Operation, stop: AbortController): Promise<void> {
     const late = Promise.withResolvers<Outcome>();
     const { unfencedMs } = this.permit;
-    const callMs = isFenced(operation, this.targets) ? CALL_MS : (unfencedMs ?? CALL_MS);
+    const fenced = isFenced(operation, this.targets);
+    const callMs = fenced ? callMsOf(operation) : (unfencedMs ?? CALL_MS);
     const cancel = this.clock.after(callMs, () => {
+      stop.abort("interrupted");
       late.resolve({ kind: "ambiguous", message: `no answer within ${callMs / 1_000} s` });
     });
-    const outcome = await Promise.race([execute(operation, this.targets), late.promise]);
+    const unwatch = operation.payload.kind === "bootstrap" ? this.watchLead(stop) : () => undefined;
+    const called = execute(operation, this.targets, stop.signal);
+    const outcome = await Promise.race([called, late.promise]);
     cancel();
+    unwatch();
     this.done.push({ id: operation.id, outcome });
     this.hint();
   }
+
+  /** Whoever no longer leads sets nothing up; the machine's own mark is what stops a sleeper. */
+  private watchLead(stop: AbortController): () => void {
+    const look = (): void => {
+      if (this.permit.leads?.() === false) return stop.abort("interrupted");
+      cancel = this.clock.after(LEAD_LOOK_MS, look);
+    };
+    let cancel = this.clock.after(LEAD_LOOK_MS, look);
+    return () => cancel();
+  }
+}
+
+/** A set-up has a limit for each of its parts, and is late only after all of them. */
+function callMsOf({ payload }: Operation): number {
+  if (payload.kind !== "bootstrap") return CALL_MS;
+  const { sshTimeoutMs, sshConnectTimeoutMs, commandTimeoutMs, commands } = payload;
+  return sshTimeoutMs + sshConnectTimeoutMs + (commands.length + 2) * commandTimeoutMs + CALL_MS;
+}
+
+function laneMax({ payload }: Operation): number {
+  if (payload.kind === "bootstrap") return BOOTSTRAPS_MAX;
+  return payload.kind === "cordon" || payload.kind === "uncordon" ? MARKS_MAX : LANE_MAX;
 }
 
 function laneOf(operation: Operation): string {

@@ -21,6 +21,8 @@ const DEFAULT: Omit<Bootstrap, "setupCommands"> = {
   sshHostKey: "first-use",
   become: "auto",
   pushAgent: false,
+  sshPort: 22,
+  sshJump: null,
   attempts: 3,
   ipWaitTimeoutMs: 900_000,
   sshTimeoutMs: 600_000,
@@ -37,6 +39,8 @@ export function readBootstrap(section: Section): BootstrapPart {
     sshHostKey: readHostKey(section),
     become: section.choice("become", ["auto", "always", "never"]),
     pushAgent: section.flag("push_agent"),
+    sshPort: section.integer("ssh_port", { min: 1, max: 65_535 }),
+    sshJump: readJump(section),
     attempts: section.integer("bootstrap_attempts", { min: 1, max: 100 }),
     ipWaitTimeoutMs: section.duration("ip_wait_timeout", positive),
     sshTimeoutMs: section.duration("ssh_timeout", positive),
@@ -64,6 +68,8 @@ export function mergeBootstrap(
     sshHostKey: pick("sshHostKey"),
     become: pick("become"),
     pushAgent: pick("pushAgent"),
+    sshPort: pick("sshPort"),
+    sshJump: pick("sshJump"),
     attempts: pick("attempts"),
     ipWaitTimeoutMs: pick("ipWaitTimeoutMs"),
     sshTimeoutMs: pick("sshTimeoutMs"),
@@ -79,6 +85,16 @@ function readUser(section: Section): string | null {
     section.fail("ssh_user", "name", "not a user name", "letters, digits, . _ -");
   }
   return user;
+}
+
+function readJump(section: Section): string | null {
+  const given = section.text("ssh_jump");
+  const shape =
+    /^(?:[A-Za-z_][A-Za-z0-9._-]{0,31}@)?(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/;
+  if (given !== null && !shape.test(given)) {
+    section.fail("ssh_jump", "address", "not a machine to jump over", "[user@]host[:port]");
+  }
+  return given;
 }
 
 function readHostKey(section: Section): string | null {

@@ -57,6 +57,8 @@ export function convertPool(
     ssh_host_key: bootstrap.sshHostKey,
     become: bootstrap.become,
     push_agent: bootstrap.pushAgent,
+    ssh_port: bootstrap.sshPort,
+    ssh_jump: bootstrap.sshJump,
     bootstrap_attempts: bootstrap.attempts,
     ip_wait_timeout: printDuration(bootstrap.ipWaitTimeoutMs),
     ssh_timeout: printDuration(bootstrap.sshTimeoutMs),

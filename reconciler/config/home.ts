@@ -30,7 +30,7 @@ const HOME: Record<string, readonly string[]> = {
     "metrics_retention",
   ],
   "server.auth": ["token_env", "token_file", "admin_token_file", "node_token_file"],
-  "server.tls": ["cert_file", "key_file", "client_ca_file"],
+  "server.tls": ["cert_file", "key_file", "own_ca", "client_ca_file"],
   "server.notifier": ["webhook"],
   "server.notifier.webhook": [
     "cordon_url",
@@ -58,6 +58,8 @@ const HOME: Record<string, readonly string[]> = {
     "bootstrap_attempts",
     "become",
     "push_agent",
+    "ssh_port",
+    "ssh_jump",
     "ip_wait_timeout",
     "ssh_timeout",
     "ssh_connect_timeout",

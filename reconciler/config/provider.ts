@@ -111,6 +111,14 @@ const SETTINGS: Record<ProviderType, Record<string, Reader>> = {
   },
   docker: { image: text("image"), network: text("network"), ...COMMON },
   static: { hosts, ...COMMON },
+  machine: {
+    state_dir: text("stateDir"),
+    image: text("image"),
+    network: text("network"),
+    disk: text("disk"),
+    boot_delay: delay("bootDelayMs"),
+    gpu_count: whole("gpuCount", 8),
+  },
 };
 
 /** What a name in `providers` stands for; `type` is `null` if that was reported as unclear. */

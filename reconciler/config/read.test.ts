@@ -167,7 +167,7 @@ describe("readConfig() messages", () => {
       "a provider without a type",
       `providers: {gcp-us: {project: x}}\n${pool()}`,
       "1:13: providers.gcp-us.type: required unless the provider is named after its type " +
-        "(lambda, gcp, aws, coreweave, fake, docker, static)",
+        "(lambda, gcp, aws, coreweave, fake, docker, static, machine)",
     ],
     [
       "no instance type",
@@ -271,7 +271,7 @@ describe("readConfig() messages", () => {
       "a setting of another provider",
       `providers: {lambda: {gpu_count: 8}}\n${pool()}`,
       "1:22: providers.lambda.gpu_count: is not a setting of a lambda provider " +
-        "(it belongs to fake)",
+        "(it belongs to fake, machine)",
     ],
     [
       "an unknown autoscaler",

@@ -2,9 +2,11 @@
  * How a node comes into service: asked for, booting, verified by its first full check. Pure.
  */
 import { isLeaving, type Node, type Phase, type Purpose } from "../../schema/node.ts";
+import type { PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
+import { addressOf, bootstrapPayload, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { darkness } from "./kube.ts";
 import { drainPayload } from "./leave.ts";
@@ -92,13 +94,16 @@ export function decideBooting(
     return fail(node, scope, pen, node.order.why, "operator", node.order.force);
   if (scope.victims.has(node.id))
     return fail(node, scope, pen, "its pool became smaller", "scale_down");
+  const setUp = setUpOf(node, scope);
+  const doneAt = node.bootstrap?.doneAt ?? null;
+  if (setUp !== null && doneAt === null) return decideSetUp(node, phase, setUp, scope, pen);
   if (node.agent !== null) {
     return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", [
       "its agent registered",
     ]);
   }
   // A control plane that was away could not hear the agent: its own absence is not counted.
-  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
+  const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
     return fail(node, scope, pen, why, "failed");
@@ -106,8 +111,48 @@ export function decideBooting(
   pen.wait(
     "boot",
     `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "new"}, its agent is silent`,
-    phase.since + timing.registrationTimeoutMs,
+    (doneAt ?? phase.since) + timing.registrationTimeoutMs,
   );
+}
+
+/**
+ * Set up over SSH, attempt by attempt. An agent that speaks before the set-up is done says nothing
+ * yet: the commands that are left may be the ones that make the machine fit for work.
+ */
+function decideSetUp(
+  node: Node,
+  phase: At<"booting"> | At<"bootstrapping">,
+  setUp: PoolConfig["bootstrap"],
+  scope: Scope,
+  pen: Pen,
+): void {
+  const { sight } = scope;
+  const { instance } = node;
+  const ended = node.bootstrap?.attempts ?? 0;
+  if (node.operation !== null) {
+    const more = scope.fleet.operations.get(node.operation)?.message ?? "running";
+    return pen.wait("bootstrap", `set-up, attempt ${ended + 1} of ${setUp.attempts}: ${more}`);
+  }
+  const address = addressOf(node);
+  if (instance === null || instance.state !== "running" || address === null) {
+    const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
+    const why = `no address within ${Math.round(setUp.ipWaitTimeoutMs / 1_000)} s`;
+    if (waitedMs >= setUp.ipWaitTimeoutMs) return fail(node, scope, pen, why, "failed");
+    const message = `instance ${instance?.id ?? "?"} is ${instance?.state ?? "new"}`;
+    return pen.wait("boot", `${message}, no address yet`, phase.since + setUp.ipWaitTimeoutMs);
+  }
+  if (phase.kind === "booting") {
+    const to: Phase = { kind: "bootstrapping", since: sight.now, attempt: 1 };
+    return pen.advance(to, "node.bootstrapping", [`its set-up begins at ${address}`]);
+  }
+  if (node.bootstrap?.final === true || ended >= setUp.attempts) {
+    const times = ended === 1 ? "" : ` ${ended} times`;
+    const why = `its set-up failed${times}: ${node.bootstrap?.error ?? "?"}`;
+    return fail(node, scope, pen, why, "failed");
+  }
+  const payload = bootstrapPayload(node, instance, address, setUp);
+  const because = [`attempt ${payload.attempt} of ${setUp.attempts} at ${address}`];
+  pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
 export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {

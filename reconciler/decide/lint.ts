@@ -34,7 +34,7 @@ export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan)
       admitted.add(slot);
       lintAdmit(fleet, plan, action, breach);
     } else if (node === undefined) breach(`${action.kind} of ${action.node}, which does not exist`);
-    else lintAction(node, action, sight, breach);
+    else lintAction(node, action, fleet, sight, breach);
   }
   lintWaits(fleet, plan, acted, breaches);
   lintBudget(fleet, config, plan, breaches);
@@ -57,8 +57,10 @@ function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breache
 
 type Say = (message: string) => void;
 
-function lintAction(node: Node, action: Action, sight: Sight, breach: Say): void {
-  if (node.operation !== null)
+function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, breach: Say): void {
+  const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
+  // A set-up is called off by whatever ends its node.
+  if (node.operation !== null && open?.payload.kind !== "bootstrap")
     breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
   if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
   const mirror =

@@ -46,6 +46,9 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
   const { phase } = node;
   if (node.operation !== null) {
     const operation = scope.fleet.operations.get(node.operation);
+    // A set-up takes minutes, and whoever wants the node gone does not wait for it.
+    if (operation?.payload.kind === "bootstrap" && phase.kind === "bootstrapping")
+      return decideBooting(node, phase, scope, pen);
     const what =
       operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
     const more = operation?.message ? `: ${operation.message}` : "";

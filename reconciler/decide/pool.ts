@@ -85,6 +85,7 @@ function isSpare(node: Node): boolean {
   switch (node.phase.kind) {
     case "requested":
     case "booting":
+    case "bootstrapping":
     case "verifying":
     case "serving":
     case "suspect":

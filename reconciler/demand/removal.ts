@@ -99,7 +99,6 @@ function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
       if (phase.purpose === "scale_down" || phase.purpose === "surplus") return { kind: "already" };
       if (occupiedByOther(node, asking.nodes)) return conflict("leaves, and another has its place");
       return { kind: "removed", node: loosen({ ...node, phase: giveUp(phase) }, operation) };
-    case "bootstrapping":
     case "repairing":
       return conflict(`is ${phase.kind}: it cannot be given up before that ends`);
     case "held": {
@@ -111,6 +110,7 @@ function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
     }
     case "requested":
     case "booting":
+    case "bootstrapping":
     case "verifying":
     case "serving":
     case "suspect":

@@ -111,6 +111,7 @@ function foldInstance(
     pricePerHour: seen.pricePerHour ?? fact.pricePerHour,
     absentSince: null,
     absentListings: 0,
+    ...hostKeysOf(seen.hostKeys ?? fact.hostKeys),
   };
   return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
 }
@@ -234,6 +235,11 @@ function adoptedPhase(
   };
 }
 
+/** A machine has one key of each kind. */
+function hostKeysOf(keys: readonly string[] | undefined): Pick<InstanceFact, "hostKeys"> {
+  return keys === undefined ? {} : { hostKeys: keys.slice(0, 16) };
+}
+
 /** The fact that a node keeps about its instance, from the provider's own words. */
 export function bindInstance(provider: PoolName, instance: Instance, now: number): InstanceFact {
   return {
@@ -249,6 +255,7 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
     boundAt: now,
     absentSince: null,
     absentListings: 0,
+    ...hostKeysOf(instance.hostKeys),
   };
 }
 

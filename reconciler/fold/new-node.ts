@@ -53,6 +53,7 @@ export function newNode(from: {
     kube: null,
     sparedAt: null,
     waiver: null,
+    bootstrap: null,
   };
 }
 

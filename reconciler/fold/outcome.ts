@@ -10,6 +10,7 @@ import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider/provider.ts";
 import { isSick } from "../safety/in-flight.ts";
+import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
 
 export type Outcome =
@@ -19,12 +20,17 @@ export type Outcome =
       message: string | null;
       /** The scheduler's object on which a mark was read back. */
       on?: string | null;
+      /** The machine's SSH host key that was accepted. */
+      hostKey?: string | null;
     }
   | {
       kind: "refused";
-      class: RefusalClass | "scheduler";
+      class: RefusalClass | "scheduler" | "bootstrap";
       message: string;
       retryAfterMs: number | null;
+      /** Of a set-up: another attempt cannot help. */
+      final?: boolean;
+      hostKey?: string | null;
     }
   | { kind: "ambiguous"; message: string };
 
@@ -217,6 +223,10 @@ function foldDone(
       tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
       return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
     }
+    case "bootstrap": {
+      tell("node.bootstrapped", `set up at ${payload.address}, attempt ${payload.attempt}`);
+      return { operation, pool: null, events, node: foldBootstrap(node, payload, outcome, now) };
+    }
     case "cordon":
     case "uncordon": {
       const marked = foldMark(node, payload, outcome, tell, now);
@@ -319,12 +329,16 @@ function foldRefused(
   operation: Operation,
   node: Node,
   pool: PoolState | null,
-  refusal: { class: RefusalClass | "scheduler"; message: string; retryAfterMs: number | null },
+  refusal: Extract<Outcome, { kind: "refused" }>,
   now: number,
 ): OutcomeFold {
   const events: EventDraft[] = [];
   const tell = teller(node, now, events);
   const payload = operation.payload;
+  if (payload.kind === "bootstrap") {
+    tell("node.bootstrapping", `attempt ${payload.attempt} failed: ${refusal.message}`);
+    return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
+  }
   const refusals = (node.kube?.refusals ?? 0) + 1;
   // One that is refused for good is told ever more rarely: it is tried again each ten seconds.
   const isTold = refusal.class !== "scheduler" || node.kube === null || isPowerOfTwo(refusals);
@@ -333,7 +347,8 @@ function foldRefused(
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
-    refusal.class !== "scheduler"
+    refusal.class !== "scheduler" &&
+    refusal.class !== "bootstrap"
   ) {
     const phase = {
       ...node.phase,

@@ -6,10 +6,12 @@
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
+import type { Bootstrapper } from "../act/bootstrap.ts";
 import type { openNotifier } from "../act/open-notifier.ts";
 import type { Authority } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import { Ingest } from "../ingest.ts";
+import { openDoor } from "../join/door.ts";
 import type { Loaded } from "../load.ts";
 import { type LoopPorts, Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
@@ -41,8 +43,12 @@ export type Parts = {
   newSecret(): string;
   /** See `RoutePorts`. */
   backup: (() => Promise<string>) | null;
+  /** See `RoutePorts`. */
+  caPem?: string | null;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
+  /** Who sets machines up over SSH; without it nobody does. */
+  openBootstrapper?(store: Store): Bootstrapper;
 };
 
 export type Role = {
@@ -74,11 +80,14 @@ export async function openLeader(
     unfencedMs: callMs,
     leads: () => term.remainingMs() >= (callMs ?? 0),
   };
-  const reconciler = await openReconciler(parts, store, opened, { dryRun, permit });
+  const bootstrapper = parts.openBootstrapper?.(store) ?? null;
+  const acts = { dryRun, permit };
+  const reconciler = await openReconciler(parts, store, opened, acts, bootstrapper);
   metrics.lead(true);
   const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
   const notReady = openReadiness({ reconciler, ingest, store, clock });
-  const front = new Front(portsOf(parts, store, { reconciler, ingest, notReady }), null);
+  const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
+  const front = new Front(portsOf(parts, store, { reconciler, ingest, notReady, live }), null);
   const notifier = parts.openNotifier(loaded.config.server.notifier, store);
   return {
     front,
@@ -105,7 +114,7 @@ export async function openStandby(
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
   const opened: OpenProviders = { providers: new Map(), unavailable: new Map() };
-  const reconciler = await openReconciler(parts, store, opened, { dryRun: true });
+  const reconciler = await openReconciler(parts, store, opened, { dryRun: true }, null);
   metrics.lead(false);
   let copied: LeaseRow | null = null;
   let freshMono = clock.monoMs();
@@ -127,7 +136,8 @@ export async function openStandby(
     freshMono = begunMono;
   };
   await refresh();
-  const forward = new Forward({ clock, leader: () => lease()?.address || null });
+  const ca = parts.caPem ?? null;
+  const forward = new Forward({ clock, leader: () => lease()?.address || null, ca });
   const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const notReady = openStandbyReadiness({ forward, copyAgeMs });
@@ -159,6 +169,7 @@ async function openReconciler(
   store: Store,
   opened: OpenProviders,
   acts: Pick<LoopPorts, "dryRun" | "permit">,
+  bootstrapper: Bootstrapper | null,
 ): Promise<Reconciler> {
   const { metrics, authority, clock, log, scheduler, cpuMs } = parts;
   const { config, policy } = parts.loaded;
@@ -174,6 +185,7 @@ async function openReconciler(
       provider: (name: string) => opened.providers.get(name) ?? null,
       scheduler,
       credential: (node: string) => authority.issueNode(node),
+      ...(bootstrapper === null ? {} : { bootstrap: bootstrapper.run.bind(bootstrapper) }),
     },
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),
@@ -201,8 +213,10 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
 function portsOf(
   parts: Parts,
   store: Store,
-  life: Pick<RoutePorts, "reconciler" | "ingest" | "notReady">,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "notReady" | "live">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
-  return { ...life, authority, store, metrics, clock, log, newId, newSecret, backup };
+  const door = openDoor({ store, authority, clock, log });
+  const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
+  return { ...life, ...own, door, caPem: parts.caPem ?? null };
 }

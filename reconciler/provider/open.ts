@@ -6,6 +6,7 @@ import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../clock.ts";
 import { openFakeProvider } from "./fake/fake.ts";
+import { openMachineBed } from "./machine/bed.ts";
 import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "./provider.ts";
 
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
@@ -44,6 +45,16 @@ export async function openProviders(
         out.providers.set(config.name, counted(fake, from.count));
         break;
       }
+      case "machine": {
+        const { name, settings } = config;
+        const { clock, random, fleetId, problem } = from;
+        const stateDir = from.folder(name);
+        const all = { name, settings, stateDir, clock, random, fleetId, problem };
+        const opened = openMachineBed(all);
+        if (opened.kind === "unavailable") out.unavailable.set(name, opened.why);
+        else out.providers.set(name, counted(opened.bed.provider, from.count));
+        break;
+      }
       case "lambda":
       case "gcp":
       case "aws":
@@ -77,6 +88,7 @@ function counted(
     type: provider.type,
     class: provider.class,
     settleMs: provider.settleMs,
+    ...(provider.bringsAgent === undefined ? {} : { bringsAgent: provider.bringsAgent }),
     // What an adapter cannot do stays absent: that is how the plan knows.
     ...(pricePerHour === undefined ? {} : { pricePerHour: pricePerHour.bind(provider) }),
     ...(reboot === undefined

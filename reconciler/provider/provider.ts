@@ -52,6 +52,8 @@ export type Instance = {
   createdAtMs: number;
   /** US dollars an hour, or `null` when the provider does not tell. Unknown is not free. */
   pricePerHour: number | null;
+  /** Its SSH host keys in OpenSSH's form (`ssh-ed25519 AAAA…`), where the provider tells them. */
+  hostKeys?: readonly string[];
 };
 
 /** Definite no: the provider proved that it accepted nothing. */
@@ -88,6 +90,8 @@ export type Provider = {
   readonly class: ProviderClass;
   /** For tag-only: how long an accepted ask may stay invisible. Milliseconds. */
   readonly settleMs: number;
+  /** Its machines come with an agent that holds its credential: none is set up over SSH. */
+  readonly bringsAgent?: boolean;
   /** Dollars an hour of an instance type, as last told by the provider; absent = it never tells. */
   pricePerHour?(instanceType: string): number | null;
   /** Whether a process can be told what it will own before it is asked: the fake injects it. */

@@ -7,23 +7,30 @@ import { Hono, type Context } from "hono";
 import * as v from "valibot";
 import { bodyLimit } from "hono/body-limit";
 import type { ErrorCode } from "../../schema/api.ts";
+import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { roleIncludes, type Role } from "../../schema/credential.ts";
+import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Authority, Principal } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";
+import type { Door } from "../join/door.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../store/store.ts";
 import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
+import { auditRoutes } from "./audit.ts";
 import { backupRoutes } from "./backup.ts";
+import { auditCall, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
+import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
+import { tokenRoutes } from "./token.ts";
 
 export type RoutePorts = {
   reconciler: Reconciler;
@@ -39,11 +46,28 @@ export type RoutePorts = {
   newSecret(): string;
   /** Writes a copy of the database and names its file; `null` where that is a server's business. */
   backup?: (() => Promise<string>) | null;
+  /** The set-up of a node that runs in this process now, with what it said so far. */
+  live?(node: NodeId): BootstrapAttempt | null;
+  /** Joins, rotation, audit and failed logins; a simulation may do without. */
+  door?: Door;
+  /** The fleet's own certificate authority, PEM, for agents that pin it by its fingerprint. */
+  caPem?: string | null;
   /** Conditions that keep the server from being ready; empty = ready. */
   notReady(): Promise<string[]>;
 };
 
-export type Env = { Variables: { principal: Principal; requestId: string } };
+export type Env = {
+  /** `remote` is the address of the other end of the socket, where there is one. */
+  Bindings: { remote?: string };
+  Variables: {
+    principal: Principal;
+    requestId: string;
+    /** For the audit: the code of a refusal, and who and what where the path does not tell. */
+    code: ErrorCode;
+    who: string;
+    target: string;
+  };
+};
 export type App = Hono<Env>;
 
 const STATUS: Record<ErrorCode, 400 | 401 | 403 | 404 | 409 | 412 | 413 | 429 | 500 | 503> = {
@@ -71,6 +95,7 @@ export function refuse(
   message: string,
   details: Record<string, unknown> = {},
 ): Response {
+  c.set("code", code);
   if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
   const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
   if (passing) c.header("Retry-After", "1");
@@ -143,14 +168,25 @@ export function openApp(ports: RoutePorts): App {
       "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
     });
   });
+  app.get("/ca.pem", (c) => {
+    const { caPem } = ports;
+    if (!caPem) return refuse(c, "not_found", "this control plane has no authority of its own");
+    return c.body(caPem, 200, { "Content-Type": "application/x-pem-file" });
+  });
   const api: App = new Hono<Env>();
+  api.use((c, next) => auditCall(c, next, ports));
+  if (ports.door !== undefined) {
+    api.use("/agent/join", bodyLimit({ maxSize: LIMIT.joinBytesMax, onError: tooLarge }));
+    joinRoute(api, ports, ports.door);
+  }
   api.use(async (c, next) => {
-    const principal = identify(c, ports);
-    if (principal === null) {
-      const given = c.req.header("Authorization") !== undefined;
-      return refuse(c, "unauthenticated", given ? "token rejected" : "no token given");
+    const given = c.req.header("Authorization") ?? null;
+    const judged = ports.authority.judge(given, ports.clock.wallMs());
+    if (judged.kind === "rejected") {
+      const why = given !== null && judged.why === "absent" ? "unknown" : judged.why;
+      return turnAway(c, ports, why, judged.name);
     }
-    c.set("principal", principal);
+    c.set("principal", judged.principal);
     return next();
   });
   api.use("/agent/*", bodyLimit({ maxSize: LIMIT.reportBytesMax, onError: tooLarge }));
@@ -160,6 +196,11 @@ export function openApp(ports: RoutePorts): App {
   poolRoutes(api, ports);
   safetyRoutes(api, ports);
   adminRoutes(api, ports);
+  tokenRoutes(api, ports);
+  if (ports.door !== undefined) {
+    joinTokenRoutes(api, ports, ports.door);
+    auditRoutes(api, ports.door.audit);
+  }
   backupRoutes(api, ports);
   historyRoutes(api, ports);
   kubernetesRoutes(api, ports);

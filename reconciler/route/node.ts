@@ -9,6 +9,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
 import { judgeCommand } from "../fold/command.ts";
+import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../store/store.ts";
@@ -88,6 +89,20 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     if (!found.ok) return found.response;
     const findings = await ports.store.findings(found.node.id, LIMIT.healthEventsShownMax);
     return c.json({ ...viewOf(ports, found.node), health_events: findings.map(viewHealthEvent) });
+  });
+  api.get("/nodes/:id/bootstrap", needs("viewer"), async (c) => {
+    const found = locate(c, ports);
+    if (!found.ok) return found.response;
+    const { node } = found;
+    const live = ports.live?.(node.id) ?? null;
+    const stored = await ports.store.bootstraps(node.id, LIMIT.bootstrapsKeptMax);
+    const ended = stored.filter(({ attempt }) => attempt !== live?.attempt);
+    const attempts = live === null ? ended : [live, ...ended];
+    return c.json({
+      node_id: node.id,
+      phase: node.phase.kind,
+      attempts: attempts.map(viewAttempt),
+    });
   });
   for (const kind of ["node", "instance"] as const) {
     api.get(`/${kind}s/:id/explain`, needs("viewer"), async (c) => {

@@ -14,21 +14,25 @@ import { and, desc, eq, gt, gte, like, lte, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
+import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { Command } from "../../schema/command.ts";
 import { Credential } from "../../schema/credential.ts";
 import { Event } from "../../schema/event.ts";
 import { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { LIMIT } from "../../schema/limit.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import * as table from "../../schema/table.ts";
+import { type AuditTable, openAuditTable } from "../audit/table.ts";
+import { type JoinTable, openJoinTable } from "../join/table.ts";
+import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
 import { parseDoc, parseFact } from "./document.ts";
 import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
 import { migrate } from "./migrate.ts";
 import { fetchInTime, isServer } from "./server.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
+import { trimStatements } from "./trim.ts";
 import {
   type Change,
   type Cursor,
@@ -43,8 +47,6 @@ import {
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
 const BUSY_MS = 5_000;
-/** Rows deleted by one trim, so that no transaction is long. */
-const TRIM_ROWS = 2_000;
 
 /** Runs works one after another; a failed one does not stop the next. */
 function serial(): <T>(work: () => Promise<T>) => Promise<T> {
@@ -214,6 +216,16 @@ class LibsqlStore implements Store {
     return openLeaseTable(this.base.reader);
   }
 
+  joinTable(): JoinTable {
+    // A standby on a server hears of a credential that a join gave by the change of its copy.
+    const write = (items: BatchItem<"sqlite">[]) => this.write([...items, ...this.noteChange()]);
+    return openJoinTable(this.reader, this.writer, write);
+  }
+
+  auditTable(): AuditTable {
+    return openAuditTable(this.reader, this.writer, (items) => this.write(items));
+  }
+
   async appendLetters(
     letters: { letter: Letter; receivedAt: number }[],
     cursors: Cursor[],
@@ -317,6 +329,14 @@ class LibsqlStore implements Store {
     ]);
   }
 
+  async saveBootstrap(attempt: BootstrapAttempt): Promise<void> {
+    await this.write(attemptItems(this.writer, attempt));
+  }
+
+  bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]> {
+    return readAttempts(this.reader, node, limit);
+  }
+
   async deliveries(now: number, limit: number): Promise<Delivery[]> {
     // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in
     // order.
@@ -345,19 +365,7 @@ class LibsqlStore implements Store {
   }
 
   async trim(): Promise<void> {
-    const bound = (name: string, key: string, kept: number, extra: string) =>
-      sql.raw(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name}
-        WHERE ${key} < (SELECT max(${key}) FROM ${name}) - ${kept} ${extra} LIMIT ${TRIM_ROWS})`);
-    const work = [
-      bound("event", "id", LIMIT.eventsKeptMax, ""),
-      bound("finding", "id", LIMIT.findingsKeptMax, ""),
-      bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
-      bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
-      // A week after its node was forgotten an agent's stream is history too.
-      sql`DELETE FROM cursor WHERE node NOT IN (SELECT id FROM node)
-        AND at < (SELECT max(at) FROM cursor) - 604800000`,
-    ];
-    for (const statement of work) await this.write([this.writer.run(statement)]);
+    for (const statement of trimStatements()) await this.write([this.writer.run(statement)]);
   }
 
   async probe(): Promise<{ ok: true } | { ok: false; message: string }> {

@@ -42,7 +42,7 @@ test("readPast() gives every finding from a time on once, over any pages", async
   const store = await storeOf(57);
   for (const since of [0, 10, 11, 300, 570, 571, 9_999]) {
     const seen: number[] = [];
-    for (let after: number | null = null; ; ) {
+    for (let after: number | null = null; ;) {
       const page = await store.pastFindings({ since, after, limit: 10 });
       seen.push(...page.map((row) => row.receivedAt));
       const last = page.at(-1);

@@ -4,6 +4,7 @@
  * The only adapter that production uses is `libsql.ts`; `memory.ts` is the fake beside it, for
  * simulation.
  */
+import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import type { Command } from "../../schema/command.ts";
 import type { Credential } from "../../schema/credential.ts";
 import type { Event, EventDraft } from "../../schema/event.ts";
@@ -13,6 +14,8 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import type { AuditTable } from "../audit/table.ts";
+import type { JoinTable } from "../join/table.ts";
 import type { LeaseTable } from "./lease.ts";
 import type { PastQuery, PastRow } from "./past.ts";
 
@@ -124,6 +127,9 @@ export type Store = {
   first(key: string, value: string): Promise<string>;
   /** The lease's row, by a connection that no write of this process holds up. */
   leaseTable(): LeaseTable;
+  /** Join tokens, and the audit: their writes are under the fence like all others. */
+  joinTable(): JoinTable;
+  auditTable(): AuditTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
   appendLetters(
     letters: { letter: Letter; receivedAt: number }[],
@@ -138,6 +144,10 @@ export type Store = {
   command(id: string): Promise<Command | null>;
   commands(query: { node: string | null; limit: number }): Promise<Command[]>;
   saveCredential(credential: Credential): Promise<void>;
+  /** Written over the same attempt of the same node; what is more than fifty back goes. */
+  saveBootstrap(attempt: BootstrapAttempt): Promise<void>;
+  /** Newest first. */
+  bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]>;
   /** Due deliveries, oldest first; and what became of one. */
   deliveries(now: number, limit: number): Promise<Delivery[]>;
   settleDelivery(

@@ -41,6 +41,8 @@ export function sayAction(action: Action): string {
           return "lift the product's own cordon";
         case "drain":
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
+        case "bootstrap":
+          return `set up ${payload.address} over SSH, attempt ${payload.attempt}`;
         case "reboot":
           return `restart instance ${payload.instanceId} at ${payload.provider}`;
         default:

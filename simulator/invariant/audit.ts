@@ -14,6 +14,7 @@ const TOLD: Record<OperationKind, EventKind> = {
   cordon: "node.cordoned",
   uncordon: "node.uncordoned",
   drain: "node.draining",
+  bootstrap: "node.bootstrapped",
 };
 
 /** `events` counts the event rows and their greatest id; `null` while no database is open. */

@@ -93,6 +93,7 @@ export function saltOf(random: () => number): string {
 export class Cloud implements Provider, FakeControl {
   readonly name: string;
   readonly type = "fake";
+  readonly bringsAgent: boolean;
   readonly class: ProviderClass;
   readonly settleMs: number;
   readonly #options: CloudOptions;
@@ -105,6 +106,7 @@ export class Cloud implements Provider, FakeControl {
     this.name = options.terms.name;
     this.class = options.terms.class;
     this.settleMs = options.settleMs;
+    this.bringsAgent = options.terms.bringsAgent !== false;
     this.#book = new FaultBook(options.faults, options.random, options.faultsLeft);
   }
 

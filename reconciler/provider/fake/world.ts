@@ -32,6 +32,8 @@ export type Terms = {
   /** US dollars an hour by instance type; a type that is not in it has `pricePerHour`. */
   prices: Record<string, number>;
   pricePerHour: number | null;
+  /** False: its machines come bare, as a cloud's do (only in memory). */
+  bringsAgent?: boolean;
 };
 
 export const DEFAULT_TERMS: Terms = {

@@ -1,0 +1,159 @@
+/**
+ * Carries out set-ups: one run over SSH an operation, written down step by step. What a run says
+ * while it runs is kept in memory for whoever follows it; where a step begins or ends the store has
+ * it first. A run that its process could not finish is found open and goes on where the marks on
+ * the machine end, and those marks refuse whoever is not in charge any more (law 5).
+ */
+import type { Connect, HostKeyCheck, SshTarget } from "../../bootstrap/shell.ts";
+import type { AgentBinary, Arch, Candidate, Job } from "../../bootstrap/run/job.ts";
+import { MARK_DIRECTORY } from "../../bootstrap/run/job.ts";
+import type { OpenBinary, Outcome as Ended, Ports } from "../../bootstrap/run/job.ts";
+import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import type { Clock } from "../clock.ts";
+import type { Outcome } from "../fold/outcome.ts";
+import type { BootstrapOperation } from "./execute.ts";
+
+/** Where the agent looks for it by itself (promise N55). */
+const TOKEN_FILE = "/etc/navarch-node/token";
+/** Where a pushed agent is found by the commands that follow. */
+const AGENT_FILE = "/usr/local/bin/navarch-node";
+
+export type BootstrapPorts = {
+  clock: Clock;
+  connect: Connect;
+  openBinary: OpenBinary;
+  run(job: Job, ports: Ports, signal: AbortSignal): Promise<Ended>;
+  /** The text of a private key; throws a sentence that names the file. */
+  readKey(path: string): Promise<string>;
+  /** What a known_hosts file asks of a machine; throws likewise. */
+  knownHosts(path: string, host: string, port: number): Promise<HostKeyCheck>;
+  credential(node: string): string;
+  /** The agents that can be pushed or fetched from here. */
+  agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
+  /** Addresses of this control plane that nodes might dial, and what is configured. */
+  controlPlane(): { candidates: readonly Candidate[]; listen: string };
+  save(attempt: BootstrapAttempt): Promise<void>;
+};
+
+export class Bootstrapper {
+  readonly #ports: BootstrapPorts;
+  readonly #live = new Map<NodeId, BootstrapAttempt>();
+
+  constructor(ports: BootstrapPorts) {
+    this.#ports = ports;
+  }
+
+  /** The attempt that runs here now, with what it said so far. */
+  live(node: NodeId): BootstrapAttempt | null {
+    return this.#live.get(node) ?? null;
+  }
+
+  async run(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome> {
+    const { clock, connect, openBinary, run } = this.#ports;
+    let job: Job;
+    try {
+      job = await this.#jobOf(operation);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null };
+    }
+    let saved = "";
+    const record = async (attempt: BootstrapAttempt): Promise<void> => {
+      this.#live.set(attempt.node, attempt);
+      const mark = markOf(attempt);
+      if (mark === saved) return;
+      saved = mark;
+      await this.#ports.save(attempt);
+    };
+    try {
+      return outcomeOf(await run(job, { clock, connect, openBinary, record, masks: [] }, signal));
+    } finally {
+      this.#live.delete(job.node);
+    }
+  }
+
+  async #jobOf({ node, pool, payload, epoch }: BootstrapOperation): Promise<Job> {
+    const { keyPath, address, port, user, jump } = payload;
+    if (keyPath === null) throw new Error("ssh_private_key_path is not set for the pool");
+    const privateKey = await this.#ports.readKey(keyPath);
+    return {
+      node,
+      pool,
+      instance: payload.instanceId,
+      attempt: payload.attempt,
+      epoch: epoch ?? 0,
+      address,
+      port,
+      user,
+      privateKey,
+      hostKey: await this.#hostKey(payload),
+      jump: jump === null ? null : jumpOf(jump, user, privateKey),
+      commands: payload.commands,
+      values: { ...payload.values, TokenFile: TOKEN_FILE },
+      controlPlane: this.#ports.controlPlane(),
+      agent: await this.#ports.agents(),
+      pushTo: payload.pushAgent ? AGENT_FILE : null,
+      credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
+      become: payload.become,
+      resume: true,
+      markDirectory: MARK_DIRECTORY,
+      timeouts: {
+        sshMs: payload.sshTimeoutMs,
+        sshConnectMs: payload.sshConnectTimeoutMs,
+        commandMs: payload.commandTimeoutMs,
+      },
+    };
+  }
+
+  async #hostKey(payload: BootstrapOperation["payload"]): Promise<HostKeyCheck> {
+    const { hostKey, hostKeys, address, port } = payload;
+    if (hostKey === "insecure") return { kind: "insecure" };
+    if (hostKey.startsWith("known_hosts:")) {
+      return this.#ports.knownHosts(hostKey.slice(12), address, port);
+    }
+    if (hostKeys.length > 0) return { kind: "pinned", keys: hostKeys };
+    if (hostKey === "provider") throw new Error("the provider tells no host keys of its machines");
+    return { kind: "first-use" };
+  }
+}
+
+/** Changes where a step begins or ends, or the attempt itself does. */
+function markOf({ state, steps, hostKey }: BootstrapAttempt): string {
+  const ended = steps.filter(({ endedAt }) => endedAt !== null).length;
+  return `${state}/${steps.length}/${ended}/${hostKey ?? ""}`;
+}
+
+/**
+ * `[user@]host[:port]`, with the machine's own user and key where it says none. Its host key is
+ * taken as it comes: what is behind it is pinned, and nothing is sent in between but ciphertext.
+ */
+function jumpOf(text: string, user: string, privateKey: string): SshTarget {
+  const match = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text);
+  const host = (match?.[2] ?? text).replace(/^\[|\]$/g, "");
+  const port = Number(match?.[3] ?? 22);
+  return { host, port, user: match?.[1] ?? user, privateKey, hostKey: { kind: "insecure" } };
+}
+
+function outcomeOf(ended: Ended): Outcome {
+  const { hostKey } = ended.attempt;
+  switch (ended.kind) {
+    case "done":
+      return { kind: "done", instance: null, message: null, hostKey };
+    case "failed": {
+      const final = ended.retry === "never";
+      const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null } as const;
+      return { ...refused, message: ended.error, final, hostKey };
+    }
+    // Whoever is in charge goes on; for us the operation stays open, and our epoch ends it.
+    case "stale":
+      return { kind: "ambiguous", message: ended.error };
+    case "interrupted":
+      return { kind: "ambiguous", message: "interrupted: it goes on where it was" };
+    case "cancelled":
+      return { kind: "ambiguous", message: "called off" };
+    default:
+      return unreachable(ended);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Set-ups as they are carried out in production: keys and known hosts out of files, SSH over the
+ * network, agents out of the release that this control plane serves.
+ *
+ * Adapter: files, network.
+ */
+import { homedir } from "node:os";
+import type { AgentBinary, Arch, Candidate } from "../bootstrap/run/job.ts";
+import { runBootstrap } from "../bootstrap/run/run.ts";
+import { openBinary } from "../bootstrap/ssh/binary.ts";
+import { readKnownHosts } from "../bootstrap/ssh/known-hosts.ts";
+import { checkPrivateKey, createConnect } from "../bootstrap/ssh/ssh2.ts";
+import type { Config } from "../schema/config.ts";
+import { Bootstrapper } from "./act/bootstrap.ts";
+import type { Clock } from "./clock.ts";
+import type { Releases } from "./route/release-folder.ts";
+import type { Store } from "./store/store.ts";
+
+export type BootstrapFrom = {
+  clock: Clock;
+  store: Store;
+  releases: Releases;
+  credential(node: string): string;
+  /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
+  external: string | null;
+  config: Config;
+  /** Where this process listens. */
+  address: { host: string; port: number };
+  /** The port that was bound, where the configured one is 0. */
+  port(): number;
+};
+
+export function openBootstrapper(from: BootstrapFrom): Bootstrapper {
+  const { clock, store, credential } = from;
+  return new Bootstrapper({
+    clock,
+    connect: createConnect(),
+    openBinary,
+    run: runBootstrap,
+    readKey,
+    async knownHosts(path, host, port) {
+      const read = await readKnownHosts(expand(path), host, port);
+      if (!read.ok) throw new Error(read.error);
+      return read.check;
+    },
+    credential,
+    agents: () => agentsOf(from.releases),
+    controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
+    save: (attempt) => store.saveBootstrap(attempt),
+  });
+}
+
+/** Throws a sentence that names the file. */
+async function readKey(path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await Bun.file(expand(path)).text();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`ssh_private_key_path ${path} cannot be read: ${why}`);
+  }
+  const problem = checkPrivateKey(text);
+  if (problem !== null) throw new Error(`ssh_private_key_path ${path}: ${problem}`);
+  return text;
+}
+
+function expand(path: string): string {
+  return path.startsWith("~/") ? `${homedir()}${path.slice(1)}` : path;
+}
+
+const NAMES = { x64: "navarch-node-linux-amd64", arm64: "navarch-node-linux-arm64" } as const;
+
+async function agentsOf(releases: Releases): Promise<Record<Arch, AgentBinary | null>> {
+  const release = await releases.latest();
+  const agentOf = (arch: Arch): AgentBinary | null => {
+    const file = release?.files.get(NAMES[arch]);
+    if (release === null || file === undefined) return null;
+    const path = "path" in file.source ? file.source.path : null;
+    return { url: `/releases/${release.version}/${NAMES[arch]}`, sha256: file.sha256, path };
+  };
+  return { x64: agentOf("x64"), arm64: agentOf("arm64") };
+}
+
+const WILDCARD = ["", "0.0.0.0", "::"];
+const LOOPBACK = /^(?:127\.|::1$|localhost$)/;
+
+function portOf({ address, port }: BootstrapFrom): number {
+  return address.port === 0 ? port() : address.port;
+}
+
+function listenOf(from: BootstrapFrom): string {
+  return `${from.address.host}:${portOf(from)}`;
+}
+
+/** In the order of `navarch/config.md` §4.1; each is probed from the machine itself. */
+function candidatesOf(from: BootstrapFrom): Candidate[] {
+  const { external, config, address } = from;
+  if (external !== null) return [{ kind: "url", url: external }];
+  const scheme = config.server.tls === null ? "http" : "https";
+  const port = portOf(from);
+  const { host } = address;
+  const isOwn = !WILDCARD.includes(host) && !LOOPBACK.test(host);
+  const named = host.includes(":") ? `[${host}]` : host;
+  return isOwn
+    ? [{ kind: "url", url: `${scheme}://${named}:${port}` }]
+    : [{ kind: "seen", scheme, port }];
+}

@@ -1,0 +1,43 @@
+/**
+ * Set-up attempts in the database: one row each, written over while it runs, the last fifty of a
+ * node.
+ *
+ * Adapter: database.
+ */
+import { and, desc, eq, lte } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import * as v from "valibot";
+import { BootstrapAttempt } from "../../schema/bootstrap.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { bootstrap as table } from "../../schema/table.ts";
+
+/** What writes an attempt, and drops those that are too far back. */
+export function attemptItems(db: LibSQLDatabase, one: BootstrapAttempt): BatchItem<"sqlite">[] {
+  const { node, attempt, startedAt } = one;
+  const doc = JSON.stringify(one);
+  const old = lte(table.attempt, attempt - LIMIT.bootstrapsKeptMax);
+  return [
+    db
+      .insert(table)
+      .values({ node, attempt, startedAt, doc })
+      .onConflictDoUpdate({ target: [table.node, table.attempt], set: { doc } }),
+    db.delete(table).where(and(eq(table.node, node), old)),
+  ];
+}
+
+/** Newest first. */
+export async function readAttempts(
+  db: LibSQLDatabase,
+  node: NodeId,
+  limit: number,
+): Promise<BootstrapAttempt[]> {
+  const rows = await db
+    .select({ doc: table.doc })
+    .from(table)
+    .where(eq(table.node, node))
+    .orderBy(desc(table.attempt))
+    .limit(limit);
+  return rows.map(({ doc }) => v.parse(BootstrapAttempt, JSON.parse(doc)));
+}
