@@ -92,6 +92,7 @@ allowed() {
 }
 
 name_paths() {
+  case $root in '' | /*) ;; *) root=$(pwd)/$root ;; esac
   bin_dir=$root/usr/local/bin
   bin=$bin_dir/navarch-node
   # Beside the binary, because a rename is whole only within one file system.
@@ -290,8 +291,12 @@ put() {
   say "wrote $3"
 }
 
-# The version that a binary gives itself; fails if it cannot run here.
-version_of() { "$1" --version 2>/dev/null </dev/null | head -n 1 | sed 's/^navarch-node //;s/ .*//'; }
+# Runs a program of a full path from a folder that is surely there.
+from_top() { (cd / && "$@" </dev/null); }
+# The version that a binary gives itself; empty if it cannot run here.
+version_of() {
+  from_top "$1" --version 2>/dev/null | head -n 1 | sed 's/^navarch-node //;s/ .*//' || :
+}
 
 place_binary() {
   name=navarch-node-linux-$arch
@@ -300,7 +305,7 @@ place_binary() {
   before=''
   if [ -f "$bin" ]; then
     [ "$(digest "$bin")" != "$sum" ] || return 0
-    before=$(version_of "$bin" || :)
+    before=$(version_of "$bin")
     before=${before:-unknown}
   fi
   begin
@@ -310,8 +315,10 @@ place_binary() {
   fi
   download "$name" "$staged"
   chmod 0755 "$staged"
-  [ -n "$(version_of "$staged" || :)" ] ||
-    die "the agent does not run on this machine (glibc 2.17 or newer is needed): nothing was changed"
+  if [ -z "$(version_of "$staged")" ]; then
+    why=$(from_top "$staged" --version 2>&1 | head -n 1 | cut -c 1-200 | tr -cd ' -~' || :)
+    die "the agent does not run on this machine (it needs glibc 2.17): ${why:-no word}"
+  fi
   sync "$staged" 2>/dev/null || sync
   [ -z "$before" ] || ln -f "$bin" "$previous"
   mv -f "$staged" "$bin"
@@ -377,12 +384,15 @@ enable_unit() {
 }
 
 # True when the unit is active within a minute; it is Type=notify, so the agent has said so itself.
+# One that ended five times on the way needs no more patience.
 becomes_active() {
   systemctl restart --no-block navarch-node
   left=60
   while [ "$left" -gt 0 ]; do
     sleep 1
     ! systemctl is-active --quiet navarch-node || return 0
+    ends=$(systemctl show -p NRestarts --value navarch-node 2>/dev/null || :)
+    [ "${ends:-0}" -lt 5 ] || return 1
     left=$((left - 1))
   done
   return 1
@@ -392,7 +402,7 @@ start_unit() {
   [ -z "$dry" ] && [ -z "$root" ] && [ -n "$start" ] || return 0
   [ -n "$changed" ] || ! systemctl is-active --quiet navarch-node || return 0
   if becomes_active; then return 0; fi
-  complain "navarch-node is not active after a minute; its last lines:"
+  complain "navarch-node does not become active; its last lines:"
   journalctl -u navarch-node -n 20 --no-pager -o cat >&2 || :
   if [ -f "$previous" ]; then
     mv -f "$previous" "$bin"

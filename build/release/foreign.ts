@@ -5,7 +5,8 @@
  * kept, so that the next release needs no network.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { ROOT } from "../product.ts";
@@ -39,6 +40,8 @@ export function fetchForeign(architecture: Architecture, lock: Lock): string | n
     const copy = mkdtempSync(join(dirname(installed), ".addon-"));
     run(["cp", "-R", `${kept}/.`, copy]);
     rmSync(installed, { recursive: true, force: true });
+    // A temporary folder is for its maker alone; what is installed is for everybody.
+    chmodSync(copy, 0o755);
     renameSync(copy, installed);
   }
   return join(fetchPackage(BUN[architecture], lock), "bin", "bun");
