@@ -1,0 +1,60 @@
+/**
+ * `npm run machine`: throw-away Debian machines to play with, until Ctrl-C. `-- 5` makes five, and
+ * `-- --build` only builds the image, which takes half a minute once.
+ */
+import { prepareImage, whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
+import { openBed } from "./bed.ts";
+import { KERNEL_LOG } from "../../../reconciler/provider/machine/script.ts";
+
+const USAGE = `npm run machine            three machines until Ctrl-C
+npm run machine -- 10      ten of them, 50 at most
+npm run machine -- --build only build what they need`;
+
+/** Each takes 15 MB and half a second of a core to boot. */
+const COUNT_MAX = 50;
+
+function die(why: string): never {
+  console.error(`machine: ${why}\n\n${USAGE}`);
+  process.exit(1);
+}
+
+async function serve(count: number): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => resolve());
+  });
+  const bed = await openBed();
+  try {
+    const all = await bed.bootAll(count);
+    for (const machine of all) {
+      await machine.waitSsh();
+      const target = `ubuntu@${machine.address}`;
+      console.log(["ssh", ...machine.sshArguments(), target].join(" "));
+    }
+    console.log(`
+They reach this computer at ${bed.gateway} and nothing else. Users: root, ubuntu (sudo), plain (no
+sudo). A machine's kernel log is ${KERNEL_LOG} inside, and the file kmsg of its folder under
+${bed.stateDir}/instance outside; console.log lies beside it.
+
+Ctrl-C ends them and removes everything.`);
+    await stopped;
+  } finally {
+    const left = await bed.close();
+    if (left.length > 0) die(`left behind: ${left.join(", ")}`);
+  }
+  console.log("machine: ended, nothing left");
+}
+
+const [first = "3", ...rest] = process.argv.slice(2);
+const why = whyNoMachines();
+if (why !== null) die(why);
+if (rest.length > 0) die(`unknown arguments ${rest.join(" ")}`);
+if (first === "--build") {
+  const prepared = await prepareImage({ tell: (line) => console.error(`machine: ${line}`) });
+  if (!prepared.ok) die(prepared.why);
+  console.log(prepared.path);
+} else {
+  const count = /^\d+$/.test(first) ? Number(first) : 0;
+  if (count < 1 || count > COUNT_MAX) die(`${first}: expected a number from 1 to ${COUNT_MAX}`);
+  await serve(count);
+}
+process.exit();
