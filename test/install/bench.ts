@@ -20,7 +20,8 @@ export const UNIT =
 
 /** An agent of 200 bytes that knows its version. */
 export function agentOf(version: string): string {
-  return `#!/bin/sh\n# ${"x".repeat(120)}\n[ "$1" = --version ] && echo "navarch-node ${version}"\n`;
+  const said = `[ "$1" = --version ] && echo "navarch-node ${version}"`;
+  return `#!/bin/sh\n# ${"x".repeat(120)}\n${said}\n`;
 }
 
 export type Ran = { code: number; out: string; err: string };
