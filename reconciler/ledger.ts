@@ -103,6 +103,12 @@ export class Ledger {
     this.committed(change);
   }
 
+  /** Both, for a change that stands alone. */
+  commit(draft: Draft): Promise<void> {
+    this.stage(draft);
+    return this.flush();
+  }
+
   /** Something failed in between: what is in memory is not to be trusted. */
   doubt(): void {
     this.stale = true;

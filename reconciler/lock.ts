@@ -4,7 +4,10 @@
  * F12).
  * Adapter: files.
  */
+import { mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { createClient } from "@libsql/client";
+import type { Log } from "./clock.ts";
 
 export type Lock = { release(): void };
 
@@ -43,4 +46,16 @@ export async function takeLock(
     told = true;
     await wait(200);
   }
+}
+
+/** The state folder's, and that of the database's own folder where it is another one. */
+export async function lockState(state: string, database: string, log: Log): Promise<Lock> {
+  const folders = new Set([resolve(state), dirname(resolve(database.replace(/^file:/, "")))]);
+  const locks: Lock[] = [];
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const waiting = (): void => log("warn", "another control plane has this folder: waiting");
+    locks.push(await takeLock(join(folder, "lock.db"), (ms) => Bun.sleep(ms), waiting));
+  }
+  return { release: () => locks.forEach((lock) => lock.release()) };
 }

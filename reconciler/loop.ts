@@ -25,7 +25,7 @@ import type { Draft } from "./draft.ts";
 import type { Fleet, Sight } from "./fleet.ts";
 import { foldEverything, type FoldInput, type FoldResult, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
-import { Pace, untilNext } from "./pace.ts";
+import { Pace, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
@@ -51,6 +51,8 @@ export type LoopPorts = {
   cpuMs?(): number;
   /** Whether this process still leads, asked before each call; without it, always. */
   permit?: Permit;
+  /** Told of each activation that ended, and whether well: what a watchdog is fed by. */
+  turned?(ok: boolean): void;
   /** Told of every committed change: metrics, watchers. */
   committed(change: Change): void;
   /** Told what the policy decided, after the change that holds it is durable. */
@@ -63,8 +65,8 @@ export const PERIOD_MS = 1_000;
 const TRIM_MS = 10 * 60_000;
 /** Letters folded by one activation: bounds its transaction, and its memory, when a flood comes. */
 const LETTERS_MAX = 200;
-/** Failures in a row before readiness says so, and the longest rest between them. */
-const [TROUBLE_TOLD, TROUBLE_REST_MAX_MS] = [2, 5_000];
+/** Failures in a row before readiness says so. */
+const TROUBLE_TOLD = 2;
 
 export class Reconciler {
   readonly presence: Presence;
@@ -176,8 +178,7 @@ export class Reconciler {
       await this.ledger.refresh();
       const draft = this.ledger.draft();
       edit(draft);
-      this.ledger.stage(draft);
-      await this.ledger.flush();
+      await this.ledger.commit(draft);
     });
     this.hint();
   }
@@ -186,7 +187,6 @@ export class Reconciler {
     this.hinted = true;
     this.wake?.();
   }
-
   /** One activation. Tests and the simulator call it directly; `start` calls it for ever. */
   activate(): Promise<void> {
     return this.ledger.alone(() => this.activateAlone());
@@ -299,13 +299,12 @@ export class Reconciler {
 
   /** What follows once they are durable. */
   private noteFolded(folded: FoldResult): void {
-    const { presence, ledger } = this;
     this.ports.judged(folded.judged);
     for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
-    for (const id of folded.removed) presence.forget(id);
-    for (const command of folded.commands) ledger.settle(command);
+    for (const id of folded.removed) this.presence.forget(id);
+    for (const command of folded.commands) this.ledger.settle(command);
     this.adopted ||= this.cloud.isComplete();
-    if (ledger.hasLetters()) this.hint();
+    if (this.ledger.hasLetters()) this.hint();
   }
 
   /** The cluster that is looked at, and what cannot be told apart in it. */
@@ -360,7 +359,9 @@ export class Reconciler {
       this.hinted = false;
       const begun = clock.monoMs();
       const used = usedMs();
-      if (!(await this.tryActivate())) continue;
+      const ok = await this.tryActivate();
+      this.ports.turned?.(ok);
+      if (!ok) continue;
       await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
       const goesOn = this.planner.plan.actions.length > 0 && this.ports.dryRun !== true;
       const pause = goesOn ? 0 : this.pauseMs();
@@ -379,8 +380,7 @@ export class Reconciler {
       this.ports.log("error", "activation failed", { error: told.stack ?? told.message });
       this.trouble = { count: this.trouble.count + 1, message: told.message };
       this.ledger.doubt();
-      const restMs = 100 * 2 ** Math.min(this.trouble.count, 10);
-      await this.sleep(Math.min(TROUBLE_REST_MAX_MS, restMs), false);
+      await this.sleep(troubleRestMs(this.trouble.count), false);
       return false;
     }
   }

@@ -3,28 +3,25 @@
  * (law 8). `cli/command/control-plane.ts` calls it with parsed flags.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir, hostname, networkInterfaces } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { homedir, hostname } from "node:os";
+import { dirname, join } from "node:path";
 import type { Config } from "../schema/config.ts";
 import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
-import { Authority } from "./auth.ts";
+import type { Authority } from "./auth.ts";
 import type { Clock, Log } from "./clock.ts";
-import {
-  type Identity,
-  openAdminToken,
-  openIdentity,
-  openSharedAdminToken,
-  openSharedIdentity,
-} from "./identity.ts";
+import { type Identity, openIdentity, openSharedIdentity } from "./identity.ts";
 import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
 import type { Parts } from "./lease/role.ts";
 import { load, type Loaded } from "./load.ts";
-import { type Lock, takeLock } from "./lock.ts";
+import { lockState } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
+import { advertised, dialled, external } from "./advertise.ts";
+import { openService, type ServiceWatch } from "./notify-systemd.ts";
+import { openAuthority } from "./open-authority.ts";
+import { openSetUp, type SetUp } from "./open-bootstrap.ts";
 import { openProviders } from "./provider/open.ts";
-import { listen } from "./route/listen.ts";
 import { openKubernetes } from "./scheduler/kubernetes/open.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
 import type { Scheduler } from "./scheduler/scheduler.ts";
@@ -32,6 +29,7 @@ import { writeBackup } from "./store/backup.ts";
 import { openLibsqlStore } from "./store/libsql.ts";
 import { isServer } from "./store/server.ts";
 import type { Store } from "./store/store.ts";
+import { openPort } from "./tls/port.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -124,16 +122,6 @@ function openLog(options: ControlPlaneOptions): Log {
   };
 }
 
-/** Tokens given from outside; they serve operators and agents alike (the guide's shared token). */
-function sharedTokens(options: ControlPlaneOptions, config: Config): string[] {
-  const { auth } = config.server;
-  const env = process.env;
-  const file = options.authTokenFile ?? env["NAVARCH_AUTH_TOKEN_FILE"] ?? auth.tokenFile;
-  const read = typeof file === "string" ? readFileSync(file, "utf8").trim() : "";
-  const given = [options.authToken ?? "", read, env[auth.tokenEnv] ?? ""];
-  return given.filter((token) => token !== "");
-}
-
 function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
   if (match === null) throw new UsageError(`--addr ${address}: expected host:port`);
@@ -162,35 +150,6 @@ export async function startControlPlane(
     log("error", "cannot start", { error: told });
     return { exitCode: Promise.resolve(1) };
   }
-}
-
-function openAuthority(
-  options: ControlPlaneOptions,
-  config: Config,
-  from: { state: string; identity: Identity; shared: boolean; log: Log },
-): Authority {
-  const { state, identity, log } = from;
-  const { allowAnonymous, adminTokenFile } = config.server.auth;
-  const shared = sharedTokens(options, config);
-  const make = (): ReturnType<typeof openAdminToken> =>
-    from.shared
-      ? openSharedAdminToken(state, identity.secret)
-      : openAdminToken(state, (n) => randomBytes(n));
-  const own = shared.length === 0 ? make() : null;
-  const admins = own === null ? [] : [own.token];
-  if (adminTokenFile !== null) admins.push(readFileSync(adminTokenFile, "utf8").trim());
-  if (allowAnonymous) {
-    log("warn", "allow_anonymous is on: ANYONE who reaches this port may do anything");
-  }
-  if (shared.length > 0) {
-    log("warn", "one shared token serves operators and agents: see `navarch doctor`");
-  }
-  if (own !== null) {
-    log("info", own.fresh ? "wrote the first admin's token" : "admin token", { path: own.path });
-  }
-  const { secret } = identity;
-  // Stored credentials come with each role's look at the store.
-  return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
 }
 
 /** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
@@ -239,35 +198,65 @@ function openStore(options: ControlPlaneOptions, config: Config, state: string):
   return openLibsqlStore({ url, now: CLOCK.wallMs(), ...auth });
 }
 
-/**
- * The URL at which other replicas reach this one. A wildcard listens on every address of this
- * machine, so the first that others can know is named; `server.external_address` may be a Service
- * in front of all replicas and comes last.
- */
-function advertised(options: ControlPlaneOptions, config: Config, host: string, port: number) {
-  const scheme = config.server.tls === null ? "http" : "https";
-  const withScheme = (text: string): string => {
-    const url = /^https?:\/\//.test(text) ? text : `${scheme}://${text}`;
-    return url.replace(/\/+$/, "");
-  };
-  const { advertise } = options;
-  if (advertise !== undefined) return withScheme(advertise);
-  if (host !== "" && host !== "0.0.0.0" && host !== "::") {
-    return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  }
-  for (const one of Object.values(networkInterfaces()).flat()) {
-    if (one === undefined || one.internal || one.family !== "IPv4") continue;
-    return `${scheme}://${one.address}:${port}`;
-  }
-  const external = config.server.externalAddress;
-  return external === null ? `${scheme}://${hostname()}:${port}` : withScheme(external);
-}
-
 /** Codes whose counters exist from the start, so that `increase()` sees the first (promise N81). */
 const XIDS = [
   13, 31, 43, 45, 46, 48, 61, 62, 63, 64, 68, 69, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140,
   143, 149, 154, 155, 156, 158,
 ];
+
+type Made = {
+  options: ControlPlaneOptions;
+  loaded: Loaded;
+  log: Log;
+  state: string;
+  identity: Identity;
+  shared: boolean;
+  authority: Authority;
+  metrics: Metrics;
+  scheduler: Scheduler;
+  setUp: SetUp;
+  caPem: string | null;
+  bound: { port: number };
+  watch: ServiceWatch;
+};
+
+/** What both roles of this process are made of. */
+function composeParts(made: Made): Parts {
+  const { options, loaded, log, state, identity, shared, authority, metrics, bound } = made;
+  const { config } = loaded;
+  return {
+    caPem: made.caPem,
+    install: made.setUp.install,
+    openBootstrapper: made.setUp.bootstrapper,
+    loaded,
+    fleetId: identity.fleetId,
+    clock: CLOCK,
+    log,
+    authority,
+    metrics,
+    scheduler: made.scheduler,
+    turned: made.watch.turned,
+    dryRun: options.dryRun,
+    cpuMs: usedMs,
+    xids: XIDS,
+    newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
+    newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
+    backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
+    openProviders: () =>
+      openProviders(config.providers, {
+        folder: (name) => join(state, "cloud", name),
+        fleetId: identity.fleetId,
+        clock: CLOCK,
+        random: () => Math.random(),
+        serverUrl: () => dialled(config, process.env, bound.port),
+        agentCommand: options.agentCommand ?? null,
+        problem: (message) => log("warn", message),
+        count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
+      }),
+    openNotifier: (notifier, led) =>
+      openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),
+  };
+}
 
 async function serve(
   options: ControlPlaneOptions,
@@ -285,45 +274,40 @@ async function serve(
   const identity = shared
     ? await openSharedIdentity(state, drawBytes, store.first.bind(store))
     : openIdentity(state, drawBytes);
+  const first = shared ? store.first.bind(store) : null;
+  const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
+  const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
+  const port = await openPort(opened);
   const bound = { port: 0 };
   const metrics = new Metrics();
   metrics.noteWarnings(loaded.warnings.length);
-  const authority = openAuthority(options, config, { state, identity, shared, log });
-  const scheduler = await openScheduler(config, metrics, log);
-  const parts: Parts = {
-    loaded,
-    fleetId: identity.fleetId,
-    clock: CLOCK,
+  const authority = openAuthority({ ...options, env: process.env, random: drawBytes }, config, {
+    state,
+    identity,
+    shared,
     log,
-    authority,
-    metrics,
-    scheduler,
-    dryRun: options.dryRun,
-    cpuMs: usedMs,
-    xids: XIDS,
-    newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
-    newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
-    backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
-    openProviders: () =>
-      openProviders(config.providers, {
-        folder: (name) => join(state, "cloud", name),
-        fleetId: identity.fleetId,
-        clock: CLOCK,
-        random: () => Math.random(),
-        serverUrl: () => dialled(config, bound.port),
-        agentCommand: options.agentCommand ?? null,
-        problem: (message) => log("warn", message),
-        count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
-      }),
-    openNotifier: (notifier, led) =>
-      openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),
-  };
-  const url = (): string => advertised(options, config, address.host, bound.port);
+  });
+  const scheduler = await openScheduler(config, metrics, log);
+  const setUp = openSetUp({
+    clock: CLOCK,
+    state,
+    secret: identity.secret,
+    credential: (node) => authority.issueNode(node),
+    caPem: port.caPem,
+    external: external(config, process.env),
+    config,
+    address,
+    port: () => bound.port,
+  });
+  const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
+  const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
+  const parts = composeParts({ ...from, setUp, caPem: port.caPem, bound, watch });
+  const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
     : await openOwnOffice(parts, store);
-  const server = listen(() => office.front(), config, address);
-  bound.port = server.port ?? 0;
+  const server = port.listen(() => office.front(), address);
+  bound.port = server.port;
   if (options.testPortFile !== undefined) {
     mkdirSync(dirname(options.testPortFile), { recursive: true });
     writeFileSync(options.testPortFile, `${bound.port}\n`);
@@ -331,33 +315,15 @@ async function serve(
   const at = `${address.host === "" ? "*" : address.host}:${bound.port}`;
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
+  watch.ready(`listening at ${at}`);
   const exitCode = whenTold(log, async () => {
-    await server.stop(true);
+    watch.stopping();
+    await server.stop();
     await office.stop(options.shutdownTimeoutMs);
     await store.close();
     lock?.release();
   });
   return { exitCode };
-}
-
-/** The state folder's, and that of the database's own folder where it is another one. */
-async function lockState(state: string, database: string, log: Log): Promise<Lock> {
-  const folders = new Set([resolve(state), dirname(resolve(database.replace(/^file:/, "")))]);
-  const locks: Lock[] = [];
-  for (const folder of folders) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const waiting = (): void => log("warn", "another control plane has this folder: waiting");
-    locks.push(await takeLock(join(folder, "lock.db"), (ms) => Bun.sleep(ms), waiting));
-  }
-  return { release: () => locks.forEach((lock) => lock.release()) };
-}
-
-/** What the fake cloud's agents dial: what nodes are told to, else this very process. */
-function dialled(config: Config, port: number): string {
-  const external = process.env["NAVARCH_EXTERNAL_ADDRESS"] ?? config.server.externalAddress ?? "";
-  const scheme = config.server.tls === null ? "http" : "https";
-  if (external === "") return port === 0 ? "" : `${scheme}://127.0.0.1:${port}`;
-  return /^https?:\/\//.test(external) ? external : `http://${external}`;
 }
 
 /** For the last lines of output; a supervisor waits ten times as long before it kills. */

@@ -1,7 +1,8 @@
 /** What the service manager hears of a control plane, on a clock that is stepped. */
 import { describe, expect, test } from "bun:test";
 import type { Notice } from "../systemd/notify.ts";
-import { openServiceWatch } from "./notify-systemd.ts";
+import { listen } from "../test/systemd/listener.ts";
+import { openService, openServiceWatch } from "./notify-systemd.ts";
 
 function world(watchdogMs: number | null) {
   const heard: Notice[] = [];
@@ -58,5 +59,34 @@ describe("openServiceWatch()", () => {
     watch.stopping();
     expect(fed()).toBe(0);
     expect(heard).toEqual([{ status: "stands by" }, { stopping: true, status: "stopping" }]);
+  });
+});
+
+describe("openService()", () => {
+  const name = `@navarch-plane-${process.pid}`;
+  const problems: string[] = [];
+  const log = (_: string, message: string): void => void problems.push(message);
+  const open = (env: Record<string, string>) => openService(env, 7, () => 0, log);
+
+  test("talks to the manager, and keeps its address from children", async () => {
+    const far = listen(name);
+    const env = { NOTIFY_SOCKET: name, WATCHDOG_USEC: "60000000", WATCHDOG_PID: "7", OTHER: "1" };
+    const service = await open(env);
+    service.ready("listening");
+    service.turned(true);
+    expect([far.next(), far.next()]).toEqual(["READY=1\nSTATUS=listening", "WATCHDOG=1"]);
+    expect(Object.keys(env)).toEqual(["WATCHDOG_USEC", "WATCHDOG_PID", "OTHER"]);
+    far.close();
+  });
+
+  test("says nothing to nobody, and tells of an address that is none", async () => {
+    const service = await open({ WATCHDOG_USEC: "60000000" });
+    service.ready("listening");
+    service.status("leads");
+    service.turned(true);
+    service.stopping();
+    expect(problems).toEqual([]);
+    (await open({ NOTIFY_SOCKET: "vsock:2:1" })).ready("listening");
+    expect(problems).toEqual(["cannot talk to the service manager"]);
   });
 });

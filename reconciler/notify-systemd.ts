@@ -5,7 +5,8 @@
  * because starting anew mends neither a full disk nor a lost database; but a loop that has only
  * failed for `TROUBLE_MS` is given that chance.
  */
-import type { ServiceManager } from "../systemd/notify.ts";
+import type { Notice, ServiceManager } from "../systemd/notify.ts";
+import type { Log } from "./clock.ts";
 
 /** The share of the watchdog's time that passes in silence: words cost a system call each. */
 const QUIET_SHARE = 1 / 4;
@@ -26,23 +27,43 @@ export type ServiceWatch = {
   stopping(): void;
 };
 
-/** Says nothing where nobody listens. */
-export const NO_SERVICE_WATCH: ServiceWatch = {
+/** Nobody listens. */
+const NO_SERVICE_WATCH: ServiceWatch = {
   ready: () => {},
   status: () => {},
   turned: () => {},
   stopping: () => {},
 };
 
-/** `monoMs` never goes back. */
+/**
+ * The watch of the manager that started the process `pid`, if one did. Its socket is taken out of
+ * `env`: whatever this process starts has nothing to say there. `monoMs` never goes back.
+ */
+export async function openService(
+  env: Record<string, string | undefined>,
+  pid: number,
+  monoMs: () => number,
+  log: Log,
+): Promise<ServiceWatch> {
+  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = env;
+  if (!NOTIFY_SOCKET) return NO_SERVICE_WATCH;
+  delete env["NOTIFY_SOCKET"];
+  const { openServiceManager } = await import("../systemd/notify.ts");
+  const answer = openServiceManager({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }, pid);
+  if (answer.kind === "failed") {
+    log("error", "cannot talk to the service manager", { reason: answer.message });
+  }
+  return answer.kind === "manager" ? openServiceWatch(answer.manager, monoMs) : NO_SERVICE_WATCH;
+}
+
 export function openServiceWatch(manager: ServiceManager, monoMs: () => number): ServiceWatch {
   const { watchdogMs } = manager;
   let fedMs = -Infinity;
   let wellMs = monoMs();
   let told = "";
   /** What the manager had no room for, said again with the next turn. */
-  let owed: { ready?: true; status?: string } | null = null;
-  const say = (notice: { ready?: true; status?: string }): void => {
+  let owed: Notice | null = null;
+  const say = (notice: Notice): void => {
     const whole = { ...owed, ...notice };
     owed = manager.tell(whole) ? null : whole;
   };

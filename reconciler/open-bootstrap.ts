@@ -4,23 +4,32 @@
  *
  * Adapter: files, network.
  */
+import { createHmac } from "node:crypto";
 import { homedir } from "node:os";
+import { dirname } from "node:path";
 import type { AgentBinary, Arch, Candidate } from "../bootstrap/run/job.ts";
 import { runBootstrap } from "../bootstrap/run/run.ts";
 import { openBinary } from "../bootstrap/ssh/binary.ts";
 import { readKnownHosts } from "../bootstrap/ssh/known-hosts.ts";
 import { checkPrivateKey, createConnect } from "../bootstrap/ssh/ssh2.ts";
 import type { Config } from "../schema/config.ts";
+import { VERSION } from "../schema/version.ts";
 import { Bootstrapper } from "./act/bootstrap.ts";
 import type { Clock } from "./clock.ts";
+import type { InstallPorts } from "./route/install.ts";
+import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
 import type { Store } from "./store/store.ts";
 
-export type BootstrapFrom = {
+export type SetUpFrom = {
   clock: Clock;
-  store: Store;
-  releases: Releases;
+  /** Where keys and releases are kept. */
+  state: string;
+  /** Of the fleet: what signs releases is derived from it. */
+  secret: string;
   credential(node: string): string;
+  /** The fleet's own certificate authority; `null` = none. */
+  caPem: string | null;
   /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
   external: string | null;
   config: Config;
@@ -30,8 +39,23 @@ export type BootstrapFrom = {
   port(): number;
 };
 
-export function openBootstrapper(from: BootstrapFrom): Bootstrapper {
-  const { clock, store, credential } = from;
+export type SetUp = { install: InstallPorts; bootstrapper(store: Store): Bootstrapper };
+
+/** What machines fetch, and who sets them up. Throws if the release key cannot be had. */
+export function openSetUp(from: SetUpFrom): SetUp {
+  const install = openInstall({
+    state: from.state,
+    beside: dirname(process.execPath),
+    version: VERSION,
+    architecture: process.arch,
+    seed: () => createHmac("sha256", from.secret).update("release key").digest(),
+    server: () => from.external,
+  });
+  return { install, bootstrapper: (store) => openBootstrapper(from, store, install.releases) };
+}
+
+function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bootstrapper {
+  const { clock, credential, caPem } = from;
   return new Bootstrapper({
     clock,
     connect: createConnect(),
@@ -44,11 +68,15 @@ export function openBootstrapper(from: BootstrapFrom): Bootstrapper {
       return read.check;
     },
     credential,
-    agents: () => agentsOf(from.releases),
+    ca: caPem === null ? null : { path: CA_FILE, pem: caPem },
+    agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),
   });
 }
+
+/** Where a bootstrapped agent finds the authority of its control plane. */
+const CA_FILE = "/etc/navarch-node/ca.pem";
 
 /** Throws a sentence that names the file. */
 async function readKey(path: string): Promise<string> {
@@ -84,16 +112,16 @@ async function agentsOf(releases: Releases): Promise<Record<Arch, AgentBinary | 
 const WILDCARD = ["", "0.0.0.0", "::"];
 const LOOPBACK = /^(?:127\.|::1$|localhost$)/;
 
-function portOf({ address, port }: BootstrapFrom): number {
+function portOf({ address, port }: SetUpFrom): number {
   return address.port === 0 ? port() : address.port;
 }
 
-function listenOf(from: BootstrapFrom): string {
+function listenOf(from: SetUpFrom): string {
   return `${from.address.host}:${portOf(from)}`;
 }
 
 /** In the order of `navarch/config.md` §4.1; each is probed from the machine itself. */
-function candidatesOf(from: BootstrapFrom): Candidate[] {
+function candidatesOf(from: SetUpFrom): Candidate[] {
   const { external, config, address } = from;
   if (external !== null) return [{ kind: "url", url: external }];
   const scheme = config.server.tls === null ? "http" : "https";

@@ -24,6 +24,14 @@ export function untilNext(plan: Plan, now: number, mostMs: number): number {
   return least;
 }
 
+/** The longest rest between activations that fail. */
+const TROUBLE_REST_MAX_MS = 5_000;
+
+/** Milliseconds to rest after so many failures in a row. */
+export function troubleRestMs(failures: number): number {
+  return Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(failures, 10));
+}
+
 export class Pace {
   private savedMs = SAVED_MAX_MS;
   private lastMono: number;

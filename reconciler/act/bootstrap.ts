@@ -30,6 +30,8 @@ export type BootstrapPorts = {
   /** What a known_hosts file asks of a machine; throws likewise. */
   knownHosts(path: string, host: string, port: number): Promise<HostKeyCheck>;
   credential(node: string): string;
+  /** The control plane's own authority, for the machine to check it by; `null` = none is needed. */
+  ca: { path: string; pem: string } | null;
   /** The agents that can be pushed or fetched from here. */
   agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
   /** Addresses of this control plane that nodes might dial, and what is configured. */
@@ -96,6 +98,7 @@ export class Bootstrapper {
       agent: await this.#ports.agents(),
       pushTo: payload.pushAgent ? AGENT_FILE : null,
       credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
+      ca: this.#ports.ca,
       become: payload.become,
       resume: true,
       markDirectory: MARK_DIRECTORY,

@@ -18,6 +18,7 @@ import type { Metrics } from "../metrics.ts";
 import type { OpenProviders } from "../provider/open.ts";
 import type { RoutePorts } from "../route/app.ts";
 import { Forward } from "../route/forward.ts";
+import type { InstallPorts } from "../route/install.ts";
 import { Front } from "../route/listen.ts";
 import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
@@ -41,10 +42,13 @@ export type Parts = {
   xids: readonly number[];
   newId(): string;
   newSecret(): string;
+  /** See `LoopPorts`; a standby's look at the lease counts as one. */
+  turned?(ok: boolean): void;
   /** See `RoutePorts`. */
   backup: (() => Promise<string>) | null;
   /** See `RoutePorts`. */
   caPem?: string | null;
+  install?: InstallPorts;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Who sets machines up over SSH; without it nobody does. */
@@ -152,6 +156,7 @@ export async function openStandby(
     front,
     begin: () => undefined,
     looked() {
+      parts.turned?.(true);
       const row = lease();
       const same = copied?.writes === row?.writes && copied?.epoch === row?.epoch;
       if (same && copied !== null) freshMono = clock.monoMs();
@@ -176,6 +181,7 @@ async function openReconciler(
   const ports: LoopPorts = {
     ...acts,
     cpuMs,
+    turned: (ok) => parts.turned?.(ok),
     store,
     log,
     clock,
@@ -218,5 +224,7 @@ function portsOf(
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const door = openDoor({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  return { ...life, ...own, door, caPem: parts.caPem ?? null };
+  const { install } = parts;
+  const served = install === undefined ? {} : { install };
+  return { ...life, ...own, ...served, door, caPem: parts.caPem ?? null };
 }

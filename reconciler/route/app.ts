@@ -24,6 +24,7 @@ import { auditRoutes } from "./audit.ts";
 import { backupRoutes } from "./backup.ts";
 import { auditCall, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
+import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { nodeRoutes } from "./node.ts";
@@ -46,6 +47,8 @@ export type RoutePorts = {
   newSecret(): string;
   /** Writes a copy of the database and names its file; `null` where that is a server's business. */
   backup?: (() => Promise<string>) | null;
+  /** What machines download; without it nothing is served to them. */
+  install?: InstallPorts;
   /** The set-up of a node that runs in this process now, with what it said so far. */
   live?(node: NodeId): BootstrapAttempt | null;
   /** Joins, rotation, audit and failed logins; a simulation may do without. */
@@ -173,6 +176,7 @@ export function openApp(ports: RoutePorts): App {
     if (!caPem) return refuse(c, "not_found", "this control plane has no authority of its own");
     return c.body(caPem, 200, { "Content-Type": "application/x-pem-file" });
   });
+  if (ports.install !== undefined) installRoutes(app, ports.install);
   const api: App = new Hono<Env>();
   api.use((c, next) => auditCall(c, next, ports));
   if (ports.door !== undefined) {

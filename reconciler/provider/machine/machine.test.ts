@@ -148,6 +148,16 @@ describe("openMachineProvider()", () => {
     await provider.close();
   });
 
+  test("list() shows a machine that somebody took away as terminated", async () => {
+    const { provider, machines } = openTest();
+    const id = await buy(provider);
+    machines.set(id, { kind: "ending" });
+    expect(await states(provider)).toEqual(["terminating"]);
+    machines.set(id, { kind: "gone" });
+    expect(await states(provider)).toEqual(["terminated"]);
+    await provider.close();
+  });
+
   test("a machine that does not come up stays provisioning, and a person is told once", async () => {
     const problems: string[] = [];
     const { provider, machines } = openTest({ problem: (message) => void problems.push(message) });

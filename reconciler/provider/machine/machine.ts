@@ -4,6 +4,8 @@
  * with the same name is answered with the same instance. The control plane can be killed at any
  * instant and opened again, or share the bed with another one; machines do not notice.
  */
+import type { InstanceId } from "../../../schema/id.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
 import { Cloud } from "../fake/cloud.ts";
 import type { CloudClock, FakeControl } from "../fake/cloud.ts";
 import type { Faults } from "../fake/fault.ts";
@@ -14,6 +16,7 @@ import type {
   CreateRequest,
   Fence,
   Instance,
+  InstanceState,
   ListAnswer,
   Provider,
 } from "../provider.ts";
@@ -39,13 +42,33 @@ export type MachineProviderOptions = {
 
 export type MachineProvider = Provider & FakeControl;
 
-/** The instance as its machine is now: the record says only what was ordered and came about. */
+/** What a machine that ran is now, whoever made it so: the record says only what was ordered. */
+function stateNow(machines: Machines, id: InstanceId): InstanceState {
+  const { kind } = machines.look(id);
+  switch (kind) {
+    case "up":
+    case "booting":
+      return "running";
+    case "off":
+    case "failed":
+      return "stopped";
+    case "ending":
+      return "terminating";
+    case "gone":
+    case "absent":
+      return "terminated";
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** The instance as the record has it, with what only its machine can tell. */
 function seen(machines: Machines, instance: Instance): Instance {
   const facts = machines.facts(instance.id);
-  const isOff = () => ["off", "failed"].includes(machines.look(instance.id).kind);
+  const { id, state } = instance;
   return {
     ...instance,
-    state: instance.state === "running" && isOff() ? "stopped" : instance.state,
+    state: state === "running" ? stateNow(machines, id) : state,
     ...(facts === null ? {} : { hostKeys: facts.hostKeys }),
   };
 }

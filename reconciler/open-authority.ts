@@ -1,0 +1,58 @@
+/**
+ * Whose word counts at the start: tokens from flags, files and the environment, and the first
+ * admin's, which is made if there is no other.
+ *
+ * Adapter: files.
+ */
+import { readFileSync } from "node:fs";
+import type { Config } from "../schema/config.ts";
+import { Authority } from "./auth.ts";
+import type { Log } from "./clock.ts";
+import { type Identity, openAdminToken, openSharedAdminToken } from "./identity.ts";
+
+type Given = {
+  authToken?: string;
+  authTokenFile?: string;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Random bytes. */
+  random(bytes: number): Uint8Array;
+};
+
+/** Tokens given from outside; they serve operators and agents alike (the guide's shared token). */
+function sharedTokens(given: Given, config: Config): string[] {
+  const { auth } = config.server;
+  const { env } = given;
+  const file = given.authTokenFile ?? env["NAVARCH_AUTH_TOKEN_FILE"] ?? auth.tokenFile;
+  const read = typeof file === "string" ? readFileSync(file, "utf8").trim() : "";
+  const all = [given.authToken ?? "", read, env[auth.tokenEnv] ?? ""];
+  return all.filter((token) => token !== "");
+}
+
+export function openAuthority(
+  given: Given,
+  config: Config,
+  from: { state: string; identity: Identity; shared: boolean; log: Log },
+): Authority {
+  const { state, identity, log } = from;
+  const { allowAnonymous, adminTokenFile } = config.server.auth;
+  const shared = sharedTokens(given, config);
+  const make = (): ReturnType<typeof openAdminToken> =>
+    from.shared
+      ? openSharedAdminToken(state, identity.secret)
+      : openAdminToken(state, given.random);
+  const own = shared.length === 0 ? make() : null;
+  const admins = own === null ? [] : [own.token];
+  if (adminTokenFile !== null) admins.push(readFileSync(adminTokenFile, "utf8").trim());
+  if (allowAnonymous) {
+    log("warn", "allow_anonymous is on: ANYONE who reaches this port may do anything");
+  }
+  if (shared.length > 0) {
+    log("warn", "one shared token serves operators and agents: see `navarch doctor`");
+  }
+  if (own !== null) {
+    log("info", own.fresh ? "wrote the first admin's token" : "admin token", { path: own.path });
+  }
+  const { secret } = identity;
+  // Stored credentials come with each role's look at the store.
+  return new Authority({ secret, admins, shared, credentials: [], anonymous: allowAnonymous });
+}
