@@ -137,7 +137,10 @@ prepare() {
   [ -n "$server" ] || server=$SERVER_DEFAULT
   [ -n "$server" ] || server=$(setting NAVARCH_SERVER)
   [ -n "$server" ] || bad_usage "--server is missing"
-  case $server in http://* | https://*) ;; *) server=http://$server ;; esac
+  case $server in
+    http://* | https://*) ;;
+    *) server=http${ca_pin:+s}://$server ;;
+  esac
   server=${server%/}
   if [ -n "$token_from" ]; then
     [ -r "$token_from" ] || die "--join-token-file: cannot read $token_from"
@@ -177,6 +180,8 @@ fetch() {
   set --
   if [ "$getter" = curl ]; then
     [ -z "$ca" ] || set -- --cacert "$ca"
+    # A redirect must not lead from a private way to an open one.
+    case $url in https://*) set -- "$@" --proto-redir =https ;; esac
     status=$(curl -sSL --connect-timeout 15 --speed-limit 1000 --speed-time 60 --retry 3 "$@" \
       -o "$file" -w '%{http_code}' "$url") || die "cannot download $url"
     [ "$status" = 200 ] || die "$url: $status $(head -n 1 "$file" 2>/dev/null | cut -c 1-300 | tr -cd ' -~')"

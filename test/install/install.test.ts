@@ -200,6 +200,26 @@ describe("install.sh", () => {
     expect((await bench.install([], { env: none })).err).toContain("neither curl nor wget");
   });
 
+  test("two at once: the second one says so and keeps its hands off", async () => {
+    const bench = await start();
+    mkdirSync(join(bench.root, "usr/local/bin"), { recursive: true });
+    const asked = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    bench.meddle.with = async (path, answer) => {
+      if (!path.endsWith(AGENT)) return answer;
+      asked.resolve();
+      await go.promise;
+      return answer;
+    };
+    const first = bench.install();
+    await asked.promise;
+    const second = await bench.install();
+    expect([second.code, second.out]).toEqual([1, ""]);
+    expect(second.err).toBe("navarch: another install is under way on this machine\n");
+    go.resolve();
+    expect((await first).out).toContain("installed navarch-node 0.1.0");
+  });
+
   test("refuses what it does not know, and changes nothing", async () => {
     const bench = await start();
     const wrong: [string[], number, string][] = [
