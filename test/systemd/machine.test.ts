@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { type PackageName, makeDeb } from "../../build/deb/package.ts";
 import { agentBinary } from "../agent/binary.ts";
 import { StubControlPlane } from "../agent/control-plane.ts";
@@ -12,7 +13,8 @@ import { buildNvml } from "../fixture/nvml/build.ts";
 import { until } from "../fixture/plane/plane.ts";
 import { type Bed, openBed, whyNoBed } from "../real/machine/bed.ts";
 import type { Machine } from "../real/machine/machine.ts";
-import { openServiceWatch } from "../../reconciler/notify-systemd.ts";
+import { CommandId } from "../../schema/id.ts";
+import { openService } from "../../reconciler/notify-systemd.ts";
 import { KERNEL_LOG } from "../../reconciler/provider/machine/script.ts";
 
 const missing = whyNoBed();
@@ -163,7 +165,7 @@ describe.skipIf(missing !== null)(UNIT, () => {
     await active();
     const journal = await machine.must(`journalctl -b -o cat -u ${UNIT} | grep -i watchdog`);
     expect(journal).toContain("Watchdog timeout (limit 6s)!");
-    await dropIn("");
+    await machine.must(`rm -r /etc/systemd/system/${UNIT}.d && systemctl daemon-reload`);
   }, 240_000);
 
   test("lives without its control plane and tells everything afterwards", async () => {
@@ -205,6 +207,40 @@ describe.skipIf(missing !== null)(UNIT, () => {
     await said("reporting");
   }, 120_000);
 
+  test("reboots and resets on order with its drop-in, and only with it", async () => {
+    const order = (type: "reboot" | "gpu_reset", id: string) =>
+      plane.push({ command_id: v.parse(CommandId, id), type, parameters: {}, fence: 1 });
+    const answer = (id: string) =>
+      until(`answer to ${id}`, 30_000, () => {
+        const results = plane.reports.flatMap(({ report }) => report.results ?? []);
+        return results.find((result) => result.command_id === id) ?? null;
+      });
+    // What a reset needs of the system: root's own power over devices, and /sys.
+    const tool = "#!/bin/sh\ngrep CapEff /proc/self/status; mount | grep -c '/sys .*[(]ro,' || :\n";
+    await machine.must("cat >/usr/bin/nvidia-smi && chmod 755 /usr/bin/nvidia-smi", {
+      input: tool,
+    });
+    order("gpu_reset", "reset-1");
+    expect((await answer("reset-1")).outcome).toBe("rejected");
+    const example = "/usr/share/doc/navarch-node/examples/allow-commands.conf";
+    await machine.must(`install -D ${example} /etc/systemd/system/${UNIT}.d/allow-commands.conf`);
+    await machine.must(`systemctl daemon-reload && systemctl restart ${UNIT}`);
+    await active();
+    await said("reporting");
+    order("gpu_reset", "reset-2");
+    const reset = await answer("reset-2");
+    // CAP_SYS_ADMIN, CAP_SYS_BOOT and CAP_SYSLOG.
+    expect(reset).toMatchObject({ outcome: "succeeded", exit_code: 0 });
+    expect(JSON.stringify(reset)).toContain("0000000400600000");
+    const boot = await machine.bootId();
+    order("reboot", "reboot-1");
+    await machine.waitReboot(boot);
+    await machine.waitRunning();
+    await active();
+    expect((await answer("reboot-1")).outcome).toBe("succeeded");
+    await machine.must(`rm -r /etc/systemd/system/${UNIT}.d`);
+  }, 180_000);
+
   test("is upgraded without a fuss, and purged without a trace", async () => {
     await install(machine, "navarch-node", agentBinary());
     await active();
@@ -213,16 +249,14 @@ describe.skipIf(missing !== null)(UNIT, () => {
     const left = await machine.must(
       `find ${places} -iname '*navarch*' -not -path '*navarch-test*'`,
     );
-    expect(left).toBe(`/etc/systemd/system/${UNIT}.d`);
+    expect(left).toBe("");
     expect((await machine.run(`systemctl status ${UNIT}`)).code).not.toBe(0);
     expect((await machine.run("pgrep -x navarch-node")).code).toBe(1);
   }, 120_000);
 });
 
-/** The control plane tells systemd of itself once its loop calls `openServiceWatch`. */
-const wired = readFileSync(join(ROOT, "reconciler/main.ts"), "utf8").includes(
-  openServiceWatch.name,
-);
+/** The control plane tells systemd of itself once its loop calls `openService`. */
+const wired = readFileSync(join(ROOT, "reconciler/main.ts"), "utf8").includes(openService.name);
 const binary = join(ROOT, "dist/navarch");
 
 describe.skipIf(missing !== null || !wired)("navarch-control-plane.service", () => {
@@ -289,7 +323,9 @@ describe.skipIf(missing !== null || !wired)("navarch-control-plane.service", () 
 
   test("purges without a trace", async () => {
     await machine.must("dpkg --purge navarch");
-    const left = await machine.must("find /etc /usr /var /root -iname '*navarch*'");
+    const left = await machine.must(
+      "find /etc /usr /var /root /run -iname '*navarch*' -not -path '*navarch-test*'",
+    );
     expect(left).toBe("");
     expect((await machine.run("getent passwd navarch || getent group navarch")).code).not.toBe(0);
   }, 60_000);
