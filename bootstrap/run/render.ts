@@ -46,7 +46,7 @@ export type Command = {
 };
 
 export function renderCommands(job: Job, values: Values): Answer<Command[]> {
-  const environment = printEnvironment(values);
+  const environment = printEnvironment(values, job.pushTo);
   const commands: Command[] = [];
   for (const [index, template] of job.commands.entries()) {
     const name = `setup_commands[${index}]`;
@@ -62,14 +62,18 @@ export function renderCommands(job: Job, values: Values): Answer<Command[]> {
   return good(commands);
 }
 
-/** The same values for scripts that avoid templates. */
-function printEnvironment(values: Values): string {
+/**
+ * The same values for scripts that avoid templates; and where the agent is, if it was pushed: the
+ * commands run only if it is there and its sum was right.
+ */
+function printEnvironment(values: Values, pushedTo: string | null): string {
   const words = NAMES.map((name) => {
     const value = values[name] ?? "";
     // An assignment is one word; empty quotes are not needed behind the equals sign.
     return `${variableEnv(name)}=${quoteShell(value)}`;
   });
-  return `export ${words.join(" ")}`;
+  const pushed = pushedTo === null ? "" : ` NAVARCH_AGENT_FILE=${quoteShell(pushedTo)}`;
+  return `export ${words.join(" ")}${pushed}`;
 }
 
 /** Digest of all that the commands depend on: others start without marks. */
