@@ -248,6 +248,8 @@ load_sums() {
       die "SHA256SUMS of $version is not signed with release key sha256:$print: stopped"
   elif [ "$version $(digest "$tmp/SHA256SUMS")" = "$RELEASE_SUMS" ]; then
     say "no openssl 3 here: SHA256SUMS is the one that this script names"
+  elif [ "$version" = "${RELEASE_SUMS%% *}" ]; then
+    die "SHA256SUMS of $version is not the one that this script names: fetch the script again"
   elif [ -n "$private" ]; then
     complain "no openssl 3 here: the signature of SHA256SUMS is not checked, only the connection is"
   else

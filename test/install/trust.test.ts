@@ -128,7 +128,14 @@ describe("install.sh refuses", () => {
     const bench = await start();
     bench.release("0.2.0");
     const env = { PATH: toolFolder(bench.folder, { without: ["openssl"] }) };
-    // The served script names one list, so that needs no signature.
+    // The served script names one list, so that needs no signature; and it takes no other one.
+    bench.meddle.with = async (path, answer) => {
+      return path.endsWith("/SHA256SUMS") ? new Response(`${await answer.text()}\n`) : answer;
+    };
+    const changed = await bench.install(undefined, { env });
+    expect(changed.err).toContain("is not the one that this script names: fetch the script again");
+    expect([changed.code, bench.tree()]).toEqual([1, []]);
+    bench.meddle.with = (_path, answer) => answer;
     const named = await bench.install(undefined, { env });
     expect(named.out).toContain("the one that this script names");
     expect(named.out).toContain("installed navarch-node 0.1.0");
