@@ -1,6 +1,6 @@
 /**
- * Gets a connection to a machine that may still be booting: a try, five seconds, the next try,
- * until one is accepted or the time is up. What only time can mend is tried again; a foreign host
+ * Gets a connection to a machine that may still be booting: a try, a pause of up to five seconds,
+ * the next try, until one is accepted or the time is up. What only time can mend is tried again; a foreign host
  * key and an unusable private key end it at once.
  */
 import { unreachable } from "../../schema/unreachable.ts";
@@ -9,13 +9,14 @@ import { ABORTED, type Answer, failed, good, refused, sentenceOf } from "./end.t
 import type { Clock, Job, Ports } from "./job.ts";
 import type { AttemptRecord, OpenStep } from "./record.ts";
 
-/** `navarch/config.md` §8. */
-const RETRY_MS = 5_000;
+/** `navarch/config.md` §8; reached in ten steps, for a machine that is nearly up. */
+const RETRY_MS_MAX = 5_000;
+const RETRY_STEP_MS = 500;
 /**
  * In a row. cloud-init writes the key within seconds of sshd's start, so a minute of refusals means
  * that the key is the wrong one; waiting the whole time would hide that.
  */
-const DENIED_MAX = 12;
+const DENIED_MAX = 16;
 
 export async function reach(
   job: Job,
@@ -72,12 +73,13 @@ async function tryUntil(
       default:
         return unreachable(answer);
     }
-    if (clock.monoMs() + RETRY_MS >= deadline) {
+    const pauseMs = Math.min(RETRY_MS_MAX, tries * RETRY_STEP_MS);
+    if (clock.monoMs() + pauseMs >= deadline) {
       const error = `no SSH within ${seconds(job.timeouts.sshMs)}, last error: ${answer.message}`;
       return failed(answer.kind, error);
     }
     step.say(`try ${tries}: ${answer.message}`);
-    if (!(await pause(clock, RETRY_MS, signal))) return ABORTED;
+    if (!(await pause(clock, pauseMs, signal))) return ABORTED;
   }
 }
 

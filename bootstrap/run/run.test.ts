@@ -71,6 +71,9 @@ describe("runBootstrap()", () => {
       "command",
     ]);
     expect(attempt.hostKey).toBe(peer.hostKeys[0] ?? "");
+    expect(attempt.steps[1]?.stdout.head).toMatch(
+      /^(x64|arm64), (not )?root, nodes dial http:\/\/10.0.0.5:50051\n0 of 2 commands done\n$/,
+    );
     const [first, second] = commandsOf(outcome);
     expect(first?.stdout.head).toBe(`training node-1 ${token}/dir/token\n`);
     expect(first?.stderr.head).toBe("warn\n");
@@ -154,6 +157,44 @@ describe("runBootstrap()", () => {
     expect(commandsOf(again).map(({ skipped }) => skipped)).toEqual([true, false]);
     expect(readLines(pids)).toHaveLength(2);
     expect(readLines(pids).filter(isAlive)).toEqual([]);
+    await own.close();
+  });
+
+  test("is cut at each of its calls in turn, and ends as if it never was", async () => {
+    const own = await openPeer({ userKey: user.public, env: { HOME: folder } });
+    const [log, source] = [fresh("log"), fresh("agent")];
+    writeFileSync(source, "an agent");
+    const sha256 = createHash("sha256").update("an agent").digest("hex");
+    const binary = { url: "", sha256, path: source };
+    for (let calls = 1; ; calls++) {
+      const target = join(fresh("bin"), "navarch-node");
+      const commands = [0, 1].map((index) => `echo ${calls}.${index} >>${log}; echo done`);
+      const given = job(
+        {
+          commands,
+          agent: { x64: binary, arm64: binary },
+          pushTo: target,
+          credential: { path: `${target}.token`, value: "nvn.secret" },
+        },
+        own,
+      );
+      own.cutAfter = calls;
+      const cut = await run(given);
+      own.cutAfter = null;
+      if (cut.kind === "done") {
+        // All of its calls came before: look, claim, credential, have, push, two commands.
+        expect(calls).toBe(8);
+        break;
+      }
+      expect(say(cut)).toMatch(/^lost, later: /);
+      expect(say(await run({ ...given, attempt: 2 }))).toBe("done");
+      expect(readFileSync(target, "utf8")).toBe("an agent");
+      expect(readFileSync(`${target}.token`, "utf8")).toBe("nvn.secret\n");
+      const ran = readLines(log).filter((line) => line.startsWith(`${calls}.`));
+      expect([...new Set(ran)]).toEqual([`${calls}.0`, `${calls}.1`]);
+      // The one that was under way may have to run again, no other does.
+      expect(ran.length).toBeLessThanOrEqual(3);
+    }
     await own.close();
   });
 
@@ -321,7 +362,7 @@ describe("runBootstrap() and the machine", () => {
     const ports = makePorts(connect, [], 200);
     const timeouts = { sshMs: 600_000, sshConnectMs: 5_000, commandMs: 1_000 };
     const outcome = await run(job({ privateKey: makeKey().private, timeouts }), ports);
-    expect(say(outcome)).toMatch(/^denied, later: .*refuses the key of user ubuntu \(12 tries/);
+    expect(say(outcome)).toMatch(/^denied, later: .*refuses the key of user ubuntu \(16 tries/);
   });
 
   test("stops at once at a changed host key and at a key that cannot be used", async () => {

@@ -71,6 +71,8 @@ type Prepared = {
   commands: readonly Command[];
   folder: string;
   done: ReadonlySet<string>;
+  /** Of the control plane, as it was found to answer; `null` = not probed. */
+  address: string | null;
 };
 
 /** The step `probe`: everything that is found out before anything is changed, and the claim. */
@@ -82,8 +84,17 @@ async function prepare(
 ): Promise<Answer<Prepared>> {
   const step = await record.begin("probe", "probe", "");
   const answer = await prepareWithin(shell, job, signal);
+  if (answer.ok) step.push("stdout", Buffer.from(printFindings(answer.value, job)));
   await step.end({ exitCode: null, error: answer.ok ? null : sentenceOf(answer.end) });
   return answer;
+}
+
+/** For the person who reads the step. */
+function printFindings({ machine, sight, address, commands, done }: Prepared, job: Job): string {
+  const root = machine.sudo ? "root through sudo" : sight.isRoot ? "root" : "not root";
+  const dial = address ?? job.values.ControlPlane ?? "nothing";
+  const skipped = commands.filter(({ mark }) => done.has(mark)).length;
+  return `${sight.arch}, ${root}, nodes dial ${dial}\n${skipped} of ${commands.length} commands done\n`;
 }
 
 async function prepareWithin(
@@ -108,7 +119,8 @@ async function prepareWithin(
   const claimed = await claim(machine, folder, job, signal);
   if (!claimed.ok) return claimed;
   const { fence, done } = claimed.value;
-  return good({ machine: { ...machine, fence }, sight, commands: commands.value, folder, done });
+  const found = { sight, commands: commands.value, folder, done, address: address.value };
+  return good({ machine: { ...machine, fence }, ...found });
 }
 
 async function conclude(

@@ -27,6 +27,8 @@ export type Peer = {
   commands: string[];
   /** Connections that have logged in since the start. */
   logins: number;
+  /** So many more calls are begun, and the last of them loses its connection at once. */
+  cutAfter: number | null;
   /** Cuts every connection without a word; their commands go on. */
   cut(): void;
   close(): Promise<void>;
@@ -55,6 +57,7 @@ export async function openPeer(options: PeerOptions): Promise<Peer> {
     hostKeys: hostKeys.map(publicBlob),
     commands: [],
     logins: 0,
+    cutAfter: null,
     cut: () => {
       for (const client of open) dropSocket(client);
     },
@@ -104,6 +107,7 @@ function serve(
     session.on("exec", (acceptExec, _reject, { command }) => {
       peer.commands.push(command);
       runChild(acceptExec(), command, options, children);
+      if (peer.cutAfter !== null && --peer.cutAfter === 0) dropSocket(client);
     });
   });
   client.on("tcpip", (accept, reject, { destIP, destPort }) => {

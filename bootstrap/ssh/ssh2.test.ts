@@ -5,6 +5,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { $ } from "bun";
 import type { ConnectAnswer, ConnectRequest, Shell } from "../shell.ts";
 import { openBinary } from "./binary.ts";
@@ -260,6 +261,20 @@ describe("openBinary()", () => {
       expect(`${compress} ${sum.slice(0, 64)}`).toBe(`${compress} ${digest}`);
     }
     shell.close();
+  });
+
+  test("packs once for many readers, and anew when the file is another", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "navarch-binary-")), "agent");
+    const read = async () => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of openBinary(path, "gzip")) chunks.push(chunk);
+      return gunzipSync(Buffer.concat(chunks)).toString();
+    };
+    writeFileSync(path, "first".repeat(100_000));
+    const all = await Promise.all([read(), read(), read()]);
+    expect(all.map((text) => text.length)).toEqual([500_000, 500_000, 500_000]);
+    writeFileSync(path, "second");
+    expect(await read()).toBe("second");
   });
 
   test("throws for a file that is not there", async () => {

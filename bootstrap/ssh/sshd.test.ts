@@ -92,6 +92,16 @@ describe.skipIf(!HERE)("a real sshd", () => {
     expect(say(await run(job({ hostKey: known.check })))).toBe("done");
   });
 
+  test("takes an RSA key", async () => {
+    const path = fresh("rsa");
+    await $`ssh-keygen -q -t rsa -b 2048 -N "" -f ${path}`.quiet();
+    const other = await openSshd([readFileSync(`${path}.pub`, "utf8").trim()]);
+    const hostKey = { kind: "pinned", keys: [other.hostKey] } as const;
+    const privateKey = readFileSync(path, "utf8");
+    expect(say(await run(job({ port: other.port, privateKey, hostKey })))).toBe("done");
+    await other.close();
+  });
+
   test("refuses another user's key", async () => {
     const answer = await connect(request({ privateKey: makeKey().private }));
     expect(answer.kind).toBe("denied");
