@@ -74,7 +74,7 @@ export class Forward {
     const base = this.from.leader();
     if (base === null) return away("nobody leads at the moment");
     if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
-    const { pathname, search } = new URL(request.url);
+    const { pathname, search } = new URL(request.url, "http://none");
     const headers = new Headers(request.headers);
     for (const name of OWN_HEADERS) headers.delete(name);
     headers.set(HOP, "1");

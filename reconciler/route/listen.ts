@@ -78,7 +78,10 @@ export class Front {
     const remote = server.requestIP(request)?.address ?? "";
     const judged = authority.judge(header, clock.wallMs());
     if (judged.kind === "rejected") {
-      return refuseStranger(this.ports, judged, { remote, path: new URL(request.url).pathname });
+      return refuseStranger(this.ports, judged, {
+        remote,
+        path: new URL(request.url, "http://none").pathname,
+      });
     }
     const { principal } = judged;
     if (principal.role !== "node" && principal.role !== "admin") {
@@ -156,7 +159,7 @@ export function listen(
       },
     },
     fetch(request, server) {
-      const { pathname } = new URL(request.url);
+      const { pathname } = new URL(request.url, "http://none");
       const front = current();
       if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);
       return front.answer(request, pathname, server.requestIP(request)?.address ?? "");

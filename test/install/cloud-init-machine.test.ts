@@ -74,8 +74,8 @@ describe.skipIf(missing !== null)("cloud-init.yaml on a machine", () => {
   }, 60_000);
 
   test("is what cloud-init calls valid", async () => {
-    await machine.must("cat >/root/user-data", { input: USER_DATA });
-    const ran = await machine.run("cd / && cloud-init schema --config-file /root/user-data");
+    await machine.must("cat >/run/user-data", { input: USER_DATA });
+    const ran = await machine.run("cd / && cloud-init schema --config-file /run/user-data");
     expect([ran.code, ran.stdout]).toEqual([0, expect.stringContaining("Valid cloud-config")]);
   });
 

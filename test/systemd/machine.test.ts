@@ -314,10 +314,10 @@ describe.skipIf(missing !== null || !wired)("navarch-control-plane.service", () 
 
   test("comes up by itself once its configuration is mended", async () => {
     const config = "/etc/navarch/config.yaml";
-    await machine.must(`cp -p ${config} /root/was && echo 'servre: {}' >>${config}`);
+    await machine.must(`cp -p ${config} /run/was && echo 'servre: {}' >>${config}`);
     await machine.run(`systemctl restart ${unit}`);
     await until("tries", 30_000, async () => (Number(await show("NRestarts")) >= 3 ? true : null));
-    await machine.must(`cp -p /root/was ${config}`);
+    await machine.must(`cp -p /run/was ${config}`);
     await active();
   }, 120_000);
 
