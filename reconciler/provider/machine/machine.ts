@@ -65,12 +65,25 @@ function stateNow(machines: Machines, id: InstanceId): InstanceState {
 /** The instance as the record has it, with what only its machine can tell. */
 function seen(machines: Machines, instance: Instance): Instance {
   const facts = machines.facts(instance.id);
-  const { id, state } = instance;
   return {
     ...instance,
-    state: state === "running" ? stateNow(machines, id) : state,
     ...(facts === null ? {} : { hostKeys: facts.hostKeys }),
   };
+}
+
+/**
+ * An interface that lies or lags shows what it shows: only an instance that is running, and is told
+ * so, is looked at for whether its machine is.
+ */
+function allSeen(machines: Machines, ground: MachineGround, all: readonly Instance[]): Instance[] {
+  const done = ground.section(({ world: { instances } }) =>
+    all.filter(({ id }) => instances.get(id)?.instance.state === "running"),
+  );
+  const running = new Set(done.kind === "ok" ? done.value.map(({ id }) => id) : []);
+  return all.map((one): Instance => {
+    const isTrue = one.state === "running" && running.has(one.id);
+    return seen(machines, isTrue ? { ...one, state: stateNow(machines, one.id) } : one);
+  });
 }
 
 /**
@@ -121,7 +134,7 @@ export function openMachineProvider(options: MachineProviderOptions): MachinePro
   const list = async (): Promise<ListAnswer> => {
     const answer = await cloud.list();
     if (answer.kind !== "ok") return answer;
-    return { kind: "ok", instances: answer.instances.map((one) => seen(machines, one)) };
+    return { kind: "ok", instances: allSeen(machines, ground, answer.instances) };
   };
   return {
     name: options.name,

@@ -113,13 +113,14 @@ export class NspawnMachines implements Machines {
     return spotOf(place, number - spotOf(place, 0).number);
   }
 
-  boot(order: MachineOrder): void {
+  /** `again`: it was just cut, and is to come up once it is down. */
+  boot(order: MachineOrder, how: { again: boolean } = { again: false }): void {
     const ready = this.#options.ready();
     if (ready === null || this.#booting.has(order.id)) return;
     this.prepare(order.id, null);
     const spot = this.#spot(order.id, ready.place) ?? this.#takeSpot(order.id, ready.place);
     if (!existsSync(this.#file(order.id, "boot.sh"))) this.#write(order, ready, spot);
-    const child = this.#spawn(order.id, "boot.sh");
+    const child = this.#spawn(order.id, "boot.sh", how.again ? ["again"] : []);
     this.#booting.set(order.id, child);
     child.on("exit", () => void this.#booting.delete(order.id));
   }
@@ -152,10 +153,10 @@ export class NspawnMachines implements Machines {
     putFile(this.#file(id, "boot.sh"), printBoot(plan), 0o700);
   }
 
-  #spawn(id: InstanceId, script: string): ChildProcess {
+  #spawn(id: InstanceId, script: string, args: readonly string[] = []): ChildProcess {
     const log = openSync(this.#file(id, "console.log"), "a", 0o600);
     try {
-      const child = spawn("/bin/sh", [this.#file(id, script)], {
+      const child = spawn("/bin/sh", [this.#file(id, script), ...args], {
         cwd: this.#file(id, ""),
         detached: true,
         stdio: ["ignore", log, log],
@@ -215,7 +216,7 @@ export class NspawnMachines implements Machines {
     const done = Number(readText(this.#file(id, "resets")) ?? 0);
     if (count <= done) return;
     this.cut(id, { again: true });
-    if (!this.#isSupervised(id)) this.boot(order);
+    if (!this.#isSupervised(id)) this.boot(order, { again: true });
     // Afterwards: one that dies here resets the machine once more, and never too seldom.
     putFile(this.#file(id, "resets"), String(count), 0o600);
   }

@@ -128,6 +128,14 @@ cd ${quote(folder)}
 exec 9>lock
 flock -n 9 || exit ${BUSY}
 [ ! -e ending ] || exit ${ENDING}
+# Up without a supervisor: two systemds on one disk would be the end of it. One that was just cut to
+# be started again takes a moment to be gone.
+tries=1
+[ "\${1:-}" != again ] || tries=100
+while grep -qs 'populated 1' ${v2}/${spot.name}/cgroup.events; do
+  tries=$((tries - 1)); [ "$tries" -gt 0 ] || { echo 'it is up already'; exit 0; }
+  sleep 0.05
+done
 rm -f off
 echo "$$" >supervisor.pid
 # Out of the caller's groups: what ends the control plane must not end the machines.

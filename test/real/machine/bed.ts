@@ -86,6 +86,11 @@ export class Bed {
     });
   }
 
+  /** What this bed is made of, for a look at what is left of it. */
+  get ready(): Ready {
+    return this.#ready;
+  }
+
   /** Everything of the bed that is on this computer now. */
   left(): Promise<string[]> {
     return findLeft(this.stateDir, this.#ready);
@@ -208,7 +213,7 @@ const linesOf = (path: string): string[] => {
 const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
 
 /** Namespaces, cables, mounts, loop devices, cgroups, processes, routes and files of a bed. */
-async function findLeft(stateDir: string, { place, trees }: Ready): Promise<string[]> {
+export async function findLeft(stateDir: string, { place, trees }: Ready): Promise<string[]> {
   const { prefix, network } = place;
   const own = (name: string): boolean => name === prefix || name.startsWith(`${prefix}-`);
   const route = await runCommand(["ip", "-4", "route", "show", "root", `${network}.0/24`]);

@@ -172,7 +172,7 @@ export class Machine {
   /** Power cut: every process ends at once, the disk stays as it is. */
   async cut(): Promise<void> {
     this.#of.machines.cut(this.id, { again: false });
-    await this.#until("off");
+    await this.#until("off", "failed");
   }
 
   /** A clean power off from inside. */
@@ -187,8 +187,9 @@ export class Machine {
     await this.#until("up");
   }
 
-  async #until(state: string): Promise<void> {
-    await until(`${this.name} ${state}`, WAIT_MS, () => (this.state === state ? true : null));
+  async #until(...states: readonly string[]): Promise<void> {
+    const what = `${this.name} ${states.join(" or ")}`;
+    await until(what, WAIT_MS, () => (states.includes(this.state) ? true : null));
   }
 
   /** Reboots from inside, and waits for the next boot. */
@@ -270,11 +271,13 @@ export class Machine {
   /** Fills the machine's own disk to the last block. */
   async fillDisk(): Promise<void> {
     if (!this.#of.hasOwnDisk) throw new Error("open the bed with disk: tmpfs:SIZE or ext4:SIZE");
-    await this.run("cat /dev/zero >/var/fill; cat /dev/zero >>/var/fill; :");
+    // ext4 keeps the last blocks from a writer in a hurry and gives them to small steps.
+    const step = "head -c 4K /dev/zero >>/var/fill.more && sync -d /var/fill.more";
+    await this.run(`cat /dev/zero >/var/fill; sync; while ${step}; do :; done; :`);
   }
 
   async emptyDisk(): Promise<void> {
-    await this.must("rm -f /var/fill");
+    await this.must("rm -f /var/fill /var/fill.more; sync");
   }
 
   /** A GPU fault in the machine's own kernel log, as the driver prints it. */
