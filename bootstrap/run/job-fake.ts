@@ -5,25 +5,25 @@
  * Adapter: the clock.
  */
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { BootstrapAttempt } from "../../schema/bootstrap.ts";
+import { BootstrapAttempt, type Step } from "../../schema/bootstrap.ts";
 import { InstanceId, NodeId, PoolName } from "../../schema/id.ts";
 import type { Connect } from "../shell.ts";
 import { openBinary } from "../ssh/binary.ts";
-import type { Clock, Job, Ports } from "./job.ts";
+import type { Clock, Job, Outcome, Ports } from "./job.ts";
 
 export type FakePorts = Ports & {
   /** Every document, checked against the schema, in order. */
   recorded: BootstrapAttempt[];
 };
 
-/** `markDirectory` is a fresh folder; commands run as whoever the server runs them. */
+/** `markDirectory` is a fresh folder in `folder`; commands run as whoever the server runs them. */
 export function makeJob(
-  login: Pick<Job, "port" | "privateKey" | "hostKey">,
+  login: Pick<Job, "port" | "privateKey" | "hostKey"> & { folder: string },
   changes: Partial<Job> = {},
 ): Job {
+  const { folder, ...rest } = login;
   return {
     node: v.parse(NodeId, "node-1"),
     pool: v.parse(PoolName, "training"),
@@ -41,9 +41,9 @@ export function makeJob(
     credential: null,
     become: "never",
     resume: true,
-    markDirectory: join(mkdtempSync(join(tmpdir(), "navarch-bootstrap-")), "marks"),
+    markDirectory: mkdtempSync(join(folder, "marks-")),
     timeouts: { sshMs: 30_000, sshConnectMs: 5_000, commandMs: 10_000 },
-    ...login,
+    ...rest,
     ...changes,
   };
 }
@@ -66,6 +66,16 @@ export function makeClock(speed = 1): Clock {
       return () => clearTimeout(timer);
     },
   };
+}
+
+/** `done`, or what an outcome says instead. */
+export function say(outcome: Outcome): string {
+  if (outcome.kind === "failed") return `${outcome.cause}, ${outcome.retry}: ${outcome.error}`;
+  return outcome.kind === "stale" ? `stale: ${outcome.error}` : outcome.kind;
+}
+
+export function commandsOf({ attempt }: Outcome): Step[] {
+  return attempt.steps.filter(({ kind }) => kind === "command");
 }
 
 /** Waits for a level, up to eight seconds. */

@@ -13,7 +13,7 @@ import { BUILTINS } from "../builtin/builtin.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { AgentBinary, Arch, Job, Outcome } from "./job.ts";
 import { MARK_DIRECTORY } from "./job.ts";
-import { makeJob, makePorts, until } from "./job-fake.ts";
+import { commandsOf, say, makeJob, makePorts, until } from "./job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const WHY = whyNoBed();
@@ -30,6 +30,7 @@ let binary: AgentBinary | null = null;
 function jobOf(machine: Machine, changes: Partial<Job> = {}): Job {
   const keys = machine.hostKeys.map((key) => key.split(" ")[1] ?? "");
   const login = {
+    folder: bed.stateDir,
     port: 22,
     privateKey: readFileSync(bed.keyPath, "utf8"),
     hostKey: { kind: "pinned", keys } as const,
@@ -54,13 +55,6 @@ function jobOf(machine: Machine, changes: Partial<Job> = {}): Job {
 function run(job: Job, ports = makePorts(connect)): Promise<Outcome> {
   return runBootstrap(job, ports, new AbortController().signal);
 }
-
-function say(outcome: Outcome): string {
-  if (outcome.kind === "failed") return `${outcome.cause}, ${outcome.retry}: ${outcome.error}`;
-  return outcome.kind === "stale" ? `stale: ${outcome.error}` : outcome.kind;
-}
-
-const commandsOf = ({ attempt }: Outcome) => attempt.steps.filter(({ kind }) => kind === "command");
 
 /** Resolves when the documents tell that a step of this kind is under way. */
 function underWay(ports: ReturnType<typeof makePorts>, kind: string): Promise<void> {

@@ -1,5 +1,8 @@
 /** Rendering: the values reach the command whole, by template and by environment. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { $ } from "bun";
 import fc from "fast-check";
 import type { InstanceId } from "../../schema/id.ts";
@@ -8,7 +11,9 @@ import { makeJob } from "./job-fake.ts";
 import { completeValues, folderOf, instanceDirectory, renderCommands } from "./render.ts";
 
 const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
-const login = { port: 22, privateKey: "", hostKey: { kind: "first-use" } } as const;
+const folder = mkdtempSync(join(tmpdir(), "navarch-render-"));
+const login = { folder, port: 22, privateKey: "", hostKey: { kind: "first-use" } } as const;
+afterAll(() => rmSync(folder, { recursive: true }));
 
 function scriptOf(job: ReturnType<typeof makeJob>): string {
   const rendered = renderCommands(job, completeValues(job, "x64", null));

@@ -94,7 +94,8 @@ function printFindings({ machine, sight, address, commands, done }: Prepared, jo
   const root = machine.sudo ? "root through sudo" : sight.isRoot ? "root" : "not root";
   const dial = address ?? job.values.ControlPlane ?? "nothing";
   const skipped = commands.filter(({ mark }) => done.has(mark)).length;
-  return `${sight.arch}, ${root}, nodes dial ${dial}\n${skipped} of ${commands.length} commands done\n`;
+  const marks = `${skipped} of ${commands.length} commands done`;
+  return `${sight.arch}, ${root}, nodes dial ${dial}\n${marks}\n`;
 }
 
 async function prepareWithin(

@@ -1,7 +1,7 @@
 /** Host keys and known_hosts files. */
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -105,5 +105,6 @@ describe("readKnownHosts()", () => {
     expect(none.ok ? "" : none.error).toContain("no key of [gpu2]:2222");
     const absent = await readKnownHosts(join(folder, "absent"), "gpu1", 22);
     expect(absent.ok ? "" : absent.error).toContain("cannot be read");
+    rmSync(folder, { recursive: true });
   });
 });

@@ -1,7 +1,7 @@
 /** The shell over SSH against a server in this process: the real protocol, real shells. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,12 +14,16 @@ import { checkPrivateKey, createConnect } from "./ssh2.ts";
 
 const user = makeKey();
 const connect = createConnect();
+const folder = mkdtempSync(join(tmpdir(), "navarch-ssh2-"));
 let peer: Peer;
 
 beforeAll(async () => {
   peer = await openPeer({ userKey: user.public });
 });
-afterAll(() => peer.close());
+afterAll(async () => {
+  await peer.close();
+  rmSync(folder, { recursive: true });
+});
 
 function request(changes: Partial<ConnectRequest> = {}): ConnectRequest {
   return {
@@ -116,9 +120,9 @@ describe("connect()", () => {
   });
 
   test("says what is wrong with a private key", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "navarch-key-"));
-    await $`ssh-keygen -q -t ed25519 -N secret -f ${join(folder, "id")}`.nothrow().quiet();
-    const file = Bun.file(join(folder, "id"));
+    const path = join(folder, "id");
+    await $`ssh-keygen -q -t ed25519 -N secret -f ${path}`.nothrow().quiet();
+    const file = Bun.file(path);
     if (await file.exists()) {
       const answer = await connect(request({ privateKey: await file.text() }));
       expect(messageOf(answer)).toMatch(/^bad_key: .*encrypted.*without a passphrase/);
@@ -246,7 +250,7 @@ describe("exec()", () => {
 describe("openBinary()", () => {
   test("packs a file so that the far side has its very bytes", async () => {
     const shell = await open();
-    const path = join(mkdtempSync(join(tmpdir(), "navarch-binary-")), "agent");
+    const path = join(mkdtempSync(join(folder, "binary-")), "agent");
     const bytes = Buffer.alloc(3_000_000, "some bytes of a binary ");
     writeFileSync(path, bytes);
     const digest = createHash("sha256").update(bytes).digest("hex");
@@ -264,7 +268,7 @@ describe("openBinary()", () => {
   });
 
   test("packs once for many readers, and anew when the file is another", async () => {
-    const path = join(mkdtempSync(join(tmpdir(), "navarch-binary-")), "agent");
+    const path = join(mkdtempSync(join(folder, "binary-")), "agent");
     const read = async () => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of openBinary(path, "gzip")) chunks.push(chunk);

@@ -9,7 +9,7 @@ import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { $ } from "bun";
 import type { Job, Outcome } from "../run/job.ts";
-import { isAlive, makeJob, makePorts, readLines, until } from "../run/job-fake.ts";
+import { commandsOf, say, isAlive, makeJob, makePorts, readLines, until } from "../run/job-fake.ts";
 import { runBootstrap } from "../run/run.ts";
 import type { ConnectRequest } from "../shell.ts";
 import { readKnownHosts } from "./known-hosts.ts";
@@ -36,20 +36,13 @@ const fresh = (name: string): string => join(folder, `${name}-${files++}`);
 
 function job(changes: Partial<Job> = {}): Job {
   const hostKey = { kind: "pinned", keys: [sshd.hostKey] } as const;
-  const login = { port: sshd.port, privateKey: user.private, hostKey };
+  const login = { folder, port: sshd.port, privateKey: user.private, hostKey };
   return makeJob(login, { user: sshd.user, ...changes });
 }
 
 function run(given: Job, ports = makePorts(connect)): Promise<Outcome> {
   return runBootstrap(given, ports, new AbortController().signal);
 }
-
-function say(outcome: Outcome): string {
-  if (outcome.kind === "failed") return `${outcome.cause}, ${outcome.retry}: ${outcome.error}`;
-  return outcome.kind === "stale" ? `stale: ${outcome.error}` : outcome.kind;
-}
-
-const commandsOf = ({ attempt }: Outcome) => attempt.steps.filter(({ kind }) => kind === "command");
 
 function request(changes: Partial<ConnectRequest>): ConnectRequest {
   return {
