@@ -162,7 +162,7 @@ export class Bed {
   async close(): Promise<string[]> {
     await this.provider.close();
     const why = await clearBed(this.stateDir);
-    if (why === null) rmTree(this.stateDir);
+    if (why === null) removeBed(this.stateDir);
     await this.#guard.stdin.write("done\n");
     await this.#guard.stdin.end();
     await this.#guard.exited;
@@ -172,7 +172,7 @@ export class Bed {
 }
 
 /** Never into another file system: what is still mounted there is a machine's, and is left. */
-function rmTree(folder: string): void {
+export function removeBed(folder: string): void {
   Bun.spawnSync(["rm", "-rf", "--one-file-system", folder], { env: { ...HOST_ENV } });
 }
 

@@ -3,7 +3,7 @@
  * plane that is killed while machines are on their way.
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -12,7 +12,7 @@ import {
 } from "../../../reconciler/provider/provider.contract.ts";
 import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import type { MachineProvider } from "../../../reconciler/provider/machine/machine.ts";
-import { openBed, whyNoBed } from "./bed.ts";
+import { openBed, removeBed, whyNoBed } from "./bed.ts";
 
 const missing = whyNoBed();
 if (missing !== null) console.error(`SKIPPED: the provider machine: ${missing}`);
@@ -21,7 +21,7 @@ const folders: string[] = [];
 afterAll(async () => {
   for (const folder of folders) {
     await clearBed(folder);
-    rmSync(folder, { recursive: true, force: true });
+    removeBed(folder);
   }
 }, 60_000);
 
