@@ -3,6 +3,7 @@
  * Setup commands are parsed as templates here, so that a misspelled variable never reaches a
  * machine.
  */
+import { builtinCommands } from "../../bootstrap/builtin/builtin.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Section } from "./section.ts";
@@ -106,8 +107,26 @@ function readHostKey(section: Section): string | null {
   return given;
 }
 
-/** The commands, each a template that parses. */
+/**
+ * The commands, each a template that parses: first those of the templates that come with the
+ * product (`setup_templates: [agent]`), then the pool's own.
+ */
 export function readCommands(section: Section): string[] {
+  return [...readTemplates(section), ...readOwnCommands(section)];
+}
+
+function readTemplates(section: Section): string[] {
+  return (section.items("setup_templates") ?? []).flatMap((item) => {
+    const name = readText(section.problems, item, false);
+    if (name === null || item.kind !== "scalar") return [];
+    const answer = builtinCommands(name);
+    if (answer.ok) return [...answer.commands];
+    section.problems.error(item.inside(1, 1), item.path, "template", answer.error);
+    return [];
+  });
+}
+
+function readOwnCommands(section: Section): string[] {
   const items = section.items("setup_commands") ?? [];
   if (items.length > COMMANDS_MAX) {
     section.fail("setup_commands", "limit", `has more than ${COMMANDS_MAX} commands`);

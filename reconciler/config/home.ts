@@ -50,6 +50,7 @@ const HOME: Record<string, readonly string[]> = {
     "labels",
     "replacement",
     "setup_commands",
+    "setup_templates",
     "ssh_keys",
     "ssh_key_names",
     "ssh_user",

@@ -8,18 +8,22 @@ import { injectXid } from "../../reconciler/provider/fake/inject.ts";
 import type { EventView, NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
+import { openMachineStage, type Stage } from "./machine.ts";
 
 const SIZE = 3;
 /** The whole story takes about 25 s on two cores; this bounds a machine that is much slower. */
 const LIMIT_MS = 110_000;
 
+/** Quick beats: a person watches. */
+const TIMING = `  heartbeat_interval: 1s
+  heartbeat_timeout: 5s
+  sample_interval: 1s
+  health_check_interval: 5s`;
+
 const CONFIG = `
 server:
   address: 127.0.0.1:0
-  heartbeat_interval: 1s
-  heartbeat_timeout: 5s
-  sample_interval: 1s
-  health_check_interval: 5s
+${TIMING}
 # Whatever cluster this machine may know, a demonstration is none of its business.
 kubernetes: { enabled: false }
 providers:
@@ -49,6 +53,8 @@ const WORDS: Record<string, string> = {
   "node.terminated": "gone",
   "node.requested": "request",
   "node.booting": "boot",
+  "node.bootstrapping": "set up",
+  "node.bootstrapped": "set up",
   "node.registered": "register",
   "node.verified": "serving",
   "node.replaced": "replaced",
@@ -77,31 +83,42 @@ async function follow(
   });
 }
 
-/** What is wrong with the world, by the cloud's own journal; empty = healed. */
-async function judgeWorld(plane: Plane, dead: string): Promise<string[]> {
-  const problems: string[] = [];
-  const nodes = await plane.serving();
-  const truth = plane.reality();
-  const live = new Set(truth.live.map((instance) => instance.id as string));
-  if (nodes.length !== SIZE) problems.push(`${nodes.length} nodes serve, wanted ${SIZE}`);
-  if (live.size !== SIZE)
-    problems.push(`the cloud has ${live.size} live instances, wanted ${SIZE}`);
-  for (const node of nodes) {
-    if (!live.has(node.instance_id ?? ""))
-      problems.push(`${node.node_id} serves without an instance`);
-  }
-  if (live.has(dead)) problems.push(`instance ${dead} is still alive`);
-  if (!truth.terminated.some((one) => one.id === dead))
-    problems.push(`instance ${dead} was never ended`);
-  if (truth.overlaps.length + truth.doubles.length > 0) problems.push("something was bought twice");
-  return problems;
+/** The simulated machines, whose cloud keeps a journal. */
+function openFakeStage(): Stage {
+  const plane = new Plane(CONFIG);
+  return {
+    plane,
+    what: `${SIZE} nodes with 8 simulated GPUs`,
+    async break(instance) {
+      injectXid(plane.cloudDir, instance as InstanceId, { xid: 79 });
+    },
+    async judge(dead) {
+      const truth = plane.reality();
+      const live = new Set(truth.live.map((instance) => instance.id as string));
+      const bare = (await plane.serving()).filter((node) => !live.has(node.instance_id ?? ""));
+      return [
+        ...(live.size === SIZE ? [] : [`the cloud has ${live.size} live instances, not ${SIZE}`]),
+        ...bare.map((node) => `${node.node_id} serves without an instance`),
+        ...(live.has(dead) ? [`instance ${dead} is still alive`] : []),
+        ...(truth.terminated.some((one) => one.id === dead) ? [] : [`${dead} was never ended`]),
+        ...(truth.overlaps.length + truth.doubles.length > 0 ? ["something was bought twice"] : []),
+      ];
+    },
+    end: () => plane.destroy(),
+  };
 }
 
-async function tellStory(plane: Plane): Promise<{ dead: string; healedMs: number }> {
+/** What is wrong with the world: by the control plane, and by whoever has the machines. */
+async function judgeWorld(stage: Stage, dead: string): Promise<string[]> {
+  const nodes = await stage.plane.serving();
+  const few = nodes.length === SIZE ? [] : [`${nodes.length} nodes serve, wanted ${SIZE}`];
+  return [...few, ...(await stage.judge(dead))];
+}
+
+async function tellStory(stage: Stage): Promise<{ dead: string; healedMs: number }> {
+  const { plane } = stage;
   await plane.start();
-  say(
-    `${elapsed()}  control plane at ${plane.url}; asked for ${SIZE} nodes with 8 simulated GPUs`,
-  );
+  say(`${elapsed()}  control plane at ${plane.url}; asked for ${stage.what}`);
   const nodes = await plane.waitServing(SIZE, LIMIT_MS);
   say(`${elapsed()}  ${nodes.map((node) => node.node_id).join(", ")} serve`);
   const sick = nodes[1] ?? nodes[0];
@@ -111,20 +128,30 @@ async function tellStory(plane: Plane): Promise<{ dead: string; healedMs: number
   const { next } = await plane.get<{ next: number }>("/events?limit=1000");
   say(`${elapsed()}  XID 79 into the kernel log of ${sick.node_id}: GPU has fallen off the bus\n`);
   const faultAt = Date.now();
-  injectXid(plane.cloudDir, instance as InstanceId, { xid: 79 });
+  await stage.break(instance);
   await follow(plane, next, faultAt, sick);
   return { dead: instance, healedMs: Date.now() - faultAt };
 }
 
+/** `--provider machine` for real machines; simulated ones otherwise. */
+async function openStage(): Promise<Stage> {
+  const at = process.argv.indexOf("--provider");
+  const provider = at < 0 ? "fake" : (process.argv[at + 1] ?? "");
+  if (provider === "fake") return openFakeStage();
+  if (provider !== "machine") throw new Error(`--provider ${provider}: expected fake or machine`);
+  return openMachineStage(SIZE, TIMING);
+}
+
 async function main(): Promise<number> {
   await buildStale((name) => say(`building dist/${name}`));
-  const plane = new Plane(CONFIG);
+  const stage = await openStage();
+  const { plane } = stage;
   const problems: string[] = [];
   let healedMs = 0;
   try {
-    const story = await tellStory(plane);
+    const story = await tellStory(stage);
     healedMs = story.healedMs;
-    problems.push(...(await judgeWorld(plane, story.dead)));
+    problems.push(...(await judgeWorld(stage, story.dead)));
     if (process.argv.includes("--keep") && problems.length === 0) {
       const token = join(plane.state, "admin.token");
       say(`\nleft running at ${plane.url}, token file ${token}`);
@@ -137,7 +164,7 @@ async function main(): Promise<number> {
     problems.push(error instanceof Error ? error.message : String(error));
     say(plane.log().split("\n").slice(-15).join("\n"));
   }
-  problems.push(...(await plane.destroy()).map((left) => `left over: ${left}`));
+  problems.push(...(await stage.end()).map((left) => `left over: ${left}`));
   say("");
   for (const problem of problems) say(`wrong: ${problem}`);
   if (problems.length > 0) return 1;
