@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { type Bed, openBed, whyNoBed } from "../../test/real/machine/bed.ts";
 import type { Machine } from "../../test/real/machine/machine.ts";
 import { BUILTINS } from "../builtin/builtin.ts";
@@ -26,6 +27,7 @@ const TOKEN = "nvn.secret-of-the-machine";
 let bed: Bed;
 let plane: ReturnType<typeof Bun.serve>;
 let binary: AgentBinary | null = null;
+const asked: { path: string; token: string | null }[] = [];
 
 function jobOf(machine: Machine, changes: Partial<Job> = {}): Job {
   const keys = machine.hostKeys.map((key) => key.split(" ")[1] ?? "");
@@ -67,7 +69,17 @@ function underWay(ports: ReturnType<typeof makePorts>, kind: string): Promise<vo
 describe.skipIf(WHY !== null)("a whole machine", () => {
   beforeAll(async () => {
     bed = await openBed({ disk: "ext4:512m" });
-    plane = Bun.serve({ port: 0, hostname: "0.0.0.0", fetch: () => new Response("ok") });
+    plane = Bun.serve({
+      port: 0,
+      hostname: "0.0.0.0",
+      fetch: (request) => {
+        const path = new URL(request.url).pathname;
+        asked.push({ path, token: request.headers.get("authorization") });
+        return path.endsWith("/navarch-node-linux-amd64")
+          ? new Response(Bun.file(AGENT))
+          : new Response("ok");
+      },
+    });
     if (existsSync(AGENT)) {
       const sha256 = createHash("sha256").update(readFileSync(AGENT)).digest("hex");
       binary = { url: "/releases/agent", sha256, path: AGENT };
@@ -122,6 +134,22 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
       "settings unchanged\n",
       "navarch-node runs already\n",
     ]);
+  }, 60_000);
+
+  test("is set up by the guide's own commands, and its agent shows the credential", async () => {
+    if (binary === null) return console.error(`SKIPPED: the guide's commands: no ${AGENT}`);
+    const machine = await bed.boot();
+    const url = `http://${bed.gateway}:${plane.port}`;
+    const text = readFileSync(join(import.meta.dir, "../../test/fixture/config/v6.yaml"), "utf8");
+    const config: { pools: { setup_commands: string[] }[] } = parse(text);
+    const commands = config.pools[0]?.setup_commands.map((command) =>
+      command.replace("https://github.com", url),
+    );
+    const outcome = await run(jobOf(machine, { commands: commands ?? [] }));
+    expect(say(outcome)).toBe("done");
+    expect(commandsOf(outcome)).toHaveLength(3);
+    await until("the agent calls", () => asked.some(({ token }) => token === `Bearer ${TOKEN}`));
+    expect(asked.some(({ path }) => path.endsWith("/navarch-node-linux-amd64"))).toBe(true);
   }, 60_000);
 
   test("loses its power in a command, and goes on after it", async () => {
