@@ -292,6 +292,9 @@ describe.skipIf(missing !== null || !wired)("navarch-control-plane.service", () 
     const token = await machine.must("stat -c '%a %U' /var/lib/navarch/admin.token");
     expect(token).toBe("600 navarch");
     expect(await machine.must("navarch list")).toBeString();
+    const mounts = await machine.must(`grep ' /run/navarch/tmp ' /proc/${pid}/mounts`);
+    expect(mounts).toContain("size=131072k");
+    expect(mounts).not.toContain("noexec");
   }, 60_000);
 
   test("finishes what it began when killed, and is ended when it stands still", async () => {
@@ -310,7 +313,19 @@ describe.skipIf(missing !== null || !wired)("navarch-control-plane.service", () 
       (await show("NRestarts")) === "1" ? true : null,
     );
     await active();
+    await machine.must(`rm -r /run/systemd/system/${unit}.d && systemctl daemon-reload`);
   }, 120_000);
+
+  test("starts where nothing may be run from /tmp and /run", async () => {
+    await machine.must("mount -o remount,noexec /tmp && mount -o remount,noexec /run");
+    for (const folder of ["/tmp", "/run"]) {
+      const ran = await machine.run(`cp /bin/true ${folder}/true && ${folder}/true`);
+      expect(ran.stderr).toContain("Permission denied");
+    }
+    await machine.must(`systemctl restart ${unit}`);
+    await active();
+    expect(await machine.must("curl -sS 127.0.0.1:50051/readyz")).toBe("ready");
+  }, 60_000);
 
   test("comes up by itself once its configuration is mended", async () => {
     const config = "/etc/navarch/config.yaml";

@@ -154,7 +154,7 @@ describe("navarch-control-plane.service", () => {
     const [path, options = ""] = (await only(name, "TemporaryFileSystem")).split(":");
     expect(path).toBe(folder);
     expect(options.split(",")).toContain("exec");
-    expect(folder).toBe(`/run/${await only(name, "RuntimeDirectory")}`);
+    expect(folder).toBe(`/run/${await only(name, "RuntimeDirectory")}/tmp`);
   });
 
   test("has no power and a user of its own", async () => {
