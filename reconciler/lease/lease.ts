@@ -96,18 +96,19 @@ export class Candidate {
    * Watches until this process leads; `looked` is called after each look that saw the row.
    * `null` = stopped.
    */
-  async win(looked: () => void): Promise<Term | null> {
+  async win(looked: (ok: boolean) => void): Promise<Term | null> {
     while (!this.stopped) {
       try {
         const term = await this.tryTake();
         this.silent = false;
         if (term !== null) return term;
-        looked();
+        looked(true);
       } catch (error) {
         if (!this.silent) {
           this.from.log("warn", "the lease cannot be read", { error: String(error) });
         }
         this.silent = true;
+        looked(false);
       }
       await this.wait(this.from.timing.pollMs);
     }

@@ -107,7 +107,10 @@ class SharedOffice implements Office {
       this.standby = await openStandby(parts, { store, lease: () => candidate.row() });
       this.role = this.standby;
     }
-    const term = await candidate.win(() => this.standby.looked());
+    const term = await candidate.win((ok) => {
+      parts.turned?.(ok);
+      if (ok) this.standby.looked();
+    });
     if (term === null) return;
     this.term = term;
     const { epoch } = term;
