@@ -37,6 +37,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "200 faults in the kernel logs of compiled agents: line to Node marked (targets.md M8)",
     "test/bench/kubernetes/main.ts m8",
   ),
+  machines: proof(
+    "20 bare machines one by one, then ten at once five times: SSH to agent, and what it costs",
+    "test/bench/machine/main.ts",
+  ),
   mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
 };
 
