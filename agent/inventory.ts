@@ -12,6 +12,8 @@ export function createInventory(
   options: Options,
   machine: Machine,
   hostname: string,
+  /** What the agent can do beyond what its options say. */
+  more: readonly string[] = [],
 ): (gpus: GpuIdentity[]) => Inventory {
   const { fake } = options;
   const fixed = {
@@ -27,7 +29,11 @@ export function createInventory(
     internal_ip: machine.internalIp,
     external_ip: null,
     kernel_version: machine.kernelVersion,
-    capabilities: ["diagnose", ...(options.allowCommands ? ["reboot", "gpu_reset"] : [])],
+    capabilities: [
+      "diagnose",
+      ...(options.allowCommands ? ["reboot", "gpu_reset"] : []),
+      ...more,
+    ],
   };
   return (gpus) => ({
     ...fixed,

@@ -46,6 +46,8 @@ export type AgentParts = {
   adopt: (credential: string) => void;
   /** Carries out what changes the machine, or `null` if that is not enabled. */
   runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;
+  /** Puts another release in this program's place; `null` or without it, it cannot. */
+  upgrade?: ((command: AgentCommand) => Promise<CommandResult>) | null;
   /** 0 ≤ x < 1. */
   random: () => number;
   log: Log;

@@ -49,6 +49,9 @@ import { uncordon } from "./command/uncordon.ts";
 import { forgive } from "./command/forgive.ts";
 import { policyTrust } from "./command/policy-trust.ts";
 import { unfreeze } from "./command/unfreeze.ts";
+import { upgradeAgents } from "./command/upgrade-agents.ts";
+import { upgradeStatus } from "./command/upgrade-status.ts";
+import { upgradeStop } from "./command/upgrade-stop.ts";
 import { version } from "./command/version.ts";
 
 const ALL: readonly Command[] = [
@@ -75,6 +78,9 @@ const ALL: readonly Command[] = [
   unfreeze,
   forgive,
   policyTrust,
+  upgradeAgents,
+  upgradeStatus,
+  upgradeStop,
   configValidate,
   configShow,
   configConvert,

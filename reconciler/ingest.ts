@@ -14,6 +14,7 @@ import type { Clock } from "./clock.ts";
 import { verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
 import type { Cursor, Letter, Store, StoredLetter } from "./store/store.ts";
+import type { UpgradeWord } from "./upgrade/word.ts";
 import { statusOf } from "./view/status.ts";
 
 /** What the ingest needs from the reconciler. */
@@ -27,6 +28,8 @@ export type IngestTarget = {
   /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
   nodeOfObject(name: string): NodeId[];
   takeLetters(letters: StoredLetter[]): void;
+  /** What an upgrade of agents has to do with the node now; `null` or without it, nothing. */
+  upgrade?(id: NodeId): UpgradeWord | null;
   config(): Config;
 };
 
@@ -162,7 +165,10 @@ export class Ingest {
       results.length > 0 ||
       inventory !== null ||
       rebooted;
-    if (!news && (check === null || isQuiet(check, node, this.clock.wallMs()))) return null;
+    // A clean check is news where an upgrade waits for it.
+    const awaited = this.target.upgrade?.(id) ?? null;
+    const quiet = awaited === null && check !== null && isQuiet(check, node, this.clock.wallMs());
+    if (!news && (check === null || quiet)) return null;
     return {
       node: id,
       bootId: report.boot_id as BootId,
@@ -185,7 +191,10 @@ export class Ingest {
     wantInventory: boolean,
   ): ReportReply {
     const { server } = this.target.config();
-    const commands: AgentCommand[] = [];
+    const word = this.target.upgrade?.(id)?.command ?? null;
+    // What this very report answers is folded in a moment: not to be asked again in between.
+    const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
+    const commands: AgentCommand[] = word === null || answers ? [] : [word];
     return {
       ack_seq: seq,
       stream: report.stream as StreamId,

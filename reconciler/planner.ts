@@ -12,6 +12,7 @@ import { type Broken, soundPart } from "./decide/sound.ts";
 import type { Sight } from "./fleet.ts";
 import { applyPlan } from "./fold/plan.ts";
 import type { Ledger } from "./ledger.ts";
+import { stepUpgrade } from "./upgrade/step.ts";
 
 /** Each costs a look at the whole fleet; what needs a third has its turn in the next activation. */
 const ROUNDS_MAX = 2;
@@ -42,6 +43,7 @@ export class Planner {
   decide(sight: Sight): void {
     const { ledger, config, acts } = this.options;
     const actions: Action[] = [];
+    if (acts) this.stepUpgrade(sight);
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const fleet = ledger.fleet();
       const plan = this.sound(sight);
@@ -53,6 +55,13 @@ export class Planner {
       ledger.stage(draft);
       if (!plan.actions.some(({ kind }) => kind === "advance")) return;
     }
+  }
+
+  private stepUpgrade(sight: Sight): void {
+    const { ledger } = this.options;
+    const draft = ledger.draft();
+    stepUpgrade(ledger.fleet(), sight, draft);
+    ledger.stage(draft);
   }
 
   /** A standby's look: shown, and nothing more. */

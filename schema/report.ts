@@ -119,7 +119,8 @@ export type Report = v.InferOutput<typeof Report>;
 
 export const AgentCommand = v.object({
   command_id: CommandId,
-  type: v.picklist(["diagnose", "reboot", "gpu_reset"]),
+  /** `upgrade` goes only to agents that say that they can; others leave an unknown type out. */
+  type: v.picklist(["diagnose", "reboot", "gpu_reset", "upgrade"]),
   parameters: v.record(short(64), short(256)),
   /** The node's fence when the command was given; the agent refuses one older than it has seen. */
   fence: ms,

@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { unreachable } from "./unreachable.ts";
+import { CampaignFact, UpgradingFact } from "./upgrade.ts";
 
 const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -93,6 +94,9 @@ export const Fact = v.variant("kind", [
     /** How often it was handed back and refused. */
     refused: count,
   }),
+  /** The newest upgrade of the agents, and each node that was told in it (`upgrade.ts`). */
+  CampaignFact,
+  UpgradingFact,
 ]);
 export type Fact = v.InferOutput<typeof Fact>;
 export type FactOf<K extends Fact["kind"]> = Extract<Fact, { kind: K }>;
@@ -102,7 +106,10 @@ export function factKey(fact: Fact): string {
   switch (fact.kind) {
     case "freeze":
     case "rate":
+    case "upgrade":
       return fact.kind;
+    case "upgrading":
+      return `upgrading:${fact.node}`;
     case "breaker":
       return `breaker:${fact.scope}`;
     case "seen":

@@ -8,6 +8,7 @@ import { type LoopPorts, Reconciler } from "../reconciler/loop.ts";
 import type { KubeApi } from "../reconciler/scheduler/kubernetes/api.ts";
 import { Kubernetes } from "../reconciler/scheduler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../reconciler/scheduler/kubernetes/limiter.ts";
+import { wordFor } from "../reconciler/upgrade/word.ts";
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Config } from "../schema/config.ts";
 import type { Gate } from "./gate.ts";
@@ -34,6 +35,7 @@ export async function openLife(
       nodeOfProviderId: () => [],
       nodeOfObject: (name) => reconciler.nodeOfObject(name),
       takeLetters: (letters) => reconciler.takeLetters(letters),
+      upgrade: (id) => wordFor(reconciler.fleet(), id),
       config,
     },
     snapshot.cursors,

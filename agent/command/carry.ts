@@ -13,6 +13,8 @@ export type CarryParts = {
   check: () => Promise<ProbeRound>;
   /** `null` if nothing that changes the machine is enabled. */
   runCommand: ((command: AgentCommand) => Promise<CommandResult>) | null;
+  /** Puts another release in this program's place; without it there is no way to do that here. */
+  upgrade?: ((command: AgentCommand) => Promise<CommandResult>) | null;
   answer: (result: CommandResult) => void;
   log: Log;
 };
@@ -32,6 +34,11 @@ export async function carryOut(command: AgentCommand, parts: CarryParts): Promis
 
 async function resultFrom(command: AgentCommand, parts: CarryParts): Promise<CommandResult> {
   const id = command.command_id;
+  if (command.type === "upgrade") {
+    if (parts.upgrade) return await parts.upgrade(command);
+    const why = "not a compiled agent under a service manager: nothing would start it anew";
+    return resultOf(id, "rejected", why, null);
+  }
   if (command.type !== "diagnose") {
     if (parts.runCommand) return await parts.runCommand(command);
     return resultOf(id, "rejected", `${command.type} is not enabled on this node`, null);

@@ -26,6 +26,8 @@ export async function runCommand(command: AgentCommand): Promise<CommandResult> 
   switch (command.type) {
     case "diagnose":
       return resultOf(id, "rejected", "diagnose is done by the agent itself", null);
+    case "upgrade":
+      return resultOf(id, "rejected", "upgrade is not a command of the machine", null);
     case "reboot":
       return await spawn(id, ["systemctl", "reboot"]);
     case "gpu_reset": {

@@ -27,6 +27,7 @@ import { openStateFiles, type StateFiles } from "../state-file.ts";
 import { openTokens } from "../token.ts";
 import { Progress } from "./progress.ts";
 import { openSender } from "./sender.ts";
+import { openRenewal, type Renewal } from "./upgrade.ts";
 
 /** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
 const GOODBYE_MS = 4_500;
@@ -41,6 +42,12 @@ const GOODBYE_MS = 4_500;
 const SHRINK_MS = { first: 20_000, every: 300_000 };
 /** Without a kernel log only the made-up library's events are asked for. */
 const UNHEARD_POLL_MS = 250;
+
+/**
+ * The status with which it ends to be started anew as another release (sysexits.h: temporary), and
+ * how long after the order was answered, so that the answer is out.
+ */
+const RENEWED = { status: 75, afterMs: 250 };
 
 const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
 let lowest: Level = "info";
@@ -73,6 +80,10 @@ function childEnvironment(): Record<string, string> {
   return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
 }
 
+function isCompiled(): boolean {
+  return Bun.main.startsWith("/$bunfs/");
+}
+
 async function openGpus(options: Options, clock: Clock): Promise<Nvml> {
   const { fake, hostRoot, nodeId } = options;
   if (fake) {
@@ -87,8 +98,7 @@ async function openGpus(options: Options, clock: Clock): Promise<Nvml> {
     const inside = libraryCandidates(null, arch).map((path) => `${hostRoot}${path}`);
     libraryPath = inside.find((path) => existsSync(path)) ?? null;
   }
-  const compiled = Bun.main.startsWith("/$bunfs/");
-  const execArgv = compiled ? [process.execPath] : [process.execPath, "run", Bun.main];
+  const execArgv = isCompiled() ? [process.execPath] : [process.execPath, "run", Bun.main];
   const env = childEnvironment();
   return openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
 }
@@ -203,6 +213,10 @@ async function serve(options: Options): Promise<void> {
   const watch = options.kernelLog
     ? watchKernelLog(options.kernelLog, clock, () => wake())
     : { pollMs: UNHEARD_POLL_MS, close: () => {} };
+  let leave = () => {};
+  const soon = () => void clock.after(RENEWED.afterMs, () => leave());
+  const renewal = openOwnRenewal(options, { clock, files, directory, leave: soon });
+  if (renewal.trial.over) process.exit(RENEWED.status);
   const random = Math.random;
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const sender = openSender({ options, clock, tokens, files, directory, log, ...own });
@@ -211,7 +225,7 @@ async function serve(options: Options): Promise<void> {
     nvml: progress.followNvml(await openGpus(options, clock)),
     openKernelLog: kernel.open,
     kernelPollMs: watch.pollMs,
-    sender: progress.followSender(sender),
+    sender: progress.followSender(renewal.trial.follow(sender)),
     spool,
     orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
       save("command.json", text);
@@ -219,26 +233,46 @@ async function serve(options: Options): Promise<void> {
     identity,
     memory: loadMemory(files),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
-    inventory: createInventory(options, machine, hostname()),
+    inventory: createInventory(options, machine, hostname(), renewal.capabilities),
     load: createLoadReader(proc),
     adopt,
     runCommand: options.allowCommands ? (await import("../command/run.ts")).runCommand : null,
+    upgrade: renewal.upgrade,
     random,
     log,
   });
   wake = () => agent.wake();
   const metrics = await openMetrics(options, agent, kernel.stats);
   const attendance = await attendTo(agent, progress, clock);
-  stopOnSignal(agent, () => {
+  const close = () => {
     attendance?.stop();
     watch.close();
     metrics?.stop();
-  });
+  };
+  stopOnSignal(agent, close);
+  leave = () => goodbye(agent, close, RENEWED.status);
   const { fake, nodeId, server } = options;
   log("info", "started", { node_id: nodeId, server, version: VERSION, boot_id: identity.bootId });
   if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
   agent.start();
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+/** The ways to another release of this program, as far as this process can have them. */
+function openOwnRenewal(
+  options: Options,
+  parts: { clock: Clock; files: StateFiles; directory: string | null; leave: () => void },
+): Renewal {
+  const { INVOCATION_ID, NOTIFY_SOCKET } = process.env;
+  return openRenewal({
+    ...parts,
+    options,
+    binary: isCompiled() ? process.execPath : null,
+    // A shell of a desktop session inherits the id of the service that opened it.
+    managed: Boolean(NOTIFY_SOCKET) || (Boolean(INVOCATION_ID) && process.ppid === 1),
+    architecture: process.arch,
+    log,
+  });
 }
 
 /** The service manager, where one started this process and waits for its words. */
@@ -269,11 +303,15 @@ function shrinkRegularly(clock: Clock, ms: number): void {
   });
 }
 
+function goodbye(agent: Agent, close: () => void, status: number): void {
+  close();
+  void agent.stop(GOODBYE_MS).then(() => process.exit(status));
+}
+
 function stopOnSignal(agent: Agent, close: () => void): void {
   const stop = () => {
     log("info", "stopping");
-    close();
-    void agent.stop(GOODBYE_MS).then(() => process.exit(0));
+    goodbye(agent, close, 0);
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);

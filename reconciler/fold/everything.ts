@@ -25,6 +25,7 @@ import { strayNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
+import { foldUpgradeResults } from "../upgrade/word.ts";
 import { foldTime } from "./time.ts";
 
 export type FoldInput = {
@@ -324,6 +325,7 @@ function foldOneLetter(
   const folded = foldLetter(known, letter, receivedAt, context);
   draft.putNode(folded.node);
   draft.tell(folded.events);
+  foldUpgradeResults(letter.node, letter.results, draft);
   result.judged.matches.push(...folded.matches);
   result.judged.shadows.push(...folded.shadows);
   result.judged.errors.push(...folded.policyErrors);

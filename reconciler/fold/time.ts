@@ -6,6 +6,7 @@ import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Draft } from "../draft.ts";
 import { type Fleet, timingOf } from "../fleet.ts";
+import { isExpectedAway } from "../upgrade/word.ts";
 import { foldPresence } from "./presence.ts";
 import { foldWaiver } from "./waiver.ts";
 
@@ -48,7 +49,7 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     if (freed !== null) draft.putNode(freed);
     const folded = foldPresence(
       freed ?? node,
-      input.silentMs(id),
+      isExpectedAway(input.fleet.facts, node, input.now) ? null : input.silentMs(id),
       input.heard(id),
       input.now,
       timing,

@@ -25,6 +25,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { LeaseRow } from "../store/lease.ts";
 import type { Cursor, Store } from "../store/store.ts";
 import type { Term } from "./lease.ts";
+import { wordFor } from "../upgrade/word.ts";
 
 /** What both roles are made of; it lives as long as the process. */
 export type Parts = {
@@ -156,7 +157,6 @@ export async function openStandby(
     front,
     begin: () => undefined,
     looked() {
-      parts.turned?.(true);
       const row = lease();
       const same = copied?.writes === row?.writes && copied?.epoch === row?.epoch;
       if (same && copied !== null) freshMono = clock.monoMs();
@@ -211,6 +211,7 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
       config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
     nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
     takeLetters: reconciler.takeLetters.bind(reconciler),
+    upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
     config: () => config,
   };
   return new Ingest(store, parts.clock, target, cursors);

@@ -32,6 +32,7 @@ import { poolRoutes } from "./pool.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
 import { tokenRoutes } from "./token.ts";
+import { upgradeRoutes } from "./upgrade.ts";
 
 export type RoutePorts = {
   reconciler: Reconciler;
@@ -199,6 +200,7 @@ export function openApp(ports: RoutePorts): App {
   nodeRoutes(api, ports);
   poolRoutes(api, ports);
   safetyRoutes(api, ports);
+  upgradeRoutes(api, ports);
   adminRoutes(api, ports);
   tokenRoutes(api, ports);
   if (ports.door !== undefined) {

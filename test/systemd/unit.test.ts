@@ -13,7 +13,7 @@ import { parseUnit, valuesOf } from "./unit-file.ts";
 const ROOT = join(import.meta.dir, "../..");
 const read = (path: string) => Bun.file(join(ROOT, path)).text();
 const UNITS = ["navarch-node.service", "navarch-control-plane.service"] as const;
-const DROP_INS = ["allow-commands.conf", "credential.conf"] as const;
+const DROP_INS = ["allow-commands.conf", "allow-upgrades.conf", "credential.conf"] as const;
 const unit = async (name: string) => parseUnit(await read(`systemd/${name}`));
 const only = async (name: string, key: string) => {
   const values = valuesOf(await unit(name), key);
@@ -29,7 +29,7 @@ const KNOWN_TO_249 = new Set(
   LimitCORE LimitNOFILE StateDirectory StateDirectoryMode RuntimeDirectory RuntimeDirectoryMode
   TemporaryFileSystem UMask User Group CapabilityBoundingSet AmbientCapabilities NoNewPrivileges
   PrivateUsers PrivateDevices DevicePolicy DeviceAllow ProtectKernelLogs ProtectSystem ProtectHome
-  BindReadOnlyPaths PrivateTmp PrivateMounts ProtectKernelTunables ProtectKernelModules ProtectControlGroups
+  BindReadOnlyPaths ReadWritePaths PrivateTmp PrivateMounts ProtectKernelTunables ProtectKernelModules ProtectControlGroups
   ProtectClock ProtectHostname ProtectProc LockPersonality RestrictNamespaces RestrictRealtime
   RestrictSUIDSGID RemoveIPC KeyringMode RestrictAddressFamilies SystemCallArchitectures
   SystemCallFilter SystemCallErrorNumber LoadCredential WantedBy`.split(/\s+/),

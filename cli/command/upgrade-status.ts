@@ -1,0 +1,26 @@
+/** `navarch upgrade status`: how far the newest upgrade of agents is, node by node. */
+import type { UpgradeView } from "../../schema/upgrade.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { show } from "../show.ts";
+import { printUpgrade } from "../upgrade-view.ts";
+
+export const upgradeStatus: Command = {
+  name: ["upgrade", "status"],
+  usage: "",
+  summary: "show how far the newest upgrade of agents is",
+  flags: [],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const answer = await client.get<UpgradeView>("/upgrade", ["upgrade"]);
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    await show(context, {
+      data: value,
+      names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
+      human: (_wide, style) => printUpgrade(value, nowMs, style),
+    });
+    return EXIT.done;
+  },
+};

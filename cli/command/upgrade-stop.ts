@@ -1,0 +1,32 @@
+/** `navarch upgrade stop`: no further agent is told; with `--rollback` those that were go back. */
+import type { UpgradeView } from "../../schema/upgrade.ts";
+import type { Command } from "../command.ts";
+import { EXIT } from "../failure.ts";
+import { REASON } from "../order.ts";
+import { show } from "../show.ts";
+import { printUpgrade } from "../upgrade-view.ts";
+
+export const upgradeStop: Command = {
+  name: ["upgrade", "stop"],
+  usage: "[--rollback]",
+  summary: "stop the upgrade of agents",
+  more: "Those that have the release keep it, unless --rollback is said, now or later.",
+  flags: [{ name: "rollback", kind: "switch", help: "those that have it already go back" }, REASON],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const { flags } = context;
+    const answer = await client.send<UpgradeView>("DELETE", "/upgrade", ["upgrade"], {
+      reason: flags.text("reason") ?? "",
+      rollback: flags.on("rollback"),
+    });
+    if (!answer.ok) return answer;
+    const { value, nowMs } = answer;
+    await show(context, {
+      data: value,
+      names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
+      human: (_wide, style) => printUpgrade(value, nowMs, style),
+    });
+    return EXIT.done;
+  },
+};

@@ -1,0 +1,45 @@
+/**
+ * An upgrade of agents as a person reads it: one line for the whole, one for each node. Pure.
+ */
+import type { UpgradeNodeView, UpgradeView } from "../schema/upgrade.ts";
+import { printAge } from "./age.ts";
+import { plain, printTable, type Style } from "./table.ts";
+
+/** Whether nothing more will come of it by itself, as far as one may wait for it. */
+export function isUpgradeOver({ upgrade }: UpgradeView): boolean {
+  if (upgrade === null) return true;
+  if (upgrade.state === "running") return false;
+  // One that a person stopped leaves everybody where they are.
+  if (upgrade.state !== "stopped" || !upgrade.rollback) return true;
+  const open = ["told", "checking", "upgraded", "failed", "returning"];
+  return !upgrade.nodes.some(({ state }) => open.includes(state));
+}
+
+/** Whether all that is left is to wait for nodes that are cordoned, drained or repaired. */
+export function isOnlyWaiting({ upgrade }: UpgradeView): boolean {
+  const busy = ["told", "checking", "next"];
+  return upgrade !== null && !upgrade.nodes.some(({ state }) => busy.includes(state));
+}
+
+/** `v1.1.0: running, 3 of 10 nodes have it`. */
+export function printUpgradeLine({ upgrade }: UpgradeView): string {
+  if (upgrade === null) return "No upgrade of agents was ordered yet";
+  const { have, state, to, total, why } = upgrade;
+  const more = why === null ? "" : `: ${plain(why)}`;
+  const nodes = total === 1 ? "node has" : "nodes have";
+  return `Agents to ${plain(to)}: ${state}, ${have} of ${total} ${nodes} it${more}`;
+}
+
+export function printUpgrade(view: UpgradeView, nowMs: number, style: Style): string {
+  const line = `${printUpgradeLine(view)}\n`;
+  if (view.upgrade === null || view.upgrade.nodes.length === 0) return line;
+  const { by, max_unavailable: share, nodes } = view.upgrade;
+  const head = `Ordered by ${plain(by)}, at most ${share} at once\n\n`;
+  const rows = nodes.map((node) => rowOf(node, nowMs));
+  return `${line}${head}${printTable(["NODE", "VERSION", "STATE", "SINCE", "WHY"], rows, style)}`;
+}
+
+function rowOf({ node_id, version, state, since, why }: UpgradeNodeView, nowMs: number): string[] {
+  const age = since === null ? "" : printAge(since, nowMs);
+  return [node_id, version, state, age, why ?? ""];
+}

@@ -1,0 +1,147 @@
+/**
+ * Upgrades of the fleet's agents as people order, watch and stop them. An order names a release
+ * that this control plane can give away itself; the checksums of its agents are kept with the
+ * order, so that what is installed is what was there when it was given.
+ */
+import * as v from "valibot";
+import type { Context } from "hono";
+import { parseDuration } from "../../schema/duration.ts";
+import type { EventDraft } from "../../schema/event.ts";
+import type { Fact } from "../../schema/safety.ts";
+import { RELEASE, type CampaignFact } from "../../schema/upgrade.ts";
+import { campaignOf, isAtRest, rowsOf, staleRows } from "../upgrade/decide-upgrade.ts";
+import { viewUpgrade } from "../upgrade/view.ts";
+import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { Release } from "./release-folder.ts";
+
+/** Download, start and one full check of a minute's cadence, on a slow machine. */
+export const DEADLINE_DEFAULT_MS = 3 * 60_000;
+/** Below it one lost heartbeat ends a campaign; above it a dead canary is nobody's news. */
+const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
+const AGENT = /^navarch-node-(linux-[a-z0-9]+)$/;
+
+export const UpgradeOrder = v.strictObject({
+  to: v.pipe(v.string("expected a version"), v.regex(RELEASE, "expected a version, like 1.2.3")),
+  /** As people write it: `10%`. */
+  max_unavailable: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,3}(\.\d+)?%$/, "expected a percentage, for example 10%")),
+    "10%",
+  ),
+  deadline: v.nullish(v.string("expected a duration, for example 3m"), null),
+  force: v.optional(v.boolean(), false),
+});
+
+const Stop = v.strictObject({
+  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
+  rollback: v.optional(v.boolean(), false),
+});
+
+export function upgradeRoutes(api: App, ports: RoutePorts): void {
+  const { reconciler } = ports;
+  api.get("/upgrade", needs("viewer"), (c) => c.json(viewUpgrade(reconciler.fleet())));
+  // Whatever is in the release runs as root on every node: an administrator's word.
+  api.post("/upgrade", needs("admin"), (c) => begin(c, ports));
+  api.delete("/upgrade", needs("operator"), (c) => stop(c, ports));
+}
+
+async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, UpgradeOrder);
+  if (!body.ok) return body.response;
+  const { to, force } = body.value;
+  const percent = Number(body.value.max_unavailable.slice(0, -1));
+  if (percent <= 0 || percent > 100) {
+    return refuse(c, "invalid_argument", "max_unavailable: expected more than 0% and at most 100%");
+  }
+  const span = body.value.deadline === null ? null : parseDuration(body.value.deadline);
+  if (span?.ok === false) return refuse(c, "invalid_argument", `deadline: ${span.message}`);
+  const deadlineMs = Math.round(span?.ms ?? DEADLINE_DEFAULT_MS);
+  if (deadlineMs < DEADLINE_MS.min || deadlineMs > DEADLINE_MS.max) {
+    return refuse(c, "invalid_argument", "deadline: expected 10s to 1h");
+  }
+  const release = (await ports.install?.releases.find(to)) ?? null;
+  const files = release === null ? {} : agentsOf(release);
+  if (Object.keys(files).length === 0) {
+    const how = "put it into the release folder (npm run release)";
+    return refuse(c, "not_found", `this control plane has no agent of release ${to}: ${how}`);
+  }
+  const { reconciler, clock } = ports;
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  const campaign: CampaignFact = {
+    kind: "upgrade",
+    id: ports.newId(),
+    to,
+    percent,
+    force,
+    by,
+    startedAt: now,
+    deadlineMs,
+    files,
+    state: "running",
+    why: null,
+    endedAt: null,
+    rollback: false,
+  };
+  let busy: CampaignFact | null = null;
+  await reconciler.change((draft) => {
+    const known = draft.fact("upgrade");
+    busy = known?.kind === "upgrade" && !isSettled(known, reconciler.fleet().facts) ? known : null;
+    if (busy !== null) return;
+    for (const key of staleRows(reconciler.fleet().facts, campaign)) draft.dropFact(key);
+    draft.putFact(campaign);
+    const share = body.value.max_unavailable;
+    draft.tell([tell(by, now, `agents are upgraded to ${to}, at most ${share} at once`)]);
+  });
+  const other = busy as CampaignFact | null;
+  if (other !== null && (other.to !== to || other.state !== "running")) {
+    const message = `the upgrade to ${other.to} is ${other.state}: stop it, or let it end first`;
+    return refuse(c, "conflict", message);
+  }
+  return c.json(viewUpgrade(reconciler.fleet()), other === null ? 202 : 200);
+}
+
+/** Over, or with nobody left to wait for but those that did not come back. */
+function isSettled(campaign: CampaignFact, facts: ReadonlyMap<string, Fact>): boolean {
+  if (isAtRest(campaign)) return true;
+  const over = ["refused", "back", "stranded", "left"];
+  const open = rowsOf(facts, campaign).some(({ step }) => !over.includes(step));
+  return campaign.state === "stopped" && !open;
+}
+
+async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, Stop);
+  if (!body.ok) return body.response;
+  const { reconciler, clock } = ports;
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  const { reason, rollback } = body.value;
+  const known = campaignOf(reconciler.fleet().facts);
+  if (known === null) return refuse(c, "not_found", "there was no upgrade of agents yet");
+  await reconciler.change((draft) => {
+    const fact = draft.fact("upgrade");
+    if (fact?.kind !== "upgrade") return;
+    // Said again with --rollback, those go back that a stop alone left where they are.
+    const turns = rollback && !fact.rollback && fact.state !== "rolled back";
+    if (fact.state !== "running" && !turns) return;
+    const why = `by ${by}${reason === "" ? "" : `: ${reason}`}`;
+    draft.putFact({ ...fact, state: "stopped", why, endedAt: now, rollback });
+    const more = rollback ? ", and those that have it go back" : "";
+    draft.tell([tell(by, now, `the upgrade of agents to ${fact.to} is stopped ${why}${more}`)]);
+  });
+  return c.json(viewUpgrade(reconciler.fleet()));
+}
+
+/** SHA-256 by platform. */
+function agentsOf({ files }: Release): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, { sha256 }] of files) {
+    const platform = AGENT.exec(name)?.[1];
+    if (platform !== undefined) found[platform] = sha256;
+  }
+  return found;
+}
+
+function tell(by: string, now: number, message: string): EventDraft {
+  const about = { node: null, pool: null, session: null } as const;
+  return { at: now, kind: "command.issued", ...about, actor: `human:${by}`, message };
+}
