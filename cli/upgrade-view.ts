@@ -24,8 +24,9 @@ export function isOnlyWaiting({ upgrade }: UpgradeView): boolean {
 /** `v1.1.0: running, 3 of 10 nodes have it`. */
 export function printUpgradeLine({ upgrade }: UpgradeView): string {
   if (upgrade === null) return "No upgrade of agents was ordered yet";
-  const { have, state, to, total, why } = upgrade;
-  const more = why === null ? "" : `: ${plain(why)}`;
+  const { have, paused, state, to, total, why } = upgrade;
+  const said = why ?? (paused === null ? null : `nobody is told now: ${paused}`);
+  const more = said === null ? "" : `: ${plain(said)}`;
   const nodes = total === 1 ? "node has" : "nodes have";
   return `Agents to ${plain(to)}: ${state}, ${have} of ${total} ${nodes} it${more}`;
 }

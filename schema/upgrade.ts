@@ -100,6 +100,8 @@ export type UpgradeView = {
     to: string;
     state: CampaignState;
     why: string | null;
+    /** Why nobody is told now although somebody is next. */
+    paused: string | null;
     /** Stopped: those that were told go back. */
     rollback: boolean;
     by: string;

@@ -8,7 +8,7 @@ import type { Context } from "hono";
 import { parseDuration } from "../../schema/duration.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Fact } from "../../schema/safety.ts";
-import { RELEASE, type CampaignFact } from "../../schema/upgrade.ts";
+import { RELEASE, type CampaignFact, type UpgradeView } from "../../schema/upgrade.ts";
 import { campaignOf, isAtRest, rowsOf, staleRows } from "../upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../upgrade/view.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
@@ -37,8 +37,7 @@ const Stop = v.strictObject({
 });
 
 export function upgradeRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler } = ports;
-  api.get("/upgrade", needs("viewer"), (c) => c.json(viewUpgrade(reconciler.fleet())));
+  api.get("/upgrade", needs("viewer"), (c) => c.json(viewOf(ports)));
   // Whatever is in the release runs as root on every node: an administrator's word.
   api.post("/upgrade", needs("admin"), (c) => begin(c, ports));
   api.delete("/upgrade", needs("operator"), (c) => stop(c, ports));
@@ -97,7 +96,11 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const message = `the upgrade to ${other.to} is ${other.state}: stop it, or let it end first`;
     return refuse(c, "conflict", message);
   }
-  return c.json(viewUpgrade(reconciler.fleet()), other === null ? 202 : 200);
+  return c.json(viewOf(ports), other === null ? 202 : 200);
+}
+
+function viewOf({ reconciler }: RoutePorts): UpgradeView {
+  return viewUpgrade(reconciler.fleet(), reconciler.lastSight());
 }
 
 /** Over, or with nobody left to wait for but those that did not come back. */
@@ -128,7 +131,7 @@ async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const more = rollback ? ", and those that have it go back" : "";
     draft.tell([tell(by, now, `the upgrade of agents to ${fact.to} is stopped ${why}${more}`)]);
   });
-  return c.json(viewUpgrade(reconciler.fleet()));
+  return c.json(viewOf(ports));
 }
 
 /** SHA-256 by platform. */

@@ -72,8 +72,10 @@ export function trackRow(
       return row;
     case "returning":
     case "stranded": {
-      const sure = row.seen || row.answered === "succeeded";
-      if (version === row.from && (sure || late)) return is("back", row.why);
+      // What it was when it was last heard says nothing about one that is not heard.
+      const heard = late && node.health.silentSince === null;
+      const sure = row.seen || row.answered === "succeeded" || heard;
+      if (version === row.from && sure) return is("back", row.why);
       if (row.step === "stranded") return row;
       if (row.answered === "failed" || row.answered === "rejected") return is("stranded", row.why);
       return late ? is("stranded", row.why ?? `not back as ${row.from} in time`) : row;

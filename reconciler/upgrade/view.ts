@@ -1,12 +1,14 @@
 /** The newest upgrade of agents as people see it: the campaign, and every node's part. Pure. */
 import type { NodeId } from "../../schema/id.ts";
 import type { UpgradeNodeView, UpgradeView } from "../../schema/upgrade.ts";
-import type { Fleet } from "../fleet.ts";
+import type { Fleet, Sight } from "../fleet.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { standingOf, takesPart } from "./candidate.ts";
-import { campaignOf, rowsOf } from "./decide-upgrade.ts";
+import { campaignOf, isAtRest, rowsOf } from "./decide-upgrade.ts";
+import { pausedBy } from "./step.ts";
 
-export function viewUpgrade(fleet: Fleet): UpgradeView {
+/** `sight` as the newest activation had it; `null` = none yet. */
+export function viewUpgrade(fleet: Fleet, sight: Sight | null): UpgradeView {
   const campaign = campaignOf(fleet.facts);
   if (campaign === null) return { upgrade: null };
   const rows = rowsOf(fleet.facts, campaign);
@@ -38,6 +40,7 @@ export function viewUpgrade(fleet: Fleet): UpgradeView {
       to,
       state,
       why,
+      paused: sight === null || isAtRest(campaign) ? null : pausedBy(sight),
       rollback,
       by,
       max_unavailable: `${percent}%`,
