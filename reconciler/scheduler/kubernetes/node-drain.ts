@@ -26,6 +26,8 @@ const QUIET_TURNS = 12;
 /** Nobody is asked out of an older list: it would be listed again first. */
 const FRESH_MS = 5_000;
 const IN_FLIGHT_MAX = 20;
+/** A plan is made anew where its list or its wish changed, and as time alone changes it. */
+const PLAN_MS = 1_000;
 /** An answer may be on its way while the list is: only a list from after it shows its effect. */
 const EFFECT_MS = 2_000;
 
@@ -62,6 +64,7 @@ export class NodeDrain {
   emptyRuns = 0;
   emptyMono = 0;
   private judged: Listing | null = null;
+  private made: { listing: Listing; key: string; at: number; plan: DrainPlan } | null = null;
   /** What the watch showed last, and when the list was asked for: a difference asks for a list. */
   mark = "";
   /** Wall instant since when the drain could go on without a pause; `null` = it cannot now. */
@@ -205,9 +208,17 @@ export class NodeDrain {
   }
 
   plan(now: number, daemonsets: ReadonlySet<string>): DrainPlan | null {
-    if (this.listing === null) return null;
-    const pods = [...this.listing.pods.values()];
-    return planDrain(pods, this.wish, daemonsets, now, this.returns.uids);
+    const { listing, wish, made, returns } = this;
+    if (listing === null) return null;
+    const { force, ignoreDaemonsets, deleteEmptydirData, mode } = wish;
+    const given = [force, ignoreDaemonsets, deleteEmptydirData, mode, [...daemonsets].sort()];
+    const key = JSON.stringify([listing.pods.size, returns.uids.size, ...given]);
+    const isKept = made?.listing === listing && made.key === key && now - made.at < PLAN_MS;
+    if (made !== null && isKept && now >= made.at) return made.plan;
+    const pods = [...listing.pods.values()];
+    const plan = planDrain(pods, wish, daemonsets, now, returns.uids);
+    this.made = { listing, key, at: now, plan };
+    return plan;
   }
 
   /** Pods that have to leave and have not. */
