@@ -23,10 +23,11 @@ function rowOf(facts: ReadonlyMap<string, Fact>, node: string): UpgradingFact | 
 /** Its order, in every reply until it is answered; `null` = no upgrade concerns it now. */
 export function wordFor(fleet: Fleet, id: NodeId): UpgradeWord | null {
   const campaign = campaignOf(fleet.facts);
+  if (campaign === null || isAtRest(campaign)) return null;
   const row = rowOf(fleet.facts, id);
   const node = fleet.nodes.get(id);
-  if (campaign === null || row?.campaign !== campaign.id || node === undefined) return null;
-  if (isAtRest(campaign) || !(isAway(row) || row.step === "stranded")) return null;
+  if (row?.campaign !== campaign.id || node === undefined) return null;
+  if (!(isAway(row) || row.step === "stranded")) return null;
   if (row.answered !== null) return { command: null };
   switch (row.step) {
     case "told": {
@@ -91,7 +92,8 @@ export function foldUpgradeResults(
 
 /** Told to start anew, and its time for that is not over: not hearing from it says nothing yet. */
 export function isExpectedAway(facts: ReadonlyMap<string, Fact>, node: Node, now: number): boolean {
-  const row = rowOf(facts, node.id);
+  // Asked of every node in every activation: no key is made where there is no upgrade.
+  const row = facts.has("upgrade") ? rowOf(facts, node.id) : null;
   if (row === null || node.health.silentSince !== null) return false;
   return isAway(row) && now <= row.dueAt;
 }
