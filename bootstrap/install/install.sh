@@ -475,6 +475,8 @@ uninstall_node() {
   if [ -z "$root$dry" ] && [ -d /run/systemd/system ]; then live=1; fi
   if [ -n "$live" ] && [ -f "$unit" ]; then systemctl disable --now --quiet navarch-node || :; fi
   drop "$wanted" "$unit" "$unit.d" "$unit.new" "$bin" "$staged" "$previous" "$etc"
+  # What the agent's own upgrades leave.
+  drop "$bin.previous" "$bin.previous.new" "$bin.next"
   [ -n "$keep" ] || drop "$state"
   if [ -n "$live" ]; then
     systemctl daemon-reload

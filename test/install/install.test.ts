@@ -152,6 +152,8 @@ describe("install.sh", () => {
     mkdirSync(spool);
     writeFileSync(join(spool, "credential.json"), "{}");
     writeFileSync(join(bench.root, "etc/navarch-node/token"), "x");
+    // What an upgrade by order leaves beside the binary.
+    writeFileSync(join(bench.root, "usr/local/bin/navarch-node.previous"), "x");
     const kept = await bench.install(["--uninstall", "--keep-state"]);
     expect(kept.out).toBe("navarch-node is removed\n");
     expect(existsSync(join(spool, "credential.json"))).toBe(true);

@@ -61,3 +61,17 @@ test("a release that is not what its checksum says stops the upgrade and leaves 
   expect(existsSync(`${service.binary}.next`)).toBe(false);
   expect(service.statuses).toEqual([75, 75]);
 }, 60_000);
+
+test("the commands order, wait for, show and stop an upgrade", async () => {
+  const unknown = await rig.cli("upgrade", "agents", "--to", "9.9.9");
+  expect([unknown.code, unknown.err]).toEqual([3, expect.stringContaining("release 9.9.9")]);
+  const bad = await rig.cli("upgrade", "agents", "--to", "1.2.0", "--max-unavailable", "ten");
+  expect([bad.code, bad.err]).toEqual([2, expect.stringContaining("expected a percentage")]);
+  const waited = await rig.cli("upgrade", "agents", "--to", "v1.2.0", "--wait");
+  expect([waited.code, waited.err]).toEqual([7, expect.stringContaining("has the checksum")]);
+  const status = await rig.cli("upgrade", "status");
+  expect(status.out).toContain("Agents to 1.2.0: rolled back, 0 of 1 node has it");
+  expect(status.out).toMatch(/^n1 +1\.0\.0 +back /m);
+  const stopped = await rig.cli("upgrade", "stop");
+  expect([stopped.code, stopped.out]).toEqual([0, expect.stringContaining("rolled back")]);
+}, 60_000);

@@ -112,6 +112,17 @@ export class Rig {
     });
   }
 
+  /** The command line of `navarch`, from source. */
+  async cli(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+    const main = join(ROOT, "cli/main.ts");
+    const child = Bun.spawn([process.execPath, "run", main, ...argv, "--server", this.url], {
+      env: { PATH: "/usr/bin:/bin", HOME: this.state, NAVARCH_AUTH_TOKEN: TOKEN },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    return { code: child.exitCode ?? -1, out, err };
+  }
+
   async upgrade(): Promise<NonNullable<UpgradeView["upgrade"]>> {
     const { upgrade } = (await (await this.call("GET", "/upgrade")).json()) as UpgradeView;
     if (upgrade === null) throw new Error("no upgrade");
