@@ -24,6 +24,7 @@ export const bootstrap: Command = {
   flags: [
     { name: "attempt", kind: "text", value: "N", help: "this attempt, from 1" },
     { name: "all", kind: "switch", help: "every attempt" },
+    { name: "commands", kind: "switch", help: "print each command whole" },
     { name: "follow", short: "f", kind: "switch", help: "go on until the set-up is over" },
   ],
   words: { min: 1, max: 1 },
@@ -51,7 +52,7 @@ export const bootstrap: Command = {
     await show(context, {
       data: { ...value, attempts: shown },
       names: shown.map(({ attempt }) => String(attempt)),
-      human: () => shown.toReversed().map(printAttempt).join("\n"),
+      human: () => printAttempts(shown, flags.on("commands")),
       empty: `${id} was not set up over SSH (it is ${value.phase})`,
     });
     return EXIT.done;
@@ -66,13 +67,14 @@ async function ask(client: Client, id: string) {
 }
 
 /** Prints what is new; a text that was cut in its middle meanwhile is printed from its new end. */
-async function follow({ world }: Context, client: Client, id: string): Promise<number | Failure> {
+async function follow(context: Context, client: Client, id: string): Promise<number | Failure> {
+  const { world, flags } = context;
   let printed = "";
   for (;;) {
     const answer = await ask(client, id);
     if (!answer.ok) return answer;
     const { attempts, phase } = answer.value;
-    const text = attempts.toReversed().map(printAttempt).join("\n");
+    const text = printAttempts(attempts, flags.on("commands"));
     world.out(text.startsWith(printed) ? text.slice(printed.length) : freshPart(printed, text));
     printed = text;
     const [last] = attempts;
@@ -88,20 +90,35 @@ function freshPart(before: string, now: string): string {
   return `\n${now.slice(now.lastIndexOf("\n", at - 1) + 1)}`;
 }
 
-function printAttempt(one: BootstrapAttemptView): string {
+/** Newest last. */
+function printAttempts(attempts: readonly BootstrapAttemptView[], whole: boolean): string {
+  return attempts
+    .toReversed()
+    .map((one) => printAttempt(one, whole))
+    .join("\n");
+}
+
+function printAttempt(one: BootstrapAttemptView, whole: boolean): string {
   const head = `Attempt ${one.attempt} at ${plain(one.address)}, ${printTime(one.started_at)}\n`;
   const why = one.error === null ? "" : `: ${plain(one.error)}`;
   const end = one.ended_at === null ? "" : `${one.state}${why}\n`;
-  return `${head}${one.steps.map(printStep).join("")}${end}`;
+  return `${head}${one.steps.map((step) => printStep(step, whole)).join("")}${end}`;
 }
 
-function printStep(step: BootstrapStepView): string {
+/** Of a command that is a script, so much tells which one it is. */
+const COMMAND_LINES = 2;
+
+function printStep(step: BootstrapStepView, whole: boolean): string {
   const exit = step.exit_code === null || step.exit_code === 0 ? "" : `, exit ${step.exit_code}`;
   const ran = step.duration_ms === null ? "runs" : `${(step.duration_ms / 1_000).toFixed(1)} s`;
   const how = step.skipped ? "done before" : `${ran}${exit}`;
   const said = [step.stdout, step.stderr].flatMap(linesOf).map((line) => `    ${line}\n`);
   const why = step.error === null ? "" : `    error: ${plain(step.error)}\n`;
-  const command = linesOf(step.command).map((line) => `    $ ${line}\n`);
+  const all = linesOf(step.command);
+  const cut = whole || all.length <= COMMAND_LINES + 1 ? all : all.slice(0, COMMAND_LINES);
+  const left = all.length - cut.length;
+  const command = cut.map((line) => `    $ ${line}\n`);
+  if (left > 0) command.push(`    $ … ${left} lines more (--commands)\n`);
   return `  ${plain(step.name)}  ${how}\n${[...command, ...said].join("")}${why}`;
 }
 

@@ -138,6 +138,9 @@ async function openStage(): Promise<Stage> {
   const at = process.argv.indexOf("--provider");
   const provider = at < 0 ? "fake" : (process.argv[at + 1] ?? "");
   if (provider === "fake") return openFakeStage();
+  if (provider === "machine" && process.argv.includes("--keep")) {
+    throw new Error("--keep: these machines end with the demonstration; see `npm run machine`");
+  }
   if (provider !== "machine") throw new Error(`--provider ${provider}: expected fake or machine`);
   return openMachineStage(SIZE, TIMING);
 }
