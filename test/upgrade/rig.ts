@@ -16,11 +16,11 @@ process.on("exit", () => {
   fs.rmSync(FOLDER, { recursive: true, force: true });
 });
 
-const TOKEN = "shared-secret-of-the-fleet";
+export const TOKEN = "shared-secret-of-the-fleet";
 const PLATFORM = process.arch === "arm64" ? "linux-arm64" : "linux-amd64";
-const YAML = `
+const yamlFor = (host: string) => `
 server:
-  address: 127.0.0.1:0
+  address: ${host}:0
   heartbeat_interval: 1s
   heartbeat_timeout: 5s
   health_check_interval: 1s
@@ -54,14 +54,20 @@ export async function until<T>(what: string, look: () => T | null | Promise<T | 
 export class Rig {
   readonly state = fs.mkdtempSync(join(FOLDER, "state-"));
   url = "";
+  private readonly host: string;
   private child: Bun.Subprocess | null = null;
+
+  /** `host` is where it listens. */
+  constructor(host = "127.0.0.1") {
+    this.host = host;
+  }
 
   async start(): Promise<this> {
     const config = join(this.state, "navarch.yaml");
-    fs.writeFileSync(config, YAML);
+    fs.writeFileSync(config, yamlFor(this.host));
     const portFile = join(this.state, "port");
     const known = fs.existsSync(portFile);
-    const port = known ? ["--addr", `127.0.0.1:${this.port()}`] : [];
+    const port = known ? ["--addr", `${this.host}:${this.port()}`] : [];
     fs.rmSync(portFile, { force: true });
     const given = ["--config", config, "--state", this.state, "--test-port-file", portFile];
     const main = join(ROOT, "cli/main.ts");
@@ -76,7 +82,7 @@ export class Rig {
       if (child.exitCode !== null) throw new Error(`it ended: ${this.log()}`);
       return fs.existsSync(portFile) && this.port() !== "" ? true : null;
     });
-    this.url = `http://127.0.0.1:${this.port()}`;
+    this.url = `http://${this.host}:${this.port()}`;
     return this;
   }
 
