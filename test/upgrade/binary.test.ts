@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { buildAgent, Rig, Service } from "./rig.ts";
+import { buildAgent, cleanUp, Rig, Service } from "./rig.ts";
 
 let old = "";
 let young = "";
@@ -20,6 +20,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await service.stop();
   await rig.kill();
+  cleanUp();
 });
 
 const same = (a: string, b: string): boolean => readFileSync(a).equals(readFileSync(b));

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
 import { type Bed, openBed, whyNoBed } from "../real/machine/bed.ts";
 import type { Machine } from "../real/machine/machine.ts";
-import { buildAgent, Rig, TOKEN, until } from "./rig.ts";
+import { buildAgent, cleanUp, Rig, TOKEN, until } from "./rig.ts";
 
 const missing = whyNoBed();
 if (missing !== null) console.error(`SKIPPED: upgrades on a real machine: ${missing}`);
@@ -42,6 +42,7 @@ describe.skipIf(missing !== null)("an upgrade under the hardened unit", () => {
 
   afterAll(async () => {
     await rig?.kill();
+    cleanUp();
     expect((await bed?.close()) ?? []).toEqual([]);
   }, 60_000);
 

@@ -9,12 +9,20 @@ import { join } from "node:path";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
 import type { UpgradeView } from "../../schema/upgrade.ts";
 
-const FOLDER = fs.mkdtempSync(join(tmpdir(), "navarch-upgrade-"));
+const FOLDER = join(tmpdir(), `navarch-upgrade-${process.pid}`);
 const ended: (() => void)[] = [];
-process.on("exit", () => {
-  for (const end of ended) end();
+
+/** Ends what still runs and removes every file; what comes after it begins anew. */
+export function cleanUp(): void {
+  for (const end of ended.splice(0)) end();
   fs.rmSync(FOLDER, { recursive: true, force: true });
-});
+}
+process.on("exit", cleanUp);
+
+function scratch(what: string): string {
+  fs.mkdirSync(FOLDER, { recursive: true });
+  return fs.mkdtempSync(join(FOLDER, `${what}-`));
+}
 
 export const TOKEN = "shared-secret-of-the-fleet";
 const PLATFORM = process.arch === "arm64" ? "linux-arm64" : "linux-amd64";
@@ -35,7 +43,7 @@ pools:
 export async function buildAgent(version: string): Promise<string> {
   const [product] = PRODUCTS.filter(({ name }) => name === "navarch-node");
   if (product === undefined) throw new Error("navarch-node is no product");
-  const outdir = join(FOLDER, `build-${version}`);
+  const outdir = scratch("build");
   const target = process.arch === "arm64" ? "bun-linux-arm64" : "bun-linux-x64";
   const stamp = { version, commit: "test", date: "1970-01-01T00:00:00.000Z" };
   return (await buildProduct(product, { outdir, target, executable: null, stamp })).path;
@@ -52,7 +60,7 @@ export async function until<T>(what: string, look: () => T | null | Promise<T | 
 }
 
 export class Rig {
-  readonly state = fs.mkdtempSync(join(FOLDER, "state-"));
+  readonly state = scratch("state");
   url = "";
   private readonly host: string;
   private child: Bun.Subprocess | null = null;
@@ -160,7 +168,7 @@ export class Rig {
 
 /** An agent in a folder of its own, started anew whenever it ends. */
 export class Service {
-  readonly folder = fs.mkdtempSync(join(FOLDER, "service-"));
+  readonly folder = scratch("service");
   readonly binary = join(this.folder, "navarch-node");
   readonly statuses: (number | null)[] = [];
   log = "";
