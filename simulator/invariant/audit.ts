@@ -68,7 +68,11 @@ function judgeClosings({ change, operationsBefore, nodesBefore }: Commit): Viola
 
 function tellings(events: Commit["change"]["events"], operation: Operation): number {
   const kind = operation.state === "refused" ? "provider.error" : TOLD[operation.payload.kind];
-  return events.filter(
+  const own = events.filter(
     (event) => event.kind === kind && event.node === operation.node && event.actor === "navarch",
-  ).length;
+  );
+  if (operation.payload.kind !== "drain" || operation.state === "refused") return own.length;
+  // The same transaction may tell of work that was seen on the node, in the same word.
+  const why = operation.because.join("; ");
+  return own.filter(({ message }) => message === (why === "" ? "asked to drain" : why)).length;
 }
