@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { staticLibsql } from "./static-libsql.ts";
+import { withoutNative } from "./without-native.ts";
 
 export const ROOT = dirname(import.meta.dir);
 
@@ -85,7 +86,7 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
     bytecode: true,
     sourcemap: "linked",
     throw: false,
-    plugins: [staticLibsql(target)],
+    plugins: [staticLibsql(target), withoutNative()],
     define: {
       "process.env.NODE_ENV": JSON.stringify("production"),
       BUILD_VERSION: JSON.stringify(stamp.version),

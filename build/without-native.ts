@@ -1,0 +1,22 @@
+/**
+ * Leaves the native parts of `ssh2` out of a compiled binary. The library tries them and does
+ * without; their install scripts may not run here, and one that was built on this machine must not
+ * end up in a binary for another. What is tried at run time fails as if it were not there.
+ */
+import type { BunPlugin } from "bun";
+
+/** `cpu-features`, and the cipher addon of `ssh2` 1.17. */
+export const NATIVE = /^cpu-features$|\/sshcrypto\.node$/;
+
+export function withoutNative(): BunPlugin {
+  return {
+    name: "without-native",
+    setup(build) {
+      build.onResolve({ filter: NATIVE }, () => ({ path: "native", namespace: "absent" }));
+      build.onLoad({ filter: /.*/, namespace: "absent" }, () => ({
+        contents: 'throw new Error("not part of this binary");',
+        loader: "js",
+      }));
+    },
+  };
+}
