@@ -72,6 +72,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),
+    epoch: () => store.epoch ?? 0,
   });
 }
 

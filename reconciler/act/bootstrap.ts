@@ -37,6 +37,8 @@ export type BootstrapPorts = {
   /** Addresses of this control plane that nodes might dial, and what is configured. */
   controlPlane(): { candidates: readonly Candidate[]; listen: string };
   save(attempt: BootstrapAttempt): Promise<void>;
+  /** Of the leader that acts now, which may not be the one that intended the set-up. */
+  epoch(): number;
 };
 
 export class Bootstrapper {
@@ -76,7 +78,7 @@ export class Bootstrapper {
     }
   }
 
-  async #jobOf({ node, pool, payload, epoch }: BootstrapOperation): Promise<Job> {
+  async #jobOf({ node, pool, payload }: BootstrapOperation): Promise<Job> {
     const { keyPath, address, port, user, jump } = payload;
     if (keyPath === null) throw new Error("ssh_private_key_path is not set for the pool");
     const privateKey = await this.#ports.readKey(keyPath);
@@ -85,13 +87,15 @@ export class Bootstrapper {
       pool,
       instance: payload.instanceId,
       attempt: payload.attempt,
-      epoch: epoch ?? 0,
+      // An operation found open keeps its first leader's epoch: by that one, the machine could not
+      // tell us from a leader that wakes up.
+      epoch: this.#ports.epoch(),
       address,
       port,
       user,
       privateKey,
       hostKey: await this.#hostKey(payload),
-      jump: jump === null ? null : jumpOf(jump, user, privateKey),
+      jump: jump === null ? null : await this.#jump(jump, payload.hostKey, user, privateKey),
       commands: payload.commands,
       values: { ...payload.values, TokenFile: TOKEN_FILE },
       controlPlane: this.#ports.controlPlane(),
@@ -108,6 +112,14 @@ export class Bootstrapper {
         commandMs: payload.commandTimeoutMs,
       },
     };
+  }
+
+  /** Checked where a known_hosts file says how; else as it comes, and only what is behind it is. */
+  async #jump(text: string, policy: string, user: string, privateKey: string): Promise<SshTarget> {
+    const target = jumpOf(text, user, privateKey);
+    if (!policy.startsWith("known_hosts:")) return target;
+    const hostKey = await this.#ports.knownHosts(policy.slice(12), target.host, target.port);
+    return { ...target, hostKey };
   }
 
   async #hostKey(payload: BootstrapOperation["payload"]): Promise<HostKeyCheck> {
@@ -128,10 +140,7 @@ function markOf({ state, steps, hostKey }: BootstrapAttempt): string {
   return `${state}/${steps.length}/${ended}/${hostKey ?? ""}`;
 }
 
-/**
- * `[user@]host[:port]`, with the machine's own user and key where it says none. Its host key is
- * taken as it comes: what is behind it is pinned, and nothing is sent in between but ciphertext.
- */
+/** `[user@]host[:port]`, with the machine's own user and key where it says none. */
 function jumpOf(text: string, user: string, privateKey: string): SshTarget {
   const match = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text);
   const host = (match?.[2] ?? text).replace(/^\[|\]$/g, "");
@@ -149,9 +158,12 @@ function outcomeOf(ended: Ended): Outcome {
       const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null } as const;
       return { ...refused, message: ended.error, final, hostKey };
     }
-    // Whoever is in charge goes on; for us the operation stays open, and our epoch ends it.
-    case "stale":
-      return { kind: "ambiguous", message: ended.error };
+    // A leader that was replaced cannot write this. Who can was put back by a restored backup, and
+    // would be refused for ever: the machine, which never served, gives way to a fresh one.
+    case "stale": {
+      const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null } as const;
+      return { ...refused, message: ended.error, final: true, hostKey };
+    }
     case "interrupted":
       return { kind: "ambiguous", message: "interrupted: it goes on where it was" };
     case "cancelled":
