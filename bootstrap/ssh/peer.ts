@@ -34,10 +34,14 @@ export type Peer = {
   close(): Promise<void>;
 };
 
-/** A key pair; `sign` for user and host keys alike. */
+/**
+ * A key pair; `sign` for user and host keys alike. The library that makes it writes one Ed25519 key
+ * in 300 so that it cannot read it itself, so each is read back first.
+ */
 export function makeKey(type: "ed25519" | "rsa" = "ed25519"): { private: string; public: string } {
   if (type === "rsa") return utils.generateKeyPairSync("rsa", { bits: 2048 });
-  return utils.generateKeyPairSync("ed25519");
+  const pair = utils.generateKeyPairSync("ed25519");
+  return utils.parseKey(pair.private) instanceof Error ? makeKey(type) : pair;
 }
 
 /** The wire form in base64 of a private key's public half. */

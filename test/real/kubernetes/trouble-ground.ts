@@ -191,11 +191,31 @@ export class Ground {
   /**
    * A drain is on its way: somebody has left, and no eviction is under way. An eviction is two
    * steps in the server; one that dies in between has spent its budget and deleted nobody, and the
-   * budget forgets that only after two minutes, which no story but those about it waits for.
+   * budget forgets that only after two minutes, which no story but those about it waits for. From
+   * here on nobody else may leave until `allow()`, so that a quick drain is not over by then.
    */
   async waitDraining(work: Work): Promise<void> {
-    await until("a pod was evicted", 30_000, () => (this.evicted(work) > 0 ? true : null));
+    await this.waitBegun(work);
     await Bun.sleep(SETTLED_MS);
+  }
+
+  /** The same, and the next eviction may be under way. */
+  async waitBegun(work: Work): Promise<void> {
+    await until("a pod was evicted", 30_000, () => (this.evicted(work) > 0 ? true : null));
+    await this.setBudget(work, 0);
+  }
+
+  /** The budget is as the work was made with. */
+  async allow(work: Work): Promise<void> {
+    await this.setBudget(work, work.mayMiss);
+  }
+
+  private async setBudget({ namespace }: Work, mayMiss: number): Promise<void> {
+    await this.cluster.json(`/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets/work`, {
+      method: "PATCH",
+      contentType: "application/merge-patch+json",
+      body: { spec: { maxUnavailable: mayMiss } },
+    });
   }
 
   /** How many pods the product has made leave the work so far. */

@@ -31,7 +31,7 @@ afterAll(async () => {
 
 type Scene = { leader: Side; standby: Side; sick: NodeView; id: string; work: Work };
 
-/** A drain that has begun and has most of its pods before it. */
+/** A drain that has begun, has most of its pods before it and is held by their budget. */
 async function begin(): Promise<Scene> {
   duo = await Duo.start(ground, 3);
   const { leader, standby } = await duo.roles();
@@ -65,6 +65,7 @@ describe.skipIf(missing !== null)("the leader changes mid-drain", () => {
     const before = ground.evicted(work);
     console.log(`took over in ${await waitLeads(standby)} ms, ${before} evicted before`);
     await leader.plane.start();
+    await ground.allow(work);
     await waitReplaced(standby.plane, sick, 150_000);
     expect(ground.evicted(work)).toBeGreaterThan(before);
     judge(scene);
@@ -72,9 +73,10 @@ describe.skipIf(missing !== null)("the leader changes mid-drain", () => {
 
   test("frozen and woken while the other one drains: it asks nobody for anything", async () => {
     const scene = await begin();
-    const { leader, standby, sick } = scene;
+    const { leader, standby, sick, work } = scene;
     leader.plane.signal("SIGSTOP");
     const took = await waitLeads(standby);
+    await ground.allow(work);
     // The other one is in the middle of the same drain when this one comes back.
     await until("the other one evicts", 30_000, () => {
       return writesOf(standby, 0).some((line) => line.endsWith("/eviction")) ? true : null;

@@ -5,7 +5,6 @@
  * Adapter: processes, network, clock.
  */
 import type { KubernetesView, NodeView } from "../../../schema/api.ts";
-import { until } from "../../fixture/plane/plane.ts";
 import { endsOf, type Ground, standing, waitReplaced } from "./trouble-ground.ts";
 
 export type Outage = {
@@ -39,7 +38,7 @@ export async function playOutage(ground: Ground, outage: Outage): Promise<Outage
   if (sick === undefined) throw new Error("no node");
   const work = await ground.work(15, 1);
   const id = ground.breakNode(plane, sick);
-  await until("a pod was evicted", 30_000, () => (ground.evicted(work) > 0 ? true : null));
+  await ground.waitBegun(work);
   await cluster.stopApiserver();
   const awayAt = Date.now();
   const evictedBefore = ground.evicted(work);
@@ -62,6 +61,7 @@ export async function playOutage(ground: Ground, outage: Outage): Promise<Outage
   if (phase !== "draining") broken.push(`it was ${phase}: ${await standing(plane, sick.node_id)}`);
   if (darkMs === 0 || darkMs > DARK_MS_MAX) broken.push(`it told of the outage after ${darkMs} ms`);
   await ground.returnApiserver();
+  await ground.allow(work);
   const backAt = Date.now();
   told("back");
   await waitReplaced(plane, sick, drainMs + 120_000);

@@ -58,6 +58,7 @@ describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
     await cluster.stopApiserver();
     await cluster.compactEtcd();
     await ground.returnApiserver();
+    await ground.allow(work);
     const before = ground.audit.length;
     proxy.set(calm);
     back.resolve();
