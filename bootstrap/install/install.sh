@@ -28,6 +28,9 @@ usage: install.sh [flags]
   --key-fingerprint sha256:… the release key must have this fingerprint
   --version V                this release (default: the control plane's newest)
   --pool NAME                pool of this node
+  --allow-upgrades           the control plane may put newer agents in place (navarch upgrade
+                             agents): it can then run any program as root here
+  --no-allow-upgrades        take that back; without either flag it stays as it is
   --no-start                 enable the unit, do not start it
   --root DIR                 install into a folder, such as an image; nothing is started
   --dry-run                  say what would change, change nothing
@@ -64,9 +67,11 @@ take() {
 
 parse() {
   server='' token=${NAVARCH_JOIN_TOKEN:-} token_from='' ca_pin='' key_pin='' version='' pool=''
-  root='' start=1 dry='' mode=install keep=''
+  root='' start=1 dry='' mode=install keep='' upgrades=''
   while [ $# -gt 0 ]; do
     case $1 in
+      --allow-upgrades) upgrades=yes ;;
+      --no-allow-upgrades) upgrades=no ;;
       --no-start) start='' ;;
       --dry-run) dry=1 ;;
       --uninstall) mode=uninstall ;;
@@ -103,6 +108,7 @@ name_paths() {
   units=$root/etc/systemd/system
   unit=$units/navarch-node.service
   wanted=$units/multi-user.target.wants/navarch-node.service
+  consent=$unit.d/allow-upgrades.conf
   state=$root/var/lib/navarch-node
   # Lies there while an install is under way, so that the next run finishes one that was cut short.
   pending=$etc/.install-pending
@@ -341,6 +347,34 @@ place_unit() {
   put "$tmp/unit" 0644 "$unit"
 }
 
+# Without this drop-in the agent cannot write beside its own program (systemd/allow-upgrades.conf).
+# The text is here, not in the release, so that consent is this machine's own and never downloaded.
+place_consent() {
+  case $upgrades in
+    yes)
+      cat >"$tmp/consent" <<'END'
+# Written by install.sh --allow-upgrades. It trusts the control plane with this machine: whoever can
+# write here can run a program as root with the agent's next start.
+[Service]
+ReadWritePaths=/usr/local/bin
+END
+      [ -n "$dry" ] || (umask 022 && mkdir -p "$unit.d")
+      put "$tmp/consent" 0644 "$consent"
+      ;;
+    no)
+      [ -f "$consent" ] || return 0
+      begin
+      if [ -n "$dry" ]; then
+        say "would remove $consent"
+        return 0
+      fi
+      rm -f "$consent"
+      rmdir "$unit.d" 2>/dev/null || :
+      say "removed $consent"
+      ;;
+  esac
+}
+
 # Lines that somebody else put there, such as the control plane over SSH, are kept.
 place_settings() {
   if [ -f "$tmp/ca.pem" ]; then put "$tmp/ca.pem" 0644 "$etc/ca.pem"; fi
@@ -453,6 +487,7 @@ install_node() {
   load_sums
   place_binary
   place_unit
+  place_consent
   place_settings
   place_token
   enable_unit
