@@ -27,7 +27,7 @@ const FLAGS = {
   region: { kind: "text", value: "NAME", help: "region" },
   zone: { kind: "text", value: "NAME", help: "zone" },
   "instance-type": { kind: "text", value: "TYPE", help: "instance type" },
-  pool: { kind: "text", value: "NAME", help: "pool, as a hint" },
+  pool: { kind: "text", value: "NAME", env: ["NAVARCH_POOL"], help: "pool, as a hint" },
   label: { kind: "list", value: "KEY=VALUE", help: "label of this node (repeatable)" },
   "auth-token": {
     kind: "text",

@@ -1,0 +1,23 @@
+/** What stands in the environment of a unit or a container reaches the agent, and flags win. */
+import { expect, test } from "bun:test";
+import { parseOptions, printHelp } from "./option.ts";
+
+const pool = (argv: string[], env: Record<string, string>): string | null => {
+  const parsed = parseOptions(argv, env, "n1", 0);
+  if (parsed.kind !== "options") throw new Error(JSON.stringify(parsed));
+  return parsed.options.pool;
+};
+
+test("parseOptions() takes the pool from NAVARCH_POOL, and --pool before it", () => {
+  expect(pool([], {})).toBeNull();
+  expect(pool([], { NAVARCH_POOL: "training" })).toBe("training");
+  expect(pool([], { NAVARCH_POOL: " training\n" })).toBe("training");
+  expect(pool([], { NAVARCH_POOL: "" })).toBeNull();
+  expect(pool(["--pool=serving"], { NAVARCH_POOL: "training" })).toBe("serving");
+});
+
+test("printHelp() names the variable of each flag that has one", () => {
+  const help = printHelp();
+  const line = help.split("\n").find((one) => one.includes("--pool NAME")) ?? "";
+  expect(line).toContain("[NAVARCH_POOL]");
+});
