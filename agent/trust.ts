@@ -55,7 +55,12 @@ export function openTrust(options: TrustOptions): Trust {
   return {
     async ready() {
       if (fingerprint === null || pinned !== null) return null;
-      const fetched = await fetchAuthority(base, options.timeoutMs ?? TIMEOUT_MS);
+      const { cert, key } = fromFiles();
+      const shown = {
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+      };
+      const fetched = await fetchAuthority(base, shown, options.timeoutMs ?? TIMEOUT_MS);
       if (!fetched.ok) return fetched.why;
       pinned = matching(fetched.pem, fingerprint);
       if (pinned === null) return `${base} shows another authority than the one that is pinned`;
@@ -86,13 +91,14 @@ export function matching(pem: string | null, fingerprint: string): string | null
 
 type Fetched = { ok: true; pem: string } | { ok: false; why: string };
 
-async function fetchAuthority(base: string, timeoutMs: number): Promise<Fetched> {
+async function fetchAuthority(base: string, shown: Tls, timeoutMs: number): Promise<Fetched> {
   try {
     const answer = await fetch(`${base}/ca.pem`, {
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
-      // Nothing secret goes out, and what comes in is judged by its fingerprint alone.
-      tls: { rejectUnauthorized: false },
+      // Nothing secret goes out, for a certificate is none and its key stays here; what comes in is
+      // judged by its fingerprint alone.
+      tls: { ...shown, rejectUnauthorized: false },
     });
     const pem = await answer.text();
     if (answer.ok && pem.length <= PEM_BYTES_MAX) return { ok: true, pem };

@@ -29,7 +29,7 @@ import { writeBackup } from "./store/backup.ts";
 import { openLibsqlStore } from "./store/libsql.ts";
 import { isServer } from "./store/server.ts";
 import type { Store } from "./store/store.ts";
-import { openPort } from "./tls/port.ts";
+import { openPort, type Port } from "./tls/port.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -216,6 +216,7 @@ type Made = {
   scheduler: Scheduler;
   setUp: SetUp;
   caPem: string | null;
+  peer: Port["peer"];
   bound: { port: number };
   watch: ServiceWatch;
 };
@@ -226,6 +227,7 @@ function composeParts(made: Made): Parts {
   const { config } = loaded;
   return {
     caPem: made.caPem,
+    peerTls: made.peer,
     install: made.setUp.install,
     openBootstrapper: made.setUp.bootstrapper,
     loaded,
@@ -249,6 +251,7 @@ function composeParts(made: Made): Parts {
         clock: CLOCK,
         random: () => Math.random(),
         serverUrl: () => dialled(config, process.env, bound.port),
+        agentTls: made.peer,
         agentCommand: options.agentCommand ?? null,
         problem: (message) => log("warn", message),
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
@@ -302,7 +305,8 @@ async function serve(
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
-  const parts = composeParts({ ...from, setUp, caPem: port.caPem, bound, watch });
+  const { caPem, peer } = port;
+  const parts = composeParts({ ...from, setUp, caPem, peer, bound, watch });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })

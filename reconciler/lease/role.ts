@@ -24,6 +24,7 @@ import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { LeaseRow } from "../store/lease.ts";
 import type { Cursor, Store } from "../store/store.ts";
+import type { PeerTls } from "../tls/open.ts";
 import type { Term } from "./lease.ts";
 import { wordFor } from "../upgrade/word.ts";
 
@@ -49,6 +50,8 @@ export type Parts = {
   backup: (() => Promise<string>) | null;
   /** See `RoutePorts`. */
   caPem?: string | null;
+  /** See `Port`. */
+  peerTls?(): PeerTls | null;
   install?: InstallPorts;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
@@ -141,8 +144,8 @@ export async function openStandby(
     freshMono = begunMono;
   };
   await refresh();
-  const ca = parts.caPem ?? null;
-  const forward = new Forward({ clock, leader: () => lease()?.address || null, ca });
+  const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
+  const forward = new Forward({ clock, leader: () => lease()?.address || null, peer });
   const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const notReady = openStandbyReadiness({ forward, copyAgeMs });

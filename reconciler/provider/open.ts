@@ -5,6 +5,7 @@
 import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../clock.ts";
+import type { PeerTls } from "../tls/open.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openMachineBed } from "./machine/bed.ts";
 import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "./provider.ts";
@@ -20,6 +21,8 @@ export async function openProviders(
     clock: Clock;
     random(): number;
     serverUrl(): string;
+    /** Whom agents of a simulated cloud trust and what they show; absent = as the system has it. */
+    agentTls?(): PeerTls | null;
     agentCommand: readonly string[] | null;
     problem(message: string): void;
     /** Told of each answered call, for metrics. */
@@ -38,6 +41,7 @@ export async function openProviders(
           clock: from.clock,
           random: from.random,
           serverUrl: from.serverUrl,
+          ...(from.agentTls === undefined ? {} : { agentTls: from.agentTls }),
           fleetId: from.fleetId,
           problem: from.problem,
           ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),

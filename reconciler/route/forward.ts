@@ -8,6 +8,7 @@
  */
 import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
+import type { PeerTls } from "../tls/open.ts";
 import { refuseUpgrade } from "./app.ts";
 import type { StreamData, Streams } from "./stream.ts";
 
@@ -29,13 +30,13 @@ const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "u
 export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: string[] };
 
 export class Forward {
-  private readonly from: { clock: Clock; leader(): string | null; ca?: string | null };
+  private readonly from: { clock: Clock; leader(): string | null; peer?(): PeerTls | null };
   private open = 0;
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
   /**
-   * `leader` is the URL that the lease names, or `null` while nobody is known to lead; `ca` is the
-   * authority that all replicas share, PEM.
+   * `leader` is the URL that the lease names, or `null` while nobody is known to lead; `peer` is
+   * whom replicas trust and what they show each other.
    */
   constructor(from: Forward["from"]) {
     this.from = from;
@@ -50,9 +51,9 @@ export class Forward {
     return this.probed.problem;
   }
 
-  private tls(): { tls?: { ca: string } } {
-    const { ca } = this.from;
-    return ca ? { tls: { ca } } : {};
+  private tls(): { tls?: PeerTls } {
+    const tls = this.from.peer?.() ?? null;
+    return tls === null ? {} : { tls };
   }
 
   private async probe(): Promise<string | null> {

@@ -7,15 +7,23 @@
 import { readFileSync } from "node:fs";
 import type { Config, ServerConfig } from "../../schema/config.ts";
 import type { Log } from "../clock.ts";
-import { fingerprintOf } from "./certificate.ts";
-import { hostsOf, openOwnAuthority, openServerTls, openSharedAuthority } from "./own.ts";
+import { fingerprintOf, type KeyPair } from "./certificate.ts";
+import {
+  hostsOf,
+  openClientTls,
+  openOwnAuthority,
+  openServerTls,
+  openSharedAuthority,
+} from "./own.ts";
 
 /** All PEM. */
 export type ServerTls = {
   cert: string;
   key: string;
-  /** Callers must show a certificate of this authority; `null` = they need none. */
+  /** Callers must show a certificate of one of these authorities; `null` = they need none. */
   clientCa: string | null;
+  /** What this process shows where others of the fleet ask the same; `null` = nothing. */
+  client: KeyPair | null;
   /** The fleet's own authority, given away at `/ca.pem`; `null` for a certificate of somebody's. */
   ca: string | null;
   /** `sha256:<hex>` of that authority. */
@@ -23,6 +31,18 @@ export type ServerTls = {
   /** Wall milliseconds; `null` = whoever brought it renews it. */
   renewAtMs: number | null;
 };
+
+/** Whom a part of this fleet trusts, and what it shows, when it dials a control plane; PEM. */
+export type PeerTls = { ca?: string; cert?: string; key?: string };
+
+/** `null` = as the system has it. */
+export function peerOf(tls: ServerTls | null): PeerTls | null {
+  if (tls === null) return null;
+  const { ca, client } = tls;
+  const shown = client === null ? {} : { cert: client.certificate, key: client.key };
+  const peer = { ...(ca === null ? {} : { ca }), ...shown };
+  return Object.keys(peer).length === 0 ? null : peer;
+}
 
 export type OpenTlsFrom = {
   state: string;
@@ -42,7 +62,7 @@ export async function openTls(
 ): Promise<ServerTls | null> {
   if (tls === null) return null;
   if (!tls.ownCa) return readBrought(tls);
-  return { ...(await openOwn(from)), clientCa: readClientCa(tls) };
+  return openOwn(from, readClientCa(tls));
 }
 
 /** What the configuration names; an authority of our own is opened by `openTls`. */
@@ -57,14 +77,21 @@ type Wish = NonNullable<ServerConfig["tls"]>;
 function readBrought(tls: Wish): ServerTls {
   const cert = readFileSync(tls.certFile ?? "", "utf8");
   const key = readFileSync(tls.keyFile ?? "", "utf8");
-  return { cert, key, clientCa: readClientCa(tls), ca: null, fingerprint: null, renewAtMs: null };
+  const clientCa = readClientCa(tls);
+  // There is nothing else to show: an authority that signs servers for both uses is asked for.
+  const client = clientCa === null ? null : { certificate: cert, key };
+  return { cert, key, clientCa, client, ca: null, fingerprint: null, renewAtMs: null };
 }
 
 function readClientCa({ clientCaFile }: Wish): string | null {
   return clientCaFile === null ? null : readFileSync(clientCaFile, "utf8");
 }
 
-async function openOwn(from: OpenTlsFrom): Promise<Omit<ServerTls, "clientCa">> {
+/**
+ * With `asked`, the fleet's own authority counts beside it: what that signs for a client, only the
+ * control plane has or has given away.
+ */
+async function openOwn(from: OpenTlsFrom, asked: string | null): Promise<ServerTls> {
   const { state, fleetId, nowMs, first, log } = from;
   const authority =
     first === null
@@ -76,5 +103,7 @@ async function openOwn(from: OpenTlsFrom): Promise<Omit<ServerTls, "clientCa">> 
   const until = new Date(renewAtMs).toISOString();
   if (fresh) log("info", "made a server certificate", { hosts, renew_at: until });
   log("info", "certificate authority", { fingerprint });
-  return { cert, key, ca, fingerprint, renewAtMs };
+  const client = asked === null ? null : openClientTls(authority, nowMs);
+  const clientCa = asked === null ? null : `${asked.trimEnd()}\n${ca}`;
+  return { cert, key, clientCa, client, ca, fingerprint, renewAtMs };
 }

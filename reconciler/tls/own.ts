@@ -101,6 +101,18 @@ export function openServerTls(
   return { cert, key: made.key, ca, fingerprint, renewAtMs: untilMs - RENEW_MS, fresh: true };
 }
 
+/** As long as nobody restarts a control plane on purpose; what it shows is made anew each day. */
+const CLIENT_MS = 365 * DAY_MS;
+
+/**
+ * What this process, and the simulated machines that it runs, show to a control plane that asks for
+ * certificates. Kept in memory: the next process makes another one.
+ */
+export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
+  const span = { fromMs: nowMs - BACKDATE_MS, untilMs: nowMs + CLIENT_MS };
+  return issue(authority, { name: "Navarch control plane", ...span });
+}
+
 /** When a stored server certificate ends; `null` if it is not good for these hosts. */
 function endOf(pair: KeyPair, authority: KeyPair, hosts: readonly string[]): number | null {
   try {

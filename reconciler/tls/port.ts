@@ -8,7 +8,7 @@ import { hostname, networkInterfaces } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../clock.ts";
 import { type Front, listen } from "../route/listen.ts";
-import { openTls, type ServerTls } from "./open.ts";
+import { openTls, type PeerTls, peerOf, type ServerTls } from "./open.ts";
 import { openRenewing, type Renewing } from "./renew.ts";
 
 export type Port = {
@@ -16,6 +16,8 @@ export type Port = {
   caPem: string | null;
   /** Its fingerprint, `sha256:<hex>`: what agents pin. */
   fingerprint: string | null;
+  /** For replicas and simulated machines, as of now; `null` = as the system has it. */
+  peer(): PeerTls | null;
   /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
   listen(current: () => Front, address: { host: string; port: number }): Renewing;
 };
@@ -37,8 +39,9 @@ export async function openPort(from: PortFrom): Promise<Port> {
   const { fleetId } = from.identity;
   const { tls: wish, externalAddress, host } = config.server;
   const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
-  const open = (): Promise<ServerTls | null> =>
-    openTls(wish, {
+  let shown: ServerTls | null = null;
+  const open = async (): Promise<ServerTls | null> => {
+    shown = await openTls(wish, {
       state,
       fleetId,
       first,
@@ -46,13 +49,16 @@ export async function openPort(from: PortFrom): Promise<Port> {
       nowMs: clock.wallMs(),
       hosts: { given: [...given, host], hostname: hostname(), addresses: ownAddresses() },
     });
+    return shown;
+  };
   const tls = await open();
   return {
     caPem: tls?.ca ?? null,
     fingerprint: tls?.fingerprint ?? null,
+    peer: () => peerOf(shown),
     listen: (current, address) =>
       openRenewing({
-        listen: (shown, port) => listen(current, config, { ...address, port }, shown),
+        listen: (made, port) => listen(current, config, { ...address, port }, made),
         open,
         tls,
         port: address.port,

@@ -18,7 +18,11 @@ afterEach(async () => {
 
 const ownTls = (folder: string): ServerTls => {
   const authority = openOwnAuthority(folder, "fleet", Date.now());
-  return { ...openServerTls(folder, authority, ["127.0.0.1"], Date.now()), clientCa: null };
+  return {
+    ...openServerTls(folder, authority, ["127.0.0.1"], Date.now()),
+    clientCa: null,
+    client: null,
+  };
 };
 
 /** `navarch ARGS`, with the administrator's token and the pinned authority. */

@@ -13,6 +13,11 @@ import type { Plane } from "./plane.ts";
 export type MachineOptions = {
   joinToken?: string;
   fingerprint?: string;
+  /** Files of what it shows where certificates are asked for. */
+  certFile?: string;
+  keyFile?: string;
+  /** Another address of the control plane than its own, such as a standby's. */
+  base?: string;
   /** Upgrades are not tried. */
   post?: boolean;
   /** A folder that another life of the same machine has left. */
@@ -45,9 +50,10 @@ export class Machine {
     this.joinToken = options.joinToken ?? null;
     this.folder = options.folder ?? join(p.folder, `machine-${name}`);
     if (options.full !== true) mkdirSync(this.folder, { recursive: true });
+    const base = options.base ?? p.base;
     this.tokens = openTokens({
       nodeId: name,
-      server: p.base,
+      server: base,
       directory: this.folder,
       flag: options.token,
       file: undefined,
@@ -55,15 +61,15 @@ export class Machine {
       defaultFile: join(p.folder, "none"),
     });
     const trust = openTrust({
-      base: p.base,
+      base,
       fingerprint: options.fingerprint ?? null,
       caFile: null,
-      certFile: null,
-      keyFile: null,
+      certFile: options.certFile ?? null,
+      keyFile: options.keyFile ?? null,
       directory: this.folder,
     });
     const inner = createSender({
-      base: p.base,
+      base,
       tokens: this.tokens,
       clock: options.post === true ? { ...CLOCK, monoMs: () => -1 } : CLOCK,
       random: () => 0.5,
@@ -72,7 +78,7 @@ export class Machine {
     });
     let serial = 0;
     this.sender = withJoin(inner, {
-      base: p.base,
+      base,
       token: () => this.joinToken,
       tokens: this.tokens,
       trust,

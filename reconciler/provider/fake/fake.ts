@@ -8,6 +8,7 @@
  */
 import { mkdirSync } from "node:fs";
 import type { ProviderConfig } from "../../../schema/config.ts";
+import type { PeerTls } from "../../tls/open.ts";
 import type { Provider, ProviderClass } from "../provider.ts";
 import { terminateEntry } from "./answer.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
@@ -34,6 +35,8 @@ export type FakeProviderOptions = {
   random: () => number;
   /** Where agents report to; empty until it is known. */
   serverUrl: () => string;
+  /** See `AgentRunnerOptions`. */
+  agentTls?: () => PeerTls | null;
   fleetId: string;
   /** Program and first arguments of the agent; the setting `agentPath` goes before it. */
   agentCommand?: readonly string[];
@@ -94,6 +97,7 @@ class FakeGround implements Ground {
       stateDir,
       command,
       serverUrl,
+      tls: options.agentTls ?? (() => null),
       providerName: name,
       gpuCount,
       gpuType,

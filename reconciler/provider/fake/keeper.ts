@@ -41,6 +41,8 @@ export class Keeper {
   readonly #restartAtMs = new Map<InstanceId, number>();
   /** Agents whose end this process is told. */
   readonly #own = new Set<number>();
+  /** Agents that were given what this process shows and trusts. */
+  readonly #told = new Set<number>();
   /** Agents that were killed: the kernel takes a moment, and what they held is not free before. */
   readonly #killed: AgentProcess[] = [];
   /** Machines that go down now and come up under another boot id. */
@@ -137,7 +139,10 @@ export class Keeper {
       const { id } = held.instance;
       scene.record([{ kind: "process.started", atMs: scene.nowMs, id, ...agent }]);
     }
-    const { restartMs } = this.#options;
+    const { restartMs, runner } = this.#options;
+    // Started by an earlier control plane, whose certificates it was given.
+    if (!this.#own.has(agent.pid) && !this.#told.has(agent.pid)) runner.trust(held.instance.id);
+    this.#told.add(agent.pid);
     return restartMs === null || this.#own.has(agent.pid) ? null : ADOPTED_POLL_MS;
   }
 

@@ -21,7 +21,9 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { InstanceId } from "../../../schema/id.ts";
+import type { PeerTls } from "../../tls/open.ts";
 import type { Instance } from "../provider.ts";
+import { writeWhole } from "../../identity.ts";
 import { instanceFolder } from "./inject.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
@@ -36,6 +38,15 @@ export const GAVE_WAY = 73;
 /** Names the instance to its agent, and to whoever must recognise the process later. */
 const INSTANCE_ENV = "NAVARCH_INSTANCE_ID";
 
+const SYSTEM_ENV = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"];
+/** Without an authority of the fleet's own, agents trust whom this process was told to trust. */
+const TRUST_ENV = [
+  "NAVARCH_CA_FILE",
+  "NAVARCH_CLIENT_CERT_FILE",
+  "NAVARCH_CLIENT_KEY_FILE",
+  "NODE_EXTRA_CA_CERTS",
+];
+
 /** How long an agent may take to end after it was asked to, before it is made to. */
 const KILL_GRACE_MS = 2_000;
 
@@ -45,6 +56,8 @@ export type AgentRunnerOptions = {
   command: readonly string[];
   /** Empty until the control plane listens; nothing is started before. */
   serverUrl: () => string;
+  /** Whom agents trust and what they show; `null` = as the system has it. */
+  tls: () => PeerTls | null;
   providerName: string;
   gpuCount: number;
   gpuType: string | null;
@@ -156,6 +169,25 @@ export class AgentRunner {
     return isAlive(found) ? found : null;
   }
 
+  /**
+   * Writes down whom the agent trusts and what it shows; it reads both again for each call, so that
+   * one that runs already learns of a change, too. The answer is its flags for them.
+   */
+  trust(id: InstanceId): [string, string | null][] {
+    const tls = this.#options.tls();
+    const files = [
+      ["--ca-file", "ca.pem", tls?.ca],
+      ["--client-cert-file", "client.pem", tls?.cert],
+      ["--client-key-file", "client.key", tls?.key],
+    ] as const;
+    return files.map(([flag, name, pem]) => {
+      const path = this.#file(id, name);
+      if (pem === undefined) return [flag, null];
+      writeWhole(path, pem);
+      return [flag, path];
+    });
+  }
+
   #arguments(instance: Instance, nodeId: string, bootId: string): string[] {
     const { id, tags } = instance;
     const { serverUrl, providerName, gpuCount } = this.#options;
@@ -173,6 +205,7 @@ export class AgentRunner {
       ["--region", instance.region],
       ["--zone", instance.zone],
       ["--instance-type", instance.instanceType],
+      ...this.trust(id),
     ];
     return pairs.flatMap(([flag, value]) => (value === null ? [] : [flag, value]));
   }
@@ -183,7 +216,7 @@ export class AgentRunner {
    */
   #environment(id: InstanceId): Record<string, string> {
     const env: Record<string, string> = { [INSTANCE_ENV]: id };
-    for (const name of ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"]) {
+    for (const name of [...SYSTEM_ENV, ...(this.#options.tls() === null ? TRUST_ENV : [])]) {
       const value = process.env[name];
       if (value !== undefined) env[name] = value;
     }
