@@ -8,7 +8,8 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import type { NodeView } from "../../schema/api.ts";
 import { makeAuthority } from "../../reconciler/tls/certificate.ts";
-import { buildStale, Plane, until } from "../fixture/plane/plane.ts";
+import { buildStale, type Plane, until } from "../fixture/plane/plane.ts";
+import { SecurePlane } from "./secure-plane.ts";
 
 const yaml = (tls: string): string => `
 server:
@@ -27,22 +28,6 @@ pools:
     instance_type: h100-8x
     scaling: { min_nodes: 2, max_nodes: 3 }
 `;
-
-/** The same control plane, asked over TLS. */
-class SecurePlane extends Plane {
-  /** What is shown beside the authority that is trusted. */
-  shown: { cert?: string; key?: string } = {};
-
-  override async start(limitMs?: number): Promise<void> {
-    await super.start(limitMs);
-    this.url = this.url.replace("http:", "https:");
-  }
-
-  override fetch(path: string, init: RequestInit & { token?: string | null } = {}) {
-    const ca = readFileSync(join(this.state, "ca.pem"), "utf8");
-    return super.fetch(path, { ...init, ...{ tls: { ca, ...this.shown } } });
-  }
-}
 
 let plane: SecurePlane | null = null;
 beforeAll(() => buildStale(), 120_000);
