@@ -79,6 +79,16 @@ Ran 3 tests across 2 files. [3.00ms]`;
     ]);
   });
 
+  test("is told of a file that cannot be loaded", () => {
+    const line = "-------------------------------";
+    const error = "error: CI=true, but machines need root\n      at b.test.ts:2:11";
+    const said = `# Unhandled error between tests\n${line}\n2 | throw\n${error}`;
+    const end = " 0 pass\n 1 fail\n 1 error\nRan 1 test across 1 file. [4.00ms]";
+    const told = judgeRun(read(`b.test.ts:\n\n${said}\n${line}\n\n\n${end}`), 1);
+    expect(told.failures).toEqual([`b.test.ts:\n${said}\n${line}`]);
+    expect(told.counts).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  });
+
   test("is bounded in lines and in number", () => {
     const noise = Array.from({ length: 500 }, (_, i) => `line ${i}`).join("\n");
     const long = judgeRun(read(`a.test.ts:\n${noise}\n(fail) one`), 1).failures[0] ?? "";

@@ -40,6 +40,9 @@ const RESULT = /^\((pass|fail|skip|todo)\) /;
 const COUNT = /^ *(\d+) (pass|fail|skip|todo)$/;
 const CLOSING = /^Ran \d+ tests? across \d+ files?\./;
 const FILE = /^(\S+\.test\.ts):$/;
+/** What a file says that cannot even be loaded, between two rules. */
+const OUTSIDE = "# Unhandled error between tests";
+const RULE = /^-{20,}$/;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 /** One more line of Bun's standard error. */
@@ -53,6 +56,9 @@ export function foldLine(tally: Tally, line: string): Tally {
   if (count !== null) return { ...tally, block: add(tally.block, count[2], Number(count[1])) };
   if (CLOSING.test(text)) return { ...tally, block: NOTHING, summary: tally.block };
   if (tally.summary !== null) return tally;
+  if (text === OUTSIDE) return { ...tally, said: [text] };
+  const isOutside = tally.said[0] === OUTSIDE && tally.said.length > 2;
+  if (isOutside && RULE.test(text)) return { ...addFailure(tally, text), said: [] };
   return { ...tally, said: [...tally.said, text].slice(-SAID_MAX) };
 }
 
@@ -60,9 +66,14 @@ export function foldLine(tally: Tally, line: string): Tally {
 function foldResult(tally: Tally, word: string | undefined, text: string): Tally {
   const next = { ...tally, seen: add(tally.seen, word, 1), said: [] };
   const isRepeated = tally.failures.some((failure) => failure.endsWith(text));
-  if (word !== "fail" || isRepeated || tally.failures.length >= FAILURES_MAX) return next;
+  if (word !== "fail" || isRepeated) return next;
+  return { ...addFailure(tally, text), seen: next.seen, said: next.said };
+}
+
+function addFailure(tally: Tally, text: string): Tally {
+  if (tally.failures.length >= FAILURES_MAX) return tally;
   const told = [`${tally.file}:`, ...tally.said, text].join("\n");
-  return { ...next, failures: [...tally.failures, told] };
+  return { ...tally, failures: [...tally.failures, told] };
 }
 
 function add(counts: Counts, word: string | undefined, n: number): Counts {

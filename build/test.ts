@@ -1,17 +1,22 @@
 /**
  * `npm test`: builds the two binaries if they are stale, runs `bun test`, and ends its standard
  * output with `N passed, N failed`, counted from what really ran, below what failed and why. With
- * `CI=true` the types are checked first, and what the Kubernetes tests need is built before any
- * test: a build that takes both cores for minutes finds out which test counts seconds, no more.
- * A failed type check, a failed build and a run that died each count as one failure, so that the
- * closing line never looks better than the tree. Arguments go to `bun test` as they are.
+ * `CI=true` the types are checked first, and what the tests of Kubernetes and of machines need is
+ * made before any test: a build that takes both cores for minutes finds out which test counts
+ * seconds, no more. A failed type check, a failed build and a run that died each count as one
+ * failure, so that the closing line never looks better than the tree. Arguments go to `bun test` as
+ * they are. Nothing of a run is left when it is over, however its tests ended.
  */
+import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
+import { clearScratch, clearStale, openScratch } from "./scratch.ts";
 import { EMPTY, foldLine, joinVerdicts, judgeRun, printCounts } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
 const IS_CI = process.env["CI"] === "true";
+/** As `test/real/machine/gate.ts` has it. */
+const HAS_MACHINES = IS_CI || process.env["NAVARCH_MACHINES"] === "1";
 
 /**
  * A hung test must end as a failure with its counts, not as a job that somebody kills. The whole CI
@@ -25,6 +30,9 @@ const RUN_MS_MAX = (IS_CI ? 80 : 30) * 60_000;
  * other things at once a limit of seconds only finds out how busy it is.
  */
 const TEST_MS = 60_000;
+
+/** For one file of tests on machines; the longest takes a third of it. */
+const FILE_MS_MAX = 15 * 60_000;
 
 /** A child that a test left behind may hold the pipe open; what it says later is not waited for. */
 const DRAIN_MS_MAX = 5_000;
@@ -42,11 +50,12 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
   return (await child.exited) === 0;
 }
 
-/** Runs them until `endMs` of the process's own clock at the latest. */
-async function runTests(args: readonly string[], endMs: number): Promise<Verdict> {
+/** Runs them for so long at most, in a folder for temporary files that is gone afterwards. */
+async function runTests(args: readonly string[], limitMs: number): Promise<Verdict> {
+  const scratch = openScratch();
   const child = Bun.spawn([process.execPath, "test", `--timeout=${TEST_MS}`, ...args], {
     cwd: ROOT,
-    env: ENV,
+    env: { ...ENV, TMPDIR: scratch },
     stdio: ["ignore", "inherit", "pipe"],
   });
   const stop = () => child.kill("SIGTERM");
@@ -55,7 +64,7 @@ async function runTests(args: readonly string[], endMs: number): Promise<Verdict
   const limit = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
-  }, endMs - performance.now());
+  }, limitMs);
   let tally = EMPTY;
   const reading = readLines(child.stderr, (line) => {
     tally = foldLine(tally, line);
@@ -64,8 +73,12 @@ async function runTests(args: readonly string[], endMs: number): Promise<Verdict
   clearTimeout(limit);
   process.off("SIGINT", stop).off("SIGTERM", stop);
   await Promise.race([reading, Bun.sleep(DRAIN_MS_MAX)]);
+  for (const left of await clearScratch(scratch))
+    console.error(`npm test: left and ended: ${left}`);
   const verdict = judgeRun(tally, status);
-  return late ? { ...verdict, why: `killed after ${RUN_MS_MAX / 60_000} minutes` } : verdict;
+  return late
+    ? { ...verdict, why: `killed after ${Math.round(limitMs / 60_000)} minutes` }
+    : verdict;
 }
 
 /** Passes a stream on to standard error as it comes, and each of its lines to `take`. */
@@ -87,9 +100,9 @@ async function readLines(
 /** Tests of a real control plane; its programs take minutes to build on a new machine. */
 const KUBERNETES = "test/real/kubernetes";
 
-/** It says itself what went wrong; the tests that miss a program fail. */
-async function buildKubernetes(endMs: number): Promise<void> {
-  const build = [process.execPath, "run", join(ROOT, KUBERNETES, "main.ts"), "--build", "all"];
+/** Makes what many tests need; it says itself what went wrong, and the tests that miss it fail. */
+async function prepare(endMs: number, script: string, ...args: string[]): Promise<void> {
+  const build = [process.execPath, "run", join(ROOT, script), "--build", ...args];
   const child = Bun.spawn(build, { cwd: ROOT, env: ENV, stdio: ["ignore", "inherit", "inherit"] });
   const stop = () => child.kill("SIGTERM");
   process.on("SIGINT", stop).on("SIGTERM", stop);
@@ -99,20 +112,40 @@ async function buildKubernetes(endMs: number): Promise<void> {
   process.off("SIGINT", stop).off("SIGTERM", stop);
 }
 
+/** The files whose tests boot machines, or load this one as much: those that ask for it. */
+function machineFiles(): string[] {
+  const asks = /\b(?:missesBed|whyNoBed|isUnasked)\(/;
+  const paths = ["bootstrap", "test"].flatMap((room) =>
+    [...new Bun.Glob("**/*.test.ts").scanSync(join(ROOT, room))].map((path) => join(room, path)),
+  );
+  return paths.filter((path) => asks.test(readFileSync(join(ROOT, path), "utf8"))).sort();
+}
+
 /**
- * Everything, or what was asked for. In the continuous check the Kubernetes tests are a run of
- * their own, the last one.
+ * Everything, or what was asked for. What needs a cluster or machines comes after everything else,
+ * each file of machines as a run of its own: one that hangs or dies costs the others nothing.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
-  if (!IS_CI || args.length > 0) return runTests(args, endMs);
-  await buildKubernetes(endMs);
-  const first = await runTests([`--path-ignore-patterns=${KUBERNETES}/**`], endMs);
-  const second = await runTests([KUBERNETES], endMs);
-  return joinVerdicts(first, second);
+  const run = (...given: string[]) => runTests(given, endMs - performance.now());
+  if (!HAS_MACHINES || args.length > 0) return run(...args);
+  if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
+  await prepare(endMs, "test/real/machine/main.ts", "all");
+  const machines = machineFiles();
+  const later = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
+  const verdicts = [await run(...later.map((path) => `--path-ignore-patterns=${path}`))];
+  if (IS_CI) verdicts.push(await run(KUBERNETES));
+  for (const path of machines) {
+    const startMs = performance.now();
+    verdicts.push(await runTests([`./${path}`], Math.min(FILE_MS_MAX, endMs - startMs)));
+    const seconds = Math.round((performance.now() - startMs) / 1_000);
+    console.error(`npm test: ${path} took ${seconds} s\n`);
+  }
+  return verdicts.reduce(joinVerdicts);
 }
 
 const problems: string[] = [];
+for (const left of await clearStale()) console.error(`npm test: left by an earlier run: ${left}`);
 
 if (IS_CI && !(await succeeds([join(BIN, "tsc"), "--noEmit"]))) {
   problems.push("the types do not check");

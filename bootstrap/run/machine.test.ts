@@ -1,6 +1,6 @@
 /**
  * Bootstraps of whole machines: systemd, sudo, a disk and a network of their own, and what happens
- * to machines. Needs `NAVARCH_MACHINES=1` and root.
+ * to machines. Asked for by `NAVARCH_MACHINES=1` or `CI=true`.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -8,7 +8,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { type Bed, openBed, whyNoBed } from "../../test/real/machine/bed.ts";
+import { type Bed, openBed } from "../../test/real/machine/bed.ts";
+import { missesBed } from "../../test/real/machine/gate.ts";
+import { buildStale, NAVARCH_NODE as AGENT } from "../../test/fixture/plane/plane.ts";
 import type { Machine } from "../../test/real/machine/machine.ts";
 import { BUILTINS } from "../builtin/builtin.ts";
 import { createConnect } from "../ssh/ssh2.ts";
@@ -17,16 +19,14 @@ import { MARK_DIRECTORY } from "./job.ts";
 import { commandsOf, say, makeJob, makePorts, until } from "./job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
-const WHY = whyNoBed();
-if (WHY !== null) console.error(`SKIPPED: bootstraps of whole machines: ${WHY}`);
+const isMissing = await missesBed("bootstraps of whole machines");
 
 const HERE: Arch = arch() === "arm64" ? "arm64" : "x64";
-const AGENT = join(import.meta.dir, "../../dist/navarch-node");
 const connect = createConnect();
 const TOKEN = "nvn.secret-of-the-machine";
 let bed: Bed;
 let plane: ReturnType<typeof Bun.serve>;
-let binary: AgentBinary | null = null;
+let binary: AgentBinary;
 const asked: { path: string; token: string | null }[] = [];
 
 function jobOf(machine: Machine, changes: Partial<Job> = {}): Job {
@@ -66,8 +66,9 @@ function underWay(ports: ReturnType<typeof makePorts>, kind: string): Promise<vo
   });
 }
 
-describe.skipIf(WHY !== null)("a whole machine", () => {
+describe.skipIf(isMissing)("a whole machine", () => {
   beforeAll(async () => {
+    await buildStale();
     bed = await openBed({ disk: "ext4:512m" });
     plane = Bun.serve({
       port: 0,
@@ -80,10 +81,8 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
           : new Response("ok");
       },
     });
-    if (existsSync(AGENT)) {
-      const sha256 = createHash("sha256").update(readFileSync(AGENT)).digest("hex");
-      binary = { url: "/releases/agent", sha256, path: AGENT };
-    }
+    const sha256 = createHash("sha256").update(readFileSync(AGENT)).digest("hex");
+    binary = { url: "/releases/agent", sha256, path: AGENT };
   }, 300_000);
   afterAll(async () => {
     plane?.stop(true);
@@ -109,7 +108,6 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
   });
 
   test("runs the pushed agent under its unit, once and again", async () => {
-    if (binary === null) return console.error(`SKIPPED: the pushed agent: no ${AGENT}`);
     const machine = await bed.boot();
     await machine.waitSsh();
     const start = performance.now();
@@ -137,7 +135,6 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
   }, 60_000);
 
   test("is set up by the guide's own commands, and its agent shows the credential", async () => {
-    if (binary === null) return console.error(`SKIPPED: the guide's commands: no ${AGENT}`);
     const machine = await bed.boot();
     const url = `http://${bed.gateway}:${plane.port}`;
     const text = readFileSync(join(import.meta.dir, "../../test/fixture/config/v6.yaml"), "utf8");
@@ -167,7 +164,6 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
   }, 60_000);
 
   test("loses its network in an upload: said within 20 s, and whole afterwards", async () => {
-    if (binary === null) return console.error(`SKIPPED: an upload: no ${AGENT}`);
     const machine = await bed.boot();
     await machine.waitSsh();
     await machine.slow("40mbit");
@@ -200,11 +196,9 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
     expect(say(outcome)).toMatch(/^unsuitable, later: claiming .*No space left on device/);
     await machine.emptyDisk();
     expect(say(await run({ ...given, attempt: 2 }))).toBe("done");
-    if (binary !== null) {
-      const push = { ...given, pushTo: "/opt/navarch-node", attempt: 3 };
-      expect(say(await run(push))).toMatch(/^push, later: .*No space left on device/);
-      expect(await machine.must("ls /opt")).toBe("");
-    }
+    const push = { ...given, pushTo: "/opt/navarch-node", attempt: 3 };
+    expect(say(await run(push))).toMatch(/^push, later: .*No space left on device/);
+    expect(await machine.must("ls /opt")).toBe("");
     expect(await small.close()).toEqual([]);
   }, 60_000);
 
@@ -225,9 +219,7 @@ describe.skipIf(WHY !== null)("a whole machine", () => {
   test("is one of ten that are set up at once", async () => {
     const machines = await bed.bootAll(10);
     const start = performance.now();
-    const commands = BUILTINS.agent;
-    const pushTo = binary === null ? null : "/usr/local/bin/navarch-node";
-    const changes = pushTo === null ? { commands: ["true"] } : { commands, pushTo };
+    const changes = { commands: BUILTINS.agent, pushTo: "/usr/local/bin/navarch-node" };
     const outcomes = await Promise.all(machines.map((machine) => run(jobOf(machine, changes))));
     console.error(`ten machines: ${(performance.now() - start).toFixed()} ms`);
     expect(outcomes.map(say)).toEqual(machines.map(() => "done"));

@@ -1,6 +1,7 @@
 /**
  * Bootstraps against OpenSSH's own server: what only a real sshd does with sessions, pipes and
- * connections. Needs `NAVARCH_MACHINES=1` and sshd, which is installed when the tests run as root.
+ * connections. Asked for by `NAVARCH_MACHINES=1` or `CI=true`; sshd is installed when the tests run as
+ * root.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -11,21 +12,16 @@ import { $ } from "bun";
 import type { Job, Outcome } from "../run/job.ts";
 import { commandsOf, say, isAlive, makeJob, makePorts, readLines, until } from "../run/job-fake.ts";
 import { runBootstrap } from "../run/run.ts";
+import { isUnasked, missesPrograms } from "../../test/real/machine/gate.ts";
 import type { ConnectRequest } from "../shell.ts";
 import { readKnownHosts } from "./known-hosts.ts";
 import { makeKey, publicBlob } from "./peer.ts";
 import { createConnect } from "./ssh2.ts";
-import { openSshd, openWire, type Sshd, SSHD_PATH } from "./open-sshd.ts";
+import { openSshd, openWire, type Sshd } from "./open-sshd.ts";
 
-const WANTED = process.env["NAVARCH_MACHINES"] === "1";
-if (WANTED && !existsSync(SSHD_PATH) && process.getuid?.() === 0) {
-  await $`apt-get install -y -q --no-install-recommends openssh-server`.nothrow().quiet();
-}
-const HERE = WANTED && existsSync(SSHD_PATH);
-if (!HERE) {
-  const why = WANTED ? `there is no ${SSHD_PATH}` : "set NAVARCH_MACHINES=1";
-  console.error(`SKIPPED: bootstraps against a real sshd: ${why}`);
-}
+const WHAT = "bootstraps against a real sshd";
+const PROGRAMS = { sshd: "openssh-server", "ssh-keygen": "openssh-client" };
+const isMissing = isUnasked(WHAT) || (await missesPrograms(WHAT, PROGRAMS));
 
 const user = makeKey();
 const connect = createConnect();
@@ -57,7 +53,7 @@ function request(changes: Partial<ConnectRequest>): ConnectRequest {
   };
 }
 
-describe.skipIf(!HERE)("a real sshd", () => {
+describe.skipIf(isMissing)("a real sshd", () => {
   beforeAll(async () => {
     sshd = await openSshd([user.public]);
   });

@@ -5,53 +5,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
-import { openMachineBed } from "../../reconciler/provider/machine/bed.ts";
-import { runCommand } from "../../reconciler/provider/machine/command.ts";
-import { prepareImage } from "../../reconciler/provider/machine/image.ts";
 import type { Env } from "../../reconciler/route/app.ts";
 import { installRoutes } from "../../reconciler/route/install.ts";
 import { openInstall } from "../../reconciler/route/open-install.ts";
-import { Bed, BED_FLEET, whyNoBed } from "../real/machine/bed.ts";
+import { openBed, type Bed } from "../real/machine/bed.ts";
+import { MORE_PACKAGES, missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { TOKEN } from "./bench.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: cloud-init on a machine: ${missing}`);
+const packages = MORE_PACKAGES;
+const isMissing = await missesBed("cloud-init on a machine", { packages });
 
 const USER_DATA = readFileSync(join(ROOT, "bootstrap/install/cloud-init.yaml"), "utf8");
 
-/** As `openBed`, with cloud-init in the image. */
-async function openCloudBed(): Promise<Bed> {
-  const tell = (line: string): void => console.error(`machines: ${line}`);
-  const image = await prepareImage({ packages: ["cloud-init"], tell });
-  if (!image.ok) throw new Error(image.why);
-  const stateDir = mkdtempSync(join(tmpdir(), "navarch-bed-"));
-  const opened = openMachineBed({
-    name: "machine",
-    stateDir,
-    settings: { disk: "disk", image: image.path },
-    clock: { wallMs: () => Date.now(), after: (ms, work) => void setTimeout(work, ms) },
-    random: () => Math.random(),
-    fleetId: BED_FLEET,
-    problem: tell,
-  });
-  if (opened.kind === "unavailable") throw new Error(opened.why);
-  const why = await opened.bed.prepared;
-  const ready = opened.bed.ready();
-  if (ready === null) throw new Error(why ?? "the bed is not ready");
-  const key = join(stateDir, "key");
-  await runCommand(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bed", "-f", key]);
-  return new Bed(opened.bed, ready, key, false);
-}
-
-describe.skipIf(missing !== null)("cloud-init.yaml on a machine", () => {
+describe.skipIf(isMissing)("cloud-init.yaml on a machine", () => {
   const folder = mkdtempSync(join(tmpdir(), "navarch-cloud-"));
   let bed: Bed;
   let machine: Machine;
   let server: Bun.Server<undefined>;
 
   beforeAll(async () => {
-    bed = await openCloudBed();
+    bed = await openBed({ packages });
     machine = await bed.boot();
     const product = PRODUCTS.find(({ name }) => name === "navarch-node");
     if (product === undefined) throw new Error("no navarch-node");

@@ -9,15 +9,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fingerprintOf } from "../../reconciler/tls/certificate.ts";
 import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../fixture/plane/plane.ts";
-import { openBed, whyNoBed, type Bed } from "../real/machine/bed.ts";
+import { openBed, type Bed } from "../real/machine/bed.ts";
+import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: install.sh and join on a machine: ${missing}`);
+const isMissing = await missesBed("install.sh and join on a machine");
 
 const JOIN_MS = 30_000;
 
-describe.skipIf(missing !== null)("curl | sh with a join token", () => {
+describe.skipIf(isMissing)("curl | sh with a join token", () => {
   let bed: Bed;
   let machine: Machine;
   let plane: Plane;
@@ -33,15 +33,15 @@ pools:
   - { name: training, provider: fake, instance_type: h100-8x, region: r1,
       scaling: { min_nodes: 0, max_nodes: 2 } }
 `);
+    await bed.guard(plane.state);
     await plane.start();
     url = `https://${bed.gateway}:${new URL(plane.url).port}`;
     await machine.waitRunning();
   }, 240_000);
 
   afterAll(async () => {
-    await plane?.stop();
-    const left = await bed?.close();
-    expect(left ?? []).toEqual([]);
+    const left = (await plane?.destroy()) ?? [];
+    expect([...left, ...((await bed?.close()) ?? [])]).toEqual([]);
   }, 60_000);
 
   const state = (name: string): string => readFileSync(join(plane.state, name), "utf8");

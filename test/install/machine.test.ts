@@ -12,17 +12,17 @@ import type { Env } from "../../reconciler/route/app.ts";
 import { installRoutes } from "../../reconciler/route/install.ts";
 import { openInstall } from "../../reconciler/route/open-install.ts";
 import { digestOf } from "../../reconciler/route/release-folder.ts";
-import { openBed, whyNoBed, type Bed } from "../real/machine/bed.ts";
+import { openBed, type Bed } from "../real/machine/bed.ts";
+import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { TOKEN } from "./bench.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: install.sh on a machine: ${missing}`);
+const isMissing = await missesBed("install.sh on a machine");
 
 const NAME = `navarch-node-linux-${process.arch === "arm64" ? "arm64" : "amd64"}`;
 const FOREIGN = '#!/bin/sh\n[ "$1" = --version ] && echo navarch-node 0.3.0 && exit 0\nexit 1\n';
 
-describe.skipIf(missing !== null)("install.sh on a machine", () => {
+describe.skipIf(isMissing)("install.sh on a machine", () => {
   const folder = mkdtempSync(join(tmpdir(), "navarch-release-"));
   let bed: Bed;
   let machine: Machine;

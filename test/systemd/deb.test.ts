@@ -13,6 +13,7 @@ import {
   makeDeb,
 } from "../../build/deb/package.ts";
 import type { PackageName } from "../../build/deb/package.ts";
+import { missesPrograms } from "../real/machine/gate.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const NAMES: readonly PackageName[] = ["navarch-node", "navarch"];
@@ -319,23 +320,23 @@ describe("build/deb.ts", () => {
   });
 });
 
-const dpkg = Bun.which("dpkg-deb");
+const isMissing = await missesPrograms("the packages as dpkg reads them", { "dpkg-deb": "dpkg" });
 
-describe.skipIf(dpkg === null)("dpkg-deb", () => {
+describe.skipIf(isMissing)("dpkg-deb", () => {
   test.each(NAMES)("reads the package %s", (name) => {
     const { fileName, bytes } = makeDeb(name, fakeBinary(62), EDITION);
     const path = join(folder, fileName);
     writeFileSync(path, bytes);
-    const info = Bun.spawnSync([dpkg ?? "", "--info", path]);
+    const info = Bun.spawnSync(["dpkg-deb", "--info", path]);
     expect(info.stderr.toString()).toBe("");
     expect(info.stdout.toString()).toContain(`Package: ${name}`);
-    const contents = Bun.spawnSync([dpkg ?? "", "--contents", path]).stdout.toString();
+    const contents = Bun.spawnSync(["dpkg-deb", "--contents", path]).stdout.toString();
     expect(contents).toMatch(
       new RegExp(`-rwxr-xr-x root/root +\\d+ \\S+ \\S+ \\./usr/bin/${name}\n`),
     );
     expect(contents).toMatch(/drwx.-?.--- root\/root +0 \S+ \S+ \.\/etc\/navarch(-node)?\/\n/);
     const out = join(folder, `x-${name}`);
-    expect(Bun.spawnSync([dpkg ?? "", "--extract", path, out]).stderr.toString()).toBe("");
+    expect(Bun.spawnSync(["dpkg-deb", "--extract", path, out]).stderr.toString()).toBe("");
     expect(readFileSync(join(out, "usr/bin", name))).toEqual(Buffer.from(fakeBinary(62)));
   });
 });

@@ -11,13 +11,13 @@ import { agentBinary } from "../agent/binary.ts";
 import { StubControlPlane } from "../agent/control-plane.ts";
 import { buildNvml } from "../fixture/nvml/build.ts";
 import { until } from "../fixture/plane/plane.ts";
-import { type Bed, openBed, whyNoBed } from "../real/machine/bed.ts";
+import { type Bed, openBed } from "../real/machine/bed.ts";
+import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { CommandId } from "../../schema/id.ts";
 import { KERNEL_LOG } from "../../reconciler/provider/machine/script.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: the units on a real machine: ${missing}`);
+const isMissing = await missesBed("the units on a real machine");
 
 const ROOT = join(import.meta.dir, "../..");
 const UNIT = "navarch-node.service";
@@ -34,7 +34,7 @@ async function install(machine: Machine, name: PackageName, binary: string): Pro
   await machine.must("dpkg -i /var/package.deb && rm /var/package.deb");
 }
 
-describe.skipIf(missing !== null)(UNIT, () => {
+describe.skipIf(isMissing)(UNIT, () => {
   let bed: Bed;
   let machine: Machine;
   let plane: StubControlPlane;
@@ -256,7 +256,7 @@ describe.skipIf(missing !== null)(UNIT, () => {
 
 const binary = join(ROOT, "dist/navarch");
 
-describe.skipIf(missing !== null)("navarch-control-plane.service", () => {
+describe.skipIf(isMissing)("navarch-control-plane.service", () => {
   const unit = "navarch-control-plane.service";
   let bed: Bed;
   let machine: Machine;

@@ -6,15 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { type Bed, openBed, whyNoBed } from "../real/machine/bed.ts";
+import { type Bed, openBed } from "../real/machine/bed.ts";
+import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { buildAgent, cleanUp, Rig, TOKEN, until } from "./rig.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: upgrades on a real machine: ${missing}`);
+const isMissing = await missesBed("upgrades on a real machine");
 const UNIT = "navarch-node.service";
 
-describe.skipIf(missing !== null)("an upgrade under the hardened unit", () => {
+describe.skipIf(isMissing)("an upgrade under the hardened unit", () => {
   let bed: Bed;
   let machine: Machine;
   let rig: Rig;

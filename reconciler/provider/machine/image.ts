@@ -22,7 +22,15 @@ const BUILD_MS_MAX = 900_000;
 /** Enough of a program's complaint to understand it. */
 const TAIL_LINES = 12;
 
-const APT = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"] as const;
+/**
+ * A server of packages that is away for a moment must not cost everything that needs machines; one
+ * that stays away is told within a minute or two. The pause grows by itself with each try.
+ */
+const TRIES = 3;
+const PAUSE_MS = 5_000;
+
+const FETCH = ["-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30"] as const;
+const APT = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", ...FETCH] as const;
 
 function aptEnv(): Record<string, string | undefined> {
   const path = `${process.env["PATH"] ?? ""}:${HOST_ENV["PATH"]}`;
@@ -35,9 +43,12 @@ const tail = (ran: Ran): string => {
   return lines.slice(-TAIL_LINES).join("\n");
 };
 
-/** The programs of the host that are not there. */
-function missingPackages(): string[] {
-  const missing = Object.entries(HOST_PROGRAMS).filter(([program]) => !hasProgram(program));
+/** Commands, each with the Debian package that has it. */
+export type Programs = Readonly<Record<string, string>>;
+
+/** The packages of those programs that are not there. */
+export function missingPackages(programs: Programs = HOST_PROGRAMS): string[] {
+  const missing = Object.entries(programs).filter(([program]) => !hasProgram(program));
   return [...new Set(missing.map(([, name]) => name))];
 }
 
@@ -54,20 +65,31 @@ export function whyNoMachines(): string | null {
 }
 
 /** Installs what the host is missing; what went wrong, or `null`. */
-export async function installPrograms(tell: (line: string) => void): Promise<string | null> {
-  const missing = missingPackages();
+export async function installPrograms(
+  tell: (line: string) => void,
+  programs: Programs = HOST_PROGRAMS,
+): Promise<string | null> {
+  const missing = missingPackages(programs);
   if (missing.length === 0) return null;
   tell(`installing ${missing.join(", ")}`);
   const options = { env: aptEnv(), limitMs: APT_MS_MAX };
   const install = () => runCommand(["apt-get", "install", ...APT, ...missing], options);
+  // Lists that are there may be old or none: a new computer has never asked for any.
   let ran = await install();
-  if (ran.code !== 0) {
-    await runCommand(["apt-get", "update"], options);
+  for (let tries = 1; ran.code !== 0 && tries <= TRIES; tries += 1) {
+    if (tries > 1) await Bun.sleep((tries - 1) * PAUSE_MS);
+    await updateLists();
     ran = await install();
   }
   if (ran.code !== 0) return `apt-get install ${missing.join(" ")} failed:\n${tail(ran)}`;
-  const still = missingPackages();
+  const still = missingPackages(programs);
   return still.length === 0 ? null : `still missing: ${still.join(", ")}`;
+}
+
+/** Whether it worked is seen by what it is needed for: one of many sources may be away for good. */
+async function updateLists(): Promise<void> {
+  const command = ["apt-get", "update", "-q", ...FETCH];
+  await runCommand(command, { env: aptEnv(), limitMs: APT_MS_MAX });
 }
 
 /** The host's own Debian suite; `null` on another system. */
@@ -118,7 +140,12 @@ export async function prepareImage(options: ImageOptions = {}): Promise<Prepared
   const sources = await readSources(suite);
   if (sources.length === 0) return { ok: false, why: "apt knows no Debian package source" };
   options.tell?.(`building ${basename(home)} of ${suite}`);
-  const ran = await build(home, suite, all, sources);
+  let ran = await build(home, suite, all, sources);
+  for (let tries = 2; ran.code !== 0 && ran.code !== LOCKED && tries <= TRIES; tries += 1) {
+    options.tell?.(`once more: ${tail(ran)}`);
+    await Bun.sleep((tries - 1) * PAUSE_MS);
+    ran = await build(home, suite, all, sources);
+  }
   if (ran.code !== 0) return { ok: false, why: `${basename(home)}: ${tail(ran)}` };
   return { ok: true, path: home };
 }
@@ -130,11 +157,17 @@ async function readSources(suite: string): Promise<string[]> {
     const ran = await runCommand(["apt-get", "indextargets", "--format", format, ...filter]);
     return printSources(ran.stdout, suite, ownSuite() ?? suite);
   };
-  const known = await ask();
-  if (known.length > 0) return known;
-  await runCommand(["apt-get", "update"], { env: aptEnv(), limitMs: APT_MS_MAX });
-  return ask();
+  let known = await ask();
+  for (let tries = 1; known.length === 0 && tries <= TRIES; tries += 1) {
+    if (tries > 1) await Bun.sleep((tries - 1) * PAUSE_MS);
+    await updateLists();
+    known = await ask();
+  }
+  return known;
 }
+
+/** The exit status of a build for which another one did not make room. */
+const LOCKED = 73;
 
 /**
  * Arguments: image, suite, packages, finishing script; the sources come by standard input. The
@@ -143,7 +176,7 @@ async function readSources(suite: string): Promise<string[]> {
 const BUILD = `set -eu
 home=$1 suite=$2 packages=$3 finish=$4 part=$1.part.$$
 exec 9>"$home.lock"
-flock -w ${LOCK_SECONDS_MAX} 9 || { echo 'another build does not end'; exit 73; }
+flock -w ${LOCK_SECONDS_MAX} 9 || { echo 'another build does not end'; exit ${LOCKED}; }
 [ ! -d "$home" ] || exit 0
 for old in "$home".part.*; do [ ! -d "$old" ] || rm -rf --one-file-system "$old"; done
 mmdebstrap --quiet --variant=minbase --include="$packages" "$suite" "$part" - 9>&-

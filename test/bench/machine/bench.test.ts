@@ -1,13 +1,12 @@
 /** The bench of bare machines runs tiny, so that it cannot rot: no budgets, seconds. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { buildStale } from "../../fixture/plane/plane.ts";
-import { whyNoBed } from "../../real/machine/bed.ts";
+import { missesBed } from "../../real/machine/gate.ts";
 import { runMachines } from "./run.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: the bench of bare machines: ${missing}`);
+const isMissing = await missesBed("the bench of bare machines");
 
-describe.skipIf(missing !== null)("the bench of bare machines", () => {
+describe.skipIf(isMissing)("the bench of bare machines", () => {
   beforeAll(() => buildStale(), 300_000);
 
   test("runs tiny", async () => {

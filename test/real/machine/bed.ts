@@ -13,27 +13,18 @@ import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/b
 import type { MachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import { HOST_ENV, runCommand } from "../../../reconciler/provider/machine/command.ts";
 import { RUN_DIR } from "../../../reconciler/provider/machine/hub-script.ts";
-import { prepareImage, whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
 import type { Ready } from "../../../reconciler/provider/machine/nspawn.ts";
 import { isLive } from "../../../reconciler/provider/fake/world.ts";
 import type { CreateRequest, Provider } from "../../../reconciler/provider/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { until } from "../../fixture/plane/plane.ts";
+import { prepareBed } from "./gate.ts";
 import { Machine, WAIT_MS } from "./machine.ts";
 
-export const BED_FLEET = "bed";
+export { whyNoBed } from "./gate.ts";
 
-/**
- * Why there are no machines here; `null` if there are. They need root and packages of the host, so
- * they are asked for; whoever asks and cannot have them is told by a failed test.
- */
-export function whyNoBed(): string | null {
-  if (process.env["NAVARCH_MACHINES"] !== "1") return "set NAVARCH_MACHINES=1";
-  const why = whyNoMachines();
-  if (why !== null) throw new Error(`NAVARCH_MACHINES=1, but ${why}`);
-  return null;
-}
+export const BED_FLEET = "bed";
 
 export type BedOptions = {
   /** `disk` (default), `tmpfs:64m`, `ext4:256m`. */
@@ -42,18 +33,32 @@ export type BedOptions = {
   settings?: ProviderConfig["settings"];
   /** A bed that a control plane has, or had: its machines are here too. */
   stateDir?: string;
+  /** Of an image that has more than every machine has. */
+  packages?: readonly string[];
 };
 
 /**
  * Takes everything away if the process that opened the bed dies without a word: its end of the pipe
- * closes, and no line was read. A terminal's Ctrl-C reaches it too; it stays.
+ * closes before it said that it is done. Control planes over the bed are ended first, by the state
+ * folders that were told: they would buy on. A terminal's Ctrl-C reaches it too; it stays.
  */
 const GUARD = `trap '' INT TERM HUP
 cd /
-if ! read -r line && [ -e "$1/clear.sh" ]; then
-  sh "$1/clear.sh"
-  rm -rf --one-file-system "$1"
-fi`;
+bed=$1
+set --
+while read -r word folder; do
+  [ "$word" != done ] || exit 0
+  set -- "$@" "$folder"
+done
+for folder; do
+  for pid in /proc/[0-9]*; do
+    case $(tr '\\0' ' ' <"$pid/cmdline" 2>/dev/null) in
+      *" --state $folder "*) kill -9 "\${pid#/proc/}" ;;
+    esac
+  done
+done
+[ ! -e "$bed/clear.sh" ] || sh "$bed/clear.sh"
+rm -rf --one-file-system "$bed" "$@"`;
 
 export class Bed {
   readonly stateDir: string;
@@ -84,6 +89,12 @@ export class Bed {
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
     });
+  }
+
+  /** A control plane's state folder: both go with the bed if this process dies without a word. */
+  async guard(stateDir: string): Promise<void> {
+    await this.#guard.stdin.write(`also ${stateDir}\n`);
+    await this.#guard.stdin.flush();
   }
 
   /** What this bed is made of, for a look at what is left of it. */
@@ -178,14 +189,13 @@ export function removeBed(folder: string): void {
 
 /** Opens a bed, building the image first if there is none. Throws with the reason if it cannot. */
 export async function openBed(options: BedOptions = {}): Promise<Bed> {
-  const prepared = await prepareImage({ tell: (line) => console.error(`machines: ${line}`) });
-  if (!prepared.ok) throw new Error(prepared.why);
+  const image = await prepareBed({ packages: options.packages ?? [] });
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), "navarch-bed-"));
   const disk = options.disk ?? "disk";
   const opened = openMachineBed({
     name: "machine",
     stateDir,
-    settings: { ...options.settings, disk, image: prepared.path },
+    settings: { ...options.settings, disk, image },
     clock: { wallMs: () => Date.now(), after: (ms, work) => void setTimeout(work, ms).unref() },
     random: () => Math.random(),
     fleetId: BED_FLEET,

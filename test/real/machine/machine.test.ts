@@ -5,16 +5,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { openBed, whyNoBed, type Bed } from "./bed.ts";
+import { openBed, type Bed } from "./bed.ts";
+import { missesBed } from "./gate.ts";
 import { readBanner, type Machine } from "./machine.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: throw-away machines: ${missing}`);
+const isMissing = await missesBed("throw-away machines");
 
 /** Long enough for SSH to notice (`ServerAlive` of the test's own client), short for a test. */
 const CUT_OFF_MS = 4_000;
 
-describe.skipIf(missing !== null)("openBed()", () => {
+describe.skipIf(isMissing)("openBed()", () => {
   let bed: Bed;
   let a: Machine;
   let b: Machine;

@@ -1,14 +1,15 @@
 /**
  * `npm run machine`: throw-away Debian machines to play with, until Ctrl-C. `-- 5` makes five, and
- * `-- --build` only builds the image, which takes half a minute once.
+ * `-- --build` only builds the image, which takes a minute once.
  */
-import { prepareImage, whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
+import { whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
 import { openBed } from "./bed.ts";
+import { MORE_PACKAGES, prepareBed } from "./gate.ts";
 import { KERNEL_LOG } from "../../../reconciler/provider/machine/script.ts";
 
 const USAGE = `npm run machine            three machines until Ctrl-C
 npm run machine -- 10      ten of them, 50 at most
-npm run machine -- --build only build what they need`;
+npm run machine -- --build only build what they need; --build all: what every test needs`;
 
 /** Each takes 15 MB and half a second of a core to boot. */
 const COUNT_MAX = 50;
@@ -47,11 +48,15 @@ Ctrl-C ends them and removes everything.`);
 const [first = "3", ...rest] = process.argv.slice(2);
 const why = whyNoMachines();
 if (why !== null) die(why);
-if (rest.length > 0) die(`unknown arguments ${rest.join(" ")}`);
+const isAll = first === "--build" && rest.join(" ") === "all";
+if (rest.length > 0 && !isAll) die(`unknown arguments ${rest.join(" ")}`);
 if (first === "--build") {
-  const prepared = await prepareImage({ tell: (line) => console.error(`machine: ${line}`) });
-  if (!prepared.ok) die(prepared.why);
-  console.log(prepared.path);
+  try {
+    console.log(await prepareBed());
+    if (isAll) console.log(await prepareBed({ packages: MORE_PACKAGES }));
+  } catch (error) {
+    die(error instanceof Error ? error.message : String(error));
+  }
 } else {
   const count = /^\d+$/.test(first) ? Number(first) : 0;
   if (count < 1 || count > COUNT_MAX) die(`${first}: expected a number from 1 to ${COUNT_MAX}`);

@@ -5,11 +5,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { buildStale } from "../../fixture/plane/plane.ts";
-import { whyNoBed } from "./bed.ts";
+import { missesBed } from "./gate.ts";
 import { BedPlane } from "./plane.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: kills in bootstraps, on machines: ${missing}`);
+const isMissing = await missesBed("kills in bootstraps, on machines");
 
 /** Counted before and after its work, so that one which was cut short is seen to be. */
 const counting = (n: number): string =>
@@ -18,7 +17,7 @@ const OWN = [1, 2, 3];
 /** connect, probe, credential, push, three of the template, and our own. */
 const STEPS = 4 + 3 + OWN.length;
 
-describe.skipIf(missing !== null)("a control plane", () => {
+describe.skipIf(isMissing)("a control plane", () => {
   let on: BedPlane;
   beforeAll(async () => {
     await buildStale();

@@ -7,15 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildStale } from "../../fixture/plane/plane.ts";
-import { whyNoBed } from "./bed.ts";
+import { missesBed } from "./gate.ts";
 import { BedPlane } from "./plane.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: the guide's V6 pool on machines: ${missing}`);
+const isMissing = await missesBed("the guide's V6 pool on machines");
 
 const V6 = readFileSync(join(import.meta.dir, "../../fixture/config/v6.yaml"), "utf8");
 
-describe.skipIf(missing !== null)("the guide's V6 pool", () => {
+describe.skipIf(isMissing)("the guide's V6 pool", () => {
   let on: BedPlane;
   beforeAll(async () => {
     await buildStale();

@@ -68,6 +68,7 @@ export class BedPlane {
     const plane = new Plane(JSON.stringify(configOf(at, options)), options.env, moreOf(at));
     if (options.over !== undefined) writeFileSync(overOf(bed), options.over(at));
     const opened = new BedPlane(bed, plane, port);
+    await bed.guard(plane.state);
     try {
       await plane.start();
     } catch (error) {
@@ -163,7 +164,10 @@ export class BedPlane {
   /** Ends everything; what is left over, which must be nothing. */
   async close(): Promise<string[]> {
     await this.plane.stop();
-    const left = await this.bed.close();
+    const left = await this.bed.close().catch(async (error: unknown) => {
+      await this.plane.destroy();
+      throw error;
+    });
     return [...left, ...(await this.plane.destroy())];
   }
 }

@@ -12,10 +12,10 @@ import {
 } from "../../../reconciler/provider/provider.contract.ts";
 import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import type { MachineProvider } from "../../../reconciler/provider/machine/machine.ts";
-import { openBed, removeBed, whyNoBed } from "./bed.ts";
+import { openBed, removeBed } from "./bed.ts";
+import { missesBed } from "./gate.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: the provider machine: ${missing}`);
+const isMissing = await missesBed("the provider machine");
 
 const folders: string[] = [];
 afterAll(async () => {
@@ -36,7 +36,7 @@ const SETTLE_MS = 20_000;
  * The contract moves the clock by hand. Machines do not see that clock: after each move they get
  * the real time they need, and they get it while nothing else happens.
  */
-if (missing === null) {
+if (!isMissing) {
   providerContract(
     "openMachineBed()",
     async () => {
@@ -85,7 +85,7 @@ if (missing === null) {
   );
 }
 
-describe.skipIf(missing !== null)("openBed()", () => {
+describe.skipIf(isMissing)("openBed()", () => {
   test("boots ten at once, each reachable, and leaves nothing", async () => {
     const bed = await openBed();
     try {

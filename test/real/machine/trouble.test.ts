@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { HOST_ENV } from "../../../reconciler/provider/machine/command.ts";
 import type { Ready } from "../../../reconciler/provider/machine/nspawn.ts";
 import { until } from "../../fixture/plane/plane.ts";
-import { findLeft, openBed, whyNoBed, type Bed } from "./bed.ts";
+import { findLeft, openBed, type Bed } from "./bed.ts";
+import { missesBed } from "./gate.ts";
 import { WAIT_MS, type Machine } from "./machine.ts";
 
-const missing = whyNoBed();
-if (missing !== null) console.error(`SKIPPED: machines in trouble: ${missing}`);
+const isMissing = await missesBed("machines in trouble");
 
 /** The process that keeps a machine up; ended by its own id, and only while that is really it. */
 function killSupervisor(machine: Machine): void {
@@ -22,7 +22,7 @@ function killSupervisor(machine: Machine): void {
   process.kill(pid, "SIGKILL");
 }
 
-describe.skipIf(missing !== null)("a machine", () => {
+describe.skipIf(isMissing)("a machine", () => {
   let bed: Bed;
   beforeAll(async () => {
     bed = await openBed({ disk: "ext4:64m" });
@@ -103,7 +103,7 @@ describe.skipIf(missing !== null)("a machine", () => {
   }, 60_000);
 });
 
-describe.skipIf(missing !== null)("a bed", () => {
+describe.skipIf(isMissing)("a bed", () => {
   test("is taken away when the process that opened it is killed", async () => {
     const holder = Bun.spawn([process.execPath, "run", join(import.meta.dir, "holder.ts"), "2"], {
       stdio: ["ignore", "pipe", "inherit"],

@@ -1,0 +1,119 @@
+/**
+ * The folder for everything temporary of one run of the tests. Whatever a test makes lies in it and
+ * whatever a test starts can be told by it, so that nothing is left of a test that was killed
+ * before it could clean up: not a folder, not a process, not a machine.
+ *
+ * Adapter: files, processes.
+ */
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const NAME = /^navarch-test-(\d+)-/;
+
+/** For machines that end while their host is busy; usually there are none. */
+const CLEAR_MS_MAX = 60_000;
+/** For what was told to end in the last test's last line, and does. */
+const GRACE_MS = 2_000;
+/** After the signal, until the kernel has taken everything of a process away. */
+const GONE_MS_MAX = 5_000;
+const LOOK_MS = 20;
+
+/** A bed of machines by itself, and one of a control plane's; no deeper, as whole disks lie there. */
+const BEDS = ["*/clear.sh", "*/*/clear.sh", "*/*/*/clear.sh"] as const;
+
+/** A new folder, named after this process. */
+export function openScratch(root: string = tmpdir()): string {
+  return mkdtempSync(join(root, `navarch-test-${process.pid}-`));
+}
+
+/** Removes what runs of the tests that were killed themselves left here; a line for each thing. */
+export async function clearStale(root: string = tmpdir()): Promise<string[]> {
+  const left: string[] = [];
+  for (const name of readdirSync(root)) {
+    const pid = Number(NAME.exec(name)?.[1] ?? "0");
+    if (pid === 0 || isAlive(pid)) continue;
+    const folder = join(root, name);
+    left.push(...(await clearScratch(folder, 0)), `folder ${folder}`);
+  }
+  return left;
+}
+
+/**
+ * Ends every process of the run, takes its machines away and removes the folder. A line for each
+ * process that did not end by itself in `graceMs`: a test should have seen to it.
+ */
+export async function clearScratch(folder: string, graceMs: number = GRACE_MS): Promise<string[]> {
+  const patientMs = performance.now() + graceMs;
+  while (performance.now() < patientMs && processesOf(folder).length > 0) await Bun.sleep(LOOK_MS);
+  const left = (await endProcesses(folder)).map((words) => `process ${words}`);
+  const scripts = BEDS.flatMap((glob) => [...new Bun.Glob(glob).scanSync(folder)]);
+  await Promise.all(scripts.map((script) => run(["sh", join(folder, script)])));
+  // Machines are kept up by programs that lie in the folder.
+  await endProcesses(folder);
+  // Never into another file system: what is still mounted there is not ours to remove.
+  await run(["rm", "-rf", "--one-file-system", folder]);
+  return left;
+}
+
+async function run(command: string[]): Promise<void> {
+  const child = Bun.spawn(command, {
+    cwd: "/",
+    stdio: ["ignore", "ignore", "ignore"],
+    timeout: CLEAR_MS_MAX,
+    killSignal: "SIGKILL",
+  });
+  await child.exited;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's is alive too (EPERM).
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
+}
+
+/** Kills the run's processes, until there is none; their command lines. */
+async function endProcesses(folder: string): Promise<string[]> {
+  const told = new Map<number, string>();
+  const endMs = performance.now() + GONE_MS_MAX;
+  for (;;) {
+    const found = processesOf(folder);
+    for (const { pid, words } of found) {
+      told.set(pid, words);
+      if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    }
+    if (found.length === 0 || performance.now() > endMs) return [...told.values()];
+    await Bun.sleep(LOOK_MS);
+  }
+}
+
+/**
+ * Processes that were started with the folder as their place for temporary files, work in it, or
+ * name it in their command line: a test may have given them an environment of its own.
+ */
+function processesOf(folder: string): { pid: number; words: string }[] {
+  return readdirSync("/proc").flatMap((name) => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const words = read(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+    // A process that has ended and waits for its parent has no command line.
+    if (words === "") return [];
+    const place = read(() => readlinkSync(`/proc/${pid}/cwd`));
+    const env = read(() => readFileSync(`/proc/${pid}/environ`, "utf8"));
+    const isOurs = [words, place, env].some((text) => text.includes(folder));
+    return isOurs ? [{ pid, words: words.replaceAll("\0", " ").trim() }] : [];
+  });
+}
+
+/** Empty for what is gone meanwhile or is not ours to read. */
+function read(from: () => string): string {
+  try {
+    return from();
+  } catch {
+    return "";
+  }
+}
