@@ -64,6 +64,11 @@ export type Sight = {
   frozen: string | null;
   /** The Kubernetes cluster, if there is one. */
   kube?: KubeSight | null;
+  /**
+   * Why the private key at a path cannot be used, `null` if it can be, `undefined` while that is
+   * not known. Without it, nobody looks, and every key is taken to be one.
+   */
+  keyProblem?(path: string): string | null | undefined;
   /** What waits for a pool in its scheduler; `null` = nobody can tell, which is not zero. */
   queue?(pool: PoolName): QueueSight | null;
 };

@@ -257,7 +257,7 @@ export class Reconciler {
       mono,
       blind: [...(own === null ? [] : [own]), ...blind],
       presence: this.presence,
-      scheduler: this.ports.targets.scheduler,
+      targets: this.ports.targets,
       providers: this.cloud.sight(),
       sampleIntervalMs: this.config.server.sampleIntervalMs,
       frozen: frozenBy(fleet.facts, now),

@@ -230,6 +230,7 @@ function composeParts(made: Made): Parts {
     peerTls: made.peer,
     install: made.setUp.install,
     openBootstrapper: made.setUp.bootstrapper,
+    keyProblem: made.setUp.keyProblem,
     loaded,
     fleetId: identity.fleetId,
     clock: CLOCK,

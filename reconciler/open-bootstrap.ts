@@ -16,6 +16,7 @@ import type { Config } from "../schema/config.ts";
 import { VERSION } from "../schema/version.ts";
 import { Bootstrapper } from "./act/bootstrap.ts";
 import type { Clock } from "./clock.ts";
+import { KeyWatch } from "./key-watch.ts";
 import type { InstallPorts } from "./route/install.ts";
 import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
@@ -39,7 +40,12 @@ export type SetUpFrom = {
   port(): number;
 };
 
-export type SetUp = { install: InstallPorts; bootstrapper(store: Store): Bootstrapper };
+export type SetUp = {
+  install: InstallPorts;
+  bootstrapper(store: Store): Bootstrapper;
+  /** See `Sight`. */
+  keyProblem(path: string): string | null | undefined;
+};
 
 /** What machines fetch, and who sets them up. Throws if the release key cannot be had. */
 export function openSetUp(from: SetUpFrom): SetUp {
@@ -51,7 +57,21 @@ export function openSetUp(from: SetUpFrom): SetUp {
     seed: () => createHmac("sha256", from.secret).update("release key").digest(),
     server: () => from.external,
   });
-  return { install, bootstrapper: (store) => openBootstrapper(from, store, install.releases) };
+  const keys = new KeyWatch(checkKey, from.clock);
+  return {
+    install,
+    bootstrapper: (store) => openBootstrapper(from, store, install.releases),
+    keyProblem: (path) => keys.problem(path),
+  };
+}
+
+async function checkKey(path: string): Promise<string | null> {
+  try {
+    await readKey(path);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bootstrapper {

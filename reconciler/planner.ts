@@ -7,10 +7,12 @@ import type { Action } from "../schema/action.ts";
 import type { Config } from "../schema/config.ts";
 import type { Plan } from "../schema/plan.ts";
 import type { Log } from "./clock.ts";
+import { hindranceOf } from "./decide/bootstrap.ts";
 import { decide } from "./decide/decide.ts";
 import { type Broken, soundPart } from "./decide/sound.ts";
 import type { Sight } from "./fleet.ts";
 import { applyPlan } from "./fold/plan.ts";
+import { stepUnready } from "./fold/unready.ts";
 import type { Ledger } from "./ledger.ts";
 import { stepUpgrade } from "./upgrade/step.ts";
 
@@ -44,6 +46,7 @@ export class Planner {
     const { ledger, config, acts } = this.options;
     const actions: Action[] = [];
     if (acts) this.stepUpgrade(sight);
+    if (acts) this.noteUnready(sight);
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const fleet = ledger.fleet();
       const plan = this.sound(sight);
@@ -61,6 +64,23 @@ export class Planner {
     const { ledger } = this.options;
     const draft = ledger.draft();
     stepUpgrade(ledger.fleet(), sight, draft);
+    ledger.stage(draft);
+  }
+
+  /** What keeps a pool's machines from being set up is stored, and told when it begins and ends. */
+  private noteUnready(sight: Sight): void {
+    const { ledger, config } = this.options;
+    const draft = ledger.draft();
+    for (const pool of config.pools) {
+      const step = stepUnready(
+        ledger.fleet().pools.get(pool.name),
+        hindranceOf(pool, sight),
+        sight,
+      );
+      if (step === null) continue;
+      draft.putPool(step.pool);
+      draft.tell(step.events);
+    }
     ledger.stage(draft);
   }
 

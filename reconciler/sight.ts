@@ -5,13 +5,13 @@
 import type { NodeId } from "../schema/id.ts";
 import type { Presence } from "./presence.ts";
 import type { DrainSight, ProviderSight, Sight } from "./fleet.ts";
-import type { Scheduler } from "./scheduler/scheduler.ts";
+import type { Targets } from "./act/execute.ts";
 
 export function openSight(from: {
   now: number;
   mono: number;
   presence: Presence;
-  scheduler: Scheduler;
+  targets: Pick<Targets, "scheduler" | "keyProblem">;
   providers: ReadonlyMap<string, ProviderSight>;
   sampleIntervalMs: number;
   frozen: string | null;
@@ -21,7 +21,8 @@ export function openSight(from: {
   /** Whether the record ties the node to an object of its scheduler. */
   isMatched(node: NodeId): boolean;
 }): Sight {
-  const { presence, scheduler, mono, blind } = from;
+  const { presence, mono, blind } = from;
+  const { scheduler, keyProblem } = from.targets;
   return {
     now: from.now,
     blind,
@@ -37,6 +38,7 @@ export function openSight(from: {
     providers: from.providers,
     frozen: from.frozen,
     kube: scheduler.cluster?.sight(from.ambiguous) ?? null,
+    ...(keyProblem === undefined ? {} : { keyProblem }),
     queue: (pool) => scheduler.cluster?.queue(pool) ?? null,
   };
 }

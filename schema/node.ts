@@ -174,6 +174,8 @@ export const BootstrapFact = v.object({
   final: v.boolean(),
   /** The host key that was accepted first, base64 of its wire form. */
   hostKey: v.nullable(text),
+  /** No attempt begins before this: the stored back-off after one that failed. */
+  notBefore: v.optional(instant),
 });
 export type BootstrapFact = v.InferOutput<typeof BootstrapFact>;
 
@@ -316,6 +318,8 @@ export const PoolState = v.object({
   nextGen: count,
   /** Automation paused by a person. */
   hold: v.nullable(v.object({ by: text, why: text, until: instant })),
+  /** Why no machine can be set up, through no fault of any: a person has to mend it. */
+  unready: v.optional(v.nullable(v.object({ why: text, since: instant }))),
   /** Consecutive nodes that never came up, wherever they were bought. */
   failures: count,
   /** Whether nodes come up, by offer and set-up (safety.md §7); outcomes: true = verified. */

@@ -64,6 +64,7 @@ export class Gate {
       type: provider.type,
       class: provider.class,
       settleMs: provider.settleMs,
+      bringsAgent: provider.bringsAgent === true,
       create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
       terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
       reboot: (...args) => this.pass("cloud.reboot", () => rebootOf(provider)(...args)),

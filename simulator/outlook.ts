@@ -78,6 +78,7 @@ export function listened(provider: Provider, heard: () => void): Provider {
     type: provider.type,
     class: provider.class,
     settleMs: provider.settleMs,
+    bringsAgent: provider.bringsAgent === true,
     create: (...args) => told(provider.create(...args)),
     terminate: (...args) => told(provider.terminate(...args)),
     reboot: (...args) => told(rebootOf(provider)(...args)),

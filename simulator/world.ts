@@ -164,6 +164,7 @@ export class World {
     };
     const scheduler = this.openScheduler(log);
     const bootstrap: World["setUp"] = (operation, signal) => this.setUp(operation, signal);
+    const keyProblem: World["keyProblem"] = (path) => this.keyProblem(path);
     this.life = await openLife(
       {
         store,
@@ -172,7 +173,7 @@ export class World {
         log,
         providers: new Map([["fake", cloud]]),
         unavailable: new Map(),
-        targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap },
+        targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap, keyProblem },
         ...(this.permit === null ? {} : { permit: this.permit }),
         committed: (change: Change) => {
           this.events.push(...change.events);
@@ -217,6 +218,8 @@ export class World {
   dryRun = false;
   /** Errors are part of the story (crash tests). */
   tolerant = false;
+  /** What is wrong with the private key that set-ups log in with; `undefined` = not known yet. */
+  keyProblem: (path: string) => string | null | undefined = () => null;
   /** Sets machines up over SSH, where the cloud's machines bring no agent. */
   setUp: NonNullable<Targets["bootstrap"]> = () => Promise.reject(new Error("no set-up"));
 
@@ -382,9 +385,7 @@ export class World {
   }
 
   serving(): string[] {
-    return this.nodes()
-      .filter((n) => n.phase.kind === "serving")
-      .map((n) => n.id);
+    return this.nodes().flatMap((n) => (n.phase.kind === "serving" ? [n.id] : []));
   }
 
   /** Kinds of events of one node, in order. */
@@ -394,7 +395,6 @@ export class World {
 
   /** Instances that the cloud itself says are live. */
   async live_instances(): Promise<string[]> {
-    const reality = this.cloud.reality();
-    return reality.live.map((i) => i.tags["navarch-node"] ?? "?");
+    return this.cloud.reality().live.map((i) => i.tags["navarch-node"] ?? "?");
   }
 }

@@ -61,7 +61,8 @@ export class Bootstrapper {
       job = await this.#jobOf(operation);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null };
+      // Keys and known hosts are the operator's: nothing was tried at the machine yet.
+      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, unspent: true };
     }
     let saved = "";
     const record = async (attempt: BootstrapAttempt): Promise<void> => {

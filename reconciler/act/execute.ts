@@ -22,6 +22,8 @@ export type Targets = {
    * here can.
    */
   bootstrap?(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome>;
+  /** See `Sight`. */
+  keyProblem?: (path: string) => string | null | undefined;
 };
 
 export type BootstrapOperation = Operation & {

@@ -6,7 +6,7 @@ import type { PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
-import { addressOf, bootstrapPayload, setUpOf } from "./bootstrap.ts";
+import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { darkness } from "./kube.ts";
 import { drainPayload } from "./leave.ts";
@@ -38,8 +38,13 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
   if (isOccupied(node, scope))
     return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
   const trying = tryingKeys(scope);
-  const answer = nextOffer(pool, state, sight.providers, sight.now, trying);
-  if (answer.kind === "wait") return pen.wait(answer.reason, answer.message, answer.until);
+  const hindrance = hindranceOf(pool, sight);
+  const usable = hindrance === null ? sight.providers : onlyComplete(sight);
+  const answer = nextOffer(pool, state, usable, sight.now, trying);
+  if (answer.kind === "wait") {
+    if (hindrance === null) return pen.wait(answer.reason, answer.message, answer.until);
+    return pen.wait("bootstrap", `nothing is bought: ${hindrance.message}`, answer.until);
+  }
   const { offer } = answer;
   const price = priceOf(offer, scope);
   const ceiling = scope.purse.take({ pool: pool.name, provider: offer.provider, price });
@@ -68,6 +73,11 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
     },
     because: [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
   });
+}
+
+/** Those whose machines bring an agent: nothing else can become a node now. */
+function onlyComplete(sight: Scope["sight"]): Scope["sight"]["providers"] {
+  return new Map([...sight.providers].filter(([name]) => !comesBare(name, sight)));
 }
 
 /** At most one live instance a slot (invariant I2), except the pair of a `surge`. */
@@ -106,12 +116,23 @@ export function decideBooting(
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
-    return fail(node, scope, pen, why, "failed");
+    return fail(node, scope, pen, `${why}${seenOf(node)}`, "failed");
   }
   pen.wait(
     "boot",
     `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "new"}, its agent is silent`,
     (doneAt ?? phase.since) + timing.registrationTimeoutMs,
+  );
+}
+
+/** What is known of a node that was set up and stays silent, for the person who looks into it. */
+function seenOf({ bootstrap, instance }: Node): string {
+  if (bootstrap === null || bootstrap.doneAt === null || instance === null) return "";
+  const { internalIp, externalIp, state, id } = instance;
+  const at = externalIp ?? internalIp ?? "no address";
+  return (
+    ` of its set-up, which ended well (attempt ${bootstrap.attempts}): nothing was heard of an ` +
+    `agent, instance ${id} is ${state} at ${at}`
   );
 }
 
@@ -149,6 +170,14 @@ function decideSetUp(
     const times = ended === 1 ? "" : ` ${ended} times`;
     const why = `its set-up failed${times}: ${node.bootstrap?.error ?? "?"}`;
     return fail(node, scope, pen, why, "failed");
+  }
+  const notBefore = node.bootstrap?.notBefore ?? 0;
+  const hindrance = scope.pool === null ? null : hindranceOf(scope.pool, sight);
+  if (hindrance !== null) return pen.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
+  if (isResting(notBefore, sight.now)) {
+    const last = node.bootstrap?.error ?? "?";
+    const message = `attempt ${ended + 1} of ${setUp.attempts} waits after: ${last}`;
+    return pen.wait("backoff", message, notBefore);
   }
   const payload = bootstrapPayload(node, instance, address, setUp);
   const because = [`attempt ${payload.attempt} of ${setUp.attempts} at ${address}`];

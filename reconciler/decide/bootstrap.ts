@@ -6,6 +6,7 @@
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
+import type { Sight } from "../fleet.ts";
 import type { Scope } from "./decide.ts";
 
 type SetUp = PoolConfig["bootstrap"];
@@ -14,8 +15,32 @@ type SetUp = PoolConfig["bootstrap"];
 export function setUpOf(node: Node, { pool, sight }: Scope): SetUp | null {
   if (pool === null || node.instance === null) return null;
   if (sight.providers.get(node.instance.provider)?.bringsAgent === true) return null;
-  const { bootstrap } = pool;
-  return bootstrap.setupCommands.length > 0 || bootstrap.pushAgent ? bootstrap : null;
+  return setsUp(pool) ? pool.bootstrap : null;
+}
+
+function setsUp({ bootstrap }: PoolConfig): boolean {
+  return bootstrap.setupCommands.length > 0 || bootstrap.pushAgent;
+}
+
+/**
+ * Why no machine of the pool can be set up now, through no fault of any machine, or `null`. What is
+ * not `known` yet is waited for as well: a machine that is bought a moment later costs nothing.
+ */
+export function hindranceOf(
+  pool: PoolConfig,
+  sight: Sight,
+): { message: string; known: boolean } | null {
+  if (!setsUp(pool) || !pool.providers.some((ref) => comesBare(ref.name, sight))) return null;
+  const path = pool.bootstrap.sshPrivateKeyPath;
+  if (path === null || sight.keyProblem === undefined) return null;
+  const problem = sight.keyProblem(path);
+  if (problem === undefined) return { message: `${path} is being read`, known: false };
+  return problem === null ? null : { message: problem, known: true };
+}
+
+/** Whether the provider's machines need to be set up, as far as is known. */
+export function comesBare(provider: string, sight: Sight): boolean {
+  return sight.providers.get(provider)?.bringsAgent !== true;
 }
 
 /** Where SSH is tried: the public address first, because the control plane is elsewhere mostly. */

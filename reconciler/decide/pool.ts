@@ -8,6 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode, type Sight } from "../fleet.ts";
+import { comesBare, hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
 import { REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
@@ -129,6 +130,11 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     message: string,
     until: number | null,
   ): void => void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
+  // Said even while nothing is missing: nothing could be replaced.
+  const hindrance = hindranceOf(pool, sight);
+  if (hindrance?.known === true) {
+    wait("bootstrap", `no machine can be set up: ${hindrance.message}`, null);
+  }
   const filled = new Set<number>();
   const live = new Set<number>();
   for (const node of nodes) {
@@ -156,6 +162,10 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       `${missing} nodes are missing, but what exists at the providers is not known: ${why}`,
       null,
     );
+  }
+  if (hindrance !== null && pool.providers.every((ref) => comesBare(ref.name, sight))) {
+    const missed = `${missing} nodes are missing, and nothing is bought: ${hindrance.message}`;
+    return hindrance.known ? undefined : wait("bootstrap", missed, null);
   }
   let gen =
     state.nextGen + plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;

@@ -9,6 +9,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
+import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.ts";
 import { lose } from "./arrive.ts";
@@ -217,6 +218,11 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   // Between the tries of the guard nothing healthy is given up for a node that would not come up.
   const ceiling = ceilingFor(node, pool, scope);
   if (ceiling !== null) return { reason: "spend", message: ceiling, until: null };
+  const hindrance = hindranceOf(pool, scope.sight);
+  if (hindrance !== null) {
+    const message = `nothing could replace it: ${hindrance.message}`;
+    return { reason: "bootstrap", message, until: null };
+  }
   const guard = state === undefined ? null : guardOfPool(pool, state, scope);
   if (guard !== null) {
     const why = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;

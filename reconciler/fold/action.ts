@@ -139,6 +139,9 @@ function applyAdvance(
 /** The node in its new phase, and what becomes of its session with it. */
 function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, now: number): Node {
   let next: Node = { ...node, phase: action.to };
+  // Set up, and yet it never came into service: what was seen stays with its set-up.
+  if (action.event === "node.failed" && node.bootstrap !== null && node.bootstrap.error === null)
+    next = { ...next, bootstrap: { ...node.bootstrap, error: action.because.join("; ") } };
   // A held node is a person's: what was ordered before has been tried, and a new word is needed.
   if (action.to.kind === "held") next = { ...next, order: null };
   switch (action.session) {

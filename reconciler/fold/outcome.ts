@@ -30,6 +30,8 @@ export type Outcome =
       retryAfterMs: number | null;
       /** Of a set-up: another attempt cannot help. */
       final?: boolean;
+      /** Of a set-up: it never began, and not because of its machine. No attempt is spent. */
+      unspent?: boolean;
       hostKey?: string | null;
     }
   | { kind: "ambiguous"; message: string };
@@ -336,7 +338,10 @@ function foldRefused(
   const tell = teller(node, now, events);
   const payload = operation.payload;
   if (payload.kind === "bootstrap") {
-    tell("node.bootstrapping", `attempt ${payload.attempt} failed: ${refusal.message}`);
+    const what = refusal.unspent === true ? "waits" : "failed";
+    // What waits for a person waits for long, and is tried again all the time.
+    if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message)
+      tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
     return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
   }
   const refusals = (node.kube?.refusals ?? 0) + 1;

@@ -57,6 +57,8 @@ export type Parts = {
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Who sets machines up over SSH; without it nobody does. */
   openBootstrapper?(store: Store): Bootstrapper;
+  /** See `Sight`. */
+  keyProblem?: (path: string) => string | null | undefined;
 };
 
 export type Role = {
@@ -195,6 +197,7 @@ async function openReconciler(
       scheduler,
       credential: (node: string) => authority.issueNode(node),
       ...(bootstrapper === null ? {} : { bootstrap: bootstrapper.run.bind(bootstrapper) }),
+      ...(parts.keyProblem === undefined ? {} : { keyProblem: parts.keyProblem }),
     },
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),
