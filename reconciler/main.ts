@@ -300,6 +300,7 @@ async function serve(
     caPem: port.caPem,
     external: external(config, process.env),
     config,
+    given: { ...options, env: process.env },
     address,
     port: () => bound.port,
   });

@@ -17,6 +17,7 @@ import { VERSION } from "../schema/version.ts";
 import { Bootstrapper } from "./act/bootstrap.ts";
 import type { Clock } from "./clock.ts";
 import { KeyWatch } from "./key-watch.ts";
+import { heldSecrets, keyLines, type HeldFrom } from "./held-secret.ts";
 import type { InstallPorts } from "./route/install.ts";
 import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
@@ -34,6 +35,8 @@ export type SetUpFrom = {
   /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
   external: string | null;
   config: Config;
+  /** As the control plane was started: tokens may have come with it. */
+  given: Pick<HeldFrom, "authToken" | "authTokenFile" | "env">;
   /** Where this process listens. */
   address: { host: string; port: number };
   /** The port that was bound, where the configured one is 0. */
@@ -93,6 +96,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),
     epoch: () => store.epoch ?? 0,
+    masks: (privateKey) => [...heldSecrets({ ...from, ...from.given }), ...keyLines(privateKey)],
   });
 }
 

@@ -11,6 +11,15 @@ const SECRET_MIN = 4;
 const PIECE = /[^]{1,512}/gu;
 const COVER = "***";
 
+/**
+ * The product's own tokens by their look: admin's, person's, join token, node's credential. Of most
+ * of them a control plane keeps a hash alone, and a machine may well show one that another fleet
+ * made. At the very end of a text a beginning is enough, for the rest may be on its way.
+ */
+const TOKEN = /(?<![A-Za-z0-9])nv[ajnt]\.(?:[A-Za-z0-9_.-]{16,252}|[A-Za-z0-9_.-]{0,15}$)/g;
+/** A node's: prefix, an id of 128 characters in base64, a number, 256 bits in base64. */
+const TOKEN_BYTES_MAX = 256;
+
 export type Mask = {
   /** Bytes that must be known on each side of a cut for every secret across it to be found. */
   readonly contextBytes: number;
@@ -21,7 +30,7 @@ export type Mask = {
 
 export function createMask(secrets: readonly string[]): Mask {
   const needles = [...new Set(secrets.flatMap(formsOf))].map((form) => Buffer.from(form));
-  const contextBytes = Math.max(0, ...needles.map((needle) => needle.length));
+  const contextBytes = Math.max(TOKEN_BYTES_MAX, ...needles.map((needle) => needle.length));
   const once = (bytes: Buffer, from: number, to: number): string => {
     let text = "";
     let at = from;
@@ -65,6 +74,10 @@ type Span = [start: number, end: number];
 /** Where secrets lie, in order and without overlap; also one that is cut off by the end. */
 function spansOf(bytes: Buffer, needles: readonly Buffer[]): Span[] {
   const found: Span[] = [];
+  // One character a byte, so that places in the text are places in the bytes.
+  for (const { index, 0: token } of bytes.toString("latin1").matchAll(TOKEN)) {
+    found.push([index, index + token.length]);
+  }
   for (const needle of needles) {
     for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
       found.push([at, at + needle.length]);

@@ -30,6 +30,22 @@ describe("createMask()", () => {
     test(`covers ${JSON.stringify(given)}`, () => expect(mask.text(given)).toBe(covered));
   }
 
+  const token = `${"aZ09_-".repeat(7)}x`;
+  for (const prefix of ["nva.", "nvt.", "nvj.", "nvn.bm9kZQ.", "nvn.bm9kZQ.12."]) {
+    test(`covers every ${prefix} token, also one that nobody told`, () => {
+      const given = `NAVARCH_TOKEN=${prefix}${token} x`;
+      expect(createMask([]).text(given)).toBe("NAVARCH_TOKEN=*** x");
+      for (let end = prefix.length; end < prefix.length + token.length; end++) {
+        expect(createMask([]).text(`a ${`${prefix}${token}`.slice(0, end)}`)).toBe("a ***");
+      }
+    });
+  }
+
+  test("takes no ordinary word for a token", () => {
+    const words = "nvt. env.HOME=1 nva.yes, conv.abcdefghijklmnopqrstuvwxyz nvidia.com/gpu";
+    expect(createMask([]).text(`${words}\n`)).toBe(`${words}\n`);
+  });
+
   test("hides a secret in a long key, piece by piece", () => {
     const key = Array.from({ length: 400 }, (_, index) => `piece-${index}`).join("");
     expect(createMask([key]).text(`key ${key} end`)).toMatch(/^key \*+ end$/);

@@ -73,6 +73,7 @@ async function carry(one: BootstrapOperation, ended: Ended) {
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: () => Promise.resolve(),
     epoch: () => 5,
+    masks: () => [],
   });
   const outcome = await bootstrapper.run(one, new AbortController().signal);
   return { job: jobs[0], outcome, known };

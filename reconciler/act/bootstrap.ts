@@ -39,6 +39,8 @@ export type BootstrapPorts = {
   save(attempt: BootstrapAttempt): Promise<void>;
   /** Of the leader that acts now, which may not be the one that intended the set-up. */
   epoch(): number;
+  /** What this control plane holds, this key too, and nobody may read in a machine's words. */
+  masks(privateKey: string): readonly string[];
 };
 
 export class Bootstrapper {
@@ -73,7 +75,8 @@ export class Bootstrapper {
       await this.#ports.save(attempt);
     };
     try {
-      return outcomeOf(await run(job, { clock, connect, openBinary, record, masks: [] }, signal));
+      const masks = this.#ports.masks(job.privateKey);
+      return outcomeOf(await run(job, { clock, connect, openBinary, record, masks }, signal));
     } finally {
       this.#live.delete(job.node);
     }
