@@ -202,12 +202,19 @@ load_ca() {
   ca=''
   [ -n "$ca_pin" ] || { [ ! -f "$etc/ca.pem" ] || ca=$etc/ca.pem; return 0; }
   case $server in https://*) ;; *) die "--ca-fingerprint needs a server with https" ;; esac
-  if [ "$getter" = curl ]; then curl -fsSk "$server/ca.pem" -o "$tmp/ca.pem"; else
-    wget -q --no-check-certificate -O "$tmp/ca.pem" "$server/ca.pem"
+  if [ "$getter" = curl ]; then curl -fsSk "$server/ca.pem" -o "$tmp/shown.pem"; else
+    wget -q --no-check-certificate -O "$tmp/shown.pem" "$server/ca.pem"
   fi || die "cannot download $server/ca.pem"
-  found=$(pem_body "$tmp/ca.pem" | base64 -d | sha256sum | cut -d ' ' -f 1)
+  pem_body "$tmp/shown.pem" | base64 -d >"$tmp/ca.der" || :
+  found=$(digest "$tmp/ca.der")
   [ "$found" = "$(plain_print "$ca_pin")" ] ||
     die "the CA of $server has fingerprint sha256:$found, not the expected one: stopped"
+  # Made anew of the very bytes that were compared: whatever came with them would be trusted, too.
+  {
+    say '-----BEGIN CERTIFICATE-----'
+    base64 -w 64 "$tmp/ca.der"
+    say '-----END CERTIFICATE-----'
+  } >"$tmp/ca.pem"
   ca=$tmp/ca.pem
 }
 

@@ -183,33 +183,48 @@ describe("install.sh refuses", () => {
 
 const certificates = Bun.which("openssl") === null ? null : "openssl";
 
-describe("install.sh --ca-fingerprint", () => {
-  test.skipIf(certificates === null)("trusts the own CA of that fingerprint only", async () => {
-    const first = await openBench();
-    const { folder } = first;
-    const make = `
-      openssl req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=ca &&
-      openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key \\
-        -out leaf.csr -subj /CN=leaf &&
-      printf 'subjectAltName=IP:127.0.0.1\\n' >ext &&
-      openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 \\
-        -extfile ext -out leaf.pem`;
-    const made = await first.run(["sh", "-c", make]);
-    expect([made.code, made.code === 0 ? "" : made.err]).toEqual([0, ""]);
-    const read = (name: string): string => readFileSync(join(folder, name), "utf8");
-    const tls = { cert: read("leaf.pem"), key: read("leaf.key"), ca: read("ca.pem") };
-    const printed = await first.run([
-      "openssl",
-      "x509",
-      "-in",
-      "ca.pem",
-      "-noout",
-      "-sha256",
-      "-fingerprint",
-    ]);
-    const fingerprint = `sha256:${printed.out.trim().split("=")[1]}`;
-    await first.close();
+type Made = { ca: string; cert: string; key: string; fingerprint: string };
 
+/** An authority of `name` with its certificate for loopback, as OpenSSL makes them. */
+async function makeAuthority(bench: Bench, name: string): Promise<Made> {
+  const { folder } = bench;
+  const make = `
+    mkdir ${name} && cd ${name} &&
+    openssl req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=ca &&
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key \\
+      -out leaf.csr -subj /CN=leaf &&
+    printf 'subjectAltName=IP:127.0.0.1\\n' >ext &&
+    openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 \\
+      -extfile ext -out leaf.pem`;
+  const made = await bench.run(["sh", "-c", make]);
+  expect([made.code, made.code === 0 ? "" : made.err]).toEqual([0, ""]);
+  const print = `openssl x509 -in ${name}/ca.pem -noout -sha256 -fingerprint`;
+  const printed = await bench.run(["sh", "-c", print]);
+  const read = (file: string): string => readFileSync(join(folder, name, file), "utf8");
+  return {
+    ca: read("ca.pem"),
+    cert: read("leaf.pem"),
+    key: read("leaf.key"),
+    fingerprint: `sha256:${printed.out.trim().split("=")[1]}`,
+  };
+}
+
+describe.skipIf(certificates === null)("install.sh --ca-fingerprint", () => {
+  async function authorities(...names: string[]): Promise<Made[]> {
+    const first = await openBench();
+    const made: Made[] = [];
+    for (const name of names) made.push(await makeAuthority(first, name));
+    await first.close();
+    return made;
+  }
+  const stored = (bench: Bench): string => {
+    return readFileSync(join(bench.root, "etc/navarch-node/ca.pem"), "utf8");
+  };
+
+  test("trusts the own CA of that fingerprint only", async () => {
+    const [tls] = await authorities("real");
+    if (tls === undefined) throw new Error("no authority");
+    const { fingerprint } = tls;
     open = await openBench({ tls });
     open.release("0.1.0");
     const plain = await open.install();
@@ -219,10 +234,36 @@ describe("install.sh --ca-fingerprint", () => {
     expect(open.requests.filter((path) => path !== "/ca.pem")).toEqual([]);
     const { code, err } = await open.install(["--ca-fingerprint", fingerprint]);
     expect({ code, err: err.replace(/.*no join token.*\n/, "") }).toEqual({ code: 0, err: "" });
-    expect(readFileSync(join(open.root, "etc/navarch-node/ca.pem"), "utf8")).toBe(tls.ca);
+    expect(stored(open)).toBe(tls.ca);
     // From then on the stored CA does.
     expect((await open.install([])).out).toContain("nothing to do");
     const settings = readFileSync(join(open.root, "etc/navarch-node/environment"), "utf8");
     expect(settings).toContain("\nNAVARCH_CA_FILE=/etc/navarch-node/ca.pem\n");
+  });
+
+  test("does not trust what is shown behind that CA, nor one in its place", async () => {
+    const [real, evil] = await authorities("real", "evil");
+    if (real === undefined || evil === undefined) throw new Error("no authorities");
+    const pinned = ["--ca-fingerprint", real.fingerprint];
+    const shown = [
+      `${real.ca}${evil.ca}`,
+      real.ca.replace("-----END", `${evil.ca}-----END`),
+      real.ca.replace("\n-----END", `=${evil.ca.split("\n")[1]}\n-----END`),
+      `${evil.ca}${real.ca}`,
+      "",
+    ];
+    for (const ca of shown) {
+      open = await openBench({ tls: { ...evil, ca } });
+      open.release("0.1.0");
+      const ran = await open.install(pinned);
+      const { requests } = open;
+      expect([ran.code, requests, open.tree()]).toEqual([1, ["/ca.pem"], []]);
+      await open.close();
+    }
+    // What is left for good is the one certificate that was compared.
+    open = await openBench({ tls: { ...real, ca: `${real.ca}${evil.ca}` } });
+    open.release("0.1.0");
+    expect((await open.install(pinned)).code).toBe(0);
+    expect(stored(open)).toBe(real.ca);
   });
 });
