@@ -106,7 +106,8 @@ export function decideBooting(
     return fail(node, scope, pen, "its pool became smaller", "scale_down");
   const setUp = setUpOf(node, scope);
   const doneAt = node.bootstrap?.doneAt ?? null;
-  if (setUp !== null && doneAt === null) return decideSetUp(node, phase, setUp, scope, pen);
+  const isBare = setUp !== null && doneAt === null && !isTakenBack(node);
+  if (isBare) return decideSetUp(node, phase, setUp, scope, pen);
   if (node.agent !== null) {
     return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", [
       "its agent registered",
@@ -116,6 +117,7 @@ export function decideBooting(
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
+    if (isTakenBack(node)) return leaveBe(pen, why);
     return fail(node, scope, pen, `${why}${seenOf(node)}`, "failed");
   }
   pen.wait(
@@ -213,14 +215,15 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold) {
     const why =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
-    if (node.instance === null) {
+    if (node.instance === null || isTakenBack(node)) {
       return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
     return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
-    return fail(node, scope, pen, `not verified within ${Math.round(waitedMs / 1000)} s`, "failed");
+    const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
+    return isTakenBack(node) ? leaveBe(pen, why) : fail(node, scope, pen, why, "failed");
   }
   pen.wait(
     "boot",
@@ -230,8 +233,22 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
 }
 
 /**
+ * Found in the cloud's list after the record was lost or restored: nobody knows for how long it has
+ * served and what runs on it. It is never set up again, and only evidence with a budget or a person
+ * takes it out of service, drained; silence alone is no evidence (law 9).
+ */
+function isTakenBack({ instance }: Node): boolean {
+  return instance?.adopted === true;
+}
+
+function leaveBe(pen: Pen, why: string): void {
+  const message = `${why}: it was found in the cloud's list and may be at work`;
+  pen.wait("human", `${message}; it stays until a person ends it`);
+}
+
+/**
  * Ends a node that never served. Nothing runs on it, so there is nothing to drain; unless it was
- * taken back after the record was lost, and its cluster shows work on it, or does not answer.
+ * taken back, or its cluster shows work on it or does not answer.
  */
 function fail(
   node: Node,
@@ -247,9 +264,9 @@ function fail(
   if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
   const dark = forced ? null : darkness(node, scope);
   if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
-  if (!forced && node.kube !== null && node.kube.absentSince === null) {
-    if (sight.drain(node.id).kind !== "empty") return empty(node, scope, pen, why, purpose);
-  }
+  const isInCluster = node.kube !== null && node.kube.absentSince === null;
+  const isAtWork = isInCluster && sight.drain(node.id).kind !== "empty";
+  if (!forced && (isTakenBack(node) || isAtWork)) return empty(node, scope, pen, why, purpose);
   const to: Phase = {
     kind: "terminating",
     since: sight.now,

@@ -189,7 +189,7 @@ export function adoptInstance(
   const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
   const node: Node = {
     ...base,
-    instance: bindInstance(provider, instance, now),
+    instance: { ...bindInstance(provider, instance, now), adopted: true },
     ...adoptedPhase(base, instance, now, wanted),
   };
   const message =
