@@ -1,63 +1,107 @@
 /**
  * `navarch bootstrap <id>`: how a machine was set up, step by step, with what each command said;
- * `--follow` goes on until it is over. Everything here comes from a machine and is printed plain.
+ * `--follow` goes on until it is over. `--host` sets up a machine from here, and loads what that
+ * needs only then.
  */
-import type { BootstrapAttemptView, BootstrapStepView, BootstrapView } from "../../schema/api.ts";
-import { printTime } from "../age.ts";
+import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
+import type { BootstrapView } from "../../schema/api.ts";
+import { printAttempts } from "../bootstrap-view.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
+import { HOST_FLAGS } from "../host-flag.ts";
 import { suggestNode } from "../lookup.ts";
 import { show } from "../show.ts";
-import { plain } from "../table.ts";
+
+/** As many on a line as a terminal shows. */
+const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
+  .join(", ")
+  .replace(/(.{1,94})(?: |$)/g, "$1\n")
+  .trimEnd();
 
 const FOLLOW_MS = 1_000;
 /** Phases in which another step may still come. */
 const PENDING = ["requested", "booting", "bootstrapping"];
 
+/** Flags that only a set-up from here takes, and those that only a look at one does. */
+const HOST_ONLY = HOST_FLAGS.map(({ name }) => name).filter((name) => name !== "host");
+const LOOK_ONLY = ["attempt", "all", "follow"];
+
 export const bootstrap: Command = {
   name: ["bootstrap"],
-  usage: "<node-id>",
-  summary: "show how a machine was set up over SSH",
-  more: "Shows the last attempt; --attempt N another one, --all every one that is kept.",
+  usage: "<node-id> | --host H",
+  summary: "show how a machine was set up over SSH, or set one up from here",
+  more: `Shows the last attempt; --attempt N another one, --all every one that is kept.
+
+With --host this computer sets up a machine that no provider bought, as the control plane sets
+up its own: the commands of --template and --file, as root, each with its own deadline. The
+machine remembers what is done, so the same again goes on where it was, also after Ctrl-C.
+Its host key is kept at first use, and another one later stops the set-up. The template agent
+needs a control plane (--server) and makes a join token there, for one node and one use; a
+token of one's own is taken by --set JoinToken=T or, unseen by others, NAVARCH_JOIN_TOKEN.
+
+  navarch bootstrap --host 10.0.0.7 --key ~/.ssh/id_ed25519 --template agent --pool training \\
+      --server https://navarch.example:50051
+  navarch bootstrap --host gpu-7 --file prepare.sh --set Region=us-west-2 --dry-run
+
+Templates are agent, kubernetes-join and slurm-node; variables of --file and --set are
+${VARIABLES}.`,
   flags: [
     { name: "attempt", kind: "text", value: "N", help: "this attempt, from 1" },
     { name: "all", kind: "switch", help: "every attempt" },
     { name: "commands", kind: "switch", help: "print each command whole" },
     { name: "follow", short: "f", kind: "switch", help: "go on until the set-up is over" },
+    ...HOST_FLAGS,
   ],
-  words: { min: 1, max: 1 },
-  lasts: (flags) => flags.on("follow"),
-  reach: "online",
-  async run(context, client) {
-    const [id = ""] = context.words;
+  words: { min: 0, max: 1 },
+  lasts: (flags) => flags.on("follow") || flags.text("host") !== null,
+  reach: "offline",
+  async run(context) {
+    const [id] = context.words;
     const { flags } = context;
-    const wanted = flags.text("attempt");
-    if (wanted !== null && !/^[1-9]\d*$/.test(wanted)) {
-      return usage(`--attempt ${wanted}: expected a number from 1`);
+    if (flags.text("host") !== null) {
+      if (id !== undefined) return usage("bootstrap takes <node-id> or --host H, not both");
+      const alien = LOOK_ONLY.find((name) => flags.from(name) !== null);
+      if (alien !== undefined) return usage(`--${alien} goes with <node-id>, not with --host`);
+      const { setUpHost } = await import("../host-set-up.ts");
+      return setUpHost(context);
     }
-    if (flags.on("follow")) return follow(context, client, id);
-    const answer = await ask(client, id);
-    if (!answer.ok) return answer;
-    const { value } = answer;
-    const number = wanted === null ? null : Number(wanted);
-    const shown = value.attempts.filter(({ attempt }, i) =>
-      number === null ? flags.on("all") || i === 0 : attempt === number,
-    );
-    if (number !== null && shown.length === 0) {
-      const kept = value.attempts.map(({ attempt }) => attempt).toReversed();
-      return usage(`no attempt ${number} of ${id}; kept: ${kept.join(", ") || "none"}`);
-    }
-    await show(context, {
-      data: { ...value, attempts: shown },
-      names: shown.map(({ attempt }) => String(attempt)),
-      human: () => printAttempts(shown, flags.on("commands")),
-      empty: `${id} was not set up over SSH (it is ${value.phase})`,
-    });
-    return EXIT.done;
+    const alien = HOST_ONLY.find((name) => flags.from(name) !== null);
+    if (alien !== undefined) return usage(`--${alien} goes with --host H`);
+    if (id === undefined)
+      return usage("bootstrap needs <node-id> or --host H (see navarch help bootstrap)");
+    const client = context.connect();
+    return "ok" in client ? client : look(context, client, id);
   },
 };
+
+async function look(context: Context, client: Client, id: string): Promise<number | Failure> {
+  const { flags } = context;
+  const wanted = flags.text("attempt");
+  if (wanted !== null && !/^[1-9]\d*$/.test(wanted)) {
+    return usage(`--attempt ${wanted}: expected a number from 1`);
+  }
+  if (flags.on("follow")) return follow(context, client, id);
+  const answer = await ask(client, id);
+  if (!answer.ok) return answer;
+  const { value } = answer;
+  const number = wanted === null ? null : Number(wanted);
+  const shown = value.attempts.filter(({ attempt }, i) =>
+    number === null ? flags.on("all") || i === 0 : attempt === number,
+  );
+  if (number !== null && shown.length === 0) {
+    const kept = value.attempts.map(({ attempt }) => attempt).toReversed();
+    return usage(`no attempt ${number} of ${id}; kept: ${kept.join(", ") || "none"}`);
+  }
+  await show(context, {
+    data: { ...value, attempts: shown },
+    names: shown.map(({ attempt }) => String(attempt)),
+    human: () => printAttempts(shown, flags.on("commands")),
+    empty: `${id} was not set up over SSH (it is ${value.phase})`,
+  });
+  return EXIT.done;
+}
 
 async function ask(client: Client, id: string) {
   const answer = await client.get<BootstrapView>(`/nodes/${encodeURIComponent(id)}/bootstrap`, [
@@ -88,41 +132,4 @@ function freshPart(before: string, now: string): string {
   let at = 0;
   while (at < before.length && before[at] === now[at]) at++;
   return `\n${now.slice(now.lastIndexOf("\n", at - 1) + 1)}`;
-}
-
-/** Newest last. */
-function printAttempts(attempts: readonly BootstrapAttemptView[], whole: boolean): string {
-  return attempts
-    .toReversed()
-    .map((one) => printAttempt(one, whole))
-    .join("\n");
-}
-
-function printAttempt(one: BootstrapAttemptView, whole: boolean): string {
-  const head = `Attempt ${one.attempt} at ${plain(one.address)}, ${printTime(one.started_at)}\n`;
-  const why = one.error === null ? "" : `: ${plain(one.error)}`;
-  const end = one.ended_at === null ? "" : `${one.state}${why}\n`;
-  return `${head}${one.steps.map((step) => printStep(step, whole)).join("")}${end}`;
-}
-
-/** Of a command that is a script, so much tells which one it is. */
-const COMMAND_LINES = 2;
-
-function printStep(step: BootstrapStepView, whole: boolean): string {
-  const exit = step.exit_code === null || step.exit_code === 0 ? "" : `, exit ${step.exit_code}`;
-  const ran = step.duration_ms === null ? "runs" : `${(step.duration_ms / 1_000).toFixed(1)} s`;
-  const how = step.skipped ? "done before" : `${ran}${exit}`;
-  const said = [step.stdout, step.stderr].flatMap(linesOf).map((line) => `    ${line}\n`);
-  const why = step.error === null ? "" : `    error: ${plain(step.error)}\n`;
-  const all = linesOf(step.command);
-  const cut = whole || all.length <= COMMAND_LINES + 1 ? all : all.slice(0, COMMAND_LINES);
-  const left = all.length - cut.length;
-  const command = cut.map((line) => `    $ ${line}\n`);
-  if (left > 0) command.push(`    $ … ${left} lines more (--commands)\n`);
-  return `  ${plain(step.name)}  ${how}\n${[...command, ...said].join("")}${why}`;
-}
-
-function linesOf(text: string): string[] {
-  const trimmed = text.replace(/\n+$/, "");
-  return trimmed === "" ? [] : trimmed.split("\n").map(plain);
 }

@@ -1,0 +1,155 @@
+/**
+ * What a person asks for on the command line as the job that the control plane would have: the same
+ * run carries it out. The control plane's address, authority, agent and join token are added here;
+ * nothing is asked of anybody for a dry run.
+ */
+import type { AgentBinary, Arch, Candidate, Job } from "../bootstrap/run/job.ts";
+import { MARK_DIRECTORY } from "../bootstrap/run/job.ts";
+import type { HostKeyCheck, SshTarget } from "../bootstrap/shell.ts";
+import type { InstanceId } from "../schema/id.ts";
+import type { JoinTokenView } from "../schema/join.ts";
+import { type AgentFile, type Agents, askAgents, NO_AGENTS } from "./agent-file.ts";
+import type { Client } from "./client.ts";
+import type { HostWish, Read } from "./host-flag.ts";
+import type { HostScript } from "./host-script.ts";
+
+/** Where the unit looks for it (systemd/navarch-node.service). */
+const JOIN_TOKEN_FILE = "/etc/navarch-node/join-token";
+const CA_FILE = "/etc/navarch-node/ca.pem";
+/** Where a pushed agent is found by the commands that follow. */
+const AGENT_FILE = "/usr/local/bin/navarch-node";
+
+/** For a machine that is nearly up; a pool's machine, which boots, is given ten minutes. */
+const SSH_MS = 30_000;
+const SSH_CONNECT_MS = 10_000;
+
+/** A join token outlives a slow set-up, and not the day. */
+const JOIN_TTL = "1h";
+
+/** Join tokens are of a pool. */
+export const NO_POOL =
+  "template agent needs --pool P, the pool that the node joins (or --set JoinToken=T)";
+
+/** Whether the template `agent` is to be let in by a token that has to be made. */
+export function needsJoinToken(wish: HostWish): boolean {
+  return wish.joinToken === null && wish.templates.includes("agent");
+}
+
+export function needsAgent({ uses }: HostScript): boolean {
+  return uses.has("AgentURL") || uses.has("AgentSHA256");
+}
+
+/** Whether anything of a control plane is needed; `named` = somebody said which one. */
+export function needsServer(wish: HostWish, script: HostScript, named: boolean): boolean {
+  if (needsJoinToken(wish)) return true;
+  return wish.values.ControlPlane === undefined && (named || script.uses.has("ControlPlane"));
+}
+
+/** One for this node, good once; what it was, so that an unused one can be taken back. */
+export async function makeJoinToken(
+  wish: HostWish,
+  client: Client,
+): Promise<Read<{ id: string; secret: string }>> {
+  const answer = await client.send<JoinTokenView>("POST", "/join-tokens", ["id", "token"], {
+    pool: wish.pool,
+    node: wish.node,
+    uses: 1,
+    ttl: JOIN_TTL,
+    label: `bootstrap of ${wish.host}`.slice(0, 128),
+  });
+  if (!answer.ok) return answer;
+  return { ok: true, value: { id: answer.value.id, secret: answer.value.token ?? "" } };
+}
+
+/** Pushed where there is a file, downloaded otherwise; a named one is for its own kind alone. */
+export async function pickAgents(
+  named: AgentFile | null,
+  own: () => Promise<Agents>,
+  client: Client | null,
+): Promise<Read<Agents>> {
+  if (named !== null) {
+    return { ok: true, value: { ...NO_AGENTS, [named.arch]: named.binary } };
+  }
+  const here = await own();
+  if (here.x64 !== null || here.arm64 !== null) return { ok: true, value: here };
+  if (client === null) return { ok: true, value: NO_AGENTS };
+  const offered = await askAgents(client);
+  return "ok" in offered ? offered : { ok: true, value: offered };
+}
+
+export type Given = {
+  wish: HostWish;
+  script: HostScript;
+  privateKey: string;
+  hostKey: HostKeyCheck;
+  jump: SshTarget | null;
+  /** URL of the control plane and whether it is this computer; `null` = none is needed. */
+  server: { url: string; loopback: boolean } | null;
+  /** The authority that machines must trust besides their own; PEM. */
+  ca: string | null;
+  agents: Agents;
+  joinToken: string | null;
+};
+
+export function makeJob(given: Given): Job {
+  const { wish, script, privateKey, hostKey, jump, server, ca, agents, joinToken } = given;
+  const { pool, node, values, host, port, user } = wish;
+  return {
+    ...{ node, pool, port, user, privateKey, hostKey, jump },
+    // The machine's marks are found by it, and a control plane's own instance is called otherwise.
+    instance: `ssh:${host.slice(-100)}:${port}` as InstanceId,
+    // Always the same: whoever runs it again takes over from an earlier run of this kind.
+    attempt: 1,
+    epoch: 0,
+    address: host,
+    commands: script.commands,
+    values: {
+      NodeID: node,
+      IPAddress: host,
+      ...(pool === null ? {} : { Pool: pool }),
+      // What is placed lets the node in once; the credential that it is then given is its own.
+      TokenFile: "",
+      ...values,
+    },
+    controlPlane: {
+      candidates: server === null || values.ControlPlane !== undefined ? [] : [candidateOf(server)],
+      listen: server?.url ?? "",
+    },
+    agent: agents,
+    pushTo: Object.values(agents).some(isHere) ? AGENT_FILE : null,
+    credential: joinToken === null ? null : { path: JOIN_TOKEN_FILE, value: joinToken },
+    ca: ca === null ? null : { path: CA_FILE, pem: ca },
+    become: wish.become,
+    resume: !wish.afresh,
+    markDirectory: wish.marks ?? MARK_DIRECTORY,
+    timeouts: {
+      sshMs: wish.sshTimeoutMs ?? SSH_MS,
+      sshConnectMs: SSH_CONNECT_MS,
+      commandMs: wish.commandTimeoutMs,
+    },
+  };
+}
+
+const isHere = (binary: AgentBinary | null): boolean => binary !== null && binary.path !== null;
+
+/** Under its loopback name only this computer knows it: nodes dial whence our connection comes. */
+function candidateOf({ url, loopback }: { url: string; loopback: boolean }): Candidate {
+  if (!loopback) return { kind: "url", url };
+  const { protocol, port } = new URL(url);
+  const scheme = protocol === "https:" ? "https" : "http";
+  const usual = scheme === "https" ? 443 : 80;
+  return { kind: "seen", scheme, port: port === "" ? usual : Number(port) };
+}
+
+/** The kind of machine that a dry run is printed for. */
+export function archOf(agents: Agents): Arch {
+  return agents.x64 === null && agents.arm64 !== null ? "arm64" : "x64";
+}
+
+/** The address that a dry run is printed with. */
+export function addressOf(job: Job): string | null {
+  const [candidate] = job.controlPlane.candidates;
+  if (candidate === undefined) return null;
+  if (candidate.kind === "url") return candidate.url;
+  return `${candidate.scheme}://ADDRESS-OF-THIS-COMPUTER:${candidate.port}`;
+}

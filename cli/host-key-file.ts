@@ -1,0 +1,85 @@
+/**
+ * Host keys that were seen before, in a known_hosts file that ssh can read too. A machine that is
+ * met for the first time is written down before anything is sent to it; from then on it has to show
+ * that key. A key that the file revokes is never taken.
+ *
+ * Adapter: reads and appends to one file.
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { HostKeyCheck } from "../bootstrap/shell.ts";
+import { keyType, printKey } from "../bootstrap/ssh/host-key.ts";
+import { knownKeys } from "../bootstrap/ssh/known-hosts.ts";
+import { EXIT, failure, usage } from "./failure.ts";
+import type { Read } from "./host-flag.ts";
+import { explainPath } from "./path.ts";
+
+export class HostKeyFile {
+  readonly path: string;
+  readonly #tell: (line: string) => void;
+
+  /** `tell` is given a line for the person: which key was shown. */
+  constructor(given: string | null, home: string, tell: (line: string) => void) {
+    this.path = given ?? join(home, ".local", "state", "navarch", "known_hosts");
+    this.#tell = tell;
+  }
+
+  /** What a machine has to show. */
+  check(host: string, port: number): Read<HostKeyCheck> {
+    let text = "";
+    try {
+      if (existsSync(this.path)) text = readFileSync(this.path, "utf8");
+    } catch (error) {
+      return usage(`--known-hosts ${this.path}: ${explainPath(this.path, error)}`);
+    }
+    const keys = knownKeys(text, host, port);
+    if (keys.length > 0) return { ok: true, value: { kind: "pinned", keys } };
+    if (knownKeys(revokedIn(text), host, port).length > 0) {
+      const message = `${this.path} revokes the key of ${printName(host, port)} and names no other`;
+      return failure(EXIT.refused, "precondition_failed", message);
+    }
+    return { ok: true, value: { kind: "first-use" } };
+  }
+
+  /** Told, and written down if it is new; throws a sentence if that cannot be. */
+  accept(host: string, port: number, check: HostKeyCheck, hostKey: string): void {
+    const key = Buffer.from(hostKey, "base64");
+    const name = printName(host, port);
+    if (check.kind === "pinned") {
+      this.#tell(`host key of ${name}: ${printKey(key)}, as in ${this.path}\n`);
+      return;
+    }
+    try {
+      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      // A last line that nobody ended must not become half of ours.
+      const whole = !existsSync(this.path) || /(^|\n)$/.test(readFileSync(this.path, "utf8"));
+      const line = `${whole ? "" : "\n"}${name} ${keyType(key) ?? ""} ${hostKey}\n`;
+      appendFileSync(this.path, line, { mode: 0o600 });
+    } catch (error) {
+      throw new Error(`the host key cannot be kept: ${this.path}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    this.#tell(`host key of ${name}: ${printKey(key)}, first use, kept in ${this.path}\n`);
+  }
+
+  /** How a person says that another key is right. */
+  hint(host: string, port: number): string {
+    return `if it was made anew: ssh-keygen -R '${printName(host, port)}' -f ${this.path}`;
+  }
+}
+
+/** The lines that revoke keys, as if they named them (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). */
+function revokedIn(text: string): string {
+  const lines = text.split(/\r?\n/).filter((line) => /^\s*@revoked\s/.test(line));
+  return lines.map((line) => line.replace(/^\s*@revoked\s+/, "")).join("\n");
+}
+
+function printName(host: string, port: number): string {
+  const lower = host.toLowerCase();
+  return port === 22 ? lower : `[${lower}]:${port}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,274 @@
+/**
+ * `navarch bootstrap --host`: a machine that no provider bought becomes a node, by the very run
+ * with which the control plane sets up its own. Everything that can be wrong here is found before
+ * the machine is reached; what is done there shows as it happens; and a run that was cut short goes
+ * on where it was when the same is asked again.
+ *
+ * Adapter: network, timers, signals.
+ */
+import { createMask } from "../bootstrap/run/mask.ts";
+import type { Job, Outcome, Ports } from "../bootstrap/run/job.ts";
+import { completeValues, renderCommands } from "../bootstrap/run/render.ts";
+import { runBootstrap } from "../bootstrap/run/run.ts";
+import type { Connect, SshTarget } from "../bootstrap/shell.ts";
+import { openBinary } from "../bootstrap/ssh/binary.ts";
+import { createConnect } from "../bootstrap/ssh/ssh2.ts";
+import { keyLines } from "../reconciler/held-secret.ts";
+import { viewAttempt } from "../reconciler/view/bootstrap.ts";
+import type { BootstrapAttempt } from "../schema/bootstrap.ts";
+import { NO_AGENTS, readAgentFile, readOwnAgents } from "./agent-file.ts";
+import { LiveAttempt } from "./bootstrap-live.ts";
+import type { Client } from "./client.ts";
+import type { Context } from "./command.ts";
+import { EXIT, failure, usage } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { type HostWish, type Read, readHostFlags } from "./host-flag.ts";
+import {
+  addressOf,
+  archOf,
+  type Given,
+  makeJob,
+  makeJoinToken,
+  needsAgent,
+  needsJoinToken,
+  needsServer,
+  NO_POOL,
+  pickAgents,
+} from "./host-job.ts";
+import { HostKeyFile } from "./host-key-file.ts";
+import { failureOf, printDone, printScript, renameAttempt } from "./host-print.ts";
+import { type HostScript, readHostScript } from "./host-script.ts";
+import { INTERRUPTS, type Interrupt, watchInterrupts } from "./interrupt.ts";
+import { readPrivateKey } from "./private-key.ts";
+import { show } from "./show.ts";
+import { openTrust } from "./trust.ts";
+
+/** A step that says nothing for so long is told to run. */
+const SILENT_MS = 700;
+
+export async function setUpHost(context: Context): Promise<number | Failure> {
+  const { flags, world } = context;
+  const wished = readHostFlags(flags, world.env);
+  if (!wished.ok) return wished;
+  const wish = wished.value;
+  const read = readHostScript(wish.templates, wish.files);
+  if (!read.ok) return read;
+  const script = read.value;
+  const named = wish.agentPath === null ? null : await readAgentFile(wish.agentPath);
+  if (named?.ok === false) return named;
+  const own = () => readOwnAgents(process.execPath, process.arch);
+  const client = openServer(context, wish, script);
+  if (client !== null && "ok" in client) return client;
+  const server = client === null ? null : client.address;
+  if (wish.dryRun) {
+    const agents = needsAgent(script) ? await pickAgents(named?.value ?? null, own, null) : null;
+    if (agents?.ok === false) return agents;
+    const base = { wish, script, server, ca: null, jump: null, privateKey: "" } as const;
+    const found = { agents: agents?.value ?? NO_AGENTS, joinToken: null };
+    return showScript(context, { ...base, ...found, hostKey: { kind: "first-use" } });
+  }
+  if (wish.pool === null && needsJoinToken(wish)) return usage(NO_POOL);
+  const privateKey = readPrivateKey(wish.keyPath, world.home);
+  if (!privateKey.ok) return privateKey;
+  const keys = new HostKeyFile(wish.knownHosts, world.home, world.err);
+  const hostKey = keys.check(wish.host, wish.port);
+  if (!hostKey.ok) return hostKey;
+  const connect = createConnect();
+  const jump = await meetJump(wish, privateKey.value, keys, connect);
+  if (!jump.ok) return jump;
+  const agents = needsAgent(script) ? await pickAgents(named?.value ?? null, own, client) : null;
+  if (agents?.ok === false) return agents;
+  const ca = client === null ? null : await readAuthority(context, client);
+  if (typeof ca === "object" && ca !== null) return ca;
+  const made = client !== null && needsJoinToken(wish) ? await makeJoinToken(wish, client) : null;
+  if (made?.ok === false) return made;
+  const joinToken = made?.value.secret ?? wish.joinToken;
+  const job = makeJob({
+    ...{ wish, script, server, ca, joinToken },
+    privateKey: privateKey.value,
+    hostKey: hostKey.value,
+    jump: jump.value,
+    agents: agents?.value ?? NO_AGENTS,
+  });
+  const tokens = [client?.token.token, flags.text("token"), joinToken];
+  const masks = [...tokens.map((token) => token ?? ""), ...keyLines(privateKey.value)];
+  const ran = await runJob(context, { wish, script, job, keys, connect, masks });
+  // A token that never reached the machine lets nobody in; one that did may be on its way.
+  if (made !== null && !isPlaced(ran.outcome)) {
+    await client?.send("DELETE", `/join-tokens/${encodeURIComponent(made.value.id)}`, ["id"]);
+  }
+  return conclude(context, { wish, script, job, keys, ...ran });
+}
+
+function openServer(context: Context, wish: HostWish, script: HostScript): Client | Failure | null {
+  const named = context.flags.from("server") !== null;
+  return needsServer(wish, script, named) ? context.connect() : null;
+}
+
+/** The authority that was named for the control plane: its nodes have to trust it too. */
+async function readAuthority(context: Context, client: Client): Promise<string | null | Failure> {
+  const trust = openTrust(context.flags, client.address);
+  if (!("tls" in trust)) return trust;
+  const tls = await trust.tls(context.timeoutMs);
+  if (tls !== null && "ok" in tls) return tls;
+  return client.address.secure ? (tls?.ca ?? null) : null;
+}
+
+/** A machine in between is met on its own first: what is behind it could not tell its key. */
+async function meetJump(
+  wish: HostWish,
+  privateKey: string,
+  keys: HostKeyFile,
+  connect: Connect,
+): Promise<Read<SshTarget | null>> {
+  const { jump } = wish;
+  if (jump === null) return { ok: true, value: null };
+  const check = keys.check(jump.host, jump.port);
+  if (!check.ok) return check;
+  const target = { ...jump, privateKey, hostKey: check.value };
+  const answer = await connect({ ...target, jump: null, timeoutMs: wish.sshTimeoutMs ?? 10_000 });
+  if (answer.kind !== "ok") {
+    const exits = {
+      unreachable: EXIT.unreachable,
+      denied: EXIT.forbidden,
+      host_key: EXIT.refused,
+      bad_key: EXIT.usage,
+    } as const;
+    const hint = answer.kind === "host_key" ? ` (${keys.hint(jump.host, jump.port)})` : "";
+    return failure(exits[answer.kind], answer.kind, `--jump: ${answer.message}${hint}`);
+  }
+  answer.shell.close();
+  keys.accept(jump.host, jump.port, check.value, answer.hostKey);
+  return { ok: true, value: { ...target, hostKey: { kind: "pinned", keys: [answer.hostKey] } } };
+}
+
+async function showScript(context: Context, given: Given): Promise<number | Failure> {
+  const { wish, script } = given;
+  const job = makeJob(given);
+  const arch = archOf(given.agents);
+  const values = completeValues(job, arch, addressOf(job));
+  const rendered = renderCommands(job, values);
+  if (!rendered.ok) return failure(EXIT.usage, "template", "a template cannot be printed");
+  const mask = createMask([job.values.KubernetesJoinToken ?? "", wish.joinToken ?? ""]);
+  const commands = rendered.value.map((one) => ({ ...one, script: mask.text(one.script) }));
+  const join = needsJoinToken(wish)
+    ? [`A join token for pool ${wish.pool ?? "…"} would be made and placed before.`]
+    : wish.joinToken === null
+      ? []
+      : ["The join token would be placed before."];
+  const file = job.agent[arch]?.path ?? null;
+  const agent = file === null ? [] : [`The agent ${file} would be pushed before.`];
+  const notes = [`Printed for ${arch}.`, ...join, ...agent];
+  await show(context, {
+    data: commands.map((one, at) => ({ name: script.names[at], script: one.script })),
+    names: script.names,
+    human: () => printScript(job, commands, script.names, notes),
+  });
+  return EXIT.done;
+}
+
+type Running = {
+  wish: HostWish;
+  script: HostScript;
+  job: Job;
+  keys: HostKeyFile;
+  connect: Connect;
+  masks: readonly string[];
+};
+type Ran = { outcome: Outcome; interrupt: Interrupt | null };
+
+async function runJob(context: Context, running: Running): Promise<Ran> {
+  const { world, format, flags } = context;
+  const { wish, script, job, keys, masks } = running;
+  const human = format === "table" || format === "wide";
+  const live = new LiveAttempt(flags.on("commands"));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isKept = false;
+  const tell = (attempt: BootstrapAttempt, patient: boolean): void => {
+    clearTimeout(timer);
+    if (!human) return;
+    world.out(live.next(renameAttempt(viewAttempt(attempt), script.names), patient));
+    if (attempt.endedAt === null) timer = setTimeout(() => tell(attempt, true), SILENT_MS);
+  };
+  const ports: Ports = {
+    connect: wish.sshTimeoutMs === null ? onceDenied(running.connect) : running.connect,
+    clock: {
+      wallMs: world.wallMs,
+      monoMs: world.monoMs,
+      after(ms, work) {
+        const after = setTimeout(work, ms);
+        return () => clearTimeout(after);
+      },
+    },
+    openBinary,
+    record(attempt) {
+      if (attempt.hostKey !== null && !isKept) {
+        isKept = true;
+        keys.accept(job.address, job.port, job.hostKey, attempt.hostKey);
+      }
+      tell(attempt, false);
+    },
+    masks,
+  };
+  const stop = new AbortController();
+  let interrupt: Interrupt | null = null;
+  const unwatch = watchInterrupts((told) => {
+    interrupt = told;
+    world.err("stopping: what runs on the machine is ended first (again: leave at once)\n");
+    stop.abort("interrupted");
+  });
+  try {
+    return { outcome: await runBootstrap(job, ports, stop.signal), interrupt };
+  } finally {
+    clearTimeout(timer);
+    unwatch();
+  }
+}
+
+/**
+ * A person's key that is refused is the wrong one; only a machine that boots may not have it yet,
+ * and whoever waits for one says how long.
+ */
+function onceDenied(connect: Connect): Connect {
+  return async (request) => {
+    const answer = await connect(request);
+    if (answer.kind !== "denied") return answer;
+    return { kind: "bad_key", message: answer.message };
+  };
+}
+
+function isPlaced({ attempt }: Outcome): boolean {
+  const { steps } = attempt;
+  return steps.some(({ kind, endedAt }) => kind === "credential" && endedAt !== null);
+}
+
+async function conclude(
+  context: Context,
+  { wish, script, job, keys, outcome, interrupt }: Omit<Running, "connect" | "masks"> & Ran,
+): Promise<number | Failure> {
+  const view = renameAttempt(viewAttempt(outcome.attempt), script.names);
+  const human = isForPeople(context);
+  if (!human) await show(context, { data: view, names: [job.node], human: () => "" });
+  switch (outcome.kind) {
+    case "done":
+      if (human) context.world.out(printDone(job, view));
+      return EXIT.done;
+    case "interrupted":
+    case "cancelled":
+      context.world.err("stopped; run the same again and it goes on where it was\n");
+      return INTERRUPTS[interrupt ?? "SIGINT"];
+    default: {
+      const denied = outcome.kind === "failed" && / refuses the key of user /.test(outcome.error);
+      const told = failureOf(outcome, script.names, {
+        host_key: keys.hint(wish.host, wish.port),
+        address: "--set ControlPlane=URL says which one",
+        push: "--agent F names another",
+      });
+      return denied ? { ...told, exit: EXIT.forbidden, code: "denied" } : told;
+    }
+  }
+}
+
+function isForPeople({ format }: Context): boolean {
+  return format === "table" || format === "wide";
+}
