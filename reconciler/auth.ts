@@ -116,6 +116,11 @@ export class Authority {
     return nodeToken(this.secret, node, this.keyOf(node).number);
   }
 
+  /** What one process of this fleet tells another; no credential can be made of it. */
+  sign(text: string): string {
+    return createHmac("sha256", this.secret).update(`between:${text}`).digest("base64url");
+  }
+
   /** `header` is the `Authorization` header; `null` = nobody that may enter. */
   identify(header: string | null, now: number): Principal | null {
     const judged = this.judge(header, now);

@@ -35,7 +35,8 @@ export type IngestTarget = {
 
 export type IngestAnswer =
   | { kind: "reply"; reply: ReportReply }
-  | { kind: "denied"; message: string }
+  /** `node` is the one whose part was claimed, where that is not the name that was given. */
+  | { kind: "denied"; message: string; node?: NodeId }
   | { kind: "unavailable"; message: string };
 
 /** How long a letter may wait for others to share its transaction: below any human's notice. */
@@ -99,7 +100,7 @@ export class Ingest {
   private identify(
     report: Report,
     only: NodeId | null,
-  ): { kind: "ok"; node: NodeId } | { kind: "denied"; message: string } {
+  ): { kind: "ok"; node: NodeId } | Extract<IngestAnswer, { kind: "denied" }> {
     const named = report.node_id;
     let id = named;
     const known = this.target.node(id);
@@ -129,7 +130,7 @@ export class Ingest {
     // A credential for an object's name speaks for the machine that Kubernetes says bears it.
     const tied = only === named && this.namesakes(report).includes(id);
     if (only !== null && only !== id && !tied)
-      return { kind: "denied", message: `this credential may not speak for ${report.node_id}` };
+      return { kind: "denied", message: `this credential may not speak for ${named}`, node: id };
     if (this.target.node(id)?.phase.kind === "gone")
       return { kind: "denied", message: `node ${id} is gone` };
     return { kind: "ok", node: id };

@@ -147,7 +147,8 @@ export async function openStandby(
   };
   await refresh();
   const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
-  const forward = new Forward({ clock, leader: () => lease()?.address || null, peer });
+  const sign = (text: string): string => authority.sign(text);
+  const forward = new Forward({ clock, leader: () => lease()?.address || null, peer, sign });
   const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const notReady = openStandbyReadiness({ forward, copyAgeMs });

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { Report } from "../../schema/report.ts";
 import type { ErrorCode } from "../../schema/api.ts";
+import type { NodeId } from "../../schema/id.ts";
 import type { ReportReply } from "../../schema/report.ts";
 import { isSample } from "../../schema/sample-check.ts";
 import type { Principal } from "../auth.ts";
@@ -27,9 +28,9 @@ export async function takeReport(
   origin: ReportOrigin = NOWHERE,
 ): Promise<ReportAnswer> {
   const parsed = parseReport(raw);
-  const denied = async (message: string): Promise<ReportAnswer> => {
+  const denied = async (message: string, claimed?: NodeId): Promise<ReportAnswer> => {
     if (parsed.success) {
-      const node = parsed.output.node_id;
+      const node = claimed ?? parsed.output.node_id;
       await auditReport(ports, { principal, node, code: "permission_denied", ...origin });
     }
     return { kind: "error", code: "permission_denied", message };
@@ -47,7 +48,7 @@ export async function takeReport(
   const answer = await ports.ingest.accept(parsed.output, principal.node);
   switch (answer.kind) {
     case "denied":
-      return denied(answer.message);
+      return denied(answer.message, answer.node);
     case "unavailable":
       return { kind: "error", code: "unavailable", message: answer.message };
     case "reply": {

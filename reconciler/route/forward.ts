@@ -10,10 +10,8 @@ import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
 import type { PeerTls } from "../tls/open.ts";
 import { refuseUpgrade } from "./app.ts";
+import { HOP, printHop, type Sign } from "./hop.ts";
 import type { StreamData, Streams } from "./stream.ts";
-
-/** Says that another replica has passed the request on already. */
-export const HOP = "navarch-forwarded";
 
 /** Above an order's own waiting time (3 s) and below the commands' patience. */
 const ANSWER_MS = 15_000;
@@ -30,13 +28,18 @@ const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "u
 export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: string[] };
 
 export class Forward {
-  private readonly from: { clock: Clock; leader(): string | null; peer?(): PeerTls | null };
+  private readonly from: {
+    clock: Clock;
+    leader(): string | null;
+    peer?(): PeerTls | null;
+    sign: Sign;
+  };
   private open = 0;
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
   /**
    * `leader` is the URL that the lease names, or `null` while nobody is known to lead; `peer` is
-   * whom replicas trust and what they show each other.
+   * whom replicas trust and what they show each other; `sign` proves for whom a call is passed on.
    */
   constructor(from: Forward["from"]) {
     this.from = from;
@@ -56,6 +59,10 @@ export class Forward {
     return tls === null ? {} : { tls };
   }
 
+  private hop(remote: string): string {
+    return printHop(this.from.sign, remote, this.from.clock.wallMs());
+  }
+
   private async probe(): Promise<string | null> {
     const base = this.from.leader();
     if (base === null) return "nobody leads";
@@ -69,7 +76,8 @@ export class Forward {
     }
   }
 
-  async request(request: Request): Promise<Response> {
+  /** `remote` is the caller's address. */
+  async request(request: Request, remote: string): Promise<Response> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
     const base = this.from.leader();
@@ -78,7 +86,7 @@ export class Forward {
     const { pathname, search } = new URL(request.url, "http://none");
     const headers = new Headers(request.headers);
     for (const name of OWN_HEADERS) headers.delete(name);
-    headers.set(HOP, "1");
+    headers.set(HOP, this.hop(remote));
     this.open++;
     try {
       const body = await request.arrayBuffer();
@@ -130,7 +138,7 @@ export class Forward {
     const { header } = socket.data;
     const auth = header === null ? {} : { authorization: header };
     const upstream = new WebSocket(`${base.replace(/^http/, "ws")}/v1/agent/stream`, {
-      headers: { ...auth, [HOP]: "1" },
+      headers: { ...auth, [HOP]: this.hop(socket.data.remote ?? "") },
       ...this.tls(),
     });
     socket.data.upstream = upstream;

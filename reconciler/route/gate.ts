@@ -98,11 +98,11 @@ export function turnAway(
   return answer;
 }
 
-/** An upgrade that nobody may have: it never reaches the application. */
+/** An upgrade, or a frame of one, that nobody may have: it never reaches the application. */
 export function refuseStranger(
   ports: RoutePorts,
   judged: Extract<Judgement, { kind: "rejected" }>,
-  from: { remote: string; path: string },
+  from: { remote: string; path: string; method?: string },
 ): Response {
   const { door } = ports;
   const { why, name } = judged;
@@ -115,7 +115,7 @@ export function refuseStranger(
     refused: true,
     who: proven && name !== null ? name : "anonymous",
     role: null,
-    method: "UPGRADE",
+    method: from.method ?? "UPGRADE",
     path: from.path.slice(0, PATH_CHARS_MAX),
     target: proven ? null : name,
     code,

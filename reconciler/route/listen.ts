@@ -12,6 +12,7 @@ import { broughtTls, type ServerTls } from "../tls/open.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
+import { HOP, readHop } from "./hop.ts";
 import { openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
@@ -48,8 +49,9 @@ export class Front {
     this.streams = standby === null ? openStreams(ports) : standby.forward.streams();
   }
 
-  /** `remote` is the caller's address. */
-  async answer(request: Request, pathname: string, remote = ""): Promise<Response> {
+  /** `socket` is the address of the socket's other end. */
+  async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
+    const remote = this.remoteOf(request, socket);
     const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
     const reads = request.method === "GET" || request.method === "HEAD";
     const { forward } = this;
@@ -57,17 +59,25 @@ export class Front {
     if (forward === null) return reads ? own() : this.change(own);
     if (!API.test(pathname)) return own();
     if (!reads) {
-      const answer = await forward.request(request);
+      const answer = await forward.request(request, remote);
       if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
       return answer;
     }
     if (LEADERS_VIEW.test(pathname)) {
-      const answer = await forward.request(request);
+      const answer = await forward.request(request, remote);
       return answer.status === 503 ? own() : answer;
     }
     const answer = await own();
     // A token that the leader made a moment ago is not in the copy yet.
-    return answer.status === 401 ? forward.request(request) : answer;
+    return answer.status === 401 ? forward.request(request, remote) : answer;
+  }
+
+  /** Whose call it is: the socket's other end, or for whom a replica of this fleet passes it on. */
+  private remoteOf(request: Request, socket: string): string {
+    const { authority, clock } = this.ports;
+    const header = request.headers.get(HOP);
+    if (header === null) return socket;
+    return readHop((text) => authority.sign(text), header, clock.wallMs()) ?? socket;
   }
 
   upgrade(request: Request, server: Server<Socket>): Response | undefined {
@@ -75,7 +85,7 @@ export class Front {
     if (refused !== null) return refused;
     const { authority, clock } = this.ports;
     const header = request.headers.get("authorization");
-    const remote = server.requestIP(request)?.address ?? "";
+    const remote = this.remoteOf(request, server.requestIP(request)?.address ?? "");
     const judged = authority.judge(header, clock.wallMs());
     if (judged.kind === "rejected") {
       return refuseStranger(this.ports, judged, {

@@ -8,6 +8,7 @@ import type { ServerWebSocket } from "bun";
 import { LIMIT } from "../../schema/limit.ts";
 import type { RoutePorts } from "./app.ts";
 import { takeReport } from "./agent.ts";
+import { refuseStranger } from "./gate.ts";
 
 /**
  * The header is kept and not the principal: a revoked or expired token ends with its next frame.
@@ -24,6 +25,8 @@ export type StreamData = {
  * Frames of one agent that may wait for the store: more means that it does not wait for replies.
  */
 const QUEUED_MAX = 16;
+
+const STREAM_PATH = "/v1/agent/stream";
 
 /** Of every agent's socket, whoever answers on it. */
 export const STREAM_LIMITS = {
@@ -70,10 +73,14 @@ async function answer(
       send(socket, { error: { code: "invalid_argument", message: "frame is not JSON" } });
       return;
     }
-    const principal = ports.authority.identify(socket.data.header, ports.clock.wallMs());
-    if (principal === null) return void socket.close(1008, "the token is no longer valid");
-    const origin = { remote: socket.data.remote ?? "", request: "" };
-    const taken = await takeReport(ports, principal, raw, origin);
+    const judged = ports.authority.judge(socket.data.header, ports.clock.wallMs());
+    const remote = socket.data.remote ?? "";
+    if (judged.kind === "rejected") {
+      // It came in with a good token, which was taken back since then.
+      refuseStranger(ports, judged, { remote, path: STREAM_PATH, method: "REPORT" });
+      return void socket.close(1008, "the token is no longer valid");
+    }
+    const taken = await takeReport(ports, judged.principal, raw, { remote, request: "" });
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
     if (taken.kind === "reply") send(socket, taken.reply);
     else send(socket, { error: { code: taken.code, message: taken.message } });

@@ -2,12 +2,10 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMMANDS } from "../../cli/catalog.ts";
-import { runCommandLine } from "../../cli/run.ts";
-import type { World as CliWorld } from "../../cli/world.ts";
 import { fingerprintOf } from "../../reconciler/tls/certificate.ts";
 import type { ServerTls } from "../../reconciler/tls/open.ts";
 import { openOwnAuthority, openServerTls } from "../../reconciler/tls/own.ts";
+import { navarch } from "./navarch.ts";
 import { Plane } from "./plane.ts";
 
 let plane: Plane | null = null;
@@ -24,29 +22,6 @@ const ownTls = (folder: string): ServerTls => {
     client: null,
   };
 };
-
-/** `navarch ARGS`, with the administrator's token and the pinned authority. */
-async function navarch(p: Plane, line: string) {
-  const [out, err]: [string[], string[]] = [[], []];
-  const pin = fingerprintOf(readFileSync(join(p.folder, "ca.pem"), "utf8"));
-  const world: CliWorld = {
-    program: "navarch",
-    argv: [...line.split(" "), "--server", p.base, "--ca-fingerprint", pin],
-    env: { NAVARCH_AUTH_TOKEN: "root" },
-    out: (text) => void out.push(text),
-    err: (text) => void err.push(text),
-    tty: false,
-    columns: 120,
-    ask: () => null,
-    wallMs: () => p.w.clock.wallMs(),
-    monoMs: () => performance.now(),
-    sleep: async () => undefined,
-    home: p.folder,
-    root: false,
-  };
-  const code = await p.during(runCommandLine(COMMANDS, world));
-  return { code, out: out.join(""), err: err.join("") };
-}
 
 test("a join token is printed once and alone, listed without its secret, and ended", async () => {
   const p = (plane = await Plane.open(1, ownTls));

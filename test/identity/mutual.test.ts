@@ -68,7 +68,8 @@ async function open(tls: ServerTls): Promise<{ p: Plane; ca: string }> {
 /** A second process on the same database, as far as its port goes: it passes everything on. */
 function standBy(p: Plane, tls: ServerTls, peer: PeerTls | null): { base: string } {
   const clock = p.w.clock;
-  const forward = new Forward({ clock, leader: () => p.base, peer: () => peer });
+  const sign = (text: string): string => p.a.authority.sign(text);
+  const forward = new Forward({ clock, leader: () => p.base, peer: () => peer, sign });
   const ports = { ...p.a.ports, caPem: tls.ca };
   const front = new Front(ports, { forward, refresh: async () => undefined });
   const server = listen(() => front, p.w.config, { host: "127.0.0.1", port: 0 }, tls);

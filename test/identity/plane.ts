@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditView } from "../../schema/audit.ts";
 import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
+import type { RoutePorts } from "../../reconciler/route/app.ts";
 import { Front, listen } from "../../reconciler/route/listen.ts";
 import type { ServerTls } from "../../reconciler/tls/open.ts";
 import { poolYaml, World } from "../../simulator/world.ts";
@@ -23,6 +24,8 @@ export type Ask = {
 export class Plane {
   readonly w: World;
   readonly a: WorldApp;
+  /** What answers on the socket. */
+  readonly ports: RoutePorts;
   readonly folder: string;
   private readonly server: ReturnType<typeof listen>;
   private readonly trusted: NonNullable<Ask["tls"]>;
@@ -33,7 +36,8 @@ export class Plane {
     this.a = a;
     this.folder = folder;
     this.trusted = tls?.ca == null ? {} : { ca: tls.ca };
-    const front = new Front({ ...a.ports, caPem: tls?.ca ?? null }, null);
+    this.ports = { ...a.ports, caPem: tls?.ca ?? null };
+    const front = new Front(this.ports, null);
     const address = { host: "127.0.0.1", port: 0 };
     this.server = listen(() => front, w.config, address, tls);
     this.base = `${tls === null ? "http" : "https"}://127.0.0.1:${this.server.port}`;
@@ -107,7 +111,8 @@ export class Plane {
     return (answer.body as unknown as JoinReply).credential;
   }
 
-  report(node: string, token: string): Promise<Answer> {
+  /** One report; `more` goes over what an agent without news says. */
+  report(node: string, token: string, more: Record<string, unknown> = {}): Promise<Answer> {
     const at = new Date(this.w.clock.wallMs()).toISOString();
     const body = {
       version: 1,
@@ -118,6 +123,7 @@ export class Plane {
       simulated: false,
       sent_at: at,
       inventory: { hostname: node, gpus: [] },
+      ...more,
     };
     return this.call("POST", "/v1/agent/report", { token, body });
   }
