@@ -10,9 +10,6 @@ import { VERDICTS } from "./policy.ts";
 const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
-/** A release's name: what may stand in a path and in a line of `--version`. */
-export const RELEASE = /^[0-9][0-9A-Za-z.+~-]{0,59}$/;
-
 /** What an agent says of itself in `capabilities` if it can be upgraded; its platform follows. */
 export const UPGRADE_CAPABILITY = "upgrade:";
 

@@ -26,7 +26,11 @@ export async function carryOut(command: AgentCommand, parts: CarryParts): Promis
   if (admission.kind === "running") return;
   if (admission.kind === "answer") return answer(admission.result);
   log("info", "command", { command_id: command.command_id, type: command.type });
-  const result = await resultFrom(command, parts);
+  const result = await resultFrom(command, parts).catch((cause: unknown) => {
+    const why = `a fault in the agent: ${String(cause)}`;
+    log("error", "command threw", { command_id: command.command_id, error: String(cause) });
+    return resultOf(command.command_id, "failed", why, null);
+  });
   orders.finish(result);
   log("info", "command done", { command_id: command.command_id, outcome: result.outcome });
   answer(result);

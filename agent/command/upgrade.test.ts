@@ -19,19 +19,26 @@ afterAll(async () => {
 });
 const sha256 = (text: string) => new Bun.CryptoHasher("sha256").update(text).digest("hex");
 
-function setUp(folder = mkdtempSync(join(FOLDER, "node-")), untrusted: string | null = null) {
+function setUp(
+  folder = mkdtempSync(join(FOLDER, "node-")),
+  untrusted: string | null = null,
+  { version = "1.1.0", leave = (): void => undefined } = {},
+) {
   const binary = join(folder, "navarch-node");
   let left = 0;
   if (existsSync(folder)) writeFileSync(binary, script("1.1.0"), { mode: 0o755 });
   const upgrade = openUpgrader({
     binary,
-    version: "1.1.0",
+    version,
     base: `http://127.0.0.1:${server.port}`,
     ready: async () => untrusted,
     tls: () => null,
     files: openStateFiles(FOLDER),
     now: () => 0,
-    leave: () => left++,
+    leave: () => {
+      left++;
+      leave();
+    },
   });
   return { binary, upgrade, left: () => left };
 }
@@ -45,7 +52,10 @@ function order(parameters: Record<string, string>): AgentCommand {
 describe("openUpgrader()", () => {
   const refusals: [string, Record<string, string>, "rejected" | "failed", string][] = [
     ["a downgrade", { version: "1.0.9" }, "rejected", "older than 1.1.0"],
-    ["no version", { version: "../x" }, "rejected", "no version"],
+    ["no version", { version: "../x" }, "rejected", "like 1.2.3 or 1.2.3-rc.1, at most 60 char"],
+    ["a name without order", { version: "1.2.3~rc1", force: "true" }, "rejected", '"1.2.3~rc1"'],
+    ["a number too many", { version: "1.2.3.4", force: "true" }, "rejected", '"1.2.3.4"'],
+    ["a name that begins well", { version: "9zz", back: "true" }, "rejected", '"9zz"'],
     ["another server", { url: "//evil.example/x" }, "failed", "a path of the control plane"],
     ["a whole address", { url: "http://evil.example/x" }, "failed", "a path of the control plane"],
     ["no checksum", { sha256: "" }, "failed", "64 hexadecimal digits"],
@@ -59,6 +69,27 @@ describe("openUpgrader()", () => {
     expect([answer.outcome, answer.output ?? ""]).toEqual([outcome, expect.stringContaining(why)]);
     expect(readFileSync(binary, "utf8")).toBe(script("1.1.0"));
     expect([left(), existsSync(`${binary}.next`)]).toEqual([0, false]);
+  });
+
+  test("compares with nothing that is no version, unless it is told to", async () => {
+    const odd = { version: "0dev" };
+    const answer = await setUp(undefined, null, odd).upgrade(order({}));
+    expect(answer).toMatchObject({
+      outcome: "rejected",
+      output: "1.2.0 cannot be compared with 0dev, and force was not said",
+    });
+    const forced = await setUp(undefined, null, odd).upgrade(order({ force: "true" }));
+    expect(forced.outcome).toBe("succeeded");
+  });
+
+  test("answers where something in it throws, and takes the next order", async () => {
+    const leave = (): void => {
+      throw new Error("no way out");
+    };
+    const { upgrade } = setUp(undefined, null, { version: "1.1.0", leave });
+    const answer = await upgrade(order({}));
+    expect([answer.outcome, answer.output]).toEqual(["failed", "no way out"]);
+    expect((await upgrade(order({ version: "1.1.0" }))).output).toBe("it is 1.1.0 already");
   });
 
   test("refuses where it may not write, and where the server cannot be trusted", async () => {

@@ -12,7 +12,7 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
-import { RELEASE } from "../../schema/upgrade.ts";
+import { compareVersions, isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
 import type { StateFiles } from "../state-file.ts";
 import type { Tls } from "../trust.ts";
 import { resultOf } from "./order.ts";
@@ -53,7 +53,9 @@ export function openUpgrader(parts: UpgradeParts): Upgrader {
     const turn = last.then(async () => {
       // Not answered, so it is given again to the program that comes next.
       if (leaving) return await new Promise<CommandResult>(() => {});
-      const answer = await upgrade(command, parts);
+      const answer = await upgrade(command, parts).catch((cause: unknown) => {
+        return resultOf(command.command_id, "failed", explain(cause), null);
+      });
       leaving = answer.outcome === "succeeded" && answer.output !== alreadyAt(parts.version);
       return answer;
     });
@@ -68,12 +70,14 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
   const { command_id: id, parameters } = command;
   const { binary, version, files, now } = parts;
   const { version: to = "", back } = parameters;
-  if (!RELEASE.test(to)) return resultOf(id, "rejected", "parameter version is no version", null);
-  if (to === version) return resultOf(id, "succeeded", alreadyAt(version), 0);
-  const newer = Bun.semver.order(to, version) > 0;
-  if (!newer && back !== "true" && parameters["force"] !== "true") {
-    return resultOf(id, "rejected", `${to} is older than ${version}, and force was not said`, null);
+  if (!isRelease(to)) {
+    const why = `parameter version: expected ${RELEASE_EXPECTED}, found ${JSON.stringify(to)}`;
+    return resultOf(id, "rejected", why, null);
   }
+  if (to === version) return resultOf(id, "succeeded", alreadyAt(version), 0);
+  const isWanted = back === "true" || parameters["force"] === "true";
+  const unwanted = isWanted ? null : whyOlder(to, version);
+  if (unwanted !== null) return resultOf(id, "rejected", unwanted, null);
   const barred = whyBarred(binary);
   if (barred !== null) return resultOf(id, "rejected", barred, null);
   const made = back === "true" ? previousOf(binary) : await download(parameters, parts);
@@ -98,6 +102,14 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
   }
   parts.leave();
   return resultOf(id, "succeeded", `${to} is in place of ${version}; starting anew`, 0);
+}
+
+/** Why it would be a step back from what runs, or `null`. */
+function whyOlder(to: string, version: string): string | null {
+  const order = compareVersions(to, version);
+  if (order !== null && order >= 0) return null;
+  const known = order === null ? "cannot be compared with" : "is older than";
+  return `${to} ${known} ${version}, and force was not said`;
 }
 
 /** Why nothing can be put beside the binary, or `null`. */

@@ -9,6 +9,7 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { compareVersions } from "../../schema/release.ts";
 
 export type ReleaseFile = {
   /** Hex, as listed; what the file really has is for the one who downloads it to check. */
@@ -60,11 +61,20 @@ export function openReleases(folders: readonly string[], own: OwnRelease): Relea
   const latest = async (): Promise<Release | null> => {
     const same = await find(own.version);
     if (same !== null) return same;
-    const versions = folders.flatMap(versionsIn).sort(Bun.semver.order);
-    const newest = versions.at(-1);
-    return newest === undefined ? null : find(newest);
+    const newest = newestOf(folders.flatMap(versionsIn));
+    return newest === null ? null : find(newest);
   };
   return { find, latest };
+}
+
+/** A name that cannot be read as a version is given away when asked for, and never the newest. */
+function newestOf(versions: readonly string[]): string | null {
+  let newest: string | null = null;
+  for (const version of versions) {
+    const order = compareVersions(version, newest ?? version);
+    if (order !== null && (newest === null || order > 0)) newest = version;
+  }
+  return newest;
 }
 
 /** Versions of which the folder has a complete release; a folder that is not there has none. */

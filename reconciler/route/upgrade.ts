@@ -8,7 +8,8 @@ import type { Context } from "hono";
 import { parseDuration } from "../../schema/duration.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Fact } from "../../schema/safety.ts";
-import { RELEASE, type CampaignFact, type UpgradeView } from "../../schema/upgrade.ts";
+import type { CampaignFact, UpgradeView } from "../../schema/upgrade.ts";
+import { isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
 import { campaignOf, isAtRest, rowsOf, staleRows } from "../upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../upgrade/view.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
@@ -21,7 +22,12 @@ const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
 const AGENT = /^navarch-node-(linux-[a-z0-9]+)$/;
 
 export const UpgradeOrder = v.strictObject({
-  to: v.pipe(v.string("expected a version"), v.regex(RELEASE, "expected a version, like 1.2.3")),
+  to: v.pipe(
+    v.string(`expected ${RELEASE_EXPECTED}`),
+    v.check(isRelease, ({ input }) => {
+      return `expected ${RELEASE_EXPECTED}, found ${JSON.stringify(input.slice(0, 80))}`;
+    }),
+  ),
   /** As people write it: `10%`. */
   max_unavailable: v.optional(
     v.pipe(v.string(), v.regex(/^\d{1,3}(\.\d+)?%$/, "expected a percentage, for example 10%")),

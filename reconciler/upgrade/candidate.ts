@@ -5,6 +5,7 @@
  */
 import { UPGRADE_CAPABILITY, type CampaignFact } from "../../schema/upgrade.ts";
 import type { Node } from "../../schema/node.ts";
+import { compareVersions } from "../../schema/release.ts";
 import { verdictOfNode } from "../fleet.ts";
 
 export type Standing =
@@ -38,11 +39,20 @@ export function standingOf(node: Node, campaign: CampaignFact): Standing {
   if (campaign.files[platform] === undefined) {
     return { kind: "left alone", why: `release ${campaign.to} has no agent for ${platform}` };
   }
-  if (!campaign.force && Bun.semver.order(agent.version, campaign.to) > 0) {
+  const order = compareVersions(agent.version, campaign.to);
+  // Also with --force: it could not be told by name to go back to what it has.
+  if (order === null) return { kind: "left alone", why: whyUnordered(agent.version, campaign.to) };
+  if (!campaign.force && order > 0) {
     return { kind: "left alone", why: `it has the newer ${agent.version} (--force)` };
   }
   const why = busyWith(node);
   return why === null ? { kind: "next" } : { kind: "waiting", why };
+}
+
+/** The version is an agent's word, quoted so that it stays one in a table. */
+function whyUnordered(version: string, to: string): string {
+  const unread = compareVersions(version, version) === null ? version : to;
+  return `the version ${JSON.stringify(unread)} cannot be read`;
 }
 
 /** Why it is not disturbed now, or `null`. */

@@ -179,7 +179,7 @@ function tellRow(
   return { at: now, kind, node, pool, session, actor: "navarch", message };
 }
 
-function tellCampaign({ to, state, why }: CampaignFact, now: number): EventDraft {
+export function tellCampaign({ to, state, why }: CampaignFact, now: number): EventDraft {
   const message = `the upgrade of agents to ${to} is ${state}${why === null ? "" : `: ${why}`}`;
   const about = { node: null, pool: null, session: null, actor: "navarch" } as const;
   return { at: now, kind: "command.finished", ...about, message };

@@ -161,6 +161,8 @@ describe("openReleases()", () => {
   test("prefers the own version, else the newest by number", async () => {
     open = await openBench();
     for (const version of ["0.9.0", "0.10.0", "0.10.0-rc.1"]) open.release(version);
+    // Folders of somebody's; they have no place in an order, and are not in its way.
+    for (const version of ["9zz", "1.2.3~rc1", "9.9.9.9"]) open.release(version);
     const latest = async (own: string) => {
       const folders = [join(open?.folder ?? "", "release"), "/nonexistent"];
       return (await openReleases(folders, { version: own, files: new Map() }).latest())?.version;

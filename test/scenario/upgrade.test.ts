@@ -68,8 +68,24 @@ async function fleetOf(size: number, dies: readonly string[] = []) {
   return { world, agents };
 }
 
+/** As if somebody had put another program there; it says so with its next inventory. */
+function setVersion(world: World, agents: Map<string, Soft>, id: string, version: string): void {
+  const soft = agents.get(id);
+  if (soft === undefined) throw new Error(`no agent on ${id}`);
+  soft.version = version;
+  world.agent(id).registered = false;
+}
+
 /** As the route does it; the release is none that could be downloaded. */
-async function order(world: World, to: string, percent: number): Promise<void> {
+async function order(world: World, to: string, percent: number, more: object = {}): Promise<void> {
+  const { status } = await post(world, { to, max_unavailable: `${percent}%`, ...more });
+  expect(status).toBe(202);
+}
+
+type Order = { to: string; max_unavailable?: string };
+
+async function post(world: World, body: Order): Promise<{ status: number; text: string }> {
+  const { to } = body;
   const app = openWorldApp(world);
   const files = new Map([
     ["navarch-node-linux-amd64", { sha256: "0".repeat(64), source: { text: "" } }],
@@ -77,9 +93,7 @@ async function order(world: World, to: string, percent: number): Promise<void> {
   const release = { version: to, sums: "", files };
   const releases = { find: async () => release, latest: async () => release };
   Object.assign(app.ports, { install: { releases } });
-  const body = { to, max_unavailable: `${percent}%` };
-  const { status } = await app.call("POST", "/v1/upgrade", body);
-  expect(status).toBe(202);
+  return app.call("POST", "/v1/upgrade", body);
 }
 
 function rows(world: World): UpgradingFact[] {
@@ -172,3 +186,38 @@ test("a cordoned node is left alone until it is given back, and a freeze holds e
   await world.until(() => stateOf(world) === "done", 600);
   expect(versionsOf(world)).toEqual(Array(3).fill("1.1.0"));
 });
+
+test.each(["", "0dev", "1.2.3~rc1", "1.2.3.4"])(
+  "an agent that says it is %j is left alone, and everything else goes on",
+  async (version) => {
+    const { world, agents } = await fleetOf(4);
+    const [odd = "", sick = ""] = world.serving().sort();
+    setVersion(world, agents, odd, version);
+    await world.live(30);
+    expect(world.node(odd as NodeId).agent?.version).toBe(version);
+    await order(world, "1.1.0", 100, { force: true });
+    await world.live(5);
+    world.xid(sick, 79);
+    await world.until(() => world.node(sick as NodeId).phase.kind !== "serving", 120);
+    await restart(world);
+    await world.until(() => stateOf(world) === "done", 1_800);
+    expect(world.node(odd as NodeId).phase.kind).toBe("serving");
+    expect(rows(world).map(({ node }) => node)).not.toContain(odd);
+    const { status, text } = await openWorldApp(world).call("GET", "/v1/upgrade");
+    expect(status).toBe(200);
+    expect(text).toContain(JSON.stringify(`the version ${JSON.stringify(version)} cannot be read`));
+  },
+);
+
+test.each(["0dev", "1.2.3~rc1", "1.2.3.4", "v1.2.3"])(
+  "a release that is called %j is not ordered, and the answer says what would be",
+  async (to) => {
+    const { world } = await fleetOf(1);
+    const { status, text } = await post(world, { to });
+    expect(status).toBe(400);
+    expect(JSON.parse(text).error.message).toBe(
+      `to: expected a version like 1.2.3 or 1.2.3-rc.1, at most 60 characters, found "${to}"`,
+    );
+    expect(stateOf(world)).toBeUndefined();
+  },
+);
