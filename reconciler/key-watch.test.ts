@@ -58,7 +58,11 @@ describe("KeyWatch.problem()", () => {
     pass(29_000);
     expect(watch.problem("/k")).toBeUndefined();
     pass(2_000);
-    expect(watch.problem("/k")).toBe("/k cannot be read: no answer for 31 s");
+    const hung = "/k cannot be read: no answer for 30 s";
+    expect(watch.problem("/k")).toBe(hung);
+    pass(3_600_000);
+    // The same words, as what changes is told again.
+    expect(watch.problem("/k")).toBe(hung);
     expect(looks).toHaveLength(1);
     await answer(null);
     expect(watch.problem("/k")).toBeNull();

@@ -38,7 +38,7 @@ export class KeyWatch {
     this.#looked.set(path, known);
     const { begunAt, endedAt } = known;
     if (begunAt !== null && mono - begunAt >= HUNG_MS) {
-      return `${path} cannot be read: no answer for ${Math.floor((mono - begunAt) / 1_000)} s`;
+      return `${path} cannot be read: no answer for ${HUNG_MS / 1_000} s`;
     }
     const isDue = endedAt === null || mono - endedAt >= LOOK_MS;
     if (begunAt === null && isDue) void this.#look(path, known);

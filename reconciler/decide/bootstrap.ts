@@ -23,19 +23,22 @@ function setsUp({ bootstrap }: PoolConfig): boolean {
 }
 
 /**
- * Why no machine of the pool can be set up now, through no fault of any machine, or `null`. What is
- * not `known` yet is waited for as well: a machine that is bought a moment later costs nothing.
+ * Why no machine of the pool can be set up now, through no fault of any machine. What is not
+ * `known` yet is waited for as well: a machine that is bought a moment later costs nothing.
+ * `total`: the pool has no provider whose machines come with an agent.
  */
-export function hindranceOf(
-  pool: PoolConfig,
-  sight: Sight,
-): { message: string; known: boolean } | null {
-  if (!setsUp(pool) || !pool.providers.some((ref) => comesBare(ref.name, sight))) return null;
+export type Hindrance = { message: string; known: boolean; total: boolean };
+
+/** `null` = nothing is in the way. */
+export function hindranceOf(pool: PoolConfig, sight: Sight): Hindrance | null {
+  const bare = pool.providers.filter((ref) => comesBare(ref.name, sight));
+  if (!setsUp(pool) || bare.length === 0) return null;
+  const total = bare.length === pool.providers.length;
   const path = pool.bootstrap.sshPrivateKeyPath;
   if (path === null || sight.keyProblem === undefined) return null;
   const problem = sight.keyProblem(path);
-  if (problem === undefined) return { message: `${path} is being read`, known: false };
-  return problem === null ? null : { message: problem, known: true };
+  if (problem === undefined) return { message: `${path} is being read`, known: false, total };
+  return problem === null ? null : { message: problem, known: true, total };
 }
 
 /** Whether the provider's machines need to be set up, as far as is known. */

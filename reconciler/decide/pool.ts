@@ -8,7 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode, type Sight } from "../fleet.ts";
-import { comesBare, hindranceOf } from "./bootstrap.ts";
+import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
 import { REMOVED_BY_NAME, SCALE_DOWN } from "./repair.ts";
@@ -163,7 +163,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       null,
     );
   }
-  if (hindrance !== null && pool.providers.every((ref) => comesBare(ref.name, sight))) {
+  if (hindrance !== null && hindrance.total) {
     const missed = `${missing} nodes are missing, and nothing is bought: ${hindrance.message}`;
     return hindrance.known ? undefined : wait("bootstrap", missed, null);
   }

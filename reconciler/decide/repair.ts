@@ -219,7 +219,7 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   const ceiling = ceilingFor(node, pool, scope);
   if (ceiling !== null) return { reason: "spend", message: ceiling, until: null };
   const hindrance = hindranceOf(pool, scope.sight);
-  if (hindrance !== null) {
+  if (hindrance?.total === true) {
     const message = `nothing could replace it: ${hindrance.message}`;
     return { reason: "bootstrap", message, until: null };
   }
