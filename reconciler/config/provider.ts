@@ -27,7 +27,7 @@ const whole =
   (section, key) =>
     one(name, section.integer(key, { min: 1 }) ?? fallback);
 
-function one(name: string, value: string | number | null): Settings {
+function one(name: string, value: string | number | boolean | null): Settings {
   return value === null ? {} : { [name]: value };
 }
 
@@ -118,6 +118,7 @@ const SETTINGS: Record<ProviderType, Record<string, Reader>> = {
     disk: text("disk"),
     boot_delay: delay("bootDelayMs"),
     gpu_count: whole("gpuCount", 8),
+    tell_host_keys: (section, key) => one("tellHostKeys", section.flag(key)),
   },
 };
 

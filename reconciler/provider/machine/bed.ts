@@ -73,8 +73,9 @@ export function openMachineBed(options: BedOptions): OpenedBed {
     else ready = found;
     return typeof found === "string" ? found : null;
   });
-  const { disk, gpuCount, bootDelayMs } = settings;
-  const machines = new NspawnMachines({ stateDir, disk, gpuCount, ready: () => ready, problem });
+  const { disk, gpuCount, bootDelayMs, tellHostKeys } = settings;
+  const made = { stateDir, disk, gpuCount, tellHostKeys };
+  const machines = new NspawnMachines({ ...made, ready: () => ready, problem });
   const provider = openMachineProvider({
     name,
     stateDir,

@@ -63,10 +63,12 @@ describe("readMachineSettings()", () => {
       disk: { kind: "disk" },
       bootDelayMs: 0,
       gpuCount: 8,
+      tellHostKeys: true,
     });
   });
 
   test.each([
+    [{ tellHostKeys: "no" }, "providers.m.tellHostKeys: expected true or false"],
     [{ disk: "ext3" }, "providers.m.disk: expected disk, tmpfs:SIZE or ext4:SIZE"],
     [{ network: "8.8" }, "providers.m.network: expected two or three octets"],
     [{ image: "relative" }, "providers.m.image: expected an absolute path"],

@@ -19,6 +19,8 @@ export type MachineSettings = {
   /** From an accepted create to power on. Milliseconds. */
   bootDelayMs: number;
   gpuCount: number;
+  /** As a cloud that tells the SSH host keys of its machines, or one that does not. */
+  tellHostKeys: boolean;
 };
 
 /** GPUs that the agent of a machine makes up, as on a simulated instance. */
@@ -58,6 +60,10 @@ export function readMachineSettings(
     const fits = typeof value === "number" && Number.isInteger(value) && value >= min;
     return fits ? value : bad(key, `a whole number from ${min}`);
   };
+  const flag = (key: string, fallback: boolean): boolean => {
+    const value = settings[key] ?? fallback;
+    return typeof value === "boolean" ? value : bad(key, "true or false");
+  };
   const network = parseNetwork(String(settings["network"] ?? DEFAULT_NETWORK));
   const disk = parseDisk(String(settings["disk"] ?? "disk"));
   return {
@@ -67,5 +73,6 @@ export function readMachineSettings(
     disk: disk ?? bad("disk", "disk, tmpfs:SIZE or ext4:SIZE, with a size as 256m"),
     bootDelayMs: whole("bootDelayMs", 0, 0),
     gpuCount: whole("gpuCount", GPU_COUNT, 1),
+    tellHostKeys: flag("tellHostKeys", true),
   };
 }
