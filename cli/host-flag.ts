@@ -28,7 +28,7 @@ export const HOST_FLAGS: readonly Flag[] = [
     help: "host keys by first use (default ~/.local/state/navarch/known_hosts)",
   },
   { name: "jump", kind: "text", value: "[U@]H[:P]", help: "a machine in between, the same key" },
-  { name: "pool", kind: "text", value: "P", help: "the pool that the node is to be of" },
+  { name: "pool", kind: "text", value: "P", help: "the pool whose join token lets it in" },
   { name: "template", kind: "texts", value: "NAME", help: "a set-up that comes with the product" },
   { name: "file", kind: "texts", value: "F", help: "a command of one's own, run after templates" },
   { name: "set", kind: "texts", value: "K=V", help: "a template variable, or JoinToken" },

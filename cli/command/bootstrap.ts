@@ -40,6 +40,7 @@ machine remembers what is done, so the same again goes on where it was, also aft
 Its host key is kept at first use, and another one later stops the set-up. The template agent
 needs a control plane (--server) and makes a join token there, for one node and one use; a
 token of one's own is taken by --set JoinToken=T or, unseen by others, NAVARCH_JOIN_TOKEN.
+Such a node is watched like any other; its pool does not count it, for no provider has it.
 
   navarch bootstrap --host 10.0.0.7 --key ~/.ssh/id_ed25519 --template agent --pool training \\
       --server https://navarch.example:50051
