@@ -154,7 +154,7 @@ async function drain(
     let allowed = Number.POSITIVE_INFINITY;
     await until("every pod is gone", LIMIT_MS, async () => {
       const { ended } = await world.pods(true);
-      await Bun.sleep(500);
+      await Bun.sleep(Math.min(2_000, size.defaultsMs / 16));
       allowed = Math.min(allowed, await world.allowed());
       if (performance.now() - told > 20_000) {
         told = performance.now();

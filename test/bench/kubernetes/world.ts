@@ -34,7 +34,8 @@ export type WorldOptions = {
 
 /** As agents are told to by default. */
 const REPORT_MS = 10_000;
-const PROBE_MS = 100;
+/** A look at how long others wait must not be what they wait for. */
+const PROBE_MS = 250;
 export const GROUP = "bench/group";
 
 /** Budgets and breaker out of the way; the ceiling of writes is opened beside it. */
@@ -79,6 +80,8 @@ export class World {
   private secret = "";
   private joining: Promise<void> | null = null;
   private stopped = false;
+  /** Node objects whose machines have ended. */
+  private readonly parted = new Set<string>();
 
   private constructor(cluster: Cluster, options: WorldOptions) {
     this.cluster = cluster;
@@ -156,10 +159,20 @@ export class World {
     });
   }
 
-  /** Each instance that runs gets a Node object, as by its kubelet, and an agent. */
+  /**
+   * Each instance that runs gets a Node object, as by its kubelet, and an agent; the kubelet of one
+   * that has ended speaks no more.
+   */
   private async joinOnce(): Promise<void> {
     const fresh: Member[] = [];
-    for (const { id, state, tags } of this.plane.reality().live) {
+    const { live } = this.plane.reality();
+    const there = new Set<string>(live.map(({ id }) => id));
+    for (const { instance, object } of this.members.values()) {
+      if (there.has(instance) || this.parted.has(object)) continue;
+      this.parted.add(object);
+      await this.cluster.stopPulse(object);
+    }
+    for (const { id, state, tags } of live) {
       const node = tags["navarch-node"] ?? "";
       if (state !== "running" || this.members.has(node)) continue;
       fresh.push({ node, instance: id, object: `gpu-${id}` });

@@ -13,7 +13,7 @@ import { Access, grantAccess, PRODUCT_RULES, requestToken } from "./access.ts";
 import type { Ask, Identity, Rule, User } from "./access.ts";
 import { binaryPath } from "./binary.ts";
 import { openAuthority, openTokenKey } from "./certificate.ts";
-import { addNodes, addPods, markRunning, reviveNode, silenceNode } from "./fleet.ts";
+import { addNodes, addPods, markRunning, reviveNode, silenceNode, stopPulse } from "./fleet.ts";
 import type { Made, NodeTemplate, PodTemplate } from "./fleet.ts";
 import { printKwokConfig } from "./kwok.ts";
 import { freePorts, isAlive, Processes } from "./part.ts";
@@ -261,6 +261,11 @@ export class Cluster {
   /** The node's kubelet dies, see `silenceNode`; its lease must be there already. */
   silence(node: string): Promise<void> {
     return silenceNode(this.access, node);
+  }
+
+  /** The node's machine is gone and nothing of it speaks; see `stopPulse`. */
+  stopPulse(node: string): Promise<void> {
+    return stopPulse(this.access, node);
   }
 
   /** The kubelet of a silenced node comes back. */

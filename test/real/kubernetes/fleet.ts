@@ -146,16 +146,23 @@ const leaseOf = (node: string): string =>
   `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node}`;
 
 /**
- * The node's kubelet dies: its lease is renewed no more, its status is not refreshed, and the pods
- * that it has now neither start nor end. The node controller notices after its grace period. KWOK
- * must have the lease already; somebody else holds it from here on, which is how KWOK lets go.
+ * Its lease is renewed no more. KWOK must have it already; somebody else holds it from here on,
+ * which is how KWOK lets go.
  */
-export async function silenceNode(access: Access, node: string): Promise<void> {
+export async function stopPulse(access: Access, node: string): Promise<void> {
   await access.json(leaseOf(node), {
     method: "PATCH",
     contentType: MERGE,
     body: { spec: { holderIdentity: "nobody", leaseDurationSeconds: 7 * 24 * 3_600 } },
   });
+}
+
+/**
+ * The node's kubelet dies: its lease is renewed no more, its status is not refreshed, and the pods
+ * that it has now neither start nor end. The node controller notices after its grace period.
+ */
+export async function silenceNode(access: Access, node: string): Promise<void> {
+  await stopPulse(access, node);
   await annotate(access, `/api/v1/nodes/${node}`, { [DEAD_NODE]: "true" });
   await actPods(access, node, "true");
 }

@@ -28,6 +28,7 @@ type Match = {
 };
 
 const DELETED = ".metadata.deletionTimestamp";
+const LEAVING = ".metadata | select( .deletionGracePeriodSeconds != 0 ) | .deletionTimestamp";
 const READY = '.status.conditions.[] | select( .type == "Ready" ) | .status';
 const PHASE = ".status.phase";
 
@@ -40,7 +41,8 @@ const PARALLEL = 32;
 /** The configuration file, JSON being YAML. `podEndMs` of `null` uses the whole grace period. */
 export function printKwokConfig(podEndMs: number | null): string {
   const alive: Match = { key: DELETED, operator: "DoesNotExist" };
-  const deleted: Match = { key: DELETED, operator: "Exists" };
+  // A deletion that leaves no time is said once more before the end: that is its own echo.
+  const deleted: Match = { key: LEAVING, operator: "Exists" };
   const pending = [alive, has(PHASE, "In", "Pending"), is("pending", "NotIn")];
   const running = [alive, has(PHASE, "In", "Running")];
   const end = stage("pod-end", "Pod", [deleted, is("lingers", "NotIn")], { delete: true });

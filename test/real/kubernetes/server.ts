@@ -130,5 +130,14 @@ export const AUDIT_POLICY = JSON.stringify({
   apiVersion: "audit.k8s.io/v1",
   kind: "Policy",
   omitStages: ["RequestReceived"],
-  rules: [{ level: "Metadata" }],
+  rules: [
+    // The pulse of virtual kubelets, 150 lines a second of 1,500 nodes, tells nothing.
+    {
+      level: "None",
+      users: ["part:kwok"],
+      verbs: ["update"],
+      resources: [{ group: "coordination.k8s.io", resources: ["leases"] }],
+    },
+    { level: "Metadata" },
+  ],
 });
