@@ -57,8 +57,9 @@ describe("readHostFlags()", () => {
       joinToken: "nvj.x",
     });
     const env = { NAVARCH_JOIN_TOKEN: "nvj.y" };
-    expect(wish("--host h", env).joinToken).toBe("nvj.y");
-    expect(wish("--host h --set JoinToken=nvj.x", env).joinToken).toBe("nvj.x");
+    expect(wish("--host h --template agent", env).joinToken).toBe("nvj.y");
+    expect(wish("--host h --template slurm-node", env).joinToken).toBeNull();
+    expect(wish("--host h --template agent --set JoinToken=nvj.x", env).joinToken).toBe("nvj.x");
   });
 
   test.each([

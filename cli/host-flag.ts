@@ -101,7 +101,9 @@ export function readHostFlags(
   if (!port.ok) return port;
   const jump = readJump(flags.text("jump"), user);
   if (!jump.ok) return jump;
-  const set = readSet(flags.texts("set"), env["NAVARCH_JOIN_TOKEN"] ?? null);
+  // What lies in the environment goes to no machine that has no use for it.
+  const token = flags.texts("template").includes("agent") ? env["NAVARCH_JOIN_TOKEN"] : undefined;
+  const set = readSet(flags.texts("set"), token ?? null);
   if (!set.ok) return set;
   const given = readNames(flags, set.value.values, at.value);
   if (!given.ok) return given;

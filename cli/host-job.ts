@@ -35,7 +35,9 @@ export function needsJoinToken(wish: HostWish): boolean {
   return wish.joinToken === null && wish.templates.includes("agent");
 }
 
-export function needsAgent({ uses }: HostScript): boolean {
+/** Whether an agent is asked for, and nobody said where it is. */
+export function needsAgent({ values }: HostWish, { uses }: HostScript): boolean {
+  if (values.AgentURL !== undefined) return false;
   return uses.has("AgentURL") || uses.has("AgentSHA256");
 }
 

@@ -14,6 +14,9 @@ import { EXIT, failure, usage } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
 import { explainPath } from "./path.ts";
 
+/** A key that cannot be kept: nothing may be sent to its machine. */
+export class HostKeyFault extends Error {}
+
 export class HostKeyFile {
   readonly path: string;
   readonly #tell: (line: string) => void;
@@ -41,7 +44,7 @@ export class HostKeyFile {
     return { ok: true, value: { kind: "first-use" } };
   }
 
-  /** Told, and written down if it is new; throws a sentence if that cannot be. */
+  /** Told, and written down if it is new; throws a `HostKeyFault` if that cannot be. */
   accept(host: string, port: number, check: HostKeyCheck, hostKey: string): void {
     const key = Buffer.from(hostKey, "base64");
     const name = printName(host, port);
@@ -56,7 +59,7 @@ export class HostKeyFile {
       const line = `${whole ? "" : "\n"}${name} ${keyType(key) ?? ""} ${hostKey}\n`;
       appendFileSync(this.path, line, { mode: 0o600 });
     } catch (error) {
-      throw new Error(`the host key cannot be kept: ${this.path}: ${messageOf(error)}`, {
+      throw new HostKeyFault(`the host key cannot be kept: ${this.path}: ${messageOf(error)}`, {
         cause: error,
       });
     }

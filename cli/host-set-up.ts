@@ -35,7 +35,7 @@ import {
   NO_POOL,
   pickAgents,
 } from "./host-job.ts";
-import { HostKeyFile } from "./host-key-file.ts";
+import { HostKeyFault, HostKeyFile } from "./host-key-file.ts";
 import { failureOf, printDone, printScript, renameAttempt } from "./host-print.ts";
 import { type HostScript, readHostScript } from "./host-script.ts";
 import { INTERRUPTS, type Interrupt, watchInterrupts } from "./interrupt.ts";
@@ -47,6 +47,15 @@ import { openTrust } from "./trust.ts";
 const SILENT_MS = 700;
 
 export async function setUpHost(context: Context): Promise<number | Failure> {
+  try {
+    return await setUp(context);
+  } catch (error) {
+    if (error instanceof HostKeyFault) return failure(EXIT.failed, "host_key", error.message);
+    throw error;
+  }
+}
+
+async function setUp(context: Context): Promise<number | Failure> {
   const { flags, world } = context;
   const wished = readHostFlags(flags, world.env);
   if (!wished.ok) return wished;
@@ -57,11 +66,12 @@ export async function setUpHost(context: Context): Promise<number | Failure> {
   const named = wish.agentPath === null ? null : await readAgentFile(wish.agentPath);
   if (named?.ok === false) return named;
   const own = () => readOwnAgents(process.execPath, process.arch);
+  const isAsked = needsAgent(wish, script);
   const client = openServer(context, wish, script);
   if (client !== null && "ok" in client) return client;
   const server = client === null ? null : client.address;
   if (wish.dryRun) {
-    const agents = needsAgent(script) ? await pickAgents(named?.value ?? null, own, null) : null;
+    const agents = isAsked ? await pickAgents(named?.value ?? null, own, null) : null;
     if (agents?.ok === false) return agents;
     const base = { wish, script, server, ca: null, jump: null, privateKey: "" } as const;
     const found = { agents: agents?.value ?? NO_AGENTS, joinToken: null };
@@ -76,7 +86,7 @@ export async function setUpHost(context: Context): Promise<number | Failure> {
   const connect = createConnect();
   const jump = await meetJump(wish, privateKey.value, keys, connect);
   if (!jump.ok) return jump;
-  const agents = needsAgent(script) ? await pickAgents(named?.value ?? null, own, client) : null;
+  const agents = isAsked ? await pickAgents(named?.value ?? null, own, client) : null;
   if (agents?.ok === false) return agents;
   const ca = client === null ? null : await readAuthority(context, client);
   if (typeof ca === "object" && ca !== null) return ca;
@@ -92,12 +102,16 @@ export async function setUpHost(context: Context): Promise<number | Failure> {
   });
   const tokens = [client?.token.token, flags.text("token"), joinToken];
   const masks = [...tokens.map((token) => token ?? ""), ...keyLines(privateKey.value)];
-  const ran = await runJob(context, { wish, script, job, keys, connect, masks });
-  // A token that never reached the machine lets nobody in; one that did may be on its way.
-  if (made !== null && !isPlaced(ran.outcome)) {
-    await client?.send("DELETE", `/join-tokens/${encodeURIComponent(made.value.id)}`, ["id"]);
+  let isUnused = true;
+  try {
+    const ran = await runJob(context, { wish, script, job, keys, connect, masks });
+    // One that reached the machine may be on its way.
+    isUnused = !isPlaced(ran.outcome);
+    return await conclude(context, { wish, script, job, keys, ...ran });
+  } finally {
+    const id = made === null ? null : encodeURIComponent(made.value.id);
+    if (id !== null && isUnused) await client?.send("DELETE", `/join-tokens/${id}`, ["id"]);
   }
-  return conclude(context, { wish, script, job, keys, ...ran });
 }
 
 function openServer(context: Context, wish: HostWish, script: HostScript): Client | Failure | null {

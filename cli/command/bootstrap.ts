@@ -41,6 +41,8 @@ Its host key is kept at first use, and another one later stops the set-up. The t
 needs a control plane (--server) and makes a join token there, for one node and one use; a
 token of one's own is taken by --set JoinToken=T or, unseen by others, NAVARCH_JOIN_TOKEN.
 Such a node is watched like any other; its pool does not count it, for no provider has it.
+Exit status: 1 a step failed, 4 the key or sudo is refused, 5 the machine is not reached or lost,
+6 another host key or another run, 130 stopped.
 
   navarch bootstrap --host 10.0.0.7 --key ~/.ssh/id_ed25519 --template agent --pool training \\
       --server https://navarch.example:50051

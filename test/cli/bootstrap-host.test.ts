@@ -205,6 +205,16 @@ describe("navarch bootstrap --host stops", () => {
     expect(readFileSync(hosts, "utf8")).not.toContain(peer.hostKeys[0] ?? "");
   });
 
+  test("where the host key cannot be kept, before anything is sent", async () => {
+    const ran = peer.commands.length;
+    const below = join(fresh("a-file", ""), "known_hosts");
+    const asked = ["--file", fresh("x.sh", "true"), ...ADDRESS, "--known-hosts", below];
+    const ended = await run(asked);
+    expect(ended.code).toBe(1);
+    expect(ended.err).toStartWith(`error: the host key cannot be kept: ${below}: `);
+    expect(peer.commands).toHaveLength(ran);
+  });
+
   test("at a key that the machine refuses with 4, at once", async () => {
     const wrong = fresh("wrong", makeKey().private);
     const ended = await run(["--file", fresh("x.sh", "true"), ...ADDRESS, "--key", wrong]);
