@@ -39,9 +39,8 @@ export async function openPort(from: PortFrom): Promise<Port> {
   const { fleetId } = from.identity;
   const { tls: wish, externalAddress, host } = config.server;
   const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
-  let shown: ServerTls | null = null;
-  const open = async (): Promise<ServerTls | null> => {
-    shown = await openTls(wish, {
+  const open = async (): Promise<ServerTls | null> =>
+    openTls(wish, {
       state,
       fleetId,
       first,
@@ -49,22 +48,24 @@ export async function openPort(from: PortFrom): Promise<Port> {
       nowMs: clock.wallMs(),
       hosts: { given: [...given, host], hostname: hostname(), addresses: ownAddresses() },
     });
-    return shown;
-  };
   const tls = await open();
+  let serving: Renewing | null = null;
   return {
     caPem: tls?.ca ?? null,
     fingerprint: tls?.fingerprint ?? null,
-    peer: () => peerOf(shown),
-    listen: (current, address) =>
-      openRenewing({
+    // What was refused for callers is not shown to others either.
+    peer: () => peerOf(serving === null ? tls : serving.shown()),
+    listen(current, address) {
+      serving = openRenewing({
         listen: (made, port) => listen(current, config, { ...address, port }, made),
         open,
         tls,
         port: address.port,
         clock,
         log,
-      }),
+      });
+      return serving;
+    },
   };
 }
 
