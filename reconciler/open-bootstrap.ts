@@ -95,6 +95,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),
+    saved: async (node) => (await store.bootstraps(node, 1))[0] ?? null,
     epoch: () => store.epoch ?? 0,
     masks: (privateKey) => [...heldSecrets({ ...from, ...from.given }), ...keyLines(privateKey)],
   });

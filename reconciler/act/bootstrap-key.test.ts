@@ -22,6 +22,7 @@ function prepare(from: { keyPath?: string | null; hostKey?: string; readKey?: ()
     agents: async () => ({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: async () => undefined,
+    saved: async () => null,
     epoch: () => 1,
     masks: () => [],
   });

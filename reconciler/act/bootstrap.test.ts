@@ -49,7 +49,7 @@ function operation(more: Partial<BootstrapOperation["payload"]> = {}): Bootstrap
 const ATTEMPT = { hostKey: null } as BootstrapAttempt;
 
 /** What a set-up was given, and what became of it, where its run ends like this. */
-async function carry(one: BootstrapOperation, ended: Ended) {
+async function carry(one: BootstrapOperation, ended: Ended, saved: BootstrapAttempt | null = null) {
   const jobs: Job[] = [];
   const known: string[] = [];
   const bootstrapper = new Bootstrapper({
@@ -72,6 +72,7 @@ async function carry(one: BootstrapOperation, ended: Ended) {
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: () => Promise.resolve(),
+    saved: () => Promise.resolve(saved),
     epoch: () => 5,
     masks: () => [],
   });
@@ -101,4 +102,13 @@ test("run() checks a jump host by the same known_hosts file", async () => {
   const { job, known } = await carry(operation({ jump, hostKey: "known_hosts:/hosts" }), done);
   expect(known).toEqual(["/hosts 192.0.2.7 22", "/hosts gate.example 2222"]);
   expect(job?.jump).toMatchObject({ user: "ann", port: 2222, hostKey: { keys: ["gate.example"] } });
+});
+
+test("run() accepts a first key once: what was cut short goes on with the key that it saw", async () => {
+  const seen = { instance: "i-1", hostKey: "SEEN" } as BootstrapAttempt;
+  expect((await carry(operation(), done)).job?.hostKey).toEqual({ kind: "first-use" });
+  const again = await carry(operation(), done, seen);
+  expect(again.job?.hostKey).toEqual({ kind: "pinned", keys: ["SEEN"] });
+  const other = { ...seen, instance: "i-0" } as BootstrapAttempt;
+  expect((await carry(operation(), done, other)).job?.hostKey).toEqual({ kind: "first-use" });
 });

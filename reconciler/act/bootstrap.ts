@@ -37,6 +37,8 @@ export type BootstrapPorts = {
   /** Addresses of this control plane that nodes might dial, and what is configured. */
   controlPlane(): { candidates: readonly Candidate[]; listen: string };
   save(attempt: BootstrapAttempt): Promise<void>;
+  /** The newest attempt that was saved for the node; `null` = there was none. */
+  saved(node: NodeId): Promise<BootstrapAttempt | null>;
   /** Of the leader that acts now, which may not be the one that intended the set-up. */
   epoch(): number;
   /** What this control plane holds, this key too, and nobody may read in a machine's words. */
@@ -98,7 +100,7 @@ export class Bootstrapper {
       port,
       user,
       privateKey,
-      hostKey: await this.#hostKey(payload),
+      hostKey: await this.#hostKey(node, payload),
       jump: jump === null ? null : await this.#jump(jump, payload.hostKey, user, privateKey),
       commands: payload.commands,
       values: { ...payload.values, TokenFile: TOKEN_FILE },
@@ -126,7 +128,7 @@ export class Bootstrapper {
     return { ...target, hostKey };
   }
 
-  async #hostKey(payload: BootstrapOperation["payload"]): Promise<HostKeyCheck> {
+  async #hostKey(node: NodeId, payload: BootstrapOperation["payload"]): Promise<HostKeyCheck> {
     const { hostKey, hostKeys, address, port } = payload;
     if (hostKey === "insecure") return { kind: "insecure" };
     if (hostKey.startsWith("known_hosts:")) {
@@ -134,7 +136,10 @@ export class Bootstrapper {
     }
     if (hostKeys.length > 0) return { kind: "pinned", keys: hostKeys };
     if (hostKey === "provider") throw new Error("the provider tells no host keys of its machines");
-    return { kind: "first-use" };
+    // Cut short after it was reached: what was accepted then is the only key of this machine.
+    const before = await this.#ports.saved(node);
+    const seen = before?.instance === payload.instanceId ? before.hostKey : null;
+    return seen === null ? { kind: "first-use" } : { kind: "pinned", keys: [seen] };
   }
 }
 
