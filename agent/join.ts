@@ -19,6 +19,8 @@ export type JoinOptions = {
   base: string;
   /** The token of the moment, from a flag or a file; `null` = none. */
   token: () => string | null;
+  /** Said of one that has done its work: this node needs it no more. */
+  spent?: (token: string) => void;
   tokens: TokenSource;
   trust: Trust;
   files: StateFiles;
@@ -48,6 +50,11 @@ const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string
 export function withJoin(sender: Sender, options: JoinOptions): Sender {
   let refused = false;
   const memory = { wish: readWish(options.files) };
+  // An earlier life may have ended between its note and this.
+  const left = options.token();
+  if (left !== null && memory.wish?.done === true && memory.wish.token === hashOf(left)) {
+    options.spent?.(left);
+  }
   const send = async (report: Report): Promise<SendAnswer> => {
     const problem = await options.trust.ready();
     if (problem !== null) return { kind: "unreachable", message: problem };
@@ -76,7 +83,7 @@ async function join(
   const { tokens, files } = options;
   const token = options.token();
   if (token === null || (tokens.hasOwn() && !refused)) return null;
-  const hash = createHash("sha256").update(token).digest("hex");
+  const hash = hashOf(token);
   const known = memory.wish?.token === hash ? memory.wish : null;
   // What this token was good for is done; a refused credential waits for another token.
   if (known?.done === true) return null;
@@ -93,10 +100,14 @@ async function join(
     return { kind: "unreachable", message: `the credential could not be kept: ${unkept}` };
   }
   memory.wish = { ...wish, done: true };
-  files.save(FILE, JSON.stringify(memory.wish));
+  const noted = files.save(FILE, JSON.stringify(memory.wish)) === null;
   options.log("info", "joined", { node_id: answer.node });
+  // What cannot be noted is asked for once more by the next life, with the same token.
+  if (noted && unkept === null) options.spent?.(token);
   return null;
 }
+
+const hashOf = (token: string): string => createHash("sha256").update(token).digest("hex");
 
 function readWish(files: StateFiles): Wish | null {
   try {

@@ -148,3 +148,19 @@ export function openFileToken(path: string): () => string | null {
     return value;
   };
 }
+
+/**
+ * Takes a file away, or its content where its folder may not be written. What is somebody else's to
+ * keep, such as a mounted secret, stays as it is, and that is no error.
+ */
+export function dropFile(path: string): void {
+  for (const drop of [fs.unlinkSync, fs.truncateSync]) {
+    try {
+      // A link leads to a secret's volume, or to a device.
+      if (fs.lstatSync(path).isFile()) drop(path);
+      return;
+    } catch {
+      // The other way, or none.
+    }
+  }
+}

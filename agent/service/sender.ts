@@ -11,7 +11,7 @@ import type { Level } from "../part.ts";
 import type { Clock, Sender } from "../port.ts";
 import { createSender } from "../send.ts";
 import type { StateFiles } from "../state-file.ts";
-import { openFileToken, type TokenSource } from "../token.ts";
+import { dropFile, openFileToken, type TokenSource } from "../token.ts";
 import { openTrust } from "../trust.ts";
 
 export function openSender(from: {
@@ -48,6 +48,10 @@ export function openSender(from: {
   return withJoin(sender, {
     base,
     token: () => joinToken ?? file?.() ?? null,
+    // By now there may be another one in the file, for another join.
+    spent: (token) => {
+      if (joinTokenFile !== null && file?.() === token) dropFile(joinTokenFile);
+    },
     tokens,
     trust,
     files,

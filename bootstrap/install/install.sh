@@ -410,6 +410,9 @@ place_settings() {
 place_token() {
   [ -n "$token" ] || return 0
   if [ -f "$etc/join-token" ] && [ "$(cat "$etc/join-token")" = "$token" ]; then return 0; fi
+  # The agent takes away a token that it has joined with, and keeps its digest.
+  spent=$(printf %s "$token" | sha256sum | cut -d ' ' -f 1)
+  if grep -qs "$spent.*\"done\":true" "$state/join.json"; then return 0; fi
   begin
   if [ -n "$dry" ]; then
     say "would write $etc/join-token"

@@ -4,26 +4,18 @@
  * never shown: an answer may be lost, and nothing may be given twice. One request is judged at a
  * time, so that what was read is still true when it is written.
  *
- * A token opens a pool, never somebody else's place in it: a node that has spoken, or was given a
- * credential, joins anew only by a token for that very node.
+ * A token opens a pool, never somebody else's place in it (`place.ts`).
  */
 import type { Credential } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { JoinRequest, JoinToken } from "../../schema/join.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Node } from "../../schema/node.ts";
 import { type Authority, hashToken, nodeCredentialId } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import { joinKey } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
+import { judgePlace, type Sight } from "./place.ts";
 import type { CountedToken, JoinTable } from "./table.ts";
-
-/** What is known of the fleet. */
-export type Sight = {
-  node(id: NodeId): Node | null;
-  /** Nodes whose instance has this identity at any provider. */
-  nodeOfProviderId(id: string): NodeId[];
-};
 
 export type JoinAnswer =
   | { kind: "joined"; node: NodeId; credential: string; token: string }
@@ -77,7 +69,7 @@ export class Joins {
     return { token, uses: found.uses };
   }
 
-  /** One machine's wish. `remote` is its address, for the record. */
+  /** One machine's wish. `remote` is the address from which it calls. */
   async join(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
     if (this.waiting >= WAITING_MAX) {
       return { kind: "unavailable", message: "too many machines join at once" };
@@ -114,8 +106,9 @@ export class Joins {
     }
     if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
     if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
-    const place = this.placeOf(request, token, sight);
-    if (place.kind === "refused") return place;
+    const credentialOf = (id: NodeId): Credential | null => authority.ofNode(id);
+    const place = judgePlace({ request, token, remote, sight, credentialOf });
+    if (place.kind === "refused") return refuse(place.why, place.message, token);
     const { node } = place;
     const credential = this.credentialFor(node, token, now);
     const use = {
@@ -139,44 +132,6 @@ export class Joins {
 
   private answer(node: NodeId, token: string): JoinAnswer {
     return { kind: "joined", node, credential: this.from.authority.issueNode(node), token };
-  }
-
-  /** Which node the machine is, and whether it may be that one. */
-  private placeOf(
-    request: JoinRequest,
-    token: JoinToken,
-    sight: Sight,
-  ): { kind: "ok"; node: NodeId } | Extract<JoinAnswer, { kind: "refused" }> {
-    const asked = request.node_id;
-    const matched = new Set((request.provider_ids ?? []).flatMap(sight.nodeOfProviderId));
-    if (matched.size > 1) {
-      return refuse(
-        "other",
-        `${asked} matches several instances: ${[...matched].join(", ")}`,
-        token,
-      );
-    }
-    const [machine] = matched;
-    const id = machine ?? asked;
-    const node = sight.node(id);
-    if (node?.phase.kind === "gone") return refuse("gone", `node ${id} is gone`, token);
-    if (node !== null && node.pool !== null && node.pool !== token.pool) {
-      return refuse("other", `node ${id} is not of pool ${token.pool}`, token);
-    }
-    const bound = token.node;
-    if (bound !== null && bound !== id && bound !== asked) {
-      return refuse("other", `this join token is for node ${bound}`, token);
-    }
-    const stored = this.from.authority.ofNode(id);
-    if (bound !== null) {
-      const since = stored?.revokedAt ?? null;
-      if (since === null || token.createdAt >= since) return { kind: "ok", node: id };
-      return refuse("other", `node ${id} was revoked after this join token was made`, token);
-    }
-    const taken = stored !== null || (node !== null && node.agent !== null);
-    if (!taken) return { kind: "ok", node: id };
-    const hint = `make a join token with --node ${id} if it is the same machine`;
-    return refuse("other", `node ${id} is known already: ${hint}`, token);
   }
 }
 

@@ -17,7 +17,8 @@ import { nearest } from "../../schema/nearest.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { hashToken } from "../auth.ts";
 import type { Door } from "../join/door.ts";
-import type { JoinAnswer, Sight } from "../join/joins.ts";
+import type { JoinAnswer } from "../join/joins.ts";
+import type { Sight } from "../join/place.ts";
 import type { CountedToken } from "../join/table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
@@ -28,6 +29,8 @@ const TTL_DEFAULT = "1h";
 const TTL_MS_MAX = 30 * 24 * 3_600_000;
 const TTL_MS_MIN = 60_000;
 const USES_MAX = 10_000;
+/** Slot and generation (`nodeIdOf`). */
+const OWN_NAME_END = /-\d+-\d+$/;
 
 const NewJoinToken = v.strictObject({
   pool: PoolName,
@@ -128,7 +131,10 @@ export function joinRoute(api: App, ports: RoutePorts, door: Door): void {
     const { node, credential } = answer;
     const server_time = iso(ports.clock.wallMs());
     c.set("target", node);
-    return c.json({ node_id: node, credential, server_time } satisfies JoinReply, 201);
+    return c.json(
+      { node_id: node, credential, server_time } satisfies JoinReply,
+      201,
+    );
   });
 }
 
@@ -158,6 +164,8 @@ function sightOf({ reconciler }: RoutePorts): Sight {
   const { providers } = reconciler.activeConfig();
   return {
     node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+    nodes: () => reconciler.fleet().nodes.values(),
+    isOwnName: (id) => id.startsWith(`${reconciler.fleet().fleetId}-`) && OWN_NAME_END.test(id),
     nodeOfProviderId: (id) =>
       providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
   };
