@@ -5,7 +5,7 @@ import { VirtualClock } from "../../simulator/clock.ts";
 import { MemoryDatabase } from "../../simulator/sql.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { StaleEpoch } from "../store/store.ts";
-import { Audit, WINDOW_MS } from "./audit.ts";
+import { Audit, KEYS_MAX, WINDOW_MS } from "./audit.ts";
 
 const draft: AuditDraft = {
   at: 1,
@@ -69,4 +69,17 @@ test("a store that cannot be written is told once a call, and a standby's is no 
   expect(lines).toEqual([]);
   await failing(new Error("disk full")).refused({ ...draft, refused: true });
   expect(lines).toEqual(["the audit cannot be written"]);
+});
+
+test("again() counts in rows of its own, also where a minute has no more room", async () => {
+  const { audit } = await open();
+  const refusal = { ...draft, refused: true, code: "permission_denied", status: 403 };
+  for (let i = 0; i < KEYS_MAX; i++) await audit.refused({ ...refusal, remote: `10.0.0.${i}` });
+  for (let i = 0; i < 3; i++) await audit.again({ ...draft, target: `n-${i}` });
+  await audit.refused({ ...refusal, remote: "10.0.1.1" });
+  const rows = (await audit.read(all)).slice(0, 2);
+  expect(rows.map(({ who, refused, count }) => [who, refused, count])).toEqual([
+    ["several", true, 1],
+    ["several", false, 3],
+  ]);
 });

@@ -1,8 +1,9 @@
 /**
  * The audit: a row for each call that changed something, durable before its answer leaves, and for
- * refused calls. Of those equal ones share a row a minute, and a minute has room for so many rows,
- * so that a scanner costs the disk no more than a person who mistypes; what is beyond shares one
- * last row. The counts of the running minute are in memory: a crash keeps the rows and loses those.
+ * refused and repeated calls. Of those equal ones share a row a minute, and a minute has room for so
+ * many rows, so that a scanner costs the disk no more than a person who mistypes; what is beyond
+ * shares one last row. The counts of the running minute are in memory: a crash keeps the rows and
+ * loses those.
  */
 import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -10,9 +11,9 @@ import type { Clock, Log } from "../clock.ts";
 import { StaleEpoch } from "../store/store.ts";
 import type { AuditTable } from "./table.ts";
 
-/** Refusals that are equal within it share a row. */
+/** Refusals and repetitions that are equal within it share a row. */
 export const WINDOW_MS = 60_000;
-/** Different refusals of one window that get a row of their own. */
+/** Different ones of one window that get a row of their own. */
 export const KEYS_MAX = 64;
 /** Appends between two looks at the bounds. */
 const TRIM_EACH = 500;
@@ -37,11 +38,21 @@ export class Audit {
   }
 
   /** A call that was turned away. Resolves when its row, or its place in one, is safe. */
-  async refused(draft: AuditDraft): Promise<void> {
+  refused(draft: AuditDraft): Promise<void> {
+    return this.share(draft);
+  }
+
+  /** A call that was answered as before and changed nothing. */
+  again(draft: AuditDraft): Promise<void> {
+    return this.share(draft);
+  }
+
+  private async share(draft: AuditDraft): Promise<void> {
     const { who, code, method, target, remote } = draft;
     const own = JSON.stringify([who, code, method, who === "anonymous" ? null : target, remote]);
     const full = this.groups.size >= KEYS_MAX && !this.groups.has(own);
-    const key = full ? "several" : own;
+    // What was refused and what was not are kept and trimmed apart.
+    const key = full ? `several ${draft.refused}` : own;
     const known = this.groups.get(key);
     if (known !== undefined) {
       known.count++;

@@ -18,7 +18,15 @@ import { judgePlace, type Sight } from "./place.ts";
 import type { CountedToken, JoinTable } from "./table.ts";
 
 export type JoinAnswer =
-  | { kind: "joined"; node: NodeId; credential: string; token: string }
+  | {
+      kind: "joined";
+      node: NodeId;
+      credential: string;
+      /** The token's id. */
+      token: string;
+      /** True for an answer that was given before. */
+      again: boolean;
+    }
   | {
       kind: "refused";
       /** `unknown`: no such token; everything else was said by somebody who holds one. */
@@ -33,6 +41,11 @@ export type JoinAnswer =
 const WAITING_MAX = 512;
 /** Ended tokens stay a week, for a person who asks what became of one. */
 const KEPT_MS = 7 * 24 * 3_600_000;
+/**
+ * How long after a token's end an answer of it that was lost is given again: an agent tries once a
+ * minute at least, and whoever finds an old token and its nonce must find nothing behind them.
+ */
+export const AGAIN_MS = 10 * 60_000;
 
 export type JoinsFrom = { table: JoinTable; authority: Authority; clock: Clock; log: Log };
 
@@ -102,7 +115,10 @@ export class Joins {
       if (!unseen || before.asked !== request.node_id || authority.isRevoked(before.node)) {
         return refuse("used", "this use of the join token was answered and its answer used", token);
       }
-      return this.answer(before.node, token.id);
+      if (now >= token.expiresAt + AGAIN_MS) {
+        return refuse("expired", "this join token is over", token);
+      }
+      return this.answer(before.node, token.id, true);
     }
     if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
     if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
@@ -120,7 +136,7 @@ export class Joins {
     };
     await table.give({ token: token.id, ordinal: uses + 1, nonce, at: now, use, credential });
     authority.put(credential);
-    return this.answer(node, token.id);
+    return this.answer(node, token.id, false);
   }
 
   private credentialFor(node: NodeId, token: JoinToken, now: number): Credential {
@@ -130,8 +146,8 @@ export class Joins {
     return { ...(authority.get(nodeCredentialId(node)) ?? fresh), key, revokedAt: null };
   }
 
-  private answer(node: NodeId, token: string): JoinAnswer {
-    return { kind: "joined", node, credential: this.from.authority.issueNode(node), token };
+  private answer(node: NodeId, token: string, again: boolean): JoinAnswer {
+    return { kind: "joined", node, credential: this.from.authority.issueNode(node), token, again };
   }
 }
 

@@ -12,6 +12,8 @@ import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
 
 /** What a path is about: its second part, where the first names a kind of thing. */
 const TARGET = /\/v1\/(?:nodes|pools|tokens|join-tokens|instances|commands|bootstraps)\/([^/]+)/;
+/** Answered with 200 where the answer was given before, and with 201 the first time. */
+const JOIN = /\/v1\/agent\/join$/;
 /** Reports are not audited one by one, they are the product's own traffic; refused ones are. */
 const REPORT = /\/v1\/agent\/report$/;
 const PATH_CHARS_MAX = 200;
@@ -55,7 +57,9 @@ export async function auditCall(
     remote: remoteOf(c),
     request: c.get("requestId") ?? "",
   };
-  await (refused ? door.audit.refused(draft) : door.audit.done(draft));
+  const again = status === 200 && JOIN.test(path);
+  if (refused) await door.audit.refused(draft);
+  else await (again ? door.audit.again(draft) : door.audit.done(draft));
 }
 
 function targetOf(path: string): string | null {

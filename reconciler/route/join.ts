@@ -128,12 +128,12 @@ export function joinRoute(api: App, ports: RoutePorts, door: Door): void {
       if (answer.why === "unknown") return turnAway(c, ports, "unknown", null);
       return refuse(c, codeOf(answer.why), answer.message);
     }
-    const { node, credential } = answer;
+    const { node, credential, again } = answer;
     const server_time = iso(ports.clock.wallMs());
     c.set("target", node);
     return c.json(
       { node_id: node, credential, server_time } satisfies JoinReply,
-      201,
+      again ? 200 : 201,
     );
   });
 }

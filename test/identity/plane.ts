@@ -107,7 +107,7 @@ export class Plane {
   /** The credential of a join that must succeed. */
   async joined(token: string, node: string): Promise<string> {
     const answer = await this.join(token, node);
-    if (answer.status !== 201) throw new Error(answer.text);
+    if (answer.status !== 201 && answer.status !== 200) throw new Error(answer.text);
     return (answer.body as unknown as JoinReply).credential;
   }
 
