@@ -129,6 +129,7 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: (attempt) => store.saveBootstrap(attempt),
+    saved: async (node) => (await store.bootstraps(node, 1))[0] ?? null,
     epoch: () => 1,
     masks: (key) => [...heldSecrets(held()), ...keyLines(key)],
   });
