@@ -4,6 +4,7 @@
 import { isLeaving, type Node, type Phase, type Purpose } from "../../schema/node.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
+import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
@@ -176,7 +177,7 @@ function decideSetUp(
   const notBefore = node.bootstrap?.notBefore ?? 0;
   const hindrance = scope.pool === null ? null : hindranceOf(scope.pool, sight);
   if (hindrance !== null) return pen.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
-  if (isResting(notBefore, sight.now)) {
+  if (isResting(notBefore, sight.now, REST_MAX_MS)) {
     const last = node.bootstrap?.error ?? "?";
     const message = `attempt ${ended + 1} of ${setUp.attempts} waits after: ${last}`;
     return pen.wait("backoff", message, notBefore);

@@ -6,9 +6,9 @@
 const REST_MAX_MS = 6 * 3_600_000;
 
 /**
- * Whether a stored "not before" still holds; one far in the future was left by a clock that was set
- * back.
+ * Whether a stored "not before" still holds; one that is further in the future than any rest of its
+ * kind was left by a clock that was set back.
  */
-export function isResting(notBefore: number, now: number): boolean {
-  return notBefore > now && notBefore - now <= REST_MAX_MS;
+export function isResting(notBefore: number, now: number, mostMs = REST_MAX_MS): boolean {
+  return notBefore > now && notBefore - now <= mostMs;
 }

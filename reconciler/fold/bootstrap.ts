@@ -8,7 +8,7 @@ import { backoffMs, type Outcome } from "./outcome.ts";
 
 /** Before the next attempt: a package mirror or a boot that is not over needs some seconds. */
 const REST_MS = 10_000;
-const REST_MAX_MS = 5 * 60_000;
+export const REST_MAX_MS = 5 * 60_000;
 /** Before an attempt that never began is tried again, where nothing tells that it can begin. */
 const UNSPENT_REST_MS = 30_000;
 

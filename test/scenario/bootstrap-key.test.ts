@@ -267,6 +267,19 @@ describe("a set-up that is done, and an agent that stays silent", () => {
 });
 
 describe("the rest between attempts", () => {
+  for (const hours of [-1, 1]) {
+    test(`is no longer for a clock that is set by ${hours} h meanwhile`, async () => {
+      const { world, asked } = await bare(1, { setUp: async () => refused("exit 1") });
+      await world.until(() => asked.length === 1, 60);
+      await world.live(2);
+      await world.crash();
+      world.clock.setWall(hours * 3_600_000);
+      await world.start();
+      await world.until(() => asked.length === 2, 30);
+      expect(asked).toEqual([1, 2]);
+    });
+  }
+
   test("does not follow the last one, and holds up no order", async () => {
     let lastAt = 0;
     const { world } = await bare(1, {
