@@ -9,9 +9,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JoinTokenView } from "../../../schema/join.ts";
 import { buildStale, cleanEnv, NAVARCH, until } from "../../fixture/plane/plane.ts";
+import { fingerprintOf } from "../../../cli/trust.ts";
+import { SecurePlane } from "../../identity/secure-plane.ts";
+import { openBed, type Bed } from "./bed.ts";
 import { missesBed } from "./gate.ts";
 import type { Machine } from "./machine.ts";
-import { BedPlane, POOL } from "./plane.ts";
+import { BedPlane, freePort, POOL } from "./plane.ts";
 
 const isMissing = await missesBed("navarch bootstrap --host on machines");
 
@@ -122,6 +125,69 @@ describe.skipIf(isMissing)("navarch bootstrap --host", () => {
       // The token that was made for it lets nobody in.
       const after = (await joinTokens()).filter(({ state }) => state === "open").length;
       expect(after).toBe(before);
+    },
+    LIMIT_MS,
+  );
+});
+
+describe.skipIf(isMissing)("navarch bootstrap --host with an authority of one's own", () => {
+  let bed: Bed;
+  let plane: SecurePlane;
+  beforeAll(async () => {
+    await buildStale();
+    bed = await openBed();
+    const port = await freePort();
+    const config = {
+      server: {
+        address: `0.0.0.0:${port}`,
+        external_address: `https://${bed.gateway}:${port}`,
+        heartbeat_interval: "1s",
+        tls: { own_ca: true },
+      },
+      kubernetes: { enabled: false },
+      pools: [
+        {
+          name: POOL,
+          provider: "fake",
+          instance_type: "x",
+          scaling: { min_nodes: 0, max_nodes: 1 },
+        },
+      ],
+    };
+    plane = new SecurePlane(JSON.stringify(config));
+    await plane.start();
+  }, 300_000);
+  afterAll(async () => {
+    const left = [...((await plane?.destroy()) ?? []), ...((await bed?.close()) ?? [])];
+    expect(left).toEqual([]);
+  }, 60_000);
+
+  test(
+    "hands the machine the authority that was pinned, and no token to another",
+    async () => {
+      const machine = await bed.boot();
+      await machine.waitSsh();
+      const pem = readFileSync(join(plane.state, "ca.pem"), "utf8");
+      const run = async (pin: string): Promise<{ code: number; out: string }> => {
+        const known = ["--known-hosts", join(bed.stateDir, "by-hand")];
+        const server = ["--server", plane.url, "--ca-fingerprint", pin, "--pool", POOL];
+        const words = ["bootstrap", "--host", machine.address, "--key", bed.keyPath, ...known];
+        const child = Bun.spawn([NAVARCH, ...words, "--template", "agent", ...server], {
+          env: cleanEnv({ NAVARCH_AUTH_TOKEN_FILE: join(plane.state, "admin.token") }),
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        const both = [child.stdout, child.stderr].map((one) => new Response(one).text());
+        const out = (await Promise.all(both)).join("");
+        return { code: await child.exited, out };
+      };
+      expect((await run(`sha256:${"0".repeat(64)}`)).code).toBe(5);
+      const done = await run(fingerprintOf(pem));
+      expect(done).toEqual({ code: 0, out: expect.stringContaining("(changed=3, ") });
+      expect(await machine.must("cat /etc/navarch-node/ca.pem")).toBe(pem.trim());
+      await until("the node speaks", 20_000, async () => {
+        const all = await plane.nodes();
+        return all.find(({ gpus }) => gpus.length > 0) ?? null;
+      });
     },
     LIMIT_MS,
   );
