@@ -298,6 +298,7 @@ async function serve(
     secret: identity.secret,
     credential: (node) => authority.issueNode(node),
     caPem: port.caPem,
+    clientFor: port.clientFor,
     external: external(config, process.env),
     config,
     given: { ...options, env: process.env },

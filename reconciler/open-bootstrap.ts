@@ -22,6 +22,7 @@ import type { InstallPorts } from "./route/install.ts";
 import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
 import type { Store } from "./store/store.ts";
+import type { KeyPair } from "./tls/certificate.ts";
 
 export type SetUpFrom = {
   clock: Clock;
@@ -32,6 +33,8 @@ export type SetUpFrom = {
   credential(node: string): string;
   /** The fleet's own certificate authority; `null` = none. */
   caPem: string | null;
+  /** See `Port`. */
+  clientFor(name: string): KeyPair | null;
   /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
   external: string | null;
   config: Config;
@@ -92,6 +95,11 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     },
     credential,
     ca: caPem === null ? null : { path: CA_FILE, pem: caPem },
+    shown(node) {
+      const pair = from.clientFor(node);
+      if (pair === null) return null;
+      return { certPath: CERT_FILE, cert: pair.certificate, keyPath: KEY_FILE, key: pair.key };
+    },
     agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),
@@ -103,6 +111,9 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
 
 /** Where a bootstrapped agent finds the authority of its control plane. */
 const CA_FILE = "/etc/navarch-node/ca.pem";
+/** And what it shows to it. */
+const CERT_FILE = "/etc/navarch-node/client.pem";
+const KEY_FILE = "/etc/navarch-node/client.key";
 
 /** Throws a sentence that names the file. */
 async function readKey(path: string): Promise<string> {

@@ -63,6 +63,10 @@ flag() {
   setting NAVARCH_AUTH_TOKEN_FILE {{.TokenFile}}
   {{- end}}
   if [ -f "$etc/ca.pem" ]; then echo "NAVARCH_CA_FILE=$etc/ca.pem"; fi
+  if [ -f "$etc/client.pem" ]; then
+    echo "NAVARCH_CLIENT_CERT_FILE=$etc/client.pem"
+    echo "NAVARCH_CLIENT_KEY_FILE=$etc/client.key"
+  fi
   printf 'NAVARCH_NODE_FLAGS='
   flag pool {{if .Pool}}{{.Pool}}{{else}}''{{end}}
   flag provider {{if .Provider}}{{.Provider}}{{else}}''{{end}}

@@ -12,18 +12,22 @@ import { HAVE, PLACE, PUSH } from "./script.ts";
 
 const PLACE_MS = 30_000;
 
-/** The node's secret for root alone, then the CA, which is nobody's secret. */
+/** The node's secret for root alone, the CA, which is nobody's secret, and what the agent shows. */
 export async function placeFiles(
   machine: Machine,
   job: Job,
   record: AttemptRecord,
   signal: AbortSignal,
 ): Promise<Answer<null>> {
-  const { credential, ca } = job;
-  const files = [
-    ...(credential === null ? [] : [{ ...credential, mode: "600" }]),
-    ...(ca ? [{ path: ca.path, value: ca.pem.trimEnd(), mode: "644" }] : []),
-  ];
+  const { credential, ca, shown } = job;
+  const files: File[] = [];
+  if (credential !== null) files.push({ ...credential, what: "credential", mode: "600" });
+  if (ca) files.push({ path: ca.path, value: ca.pem.trimEnd(), what: "CA", mode: "644" });
+  if (shown) {
+    const { certPath, cert, keyPath, key } = shown;
+    files.push({ path: keyPath, value: key.trimEnd(), what: "certificate's key", mode: "600" });
+    files.push({ path: certPath, value: cert.trimEnd(), what: "certificate", mode: "644" });
+  }
   for (const file of files) {
     const placed = await placeFile(machine, file, record, signal);
     if (!placed.ok) return placed;
@@ -31,13 +35,15 @@ export async function placeFiles(
   return good(null);
 }
 
+type File = { path: string; value: string; what: string; mode: "600" | "644" };
+
 async function placeFile(
   machine: Machine,
-  file: { path: string; value: string; mode: string },
+  file: File,
   record: AttemptRecord,
   signal: AbortSignal,
 ): Promise<Answer<null>> {
-  const what = `${file.mode === "600" ? "credential" : "CA"} ${file.path}`;
+  const what = `${file.what} ${file.path}`;
   const step = await record.begin("credential", what, "");
   const stdin = Buffer.from(`${file.value}\n`);
   const line = fencedLine(machine, PLACE, [file.path, file.mode, String(stdin.length)]);

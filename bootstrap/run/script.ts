@@ -238,16 +238,27 @@ chmod 755 "$t" && mv -f "$t" "$path"
  * Triples of URL, host and port. Prints `ok N` for the first that answers, else `no N why` for
  * each. Certificates are not checked: nothing is told to the other side, and what is asked is only
  * whether a node can reach it. Five seconds each: an address that needs longer is none to build on.
+ * One that asks for a client's certificate has answered, and the agent will have one. (OpenSSL names
+ * the alert, GnuTLS only its consequence.)
  */
 export const ADDRESS = `
+asks() {
+  case $1 in
+    *"alert certificate required"* | *"alert handshake failure"*) return 0 ;;
+    *"session has been invalidated"* | *"TLS fatal alert has been received"*) return 0 ;;
+  esac
+  return 1
+}
 n=0
 while [ $# -ge 3 ]; do
   n=$((n + 1))
   if command -v curl >/dev/null 2>&1; then
     e=$(curl -kfsS -m 5 -o /dev/null "$1" 2>&1) && { echo "ok $n"; exit 0; }
+    ! asks "$e" || { echo "ok $n"; exit 0; }
   elif command -v wget >/dev/null 2>&1; then
     e=$(timeout 6 wget -T 5 --no-check-certificate -O /dev/null "$1" 2>&1) &&
       { echo "ok $n"; exit 0; }
+    ! asks "$e" || { echo "ok $n"; exit 0; }
   elif command -v bash >/dev/null 2>&1; then
     e=$(timeout 6 bash -c '
       exec 3<>"/dev/tcp/$2/$3" || exit 1

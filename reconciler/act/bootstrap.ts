@@ -32,6 +32,8 @@ export type BootstrapPorts = {
   credential(node: string): string;
   /** The control plane's own authority, for the machine to check it by; `null` = none is needed. */
   ca: { path: string; pem: string } | null;
+  /** What the node's agent shows where certificates are asked for; `null` = none is needed. */
+  shown?(node: string): Job["shown"];
   /** The agents that can be pushed or fetched from here. */
   agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
   /** Addresses of this control plane that nodes might dial, and what is configured. */
@@ -109,6 +111,7 @@ export class Bootstrapper {
       pushTo: payload.pushAgent ? AGENT_FILE : null,
       credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
       ca: this.#ports.ca,
+      shown: this.#ports.shown?.(node) ?? null,
       become: payload.become,
       resume: true,
       markDirectory: MARK_DIRECTORY,

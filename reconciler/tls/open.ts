@@ -10,6 +10,7 @@ import type { Log } from "../clock.ts";
 import { fingerprintOf, type KeyPair } from "./certificate.ts";
 import {
   hostsOf,
+  issueNodeTls,
   openClientTls,
   openOwnAuthority,
   openServerTls,
@@ -24,6 +25,11 @@ export type ServerTls = {
   clientCa: string | null;
   /** What this process shows where others of the fleet ask the same; `null` = nothing. */
   client: KeyPair | null;
+  /**
+   * A certificate for a node to show, by the fleet's own authority; absent where nobody asks for
+   * one, or it is for somebody else to make.
+   */
+  clientFor?: (name: string) => KeyPair;
   /** The fleet's own authority, given away at `/ca.pem`; `null` for a certificate of somebody's. */
   ca: string | null;
   /** `sha256:<hex>` of that authority. */
@@ -105,5 +111,7 @@ async function openOwn(from: OpenTlsFrom, asked: string | null): Promise<ServerT
   log("info", "certificate authority", { fingerprint });
   const client = asked === null ? null : openClientTls(authority, nowMs);
   const clientCa = asked === null ? null : `${asked.trimEnd()}\n${ca}`;
-  return { cert, key, clientCa, client, ca, fingerprint, renewAtMs };
+  const served = { cert, key, clientCa, client, ca, fingerprint, renewAtMs };
+  if (asked === null) return served;
+  return { ...served, clientFor: (name) => issueNodeTls(authority, name, nowMs) };
 }

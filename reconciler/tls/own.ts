@@ -113,6 +113,16 @@ export function openClientTls(authority: KeyPair, nowMs: number): KeyPair {
   return issue(authority, { name: "Navarch control plane", ...span });
 }
 
+/**
+ * What a node shows. It only opens the door: who speaks is told by the credential, which rotates
+ * and can be revoked. So it lasts as long as the authority, because a node whose certificate is
+ * over could no longer ask for another one.
+ */
+export function issueNodeTls(authority: KeyPair, name: string, nowMs: number): KeyPair {
+  const { validTo } = new X509Certificate(authority.certificate);
+  return issue(authority, { name, fromMs: nowMs - BACKDATE_MS, untilMs: Date.parse(validTo) });
+}
+
 /** When a stored server certificate ends; `null` if it is not good for these hosts. */
 function endOf(pair: KeyPair, authority: KeyPair, hosts: readonly string[]): number | null {
   try {

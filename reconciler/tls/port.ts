@@ -8,6 +8,7 @@ import { hostname, networkInterfaces } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../clock.ts";
 import { type Front, listen } from "../route/listen.ts";
+import type { KeyPair } from "./certificate.ts";
 import { openTls, type PeerTls, peerOf, type ServerTls } from "./open.ts";
 import { openRenewing, type Renewing } from "./renew.ts";
 
@@ -18,6 +19,8 @@ export type Port = {
   fingerprint: string | null;
   /** For replicas and simulated machines, as of now; `null` = as the system has it. */
   peer(): PeerTls | null;
+  /** What a node's agent shows; `null` = none is needed, or none can be made here. */
+  clientFor(name: string): KeyPair | null;
   /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
   listen(current: () => Front, address: { host: string; port: number }): Renewing;
 };
@@ -55,6 +58,7 @@ export async function openPort(from: PortFrom): Promise<Port> {
     fingerprint: tls?.fingerprint ?? null,
     // What was refused for callers is not shown to others either.
     peer: () => peerOf(serving === null ? tls : serving.shown()),
+    clientFor: (name) => (serving === null ? tls : serving.shown())?.clientFor?.(name) ?? null,
     listen(current, address) {
       serving = openRenewing({
         listen: (made, port) => listen(current, config, { ...address, port }, made),

@@ -13,6 +13,7 @@ import type { Plane } from "./plane.ts";
 export type MachineOptions = {
   joinToken?: string;
   fingerprint?: string;
+  caFile?: string;
   /** Files of what it shows where certificates are asked for. */
   certFile?: string;
   keyFile?: string;
@@ -63,7 +64,7 @@ export class Machine {
     const trust = openTrust({
       base,
       fingerprint: options.fingerprint ?? null,
-      caFile: null,
+      caFile: options.caFile ?? null,
       certFile: options.certFile ?? null,
       keyFile: options.keyFile ?? null,
       directory: this.folder,
