@@ -5,8 +5,11 @@
  * Adapter: signals of this process.
  */
 
-/** As a shell tells them: 128 and the signal's number. */
-export const INTERRUPTS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/**
+ * As a shell tells them: 128 and the signal's number. SIGHUP is not among them: whoever wants to
+ * outlive the terminal (nohup) has it ignored, and watching it would undo that.
+ */
+export const INTERRUPTS = { SIGINT: 130, SIGTERM: 143 } as const;
 export type Interrupt = keyof typeof INTERRUPTS;
 
 /** The returned function puts everything back. */
