@@ -308,8 +308,7 @@ async function serve(
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
-  const { caPem, peer } = port;
-  const parts = composeParts({ ...from, setUp, caPem, peer, bound, watch });
+  const parts = composeParts({ ...from, setUp, caPem: port.caPem, peer: port.peer, bound, watch });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })

@@ -238,8 +238,8 @@ chmod 755 "$t" && mv -f "$t" "$path"
  * Triples of URL, host and port. Prints `ok N` for the first that answers, else `no N why` for
  * each. Certificates are not checked: nothing is told to the other side, and what is asked is only
  * whether a node can reach it. Five seconds each: an address that needs longer is none to build on.
- * One that asks for a client's certificate has answered, and the agent will have one. (OpenSSL names
- * the alert, GnuTLS only its consequence.)
+ * One that asks for a client's certificate has answered, and the agent will have one. (OpenSSL
+ * names the alert, GnuTLS only its consequence.)
  */
 export const ADDRESS = `
 asks() {
