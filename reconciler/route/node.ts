@@ -38,7 +38,9 @@ function isCalled({ kube, phase }: Node, name: string): boolean {
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
   const pool = ports.reconciler.activeConfig().pools.find((one) => one.name === node.pool);
+  const state = pool === undefined ? undefined : ports.reconciler.fleet().pools.get(pool.name);
   return viewNode(node, {
+    unready: state?.unready?.why ?? null,
     heardAt: ports.reconciler.presence.heardAt(node.id),
     labels: pool?.labels ?? {},
     threshold: pool?.health.unhealthyThreshold ?? 1,

@@ -32,10 +32,18 @@ function viewKube(kube: Node["kube"]): KubeNodeView | null {
   };
 }
 
-/** `heardAt` is when it was last heard in this process's life, `labels` its pool's. */
+/**
+ * `heardAt` is when it was last heard in this process's life, `labels` its pool's, `unready` why no
+ * machine of its pool can be set up now.
+ */
 export function viewNode(
   node: Node,
-  from: { heardAt: number | null; labels: Record<string, string>; threshold: number },
+  from: {
+    heardAt: number | null;
+    labels: Record<string, string>;
+    threshold: number;
+    unready: string | null;
+  },
 ): NodeView {
   const inventory = node.agent?.inventory ?? null;
   const heard = Math.max(from.heardAt ?? 0, node.agent?.lastHeartbeatAt ?? 0);
@@ -77,7 +85,7 @@ export function viewNode(
     phase_since: iso(node.phase.since),
     drained_at: node.phase.kind === "draining" ? isoOrNull(node.phase.drainedAt) : null,
     verdict: verdictOfNode(node),
-    reasons: reasonsOf(node),
+    reasons: [...setUpReasons(node, from.unready), ...reasonsOf(node)],
     cordons: { product: viewCordon(node.cordon.product), human: viewCordon(node.cordon.human) },
     session_id: node.session?.id ?? null,
     replaces: node.replaces,
@@ -88,6 +96,17 @@ export function viewNode(
         : { id: node.instance.id, state: instanceStateOf(node), provider: node.instance.provider },
     agent_version: node.agent?.version ?? null,
   };
+}
+
+/** What is in the way of a node that is not there yet, or was until it was given up. */
+function setUpReasons({ phase, bootstrap }: Node, unready: string | null): string[] {
+  const { kind } = phase;
+  const isComing = kind === "requested" || kind === "booting" || kind === "bootstrapping";
+  const isOver = (kind === "terminating" || kind === "gone") && phase.purpose === "failed";
+  if (!isComing && !isOver) return [];
+  const error = bootstrap?.error ?? null;
+  const reasons = isComing && unready !== null ? [`cannot be set up: ${unready}`] : [];
+  return error === null || error === unready ? reasons : [...reasons, `set-up: ${error}`];
 }
 
 function reasonsOf(node: Node): string[] {

@@ -86,8 +86,13 @@ describe.skipIf(isMissing)("the private key of set-ups", () => {
       await saysPool(from, "is encrypted");
       await Bun.sleep(25_000);
       expect((await from.attempts(node)).length).toBe(before);
-      const about = await from.cli("explain", "node", node);
-      expect(about.out).toContain("is encrypted");
+      for (const words of [
+        ["explain", "node", node],
+        ["get", node],
+        ["pool", "list"],
+      ]) {
+        expect((await from.cli(...words)).out).toContain("is encrypted");
+      }
       const machine = await from.bed.machine(instance_id ?? "");
       await machine.must("touch /var/go");
       rmSync(keyOf(from));
