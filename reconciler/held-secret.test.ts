@@ -98,7 +98,8 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
   const credential = nodeToken("secret-of-the-fleet", "n");
   const join_ = `nvj.${"aZ09_-".repeat(7)}x`;
   const echoed = [...PLAIN, credential, nodeToken("of-another-fleet", "m", 3), join_];
-  const keyLine = keyLines(user.private)[0] ?? "";
+  const shownKey = makeKey().private;
+  const lines = [user.private, shownKey].map((key) => keyLines(key)[1] ?? "");
   const shown: string[] = [];
   const bootstrapper = new Bootstrapper({
     clock: {
@@ -131,10 +132,16 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
     save: (attempt) => store.saveBootstrap(attempt),
     saved: async (node) => (await store.bootstraps(node, 1))[0] ?? null,
     epoch: () => 1,
-    masks: (key) => [...heldSecrets(held()), ...keyLines(key)],
+    shown: () => ({
+      certPath: join(folder, "c"),
+      cert: "c",
+      keyPath: join(folder, "k"),
+      key: shownKey,
+    }),
+    masks: (keys) => [...heldSecrets(held()), ...keys.flatMap(keyLines)],
   });
   const file = join(folder, "echo.txt");
-  writeFileSync(file, [...echoed, keyLine].map((secret) => `say ${secret} now\n`).join(""));
+  writeFileSync(file, [...echoed, ...lines].map((secret) => `say ${secret} now\n`).join(""));
   const outcome = await bootstrapper.run(
     {
       id: "n.1.bootstrap" as OperationId,
@@ -178,9 +185,9 @@ test("Bootstrapper stores and shows no secret that a machine says back", async (
   await store.close();
   const step = stored[0]?.steps.at(-1);
   expect(step?.exitCode).toBe(3);
-  expect(step?.stdout.head).toBe(`${"say *** now\n".repeat(echoed.length + 1)}now ***\n`);
-  expect(step?.stderr.head).toBe("say *** now\n".repeat(echoed.length + 1));
+  expect(step?.stdout.head).toBe(`${"say *** now\n".repeat(echoed.length + 2)}now ***\n`);
+  expect(step?.stderr.head).toBe("say *** now\n".repeat(echoed.length + 2));
   expect(shown.length).toBeGreaterThan(3);
   const everything = JSON.stringify([stored, shown, outcome]);
-  for (const secret of [...echoed, keyLine]) expect(everything).not.toContain(secret);
+  for (const secret of [...echoed, ...lines]) expect(everything).not.toContain(secret);
 }, 10_000);

@@ -105,7 +105,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     save: (attempt) => store.saveBootstrap(attempt),
     saved: async (node) => (await store.bootstraps(node, 1))[0] ?? null,
     epoch: () => store.epoch ?? 0,
-    masks: (privateKey) => [...heldSecrets({ ...from, ...from.given }), ...keyLines(privateKey)],
+    masks: (keys) => [...heldSecrets({ ...from, ...from.given }), ...keys.flatMap(keyLines)],
   });
 }
 

@@ -43,8 +43,8 @@ export type BootstrapPorts = {
   saved(node: NodeId): Promise<BootstrapAttempt | null>;
   /** Of the leader that acts now, which may not be the one that intended the set-up. */
   epoch(): number;
-  /** What this control plane holds, this key too, and nobody may read in a machine's words. */
-  masks(privateKey: string): readonly string[];
+  /** What this control plane holds, these keys too, and nobody may read in a machine's words. */
+  masks(keys: readonly string[]): readonly string[];
 };
 
 export class Bootstrapper {
@@ -79,7 +79,7 @@ export class Bootstrapper {
       await this.#ports.save(attempt);
     };
     try {
-      const masks = this.#ports.masks(job.privateKey);
+      const masks = this.#ports.masks([job.privateKey, job.shown?.key ?? ""]);
       return outcomeOf(await run(job, { clock, connect, openBinary, record, masks }, signal));
     } finally {
       this.#live.delete(job.node);
