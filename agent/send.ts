@@ -90,7 +90,7 @@ class Delivery implements Sender {
       this.#options.tokens.rejected(token.value);
       this.#drop();
     }
-    if (answer.kind === "reply") this.#options.tokens.accepted();
+    if (answer.kind === "reply") this.#options.tokens.accepted(token?.value ?? null);
     return answer;
   }
 

@@ -4,6 +4,9 @@
  * `NAVARCH_AUTH_TOKEN`, and the file that bootstrap places. Files are read again when they change,
  * so that a rotation needs no restart. A secret is never logged; its source is.
  *
+ * A control plane may get another name, or a certificate. What was kept under its old address is
+ * shown after all others, and kept under the new one once it was accepted there.
+ *
  * Adapter: the file system.
  */
 import * as fs from "node:fs";
@@ -17,7 +20,7 @@ const NODE_PREFIX = "nvn.";
 
 export type TokenOptions = {
   nodeId: string;
-  /** Base URL: a credential of one control plane is worth nothing at another. */
+  /** Base URL: a credential of another address comes last. */
   server: string;
   /** Where the own credential is kept; `null` keeps it in memory. */
   directory: string | null;
@@ -38,8 +41,8 @@ export type TokenSource = {
    * first.
    */
   rejected(value: string): void;
-  /** Said after an accepted call: the line begins with this source from then on. */
-  accepted(): void;
+  /** Said after a call that was accepted with `value`: the line begins with it from then on. */
+  accepted(value: string | null): void;
   /**
    * Keeps a credential of the own (0600) and uses it; the error says why it is only in memory. One
    * that replaces another of the own and cannot be kept is not used at all: its use would end the
@@ -54,7 +57,10 @@ type Stored = { node_id: string; server: string; credential: string };
 
 export function openTokens(options: TokenOptions): TokenSource {
   const path = options.directory === null ? null : join(options.directory, "credential.json");
-  let own = path === null ? null : readOwn(path, options);
+  const stored = path === null ? null : readStored(path, options.nodeId);
+  const here = stored?.server === options.server;
+  let own = here ? stored.credential : null;
+  let moved = stored === null || here || bares(stored, options.server) ? null : stored.credential;
   const given = options.file === undefined ? null : openFileToken(options.file);
   const fallback = openFileToken(options.defaultFile ?? DEFAULT_TOKEN_FILE);
   /** How many of the sources were refused since one was last accepted. */
@@ -66,6 +72,7 @@ export function openTokens(options: TokenOptions): TokenSource {
       [given?.(), "token file"],
       [options.environment, "NAVARCH_AUTH_TOKEN"],
       [fallback(), "default token file"],
+      [moved, "stored credential of another address"],
     ];
     const found: Token[] = [];
     for (const [value, source] of candidates) {
@@ -77,37 +84,53 @@ export function openTokens(options: TokenOptions): TokenSource {
     const tokens = all();
     return tokens[passed % Math.max(1, tokens.length)] ?? null;
   };
+  const keep = (credential: string): string | null => {
+    const { nodeId, server } = options;
+    if (path === null) return "no state directory";
+    return writeOwn(path, { node_id: nodeId, server, credential });
+  };
   return {
     current,
     rejected: (value) => {
       if (current()?.value === value) passed++;
     },
-    accepted: () => {
+    accepted: (value) => {
       const tokens = all();
       if (tokens.length > 0) passed %= tokens.length;
+      // While it cannot be written it stays the last in line, and the next call tries that again.
+      if (value === null || value !== moved || keep(value) !== null) return;
+      own = value;
+      moved = null;
+      passed = 0;
     },
     hasOwn: () => own !== null,
     adopt: (credential, must = false) => {
-      const { nodeId, server } = options;
-      const stored = { node_id: nodeId, server, credential };
-      const problem = path === null ? "no state directory" : writeOwn(path, stored);
+      const problem = keep(credential);
       const replaces = current()?.value.startsWith(NODE_PREFIX) === true;
       if (problem !== null && (must || replaces)) return problem;
       own = credential;
+      moved = null;
       passed = 0;
       return problem;
     },
   };
 }
 
-function readOwn(path: string, { nodeId, server }: TokenOptions): string | null {
+/** `null` = nothing, or nothing of this node. */
+function readStored(path: string, nodeId: string): Stored | null {
   try {
     const stored = JSON.parse(fs.readFileSync(path, "utf8")) as Partial<Stored>;
-    if (stored.node_id !== nodeId || stored.server !== server) return null;
-    return typeof stored.credential === "string" ? stored.credential : null;
+    const { node_id, server, credential } = stored;
+    if (typeof server !== "string" || typeof credential !== "string") return null;
+    return node_id === nodeId ? { node_id, server, credential } : null;
   } catch {
     return null;
   }
+}
+
+/** Whether what only a proven server has seen would go over an open way to whoever is there. */
+function bares(stored: Stored, server: string): boolean {
+  return stored.server.startsWith("https:") && !server.startsWith("https:");
 }
 
 function writeOwn(path: string, stored: Stored): string | null {
