@@ -200,6 +200,14 @@ function run(fleet: Fleet, kills: ReadonlySet<number> = new Set()): void {
 
 const RUNS = { numRuns: 60 };
 
+describe("roomOf()", () => {
+  test("is the share of those that take part, at least one and at most what can be fed", () => {
+    const machine: Machine = { id: "n", fate: "well", backMs: 0, able: true, cordoned: false };
+    const nodes = (n: number): Node[] => Array.from({ length: n }, () => nodeOf(machine));
+    expect([3, 100, 10_000].map((n) => roomOf(campaign(10), nodes(n)))).toEqual([1, 10, 50]);
+  });
+});
+
 describe("decideUpgrade()", () => {
   test("never has more than the share on the way, whatever becomes of them", () => {
     fc.assert(
