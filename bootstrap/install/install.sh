@@ -25,6 +25,8 @@ usage: install.sh [flags]
   --join-token TOKEN         token for joining; other users see a command line, so prefer the next
   --join-token-file FILE     the same from a file; NAVARCH_JOIN_TOKEN is read too
   --ca-fingerprint sha256:…  trust the control plane's own CA, if this is its fingerprint
+  --client-cert-file FILE    certificate to show, where the control plane asks for one
+  --client-key-file FILE     its key
   --key-fingerprint sha256:… the release key must have this fingerprint
   --version V                this release (default: the control plane's newest)
   --pool NAME                pool of this node
@@ -57,6 +59,8 @@ take() {
     --join-token) token=$2 ;;
     --join-token-file) token_from=$2 ;;
     --ca-fingerprint) ca_pin=$2 ;;
+    --client-cert-file) cert_from=$2 ;;
+    --client-key-file) key_from=$2 ;;
     --key-fingerprint) key_pin=$2 ;;
     --version) version=${2#v} ;;
     --pool) pool=$2 ;;
@@ -67,7 +71,7 @@ take() {
 
 parse() {
   server='' token=${NAVARCH_JOIN_TOKEN:-} token_from='' ca_pin='' key_pin='' version='' pool=''
-  root='' start=1 dry='' mode=install keep='' upgrades=''
+  root='' start=1 dry='' mode=install keep='' upgrades='' cert_from='' key_from=''
   while [ $# -gt 0 ]; do
     case $1 in
       --allow-upgrades) upgrades=yes ;;
@@ -152,6 +156,17 @@ prepare() {
     [ -r "$token_from" ] || die "--join-token-file: cannot read $token_from"
     token=$(cat "$token_from")
   fi
+  case ${cert_from:+1}${key_from:+1} in
+    '')
+      # What an earlier run, or the control plane over SSH, has placed.
+      if [ -f "$etc/client.pem" ]; then cert_from=$etc/client.pem key_from=$etc/client.key; fi
+      ;;
+    11) ;;
+    *) bad_usage "--client-cert-file and --client-key-file belong together" ;;
+  esac
+  if [ -n "$cert_from" ]; then
+    for each in "$cert_from" "$key_from"; do [ -r "$each" ] || die "cannot read $each"; done
+  fi
   allowed --server "$server"
   allowed --pool "$pool"
   case $token in *[!A-Za-z0-9._~:/+=-]*) die "--join-token: unexpected character" ;; esac
@@ -186,6 +201,7 @@ fetch() {
   set --
   if [ "$getter" = curl ]; then
     [ -z "$ca" ] || set -- --cacert "$ca"
+    [ -z "$cert_from" ] || set -- "$@" --cert "$cert_from" --key "$key_from"
     # A redirect must not lead from a private way to an open one.
     case $url in https://*) set -- "$@" --proto-redir =https ;; esac
     status=$(curl -sSL --connect-timeout 15 --speed-limit 1000 --speed-time 60 --retry 3 "$@" \
@@ -193,6 +209,7 @@ fetch() {
     [ "$status" = 200 ] || die "$url: $status $(head -n 1 "$file" 2>/dev/null | cut -c 1-300 | tr -cd ' -~')"
   else
     [ -z "$ca" ] || set -- --ca-certificate="$ca"
+    [ -z "$cert_from" ] || set -- "$@" --certificate="$cert_from" --private-key="$key_from"
     wget -q -T 60 "$@" -O "$file" "$url" || die "cannot download $url"
   fi
 }
@@ -202,8 +219,13 @@ load_ca() {
   ca=''
   [ -n "$ca_pin" ] || { [ ! -f "$etc/ca.pem" ] || ca=$etc/ca.pem; return 0; }
   case $server in https://*) ;; *) die "--ca-fingerprint needs a server with https" ;; esac
-  if [ "$getter" = curl ]; then curl -fsSk "$server/ca.pem" -o "$tmp/shown.pem"; else
-    wget -q --no-check-certificate -O "$tmp/shown.pem" "$server/ca.pem"
+  set --
+  if [ "$getter" = curl ]; then
+    [ -z "$cert_from" ] || set -- --cert "$cert_from" --key "$key_from"
+    curl -fsSk "$@" "$server/ca.pem" -o "$tmp/shown.pem"
+  else
+    [ -z "$cert_from" ] || set -- --certificate="$cert_from" --private-key="$key_from"
+    wget -q --no-check-certificate "$@" -O "$tmp/shown.pem" "$server/ca.pem"
   fi || die "cannot download $server/ca.pem"
   pem_body "$tmp/shown.pem" | base64 -d >"$tmp/ca.der" || :
   found=$(digest "$tmp/ca.der")
@@ -385,6 +407,10 @@ END
 # Lines that somebody else put there, such as the control plane over SSH, are kept.
 place_settings() {
   if [ -f "$tmp/ca.pem" ]; then put "$tmp/ca.pem" 0644 "$etc/ca.pem"; fi
+  if [ -n "$cert_from" ]; then
+    put "$key_from" 0600 "$etc/client.key"
+    put "$cert_from" 0644 "$etc/client.pem"
+  fi
   flags=$(setting NAVARCH_NODE_FLAGS)
   if [ -n "$pool" ]; then
     flags=$(say " $flags" | sed 's/ --pool=[^ ]*//g;s/^ *//')
@@ -398,9 +424,14 @@ place_settings() {
     if [ -f "$tmp/ca.pem" ] || [ -f "$etc/ca.pem" ]; then
       say "NAVARCH_CA_FILE=/etc/navarch-node/ca.pem"
     fi
+    if [ -n "$cert_from" ]; then
+      say "NAVARCH_CLIENT_CERT_FILE=/etc/navarch-node/client.pem"
+      say "NAVARCH_CLIENT_KEY_FILE=/etc/navarch-node/client.key"
+    fi
     if [ -n "$flags" ]; then say "NAVARCH_NODE_FLAGS=$flags"; fi
     if [ -f "$settings" ]; then
-      sed -E '/^#/d;/^NAVARCH_(SERVER|JOIN_TOKEN_FILE|CA_FILE|NODE_FLAGS)=/d' "$settings"
+      sed -E '/^#/d;/^NAVARCH_(SERVER|JOIN_TOKEN_FILE|CA_FILE|NODE_FLAGS|CLIENT_CERT_FILE|CLIENT_KEY_FILE)=/d' \
+        "$settings"
     fi
   } >"$tmp/environment"
   put "$tmp/environment" 0644 "$settings"
