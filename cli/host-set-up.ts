@@ -4,20 +4,15 @@
  * the machine is reached; what is done there shows as it happens; and a run that was cut short goes
  * on where it was when the same is asked again.
  *
- * Adapter: network, timers, signals.
+ * Adapter: network, and where this program lies.
  */
 import { createMask } from "../bootstrap/run/mask.ts";
-import type { Job, Outcome, Ports } from "../bootstrap/run/job.ts";
 import { completeValues, renderCommands } from "../bootstrap/run/render.ts";
-import { runBootstrap } from "../bootstrap/run/run.ts";
 import type { Connect, SshTarget } from "../bootstrap/shell.ts";
-import { openBinary } from "../bootstrap/ssh/binary.ts";
 import { createConnect } from "../bootstrap/ssh/ssh2.ts";
 import { keyLines } from "../reconciler/held-secret.ts";
 import { viewAttempt } from "../reconciler/view/bootstrap.ts";
-import type { BootstrapAttempt } from "../schema/bootstrap.ts";
 import { NO_AGENTS, readAgentFile, readOwnAgents } from "./agent-file.ts";
-import { LiveAttempt } from "./bootstrap-live.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT, failure, usage } from "./failure.ts";
@@ -37,14 +32,12 @@ import {
 } from "./host-job.ts";
 import { HostKeyFault, HostKeyFile } from "./host-key-file.ts";
 import { failureOf, printDone, printScript, renameAttempt } from "./host-print.ts";
+import { isForPeople, isPlaced, type Ran, runJob, type Running } from "./host-run.ts";
 import { type HostScript, readHostScript } from "./host-script.ts";
-import { INTERRUPTS, type Interrupt, watchInterrupts } from "./interrupt.ts";
+import { INTERRUPTS } from "./interrupt.ts";
 import { readPrivateKey } from "./private-key.ts";
 import { show } from "./show.ts";
 import { openTrust } from "./trust.ts";
-
-/** A step that says nothing for so long is told to run. */
-const SILENT_MS = 700;
 
 export async function setUpHost(context: Context): Promise<number | Failure> {
   try {
@@ -181,81 +174,6 @@ async function showScript(context: Context, given: Given): Promise<number | Fail
   return EXIT.done;
 }
 
-type Running = {
-  wish: HostWish;
-  script: HostScript;
-  job: Job;
-  keys: HostKeyFile;
-  connect: Connect;
-  masks: readonly string[];
-};
-type Ran = { outcome: Outcome; interrupt: Interrupt | null };
-
-async function runJob(context: Context, running: Running): Promise<Ran> {
-  const { world, format, flags } = context;
-  const { wish, script, job, keys, masks } = running;
-  const human = format === "table" || format === "wide";
-  const live = new LiveAttempt(flags.on("commands"));
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let isKept = false;
-  const tell = (attempt: BootstrapAttempt, patient: boolean): void => {
-    clearTimeout(timer);
-    if (!human) return;
-    world.out(live.next(renameAttempt(viewAttempt(attempt), script.names), patient));
-    if (attempt.endedAt === null) timer = setTimeout(() => tell(attempt, true), SILENT_MS);
-  };
-  const ports: Ports = {
-    connect: wish.sshTimeoutMs === null ? onceDenied(running.connect) : running.connect,
-    clock: {
-      wallMs: world.wallMs,
-      monoMs: world.monoMs,
-      after(ms, work) {
-        const after = setTimeout(work, ms);
-        return () => clearTimeout(after);
-      },
-    },
-    openBinary,
-    record(attempt) {
-      if (attempt.hostKey !== null && !isKept) {
-        isKept = true;
-        keys.accept(job.address, job.port, job.hostKey, attempt.hostKey);
-      }
-      tell(attempt, false);
-    },
-    masks,
-  };
-  const stop = new AbortController();
-  let interrupt: Interrupt | null = null;
-  const unwatch = watchInterrupts((told) => {
-    interrupt = told;
-    world.err("stopping: what runs on the machine is ended first (again: leave at once)\n");
-    stop.abort("interrupted");
-  });
-  try {
-    return { outcome: await runBootstrap(job, ports, stop.signal), interrupt };
-  } finally {
-    clearTimeout(timer);
-    unwatch();
-  }
-}
-
-/**
- * A person's key that is refused is the wrong one; only a machine that boots may not have it yet,
- * and whoever waits for one says how long.
- */
-function onceDenied(connect: Connect): Connect {
-  return async (request) => {
-    const answer = await connect(request);
-    if (answer.kind !== "denied") return answer;
-    return { kind: "bad_key", message: answer.message };
-  };
-}
-
-function isPlaced({ attempt }: Outcome): boolean {
-  const { steps } = attempt;
-  return steps.some(({ kind, endedAt }) => kind === "credential" && endedAt !== null);
-}
-
 async function conclude(
   context: Context,
   { wish, script, job, keys, outcome, interrupt }: Omit<Running, "connect" | "masks"> & Ran,
@@ -281,8 +199,4 @@ async function conclude(
       return denied ? { ...told, exit: EXIT.forbidden, code: "denied" } : told;
     }
   }
-}
-
-function isForPeople({ format }: Context): boolean {
-  return format === "table" || format === "wide";
 }

@@ -1,0 +1,105 @@
+/**
+ * One run on a machine that a person sets up, shown while it goes on: what a step says, which host
+ * key was met, and Ctrl-C, which ends what runs over there first.
+ *
+ * Adapter: timers, signals.
+ */
+import type { Job, Outcome, Ports } from "../bootstrap/run/job.ts";
+import { runBootstrap } from "../bootstrap/run/run.ts";
+import type { Connect } from "../bootstrap/shell.ts";
+import { openBinary } from "../bootstrap/ssh/binary.ts";
+import { viewAttempt } from "../reconciler/view/bootstrap.ts";
+import type { BootstrapAttempt } from "../schema/bootstrap.ts";
+import { LiveAttempt } from "./bootstrap-live.ts";
+import type { Context } from "./command.ts";
+import type { HostWish } from "./host-flag.ts";
+import type { HostKeyFile } from "./host-key-file.ts";
+import { renameAttempt } from "./host-print.ts";
+import type { HostScript } from "./host-script.ts";
+import { type Interrupt, watchInterrupts } from "./interrupt.ts";
+
+/** A step that says nothing for so long is told to run. */
+const SILENT_MS = 700;
+
+export type Running = {
+  wish: HostWish;
+  script: HostScript;
+  job: Job;
+  keys: HostKeyFile;
+  connect: Connect;
+  masks: readonly string[];
+};
+/** `interrupt` is what stopped it, if a person did. */
+export type Ran = { outcome: Outcome; interrupt: Interrupt | null };
+
+/** Throws a `HostKeyFault` where the first key cannot be kept. */
+export async function runJob(context: Context, running: Running): Promise<Ran> {
+  const { world, flags } = context;
+  const { wish, script, job, keys, masks } = running;
+  const human = isForPeople(context);
+  const live = new LiveAttempt(flags.on("commands"));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isKept = false;
+  const tell = (attempt: BootstrapAttempt, patient: boolean): void => {
+    clearTimeout(timer);
+    if (!human) return;
+    world.out(live.next(renameAttempt(viewAttempt(attempt), script.names), patient));
+    if (attempt.endedAt === null) timer = setTimeout(() => tell(attempt, true), SILENT_MS);
+  };
+  const ports: Ports = {
+    connect: wish.sshTimeoutMs === null ? onceDenied(running.connect) : running.connect,
+    clock: {
+      wallMs: world.wallMs,
+      monoMs: world.monoMs,
+      after(ms, work) {
+        const after = setTimeout(work, ms);
+        return () => clearTimeout(after);
+      },
+    },
+    openBinary,
+    record(attempt) {
+      if (attempt.hostKey !== null && !isKept) {
+        isKept = true;
+        keys.accept(job.address, job.port, job.hostKey, attempt.hostKey);
+      }
+      tell(attempt, false);
+    },
+    masks,
+  };
+  const stop = new AbortController();
+  let interrupt: Interrupt | null = null;
+  const unwatch = watchInterrupts((told) => {
+    interrupt = told;
+    world.err("stopping: what runs on the machine is ended first (again: leave at once)\n");
+    stop.abort("interrupted");
+  });
+  try {
+    return { outcome: await runBootstrap(job, ports, stop.signal), interrupt };
+  } finally {
+    clearTimeout(timer);
+    unwatch();
+  }
+}
+
+/**
+ * A person's key that is refused is the wrong one; only a machine that boots may not have it yet,
+ * and whoever waits for one says how long.
+ */
+function onceDenied(connect: Connect): Connect {
+  return async (request) => {
+    const answer = await connect(request);
+    if (answer.kind !== "denied") return answer;
+    return { kind: "bad_key", message: answer.message };
+  };
+}
+
+/** Whether a join token is on the machine by now, or may be. */
+export function isPlaced({ attempt }: Outcome): boolean {
+  const { steps } = attempt;
+  return steps.some(({ kind, endedAt }) => kind === "credential" && endedAt !== null);
+}
+
+/** False for the forms that a program reads: nothing is shown on the way then. */
+export function isForPeople({ format }: Context): boolean {
+  return format === "table" || format === "wide";
+}
