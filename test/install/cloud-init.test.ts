@@ -87,7 +87,7 @@ describe("cloud-init.yaml", () => {
       await (await fetch(`${open.url}/install.sh`)).text(),
     );
     const { out: entry } = await open.run(["sh", "-c", line]);
-    expect(entry.length).toBeLessThan(10_000);
+    expect(entry.length).toBeLessThan(11_000);
     const text = filled(open)
       .replace("runcmd:\n", `${entry}runcmd:\n`)
       .replace(/      tries=60\n[\s\S]*?      done\n/, "");
