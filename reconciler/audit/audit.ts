@@ -1,7 +1,7 @@
 /**
  * The audit: a row for each call that changed something, durable before its answer leaves, and for
- * refused and repeated calls. Of those equal ones share a row a minute, and a minute has room for so
- * many rows, so that a scanner costs the disk no more than a person who mistypes; what is beyond
+ * refused and repeated calls. Of those equal ones share a row a minute, and a minute has room for
+ * so many rows, so that a scanner costs the disk no more than a person who mistypes; what is beyond
  * shares one last row. The counts of the running minute are in memory: a crash keeps the rows and
  * loses those.
  */
