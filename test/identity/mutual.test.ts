@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EXIT } from "../../cli/failure.ts";
 import { Forward } from "../../reconciler/route/forward.ts";
 import { Front, listen } from "../../reconciler/route/listen.ts";
 import { fingerprintOf, issue, type KeyPair } from "../../reconciler/tls/certificate.ts";
@@ -13,6 +14,7 @@ import { makeAuthority } from "../../reconciler/tls/certificate.ts";
 import { openTls, type PeerTls, peerOf, type ServerTls } from "../../reconciler/tls/open.ts";
 import { type Ask, Plane } from "./plane.ts";
 import { Machine } from "./machine.ts";
+import { navarch } from "./navarch.ts";
 
 const SPAN = { fromMs: Date.now() - 60_000, untilMs: Date.now() + 3_600_000 };
 const people = makeAuthority({ name: "people", ...SPAN });
@@ -178,6 +180,19 @@ test("a standby shows its leader a certificate: changes and agents' streams go t
     fetch(`${mute.base}/v1/join-tokens`, { method: "POST", headers, body, tls: shown }),
   );
   expect([refused.status, refused.headers.get("Retry-After")]).toEqual([503, "1"]);
+});
+
+test("the command line shows its certificate, and says what is wrong without one", async () => {
+  const { p, ca } = await open(await made("one"));
+  const pair = issue(people, { name: "ann", ...SPAN });
+  const files = [write("ann.pem", pair.certificate), write("ann.key", pair.key)];
+  const trusted = `--ca-file ${write("ca.pem", ca)}`;
+  const shown = `--client-cert-file ${files[0]} --client-key-file ${files[1]}`;
+  expect((await navarch(p, `list ${trusted} ${shown}`)).code).toBe(0);
+  const pin = `--ca-fingerprint ${fingerprintOf(ca)}`;
+  expect((await navarch(p, `list ${pin} ${shown}`)).code).toBe(0);
+  const bare = await navarch(p, `list ${trusted}`);
+  expect([bare.code, bare.out, bare.err.includes(p.base)]).toEqual([EXIT.unreachable, "", true]);
 });
 
 test("openTls() shows a certificate that was brought, and nothing where nobody asks", async () => {
