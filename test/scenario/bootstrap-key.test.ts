@@ -155,6 +155,35 @@ describe("a private key that cannot be read", () => {
     await world.until(() => world.serving().length === 2 && ends.length === 1, 300);
   });
 
+  test("keeps what was asked for in vain from being asked for again", async () => {
+    const { world, key } = await bare(2);
+    const create = world.cloud.create.bind(world.cloud);
+    let sold = 0;
+    world.cloud.create = async (...args) => {
+      if (key.problem === null && sold === 0) {
+        const refusal = { kind: "refused", class: "capacity", retryAfterMs: null } as const;
+        return { ...refusal, message: "sold out" };
+      }
+      sold += 1;
+      return create(...args);
+    };
+    await world.until(
+      () => world.nodes().filter((n) => n.phase.kind === "requested").length === 2,
+      60,
+    );
+    await world.live(2);
+    key.problem = GONE;
+    await world.advance(() => false, 2 * 3_600_000);
+    expect(sold).toBe(0);
+    const waits = world.reconciler.lastPlan().waits.filter((wait) => wait.node !== null);
+    expect(waits.map(({ message }) => message)).toEqual(
+      Array(2).fill(`nothing is bought: ${GONE}`),
+    );
+    sold = 1;
+    key.problem = null;
+    await world.until(() => world.serving().length === 2, 120);
+  });
+
   test("does not keep a person from ending a machine, or a pool from becoming smaller", async () => {
     const { world, key } = await bare(3, { setUp: async () => refused("not yet") });
     await world.until(() => world.nodes().filter((n) => n.bootstrap !== null).length === 3, 60);
@@ -221,7 +250,7 @@ describe("any order of a key that goes and comes, deaths, and set-ups that fail"
       await closeWorlds();
     };
     await fc.assert(fc.asyncProperty(fc.array(act, { maxLength: 8 }), fc.boolean(), story), {
-      numRuns: 25,
+      numRuns: 20,
     });
   }, 60_000);
 });
