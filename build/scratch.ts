@@ -19,7 +19,7 @@ const GRACE_MS = 2_000;
 const GONE_MS_MAX = 5_000;
 const LOOK_MS = 20;
 
-/** A bed of machines by itself, and one of a control plane's; no deeper, as whole disks lie there. */
+/** Beds of machines, also a control plane's own; no deeper, as whole disks lie there. */
 const BEDS = ["*/clear.sh", "*/*/clear.sh", "*/*/*/clear.sh"] as const;
 
 /** A new folder, named after this process. */

@@ -4,7 +4,7 @@
  *
  * Adapter: processes, sockets, files, timers.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
@@ -25,6 +25,8 @@ const INIT_MS_MAX = 5_000;
 /** A command that says nothing itself about how long it may take. */
 const COMMAND_MS_MAX = 60_000;
 
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
+
 export type MachineOf = {
   stateDir: string;
   id: InstanceId;
@@ -38,7 +40,10 @@ export type MachineOf = {
 };
 
 export type RunOptions = { user?: string; input?: string | Uint8Array; limitMs?: number };
-export type SshOptions = RunOptions & { keyPath?: string };
+export type SshOptions = RunOptions & { keyPath?: string; connectSeconds?: number };
+
+/** A machine that answers does so at once; one that is cut off is to be noticed soon. */
+const CONNECT_SECONDS = 2;
 
 export class Machine {
   readonly id: InstanceId;
@@ -121,7 +126,7 @@ export class Machine {
   }
 
   /** Arguments of `ssh` and `scp` up to the target, with the machine's own host key pinned. */
-  sshArguments(keyPath: string = this.#of.keyPath): string[] {
+  sshArguments(keyPath: string = this.#of.keyPath, connectSeconds = CONNECT_SECONDS): string[] {
     const file = join(this.folder, "known_hosts");
     const lines = this.hostKeys.map((key) => `${this.address} ${key}\n`);
     if (existsSync(this.folder)) writeFileSync(file, lines.join(""));
@@ -131,7 +136,7 @@ export class Machine {
       UserKnownHostsFile: file,
       IdentitiesOnly: "yes",
       LogLevel: "ERROR",
-      ConnectTimeout: "2",
+      ConnectTimeout: String(connectSeconds),
       ServerAliveInterval: "1",
       ServerAliveCountMax: "5",
     };
@@ -141,8 +146,9 @@ export class Machine {
 
   /** Runs a shell command over SSH, as `ubuntu` unless told. 255 is SSH's own failure. */
   async ssh(command: string, options: SshOptions = {}): Promise<Ran> {
-    const { user = "ubuntu", input, limitMs = COMMAND_MS_MAX, keyPath } = options;
-    const all = ["ssh", ...this.sshArguments(keyPath), `${user}@${this.address}`, command];
+    const { user = "ubuntu", input, limitMs = COMMAND_MS_MAX, keyPath, connectSeconds } = options;
+    const flags = this.sshArguments(keyPath, connectSeconds);
+    const all = ["ssh", ...flags, `${user}@${this.address}`, command];
     return runCommand(all, { limitMs, ...(input === undefined ? {} : { input }) });
   }
 
@@ -164,7 +170,7 @@ export class Machine {
   }
 
   bootId(): Promise<string> {
-    return this.must("cat /proc/sys/kernel/random/boot_id");
+    return this.must(`cat ${BOOT_ID}`);
   }
 
   // ---- faults ----
@@ -195,17 +201,35 @@ export class Machine {
   /** Reboots from inside, and waits for the next boot. */
   async reboot(): Promise<void> {
     const before = await this.bootId();
-    await this.run("systemctl --no-block reboot");
+    // In the first moments of a boot nobody takes the order yet.
+    await until(`${this.name} takes the order`, WAIT_MS, async () => {
+      const ran = await this.run("systemctl --no-block reboot");
+      return ran.code === 0 || this.#seeBootId() !== before ? true : null;
+    });
     await this.waitReboot(before);
   }
 
-  /** Waits for a boot that is not the given one. */
+  /**
+   * Waits for a boot that is not the given one, from outside: systemd-shutdown waits ten seconds
+   * for a process that entered meanwhile, as it is never told of the end of what is not its own.
+   */
   async waitReboot(before: string): Promise<string> {
-    return until(`${this.name}: another boot`, WAIT_MS, async () => {
-      const ran = await this.run("cat /proc/sys/kernel/random/boot_id", { limitMs: 2_000 });
-      const now = ran.stdout.trim();
-      return ran.code === 0 && now !== "" && now !== before ? now : null;
+    return until(`${this.name}: another boot`, WAIT_MS, () => {
+      const now = this.#seeBootId();
+      return now === null || now === before ? null : now;
     });
+  }
+
+  /** `null` between two boots; a machine that is being made still shows this computer's own. */
+  #seeBootId(): string | null {
+    const pid = initPid(this.#group);
+    if (pid === null) return null;
+    try {
+      const id = readFileSync(`/proc/${pid}/root${BOOT_ID}`, "utf8");
+      return id === readFileSync(BOOT_ID, "utf8") ? null : id.trim();
+    } catch {
+      return null;
+    }
   }
 
   /** Nothing inside runs any more; the kernel still answers for its sockets. */
