@@ -153,11 +153,18 @@ export async function startControlPlane(
 }
 
 /** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
-async function openScheduler(config: Config, metrics: Metrics, log: Log): Promise<Scheduler> {
+async function openScheduler(
+  config: Config,
+  fleet: string,
+  metrics: Metrics,
+  log: Log,
+): Promise<Scheduler> {
   const opened = await openKubernetes(config.kubernetes, {
     env: process.env,
     clock: CLOCK,
     random: () => Math.random(),
+    draw: drawBytes,
+    fleet,
     log,
     instance: hostname(),
     count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
@@ -268,8 +275,7 @@ async function serve(
   log: Log,
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
-  const { addr } = options;
-  const address = addr === undefined ? config.server : parseAddress(addr);
+  const address = options.addr === undefined ? config.server : parseAddress(options.addr);
   const state = stateFolder(serverGiven(options.state) === null ? options.state : undefined);
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const shared = isServer(serverGiven(options.state) ?? config.server.statePath ?? "");
@@ -291,7 +297,7 @@ async function serve(
     shared,
     log,
   });
-  const scheduler = await openScheduler(config, metrics, log);
+  const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
   const setUp = openSetUp({
     clock: CLOCK,
     state,
@@ -299,6 +305,7 @@ async function serve(
     credential: (node) => authority.issueNode(node),
     caPem: port.caPem,
     clientFor: port.clientFor,
+    join: scheduler.cluster?.join ?? null,
     external: external(config, process.env),
     config,
     given: { ...options, env: process.env },

@@ -21,6 +21,7 @@ import { heldSecrets, keyLines, type HeldFrom } from "./held-secret.ts";
 import type { InstallPorts } from "./route/install.ts";
 import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
+import type { Join } from "./scheduler/kubernetes/join-token.ts";
 import type { Store } from "./store/store.ts";
 import type { KeyPair } from "./tls/certificate.ts";
 
@@ -35,6 +36,8 @@ export type SetUpFrom = {
   caPem: string | null;
   /** See `Port`. */
   clientFor(name: string): KeyPair | null;
+  /** Lets a machine join the cluster; `null` = there is none. */
+  join: Join | null;
   /** What nodes are told to dial by configuration or environment, as a URL; `null` = nothing. */
   external: string | null;
   config: Config;
@@ -100,6 +103,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
       if (pair === null) return null;
       return { certPath: CERT_FILE, cert: pair.certificate, keyPath: KEY_FILE, key: pair.key };
     },
+    join: from.join,
     agents: () => agentsOf(releases),
     controlPlane: () => ({ candidates: candidatesOf(from), listen: listenOf(from) }),
     save: (attempt) => store.saveBootstrap(attempt),

@@ -289,6 +289,11 @@ export const KubernetesConfig = v.object({
    * set once more.
    */
   onUncordon: v.picklist(["cancel", "enforce"]),
+  /** How machines join the cluster whose pool's commands do that. */
+  join: v.object({
+    /** `https://host:port` as machines dial it; `null` = as the cluster itself says. */
+    server: v.nullable(text),
+  }),
   /** What is written to the cluster. */
   mirror: v.object({
     cordon: v.boolean(),

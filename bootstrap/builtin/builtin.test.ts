@@ -9,6 +9,7 @@ import { parseTemplate } from "../template/parse.ts";
 import { printTemplate, type TemplateValues } from "../template/print.ts";
 import { TEMPLATE_VARIABLES } from "../template/variable.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
+import { KUBERNETES_JOIN_COMMANDS } from "./kubernetes-join.ts";
 import { BUILTIN_NAMES, builtinCommands, BUILTINS } from "./builtin.ts";
 
 const HOSTILE = "a'b \"$(touch pwned)`touch pwned`\n;#\\";
@@ -87,6 +88,50 @@ describe("template agent", () => {
   test("carries the unit to the letter", () => {
     const script = print(AGENT_COMMANDS[2] ?? "", {});
     expect(script).toContain(unit.trimEnd());
+  });
+});
+
+describe("template kubernetes-join", () => {
+  /** The file that kubeadm is given. */
+  async function configOf(values: TemplateValues): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-builtin-"));
+    const script = print(KUBERNETES_JOIN_COMMANDS[2] ?? "", values)
+      .replace('kubeadm join --config "$conf"', 'cat "$conf"')
+      .replace(/^systemctl .*$/m, "");
+    const out = await $`cd ${folder} && sh < ${new Response(script)}`.nothrow().quiet().text();
+    rmSync(folder, { recursive: true });
+    return out;
+  }
+  const values = {
+    KubernetesServer: "https://10.0.0.1:6443",
+    KubernetesJoinToken: "abcdef.0123456789abcdef",
+    KubernetesCAHash: "sha256:00",
+    Pool: "a100",
+  };
+
+  test("gives kubeadm everything in one file, of the form that kubeadm 1.31 knows", async () => {
+    const named = { Provider: "metal", Region: "eu-1", InstanceID: "i/0 1" };
+    for (const [more, id] of [
+      [{}, null],
+      [{ ...named, InstanceID: "i/01" }, "navarch://metal/eu-1/i/01"],
+      [named, null],
+      [{ ...named, Region: "" }, null],
+    ] as const) {
+      const args = [{ name: "node-labels", value: "navarch.dev/pool=a100" }];
+      if (id !== null) args.push({ name: "provider-id", value: id });
+      expect(Bun.YAML.parse(await configOf({ ...values, ...more }))).toEqual({
+        apiVersion: "kubeadm.k8s.io/v1beta4",
+        kind: "JoinConfiguration",
+        discovery: {
+          bootstrapToken: {
+            apiServerEndpoint: "10.0.0.1:6443",
+            token: "abcdef.0123456789abcdef",
+            caCertHashes: ["sha256:00"],
+          },
+        },
+        nodeRegistration: { kubeletExtraArgs: args },
+      });
+    }
   });
 });
 

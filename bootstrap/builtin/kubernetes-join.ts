@@ -1,8 +1,9 @@
 /**
  * The template `kubernetes-join`: a machine with containerd, kubelet and kubeadm becomes a node of
- * the cluster. The join token goes into a file that only root reads and that is gone afterwards: on
- * kubeadm's command line every user of the machine could read it. The cluster's key is pinned by
- * its hash, so nobody in between can hand out another cluster.
+ * the cluster. The control plane makes a token for this one set-up; it goes into a file that only
+ * root reads and that is gone afterwards, because on kubeadm's command line every user of the
+ * machine could read it. The cluster's key is pinned by its hash, so nobody in between can hand out
+ * another cluster. The file's form, v1beta4, is that of kubeadm 1.31 and newer.
  */
 
 const CHECK = `set -eu
@@ -40,11 +41,17 @@ if [ -s /etc/kubernetes/kubelet.conf ]; then
 fi
 server={{.KubernetesServer}}
 server=\${server#https://}
+id=''
+{{if and .Provider .Region .InstanceID}}
+id=navarch://{{.Provider}}/{{.Region}}/{{.InstanceID}}
+# Not in the form of a name of any cloud: better none than one that YAML reads as something else.
+case "$id" in *[!A-Za-z0-9._:/@=-]*) id='' ;; esac
+{{end}}
 conf=$(mktemp)
 trap 'rm -f "$conf"' EXIT
 chmod 600 "$conf"
 {
-  echo 'apiVersion: kubeadm.k8s.io/v1beta3'
+  echo 'apiVersion: kubeadm.k8s.io/v1beta4'
   echo 'kind: JoinConfiguration'
   echo 'discovery:'
   echo '  bootstrapToken:'
@@ -54,7 +61,12 @@ chmod 600 "$conf"
   printf '      - "%s"\\n' {{.KubernetesCAHash}}
   echo 'nodeRegistration:'
   echo '  kubeletExtraArgs:'
-  printf '    node-labels: "navarch.dev/pool=%s"\\n' {{if .Pool}}{{.Pool}}{{else}}''{{end}}
+  echo '    - name: node-labels'
+  printf '      value: "navarch.dev/pool=%s"\\n' {{if .Pool}}{{.Pool}}{{else}}''{{end}}
+  if [ -n "$id" ]; then
+    echo '    - name: provider-id'
+    printf '      value: "%s"\\n' "$id"
+  fi
 } >"$conf"
 kubeadm join --config "$conf"
 systemctl enable --quiet --now kubelet`;

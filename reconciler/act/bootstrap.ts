@@ -13,7 +13,9 @@ import type { NodeId } from "../../schema/id.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../clock.ts";
 import type { Outcome } from "../fold/outcome.ts";
+import type { Join, JoinPass } from "../scheduler/kubernetes/join-token.ts";
 import type { BootstrapOperation } from "./execute.ts";
+import { joinsCluster } from "./join-need.ts";
 
 /** Where the agent looks for it by itself (promise N55). */
 const TOKEN_FILE = "/etc/navarch-node/token";
@@ -34,6 +36,8 @@ export type BootstrapPorts = {
   ca: { path: string; pem: string } | null;
   /** What the node's agent shows where certificates are asked for; `null` = none is needed. */
   shown?(node: string): Job["shown"];
+  /** Lets a machine join the cluster, where commands do that; `null` = there is none. */
+  join?: Join | null;
   /** The agents that can be pushed or fetched from here. */
   agents(): Promise<Readonly<Record<Arch, AgentBinary | null>>>;
   /** Addresses of this control plane that nodes might dial, and what is configured. */
@@ -63,11 +67,14 @@ export class Bootstrapper {
   async run(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome> {
     const { clock, connect, openBinary, run } = this.#ports;
     let job: Job;
+    let pass: JoinPass | null = null;
     try {
       job = await this.#jobOf(operation);
+      // Last of all, so that no other hindrance leaves a token behind.
+      pass = await this.#pass(operation);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      // Keys and known hosts are the operator's: nothing was tried at the machine yet.
+      // Keys, known hosts and the cluster are the operator's: nothing was tried at the machine yet.
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, unspent: true };
     }
     let saved = "";
@@ -80,10 +87,29 @@ export class Bootstrapper {
     };
     try {
       const masks = this.#ports.masks([job.privateKey, job.shown?.key ?? ""]);
-      return outcomeOf(await run(job, { clock, connect, openBinary, record, masks }, signal));
+      const whole = pass === null ? job : { ...job, values: { ...job.values, ...valuesOf(pass) } };
+      return outcomeOf(await run(whole, { clock, connect, openBinary, record, masks }, signal));
     } finally {
       this.#live.delete(job.node);
+      // One that was interrupted may go on at the machine, until the token expires by itself.
+      if (!signal.aborted || signal.reason === "cancelled") await pass?.end();
     }
+  }
+
+  /** What the machine needs to join the cluster; `null` if its commands do not. */
+  async #pass({ node, pool, payload }: BootstrapOperation): Promise<JoinPass | null> {
+    if (!joinsCluster(payload.commands)) return null;
+    const join = this.#ports.join ?? null;
+    if (join === null) {
+      throw new Error(
+        "the pool's commands join a cluster, and no Kubernetes cluster is configured",
+      );
+    }
+    const commands = payload.commands.length + (payload.pushAgent ? 1 : 0);
+    const lastsMs = payload.sshTimeoutMs + commands * payload.commandTimeoutMs;
+    const pass = await join({ node, pool, lastsMs });
+    if (pass.kind === "hindered") throw new Error(pass.message);
+    return pass;
   }
 
   async #jobOf({ node, pool, payload }: BootstrapOperation): Promise<Job> {
@@ -144,6 +170,10 @@ export class Bootstrapper {
     const seen = before?.instance === payload.instanceId ? before.hostKey : null;
     return seen === null ? { kind: "first-use" } : { kind: "pinned", keys: [seen] };
   }
+}
+
+function valuesOf({ server, token, caHash }: JoinPass): Job["values"] {
+  return { KubernetesServer: server, KubernetesJoinToken: token, KubernetesCAHash: caHash };
 }
 
 /** Changes where a step begins or ends, or the attempt itself does. */

@@ -57,6 +57,7 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
     pod_label: kubernetes.podLabel,
     on_uncordon: kubernetes.onUncordon,
     writes_per_second_max: kubernetes.writesPerSecondMax,
+    join: kubernetes.join.server === null ? null : { server: kubernetes.join.server },
     mirror: {
       cordon: mirror.cordon,
       drain: mirror.drain,

@@ -2,6 +2,7 @@
  * The `kubernetes` block (`navarch/config.md` §10), defaults filled in.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
+import { serverOf } from "../scheduler/kubernetes/join-cluster.ts";
 import { isLabelKey } from "./label.ts";
 import type { Section } from "./section.ts";
 import { readFlag } from "./value.ts";
@@ -19,6 +20,9 @@ export function readKubernetes(section: Section): KubernetesConfig {
   }
   const onUncordon = section.choice("on_uncordon", ["cancel", "enforce"]);
   const writes = section.integer("writes_per_second_max", { min: 1, max: 10_000 });
+  const join = section.map("join");
+  const server = readServer(join);
+  join.finish();
   const mirror = section.map("mirror");
   const mirrored = {
     cordon: mirror.flag("cordon") ?? true,
@@ -36,9 +40,23 @@ export function readKubernetes(section: Section): KubernetesConfig {
     context,
     podLabel: podLabel ?? "navarch.dev/pool",
     onUncordon: onUncordon ?? "cancel",
+    join: { server },
     mirror: mirrored,
     writesPerSecondMax: writes ?? WRITES_PER_SECOND_MAX,
   };
+}
+
+/** As kubeadm dials it, always with its port. */
+function readServer(join: Section): string | null {
+  const text = join.text("server");
+  if (text === null) return null;
+  const server = serverOf(text);
+  if (server === null) {
+    const found = JSON.stringify(text);
+    const message = `expected https://host:port without a path, found ${found}`;
+    join.fail("server", "address", message, 'write for example "https://10.0.0.1:6443"');
+  }
+  return server;
 }
 
 function readEnabled(section: Section): boolean | "auto" {

@@ -280,6 +280,12 @@ describe("readConfig() messages", () => {
         "(allowed: reactive, queue, scheduled, predictive, composite)",
     ],
     [
+      "an API server that kubeadm cannot dial",
+      `kubernetes: {join: {server: "http://10.0.0.1:6443"}}\n${pool()}`,
+      "1:29: kubernetes.join.server: expected https://host:port without a path, found " +
+        '"http://10.0.0.1:6443" (write for example "https://10.0.0.1:6443")',
+    ],
+    [
       "days in their length",
       `server: {metrics_retention: 2d}\n${pool()}`,
       "1:29: server.metrics_retention: 2d uses the unit d, which varies (write 48h)",

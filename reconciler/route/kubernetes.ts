@@ -1,5 +1,6 @@
 /** What the product knows of the Kubernetes cluster, and what it may not do there. */
 import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
+import { joinsCluster } from "../act/join-need.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
 export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
@@ -27,7 +28,9 @@ export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
   api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
     const { cluster } = reconciler.cluster();
     if (cluster === null) return c.json({ attached: false, missing: [] } satisfies PermissionsView);
-    const answer = await cluster.missing();
+    const { pools } = reconciler.activeConfig();
+    const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
+    const answer = await cluster.missing(joins);
     if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);
     const view: PermissionsView = { attached: true, missing: answer.rules };
     return c.json(view);

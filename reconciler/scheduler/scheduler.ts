@@ -8,6 +8,7 @@ import type { KubeSight, QueueSight } from "../fleet.ts";
 import type { Fence } from "../provider/provider.ts";
 import type { Change } from "../store/store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
+import type { Join } from "./kubernetes/join-token.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
 import type { Wish } from "./wish.ts";
 
@@ -62,8 +63,15 @@ export type SchedulerCluster = {
   /** What draining the node would ask of each pod. */
   plan(node: { id: NodeId; name: string }, options: PlanOptions): Promise<PlanAnswer>;
   standing(): ClusterStanding;
-  /** Permissions that are missing, each as the rule that would grant it. */
-  missing(): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }>;
+  /** Lets a machine join; `null` = it cannot be done here. */
+  join: Join | null;
+  /**
+   * Permissions that are missing, each as the rule that would grant it. `joins`: with those that
+   * only `join` needs.
+   */
+  missing(
+    joins?: boolean,
+  ): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }>;
 };
 
 export type PlanOptions = {

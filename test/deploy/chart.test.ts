@@ -74,6 +74,7 @@ describe.skipIf(missing !== null)("helm template", () => {
     ["serviceMonitor.enabled=true", "monitoring/service-monitor.yaml"],
     ["prometheusRule.enabled=true", "monitoring/prometheus-rule.yaml"],
     ["networkPolicy.enabled=true", "overlay/network-policy/network-policy.yaml"],
+    ["clusterJoin.enabled=true", "overlay/cluster-join/cluster-join.yaml"],
     ["flowControl.enabled=true", "overlay/flow-control/flow-control.yaml"],
   ])("with %s adds %s", (set, path) => {
     expect(byKey(added(set))).toEqual(byKey(readObjects(path)));

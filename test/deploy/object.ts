@@ -19,7 +19,12 @@ export type KubeObject = {
   metadata: { name: string; namespace?: string; labels?: Labels };
   data?: Record<string, string>;
   stringData?: Record<string, string>;
-  rules?: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+  rules?: {
+    apiGroups: string[];
+    resources: string[];
+    resourceNames?: string[];
+    verbs: string[];
+  }[];
   subjects?: { kind: string; name: string; namespace: string }[];
   roleRef?: { kind: string; name: string };
   automountServiceAccountToken?: boolean;

@@ -4,7 +4,11 @@
  */
 import { expect, test } from "bun:test";
 import { LEASE_RULE, PRODUCT_RULES } from "../real/kubernetes/access.ts";
-import { plainObjects } from "./object.ts";
+import {
+  JOIN_PERMISSIONS,
+  printPermission,
+} from "../../reconciler/scheduler/kubernetes/permission.ts";
+import { plainObjects, readObjects } from "./object.ts";
 
 const plain = plainObjects();
 const roles = plain.filter((object) => /^(Cluster)?Role$/.test(object.kind));
@@ -58,6 +62,19 @@ test("nothing of the list of what it must never have is granted", () => {
       (resource === "nodes" && verb === "create"),
   );
   expect(never).toEqual([]);
+});
+
+test("to join machines it may do this besides, and exactly what doctor asks for", () => {
+  const option = readObjects("overlay/cluster-join/cluster-join.yaml");
+  const printed = option.flatMap(({ metadata, rules = [] }) =>
+    rules.flatMap(({ resources: [resource = ""], resourceNames, verbs }) =>
+      verbs.map((verb) => {
+        const one = resourceNames === undefined ? "" : ` ${resourceNames.join(",")}`;
+        return `${verb} ${resource}${one} in namespace ${metadata.namespace}`;
+      }),
+    ),
+  );
+  expect(printed).toEqual(JOIN_PERMISSIONS.map(printPermission));
 });
 
 test("the agents' account has no role at all", () => {

@@ -57,6 +57,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Replaced in tests. */
 export type TransportPorts = { clock: Clock; serviceAccountFolder: string; homeFolder: string };
 
+/** The name of the way that a pod has. */
+export const IN_CLUSTER = "in-cluster";
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** The largest kubeconfigs hold some hundred clusters with inline certificates. */
 const KUBECONFIG_BYTES_MAX = 16 * 1024 * 1024;
@@ -172,7 +174,7 @@ async function openInCluster(env: Environment, ports: TransportPorts): Promise<O
     exec: null,
     impersonate: {},
   };
-  return openChoice({ context: "in-cluster", cluster, user }, env, ports);
+  return openChoice({ context: IN_CLUSTER, cluster, user }, env, ports);
 }
 
 async function openChoice(

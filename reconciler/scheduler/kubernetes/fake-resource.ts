@@ -38,6 +38,8 @@ export const RESOURCES: readonly Resource[] = [
   resource("v1", "nodes", "Node", false, ["spec.unschedulable"]),
   resource("v1", "pods", "Pod", true, POD_FIELDS),
   resource("v1", "namespaces", "Namespace", false, ["status.phase"]),
+  resource("v1", "secrets", "Secret", true, ["type"]),
+  resource("v1", "configmaps", "ConfigMap", true),
   resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", true),
   resource("apps/v1", "daemonsets", "DaemonSet", true),
   resource("storage.k8s.io/v1", "volumeattachments", "VolumeAttachment", false),

@@ -31,7 +31,8 @@ import { KubeEvents } from "./kube-event.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
-import { checkPermissions, printPermission } from "./permission.ts";
+import type { Join } from "./join-token.ts";
+import { missingRules } from "./permission.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { reflectNodes, reflectPods } from "./reflect.ts";
@@ -50,6 +51,8 @@ export type KubernetesPorts = {
   clock: Clock;
   random: () => number;
   log: Log;
+  /** Lets a machine join; without it none can. */
+  join?: Join;
   /** Told of each mark for a session, once the server has acknowledged it. */
   marked?: (node: string) => void;
 };
@@ -265,15 +268,8 @@ export class Kubernetes implements Scheduler {
       },
       plan: (node, options) => this.#plan(node, options),
       standing: () => this.#standing(),
-      missing: async () => {
-        const { missing, unknown } = await checkPermissions(this.#ports.api);
-        const [first] = unknown;
-        if (first !== undefined) {
-          return { kind: "failed", message: `the server did not say: ${first.message}` };
-        }
-        const rules = missing.map((one) => `${printPermission(one)} (${one.use})`);
-        return { kind: "ok", rules };
-      },
+      join: this.#ports.join ?? null,
+      missing: (joins = false) => missingRules(this.#ports.api, joins),
     };
   }
 

@@ -7,7 +7,8 @@ import { VERSION } from "../../../schema/version.ts";
 import type { Clock, Log } from "../../clock.ts";
 import type { Scheduler } from "../scheduler.ts";
 import { openClient } from "./client.ts";
-import { openTransport } from "./connect.ts";
+import { IN_CLUSTER, openTransport } from "./connect.ts";
+import { openJoin } from "./join-token.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { limited, Limiter } from "./limiter.ts";
 
@@ -24,6 +25,10 @@ export async function openKubernetes(
     env: Record<string, string | undefined>;
     clock: Clock;
     random: () => number;
+    /** Bytes that nobody can guess. */
+    draw: (count: number) => Uint8Array;
+    /** Name of this fleet. */
+    fleet: string;
     log: Log;
     instance: string;
     /** Called for each write, once its end is known. */
@@ -44,8 +49,21 @@ export async function openKubernetes(
     userAgent: `navarch/${VERSION}`,
   });
   const limiter = new Limiter({ clock, perSecondMax: config.writesPerSecondMax });
+  const api = limited(client, limiter, clock);
+  const join = openJoin({
+    api,
+    wallMs: () => clock.wallMs(),
+    draw: from.draw,
+    fleet: from.fleet,
+    server: config.join.server,
+    async own() {
+      const { server, name } = transport;
+      return { server, isInCluster: name === IN_CLUSTER, ca: (await transport.tls()).ca ?? null };
+    },
+  });
   const scheduler = new Kubernetes({
-    api: limited(client, limiter, clock),
+    api,
+    join,
     limiter,
     server: `${transport.server} (${transport.name})`,
     instance,

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { KubeAnswer, KubeApi, KubeRequest } from "./api.ts";
-import { checkPermissions, explainForbidden, PERMISSIONS, printPermission } from "./permission.ts";
+import {
+  checkPermissions,
+  explainForbidden,
+  missingRules,
+  PERMISSIONS,
+  printPermission,
+} from "./permission.ts";
 
 const serve = (answer: (request: KubeRequest) => KubeAnswer): KubeApi => ({
   call: async (request) => answer(request),
@@ -62,6 +68,30 @@ describe("checkPermissions()", () => {
     const api = serve(() => ({ kind: "ok", status: 201, body: { status } }));
     const { missing, unknown } = await checkPermissions(api, PERMISSIONS.slice(0, 1));
     expect([missing.length, unknown[0]?.message]).toEqual([0, "webhook down"]);
+  });
+});
+
+describe("missingRules()", () => {
+  test("asks for what joining needs only where machines join", async () => {
+    const asked: unknown[] = [];
+    const api = serve(({ body }) => {
+      const { spec } = body as { spec: { resourceAttributes: Record<string, string> } };
+      const { verb, resource, namespace, name } = spec.resourceAttributes;
+      if (name !== undefined) asked.push([verb, resource, namespace, name]);
+      const allowed = namespace !== "kube-system" && namespace !== "kube-public";
+      return { kind: "ok", status: 201, body: { status: { allowed } } };
+    });
+    expect(await missingRules(api, false)).toEqual({ kind: "ok", rules: [] });
+    const use = "(letting machines join the cluster)";
+    expect(await missingRules(api, true)).toEqual({
+      kind: "ok",
+      rules: [
+        `create secrets in namespace kube-system ${use}`,
+        `delete secrets in namespace kube-system ${use}`,
+        `get configmaps cluster-info in namespace kube-public ${use}`,
+      ],
+    });
+    expect(asked).toEqual([["get", "configmaps", "kube-public", "cluster-info"]]);
   });
 });
 

@@ -1,8 +1,8 @@
 /**
  * What the product must be allowed to do in a cluster: one table, from which `doctor` asks the
  * server and to which the shipped roles must be equal. Least privilege (`remediation/kubernetes.md`
- * §11): no `create nodes`, because an apply without it can bring no deleted node back, no secrets,
- * no wildcard.
+ * §11): no `create nodes`, because an apply without it can bring no deleted node back, no wildcard,
+ * and no secrets but where machines are to join (`JOIN_PERMISSIONS`, an option of its own).
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import { readObject } from "./read-field.ts";
@@ -15,6 +15,8 @@ export type Permission = {
   verb: string;
   /** `null` = in the whole cluster (a ClusterRole). */
   namespace: string | null;
+  /** Of the one object that is meant; absent = all of them. */
+  name?: string;
   /** What does not work without it, for a person. */
   use: string;
 };
@@ -58,6 +60,26 @@ export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(({ verbs, ...re
   verbs.split(" ").map((verb) => ({ ...rest, verb })),
 );
 
+const JOIN = "letting machines join the cluster";
+
+/**
+ * Needed besides, only where a pool's commands join machines to the cluster: the shipped option
+ * `overlay/cluster-join` grants exactly these.
+ */
+export const JOIN_PERMISSIONS: readonly Permission[] = [
+  ...["create", "delete"].map((verb) => {
+    return { group: "", resource: "secrets", verb, namespace: "kube-system", use: JOIN };
+  }),
+  {
+    group: "",
+    resource: "configmaps",
+    verb: "get",
+    namespace: "kube-public",
+    name: "cluster-info",
+    use: JOIN,
+  },
+];
+
 export type PermissionCheck = {
   missing: Permission[];
   /** The server did not say, with its answer. */
@@ -92,9 +114,24 @@ export async function checkPermissions(
   return check;
 }
 
+/** What is missing, each as a person looks for it and with its use; `joins`: machines join too. */
+export async function missingRules(
+  api: KubeApi,
+  joins: boolean,
+): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }> {
+  const wanted = joins ? [...PERMISSIONS, ...JOIN_PERMISSIONS] : PERMISSIONS;
+  const { missing, unknown } = await checkPermissions(api, wanted);
+  const [first] = unknown;
+  if (first !== undefined) {
+    return { kind: "failed", message: `the server did not say: ${first.message}` };
+  }
+  return { kind: "ok", rules: missing.map((one) => `${printPermission(one)} (${one.use})`) };
+}
+
 /** `allowed`, `missing`, or why it is not known. */
 async function review(api: KubeApi, permission: Permission): Promise<string> {
-  const { group, verb, namespace } = permission;
+  const { group, verb, namespace, name } = permission;
+  const named = name === undefined ? {} : { name };
   const [resource = "", subresource = ""] = permission.resource.split("/");
   const answer = await api.call({
     verb: "create",
@@ -103,7 +140,10 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",
       spec: {
-        resourceAttributes: { group, resource, subresource, verb, namespace: namespace ?? "" },
+        resourceAttributes: {
+          ...{ group, resource, subresource, verb, namespace: namespace ?? "" },
+          ...named,
+        },
       },
     },
     timeoutMs: TIMEOUT_MS,
@@ -117,15 +157,17 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
   return String(status["evaluationError"] ?? "the answer was no review").slice(0, 1_024);
 }
 
-/** `patch nodes/status (core)`, as a person looks for it in a role. */
+/** `patch nodes/status`, as a person looks for it in a role. */
 export function printPermission({
   group,
   resource,
   verb,
   namespace,
-}: Pick<Permission, "group" | "resource" | "verb" | "namespace">): string {
+  name,
+}: Pick<Permission, "group" | "resource" | "verb" | "namespace" | "name">): string {
   const place = namespace === null ? "" : ` in namespace ${namespace}`;
-  return `${verb} ${resource}${group === "" ? "" : `.${group}`}${place}`;
+  const one = name === undefined ? "" : ` ${name}`;
+  return `${verb} ${resource}${group === "" ? "" : `.${group}`}${one}${place}`;
 }
 
 /**
@@ -144,10 +186,10 @@ export function explainForbidden(answer: KubeAnswer): string | null {
   const found = FORBIDDEN.exec(answer.message);
   if (found === null) return null;
   const [, verb = "", resource = "", group = ""] = found;
-  const known = PERMISSIONS.find(
+  const known = [...PERMISSIONS, ...JOIN_PERMISSIONS].find(
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
-  const rule = printPermission({ verb, resource, group, namespace: known?.namespace ?? null });
+  const rule = printPermission({ namespace: null, ...known, verb, resource, group });
   const role = known?.namespace == null ? "ClusterRole" : "Role";
   return `forbidden: the ${role} lacks "${rule}"${known === undefined ? "" : ` (${known.use})`}`;
 }

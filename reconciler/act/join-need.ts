@@ -1,0 +1,17 @@
+/**
+ * Whether a pool's commands join their machine to the cluster, told by what they make use of. Pure.
+ */
+import {
+  TEMPLATE_VARIABLES,
+  type TemplateVariable,
+  variableEnv,
+} from "../../bootstrap/template/variable.ts";
+
+const NAMES = (Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[])
+  .filter((name) => name.startsWith("Kubernetes"))
+  .flatMap((name) => [`.${name}`, variableEnv(name)]);
+
+/** By the text: what only a branch that is not taken uses counts too. */
+export function joinsCluster(commands: readonly string[]): boolean {
+  return commands.some((command) => NAMES.some((name) => command.includes(name)));
+}
