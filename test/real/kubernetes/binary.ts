@@ -40,6 +40,12 @@ const MODULES: readonly Module[] = [
       kubectl: "k8s.io/kubernetes/cmd/kubectl",
     },
   },
+  // Apart from the servers: it needs modules that they do not, and few tests need it.
+  {
+    folder: "kubeadm",
+    package: "k8s.io/kubernetes",
+    commands: { kubeadm: "k8s.io/kubernetes/cmd/kubeadm" },
+  },
   { folder: "kwok", package: "sigs.k8s.io/kwok", commands: { kwok: "sigs.k8s.io/kwok/cmd/kwok" } },
   { folder: "helm", package: "helm.sh/helm/v3", commands: { helm: "helm.sh/helm/v3/cmd/helm" } },
 ];
@@ -53,7 +59,7 @@ export const CLUSTER_BINARIES = [
   "kube-scheduler",
   "kubectl",
 ] as const;
-export const BINARIES = [...CLUSTER_BINARIES, "helm"] as const;
+export const BINARIES = [...CLUSTER_BINARIES, "kubeadm", "helm"] as const;
 export type Binary = (typeof BINARIES)[number];
 
 /** What a folder of ready-made test binaries holds by convention (envtest). */
