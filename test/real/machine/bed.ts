@@ -201,10 +201,21 @@ export async function openBed(options: BedOptions = {}): Promise<Bed> {
     fleetId: BED_FLEET,
     problem: (message) => console.error(`machines: ${message}`),
   });
-  if (opened.kind === "unavailable") throw new Error(opened.why);
+  const isNew = options.stateDir === undefined;
+  if (opened.kind === "unavailable") {
+    if (isNew) removeBed(stateDir);
+    throw new Error(opened.why);
+  }
   const why = await opened.bed.prepared;
   const ready = opened.bed.ready();
-  if (ready === null) throw new Error(why ?? "the bed is not ready");
+  if (ready === null) {
+    await opened.bed.provider.close();
+    if (isNew) {
+      await clearBed(stateDir);
+      removeBed(stateDir);
+    }
+    throw new Error(why ?? "the bed is not ready");
+  }
   const keyPath = join(stateDir, "key");
   if (!existsSync(keyPath)) {
     await runCommand(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bed", "-f", keyPath]);

@@ -187,10 +187,18 @@ export class Machine {
     await this.#until("off");
   }
 
-  /** Power on, after either. */
+  /**
+   * Power on, after either. Pressed again until it is on: what a killed supervisor had begun holds
+   * the machine's lock a moment longer, and whoever finds it held goes away.
+   */
   async start(): Promise<void> {
-    this.#of.machines.boot({ id: this.id, name: this.name, sshKeys: [] });
-    await this.#until("up");
+    await until(`${this.name} up`, WAIT_MS, () => {
+      const { state } = this;
+      if (state === "off" || state === "failed" || state === "absent") {
+        this.#of.machines.boot({ id: this.id, name: this.name, sshKeys: [] });
+      }
+      return state === "up" ? true : null;
+    });
   }
 
   async #until(...states: readonly string[]): Promise<void> {
