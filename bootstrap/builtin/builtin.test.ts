@@ -91,24 +91,28 @@ describe("template agent", () => {
   });
 });
 
-describe("template kubernetes-join", () => {
-  /** The file that kubeadm is given. */
-  async function configOf(values: TemplateValues): Promise<string> {
-    const folder = mkdtempSync(join(tmpdir(), "navarch-builtin-"));
-    const script = print(KUBERNETES_JOIN_COMMANDS[2] ?? "", values)
-      .replace('kubeadm join --config "$conf"', 'cat "$conf"')
-      .replace(/^systemctl .*$/m, "");
-    const out = await $`cd ${folder} && sh < ${new Response(script)}`.nothrow().quiet().text();
-    rmSync(folder, { recursive: true });
-    return out;
-  }
-  const values = {
-    KubernetesServer: "https://10.0.0.1:6443",
-    KubernetesJoinToken: "abcdef.0123456789abcdef",
-    KubernetesCAHash: "sha256:00",
-    Pool: "a100",
-  };
+/** The file that kubeadm is given. */
+async function joinConfigOf(values: TemplateValues, left: string | null = null): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "navarch-builtin-"));
+  if (left !== null) await Bun.write(join(folder, "etc", left), "x");
+  const script = print(KUBERNETES_JOIN_COMMANDS[2] ?? "", values)
+    // Whatever this computer is itself a part of.
+    .replaceAll("/etc/kubernetes/", "etc/")
+    .replace('kubeadm join --config "$conf"', 'cat "$conf"')
+    .replace("kubeadm reset --force", "echo '# reset'")
+    .replace(/^systemctl .*$/m, "");
+  const out = await $`cd ${folder} && sh < ${new Response(script)}`.nothrow().quiet().text();
+  rmSync(folder, { recursive: true });
+  return out;
+}
+const JOIN_VALUES = {
+  KubernetesServer: "https://10.0.0.1:6443",
+  KubernetesJoinToken: "abcdef.0123456789abcdef",
+  KubernetesCAHash: "sha256:00",
+  Pool: "a100",
+};
 
+describe("template kubernetes-join", () => {
   test("gives kubeadm everything in one file, of the form that kubeadm 1.31 knows", async () => {
     const named = { Provider: "metal", Region: "eu-1", InstanceID: "i/0 1" };
     for (const [more, id] of [
@@ -119,7 +123,7 @@ describe("template kubernetes-join", () => {
     ] as const) {
       const args = [{ name: "node-labels", value: "navarch.dev/pool=a100" }];
       if (id !== null) args.push({ name: "provider-id", value: id });
-      expect(Bun.YAML.parse(await configOf({ ...values, ...more }))).toEqual({
+      expect(Bun.YAML.parse(await joinConfigOf({ ...JOIN_VALUES, ...more }))).toEqual({
         apiVersion: "kubeadm.k8s.io/v1beta4",
         kind: "JoinConfiguration",
         discovery: {
@@ -132,6 +136,17 @@ describe("template kubernetes-join", () => {
         nodeRegistration: { kubeletExtraArgs: args },
       });
     }
+  });
+});
+
+describe("template kubernetes-join, run again", () => {
+  test.each([
+    ["kubelet.conf", /^joined already\n$/],
+    ["pki/ca.crt", /^# reset\napiVersion/],
+    ["bootstrap-kubelet.conf", /^# reset\napiVersion/],
+    ["other.conf", /^apiVersion/],
+  ])("over %s does what is left to do", async (left, said) => {
+    expect(await joinConfigOf(JOIN_VALUES, left)).toMatch(said);
   });
 });
 

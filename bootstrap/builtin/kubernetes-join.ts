@@ -39,6 +39,10 @@ if [ -s /etc/kubernetes/kubelet.conf ]; then
   echo "joined already"
   exit 0
 fi
+# What a join that was cut short leaves behind would stop the next one in kubeadm's own checks.
+if [ -e /etc/kubernetes/bootstrap-kubelet.conf ] || [ -e /etc/kubernetes/pki/ca.crt ]; then
+  kubeadm reset --force
+fi
 server={{.KubernetesServer}}
 server=\${server#https://}
 id=''
