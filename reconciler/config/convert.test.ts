@@ -156,3 +156,12 @@ describe("convertConfig()", () => {
     }
   });
 });
+
+test.each(["list", "map"] as const)(
+  "convertConfig() keeps where machines join, as %s",
+  (dialect: Dialect) => {
+    const before = config('kubernetes: {join: {server: "https://k.example.com/"}}\npools: []\n');
+    expect(before.kubernetes.join).toEqual({ server: "https://k.example.com:443" });
+    expect(config(convertConfig(before, dialect)).kubernetes).toEqual(before.kubernetes);
+  },
+);
