@@ -56,7 +56,10 @@ const words = (all: readonly string[]): string => all.map(quote).join(" ");
 function printDisk({ disk, spot }: MachinePlan): string {
   switch (disk.kind) {
     case "disk":
-      return ":";
+      // The kernel takes no overlay for the upper layer of another, as in most containers.
+      return `if [ "$(stat -f -c %T rw)" = overlayfs ]; then
+  mountpoint -q rw || mount -t tmpfs -o size=50%,mode=755 ${quote(spot.name)} rw
+fi`;
     case "tmpfs": {
       const mount = `mount -t tmpfs -o size=${disk.size},mode=755 ${quote(spot.name)} rw`;
       return `mountpoint -q rw || ${mount}`;
