@@ -120,7 +120,7 @@ export const InstanceFact = v.object({
   /** The machine's SSH host keys as its provider tells them, OpenSSH's form; none = it does not. */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /**
-   * Found in the cloud's list by its tags, not bought in this record: it may have served for long,
+   * Found in the cloud's list by its tags and older than this record: it may have served for long,
    * so nothing ends it that does not end a serving node.
    */
   adopted: v.optional(v.boolean()),

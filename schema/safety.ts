@@ -74,6 +74,8 @@ export const Fact = v.variant("kind", [
   v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
   /** A person's word that this version of a rule is right: it is not put aside again. */
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
+  /** Since when this record is the fleet's: its first activation, or its restore from a backup. */
+  v.object({ kind: v.literal("record"), since: instant }),
   /** A person was told that this instance is billed long after its end was asked for. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id (§9). */
@@ -106,6 +108,7 @@ export function factKey(fact: Fact): string {
   switch (fact.kind) {
     case "freeze":
     case "rate":
+    case "record":
     case "upgrade":
       return fact.kind;
     case "upgrading":

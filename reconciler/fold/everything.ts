@@ -87,6 +87,7 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     judged: { matches: [], shadows: [], errors: [] },
     known: null,
   };
+  if (!input.fleet.facts.has("record")) draft.putFact({ kind: "record", since: input.now });
   for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
   foldOvertaken(input.fleet, input.now, draft);
   for (const listing of input.listings) foldCloud(input, draft, listing, result);

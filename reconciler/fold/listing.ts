@@ -189,7 +189,7 @@ export function adoptInstance(
   const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
   const node: Node = {
     ...base,
-    instance: { ...bindInstance(provider, instance, now), adopted: true },
+    instance: { ...bindInstance(provider, instance, now), ...ageOf(fleet, instance) },
     ...adoptedPhase(base, instance, now, wanted),
   };
   const message =
@@ -209,6 +209,16 @@ export function adoptInstance(
       message,
     },
   };
+}
+
+/**
+ * What is older than the record may have served under another one. What is younger was bought in
+ * this record and came up after it had been given up: it never served.
+ */
+function ageOf({ facts }: Fleet, { createdAtMs }: Instance): Pick<InstanceFact, "adopted"> {
+  const record = facts.get("record");
+  const isYounger = record?.kind === "record" && createdAtMs >= record.since;
+  return isYounger ? {} : { adopted: true };
 }
 
 /** A surplus may have work on it: it is cordoned and drained like any other node that leaves. */

@@ -31,6 +31,8 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
       message: "restored from a backup: give the order again if it still holds",
     });
   }
+  // What the cloud lists now may have been bought, and have served, since the backup.
+  change.facts.push({ kind: "record", since: now });
   // Read and acted upon once already, by the fleet as it was then.
   change.foldedLetters = snapshot.letters.map((letter) => letter.id);
   return change;
