@@ -50,12 +50,12 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
   for (let run = 1; run <= runs; run++) {
     const one = await drain(size, xid, false, say);
     plain.push(one);
-    say(`  run ${run} of ${runs}: ${one.seconds.toFixed(1)} s`);
+    say(`  run ${run} of ${runs}: ${printDrained(one)}`);
   }
   const worst = plain.toSorted((a, b) => b.seconds - a.seconds)[0];
   if (worst === undefined) throw new Error("no run");
   const budgeted = await drain(size, xid, true, say);
-  say(`  with budgets: ${budgeted.seconds.toFixed(1)} s`);
+  say(`  with budgets: ${printDrained(budgeted)}`);
   const defaults = await holdBack(size, xid, say);
   const room = Math.max(1, Math.floor(size.nodes * REPLACE_SHARE));
   const pods = (size.nodes / 2) * size.perNode;
@@ -102,6 +102,16 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
     },
     cpu: worst.cpu,
   };
+}
+
+/** As soon as it is known: all runs together take an hour. */
+function printDrained({ seconds, accepted, spare, before, during, cpu }: Drained): string {
+  const p99 = (key: "readP99" | "writeP99"): string =>
+    `${before[key].toFixed(0)} -> ${during[key].toFixed(0)} ms`;
+  return (
+    `${seconds.toFixed(1)} s for ${accepted} evictions; API p99 of reads ${p99("readP99")}, of ` +
+    `writes ${p99("writeP99")}; ${spare} ready pods above the closest budget; ${printBound(cpu)}`
+  );
 }
 
 function brokenOf({ twice, deleted, left }: Drained): string[] {
