@@ -62,7 +62,8 @@ describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
     const before = ground.audit.length;
     proxy.set(calm);
     back.resolve();
-    await waitReplaced(plane, sick, 120_000);
+    // Who was refused by a budget comes back up to a minute later.
+    await waitReplaced(plane, sick, 180_000);
     await proxy.close();
     const since = ground.audit.slice(before);
     for (const resource of ["nodes", "pods"]) {
