@@ -55,7 +55,7 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
   const worst = plain.toSorted((a, b) => b.seconds - a.seconds)[0];
   if (worst === undefined) throw new Error("no run");
   const budgeted = await drain(size, xid, true, say);
-  say(`  with budgets: ${printDrained(budgeted)}`);
+  say(`  with budgets: ${printDrained(budgeted)}; ${budgeted.spare} ready pods above the closest`);
   const defaults = await holdBack(size, xid, say);
   const room = Math.max(1, Math.floor(size.nodes * REPLACE_SHARE));
   const pods = (size.nodes / 2) * size.perNode;
@@ -105,12 +105,12 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
 }
 
 /** As soon as it is known: all runs together take an hour. */
-function printDrained({ seconds, accepted, spare, before, during, cpu }: Drained): string {
+function printDrained({ seconds, accepted, before, during, cpu }: Drained): string {
   const p99 = (key: "readP99" | "writeP99"): string =>
     `${before[key].toFixed(0)} -> ${during[key].toFixed(0)} ms`;
   return (
     `${seconds.toFixed(1)} s for ${accepted} evictions; API p99 of reads ${p99("readP99")}, of ` +
-    `writes ${p99("writeP99")}; ${spare} ready pods above the closest budget; ${printBound(cpu)}`
+    `writes ${p99("writeP99")}; ${printBound(cpu)}`
   );
 }
 
