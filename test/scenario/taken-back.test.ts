@@ -93,6 +93,20 @@ describe.each(WAYS)("the record was %s", (_, lose) => {
   });
 });
 
+test("one that a person ends without force is emptied first, however silent it is", async () => {
+  const { w, ids } = await busyFleet();
+  for (const one of ids) w.agent(one).quiet = true;
+  await loseDatabase(w);
+  await w.until(() => w.nodes().length === 3, 300);
+  const ends = watchEnds(w);
+  const [id = ""] = ids;
+  await order(w, id, "replace");
+  await w.until(() => w.story(id).includes("node.draining"), 60);
+  await w.live(60);
+  expect(ends).toEqual([]);
+  expect(w.node(id).phase.kind).toBe("draining");
+});
+
 test("a sick one is emptied before it is replaced, as one that serves", async () => {
   const w = await fleet(3, threshold(1));
   const [sick = ""] = w.serving();
