@@ -45,6 +45,9 @@ export type SshOptions = RunOptions & { keyPath?: string; connectSeconds?: numbe
 /** A machine that answers does so at once; one that is cut off is to be noticed soon. */
 const CONNECT_SECONDS = 2;
 
+/** Silent seconds of a session after which the machine counts as cut off, at least. */
+const ALIVE_COUNT_MIN = 5;
+
 export class Machine {
   readonly id: InstanceId;
   readonly name: string;
@@ -137,8 +140,10 @@ export class Machine {
       IdentitiesOnly: "yes",
       LogLevel: "ERROR",
       ConnectTimeout: String(connectSeconds),
+      // Who is patient with the connection is patient with the session: of a link that loses packets
+      // five silent seconds say nothing.
       ServerAliveInterval: "1",
-      ServerAliveCountMax: "5",
+      ServerAliveCountMax: String(Math.max(ALIVE_COUNT_MIN, connectSeconds)),
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
     return ["-F", "/dev/null", "-i", keyPath, ...flags];
@@ -272,7 +277,8 @@ export class Machine {
 
   /** Loses that share of what it sends, 0 to 100 %. */
   async lose(percent: number): Promise<void> {
-    await this.#filter("hub", `numgen random mod 100 < ${percent} drop`);
+    // ARP asks three times and is done with it, which TCP never hears about.
+    await this.#filter("hub", `meta protocol ip numgen random mod 100 < ${percent} drop`);
   }
 
   /** New connections to a port are refused with a reset. */
