@@ -140,8 +140,8 @@ export class Machine {
       IdentitiesOnly: "yes",
       LogLevel: "ERROR",
       ConnectTimeout: String(connectSeconds),
-      // Who is patient with the connection is patient with the session: of a link that loses packets
-      // five silent seconds say nothing.
+      // Who is patient with the connection is patient with the session: five silent seconds say
+      // nothing of a link that loses packets.
       ServerAliveInterval: "1",
       ServerAliveCountMax: String(Math.max(ALIVE_COUNT_MIN, connectSeconds)),
     };
