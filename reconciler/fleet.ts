@@ -107,10 +107,15 @@ export type Timing = {
   checkIntervalMs: number;
   registrationTimeoutMs: number;
   retainTerminatedMs: number;
+  /** What a cluster must say of a node before it serves, and until when it may keep it waiting. */
+  clusterReady: Config["kubernetes"]["ready"];
+  clusterReadyTimeoutMs: number;
 };
 
 export function timingOf(config: Config): Timing {
   return {
+    clusterReady: config.kubernetes.ready,
+    clusterReadyTimeoutMs: config.kubernetes.readyTimeoutMs,
     heartbeatTimeoutMs: config.server.heartbeatTimeoutMs,
     checkIntervalMs: config.server.healthCheckIntervalMs,
     registrationTimeoutMs: config.server.registrationTimeoutMs,

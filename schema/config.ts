@@ -303,6 +303,12 @@ export const KubernetesConfig = v.object({
     deleteNode: v.boolean(),
     taint: v.boolean(),
   }),
+  /**
+   * What the cluster must say of a node before it serves: that its Node is Ready and offers the
+   * GPUs that the agent counts, that it is Ready, or nothing.
+   */
+  ready: v.picklist(["gpus", "node", "off"]),
+  readyTimeoutMs: ms,
   /** Ceiling of evictions and deletions a second; the rate adapts below it. */
   writesPerSecondMax: v.pipe(v.number(), v.minValue(1)),
 });

@@ -225,6 +225,10 @@ export const KubeFact = v.object({
   own: v.boolean(),
   /** The kernel's boot id as the kubelet tells it: who speaks for the machine knows it too. */
   bootId: v.nullable(text),
+  /** What the Ready condition says where it is not `True`, as `False (KubeletNotReady)`. */
+  notReady: v.nullish(text, null),
+  /** GPUs that its device plugin offers; `null` = it has not said. */
+  gpus: v.nullish(count, null),
   /** `navarch.dev/hold` is set: hands off. */
   hold: v.boolean(),
   /** No mark is tried before this; how often in a row it was refused. */

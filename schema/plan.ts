@@ -24,6 +24,8 @@ export const WAIT_REASONS = [
   "boot",
   /** Set-up over SSH is running. */
   "bootstrap",
+  /** Healthy, but its cluster places no work on it yet. */
+  "cluster",
   /** A refused or failed attempt; tried again at `until`. */
   "backoff",
   /** New nodes of this pool do not come up: one at a time, slowly. */

@@ -26,6 +26,8 @@ export type ClusterOptions = {
   nameOf?: (instance: InstanceId) => string;
   /** Machines that join: all of them unless told. */
   joins?: (instance: InstanceId) => boolean;
+  /** What else a Node's status says when its kubelet registers it; Ready with its GPUs unless told. */
+  status?: (instance: InstanceId) => Readonly<Record<string, unknown>>;
   /** How the server is from the start, and what the product's account may not do there. */
   fault?: Partial<KubeFault>;
   denied?: readonly string[];
@@ -100,7 +102,9 @@ export class VirtualCluster {
     const name = this.nameOf(instance);
     this.kubelets.set(instance, { name, isUp: true, haunts: false });
     this.kube.cluster.setKubelet(name, true);
-    if (this.node(name) === null) this.kube.seed("nodes", newNode(name, instance));
+    if (this.node(name) === null) {
+      this.kube.seed("nodes", newNode(name, instance, this.options.status?.(instance)));
+    }
     this.renew(name);
   }
 
@@ -198,7 +202,11 @@ export class VirtualCluster {
 }
 
 /** With an owner for what it says, as a kubelet's registration has. */
-function newNode(name: string, instance: InstanceId) {
+function newNode(
+  name: string,
+  instance: InstanceId,
+  status: Readonly<Record<string, unknown>> = {},
+) {
   return {
     metadata: {
       name,
@@ -220,6 +228,7 @@ function newNode(name: string, instance: InstanceId) {
       allocatable: { "nvidia.com/gpu": "2" },
       // The first boot of a simulated machine, as its agent reads it too.
       nodeInfo: { bootID: "boot-1" },
+      ...status,
     },
   };
 }

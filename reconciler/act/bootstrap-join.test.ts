@@ -5,7 +5,7 @@ import type { NodeId, OperationId } from "../../schema/id.ts";
 import type { Join } from "../scheduler/kubernetes/join-token.ts";
 import { Bootstrapper } from "./bootstrap.ts";
 import type { BootstrapOperation } from "./execute.ts";
-import { joinsCluster } from "./join-need.ts";
+import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 
 const never = (): never => {
   throw new Error("nothing is reached here");

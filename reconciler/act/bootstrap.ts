@@ -4,6 +4,7 @@
  * it first. A run that its process could not finish is found open and goes on where the marks on
  * the machine end, and those marks refuse whoever is not in charge any more (law 5).
  */
+import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import type { Connect, HostKeyCheck, SshTarget } from "../../bootstrap/shell.ts";
 import type { AgentBinary, Arch, Candidate, Job } from "../../bootstrap/run/job.ts";
 import { MARK_DIRECTORY } from "../../bootstrap/run/job.ts";
@@ -15,7 +16,6 @@ import type { Clock } from "../clock.ts";
 import type { Outcome } from "../fold/outcome.ts";
 import type { Join, JoinPass } from "../scheduler/kubernetes/join-token.ts";
 import type { BootstrapOperation } from "./execute.ts";
-import { joinsCluster } from "./join-need.ts";
 
 /** Where the agent looks for it by itself (promise N55). */
 const TOKEN_FILE = "/etc/navarch-node/token";

@@ -56,6 +56,8 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
     context: kubernetes.context,
     pod_label: kubernetes.podLabel,
     on_uncordon: kubernetes.onUncordon,
+    ready: kubernetes.ready,
+    ready_timeout: printDuration(kubernetes.readyTimeoutMs),
     writes_per_second_max: kubernetes.writesPerSecondMax,
     join: kubernetes.join.server === null ? null : { server: kubernetes.join.server },
     mirror: {

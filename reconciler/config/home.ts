@@ -90,7 +90,16 @@ const HOME: Record<string, readonly string[]> = {
     "fatal_timeout",
     "unknown_wait",
   ],
-  kubernetes: ["pod_label", "mirror", "context", "on_uncordon", "join", "writes_per_second_max"],
+  kubernetes: [
+    "pod_label",
+    "mirror",
+    "context",
+    "on_uncordon",
+    "join",
+    "ready",
+    "ready_timeout",
+    "writes_per_second_max",
+  ],
   "a provider": [
     "api_key_env",
     "api_key_file",

@@ -10,6 +10,9 @@ import { readFlag } from "./value.ts";
 /** Twice what a burst of 750 nodes with 15 pods each needs to be empty within 2.5 minutes. */
 const WRITES_PER_SECOND_MAX = 200;
 
+/** A GPU operator that builds a driver needs some ten minutes until its device plugin speaks. */
+const READY_TIMEOUT_MS = 15 * 60_000;
+
 export function readKubernetes(section: Section): KubernetesConfig {
   const enabled = readEnabled(section);
   const kubeconfig = section.text("kubeconfig");
@@ -20,6 +23,8 @@ export function readKubernetes(section: Section): KubernetesConfig {
   }
   const onUncordon = section.choice("on_uncordon", ["cancel", "enforce"]);
   const writes = section.integer("writes_per_second_max", { min: 1, max: 10_000 });
+  const ready = section.choice("ready", ["gpus", "node", "off"]);
+  const readyTimeoutMs = section.duration("ready_timeout", { min: 1 });
   const join = section.map("join");
   const server = readServer(join);
   join.finish();
@@ -42,6 +47,8 @@ export function readKubernetes(section: Section): KubernetesConfig {
     onUncordon: onUncordon ?? "cancel",
     join: { server },
     mirror: mirrored,
+    ready: ready ?? "gpus",
+    readyTimeoutMs: readyTimeoutMs ?? READY_TIMEOUT_MS,
     writesPerSecondMax: writes ?? WRITES_PER_SECOND_MAX,
   };
 }

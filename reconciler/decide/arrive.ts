@@ -9,7 +9,7 @@ import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
-import { darkness } from "./kube.ts";
+import { darkness, unreadyIn } from "./kube.ts";
 import { drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
@@ -207,11 +207,7 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   const checked =
     health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
   const well = health.verdict === "healthy" || health.verdict === "degraded";
-  if (checked && well && health.silentSince === null) {
-    return pen.advance({ kind: "serving", since: sight.now }, "node.verified", [
-      `its first full check is ${health.verdict}`,
-    ]);
-  }
+  if (checked && well && health.silentSince === null) return arrive(node, phase, scope, pen);
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold) {
     const why =
@@ -221,7 +217,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     }
     return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
-  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
+  // It was well, and waits for its cluster: only the silence since then counts.
+  const since = checked && well ? (health.lastCheckAt ?? phase.since) : phase.since;
+  const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
     return isTakenBack(node) ? leaveBe(pen, why) : fail(node, scope, pen, why, "failed");
@@ -231,6 +229,27 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     `its first full check is open (health ${health.verdict})`,
     phase.since + timing.registrationTimeoutMs,
   );
+}
+
+/**
+ * Its first check is well. It serves once its cluster would place work on it: what takes another
+ * one's place does so from then on. A healthy machine is never ended for what its cluster says:
+ * one that is not found there may be there under an identity that nobody matched, or not be meant
+ * to be there at all.
+ */
+function arrive(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
+  const { sight, timing } = scope;
+  const because = [`its first full check is ${node.health.verdict}`];
+  const serving: Phase = { kind: "serving", since: sight.now };
+  const unready = unreadyIn(node, scope);
+  if (unready === null) return pen.advance(serving, "node.verified", because);
+  const { message, isSure } = unready;
+  const limitMs = timing.clusterReadyTimeoutMs;
+  const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
+  if (waitedMs < limitMs) return pen.wait("cluster", message, phase.since + limitMs);
+  const why = `${message}, ${Math.round(waitedMs / 1_000)} s after its agent registered`;
+  if (!isSure) return pen.advance(serving, "node.verified", [...because, why]);
+  pen.wait("human", `${why}; it serves once that is mended (kubernetes.ready)`);
 }
 
 /**

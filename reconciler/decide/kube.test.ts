@@ -29,6 +29,8 @@ const fact = (slot: number, more: Partial<KubeFact> = {}): KubeFact => ({
   reassertedAt: null,
   own: false,
   bootId: null,
+  notReady: null,
+  gpus: null,
   hold: false,
   restUntil: 0,
   refusals: 0,

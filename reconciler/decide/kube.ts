@@ -6,6 +6,8 @@
 import type { Action } from "../../schema/action.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { joinsCluster } from "../../bootstrap/template/join-need.ts";
+import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { isResting } from "./rest.ts";
 
@@ -60,6 +62,41 @@ export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | 
   }
   // Its object is known to be gone: what runs there is nobody's there.
   return node.kube.absentSince === null ? dark : null;
+}
+
+/** `isSure`: that the node belongs to the cluster is known, and not taken from its pool. */
+export type Unready = { message: string; isSure: boolean };
+
+/**
+ * Why the cluster places no work on the node yet (promises.md N16); `null` = it does, or the node
+ * is none of its. More GPUs than the agent counts are offered where they are shared by time.
+ */
+export function unreadyIn(node: Node, scope: Scope): Unready | null {
+  const { sight, timing } = scope;
+  const { kube, agent } = node;
+  if (timing.clusterReady === "off" || sight.kube === undefined || sight.kube === null) return null;
+  if (sight.kube.forbidden) return null;
+  if (kube === null || kube.absentSince !== null) {
+    const isSure = kube !== null || joinsCluster(setUpOf(node, scope)?.setupCommands ?? []);
+    if (!isSure && !hasKinIn(node, scope)) return null;
+    return { message: keptBy(node, scope) ?? "its Node is not in the cluster", isSure };
+  }
+  const sure = (message: string): Unready => ({ message, isSure: true });
+  if (kube.notReady !== null) return sure(`Ready of Node ${kube.name} is ${kube.notReady}`);
+  const counted = agent?.inventory.gpus.length ?? 0;
+  if (timing.clusterReady === "node" || (kube.gpus ?? 0) >= counted) return null;
+  const offers = kube.gpus === null ? "does not offer" : `offers ${kube.gpus} of`;
+  return sure(`Node ${kube.name} ${offers} its ${counted} GPUs`);
+}
+
+/** Others of its pool are in the cluster: whatever lets them join lets it join, a moment later. */
+function hasKinIn(node: Node, { bySlot }: Scope): boolean {
+  for (const kin of bySlot.values()) {
+    for (const { id, kube } of kin) {
+      if (id !== node.id && kube !== null && kube.absentSince === null) return true;
+    }
+  }
+  return false;
 }
 
 /** A person's word on the object, or doubt about whose it is: hands off. */

@@ -8,6 +8,7 @@ import type { KubernetesConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
+import { notReadyOf } from "../scheduler/kubernetes/mark.ts";
 import { evidenceKeys } from "./waiver.ts";
 
 export type KubeSeen = {
@@ -20,6 +21,8 @@ export type KubeFold = { node: Node; events: EventDraft[] };
 
 /** A mark of others is kept for people to read, a handful is enough. */
 const OTHERS_MAX = 16;
+/** A condition's reason may have 1,024 characters; those of kubelets have twenty. */
+const NOT_READY_CHARS_MAX = 128;
 
 /** The node as Kubernetes shows it now, or `null` if nothing changed. */
 export function foldKube(
@@ -109,6 +112,8 @@ function factOf(
     bootId: object.bootId,
     restUntil: same ? (before?.restUntil ?? 0) : 0,
     refusals: same ? (before?.refusals ?? 0) : 0,
+    notReady: notReadyOf(object)?.slice(0, NOT_READY_CHARS_MAX) ?? null,
+    gpus: object.gpus,
     hold: object.annotations[ANNOTATION.hold] === "true",
     absentSince: null,
   };
@@ -122,6 +127,8 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
     a.unschedulable === b.unschedulable &&
     a.own === b.own &&
     a.hold === b.hold &&
+    a.notReady === b.notReady &&
+    a.gpus === b.gpus &&
     a.isolatedUid === b.isolatedUid &&
     a.absentSince === b.absentSince &&
     a.bootId === b.bootId &&

@@ -1,6 +1,6 @@
 /** What the product knows of the Kubernetes cluster, and what it may not do there. */
 import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
-import { joinsCluster } from "../act/join-need.ts";
+import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
 export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {

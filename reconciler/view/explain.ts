@@ -125,7 +125,9 @@ function sayKube({ kube, waiver }: Node): string[] {
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
   const mark = kube.unschedulable ? `cordoned by ${by.join(", ") || "somebody"}` : "schedulable";
   const hold = kube.hold ? ", navarch.dev/hold is set" : "";
-  return [`Node ${kube.name} in Kubernetes is ${mark}${hold}`, ...given];
+  const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
+  const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
+  return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...given];
 }
 
 function sayLemon({ phase }: Node): { at: null; text: string }[] {

@@ -44,6 +44,14 @@ export function sessionOf({ sessionId, fence, nodeId }: Fence): string {
   return sessionId ?? `${nodeId}.order-${fence}`;
 }
 
+/** What its Ready condition says unless that is `True`; a Node without one is not ready. */
+export function notReadyOf({ conditions }: KubeNode): string | null {
+  const ready = conditions.find(({ type }) => type === "Ready");
+  if (ready === undefined) return "no kubelet has spoken";
+  if (ready.status === "True") return null;
+  return ready.reason === "" ? ready.status : `${ready.status} (${ready.reason})`;
+}
+
 /** A change that the fold looks at: a node's heartbeat is none. */
 export function isNews(before: KubeNode | null, after: KubeNode | null): boolean {
   if (before === null || after === null) return true;
@@ -55,6 +63,8 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.systemUuid !== after.systemUuid ||
     before.bootId !== after.bootId ||
     before.others.join() !== after.others.join() ||
+    before.gpus !== after.gpus ||
+    notReadyOf(before) !== notReadyOf(after) ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );
 }

@@ -1,11 +1,7 @@
 /**
  * Whether a pool's commands join their machine to the cluster, told by what they make use of. Pure.
  */
-import {
-  TEMPLATE_VARIABLES,
-  type TemplateVariable,
-  variableEnv,
-} from "../../bootstrap/template/variable.ts";
+import { TEMPLATE_VARIABLES, type TemplateVariable, variableEnv } from "./variable.ts";
 
 const NAMES = (Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[])
   .filter((name) => name.startsWith("Kubernetes"))

@@ -1,0 +1,126 @@
+/**
+ * When a replacement counts, on a real API server and from the compiled binary: not before its
+ * kubelet says Ready and its device plugin offers the GPUs that its agent counts (promises.md N16).
+ * Until then the sick node that it takes the place of keeps its pods.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import type { NodeView } from "../../../schema/api.ts";
+import type { InstanceId } from "../../../schema/id.ts";
+import { buildStale, Plane, until } from "../../fixture/plane/plane.ts";
+import { whyNoCluster } from "./binary.ts";
+import { type Cluster, openCluster } from "./cluster.ts";
+import { isProduct, printConfig } from "./joined.ts";
+import { changesOf, navarch } from "./navarch.ts";
+
+const missing = await whyNoCluster();
+if (missing !== null) console.error(`SKIPPED: readiness on a real API server: ${missing}`);
+
+let cluster: Cluster;
+let plane: Plane;
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  await buildStale();
+  cluster = await openCluster();
+  const pool = "    replacement: surge\n";
+  plane = new Plane(printConfig(cluster.kubeconfig("product"), { size: 1, pool }));
+  await plane.start();
+}, 600_000);
+afterAll(async () => {
+  if (missing !== null) return;
+  expect(await plane.destroy()).toEqual([]);
+  expect(await cluster.close()).toEqual([]);
+}, 120_000);
+
+type Said = { ready: boolean; gpus: number | null };
+
+function statusOf({ ready, gpus }: Said): object {
+  const reason = ready ? "KubeletReady" : "KubeletNotReady";
+  const lastHeartbeatTime = new Date().toISOString().replace(/\.\d+/, "");
+  const status = ready ? "True" : "False";
+  const condition = { type: "Ready", status, reason, lastHeartbeatTime };
+  const room = {
+    cpu: "96",
+    pods: "110",
+    ...(gpus === null ? {} : { "nvidia.com/gpu": `${gpus}` }),
+  };
+  return { conditions: [condition], capacity: room, allocatable: room };
+}
+
+const nameOf = ({ instance_id }: NodeView): string => `gpu-${instance_id}`;
+
+/** What a kubelet does when it starts. */
+async function register(node: NodeView, said: Said): Promise<void> {
+  await cluster.json("/api/v1/nodes", {
+    method: "POST",
+    body: {
+      metadata: { name: nameOf(node) },
+      spec: { providerID: `navarch://fake/local/${node.instance_id}` },
+      status: statusOf(said),
+    },
+  });
+}
+
+async function say(node: NodeView, said: Said): Promise<void> {
+  await cluster.json(`/api/v1/nodes/${nameOf(node)}/status`, {
+    method: "PATCH",
+    contentType: "application/strategic-merge-patch+json",
+    body: { status: statusOf(said) },
+  });
+}
+
+const view = (node: NodeView): Promise<NodeView> => plane.get<NodeView>(`/nodes/${node.node_id}`);
+
+/** What a person reads of why nothing goes on. */
+const why = async (node: NodeView): Promise<string> =>
+  (await navarch(plane, "explain", node.node_id)).out;
+
+/** How often the product has written on the sick node and its pods. */
+const acts = (node: NodeView): string[] =>
+  changesOf(
+    cluster.audit().filter((one) => isProduct(one.user.username)),
+    nameOf(node),
+  );
+
+describe.skipIf(missing !== null)("surge in a cluster", () => {
+  test("ends the sick node once its successor's Node is Ready and offers its GPUs", async () => {
+    const [sick] = await plane.waitServing(1);
+    if (sick === undefined) throw new Error("no node");
+    await register(sick, { ready: true, gpus: 8 });
+    await until("it is matched", 10_000, async () =>
+      (await view(sick)).kubernetes_node === null ? null : true,
+    );
+    injectXid(plane.cloudDir, sick.instance_id as InstanceId, { xid: 79, message: "for a test" });
+    const fresh = await until("its successor's agent", 30_000, async () => {
+      const all = await plane.nodes();
+      return all.find((one) => one.node_id !== sick.node_id && one.agent_version !== null) ?? null;
+    });
+    await until("it waits for its Node", 10_000, async () =>
+      (await why(fresh)).includes("its Node is not in the cluster") ? true : null,
+    );
+    await register(fresh, { ready: false, gpus: null });
+    await until("it waits for its kubelet", 10_000, async () =>
+      (await why(fresh)).includes("is False (KubeletNotReady)") ? true : null,
+    );
+    await say(fresh, { ready: true, gpus: null });
+    await until("it waits for its device plugin", 10_000, async () =>
+      (await why(fresh)).includes("does not offer its 8 GPUs") ? true : null,
+    );
+    await say(fresh, { ready: true, gpus: 7 });
+    await until("it waits for its eighth GPU", 10_000, async () =>
+      (await why(fresh)).includes("offers 7 of its 8 GPUs") ? true : null,
+    );
+    expect((await view(fresh)).phase).toBe("verifying");
+    expect((await view(sick)).phase).toBe("replacing");
+    expect(acts(sick).filter((one) => one.includes("delete"))).toEqual([]);
+    await say(fresh, { ready: true, gpus: 8 });
+    await until("it serves", 10_000, async () =>
+      (await view(fresh)).phase === "serving" ? true : null,
+    );
+    await until("the sick one is gone", 60_000, async () =>
+      plane.reality().live.length === 1 ? true : null,
+    );
+    expect(plane.reality().live.map(({ id }) => id as string)).toEqual([fresh.instance_id ?? ""]);
+  }, 180_000);
+});
