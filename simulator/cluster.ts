@@ -26,7 +26,7 @@ export type ClusterOptions = {
   nameOf?: (instance: InstanceId) => string;
   /** Machines that join: all of them unless told. */
   joins?: (instance: InstanceId) => boolean;
-  /** What else a Node's status says when its kubelet registers it; Ready with its GPUs unless told. */
+  /** What else a Node's status says at first; Ready, with its GPUs unless told. */
   status?: (instance: InstanceId) => Readonly<Record<string, unknown>>;
   /** How the server is from the start, and what the product's account may not do there. */
   fault?: Partial<KubeFault>;
