@@ -99,6 +99,20 @@ describe("names and labels", () => {
   });
 });
 
+// A standby shows its copy of the fleet: what is added up over replicas would count it twice.
+test("the dashboard takes the fleet's gauges once, however many replicas show them", () => {
+  const own = ["navarch_leader", "navarch_agent_streams"];
+  const wrong = targets.flatMap(({ expr }) =>
+    [...expr.matchAll(/navarch_\w+/g)]
+      .filter(({ 0: name }) => !own.includes(name) && !name.startsWith("navarch_node_gpu_"))
+      .filter(({ index }) => {
+        return !/\b(max(?: by \([^)]*\) )?|rate|increase)\($/.test(expr.slice(0, index));
+      })
+      .map(() => expr),
+  );
+  expect(wrong).toEqual([]);
+});
+
 describe("the rules", () => {
   test("are the same for the Prometheus Operator", () => {
     const [rule] = readObjects("monitoring/prometheus-rule.yaml");
