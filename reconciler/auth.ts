@@ -65,6 +65,7 @@ export class Authority {
   private readonly byHash = new Map<string, Credential>();
   private readonly byId = new Map<string, Credential>();
   private readonly anonymous: boolean;
+  private readonly turns = new Map<string, Promise<unknown>>();
 
   /**
    * `admins` and `shared` are tokens given by file, flag or environment; `shared` ones are also
@@ -87,6 +88,21 @@ export class Authority {
   put(credential: Credential): void {
     this.byHash.set(credential.hash, credential);
     this.byId.set(credential.id, credential);
+  }
+
+  /**
+   * One change of a node's credentials at a time: each is made of what the one before has left, or
+   * a use that is being noted would write a revocation over that came meanwhile.
+   */
+  async change<T>(node: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.turns.get(node) ?? Promise.resolve()).then(work);
+    const over = turn.catch(() => undefined);
+    this.turns.set(node, over);
+    try {
+      return await turn;
+    } finally {
+      if (this.turns.get(node) === over) this.turns.delete(node);
+    }
   }
 
   get(id: string): Credential | null {

@@ -70,12 +70,20 @@ export class Ingest {
 
   /**
    * One report of an authenticated agent. `only` is the node that its credential may speak for,
-   * `null` for the shared token. Resolves after everything new in it is durable.
+   * `null` for the shared token; `isRevoked` is asked of the node that it turns out to be. Resolves
+   * after everything new in it is durable.
    */
-  async accept(report: Report, only: NodeId | null): Promise<IngestAnswer> {
+  async accept(
+    report: Report,
+    only: NodeId | null,
+    isRevoked: (node: NodeId) => boolean = () => false,
+  ): Promise<IngestAnswer> {
     const found = this.identify(report, only);
     if (found.kind === "denied") return found;
     const id = found.node;
+    if (isRevoked(id)) {
+      return { kind: "denied", message: `the credentials of ${id} are revoked`, node: id };
+    }
     const node = this.target.node(id);
     const mono = this.clock.monoMs();
     const wall = this.clock.wallMs();

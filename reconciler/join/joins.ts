@@ -14,7 +14,7 @@ import { type Authority, hashToken, nodeCredentialId } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import { joinKey } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
-import { judgePlace, type Sight } from "./place.ts";
+import { judgePlace, type Place, type Sight } from "./place.ts";
 import type { CountedToken, JoinTable } from "./table.ts";
 
 export type JoinAnswer =
@@ -123,20 +123,26 @@ export class Joins {
     if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
     if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
     const credentialOf = (id: NodeId): Credential | null => authority.ofNode(id);
-    const place = judgePlace({ request, token, remote, sight, credentialOf });
+    const judge = (): Place => judgePlace({ request, token, remote, sight, credentialOf });
+    const place = judge();
     if (place.kind === "refused") return refuse(place.why, place.message, token);
     const { node } = place;
-    const credential = this.credentialFor(node, token, now);
-    const use = {
-      asked: request.node_id,
-      node,
-      rotation: credential.key?.number ?? 0,
-      hostname: request.hostname ?? null,
-      remote,
-    };
-    await table.give({ token: token.id, ordinal: uses + 1, nonce, at: now, use, credential });
-    authority.put(credential);
-    return this.answer(node, token.id, false);
+    return authority.change(node, async () => {
+      // A person may have taken the node's credentials back while this waited for its turn.
+      const still = judge();
+      if (still.kind === "refused") return refuse(still.why, still.message, token);
+      const credential = this.credentialFor(node, token, now);
+      const use = {
+        asked: request.node_id,
+        node,
+        rotation: credential.key?.number ?? 0,
+        hostname: request.hostname ?? null,
+        remote,
+      };
+      await table.give({ token: token.id, ordinal: uses + 1, nonce, at: now, use, credential });
+      authority.put(credential);
+      return this.answer(node, token.id, false);
+    });
   }
 
   private credentialFor(node: NodeId, token: JoinToken, now: number): Credential {

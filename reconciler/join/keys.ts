@@ -65,14 +65,19 @@ export class Keys {
     if (next === null) return rotation < key.number ? authority.issueNode(node) : null;
     this.busy.add(node);
     try {
-      await this.write(node, next, "navarch", now);
+      // Looked at again in its turn: a person's order may have come before it.
+      await this.change(node, "navarch", now, (own) => {
+        const known = own.key ?? FIRST_KEY;
+        const key = useKey(known, rotation, now) ?? this.due(node, known, now);
+        return own.revokedAt !== null || key === null ? null : { ...own, key };
+      });
     } catch (error) {
       log("warn", "a node's credential could not be noted", { node, error: String(error) });
       return null;
     } finally {
       this.busy.delete(node);
     }
-    return rotation < next.number ? authority.issueNode(node) : null;
+    return rotation < authority.keyOf(node).number ? authority.issueNode(node) : null;
   }
 
   private due(node: string, key: NodeKey, now: number): NodeKey | null {
@@ -84,27 +89,32 @@ export class Keys {
   /** A person's wish: the next report brings a new one, and older ones end within the grace. */
   async rotate(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
-    return this.write(node, rotateKey(this.from.authority.keyOf(node), now, GRACE_MS), by, now);
+    return this.change(node, by, now, (own) => {
+      return { ...own, key: rotateKey(own.key ?? FIRST_KEY, now, GRACE_MS) };
+    });
   }
 
   /** All of a node's credentials, at once. Only a join token for that very node makes another. */
   async revoke(node: NodeId, by: string): Promise<Credential> {
     const now = this.from.clock.wallMs();
-    const own = this.row(node, by, now);
-    return this.save({ ...own, revokedAt: own.revokedAt ?? now });
+    return this.change(node, by, now, (own) => ({ ...own, revokedAt: own.revokedAt ?? now }));
   }
 
-  private write(node: NodeId, key: NodeKey, by: string, now: number): Promise<Credential> {
-    return this.save({ ...this.row(node, by, now), key });
-  }
-
-  private row(node: NodeId, by: string, now: number): Credential {
-    return this.from.authority.ofNode(node) ?? nodeCredential(node, { now, by, key: FIRST_KEY });
-  }
-
-  private async save(credential: Credential): Promise<Credential> {
-    await this.from.store.saveCredential(credential);
-    this.from.authority.put(credential);
-    return credential;
+  /** What `make` makes of the row as it is in its turn, durably; `null` = it stays as it is. */
+  private change(
+    node: NodeId,
+    by: string,
+    now: number,
+    make: (own: Credential) => Credential | null,
+  ): Promise<Credential> {
+    const { authority, store } = this.from;
+    return authority.change(node, async () => {
+      const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key: FIRST_KEY });
+      const made = make(own);
+      if (made === null) return own;
+      await store.saveCredential(made);
+      authority.put(made);
+      return made;
+    });
   }
 }

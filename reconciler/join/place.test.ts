@@ -73,6 +73,7 @@ function judge(
       node: (id) => nodes.find((node) => node.id === id) ?? null,
       nodes: () => nodes,
       nodeOfProviderId: (id) => nodes.flatMap((n) => (n.instance?.id === id ? [n.id] : [])),
+      nodeOfObject: (name) => nodes.flatMap((n) => (n.kube?.name === name ? [n.id] : [])),
       isOwnName: (id) => /^f-.*-\d+-\d+$/.test(id),
     },
     credentialOf: (id) => (credential?.node === id ? credential : null),

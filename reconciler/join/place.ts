@@ -17,6 +17,8 @@ export type Sight = {
   nodes(): Iterable<Node>;
   /** Nodes whose instance has this identity at any provider. */
   nodeOfProviderId(id: string): NodeId[];
+  /** Nodes whose object in Kubernetes has this name: whoever bears it speaks for its machine. */
+  nodeOfObject(name: string): NodeId[];
   /** Whether a machine that this control plane buys could be called so. */
   isOwnName(id: NodeId): boolean;
 };
@@ -34,7 +36,8 @@ export function judgePlace(from: {
 }): Place {
   const { request, token, remote, sight, credentialOf } = from;
   const asked = request.node_id;
-  const matched = new Set((request.provider_ids ?? []).flatMap(sight.nodeOfProviderId));
+  const read = (request.provider_ids ?? []).flatMap(sight.nodeOfProviderId);
+  const matched = new Set([...read, ...sight.nodeOfObject(asked)]);
   if (matched.size > 1) {
     return refuse("other", `${asked} matches several instances: ${[...matched].join(", ")}`);
   }

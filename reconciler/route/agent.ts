@@ -45,7 +45,8 @@ export async function takeReport(
   if (ports.authority.isRevoked(parsed.output.node_id)) {
     return denied(`the credentials of ${parsed.output.node_id} are revoked`);
   }
-  const answer = await ports.ingest.accept(parsed.output, principal.node);
+  const isRevoked = (node: NodeId): boolean => ports.authority.isRevoked(node);
+  const answer = await ports.ingest.accept(parsed.output, principal.node, isRevoked);
   switch (answer.kind) {
     case "denied":
       return denied(answer.message, answer.node);

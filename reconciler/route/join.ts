@@ -168,5 +168,6 @@ function sightOf({ reconciler }: RoutePorts): Sight {
     isOwnName: (id) => id.startsWith(`${reconciler.fleet().fleetId}-`) && OWN_NAME_END.test(id),
     nodeOfProviderId: (id) =>
       providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    nodeOfObject: (name) => reconciler.nodeOfObject(name),
   };
 }
