@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from "bun:test";
-import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { issue } from "./certificate.ts";
 import { hostsOf, openOwnAuthority, openServerTls, openSharedAuthority } from "./own.ts";
 
 const folders: string[] = [];
@@ -43,6 +44,20 @@ test("openServerTls() keeps its certificate while it is good, and makes another 
   expect(openServerTls(state, authority, hosts, moved.renewAtMs).fresh).toBe(true);
   const other = openOwnAuthority(folder(), "abc", now);
   expect(openServerTls(state, other, hosts, now).fresh).toBe(true);
+});
+
+test("openServerTls() takes no certificate for a pair whose key another one replaced", () => {
+  const state = folder();
+  const authority = openOwnAuthority(state, "abc", now);
+  const hosts = ["nav.example.net"];
+  const first = openServerTls(state, authority, hosts, now);
+  // An interface came, and the process ended after the new key; the interface is gone again.
+  const fresh = issue(authority, { name: "x", hosts, fromMs: now, untilMs: now + DAY });
+  writeFileSync(join(state, "server.key"), fresh.key);
+  const next = openServerTls(state, authority, hosts, now);
+  expect([next.fresh, next.cert === first.cert]).toEqual([true, false]);
+  const leaf = new X509Certificate(next.cert);
+  expect(leaf.checkPrivateKey(createPrivateKey(next.key))).toBe(true);
 });
 
 test("openSharedAuthority() is the first replica's for all, in every folder", async () => {

@@ -9,7 +9,7 @@
  *
  * Adapter: files.
  */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -129,6 +129,8 @@ function endOf(pair: KeyPair, authority: KeyPair, hosts: readonly string[]): num
     const leaf = new X509Certificate(pair.certificate);
     const ca = new X509Certificate(authority.certificate);
     if (!leaf.verify(ca.publicKey)) return null;
+    // A process that ended between its two files left a new key beside an old certificate.
+    if (!leaf.checkPrivateKey(createPrivateKey(pair.key))) return null;
     const has = (host: string): boolean =>
       (isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host)) !== undefined;
     return hosts.every(has) ? Date.parse(leaf.validTo) : null;
