@@ -1,9 +1,10 @@
 /** The Debian packages: the same bytes each time, read by our own reader and by dpkg's. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import {
   PACKAGES,
@@ -272,6 +273,27 @@ describe.each(NAMES)("scripts of %s", (name) => {
       expect(run("postinst", [word, "1.0"], true)).toEqual([]);
     }
   });
+});
+
+test("a purge of navarch-node leaves an agent of the installer its state", () => {
+  const source = readFileSync(join(ROOT, "build/deb/navarch-node/postrm"), "utf8");
+  const left = (program: boolean): boolean[] => {
+    const root = mkdtempSync(join(folder, "root-"));
+    const kept = ["var/lib/navarch-node/credential.json", "etc/navarch-node/environment"];
+    const unit = "etc/systemd/system/navarch-node.service";
+    const all = [...kept, unit, ...(program ? ["usr/local/bin/navarch-node"] : [])];
+    for (const path of all) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), "", { mode: 0o755 });
+    }
+    const moved = source.replaceAll(/(?<![\w/])\/(run|etc|var|usr)\//g, `${root}/$1/`);
+    expect(Bun.spawnSync(["sh", "-c", moved, "postrm", "purge"]).exitCode).toBe(0);
+    return kept.map((path) => existsSync(join(root, path)));
+  };
+  expect([left(true), left(false)]).toEqual([
+    [true, true],
+    [false, false],
+  ]);
 });
 
 describe("debianVersion()", () => {
