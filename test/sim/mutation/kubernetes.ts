@@ -7,6 +7,7 @@ const ORDER = "test/scenario/kubernetes.test.ts";
 const PEOPLE = "test/scenario/kubernetes-people.test.ts";
 const DARK = "test/scenario/kubernetes-dark.test.ts";
 const CRASH = "test/scenario/kubernetes-crash.test.ts";
+const READY = "test/scenario/kubernetes-ready.test.ts";
 
 type Patch = Mutation["patches"][number];
 
@@ -241,5 +242,32 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
       to: "const candidates = new Set<NodeId>([] ?? this.",
     },
     { file: DARK, name: "speaks as its Node" },
+  ),
+  one(
+    "a machine serves before its cluster would place work on it",
+    {
+      file: "reconciler/decide/arrive.ts",
+      from: 'if (unready === null) return pen.advance(serving, "node.verified", because);',
+      to: 'if (unready !== undefined) return pen.advance(serving, "node.verified", because);',
+    },
+    { file: READY, name: "surge: nothing is drained before" },
+  ),
+  one(
+    "GPUs that nobody offers count",
+    {
+      file: "reconciler/decide/kube.ts",
+      from: "(kube.gpus ?? 0) >= counted) return null;",
+      to: "(kube.gpus ?? counted) >= 0) return null;",
+    },
+    { file: READY, name: "offers fewer GPUs" },
+  ),
+  one(
+    "a moment of silence ends a machine that waits for its cluster",
+    {
+      file: "reconciler/decide/arrive.ts",
+      from: "const since = checked && well ? (health.lastCheckAt ?? phase.since) : phase.since;",
+      to: "const since = checked && well ? phase.since : phase.since;",
+    },
+    { file: READY, name: "is silent for a moment is not ended" },
   ),
 ];
