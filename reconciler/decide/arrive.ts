@@ -10,7 +10,7 @@ import { lemonIn } from "../safety/lemon.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, unreadyIn } from "./kube.ts";
-import { drainPayload } from "./leave.ts";
+import { decideOrder, drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { mayTake, pausedBy, priceOf, tryingKeys } from "./admit.ts";
@@ -243,6 +243,8 @@ function arrive(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): voi
   const serving: Phase = { kind: "serving", since: sight.now };
   const unready = unreadyIn(node, scope);
   if (unready === null) return pen.advance(serving, "node.verified", because);
+  // Only a drain is left of orders here: a Node that is not Ready may have work on it.
+  if (node.order !== null) return decideOrder(node, scope, pen);
   const { message, isSure } = unready;
   const limitMs = timing.clusterReadyTimeoutMs;
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);

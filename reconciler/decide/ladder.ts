@@ -9,7 +9,8 @@ import { verdictOfNode } from "../fleet.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
 import { lossOf, type Pen } from "./node.ts";
-import { decideOrder, decideRecovery } from "./repair.ts";
+import { decideOrder } from "./leave.ts";
+import { decideRecovery } from "./repair.ts";
 
 /** safety.md §3: how often, how soon again, and how long until a new boot must have spoken. */
 const REBOOTS_MAX = 2;

@@ -29,6 +29,34 @@ const DRAIN_DEFAULT = {
   onTimeout: "auto",
 } as const;
 
+/**
+ * A person ordered it out: same steps, without threshold and budget, still not while blind unless
+ * forced.
+ */
+export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
+  const { order } = node;
+  if (order === null) return;
+  const { sight } = scope;
+  if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
+  const purpose = order.goal === "replace" ? "replace" : "operator";
+  if (order.force && order.goal !== "drain" && node.instance !== null) {
+    const to: Phase = {
+      kind: "terminating",
+      since: sight.now,
+      purpose,
+      accepted: null,
+      notBefore: 0,
+    };
+    return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
+  }
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: drainPayload(node, scope, purpose, order.timeoutMs),
+    because: [order.why],
+  });
+}
+
 export function drainPayload(
   node: Node,
   scope: Scope,

@@ -13,8 +13,8 @@ import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideRepairing } from "./ladder.ts";
-import { decideDraining, decideTerminating } from "./leave.ts";
-import { decideOrder, decideReplacing, decideServing, decideSuspect } from "./repair.ts";
+import { decideDraining, decideOrder, decideTerminating } from "./leave.ts";
+import { decideReplacing, decideServing, decideSuspect } from "./repair.ts";
 
 /**
  * How the functions of this folder answer: one of these for each node, and never more than one

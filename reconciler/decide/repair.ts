@@ -14,7 +14,7 @@ import type { Scope } from "./decide.ts";
 import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.ts";
 import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
-import { drainPayload } from "./leave.ts";
+import { decideOrder, drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isWaived } from "../fold/waiver.ts";
 import { darkness, keptBy } from "./kube.ts";
@@ -79,34 +79,6 @@ function reasonsOf(node: Node): string[] {
   });
   if (node.health.silentSince !== null) reasons.push("its heartbeats stopped");
   return reasons.slice(0, 8);
-}
-
-/**
- * A person ordered it out: same steps, without threshold and budget, still not while blind unless
- * forced.
- */
-export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
-  const { order } = node;
-  if (order === null) return;
-  const { sight } = scope;
-  if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
-  const purpose = order.goal === "replace" ? "replace" : "operator";
-  if (order.force && order.goal !== "drain" && node.instance !== null) {
-    const to: Phase = {
-      kind: "terminating",
-      since: sight.now,
-      purpose,
-      accepted: null,
-      notBefore: 0,
-    };
-    return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
-  }
-  pen.act({
-    kind: "effect",
-    node: node.id,
-    payload: drainPayload(node, scope, purpose, order.timeoutMs),
-    because: [order.why],
-  });
 }
 
 function decideVictim(node: Node, scope: Scope, pen: Pen): void {

@@ -8,8 +8,16 @@ import type { InstanceId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Wait } from "../../schema/plan.ts";
 import type { World } from "../../simulator/world.ts";
-import { clusterOf, joined, kubeWrongs, nameOf, pass } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, phaseOf, resize } from "../world/story.ts";
+import {
+  clusterOf,
+  isMarked,
+  joined,
+  kubeWrongs,
+  nameOf,
+  objectOf,
+  pass,
+} from "../world/cluster.ts";
+import { census, closeWorlds, instanceOf, order, phaseOf, resize } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -119,6 +127,19 @@ describe("a healthy machine", () => {
     await w.live(60);
     expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(phaseOf(w, id)).toBe("verifying");
+  });
+
+  test("that waits for its cluster is drained when a person says so", async () => {
+    const { w, id } = await grown(ready("False"));
+    const web = clusterOf(w).run({ name: "web", replicas: 0 });
+    web.startOn(nameOf(w, id));
+    await w.live(5);
+    await order(w, id, "drain");
+    await w.until(() => phaseOf(w, id) === "draining", 30);
+    await w.until(() => web.on(nameOf(w, id)).length === 0, 120);
+    await w.live(30);
+    expect(isMarked(objectOf(w, id))).toBe(true);
+    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
 
   test("that serves goes on serving whatever its Node says later", async () => {
