@@ -8,7 +8,7 @@ import type { CommandType } from "../schema/command.ts";
 import type { Flag } from "./flag.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
-import { EXIT } from "./failure.ts";
+import { EXIT, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { getNode, nodePath, warnStale } from "./lookup.ts";
 import { isForMachines, sayFailure, show } from "./show.ts";
@@ -46,6 +46,13 @@ export type Order = {
 /** What a dry run answers: lines for people, and more for programs. */
 type DryAnswer = { plan: string[]; pods?: PodPlanView[] };
 
+/** Force passes over what protects work and people, so whoever uses it says why. */
+function forceWithoutReason({ flags }: Context, body: Order["body"]): Failure | null {
+  if (body["force"] !== true || body["dry_run"] === true) return null;
+  const reason = (flags.text("reason") ?? "").trim();
+  return reason === "" ? usage("--force needs --reason TEXT") : null;
+}
+
 /** Gives the order for every id among the words. `after` runs for each one accepted. */
 export async function orderAll(
   context: Context,
@@ -53,6 +60,8 @@ export async function orderAll(
   order: Order,
   after: (command: CommandView) => Promise<Failure | null> = async () => null,
 ): Promise<number | Failure> {
+  const unsaid = forceWithoutReason(context, order.body);
+  if (unsaid !== null) return unsaid;
   const done: unknown[] = [];
   const failures: Failure[] = [];
   const ids = [...new Set(context.words)];
@@ -124,7 +133,11 @@ function printPods(pods: readonly PodPlanView[], { style }: Context): string {
 const NO_TERMINAL = "this asks first, and there is no terminal to ask on";
 
 /** Asks before something that cannot be undone; a script has to say `--yes`. */
-export function confirm({ world, flags }: Context, question: string): Failure | null {
+export function confirm(context: Context, question: string): Failure | null {
+  const { world, flags } = context;
+  const body = { force: flags.on("force"), dry_run: flags.on("dry-run") };
+  const unsaid = forceWithoutReason(context, body);
+  if (unsaid !== null) return unsaid;
   if (flags.on("yes") || flags.on("dry-run")) return null;
   const answer = world.ask(`${question} [y/N]`);
   const said = answer === null ? `${NO_TERMINAL}: add --yes` : "not confirmed";

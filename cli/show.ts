@@ -21,7 +21,7 @@ export type Shown = {
   names: readonly string[];
   /** For people; ends with a line break. `wide` adds columns. */
   human(wide: boolean, style: Style): string;
-  /** Said on standard error instead of an empty table. */
+  /** Said on standard error instead of an empty table: of no item, or of no line for people. */
   empty?: string;
 };
 
@@ -37,11 +37,16 @@ export async function show({ world, format, style }: Screen, shown: Shown): Prom
       return world.out(shown.names.map((name) => `${name}\n`).join(""));
     case "table":
     case "wide":
-      if (shown.empty !== undefined && isEmpty(shown.data)) return world.err(`${shown.empty}\n`);
-      return world.out(shown.human(format === "wide", style));
+      return showPeople(world, shown, format === "wide", style);
     default:
       return unreachable(format);
   }
+}
+
+function showPeople(world: World, shown: Shown, wide: boolean, style: Style): void {
+  const text = shown.empty !== undefined && isEmpty(shown.data) ? "" : shown.human(wide, style);
+  if (text === "" && shown.empty !== undefined) return world.err(`${shown.empty}\n`);
+  return world.out(text);
 }
 
 /** True for the forms that a program reads: errors and questions then keep out of its way. */

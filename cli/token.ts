@@ -34,6 +34,7 @@ export function readToken(world: World, flags: Flags, loopback: boolean): Token 
     const path = join(folder ?? stateOf(world), "admin.token");
     const admin = readText(path);
     if (admin.ok) return soundToken(admin.text, path);
+    if (folder !== null) return usage(`--state ${folder}: ${path}: ${admin.message}`);
   }
   return { ok: true, token: null, from: null };
 }

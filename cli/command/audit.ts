@@ -29,7 +29,7 @@ export const audit: Command = {
     const { flags, world } = context;
     const limit = flags.text("limit") ?? LIMIT_DEFAULT;
     if (!/^[1-9]\d{0,3}$/.test(limit)) {
-      return usage(`--limit: expected a number, found "${limit}"`);
+      return usage(`--limit: expected a whole number from 1, found "${limit}"`);
     }
     const given = flags.text("since");
     let since: string | null = given;

@@ -32,7 +32,8 @@ export const joinTokenCreate: Command = {
     const pool = flags.text("pool");
     if (pool === null) return usage("join-token create needs --pool");
     const uses = flags.text("uses") ?? "1";
-    if (!/^[1-9]\d{0,4}$/.test(uses)) return usage(`--uses: expected a number, found "${uses}"`);
+    if (!/^[1-9]\d{0,4}$/.test(uses))
+      return usage(`--uses: expected a whole number from 1, found "${uses}"`);
     const ttl = flags.text("ttl");
     const span = ttl === null ? null : readSpan("ttl", ttl);
     if (span?.ok === false) return span;

@@ -107,6 +107,12 @@ describe("exit status", () => {
     ["list -o jsn", 'unknown output "jsn" (table, wide, json, jsonl, yaml, name)'],
     ["list --label x", '--label: expected k=v, found "x"'],
     ["list --limit 0", "--limit: expected a whole number from 1"],
+    ["audit --limit 0", '--limit: expected a whole number from 1, found "0"'],
+    ["join-token create --pool p --uses 0", '--uses: expected a whole number from 1, found "0"'],
+    ["drain gpu-2 --force", "--force needs --reason TEXT"],
+    ["uncordon gpu-2 --force", "--force needs --reason TEXT"],
+    ["terminate gpu-2 --force --yes", "--force needs --reason TEXT"],
+    ["replace gpu-2 --force --reason=", "--force needs --reason TEXT"],
     ["list extra", 'list: unexpected "extra"'],
     ["list --timeout 30", "--timeout: 30 has no unit (write 30s)"],
     ["get", "get needs <id>"],
@@ -153,6 +159,22 @@ describe("exit status", () => {
   });
 });
 
+test("navarch bootstrap of a node that nobody set up over SSH says so", async () => {
+  const bare = openStub({ token: null });
+  const body = JSON.stringify({ node_id: "gpu-2", phase: "serving", attempts: [] });
+  bare.broken = { status: 200, body };
+  const words = ["bootstrap", "gpu-2", "-s", bare.url];
+  expect(await navarch(words)).toMatchObject({
+    code: 0,
+    out: "",
+    err: "gpu-2 was not set up over SSH (it is serving)\n",
+  });
+  const asJson = await navarch([...words, "-o", "json"]);
+  expect(json(asJson.out)).toEqual(JSON.parse(body));
+  expect(asJson.err).toBe("");
+  await bare.close();
+});
+
 describe("the token", () => {
   const list = (args: string[], more: Record<string, string> = {}) =>
     navarch(["list", "-o", "name", ...args], { NAVARCH_SERVER: stub.url, ...more });
@@ -193,6 +215,10 @@ describe("the token", () => {
     expect(bad).toMatchObject({ code: 2, err: expect.stringContaining("white space") });
     const none = await list(["--token-file", join(folder, "none")]);
     expect(none).toMatchObject({ code: 2, err: expect.stringContaining("no such file") });
+    const state = await list(["--state", join(folder, "none")]);
+    const path = join(folder, "none", "admin.token");
+    expect(state).toMatchObject({ code: 2, err: expect.stringContaining(`${path}: no such file`) });
+    expect((await list(["--state", join(folder, "none")], { NAVARCH_TOKEN: TOKEN })).code).toBe(0);
     chmodSync(file, 0o600);
   });
 });

@@ -121,14 +121,16 @@ describe.skipIf(missing !== null)("helm template", () => {
   });
 
   test.each([
-    ["narrow-device", "nodeAgent.narrowDevice.enabled=true"],
-    ["token-file", "nodeAgent.tokenFile.enabled=true"],
+    ["narrow-device", ["nodeAgent.narrowDevice.enabled=true"]],
+    ["token-file", ["nodeAgent.tokenFile.enabled=true"]],
     [
       "own-selector",
-      String.raw`nodeAgent.nodeSelector.nvidia\.com/gpu\.present=null`,
-      String.raw`nodeAgent.nodeSelector.navarch\.dev/gpu=true`,
+      [
+        String.raw`nodeAgent.nodeSelector.nvidia\.com/gpu\.present=null`,
+        String.raw`nodeAgent.nodeSelector.navarch\.dev/gpu=true`,
+      ],
     ],
-  ])("makes the objects of overlay/%s with its values", (name, ...sets) => {
+  ])("makes the objects of overlay/%s with its values", (name, sets) => {
     expect(sorted(render(...sets))).toEqual(sorted(assembled(`overlay/${name}`)));
   });
 
