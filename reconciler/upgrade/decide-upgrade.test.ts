@@ -327,6 +327,50 @@ describe("decideUpgrade()", () => {
     expect(fleet.campaign().why).toBe("n1: not back as 1.1.0 in time");
   });
 
+  test("turns nobody else around while a share of those that it turned is not heard any more", () => {
+    const ids = Array.from({ length: 10 }, (_, at) => `n${at}`);
+    const machines = ids.map((id): Machine => {
+      return { id, fate: "well", backMs: 0, cordoned: false, able: true };
+    });
+    const fleet = new Fleet(machines, 20);
+    fleet.put({ ...campaign(20), state: "stopped", rollback: true, endedAt: START });
+    for (const machine of machines) {
+      fleet.nodes.set(machine.id as NodeId, nodeOf(machine, "1.1.0"));
+      const row = {
+        kind: "upgrading",
+        node: machine.id,
+        campaign: "c1",
+        step: "upgraded",
+      } as const;
+      const times = { since: START, dueAt: START, from: "1.0.0", was: "healthy" } as const;
+      fleet.put({ ...row, ...times, seen: true, answered: "succeeded", why: null });
+    }
+    const silent = (): Node[] => {
+      return [...fleet.nodes.values()].filter(({ health }) => health.silentSince !== null);
+    };
+    for (let i = 0; i < 600; i++) {
+      fleet.decide();
+      // The way back ends each agent that is told of it.
+      for (const { node: id, step } of fleet.rows()) {
+        const node = fleet.nodes.get(id as NodeId);
+        if (step !== "returning" || node === undefined) continue;
+        const health = { ...node.health, silentSince: node.health.silentSince ?? fleet.now };
+        fleet.nodes.set(node.id, { ...node, health });
+      }
+      expect(silent().length).toBeLessThanOrEqual(2);
+      fleet.now += STEP_MS;
+    }
+    expect(fleet.campaign().state).toBe("stopped");
+    // One of them is heard again, as what it was: there is room for the next one.
+    const [one] = silent();
+    if (one === undefined || one.agent === null) throw new Error("nobody is silent");
+    const agent = { ...one.agent, version: "1.0.0" };
+    fleet.nodes.set(one.id, { ...one, agent, health: { ...one.health, silentSince: null } });
+    fleet.decide();
+    fleet.decide();
+    expect(fleet.rows().filter(({ step }) => step === "returning")).toHaveLength(1);
+  });
+
   test("changes nothing when it is asked twice", () => {
     fc.assert(
       fc.property(fleetOf(fc.constantFrom(...fates)), fc.nat(60), (machines, steps) => {

@@ -12,7 +12,7 @@ import type { Node } from "../../schema/node.ts";
 import { factKey, factsOf, type Fact } from "../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../schema/upgrade.ts";
 import { standingOf, takesPart } from "./candidate.ts";
-import { trackRow, WATCH_MS } from "./track.ts";
+import { isLost, trackRow, WATCH_MS } from "./track.ts";
 
 export type UpgradeLook = {
   facts: ReadonlyMap<string, Fact>;
@@ -148,7 +148,10 @@ function goBack(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook
   const rank = (row: UpgradingFact): number => OWING.indexOf(row.step);
   const owes = (row: UpgradingFact): boolean => rank(row) >= 0;
   const most = roomOf(campaign, nodes.values());
-  let away = rows.filter(isAway).length;
+  // Whom the way back has silenced is out as well: it may not silence more than the share.
+  const isOut = (row: UpgradingFact): boolean =>
+    isAway(row) || isLost(row, nodes.get(row.node as NodeId));
+  let away = rows.filter(isOut).length;
   // Who is on the way is out already: turning it around takes out nobody more. Then the one that
   // failed, because the others still work.
   const turned = new Set<UpgradingFact>();

@@ -78,11 +78,24 @@ export function trackRow(
       if (version === row.from && sure) return is("back", row.why);
       if (row.step === "stranded") return row;
       if (row.answered === "failed" || row.answered === "rejected") return is("stranded", row.why);
-      return late ? is("stranded", row.why ?? `not back as ${row.from} in time`) : row;
+      return late ? is("stranded", row.why ?? whyNotBack(row)) : row;
     }
     default:
       return unreachable(row.step);
   }
+}
+
+function whyNotBack({ from }: UpgradingFact): string {
+  return `not back as ${from} in time`;
+}
+
+/**
+ * True for one that nothing was wrong with until it was told to go back, and that has not been
+ * heard since: what was wrong before has another reason, and says nothing about the way back.
+ */
+export function isLost(row: UpgradingFact, node: Node | undefined): boolean {
+  const silent = (node?.health.silentSince ?? null) !== null;
+  return row.step === "stranded" && row.why === whyNotBack(row) && silent;
 }
 
 function isOver({ step }: UpgradingFact): boolean {
