@@ -26,9 +26,10 @@ export type Ask = {
     /** Its deletion has begun, by whomever. */
     | "begun";
   how: How | null;
-  /** Asked so often, by what it was asked last. */
+  /** Asked so often in the same way, with the same kind of answer. */
   tries: number;
-  askedMono: number;
+  /** Of the last answer: the question may have waited long for its turn. */
+  answeredMono: number;
   lostMono: number;
   retryMono: number;
   /** The last answer; kept while it is asked once more. */
@@ -39,9 +40,10 @@ export type Ask = {
 
 /**
  * A server that was left waiting may still begin an eviction: it repeats a conflict 20 times,
- * 500 ms apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`).
+ * 500 ms apart (kubernetes/kubernetes eviction.go, `EvictionsRetry`). From the loss, because nobody
+ * knows when before it the request got its turn.
  */
-const LATE_MS = 15_000;
+const LATE_MS = 11_000;
 const GROWTH = 1.5;
 /**
  * A server that has just started refuses everybody until it has read the roles, for a second or
@@ -70,7 +72,7 @@ export class Asks {
       state: "idle",
       how: null,
       tries: 0,
-      askedMono: 0,
+      answeredMono: 0,
       lostMono: 0,
       retryMono: Number.NEGATIVE_INFINITY,
       verdict: null,
@@ -138,7 +140,7 @@ export class Asks {
       else if (pod.deletionAt !== null) this.put(ask, "begun");
       else if (ask.state === "checking") {
         // It was not done, though the server may still do it.
-        ask.retryMono = ask.askedMono + LATE_MS;
+        ask.retryMono = ask.lostMono + LATE_MS;
         this.put(ask, "idle");
       }
     }
@@ -166,16 +168,18 @@ export class Asks {
     }
   }
 
-  ask(ask: Ask, how: How, mono: number): void {
+  ask(ask: Ask, how: How): void {
     ask.tries = ask.how === how ? ask.tries + 1 : 1;
     ask.how = how;
-    ask.askedMono = mono;
     this.put(ask, "asking");
   }
 
   /** Takes the answer in. */
   settle(ask: Ask, verdict: EvictionVerdict, mono: number, random: () => number): void {
+    // The patience that one kind of answer has taught says nothing about another.
+    if (ask.verdict !== null && ask.verdict.kind !== verdict.kind) ask.tries = 1;
     ask.verdict = verdict;
+    ask.answeredMono = mono;
     switch (verdict.kind) {
       case "begun":
         return this.put(ask, "begun");

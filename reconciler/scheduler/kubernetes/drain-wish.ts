@@ -27,4 +27,9 @@ export type DrainWish = {
   unreachable: boolean;
   /** Why nothing may be asked of anybody now; `null` = go on. */
   paused: string | null;
+  /**
+   * Its Node object was taken away: nobody is asked, because the cluster itself ends what was bound
+   * to it, and the deadline does not wait for that.
+   */
+  parted?: boolean;
 };

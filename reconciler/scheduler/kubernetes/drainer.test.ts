@@ -15,6 +15,7 @@ import { judgeEviction } from "./eviction.ts";
 import { Drainers } from "./drainer.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
+import { notWanted } from "./limiter.ts";
 import { readPod } from "./read-pod.ts";
 
 const SECOND = 1_000;
@@ -56,6 +57,10 @@ class Stage {
   drainers: Drainers;
   /** What the write limit would have room for. */
   room = 400;
+  /** Whether what waits for its turn is still wanted when that comes. */
+  isWanted = true;
+  /** How long a write waits for its turn. */
+  turnMs = 0;
 
   private process = { isAlive: true };
 
@@ -77,7 +82,10 @@ class Stage {
         close: () => kube.close(),
         call: async (request) => {
           if (!process.isAlive) return { kind: "lost", message: "the process is dead" };
+          if (!this.isWanted && request.lane === "evict") return notWanted();
           this.requests.push(request);
+          if (this.turnMs > 0 && request.lane === "evict")
+            await new Promise<void>((done) => void clock.after(this.turnMs, done));
           const answer = await kube.call(request);
           this.answers.push(answer);
           return answer;
@@ -833,6 +841,67 @@ describe("Drainers", () => {
     } as const;
     const verdict = judgeEviction({ ...own, causes: [], retryAfterMs: null }, "u");
     expect(verdict).toEqual({ kind: "throttled", retryMs: 1_000, own: true });
+  });
+
+  test("a refusal of another kind does not inherit the patience that a budget has taught", async () => {
+    const stage = new Stage();
+    stage.pod("a", { labels: { app: "web" } });
+    stage.budget("web", { app: "web" }, 1, 1);
+    stage.wish();
+    await stage.tick(8 * 60);
+    // The server starts anew and does not know the roles yet, as it does for a second or two.
+    stage.kube.denied.add("create pods/eviction");
+    const before = stage.asks().length;
+    for (let i = 0; i < 60 && stage.asks().length === before; i++) await stage.tick(1);
+    stage.kube.denied.clear();
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "web", { spec: { minAvailable: 0 } });
+    await stage.untilEmpty(45);
+    stage.check();
+  });
+
+  test("a write that nobody wanted for a moment is no refusal by the server", async () => {
+    const stage = new Stage();
+    stage.pod("a");
+    stage.wish();
+    stage.isWanted = false;
+    await stage.tick(3);
+    expect(stage.message()).not.toContain("refused by the server");
+    stage.isWanted = true;
+    await stage.untilEmpty(45);
+    expect(stage.events).toEqual([]);
+    stage.check();
+  });
+
+  test("an acceptance that waited long for its turn is not taken for one without effect", async () => {
+    const stage = new Stage();
+    stage.pod("a", { graceS: 86 });
+    stage.kube.cluster.setStopMs("ns", "a", 60 * SECOND);
+    const now = stage.clock.wallMs();
+    // The time of deletions comes while it waits: one without effect would be followed by another.
+    const late = { since: now - 9 * MINUTE, deadlineAt: now + MINUTE, deleteAtDeadline: true };
+    stage.wish("n1", { ...late, gracePeriodMs: 90 * SECOND });
+    stage.turnMs = 5 * SECOND;
+    for (let i = 0; i < 40; i++) {
+      // Something changes there each second, so that it is listed as often as it may be.
+      stage.kube.person.annotate("pods", "ns", "a", { "example.org/beat": String(i) });
+      await stage.tick(1);
+    }
+    expect(stage.deeds()).toEqual(["evict a"]);
+    expect(stage.events).toEqual([]);
+    expect(stage.message()).toBe("1 pod terminating");
+    stage.check();
+  });
+
+  test("a deadline does not wait for a Node that was taken away", async () => {
+    const stage = new Stage();
+    stage.pod("a", { finalizers: ["example.org/x"] });
+    const deadlineAt = stage.clock.wallMs() + 2 * MINUTE;
+    const paused = "Node n1 is no longer in the cluster";
+    stage.wish("n1", { deadlineAt, paused, parted: true, gracePeriodMs: 30 * SECOND });
+    await stage.tick(180);
+    expect(stage.left()).toMatchObject({ kind: "busy", deadlineAt });
+    expect(stage.asks()).toEqual([]);
+    stage.check();
   });
 });
 

@@ -111,7 +111,8 @@ export class Drainers {
     this.list();
     const wall = this.ports.clock.wallMs();
     for (const drain of this.drains.values()) {
-      drain.noteWay(drain.wish.paused === null && this.darknessOf(drain) === null, wall);
+      const isFree = drain.wish.paused === null || drain.wish.parted === true;
+      drain.noteWay(isFree && this.darknessOf(drain) === null, wall);
       this.step(drain);
     }
   }
@@ -319,7 +320,7 @@ export class Drainers {
   private async ask(drain: NodeDrain, { pod, ask, how, graceMs }: NextAsk): Promise<void> {
     const { api, clock, log, random } = this.ports;
     const { node, pool, name } = drain.wish;
-    this.asks.ask(ask, how, clock.monoMs());
+    this.asks.ask(ask, how);
     const pick = { node, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
     // Tries behind a budget repeat by the thousand; what was asked is in the server's audit log.
     log(how === "delete" ? "warn" : "debug", `${how} pod`, pick);

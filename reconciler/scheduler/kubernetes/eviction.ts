@@ -45,8 +45,8 @@ export const BUDGET_RETRY_MAX_MS = 30_000;
 const BEHIND_RETRY_MS = 30_000;
 /** Only a person repairs these: often enough to see it done, seldom enough to be no load. */
 const PERSON_RETRY_MS = 300_000;
-/** What the limiter answers in the server's place (`limiter.ts`). */
-const NO_TURN = "ClientThrottled";
+/** What the limiter answers in the server's place (`limiter.ts`): nothing was sent. */
+const UNSENT = new Set(["ClientThrottled", "NotWanted"]);
 const THROTTLED_RETRY_MS = 1_000;
 
 /** `uid` is that of the pod that was asked. */
@@ -89,8 +89,11 @@ function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
       return {
         kind: "throttled",
         retryMs: retryAfterMs ?? THROTTLED_RETRY_MS,
-        ...(answer.reason === NO_TURN ? { own: true } : {}),
+        ...(UNSENT.has(answer.reason) ? { own: true } : {}),
       };
+    case 412:
+      if (!UNSENT.has(answer.reason)) break;
+      return { kind: "throttled", retryMs: THROTTLED_RETRY_MS, own: true };
     case 403:
       return judgeForbidden(answer, budget);
     case 401:

@@ -281,7 +281,7 @@ export class NodeDrain {
   }
 
   isWithoutEffect(ask: Ask): boolean {
-    const isLater = (this.listing?.sentMono ?? 0) >= ask.askedMono + EFFECT_MS;
+    const isLater = (this.listing?.sentMono ?? 0) >= ask.answeredMono + EFFECT_MS;
     const pod = this.listing?.pods.get(ask.uid);
     return ask.state === "begun" && isLater && pod !== undefined && pod.deletionAt === null;
   }
