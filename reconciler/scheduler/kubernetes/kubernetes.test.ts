@@ -184,6 +184,43 @@ describe("Kubernetes.left()", () => {
   });
 });
 
+describe("Kubernetes.left() of a node whose object was taken away", () => {
+  const parted = [{ node: NODE, name: NAME }];
+
+  test("counts what runs under its name, also when nobody can tell yet whose that is", async () => {
+    const stage = new Stage();
+    stage.pod("web");
+    const one = await stage.leading();
+    const [before] = stage.wish().shown;
+    one.cluster.tend(stage.wish());
+    stage.kube.person.recreate(NAME);
+    await stage.clock.pass(1_000);
+    one.cluster.tend({ drains: [], shown: [], ended: [], parted });
+    expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
+    // Now it is known to be another machine's.
+    if (before === undefined) throw new Error("nothing was shown");
+    const other = { ...before, node: "n2" as NodeId, uid: stage.uid };
+    one.cluster.tend({ drains: [], shown: [other], ended: [], parted });
+    expect(one.left(NODE)).toBeNull();
+  });
+
+  test("asks nobody, and its deadline does not wait", async () => {
+    const stage = new Stage();
+    stage.pod("web");
+    const one = await stage.leading();
+    const deadlineAt = stage.clock.wallMs() + 60_000;
+    const drain = { deadlineAt, paused: "it is no longer in the cluster", gracePeriodMs: 30_000 };
+    const { drains } = stage.wish(drain);
+    stage.kube.person.recreate(NAME);
+    for (let i = 0; i < 60; i++) {
+      one.cluster.tend({ drains, shown: [], ended: [], parted });
+      await stage.clock.pass(1_000);
+    }
+    expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1, deadlineAt });
+    expect(stage.kube.evictions.size).toBe(0);
+  });
+});
+
 describe("Kubernetes.cluster.tend() of a node whose agent is silent", () => {
   const ready = (status: string): object => ({ conditions: [{ type: "Ready", status }] });
 

@@ -32,6 +32,7 @@ import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
+import { partedNames } from "./parted.ts";
 import { missingRules } from "./permission.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
@@ -324,14 +325,16 @@ export class Kubernetes implements Scheduler {
   #tend(wish: Wish): void {
     const { config } = this.#ports;
     this.#bound = new Map<string, Bound>(wish.shown.map((one) => [one.node, one]));
-    // A name that was given to another machine says nothing about this one any more.
-    const isFree = ({ name }: { name: string }): boolean => this.#nodes.get(name) === undefined;
-    this.#parted = new Map(wish.parted.filter(isFree).map(({ node, name }) => [node, name]));
+    this.#parted = partedNames(wish, (name) => this.#nodes.get(name)?.uid);
     this.#tended = true;
     const isHere = (node: string): boolean => this.#bound.has(node) || this.#parted.has(node);
     const drains = wish.drains
       .filter(({ node }) => isHere(node))
-      .map((one) => ({ ...one, unreachable: one.unreachable && this.#isAdrift(one.name) }));
+      .map((one) => ({
+        ...one,
+        unreachable: one.unreachable && this.#isAdrift(one.name),
+        parted: this.#parted.has(one.node),
+      }));
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
