@@ -162,7 +162,7 @@ if [ "$(wc -c <"$f")" -ne "$6" ]; then
   exit 1
 fi
 setsid /bin/sh -c ${quoteShell(BECOME)} navarch "$1" "$2" "$r" "$f" "$5" "$mask" "$4" </dev/null &
-wait $!
+{ wait $!; } 2>/dev/null
 code=$?
 rm -f "$r" "$f"
 [ "$code" -eq 0 ] || exit "$code"
