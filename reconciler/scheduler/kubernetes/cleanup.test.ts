@@ -139,6 +139,25 @@ describe("Cleanup", () => {
     expect(node()).toBeNull();
   });
 
+  test("takes the taint back when the kubelet speaks after all", async () => {
+    renew(3_600_000);
+    seedPod("stuck", { finalizers: ["example.test/keep"] });
+    kube.person.taint(NAME, { key: "example.test/own", effect: "NoSchedule" });
+    await run(30);
+    expect(node()?.taints).toHaveLength(2);
+    let second = 0;
+    await run(60, () => {
+      if (second++ % 10 === 0) renew();
+    });
+    expect(cleanup.doubts()).toHaveLength(1);
+    expect(node()?.taints.map(({ key }) => key)).toEqual(["example.test/own"]);
+    // It falls silent: then its pods are let go once more, and it goes.
+    await run(60);
+    expect(node()?.taints).toHaveLength(2);
+    await run(150);
+    expect(node()).toBeNull();
+  });
+
   test("never touches another object of the name", async () => {
     const old = uid;
     const fresh = seedAgain(kube, NAME);

@@ -14,6 +14,7 @@ import type { Failed } from "./cleanup-call.ts";
 import { InFlight } from "./in-flight.ts";
 import { readLive } from "./node-call.ts";
 import type { NodePorts } from "./node-call.ts";
+import type { KubeNode } from "./object.ts";
 import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
 
 export type EndedNode = { node: NodeId; name: string; uid: string; pool: string | null };
@@ -122,7 +123,10 @@ export class Cleanup {
     const silent = await this.#isSilent(one);
     // Without the second witness nothing is deleted.
     if (typeof silent === "object") return this.#fail(one, silent.message, silent.retryAfterMs);
-    if (silent !== true) return this.#again(one, silent);
+    if (silent !== true) {
+      if (one.doubt !== null && one.taintedAtMs !== null) return this.#takeBack(one, live.node);
+      return this.#again(one, silent);
+    }
     const left = await countPodsLeft(this.#ports.api, name, pool);
     if (left.kind === "failed") return this.#fail(one, left.message, left.retryAfterMs);
     if (left.pods > 0 && !this.#hasWaited(one)) {
@@ -139,6 +143,17 @@ export class Cleanup {
     if (gone.kind === "failed") return this.#fail(one, gone.message, gone.retryAfterMs);
     this.#ports.log("info", "Node of a machine that is gone was deleted", { node: name, uid });
     this.#done(one);
+  }
+
+  /** It lives after all: what we wrote would keep everything off it, and end what starts there. */
+  async #takeBack(one: Case, live: KubeNode): Promise<void> {
+    const { name, uid, pool } = one.target;
+    const at = { name, uid, pool, cached: live, lane: "evict" as const };
+    const put = await changeTaints(this.#ports, at, { want: [], drop: [OUT_OF_SERVICE_TAINT] });
+    if (put.kind === "other_object") return this.#done(one);
+    if (put.kind !== "done") return this.#fail(one, put.message, retryAfterOf(put));
+    one.taintedAtMs = null;
+    this.#again(one, DOUBT_MS);
   }
 
   /** `true`, or after how many milliseconds to look again, or why nobody can tell. */
