@@ -79,6 +79,17 @@ describe("folderOf()", () => {
   });
 });
 
+test("folderOf() changes with a release only for commands that fetch its agent", () => {
+  const differs = (command: string): boolean => {
+    const job = makeJob(login, { commands: ["mkfs /dev/x", command] });
+    const of = (sum: string) => folderOf(job, { Pool: "p", AgentURL: sum, AgentSHA256: sum });
+    return of("1") !== of("2");
+  };
+  const fetching = ["{{.AgentURL}}", "{{ if $.AgentSHA256 }}x{{end}}", 'curl "$NAVARCH_AGENT_URL"'];
+  expect(fetching.map(differs)).toEqual([true, true, true]);
+  expect(differs("systemctl start x")).toBe(false);
+});
+
 describe("instanceDirectory()", () => {
   const job = makeJob(login);
   test("is one plain folder for each instance, whatever its id", () => {

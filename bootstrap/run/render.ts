@@ -76,11 +76,19 @@ function printEnvironment(values: Values, pushedTo: string | null): string {
   return `export ${words.join(" ")}${pushed}`;
 }
 
+/**
+ * Another release of the control plane, come in the middle of a set-up, changes these: commands
+ * that do not fetch the agent by themselves are not run a second time for that.
+ */
+const OF_RELEASE: readonly TemplateVariable[] = ["AgentURL", "AgentSHA256"];
+
 /** Digest of all that the commands depend on: others start without marks. */
 export function folderOf(job: Job, values: Values): string {
-  const lasting = NAMES.filter((name) => !FLEETING.includes(name)).map(
-    (name) => values[name] ?? "",
-  );
+  const isNamed = (name: TemplateVariable): boolean =>
+    job.commands.some((one) => one.includes(`.${name}`) || one.includes(variableEnv(name)));
+  const lasting = NAMES.filter((name) => !FLEETING.includes(name)).map((name) => {
+    return OF_RELEASE.includes(name) && !isNamed(name) ? "" : (values[name] ?? "");
+  });
   return digest([...job.commands, "", ...lasting]);
 }
 
