@@ -11,8 +11,10 @@ export function isUpgradeOver({ upgrade }: UpgradeView): boolean {
   if (upgrade.state === "running") return false;
   // One that a person stopped leaves everybody where they are.
   if (upgrade.state !== "stopped" || !upgrade.rollback) return true;
-  const open = ["told", "checking", "upgraded", "failed", "returning"];
-  return !upgrade.nodes.some(({ state }) => open.includes(state));
+  const isAny = (...states: string[]) => upgrade.nodes.some(({ state }) => states.includes(state));
+  // A rollback that its own share has not come back from goes no further by itself.
+  if (isAny("stranded") && !isAny("told", "checking", "returning")) return true;
+  return !isAny("told", "checking", "upgraded", "failed", "returning");
 }
 
 /** Whether all that is left is to wait for nodes that are cordoned, drained or repaired. */

@@ -7,10 +7,9 @@ import * as v from "valibot";
 import type { Context } from "hono";
 import { parseDuration } from "../../schema/duration.ts";
 import type { EventDraft } from "../../schema/event.ts";
-import type { Fact } from "../../schema/safety.ts";
 import type { CampaignFact, UpgradeView } from "../../schema/upgrade.ts";
 import { isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
-import { campaignOf, isAtRest, rowsOf, staleRows } from "../upgrade/decide-upgrade.ts";
+import { campaignOf, isSettled, staleRows } from "../upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../upgrade/view.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 import type { Release } from "./release-folder.ts";
@@ -90,7 +89,7 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   let busy: CampaignFact | null = null;
   await reconciler.change((draft) => {
     const known = draft.fact("upgrade");
-    busy = known?.kind === "upgrade" && !isSettled(known, reconciler.fleet().facts) ? known : null;
+    busy = known?.kind === "upgrade" && !isSettled(known, reconciler.fleet()) ? known : null;
     if (busy !== null) return;
     for (const key of staleRows(reconciler.fleet().facts, campaign)) draft.dropFact(key);
     draft.putFact(campaign);
@@ -107,14 +106,6 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 
 function viewOf({ reconciler }: RoutePorts): UpgradeView {
   return viewUpgrade(reconciler.fleet(), reconciler.lastSight());
-}
-
-/** Over, or with nobody left to wait for but those that did not come back. */
-function isSettled(campaign: CampaignFact, facts: ReadonlyMap<string, Fact>): boolean {
-  if (isAtRest(campaign)) return true;
-  const over = ["refused", "back", "stranded", "left"];
-  const open = rowsOf(facts, campaign).some(({ step }) => !over.includes(step));
-  return campaign.state === "stopped" && !open;
 }
 
 async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {

@@ -11,7 +11,7 @@ import { Fact, factKey } from "../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../schema/upgrade.ts";
 import { newNode } from "../fold/new-node.ts";
 import { emptyInventory } from "../fold/letter.ts";
-import { campaignOf, decideUpgrade, isAway, roomOf, rowsOf } from "./decide-upgrade.ts";
+import { campaignOf, decideUpgrade, isAway, isSettled, roomOf, rowsOf } from "./decide-upgrade.ts";
 import { WATCH_MS } from "./track.ts";
 
 const START = 1_700_000_000_000;
@@ -21,9 +21,16 @@ const DEADLINE_MS = 180_000;
 /** What the new version does on a machine. */
 type Fate = "well" | "dead" | "sick" | "late sick" | "refuses" | "fails";
 
-type Machine = { id: string; fate: Fate; backMs: number; cordoned: boolean; able: boolean };
+type Machine = {
+  id: string;
+  fate: Fate;
+  backMs: number;
+  cordoned: boolean;
+  able: boolean;
+  platform?: string;
+};
 
-function nodeOf({ id, able }: Machine, version = "1.0.0"): Node {
+function nodeOf({ id, able, platform = "linux-amd64" }: Machine, version = "1.0.0"): Node {
   const born = newNode({
     id: v.parse(NodeId, id),
     pool: null,
@@ -32,7 +39,7 @@ function nodeOf({ id, able }: Machine, version = "1.0.0"): Node {
     at: START,
     replaces: null,
   });
-  const inventory = { ...emptyInventory(id), capabilities: able ? ["upgrade:linux-amd64"] : [] };
+  const inventory = { ...emptyInventory(id), capabilities: able ? [`upgrade:${platform}`] : [] };
   return {
     ...born,
     phase: { kind: "serving", since: START },
@@ -59,7 +66,7 @@ function campaign(percent: number): CampaignFact {
     by: "ann",
     startedAt: START,
     deadlineMs: DEADLINE_MS,
-    files: { "linux-amd64": "0".repeat(64) },
+    files: { "linux-amd64": "0".repeat(64), "linux-arm64": "1".repeat(64) },
     state: "running",
     why: null,
     endedAt: null,
@@ -254,6 +261,34 @@ describe("decideUpgrade()", () => {
     );
   });
 
+  test("tells one canary of each platform, one after the other", () => {
+    const platforms = ["linux-amd64", "linux-arm64"];
+    fc.assert(
+      fc.property(
+        fleetOf(fc.constant("well")),
+        fc.array(fc.constantFrom(...platforms), { minLength: 40, maxLength: 40 }),
+        fc.constantFrom(...platforms, null),
+        (machines, chosen, broken) => {
+          const all = machines.map((one, i): Machine => {
+            const platform = chosen[i % chosen.length] ?? "linux-amd64";
+            return { ...one, platform, fate: platform === broken ? "dead" : "well" };
+          });
+          const of = (id: string): string => all.find((one) => one.id === id)?.platform ?? "";
+          const fleet = new Fleet(all, 100);
+          run(fleet);
+          // However many there are: the broken binary reaches one machine.
+          const hit = fleet.told.filter((id) => of(id) === broken);
+          expect(hit.length).toBeLessThanOrEqual(1);
+          const isOut = ({ able, cordoned }: Machine): boolean => !able || cordoned;
+          const isHit = all.some((one) => one.platform === broken && !isOut(one));
+          expect(fleet.campaign().state).toBe(isHit ? fleet.campaign().state : "done");
+          if (isHit) expect(hit).toHaveLength(1);
+        },
+      ),
+      RUNS,
+    );
+  });
+
   test("tells nobody who is cordoned or whose agent cannot, and nobody twice", () => {
     fc.assert(
       fc.property(fleetOf(fc.constantFrom(...fates)), (machines) => {
@@ -361,6 +396,7 @@ describe("decideUpgrade()", () => {
       fleet.now += STEP_MS;
     }
     expect(fleet.campaign().state).toBe("stopped");
+    expect(isSettled(fleet.campaign(), fleet)).toBe(true);
     // One of them is heard again, as what it was: there is room for the next one.
     const [one] = silent();
     if (one === undefined || one.agent === null) throw new Error("nobody is silent");
@@ -369,6 +405,7 @@ describe("decideUpgrade()", () => {
     fleet.decide();
     fleet.decide();
     expect(fleet.rows().filter(({ step }) => step === "returning")).toHaveLength(1);
+    expect(isSettled(fleet.campaign(), fleet)).toBe(false);
   });
 
   test("changes nothing when it is asked twice", () => {

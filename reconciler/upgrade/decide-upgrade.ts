@@ -3,15 +3,15 @@
  * level-triggered: it looks at the campaign, at the rows of those that were told and at the nodes
  * as they are now, so it may be asked at any time, twice, or after any restart.
  *
- *   one canary → it is well, and stays so for a while → at most N per cent at once → done
- *              └─ anybody is not → stopped → those that were told go back, N per cent at once
+ *   a canary of each platform → it is well for a while → at most N per cent at once → done
+ *     └─ anybody is not → stopped → those that were told go back, N per cent at once
  */
 import type { EventDraft } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { factKey, factsOf, type Fact } from "../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../schema/upgrade.ts";
-import { standingOf, takesPart } from "./candidate.ts";
+import { platformOf, standingOf, takesPart } from "./candidate.ts";
 import { isLost, trackRow, WATCH_MS } from "./track.ts";
 
 export type UpgradeLook = {
@@ -88,6 +88,22 @@ export function isAtRest({ state, rollback }: CampaignFact): boolean {
   return state === "done" || state === "rolled back" || (state === "stopped" && !rollback);
 }
 
+/**
+ * Over, or with nobody left to wait for but those that did not come back. A rollback that has
+ * silenced its share goes on only when one of them is heard or gone: what helps may be ordered.
+ */
+export function isSettled(
+  campaign: CampaignFact,
+  { facts, nodes }: Pick<UpgradeLook, "facts" | "nodes">,
+): boolean {
+  if (isAtRest(campaign)) return true;
+  const rows = rowsOf(facts, campaign);
+  const over = ["refused", "back", "stranded", "left"];
+  const open = rows.some(({ step }) => !over.includes(step));
+  const lost = rows.some((row) => isLost(row, nodes.get(row.node as NodeId)));
+  return campaign.state === "stopped" && (!open || (lost && !rows.some(isAway)));
+}
+
 type Next = { campaign: CampaignFact; rows: UpgradingFact[] };
 
 function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook): Next {
@@ -114,13 +130,40 @@ function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook):
     const why = behind === 0 ? null : `${behind} nodes could not be told within a day`;
     return { campaign: { ...campaign, state: "done", why, endedAt: now }, rows };
   }
-  // Until the canary has proved the release there is one at a time, however large the share.
-  const proven = rows.some((row) => row.step === "upgraded" && now - row.since >= WATCH_MS);
-  const canary = rows.some((row) => row.step === "upgraded" || isAway(row));
-  const most = proven ? roomOf(campaign, nodes.values()) : canary ? 0 : 1;
+  const room = roomOf(campaign, nodes.values()) - away;
   next.sort((a, b) => (a.id < b.id ? -1 : 1));
-  const told = next.slice(0, Math.max(0, most - away)).map((node) => newRow(node, campaign, now));
+  const told = chooseNext(next, rows, look, room).map((node) => newRow(node, campaign, now));
   return { campaign, rows: [...rows, ...told] };
+}
+
+/**
+ * Of each platform's binary one node is the canary, and there is one canary at a time, however
+ * large the share: what runs well on one platform says little of another's.
+ */
+function chooseNext(
+  next: readonly Node[],
+  rows: readonly UpgradingFact[],
+  { nodes, now }: UpgradeLook,
+  room: number,
+): Node[] {
+  const of = (node: Node | undefined): string => (node && platformOf(node)) ?? "";
+  const proven = new Set<string>();
+  for (const { node, step, since } of rows) {
+    const isProof = step === "upgraded" && now - since >= WATCH_MS;
+    if (isProof) proven.add(of(nodes.get(node as NodeId)));
+  }
+  const isOpen = (row: UpgradingFact): boolean => row.step === "upgraded" || isAway(row);
+  const isTried = (row: UpgradingFact): boolean => !proven.has(of(nodes.get(row.node as NodeId)));
+  let canary = rows.some((row) => isOpen(row) && isTried(row));
+  const chosen: Node[] = [];
+  for (const node of next) {
+    if (chosen.length >= room) break;
+    const isProven = proven.has(of(node));
+    if (!isProven && canary) continue;
+    canary ||= !isProven;
+    chosen.push(node);
+  }
+  return chosen;
 }
 
 function newRow(node: Node, campaign: CampaignFact, now: number): UpgradingFact {
