@@ -221,6 +221,25 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
   });
 });
 
+describe("Kubernetes.cluster.tend() of a machine that was given up and taken back", () => {
+  test("keeps the object of the node that it is now, though the one that it was owes its end", async () => {
+    const stage = new Stage();
+    const one = await stage.leading();
+    const wish = stage.wish();
+    const { uid } = stage;
+    const was = { node: "n0" as NodeId, pool: "p" as PoolName, name: NAME, uid };
+    for (let i = 0; i < 90; i++) {
+      one.cluster.tend({ ...wish, ended: [was] });
+      await stage.clock.pass(1_000);
+    }
+    expect(stage.uid).toBe(uid);
+    // Once it is nobody's, it goes.
+    one.cluster.tend({ ...wish, shown: [], ended: [was] });
+    await stage.clock.pass(1_000);
+    expect(stage.uid).toBe("");
+  });
+});
+
 describe("Kubernetes.cluster.tend() of a node whose agent is silent", () => {
   const ready = (status: string): object => ({ conditions: [{ type: "Ready", status }] });
 

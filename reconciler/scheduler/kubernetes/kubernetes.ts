@@ -32,7 +32,7 @@ import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
-import { partedNames } from "./parted.ts";
+import { leftOver, partedNames } from "./parted.ts";
 import { missingRules } from "./permission.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
@@ -344,7 +344,7 @@ export class Kubernetes implements Scheduler {
       if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object));
     }
     this.#hands.status.tend(wishes);
-    if (config.mirror.deleteNode) this.#hands.cleanup.tend(wish.ended);
+    if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(wish));
   }
 
   /** A silent agent is one witness; that its kubelet is silent too is the cluster's word. */

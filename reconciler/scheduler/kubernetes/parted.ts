@@ -1,12 +1,25 @@
 /**
- * Nodes whose object was taken away while their machine lives, and the names under which their pods
- * are still to be found. Pure. A name that is another machine's by now says nothing about the first
- * one any more; an object that is nobody's yet may be its own, registered anew with its pods still
- * running and not told apart yet.
+ * Nodes whose object was taken away while their machine lives, and objects whose node is gone: what
+ * is still theirs, and what is somebody else's by now. Pure.
  */
-import type { Wish } from "../wish.ts";
+import type { EndedNode, Wish } from "../wish.ts";
 
-/** Name by node. `uidOf`: of the object that has the name now; `undefined` = there is none. */
+/**
+ * Objects to be removed. A machine that was given up and taken back is a node anew, and the object
+ * is that one's, however its kubelet fares.
+ */
+export function leftOver({ ended, shown }: Wish): EndedNode[] {
+  if (ended.length === 0) return [];
+  const living = new Set(shown.map(({ uid }) => uid));
+  return ended.filter(({ uid }) => !living.has(uid));
+}
+
+/**
+ * The names under which their pods are still to be found, by node. A name that is another machine's
+ * by now says nothing about the first one any more; an object that is nobody's yet may be its own,
+ * registered anew with its pods still running and not told apart yet. `uidOf`: of the object that
+ * has the name now; `undefined` = there is none.
+ */
 export function partedNames(
   { parted, shown, ended }: Wish,
   uidOf: (name: string) => string | undefined,
