@@ -126,7 +126,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
     const text = `${one.guarantee}: asks are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
     return one.unavailable === null
       ? ok(`provider ${one.name}`, text)
-      : bad("fail", `provider ${one.name}`, one.unavailable, "see the log of the control plane");
+      : bad("fail", `provider ${one.name}`, one.unavailable, PROVIDER_HINT);
   });
   const stops = [
     ...(frozen === null ? [] : [`frozen ${printHold(frozen)}`]),
@@ -140,6 +140,9 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   }
   return out;
 }
+
+/** Of what this version or this machine lacks; the finding says which, and no log says more. */
+const PROVIDER_HINT = "mend that or name another provider, and start the control plane anew";
 
 /** Provider classes in words. */
 const KNOWN_BY: Readonly<Record<string, string>> = {

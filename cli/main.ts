@@ -7,8 +7,11 @@
 import { homedir } from "node:os";
 import { basename } from "node:path";
 import { COMMANDS } from "./catalog.ts";
+import { EXIT } from "./failure.ts";
 import { runCommandLine } from "./run.ts";
 import type { World } from "./world.ts";
+
+let lasting = false;
 
 const world: World = {
   program: basename(process.argv0),
@@ -24,12 +27,18 @@ const world: World = {
   sleep: (ms) => Bun.sleep(ms),
   home: process.env["HOME"] ?? homedir(),
   root: process.getuid?.() === 0,
+  outlast: () => {
+    lasting = true;
+  },
 };
 
-// A reader that had enough (`navarch events | head -1`) is not an error.
+// A reader that had enough (`navarch events | head -1`) is not an error; a full disk is one. To the
+// control plane, whose work is not what it prints, neither is.
 process.stdout.on("error", (error: Error & { code?: string }) => {
+  if (lasting) return;
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`error: cannot write the output: ${error.message}\n`);
+  process.exit(EXIT.failed);
 });
 
 process.exitCode = await runCommandLine(COMMANDS, world);

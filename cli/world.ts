@@ -23,4 +23,6 @@ export type World = {
   home: string;
   /** True for the superuser, whose state lies under /var/lib. */
   root: boolean;
+  /** Says that the process goes on when nobody can take what it prints any more. */
+  outlast?(): void;
 };

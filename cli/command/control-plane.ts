@@ -79,6 +79,7 @@ export const controlPlane: Command = {
     if (flags.texts("config").length === 0) {
       world.err("warning: no --config: starting empty, nodes are watched and none is created\n");
     }
+    world.outlast?.();
     const { startControlPlane } = await import("../../reconciler/main.ts");
     const started = await startControlPlane({
       configPaths: flags.texts("config"),

@@ -1,8 +1,17 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { json, navarch } from "./spawn.ts";
+import { ROOT } from "../../build/product.ts";
+import { json, navarch, startNavarch } from "./spawn.ts";
 import { openStub, TOKEN } from "./stub.ts";
 
 const stub = openStub();
@@ -156,6 +165,36 @@ describe("exit status", () => {
     const secure = await navarch(["list", "-s", `https://localhost:${stub.port}`]);
     expect(secure).toMatchObject({ code: 5, err: expect.stringContaining("does not speak TLS") });
     await silent.stop(true);
+  });
+});
+
+describe("standard output that nobody takes", () => {
+  test("is an error of one line where it is full", async () => {
+    const words = [process.execPath, "cli/main.ts", "help"];
+    const full = Bun.file("/dev/full");
+    const child = Bun.spawn(words, { cwd: ROOT, stdout: full, stderr: "pipe" });
+    expect(await new Response(child.stderr).text()).toMatch(
+      /^error: cannot write the output: .+\n$/,
+    );
+    expect(await child.exited).toBe(1);
+  });
+
+  test("does not end a control plane, whose log it is", async () => {
+    const state = mkdtempSync(join(tmpdir(), "navarch-mute-"));
+    const port = join(state, "port");
+    const config = join(state, "navarch.yaml");
+    writeFileSync(config, "server: { address: 127.0.0.1:0 }\nkubernetes: { enabled: false }\n");
+    const flags = ["--config", config, "--state", state, "--test-port-file", port];
+    const child = startNavarch(["control-plane", ...flags]);
+    await child.stdout.cancel();
+    const late = AbortSignal.timeout(8_000);
+    while (!existsSync(port) && child.exitCode === null && !late.aborted) await Bun.sleep(20);
+    expect(child.exitCode).toBeNull();
+    const at = readFileSync(port, "utf8").trim();
+    expect((await fetch(`http://127.0.0.1:${at}/healthz`)).status).toBe(200);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+    rmSync(state, { recursive: true });
   });
 });
 
