@@ -42,6 +42,12 @@ export class ClusterEye {
     this.cluster.tell(change);
   }
 
+  /** What was folded may not have been written: all of it is news once more. */
+  doubt(): void {
+    this.seen = { version: -1, identity: -1 };
+    this.known = null;
+  }
+
   /** The cluster as it is, if it or the fleet has changed since it was last folded. */
   news({ onUncordon }: KubernetesConfig): Cluster | null {
     if (this.cluster === undefined) return null;

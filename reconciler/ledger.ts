@@ -8,6 +8,7 @@
 import type { Command } from "../schema/command.ts";
 import type { Config } from "../schema/config.ts";
 import type { CommandId, NodeId } from "../schema/id.ts";
+import type { ClusterEye } from "./cluster-eye.ts";
 import type { Clock } from "./clock.ts";
 import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "./draft.ts";
 import type { Fleet } from "./fleet.ts";
@@ -24,6 +25,7 @@ export class Ledger {
   private readonly config: Config;
   private readonly fleetId: string;
   private readonly committed: (change: Change) => void;
+  private readonly eye: Pick<ClusterEye, "told" | "doubt">;
   private mirror: Mirror = newMirror();
   private letters: StoredLetter[] = [];
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
@@ -43,12 +45,14 @@ export class Ledger {
     config: Config;
     fleetId: string;
     committed: (change: Change) => void;
+    eye: Pick<ClusterEye, "told" | "doubt">;
   }) {
     this.store = from.store;
     this.clock = from.clock;
     this.config = from.config;
     this.fleetId = from.fleetId;
     this.committed = from.committed;
+    this.eye = from.eye;
   }
 
   fleet(): Fleet {
@@ -100,6 +104,7 @@ export class Ledger {
       this.stale = true;
       throw error;
     }
+    this.eye.told(change);
     this.committed(change);
   }
 
@@ -144,6 +149,8 @@ export class Ledger {
     this.letters = snapshot.letters;
     this.raiseNewest(snapshot.letters);
     this.commands = snapshot.openCommands;
+    // What the cluster showed may have been folded and not written.
+    this.eye.doubt();
   }
 
   /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */

@@ -97,14 +97,11 @@ export class Reconciler {
     this.config = config;
     this.policy = policy;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
-    const told = (change: Change): void => {
-      this.eye.told(change);
-      committed(change);
-    };
-    this.ledger = new Ledger({ store, clock, config, fleetId, committed: told });
+    this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
+    const { eye } = this;
+    this.ledger = new Ledger({ store, clock, config, fleetId, committed, eye });
     const acts = ports.dryRun !== true;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
-    this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
     this.cloud = new CloudSight(providers, unavailable);
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());

@@ -43,7 +43,7 @@ export type Removed = Refused | (Exclude<Resized, Refused> & { removed: Node[]; 
 export function remove(asking: Removal, named: readonly Node[]): Removed {
   const { pool, state, nodes, sight } = asking;
   const desired = desiredOf(pool, state);
-  const victims = victimsOf([...nodes], desired, sight);
+  const victims = victimsOf([...nodes], desired, sight, false, state.desiredAt);
   const removed: Node[] = [];
   const already: Node[] = [];
   for (const node of named) {
@@ -175,7 +175,8 @@ function refuseOthers(
 ): Refused | null {
   const changed = new Map(removed.map((node) => [node.id, node]));
   const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
-  const after = victimsOf(nodes, size, asking.sight);
+  // A size that is wanted from now on sets aside whom a person spared before.
+  const after = victimsOf(nodes, size, asking.sight, false, asking.now);
   const slots = new Set(removed.map(slotOf));
   for (const node of nodes) {
     const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);

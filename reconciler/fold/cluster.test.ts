@@ -42,8 +42,8 @@ const bound = (name: string, by: KubeFact["by"]): KubeFact => ({
   own: true,
   bootId: null,
   notReady: null,
-    gpus: null,
-    hold: false,
+  gpus: null,
+  hold: false,
   restUntil: 0,
   refusals: 0,
   absentSince: null,
@@ -124,6 +124,13 @@ describe("foldCluster() of a node whose agent is silent", () => {
     const { after } = fold([one, heir], [its]);
     expect(after(one)?.absentSince).toBe(NOW);
     expect(after(heir)).toMatchObject({ uid: "u-gpu-1", absentSince: null });
+  });
+
+  test("gives it up when the object says that it is another machine", () => {
+    const instance = machine("10.0.0.1");
+    const one = node("n1", { kube: bound("gpu-1", "ip"), instance, agent: null });
+    const its = object("gpu-1", { ips: ["10.0.0.1"], providerId: "navarch://fake/local/i-9" });
+    expect(fold([one], [its]).after(one)?.absentSince).toBe(NOW);
   });
 
   test("lets it go once a whole list shows it no more", () => {

@@ -7,7 +7,7 @@ import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
-import { matchNodes, type MatchSubject } from "../scheduler/kubernetes/match.ts";
+import { matchNodes, type MatchSubject, speaksAgainst } from "../scheduler/kubernetes/match.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 
@@ -50,10 +50,11 @@ export function foldCluster(
     const pair = pairOf(known.names.get(node.id), byName);
     if (pair === undefined && node.kube === null) continue;
     // What tied them is not told any more, and nothing says otherwise: it is still this object.
-    const still =
-      node.kube === null || taken.has(node.kube.uid) ? undefined : byUid.get(node.kube.uid);
     const by = node.kube?.by ?? "provider_id";
-    const seen = pair ?? { object: still ?? null, by };
+    const last = node.kube === null ? undefined : byUid.get(node.kube.uid);
+    const isLost =
+      last === undefined || taken.has(last.uid) || speaksAgainst(subjectOf(node), last, by);
+    const seen = pair ?? { object: isLost ? null : last, by };
     put(draft, foldKube(node, seen, cluster.onUncordon, now));
   }
   for (const node of ended) {

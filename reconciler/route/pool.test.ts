@@ -3,6 +3,7 @@
  * the cloud has afterwards, told twice, at the bounds, and with a death of the process in between.
  */
 import { afterEach, describe, expect, test } from "bun:test";
+import type { NodeId } from "../../schema/id.ts";
 import { Gate } from "../../simulator/gate.ts";
 import { BASE, World } from "../../simulator/world.ts";
 import { openWorldApp, type Json, type WorldApp } from "../../test/world/app.ts";
@@ -306,6 +307,22 @@ describe("remove", () => {
     expect(story.desired).toBe(2);
     expect(story.live().length).toBe(2);
     for (const id of [a, b]) expect(story.live()).not.toContain(id);
+  });
+
+  test("of one that a person has once kept from being given up", async () => {
+    const story = await Story.open(BOUNDS, 4);
+    const [a = "", b = ""] = story.of("p");
+    for (const id of [a, b]) {
+      await story.w.reconciler.change((draft) => {
+        const node = draft.node(id as NodeId);
+        if (node !== null) draft.putNode({ ...node, sparedAt: story.w.clock.wallMs() });
+      });
+    }
+    await story.settle(5);
+    expect(codeOf(await story.post("remove", { nodes: [a] }))).toBe("200");
+    await story.settle();
+    expect(story.live()).not.toContain(a);
+    expect(story.live().length).toBe(3);
   });
 
   test("of a node that is gone for another reason is refused: its place was filled", async () => {

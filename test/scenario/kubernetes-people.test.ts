@@ -18,7 +18,16 @@ import {
   pass,
   writes,
 } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, lives, order, phaseOf, told } from "../world/story.ts";
+import {
+  breakStore,
+  census,
+  closeWorlds,
+  instanceOf,
+  lives,
+  order,
+  phaseOf,
+  told,
+} from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -63,6 +72,22 @@ describe("kubectl uncordon", () => {
     await w.until(() => phaseOf(w, id) === "draining", 60);
     expect(marks(w, name)).toBe(2);
     expect(kubeWrongs(w)).toEqual([]);
+  });
+
+  test("is heard although the store could not take it down at first", async () => {
+    const w = await joined(3);
+    const { id, name } = first(w);
+    await order(w, id, "cordon");
+    await w.until(() => isMarked(objectOf(w, id)), 30);
+    // Nothing else moves, which would make everything be looked at once more.
+    await w.live(60);
+    const store = breakStore(w);
+    clusterOf(w).kube.person.uncordon(name);
+    await expect(w.live(1)).rejects.toThrow("SQLITE_FULL");
+    store.down = false;
+    await w.live(60);
+    expect(w.node(id).cordon).toEqual({ product: null, human: null });
+    expect(objectOf(w, id).unschedulable).toBe(false);
   });
 
   test("waives the evidence until it was gone once", async () => {

@@ -59,16 +59,8 @@ type Edge = { subject: Subject; thing: Thing };
 
 /** `ours` with distinct ids, `objects` with distinct names, each in any order. */
 export function matchNodes(ours: readonly MatchSubject[], objects: readonly KubeNode[]): Matches {
-  const subjects = ours.map((subject) => ({
-    ...subject,
-    own: subject.instanceId === null ? null : identityOf(subject.instanceId),
-    read: subject.providerIds.map(identityOf),
-  }));
-  const things = objects.map((object) => ({
-    object,
-    claim: object.providerId === null ? null : parseProviderId(object.providerId),
-    uuid: parseSystemUuid(object.systemUuid),
-  }));
+  const subjects = ours.map(subjectOf);
+  const things = objects.map(thingOf);
   const matches: Matches = { pairs: new Map(), ambiguous: [], unmatched: [] };
   const used = new Set<Subject | Thing>();
   let free = things;
@@ -98,6 +90,23 @@ export function matchNodes(ours: readonly MatchSubject[], objects: readonly Kube
   matches.ambiguous.sort((a, b) => (a.message < b.message ? -1 : a.message > b.message ? 1 : 0));
   return matches;
 }
+
+/** The object itself says now that it is another machine than this node, paired as it was. */
+export function speaksAgainst(ours: MatchSubject, object: KubeNode, by: MatchedBy): boolean {
+  return contradicts(subjectOf(ours), thingOf(object), by);
+}
+
+const subjectOf = (subject: MatchSubject): Subject => ({
+  ...subject,
+  own: subject.instanceId === null ? null : identityOf(subject.instanceId),
+  read: subject.providerIds.map(identityOf),
+});
+
+const thingOf = (object: KubeNode): Thing => ({
+  object,
+  claim: object.providerId === null ? null : parseProviderId(object.providerId),
+  uuid: parseSystemUuid(object.systemUuid),
+});
 
 /** Who may be meant by an object, at one strength, found through an index. */
 function finder(
