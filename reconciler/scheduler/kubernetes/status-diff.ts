@@ -33,6 +33,8 @@ export type StatusWish = {
   /** The class of the fault; `null` = no taint. */
   unhealthyTaint: string | null;
   draining: boolean;
+  /** It serves: what a kubelet registered with until then goes. */
+  verified: boolean;
   /** Nothing is written now: its mark is on its way. */
   later?: boolean;
   /** What the configuration wants shown at all; what it does not is taken away. */
@@ -93,12 +95,15 @@ export function clearRequests(object: KubeNode, memory: StatusMemory): StatusSte
   return steps;
 }
 
-function taintsOf({ unhealthyTaint: fault, draining, mirror }: StatusWish): TaintChange {
+function taintsOf({ unhealthyTaint: fault, draining, verified, mirror }: StatusWish): TaintChange {
   const want: Taint[] = [];
   if (mirror.taint && fault !== null) want.push(unhealthyTaint(fault));
   if (mirror.taint && draining) want.push(DRAINING_TAINT);
   const kept = new Set(want.map(({ key }) => key));
-  return { want, drop: [TAINT.unhealthy, TAINT.draining].filter(({ key }) => !kept.has(key)) };
+  const drop = [TAINT.unhealthy, TAINT.draining].filter(({ key }) => !kept.has(key));
+  // Whoever starts a kubelet with it waits for this, whatever else is to be shown.
+  const burnIn = verified ? [TAINT.unverified, TAINT.unverifiedMildly] : [];
+  return { want, drop: [...drop, ...burnIn] };
 }
 
 function patchOf(condition: NodeCondition, object: KubeNode) {

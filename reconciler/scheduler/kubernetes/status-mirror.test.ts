@@ -44,6 +44,7 @@ const wish = (more: Partial<StatusWish> = {}): StatusWish => {
     labels: { "example.test/tier": "gold" },
     unhealthyTaint: null,
     draining: false,
+    verified: false,
     mirror: { condition: true, labels: true, taint: true },
     ...more,
   };
@@ -126,6 +127,21 @@ describe("StatusMirror", () => {
     await tend([wish(sick("ü".repeat(5_000)))]);
     expect(patches()).toBe(before);
   });
+
+  test.each(["NoExecute", "NoSchedule"])(
+    "takes away what a kubelet registered with (%s) once the node serves, whatever is shown",
+    async (effect) => {
+      const theirs = { key: "example.test/mine", effect: "NoSchedule" };
+      kube.person.taint(NAME, { key: "navarch.dev/unverified", effect });
+      kube.person.taint(NAME, theirs);
+      const off = { condition: false, labels: false, taint: false };
+      const keys = (): string[] => live().taints.map(({ key }) => key);
+      await tend([wish({ mirror: off })]);
+      expect(keys()).toContain("navarch.dev/unverified");
+      await tend([wish({ mirror: off, verified: true })]);
+      expect(keys()).toEqual([theirs.key]);
+    },
+  );
 
   test("puts back what somebody took away", async () => {
     await tend([wish(sick())]);

@@ -44,6 +44,7 @@ export function statusWishOf(
     labels: { ...node.labels, ...pool },
     unhealthyTaint: node.verdict === "unhealthy" && node.cordoned ? "gpu" : null,
     draining: node.draining,
+    verified: node.phase === "serving",
     later: node.marking,
     mirror: { condition: mirror.condition, labels: mirror.labels, taint: mirror.taint },
   };

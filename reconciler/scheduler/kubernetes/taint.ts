@@ -21,6 +21,9 @@ export type TaintName = { key: string; effect: string };
 export const TAINT = {
   unhealthy: { key: `${DOMAIN}/unhealthy`, effect: "NoSchedule" },
   draining: { key: `${DOMAIN}/draining`, effect: "NoSchedule" },
+  /** Never written here: a kubelet registers with it (`--register-with-taints`). */
+  unverified: { key: `${DOMAIN}/unverified`, effect: "NoExecute" },
+  unverifiedMildly: { key: `${DOMAIN}/unverified`, effect: "NoSchedule" },
   /** Kubernetes' own: pods are force-deleted, volumes detached ("Non-graceful node shutdown"). */
   outOfService: { key: "node.kubernetes.io/out-of-service", effect: "NoExecute" },
 } as const;

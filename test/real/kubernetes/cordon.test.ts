@@ -201,6 +201,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       labels: { "example.test/tier": "gold", "example.test/rack": "r1" },
       unhealthyTaint: "xid79",
       draining: true,
+      verified: false,
       mirror: { condition: true, labels: true, taint: true },
       ...more,
     });
@@ -236,6 +237,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
       pool: null,
       unhealthyTaint: null,
       draining: false,
+      verified: false,
       object: await look("m1"),
     });
     const cleared = await look("m1");

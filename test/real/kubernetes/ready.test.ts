@@ -48,6 +48,15 @@ function statusOf({ ready, gpus }: Said): object {
   return { conditions: [condition], capacity: room, allocatable: room };
 }
 
+/** With it no work comes before the node serves. */
+const UNVERIFIED = "navarch.dev/unverified";
+
+async function isTainted(node: NodeView): Promise<boolean> {
+  type Seen = { spec: { taints?: { key: string }[] } };
+  const { spec } = await cluster.json<Seen>(`/api/v1/nodes/${nameOf(node)}`);
+  return (spec.taints ?? []).some(({ key }) => key === UNVERIFIED);
+}
+
 const nameOf = ({ instance_id }: NodeView): string => `gpu-${instance_id}`;
 
 /** What a kubelet does when it starts. */
@@ -56,7 +65,11 @@ async function register(node: NodeView, said: Said): Promise<void> {
     method: "POST",
     body: {
       metadata: { name: nameOf(node) },
-      spec: { providerID: `navarch://fake/local/${node.instance_id}` },
+      spec: {
+        providerID: `navarch://fake/local/${node.instance_id}`,
+        // As a kubelet with `--register-with-taints` does.
+        taints: [{ key: UNVERIFIED, effect: "NoExecute" }],
+      },
       status: statusOf(said),
     },
   });
@@ -112,12 +125,14 @@ describe.skipIf(missing !== null)("surge in a cluster", () => {
       (await why(fresh)).includes("offers 7 of its 8 GPUs") ? true : null,
     );
     expect((await view(fresh)).phase).toBe("verifying");
+    expect(await isTainted(fresh)).toBe(true);
     expect((await view(sick)).phase).toBe("replacing");
     expect(acts(sick).filter((one) => one.includes("delete"))).toEqual([]);
     await say(fresh, { ready: true, gpus: 8 });
     await until("it serves", 10_000, async () =>
       (await view(fresh)).phase === "serving" ? true : null,
     );
+    await until("work may come", 10_000, async () => ((await isTainted(fresh)) ? null : true));
     await until("the sick one is gone", 60_000, async () =>
       plane.reality().live.length === 1 ? true : null,
     );
