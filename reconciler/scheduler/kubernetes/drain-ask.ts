@@ -14,6 +14,7 @@ export type How = "evict" | "delete";
 
 export type Ask = {
   readonly uid: string;
+  readonly namespace: string;
   readonly node: NodeId;
   /** UID of the StatefulSet that controls it. */
   readonly set: string | null;
@@ -58,6 +59,8 @@ export class Asks {
   private readonly byNode = new Map<NodeId, Set<Ask>>();
   /** Who is on the way out, by StatefulSet. */
   private readonly turns = new Map<string, Set<string>>();
+  /** Whom a budget has refused last, by `namespace/name` of it, in the order of the refusals. */
+  private readonly refused = new Map<string, Set<Ask>>();
 
   of(pod: KubePod, node: NodeId): Ask {
     const known = this.byUid.get(pod.uid);
@@ -67,6 +70,7 @@ export class Asks {
     }
     const ask: Ask = {
       uid: pod.uid,
+      namespace: pod.namespace,
       node,
       set: setOf(pod),
       state: "idle",
@@ -105,6 +109,32 @@ export class Asks {
     return count;
   }
 
+  /** Somebody would be asked at once if a budget opened. */
+  get waitsForBudget(): boolean {
+    return this.refused.size > 0;
+  }
+
+  /** The budget grants so many evictions: who waits longest is asked now. Whether anybody does. */
+  open(namespace: string, budget: string, allowed: number, mono: number): boolean {
+    let left = allowed;
+    for (const ask of this.refused.get(`${namespace}/${budget}`) ?? []) {
+      if (left === 0) break;
+      if (ask.state !== "idle") continue;
+      ask.retryMono = Math.min(ask.retryMono, mono);
+      left--;
+    }
+    return left < allowed;
+  }
+
+  private noteRefusal(ask: Ask, verdict: EvictionVerdict | null): void {
+    const before = keyOfRefusal(ask, ask.verdict);
+    const those = before === null ? undefined : this.refused.get(before);
+    those?.delete(ask);
+    if (before !== null && those?.size === 0) this.refused.delete(before);
+    const key = keyOfRefusal(ask, verdict);
+    if (key !== null) this.refused.set(key, (this.refused.get(key) ?? new Set()).add(ask));
+  }
+
   put(ask: Ask, state: Ask["state"]): void {
     ask.state = state;
     if (ask.set === null || !this.byUid.has(ask.uid)) return;
@@ -120,6 +150,7 @@ export class Asks {
     const ask = this.byUid.get(uid);
     if (ask === undefined) return;
     this.put(ask, "idle");
+    this.noteRefusal(ask, null);
     this.byUid.delete(uid);
     const those = this.byNode.get(ask.node);
     those?.delete(ask);
@@ -178,6 +209,8 @@ export class Asks {
   settle(ask: Ask, verdict: EvictionVerdict, mono: number, random: () => number): void {
     // The patience that one kind of answer has taught says nothing about another.
     if (ask.verdict !== null && ask.verdict.kind !== verdict.kind) ask.tries = 1;
+    // Whoever was forgotten while it was asked waits for nothing.
+    if (this.byUid.get(ask.uid) === ask) this.noteRefusal(ask, verdict);
     ask.verdict = verdict;
     ask.answeredMono = mono;
     switch (verdict.kind) {
@@ -209,6 +242,12 @@ export class Asks {
         return unreachable(verdict);
     }
   }
+}
+
+/** Several budgets over one pod are told without a name, and wait for their time. */
+function keyOfRefusal({ namespace }: Ask, verdict: EvictionVerdict | null): string | null {
+  const isNamed = verdict?.kind === "budget" && verdict.budget !== null;
+  return isNamed ? `${namespace}/${verdict.budget}` : null;
 }
 
 function setOf({ controller }: KubePod): string | null {

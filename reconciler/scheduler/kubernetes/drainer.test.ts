@@ -306,6 +306,45 @@ describe("Drainers", () => {
     stage.check();
   });
 
+  test("whom a budget has refused for long is asked as soon as it opens", async () => {
+    const stage = new Stage();
+    for (const name of ["a", "b", "c"]) stage.pod(name, { labels: { app: "web" } });
+    stage.pod("d", { labels: { app: "other" } });
+    stage.budget("web", { app: "web" }, 3, 3);
+    stage.budget("other", { app: "other" }, 1, 1);
+    stage.wish();
+    await stage.tick(300);
+    expect(stage.names()).toEqual(["a", "b", "c", "d"]);
+    const asked = stage.asks().length;
+    const hints = stage.hints;
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "web", { spec: { minAvailable: 1 } });
+    stage.kube.cluster.manage("ns", "web", 3);
+    await stage.tick(4);
+    expect(stage.deeds().filter((deed) => deed.startsWith("evict "))).toHaveLength(2);
+    // The third and the one of the other budget wait for their own time.
+    expect(stage.asks().length - asked).toBeLessThanOrEqual(3);
+    expect(stage.hints).toBeGreaterThan(hints);
+    stage.check();
+  });
+
+  test("nobody looks at budgets where none holds anybody up, nor after the last drain", async () => {
+    const stage = new Stage();
+    const watched = (): boolean => stage.requests.some(({ path }) => path.includes("budgets"));
+    stage.pod("a");
+    stage.wish();
+    await stage.untilEmpty(60);
+    expect(watched()).toBe(false);
+    stage.pod("b", { labels: { app: "b" } });
+    stage.budget("b", { app: "b" }, 1, 1);
+    await stage.tick(30);
+    expect(watched()).toBe(true);
+    stage.wishes.clear();
+    await stage.tick(1);
+    stage.requests.length = 0;
+    await stage.tick(600);
+    expect(stage.requests).toEqual([]);
+  });
+
   test("a server that is away for ten minutes makes the node dark, and then it goes on", async () => {
     const stage = new Stage();
     stage.pod("a");
@@ -317,7 +356,10 @@ describe("Drainers", () => {
     stage.kube.setFault({ down: true });
     await stage.tick(20);
     await stage.tick(580, () => expect(stage.left().kind).toBe("dark"));
-    expect(stage.requests.length).toBeLessThan(60);
+    // The copy of the budgets is asked for as the copies of pods and nodes are.
+    const copies = stage.requests.filter(({ path }) => path.endsWith("/poddisruptionbudgets"));
+    expect(copies.length).toBeLessThan(100);
+    expect(stage.requests.length - copies.length).toBeLessThan(60);
     stage.kube.setFault({ down: false });
     stage.kube.person.edit("poddisruptionbudgets", "ns", "b", { spec: { minAvailable: 0 } });
     stage.kube.cluster.manage("ns", "b", 1);

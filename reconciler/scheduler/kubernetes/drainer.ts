@@ -14,6 +14,7 @@ import type { DrainSight } from "../../fleet.ts";
 import type { PlanAnswer } from "../scheduler.ts";
 import type { KubeApi } from "./api.ts";
 import { Asks } from "./drain-ask.ts";
+import { BudgetWatch } from "./budget-watch.ts";
 import { Attachments, Daemonsets } from "./drain-lookup.ts";
 import { isDaemon, planDrain } from "./drain-plan.ts";
 import type { DrainPlan, PlanWish } from "./drain-plan.ts";
@@ -75,6 +76,7 @@ export class Drainers {
   private readonly asks = new Asks();
   private readonly daemonsets: Daemonsets;
   private readonly attachments: Attachments;
+  private readonly budgets: BudgetWatch;
   private readonly ports: DrainPorts;
   private tendedMono = Number.NEGATIVE_INFINITY;
   /** The server asked for a pause: it is not about one pod, so it holds for all. */
@@ -89,6 +91,9 @@ export class Drainers {
     this.ports = ports;
     this.daemonsets = new Daemonsets(ports);
     this.attachments = new Attachments(ports);
+    this.budgets = new BudgetWatch(ports, (namespace, name, allowed) => {
+      if (this.asks.open(namespace, name, allowed, this.now().mono)) ports.hint();
+    });
   }
 
   /** All nodes that drain now; whoever is not among them drains no more. */
@@ -105,6 +110,8 @@ export class Drainers {
     if (mono - this.lookedMono < this.lookMs) return;
     this.lookedMono = mono;
     this.asks.sweep(mono);
+    const isTight = this.budgets.isOn || this.asks.waitsForBudget;
+    this.budgets.tend(isTight && this.drains.size > 0);
     this.daemonsets.sweep();
     this.mark();
     this.queue();
