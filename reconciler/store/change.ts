@@ -20,15 +20,25 @@ export function checkDocuments(change: Change): void {
   for (const fact of change.facts) v.parse(Fact, fact);
 }
 
-type Row = (string | number | null)[];
+type Cell = string | number | null;
+type Row = Cell[];
+
+/**
+ * Half of a surrogate pair becomes three bytes that are not UTF-8 in SQLite (its json.c decodes
+ * each escape by itself), and whoever reads them ends: the driver aborts the process. A NUL would
+ * cut the rest off. Both come from agents and people, and from texts that were cut to a length.
+ */
+function storable<T extends Cell>(cell: T): T | string {
+  return typeof cell === "string" ? cell.toWellFormed().replaceAll("\0", "\uFFFD") : cell;
+}
 
 /** The rows as a table value, for `INSERT … SELECT value->>0, … FROM`. */
 function each(rows: Row[]): SQL {
-  return sql`json_each(${JSON.stringify(rows)}) WHERE true`;
+  return sql`json_each(${JSON.stringify(rows.map((row) => row.map(storable)))}) WHERE true`;
 }
 
 function listed(ids: readonly (string | number)[]): SQL {
-  return sql`(SELECT value FROM json_each(${JSON.stringify(ids)}))`;
+  return sql`(SELECT value FROM json_each(${JSON.stringify(ids.map(storable))}))`;
 }
 
 export function changeStatements(change: Change): SQL[] {

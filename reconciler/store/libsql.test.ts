@@ -251,3 +251,16 @@ test("take() has one winner, renew() and release() serve the holder alone", asyn
   expect(await table.read()).toMatchObject({ holder: "", epoch: 2, address: "" });
   client.close();
 });
+
+test("commit() keeps text that is no text, and reading it does not end the process", async () => {
+  const base = await openLibsqlStore({ url: file(), now: 1 });
+  const told = ["a\ud800b", "\udc00", "a\0b", "whole 😀"].map((message) => {
+    const about = { node: v.parse(NodeId, "n1"), pool: null, session: null, actor: "navarch" };
+    return { at: 5, kind: "node.registered" as const, ...about, message };
+  });
+  await base.commit({ ...emptyChange(), events: told });
+  const query = { node: null, pool: null, since: null, after: null, limit: 9 };
+  const messages = (await base.events(query)).map(({ message }) => message);
+  expect(messages).toEqual(["a\ufffdb", "\ufffd", "a\ufffdb", "whole 😀"]);
+  await base.close();
+});
