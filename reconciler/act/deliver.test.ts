@@ -23,9 +23,14 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function open(
-  answer: (n: number) => number,
-): Promise<{ store: Store; clock: VirtualClock; got: Got[]; notifier: Notifier }> {
+async function open(answer: (n: number) => number): Promise<{
+  store: Store;
+  clock: VirtualClock;
+  got: Got[];
+  said: string[];
+  notifier: Notifier;
+}> {
+  const said: string[] = [];
   folder = mkdtempSync(join(tmpdir(), "navarch-hook-"));
   const got: Got[] = [];
   server = Bun.serve<undefined>({
@@ -39,7 +44,8 @@ async function open(
         header: headers.get("x-team"),
         body: await request.text(),
       });
-      return new Response("", { status: answer(got.length) });
+      const where = { location: "/elsewhere" };
+      return new Response("", { status: answer(got.length), headers: where });
     },
   });
   const base = `http://127.0.0.1:${server.port}`;
@@ -48,13 +54,13 @@ async function open(
   const notifier = new Notifier({
     store,
     clock,
-    log: () => undefined,
+    log: (_level, message, fields) => said.push(`${message} ${JSON.stringify(fields)}`),
     secret: "key",
     config: {
       type: "webhook",
       cordonUrl: `${base}/cordon`,
       uncordonUrl: null,
-      drainUrl: `${base}/drain`,
+      drainUrl: `${base}/drain?token=hush`,
       drainStatusUrl: null,
       timeoutMs: 1_000,
       headers: { "X-Team": "gpu" },
@@ -62,7 +68,7 @@ async function open(
       retry: { attempts: 3, initialMs: 1_000, maxMs: 60_000 },
     },
   });
-  return { store, clock, got, notifier };
+  return { store, clock, got, said, notifier };
 }
 const row = (kind: string, node = "n1") => ({
   kind,
@@ -113,6 +119,20 @@ test("after the configured tries a delivery is given up, so that it cannot block
   }
   expect(got.length).toBe(3);
   expect(await store.deliveries(clock.wallMs(), 10)).toEqual([]);
+  await store.close();
+});
+
+test("a receiver that points elsewhere is not followed, and its URL is not said", async () => {
+  const { store, clock, got, said, notifier } = await open(() => 307);
+  await store.commit({ ...emptyChange(), deliveries: [row("drain")] });
+  for (let i = 0; i < 3; i++) {
+    await notifier.deliverDue();
+    await clock.pass(60_000);
+  }
+  expect(got.map((one) => one.path)).toEqual(["/drain", "/drain", "/drain"]);
+  expect(said).toHaveLength(1);
+  expect(said[0]).toContain("status 307");
+  expect(said[0]).not.toContain("hush");
   await store.close();
 });
 

@@ -124,9 +124,11 @@ export class Notifier {
         headers,
         body: delivery.body,
         signal: AbortSignal.timeout(this.config.timeoutMs),
-        redirect: "error",
+        // A signed body does not follow a stranger; and an error of `fetch` would quote the URL.
+        redirect: "manual",
       });
-      await answer.arrayBuffer();
+      // What it says beside its status is nobody's, and may be without end.
+      await answer.body?.cancel();
       return answer.ok ? null : `status ${answer.status}`;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
