@@ -23,7 +23,14 @@ export function parseListen(text: string): Answer<{ host: string; port: number }
   if (port > 65_535) return bad(`port ${port} is too large`, "1 to 65535");
   if (v6 !== undefined) return checkV6(v6, port);
   if (name !== "" && !HOST.test(name)) return bad(`${JSON.stringify(name)} is not a host`, null);
+  if (/^[\d.]+$/.test(name) && !isV4(name)) return bad(`${name} is not an IPv4 address`, null);
   return { ok: true, value: { host: name, port } };
+}
+
+/** Only digits and points are no name either: the system would not resolve them. */
+function isV4(text: string): boolean {
+  const parts = text.split(".");
+  return parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256);
 }
 
 function checkV6(host: string, port: number): Answer<{ host: string; port: number }> {
