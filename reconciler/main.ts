@@ -11,25 +11,30 @@ import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
 import type { Authority } from "./auth.ts";
 import type { Clock, Log } from "./clock.ts";
-import { type Identity, openIdentity, openSharedIdentity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
 import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
 import type { Parts } from "./lease/role.ts";
 import { load, type Loaded } from "./load.ts";
-import { lockState } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
-import { openAuthority } from "./open-authority.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
+import {
+  addressOf,
+  databaseFile,
+  openKept,
+  openShown,
+  openTokens,
+  printAt,
+  serverOf,
+} from "./open-start.ts";
 import { openProviders } from "./provider/open.ts";
 import { openKubernetes } from "./scheduler/kubernetes/open.ts";
 import { openNoScheduler } from "./scheduler/none.ts";
 import type { Scheduler } from "./scheduler/scheduler.ts";
+import { stepOf, tellStart, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./store/backup.ts";
-import { openLibsqlStore } from "./store/libsql.ts";
-import { isServer } from "./store/server.ts";
-import type { Store } from "./store/store.ts";
-import { openPort, type Port } from "./tls/port.ts";
+import type { Port } from "./tls/port.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -53,9 +58,6 @@ export type ControlPlaneOptions = {
   /** How the fake provider starts agents; without it, beside this binary or from source. */
   agentCommand?: readonly string[];
 };
-
-/** A mistake of the person who started it: exit status 2, one line. */
-class UsageError extends Error {}
 
 const SLEW = 0.1;
 
@@ -93,14 +95,6 @@ function usedMs(): number {
   return (user + system) / 1_000;
 }
 
-/** The token for a libSQL server; never a flag, which other users of the machine could read. */
-const DATABASE_TOKEN = "NAVARCH_DATABASE_TOKEN";
-
-/** The URL of a libSQL server, if `--state` is one. */
-function serverGiven(state: string | undefined): string | null {
-  return state !== undefined && isServer(state) ? state : null;
-}
-
 /** `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. */
 export function stateFolder(given: string | undefined): string {
   if (given !== undefined) return given;
@@ -122,12 +116,6 @@ function openLog(options: ControlPlaneOptions): Log {
   };
 }
 
-function parseAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
-  if (match === null) throw new UsageError(`--addr ${address}: expected host:port`);
-  return { host: match[1] ?? match[2] ?? "", port: Number(match[3]) };
-}
-
 /** Starts; `exitCode` resolves when it has stopped. 0 clean, 2 bad configuration, 1 failed. */
 export async function startControlPlane(
   options: ControlPlaneOptions,
@@ -146,8 +134,9 @@ export async function startControlPlane(
       process.stderr.write(`${error.message}\n`);
       return { exitCode: Promise.resolve(2) };
     }
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log("error", "cannot start", { error: told });
+    log("error", "cannot start", tellStart(error));
+    // A port that was bound already must not keep a process that does nothing.
+    leave(1);
     return { exitCode: Promise.resolve(1) };
   }
 }
@@ -179,30 +168,11 @@ async function openScheduler(
   return opened.scheduler;
 }
 
-/** The embedded database's file, or whatever `server.state_path` names. */
-function databaseFile(config: Config, state: string): string {
-  return config.server.statePath ?? join(state, "navarch.db");
-}
-
 /** A copy beside the database, so that it needs no other disk's room; the caller removes it. */
 async function backUp(file: string, state: string, identity: Identity): Promise<string> {
   const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
   await writeBackup(file.replace(/^file:/, ""), out, identity);
   return out;
-}
-
-/** Where the database is, and the token for it, which only the environment may tell. */
-function openStore(options: ControlPlaneOptions, config: Config, state: string): Promise<Store> {
-  const file = serverGiven(options.state) ?? databaseFile(config, state);
-  const url = file.includes("://") || file.startsWith("file:") ? file : `file:${file}`;
-  if (isServer(url) && /[?&]authToken=|\/\/[^/]*@/i.test(url)) {
-    throw new UsageError(
-      `the database's address holds a credential: give it in the environment, as ${DATABASE_TOKEN}`,
-    );
-  }
-  const authToken = process.env[DATABASE_TOKEN];
-  const auth = authToken === undefined || authToken === "" ? {} : { authToken };
-  return openLibsqlStore({ url, now: CLOCK.wallMs(), ...auth });
 }
 
 /** Codes whose counters exist from the start, so that `increase()` sees the first (promise N81). */
@@ -275,28 +245,22 @@ async function serve(
   log: Log,
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
-  const address = options.addr === undefined ? config.server : parseAddress(options.addr);
-  const state = stateFolder(serverGiven(options.state) === null ? options.state : undefined);
-  mkdirSync(state, { recursive: true, mode: 0o700 });
-  const shared = isServer(serverGiven(options.state) ?? config.server.statePath ?? "");
-  const lock = shared ? null : await lockState(state, databaseFile(config, state), log);
-  const store = await openStore(options, config, state);
-  const identity = shared
-    ? await openSharedIdentity(state, drawBytes, store.first.bind(store))
-    : openIdentity(state, drawBytes);
-  const first = shared ? store.first.bind(store) : null;
+  const address = addressOf(options.addr, config);
+  const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
+  const given = { state: options.state, folder, env: process.env };
+  const { state, shared, lock, store, identity, first } = await openKept(given, config, {
+    nowMs: CLOCK.wallMs(),
+    random: drawBytes,
+    log,
+  });
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
   const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
-  const port = await openPort(opened);
+  const port = await openShown(opened);
   const bound = { port: 0 };
   const metrics = new Metrics();
   metrics.noteWarnings(loaded.warnings.length);
-  const authority = openAuthority({ ...options, env: process.env, random: drawBytes }, config, {
-    state,
-    identity,
-    shared,
-    log,
-  });
+  const tokens = { ...options, env: process.env, random: drawBytes };
+  const authority = await openTokens(tokens, config, { state, identity, shared, log });
   const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
   const setUp = openSetUp({
     clock: CLOCK,
@@ -320,13 +284,18 @@ async function serve(
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
     : await openOwnOffice(parts, store);
-  const server = port.listen(() => office.front(), address);
+  const server = await stepOf(`cannot listen at ${printAt(address)} (${address.by})`, () =>
+    port.listen(() => office.front(), address),
+  );
   bound.port = server.port;
-  if (options.testPortFile !== undefined) {
-    mkdirSync(dirname(options.testPortFile), { recursive: true });
-    writeFileSync(options.testPortFile, `${bound.port}\n`);
+  const { testPortFile } = options;
+  if (testPortFile !== undefined) {
+    await stepOf("--test-port-file", () => {
+      mkdirSync(dirname(testPortFile), { recursive: true });
+      writeFileSync(testPortFile, `${bound.port}\n`);
+    });
   }
-  const at = `${address.host === "" ? "*" : address.host}:${bound.port}`;
+  const at = printAt({ host: address.host, port: bound.port });
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
   watch.ready(`listening at ${at}`);
@@ -343,14 +312,18 @@ async function serve(
 /** For the last lines of output; a supervisor waits ten times as long before it kills. */
 const LINGER_MS = 1_000;
 
+/** Whatever still holds the process when all is done, such as a child's socket, must not. */
+function leave(code: number): void {
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+}
+
 /** Resolves with 0 when a signal came and `stop` is done; a second signal changes nothing. */
 function whenTold(log: Log, stop: () => Promise<void>): Promise<number> {
   return new Promise((resolve) => {
     let told = false;
     const end = (code: number): void => {
       resolve(code);
-      // Whatever still holds the process when all is done, such as a child's socket, must not.
-      setTimeout(() => process.exit(code), LINGER_MS).unref();
+      leave(code);
     };
     const on = (signal: string): void => {
       if (told) return;
