@@ -177,10 +177,10 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   if (judgement.kind === "refused")
     return refuse(c, judgement.code, judgement.message, { node_id: node.id });
   if (body.value.dry_run) {
-    const pods =
-      type === "cordon" || type === "uncordon" ? null : await podsOf(ports, node, body.value.force);
+    const drains = isDrained(type, body.value.force);
+    const pods = drains ? await podsOf(ports, node, body.value.force) : null;
     if (pods !== null && !pods.ok) return refuse(c, "unavailable", pods.message);
-    const plan = dryRun(ports, node, type, timeoutMs);
+    const plan = dryRun(ports, node, { type, timeoutMs, drains });
     return c.json({ plan, ...(pods === null ? {} : { pods: pods.list }) });
   }
   const principal = c.get("principal");
@@ -253,14 +253,26 @@ async function podsOf(
   return { ok: true, list };
 }
 
+/** Who forces an end does not wait for what runs there (`decideOrder`); a drain may be forced. */
+function isDrained(type: CommandType, force: boolean): boolean {
+  if (type === "cordon" || type === "uncordon") return false;
+  return type === "drain" || !force;
+}
+
+type Wish = { type: CommandType; timeoutMs: number | null; drains: boolean };
+
 /** The steps an order would take, without taking them. */
-function dryRun(
-  ports: RoutePorts,
-  node: Node,
-  type: CommandType,
-  timeoutMs: number | null,
-): string[] {
+function dryRun(ports: RoutePorts, node: Node, { type, timeoutMs, drains }: Wish): string[] {
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
+  const steps = [`cordon ${node.id}`];
+  if (drains) steps.push(printDrain(ports, node, timeoutMs));
+  if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
+  if (type === "replace")
+    steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
+  return steps;
+}
+
+function printDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
   const sight = ports.reconciler.lastSight();
   const left = sight?.drain(node.id) ?? { kind: "unknown" as const };
   const config = ports.reconciler.activeConfig();
@@ -275,9 +287,5 @@ function dryRun(
           ? left.message
           : "what runs on it is not known";
   const deadline = limit === 0 ? "no deadline" : `at most ${Math.round(limit / 1000)} s`;
-  const steps = [`cordon ${node.id}`, `drain ${node.id} (${work}; ${deadline})`];
-  if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
-  if (type === "replace")
-    steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
-  return steps;
+  return `drain ${node.id} (${work}; ${deadline})`;
 }

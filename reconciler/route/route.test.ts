@@ -152,6 +152,21 @@ test("drain moves the work off and waits for a person; uncordon cancels it", asy
   await w.until(() => w.serving().includes(id), 30);
 });
 
+test("a dry run of a forced end shows no drain, which it would not wait for", async () => {
+  const { w, a } = await open();
+  const [id = ""] = w.serving();
+  w.agent(id).processes = 2;
+  const steps = async (type: string, force: boolean) => {
+    const answer = await a.call("POST", `/v1/nodes/${id}/${type}`, { dry_run: true, force });
+    expect(answer.body["pods"]).toBeUndefined();
+    return (answer.body["plan"] as unknown as string[]).map((step) => step.split(" ")[0]);
+  };
+  expect(await steps("replace", false)).toEqual(["cordon", "drain", "end", "ask"]);
+  expect(await steps("replace", true)).toEqual(["cordon", "end", "ask"]);
+  expect(await steps("terminate", true)).toEqual(["cordon", "end"]);
+  expect(await steps("drain", true)).toEqual(["cordon", "drain"]);
+});
+
 test("replace and terminate by order: drained first, the slot filled again", async () => {
   const { w, a } = await open();
   const [id = ""] = w.serving();
