@@ -2,7 +2,7 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeId } from "../schema/id.ts";
 import type { Report } from "../schema/report.ts";
 import { type Agent, logXid, newAgent, reportOf } from "../simulator/agent.ts";
-import type { World } from "../simulator/world.ts";
+import { poolYaml, World } from "../simulator/world.ts";
 import { joined, nameOf } from "../test/world/cluster.ts";
 import { closeWorlds } from "../test/world/story.ts";
 
@@ -69,4 +69,32 @@ describe("Ingest.accept() of an agent that gives its Node's name", () => {
     expect(answer).toMatchObject({ kind: "reply", reply: { node_id: id } });
     expect(w.node(id).agent?.bootId as string).toBe("boot-2");
   });
+});
+
+test("accept() takes a report once whose write was done and whose answer was lost", async () => {
+  const w = await World.open(poolYaml(1), { store: "memory" });
+  try {
+    await w.until(() => w.serving().length === 1, 120);
+    const [id = ""] = w.serving();
+    const store = w.ingest["store"];
+    const append = store.appendLetters;
+    let writes = 0;
+    store.appendLetters = async (...args) => {
+      const ids = await append.apply(store, args);
+      if (writes++ === 0) throw new Error("no answer in time");
+      return ids;
+    };
+    w.xid(id, 79);
+    await w.say(id);
+    // Not acknowledged, for nobody knows.
+    expect(w.agent(id).spool).toHaveLength(1);
+    await w.say(id);
+    expect(w.agent(id).spool).toEqual([]);
+    await w.turn();
+    expect(w.node(id).health.held.map((one) => [one.finding.code, one.count])).toEqual([[79, 1]]);
+    // Nothing is left for a later start to find.
+    expect((await store.load()).letters).toEqual([]);
+  } finally {
+    await w.close();
+  }
 });

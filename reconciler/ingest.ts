@@ -13,7 +13,8 @@ import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
 import { verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
-import type { Cursor, Letter, Store, StoredLetter } from "./store/store.ts";
+import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
+import type { Store, StoredLetter } from "./store/store.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
 import { statusOf } from "./view/status.ts";
 
@@ -55,6 +56,8 @@ export class Ingest {
   private writing = false;
   private armed = false;
   private failure: string | null = null;
+  /** An append failed, which a database behind a network may have done all the same. */
+  private unsure = false;
 
   constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
     this.store = store;
@@ -243,6 +246,27 @@ export class Ingest {
     if (this.writing || this.waiting.length === 0) return;
     this.writing = true;
     const batch = this.waiting.splice(0, BATCH_MAX);
+    try {
+      if (this.unsure) await this.catchUp();
+      const { letters, marks } = this.newIn(batch);
+      const ids = await this.store.appendLetters(letters, [...marks.values()]);
+      for (const [key, mark] of marks) this.cursors.set(key, mark.seq);
+      this.failure = null;
+      this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
+      for (const one of batch) one.resolve(true);
+    } catch (error) {
+      // A refused epoch has written nothing.
+      this.unsure ||= !(error instanceof StaleEpoch);
+      this.failure = error instanceof Error ? error.message : String(error);
+      for (const one of batch) one.resolve(false);
+    } finally {
+      this.writing = false;
+      if (this.waiting.length > 0) void this.flush();
+    }
+  }
+
+  /** What of a batch is to be written, and how far each stream then is. */
+  private newIn(batch: readonly Waiting[]) {
     const marks = new Map<string, Cursor>();
     const letters: { letter: Letter; receivedAt: number }[] = [];
     for (const { letter, receivedAt } of batch) {
@@ -254,19 +278,21 @@ export class Ingest {
       marks.set(key, { node: letter.node, stream: letter.stream, seq: top });
       letters.push({ letter: { ...letter, findings, gaps }, receivedAt });
     }
-    try {
-      const ids = await this.store.appendLetters(letters, [...marks.values()]);
-      for (const [key, mark] of marks) this.cursors.set(key, mark.seq);
-      this.failure = null;
-      this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
-      for (const one of batch) one.resolve(true);
-    } catch (error) {
-      this.failure = error instanceof Error ? error.message : String(error);
-      for (const one of batch) one.resolve(false);
-    } finally {
-      this.writing = false;
-      if (this.waiting.length > 0) void this.flush();
+    return { letters, marks };
+  }
+
+  /**
+   * Letters that were written unknown to this process are folded now: found at some later reading
+   * of the store, they would condemn anew what has been repaired since.
+   */
+  private async catchUp(): Promise<void> {
+    const { letters, cursors } = await this.store.load();
+    for (const { node, stream, seq } of cursors) {
+      const key = `${node} ${stream}`;
+      this.cursors.set(key, Math.max(seq, this.cursors.get(key) ?? 0));
     }
+    this.target.takeLetters(letters);
+    this.unsure = false;
   }
 }
 
