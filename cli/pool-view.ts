@@ -10,8 +10,8 @@ import { plain, printLabels, printTable } from "./table.ts";
 import type { Style } from "./table.ts";
 import { printHold } from "./veto.ts";
 
-/** Older control planes do not say whose word the queue is. */
-type Status = PoolStatusView & { queue?: QueueView | null };
+/** Older control planes do not say whose word the queue is, nor why a pool cannot grow. */
+type Status = PoolStatusView & { queue?: QueueView | null; cannot_scale_up?: string | null };
 
 export function printPoolStatus(status: Status, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
@@ -28,7 +28,7 @@ export function printPoolStatus(status: Status, nowMs: number, style: Style): st
       ["Cordoned", String(status.cordoned_nodes)],
       ["Provisioning", String(status.provisioning)],
       ["Draining", String(status.draining)],
-      ["Can Scale Up", status.can_scale_up ? "yes" : "no"],
+      ["Can Scale Up", printCan(status.can_scale_up, status.cannot_scale_up ?? null)],
       ["Can Scale Down", status.can_scale_down ? "yes" : "no"],
       ["Last Scale", printAge(status.last_scale_at, nowMs)],
       ...optional.flatMap(([label, value]): [string, string][] =>
@@ -53,6 +53,11 @@ export function printPoolStatus(status: Status, nowMs: number, style: Style): st
   const conditions = status.conditions ?? [];
   if (conditions.length === 0) return `${labels}${stops}`;
   return `${labels}${stops}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
+}
+
+function printCan(can: boolean, whyNot: string | null): string {
+  if (can) return "yes";
+  return whyNot === null ? "no" : `no (${plain(whyNot)})`;
 }
 
 /** How deep it is in GPUs where those count, and who says so. */

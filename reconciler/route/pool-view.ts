@@ -60,6 +60,7 @@ export function statusView(ports: RoutePorts, pool: PoolConfig): ReturnType<type
     utilization: mean === null ? null : Math.round(mean * 10) / 10,
     scaling: scalingView(ports, pool),
     facts: reconciler.fleet().facts,
+    providers: reconciler.lastSight()?.providers ?? null,
   });
 }
 

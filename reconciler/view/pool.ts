@@ -5,7 +5,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { ScalingView } from "../demand/view.ts";
-import { desiredOf, verdictOfNode } from "../fleet.ts";
+import { desiredOf, verdictOfNode, type Sight } from "../fleet.ts";
 import { isoOrNull } from "./node.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 
@@ -99,6 +99,24 @@ export function viewPool(
   };
 }
 
+/** As far as this process has looked at the clouds; `null` = not at all. */
+type Providers = Sight["providers"] | null;
+
+/** Why the pool could not grow within its bounds: there is nobody at all to ask for a machine. */
+function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
+  const why: string[] = [];
+  for (const { name } of pool.providers) {
+    const unavailable = providers?.get(name)?.unavailable ?? null;
+    if (unavailable === null) return null;
+    why.push(`${name}: ${unavailable}`);
+  }
+  return why.length === 0 ? null : [...new Set(why)].join("; ");
+}
+
+/** `cannot_scale_up` says why not, where the bounds would allow it. */
+export type StatusView = PoolStatusView &
+  Pick<ScalingView, "cooldown_remaining_s" | "queue"> & { cannot_scale_up: string | null };
+
 export function viewPoolStatus(
   pool: PoolConfig,
   state: PoolState | undefined,
@@ -109,17 +127,21 @@ export function viewPoolStatus(
     utilization: number | null;
     scaling: ScalingView;
     facts: ReadonlyMap<string, Fact>;
+    providers: Providers;
   },
-): PoolStatusView & Pick<ScalingView, "cooldown_remaining_s" | "queue"> {
+): StatusView {
   const count = countPool(nodes);
   const desired = desiredOf(pool, state);
+  const roomy = desired < pool.scaling.maxNodes;
+  const bar = roomy ? growthBarOf(pool, from.providers) : null;
   return {
     name: pool.name,
     total_nodes: count.total,
     healthy_nodes: count.healthy,
     unhealthy_nodes: count.unhealthy,
     cordoned_nodes: count.cordoned,
-    can_scale_up: desired < pool.scaling.maxNodes,
+    can_scale_up: roomy && bar === null,
+    cannot_scale_up: bar,
     can_scale_down: desired > pool.scaling.minNodes,
     desired,
     provisioning: count.provisioning,

@@ -87,13 +87,14 @@ export function nodesOfStub(): NodeView[] {
   ];
 }
 
-export const POOL: PoolStatusView & { queue: QueueView } = {
+export const POOL: PoolStatusView & { queue: QueueView; cannot_scale_up: string | null } = {
   name: "training",
   total_nodes: 2,
   healthy_nodes: 1,
   unhealthy_nodes: 1,
   cordoned_nodes: 0,
   can_scale_up: false,
+  cannot_scale_up: "gcp: providers of type gcp have no adapter in this version",
   can_scale_down: true,
   desired: 2,
   provisioning: 0,
