@@ -6,6 +6,7 @@ import { MemoryDatabase } from "../../simulator/sql.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { StaleEpoch } from "../store/store.ts";
 import { Audit, KEYS_MAX, WINDOW_MS } from "./audit.ts";
+import type { AuditTable } from "./table.ts";
 
 const draft: AuditDraft = {
   at: 1,
@@ -42,6 +43,40 @@ test("refused() counts equal refusals of a minute in one row, and begins another
   expect(await table.read(all)).toMatchObject([{ count: 5, at: 0, until: 4, refused: true }]);
   await audit.refused({ ...refusal, at: 9 });
   expect((await audit.read(all)).map((row) => row.count)).toEqual([1, 5]);
+});
+
+test("refused() loses no count to a slow or failed write", async () => {
+  const { clock, log, table } = await open();
+  const writes: PromiseWithResolvers<void>[] = [];
+  const count: AuditTable["count"] = async (rows) => {
+    if (rows.length === 0) return;
+    const written = Promise.withResolvers<void>();
+    writes.push(written);
+    await written.promise;
+    await table.count(rows);
+  };
+  const audit = new Audit({ clock, log, table: { ...table, count } });
+  const refusal = { ...draft, refused: true };
+  const settled = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  };
+  await audit.refused(refusal);
+  await audit.refused(refusal);
+  const first = audit.flush();
+  await settled();
+  writes[0]?.reject(new Error("no answer in time"));
+  await first;
+  await clock.pass(WINDOW_MS);
+  await settled();
+  // The minute is over and its two are being written.
+  for (let i = 0; i < 3; i++) await audit.refused(refusal);
+  writes[1]?.resolve();
+  await settled();
+  await clock.pass(WINDOW_MS);
+  await settled();
+  writes[2]?.resolve();
+  await settled();
+  expect((await table.read(all)).map((row) => row.count)).toEqual([3, 2]);
 });
 
 test("done() has a row for each call, however equal", async () => {

@@ -68,15 +68,20 @@ export class Audit {
 
   /** What was counted so far becomes durable, too. */
   async flush(): Promise<void> {
-    const rows: { id: number; count: number; until: number }[] = [];
-    for (const group of this.groups.values()) {
+    await this.tell([...this.groups.values()]);
+  }
+
+  private async tell(groups: readonly Group[]): Promise<void> {
+    const rows: { id: number; count: number; until: number; group: Group }[] = [];
+    for (const group of groups) {
       if (group.count === group.told) continue;
       const id = await group.id;
-      if (id === null) continue;
-      group.told = group.count;
-      rows.push({ id, count: group.count, until: group.until });
+      if (id !== null) rows.push({ id, count: group.count, until: group.until, group });
     }
-    await this.try(() => this.from.table.count(rows));
+    await this.try(async () => {
+      await this.from.table.count(rows.map(({ group: _, ...row }) => row));
+      for (const { group, count } of rows) group.told = Math.max(group.told, count);
+    });
   }
 
   async read(query: AuditQuery): Promise<AuditRow[]> {
@@ -87,8 +92,10 @@ export class Audit {
   /** The minute is over. */
   private async close(): Promise<void> {
     this.closing = null;
-    await this.flush();
+    // What comes while the counts are written belongs to the next minute, or nobody counts it.
+    const over = [...this.groups.values()];
     this.groups.clear();
+    await this.tell(over);
   }
 
   private async append(draft: AuditDraft): Promise<number | null> {
