@@ -164,8 +164,13 @@ export function openApp(ports: RoutePorts): App {
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
   app.get("/metrics", (c) => {
-    if (ports.reconciler.activeConfig().server.auth.metricsAuth && identify(c, ports) === null) {
-      return refuse(c, "unauthenticated", "metrics need a token here");
+    if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
+      const principal = identify(c, ports);
+      if (principal === null) return refuse(c, "unauthenticated", "metrics need a token here");
+      // They are about the whole fleet, and a node's credential is on a machine that people use.
+      if (!roleIncludes(principal.role, "viewer")) {
+        return refuse(c, "permission_denied", `${principal.name} may only report`);
+      }
     }
     // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
     return c.body(openSliced(ports.metrics.slices()), 200, {

@@ -41,6 +41,19 @@ test("probes and metrics need no token, everything else does", async () => {
   }
 });
 
+test("metrics that need a token are shown to who may look, and to no node", async () => {
+  const w = await World.open(poolYaml(1).replace("server:", "server:\n  metrics_auth: true"));
+  world = w;
+  const a = openWorldApp(w);
+  await w.until(() => w.serving().length === 1, 120);
+  const [id = ""] = w.serving();
+  const viewer = String((await a.call("POST", "/v1/tokens", { role: "viewer" })).body["token"]);
+  const got: number[] = [];
+  for (const token of [null, "wrong", nodeToken("s", id), viewer, "root"])
+    got.push((await a.call("GET", "/metrics", undefined, token)).status);
+  expect(got).toEqual([401, 401, 403, 200, 200]);
+});
+
 test("roles: a node may only report, a viewer only look, an operator not make tokens", async () => {
   const { w, a } = await open();
   const [id = ""] = w.serving();
