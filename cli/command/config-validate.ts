@@ -12,9 +12,9 @@ export const configValidate: Command = {
   words: { min: 1, max: 64 },
   reach: "offline",
   async run(context) {
-    const { openConfig } = await import("../../reconciler/config/open.ts");
+    const { openConfig, readDisk, whyUnreadable } = await import("../../reconciler/config/open.ts");
     const { countOf, showProblems } = await import("../problem-view.ts");
-    const { config, problems } = await openConfig(context.words);
+    const { config, problems } = await openConfig(context.words, readDisk, { whyUnreadable });
     return showProblems(context, problems, () => {
       const files = context.words.join(", ");
       const pools = countOf(config?.pools.length ?? 0, "pool");

@@ -4,6 +4,7 @@
  *
  * Adapter: reads files.
  */
+import { accessSync, constants, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { LIMIT } from "../../schema/limit.ts";
 import type { SourceText } from "./locate.ts";
@@ -36,15 +37,28 @@ export const readDisk: ReadFile = async (path, bytesMax) => {
       await file.close();
     }
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    if (code === "ENOENT") return { ok: false, kind: "missing", message: "no such file" };
-    if (code === "EACCES" || code === "EPERM") {
-      return { ok: false, kind: "unreadable", message: "may not be read" };
-    }
-    if (code === "EISDIR") return { ok: false, kind: "unreadable", message: "is a directory" };
-    return { ok: false, kind: "unreadable", message: `cannot be read: ${String(error)}` };
+    return { ok: false, ...whyNot(error) };
   }
 };
+
+function whyNot(error: unknown): { kind: "missing" | "unreadable"; message: string } {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "ENOENT") return { kind: "missing", message: "no such file" };
+  const unreadable = (message: string) => ({ kind: "unreadable", message }) as const;
+  if (code === "EACCES" || code === "EPERM") return unreadable("may not be read");
+  if (code === "EISDIR") return unreadable("is a directory");
+  return unreadable(`cannot be read: ${String(error)}`);
+}
+
+/** Why a file cannot be read here, in words, or `null`. Nothing is opened: a pipe would block. */
+export function whyUnreadable(path: string): string | null {
+  try {
+    accessSync(path, constants.R_OK);
+    return statSync(path).isDirectory() ? "is a directory" : null;
+  } catch (error) {
+    return whyNot(error).message;
+  }
+}
 
 type Opened = { file: SourceText | null; missing: boolean; problem: Problem | null };
 

@@ -19,7 +19,11 @@ import { readAgentDefaults, readServer, type ServerOptions } from "./server.ts";
 
 export type ConfigAnswer = { config: Config | null; problems: Problem[] };
 
-const ORDINARY: ServerOptions = { portZero: false, externalAddress: false };
+const ORDINARY: ServerOptions = {
+  portZero: false,
+  externalAddress: false,
+  whyUnreadable: () => null,
+};
 
 /**
  * Reads one or more files; later ones are laid over earlier ones. `config` is `null` if any problem

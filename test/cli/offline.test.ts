@@ -71,6 +71,28 @@ describe("navarch config validate", () => {
     expect(json((await navarch(["config", "validate", good, "-o", "json"])).out)).toEqual([]);
   });
 
+  test("warns of named files that are not there, which may be there on the server", async () => {
+    const text = `server:
+  address: 127.0.0.1:1
+  health_policy_path: /none/policy.yaml
+  tls: { cert_file: /none/cert.pem, key_file: ${good}, client_ca_file: / }
+  auth: { admin_token_file: /none/admin }
+pools: []
+`;
+    const absent = file("absent.yaml", text);
+    const { code, out, err } = await navarch(["config", "validate", absent]);
+    expect({ code, out }).toEqual({ code: 0, out: `${absent}: ok (0 pools, 0 providers)\n` });
+    const stops = "(here a control plane would not start)";
+    expect(err.split("\n").filter((line) => line.includes("here a control"))).toEqual([
+      `${absent}:3:23: server.health_policy_path: warning: /none/policy.yaml: no such file ` +
+        "(here a control plane would run on the built-in policy)",
+      `${absent}:4:21: server.tls.cert_file: warning: /none/cert.pem: no such file ${stops}`,
+      expect.stringMatching(/server\.tls\.client_ca_file: warning: \/: is a directory/),
+      `${absent}:5:29: server.auth.admin_token_file: warning: /none/admin: no such file ${stops}`,
+    ]);
+    expect((await navarch(["config", "validate", absent, "--strict"])).code).toBe(2);
+  });
+
   test("takes warnings for errors with --strict", async () => {
     const warned = file("warned.yaml", 'server: {address: "127.0.0.1:1"}\n');
     const [easy, strict] = await Promise.all([
