@@ -516,4 +516,20 @@ describe("printConfig()", () => {
     }
     expect(json).toContain("Bearer ${T}");
   });
+
+  test("shows no web hook whose address is its secret, and one that is filled in as written", () => {
+    for (const secret of [
+      "https://hooks.slack.com/services/T0/B0/hunter2",
+      "https://discord.com/api/webhooks/1/hunter2",
+      "https://x.webhook.office.com/webhookb2/hunter2@y/IncomingWebhook/z",
+    ]) {
+      const hook = (url: string) =>
+        `server: {notifier: {type: webhook, webhook: {cordon_url: '${url}'}}}\n${pool()}`;
+      expect(printConfig(config(hook(secret)))).not.toContain("hunter2");
+      const warned = printed(hook(secret), "warning").join();
+      expect(warned).toContain("cordon_url: warning: looks like a secret");
+      const filled = secret.replace(/(services|webhooks|webhookb2)\/.*$/, "$1/${HOOK}");
+      expect(printConfig(config(hook(filled)))).toContain(filled);
+    }
+  });
 });

@@ -13,6 +13,10 @@ const PATTERNS: readonly RegExp[] = [
   /\bxox[abprs]-[0-9A-Za-z-]{10,}/,
   /\bsecret_[0-9A-Za-z-]{1,64}_[0-9A-Za-z.]{20,}/,
   /\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}/,
+  // Whoever knows the address of such a web hook may write to it: nothing else is asked for.
+  /\bhttps:\/\/hooks\.slack\.com\/(?:services|workflows|triggers)\/(?!\$)[^\s$]+/i,
+  /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/(?!\$)[^\s$]+/i,
+  /\bhttps:\/\/[\w.-]+\.webhook\.office\.com\/webhookb2\/(?!\$)[^\s$]+/i,
   /\bBearer +(?!\$)[0-9A-Za-z._~+/-]{12,}/i,
 ];
 
