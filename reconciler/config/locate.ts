@@ -27,6 +27,8 @@ export type SourceText = { name: string; text: string };
 const TOKENS_MAX = LIMIT.configNodesMax * 20;
 /** Levels of nesting. A composite autoscaler of the allowed depth needs sixteen. */
 const PARSER_DEPTH_MAX = 100;
+/** One is read, and a few empty ones are forgiven; each costs as much as a small file. */
+const DOCUMENTS_MAX = 100;
 /**
  * One scalar or comment. Twice what any setting may hold, to report length where the setting is
  * read.
@@ -59,6 +61,9 @@ function parseBounded(file: SourceText, problems: Problems): Parsed | null {
       return refuse("text is too long", `at most ${TOKEN_CHARS_MAX} characters in one place`);
     }
     for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
+    if (documents.length > DOCUMENTS_MAX) {
+      return refuse("too many documents", "give each document its own file and --config");
+    }
     if (parser.stack.length > PARSER_DEPTH_MAX) return refuse("nested too deeply", "use less");
   }
   for (const token of parser.end()) documents.push(...composer.next(token));

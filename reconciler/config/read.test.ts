@@ -503,6 +503,13 @@ describe("readConfig() values", () => {
   });
 });
 
+describe("locate()", () => {
+  test("reads past empty documents, and no further than a person would write", () => {
+    expect(printed(`${"---\n".repeat(50)}${pool()}`)).toEqual([]);
+    expect(printed(`${"---\n".repeat(5_000)}${pool()}`).join()).toContain("too many documents");
+  });
+});
+
 describe("printConfig()", () => {
   test("shows no secrets", () => {
     const text =
