@@ -264,3 +264,20 @@ test("commit() keeps text that is no text, and reading it does not end the proce
   expect(messages).toEqual(["a\ufffdb", "\ufffd", "a\ufffdb", "whole 😀"]);
   await base.close();
 });
+
+test("trim() keeps the newest streams of a node whose agent begins one at each start", async () => {
+  const base = await openLibsqlStore({ url: file(), now: 1 });
+  const heard = async (name: string, stream: string, receivedAt: number): Promise<void> => {
+    const cursor = { node: v.parse(NodeId, name), stream: v.parse(StreamId, stream), seq: 1 };
+    await base.appendLetters([{ letter: letter(name), receivedAt }], [cursor]);
+  };
+  await base.commit({ ...emptyChange(), nodes: [node("n1"), node("n2")] });
+  await heard("n2", "only", 1);
+  await heard("n1", "s-0", 1_000);
+  for (let i = 1; i < 40; i++) await heard("n1", `s-${i}`, i);
+  await base.trim(2_000);
+  const kept = (await base.load()).cursors.map(({ node: of, stream }) => `${of} ${stream}`);
+  const newest = Array.from({ length: 31 }, (_, i) => `n1 s-${i + 9}`);
+  expect(kept.toSorted()).toEqual(["n2 only", "n1 s-0", ...newest].toSorted());
+  await base.close();
+});
