@@ -24,6 +24,9 @@ const STEPS = [
   "node.replaced",
 ] as const;
 
+/** No driver has a code beyond it, and an agent that makes some up must not fill the memory. */
+const XID_MAX = 999;
+
 export class Metrics {
   private readonly registry = new Registry();
   private reconciler: Reconciler | null = null;
@@ -208,7 +211,7 @@ export class Metrics {
       return;
     }
     if (finding.kind !== "xid" || typeof finding.code !== "number") return;
-    const xid = String(finding.code);
+    const xid = finding.code <= XID_MAX ? String(finding.code) : "other";
     this.xid.inc({ pool, xid });
     const gpu = finding.gpu_index ?? "";
     const key = labelsOf({ pool, node_id: node, gpu_index: String(gpu), xid });
