@@ -80,6 +80,9 @@ export class Forward {
   async request(request: Request, remote: string): Promise<Response> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
+    // Whoever sends slowly, and may be nobody, takes no place from those who have said all.
+    const body = await request.arrayBuffer().catch(() => null);
+    if (body === null) return away("the request did not arrive as a whole");
     const base = this.from.leader();
     if (base === null) return away("nobody leads at the moment");
     if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
@@ -89,7 +92,6 @@ export class Forward {
     headers.set(HOP, this.hop(remote));
     this.open++;
     try {
-      const body = await request.arrayBuffer();
       const answer = await fetch(`${base}${pathname}${search}`, {
         method: request.method,
         headers,
