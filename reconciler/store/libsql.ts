@@ -102,13 +102,16 @@ export async function openLibsqlStore(options: {
     clients?.reader ??
     createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
   const server = isServer(options.url);
-  const base = { writer, reader, queue: serial(), server };
+  // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
+  const lease = server ? createClient({ url: options.url, concurrency: 2, ...auth }) : reader;
+  const base = { writer, reader, lease, queue: serial(), server };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
 }
 
 type Base = {
   writer: Client;
   reader: Client;
+  lease: Client;
   queue: ReturnType<typeof serial>;
   server: boolean;
 };
@@ -213,7 +216,7 @@ class LibsqlStore implements Store {
   }
 
   leaseTable(): LeaseTable {
-    return openLeaseTable(this.base.reader);
+    return openLeaseTable(this.base.lease);
   }
 
   joinTable(): JoinTable {
@@ -384,8 +387,8 @@ class LibsqlStore implements Store {
 
   async close(): Promise<void> {
     await this.queue(async () => {
-      this.base.reader.close();
-      this.base.writer.close();
+      const { writer, reader, lease } = this.base;
+      for (const client of new Set([lease, reader, writer])) client.close();
     });
   }
 }
