@@ -130,6 +130,8 @@ export class NvmlDriver implements Driver {
       if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
       // The handle of a lost GPU is of no more use; the next round asks for a new one.
       if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
+      // Said once while it introduced itself it is noise, and must not be repeated for it.
+      if (device.rc === UNKNOWN) device.handle = null;
     }
     return { kind: "ok", value: build(gpus) };
   }

@@ -16,6 +16,9 @@ export type NvmlLimits = {
   eventsMax: number;
 };
 
+/** Timers of a machine whose cores are all taken run some hundred milliseconds late. */
+const STALL_MS = 1_000;
+
 const LIMITS: NvmlLimits = { abandonedMax: 3, eventsMax: 256 };
 
 export type NvmlOptions = {
@@ -149,8 +152,22 @@ class ProbeLink {
   #pump(): void {
     const next = this.#queue[0];
     if (next === undefined || next.cancel !== null) return;
-    next.cancel = this.#options.clock.after(next.deadlineMs, () => this.#abandon());
+    this.#watch(next, next.deadlineMs, true);
     this.#send(next);
+  }
+
+  /**
+   * A deadline that is noticed late says that this process stood still (a paused machine, no core
+   * for it): the answer may lie in the channel, and gets one short time to be read.
+   */
+  #watch(pending: Pending, ms: number, patient: boolean): void {
+    const { clock } = this.#options;
+    const dueMs = clock.monoMs() + ms;
+    pending.cancel = clock.after(ms, () => {
+      const stalled = clock.monoMs() - dueMs > STALL_MS;
+      if (stalled && patient) this.#watch(pending, STALL_MS, false);
+      else this.#abandon();
+    });
   }
 
   #send({ id, op }: Pending): void {
