@@ -5,7 +5,7 @@
  * Adapter: the file system.
  */
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 export type StateFiles = {
   /** The text last saved, or `null`. */
@@ -26,20 +26,46 @@ export function openStateFiles(directory: string | null): StateFiles {
       }
     },
     save: (name, text) => {
-      const fresh = join(directory, `${name}.new`);
       try {
-        const fd = fs.openSync(fresh, "w", 0o600);
-        try {
-          fs.writeSync(fd, text);
-          fs.fsyncSync(fd);
-        } finally {
-          fs.closeSync(fd);
-        }
-        fs.renameSync(fresh, join(directory, name));
+        replaceFile(join(directory, name), text);
         return null;
       } catch (cause) {
         return cause instanceof Error ? cause.message : String(cause);
       }
     },
   };
+}
+
+/**
+ * Puts a file of mode 0600 in the place of another, whole and durable, or throws and leaves that
+ * one as it was. A disk that is nearly full takes a part of a write without an error, and a new
+ * name survives a power cut only when its folder was synced.
+ */
+export function replaceFile(path: string, text: string): void {
+  const fresh = `${path}.new`;
+  fs.rmSync(fresh, { force: true });
+  try {
+    const fd = fs.openSync(fresh, "wx", 0o600);
+    try {
+      writeAll(fd, Buffer.from(text));
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(fresh, path);
+  } catch (cause) {
+    fs.rmSync(fresh, { force: true });
+    throw cause;
+  }
+  const folder = fs.openSync(dirname(path), "r");
+  try {
+    fs.fsyncSync(folder);
+  } finally {
+    fs.closeSync(folder);
+  }
+}
+
+/** Writes until everything is written; what a full disk took in part fails with the next part. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
 }

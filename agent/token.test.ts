@@ -113,3 +113,24 @@ test("current() shows no other node's credential, and nothing of a broken file",
     expect(line(open(folder, HTTPS))).toEqual([FIRST]);
   }
 });
+
+test("current() passes over what cannot stand in a header", () => {
+  const folder = folderOf(HTTP);
+  rmSync(join(folder, "credential.json"));
+  const given = join(folder, "given");
+  const tokens = openTokens({
+    nodeId: "n1",
+    server: HTTP,
+    directory: folder,
+    flag: undefined,
+    file: given,
+    environment: undefined,
+    defaultFile: join(folder, "first"),
+  });
+  for (const torn of ["one\ntwo", "\0\0\0\0", "t\u00f6ken"]) {
+    writeFileSync(given, torn);
+    expect(tokens.current()?.value).toBe(FIRST);
+  }
+  writeFileSync(given, "nva.good");
+  expect(tokens.current()?.value).toBe("nva.good");
+});

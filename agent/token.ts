@@ -11,12 +11,19 @@
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "./state-file.ts";
 
 /** Placed by bootstrap, readable by root only (promise N55). */
 export const DEFAULT_TOKEN_FILE = "/etc/navarch-node/token";
 
 /** What every credential of one node begins with. */
 const NODE_PREFIX = "nvn.";
+
+/**
+ * What may stand in a header. A file of two lines, or one that a power cut left full of zeros,
+ * holds no secret, and the next source gets its turn.
+ */
+const SENDABLE = /^[\x20-\x7e]+$/;
 
 export type TokenOptions = {
   nodeId: string;
@@ -76,7 +83,8 @@ export function openTokens(options: TokenOptions): TokenSource {
     ];
     const found: Token[] = [];
     for (const [value, source] of candidates) {
-      if (value && !found.some((token) => token.value === value)) found.push({ value, source });
+      if (!value || !SENDABLE.test(value)) continue;
+      if (!found.some((token) => token.value === value)) found.push({ value, source });
     }
     return found;
   };
@@ -134,17 +142,8 @@ function bares(stored: Stored, server: string): boolean {
 }
 
 function writeOwn(path: string, stored: Stored): string | null {
-  const fresh = `${path}.new`;
   try {
-    fs.rmSync(fresh, { force: true });
-    const fd = fs.openSync(fresh, "wx", 0o600);
-    try {
-      fs.writeSync(fd, `${JSON.stringify(stored)}\n`);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    fs.renameSync(fresh, path);
+    replaceFile(path, `${JSON.stringify(stored)}\n`);
     return null;
   } catch (cause) {
     return cause instanceof Error ? cause.message : String(cause);

@@ -13,7 +13,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { compareVersions, isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
-import type { StateFiles } from "../state-file.ts";
+import { type StateFiles, writeAll } from "../state-file.ts";
 import type { Tls } from "../trust.ts";
 import { resultOf } from "./order.ts";
 import { TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
@@ -190,7 +190,7 @@ async function fetchInto(url: string, path: string, tls: Tls | null): Promise<st
       bytes += chunk.byteLength;
       if (bytes > BYTES_MAX) throw new Error(`more than ${BYTES_MAX} bytes`);
       hash.update(chunk);
-      fs.writeSync(file, chunk);
+      writeAll(file, chunk);
     }
     // The unit's umask would leave it to root alone, and people run it too.
     fs.fchmodSync(file, 0o755);
