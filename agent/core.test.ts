@@ -620,4 +620,61 @@ describe("commands", () => {
     });
     expect(new Orders("{broken", BOOT, save).admit(command("c9", "diagnose", 0)).kind).toBe("run");
   });
+
+  test("Agent() survives a sender that throws, and tries again after a pause", async () => {
+    let tries = 0;
+    const { clock, agent, logs } = build({
+      sender: {
+        send: async () => {
+          tries++;
+          // The loop that this guards against would never end, and no timer would stop it.
+          if (tries < 1_000) throw new TypeError("a header cannot be sent");
+          return { kind: "unreachable", message: "enough" };
+        },
+        listen: () => {},
+        connected: () => false,
+        close: () => {},
+      },
+    });
+    agent.start();
+    await clock.pass(60_000);
+    expect(tries).toBeGreaterThan(2);
+    expect(tries).toBeLessThan(20);
+    expect(logs.join()).toContain("a fault in the agent");
+  });
+
+  test("Agent() says that its spool is on disk again, also when it has nothing to keep", async () => {
+    const inner = createMemoryStorage();
+    let full = true;
+    const storage: SpoolStorage = {
+      ...inner,
+      append: (...args) => (full ? { ok: false, message: "no space" } : inner.append(...args)),
+    };
+    const { clock, agent, plane } = build({}, storage);
+    const key = "host/spool_memory/node";
+    agent.start();
+    await clock.pass(180_000);
+    expect(plane.reports.findLast(({ report }) => report.check)?.report.check?.active).toContain(
+      key,
+    );
+    full = false;
+    await clock.pass(180_000);
+    const last = plane.reports.findLast(({ report }) => report.check);
+    expect(last?.report.check?.active).not.toContain(key);
+  });
+
+  test("Agent() counts the time since boot by no clock that a person may set", async () => {
+    const { agent, clock, nvml, plane } = build();
+    // Booted an hour ago; the clock of the wall is then set back by a day.
+    const right = clock.wallMs;
+    clock.wallMs = () => right() - 86_400_000;
+    const links = healthyCheck(2).gpus[0]?.nvlinks?.map((each) => ({ ...each })) ?? [];
+    const [first] = links;
+    if (first) first.state = 0;
+    nvml.set({ kind: "ok", value: healthyCheck(2, { 0: { nvlinks: links } }), durationMs: 1 });
+    agent.start();
+    await clock.pass(1_000);
+    const active = plane.reports.findLast(({ report }) => report.check)?.report.check?.active ?? [];
+    expect(active.some((key) => key.startsWith("nvlink/inactive/"))).toBe(true);
+  });
 });

@@ -60,6 +60,8 @@ export class Agent {
   readonly #readings: Readings;
   readonly #listener: Listener;
   readonly #timers = new Map<string, () => void>();
+  /** Monotonic time of the boot: the wall's clock is often set right only after the start. */
+  readonly #bootMonoMs: number;
   #config = CADENCE;
   #memory: ProbeMemory;
   #round: ProbeRound | null = null;
@@ -82,6 +84,8 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    const { clock, identity } = parts;
+    this.#bootMonoMs = clock.monoMs() - Math.max(0, clock.wallMs() - identity.bootWallMs);
     this.#memory = parts.memory;
     this.#readings = new Readings(parts.load);
     this.#delivery = new Delivery({
@@ -189,6 +193,7 @@ export class Agent {
     this.#lagMs = Math.max(0, now - this.#dueMs);
     this.#dueMs = now + this.#config.heartbeat_ms;
     this.#after("heartbeat", this.#config.heartbeat_ms, () => this.#everyHeartbeat());
+    this.#parts.spool.returnToDisk();
     this.#noticeSpool(this.#parts.spool.stats().memory);
     const fresh = this.#checking && now - this.#checkingSinceMs < GRACE_MS;
     if (!fresh) return this.#delivery.heartbeat();
@@ -203,7 +208,7 @@ export class Agent {
       bootId: identity.bootId,
       wallMs: clock.wallMs(),
       monoMs: clock.monoMs(),
-      uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
+      uptimeMs: Math.max(0, clock.monoMs() - this.#bootMonoMs),
       expectedGpus: identity.expectedGpus,
       simulated: nvml.simulated,
     };

@@ -96,10 +96,17 @@ export class Delivery {
       });
       return;
     }
-    this.#underway = this.#deliver().finally(() => {
-      this.#underway = null;
-      this.pump();
-    });
+    // Whatever went wrong must not be tried again at once: it would be for ever, and nothing else.
+    const failed = (cause: unknown) => {
+      this.#complain("a fault in the agent: a report could not be sent", String(cause));
+      this.#pause();
+    };
+    this.#underway = this.#deliver()
+      .catch(failed)
+      .finally(() => {
+        this.#underway = null;
+        this.pump();
+      });
   }
 
   /** One last report, pause or not; ends by the deadline. */

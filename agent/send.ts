@@ -75,7 +75,14 @@ class Delivery implements Sender {
     this.#drop();
   }
 
+  /** What a call throws before anything is sent, such as a header that cannot be, is an answer. */
   async send(report: Report): Promise<SendAnswer> {
+    return await this.#try(report).catch((cause: unknown): SendAnswer => {
+      return { kind: "unreachable", message: explain(cause) };
+    });
+  }
+
+  async #try(report: Report): Promise<SendAnswer> {
     if (this.#closed) return { kind: "unreachable", message: "closed" };
     const token = this.#options.tokens.current();
     const body = JSON.stringify(report);

@@ -14,11 +14,15 @@ const NAME = /^(\d{10})\.spool$/;
 export type OpenStorageAnswer =
   { ok: true; storage: SpoolStorage } | { ok: false; message: string };
 
-/** Opens or creates the directory (0700). The error says what was tried and why it failed. */
+/**
+ * Opens or creates the directory (0700). The error says what was tried and why it failed. A disk
+ * that is full or was made read-only is none: what lies there, the node's credential above all, is
+ * read, and what cannot be written waits in memory until it can (`spool-segment.ts`).
+ */
 export function openFileStorage(directory: string): OpenStorageAnswer {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    fs.accessSync(directory, fs.constants.W_OK | fs.constants.R_OK);
+    fs.accessSync(directory, fs.constants.X_OK | fs.constants.R_OK);
     const owner = claim(join(directory, "owner"));
     if (owner !== null) {
       return { ok: false, message: `${directory} is in use by process ${owner}` };
@@ -41,7 +45,10 @@ function claim(path: string): number | null {
   } catch {
     // No claim yet, or one that cannot be read: it is ours.
   }
-  fs.writeFileSync(path, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 });
+  // A claim that cannot be written keeps nobody out, and is worth less than what lies there.
+  attempt(() => {
+    fs.writeFileSync(path, `${process.pid} ${startTime(process.pid)}\n`, { mode: 0o600 });
+  });
   return null;
 }
 

@@ -70,7 +70,7 @@ export class SpoolSegments {
   ): { segment: number; at: number } {
     const current = this.#segments.get(this.#current);
     const full = !current || current.bytes >= this.#bytesEach;
-    if (full || this.#mayReturn(nowMs)) this.rotate(nowMs, head);
+    if (full || this.mayReturn(nowMs)) this.rotate(nowMs, head);
     return this.#append(line, durable) ?? this.#fallBack(line, nowMs, head);
   }
 
@@ -78,7 +78,7 @@ export class SpoolSegments {
    * Begins a new segment with a head that makes everything before it dispensable but the bodies.
    */
   rotate(nowMs: number, head: () => HeadLine): void {
-    const returning = this.failure !== null && this.#mayReturn(nowMs);
+    const returning = this.failure !== null && this.mayReturn(nowMs);
     const useDisk = this.#disk !== null && (this.failure === null || returning);
     if (useDisk) this.failure = null;
     this.#begin(useDisk && this.#disk ? this.#disk : this.#memory);
@@ -116,7 +116,8 @@ export class SpoolSegments {
     return written;
   }
 
-  #mayReturn(nowMs: number): boolean {
+  /** True if writing goes to memory and it is time to try the disk again. */
+  mayReturn(nowMs: number): boolean {
     if (this.failure === null || this.#disk === null) return false;
     return nowMs - this.#failedAtMs >= RETRY_MS;
   }

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  mkdirSync,
   mkdtempSync,
   rmSync,
   writeFileSync,
@@ -293,6 +294,27 @@ describe("Spool", () => {
     expect(codesOf(restored)).toEqual([2]);
   });
 
+  test("returnToDisk() needs nothing to write: a quiet node is not without a disk for ever", () => {
+    const inner = createMemoryStorage();
+    let full = false;
+    let mono = 0;
+    const storage: SpoolStorage = {
+      ...inner,
+      append: (...args) => (full ? { ok: false, message: "no space" } : inner.append(...args)),
+    };
+    const spool = new Spool(options(storage, { monoMs: () => mono }));
+    full = true;
+    spool.append([finding(79)], [], null);
+    full = false;
+    spool.returnToDisk();
+    expect(spool.stats().memory).toBe("no space");
+    mono = 60_000;
+    spool.returnToDisk();
+    expect(spool.stats().memory).toBeNull();
+    // What had waited in memory is on the disk too, and survives the process.
+    expect(drain(new Spool(options(inner))).codes).toEqual([79]);
+  });
+
   test("append() goes on in memory when the disk is full, and returns to it", () => {
     const inner = createMemoryStorage();
     let full = false;
@@ -357,6 +379,15 @@ describe("openFileStorage()", () => {
     const answer = openFileStorage(join(file, "spool"));
     expect(answer).toMatchObject({ ok: false });
     if (!answer.ok) expect(answer.message).toContain(file);
+  });
+
+  test("reads what lies in a directory that takes nothing, as on a full disk", () => {
+    const directory = join(root, "full");
+    new Spool(options(open(directory))).append([finding(79)], [], cursor(1));
+    // Stands for a claim that cannot be written: root may write wherever there is room.
+    rmSync(join(directory, "owner"));
+    mkdirSync(join(directory, "owner"));
+    expect(drain(new Spool(options(open(directory)))).codes).toEqual([79]);
   });
 
   test("refuses a directory that another living process holds", () => {

@@ -343,6 +343,17 @@ export class Spool {
     this.#reclaim();
   }
 
+  /**
+   * Tries a disk that refused a write, when its time has come. A healthy node writes nothing for
+   * days, and would be told to be without a disk for as long.
+   */
+  returnToDisk(): void {
+    const nowMs = this.#options.monoMs();
+    if (!this.#segments.mayReturn(nowMs)) return;
+    this.#segments.rotate(nowMs, () => this.#head());
+    this.#reclaim();
+  }
+
   /** Keeps the last kernel position, so that a planned restart reads nothing twice. */
   close(): void {
     const line = printLine({ tag: "ack", seq: this.#acked, cursor: this.#cursor });

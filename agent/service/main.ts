@@ -219,7 +219,9 @@ async function serve(options: Options): Promise<void> {
   if (renewal.trial.over) process.exit(RENEWED.status);
   const random = Math.random;
   const own = { hostname: hostname(), providerIds: machine.providerIds };
-  const sender = openSender({ options, clock, tokens, files, directory, log, ...own });
+  // A disk that takes nothing now may still hold what an earlier life kept.
+  const forgetful = directory === null || spool.stats().memory !== null;
+  const sender = openSender({ options, clock, tokens, files, directory, forgetful, log, ...own });
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(await openGpus(options, clock)),

@@ -21,6 +21,8 @@ export function openSender(from: {
   files: StateFiles;
   /** Where state is kept; `null` = nowhere. */
   directory: string | null;
+  /** Nothing can be kept there now; without it, only where there is no directory. */
+  forgetful?: boolean;
   hostname: string;
   providerIds: string[];
   log: (level: Level, message: string, fields?: Record<string, unknown>) => void;
@@ -55,7 +57,7 @@ export function openSender(from: {
     tokens,
     trust,
     files,
-    forgetful: directory === null,
+    forgetful: from.forgetful ?? directory === null,
     newNonce: () => randomBytes(32).toString("base64url"),
     who: {
       node_id: options.nodeId,
