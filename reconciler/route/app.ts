@@ -163,20 +163,7 @@ export function openApp(ports: RoutePorts): App {
     const missing = await ports.notReady();
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
-  app.get("/metrics", (c) => {
-    if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
-      const principal = identify(c, ports);
-      if (principal === null) return refuse(c, "unauthenticated", "metrics need a token here");
-      // They are about the whole fleet, and a node's credential is on a machine that people use.
-      if (!roleIncludes(principal.role, "viewer")) {
-        return refuse(c, "permission_denied", `${principal.name} may only report`);
-      }
-    }
-    // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
-    return c.body(openSliced(ports.metrics.slices()), 200, {
-      "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
-    });
-  });
+  app.get("/metrics", (c) => sendMetrics(c, ports));
   app.get("/ca.pem", (c) => {
     const { caPem } = ports;
     if (!caPem) return refuse(c, "not_found", "this control plane has no authority of its own");
@@ -225,6 +212,21 @@ export function openApp(ports: RoutePorts): App {
     return refuse(c, "internal", "internal error; see the log of the control plane");
   });
   return app;
+}
+
+function sendMetrics(c: Context<Env>, ports: RoutePorts): Response {
+  if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
+    const principal = identify(c, ports);
+    if (principal === null) return refuse(c, "unauthenticated", "metrics need a token here");
+    // They are about the whole fleet, and a node's credential is on a machine that people use.
+    if (!roleIncludes(principal.role, "viewer")) {
+      return refuse(c, "permission_denied", `${principal.name} may only report`);
+    }
+  }
+  // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
+  return c.body(openSliced(ports.metrics.slices()), 200, {
+    "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+  });
 }
 
 function tooLarge(c: Context): Response {
