@@ -54,6 +54,14 @@ test("metrics that need a token are shown to who may look, and to no node", asyn
   expect(got).toEqual([401, 401, 403, 200, 200]);
 });
 
+test("a token that is over before it is shown is not made", async () => {
+  const { a } = await open(1);
+  const make = async (expires_in: string): Promise<number> =>
+    (await a.call("POST", "/v1/tokens", { role: "viewer", expires_in })).status;
+  expect([await make("0"), await make("1ns"), await make("999ms")]).toEqual([400, 400, 400]);
+  expect([await make("1s"), await make("24h")]).toEqual([201, 201]);
+});
+
 test("roles: a node may only report, a viewer only look, an operator not make tokens", async () => {
   const { w, a } = await open();
   const [id = ""] = w.serving();

@@ -12,6 +12,9 @@ import { emptyChange } from "../store/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
+/** A shorter one is over before it can be shown: a unit was mistyped. */
+const LIFE_MS_MIN = 1_000;
+
 /** A node's credentials are named by the node. */
 const NODE = "node:";
 
@@ -69,6 +72,9 @@ async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const life = body.value.expires_in === null ? null : parseDuration(body.value.expires_in);
   if (life !== null && !life.ok) {
     return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
+  }
+  if (life !== null && life.ms < LIFE_MS_MIN) {
+    return refuse(c, "invalid_argument", "expires_in: expected 1s or more");
   }
   const secret = ports.newSecret();
   const credential: Credential = {
