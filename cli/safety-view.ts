@@ -23,7 +23,7 @@ export function printStops(view: SafetyView): string {
 
 /** `pool:p is restrained since 2026-03-01T12:00:00Z: why`. */
 export function printBreaker({ scope, state, since, why }: BreakerView): string {
-  return `${scope} is ${state} since ${printTime(since)}: ${plain(why)}`;
+  return plain(`${scope} is ${state} since ${printTime(since)}: ${why}`);
 }
 
 export function printSafety(view: SafetyView, nowMs: number, style: Style): string {

@@ -34,7 +34,7 @@ export async function show({ world, format, style }: Screen, shown: Shown): Prom
     case "yaml":
       return world.out(await printYaml(shown.data));
     case "name":
-      return world.out(shown.names.map((name) => `${name}\n`).join(""));
+      return world.out(shown.names.map((name) => `${plain(name)}\n`).join(""));
     case "table":
     case "wide":
       return showPeople(world, shown, format === "wide", style);

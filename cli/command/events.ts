@@ -98,7 +98,7 @@ async function follow(
       for (const event of page.events) await printOne(context, event);
       if (page.more) continue;
     } else {
-      world.err(`warning: ${page.message}; trying again\n`);
+      world.err(`warning: ${plain(page.message)}; trying again\n`);
       restMs = Math.min(FOLLOW_MAX_MS, restMs * 2);
     }
     await world.sleep(restMs);

@@ -8,6 +8,7 @@ import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 
 export const joinTokenCreate: Command = {
   name: ["join-token", "create"],
@@ -50,10 +51,12 @@ export const joinTokenCreate: Command = {
     if (context.format === "table" || context.format === "wide") {
       const many = value.uses_max === 1 ? "once" : `${value.uses_max} times`;
       const until = printTime(value.expires_at);
-      world.err(`Join token ${value.id} for pool ${value.pool}, ${many}, until ${until}; `);
+      world.err(
+        `${plain(`Join token ${value.id} for pool ${value.pool}, ${many}, until ${until}`)}; `,
+      );
       world.err("it is not shown again:\n");
     }
-    const secret = `${value.token ?? ""}\n`;
+    const secret = `${plain(value.token)}\n`;
     await show(context, { data: value, names: [value.id], human: () => secret });
     return EXIT.done;
   },

@@ -5,6 +5,7 @@ import type { JoinTokenView } from "../../schema/join.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 
 export const joinTokenRevoke: Command = {
   name: ["join-token", "revoke"],
@@ -19,7 +20,7 @@ export const joinTokenRevoke: Command = {
     const answer = await client.send<JoinTokenView>("DELETE", path, ["id"]);
     if (!answer.ok) return answer;
     const { value } = answer;
-    const human = () => `Join token ${value.id} revoked\n`;
+    const human = () => `Join token ${plain(value.id)} revoked\n`;
     await show(context, { data: value, names: [value.id], human });
     return EXIT.done;
   },

@@ -7,6 +7,7 @@ import type { Command } from "../command.ts";
 import { EXIT, unknownName, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 import { printTime } from "../age.ts";
 
 /** A node's own credential is made for that node, never by hand. */
@@ -40,9 +41,11 @@ export const tokenCreate: Command = {
     const { value } = answer;
     if (context.format === "table" || context.format === "wide") {
       const until = value.expires_at === null ? "" : `, until ${printTime(value.expires_at)}`;
-      world.err(`Token ${value.id} for role ${value.role}${until}; it is not shown again:\n`);
+      world.err(
+        `${plain(`Token ${value.id} for role ${value.role}${until}`)}; it is not shown again:\n`,
+      );
     }
-    const secret = `${value.token ?? ""}\n`;
+    const secret = `${plain(value.token)}\n`;
     await show(context, { data: value, names: [value.id], human: () => secret });
     return EXIT.done;
   },

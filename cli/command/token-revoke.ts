@@ -5,6 +5,7 @@ import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 
 export const tokenRevoke: Command = {
   name: ["token", "revoke"],
@@ -19,7 +20,7 @@ export const tokenRevoke: Command = {
     const answer = await client.send<TokenView>("DELETE", path, ["id"]);
     if (!answer.ok) return answer;
     const { value } = answer;
-    const human = () => `Token ${value.id} revoked\n`;
+    const human = () => `Token ${plain(value.id)} revoked\n`;
     await show(context, { data: value, names: [value.id], human });
     return EXIT.done;
   },
