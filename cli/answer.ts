@@ -94,6 +94,13 @@ export function unexpected(url: string, what: string): Failure {
   return failure(EXIT.unreachable, "unreachable", message);
 }
 
+/** The answer that points elsewhere, where a token must not follow. */
+export function redirected(url: string, status: number, headers: Headers): Failure | null {
+  const location = headers.get("location");
+  if (status < 300 || status > 399 || location === null) return null;
+  return unexpected(url, `it redirects to ${location} (set --server to that)`);
+}
+
 const HINT = "is the control plane running? set --server or NAVARCH_SERVER";
 
 /** Nobody answered. `error` is what `fetch` threw; Bun gives the system's code in `code`. */

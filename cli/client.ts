@@ -3,12 +3,12 @@
  * exit status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says
  * so, and whoever ran it decides.
  *
- * Adapter: speaks HTTP, and writes the one file that is asked for.
+ * Adapter: speaks HTTP.
  */
-import { createWriteStream, renameSync, rmSync } from "node:fs";
-import { pipeline } from "node:stream/promises";
 import type { Address } from "./address.ts";
-import { refusalOf, unexpected, unreachable } from "./answer.ts";
+import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
+import { download } from "./download.ts";
+import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
 import type { Trust } from "./trust.ts";
@@ -113,6 +113,7 @@ export function openClient(world: World, options: ClientOptions): Client {
     keys: readonly string[],
     body?: Record<string, unknown>,
   ): Promise<Answer<T> | Failure> => {
+    if (isAstray(path)) return usage('an empty name, "." or ".." names nothing');
     const page = await request(method, `/api/v1${path}`, body);
     if (!page.ok) return page;
     if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
@@ -131,60 +132,28 @@ export function openClient(world: World, options: ClientOptions): Client {
   };
 }
 
+/** A name that a URL swallows would turn the call into one about something else. */
+function isAstray(path: string): boolean {
+  const [, ...parts] = (path.split("?")[0] ?? "").split("/");
+  return parts.some((part) => /^\.{0,2}$/.test(part));
+}
+
 function readPage(
   { status, headers }: Response,
   body: string,
   tookMs: number,
   url: string,
 ): Page | Failure {
-  const location = headers.get("location");
-  if (status >= 300 && status < 400 && location !== null) {
-    return unexpected(url, `it redirects to ${location} (set --server to that)`);
-  }
+  const elsewhere = redirected(url, status, headers);
+  if (elsewhere !== null) return elsewhere;
   const dateMs = Date.parse(headers.get("date") ?? "");
   return { ok: true, status, body, dateMs: Number.isNaN(dateMs) ? null : dateMs, tookMs };
-}
-
-/** `--timeout` bounds the wait for the first byte; the rest takes as long as it takes. */
-async function download(
-  options: ClientOptions,
-  path: string,
-  out: string,
-): Promise<{ ok: true } | Failure> {
-  const { address, token, timeoutMs, trust } = options;
-  const tls = await trust.tls(timeoutMs);
-  if (tls !== null && "ok" in tls) return tls;
-  const partial = `${out}.part`;
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), timeoutMs);
-  try {
-    const response = await fetch(`${address.url}${path}`, {
-      method: "POST",
-      redirect: "manual",
-      signal: late.signal,
-      headers: token.token === null ? {} : { authorization: `Bearer ${token.token}` },
-      ...(tls === null ? {} : { tls }),
-    });
-    clearTimeout(timer);
-    if (!response.ok) {
-      const { status } = response;
-      return refusalOf(address.url, { status, body: await response.text() }, token);
-    }
-    await pipeline(response.body ?? [], createWriteStream(partial, { mode: 0o600 }));
-    renameSync(partial, out);
-    return { ok: true };
-  } catch (error) {
-    rmSync(partial, { force: true });
-    return unreachable(address.url, error, timeoutMs);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function parseAnswer(text: string, keys: readonly string[]): object | null {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return null;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
     return keys.every((key) => Object.hasOwn(value, key)) ? value : null;
   } catch {
     return null;

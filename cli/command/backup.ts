@@ -2,11 +2,14 @@
  * `navarch backup`: one file with the embedded database and the fleet's identity, taken while the
  * control plane runs, or from its folder. Whoever has the file can speak for every node.
  */
-import { existsSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "../command.ts";
+import { cannotWrite, removeFile } from "../download.ts";
 import { EXIT, failure, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
 import { show } from "../show.ts";
+import { plain } from "../table.ts";
 
 export const backup: Command = {
   name: ["backup"],
@@ -25,7 +28,8 @@ export const backup: Command = {
     const { flags, world } = context;
     const stamp = new Date(world.wallMs()).toISOString().replace(/[:.]/g, "-");
     const out = flags.text("out") ?? `navarch-${stamp}.backup`;
-    if (existsSync(out)) return usage(`--out: ${out} exists already`);
+    const misplaced = checkPlace(out);
+    if (misplaced !== null) return misplaced;
     const state = flags.text("state");
     if (state === null) {
       const client = context.connect();
@@ -43,13 +47,22 @@ export const backup: Command = {
       try {
         await writeBackup(file, out, identity);
       } catch (error) {
-        rmSync(out, { force: true });
-        return failure(EXIT.failed, "internal", `cannot write ${out}: ${String(error)}`);
+        removeFile(out);
+        return cannotWrite(out, error);
       }
     }
     const bytes = Bun.file(out).size;
-    const human = (): string => `${out}  ${bytes} bytes\n`;
+    const human = (): string => `${plain(out)}  ${bytes} bytes\n`;
     await show(context, { data: { file: out, bytes }, names: [out], human });
     return EXIT.done;
   },
 };
+
+/** Asked before anything else: a server must not copy its database for nothing. */
+function checkPlace(out: string): Failure | null {
+  if (out === "") return usage("--out: expected the name of a file");
+  if (existsSync(out)) return usage(`--out: ${out} exists already`);
+  const folder = dirname(resolve(out));
+  if (existsSync(folder) && statSync(folder).isDirectory()) return null;
+  return usage(`--out: ${out} has no folder ${folder} to be in`);
+}

@@ -1,7 +1,35 @@
 /** Odd words, and servers that answer what no control plane would: no crash, no wait, no lie. */
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { navarch } from "./spawn.ts";
 import { openStub } from "./stub.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "navarch-odd-"));
+const stub = openStub({ token: null });
+afterAll(async () => {
+  await stub.close();
+  rmSync(folder, { recursive: true });
+});
+
+const ASTRAY = [
+  ["get", ".."],
+  ["cordon", ""],
+  ["explain", "pool", "."],
+  ["pool", "hold", ".", "--reason", "x"],
+  ["pool", "status", ".."],
+  ["token", "revoke", ".."],
+  ["bootstrap", ""],
+];
+
+test.each(ASTRAY.map((words) => ({ words })))("$words asks for nothing else", async ({ words }) => {
+  const before = stub.seen.length;
+  const { code, out, err } = await navarch([...words, "-s", stub.url]);
+  expect({ code, out }).toEqual({ code: 2, out: "" });
+  expect(err).toBe('error: an empty name, "." or ".." names nothing\n');
+  expect(stub.seen.length).toBe(before);
+});
 
 test("what a server says brings no control characters to the terminal", async () => {
   const strange = openStub({ token: null });
@@ -23,4 +51,62 @@ test("what a server says brings no control characters to the terminal", async ()
     expect(`${out}${err}`).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
   }
   await strange.close();
+});
+
+test("an answer that is a list is none of a control plane", async () => {
+  const strange = openStub({ token: null });
+  strange.broken = { status: 200, body: "[]" };
+  const { code, out, err } = await navarch(["config", "show", "-s", strange.url]);
+  expect({ code, out }).toEqual({ code: 5, out: "" });
+  expect(err).toContain("is not a Navarch control plane");
+  await strange.close();
+});
+
+/** A backup from a server that answers like this; what it left in the folder. */
+async function backUp(answer: () => Response | Promise<Response>, out = join(folder, "backup")) {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer });
+  const words = ["backup", "--out", out, "-s", server.url.origin, "--timeout", "400ms"];
+  const ended = await navarch(words);
+  await server.stop(true);
+  return { ...ended, left: readdirSync(folder) };
+}
+
+test("navarch backup takes nothing for a database but a database", async () => {
+  const page = await backUp(() => new Response("<html>log in</html>"));
+  expect(page).toMatchObject({ code: 5, out: "", left: [] });
+  expect(page.err).toContain("is not a Navarch control plane: what it sent is no database");
+  const away = await backUp(() => Response.redirect("http://elsewhere.invalid/"));
+  expect(away).toMatchObject({ code: 5, out: "", left: [] });
+  expect(away.err).toContain("it redirects to http://elsewhere.invalid/");
+  const head = "SQLite format 3\0and more";
+  const file = join(folder, "backup");
+  const good = await backUp(() => new Response(head), file);
+  expect(good).toMatchObject({ code: 0, err: "", left: ["backup"] });
+  expect(readFileSync(file, "utf8")).toBe(head);
+  rmSync(file);
+});
+
+test("navarch backup waits no longer for the rest of an answer than for its start", async () => {
+  const stalled = await backUp(() => {
+    const start = (to: ReadableStreamDefaultController) => to.enqueue(new Uint8Array(64));
+    return new Response(new ReadableStream({ start }));
+  });
+  expect(stalled).toMatchObject({ code: 5, out: "", left: [] });
+  expect(stalled.err).toContain("no answer within 400ms");
+});
+
+test("navarch backup says at once that a file cannot be where it is asked to be", async () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  for (const out of ["", file, join(file, "below"), join(folder, "none", "x")]) {
+    for (const from of [
+      ["--state", folder],
+      ["-s", stub.url],
+    ]) {
+      const { code, err } = await navarch(["backup", "--out", out, ...from]);
+      expect(code).toBe(2);
+      expect(err).toMatch(/^error: --out: .*\n$/);
+    }
+  }
+  expect(existsSync(join(folder, "none"))).toBeFalse();
 });

@@ -1,0 +1,102 @@
+/**
+ * The one file that a command fetches: a database, looked at before it is called a backup. It is
+ * written beside its place and moved there whole, so that a failure leaves nothing.
+ *
+ * Adapter: speaks HTTP, writes a file.
+ */
+import { createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { pipeline } from "node:stream/promises";
+import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
+import type { ClientOptions } from "./client.ts";
+import { EXIT, failure } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+
+/** How every SQLite file begins (SQLite's file format, 1.3.1). */
+const MAGIC = "SQLite format 3\0";
+
+/** `--timeout` bounds each wait for more; all of it takes as long as it takes. */
+export async function download(
+  options: ClientOptions,
+  path: string,
+  out: string,
+): Promise<{ ok: true } | Failure> {
+  const { address, token, timeoutMs, trust } = options;
+  const { url } = address;
+  const tls = await trust.tls(timeoutMs);
+  if (tls !== null && "ok" in tls) return tls;
+  const partial = `${out}.part`;
+  const late = openLate(timeoutMs);
+  try {
+    const response = await fetch(`${url}${path}`, {
+      method: "POST",
+      redirect: "manual",
+      signal: late.signal,
+      headers: token.token === null ? {} : { authorization: `Bearer ${token.token}` },
+      ...(tls === null ? {} : { tls }),
+    });
+    const elsewhere = redirected(url, response.status, response.headers);
+    if (elsewhere !== null) return elsewhere;
+    if (!response.ok) {
+      const { status } = response;
+      return refusalOf(url, { status, body: await response.text() }, token);
+    }
+    await pipeline(late.watch(response.body), createWriteStream(partial, { mode: 0o600 }));
+    const head = await Bun.file(partial).slice(0, MAGIC.length).text();
+    if (head !== MAGIC) return unexpected(url, "what it sent is no database");
+    renameSync(partial, out);
+    return { ok: true };
+  } catch (error) {
+    return isOfFile(error) ? cannotWrite(out, error) : unreachable(url, error, timeoutMs);
+  } finally {
+    late.stop();
+    removeFile(partial);
+  }
+}
+
+type Late = {
+  signal: AbortSignal;
+  /** The same bytes; each of them starts the time anew. */
+  watch(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array>;
+  stop(): void;
+};
+
+function openLate(timeoutMs: number): Late {
+  const controller = new AbortController();
+  const start = () => setTimeout(() => controller.abort(), timeoutMs);
+  let timer = start();
+  const stop = (): void => clearTimeout(timer);
+  const next = (): void => {
+    stop();
+    timer = start();
+  };
+  return {
+    signal: controller.signal,
+    stop,
+    async *watch(body) {
+      for await (const bytes of body ?? []) {
+        // A slow disk is no silent server.
+        stop();
+        yield bytes;
+        next();
+      }
+    },
+  };
+}
+
+/** A full disk is told without a path; what `fetch` throws has a URL for one. */
+function isOfFile(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ("code" in error && /^(ENOSPC|EDQUOT|EIO)$/.test(String(error.code))) return true;
+  return "path" in error && !String(error.path).includes("://");
+}
+
+/** `error` is what writing threw. */
+export function cannotWrite(out: string, error: unknown): Failure {
+  const said = error instanceof Error ? error.message : String(error);
+  return failure(EXIT.failed, "internal", `cannot write ${out}: ${said}`);
+}
+
+/** Of what cannot be looked at, nothing is left. */
+export function removeFile(path: string): void {
+  if (existsSync(path)) rmSync(path, { force: true });
+}
