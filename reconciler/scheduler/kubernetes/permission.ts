@@ -33,7 +33,7 @@ const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
   ...grant("", "pods", "delete", "ending what a drain could not evict by its deadline"),
   ...grant("", "pods/eviction", "create", "drains"),
   ...grant("apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"),
-  ...grant("policy", "poddisruptionbudgets", "list watch", "asking again as soon as a budget opens"),
+  ...grant("policy", "poddisruptionbudgets", "list watch", "asking again once a budget opens"),
   ...grant("storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"),
   ...grant("events.k8s.io", "events", "create patch", "events on the Node"),
   ...grant(
