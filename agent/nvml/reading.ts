@@ -119,6 +119,8 @@ export type NvmlFailure =
   | { reason: "version"; code: number; message: string }
   /** The operating system or a container blocks access (17, or 4 on every GPU). */
   | { reason: "permission"; code: number; message: string }
+  /** Given up by the agent itself, for work that needs the GPU to itself (`lend.ts`). */
+  | { reason: "lent"; code: number; message: string }
   | { reason: "other"; code: number; message: string };
 
 export type NvmlAnswer<T> =

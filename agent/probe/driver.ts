@@ -10,7 +10,8 @@ import type { NvmlAnswer, NvmlFailure } from "../nvml/reading.ts";
 import { type Condition, metricsOf, onNode } from "./probe.ts";
 
 export type DriverVerdict = {
-  condition: Condition;
+  /** `null`: nothing is wrong, and what held before is neither seen nor over. */
+  condition: Condition | null;
   outcome: ProbeOutcome;
   /** False if nothing was learned about the GPUs, not even that they are unusable. */
   conclusive: boolean;
@@ -60,6 +61,8 @@ function judgeFailure(failure: NvmlFailure): DriverVerdict {
       const denied = verdict("permission", "warning", message, metrics, "no_permission");
       return { ...denied, conclusive: false };
     }
+    case "lent":
+      return { condition: null, outcome: "skipped", conclusive: false, keepsGpus: true };
     case "other":
       return verdict("error", "serious", message, metrics, "error");
     default:

@@ -115,14 +115,15 @@ function runBlind(
   ctx: ProbeContext,
 ): ProbeRound {
   const { condition, outcome, conclusive, keepsGpus } = judgeDriver(answer);
-  const carried = Object.keys(memory.held).filter((key) => !/^driver\/.*\/node$/.test(key));
-  const change = judgeChange([condition], memory.held, carried, ctx);
+  const isOver = (key: string) => condition !== null && /^driver\/.*\/node$/.test(key);
+  const carried = Object.keys(memory.held).filter((key) => !isOver(key));
+  const change = judgeChange(condition ? [condition] : [], memory.held, carried, ctx);
   const durationMs = "durationMs" in answer ? answer.durationMs : 0;
   const skipped = PROBES.map((probe) => printResult(probe.name, "skipped", 0, null));
   const gpus = keepsGpus ? printIdentities(memory) : [];
   return {
     findings: change.findings,
-    results: [printResult("driver", outcome, durationMs, condition.message), ...skipped],
+    results: [printResult("driver", outcome, durationMs, condition?.message ?? null), ...skipped],
     active: change.active,
     memory: { ...memory, bootId: ctx.bootId, held: change.held },
     gpus,

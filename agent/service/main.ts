@@ -15,10 +15,11 @@ import { watchKernelLog } from "../kernel-wake.ts";
 import type { OpenKernelLog } from "../listen.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
+import { lendNvml, type LendableNvml } from "../nvml/lend.ts";
 import { openNvml } from "../nvml/parent.ts";
 import { PROBE_COMMAND } from "../nvml/message.ts";
 import { type Options, parseOptions, printHelp } from "../option.ts";
-import type { Identity, Level } from "../part.ts";
+import type { AgentParts, Identity, Level } from "../part.ts";
 import type { Clock, Nvml } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
 import { openFileStorage } from "../spool-file.ts";
@@ -222,9 +223,10 @@ async function serve(options: Options): Promise<void> {
   // A disk that takes nothing now may still hold what an earlier life kept.
   const forgetful = directory === null || spool.stats().memory !== null;
   const sender = openSender({ options, clock, tokens, files, directory, forgetful, log, ...own });
+  const gpus = lendNvml(await openGpus(options, clock));
   const agent = new Agent({
     clock,
-    nvml: progress.followNvml(await openGpus(options, clock)),
+    nvml: progress.followNvml(gpus.nvml),
     openKernelLog: kernel.open,
     kernelPollMs: watch.pollMs,
     sender: progress.followSender(renewal.trial.follow(sender)),
@@ -238,7 +240,7 @@ async function serve(options: Options): Promise<void> {
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
     load: createLoadReader(proc),
     adopt,
-    runCommand: options.allowCommands ? (await import("../command/run.ts")).runCommand : null,
+    runCommand: options.allowCommands ? await openCommands(gpus) : null,
     upgrade: renewal.upgrade,
     random,
     log,
@@ -258,6 +260,15 @@ async function serve(options: Options): Promise<void> {
   if (fake) log("warn", "the GPUs of this node are simulated", { gpus: fake.count });
   agent.start();
   shrinkRegularly(clock, SHRINK_MS.first);
+}
+
+/** What changes the machine; for a reset the agent lets go of the GPUs. */
+async function openCommands(gpus: LendableNvml): Promise<AgentParts["runCommand"]> {
+  const { runCommand } = await import("../command/run.ts");
+  return (command) => {
+    if (command.type !== "gpu_reset") return runCommand(command);
+    return gpus.lend(() => runCommand(command));
+  };
 }
 
 /** The ways to another release of this program, as far as this process can have them. */
