@@ -120,6 +120,7 @@ export function unreachable(url: string, error: unknown, timeoutMs: number): Fai
 function reasonOf(code: string, said: string): string {
   const both = `${code} ${said}`;
   if (/ECONNREFUSED|ConnectionRefused/.test(both)) return `connection refused (${HINT})`;
+  if (/FailedToOpenSocket/.test(both)) return `no connection could be opened (${HINT})`;
   if (/ENOTFOUND|EAI_AGAIN|getaddrinfo/.test(both)) {
     return "no such host (check --server or NAVARCH_SERVER)";
   }

@@ -53,6 +53,14 @@ test("what a server says brings no control characters to the terminal", async ()
   await strange.close();
 });
 
+test("a closed port is told alike with TLS and without, and not as a slip of the pen", async () => {
+  for (const url of ["http://127.0.0.1:1", "https://127.0.0.1:1"]) {
+    const { code, err } = await navarch(["list", "-s", url]);
+    expect(code).toBe(5);
+    expect(err).toContain("(is the control plane running? set --server or NAVARCH_SERVER)");
+  }
+});
+
 test("an answer that is a list is none of a control plane", async () => {
   const strange = openStub({ token: null });
   strange.broken = { status: 200, body: "[]" };
