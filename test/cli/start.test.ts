@@ -77,7 +77,7 @@ describe("navarch control-plane that cannot start", () => {
       start(AT, { files: { "navarch.db": "no database".repeat(1_000) } }),
       start(AT, { files: { "identity.json": "{" } }),
       start(AT, { state: "/proc/navarch" }),
-      start(AT, { state: "http://127.0.0.1:1" }),
+      start(`{ address: 127.0.0.1:1, state_path: "http://127.0.0.1:1" }`),
       // It listens already by then, and must not go on doing so.
       start(AT, { flags: ["--addr", "127.0.0.1:0", "--test-port-file", join(file, "port")] }),
     ]);
