@@ -677,4 +677,28 @@ describe("commands", () => {
     const active = plane.reports.findLast(({ report }) => report.check)?.report.check?.active ?? [];
     expect(active.some((key) => key.startsWith("nvlink/inactive/"))).toBe(true);
   });
+
+  test("Agent() names the GPUs of this boot while the driver hangs from the start", async () => {
+    let saved = EMPTY_MEMORY;
+    const first = build({ saveMemory: (memory) => void (saved = memory) });
+    first.agent.start();
+    await first.clock.pass(1_000);
+    expect(Object.keys(saved.gpus)).toHaveLength(2);
+    const tables: number[] = [];
+    const asked = (memory: typeof saved) => {
+      const world = build({
+        memory,
+        openKernelLog: (_, gpus) => {
+          tables.push(gpus().length);
+          return null;
+        },
+      });
+      world.nvml.hold();
+      world.agent.start();
+      return world.clock.pass(3_000);
+    };
+    await asked(saved);
+    await asked({ ...saved, bootId: "boot-0" });
+    expect(tables).toEqual([2, 0]);
+  });
 });

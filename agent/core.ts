@@ -10,12 +10,12 @@ import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
 import { printHostFinding } from "./host-finding.ts";
-import type { GpuTable } from "./kernel/finding.ts";
-import { normalizePci } from "./kernel/pci.ts";
+import { type GpuTable, printGpuTable } from "./kernel/finding.ts";
 import { Listener } from "./listen.ts";
 import type { NvmlAnswer, NvmlCheck } from "./nvml/reading.ts";
 import type { AgentParts } from "./part.ts";
 import { printEventFindings, wantsCheck } from "./probe/event.ts";
+import { printIdentities } from "./probe/identity.ts";
 import type { ProbeContext, ProbeMemory } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 import { Readings } from "./readings.ts";
@@ -302,13 +302,11 @@ export class Agent {
     this.#listen();
   }
 
+  /** A driver that hangs from the start must not take from its GPUs the names of this boot. */
   #gpuTable(): GpuTable {
-    const table: { index: number; uuid: string; pci: string }[] = [];
-    for (const { index, uuid, pci_bus_id } of this.#round?.gpus ?? []) {
-      const pci = normalizePci(pci_bus_id);
-      if (pci !== null) table.push({ index, uuid, pci });
-    }
-    return table;
+    const { bootId } = this.#parts.identity;
+    const known = this.#memory.bootId === bootId ? printIdentities(this.#memory) : [];
+    return printGpuTable(this.#round?.gpus ?? known);
   }
 
   #listen(): void {

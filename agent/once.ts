@@ -10,7 +10,7 @@ import type { NodeId } from "../schema/id.ts";
 import type { PolicyNode } from "../schema/policy.ts";
 import type { Check, ProbeResult } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
-import { normalizePci } from "./kernel/pci.ts";
+import { printGpuTable } from "./kernel/finding.ts";
 import type { Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
 import type { GpuTable } from "./kernel/finding.ts";
 import type { Identity } from "./part.ts";
@@ -81,10 +81,7 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
 function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; probe: ProbeResult } {
   const { clock, identity, nvml } = parts;
   const name = "kernel_log";
-  const table = round.gpus.flatMap(({ index, uuid, pci_bus_id }) => {
-    const pci = normalizePci(pci_bus_id);
-    return pci === null ? [] : [{ index, uuid, pci }];
-  });
+  const table = printGpuTable(round.gpus);
   const log = parts.openKernelLog(null, () => table);
   if (!log) {
     return { findings: [], probe: { name, outcome: "skipped", duration_ms: 0, message: null } };

@@ -4,6 +4,7 @@
  * goes in and comes out. The agent does not judge, so nothing here knows the catalogue.
  */
 import type { Finding, Metrics, Severity } from "../../schema/finding.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -12,6 +13,14 @@ import { normalizePci } from "./pci.ts";
 
 /** This machine's GPUs, by PCI address. Empty = not known (yet): nothing is called foreign then. */
 export type GpuTable = readonly { index: number; uuid: string; pci: string }[];
+
+/** The table of GPUs whose addresses can be read. */
+export function printGpuTable(gpus: readonly GpuIdentity[]): GpuTable {
+  return gpus.flatMap(({ index, uuid, pci_bus_id }) => {
+    const pci = normalizePci(pci_bus_id);
+    return pci === null ? [] : [{ index, uuid, pci }];
+  });
+}
 
 /** Where and when the record was seen. */
 export type Origin = { seq: number; usec: number; bootId: BootId; bootWallMs: number };

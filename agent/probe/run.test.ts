@@ -54,6 +54,17 @@ describe("runProbes()", () => {
     );
   });
 
+  test("lets nothing last from one boot into the next", () => {
+    const soft = healthyCheck(1, { 0: { throttleReasons: 0x20 } });
+    const [last] = play([soft]);
+    // The clock of the second boot is ahead of the first one's.
+    const later = { bootId: v.parse(BootId, "boot-2"), monoMs: 9 * HOUR_MS };
+    expect(play([soft], later, last?.memory).map(told)).toEqual([[]]);
+    expect(play([soft], { monoMs: 9 * HOUR_MS }, last?.memory).map(told)).toEqual([
+      ["throttle/sw_thermal"],
+    ]);
+  });
+
   test("tells a condition once while it lasts, and lists it in every round", () => {
     const sick = healthyCheck(8, { 2: { remapPending: true } });
     const rounds = play([sick, sick, healthyCheck(8), sick]);

@@ -77,8 +77,7 @@ export function runProbes(
   memory: ProbeMemory,
   ctx: ProbeContext,
 ): ProbeRound {
-  // Evidence of an older boot is history: what still holds is told again, under this boot's id.
-  const known = memory.bootId === ctx.bootId ? memory : { ...memory, held: {} };
+  const known = memory.bootId === ctx.bootId ? memory : forgetBoot(memory);
   if (answer.kind !== "ok") return runBlind(answer, known, ctx);
   const check = nameUnknown(answer.value, known);
   const looked = PROBES.map((probe) => ({ probe, out: probe.look(check, known, ctx) }));
@@ -103,6 +102,17 @@ export function runProbes(
     present: presentGpus(check),
     expected: expectedGpus(check, next, ctx),
   };
+}
+
+/**
+ * Evidence of an older boot is history: what still holds is told again, under this boot's id, and
+ * what must last to be a fault begins to last anew.
+ */
+function forgetBoot(memory: ProbeMemory): ProbeMemory {
+  const gpus = Object.entries(memory.gpus).map(([uuid, gpu]) => {
+    return [uuid, { ...gpu, softThermalSinceMs: null, unknownRounds: 0 }] as const;
+  });
+  return { ...memory, held: {}, gpus: Object.fromEntries(gpus) };
 }
 
 /**
