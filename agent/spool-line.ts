@@ -37,6 +37,7 @@ export type PutLine = {
 };
 export type AckLine = { tag: "ack"; seq: number; cursor: KernelCursor | null };
 export type Line = HeadLine | PutLine | AckLine;
+const TAGS: readonly string[] = ["head", "put", "ack"] satisfies Line["tag"][];
 
 /** A line with where its first body starts, from the first byte of the segment. */
 export type PlacedLine = { line: Line; bodiesAt: number };
@@ -101,8 +102,10 @@ function parseLine(bytes: Uint8Array, at: number): PlacedLine | null {
   const json = bytes.subarray(PREFIX_BYTES);
   const crc = Number.parseInt(decoder.decode(bytes.subarray(0, 8)), 16);
   if (crc !== Bun.hash.crc32(json)) return null;
-  // The checksum vouches for the shape: only `printLine` and `printPut` make these bytes.
+  // The checksum vouches for the shape: only `printLine` and `printPut` make these bytes. A release
+  // that was taken back may have had other lines, which must not keep this one from starting.
   const line = JSON.parse(decoder.decode(json)) as Line;
+  if (!TAGS.includes(line.tag)) return null;
   if (line.tag !== "put") return { line, bodiesAt: 0 };
   const commas = Math.max(0, line.rows.length - 1);
   const bodies = line.rows.reduce((sum, row) => sum + row.bytes, commas);

@@ -381,6 +381,18 @@ describe("openFileStorage()", () => {
     if (!answer.ok) expect(answer.message).toContain(file);
   });
 
+  test("passes over intact lines of a kind that only another release knows", () => {
+    const directory = join(root, "newer");
+    const spool = new Spool(options(open(directory)));
+    spool.append([finding(1)], [], cursor(1));
+    const [name = ""] = readdirSync(directory).filter((each) => each.endsWith(".spool"));
+    const json = JSON.stringify({ tag: "note", text: "of a later release" });
+    const crc = Bun.hash.crc32(json).toString(16).padStart(8, "0");
+    appendFileSync(join(directory, name), `${crc} ${json}\n`);
+    spool.append([finding(2)], [], cursor(2));
+    expect(drain(new Spool(options(open(directory)))).codes).toEqual([1, 2]);
+  });
+
   test("reads what lies in a directory that takes nothing, as on a full disk", () => {
     const directory = join(root, "full");
     new Spool(options(open(directory))).append([finding(79)], [], cursor(1));
