@@ -37,64 +37,97 @@ async function start(
 
 const AT = "{ address: 127.0.0.1:1 }";
 
+type Case = { line: string; run(): ReturnType<typeof start> };
+
+const tls = (cert: string, key: string) =>
+  `{ address: 127.0.0.1:1, tls: { cert_file: ${cert}, key_file: ${key} } }`;
+
+const MISTAKES: Case[] = [
+  {
+    line: `server.tls.cert_file ${none}: no such file or folder\n`,
+    run: () => start(tls(none, file)),
+  },
+  {
+    line: `server.tls.key_file ${none}: no such file or folder\n`,
+    run: () => start(tls(file, none)),
+  },
+  {
+    line: `server.tls ${file} with ${file}: the certificate cannot be read: `,
+    run: () => start(tls(file, file)),
+  },
+  {
+    line: `server.auth.token_file ${none}: no such file or folder\n`,
+    run: () => start(`{ address: 127.0.0.1:1, auth: { token_file: ${none} } }`),
+  },
+  {
+    line: `--state ${file}: is a file, expected a folder\n`,
+    run: () => start(AT, { state: file }),
+  },
+  {
+    line: `--state ${join(file, "below")}: is below a file, expected a folder\n`,
+    run: () => start(AT, { state: join(file, "below") }),
+  },
+  {
+    line: `server.state_path ${folder}: is a folder, expected a file\n`,
+    run: () => start(`{ address: 127.0.0.1:1, state_path: ${folder} }`),
+  },
+  {
+    line: `server.state_path ${join(file, "x.db")}: is below a file, expected a folder\n`,
+    run: () => start(`{ address: 127.0.0.1:1, state_path: ${join(file, "x.db")} }`),
+  },
+  {
+    line: 'server.state_path "ftp://h/x": expected a path, or the URL of a libSQL server',
+    run: () => start(`{ address: 127.0.0.1:1, state_path: "ftp://h/x" }`),
+  },
+];
+
+/** `STATE` stands for the state folder. */
+const REFUSALS: Case[] = [
+  {
+    line: `cannot listen at 127.0.0.1:${taken.port} (server.address): something else listens there`,
+    run: () => start(`{ address: "127.0.0.1:${taken.port}" }`),
+  },
+  {
+    line: "cannot listen at 192.0.2.1:5000 (--addr): this machine has no such address",
+    run: () => start(AT, { flags: ["--addr", "192.0.2.1:5000"] }),
+  },
+  {
+    line: "database STATE/navarch.db: file is not a database",
+    run: () => start(AT, { files: { "navarch.db": "no database".repeat(1_000) } }),
+  },
+  {
+    line: "identity STATE/identity.json: is not JSON",
+    run: () => start(AT, { files: { "identity.json": "{" } }),
+  },
+  {
+    line: "--state /proc/navarch: cannot be made: ",
+    run: () => start(AT, { state: "/proc/navarch" }),
+  },
+  {
+    line: "database of 127.0.0.1:1: connection refused",
+    run: () => start(`{ address: 127.0.0.1:1, state_path: "http://127.0.0.1:1" }`),
+  },
+  {
+    // It listens already by then, and must not go on doing so.
+    line: `--test-port-file: ${file}: is a file, expected a folder`,
+    run: () =>
+      start(AT, { flags: ["--addr", "127.0.0.1:0", "--test-port-file", join(file, "port")] }),
+  },
+];
+
 describe("navarch control-plane that cannot start", () => {
-  test("ends with 2 and a line on standard error for a mistake", async () => {
-    const tls = (cert: string, key: string) =>
-      `{ address: 127.0.0.1:1, tls: { cert_file: ${cert}, key_file: ${key} } }`;
-    const cases = await Promise.all([
-      start(tls(none, file)),
-      start(tls(file, none)),
-      start(tls(file, file)),
-      start(`{ address: 127.0.0.1:1, auth: { token_file: ${none} } }`),
-      start(AT, { state: file }),
-      start(AT, { state: join(file, "below") }),
-      start(`{ address: 127.0.0.1:1, state_path: ${folder} }`),
-      start(`{ address: 127.0.0.1:1, state_path: ${join(file, "x.db")} }`),
-      start(`{ address: 127.0.0.1:1, state_path: "ftp://h/x" }`),
-    ]);
-    const lines = [
-      `server.tls.cert_file ${none}: no such file or folder\n`,
-      `server.tls.key_file ${none}: no such file or folder\n`,
-      `server.tls ${file} with ${file}: the certificate cannot be read: `,
-      `server.auth.token_file ${none}: no such file or folder\n`,
-      `--state ${file}: is a file, expected a folder\n`,
-      `--state ${join(file, "below")}: is below a file, expected a folder\n`,
-      `server.state_path ${folder}: is a folder, expected a file\n`,
-      `server.state_path ${join(file, "x.db")}: is below a file, expected a folder\n`,
-      'server.state_path "ftp://h/x": expected a path, or the URL of a libSQL server',
-    ];
-    for (const [index, { code, err, all }] of cases.entries()) {
-      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(lines[index] ?? "?") });
-      expect(err.trimEnd().split("\n")).toHaveLength(1);
-      expect(all).not.toMatch(/\.ts:\d/);
-    }
+  test.each(MISTAKES)("ends with 2 and a line of the mistake (%#)", async ({ line, run }) => {
+    const { code, err, all } = await run();
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(line) });
+    expect(err.trimEnd().split("\n")).toHaveLength(1);
+    expect(all).not.toMatch(/\.ts:\d/);
   });
 
-  test("ends with 1 and a line of the log where the world refuses", async () => {
-    const cases = await Promise.all([
-      start(`{ address: "127.0.0.1:${taken.port}" }`),
-      start(AT, { flags: ["--addr", "192.0.2.1:5000"] }),
-      start(AT, { files: { "navarch.db": "no database".repeat(1_000) } }),
-      start(AT, { files: { "identity.json": "{" } }),
-      start(AT, { state: "/proc/navarch" }),
-      start(`{ address: 127.0.0.1:1, state_path: "http://127.0.0.1:1" }`),
-      // It listens already by then, and must not go on doing so.
-      start(AT, { flags: ["--addr", "127.0.0.1:0", "--test-port-file", join(file, "port")] }),
-    ]);
-    const lines = [
-      `cannot listen at 127.0.0.1:${taken.port} (server.address): something else listens there`,
-      "cannot listen at 192.0.2.1:5000 (--addr): this machine has no such address",
-      `database ${cases[2]?.state}/navarch.db: file is not a database`,
-      `identity ${cases[3]?.state}/identity.json: is not JSON`,
-      "--state /proc/navarch: cannot be made: ",
-      "database of 127.0.0.1:1: connection refused",
-      `--test-port-file: ${file}: is a file, expected a folder`,
-    ];
-    for (const [index, { code, out, err, all }] of cases.entries()) {
-      expect({ code, err }).toEqual({ code: 1, err: "" });
-      expect(out).toContain(`error cannot start {"error":"${lines[index]}`);
-      expect(all).not.toMatch(/\.ts:\d/);
-    }
+  test.each(REFUSALS)("ends with 1 and a line of the log (%#)", async ({ line, run }) => {
+    const { code, out, err, all, state } = await run();
+    expect({ code, err }).toEqual({ code: 1, err: "" });
+    expect(out).toContain(`error cannot start {"error":"${line.replace("STATE", state)}`);
+    expect(all).not.toMatch(/\.ts:\d/);
   });
 
   test("refuses an address that can be none, from a flag and from the file", async () => {
