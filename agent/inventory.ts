@@ -29,11 +29,7 @@ export function createInventory(
     internal_ip: machine.internalIp,
     external_ip: null,
     kernel_version: machine.kernelVersion,
-    capabilities: [
-      "diagnose",
-      ...(options.allowCommands ? ["reboot", "gpu_reset"] : []),
-      ...more,
-    ],
+    capabilities: ["diagnose", ...(options.allowCommands ? ["reboot", "gpu_reset"] : []), ...more],
   };
   return (gpus) => ({
     ...fixed,
