@@ -27,7 +27,8 @@ export function runProbeChild(argv: readonly string[]): void {
     process.exit(2);
   }
   const tell = (message: ProbeMessage) => send(message);
-  const source = openSource(argv[0] ?? null);
+  const step = (): void => void tell({ kind: "step", protocol: PROBE_PROTOCOL });
+  const source = openSource(argv[0] ?? null, step);
   process.on("disconnect", () => process.exit(0));
   process.on("message", (request: ProbeRequest) => {
     const { id, op } = request;
@@ -49,7 +50,7 @@ export function runProbeChild(argv: readonly string[]): void {
 }
 
 /** The library, looked for again with each request until it is there. */
-function openSource(explicit: string | null) {
+function openSource(explicit: string | null, step: () => void) {
   let driver: NvmlDriver | null = null;
   let outdated = false;
   const withDriver = <T>(read: (driver: NvmlDriver) => Reading<T>): Reading<T> => {
@@ -60,6 +61,7 @@ function openSource(explicit: string | null) {
         opened.bound,
         () => performance.now(),
         () => Date.now(),
+        step,
       );
     }
     const reading = read(driver);

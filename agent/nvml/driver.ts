@@ -64,8 +64,11 @@ export class NvmlDriver implements Driver {
   #denied = 0;
   #events: EventSource | null = null;
   #eventsStale = true;
+  readonly #step: () => void;
 
-  constructor(bound: Bound, monoMs: () => number, wallMs: () => number) {
+  /** `step` is called after each GPU that was opened: that alone may take seconds. */
+  constructor(bound: Bound, monoMs: () => number, wallMs: () => number, step = () => {}) {
+    this.#step = step;
     this.#bound = bound;
     this.#monoMs = monoMs;
     this.#wallMs = wallMs;
@@ -179,7 +182,10 @@ export class NvmlDriver implements Driver {
       this.#eventsStale = true;
     }
     for (const device of this.#devices) {
-      if (device.handle === null) this.#open(device);
+      if (device.handle === null) {
+        this.#open(device);
+        this.#step();
+      }
       if (wantsInit(device.rc)) return this.#drop(device.rc);
     }
     this.#denied = this.#devices.filter((device) => device.rc === NO_PERMISSION).length;

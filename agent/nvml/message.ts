@@ -18,5 +18,10 @@ export type ProbeRequest = { id: number; op: ProbeOp };
 export type ProbeMessage =
   | { kind: "reply"; protocol: number; id: number; op: "sample"; reading: Reading<NvmlSample> }
   | { kind: "reply"; protocol: number; id: number; op: "check"; reading: Reading<NvmlCheck> }
+  /**
+   * A GPU was opened on the way to the reply. Without an id, so that an agent that does not know it
+   * takes it for no reply.
+   */
+  | { kind: "step"; protocol: number }
   /** Told without being asked. */
   | { kind: "events"; protocol: number; events: NvmlEvent[] };

@@ -19,6 +19,13 @@ export type NvmlLimits = {
 /** Timers of a machine whose cores are all taken run some hundred milliseconds late. */
 const STALL_MS = 1_000;
 
+/**
+ * Without persistence mode the driver starts each GPU when it is opened, one after the other, in
+ * seconds (nvml.md §2): eight of them together may well take longer than a driver that is ill. Each
+ * that was opened is given its own time, up to this, which the watchdog's slack covers.
+ */
+const OPENING_MS_MAX = 20_000;
+
 const LIMITS: NvmlLimits = { abandonedMax: 3, eventsMax: 256 };
 
 export type NvmlOptions = {
@@ -52,6 +59,8 @@ type Pending = {
   id: number;
   op: ProbeOp;
   deadlineMs: number;
+  /** When it was sent, on the monotonic clock. */
+  sentMs: number;
   /** Stops the deadline; `null` until the request was sent. */
   cancel: (() => void) | null;
   resolve(outcome: Outcome): void;
@@ -131,7 +140,7 @@ class ProbeLink {
       resolve({ kind: "stuck", abandoned: this.#abandoned });
       return promise;
     }
-    this.#queue.push({ id: ++this.#serial, op, deadlineMs, cancel: null, resolve });
+    this.#queue.push({ id: ++this.#serial, op, deadlineMs, sentMs: 0, cancel: null, resolve });
     this.#pump();
     return promise;
   }
@@ -152,6 +161,7 @@ class ProbeLink {
   #pump(): void {
     const next = this.#queue[0];
     if (next === undefined || next.cancel !== null) return;
+    next.sentMs = this.#options.clock.monoMs();
     this.#watch(next, next.deadlineMs, true);
     this.#send(next);
   }
@@ -215,6 +225,7 @@ class ProbeLink {
       return;
     }
     const first = this.#queue[0];
+    if (message.kind === "step") return this.#prolong(first);
     if (first === undefined || first.id !== message.id) return;
     this.#queue.shift();
     this.#answered = true;
@@ -222,6 +233,16 @@ class ProbeLink {
     const known = message.protocol === PROBE_PROTOCOL;
     settle(first, { kind: "message", message: known ? message : refused });
     this.#pump();
+  }
+
+  /** It gets on: what is under way has its whole time anew, within bounds. */
+  #prolong(pending: Pending | undefined): void {
+    if (pending === undefined || pending.cancel === null) return;
+    const spentMs = this.#options.clock.monoMs() - pending.sentMs;
+    const ms = Math.min(pending.deadlineMs, OPENING_MS_MAX - spentMs);
+    if (ms <= 0) return;
+    pending.cancel();
+    this.#watch(pending, ms, true);
   }
 
   /** Forget first, then let go and kill; its exit is counted when it comes and never awaited. */

@@ -293,6 +293,15 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     expect(await checkOf(nvml)).toMatchObject({ count: 8 });
   });
 
+  test("gives each GPU that has to be started its own time", async () => {
+    const slow = { "slow_ms.nvmlDeviceGetHandleByIndex_v2": 500 };
+    const gpus = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [i, slow]));
+    const { nvml } = open("full", { gpus });
+    const startMs = performance.now();
+    expect(await nvml.check(2_500)).toMatchObject({ kind: "ok", value: { count: 8 } });
+    expect(performance.now() - startMs).toBeGreaterThan(3_500);
+  }, 20_000);
+
   test("lets the main loop run while the driver hangs", async () => {
     const { nvml } = open("full", { gpus: { 0: { hang: 2 } } });
     let ticks = 0;
