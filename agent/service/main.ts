@@ -159,16 +159,14 @@ function readFootprint(): { pssBytes: number | null; cpuSeconds: number } {
 }
 
 /** The spool on disk, or in memory where the directory cannot be used. */
-function openSpool(options: Options, clock: Clock): { spool: Spool; directory: string | null } {
-  const opened = openFileStorage(options.spool);
-  const spool = new Spool({
+function openSpool(opened: ReturnType<typeof openFileStorage>, clock: Clock): Spool {
+  return new Spool({
     storage: opened.ok ? opened.storage : null,
     failure: opened.ok ? null : opened.message,
     streamId: () => crypto.randomUUID(),
     wallMs: clock.wallMs,
     monoMs: clock.monoMs,
   });
-  return { spool, directory: opened.ok ? options.spool : null };
 }
 
 /** The credentials of this node, and what is done with one that a reply brings. */
@@ -198,11 +196,18 @@ function openCredential(options: Options, directory: string | null) {
 
 async function serve(options: Options): Promise<void> {
   const clock = createClock();
+  const opened = openFileStorage(options.spool);
+  const directory = opened.ok ? options.spool : null;
+  const files = openStateFiles(directory);
+  let leave = () => {};
+  const soon = () => void clock.after(RENEWED.afterMs, () => leave());
+  // Before anything that a new release may trip over: each start of it is to be counted.
+  const renewal = openOwnRenewal(options, { clock, files, directory, leave: soon });
+  if (renewal.trial.over) process.exit(RENEWED.status);
   const proc = options.hostProc ?? (existsSync("/host/proc/stat") ? "/host/proc" : "/proc");
   const machine = readMachine(proc);
   const identity = identify(options, machine, clock);
-  const { directory, spool } = openSpool(options, clock);
-  const files = openStateFiles(directory);
+  const spool = openSpool(opened, clock);
   const save = (name: string, text: string) => {
     const problem = files.save(name, text);
     if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
@@ -214,10 +219,6 @@ async function serve(options: Options): Promise<void> {
   const watch = options.kernelLog
     ? watchKernelLog(options.kernelLog, clock, () => wake())
     : { pollMs: UNHEARD_POLL_MS, close: () => {} };
-  let leave = () => {};
-  const soon = () => void clock.after(RENEWED.afterMs, () => leave());
-  const renewal = openOwnRenewal(options, { clock, files, directory, leave: soon });
-  if (renewal.trial.over) process.exit(RENEWED.status);
   const random = Math.random;
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   // A disk that takes nothing now may still hold what an earlier life kept.

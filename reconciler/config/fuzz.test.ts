@@ -13,14 +13,14 @@ const CANONICAL = readFileSync(
   "utf8",
 );
 
-/** Whatever the text: an answer, within a second, that prints. */
+/** Whatever the text: an answer that prints, long before somebody gives up waiting for it. */
 function survives(text: string): void {
   const start = performance.now();
   const { config, problems } = readConfig([{ name: "f", text }]);
   for (const problem of problems) expect(printProblem(problem).length).toBeLessThan(100_000);
   if (config !== null) printConfig(config);
   expect(config === null).toBe(problems.some((problem) => problem.severity === "error"));
-  expect(performance.now() - start).toBeLessThan(1_000);
+  expect(performance.now() - start).toBeLessThan(5_000);
 }
 
 const pieces = (
