@@ -14,6 +14,9 @@ import { type Identity, parseIdentity, readIdentity, writeIdentity } from "../id
 import { tryLock } from "../lock.ts";
 import { openLibsqlStore } from "./libsql.ts";
 
+/** More than are given out between two backups, and far below 2^53. */
+const IDS_SKIPPED = 1_000_000;
+
 const ENDS = ["", "-wal", "-shm"];
 
 function open(path: string): Client {
@@ -128,12 +131,33 @@ async function epochOf(file: string): Promise<number> {
   }
 }
 
+/**
+ * Numbers that were given out after the backup are not given out again: receivers of web hooks drop
+ * a number that they have seen, and readers of events go on after the last one that they read.
+ */
+async function skipIds(scratch: string): Promise<void> {
+  const client = open(scratch);
+  try {
+    await client.execute(`UPDATE sqlite_sequence SET seq = seq + ${IDS_SKIPPED}`);
+    for (const name of ["event", "outbox"]) {
+      await client.execute({
+        sql: `INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ${IDS_SKIPPED}
+          WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
+        args: [name],
+      });
+    }
+  } finally {
+    client.close();
+  }
+}
+
 /** Lets go of what may be out of date, and makes the epoch newer than any that was given out. */
 async function settle(
   scratch: string,
   now: number,
   epoch: number,
 ): Promise<{ nodes: number; forgotten: number }> {
+  await skipIds(scratch);
   const store = await openLibsqlStore({ url: `file:${scratch}`, now });
   let counts = { nodes: 0, forgotten: 0 };
   try {

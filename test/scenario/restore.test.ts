@@ -3,6 +3,7 @@
  * adopted by its tags and not bought again, and what was decided at the time of the backup is not
  * carried out on machines that are well by now.
  */
+import { createClient } from "@libsql/client";
 import { afterEach, describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { existsSync, readdirSync, rmSync } from "node:fs";
@@ -27,6 +28,13 @@ function databaseOf(world: World): string {
   const url: unknown = Reflect.get(world, "url");
   if (typeof url !== "string") throw new Error("the world keeps its database elsewhere now");
   return url.slice("file:".length);
+}
+
+async function lastEventOf(file: string): Promise<number> {
+  const client = createClient({ url: `file:${file}` });
+  const { rows } = await client.execute("SELECT max(id) FROM event");
+  client.close();
+  return Number(rows[0]?.[0]);
 }
 
 async function backUp(world: World): Promise<string> {
@@ -104,6 +112,26 @@ describe("an hour-old backup", () => {
 });
 
 describe("restoreBackup()", () => {
+  test("gives no number out again that was given out since the backup", async () => {
+    const w = await fleet(1);
+    const backup = await backUp(w);
+    await resize(w, 3);
+    await w.until(() => w.serving().length === 3, 200);
+    const given = await lastEventOf(databaseOf(w));
+    await restore(w, backup);
+    await resize(w, 3);
+    await w.live(60);
+    const client = createClient({ url: `file:${databaseOf(w)}` });
+    const { rows } = await client.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
+    expect(Number(rows[0]?.[0])).toBeGreaterThanOrEqual(1_000_000);
+    const { rows: late } = await client.execute({
+      sql: "SELECT min(id) FROM event WHERE at > ?",
+      args: [w.clock.wallMs() - 61_000],
+    });
+    client.close();
+    expect(Number(late[0]?.[0])).toBeGreaterThan(given);
+  });
+
   test("refuses what is damaged, of another fleet or in use, and changes nothing then", async () => {
     const w = await fleet(1);
     const folder = dirname(databaseOf(w));
@@ -112,7 +140,10 @@ describe("restoreBackup()", () => {
     const now = w.clock.wallMs();
     const bad = join(folder, "bad.backup");
     await Bun.write(bad, (await Bun.file(backup).text()).slice(0, 5_000));
-    const files = (): string[] => readdirSync(folder).filter((name) => name !== "lock.db").sort();
+    const files = (): string[] =>
+      readdirSync(folder)
+        .filter((name) => name !== "lock.db")
+        .sort();
     const there = files();
     const refusal = async (path: string): Promise<string> => {
       const answer = await restoreBackup(path, folder, now);
