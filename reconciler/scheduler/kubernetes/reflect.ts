@@ -1,7 +1,11 @@
-/** The two collections that the product keeps a copy of: nodes and pods of the whole cluster. */
+/**
+ * The collections that the product keeps a copy of: nodes and pods of the whole cluster, and its
+ * disruption budgets while somebody waits for one.
+ */
 import type { Clock, Log } from "../../clock.ts";
 import type { KubeApi } from "./api.ts";
 import type { KubeNode, KubePod } from "./object.ts";
+import { type KubeBudget, readBudget } from "./read-budget.ts";
 import { readNode } from "./read-node.ts";
 import { readPod } from "./read-pod.ts";
 import { Reflector } from "./reflector.ts";
@@ -34,6 +38,22 @@ export function reflectPods(
     query: {},
     path: "/api/v1/pods",
     read: readPod,
+    keyOf: ({ namespace, name }) => `${namespace}/${name}`,
+    versionOf: ({ resourceVersion }) => resourceVersion,
+    uidOf: ({ uid }) => uid,
+    changed: (_key, before, after) => changed(before, after),
+  });
+}
+
+export function reflectBudgets(
+  { api, clock, random, log }: Ports,
+  changed: Changed<KubeBudget>,
+): Reflector<KubeBudget> {
+  return new Reflector<KubeBudget>({
+    ...{ api, clock, random, log },
+    query: {},
+    path: "/apis/policy/v1/poddisruptionbudgets",
+    read: readBudget,
     keyOf: ({ namespace, name }) => `${namespace}/${name}`,
     versionOf: ({ resourceVersion }) => resourceVersion,
     uidOf: ({ uid }) => uid,
