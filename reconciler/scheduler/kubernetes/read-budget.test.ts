@@ -21,5 +21,5 @@ test("readBudget() takes what has no name, namespace or UID for nobody, and neve
   for (const key of Object.keys(metadata).slice(0, 3)) {
     expect(readBudget({ metadata: { ...metadata, [key]: undefined } })).toBeNull();
   }
-  fc.assert(fc.property(fc.anything(), (any) => void readBudget(any)));
+  fc.assert(fc.property(fc.anything(), (json) => void readBudget(json)));
 });
