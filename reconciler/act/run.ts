@@ -6,6 +6,7 @@
 import type { OperationId } from "../../schema/id.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Outcome } from "../fold/outcome.ts";
+import { OPEN_MAX_MS } from "../fold/patience.ts";
 import type { Clock } from "../clock.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
@@ -69,7 +70,7 @@ export class Runner {
       if (operation.state !== "asked" || this.running.has(operation.id)) continue;
       // A rest far in the future was stored under a clock that has been set back since.
       const restMs = operation.notBefore - now;
-      if (restMs > 0 && restMs <= 10 * CALL_MS) continue;
+      if (restMs > 0 && restMs <= OPEN_MAX_MS) continue;
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
       const lane = laneOf(operation);
       const busy = this.lanes.get(lane) ?? 0;

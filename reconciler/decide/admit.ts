@@ -92,10 +92,11 @@ export function guardOfPool(
  */
 export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string | null {
   const price = node.instance?.pricePerHour ?? null;
+  const provider = node.instance?.provider ?? null;
   const freed =
     pool.replacement === "surge"
-      ? { instances: 0, perHour: 0 }
-      : { instances: 1, perHour: price ?? 0 };
+      ? { instances: 0, perHour: 0, provider }
+      : { instances: 1, perHour: price ?? 0, provider };
   const refusals = offersOf(pool).map((offer) => {
     const ask = { pool: pool.name, provider: offer.provider, price: priceOf(offer, scope) };
     return scope.purse.refusal(ask, freed);

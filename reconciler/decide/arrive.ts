@@ -190,7 +190,10 @@ function decideSetUp(
 export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null) return lose(node, scope, pen, loss);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  // It may wait for its cluster for long: its own word counts as that of one that serves.
+  if (loss !== null && node.order === null && !scope.victims.has(node.id))
+    return pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
     return fail(node, scope, pen, node.order.why, "operator", node.order.force);
   }
@@ -217,8 +220,10 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     }
     return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
-  // It was well, and waits for its cluster: only the silence since then counts.
-  const since = checked && well ? (health.lastCheckAt ?? phase.since) : phase.since;
+  // It may have been well for long, and wait for its cluster: only the silence since then counts,
+  // and evidence below the threshold is no silence. Checks that tell nothing are none.
+  const told = checked && (well || health.verdict === "unhealthy");
+  const since = told ? (health.lastCheckAt ?? phase.since) : phase.since;
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;

@@ -7,6 +7,7 @@ import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import type { PoolConfig } from "../../schema/config.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness } from "./kube.ts";
 import { isPutAside, pausedBy } from "./admit.ts";
@@ -75,8 +76,18 @@ export function drainPayload(
   };
 }
 
+/** The pool became smaller meanwhile, by this very slot: nobody is to take the node's place. */
+function isGivenUp(node: Node, { victims, sight }: Scope): boolean {
+  if (!victims.has(node.id) || !isReplaced(node)) return false;
+  return sight.blind.length === 0 && sight.frozen === null;
+}
+
 export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
   const { sight } = scope;
+  if (isGivenUp(node, scope)) {
+    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
+    return pen.advance({ ...phase, purpose: "scale_down" }, "node.draining", [why]);
+  }
   if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, pen);
   if (phase.drainedAt !== null && node.order !== null) {
     return decideDrained(node, phase, scope, pen);
@@ -233,6 +244,10 @@ export function decideTerminating(
 ): void {
   const { sight } = scope;
   const { instance } = node;
+  if (isGivenUp(node, scope)) {
+    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
+    return pen.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [why]);
+  }
   const gone = (because: string): void =>
     pen.advance(
       { kind: "gone", since: sight.now, purpose: phase.purpose },

@@ -112,7 +112,9 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   const { kind } = node.phase;
   const arriving = kind === "booting" || kind === "bootstrapping" || kind === "verifying";
   const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;
-  if (purpose === "lost" || arriving || drained || node.order?.force === true) return;
+  // Ended already: only what becomes of its place has changed.
+  const ends = kind === "terminating";
+  if (purpose === "lost" || arriving || drained || ends || node.order?.force === true) return;
   breach(`terminating ${node.id} (${purpose}) before it is drained`);
 }
 

@@ -68,7 +68,7 @@ export function nextOffer(
       continue;
     }
     const rest = state.offers[offer.key];
-    if (rest !== undefined && rest.notBefore > now) {
+    if (rest !== undefined && isResting(rest.notBefore, now)) {
       until = until === null ? rest.notBefore : Math.min(until, rest.notBefore);
       why.push(`${offer.key} rests after ${rest.class}: ${rest.message}`);
       continue;

@@ -8,6 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode, type Sight } from "../fleet.ts";
+import { isReplaced } from "../safety/in-flight.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
@@ -45,7 +46,7 @@ export function victimsOf(
   if (excess <= 0) return seconds;
   const candidates = filling.filter(
     (node) =>
-      isSpare(node) &&
+      (isSpare(node) || isReplaced(node)) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
@@ -57,9 +58,15 @@ export function victimsOf(
   const given = new Set<number | string>();
   for (const node of candidates) {
     const slot = node.slot ?? node.id;
-    if (!given.has(slot) && given.size === excess) continue;
+    const isLate =
+      isReplaced(node) && filling.some((one) => one !== node && one.slot === node.slot);
+    if (!given.has(slot) && (given.size === excess || isLate)) continue;
     given.add(slot);
     victims.add(node.id);
+  }
+  // Who leaves a slot that is given up with its second occupant must not have it filled again.
+  for (const node of candidates) {
+    if (isReplaced(node) && given.has(node.slot ?? node.id)) victims.add(node.id);
   }
   return victims;
 }
@@ -104,14 +111,17 @@ function isNamed({ cordon }: Node): boolean {
 /** Somebody may be at work on it: of a node that takes work, not knowing counts as busy too. */
 function isBusy(node: Node, sight: Sight): boolean {
   const { kind } = node.phase;
-  if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
   const left = sight.drain(node.id).kind;
+  // Work may be placed on a machine that waits for the rest of its GPUs, or that was taken back.
+  if (kind === "verifying") return left === "busy";
+  if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
   return kind === "serving" ? left !== "empty" : left === "busy";
 }
 
 /** What it would cost to lose this node, cheapest first (`config.md` §3 "scale-down choice"). */
 function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
+  if (isReplaced(node)) return -7;
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? 1_000 : 0;
   if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return busy - 10;

@@ -63,6 +63,9 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   else if (verdict === "unhealthy" && node.waiver !== null) {
     const { by, why } = node.waiver;
     pen.wait("human", `given back by ${by} (${why}) in spite of: ${reasonsOf(node).join("; ")}`);
+  } else if (node.pool !== null && scope.pool === null) {
+    const message = `its pool ${node.pool} is not in the configuration any more`;
+    pen.wait("not_ours", `${message}: it is billed until a person terminates it`);
   }
 }
 

@@ -20,9 +20,13 @@ export function takeCensus(nodes: Iterable<Node>, sight: Sight): Census {
     switch (node.phase.kind) {
       case "requested":
       case "booting":
-      case "verifying":
         census.provisioning++;
         census.spare++;
+        break;
+      case "verifying":
+        census.provisioning++;
+        // Its cluster may place work on it before it counts as a node.
+        if (sight.drain(node.id).kind !== "busy") census.spare++;
         break;
       case "bootstrapping":
         census.provisioning++;

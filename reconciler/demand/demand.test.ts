@@ -168,8 +168,34 @@ describe("Load", () => {
     presence.note("b" as NodeId, 0, AT, sample(40, 10));
     const load = new Load();
     load.look(["a" as NodeId, "b" as NodeId], presence, 0);
-    expect(load.mean([id("a"), id("b"), id("c")], 0)).toBe(50);
+    expect(load.mean([id("a"), id("b")], 0)).toBe(50);
     expect(load.mean([id("c")], 0)).toBeNull();
+  });
+
+  test("mean() of fewer than half is not the mean of all", () => {
+    const presence = new Presence(0, AT);
+    presence.note("a" as NodeId, 0, AT, sample(0));
+    presence.note("b" as NodeId, 0, AT, sample(60));
+    for (const one of ["c", "d", "e"]) presence.note(one as NodeId, 0, AT, sample(null));
+    const load = new Load();
+    load.look(["a", "b", "c", "d", "e"] as NodeId[], presence, 0);
+    expect(load.mean(["a", "b", "c", "d"].map(id), 0)).toBe(30);
+    expect(load.mean(["a", "b", "c", "d", "e"].map(id), 0)).toBeNull();
+  });
+
+  test("mean() waits after a start for all, and not for ever for one that says nothing", () => {
+    const presence = new Presence(0, AT);
+    const load = new Load();
+    const [a, b] = ["a" as NodeId, "b" as NodeId];
+    load.look([a, b], presence, 0);
+    presence.note(a, 10_000, AT + 10_000, sample(0));
+    load.look([a, b], presence, 10_000);
+    expect(load.mean([id("a"), id("b")], 10_000)).toBeNull();
+    presence.note(a, 300_000, AT + 300_000, sample(0));
+    load.look([a, b], presence, 300_000);
+    expect(load.mean([id("a"), id("b")], 300_000)).toBeNull();
+    expect(load.mean([id("a"), id("b")], 300_001)).toBe(0);
+    expect(load.mean([id("a"), id("b"), id("c")], 300_001)).toBeNull();
   });
 
   test("mean() forgets a sample after five minutes, also of an agent that still beats", () => {

@@ -15,11 +15,13 @@ const LOOK_MS = 10_000;
 export class Load {
   private seen = new Map<NodeId, { sample: Sample; sinceMono: number }>();
   private lookedMono: number | null = null;
+  private beganMono: number | null = null;
 
   /** Called by every activation; looks at most every ten seconds. */
   look(nodes: Iterable<NodeId>, presence: Presence, mono: number): void {
     if (this.lookedMono !== null && mono - this.lookedMono < LOOK_MS) return;
     this.lookedMono = mono;
+    this.beganMono ??= mono;
     const next: typeof this.seen = new Map();
     for (const id of nodes) {
       const sample = presence.sample(id);
@@ -31,20 +33,29 @@ export class Load {
   }
 
   /**
-   * Mean utilisation of every GPU of these nodes in percent, or `null` if no fresh sample has one.
+   * Mean utilisation of every GPU of these nodes in percent, or `null` if it is not known: fewer
+   * than half of them have a fresh reading, which says nothing about the others. After a start
+   * agents come back one by one: until all have spoken, or would be stale, nothing is known either.
    */
   mean(nodes: Iterable<{ id: NodeId }>, mono: number): number | null {
+    const isNew = this.beganMono === null || mono - this.beganMono <= FRESH_MS;
     let sum = 0;
     let count = 0;
+    let all = 0;
+    let read = 0;
     for (const { id } of nodes) {
+      all++;
       const seen = this.seen.get(id);
+      if (seen === undefined && isNew) return null;
       if (seen === undefined || mono - seen.sinceMono > FRESH_MS) continue;
+      const before = count;
       for (const gpu of seen.sample.gpus) {
         if (typeof gpu.utilization_percent !== "number") continue;
         sum += gpu.utilization_percent;
         count++;
       }
+      if (count > before) read++;
     }
-    return count === 0 ? null : sum / count;
+    return count === 0 || read * 2 < all ? null : sum / count;
   }
 }

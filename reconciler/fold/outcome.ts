@@ -12,6 +12,7 @@ import type { Instance, RefusalClass } from "../provider/provider.ts";
 import { isSick } from "../safety/in-flight.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
+import { OPEN_MAX_MS, patience } from "./patience.ts";
 
 export type Outcome =
   | {
@@ -107,8 +108,8 @@ export function foldOutcome(
     return foldUntold(operation, node, outcome.message ?? "it was not marked", now);
   }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
-    const rest = outcome.kind === "refused" ? outcome.retryAfterMs : null;
-    const notBefore = now + (rest ?? backoffMs(attempts, 1_000, 60_000));
+    const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
+    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? backoffMs(attempts, 1_000, 60_000));
     // The settle time of a tag-only provider runs from the latest sending, not from the first.
     const again = operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {};
     const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
@@ -363,7 +364,8 @@ function foldRefused(
     const before = pool?.offers[payload.offer];
     const failures = (before?.failures ?? 0) + 1;
     const rest = OFFER_REST[refusal.class];
-    const notBefore = now + (refusal.retryAfterMs ?? backoffMs(failures, rest.firstMs, rest.maxMs));
+    const notBefore =
+      now + (patience(refusal.retryAfterMs) ?? backoffMs(failures, rest.firstMs, rest.maxMs));
     const offer = { failures, notBefore, class: refusal.class, message: refusal.message };
     return {
       operation,
@@ -375,7 +377,8 @@ function foldRefused(
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {
     // Termination is retried for ever: an instance that is not confirmed gone is still billed
     // (safety.md §10).
-    const rest = refusal.retryAfterMs ?? backoffMs(Math.min(node.fence, 9), 1_000, 5 * 60_000);
+    const rest =
+      patience(refusal.retryAfterMs) ?? backoffMs(Math.min(node.fence, 9), 1_000, 5 * 60_000);
     return {
       operation,
       pool: null,
@@ -388,7 +391,7 @@ function foldRefused(
     operation,
     pool: null,
     events,
-    node: { ...node, kube, restUntil: now + (refusal.retryAfterMs ?? REST_MS) },
+    node: { ...node, kube, restUntil: now + (patience(refusal.retryAfterMs) ?? REST_MS) },
   };
 }
 

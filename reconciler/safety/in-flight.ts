@@ -47,6 +47,17 @@ export function leavesGap(node: Node): boolean {
 }
 
 /**
+ * It leaves, and another one is to take its place, or has done so: giving that place up costs
+ * nobody anything. What a person had a hand in is left alone.
+ */
+export function isReplaced({ phase, cordon, order }: Node): boolean {
+  if (phase.kind !== "draining" && phase.kind !== "terminating") return false;
+  if (cordon.human !== null || order?.goal === "drain") return false;
+  const { purpose } = phase;
+  return purpose === "replace" || purpose === "lost" || purpose === "failed" || purpose === "lemon";
+}
+
+/**
  * Slots that stand empty between a node that left because of a fault and the one that is to come:
  * they are out of service like any other, or each change-over would let one more node go. Never
  * more of a pool than it is missing of its wanted size: one that was given up since is nobody's.

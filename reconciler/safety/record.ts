@@ -25,8 +25,11 @@ export function factsAfter(
     const lemon = lemonIn(node, fleet, now);
     return lemon === null ? [] : [refusedLemon(lemon, node)];
   }
-  // The drain is over and the session is about to end in a replacement.
-  const ends = action.to.kind === "terminating" && action.to.purpose === "replace";
+  // The drain is over and the session is about to end; nobody may want its place any more.
+  const ends =
+    action.to.kind === "terminating" &&
+    node.phase.kind !== "terminating" &&
+    (action.to.purpose === "replace" || action.to.purpose === "scale_down");
   if (!ends || node.session === null || !node.session.definitive) return [];
   const stored = fleet.facts.get("rate");
   const nodes = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;

@@ -18,12 +18,14 @@ export type Bill = {
 
 export type Ask = { pool: string; provider: string; price: number | null };
 
+/** What the end of an instance frees in its pool and in the fleet, and at its own provider only. */
+export type Freed = { instances: number; perHour: number; provider: string | null };
+
+const NOTHING: Freed = { instances: 0, perHour: 0, provider: null };
+
 export type Purse = {
-  /**
-   * Which ceiling would be in the way, or `null`. `freed` is what would go first: an instance, and
-   * its price.
-   */
-  refusal(ask: Ask, freed: { instances: number; perHour: number }): string | null;
+  /** Which ceiling would be in the way, or `null`. `freed` is what would go first. */
+  refusal(ask: Ask, freed: Freed): string | null;
   /**
    * Spends, or says which ceiling is in the way. `price` is dollars an hour, `null` when the
    * provider does not tell: under a dollar ceiling nothing is bought blindly.
@@ -69,9 +71,11 @@ function countPurse(fleet: Fleet, config: Config): Purse {
     if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
   }
 
-  const refusal: Purse["refusal"] = ({ pool, provider, price }, freed) => {
+  const refusal: Purse["refusal"] = ({ pool, provider, price }, goes) => {
     for (const bill of scopesFor(pool, provider)) {
       const { perHourMax, instancesMax } = bill.ceiling;
+      const elsewhere = bill.scope === `provider:${provider}` && provider !== goes.provider;
+      const freed = elsewhere ? NOTHING : goes;
       if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {
         return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
       }
@@ -94,7 +98,7 @@ function countPurse(fleet: Fleet, config: Config): Purse {
   return {
     refusal,
     take(ask) {
-      const why = refusal(ask, { instances: 0, perHour: 0 });
+      const why = refusal(ask, NOTHING);
       if (why === null) count(ask.pool, ask.provider, ask.price);
       return why;
     },

@@ -17,7 +17,7 @@ import {
   objectOf,
   pass,
 } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, order, phaseOf, resize } from "../world/story.ts";
+import { census, closeWorlds, instanceOf, lie, order, phaseOf, resize } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -44,13 +44,31 @@ function say(w: World, id: string, status: Status): void {
 const waitOf = (w: World, id: string): Wait | undefined =>
   w.reconciler.lastPlan().waits.find(({ node }) => node === id);
 
-type Late = { kube?: string; joins?: boolean };
+/** A GPU is too hot, which passes. */
+function hot(w: World, id: string): void {
+  const agent = w.agent(id);
+  w.xid(id, 0);
+  const last = agent.spool.at(-1);
+  if (last === undefined) throw new Error("nothing was logged");
+  const metrics = { temperature: 97, shutdown_limit: 95 };
+  Object.assign(last.finding, {
+    kind: "thermal",
+    code: null,
+    reason: "shutdown",
+    pci: null,
+    metrics,
+  });
+  agent.active = [`thermal/shutdown/${agent.uuids[0]}`];
+}
+
+type Late = { kube?: string; joins?: boolean; threshold?: number };
 
 /** A fleet that becomes two, and the second of it, whose Node says `status` from its first day. */
-async function grown(status: Status, { kube = "", joins = true }: Late = {}) {
+async function grown(status: Status, { kube = "", joins = true, threshold = 1 }: Late = {}) {
   let isLate = false;
   const cluster = { status: () => (isLate ? status : {}), joins: () => !isLate || joins };
-  const w = await joined(1, { kube }, { cluster });
+  const pool = `    health: { unhealthy_threshold: ${threshold} }\n`;
+  const w = await joined(1, { kube, pool }, { cluster });
   isLate = true;
   await resize(w, 2);
   const isSecond = ({ gen, agent }: Node): boolean => gen === 2 && agent !== null;
@@ -141,6 +159,34 @@ describe("a healthy machine", () => {
     expect(isMarked(objectOf(w, id))).toBe(true);
     expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
+
+  test("that waits for its cluster and looks sick once has as long as any to be well", async () => {
+    const { w, id } = await grown(ready("False"), { threshold: 20 });
+    await pass(w, 1_200);
+    hot(w, id);
+    await w.live(10);
+    expect(w.node(id).health.verdict).toBe("unhealthy");
+    w.agent(id).active = [];
+    await w.live(120);
+    expect(phaseOf(w, id)).toBe("verifying");
+    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+  });
+
+  test.each(["stopped", "terminating", "terminated"] as const)(
+    "that waits for its cluster and speaks is not ended because its cloud calls it %s",
+    async (state) => {
+      const { w, id } = await grown(ready("False"));
+      await pass(w, 1_200);
+      const own = instanceOf(w, id);
+      const truth = lie(w, (all) => all.map((one) => (one.id === own ? { ...one, state } : one)));
+      await w.live(60);
+      expect(waitOf(w, id)).toMatchObject({ reason: "second_witness" });
+      truth();
+      await w.live(60);
+      expect(phaseOf(w, id)).toBe("verifying");
+      expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    },
+  );
 
   test("that serves goes on serving whatever its Node says later", async () => {
     const w = await joined(2);

@@ -1,0 +1,53 @@
+/**
+ * A cloud that asks to be left alone is left alone, for as long as a stored rest can say; and a
+ * rest that another clock has left behind keeps no pool from buying.
+ */
+import { afterEach, expect, test } from "bun:test";
+import type { CreateAnswer, TerminateAnswer } from "../../reconciler/provider/provider.ts";
+import { census, closeWorlds, fleet, resize } from "../world/story.ts";
+import type { PoolState } from "../../schema/node.ts";
+import type { World } from "../../simulator/world.ts";
+
+afterEach(closeWorlds);
+
+const DAY_MS = 86_400_000;
+const slow = (retryAfterMs: number) =>
+  ({ kind: "refused", class: "rate_limit", message: "slow down", retryAfterMs }) as const;
+
+const poolOf = (w: World): PoolState => {
+  const [pool] = w.reconciler.fleet().pools.values();
+  if (pool === undefined) throw new Error("no pool");
+  return pool;
+};
+
+test("an ask that is told to wait for an hour is not repeated each second", async () => {
+  const w = await fleet(1, "", { store: "memory" });
+  let calls = 0;
+  w.cloud.create = (): Promise<CreateAnswer> => Promise.resolve((calls++, slow(3_600_000)));
+  await resize(w, 2);
+  await w.live(300);
+  expect(calls).toBe(1);
+});
+
+test("an end that is told to wait for a day is not asked for each second", async () => {
+  const w = await fleet(2, "", { store: "memory" });
+  let calls = 0;
+  w.cloud.terminate = (): Promise<TerminateAnswer> => {
+    calls++;
+    return Promise.resolve({ ...slow(DAY_MS), class: "bad_request" });
+  };
+  await resize(w, 1);
+  await w.live(300);
+  expect(calls).toBe(1);
+});
+
+test("a place that rests until next month, by a clock that was set back, is tried", async () => {
+  const w = await fleet(1, "", { store: "memory" });
+  const notBefore = w.clock.wallMs() + 30 * DAY_MS;
+  const rest = { failures: 1, notBefore, class: "capacity", message: "none left" };
+  const offers = { "fake///h100-8x": rest };
+  await w.reconciler.change((draft) => draft.putPool({ ...poolOf(w), offers }));
+  await resize(w, 2);
+  await w.until(() => w.serving().length === 2, 60);
+  expect(census(w).asks).toBe(2);
+});
