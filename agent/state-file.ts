@@ -43,9 +43,8 @@ export function openStateFiles(directory: string | null): StateFiles {
  */
 export function replaceFile(path: string, text: string): void {
   const fresh = `${path}.new`;
-  fs.rmSync(fresh, { force: true });
   try {
-    const fd = fs.openSync(fresh, "wx", 0o600);
+    const fd = fs.openSync(fresh, "w", 0o600);
     try {
       writeAll(fd, Buffer.from(text));
       fs.fsyncSync(fd);
