@@ -118,9 +118,13 @@ describe.skipIf(missing !== null)("a replacement on a real cluster", () => {
 function judgeAudit(entries: AuditEntry[], name: string): void {
   const refused = entries.filter(({ responseStatus }) => responseStatus?.code === 403);
   expect(refused.map(({ requestURI }) => requestURI)).toEqual([]);
-  // Its budget lets one go at a time, so it was looked at for the next one's turn.
+  // Where its budget refused one, it was looked at for that one's turn.
+  const isTight = entries.some(
+    ({ objectRef, responseStatus }) =>
+      objectRef?.subresource === "eviction" && responseStatus?.code === 429,
+  );
   const budgets = entries.filter(({ objectRef }) => objectRef?.resource === "poddisruptionbudgets");
-  expect(budgets.map(({ verb }) => verb)).toContain("list");
+  if (isTight) expect(budgets.map(({ verb }) => verb)).toContain("list");
   const about = entries.filter(({ objectRef }) => objectRef?.name === name);
   const kinds = about.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}`);
   expect(kinds.at(-1)).toBe("delete nodes");
