@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStateFiles } from "./state-file.ts";
@@ -23,4 +23,12 @@ test("openStateFiles() leaves the old text where the disk takes only a part of t
   expect(exitCode).toBe(7);
   expect(files.load("probe.json")).toBe(`{"expected":8}`);
   expect(readdirSync(folder)).toEqual(["probe.json"]);
+});
+
+test("openStateFiles() writes for its owner alone, whatever a crash has left there", () => {
+  writeFileSync(join(folder, "note.json.new"), "half", { mode: 0o644 });
+  expect(openStateFiles(folder).save("note.json", "whole")).toBeNull();
+  expect(statSync(join(folder, "note.json")).mode & 0o777).toBe(0o600);
+  expect(openStateFiles(folder).load("note.json")).toBe("whole");
+  rmSync(join(folder, "note.json"));
 });

@@ -46,6 +46,8 @@ export function replaceFile(path: string, text: string): void {
   try {
     const fd = fs.openSync(fresh, "w", 0o600);
     try {
+      // What a crash, or somebody else, has left there keeps its own mode.
+      fs.fchmodSync(fd, 0o600);
       writeAll(fd, Buffer.from(text));
       fs.fsyncSync(fd);
     } finally {

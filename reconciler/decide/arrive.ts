@@ -221,9 +221,8 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
   }
   // It may have been well for long, and wait for its cluster: only the silence since then counts,
-  // and evidence below the threshold is no silence. Checks that tell nothing are none.
-  const told = checked && (well || health.verdict === "unhealthy");
-  const since = told ? (health.lastCheckAt ?? phase.since) : phase.since;
+  // and evidence below the threshold is no silence.
+  const since = checked ? (health.lastCheckAt ?? phase.since) : phase.since;
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;

@@ -265,8 +265,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a moment of silence ends a machine that waits for its cluster",
     {
       file: "reconciler/decide/arrive.ts",
-      from: "const since = told ? (health.lastCheckAt ?? phase.since) : phase.since;",
-      to: "const since = told ? phase.since : phase.since;",
+      from: "const since = checked ? (health.lastCheckAt ?? phase.since) : phase.since;",
+      to: "const since = checked ? phase.since : phase.since;",
     },
     { file: READY, name: "is silent for a moment is not ended" },
   ),
