@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { EMPTY, foldLine, joinVerdicts, judgeRun, printCounts } from "./tally.ts";
-import type { Tally } from "./tally.ts";
+import { EMPTY, filesToRepeat, foldLine, joinVerdicts, judgeAgain, judgeRun } from "./tally.ts";
+import { printCounts, type Tally, type Verdict } from "./tally.ts";
 
 const read = (text: string): Tally => text.split("\n").reduce(foldLine, EMPTY);
 
@@ -107,23 +107,59 @@ describe("printCounts()", () => {
 });
 
 test("joinVerdicts() adds counts up and forgets no complaint", () => {
-  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null, failures: [] };
+  const good = { counts: { passed: 2, failed: 0, skipped: 1 }, why: null, failures: [], flaky: [] };
   const bad = {
     counts: { passed: 1, failed: 1, skipped: 0 },
     why: "it died",
     failures: ["a.test.ts:\n(fail) one"],
+    flaky: ["b.test.ts:\n(fail) two"],
   };
   expect(joinVerdicts(good, good)).toEqual({
     counts: { passed: 4, failed: 0, skipped: 2 },
     why: null,
     failures: [],
+    flaky: [],
   });
   expect(joinVerdicts(good, bad)).toEqual({
     counts: { passed: 3, failed: 1, skipped: 1 },
     why: "it died",
     failures: bad.failures,
+    flaky: bad.flaky,
   });
   const both = joinVerdicts(bad, bad);
   expect(both.why).toBe("it died; it died");
   expect(both.failures.length).toBe(2);
+  expect(both.flaky.length).toBe(2);
+});
+
+describe("a file that failed", () => {
+  const failed = (...files: string[]): Verdict => ({
+    counts: { passed: 9, failed: files.length, skipped: 0 },
+    why: null,
+    failures: files.map((file, i) => `${file}:\nsaid before\n(fail) test ${i}`),
+    flaky: [],
+  });
+  const passed: Verdict = { ...failed(), counts: { passed: 2, failed: 0, skipped: 0 } };
+
+  test("is run again where few did, and nothing else went wrong", () => {
+    expect(filesToRepeat(failed("a.test.ts", "b.test.ts", "a.test.ts"))).toEqual([
+      "a.test.ts",
+      "b.test.ts",
+    ]);
+    expect(filesToRepeat(failed("a.test.ts", "b.test.ts", "c.test.ts"))).toEqual([]);
+    expect(filesToRepeat({ ...failed("a.test.ts"), why: "it died" })).toEqual([]);
+    // A failure of which nothing was said could be anybody's.
+    expect(filesToRepeat({ ...failed("a.test.ts"), failures: [] })).toEqual([]);
+    expect(filesToRepeat(failed())).toEqual([]);
+  });
+
+  test("is told as flaky if it passes then, and counts as before if it does not", () => {
+    const first = failed("a.test.ts", "b.test.ts", "a.test.ts");
+    const again = judgeAgain(first, "a.test.ts", passed);
+    expect(again.counts).toEqual({ passed: 11, failed: 1, skipped: 0 });
+    expect(again.failures).toEqual(["b.test.ts:\nsaid before\n(fail) test 1"]);
+    expect(again.flaky.length).toBe(2);
+    expect(judgeAgain(again, "b.test.ts", failed("b.test.ts"))).toEqual(again);
+    expect(judgeAgain(again, "b.test.ts", { ...passed, why: "it died" })).toEqual(again);
+  });
 });

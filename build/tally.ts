@@ -82,7 +82,43 @@ function add(counts: Counts, word: string | undefined, n: number): Counts {
   return { ...counts, skipped: counts.skipped + n };
 }
 
-export type Verdict = { counts: Counts; why: string | null; failures: readonly string[] };
+export type Verdict = {
+  counts: Counts;
+  why: string | null;
+  failures: readonly string[];
+  /** What failed once and passed when its file was run again, alone; told as loudly. */
+  flaky: readonly string[];
+};
+
+/** More than these at once are no bad luck. */
+const AGAIN_MAX = 2;
+
+/**
+ * Files with failed tests, if they may be run once more: few of them, and nothing else went wrong.
+ */
+export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
+  if (why !== null || failures.length !== counts.failed) return [];
+  const files = [...new Set(failures.map(fileOf))];
+  return files.length <= AGAIN_MAX ? files : [];
+}
+
+/** A run of which one file was run again: what it failed at counts only if it failed again. */
+export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdict {
+  if (second.why !== null || second.counts.failed > 0) return first;
+  const flaky = first.failures.filter((failure) => fileOf(failure) === file);
+  return {
+    ...first,
+    counts: {
+      ...first.counts,
+      passed: first.counts.passed + flaky.length,
+      failed: first.counts.failed - flaky.length,
+    },
+    failures: first.failures.filter((failure) => fileOf(failure) !== file),
+    flaky: [...first.flaky, ...flaky],
+  };
+}
+
+const fileOf = (failure: string): string => failure.slice(0, failure.indexOf(":\n"));
 
 /**
  * The counts of a finished run. A run that died, that failed without a failed test, or that ran no
@@ -92,14 +128,15 @@ export function judgeRun(tally: Tally, exitCode: number): Verdict {
   const { summary: counts, failures } = tally;
   if (counts === null) {
     const seen = { ...tally.seen, failed: tally.seen.failed + 1 };
-    return { counts: seen, why: `the run ended early, status ${exitCode}`, failures };
+    return { counts: seen, why: `the run ended early, status ${exitCode}`, failures, flaky: [] };
   }
   const broken = { ...counts, failed: 1 };
   if (exitCode !== 0 && counts.failed === 0) {
-    return { counts: broken, why: `bun test ended with status ${exitCode}`, failures };
+    return { counts: broken, why: `bun test ended with status ${exitCode}`, failures, flaky: [] };
   }
-  if (counts.passed + counts.failed === 0) return { counts: broken, why: "no test ran", failures };
-  return { counts, why: null, failures };
+  const isEmpty = counts.passed + counts.failed === 0;
+  if (isEmpty) return { counts: broken, why: "no test ran", failures, flaky: [] };
+  return { counts, why: null, failures, flaky: [] };
 }
 
 /** Two runs as one. */
@@ -113,6 +150,7 @@ export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
     },
     why: whys.length === 0 ? null : whys.join("; "),
     failures: [...a.failures, ...b.failures],
+    flaky: [...a.flaky, ...b.flaky],
   };
 }
 

@@ -11,7 +11,8 @@ import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
 import { clearScratch, clearStale, openScratch } from "./scratch.ts";
-import { EMPTY, foldLine, joinVerdicts, judgeRun, printCounts } from "./tally.ts";
+import { EMPTY, filesToRepeat, foldLine, joinVerdicts, judgeAgain, judgeRun } from "./tally.ts";
+import { printCounts } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
 const IS_CI = process.env["CI"] === "true";
@@ -123,7 +124,9 @@ function machineFiles(): string[] {
 
 /**
  * Everything, or what was asked for. What needs a cluster or machines comes after everything else,
- * each file of machines as a run of its own: one that hangs or dies costs the others nothing.
+ * each file of machines as a run of its own: one that hangs or dies costs the others nothing. A
+ * cluster and machines share two cores with what is tested; of these two files at most are run once
+ * more if they fail, and what passes only then is told as flaky, with what it had said.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -133,15 +136,22 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
   const later = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
-  const verdicts = [await run(...later.map((path) => `--path-ignore-patterns=${path}`))];
-  if (IS_CI) verdicts.push(await run(KUBERNETES));
-  for (const path of machines) {
+  const ordinary = await run(...later.map((path) => `--path-ignore-patterns=${path}`));
+  const real = IS_CI ? [await run(KUBERNETES)] : [];
+  const runFile = async (path: string): Promise<Verdict> => {
     const startMs = performance.now();
-    verdicts.push(await runTests([`./${path}`], Math.min(FILE_MS_MAX, endMs - startMs)));
+    const verdict = await runTests([`./${path}`], Math.min(FILE_MS_MAX, endMs - startMs));
     const seconds = Math.round((performance.now() - startMs) / 1_000);
     console.error(`npm test: ${path} took ${seconds} s\n`);
+    return verdict;
+  };
+  for (const path of machines) real.push(await runFile(path));
+  let all = real.reduce(joinVerdicts);
+  for (const path of filesToRepeat(all)) {
+    console.error(`npm test: ${path} failed, and is run once more by itself\n`);
+    all = judgeAgain(all, path, await runFile(path));
   }
-  return verdicts.reduce(joinVerdicts);
+  return joinVerdicts(ordinary, all);
 }
 
 const problems: string[] = [];
@@ -155,9 +165,10 @@ if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
   if (!(await succeeds(build))) problems.push("the build failed");
 }
 
-const { counts, why, failures } = await runAll(process.argv.slice(2));
+const { counts, why, failures, flaky } = await runAll(process.argv.slice(2));
+for (const failure of flaky) console.log(`\nflaky, passed when run again: ${failure}`);
 for (const failure of failures) console.log(`\nfailed: ${failure}`);
-if (failures.length > 0) console.log();
+if (failures.length + flaky.length > 0) console.log();
 for (const problem of why === null ? problems : [...problems, why]) {
   console.error(`npm test: ${problem}`);
 }

@@ -4,6 +4,7 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
 import { type Fleet, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
@@ -25,9 +26,16 @@ const OWED_MS_MAX = 7 * 86_400_000;
 export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
   const removed: NodeId[] = [];
   const timing = timingOf(input.config);
+  let boots: ByBoot | null = null;
+  const bought = (): ByBoot => (boots ??= nodesByBoot(input.fleet));
   for (const id of input.fleet.nodes.keys()) {
     const node = draft.node(id);
     if (node === null) continue;
+    if (isSuperseded(node, input, bought)) {
+      draft.change.removedNodes.push(id);
+      removed.push(id);
+      continue;
+    }
     if (node.phase.kind === "gone") {
       if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
       // Its object in Kubernetes is still to be removed, and this row is what says so.
@@ -59,4 +67,35 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     draft.tell(folded.events);
   }
   return removed;
+}
+
+/**
+ * Whether a record was made before anybody could know whose it is, and the same boot of the same
+ * machine has gone on as one of ours since: a DaemonSet's agent gives its Node's name, which may be
+ * there before the cluster has shown the Node. What somebody must still see is kept.
+ */
+function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boolean {
+  const { agent, health, cordon, id } = node;
+  if (node.pool !== null || node.instance !== null || agent === null) return false;
+  if (health.silentSince !== null || health.held.length > 0) return false;
+  if (cordon.human !== null || node.session !== null || node.order !== null) return false;
+  const silentMs = input.silentMs(id);
+  if (silentMs === null || silentMs < 2 * input.config.server.heartbeatIntervalMs) return false;
+  const read = agent.inventory?.provider_ids ?? [];
+  return (bought().get(agent.bootId) ?? []).some(
+    ({ kube, instance }) => kube?.name === id || (instance !== null && read.includes(instance.id)),
+  );
+}
+
+/** Our own machines' nodes by the boot that their agents last told. */
+type ByBoot = Map<string, Node[]>;
+
+function nodesByBoot(fleet: Fleet): ByBoot {
+  const boots: ByBoot = new Map();
+  for (const node of fleet.nodes.values()) {
+    if (node.instance === null || node.agent === null) continue;
+    const { bootId } = node.agent;
+    boots.set(bootId, [...(boots.get(bootId) ?? []), node]);
+  }
+  return boots;
 }

@@ -400,7 +400,11 @@ describe("one machine under two names", () => {
     const known = (): string[] => w.serving().filter((id) => w.node(id).instance !== null);
     await w.until(() => known().length === 2 && w.serving().length === 2, 900);
     expect(census(w)).toMatchObject({ live: 2, ended: 0 });
+    // The records under the Nodes' names are gone before anybody could call them silent.
+    await w.until(() => w.nodes().length === 2, 120);
     await pass(w, 300);
+    expect(w.nodes().map(({ instance }) => instance === null)).toEqual([false, false]);
+    expect(told(w, "node.silent")).toEqual([]);
     // Evidence under the Node's name is evidence against the machine.
     const id = first(w);
     const machine = instanceOf(w, id);
