@@ -10,6 +10,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import type { BootstrapAttemptView, BootstrapView, NodeView } from "../../../schema/api.ts";
 import { cleanEnv, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
+import { SecurePlane } from "../../identity/secure-plane.ts";
 import { openBed, type Bed } from "./bed.ts";
 
 /** For a machine that boots, is set up and serves while nine others do the same. */
@@ -65,7 +66,8 @@ export class BedPlane {
     const bed = await openBed(disk === undefined ? {} : { disk });
     const port = await freePort();
     const at = { bed, port };
-    const plane = new Plane(JSON.stringify(configOf(at, options)), options.env, moreOf(at));
+    const Made = options.server?.["tls"] === undefined ? Plane : SecurePlane;
+    const plane = new Made(JSON.stringify(configOf(at, options)), options.env, moreOf(at));
     if (options.over !== undefined) writeFileSync(overOf(bed), options.over(at));
     const opened = new BedPlane(bed, plane, port);
     await bed.guard(plane.state);
