@@ -1,8 +1,9 @@
 /**
  * The template `slurm-node`: munge and slurmd on a machine that joins the controller by itself
- * (`slurmd -Z`) and takes its configuration from there (configless). What no variable can say comes
- * from the image or a command before: the munge key, and `/etc/default/navarch-slurm` with
- * `SLURM_CONF_SERVER=host[:port]` and, if wanted, `SLURM_NODE_CONF`.
+ * (`slurmd -Z`), under the node's id, and takes its configuration from there (configless). What no
+ * variable can say comes from the image, or from a command before `- template: slurm-node` in
+ * `setup_commands`: the munge key, and `/etc/default/navarch-slurm` with
+ * `SLURM_CONF_SERVER=host[:port]` and, if wanted, `SLURM_NODE_CONF="Gres=gpu:8"`.
  */
 
 const INSTALL = `set -eu
@@ -42,26 +43,56 @@ if [ -z "$server" ] && [ ! -s /etc/slurm/slurm.conf ]; then
   exit 1
 fi
 node={{if .NodeID}}{{.NodeID}}{{else}}''{{end}}
+[ -n "$node" ] || node=$(hostname -s)
 pool={{if .Pool}}{{.Pool}}{{else}}''{{end}}
 conf=\${SLURM_NODE_CONF:-}
-case $conf in *Feature=*) ;; *) conf="$conf Feature=$pool" ;; esac
-options="-Z --conf '\${conf# }'"
+case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
+options="-Z -N $node --conf '\${conf# }'"
 [ -z "$server" ] || options="$options --conf-server $server"
-printf 'SLURMD_OPTIONS="%s"\\n' "$options" >/etc/default/slurmd.tmp
+printf 'SLURMD_OPTIONS="%s"\n' "$options" >/etc/default/slurmd.tmp
 if cmp -s /etc/default/slurmd.tmp /etc/default/slurmd && systemctl is-active --quiet slurmd; then
   rm -f /etc/default/slurmd.tmp
-  echo "slurmd of $node runs already"
+  echo "slurmd runs already as $node"
   exit 0
+fi
+# Debian's unit asks for the file that this machine fetches, and would be passed over in silence.
+if [ -n "$server" ]; then
+  mkdir -p /etc/systemd/system/slurmd.service.d
+  printf '[Unit]\nConditionPathExists=\n' >/etc/systemd/system/slurmd.service.d/navarch.conf
+  systemctl daemon-reload
 fi
 mv -f /etc/default/slurmd.tmp /etc/default/slurmd
 systemctl enable --quiet slurmd
-left=60
-until systemctl restart slurmd; do
+# The unit counts as started before slurmd has asked its controller: only then it listens.
+listens() {
+  pid=$(systemctl show -p MainPID --value slurmd)
+  [ "\${pid:-0}" -gt 0 ] || return 1
+  for fd in "/proc/$pid/fd/"*; do
+    socket=$(readlink "$fd") || continue
+    socket=\${socket#socket:[}
+    awk -v inode="\${socket%]}" '$4 == "0A" && $10 == inode { found = 1 } END { exit !found }' \
+      /proc/net/tcp /proc/net/tcp6 2>/dev/null && return 0
+  done
+  return 1
+}
+left=20
+until
+  systemctl restart slurmd
+  looks=10
+  until listens || [ "$looks" -eq 0 ]; do
+    looks=$((looks - 1))
+    sleep 1
+  done
+  listens
+do
   left=$((left - 1))
-  [ "$left" -gt 0 ] || exit 1
+  if [ "$left" -le 0 ]; then
+    journalctl -u slurmd -n 20 --no-pager -o cat >&2 || :
+    exit 1
+  fi
   echo "the controller does not answer yet" >&2
-  sleep 5
+  sleep 3
 done
-echo "slurmd of $node runs"`;
+echo "slurmd runs as $node"`;
 
 export const SLURM_NODE_COMMANDS: readonly string[] = [INSTALL, MUNGE, SLURMD];

@@ -6,7 +6,7 @@
 import { builtinCommands } from "../../bootstrap/builtin/builtin.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
 import type { PoolConfig } from "../../schema/config.ts";
-import type { Section } from "./section.ts";
+import { readSection, type Section } from "./section.ts";
 import { readText } from "./value.ts";
 import type { Tree } from "./tree.ts";
 
@@ -116,25 +116,39 @@ export function readCommands(section: Section): string[] {
 }
 
 function readTemplates(section: Section): string[] {
-  return (section.items("setup_templates") ?? []).flatMap((item) => {
-    const name = readText(section.problems, item, false);
-    if (name === null || item.kind !== "scalar") return [];
-    const answer = builtinCommands(name);
-    if (answer.ok) return [...answer.commands];
-    section.problems.error(item.inside(1, 1), item.path, "template", answer.error);
-    return [];
-  });
+  return (section.items("setup_templates") ?? []).flatMap((item) =>
+    readBuiltin(section, item, readText(section.problems, item, false)),
+  );
 }
 
+/** `at` is where the name stands. */
+function readBuiltin({ problems }: Section, at: Tree, name: string | null): string[] {
+  if (name === null || at.kind !== "scalar") return [];
+  const answer = builtinCommands(name);
+  if (answer.ok) return [...answer.commands];
+  problems.error(at.inside(1, 1), at.path, "template", answer.error);
+  return [];
+}
+
+/** Each a command, or `template: NAME`, where what such a template needs is made before it. */
 function readOwnCommands(section: Section): string[] {
   const items = section.items("setup_commands") ?? [];
   if (items.length > COMMANDS_MAX) {
     section.fail("setup_commands", "limit", `has more than ${COMMANDS_MAX} commands`);
   }
-  return items
-    .slice(0, COMMANDS_MAX)
-    .map((item) => readCommand(section, item))
-    .filter((command) => command !== null);
+  return items.slice(0, COMMANDS_MAX).flatMap((item) => {
+    if (item.kind === "map") return readNamed(section, item);
+    return readCommand(section, item) ?? [];
+  });
+}
+
+function readNamed(section: Section, item: Tree): string[] {
+  const map = readSection(section.problems, item, item.path, item.at);
+  const entry = map.look("template");
+  const name = map.text("template");
+  if (entry === null) map.missing("template", "a command is a text");
+  map.finish();
+  return entry === null ? [] : readBuiltin(section, entry.value, name);
 }
 
 function readCommand(section: Section, item: Tree): string | null {

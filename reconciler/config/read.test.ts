@@ -206,6 +206,16 @@ describe("readConfig() messages", () => {
         "(did you mean .ControlPlane?)",
     ],
     [
+      "a template of the product that there is not",
+      pool("    ssh_private_key_path: /k\n    setup_commands: [a, {template: agnt}]\n"),
+      '7:36: pools[0].setup_commands[1].template: unknown template "agnt" (did you mean agent?)',
+    ],
+    [
+      "a mapping in place of a command",
+      pool("    ssh_private_key_path: /k\n    setup_commands: [a, {templat: agent}]\n"),
+      '7:26: pools[0].setup_commands[1].templat: unknown field (did you mean "template"?)',
+    ],
+    [
       "a template in a block of text",
       pool(
         "    ssh_private_key_path: /k\n    setup_commands:\n      - |\n        a\n" +

@@ -30,6 +30,10 @@ export type BedPlaneOptions = {
   /** `tmpfs:400m` for a disk that can be filled. */
   disk?: string;
   env?: Record<string, string>;
+  /** Of an image that has more than every machine has. */
+  packages?: readonly string[];
+  /** What is on the bed before anything is bought. */
+  before?: (bed: Bed) => Promise<void>;
   /** A further configuration to be laid over the first. */
   over?: (at: At) => string;
   /** The whole `pools` and `providers` instead of the usual one. */
@@ -62,10 +66,16 @@ export class BedPlane {
 
   /** Opened and started. */
   static async open(options: BedPlaneOptions = {}): Promise<BedPlane> {
-    const { disk } = options;
-    const bed = await openBed(disk === undefined ? {} : { disk });
+    const { disk, packages = [] } = options;
+    const bed = await openBed({ packages, ...(disk === undefined ? {} : { disk }) });
     const port = await freePort();
     const at = { bed, port };
+    try {
+      await options.before?.(bed);
+    } catch (error) {
+      await bed.close();
+      throw error;
+    }
     const Made = options.server?.["tls"] === undefined ? Plane : SecurePlane;
     const plane = new Made(JSON.stringify(configOf(at, options)), options.env, moreOf(at));
     if (options.over !== undefined) writeFileSync(overOf(bed), options.over(at));
@@ -179,7 +189,9 @@ const overOf = (bed: Bed): string => join(bed.stateDir, "over.yaml");
 function configOf(at: At, options: BedPlaneOptions): Record<string, unknown> {
   const { bed, port } = at;
   const { size = 1, pool = {}, disk, server } = options;
-  const machine = { state_dir: bed.stateDir, ...(disk === undefined ? {} : { disk }) };
+  const { stateDir, ready } = bed;
+  const { image } = ready;
+  const machine = { state_dir: stateDir, image, ...(disk === undefined ? {} : { disk }) };
   const usual = {
     name: POOL,
     provider: "machine",

@@ -1,0 +1,134 @@
+/**
+ * The template `slurm-node` on real machines and with a real Slurm: a machine that is bought joins
+ * the controller by itself, with its GPUs, and runs a job. The controller is a machine of the same
+ * bed that nobody's fleet owns.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { SLURM_NODE_COMMANDS } from "../../../bootstrap/builtin/slurm-node.ts";
+import { parseTemplate } from "../../../bootstrap/template/parse.ts";
+import { printTemplate, type TemplateValues } from "../../../bootstrap/template/print.ts";
+import { buildStale, until } from "../../fixture/plane/plane.ts";
+import { missesBed } from "./gate.ts";
+import type { Machine } from "./machine.ts";
+import { BedPlane, POOL } from "./plane.ts";
+
+const isMissing = await missesBed("a machine that joins Slurm");
+
+const LIMIT_MS = 180_000;
+/** Their key is made when they are installed, so every machine of the image has the same one. */
+const PACKAGES = ["munge", "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins"];
+
+/** A controller from which nodes that it does not know take their configuration. */
+const slurmConf = (address: string): string => `ClusterName=bed
+SlurmctldHost=ctl(${address})
+SlurmctldParameters=enable_configless
+MaxNodeCount=16
+SlurmUser=slurm
+AuthType=auth/munge
+StateSaveLocation=/var/lib/slurm/slurmctld
+SlurmdSpoolDir=/var/lib/slurm/slurmd
+SlurmctldPidFile=/run/slurmctld.pid
+SlurmctldLogFile=/var/log/slurm/slurmctld.log
+SlurmdLogFile=/var/log/slurm/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+GresTypes=gpu
+SlurmdParameters=config_overrides
+ReturnToService=1
+AccountingStorageType=accounting_storage/none
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+`;
+
+const GRES = "AutoDetect=off\nName=gpu Type=h100 File=/dev/nvidia[0-7]\n";
+// Slurm 22.05 reads cgroups of version 1 only unless it is told that it has to do with them itself.
+const CGROUP = "CgroupPlugin=cgroup/v1\n";
+
+async function startController(ctl: Machine): Promise<void> {
+  await ctl.waitRunning();
+  const files = { slurm: slurmConf(ctl.address), gres: GRES, cgroup: CGROUP };
+  for (const [name, text] of Object.entries(files)) {
+    await ctl.must(`cat >/etc/slurm/${name}.conf`, { input: text });
+  }
+  await ctl.must(`echo '${ctl.address} ctl' >>/etc/hosts && hostname ctl`);
+  await ctl.must("systemctl restart munge slurmctld");
+  await until("the controller answers", 30_000, async () =>
+    (await ctl.run("timeout 3 scontrol ping")).stdout.includes("UP") ? true : null,
+  );
+}
+
+const prepare = (ctl: string): string => `cat >/etc/default/navarch-slurm <<'EOF'
+SLURM_CONF_SERVER=${ctl}:6817
+SLURM_NODE_CONF="CPUs=8 Gres=gpu:h100:8"
+EOF`;
+
+function printCommand(text: string, values: TemplateValues): string {
+  const answer = parseTemplate(text);
+  if (!answer.ok) throw new Error(answer.message);
+  return printTemplate(answer.template, values);
+}
+
+let on: BedPlane | null = null;
+let ctl: Machine;
+
+describe.skipIf(isMissing)("a machine that joins Slurm", () => {
+  beforeAll(async () => {
+    await buildStale();
+    on = await BedPlane.open({
+      packages: PACKAGES,
+      before: async (bed) => {
+        ctl = await bed.boot({ nodeId: "ctl" });
+        await startController(ctl);
+      },
+      pool: () => ({
+        setup_templates: ["agent"],
+        setup_commands: [prepare(ctl.address), { template: "slurm-node" }],
+      }),
+    });
+  }, 600_000);
+  afterAll(async () => {
+    expect((await on?.close()) ?? []).toEqual([]);
+  }, 60_000);
+
+  test(
+    "is idle there under its own id, with its GPUs, and runs a job",
+    async () => {
+      const [node] = (await on?.waitServing(1, 120_000)) ?? [];
+      const id = node?.node_id ?? "";
+      const state = await until("Slurm shows it idle", 30_000, async () => {
+        const seen = await ctl.must("sinfo -h -N -o '%N %T %f %G'");
+        return seen.includes("idle") ? seen : null;
+      });
+      expect(state.replace(/\s+/g, " ")).toBe(`${id} idle ${POOL} gpu:h100:8`);
+      const job = "srun --gres=gpu:h100:2 sh -c 'echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES'";
+      expect(await ctl.must(`timeout 60 ${job}`)).toBe(`${id} 0,1`);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "set up once more, goes on as it is, and with another controller does not say that it runs",
+    async () => {
+      const [node] = (await on?.plane.serving()) ?? [];
+      const machine = await on?.bed.machine(node?.instance_id ?? "");
+      if (node === undefined || machine === undefined) throw new Error("there is no machine");
+      const values = { NodeID: node.node_id, Pool: POOL };
+      const since = await machine.must("systemctl show -p ActiveEnterTimestamp slurmd");
+      const said = [];
+      for (const command of SLURM_NODE_COMMANDS)
+        said.push(await machine.must(printCommand(command, values)));
+      expect(said).toEqual(["", "munge works", `slurmd runs already as ${node.node_id}`]);
+      expect(await machine.must("systemctl show -p ActiveEnterTimestamp slurmd")).toBe(since);
+      // Nobody listens there: its unit starts, and slurmd goes on asking.
+      await machine.must("sed -i 's/:6817/:6999/' /etc/default/navarch-slurm");
+      const join = printCommand(SLURM_NODE_COMMANDS[2] ?? "", values).replace("left=20", "left=1");
+      const ran = await machine.run(join, { limitMs: 60_000 });
+      expect([ran.code, ran.stdout]).toEqual([1, ""]);
+      expect(ran.stderr).not.toBe("");
+    },
+    LIMIT_MS,
+  );
+});
