@@ -21,7 +21,9 @@ export function recommendReactive(autoscaler: Reactive, snapshot: Snapshot): Rec
     return size(desired, `${because}, and what was bought for it is still coming up`);
   }
   if (utilization < down) {
-    return size(Math.max(0, desired - step), `${seen} is below ${printPercent(down)}`);
+    // Never so few that their load would ask for more at once.
+    const least = Math.min(desired - 1, Math.ceil((registered * utilization) / up - 1e-9));
+    return size(Math.max(0, least, desired - step), `${seen} is below ${printPercent(down)}`);
   }
   return size(desired, `${seen} is within ${printPercent(down)} and ${printPercent(up)}`);
 }

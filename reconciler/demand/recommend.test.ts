@@ -108,8 +108,15 @@ describe("recommend() reactive", () => {
 
   test("takes the configured step and its own thresholds", () => {
     expect(sizeOf(reactive(60, 30, 3), snap(5, { utilization: 61 }))).toBe(8);
-    expect(sizeOf(reactive(60, 30, 3), snap(5, { utilization: 29 }))).toBe(2);
-    expect(sizeOf(reactive(60, 30, 9), snap(5, { utilization: 29 }))).toBe(1);
+    expect(sizeOf(reactive(60, 30, 2), snap(5, { utilization: 29 }))).toBe(3);
+    expect(sizeOf(reactive(60, 30, 9), snap(5, { utilization: 9 }))).toBe(1);
+  });
+
+  test("a step down never leaves so few that their load asks for more at once", () => {
+    expect(sizeOf(reactive(60, 30, 9), snap(5, { utilization: 29 }))).toBe(3);
+    expect(sizeOf(reactive(80, 20, 10), snap(11, { utilization: 10 }))).toBe(2);
+    // One goes in any case: this is what the lower threshold says.
+    expect(sizeOf(reactive(60, 50, 1), snap(2, { utilization: 49 }))).toBe(1);
   });
 
   test("buys for the load of those that carry it, however long the rest boots", () => {
