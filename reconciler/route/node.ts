@@ -130,9 +130,22 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     );
     return c.json({ instances: wanted });
   });
+  api.get("/instances/:id", needs("viewer"), (c) => {
+    const found = locate(c, ports);
+    if (!found.ok) return found.response;
+    const view = viewInstance(found.node);
+    if (view !== null) return c.json(view);
+    return refuse(c, "not_found", `node ${found.node.id} has no instance`);
+  });
   api.get("/commands", needs("viewer"), async (c) => {
     const commands = await ports.store.commands({ node: c.req.query("node") ?? null, limit: 200 });
     return c.json({ commands: commands.map(viewCommand) });
+  });
+  api.get("/commands/:id", needs("viewer"), async (c) => {
+    const id = v.safeParse(CommandId, c.req.param("id"));
+    const command = id.success ? await ports.store.command(id.output) : null;
+    if (command !== null) return c.json(viewCommand(command));
+    return refuse(c, "not_found", "there is no command with this id");
   });
   for (const type of COMMAND_TYPES) {
     api.post(`/nodes/:id/${type}`, needs("operator"), (c) => order(c, ports, type));

@@ -91,6 +91,29 @@ test("roles: a node may only report, a viewer only look, an operator not make to
   }
 });
 
+test("one command and one instance are read by their ids", async () => {
+  const { w, a } = await open();
+  const [id = ""] = w.serving();
+  const ordered = await a.call("POST", `/v1/nodes/${id}/cordon`, { reason: "look" });
+  const command = String(ordered.body["command_id"]);
+  const listed = await a.call("GET", `/v1/commands?node=${id}`);
+  const one = await a.call("GET", `/v1/commands/${command}`);
+  expect<unknown>(listed.body["commands"]).toEqual([one.body]);
+  expect(one.body).toMatchObject({ command_id: command, type: "cordon", reason: "look" });
+  const instances = (await a.call("GET", "/v1/instances")).body["instances"] as {
+    node_id: string;
+  }[];
+  const instance = w.node(id).instance?.id ?? "";
+  const found = instances.find((each) => each.node_id === id);
+  for (const name of [instance, id]) {
+    const { body } = await a.call("GET", `/v1/instances/${name}`);
+    expect<unknown>(body).toEqual(found);
+  }
+  for (const path of ["/v1/commands/none", "/v1/commands/%00", "/v1/instances/none"]) {
+    expect((await a.call("GET", path)).status).toBe(404);
+  }
+});
+
 test("a revoked token is refused at once", async () => {
   const { a } = await open();
   const made = await a.call("POST", "/v1/tokens", { role: "viewer", label: "x" });
