@@ -1,8 +1,8 @@
 /**
  * What a kernel message says about GPUs and switches, in every shape of `gpu/kernel-log.md` §3 to
  * §5. Pure. Nothing is anchored at the start of a message, because the driver's text can be
- * appended to an unfinished line. A code that nobody knows is a fact like any other; an Xid line
- * that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
+ * appended to an unfinished line. A code that nobody knows is a fact like any other; an Xid or
+ * SXid line that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -26,7 +26,7 @@ export type KernelFact =
       injected: boolean;
       line: string;
     }
-  | { kind: "unparsed"; line: string }
+  | { kind: "unparsed"; of: "xid" | "sxid"; line: string }
   | {
       kind: "sxid";
       switchIndex: number;
@@ -75,6 +75,8 @@ const SXID = new RegExp(
     String.raw`0*(\d{1,9}), (.*)$`,
   "s",
 );
+/** What only a switch's driver prints, whatever follows. */
+const SWITCH = /nvidia-nvswitch[^:\n]{0,64}: SXid\b/;
 const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable), (?:Link (\d{1,9}) )?/;
 const SXID_DETAIL = /^(?:Severity \d+ |Data \{)/;
 const LOST = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
@@ -104,7 +106,7 @@ function xidFact(line: string): KernelFact {
   const pci = parts?.[1] ? normalizePci(parts[1]) : null;
   const code = Number(parts?.[4]);
   // The bound is the one of the contract; a number beyond it is no code but a broken line.
-  if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", line };
+  if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", of: "xid", line };
   const rest = parts[5] ?? "";
   const process = rest.startsWith("pid=") ? PROCESS.exec(rest) : null;
   const text = process ? (process[3] ?? "") : rest;
@@ -127,11 +129,12 @@ function xidFact(line: string): KernelFact {
   };
 }
 
-function sxidFact(line: string, parts: RegExpExecArray): KernelFact | null {
-  const [, index = "", address = "", number = "", text = ""] = parts;
+function sxidFact(line: string): KernelFact {
+  const parts = SXID.exec(line);
+  const [, index = "", address = "", number = "", text = ""] = parts ?? [];
   const pci = normalizePci(address);
   const code = Number(number);
-  if (pci === null || code > 1_000_000) return null;
+  if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", of: "sxid", line };
   const severity = SXID_SEVERITY.exec(text);
   const word = severity?.[1]?.toLowerCase().replace("-", "_");
   return {
@@ -187,11 +190,8 @@ function otherFact(message: string): KernelFact | null {
  */
 export function parseFacts(message: string): KernelFact[] {
   if (!mayHoldFact(message)) return [];
-  const sxid = SXID.exec(message);
-  if (sxid) {
-    const fact = sxidFact(message, sxid);
-    return fact ? [fact] : [];
-  }
+  const at = SWITCH.exec(message);
+  if (at) return [sxidFact(message.slice(0, at.index + 4 * LIMIT.messageCharsMax))];
   if (!message.includes("NVRM: Xid")) {
     const fact = otherFact(message);
     return fact ? [fact] : [];

@@ -116,6 +116,15 @@ describe("findingOf()", () => {
     });
   });
 
+  test("findingOf() keeps an unreadable line of a switch as the switch's", () => {
+    expect(tell(["nvidia-nvswitch0: SXid 20034, Fatal"])[0]).toMatchObject({
+      kind: "sxid",
+      code: null,
+      reason: "unparsed",
+      foreign: false,
+    });
+  });
+
   test("findingOf() lets no control character of a process name through", () => {
     const [finding] = tell(["NVRM: Xid (PCI:0000:04:00): 13, pid=1, name=\u001b[2Jx, Ch 00000001"]);
     expect(finding?.process_name).toBe("\ufffd[2Jx");

@@ -244,7 +244,7 @@ export function findingOf(
     case "sxid":
       return onSxid(fact, origin, memory);
     case "unparsed":
-      return told({ ...base(fact.line), kind: "xid", reason: "unparsed" });
+      return told({ ...base(fact.line), kind: fact.of, reason: "unparsed" });
     case "identity":
     case "serial":
       return { memory: onIdentity(fact, memory), finding: null, amended: null };

@@ -250,8 +250,19 @@ describe("parseFacts()", () => {
       "NVRM: Xid 79",
       "NVRM: Xid (PCI:0000:0f:00): 2000000, not a code",
     ]) {
-      expect(parseFacts(line)).toEqual([{ kind: "unparsed", line }]);
+      expect(parseFacts(line)).toEqual([{ kind: "unparsed", of: "xid", line }]);
     }
+  });
+
+  test("parseFacts() keeps an SXid line that nobody can read", () => {
+    for (const line of [
+      "nvidia-nvswitch0: SXid (PCI:0000:c3): 20034, Fatal",
+      "nvidia-nvswitch12: SXid 20034, Fatal, Link 30",
+      "[nvidia-nvswitch0] nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): 2000000, not a code",
+    ]) {
+      expect(parseFacts(line)).toEqual([{ kind: "unparsed", of: "sxid", line }]);
+    }
+    expect(parseFacts("somebody: SXid is a word")).toEqual([]);
   });
 
   test("parseFacts() gives every Xid of one message", () => {
