@@ -242,7 +242,7 @@ function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
     counter("navarch_agent_kmsg_records_total", "Kernel records read", log.records);
     counter("navarch_agent_kmsg_gaps_total", "Kernel records lost to the ring", log.lost);
     counter("navarch_agent_kmsg_malformed_total", "Kernel records not readable", log.malformed);
-    counter("navarch_agent_kmsg_unparsed_total", "Xid and SXid lines of unknown shape", log.unparsed);
+    counter("navarch_agent_kmsg_unparsed_total", "Xid, SXid lines of unknown shape", log.unparsed);
     const read = "navarch_agent_kmsg_last_read_timestamp_seconds";
     gauge(read, "Last read that answered", seconds(log.lastReadAtMs));
   }

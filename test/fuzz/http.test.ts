@@ -73,7 +73,9 @@ const word = fc.oneof(
 );
 
 const KEYS =
-  "status health pool provider state region zone label limit cursor since after node since".split(" ");
+  "status health pool provider state region zone label limit cursor since after node since".split(
+    " ",
+  );
 
 type Ask = {
   method: (typeof METHODS)[number];
@@ -129,7 +131,11 @@ function askOf(routes: Route[]): fc.Arbitrary<Ask> {
     { maxKeys: 3 },
   );
   return fc
-    .tuple(fc.oneof({ weight: 9, arbitrary: route }, { weight: 1, arbitrary: stray }), token, headers)
+    .tuple(
+      fc.oneof({ weight: 9, arbitrary: route }, { weight: 1, arbitrary: stray }),
+      token,
+      headers,
+    )
     .map(([ask, who, more]) => ({ ...ask, token: who, headers: more }));
 }
 
@@ -141,7 +147,10 @@ function bodyFor(path: string): fc.Arbitrary<Ask["body"]> {
     { weight: 6, arbitrary: spoiled },
     { weight: 1, arbitrary: odd.map((value) => JSON.stringify(value) ?? "") },
     { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 80 }) },
-    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 80 }) as fc.Arbitrary<Uint8Array<ArrayBuffer>> },
+    {
+      weight: 1,
+      arbitrary: fc.uint8Array({ maxLength: 80 }) as fc.Arbitrary<Uint8Array<ArrayBuffer>>,
+    },
     { weight: 1, arbitrary: fc.constantFrom("[".repeat(50_000), "", null) },
   );
 }
@@ -172,89 +181,112 @@ async function judge(a: WorldApp, w: World, ask: Ask): Promise<void> {
   expect(text.length).toBeLessThan(20_000);
 }
 
-test("openApp() answers any request with 2xx or 4xx, and the loop goes on", async () => {
-  const { w, a } = await open();
-  const routes = routesOf(a);
-  expect(routes.length).toBeGreaterThan(50);
-  const ask = askOf(routes);
-  await fc.assert(
-    fc.asyncProperty(ask, (one) => judge(a, w, one)),
-    runs(1_200),
-  );
-  await w.live(10);
-}, PATIENCE_MS);
+test(
+  "openApp() answers any request with 2xx or 4xx, and the loop goes on",
+  async () => {
+    const { w, a } = await open();
+    const routes = routesOf(a);
+    expect(routes.length).toBeGreaterThan(50);
+    const ask = askOf(routes);
+    await fc.assert(
+      fc.asyncProperty(ask, (one) => judge(a, w, one)),
+      runs(1_200),
+    );
+    await w.live(10);
+  },
+  PATIENCE_MS,
+);
 
-test("openApp() answers each field of each body with each time and span in its place", async () => {
-  const { w, a } = await open();
-  const values = [...TIMES, "2500000000h", "0.0000001ns", "-1h", 2 ** 53, 1e300, "\u0000"];
-  for (const { method, path } of routesOf(a)) {
-    const known = BODIES[path.split("/").at(-1) ?? ""] ?? ORDER;
-    if (method === "GET" || path.startsWith("/api/") || path.endsWith("/report")) continue;
-    for (const key of Object.keys(known)) {
-      for (const value of values) {
-        // The route of demand answers this one with 500, until it reads the time as reports do.
-        const body = JSON.stringify({ ...known, [key]: value });
-        const filled = path.replace(":pool", "p").replace(":id", "fleet-p-0-1");
-        await judge(a, w, { method, path: filled, token: "root", headers: {}, body });
+test(
+  "openApp() answers each field of each body with each time and span in its place",
+  async () => {
+    const { w, a } = await open();
+    const values = [...TIMES, "2500000000h", "0.0000001ns", "-1h", 2 ** 53, 1e300, "\u0000"];
+    for (const { method, path } of routesOf(a)) {
+      const known = BODIES[path.split("/").at(-1) ?? ""] ?? ORDER;
+      if (method === "GET" || path.startsWith("/api/") || path.endsWith("/report")) continue;
+      for (const key of Object.keys(known)) {
+        for (const value of values) {
+          // The route of demand answers this one with 500, until it reads the time as reports do.
+          const body = JSON.stringify({ ...known, [key]: value });
+          const filled = path.replace(":pool", "p").replace(":id", "fleet-p-0-1");
+          await judge(a, w, { method, path: filled, token: "root", headers: {}, body });
+        }
       }
     }
-  }
-  // An agent's log keeps what it was answered.
-  const path = "/v1/agent/report";
-  await judge(a, w, { method: "POST", path, token: "root", headers: {}, body: SECRET });
-  // What was taken can be shown.
-  for (const { method, path } of routesOf(a)) {
-    const filled = path.replace(":pool", "p").replace(":id", "fleet-p-0-1");
-    if (method === "GET") expect([path, (await a.call("GET", filled)).status]).toEqual([path, 200]);
-  }
-}, PATIENCE_MS);
+    // An agent's log keeps what it was answered.
+    const path = "/v1/agent/report";
+    await judge(a, w, { method: "POST", path, token: "root", headers: {}, body: SECRET });
+    // What was taken can be shown.
+    const ordered = await a.call("POST", "/v1/nodes/fleet-p-0-1/cordon", { reason: "look" });
+    expect(ordered.status).toBe(200);
+    for (const { method, path } of routesOf(a)) {
+      const id = path.includes("/commands/") ? String(ordered.body["command_id"]) : "fleet-p-0-1";
+      const filled = path.replace(":pool", "p").replace(":id", id);
+      if (method === "GET")
+        expect([path, (await a.call("GET", filled)).status]).toEqual([path, 200]);
+    }
+  },
+  PATIENCE_MS,
+);
 
-test("openApp() asks who it is before it looks at what was sent", async () => {
-  const { a, w } = await open();
-  const bodies = ["{", "x".repeat(LIMIT.requestBytesMax + 1), JSON.stringify(BODIES["size"])];
-  for (const { method, path } of routesOf(a)) {
-    if (!/^\/(api\/)?v1\//.test(path)) continue;
-    // A machine that joins has nothing but what it sends, and may send little.
-    if (path.endsWith("/agent/join")) continue;
-    for (const token of [null, SECRET]) {
-      for (const body of bodies) {
-        const headers: Record<string, string> =
-          token === null ? {} : { Authorization: `Bearer ${token}` };
-        let read = false;
-        const stream = new ReadableStream({
-          pull(controller) {
-            read = true;
-            controller.enqueue(new TextEncoder().encode(body));
-            controller.close();
-          },
-        }, { highWaterMark: 0 });
-        const init = method === "GET" ? { method, headers } : { method, headers, body: stream };
-        const answer = await a.app.request(path.replace(/:\w+/g, "p"), init);
-        expect([method, path, answer.status, read]).toEqual([method, path, 401, false]);
-        // So many failures in no time at all would be told to slow down.
-        w.clock.sleepThrough(1_000);
-        expect(await answer.text()).not.toContain(SECRET);
+test(
+  "openApp() asks who it is before it looks at what was sent",
+  async () => {
+    const { a, w } = await open();
+    const bodies = ["{", "x".repeat(LIMIT.requestBytesMax + 1), JSON.stringify(BODIES["size"])];
+    for (const { method, path } of routesOf(a)) {
+      if (!/^\/(api\/)?v1\//.test(path)) continue;
+      // A machine that joins has nothing but what it sends, and may send little.
+      if (path.endsWith("/agent/join")) continue;
+      for (const token of [null, SECRET]) {
+        for (const body of bodies) {
+          const headers: Record<string, string> =
+            token === null ? {} : { Authorization: `Bearer ${token}` };
+          let read = false;
+          const stream = new ReadableStream(
+            {
+              pull(controller) {
+                read = true;
+                controller.enqueue(new TextEncoder().encode(body));
+                controller.close();
+              },
+            },
+            { highWaterMark: 0 },
+          );
+          const init = method === "GET" ? { method, headers } : { method, headers, body: stream };
+          const answer = await a.app.request(path.replace(/:\w+/g, "p"), init);
+          expect([method, path, answer.status, read]).toEqual([method, path, 401, false]);
+          // So many failures in no time at all would be told to slow down.
+          w.clock.sleepThrough(1_000);
+          expect(await answer.text()).not.toContain(SECRET);
+        }
       }
     }
-  }
-}, PATIENCE_MS);
+  },
+  PATIENCE_MS,
+);
 
-test("openApp() refuses a body that is too large with 413, by its length and by its bytes", async () => {
-  const { a } = await open();
-  const sizes = [
-    ["/v1/agent/report", LIMIT.reportBytesMax],
-    ["/v1/tokens", LIMIT.requestBytesMax],
-    ["/v1/nodes/fleet-p-0-1/cordon", LIMIT.requestBytesMax],
-  ] as const;
-  for (const [path, max] of sizes) {
-    for (const size of [max, max + 1, 2 * max]) {
-      const text = `{"x":"${"y".repeat(size - 8)}"}`;
-      const whole = await a.call("POST", path, text);
-      expect([path, size, whole.status]).toEqual([path, size, size > max ? 413 : 400]);
-      const stream = new Blob([text]).stream();
-      const headers = { Authorization: "Bearer root" };
-      const piecewise = await a.app.request(path, { method: "POST", headers, body: stream });
-      expect([path, size, piecewise.status]).toEqual([path, size, size > max ? 413 : 400]);
+test(
+  "openApp() refuses a body that is too large with 413, by its length and by its bytes",
+  async () => {
+    const { a } = await open();
+    const sizes = [
+      ["/v1/agent/report", LIMIT.reportBytesMax],
+      ["/v1/tokens", LIMIT.requestBytesMax],
+      ["/v1/nodes/fleet-p-0-1/cordon", LIMIT.requestBytesMax],
+    ] as const;
+    for (const [path, max] of sizes) {
+      for (const size of [max, max + 1, 2 * max]) {
+        const text = `{"x":"${"y".repeat(size - 8)}"}`;
+        const whole = await a.call("POST", path, text);
+        expect([path, size, whole.status]).toEqual([path, size, size > max ? 413 : 400]);
+        const stream = new Blob([text]).stream();
+        const headers = { Authorization: "Bearer root" };
+        const piecewise = await a.app.request(path, { method: "POST", headers, body: stream });
+        expect([path, size, piecewise.status]).toEqual([path, size, size > max ? 413 : 400]);
+      }
     }
-  }
-}, PATIENCE_MS);
+  },
+  PATIENCE_MS,
+);
