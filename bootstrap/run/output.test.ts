@@ -82,7 +82,7 @@ describe("cleanText()", () => {
     for (const part of ["\x1b]", "\x1b[", "\x1b[;", "\r", "\x1b]a"]) {
       cleanText(part.repeat(100_000 / part.length));
     }
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 });
 
@@ -146,6 +146,6 @@ describe("OutputBuffer", () => {
     expect(tail.length).toBe(PART_BYTES);
     expect(droppedBytes).toBe(3_200 * 65_536 - 2 * PART_BYTES);
     expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1_024 * 1_024);
-    expect(performance.now() - start).toBeLessThan(3_000);
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 });

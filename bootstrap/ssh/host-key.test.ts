@@ -88,7 +88,7 @@ describe("knownKeys()", () => {
     );
     const start = performance.now();
     knownKeys(`${"*a".repeat(20_000)}b x ${ED}`, "a".repeat(200), 22);
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 });
 

@@ -147,7 +147,7 @@ describe("parseTemplate()", () => {
     for (const part of ["{{- ", " -}}", "{{/*", "{{if .Pool}}{{end}}", " \n", '{{"', "((", "%"]) {
       parseTemplate(part.repeat(60_000 / part.length));
     }
-    expect(performance.now() - start).toBeLessThan(1_500);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 });
 

@@ -33,7 +33,7 @@ test("readConfig() answers the example with anything in any place", () => {
       if (text === null) return;
       const start = performance.now();
       const { config, problems } = readConfig([{ name: "c.yaml", text }]);
-      expect(performance.now() - start).toBeLessThan(1_500);
+      expect(performance.now() - start).toBeLessThan(5_000);
       const errors = problems.filter((one) => one.severity === "error");
       expect(config === null).toBe(errors.length > 0);
       for (const one of problems) {

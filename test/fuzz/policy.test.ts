@@ -128,7 +128,7 @@ test("readPolicy() says of any spoiled policy where and what, or takes it whole"
       }
       const start = performance.now();
       const { policy, problems } = readPolicy({ name: "p.yaml", text });
-      expect(performance.now() - start).toBeLessThan(1_000);
+      expect(performance.now() - start).toBeLessThan(5_000);
       const errors = problems.filter((one) => one.severity === "error");
       expect(policy === null).toBe(errors.length > 0);
       for (const one of problems) {

@@ -150,7 +150,7 @@ test("safeParse(Report) answers any document, and what it takes survives the wir
     fc.property(mutations, (all) => {
       const start = performance.now();
       const parsed = v.safeParse(Report, mutate(fullReport("n1"), all));
-      expect(performance.now() - start).toBeLessThan(1_000);
+      expect(performance.now() - start).toBeLessThan(5_000);
       if (!parsed.success) return expect(parsed.issues[0].message).not.toBe("");
       expect(v.safeParse(Report, JSON.parse(JSON.stringify(parsed.output))).success).toBe(true);
       for (const { finding } of parsed.output.findings ?? []) {

@@ -187,7 +187,7 @@ describe("a fleet of real processes", () => {
     const { plane, nodes } = await fleet(1, 2);
     const begun = performance.now();
     expect(await plane.stop()).toBe(0);
-    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(performance.now() - begun).toBeLessThan(8_000);
     expect(plane.reality().live.map((one) => one.id as string)).toEqual([
       nodes[0]?.instance_id ?? "",
     ]);

@@ -284,7 +284,7 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     const hung = await nvml.check(300);
     const tookMs = performance.now() - startMs;
     expect(hung).toMatchObject({ kind: "unresponsive", abandoned: 1 });
-    expect(tookMs).toBeLessThan(1_300);
+    expect(tookMs).toBeLessThan(5_000);
     if (hung.kind !== "unresponsive") throw new Error("not hung");
     expect(hung.evidence).toMatch(/^pid \d+ \S+:[SR]:/);
     const round = runProbes(hung, EMPTY_MEMORY, roundAt(0));

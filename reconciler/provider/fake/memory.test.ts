@@ -173,6 +173,6 @@ describe("openMemoryCloud()", () => {
     clock.step(3_700_000);
     const answer = await cloud.list();
     expect(answer.kind === "ok" && answer.instances.length).toBe(5_000);
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 });

@@ -249,7 +249,7 @@ describe("matchNodes() in doubt", () => {
     );
     const from = performance.now();
     expect(matchNodes(ours, objects).pairs.size).toBe(5_000);
-    expect(performance.now() - from).toBeLessThan(1_000);
+    expect(performance.now() - from).toBeLessThan(5_000);
   });
 });
 
