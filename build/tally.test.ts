@@ -133,6 +133,8 @@ test("joinVerdicts() adds counts up and forgets no complaint", () => {
 });
 
 describe("a file that failed", () => {
+  const A = "test/real/a.test.ts";
+  const B = "bootstrap/ssh/b.test.ts";
   const failed = (...files: string[]): Verdict => ({
     counts: { passed: 9, failed: files.length, skipped: 0 },
     why: null,
@@ -142,24 +144,23 @@ describe("a file that failed", () => {
   const passed: Verdict = { ...failed(), counts: { passed: 2, failed: 0, skipped: 0 } };
 
   test("is run again where few did, and nothing else went wrong", () => {
-    expect(filesToRepeat(failed("a.test.ts", "b.test.ts", "a.test.ts"))).toEqual([
-      "a.test.ts",
-      "b.test.ts",
-    ]);
-    expect(filesToRepeat(failed("a.test.ts", "b.test.ts", "c.test.ts"))).toEqual([]);
-    expect(filesToRepeat({ ...failed("a.test.ts"), why: "it died" })).toEqual([]);
+    expect(filesToRepeat(failed(A, B, A))).toEqual([A, B]);
+    expect(filesToRepeat(failed(A, B, "test/cli/c.test.ts"))).toEqual([]);
+    // A seed that found something once has found it.
+    expect(filesToRepeat(failed(A, "test/fuzz/x.test.ts"))).toEqual([]);
+    expect(filesToRepeat({ ...failed(A), why: "it died" })).toEqual([]);
     // A failure of which nothing was said could be anybody's.
-    expect(filesToRepeat({ ...failed("a.test.ts"), failures: [] })).toEqual([]);
+    expect(filesToRepeat({ ...failed(A), failures: [] })).toEqual([]);
     expect(filesToRepeat(failed())).toEqual([]);
   });
 
   test("is told as flaky if it passes then, and counts as before if it does not", () => {
-    const first = failed("a.test.ts", "b.test.ts", "a.test.ts");
-    const again = judgeAgain(first, "a.test.ts", passed);
+    const first = failed(A, B, A);
+    const again = judgeAgain(first, A, passed);
     expect(again.counts).toEqual({ passed: 11, failed: 1, skipped: 0 });
-    expect(again.failures).toEqual(["b.test.ts:\nsaid before\n(fail) test 1"]);
+    expect(again.failures).toEqual([`${B}:\nsaid before\n(fail) test 1`]);
     expect(again.flaky.length).toBe(2);
-    expect(judgeAgain(again, "b.test.ts", failed("b.test.ts"))).toEqual(again);
-    expect(judgeAgain(again, "b.test.ts", { ...passed, why: "it died" })).toEqual(again);
+    expect(judgeAgain(again, B, failed(B))).toEqual(again);
+    expect(judgeAgain(again, B, { ...passed, why: "it died" })).toEqual(again);
   });
 });

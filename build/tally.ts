@@ -92,14 +92,21 @@ export type Verdict = {
 
 /** More than these at once are no bad luck. */
 const AGAIN_MAX = 2;
+/**
+ * Where tests watch real processes by the clock. What runs in one process, and whatever draws a
+ * fresh seed, says the same tomorrow: it has no second chance.
+ */
+const BY_THE_CLOCK =
+  /^(?:test\/(?:agent|cli|identity|install|real|systemd|upgrade)|bootstrap\/(?:run|ssh))\//;
 
 /**
- * Files with failed tests, if they may be run once more: few of them, and nothing else went wrong.
+ * Files with failed tests, if they may be run once more: few of them, all of them tests by the
+ * clock, and nothing else went wrong.
  */
 export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   if (why !== null || failures.length !== counts.failed) return [];
   const files = [...new Set(failures.map(fileOf))];
-  return files.length <= AGAIN_MAX ? files : [];
+  return files.length <= AGAIN_MAX && files.every((file) => BY_THE_CLOCK.test(file)) ? files : [];
 }
 
 /** A run of which one file was run again: what it failed at counts only if it failed again. */

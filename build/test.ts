@@ -124,9 +124,9 @@ function machineFiles(): string[] {
 
 /**
  * Everything, or what was asked for. What needs a cluster or machines comes after everything else,
- * each file of machines as a run of its own: one that hangs or dies costs the others nothing. A
- * cluster and machines share two cores with what is tested; of these two files at most are run once
- * more if they fail, and what passes only then is told as flaky, with what it had said.
+ * each file of machines as a run of its own: one that hangs or dies costs the others nothing. In CI
+ * two files at most are run once more if they fail, of those whose processes share two cores with
+ * the test; what passes only then is told as flaky, with what it had said.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -146,12 +146,12 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
     return verdict;
   };
   for (const path of machines) real.push(await runFile(path));
-  let all = real.reduce(joinVerdicts);
-  for (const path of filesToRepeat(all)) {
+  let all = [ordinary, ...real].reduce(joinVerdicts);
+  for (const path of IS_CI ? filesToRepeat(all) : []) {
     console.error(`npm test: ${path} failed, and is run once more by itself\n`);
     all = judgeAgain(all, path, await runFile(path));
   }
-  return joinVerdicts(ordinary, all);
+  return all;
 }
 
 const problems: string[] = [];

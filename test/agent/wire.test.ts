@@ -152,6 +152,7 @@ describe("navarch-node", () => {
       env: { NAVARCH_AUTH_TOKEN: "other-99cd" },
     });
     await until("a refusal", () => at.refused >= 2);
+    await until("a word of it", () => running.log().includes("refuses this node's credential"));
     expect(running.log().match(/refuses this node's credential/g)).toHaveLength(1);
     writeFileSync(file, "right-7c1e\n");
     await until("a report", () => at.reports.length >= 1, 12_000);
