@@ -78,7 +78,8 @@ function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boole
   const { agent, health, cordon, id } = node;
   if (node.pool !== null || node.instance !== null || agent === null) return false;
   if (health.silentSince !== null || health.held.length > 0) return false;
-  if (cordon.human !== null || node.session !== null || node.order !== null) return false;
+  if (cordon.human !== null || cordon.product !== null) return false;
+  if (node.session !== null || node.order !== null) return false;
   const silentMs = input.silentMs(id);
   if (silentMs === null || silentMs < 2 * input.config.server.heartbeatIntervalMs) return false;
   const read = agent.inventory?.provider_ids ?? [];
