@@ -134,7 +134,7 @@ test("joinVerdicts() adds counts up and forgets no complaint", () => {
 
 describe("a file that failed", () => {
   const A = "test/real/a.test.ts";
-  const B = "bootstrap/ssh/b.test.ts";
+  const B = "bootstrap/ssh/sshd.test.ts";
   const failed = (...files: string[]): Verdict => ({
     counts: { passed: 9, failed: files.length, skipped: 0 },
     why: null,

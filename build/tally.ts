@@ -93,11 +93,13 @@ export type Verdict = {
 /** More than these at once are no bad luck. */
 const AGAIN_MAX = 2;
 /**
- * Where tests watch real processes by the clock. What runs in one process, and whatever draws a
- * fresh seed, says the same tomorrow: it has no second chance.
+ * Where tests watch real processes by the clock. What a fresh seed finds within one process is
+ * found: there is no second chance there.
  */
-const BY_THE_CLOCK =
-  /^(?:test\/(?:agent|cli|identity|install|real|systemd|upgrade)|bootstrap\/(?:run|ssh))\//;
+const BY_THE_CLOCK = [
+  /^test\/(?:agent|cli|identity|install|real|systemd|upgrade)\//,
+  /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
+];
 
 /**
  * Files with failed tests, if they may be run once more: few of them, all of them tests by the
@@ -106,7 +108,8 @@ const BY_THE_CLOCK =
 export function filesToRepeat({ counts, why, failures }: Verdict): string[] {
   if (why !== null || failures.length !== counts.failed) return [];
   const files = [...new Set(failures.map(fileOf))];
-  return files.length <= AGAIN_MAX && files.every((file) => BY_THE_CLOCK.test(file)) ? files : [];
+  const isBad = files.length > AGAIN_MAX || !files.every(isByTheClock);
+  return isBad ? [] : files;
 }
 
 /** A run of which one file was run again: what it failed at counts only if it failed again. */
@@ -125,6 +128,7 @@ export function judgeAgain(first: Verdict, file: string, second: Verdict): Verdi
   };
 }
 
+const isByTheClock = (file: string): boolean => BY_THE_CLOCK.some((one) => one.test(file));
 const fileOf = (failure: string): string => failure.slice(0, failure.indexOf(":\n"));
 
 /**

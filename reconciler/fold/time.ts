@@ -91,12 +91,7 @@ function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boole
 /** Our own machines' nodes by the boot that their agents last told. */
 type ByBoot = Map<string, Node[]>;
 
-function nodesByBoot(fleet: Fleet): ByBoot {
-  const boots: ByBoot = new Map();
-  for (const node of fleet.nodes.values()) {
-    if (node.instance === null || node.agent === null) continue;
-    const { bootId } = node.agent;
-    boots.set(bootId, [...(boots.get(bootId) ?? []), node]);
-  }
-  return boots;
+function nodesByBoot({ nodes }: Fleet): ByBoot {
+  const bought = [...nodes.values()].filter(({ instance }) => instance !== null);
+  return Map.groupBy(bought, ({ agent }) => agent?.bootId ?? "");
 }
