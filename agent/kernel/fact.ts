@@ -185,19 +185,22 @@ function otherFact(message: string): KernelFact | null {
 }
 
 /**
- * Everything one message says, in order. Usually one fact; a message to which the driver appended
- * several Xid lines gives one for each.
+ * Everything one message says. Usually one fact; a message to which the driver appended several Xid
+ * lines gives one for each, behind what a switch said in it.
  */
 export function parseFacts(message: string): KernelFact[] {
   if (!mayHoldFact(message)) return [];
-  const at = SWITCH.exec(message);
-  if (at) return [sxidFact(message.slice(0, at.index + 4 * LIMIT.messageCharsMax))];
-  if (!message.includes("NVRM: Xid")) {
-    const fact = otherFact(message);
+  const at = SWITCH.exec(message)?.index ?? -1;
+  const xid = message.indexOf("NVRM: Xid");
+  const end = at + 4 * LIMIT.messageCharsMax;
+  const facts = at === -1 ? [] : [sxidFact(message.slice(0, xid > at ? Math.min(xid, end) : end))];
+  if (xid === -1) {
+    const fact = facts[0] ?? otherFact(message);
     return fact ? [fact] : [];
   }
-  return message
+  const xids = message
     .split(/(?=NVRM: Xid)/)
     .filter((part) => part.startsWith("NVRM: Xid"))
     .map((part) => xidFact(part.slice(0, 4 * LIMIT.messageCharsMax).replace(/\n+$/, "")));
+  return [...facts, ...xids];
 }

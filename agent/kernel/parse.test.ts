@@ -265,6 +265,19 @@ describe("parseFacts()", () => {
     expect(parseFacts("somebody: SXid is a word")).toEqual([]);
   });
 
+  test("parseFacts() loses no Xid beside an SXid, whichever comes first and can be read", () => {
+    const xid = "NVRM: Xid (PCI:0000:0f:00): 79, GPU has fallen off the bus.";
+    const good = "nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): 20034, Fatal, Link 30 LTSSM";
+    const kinds = (text: string) => parseFacts(text).map(({ kind }) => kind);
+    for (const [sxid, kind] of [
+      [good, "sxid"],
+      ["nvidia-nvswitch0: SXid 20034", "unparsed"],
+    ] as const) {
+      expect(kinds(`${sxid}${xid}`)).toEqual([kind, "xid"]);
+      expect(kinds(`${xid}\n${sxid}`)).toEqual([kind, "xid"]);
+    }
+  });
+
   test("parseFacts() gives every Xid of one message", () => {
     const two = "NVRM: Xid (PCI:0000:0f:00): 48, DBE\nNVRM: Xid (PCI:0000:0f:00): 63, remap";
     expect(parseFacts(two).map((f) => f.kind === "xid" && f.code)).toEqual([48, 63]);

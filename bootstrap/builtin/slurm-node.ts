@@ -49,20 +49,7 @@ conf=\${SLURM_NODE_CONF:-}
 case $conf in *Feature=*) ;; *) conf="$conf\${pool:+ Feature=$pool}" ;; esac
 options="-Z -N $node --conf '\${conf# }'"
 [ -z "$server" ] || options="$options --conf-server $server"
-printf 'SLURMD_OPTIONS="%s"\n' "$options" >/etc/default/slurmd.tmp
-if cmp -s /etc/default/slurmd.tmp /etc/default/slurmd && systemctl is-active --quiet slurmd; then
-  rm -f /etc/default/slurmd.tmp
-  echo "slurmd runs already as $node"
-  exit 0
-fi
-# Debian's unit asks for the file that this machine fetches, and would be passed over in silence.
-if [ -n "$server" ]; then
-  mkdir -p /etc/systemd/system/slurmd.service.d
-  printf '[Unit]\nConditionPathExists=\n' >/etc/systemd/system/slurmd.service.d/navarch.conf
-  systemctl daemon-reload
-fi
-mv -f /etc/default/slurmd.tmp /etc/default/slurmd
-systemctl enable --quiet slurmd
+printf 'SLURMD_OPTIONS="%s"\\n' "$options" >/etc/default/slurmd.tmp
 # The unit counts as started before slurmd has asked its controller: only then it listens.
 listens() {
   pid=$(systemctl show -p MainPID --value slurmd)
@@ -70,11 +57,27 @@ listens() {
   for fd in "/proc/$pid/fd/"*; do
     socket=$(readlink "$fd") || continue
     socket=\${socket#socket:[}
-    awk -v inode="\${socket%]}" '$4 == "0A" && $10 == inode { found = 1 } END { exit !found }' \
+    awk -v inode="\${socket%]}" '$4 == "0A" && $10 == inode { found = 1 } END { exit !found }' \\
       /proc/net/tcp /proc/net/tcp6 2>/dev/null && return 0
   done
   return 1
 }
+# What the slurmd that runs was started with; a set-up that was cut short leaves none.
+begun=/run/navarch-slurmd
+if cmp -s /etc/default/slurmd.tmp "$begun" && listens; then
+  rm -f /etc/default/slurmd.tmp
+  echo "slurmd runs already as $node"
+  exit 0
+fi
+rm -f "$begun"
+# Debian's unit asks for the file that this machine fetches, and would be passed over in silence.
+if [ -n "$server" ]; then
+  mkdir -p /etc/systemd/system/slurmd.service.d
+  printf '[Unit]\\nConditionPathExists=\\n' >/etc/systemd/system/slurmd.service.d/navarch.conf
+  systemctl daemon-reload
+fi
+mv -f /etc/default/slurmd.tmp /etc/default/slurmd
+systemctl enable --quiet slurmd
 left=20
 until
   systemctl restart slurmd
@@ -93,6 +96,7 @@ do
   echo "the controller does not answer yet" >&2
   sleep 3
 done
+cp /etc/default/slurmd "$begun"
 echo "slurmd runs as $node"`;
 
 export const SLURM_NODE_COMMANDS: readonly string[] = [INSTALL, MUNGE, SLURMD];

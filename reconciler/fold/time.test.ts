@@ -44,20 +44,7 @@ function bought(more: Partial<Node> = {}): Node {
     phase: { kind: "serving", since: 1 },
     agent: agent("boot-a"),
     kube: onObject,
-    instance: {
-      id: "i-1" as InstanceId,
-      provider: "fake" as PoolName,
-      state: "running",
-      region: null,
-      zone: null,
-      instanceType: "t",
-      internalIp: null,
-      externalIp: null,
-      pricePerHour: null,
-      boundAt: 1,
-      absentSince: null,
-      absentListings: 0,
-    },
+    instance: { id: "i-1" as InstanceId } as unknown as Node["instance"],
     ...more,
   };
 }

@@ -125,9 +125,12 @@ describe.skipIf(isMissing)("a machine that joins Slurm", () => {
       // Nobody listens there: its unit starts, and slurmd goes on asking.
       await machine.must("sed -i 's/:6817/:6999/' /etc/default/navarch-slurm");
       const join = printCommand(SLURM_NODE_COMMANDS[2] ?? "", values).replace("left=20", "left=1");
-      const ran = await machine.run(join, { limitMs: 60_000 });
-      expect([ran.code, ran.stdout]).toEqual([1, ""]);
-      expect(ran.stderr).not.toBe("");
+      // The next attempt finds a slurmd that is active, and is not taken in by it.
+      for (const attempt of [1, 2]) {
+        const ran = await machine.run(join, { limitMs: 60_000 });
+        expect([attempt, ran.code, ran.stdout]).toEqual([attempt, 1, ""]);
+        expect(ran.stderr).not.toBe("");
+      }
     },
     LIMIT_MS,
   );
