@@ -55,5 +55,7 @@ export class Readings {
 }
 
 function marksOf({ gpus }: NvmlSample): Map<string, string> {
-  return new Map(gpus.map((gpu) => [gpu.uuid, `${gpu.rc}/${gpu.recoveryAction}`]));
+  const mark = (gpu: NvmlSample["gpus"][number]) =>
+    `${gpu.rc}/${gpu.openCode}/${gpu.recoveryAction}`;
+  return new Map(gpus.map((gpu) => [gpu.uuid, mark(gpu)]));
 }

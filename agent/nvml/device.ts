@@ -5,7 +5,7 @@
 import { FIELD } from "./field.ts";
 import type { GpuReader, Way } from "./read.ts";
 import type { NvmlGpuCheck, NvmlGpuSample } from "./reading.ts";
-import { NOT_SUPPORTED, isUnsupported } from "./return-code.ts";
+import { NOT_SUPPORTED, SUCCESS, isUnsupported } from "./return-code.ts";
 
 /** What does not change while the handle is good; read once per handle. */
 export type DeviceIdentity = {
@@ -130,7 +130,8 @@ export function readSample(reader: GpuReader, identity: DeviceIdentity): NvmlGpu
     recoveryAction: reader.field(action, FIELD.recoveryAction),
     processes: reader.count("nvmlDeviceGetComputeRunningProcesses_v3"),
   };
-  return { index: identity.index, uuid: identity.uuid, rc: reader.rc, ...sample };
+  const { index, uuid } = identity;
+  return { index, uuid, rc: reader.rc, openCode: SUCCESS, ...sample };
 }
 
 export function readCheck(reader: GpuReader, identity: DeviceIdentity): NvmlGpuCheck {

@@ -36,7 +36,14 @@ export type Driver = {
 };
 
 /** `handle` is `null` while the GPU cannot be opened; the identity outlives the handle. */
-type Device = { index: number; handle: bigint | null; identity: DeviceIdentity | null; rc: number };
+type Device = {
+  index: number;
+  handle: bigint | null;
+  identity: DeviceIdentity | null;
+  rc: number;
+  /** What the last attempt to open it answered. */
+  openCode: number;
+};
 
 /**
  * Init attaches every GPU and takes seconds on some machines, so it is not repeated with every
@@ -116,7 +123,7 @@ export class NvmlDriver implements Driver {
 
   /** One pass over all GPUs. A code that ends the library's own life ends the pass. */
   #round<G, T>(
-    read: (reader: GpuReader, identity: DeviceIdentity) => G & { rc: number },
+    read: (reader: GpuReader, identity: DeviceIdentity) => G & { rc: number; openCode: number },
     build: (gpus: G[]) => T,
   ): Reading<T> {
     const failure = this.#init() ?? this.#enumerate();
@@ -129,7 +136,8 @@ export class NvmlDriver implements Driver {
       // Without a handle no call is made: a lost reader answers every question with `null`.
       reader.rc = device.handle === null ? GPU_IS_LOST : device.rc;
       const gpu = read(reader, identity);
-      gpus.push(device.handle === null ? { ...gpu, rc: device.rc } : gpu);
+      const { rc, openCode } = device;
+      gpus.push(device.handle === null ? { ...gpu, rc, openCode } : gpu);
       if (reader.initRc !== SUCCESS) return { kind: "failed", failure: this.#drop(reader.initRc) };
       // The handle of a lost GPU is of no more use; the next round asks for a new one.
       if (reader.rc === GPU_IS_LOST || reader.rc === RESET_REQUIRED) device.handle = null;
@@ -189,7 +197,8 @@ export class NvmlDriver implements Driver {
       if (wantsInit(device.rc)) return this.#drop(device.rc);
     }
     this.#denied = this.#devices.filter((device) => device.rc === NO_PERMISSION).length;
-    if (count > 0 && this.#denied === count) {
+    // With all of them refused this process is in the wrong place; with some, those are ill.
+    if (count > 0 && this.#devices.every(isRefused)) {
       return failureOf(NO_PERMISSION, "nvmlDeviceGetHandleByIndex");
     }
     this.#backoffMs = 0;
@@ -199,9 +208,10 @@ export class NvmlDriver implements Driver {
   #open(device: Device): void {
     const out = new BigUint64Array(1);
     const code = this.#bound.call("nvmlDeviceGetHandleByIndex_v2", device.index, out);
-    device.rc = code === OPERATING_SYSTEM ? NO_PERMISSION : code;
+    device.rc = code;
+    device.openCode = code;
     if (code !== SUCCESS) {
-      if (device.rc !== NO_PERMISSION && !wantsInit(code) && !isGpuCode(code)) device.rc = UNKNOWN;
+      if (code !== NO_PERMISSION && !wantsInit(code) && !isGpuCode(code)) device.rc = UNKNOWN;
       return;
     }
     const handle = out[0] ?? 0n;
@@ -212,7 +222,11 @@ export class NvmlDriver implements Driver {
     // A GPU that fails while it introduces itself keeps the identity it had.
     if (named && (device.rc === SUCCESS || device.identity === null)) device.identity = identity;
     // A mild fault, such as a corrupted infoROM, does not stop the readings.
-    if (!named || reader.over) return;
+    if (!named || reader.over) {
+      device.openCode = device.rc || (reader.unread["nvmlDeviceGetUUID"] ?? UNKNOWN);
+      if (device.rc === SUCCESS) device.rc = UNKNOWN;
+      return;
+    }
     device.handle = handle;
     this.#eventsStale = true;
   }
@@ -230,7 +244,11 @@ export class NvmlDriver implements Driver {
 }
 
 function blankDevice(index: number): Device {
-  return { index, handle: null, identity: null, rc: SUCCESS };
+  return { index, handle: null, identity: null, rc: SUCCESS, openCode: SUCCESS };
+}
+
+function isRefused({ handle, openCode }: Device): boolean {
+  return handle === null && (openCode === NO_PERMISSION || openCode === OPERATING_SYSTEM);
 }
 
 function unknownIdentity(index: number): DeviceIdentity {

@@ -11,6 +11,7 @@ export function healthyGpu(index: number, change: Partial<NvmlGpuCheck> = {}): N
     index,
     uuid: `GPU-${index.toString(16).padStart(8, "0")}-1111-4111-8111-111111111111`,
     rc: 0,
+    openCode: 0,
     temperatureCelsius: 42,
     memoryTemperatureCelsius: 45,
     powerWatts: 310,

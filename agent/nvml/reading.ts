@@ -14,6 +14,8 @@ export type NvmlGpuSample = {
    * else 0.
    */
   rc: number;
+  /** What opening it answered; 0 while it is open. Anything else: nothing could be read of it. */
+  openCode: number;
   temperatureCelsius: number | null;
   memoryTemperatureCelsius: number | null;
   powerWatts: number | null;
@@ -87,7 +89,7 @@ export type NvmlCheck = {
   /** Count as NVML tells it, GPUs without permission included. */
   count: number;
   excluded: number;
-  /** GPUs within `count` that this process may not open; they are not in `gpus`. */
+  /** GPUs within `count` that this process has no permission for; they are not in `gpus`. */
   denied?: number;
   gpus: NvmlGpuCheck[];
   /** Symbols that this driver's library lacks. */

@@ -2,8 +2,10 @@
  * Readings of made-up GPUs: plausible, slowly changing, and the same for the same seed and time.
  */
 import { LIMIT } from "../../schema/limit.ts";
+import { printUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "./reading.ts";
+import { UNKNOWN, isGpuCode } from "./return-code.ts";
 import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
 
 export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): NvmlCheck {
@@ -73,16 +75,33 @@ function makeGpu(options: SimulatedOptions, index: number, fault: GpuFault): Nvm
       crc: 0,
     })),
   });
-  return readings.rc === 15 ? lostGpu(well) : { ...well, ...definedOnly(readings) };
+  if (readings.rc === 15) return lostGpu(well);
+  const { openCode } = readings;
+  return openCode === undefined || openCode === 0
+    ? { ...well, ...definedOnly(readings) }
+    : unopenedGpu(well, openCode);
 }
 
 function definedOnly(fault: Omit<GpuFault, "missing" | "linksDown">): Partial<NvmlGpuCheck> {
   return Object.fromEntries(Object.entries(fault).filter(([, value]) => value !== undefined));
 }
 
+const UNCHANGING = ["index", "uuid", "name", "serial", "pciBusId", "architecture", "unread"];
+
+function blankGpu(gpu: NvmlGpuCheck, kept: readonly string[]): NvmlGpuCheck {
+  const blank = Object.entries(gpu).map(([key, value]) => [key, kept.includes(key) ? value : null]);
+  return Object.fromEntries(blank);
+}
+
 /** A lost GPU keeps its identity and has no readings. */
 function lostGpu(gpu: NvmlGpuCheck): NvmlGpuCheck {
-  const kept = ["index", "uuid", "name", "serial", "pciBusId", "architecture", "unread"];
-  const blank = Object.entries(gpu).map(([key, value]) => [key, kept.includes(key) ? value : null]);
-  return { ...Object.fromEntries(blank), rc: 15 };
+  return { ...blankGpu(gpu, UNCHANGING), rc: 15, openCode: 0 };
+}
+
+/** A GPU that was never opened has a place in the order and nothing else, as in `driver.ts`. */
+function unopenedGpu(gpu: NvmlGpuCheck, openCode: number): NvmlGpuCheck {
+  const { index } = gpu;
+  const nobody = { uuid: printUnknownUuid(index), name: "NVIDIA GPU", pciBusId: "" };
+  const rc = isGpuCode(openCode) ? openCode : UNKNOWN;
+  return { ...blankGpu(gpu, ["index", "unread"]), ...nobody, rc, openCode };
 }

@@ -28,6 +28,8 @@ export const GpuFault = v.strictObject({
   missing: v.optional(v.boolean()),
   /** 15 is lost, 16 wants a reset (gpu/nvml.md §8). */
   rc: v.optional(v.number()),
+  /** Listed and never opened: the code that opening answers (999, 3, 17, …). */
+  openCode: v.optional(v.number()),
   temperatureCelsius: v.optional(reading),
   memoryTemperatureCelsius: v.optional(reading),
   powerWatts: v.optional(reading),

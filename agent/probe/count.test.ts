@@ -43,9 +43,16 @@ describe("countProbe", () => {
     expect(printConditions(out.conditions)).toEqual(["lost/bus fatal 1"]);
   });
 
-  test("counts GPUs that exist and may not be opened", () => {
+  test("counts GPUs that exist and may not be opened, and says that they are not checked", () => {
     const check = { ...without(3), count: 8, denied: 1 };
-    expect(countProbe.look(check, remembering(eight), roundAt(0)).conditions).toEqual([]);
+    const out = countProbe.look(check, remembering(eight), roundAt(0));
+    expect(printConditions(out.conditions)).toEqual(["driver/permission warning node"]);
+    expect(out.message).toBe("8 of 8");
+  });
+
+  test("leaves a GPU that cannot be opened to its own finding, and does not count it", () => {
+    const out = lookWith(countProbe, { rc: 999, openCode: 3 });
+    expect(out).toMatchObject({ conditions: [], message: "1 of 2" });
   });
 
   test("takes an exchanged GPU for no loss", () => {

@@ -10,6 +10,7 @@ import {
   type ProbeContext,
   type ProbeMemory,
   isLost,
+  isUnopened,
   onGpu,
   onNode,
 } from "./probe.ts";
@@ -29,7 +30,8 @@ export function expectedGpus(
 
 /** GPUs that answer, or exist and may not be opened by this process. */
 export function presentGpus(check: NvmlCheck): number {
-  return check.gpus.filter((gpu) => !isLost(gpu)).length + (check.denied ?? 0);
+  const answering = check.gpus.filter((gpu) => !isLost(gpu) && !isUnopened(gpu));
+  return answering.length + (check.denied ?? 0);
 }
 
 /** UUIDs known from earlier rounds that are not among the GPUs of this one. */
@@ -51,6 +53,18 @@ function lostConditions(check: NvmlCheck, metrics: Condition["metrics"]): Condit
   );
 }
 
+/** No verdict on the GPUs: this process lacks a permission that it needs to see them all. */
+function deniedCondition(denied: number, listed: number): Condition {
+  return onNode({
+    kind: "driver",
+    reason: "permission",
+    severity: "warning",
+    message: `${denied} of ${listed} GPUs may not be opened by this process: they are not checked`,
+    metrics: { denied, listed },
+    level: denied,
+  });
+}
+
 export const countProbe: Probe = {
   name: "count",
   kinds: [],
@@ -59,7 +73,9 @@ export const countProbe: Probe = {
     const present = presentGpus(check);
     const metrics = { expected: expected ?? present, present };
     const conditions = lostConditions(check, metrics);
-    const short = Math.max(0, (expected ?? 0) - present - conditions.length);
+    // `fault.ts` reports those that are listed and cannot be opened.
+    const listed = conditions.length + check.gpus.filter(isUnopened).length;
+    const short = Math.max(0, (expected ?? 0) - present - listed);
     // With enough GPUs present a known one that is gone was exchanged, and is no loss.
     const missing = short > 0 ? missingUuids(check, memory) : [];
     for (const uuid of missing) {
@@ -90,6 +106,8 @@ export const countProbe: Probe = {
         }),
       );
     }
+    const denied = check.denied ?? 0;
+    if (denied > 0) conditions.push(deniedCondition(denied, check.count));
     const outcome = conditions.length > 0 ? "finding" : "ok";
     const message = `${present} of ${expected ?? "?"}`;
     return { conditions, outcome, message, learned: {}, blind: [] };

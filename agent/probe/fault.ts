@@ -1,9 +1,11 @@
 /**
  * Return codes by which a GPU itself says that something is wrong, other than being lost
- * (gpu/nvml.md §8): they come from whatever was asked, so no other probe owns them.
+ * (gpu/nvml.md §8): they come from whatever was asked, so no other probe owns them. A GPU that is
+ * listed and cannot be opened is of no use, whatever the code and from the first check on.
  */
-import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
+import { type Condition, type Look, type Probe, isUnopened, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import { printCode } from "../nvml/return-code.ts";
 
 /** One "unknown error" is noise; three rounds of it on one GPU are not. */
 const UNKNOWN_ROUNDS = 3;
@@ -57,7 +59,19 @@ function faultConditions(gpu: NvmlGpuCheck, unknownRounds: number): Condition[] 
     const { kind, reason, severity, says } = fault;
     return [onGpu(gpu, { kind, reason, severity, metrics, message: `GPU ${gpu.index} ${says}` })];
   }
+  if (isUnopened(gpu)) return [unopened(gpu)];
   if (unknownRounds < UNKNOWN_ROUNDS) return [];
   const message = `GPU ${gpu.index} answered "unknown error" in ${unknownRounds} checks in a row`;
   return [onGpu(gpu, { kind: "driver", reason: "unknown", severity: "warning", metrics, message })];
+}
+
+function unopened(gpu: NvmlGpuCheck): Condition {
+  const { index, openCode } = gpu;
+  return onGpu(gpu, {
+    kind: "driver",
+    reason: "unopened",
+    severity: "serious",
+    metrics: { nvml_code: openCode },
+    message: `GPU ${index} is listed and cannot be opened: NVML answers ${printCode(openCode)}`,
+  });
 }

@@ -4,14 +4,7 @@
  */
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../nvml/reading.ts";
-import { type GpuMemory, type ProbeMemory, isLost } from "./probe.ts";
-
-/** How the child names a GPU that never answered it. */
-const UNKNOWN = /^unknown-\d+$/;
-
-export function isUnknown(uuid: string): boolean {
-  return UNKNOWN.test(uuid);
-}
+import { type GpuMemory, type ProbeMemory, isLost, isUnknown, isUnopened } from "./probe.ts";
 
 /**
  * The check with nameless GPUs named: by the index they had, if no other GPU of this round has that
@@ -69,12 +62,9 @@ export function printIdentities(memory: ProbeMemory): GpuIdentity[] {
     .sort((a, b) => a.index - b.index);
 }
 
-/**
- * Light readings as they travel. A lost GPU has none: absence says "not known" (`gpu/metrics.md`
- * §4).
- */
+/** Light readings as they travel. A GPU that cannot be asked has none: absence says "unknown". */
 export function printSamples(gpus: readonly NvmlGpuSample[]): GpuSample[] {
-  return gpus.filter((gpu) => gpu.rc !== 15).map(printSample);
+  return gpus.filter((gpu) => gpu.rc !== 15 && gpu.openCode === 0).map(printSample);
 }
 
 function printSample(gpu: NvmlGpuSample): GpuSample {
@@ -98,7 +88,7 @@ function printSample(gpu: NvmlGpuSample): GpuSample {
 /** Samples with the counters that only a check reads. */
 export function printCheckSamples(gpus: readonly NvmlGpuCheck[]): GpuSample[] {
   return gpus
-    .filter((gpu) => !isLost(gpu))
+    .filter((gpu) => !isLost(gpu) && !isUnopened(gpu))
     .map((gpu) => ({
       ...printSample(gpu),
       ecc_corrected_volatile: gpu.eccCorrectedVolatile,

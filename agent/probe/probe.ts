@@ -6,6 +6,7 @@
 import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { ProbeOutcome } from "../../schema/report.ts";
+import { normalizePci } from "../kernel/pci.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
 import type { Window } from "./window.ts";
 
@@ -23,6 +24,9 @@ export type ProbeContext = {
   simulated: boolean;
 };
 
+/** Which GPU: what is known of it. A GPU that was never opened has a place and no UUID. */
+export type GpuPlace = { index: number | null; uuid: string | null; pciBusId: string };
+
 /** One thing that is wrong now. It lasts until a round in which no probe tells of it. */
 export type Condition = {
   kind: FindingKind;
@@ -30,7 +34,7 @@ export type Condition = {
   /** XID number for kind `xid`, else `null`. */
   code: number | null;
   /** `null` for the whole node. */
-  gpu: { index: number; uuid: string; pciBusId: string } | null;
+  gpu: GpuPlace | null;
   severity: Severity;
   message: string;
   metrics: Metrics;
@@ -156,6 +160,11 @@ export function isLost(gpu: NvmlGpuCheck): boolean {
   return gpu.rc === GPU_IS_LOST;
 }
 
+/** Listed, not lost, and yet it could not be opened: nothing is known about it but that. */
+export function isUnopened(gpu: NvmlGpuCheck): boolean {
+  return gpu.openCode !== 0 && !isLost(gpu);
+}
+
 function outcomeOf(found: number, denied: boolean, allBlind: boolean, asked: number): ProbeOutcome {
   if (found > 0) return "finding";
   if (denied) return "no_permission";
@@ -165,10 +174,11 @@ function outcomeOf(found: number, denied: boolean, allBlind: boolean, asked: num
 
 /** A condition of one GPU, with what most conditions have in common. */
 export function onGpu(
-  gpu: Pick<NvmlGpuCheck, "index" | "uuid" | "pciBusId">,
+  gpu: GpuPlace,
   condition: Pick<Condition, "kind" | "reason" | "severity" | "message"> & Partial<Condition>,
 ): Condition {
-  const { index, uuid, pciBusId } = gpu;
+  const { index, pciBusId } = gpu;
+  const uuid = gpu.uuid === null || isUnknown(gpu.uuid) ? null : gpu.uuid;
   return { code: null, level: 0, metrics: {}, gpu: { index, uuid, pciBusId }, ...condition };
 }
 
@@ -179,13 +189,26 @@ export function onNode(
   return { code: null, level: 0, metrics: {}, gpu: null, ...condition };
 }
 
+/** How the child names a GPU that never answered it. */
+const UNKNOWN = /^unknown-\d+$/;
+
+export function isUnknown(uuid: string): boolean {
+  return UNKNOWN.test(uuid);
+}
+
+/** UUID, else address, else index: the order of `gpuOf` in `health/policy/history.ts`. */
+export function printGpuKey({ index, uuid, pciBusId }: GpuPlace): string {
+  if (uuid !== null && !isUnknown(uuid)) return uuid;
+  return normalizePci(pciBusId) ?? (index === null ? "node" : `gpu-${index}`);
+}
+
 /**
- * `<kind>/<code or reason>/<gpu uuid or node>`: the name under which the control plane holds the
+ * `<kind>/<code or reason>/<gpu or node>`: the name under which the control plane holds the
  * finding, so that a check can say that it is still true.
  */
 export function printKey(condition: Pick<Condition, "kind" | "reason" | "code" | "gpu">): string {
   const { kind, reason, code, gpu } = condition;
-  return `${kind}/${code ?? reason}/${gpu?.uuid ?? "node"}`;
+  return `${kind}/${code ?? reason}/${gpu === null ? "node" : printGpuKey(gpu)}`;
 }
 
 /** Without the readings that were not given: a metric that is not known is left out, never zero. */

@@ -54,6 +54,31 @@ describe("runProbes()", () => {
     );
   });
 
+  test("reports a GPU that never opened by its place, and no longer once it has a name", () => {
+    const mute = {
+      uuid: "unknown-3",
+      name: "NVIDIA GPU",
+      serial: null,
+      pciBusId: "",
+      rc: 999,
+      openCode: 3,
+    };
+    const ill = healthyCheck(8, { 3: mute });
+    const rounds = play([ill, ill, healthyCheck(8)]);
+    expect(rounds.map(told)).toEqual([["driver/unopened"], [], []]);
+    expect(rounds[0]).toMatchObject({
+      present: 7,
+      expected: 8,
+      findings: [{ gpu_uuid: null, gpu_index: 3, severity: "serious" }],
+    });
+    expect(rounds.map((round) => round.active)).toEqual([
+      ["driver/unopened/gpu-3"],
+      ["driver/unopened/gpu-3"],
+      [],
+    ]);
+    expect(rounds[0]?.samples.map((sample) => sample.index)).toEqual([0, 1, 2, 4, 5, 6, 7]);
+  });
+
   test("lets nothing last from one boot into the next", () => {
     const soft = healthyCheck(1, { 0: { throttleReasons: 0x20 } });
     const [last] = play([soft]);
@@ -126,7 +151,7 @@ describe("runProbes()", () => {
       pci: "0000:21:00.0",
     });
     // Without a past it is still told, under the only name there is.
-    expect(play([lost])[0]?.findings[0]).toMatchObject({ gpu_uuid: "unknown-3", gpu_index: 3 });
+    expect(play([lost])[0]?.findings[0]).toMatchObject({ gpu_uuid: null, gpu_index: 3 });
   });
 
   test("ends no GPU's fault because the driver hangs", () => {
@@ -225,7 +250,7 @@ const wildGpu = (index: number): fc.Arbitrary<NvmlGpuCheck> =>
         pcieWidthMax: counter,
         pcieReplay: counter,
         migEnabled: flag,
-        pciBusId: fc.constantFrom("00000000:18:00.0", "", "nonsense"),
+        pciBusId: fc.constantFrom(`00000000:${18 + index}:00.0`, "", "nonsense"),
         nvlinks: maybe(
           fc.array(
             fc.record({

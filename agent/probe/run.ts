@@ -15,7 +15,6 @@ import { eccProbe } from "./ecc.ts";
 import { faultProbe } from "./fault.ts";
 import { judgeChange } from "./finding.ts";
 import {
-  isUnknown,
   nameUnknown,
   printCheckSamples,
   printIdentities,
@@ -34,6 +33,8 @@ import {
   type ProbeContext,
   type ProbeMemory,
   isLost,
+  isUnknown,
+  printGpuKey,
 } from "./probe.ts";
 import { recoveryProbe } from "./recovery.ts";
 import { remapProbe } from "./remap.ts";
@@ -164,13 +165,17 @@ function isUnseen(
   blind: readonly { probe: Probe; uuid: string }[],
 ): boolean {
   const [kind] = key.split("/");
-  const uuid = key.slice(key.lastIndexOf("/") + 1);
+  const name = key.slice(key.lastIndexOf("/") + 1);
   // Loss is judged in every round, and nothing of the node is left open by a readable driver.
-  if (uuid === "node" || kind === "lost") return false;
-  const gpu = check.gpus.find((candidate) => candidate.uuid === uuid);
+  if (name === "node" || kind === "lost") return false;
+  // A GPU that could not be named when the fault rose was named by its place.
+  const gpu = check.gpus.find((each) => {
+    const place = { ...each, uuid: null };
+    return [each, place, { ...place, pciBusId: "" }].some((one) => printGpuKey(one) === name);
+  });
   if (gpu === undefined || isLost(gpu)) return true;
   return blind.some(
-    ({ probe, uuid: at }) => at === uuid && probe.kinds.some((name) => name === kind),
+    ({ probe, uuid }) => uuid === gpu.uuid && probe.kinds.some((each) => each === kind),
   );
 }
 

@@ -114,6 +114,13 @@ const DRIVER: readonly BuiltinRule[] = [
     "The driver answers, but not everything.",
   ),
   rule(
+    "gpu-unopened",
+    "measurement",
+    { ...CLASS.down, action: "reboot" },
+    reasonIs("driver_error", "unopened"),
+    "The driver lists a GPU and cannot open it.",
+  ),
+  rule(
     "driver-hung",
     "measurement",
     { ...CLASS.down, action: "reboot" },

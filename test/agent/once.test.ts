@@ -93,6 +93,13 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     expect(code).toBe(11);
   });
 
+  test.each([999, 3, 17])("a GPU that opening answers with %p is 11, and named by its place", (rc) => {
+    const state = { count: 2, gpus: { 1: { "rc.nvmlDeviceGetHandleByIndex_v2": rc } } };
+    const { code, out } = on(state);
+    expect(out.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 1 }]);
+    expect([code, out.verdict, out.gpus.length]).toEqual([11, "unhealthy", 1]);
+  });
+
   test("a crash of the library is 11 with finding driver/crashed", () => {
     const { code, out } = on({ count: 2, gpus: { 0: { crash: 1 } } });
     expect(out.findings).toMatchObject([{ kind: "driver", reason: "crashed" }]);

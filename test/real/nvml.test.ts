@@ -385,6 +385,33 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     expect(await gpuOf(nvml, 2)).toMatchObject({ rc: 14, serial: null, temperatureCelsius: 42 });
   });
 
+  test.each([999, 3, 17, 2, 6, 20])(
+    "reports a GPU that opening answers with %p, from the first check on",
+    async (code) => {
+      const rc = { "rc.nvmlDeviceGetHandleByIndex_v2": code };
+      const { nvml, world } = open("full", { gpus: { 2: rc } });
+      const check = await checkOf(nvml);
+      expect(check).toMatchObject({ count: 8, denied: 0 });
+      expect(check.gpus[2]).toMatchObject({ openCode: code, temperatureCelsius: null });
+      const round = runProbes(
+        { kind: "ok", value: check, durationMs: 1 },
+        EMPTY_MEMORY,
+        roundAt(0),
+      );
+      expect(round.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 2 }]);
+      expect(round).toMatchObject({ present: 7, expected: 8 });
+      world.write({});
+      expect(await gpuOf(nvml, 2)).toMatchObject({ openCode: 0, rc: 0, temperatureCelsius: 42 });
+    },
+  );
+
+  test("reports a GPU that opens and does not give its name", async () => {
+    const { nvml } = open("full", { gpus: { 2: { "rc.nvmlDeviceGetUUID": 3 } } });
+    const check = await checkOf(nvml);
+    const round = runProbes({ kind: "ok", value: check, durationMs: 1 }, EMPTY_MEMORY, roundAt(0));
+    expect(round.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 2 }]);
+  });
+
   test("leaves out a GPU that it may not open and counts it", async () => {
     const rc = { "rc.nvmlDeviceGetHandleByIndex_v2": 4 };
     const { nvml, world } = open("full", { gpus: { 2: rc } });
