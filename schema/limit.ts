@@ -42,6 +42,10 @@ export const LIMIT = {
   joinTokensMax: 1_000,
   /** A machine's wish to join, which is read before anybody knows whose it is. */
   joinBytesMax: 16 * 1024,
+  /** A request body arrives as a whole within this time, however often a byte of it comes. */
+  bodyMsMax: 20_000,
+  /** Bytes of request bodies in memory at once, of all callers together. */
+  bodiesBytesMax: 32 * 1024 * 1024,
   /** Health events shown by `get` (`api.md` B2). */
   healthEventsShownMax: 50,
   /** Configuration file size and YAML expansion (`config.md` §11). */

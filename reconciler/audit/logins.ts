@@ -56,7 +56,7 @@ export class Logins {
 }
 
 /** One subscriber has a whole /64 of IPv6 (RFC 6177), and may use another address for each call. */
-function blockOf(remote: string): string {
+export function blockOf(remote: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remote);
   if (mapped?.[1] !== undefined) return mapped[1];
   if (!remote.includes(":")) return remote;

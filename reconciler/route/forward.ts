@@ -17,12 +17,17 @@ import type { StreamData, Streams } from "./stream.ts";
 const ANSWER_MS = 15_000;
 /** Requests on their way at once; each may hold a body and an answer. */
 const REQUESTS_MAX = 256;
+/** Questions about unknown callers on their way at once; they take no place from known ones. */
+const QUESTIONS_MAX = 32;
 /** Frames of one agent that may wait for the leader's socket, as many as for the store. */
 const FRAMES_MAX = 16;
 const PROBE_MS = 1_000;
 
 /** Headers of one connection, which mean nothing on the next one. */
 const OWN_HEADERS = ["host", "connection", "keep-alive", "transfer-encoding", "upgrade"];
+
+/** What describes a body, and is left out where there is none. */
+const BODY_HEADERS = ["content-length", "content-encoding", "expect"];
 
 /** An agent's socket and the one to the leader behind it. */
 export type ProxyData = StreamData & { upstream: WebSocket | null; waiting: string[] };
@@ -35,6 +40,7 @@ export class Forward {
     sign: Sign;
   };
   private open = 0;
+  private questions = 0;
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
   /**
@@ -76,23 +82,21 @@ export class Forward {
     }
   }
 
-  /** `remote` is the caller's address. */
+  /**
+   * Passes a request on; its body, if it has one, is in memory already. `remote` is the caller's
+   * address.
+   */
   async request(request: Request, remote: string): Promise<Response> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
-    // Whoever sends slowly, and may be nobody, takes no place from those who have said all.
-    const body = await request.arrayBuffer().catch(() => null);
-    if (body === null) return away("the request did not arrive as a whole");
     const base = this.from.leader();
     if (base === null) return away("nobody leads at the moment");
     if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
-    const { pathname, search } = new URL(request.url, "http://none");
-    const headers = new Headers(request.headers);
-    for (const name of OWN_HEADERS) headers.delete(name);
-    headers.set(HOP, this.hop(remote));
+    const headers = this.headersOf(request, remote);
     this.open++;
     try {
-      const answer = await fetch(`${base}${pathname}${search}`, {
+      const body = await request.arrayBuffer();
+      const answer = await fetch(this.targetOf(request, base), {
         method: request.method,
         headers,
         // A token must not follow wherever a stranger points.
@@ -110,6 +114,55 @@ export class Forward {
     } finally {
       this.open--;
     }
+  }
+
+  /**
+   * Asks the leader whether it knows a caller that this replica does not, with the request's head
+   * alone. `null` if it does, else the answer to the caller.
+   */
+  async ask(request: Request, remote: string): Promise<Response | null> {
+    const refused = this.refusal(request);
+    if (refused !== null) return refused;
+    const base = this.from.leader();
+    if (base === null) return away("nobody leads at the moment");
+    if (this.questions >= QUESTIONS_MAX) return away("too many unknown callers at once");
+    const headers = this.headersOf(request, remote);
+    for (const name of BODY_HEADERS) headers.delete(name);
+    this.questions++;
+    try {
+      const answer = await fetch(this.targetOf(request, base), {
+        // A GET changes nothing, and its refusal has a body that says why.
+        method: "GET",
+        headers,
+        redirect: "manual",
+        signal: AbortSignal.timeout(ANSWER_MS),
+        ...this.tls(),
+      });
+      const { status } = answer;
+      if (status !== 401 && status !== 429 && status !== 503) {
+        await answer.body?.cancel();
+        return null;
+      }
+      const given = new Headers(answer.headers);
+      for (const name of [...OWN_HEADERS, ...BODY_HEADERS]) given.delete(name);
+      return new Response(await answer.arrayBuffer(), { status, headers: given });
+    } catch (error) {
+      return away(`the leader does not answer: ${String(error)}`);
+    } finally {
+      this.questions--;
+    }
+  }
+
+  private headersOf(request: Request, remote: string): Headers {
+    const headers = new Headers(request.headers);
+    for (const name of OWN_HEADERS) headers.delete(name);
+    headers.set(HOP, this.hop(remote));
+    return headers;
+  }
+
+  private targetOf(request: Request, base: string): string {
+    const { pathname, search } = new URL(request.url, "http://none");
+    return `${base}${pathname}${search}`;
   }
 
   /** Why a stream or request is not passed on at all. */

@@ -10,6 +10,8 @@ import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { broughtTls, type ServerTls } from "../tls/open.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
+import { Bodies, type Caller, closing, hasBody } from "./body.ts";
+import { callerOf, JOIN, strangerOf } from "./caller.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
@@ -35,14 +37,20 @@ export class Front {
   private readonly refresh: () => Promise<void>;
   private readonly sockets = new Set<ServerWebSocket<Socket>>();
   private readonly waiting = new Set<() => void>();
+  private readonly bodies: Bodies;
   private ended = false;
 
   /**
    * `standby` is `null` for a leader; `refresh` brings a standby's copy up to date, so that who
    * has changed something through it sees it there.
    */
-  constructor(ports: RoutePorts, standby: { forward: Forward; refresh(): Promise<void> } | null) {
+  constructor(
+    ports: RoutePorts,
+    standby: { forward: Forward; refresh(): Promise<void> } | null,
+    bodies = new Bodies(),
+  ) {
     this.ports = ports;
+    this.bodies = bodies;
     this.app = openApp(ports);
     this.forward = standby?.forward ?? null;
     this.refresh = standby?.refresh ?? (async () => undefined);
@@ -52,6 +60,38 @@ export class Front {
   /** `socket` is the address of the socket's other end. */
   async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
     const remote = this.remoteOf(request, socket);
+    if (!hasBody(request)) return this.route(request, pathname, remote);
+    const caller = await this.admit(request, pathname, remote);
+    if (caller instanceof Response) return closing(caller);
+    const read = await this.bodies.read(request, caller);
+    if (read.kind === "refused") return read.response;
+    try {
+      return await this.route(read.request, pathname, remote);
+    } finally {
+      read.release();
+    }
+  }
+
+  /** Whose body may be read, or the answer to a request whose body is not. */
+  private async admit(
+    request: Request,
+    pathname: string,
+    remote: string,
+  ): Promise<Caller | Response> {
+    const reads = request.method === "GET" || request.method === "HEAD";
+    if (reads || !API.test(pathname)) return this.app.fetch(request, { remote });
+    if (this.ended) return away("leadership is moving");
+    if (JOIN.test(pathname)) return strangerOf(remote);
+    const { authority, clock } = this.ports;
+    const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
+    if (judged.kind === "known") return callerOf(judged.principal, pathname, remote);
+    if (this.forward === null) return this.app.fetch(request, { remote });
+    // A token that the leader made a moment ago is not in the copy yet; the leader also audits.
+    const refusal = await this.forward.ask(request, remote);
+    return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);
+  }
+
+  private async route(request: Request, pathname: string, remote: string): Promise<Response> {
     const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
     const reads = request.method === "GET" || request.method === "HEAD";
     const { forward } = this;

@@ -1,0 +1,136 @@
+/**
+ * Request bodies of callers that are slow, many or nobody: whom the control plane reads from, how
+ * long and how much, as leader and as a standby.
+ */
+import { afterEach, expect, test } from "bun:test";
+import { Authority, nodeToken } from "../../reconciler/auth.ts";
+import { Bodies } from "../../reconciler/route/body.ts";
+import { Forward } from "../../reconciler/route/forward.ts";
+import { Front, listen } from "../../reconciler/route/listen.ts";
+import { Plane } from "../identity/plane.ts";
+import { type Caller, headOf, openCaller } from "./socket.ts";
+
+const closing: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+const MIB = 1024 * 1024;
+const NODE = nodeToken("s", "n-1");
+
+type Open = { p: Plane; base: string; bodies: Bodies; call(): Caller };
+
+/** A leader or a standby of it, whose bodies can be counted. */
+async function open(role: "leader" | "standby", limits?: { deadlineMs: number; bytesMax: number }) {
+  const p = await Plane.open(1);
+  closing.push(() => p.close());
+  const sign = (text: string): string => p.a.authority.sign(text);
+  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, sign });
+  const standby = { forward, refresh: async () => undefined };
+  const bodies = new Bodies(limits);
+  const known = { secret: "s", admins: ["root"], shared: [], credentials: [], anonymous: false };
+  const ports = role === "leader" ? p.ports : { ...p.ports, authority: new Authority(known) };
+  const front = new Front(ports, role === "leader" ? null : standby, bodies);
+  const server = listen(() => front, p.w.config, { host: "127.0.0.1", port: 0 }, null);
+  closing.push(() => server.stop(true));
+  const base = `http://127.0.0.1:${server.port}`;
+  const call = (): Caller => {
+    const caller = openCaller(base);
+    closing.push(() => caller.end());
+    return caller;
+  };
+  return { p, base, bodies, call } satisfies Open;
+}
+
+for (const role of ["leader", "standby"] as const) {
+  test(`a ${role} answers 401 to a stranger whose body has begun, and reads no more`, async () => {
+    const { p, bodies, call } = await open(role);
+    const callers = Array.from({ length: 30 }, call);
+    for (const caller of callers) {
+      caller.write(headOf("/v1/nodes/n/cordon", "nvt.guess", MIB));
+      caller.write("x".repeat(1_000));
+    }
+    const statuses = await p.during(Promise.all(callers.map(({ status }) => status)));
+    expect(statuses).toEqual(Array(30).fill(401));
+    expect(bodies.bytes).toBe(0);
+    // The connection ends with the answer: the rest has nowhere to go.
+    for (const caller of callers) caller.write("x");
+    const said = await p.during(Promise.all(callers.map(({ closed }) => closed)));
+    expect(said.every((text) => /connection: close/i.test(text))).toBe(true);
+  });
+
+  test(`a ${role} ends a body that comes a byte at a time, by the clock`, async () => {
+    const { p, bodies, call } = await open(role, { deadlineMs: 600, bytesMax: MIB });
+    const callers = Array.from({ length: 3 }, call);
+    const begun = performance.now();
+    for (const caller of callers) caller.write(headOf("/v1/agent/report", NODE, 1_000));
+    const timer = setInterval(() => callers.forEach((caller) => caller.write("x")), 50);
+    closing.push(() => clearInterval(timer));
+    const statuses = await Promise.all(callers.map(({ status }) => status));
+    expect(statuses).toEqual([408, 408, 408]);
+    await Promise.all(callers.map(({ closed }) => closed));
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(bodies.bytes).toBe(0);
+    void p;
+  });
+
+  test(`a ${role} reads a few bodies of one node at once, and others beside them`, async () => {
+    const { p, bodies, base, call } = await open(role);
+    const slow = Array.from({ length: 50 }, call);
+    for (const caller of slow) caller.write(headOf("/v1/agent/report", NODE, 200_000));
+    const refused = await p.during(Promise.all(slow.slice(4).map(({ status }) => status)));
+    expect(refused).toEqual(Array(46).fill(429));
+    expect(bodies.bytes).toBe(4 * 200_000);
+    const other = fetch(`${base}/v1/nodes/none/cordon`, {
+      method: "POST",
+      headers: { authorization: "Bearer root" },
+      body: "{}",
+    });
+    expect((await p.during(other)).status).toBe(404);
+  });
+}
+
+test("bodies of all callers share one sum, of which strangers have a part", async () => {
+  const { p, bodies, call } = await open("leader", { deadlineMs: 5_000, bytesMax: MIB });
+  const token = (node: number): string => nodeToken("s", `n-${node}`);
+  const join = call();
+  join.write(headOf("/v1/agent/join", null, 16_000));
+  const slow = Array.from({ length: 6 }, call);
+  for (const [index, caller] of slow.entries()) {
+    caller.write(headOf("/v1/agent/report", token(index), 200_000));
+  }
+  expect(await p.during(slow[5]?.status ?? Promise.resolve(0))).toBe(503);
+  expect(bodies.bytes).toBe(16_000 + 5 * 200_000);
+  const strangers = Array.from({ length: 20 }, (_, index) => {
+    const caller = openCaller(p.base, `127.0.0.${index + 2}`);
+    closing.push(() => caller.end());
+    return caller;
+  });
+  for (const caller of strangers) caller.write(headOf("/v1/agent/join", null, 17_000));
+  expect(await p.during(Promise.all(strangers.map(({ status }) => status)))).toEqual(
+    Array(20).fill(413),
+  );
+});
+
+test("a body without a length is read up to its limit, and not beyond", async () => {
+  const { p, bodies, call } = await open("leader");
+  const [small, large] = [call(), call()];
+  for (const caller of [small, large]) caller.write(headOf("/v1/agent/join", null, null));
+  small.write("2\r\n{}\r\n0\r\n\r\n");
+  expect(await p.during(small.status)).toBe(400);
+  for (let i = 0; i < 20; i++) large.write(`400\r\n${"x".repeat(1_024)}\r\n`);
+  expect(await p.during(large.status)).toBe(413);
+  expect(bodies.bytes).toBe(0);
+});
+
+test("a token that only the leader knows yet is taken by a standby", async () => {
+  const { p, base } = await open("standby");
+  const made = await p.call("POST", "/v1/tokens", { body: { role: "operator" } });
+  expect(made.status).toBe(201);
+  const answer = fetch(`${base}/v1/nodes/none/cordon`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${String(made.body["token"])}` },
+    body: "{}",
+  });
+  expect((await p.during(answer)).status).toBe(404);
+});
