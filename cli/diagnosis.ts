@@ -124,9 +124,10 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   const { frozen, blind, breakers, still_billed: billed } = safety.value;
   const out = safety.value.providers.map((one) => {
     const text = `${one.guarantee}: asks are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
-    return one.unavailable === null
-      ? ok(`provider ${one.name}`, text)
-      : bad("fail", `provider ${one.name}`, one.unavailable, PROVIDER_HINT);
+    const why = one.unavailable ?? one.trouble ?? null;
+    if (why === null) return ok(`provider ${one.name}`, text);
+    const advice = one.unavailable === null ? AGENT_HINT : PROVIDER_HINT;
+    return bad("fail", `provider ${one.name}`, why, advice);
   });
   const stops = [
     ...(frozen === null ? [] : [`frozen ${printHold(frozen)}`]),
@@ -141,8 +142,10 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   return out;
 }
 
-/** Of what this version or this machine lacks; the finding says which, and no log says more. */
-const PROVIDER_HINT = "mend that or name another provider, and start the control plane anew";
+/** For what this version or this machine lacks; no log says more than the finding does. */
+const PROVIDER_HINT = "fix this or name another provider, then restart the control plane";
+/** For machines that are bought and do not come up. */
+const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
 
 /** Provider classes in words. */
 const KNOWN_BY: Readonly<Record<string, string>> = {

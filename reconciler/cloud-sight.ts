@@ -73,6 +73,7 @@ export class CloudSight {
         settleMs: provider.settleMs,
         listed: this.isKnown(name),
         unavailable: null,
+        trouble: provider.trouble?.() ?? null,
         bringsAgent: provider.bringsAgent === true,
         canReboot: provider.reboot !== undefined,
         price: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,

@@ -91,6 +91,14 @@ export class Draft {
     this.facts.set(key, null);
   }
 
+  /** What the safety machinery made of one look. */
+  take(step: { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] }): void {
+    for (const fact of step.put) this.putFact(fact);
+    for (const key of step.drop) this.dropFact(key);
+    for (const pool of step.pools) this.putPool(pool);
+    this.tell(step.events);
+  }
+
   putCommand(command: Command): void {
     this.change.commands.push(command);
   }

@@ -39,6 +39,8 @@ export type ProviderSight = {
   listed: boolean;
   /** The adapter cannot be opened or used: named, for the pool's condition. */
   unavailable: string | null;
+  /** What is bought there does not come up, with why; `null` or absent = nothing known. */
+  trouble?: string | null;
   /** Its machines come with an agent: nothing is set up over SSH. */
   bringsAgent?: boolean;
   /** It can start a machine anew. */

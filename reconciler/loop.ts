@@ -30,6 +30,7 @@ import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
+import { stepImpaired } from "./safety/impaired.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
 import type { SchedulerCluster } from "./scheduler/scheduler.ts";
 import { wishOf } from "./scheduler/wish.ts";
@@ -235,11 +236,9 @@ export class Reconciler {
   /** What trips or clears, is put aside or comes back, before anything is decided. */
   private guard(now: number): void {
     const draft = this.ledger.draft();
-    const step = stepSafety(this.fleet(), this.config, this.policy, now);
-    for (const fact of step.put) draft.putFact(fact);
-    for (const key of step.drop) draft.dropFact(key);
-    for (const pool of step.pools) draft.putPool(pool);
-    draft.tell(step.events);
+    const fleet = this.fleet();
+    draft.take(stepSafety(fleet, this.config, this.policy, now));
+    draft.take(stepImpaired(fleet, this.config, this.cloud.sight(), now));
     this.ledger.stage(draft);
   }
 

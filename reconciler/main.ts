@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { homedir, hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Config } from "../schema/config.ts";
 import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
@@ -95,11 +95,14 @@ function usedMs(): number {
   return (user + system) / 1_000;
 }
 
-/** `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. */
+/**
+ * `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. Absolute: programs that
+ * are started with paths below it run in other folders.
+ */
 export function stateFolder(given: string | undefined): string {
-  if (given !== undefined) return given;
+  if (given !== undefined) return resolve(given);
   const root = process.getuid?.() === 0;
-  return root ? "/var/lib/navarch" : join(homedir(), ".local", "state", "navarch");
+  return resolve(root ? "/var/lib/navarch" : join(homedir(), ".local", "state", "navarch"));
 }
 
 function openLog(options: ControlPlaneOptions): Log {

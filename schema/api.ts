@@ -233,7 +233,10 @@ export type SafetyView = {
     /** How a repeated ask is recognised (crash-safety.md §4), and what follows from it. */
     class: string;
     guarantee: string;
+    /** Why nothing can be bought there. */
     unavailable: string | null;
+    /** Why what is bought there does not come up. */
+    trouble?: string | null;
   }[];
 };
 

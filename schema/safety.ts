@@ -76,6 +76,8 @@ export const Fact = v.variant("kind", [
   v.object({ kind: v.literal("trusted"), rule: text, by: text, at: instant, why: text }),
   /** Since when this record is the fleet's: its first activation, or its restore from a backup. */
   v.object({ kind: v.literal("record"), since: instant }),
+  /** A provider at which nothing can be bought, or whose machines do not come up. */
+  v.object({ kind: v.literal("impaired"), provider: text, why: text, at: instant }),
   /** A person was told that this instance is billed long after its end was asked for. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id (§9). */
@@ -117,6 +119,8 @@ export function factKey(fact: Fact): string {
       return `breaker:${fact.scope}`;
     case "seen":
       return `seen:${fact.attribute}:${fact.value}`;
+    case "impaired":
+      return `impaired:${fact.provider}`;
     case "quarantine":
       return `quarantine:${fact.rule}`;
     case "billed":

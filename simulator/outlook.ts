@@ -83,6 +83,7 @@ export function listened(provider: Provider, heard: () => void): Provider {
     terminate: (...args) => told(provider.terminate(...args)),
     reboot: (...args) => told(rebootOf(provider)(...args)),
     pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
+    trouble: () => provider.trouble?.() ?? null,
     list: () => told(provider.list()),
     close: () => provider.close(),
   };

@@ -5,6 +5,7 @@
 import type { Clock, Log } from "../reconciler/clock.ts";
 import { Ingest } from "../reconciler/ingest.ts";
 import { type LoopPorts, Reconciler } from "../reconciler/loop.ts";
+import { unadapted } from "../reconciler/provider/adapter.ts";
 import type { KubeApi } from "../reconciler/scheduler/kubernetes/api.ts";
 import { Kubernetes } from "../reconciler/scheduler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../reconciler/scheduler/kubernetes/limiter.ts";
@@ -18,11 +19,12 @@ import { seeded } from "./setting.ts";
 export type Life = { reconciler: Reconciler; ingest: Ingest };
 
 export async function openLife(
-  ports: LoopPorts,
+  given: Omit<LoopPorts, "unavailable">,
   config: () => Config,
   policy: CompiledPolicy,
 ): Promise<Life> {
-  const { store, clock } = ports;
+  const { store, clock } = given;
+  const ports = { ...given, unavailable: unadapted(config().providers) };
   const snapshot = await store.load();
   const reconciler = await Reconciler.open(ports, config(), policy, "fleet");
   const ingest = new Ingest(

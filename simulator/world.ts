@@ -172,7 +172,6 @@ export class World {
         clock,
         log,
         providers: new Map([["fake", cloud]]),
-        unavailable: new Map(),
         targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap, keyProblem },
         ...(this.permit === null ? {} : { permit: this.permit }),
         committed: (change: Change) => {

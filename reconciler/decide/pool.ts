@@ -8,6 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { verdictOfNode, type Sight } from "../fleet.ts";
+import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -135,16 +136,15 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const { fleet, sight, desired } = scope;
   const state = fleet.pools.get(pool.name);
   if (state === undefined) return;
-  const wait = (
-    reason: Plan["waits"][number]["reason"],
-    message: string,
-    until: number | null,
-  ): void => void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
+  type Reason = Plan["waits"][number]["reason"];
+  const wait = (reason: Reason, message: string, until: number | null): void =>
+    void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
   // Said even while nothing is missing: nothing could be replaced.
   const hindrance = hindranceOf(pool, sight);
   if (hindrance?.known === true) {
     wait("bootstrap", `no machine can be set up: ${hindrance.message}`, null);
   }
+  for (const message of impairmentsOf(pool, sight)) wait("provider", message, null);
   const filled = new Set<number>();
   const live = new Set<number>();
   for (const node of nodes) {
@@ -200,6 +200,17 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       because: [because],
     });
   }
+}
+
+/** The pool's providers that give no machines, with why. */
+function impairmentsOf(pool: PoolConfig, sight: Sight): string[] {
+  return pool.providers.flatMap(({ name }) => {
+    const provider = sight.providers.get(name);
+    const why = impairmentOf(provider);
+    if (why === null) return [];
+    const what = provider?.unavailable === null ? "" : "nothing can be bought there: ";
+    return [`provider ${name}: ${what}${why}`];
+  });
 }
 
 /**

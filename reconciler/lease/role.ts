@@ -4,7 +4,7 @@
  * was believed in one role is believed in the next; an earlier leader's last writes and calls are
  * refused by its epoch and its term.
  */
-import type { NotifierConfig } from "../../schema/config.ts";
+import type { Config, NotifierConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Bootstrapper } from "../act/bootstrap.ts";
 import type { openNotifier } from "../act/open-notifier.ts";
@@ -15,6 +15,7 @@ import { openDoor } from "../join/door.ts";
 import type { Loaded } from "../load.ts";
 import { type LoopPorts, Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
+import { unadapted } from "../provider/adapter.ts";
 import type { OpenProviders } from "../provider/open.ts";
 import type { RoutePorts } from "../route/app.ts";
 import { Forward } from "../route/forward.ts";
@@ -82,6 +83,10 @@ export async function openLeader(
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
   const opened = await parts.openProviders();
+  for (const [provider, why] of opened.unavailable) {
+    const pools = poolsOf(loaded.config, provider);
+    log("error", "nothing can be bought at a provider", { provider, why, pools });
+  }
   const permit = {
     mayStart: (_: unknown, fenced: boolean) => {
       const restMs = term.remainingMs();
@@ -116,6 +121,12 @@ export async function openLeader(
   };
 }
 
+/** Names of the pools that would buy at the provider. */
+function poolsOf({ pools }: Config, provider: string): string[] {
+  const buys = pools.filter((pool) => pool.providers.some((ref) => ref.name === provider));
+  return buys.map((pool) => pool.name);
+}
+
 /** `lease` is the row as last read: where the leader is, and whether the copy is old. */
 export async function openStandby(
   parts: Parts,
@@ -123,7 +134,9 @@ export async function openStandby(
 ): Promise<Standby> {
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
-  const opened: OpenProviders = { providers: new Map(), unavailable: new Map() };
+  // What a standby knows of providers without opening them.
+  const unavailable = unadapted(parts.loaded.config.providers);
+  const opened: OpenProviders = { providers: new Map(), unavailable };
   const reconciler = await openReconciler(parts, store, opened, { dryRun: true }, null);
   metrics.lead(false);
   let copied: LeaseRow | null = null;

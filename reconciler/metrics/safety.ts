@@ -6,6 +6,7 @@
 import { WAIT_REASONS } from "../../schema/plan.ts";
 import { BREAKER_STATES, factsOf } from "../../schema/safety.ts";
 import type { Reconciler } from "../loop.ts";
+import { impairmentOf } from "../safety/impaired.ts";
 import { openPurse } from "../safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
 import { Series } from "./series.ts";
@@ -17,6 +18,21 @@ export function* printSafety(reconciler: Reconciler): Generator<Uint8Array> {
   yield* takeAll(printSpend(reconciler));
   yield* takeAll(printBilled(reconciler));
   yield* takeAll(printOffers(reconciler));
+  yield* takeAll(printProviders(reconciler));
+}
+
+/** Absent while nothing was looked at: a standby without providers says nothing about them. */
+function printProviders(reconciler: Reconciler): Series[] {
+  const usable = new Series(
+    "navarch_provider_usable",
+    "1 while machines can be bought at the provider and come up; 0 while something prevents that.",
+  );
+  const providers = reconciler.lastSight()?.providers;
+  for (const { name, type } of reconciler.activeConfig().providers) {
+    const sight = providers?.get(name);
+    if (sight !== undefined) usable.add({ provider: name, type }, impairmentOf(sight) ? 0 : 1);
+  }
+  return [usable];
 }
 
 function* takeAll(all: readonly Series[]): Generator<Uint8Array> {

@@ -6,6 +6,7 @@ import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../clock.ts";
 import type { PeerTls } from "../tls/open.ts";
+import { unadapted } from "./adapter.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openMachineBed } from "./machine/bed.ts";
 import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "./provider.ts";
@@ -29,7 +30,7 @@ export async function openProviders(
     count(provider: string, op: string, outcome: string): void;
   },
 ): Promise<OpenProviders> {
-  const out: OpenProviders = { providers: new Map(), unavailable: new Map() };
+  const out: OpenProviders = { providers: new Map(), unavailable: unadapted(configs) };
   for (const config of configs) {
     switch (config.type) {
       case "fake": {
@@ -65,10 +66,6 @@ export async function openProviders(
       case "coreweave":
       case "docker":
       case "static":
-        out.unavailable.set(
-          config.name,
-          `providers of type ${config.type} have no adapter in this version`,
-        );
         break;
       default:
         unreachable(config.type);
@@ -86,7 +83,7 @@ function counted(
     count(provider.name, op, "class" in answer ? answer.class : answer.kind);
     return answer;
   };
-  const { reboot, pricePerHour } = provider;
+  const { reboot, pricePerHour, trouble } = provider;
   return {
     name: provider.name,
     type: provider.type,
@@ -94,6 +91,7 @@ function counted(
     settleMs: provider.settleMs,
     ...(provider.bringsAgent === undefined ? {} : { bringsAgent: provider.bringsAgent }),
     // What an adapter cannot do stays absent: that is how the plan knows.
+    ...(trouble === undefined ? {} : { trouble: trouble.bind(provider) }),
     ...(pricePerHour === undefined ? {} : { pricePerHour: pricePerHour.bind(provider) }),
     ...(reboot === undefined
       ? {}

@@ -94,6 +94,11 @@ export type Provider = {
   readonly bringsAgent?: boolean;
   /** Dollars an hour of an instance type, as last told by the provider; absent = it never tells. */
   pricePerHour?(instanceType: string): number | null;
+  /**
+   * Why machines that it accepts do not come up, as a sentence for people; `null` = nothing known.
+   * Absent = it cannot tell.
+   */
+  trouble?(): string | null;
   /** Whether a process can be told what it will own before it is asked: the fake injects it. */
   create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
   terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;

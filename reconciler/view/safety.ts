@@ -100,6 +100,7 @@ export function viewSafety(from: SafetySource): SafetyView {
       class: one.class,
       guarantee: GUARANTEE[one.class],
       unavailable: one.unavailable,
+      trouble: one.trouble ?? null,
     })),
   };
 }

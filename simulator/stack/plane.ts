@@ -9,6 +9,7 @@ import type { Clock } from "../../reconciler/clock.ts";
 import { Ingest } from "../../reconciler/ingest.ts";
 import { Reconciler } from "../../reconciler/loop.ts";
 import { Metrics } from "../../reconciler/metrics.ts";
+import { unadapted } from "../../reconciler/provider/adapter.ts";
 import type { Provider } from "../../reconciler/provider/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/route/agent.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
@@ -166,7 +167,9 @@ export class Plane {
         clock,
         log,
         providers,
-        unavailable: new Map(),
+        unavailable: new Map(
+          [...unadapted(this.#config.providers)].filter(([name]) => !providers.has(name)),
+        ),
         targets: {
           provider: (name) => providers.get(name) ?? null,
           scheduler,

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { contractFleetId, contractRequest, providerContract } from "../provider.contract.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { openFakeProvider } from "./fake.ts";
@@ -448,6 +448,68 @@ describe("openFakeProvider() and its agents", () => {
     const log = readFileSync(join(instanceFolder(stateDir, id), "log"), "utf8");
     expect(log).toContain("no/such/agent");
     expect(reality(stateDir).live.map((one) => one.state)).toEqual(["running"]);
+  });
+
+  test("a state folder given relative to the current one has agents, too", async () => {
+    const stateDir = folder();
+    const cloud = await withAgent({ stateDir: relative(process.cwd(), stateDir) });
+    const id = await buy(cloud);
+    const called = join(instanceFolder(stateDir, id), "called");
+    await until("it called", () => existsSync(called));
+    expect(readFileSync(called, "utf8")).toContain(`--spool ${dirname(called)}/spool `);
+    expect(readEntries(stateDir).filter((entry) => entry.kind === "process.ended")).toEqual([]);
+    expect(cloud.trouble()).toBeNull();
+  });
+
+  test.each([
+    ["its pid file can never be written", AGENT, (at: string) => mkdirSync(join(at, "pid"))],
+    ["it ends by itself", "/bin/false", () => undefined],
+    ["its program is not there", "/no/such/agent", () => undefined],
+  ])("an agent that ends at once is started less and less often: %s", async (_, agent, spoil) => {
+    const stateDir = folder();
+    const said: string[] = [];
+    const bare = await openTest({ stateDir, settings: { bootDelayMs: 0 } });
+    const id = await buy(bare);
+    await drop(bare);
+    mkdirSync(instanceFolder(stateDir, id), { recursive: true });
+    spoil(instanceFolder(stateDir, id));
+    const settings = { bootDelayMs: 0, agentRestartMs: 1 };
+    const problem = (message: string) => void said.push(message);
+    const cloud = await withAgent({ stateDir, settings, agentCommand: [agent], problem });
+    await Bun.sleep(2_500);
+    const kinds = readEntries(stateDir).map((entry) => entry.kind);
+    // 0, 0.1, 0.3, 0.7, 1.5 s: five attempts, where hundreds a second were made.
+    const starts = kinds.filter((kind) => kind === "process.started").length;
+    expect(starts).toBeGreaterThanOrEqual(3);
+    expect(starts).toBeLessThanOrEqual(6);
+    expect(said.filter((one) => one.startsWith(`${id}: its agent ended with exit`))).toHaveLength(3);
+    expect(said.at(-1)).toEndWith(", 4 times in a row");
+    expect(cloud.trouble()).toStartWith(`the agent of ${id} cannot start: exit `);
+    await cloud.terminate(id, FENCE);
+    const gone = () => cloud.world().instances.get(id)?.instance.state === "terminated";
+    await until("it is gone", gone);
+    await cloud.list();
+    expect(cloud.trouble()).toBeNull();
+  }, 20_000);
+
+  test("an agent that failed once and then runs is no trouble any more", async () => {
+    let nowMs = Date.now();
+    const later = { wallMs: () => nowMs, after: wall.after };
+    const settings = { bootDelayMs: 0, agentRestartMs: 1 };
+    const cloud = await withAgent({ settings, clock: later });
+    const id = await buy(cloud);
+    const first = processOf(cloud, id);
+    process.kill(first.pid, "SIGKILL");
+    await until("it ended", () => !isAlive(first));
+    await until("it is reported", () => cloud.trouble() !== null);
+    nowMs += 1_000;
+    await until("it runs again", () => {
+      const now = cloud.world().instances.get(id)?.process ?? null;
+      return now !== null && now.pid !== first.pid && isAlive(now);
+    });
+    expect(cloud.trouble()).toContain("SIGKILL within 5 s");
+    nowMs += 5_000;
+    expect(cloud.trouble()).toBeNull();
   });
 
   test("a child that finds another's pid gives way, and the other is not disturbed", async () => {

@@ -7,6 +7,7 @@
  * Adapter: files and processes, by way of `journal.ts` and `process.ts`.
  */
 import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { PeerTls } from "../../tls/open.ts";
 import type { Provider, ProviderClass } from "../provider.ts";
@@ -52,6 +53,7 @@ export type FakeProviderOptions = {
 
 export type FakeCloud = Provider &
   FakeControl & {
+    trouble(): string | null;
     /** Terminates every instance and ends every agent: the cleaning up after a demonstration. */
     destroyAll(): Promise<void>;
     /** Leaves instances and agents running, as a cloud does, unless told to destroy them. */
@@ -200,6 +202,10 @@ class FakeGround implements Ground {
     return reality(this.#journal.path);
   }
 
+  trouble(): string | null {
+    return this.#keeper?.trouble(this.#options.clock.wallMs()) ?? null;
+  }
+
   async destroyAll(): Promise<void> {
     const fate = { terminateMs: 0, replyLost: false };
     this.section(({ world, nowMs, record }) => {
@@ -236,6 +242,10 @@ class FakeProvider extends Cloud implements FakeCloud {
     this.#ground = ground;
   }
 
+  trouble(): string | null {
+    return this.#ground.trouble();
+  }
+
   async destroyAll(): Promise<void> {
     await this.#ground.destroyAll();
   }
@@ -250,7 +260,9 @@ class FakeProvider extends Cloud implements FakeCloud {
  * Opens the cloud in `stateDir`, making it if there is none. Rejects with an `Error` for a person
  * if the settings are wrong, the folder cannot be written or its journal is damaged.
  */
-export async function openFakeProvider(options: FakeProviderOptions): Promise<FakeCloud> {
+export async function openFakeProvider(given: FakeProviderOptions): Promise<FakeCloud> {
+  // Agents run elsewhere, and so may the next control plane over this cloud.
+  const options = { ...given, stateDir: resolve(given.stateDir) };
   const read = readFakeSettings(options.name, options.settings);
   const terms: Terms = { ...read.terms, class: options.class ?? read.terms.class };
   const settleMs = read.settleMs ?? options.settleMs ?? SETTLE_MS[terms.class];

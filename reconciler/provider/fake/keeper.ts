@@ -22,6 +22,19 @@ const NOT_YET_MS = 100;
  */
 const ADOPTED_POLL_MS = 1_000;
 
+/**
+ * An agent that ends sooner than this after its start failed to start. A real one needs less than a
+ * second for its first report, and a test that kills one by hand waits for that report.
+ */
+const EARLY_MS = 5_000;
+
+/**
+ * Rest before the first new attempt of an agent that failed to start; it doubles with each failure
+ * in a row. Without it one bad path costs hundreds of processes a second.
+ */
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 60_000;
+
 export type KeeperOptions = {
   runner: AgentRunner;
   /**
@@ -48,6 +61,10 @@ export class Keeper {
   /** Machines that go down now and come up under another boot id. */
   readonly #rebooted = new Set<InstanceId>();
   readonly #ended: { id: InstanceId; pid: number; reason: string }[] = [];
+  /** When this process started the agent that runs, by instance. Wall milliseconds. */
+  readonly #startedAtMs = new Map<InstanceId, number>();
+  /** Agents that failed to start: how often in a row, and why the last time. */
+  readonly #failed = new Map<InstanceId, { count: number; why: string }>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -57,8 +74,12 @@ export class Keeper {
   see(entries: readonly Entry[]): void {
     for (const entry of entries) {
       switch (entry.kind) {
-        case "running":
         case "terminate.accepted":
+          // Whether its agent starts is of no interest any more.
+          this.#failed.delete(entry.id);
+          this.#open.add(entry.id);
+          break;
+        case "running":
         case "terminated":
           this.#open.add(entry.id);
           break;
@@ -68,14 +89,37 @@ export class Keeper {
           break;
         case "vanished":
         case "dropped":
-          this.#open.delete(entry.id);
-          this.#restartAtMs.delete(entry.id);
+          this.#forget(entry.id);
           this.#options.runner.remove(entry.id);
           break;
         default:
           break;
       }
     }
+  }
+
+  #forget(id: InstanceId): void {
+    this.#open.delete(id);
+    this.#restartAtMs.delete(id);
+    this.#startedAtMs.delete(id);
+    this.#failed.delete(id);
+  }
+
+  /**
+   * Why agents do not run, in one sentence for a person; `null` while all that were started run. An
+   * agent that has run for `EARLY_MS` counts as started.
+   */
+  trouble(nowMs: number): string | null {
+    for (const id of this.#failed.keys()) {
+      const startedAtMs = this.#startedAtMs.get(id);
+      if (startedAtMs !== undefined && nowMs - startedAtMs >= EARLY_MS) this.#failed.delete(id);
+    }
+    const [first] = this.#failed;
+    if (first === undefined) return null;
+    const [id, { why }] = first;
+    const more = this.#failed.size - 1;
+    const others = more === 0 ? "" : `, and those of ${more} more instances`;
+    return `the agent of ${id}${others} cannot start: ${why}`;
   }
 
   /** Looks at every instance the next time: the cloud was just opened. */
@@ -156,12 +200,14 @@ export class Keeper {
     switch (answer.kind) {
       case "started":
         this.#own.add(answer.process.pid);
+        this.#startedAtMs.set(id, scene.nowMs);
         scene.record([{ kind: "process.started", atMs: scene.nowMs, id, ...answer.process }]);
         return null;
       case "not_yet":
         return NOT_YET_MS;
       case "failed":
         // The instance stays as it is, a machine whose agent never came up: the product must cope.
+        this.#failed.set(id, { count: 1, why: answer.message });
         problem(`${id}: agent: ${answer.message}`);
         return null;
       default:
@@ -181,13 +227,31 @@ export class Keeper {
     if (held.process?.pid === pid) {
       scene.record([{ kind: "process.ended", atMs: scene.nowMs, id, pid, reason }]);
     }
-    if (held.instance.state !== "running") return;
+    const startedAtMs = this.#startedAtMs.get(id);
+    this.#startedAtMs.delete(id);
+    if (held.instance.state !== "running" || this.#rebooted.has(id)) return;
+    const isEarly = startedAtMs !== undefined && scene.nowMs - startedAtMs < EARLY_MS;
+    const count = isEarly ? this.#noteEarly(id, reason) : 0;
     const { restartMs } = this.#options;
-    if (reason === `exit ${GAVE_WAY}`) this.#open.add(id);
-    else if (restartMs !== null && reason !== "found dead") {
-      this.#restartAtMs.set(id, scene.nowMs + restartMs);
-      this.#open.add(id);
+    const gaveWay = reason === `exit ${GAVE_WAY}`;
+    if (!gaveWay && (restartMs === null || reason === "found dead")) return;
+    const firstMs = Math.max(gaveWay ? 0 : (restartMs ?? 0), count === 0 ? 0 : RETRY_FIRST_MS);
+    const waitMs = Math.min(firstMs * 2 ** Math.max(0, count - 1), RETRY_MAX_MS);
+    this.#restartAtMs.set(id, scene.nowMs + Math.max(waitMs, firstMs));
+    this.#open.add(id);
+  }
+
+  /** Counts an agent that failed to start; the 1st, 2nd, 4th, 8th … in a row is reported. */
+  #noteEarly(id: InstanceId, reason: string): number {
+    const count = (this.#failed.get(id)?.count ?? 0) + 1;
+    const said = this.#options.runner.lastWords(id);
+    const why = `${reason} within ${EARLY_MS / 1_000} s${said === "" ? "" : ` (${said})`}`;
+    this.#failed.set(id, { count, why });
+    if (Number.isInteger(Math.log2(count))) {
+      const times = count === 1 ? "" : `, ${count} times in a row`;
+      this.#options.problem(`${id}: its agent ended with ${why}${times}`);
     }
+    return count;
   }
 
   #kill(agent: AgentProcess): void {

@@ -18,7 +18,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { PeerTls } from "../../tls/open.ts";
@@ -38,7 +38,7 @@ export const GAVE_WAY = 73;
 /** Names the instance to its agent, and to whoever must recognise the process later. */
 const INSTANCE_ENV = "NAVARCH_INSTANCE_ID";
 
-const SYSTEM_ENV = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"];
+const SYSTEM_ENV = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
 /** Without an authority of the fleet's own, agents trust whom this process was told to trust. */
 const TRUST_ENV = [
   "NAVARCH_CA_FILE",
@@ -46,6 +46,9 @@ const TRUST_ENV = [
   "NAVARCH_CLIENT_KEY_FILE",
   "NODE_EXTRA_CA_CERTS",
 ];
+
+/** The end of an agent's log that is quoted when it fails to start. Characters. */
+const LAST_WORDS_MAX = 200;
 
 /** How long an agent may take to end after it was asked to, before it is made to. */
 const KILL_GRACE_MS = 2_000;
@@ -125,7 +128,11 @@ export class AgentRunner {
   readonly #options: AgentRunnerOptions;
 
   constructor(options: AgentRunnerOptions) {
-    this.#options = options;
+    const [program = "", ...rest] = options.command;
+    // Agents run in a folder of their own, where a path relative to ours would name nothing.
+    const stateDir = resolve(options.stateDir);
+    const command = [program.includes("/") ? resolve(program) : program, ...rest];
+    this.#options = { ...options, stateDir, command };
   }
 
   #file(id: InstanceId, name: string): string {
@@ -216,9 +223,13 @@ export class AgentRunner {
    */
   #environment(id: InstanceId): Record<string, string> {
     const env: Record<string, string> = { [INSTANCE_ENV]: id };
-    for (const name of [...SYSTEM_ENV, ...(this.#options.tls() === null ? TRUST_ENV : [])]) {
+    for (const name of SYSTEM_ENV) {
       const value = process.env[name];
       if (value !== undefined) env[name] = value;
+    }
+    for (const name of ["TMPDIR", ...(this.#options.tls() === null ? TRUST_ENV : [])]) {
+      const path = process.env[name];
+      if (path !== undefined) env[name] = path === "" ? path : resolve(path);
     }
     if (this.#options.gpuType !== null) env.NAVARCH_GPU_TYPE = this.#options.gpuType;
     return env;
@@ -263,6 +274,16 @@ export class AgentRunner {
       return { kind: "failed", message };
     } finally {
       closeSync(log);
+    }
+  }
+
+  /** The last line that the instance's agent wrote, cut short; empty without one. */
+  lastWords(id: InstanceId): string {
+    try {
+      const lines = readFileSync(this.#file(id, "log"), "utf8").trimEnd().split("\n");
+      return (lines.at(-1) ?? "").slice(0, LAST_WORDS_MAX);
+    } catch {
+      return "";
     }
   }
 

@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { CloudClock } from "../fake/cloud.ts";
 import { runCommand, withoutAddresses } from "./command.ts";
@@ -59,7 +59,7 @@ function putScript(path: string, text: string): void {
 export function openMachineBed(options: BedOptions): OpenedBed {
   const { name, clock, random, fleetId, problem } = options;
   const settings = readMachineSettings(name, options.settings);
-  const stateDir = settings.stateDir ?? options.stateDir;
+  const stateDir = resolve(settings.stateDir ?? options.stateDir);
   const why = whyNoMachines();
   if (why !== null) return { kind: "unavailable", why };
   if (!isPlainPath(stateDir)) {
@@ -68,9 +68,12 @@ export function openMachineBed(options: BedOptions): OpenedBed {
   mkdirSync(join(stateDir, "instance"), { recursive: true, mode: 0o700 });
   chmodSync(stateDir, 0o700);
   let ready: Ready | null = null;
+  let trouble: string | null = null;
   const prepared = prepare(stateDir, settings, options).then((found) => {
-    if (typeof found === "string") problem(`provider ${name}: ${found}`);
-    else ready = found;
+    if (typeof found === "string") {
+      trouble = found;
+      problem(`provider ${name}: ${found}`);
+    } else ready = found;
     return typeof found === "string" ? found : null;
   });
   const { disk, gpuCount, bootDelayMs, tellHostKeys } = settings;
@@ -85,6 +88,7 @@ export function openMachineBed(options: BedOptions): OpenedBed {
     random,
     fleetId,
     problem,
+    trouble: () => trouble,
   });
   return { kind: "ok", bed: { provider, machines, stateDir, ready: () => ready, prepared } };
 }

@@ -72,6 +72,11 @@ export class MachineGround implements Ground {
     this.#keeper = new MachineKeeper(options);
   }
 
+  /** Why a machine that was bought does not come up, or `null`. */
+  trouble(): string | null {
+    return this.#keeper.trouble();
+  }
+
   /** Makes the cloud if it is new. */
   open(): Section<void> {
     return this.section(({ world, nowMs, record }) => {

@@ -33,8 +33,8 @@ export class MachineKeeper {
   readonly #open = new Set<InstanceId>();
   /** The public keys of an ask are in its entry and nowhere else. */
   readonly #sshKeys = new Map<InstanceId, readonly string[]>();
-  /** Told to a person once. */
-  readonly #failed = new Set<InstanceId>();
+  /** Machines that do not boot, with why: reported once each. */
+  readonly #failed = new Map<InstanceId, string>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -52,6 +52,7 @@ export class MachineKeeper {
           break;
         case "rebooted":
         case "terminate.accepted":
+          this.#failed.delete(entry.id);
           this.#open.add(entry.id);
           break;
         case "vanished":
@@ -62,6 +63,12 @@ export class MachineKeeper {
           break;
       }
     }
+  }
+
+  /** The first machine that does not boot, for a person; `null` while all do. */
+  trouble(): string | null {
+    const [first] = this.#failed;
+    return first === undefined ? null : `${first[0]} does not boot: ${first[1]}`;
   }
 
   #forget(id: InstanceId): void {
@@ -128,7 +135,7 @@ export class MachineKeeper {
       case "failed":
         // The instance stays as it is, a machine that never came up: the product must cope.
         if (!this.#failed.has(id)) problem(`${id} does not boot: ${state.why}`);
-        this.#failed.add(id);
+        this.#failed.set(id, state.why);
         return null;
       case "absent":
       case "booting":

@@ -38,6 +38,8 @@ export type MachineProviderOptions = {
   /** How the cloud's interface misbehaves from the beginning. */
   faults?: Faults;
   problem?: (message: string) => void;
+  /** Why no machine at all can be booted; `null` = nothing known. */
+  trouble?: () => string | null;
 };
 
 export type MachineProvider = Provider & FakeControl;
@@ -142,6 +144,7 @@ export function openMachineProvider(options: MachineProviderOptions): MachinePro
     class: "name",
     settleMs: 0,
     create,
+    trouble: () => options.trouble?.() ?? ground.trouble(),
     list,
     terminate: (id, fence) => cloud.terminate(id, fence),
     reboot: (id, fence) => cloud.reboot(id, fence),
