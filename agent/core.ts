@@ -7,6 +7,7 @@
 import type { Finding } from "../schema/finding.ts";
 import type { AgentConfig, Check } from "../schema/report.ts";
 import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
+import { boundCadence, CADENCE } from "./cadence.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
 import { printHostFinding } from "./host-finding.ts";
@@ -25,23 +26,6 @@ import type { AgentView } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
-/** Decision 22, until the control plane says otherwise. */
-export const CADENCE: AgentConfig = { heartbeat_ms: 30_000, sample_ms: 10_000, check_ms: 60_000 };
-/**
- * A cadence outside these is taken as the nearest one: neither a flood nor silence can be ordered.
- */
-const CADENCE_MS = { min: 100, max: 600_000 };
-
-/** The cadence that is kept when this one is ordered. */
-export function boundCadence({ heartbeat_ms, sample_ms, check_ms }: AgentConfig): AgentConfig {
-  const bound = (ms: number) => Math.min(CADENCE_MS.max, Math.max(CADENCE_MS.min, ms));
-  return {
-    heartbeat_ms: bound(heartbeat_ms),
-    sample_ms: bound(sample_ms),
-    check_ms: bound(check_ms),
-  };
-}
-
 /** A healthy check of 8 GPUs takes tens of milliseconds; a driver that needs this long is ill. */
 export const CHECK_DEADLINE_MS = 8_000;
 export const SAMPLE_DEADLINE_MS = 5_000;
@@ -51,6 +35,11 @@ export const SAMPLE_DEADLINE_MS = 5_000;
 const GRACE_MS = 1_000;
 /** The first report waits this long for the first check; after that it goes without. */
 const FIRST_GRACE_MS = 2_000;
+/**
+ * A log that moves all the time is looked at this often: a flood comes in batches of a few dozen
+ * records, and each look has a price of its own.
+ */
+const WAKE_MS = 10;
 /** A reading that looks wrong asks for a check at once, but not more often than this. */
 const EXTRA_CHECK_MS = 10_000;
 
@@ -78,6 +67,9 @@ export class Agent {
   #lastXid = new Map<string, Finding>();
   #counts = new Map<string, number>();
   #behindAt = 0;
+  #listenedMs = -Infinity;
+  /** More of the log is waiting, and the next look at it is due at once. */
+  #behind = false;
   #dueMs = 0;
   #lagMs = 0;
   #stopped = false;
@@ -123,7 +115,10 @@ export class Agent {
 
   /** Something was written to the kernel log. A hint: what it is, the log itself tells. */
   wake(): void {
-    if (!this.#stopped) this.#listen();
+    if (this.#stopped || this.#behind) return;
+    const sinceMs = this.#parts.clock.monoMs() - this.#listenedMs;
+    if (sinceMs >= WAKE_MS) return this.#listen();
+    this.#after("listen", WAKE_MS - sinceMs, () => this.#listen());
   }
 
   view(): AgentView {
@@ -311,9 +306,11 @@ export class Agent {
 
   #listen(): void {
     if (!this.#listener.ready) return;
+    this.#listenedMs = this.#parts.clock.monoMs();
     const { findings, gaps, cursor, more } = this.#listener.read();
     this.#keep(findings, gaps, cursor);
     this.#delivery.pump();
+    this.#behind = more;
     if (this.#stopped) return;
     this.#after("listen", more ? 0 : this.#parts.kernelPollMs, () => this.#listen());
   }

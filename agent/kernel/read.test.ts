@@ -17,6 +17,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import type { Clock, KernelCursor, KernelRecordOut } from "../port.ts";
 import { openKernelLog } from "./read.ts";
+import type { Source, SourceRead } from "./source.ts";
 
 const home = mkdtempSync(join(tmpdir(), "kmsg-"));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -312,5 +313,70 @@ describe("openKernelLog() on a FIFO", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+/** A ring of `size` records that a writer fills; a reader that is too late is told so, as EPIPE. */
+class FakeRing implements Source {
+  readonly device = true;
+  readonly #lines: string[] = [];
+  readonly #size: number;
+  #at = 0;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  write(text: string): void {
+    const seq = this.#lines.length;
+    this.#lines.push(`6,${seq},${seq * 100},-;${text}`);
+  }
+
+  next(): SourceRead {
+    const oldest = Math.max(0, this.#lines.length - this.#size);
+    if (this.#at < oldest) {
+      this.#at = oldest;
+      return { kind: "overrun" };
+    }
+    const line = this.#lines[this.#at];
+    if (line === undefined) return { kind: "idle" };
+    this.#at++;
+    return { kind: "record", bytes: Buffer.from(line) };
+  }
+
+  close(): void {}
+}
+
+describe("openKernelLog() on a ring that is overrun", () => {
+  test("read() goes on at once after every overrun, and counts what was lost", () => {
+    const ring = new FakeRing(1_000);
+    const clock = stepped();
+    const open = () => ring;
+    const log = openKernelLog({
+      path: "ring",
+      bootId: "b1",
+      bootWallMs: 0,
+      clock,
+      gpus: () => GPUS,
+      cursor: null,
+      open,
+    });
+    const out: KernelRecordOut[] = [];
+    // 27 bursts, each 1,400 records before the reader gets its turn; an Xid ends every ninth.
+    for (let burst = 1; burst <= 27; burst++) {
+      for (let i = 0; i < 1_399; i++) ring.write("usb: noise");
+      ring.write(burst % 9 === 0 ? "NVRM: Xid (PCI:0000:04:00): 79, x" : "usb: noise");
+      for (let more = true; more; ) {
+        const read = log.read(1_000);
+        out.push(...read.out);
+        more = read.more;
+      }
+    }
+    expect(log.stats()).toMatchObject({ records: 27_000, lost: 26 * 400, deaf: false });
+    const findings = out.flatMap((o) => (o.kind === "finding" ? [o.finding] : []));
+    expect(findings.map((f) => f.code)).toEqual([79, 79, 79]);
+    const gaps = out.flatMap((o) => (o.kind === "gap" ? [o] : []));
+    expect(gaps.every((gap) => gap.reason === "kernel_ring")).toBe(true);
+    expect(gaps.reduce((sum, gap) => sum + gap.count, 0)).toBe(26 * 400);
   });
 });

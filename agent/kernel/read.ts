@@ -13,7 +13,8 @@ import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port.ts
 import { parseFacts } from "./fact.ts";
 import { EMPTY_MEMORY, type GpuTable, findingOf, type KernelMemory } from "./finding.ts";
 import { parseRecord } from "./parse.ts";
-import { openSource, type Source } from "./source.ts";
+import { openSource } from "./open-source.ts";
+import type { OpenSource, Source } from "./source.ts";
 
 export type KernelLogOptions = {
   /** `/dev/kmsg`, or a FIFO or file in kmsg record form. */
@@ -28,6 +29,12 @@ export type KernelLogOptions = {
   cursor: KernelCursor | null;
   /** Wall time in ms: records before it are passed over (`--since`). */
   since?: number;
+  /**
+   * Called whenever a device has records to read; without it, the log is looked at only by `read`.
+   */
+  wake?: () => void;
+  /** How the log is opened, if not from `path` on this machine. */
+  open?: OpenSource;
 };
 
 /** Counters for metrics and liveness; an idle log is healthy only while `lastReadAtMs` moves. */
@@ -141,7 +148,8 @@ class Reader implements KernelLog {
   private hear(): boolean {
     if (this.source) return true;
     if (this.options.clock.monoMs() < this.retryAtMs) return false;
-    const opened = openSource(this.options.path);
+    const { open = openSource, path, wake } = this.options;
+    const opened = open(path, wake ?? null);
     if ("error" in opened) {
       this.deafen(opened.error);
       return false;

@@ -1,13 +1,7 @@
 /**
- * The kernel log as a sequence of records, whatever it is made of.
- * Adapter: opens and reads one file, `/dev/kmsg`, or a FIFO or regular file in the same record form
- * for rehearsals.
- *
- * On the character device one read gives one record. A FIFO or file is a stream of bytes in which
- * reads end anywhere: it is split at line ends, lines that start with a space belong to the record
- * before them, and an unfinished last line waits for its rest. Never blocks, never throws.
+ * What the kernel log is read through: records one by one, whatever the log is made of. Never
+ * blocks, never throws.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 
 export type SourceRead =
   /** One record's first line, without its line end. Valid until the next read. */
@@ -29,166 +23,27 @@ export type Source = {
   close(): void;
 };
 
+/** Opens the log, or says why it cannot be read. `wake` is for a log that tells when it moved. */
+export type OpenSource = (path: string, wake: (() => void) | null) => Source | { error: string };
+
 /**
  * A shorter buffer makes the kernel refuse the read **and lose the record** (`kernel-log.md` §2).
  */
-const RECORD_BYTES = 16 * 1024;
-/**
- * One read of a stream; large enough that a flood costs one system call per several hundred lines.
- */
-const STREAM_BYTES = 64 * 1024;
-
-const NEWLINE = 0x0a;
-const SPACE = 0x20;
+export const RECORD_BYTES = 16 * 1024;
 
 function codeOf(error: unknown): string {
   if (typeof error === "object" && error !== null && "code" in error) return String(error.code);
   return "";
 }
 
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /** What an error of one read means; anything not named closes the source. */
-function failureOf(error: unknown): SourceRead {
+export function failureOf(error: unknown): SourceRead {
   const code = codeOf(error);
   if (code === "EAGAIN" || code === "EINTR") return { kind: "idle" };
   if (code === "EPIPE" || code === "EINVAL") return { kind: "overrun" };
   return { kind: "failed", message: messageOf(error) };
-}
-
-function openDevice(fd: number): Source {
-  const buffer = Buffer.allocUnsafe(RECORD_BYTES);
-  return {
-    device: true,
-    next: () => {
-      try {
-        const size = readSync(fd, buffer, 0, RECORD_BYTES, null);
-        if (size === 0) return { kind: "idle" };
-        const end = buffer.subarray(0, size).indexOf(NEWLINE);
-        return { kind: "record", bytes: buffer.subarray(0, end < 0 ? size : end) };
-      } catch (error) {
-        return failureOf(error);
-      }
-    },
-    close: () => closeSync(fd),
-  };
-}
-
-/** A FIFO or a file. Owns its descriptor, which changes when the file is rotated. */
-class StreamSource implements Source {
-  readonly device = false;
-  private readonly path: string;
-  private fd: number;
-  private readonly regular: boolean;
-  /** Next byte to read of a regular file. */
-  private offset = 0;
-  private readonly buffer = Buffer.allocUnsafe(STREAM_BYTES + RECORD_BYTES);
-  /** Unread bytes are `buffer[from, to)`. */
-  private from = 0;
-  private to = 0;
-  /** Inside a line that was too long: everything up to its end is dropped. */
-  private skipping = false;
-
-  constructor(path: string, fd: number, regular: boolean) {
-    this.path = path;
-    this.fd = fd;
-    this.regular = regular;
-  }
-
-  next(): SourceRead {
-    for (;;) {
-      const line = this.takeLine();
-      if (line === "oversized") return { kind: "oversized" };
-      if (line) {
-        // Empty lines and continuation lines carry nothing that is judged.
-        if (line.length === 0 || line[0] === SPACE) continue;
-        return { kind: "record", bytes: line };
-      }
-      const filled = this.fill();
-      if (filled) return filled;
-    }
-  }
-
-  close(): void {
-    closeSync(this.fd);
-  }
-
-  private takeLine(): Buffer | "oversized" | null {
-    const end = this.buffer.subarray(0, this.to).indexOf(NEWLINE, this.from);
-    if (end < 0) {
-      if (this.to - this.from < RECORD_BYTES) return null;
-      this.from = this.to;
-      const first = !this.skipping;
-      this.skipping = true;
-      return first ? "oversized" : null;
-    }
-    const line = this.buffer.subarray(this.from, end);
-    this.from = end + 1;
-    if (!this.skipping) return line;
-    this.skipping = false;
-    return this.buffer.subarray(0, 0);
-  }
-
-  /** Reads more. `null` = there is more to look at, else the answer to give. */
-  private fill(): SourceRead | null {
-    this.buffer.copyWithin(0, this.from, this.to);
-    this.to -= this.from;
-    this.from = 0;
-    try {
-      const position = this.regular ? this.offset : null;
-      const size = readSync(this.fd, this.buffer, this.to, STREAM_BYTES, position);
-      this.to += size;
-      this.offset += size;
-      if (size > 0) return null;
-      // A FIFO gives 0 while nobody writes; a file at its end may have been replaced.
-      return this.regular ? this.renewed() : { kind: "idle" };
-    } catch (error) {
-      return failureOf(error);
-    }
-  }
-
-  private renewed(): SourceRead {
-    const now = statOf(this.path);
-    const mine = fstatSync(this.fd);
-    if (now && (now.ino !== mine.ino || now.dev !== mine.dev)) {
-      if (!now.isFile()) return { kind: "failed", message: `${this.path} is no file any more` };
-      const fresh = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
-      closeSync(this.fd);
-      this.fd = fresh;
-    } else if (mine.size >= this.offset) {
-      return { kind: "idle" };
-    }
-    this.offset = 0;
-    this.from = 0;
-    this.to = 0;
-    this.skipping = false;
-    return { kind: "restarted" };
-  }
-}
-
-function statOf(path: string): Stats | null {
-  try {
-    return statSync(path);
-  } catch {
-    // Moved away and not yet replaced: the open file is still the log.
-    return null;
-  }
-}
-
-/** Opens the log for reading, or says why it cannot be. */
-export function openSource(path: string): Source | { error: string } {
-  try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = fstatSync(fd);
-    if (stat.isCharacterDevice()) return openDevice(fd);
-    if (stat.isDirectory()) {
-      closeSync(fd);
-      return { error: `${path} is a directory` };
-    }
-    return new StreamSource(path, fd, stat.isFile());
-  } catch (error) {
-    return { error: messageOf(error) };
-  }
 }

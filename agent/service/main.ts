@@ -10,9 +10,7 @@ import { BootId } from "../../schema/id.ts";
 import { VERSION } from "../../schema/version.ts";
 import { Orders } from "../command/order.ts";
 import { Agent } from "../core.ts";
-import { type KernelLogStats, openKernelLog } from "../kernel/read.ts";
-import { watchKernelLog } from "../kernel-wake.ts";
-import type { OpenKernelLog } from "../listen.ts";
+import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
 import { lendNvml, type LendableNvml } from "../nvml/lend.ts";
@@ -26,6 +24,7 @@ import { openFileStorage } from "../spool-file.ts";
 import { Spool } from "../spool.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
 import { openTokens } from "../token.ts";
+import { createLogOpener, pollMsOf } from "./kernel-log.ts";
 import { Progress } from "./progress.ts";
 import { openSender } from "./sender.ts";
 import { openRenewal, type Renewal } from "./upgrade.ts";
@@ -41,9 +40,6 @@ const GOODBYE_MS = 4_500;
  * gone within half a minute.
  */
 const SHRINK_MS = { first: 20_000, every: 300_000 };
-/** Without a kernel log only the made-up library's events are asked for. */
-const UNHEARD_POLL_MS = 250;
-
 /**
  * The status with which it ends to be started anew as another release (sysexits.h: temporary), and
  * how long after the order was answered, so that the answer is out.
@@ -102,26 +98,6 @@ async function openGpus(options: Options, clock: Clock): Promise<Nvml> {
   const execArgv = isCompiled() ? [process.execPath] : [process.execPath, "run", Bun.main];
   const env = childEnvironment();
   return openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
-}
-
-type Log = ReturnType<typeof openKernelLog>;
-
-/** Opens the log that the options name, and tells of its counters. */
-function createLogOpener(
-  options: Options,
-  identity: Identity,
-  clock: Clock,
-): { open: OpenKernelLog; stats: () => KernelLogStats | null } {
-  const { kernelLog: path, sinceMs } = options;
-  const { bootId, bootWallMs } = identity;
-  let opened: Log | null = null;
-  const open: OpenKernelLog = (cursor, gpus) => {
-    if (path === null) return null;
-    const since = sinceMs === null ? {} : { since: sinceMs };
-    opened = openKernelLog({ path, bootId, bootWallMs, clock, gpus, cursor, ...since });
-    return opened;
-  };
-  return { open, stats: () => opened?.stats() ?? null };
 }
 
 function identify(options: Options, machine: Machine, clock: Clock): Identity {
@@ -213,12 +189,9 @@ async function serve(options: Options): Promise<void> {
     if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
   };
   const { tokens, adopt } = openCredential(options, directory);
-  const kernel = createLogOpener(options, identity, clock);
   let wake = () => {};
+  const kernel = createLogOpener(options, identity, clock, () => wake());
   const progress = new Progress(clock);
-  const watch = options.kernelLog
-    ? watchKernelLog(options.kernelLog, clock, () => wake())
-    : { pollMs: UNHEARD_POLL_MS, close: () => {} };
   const random = Math.random;
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   // A disk that takes nothing now may still hold what an earlier life kept.
@@ -229,7 +202,7 @@ async function serve(options: Options): Promise<void> {
     clock,
     nvml: progress.followNvml(gpus.nvml),
     openKernelLog: kernel.open,
-    kernelPollMs: watch.pollMs,
+    kernelPollMs: pollMsOf(options.kernelLog),
     sender: progress.followSender(renewal.trial.follow(sender)),
     spool,
     orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
@@ -251,7 +224,6 @@ async function serve(options: Options): Promise<void> {
   const attendance = await attendTo(agent, progress, clock);
   const close = () => {
     attendance?.stop();
-    watch.close();
     metrics?.stop();
   };
   stopOnSignal(agent, close);

@@ -5,7 +5,8 @@
  * still is none. Pure but for its memory.
  */
 import type { AgentConfig } from "../../schema/report.ts";
-import { CADENCE, CHECK_DEADLINE_MS, SAMPLE_DEADLINE_MS, boundCadence } from "../core.ts";
+import { boundCadence, CADENCE } from "../cadence.ts";
+import { CHECK_DEADLINE_MS, SAMPLE_DEADLINE_MS } from "../core.ts";
 import { PAUSE_MS } from "../delivery.ts";
 import type { Clock, Nvml, SendAnswer, Sender } from "../port.ts";
 import { SEND_TIMEOUT_MS } from "../send.ts";

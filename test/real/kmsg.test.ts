@@ -143,6 +143,73 @@ test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here f
   expect(all.every((o) => o.kind !== "deaf")).toBe(true);
 });
 
+/** Writes `count` lines; the device is opened anew so often that its rate limit drops none. */
+function flood(count: number): void {
+  for (let done = 0; done < count; ) {
+    const fd = openSync(DEVICE, "w");
+    try {
+      for (let i = 0; i < 9 && done < count; i++, done++) {
+        writeSync(fd, `<6>navarch test ${ADDRESS}: noise ${done}, as long as a driver's lines are\n`);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+test.skipIf(refused !== null)(
+  "openKernelLog() with wake follows a flood that overruns the ring, without a pause",
+  async () => {
+    const mine: Finding[] = [];
+    let told = 0;
+    let looked = 0;
+    let wakes = 0;
+    const look = () => {
+      looked++;
+      for (let more = true; more; ) {
+        const read = log.read(1_000);
+        more = read.more;
+        for (const one of read.out) {
+          if (one.kind === "finding" && one.finding.gpu_uuid === UUID) mine.push(one.finding);
+          if (one.kind === "gap") told += one.count;
+        }
+      }
+    };
+    const log = openKernelLog({
+      path: DEVICE,
+      bootId: BOOT_ID,
+      bootWallMs: Date.now() - performance.now(),
+      clock,
+      gpus: () => [{ index: 2, uuid: UUID, pci: `0000${ADDRESS}.0` }],
+      cursor: null,
+      wake: () => {
+        wakes++;
+        look();
+      },
+    });
+    readers.push(log);
+    const until = async (met: () => boolean) => {
+      const deadline = performance.now() + 5_000;
+      while (!met() && performance.now() < deadline) await Bun.sleep(5);
+    };
+    look();
+    await until(() => wakes > 0);
+    write(`<4>NVRM: Xid (PCI:${ADDRESS}): 74, before the flood\n`);
+    await until(() => mine.some((f) => f.code === 74));
+    // In one go, so that the reader has no turn meanwhile: a usual ring holds less than this.
+    flood(30_000);
+    write(`<4>NVRM: Xid (PCI:${ADDRESS}): 95, after the flood\n`);
+    const wroteMs = performance.now();
+    await until(() => mine.some((f) => f.code === 95));
+    expect(mine.map((f) => f.code).filter((code) => code === 74 || code === 95)).toEqual([74, 95]);
+    expect(performance.now() - wroteMs).toBeLessThan(2_000);
+    // What the ring could not hold is counted, and is no finding.
+    expect(log.stats()).toMatchObject({ lost: told, deaf: false, replayed: 0 });
+    expect(looked).toBeGreaterThan(1);
+  },
+  20_000,
+);
+
 if (refused !== null) {
   test(`the real ${DEVICE} refuses: ${refused}`, () => {
     // Elsewhere nothing can be proven without permission; where CI runs it is a missing part.
