@@ -3,14 +3,15 @@
  * refused ones, of which equal ones of one minute share a row. Never a body, never a secret.
  */
 import * as v from "valibot";
+import { count, instant } from "./number.ts";
 
 export const AuditRow = v.object({
-  id: v.number(),
+  id: count,
   /** Wall milliseconds of the first call of the row, and of the last. */
-  at: v.number(),
-  until: v.number(),
+  at: instant,
+  until: instant,
   /** How many calls the row stands for. */
-  count: v.number(),
+  count,
   /** True if nothing was done. */
   refused: v.boolean(),
   /** `admin`, `token:<id>`, `node:<id>`, `join:<id>`, `shared`, `anonymous`, `several`. */
@@ -23,7 +24,7 @@ export const AuditRow = v.object({
   /** `ok`, or the code of the error. */
   code: v.string(),
   /** HTTP status; 403 for a report refused on a stream. */
-  status: v.number(),
+  status: count,
   remote: v.string(),
   request: v.string(),
 });

@@ -5,9 +5,8 @@
  */
 import * as v from "valibot";
 import { InstanceId, NodeId, PoolName } from "./id.ts";
+import { count, instant, integer } from "./number.ts";
 
-const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
 /** What a step said on one stream: its beginning and its end, and how much lay between them. */
@@ -38,7 +37,7 @@ export const Step = v.object({
   /** `null` while it runs. */
   endedAt: v.nullable(instant),
   /** −1 = ended by us or by the connection; `null` = still running, or no command. */
-  exitCode: v.nullable(v.number()),
+  exitCode: v.nullable(integer),
   stdout: Output,
   stderr: Output,
   /** Done by an attempt before this one, whose mark the machine still has. */

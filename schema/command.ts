@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { CommandId, NodeId } from "./id.ts";
+import { amount, instant } from "./number.ts";
 
 export const COMMAND_TYPES = ["cordon", "uncordon", "drain", "terminate", "replace"] as const;
 export type CommandType = (typeof COMMAND_TYPES)[number];
@@ -15,9 +16,9 @@ export const Command = v.object({
   reason: v.string(),
   force: v.boolean(),
   /** Drain deadline in milliseconds, or `null` for the pool's. */
-  timeoutMs: v.nullable(v.number()),
+  timeoutMs: v.nullable(amount),
   issuedBy: v.string(),
-  issuedAt: v.number(),
+  issuedAt: instant,
   state: v.picklist(["accepted", "applied", "refused"]),
   message: v.nullable(v.string()),
 });

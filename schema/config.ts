@@ -6,11 +6,9 @@
  */
 import * as v from "valibot";
 import { PoolName } from "./id.ts";
+import { amount, count, finite, percent, port, positive, share } from "./number.ts";
 
 const text = v.pipe(v.string(), v.maxLength(65_536));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const ms = v.pipe(v.number(), v.minValue(0));
-const percent = v.pipe(v.number(), v.minValue(0), v.maxValue(100));
 
 export const PROVIDER_TYPES = [
   "lambda",
@@ -49,7 +47,7 @@ export type Share = v.InferOutput<typeof Share>;
 
 export const ScheduleWindow = v.object({
   /** 0 = Sunday … 6 = Saturday. */
-  days: v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(6))),
+  days: v.array(v.pipe(count, v.maxValue(6))),
   /** Minutes after midnight, start inclusive, end exclusive; end < start crosses midnight. */
   startMinute: count,
   endMinute: count,
@@ -91,7 +89,7 @@ export const Autoscaler: v.GenericSchema<Autoscaler> = v.variant("type", [
   v.object({
     type: v.literal("predictive"),
     lookbackWindow: count,
-    growthFactor: v.number(),
+    growthFactor: finite,
     fallback: v.nullable(v.lazy(() => Autoscaler)),
   }),
   v.object({
@@ -105,7 +103,7 @@ export const Autoscaler: v.GenericSchema<Autoscaler> = v.variant("type", [
 export const ProviderRef = v.object({
   name: PoolName,
   priority: count,
-  weight: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  weight: positive,
   regions: v.array(text),
   zones: v.array(text),
   instanceType: text,
@@ -115,24 +113,24 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 export const Drain = v.object({
   mode: v.picklist(["evict", "wait"]),
   /** −1 = the pod's own grace period. */
-  gracePeriodMs: v.number(),
+  gracePeriodMs: finite,
   ignoreDaemonsets: v.boolean(),
   deleteEmptydirData: v.boolean(),
   force: v.boolean(),
   /** 0 = no limit. */
-  timeoutMs: ms,
+  timeoutMs: amount,
   /** The same for hardware that is certainly broken: it costs, and its work is lost already. */
-  fatalTimeoutMs: ms,
+  fatalTimeoutMs: amount,
   /** `auto`: terminate if the node is hardware-unhealthy, else hold. */
   onTimeout: v.picklist(["auto", "terminate", "hold"]),
   /** Without a scheduler and without a process list: wait this long, then count as drained. */
-  unknownWaitMs: ms,
+  unknownWaitMs: amount,
 });
 export type Drain = v.InferOutput<typeof Drain>;
 
 /** Hard ceilings below all logic; `null` = none. Dollars an hour, and live instances. */
 export const Spend = v.object({
-  perHourMax: v.nullable(v.pipe(v.number(), v.minValue(0))),
+  perHourMax: v.nullable(amount),
   instancesMax: v.nullable(count),
 });
 export type Spend = v.InferOutput<typeof Spend>;
@@ -147,12 +145,12 @@ export const PoolConfig = v.object({
   sshKeys: v.array(text),
   scaling: v.object({
     minNodes: count,
-    maxNodes: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    cooldownMs: ms,
+    maxNodes: positive,
+    cooldownMs: amount,
     autoscaler: v.nullable(Autoscaler),
   }),
   health: v.object({
-    unhealthyThreshold: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    unhealthyThreshold: positive,
     autoReplace: v.boolean(),
     maxUnavailable: Share,
   }),
@@ -170,14 +168,14 @@ export const PoolConfig = v.object({
     become: v.picklist(["auto", "always", "never"]),
     pushAgent: v.boolean(),
     attempts: count,
-    ipWaitTimeoutMs: ms,
+    ipWaitTimeoutMs: amount,
     /** Where sshd listens. */
-    sshPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+    sshPort: v.pipe(positive, v.maxValue(65_535)),
     /** `[user@]host[:port]` of a machine in between, `null` = none. */
     sshJump: v.nullable(text),
-    sshTimeoutMs: ms,
-    sshConnectTimeoutMs: ms,
-    commandTimeoutMs: ms,
+    sshTimeoutMs: amount,
+    sshConnectTimeoutMs: amount,
+    commandTimeoutMs: amount,
   }),
 });
 export type PoolConfig = v.InferOutput<typeof PoolConfig>;
@@ -189,7 +187,7 @@ export const ProviderConfig = v.object({
   /** True if no `providers` entry names it and it exists only because a pool refers to it. */
   implied: v.boolean(),
   spend: Spend,
-  settings: v.record(text, v.union([v.string(), v.number(), v.boolean(), v.null()])),
+  settings: v.record(text, v.union([v.string(), finite, v.boolean(), v.null()])),
 });
 export type ProviderConfig = v.InferOutput<typeof ProviderConfig>;
 
@@ -201,11 +199,11 @@ export const NotifierConfig = v.variant("type", [
     uncordonUrl: v.nullable(text),
     drainUrl: v.nullable(text),
     drainStatusUrl: v.nullable(text),
-    timeoutMs: ms,
+    timeoutMs: amount,
     /** Values still hold `${ENV_NAME}`; expanded where the notifier is opened, never logged. */
     headers: v.record(text, text),
     secretEnv: v.nullable(text),
-    retry: v.object({ attempts: count, initialMs: ms, maxMs: ms }),
+    retry: v.object({ attempts: count, initialMs: amount, maxMs: amount }),
   }),
 ]);
 export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
@@ -213,13 +211,13 @@ export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
 export const ServerConfig = v.object({
   /** Empty host = every interface. */
   host: v.string(),
-  port: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)),
+  port: port,
   externalAddress: v.nullable(text),
-  heartbeatIntervalMs: ms,
-  heartbeatTimeoutMs: ms,
-  healthCheckIntervalMs: ms,
-  autoscaleIntervalMs: ms,
-  sampleIntervalMs: ms,
+  heartbeatIntervalMs: amount,
+  heartbeatTimeoutMs: amount,
+  healthCheckIntervalMs: amount,
+  autoscaleIntervalMs: amount,
+  sampleIntervalMs: amount,
   healthPolicyPath: v.nullable(text),
   statePath: v.nullable(text),
   notifier: NotifierConfig,
@@ -240,10 +238,10 @@ export const ServerConfig = v.object({
     allowAnonymous: v.boolean(),
     metricsAuth: v.boolean(),
   }),
-  metricsRetentionMs: ms,
-  registrationTimeoutMs: ms,
-  staleCheckIntervalMs: ms,
-  retainTerminatedMs: ms,
+  metricsRetentionMs: amount,
+  registrationTimeoutMs: amount,
+  staleCheckIntervalMs: amount,
+  retainTerminatedMs: amount,
 });
 export type ServerConfig = v.InferOutput<typeof ServerConfig>;
 
@@ -254,7 +252,7 @@ export type Limits = v.InferOutput<typeof Limits>;
 export const SafetyConfig = v.object({
   budgets: v.object({
     /** New cordons for health within the sliding window. */
-    isolate: v.object({ ...Limits.entries, windowMs: ms }),
+    isolate: v.object({ ...Limits.entries, windowMs: amount }),
     drain: Limits,
     gpuReset: Limits,
     reboot: Limits,
@@ -262,14 +260,14 @@ export const SafetyConfig = v.object({
   }),
   breaker: v.object({
     enabled: v.boolean(),
-    windowMs: ms,
-    longWindowMs: ms,
+    windowMs: amount,
+    longWindowMs: amount,
     /** A burst that is less likely than this, by the learned rate, is no hardware. */
-    probability: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+    probability: share,
     /** Failures per 1,000 node-days: what is believed before anything was learned, and bounds. */
-    ratePrior: v.number(),
-    rateMin: v.number(),
-    rateMax: v.number(),
+    ratePrior: amount,
+    rateMin: amount,
+    rateMax: amount,
   }),
   /** The whole fleet; pools and providers may have ceilings of their own. */
   spend: Spend,
@@ -308,9 +306,9 @@ export const KubernetesConfig = v.object({
    * GPUs that the agent counts, that it is Ready, or nothing.
    */
   ready: v.picklist(["gpus", "node", "off"]),
-  readyTimeoutMs: ms,
+  readyTimeoutMs: amount,
   /** Ceiling of evictions and deletions a second; the rate adapts below it. */
-  writesPerSecondMax: v.pipe(v.number(), v.minValue(1)),
+  writesPerSecondMax: v.pipe(finite, v.minValue(1)),
 });
 export type KubernetesConfig = v.InferOutput<typeof KubernetesConfig>;
 

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { NodeId } from "./id.ts";
+import { count, instant } from "./number.ts";
 
 export const ROLES = ["admin", "operator", "viewer", "node"] as const;
 export type Role = (typeof ROLES)[number];
@@ -14,18 +15,18 @@ export type Role = (typeof ROLES)[number];
  */
 export const NodeKey = v.object({
   /** The newest that was made. */
-  number: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  number: count,
   /** Anything older is refused: the newest that was ever shown, or where a join drew the line. */
-  floor: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  floor: count,
   /** Wall milliseconds at which the newest was made. */
-  at: v.number(),
+  at: instant,
   /** When the newest was shown first; `null` = not yet, so it is offered with every reply. */
-  usedAt: v.nullable(v.number()),
+  usedAt: v.nullable(instant),
   /**
    * From then on only the newest counts, shown or not: a person asked for it. `null` = an older one
    * lives until the newest was shown, however long its agent is cut off.
    */
-  deadline: v.nullable(v.number()),
+  deadline: v.nullable(instant),
 });
 export type NodeKey = v.InferOutput<typeof NodeKey>;
 
@@ -37,10 +38,10 @@ export const Credential = v.object({
   /** The only node that a `node` credential may speak for. */
   node: v.nullable(NodeId),
   label: v.string(),
-  createdAt: v.number(),
+  createdAt: instant,
   createdBy: v.string(),
-  expiresAt: v.nullable(v.number()),
-  revokedAt: v.nullable(v.number()),
+  expiresAt: v.nullable(instant),
+  revokedAt: v.nullable(instant),
   /** Only of a `node` credential, whose `hash` is its id and matches no token. */
   key: v.optional(NodeKey),
 });

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { NodeId, PoolName, SessionId } from "./id.ts";
+import { count, instant } from "./number.ts";
 
 export const EVENT_KINDS = [
   "node.requested",
@@ -58,8 +59,8 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 export const Event = v.object({
-  id: v.number(),
-  at: v.number(),
+  id: count,
+  at: instant,
   kind: v.picklist(EVENT_KINDS),
   node: v.nullable(NodeId),
   pool: v.nullable(PoolName),

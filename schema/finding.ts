@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { BootId } from "./id.ts";
 import { InstantText } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
+import { count, integer, positive, reading, seq } from "./number.ts";
 
 export const FINDING_KINDS = [
   /** NVRM Xid, from the kernel log or an NVML event. */
@@ -46,16 +47,13 @@ export type Severity = (typeof SEVERITIES)[number];
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
 /** Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). */
-export const Metrics = v.record(
-  short(64),
-  v.union([v.pipe(v.number(), v.finite()), v.boolean(), short(256)]),
-);
+export const Metrics = v.record(short(64), v.union([reading, v.boolean(), short(256)]));
 export type Metrics = v.InferOutput<typeof Metrics>;
 
 export const Finding = v.object({
   kind: v.picklist(FINDING_KINDS),
   /** XID or SXid number, or `null`. */
-  code: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)), null),
+  code: v.nullish(v.pipe(count, v.maxValue(1_000_000)), null),
   /**
    * Refines `kind`: `unresponsive`, `crashed`, `library`, `version`, `count`, `bus`, `pending`,
    * `failure`, `dbe`, `sbe`, …
@@ -64,14 +62,11 @@ export const Finding = v.object({
   /** Normalised `dddd:bb:dd.f`, lower case, or `null` for the whole node. */
   pci: v.nullish(short(32), null),
   /** −1 is never used: a node-wide finding has `null`. */
-  gpu_index: v.nullish(
-    v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LIMIT.gpusPerNodeMax)),
-    null,
-  ),
+  gpu_index: v.nullish(v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)), null),
   gpu_uuid: v.nullish(short(96), null),
   /** MIG attribution of the kernel log, `{gi, ci}`. */
-  mig: v.nullish(v.object({ gi: v.number(), ci: v.nullish(v.number(), null) }), null),
-  pid: v.nullish(v.pipe(v.number(), v.integer()), null),
+  mig: v.nullish(v.object({ gi: count, ci: v.nullish(count, null) }), null),
+  pid: v.nullish(integer, null),
   process_name: v.nullish(short(64), null),
   /** RFC 3339 wall time of the occurrence, by the node's clock. */
   at: InstantText,
@@ -89,13 +84,13 @@ export const Finding = v.object({
   /** Driver-level injection (`i1` in an NVLink5 line): never acted on outside tests. */
   injected: v.nullish(v.boolean(), false),
   /** Kernel record position, when from the kernel log. */
-  kmsg_seq: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0)), null),
+  kmsg_seq: v.nullish(count, null),
 });
 export type Finding = v.InferOutput<typeof Finding>;
 
 /** A finding as it travels: numbered by the spool, so that a replay is recognised. */
 export const SpooledFinding = v.object({
-  seq: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  seq,
   finding: Finding,
 });
 export type SpooledFinding = v.InferOutput<typeof SpooledFinding>;
@@ -105,10 +100,10 @@ export type SpooledFinding = v.InferOutput<typeof SpooledFinding>;
  * ring.
  */
 export const Gap = v.object({
-  seq: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  seq,
   /** `spool_full` | `kernel_ring` | `malformed`. */
   reason: v.picklist(["spool_full", "kernel_ring", "malformed"]),
-  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  count: positive,
   at: InstantText,
 });
 export type Gap = v.InferOutput<typeof Gap>;

@@ -5,10 +5,10 @@
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
+import { count, reading } from "./number.ts";
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const reading = v.nullish(v.pipe(v.number(), v.finite()));
+const optional = v.nullish(reading);
 
 /**
  * Identity of one GPU, as in `navarch/cli.md` §6. `index` is for display; `uuid` is the key across
@@ -33,35 +33,35 @@ export type GpuIdentity = v.InferOutput<typeof GpuIdentity>;
 export const GpuSample = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
-  temperature_celsius: reading,
-  memory_temperature_celsius: reading,
-  power_watts: reading,
-  utilization_percent: reading,
-  memory_used_bytes: reading,
-  memory_total_bytes: reading,
-  sm_clock_mhz: reading,
-  memory_clock_mhz: reading,
+  temperature_celsius: optional,
+  memory_temperature_celsius: optional,
+  power_watts: optional,
+  utilization_percent: optional,
+  memory_used_bytes: optional,
+  memory_total_bytes: optional,
+  sm_clock_mhz: optional,
+  memory_clock_mhz: optional,
   /** NVML clock event reasons bit set. */
-  throttle_reasons: reading,
-  ecc_corrected_volatile: reading,
-  ecc_uncorrected_volatile: reading,
-  ecc_corrected_aggregate: reading,
-  ecc_uncorrected_aggregate: reading,
-  remapped_rows_correctable: reading,
-  remapped_rows_uncorrectable: reading,
+  throttle_reasons: optional,
+  ecc_corrected_volatile: optional,
+  ecc_uncorrected_volatile: optional,
+  ecc_corrected_aggregate: optional,
+  ecc_uncorrected_aggregate: optional,
+  remapped_rows_correctable: optional,
+  remapped_rows_uncorrectable: optional,
   remap_pending: v.nullish(v.boolean()),
   remap_failure: v.nullish(v.boolean()),
-  pcie_replay_total: reading,
-  pcie_link_generation: reading,
-  pcie_link_width: reading,
-  nvlink_active: reading,
-  nvlink_total: reading,
+  pcie_replay_total: optional,
+  pcie_link_generation: optional,
+  pcie_link_width: optional,
+  nvlink_active: optional,
+  nvlink_total: optional,
   /**
    * Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on
    * it.
    */
   processes: v.nullish(count),
   /** NVML field 230: 0 none … 5 recover IMEX domain. */
-  recovery_action: reading,
+  recovery_action: optional,
 });
 export type GpuSample = v.InferOutput<typeof GpuSample>;

@@ -5,10 +5,9 @@
  */
 import * as v from "valibot";
 import { Finding } from "./finding.ts";
+import { count, finite, instant, instantOfNode, positive } from "./number.ts";
 import { Judgement } from "./policy.ts";
 
-const ms = v.pipe(v.number(), v.integer());
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 /**
  * One latched finding (`health-policy.md` §7). All times are milliseconds of the control plane's
@@ -24,10 +23,10 @@ export const HeldFinding = v.object({
   /** The occurrence that decided: the worst so far, and of equals the newest. */
   finding: Finding,
   judgement: Judgement,
-  firstAt: ms,
-  lastAt: ms,
+  firstAt: instant,
+  lastAt: instant,
   /** Occurrences under this key, merged ones included. */
-  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  count: positive,
   /** Clean evaluations in a row since `lastAt`. */
   cleanSince: count,
   /** The agent's version that said so last; absent in older documents. */
@@ -47,12 +46,12 @@ export type HeldFinding = v.InferOutput<typeof HeldFinding>;
 export const PastFinding = v.object({
   rule: v.pipe(v.string(), v.maxLength(128)),
   kind: v.pipe(v.string(), v.maxLength(16)),
-  code: v.nullable(v.number()),
+  code: v.nullable(count),
   gpu: v.pipe(v.string(), v.maxLength(96)),
-  link: v.nullable(v.number()),
-  fromAt: ms,
-  toAt: ms,
-  count: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  link: v.nullable(finite),
+  fromAt: instantOfNode,
+  toAt: instantOfNode,
+  count: positive,
   /** Matched while the rule was a shadow or in quarantine: it decided nothing. */
   shadow: v.optional(v.boolean()),
 });

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { NodeId, PoolName } from "./id.ts";
 import { InstantText } from "./instant.ts";
+import { count, instant, positive } from "./number.ts";
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
@@ -55,11 +56,11 @@ export const JoinToken = v.object({
   /** The only node that may join with it; it may also come back after a revocation. */
   node: v.nullable(NodeId),
   label: v.string(),
-  usesMax: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  createdAt: v.number(),
+  usesMax: positive,
+  createdAt: instant,
   createdBy: v.string(),
-  expiresAt: v.number(),
-  revokedAt: v.nullable(v.number()),
+  expiresAt: instant,
+  revokedAt: v.nullable(instant),
 });
 export type JoinToken = v.InferOutput<typeof JoinToken>;
 
@@ -69,7 +70,7 @@ export const JoinUse = v.object({
   asked: NodeId,
   node: NodeId,
   /** Number of the credential that was given (`NodeKey`). */
-  rotation: v.number(),
+  rotation: count,
   hostname: v.nullable(v.string()),
   remote: v.string(),
 });

@@ -8,11 +8,10 @@ import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
 import { LIMIT } from "./limit.ts";
+import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
 
-const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
 /** Why a node leaves; decides whether its slot is filled again. */
@@ -109,7 +108,7 @@ export const InstanceFact = v.object({
   instanceType: text,
   internalIp: v.nullable(text),
   externalIp: v.nullable(text),
-  pricePerHour: v.nullable(v.number()),
+  pricePerHour: v.nullable(finite),
   boundAt: instant,
   /**
    * First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed.
@@ -286,7 +285,7 @@ export const Node = v.object({
       /** Skip the drain. */
       force: v.boolean(),
       at: instant,
-      timeoutMs: v.nullable(v.number()),
+      timeoutMs: v.nullable(amount),
     }),
   ),
   /** The node whose place this one takes. */

@@ -6,9 +6,8 @@
 import * as v from "valibot";
 import { InstanceId, NodeId, OperationId, PoolName, SessionId } from "./id.ts";
 import { PURPOSES } from "./node.ts";
+import { count, finite, instant } from "./number.ts";
 
-const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
 /** Exactly what is sent; kept as data so that a replay after a crash sends the same bytes. */
@@ -20,7 +19,7 @@ export const Payload = v.variant("kind", [
     /** What the first boot proves or disproves (`safety/guard.ts`). */
     guard: v.nullish(text, null),
     /** Dollars an hour as known when it was asked: what an unanswered ask counts for. */
-    pricePerHour: v.nullish(v.number(), null),
+    pricePerHour: v.nullish(finite, null),
     request: v.object({
       token: text,
       name: text,
@@ -88,7 +87,7 @@ export const Payload = v.variant("kind", [
     kind: v.literal("drain"),
     purpose: v.picklist(PURPOSES),
     deadlineAt: instant,
-    gracePeriodMs: v.number(),
+    gracePeriodMs: finite,
     force: v.boolean(),
   }),
 ]);

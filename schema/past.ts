@@ -7,8 +7,8 @@ import * as v from "valibot";
 import { Finding } from "./finding.ts";
 import { NodeId } from "./id.ts";
 import { InstantText } from "./instant.ts";
+import { count } from "./number.ts";
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 /** What is known of the node now; what it was when the finding came is not recorded. */
 export const RecordedNode = v.object({

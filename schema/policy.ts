@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
+import { count, integer, positive } from "./number.ts";
 
 export const RESULTS = ["healthy", "degraded", "unhealthy"] as const;
 export type Result = (typeof RESULTS)[number];
@@ -24,7 +25,7 @@ export const Hold = v.union([
   v.literal("until_replaced"),
   /** While the agent's checks list the condition as active, and then three clean evaluations. */
   v.literal("while_active"),
-  v.object({ forMs: v.pipe(v.number(), v.integer(), v.minValue(1)) }),
+  v.object({ forMs: positive }),
 ]);
 export type Hold = v.InferOutput<typeof Hold>;
 
@@ -41,8 +42,8 @@ export const PolicyRule = v.object({
   action: v.nullable(v.picklist(ACTIONS)),
   repeat: v.nullable(
     v.object({
-      atLeast: v.pipe(v.number(), v.integer(), v.minValue(2)),
-      withinMs: v.pipe(v.number(), v.integer(), v.minValue(1)),
+      atLeast: v.pipe(integer, v.minValue(2)),
+      withinMs: positive,
       by: v.picklist(["gpu", "node"]),
       result: v.picklist(RESULTS),
     }),
@@ -52,7 +53,7 @@ export const PolicyRule = v.object({
   /** Asked like any other rule, and what it says is recorded and decides nothing. */
   shadow: v.optional(v.boolean()),
   /** Where the rule starts in its file, for messages. */
-  line: v.number(),
+  line: count,
 });
 export type PolicyRule = v.InferOutput<typeof PolicyRule>;
 

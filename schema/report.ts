@@ -10,12 +10,12 @@ import { GpuIdentity, GpuSample } from "./gpu.ts";
 import { BootId, CommandId, NodeId, StreamId } from "./id.ts";
 import { InstantText } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
+import { amount, count, integer, millis, reading } from "./number.ts";
 
 /** Raised when an old agent and a new control plane could misunderstand each other. */
 export const REPORT_VERSION = 1;
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
-const ms = v.pipe(v.number(), v.integer(), v.minValue(0));
 const at = InstantText;
 
 /** Who and what the node is; sent first, and again when something in it changed. */
@@ -43,8 +43,8 @@ export type Inventory = v.InferOutput<typeof Inventory>;
 /** Latest readings. Lost samples are never resent: only findings are. */
 export const Sample = v.object({
   at,
-  cpu_percent: v.nullish(v.number()),
-  memory_percent: v.nullish(v.number()),
+  cpu_percent: v.nullish(reading),
+  memory_percent: v.nullish(reading),
   gpus: v.pipe(v.array(GpuSample), v.maxLength(LIMIT.gpusPerNodeMax)),
 });
 export type Sample = v.InferOutput<typeof Sample>;
@@ -64,7 +64,7 @@ export type ProbeOutcome = (typeof PROBE_OUTCOMES)[number];
 export const ProbeResult = v.object({
   name: short(64),
   outcome: v.picklist(PROBE_OUTCOMES),
-  duration_ms: v.pipe(v.number(), v.minValue(0)),
+  duration_ms: amount,
   message: v.nullish(short(256), null),
 });
 export type ProbeResult = v.InferOutput<typeof ProbeResult>;
@@ -79,8 +79,8 @@ export const Check = v.object({
   conclusive: v.boolean(),
   probes: v.pipe(v.array(ProbeResult), v.maxLength(64)),
   /** GPUs expected by the baseline and seen now. */
-  expected_gpus: v.nullish(ms, null),
-  present_gpus: ms,
+  expected_gpus: v.nullish(count, null),
+  present_gpus: count,
   /**
    * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or
    * node>`; an empty list is a clean check.
@@ -93,7 +93,7 @@ export const COMMAND_OUTCOMES = ["succeeded", "failed", "rejected"] as const;
 export const CommandResult = v.object({
   command_id: CommandId,
   outcome: v.picklist(COMMAND_OUTCOMES),
-  exit_code: v.nullish(v.number(), null),
+  exit_code: v.nullish(integer, null),
   output: v.nullish(short(8_192), null),
 });
 export type CommandResult = v.InferOutput<typeof CommandResult>;
@@ -123,21 +123,21 @@ export const AgentCommand = v.object({
   type: v.picklist(["diagnose", "reboot", "gpu_reset", "upgrade"]),
   parameters: v.record(short(64), short(256)),
   /** The node's fence when the command was given; the agent refuses one older than it has seen. */
-  fence: ms,
+  fence: count,
 });
 export type AgentCommand = v.InferOutput<typeof AgentCommand>;
 
 /** Cadence set by the control plane (decision 22). Milliseconds. */
 export const AgentConfig = v.object({
-  heartbeat_ms: ms,
-  sample_ms: ms,
-  check_ms: ms,
+  heartbeat_ms: millis,
+  sample_ms: millis,
+  check_ms: millis,
 });
 export type AgentConfig = v.InferOutput<typeof AgentConfig>;
 
 export const ReportReply = v.object({
   /** Everything up to and including this seq of this stream is durable here. */
-  ack_seq: ms,
+  ack_seq: count,
   stream: StreamId,
   /** The id as the control plane knows it. */
   node_id: NodeId,

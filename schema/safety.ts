@@ -5,11 +5,10 @@
  * Instants are wall milliseconds.
  */
 import * as v from "valibot";
+import { amount, count, instant } from "./number.ts";
 import { unreachable } from "./unreachable.ts";
 import { CampaignFact, UpgradingFact } from "./upgrade.ts";
 
-const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
 /** safety.md §5.1. `open` is restrained with a known cause. */
@@ -21,8 +20,8 @@ export const Cause = v.object({
   attribute: v.picklist(["rule", "agent", "driver", "zone", "rack", "provider"]),
   value: text,
   /** Share of the burst's sessions, and of the scope's nodes, that have the value; 0…1. */
-  ofSessions: v.number(),
-  ofNodes: v.number(),
+  ofSessions: amount,
+  ofNodes: amount,
 });
 export type Cause = v.InferOutput<typeof Cause>;
 
@@ -57,8 +56,8 @@ export const Fact = v.variant("kind", [
   /** Confirmed hardware failures against exposure, both decaying: the learned rate (§5.2). */
   v.object({
     kind: v.literal("rate"),
-    failures: v.number(),
-    nodeDays: v.number(),
+    failures: amount,
+    nodeDays: amount,
     at: instant,
   }),
   /** When a rule, agent or driver version was first seen in this fleet. */

@@ -2,8 +2,9 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import { GpuSample } from "./gpu.ts";
+import { INTEGER_MAX } from "./number.ts";
 import { Sample } from "./report.ts";
-import { GPU_FIELDS, isSample } from "./sample-check.ts";
+import { GPU_FIELDS, GPU_READINGS, isSample } from "./sample-check.ts";
 
 const TIMES = [
   "2026-03-01T10:00:00Z",
@@ -65,7 +66,7 @@ const gpu: fc.Arbitrary<Record<string, unknown>> = fc.record(
   },
   { requiredKeys: ["index", "uuid"] },
 );
-const share = fc.oneof(fc.double({ noNaN: true }), fc.constantFrom(null, undefined));
+const share = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(null, undefined));
 const good = fc.record(
   { at: goodAt, gpus: fc.array(gpu, { maxLength: 5 }), cpu_percent: share, memory_percent: share },
   { requiredKeys: ["at", "gpus"] },
@@ -74,7 +75,7 @@ const good = fc.record(
 /** The schema's answer, and the same data for every key that it knows. */
 function agree(raw: unknown): boolean {
   const parsed = v.safeParse(Sample, raw);
-  expect(isSample(raw)).toBe(parsed.success);
+  expect(isSample(raw)).toBe(parsed.success && !isBounded(raw));
   if (parsed.success && isSample(raw)) {
     const { at, cpu_percent, memory_percent, gpus } = raw;
     expect({ at, cpu_percent, memory_percent, gpus: gpus.map(known) } as Sample).toEqual(
@@ -82,6 +83,13 @@ function agree(raw: unknown): boolean {
     );
   }
   return parsed.success;
+}
+
+/** Whether the schema replaces a reading of it that is beyond the bounds. */
+function isBounded(raw: unknown): boolean {
+  const { cpu_percent, memory_percent, gpus } = raw as Sample;
+  const readings = gpus.flatMap((one) => GPU_READINGS.map((key) => one[key]));
+  return [cpu_percent, memory_percent, ...readings].some((one) => Math.abs(one ?? 0) > INTEGER_MAX);
 }
 
 const known = (one: GpuSample): GpuSample =>

@@ -5,9 +5,9 @@
  * milliseconds; `…Ms` are durations.
  */
 import * as v from "valibot";
+import { amount, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
 
-const instant = v.pipe(v.number(), v.integer(), v.minValue(0));
 const text = v.string();
 
 /** What an agent says of itself in `capabilities` if it can be upgraded; its platform follows. */
@@ -29,13 +29,13 @@ export const CampaignFact = v.object({
   id: text,
   to: text,
   /** Per cent of the nodes with an agent that may be told at once; at least one always may. */
-  percent: v.number(),
+  percent: amount,
   /** Also nodes that have a newer version. */
   force: v.boolean(),
   by: text,
   startedAt: instant,
   /** A node that is told has this long to come back and to pass one full check. */
-  deadlineMs: v.number(),
+  deadlineMs: amount,
   /** SHA-256 (hex) of the agent by platform, `linux-amd64`: frozen when it was ordered. */
   files: v.record(text, text),
   state: v.picklist(CAMPAIGN_STATES),

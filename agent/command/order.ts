@@ -5,6 +5,7 @@
  * Pure but for its own memory; `save` makes the notes durable.
  */
 import * as v from "valibot";
+import { count } from "../../schema/number.ts";
 import { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { BootId } from "../../schema/id.ts";
 
@@ -20,7 +21,7 @@ const Note = v.object({
   result: v.nullable(CommandResult),
 });
 const Notes = v.object({
-  fence: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  fence: count,
   notes: v.array(Note),
 });
 type Note = v.InferOutput<typeof Note>;

@@ -10,16 +10,16 @@ import * as fs from "node:fs";
 import * as v from "valibot";
 import type { Clock, Sender } from "../port.ts";
 import type { StateFiles } from "../state-file.ts";
+import { amount, count } from "../../schema/number.ts";
 
 export const TRIAL_FILE = "upgrade.json";
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const TrialNote = v.object({
   from: v.string(),
   to: v.string(),
   /** Wall milliseconds. */
   at: count,
-  confirm_ms: v.number(),
+  confirm_ms: amount,
   starts: count,
 });
 export type TrialNote = v.InferOutput<typeof TrialNote>;

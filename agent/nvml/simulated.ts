@@ -9,6 +9,7 @@ import * as v from "valibot";
 import type { Clock, Nvml } from "../port.ts";
 import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "./reading.ts";
 import { makeCheck, uuidOf } from "./simulated-gpu.ts";
+import { count, integer, reading } from "../../schema/number.ts";
 
 export type SimulatedOptions = {
   count: number;
@@ -19,7 +20,7 @@ export type SimulatedOptions = {
   faultPath?: string | null;
 };
 
-const reading = v.nullable(v.pipe(v.number(), v.finite()));
+const optional = v.nullable(reading);
 const flag = v.nullable(v.boolean());
 
 /** Readings that a fault may replace, by the names of `reading.ts`. */
@@ -27,25 +28,25 @@ export const GpuFault = v.strictObject({
   /** No longer listed at all: the count is one less. */
   missing: v.optional(v.boolean()),
   /** 15 is lost, 16 wants a reset (gpu/nvml.md §8). */
-  rc: v.optional(v.number()),
+  rc: v.optional(integer),
   /** Listed and never opened: the code that opening answers (999, 3, 17, …). */
-  openCode: v.optional(v.number()),
-  temperatureCelsius: v.optional(reading),
-  memoryTemperatureCelsius: v.optional(reading),
-  powerWatts: v.optional(reading),
-  throttleReasons: v.optional(reading),
-  recoveryAction: v.optional(reading),
-  processes: v.optional(reading),
+  openCode: v.optional(integer),
+  temperatureCelsius: v.optional(optional),
+  memoryTemperatureCelsius: v.optional(optional),
+  powerWatts: v.optional(optional),
+  throttleReasons: v.optional(optional),
+  recoveryAction: v.optional(optional),
+  processes: v.optional(optional),
   migEnabled: v.optional(flag),
-  eccCorrectedVolatile: v.optional(reading),
-  eccUncorrectedVolatile: v.optional(reading),
+  eccCorrectedVolatile: v.optional(optional),
+  eccUncorrectedVolatile: v.optional(optional),
   remapPending: v.optional(flag),
   remapFailure: v.optional(flag),
   sramThresholdExceeded: v.optional(flag),
-  pcieWidth: v.optional(reading),
-  pcieReplay: v.optional(reading),
+  pcieWidth: v.optional(optional),
+  pcieReplay: v.optional(optional),
   /** Links that are down. */
-  linksDown: v.optional(v.array(v.number())),
+  linksDown: v.optional(v.array(count)),
 });
 
 const MODES = ["ok", "unresponsive", "crashed", "stuck", "library", "driver", "version"] as const;
@@ -59,7 +60,7 @@ export const SimulatedFaults = v.strictObject({
   /** Told once each, in the order of growing ids. */
   events: v.optional(
     v.array(
-      v.strictObject({ id: v.number(), gpu: v.number(), type: v.number(), data: v.number() }),
+      v.strictObject({ id: count, gpu: count, type: count, data: count }),
     ),
   ),
 });

@@ -8,6 +8,7 @@
 import * as v from "valibot";
 import sxidFile from "./sxid.json" with { type: "json" };
 import xidFile from "./xid-catalog.json" with { type: "json" };
+import { count } from "../../schema/number.ts";
 
 export const CATALOG_ACTIONS = [
   "ignore",
@@ -26,7 +27,7 @@ export type CatalogAction = (typeof CATALOG_ACTIONS)[number];
 
 const WORKFLOWS = ["xid13", "xid31", "xid45", "xid48", "xid154", "nvlink4", "nvlink5"] as const;
 
-const code = v.pipe(v.number(), v.integer(), v.minValue(0));
+const code = count;
 const text = v.pipe(v.string(), v.minLength(1));
 
 const XidEntry = v.object({

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import rulesFile from "./xid-nvlink5-rules.json" with { type: "json" };
+import { count } from "../../schema/number.ts";
 
 const IMMEDIATE = ["IGNORE", "RESET_GPU", "XID_154_EVAL"] as const;
 export type NvlinkImmediate = (typeof IMMEDIATE)[number];
@@ -30,7 +31,7 @@ const Pattern = v.pipe(
 
 const Rule = v.object({
   id: v.string(),
-  xid: v.pipe(v.number(), v.minValue(144), v.maxValue(150)),
+  xid: v.pipe(count, v.minValue(144), v.maxValue(150)),
   unitV1: v.string(),
   unitV2: v.string(),
   v1: Pattern,

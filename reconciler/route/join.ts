@@ -14,6 +14,7 @@ import {
   type JoinTokenView,
 } from "../../schema/join.ts";
 import { nearest } from "../../schema/nearest.ts";
+import { positive } from "../../schema/number.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { hashToken } from "../auth.ts";
 import type { Door } from "../join/door.ts";
@@ -35,7 +36,7 @@ const OWN_NAME_END = /-\d+-\d+$/;
 const NewJoinToken = v.strictObject({
   pool: PoolName,
   node: v.nullish(NodeId, null),
-  uses: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(USES_MAX)), 1),
+  uses: v.optional(v.pipe(positive, v.maxValue(USES_MAX)), 1),
   ttl: v.nullish(v.string(), null),
   label: v.optional(v.pipe(v.string(), v.maxLength(128)), ""),
 });

@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { CommandId, type NodeId } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
+import { whole } from "../../schema/number.ts";
 import { recall, remember } from "../demand/asked.ts";
 import { remove, type Removed } from "../demand/removal.ts";
 import { lower, refusal, resize, type Asking, type Resized } from "../demand/resize.ts";
@@ -23,21 +24,20 @@ import { locatePool, nodesOf, sizeWarnings, statusView } from "./pool-view.ts";
 /** Far more than one asks to lose at once; a list pasted by mistake is more likely. */
 const REMOVED_MAX = 1_000;
 
-const whole = (least: number) =>
+const size = (least: number) =>
   v.pipe(
-    v.number("expected a whole number"),
-    v.integer("expected a whole number"),
+    whole("expected a whole number"),
     v.minValue(least, `expected a whole number from ${least}`),
     v.maxValue(1_000_000),
   );
 const reason = v.optional(v.pipe(v.string(), v.maxLength(1_024)), "");
 const clamp = v.optional(v.boolean(), false);
 
-const Size = v.strictObject({ nodes: whole(0), reason, clamp });
-const Grow = v.strictObject({ by: whole(1), reason, clamp });
+const Size = v.strictObject({ nodes: size(0), reason, clamp });
+const Grow = v.strictObject({ by: size(1), reason, clamp });
 /** `by` as cluster autoscalers say it, or `to`, which may be said twice without harm. */
 const Shrink = v.pipe(
-  v.strictObject({ by: v.optional(whole(1)), to: v.optional(whole(0)), reason }),
+  v.strictObject({ by: v.optional(size(1)), to: v.optional(size(0)), reason }),
   v.check(({ by, to }) => (by === undefined) !== (to === undefined), "expected either by or to"),
 );
 const Remove = v.strictObject({

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { InstantText } from "../../schema/instant.ts";
+import { whole } from "../../schema/number.ts";
 import { expiryMs } from "../demand/demand.ts";
 import { sayQueue } from "../demand/view.ts";
 import { explainPool } from "../view/explain.ts";
@@ -103,8 +104,7 @@ async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 const jobs = v.pipe(
-  v.number("expected a whole number"),
-  v.integer("expected a whole number"),
+  whole("expected a whole number"),
   v.minValue(0),
   v.maxValue(1_000_000_000),
 );

@@ -40,6 +40,14 @@ describe("judgeBans() everywhere", () => {
     expect(judge(text, "agent/a.test.ts").join()).toContain(what);
   });
 
+  test("keeps numbers without bounds out of every schema but that of numbers", () => {
+    const text = "const A = v.object({ gi: v.number() });";
+    expect(judge(text, "schema/finding.ts").join()).toContain("without bounds");
+    expect(judge(text, "agent/nvml/simulated.ts").join()).toContain("without bounds");
+    expect(judge(text, "schema/number.ts")).toEqual([]);
+    expect(judge(text, "test/bench/load.ts")).toEqual([]);
+  });
+
   test("lets a declaration file say what an import of text yields", () => {
     const text = 'declare module "*.sql" {\n  const text: string;\n  export default text;\n}';
     expect(judge(text, "schema/text.d.ts")).toEqual([]);

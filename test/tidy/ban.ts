@@ -20,6 +20,13 @@ const EVERYWHERE: readonly Ban[] = [
     ...ban(/\bexport\s+default\b|\bas\s+default\b/g, "a default export; name it"),
     unless: /\.d\.ts$/,
   },
+  {
+    ...ban(
+      /\bv\.(?:number|bigint)\s*\(/g,
+      "a number without bounds; take its kind from schema/number.ts",
+    ),
+    unless: /^schema\/number\.ts$|^test\/|\.test\.ts$/,
+  },
   ban(/\.only\s*\(/g, ".only leaves the other tests out"),
   { view: "comment", pattern: /@ts-(?:ignore|nocheck)\b/g, what: "a silenced type error" },
   { view: "comment", pattern: /\b(?:TODO|FIXME)\b/g, what: "an unfinished thought; finish it" },

@@ -5,13 +5,12 @@
  */
 import * as v from "valibot";
 import type { CreateRequest, InstanceState, RefusalClass } from "../provider.ts";
+import { amount, count, share } from "../../../schema/number.ts";
 
-const ms = v.pipe(v.number(), v.minValue(0));
-const times = v.pipe(v.number(), v.integer(), v.minValue(0));
 /** Either a probability for each call, or exactly the next so many calls. */
 const Chance = v.union([
-  v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
-  v.strictObject({ times }),
+  share,
+  v.strictObject({ times: count }),
 ]);
 type Chance = v.InferOutput<typeof Chance>;
 
@@ -41,7 +40,7 @@ export const Faults = v.strictObject({
     v.union([
       v.boolean(),
       v.strictObject({
-        untilMs: v.optional(ms),
+        untilMs: v.optional(amount),
         regions: v.optional(v.array(v.string())),
         zones: v.optional(v.array(v.string())),
         instanceTypes: v.optional(v.array(v.string())),
@@ -52,45 +51,45 @@ export const Faults = v.strictObject({
   refuse: v.optional(
     v.strictObject({
       class: RefusalName,
-      times: v.optional(times),
+      times: v.optional(count),
       message: v.optional(v.string()),
-      retryAfterMs: v.optional(ms),
+      retryAfterMs: v.optional(amount),
     }),
   ),
   /** The same for terminates; `auth` and `rate_limit` make sense. */
-  refuseTerminate: v.optional(v.strictObject({ class: RefusalName, times: v.optional(times) })),
+  refuseTerminate: v.optional(v.strictObject({ class: RefusalName, times: v.optional(count) })),
   /** Accepted, but the answer never arrives. */
   loseReply: v.optional(Lossy),
   /** The ask itself never arrives; the caller sees the same as above. */
   loseAsk: v.optional(Lossy),
   /** Creates land this much later, and the caller gave up long before. */
-  lateLandingMs: v.optional(ms),
+  lateLandingMs: v.optional(amount),
   /** Which creates land late; all, unless said. */
   lateLanding: v.optional(Chance),
   /** Slow answers: the effect is at once, the answer later. */
-  createDelayMs: v.optional(ms),
-  terminateDelayMs: v.optional(ms),
-  listDelayMs: v.optional(ms),
+  createDelayMs: v.optional(amount),
+  terminateDelayMs: v.optional(amount),
+  listDelayMs: v.optional(amount),
   /** In place of the cloud's own boot and end times. */
-  bootMs: v.optional(ms),
-  terminateMs: v.optional(ms),
+  bootMs: v.optional(amount),
+  terminateMs: v.optional(amount),
   /** The next terminates answer a code-less error and do nothing. */
-  terminateFails: v.optional(times),
+  terminateFails: v.optional(count),
   /** The next terminates say that a living instance does not exist. */
-  terminateNotFound: v.optional(times),
+  terminateNotFound: v.optional(count),
   /** The next terminates are accepted and forgotten. */
-  terminateIgnored: v.optional(times),
-  listFails: v.optional(times),
+  terminateIgnored: v.optional(count),
+  listFails: v.optional(count),
   listFailsWith: v.optional(v.picklist(["auth", "rate_limit", "unavailable"])),
-  listLagMs: v.optional(ms),
+  listLagMs: v.optional(amount),
   /** An empty list without an error. */
   emptyList: v.optional(v.boolean()),
   /** The share of instances that a list leaves out without an error, 0 to 1. */
-  partial: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
+  partial: v.optional(share),
   duplicateListing: v.optional(v.boolean()),
   wrongState: v.optional(StateName),
   /** US dollars an hour by instance type, over what the cloud charges otherwise. */
-  prices: v.optional(v.record(v.string(), v.number())),
+  prices: v.optional(v.record(v.string(), amount)),
 });
 export type Faults = v.InferInput<typeof Faults>;
 
@@ -152,7 +151,7 @@ export class FaultBook {
     this.#left = new Map(left);
   }
 
-  /** What is left of the faults that happen an exact number of times, as far as any happened. */
+  /** What is left of the faults that happen an exact number of count, as far as any happened. */
   left(): ReadonlyMap<string, number> {
     return this.#left;
   }

@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { parseDocument } from "yaml";
 import { nearest } from "../../../schema/nearest.ts";
+import { finite } from "../../../schema/number.ts";
 
 export type KubeconfigFile = { path: string; text: string };
 
@@ -47,7 +48,7 @@ export type KubeconfigResult = { kind: "ok"; choice: Choice } | { kind: "bad"; m
 
 const text = v.pipe(v.string(), v.minLength(1));
 /** YAML reads a bare `token: 0123` as a number; written by hand it is meant as text. */
-const loose = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
+const loose = v.pipe(v.union([v.string(), finite]), v.transform(String));
 
 const Cluster = v.object({
   server: text,
