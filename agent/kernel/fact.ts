@@ -63,28 +63,42 @@ export type KernelFact =
  */
 const ADDRESS = "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}";
 
+/** Words are separated by one space, but for a few places of a few drivers. */
+const GAP = String.raw`[ \t]{1,8}`;
+const MAYBE = String.raw`[ \t]{0,8}`;
+
+/**
+ * The address is `PCI:dddd:bb:dd`, without `PCI:` before R384, and `bbbb:dd` (bus and device alone)
+ * before R260: `Xid (0013:00): 6, …`.
+ */
 const XID = new RegExp(
-  String.raw`NVRM: Xid \((?:PCI:)?(${ADDRESS}(?:\.[0-7])?)` +
-    String.raw`(?: GPU-I:(\d{1,9}))?(?: GPU-CI:(\d{1,9}))?\): (\d{1,9})(?:,\s?(.*))?$`,
+  String.raw`NVRM:${GAP}Xid${GAP}\(` +
+    String.raw`(?:(?:PCI:)?(${ADDRESS}(?:\.[0-7])?)|00([0-9a-fA-F]{2}:[0-9a-fA-F]{2}))` +
+    String.raw`(?:${GAP}GPU-I:(\d{1,9}))?(?:${GAP}GPU-CI:(\d{1,9}))?\):${MAYBE}` +
+    String.raw`(\d{1,9})(?:[, ]\s{0,8}(.*))?$`,
   "s",
 );
+const XID_BEGINS = new RegExp(`NVRM:${GAP}Xid(?![0-9A-Za-z])`);
+const XID_SPLIT = new RegExp(`(?=${XID_BEGINS.source})`);
 /** The name is the shortest text up to `, `: it may hold spaces, colons and brackets. */
-const PROCESS = /^pid=([^,]*)(?:, name=(.*?))?(?:, (.*))?$/s;
+const PROCESS = /^pid=([^,]*)(?:,[ \t]{1,8}name=(.*?))?(?:,[ \t](.*))?$/s;
+/** A colon after the switch's name is usual, and not always there. */
 const SXID = new RegExp(
-  String.raw`nvidia-nvswitch(\d{1,9}): SXid \(PCI:(${ADDRESS}(?:\.[0-9a-fA-F])?)\): ` +
-    String.raw`0*(\d{1,9}), (.*)$`,
+  String.raw`nvidia-nvswitch(\d{1,9}):?${GAP}SXid${GAP}` +
+    String.raw`\((?:PCI:)?(${ADDRESS}(?:\.[0-9a-fA-F])?)\):` +
+    String.raw`${MAYBE}0*(\d{1,9})(?:,${MAYBE}(.*))?$`,
   "s",
 );
 /** What only a switch's driver prints, whatever follows. */
-const SWITCH = /nvidia-nvswitch[^:\n]{0,64}: SXid\b/;
-const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable), (?:Link (\d{1,9}) )?/;
-const SXID_DETAIL = /^(?:Severity \d+ |Data \{)/;
+const SWITCH = /nvidia-nvswitch[^:\n]{0,64}?(?::[ \t]{0,8}|[ \t]{1,8})SXid\b/;
+const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1,9})\b)?|$)/;
+const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;
 const LOST = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
 const LOST_AT_PROBE = new RegExp(
   `NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
   "is",
 );
-const IDENTITY = /NVRM: GPU at PCI:([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
+const IDENTITY = /NVRM: GPU at (?:PCI:)?([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
 const SERIAL = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU serial number is (\\S+?)\\.?$`, "i");
 const BOARD_SERIAL = /NVRM: GPU Board Serial Number: (\S+)/;
 const INIT = new RegExp(
@@ -103,18 +117,18 @@ export function mayHoldFact(message: string): boolean {
 
 function xidFact(line: string): KernelFact {
   const parts = XID.exec(line);
-  const pci = parts?.[1] ? normalizePci(parts[1]) : null;
-  const code = Number(parts?.[4]);
+  const pci = normalizePci(parts?.[1] ?? parts?.[2] ?? "");
+  const code = Number(parts?.[5]);
   // The bound is the one of the contract; a number beyond it is no code but a broken line.
   if (!parts || pci === null || code > 1_000_000) return { kind: "unparsed", of: "xid", line };
-  const rest = parts[5] ?? "";
+  const rest = parts[6] ?? "";
   const process = rest.startsWith("pid=") ? PROCESS.exec(rest) : null;
   const text = process ? (process[3] ?? "") : rest;
   const pid = Number(process?.[1]);
   const name = process?.[2];
   const body = bodyMetrics(code, text);
-  const gi = parts[2];
-  const ci = parts[3];
+  const gi = parts[3];
+  const ci = parts[4];
   return {
     kind: "xid",
     pci,
@@ -191,7 +205,7 @@ function otherFact(message: string): KernelFact | null {
 export function parseFacts(message: string): KernelFact[] {
   if (!mayHoldFact(message)) return [];
   const at = SWITCH.exec(message)?.index ?? -1;
-  const xid = message.indexOf("NVRM: Xid");
+  const xid = XID_BEGINS.exec(message)?.index ?? -1;
   const end = at + 4 * LIMIT.messageCharsMax;
   const facts = at === -1 ? [] : [sxidFact(message.slice(0, xid > at ? Math.min(xid, end) : end))];
   if (xid === -1) {
@@ -199,8 +213,8 @@ export function parseFacts(message: string): KernelFact[] {
     return fact ? [fact] : [];
   }
   const xids = message
-    .split(/(?=NVRM: Xid)/)
-    .filter((part) => part.startsWith("NVRM: Xid"))
+    .split(XID_SPLIT)
+    .filter((part) => part.search(XID_BEGINS) === 0)
     .map((part) => xidFact(part.slice(0, 4 * LIMIT.messageCharsMax).replace(/\n+$/, "")));
   return [...facts, ...xids];
 }

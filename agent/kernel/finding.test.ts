@@ -103,7 +103,23 @@ describe("findingOf()", () => {
       metrics: { sxid_code: 20034, severity: "fatal", link: 30, switch: 0 },
     });
     expect(found[0]?.message).toContain("Data {0x1, 0x2}");
-    expect(tell([`${at}Data {0x1}`])).toEqual([]);
+  });
+
+  test("findingOf() tells details apart by switch, and keeps those whose event was lost", () => {
+    const one = "nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): 20034, ";
+    const two = "nvidia-nvswitch1 SXid (PCI:0000:c2:00.0): 20034, ";
+    const found = tell([
+      `${one}Fatal, Link 30 LTSSM Fault Up`,
+      `${two}Non-fatal, Link 31 LTSSM Fault Up`,
+      `${one}Data {0x1}`,
+      `${two}Data {0x2}`,
+    ]);
+    expect(found.map((f) => f.message.includes("Data {0x1}"))).toEqual([true, false]);
+    expect(found.map((f) => f.message.includes("Data {0x2}"))).toEqual([false, true]);
+
+    const alone = tell([`${one}Severity 1 Engine instance 62`, `${one}Data {0x1}`]);
+    expect(alone).toMatchObject([{ kind: "sxid", code: 20034, reason: "detail" }]);
+    expect(alone[0]?.message).toContain("Data {0x1}");
   });
 
   test("findingOf() keeps an unreadable line as a finding without a code", () => {

@@ -33,15 +33,15 @@ export type KernelMemory = {
   learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
   /** Address of the last identity line: the board serial follows it without one. */
   lastIdentity: string | null;
-  /** The last switch event, to which detail lines belong. */
-  lastSxid: { finding: Finding; usec: number } | null;
+  /** `<address>/<code>` → the last such switch event, to which detail lines belong. */
+  sxids: Readonly<Record<string, { finding: Finding; usec: number }>>;
 };
 
 export const EMPTY_MEMORY: KernelMemory = {
   lost: {},
   learned: {},
   lastIdentity: null,
-  lastSxid: null,
+  sxids: {},
 };
 
 export type KernelStep = {
@@ -173,20 +173,23 @@ function onSxid(
   origin: Origin,
   memory: KernelMemory,
 ): KernelStep {
-  const last = memory.lastSxid;
-  if (!fact.detail) {
-    const finding = sxidFinding(fact, baseOf(origin, fact.line));
-    const lastSxid = { finding, usec: origin.usec };
-    return { memory: { ...memory, lastSxid }, finding, amended: null };
+  const key = `${fact.pci}/${fact.code}`;
+  const last = memory.sxids[key];
+  const keep = (finding: Finding, usec: number): KernelMemory => {
+    return { ...memory, sxids: remember(memory.sxids, key, { finding, usec }) };
+  };
+  const isFresh = last && Math.abs(origin.usec - last.usec) <= DETAIL_WINDOW_USEC;
+  if (!fact.detail || !isFresh) {
+    const event = sxidFinding(fact, baseOf(origin, fact.line));
+    // The driver prints details only below an event: its own line was lost, and this stands for it.
+    const finding: Finding = fact.detail ? { ...event, reason: "detail" } : event;
+    return { memory: keep(finding, origin.usec), finding, amended: null };
   }
-  const fresh = last !== null && origin.usec - last.usec <= DETAIL_WINDOW_USEC;
-  const same = last?.finding.code === fact.code && last.finding.pci === fact.pci;
-  if (!fresh || !same) return { memory, finding: null, amended: null };
   const detail = fact.line.slice(fact.line.indexOf("): ") + 3);
   const message = printable(`${last.finding.message}\n${detail}`, LIMIT.messageCharsMax);
   const after = { ...last.finding, message };
   return {
-    memory: { ...memory, lastSxid: { finding: after, usec: last.usec } },
+    memory: keep(after, last.usec),
     finding: null,
     amended: { before: last.finding, after },
   };
