@@ -45,6 +45,7 @@ export type Wish = {
 };
 
 const BECAUSE_CHARS_MAX = 800;
+const WHY_CHARS_MAX = 300;
 
 export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
   const wish: Wish = { drains: [], shown: [], ended: [], parted: [] };
@@ -113,6 +114,7 @@ function drainOf(
     pool: node.pool,
     name: kube.name,
     uid: kube.uid,
+    why: whyOf(node),
     since: phase.since,
     deadlineAt: phase.deadlineAt,
     gracePeriodMs: drain?.gracePeriodMs ?? -1,
@@ -124,6 +126,14 @@ function drainOf(
     unreachable: node.health.silentSince !== null,
     paused: pauseOf(node, pool, fleet, sight),
   };
+}
+
+/** What whoever owns a pod there is told. */
+function whyOf({ order, health }: Node): string {
+  if (order !== null) return `ordered by ${order.by}${order.why === "" ? "" : ` (${order.why})`}`;
+  const held = health.held.map(({ judgement }) => judgement.because);
+  if (health.silentSince !== null) held.push("its agent's heartbeats stopped");
+  return held.join("; ").slice(0, WHY_CHARS_MAX);
 }
 
 /** Why nobody may be asked to leave now, though the drain has begun. */

@@ -47,6 +47,7 @@ test("the control plane may do this and nothing else", () => {
     "* volumeattachments.storage.k8s.io watch",
     "* events.events.k8s.io create",
     "* events.events.k8s.io patch",
+    "* events patch",
     "kube-node-lease leases.coordination.k8s.io get",
     "kube-node-lease leases.coordination.k8s.io list",
     "kube-node-lease leases.coordination.k8s.io watch",

@@ -251,6 +251,14 @@ describe("a budget that never gives way", () => {
       .map((event) => event["reason"]);
     expect(events).toContain("DrainWaitsForBudget");
     expect(events).toContain("DrainDeadline");
+    // Each owner reads it on the pod itself.
+    for (const uid of uids) {
+      const own = clusterOf(w)
+        .kube.list("events")
+        .filter((event) => (event["regarding"] as { uid?: string }).uid === uid)
+        .map((event) => event["reason"]);
+      expect(own.sort()).toEqual(["DeletedPastBudget", "EvictionBlocked"]);
+    }
     expect(kubeWrongs(w)).toEqual([]);
   });
 

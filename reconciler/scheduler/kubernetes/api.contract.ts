@@ -892,6 +892,16 @@ function describeTheRest(tools: Tools): void {
       const body = bodyOf(await send("patch", pathOf("events", name), request));
       expect(body["series"]).toEqual(series);
     }
+    // Its text changes through the older group alone.
+    const texts = { contentType: PATCH.merge, body: { note: "new" } };
+    const fixed = refusalOf(await send("patch", pathOf("events", name), texts));
+    expect(fixed).toMatchObject({ status: 422, causes: [{ field: "message" }] });
+    const rewrite = { contentType: PATCH.merge, body: { message: "new" } };
+    const older = `/api/v1/namespaces/default/events/${name}`;
+    expect(await send("patch", older, rewrite)).toMatchObject({ kind: "ok" });
+    const again = { contentType: PATCH.merge, body: { series: { ...series, count: 3 } } };
+    const rewritten = bodyOf(await send("patch", pathOf("events", name), again));
+    expect(rewritten).toMatchObject({ note: "new", series: { count: 3 } });
     const bad = { ...event, metadata: { name: next("event"), namespace: "default" }, reason: "" };
     const refused = refusalOf(await send("create", pathOf("events"), { body: bad }));
     expect(refused).toMatchObject({ status: 422, causes: [{ field: "reason" }] });

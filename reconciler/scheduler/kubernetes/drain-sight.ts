@@ -21,7 +21,9 @@ export type DrainEventReason =
   /** A pod was deleted past every budget, because the deadline of its node's drain is there. */
   | "DrainDeadline";
 
-/** Once when it comes up, for one node; for the deadline, once a pod. */
+type PodRef = { namespace: string; name: string; uid: string };
+
+/** For one node, when it comes up and when its text changes; for the deadline, once a pod. */
 export type DrainEvent = {
   node: NodeId;
   /** Of the Node object. */
@@ -30,8 +32,25 @@ export type DrainEvent = {
   reason: DrainEventReason;
   message: string;
   /** Where it is about one pod. */
-  pod: { namespace: string; name: string; uid: string } | null;
+  pod: PodRef | null;
+  /** Tells two of one reason apart. */
+  key: string;
+  /** It was not there before; otherwise only its text is new. */
+  isNew: boolean;
 };
+
+/** What its owner is told on the pod itself. */
+export type PodEvent = {
+  node: NodeId;
+  /** Of the Node object. */
+  name: string;
+  uid: string;
+  pod: PodRef;
+  reason: "Evicted" | "EvictionBlocked" | "DeletedPastBudget" | "DeletionStuck";
+  message: string;
+};
+
+export type SaidToPod = Pick<PodEvent, "reason" | "message">;
 
 export type DrainGroup = {
   reason: DrainEventReason | null;
@@ -138,6 +157,13 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
     default:
       return null;
   }
+}
+
+/** As its owner reads it on the pod; `null` = it concerns the owner no more than the node's. */
+export function sayToPod(node: string, { reason, text }: DrainGroup): SaidToPod | null {
+  if (reason === null) return null;
+  const message = `Node ${node} is being drained; this pod is ${text}`;
+  return { reason: reason === "DrainStuck" ? "DeletionStuck" : "EvictionBlocked", message };
 }
 
 /** `3 pods waiting for …; 1 pod terminating`. */

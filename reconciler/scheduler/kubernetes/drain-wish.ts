@@ -10,6 +10,8 @@ export type DrainWish = {
   /** The Node object, by name and by the UID that must still be its own. */
   name: string;
   uid: string;
+  /** For people: why the node is drained. */
+  why: string;
   /** Wall milliseconds: when the drain began, and by when it must be over (0 = no limit). */
   since: number;
   deadlineAt: number;

@@ -9,7 +9,7 @@ import { VirtualClock } from "../../../simulator/clock.ts";
 import type { DrainSight } from "../../fleet.ts";
 import type { KubeAnswer, KubeRequest } from "./api.ts";
 import { DRAIN_RULE } from "./drain-plan.ts";
-import type { DrainEvent } from "./drain-sight.ts";
+import type { DrainEvent, PodEvent } from "./drain-sight.ts";
 import type { DrainWish } from "./drain-wish.ts";
 import { judgeEviction } from "./eviction.ts";
 import { Drainers } from "./drainer.ts";
@@ -48,6 +48,7 @@ class Stage {
   readonly clock = new VirtualClock(Date.UTC(2026, 10, 21));
   readonly kube: FakeKube;
   readonly events: DrainEvent[] = [];
+  readonly podEvents: PodEvent[] = [];
   readonly requests: KubeRequest[] = [];
   readonly answers: KubeAnswer[] = [];
   readonly wishes = new Map<string, DrainWish>();
@@ -105,6 +106,7 @@ class Stage {
       log: () => undefined,
       hint: () => this.hints++,
       tell: (event) => this.events.push(event),
+      tellPod: (event) => this.podEvents.push(event),
       room: () => this.room,
     });
     return this.drainers;
@@ -158,6 +160,7 @@ class Stage {
       pool: null,
       name: node,
       uid: `u-${node}`,
+      why: "xid 79 on gpu 3",
       since: this.clock.wallMs(),
       deadlineAt: 0,
       gracePeriodMs: -1,
@@ -464,6 +467,29 @@ describe("Drainers", () => {
     expect(stage.events.map(({ reason }) => reason)).toContain("DrainDeadline");
   });
 
+  test("two budgets that block are two events, and a pod that joins is in the next text", async () => {
+    const stage = new Stage();
+    for (const app of ["a", "b"]) {
+      stage.pod(`${app}-0`, { labels: { app } });
+      stage.budget(app, { app }, 2, 2);
+    }
+    stage.pod("free");
+    stage.wish();
+    await stage.tick(20);
+    const of = (key: string) => stage.events.filter((event) => event.key === key);
+    expect([of("ns/a").length, of("ns/b").length]).toEqual([1, 1]);
+    expect(stage.podEvents.filter(({ reason }) => reason === "Evicted")).toMatchObject([
+      { pod: { namespace: "ns", name: "free" }, name: "n1" },
+    ]);
+    stage.pod("a-1", { labels: { app: "a" } });
+    await stage.tick(40);
+    const [first, ...later] = of("ns/a").map(({ isNew }) => isNew);
+    expect([first, new Set(later)]).toEqual([true, new Set([false])]);
+    expect(of("ns/a").at(-1)?.message).toStartWith("2 pods waiting");
+    const blocked = stage.podEvents.filter(({ reason }) => reason === "EvictionBlocked");
+    expect([...new Set(blocked.map(({ pod }) => pod.name))].sort()).toEqual(["a-0", "a-1", "b-0"]);
+  });
+
   test("a finalizer that holds a pod is reported and not touched", async () => {
     const stage = new Stage();
     stage.pod("a", { finalizers: ["example.test/hold"], graceS: 10 });
@@ -502,11 +528,18 @@ describe("Drainers", () => {
     await stage.tick(100);
     expect(stage.names()).toEqual([]);
     expect(stage.left().kind).toBe("empty");
-    expect(stage.events.map(({ reason }) => reason)).toEqual([
+    expect(stage.events.filter(({ isNew }) => isNew).map(({ reason }) => reason)).toEqual([
       "DrainWaitsForBudget",
       "DrainDeadline",
       "DrainDeadline",
     ]);
+    // Each pod's owner reads it on the pod.
+    for (const name of ["a", "b"]) {
+      const own = stage.podEvents.filter(({ pod }) => pod.name === name);
+      expect(own.map(({ reason }) => reason)).toEqual(["EvictionBlocked", "DeletedPastBudget"]);
+      expect(own[0]?.message).toContain("waiting for PodDisruptionBudget ns/web (needs 2");
+      expect(own[1]?.message).toContain("xid 79 on gpu 3");
+    }
     stage.check();
   });
 

@@ -19,8 +19,10 @@ import { Attachments, Daemonsets } from "./drain-lookup.ts";
 import { isDaemon, planDrain } from "./drain-plan.ts";
 import type { DrainPlan, PlanWish } from "./drain-plan.ts";
 import { deletePod, evictPod, listPodsOf, readPods } from "./drain-request.ts";
-import { groupPods, MESSAGE_CHARS_MAX, printGroup, printGroups } from "./drain-sight.ts";
-import type { DrainEvent, DrainGroup } from "./drain-sight.ts";
+import { groupPods, MESSAGE_CHARS_MAX, printGroups } from "./drain-sight.ts";
+import type { DrainGroup } from "./drain-sight.ts";
+import { DrainTeller } from "./drain-teller.ts";
+import type { DrainListener } from "./drain-teller.ts";
 import type { DrainWish } from "./drain-wish.ts";
 import { judgeEviction } from "./eviction.ts";
 import { NodeDrain, quietMs } from "./node-drain.ts";
@@ -36,7 +38,7 @@ export type PodSource = {
   synced(): boolean;
 };
 
-export type DrainPorts = {
+export type DrainPorts = DrainListener & {
   api: KubeApi;
   pods: PodSource;
   clock: Clock;
@@ -45,7 +47,6 @@ export type DrainPorts = {
   log: Log;
   /** What `left` says of a node has changed: an activation is worth its while. */
   hint(): void;
-  tell(event: DrainEvent): void;
   /** How many evictions, on the line or waiting for their turn, the write limit has room for. */
   room(): number;
 };
@@ -77,6 +78,7 @@ export class Drainers {
   private readonly daemonsets: Daemonsets;
   private readonly attachments: Attachments;
   private readonly budgets: BudgetWatch;
+  private readonly teller: DrainTeller;
   private readonly ports: DrainPorts;
   private tendedMono = Number.NEGATIVE_INFINITY;
   /** The server asked for a pause: it is not about one pod, so it holds for all. */
@@ -89,6 +91,7 @@ export class Drainers {
 
   constructor(ports: DrainPorts) {
     this.ports = ports;
+    this.teller = new DrainTeller(ports);
     this.daemonsets = new Daemonsets(ports);
     this.attachments = new Attachments(ports);
     this.budgets = new BudgetWatch(ports, (namespace, name, allowed) => {
@@ -307,7 +310,7 @@ export class Drainers {
       const next = isSeen ? drain.nextAsks(plan, this.asks, at, this.everyMs) : [];
       const room = Math.max(0, this.ports.room() - this.asking);
       for (const one of next.slice(0, room)) void this.ask(drain, one);
-      this.tellGroups(drain, this.groupsOf(drain, plan));
+      this.teller.groups(drain, this.groupsOf(drain, plan));
     }
     const sight = this.sightOf(drain, plan);
     const before = this.shown.get(drain.wish.node)?.sight.kind;
@@ -333,8 +336,7 @@ export class Drainers {
     log(how === "delete" ? "warn" : "debug", `${how} pod`, pick);
     if (how === "delete" && ask.tries === 1) {
       const message = `${pick.pod} is deleted past its budgets: the drain of ${name} must end`;
-      const { namespace, uid } = pod;
-      this.tell(drain, "DrainDeadline", message, { namespace, name: pod.name, uid });
+      this.teller.deadline(drain, pod, message);
     }
     const request = how === "evict" ? evictPod : deletePod;
     this.asking += 1;
@@ -349,34 +351,9 @@ export class Drainers {
       this.quietUntilMono = Math.max(this.quietUntilMono, mono + verdict.retryMs);
     if (verdict.kind === "forbidden" || verdict.kind === "unknown")
       log("warn", `${how} pod: ${verdict.kind}`, { ...pick, message: verdict.message });
+    if (verdict.kind === "begun") this.teller.begun(drain, pod, how);
     this.asks.settle(ask, verdict, mono, random);
     if (verdict.kind === "gone" || verdict.kind === "otherPod") drain.listing?.pods.delete(pod.uid);
     this.step(drain);
-  }
-
-  private tellGroups(drain: NodeDrain, groups: readonly DrainGroup[]): void {
-    const open = new Set<string>();
-    for (const group of groups) {
-      if (group.reason === null) continue;
-      const key = `${group.reason} ${group.key}`;
-      open.add(key);
-      if (drain.told.has(key)) continue;
-      drain.told.add(key);
-      const [first] = group.pods;
-      const isOne = group.isNamed && group.pods.length === 1 && first !== undefined;
-      const pod = isOne ? { namespace: first.namespace, name: first.name, uid: first.uid } : null;
-      this.tell(drain, group.reason, printGroup(group), pod);
-    }
-    for (const key of drain.told) if (!open.has(key)) drain.told.delete(key);
-  }
-
-  private tell(
-    drain: NodeDrain,
-    reason: DrainEvent["reason"],
-    message: string,
-    pod: DrainEvent["pod"],
-  ): void {
-    const { node, name, uid } = drain.wish;
-    this.ports.tell({ node, name, uid, reason, message, pod });
   }
 }

@@ -2,7 +2,7 @@
  * The resources that the server in memory serves, and what a path means. A path that is not served
  * here answers 404 as a real server does for a group that is not installed.
  */
-import { isObject, listOf, metaOf, nameOf, objectOf, textOf } from "./fake-json.ts";
+import { isEqual, isObject, listOf, metaOf, nameOf, objectOf, textOf } from "./fake-json.ts";
 import type { KubeObject } from "./fake-json.ts";
 import { invalid } from "./fake-status.ts";
 import type { Refused } from "./fake-status.ts";
@@ -44,6 +44,8 @@ export const RESOURCES: readonly Resource[] = [
   resource("apps/v1", "daemonsets", "DaemonSet", true),
   resource("storage.k8s.io/v1", "volumeattachments", "VolumeAttachment", false),
   resource("events.k8s.io/v1", "events", "Event", true, ["reason", "type", "regarding.uid"]),
+  // The same objects: only an event's text is changed through it.
+  resource("v1", "events", "Event", true, ["reason", "type"]),
   resource("coordination.k8s.io/v1", "leases", "Lease", true),
   resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false),
 ];
@@ -147,6 +149,23 @@ function judgeTaints(taints: readonly unknown[]): Fault[] {
     }
   }
   return faults;
+}
+
+/** What `events.k8s.io/v1` lets nobody change (`ValidateEventUpdate`); `v1` does not ask. */
+const EVENT_FIXED = ["note", "reason", "type", "action", "regarding", "related", "eventTime"];
+
+export function judgeEventChange(
+  { group, kind }: Resource,
+  before: KubeObject,
+  after: KubeObject,
+): Refused | null {
+  if (kind !== "Event" || group === "") return null;
+  const causes = EVENT_FIXED.filter((key) => !isEqual(before[key], after[key])).map((key) => {
+    const field = key === "note" ? "message" : key === "regarding" ? "involvedObject" : key;
+    const detail = `Invalid value: ${JSON.stringify(after[key])}: field is immutable`;
+    return { reason: "FieldValueInvalid", field, detail };
+  });
+  return causes.length === 0 ? null : invalid(kind, nameOf(after), causes);
 }
 
 function judgeEvent(event: KubeObject): Fault[] {

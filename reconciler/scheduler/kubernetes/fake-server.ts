@@ -34,8 +34,10 @@ export class Server {
 
   /** Counts the request; says no if the account may not. */
   gate(verb: string, { resource, sub, name, namespace }: Target): say.Refused | null {
-    const { kind } = resource;
-    const what = `${verb} ${resource.plural}${sub === "" ? "" : `/${sub}`}`;
+    const { kind, group } = resource;
+    // Events are served by two groups, and an account may lack one of them.
+    const plural = kind === "Event" && group === "" ? "core/events" : resource.plural;
+    const what = `${verb} ${plural}${sub === "" ? "" : `/${sub}`}`;
     this.asked.set(what, (this.asked.get(what) ?? 0) + 1);
     const isServed = kind !== "";
     if (isServed && !this.#world.denied.has(what)) return null;

@@ -19,7 +19,7 @@ import {
 import { textOf, uidOf, withMeta } from "./fake-json.ts";
 import type { KubeObject } from "./fake-json.ts";
 import { applyJsonPatch, applyMergePatch, applyStrategicPatch } from "./fake-merge.ts";
-import { apiVersionOf, cleanObject, judgeObject } from "./fake-resource.ts";
+import { apiVersionOf, cleanObject, judgeEventChange, judgeObject } from "./fake-resource.ts";
 import type { Resource, Target } from "./fake-resource.ts";
 import * as say from "./fake-status.ts";
 import { note } from "./fake-world.ts";
@@ -60,7 +60,7 @@ export function patchObject(
   const live = world.store.get(resource, namespace, name);
   if (request.contentType === PATCH.apply) return applyObject(world, target, live, request, hand);
   if (live === undefined) return say.notFound(resource, name);
-  const patched = patchOf(live, request);
+  const patched = patchOf(live, request, resource);
   if ("kind" in patched && patched.kind === "refused") return patched as say.Refused;
   const narrowed = narrow(live, objectOf(patched), resource, sub);
   const judged = judgeIdentity(resource, live, narrowed, name);
@@ -77,7 +77,11 @@ const writerOf = (world: World, resource: Resource, sub: string, hand: Hand): Wr
 });
 
 /** The object with the patch in it, or why not. */
-function patchOf(live: KubeObject, { contentType, body }: PatchRequest): KubeObject | say.Refused {
+function patchOf(
+  live: KubeObject,
+  { contentType, body }: PatchRequest,
+  resource: Resource,
+): KubeObject | say.Refused {
   switch (contentType) {
     case PATCH.json: {
       if (!Array.isArray(body)) {
@@ -88,12 +92,18 @@ function patchOf(live: KubeObject, { contentType, body }: PatchRequest): KubeObj
       return applyJsonPatch(live, body) ?? say.patchFailed();
     }
     case PATCH.merge:
-      return objectOf(applyMergePatch(live, body));
+      return objectOf(applyMergePatch(live, resource.kind === "Event" ? eventOf(body) : body));
     case PATCH.strategic:
       return objectOf(applyStrategicPatch(live, body));
     default:
       return say.refused(415, "UnsupportedMediaType", "415: Unsupported Media Type");
   }
+}
+
+/** `note` is called `message` in `v1`. */
+function eventOf(body: unknown): KubeObject {
+  const { message, ...rest } = objectOf(body);
+  return message === undefined ? rest : { ...rest, note: message };
 }
 
 /** What an endpoint may not change is as it was: the status here, all but the status there. */
@@ -142,7 +152,7 @@ function store(
 ): KubeAnswer {
   const { uid, resourceVersion, creationTimestamp, generation } = metaOf(live);
   const after = withMeta(wish, { uid, resourceVersion, creationTimestamp, generation });
-  const fault = judgeObject(resource, after);
+  const fault = judgeObject(resource, after) ?? judgeEventChange(resource, live, after);
   if (fault !== null) return fault;
   if (isEqual(live, after)) return say.ok(live);
   const isLeaving = metaOf(after)["deletionGracePeriodSeconds"] === 0;

@@ -38,6 +38,7 @@ async function tell(...told: KubeEvent[]): Promise<void> {
   await rest;
 }
 
+type Meta = { name: string };
 type Stored = { reason: string; note: string; series?: { count: number } };
 const stored = (): Stored[] => kube.list("events", "default") as unknown as Stored[];
 
@@ -63,7 +64,7 @@ describe("KubeEvents", () => {
     await tell(event());
     for (let i = 0; i < 30; i++) {
       await clock.pass(10_000);
-      await tell(event({ note: `again ${i}` }));
+      await tell(event());
     }
     expect(stored()).toHaveLength(1);
     // The last few wait for their minute.
@@ -73,6 +74,98 @@ describe("KubeEvents", () => {
     await clock.pass(600_000);
     await tell(event());
     expect(stored()).toHaveLength(2);
+  });
+
+  test("shows the newest text, within seconds, on the same event", async () => {
+    await tell(event({ reason: "UncordonSeen", note: "cordoned again, as configured" }));
+    await clock.pass(5_000);
+    await tell(event({ reason: "UncordonSeen", note: "the repair is cancelled" }));
+    await clock.pass(100);
+    expect(stored()).toMatchObject([{ note: "the repair is cancelled", series: { count: 2 } }]);
+    expect(kube.asked.get("create events")).toBe(1);
+  });
+
+  test("a text that changes each second costs few requests, and the last one stays", async () => {
+    await tell(event());
+    for (let i = 0; i < 300; i++) {
+      await clock.pass(1_000);
+      await tell(event({ note: `${300 - i} pods` }));
+    }
+    await clock.pass(61_000);
+    expect(stored()).toMatchObject([{ note: "1 pods", series: { count: 301 } }]);
+    expect(kube.asked.get("patch core/events")).toBeLessThanOrEqual(12);
+  });
+
+  test("what waits when its ten minutes end is still written", async () => {
+    await tell(event());
+    await clock.pass(599_000);
+    for (const note of ["two", "three"]) await tell(event({ note }));
+    await clock.pass(1_500);
+    await tell(event({ note: "four" }));
+    await clock.pass(100);
+    expect(stored().map(({ note }) => note)).toEqual(["three", "four"]);
+  });
+
+  test("different pods and budgets of one reason are different events, up to twenty", async () => {
+    const kind = "Pod" as const;
+    const pod = (i: number) => ({ kind, namespace: "ns", name: `p${i}`, uid: `p${i}` });
+    await tell(...[1, 2].map((i) => event({ reason: "Deleted", note: `${i}`, related: pod(i) })));
+    await tell(...["a", "b"].map((about) => event({ reason: "Budget", note: about, about })));
+    expect(stored().map(({ note }) => note)).toEqual(["1", "2", "a", "b"]);
+    expect(stored()[0]).toMatchObject({ related: { kind: "Pod", namespace: "ns", name: "p1" } });
+    for (let i = 3; i < 200; i++) {
+      await tell(event({ reason: "Deleted", note: `${i}`, related: pod(i) }));
+    }
+    await clock.pass(61_000);
+    expect(stored().filter(({ reason }) => reason === "Deleted")).toHaveLength(21);
+    expect(stored().at(-1)).toMatchObject({ note: "199", series: { count: 179 } });
+  });
+
+  test("about a pod lies in the pod's namespace, and a refusal there stops no other", async () => {
+    kube.seed("namespaces", { metadata: { name: "ns" } });
+    kube.seed("namespaces", { metadata: { name: "dying" } });
+    kube.terminating.add("dying");
+    const onPod = (namespace: string, uid: string) => event({ namespace, name: "web-0", uid });
+    await tell(onPod("ns", "p1"), onPod("dying", "p2"), onPod("nowhere", "p3"), event());
+    await tell(onPod("ns", "p4"), event({ uid: "u2" }));
+    expect(kube.list("events", "ns")).toMatchObject([
+      { regarding: { kind: "Pod", namespace: "ns", name: "web-0", uid: "p1" } },
+      { regarding: { kind: "Pod", uid: "p4" } },
+    ]);
+    expect(stored()).toHaveLength(2);
+  });
+
+  test("without the rule for texts, a new text is a new event, once a minute", async () => {
+    kube.denied.add("patch core/events");
+    await tell(event());
+    for (let i = 0; i < 12; i++) {
+      await clock.pass(10_000);
+      await tell(event({ note: `text ${i}` }));
+    }
+    await clock.pass(61_000);
+    expect(stored().at(-1)?.note).toBe("text 11");
+    expect(stored().length).toBeLessThanOrEqual(5);
+    expect(kube.asked.get("patch core/events")).toBe(1);
+  });
+
+  test("an event that somebody deleted is written again with the next text", async () => {
+    await tell(event());
+    const [name] = kube.list("events", "default").map(({ metadata }) => (metadata as Meta).name);
+    kube.person.remove("events", "default", name ?? "");
+    await clock.pass(5_000);
+    await tell(event({ note: "again" }));
+    await clock.pass(100);
+    expect(stored()).toMatchObject([{ note: "again" }]);
+  });
+
+  test("a lost answer makes no second event", async () => {
+    kube.setFault({ lostAnswers: 1 });
+    await tell(event());
+    kube.setFault({ lostAnswers: 0 });
+    await clock.pass(3_000);
+    await tell(event({ note: "more" }));
+    await clock.pass(100);
+    expect(stored()).toMatchObject([{ note: "more" }]);
   });
 
   test("keeps nodes, objects and reasons apart", async () => {

@@ -1,55 +1,66 @@
 /**
- * Events on the Node object, for people who look there first. Best effort: nothing waits for one,
- * and what the server refuses is dropped and counted. At most one Event object a node, reason and
- * ten minutes; what repeats in that time becomes a count in its series, told at most once a minute
- * (`remediation/kubernetes.md` §5). `regarding` carries the UID that the caller reads from the
- * object now: an event that names an earlier object is seen by nobody.
+ * Events on Nodes and on the pods that a drain concerns, for people who look at the objects first.
+ * Best effort: nothing waits for one, and what the server refuses is dropped and counted.
+ *
+ * What repeats within ten minutes is one Event object: its count grows, and its text is the newest
+ * one. `events.k8s.io/v1` lets only `series` change (its `note` is immutable), so a new text goes
+ * through the same object's `message` in `v1`, as client-go's recorder does (kubernetes 1.37
+ * `pkg/apis/core/validation/events.go`, `ValidateEventUpdate`). Where that is refused, the text
+ * becomes a new Event. `regarding` carries the UID that the caller reads from the object now,
+ * because `kubectl describe` selects events by UID.
  */
 import type { Log } from "../../clock.ts";
 import { PATCH } from "./api.ts";
-import type { KubeAnswer, KubeRequest } from "./api.ts";
+import type { KubeAnswer } from "./api.ts";
 import { InFlight } from "./in-flight.ts";
-import { bounded, CALL_MS, failureOf } from "./node-call.ts";
+import {
+  aboutOf,
+  camel,
+  createRequest,
+  eventPath,
+  micro,
+  namespaceOf,
+  noteOf,
+} from "./event-request.ts";
+import type { KubeEvent } from "./event-request.ts";
+import { CALL_MS, failureOf } from "./node-call.ts";
 import type { NodePorts } from "./node-call.ts";
-import { DOMAIN } from "./object.ts";
+import { explainForbidden } from "./permission.ts";
 
-export type KubeEvent = {
-  name: string;
-  /** Of the object as it is now. */
-  uid: string;
-  pool: string | null;
-  type: "Normal" | "Warning";
-  /** Why it happened; made CamelCase. */
-  reason: string;
-  /** What was done about it; made CamelCase. */
-  action: string;
-  /** For a person; cut at 1 KiB. */
-  note: string;
-};
+export type { KubeEvent } from "./event-request.ts";
 
-/** Events of objects that lie in no namespace are kept here (client-go, `events`). */
-const PATH = "/apis/events.k8s.io/v1/namespaces/default/events";
 const WINDOW_MS = 600_000;
+/** A count that grew is sent at most this often. */
 const SERIES_MS = 60_000;
-/** `note` is 1 KiB at most, `reason` and `action` 128 characters (events.k8s.io/v1). */
-const NOTE_BYTES_MAX = 1_024;
+/** A new text is sent after so long, then after twice that, up to `SERIES_MS`. */
+const TEXT_MS = 2_000;
 const WORD_CHARS_MAX = 128;
 const NAME_CHARS_MAX = 253;
 const IN_FLIGHT = 4;
 /** Events of ten minutes that are kept in mind; a storm's rest is dropped and counted. */
 const KEPT_MAX = 5_000;
-/** After a refusal nothing is tried for so long. */
+/** Different subjects (pods, budgets) of one object and reason; the rest share one event. */
+const SUBJECTS_MAX = 20;
+/** After a refusal nothing is tried in that namespace for so long. */
 const PAUSE_MS = 60_000;
+const PAUSED_MAX = 1_000;
 
 type Kept = {
+  /** Its own in the queue: a window may begin while the one before is still being written. */
+  id: string;
+  /** The newest one told. */
   event: KubeEvent;
-  /** Of the Event object; `null` until the server has taken it. */
+  /** Of the Event object; `null` until the server was asked to create it. */
   object: string | null;
+  group: string;
   beganAtMs: number;
   count: number;
   countSent: number;
+  noteSent: string;
   seenAtWallMs: number;
   sentAtMs: number;
+  /** How long the next new text waits. */
+  textMs: number;
 };
 
 export class KubeEvents {
@@ -57,11 +68,16 @@ export class KubeEvents {
   readonly #instance: string;
   readonly #queue = new InFlight(IN_FLIGHT);
   readonly #kept = new Map<string, Kept>();
-  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** How many of `#kept` are about one object and reason. */
+  readonly #groups = new Map<string, number>();
+  /** By namespace. */
+  readonly #pausedUntilMs = new Map<string, number>();
+  /** Texts cannot be rewritten until then: the role of an older install lacks the rule. */
+  #fixedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
   /** Two of one millisecond differ by it, two processes by their draws. */
   #serial = 0;
-  #timer: (() => void) | null = null;
+  #timer: { atMs: number; cancel: () => void } | null = null;
   #isClosed = false;
 
   /** `instance`: who reports, such as the pod's name. */
@@ -70,66 +86,107 @@ export class KubeEvents {
     this.#instance = instance.slice(0, WORD_CHARS_MAX) || "navarch";
   }
 
-  /** Events that nobody will see. */
+  /** Events that were not written. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Tells it, or counts it. Returns at once. */
+  /** Sends it, or counts it with an earlier one. Returns at once. */
   tell(event: KubeEvent): void {
     if (this.#isClosed) return;
     const { clock } = this.#ports;
     const now = clock.monoMs();
     this.#forget(now);
-    const key = `${event.uid} ${camel(event.reason)}`;
+    const group = `${event.uid} ${event.type} ${camel(event.reason)}`;
+    const key = this.#keyOf(group, event);
     const known = this.#kept.get(key);
     if (known !== undefined) {
+      known.event = event;
       known.count += 1;
       known.seenAtWallMs = clock.wallMs();
       this.#schedule(key, known, now);
       return;
     }
-    if (this.#kept.size >= KEPT_MAX || now < this.#pausedUntilMs) {
+    if (this.#kept.size >= KEPT_MAX || this.#isPaused(event, now)) {
       this.#dropped += 1;
       return;
     }
+    this.#serial += 1;
     const kept: Kept = {
+      id: this.#serial.toString(16),
       event,
       object: null,
+      group,
       beganAtMs: now,
       count: 1,
       countSent: 1,
+      noteSent: noteOf(event.note),
       seenAtWallMs: clock.wallMs(),
       sentAtMs: now,
+      textMs: TEXT_MS,
     };
     this.#kept.set(key, kept);
-    this.#queue.add(key, () => this.#create(key, kept));
+    this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
+    this.#queue.add(kept.id, () => this.#create(key, kept));
   }
 
-  /** Resolves once nothing waits or runs; counts that wait for their minute are not waited for. */
+  /** Resolves once nothing waits or runs; updates that wait for their time are not waited for. */
   rest(): Promise<void> {
     return this.#queue.rest();
   }
 
   close(): void {
     this.#isClosed = true;
-    this.#timer?.();
+    this.#timer?.cancel();
+    this.#timer = null;
     this.#queue.clear();
     this.#kept.clear();
+    this.#groups.clear();
   }
 
-  /** Windows begin in order, so the oldest lie in front. */
+  #keyOf(group: string, event: KubeEvent): string {
+    const about = aboutOf(event);
+    const key = about === "" ? group : `${group} ${about}`;
+    const isFull = (this.#groups.get(group) ?? 0) >= SUBJECTS_MAX;
+    return isFull && !this.#kept.has(key) ? `${group} …` : key;
+  }
+
+  #isPaused(event: KubeEvent, now: number): boolean {
+    return now < (this.#pausedUntilMs.get(namespaceOf(event)) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** Windows begin in order, so the oldest lie in front. What waits is sent first. */
   #forget(now: number): void {
     for (const [key, kept] of this.#kept) {
       if (now - kept.beganAtMs < WINDOW_MS) break;
-      this.#kept.delete(key);
+      if (kept.object !== null && kept.count !== kept.countSent) {
+        this.#queue.add(kept.id, () => this.#update(key, kept));
+      }
+      this.#drop(key, kept);
     }
+  }
+
+  #drop(key: string, kept: Kept): void {
+    if (this.#kept.get(key) !== kept) return;
+    this.#kept.delete(key);
+    const left = (this.#groups.get(kept.group) ?? 1) - 1;
+    if (left > 0) this.#groups.set(kept.group, left);
+    else this.#groups.delete(kept.group);
   }
 
   #schedule(key: string, kept: Kept, now: number): void {
     if (kept.count === kept.countSent || kept.object === null) return;
-    if (now - kept.sentAtMs >= SERIES_MS) this.#queue.add(key, () => this.#count(kept));
-    else this.#timer ??= this.#ports.clock.after(SERIES_MS, () => this.#flush());
+    const isNewText = noteOf(kept.event.note) !== kept.noteSent;
+    const waitMs = isNewText && now >= this.#fixedUntilMs ? kept.textMs : SERIES_MS;
+    const dueMs = kept.sentAtMs + waitMs;
+    if (now >= dueMs) this.#queue.add(kept.id, () => this.#update(key, kept));
+    else this.#wake(dueMs, now);
+  }
+
+  #wake(atMs: number, now: number): void {
+    if (this.#isClosed || (this.#timer !== null && this.#timer.atMs <= atMs)) return;
+    this.#timer?.cancel();
+    this.#timer = { atMs, cancel: this.#ports.clock.after(atMs - now, () => this.#flush()) };
   }
 
   #flush(): void {
@@ -143,86 +200,84 @@ export class KubeEvents {
     this.#serial += 1;
     const suffix = `.${clock.wallMs().toString(16)}${hex(random())}.${this.#serial.toString(16)}`;
     const object = `${kept.event.name.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`;
+    kept.noteSent = noteOf(kept.event.note);
     const answer = await this.#ports.api.call(
       createRequest(kept.event, object, this.#instance, kept.seenAtWallMs),
     );
-    // After a lost answer it may be there; a second one would be one too many.
-    if (answer.kind === "ok") kept.object = object;
-    else this.#fail(key, answer);
+    // After a lost answer it may be there: the next update finds out, and creates it if not.
+    if (answer.kind !== "refused") kept.object = object;
+    else this.#drop(key, kept);
+    if (answer.kind !== "ok") this.#fail(kept.event, answer);
     this.#schedule(key, kept, clock.monoMs());
   }
 
-  async #count(kept: Kept): Promise<void> {
-    const { count, object } = kept;
+  async #update(key: string, kept: Kept): Promise<void> {
+    const { count, object, event } = kept;
     if (object === null) return;
-    kept.sentAtMs = this.#ports.clock.monoMs();
+    const now = this.#ports.clock.monoMs();
+    const note = noteOf(event.note);
+    const isNewText = note !== kept.noteSent;
+    if (isNewText && now < this.#fixedUntilMs) return this.#again(key, kept);
+    kept.sentAtMs = now;
     kept.countSent = count;
+    kept.noteSent = note;
+    if (isNewText) kept.textMs = Math.min(SERIES_MS, kept.textMs * 2);
+    const series = { count: Math.max(2, count), lastObservedTime: micro(kept.seenAtWallMs) };
     const answer = await this.#ports.api.call({
       verb: "patch",
-      path: `${PATH}/${object}`,
+      path: `${eventPath(namespaceOf(event), isNewText ? "message" : "series")}/${object}`,
       contentType: PATCH.merge,
-      body: { series: { count, lastObservedTime: micro(kept.seenAtWallMs) } },
+      body: isNewText ? { message: note, series } : { series },
       timeoutMs: CALL_MS,
       lane: "status",
-      pool: kept.event.pool,
+      pool: event.pool,
     });
+    if (answer.kind === "ok") return this.#schedule(key, kept, this.#ports.clock.monoMs());
+    if (answer.kind === "refused" && isNewText && answer.status !== 404 && !isBusy(answer)) {
+      this.#fixedUntilMs = now + WINDOW_MS;
+      return this.#again(key, kept);
+    }
     // The server lets events go after an hour, or when somebody deletes them.
-    if (answer.kind !== "ok") this.#fail(object, answer);
+    if (answer.kind === "refused" && answer.status === 404) return this.#again(key, kept);
+    this.#fail(event, answer);
   }
 
-  #fail(what: string, answer: Exclude<KubeAnswer, { kind: "ok" }>): void {
+  /** As a new Event object, in place of one that is gone or keeps its text. */
+  #again(key: string, kept: Kept): Promise<void> {
+    kept.object = null;
+    kept.count = 1;
+    kept.countSent = 1;
+    kept.sentAtMs = this.#ports.clock.monoMs();
+    return this.#create(key, kept);
+  }
+
+  #fail(event: KubeEvent, answer: Exclude<KubeAnswer, { kind: "ok" }>): void {
     const { clock, log } = this.#ports;
     this.#dropped += 1;
     const { message } = failureOf(answer);
     const now = clock.monoMs();
-    if (now >= this.#pausedUntilMs)
-      log("warn", "an event on a Node was not taken", { what, message });
+    const namespace = namespaceOf(event);
+    if (!this.#isPaused(event, now))
+      log("warn", "an Event was not accepted", { namespace, about: event.name, message });
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
     // One event that is refused for itself must not silence the others.
-    const isItself = answer.kind === "refused" && [404, 409, 422].includes(answer.status);
-    if (!isItself) this.#pausedUntilMs = now + Math.max(PAUSE_MS, retryAfterMs);
+    const isItself =
+      answer.kind === "refused" &&
+      ([404, 409, 422].includes(answer.status) ||
+        (answer.status === 403 && explainForbidden(answer) === null));
+    if (isItself) return;
+    for (const [one, untilMs] of this.#pausedUntilMs) {
+      if (untilMs <= now || this.#pausedUntilMs.size > PAUSED_MAX) this.#pausedUntilMs.delete(one);
+    }
+    this.#pausedUntilMs.set(namespace, now + Math.max(PAUSE_MS, retryAfterMs));
   }
 }
 
-export function createRequest(
-  { name, uid, pool, type, reason, action, note }: KubeEvent,
-  object: string,
-  reportingInstance: string,
-  nowMs: number,
-): KubeRequest {
-  return {
-    verb: "create",
-    path: PATH,
-    body: {
-      apiVersion: "events.k8s.io/v1",
-      kind: "Event",
-      metadata: { name: object, namespace: "default" },
-      eventTime: micro(nowMs),
-      reportingController: `${DOMAIN}/reconciler`,
-      reportingInstance,
-      type,
-      reason: camel(reason),
-      action: camel(action),
-      regarding: { apiVersion: "v1", kind: "Node", name, uid },
-      note: bounded(note, NOTE_BYTES_MAX),
-    },
-    timeoutMs: CALL_MS,
-    lane: "status",
-    pool,
-  };
-}
-
-/** `MicroTime` is parsed with exactly six digits. */
-const micro = (ms: number): string => new Date(ms).toISOString().replace(/Z$/, "000Z");
+/** It says nothing about this event: the server, or our own write limit, is short of room. */
+const isBusy = ({ status }: Extract<KubeAnswer, { kind: "refused" }>): boolean =>
+  status === 412 || status === 429 || status === 401 || status >= 500;
 
 const hex = (random: number): string =>
   Math.floor(random * 0x1_0000_0000)
     .toString(16)
     .padStart(8, "0");
-
-/** `gpu-reset`, `gpu reset` and `GpuReset` are one word. */
-function camel(text: string): string {
-  const words = text.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
-  const joined = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
-  return joined.slice(0, WORD_CHARS_MAX) || "Unknown";
-}

@@ -80,6 +80,7 @@ class Stage {
         : [
             {
               ...common,
+              why: "",
               since: this.clock.wallMs(),
               deadlineAt: 0,
               gracePeriodMs: -1,

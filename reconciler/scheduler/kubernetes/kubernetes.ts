@@ -10,7 +10,6 @@ import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Clock, Log } from "../../clock.ts";
 import type { DrainSight, QueueSight } from "../../fleet.ts";
 import type { Fence } from "../../provider/provider.ts";
-import type { Change } from "../../store/store.ts";
 import type {
   ClusterStanding,
   PlanAnswer,
@@ -24,10 +23,8 @@ import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
 import { isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
-import type { DrainEvent } from "./drain-sight.ts";
 import { Drainers } from "./drainer.ts";
-import { eventOf } from "./event-text.ts";
-import { KubeEvents } from "./kube-event.ts";
+import { ClusterEvents } from "./cluster-event.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
@@ -72,7 +69,7 @@ const MARK_MS = 7_000;
 type Hands = {
   drainers: Drainers;
   status: StatusMirror;
-  events: KubeEvents;
+  told: ClusterEvents;
   cleanup: Cleanup;
 };
 
@@ -132,14 +129,15 @@ export class Kubernetes implements Scheduler {
       random,
       log,
       hint: () => this.#hint(),
-      tell: (event) => this.#tellDrain(event),
+      tell: (event) => this.#hands.told.drain(event),
+      tellPod: (event) => this.#hands.told.pod(event),
       room: () => roomOf(this.#ports.limiter.standing()),
     });
     const common = { api, clock, random, log };
     return {
       drainers,
       status: new StatusMirror(common),
-      events: new KubeEvents(common, instance),
+      told: new ClusterEvents(common, instance, (node) => this.#bound.get(node)),
       cleanup: new Cleanup(common),
     };
   }
@@ -249,7 +247,7 @@ export class Kubernetes implements Scheduler {
       knows: (node) =>
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#parted.has(node),
       tend: (wish) => this.#tend(wish),
-      tell: (change) => this.#tell(change),
+      tell: (change) => this.#hands.told.change(change),
       start: (hint) => {
         this.#hint = hint;
         this.#hands = this.#openHands();
@@ -262,7 +260,7 @@ export class Kubernetes implements Scheduler {
         this.#pods.stop();
         this.#hands.drainers.tend([]);
         this.#hands.cleanup.close();
-        this.#hands.events.close();
+        this.#hands.told.close();
         this.#hands.status.close();
         this.#bound = new Map();
         this.#tended = false;
@@ -359,23 +357,6 @@ export class Kubernetes implements Scheduler {
     const wish = statusWishOf(shown, object, this.#ports.config.mirror);
     this.#wished.set(shown, { object, wish });
     return wish;
-  }
-
-  /** Events for people who look at the Node; those of no object or of no interest are left out. */
-  #tell({ events }: Change): void {
-    for (const event of events) {
-      const bound = event.node === null ? undefined : this.#bound.get(event.node);
-      const told = bound === undefined ? null : eventOf(event);
-      if (bound === undefined || told === null) continue;
-      this.#hands.events.tell({ ...told, name: bound.name, uid: bound.uid, pool: bound.pool });
-    }
-  }
-
-  #tellDrain({ node, name, uid, reason, message }: DrainEvent): void {
-    const pool = this.#bound.get(node)?.pool ?? null;
-    this.#ports.log("warn", message, { node, reason });
-    const note = message;
-    this.#hands.events.tell({ name, uid, pool, type: "Warning", reason, action: "Drain", note });
   }
 
   async #plan(node: { name: string }, options: PlanOptions): Promise<PlanAnswer> {

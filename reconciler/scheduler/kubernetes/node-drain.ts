@@ -70,8 +70,8 @@ export class NodeDrain {
   /** Wall instant since when the drain could go on without a pause; `null` = it cannot now. */
   private clearWall: number | null = null;
   private listedMark = "";
-  /** Reasons that were told already. */
-  readonly told = new Set<string>();
+  /** What was told already and still holds, with its last text. */
+  readonly told = new Map<string, string>();
   private readonly returns = new Returns();
 
   constructor(wish: DrainWish, mono: number) {

@@ -35,7 +35,8 @@ const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
   ...grant("apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"),
   ...grant("policy", "poddisruptionbudgets", "list watch", "asking again once a budget opens"),
   ...grant("storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"),
-  ...grant("events.k8s.io", "events", "create patch", "events on the Node"),
+  ...grant("events.k8s.io", "events", "create patch", "events on Nodes and pods"),
+  ...grant("", "events", "patch", "the newest text on an event that repeats"),
   ...grant(
     "coordination.k8s.io",
     "leases",

@@ -38,6 +38,7 @@ export const PRODUCT_RULES: readonly Rule[] = [
   rule("policy", "poddisruptionbudgets", "list", "watch"),
   rule("storage.k8s.io", "volumeattachments", "list", "watch"),
   rule("events.k8s.io", "events", "create", "patch"),
+  rule("", "events", "patch"),
 ];
 
 export const LEASE_RULE = rule("coordination.k8s.io", "leases", "get", "list", "watch");

@@ -294,6 +294,49 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
     events.close();
   }, 30_000);
 
+  test("shows the newest text on one event, and a pod's owner finds it on the pod", async () => {
+    const { uid } = await make("e2");
+    const [pod] = await cluster.addPods(1, { name: () => "e2-pod", node: () => "e2" });
+    const events = new KubeEvents({ api, clock: CLOCK, random: Math.random, log }, "navarch-0");
+    const common = { pool: null, type: "Warning" as const, action: "Drain" };
+    const onNode = { ...common, name: "e2", uid, reason: "UncordonSeen" };
+    const onPod = { ...common, namespace: "default", name: "e2-pod", reason: "EvictionBlocked" };
+    const podUid = pod?.metadata.uid ?? "";
+    const related = { kind: "Node" as const, namespace: null, name: "e2", uid };
+    events.tell({ ...onNode, note: "cordoned again, as configured" });
+    events.tell({ ...onPod, uid: podUid, related, note: "waiting for budget one" });
+    await events.rest();
+    events.tell({ ...onNode, note: "the repair is cancelled" });
+    events.tell({ ...onPod, uid: podUid, related, note: "waiting for budget two" });
+    const shown = await until("the new texts", 15_000, async () => {
+      const node = (await cluster.kubectl("describe", "node", "e2")).out;
+      const own = (await cluster.kubectl("describe", "pod", "e2-pod")).out;
+      return node.includes("is cancelled") && own.includes("budget two") ? { node, own } : null;
+    });
+    expect(shown.node).not.toContain("cordoned again");
+    expect(shown.own).not.toContain("budget one");
+    expect(events.dropped).toBe(0);
+    events.close();
+    // An install whose role is older writes the new text as another event.
+    const bare = { causes: [], retryAfterMs: null };
+    const denied: KubeApi = {
+      ...api,
+      call: async (request) =>
+        request.path.startsWith("/api/v1/namespaces/") && request.verb === "patch"
+          ? { kind: "refused", status: 403, reason: "Forbidden", message: "no", ...bare }
+          : api.call(request),
+    };
+    const older = new KubeEvents({ api: denied, clock: CLOCK, random: Math.random, log }, "old");
+    older.tell({ ...onNode, reason: "Older", note: "first" });
+    await older.rest();
+    older.tell({ ...onNode, reason: "Older", note: "second" });
+    await until("the second event", 15_000, async () => {
+      const { out } = await cluster.kubectl("get", "events", "--field-selector=reason=Older");
+      return out.includes("first") && out.includes("second") ? true : null;
+    });
+    older.close();
+  }, 60_000);
+
   test("removes the Node of a machine that is gone, by UID, and no other", async () => {
     const old = await make("c1");
     await person("delete", "node", "c1");

@@ -63,6 +63,7 @@ function open(api: KubeApi, pods: () => readonly KubePod[] = () => []): Drainers
     log: () => undefined,
     hint: () => undefined,
     tell: () => undefined,
+    tellPod: () => undefined,
     room: () => 400,
   });
 }
@@ -376,6 +377,7 @@ describe.skipIf(missing !== null)("on a whole cluster", () => {
       pool: null,
       name: NODE,
       uid: node.metadata.uid,
+      why: "",
       since: Date.now(),
       deadlineAt: Date.now() + 30 * 60_000,
       gracePeriodMs: 300_000,

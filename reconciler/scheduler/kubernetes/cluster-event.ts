@@ -1,0 +1,68 @@
+/**
+ * Which Event objects the product's own record and its drains become, and on which object.
+ */
+import type { Log } from "../../clock.ts";
+import type { Change } from "../../store/store.ts";
+import type { DrainEvent, PodEvent } from "./drain-sight.ts";
+import { eventOf } from "./event-text.ts";
+import { KubeEvents } from "./kube-event.ts";
+import type { NodePorts } from "./node-call.ts";
+
+/** The Node object of a node, as it is matched now. */
+type Bound = { name: string; uid: string; pool: string | null };
+
+export class ClusterEvents {
+  readonly #onNodes: KubeEvents;
+  /** Apart, so that thousands of pods do not displace what is reported on Nodes. */
+  readonly #onPods: KubeEvents;
+  readonly #boundOf: (node: string) => Bound | undefined;
+  readonly #log: Log;
+
+  constructor(
+    ports: NodePorts & { log: Log },
+    instance: string,
+    boundOf: (node: string) => Bound | undefined,
+  ) {
+    this.#onNodes = new KubeEvents(ports, instance);
+    this.#onPods = new KubeEvents(ports, instance);
+    this.#boundOf = boundOf;
+    this.#log = ports.log;
+  }
+
+  /** Of each committed change, what is worth an Event; events of no object are left out. */
+  change({ events }: Change): void {
+    for (const event of events) {
+      const bound = event.node === null ? undefined : this.#boundOf(event.node);
+      const told = bound === undefined ? null : eventOf(event);
+      if (bound === undefined || told === null) continue;
+      this.#onNodes.tell({ ...told, name: bound.name, uid: bound.uid, pool: bound.pool });
+    }
+  }
+
+  drain({ node, name, uid, reason, message, pod, key, isNew }: DrainEvent): void {
+    const pool = this.#boundOf(node)?.pool ?? null;
+    if (isNew) this.#log("warn", message, { node, reason });
+    const related = pod === null ? {} : { related: { kind: "Pod" as const, ...pod } };
+    this.#onNodes.tell({
+      ...{ name, uid, pool, type: "Warning", reason, action: "Drain", note: message },
+      ...{ about: key, ...related },
+    });
+  }
+
+  pod({ node, name, uid, pod, reason, message }: PodEvent): void {
+    this.#onPods.tell({
+      ...pod,
+      pool: this.#boundOf(node)?.pool ?? null,
+      type: reason === "Evicted" ? "Normal" : "Warning",
+      reason,
+      action: "Drain",
+      note: message,
+      related: { kind: "Node", namespace: null, name, uid },
+    });
+  }
+
+  close(): void {
+    this.#onNodes.close();
+    this.#onPods.close();
+  }
+}
