@@ -42,6 +42,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "test/bench/machine/main.ts",
   ),
   mutations: proof("every mechanism taken out is missed", "test/sim/mutation/main.ts"),
+  mutants: proof(
+    "800 generated faults in what decides, keeps, proves and sees: how many a test notices",
+    "test/mutant/main.ts --sample 800",
+  ),
 };
 
 /** `command` is a program with its arguments, separated by single spaces. */

@@ -3,23 +3,12 @@
  * into a scratch copy of this working tree and runs the test that must fail. Exit 1 if one passes,
  * or if a test fails without any fault. Nothing of the working tree is touched.
  */
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { copyTree } from "../../scratch-copy.ts";
 import { MUTATIONS, type Mutation } from "./list.ts";
 
-const ROOT = join(import.meta.dir, "../../..");
 const { values, positionals: wanted } = parseArgs({
   options: { figures: { type: "string" } },
   allowPositionals: true,
@@ -27,22 +16,6 @@ const { values, positionals: wanted } = parseArgs({
 const chosen = MUTATIONS.filter(
   ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
 );
-
-function copyTree(): string {
-  const scratch = mkdtempSync(join(tmpdir(), "navarch-mutate-"));
-  const listed = Bun.spawnSync(["git", "ls-files", "-co", "--exclude-standard", "-z"], {
-    cwd: ROOT,
-  });
-  for (const path of listed.stdout.toString().split("\0")) {
-    const from = join(ROOT, path);
-    // Deleted but not yet committed, or a folder of its own.
-    if (path === "" || !existsSync(from) || !statSync(from).isFile()) continue;
-    mkdirSync(dirname(join(scratch, path)), { recursive: true });
-    cpSync(from, join(scratch, path));
-  }
-  symlinkSync(join(ROOT, "node_modules"), join(scratch, "node_modules"));
-  return scratch;
-}
 
 /** How the test ended, and the end of what it said. */
 function run(scratch: string, { file, name }: Mutation["test"]): { ok: boolean; said: string } {
@@ -73,7 +46,7 @@ function patch(scratch: string, { name, patches }: Mutation): () => void {
   };
 }
 
-const scratch = copyTree();
+const scratch = copyTree("navarch-mutate-");
 let bad = 0;
 /** By mutation: what caught it. */
 const fates = new Map<string, string>();

@@ -1,0 +1,48 @@
+/** Which source is changed and which test files may notice: by path and by import. Pure. */
+import { dirname, join, normalize } from "node:path";
+
+/** The rooms of decision 37: what decides, what keeps, what proves, what sees a GPU. */
+export const ROOMS: Readonly<Record<string, RegExp>> = {
+  decide: /^reconciler\/decide\//,
+  fold: /^reconciler\/fold\//,
+  act: /^reconciler\/act\//,
+  safety: /^reconciler\/safety\//,
+  store: /^reconciler\/store\//,
+  lease: /^reconciler\/lease\//,
+  join: /^reconciler\/join\//,
+  spool: /^agent\/spool[^/]*\.ts$/,
+  kernel: /^agent\/kernel\//,
+  probe: /^agent\/probe\//,
+};
+
+/** Source of a room, without its tests, its contract suites and the text of its tables. */
+export const isSource = (path: string): boolean =>
+  path.endsWith(".ts") && !/\.(test|contract|d)\.ts$/.test(path);
+
+/**
+ * Test files that are not asked: those that need a machine, a cluster or minutes of real time, and
+ * those about the tests and the texts themselves, for which any edit is a failure.
+ */
+const LEFT_OUT = new RegExp(
+  "^test/(real|bench|torture|demo|once|record|mutant|systemd|install|deploy|tidy|cli" +
+    "|sim/mutation)/|^test/(tidy|house|contract)\\.test|^build/",
+);
+
+export const isAsked = (path: string): boolean =>
+  path.endsWith(".test.ts") && !LEFT_OUT.test(path);
+
+/** The files that each file imports, as paths of the repository. */
+export type Imports = ReadonlyMap<string, readonly string[]>;
+
+export const targetsOf = (path: string, specifiers: readonly string[]): string[] =>
+  specifiers
+    .filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => normalize(join(dirname(path), specifier)));
+
+/** Everything that a file reaches by imports, itself too. */
+export function reachOf(path: string, imports: Imports, seen = new Set<string>()): Set<string> {
+  if (seen.has(path)) return seen;
+  seen.add(path);
+  for (const target of imports.get(path) ?? []) reachOf(target, imports, seen);
+  return seen;
+}

@@ -1,0 +1,162 @@
+/**
+ * The trial of a sample: which tests reach each mutant, and whether one of them fails. Adapter:
+ * reads and writes the instrumented copy, starts workers.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { instrument, type Numbered } from "./instrument.ts";
+import { spread, startWorker, type Worker } from "./pool.ts";
+import type { Candidate } from "./sample.ts";
+import type { Measured, TestRef, Verdict } from "./worker.ts";
+
+export type Item = Candidate & Numbered;
+export type Fate = Verdict | { kind: "unreached"; by: string };
+
+const MEASURE_MS_MAX = 240_000;
+
+/** Builds `items` into the copy, and lets its tests import the stand-in for `bun:test`. */
+export function build(copy: string, items: readonly Item[], tests: readonly string[]): void {
+  const from = (path: string) => JSON.stringify(join(copy, path));
+  for (const [file, own] of Map.groupBy(items, ({ file }) => file)) {
+    const path = join(copy, file);
+    const text = instrument(file, readFileSync(path, "utf8"), own);
+    writeFileSync(path, `import ${from("test/mutant/runtime.ts")}; ${text}`);
+  }
+  for (const file of tests) {
+    const path = join(copy, file);
+    const text = readFileSync(path, "utf8");
+    const shim = `from ${from("test/mutant/shim.ts")}`;
+    writeFileSync(path, text.replace(/from "bun:test"/, () => shim));
+  }
+}
+
+export type Reach = {
+  /** The usable tests that reach each mutant, the quickest first. */
+  tests: Map<number, TestRef[]>;
+  /** Files whose import alone reaches it. */
+  atImport: Map<number, string[]>;
+  /** Test files that cannot be used, with the reason. */
+  unusable: string[];
+  all: number;
+};
+
+/** Each test file once, in a process of its own. */
+export async function measure(
+  copy: string,
+  files: readonly string[],
+  runners: number,
+): Promise<Reach> {
+  const reach: Reach = { tests: new Map(), atImport: new Map(), unusable: [], all: 0 };
+  const note = <Value>(map: Map<number, Value[]>, id: number, value: Value) => {
+    map.set(id, [...(map.get(id) ?? []), value]);
+  };
+  await spread(
+    files,
+    runners,
+    () => ({ close: () => undefined }),
+    async (file) => {
+      const worker = startWorker(copy);
+      const answer = await worker.ask({ kind: "measure", file: join(copy, file) }, MEASURE_MS_MAX);
+      worker.close();
+      if (!isMeasured(answer)) {
+        reach.unusable.push(`${file}: died, or took over ${MEASURE_MS_MAX / 1_000} s`);
+        return;
+      }
+      for (const id of answer.atImport) note(reach.atImport, id, file);
+      for (const { ok, reached, ...test } of answer.tests) {
+        if (!ok) reach.unusable.push(`${file}: ${test.name}`);
+        else reach.all += 1;
+        if (ok) for (const id of reached) note(reach.tests, id, test);
+      }
+    },
+  );
+  for (const list of reach.tests.values()) list.sort((a, b) => a.ms - b.ms);
+  return reach;
+}
+
+const isMeasured = (answer: unknown): answer is Measured =>
+  typeof answer === "object" && answer !== null && "atImport" in answer;
+
+const isVerdict = (answer: unknown): answer is Verdict =>
+  typeof answer === "object" && answer !== null && "kind" in answer;
+
+/** Tests of one mutant together; what is left out then counts as not having noticed. */
+const TRIAL_MS_MAX = 90_000;
+
+function within(tests: readonly TestRef[]): TestRef[] {
+  let ms = 0;
+  return tests.filter((test) => (ms += test.ms) < TRIAL_MS_MAX);
+}
+
+const limitOf = (tests: readonly TestRef[]): number =>
+  30_000 + 5 * tests.reduce((sum, { ms }) => sum + ms, 0);
+
+/** Tries every mutant; `done` hears each as it ends. */
+export async function tryAll(
+  copy: string,
+  items: readonly Item[],
+  reach: Reach,
+  runners: number,
+  done: (item: Item, fate: Fate) => void,
+): Promise<void> {
+  await spread(items, runners, newRunner(copy), async (item, runner) => {
+    const tests = within(reach.tests.get(item.id) ?? []);
+    if (tests.length === 0) return done(item, { kind: "unreached", by: "" });
+    const isStatic = item.constant !== null;
+    done(item, isStatic ? await tryStatic(copy, item, tests) : await runner.attempt(item, tests));
+  });
+}
+
+type Runner = { attempt: (item: Item, tests: TestRef[]) => Promise<Fate>; close: () => void };
+
+/** One worker for many mutants, another one after any that left it in an unknown state. */
+function newRunner(copy: string): () => Runner {
+  return () => {
+    let worker = startWorker(copy);
+    return {
+      attempt: async (item, tests) => {
+        if (!worker.isAlive()) worker = startWorker(copy);
+        const request = { kind: "try", mutant: item.id, tests } as const;
+        const fate = verdictOf(await worker.ask(request, limitOf(tests)));
+        if (fate.kind === "timeout") worker.close();
+        return fate;
+      },
+      close: () => worker.close(),
+    };
+  };
+}
+
+const verdictOf = (answer: unknown): Verdict =>
+  isVerdict(answer) ? answer : { kind: "timeout", by: "the process" };
+
+/** What runs once, at import, takes a process with the mutant on from its start. */
+async function tryStatic(copy: string, item: Item, tests: readonly TestRef[]): Promise<Fate> {
+  let left = [...tests];
+  for (;;) {
+    const fate = await inOwn(copy, item.id, (worker) =>
+      worker.ask({ kind: "try", mutant: item.id, tests: left }, limitOf(left)),
+    );
+    if (fate.kind !== "killed") return fate;
+    const killer = left.findIndex(({ file, name }) => `${file} ${name}` === fate.by);
+    const alone = left.slice(killer, killer + 1);
+    const calm = await inOwn(copy, 0, (worker) =>
+      worker.ask({ kind: "control", tests: alone }, limitOf(alone)),
+    );
+    if (calm.kind !== "unusable") return fate;
+    left = left.slice(killer + 1);
+    if (left.length === 0) return { kind: "survived", by: "" };
+  }
+}
+
+async function inOwn(
+  copy: string,
+  mutant: number,
+  ask: (worker: Worker) => Promise<unknown>,
+): Promise<Verdict> {
+  const worker = startWorker(copy, mutant);
+  try {
+    return verdictOf(await ask(worker));
+  } finally {
+    worker.close();
+  }
+}
