@@ -7,7 +7,7 @@ import { Report as ReportSchema } from "../schema/report.ts";
 import { Orders } from "./command/order.ts";
 import { Agent } from "./core.ts";
 import { healthyCheck, openFakeNvml, type FakeNvml } from "./nvml/fake.ts";
-import type { AgentParts } from "./part.ts";
+import type { AgentParts, OrderGuard } from "./part.ts";
 import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "./port.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
@@ -47,6 +47,13 @@ async function settle(): Promise<void> {
 }
 
 const BOOT = "boot-1" as BootId;
+/** What an order must prove is `key-trust.test.ts`. */
+const ANY_ORDER: OrderGuard = {
+  shown: () => undefined,
+  judge: () => null,
+  noteRefusal: () => true,
+  view: () => ({ transport: "loopback", key: null, source: null, refused: 0, last_refusal: null }),
+};
 
 function xid(code: number, seq: number, severity: Finding["severity"] = "fatal"): Finding {
   return {
@@ -196,6 +203,7 @@ function build(
     },
     spool,
     orders: new Orders(null, BOOT, () => {}),
+    guard: ANY_ORDER,
     identity: {
       nodeId: "n1" as NodeId,
       bootId: BOOT,

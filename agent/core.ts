@@ -345,7 +345,8 @@ export class Agent {
   }
 
   #envelope(): Omit<Report, "stream" | "check" | "findings" | "gaps" | "results"> {
-    const { clock, identity, inventory, nvml } = this.#parts;
+    const { clock, guard, identity, inventory, nvml } = this.#parts;
+    const trust = guard.view();
     return {
       version: VERSION,
       node_id: identity.nodeId,
@@ -353,8 +354,9 @@ export class Agent {
       agent_version: identity.agentVersion,
       simulated: nvml.simulated,
       sent_at: new Date(clock.wallMs()).toISOString(),
-      inventory: this.#round ? inventory(this.#round.gpus) : null,
+      inventory: this.#round ? { ...inventory(this.#round.gpus), trust } : null,
       sample: this.#readings.print(),
+      ...(trust.refused ? { refused_orders: trust.refused } : {}),
     };
   }
 
@@ -363,6 +365,7 @@ export class Agent {
     if (this.#stopped) return;
     this.#setCadence(reply.config);
     if (reply.credential) this.#parts.adopt(reply.credential);
+    if (reply.order_key) this.#parts.guard.shown(reply.order_key);
     const { spool } = this.#parts;
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
     if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();

@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { JoinReply, type JoinRequest } from "../schema/join.ts";
+import { JoinReply, type JoinRequest, readJoinToken } from "../schema/join.ts";
 import type { Report } from "../schema/report.ts";
 import type { SendAnswer, Sender } from "./port.ts";
 import type { StateFiles } from "./state-file.ts";
@@ -21,6 +21,8 @@ export type JoinOptions = {
   token: () => string | null;
   /** Said of one that has done its work: this node needs it no more. */
   spent?: (token: string) => void;
+  /** Said of the key that came with a token that was joined with. */
+  enrolled: (fingerprint: string) => void;
   tokens: TokenSource;
   trust: Trust;
   files: StateFiles;
@@ -99,6 +101,8 @@ async function join(
   if (unkept !== null && !options.forgetful) {
     return { kind: "unreachable", message: `the credential could not be kept: ${unkept}` };
   }
+  const { fingerprint } = readJoinToken(token);
+  if (fingerprint !== null) options.enrolled(fingerprint);
   memory.wish = { ...wish, done: true };
   const noted = files.save(FILE, JSON.stringify(memory.wish)) === null;
   options.log("info", "joined", { node_id: answer.node });
@@ -123,11 +127,12 @@ type Asked = { kind: "joined"; node: string; credential: string } | SendAnswer;
 async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Asked> {
   const { base, who, trust } = options;
   const tls = trust.tls();
+  const { secret } = readJoinToken(token);
   try {
     const response = await fetch(`${base}/v1/agent/join`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...who, token, nonce: wish.nonce } satisfies JoinRequest),
+      body: JSON.stringify({ ...who, token: secret, nonce: wish.nonce } satisfies JoinRequest),
       // A redirect would carry the token to another place.
       redirect: "manual",
       signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),

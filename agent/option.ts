@@ -58,6 +58,12 @@ const FLAGS = {
     env: ["NAVARCH_CA_FINGERPRINT"],
     help: "sha256:… of the control plane's own authority; implies https",
   },
+  "key-fingerprint": {
+    kind: "text",
+    value: "SHA256",
+    env: ["NAVARCH_KEY_FINGERPRINT"],
+    help: "sha256:… of the key with which the control plane signs orders and releases",
+  },
   "ca-file": {
     kind: "text",
     value: "FILE",
@@ -145,6 +151,8 @@ export type Options = {
   joinToken: string | null;
   joinTokenFile: string | null;
   caFingerprint: string | null;
+  /** Of the key that signs orders and releases. */
+  keyFingerprint: string | null;
   caFile: string | null;
   clientCertFile: string | null;
   clientKeyFile: string | null;
@@ -210,7 +218,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
   if (!address.ok) throw new Bad(address.message);
   const text = (value: string | undefined) => value?.trim() || null;
   const fake = readFake(values, env);
-  const caFingerprint = readFingerprint(text(values["ca-fingerprint"]));
+  const caFingerprint = readFingerprint(text(values["ca-fingerprint"]), "--ca-fingerprint");
   return {
     server: withScheme(address.base, values.server, caFingerprint),
     nodeId: readNodeId(values["node-id"], hostname),
@@ -226,6 +234,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     joinToken: text(values["join-token"]),
     joinTokenFile: text(values["join-token-file"]),
     caFingerprint,
+    keyFingerprint: readFingerprint(text(values["key-fingerprint"]), "--key-fingerprint"),
     caFile: text(values["ca-file"]),
     clientCertFile: text(values["client-cert-file"]),
     clientKeyFile: text(values["client-key-file"]),
@@ -244,7 +253,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
   };
 }
 
-function readFingerprint(given: string | null): string | null {
+function readFingerprint(given: string | null, flag: string): string | null {
   if (given === null) return null;
   // OpenSSL prints colons and capitals; people paste what they are shown.
   const hex = given
@@ -252,9 +261,7 @@ function readFingerprint(given: string | null): string | null {
     .replaceAll(":", "")
     .toLowerCase();
   if (/^[0-9a-f]{64}$/.test(hex)) return `sha256:${hex}`;
-  throw new Bad(
-    `--ca-fingerprint must be sha256: and 64 hex digits, found ${given.length} letters`,
-  );
+  throw new Bad(`${flag} must be sha256: and 64 hex digits, found ${given.length} letters`);
 }
 
 /** A pinned authority means TLS; an address that says otherwise is a mistake somebody must see. */

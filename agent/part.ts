@@ -4,6 +4,7 @@
  */
 import type { GpuIdentity } from "../schema/gpu.ts";
 import type { BootId, NodeId } from "../schema/id.ts";
+import type { AgentTrust, ShownKey } from "../schema/order.ts";
 import type { AgentCommand, CommandResult, Inventory } from "../schema/report.ts";
 import type { Orders } from "./command/order.ts";
 import type { OpenKernelLog } from "./listen.ts";
@@ -27,6 +28,14 @@ export type Load = { cpuPercent: number | null; memoryPercent: number | null };
 export type Level = "debug" | "info" | "warn" | "error";
 export type Log = (level: Level, message: string, fields?: Record<string, unknown>) => void;
 
+/** Who may order this agent; `key-trust.ts` is the real one. */
+export type OrderGuard = {
+  shown(key: ShownKey): void;
+  judge(command: AgentCommand): string | null;
+  noteRefusal(command: AgentCommand, why: string): boolean;
+  view(): AgentTrust;
+};
+
 export type AgentParts = {
   clock: Clock;
   nvml: Nvml;
@@ -36,6 +45,7 @@ export type AgentParts = {
   sender: Sender;
   spool: Spool;
   orders: Orders;
+  guard: OrderGuard;
   identity: Identity;
   memory: ProbeMemory;
   saveMemory: (memory: ProbeMemory) => void;

@@ -26,7 +26,7 @@ export type HeldFrom = {
 /** What the control plane itself reads, whatever the configuration says. */
 const NAMES = ["NAVARCH_AUTH_TOKEN", "NAVARCH_TOKEN", "NAVARCH_DATABASE_TOKEN"];
 /** In the state folder: the first admin's token, and private keys. */
-const OWN = ["admin.token", "ca.key", "server.key", "release-key.pem"];
+const OWN = ["admin.token", "ca.key", "server.key", "release-key.pem", "release-key.previous.pem"];
 
 /** Without order or duplicates; a file that cannot be read holds nothing that we know. */
 export function heldSecrets(from: HeldFrom): string[] {

@@ -15,6 +15,7 @@ import { verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
 import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
 import type { Store, StoredLetter } from "./store/store.ts";
+import type { OrderSigner } from "./order-signer.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
 import { statusOf } from "./view/status.ts";
 
@@ -31,6 +32,8 @@ export type IngestTarget = {
   takeLetters(letters: StoredLetter[]): void;
   /** What an upgrade of agents has to do with the node now; `null` or without it, nothing. */
   upgrade?(id: NodeId): UpgradeWord | null;
+  /** Proves orders to agents; without it they go out unsigned, and an agent of now refuses them. */
+  signer?: OrderSigner;
   config(): Config;
 };
 
@@ -102,8 +105,8 @@ export class Ingest {
     const stale =
       node !== null &&
       node.agent !== null &&
-      node.agent.bootId !== report.boot_id &&
-      !report.inventory;
+      !report.inventory &&
+      (node.agent.bootId !== report.boot_id || hasRefused(report, node));
     return { kind: "reply", reply: this.reply(report, id, this.target.node(id), seq, stale) };
   }
 
@@ -206,7 +209,15 @@ export class Ingest {
     const word = this.target.upgrade?.(id)?.command ?? null;
     // What this very report answers is folded in a moment: not to be asked again in between.
     const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
-    const commands: AgentCommand[] = word === null || answers ? [] : [word];
+    const { signer } = this.target;
+    const now = this.clock.wallMs();
+    const ordered = word === null || answers ? [] : [word];
+    // An agent knows itself by the name that it reports under.
+    const commands: AgentCommand[] = ordered.map((one) => {
+      return signer === undefined ? one : signer.sign(one, report.node_id, now);
+    });
+    const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
+    const isKnown = signer === undefined || trust?.key === signer.fingerprint;
     return {
       ack_seq: seq,
       stream: report.stream as StreamId,
@@ -217,11 +228,12 @@ export class Ingest {
         check_ms: server.healthCheckIntervalMs,
       },
       commands,
-      server_time: new Date(this.clock.wallMs()).toISOString(),
+      server_time: new Date(now).toISOString(),
       want_inventory: wantInventory,
       node_status: node === null ? null : statusOf(node),
       verdict: node === null ? null : verdictOfNode(node),
       credential: null,
+      ...(isKnown ? {} : { order_key: signer.shown }),
     };
   }
 
@@ -294,6 +306,11 @@ export class Ingest {
     this.target.takeLetters(letters);
     this.unsure = false;
   }
+}
+
+/** It has refused orders since its last inventory, which says why. */
+function hasRefused(report: Report, node: Node): boolean {
+  return (report.refused_orders ?? 0) !== (node.agent?.inventory.trust?.refused ?? 0);
 }
 
 /**

@@ -13,11 +13,28 @@ const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 /** What every join token begins with, so that a person and a log filter know one. */
 export const JOIN_PREFIX = "nvj.";
 
-/** 256 bits in base64url. */
+/**
+ * 256 bits in base64url, and behind them the fingerprint of the control plane's key (hex), for the
+ * agent that joins. An agent sends the first part alone; one older than the second sends both.
+ */
 export const JoinSecret = v.pipe(
   v.string(),
-  v.regex(/^nvj\.[A-Za-z0-9_-]{43}$/, "must be nvj. and 43 characters"),
+  v.regex(
+    /^nvj\.[A-Za-z0-9_-]{43}(\.[0-9a-f]{64})?$/,
+    "must be nvj. and 43 characters, and may end in a dot and 64 hex digits",
+  ),
 );
+
+/** `fingerprint` is `null` where the token has none. */
+export function readJoinToken(token: string): { secret: string; fingerprint: string | null } {
+  const [, secret = token, hex = null] = /^(nvj\.[^.]*)\.([0-9a-f]{64})$/.exec(token) ?? [];
+  return { secret, fingerprint: hex === null ? null : `sha256:${hex}` };
+}
+
+/** As a person gets it. */
+export function printJoinToken(secret: string, fingerprint: string | null): string {
+  return fingerprint === null ? secret : `${secret}.${fingerprint.replace("sha256:", "")}`;
+}
 
 export const JoinRequest = v.object({
   token: JoinSecret,

@@ -11,6 +11,7 @@ import { BootId, CommandId, NodeId, StreamId } from "./id.ts";
 import { InstantText } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, integer, millis, reading } from "./number.ts";
+import { AgentTrust, OrderSignature, ShownKey } from "./order.ts";
 
 /** Raised when an old agent and a new control plane could misunderstand each other. */
 export const REPORT_VERSION = 1;
@@ -37,6 +38,8 @@ export const Inventory = v.object({
   cuda_version: v.nullish(short(32), null),
   gpus: v.pipe(v.array(GpuIdentity), v.maxLength(LIMIT.gpusPerNodeMax)),
   capabilities: v.nullish(v.pipe(v.array(short(64)), v.maxLength(32)), []),
+  /** Absent from agents older than signed orders. */
+  trust: v.nullish(AgentTrust),
 });
 export type Inventory = v.InferOutput<typeof Inventory>;
 
@@ -114,6 +117,8 @@ export const Report = v.object({
   findings: v.nullish(v.pipe(v.array(SpooledFinding), v.maxLength(LIMIT.findingsPerReportMax)), []),
   gaps: v.nullish(v.pipe(v.array(Gap), v.maxLength(LIMIT.findingsPerReportMax)), []),
   results: v.nullish(v.pipe(v.array(CommandResult), v.maxLength(32)), []),
+  /** As `AgentTrust.refused`, in every report: a reply on the way can be anybody's. */
+  refused_orders: v.nullish(count),
 });
 export type Report = v.InferOutput<typeof Report>;
 
@@ -124,6 +129,8 @@ export const AgentCommand = v.object({
   parameters: v.record(short(64), short(256)),
   /** The node's fence when the command was given; the agent refuses one older than it has seen. */
   fence: count,
+  /** An agent of now refuses an order without one. */
+  signature: v.nullish(OrderSignature),
 });
 export type AgentCommand = v.InferOutput<typeof AgentCommand>;
 
@@ -153,5 +160,7 @@ export const ReportReply = v.object({
    * on.
    */
   credential: v.nullish(short(256), null),
+  /** The key that signs orders and releases, for an agent that does not report this very key. */
+  order_key: v.nullish(ShownKey),
 });
 export type ReportReply = v.InferOutput<typeof ReportReply>;

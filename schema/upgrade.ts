@@ -30,8 +30,8 @@ export const CampaignFact = v.object({
   to: text,
   /** Per cent of the nodes with an agent that may be told at once; at least one always may. */
   percent: amount,
-  /** Also nodes that have a newer version. */
-  force: v.boolean(),
+  /** Of earlier releases, which could order a downgrade. Nothing reads it now. */
+  force: v.optional(v.boolean(), false),
   by: text,
   startedAt: instant,
   /** A node that is told has this long to come back and to pass one full check. */

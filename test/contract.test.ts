@@ -13,6 +13,7 @@ import * as finding from "../schema/finding.ts";
 import * as gpu from "../schema/gpu.ts";
 import * as join from "../schema/join.ts";
 import { LIMIT } from "../schema/limit.ts";
+import * as order from "../schema/order.ts";
 import * as report from "../schema/report.ts";
 
 /** What travels between machines. A module added to the wire is added here. */
@@ -21,6 +22,7 @@ const WIRE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   gpu,
   /** Only what travels: a token and its uses are the control plane's own. */
   join: { JoinRequest: join.JoinRequest, JoinReply: join.JoinReply },
+  order,
   report,
 };
 

@@ -29,6 +29,7 @@ test.each(doings)(
     const logged: string[] = [];
     const parts: CarryParts = {
       orders: new Orders(null, "boot-1" as BootId, () => undefined),
+      guard: { judge: () => null, noteRefusal: () => true },
       check: () => Promise.reject(new Error("not asked")),
       runCommand: null,
       answer: (result) => answers.push(result),
@@ -47,3 +48,27 @@ test.each(doings)(
     expect(logged).toContain("error command threw");
   },
 );
+
+test("carryOut() leaves no trace of an order that proves nothing, and answers it once", async () => {
+  const saved: string[] = [];
+  const answers: CommandResult[] = [];
+  let noted = 0;
+  const parts: CarryParts = {
+    orders: new Orders(null, "boot-1" as BootId, (text) => void saved.push(text)),
+    guard: { judge: ({ fence }) => (fence > 1 ? "forged" : null), noteRefusal: () => ++noted === 1 },
+    check: () => Promise.reject(new Error("no probe")),
+    runCommand: () => Promise.reject(new Error("carried out")),
+    answer: (result) => answers.push(result),
+    log: () => undefined,
+  };
+  const forged = { ...command("reboot"), fence: 9_007_199_254_740_991 };
+  await carryOut(forged, parts);
+  await carryOut(forged, parts);
+  expect(answers).toEqual([
+    { command_id: "c1" as CommandId, outcome: "rejected", exit_code: null, output: "refused: forged" },
+  ]);
+  expect(saved).toEqual([]);
+  // The real order of that id, with the fence of now, is neither shut out nor taken for answered.
+  await carryOut(command("reboot"), parts);
+  expect(answers[1]?.output).toContain("carried out");
+});

@@ -1,14 +1,16 @@
 /**
- * From an ordered command to its answer: admitted once, carried out, noted, told. A diagnosis is a
- * full check; what changes the machine is done by somebody else, if at all.
+ * From an ordered command to its answer: verified, admitted once, carried out, noted, reported. A
+ * diagnosis is a full check; what changes the machine is done by `run.ts`, if at all. An order that
+ * proves nothing leaves no trace but a count: its fence and its id would shut out real ones.
  */
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
-import type { Log } from "../part.ts";
+import type { Log, OrderGuard } from "../part.ts";
 import type { ProbeRound } from "../probe/run.ts";
 import { type Orders, resultOf } from "./order.ts";
 
 export type CarryParts = {
   orders: Orders;
+  guard: Pick<OrderGuard, "judge" | "noteRefusal">;
   /** One full check, now. */
   check: () => Promise<ProbeRound>;
   /** `null` if nothing that changes the machine is enabled. */
@@ -21,7 +23,12 @@ export type CarryParts = {
 
 /** Never rejects; a command that is already under way is not begun again. */
 export async function carryOut(command: AgentCommand, parts: CarryParts): Promise<void> {
-  const { answer, log, orders } = parts;
+  const { answer, guard, log, orders } = parts;
+  const unproven = guard.judge(command);
+  if (unproven !== null) {
+    if (!guard.noteRefusal(command, unproven)) return;
+    return answer(resultOf(command.command_id, "rejected", `refused: ${unproven}`, null));
+  }
   const admission = orders.admit(command);
   if (admission.kind === "running") return;
   if (admission.kind === "answer") return answer(admission.result);

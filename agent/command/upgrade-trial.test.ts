@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
 import { openStateFiles } from "../state-file.ts";
 import type { Report } from "../../schema/report.ts";
-import { openTrial, TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
+import { openTrial, replacedBy, TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "navarch-trial-"));
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
@@ -39,6 +39,7 @@ function setUp() {
     left: () => left,
     content: () => readFileSync(binary, "utf8"),
     note: () => files.load(TRIAL_FILE),
+    replaced: (version: string) => replacedBy(files, version),
   };
 }
 
@@ -93,4 +94,11 @@ test("openTrial() goes on where there is no way back", () => {
   node.start();
   node.pass();
   expect([node.content(), node.left(), node.note()]).toEqual(["new", 0, "null"]);
+});
+
+test("replacedBy() knows what the running version replaced, also after its trial, and no other", async () => {
+  const node = setUp();
+  expect(node.replaced("1.1.0")).toBe(null);
+  await node.start().follow(senderOf(REPLY)).send(REPORT);
+  expect([node.replaced("1.1.0"), node.replaced("1.0.0")]).toEqual(["1.0.0", null]);
 });

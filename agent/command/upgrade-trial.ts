@@ -13,6 +13,8 @@ import type { StateFiles } from "../state-file.ts";
 import { amount, count } from "../../schema/number.ts";
 
 export const TRIAL_FILE = "upgrade.json";
+/** Outlives the trial: what the running program replaced, which is what it may go back to. */
+const REPLACED_FILE = "replaced.json";
 
 const TrialNote = v.object({
   from: v.string(),
@@ -23,6 +25,18 @@ const TrialNote = v.object({
   starts: count,
 });
 export type TrialNote = v.InferOutput<typeof TrialNote>;
+
+const Replaced = v.object({ from: v.string(), to: v.string() });
+
+/** The version that `version` replaced by an order; `null` = none, or none that is known. */
+export function replacedBy(files: StateFiles, version: string): string | null {
+  try {
+    const parsed = v.safeParse(Replaced, JSON.parse(files.load(REPLACED_FILE) ?? "null"));
+    return parsed.success && parsed.output.to === version ? parsed.output.from : null;
+  } catch {
+    return null;
+  }
+}
 
 /** A start takes a second, and systemd waits one in between: a crash loop of ten seconds. */
 const STARTS_MAX = 5;
@@ -57,6 +71,8 @@ export function openTrial(parts: TrialParts): Trial {
     end();
     return NO_TRIAL;
   }
+  // By the new program, because an older one that ordered it may not have noted it.
+  files.save(REPLACED_FILE, JSON.stringify({ from, to }));
   const goBack = (why: string): boolean => {
     try {
       fs.renameSync(`${binary}.previous`, binary);

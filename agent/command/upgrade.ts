@@ -1,8 +1,11 @@
 /**
  * Carries out an ordered upgrade of this very program: downloads the release from its own control
- * plane, checks it against the checksum in the order, tries it, puts it in the place of the running
- * binary, keeps that one beside it (`navarch-node.previous`), and ends so that the service manager
- * starts the new one. Every step before the last rename can fail without a trace.
+ * plane, verifies it (`release-check.ts`), tries it, puts it in the place of the running binary,
+ * keeps that one beside it (`navarch-node.previous`), and ends so that the service manager starts
+ * the new one. Every step before the last rename can fail without a trace.
+ *
+ * An older release is refused whoever orders it: it may lack the repair of a hole that is known by
+ * now. The one way back by order is to the very binary that the last upgrade replaced.
  *
  * It does not need `--allow-commands`, which guards the work on the node; what it needs is the
  * administrator's consent that the folder of the binary is writable to it (`allow-upgrades.conf`).
@@ -16,7 +19,8 @@ import { compareVersions, isRelease, RELEASE_EXPECTED } from "../../schema/relea
 import { type StateFiles, writeAll } from "../state-file.ts";
 import type { Tls } from "../trust.ts";
 import { resultOf } from "./order.ts";
-import { TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
+import { checkRelease, type ReleaseAsk } from "./release-check.ts";
+import { replacedBy, TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
 
 export type UpgradeParts = {
   /** The running program's own file. */
@@ -27,6 +31,10 @@ export type UpgradeParts = {
   /** Fetches what is needed to trust it; `null` = connections may be made. */
   ready: () => Promise<string | null>;
   tls: () => Tls | null;
+  /** As releases name it: `linux-amd64`. */
+  platform: string;
+  /** Whether the release key that this node was enrolled with signed these bytes. */
+  hasSigned: ReleaseAsk["hasSigned"];
   files: StateFiles;
   /** Wall milliseconds. */
   now: () => number;
@@ -75,8 +83,7 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
     return resultOf(id, "rejected", why, null);
   }
   if (to === version) return resultOf(id, "succeeded", alreadyAt(version), 0);
-  const isWanted = back === "true" || parameters["force"] === "true";
-  const unwanted = isWanted ? null : whyOlder(to, version);
+  const unwanted = back === "true" ? whyNotBack(to, parts) : whyOlder(to, version);
   if (unwanted !== null) return resultOf(id, "rejected", unwanted, null);
   const barred = whyBarred(binary);
   if (barred !== null) return resultOf(id, "rejected", barred, null);
@@ -109,7 +116,13 @@ function whyOlder(to: string, version: string): string | null {
   const order = compareVersions(to, version);
   if (order !== null && order >= 0) return null;
   const known = order === null ? "cannot be compared with" : "is older than";
-  return `${to} ${known} ${version}, and force was not said`;
+  return `${to} ${known} ${version}: a downgrade needs a person at the machine`;
+}
+
+/** Why it is not the release that the last upgrade replaced by the running one, or `null`. */
+function whyNotBack(to: string, { files, version }: UpgradeParts): string | null {
+  if (replacedBy(files, version) === to) return null;
+  return `${to} is not what ${version} replaced: a downgrade needs a person at the machine`;
 }
 
 /** Why nothing can be put beside the binary, or `null`. */
@@ -152,9 +165,10 @@ function syncFolder(binary: string): void {
 
 async function download(
   parameters: AgentCommand["parameters"],
-  { base, binary, ready, tls }: UpgradeParts,
+  parts: UpgradeParts,
 ): Promise<Made> {
-  const { url = "", sha256 = "" } = parameters;
+  const { base, binary, platform, ready, tls } = parts;
+  const { url = "", sha256 = "", version = "" } = parameters;
   // A path of its own control plane and nothing else: `//host` would be another's.
   if (!/^\/[A-Za-z0-9][A-Za-z0-9._~+%/-]*$/.test(url)) {
     return { ok: false, why: "parameter url must be a path of the control plane" };
@@ -162,10 +176,19 @@ async function download(
   if (!/^[0-9a-f]{64}$/.test(sha256)) {
     return { ok: false, why: "parameter sha256 must be 64 hexadecimal digits" };
   }
+  const name = `navarch-node-${platform}`;
+  const folder = url.slice(0, url.lastIndexOf("/"));
+  if (url !== `${folder}/${name}`) {
+    return { ok: false, why: `${url} is not for this machine: expected ${name}` };
+  }
   const path = nextOf(binary);
   try {
     const untrusted = await ready();
     if (untrusted !== null) return { ok: false, why: untrusted };
+    const { hasSigned } = parts;
+    const release = { folder: `${base}${folder}`, version, name, sha256, tls: tls(), hasSigned };
+    const unsigned = await checkRelease(release);
+    if (unsigned !== null) return { ok: false, why: unsigned };
     const found = await fetchInto(`${base}${url}`, path, tls());
     if (found === sha256) return { ok: true, path };
     fs.rmSync(path, { force: true });

@@ -23,11 +23,11 @@ import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
 import { openFileStorage } from "../spool-file.ts";
 import { Spool } from "../spool.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
-import { openTokens } from "../token.ts";
 import { createLogOpener, pollMsOf } from "./kernel-log.ts";
 import { Progress } from "./progress.ts";
-import { openSender } from "./sender.ts";
+import type { KeyTrust } from "../key-trust.ts";
 import { openRenewal, type Renewal } from "./upgrade.ts";
+import { openWay } from "./way.ts";
 
 /** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
 const GOODBYE_MS = 4_500;
@@ -145,31 +145,6 @@ function openSpool(opened: ReturnType<typeof openFileStorage>, clock: Clock): Sp
   });
 }
 
-/** The credentials of this node, and what is done with one that a reply brings. */
-function openCredential(options: Options, directory: string | null) {
-  const tokens = openTokens({
-    nodeId: options.nodeId,
-    server: options.server,
-    directory,
-    flag: options.authToken,
-    file: options.authTokenFile,
-    environment: options.authTokenEnvironment,
-  });
-  let told: string | null = null;
-  const adopt = (credential: string) => {
-    if (tokens.current()?.value === credential) return;
-    const problem = tokens.adopt(credential);
-    // It comes with every reply until it is used: a full disk is told once.
-    if (problem !== null && problem === told) return;
-    told = problem;
-    const used = tokens.current()?.value === credential;
-    const kept = problem === null ? {} : { kept: used ? "in memory only" : "not at all", problem };
-    if (used) log("info", "this node has a credential of its own now", kept);
-    else log("warn", "a new credential cannot be stored: the old one stays", kept);
-  };
-  return { tokens, adopt };
-}
-
 async function serve(options: Options): Promise<void> {
   const clock = createClock();
   const opened = openFileStorage(options.spool);
@@ -178,7 +153,9 @@ async function serve(options: Options): Promise<void> {
   let leave = () => {};
   const soon = () => void clock.after(RENEWED.afterMs, () => leave());
   // Before anything that a new release may trip over: each start of it is to be counted.
-  const renewal = openOwnRenewal(options, { clock, files, directory, leave: soon });
+  let guard: KeyTrust | null = null;
+  const hasSigned = (...one: [Uint8Array, Uint8Array]) => guard?.hasSigned(...one) ?? false;
+  const renewal = openOwnRenewal(options, { clock, files, directory, hasSigned, leave: soon });
   if (renewal.trial.over) process.exit(RENEWED.status);
   const proc = options.hostProc ?? (existsSync("/host/proc/stat") ? "/host/proc" : "/proc");
   const machine = readMachine(proc);
@@ -188,35 +165,35 @@ async function serve(options: Options): Promise<void> {
     const problem = files.save(name, text);
     if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
   };
-  const { tokens, adopt } = openCredential(options, directory);
   let wake = () => {};
   const kernel = createLogOpener(options, identity, clock, () => wake());
   const progress = new Progress(clock);
-  const random = Math.random;
-  const own = { hostname: hostname(), providerIds: machine.providerIds };
   // A disk that takes nothing now may still hold what an earlier life kept.
   const forgetful = directory === null || spool.stats().memory !== null;
-  const sender = openSender({ options, clock, tokens, files, directory, forgetful, log, ...own });
+  const own = { hostname: hostname(), providerIds: machine.providerIds };
+  const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
+  guard = way.keys;
   const gpus = lendNvml(await openGpus(options, clock));
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
     openKernelLog: kernel.open,
     kernelPollMs: pollMsOf(options.kernelLog),
-    sender: progress.followSender(renewal.trial.follow(sender)),
+    sender: progress.followSender(renewal.trial.follow(way.sender)),
     spool,
     orders: new Orders(files.load("command.json"), identity.bootId, (text) => {
       save("command.json", text);
     }),
+    guard: way.keys,
     identity,
     memory: loadMemory(files),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
     load: createLoadReader(proc),
-    adopt,
+    adopt: way.adopt,
     runCommand: options.allowCommands ? await openCommands(gpus) : null,
     upgrade: renewal.upgrade,
-    random,
+    random: Math.random,
     log,
   });
   wake = () => agent.wake();
@@ -247,7 +224,10 @@ async function openCommands(gpus: LendableNvml): Promise<AgentParts["runCommand"
 /** The ways to another release of this program, as far as this process can have them. */
 function openOwnRenewal(
   options: Options,
-  parts: { clock: Clock; files: StateFiles; directory: string | null; leave: () => void },
+  parts: Pick<
+    Parameters<typeof openRenewal>[0],
+    "clock" | "files" | "directory" | "hasSigned" | "leave"
+  >,
 ): Renewal {
   const { INVOCATION_ID, NOTIFY_SOCKET } = process.env;
   return openRenewal({

@@ -23,6 +23,8 @@ export function openSender(from: {
   directory: string | null;
   /** Nothing can be kept there now; without it, only where there is no directory. */
   forgetful?: boolean;
+  /** See `JoinOptions`. */
+  enrolled: (fingerprint: string) => void;
   hostname: string;
   providerIds: string[];
   log: (level: Level, message: string, fields?: Record<string, unknown>) => void;
@@ -54,6 +56,7 @@ export function openSender(from: {
     spent: (token) => {
       if (joinTokenFile !== null && file?.() === token) dropFile(joinTokenFile);
     },
+    enrolled: from.enrolled,
     tokens,
     trust,
     files,

@@ -6,7 +6,7 @@
  */
 import { UPGRADE_CAPABILITY } from "../../schema/upgrade.ts";
 import { VERSION } from "../../schema/version.ts";
-import { openUpgrader, type Upgrader, whyBarred } from "../command/upgrade.ts";
+import { openUpgrader, type UpgradeParts, type Upgrader, whyBarred } from "../command/upgrade.ts";
 import { openTrial, type Trial } from "../command/upgrade-trial.ts";
 import type { Options } from "../option.ts";
 import type { Log } from "../part.ts";
@@ -35,6 +35,7 @@ export function openRenewal(from: {
   /** A service manager started this process and starts it anew whenever it ends. */
   managed: boolean;
   architecture: string;
+  hasSigned: UpgradeParts["hasSigned"];
   leave: () => void;
   log: Log;
 }): Renewal {
@@ -57,6 +58,8 @@ export function openRenewal(from: {
     base: options.server,
     ready: () => trust.ready(),
     tls: () => trust.tls(),
+    platform,
+    hasSigned: from.hasSigned,
     files,
     now: () => clock.wallMs(),
     leave,

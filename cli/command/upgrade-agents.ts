@@ -23,7 +23,9 @@ export const upgradeAgents: Command = {
     "first node that does not come back in time, or is worse than before, stops it, and those\n" +
     "that have the release already go back. Nodes that are cordoned, drained or repaired are\n" +
     "left alone until they serve. The release lies in the control plane's release folder; an\n" +
-    "agent takes it only where it may write beside its binary (systemd/allow-upgrades.conf).",
+    "agent takes it only where it may write beside its binary (systemd/allow-upgrades.conf),\n" +
+    "and only signed with the key that it was enrolled with. Nodes with a newer release are\n" +
+    "left alone: a downgrade needs a person at the machine (install.sh --version V).",
   flags: [
     { name: "to", kind: "text", value: "V", help: "the release; must be given" },
     {
@@ -38,7 +40,6 @@ export const upgradeAgents: Command = {
       value: "T",
       help: "how long a node may take to come back well (default 3m)",
     },
-    { name: "force", kind: "switch", help: "also where a newer one runs: a downgrade" },
     { name: "wait", kind: "switch", help: "until it is over; exit 7 if it stopped" },
   ],
   words: { min: 0, max: 0 },
@@ -57,7 +58,6 @@ export const upgradeAgents: Command = {
       to: to.replace(/^v(?=\d)/, ""),
       max_unavailable: share,
       ...(deadline === null ? {} : { deadline }),
-      ...(flags.on("force") ? { force: true } : {}),
     });
     if (!answer.ok) return answer;
     world.err(`${printUpgradeLine(answer.value)}\n`);

@@ -8,7 +8,7 @@
  */
 import type { Credential } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { JoinRequest, JoinToken } from "../../schema/join.ts";
+import { type JoinRequest, type JoinToken, readJoinToken } from "../../schema/join.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { type Authority, hashToken, nodeCredentialId } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
@@ -103,7 +103,7 @@ export class Joins {
   private async take(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
     const { table, authority, clock } = this.from;
     const now = clock.wallMs();
-    const found = await table.byHash(hashToken(request.token));
+    const found = await table.byHash(hashToken(readJoinToken(request.token).secret));
     if (found === null) return refuse("unknown", "this join token is not known", null);
     const { token, uses } = found;
     const nonce = hashToken(request.nonce);

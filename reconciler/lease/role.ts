@@ -25,6 +25,7 @@ import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { LeaseRow } from "../store/lease.ts";
 import type { Cursor, Store } from "../store/store.ts";
+import { openOrderSigner } from "../order-signer.ts";
 import type { PeerTls } from "../tls/open.ts";
 import type { Term } from "./lease.ts";
 import { wordFor } from "../upgrade/word.ts";
@@ -233,6 +234,7 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
     takeLetters: reconciler.takeLetters.bind(reconciler),
     upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
     config: () => config,
+    ...(parts.install === undefined ? {} : { signer: openOrderSigner(parts.install.key) }),
   };
   return new Ingest(store, parts.clock, target, cursors);
 }

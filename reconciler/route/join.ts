@@ -12,6 +12,7 @@ import {
   type JoinReply,
   type JoinState,
   type JoinTokenView,
+  printJoinToken,
 } from "../../schema/join.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { positive } from "../../schema/number.ts";
@@ -105,7 +106,8 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
     });
     if (made === null) return refuse(c, "conflict", "too many join tokens are open: revoke some");
     c.set("target", made.id);
-    return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token: secret }, 201);
+    const token = printJoinToken(secret, ports.install?.key.fingerprint ?? null);
+    return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
   });
   api.delete("/join-tokens/:id", needs("admin"), async (c) => {
     const id = c.req.param("id") ?? "";

@@ -1,15 +1,22 @@
 /**
- * The key with which this control plane signs the releases that it serves. It says "these are the
- * files that your control plane means", not who wrote them: a machine takes the public half out of
- * the installer that the same control plane served, or compares its fingerprint with one that a
- * person gave it. Made on first start unless one lies there; Ed25519, because both OpenSSL 3 and
- * this runtime have it and a signature is the same whenever it is made.
+ * The key with which this control plane signs the releases that it serves and the orders that it
+ * gives to agents. It says "these are the files that your control plane means", not who wrote them:
+ * a machine takes the public half out of the installer that the same control plane served, or
+ * compares its fingerprint with one that a person gave it. Made on first start unless one lies
+ * there; Ed25519, because both OpenSSL 3 and this runtime have it and a signature is the same
+ * whenever it is made.
+ *
+ * A rotation keeps the old key beside the new one, in `release-key.previous.pem` (one PEM block a
+ * key, the newest first): each of them vouches for the new one, so agents that know an old one
+ * follow. An agent that knows neither must be enrolled again.
  *
  * Adapter: files.
  */
 import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync } from "node:fs";
 import { renameSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type ShownKey, vouchText } from "../../schema/order.ts";
 
 export type ReleaseKey = {
   /** Public half: SPKI, base64, one line. */
@@ -17,6 +24,8 @@ export type ReleaseKey = {
   publicPem: string;
   /** `sha256:` and the hex SHA-256 of the SPKI's bytes; what `--key-fingerprint` takes. */
   fingerprint: string;
+  /** What agents are shown: this key, and older ones that vouch for it. */
+  shown: ShownKey;
   /** 64 bytes. */
   sign(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
 };
@@ -36,8 +45,30 @@ export function openReleaseKey(
 ): { key: ReleaseKey; fresh: boolean } {
   const fresh = !existsSync(path);
   if (fresh) writeWhole(path, pemOf(seed()));
-  return { key: readKey(readFileSync(path, "utf8"), path), fresh };
+  const key = readKey(readFileSync(path, "utf8"), path);
+  const shown = { key: key.publicBase64, vouched: vouchesFor(key, previousPath(path)) };
+  return { key: { ...key, shown }, fresh };
 }
+
+export const PREVIOUS_KEYS = "release-key.previous.pem";
+const previousPath = (path: string): string => join(dirname(path), PREVIOUS_KEYS);
+/** An agent reads no more of them. */
+const VOUCHES_MAX = 4;
+
+/** Throws if there are older keys and one of them cannot be read. */
+function vouchesFor(key: SigningKey, path: string): NonNullable<ShownKey["vouched"]> {
+  if (!existsSync(path)) return [];
+  const text = readFileSync(path, "utf8");
+  const blocks = text.match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g) ?? [];
+  if (blocks.length === 0) throw new Error(`${path}: expected private keys in PEM form`);
+  const said = Buffer.from(vouchText(key.fingerprint));
+  return blocks.slice(0, VOUCHES_MAX).map((pem) => {
+    const old = readKey(`${pem}\n`, path);
+    return { by: old.publicBase64, value: Buffer.from(old.sign(said)).toString("base64") };
+  });
+}
+
+type SigningKey = Omit<ReleaseKey, "shown">;
 
 function pemOf(seed: Uint8Array): string {
   if (seed.length !== SEED_BYTES) throw new Error(`a seed has ${SEED_BYTES} bytes`);
@@ -45,7 +76,7 @@ function pemOf(seed: Uint8Array): string {
   return `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`;
 }
 
-function readKey(pem: string, path: string): ReleaseKey {
+function readKey(pem: string, path: string): SigningKey {
   let secret: ReturnType<typeof createPrivateKey>;
   try {
     secret = createPrivateKey(pem);

@@ -18,6 +18,8 @@ import type { Release } from "./release-folder.ts";
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;
 /** Below it one lost heartbeat ends a campaign; above it a dead canary is nobody's news. */
 const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
+/** An older release may lack the repair of a hole that is known by now: agents refuse it. */
+const NO_DOWNGRADE = "a downgrade needs a person at the machine (install.sh --version V there)";
 const AGENT = /^navarch-node-(linux-[a-z0-9]+)$/;
 
 export const UpgradeOrder = v.strictObject({
@@ -33,6 +35,7 @@ export const UpgradeOrder = v.strictObject({
     "10%",
   ),
   deadline: v.nullish(v.string("expected a duration, for example 3m"), null),
+  /** Of earlier releases' command line; refused with the reason. */
   force: v.optional(v.boolean(), false),
 });
 
@@ -52,6 +55,7 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const body = await readBody(c, UpgradeOrder);
   if (!body.ok) return body.response;
   const { to, force } = body.value;
+  if (force) return refuse(c, "invalid_argument", `force: ${NO_DOWNGRADE}`);
   const percent = Number(body.value.max_unavailable.slice(0, -1));
   if (percent <= 0 || percent > 100) {
     return refuse(c, "invalid_argument", "max_unavailable: expected more than 0% and at most 100%");
@@ -76,7 +80,7 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     id: ports.newId(),
     to,
     percent,
-    force,
+    force: false,
     by,
     startedAt: now,
     deadlineMs,

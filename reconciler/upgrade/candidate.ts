@@ -40,10 +40,11 @@ export function standingOf(node: Node, campaign: CampaignFact): Standing {
     return { kind: "left alone", why: `release ${campaign.to} has no agent for ${platform}` };
   }
   const order = compareVersions(agent.version, campaign.to);
-  // Also with --force: it could not be told by name to go back to what it has.
+  // It could not be told by name to go back to what it has.
   if (order === null) return { kind: "left alone", why: whyUnordered(agent.version, campaign.to) };
-  if (!campaign.force && order > 0) {
-    return { kind: "left alone", why: `it has the newer ${agent.version} (--force)` };
+  if (order > 0) {
+    const why = `it has the newer ${agent.version}: a downgrade needs a person at the machine`;
+    return { kind: "left alone", why };
   }
   const why = busyWith(node);
   return why === null ? { kind: "next" } : { kind: "waiting", why };

@@ -39,7 +39,6 @@ export function wordFor(fleet: Fleet, id: NodeId): UpgradeWord | null {
         url,
         sha256: campaign.files[platform] ?? "",
         confirm_ms: String(campaign.deadlineMs),
-        ...(campaign.force ? { force: "true" } : {}),
       };
       // A person's stop: who has not heard of it yet need not.
       return {

@@ -4,6 +4,7 @@
  */
 import { Orders } from "../../agent/command/order.ts";
 import { Agent } from "../../agent/core.ts";
+import type { OrderGuard } from "../../agent/part.ts";
 import type { KernelLog, Nvml, Sender } from "../../agent/port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../../agent/probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "../../agent/spool-storage.ts";
@@ -44,6 +45,14 @@ export type AgentWorld = {
   log: (line: string) => void;
 };
 
+/** Nothing is ordered here: a simulated machine has no other program to start. */
+const NO_ORDERS: OrderGuard = {
+  shown: () => undefined,
+  judge: () => "a simulated machine takes no orders",
+  noteRefusal: () => true,
+  view: () => ({ transport: "loopback", key: null, source: null, refused: 0, last_refusal: null }),
+};
+
 export type Process = {
   wake(): void;
   /** With a last report. */
@@ -70,6 +79,7 @@ export function startAgent(world: AgentWorld): Process {
     orders: new Orders(disk.orders, world.boot.id, (text) => {
       disk.orders = text;
     }),
+    guard: NO_ORDERS,
     identity: {
       nodeId: world.nodeId,
       bootId: world.boot.id,

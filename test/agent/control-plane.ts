@@ -5,6 +5,7 @@
  */
 import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
 import type { Finding } from "../../schema/finding.ts";
+import { makeKey, signed } from "./test-key.ts";
 
 export type StubOptions = {
   /** Upgrades are answered with 403, as some proxies do. */
@@ -22,6 +23,8 @@ export class StubControlPlane {
   readonly reports: { report: Report; by: "ws" | "post"; token: string | null }[] = [];
   readonly findings: Finding[] = [];
   readonly options: StubOptions;
+  /** What signs its orders. */
+  readonly key = makeKey();
   port = 0;
   refused = 0;
   #acked = new Map<string, number>();
@@ -83,7 +86,8 @@ export class StubControlPlane {
 
   push(command: AgentCommand): void {
     if (!this.#last) throw new Error("nobody has reported yet");
-    const frame = JSON.stringify({ push: this.#reply(this.#last, { commands: [command] }) });
+    const commands = [signed(this.key, command, this.#last.node_id)];
+    const frame = JSON.stringify({ push: this.#reply(this.#last, { commands }) });
     for (const socket of this.#sockets) socket.send(frame);
   }
 
@@ -113,6 +117,7 @@ export class StubControlPlane {
       node_status: null,
       verdict: null,
       credential: null,
+      order_key: this.key.shown,
       ...more,
     };
   }

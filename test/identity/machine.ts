@@ -44,6 +44,8 @@ export class Machine {
   private readonly name: string;
   private readonly sender: Sender;
   joinToken: string | null;
+  /** Fingerprints of the keys that tokens brought. */
+  readonly enrolled: string[] = [];
 
   constructor(p: Plane, name: string, options: MachineOptions = {}) {
     this.p = p;
@@ -83,6 +85,7 @@ export class Machine {
       token: () => this.joinToken,
       tokens: this.tokens,
       trust,
+      enrolled: (fingerprint) => void this.enrolled.push(fingerprint),
       files: openStateFiles(this.folder),
       forgetful: false,
       newNonce: () =>

@@ -50,6 +50,7 @@ async function live(p: Plane, name: string, file: string): Promise<string> {
     tokens,
     files: openStateFiles(directory),
     directory,
+    enrolled: () => undefined,
     hostname: name,
     providerIds: [],
     log: () => undefined,

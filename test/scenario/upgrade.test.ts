@@ -187,6 +187,22 @@ test("a cordoned node is left alone until it is given back, and a freeze holds e
   expect(versionsOf(world)).toEqual(Array(3).fill("1.1.0"));
 });
 
+test("a newer agent is left alone, and nobody can order it back", async () => {
+  const { world, agents } = await fleetOf(3);
+  const [newer = ""] = world.serving().sort();
+  setVersion(world, agents, newer, "1.2.0");
+  await world.live(30);
+  const answer = await openWorldApp(world).call("POST", "/v1/upgrade", { to: "1.1.0", force: true });
+  expect([answer.status, answer.text]).toEqual([
+    400,
+    expect.stringContaining("force: a downgrade needs a person at the machine"),
+  ]);
+  await order(world, "1.1.0", 100);
+  await world.until(() => stateOf(world) === "done", 1_800);
+  expect(versionsOf(world).toSorted()).toEqual(["1.1.0", "1.1.0", "1.2.0"]);
+  expect(rows(world).map(({ node }) => node as string)).not.toContain(newer);
+});
+
 test.each(["", "0dev", "1.2.3~rc1", "1.2.3.4"])(
   "an agent that says it is %j is left alone, and everything else goes on",
   async (version) => {
@@ -195,7 +211,7 @@ test.each(["", "0dev", "1.2.3~rc1", "1.2.3.4"])(
     setVersion(world, agents, odd, version);
     await world.live(30);
     expect(world.node(odd as NodeId).agent?.version).toBe(version);
-    await order(world, "1.1.0", 100, { force: true });
+    await order(world, "1.1.0", 100);
     await world.live(5);
     world.xid(sick, 79);
     await world.until(() => world.node(sick as NodeId).phase.kind !== "serving", 120);

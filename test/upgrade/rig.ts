@@ -115,7 +115,9 @@ export class Rig {
     const name = `navarch-node-${PLATFORM}`;
     fs.copyFileSync(binary, join(folder, name));
     const hash = new Bun.CryptoHasher("sha256").update(fs.readFileSync(binary)).digest("hex");
-    fs.writeFileSync(join(folder, "SHA256SUMS"), `${sha256 ?? hash}  ${name}\n`);
+    const stamp = new Bun.CryptoHasher("sha256").update(`${version}\n`).digest("hex");
+    const sums = `${sha256 ?? hash}  ${name}\n${stamp}  VERSION\n`;
+    fs.writeFileSync(join(folder, "SHA256SUMS"), sums);
   }
 
   async call(method: string, path: string, body?: unknown): Promise<Response> {

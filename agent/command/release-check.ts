@@ -1,0 +1,68 @@
+/**
+ * Whether a release is what the release key says it is, before any of it is downloaded to run. The
+ * control plane signs `SHA256SUMS` as a whole; that list has a checksum for each file, and one for
+ * the version itself, so that an old list, well signed, cannot pass for a newer release.
+ *
+ * Adapter: network.
+ */
+import type { Tls } from "../trust.ts";
+
+export type ReleaseAsk = {
+  /** URL of the release, without a slash at its end. */
+  folder: string;
+  version: string;
+  /** The file of this machine's platform, and the checksum that the order names. */
+  name: string;
+  sha256: string;
+  tls: Tls | null;
+  hasSigned: (bytes: Uint8Array, signature: Uint8Array) => boolean;
+};
+
+const SUMS = "SHA256SUMS";
+/** A release has some twenty files of a hundred bytes each. */
+const BYTES_MAX = 64 * 1_024;
+const TIMEOUT_MS = 20_000;
+
+/** Why it is refused; `null` = it is signed. Throws what the network throws. */
+export async function checkRelease(ask: ReleaseAsk): Promise<string | null> {
+  const { folder, hasSigned, name, sha256, tls, version } = ask;
+  const sums = await fetchSmall(`${folder}/${SUMS}`, tls);
+  if (sums === null) return `release ${version} has no ${SUMS}`;
+  const signature = await fetchSmall(`${folder}/${SUMS}.sig`, tls);
+  if (signature === null) return `release ${version} is not signed: it has no ${SUMS}.sig`;
+  if (!hasSigned(sums, signature)) {
+    return `${SUMS} of release ${version} is not signed with the release key of this node`;
+  }
+  const listed = readSums(new TextDecoder().decode(sums));
+  const stamp = new Bun.CryptoHasher("sha256").update(`${version}\n`).digest("hex");
+  if (listed.get("VERSION") !== stamp) return `${SUMS} is not that of release ${version}`;
+  const found = listed.get(name);
+  if (found === undefined) return `release ${version} has no ${name}`;
+  return found === sha256 ? null : `release ${version} lists ${name} with another checksum`;
+}
+
+/** `HEX  NAME` a line, as sha256sum prints it. */
+function readSums(text: string): Map<string, string> {
+  const sums = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const [, sha256, name] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
+    if (sha256 !== undefined && name !== undefined) sums.set(name, sha256);
+  }
+  return sums;
+}
+
+/** `null` = there is none (404). */
+async function fetchSmall(url: string, tls: Tls | null): Promise<Uint8Array | null> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const response = await fetch(url, { redirect: "error", signal, ...(tls && { tls }) });
+  if (response.status === 404) return null;
+  if (!response.ok || response.body === null) throw new Error(`${url}: ${response.status}`);
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    bytes += chunk.byteLength;
+    if (bytes > BYTES_MAX) throw new Error(`${url}: more than ${BYTES_MAX} bytes`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,81 @@
+/**
+ * How an order proves that the control plane gave it. The control plane signs each order with its
+ * Ed25519 key (RFC 8032); the agent knows that key's fingerprint from its enrolment. The signature
+ * covers the node, the command, its parameters, the fence and an expiry, so a captured order is
+ * worth nothing for another node or later. Pure: the cryptography is in the two programs.
+ */
+import * as v from "valibot";
+import { count, instant } from "./number.ts";
+
+const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
+/** SubjectPublicKeyInfo (RFC 8410), base64 on one line: 60 characters for Ed25519. */
+const publicKey = short(128);
+/** 64 bytes, base64: 88 characters. */
+const signature = short(128);
+
+export const OrderSignature = v.object({
+  key: publicKey,
+  /** Wall milliseconds. */
+  expires_at: instant,
+  value: signature,
+});
+export type OrderSignature = v.InferOutput<typeof OrderSignature>;
+
+/** The control plane's key, and older keys of it that vouch for this one after a rotation. */
+export const ShownKey = v.object({
+  key: publicKey,
+  vouched: v.nullish(
+    v.pipe(v.array(v.object({ by: publicKey, value: signature })), v.maxLength(4)),
+    [],
+  ),
+});
+export type ShownKey = v.InferOutput<typeof ShownKey>;
+
+/** How an agent came to know the key, strongest first. */
+export const KEY_SOURCES = ["enrolment", "join token", "tls", "first use"] as const;
+export type KeySource = (typeof KEY_SOURCES)[number];
+
+/** What an agent reports about its way to the control plane. */
+export const AgentTrust = v.object({
+  /** `https`, `http`, or `loopback` for http that does not leave the machine. */
+  transport: short(16),
+  /** Fingerprint of the key whose orders it carries out; `null` = none is known yet. */
+  key: v.nullish(short(80), null),
+  /** One of `KEY_SOURCES`; a text, so that a newer agent's word is no error. */
+  source: v.nullish(short(32), null),
+  /** Orders that it refused because they proved nothing, since its state folder exists. */
+  refused: v.nullish(count, 0),
+  last_refusal: v.nullish(short(300), null),
+});
+export type AgentTrust = v.InferOutput<typeof AgentTrust>;
+
+/** How long an order may be carried out. Agents' clocks must be right within this. */
+export const ORDER_LIFE_MS = 30 * 60_000;
+/** An expiry further away means that one of the two clocks is wrong. */
+export const ORDER_LIFE_MAX_MS = 24 * 3_600_000;
+
+export type Signed = {
+  node: string;
+  command_id: string;
+  type: string;
+  parameters: Readonly<Record<string, string>>;
+  fence: number;
+  expires_at: number;
+};
+
+/** What is signed. The prefix keeps it apart from everything else the same key signs. */
+export function orderText(order: Signed): string {
+  const { node, command_id, type, fence, expires_at } = order;
+  const byName = ([a]: [string, string], [b]: [string, string]) => (a < b ? -1 : a > b ? 1 : 0);
+  const parameters = Object.entries(order.parameters).sort(byName);
+  return JSON.stringify([
+    "navarch order v1",
+    ...[node, command_id, type, fence, expires_at],
+    parameters,
+  ]);
+}
+
+/** What an older key signs to vouch for the key with this fingerprint. */
+export function vouchText(fingerprint: string): string {
+  return JSON.stringify(["navarch key v1", fingerprint]);
+}
