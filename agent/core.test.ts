@@ -6,9 +6,11 @@ import * as v from "valibot";
 import { Report as ReportSchema } from "../schema/report.ts";
 import { Orders } from "./command/order.ts";
 import { Agent } from "./core.ts";
+import type { GpuTable } from "./kernel/finding.ts";
 import { healthyCheck, openFakeNvml, type FakeNvml } from "./nvml/fake.ts";
 import type { AgentParts, OrderGuard } from "./part.ts";
 import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "./port.ts";
+import { Promises } from "./promise.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 import { Spool } from "./spool.ts";
@@ -209,8 +211,9 @@ function build(
       bootId: BOOT,
       agentVersion: "1",
       bootWallMs: clock.wallMs() - 3_600_000,
-      expectedGpus: null,
     },
+    promises: new Promises(null),
+    readBus: () => ({ kind: "unreadable", why: "no fixture" }),
     memory: EMPTY_MEMORY,
     saveMemory: () => {},
     inventory: (gpus) => ({
@@ -264,6 +267,35 @@ describe("Agent", () => {
     expect(plane.reports.slice(1).every((each) => each.report.sample?.gpus.length === 2)).toBe(
       true,
     );
+  });
+
+  test("what the control plane says of the number of GPUs is looked at soon, and reported", async () => {
+    const { agent, clock, plane } = build();
+    plane.more = { expected: { gpus: 3, from: "pool" } };
+    agent.start();
+    await clock.pass(100);
+    expect(plane.seen).toMatchObject([{ kind: "lost", reason: "count", severity: "fatal" }]);
+    const check = plane.reports.at(-1)?.report.check;
+    expect(check).toMatchObject({ expected_gpus: 3, expected_from: "pool", present_gpus: 2 });
+    plane.more = {};
+    await clock.pass(61_000);
+    expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([]);
+  });
+
+  test("a line about a GPU that only the bus shows is this machine's", async () => {
+    const pci = "0000:99:00.0";
+    const tables: GpuTable[] = [];
+    const { agent, clock, plane } = build({
+      readBus: () => ({ kind: "read", gpus: [{ pci, driver: null }] }),
+      openKernelLog: (_, gpus) => {
+        tables.push(gpus());
+        return null;
+      },
+    });
+    agent.start();
+    await clock.pass(100);
+    expect(tables[0]).toContainEqual({ index: null, uuid: null, pci });
+    expect(plane.seen).toMatchObject([{ kind: "lost", reason: "unlisted", pci }]);
   });
 
   test("a hung driver never stops heartbeats, and becomes a finding", async () => {

@@ -204,7 +204,8 @@ export class Agent {
       wallMs: clock.wallMs(),
       monoMs: clock.monoMs(),
       uptimeMs: Math.max(0, clock.monoMs() - this.#bootMonoMs),
-      expectedGpus: identity.expectedGpus,
+      promised: this.#parts.promises.all(),
+      bus: this.#parts.readBus(),
       simulated: nvml.simulated,
     };
   }
@@ -256,7 +257,8 @@ export class Agent {
       at: new Date(atMs).toISOString(),
       conclusive: round.conclusive,
       probes: round.results,
-      expected_gpus: round.expected,
+      expected_gpus: round.expected?.gpus ?? null,
+      expected_from: round.expected?.from ?? null,
       present_gpus: round.present,
       active: [...own, ...round.active].slice(0, 256),
     };
@@ -301,7 +303,7 @@ export class Agent {
   #gpuTable(): GpuTable {
     const { bootId } = this.#parts.identity;
     const known = this.#memory.bootId === bootId ? printIdentities(this.#memory) : [];
-    return printGpuTable(this.#round?.gpus ?? known);
+    return printGpuTable(this.#round?.gpus ?? known, this.#parts.readBus());
   }
 
   #listen(): void {
@@ -364,6 +366,7 @@ export class Agent {
   #obey(reply: ReportReply): void {
     if (this.#stopped) return;
     this.#setCadence(reply.config);
+    if (this.#parts.promises.hear(reply)) this.#after("promise", 0, () => this.#checkSoon());
     if (reply.credential) this.#parts.adopt(reply.credential);
     if (reply.order_key) this.#parts.guard.shown(reply.order_key);
     const { spool } = this.#parts;

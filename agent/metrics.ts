@@ -224,7 +224,9 @@ function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
     page.put(name, "counter", help, node, value);
   };
   const seconds = (ms: number | null) => (ms === null ? null : ms / 1_000);
-  gauge("navarch_gpus_expected", "GPUs that should be there", view.expected);
+  const expected = { ...node, source: view.expected?.from ?? "" };
+  const gpus = view.expected?.gpus;
+  page.put("navarch_gpus_expected", "gauge", "GPUs that should be there", expected, gpus);
   gauge("navarch_gpus_present", "GPUs that are there", view.present);
   gauge("navarch_agent_simulated", "1 if the GPUs are made up", view.simulated);
   gauge("navarch_agent_connected", "1 while the WebSocket is up", view.connected);

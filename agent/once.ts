@@ -8,12 +8,13 @@ import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity } from "../schema/gpu.ts";
 import type { NodeId } from "../schema/id.ts";
 import type { PolicyNode } from "../schema/policy.ts";
-import type { Check, ProbeResult } from "../schema/report.ts";
+import type { Check, Expected, ProbeResult } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
 import { printGpuTable } from "./kernel/finding.ts";
-import type { Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
+import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
 import type { GpuTable } from "./kernel/finding.ts";
 import type { Identity } from "./part.ts";
+import type { Promises } from "./promise.ts";
 import { printHostFinding } from "./host-finding.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
@@ -36,6 +37,8 @@ export type OnceResult = {
   node_id: NodeId;
   verdict: OnceVerdict;
   simulated: boolean;
+  /** How many GPUs this machine must have and who says so; `null` if nothing does. */
+  expected: Expected | null;
   gpus: GpuIdentity[];
   findings: Finding[];
   probes: ProbeResult[];
@@ -46,6 +49,8 @@ export type OnceParts = {
   nvml: Nvml;
   openKernelLog: (cursor: KernelCursor | null, gpus: () => GpuTable) => KernelLog | null;
   identity: Identity;
+  promises: Promises;
+  readBus: () => Bus;
   pool: string;
   labels: Record<string, string>;
 };
@@ -59,7 +64,8 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
     wallMs: clock.wallMs(),
     monoMs: clock.monoMs(),
     uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
-    expectedGpus: identity.expectedGpus,
+    promised: parts.promises.all(),
+    bus: parts.readBus(),
     simulated: nvml.simulated,
   });
   const heard = readLog(parts, round);
@@ -70,6 +76,7 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
       node_id: identity.nodeId,
       verdict: judged.verdict,
       simulated: nvml.simulated,
+      expected: round.expected,
       gpus: round.gpus,
       findings,
       probes: [...round.results, heard.probe],
@@ -81,7 +88,7 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
 function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; probe: ProbeResult } {
   const { clock, identity, nvml } = parts;
   const name = "kernel_log";
-  const table = printGpuTable(round.gpus);
+  const table = printGpuTable(round.gpus, parts.readBus());
   const log = parts.openKernelLog(null, () => table);
   if (!log) {
     return { findings: [], probe: { name, outcome: "skipped", duration_ms: 0, message: null } };
@@ -160,7 +167,8 @@ function printCheck(round: ProbeRound, nowMs: number): Check {
     at: new Date(nowMs).toISOString(),
     conclusive: round.conclusive,
     probes: round.results,
-    expected_gpus: round.expected,
+    expected_gpus: round.expected?.gpus ?? null,
+    expected_from: round.expected?.from ?? null,
     present_gpus: round.present,
     active: round.active,
   };

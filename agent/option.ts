@@ -110,6 +110,11 @@ const FLAGS = {
     value: "DIR",
     help: "where the node's /proc is mounted (default /host/proc, /proc)",
   },
+  "host-sys": {
+    kind: "text",
+    value: "DIR",
+    help: "where the node's /sys is mounted (default /host/sys, /sys)",
+  },
   "expected-gpus": { kind: "text", value: "N", help: "GPUs that this machine must have" },
   "allow-commands": { kind: "switch", help: "carry out reboot and gpu_reset when ordered" },
   "metrics-addr": {
@@ -164,6 +169,7 @@ export type Options = {
   nvmlPath: string | null;
   hostRoot: string | null;
   hostProc: string | null;
+  hostSys: string | null;
   expectedGpus: number | null;
   allowCommands: boolean;
   metrics: { hostname: string; port: number } | null;
@@ -245,6 +251,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
     hostRoot: readAbsolute(values["host-root"], "--host-root"),
     hostProc: readAbsolute(values["host-proc"], "--host-proc"),
+    hostSys: readAbsolute(values["host-sys"], "--host-sys"),
     expectedGpus: readCount(values["expected-gpus"], "--expected-gpus"),
     allowCommands: values["allow-commands"],
     metrics: readMetrics(values["metrics-addr"], values["metrics-insecure"]),

@@ -8,7 +8,8 @@ import type { AgentTrust, ShownKey } from "../schema/order.ts";
 import type { AgentCommand, CommandResult, Inventory } from "../schema/report.ts";
 import type { Orders } from "./command/order.ts";
 import type { OpenKernelLog } from "./listen.ts";
-import type { Clock, Nvml, Sender } from "./port.ts";
+import type { Bus, Clock, Nvml, Sender } from "./port.ts";
+import type { Promises } from "./promise.ts";
 import type { ProbeMemory } from "./probe/probe.ts";
 import type { Spool } from "./spool.ts";
 
@@ -18,8 +19,6 @@ export type Identity = {
   agentVersion: string;
   /** Wall time of boot, milliseconds. */
   bootWallMs: number;
-  /** GPUs that this machine must have, if anybody said so. */
-  expectedGpus: number | null;
 };
 
 /** Per cent of all CPUs and of memory; `null` if it cannot be told. */
@@ -47,6 +46,10 @@ export type AgentParts = {
   orders: Orders;
   guard: OrderGuard;
   identity: Identity;
+  /** How many GPUs this machine must have, as far as others say. */
+  promises: Promises;
+  /** What the PCI bus shows now. */
+  readBus: () => Bus;
   memory: ProbeMemory;
   saveMemory: (memory: ProbeMemory) => void;
   /** The node as it is now, around the GPUs that were found. */

@@ -33,6 +33,12 @@ export type Nvml = {
   close(): void;
 };
 
+/** A GPU on the PCI bus: `pci` is normalised; `driver` is `null` while no driver is bound. */
+export type BusGpu = { pci: string; driver: string | null };
+
+/** What the kernel shows on the PCI bus. A bus that cannot be read condemns nothing. */
+export type Bus = { kind: "read"; gpus: readonly BusGpu[] } | { kind: "unreadable"; why: string };
+
 /** One thing the kernel log reader learned. */
 export type KernelRecordOut =
   | { kind: "finding"; finding: Finding }

@@ -4,7 +4,7 @@
  */
 import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";
-import type { ProbeResult } from "../schema/report.ts";
+import type { Expected, ProbeResult } from "../schema/report.ts";
 import type { SpoolStats } from "./spool.ts";
 
 export type AgentView = {
@@ -13,7 +13,7 @@ export type AgentView = {
   samples: readonly GpuSample[];
   probes: readonly ProbeResult[];
   present: number | null;
-  expected: number | null;
+  expected: Expected | null;
   /** True if the last call into the driver missed its deadline, `null` before the first. */
   unresponsive: boolean | null;
   /** Probe children that were given up and are not yet gone. */

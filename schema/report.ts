@@ -72,6 +72,14 @@ export const ProbeResult = v.object({
 });
 export type ProbeResult = v.InferOutput<typeof ProbeResult>;
 
+/** Who says how many GPUs a machine has; `baseline` is the most that its agent ever saw. */
+export const EXPECTED_FROM = ["bus", "option", "instance_type", "pool", "baseline"] as const;
+export const Expected = v.object({
+  gpus: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
+  from: v.picklist(EXPECTED_FROM),
+});
+export type Expected = v.InferOutput<typeof Expected>;
+
 /**
  * One full round of probes. `conclusive` is false when nothing could be learned (no permission):
  * the control plane then counts no evaluation. A check says what is *still* true, which is what
@@ -81,9 +89,11 @@ export const Check = v.object({
   at,
   conclusive: v.boolean(),
   probes: v.pipe(v.array(ProbeResult), v.maxLength(64)),
-  /** GPUs expected by the baseline and seen now. */
+  /** GPUs that should be there and that answer now. */
   expected_gpus: v.nullish(count, null),
   present_gpus: count,
+  /** Who says how many are expected; `null` with `expected_gpus`. */
+  expected_from: v.nullish(v.picklist(EXPECTED_FROM)),
   /**
    * Keys of the probe-made conditions that hold at this moment, `<kind>/<reason>/<gpu uuid or
    * node>`; an empty list is a clean check.
@@ -153,6 +163,8 @@ export const ReportReply = v.object({
   server_time: at,
   /** Asked for after a restart of the control plane, or when the node is not known. */
   want_inventory: v.boolean(),
+  /** GPUs that this node must have by its instance type or pool, where either says. */
+  expected: v.nullish(Expected),
   node_status: v.nullish(short(64), null),
   verdict: v.nullish(short(32), null),
   /**

@@ -3,7 +3,14 @@ import * as v from "valibot";
 import { Finding } from "../../schema/finding.ts";
 import { BootId } from "../../schema/id.ts";
 import { parseFacts } from "./fact.ts";
-import { EMPTY_MEMORY, findingOf, type GpuTable, type KernelMemory } from "./finding.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
+import {
+  EMPTY_MEMORY,
+  findingOf,
+  type GpuTable,
+  type KernelMemory,
+  printGpuTable,
+} from "./finding.ts";
 
 const BOOT = v.parse(BootId, "boot-1");
 const BOOT_WALL_MS = Date.parse("2026-03-01T10:00:00Z");
@@ -31,6 +38,36 @@ function tell(lines: (string | Line)[], gpus: GpuTable = GPUS) {
   });
   return findings;
 }
+
+describe("printGpuTable()", () => {
+  const listed = { index: 0, uuid: "GPU-a", name: "H100", pci_bus_id: "00000000:04:00.0" };
+  const bus = {
+    kind: "read" as const,
+    gpus: ["0000:04:00.0", "0000:3b:00.0"].map((pci) => ({ pci, driver: "nvidia" })),
+  };
+  const failed =
+    "NVRM: GPU 0000:3b:00.0: RmInitAdapter failed! (0x26:0x56:1474)\n" +
+    "NVRM: GPU 0000:3b:00.0: rm_init_adapter failed, device minor number 1";
+
+  test("takes a GPU that only the bus shows for this machine's", () => {
+    const table = printGpuTable([listed as GpuIdentity], bus);
+    expect(tell([failed], table)[0]).toMatchObject({
+      kind: "driver",
+      reason: "init",
+      pci: "0000:3b:00.0",
+      foreign: false,
+    });
+    const xid = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.";
+    expect(tell([xid], table)[0]).toMatchObject({ code: 79, foreign: false, gpu_uuid: null });
+    expect(tell([xid.replace("3b", "5e")], table)[0]).toMatchObject({ foreign: true });
+  });
+
+  test("keeps the name of one that is listed", () => {
+    const table = printGpuTable([listed as GpuIdentity], bus);
+    const [finding] = tell(["NVRM: Xid (PCI:0000:04:00): 48, pid=1, name=py, DBE"], table);
+    expect(finding).toMatchObject({ gpu_uuid: "GPU-a", gpu_index: 0 });
+  });
+});
 
 describe("findingOf()", () => {
   test("findingOf() names the GPU of a 4-digit address from an 8-digit table", () => {

@@ -7,19 +7,23 @@ import type { Finding, Metrics, Severity } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
+import type { Bus } from "../port.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { KernelFact } from "./fact.ts";
 import { normalizePci } from "./pci.ts";
 
 /** This machine's GPUs, by PCI address. Empty = not known (yet): nothing is called foreign then. */
-export type GpuTable = readonly { index: number; uuid: string; pci: string }[];
+export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];
 
-/** The table of GPUs whose addresses can be read. */
-export function printGpuTable(gpus: readonly GpuIdentity[]): GpuTable {
-  return gpus.flatMap(({ index, uuid, pci_bus_id }) => {
+/** The GPUs whose addresses can be read, and those that only the bus shows: they are ours too. */
+export function printGpuTable(gpus: readonly GpuIdentity[], bus: Bus): GpuTable {
+  const named = gpus.flatMap(({ index, uuid, pci_bus_id }) => {
     const pci = normalizePci(pci_bus_id);
     return pci === null ? [] : [{ index, uuid, pci }];
   });
+  const known = new Set(named.map(({ pci }) => pci));
+  const onBus = bus.kind === "read" ? bus.gpus.filter(({ pci }) => !known.has(pci)) : [];
+  return [...named, ...onBus.map(({ pci }) => ({ index: null, uuid: null, pci }))];
 }
 
 /** Where and when the record was seen. */

@@ -18,6 +18,7 @@ const SIGNATURE = {
   nvmlSystemGetNVMLVersion: "pu",
   nvmlSystemGetCudaDriverVersion_v2: "p",
   nvmlGetExcludedDeviceCount: "p",
+  nvmlGetExcludedDeviceInfoByIndex: "up",
   nvmlDeviceGetCount_v2: "p",
   nvmlDeviceGetHandleByIndex_v2: "up",
   nvmlDeviceGetUUID: "dpu",

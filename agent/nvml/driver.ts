@@ -58,6 +58,11 @@ const NO_ATTACH = 2;
 /** More than any node has; a wild count from a broken library must not become a wild loop. */
 const GPUS_MAX = 64;
 
+/** `nvmlExcludedDeviceInfo_t`, which begins with `nvmlPciInfo_t` and its `busId`. */
+const EXCLUDED_BYTES = 148;
+const BUS_ID_AT = 36;
+const BUS_ID_BYTES = 32;
+
 export class NvmlDriver implements Driver {
   readonly #bound: Bound;
   readonly #monoMs: () => number;
@@ -102,18 +107,33 @@ export class NvmlDriver implements Driver {
     const words = new Uint32Array(1);
     const hasCuda = this.#bound.call("nvmlSystemGetCudaDriverVersion_v2", words) === SUCCESS;
     const cuda = words[0] ?? 0;
-    const excluded = this.#bound.call("nvmlGetExcludedDeviceCount", words) === SUCCESS;
+    const hasExcluded = this.#bound.call("nvmlGetExcludedDeviceCount", words) === SUCCESS;
+    const excluded = hasExcluded ? (words[0] ?? 0) : 0;
+    const excludedPci = this.#excludedPci(excluded);
     return {
       driverVersion: this.#text("nvmlSystemGetDriverVersion"),
       nvmlVersion: this.#text("nvmlSystemGetNVMLVersion"),
       // 12040 means 12.4.
       cudaVersion: hasCuda ? [Math.floor(cuda / 1_000), (cuda % 1_000) / 10].join(".") : null,
       count: this.#devices.length,
-      excluded: excluded ? (words[0] ?? 0) : 0,
+      excluded,
+      ...(excludedPci === null ? {} : { excludedPci }),
       denied: this.#denied,
       gpus,
       missing: [...this.#bound.missing],
     };
+  }
+
+  /** Addresses of the GPUs that the driver was told to leave out; `null` if one has none. */
+  #excludedPci(count: number): string[] | null {
+    const info = Buffer.alloc(EXCLUDED_BYTES);
+    const found: string[] = [];
+    for (let index = 0; index < Math.min(count, GPUS_MAX); index++) {
+      const code = this.#bound.call("nvmlGetExcludedDeviceInfoByIndex", index, info);
+      if (code !== SUCCESS) return null;
+      found.push(printText(info.subarray(BUS_ID_AT, BUS_ID_AT + BUS_ID_BYTES)));
+    }
+    return found;
   }
 
   #text(name: "nvmlSystemGetDriverVersion" | "nvmlSystemGetNVMLVersion"): string | null {

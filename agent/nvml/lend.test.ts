@@ -10,7 +10,8 @@ const AT = {
   wallMs: 1_772_359_200_000,
   monoMs: 3_600_000,
   uptimeMs: 3_600_000,
-  expectedGpus: null,
+  promised: [],
+  bus: { kind: "unreadable" as const, why: "" },
   simulated: false,
 };
 

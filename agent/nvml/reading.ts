@@ -89,6 +89,8 @@ export type NvmlCheck = {
   /** Count as NVML tells it, GPUs without permission included. */
   count: number;
   excluded: number;
+  /** Their addresses; absent if this library does not tell. */
+  excludedPci?: string[];
   /** GPUs within `count` that this process has no permission for; they are not in `gpus`. */
   denied?: number;
   gpus: NvmlGpuCheck[];

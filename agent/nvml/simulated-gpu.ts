@@ -2,6 +2,8 @@
  * Readings of made-up GPUs: plausible, slowly changing, and the same for the same seed and time.
  */
 import { LIMIT } from "../../schema/limit.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { Bus } from "../port.ts";
 import { printUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "./reading.ts";
@@ -11,7 +13,7 @@ import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts
 export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): NvmlCheck {
   const count = Math.min(Math.max(0, Math.floor(options.count)), LIMIT.gpusPerNodeMax);
   const all = Array.from({ length: count }, (_, index) => index);
-  const listed = all.filter((index) => faults.gpus?.[index]?.missing !== true);
+  const listed = all.filter((index) => isListed(faults.gpus?.[index] ?? {}));
   return {
     driverVersion: "570.86.16",
     nvmlVersion: "12.570.86.16",
@@ -21,6 +23,22 @@ export function makeCheck(options: SimulatedOptions, faults: SimulatedFaults): N
     gpus: listed.map((index) => makeGpu(options, index, faults.gpus?.[index] ?? {})),
     missing: [],
   };
+}
+
+function isListed({ missing, offBus, boundDriver }: GpuFault): boolean {
+  return missing !== true && offBus !== true && boundDriver === undefined;
+}
+
+/** The PCI bus on which the same GPUs stand. */
+export function makeBus(options: SimulatedOptions, faults: SimulatedFaults): Bus {
+  const count = Math.min(Math.max(0, Math.floor(options.count)), LIMIT.gpusPerNodeMax);
+  const gpus = Array.from({ length: count }, (_, index) => index).flatMap((index) => {
+    const fault = faults.gpus?.[index] ?? {};
+    const pci = normalizePci(healthyGpu(index).pciBusId);
+    if (fault.offBus === true || pci === null) return [];
+    return [{ pci, driver: fault.boundDriver === undefined ? "nvidia" : fault.boundDriver }];
+  });
+  return { kind: "read", gpus };
 }
 
 /** FNV-1a, 32 bits: spreads seeds well enough for made-up hardware, and needs no randomness. */
@@ -56,7 +74,7 @@ function makeGpu(options: SimulatedOptions, index: number, fault: GpuFault): Nvm
   const { seed, name, clock } = options;
   const load = loadOf(seed, index, clock.wallMs());
   const down = new Set(fault.linksDown ?? []);
-  const { missing: _, linksDown: __, ...readings } = fault;
+  const { missing: _, offBus: _off, boundDriver: _bound, linksDown: __, ...readings } = fault;
   const well = healthyGpu(index, {
     uuid: uuidOf(seed, index),
     name,
@@ -82,7 +100,9 @@ function makeGpu(options: SimulatedOptions, index: number, fault: GpuFault): Nvm
     : unopenedGpu(well, openCode);
 }
 
-function definedOnly(fault: Omit<GpuFault, "missing" | "linksDown">): Partial<NvmlGpuCheck> {
+type Readings = Omit<GpuFault, "missing" | "offBus" | "boundDriver" | "linksDown">;
+
+function definedOnly(fault: Readings): Partial<NvmlGpuCheck> {
   return Object.fromEntries(Object.entries(fault).filter(([, value]) => value !== undefined));
 }
 

@@ -6,7 +6,7 @@ import { roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import type { Clock } from "../port.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { runProbes } from "../probe/run.ts";
-import { type SimulatedFaults, openSimulatedNvml } from "./simulated.ts";
+import { type SimulatedFaults, openSimulatedGpus } from "./simulated.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-sim-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,16 +37,17 @@ function bed(count = 8, seed = "node-1") {
     writeFileSync(`${faultPath}.part`, text);
     renameSync(`${faultPath}.part`, faultPath);
   };
-  const nvml = openSimulatedNvml({ count, name: "H100 (simulated)", seed, clock, faultPath });
+  const name = "H100 (simulated)";
+  const { nvml, readBus } = openSimulatedGpus({ count, name, seed, clock, faultPath });
   const check = async () => {
     const answer = await nvml.check(1_000);
     if (answer.kind !== "ok") throw new Error(JSON.stringify(answer));
     return answer.value;
   };
-  return { nvml, clock, write, check, faultPath };
+  return { nvml, readBus, clock, write, check, faultPath };
 }
 
-describe("openSimulatedNvml()", () => {
+describe("openSimulatedGpus()", () => {
   test("makes GPUs that are well and says that they are made up", async () => {
     const { nvml, check } = bed();
     expect(nvml.simulated).toBe(true);
@@ -87,6 +88,42 @@ describe("openSimulatedNvml()", () => {
     expect(await check()).toMatchObject({ count: 7 });
     write({});
     expect(await check()).toEqual(before);
+  });
+
+  test.each([
+    ["one that does not open", { openCode: 3 }, "driver/unopened"],
+    ["one that is listed no more", { missing: true }, "lost/unlisted"],
+    ["one that nouveau holds", { boundDriver: "nouveau" }, "driver/other_driver"],
+    ["one of a virtual machine", { boundDriver: "vfio-pci" }, null],
+  ])("plays %s from the first check on", async (_, fault, said) => {
+    const { check, write, readBus } = bed();
+    write({ gpus: { "3": fault } });
+    const value = await check();
+    const round = runProbes(
+      { kind: "ok", value, durationMs: 1 },
+      EMPTY_MEMORY,
+      roundAt(0, { bus: readBus() }),
+    );
+    const told = round.findings.map(({ kind, reason, pci }) => [`${kind}/${reason}`, pci]);
+    expect(told).toEqual(said === null ? [] : [[said, "0000:21:00.0"]]);
+    expect(round).toMatchObject({ present: 7 });
+  });
+
+  test("plays a GPU that fell off the bus before the start, which only a promise knows of", async () => {
+    const { check, write, readBus } = bed();
+    write({ gpus: { "3": { offBus: true } } });
+    const value = await check();
+    const look = (promised: { gpus: number; from: "pool" }[]) =>
+      runProbes(
+        { kind: "ok", value, durationMs: 1 },
+        EMPTY_MEMORY,
+        roundAt(0, { bus: readBus(), promised }),
+      );
+    expect(look([])).toMatchObject({ findings: [], expected: { gpus: 7, from: "bus" } });
+    expect(look([{ gpus: 8, from: "pool" }])).toMatchObject({
+      findings: [{ kind: "lost", reason: "count", severity: "fatal" }],
+      expected: { gpus: 8, from: "pool" },
+    });
   });
 
   test.each([

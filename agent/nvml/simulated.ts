@@ -6,9 +6,9 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import * as v from "valibot";
-import type { Clock, Nvml } from "../port.ts";
+import type { Bus, Clock, Nvml } from "../port.ts";
 import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "./reading.ts";
-import { makeCheck, uuidOf } from "./simulated-gpu.ts";
+import { makeBus, makeCheck, uuidOf } from "./simulated-gpu.ts";
 import { count, integer, reading } from "../../schema/number.ts";
 
 export type SimulatedOptions = {
@@ -25,8 +25,12 @@ const flag = v.nullable(v.boolean());
 
 /** Readings that a fault may replace, by the names of `reading.ts`. */
 export const GpuFault = v.strictObject({
-  /** No longer listed at all: the count is one less. */
+  /** No longer listed by the driver: the count is one less. It still stands on the bus. */
   missing: v.optional(v.boolean()),
+  /** Gone from the PCI bus too. */
+  offBus: v.optional(v.boolean()),
+  /** Name of the kernel driver that holds it instead of NVIDIA's. */
+  boundDriver: v.optional(v.nullable(v.string())),
   /** 15 is lost, 16 wants a reset (gpu/nvml.md §8). */
   rc: v.optional(integer),
   /** Listed and never opened: the code that opening answers (999, 3, 17, …). */
@@ -67,9 +71,20 @@ export const SimulatedFaults = v.strictObject({
 export type SimulatedFaults = v.InferOutput<typeof SimulatedFaults>;
 export type GpuFault = v.InferOutput<typeof GpuFault>;
 
-export function openSimulatedNvml(options: SimulatedOptions): Nvml {
-  const { clock, faultPath = null } = options;
+/** The GPUs, and the bus on which they stand. */
+export function openSimulatedGpus(options: SimulatedOptions): { nvml: Nvml; readBus: () => Bus } {
+  const { faultPath = null } = options;
   const file = faultPath === null ? null : new FaultFile(faultPath);
+  const readBus = (): Bus => {
+    const faults = file?.load() ?? {};
+    if (typeof faults === "string") return { kind: "unreadable", why: faults };
+    return makeBus(options, faults);
+  };
+  return { nvml: openSimulatedNvml(options, file), readBus };
+}
+
+function openSimulatedNvml(options: SimulatedOptions, file: FaultFile | null): Nvml {
+  const { clock } = options;
   const answer = async (deadlineMs: number): Promise<NvmlAnswer<NvmlCheck>> => {
     const faults = file?.load() ?? {};
     if (typeof faults === "string") return failed("other", 0, faults);

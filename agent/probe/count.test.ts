@@ -27,13 +27,13 @@ describe("countProbe", () => {
   });
 
   test("tells of the node what it cannot tell of a GPU that it never saw", () => {
-    const ctx = roundAt(HOUR_MS, { expectedGpus: 8 });
+    const ctx = roundAt(HOUR_MS, { promised: [{ gpus: 8, from: "option" }] });
     const out = countProbe.look(without(3), EMPTY_MEMORY, ctx);
     expect(printConditions(out.conditions)).toEqual(["lost/count fatal node"]);
   });
 
   test("does not count what the driver was told to leave out", () => {
-    const ctx = roundAt(HOUR_MS, { expectedGpus: 8 });
+    const ctx = roundAt(HOUR_MS, { promised: [{ gpus: 8, from: "option" }] });
     const out = countProbe.look({ ...without(3), excluded: 1 }, EMPTY_MEMORY, ctx);
     expect(out.conditions).toEqual([]);
   });
@@ -47,12 +47,12 @@ describe("countProbe", () => {
     const check = { ...without(3), count: 8, denied: 1 };
     const out = countProbe.look(check, remembering(eight), roundAt(0));
     expect(printConditions(out.conditions)).toEqual(["driver/permission warning node"]);
-    expect(out.message).toBe("8 of 8");
+    expect(out.message).toBe("8 of 8 (baseline)");
   });
 
   test("leaves a GPU that cannot be opened to its own finding, and does not count it", () => {
     const out = lookWith(countProbe, { rc: 999, openCode: 3 });
-    expect(out).toMatchObject({ conditions: [], message: "1 of 2" });
+    expect(out).toMatchObject({ conditions: [], message: "1 of 2 (baseline)" });
   });
 
   test("takes an exchanged GPU for no loss", () => {

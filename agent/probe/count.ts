@@ -1,38 +1,21 @@
 /**
- * Are all GPUs there? Compared with what the instance type promises and with the most that was ever
- * seen, by UUID, because an index shifts when a neighbour leaves. A lost GPU keeps the identity it
- * had: it is told by name and not as a hole.
+ * Are all GPUs there? Compared with what `expect.ts` says must be there, by UUID, because an index
+ * shifts when a neighbour leaves. A lost GPU keeps the identity it had: it is told by name and not
+ * as a hole. What stands on the bus and is not listed is `bus.ts`'s to report, and counted here.
  */
+import { normalizePci } from "../kernel/pci.ts";
 import type { NvmlCheck } from "../nvml/reading.ts";
+import { unlistedGpus } from "./bus.ts";
+import { expectGpus, presentGpus } from "./expect.ts";
 import {
   type Condition,
   type Probe,
-  type ProbeContext,
   type ProbeMemory,
   isLost,
   isUnopened,
   onGpu,
   onNode,
 } from "./probe.ts";
-
-/**
- * GPUs that must be there: the promise if there is one, else the baseline; excluded ones do not
- * count.
- */
-export function expectedGpus(
-  check: Pick<NvmlCheck, "excluded">,
-  memory: ProbeMemory,
-  ctx: ProbeContext,
-): number | null {
-  if (ctx.expectedGpus !== null) return Math.max(0, ctx.expectedGpus - check.excluded);
-  return memory.expected;
-}
-
-/** GPUs that answer, or exist and may not be opened by this process. */
-export function presentGpus(check: NvmlCheck): number {
-  const answering = check.gpus.filter((gpu) => !isLost(gpu) && !isUnopened(gpu));
-  return answering.length + (check.denied ?? 0);
-}
 
 /** UUIDs known from earlier rounds that are not among the GPUs of this one. */
 export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
@@ -69,15 +52,21 @@ export const countProbe: Probe = {
   name: "count",
   kinds: [],
   look(check, memory, ctx) {
-    const expected = expectedGpus(check, memory, ctx);
+    const wanted = expectGpus(check, memory, ctx);
+    const expected = wanted?.gpus ?? null;
+    const unlisted = unlistedGpus(check, ctx.bus);
     const present = presentGpus(check);
-    const metrics = { expected: expected ?? present, present };
+    const from: Condition["metrics"] = wanted === null ? {} : { expected_from: wanted.from };
+    const metrics = { expected: expected ?? present, present, ...from };
     const conditions = lostConditions(check, metrics);
     // `fault.ts` reports those that are listed and cannot be opened.
-    const listed = conditions.length + check.gpus.filter(isUnopened).length;
-    const short = Math.max(0, (expected ?? 0) - present - listed);
+    const reported = conditions.length + check.gpus.filter(isUnopened).length + unlisted.count;
+    const short = Math.max(0, (expected ?? 0) - present - reported);
     // With enough GPUs present a known one that is gone was exchanged, and is no loss.
-    const missing = short > 0 ? missingUuids(check, memory) : [];
+    const onBus = new Set(unlisted.named.map(({ pci }) => pci));
+    const pciOf = (uuid: string) => normalizePci(memory.gpus[uuid]?.pciBusId ?? "") ?? "";
+    const isOnBus = (uuid: string) => onBus.has(pciOf(uuid));
+    const missing = short > 0 ? missingUuids(check, memory).filter((uuid) => !isOnBus(uuid)) : [];
     for (const uuid of missing) {
       const gpu = memory.gpus[uuid];
       if (gpu === undefined) continue;
@@ -100,7 +89,7 @@ export const countProbe: Probe = {
           kind: "lost",
           reason: "count",
           severity: "fatal",
-          message: `${present} GPUs present, ${expected} expected`,
+          message: `${present} GPUs present, ${expected} expected (${wanted?.from ?? "unknown"})`,
           metrics,
           level: short - missing.length,
         }),
@@ -109,7 +98,8 @@ export const countProbe: Probe = {
     const denied = check.denied ?? 0;
     if (denied > 0) conditions.push(deniedCondition(denied, check.count));
     const outcome = conditions.length > 0 ? "finding" : "ok";
-    const message = `${present} of ${expected ?? "?"}`;
+    const source = wanted === null ? "" : ` (${wanted.from})`;
+    const message = `${present} of ${expected ?? "?"}${source}`;
     return { conditions, outcome, message, learned: {}, blind: [] };
   },
 };

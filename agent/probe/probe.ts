@@ -5,9 +5,10 @@
  */
 import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
-import type { ProbeOutcome } from "../../schema/report.ts";
+import type { Expected, ProbeOutcome } from "../../schema/report.ts";
 import { normalizePci } from "../kernel/pci.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import type { Bus } from "../port.ts";
 import type { Window } from "./window.ts";
 
 /** Where and when a round takes place. Wall time goes into records, monotonic time into rates. */
@@ -18,8 +19,9 @@ export type ProbeContext = {
   monoMs: number;
   /** Milliseconds since the node booted; links train and memory is scrubbed right after it. */
   uptimeMs: number;
-  /** GPUs that this instance type must have, or `null` when only the baseline can tell. */
-  expectedGpus: number | null;
+  /** What others say about the number of GPUs: option, instance type, pool. */
+  promised: readonly Expected[];
+  bus: Bus;
   /** True if the GPUs are made up: findings are then marked with source `sim`. */
   simulated: boolean;
 };

@@ -46,7 +46,7 @@ describe("runProbes()", () => {
       active: [],
       conclusive: true,
       present: 8,
-      expected: 8,
+      expected: { gpus: 8, from: "baseline" },
     });
     expect(round?.gpus.map((gpu) => gpu.index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(round?.results.map((result) => result.outcome)).toEqual(
@@ -68,7 +68,7 @@ describe("runProbes()", () => {
     expect(rounds.map(told)).toEqual([["driver/unopened"], [], []]);
     expect(rounds[0]).toMatchObject({
       present: 7,
-      expected: 8,
+      expected: { gpus: 8, from: "baseline" },
       findings: [{ gpu_uuid: null, gpu_index: 3, severity: "serious" }],
     });
     expect(rounds.map((round) => round.active)).toEqual([
@@ -176,7 +176,12 @@ describe("runProbes()", () => {
   test("lists no GPUs and one fatal finding without a library", () => {
     const failure = { reason: "library", code: null, message: "nowhere" } as const;
     const [, round] = play([healthyCheck(8), { kind: "failed", failure, durationMs: 1 }]);
-    expect(round).toMatchObject({ gpus: [], present: 0, expected: 8, conclusive: true });
+    expect(round).toMatchObject({
+      gpus: [],
+      present: 0,
+      expected: { gpus: 8 },
+      conclusive: true,
+    });
     expect(round?.findings).toMatchObject([{ reason: "library", severity: "fatal" }]);
   });
 

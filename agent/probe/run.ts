@@ -6,12 +6,14 @@
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { ProbeOutcome, ProbeResult } from "../../schema/report.ts";
+import type { Expected, ProbeOutcome, ProbeResult } from "../../schema/report.ts";
 import type { NvmlAnswer, NvmlCheck } from "../nvml/reading.ts";
 import { clockProbe } from "./clock.ts";
-import { countProbe, expectedGpus, presentGpus } from "./count.ts";
+import { busProbe, placeUnknown } from "./bus.ts";
+import { countProbe } from "./count.ts";
 import { judgeDriver } from "./driver.ts";
 import { eccProbe } from "./ecc.ts";
+import { expectGpus, presentGpus } from "./expect.ts";
 import { faultProbe } from "./fault.ts";
 import { judgeChange } from "./finding.ts";
 import {
@@ -43,6 +45,7 @@ import { utilizationProbe } from "./utilization.ts";
 
 /** All of them, the cheap question "are they there" first; the order decides nothing else. */
 export const PROBES: readonly Probe[] = [
+  busProbe,
   countProbe,
   faultProbe,
   recoveryProbe,
@@ -70,7 +73,7 @@ export type ProbeRound = {
   samples: GpuSample[];
   conclusive: boolean;
   present: number;
-  expected: number | null;
+  expected: Expected | null;
 };
 
 export function runProbes(
@@ -80,7 +83,7 @@ export function runProbes(
 ): ProbeRound {
   const known = memory.bootId === ctx.bootId ? memory : forgetBoot(memory);
   if (answer.kind !== "ok") return runBlind(answer, known, ctx);
-  const check = nameUnknown(answer.value, known);
+  const check = placeUnknown(nameUnknown(answer.value, known), ctx.bus);
   const looked = PROBES.map((probe) => ({ probe, out: probe.look(check, known, ctx) }));
   // The time was spent in the driver; looking at its answer takes none.
   const results = looked.map(({ probe, out }) =>
@@ -88,7 +91,7 @@ export function runProbes(
   );
   const conditions: Condition[] = looked.flatMap(({ out }) => out.conditions);
   const blind = looked.flatMap(({ probe, out }) => out.blind.map((uuid) => ({ probe, uuid })));
-  const carried = Object.keys(known.held).filter((key) => isUnseen(key, check, blind));
+  const carried = Object.keys(known.held).filter((key) => isUnseen(key, check, blind, ctx));
   const change = judgeChange(conditions, known.held, carried, ctx);
   const learned = looked.map(({ out }) => out.learned);
   const next = remember(check, known, learned, ctx);
@@ -101,7 +104,7 @@ export function runProbes(
     samples: printCheckSamples(check.gpus),
     conclusive: true,
     present: presentGpus(check),
-    expected: expectedGpus(check, next, ctx),
+    expected: expectGpus(check, next, ctx),
   };
 }
 
@@ -141,7 +144,7 @@ function runBlind(
     samples: [],
     conclusive,
     present: gpus.length,
-    expected: expectedGpus({ excluded: 0 }, memory, ctx),
+    expected: expectGpus({ excluded: 0 }, memory, ctx),
   };
 }
 
@@ -163,9 +166,11 @@ function isUnseen(
   key: string,
   check: NvmlCheck,
   blind: readonly { probe: Probe; uuid: string }[],
+  ctx: ProbeContext,
 ): boolean {
-  const [kind] = key.split("/");
+  const [kind, reason] = key.split("/");
   const name = key.slice(key.lastIndexOf("/") + 1);
+  if (reason === "unlisted" || reason === "other_driver") return ctx.bus.kind === "unreadable";
   // Loss is judged in every round, and nothing of the node is left open by a readable driver.
   if (name === "node" || kind === "lost") return false;
   // A GPU that could not be named when the fault rose was named by its place.
@@ -193,7 +198,7 @@ function remember(
   const listed = check.gpus.length + (check.denied ?? 0);
   const baseline = Math.min(LIMIT.gpusPerNodeMax, Math.max(memory.expected ?? 0, listed));
   const next = { ...memory, expected: baseline === 0 ? null : baseline };
-  const complete = present >= (expectedGpus(check, next, ctx) ?? 0);
+  const complete = present >= (expectGpus(check, next, ctx)?.gpus ?? 0);
   const gpus: Record<string, GpuMemory> = complete ? {} : { ...memory.gpus };
   for (const gpu of check.gpus) {
     if (isUnknown(gpu.uuid)) continue;

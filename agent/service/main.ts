@@ -13,16 +13,16 @@ import { Agent } from "../core.ts";
 import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
-import { lendNvml, type LendableNvml } from "../nvml/lend.ts";
-import { openNvml } from "../nvml/parent.ts";
-import { PROBE_COMMAND } from "../nvml/message.ts";
+import type { LendableNvml } from "../nvml/lend.ts";
 import { type Options, parseOptions, printHelp } from "../option.ts";
 import type { AgentParts, Identity, Level } from "../part.ts";
-import type { Clock, Nvml } from "../port.ts";
+import type { Clock } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
 import { openFileStorage } from "../spool-file.ts";
 import { Spool } from "../spool.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
+import { Promises } from "../promise.ts";
+import { isCompiled, openGpus } from "./gpus.ts";
 import { createLogOpener, pollMsOf } from "./kernel-log.ts";
 import { Progress } from "./progress.ts";
 import type { KeyTrust } from "../key-trust.ts";
@@ -68,38 +68,6 @@ function createClock(): Clock {
   };
 }
 
-/**
- * What the probe child gets: nothing of the agent's own environment but what is named here.
- */
-function childEnvironment(): Record<string, string> {
-  const named = (process.env["NAVARCH_NVML_ENV"] ?? "").split(",").filter((name) => name !== "");
-  const pairs = ["LD_LIBRARY_PATH", ...named].map((name) => [name, process.env[name]]);
-  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
-}
-
-function isCompiled(): boolean {
-  return Bun.main.startsWith("/$bunfs/");
-}
-
-async function openGpus(options: Options, clock: Clock): Promise<Nvml> {
-  const { fake, hostRoot, nodeId } = options;
-  if (fake) {
-    const { openSimulatedNvml } = await import("../nvml/simulated.ts");
-    const { count, faultPath, name } = fake;
-    return openSimulatedNvml({ count, name, seed: nodeId, clock, faultPath });
-  }
-  let libraryPath = options.nvmlPath;
-  if (libraryPath === null && hostRoot !== null) {
-    const { libraryCandidates } = await import("../nvml/library.ts");
-    const arch = process.arch === "arm64" ? "arm64" : "x64";
-    const inside = libraryCandidates(null, arch).map((path) => `${hostRoot}${path}`);
-    libraryPath = inside.find((path) => existsSync(path)) ?? null;
-  }
-  const execArgv = isCompiled() ? [process.execPath] : [process.execPath, "run", Bun.main];
-  const env = childEnvironment();
-  return openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
-}
-
 function identify(options: Options, machine: Machine, clock: Clock): Identity {
   const boot = v.safeParse(BootId, options.fake?.bootId ?? machine.bootId);
   // A machine that hides its boot id still has one boot per start of the agent.
@@ -109,7 +77,6 @@ function identify(options: Options, machine: Machine, clock: Clock): Identity {
     bootId,
     agentVersion: VERSION,
     bootWallMs: clock.wallMs() - clock.monoMs(),
-    expectedGpus: options.expectedGpus,
   };
 }
 
@@ -173,7 +140,7 @@ async function serve(options: Options): Promise<void> {
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
   guard = way.keys;
-  const gpus = lendNvml(await openGpus(options, clock));
+  const gpus = await openGpus(options, clock);
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
@@ -186,6 +153,8 @@ async function serve(options: Options): Promise<void> {
     }),
     guard: way.keys,
     identity,
+    promises: new Promises(options.expectedGpus),
+    readBus: gpus.readBus,
     memory: loadMemory(files),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
@@ -304,13 +273,15 @@ async function once(options: Options): Promise<number> {
   const clock = createClock();
   const machine = readMachine(options.hostProc ?? "/proc");
   const identity = identify(options, machine, clock);
-  const nvml = await openGpus(options, clock);
+  const { nvml, readBus } = await openGpus(options, clock);
   const { EXIT, runOnce } = await import("../once.ts");
   const { result, notes } = await runOnce({
     clock,
     nvml,
     openKernelLog: createLogOpener(options, identity, clock).open,
     identity,
+    promises: new Promises(options.expectedGpus),
+    readBus,
     pool: options.pool ?? "",
     labels: options.labels,
   });

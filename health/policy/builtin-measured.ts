@@ -110,7 +110,7 @@ const DRIVER: readonly BuiltinRule[] = [
     "driver-mild",
     "measurement",
     CLASS.active,
-    reasonIs("driver_error", "inforom", "unknown", "permission"),
+    reasonIs("driver_error", "inforom", "unknown", "permission", "other_driver"),
     "The driver answers, but not everything.",
   ),
   rule(

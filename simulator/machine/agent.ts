@@ -6,6 +6,7 @@ import { Orders } from "../../agent/command/order.ts";
 import { Agent } from "../../agent/core.ts";
 import type { OrderGuard } from "../../agent/part.ts";
 import type { KernelLog, Nvml, Sender } from "../../agent/port.ts";
+import { Promises } from "../../agent/promise.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../../agent/probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "../../agent/spool-storage.ts";
 import { Spool } from "../../agent/spool.ts";
@@ -85,8 +86,9 @@ export function startAgent(world: AgentWorld): Process {
       bootId: world.boot.id,
       agentVersion: VERSION,
       bootWallMs: world.boot.wallMs,
-      expectedGpus: world.node.gpuCount,
     },
+    promises: new Promises(world.node.gpuCount),
+    readBus: () => ({ kind: "unreadable", why: "a simulated machine has no PCI bus" }),
     memory: disk.memory,
     saveMemory: (memory) => {
       disk.memory = memory;

@@ -2,6 +2,12 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";
+import {
+  standInBus,
+  standInPci,
+  type SysfsDevice,
+  writeSysfs,
+} from "../fixture/nvml/sysfs.ts";
 import { type NvmlState, openNvmlWorld } from "../fixture/nvml/state.ts";
 import { agentBinary, runAgent, scratch, startAgent } from "./binary.ts";
 import { StubControlPlane, until } from "./control-plane.ts";
@@ -19,6 +25,7 @@ type Printed = {
     code: number | null;
     gpu_index: number | null;
     foreign: boolean;
+    pci: string | null;
   }[];
   probes: { name: string; outcome: string; duration_ms: number }[];
 };
@@ -98,6 +105,74 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     const { code, out } = on(state);
     expect(out.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 1 }]);
     expect([code, out.verdict, out.gpus.length]).toEqual([11, "unhealthy", 1]);
+  });
+
+  /** A machine whose bus shows `count` GPUs, with one of them changed. */
+  const bus = (count: number, change: Partial<SysfsDevice> = {}, index = 1): string => {
+    const root = scratch();
+    const devices = standInBus(count);
+    writeSysfs(
+      root,
+      devices.map((device, i) => (i === index ? { ...device, ...change } : device)),
+    );
+    return root;
+  };
+
+  test("a GPU on the bus that the driver does not list is 11, with its kernel lines", () => {
+    const pci = standInPci(3);
+    const log = kernelLog(
+      `NVRM: GPU ${pci}: RmInitAdapter failed! (0x26:0x56:1474)`,
+      `NVRM: Xid (PCI:${pci.slice(0, -2)}): 79, GPU has fallen off the bus.`,
+    );
+    const { code, out } = on({ count: 3 }, ["--host-sys", bus(4), "--kernel-log", log]);
+    expect(out.findings.map(({ kind, reason, code: xid }) => [kind, reason ?? xid])).toEqual([
+      ["lost", "unlisted"],
+      ["driver", "init"],
+      ["xid", 79],
+    ]);
+    expect(out.findings.every((finding) => finding.pci === pci && !finding.foreign)).toBe(true);
+    expect(out).toMatchObject({ verdict: "unhealthy", expected: { gpus: 4, from: "bus" } });
+    expect(code).toBe(11);
+  });
+
+  test("no GPU listed on a machine that has four is 11", () => {
+    const { code, out } = on({ count: 0 }, ["--host-sys", bus(4)]);
+    expect(out.findings.map(({ reason }) => reason)).toEqual(Array(4).fill("unlisted"));
+    expect(code).toBe(11);
+  });
+
+  test("a GPU that does not open has the address that is left over on the bus", () => {
+    const state = { count: 4, gpus: { 2: { "rc.nvmlDeviceGetHandleByIndex_v2": 999 } } };
+    const { out } = on(state, ["--host-sys", bus(4)]);
+    expect(out.findings).toMatchObject([{ reason: "unopened", gpu_index: 2, pci: standInPci(2) }]);
+  });
+
+  test("a GPU of a virtual machine is none of the driver's; one of nouveau is 10", () => {
+    const given = on({ count: 3 }, ["--host-sys", bus(4, { driver: "vfio-pci" }, 3)]);
+    expect([given.code, given.out.findings]).toEqual([0, []]);
+    const nouveau = on({ count: 3 }, ["--host-sys", bus(4, { driver: "nouveau" }, 3)]);
+    expect(nouveau.out.findings).toMatchObject([{ kind: "driver", reason: "other_driver" }]);
+    expect(nouveau.code).toBe(10);
+  });
+
+  test("excluded GPUs are not expected, by address or by number", () => {
+    const root = bus(4);
+    const named = { count: 3, excludedBus: [`0000${standInPci(3)}`] };
+    expect(on(named, ["--host-sys", root]).code).toBe(0);
+    expect(on({ count: 3 }, ["--host-sys", root]).code).toBe(11);
+  });
+
+  test("a bus that cannot be read condemns nothing, and --expected-gpus speaks", () => {
+    const nowhere = join(scratch(), "none");
+    const blind = on({ count: 3 }, ["--host-sys", nowhere]);
+    expect(blind.out.probes).toContainEqual(
+      expect.objectContaining({ name: "bus", outcome: "skipped" }),
+    );
+    expect(blind.code).toBe(0);
+    const short = on({ count: 3 }, ["--host-sys", nowhere, "--expected-gpus", "4"]);
+    expect(short.out.findings).toMatchObject([{ kind: "lost", reason: "count" }]);
+    expect(short.out).toMatchObject({ expected: { gpus: 4, from: "option" } });
+    expect(short.code).toBe(11);
   });
 
   test("a crash of the library is 11 with finding driver/crashed", () => {

@@ -123,7 +123,7 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
     });
     expect(world.stats()).toMatchObject({ misuse: [], unknownKeys: [] });
     const round = runProbes({ kind: "ok", value: check, durationMs: 1 }, EMPTY_MEMORY, roundAt(0));
-    expect(round).toMatchObject({ findings: [], present: 8, expected: 8 });
+    expect(round).toMatchObject({ findings: [], present: 8, expected: { gpus: 8 } });
   });
 
   test("keeps its child and asks the unchanging things once", async () => {
@@ -399,7 +399,7 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
         roundAt(0),
       );
       expect(round.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 2 }]);
-      expect(round).toMatchObject({ present: 7, expected: 8 });
+      expect(round).toMatchObject({ present: 7, expected: { gpus: 8 } });
       world.write({});
       expect(await gpuOf(nvml, 2)).toMatchObject({ openCode: 0, rc: 0, temperatureCelsius: 42 });
     },

@@ -68,7 +68,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   simulator: {
     rooms: ["schema", "health", "bootstrap", "reconciler"],
     files: new RegExp(
-      "^agent/(port|part|core|listen|spool|spool-storage|command/order|probe/probe" +
+      "^agent/(port|part|core|listen|promise|spool|spool-storage|command/order|probe/probe" +
         "|nvml/(reading|healthy)|kernel/(fact|finding))\\.ts$",
     ),
   },

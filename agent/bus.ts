@@ -1,0 +1,72 @@
+/**
+ * The GPUs that the kernel shows on the PCI bus, whatever the driver says of them: a GPU that the
+ * driver does not list is only seen here. Vendor and class of a device never change, so they are
+ * read once for as long as it is there; the link to its driver is read each time.
+ * Adapter: sysfs.
+ */
+import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+import { normalizePci } from "./kernel/pci.ts";
+import type { Bus, BusGpu } from "./port.ts";
+
+/**
+ * PCI vendor id of NVIDIA, and the classes under which its GPUs appear: VGA controller and 3D
+ * controller (PCI Code and ID Assignment 1.14). NVSwitches are bridges (0680), the audio and USB
+ * functions of a GPU have classes of their own, and BlueField's ports are of another vendor.
+ */
+const VENDOR = "0x10de";
+const GPU_CLASS = /^0x03(?:00|02)/;
+
+/** More devices than any machine has: a bound against a wild folder. */
+const DEVICES_MAX = 65_536;
+
+/**
+ * A reader of `ROOT/bus/pci/devices`, where `root` is `/sys` or where the node's is mounted.
+ * `visible` is `NVIDIA_VISIBLE_DEVICES`: in a container that is given some of the GPUs sysfs shows
+ * all of them and the library only those, so the bus says nothing about what should be there.
+ */
+export function openBus(root: string, visible: string | undefined): () => Bus {
+  const folder = join(root, "bus", "pci", "devices");
+  let known = new Map<string, boolean>();
+  return () => {
+    if (visible !== undefined && visible !== "" && visible !== "all") {
+      const why = `NVIDIA_VISIBLE_DEVICES=${visible.slice(0, 64)} gives this container some GPUs`;
+      return { kind: "unreadable", why };
+    }
+    try {
+      const names = readdirSync(folder).sort().slice(0, DEVICES_MAX);
+      const isGpu = (name: string) => known.get(name) ?? looksLikeGpu(join(folder, name));
+      known = new Map(names.map((name) => [name, isGpu(name)]));
+      const gpus = names.filter((name) => known.get(name)).flatMap((name) => readGpu(folder, name));
+      return { kind: "read", gpus };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: "unreadable", why: why.slice(0, 160) };
+    }
+  };
+}
+
+/** A virtual function (SR-IOV, for vGPU guests) is a share of a GPU that stands there itself. */
+function looksLikeGpu(path: string): boolean {
+  if (readOr(join(path, "vendor")) !== VENDOR) return false;
+  return GPU_CLASS.test(readOr(join(path, "class"))) && !existsSync(join(path, "physfn"));
+}
+
+function readGpu(folder: string, name: string): BusGpu[] {
+  const pci = normalizePci(name);
+  if (pci === null) return [];
+  try {
+    return [{ pci, driver: basename(readlinkSync(join(folder, name, "driver"))) }];
+  } catch {
+    return [{ pci, driver: null }];
+  }
+}
+
+/** A device that leaves between the listing and the reading is not there. */
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}

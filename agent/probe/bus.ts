@@ -1,0 +1,132 @@
+/**
+ * GPUs that stand on the PCI bus and that the driver does not list: fallen off the bus before the
+ * agent started, failed to initialise, or never bound. They are this machine's, so each is a
+ * finding at its address. GPUs given to virtual machines are not expected of the driver, and one
+ * that another driver holds is a mistake of the set-up, not of the hardware. Pure.
+ */
+import { normalizePci } from "../kernel/pci.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import type { Bus, BusGpu } from "../port.ts";
+import {
+  type Condition,
+  type GpuPlace,
+  type Probe,
+  type ProbeMemory,
+  type ProbeOut,
+  isUnknown,
+  onGpu,
+  onNode,
+} from "./probe.ts";
+
+/** Drivers that hold a device for a virtual machine (Linux vfio-pci, pci-stub; Xen's pciback). */
+const PASSED_THROUGH = ["vfio-pci", "pci-stub", "pciback", "xen-pciback", "nvgrace-gpu-vfio-pci"];
+
+function isPassedThrough({ driver }: BusGpu): boolean {
+  return driver !== null && PASSED_THROUGH.includes(driver);
+}
+
+/** NVIDIA's driver has it, or should: at boot it binds to every GPU that no other driver has. */
+function isManaged({ driver }: BusGpu): boolean {
+  return driver === null || driver === "nvidia";
+}
+
+/** GPUs on the bus that the driver must list; `null` if the bus cannot be read or shows none. */
+export function managedGpus(bus: Bus, check: Pick<NvmlCheck, "excludedPci">): BusGpu[] | null {
+  if (bus.kind === "unreadable" || bus.gpus.length === 0) return null;
+  const excluded = new Set((check.excludedPci ?? []).map(normalizePci));
+  return bus.gpus.filter((gpu) => isManaged(gpu) && !excluded.has(gpu.pci));
+}
+
+/** GPUs of this machine that were given away: to virtual machines, or excluded from the driver. */
+export function awayGpus(bus: Bus, excluded: number): number {
+  return excluded + (bus.kind === "read" ? bus.gpus.filter(isPassedThrough).length : 0);
+}
+
+/** Managed GPUs at whose address the driver lists none, in the order of their addresses. */
+function unmatched(bus: Bus, check: NvmlCheck): BusGpu[] {
+  const listed = new Set(check.gpus.map((gpu) => normalizePci(gpu.pciBusId)));
+  const free = (managedGpus(bus, check) ?? []).filter((gpu) => !listed.has(gpu.pci));
+  return free.sort((a, b) => (a.pci < b.pci ? -1 : 1));
+}
+
+const isPlaceless = (gpu: NvmlGpuCheck) => normalizePci(gpu.pciBusId) === null;
+
+/**
+ * Gives GPUs that never told their address the ones that are left over on the bus. The driver lists
+ * GPUs in the order of their addresses, so both are taken in order.
+ */
+export function placeUnknown(check: NvmlCheck, bus: Bus): NvmlCheck {
+  const free = unmatched(bus, check);
+  if (free.length === 0) return check;
+  const place = (gpu: NvmlGpuCheck): NvmlGpuCheck => {
+    const found = isUnknown(gpu.uuid) && isPlaceless(gpu) ? free.shift() : undefined;
+    return found === undefined ? gpu : { ...gpu, pciBusId: found.pci };
+  };
+  return { ...check, gpus: check.gpus.map(place) };
+}
+
+/**
+ * What the driver does not list. `named` are the places; where the driver lists GPUs without an
+ * address, only the `count` is known.
+ */
+export function unlistedGpus(check: NvmlCheck, bus: Bus): { count: number; named: BusGpu[] } {
+  const free = unmatched(bus, check);
+  const nameless = (check.denied ?? 0) + check.gpus.filter(isPlaceless).length;
+  return nameless === 0
+    ? { count: free.length, named: free }
+    : { count: Math.max(0, free.length - nameless), named: [] };
+}
+
+/** The GPU at an address as far as an earlier round knew it. */
+function placeOf({ pci }: BusGpu, memory: ProbeMemory): GpuPlace {
+  const known = Object.entries(memory.gpus).find(([, gpu]) => normalizePci(gpu.pciBusId) === pci);
+  return { index: known?.[1].index ?? null, uuid: known?.[0] ?? null, pciBusId: pci };
+}
+
+function unlistedConditions(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Condition[] {
+  const { count, named } = unlistedGpus(check, bus);
+  const metrics = { on_bus: managedGpus(bus, check)?.length ?? 0, listed: check.count };
+  const fault = { kind: "lost", reason: "unlisted", severity: "fatal" } as const;
+  if (count > named.length) {
+    const message = `${count} GPUs on the PCI bus are not listed by the driver`;
+    return [onNode({ ...fault, message, metrics, level: count })];
+  }
+  return named.map((gpu) => {
+    const bound = gpu.driver === null ? "no driver is bound to it" : `bound to ${gpu.driver}`;
+    const message = `GPU at ${gpu.pci} is on the bus and the driver does not list it: ${bound}`;
+    return onGpu(placeOf(gpu, memory), { ...fault, message, metrics });
+  });
+}
+
+function otherDriverConditions(gpus: readonly BusGpu[], memory: ProbeMemory): Condition[] {
+  const others = gpus.filter((gpu) => !isManaged(gpu) && !isPassedThrough(gpu));
+  return others.map((gpu) =>
+    onGpu(placeOf(gpu, memory), {
+      kind: "driver",
+      reason: "other_driver",
+      severity: "warning",
+      message: `GPU at ${gpu.pci} is bound to ${gpu.driver}, not to NVIDIA's driver`,
+      metrics: { bound_driver: gpu.driver ?? "" },
+    }),
+  );
+}
+
+export const busProbe: Probe = {
+  name: "bus",
+  kinds: [],
+  look(check, memory, { bus }): ProbeOut {
+    if (bus.kind === "unreadable") {
+      const message = `the PCI bus cannot be read: ${bus.why}`;
+      return { conditions: [], outcome: "skipped", message, learned: {}, blind: [] };
+    }
+    const conditions = [
+      ...unlistedConditions(check, memory, bus),
+      ...otherDriverConditions(bus.gpus, memory),
+    ];
+    const given = bus.gpus.filter(isPassedThrough).length;
+    const away = given === 0 ? "" : `, ${given} given to virtual machines`;
+    const message = `${bus.gpus.length} on the bus${away}`;
+    const outcome = conditions.length > 0 ? "finding" : "ok";
+    return { conditions, outcome, message, learned: {}, blind: [] };
+  },
+};
