@@ -1,11 +1,13 @@
 /**
- * What a kernel message says about GPUs and switches, in every shape of `gpu/kernel-log.md` §3 to
- * §5. Pure. Nothing is anchored at the start of a message, because the driver's text can be
- * appended to an unfinished line. A code that nobody knows is a fact like any other; an Xid or
- * SXid line that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
+ * What a kernel message says about GPUs, switches and the machine around them, in every shape of
+ * `gpu/kernel-log.md` §3 to §5. Pure. Nothing about a GPU is anchored at the start of a message,
+ * because the driver's text can be appended to an unfinished line. A code that nobody knows is a
+ * fact like any other; an Xid or SXid line that cannot be read is a fact too (`unparsed`), so that
+ * it is counted and kept.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
+import { type HostFact, hostFact, mayHoldHostFact } from "./host-fact.ts";
 import { normalizePci } from "./pci.ts";
 import { bodyMetrics } from "./xid-body.ts";
 
@@ -54,7 +56,8 @@ export type KernelFact =
   /** Somebody removes a device in use and hangs. */
   | { kind: "removal_stuck"; line: string }
   /** NVLink bring-up failed. */
-  | { kind: "rx_detect"; line: string };
+  | { kind: "rx_detect"; line: string }
+  | HostFact;
 
 /*
  * Every number has at most nine digits and every gap between two words a bound: a longer number is
@@ -112,7 +115,7 @@ const RX_DETECT = /NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx D
 
 /** True if a message can hold a fact at all; three times cheaper than the first pattern. */
 export function mayHoldFact(message: string): boolean {
-  return message.includes("NVRM") || message.includes("SXid");
+  return message.includes("NVRM") || message.includes("SXid") || mayHoldHostFact(message);
 }
 
 function xidFact(line: string): KernelFact {
@@ -209,7 +212,7 @@ export function parseFacts(message: string): KernelFact[] {
   const end = at + 4 * LIMIT.messageCharsMax;
   const facts = at === -1 ? [] : [sxidFact(message.slice(0, xid > at ? Math.min(xid, end) : end))];
   if (xid === -1) {
-    const fact = facts[0] ?? otherFact(message);
+    const fact = facts[0] ?? otherFact(message) ?? hostFact(message);
     return fact ? [fact] : [];
   }
   const xids = message

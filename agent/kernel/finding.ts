@@ -37,6 +37,8 @@ export type KernelMemory = {
   learned: Readonly<Record<string, { uuid: string; serial: string | null }>>;
   /** Address of the last identity line: the board serial follows it without one. */
   lastIdentity: string | null;
+  /** `<reason>/<subject>` → boot clock when it was last told, and how often it was seen since. */
+  told: Readonly<Record<string, { usec: number; more: number }>>;
   /** `<address>/<code>` → the last such switch event, to which detail lines belong. */
   sxids: Readonly<Record<string, { finding: Finding; usec: number }>>;
 };
@@ -46,6 +48,7 @@ export const EMPTY_MEMORY: KernelMemory = {
   learned: {},
   lastIdentity: null,
   sxids: {},
+  told: {},
 };
 
 export type KernelStep = {
@@ -64,6 +67,11 @@ export type KernelStep = {
 const LOST_WINDOW_USEC = 180_000_000;
 /** Detail lines follow their event within milliseconds; a second is generous under load. */
 const DETAIL_WINDOW_USEC = 1_000_000;
+/**
+ * A disk or a server that fails prints line after line. One finding in this time says as much, with
+ * the number of lines since the one before.
+ */
+const AGAIN_USEC = 300_000_000;
 /**
  * Addresses remembered; four times the largest node, so that a hostile log cannot grow the agent.
  */
@@ -215,6 +223,27 @@ function onLoss(
   return { memory: next, finding: known && !isXid ? null : finding, amended: null };
 }
 
+function onHost(
+  fact: KernelFact & { kind: "host" },
+  origin: Origin,
+  memory: KernelMemory,
+): KernelStep {
+  const key = `${fact.reason}/${fact.subject}`;
+  const last = memory.told[key];
+  if (last && Math.abs(origin.usec - last.usec) < AGAIN_USEC) {
+    const told = remember(memory.told, key, { ...last, more: last.more + 1 });
+    return { memory: { ...memory, told }, finding: null, amended: null };
+  }
+  const told = remember(memory.told, key, { usec: origin.usec, more: 0 });
+  const metrics: Metrics = { repeated: last?.more ?? 0 };
+  for (const [name, value] of Object.entries(fact.metrics)) {
+    metrics[name] = typeof value === "string" ? printable(value, 64) : value;
+  }
+  const { reason, severity } = fact;
+  const finding: Finding = { ...baseOf(origin, fact.line), reason, severity, metrics };
+  return { memory: { ...memory, told }, finding, amended: null };
+}
+
 function onIdentity(
   fact: KernelFact & { kind: "identity" | "serial" },
   memory: KernelMemory,
@@ -267,6 +296,8 @@ export function findingOf(
       return told({ ...base(fact.line), kind: "host", reason: "removal_stuck" });
     case "rx_detect":
       return told({ ...base(fact.line), kind: "nvlink", reason: "rx_detect" });
+    case "host":
+      return onHost(fact, origin, memory);
     default:
       return unreachable(fact);
   }

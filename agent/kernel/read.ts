@@ -12,6 +12,7 @@ import { BootId } from "../../schema/id.ts";
 import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port.ts";
 import { parseFacts } from "./fact.ts";
 import { EMPTY_MEMORY, type GpuTable, findingOf, type KernelMemory } from "./finding.ts";
+import { HOST_BEGIN_CHARS, mayHoldHostFact } from "./host-fact.ts";
 import { parseRecord } from "./parse.ts";
 import { openSource } from "./open-source.ts";
 import type { OpenSource, Source } from "./source.ts";
@@ -210,8 +211,9 @@ class Reader implements KernelLog {
       this.gap("malformed", 1, bytes.toString("utf8", 0, 200));
       return;
     }
+    const begin = bytes.toString("latin1", body + 1, body + 1 + HOST_BEGIN_CHARS);
     const marked = bytes.includes(XID_MARK, body) || bytes.includes(SXID_MARK, body);
-    if (marked) this.candidate(bytes);
+    if (marked || mayHoldHostFact(begin)) this.candidate(bytes);
     // The kernel escapes what is not ASCII, so this is no kernel's record; a fault in it still
     // counts.
     else if (!isUtf8(bytes)) this.gap("malformed", 1, bytes.toString("utf8", 0, 200));

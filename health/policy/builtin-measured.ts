@@ -136,6 +136,84 @@ const DRIVER: readonly BuiltinRule[] = [
   ),
 ];
 
+/**
+ * The machine around the GPUs. Nearly all of it degrades a node and ends no machine: a full disk
+ * wants a person, a dead switch takes the ports of a whole rack with it, and a lost NFS server is
+ * no node's fault. Only a node on which nothing can start any more is taken out of service.
+ */
+const HOST: readonly BuiltinRule[] = [
+  rule(
+    "host-root-read-only",
+    "measurement",
+    CLASS.down,
+    reasonIs("check", "root_read_only"),
+    "The root file system was writable in this boot and is not any more: nothing can start.",
+  ),
+  rule(
+    "host-port",
+    "measurement",
+    CLASS.active,
+    reasonIs("check", "port_down", "port_missing", "port_rate", "port_flap"),
+    "An InfiniBand or RoCE port is down, gone, slow or unsteady.",
+  ),
+  rule(
+    "host-port-hardware",
+    "measurement",
+    CLASS.watch,
+    reasonIs("check", "port_module", "port_power"),
+    "A network adapter reports a bad cable or module, or too little power.",
+  ),
+  rule(
+    "host-file-system",
+    "measurement",
+    CLASS.active,
+    reasonIs("check", "full", "read_only", "file_system_stuck"),
+    "A file system is full, has become read-only, or does not answer.",
+  ),
+  rule(
+    "host-disk",
+    "measurement",
+    CLASS.watch,
+    reasonIs("check", "file_system", "io_error", "nvme", "nvme_lost"),
+    "A disk or a file system reports errors.",
+  ),
+  rule(
+    "host-stall",
+    "measurement",
+    CLASS.watch,
+    reasonIs("check", "hung_task", "soft_lockup", "hard_lockup", "rcu_stall"),
+    "A task or a CPU was stuck for a long time.",
+  ),
+  rule(
+    "host-nfs",
+    "measurement",
+    CLASS.watch,
+    reasonIs("check", "nfs"),
+    "An NFS server does not answer.",
+  ),
+  rule(
+    "host-oom",
+    "measurement",
+    CLASS.notice,
+    reasonIs("check", "oom"),
+    "The machine ran out of memory, and the kernel ended a process.",
+  ),
+  rule(
+    "host-panic",
+    "measurement",
+    CLASS.active,
+    reasonIs("check", "panic"),
+    "The boot before this one ended in a kernel panic.",
+  ),
+  rule(
+    "host-record",
+    "measurement",
+    CLASS.record,
+    reasonIs("check", "oom_cgroup", "persistence"),
+    "A container at its own memory limit, or persistence mode off: no fault of the node.",
+  ),
+];
+
 const NODE: readonly BuiltinRule[] = [
   rule(
     "heartbeat-missed",
@@ -161,4 +239,10 @@ const NODE: readonly BuiltinRule[] = [
   rule("default", "unknown", CLASS.record, "true", "Nothing else."),
 ];
 
-export const MEASURED_RULES: readonly BuiltinRule[] = [...MEMORY, ...DEVICE, ...DRIVER, ...NODE];
+export const MEASURED_RULES: readonly BuiltinRule[] = [
+  ...MEMORY,
+  ...DEVICE,
+  ...DRIVER,
+  ...HOST,
+  ...NODE,
+];

@@ -40,6 +40,11 @@ const LINES = [
   "NVRM: API mismatch: the client has the version 535, but this kernel module has 550",
   "NVRM: Attempting to remove device 0000:3b:00.0 with non-zero usage count!",
   "NVRM: knvlinkUpdatePostRxDetectLinkMask_IMPL: Failed to update Rx Detect Link mask!",
+  "Out of memory: Killed process 4242 (python3) total-vm:1kB, anon-rss:1kB, file-rss:0kB",
+  "INFO: task kworker/u64:3:1234 blocked for more than 122 seconds.",
+  "XFS (dm-3): log I/O error -5. Filesystem has been shut down due to log error (0x2).",
+  "nvme nvme3: I/O tag 3 (1003) opcode 0x2 (I/O Cmd) QID 6 timeout, reset controller",
+  "mlx5_core 0000:5c:00.0: Port module event[error]: module 0, Cable error, High Temperature",
 ];
 const WORDS = [
   ...LINES.flatMap((line) => line.split(/(?<=[ :,(])/)),

@@ -1,0 +1,189 @@
+import { describe, expect, test } from "bun:test";
+import * as v from "valibot";
+import type { Finding } from "../../schema/finding.ts";
+import { BootId } from "../../schema/id.ts";
+import { parseFacts } from "./fact.ts";
+import { EMPTY_MEMORY, findingOf, type KernelMemory } from "./finding.ts";
+import { HOST_BEGIN_CHARS, hostFact, mayHoldHostFact } from "./host-fact.ts";
+
+const LINES: readonly [line: string, reason: string, subject: string, metrics: object][] = [
+  [
+    "Out of memory: Killed process 4242 (python3) total-vm:1kB, anon-rss:1kB, file-rss:0kB",
+    "oom",
+    "",
+    { pid: 4242, process_name: "python3" },
+  ],
+  ["Out of memory: Kill process 7 (ray::IDLE) score 901 or sacrifice child", "oom", "", { pid: 7 }],
+  [
+    "Out of memory (oom_kill_allocating_task): Killed process 8 (x) total-vm:1kB",
+    "oom",
+    "",
+    { pid: 8 },
+  ],
+  [
+    "Memory cgroup out of memory: Killed process 9 (trainer (main)) total-vm:1kB",
+    "oom_cgroup",
+    "",
+    { pid: 9, process_name: "trainer (main" },
+  ],
+  [
+    "INFO: task kworker/u64:3:1234 blocked for more than 122 seconds.",
+    "hung_task",
+    "",
+    { process_name: "kworker/u64:3", pid: 1234, seconds: 122 },
+  ],
+  [
+    "watchdog: BUG: soft lockup - CPU#17 stuck for 26s! [nvidia-smi:99]",
+    "soft_lockup",
+    "",
+    { cpu: 17, seconds: 26 },
+  ],
+  ["BUG: soft lockup - CPU#1 stuck for 61s! [events/1:10]", "soft_lockup", "", { cpu: 1 }],
+  ["watchdog: Watchdog detected hard LOCKUP on cpu 5", "hard_lockup", "", { cpu: 5 }],
+  ["NMI watchdog: Watchdog detected hard LOCKUP on cpu 6", "hard_lockup", "", { cpu: 6 }],
+  ["rcu: INFO: rcu_preempt self-detected stall on CPU", "rcu_stall", "", {}],
+  ["rcu: INFO: rcu_sched detected stalls on CPUs/tasks:", "rcu_stall", "", {}],
+  ["INFO: rcu_preempt detected expedited stalls on CPUs/tasks: {", "rcu_stall", "", {}],
+  [
+    "EXT4-fs (nvme0n1p1): Remounting filesystem read-only",
+    "read_only",
+    "nvme0n1p1",
+    { device: "nvme0n1p1" },
+  ],
+  [
+    "XFS (dm-3): log I/O error -5. Filesystem has been shut down due to log error (0x2).",
+    "read_only",
+    "dm-3",
+    {},
+  ],
+  [
+    "XFS (nvme1n1): Corruption of in-memory data (0x8) detected at xfs_trans_cancel. Shutting down filesystem.",
+    "read_only",
+    "nvme1n1",
+    {},
+  ],
+  ["BTRFS info (device sdb1): forced readonly", "read_only", "sdb1", {}],
+  [
+    "BTRFS: error (device sdb1) in btrfs_run_delayed_refs:2150: errno=-5 IO failure forced readonly",
+    "read_only",
+    "sdb1",
+    {},
+  ],
+  [
+    "EXT4-fs error (device sda1): ext4_find_entry:1456: inode #2: comm bash: reading directory",
+    "file_system",
+    "sda1",
+    {},
+  ],
+  [
+    "XFS (sda1): Metadata corruption detected at xfs_agf_read_verify",
+    "file_system",
+    "sda1",
+    {},
+  ],
+  ["XFS (sda1): metadata I/O error in \"xfs_da_read_buf\"", "file_system", "sda1", {}],
+  ["BTRFS error (device sdc): parent transid verify failed on", "file_system", "sdc", {}],
+  [
+    "I/O error, dev nvme0n1, sector 123456 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2",
+    "io_error",
+    "nvme0n1",
+    { device: "nvme0n1" },
+  ],
+  ["blk_update_request: I/O error, dev sda, sector 1953525168", "io_error", "sda", {}],
+  ["critical medium error, dev sdb, sector 12345 op 0x0:(READ)", "io_error", "sdb", {}],
+  ["Buffer I/O error on dev dm-0, logical block 1, lost async page write", "io_error", "dm-0", {}],
+  ["nvme nvme3: I/O 12 QID 3 timeout, aborting", "nvme", "nvme3", {}],
+  [
+    "nvme nvme3: I/O tag 3 (1003) opcode 0x2 (I/O Cmd) QID 6 timeout, reset controller",
+    "nvme",
+    "nvme3",
+    {},
+  ],
+  [
+    "nvme nvme0: controller is down; will reset: CSTS=0xffffffff, PCI_STATUS=0x10",
+    "nvme",
+    "nvme0",
+    {},
+  ],
+  ["nvme nvme0: Removing after probe failure status: -19", "nvme_lost", "nvme0", {}],
+  ["nvme nvme0: Disabling device after reset failure: -19", "nvme_lost", "nvme0", {}],
+  [
+    "nfs: server 10.0.0.7 not responding, still trying",
+    "nfs",
+    "10.0.0.7",
+    { server: "10.0.0.7" },
+  ],
+  ["nfs: server filer.example.org not responding, timed out", "nfs", "filer.example.org", {}],
+  [
+    "mlx5_core 0000:5c:00.0: Port module event[error]: module 0, Cable error, High Temperature",
+    "port_module",
+    "0000:5c:00.0",
+    { module: 0, error: "Cable error, High Temperature" },
+  ],
+  [
+    "mlx5_core 0000:5c:00.0: mlx5_pcie_event:299:(pid 268269): Detected insufficient power on the PCIe slot (27W).",
+    "port_power",
+    "0000:5c:00.0",
+    {},
+  ],
+];
+
+const bootId = v.parse(BootId, "b1");
+
+function tell(lines: readonly [usec: number, line: string][]): Finding[] {
+  let memory: KernelMemory = EMPTY_MEMORY;
+  const found: Finding[] = [];
+  lines.forEach(([usec, line], seq) => {
+    for (const fact of parseFacts(line)) {
+      const step = findingOf(fact, { seq, usec, bootId, bootWallMs: 0 }, [], memory);
+      memory = step.memory;
+      if (step.finding) found.push(step.finding);
+    }
+  });
+  return found;
+}
+
+describe("hostFact()", () => {
+  test.each(LINES)("reads %s", (line, reason, subject, metrics) => {
+    expect(mayHoldHostFact(line.slice(0, HOST_BEGIN_CHARS))).toBe(true);
+    expect(hostFact(line)).toMatchObject({ reason, subject, metrics });
+    expect(parseFacts(line)).toHaveLength(1);
+  });
+
+  test("takes nothing that a program prints or is called for a word of the kernel", () => {
+    for (const line of [
+      "x[1]: segfault at 0 ip 0 sp 0 error 4 in Out of memory: Killed process 1 (x)",
+      "systemd[1]: nfs: server 10.0.0.7 not responding, still trying",
+      "INFO: lockdep is turned off.",
+      "nvme nvme0: 16/0/0 default/read/poll queues",
+      "EXT4-fs (sda1): mounted filesystem with ordered data mode",
+      "EXT4-fs (sda1): re-mounted. Opts: (null). Quota mode: none.",
+      "XFS (dm-0): Mounting V5 Filesystem",
+      "BTRFS info (device sdb1): using crc32c",
+      "I/O error, dev loop3, sector 0 op 0x0:(READ)",
+      "I/O error, dev fd0, sector 0",
+      "Buffer I/O error on dev sr0, logical block 1",
+      "nfs: server 10.0.0.7 OK",
+      "mlx5_core 0000:5c:00.0: Port module event: module 0, Cable plugged",
+      "watchdog: software watchdog loaded",
+    ]) {
+      expect([line, parseFacts(line)]).toEqual([line, []]);
+    }
+  });
+
+  test("findingOf() tells of one subject once in five minutes, and then how often it was seen", () => {
+    const line = (disk: string) => `I/O error, dev ${disk}, sector 1 op 0x0:(READ)`;
+    const found = tell([
+      [0, line("sda")],
+      ...Array.from({ length: 500 }, (_, i): [number, string] => [1_000 * i, line("sda")]),
+      [2_000_000, line("nvme0n1")],
+      [301_000_000, line("sda")],
+    ]);
+    expect(found.map((f) => [f.reason, f.metrics?.["device"], f.metrics?.["repeated"]])).toEqual([
+      ["io_error", "sda", 0],
+      ["io_error", "nvme0n1", 0],
+      ["io_error", "sda", 500],
+    ]);
+    expect(found[0]).toMatchObject({ kind: "host", source: "kmsg", gpu_uuid: null, foreign: false });
+  });
+});

@@ -1,0 +1,214 @@
+/**
+ * What a kernel message says about the machine around the GPUs: memory, stalls, disks, file
+ * systems, network. Pure. The shapes are those of Linux 5.4 to 6.17 (file beside each). All are
+ * read from the start of the message: the kernel prints them so, and what a program prints or is
+ * called can then not be taken for them.
+ */
+import type { Metrics, Severity } from "../../schema/finding.ts";
+
+export type HostFact = {
+  kind: "host";
+  reason: string;
+  /** What it happened to: a disk, a server, a device. One subject is told once in a while. */
+  subject: string;
+  severity: Severity;
+  metrics: Metrics;
+  line: string;
+};
+
+type Shape = {
+  reason: string;
+  severity: Severity;
+  pattern: RegExp;
+  /** Group of the subject; without one, all occurrences have the same. */
+  subject?: number;
+  /** Groups by name of metric. */
+  texts?: Readonly<Record<string, number>>;
+  numbers?: Readonly<Record<string, number>>;
+};
+
+const KILLED = String.raw`Kill(?:ed)? process (\d{1,9}) \(([^)\n]{1,64})\)`;
+/** Disks of a machine; loop devices, floppies and optical drives fail for reasons of their own. */
+const DISK = String.raw`((?:nvme|sd|vd|xvd|md|dm-|mmcblk)[\w-]{1,24})`;
+const NVME = String.raw`^nvme (nvme\d{1,4}): `;
+const MLX5 = String.raw`^mlx5_core ([0-9a-f:.]{7,16})[^:\n]{0,24}: `;
+
+const SHAPES: readonly Shape[] = [
+  // mm/oom_kill.c: a container at its own limit is the container's affair.
+  {
+    reason: "oom_cgroup",
+    severity: "info",
+    pattern: new RegExp(`^Memory cgroup out of memory: ${KILLED}`),
+    numbers: { pid: 1 },
+    texts: { process_name: 2 },
+  },
+  {
+    reason: "oom",
+    severity: "warning",
+    pattern: new RegExp(`^Out of memory(?: \\([^)]{1,40}\\))?: ${KILLED}`),
+    numbers: { pid: 1 },
+    texts: { process_name: 2 },
+  },
+  // kernel/hung_task.c
+  {
+    reason: "hung_task",
+    severity: "warning",
+    pattern: /^INFO: task (.{1,40}):(\d{1,9}) blocked for more than (\d{1,9}) seconds/,
+    texts: { process_name: 1 },
+    numbers: { pid: 2, seconds: 3 },
+  },
+  // kernel/watchdog.c, with and without its prefix
+  {
+    reason: "soft_lockup",
+    severity: "serious",
+    pattern: /^(?:watchdog: )?BUG: soft lockup - CPU#(\d{1,6}) stuck for (\d{1,9})s!/,
+    numbers: { cpu: 1, seconds: 2 },
+  },
+  {
+    reason: "hard_lockup",
+    severity: "serious",
+    pattern: /^(?:NMI watchdog|watchdog)?:? ?Watchdog detected hard LOCKUP on cpu (\d{1,6})/,
+    numbers: { cpu: 1 },
+  },
+  // kernel/rcu/tree_stall.h
+  {
+    reason: "rcu_stall",
+    severity: "warning",
+    pattern: /^(?:rcu: )?INFO: rcu_\w{1,16} (?:self-detected|detected|detected expedited) stall/,
+  },
+  // fs/ext4/super.c, fs/xfs/xfs_fsops.c, fs/btrfs/messages.c
+  {
+    reason: "read_only",
+    severity: "serious",
+    pattern: /^EXT4-fs \(([^)\s]{1,40})\): Remounting filesystem read-only/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "read_only",
+    severity: "serious",
+    pattern: /^XFS \(([^)\s]{1,40})\): .{0,80}(?:ilesystem has been shut down|Shutting down f)/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "read_only",
+    severity: "serious",
+    pattern: /^BTRFS.{0,24}\(device ([^)\s:]{1,40})\).{0,140}forced readonly/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "file_system",
+    severity: "warning",
+    pattern: /^EXT4-fs error \(device ([^)\s]{1,40})\)/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "file_system",
+    severity: "warning",
+    pattern:
+      /^XFS \(([^)\s]{1,40})\): (?:Metadata (?:corruption|CRC)|Corruption|.{0,16}I\/O error)/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "file_system",
+    severity: "warning",
+    pattern: /^BTRFS (?:error|critical) \(device ([^)\s:]{1,40})/,
+    subject: 1,
+    texts: { device: 1 },
+  },
+  // block/blk-core.c
+  {
+    reason: "io_error",
+    severity: "warning",
+    pattern: new RegExp(
+      `^(?:blk_update_request: |blk_print_req_error: )?` +
+        `(?:I/O|critical (?:medium|target|nexus|space allocation)) error, dev ${DISK}, sector`,
+    ),
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "io_error",
+    severity: "warning",
+    pattern: new RegExp(`^Buffer I/O error on dev(?:ice)? ${DISK}, logical block`),
+    subject: 1,
+    texts: { device: 1 },
+  },
+  // drivers/nvme/host/core.c, pci.c
+  {
+    reason: "nvme_lost",
+    severity: "serious",
+    pattern: new RegExp(
+      `${NVME}(?:Removing after probe failure|Disabling device after reset failure|` +
+        "Device not ready; aborting)",
+    ),
+    subject: 1,
+    texts: { device: 1 },
+  },
+  {
+    reason: "nvme",
+    severity: "warning",
+    pattern: new RegExp(
+      `${NVME}(?:I/O .{1,100} timeout|controller is down; will reset|Abort status)`,
+    ),
+    subject: 1,
+    texts: { device: 1 },
+  },
+  // fs/nfs, net/sunrpc/clnt.c
+  {
+    reason: "nfs",
+    severity: "warning",
+    pattern: /^(?:nfs|nfs4|lockd): server (\S{1,120}) not responding/,
+    subject: 1,
+    texts: { server: 1 },
+  },
+  // drivers/net/ethernet/mellanox/mlx5/core/events.c
+  {
+    reason: "port_module",
+    severity: "warning",
+    pattern: new RegExp(`${MLX5}Port module event\\[error\\]: module (\\d{1,4}), ([^\\n]{1,80})`),
+    subject: 1,
+    texts: { device: 1, error: 3 },
+    numbers: { module: 2 },
+  },
+  {
+    reason: "port_power",
+    severity: "warning",
+    pattern: new RegExp(`${MLX5}.{0,80}Detected insufficient power on the PCIe slot`),
+    subject: 1,
+    texts: { device: 1 },
+  },
+];
+
+const BEGINS = new RegExp(
+  "^(?:Out of memory|Memory cgroup out|INFO: |watchdog: |NMI watchdog: |Watchdog det|BUG: soft|" +
+    "rcu: INFO|EXT4-fs |XFS \\(|BTRFS|I/O error|blk_|critical |Buffer I/O|nvme nvme|nfs|lockd: |" +
+    "mlx5_core )",
+);
+/** Longer than the longest of the above, so that only the start of a record need be looked at. */
+export const HOST_BEGIN_CHARS = 24;
+
+/** True if a message with this beginning may be about the machine; most are told apart by it. */
+export function mayHoldHostFact(begin: string): boolean {
+  return BEGINS.test(begin);
+}
+
+/** What one message says about the machine, or `null`. */
+export function hostFact(message: string): HostFact | null {
+  if (!mayHoldHostFact(message)) return null;
+  for (const shape of SHAPES) {
+    const parts = shape.pattern.exec(message);
+    if (parts === null) continue;
+    const metrics: Metrics = {};
+    for (const [name, at] of Object.entries(shape.numbers ?? {})) metrics[name] = Number(parts[at]);
+    for (const [name, at] of Object.entries(shape.texts ?? {})) metrics[name] = parts[at] ?? "";
+    const { reason, severity } = shape;
+    const subject = shape.subject === undefined ? "" : (parts[shape.subject] ?? "");
+    return { kind: "host", reason, subject, severity, metrics, line: message };
+  }
+  return null;
+}
