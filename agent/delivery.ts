@@ -16,6 +16,8 @@ const FINDING_BYTES_MAX = LIMIT.reportBytesMax / 2;
 export const PAUSE_MS = { first: 1_000, max: 60_000 };
 /** Between the attempts that look for a refused finding: the server lives, so it need not grow. */
 const NARROWING_MS = 500;
+/** The shortest pause that a control plane can ask for. */
+const WAIT_MS_MIN = 100;
 /** Refused secrets and lost servers are told once a minute (promise N37). */
 const COMPLAINT_MS = 60_000;
 /** The contract's bound of `results`. */
@@ -197,6 +199,10 @@ export class Delivery {
       case "unauthorized":
         this.#complain("the control plane refuses this node's credential", answer.message);
         break;
+      case "throttled":
+        this.#complain("the control plane asks this node to send less", answer.message);
+        this.#wait(answer.retryMs);
+        return;
       case "unreachable":
         this.#complain("cannot reach the control plane", answer.message);
         break;
@@ -246,6 +252,14 @@ export class Delivery {
     this.#failures++;
     // Half fixed, half scattered: agents that lost the same server do not come back together.
     this.#notBeforeMs = clock.monoMs() + ms * (0.5 + random() / 2);
+    this.#due = true;
+  }
+
+  /** As long as the control plane asks, within the bounds of a pause of our own. */
+  #wait(askedMs: number): void {
+    const { clock, random } = this.#parts;
+    const ms = Math.min(PAUSE_MS.max, Math.max(WAIT_MS_MIN, askedMs));
+    this.#notBeforeMs = clock.monoMs() + ms * (1 + random() / 4);
     this.#due = true;
   }
 

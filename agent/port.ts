@@ -72,6 +72,8 @@ export type SendAnswer =
   | { kind: "unauthorized"; message: string }
   /** 4xx other than auth: this report will never be accepted as it is. */
   | { kind: "refused"; status: number; message: string }
+  /** The control plane asks to wait; nothing of the report was taken. */
+  | { kind: "throttled"; retryMs: number; message: string }
   | { kind: "unreachable"; message: string };
 
 export type Sender = {

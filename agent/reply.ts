@@ -4,17 +4,27 @@
  * newer control plane gets an answer about it and the rest of its reply still counts. Pure.
  */
 import * as v from "valibot";
+import { millis } from "../schema/number.ts";
 import { AgentCommand, ReportReply } from "../schema/report.ts";
 
 export type DecodedFrame =
   | { kind: "reply"; reply: ReportReply }
   | { kind: "push"; reply: ReportReply }
-  | { kind: "error"; code: string; message: string }
+  /** `retryMs` is how long it asks to wait, `null` where it does not say. */
+  | { kind: "error"; code: string; message: string; retryMs: number | null }
   /** `why` names the path and what was expected; it never holds the text itself. */
   | { kind: "invalid"; why: string };
 
 const Envelope = v.object({ ...ReportReply.entries, commands: v.array(v.unknown()) });
-const Failure = v.object({ error: v.object({ code: v.string(), message: v.string() }) });
+const Failure = v.object({
+  error: v.object({
+    code: v.string(),
+    message: v.string(),
+    details: v.fallback(v.object({ retry_after_ms: v.nullish(millis, null) }), {
+      retry_after_ms: null,
+    }),
+  }),
+});
 
 /** Reads one reply object. */
 export function decodeReply(value: unknown): { reply: ReportReply } | { why: string } {
@@ -41,8 +51,9 @@ export function decodeFrame(text: string): DecodedFrame {
   }
   const failure = v.safeParse(Failure, value);
   if (failure.success) {
-    const { code, message } = failure.output.error;
-    return { kind: "error", code, message: message.slice(0, 300) };
+    const { code, message, details } = failure.output.error;
+    const retryMs = details.retry_after_ms;
+    return { kind: "error", code, message: message.slice(0, 300), retryMs };
   }
   const pushed = isPush(value) ? value.push : null;
   const decoded = decodeReply(pushed ?? value);

@@ -8,7 +8,7 @@
 import type { Report, ReportReply } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
 import type { Clock, SendAnswer, Sender } from "./port.ts";
-import { decodeFrame } from "./reply.ts";
+import { type DecodedFrame, decodeFrame } from "./reply.ts";
 import type { TokenSource } from "./token.ts";
 import type { Tls } from "./trust.ts";
 
@@ -32,7 +32,7 @@ export type SendOptions = {
 /** The server's own limit is the same (`navarch/api.md` B1). */
 export const SEND_TIMEOUT_MS = 10_000;
 /** A proxy that forbids upgrades rarely changes its mind; a failed try costs one request. */
-const RETRY_MS = 180_000;
+const POST_MS = 180_000;
 /** Replies that did not come over an open WebSocket before `POST` is used instead. */
 const SILENCES_MAX = 2;
 /** A reply with 32 commands is below 64 KiB; anything larger is not ours. */
@@ -160,7 +160,7 @@ class Delivery implements Sender {
         this.#waiting?.(frame);
         return;
       case "error":
-        this.#waiting?.(errorAnswer(frame.code, frame.message));
+        this.#waiting?.(errorAnswer(frame));
         return;
       case "invalid":
         this.#drop(`unreadable reply: ${frame.why}`);
@@ -183,7 +183,7 @@ class Delivery implements Sender {
         ...this.#tls(),
       });
       const text = await response.text();
-      return httpAnswer(response.status, text);
+      return httpAnswer(response.status, text, response.headers.get("retry-after"));
     } catch (cause) {
       return { kind: "unreachable", message: explain(cause) };
     }
@@ -201,7 +201,7 @@ class Delivery implements Sender {
 
   #avoidSocket(why: string): void {
     const { clock, random } = this.#options;
-    const waitMs = (this.#options.retryMs ?? RETRY_MS) * (0.75 + random() / 2);
+    const waitMs = (this.#options.retryMs ?? POST_MS) * (0.75 + random() / 2);
     this.#socketFromMs = clock.monoMs() + waitMs;
     this.#silences = 0;
     this.#options.note?.(`${why}: reports go by POST for ${Math.round(waitMs / 1000)} s`);
@@ -216,18 +216,26 @@ class Delivery implements Sender {
   }
 }
 
+/** Where the control plane asks to wait and does not say how long. */
+const RETRY_MS = 1_000;
+
 /** By the code of the error body (`navarch/api.md` B7). */
-function errorAnswer(code: string, message: string): SendAnswer {
+function errorAnswer(error: Extract<DecodedFrame, { kind: "error" }>): SendAnswer {
+  const { code, message, retryMs } = error;
   const text = `${code}: ${message}`;
+  if (code === "rate_limited") {
+    return { kind: "throttled", retryMs: retryMs ?? RETRY_MS, message: text };
+  }
   const auth = code === "unauthenticated" || code === "permission_denied";
   if (auth) return { kind: "unauthorized", message: text };
   if (code === "node_unknown") return { kind: "refused", status: 404, message: text };
-  const passing = ["unavailable", "not_leader", "internal", "rate_limited"];
+  const passing = ["unavailable", "not_leader", "internal"];
   if (passing.includes(code)) return { kind: "unreachable", message: text };
   return { kind: "refused", status: 400, message: text };
 }
 
-function httpAnswer(status: number, text: string): SendAnswer {
+/** `retryAfter` is the header, in seconds. */
+function httpAnswer(status: number, text: string, retryAfter: string | null): SendAnswer {
   const frame = text.length > REPLY_BYTES_MAX ? null : decodeFrame(text);
   const said = frame?.kind === "error" ? `${frame.code}: ${frame.message}` : "no error body";
   const message = `HTTP ${status} (${said})`;
@@ -237,7 +245,13 @@ function httpAnswer(status: number, text: string): SendAnswer {
     return { kind: "unreachable", message: `HTTP ${status} with an unreadable reply: ${why}` };
   }
   if (status === 401 || status === 403) return { kind: "unauthorized", message };
-  const passing = status >= 500 || status === 408 || status === 425 || status === 429;
+  if (status === 429) {
+    const asked = frame?.kind === "error" ? frame.retryMs : null;
+    const seconds = /^\d{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) : null;
+    const retryMs = asked ?? (seconds === null ? RETRY_MS : seconds * 1_000);
+    return { kind: "throttled", retryMs, message };
+  }
+  const passing = status >= 500 || status === 408 || status === 425;
   if (passing || status < 400) return { kind: "unreachable", message };
   return { kind: "refused", status, message };
 }

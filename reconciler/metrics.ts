@@ -106,7 +106,7 @@ export class Metrics {
     });
     this.reports = new Counter({
       name: "navarch_reports_total",
-      help: "Agent reports taken in or refused.",
+      help: "Agent reports taken in, refused, or told to come later.",
       labelNames: ["outcome"],
       registers,
     });
@@ -144,6 +144,9 @@ export class Metrics {
   }
   countRefusedReport(): void {
     this.reports.inc({ outcome: "refused" });
+  }
+  countThrottledReport(): void {
+    this.reports.inc({ outcome: "throttled" });
   }
   countCommand(type: string): void {
     this.commands.inc({ type });

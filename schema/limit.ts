@@ -9,6 +9,19 @@ export const LIMIT = {
   requestBytesMax: 1024 * 1024,
   /** Findings in one report. The spool sends the rest in the next one, in order. */
   findingsPerReportMax: 200,
+  /**
+   * What one node may send: so much at once, then so much a second. An honest agent sends a report
+   * every 10 s; after an outage its spool of 64 MiB is taken in within three minutes. `news` are
+   * findings, gaps and results.
+   */
+  node: {
+    reports: { burst: 200, perSecond: 10 },
+    bytes: { burst: 8 * 1024 * 1024, perSecond: 512 * 1024 },
+    news: { burst: 10_000, perSecond: 400 },
+    connections: { burst: 20, perSecond: 0.5 },
+  },
+  /** Connections of agents that have not yet said which node they are. */
+  unnamedStreamsMax: 4_096,
   /** GPUs of one node. The largest shipping baseboard has 16. */
   gpusPerNodeMax: 64,
   /**

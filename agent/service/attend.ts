@@ -77,5 +77,6 @@ const REACH = {
   reply: "reporting",
   unauthorized: "the control plane refuses the credential",
   refused: "the control plane refuses a report",
+  throttled: "the control plane asks to send less",
   unreachable: "the control plane is away",
 } as const;

@@ -21,6 +21,7 @@ import type { RoutePorts } from "../route/app.ts";
 import { Forward } from "../route/forward.ts";
 import type { InstallPorts } from "../route/install.ts";
 import { Front } from "../route/listen.ts";
+import { Quota } from "../route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { LeaseRow } from "../store/lease.ts";
@@ -63,6 +64,9 @@ export type Parts = {
   keyProblem?: (path: string) => string | null | undefined;
 };
 
+/** How much more a standby lets pass than the leader, which counts all and sets the pace. */
+const PASSED_ON = 2;
+
 export type Role = {
   front: Front;
   /** Begins to act; what is built before that only answers. */
@@ -102,8 +106,10 @@ export async function openLeader(
   metrics.lead(true);
   const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
   const notReady = openReadiness({ reconciler, ingest, store, clock });
+  const quota = new Quota(clock, log);
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
-  const front = new Front(portsOf(parts, store, { reconciler, ingest, notReady, live }), null);
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live });
+  const front = new Front(ports, null);
   const notifier = parts.openNotifier(loaded.config.server.notifier, store);
   return {
     front,
@@ -166,7 +172,8 @@ export async function openStandby(
   const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const notReady = openStandbyReadiness({ forward, copyAgeMs });
-  const ports = portsOf(parts, store, { reconciler, ingest, notReady });
+  const quota = new Quota(clock, log, PASSED_ON);
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady });
   // What was just passed on is in the leader's store, but the row may have been read before.
   const again = async (): Promise<void> => {
     await refreshing;
@@ -242,7 +249,7 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
 function portsOf(
   parts: Parts,
   store: Store,
-  life: Pick<RoutePorts, "reconciler" | "ingest" | "notReady" | "live">,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const door = openDoor({ store, authority, clock, log });

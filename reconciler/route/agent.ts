@@ -14,7 +14,9 @@ import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
 
 export type ReportAnswer =
-  { kind: "reply"; reply: ReportReply } | { kind: "error"; code: ErrorCode; message: string };
+  | { kind: "reply"; reply: ReportReply }
+  /** `retryMs`: nothing was taken; the same report is as good after so many milliseconds. */
+  | { kind: "error"; code: ErrorCode; message: string; retryMs?: number };
 
 /** Where a report came from, for the audit. */
 export type ReportOrigin = { remote: string; request: string };
@@ -45,6 +47,10 @@ export async function takeReport(
   if (ports.authority.isRevoked(parsed.output.node_id)) {
     return denied(`the credentials of ${parsed.output.node_id} are revoked`);
   }
+  const { findings, gaps, results } = parsed.output;
+  const news = (findings?.length ?? 0) + (gaps?.length ?? 0) + (results?.length ?? 0);
+  const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
+  if (waitMs > 0) return throttled(ports, waitMs);
   const isRevoked = (node: NodeId): boolean => ports.authority.isRevoked(node);
   const answer = await ports.ingest.accept(parsed.output, principal.node, isRevoked);
   switch (answer.kind) {
@@ -65,6 +71,16 @@ export async function takeReport(
       };
     }
   }
+}
+
+/** The answer to a report that comes too soon: the agent keeps it and asks again. */
+export function throttled(
+  ports: Pick<RoutePorts, "metrics">,
+  retryMs: number,
+): Extract<ReportAnswer, { kind: "error" }> {
+  ports.metrics.countThrottledReport();
+  const message = `this node sends more than it may; send it again in ${retryMs} ms`;
+  return { kind: "error", code: "rate_limited", message, retryMs };
 }
 
 /** Room for a path and what was expected there. */
@@ -108,7 +124,13 @@ export function agentRoutes(api: App, ports: RoutePorts): void {
     const origin = { remote: remoteOf(c), request: c.get("requestId") };
     const answer = await takeReport(ports, c.get("principal"), raw, origin);
     ports.metrics.observeIngest(ports.clock.monoMs() - started);
-    if (answer.kind === "error") return refuse(c, answer.code, answer.message);
+    if (answer.kind === "error") {
+      const { code, message, retryMs } = answer;
+      if (retryMs === undefined) return refuse(c, code, message);
+      const refused = refuse(c, code, message, { retry_after_ms: retryMs });
+      refused.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
+      return refused;
+    }
     return c.json(answer.reply, 202);
   });
 }

@@ -29,6 +29,7 @@ import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
+import type { Quota } from "./quota.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
 import { tokenRoutes } from "./token.ts";
@@ -40,6 +41,8 @@ export type RoutePorts = {
   authority: Authority;
   store: Store;
   metrics: Metrics;
+  /** What each node may still send. */
+  quota: Quota;
   clock: Clock;
   log: Log;
   /** A fresh id, for commands, tokens and requests. */

@@ -9,9 +9,11 @@
 import type { ServerWebSocket } from "bun";
 import type { Clock } from "../clock.ts";
 import type { PeerTls } from "../tls/open.ts";
-import { refuseUpgrade } from "./app.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { refuseUpgrade, type RoutePorts } from "./app.ts";
 import { HOP, printHop, type Sign } from "./hop.ts";
-import type { StreamData, Streams } from "./stream.ts";
+import { VIOLATION } from "./named.ts";
+import { askToWait, type StreamData, type Streams } from "./stream.ts";
 
 /** Above an order's own waiting time (3 s) and below the commands' patience. */
 const ANSWER_MS = 15_000;
@@ -21,6 +23,8 @@ const REQUESTS_MAX = 256;
 const QUESTIONS_MAX = 32;
 /** Frames of one agent that may wait for the leader's socket, as many as for the store. */
 const FRAMES_MAX = 16;
+/** Bytes of one agent that may wait for the leader, before its socket is open and after. */
+const WAITING_BYTES_MAX = 2 * LIMIT.reportBytesMax;
 const PROBE_MS = 1_000;
 
 /** Headers of one connection, which mean nothing on the next one. */
@@ -172,14 +176,22 @@ export class Forward {
   }
 
   /** Pipes an agent's frames to the leader and back; either end's close is the other's. */
-  streams<T extends ProxyData>(): Streams<T> {
+  streams<T extends ProxyData>(ports: Pick<RoutePorts, "quota">): Streams<T> {
     return {
       open: (socket) => this.connect(socket),
       message(socket, frame) {
+        const waitMs = askToWait(ports, socket, frame.length);
+        // The leader asks an agent to wait; one that comes this far does not listen to it.
+        if (waitMs === null) return;
+        if (waitMs > 0) return socket.close(VIOLATION, "reports come too fast");
         const { upstream, waiting } = socket.data;
-        if (upstream?.readyState === WebSocket.OPEN) return void upstream.send(String(frame));
-        if (waiting.length >= FRAMES_MAX) return socket.close(1013, "the leader does not answer");
-        waiting.push(String(frame));
+        const open = upstream?.readyState === WebSocket.OPEN;
+        const bytes = waiting.reduce((sum, text) => sum + text.length, 0);
+        const waits = open ? upstream.bufferedAmount : bytes;
+        if (waits + frame.length > WAITING_BYTES_MAX || waiting.length >= FRAMES_MAX)
+          return socket.close(1013, "the leader does not answer");
+        if (open) upstream.send(String(frame));
+        else waiting.push(String(frame));
       },
       close(socket) {
         socket.data.upstream?.close();

@@ -8,22 +8,28 @@
 import type { Server, ServerWebSocket } from "bun";
 import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
+import type { Principal } from "../auth.ts";
 import { broughtTls, type ServerTls } from "../tls/open.ts";
+import { throttled } from "./agent.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
 import { Bodies, type Caller, closing, hasBody } from "./body.ts";
 import { callerOf, JOIN, strangerOf } from "./caller.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
+import { NamedSockets } from "./named.ts";
 import { openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** What only a leader knows, though it is only read; a standby's own guess is better than none. */
 const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/explain)$/;
+const REPORT = /^(\/api)?\/v1\/agent\/report$/;
 const API = /^(\/api)?\/v1\//;
 
 /** "Service restart": the agent connects anew. */
 const MOVED = 1012;
+/** "Try again later". */
+const LATER = 1013;
 
 /** A stream belongs to the role that it began under, and ends with it. */
 type Socket = ProxyData & { front: Front };
@@ -36,6 +42,8 @@ export class Front {
   private readonly forward: Forward | null;
   private readonly refresh: () => Promise<void>;
   private readonly sockets = new Set<ServerWebSocket<Socket>>();
+  private readonly named = new NamedSockets<Socket>();
+  private serial = 0;
   private readonly waiting = new Set<() => void>();
   private readonly bodies: Bodies;
   private ended = false;
@@ -54,7 +62,10 @@ export class Front {
     this.app = openApp(ports);
     this.forward = standby?.forward ?? null;
     this.refresh = standby?.refresh ?? (async () => undefined);
-    this.streams = standby === null ? openStreams(ports) : standby.forward.streams();
+    this.streams =
+      standby === null
+        ? openStreams(ports, (socket, node) => this.named.name(socket, node))
+        : standby.forward.streams(ports);
   }
 
   /** `socket` is the address of the socket's other end. */
@@ -84,11 +95,26 @@ export class Front {
     if (JOIN.test(pathname)) return strangerOf(remote);
     const { authority, clock } = this.ports;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
-    if (judged.kind === "known") return callerOf(judged.principal, pathname, remote);
+    if (judged.kind === "known") {
+      const { principal } = judged;
+      return this.paceOf(principal, request, pathname) ?? callerOf(principal, pathname, remote);
+    }
     if (this.forward === null) return this.app.fetch(request, { remote });
     // A token that the leader made a moment ago is not in the copy yet; the leader also audits.
     const refusal = await this.forward.ask(request, remote);
     return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);
+  }
+
+  /** The answer to a node's report that comes too soon; `null` = it may be read. */
+  private paceOf({ node }: Principal, request: Request, pathname: string): Response | null {
+    if (node === null || !REPORT.test(pathname)) return null;
+    const bytes = Number(request.headers.get("content-length") ?? LIMIT.reportBytesMax);
+    const waitMs = this.ports.quota.take(node, { reports: 1, bytes });
+    if (waitMs === 0) return null;
+    const { code, message } = throttled(this.ports, waitMs);
+    const answer = refuseUpgrade(code, message, 429);
+    answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
+    return answer;
   }
 
   private async route(request: Request, pathname: string, remote: string): Promise<Response> {
@@ -137,10 +163,17 @@ export class Front {
     if (principal.role !== "node" && principal.role !== "admin") {
       return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
     }
+    const { node } = principal;
+    const quotaKey = node ?? `connection ${++this.serial}`;
+    const waitMs = this.ports.quota.take(quotaKey, { connections: 1 });
+    if (waitMs > 0) return refuseTooMany(waitMs);
     const data: Socket = {
       header,
       tail: Promise.resolve(),
       queued: 0,
+      node,
+      quotaKey,
+      early: 0,
       upstream: null,
       waiting: [],
       front: this,
@@ -151,12 +184,14 @@ export class Front {
   }
 
   opened(socket: ServerWebSocket<Socket>): void {
-    if (this.ended) socket.close(MOVED, "another control plane leads");
-    else this.sockets.add(socket);
+    if (this.ended) return socket.close(MOVED, "another control plane leads");
+    if (!this.named.open(socket)) return socket.close(LATER, "too many agents connect at once");
+    this.sockets.add(socket);
   }
 
   closed(socket: ServerWebSocket<Socket>): void {
     this.sockets.delete(socket);
+    this.named.close(socket);
   }
 
   /** The role is over: who waits is told to come again, and agents connect anew. */
@@ -176,6 +211,13 @@ export class Front {
         .finally(() => this.waiting.delete(tell));
     });
   }
+}
+
+/** An agent comes back by POST meanwhile, and to a stream later. */
+function refuseTooMany(waitMs: number): Response {
+  const answer = refuseUpgrade("rate_limited", "this node connects too often", 429);
+  answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
+  return answer;
 }
 
 /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */

@@ -12,6 +12,7 @@ import { Metrics } from "../../reconciler/metrics.ts";
 import { unadapted } from "../../reconciler/provider/adapter.ts";
 import type { Provider } from "../../reconciler/provider/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/route/agent.ts";
+import { Quota } from "../../reconciler/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
 import { openReadiness } from "../../reconciler/route/ready.ts";
 import type { KubeApi } from "../../reconciler/scheduler/kubernetes/api.ts";
@@ -218,6 +219,7 @@ export class Plane {
       authority,
       store,
       metrics,
+      quota: new Quota(clock, log),
       clock,
       log,
       newId: () => `sim${++this.#serial}`,

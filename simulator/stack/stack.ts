@@ -249,9 +249,11 @@ export class Stack {
     const answer = await plane.takeReport(machine.identity.nodeId, report);
     if (answer.kind === "error") {
       if (answer.code === "unavailable") return { kind: "unreachable", message: answer.message };
+      const { retryMs, message } = answer;
+      if (retryMs !== undefined) return { kind: "throttled", retryMs, message };
       const denied = answer.code === "permission_denied" || answer.code === "unauthenticated";
-      if (denied) return { kind: "unauthorized", message: answer.message };
-      return { kind: "refused", status: 400, message: answer.message };
+      if (denied) return { kind: "unauthorized", message };
+      return { kind: "refused", status: 400, message };
     }
     this.#options.events.delivered(time.monoMs() - begun);
     return { kind: "reply", reply: answer.reply };

@@ -99,16 +99,20 @@ test("openStreams() answers each frame once, in order, and a socket's noise is i
     ingest: w.ingest,
     authority: a.authority,
     metrics: a.metrics,
+    quota: a.ports.quota,
     clock: w.clock,
     log: (level: string, message: string) => {
       throw new Error(`${level} ${message}`);
     },
   };
-  const streams = openStreams(ports as never);
+  const streams = openStreams(ports as never, () => undefined);
+  let plugs = 0;
   const plug = (header: string) => {
     const sent: string[] = [];
     const closed: string[] = [];
-    const data: StreamData = { header, tail: Promise.resolve(), queued: 0 };
+    const quotaKey = `plug ${++plugs}`;
+    const tail = Promise.resolve();
+    const data: StreamData = { header, tail, queued: 0, node: null, quotaKey, early: 0 };
     return {
       data,
       sent,

@@ -2,6 +2,7 @@
 import { Authority } from "../../reconciler/auth.ts";
 import { Metrics } from "../../reconciler/metrics.ts";
 import { type Door, openDoor } from "../../reconciler/join/door.ts";
+import { Quota } from "../../reconciler/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
 import type { World } from "../../simulator/world.ts";
 
@@ -48,6 +49,7 @@ export function openWorldApp(world: World): WorldApp {
     authority,
     store,
     metrics,
+    quota: new Quota(world.clock, log),
     clock: world.clock,
     log,
     newId: () => `id${++serial}`,
