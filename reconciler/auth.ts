@@ -127,6 +127,11 @@ export class Authority {
     return (this.ofNode(node)?.revokedAt ?? null) !== null;
   }
 
+  /** Whether a person made the join token for this very node. */
+  isVouched(node: string): boolean {
+    return this.ofNode(node)?.vouched === true;
+  }
+
   /** The newest token of a node: what its machine is given. */
   issueNode(node: string): string {
     return nodeToken(this.secret, node, this.keyOf(node).number);

@@ -11,6 +11,9 @@ import type { SchedulerCluster } from "./scheduler/scheduler.ts";
 import type { Wish } from "./scheduler/wish.ts";
 import type { Change } from "./store/store.ts";
 
+/** Lines for a person; one says as much as a thousand of its kind. */
+const CLAIMS_MAX = 100;
+
 export class ClusterEye {
   private readonly cluster: SchedulerCluster | undefined;
   private readonly log: Log;
@@ -21,6 +24,7 @@ export class ClusterEye {
   private readonly keys = new Map<NodeId, string>();
   private known: Known | null = null;
   private doubted: Known["doubted"] = new Map();
+  private unproven: Known["unproven"] = new Map();
   private alarmed: readonly string[] = [];
 
   constructor(cluster: SchedulerCluster | undefined, log: Log) {
@@ -51,14 +55,15 @@ export class ClusterEye {
   /** The cluster as it is, if it or the fleet has changed since it was last folded. */
   news({ onUncordon }: KubernetesConfig): Cluster | null {
     if (this.cluster === undefined) return null;
-    const { version, identity, known, list } = this.cluster.objects();
+    const { version, identity, known, list, hosts } = this.cluster.objects();
     // A gap is stale, not empty: what is old says nothing about who is gone.
     if (!known || this.cluster.dark() !== null) return null;
     if (version === this.seen.version && !this.fleetMoved) return null;
     if (identity !== this.seen.identity) this.known = null;
     this.seen = { version, identity };
     this.fleetMoved = false;
-    return { objects: list, known: this.known, onUncordon };
+    const { known: same, unproven } = this;
+    return { objects: list, ...(hosts ? { hosts } : {}), known: same, unproven, onUncordon };
   }
 
   /** Before the fold's change is committed: what that tells of identities then counts. */
@@ -67,7 +72,11 @@ export class ClusterEye {
     for (const message of known.alarms) {
       if (!this.alarmed.includes(message)) this.log("error", message);
     }
+    for (const [node, message] of known.unproven) {
+      if (this.unproven.get(node) !== message) this.log("warn", message, { node });
+    }
     this.alarmed = known.alarms;
+    this.unproven = known.unproven;
     this.doubted = known.doubted;
     this.known = known;
   }
@@ -82,8 +91,9 @@ export class ClusterEye {
     return this.doubted;
   }
 
-  /** What cannot be told apart, for people. */
+  /** What cannot be told apart, and whose claim is not proven, for people. */
   alarms(): readonly string[] {
-    return this.alarmed;
+    const claims = [...this.unproven].slice(0, CLAIMS_MAX);
+    return [...this.alarmed, ...claims.map(([node, message]) => `${node}: ${message}`)];
   }
 }

@@ -8,7 +8,7 @@ import type { BootId, NodeId, StreamId } from "../schema/id.ts";
 import type { Config } from "../schema/config.ts";
 import { LIMIT } from "../schema/limit.ts";
 import type { HeldFinding } from "../schema/held.ts";
-import type { Node } from "../schema/node.ts";
+import type { Node, Origin } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
 import { verdictOfNode } from "./fleet.ts";
@@ -47,6 +47,14 @@ export type IngestAnswer =
 const BATCH_MS = 4;
 const BATCH_MAX = 256;
 
+/** How often a changed address is written down. */
+const MOVES_MS = 60_000;
+
+function isSameOrigin(a: Origin, b: Origin): boolean {
+  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid;
+  return a.address === b.address && a.vouched === b.vouched && pods;
+}
+
 type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
 
 export class Ingest {
@@ -61,6 +69,8 @@ export class Ingest {
   private failure: string | null = null;
   /** An append failed, which a database behind a network may have done all the same. */
   private unsure = false;
+  /** When a node's address was last found changed; bounded by the fleet. */
+  private readonly movedAt = new Map<NodeId, number>();
 
   constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
     this.store = store;
@@ -76,13 +86,14 @@ export class Ingest {
 
   /**
    * One report of an authenticated agent. `only` is the node that its credential may speak for,
-   * `null` for the shared token; `isRevoked` is asked of the node that it turns out to be. Resolves
-   * after everything new in it is durable.
+   * `null` for the shared token; `isRevoked` and `originOf` are asked of the node that it turns out
+   * to be. Resolves after everything new in it is durable.
    */
   async accept(
     report: Report,
     only: NodeId | null,
     isRevoked: (node: NodeId) => boolean = () => false,
+    originOf?: (node: NodeId) => Origin,
   ): Promise<IngestAnswer> {
     const found = this.identify(report, only);
     if (found.kind === "denied") return found;
@@ -97,7 +108,8 @@ export class Ingest {
     if (unknown && !report.inventory)
       return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
     this.target.presence.note(id, mono, wall, report.sample ?? null);
-    const letter = this.letterOf(report, id, node);
+    const origin = this.newOrigin(node, originOf?.(id), mono);
+    const letter = this.letterOf(report, id, node, origin);
     if (letter !== null && !(await this.enqueue(letter, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
@@ -165,8 +177,28 @@ export class Ingest {
     });
   }
 
+  /**
+   * Where the node reports from, if that is news: it tells which Node object is its own. A sender
+   * whose address changes with every report is written down once a minute.
+   */
+  private newOrigin(node: Node | null, origin: Origin | undefined, mono: number): Origin | null {
+    if (origin === undefined) return null;
+    const known = node?.agent?.origin;
+    if (node === null || known === undefined) return origin;
+    if (isSameOrigin(known, origin)) return null;
+    const before = this.movedAt.get(node.id);
+    if (before !== undefined && mono - before < MOVES_MS) return null;
+    this.movedAt.set(node.id, mono);
+    return origin;
+  }
+
   /** What of the report must survive, or `null` if it is a quiet heartbeat. */
-  private letterOf(report: Report, id: NodeId, node: Node | null): Letter | null {
+  private letterOf(
+    report: Report,
+    id: NodeId,
+    node: Node | null,
+    origin: Origin | null,
+  ): Letter | null {
     const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
     const findings = (report.findings ?? []).filter((f) => f.seq > seq);
     const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
@@ -179,6 +211,7 @@ export class Ingest {
       gaps.length > 0 ||
       results.length > 0 ||
       inventory !== null ||
+      origin !== null ||
       rebooted;
     // A clean check is news where an upgrade waits for it.
     const awaited = this.target.upgrade?.(id) ?? null;
@@ -195,6 +228,7 @@ export class Ingest {
       findings,
       gaps,
       results,
+      ...(origin === null ? {} : { origin }),
     };
   }
 

@@ -44,6 +44,8 @@ export const Credential = v.object({
   revokedAt: v.nullable(instant),
   /** Only of a `node` credential, whose `hash` is its id and matches no token. */
   key: v.optional(NodeKey),
+  /** It was given for a join token that named the node: a person said which machine it is. */
+  vouched: v.optional(v.boolean()),
 });
 export type Credential = v.InferOutput<typeof Credential>;
 

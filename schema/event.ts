@@ -50,6 +50,8 @@ export const EVENT_KINDS = [
   "kube.matched",
   "kube.changed",
   "kube.lost",
+  "kube.left",
+  "kube.unproven",
   "kube.cordoned",
   "kube.uncordoned",
   "kube.ambiguous",

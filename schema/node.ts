@@ -126,6 +126,20 @@ export const InstanceFact = v.object({
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 
+/**
+ * Where an agent's reports come from, as this side saw it. What an agent says of itself can be
+ * copied from any machine; these cannot, so they prove which Node object is its own.
+ */
+export const Origin = v.object({
+  /** The socket's other end; `null` = none that names one machine, such as loopback. */
+  address: v.nullable(text),
+  /** A person's join token named this node (`--node`). */
+  vouched: v.boolean(),
+  /** The Node whose pod its bound service-account token is for, as the API server says. */
+  pod: v.nullish(v.object({ node: text, uid: v.nullable(text) }), null),
+});
+export type Origin = v.InferOutput<typeof Origin>;
+
 /** The agent's side of a node, as last registered. */
 export const AgentFact = v.object({
   bootId: BootId,
@@ -136,6 +150,8 @@ export const AgentFact = v.object({
   /** Flushed with other changes, so it may lag; live presence is in memory. */
   lastHeartbeatAt: instant,
   inventory: Inventory,
+  /** Absent in rows of a version that did not look. */
+  origin: v.optional(Origin),
 });
 export type AgentFact = v.InferOutput<typeof AgentFact>;
 
@@ -203,7 +219,18 @@ export const Session = v.object({
 export type Session = v.InferOutput<typeof Session>;
 
 /** Which identity tied a node to its object in Kubernetes, strongest first. */
-export const KUBE_MATCHES = ["provider_id", "metadata", "system_uuid", "agent_name", "ip"] as const;
+export const KUBE_MATCHES = [
+  "provider_id",
+  "token",
+  "metadata",
+  "system_uuid",
+  "agent_name",
+  "ip",
+] as const;
+
+/** What proved it: nothing of it is the agent's own word. */
+export const KUBE_PROOFS = ["instance", "token", "operator", "address"] as const;
+export type KubeProof = (typeof KUBE_PROOFS)[number];
 
 /** The node's object in Kubernetes, matched by identity and never by a name that may be reused. */
 export const KubeFact = v.object({
@@ -211,6 +238,8 @@ export const KubeFact = v.object({
   /** A changed UID is a new object: nothing that was written on the old one is on it. */
   uid: text,
   by: v.picklist(KUBE_MATCHES),
+  /** Absent in rows of a version that asked for no proof. */
+  proof: v.optional(v.picklist(KUBE_PROOFS)),
   boundAt: instant,
   /** Work may not be placed on it, whoever said so. */
   unschedulable: v.boolean(),

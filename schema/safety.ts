@@ -77,6 +77,18 @@ export const Fact = v.variant("kind", [
   v.object({ kind: v.literal("record"), since: instant }),
   /** A provider at which nothing can be bought, or whose machines do not come up. */
   v.object({ kind: v.literal("impaired"), provider: text, why: text, at: instant }),
+  /**
+   * A Node object that was a node's and is no more, while something of ours may still be on it:
+   * the mark, taints, conditions and labels are to be taken away.
+   */
+  v.object({
+    kind: v.literal("leaving"),
+    uid: text,
+    name: text,
+    node: text,
+    pool: v.nullable(text),
+    at: instant,
+  }),
   /** A person was told that this instance is billed long after its end was asked for. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
   /** Hardware that failed and may come back under another instance id (§9). */
@@ -122,6 +134,8 @@ export function factKey(fact: Fact): string {
       return `impaired:${fact.provider}`;
     case "quarantine":
       return `quarantine:${fact.rule}`;
+    case "leaving":
+      return `leaving:${fact.uid}`;
     case "billed":
       return `billed:${fact.instance}`;
     case "discredited":

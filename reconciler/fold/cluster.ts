@@ -5,23 +5,35 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { KubeFact, Node } from "../../schema/node.ts";
+import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
-import { matchNodes, type MatchSubject, speaksAgainst } from "../scheduler/kubernetes/match.ts";
+import {
+  claims,
+  matchNodes,
+  type MatchSubject,
+  speaksAgainst,
+} from "../scheduler/kubernetes/match.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
+import { leave } from "./leaving.ts";
 
 /** What a cluster shows: every Node object of a list that is complete and not old. */
 export type Cluster = {
   objects: readonly KubeNode[];
+  /** On which Node the pod of a DaemonSet runs that has an address. */
+  hosts?: ReadonlyMap<string, string>;
   /** Who was whom the last time, where no identity on either side has changed since. */
   known: Known | null;
+  /** Claims without a proof as they were last told of. */
+  unproven?: Known["unproven"];
   onUncordon: KubernetesConfig["onUncordon"];
 };
 
 /** Pairs by the object's name: objects change, their identity does not. */
 export type Known = {
-  names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"] }>;
+  names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"]; proof: KubeProof }>;
+  /** Claims of agents that nothing proves, with what is missing: nothing is done for them. */
+  unproven: ReadonlyMap<NodeId, string>;
   doubted: ReadonlyMap<NodeId, string>;
   alarms: readonly string[];
 };
@@ -40,7 +52,10 @@ export function foldCluster(
     if (node.phase.kind !== "gone") live.push(node);
     else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
   }
-  const known = cluster.known ?? knownOf(live, cluster.objects);
+  const known = cluster.known ?? knownOf(live, cluster);
+  for (const [id, message] of known.unproven) {
+    if (cluster.unproven?.get(id) !== message) tellUnproven(draft, id, message, now);
+  }
   const byUid = new Map(cluster.objects.map((object) => [object.uid, object]));
   const byName = new Map(cluster.objects.map((object) => [object.name, object]));
   const taken = new Set<string>();
@@ -49,12 +64,14 @@ export function foldCluster(
     if (known.doubted.has(node.id)) continue;
     const pair = pairOf(known.names.get(node.id), byName);
     if (pair === undefined && node.kube === null) continue;
-    // What tied them is not told any more, and nothing says otherwise: it is still this object.
-    const by = node.kube?.by ?? "provider_id";
     const last = node.kube === null ? undefined : byUid.get(node.kube.uid);
-    const isLost =
-      last === undefined || taken.has(last.uid) || speaksAgainst(subjectOf(node), last, by);
-    const seen = pair ?? { object: isLost ? null : last, by };
+    const isLost = last === undefined || taken.has(last.uid) || !isStillIts(node, last, known);
+    const by = node.kube?.by ?? "provider_id";
+    const seen: KubeSeen = pair ?? { object: isLost ? null : last, by };
+    if (pair === undefined && node.kube?.proof !== undefined) seen.proof = node.kube.proof;
+    // What is still there, and nobody's else now, keeps nothing that was written for this node.
+    const ends = last !== undefined && seen.object?.uid !== last.uid && !taken.has(last.uid);
+    if (ends) leave(node, now, draft);
     put(draft, foldKube(node, seen, cluster.onUncordon, now));
   }
   for (const node of ended) {
@@ -64,27 +81,63 @@ export function foldCluster(
   return known;
 }
 
-function knownOf(live: readonly Node[], objects: readonly KubeNode[]): Known {
-  const { pairs, ambiguous } = matchNodes(live.map(subjectOf), objects);
+/**
+ * What tied them may not be told any more, as while an agent is silent: it is still this object
+ * unless something says otherwise. A claim that its agent has dropped, or that was never proven,
+ * ends; one of a version that asked for no proof lasts while its mark does, so that an upgrade
+ * returns no broken machine to work.
+ */
+function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean {
+  const { kube, agent } = node;
+  const subject = subjectOf(node);
+  const by = kube?.by ?? "provider_id";
+  if (speaksAgainst(subject, object, by)) return false;
+  if (by === "provider_id" || by === "ip" || kube?.proof === "instance") return true;
+  // What has ended is begun again by a proof alone.
+  if (kube === null || kube.absentSince !== null) return false;
+  if (agent === null) return true;
+  if (!claims(subject, object)) return kube.proof === "token";
+  if (kube.proof !== undefined || agent.origin === undefined) return true;
+  return kube.isolatedUid === object.uid || !unproven.has(node.id);
+}
+
+function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): void {
+  const node = draft.node(id);
+  if (node === null) return;
+  const session = node.session?.id ?? null;
+  const about = { at, node: id, pool: node.pool, session, actor: "navarch" };
+  draft.tell([{ ...about, kind: "kube.unproven", message }]);
+}
+
+function knownOf(live: readonly Node[], { objects, hosts }: Cluster): Known {
+  const { pairs, unproven, ambiguous } = matchNodes(live.map(subjectOf), objects, hosts);
   const doubted = new Map<NodeId, string>();
   for (const { nodes, message } of ambiguous) for (const id of nodes) doubted.set(id, message);
   const names = new Map(
-    [...pairs].map(([id, { object, by }]) => [id, { name: object.name, by }] as const),
+    [...pairs].map(([id, { object, by, proof }]) => {
+      return [id, { name: object.name, by, proof }] as const;
+    }),
   );
-  return { names, doubted, alarms: ambiguous.map(({ message }) => message) };
+  const lacking = new Map(
+    [...unproven].map(([id, { object, message }]) => {
+      return [id, `Node ${object} is not shown to be its own: ${message}`] as const;
+    }),
+  );
+  return { names, unproven: lacking, doubted, alarms: ambiguous.map(({ message }) => message) };
 }
 
 function pairOf(
-  known: { name: string; by: KubeFact["by"] } | undefined,
+  known: { name: string; by: KubeFact["by"]; proof: KubeProof } | undefined,
   byName: ReadonlyMap<string, KubeNode>,
 ): KubeSeen | undefined {
   const object = known === undefined ? undefined : byName.get(known.name);
-  return known === undefined || object === undefined ? undefined : { object, by: known.by };
+  if (known === undefined || object === undefined) return undefined;
+  return { object, by: known.by, proof: known.proof };
 }
 
 /** Everything of a node that tells whose object is whose, in one text: equal is unchanged. */
 export function identityKeyOf(node: Node): string {
-  return node.phase.kind === "gone" ? "" : Object.values(subjectOf(node)).join(" ");
+  return node.phase.kind === "gone" ? "" : JSON.stringify(subjectOf(node));
 }
 
 function put(draft: Draft, folded: ReturnType<typeof foldKube>): void {
@@ -103,11 +156,14 @@ export function subjectOf(node: Node): MatchSubject {
     instanceId: instance?.id ?? null,
     region: instance?.region ?? inventory?.region ?? null,
     zone: instance?.zone ?? inventory?.zone ?? null,
-    internalIp: instance?.internalIp ?? inventory?.internal_ip ?? null,
-    externalIp: instance?.externalIp ?? inventory?.external_ip ?? null,
+    // An address that the agent names is its word; the one that it calls from is `origin`.
+    internalIp: instance?.internalIp ?? null,
+    externalIp: instance?.externalIp ?? null,
     agentHostname: inventory?.hostname ?? null,
     agentName: agent === null ? null : node.id,
     providerIds: inventory?.provider_ids ?? [],
+    origin: agent?.origin ?? null,
+    silent: instance === null && node.health.silentSince !== null,
     // A machine whose agent is silent runs for all we know, and so does what is placed on it.
     live: true,
   };

@@ -19,6 +19,7 @@ import type { Listing } from "../watch-cloud.ts";
 import { foldCommand } from "./command.ts";
 import { discredit } from "./discredit.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
+import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldLetter } from "./letter.ts";
 import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
@@ -93,11 +94,13 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
   for (const listing of input.listings) foldCloud(input, draft, listing, result);
   if (input.cluster !== null) {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
+    foldLeaving(input.fleet.facts, input.cluster.objects, input.now, draft);
   }
   for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
   foldRules(input, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   result.removed.push(...foldTime(input, draft));
+  foldRemoved(draft.change.removedNodes, input.now, draft);
   return result;
 }
 

@@ -6,7 +6,7 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
-import type { KubeFact, Node } from "../../schema/node.ts";
+import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
 import { notReadyOf } from "../scheduler/kubernetes/mark.ts";
 import { evidenceKeys } from "./waiver.ts";
@@ -15,6 +15,7 @@ export type KubeSeen = {
   /** The object that is this node's; `null` = a complete list shows none. */
   object: KubeNode | null;
   by: KubeFact["by"];
+  proof?: KubeProof;
 };
 
 export type KubeFold = { node: Node; events: EventDraft[] };
@@ -50,8 +51,11 @@ export function foldKube(
     const kube = { ...before, absentSince: now, isolatedUid: null, unschedulable: false };
     return { node: { ...node, kube }, events };
   }
-  const kube = factOf(object, seen.by, before, now);
-  if (before === null) tell("kube.matched", `Node ${object.name} is its object (${seen.by})`);
+  const kube = factOf(object, seen, before, now);
+  if (before === null) {
+    const proof = seen.proof === undefined ? "" : `, proven by ${seen.proof}`;
+    tell("kube.matched", `Node ${object.name} is its object (${seen.by}${proof})`);
+  }
   else if (before.uid !== object.uid) {
     tell(
       "kube.changed",
@@ -94,7 +98,7 @@ function wasReasserted({ kube, session }: Node): boolean {
 
 function factOf(
   object: KubeNode,
-  by: KubeFact["by"],
+  { by, proof }: KubeSeen,
   before: KubeFact | null | undefined,
   now: number,
 ): KubeFact {
@@ -103,6 +107,7 @@ function factOf(
     name: object.name,
     uid: object.uid,
     by,
+    ...(proof === undefined ? {} : { proof }),
     boundAt: same && before !== undefined && before !== null ? before.boundAt : now,
     unschedulable: object.unschedulable,
     others: object.unschedulable ? [...object.others].sort().slice(0, OTHERS_MAX) : [],
@@ -124,6 +129,7 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
     a.uid === b.uid &&
     a.name === b.name &&
     a.by === b.by &&
+    a.proof === b.proof &&
     a.unschedulable === b.unschedulable &&
     a.own === b.own &&
     a.hold === b.hold &&

@@ -204,7 +204,13 @@ function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentF
     registeredAt: before?.registeredAt ?? at,
     lastHeartbeatAt: at,
     inventory: { ...emptyInventory(letter.node), ...inventory },
+    ...originOf(before, letter),
   };
+}
+
+function originOf(before: AgentFact | null, letter: Letter): Pick<AgentFact, "origin"> {
+  const origin = letter.origin ?? before?.origin;
+  return origin === undefined ? {} : { origin };
 }
 
 /** A machine of which nothing is known but its name. */

@@ -48,7 +48,10 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     }
     const { silentSince } = node.health;
     const stray = node.pool === null && node.instance === null;
-    if (stray && silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs) {
+    // While its Node is marked, this record is what says why, and nothing returns it to work.
+    const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
+    const silentMs = silentSince === null ? 0 : input.now - silentSince;
+    if (stray && !marks && silentSince !== null && silentMs >= timing.retainTerminatedMs) {
       draft.change.removedNodes.push(id);
       removed.push(id);
       continue;

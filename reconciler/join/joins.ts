@@ -149,7 +149,9 @@ export class Joins {
     const { authority } = this.from;
     const key = joinKey(authority.keyOf(node), now);
     const fresh = nodeCredential(node, { now, by: `join:${token.id}`, key });
-    return { ...(authority.get(nodeCredentialId(node)) ?? fresh), key, revokedAt: null };
+    const { vouched: _, ...before } = authority.get(nodeCredentialId(node)) ?? fresh;
+    const named = token.node === null ? {} : { vouched: true };
+    return { ...before, key, revokedAt: null, ...named };
   }
 
   private answer(node: NodeId, token: string, again: boolean): JoinAnswer {

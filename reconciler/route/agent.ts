@@ -7,9 +7,11 @@ import * as v from "valibot";
 import { Report } from "../../schema/report.ts";
 import type { ErrorCode } from "../../schema/api.ts";
 import type { NodeId } from "../../schema/id.ts";
+import type { Origin } from "../../schema/node.ts";
 import type { ReportReply } from "../../schema/report.ts";
 import { isSample } from "../../schema/sample-check.ts";
 import type { Principal } from "../auth.ts";
+import { plainAddress } from "../join/place.ts";
 import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
 
@@ -52,7 +54,13 @@ export async function takeReport(
   const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
   if (waitMs > 0) return throttled(ports, waitMs);
   const isRevoked = (node: NodeId): boolean => ports.authority.isRevoked(node);
-  const answer = await ports.ingest.accept(parsed.output, principal.node, isRevoked);
+  const originOf = (node: NodeId): Origin => ({
+    address: plainAddress(origin.remote),
+    vouched: principal.node !== null && ports.authority.isVouched(node),
+    pod: null,
+  });
+  const only = principal.node;
+  const answer = await ports.ingest.accept(parsed.output, only, isRevoked, originOf);
   switch (answer.kind) {
     case "denied":
       return denied(answer.message, answer.node);

@@ -46,7 +46,14 @@ export type SchedulerCluster = {
    * Every Node object that is known, a number that grows with each change of them, and one that
    * grows with what tells them apart.
    */
-  objects(): { version: number; identity: number; known: boolean; list: readonly KubeNode[] };
+  objects(): {
+    version: number;
+    identity: number;
+    known: boolean;
+    list: readonly KubeNode[];
+    /** On which Node the pod of a DaemonSet runs that has an address. */
+    hosts?: ReadonlyMap<string, string>;
+  };
   /** Why its word cannot be had now; `null` while it is fresh. */
   dark(): string | null;
   sight(ambiguous: KubeSight["ambiguous"]): KubeSight;

@@ -3,6 +3,7 @@
  * object is whose, what drains, what is shown, what is left over. Pure. It says what is so, never
  * what to do next, so it may be lost, late or told twice.
  */
+import { factsOf } from "../../schema/safety.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
@@ -42,13 +43,18 @@ export type Wish = {
   /** Their instance is confirmed gone, their object is still there. */
   ended: EndedNode[];
   parted: PartedNode[];
+  /** Objects that are no node's any more: what is ours on them goes. */
+  leaving: EndedNode[];
 };
 
 const BECAUSE_CHARS_MAX = 800;
 const WHY_CHARS_MAX = 300;
 
 export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
-  const wish: Wish = { drains: [], shown: [], ended: [], parted: [] };
+  const wish: Wish = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
+  for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
+    wish.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
+  }
   const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
   for (const node of fleet.nodes.values()) {
     const { kube } = node;

@@ -10,7 +10,7 @@ import type { Credential } from "../../schema/credential.ts";
 import type { Event, EventDraft } from "../../schema/event.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId, StreamId } from "../../schema/id.ts";
-import type { Node, PoolState } from "../../schema/node.ts";
+import type { Node, Origin, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
@@ -31,6 +31,8 @@ export type Letter = {
   findings: { seq: number; finding: Finding }[];
   gaps: { seq: number; reason: string; count: number; at: string }[];
   results: CommandResult[];
+  /** Where it came from; absent in letters of a version that did not look. */
+  origin?: Origin;
 };
 
 /** A letter in the inbox; `id` orders them. */

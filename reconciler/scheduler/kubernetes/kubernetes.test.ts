@@ -94,7 +94,7 @@ class Stage {
               ...drain,
             },
           ];
-    return { drains, shown: [shown], ended: [], parted: [] };
+    return { drains, shown: [shown], ended: [], parted: [], leaving: [] };
   }
 
   pod(name: string, node = NAME, graceS = 30): void {
@@ -196,12 +196,12 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     one.cluster.tend(stage.wish());
     stage.kube.person.recreate(NAME);
     await stage.clock.pass(1_000);
-    one.cluster.tend({ drains: [], shown: [], ended: [], parted });
+    one.cluster.tend({ drains: [], shown: [], ended: [], parted, leaving: [] });
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
     // Now it is known to be another machine's.
     if (before === undefined) throw new Error("nothing was shown");
     const other = { ...before, node: "n2" as NodeId, uid: stage.uid };
-    one.cluster.tend({ drains: [], shown: [other], ended: [], parted });
+    one.cluster.tend({ drains: [], shown: [other], ended: [], parted, leaving: [] });
     expect(one.left(NODE)).toBeNull();
   });
 
@@ -214,7 +214,7 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     const { drains } = stage.wish(drain);
     stage.kube.person.recreate(NAME);
     for (let i = 0; i < 60; i++) {
-      one.cluster.tend({ drains, shown: [], ended: [], parted });
+      one.cluster.tend({ drains, shown: [], ended: [], parted, leaving: [] });
       await stage.clock.pass(1_000);
     }
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1, deadlineAt });

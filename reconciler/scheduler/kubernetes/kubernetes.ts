@@ -23,14 +23,17 @@ import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
 import { isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
+import { darkCopy, STALE_MS } from "./dark-copy.ts";
 import { Drainers } from "./drainer.ts";
 import { ClusterEvents } from "./cluster-event.ts";
+import { Leaving, leavingOf } from "./leaving.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
 import { leftOver, partedNames } from "./parted.ts";
 import { missingRules } from "./permission.ts";
+import { PodHosts } from "./pod-host.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
 import { reflectNodes, reflectPods } from "./reflect.ts";
@@ -55,14 +58,6 @@ export type KubernetesPorts = {
   marked?: (node: string) => void;
 };
 
-/**
- * The server sends a bookmark about once a minute, so a copy that is younger than this may be
- * whole; an older one says nothing about now.
- */
-const STALE_MS = 100_000;
-/** A server that refuses or does not answer makes the copy doubtful much sooner. */
-const TROUBLED_MS = 15_000;
-
 /** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
 const MARK_MS = 7_000;
 
@@ -71,6 +66,7 @@ type Hands = {
   status: StatusMirror;
   told: ClusterEvents;
   cleanup: Cleanup;
+  leaving: Leaving;
 };
 
 type Bound = { name: string; uid: string; pool: PoolName | null };
@@ -82,6 +78,7 @@ export class Kubernetes implements Scheduler {
   readonly #nodes: Reflector<KubeNode>;
   readonly #pods: Reflector<KubePod>;
   readonly #podsOn = new PodIndex();
+  readonly #hosts = new PodHosts();
   /** What works on the cluster while this process leads, made anew each time it begins to. */
   #hands: Hands;
   /** Whose object is whose, as the last activation said. */
@@ -109,6 +106,11 @@ export class Kubernetes implements Scheduler {
     });
     this.#pods = reflectPods(ports, (before, after) => {
       this.#podsOn.note(before, after);
+      if (this.#hosts.note(before, after)) {
+        this.#identity += 1;
+        this.#news += 1;
+        this.#hint();
+      }
       const node = after?.node ?? before?.node ?? "";
       if (this.#draining.has(node)) this.#hint();
     });
@@ -139,6 +141,7 @@ export class Kubernetes implements Scheduler {
       status: new StatusMirror(common),
       told: new ClusterEvents(common, instance, (node) => this.#bound.get(node)),
       cleanup: new Cleanup(common),
+      leaving: new Leaving(common),
     };
   }
 
@@ -261,6 +264,7 @@ export class Kubernetes implements Scheduler {
         this.#hands.drainers.tend([]);
         this.#hands.cleanup.close();
         this.#hands.told.close();
+        this.#hands.leaving.close();
         this.#hands.status.close();
         this.#bound = new Map();
         this.#tended = false;
@@ -279,24 +283,12 @@ export class Kubernetes implements Scheduler {
     }
     const known = this.#nodes.synced();
     const { nodes: list } = this.#list;
-    return { version: this.#news, identity: this.#identity, known, list };
+    const hosts = this.#hosts.byAddress();
+    return { version: this.#news, identity: this.#identity, known, list, hosts };
   }
 
   #dark(): string | null {
-    for (const [what, copy] of [
-      ["nodes", this.#nodes],
-      ["pods", this.#pods],
-    ] as const) {
-      const { problem } = copy;
-      const why = problem === null ? "" : `: ${problem}`;
-      if (!copy.synced()) return `the cluster's ${what} are not known yet${why}`;
-      const ageMs = copy.ageMs();
-      if (ageMs > STALE_MS || (problem !== null && ageMs > TROUBLED_MS)) {
-        const seconds = Math.round(ageMs / 1_000);
-        return `Kubernetes has not told of its ${what} for ${seconds} s${why}`;
-      }
-    }
-    return null;
+    return darkCopy("nodes", this.#nodes) ?? darkCopy("pods", this.#pods);
   }
 
   /** Found by itself, and never allowed to look: the guide's own manifests have no role (F2). */
@@ -341,7 +333,10 @@ export class Kubernetes implements Scheduler {
       const object = this.#nodes.get(shown.name);
       if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object));
     }
-    this.#hands.status.tend(wishes);
+    const leaving = leavingOf(wish, (name) => this.#nodes.get(name));
+    const former = leaving.map(({ object }) => object);
+    this.#hands.status.tend(wishes, former);
+    this.#hands.leaving.tend(leaving);
     if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(wish));
   }
 
@@ -374,7 +369,11 @@ export class Kubernetes implements Scheduler {
       writesPerSecond: this.#ports.limiter.standing().perSecond,
       draining: this.#draining.size,
       forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
-      doubts: [...this.#hands.cleanup.doubts(), ...this.#hands.cleanup.troubles()],
+      doubts: [
+        ...this.#hands.cleanup.doubts(),
+        ...this.#hands.cleanup.troubles(),
+        ...this.#hands.leaving.troubles(),
+      ],
     };
   }
 }

@@ -5,7 +5,9 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { Fence } from "../../provider/provider.ts";
 import type { SchedulerAnswer } from "../scheduler.ts";
 import type { CordonAnswer } from "./cordon.ts";
-import type { KubeNode } from "./object.ts";
+import { ANNOTATION, type KubeNode } from "./object.ts";
+import { CONDITION_TYPES, POOL_LABEL } from "./status-diff.ts";
+import { TAINT } from "./taint.ts";
 
 /** `uid` is the object that was meant. */
 export function judgeMark(answer: CordonAnswer, uid: string): SchedulerAnswer {
@@ -50,6 +52,15 @@ export function notReadyOf({ conditions }: KubeNode): string | null {
   if (ready === undefined) return "no kubelet has spoken";
   if (ready.status === "True") return null;
   return ready.reason === "" ? ready.status : `${ready.status} (${ready.reason})`;
+}
+
+/** Something of ours is on it, whoever it belongs to. */
+export function bearsMarks({ own, annotations, labels, taints, conditions }: KubeNode): boolean {
+  if (own || annotations[ANNOTATION.session] !== undefined) return true;
+  if (labels[POOL_LABEL] !== undefined) return true;
+  const keys: readonly string[] = [TAINT.unhealthy.key, TAINT.draining.key];
+  if (taints.some(({ key }) => keys.includes(key))) return true;
+  return conditions.some(({ type }) => CONDITION_TYPES.some((ours) => ours === type));
 }
 
 /** A change that the fold looks at: a node's heartbeat is none. */

@@ -17,6 +17,8 @@ const subject = (id: string, part: Partial<MatchSubject> = {}): MatchSubject => 
   agentHostname: null,
   agentName: null,
   providerIds: [],
+  origin: { address: `at-${id}`, vouched: false, pod: null },
+  silent: false,
   live: true,
   ...part,
 });
@@ -41,8 +43,14 @@ const object = (name: string, part: Partial<KubeNode> = {}): KubeNode => ({
   ...part,
 });
 
-const told = (ours: MatchSubject[], objects: KubeNode[]) =>
-  [...matchNodes(ours, objects).pairs].map(([id, { object, by }]) => `${id}=${object.name} ${by}`);
+/** Every agent reports from the last object: what is tried here are identities, not proofs. */
+const fromLast = (ours: readonly MatchSubject[], objects: readonly KubeNode[]) =>
+  new Map(ours.map(({ id }) => [`at-${id}`, objects.at(-1)?.name ?? ""]));
+
+const told = (ours: MatchSubject[], objects: KubeNode[], hosts = fromLast(ours, objects)) =>
+  [...matchNodes(ours, objects, hosts).pairs].map(
+    ([id, { object, by }]) => `${id}=${object.name} ${by}`,
+  );
 
 const UUID = "00112233-4455-6677-8899-aabbccddeeff";
 const SWAPPED = "33221100-5544-7766-8899-AABBCCDDEEFF";
@@ -122,6 +130,7 @@ describe("matchNodes() by provider id", () => {
     const fresh = object("gpu-17", { providerId: "aws:///z/i-bbbbbbbb", ips: ["10.0.0.1"] });
     expect(matchNodes([old], [fresh])).toEqual({
       pairs: new Map(),
+      unproven: new Map(),
       ambiguous: [],
       unmatched: ["gpu-17"],
     });
@@ -214,6 +223,84 @@ describe("matchNodes() by name and address", () => {
   });
 });
 
+describe("matchNodes() of what an agent says of itself", () => {
+  const claim = { providerIds: ["i-aaaaaaaa", UUID], agentName: "k" };
+  const its = object("k", {
+    providerId: "aws:///z/i-aaaaaaaa",
+    systemUuid: UUID,
+    ips: ["10.0.0.1"],
+  });
+  const from = (address: string | null, more: Partial<MatchSubject["origin"]> = {}) => ({
+    origin: { address, vouched: false, pod: null, ...more },
+  });
+  const judge = (part: Partial<MatchSubject>, hosts = new Map<string, string>()) => {
+    const { pairs, unproven } = matchNodes([subject("k", { ...claim, ...part })], [its], hosts);
+    const [pair] = pairs.values();
+    return pair === undefined ? [...unproven.values()] : `${pair.by} by ${pair.proof}`;
+  };
+
+  test("is a claim, however much of it agrees", () => {
+    expect(judge(from("10.0.0.9"))).toEqual([
+      { object: "k", message: "its reports come from 10.0.0.9" },
+    ]);
+    expect(judge(from(null))).toEqual([
+      { object: "k", message: "its reports come from an address that names no machine" },
+    ]);
+    expect(judge({ origin: null })).toHaveLength(1);
+  });
+
+  test("names the Node from which the claim comes", () => {
+    const other = object("z", { ips: ["10.0.0.9"] });
+    const { pairs, unproven } = matchNodes(
+      [subject("x", { ...claim, ...from("10.0.0.9") })],
+      [its, other],
+    );
+    expect(pairs.size).toBe(0);
+    expect([...unproven.values()][0]?.message).toContain("10.0.0.9, which is Node z's");
+  });
+
+  test("counts from the Node's own address, and from a DaemonSet's pod on it", () => {
+    expect(judge(from("10.0.0.1"))).toBe("metadata by address");
+    expect(judge(from("10.244.1.7"), new Map([["10.244.1.7", "k"]]))).toBe("metadata by address");
+    expect(judge(from("10.244.1.7"), new Map([["10.244.1.7", "z"]]))).toHaveLength(1);
+  });
+
+  test("counts with a token that is bound to a pod on the Node, whatever was read there", () => {
+    const pod = { node: "k", uid: "uid-k" };
+    expect(judge({ agentName: "x", providerIds: [], ...from(null, { pod }) })).toBe(
+      "token by token",
+    );
+    expect(judge(from(null, { pod: { node: "k", uid: "another" } }))).toHaveLength(1);
+  });
+
+  test("counts where a person named the node, and for that name alone", () => {
+    const vouched = from(null, { vouched: true });
+    expect(judge({ ...vouched, providerIds: [] })).toBe("agent_name by operator");
+    expect(judge({ ...vouched, agentName: "i-aaaaaaaa" })).toBe("metadata by operator");
+    expect(judge({ ...vouched, agentName: "x" })).toHaveLength(1);
+  });
+
+  test("does not count from where several agents report, as through a proxy", () => {
+    const shared = from("10.0.0.1");
+    const ours = [subject("k", { agentName: "k", ...shared }), subject("x", shared)];
+    const { pairs, unproven } = matchNodes(ours, [its]);
+    expect(pairs.size).toBe(0);
+    expect([...unproven.values()][0]?.message).toContain("2 agents report from 10.0.0.1");
+    const [mine, other] = ours;
+    if (mine === undefined || other === undefined) throw new Error("two were made");
+    // What was renamed has fallen silent, and stands in nobody's way.
+    expect(matchNodes([mine, { ...other, silent: true }], [its]).pairs.size).toBe(1);
+  });
+
+  test("makes nobody ambiguous with a claim that is not proven", () => {
+    const thief = subject("x", { ...claim, ...from("10.0.0.9") });
+    const owner = subject("k", { ...claim, ...from("10.0.0.1") });
+    const { pairs, ambiguous } = matchNodes([thief, owner], [its]);
+    expect([...pairs.keys()]).toEqual(["k" as NodeId]);
+    expect(ambiguous).toEqual([]);
+  });
+});
+
 describe("matchNodes() in doubt", () => {
   test("pairs nobody when two objects claim one node", () => {
     const providerId = "aws:///z/i-aaaaaaaa";
@@ -234,7 +321,7 @@ describe("matchNodes() in doubt", () => {
 
   test("pairs nobody when two nodes claim one object", () => {
     const ours = [subject("b", { agentName: "k" }), subject("a", { agentName: "k" })];
-    const found = matchNodes(ours, [object("k")]);
+    const found = matchNodes(ours, [object("k")], fromLast(ours, [object("k")]));
     expect(found.pairs.size).toBe(0);
     expect(found.ambiguous).toMatchObject([{ nodes: ["a", "b"], objects: ["k"] }]);
     expect(found.ambiguous[0]?.message).toContain("2 nodes (a, b)");
@@ -267,6 +354,14 @@ describe("matchNodes() over generated clusters", () => {
       agentHostname: few("k1"),
       agentName: few("k1", "k2", "k3", "k4", "elsewhere"),
       providerIds: fc.subarray([UUID, SWAPPED, "i-aaaaaaaa", "i-dddddddd"]),
+      origin: fc.option(
+        fc.record({
+          address: few("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.1.0.1"),
+          vouched: fc.boolean(),
+          pod: few("k1", "k2").map((node) => (node === null ? null : { node, uid: null })),
+        }),
+      ),
+      silent: fc.boolean(),
       live: fc.boolean(),
     }),
     { selector: ({ id }) => id, maxLength: 6 },
@@ -320,6 +415,25 @@ describe("matchNodes() over generated clusters", () => {
         expect(all.sort()).toEqual(kube.map(({ name }) => name).sort());
       }),
       { numRuns: 300 },
+    );
+  });
+
+  test("pairs no claim of an agent without a proof", () => {
+    fc.assert(
+      fc.property(ours, objects, (nodes, kube) => {
+        for (const [id, { object: found, by }] of matchNodes(nodes, kube).pairs) {
+          const node = nodes.find((one) => one.id === id);
+          if (by === "provider_id" || by === "ip" || node === undefined) continue;
+          const { origin, instanceId, internalIp, agentName } = node;
+          const bought = instanceId !== null && found.ips.includes(internalIp ?? "");
+          const pod = origin?.pod?.node === found.name;
+          const said = [found.name, parseProviderId(found.providerId ?? "")?.id];
+          const named = origin?.vouched === true && said.includes(agentName ?? "");
+          const calls = found.ips.includes(origin?.address ?? "");
+          expect(bought || pod || named || calls).toBe(true);
+        }
+      }),
+      { numRuns: 500 },
     );
   });
 

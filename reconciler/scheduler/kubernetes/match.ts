@@ -1,13 +1,17 @@
 /**
  * Which Node object is which node of ours. Pure, linear, and independent of the order of either
  * list. Names and addresses are used again by clouds, so an identity that cannot be used again
- * goes first and forbids a weaker one that says otherwise; a hostname alone never counts
- * (`remediation/kubernetes.md` §2).
+ * goes first and forbids a weaker one that says otherwise; a hostname alone never counts.
+ *
+ * What an agent says of itself (its name, the ids that it read) is a claim: whoever holds one
+ * node's credential can repeat another machine's. A claim pairs only with a proof (`proof.ts`).
  *
  * Where two objects claim one node, or two nodes one object, with the same strength, nobody of
  * them is paired, not even by something weaker: the caller raises an alarm and a person looks.
  */
 import type { NodeId } from "../../../schema/id.ts";
+import { KUBE_MATCHES, type KubeProof, type Origin } from "../../../schema/node.ts";
+import { openProofs, proofOf } from "./proof.ts";
 import { familyOf, identityOf, parseProviderId, parseSystemUuid, shapeOf } from "./identity.ts";
 import type { ProviderClaim } from "./identity.ts";
 import type { KubeNode } from "./object.ts";
@@ -27,12 +31,16 @@ export type MatchSubject = {
   agentName: string | null;
   /** What the agent read on the machine: the cloud's instance id, the DMI system UUID. */
   providerIds: readonly string[];
+  /** Where its agent's reports come from; `null` = not known. */
+  origin: Origin | null;
+  /** Its agent has stopped reporting: its address may be another machine's by now. */
+  silent: boolean;
   /** Its instance is not confirmed gone: only such a node may be known by name or address. */
   live: boolean;
 };
 
 /** From the strongest to the weakest. */
-export const MATCHED_BY = ["provider_id", "metadata", "system_uuid", "agent_name", "ip"] as const;
+export const MATCHED_BY = KUBE_MATCHES;
 export type MatchedBy = (typeof MATCHED_BY)[number];
 
 export type Ambiguity = {
@@ -44,24 +52,39 @@ export type Ambiguity = {
 };
 
 export type Matches = {
-  pairs: Map<NodeId, { object: KubeNode; by: MatchedBy }>;
+  pairs: Map<NodeId, { object: KubeNode; by: MatchedBy; proof: KubeProof }>;
+  /** Claims of an agent that nothing proves, by node: the object's name, and what is missing. */
+  unproven: Map<NodeId, { object: string; message: string }>;
   ambiguous: Ambiguity[];
   /** Names of the Node objects that are nobody's and in no ambiguity, sorted. */
   unmatched: string[];
 };
 
-type Subject = MatchSubject & { own: string | null; read: readonly string[] };
-type Thing = { object: KubeNode; claim: ProviderClaim | null; uuid: string | null };
+export type Subject = MatchSubject & { own: string | null; read: readonly string[] };
+export type Thing = { object: KubeNode; claim: ProviderClaim | null; uuid: string | null };
 /** So many that claim one object are a bad clone, whatever else is said about each. */
 const CROWD_MIN = 16;
 
-type Edge = { subject: Subject; thing: Thing };
+type Edge = { subject: Subject; thing: Thing; proof: KubeProof };
 
-/** `ours` with distinct ids, `objects` with distinct names, each in any order. */
-export function matchNodes(ours: readonly MatchSubject[], objects: readonly KubeNode[]): Matches {
+/**
+ * `ours` with distinct ids, `objects` with distinct names, each in any order; `hosts`: on which
+ * Node the pod of a DaemonSet runs that has an address.
+ */
+export function matchNodes(
+  ours: readonly MatchSubject[],
+  objects: readonly KubeNode[],
+  hosts: ReadonlyMap<string, string> = new Map(),
+): Matches {
   const subjects = ours.map(subjectOf);
   const things = objects.map(thingOf);
-  const matches: Matches = { pairs: new Map(), ambiguous: [], unmatched: [] };
+  const proofs = openProofs(subjects, things, hosts);
+  const matches: Matches = {
+    pairs: new Map(),
+    unproven: new Map(),
+    ambiguous: [],
+    unmatched: [],
+  };
   const used = new Set<Subject | Thing>();
   let free = things;
   for (const by of MATCHED_BY) {
@@ -80,11 +103,17 @@ export function matchNodes(ours: readonly MatchSubject[], objects: readonly Kube
       const again = isCrowd && crowds.has(first);
       if (isCrowd) crowds.add(first);
       for (const subject of again ? [first] : [first, ...rest]) {
-        if (!used.has(subject) && !contradicts(subject, thing, by)) edges.push({ subject, thing });
+        if (used.has(subject) || contradicts(subject, thing, by)) continue;
+        const proof = proofOf(subject, thing, by, proofs);
+        if (typeof proof === "string") edges.push({ subject, thing, proof });
+        else if (!matches.unproven.has(subject.id)) {
+          matches.unproven.set(subject.id, { object: thing.object.name, message: proof.lacks });
+        }
       }
     }
     for (const group of groupsOf(edges)) settle(group, by, matches, used);
   }
+  for (const id of matches.pairs.keys()) matches.unproven.delete(id);
   for (const thing of free) if (!used.has(thing)) matches.unmatched.push(thing.object.name);
   matches.unmatched.sort();
   matches.ambiguous.sort((a, b) => (a.message < b.message ? -1 : a.message > b.message ? 1 : 0));
@@ -94,6 +123,17 @@ export function matchNodes(ours: readonly MatchSubject[], objects: readonly Kube
 /** The object itself says now that it is another machine than this node, paired as it was. */
 export function speaksAgainst(ours: MatchSubject, object: KubeNode, by: MatchedBy): boolean {
   return contradicts(subjectOf(ours), thingOf(object), by);
+}
+
+/** The agent still says that it is this machine, in whatever way. */
+export function claims(ours: MatchSubject, object: KubeNode): boolean {
+  const subject = subjectOf(ours);
+  const thing = thingOf(object);
+  const { read, own, agentName } = subject;
+  const ids = own === null ? read : [...read, own];
+  if (ids.some((id) => id === thing.claim?.id || id === thing.uuid)) return true;
+  // A name is given again: what was read on the machine may say that it is another one.
+  return agentName === object.name && !contradicts(subject, thing, "agent_name");
 }
 
 const subjectOf = (subject: MatchSubject): Subject => ({
@@ -126,6 +166,12 @@ function finder(
         const id = claim.family === "azure" ? `azure:${claim.id}` : claim.id;
         return index(id, claim.whole);
       };
+    }
+    case "token": {
+      const index = indexOf(subjects, ({ live, origin }) =>
+        live && origin?.pod != null ? [origin.pod.node] : [],
+      );
+      return ({ object }) => index(object.name);
     }
     case "metadata": {
       const index = indexOf(subjects, ({ read }) => read);
@@ -193,6 +239,8 @@ function contradicts(subject: Subject, { claim, uuid }: Thing, by: MatchedBy): b
   if (claim !== null && !claim.weak) {
     if (strangers(subject, claim)) return true;
     if (by === "provider_id") return false;
+    // A bound token says more than what was read on the machine, and less than what was bought.
+    if (by === "token") return subject.own !== null && differs([subject.own], claim.id);
     if (subject.own !== null && differs([subject.own], claim.id)) return true;
     if (by === "metadata") return false;
     // What equals the system UUID is no instance id, and says nothing about one.
@@ -204,7 +252,7 @@ function contradicts(subject: Subject, { claim, uuid }: Thing, by: MatchedBy): b
     )
       return true;
   }
-  if (by === "system_uuid" || by === "metadata" || by === "provider_id") return false;
+  if (by !== "agent_name" && by !== "ip") return false;
   return uuid !== null && differs(subject.read, uuid);
 }
 
@@ -269,7 +317,8 @@ function settle(
   const [only] = group;
   if (only === undefined) return;
   if (group.length === 1) {
-    matches.pairs.set(only.subject.id, { object: only.thing.object, by });
+    const { proof } = only;
+    matches.pairs.set(only.subject.id, { object: only.thing.object, by, proof });
     return;
   }
   const nodes = [...new Set(group.map(({ subject }) => subject.id))].sort();

@@ -56,6 +56,8 @@ export type KubePod = {
   resourceVersion: string;
   /** Empty = not bound. */
   node: string;
+  /** Of a DaemonSet's running pod: where an agent in it reports from; `null` of every other. */
+  ip: string | null;
   /** `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. */
   phase: string;
   /** The owner with `controller: true`. */

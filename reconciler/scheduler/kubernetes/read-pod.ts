@@ -34,12 +34,18 @@ export function readPod(json: unknown): KubePod | null {
   const spec = readObject(object["spec"]);
   const volumes = readList(spec["volumes"]).map(readObject);
   const priority = spec["priority"];
+  const status = readObject(object["status"]);
+  const phase = readText(status["phase"]) ?? "Unknown";
+  const controller = readController(metadata["ownerReferences"]);
+  // An ended pod keeps its address in its status, and another one has it by then.
+  const reports = controller?.kind === "DaemonSet" && phase === "Running";
   return {
     namespace,
     ...identity,
     node: readText(spec["nodeName"]) ?? "",
-    phase: readText(readObject(object["status"])["phase"]) ?? "Unknown",
-    controller: readController(metadata["ownerReferences"]),
+    ip: reports ? readText(status["podIP"]) : null,
+    phase,
+    controller,
     mirror: Object.hasOwn(readObject(metadata["annotations"]), MIRROR),
     emptyDir: volumes.some((volume) => isGiven(volume["emptyDir"])),
     // A generic ephemeral volume is a claim too, made for the pod.

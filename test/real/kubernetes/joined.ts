@@ -138,7 +138,7 @@ export type KubeObject = {
     annotations?: Record<string, string>;
     labels?: Record<string, string>;
   };
-  spec: { unschedulable?: boolean; nodeName?: string };
+  spec: { unschedulable?: boolean; nodeName?: string; taints?: { key: string }[] };
   status?: { phase?: string; conditions?: { type: string; status: string; message?: string }[] };
 };
 

@@ -1,0 +1,43 @@
+/**
+ * On which Node the pod of a DaemonSet runs that has an address: an agent in such a pod reports
+ * from the pod's address, and the API server says where the pod is. Other pods do not count, since
+ * many people may start one on a Node of their choice.
+ */
+import type { KubePod } from "./object.ts";
+
+export class PodHosts {
+  readonly #byAddress = new Map<string, Map<string, string>>();
+  #view: ReadonlyMap<string, string> | null = null;
+
+  /** One pod before and after a change; true if an address moved. */
+  note(before: KubePod | null, after: KubePod | null): boolean {
+    const was = before?.ip ?? null;
+    const is = after?.ip ?? null;
+    if (was === is && before?.uid === after?.uid && before?.node === after?.node) return false;
+    if (before !== null && was !== null) {
+      const pods = this.#byAddress.get(was);
+      pods?.delete(before.uid);
+      if (pods?.size === 0) this.#byAddress.delete(was);
+    }
+    if (after !== null && is !== null && after.node !== "") {
+      const pods = this.#byAddress.get(is) ?? new Map<string, string>();
+      this.#byAddress.set(is, pods.set(after.uid, after.node));
+    }
+    const moved = was !== null || is !== null;
+    if (moved) this.#view = null;
+    return moved;
+  }
+
+  /** An address that pods on several Nodes have, as in a network of their own, is left out. */
+  byAddress(): ReadonlyMap<string, string> {
+    if (this.#view !== null) return this.#view;
+    const view = new Map<string, string>();
+    for (const [address, pods] of this.#byAddress) {
+      const nodes = new Set(pods.values());
+      const [only] = nodes;
+      if (nodes.size === 1 && only !== undefined) view.set(address, only);
+    }
+    this.#view = view;
+    return view;
+  }
+}
