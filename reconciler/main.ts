@@ -128,6 +128,11 @@ export async function startControlPlane(
     const answer = await load(options.configPaths, {
       portZero: options.testPortFile !== undefined,
       externalAddress: process.env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
+      around: {
+        env: process.env,
+        serverGiven: serverOf(options.state) !== null,
+        tokenFileGiven: options.authTokenFile !== undefined,
+      },
     });
     if (!answer.ok) throw new UsageError(answer.lines.join("\n"));
     for (const warning of answer.loaded.warnings) log("warn", warning);

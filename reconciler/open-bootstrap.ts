@@ -74,7 +74,8 @@ export function openSetUp(from: SetUpFrom): SetUp {
   };
 }
 
-async function checkKey(path: string): Promise<string | null> {
+/** Why a private key cannot be used, as a sentence that names it; `null` if it can be. */
+export async function checkKey(path: string): Promise<string | null> {
   try {
     await readKey(path);
     return null;

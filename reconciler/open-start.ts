@@ -15,6 +15,7 @@ import { type Lock, lockState } from "./lock.ts";
 import { openAuthority } from "./open-authority.ts";
 import { type Named, StartError, stepOf, UsageError } from "./start-failure.ts";
 import { openLibsqlStore } from "./store/libsql.ts";
+import { DATABASE_TOKEN, whyNoDatabase } from "./store/address.ts";
 import { isServer } from "./store/server.ts";
 import type { Store } from "./store/store.ts";
 import { whyUnfit } from "./tls/fit.ts";
@@ -38,9 +39,6 @@ export function printAt({ host, port }: { host: string; port: number }): string 
   if (host === "") return `*:${port}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
-
-/** The token for a libSQL server; never a flag, which other users of the machine could read. */
-const DATABASE_TOKEN = "NAVARCH_DATABASE_TOKEN";
 
 /** The URL of a libSQL server, if `--state` is one. */
 export function serverOf(state: string | undefined): string | null {
@@ -100,10 +98,8 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
 }
 
 async function checkFile(name: string, path: string): Promise<void> {
-  if (path.includes("://")) {
-    const known = "a path, or the URL of a libSQL server: libsql, http, https, ws or wss";
-    throw new UsageError(`${name} ${JSON.stringify(path)}: expected ${known}`);
-  }
+  const why = whyNoDatabase(path);
+  if (why !== null) throw new UsageError(`${name} ${why}`);
   const look = (): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   const isFolder = await stepOf(name, look, [[name, path]]);
   if (isFolder) throw new UsageError(`${name} ${path}: is a folder, expected a file`);
@@ -111,11 +107,8 @@ async function checkFile(name: string, path: string): Promise<void> {
 
 /** The token comes from the environment, and a credential in the address would be logged. */
 function openStore(url: string, env: Given["env"], now: number): Promise<Store> {
-  if (isServer(url) && /[?&]authToken=|\/\/[^/]*@/i.test(url)) {
-    throw new UsageError(
-      `the database's address holds a credential: give it in the environment, as ${DATABASE_TOKEN}`,
-    );
-  }
+  const why = whyNoDatabase(url);
+  if (why !== null) throw new UsageError(why);
   const authToken = env[DATABASE_TOKEN];
   const auth = authToken === undefined || authToken === "" ? {} : { authToken };
   return openLibsqlStore({ url, now, ...auth });

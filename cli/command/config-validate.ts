@@ -1,5 +1,6 @@
 /**
- * `navarch config validate`: everything wrong with the configuration that some files make together.
+ * `navarch config validate`: everything wrong with the configuration that some files make together,
+ * found by the same function that a control plane starts with.
  */
 import type { Command } from "../command.ts";
 
@@ -7,14 +8,28 @@ export const configValidate: Command = {
   name: ["config", "validate"],
   usage: "<file>…",
   summary: "check configuration files, later laid over earlier",
-  more: "Exit 2 if a control plane would not start on them, or with --strict if it would warn.",
-  flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
+  more:
+    "Also checks what a control plane needs here at its start: files, variables, kubeconfig,\n" +
+    "health policy. Exit 2 if it would not start, or with --strict if it would warn.",
+  flags: [
+    { name: "strict", kind: "switch", help: "warnings are errors" },
+    {
+      name: "text-only",
+      kind: "switch",
+      help: "check the text alone: its files and environment are those of another machine",
+    },
+  ],
   words: { min: 1, max: 64 },
   reach: "offline",
   async run(context) {
-    const { openConfig, readDisk, whyUnreadable } = await import("../../reconciler/config/open.ts");
+    const { examine } = await import("../../reconciler/load.ts");
     const { countOf, showProblems } = await import("../problem-view.ts");
-    const { config, problems } = await openConfig(context.words, readDisk, { whyUnreadable });
+    const { env } = context.world;
+    const { config, problems } = await examine(context.words, {
+      portZero: false,
+      externalAddress: env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
+      around: context.flags.on("text-only") ? null : { env },
+    });
     return showProblems(context, problems, () => {
       const files = context.words.join(", ");
       const pools = countOf(config?.pools.length ?? 0, "pool");

@@ -135,10 +135,14 @@ async function policyOf(context: Context, scenario: Scenario): Promise<CompiledP
 async function reconfigure(context: Context, scenario: Scenario): Promise<Scenario | Failure> {
   const paths = context.flags.texts("config");
   if (paths.length === 0) return scenario;
-  const { load } = await import("../../reconciler/load.ts");
-  const answer = await load([...paths], { portZero: true, externalAddress: true });
-  if (!answer.ok) return usage(answer.lines.join("\n"));
-  return { ...scenario, config: answer.loaded.config, implicitPool: false };
+  const { examine } = await import("../../reconciler/load.ts");
+  const { printProblem } = await import("../../reconciler/config/problem.ts");
+  // Files and clouds that it names belong to the real fleet; the simulation needs none of them.
+  const options = { portZero: true, externalAddress: true, around: null };
+  const { config, problems } = await examine(paths, options);
+  const errors = problems.filter((problem) => problem.severity === "error");
+  if (config === null) return usage(errors.map(printProblem).join("\n"));
+  return { ...scenario, config, implicitPool: false };
 }
 
 /** `sim-runs/2026-01-31T12-00-00Z`. */

@@ -81,6 +81,8 @@ function readReactive(section: Section): Autoscaler {
   const percent = { min: 0, max: 100 };
   const up = section.number("scale_up_threshold", percent);
   const down = section.number("scale_down_threshold", percent);
+  warnFraction(section, "scale_up_threshold", up);
+  warnFraction(section, "scale_down_threshold", down);
   const step = section.integer("step", { min: 1 }) ?? 1;
   const scaleUpThreshold = up ?? 80;
   const scaleDownThreshold = down ?? 20;
@@ -96,6 +98,16 @@ function readReactive(section: Section): Autoscaler {
     section.problems.error(at?.value.at ?? section.at, section.path, "range", message);
   }
   return { type: "reactive", scaleUpThreshold, scaleDownThreshold, step };
+}
+
+/** Who writes 0.8 for 80 % gets a pool that grows at one percent of load and never shrinks. */
+function warnFraction(section: Section, key: string, value: number | null): void {
+  if (value === null || value <= 0 || value > 1) return;
+  const at = section.look(key)?.value.at ?? section.at;
+  const message = `${value} means ${value} %: thresholds are percentages from 0 to 100`;
+  const percent = Math.round(value * 100_000) / 1_000;
+  const hint = `write ${percent} if ${percent} percent is meant`;
+  section.problems.warning(at, `${section.path}.${key}`, "fraction", message, hint);
 }
 
 function readGrowth(section: Section): number {

@@ -3,7 +3,7 @@
  * pool names without a definition (`navarch/config.md` §5, "Implied provider").
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
-import { impliedProvider, type KnownProvider, typeOfName } from "./provider.ts";
+import { impliedProvider, type KnownProvider, typeOfName, warnAdapter } from "./provider.ts";
 import type { Section } from "./section.ts";
 import type { Entry } from "./tree.ts";
 
@@ -29,6 +29,7 @@ export function directoryOf(known: readonly KnownProvider[]): Directory {
       byName.set(name, { type, config });
       const message = `provider ${name} is not defined, so it has its default settings`;
       section.problems.note(entry.value.at, entry.path, "implied_provider", message);
+      warnAdapter(section, entry.value.at, entry.path, type);
       return { type, config };
     },
     defined: () => [...byName.keys()],

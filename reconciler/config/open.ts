@@ -4,14 +4,13 @@
  *
  * Adapter: reads files.
  */
-import { accessSync, constants, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { LIMIT } from "../../schema/limit.ts";
 import type { SourceText } from "./locate.ts";
 import type { Policy } from "../../schema/policy.ts";
 import type { Problem } from "../../schema/config.ts";
 import { readPolicy } from "./policy.ts";
-import { type ConfigAnswer, readConfig } from "./read.ts";
+import { type ConfigAnswer, nowhere, readConfig } from "./read.ts";
 import type { ServerOptions } from "./server.ts";
 
 export type ReadAnswer =
@@ -50,16 +49,6 @@ function whyNot(error: unknown): { kind: "missing" | "unreadable"; message: stri
   return unreadable(`cannot be read: ${String(error)}`);
 }
 
-/** Why a file cannot be read here, in words, or `null`. Nothing is opened: a pipe would block. */
-export function whyUnreadable(path: string): string | null {
-  try {
-    accessSync(path, constants.R_OK);
-    return statSync(path).isDirectory() ? "is a directory" : null;
-  } catch (error) {
-    return whyNot(error).message;
-  }
-}
-
 type Opened = { file: SourceText | null; missing: boolean; problem: Problem | null };
 
 async function openText(path: string, readFile: ReadFile): Promise<Opened> {
@@ -94,7 +83,7 @@ export async function openConfig(
   // Without one of the layers only what is wrong inside the others' own text can be told.
   const rest = files.flatMap((file) => readConfig([file], options).problems);
   const syntax = rest.filter((problem) => problem.code === "syntax");
-  return { config: null, problems: [...unread, ...syntax] };
+  return { config: null, problems: [...unread, ...syntax], find: nowhere(paths[0] ?? "") };
 }
 
 export type PolicyAnswer = { policy: Policy | null; problems: Problem[] };

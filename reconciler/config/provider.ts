@@ -6,8 +6,10 @@
 import { PROVIDER_TYPES, type ProviderConfig, type ProviderType } from "../../schema/config.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { parse } from "valibot";
+import { whyNoAdapter } from "../provider/adapter.ts";
 import { parseHttpUrl } from "./address.ts";
 import { readEnvName } from "./notifier.ts";
+import type { Place } from "./problem.ts";
 import { readSpend } from "./safety.ts";
 import { readSection, type Section } from "./section.ts";
 
@@ -160,6 +162,7 @@ function readProvider(name: string, section: Section): KnownProvider {
     section.finish();
     return { name, type: null, config: null };
   }
+  warnAdapter(section, section.look("type")?.value.at ?? section.at, section.path, type);
   const readers = SETTINGS[type];
   const settings: Settings = {};
   for (const [key, read] of Object.entries(readers)) Object.assign(settings, read(section, key));
@@ -175,6 +178,20 @@ function readProvider(name: string, section: Section): KnownProvider {
     type,
     config: { name: parse(PoolName, name), type, implied: false, spend, settings },
   };
+}
+
+/** The type loads, because the guides use it; nothing may buy nothing without a word. */
+export function warnAdapter(
+  { problems }: Section,
+  at: Place,
+  path: string,
+  type: ProviderType,
+): void {
+  const why = whyNoAdapter(type);
+  if (why === null) return;
+  const others = PROVIDER_TYPES.filter((other) => whyNoAdapter(other) === null);
+  const hint = `types with an adapter: ${others.join(", ")}`;
+  problems.warning(at, path, "no_adapter", `nothing can be bought here: ${why}`, hint);
 }
 
 function readType(name: string, section: Section): ProviderType | null {

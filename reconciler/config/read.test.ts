@@ -72,6 +72,7 @@ describe("readConfig() on the guide", () => {
     expect(load("v1").problems.map((problem) => problem.code)).toEqual([
       "wildcard",
       "implied_provider",
+      "no_adapter",
     ]);
   });
 

@@ -9,6 +9,7 @@ import { readDrain } from "./drain.ts";
 import { readKubernetes } from "./kubernetes.ts";
 import { type Layer, mergeLayers, type PoolTree, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
+import { type Finder, finderOf } from "./place.ts";
 import { readPool } from "./pool.ts";
 import { collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
@@ -17,12 +18,17 @@ import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
 import { readAgentDefaults, readServer, type ServerOptions } from "./server.ts";
 
-export type ConfigAnswer = { config: Config | null; problems: Problem[] };
+/** `find` tells where a setting is written; without a readable file, at its beginning. */
+export type ConfigAnswer = { config: Config | null; problems: Problem[]; find: Finder };
+
+/** Where nothing could be read, everything stands at the beginning of the first file. */
+export function nowhere(file: string): Finder {
+  return (_, keys) => ({ at: { file, line: 1, col: 1 }, path: keys.join(".") });
+}
 
 const ORDINARY: ServerOptions = {
   portZero: false,
   externalAddress: false,
-  whyUnreadable: () => null,
 };
 
 /**
@@ -39,11 +45,12 @@ export function readConfig(
   const [first, ...rest] = sound;
   // Half a configuration would answer with errors about the half that could not be read.
   if (first === undefined || sound.length < layers.length) {
-    return { config: null, problems: problems.list() };
+    return { config: null, problems: problems.list(), find: nowhere(files[0]?.name ?? "") };
   }
   const merged = rest.reduce(mergeLayers, first);
   const config = readMerged(problems, merged, { ...ORDINARY, ...options });
-  return { config: problems.failed() ? null : config, problems: problems.list() };
+  const find = finderOf(merged);
+  return { config: problems.failed() ? null : config, problems: problems.list(), find };
 }
 
 function readFile(problems: Problems, file: SourceText): Layer | null {

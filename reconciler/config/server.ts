@@ -17,7 +17,6 @@ const HEARTBEATS_MISSED = 3;
  * inside the agent's share of a CPU (decision 22).
  */
 const SAMPLE_MS = 10_000;
-const POLICY_ELSE = "would run on the built-in policy";
 const TOKEN_ENV = "NAVARCH_AUTH_TOKEN";
 
 export type ServerOptions = {
@@ -25,8 +24,6 @@ export type ServerOptions = {
   portZero: boolean;
   /** The caller knows an address that nodes can dial. */
   externalAddress: boolean;
-  /** Why a file that is named cannot be read here; `null` = it can, or nobody looks. */
-  whyUnreadable(path: string): string | null;
 };
 
 /** What `global.agent` offers. */
@@ -69,11 +66,11 @@ export function readServer(
       server.duration("health_check_interval", { min: 1_000 }) ?? agent.checkMs ?? 60_000,
     autoscaleIntervalMs: server.duration("autoscale_interval", { min: 1_000 }) ?? 30_000,
     sampleIntervalMs: server.duration("sample_interval", { min: 100 }) ?? SAMPLE_MS,
-    healthPolicyPath: readPath(server, "health_policy_path", options, POLICY_ELSE),
+    healthPolicyPath: server.text("health_policy_path"),
     statePath: server.text("state_path"),
     notifier: readNotifier(server.map("notifier")),
-    tls: readTls(server.map("tls"), options),
-    auth: readAuth(server.map("auth"), options),
+    tls: readTls(server.map("tls")),
+    auth: readAuth(server.map("auth")),
     metricsRetentionMs: server.duration("metrics_retention", { min: 1_000 }) ?? 3_600_000,
     registrationTimeoutMs: manager.duration("registration_timeout", { min: 1 }) ?? 600_000,
     staleCheckIntervalMs: manager.duration("stale_check_interval", { min: 1 }) ?? 60_000,
@@ -120,26 +117,10 @@ function readHeartbeat(server: Section, agent: AgentDefaults) {
   return { heartbeatIntervalMs, heartbeatTimeoutMs };
 }
 
-/** A file that is absent where this is checked may well be there where it is used: no error. */
-function readPath(
-  section: Section,
-  key: string,
-  options: ServerOptions,
-  otherwise = "would not start",
-): string | null {
-  const path = section.text(key);
-  const why = path === null ? null : options.whyUnreadable(path);
-  if (why === null) return path;
-  const at = section.look(key)?.value.at ?? section.at;
-  const hint = `here a control plane ${otherwise}`;
-  section.problems.warning(at, `${section.path}.${key}`, "unreadable", `${path}: ${why}`, hint);
-  return path;
-}
-
-function readTls(tls: Section, options: ServerOptions): ServerConfig["tls"] {
-  const certFile = readPath(tls, "cert_file", options);
-  const keyFile = readPath(tls, "key_file", options);
-  const clientCaFile = readPath(tls, "client_ca_file", options);
+function readTls(tls: Section): ServerConfig["tls"] {
+  const certFile = tls.text("cert_file");
+  const keyFile = tls.text("key_file");
+  const clientCaFile = tls.text("client_ca_file");
   const ownCa = tls.flag("own_ca") ?? false;
   const hint = "or set own_ca: true, which makes an authority of its own";
   for (const key of ["cert_file", "key_file"]) {
@@ -154,11 +135,11 @@ function readTls(tls: Section, options: ServerOptions): ServerConfig["tls"] {
   return { certFile, keyFile, ownCa, clientCaFile };
 }
 
-function readAuth(auth: Section, options: ServerOptions): ServerConfig["auth"] {
+function readAuth(auth: Section): ServerConfig["auth"] {
   const config = {
     tokenEnv: readEnvName(auth, "token_env") ?? TOKEN_ENV,
-    tokenFile: readPath(auth, "token_file", options),
-    adminTokenFile: readPath(auth, "admin_token_file", options),
+    tokenFile: auth.text("token_file"),
+    adminTokenFile: auth.text("admin_token_file"),
     nodeTokenFile: auth.text("node_token_file"),
     allowAnonymous: auth.flag("allow_anonymous") ?? false,
     metricsAuth: auth.flag("metrics_auth") ?? false,

@@ -8,7 +8,10 @@ export function readShare(section: Section, key: string): Share | null {
   if (entry === null) return null;
   const value = entry.value.kind === "scalar" ? entry.value.value : null;
   let share: Share | null = null;
-  if (typeof value === "number") {
+  if (typeof value === "number" && value > 0 && value < 1) {
+    const hint = `write ${Math.round(value * 100_000) / 1_000}%`;
+    section.fail(key, "type", `${value} is neither a number of nodes nor a share`, hint);
+  } else if (typeof value === "number") {
     const nodes = section.integer(key, { min: 0 });
     share = nodes === null ? null : { kind: "nodes", nodes };
   } else {
@@ -16,6 +19,11 @@ export function readShare(section: Section, key: string): Share | null {
     const percent = match === null ? null : Number(match[1]);
     if (percent !== null && percent <= 100) share = { kind: "percent", percent };
     else section.fail(key, "type", "expected a number of nodes or a share", "write 2 or 20%");
+  }
+  if (share?.kind === "percent" && share.percent > 0 && share.percent < 1) {
+    const message = `is less than one percent`;
+    const hint = `write ${Math.round(share.percent * 100_000) / 1_000}% if that is what is meant`;
+    section.problems.warning(entry.value.at, entry.path, "fraction", message, hint);
   }
   if (share !== null && (share.kind === "nodes" ? share.nodes : share.percent) === 0) {
     const message = "is zero, so that no node is ever replaced";

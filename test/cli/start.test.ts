@@ -17,22 +17,25 @@ writeFileSync(file, "not a database, not a certificate\n");
 const none = join(folder, "none");
 let count = 0;
 
+const NOTHING = "pools: []\nkubernetes: { enabled: false }\n";
+
 /** Starts with this `server`, in a state folder of its own that holds `files`. */
 async function start(
   server: string,
-  more: { flags?: string[]; files?: Record<string, string>; state?: string } = {},
+  more: { flags?: string[]; files?: Record<string, string>; state?: string; rest?: string } = {},
 ) {
   count += 1;
   const state = more.state ?? join(folder, `state-${count}`);
   const config = join(folder, `navarch-${count}.yaml`);
-  writeFileSync(config, `server: ${server}\npools: []\nkubernetes: { enabled: false }\n`);
+  const rest = more.rest ?? NOTHING;
+  writeFileSync(config, `server: ${server}\n${rest}`);
   for (const [name, text] of Object.entries(more.files ?? {})) {
     mkdirSync(state, { recursive: true });
     writeFileSync(join(state, name), text);
   }
   const words = ["control-plane", "--config", config, "--state", state, "--log-format", "text"];
   const ended = await navarch([...words, ...(more.flags ?? [])]);
-  return { ...ended, state, all: `${ended.out}${ended.err}` };
+  return { ...ended, state, config, all: `${ended.out}${ended.err}` };
 }
 
 const AT = "{ address: 127.0.0.1:1 }";
@@ -44,22 +47,6 @@ const tls = (cert: string, key: string) =>
 
 const MISTAKES: Case[] = [
   {
-    line: `server.tls.cert_file ${none}: no such file or folder\n`,
-    run: () => start(tls(none, file)),
-  },
-  {
-    line: `server.tls.key_file ${none}: no such file or folder\n`,
-    run: () => start(tls(file, none)),
-  },
-  {
-    line: `server.tls ${file} with ${file}: the certificate cannot be read: `,
-    run: () => start(tls(file, file)),
-  },
-  {
-    line: `server.auth.token_file ${none}: no such file or folder\n`,
-    run: () => start(`{ address: 127.0.0.1:1, auth: { token_file: ${none} } }`),
-  },
-  {
     line: `--state ${file}: is a file, expected a folder\n`,
     run: () => start(AT, { state: file }),
   },
@@ -67,18 +54,62 @@ const MISTAKES: Case[] = [
     line: `--state ${join(file, "below")}: is below a file, expected a folder\n`,
     run: () => start(AT, { state: join(file, "below") }),
   },
-  {
-    line: `server.state_path ${folder}: is a folder, expected a file\n`,
-    run: () => start(`{ address: 127.0.0.1:1, state_path: ${folder} }`),
-  },
-  {
-    line: `server.state_path ${join(file, "x.db")}: is below a file, expected a folder\n`,
-    run: () => start(`{ address: 127.0.0.1:1, state_path: ${join(file, "x.db")} }`),
-  },
-  {
-    line: 'server.state_path "ftp://h/x": expected a path, or the URL of a libSQL server',
-    run: () => start(`{ address: 127.0.0.1:1, state_path: "ftp://h/x" }`),
-  },
+];
+
+const hook = (text: string) =>
+  `{ address: 127.0.0.1:1, notifier: { type: webhook, webhook: { ${text} } } }`;
+const clusterAt = (text: string) => `pools: []\nkubernetes: { ${text} }\n`;
+const bed = (text: string) =>
+  `providers: { bed: { type: machine, ${text} } }\npools: []\nkubernetes: { enabled: false }\n`;
+
+/** Mistakes in the file, or in what it needs here: `config validate` says the same of them. */
+const WRITTEN: [line: string, server: string, rest?: string][] = [
+  [`server.tls.cert_file: ${none}: no such file or folder`, tls(none, file)],
+  [`server.tls.key_file: ${none}: no such file or folder`, tls(file, none)],
+  [`server.tls.key_file: ${folder}: is a folder, expected a file`, tls(file, folder)],
+  [`server.tls: ${file} with ${file}: the certificate cannot be read: `, tls(file, file)],
+  [
+    `server.auth.token_file: ${none}: no such file or folder`,
+    `{ address: 127.0.0.1:1, auth: { token_file: ${none} } }`,
+  ],
+  [
+    `server.auth.admin_token_file: ${none}: no such file or folder`,
+    `{ address: 127.0.0.1:1, auth: { admin_token_file: ${none} } }`,
+  ],
+  [
+    `server.state_path: ${folder}: is a folder, expected a file`,
+    `{ address: 127.0.0.1:1, state_path: ${folder} }`,
+  ],
+  [
+    `server.state_path: ${join(file, "below", "x.db")}: is below a file, expected a folder`,
+    `{ address: 127.0.0.1:1, state_path: ${join(file, "below", "x.db")} }`,
+  ],
+  [
+    'server.state_path: "ftp://h/x": expected a path, or the URL of a libSQL server',
+    `{ address: 127.0.0.1:1, state_path: "ftp://h/x" }`,
+  ],
+  [
+    "server.state_path: the database's address holds a credential: give it in the environment",
+    `{ address: 127.0.0.1:1, state_path: "http://a:b@h/x" }`,
+  ],
+  [`${folder}:1:1: is a directory`, `{ address: 127.0.0.1:1, health_policy_path: ${folder} }`],
+  ["expected a mapping", `{ address: 127.0.0.1:1, health_policy_path: ${file} }`],
+  [
+    "server.notifier.webhook.cordon_url: environment variable HOOK is not set",
+    hook('cordon_url: "${HOOK}/x"'),
+  ],
+  [
+    "server.notifier.webhook.headers.X-Key: environment variable KEY is not set",
+    hook('cordon_url: "http://h", headers: { X-Key: "${KEY}" }'),
+  ],
+  [
+    "server.notifier.webhook.secret_env: environment variable S is not set",
+    hook('cordon_url: "http://h", secret_env: S'),
+  ],
+  [`kubernetes.kubeconfig: ${none}: `, AT, clusterAt(`kubeconfig: ${none}`)],
+  ["kubernetes.kubeconfig: ", AT, clusterAt(`kubeconfig: ${file}`)],
+  ["kubernetes.enabled: kubernetes.enabled is true, but there is no", AT, clusterAt("enabled: true")],
+  ["providers.bed: network: expected two or three octets", AT, bed("network: x")],
 ];
 
 /** `STATE` stands for the state folder. */
@@ -121,6 +152,30 @@ describe("navarch control-plane that cannot start", () => {
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(line) });
     expect(err.trimEnd().split("\n")).toHaveLength(1);
     expect(all).not.toMatch(/\.ts:\d/);
+  });
+
+  const written = WRITTEN.map(([line, server, rest = NOTHING]) => [line, server, rest] as const);
+  test.each(written)("and its validation say the same: %s", async (line, server, rest) => {
+    const started = await start(server, { rest });
+    const { code, err } = await navarch(["config", "validate", started.config]);
+    const errors = err.split("\n").filter((one) => one !== "" && !/: (warning|note): /.test(one));
+    expect({ code: started.code, err: started.err }).toEqual({
+      code: 2,
+      err: expect.stringContaining(line),
+    });
+    expect({ code, errors }).toEqual({ code: 2, errors: started.err.trimEnd().split("\n") });
+    expect(errors).toHaveLength(1);
+    expect(started.all).not.toMatch(/\.ts:\d/);
+  });
+
+  test("names every file that it lacks, not only the first", async () => {
+    const { code, err, config } = await start(
+      `{ address: 127.0.0.1:1, auth: { token_file: ${none} }, tls: ` +
+        `{ cert_file: ${none}, key_file: ${none} }, health_policy_path: ${folder} }`,
+      { rest: clusterAt(`kubeconfig: ${none}`) },
+    );
+    expect({ code, lines: err.trimEnd().split("\n").length }).toEqual({ code: 2, lines: 5 });
+    expect((await navarch(["config", "validate", "--text-only", config])).code).toBe(0);
   });
 
   test.each(REFUSALS)("ends with 1 and a line of the log (%#)", async ({ line, run }) => {
