@@ -98,3 +98,21 @@ test("accept() takes a report once whose write was done and whose answer was los
     await w.close();
   }
 });
+
+describe("Ingest.accept() tells a node how many GPUs it must have", () => {
+  test("by its pool, in every reply", async () => {
+    const w = await joined(1, { pool: "    gpus: 8\n" });
+    const [node] = w.nodes();
+    if (node === undefined) throw new Error("there is no node");
+    const agent = { ...newAgent(node.id), registered: true };
+    const answer = await accept(w, reportOf(node.id, agent, w.clock.wallMs()), null);
+    expect(answer).toMatchObject({ reply: { expected: { gpus: 8, from: "pool" } } });
+  });
+
+  test("not at all where nothing says", async () => {
+    const { w, id } = await one();
+    const agent = { ...newAgent(id), registered: true };
+    const answer = await accept(w, reportOf(id, agent, w.clock.wallMs()), null);
+    expect(answer.kind === "reply" && answer.reply.expected).toBe(undefined);
+  });
+});

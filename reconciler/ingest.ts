@@ -11,6 +11,7 @@ import type { HeldFinding } from "../schema/held.ts";
 import type { Node, Origin } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
+import { expectedOf } from "./expected.ts";
 import { verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
 import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
@@ -252,6 +253,7 @@ export class Ingest {
     });
     const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
     const isKnown = signer === undefined || trust?.key === signer.fingerprint;
+    const expected = expectedOf(node, report.inventory ?? null, this.target.config());
     return {
       ack_seq: seq,
       stream: report.stream as StreamId,
@@ -268,6 +270,7 @@ export class Ingest {
       verdict: node === null ? null : verdictOfNode(node),
       credential: null,
       ...(isKnown ? {} : { order_key: signer.shown }),
+      ...(expected === null ? {} : { expected }),
     };
   }
 

@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { PoolName } from "./id.ts";
+import { LIMIT } from "./limit.ts";
 import { amount, count, finite, percent, port, positive, share } from "./number.ts";
 
 const text = v.pipe(v.string(), v.maxLength(65_536));
@@ -140,6 +141,8 @@ export const PoolConfig = v.object({
   providers: v.pipe(v.array(ProviderRef), v.minLength(1)),
   strategy: v.picklist(STRATEGIES),
   instanceType: text,
+  /** GPUs of each node; 0 = none expected; absent = what the instance type is known to have. */
+  gpus: v.nullish(v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax))),
   region: v.nullable(text),
   zones: v.array(text),
   sshKeys: v.array(text),

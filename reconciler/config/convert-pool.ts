@@ -35,6 +35,7 @@ export function convertPool(
   return {
     ...printRefs(pool, types),
     instance_type: pool.instanceType,
+    gpus: pool.gpus ?? null,
     region: pool.region,
     zones: pool.zones,
     ssh_keys: pool.sshKeys,

@@ -69,6 +69,7 @@ const spend = fc.record({ max_per_hour: maybe(fc.constant(99.5)), max_instances:
 const pool = fc.record({
   provider: fc.constantFrom("fake", "lambda", "east"),
   instance_type: fc.constantFrom("a100-8x", "gpu_1x_a10"),
+  gpus: maybe(fc.integer({ min: 0, max: 64 })),
   region: maybe(fc.constant("r1")),
   zones: maybe(fc.constant(["z1", "z2"])),
   scaling: fc.record({

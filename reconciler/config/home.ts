@@ -43,6 +43,7 @@ const HOME: Record<string, readonly string[]> = {
   instance_manager: ["registration_timeout", "stale_check_interval", "retain_terminated"],
   "a pool": [
     "instance_type",
+    "gpus",
     "zones",
     "strategy",
     "scaling",

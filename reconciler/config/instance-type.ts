@@ -30,3 +30,58 @@ export function concreteType(name: string, provider: ProviderType): string | nul
 export function sellersOf(name: string): string[] {
   return Object.keys(ABSTRACT.get(name) ?? {});
 }
+
+/** EC2's types by their names' end, which says nothing of GPUs (AWS, instance type pages, 2026). */
+const EC2_GPUS: Readonly<Record<string, number>> = {
+  "p3.2xlarge": 1,
+  "p3.8xlarge": 4,
+  "p3.16xlarge": 8,
+  "p3dn.24xlarge": 8,
+  "p4d.24xlarge": 8,
+  "p4de.24xlarge": 8,
+  "p5.4xlarge": 1,
+  "p5.48xlarge": 8,
+  "p5e.48xlarge": 8,
+  "p5en.48xlarge": 8,
+  "p6-b200.48xlarge": 8,
+  "g4dn.12xlarge": 4,
+  "g4dn.metal": 8,
+  "g5.xlarge": 1,
+  "g5.12xlarge": 4,
+  "g5.24xlarge": 4,
+  "g5.48xlarge": 8,
+  "g6.xlarge": 1,
+  "g6.12xlarge": 4,
+  "g6.24xlarge": 4,
+  "g6.48xlarge": 8,
+};
+
+/** Lambda writes the number first, GCP's accelerator-optimised types end with it. */
+const LAMBDA_GPUS = /^gpu_(\d{1,2})x_/;
+const GCP_GPUS = /^a\d+x?-(?:high|mega|ultra|edge)gpu-(\d{1,2})g(?:-|$)/;
+
+/**
+ * GPUs of an instance type as its provider names it, abstract names included; `null` if not known.
+ * Providers whose types are names of the operator's own promise nothing by them.
+ */
+export function gpusOfType(name: string, provider: string): number | null {
+  const row = ABSTRACT.get(name);
+  const sold = Object.entries(row ?? {}).find(([key]) => key === provider)?.[1];
+  const type = row === undefined ? name : sold;
+  if (type === undefined) return null;
+  switch (provider) {
+    case "aws":
+      return EC2_GPUS[type] ?? null;
+    case "gcp":
+      return numberIn(GCP_GPUS, type);
+    case "lambda":
+      return numberIn(LAMBDA_GPUS, type);
+    default:
+      return null;
+  }
+}
+
+function numberIn(pattern: RegExp, text: string): number | null {
+  const digits = pattern.exec(text)?.[1];
+  return digits === undefined ? null : Number(digits);
+}

@@ -11,6 +11,7 @@ import {
   STRATEGIES,
 } from "../../schema/config.ts";
 import { PoolName } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";
 import { readAutoscaler } from "./autoscaler.ts";
@@ -44,6 +45,7 @@ export function readPool(
   const parts: readonly PoolPart[] = [own, ...around.defaults];
   const instanceType = pool.text("instance_type");
   if (!pool.has("instance_type")) pool.missing("instance_type");
+  const gpus = pool.integer("gpus", { min: 0, max: LIMIT.gpusPerNodeMax });
   const region = pool.text("region");
   const zones = pool.texts("zones") ?? [];
   const strategy = pool.choice("strategy", STRATEGIES);
@@ -65,6 +67,7 @@ export function readPool(
     providers: refs,
     strategy: strategy ?? "priority",
     instanceType: instanceType ?? "",
+    ...(gpus === null ? {} : { gpus }),
     region,
     zones,
     sshKeys: parts.map((part) => part.sshKeys).find((keys) => keys !== null) ?? [],
