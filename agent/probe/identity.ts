@@ -35,6 +35,7 @@ export function rememberGpu(gpu: NvmlGpuCheck, before: GpuMemory | undefined): G
     softThermalSinceMs: null,
     linksSeen: [],
     unknownRounds: 0,
+    slowRounds: 0,
     ...before,
     index: gpu.index,
     name: gpu.name,

@@ -12,10 +12,27 @@ describe("pcieProbe", () => {
     [{ pcieWidth: 8 }, ["pcie/width warning 1"]],
     // The generation falls at idle, the width never does.
     [{ pcieGeneration: 1 }, []],
+    [{ pcieGeneration: 1, utilizationPercent: 100 }, []],
     [{ pcieWidth: 0 }, []],
     [{ pcieWidthMax: null }, []],
   ])("judges %j", (change, said) => {
     expect(printConditions(lookWith(pcieProbe, change).conditions)).toEqual(said);
+  });
+
+  test("judges the generation of a GPU at work, in its second round, until it is at its best", () => {
+    const look = (change: object, slowRounds: number) => {
+      const out = lookWith(pcieProbe, change, { slowRounds });
+      const learned = Object.values(out.learned).map((gpu) => gpu.slowRounds);
+      return [printConditions(out.conditions), learned[1]];
+    };
+    const said = ["pcie/generation warning 1"];
+    expect(look({ pcieGeneration: 1, utilizationPercent: 100 }, 0)).toEqual([[], 1]);
+    expect(look({ pcieGeneration: 1, utilizationPercent: 100 }, 1)).toEqual([said, 2]);
+    // At rest nothing new is learned, and a link that was slow at work is not yet well.
+    expect(look({ pcieGeneration: 1, utilizationPercent: 0 }, 2)).toEqual([said, 2]);
+    expect(look({ pcieGeneration: 1, utilizationPercent: null }, 1)).toEqual([[], 1]);
+    expect(look({ pcieGeneration: 5, utilizationPercent: 100 }, 2)).toEqual([[], 0]);
+    expect(look({ pcieGeneration: 1, pcieGenerationMax: null }, 2)).toEqual([[], 0]);
   });
 
   test("judges replays by what they grew within the hour", () => {

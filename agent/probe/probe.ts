@@ -61,6 +61,8 @@ export type GpuMemory = {
   linksSeen: number[];
   /** Rounds in a row with return code 999. */
   unknownRounds: number;
+  /** Rounds in which the GPU was busy and its link slow; absent in what older agents stored. */
+  slowRounds?: number;
 };
 
 export type Held = { severity: Severity; level: number };
@@ -90,7 +92,13 @@ export const EMPTY_MEMORY: ProbeMemory = {
 export type Learned = Partial<
   Pick<
     GpuMemory,
-    "corrected" | "replay" | "linkErrors" | "softThermalSinceMs" | "linksSeen" | "unknownRounds"
+    | "corrected"
+    | "replay"
+    | "linkErrors"
+    | "softThermalSinceMs"
+    | "linksSeen"
+    | "unknownRounds"
+    | "slowRounds"
   >
 >;
 

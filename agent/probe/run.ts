@@ -26,6 +26,7 @@ import { memoryProbe } from "./memory.ts";
 import { migProbe } from "./mig.ts";
 import { nvlinkProbe } from "./nvlink.ts";
 import { pcieProbe } from "./pcie.ts";
+import { persistenceProbe } from "./persistence.ts";
 import { powerProbe } from "./power.ts";
 import {
   type Condition,
@@ -59,6 +60,7 @@ export const PROBES: readonly Probe[] = [
   utilizationProbe,
   memoryProbe,
   migProbe,
+  persistenceProbe,
 ];
 
 export type ProbeRound = {
@@ -114,7 +116,7 @@ export function runProbes(
  */
 function forgetBoot(memory: ProbeMemory): ProbeMemory {
   const gpus = Object.entries(memory.gpus).map(([uuid, gpu]) => {
-    return [uuid, { ...gpu, softThermalSinceMs: null, unknownRounds: 0 }] as const;
+    return [uuid, { ...gpu, softThermalSinceMs: null, unknownRounds: 0, slowRounds: 0 }] as const;
   });
   return { ...memory, held: {}, gpus: Object.fromEntries(gpus) };
 }

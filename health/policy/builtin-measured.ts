@@ -83,6 +83,13 @@ const DEVICE: readonly BuiltinRule[] = [
     "The board lacks external power.",
   ),
   rule(
+    "pcie-slow",
+    "measurement",
+    CLASS.active,
+    reasonIs("pcie", "generation"),
+    "A busy GPU has a PCIe link of a lower generation than it can have.",
+  ),
+  rule(
     "gpu-warning",
     "measurement",
     CLASS.active,
