@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { VirtualClock } from "../../simulator/clock.ts";
 import { openLeaseTable, type LeaseTable } from "../store/lease.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
-import { Candidate, leaseTiming, unfencedMs, type Term } from "./lease.ts";
+import { Candidate, leaseTiming, permitOf, unfencedMs, type Term } from "./lease.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -46,6 +46,42 @@ async function wins(
   if (term === null) throw new Error("never won");
   return { term, tookMs: clock.monoMs() - begun };
 }
+
+/** Every answer of one call of the table comes so much later. */
+function slowDown(
+  table: LeaseTable,
+  call: "take" | "renew",
+  clock: VirtualClock,
+  ms: number,
+): void {
+  const after = () => new Promise<void>((resolve) => void clock.after(ms, resolve));
+  const { take, renew } = table;
+  if (call === "take") table.take = async (...args) => (await after(), take(...args));
+  else table.renew = async (...args) => (await after(), renew(...args));
+}
+
+describe("permitOf()", () => {
+  const termWith = (restMs: number) => ({ remainingMs: () => restMs });
+  const operation = {} as Parameters<ReturnType<typeof permitOf>["mayStart"]>[0];
+  test.each([
+    [12_000, true, true],
+    [7_000, true, true],
+    [6_999, true, false],
+    [1, true, false],
+    [0, false, false],
+  ])("with %d ms left of a term: fenced %p, unfenced %p", (restMs, fenced, unfenced) => {
+    const permit = permitOf(termWith(restMs), 7_000);
+    expect(permit.mayStart(operation, true)).toBe(fenced);
+    expect(permit.mayStart(operation, false)).toBe(unfenced);
+    expect(permit.leads?.()).toBe(unfenced);
+    expect(permit.unfencedMs).toBe(7_000);
+  });
+
+  test("nobody else can lead: everything is allowed until the lock is lost", () => {
+    expect(permitOf(termWith(1), null).mayStart(operation, false)).toBe(true);
+    expect(permitOf(termWith(0), null).mayStart(operation, false)).toBe(false);
+  });
+});
 
 describe("Candidate", () => {
   test("takes a free lease at once, keeps it by renewing, and nobody else gets it", async () => {
@@ -127,6 +163,33 @@ describe("Candidate", () => {
     expect(tookMs).toBeLessThanOrEqual(timing.pollMs);
     expect(next.epoch).toBe(2);
     next.end("test");
+  });
+
+  test("counts its first term from before it asked, less the margin", async () => {
+    const { table } = await openTable();
+    const clock = new VirtualClock();
+    slowDown(table, "take", clock, 4_000);
+    const { term } = await wins(candidate(table, clock, "a"), clock);
+    // `wins` looks each 100 ms, so up to that much of the term may be over.
+    expect(term.remainingMs()).toBeLessThanOrEqual(timing.expiryMs - timing.marginMs - 4_000);
+    expect(term.remainingMs()).toBeGreaterThan(timing.expiryMs - timing.marginMs - 4_200);
+    term.end("test");
+  });
+
+  test("counts a renewal from before it asked, however late the answer came", async () => {
+    const { table } = await openTable();
+    const clock = new VirtualClock();
+    const { term } = await wins(candidate(table, clock, "a"), clock);
+    slowDown(table, "renew", clock, 3_000);
+    let most = 0;
+    for (let i = 0; i < 300; i += 1) {
+      await clock.pass(100);
+      const sinceAskedMs = 3_000;
+      if (i > 60) most = Math.max(most, term.remainingMs() + sinceAskedMs);
+    }
+    expect(most).toBeGreaterThan(timing.expiryMs - timing.marginMs - 200);
+    expect(most).toBeLessThanOrEqual(timing.expiryMs - timing.marginMs);
+    term.end("test");
   });
 
   test("an answer that was lost is found: the lease is its own and is taken anew", async () => {

@@ -6,6 +6,7 @@
  * time only if one of them is frozen and does not look (safety.md §12); what such a one writes is
  * refused by the store, and its calls by `remainingMs`.
  */
+import type { Permit } from "../act/run.ts";
 import type { Clock, Log } from "../clock.ts";
 import type { LeaseRow, LeaseTable } from "../store/lease.ts";
 
@@ -49,6 +50,21 @@ export type Term = {
   /** Ends it and lets the next one lead at once. */
   release(): Promise<void>;
 };
+
+/**
+ * What a term allows: a call that its target cannot fence starts only while all of `callMs` fits
+ * into what is left, because the next leader cannot stop it. `null` = no other process can lead.
+ */
+export function permitOf(term: Pick<Term, "remainingMs">, callMs: number | null): Permit {
+  return {
+    mayStart: (_operation, fenced) => {
+      const restMs = term.remainingMs();
+      return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
+    },
+    unfencedMs: callMs,
+    leads: () => term.remainingMs() >= (callMs ?? 0),
+  };
+}
 
 /** An embedded database: the operating system's lock is the lease and ends with the process. */
 export function openLockTerm(epoch: number): Term {

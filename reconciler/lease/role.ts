@@ -28,7 +28,7 @@ import type { LeaseRow } from "../store/lease.ts";
 import type { Cursor, Store } from "../store/store.ts";
 import { openOrderSigner } from "../order-signer.ts";
 import type { PeerTls } from "../tls/open.ts";
-import type { Term } from "./lease.ts";
+import { permitOf, type Term } from "./lease.ts";
 import { wordFor } from "../upgrade/word.ts";
 
 /** What both roles are made of; it lives as long as the process. */
@@ -92,14 +92,7 @@ export async function openLeader(
     const pools = poolsOf(loaded.config, provider);
     log("error", "nothing can be bought at a provider", { provider, why, pools });
   }
-  const permit = {
-    mayStart: (_: unknown, fenced: boolean) => {
-      const restMs = term.remainingMs();
-      return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
-    },
-    unfencedMs: callMs,
-    leads: () => term.remainingMs() >= (callMs ?? 0),
-  };
+  const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper?.(store) ?? null;
   const acts = { dryRun, permit };
   const reconciler = await openReconciler(parts, store, opened, acts, bootstrapper);
