@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import {
   mkdirSync,
@@ -10,6 +10,7 @@ import {
   truncateSync,
   statSync,
 } from "node:fs";
+import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding, Severity } from "../schema/finding.ts";
@@ -417,4 +418,33 @@ describe("openFileStorage()", () => {
       expect(openFileStorage(directory)).toMatchObject({ ok: true });
     });
   });
+});
+
+test("openFileStorage() syncs a durable write before it returns, and the name of a new file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "navarch-spool-sync-"));
+  const opened = openFileStorage(folder);
+  if (!opened.ok) throw new Error(opened.message);
+  const calls: string[] = [];
+  const spies = (["writeSync", "fdatasyncSync", "fsyncSync"] as const).map((name) => {
+    const real = fs[name] as (...given: unknown[]) => unknown;
+    return spyOn(fs, name).mockImplementation(((...given: unknown[]) => {
+      calls.push(name);
+      return real(...given);
+    }) as never);
+  });
+  try {
+    const bytes = new TextEncoder().encode("one finding\n");
+    expect(opened.storage.append(1, bytes, true)).toEqual({ ok: true });
+    expect(calls).toEqual(["fsyncSync", "writeSync", "fdatasyncSync"]);
+    calls.length = 0;
+    expect(opened.storage.append(1, bytes, true)).toEqual({ ok: true });
+    expect(calls).toEqual(["writeSync", "fdatasyncSync"]);
+    calls.length = 0;
+    expect(opened.storage.append(1, bytes, false)).toEqual({ ok: true });
+    expect(calls).toEqual(["writeSync"]);
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+    opened.storage.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

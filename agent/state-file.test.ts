@@ -1,8 +1,9 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openStateFiles } from "./state-file.ts";
+import { openStateFiles, replaceFile } from "./state-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-state-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -31,4 +32,36 @@ test("openStateFiles() writes for its owner alone, whatever a crash has left the
   expect(statSync(join(folder, "note.json")).mode & 0o777).toBe(0o600);
   expect(openStateFiles(folder).load("note.json")).toBe("whole");
   rmSync(join(folder, "note.json"));
+});
+
+test("replaceFile() puts a file in place only once all of it is written and synced", () => {
+  const calls: string[] = [];
+  const { writeSync, fsyncSync, renameSync } = fs;
+  const spies = [
+    // Half of each write is taken, as by a disk that is nearly full.
+    spyOn(fs, "writeSync").mockImplementation(((fd: number, bytes: Uint8Array, at = 0) => {
+      calls.push("write");
+      const part = Math.max(1, Math.floor((bytes.length - at) / 2));
+      return writeSync(fd, bytes, at, part);
+    }) as never),
+    spyOn(fs, "fsyncSync").mockImplementation((fd) => {
+      calls.push("sync");
+      fsyncSync(fd);
+    }),
+    spyOn(fs, "renameSync").mockImplementation((from, to) => {
+      calls.push(`rename of ${fs.readFileSync(from, "utf8")}`);
+      renameSync(from, to);
+    }),
+  ];
+  try {
+    replaceFile(join(folder, "credential.json"), "a secret of some length");
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  expect(calls.filter((call) => call !== "write")).toEqual([
+    "sync",
+    "rename of a secret of some length",
+    "sync",
+  ]);
+  rmSync(join(folder, "credential.json"));
 });

@@ -9,6 +9,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "./state-file.ts";
 
 /** For `fetch` and `WebSocket`; PEM. */
 export type Tls = { ca?: string; cert?: string; key?: string };
@@ -120,9 +121,8 @@ function readText(path: string | null): string | null {
 /** Without it the authority is fetched again after a restart, so a full disk is no error. */
 function writeText(path: string, text: string): void {
   try {
-    fs.writeFileSync(`${path}.new`, text, { mode: 0o644 });
-    fs.renameSync(`${path}.new`, path);
+    replaceFile(path, text);
   } catch {
-    fs.rmSync(`${path}.new`, { force: true });
+    return;
   }
 }

@@ -93,6 +93,27 @@ describe("findingOf()", () => {
     expect(v.safeParse(Finding, finding).success).toBe(true);
   });
 
+  test("findingOf() takes the same bus of another PCI domain for another GPU", () => {
+    const gpus: GpuTable = [
+      { index: 0, uuid: "GPU-low", pci: "00000000:3B:00.0" },
+      { index: 1, uuid: "GPU-high", pci: "00000001:3B:00.0" },
+    ];
+    const xid = (domain: string) => `NVRM: Xid (PCI:${domain}:3b:00): 79, GPU has fallen off the bus`;
+    const [high, low, none] = tell([xid("0001"), xid("0000"), xid("0002")], gpus);
+    expect(high).toMatchObject({ gpu_uuid: "GPU-high", gpu_index: 1, pci: "0001:3b:00.0" });
+    expect(low).toMatchObject({ gpu_uuid: "GPU-low", gpu_index: 0, pci: "0000:3b:00.0" });
+    expect(none).toMatchObject({ gpu_uuid: null, gpu_index: null, foreign: true });
+  });
+
+  test("findingOf() takes the index from the table's row, not from the row's place", () => {
+    const gpus: GpuTable = [
+      { index: 5, uuid: "GPU-f", pci: "00000000:9B:00.0" },
+      { index: 2, uuid: "GPU-c", pci: "00000000:3B:00.0" },
+    ];
+    const [finding] = tell(["NVRM: Xid (PCI:0000:3b:00): 48, pid=1, name=py, DBE"], gpus);
+    expect(finding).toMatchObject({ gpu_uuid: "GPU-c", gpu_index: 2 });
+  });
+
   test("findingOf() marks an address that is none of this machine's", () => {
     const line = "NVRM: Xid (PCI:0000:99:00): 79, gone";
     expect(tell([line])[0]).toMatchObject({ foreign: true, gpu_index: null, gpu_uuid: null });

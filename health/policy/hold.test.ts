@@ -151,6 +151,20 @@ describe("holdFinding()", () => {
   });
 });
 
+test("a full latch gives up what is least bad, whatever came first", () => {
+  const many = Array.from({ length: LIMIT.heldFindingsMax }, (_, gpu) =>
+    found({ code: 13, gpu_uuid: `GPU-${gpu}` }),
+  );
+  for (const worstAt of [0, 1, many.length]) {
+    const l = latch();
+    const lines = [...many.slice(0, worstAt), found({ code: 79 }), ...many.slice(worstAt)];
+    for (const one of lines) l.hold(one);
+    for (const one of many) l.hold({ ...one, gpu_uuid: `${one.gpu_uuid}-again` });
+    expect(l.held().filter(({ finding }) => finding.code === 79)).toHaveLength(1);
+    expect(l.verdict()).toBe("unhealthy");
+  }
+});
+
 describe("releaseHeld()", () => {
   test("releaseHeld() lets an application fault go at the next clean evaluation, not at its own", () => {
     const finding = xid(31);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { createClient } from "@libsql/client";
+import { type Client, createClient } from "@libsql/client";
 import { getTableColumns } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { NodeId, PoolName, StreamId } from "../../schema/id.ts";
@@ -65,6 +65,24 @@ test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async
   await again.commit({ ...emptyChange(), foldedLetters: ids });
   expect((await again.load()).letters).toEqual([]);
   await again.close();
+});
+
+test("openLibsqlStore() syncs each commit of a file: a power cut loses nothing acknowledged", async () => {
+  let writer: Pick<Client, "execute"> | null = null;
+  const store = await openLibsqlStore({
+    url: file(),
+    now: 1,
+    wrap: (client) => {
+      writer ??= client;
+      return client;
+    },
+  });
+  const levelOf = async (pragma: string): Promise<unknown> =>
+    (await writer?.execute(`PRAGMA ${pragma}`))?.rows[0]?.[0];
+  // 2 is FULL: with NORMAL a commit in WAL mode is not synced before it is acknowledged.
+  expect(await levelOf("synchronous")).toBe(2);
+  expect(await levelOf("journal_mode")).toBe("wal");
+  await store.close();
 });
 
 test("commit() is one transaction: a second open operation for a node writes nothing at all", async () => {

@@ -1,0 +1,83 @@
+/** Machines that the cloud no longer has, or says it stopped: when they are given up, and how many. */
+import { afterEach, expect, test } from "bun:test";
+import type { Node } from "../../schema/node.ts";
+import type { World } from "../../simulator/world.ts";
+import {
+  closeWorlds,
+  fleet,
+  instanceOf,
+  lie,
+  nodeOf,
+  phaseOf,
+  restart,
+  threshold,
+  told,
+  watchEnds,
+  waitOf,
+} from "../world/story.ts";
+
+afterEach(closeWorlds);
+
+/** From now on the cloud says that these are stopped, and their agents are silent. */
+function stopMachines(world: World, nodes: readonly string[]): void {
+  for (const id of nodes) world.agent(id).quiet = true;
+  lie(world, (instances) =>
+    instances.map((one) => {
+      const stopped = nodes.includes(nodeOf(one)) && one.state === "running";
+      return stopped ? { ...one, state: "stopped" } : one;
+    }),
+  );
+}
+
+const FILLING: readonly Node["phase"]["kind"][] = [
+  "terminating",
+  "requested",
+  "booting",
+  "bootstrapping",
+  "verifying",
+];
+
+test("stopped machines are replaced within max_unavailable, one after another", async () => {
+  const world = await fleet(8, threshold(1, ", max_unavailable: 1"));
+  const stopped = world.serving().slice(0, 3);
+  let most = 0;
+  world.onCommit = () => {
+    const open = world.nodes().filter(({ phase }) => FILLING.includes(phase.kind));
+    most = Math.max(most, new Set(open.map(({ slot }) => slot)).size);
+  };
+  stopMachines(world, stopped);
+  const isGone = (id: string) => ["gone", "purged"].includes(phaseOf(world, id));
+  await world.until(() => stopped.every(isGone), 1_800);
+  const lost = told(world, "instance.lost").map(({ node }) => String(node));
+  expect(lost.sort()).toEqual(stopped.toSorted());
+  expect(most).toBe(1);
+});
+
+test("nobody replaces a stopped machine of a pool that is told not to", async () => {
+  const world = await fleet(4, threshold(1, ", auto_replace: false"));
+  const [stopped = ""] = world.serving();
+  const ends = watchEnds(world);
+  stopMachines(world, [stopped]);
+  await world.live(600);
+  expect(ends).toEqual([]);
+  expect(waitOf(world, stopped)).toBe("not_ours");
+});
+
+test("an instance that no list shows is given up after a minute, not before", async () => {
+  const world = await fleet(4, threshold(1));
+  const [missing = ""] = world.serving();
+  const id = instanceOf(world, missing);
+  world.agent(missing).quiet = true;
+  // A process that never heard the agent has only the list to go by.
+  await restart(world);
+  lie(world, (instances) => instances.filter((one) => one.id !== id));
+  await world.until(() => world.node(missing).instance?.absentSince !== null, 60);
+  const since = world.node(missing).instance?.absentSince ?? 0;
+  const listings = () => world.node(missing).instance?.absentListings ?? 0;
+  while (world.clock.wallMs() < since + 58_000) {
+    await world.live(1);
+    expect(["serving", "suspect"]).toContain(phaseOf(world, missing));
+  }
+  expect(listings()).toBeGreaterThanOrEqual(2);
+  await world.until(() => told(world, "instance.lost").length > 0, 120);
+});
