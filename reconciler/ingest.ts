@@ -18,6 +18,7 @@ import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
 import type { Store, StoredLetter } from "./store/store.ts";
 import type { OrderSigner } from "./order-signer.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
+import { StreamCursors } from "./stream-cursor.ts";
 import { statusOf } from "./view/status.ts";
 
 /** What the ingest needs from the reconciler. */
@@ -63,7 +64,7 @@ export class Ingest {
   private readonly clock: Clock;
   private readonly target: IngestTarget;
   /** Highest durable seq by `<node> <stream>`; this process is the store's only writer. */
-  private readonly cursors = new Map<string, number>();
+  private readonly cursors = new StreamCursors();
   private waiting: Waiting[] = [];
   private writing = false;
   private armed = false;
@@ -77,7 +78,7 @@ export class Ingest {
     this.store = store;
     this.clock = clock;
     this.target = target;
-    for (const cursor of cursors) this.cursors.set(`${cursor.node} ${cursor.stream}`, cursor.seq);
+    for (const cursor of cursors) this.cursors.set(cursor);
   }
 
   /** Why letters cannot be written now, for readiness; `null` while they can. */
@@ -114,7 +115,7 @@ export class Ingest {
     if (letter !== null && !(await this.enqueue(letter, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
-    const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
+    const seq = this.cursors.get(id, report.stream);
     const stale =
       node !== null &&
       node.agent !== null &&
@@ -200,7 +201,7 @@ export class Ingest {
     node: Node | null,
     origin: Origin | null,
   ): Letter | null {
-    const seq = this.cursors.get(`${id} ${report.stream}`) ?? 0;
+    const seq = this.cursors.get(id, report.stream);
     const findings = (report.findings ?? []).filter((f) => f.seq > seq);
     const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
     const results = report.results ?? [];
@@ -299,7 +300,7 @@ export class Ingest {
       if (this.unsure) await this.catchUp();
       const { letters, marks } = this.newIn(batch);
       const ids = await this.store.appendLetters(letters, [...marks.values()]);
-      for (const [key, mark] of marks) this.cursors.set(key, mark.seq);
+      for (const mark of marks.values()) this.cursors.set(mark);
       this.failure = null;
       this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
       for (const one of batch) one.resolve(true);
@@ -320,7 +321,7 @@ export class Ingest {
     const letters: { letter: Letter; receivedAt: number }[] = [];
     for (const { letter, receivedAt } of batch) {
       const key = `${letter.node} ${letter.stream}`;
-      const seen = marks.get(key)?.seq ?? this.cursors.get(key) ?? 0;
+      const seen = marks.get(key)?.seq ?? this.cursors.get(letter.node, letter.stream);
       const findings = letter.findings.filter((f) => f.seq > seen);
       const gaps = letter.gaps.filter((g) => g.seq > seen);
       const top = Math.max(seen, ...findings.map((f) => f.seq), ...gaps.map((g) => g.seq));
@@ -337,8 +338,7 @@ export class Ingest {
   private async catchUp(): Promise<void> {
     const { letters, cursors } = await this.store.load();
     for (const { node, stream, seq } of cursors) {
-      const key = `${node} ${stream}`;
-      this.cursors.set(key, Math.max(seq, this.cursors.get(key) ?? 0));
+      this.cursors.set({ node, stream, seq: Math.max(seq, this.cursors.get(node, stream)) });
     }
     this.target.takeLetters(letters);
     this.unsure = false;

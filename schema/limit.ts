@@ -42,9 +42,14 @@ export const LIMIT = {
   labelsMax: 64,
   /** Default bound of the agent's on-disk spool (decision 15). */
   spoolBytesMax: 64 * 1024 * 1024,
-  /** Events and finished operations kept in the store; older rows are trimmed in batches. */
+  /**
+   * Events, findings and finished operations kept in the store. Beyond the bound the nodes with the
+   * most rows lose their oldest; one node never keeps more than its own bound.
+   */
   eventsKeptMax: 200_000,
+  eventsPerNodeMax: 10_000,
   findingsKeptMax: 200_000,
+  findingsPerNodeMax: 10_000,
   operationsKeptMax: 50_000,
   /** Set-up attempts kept of each node (`navarch/config.md` §8). */
   bootstrapsKeptMax: 50,

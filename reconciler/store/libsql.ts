@@ -10,7 +10,7 @@
  * writes; the database refuses the whole of it once there is a newer one (safety.md §12).
  */
 import { createClient, type Client } from "@libsql/client";
-import { and, desc, eq, gt, gte, like, lte, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, like, lte, type SQL, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
@@ -30,8 +30,10 @@ import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
 import { parseDoc, parseFact } from "./document.ts";
 import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
 import { migrate } from "./migrate.ts";
+import { serial } from "./serial.ts";
 import { fetchInTime, isServer } from "./server.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
+import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
 import {
   type Change,
@@ -47,16 +49,6 @@ import {
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
 const BUSY_MS = 5_000;
-
-/** Runs works one after another; a failed one does not stop the next. */
-function serial(): <T>(work: () => Promise<T>) => Promise<T> {
-  let tail: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = tail.then(work);
-    tail = result.catch(() => undefined);
-    return result;
-  };
-}
 
 /** The trigger's words (`0001_lease.sql`), however many drivers have wrapped them. */
 function isStale(error: unknown): boolean {
@@ -78,6 +70,8 @@ export async function openLibsqlStore(options: {
   wrap?: (client: Client) => Client;
   /** Open already, in place of `url`: simulation keeps its database in memory. */
   clients?: { writer: Client; reader: Client };
+  /** Other bounds of findings and events than the product's, for tests. */
+  history?: HistoryLimits;
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
   const auth = {
@@ -104,7 +98,7 @@ export async function openLibsqlStore(options: {
   const server = isServer(options.url);
   // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
   const lease = server ? createClient({ url: options.url, concurrency: 2, ...auth }) : reader;
-  const base = { writer, reader, lease, queue: serial(), server };
+  const base = { writer, reader, lease, queue: serial(), server, history: options.history };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
 }
 
@@ -114,6 +108,7 @@ type Base = {
   lease: Client;
   queue: ReturnType<typeof serial>;
   server: boolean;
+  history: HistoryLimits | undefined;
 };
 
 class LibsqlStore implements Store {
@@ -122,6 +117,7 @@ class LibsqlStore implements Store {
   private readonly base: Base;
   private readonly queue: Base["queue"];
   private readonly stale: () => void;
+  private readonly history: History;
   readonly epoch: number | null;
 
   constructor(base: Base, epoch: number | null, stale: () => void) {
@@ -131,6 +127,9 @@ class LibsqlStore implements Store {
     this.stale = stale;
     this.writer = drizzle(base.writer);
     this.reader = drizzle(base.reader);
+    const counts: HistoryDb["counts"] = (query) => this.reader.all(query);
+    const remove = (all: readonly SQL[]) => this.write(all.map((one) => this.writer.run(one)));
+    this.history = new History({ counts, remove }, base.history);
   }
 
   led(epoch: number, stale: () => void): Store {
@@ -255,6 +254,7 @@ class LibsqlStore implements Store {
     if (statements.length === 0) return;
     const items = statements.map((statement) => this.writer.run(statement));
     await this.write([...items, ...this.noteChange()]);
+    await this.history.noteCommitted(change);
   }
 
   async events(query: EventQuery): Promise<Event[]> {
@@ -368,6 +368,7 @@ class LibsqlStore implements Store {
   }
 
   async trim(): Promise<void> {
+    await this.history.trim();
     for (const statement of trimStatements()) await this.write([this.writer.run(statement)]);
   }
 

@@ -1,4 +1,7 @@
-/** What is deleted of history beyond its bounds, a batch at a time. Pure. */
+/**
+ * What is deleted of finished work and of streams beyond their bounds, a batch at a time; findings
+ * and events: `history.ts`. Pure.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
 
@@ -9,7 +12,7 @@ const TRIM_ROWS = 2_000;
  * An agent without a disk begins a new stream at each start. What an old one said is known by
  * `finding_key`, too; a week is far beyond what an agent that is out of reach keeps of it.
  */
-const STREAMS_KEPT = 32;
+export const STREAMS_KEPT = 32;
 
 /** Each is a transaction of its own. */
 export function trimStatements(): SQL[] {
@@ -17,8 +20,6 @@ export function trimStatements(): SQL[] {
     sql.raw(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name}
       WHERE ${key} < (SELECT max(${key}) FROM ${name}) - ${kept} ${extra} LIMIT ${TRIM_ROWS})`);
   return [
-    bound("event", "id", LIMIT.eventsKeptMax, ""),
-    bound("finding", "id", LIMIT.findingsKeptMax, ""),
     bound("operation", "rowid", LIMIT.operationsKeptMax, "AND state <> 'asked'"),
     bound("command", "rowid", LIMIT.operationsKeptMax, "AND state <> 'accepted'"),
     // A week after its node was forgotten an agent's stream is history too.

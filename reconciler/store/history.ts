@@ -1,0 +1,162 @@
+/**
+ * Keeps the rows of history (findings, events) within their bounds, fairly: a node that writes many
+ * displaces its own oldest rows and never another's. Rows are deleted as they come, so that a flood
+ * is answered at its own pace and no transaction is long.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import { LIMIT } from "../../schema/limit.ts";
+import type { Change } from "./store.ts";
+
+/** Rows of all nodes, and of one. */
+export type HistoryLimits = Record<Table, { all: number; node: number }>;
+
+export const HISTORY_LIMITS: HistoryLimits = {
+  finding: { all: LIMIT.findingsKeptMax, node: LIMIT.findingsPerNodeMax },
+  event: { all: LIMIT.eventsKeptMax, node: LIMIT.eventsPerNodeMax },
+};
+
+type Table = "event" | "finding";
+const TABLES: readonly Table[] = ["finding", "event"];
+
+/** Rows written between two looks at the bounds. */
+const LOOK_EACH = 500;
+/** Rows deleted by one transaction; more than are written meanwhile, so that it keeps up. */
+const TRIM_ROWS = 1_000;
+/** Transactions of one look that was not caused by a write. */
+const ROUNDS_MAX = 50;
+/** Once over its bound a table is brought this far below it, so that not every look deletes. */
+const SLACK = 0.05;
+/** Nodes trimmed by one transaction, those with the most to lose first. */
+const NODES_MAX = 100;
+
+/** Where rows are counted and deleted. */
+export type HistoryDb = {
+  counts(query: SQL): Promise<{ node: string | null; rows: number }[]>;
+  /** In one transaction. */
+  remove(statements: readonly SQL[]): Promise<unknown>;
+};
+
+/** Rows by node; `null` is what concerns no node. */
+type Counts = Map<string | null, number>;
+/** A node, and how many of its newest rows stay. */
+export type Keep = [node: string | null, rows: number];
+
+export class History {
+  private readonly db: HistoryDb;
+  private readonly limits: HistoryLimits;
+  private readonly counts = new Map<Table, Counts>();
+  private added = 0;
+
+  constructor(db: HistoryDb, limits: HistoryLimits = HISTORY_LIMITS) {
+    this.db = db;
+    this.limits = limits;
+  }
+
+  /**
+   * Counts what was just written, and every few hundred rows deletes what is too much. Nothing is
+   * thrown: the rows are written, and the next look tries again.
+   */
+  async noteCommitted({ findings, events }: Change): Promise<void> {
+    for (const { node } of findings) this.add("finding", node);
+    for (const { node } of events) this.add("event", node);
+    this.added += findings.length + events.length;
+    if (this.added < LOOK_EACH) return;
+    const rounds = Math.ceil(this.added / TRIM_ROWS) + 1;
+    this.added = 0;
+    for (const table of TABLES) await this.trimTable(table, rounds).catch(() => undefined);
+  }
+
+  /** Counts again, because a row that was there already is not written twice, and deletes. */
+  async trim(): Promise<void> {
+    this.counts.clear();
+    for (const table of TABLES) await this.trimTable(table, ROUNDS_MAX);
+  }
+
+  private add(table: Table, node: string | null): void {
+    const counts = this.counts.get(table);
+    counts?.set(node, (counts.get(node) ?? 0) + 1);
+  }
+
+  private async trimTable(table: Table, roundsMax: number): Promise<void> {
+    let counts = this.counts.get(table);
+    if (counts === undefined) {
+      const rows = await this.db.counts(
+        sql.raw(`SELECT node, count(*) AS rows FROM ${table} GROUP BY node`),
+      );
+      counts = new Map(rows.map(({ node, rows: count }) => [node, count]));
+      this.counts.set(table, counts);
+    }
+    let excess = excessOf(counts, this.limits[table]);
+    for (let round = 0; round < roundsMax && excess.length > 0; round++) {
+      excess = await this.removeSome(table, counts, excess);
+    }
+  }
+
+  /** One transaction; what is still to be deleted after it. */
+  private async removeSome(table: Table, counts: Counts, excess: readonly Keep[]): Promise<Keep[]> {
+    const statements: SQL[] = [];
+    const left: Keep[] = [];
+    let room = TRIM_ROWS;
+    for (const [node, keep] of excess) {
+      const rows = counts.get(node) ?? 0;
+      const some = Math.min(rows - keep, room);
+      if (some <= 0 || statements.length === NODES_MAX) {
+        left.push([node, keep]);
+        continue;
+      }
+      statements.push(removeStatement(table, node, keep, some));
+      room -= some;
+      counts.set(node, rows - some);
+      if (rows - some > keep) left.push([node, keep]);
+    }
+    try {
+      await this.db.remove(statements);
+    } catch (error) {
+      this.counts.delete(table);
+      throw error;
+    }
+    return left;
+  }
+}
+
+/**
+ * What each node keeps where there is too much: as if a level sank from the largest node's number
+ * until the sum fits, so nobody below the level loses a row. Pure.
+ */
+export function excessOf(
+  counts: ReadonlyMap<string | null, number>,
+  limits: { all: number; node: number },
+): Keep[] {
+  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
+  const capped = sorted.map(([, rows]) => Math.min(rows, limits.node));
+  const total = capped.reduce((sum, rows) => sum + rows, 0);
+  const target = Math.floor(limits.all * (1 - SLACK));
+  const level = total > limits.all ? levelOf(capped, target) : Infinity;
+  const own = Math.floor(limits.node * (1 - SLACK));
+  const excess: Keep[] = [];
+  for (const [node, rows] of sorted) {
+    const kept = Math.min(rows > limits.node ? own : rows, level);
+    if (kept < rows) excess.push([node, kept]);
+  }
+  return excess;
+}
+
+/** The largest number of rows each may keep so that all together have at most `target`. */
+function levelOf(descending: readonly number[], target: number): number {
+  let below = descending.reduce((sum, rows) => sum + rows, 0);
+  for (const [above, rows] of descending.entries()) {
+    // With the level at this node's number, each of the ones above it has as many.
+    if (above > 0 && below + above * rows <= target) return Math.floor((target - below) / above);
+    below -= rows;
+  }
+  return Math.floor(target / Math.max(1, descending.length));
+}
+
+/** Deletes at most `rows` of the node's oldest beyond the `keep` newest, whatever was counted. */
+function removeStatement(table: Table, node: string | null, keep: number, rows: number): SQL {
+  const name = sql.raw(table);
+  return sql`DELETE FROM ${name} WHERE id IN (
+    SELECT id FROM ${name} WHERE node IS ${node} AND id <= (
+      SELECT id FROM ${name} WHERE node IS ${node} ORDER BY id DESC LIMIT 1 OFFSET ${keep})
+    ORDER BY id LIMIT ${rows})`;
+}
