@@ -7,12 +7,14 @@
 import { Counter, Histogram, Registry } from "prom-client";
 import type { Finding } from "../schema/finding.ts";
 import type { NodeId } from "../schema/id.ts";
+import { LIMIT } from "../schema/limit.ts";
 import type { Reconciler } from "./loop.ts";
 import type { Judged } from "./fold/everything.ts";
+import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
 import { printNodes } from "./metrics/node.ts";
 import { printPools } from "./metrics/pool.ts";
 import { printSafety } from "./metrics/safety.ts";
-import { labelsOf, Series } from "./metrics/series.ts";
+import { Series } from "./metrics/series.ts";
 import type { Change } from "./store/store.ts";
 
 /** Steps of a replacement, timed from one recorded event to the next. */
@@ -34,7 +36,8 @@ export class Metrics {
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
   private readonly xid: Counter<"pool" | "xid">;
-  private readonly gpuXid = new Map<string, number>();
+  private readonly gpuXids = new GpuXids();
+  private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
   private readonly foreign: Counter<"pool">;
   private readonly commands: Counter<"type">;
   private readonly replacements: Counter<"pool" | "outcome">;
@@ -122,6 +125,7 @@ export class Metrics {
   /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
   attach(reconciler: Reconciler, xids: readonly number[]): void {
     this.reconciler = reconciler;
+    for (const xid of xids) this.xidLabels.add(String(xid));
     for (const pool of reconciler.activeConfig().pools) {
       for (const xid of xids) this.xid.inc({ pool: pool.name, xid: String(xid) }, 0);
       for (const outcome of ["replaced", "failed"])
@@ -203,8 +207,7 @@ export class Metrics {
     }
     for (const id of change.removedNodes) {
       this.lastStep.delete(id);
-      for (const key of this.gpuXid.keys())
-        if (key.includes(`node_id="${id}"`)) this.gpuXid.delete(key);
+      this.gpuXids.forget(id);
     }
   }
 
@@ -214,11 +217,9 @@ export class Metrics {
       return;
     }
     if (finding.kind !== "xid" || typeof finding.code !== "number") return;
-    const xid = finding.code <= XID_MAX ? String(finding.code) : "other";
+    const xid = this.xidLabels.of(finding.code <= XID_MAX ? String(finding.code) : "other");
     this.xid.inc({ pool, xid });
-    const gpu = finding.gpu_index ?? "";
-    const key = labelsOf({ pool, node_id: node, gpu_index: String(gpu), xid });
-    this.gpuXid.set(key, (this.gpuXid.get(key) ?? 0) + 1);
+    this.gpuXids.count({ pool, node, gpu: String(finding.gpu_index ?? ""), xid });
   }
 
   /** What the policy decided, per rule; kept beside the counter so that the API can show it. */
@@ -252,9 +253,10 @@ export class Metrics {
     yield* printSafety(reconciler);
     yield* printNodes(reconciler);
     yield* this.printRest(reconciler);
+    yield* this.gpuXids.print();
   }
 
-  /** What is said once about the whole control plane, and of each GPU that had an XID error. */
+  /** What is said once about the whole control plane. */
   private printRest(reconciler: Reconciler): Uint8Array[] {
     const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
     streams.add({}, this.streams);
@@ -268,9 +270,7 @@ export class Metrics {
     const { policy } = reconciler.activePolicy();
     const info = new Series("navarch_policy_info", "The active policy.");
     info.add({ name: policy.name, hash: policy.hash }, 1);
-    const perGpu = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
-    for (const [key, count] of this.gpuXid) perGpu.raw(count, key);
-    return [streams, warnings, leader, info, perGpu].map((series) => series.take());
+    return [streams, warnings, leader, info].map((series) => series.take());
   }
 }
 

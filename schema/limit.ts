@@ -51,6 +51,14 @@ export const LIMIT = {
   findingsKeptMax: 200_000,
   findingsPerNodeMax: 10_000,
   operationsKeptMax: 50_000,
+  /**
+   * Series of XID errors by GPU, of one node and of all; codes in the series of a pool; providers
+   * that nodes name and nobody configured. More are counted as `other`.
+   */
+  xidSeriesPerNodeMax: 64,
+  xidSeriesMax: 50_000,
+  xidLabelsMax: 256,
+  providerLabelsMax: 64,
   /** Set-up attempts kept of each node (`navarch/config.md` §8). */
   bootstrapsKeptMax: 50,
   /** Audit rows of calls that changed something; and of refused ones, which push out only those. */

@@ -9,6 +9,7 @@ import type { GpuReading } from "../../schema/sample-check.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Presence } from "../presence.ts";
 import { healthStatusOf } from "../view/status.ts";
+import { LabelValues } from "./gpu-xid.ts";
 import { escapeLabel, label, Series, shortOf } from "./series.ts";
 
 /** Nodes a slice: about 2 ms of work and 250 KiB of text at eight GPUs a node. */
@@ -32,7 +33,8 @@ type Listed = { node: Node; labels: string };
 export function* printNodes(reconciler: Reconciler): Generator<Uint8Array> {
   const listed = list(reconciler.fleet().nodes.values());
   const total = new Series("navarch_gpus_total", "GPUs by provider.");
-  for (const [provider, count] of countGpus(listed)) total.add({ provider }, count);
+  const configured = reconciler.activeConfig().providers.map(({ name }) => name);
+  for (const [provider, count] of countGpus(listed, configured)) total.add({ provider }, count);
   yield total.take();
   const count = new Series("navarch_node_gpu_count", "GPUs that the node's agent lists.");
   yield* each(listed, count, ({ node, labels }) => {
@@ -80,10 +82,16 @@ function list(nodes: Iterable<Node>): Listed[] {
   return listed;
 }
 
-function countGpus(listed: readonly Listed[]): Map<string, number> {
+/** Of a node that nobody bought the agent says where it runs. */
+function countGpus(
+  listed: readonly Listed[],
+  configured: readonly string[],
+): Map<string, number> {
   const perProvider = new Map<string, number>();
+  const labels = new LabelValues(configured.length + LIMIT.providerLabelsMax, configured);
   for (const { node } of listed) {
-    const provider = node.instance?.provider ?? node.agent?.inventory.provider ?? "";
+    const said = node.agent?.inventory.provider ?? "";
+    const provider = node.instance?.provider ?? labels.of(said);
     const count = node.agent?.inventory.gpus.length ?? 0;
     perProvider.set(provider, (perProvider.get(provider) ?? 0) + count);
   }
