@@ -83,24 +83,7 @@ export type PodPlanView = {
   why: string;
 };
 
-export type KubernetesView = {
-  /** False: no cluster is attached, or this replica stands by. */
-  attached: boolean;
-  server: string | null;
-  nodes: number;
-  pods: number;
-  matched: number;
-  age_ms: number | null;
-  /** Why its word cannot be had now. */
-  dark: string | null;
-  writes_per_second: number;
-  draining: number;
-  forbidden: string[];
-  alarms: string[];
-};
-
-/** Each missing permission, as the rule that would grant it. */
-export type PermissionsView = { attached: boolean; missing: string[] };
+export type { KubernetesView, PermissionsView } from "./kubernetes-view.ts";
 
 export type NodeView = {
   node_id: string;

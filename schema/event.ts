@@ -55,6 +55,7 @@ export const EVENT_KINDS = [
   "kube.cordoned",
   "kube.uncordoned",
   "kube.ambiguous",
+  "kube.refused",
   "credential.created",
   "credential.revoked",
 ] as const;

@@ -262,6 +262,10 @@ export const KubeFact = v.object({
   /** No mark is tried before this; how often in a row it was refused. */
   restUntil: instant,
   refusals: count,
+  /** Why the API server last refused to mark or unmark it, and since when; `null` = it does not. */
+  refusal: v.optional(
+    v.nullable(v.object({ what: text, message: text, since: instant, at: instant })),
+  ),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
 });

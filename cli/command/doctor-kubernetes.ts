@@ -13,6 +13,10 @@ import { printDiagnoses } from "./doctor.ts";
 
 const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its role";
 
+const ADMISSION =
+  "work may still be placed there: let the control plane's account pass the webhook or policy";
+const BLOCKED = "`navarch explain NODE` says what happens at the drain's deadline";
+
 export const doctorKubernetes: Command = {
   name: ["doctor", "kubernetes"],
   alias: ["doctor kube"],
@@ -49,6 +53,9 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
       : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
     say("ok", "matched", `${view.matched} nodes of the fleet have their object there`, null),
     ...view.alarms.map((alarm) => say("fail", "identity", alarm, "nothing is done to these nodes")),
+    // A control plane of an older release does not say these two.
+    ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
+    ...(view.blocked ?? []).map((line) => say("warn", "drain blocked", line, BLOCKED)),
     ...view.forbidden.map((rule) => say("fail", "forbidden", rule, GRANT)),
   ];
   const rights = await client.get<PermissionsView>("/kubernetes/permissions", ["missing"]);

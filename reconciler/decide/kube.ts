@@ -99,6 +99,18 @@ function hasKinIn(node: Node, { bySlot }: Scope): boolean {
   return false;
 }
 
+export type KubeRefusal = NonNullable<KubeFact["refusal"]>;
+
+/** Tries are at most five minutes apart; an older refusal is of something no longer wanted. */
+const REFUSAL_MS = 600_000;
+
+/** Why the API server does not take the node's mark, or its end; `null` = it does. */
+export function refusalOf(kube: KubeFact, now: number): KubeRefusal | null {
+  const refusal = kube.refusal ?? null;
+  if (refusal === null || kube.absentSince !== null) return null;
+  return now - refusal.at < REFUSAL_MS ? refusal : null;
+}
+
 /** A person's word on the object, or doubt about whose it is: hands off. */
 export function keptBy(node: Node, { sight }: Pick<Scope, "sight">): string | null {
   if (node.kube?.hold === true) return `navarch.dev/hold is set on Node ${node.kube.name}`;

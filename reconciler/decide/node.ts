@@ -8,7 +8,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { mirrorOf } from "./kube.ts";
+import { mirrorOf, refusalOf } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
@@ -59,7 +59,7 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     );
   }
   if (isResting(node.restUntil, scope.sight.now))
-    return pen.wait("backoff", "the last effect on it was refused", node.restUntil);
+    return pen.wait("backoff", sayRest(node, scope.sight.now), node.restUntil);
   const mirror = mirrorOf(node, scope);
   if (mirror !== null) return pen.act(mirror);
   switch (phase.kind) {
@@ -90,6 +90,12 @@ export function decideNode(node: Node, scope: Scope, plan: Plan): void {
     default:
       return unreachable(phase);
   }
+}
+
+function sayRest({ kube }: Node, now: number): string {
+  const refusal = kube === null ? null : refusalOf(kube, now);
+  if (refusal === null) return "the last effect on it was refused";
+  return `Kubernetes does not ${refusal.what} it: ${refusal.message}`;
 }
 
 /**

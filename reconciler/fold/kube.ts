@@ -117,6 +117,7 @@ function factOf(
     bootId: object.bootId,
     restUntil: same ? (before?.restUntil ?? 0) : 0,
     refusals: same ? (before?.refusals ?? 0) : 0,
+    refusal: same ? (before?.refusal ?? null) : null,
     notReady: notReadyOf(object)?.slice(0, NOT_READY_CHARS_MAX) ?? null,
     gpus: object.gpus,
     hold: object.annotations[ANNOTATION.hold] === "true",

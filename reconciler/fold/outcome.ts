@@ -12,6 +12,7 @@ import type { Instance, RefusalClass } from "../provider/provider.ts";
 import { isSick } from "../safety/in-flight.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
+import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
 import { OPEN_MAX_MS, patience } from "./patience.ts";
 
 export type Outcome =
@@ -169,11 +170,11 @@ function foldUntold(
   const refusals = kube.refusals + 1;
   const restUntil = now + backoffMs(refusals, MIRROR_REST_MS, MIRROR_REST_MAX_MS);
   const events: EventDraft[] = [];
-  if (refusals === 1) {
-    const what = operation.payload.kind;
-    teller(node, now, events)("provider.error", `${what} in Kubernetes refused: ${message}`);
-  }
-  const next = { ...node, operation: null, kube: { ...kube, restUntil, refusals } };
+  const what = operation.payload.kind;
+  const refused = refuseMark(kube, what, message, now);
+  if (isNewRefusal(kube, what, message))
+    teller(node, now, events)("kube.refused", sayRefusal(kube, what, message));
+  const next = { ...node, operation: null, kube: { ...refused, restUntil } };
   return { ...nothing, events, node: next };
 }
 
@@ -319,7 +320,7 @@ function foldMark(
 /** The object that bears the product's mark now; an answer about another object says nothing. */
 function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
   if (kube === null) return null;
-  const rested = { restUntil: 0, refusals: 0 };
+  const rested = { restUntil: 0, refusals: 0, refusal: null };
   if (uid !== kube.uid) return { ...kube, ...rested, isolatedUid: uid, own: false };
   return { ...kube, ...rested, isolatedUid: uid, own: true, unschedulable: true };
 }
@@ -345,11 +346,12 @@ function foldRefused(
       tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
     return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
   }
-  const refusals = (node.kube?.refusals ?? 0) + 1;
-  // One that is refused for good is told ever more rarely: it is tried again each ten seconds.
-  const isTold = refusal.class !== "scheduler" || node.kube === null || isPowerOfTwo(refusals);
-  if (isTold)
+  // The scheduler's only other call, a drain, is never refused.
+  const isMark = refusal.class === "scheduler" && node.kube !== null;
+  if (!isMark || node.kube === null)
     tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
+  else if (isNewRefusal(node.kube, payload.kind, refusal.message))
+    tell("kube.refused", sayRefusal(node.kube, payload.kind, refusal.message));
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
@@ -386,15 +388,13 @@ function foldRefused(
       node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
     };
   }
-  const kube = node.kube === null ? null : { ...node.kube, refusals };
+  const { kube: before } = node;
+  const refused = isMark && before !== null;
+  const kube = refused ? refuseMark(before, payload.kind, refusal.message, now) : before;
   return {
     operation,
     pool: null,
     events,
     node: { ...node, kube, restUntil: now + (patience(refusal.retryAfterMs) ?? REST_MS) },
   };
-}
-
-function isPowerOfTwo(n: number): boolean {
-  return (n & (n - 1)) === 0;
 }

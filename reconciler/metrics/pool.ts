@@ -5,6 +5,7 @@
 import { NODE_STATUSES } from "../../schema/api.ts";
 import type { Node } from "../../schema/node.ts";
 import { staleness, viewScaling } from "../demand/view.ts";
+import { refusalOf } from "../decide/kube.ts";
 import { desiredOf } from "../fleet.ts";
 import type { Reconciler } from "../loop.ts";
 import { countPool } from "../view/pool.ts";
@@ -25,6 +26,11 @@ function printSizes(reconciler: Reconciler): Series[] {
   const byStatus = new Series("navarch_nodes", "Nodes by status.");
   const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
   const instances = new Series("navarch_instances", "Instances by state.");
+  const refused = new Series(
+    "navarch_kube_cordon_refused_nodes",
+    "Nodes whose cordon, or its end, the Kubernetes API server refuses.",
+  );
+  const now = reconciler.lastSight()?.now ?? 0;
   const { nodes, pools } = reconciler.fleet();
   const byPool = new Map<string, Node[]>();
   for (const pool of reconciler.activeConfig().pools) byPool.set(pool.name, []);
@@ -36,6 +42,8 @@ function printSizes(reconciler: Reconciler): Series[] {
     healthy.add({ pool: pool.name }, count.healthy);
     unhealthy.add({ pool: pool.name }, count.unhealthy);
     desired.add({ pool: pool.name }, desiredOf(pool, pools.get(pool.name)));
+    const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
+    refused.add({ pool: pool.name }, own.filter(isRefused).length);
     const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
     const states = new Map<string, number>();
     for (const node of own) {
@@ -50,7 +58,7 @@ function printSizes(reconciler: Reconciler): Series[] {
     for (const [state, n] of states)
       instances.add({ pool: pool.name, state: shortOf(state, "INSTANCE_STATE_") }, n);
   }
-  return [total, healthy, unhealthy, byStatus, desired, instances];
+  return [total, healthy, unhealthy, byStatus, desired, instances, refused];
 }
 
 /** A queue that is not known has no series, except the one that says so. */

@@ -1,9 +1,28 @@
 /** What the product knows of the Kubernetes cluster, and what it may not do there. */
 import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
 import { joinsCluster } from "../../bootstrap/template/join-need.ts";
+import type { Node } from "../../schema/node.ts";
+import { refusalOf } from "../decide/kube.ts";
+import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
-export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
+/** Lines for people; a cluster whose webhook refuses everything would fill pages. */
+const LINES_MAX = 50;
+
+function refusedMarks(nodes: Iterable<Node>, now: number): string[] {
+  const lines: string[] = [];
+  for (const { id, kube } of nodes) {
+    const refusal = kube === null ? null : refusalOf(kube, now);
+    if (kube === null || refusal === null) continue;
+    const since = iso(refusal.since);
+    lines.push(`${refusal.what} of Node ${kube.name} (${id}) since ${since}: ${refusal.message}`);
+    if (lines.length === LINES_MAX) break;
+  }
+  return lines;
+}
+
+export function kubernetesRoutes(api: App, ports: RoutePorts): void {
+  const { reconciler } = ports;
   api.get("/kubernetes", needs("viewer"), (c) => {
     const { cluster, alarms } = reconciler.cluster();
     const nodes = reconciler.fleet().nodes.values();
@@ -22,6 +41,8 @@ export function kubernetesRoutes(api: App, { reconciler }: RoutePorts): void {
       draining: standing?.draining ?? 0,
       forbidden: standing?.forbidden ?? [],
       alarms: [...alarms, ...(standing?.doubts ?? [])],
+      refused: refusedMarks(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
+      blocked: standing?.blocked ?? [],
     };
     return c.json(view);
   });

@@ -113,7 +113,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const { node } = found;
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
       const events = await ports.store.events(query);
-      return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan()), kind });
+      const now = ports.clock.wallMs();
+      return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), now), kind });
     });
   }
   api.get("/instances", needs("viewer"), (c) => {

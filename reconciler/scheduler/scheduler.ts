@@ -100,4 +100,6 @@ export type ClusterStanding = {
   /** What the product may not do there, as the server said it. */
   forbidden: string[];
   doubts: string[];
+  /** Drains that wait for something outside, a line each. */
+  blocked: string[];
 };

@@ -12,6 +12,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import { unreachable } from "../../schema/unreachable.ts";
+import { refusalOf } from "../decide/kube.ts";
 import { desiredOf, verdictOfNode } from "../fleet.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
@@ -118,7 +119,7 @@ function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: stri
   return { at: iso(firstAt), text: `put aside, does not count: ${judgement.because}; ${would}` };
 }
 
-function sayKube({ kube, waiver }: Node): string[] {
+function sayKube({ kube, waiver }: Node, now: number): string[] {
   const given = waiver === null ? [] : [`given back by ${waiver.by}: ${waiver.why}`];
   if (kube === null) return given;
   if (kube.absentSince !== null) return [`Node ${kube.name} is no longer in Kubernetes`, ...given];
@@ -127,7 +128,12 @@ function sayKube({ kube, waiver }: Node): string[] {
   const hold = kube.hold ? ", navarch.dev/hold is set" : "";
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
-  return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...given];
+  const refusal = refusalOf(kube, now);
+  const refused =
+    refusal === null
+      ? []
+      : [`Kubernetes does not ${refusal.what} it since ${iso(refusal.since)}: ${refusal.message}`];
+  return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...refused, ...given];
 }
 
 function sayLemon({ phase }: Node): { at: null; text: string }[] {
@@ -136,7 +142,7 @@ function sayLemon({ phase }: Node): { at: null; text: string }[] {
   return [{ at: null, text }];
 }
 
-export function explainNode(node: Node, events: Event[], plan: Plan): ExplainView {
+export function explainNode(node: Node, events: Event[], plan: Plan, now: number): ExplainView {
   const wait = plan.waits.find((one) => one.node === node.id);
   const action = plan.actions.find((one) => one.node === node.id);
   const state = `${node.phase.kind}, health ${verdictOfNode(node)}`;
@@ -157,7 +163,7 @@ export function explainNode(node: Node, events: Event[], plan: Plan): ExplainVie
   return {
     subject: node.id,
     kind: "node",
-    state: [state, ...cordons, ...sayKube(node), ...saySession(node)].join("; "),
+    state: [state, ...cordons, ...sayKube(node, now), ...saySession(node)].join("; "),
     since: iso(node.phase.since),
     causes: [
       ...events.map((e) => ({

@@ -68,8 +68,10 @@ function judgeClosings({ change, operationsBefore, nodesBefore }: Commit): Viola
 
 function tellings(events: Commit["change"]["events"], operation: Operation): number {
   const kind = operation.state === "refused" ? "provider.error" : TOLD[operation.payload.kind];
+  const isSaid = (said: string): boolean =>
+    said === kind || (operation.state === "refused" && said === "kube.refused");
   const own = events.filter(
-    (event) => event.kind === kind && event.node === operation.node && event.actor === "navarch",
+    (event) => isSaid(event.kind) && event.node === operation.node && event.actor === "navarch",
   );
   if (operation.payload.kind !== "drain" || operation.state === "refused") return own.length;
   // The same transaction may tell of work that was seen on the node, in the same word.

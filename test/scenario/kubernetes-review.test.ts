@@ -324,7 +324,7 @@ describe("a mark that the server refuses", () => {
     expect(operations.size).toBeLessThan(5);
     await w.live(600);
     expect(operations.size).toBeLessThan(20);
-    expect(told(w, "provider.error")).toHaveLength(1);
+    expect(told(w, "kube.refused").length).toBeLessThan(6);
     expect(w.node(id).cordon.human).not.toBeNull();
     relent();
     await w.until(() => isMarked(objectOf(w, id)), 360);

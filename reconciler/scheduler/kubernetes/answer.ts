@@ -3,6 +3,7 @@
  * a `KubeAnswer`. Pure. The rule that everything else rests on: *refused* is said only where the
  * server certainly did nothing; whatever leaves a doubt is *lost*, and the caller looks again.
  */
+import { readAdmission } from "./admission.ts";
 import type { Cause, KubeAnswer } from "./api.ts";
 import { readObject } from "./read-field.ts";
 
@@ -92,6 +93,7 @@ export function judgeAnswer(head: Head, body: unknown, wallMs: number): KubeAnsw
 }
 
 function isDoubtful(status: number, said: Status | null): boolean {
+  if (said !== null && readAdmission(said.message) !== null) return false;
   // 408 and 504 are also what a proxy says that did not wait for the end.
   if (status === 408 || status === 504) return true;
   if (said !== null && DOUBTFUL.has(said.reason)) return true;

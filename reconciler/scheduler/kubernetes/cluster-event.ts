@@ -42,7 +42,9 @@ export class ClusterEvents {
   drain({ node, name, uid, reason, message, pod, key, isNew }: DrainEvent): void {
     const pool = this.#boundOf(node)?.pool ?? null;
     if (isNew) this.#log("warn", message, { node, reason });
-    const related = pod === null ? {} : { related: { kind: "Pod" as const, ...pod } };
+    // A group of pods may be another one by the next text, and `related` cannot change.
+    const isAboutPod = pod !== null && key === pod.uid;
+    const related = isAboutPod ? { related: { kind: "Pod" as const, ...pod } } : {};
     this.#onNodes.tell({
       ...{ name, uid, pool, type: "Warning", reason, action: "Drain", note: message },
       ...{ about: key, ...related },

@@ -222,6 +222,7 @@ export class Asks {
       case "unknown":
         ask.lostMono = mono;
         return this.put(ask, "checking");
+      case "admission":
       case "budget": {
         const waitMs = verdict.retryMs * GROWTH ** (ask.tries - 1) * (0.8 + 0.4 * random());
         ask.retryMono = mono + Math.min(BUDGET_RETRY_MAX_MS, waitMs);

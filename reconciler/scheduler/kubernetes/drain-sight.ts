@@ -4,6 +4,7 @@
  * once when it comes up.
  */
 import type { NodeId } from "../../../schema/id.ts";
+import { sayAdmission } from "./admission.ts";
 import type { Ask, Asks } from "./drain-ask.ts";
 import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
 import type { EvictionVerdict } from "./eviction.ts";
@@ -17,6 +18,8 @@ export type DrainEventReason =
   | "DrainBudgetBehind"
   | "DrainBlocked"
   | "DrainRefused"
+  /** The API server does not answer an eviction, or answers with an error of its own. */
+  | "DrainFailing"
   | "DrainStuck"
   /** A pod was deleted past every budget, because the deadline of its node's drain is there. */
   | "DrainDeadline";
@@ -65,6 +68,7 @@ export type DrainGroup = {
 /** A kubelet that works confirms within seconds of the end of the grace period. */
 const STUCK_MS = 60_000;
 const NAMED_MAX = 3;
+const SAID_CHARS_MAX = 300;
 export const MESSAGE_CHARS_MAX = 1_000;
 
 type Kind = Omit<DrainGroup, "pods">;
@@ -109,7 +113,7 @@ function kindOf(
   if (ask !== null && drain.isWithoutEffect(ask))
     return kind("accepted for eviction and not leaving", "DrainStuck", true);
   if (ask?.state === "begun") return kind("terminating");
-  if (ask?.state === "checking") return kind("asked, and the answer was lost");
+  if (ask?.state === "checking") return unansweredKind(ask);
   const said = ask?.verdict == null ? null : verdictKind(pod, ask.verdict, ask, at.mono);
   if (planned.verdict === "blocked")
     return kind(`may not be asked: ${planned.why}`, "DrainBlocked", true);
@@ -129,6 +133,16 @@ function leavingKind(pod: KubePod, now: number): Kind {
   const why = held ?? "no word of its kubelet";
   const volumes = pod.claims ? ", with volumes" : "";
   return kind(`stuck in deletion: ${why}${volumes}`, "DrainStuck", true);
+}
+
+/** A server that fails now and then is no news; one that fails again and again is. */
+const FAILURES_TOLD = 3;
+
+function unansweredKind({ verdict, tries }: Ask): Kind {
+  const why = verdict?.kind === "unknown" ? `: ${verdict.message.slice(0, SAID_CHARS_MAX)}` : "";
+  const reason = tries >= FAILURES_TOLD ? "DrainFailing" : null;
+  const text = `asked to leave without a clear answer${why}`;
+  return { reason, key: "unanswered", text, isNamed: true };
 }
 
 function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: number): Kind | null {
@@ -152,6 +166,12 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
       return kind(`waiting for the deletion of namespace ${pod.namespace}`);
     case "forbidden":
       return kind(`refused by the server: ${verdict.message}`, "DrainRefused", true);
+    case "admission": {
+      const key = `${verdict.by.by} ${verdict.by.name}`;
+      return { reason: "DrainRefused", key, text: sayAdmission(verdict.by), isNamed: true };
+    }
+    case "unknown":
+      return unansweredKind(ask);
     case "throttled":
       return mono < ask.retryMono ? kind("waiting because the server is short of room") : null;
     default:

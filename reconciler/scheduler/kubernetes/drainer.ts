@@ -19,7 +19,7 @@ import { Attachments, Daemonsets } from "./drain-lookup.ts";
 import { isDaemon, planDrain } from "./drain-plan.ts";
 import type { DrainPlan, PlanWish } from "./drain-plan.ts";
 import { deletePod, evictPod, listPodsOf, readPods } from "./drain-request.ts";
-import { groupPods, MESSAGE_CHARS_MAX, printGroups } from "./drain-sight.ts";
+import { groupPods, MESSAGE_CHARS_MAX, printGroup, printGroups } from "./drain-sight.ts";
 import type { DrainGroup } from "./drain-sight.ts";
 import { DrainTeller } from "./drain-teller.ts";
 import type { DrainListener } from "./drain-teller.ts";
@@ -69,6 +69,8 @@ const LISTS_MAX = 16;
  * thousand of them a look a second, with ten each time that the reconciler speaks.
  */
 const LOOK_SHARE_MS = 1;
+/** Lines for people; they look at the first few. */
+const BLOCKED_MAX = 50;
 /** A dry run waits so long for DaemonSets that nobody has asked for yet. */
 const PLAN_MS = 10_000;
 
@@ -134,6 +136,20 @@ export class Drainers {
     const kept = this.shown.get(node);
     if (kept !== undefined && this.now().mono - kept.mono < this.lookMs) return kept.sight;
     return this.sightOf(drain, this.planOf(drain));
+  }
+
+  /** What holds drains up from outside, a line each. */
+  blocked(): string[] {
+    const lines: string[] = [];
+    for (const drain of this.drains.values()) {
+      const plan = this.planOf(drain);
+      if (plan === null) continue;
+      for (const group of this.groupsOf(drain, plan)) {
+        if (lines.length === BLOCKED_MAX) return lines;
+        if (group.reason !== null) lines.push(`Node ${drain.wish.name}: ${printGroup(group)}`);
+      }
+    }
+    return lines;
   }
 
   /** What draining the Node would ask of each pod, out of a fresh list. Asks nothing of them. */

@@ -23,7 +23,7 @@ export type KubeEvent = {
   /** For a person; cut at 1 KiB. */
   note: string;
   related?: Related;
-  /** Tells events of one object and reason apart, beside `related`: a budget's name. */
+  /** Tells events of one object and reason apart: a budget. A related pod's UID if absent. */
   about?: string;
 };
 
@@ -40,7 +40,7 @@ export const namespaceOf = ({ namespace }: KubeEvent): string => namespace ?? DE
 
 /** What is different about it; empty for an event about its object alone. */
 export const aboutOf = ({ related, about }: KubeEvent): string =>
-  [related?.kind === "Pod" ? related.uid : "", about ?? ""].join(" ").trim();
+  about ?? (related?.kind === "Pod" ? related.uid : "");
 
 /** By what is to change: only `v1` lets a text change. */
 export function eventPath(namespace: string, change: "message" | "series"): string {

@@ -23,6 +23,7 @@ const REASON: Partial<Record<EventKind, Omit<EventText, "note">>> = {
   "node.terminating": { reason: "Terminating", action: "Replace", type: "Normal" },
   "node.recovered": { reason: "Recovered", action: "Watch", type: "Normal" },
   "node.held": { reason: "Held", action: "Hold", type: "Warning" },
+  "kube.refused": { reason: "CordonRefused", action: "Isolate", type: "Warning" },
   "kube.uncordoned": { reason: "UncordonSeen", action: "Isolate", type: "Normal" },
 };
 

@@ -154,6 +154,34 @@ const ROWS: readonly [string, KubeAnswer, object][] = [
     { kind: "unknown" },
   ],
   ["a server in trouble", refused(500, "InternalError", "etcd"), { kind: "unknown" }],
+  // Codes that a webhook chose: what they mean otherwise does not hold.
+  ...[403, 404, 409, 422, 429, 500, 503, 504].map(
+    (code): [string, KubeAnswer, object] => [
+      `a webhook that says no with ${code}`,
+      refused(code, "", 'admission webhook "gate.example" denied the request: checkpoint runs'),
+      { kind: "admission", by: { by: "webhook", name: "gate.example", said: "checkpoint runs" } },
+    ],
+  ),
+  [
+    "a webhook that cannot be called",
+    refused(
+      500,
+      "InternalError",
+      'Internal error occurred: failed calling webhook "gate.example": failed to call webhook: ' +
+        'Post "https://127.0.0.1:46661/?timeout=2s": context deadline exceeded',
+    ),
+    { kind: "admission", by: { name: "gate.example", isDenied: false } },
+  ],
+  [
+    "a policy that says no",
+    refused(
+      403,
+      "Forbidden",
+      "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'no-evict' with binding 'no-evict' " +
+        "denied request: not now",
+    ),
+    { kind: "admission", by: { by: "policy", name: "no-evict", said: "not now" } },
+  ],
   ["no answer", { kind: "lost", message: "timeout" }, { kind: "unknown", message: "timeout" }],
 ];
 

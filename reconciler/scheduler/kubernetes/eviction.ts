@@ -6,6 +6,8 @@
  * apart. Several budgets over one pod come back as a 500 with no reason at all.
  */
 import { unreachable } from "../../../schema/unreachable.ts";
+import { readAdmission } from "./admission.ts";
+import type { Admission } from "./admission.ts";
 import type { Cause, KubeAnswer } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";
 
@@ -34,6 +36,11 @@ export type EvictionVerdict =
   | { kind: "namespaceTerminating"; retryMs: number }
   /** The controller that keeps the budget's status is behind. */
   | { kind: "controllerBehind"; message: string; budget: string | null; retryMs: number }
+  /**
+   * A webhook or policy of the cluster refused it, or a webhook could not be called. Some hold an
+   * eviction back for a while (a checkpoint, a migration), so it is asked again as for a budget.
+   */
+  | { kind: "admission"; by: Admission; retryMs: number }
   /** Refused for a reason that a person has to remove. */
   | { kind: "forbidden"; message: string; retryMs: number }
   /** It may have been done: read the pod by its UID before anything else. */
@@ -76,6 +83,8 @@ type Refusal = Extract<KubeAnswer, { kind: "refused" }>;
 
 function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
   const { status, message, causes, retryAfterMs } = answer;
+  const by = readAdmission(message);
+  if (by !== null) return { kind: "admission", by, retryMs: BUDGET_RETRY_MS };
   const budget = causes.find(({ reason }) => reason === "DisruptionBudget");
   switch (status) {
     case 404:

@@ -51,6 +51,9 @@ export class Server {
     if (target === null) return say.pathNotFound();
     const refusal = this.gate(request.verb, target);
     if (refusal !== null) return refusal;
+    const isRead = request.verb === "get" || request.verb === "list";
+    const refused = isRead ? null : this.#world.admission(request);
+    if (refused !== null) return refused;
     const { resource, namespace, name } = target;
     const query = request.query ?? {};
     const hand: Hand = { by: "api", manager: query["fieldManager"] ?? AGENT };

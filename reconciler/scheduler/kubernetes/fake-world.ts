@@ -4,9 +4,11 @@
  * somebody was asked.
  */
 import type { Clock } from "../../clock.ts";
+import type { KubeRequest } from "./api.ts";
 import { nameOf, namespaceOf, textOf, uidOf } from "./fake-json.ts";
 import type { KubeObject } from "./fake-json.ts";
 import type { Resource } from "./fake-resource.ts";
+import type { Refused } from "./fake-status.ts";
 import type { Store } from "./fake-store.ts";
 import { metaOf, objectOf } from "./fake-json.ts";
 
@@ -39,6 +41,8 @@ export type World = {
   user: string;
   /** `patch nodes`, `create pods/eviction`: what the account may not do. */
   denied: Set<string>;
+  /** Webhooks and policies of the cluster; `null` lets a write pass. */
+  admission: (request: KubeRequest) => Refused | null;
   /** Namespaces that are being deleted. */
   terminating: Set<string>;
   journal: KubeWrite[];

@@ -47,6 +47,8 @@ export class FakeKube implements KubeApi {
   readonly denied = new Set(["create nodes", "update nodes"]);
   /** Namespaces that are being deleted: nothing is created in them. */
   readonly terminating = new Set<string>();
+  /** What webhooks and policies refuse (`webhookDenied`, `policyDenied` of `fake-status.ts`). */
+  admission: (request: KubeRequest) => say.Refused | null = () => null;
   readonly #journal: KubeWrite[] = [];
   readonly #evictions = new Map<string, EvictionCount>();
   readonly #world: World;
@@ -65,6 +67,7 @@ export class FakeKube implements KubeApi {
       user: USER,
       denied: this.denied,
       terminating: this.terminating,
+      admission: (request) => this.admission(request),
       journal: this.#journal,
       evictions: this.#evictions,
       wrote,

@@ -369,6 +369,7 @@ export class Kubernetes implements Scheduler {
       writesPerSecond: this.#ports.limiter.standing().perSecond,
       draining: this.#draining.size,
       forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
+      blocked: this.#hands.drainers.blocked(),
       doubts: [
         ...this.#hands.cleanup.doubts(),
         ...this.#hands.cleanup.troubles(),

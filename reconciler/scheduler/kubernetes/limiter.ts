@@ -6,6 +6,7 @@
  *
  * Pure but for its queue: time is a port, and nothing is sent from here.
  */
+import { readAdmission } from "./admission.ts";
 import type { Clock } from "../../clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, Lane } from "./api.ts";
 
@@ -368,9 +369,12 @@ function noTurn({ timeoutMs }: KubeRequest): KubeAnswer {
   };
 }
 
-/** 429 for a disruption budget is about the pod (kubernetes.md §6.3), every other about room. */
+/**
+ * A 429 for a disruption budget is about the pod, and one of an admission webhook about its own
+ * reasons; every other is about the server's room.
+ */
 export function isThrottled(answer: KubeAnswer): boolean {
-  if (answer.kind !== "refused") return false;
+  if (answer.kind !== "refused" || readAdmission(answer.message) !== null) return false;
   if (answer.status === 503) return true;
   if (answer.status !== 429) return false;
   return !answer.causes.some(({ reason }) => reason === "DisruptionBudget");

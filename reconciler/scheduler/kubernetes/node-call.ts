@@ -3,6 +3,7 @@
  * means, and how long to wait before a lost race is run again.
  */
 import type { Clock } from "../../clock.ts";
+import { readAdmission, sayAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import type { KubeNode } from "./object.ts";
 import { explainForbidden } from "./permission.ts";
@@ -76,13 +77,16 @@ export function sameObject(node: KubeNode, uid: string): OtherObject | null {
 
 /** What a write's refusal or loss says; a 5xx may have come after the deed (a late time-out). */
 export function failureOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
-  if (answer.kind === "lost" || answer.status < 500) return refusalOf(answer);
+  const isSure = answer.kind === "lost" || answer.status < 500;
+  if (isSure || readAdmission(answer.message) !== null) return refusalOf(answer);
   return { kind: "lost", message: `${answer.status} ${answer.message}` };
 }
 
 function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   if (answer.kind === "lost") return answer;
-  const message = explainForbidden(answer) ?? `${answer.status} ${answer.message}`;
+  const admission = readAdmission(answer.message);
+  const said = admission === null ? explainForbidden(answer) : sayAdmission(admission);
+  const message = said ?? `${answer.status} ${answer.message}`;
   return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
 }
 

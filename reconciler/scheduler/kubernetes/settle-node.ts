@@ -3,6 +3,7 @@
  * all of it again, with jitter and a limit, because the reason for the write may have gone with the
  * race. This is the one retry inside an effect: what it repeats is proven not to have been done.
  */
+import { readAdmission } from "./admission.ts";
 import type { KubeRequest } from "./api.ts";
 import { failureOf, readLive, RETRIES_MAX, sameObject, waitToRetry } from "./node-call.ts";
 import type { Live, Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
@@ -57,7 +58,7 @@ export async function settleNode<T>(
       if (after === null) return { kind: "lost", message: `no Node in the answer about ${name}` };
       return sameObject(after, uid) ?? step.judge(after);
     }
-    if (answer.kind !== "refused" || !isConflict(answer.status)) return failureOf(answer);
+    if (answer.kind !== "refused" || !isConflict(answer)) return failureOf(answer);
     conflict = `${answer.status} ${answer.message}`;
     // What is truly invalid stays so; everything else has a new version to show.
     if (answer.status === 422) invalidAt = resourceVersion;
@@ -69,6 +70,7 @@ export async function settleNode<T>(
 /**
  * 409 is an old version. 422 is a JSON patch whose `test` failed, or another UID under a version
  * that is still right, which the server takes for a change of an immutable field (kube-apiserver
- * 1.37.1, measured).
+ * 1.37.1, measured). Admission may use both codes, and means no.
  */
-const isConflict = (status: number): boolean => status === 409 || status === 422;
+const isConflict = ({ status, message }: { status: number; message: string }): boolean =>
+  (status === 409 || status === 422) && readAdmission(message) === null;

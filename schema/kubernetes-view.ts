@@ -1,0 +1,24 @@
+/** What `GET /v1/kubernetes` and `GET /v1/kubernetes/permissions` answer. */
+
+export type KubernetesView = {
+  /** False: no cluster is attached, or this replica stands by. */
+  attached: boolean;
+  server: string | null;
+  nodes: number;
+  pods: number;
+  matched: number;
+  age_ms: number | null;
+  /** Why its word cannot be had now. */
+  dark: string | null;
+  writes_per_second: number;
+  draining: number;
+  forbidden: string[];
+  alarms: string[];
+  /** Nodes whose cordon, or its end, the API server does not take, each with its reason. */
+  refused: string[];
+  /** Drains that wait for something outside: budgets, webhooks, finalizers. */
+  blocked: string[];
+};
+
+/** Each missing permission, as the rule that would grant it. */
+export type PermissionsView = { attached: boolean; missing: string[] };
