@@ -4,22 +4,17 @@
  * each with what to do.
  */
 import type { NodeView, SafetyView, VersionView } from "../schema/api.ts";
+import type { TrustView } from "../schema/order.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
 import type { Context } from "./command.ts";
 import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
+import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
+import { judgeTrust } from "./diagnosis-trust.ts";
 import { printBreaker } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
 import { printHold } from "./veto.ts";
-
-export type Diagnosis = {
-  check: string;
-  outcome: "ok" | "warn" | "fail";
-  message: string;
-  /** What to do; `null` if nothing needs doing. */
-  advice: string | null;
-};
 
 /**
  * The Date header has whole seconds and the request takes some; beyond this ages and expiries shown
@@ -28,19 +23,6 @@ export type Diagnosis = {
 const SKEW_MS = 5_000;
 /** Four intervals of the default heartbeat. */
 const SILENT_MS = 120_000;
-
-const ok = (check: string, message: string): Diagnosis => ({
-  check,
-  outcome: "ok",
-  message,
-  advice: null,
-});
-const bad = (outcome: "warn" | "fail", check: string, message: string, advice: string | null) => ({
-  check,
-  outcome,
-  message,
-  advice,
-});
 
 export async function diagnose(context: Context, client: Client): Promise<Diagnosis[]> {
   const { world } = context;
@@ -112,8 +94,15 @@ async function checkAccess(client: Client): Promise<(Diagnosis | null)[]> {
       ? ok("store", "answers")
       : bad("fail", "store", events.message, "see the log of the control plane"),
     judgeNodes(nodes.value.nodes, nodes.nowMs),
+    ...(await checkTrust(client)),
     ...(await checkSafety(client)),
   ];
+}
+
+async function checkTrust(client: Client): Promise<Diagnosis[]> {
+  const trust = await client.get<TrustView>("/trust", ["without_tls", "refused"]);
+  // An older control plane does not tell.
+  return trust.ok ? judgeTrust(trust.value) : [];
 }
 
 /** What each provider promises about doubles (crash-safety.md §4), and what is stopped. */

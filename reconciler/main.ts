@@ -285,6 +285,7 @@ async function serve(
     port: () => bound.port,
   });
   log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
+  metrics.noteKey(setUp.install.key.fingerprint);
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
   const parts = composeParts({ ...from, setUp, caPem: port.caPem, peer: port.peer, bound, watch });

@@ -15,6 +15,7 @@ import { printNodes } from "./metrics/node.ts";
 import { printPools } from "./metrics/pool.ts";
 import { printSafety } from "./metrics/safety.ts";
 import { Series } from "./metrics/series.ts";
+import { printTrust } from "./metrics/trust.ts";
 import type { Change } from "./store/store.ts";
 
 /** Steps of a replacement, timed from one recorded event to the next. */
@@ -33,6 +34,7 @@ export class Metrics {
   private readonly registry = new Registry();
   private reconciler: Reconciler | null = null;
   private leads = true;
+  private key: string | null = null;
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
   private readonly xid: Counter<"pool" | "xid">;
@@ -136,6 +138,11 @@ export class Metrics {
   /** Whether this process acts, or stands by for the one that does. */
   lead(leads: boolean): void {
     this.leads = leads;
+  }
+
+  /** Fingerprint of the key that signs orders. */
+  noteKey(key: string): void {
+    this.key = key;
   }
 
   /** With how many warnings the configuration was read. */
@@ -251,6 +258,7 @@ export class Metrics {
     if (reconciler === null) return;
     yield* printPools(reconciler);
     yield* printSafety(reconciler);
+    yield* printTrust(reconciler, this.key);
     yield* printNodes(reconciler);
     yield* this.printRest(reconciler);
     yield* this.gpuXids.print();

@@ -134,11 +134,23 @@ export async function openShown(from: PortFrom): Promise<Port> {
     ["server.tls.key_file", tls?.keyFile],
     ["server.tls.client_ca_file", tls?.clientCaFile],
   ];
+  if (tls === null && isPlain([from.config.server.externalAddress, ...from.dialled])) {
+    const advice = "server.tls: { own_ca: true } makes a certificate of its own";
+    from.log("warn", "plain http: whoever is on the way reads tokens and reports", { advice });
+  }
   const port = await stepOf("server.tls", () => openPort(from), named);
   const brought = tls === null || tls.ownCa ? null : broughtTls(from.config);
   const unfit = brought === null ? null : whyUnfit(brought);
   if (unfit === null) return port;
   throw new UsageError(`server.tls ${tls?.certFile} with ${tls?.keyFile}: ${unfit}`);
+}
+
+/** Whether others dial one of these without TLS; https without a certificate here is a proxy's. */
+function isPlain(names: readonly (string | null | undefined)[]): boolean {
+  const given = names.filter((name) => typeof name === "string");
+  if (given.some((name) => name.startsWith("https:"))) return false;
+  const own = /^(http:\/\/)?(127\.|localhost(:|$)|\[?::1\]?(:|$))/;
+  return given.some((name) => !own.test(name));
 }
 
 /** Files of tokens that are named must be there: without them, others or nobody would get in. */

@@ -79,3 +79,25 @@ export function orderText(order: Signed): string {
 export function vouchText(fingerprint: string): string {
   return JSON.stringify(["navarch key v1", fingerprint]);
 }
+
+/** Agents that something is true of; of their names no more than a person reads. */
+export type AgentsView = { count: number; nodes: string[] };
+
+/** How agents reach this control plane, and whose orders they carry out; `GET /v1/trust`. */
+export type TrustView = {
+  /** Fingerprint of the key that signs orders and releases here; `null` = nothing is signed. */
+  key: string | null;
+  /** The control plane itself speaks TLS. */
+  tls: boolean;
+  agents: number;
+  /** Plain http that leaves the machine. */
+  without_tls: AgentsView;
+  /** Agents older than signed orders: they carry out whatever reaches them. */
+  unverified: AgentsView;
+  /** The key came over plain http with the first reply. */
+  first_use: AgentsView;
+  /** They know another key, and refuse every order. */
+  other_key: AgentsView;
+  /** They refused orders that proved nothing. */
+  refused: { orders: number; nodes: { node_id: string; orders: number; last: string | null }[] };
+};

@@ -5,7 +5,7 @@
 import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
 import type { Client } from "../client.ts";
 import type { Command } from "../command.ts";
-import type { Diagnosis } from "../diagnosis.ts";
+import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { show } from "../show.ts";

@@ -3,7 +3,7 @@
  */
 import type { Command } from "../command.ts";
 import { diagnose } from "../diagnosis.ts";
-import type { Diagnosis } from "../diagnosis.ts";
+import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
 import { printTable } from "../table.ts";

@@ -55,6 +55,8 @@ export function foldLetter(
   if (node.agent === null) tell("node.registered", registered(letter));
   const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId;
   if (rebooted) tell("node.registered", "the agent is back under a new boot id");
+  const refusal = refusalIn(node.agent, agent);
+  if (refusal !== null) tell("command.finished", refusal);
   for (const gap of letter.gaps)
     tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
 
@@ -211,6 +213,17 @@ function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentF
 function originOf(before: AgentFact | null, letter: Letter): Pick<AgentFact, "origin"> {
   const origin = letter.origin ?? before?.origin;
   return origin === undefined ? {} : { origin };
+}
+
+/** Orders that the agent refused since its last inventory, as a sentence; `null` = none. */
+function refusalIn(before: AgentFact | null, now: AgentFact): string | null {
+  const { refused, last_refusal: last } = now.inventory.trust ?? {};
+  const known = before?.inventory.trust?.refused ?? 0;
+  if (!refused || refused === known) return null;
+  // A wiped state folder begins to count again.
+  const count = refused > known ? refused - known : refused;
+  const what = count === 1 ? "an order" : `${count} orders`;
+  return `the agent refused ${what}: ${last ?? "it does not say why"}`;
 }
 
 /** A machine of which nothing is known but its name. */

@@ -11,6 +11,7 @@ import type { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { factsOf } from "../../schema/safety.ts";
 import { freezeOf, viewSafety } from "../view/safety.ts";
+import { viewTrust } from "../view/trust.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
 /** safety.md §11. */
@@ -74,6 +75,11 @@ export function tellVeto(
 
 export function safetyRoutes(api: App, ports: RoutePorts): void {
   const { reconciler, clock } = ports;
+  api.get("/trust", needs("viewer"), (c) => {
+    const { tls } = reconciler.activeConfig().server;
+    const key = ports.install?.key.fingerprint ?? null;
+    return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
+  });
   api.get("/safety", needs("viewer"), (c) =>
     c.json(
       viewSafety({

@@ -177,7 +177,7 @@ export class Service {
   private stopped = false;
   private child: Bun.Subprocess<"ignore", "ignore", "pipe"> | null = null;
 
-  constructor(binary: string, rig: Rig, node: string, more: readonly string[] = []) {
+  constructor(binary: string, rig: Pick<Rig, "url">, node: string, more: readonly string[] = []) {
     fs.copyFileSync(binary, this.binary);
     fs.chmodSync(this.binary, 0o755);
     const given = [`--server=${rig.url}`, `--node-id=${node}`, "--fake-gpus=2", ...more];
