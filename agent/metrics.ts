@@ -194,6 +194,10 @@ function putGpu(page: Page, node: string, sample: GpuSample): void {
   const action = sample.recovery_action;
   page.put("navarch_gpu_recovery_action", "gauge", "Driver's verdict, 0 to 5", gpu, action);
   const labels = { node, uuid: sample.uuid };
+  const links = sample.nvlink_active;
+  page.put("navarch_gpu_nvlinks_active", "gauge", "NVLinks that are up", labels, links);
+  const fabric = sample.fabric_state;
+  page.put("navarch_gpu_fabric_state", "gauge", "NVLink fabric, 3 is joined", labels, fabric);
   const pending = sample.remap_pending;
   page.put("navarch_gpu_row_remap_pending", "gauge", "1 if a reset is needed", labels, pending);
   const failure = sample.remap_failure;

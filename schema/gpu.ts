@@ -56,6 +56,8 @@ export const GpuSample = v.object({
   pcie_link_width: optional,
   nvlink_active: optional,
   nvlink_total: optional,
+  /** `nvmlGpuFabricState_t`: 0 not supported, 1 not started, 2 in progress, 3 completed. */
+  fabric_state: optional,
   /**
    * Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on
    * it.

@@ -33,6 +33,7 @@ export const GPU_READINGS = [
   "pcie_link_width",
   "nvlink_active",
   "nvlink_total",
+  "fabric_state",
   "recovery_action",
 ] as const;
 export type GpuReading = (typeof GPU_READINGS)[number];

@@ -47,6 +47,8 @@ const SIGNATURE = {
   nvmlDeviceGetRetiredPagesPendingStatus: "dp",
   nvmlDeviceGetNvLinkState: "dup",
   nvmlDeviceGetNvLinkErrorCounter: "duip",
+  nvmlDeviceGetGpuFabricInfoV: "dp",
+  nvmlDeviceGetGpuFabricInfo: "dp",
   nvmlDeviceGetPcieReplayCounter: "dp",
   nvmlDeviceGetCurrPcieLinkGeneration: "dp",
   nvmlDeviceGetCurrPcieLinkWidth: "dp",

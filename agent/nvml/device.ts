@@ -2,6 +2,7 @@
  * Reads one GPU: the light sample, and everything the probes judge. A value that the driver does
  * not give is `null` and named in `unread`; nothing here decides whether that matters.
  */
+import { readFabric } from "./fabric.ts";
 import { FIELD } from "./field.ts";
 import type { GpuReader, Way } from "./read.ts";
 import type { NvmlGpuCheck, NvmlGpuSample } from "./reading.ts";
@@ -146,6 +147,7 @@ export function readCheck(reader: GpuReader, identity: DeviceIdentity): NvmlGpuC
     pcieGeneration: reader.number({ name: "nvmlDeviceGetCurrPcieLinkGeneration" }),
     pcieWidth: reader.number({ name: "nvmlDeviceGetCurrPcieLinkWidth" }),
     nvlinks: readLinks(reader),
+    fabric: readFabric(reader),
   };
   return { ...check, rc: reader.rc, unread: { ...reader.unread } };
 }

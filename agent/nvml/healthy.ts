@@ -59,6 +59,7 @@ export function healthyGpu(index: number, change: Partial<NvmlGpuCheck> = {}): N
       recovery: 0,
       crc: 0,
     })),
+    fabric: { state: 3, status: 0, healthMask: 0, healthSummary: 1 },
     persistence: true,
     unread: {},
     ...change,

@@ -41,6 +41,14 @@ export type NvmlLink = {
   crc: number | null;
 };
 
+/** `nvmlGpuFabricState_t` and an `nvmlReturn_t`; health where the library is new enough. */
+export type NvmlFabric = {
+  state: number;
+  status: number;
+  healthMask: number | null;
+  healthSummary: number | null;
+};
+
 /** Everything the probes judge about one GPU. Extends the sample, so one check is also a sample. */
 export type NvmlGpuCheck = NvmlGpuSample & {
   name: string;
@@ -77,6 +85,8 @@ export type NvmlGpuCheck = NvmlGpuSample & {
   pcieReplay: number | null;
   /** One entry per link present; `null` where the device has none to tell of. */
   nvlinks: NvmlLink[] | null;
+  /** `null` where the library does not tell; most models have none. */
+  fabric: NvmlFabric | null;
   persistence: boolean | null;
   /** Call name → return code, for everything that gave neither a value nor a GPU fault. */
   unread: Record<string, number>;

@@ -12,6 +12,8 @@ export const NO_PERMISSION = 4;
 export const INSUFFICIENT_SIZE = 7;
 export const OPERATING_SYSTEM = 17;
 export const VERSION_MISMATCH = 18;
+/** A struct's version word that this library does not know. */
+export const VERSION_UNKNOWN = 25;
 export const GPU_IS_LOST = 15;
 export const RESET_REQUIRED = 16;
 export const UNKNOWN = 999;
@@ -65,7 +67,7 @@ export function wantsInit(code: number): boolean {
 
 /** Codes after which the next way to the same value is worth a try. */
 export function isUnsupported(code: number): boolean {
-  return code === NOT_SUPPORTED || code === 13 || code === 25 || code === 26;
+  return code === NOT_SUPPORTED || code === 13 || code === VERSION_UNKNOWN || code === 26;
 }
 
 /** The failure of the whole node that `code`, answered by `operation`, stands for. */

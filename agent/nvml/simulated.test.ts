@@ -28,6 +28,9 @@ function stepClock(): Clock & { step(ms: number): void } {
   };
 }
 
+const FAILED = { state: 3, status: 999, healthMask: null, healthSummary: null };
+const EVERY = Array.from({ length: 18 }, (_, link) => link);
+
 let files = 0;
 function bed(count = 8, seed = "node-1") {
   const clock = stepClock();
@@ -37,7 +40,7 @@ function bed(count = 8, seed = "node-1") {
     writeFileSync(`${faultPath}.part`, text);
     renameSync(`${faultPath}.part`, faultPath);
   };
-  const name = "H100 (simulated)";
+  const name = "NVIDIA H100 80GB HBM3";
   const { nvml, readBus } = openSimulatedGpus({ count, name, seed, clock, faultPath });
   const check = async () => {
     const answer = await nvml.check(1_000);
@@ -93,6 +96,8 @@ describe("openSimulatedGpus()", () => {
   test.each([
     ["one that does not open", { openCode: 3 }, "driver/unopened"],
     ["one that is listed no more", { missing: true }, "lost/unlisted"],
+    ["one that failed to join its fabric", { fabric: FAILED }, "nvlink/fabric_status"],
+    ["one without a link", { linksDown: EVERY }, "nvlink/down"],
     ["one that nouveau holds", { boundDriver: "nouveau" }, "driver/other_driver"],
     ["one of a virtual machine", { boundDriver: "vfio-pci" }, null],
   ])("plays %s from the first check on", async (_, fault, said) => {
@@ -106,7 +111,7 @@ describe("openSimulatedGpus()", () => {
     );
     const told = round.findings.map(({ kind, reason, pci }) => [`${kind}/${reason}`, pci]);
     expect(told).toEqual(said === null ? [] : [[said, "0000:21:00.0"]]);
-    expect(round).toMatchObject({ present: 7 });
+    if (!("fabric" in fault || "linksDown" in fault)) expect(round).toMatchObject({ present: 7 });
   });
 
   test("plays a GPU that fell off the bus before the start, which only a promise knows of", async () => {

@@ -49,6 +49,15 @@ export const GpuFault = v.strictObject({
   sramThresholdExceeded: v.optional(flag),
   pcieWidth: v.optional(optional),
   pcieReplay: v.optional(optional),
+  /** The NVLink fabric: state (3 joined), status (0 good), health mask and summary. */
+  fabric: v.optional(
+    v.strictObject({
+      state: integer,
+      status: integer,
+      healthMask: v.nullable(count),
+      healthSummary: v.nullable(count),
+    }),
+  ),
   /** Links that are down. */
   linksDown: v.optional(v.array(count)),
 });

@@ -34,6 +34,8 @@ export function rememberGpu(gpu: NvmlGpuCheck, before: GpuMemory | undefined): G
     linkErrors: null,
     softThermalSinceMs: null,
     linksSeen: [],
+    fabricJoined: false,
+    fabricSinceMs: null,
     unknownRounds: 0,
     slowRounds: 0,
     ...before,
@@ -105,5 +107,6 @@ export function printCheckSamples(gpus: readonly NvmlGpuCheck[]): GpuSample[] {
       pcie_link_width: gpu.pcieWidth,
       nvlink_active: gpu.nvlinks?.filter((link) => link.state === 1).length ?? null,
       nvlink_total: gpu.nvlinks?.length ?? null,
+      fabric_state: gpu.fabric?.state ?? null,
     }));
 }

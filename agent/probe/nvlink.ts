@@ -1,14 +1,15 @@
 /**
- * Links between GPUs. A link is a fault if it is down and was up before, or if its neighbours are
- * up: a card without a bridge has all links down and is well. Sleep is not down, and right after a
- * boot links train (gpu/nvml.md §11.15).
+ * Links between GPUs. A link is a fault if it is down and was up before, if the GPU's model has it
+ * (`model.ts`), or, on a model that nobody knows, if its neighbours are up. A card without a bridge
+ * has all links down and is well. Sleep is not down, and right after a boot links train.
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck, NvmlLink } from "../nvml/reading.ts";
+import { type LinkPromise, isLinkedNode, promisedLinks } from "./link-promise.ts";
 import { nextWindow } from "./window.ts";
 
 /** NVLink training and the fabric manager take minutes on the largest baseboards. */
-const GRACE_MS = 600_000;
+export const FABRIC_GRACE_MS = 600_000;
 
 /**
  * Recoveries are retrainings of a whole link: one an hour happens, ten are a bad cable or board.
@@ -20,13 +21,19 @@ const ACTIVE = 1;
 
 export const nvlinkProbe: Probe = {
   name: "nvlink",
-  kinds: ["nvlink"],
+  kinds: ["nvlink/inactive", "nvlink/down", "nvlink/missing", "nvlink/recovery"],
   look(check, memory, ctx) {
     const bootChanged = memory.bootId !== ctx.bootId;
-    const fabric = check.gpus.some((gpu) => gpu.nvlinks?.some((link) => link.state === ACTIVE));
+    const neighbours = check.gpus.some((gpu) => gpu.nvlinks?.some((one) => one.state === ACTIVE));
+    const linked = isLinkedNode(check);
     return lookAtEach(check, ["field.91"], (gpu): Look => {
       const links = gpu.nvlinks ?? [];
-      if (links.every((link) => link.state === null)) return { read: false };
+      const promise = promisedLinks(gpu, linked);
+      const settled = ctx.uptimeMs >= FABRIC_GRACE_MS;
+      if (links.every((link) => link.state === null)) {
+        const missing = settled && (promise.links ?? 0) > 0 ? [unseen(gpu, promise)] : [];
+        return { read: missing.length > 0, conditions: missing };
+      }
       const before = memory.gpus[gpu.uuid];
       const active = links.filter((link) => link.state === ACTIVE).map((link) => link.link);
       const seen = bootChanged ? [] : (before?.linksSeen ?? []);
@@ -34,21 +41,34 @@ export const nvlinkProbe: Probe = {
       const recoveries = links.reduce((sum, link) => sum + (link.recovery ?? 0), 0);
       const linkErrors = nextWindow(before?.linkErrors ?? null, recoveries, ctx.monoMs);
       const conditions = recovering(gpu, linkErrors.grown);
-      if (ctx.uptimeMs >= GRACE_MS) conditions.push(...inactive(gpu, linksSeen, fabric));
+      if (settled) conditions.push(...inactive(gpu, linksSeen, promise, neighbours));
       return { read: true, conditions, learned: { linksSeen, linkErrors } };
     });
   },
 };
 
-/** `fabric`: some link of this node is up, so links are meant to be. */
-function inactive(gpu: NvmlGpuCheck, linksSeen: readonly number[], fabric: boolean): Condition[] {
+/** Not up and not asleep. */
+const isDown = ({ state }: NvmlLink) => state === INACTIVE;
+
+function inactive(
+  gpu: NvmlGpuCheck,
+  linksSeen: readonly number[],
+  promise: LinkPromise,
+  neighbours: boolean,
+): Condition[] {
   const links = gpu.nvlinks ?? [];
-  const down = links.filter((link) => link.state === INACTIVE).map((link) => link.link);
-  // With no other link up on this GPU or node, only one that was up before can have gone down.
-  const wrong = fabric ? down : down.filter((link) => linksSeen.includes(link));
+  const down = links.filter(isDown).map((link) => link.link);
+  const promised = promise.links ?? 0;
+  if (promised > 0 && links.every((link) => isDown(link) || link.state === null)) {
+    return [allDown(gpu, promised)];
+  }
+  // Where links may lead nowhere, or no model says that they are meant to be, only one that was up
+  // can have gone down; of an unknown model also one whose neighbours are up.
+  const all = promise.links === null ? neighbours : promised > 0 && !promise.partial;
+  const wrong = all ? down : down.filter((link) => linksSeen.includes(link));
   const [first] = wrong;
   const names = wrong.join(", ");
-  if (first === undefined) return [];
+  if (first === undefined) return promise.partial ? [] : missing(gpu, promised);
   return [
     onGpu(gpu, {
       kind: "nvlink",
@@ -59,6 +79,48 @@ function inactive(gpu: NvmlGpuCheck, linksSeen: readonly number[], fabric: boole
       level: wrong.length,
     }),
   ];
+}
+
+/** No link at all: the GPU computes alone, and a job over several GPUs fails. */
+function allDown(gpu: NvmlGpuCheck, expected: number): Condition {
+  return onGpu(gpu, {
+    kind: "nvlink",
+    reason: "down",
+    severity: "serious",
+    message: `GPU ${gpu.index}: no NVLink is up, ${gpu.name} has ${expected}`,
+    metrics: { inactive: gpu.nvlinks?.length ?? 0, total: expected, state: INACTIVE },
+    level: expected,
+  });
+}
+
+/** Fewer than the model has, with those that there are in order. */
+function missing(gpu: NvmlGpuCheck, expected: number): Condition[] {
+  const present = gpu.nvlinks?.length ?? 0;
+  if (present >= expected) return [];
+  return [
+    onGpu(gpu, {
+      kind: "nvlink",
+      reason: "missing",
+      severity: "warning",
+      message: `GPU ${gpu.index} (${gpu.name}): the driver lists ${present} of ${expected} NVLinks`,
+      metrics: { present, total: expected },
+      level: expected - present,
+    }),
+  ];
+}
+
+/** A model with links of which the driver tells nothing: none listed is down, the rest unknown. */
+function unseen(gpu: NvmlGpuCheck, promise: LinkPromise): Condition {
+  const expected = promise.links ?? 0;
+  if (gpu.nvlinks?.length === 0) return allDown(gpu, expected);
+  return onGpu(gpu, {
+    kind: "nvlink",
+    reason: "missing",
+    severity: "warning",
+    message: `GPU ${gpu.index}: the driver does not tell of the ${expected} NVLinks of ${gpu.name}`,
+    metrics: { total: expected },
+    level: expected,
+  });
 }
 
 function recovering(gpu: NvmlGpuCheck, grown: number): Condition[] {

@@ -59,6 +59,10 @@ export type GpuMemory = {
   softThermalSinceMs: number | null;
   /** Links that were active at least once in this boot. */
   linksSeen: number[];
+  /** True once the GPU had joined its fabric in this boot. */
+  fabricJoined: boolean;
+  /** Since when it has not, monotonic; `null` while it has. */
+  fabricSinceMs: number | null;
   /** Rounds in a row with return code 999. */
   unknownRounds: number;
   /** Rounds in which the GPU was busy and its link slow; absent in what older agents stored. */
@@ -97,6 +101,8 @@ export type Learned = Partial<
     | "linkErrors"
     | "softThermalSinceMs"
     | "linksSeen"
+    | "fabricJoined"
+    | "fabricSinceMs"
     | "unknownRounds"
     | "slowRounds"
   >
@@ -114,8 +120,8 @@ export type ProbeOut = {
 
 export type Probe = {
   name: string;
-  /** Kinds of conditions that this probe alone tells of a GPU. */
-  kinds: readonly FindingKind[];
+  /** Starts of the keys of what this probe alone tells of a GPU: `ecc`, `nvlink/down`. */
+  kinds: readonly string[];
   look(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeContext): ProbeOut;
 };
 

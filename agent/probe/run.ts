@@ -14,6 +14,7 @@ import { countProbe } from "./count.ts";
 import { judgeDriver } from "./driver.ts";
 import { eccProbe } from "./ecc.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
+import { fabricProbe } from "./fabric.ts";
 import { faultProbe } from "./fault.ts";
 import { judgeChange } from "./finding.ts";
 import {
@@ -56,6 +57,7 @@ export const PROBES: readonly Probe[] = [
   powerProbe,
   clockProbe,
   nvlinkProbe,
+  fabricProbe,
   pcieProbe,
   utilizationProbe,
   memoryProbe,
@@ -116,7 +118,9 @@ export function runProbes(
  */
 function forgetBoot(memory: ProbeMemory): ProbeMemory {
   const gpus = Object.entries(memory.gpus).map(([uuid, gpu]) => {
-    return [uuid, { ...gpu, softThermalSinceMs: null, unknownRounds: 0, slowRounds: 0 }] as const;
+    const fabric = { fabricJoined: false, fabricSinceMs: null };
+    const began = { softThermalSinceMs: null, unknownRounds: 0, slowRounds: 0 };
+    return [uuid, { ...gpu, ...fabric, ...began }] as const;
   });
   return { ...memory, held: {}, gpus: Object.fromEntries(gpus) };
 }
@@ -182,7 +186,7 @@ function isUnseen(
   });
   if (gpu === undefined || isLost(gpu)) return true;
   return blind.some(
-    ({ probe, uuid }) => uuid === gpu.uuid && probe.kinds.some((each) => each === kind),
+    ({ probe, uuid }) => uuid === gpu.uuid && probe.kinds.some((each) => key.startsWith(each)),
   );
 }
 

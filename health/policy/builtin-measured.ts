@@ -90,6 +90,13 @@ const DEVICE: readonly BuiltinRule[] = [
     "A busy GPU has a PCIe link of a lower generation than it can have.",
   ),
   rule(
+    "nvlink-down",
+    "measurement",
+    { ...CLASS.down, action: "reboot" },
+    reasonIs("nvlink", "down", "fabric_pending", "fabric_status", "fabric_unhealthy"),
+    "A GPU of a linked board has no link, or did not join its fabric: it computes alone.",
+  ),
+  rule(
     "gpu-warning",
     "measurement",
     CLASS.active,

@@ -175,6 +175,22 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     expect(short.code).toBe(11);
   });
 
+  const uptimeMs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1_000;
+  // Links train within ten minutes of a boot, which this machine may still be in.
+  test.skipIf(uptimeMs < 630_000)("links that never came up are 11, on every GPU", () => {
+    const links = Object.fromEntries(Array.from({ length: 18 }, (_, i) => [`link.${i}`, 0]));
+    const gpu = { ...links, "fabric.state": 1 };
+    const { code, out } = on({ count: 2, gpus: { 0: gpu, 1: gpu } });
+    expect(out.findings.map(({ reason, gpu_index }) => [reason, gpu_index])).toEqual([
+      ["down", 0],
+      ["down", 1],
+      ["fabric_pending", 0],
+      ["fabric_pending", 1],
+    ]);
+    expect(out.probes).toContainEqual(expect.objectContaining({ name: "fabric" }));
+    expect(code).toBe(11);
+  });
+
   test("a crash of the library is 11 with finding driver/crashed", () => {
     const { code, out } = on({ count: 2, gpus: { 0: { crash: 1 } } });
     expect(out.findings).toMatchObject([{ kind: "driver", reason: "crashed" }]);

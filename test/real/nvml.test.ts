@@ -84,7 +84,7 @@ async function until<T>(read: () => T | null, what: string): Promise<T> {
 
 describe.skipIf(skip)("openNvml() on a library that works", () => {
   test("reads eight GPUs, every value of them, without misuse of the library", async () => {
-    const { nvml, world } = open("full", { gpus: { 5: { temp: 71, mem_temp: 66, links: 4 } } });
+    const { nvml, world } = open("full", { gpus: { 5: { temp: 71, mem_temp: 66, links: 4, name: "NVIDIA X" } } });
     const check = await checkOf(nvml);
     expect(check).toMatchObject({
       driverVersion: "570.86.16",
@@ -98,7 +98,7 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
     expect(check.gpus[5]).toMatchObject({
       index: 5,
       uuid: "GPU-a0b0c005-0000-4000-8000-000000000005",
-      name: "NVIDIA H100 80GB HBM3",
+      name: "NVIDIA X",
       serial: "1651022000005",
       pciBusId: "00000000:40:00.0",
       architecture: 9,
@@ -123,7 +123,7 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
     });
     expect(world.stats()).toMatchObject({ misuse: [], unknownKeys: [] });
     const round = runProbes({ kind: "ok", value: check, durationMs: 1 }, EMPTY_MEMORY, roundAt(0));
-    expect(round).toMatchObject({ findings: [], present: 8, expected: { gpus: 8 } });
+    expect(round).toMatchObject({ active: [], present: 8, expected: { gpus: 8 } });
   });
 
   test("keeps its child and asks the unchanging things once", async () => {
@@ -190,6 +190,48 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
     });
     expect(nvml.takeEvents()).toEqual([]);
     expect(world.stats().misuse).toEqual([]);
+  });
+});
+
+describe.skipIf(skip)("openNvml() on a node whose NVLink fabric is ill", () => {
+  const eight = (state: Record<string, string | number>): NvmlState => ({
+    gpus: Object.fromEntries(Array.from({ length: 8 }, (_, i) => [i, state])),
+  });
+  const links = Object.fromEntries(Array.from({ length: 18 }, (_, i) => [`link.${i}`, 0]));
+  const lookAt = async (nvml: Nvml) => {
+    const value = await checkOf(nvml);
+    return { value, ...runProbes({ kind: "ok", value, durationMs: 1 }, EMPTY_MEMORY, roundAt(0)) };
+  };
+
+  test("reports all links of all GPUs inactive since the boot", async () => {
+    const { nvml } = open("full", eight({ ...links, "fabric.state": 2 }));
+    const { active } = await lookAt(nvml);
+    expect(active.filter((key) => key.startsWith("nvlink/down/"))).toHaveLength(8);
+    expect(active.filter((key) => key.startsWith("nvlink/fabric_pending/"))).toHaveLength(8);
+  });
+
+  test.each([
+    ["full", 3, { healthMask: 0x500, healthSummary: 2 }],
+    ["full", 2, { healthMask: 0x500, healthSummary: null }],
+    ["r535", 1, { healthMask: null, healthSummary: null }],
+  ] as const)("reads it by the call that the library knows (%s, version %p)", async (...given) => {
+    const [variant, version, health] = given;
+    const state = { "fabric.version": version, "fabric.mask": 0x500, "fabric.summary": 2 };
+    const { nvml, world } = open(variant, eight({ ...state, "fabric.status": 999 }));
+    const { value, findings } = await lookAt(nvml);
+    expect(value.gpus[3]?.fabric).toEqual({ state: 3, status: 999, ...health });
+    expect(value.gpus[3]?.unread["nvmlDeviceGetGpuFabricInfoV"]).toBe(undefined);
+    expect(findings.map(({ reason }) => reason)).toEqual(Array(8).fill("fabric_status"));
+    expect(world.stats()).toMatchObject({ misuse: [], unknownKeys: [] });
+  });
+
+  test("takes a model without a fabric for what it is", async () => {
+    const none = { "rc.nvmlDeviceGetGpuFabricInfoV": 3, "rc.nvmlDeviceGetGpuFabricInfo": 3 };
+    const { nvml } = open("full", { name: "NVIDIA A100 80GB PCIe", ...eight({ ...none, links: 0 }) });
+    const { value, findings, results } = await lookAt(nvml);
+    expect(value.gpus[0]).toMatchObject({ fabric: null, nvlinks: [] });
+    expect(findings).toEqual([]);
+    expect(results.find(({ name }) => name === "fabric")?.outcome).toBe("not_supported");
   });
 });
 

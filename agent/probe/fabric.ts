@@ -1,0 +1,115 @@
+/**
+ * Has each GPU joined its NVLink fabric, and is the fabric well? Without it the GPU computes alone:
+ * every job over several GPUs fails. Right after a boot the fabric manager needs minutes, and a
+ * guest's single GPU may wait for a fabric that it never needs, so that is only told.
+ */
+import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
+import type { NvmlFabric, NvmlGpuCheck } from "../nvml/reading.ts";
+import { printCode } from "../nvml/return-code.ts";
+import { isLinkedNode } from "./link-promise.ts";
+import { FABRIC_GRACE_MS } from "./nvlink.ts";
+
+/** `nvmlGpuFabricState_t` (nvml.h, R525 and later). */
+const STATES = ["not supported", "not started", "in progress", "completed"] as const;
+const NOT_SUPPORTED = 0;
+const COMPLETED = 3;
+
+/** A fabric manager that restarts is back within seconds; this long it is not coming. */
+const RESTART_MS = 300_000;
+
+/** Summary of the third version: 0 does not apply, 1 healthy (nvml.h, R580). */
+const UNHEALTHY = 2;
+const LIMITED = 3;
+
+/** Two-bit fields of the health mask: 1 true, 2 false, 0 does not apply (nvml.h, R550, R580). */
+const FLAGS: readonly { shift: number; grave: boolean; words: string }[] = [
+  { shift: 0, grave: false, words: "degraded bandwidth" },
+  { shift: 2, grave: false, words: "route recovery under way" },
+  { shift: 4, grave: true, words: "route unhealthy" },
+  { shift: 6, grave: false, words: "access timeout recovery under way" },
+];
+
+/** Four bits from bit 8: 0 does not apply, 1 none is wrong. */
+const MISFITS: Readonly<Record<number, string>> = {
+  2: "system GUID differs",
+  3: "chassis serial number differs",
+  4: "no partition assigned",
+  5: "too few NVLinks",
+  6: "GPU firmware does not fit",
+  7: "location does not fit",
+  8: "GPU state does not fit",
+};
+const NO_PARTITION = 4;
+
+type Fault = { reason: string; severity: Condition["severity"]; words: string };
+
+export const fabricProbe: Probe = {
+  name: "fabric",
+  kinds: ["nvlink/fabric_"],
+  look(check, memory, ctx) {
+    const sameBoot = memory.bootId === ctx.bootId;
+    const linked = isLinkedNode(check);
+    return lookAtEach(check, ["nvmlDeviceGetGpuFabricInfoV"], (gpu): Look => {
+      const { fabric } = gpu;
+      if (fabric === null || fabric.state === NOT_SUPPORTED) return { read: false };
+      if (fabric.state === COMPLETED) {
+        const learned = { fabricJoined: true, fabricSinceMs: null };
+        return { read: true, conditions: printFault(gpu, linked, faultOf(fabric)), learned };
+      }
+      const before = sameBoot ? memory.gpus[gpu.uuid] : undefined;
+      const joined = before?.fabricJoined === true;
+      const sinceMs = before?.fabricSinceMs ?? (joined ? ctx.monoMs : ctx.monoMs - ctx.uptimeMs);
+      const lastsMs = ctx.monoMs - sinceMs;
+      const late = lastsMs >= (joined ? RESTART_MS : FABRIC_GRACE_MS);
+      const learned = { fabricJoined: joined, fabricSinceMs: sinceMs };
+      const fault = late ? pending(fabric, lastsMs) : null;
+      return { read: true, conditions: printFault(gpu, linked, fault), learned };
+    });
+  },
+};
+
+function pending({ state }: NvmlFabric, lastsMs: number): Fault {
+  const minutes = Math.floor(lastsMs / 60_000);
+  const words = `the fabric is ${STATES[state] ?? `in state ${state}`} after ${minutes} min`;
+  return { reason: "fabric_pending", severity: "serious", words };
+}
+
+/** What a fabric that was joined says of itself. */
+function faultOf(fabric: NvmlFabric): Fault | null {
+  if (fabric.status !== 0) {
+    const words = `joining the fabric ended with ${printCode(fabric.status)}`;
+    return { reason: "fabric_status", severity: "serious", words };
+  }
+  const mask = fabric.healthMask ?? 0;
+  const flags = FLAGS.filter(({ shift }) => ((mask >>> shift) & 3) === 1);
+  const misfit = (mask >>> 8) & 15;
+  const misfits = misfit > 1 ? [MISFITS[misfit] ?? `configuration problem ${misfit}`] : [];
+  const said = [...flags.map(({ words }) => words), ...misfits].join(", ");
+  const wrong = misfit > 1 && misfit !== NO_PARTITION;
+  const grave = wrong || flags.some((flag) => flag.grave) || fabric.healthSummary === UNHEALTHY;
+  if (grave) {
+    const words = `the fabric is unhealthy${said === "" ? "" : `: ${said}`}`;
+    return { reason: "fabric_unhealthy", severity: "serious", words };
+  }
+  if (said === "" && fabric.healthSummary !== LIMITED) return null;
+  const words = `the fabric has limits${said === "" ? "" : `: ${said}`}`;
+  return { reason: "fabric_degraded", severity: "warning", words };
+}
+
+/** Where nothing is linked, or instances share the GPU, the fabric is not what work depends on. */
+function printFault(gpu: NvmlGpuCheck, linked: boolean, fault: Fault | null): Condition[] {
+  if (fault === null || gpu.fabric === null) return [];
+  const matters = linked && gpu.migEnabled !== true;
+  const { words } = fault;
+  const { reason, severity } = matters
+    ? fault
+    : { reason: "fabric_degraded", severity: "warning" as const };
+  const { state, status, healthMask, healthSummary } = gpu.fabric;
+  const health = {
+    ...(healthMask === null ? {} : { fabric_health_mask: healthMask }),
+    ...(healthSummary === null ? {} : { fabric_health_summary: healthSummary }),
+  };
+  const metrics = { fabric_state: state, fabric_status: status, ...health };
+  const message = `GPU ${gpu.index}: ${words}`;
+  return [onGpu(gpu, { kind: "nvlink", reason, severity, message, metrics })];
+}
