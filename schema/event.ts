@@ -52,6 +52,8 @@ export const EVENT_KINDS = [
   "kube.lost",
   "kube.left",
   "kube.unproven",
+  "kube.hold",
+  "kube.hold_unclear",
   "kube.cordoned",
   "kube.uncordoned",
   "kube.ambiguous",

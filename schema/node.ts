@@ -259,6 +259,8 @@ export const KubeFact = v.object({
   gpus: v.nullish(count, null),
   /** `navarch.dev/hold` is set: hands off. */
   hold: v.boolean(),
+  /** Its value, where that is neither yes nor no: it holds, and people are told. */
+  holdUnclear: v.optional(v.nullable(text)),
   /** No mark is tried before this; how often in a row it was refused. */
   restUntil: instant,
   refusals: count,

@@ -6,6 +6,7 @@
 import type { Action } from "../../schema/action.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { formatHold } from "../scheduler/kubernetes/hold.ts";
 import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -113,6 +114,6 @@ export function refusalOf(kube: KubeFact, now: number): KubeRefusal | null {
 
 /** A person's word on the object, or doubt about whose it is: hands off. */
 export function keptBy(node: Node, { sight }: Pick<Scope, "sight">): string | null {
-  if (node.kube?.hold === true) return `navarch.dev/hold is set on Node ${node.kube.name}`;
+  if (node.kube?.hold === true) return formatHold(node.kube.name, node.kube.holdUnclear);
   return sight.kube?.ambiguous.get(node.id) ?? null;
 }

@@ -8,6 +8,7 @@ import type { KubernetesConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
+import { formatHold, readHold } from "../scheduler/kubernetes/hold.ts";
 import { notReadyOf } from "../scheduler/kubernetes/mark.ts";
 import { evidenceKeys } from "./waiver.ts";
 
@@ -62,6 +63,14 @@ export function foldKube(
       `Node ${object.name} is a new object: what was marked before is not on it`,
     );
   }
+  const isHeld = before?.hold === true && before.uid === object.uid;
+  if (kube.hold && (!isHeld || before.holdUnclear !== kube.holdUnclear)) {
+    const kind = kube.holdUnclear === undefined ? "kube.hold" : "kube.hold_unclear";
+    tell(kind, formatHold(object.name, kube.holdUnclear), "human");
+  }
+  if (isHeld && !kube.hold) {
+    tell("kube.hold", `navarch.dev/hold is no longer set on Node ${object.name}`, "human");
+  }
   const theirs = kube.others.filter((one) => !(before?.others ?? []).includes(one));
   if (theirs.length > 0) {
     tell("kube.cordoned", `cordoned in Kubernetes by ${theirs.join(", ")}: left as it is`, "human");
@@ -103,6 +112,7 @@ function factOf(
   now: number,
 ): KubeFact {
   const same = before?.uid === object.uid;
+  const { held, unclear } = readHold(object);
   return {
     name: object.name,
     uid: object.uid,
@@ -120,7 +130,8 @@ function factOf(
     refusal: same ? (before?.refusal ?? null) : null,
     notReady: notReadyOf(object)?.slice(0, NOT_READY_CHARS_MAX) ?? null,
     gpus: object.gpus,
-    hold: object.annotations[ANNOTATION.hold] === "true",
+    hold: held,
+    ...(unclear === null ? {} : { holdUnclear: unclear }),
     absentSince: null,
   };
 }
@@ -134,6 +145,7 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
     a.unschedulable === b.unschedulable &&
     a.own === b.own &&
     a.hold === b.hold &&
+    a.holdUnclear === b.holdUnclear &&
     a.notReady === b.notReady &&
     a.gpus === b.gpus &&
     a.isolatedUid === b.isolatedUid &&

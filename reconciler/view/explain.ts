@@ -15,6 +15,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { desiredOf, verdictOfNode } from "../fleet.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
+import { formatHold } from "../scheduler/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { countPool, conditionsOf } from "./pool.ts";
 import { iso, isoOrNull } from "./node.ts";
@@ -125,7 +126,7 @@ function sayKube({ kube, waiver }: Node, now: number): string[] {
   if (kube.absentSince !== null) return [`Node ${kube.name} is no longer in Kubernetes`, ...given];
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
   const mark = kube.unschedulable ? `cordoned by ${by.join(", ") || "somebody"}` : "schedulable";
-  const hold = kube.hold ? ", navarch.dev/hold is set" : "";
+  const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
   const refusal = refusalOf(kube, now);

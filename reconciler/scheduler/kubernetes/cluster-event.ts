@@ -63,6 +63,11 @@ export class ClusterEvents {
     });
   }
 
+  /** What is shown on a Node is taken away again and again. */
+  contested(one: { name: string; uid: string; pool: string | null; note: string }): void {
+    this.#onNodes.tell({ ...one, type: "Warning", reason: "Contested", action: "Show" });
+  }
+
   close(): void {
     this.#onNodes.close();
     this.#onPods.close();

@@ -11,6 +11,7 @@
  */
 import { unreachable } from "../../../schema/unreachable.ts";
 import { cordonRequest, judgeCordon, printReason, releaseRequest } from "./cordon-state.ts";
+import { formatHold, readHold } from "./hold.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeStep } from "./settle-node.ts";
 import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
@@ -111,8 +112,8 @@ function nextHold(live: KubeNode, uid: string, options: HoldOptions): Next {
 
 function nextRelease(live: KubeNode, { session, pool }: ReleaseOptions): Next {
   const holder = live.annotations[ANNOTATION.session];
-  if (live.own && live.annotations[ANNOTATION.hold] === "true")
-    return yielded(live, "hold", `${ANNOTATION.hold} is set on ${live.name}`);
+  const { held, unclear } = readHold(live);
+  if (live.own && held) return yielded(live, "hold", formatHold(live.name, unclear));
   if (live.own && session !== undefined && holder !== undefined && holder !== session)
     return yielded(live, "session", `session ${holder} holds ${live.name}`);
   // After a person's uncordon our annotations are left, and would tell of a session for ever.

@@ -24,6 +24,8 @@ const REASON: Partial<Record<EventKind, Omit<EventText, "note">>> = {
   "node.recovered": { reason: "Recovered", action: "Watch", type: "Normal" },
   "node.held": { reason: "Held", action: "Hold", type: "Warning" },
   "kube.refused": { reason: "CordonRefused", action: "Isolate", type: "Warning" },
+  "kube.hold": { reason: "HoldSeen", action: "Hold", type: "Normal" },
+  "kube.hold_unclear": { reason: "HoldUnclear", action: "Hold", type: "Warning" },
   "kube.uncordoned": { reason: "UncordonSeen", action: "Isolate", type: "Normal" },
 };
 

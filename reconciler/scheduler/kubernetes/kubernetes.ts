@@ -136,10 +136,11 @@ export class Kubernetes implements Scheduler {
       room: () => roomOf(this.#ports.limiter.standing()),
     });
     const common = { api, clock, random, log };
+    const told = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
     return {
       drainers,
-      status: new StatusMirror(common),
-      told: new ClusterEvents(common, instance, (node) => this.#bound.get(node)),
+      status: new StatusMirror({ ...common, contested: (one) => told.contested(one) }),
+      told,
       cleanup: new Cleanup(common),
       leaving: new Leaving(common),
     };

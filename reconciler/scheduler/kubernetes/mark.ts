@@ -75,6 +75,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.bootId !== after.bootId ||
     before.others.join() !== after.others.join() ||
     before.gpus !== after.gpus ||
+    before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
     notReadyOf(before) !== notReadyOf(after) ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );

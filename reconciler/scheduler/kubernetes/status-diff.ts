@@ -3,6 +3,7 @@
  * with the object; of labels we also remember what was sent, since the object does not tell whose
  * label is whose.
  */
+import { unreachable } from "../../../schema/unreachable.ts";
 import { bounded } from "./node-call.ts";
 import { DOMAIN } from "./object.ts";
 import type { KubeNode, Taint } from "./object.ts";
@@ -35,7 +36,7 @@ export type StatusWish = {
   draining: boolean;
   /** It serves: what a kubelet registered with until then goes. */
   verified: boolean;
-  /** Nothing is written now: its mark is on its way. */
+  /** Its mark is on its way: only conditions are written now, which fence nothing. */
   later?: boolean;
   /** What the configuration wants shown at all; what it does not is taken away. */
   mirror: { condition: boolean; labels: boolean; taint: boolean };
@@ -68,19 +69,36 @@ export function judgeStatus(
 ): StatusStep[] {
   const { mirror } = wish;
   const steps: StatusStep[] = [];
-  const change = taintsOf(wish);
-  if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
-    steps.push({ kind: "taints", change });
   const conditions = mirror.condition ? wish.conditions : [];
   const set = conditions
     .map((condition) => patchOf(condition, object))
     .filter(({ isNew }) => isNew || everything)
     .map(({ patch }) => patch);
   const drop = strays(object, conditions);
+  // First, and whatever becomes of the rest: a webhook that refuses every change of the Node has
+  // no say about its status, and a dead GPU must not read as healthy meanwhile.
   if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop });
+  if (wish.later === true) return steps;
+  const change = taintsOf(wish);
+  if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
+    steps.push({ kind: "taints", change });
   const labels = mirror.labels ? labelsOf(wish, object, memory) : {};
   if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
   return steps;
+}
+
+/** What is to be there after a step of this kind, as one text: equal is the same aim. */
+export function aimOf(kind: StatusStep["kind"], wish: StatusWish): string {
+  switch (kind) {
+    case "conditions":
+      return JSON.stringify(wish.conditions);
+    case "taints":
+      return JSON.stringify(taintsOf(wish).want);
+    case "labels":
+      return JSON.stringify(wish.labels);
+    default:
+      return unreachable(kind);
+  }
 }
 
 /** Everything of ours goes. */

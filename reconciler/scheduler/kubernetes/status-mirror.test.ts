@@ -246,6 +246,55 @@ describe("StatusMirror", () => {
     expect([mirror.troubles(), live().conditions.length]).toEqual([[], 3]);
   });
 
+  test("shows the fault while the mark is on its way, and whoever refuses the taint", async () => {
+    const faulty = (): boolean =>
+      live().conditions.some(({ type, status }) => type === "GPUHealthy" && status === "False");
+    await tend([wish()]);
+    mirror.tend([wish({ ...sick(), later: true })]);
+    await mirror.rest();
+    expect(faulty()).toBe(false);
+    await clock.pass(1_000);
+    await mirror.rest();
+    expect([faulty(), live().taints]).toEqual([true, []]);
+    await tend([wish()]);
+    // An admission webhook over nodes has no word about their status.
+    kube.denied.add("patch nodes");
+    await tend([wish(sick())]);
+    expect([faulty(), live().taints]).toEqual([true, []]);
+    await tend([wish(sick("another"))]);
+    expect(live().conditions.find(({ type }) => type === "GPUHealthy")?.message).toBe("another");
+    kube.denied.delete("patch nodes");
+    await clock.pass(700_000);
+    await tend([wish(sick("another"))]);
+    expect(live().taints).toHaveLength(2);
+  });
+
+  test("puts a taint back ever more rarely while somebody removes it, and says so", async () => {
+    const told: string[] = [];
+    mirror = new StatusMirror({
+      ...{ api: kube, clock, random: () => 0.5, log: () => undefined },
+      contested: ({ note }) => void told.push(note),
+    });
+    await tend([wish(sick())]);
+    let puts = 0;
+    for (let second = 0; second < 37; second++) {
+      kube.person.untaint(NAME, "navarch.dev/unhealthy");
+      await tend([wish(sick())]);
+      if (live().taints.some(({ key }) => key === "navarch.dev/unhealthy")) puts += 1;
+      await clock.pass(1_000);
+    }
+    expect(puts).toBeLessThanOrEqual(6);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain("taints were changed back by somebody else 3 times");
+    expect(mirror.troubles()).toHaveLength(1);
+    // Something else to show does not wait for that.
+    await tend([wish()]);
+    expect(live().taints).toEqual([]);
+    expect(mirror.troubles()).toEqual([]);
+    await tend([wish(sick())]);
+    expect(live().taints).toHaveLength(2);
+  });
+
   test("writes on a few Nodes at once, and on all in the end", async () => {
     let running = 0;
     let most = 0;

@@ -11,8 +11,8 @@ import { InFlight } from "./in-flight.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode } from "./object.ts";
 import { isNewer } from "./object.ts";
-import { clearRequests, judgeStatus } from "./status-diff.ts";
-import type { StatusMemory, StatusWish } from "./status-diff.ts";
+import { aimOf, clearRequests, judgeStatus } from "./status-diff.ts";
+import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 
 /** Writes at once: with the server's limiter, far below what a cordon could be held up by. */
@@ -24,12 +24,37 @@ const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 600_000;
 /** How long nobody must have wished anything before our marks go: a re-match takes seconds. */
 const UNWISHED_MS = 60_000;
+/** A mark takes a tenth of a second; this long nothing else is written on its Node. */
+const LATER_MS = 1_000;
+/** What somebody took away is put back at once, then after 2 s, 4 s, … up to ten minutes. */
+const PUT_BACK_MS = 1_000;
+/** From the third time on it is no oversight. */
+const CONTESTED_MIN = 3;
+/** After so long without a removal, the next one is an oversight again. */
+const CONTEST_MS = 1_800_000;
+const CONTEST_ADVICE =
+  "it is put back ever more rarely; set navarch.dev/hold=true on the Node to keep Navarch off it";
 /** Lines for a person; one says as much as a thousand of its kind. */
 const TROUBLES_MAX = 100;
 
 export type { StatusWish } from "./status-diff.ts";
 
-export type MirrorPorts = NodePorts & { log: Log };
+export type MirrorPorts = NodePorts & {
+  log: Log;
+  /** Somebody takes away what is shown, again and again: for an Event on the Node. */
+  contested?: (one: { name: string; uid: string; pool: string | null; note: string }) => void;
+};
+
+type Pace = {
+  failures: number;
+  notBeforeMs: number;
+  trouble: string | null;
+  /** What the last write was to achieve; `null` = none yet. */
+  aim: string | null;
+  /** How often it was put back, lately, and when last. */
+  putBacks: number;
+  putBackAtMs: number;
+};
 
 type Entry = StatusMemory & {
   name: string;
@@ -42,9 +67,10 @@ type Entry = StatusMemory & {
   clean: { wish: StatusWish; object: KubeNode } | null;
   unwishedAtMs: number | null;
   resyncAtMs: number;
-  notBeforeMs: number;
-  failures: number;
-  trouble: string | null;
+  /** Since when its mark is on its way; `null` = it is not. */
+  laterSinceMs: number | null;
+  /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
+  paces: Map<StatusStep["kind"], Pace>;
 };
 
 export class StatusMirror {
@@ -85,8 +111,10 @@ export class StatusMirror {
   /** Why the mirror lags, one line a Node, for `doctor` and a pool's condition. Bounded. */
   troubles(): string[] {
     const lines: string[] = [];
-    for (const { name, trouble } of this.#entries.values()) {
-      if (trouble !== null && lines.length < TROUBLES_MAX) lines.push(`${name}: ${trouble}`);
+    for (const { name, paces } of this.#entries.values()) {
+      for (const { trouble } of paces.values()) {
+        if (trouble !== null && lines.length < TROUBLES_MAX) lines.push(`${name}: ${trouble}`);
+      }
     }
     return lines;
   }
@@ -109,7 +137,24 @@ export class StatusMirror {
     entry.pool = wish.pool;
     entry.unwishedAtMs = null;
     entry.object = newer(entry.object, wish.object);
+    this.#seeLater(entry, wish.later === true, now);
     if (known === undefined) this.#entries.set(wish.uid, entry);
+  }
+
+  /**
+   * Two writes of one object at once would collide, so a mark that is on its way goes first. One
+   * that a webhook holds up for seconds does not keep a fault from being shown.
+   */
+  #seeLater(entry: Entry, isLater: boolean, now: number): void {
+    if (!isLater) entry.laterSinceMs = null;
+    if (!isLater || entry.laterSinceMs !== null) return;
+    entry.laterSinceMs = now;
+    this.#ports.clock.after(LATER_MS, () => {
+      if (this.#entries.get(entry.uid) !== entry || entry.laterSinceMs !== now) return;
+      if (this.#isDue(entry, this.#ports.clock.monoMs())) {
+        this.#queue.add(entry.uid, () => this.#work(entry));
+      }
+    });
   }
 
   #entry(object: KubeNode, wish: StatusWish | null, now: number): Entry {
@@ -123,36 +168,39 @@ export class StatusMirror {
       unwishedAtMs: null,
       // Right after a start only what differs is sent; the rest comes spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
-      notBeforeMs: now,
-      failures: 0,
-      trouble: null,
+      laterSinceMs: null,
+      paces: new Map(),
       labelsSent: null,
       foreign: new Map(),
     };
   }
 
   #isDue(entry: Entry, now: number): boolean {
-    if (now < entry.notBeforeMs || entry.wish?.later === true) return false;
-    if (entry.wish === null) return now - (entry.unwishedAtMs ?? now) >= UNWISHED_MS;
-    if (now >= entry.resyncAtMs) return true;
+    if (entry.laterSinceMs !== null && now - entry.laterSinceMs < LATER_MS) return false;
+    if (entry.wish === null && now - (entry.unwishedAtMs ?? now) < UNWISHED_MS) return false;
     const { wish, object, clean } = entry;
+    const isResync = now >= entry.resyncAtMs && wish?.later !== true;
     // Neither is ever changed in place, so what was found in order still is.
-    if (clean?.wish === wish && clean.object === object) return false;
-    const isDue = judgeStatus(wish, object, entry, false).length > 0;
-    entry.clean = isDue ? null : { wish, object };
-    return isDue;
+    if (!isResync && wish !== null && clean?.wish === wish && clean.object === object) return false;
+    const steps = stepsOf(entry, isResync);
+    entry.clean = steps.length > 0 || wish === null ? null : { wish, object };
+    if (steps.length === 0) return wish === null || isResync;
+    return steps.some(({ kind }) => now >= waitOf(entry, kind));
   }
 
   async #work(entry: Entry): Promise<void> {
     const { clock, log } = this.#ports;
-    const isResync = clock.monoMs() >= entry.resyncAtMs;
+    const isResync = clock.monoMs() >= entry.resyncAtMs && entry.wish?.later !== true;
     if (isResync) entry.foreign.clear();
     const { wish } = entry;
-    const steps =
-      wish === null
-        ? clearRequests(entry.object, entry)
-        : judgeStatus(wish, entry.object, entry, isResync);
-    for (const step of steps) {
+    let isWhole = true;
+    for (const step of stepsOf(entry, isResync)) {
+      if (clock.monoMs() < waitOf(entry, step.kind)) {
+        isWhole = false;
+        continue;
+      }
+      const pace = paceOf(entry, step.kind);
+      if (!isResync && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
       const written = await writeStatus(this.#ports, entry, step);
       for (const line of written.told) log("warn", line, { node: entry.name });
       if (written.object !== null) entry.object = newer(entry.object, written.object);
@@ -162,12 +210,17 @@ export class StatusMirror {
         return;
       }
       if (written.kind === "failed") {
-        this.#fail(entry, written.message, written.retryAfterMs);
-        return;
+        this.#fail(entry, pace, written.message, written.retryAfterMs);
+        isWhole = false;
+      } else {
+        pace.failures = 0;
+        const aim = wish === null ? null : aimOf(step.kind, wish);
+        if (pace.aim !== aim) pace.putBacks = 0;
+        if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
+        pace.aim = aim;
       }
     }
-    entry.failures = 0;
-    entry.trouble = null;
+    if (!isWhole) return;
     if (isResync) {
       const jitter = 0.75 + this.#ports.random() / 2;
       entry.resyncAtMs = clock.monoMs() + RESYNC_MS * jitter;
@@ -175,15 +228,62 @@ export class StatusMirror {
     if (wish === null && entry.wish === null) this.#entries.delete(entry.uid);
   }
 
-  #fail(entry: Entry, message: string, retryAfterMs: number | null): void {
-    const { clock, random, log } = this.#ports;
-    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(entry.failures, 10));
-    entry.failures += 1;
-    entry.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
-    if (entry.trouble !== message)
-      log("warn", "mirror on the Node failed", { node: entry.name, message });
-    entry.trouble = message;
+  /**
+   * What was written is gone although nothing else is wanted since: somebody takes it away. It is
+   * put back ever more rarely, and from the third time on people are told.
+   */
+  #countPutBack({ name, uid, pool }: Entry, kind: StatusStep["kind"], pace: Pace): void {
+    const now = this.#ports.clock.monoMs();
+    pace.putBacks = now - pace.putBackAtMs > CONTEST_MS ? 1 : pace.putBacks + 1;
+    pace.putBackAtMs = now;
+    if (pace.putBacks < CONTESTED_MIN) return;
+    const message = `its ${kind} were changed back by somebody else ${pace.putBacks} times`;
+    pace.trouble = message;
+    if (pace.putBacks > CONTESTED_MIN) return;
+    this.#ports.log("warn", message, { node: name });
+    this.#ports.contested?.({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
   }
+
+  #fail(entry: Entry, pace: Pace, message: string, retryAfterMs: number | null): void {
+    const { clock, random, log } = this.#ports;
+    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(pace.failures, 10));
+    pace.failures += 1;
+    pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
+    if (pace.trouble !== message)
+      log("warn", "mirror on the Node failed", { node: entry.name, message });
+    pace.trouble = message;
+  }
+}
+
+function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
+  const known = paces.get(kind);
+  if (known !== undefined) return known;
+  const pace: Pace = {
+    ...{ failures: 0, notBeforeMs: 0, trouble: null },
+    ...{ aim: null, putBacks: 0, putBackAtMs: Number.NEGATIVE_INFINITY },
+  };
+  paces.set(kind, pace);
+  return pace;
+}
+
+/** It was written once, and nothing else has been wanted since. */
+function isSameAim({ wish, paces }: Entry, kind: StatusStep["kind"]): boolean {
+  const aim = paces.get(kind)?.aim ?? null;
+  return wish !== null && aim !== null && aim === aimOf(kind, wish);
+}
+
+/** Before then no step of this kind is written. */
+function waitOf(entry: Entry, kind: StatusStep["kind"]): number {
+  const pace = entry.paces.get(kind);
+  if (pace === undefined) return 0;
+  if (pace.putBacks === 0 || !isSameAim(entry, kind)) return pace.notBeforeMs;
+  const waitMs = Math.min(BACKOFF_MAX_MS, PUT_BACK_MS * 2 ** Math.min(pace.putBacks, 10));
+  return Math.max(pace.notBeforeMs, pace.putBackAtMs + waitMs);
+}
+
+function stepsOf(entry: Entry, isResync: boolean): StatusStep[] {
+  const { wish, object } = entry;
+  return wish === null ? clearRequests(object, entry) : judgeStatus(wish, object, entry, isResync);
 }
 
 /** Of two pictures of one object; of the same age, the second. */
