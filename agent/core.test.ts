@@ -6,11 +6,15 @@ import * as v from "valibot";
 import { Report as ReportSchema } from "../schema/report.ts";
 import { Orders } from "./command/order.ts";
 import { Agent } from "./core.ts";
+import { EMPTY_HOST_MEMORY } from "./host/probe.ts";
+import { type HostReading, NOTHING_READ } from "./host/reading.ts";
+import { HostWatch } from "./host/watch.ts";
 import type { GpuTable } from "./kernel/finding.ts";
 import { healthyCheck, openFakeNvml, type FakeNvml } from "./nvml/fake.ts";
 import type { AgentParts, OrderGuard } from "./part.ts";
 import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "./port.ts";
 import { Promises } from "./promise.ts";
+import { printMetrics } from "./metrics.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 import { Spool } from "./spool.ts";
@@ -741,4 +745,58 @@ describe("commands", () => {
     await asked({ ...saved, bootId: "boot-0" });
     expect(tables).toEqual([2, 0]);
   });
+});
+
+test("the machine around the GPUs is in every check, and its findings go with it", async () => {
+  const port = (state: string) => ({
+    name: "mlx5_0/1",
+    layer: "InfiniBand",
+    state,
+    physical: "LinkUp",
+    gigabits: 400,
+    linkDowned: 0,
+  });
+  let reading: HostReading = { ...NOTHING_READ, ports: [port("ACTIVE")], peermem: true };
+  const host = new HostWatch({
+    read: () => Promise.resolve(reading),
+    memory: EMPTY_HOST_MEMORY,
+    save: () => {},
+    expectedPorts: 1,
+  });
+  const { agent, clock, logs, nvml, plane } = build({ host });
+  agent.start();
+  await clock.pass(3_000);
+  expect(logs.filter((line) => line.includes("found"))).toHaveLength(1);
+  expect(agent.view().host).toEqual(reading);
+  reading = { ...reading, ports: [port("DOWN")] };
+  await clock.pass(60_000);
+  const last = plane.reports.findLast(({ report }) => report.check)?.report;
+  expect(last?.check?.active).toContain("host/port_down/node");
+  expect(last?.check?.probes.map(({ name }) => name)).toContain("network_port");
+  expect(plane.seen.map(({ reason }) => reason)).toContain("port_down");
+  expect(agent.view().hostEvents.get("port_down")).toBe(1);
+  const page = await printMetrics({
+    node: "n1",
+    view: () => agent.view(),
+    footprint: () => ({ pssBytes: null, cpuSeconds: 0 }),
+    kernelLog: () => null,
+  });
+  for (const line of [
+    'navarch_network_port_active{node="n1",port="mlx5_0/1",layer="InfiniBand"} 0',
+    'navarch_network_port_rate_bits_per_second{node="n1",port="mlx5_0/1",layer="InfiniBand"} 400',
+    "# TYPE navarch_network_port_link_downed_total counter",
+    'navarch_agent_host_findings_total{node="n1",reason="port_down"} 1',
+    'navarch_node_peermem_loaded{node="n1"} 1',
+    'navarch_gpu_persistence_mode{node="n1",gpu="0"',
+    'navarch_gpu_pcie_generation{node="n1",gpu="1"',
+  ]) {
+    expect(page).toContain(line);
+  }
+  // A driver that hangs hides nothing of the machine around it.
+  nvml.set(HUNG);
+  reading = { ...reading, ports: [port("ACTIVE")] };
+  await clock.pass(120_000);
+  const blind = plane.reports.findLast(({ report }) => report.check)?.report;
+  expect(blind?.check?.active).toContain("driver/unresponsive/node");
+  expect(blind?.check?.active).not.toContain("host/port_down/node");
 });

@@ -8,6 +8,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { AgentConfig, Check } from "../schema/report.ts";
 import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
 import { boundCadence, CADENCE } from "./cadence.ts";
+import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
 import { printHostFinding } from "./host-finding.ts";
@@ -20,6 +21,7 @@ import { printIdentities } from "./probe/identity.ts";
 import type { ProbeContext, ProbeMemory } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 import { Readings } from "./readings.ts";
+import { Tally } from "./tally.ts";
 import type { NewGap } from "./spool.ts";
 import type { KernelCursor } from "./port.ts";
 import type { AgentView } from "./view.ts";
@@ -54,6 +56,7 @@ export class Agent {
   #config = CADENCE;
   #memory: ProbeMemory;
   #round: ProbeRound | null = null;
+  #last: NvmlCheck | null = null;
   /** Text of the last round's conditions: a report goes at once when it changes. */
   #told = "";
   #checking: Promise<ProbeRound> | null = null;
@@ -64,8 +67,7 @@ export class Agent {
     unresponsive: null,
     abandoned: 0,
   };
-  #lastXid = new Map<string, Finding>();
-  #counts = new Map<string, number>();
+  readonly #tally = new Tally();
   #behindAt = 0;
   #listenedMs = -Infinity;
   /** More of the log is waiting, and the next look at it is due at once. */
@@ -134,8 +136,11 @@ export class Agent {
       spool: spool.stats(),
       ackedAtMs: this.#delivery.ackedAtMs,
       connected: sender.connected(),
-      lastXid: this.#lastXid,
-      findings: this.#counts,
+      lastXid: this.#tally.lastXid,
+      findings: this.#tally.kinds,
+      check: this.#last,
+      hostEvents: this.#tally.host,
+      host: this.#parts.host?.round?.reading ?? null,
       lagMs: this.#lagMs,
     };
   }
@@ -148,8 +153,9 @@ export class Agent {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await this.#delivery.finish(deadlineMs);
-    const { nvml, sender, spool, saveMemory } = this.#parts;
+    const { host, nvml, sender, spool, saveMemory } = this.#parts;
     saveMemory(this.#memory);
+    host?.save();
     nvml.close();
     sender.close();
     this.#listener.close();
@@ -221,8 +227,14 @@ export class Agent {
   }
 
   async #lookAtAll(): Promise<ProbeRound> {
-    const answer = await this.#parts.nvml.check(CHECK_DEADLINE_MS);
+    const { host, log, nvml } = this.#parts;
+    const begun = host?.look(this.#context());
+    const answer = await nvml.check(CHECK_DEADLINE_MS);
+    if (begun) this.#keep(await begun, [], null);
+    const isFirst = this.#round === null;
     const round = this.#conclude(answer);
+    this.#last = answer.kind === "ok" ? answer.value : null;
+    if (host && isFirst) log("info", "found", printFound(round, this.#last, host.round));
     // A heartbeat that waited for this check goes now, and takes it along.
     if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
     return round;
@@ -241,7 +253,7 @@ export class Agent {
     const atMs = this.#parts.clock.wallMs();
     if (answer.kind === "ok") this.#readings.check(round.samples, answer.value, atMs);
     this.#keep(round.findings, [], null);
-    const check = this.#printCheck(round, atMs);
+    const check = this.#checkNow(round, atMs);
     const told = JSON.stringify([check.conclusive, check.present_gpus, check.active]);
     this.#delivery.check(check, told !== this.#told);
     this.#told = told;
@@ -249,19 +261,11 @@ export class Agent {
     return round;
   }
 
-  #printCheck(round: ProbeRound, atMs: number): Check {
+  #checkNow(round: ProbeRound, atMs: number): Check {
     const own: string[] = [];
     if (this.#listener.deaf !== null) own.push("host/kernel_log_deaf/node");
     if (this.#spoolMemory !== null) own.push("host/spool_memory/node");
-    return {
-      at: new Date(atMs).toISOString(),
-      conclusive: round.conclusive,
-      probes: round.results,
-      expected_gpus: round.expected?.gpus ?? null,
-      expected_from: round.expected?.from ?? null,
-      present_gpus: round.present,
-      active: [...own, ...round.active].slice(0, 256),
-    };
+    return printCheck(round, this.#parts.host?.round ?? null, own, atMs);
   }
 
   async #sample(): Promise<void> {
@@ -329,12 +333,7 @@ export class Agent {
    */
   #keep(findings: Finding[], gaps: NewGap[], cursor: KernelCursor | null): void {
     this.#parts.spool.append(findings, gaps, cursor);
-    for (const finding of findings) {
-      this.#counts.set(finding.kind, (this.#counts.get(finding.kind) ?? 0) + 1);
-      if (finding.kind === "xid" && finding.gpu_uuid !== null && !finding.foreign) {
-        this.#lastXid.set(finding.gpu_uuid, finding);
-      }
-    }
+    this.#tally.note(findings);
   }
 
   #noticeSpool(failure: string | null): void {
@@ -386,6 +385,7 @@ export class Agent {
     this.#behindAt = this.#parts.spool.acked;
     this.#parts.log("warn", "the control plane has forgotten findings; telling what still holds");
     this.#memory = { ...this.#memory, held: {} };
+    this.#parts.host?.tellAgain();
     if (this.#listener.ready) this.#listener.open(null);
     void this.#check().then(() => this.wake());
   }

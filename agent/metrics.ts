@@ -219,6 +219,50 @@ function putXids(
   }
 }
 
+/** What the last full check read that no sample carries. */
+function putChecked(page: Page, node: string, { check }: AgentView): void {
+  for (const gpu of check?.gpus ?? []) {
+    const labels = { node, gpu: String(gpu.index), uuid: gpu.uuid };
+    const put = (name: string, help: string, value: number | boolean | null) => {
+      page.put(name, "gauge", help, labels, value);
+    };
+    put("navarch_gpu_pcie_generation", "PCIe generation now", gpu.pcieGeneration);
+    put("navarch_gpu_pcie_generation_max", "PCIe generation it can have", gpu.pcieGenerationMax);
+    put("navarch_gpu_pcie_lanes", "PCIe lanes now", gpu.pcieWidth);
+    put("navarch_gpu_persistence_mode", "1 if persistence mode is on", gpu.persistence);
+  }
+}
+
+/** Network ports, file systems and the rest of the machine, as last read. */
+function putHost(page: Page, node: string, { host }: AgentView): void {
+  for (const port of host?.ports ?? []) {
+    const labels = { node, port: port.name, layer: port.layer ?? "" };
+    const put = (name: string, type: "gauge" | "counter", help: string, value: number | null) => {
+      page.put(name, type, help, labels, value);
+    };
+    const active = port.state === null ? null : Number(port.state === "ACTIVE");
+    const bits = port.gigabits === null ? null : port.gigabits * 1e9;
+    const downed = "navarch_network_port_link_downed_total";
+    put("navarch_network_port_active", "gauge", "1 if the port is active", active);
+    put("navarch_network_port_rate_bits_per_second", "gauge", "Rate of the port", bits);
+    put(downed, "counter", "Times the link went down", port.linkDowned);
+  }
+  for (const system of host?.fileSystems ?? []) {
+    const labels = { node, path: system.path };
+    const put = (name: string, help: string, value: number | boolean | null) => {
+      page.put(name, "gauge", help, labels, value);
+    };
+    put("navarch_file_system_used_ratio", "Used share of bytes", system.usedRatio);
+    put("navarch_file_system_inodes_used_ratio", "Used share of inodes", system.inodesUsedRatio);
+    put("navarch_file_system_read_only", "1 if read-only", system.readOnly);
+  }
+  const gauge = (name: string, help: string, value: number | boolean | null | undefined) => {
+    page.put(name, "gauge", help, { node }, value);
+  };
+  gauge("navarch_node_panic_records", "Records of kernel panics", host?.panics?.length);
+  gauge("navarch_node_peermem_loaded", "1 if nvidia_peermem is loaded", host?.peermem);
+}
+
 function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
   const node = { node: parts.node };
   const gauge = (name: string, help: string, value: number | boolean | null) => {
@@ -256,6 +300,13 @@ function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
     const labels = { ...node, kind };
     page.put("navarch_agent_findings_total", "counter", "Findings since start", labels, count);
   }
+  for (const [reason, count] of view.hostEvents) {
+    const labels = { ...node, reason };
+    const name = "navarch_agent_host_findings_total";
+    page.put(name, "counter", "What befell the machine around the GPUs", labels, count);
+  }
+  putHost(page, parts.node, view);
+  putChecked(page, parts.node, view);
   for (const { name, duration_ms } of view.probes) {
     if (name !== "driver") continue;
     gauge("navarch_agent_probe_seconds", "Duration of the last full check", duration_ms / 1_000);

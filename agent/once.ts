@@ -8,8 +8,12 @@ import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity } from "../schema/gpu.ts";
 import type { NodeId } from "../schema/id.ts";
 import type { PolicyNode } from "../schema/policy.ts";
-import type { Check, Expected, ProbeResult } from "../schema/report.ts";
+import type { Expected, ProbeResult } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
+import { printCheck } from "./check.ts";
+import type { HostReading } from "./host/reading.ts";
+import type { HostRound } from "./host/round.ts";
+import type { HostWatch } from "./host/watch.ts";
 import { printGpuTable } from "./kernel/finding.ts";
 import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
 import type { GpuTable } from "./kernel/finding.ts";
@@ -40,6 +44,8 @@ export type OnceResult = {
   /** How many GPUs this machine must have and who says so; `null` if nothing does. */
   expected: Expected | null;
   gpus: GpuIdentity[];
+  /** Network ports, file systems and the like; `null` on a simulated node. */
+  host: HostReading | null;
   findings: Finding[];
   probes: ProbeResult[];
 };
@@ -51,6 +57,7 @@ export type OnceParts = {
   identity: Identity;
   promises: Promises;
   readBus: () => Bus;
+  host?: HostWatch;
   pool: string;
   labels: Record<string, string>;
 };
@@ -58,19 +65,24 @@ export type OnceParts = {
 /** Looks at everything once. `notes` are for stderr: what could not be judged, and why. */
 export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; notes: string[] }> {
   const { clock, identity, nvml } = parts;
-  const answer = await nvml.check(CHECK_MS);
-  const round = runProbes(answer, EMPTY_MEMORY, {
+  const now = () => ({
     bootId: identity.bootId,
     wallMs: clock.wallMs(),
     monoMs: clock.monoMs(),
     uptimeMs: Math.max(0, clock.wallMs() - identity.bootWallMs),
-    promised: parts.promises.all(),
-    bus: parts.readBus(),
     simulated: nvml.simulated,
   });
+  const { host } = parts;
+  // What the running agent has told already is told here, too.
+  host?.tellAgain();
+  const looking = host?.look(now());
+  const answer = await nvml.check(CHECK_MS);
+  const around = (await looking) ?? [];
+  const promised = parts.promises.all();
+  const round = runProbes(answer, EMPTY_MEMORY, { ...now(), promised, bus: parts.readBus() });
   const heard = readLog(parts, round);
-  const findings = [...round.findings, ...heard.findings];
-  const judged = await judgeAll(parts, round, findings);
+  const findings = [...round.findings, ...around, ...heard.findings];
+  const judged = await judgeAll(parts, round, host?.round ?? null, findings);
   return {
     result: {
       node_id: identity.nodeId,
@@ -78,8 +90,9 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
       simulated: nvml.simulated,
       expected: round.expected,
       gpus: round.gpus,
+      host: host?.round?.reading ?? null,
       findings,
-      probes: [...round.results, heard.probe],
+      probes: [...round.results, ...(host?.round?.results ?? []), heard.probe],
     },
     notes: judged.notes,
   };
@@ -128,6 +141,7 @@ function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; pr
 async function judgeAll(
   { clock, identity, labels, nvml, pool }: OnceParts,
   round: ProbeRound,
+  host: HostRound | null,
   findings: Finding[],
 ): Promise<{ verdict: OnceVerdict; notes: string[] }> {
   const { compiledBuiltin } = await import("../health/policy/builtin.ts");
@@ -151,7 +165,7 @@ async function judgeAll(
     const atMs = Math.min(Date.parse(finding.at), nowMs);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
   });
-  const check = printCheck(round, nowMs);
+  const check = printCheck(round, host, [], nowMs);
   // This check came after the lines of the log: what it shows to be over is over.
   held = releaseHeld(held, { bootId, check, nowMs, resetSeen: false });
   const notes = errors.map(({ rule, message }) => `rule ${rule}: ${message}`);
@@ -160,16 +174,4 @@ async function judgeAll(
   if (worst === "unhealthy") return { verdict: worst, notes };
   if (!round.conclusive) return { verdict: "undetermined", notes };
   return { verdict: worst === "degraded" ? "degraded" : "healthy", notes };
-}
-
-function printCheck(round: ProbeRound, nowMs: number): Check {
-  return {
-    at: new Date(nowMs).toISOString(),
-    conclusive: round.conclusive,
-    probes: round.results,
-    expected_gpus: round.expected?.gpus ?? null,
-    expected_from: round.expected?.from ?? null,
-    present_gpus: round.present,
-    active: round.active,
-  };
 }

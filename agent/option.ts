@@ -92,6 +92,7 @@ const FLAGS = {
     kind: "switch",
     help: "one full check as JSON; exit 0 healthy, 10 degraded, 11 unhealthy, 12 unknown",
   },
+  text: { kind: "switch", help: "with --once: a summary for people instead of JSON" },
   since: {
     kind: "text",
     value: "TIME",
@@ -116,6 +117,11 @@ const FLAGS = {
     help: "where the node's /sys is mounted (default /host/sys, /sys)",
   },
   "expected-gpus": { kind: "text", value: "N", help: "GPUs that this machine must have" },
+  "expected-ports": {
+    kind: "text",
+    value: "N",
+    help: "InfiniBand and RoCE ports that must be active (default: those seen active before)",
+  },
   "allow-commands": { kind: "switch", help: "carry out reboot and gpu_reset when ordered" },
   "metrics-addr": {
     kind: "text",
@@ -163,6 +169,7 @@ export type Options = {
   clientKeyFile: string | null;
   spool: string;
   once: boolean;
+  text: boolean;
   sinceMs: number | null;
   /** `null`: the default, or none on a simulated node. */
   kernelLog: string | null;
@@ -171,6 +178,7 @@ export type Options = {
   hostProc: string | null;
   hostSys: string | null;
   expectedGpus: number | null;
+  expectedPorts: number | null;
   allowCommands: boolean;
   metrics: { hostname: string; port: number } | null;
   fake: Fake | null;
@@ -246,6 +254,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     clientKeyFile: text(values["client-key-file"]),
     spool: values.spool,
     once: values.once,
+    text: values.text,
     sinceMs: readSince(values.since, nowMs),
     kernelLog: text(values["kernel-log"]) ?? (fake ? null : "/dev/kmsg"),
     nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
@@ -253,6 +262,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     hostProc: readAbsolute(values["host-proc"], "--host-proc"),
     hostSys: readAbsolute(values["host-sys"], "--host-sys"),
     expectedGpus: readCount(values["expected-gpus"], "--expected-gpus"),
+    expectedPorts: readCount(values["expected-ports"], "--expected-ports", PORTS_MAX),
     allowCommands: values["allow-commands"],
     metrics: readMetrics(values["metrics-addr"], values["metrics-insecure"]),
     fake,
@@ -300,11 +310,18 @@ function readLabels(given: readonly string[]): Record<string, string> {
   return labels;
 }
 
-function readCount(given: string | undefined, flag: string): number | null {
+/** More network ports than any machine has. */
+const PORTS_MAX = 64;
+
+function readCount(
+  given: string | undefined,
+  flag: string,
+  most: number = LIMIT.gpusPerNodeMax,
+): number | null {
   if (given === undefined || given === "") return null;
   const count = Number(given);
-  if (/^\d+$/.test(given) && count <= LIMIT.gpusPerNodeMax) return count;
-  throw new Bad(`${flag} must be 0 to ${LIMIT.gpusPerNodeMax}, found ${JSON.stringify(given)}`);
+  if (/^\d+$/.test(given) && count <= most) return count;
+  throw new Bad(`${flag} must be 0 to ${most}, found ${JSON.stringify(given)}`);
 }
 
 function readFake(values: Values, env: Env): Fake | null {

@@ -7,6 +7,7 @@ import type { BootId, NodeId } from "../schema/id.ts";
 import type { AgentTrust, ShownKey } from "../schema/order.ts";
 import type { AgentCommand, CommandResult, Inventory } from "../schema/report.ts";
 import type { Orders } from "./command/order.ts";
+import type { HostWatch } from "./host/watch.ts";
 import type { OpenKernelLog } from "./listen.ts";
 import type { Bus, Clock, Nvml, Sender } from "./port.ts";
 import type { Promises } from "./promise.ts";
@@ -48,6 +49,8 @@ export type AgentParts = {
   identity: Identity;
   /** How many GPUs this machine must have, as far as others say. */
   promises: Promises;
+  /** The machine around the GPUs; without it, nothing is said of that. */
+  host?: HostWatch;
   /** What the PCI bus shows now. */
   readBus: () => Bus;
   memory: ProbeMemory;

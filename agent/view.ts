@@ -5,6 +5,8 @@
 import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";
 import type { Expected, ProbeResult } from "../schema/report.ts";
+import type { HostReading } from "./host/reading.ts";
+import type { NvmlCheck } from "./nvml/reading.ts";
 import type { SpoolStats } from "./spool.ts";
 
 export type AgentView = {
@@ -26,6 +28,12 @@ export type AgentView = {
   lastXid: ReadonlyMap<string, Finding>;
   /** Findings since the start, by kind. */
   findings: ReadonlyMap<string, number>;
+  /** What the driver answered to the last full check, `null` if it did not. */
+  check: NvmlCheck | null;
+  /** What happened to the machine around the GPUs since the start, by reason. */
+  hostEvents: ReadonlyMap<string, number>;
+  /** The last look at that machine, or `null`. */
+  host: HostReading | null;
   /** How late the last heartbeat was, milliseconds. */
   lagMs: number;
 };

@@ -13,8 +13,10 @@ const METRIC_CHARS_MAX = 256;
 
 const rank = (severity: Severity) => SEVERITIES.indexOf(severity);
 
+type Circumstances = Pick<ProbeContext, "bootId" | "wallMs" | "simulated">;
+
 /** The finding of a condition at this moment. */
-export function printFinding(condition: Condition, ctx: ProbeContext): Finding {
+export function printFinding(condition: Condition, ctx: Circumstances): Finding {
   const { gpu } = condition;
   const metrics = Object.entries(condition.metrics).map(([name, value]) => [
     name,
@@ -57,7 +59,7 @@ export function judgeChange(
   conditions: readonly Condition[],
   before: Readonly<Record<string, Held>>,
   carried: readonly string[],
-  ctx: ProbeContext,
+  ctx: Circumstances,
 ): Change {
   const held: Record<string, Held> = {};
   for (const key of carried) {

@@ -23,6 +23,7 @@ import { Spool } from "../spool.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
 import { Promises } from "../promise.ts";
 import { isCompiled, openGpus } from "./gpus.ts";
+import { openHostWatch } from "./host.ts";
 import { createLogOpener, pollMsOf } from "./kernel-log.ts";
 import { Progress } from "./progress.ts";
 import type { KeyTrust } from "../key-trust.ts";
@@ -155,6 +156,7 @@ async function serve(options: Options): Promise<void> {
     identity,
     promises: new Promises(options.expectedGpus),
     readBus: gpus.readBus,
+    ...openHostWatch(options, { proc, clock, files, save }),
     memory: loadMemory(files),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
@@ -271,10 +273,11 @@ async function openMetrics(options: Options, agent: Agent, stats: () => KernelLo
 
 async function once(options: Options): Promise<number> {
   const clock = createClock();
-  const machine = readMachine(options.hostProc ?? "/proc");
-  const identity = identify(options, machine, clock);
+  const proc = options.hostProc ?? "/proc";
+  const identity = identify(options, readMachine(proc), clock);
   const { nvml, readBus } = await openGpus(options, clock);
   const { EXIT, runOnce } = await import("../once.ts");
+  const { printSummary } = await import("../summary.ts");
   const { result, notes } = await runOnce({
     clock,
     nvml,
@@ -282,12 +285,13 @@ async function once(options: Options): Promise<number> {
     identity,
     promises: new Promises(options.expectedGpus),
     readBus,
+    ...openHostWatch(options, { proc, clock, files: openStateFiles(options.spool), save: null }),
     pool: options.pool ?? "",
     labels: options.labels,
   });
   nvml.close();
   for (const note of notes) log("warn", note);
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  process.stdout.write(options.text ? printSummary(result) : `${JSON.stringify(result)}\n`);
   return EXIT[result.verdict];
 }
 

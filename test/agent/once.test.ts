@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";
 import {
@@ -294,5 +294,66 @@ describe("navarch-node --once", () => {
     }
     expect(runAgent(["--help"])).toMatchObject({ code: 0 });
     expect(runAgent(["-version"]).stdout).toStartWith("navarch-node ");
+  });
+});
+
+describe.skipIf(library === null)("navarch-node --once on a machine with network ports", () => {
+  /** Two adapters in a folder like /sys, the second down. */
+  function ports(): string {
+    const root = scratch();
+    for (const [device, state] of [
+      ["mlx5_0", "4: ACTIVE"],
+      ["mlx5_1", "1: DOWN"],
+    ] as const) {
+      const port = join(root, "class/infiniband", device, "ports/1");
+      mkdirSync(port, { recursive: true });
+      writeFileSync(join(port, "state"), `${state}\n`);
+      writeFileSync(join(port, "phys_state"), "5: LinkUp\n");
+      writeFileSync(join(port, "rate"), "400 Gb/sec (4X NDR)\n");
+      writeFileSync(join(port, "link_layer"), "InfiniBand\n");
+    }
+    return root;
+  }
+
+  const argv = (root: string) => {
+    const world = openNvmlWorld(scratch(), { count: 2 });
+    const flags = ["--nvml-path", library ?? "", "--host-sys", root, "--expected-ports", "2"];
+    return { flags: [...flags, "--spool", scratch()], env: { ...ENV, ...world.env } };
+  };
+
+  test("a port that must be active and is not is 10, and leaves the GPUs alone", () => {
+    const { env, flags } = argv(ports());
+    const { code, out } = once([...flags, "--kernel-log", kernelLog()], env);
+    const hosts = out.findings.filter(({ kind }) => kind === "host");
+    expect(hosts).toMatchObject([{ reason: "port_down", gpu_index: null }]);
+    expect([code, out.verdict]).toEqual([10, "degraded"]);
+  });
+
+  test("an OOM kill and a read-only disk in the log degrade, and name what they are about", () => {
+    const log = kernelLog(
+      "Out of memory: Killed process 4242 (python3) total-vm:1kB",
+      "EXT4-fs (nvme9n1p1): Remounting filesystem read-only",
+    );
+    const { env, flags } = argv(scratch());
+    const { code, out } = once([...flags, "--expected-ports", "0", "--kernel-log", log], env);
+    const hosts = out.findings.filter(({ kind }) => kind === "host");
+    expect(hosts.map(({ reason }) => reason)).toEqual(["oom", "read_only"]);
+    expect(code).toBe(10);
+  });
+
+  test("--text is a summary of at most 80 columns, with the same exit status", () => {
+    const log = kernelLog("NVRM: Xid (PCI:d432:c8:03): 79, \\x1b[2Jsomebody else's");
+    const { env, flags } = argv(ports());
+    const all = ["--once", "--text", "--node-id", "n1", ...flags, "--kernel-log", log];
+    const { code, stdout } = runAgent(all, env);
+    const lines = stdout.trimEnd().split("\n");
+    expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(80);
+    expect(lines[0]).toBe("node           n1: degraded");
+    expect(stdout).toContain("GPUs           2 × NVIDIA H100 80GB HBM3");
+    expect(stdout).toContain("network ports  1 × InfiniBand active 400 Gb/s, 1 × InfiniBand down");
+    expect(stdout).toMatch(/^warning +1 of 2 network ports active/m);
+    expect(stdout).toMatch(/^not judged +1 about devices/m);
+    expect(stdout).not.toContain("\u001b");
+    expect(code).toBe(10);
   });
 });

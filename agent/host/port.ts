@@ -1,0 +1,147 @@
+/**
+ * InfiniBand and RoCE ports. A port that was active at some time must be active: the cable is
+ * there, and jobs were placed for it. One that never was is not expected, because many adapters
+ * have ports that nothing is plugged into. Where the number of ports is known, that decides.
+ */
+import { type Condition, onNode } from "../probe/probe.ts";
+import { nextWindow } from "../probe/window.ts";
+import { type HostContext, type HostProbe, listed, type PortMemory, unread } from "./probe.ts";
+import type { NetworkPort } from "./reading.ts";
+
+/** Links train for up to some minutes after a boot, longer behind a subnet manager. */
+const GRACE_MS = 300_000;
+/** A link that is exchanged or whose switch restarts goes down once or twice. */
+const FLAPS_PER_HOUR_MAX = 2;
+
+const isActive = (port: NetworkPort) => port.state === "ACTIVE";
+
+export const portProbe: HostProbe = {
+  name: "network_port",
+  reasons: ["port_down", "port_missing", "port_rate", "port_flap"],
+  look({ ports, late }, memory, ctx) {
+    if (ports === null) return unread(late.includes("port"));
+    const active = ports.filter(isActive);
+    const learned = remember(ports, memory.ports, ctx);
+    const expected = ctx.expectedPorts ?? Object.keys(memory.ports).length;
+    const complete = active.length >= expected;
+    // With enough ports active, those no longer listed were renamed or exchanged.
+    const listedNow = new Set(ports.map(({ name }) => name));
+    const kept = Object.fromEntries(
+      Object.entries(learned).filter(([name]) => !complete || listedNow.has(name)),
+    );
+    const conditions = [
+      ...(ctx.uptimeMs < GRACE_MS || complete ? [] : absent(ports, memory.ports, ctx)),
+      ...slow(active, memory.ports),
+      ...flapping(ports, learned),
+    ];
+    const outcome =
+      conditions.length > 0 ? "finding" : ports.length === 0 ? "not_supported" : "ok";
+    const message = ports.length === 0 ? null : `${active.length} of ${ports.length} active`;
+    return { conditions, outcome, message, learned: { ports: kept } };
+  },
+};
+
+function remember(
+  ports: readonly NetworkPort[],
+  before: Readonly<Record<string, PortMemory>>,
+  ctx: HostContext,
+): Record<string, PortMemory> {
+  const next: Record<string, PortMemory> = { ...before };
+  for (const port of ports) {
+    const known = before[port.name];
+    if (known === undefined && !isActive(port)) continue;
+    const best = Math.max(known?.gigabits ?? 0, isActive(port) ? (port.gigabits ?? 0) : 0);
+    const window = known?.downed ?? null;
+    const downed =
+      port.linkDowned === null ? window : nextWindow(window, port.linkDowned, ctx.monoMs);
+    next[port.name] = { gigabits: best === 0 ? null : best, downed };
+  }
+  return next;
+}
+
+function absent(
+  ports: readonly NetworkPort[],
+  before: Readonly<Record<string, PortMemory>>,
+  ctx: HostContext,
+): Condition[] {
+  const known = (name: string) => before[name] !== undefined;
+  const down = ports.filter((port) => known(port.name) && !isActive(port));
+  const here = new Set(ports.map(({ name }) => name));
+  const missing = Object.keys(before).filter((name) => !here.has(name));
+  const active = ports.filter(isActive).length;
+  const metrics = { active, expected: ctx.expectedPorts ?? Object.keys(before).length };
+  const found: Condition[] = [];
+  if (missing.length > 0) {
+    found.push(
+      onNode({
+        kind: "host",
+        reason: "port_missing",
+        severity: "serious",
+        message: `network ports ${listed(missing)} were active before and are gone`,
+        metrics: { ...metrics, missing: missing.length },
+        level: missing.length,
+      }),
+    );
+  }
+  if (down.length > 0 || missing.length === 0) {
+    const states = down.map(({ name, state, physical }) => `${name} (${state}, ${physical})`);
+    const which = states.length > 0 ? `: down are ${listed(states)}` : "";
+    const short = `${active} of ${metrics.expected} network ports active${which}`;
+    found.push(
+      onNode({
+        kind: "host",
+        reason: "port_down",
+        severity: "warning",
+        message: short,
+        metrics: { ...metrics, down: down.length },
+        level: metrics.expected - active,
+      }),
+    );
+  }
+  return found;
+}
+
+function slow(
+  active: readonly NetworkPort[],
+  before: Readonly<Record<string, PortMemory>>,
+): Condition[] {
+  const reduced = active.flatMap(({ name, gigabits }) => {
+    const best = before[name]?.gigabits ?? null;
+    if (gigabits === null || best === null || gigabits >= best) return [];
+    return [`${name} (${gigabits} of ${best} Gb/s)`];
+  });
+  if (reduced.length === 0) return [];
+  return [
+    onNode({
+      kind: "host",
+      reason: "port_rate",
+      severity: "warning",
+      message: `network ports below the rate they had: ${listed(reduced)}`,
+      metrics: { ports: reduced.length },
+      level: reduced.length,
+    }),
+  ];
+}
+
+function flapping(
+  ports: readonly NetworkPort[],
+  learned: Readonly<Record<string, PortMemory>>,
+): Condition[] {
+  const found = ports.flatMap(({ name }) => {
+    const grown = learned[name]?.downed?.grown ?? 0;
+    return grown > FLAPS_PER_HOUR_MAX ? [{ name, grown }] : [];
+  });
+  if (found.length === 0) return [];
+  const flaps = found.reduce((sum, { grown }) => sum + grown, 0);
+  const each = found.map(({ name, grown }) => `${name} (${grown} times)`);
+  return [
+    onNode({
+      kind: "host",
+      reason: "port_flap",
+      severity: "warning",
+      message: `links of network ports went down within an hour: ${listed(each)}`,
+      metrics: { ports: found.length, flaps },
+      level: Math.floor(Math.log2(flaps)),
+    }),
+  ];
+}

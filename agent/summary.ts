@@ -1,0 +1,86 @@
+/**
+ * One check for a person at a terminal of 80 columns: the verdict first, then what was found, then
+ * what was looked at. Pure.
+ */
+import type { OnceResult } from "./once.ts";
+
+const COLUMNS = 80;
+const LABEL = 15;
+
+/** Text in lines of the terminal's width, the first behind `label`. */
+function wrap(label: string, text: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/)) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (longer.length <= COLUMNS - LABEL) {
+      line = longer;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    line = word;
+  }
+  lines.push(line);
+  return lines.map((one, at) => `${(at === 0 ? label : "").padEnd(LABEL)}${one}`);
+}
+
+/** Text as a terminal may show it: nothing in it moves the cursor or hides a part. */
+function plain(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
+}
+
+function counted(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${count} × ${name}`).join(", ");
+}
+
+function gpuLine({ expected, gpus }: OnceResult): string {
+  if (gpus.length === 0) return "none found";
+  const driver = gpus[0]?.driver_version ?? "";
+  const due = expected === null ? "" : `, ${expected.gpus} expected (${expected.from})`;
+  return `${counted(gpus.map(({ name }) => name))}${due}, driver ${driver}`;
+}
+
+function portLine({ host }: OnceResult): string {
+  const ports = host?.ports ?? null;
+  if (ports === null) return "not read";
+  if (ports.length === 0) return "no InfiniBand or RoCE adapter";
+  return counted(
+    ports.map(({ layer, gigabits, state }) => {
+      const rate = state === "ACTIVE" && gigabits !== null ? ` ${gigabits} Gb/s` : "";
+      return `${layer ?? "unknown"} ${state?.toLowerCase() ?? "unknown"}${rate}`;
+    }),
+  );
+}
+
+function fileSystemLine({ host }: OnceResult): string {
+  const systems = host?.fileSystems ?? null;
+  if (systems === null) return "not read";
+  const each = systems.map(({ path, readOnly, usedRatio }) => {
+    const used = usedRatio === null ? "not asked" : `${Math.floor(usedRatio * 100)} %`;
+    return `${path} ${used}${readOnly ? " read-only" : ""}`;
+  });
+  return each.length === 0 ? "none on disks of this machine" : each.join(", ");
+}
+
+/** The whole summary, with its last line end. */
+export function printSummary(result: OnceResult): string {
+  const { findings, node_id, probes, simulated, verdict } = result;
+  const lines = [
+    ...wrap("node", `${node_id}: ${verdict}${simulated ? " (simulated GPUs)" : ""}`),
+    ...wrap("GPUs", plain(gpuLine(result))),
+    ...wrap("network ports", plain(portLine(result))),
+    ...wrap("file systems", plain(fileSystemLine(result))),
+  ];
+  const own = findings.filter(({ foreign }) => foreign !== true);
+  for (const { severity, message } of own) lines.push(...wrap(severity, plain(message)));
+  if (own.length === 0) lines.push(...wrap("findings", "none"));
+  const other = findings.length - own.length;
+  if (other > 0) lines.push(...wrap("not judged", `${other} about devices of no GPU here`));
+  const unread = probes.filter(({ outcome }) => !["ok", "finding"].includes(outcome));
+  if (unread.length > 0) {
+    lines.push(...wrap("not checked", unread.map(({ name }) => name).join(", ")));
+  }
+  return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;
+}
