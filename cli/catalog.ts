@@ -46,6 +46,7 @@ import { tokenList } from "./command/token-list.ts";
 import { tokenRevoke } from "./command/token-revoke.ts";
 import { tokenRotate } from "./command/token-rotate.ts";
 import { uncordon } from "./command/uncordon.ts";
+import { forget } from "./command/forget.ts";
 import { forgive } from "./command/forgive.ts";
 import { policyTrust } from "./command/policy-trust.ts";
 import { unfreeze } from "./command/unfreeze.ts";
@@ -76,6 +77,7 @@ const ALL: readonly Command[] = [
   safety,
   freeze,
   unfreeze,
+  forget,
   forgive,
   policyTrust,
   upgradeAgents,

@@ -131,6 +131,19 @@ export function desiredOf(pool: PoolConfig, state: PoolState | undefined): numbe
   return Math.min(Math.max(wanted, pool.scaling.minNodes), pool.scaling.maxNodes);
 }
 
+/**
+ * A machine that runs an agent and that this fleet did not buy: no cloud can be asked about it, and
+ * nothing can end it. Its pool is the one that its agent names, if that one is configured.
+ */
+export function isUnbought({ slot, instance }: Pick<Node, "slot" | "instance">): boolean {
+  return slot === null && instance === null;
+}
+
+/** Whether a node of the pool counts towards the size that the pool wants. */
+export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
+  return pool.adopt || !isUnbought(node);
+}
+
 /** What people call the health of a node: silence counts as unhealthy, no news yet as unknown. */
 export function verdictOfNode(node: Node): "unknown" | "healthy" | "degraded" | "unhealthy" {
   return node.health.silentSince === null ? node.health.verdict : "unhealthy";

@@ -12,7 +12,7 @@ import type { Node, Origin } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
 import { expectedOf } from "./expected.ts";
-import { verdictOfNode } from "./fleet.ts";
+import { isUnbought, verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
 import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
 import type { Store, StoredLetter } from "./store/store.ts";
@@ -134,7 +134,7 @@ export class Ingest {
     const known = this.target.node(id);
     // A DaemonSet's agent gives the name of the Node object: one machine, two names (F8). What was
     // taken in under that name before the two could be tied together falls silent and is forgotten.
-    const stray = known !== null && known.pool === null && known.instance === null;
+    const stray = known !== null && isUnbought(known);
     if (known === null || stray) {
       const candidates = new Set<NodeId>(this.namesakes(report));
       for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {

@@ -138,7 +138,10 @@ export type Spend = v.InferOutput<typeof Spend>;
 
 export const PoolConfig = v.object({
   name: PoolName,
-  providers: v.pipe(v.array(ProviderRef), v.minLength(1)),
+  /** None only where `adopt` says that the pool is made of machines that nobody buys. */
+  providers: v.array(ProviderRef),
+  /** Nodes that nobody bought count towards the size, and may be drained for a smaller one. */
+  adopt: v.boolean(),
   strategy: v.picklist(STRATEGIES),
   instanceType: text,
   /** GPUs of each node; 0 = none expected; absent = what the instance type is known to have. */

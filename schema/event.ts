@@ -32,6 +32,7 @@ export const EVENT_KINDS = [
   "node.failed",
   "node.held",
   "node.gap",
+  "node.forgotten",
   "instance.adopted",
   "instance.lost",
   "instance.surplus",

@@ -17,6 +17,8 @@ export type Agent = {
   processes: number | null;
   quiet: boolean;
   registered: boolean;
+  /** The pool that it names, as `--pool` says. */
+  pool?: string;
   /** Its GPUs, which no other machine has. */
   uuids: string[];
 };
@@ -87,6 +89,7 @@ export function reportOf(id: string, agent: Agent, wallMs: number): Report {
       ? null
       : {
           hostname: id,
+          ...(agent.pool === undefined ? {} : { pool: agent.pool }),
           gpus: gpus.map((g) => ({
             ...g,
             name: "H100",

@@ -34,7 +34,8 @@ export function convertPool(
   const cooldown = printDuration(scaling.cooldownMs);
   return {
     ...printRefs(pool, types),
-    instance_type: pool.instanceType,
+    adopt: pool.adopt ? true : null,
+    instance_type: pool.instanceType === "" ? null : pool.instanceType,
     gpus: pool.gpus ?? null,
     region: pool.region,
     zones: pool.zones,

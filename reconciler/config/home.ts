@@ -44,6 +44,7 @@ const HOME: Record<string, readonly string[]> = {
   "a pool": [
     "instance_type",
     "gpus",
+    "adopt",
     "zones",
     "strategy",
     "scaling",

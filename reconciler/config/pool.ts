@@ -44,12 +44,16 @@ export function readPool(
   const own = readPoolPart(pool);
   const parts: readonly PoolPart[] = [own, ...around.defaults];
   const instanceType = pool.text("instance_type");
-  if (!pool.has("instance_type")) pool.missing("instance_type");
   const gpus = pool.integer("gpus", { min: 0, max: LIMIT.gpusPerNodeMax });
   const region = pool.text("region");
   const zones = pool.texts("zones") ?? [];
   const strategy = pool.choice("strategy", STRATEGIES);
-  const refs = readRefs(pool, tree.name, around.directory, { instanceType, region, zones });
+  const adopt = pool.flag("adopt") ?? false;
+  const place = { instanceType, region, zones, optional: adopt };
+  const refs = readRefs(pool, tree.name, around.directory, place);
+  const buys = pool.has("provider") || pool.has("providers") || !adopt;
+  // Without it, machines of any size may be counted in a pool that buys none.
+  if (buys && !pool.has("instance_type")) pool.missing("instance_type");
   warnStrategy(pool, refs);
   const scaling = readScaling(pool, tree, around.defaults);
   const commands = readCommands(pool);
@@ -65,6 +69,7 @@ export function readPool(
   const config: PoolConfig = {
     name: parse(PoolName, tree.name),
     providers: refs,
+    adopt,
     strategy: strategy ?? "priority",
     instanceType: instanceType ?? "",
     ...(gpus === null ? {} : { gpus }),

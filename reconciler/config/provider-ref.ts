@@ -13,7 +13,13 @@ import { readSection, type Section } from "./section.ts";
 import type { Entry } from "./tree.ts";
 
 /** What the pool says for all its providers. */
-export type PoolPlace = { instanceType: string | null; region: string | null; zones: string[] };
+export type PoolPlace = {
+  instanceType: string | null;
+  region: string | null;
+  zones: string[];
+  /** The pool may have none. */
+  optional: boolean;
+};
 
 /** Providers of one pool; more would only be more places to be out of capacity. */
 const REFS_MAX = 32;
@@ -31,7 +37,9 @@ export function readRefs(
     pool.problems.error(at, `${pool.path} ${JSON.stringify(name)}`, "provider", message);
   };
   if (one !== null && many !== null) say("provider and providers exclude each other");
-  if (one === null && many === null) say("needs provider or providers");
+  if (one === null && many === null && !place.optional) {
+    say("needs provider or providers, or adopt: true for machines that nobody buys");
+  }
   if (one !== null) {
     const given = pool.text("provider");
     if (given === null) return [];

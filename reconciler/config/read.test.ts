@@ -151,7 +151,7 @@ describe("readConfig() messages", () => {
     [
       "no provider",
       pool("").replace("    provider: fake\n", ""),
-      '2:5: pools[0] "p": needs provider or providers',
+      '2:5: pools[0] "p": needs provider or providers, or adopt: true for machines that nobody buys',
     ],
     [
       "two kinds of provider",

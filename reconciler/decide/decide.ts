@@ -8,7 +8,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import { wantsDemand } from "../demand/demand.ts";
-import { type Fleet, type Sight, type Timing, desiredOf, timingOf } from "../fleet.ts";
+import { countsIn, desiredOf, type Fleet, type Sight, type Timing, timingOf } from "../fleet.ts";
 import { type Budgets, openBudgets } from "../safety/budget.ts";
 import { vacantSlots } from "../safety/in-flight.ts";
 import { openPurse, type Purse } from "../safety/spend.ts";
@@ -71,6 +71,9 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   for (const [name, nodes] of byPool) {
     const pool = name === null ? null : (configured.get(name) ?? null);
     const desired = pool === null ? 0 : desiredOf(pool, fleet.pools.get(pool.name));
+    const counted = pool === null ? [] : nodes.filter((node) => countsIn(node, pool));
+    // Who is not counted in the wanted size is there all the same, and may be out of service.
+    const places = desired + nodes.length - counted.length;
     const scope: Scope = {
       fleet,
       sight,
@@ -80,7 +83,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       budget:
         pool === null
           ? null
-          : openBudget(pool, desired, nodes, isOut, () =>
+          : openBudget(pool, places, nodes, isOut, () =>
               vacantSlots([...(gone.get(name) ?? []), ...nodes], () => desired),
             ),
       budgets,
@@ -88,23 +91,29 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       trying: null,
       sweep,
       prices,
-      silence: pool === null ? null : openBudget(pool, desired, nodes, isMuted),
+      silence: pool === null ? null : openBudget(pool, places, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims:
         pool === null
           ? new Set()
           : victimsOf(
-              nodes,
+              counted,
               desired,
               sight,
               sparesBusy(pool, fleet),
               fleet.pools.get(pool.name)?.desiredAt,
+              isSized(pool, fleet),
             ),
     };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
-    if (pool !== null) decidePool(nodes, scope, pool, plan);
+    if (pool !== null) decidePool(counted, scope, pool, plan);
   }
   return plan;
+}
+
+/** Somebody asked for this size: the configuration's floor alone gives up no machine of others. */
+function isSized(pool: PoolConfig, fleet: Fleet): boolean {
+  return (fleet.pools.get(pool.name)?.desiredBy ?? "config") !== "config";
 }
 
 /** A size that the queue set takes idle nodes only: where a job runs is not in its depth. */

@@ -209,7 +209,7 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
   if (paused !== null) return pen.wait("human", paused.message, paused.until);
   if (sight.blind.length > 0 && node.order?.force !== true)
     return pen.wait("blind", sight.blind.join("; "));
-  if (node.instance === null) return pen.wait("not_ours", "no instance of this fleet to end");
+  if (node.instance === null) return decideEmptied(node, phase, scope, pen);
   if (phase.purpose === "repair" && node.order === null) {
     const { provider, id } = node.instance;
     const bootId = node.agent?.bootId ?? null;
@@ -228,6 +228,20 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
     notBefore: 0,
   };
   pen.advance(to, "node.terminating", ["drained"]);
+}
+
+/** Emptied, and nothing to end: this fleet did not buy the machine. */
+function decideEmptied(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const verdict = verdictOfNode(node);
+  const check = node.health.lastCheckAt ?? 0;
+  const isWell = (verdict === "healthy" || verdict === "degraded") && check >= phase.since;
+  if (phase.purpose === "repair" && node.order === null && isWell) {
+    const because = ["its checks are clean again: it was repaired"];
+    return pen.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
+  }
+  const gone = `\`navarch forget ${node.id}\` once the machine is gone`;
+  const next = phase.purpose === "repair" ? "repair it: it comes back by itself" : "uncordon it";
+  pen.wait("not_ours", `drained, and this fleet did not buy it: ${next}, or ${gone}`);
 }
 
 /** An order that came while it was emptied for a repair overtakes the repair. */

@@ -8,7 +8,7 @@ import { isDestructive, type Action } from "../../schema/action.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
-import { desiredOf, type Fleet, type Sight } from "../fleet.ts";
+import { countsIn, desiredOf, type Fleet, type Sight } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { isOut } from "./budget.ts";
@@ -172,7 +172,12 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
   }
   if (cordons.size === 0) return;
   for (const pool of config.pools) {
-    const max = shareOf(pool.health.maxUnavailable, desiredOf(pool, fleet.pools.get(pool.name)));
+    // Who is not counted in the wanted size is there all the same.
+    const others = [...fleet.nodes.values()].filter(
+      (node) => node.pool === pool.name && node.phase.kind !== "gone" && !countsIn(node, pool),
+    );
+    const places = desiredOf(pool, fleet.pools.get(pool.name)) + others.length;
+    const max = shareOf(pool.health.maxUnavailable, places);
     const out = new Set<string>();
     const fresh = new Set<string>();
     for (const node of fleet.nodes.values()) {

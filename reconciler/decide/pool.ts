@@ -7,7 +7,7 @@ import type { PoolConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
-import { verdictOfNode, type Sight } from "../fleet.ts";
+import { isUnbought, verdictOfNode, type Sight } from "../fleet.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { hindranceOf } from "./bootstrap.ts";
@@ -30,6 +30,7 @@ function fills(node: Node): boolean {
 
 /**
  * Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess.
+ * `sparesUnbought`: also machines that this fleet did not buy, after those that it pays for.
  */
 export function victimsOf(
   nodes: Node[],
@@ -37,6 +38,7 @@ export function victimsOf(
   sight: Sight,
   sparesBusy = false,
   wantedAt = 0,
+  sparesUnbought = false,
 ): Set<NodeId> {
   // A held node is a person's: it is no capacity, and giving it up is not for the product to
   // decide.
@@ -48,6 +50,7 @@ export function victimsOf(
   const candidates = filling.filter(
     (node) =>
       (isSpare(node) || isReplaced(node)) &&
+      (sparesUnbought || !isUnbought(node)) &&
       !(sparesBusy && !isNamed(node) && isBusy(node, sight)) &&
       !(node.sparedAt !== null && node.sparedAt >= wantedAt),
   );
@@ -123,6 +126,8 @@ function isBusy(node: Node, sight: Sight): boolean {
 function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;
+  // Machines that are paid for go first; the others cost nothing.
+  if (isUnbought(node)) return 5_000 + (isBusy(node, sight) ? 1_000 : 0);
   if (node.phase.kind === "requested") return -5;
   const busy = isBusy(node, sight) ? 1_000 : 0;
   if (node.cordon.product?.why.startsWith(SCALE_DOWN) === true) return busy - 10;
@@ -145,14 +150,8 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     wait("bootstrap", `no machine can be set up: ${hindrance.message}`, null);
   }
   for (const message of impairmentsOf(pool, sight)) wait("provider", message, null);
-  const filled = new Set<number>();
-  const live = new Set<number>();
-  for (const node of nodes) {
-    if (node.slot === null) continue;
-    live.add(node.slot);
-    if (fills(node)) filled.add(node.slot);
-  }
-  const missing = desired - filled.size;
+  const { filled, live, adopted } = occupancyOf(nodes);
+  const missing = desired - filled.size - adopted;
   if (missing <= 0) return;
   if (sight.frozen !== null) return wait("human", `the fleet is frozen: ${sight.frozen}`, null);
   if (state.hold !== null && state.hold.until > sight.now) {
@@ -161,6 +160,10 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       `pool ${pool.name} is held by ${state.hold.by}: ${state.hold.why}`,
       state.hold.until,
     );
+  }
+  if (pool.providers.length === 0) {
+    const message = `${missing} nodes are missing, and the pool names no provider to buy them at`;
+    return wait("provider", message, null);
   }
   const known = pool.providers.some((ref) => sight.providers.get(ref.name)?.listed === true);
   if (!known) {
@@ -200,6 +203,20 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
       because: [because],
     });
   }
+}
+
+/** Slots that count as filled, slots that somebody is in, and machines that were not bought. */
+function occupancyOf(nodes: readonly Node[]) {
+  const filled = new Set<number>();
+  const live = new Set<number>();
+  let adopted = 0;
+  for (const node of nodes) {
+    if (isUnbought(node) && fills(node)) adopted += 1;
+    if (node.slot === null) continue;
+    live.add(node.slot);
+    if (fills(node)) filled.add(node.slot);
+  }
+  return { filled, live, adopted };
 }
 
 /** The pool's providers that give no machines, with why. */

@@ -7,7 +7,7 @@ import { groupIncidents } from "../../health/policy/incident.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
-import { verdictOfNode } from "../fleet.ts";
+import { isUnbought, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -126,6 +126,9 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   if (node.cordon.product === null && (proof || reached || silent))
     return decideIsolation(node, scope, pen, proof);
   if (!reached) {
+    if (silent && node.health.verdict !== "unhealthy" && isUnbought(node)) {
+      return pen.wait("human", sayUnheard(node));
+    }
     if (silent && node.health.verdict !== "unhealthy") {
       return pen.wait(
         "second_witness",
@@ -139,6 +142,7 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
       node.health.lastCountedAt + scope.timing.checkIntervalMs,
     );
   }
+  if (isUnbought(node)) return emptyUnbought(node, scope, pen);
   const { rung, until, skipped } = nextRung(node, scope);
   const veto = vetoOf(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
   if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
@@ -157,6 +161,25 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   pen.act({ kind: "effect", node: node.id, payload, because });
 }
 
+/** No cloud knows the machine, so only its agent or a person can tell whether it is there. */
+function sayUnheard(node: Node): string {
+  const since = iso(node.health.silentSince);
+  const next = `restart its agent, or run \`navarch forget ${node.id}\` once the machine is gone`;
+  return `silent since ${since}, and this fleet did not buy it, so no cloud can be asked: ${next}`;
+}
+
+/**
+ * Nothing can repair or replace a machine that nobody bought: it is emptied like the rest of its
+ * pool, without a deadline because nothing ends it, and waits for a person.
+ */
+function emptyUnbought(node: Node, scope: Scope, pen: Pen): void {
+  const veto = vetoOf(node, scope);
+  if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
+  if (!mayTake(node, "reboot", scope, pen)) return;
+  const payload = drainPayload(node, scope, "repair", 0);
+  pen.act({ kind: "effect", node: node.id, payload, because: reasonsOf(node) });
+}
+
 type Veto = { reason: WaitReason; message: string; until: number | null };
 
 /** Admission (safety.md §13): the first "no" to replacing a node, with when to look again. */
@@ -167,9 +190,15 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
   };
   if (node.cordon.human !== null) {
     const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
-    return no("human", `cordoned by ${who}: uncordon it, or order its replacement`);
+    const next = isUnbought(node) ? "uncordon it" : "uncordon it, or order its replacement";
+    return no("human", `cordoned by ${who}: ${next}`);
   }
-  if (pool === null || node.instance === null) {
+  if (pool === null) {
+    const said = node.agent?.inventory.pool ?? null;
+    const why = said === null ? "its agent names no pool" : `pool ${said} is not configured`;
+    return no("not_ours", `${why}: drain it and repair it by hand (navarch drain ${node.id})`);
+  }
+  if (node.instance === null && !isUnbought(node)) {
     return no("not_ours", "no instance of this fleet: a person has to repair it");
   }
   if (!pool.health.autoReplace) return no("not_ours", `auto_replace is off for pool ${pool.name}`);

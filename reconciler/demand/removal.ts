@@ -11,7 +11,7 @@ import type { Operation } from "../../schema/operation.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { victimsOf } from "../decide/pool.ts";
 import { SCALE_DOWN } from "../decide/repair.ts";
-import { desiredOf, type Sight } from "../fleet.ts";
+import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
   cancel,
   eventOf,
@@ -85,6 +85,7 @@ function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
   if (node.pool !== pool.name) {
     return conflict(node.pool === null ? "is of no pool" : `is of pool ${node.pool}`);
   }
+  if (isUnbought(node)) return conflict("was not bought by this fleet: drain it, or forget it");
   if (node.slot === null) return conflict("has no place in the pool");
   const operation = node.operation === null ? null : asking.operation(node.operation);
   const marking = operation?.payload.kind === "cordon" || operation?.payload.kind === "uncordon";

@@ -10,7 +10,7 @@ import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
-import type { Fleet, Sight } from "../fleet.ts";
+import { countsIn, type Fleet, type Sight } from "../fleet.ts";
 import type { Presence } from "../presence.ts";
 import { takeCensus } from "./census.ts";
 import { demandProblem, knownQueue, type Heard } from "./demand.ts";
@@ -84,7 +84,7 @@ export class Scaler {
       const { autoscaler } = pool.scaling;
       if (state === null || autoscaler === null) continue;
       const memory = this.remember(pool.name, state, mono, sight.now);
-      const nodes = byPool.get(pool.name) ?? [];
+      const nodes = (byPool.get(pool.name) ?? []).filter((node) => countsIn(node, pool));
       const turn: Turn = { pool, autoscaler, state, nodes, memory, input };
       tellDemand(turn, draft);
       memory.standing = judge(turn, this.openSnapshot(turn), draft);

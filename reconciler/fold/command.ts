@@ -46,7 +46,9 @@ export function judgeCommand(
         return {
           kind: "refused",
           code: "conflict",
-          message: `node ${node.id} has no instance of this fleet to end`,
+          message:
+            `node ${node.id} was not bought by this fleet, so nothing can end it: ` +
+            "drain it, or forget it once the machine is gone",
         };
       }
       return { kind: "legal" };

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { type InstanceId, NodeId, PoolName } from "../../schema/id.ts";
 import type { InstanceFact, Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import type { Fleet } from "../fleet.ts";
+import { type Fleet, isUnbought } from "../fleet.ts";
 import type { Instance } from "../provider/provider.ts";
 import { newNode } from "./new-node.ts";
 
@@ -178,7 +178,7 @@ export function adoptInstance(
   const id = v.safeParse(NodeId, tagged("navarch-node") ?? instance.id);
   if (!pool.success || !id.success || !Number.isInteger(slot) || slot < 0) return null;
   const met = fleet.nodes.get(id.output);
-  const stray = met !== undefined && met.pool === null && met.instance === null;
+  const stray = met !== undefined && isUnbought(met);
   const named = met === undefined || stray ? id.output : v.parse(NodeId, instance.id);
   const from = {
     id: named,

@@ -6,6 +6,7 @@
  * by its tags and by its first full check, on the very way that a lost database takes (promise
  * N32). A node that is still sick says so again. Pure.
  */
+import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../schema/node.ts";
 import { emptyChange, type Change, type Snapshot } from "../store/store.ts";
 
@@ -43,7 +44,7 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
  * in the cloud's list, and its slot may have had other nodes since.
  */
 function isForgotten(node: Node): boolean {
-  if (node.phase.kind === "gone" || node.pool === null) return false;
+  if (node.phase.kind === "gone" || isUnbought(node)) return false;
   return node.phase.kind !== "held" && node.cordon.human === null;
 }
 

@@ -88,7 +88,7 @@ describe("a record under a Node's name", () => {
     ["there is evidence", [sick(), bought()], 20_000],
     ["a person cordoned it", [early({ cordon: { human: by, product: null } }), bought()], 20_000],
     ["it is marked", [early({ cordon: { human: null, product: by } }), bought()], 20_000],
-    ["it is a machine of a pool", [early({ pool: "p" as PoolName }), bought()], 20_000],
+    ["it has a place", [early({ pool: "p" as PoolName, slot: 0 }), bought()], 20_000],
   ])("stays if %s", (_why, nodes, silentMs) => {
     expect(forgotten(nodes, silentMs)).toEqual([]);
   });

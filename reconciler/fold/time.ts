@@ -3,10 +3,10 @@
  * apart from the draft it fills.
  */
 import type { Config } from "../../schema/config.ts";
-import type { NodeId } from "../../schema/id.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
-import { type Fleet, timingOf } from "../fleet.ts";
+import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
 import { foldPresence } from "./presence.ts";
 import { foldWaiver } from "./waiver.ts";
@@ -26,6 +26,7 @@ const OWED_MS_MAX = 7 * 86_400_000;
 export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
   const removed: NodeId[] = [];
   const timing = timingOf(input.config);
+  const pools = new Map(input.config.pools.map(({ name }) => [name as string, name]));
   let boots: ByBoot | null = null;
   const bought = (): ByBoot => (boots ??= nodesByBoot(input.fleet));
   for (const id of input.fleet.nodes.keys()) {
@@ -47,7 +48,8 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       continue;
     }
     const { silentSince } = node.health;
-    const stray = node.pool === null && node.instance === null;
+    const home = homeOf(node, pools);
+    const stray = isUnbought(node);
     // While its Node is marked, this record is what says why, and nothing returns it to work.
     const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
     const silentMs = silentSince === null ? 0 : input.now - silentSince;
@@ -56,7 +58,8 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       removed.push(id);
       continue;
     }
-    const freed = foldWaiver(node);
+    const housed = home === node.pool ? null : { ...node, pool: home };
+    const freed = foldWaiver(housed ?? node) ?? housed;
     if (freed !== null) draft.putNode(freed);
     const folded = foldPresence(
       freed ?? node,
@@ -73,13 +76,21 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
 }
 
 /**
+ * The pool of a machine that nobody bought: what its agent says, if that is a pool of ours. It
+ * gives the node limits, drain settings and a place in the counts, never a right to be replaced.
+ */
+function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] {
+  return isUnbought(node) ? (pools.get(node.agent?.inventory.pool ?? "") ?? null) : node.pool;
+}
+
+/**
  * Whether a record was made before anybody could know whose it is, and the same boot of the same
  * machine has gone on as one of ours since: a DaemonSet's agent gives its Node's name, which may be
  * there before the cluster has shown the Node. What somebody must still see is kept.
  */
 function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boolean {
   const { agent, health, cordon, id } = node;
-  if (node.pool !== null || node.instance !== null || agent === null) return false;
+  if (!isUnbought(node) || agent === null) return false;
   if (health.silentSince !== null || health.held.length > 0) return false;
   if (cordon.human !== null || cordon.product !== null) return false;
   if (node.session !== null || node.order !== null) return false;

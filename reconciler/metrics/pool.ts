@@ -6,7 +6,7 @@ import { NODE_STATUSES } from "../../schema/api.ts";
 import type { Node } from "../../schema/node.ts";
 import { staleness, viewScaling } from "../demand/view.ts";
 import { refusalOf } from "../decide/kube.ts";
-import { desiredOf } from "../fleet.ts";
+import { countsIn, desiredOf, isUnbought } from "../fleet.ts";
 import type { Reconciler } from "../loop.ts";
 import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../view/status.ts";
@@ -16,6 +16,9 @@ export function printPools(reconciler: Reconciler): Uint8Array[] {
   return [...printSizes(reconciler), ...printDemand(reconciler)].map((series) => series.take());
 }
 
+/** The label of nodes without a pool. Self-reported names that nobody configured are none. */
+const NO_POOL = "";
+
 function printSizes(reconciler: Reconciler): Series[] {
   const total = new Series(
     "navarch_nodes_total",
@@ -23,6 +26,14 @@ function printSizes(reconciler: Reconciler): Series[] {
   );
   const healthy = new Series("navarch_nodes_healthy", "Healthy or degraded nodes, per pool.");
   const unhealthy = new Series("navarch_nodes_unhealthy", "Unhealthy or silent nodes, per pool.");
+  const unbought = new Series(
+    "navarch_nodes_unmanaged",
+    "Of navarch_nodes_total, the ones that this fleet did not buy.",
+  );
+  const own = new Series(
+    "navarch_pool_healthy_nodes",
+    "Healthy or degraded nodes that count towards the pool's wanted size.",
+  );
   const byStatus = new Series("navarch_nodes", "Nodes by status.");
   const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
   const instances = new Series("navarch_instances", "Instances by state.");
@@ -33,32 +44,44 @@ function printSizes(reconciler: Reconciler): Series[] {
   const now = reconciler.lastSight()?.now ?? 0;
   const { nodes, pools } = reconciler.fleet();
   const byPool = new Map<string, Node[]>();
-  for (const pool of reconciler.activeConfig().pools) byPool.set(pool.name, []);
-  for (const node of nodes.values()) if (node.pool !== null) byPool.get(node.pool)?.push(node);
-  for (const pool of reconciler.activeConfig().pools) {
-    const own = byPool.get(pool.name) ?? [];
-    const count = countPool(own);
-    total.add({ pool: pool.name }, count.total);
-    healthy.add({ pool: pool.name }, count.healthy);
-    unhealthy.add({ pool: pool.name }, count.unhealthy);
-    desired.add({ pool: pool.name }, desiredOf(pool, pools.get(pool.name)));
+  const configured = reconciler.activeConfig().pools;
+  for (const pool of configured) byPool.set(pool.name, []);
+  for (const node of nodes.values()) {
+    // A pool that is not configured any more is counted as none, and so is an agent without one.
+    const name = node.pool !== null && byPool.has(node.pool) ? node.pool : NO_POOL;
+    const list = byPool.get(name);
+    if (list === undefined) byPool.set(name, [node]);
+    else list.push(node);
+  }
+  for (const [name, members] of byPool) {
+    const pool = configured.find((one) => one.name === name);
+    const count = countPool(members);
+    total.add({ pool: name }, count.total);
+    healthy.add({ pool: name }, count.healthy);
+    unhealthy.add({ pool: name }, count.unhealthy);
+    unbought.add({ pool: name }, countPool(members.filter(isUnbought)).total);
+    if (pool !== undefined) {
+      own.add({ pool: name }, countPool(members.filter((one) => countsIn(one, pool))).healthy);
+      desired.add({ pool: name }, desiredOf(pool, pools.get(pool.name)));
+    }
     const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
-    refused.add({ pool: pool.name }, own.filter(isRefused).length);
+    refused.add({ pool: name }, members.filter(isRefused).length);
     const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
     const states = new Map<string, number>();
-    for (const node of own) {
+    for (const node of members) {
       if (node.phase.kind === "gone") continue;
-      const status = statusOf(node, pool.health.unhealthyThreshold);
+      const status = statusOf(node, pool?.health.unhealthyThreshold);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (isUnbought(node)) continue;
       const state = instanceStateOf(node);
       states.set(state, (states.get(state) ?? 0) + 1);
     }
     for (const [status, n] of statuses)
-      byStatus.add({ pool: pool.name, status: shortOf(status, "NODE_STATUS_") }, n);
+      byStatus.add({ pool: name, status: shortOf(status, "NODE_STATUS_") }, n);
     for (const [state, n] of states)
-      instances.add({ pool: pool.name, state: shortOf(state, "INSTANCE_STATE_") }, n);
+      instances.add({ pool: name, state: shortOf(state, "INSTANCE_STATE_") }, n);
   }
-  return [total, healthy, unhealthy, byStatus, desired, instances, refused];
+  return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, refused];
 }
 
 /** A queue that is not known has no series, except the one that says so. */

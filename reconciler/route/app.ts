@@ -27,6 +27,7 @@ import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
+import { forgetRoutes } from "./forget.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
 import type { Quota } from "./quota.ts";
@@ -193,6 +194,7 @@ export function openApp(ports: RoutePorts): App {
   api.use(bodyLimit({ maxSize: LIMIT.requestBytesMax, onError: tooLarge }));
   agentRoutes(api, ports);
   nodeRoutes(api, ports);
+  forgetRoutes(api, ports);
   poolRoutes(api, ports);
   safetyRoutes(api, ports);
   upgradeRoutes(api, ports);

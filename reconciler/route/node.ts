@@ -60,7 +60,7 @@ export function viewCommand(command: Command): CommandView {
   };
 }
 
-function locate(
+export function locateNode(
   c: Context<Env>,
   ports: RoutePorts,
 ): { ok: true; node: Node } | { ok: false; response: Response } {
@@ -87,13 +87,13 @@ function locate(
 export function nodeRoutes(api: App, ports: RoutePorts): void {
   api.get("/nodes", needs("viewer"), (c) => listNodes(c, ports, (node) => viewOf(ports, node)));
   api.get("/nodes/:id", needs("viewer"), async (c) => {
-    const found = locate(c, ports);
+    const found = locateNode(c, ports);
     if (!found.ok) return found.response;
     const findings = await ports.store.findings(found.node.id, LIMIT.healthEventsShownMax);
     return c.json({ ...viewOf(ports, found.node), health_events: findings.map(viewHealthEvent) });
   });
   api.get("/nodes/:id/bootstrap", needs("viewer"), async (c) => {
-    const found = locate(c, ports);
+    const found = locateNode(c, ports);
     if (!found.ok) return found.response;
     const { node } = found;
     const live = ports.live?.(node.id) ?? null;
@@ -108,7 +108,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   });
   for (const kind of ["node", "instance"] as const) {
     api.get(`/${kind}s/:id/explain`, needs("viewer"), async (c) => {
-      const found = locate(c, ports);
+      const found = locateNode(c, ports);
       if (!found.ok) return found.response;
       const { node } = found;
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
@@ -132,7 +132,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     return c.json({ instances: wanted });
   });
   api.get("/instances/:id", needs("viewer"), (c) => {
-    const found = locate(c, ports);
+    const found = locateNode(c, ports);
     if (!found.ok) return found.response;
     const view = viewInstance(found.node);
     if (view !== null) return c.json(view);
@@ -164,7 +164,7 @@ const Order = v.strictObject({
 const APPLY_MS = 3_000;
 
 async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Promise<Response> {
-  const found = locate(c, ports);
+  const found = locateNode(c, ports);
   if (!found.ok) return found.response;
   const body = await readBody(c, Order);
   if (!body.ok) return body.response;

@@ -31,7 +31,7 @@ function isDark(node: Node, countSick: boolean): boolean {
 export function darkness(nodes: Iterable<Node>): string | null {
   const watched: Node[] = [];
   for (const node of nodes) {
-    if (node.pool === null || node.agent === null) continue;
+    if (node.agent === null) continue;
     if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
     if (node.instance !== null && node.instance.state === "terminated") continue;
     watched.push(node);

@@ -84,7 +84,6 @@ function gather(
 ): Scope[] {
   const arrivals = new Map<string, number[]>();
   for (const node of fleet.nodes.values()) {
-    if (node.pool === null) continue;
     for (const at of openedAt(node)) {
       if (at < since) continue;
       for (const scope of scopesOf(node)) {
@@ -99,7 +98,6 @@ function gather(
   const sizes = sizesOf(fleet, config);
   const members = new Map<string, Node[]>([...arrivals.keys()].map((name) => [name, []]));
   for (const node of fleet.nodes.values()) {
-    if (node.pool === null) continue;
     const before = node.instance === null ? predecessorOf(fleet, node) : null;
     for (const scope of scopesOf(node, before)) members.get(scope)?.push(node);
   }

@@ -71,8 +71,6 @@ class CountedBudgets implements Budgets {
   }
 
   refusal(node: Node, rung: Rung): Refusal | null {
-    // An agent of no pool of ours takes nothing away from anybody.
-    if (node.pool === null) return null;
     for (const scope of scopesOf(node)) {
       const refusal =
         rung === "isolate"
@@ -84,7 +82,7 @@ class CountedBudgets implements Budgets {
   }
 
   spend(node: Node, rung: Rung): void {
-    if (node.pool !== null) addTo(rung === "isolate" ? this.isolated : this.out, node);
+    addTo(rung === "isolate" ? this.isolated : this.out, node);
   }
 
   rooms(): Room[] {

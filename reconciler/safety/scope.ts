@@ -5,7 +5,7 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
-import { desiredOf, type Fleet } from "../fleet.ts";
+import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
 
 export const FLEET = "fleet";
 
@@ -80,6 +80,15 @@ export function sizesOf(fleet: Fleet, config: Config): Map<string, Size> {
     const desired = desiredOf(pool, fleet.pools.get(pool.name));
     sizes.set(`pool:${pool.name}`, { slots: desired, pools: 1 });
     wanted += desired;
+  }
+  const adopting = new Set(config.pools.filter(({ adopt }) => adopt).map(({ name }) => name));
+  for (const node of fleet.nodes.values()) {
+    if (!isUnbought(node) || node.phase.kind === "gone") continue;
+    // Counted in the wanted size already.
+    if (node.pool !== null && adopting.has(node.pool)) continue;
+    wanted += 1;
+    const size = node.pool === null ? undefined : sizes.get(`pool:${node.pool}`);
+    if (size !== undefined) size.slots += 1;
   }
   sizes.set(FLEET, { slots: wanted, pools: Math.max(1, config.pools.length) });
   const slots = new Map<string, { slots: Set<string>; pools: Set<string> }>();

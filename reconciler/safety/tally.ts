@@ -38,7 +38,7 @@ export function countOut(fleet: Fleet, config: Config): Tally {
   const out: Tally = new Map();
   const filled = filledSlots(fleet);
   const put = (node: Node): void => {
-    if (node.pool === null || filled.has(slotKeyOf(node))) return;
+    if (filled.has(slotKeyOf(node))) return;
     addTo(out, node, predecessorOf(fleet, node), isStuck(node));
   };
   for (const node of fleet.nodes.values()) if (holdsPlace(node)) put(node);
@@ -66,7 +66,7 @@ export function countIsolated(fleet: Fleet, now: number, windowMs: number): Tall
   const out: Tally = new Map();
   const filled = filledSlots(fleet);
   for (const node of fleet.nodes.values()) {
-    if (node.pool === null || filled.has(slotKeyOf(node))) continue;
+    if (filled.has(slotKeyOf(node))) continue;
     // What a rule did that is put aside was given back, room and all.
     if (node.session === null && node.lastSession?.how === QUARANTINED) continue;
     const marked = isSick(node) && node.operation !== null && node.operation.endsWith(".cordon");

@@ -13,7 +13,7 @@ import type { Plan } from "../../schema/plan.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { refusalOf } from "../decide/kube.ts";
-import { desiredOf, verdictOfNode } from "../fleet.ts";
+import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../fleet.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import { formatHold } from "../scheduler/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
@@ -120,6 +120,19 @@ function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: stri
   return { at: iso(firstAt), text: `put aside, does not count: ${judgement.because}; ${would}` };
 }
 
+/** Where a machine comes from that no cloud of ours knows, and which pool counts it. */
+function sayUnbought(node: Node): string[] {
+  if (!isUnbought(node)) return [];
+  const named = node.agent?.inventory.pool ?? null;
+  const place =
+    node.pool !== null
+      ? `counted in pool ${node.pool}`
+      : named === null
+        ? "in no pool: its agent names none"
+        : `in no pool: its agent names ${named}, which is not configured`;
+  return [`not bought by this fleet, ${place}`];
+}
+
 function sayKube({ kube, waiver }: Node, now: number): string[] {
   const given = waiver === null ? [] : [`given back by ${waiver.by}: ${waiver.why}`];
   if (kube === null) return given;
@@ -164,7 +177,13 @@ export function explainNode(node: Node, events: Event[], plan: Plan, now: number
   return {
     subject: node.id,
     kind: "node",
-    state: [state, ...cordons, ...sayKube(node, now), ...saySession(node)].join("; "),
+    state: [
+      state,
+      ...sayUnbought(node),
+      ...cordons,
+      ...sayKube(node, now),
+      ...saySession(node),
+    ].join("; "),
     since: iso(node.phase.since),
     causes: [
       ...events.map((e) => ({
@@ -193,7 +212,9 @@ export function explainPool(
   events: Event[],
   from: SafetySource,
 ): ExplainView {
-  const count = countPool(nodes);
+  const count = countPool(nodes.filter((node) => countsIn(node, pool)));
+  const others = nodes.filter((node) => !countsIn(node, pool) && node.phase.kind !== "gone");
+  const more = others.length === 0 ? "" : `, and ${others.length} that this fleet did not buy`;
   const desired = desiredOf(pool, state);
   const own = from.plan.waits.filter((wait) => wait.pool === pool.name);
   const actions = from.plan.actions.filter((a) =>
@@ -201,11 +222,12 @@ export function explainPool(
   );
   const untils = own.flatMap((wait) => (wait.until === null ? [] : [wait.until]));
   const { minNodes, maxNodes } = pool.scaling;
+  const bounds = `(${minNodes}…${maxNodes})`;
   const by = state?.desiredBy ?? "config";
   return {
     subject: pool.name,
     kind: "pool",
-    state: `${count.serving} serving of ${desired} wanted by ${by} (${minNodes}…${maxNodes})`,
+    state: `${count.serving} serving of ${desired} wanted by ${by} ${bounds}${more}`,
     since: state === undefined ? null : iso(state.desiredAt),
     causes: events.map((e) => ({
       at: iso(e.at),

@@ -6,7 +6,7 @@
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node, Phase, PoolState } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { desiredOf } from "../fleet.ts";
+import { countsIn, desiredOf } from "../fleet.ts";
 import { iso } from "./node.ts";
 
 export type MemberView = {
@@ -39,7 +39,8 @@ export function viewMembers(
   state: PoolState | undefined,
   nodes: readonly Node[],
 ): MembersView {
-  const members = nodes.filter((node) => node.phase.kind !== "gone").map(viewMember);
+  const counted = nodes.filter((node) => node.phase.kind !== "gone" && countsIn(node, pool));
+  const members = counted.map(viewMember);
   members.sort((a, b) => (a.node_id < b.node_id ? -1 : 1));
   const { minNodes, maxNodes } = pool.scaling;
   const target = desiredOf(pool, state);

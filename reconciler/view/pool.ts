@@ -5,7 +5,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { ScalingView } from "../demand/view.ts";
-import { desiredOf, verdictOfNode, type Sight } from "../fleet.ts";
+import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../fleet.ts";
 import { isoOrNull } from "./node.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 
@@ -82,7 +82,7 @@ export function viewPool(
   nodes: Node[],
   from: { plan: Plan; now: number; scaling: ScalingView },
 ): PoolView {
-  const count = countPool(nodes);
+  const count = countPool(nodes.filter((node) => countsIn(node, pool)));
   return {
     name: pool.name,
     desired: desiredOf(pool, state),
@@ -115,7 +115,11 @@ function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
 
 /** `cannot_scale_up` says why not, where the bounds would allow it. */
 export type StatusView = PoolStatusView &
-  Pick<ScalingView, "cooldown_remaining_s" | "queue"> & { cannot_scale_up: string | null };
+  Pick<ScalingView, "cooldown_remaining_s" | "queue"> & {
+    cannot_scale_up: string | null;
+    /** Of `total_nodes`, the ones that this fleet did not buy. */
+    unmanaged_nodes: number;
+  };
 
 export function viewPoolStatus(
   pool: PoolConfig,
@@ -140,6 +144,7 @@ export function viewPoolStatus(
     healthy_nodes: count.healthy,
     unhealthy_nodes: count.unhealthy,
     cordoned_nodes: count.cordoned,
+    unmanaged_nodes: countPool(nodes.filter(isUnbought)).total,
     can_scale_up: roomy && bar === null,
     cannot_scale_up: bar,
     can_scale_down: desired > pool.scaling.minNodes,

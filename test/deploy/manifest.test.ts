@@ -13,6 +13,8 @@ import { openConfig } from "../../reconciler/config/open.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
 import { DOMAIN } from "../../reconciler/scheduler/kubernetes/object.ts";
 import { TAINT } from "../../reconciler/scheduler/kubernetes/taint.ts";
+import { World } from "../../simulator/world.ts";
+import { openWorldApp } from "../world/app.ts";
 import {
   byKey,
   type Container,
@@ -243,14 +245,13 @@ describe("the pods", () => {
 describe("the configuration", () => {
   const data = one(plain, "ConfigMap").data ?? {};
 
-  test("is accepted with no warning but that nothing can be bought yet", async () => {
+  test("is accepted without a word", async () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-deploy-"));
     try {
       const path = join(folder, "config.yaml");
       writeFileSync(path, data["config.yaml"] ?? "");
       const { config, problems } = await openConfig([path]);
-      const codes = problems.map((problem) => problem.code);
-      expect(codes).toEqual(["no_adapter"]);
+      expect(problems).toEqual([]);
       const mounts = containerOf(deployment).volumeMounts;
       expect(
         mounts.some(({ mountPath: mount }) => config?.server.statePath?.startsWith(`${mount}/`)),
@@ -259,6 +260,31 @@ describe("the configuration", () => {
       expect(config?.server.port).toBe(containerOf(deployment).ports[0]?.containerPort);
     } finally {
       rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test("counts, watches and gives back the machines that the DaemonSet runs on", async () => {
+    const [flag = ""] = containerOf(daemonSet).args.filter((arg) => arg.startsWith("--pool="));
+    const world = await World.open(data["config.yaml"] ?? "");
+    try {
+      world.report = async () => world.say("gpu-1");
+      world.agent("gpu-1").pool = flag.slice("--pool=".length);
+      await world.until(() => world.serving().includes("gpu-1"), 300);
+      const page = await openWorldApp(world).call("GET", "/metrics", undefined, null);
+      expect(page.text).toContain('navarch_nodes_total{pool="k8s-gpu-workers"} 1\n');
+      expect(page.text).not.toContain("navarch_provider_usable{");
+      expect(world.reconciler.lastPlan().waits).toEqual([]);
+      world.xid("gpu-1", 79);
+      const drained = () => world.story("gpu-1").includes("node.drained");
+      await world.advance(drained, 600_000);
+      expect(world.story("gpu-1").slice(-4)).toEqual([
+        "node.suspect",
+        "node.cordoned",
+        "node.draining",
+        "node.drained",
+      ]);
+    } finally {
+      await world.close();
     }
   });
 

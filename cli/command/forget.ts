@@ -1,0 +1,42 @@
+/** `navarch forget`: removes the records of machines that nobody bought and that are gone. */
+import type { Command } from "../command.ts";
+import { EXIT, type Failure } from "../failure.ts";
+import { getNode, nodePath } from "../lookup.ts";
+import { IDS_MAX, REASON } from "../order.ts";
+import { sayFailure, show } from "../show.ts";
+
+export const forget: Command = {
+  name: ["forget"],
+  usage: "<id>…",
+  summary: "remove the record of a machine that this fleet did not buy and that is gone",
+  more:
+    "Refused while its agent speaks, and for machines that were bought: those are terminated.\n" +
+    "A machine whose agent speaks again gets a new record.",
+  flags: [REASON],
+  words: { min: 1, max: IDS_MAX },
+  reach: "online",
+  async run(context, client) {
+    const reason = (context.flags.text("reason") ?? "").trim();
+    const failures: Failure[] = [];
+    for (const id of new Set(context.words)) {
+      const node = await getNode(client, id);
+      const answer = node.ok
+        ? await client.send<{ node_id: string }>(
+            "DELETE",
+            nodePath(node.value.node_id),
+            ["node_id"],
+            reason === "" ? {} : { reason },
+          )
+        : node;
+      if (!answer.ok) {
+        failures.push(answer);
+        continue;
+      }
+      const human = () => `Node ${answer.value.node_id} forgotten\n`;
+      await show(context, { data: answer.value, names: [answer.value.node_id], human });
+    }
+    const [first, ...rest] = failures;
+    for (const one of rest) sayFailure(context.world, context.format, one);
+    return first ?? EXIT.done;
+  },
+};
