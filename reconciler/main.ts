@@ -238,6 +238,7 @@ function composeParts(made: Made): Parts {
         random: () => Math.random(),
         serverUrl: () => dialled(config, process.env, bound.port),
         agentTls: made.peer,
+        agentKey: made.setUp.install.key.fingerprint,
         agentCommand: options.agentCommand ?? null,
         problem: (message) => log("warn", message),
         count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),

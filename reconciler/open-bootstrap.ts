@@ -69,7 +69,7 @@ export function openSetUp(from: SetUpFrom): SetUp {
   const keys = new KeyWatch(checkKey, from.clock);
   return {
     install,
-    bootstrapper: (store) => openBootstrapper(from, store, install.releases),
+    bootstrapper: (store) => openBootstrapper(from, store, install),
     keyProblem: (path) => keys.problem(path),
   };
 }
@@ -84,7 +84,8 @@ export async function checkKey(path: string): Promise<string | null> {
   }
 }
 
-function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bootstrapper {
+function openBootstrapper(from: SetUpFrom, store: Store, install: InstallPorts): Bootstrapper {
+  const { key, releases } = install;
   const { clock, credential, caPem } = from;
   return new Bootstrapper({
     clock,
@@ -99,6 +100,7 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
     },
     credential,
     ca: caPem === null ? null : { path: CA_FILE, pem: caPem },
+    releaseKey: { path: RELEASE_KEY_FILE, pem: key.publicPem },
     shown(node) {
       const pair = from.clientFor(node);
       if (pair === null) return null;
@@ -114,8 +116,9 @@ function openBootstrapper(from: SetUpFrom, store: Store, releases: Releases): Bo
   });
 }
 
-/** Where a bootstrapped agent finds the authority of its control plane. */
+/** Where a bootstrapped agent finds the authority of its control plane, and whose orders count. */
 const CA_FILE = "/etc/navarch-node/ca.pem";
+const RELEASE_KEY_FILE = "/etc/navarch-node/release-key.pem";
 /** And what it shows to it. */
 const CERT_FILE = "/etc/navarch-node/client.pem";
 const KEY_FILE = "/etc/navarch-node/client.key";

@@ -49,7 +49,7 @@ function readKeyFile(path: string, { fake }: Options, log: Log): string | null {
   if (fingerprint !== null) return fingerprint;
   // Not as if there were no file: the first key to come along would be trusted instead.
   log("error", "no Ed25519 public key in PEM form: every order is refused", { path });
-  return `none in ${path}`;
+  return `none in ${path}`.slice(0, 80);
 }
 
 function readText(path: string | null): string | null {

@@ -240,15 +240,27 @@ load_ca() {
   ca=$tmp/ca.pem
 }
 
+# The agent carries out what this key has signed, so it is kept for it, unless nothing but plain http
+# vouches for it: then the agent trusts on first use, and says so.
 load_key() {
   key=$RELEASE_KEY
+  # Behind its second dot a join token has the fingerprint of the control plane that made it.
+  case $token in nvj.*.*) token_pin=${token##*.} ;; *) token_pin='' ;; esac
   if [ -z "$key" ]; then
     # This text is a copy that no control plane served: its key has to be asked for.
-    [ -n "$private$key_pin" ] || die "plain http and no --key-fingerprint: refused"
+    [ -n "$private$key_pin$token_pin" ] || die "plain http and no --key-fingerprint: refused"
     fetch "$server/releases/key.pem" "$tmp/given.pem"
     key=$(pem_body "$tmp/given.pem")
   fi
   print=$(printf %s "$key" | base64 -d | sha256sum | cut -d ' ' -f 1)
+  if [ -n "$token_pin" ] && [ "$print" != "$token_pin" ]; then
+    die "the release key has fingerprint sha256:$print, not that of the join token: stopped"
+  fi
+  kept=''
+  if [ -f "$etc/release-key.pem" ]; then kept=$(pem_body "$etc/release-key.pem"); fi
+  if [ -n "$kept" ] && [ "$kept" != "$key" ] && [ -z "$private$key_pin$token_pin" ]; then
+    die "the release key is not the one that this machine knows: stopped (--key-fingerprint names it)"
+  fi
   if [ -n "$key_pin" ]; then
     [ "$print" = "$(plain_print "$key_pin")" ] ||
       die "the release key has fingerprint sha256:$print, not the expected one: stopped"
@@ -407,6 +419,7 @@ END
 # Lines that somebody else put there, such as the control plane over SSH, are kept.
 place_settings() {
   if [ -f "$tmp/ca.pem" ]; then put "$tmp/ca.pem" 0644 "$etc/ca.pem"; fi
+  if [ -n "$private$key_pin$token_pin" ]; then put "$tmp/key.pem" 0644 "$etc/release-key.pem"; fi
   if [ -n "$cert_from" ]; then
     put "$key_from" 0600 "$etc/client.key"
     put "$cert_from" 0644 "$etc/client.pem"

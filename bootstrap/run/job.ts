@@ -62,6 +62,8 @@ export type Job = {
   credential: { path: string; value: string } | null;
   /** The control plane's own CA, for agents that must trust it; readable by all. */
   ca?: { path: string; pem: string } | null;
+  /** The public key that signs orders and releases; readable by all. */
+  releaseKey?: { path: string; pem: string } | null;
   /** What the agent shows where the control plane asks for certificates; the key is root's. */
   shown?: { certPath: string; cert: string; keyPath: string; key: string } | null;
   become: "auto" | "always" | "never";

@@ -12,17 +12,21 @@ import { HAVE, PLACE, PUSH } from "./script.ts";
 
 const PLACE_MS = 30_000;
 
-/** The node's secret for root alone, the CA, which is nobody's secret, and what the agent shows. */
+/** The node's secret for root alone, CA and release key for all, and what the agent shows. */
 export async function placeFiles(
   machine: Machine,
   job: Job,
   record: AttemptRecord,
   signal: AbortSignal,
 ): Promise<Answer<null>> {
-  const { credential, ca, shown } = job;
+  const { credential, ca, releaseKey, shown } = job;
   const files: File[] = [];
   if (credential !== null) files.push({ ...credential, what: "credential", mode: "600" });
   if (ca) files.push({ path: ca.path, value: ca.pem.trimEnd(), what: "CA", mode: "644" });
+  if (releaseKey) {
+    const { path, pem } = releaseKey;
+    files.push({ path, value: pem.trimEnd(), what: "release key", mode: "644" });
+  }
   if (shown) {
     const { certPath, cert, keyPath, key } = shown;
     files.push({ path: keyPath, value: key.trimEnd(), what: "certificate's key", mode: "600" });

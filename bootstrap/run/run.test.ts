@@ -56,6 +56,7 @@ describe("runBootstrap()", () => {
       job({
         credential: { path: `${token}/dir/token`, value: "nvn.secret-of-the-node" },
         ca: { path: `${token}/ca.pem`, pem: "-----BEGIN CERTIFICATE-----\n" },
+        releaseKey: { path: `${token}/release-key.pem`, pem: "-----BEGIN PUBLIC KEY-----\n" },
         commands: [
           "echo {{.Pool}} $NAVARCH_NODE_ID $NAVARCH_TOKEN_FILE; echo warn >&2",
           "umask; cat {{.TokenFile}} >/dev/null && echo read",
@@ -67,6 +68,7 @@ describe("runBootstrap()", () => {
     expect(attempt.steps.map(({ kind }) => kind)).toEqual([
       "connect",
       "probe",
+      "credential",
       "credential",
       "credential",
       "command",

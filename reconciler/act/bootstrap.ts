@@ -34,6 +34,8 @@ export type BootstrapPorts = {
   credential(node: string): string;
   /** The control plane's own authority, for the machine to check it by; `null` = none is needed. */
   ca: { path: string; pem: string } | null;
+  /** The public key that signs orders and releases, for the agent to know; without it, none. */
+  releaseKey?: { path: string; pem: string };
   /** What the node's agent shows where certificates are asked for; `null` = none is needed. */
   shown?(node: string): Job["shown"];
   /** Lets a machine join the cluster, where commands do that; `null` = there is none. */
@@ -137,6 +139,7 @@ export class Bootstrapper {
       pushTo: payload.pushAgent ? AGENT_FILE : null,
       credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
       ca: this.#ports.ca,
+      releaseKey: this.#ports.releaseKey ?? null,
       shown: this.#ports.shown?.(node) ?? null,
       become: payload.become,
       resume: true,

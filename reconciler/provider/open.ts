@@ -24,6 +24,8 @@ export async function openProviders(
     serverUrl(): string;
     /** Whom agents of a simulated cloud trust and what they show; absent = as the system has it. */
     agentTls?(): PeerTls | null;
+    /** Fingerprint of the key that signs orders; the fake cloud's agents are given it. */
+    agentKey?: string;
     agentCommand: readonly string[] | null;
     problem(message: string): void;
     /** Told of each answered call, for metrics. */
@@ -43,6 +45,7 @@ export async function openProviders(
           random: from.random,
           serverUrl: from.serverUrl,
           ...(from.agentTls === undefined ? {} : { agentTls: from.agentTls }),
+          ...(from.agentKey === undefined ? {} : { agentKey: from.agentKey }),
           fleetId: from.fleetId,
           problem: from.problem,
           ...(from.agentCommand === null ? {} : { agentCommand: from.agentCommand }),

@@ -240,6 +240,26 @@ test("an older release is refused even from the control plane's own hand, once r
   expectNothingRan(two);
 }, 60_000);
 
+test("a join token brings the key past whoever is there at the first contact", async () => {
+  const made = await rig.call("POST", "/join-tokens", { pool: "p" });
+  const { token } = (await made.json()) as { token: string };
+  expect(token).toEndWith(genuine().fingerprint.replace("sha256:", "."));
+  const shown = (said: ReportReply): ReportReply =>
+    said.node_id === "n4" ? { ...said, order_key: attacker.shown } : said;
+  middle.attack = { reply: shown };
+  const fourth = new Service(old, middle, "n4", [`--join-token=${token}`]);
+  await until("it has joined", () => (fourth.log.includes('"joined"') ? true : null));
+  await until("it is shown another key", () => {
+    return fourth.log.includes("shows another key than the known one") ? true : null;
+  });
+  const order = signed(attacker, evilOrder(), "n4");
+  middle.attack = { ...injects("n4", order), reply: (said) => ({ ...shown(said), commands: [order] }) };
+  await until("the refusal is known", async () => ((await refusedBy("n4")).orders > 0 ? true : null));
+  expectNothingRan(fourth);
+  expect((await trust()).other_key.nodes).not.toContain("n4");
+  await fourth.stop();
+}, 60_000);
+
 test("who is there at the first contact is taken for the control plane, and found out afterwards", async () => {
   const shown = (said: ReportReply): ReportReply =>
     said.node_id === "n3" ? { ...said, order_key: attacker.shown } : said;

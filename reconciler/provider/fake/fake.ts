@@ -38,6 +38,8 @@ export type FakeProviderOptions = {
   serverUrl: () => string;
   /** See `AgentRunnerOptions`. */
   agentTls?: () => PeerTls | null;
+  /** Fingerprint of the key whose orders agents carry out; without it they trust on first use. */
+  agentKey?: string;
   fleetId: string;
   /** Program and first arguments of the agent; the setting `agentPath` goes before it. */
   agentCommand?: readonly string[];
@@ -100,6 +102,7 @@ class FakeGround implements Ground {
       command,
       serverUrl,
       tls: options.agentTls ?? (() => null),
+      key: options.agentKey ?? null,
       providerName: name,
       gpuCount,
       gpuType,

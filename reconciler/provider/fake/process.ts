@@ -61,6 +61,8 @@ export type AgentRunnerOptions = {
   serverUrl: () => string;
   /** Whom agents trust and what they show; `null` = as the system has it. */
   tls: () => PeerTls | null;
+  /** See `FakeProviderOptions`. */
+  key: string | null;
   providerName: string;
   gpuCount: number;
   gpuType: string | null;
@@ -231,6 +233,7 @@ export class AgentRunner {
       const path = process.env[name];
       if (path !== undefined) env[name] = path === "" ? path : resolve(path);
     }
+    if (this.#options.key !== null) env["NAVARCH_KEY_FINGERPRINT"] = this.#options.key;
     if (this.#options.gpuType !== null) env.NAVARCH_GPU_TYPE = this.#options.gpuType;
     return env;
   }
