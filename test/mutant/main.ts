@@ -1,5 +1,6 @@
 /**
- * `npm run once -- mutants -- --sample N --seed N [--rooms decide,fold] [--report FILE]`: builds N
+ * `npm run once -- mutants -- --sample N --seed N [--rooms decide,fold] [--report FILE]
+ * [--tests TEXT]`: with `--tests` only test files whose path contains the text are asked. Builds N
  * generated faults into a copy of this tree, one at a time, and counts those that a test notices.
  * Those that the compiler refuses, and those known to change nothing (`equivalent.ts`), are no
  * faults. Exit 0 if at least 85 % of the rest are noticed and the lower end of the 95 % interval is
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "20261122" },
     rooms: { type: "string", default: Object.keys(ROOMS).join(",") },
     workers: { type: "string", default: "2" },
+    tests: { type: "string", default: "" },
     report: { type: "string" },
     figures: { type: "string" },
   },
@@ -74,7 +76,7 @@ const imports = new Map(
 );
 const touched = new Set(asked.map(({ file }) => file));
 const tests = tree
-  .filter(isAsked)
+  .filter((path) => isAsked(path) && path.includes(values.tests))
   .filter((path) => [...reachOf(path, imports)].some((target) => touched.has(target)));
 
 type Row = { item: Item; fate: Fate };
