@@ -17,7 +17,8 @@ const FORGIVEN = [
 /** Files with an error, relative to the copy. */
 function compile(copy: string): Set<string> {
   const tsc = join(copy, "node_modules/.bin/tsc");
-  const done = Bun.spawnSync([tsc, "--noEmit", "--pretty", "false", ...FORGIVEN], { cwd: copy });
+  const command = [tsc, "--noEmit", "--pretty", "false", ...FORGIVEN];
+  const done = Bun.spawnSync(command, { cwd: copy });
   const lines = done.stdout.toString().split("\n");
   return new Set(lines.flatMap((line) => /^(\S+?)\(\d+,\d+\): error/.exec(line)?.[1] ?? []));
 }
