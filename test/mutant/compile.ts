@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { replaceBy } from "./instrument.ts";
 import type { Candidate } from "./sample.ts";
 
-/** A name that a fault leaves unused, or a line that it cuts off, is no proof that it is noticed. */
+/** A name left unused or a line cut off by a fault does not mean that anything notices it. */
 const FORGIVEN = [
   ...["--noUnusedLocals", "false", "--noUnusedParameters", "false"],
   ...["--allowUnreachableCode", "true", "--allowUnusedLabels", "true"],
