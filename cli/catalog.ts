@@ -12,6 +12,7 @@ import { controlPlane } from "./command/control-plane.ts";
 import { cordon } from "./command/cordon.ts";
 import { doctor } from "./command/doctor.ts";
 import { doctorKubernetes } from "./command/doctor-kubernetes.ts";
+import { doctorStore } from "./command/doctor-store.ts";
 import { drain } from "./command/drain.ts";
 import { events } from "./command/events.ts";
 import { explain } from "./command/explain.ts";
@@ -106,6 +107,7 @@ const ALL: readonly Command[] = [
   restore,
   doctor,
   doctorKubernetes,
+  doctorStore,
   version,
 ];
 

@@ -141,6 +141,7 @@ export function mergeChanges(first: Change, then: Change): Change {
       factKey,
     ),
     removedFacts: [...first.removedFacts.filter((key) => !put.has(key)), ...then.removedFacts],
+    quarantined: [...first.quarantined, ...then.quarantined],
   };
 }
 

@@ -13,8 +13,10 @@ import type { Clock } from "./clock.ts";
 import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "./draft.ts";
 import type { Fleet } from "./fleet.ts";
 import { newPoolState } from "./fold/new-pool.ts";
+import { recoverSnapshot } from "./fold/unreadable.ts";
 import { deliveriesOf } from "./notify.ts";
-import { type Change, emptyChange, type Store, type StoredLetter } from "./store/store.ts";
+import { type Change, emptyChange, isEmptyChange } from "./store/store.ts";
+import type { Store, StoredLetter } from "./store/store.ts";
 
 /** Far more orders than people give between a commit and its hand-over. */
 const SETTLED_MAX = 1_000;
@@ -125,8 +127,8 @@ export class Ledger {
     if (this.staged !== null) this.stale = true;
     this.staged = null;
     if (!this.stale) return;
-    const snapshot = await this.store.load();
     const now = this.clock.wallMs();
+    const { snapshot, change } = recoverSnapshot(await this.store.load(), now);
     const mirror = newMirror();
     mirrorChange(mirror, {
       ...emptyChange(),
@@ -149,6 +151,11 @@ export class Ledger {
     this.letters = snapshot.letters;
     this.raiseNewest(snapshot.letters);
     this.commands = snapshot.openCommands;
+    // A standby shows the same, and leaves the writing to the leader.
+    if (this.store.epoch !== null && !isEmptyChange(change)) {
+      change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+      this.staged = change;
+    }
     // What the cluster showed may have been folded and not written.
     this.eye.doubt();
   }

@@ -8,6 +8,7 @@ import { Counter, Histogram, Registry } from "prom-client";
 import type { Finding } from "../schema/finding.ts";
 import type { NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
+import { QUARANTINE_SOURCES } from "../schema/quarantine.ts";
 import type { Reconciler } from "./loop.ts";
 import type { Judged } from "./fold/everything.ts";
 import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
@@ -41,6 +42,7 @@ export class Metrics {
   private readonly gpuXids = new GpuXids();
   private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
   private readonly foreign: Counter<"pool">;
+  readonly quarantined: Counter<"source">;
   private readonly commands: Counter<"type">;
   private readonly replacements: Counter<"pool" | "outcome">;
   private readonly steps: Histogram<"pool" | "step">;
@@ -71,6 +73,7 @@ export class Metrics {
       labelNames: ["pool"],
       registers,
     });
+    this.quarantined = openQuarantineCounter(registers);
     this.commands = new Counter({
       name: "navarch_commands_issued_total",
       help: "Orders given by people.",
@@ -280,6 +283,18 @@ export class Metrics {
     info.add({ name: policy.name, hash: policy.hash }, 1);
     return [streams, warnings, leader, info].map((series) => series.take());
   }
+}
+
+/** Each kind of row from the start, so that `increase()` sees the first. */
+function openQuarantineCounter(registers: Registry[]): Counter<"source"> {
+  const counter = new Counter({
+    name: "navarch_store_quarantined_rows_total",
+    help: "Stored rows that could not be read and were set aside.",
+    labelNames: ["source"] as const,
+    registers,
+  });
+  for (const source of QUARANTINE_SOURCES) counter.inc({ source }, 0);
+  return counter;
 }
 
 /** What rules decided, would have decided, and could not. */

@@ -61,6 +61,7 @@ export const EVENT_KINDS = [
   "kube.refused",
   "credential.created",
   "credential.revoked",
+  "store.quarantined",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

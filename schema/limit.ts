@@ -61,6 +61,8 @@ export const LIMIT = {
   providerLabelsMax: 64,
   /** Set-up attempts kept of each node (`navarch/config.md` §8). */
   bootstrapsKeptMax: 50,
+  /** Unreadable rows kept with their text, newest first. */
+  quarantineKeptMax: 1_000,
   /** Audit rows of calls that changed something; and of refused ones, which push out only those. */
   auditKeptMax: 100_000,
   auditRefusedKeptMax: 50_000,

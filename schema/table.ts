@@ -224,3 +224,19 @@ export const bootstrap = sqliteTable(
   },
   (t) => [uniqueIndex("bootstrap_key").on(t.node, t.attempt)],
 );
+
+/** Unreadable rows with the reason and their original text (`schema/quarantine.ts`). */
+export const quarantine = sqliteTable(
+  "quarantine",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    source: text("source").notNull(),
+    key: text("key").notNull(),
+    node: text("node"),
+    pool: text("pool"),
+    at: integer("at").notNull(),
+    reason: text("reason").notNull(),
+    doc: text("doc").notNull(),
+  },
+  (t) => [uniqueIndex("quarantine_row").on(t.source, t.key)],
+);

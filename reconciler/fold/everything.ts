@@ -21,7 +21,8 @@ import { discredit } from "./discredit.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
 import { foldLetter } from "./letter.ts";
-import { adoptInstance, type Adoption, foldListing, type Sighting } from "./listing.ts";
+import { adoptInstance, bindInstance, foldListing } from "./listing.ts";
+import type { Adoption, Sighting } from "./listing.ts";
 import { strayNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
@@ -232,6 +233,14 @@ function adopt(
       continue;
     }
     const name = provider as PoolName;
+    // Bought by an ask whose record cannot be read: the machine of the node that is held for it.
+    const asked = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
+    if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
+      const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
+      nodes.set(bound.id, bound);
+      draft.putNode(bound);
+      continue;
+    }
     const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
     const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
     // What names no pool of ours is left alone: it may be another fleet's, copied tags and all.

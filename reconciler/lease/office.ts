@@ -7,7 +7,8 @@ import type { Front } from "../route/listen.ts";
 import type { Store } from "../store/store.ts";
 import { Candidate, LEASE_EXPIRY_MS, leaseTiming, openLockTerm, unfencedMs } from "./lease.ts";
 import type { LeaseTiming, Term } from "./lease.ts";
-import { openLeader, openStandby, type Parts, type Role, type Standby } from "./role.ts";
+import { openLeader, openStandby } from "./role.ts";
+import type { Parts, Role, Standby, Unfit } from "./role.ts";
 
 export type Office = {
   /** What answers at the moment. */
@@ -42,8 +43,9 @@ export async function openSharedOffice(
   const holder = parts.newId();
   const table = store.leaseTable();
   const candidate = new Candidate({ table, clock, log, timing, holder, address: options.url });
-  const standby = await openStandby(parts, { store, lease: () => candidate.row() });
-  return new SharedOffice({ parts, store, timing, candidate, standby });
+  const unfit: Unfit = { why: null };
+  const standby = await openStandby(parts, { store, lease: () => candidate.row(), unfit });
+  return new SharedOffice({ parts, store, timing, candidate, standby, unfit });
 }
 
 class SharedOffice implements Office {
@@ -53,6 +55,7 @@ class SharedOffice implements Office {
     timing: LeaseTiming;
     candidate: Candidate;
     standby: Standby;
+    unfit: Unfit;
   };
   private standby: Standby;
   private role: Role;
@@ -93,6 +96,7 @@ class SharedOffice implements Office {
       try {
         await this.takeTurn();
       } catch (error) {
+        this.from.unfit.why = String(error);
         parts.log("error", "cannot take the lead", { error: String(error) });
         await this.term?.release().catch(() => undefined);
         await new Promise<void>((resolve) => void parts.clock.after(timing.pollMs, resolve));
@@ -102,9 +106,9 @@ class SharedOffice implements Office {
 
   /** Stands by and wins; leads and loses. */
   private async takeTurn(): Promise<void> {
-    const { parts, store, timing, candidate } = this.from;
+    const { parts, store, timing, candidate, unfit } = this.from;
     if (this.role !== this.standby) {
-      this.standby = await openStandby(parts, { store, lease: () => candidate.row() });
+      this.standby = await openStandby(parts, { store, lease: () => candidate.row(), unfit });
       this.role = this.standby;
     }
     const term = await candidate.win((ok) => {
@@ -125,6 +129,7 @@ class SharedOffice implements Office {
     this.role = leader;
     void before.stop(0);
     leader.begin();
+    unfit.why = null;
     parts.log("info", "leads", { epoch });
     const why = await term.lost;
     if (this.stopping) return;

@@ -85,6 +85,12 @@ export async function openLeader(
 ): Promise<Role> {
   const { store, term, callMs } = from;
   const { metrics, loaded, clock, log, dryRun } = parts;
+  store.onQuarantined((rows) => {
+    for (const { source, key, node, reason } of rows) {
+      log("error", "a stored row cannot be read and was set aside", { source, key, node, reason });
+      metrics.quarantined.inc({ source });
+    }
+  });
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
   const opened = await parts.openProviders();
@@ -127,10 +133,13 @@ function poolsOf({ pools }: Config, provider: string): string[] {
   return buys.map((pool) => pool.name);
 }
 
+/** Why this process could not take the lead when it was its turn; `null` = it could, or was not. */
+export type Unfit = { why: string | null };
+
 /** `lease` is the row as last read: where the leader is, and whether the copy is old. */
 export async function openStandby(
   parts: Parts,
-  from: { store: Store; lease(): LeaseRow | null },
+  from: { store: Store; lease(): LeaseRow | null; unfit: Unfit },
 ): Promise<Standby> {
   const { store, lease } = from;
   const { clock, log, authority, metrics } = parts;
@@ -157,6 +166,8 @@ export async function openStandby(
     await reconciler.look();
     copied = row;
     freshMono = begunMono;
+    // Another one leads, and what it leads can be read here.
+    if (row !== null && row.holder !== "") from.unfit.why = null;
   };
   await refresh();
   const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
@@ -164,7 +175,8 @@ export async function openStandby(
   const forward = new Forward({ clock, leader: () => lease()?.address || null, peer, sign });
   const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
-  const notReady = openStandbyReadiness({ forward, copyAgeMs });
+  const unfit = (): string | null => from.unfit.why;
+  const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
   const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady });
   // What was just passed on is in the leader's store, but the row may have been read before.

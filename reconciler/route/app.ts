@@ -28,6 +28,7 @@ import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { forgetRoutes } from "./forget.ts";
+import { quarantineRoutes } from "./quarantine.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pool.ts";
 import type { Quota } from "./quota.ts";
@@ -207,6 +208,7 @@ export function openApp(ports: RoutePorts): App {
   backupRoutes(api, ports);
   historyRoutes(api, ports);
   kubernetesRoutes(api, ports);
+  quarantineRoutes(api, ports);
   app.route("/api/v1", api);
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));

@@ -50,11 +50,15 @@ const COPY_MS = 10_000;
 export function openStandbyReadiness(from: {
   forward: Forward;
   copyAgeMs(): number;
+  /** Why it could not take the lead when it was its turn. */
+  unfit(): string | null;
 }): () => Promise<string[]> {
   return async () => {
     const out: string[] = [];
     const ageMs = from.copyAgeMs();
     if (ageMs > COPY_MS) out.push(`store: not read for ${Math.round(ageMs / 1_000)} s`);
+    const unfit = from.unfit();
+    if (unfit !== null) out.push(`standby: cannot take the lead: ${unfit}`);
     const problem = await from.forward.problem();
     if (problem !== null) out.push(`standby: ${problem}`);
     return out;

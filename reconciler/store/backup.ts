@@ -10,6 +10,7 @@ import { chmodSync, copyFileSync, existsSync, renameSync, rmSync } from "node:fs
 import { join } from "node:path";
 import { MIGRATIONS } from "../../schema/migration/list.ts";
 import { foldRestored } from "../fold/restored.ts";
+import { recoverSnapshot } from "../fold/unreadable.ts";
 import { type Identity, parseIdentity, readIdentity, writeIdentity } from "../identity.ts";
 import { tryLock } from "../lock.ts";
 import { openLibsqlStore } from "./libsql.ts";
@@ -161,8 +162,15 @@ async function settle(
   const store = await openLibsqlStore({ url: `file:${scratch}`, now });
   let counts = { nodes: 0, forgotten: 0 };
   try {
-    const snapshot = await store.load();
-    const change = foldRestored(snapshot, now);
+    const { snapshot, change: aside } = recoverSnapshot(await store.load(), now);
+    const restored = foldRestored(snapshot, now);
+    const change = {
+      ...restored,
+      pools: aside.pools,
+      facts: [...restored.facts, ...aside.facts],
+      events: aside.events,
+      quarantined: aside.quarantined,
+    };
     counts = { nodes: snapshot.nodes.length, forgotten: change.removedNodes.length };
     await store.commit(change);
   } finally {

@@ -7,8 +7,7 @@
 import { and, desc, eq, lte } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import * as v from "valibot";
-import { BootstrapAttempt } from "../../schema/bootstrap.ts";
+import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { bootstrap as table } from "../../schema/table.ts";
@@ -32,12 +31,11 @@ export async function readAttempts(
   db: LibSQLDatabase,
   node: NodeId,
   limit: number,
-): Promise<BootstrapAttempt[]> {
-  const rows = await db
-    .select({ doc: table.doc })
+): Promise<{ attempt: number; doc: string }[]> {
+  return db
+    .select({ attempt: table.attempt, doc: table.doc })
     .from(table)
     .where(eq(table.node, node))
     .orderBy(desc(table.attempt))
     .limit(limit);
-  return rows.map(({ doc }) => v.parse(BootstrapAttempt, JSON.parse(doc)));
 }

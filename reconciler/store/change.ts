@@ -9,6 +9,7 @@ import { Command } from "../../schema/command.ts";
 import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Fact, factKey } from "../../schema/safety.ts";
+import { quarantineStatements } from "./quarantine.ts";
 import type { Change } from "./store.ts";
 
 /** A document that could not be read back must fail its own transaction, not the next start. */
@@ -28,7 +29,7 @@ type Row = Cell[];
  * each escape by itself), and whoever reads them ends: the driver aborts the process. A NUL would
  * cut the rest off. Both come from agents and people, and from texts that were cut to a length.
  */
-function storable<T extends Cell>(cell: T): T | string {
+export function storable<T extends Cell>(cell: T): T | string {
   return typeof cell === "string" ? cell.toWellFormed().replaceAll("\0", "\uFFFD") : cell;
 }
 
@@ -42,7 +43,9 @@ function listed(ids: readonly (string | number)[]): SQL {
 }
 
 export function changeStatements(change: Change): SQL[] {
-  return [...stateStatements(change), ...factStatements(change), ...historyStatements(change)];
+  const aside = quarantineStatements(change.quarantined, change.events[0]?.at ?? null);
+  const state = [...stateStatements(change), ...factStatements(change)];
+  return [...aside, ...state, ...historyStatements(change)];
 }
 
 /** What is true now: nodes, pools, operations, orders. */

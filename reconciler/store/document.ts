@@ -4,32 +4,46 @@ import { Fact } from "../../schema/safety.ts";
 
 const WHY_CHARS_MAX = 300;
 
-/**
- * Parses one stored document; a row that no longer parses is a bug of a migration, so it throws.
- */
+export type ReadDoc<T> = { ok: true; value: T } | { ok: false; reason: string };
+
+/** Reads one stored document; `reason` is the first thing that is wrong with it, with its path. */
+export function readDoc<S extends v.GenericSchema>(
+  schema: S,
+  doc: string,
+): ReadDoc<v.InferOutput<S>> {
+  const raw = readJson(doc);
+  if (!raw.ok) return raw;
+  const parsed = v.safeParse(schema, raw.value);
+  if (parsed.success) return { ok: true, value: parsed.output };
+  const issue = parsed.issues[0];
+  const reason = `${v.getDotPath(issue) ?? "document"}: ${issue.message}`;
+  return { ok: false, reason: reason.slice(0, WHY_CHARS_MAX) };
+}
+
+export function readJson(doc: string): ReadDoc<unknown> {
+  try {
+    return { ok: true, value: JSON.parse(doc) };
+  } catch {
+    return { ok: false, reason: `not JSON, ${doc.length} characters` };
+  }
+}
+
+/** For rows whose reader has nobody to set them aside for: throws when it cannot be read. */
 export function parseDoc<S extends v.GenericSchema>(
   schema: S,
   doc: string,
   what: string,
 ): v.InferOutput<S> {
-  const invalid = (why: string): Error => {
-    return new Error(`${what}: stored document is invalid ${why.slice(0, WHY_CHARS_MAX)}`);
-  };
-  let raw: unknown;
-  try {
-    raw = JSON.parse(doc);
-  } catch {
-    throw invalid(`as JSON, ${doc.length} characters`);
-  }
-  const parsed = v.safeParse(schema, raw);
-  if (parsed.success) return parsed.output;
-  const issue = parsed.issues[0];
-  throw invalid(`at ${v.getDotPath(issue) ?? "its root"}: ${issue.message}`);
+  const read = readDoc(schema, doc);
+  if (read.ok) return read.value;
+  throw new Error(`${what}: stored document is invalid at ${read.reason}`);
 }
 
+const KINDS = new Set<string>(Fact.options.map((option) => option.entries.kind.literal));
+
 /** None for a kind that a newer release wrote: it must not keep an older one from starting. */
-export function parseFact(doc: string): Fact[] {
-  const raw = parseDoc(v.looseObject({ kind: v.string() }), doc, "fact");
-  const known = Fact.options.some((option) => option.entries.kind.literal === raw.kind);
-  return known ? [parseDoc(Fact, doc, "fact")] : [];
+export function readFact(doc: string): ReadDoc<Fact | null> {
+  const kind = readDoc(v.looseObject({ kind: v.string() }), doc);
+  if (!kind.ok) return kind;
+  return KINDS.has(kind.value.kind) ? readDoc(Fact, doc) : { ok: true, value: null };
 }

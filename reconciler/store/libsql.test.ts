@@ -168,6 +168,7 @@ test("schema/table.ts and schema/migration describe the same tables", async () =
     table.joinUse,
     table.audit,
     table.bootstrap,
+    table.quarantine,
   ]) {
     const config = getTableConfig(one);
     const rows = await client.execute(`PRAGMA table_info(${config.name})`);

@@ -10,28 +10,31 @@
  * writes; the database refuses the whole of it once there is a newer one (safety.md §12).
  */
 import { createClient, type Client } from "@libsql/client";
-import { and, desc, eq, gt, gte, like, lte, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, type SQL, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
 import * as v from "valibot";
-import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
+import { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { Command } from "../../schema/command.ts";
-import { Credential } from "../../schema/credential.ts";
+import type { Credential } from "../../schema/credential.ts";
 import { Event } from "../../schema/event.ts";
 import { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
+import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
 import { type AuditTable, openAuditTable } from "../audit/table.ts";
 import { type JoinTable, openJoinTable } from "../join/table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
-import { checkDocuments, changeStatements, FACT_PREFIX } from "./change.ts";
-import { parseDoc, parseFact } from "./document.ts";
+import { checkDocuments, changeStatements } from "./change.ts";
+import { readDoc } from "./document.ts";
 import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
+import { loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
+import { type QuarantinedRow, quarantineStatements, readQuarantine } from "./quarantine.ts";
 import { serial } from "./serial.ts";
 import { fetchInTime, isServer } from "./server.ts";
+import { type DeliveryOutcome, readDeliveries, settleItem } from "./outbox.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
 import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
@@ -44,7 +47,6 @@ import {
   type Snapshot,
   StaleEpoch,
   type Store,
-  type StoredLetter,
 } from "./store.ts";
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
@@ -98,7 +100,8 @@ export async function openLibsqlStore(options: {
   const server = isServer(options.url);
   // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
   const lease = server ? createClient({ url: options.url, concurrency: 2, ...auth }) : reader;
-  const base = { writer, reader, lease, queue: serial(), server, history: options.history };
+  const own = { queue: serial(), server, history: options.history };
+  const base = { writer, reader, lease, ...own, told: () => undefined };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
 }
 
@@ -109,6 +112,7 @@ type Base = {
   queue: ReturnType<typeof serial>;
   server: boolean;
   history: HistoryLimits | undefined;
+  told: (rows: readonly UnreadableRow[]) => void;
 };
 
 class LibsqlStore implements Store {
@@ -158,50 +162,11 @@ class LibsqlStore implements Store {
   }
 
   async load(): Promise<Snapshot> {
-    const db = this.writer;
-    return this.queue(async () => {
-      const nodes = (await db.select({ doc: table.node.doc }).from(table.node)).map((r) =>
-        parseDoc(Node, r.doc, "node"),
-      );
-      const pools = (await db.select({ doc: table.pool.doc }).from(table.pool)).map((r) =>
-        parseDoc(PoolState, r.doc, "pool"),
-      );
-      const open = await db
-        .select({ doc: table.operation.doc })
-        .from(table.operation)
-        .where(eq(table.operation.state, "asked"));
-      const commands = await db
-        .select({ doc: table.command.doc })
-        .from(table.command)
-        .where(eq(table.command.state, "accepted"));
-      const inbox = await db.select().from(table.inbox).orderBy(table.inbox.id);
-      const cursors = await db.select().from(table.cursor);
-      const credentials = await db.select({ doc: table.credential.doc }).from(table.credential);
-      const facts = await db
-        .select({ doc: table.meta.value })
-        .from(table.meta)
-        .where(like(table.meta.key, `${FACT_PREFIX}%`));
-      return {
-        nodes,
-        pools,
-        openOperations: open.map((r) => parseDoc(Operation, r.doc, "operation")),
-        openCommands: commands.map((r) => parseDoc(Command, r.doc, "command")),
-        letters: inbox.map((r): StoredLetter => ({
-          id: r.id,
-          receivedAt: r.receivedAt,
-          letter: parseLetter(r.doc),
-        })),
-        cursors: cursors.map((r) => ({ node: r.node, stream: r.stream, seq: r.seq }) as Cursor),
-        credentials: credentials.map((r) => parseDoc(Credential, r.doc, "credential")),
-        // A kind that a newer release wrote must not keep an older one from starting.
-        facts: facts.flatMap((r) => parseFact(r.doc)),
-      };
-    });
+    return this.queue(() => loadSnapshot(this.writer));
   }
 
   async credentials(): Promise<Credential[]> {
-    const rows = await this.reader.select({ doc: table.credential.doc }).from(table.credential);
-    return rows.map((row) => parseDoc(Credential, row.doc, "credential"));
+    return readCredentials(this.reader, []);
   }
 
   /** Not under the fence: what is kept once is the same whoever keeps it. */
@@ -255,6 +220,41 @@ class LibsqlStore implements Store {
     const items = statements.map((statement) => this.writer.run(statement));
     await this.write([...items, ...this.noteChange()]);
     await this.history.noteCommitted(change);
+    if (change.quarantined.length > 0) this.base.told(change.quarantined);
+  }
+
+  /**
+   * The values of rows that can be read. The others are left out of the answer; the leader sets
+   * them aside, and whoever only reads leaves them to it.
+   */
+  private async readable<S extends v.GenericSchema, T>(
+    schema: S,
+    rows: T[],
+    rowOf: (row: T) => RawRow,
+  ): Promise<{ row: T; value: v.InferOutput<S> }[]> {
+    const bad: UnreadableRow[] = [];
+    const good = rows.flatMap((row) => {
+      const raw = rowOf(row);
+      const read = readDoc(schema, raw.doc);
+      if (!read.ok) bad.push(unreadable(raw, read.reason));
+      return read.ok ? [{ row, value: read.value }] : [];
+    });
+    if (bad.length === 0 || this.epoch === null) return good;
+    const items = quarantineStatements(bad, null).map((statement) => this.writer.run(statement));
+    await this.write(items).then(
+      () => this.base.told(bad),
+      // The answer is right all the same; the next reader tries it again.
+      () => undefined,
+    );
+    return good;
+  }
+
+  onQuarantined(told: (rows: readonly UnreadableRow[]) => void): void {
+    this.base.told = told;
+  }
+
+  quarantine(limit: number): Promise<QuarantinedRow[]> {
+    return readQuarantine(this.reader, limit);
   }
 
   async events(query: EventQuery): Promise<Event[]> {
@@ -271,54 +271,73 @@ class LibsqlStore implements Store {
       .where(and(...where))
       .orderBy(order)
       .limit(query.limit);
-    const events = rows.map((row) => v.parse(Event, row));
+    const read = await this.readable(Event, rows, (row) => {
+      const { id, node, pool } = row;
+      return { source: "event", key: String(id), node, pool, doc: JSON.stringify(row) };
+    });
+    const events = read.map(({ value }) => value);
     return query.after === null ? events.reverse() : events;
   }
 
   async findings(node: NodeId, limit: number): Promise<{ receivedAt: number; finding: Finding }[]> {
     const rows = await this.reader
-      .select({ receivedAt: table.finding.receivedAt, doc: table.finding.doc })
+      .select({
+        id: table.finding.id,
+        receivedAt: table.finding.receivedAt,
+        doc: table.finding.doc,
+      })
       .from(table.finding)
       .where(eq(table.finding.node, node))
       .orderBy(desc(table.finding.id))
       .limit(limit);
-    return rows.map((row) => ({
-      receivedAt: row.receivedAt,
-      finding: parseDoc(Finding, row.doc, "finding"),
-    }));
+    const read = await this.readable(Finding, rows, ({ id, doc }) => {
+      return { source: "finding", key: String(id), node, doc };
+    });
+    return read.map(({ row, value }) => ({ receivedAt: row.receivedAt, finding: value }));
   }
 
   pastFindings(query: PastQuery): Promise<PastRow[]> {
-    return readPast(this.reader, query);
+    return readPast(this.reader, query, (rows) =>
+      this.readable(Finding, rows, ({ id, node, doc }) => {
+        return { source: "finding", key: String(id), node, doc };
+      }),
+    );
   }
 
   async operations(node: NodeId, limit: number): Promise<Operation[]> {
     const rows = await this.reader
-      .select({ doc: table.operation.doc })
+      .select()
       .from(table.operation)
       .where(eq(table.operation.node, node))
       .orderBy(desc(table.operation.askedAt))
       .limit(limit);
-    return rows.map((row) => parseDoc(Operation, row.doc, "operation"));
+    // An open one is the loop's: what it means for its node is decided there.
+    const read = await this.readable(Operation, rows, ({ id, state, doc }) => {
+      return { source: "operation", key: id, node, doc, stays: state === "asked" };
+    });
+    return read.map(({ value }) => value);
   }
 
   async command(id: string): Promise<Command | null> {
-    const rows = await this.reader
-      .select({ doc: table.command.doc })
-      .from(table.command)
-      .where(eq(table.command.id, id));
-    const [row] = rows;
-    return row === undefined ? null : parseDoc(Command, row.doc, "command");
+    const rows = await this.reader.select().from(table.command).where(eq(table.command.id, id));
+    return (await this.readCommands(rows))[0] ?? null;
   }
 
   async commands(query: { node: string | null; limit: number }): Promise<Command[]> {
     const rows = await this.reader
-      .select({ doc: table.command.doc })
+      .select()
       .from(table.command)
       .where(query.node === null ? undefined : eq(table.command.node, query.node))
       .orderBy(desc(table.command.issuedAt))
       .limit(query.limit);
-    return rows.map((row) => parseDoc(Command, row.doc, "command"));
+    return this.readCommands(rows);
+  }
+
+  private async readCommands(rows: (typeof table.command.$inferSelect)[]): Promise<Command[]> {
+    const read = await this.readable(Command, rows, ({ id, node, state, doc }) => {
+      return { source: "command", key: id, node, doc, stays: state === "accepted" };
+    });
+    return read.map(({ value }) => value);
   }
 
   async saveCredential(credential: Credential): Promise<void> {
@@ -336,35 +355,20 @@ class LibsqlStore implements Store {
     await this.write(attemptItems(this.writer, attempt));
   }
 
-  bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]> {
-    return readAttempts(this.reader, node, limit);
+  async bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]> {
+    const rows = await readAttempts(this.reader, node, limit);
+    const read = await this.readable(BootstrapAttempt, rows, ({ attempt, doc }) => {
+      return { source: "bootstrap", key: `${node} ${attempt}`, node, doc };
+    });
+    return read.map(({ value }) => value);
   }
 
-  async deliveries(now: number, limit: number): Promise<Delivery[]> {
-    // Only the oldest row of each node: its later ones wait for it, so that a receiver sees them in
-    // order.
-    const oldest = sql`${table.outbox.id} IN (SELECT min(id) FROM outbox GROUP BY node)`;
-    return this.reader
-      .select()
-      .from(table.outbox)
-      .where(and(lte(table.outbox.notBefore, now), oldest))
-      .orderBy(table.outbox.id)
-      .limit(limit);
+  deliveries(now: number, limit: number): Promise<Delivery[]> {
+    return readDeliveries(this.reader, now, limit);
   }
 
-  async settleDelivery(
-    id: number,
-    outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
-  ): Promise<void> {
-    if (outcome.kind !== "retry") {
-      await this.write([this.writer.delete(table.outbox).where(eq(table.outbox.id, id))]);
-      return;
-    }
-    const attempts = sql`${table.outbox.attempts} + 1`;
-    const { notBefore } = outcome;
-    await this.write([
-      this.writer.update(table.outbox).set({ attempts, notBefore }).where(eq(table.outbox.id, id)),
-    ]);
+  async settleDelivery(id: number, outcome: DeliveryOutcome): Promise<void> {
+    await this.write([settleItem(this.writer, id, outcome)]);
   }
 
   async trim(): Promise<void> {
@@ -392,9 +396,4 @@ class LibsqlStore implements Store {
       for (const client of new Set([lease, reader, writer])) client.close();
     });
   }
-}
-
-/** Letters were validated when they came in as reports; the store only carries them. */
-function parseLetter(doc: string): Letter {
-  return JSON.parse(doc) as Letter;
 }

@@ -7,8 +7,7 @@
  */
 import { and, asc, gt, gte, max, min } from "drizzle-orm";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import * as v from "valibot";
-import { Finding } from "../../schema/finding.ts";
+import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { finding as table } from "../../schema/table.ts";
 
@@ -22,9 +21,34 @@ export type PastQuery = {
 
 export type PastRow = { id: number; node: NodeId; receivedAt: number; finding: Finding };
 
-export async function readPast(db: LibSQLDatabase, query: PastQuery): Promise<PastRow[]> {
-  const after = query.after ?? (await lastBefore(db, query.since));
-  const rows = await db
+type Stored = { id: number; node: string; receivedAt: number; doc: string };
+
+/**
+ * `readable` leaves out rows that cannot be read. A page of nothing else is not the end, so the
+ * next one is read.
+ */
+export async function readPast(
+  db: LibSQLDatabase,
+  query: PastQuery,
+  readable: (rows: Stored[]) => Promise<{ row: Stored; value: Finding }[]>,
+): Promise<PastRow[]> {
+  let after = query.after ?? (await lastBefore(db, query.since));
+  for (;;) {
+    const rows = await readRows(db, { ...query, after });
+    const last = rows.at(-1);
+    if (last === undefined) return [];
+    const read = await readable(rows);
+    if (read.length > 0) {
+      return read.map(({ row: { id, node, receivedAt }, value }) => {
+        return { id, node: node as NodeId, receivedAt, finding: value };
+      });
+    }
+    after = last.id;
+  }
+}
+
+function readRows(db: LibSQLDatabase, query: PastQuery & { after: number }): Promise<Stored[]> {
+  return db
     .select({
       id: table.id,
       node: table.node,
@@ -32,12 +56,9 @@ export async function readPast(db: LibSQLDatabase, query: PastQuery): Promise<Pa
       doc: table.doc,
     })
     .from(table)
-    .where(and(gt(table.id, after), gte(table.receivedAt, query.since)))
+    .where(and(gt(table.id, query.after), gte(table.receivedAt, query.since)))
     .orderBy(asc(table.id))
     .limit(query.limit);
-  return rows.map(({ id, node, receivedAt, doc }) => {
-    return { id, node: node as NodeId, receivedAt, finding: v.parse(Finding, JSON.parse(doc)) };
-  });
 }
 
 /** The largest number with every row up to it older than `since`. */

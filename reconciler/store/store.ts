@@ -12,12 +12,15 @@ import type { Finding } from "../../schema/finding.ts";
 import type { NodeId, StreamId } from "../../schema/id.ts";
 import type { Node, Origin, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
+import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
 import type { AuditTable } from "../audit/table.ts";
 import type { JoinTable } from "../join/table.ts";
 import type { LeaseTable } from "./lease.ts";
+import type { DeliveryOutcome } from "./outbox.ts";
 import type { PastQuery, PastRow } from "./past.ts";
+import type { QuarantinedRow } from "./quarantine.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
 export type Letter = {
@@ -67,6 +70,8 @@ export type Change = {
   /** Written over the fact of the same key, and keys to forget. */
   facts: Fact[];
   removedFacts: string[];
+  /** Rows that could not be read, to be set aside. */
+  quarantined: UnreadableRow[];
 };
 
 export function emptyChange(): Change {
@@ -82,6 +87,7 @@ export function emptyChange(): Change {
     deliveries: [],
     facts: [],
     removedFacts: [],
+    quarantined: [],
   };
 }
 
@@ -99,6 +105,8 @@ export type Snapshot = {
   cursors: Cursor[];
   credentials: Credential[];
   facts: Fact[];
+  /** Rows that cannot be read: `../fold/unreadable.ts` says what that means. */
+  unreadable: UnreadableRow[];
 };
 
 export type EventQuery = {
@@ -152,12 +160,16 @@ export type Store = {
   bootstraps(node: NodeId, limit: number): Promise<BootstrapAttempt[]>;
   /** Due deliveries, oldest first; and what became of one. */
   deliveries(now: number, limit: number): Promise<Delivery[]>;
-  settleDelivery(
-    id: number,
-    outcome: { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" },
-  ): Promise<void>;
+  settleDelivery(id: number, outcome: DeliveryOutcome): Promise<void>;
   /** Deletes history beyond its bounds, a batch at a time. */
   trim(now: number): Promise<void>;
+  /**
+   * Called with each batch of rows once it is set aside. A reader that meets an unreadable row
+   * leaves it out; the leader then sets it aside.
+   */
+  onQuarantined(told: (rows: readonly UnreadableRow[]) => void): void;
+  /** What was set aside, newest first. */
+  quarantine(limit: number): Promise<QuarantinedRow[]>;
   /** Whether a write works now: for readiness. */
   probe(): Promise<{ ok: true } | { ok: false; message: string }>;
   close(): Promise<void>;

@@ -1,0 +1,68 @@
+/**
+ * Inbox entries as stored. One unreadable finding must not take the others of its report with it:
+ * what can be read is folded, and the whole text is kept aside.
+ */
+import * as v from "valibot";
+import { Gap, SpooledFinding } from "../../schema/finding.ts";
+import { NodeId, StreamId } from "../../schema/id.ts";
+import { Check, CommandResult, Inventory } from "../../schema/report.ts";
+import { readDoc, readJson } from "./document.ts";
+import type { Letter } from "./store.ts";
+
+const Whole = v.object({
+  node: NodeId,
+  bootId: v.string(),
+  stream: StreamId,
+  agentVersion: v.string(),
+  simulated: v.boolean(),
+  inventory: v.nullable(Inventory),
+  check: v.nullable(Check),
+  findings: v.array(SpooledFinding),
+  gaps: v.array(Gap),
+  results: v.array(CommandResult),
+}) satisfies v.GenericSchema<unknown, Letter>;
+
+const Head = v.object({
+  node: Whole.entries.node,
+  bootId: Whole.entries.bootId,
+  stream: Whole.entries.stream,
+  agentVersion: Whole.entries.agentVersion,
+  simulated: Whole.entries.simulated,
+});
+
+export type ReadLetter =
+  | { kind: "whole"; letter: Letter }
+  | { kind: "part"; letter: Letter; reason: string }
+  | { kind: "none"; reason: string };
+
+export function readLetter(doc: string): ReadLetter {
+  const whole = readDoc(Whole, doc);
+  if (whole.ok) return { kind: "whole", letter: whole.value };
+  const { reason } = whole;
+  const head = readDoc(Head, doc);
+  const raw = readJson(doc);
+  if (!head.ok || !raw.ok) return { kind: "none", reason };
+  const body = raw.value as Record<string, unknown>;
+  const letter: Letter = {
+    ...head.value,
+    inventory: one(Inventory, body["inventory"]),
+    check: one(Check, body["check"]),
+    findings: each(SpooledFinding, body["findings"]),
+    gaps: each(Gap, body["gaps"]),
+    results: each(CommandResult, body["results"]),
+  };
+  return { kind: "part", letter, reason };
+}
+
+function one<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S> | null {
+  const parsed = v.safeParse(schema, raw);
+  return parsed.success ? parsed.output : null;
+}
+
+function each<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S>[] {
+  if (!Array.isArray(raw)) return [];
+  return raw.flatMap((item) => {
+    const parsed = v.safeParse(schema, item);
+    return parsed.success ? [parsed.output] : [];
+  });
+}
