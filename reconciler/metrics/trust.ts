@@ -28,17 +28,16 @@ export function* printTrust(reconciler: Reconciler, key: string | null): Generat
       "Agents that know another key than this control plane's, and refuse its orders.",
       view.other_key.count,
     ],
+    // A gauge: the count of a node ends with the node.
+    [
+      "navarch_agent_orders_refused",
+      "Orders that the agents of now have refused because they proved nothing.",
+      view.refused.orders,
+    ],
   ];
   for (const [name, help, value] of gauges) {
     const series = new Series(name, help);
     series.add({}, value);
     yield series.take();
   }
-  const refused = new Series(
-    "navarch_agent_orders_refused_total",
-    "Orders that agents refused because they proved nothing.",
-    "counter",
-  );
-  refused.add({}, view.refused.orders);
-  yield refused.take();
 }

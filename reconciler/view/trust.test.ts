@@ -92,7 +92,7 @@ test("GET /v1/trust and the metrics count the agents of the fleet", async () => 
   const { text } = await app.call("GET", "/metrics");
   expect(text).toContain("\nnavarch_agents_without_tls 3\n");
   expect(text).toContain("\nnavarch_agents_unverified 3\n");
-  expect(text).toContain("\nnavarch_agent_orders_refused_total 0\n");
+  expect(text).toContain("\nnavarch_agent_orders_refused 0\n");
 });
 
 describe("openShown() warns of plain http", () => {

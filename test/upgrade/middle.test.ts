@@ -141,7 +141,7 @@ test.each(forged)("an order %s is refused, and reported to the control plane", a
   expectNothingRan(one);
   expect(await toldOf("n1")).toContain(`the agent refused an order: ${last}`);
   const page = await (await fetch(`${rig.url}/metrics`)).text();
-  expect(page).toContain(`navarch_agent_orders_refused_total ${orders}\n`);
+  expect(page).toContain(`navarch_agent_orders_refused ${orders}\n`);
   expect(one.statuses).toEqual([]);
 }, 60_000);
 
