@@ -20,3 +20,10 @@ export function boundCadence({ heartbeat_ms, sample_ms, check_ms }: AgentConfig)
     check_ms: bound(check_ms),
   };
 }
+
+/**
+ * The longest that a driver may read one GPU without getting on, or start (`nvml/parent.ts` gives
+ * starting and opening more). A healthy check of 8 GPUs takes tens of milliseconds in all. Together
+ * with the pause of `nvml/pulse.ts` a hang is reported within ten seconds.
+ */
+export const READ_DEADLINE_MS = 4_000;

@@ -5,9 +5,9 @@
  * clock, so that a test can drive a day through it in a second.
  */
 import type { Finding } from "../schema/finding.ts";
-import type { AgentConfig, Check } from "../schema/report.ts";
-import type { Report, ReportReply, REPORT_VERSION } from "../schema/report.ts";
-import { boundCadence, CADENCE } from "./cadence.ts";
+import type { AgentConfig, Check, Report } from "../schema/report.ts";
+import type { ReportReply, REPORT_VERSION } from "../schema/report.ts";
+import { boundCadence, CADENCE, READ_DEADLINE_MS } from "./cadence.ts";
 import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
@@ -28,9 +28,6 @@ import type { AgentView } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
-/** A healthy check of 8 GPUs takes tens of milliseconds; a driver that needs this long is ill. */
-export const CHECK_DEADLINE_MS = 8_000;
-export const SAMPLE_DEADLINE_MS = 5_000;
 /**
  * A heartbeat that falls together with a check waits this long for it, so that they share a report.
  */
@@ -121,6 +118,11 @@ export class Agent {
     const sinceMs = this.#parts.clock.monoMs() - this.#listenedMs;
     if (sinceMs >= WAKE_MS) return this.#listen();
     this.#after("listen", WAKE_MS - sinceMs, () => this.#listen());
+  }
+
+  /** The driver fell silent between two readings. */
+  sampleNow(): void {
+    if (!this.#stopped) void this.#sample();
   }
 
   view(): AgentView {
@@ -220,16 +222,14 @@ export class Agent {
   #check(): Promise<ProbeRound> {
     if (this.#checking) return this.#checking;
     this.#checkingSinceMs = this.#parts.clock.monoMs();
-    this.#checking = this.#lookAtAll().finally(() => {
-      this.#checking = null;
-    });
+    this.#checking = this.#lookAtAll().finally(() => void (this.#checking = null));
     return this.#checking;
   }
 
   async #lookAtAll(): Promise<ProbeRound> {
     const { host, log, nvml } = this.#parts;
     const begun = host?.look(this.#context());
-    const answer = await nvml.check(CHECK_DEADLINE_MS);
+    const answer = await nvml.check(READ_DEADLINE_MS);
     if (begun) this.#keep(await begun, [], null);
     const isFirst = this.#round === null;
     const round = this.#conclude(answer);
@@ -269,7 +269,7 @@ export class Agent {
   }
 
   async #sample(): Promise<void> {
-    const answer = await this.#parts.nvml.sample(SAMPLE_DEADLINE_MS);
+    const answer = await this.#parts.nvml.sample(READ_DEADLINE_MS);
     if (this.#stopped) return;
     if (answer.kind !== "ok") {
       // The same words that a check would bring, one check sooner.

@@ -10,6 +10,7 @@ import type { NodeId } from "../schema/id.ts";
 import type { PolicyNode } from "../schema/policy.ts";
 import type { Expected, ProbeResult } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
+import { READ_DEADLINE_MS } from "./cadence.ts";
 import { printCheck } from "./check.ts";
 import type { HostReading } from "./host/reading.ts";
 import type { HostRound } from "./host/round.ts";
@@ -23,8 +24,6 @@ import { printHostFinding } from "./host-finding.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 
-/** Leaves a second of the ten for the start, the log and the judging. */
-const CHECK_MS = 8_000;
 /** The largest ring holds some 100,000 records; a file may be larger, and is cut here. */
 const READS_MAX = 2_000;
 const RECORDS_PER_READ = 1_000;
@@ -76,7 +75,7 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
   // What the running agent has told already is told here, too.
   host?.tellAgain();
   const looking = host?.look(now());
-  const answer = await nvml.check(CHECK_MS);
+  const answer = await nvml.check(READ_DEADLINE_MS);
   const around = (await looking) ?? [];
   const promised = parts.promises.all();
   const round = runProbes(answer, EMPTY_MEMORY, { ...now(), promised, bus: parts.readBus() });

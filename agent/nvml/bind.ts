@@ -10,7 +10,7 @@ type Argument = number | bigint | NodeJS.TypedArray | null;
 type Native = (...args: Argument[]) => number;
 
 /** `d` device or event set by value (u64), `p` pointer, `u` u32, `i` i32, `q` u64. */
-const SIGNATURE = {
+export const SIGNATURE = {
   nvmlInit_v2: "",
   nvmlInitWithFlags: "u",
   nvmlShutdown: "",

@@ -5,7 +5,7 @@
  * agent's.
  * Adapter: native library, IPC, clock.
  */
-import { NvmlDriver, type Reading } from "./driver.ts";
+import { NvmlDriver, type Reading, type Step } from "./driver.ts";
 import { openLibrary } from "./library.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeRequest } from "./message.ts";
 import type { NvmlFailure } from "./reading.ts";
@@ -27,12 +27,17 @@ export function runProbeChild(argv: readonly string[]): void {
     process.exit(2);
   }
   const tell = (message: ProbeMessage) => send(message);
-  const step = (): void => void tell({ kind: "step", protocol: PROBE_PROTOCOL });
+  const step = throttleSteps((opening) => {
+    tell({ kind: "step", protocol: PROBE_PROTOCOL, opening });
+  });
   const source = openSource(argv[0] ?? null, step);
   process.on("disconnect", () => process.exit(0));
   process.on("message", (request: ProbeRequest) => {
     const { id, op } = request;
-    if (op === "sample") {
+    if (op === "ping") {
+      const reading = source.with((driver) => driver.ping());
+      tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading });
+    } else if (op === "sample") {
       const reading = source.with((driver) => driver.sample());
       tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading });
     } else {
@@ -49,8 +54,26 @@ export function runProbeChild(argv: readonly string[]): void {
   }, EVENT_POLL_MS);
 }
 
+/**
+ * A healthy driver reads all GPUs in milliseconds, and a message costs more than that: only what
+ * takes long is reported, and where the next thing has another time than the last.
+ */
+const STEP_MS = 1_000;
+
+function throttleSteps(tell: (opening: boolean) => void): Step {
+  let atMs = performance.now();
+  let last = false;
+  return (opening) => {
+    const nowMs = performance.now();
+    if (opening === last && nowMs - atMs < STEP_MS) return;
+    atMs = nowMs;
+    last = opening;
+    tell(opening);
+  };
+}
+
 /** The library, looked for again with each request until it is there. */
-function openSource(explicit: string | null, step: () => void) {
+function openSource(explicit: string | null, step: Step) {
   let driver: NvmlDriver | null = null;
   let outdated = false;
   const withDriver = <T>(read: (driver: NvmlDriver) => Reading<T>): Reading<T> => {

@@ -28,7 +28,12 @@ import {
 
 export type Reading<T> = { kind: "ok"; value: T } | { kind: "failed"; failure: NvmlFailure };
 
+/** Says that the next call is made: one that opens a GPU, or one that reads. */
+export type Step = (opening: boolean) => void;
+
 export type Driver = {
+  /** Nothing but whether the driver answers. */
+  ping(): Reading<null>;
   sample(): Reading<NvmlSample>;
   check(): Reading<NvmlCheck>;
   /** Events since the last poll; returns within milliseconds unless the driver hangs. */
@@ -76,14 +81,23 @@ export class NvmlDriver implements Driver {
   #denied = 0;
   #events: EventSource | null = null;
   #eventsStale = true;
-  readonly #step: () => void;
+  readonly #step: Step;
 
-  /** `step` is called after each GPU that was opened: that alone may take seconds. */
-  constructor(bound: Bound, monoMs: () => number, wallMs: () => number, step = () => {}) {
+  /** `step` is called before each GPU: opening one alone may take seconds. */
+  constructor(bound: Bound, monoMs: () => number, wallMs: () => number, step: Step = () => {}) {
     this.#step = step;
     this.#bound = bound;
     this.#monoMs = monoMs;
     this.#wallMs = wallMs;
+  }
+
+  /** Power is read from the device each time; what the library keeps by itself proves nothing. */
+  ping(): Reading<null> {
+    const words = new Uint32Array(1);
+    for (const { handle } of this.#devices) {
+      if (handle !== null) this.#bound.call("nvmlDeviceGetPowerUsage", handle, words);
+    }
+    return { kind: "ok", value: null };
   }
 
   sample(): Reading<NvmlSample> {
@@ -151,6 +165,7 @@ export class NvmlDriver implements Driver {
     const gpus: G[] = [];
     for (const device of this.#devices) {
       if (device.rc === NO_PERMISSION) continue;
+      this.#step(false);
       const identity = device.identity ?? unknownIdentity(device.index);
       const reader = new GpuReader(this.#bound, device.handle ?? 0n);
       // Without a handle no call is made: a lost reader answers every question with `null`.
@@ -211,8 +226,8 @@ export class NvmlDriver implements Driver {
     }
     for (const device of this.#devices) {
       if (device.handle === null) {
+        this.#step(true);
         this.#open(device);
-        this.#step();
       }
       if (wantsInit(device.rc)) return this.#drop(device.rc);
     }

@@ -11,17 +11,19 @@ export const PROBE_PROTOCOL = 1;
 /** The subcommand of the probe child; no person types it. */
 export const PROBE_COMMAND = "__nvml";
 
-export type ProbeOp = "sample" | "check";
+/** A ping is one light call per GPU: does the driver still answer? */
+export type ProbeOp = "sample" | "check" | "ping";
 
 export type ProbeRequest = { id: number; op: ProbeOp };
 
 export type ProbeMessage =
   | { kind: "reply"; protocol: number; id: number; op: "sample"; reading: Reading<NvmlSample> }
   | { kind: "reply"; protocol: number; id: number; op: "check"; reading: Reading<NvmlCheck> }
+  | { kind: "reply"; protocol: number; id: number; op: "ping"; reading: Reading<null> }
   /**
-   * A GPU was opened on the way to the reply. Without an id, so that an agent that does not know it
-   * takes it for no reply.
+   * The child gets on with the request; `opening` if what comes next opens a GPU, which may take
+   * seconds. Without an id, so that an agent that does not know it takes it for no reply.
    */
-  | { kind: "step"; protocol: number }
+  | { kind: "step"; protocol: number; opening?: boolean }
   /** Told without being asked. */
   | { kind: "events"; protocol: number; events: NvmlEvent[] };

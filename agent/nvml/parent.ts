@@ -4,14 +4,19 @@
  * SIGKILL (gpu/nvml.md §9, bun.md §6). The next call starts a new child, up to a bound.
  * Adapter: child process, /proc.
  */
-import type { Clock, Nvml } from "../port.ts";
+import type { Clock } from "../port.ts";
 import { readEvidence } from "./evidence.ts";
+import type { PingNvml } from "./pulse.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
 import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "./reading.ts";
 
 export type NvmlLimits = {
   /** Abandoned children that may exist before nothing more is started (bun.md §6). */
   abandonedMax: number;
+  /** From the start of a child to its first answer: it loads the library and initialises it. */
+  startingMs: number;
+  /** For opening one GPU. */
+  openingMs: number;
   /** Events kept between two `takeEvents`; the oldest goes first, the kernel log has them too. */
   eventsMax: number;
 };
@@ -26,7 +31,12 @@ const STALL_MS = 1_000;
  */
 const OPENING_MS_MAX = 20_000;
 
-const LIMITS: NvmlLimits = { abandonedMax: 3, eventsMax: 256 };
+const LIMITS: NvmlLimits = {
+  abandonedMax: 3,
+  startingMs: 8_000,
+  openingMs: 8_000,
+  eventsMax: 256,
+};
 
 export type NvmlOptions = {
   /**
@@ -67,7 +77,7 @@ type Pending = {
 };
 
 /** Opens the port; nothing is started before the first call. */
-export function openNvml(options: NvmlOptions): Nvml {
+export function openNvml(options: NvmlOptions): PingNvml {
   const link = new ProbeLink(options);
   const { clock } = options;
   const ask = async (op: ProbeOp, deadlineMs: number) => {
@@ -89,6 +99,13 @@ export function openNvml(options: NvmlOptions): Nvml {
       if (outcome.kind !== "message") return outcome;
       const { message } = outcome;
       if (message.op !== "check") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
+      return { ...message.reading, durationMs };
+    },
+    async ping(deadlineMs): Promise<NvmlAnswer<null>> {
+      const { outcome, durationMs } = await ask("ping", deadlineMs);
+      if (outcome.kind !== "message") return outcome;
+      const { message } = outcome;
+      if (message.op !== "ping") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
       return { ...message.reading, durationMs };
     },
     takeEvents: () => link.takeEvents(),
@@ -162,7 +179,8 @@ class ProbeLink {
     const next = this.#queue[0];
     if (next === undefined || next.cancel !== null) return;
     next.sentMs = this.#options.clock.monoMs();
-    this.#watch(next, next.deadlineMs, true);
+    const leastMs = this.#answered ? 0 : this.#limits.startingMs;
+    this.#watch(next, Math.max(leastMs, next.deadlineMs), true);
     this.#send(next);
   }
 
@@ -225,7 +243,7 @@ class ProbeLink {
       return;
     }
     const first = this.#queue[0];
-    if (message.kind === "step") return this.#prolong(first);
+    if (message.kind === "step") return this.#prolong(first, message.opening === true);
     if (first === undefined || first.id !== message.id) return;
     this.#queue.shift();
     this.#answered = true;
@@ -235,11 +253,12 @@ class ProbeLink {
     this.#pump();
   }
 
-  /** It gets on: what is under way has its whole time anew, within bounds. */
-  #prolong(pending: Pending | undefined): void {
+  /** It gets on: what is under way has its whole time again, within bounds. */
+  #prolong(pending: Pending | undefined, opening: boolean): void {
     if (pending === undefined || pending.cancel === null) return;
     const spentMs = this.#options.clock.monoMs() - pending.sentMs;
-    const ms = Math.min(pending.deadlineMs, OPENING_MS_MAX - spentMs);
+    const stepMs = opening ? this.#limits.openingMs : 0;
+    const ms = Math.min(Math.max(stepMs, pending.deadlineMs), OPENING_MS_MAX - spentMs);
     if (ms <= 0) return;
     pending.cancel();
     this.#watch(pending, ms, true);

@@ -8,6 +8,7 @@ import { openBus } from "../bus.ts";
 import { type LendableNvml, lendNvml } from "../nvml/lend.ts";
 import { PROBE_COMMAND } from "../nvml/message.ts";
 import { openNvml } from "../nvml/parent.ts";
+import { keepPulse } from "../nvml/pulse.ts";
 import type { Options } from "../option.ts";
 import type { Bus, Clock } from "../port.ts";
 
@@ -27,7 +28,12 @@ export function isCompiled(): boolean {
   return Bun.main.startsWith("/$bunfs/");
 }
 
-export async function openGpus(options: Options, clock: Clock): Promise<Gpus> {
+/** `onSilent` is called when the driver stops answering between two readings. */
+export async function openGpus(
+  options: Options,
+  clock: Clock,
+  onSilent: () => void,
+): Promise<Gpus> {
   const { hostSys, fake, hostRoot, nodeId } = options;
   if (fake) {
     const { openSimulatedGpus } = await import("../nvml/simulated.ts");
@@ -47,5 +53,5 @@ export async function openGpus(options: Options, clock: Clock): Promise<Gpus> {
   const nvml = openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
   const root = hostSys ?? (existsSync("/host/sys/bus/pci/devices") ? "/host/sys" : "/sys");
   const readBus = openBus(root, process.env["NVIDIA_VISIBLE_DEVICES"]);
-  return { ...lendNvml(nvml), readBus };
+  return { ...lendNvml(keepPulse(nvml, clock, onSilent)), readBus };
 }

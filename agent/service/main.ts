@@ -133,7 +133,7 @@ async function serve(options: Options): Promise<void> {
     const problem = files.save(name, text);
     if (problem !== null && directory !== null) log("warn", `cannot store ${name}`, { problem });
   };
-  let wake = () => {};
+  let [wake, sampleNow] = [() => {}, () => {}];
   const kernel = createLogOpener(options, identity, clock, () => wake());
   const progress = new Progress(clock);
   // A disk that takes nothing now may still hold what an earlier life kept.
@@ -141,7 +141,7 @@ async function serve(options: Options): Promise<void> {
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
   guard = way.keys;
-  const gpus = await openGpus(options, clock);
+  const gpus = await openGpus(options, clock, () => sampleNow());
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
@@ -167,7 +167,7 @@ async function serve(options: Options): Promise<void> {
     random: Math.random,
     log,
   });
-  wake = () => agent.wake();
+  [wake, sampleNow] = [() => agent.wake(), () => agent.sampleNow()];
   const metrics = await openMetrics(options, agent, kernel.stats);
   const attendance = await attendTo(agent, progress, clock);
   const close = () => {
@@ -275,7 +275,7 @@ async function once(options: Options): Promise<number> {
   const clock = createClock();
   const proc = options.hostProc ?? "/proc";
   const identity = identify(options, readMachine(proc), clock);
-  const { nvml, readBus } = await openGpus(options, clock);
+  const { nvml, readBus } = await openGpus(options, clock, () => {});
   const { EXIT, runOnce } = await import("../once.ts");
   const { printSummary } = await import("../summary.ts");
   const { result, notes } = await runOnce({

@@ -6,7 +6,6 @@
  */
 import type { AgentConfig } from "../../schema/report.ts";
 import { boundCadence, CADENCE } from "../cadence.ts";
-import { CHECK_DEADLINE_MS, SAMPLE_DEADLINE_MS } from "../core.ts";
 import { PAUSE_MS } from "../delivery.ts";
 import type { Clock, Nvml, SendAnswer, Sender } from "../port.ts";
 import { SEND_TIMEOUT_MS } from "../send.ts";
@@ -16,8 +15,8 @@ import { SEND_TIMEOUT_MS } from "../send.ts";
  * seconds late; what this costs is that a real stop is found so much later.
  */
 const SLACK_MS = 10_000;
-/** A sample waits for a check that is under way, and then has its own deadline. */
-const PROBE_MS = CHECK_DEADLINE_MS + SAMPLE_DEADLINE_MS;
+/** A sample waits for a check that is under way: 8 s to start in, then its own deadline. */
+const PROBE_MS = 13_000;
 /** The authority to trust, joining, connecting, asking: each with its own deadline, in a row. */
 const SEND_MS = 4 * SEND_TIMEOUT_MS;
 

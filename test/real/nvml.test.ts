@@ -48,6 +48,8 @@ function open(
     clock,
     libraryPath: built.get(variant) ?? null,
     ...change,
+    // A test that lets a child hang waits no longer than it says.
+    limits: { startingMs: 0, openingMs: 0, ...change.limits },
   });
   closers.push(() => {
     nvml.close();
