@@ -18,11 +18,17 @@ import { printGroup, printHelp, printOverview } from "./help.ts";
 import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
 import type { Style } from "./table.ts";
+import { terminalSafe } from "./terminal.ts";
 import { readToken } from "./token.ts";
 import { openTrust } from "./trust.ts";
 import type { World } from "./world.ts";
 
-export async function runCommandLine(commands: readonly Command[], world: World): Promise<number> {
+export async function runCommandLine(commands: readonly Command[], given: World): Promise<number> {
+  const world: World = {
+    ...given,
+    out: (text) => given.out(terminalSafe(text)),
+    err: (text) => given.err(terminalSafe(text)),
+  };
   const found = findCommand(commands, world.program, world.argv);
   if ("ok" in found) return fail(world, guessFormat(world.argv), found);
   if (found.kind === "overview") {

@@ -6,6 +6,7 @@ import { unreachable } from "../schema/unreachable.ts";
 import type { Failure } from "./failure.ts";
 import { plain } from "./table.ts";
 import type { Style } from "./table.ts";
+import { escapeData, isUnsafe } from "./terminal.ts";
 import type { World } from "./world.ts";
 
 export const FORMATS = ["table", "wide", "json", "jsonl", "yaml", "name"] as const;
@@ -28,7 +29,7 @@ export type Shown = {
 export async function show({ world, format, style }: Screen, shown: Shown): Promise<void> {
   switch (format) {
     case "json":
-      return world.out(`${JSON.stringify(shown.data, null, 2)}\n`);
+      return world.out(`${escapeData(JSON.stringify(shown.data, null, 2))}\n`);
     case "jsonl":
       return world.out(printLines(shown.data));
     case "yaml":
@@ -59,7 +60,7 @@ export function sayFailure(world: World, format: Format, failure: Failure): void
   const { code, message, details } = failure;
   if (isForMachines(format)) {
     const more = Object.keys(details).length === 0 ? {} : { details };
-    world.err(`${JSON.stringify({ error: { code, message, ...more } })}\n`);
+    world.err(`${escapeData(JSON.stringify({ error: { code, message, ...more } }))}\n`);
   } else world.err(`error: ${plain(message)}\n`);
 }
 
@@ -69,11 +70,17 @@ function isEmpty(data: unknown): boolean {
 
 function printLines(data: unknown): string {
   const items: unknown[] = Array.isArray(data) ? data : [data];
-  return items.map((item) => `${JSON.stringify(item)}\n`).join("");
+  return items.map((item) => `${escapeData(JSON.stringify(item))}\n`).join("");
 }
 
 /** Loaded when asked for: a table must not pay for it at start. */
 async function printYaml(data: unknown): Promise<string> {
-  const { stringify } = await import("yaml");
-  return stringify(data, { lineWidth: 0 });
+  const { Document, visit } = await import("yaml");
+  const document = new Document(data);
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value === "string" && isUnsafe(node.value)) node.type = "QUOTE_DOUBLE";
+    },
+  });
+  return escapeData(document.toString({ lineWidth: 0 }));
 }

@@ -114,7 +114,7 @@ async function optionsOf(
   const progress = (now: Progress): void => {
     if (world.monoMs() - saidMono < PROGRESS_MS) return;
     saidMono = world.monoMs();
-    tell(world.tty ? `\r${printProgress(now)}\u001b[K` : `${printProgress(now)}\n`);
+    tell(world.tty ? `\r\u001b[K${printProgress(now)}` : `${printProgress(now)}\n`);
   };
   const { scenario, policy, seed, semantics, thresholds, stays } = plan;
   return {

@@ -3,6 +3,8 @@
  * table. Only a terminal gets colour and shortened cells: a pipe gets everything. Pure.
  */
 
+import { oneLine } from "./terminal.ts";
+
 /** How the table may look; `columns` is the width to fit into, or `null` for none. */
 export type Style = { color: boolean; columns: number | null };
 
@@ -37,8 +39,9 @@ export function printTable(
 
 /** `Label:  value` lines, the values in one column. */
 export function printLabels(pairs: readonly (readonly [string, string])[], style: Style): string {
-  const width = Math.max(0, ...pairs.map(([label]) => label.length + 1));
-  return pairs
+  const named = pairs.map(([label, value]): [string, string] => [plain(label), value]);
+  const width = Math.max(0, ...named.map(([label]) => label.length + 1));
+  return named
     .map(([label, value]) => {
       const shown = plain(value === "" ? "-" : value);
       const text = style.color ? paintWord(shown, shown) : shown;
@@ -53,8 +56,7 @@ export function printLabels(pairs: readonly (readonly [string, string])[], style
  * control plane of another age left out is empty, and does not hide the others.
  */
 export function plain(text: string | null | undefined): string {
-  const line = String(text ?? "").replace(/[\r\n\t]+/g, " ");
-  return line.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  return oneLine(String(text ?? ""));
 }
 
 const COLOR: Readonly<Record<string, string>> = {
