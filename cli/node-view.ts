@@ -115,6 +115,7 @@ function sayKube(kube: KubeNodeView): string {
   const who = by.length === 0 ? "somebody" : by.join(", ");
   const mark = kube.unschedulable ? `unschedulable by ${who}` : "schedulable";
   const hold = kube.hold ? ", hold" : "";
+  if (kube.stays) return `Node ${kube.name} is still in the cluster: ${kube.stays}`;
   return `Node ${kube.name}, ${mark}${hold} (matched by ${kube.matched_by})`;
 }
 

@@ -71,6 +71,8 @@ export type KubeNodeView = {
   held_by: string[];
   hold: boolean;
   absent_since: string | null;
+  /** Why the object is still there though its machine is gone. */
+  stays?: string | null;
 };
 
 /** What draining a node asks of one pod. */

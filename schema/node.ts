@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
+import { FormerNames, KubeRefusal } from "./kube-past.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
@@ -265,9 +266,9 @@ export const KubeFact = v.object({
   restUntil: instant,
   refusals: count,
   /** Why the API server last refused to mark or unmark it, and since when; `null` = it does not. */
-  refusal: v.optional(
-    v.nullable(v.object({ what: text, message: text, since: instant, at: instant })),
-  ),
+  refusal: v.optional(v.nullable(KubeRefusal)),
+  /** Names under which the machine's earlier objects were known, newest first, until `at`. */
+  former: v.optional(FormerNames),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
 });

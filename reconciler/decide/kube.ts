@@ -4,6 +4,7 @@
  * Pure.
  */
 import type { Action } from "../../schema/action.ts";
+import type { KubeRefusal } from "../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { formatHold } from "../scheduler/kubernetes/hold.ts";
@@ -99,8 +100,6 @@ function hasKinIn(node: Node, { bySlot }: Scope): boolean {
   }
   return false;
 }
-
-export type KubeRefusal = NonNullable<KubeFact["refusal"]>;
 
 /** Tries are at most five minutes apart; an older refusal is of something no longer wanted. */
 const REFUSAL_MS = 600_000;

@@ -93,6 +93,20 @@ describe("foldKube()", () => {
     expect(next?.node.session).not.toBeNull();
   });
 
+  test("names that its object had are remembered, each once, eight at most", () => {
+    let from = fold(node(), object())?.node ?? node();
+    expect(from.kube?.former).toBeUndefined();
+    for (const [i, name] of ["gpu-2", "gpu-1", "gpu-2", "gpu-3"].entries()) {
+      from = fold(from, object({ name, uid: `v${i}` }))?.node ?? from;
+    }
+    expect(from.kube?.former).toEqual([
+      { name: "gpu-2", at: NOW },
+      { name: "gpu-1", at: NOW },
+    ]);
+    for (let i = 0; i < 20; i++) from = fold(from, object({ name: `x${i}` }))?.node ?? from;
+    expect(from.kube?.former).toHaveLength(8);
+  });
+
   test("a mark that a person lifted calls the repair off and waives what was known", () => {
     const from = sick(marked(), ["xid/79/g1"]);
     const next = fold(from, lifted());

@@ -6,6 +6,7 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
+import { FORMER_NAMES_MAX } from "../../schema/kube-past.ts";
 import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
 import { formatHold, readHold } from "../scheduler/kubernetes/hold.ts";
@@ -132,8 +133,23 @@ function factOf(
     gpus: object.gpus,
     hold: held,
     ...(unclear === null ? {} : { holdUnclear: unclear }),
+    ...formerOf(object, before, now),
     absentSince: null,
   };
+}
+
+/** People look for a machine by the name that its object had. */
+function formerOf(
+  { name }: KubeNode,
+  before: KubeFact | null | undefined,
+  now: number,
+): Pick<KubeFact, "former"> {
+  const kept = before?.former ?? [];
+  if (before === null || before === undefined || before.name === name) {
+    return kept.length === 0 ? {} : { former: kept };
+  }
+  const others = kept.filter((one) => one.name !== name && one.name !== before.name);
+  return { former: [{ name: before.name, at: now }, ...others].slice(0, FORMER_NAMES_MAX) };
 }
 
 function isSame(a: KubeFact, b: KubeFact): boolean {

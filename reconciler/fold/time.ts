@@ -38,7 +38,9 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       continue;
     }
     if (node.phase.kind === "gone") {
-      if (input.now - node.phase.since < timing.retainTerminatedMs) continue;
+      // People look for it by the name of its Node for as long after that is gone.
+      const goneAt = Math.max(node.phase.since, node.kube?.absentSince ?? 0);
+      if (input.now - goneAt < timing.retainTerminatedMs) continue;
       // Its object in Kubernetes is still to be removed, and this row is what says so.
       const removes = input.config.kubernetes.mirror.deleteNode;
       const owed = removes && node.kube !== null && node.kube.absentSince === null;

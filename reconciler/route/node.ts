@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { CommandView, NodeView, PodPlanView } from "../../schema/api.ts";
 import { COMMAND_TYPES, Command, type CommandType } from "../../schema/command.ts";
 import { parseDuration } from "../../schema/duration.ts";
-import { CommandId, type NodeId } from "../../schema/id.ts";
+import { CommandId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Node } from "../../schema/node.ts";
@@ -13,38 +13,27 @@ import { viewAttempt } from "../view/bootstrap.ts";
 import { explainNode } from "../view/explain.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../store/store.ts";
+import { findNode } from "./find-node.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 import { listNodes, matches } from "./node-list.ts";
-
-/**
- * A node by its id, its instance's id, its name in Kubernetes or its agent's host name: every
- * command accepts each (F8).
- */
-export function findNode(ports: RoutePorts, given: string): Node | { ambiguous: string[] } | null {
-  const nodes = ports.reconciler.fleet().nodes;
-  const exact = nodes.get(given as NodeId);
-  if (exact !== undefined) return exact;
-  const matches = [...nodes.values()].filter(
-    (n) => n.instance?.id === given || n.agent?.inventory.hostname === given || isCalled(n, given),
-  );
-  if (matches.length === 1 && matches[0] !== undefined) return matches[0];
-  return matches.length === 0 ? null : { ambiguous: matches.map((n) => n.id) };
-}
-
-/** By the name of its object, which a later machine may bear: those that are gone bear none. */
-function isCalled({ kube, phase }: Node, name: string): boolean {
-  return kube?.name === name && phase.kind !== "gone";
-}
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
   const pool = ports.reconciler.activeConfig().pools.find((one) => one.name === node.pool);
   const state = pool === undefined ? undefined : ports.reconciler.fleet().pools.get(pool.name);
   return viewNode(node, {
     unready: state?.unready?.why ?? null,
+    stays: staysOf(ports, node),
     heardAt: ports.reconciler.presence.heardAt(node.id),
     labels: pool?.labels ?? {},
     threshold: pool?.health.unhealthyThreshold ?? 1,
   });
+}
+
+/** Why the Node of a machine that is gone is still there; `null` = it is not, or nobody knows. */
+function staysOf({ reconciler }: RoutePorts, { kube, phase }: Node): string | null {
+  if (phase.kind !== "gone" || kube === null || kube.absentSince !== null) return null;
+  const { cluster } = reconciler.cluster();
+  return cluster === null ? null : (cluster.dark() ?? cluster.stays(kube.uid));
 }
 
 export function viewCommand(command: Command): CommandView {
@@ -65,11 +54,11 @@ export function locateNode(
   ports: RoutePorts,
 ): { ok: true; node: Node } | { ok: false; response: Response } {
   const given = c.req.param("id") ?? "";
-  const found = findNode(ports, given);
+  const { nodes } = ports.reconciler.fleet();
+  const isOrder = c.req.method !== "GET";
+  const found = findNode(nodes, given, isOrder ? null : { now: ports.clock.wallMs() });
   if (found === null) {
-    const near = nearest(given, [...ports.reconciler.fleet().nodes.keys()]);
-    const hint = near === null ? "" : ` (did you mean "${near}"?)`;
-    return { ok: false, response: refuse(c, "not_found", `no node ${given}${hint}`) };
+    return { ok: false, response: refuse(c, "not_found", sayUnknown(ports, given)) };
   }
   if ("ambiguous" in found) {
     return {
@@ -82,6 +71,15 @@ export function locateNode(
     };
   }
   return { ok: true, node: found };
+}
+
+function sayUnknown({ reconciler }: RoutePorts, given: string): string {
+  const objects = reconciler.cluster().cluster?.objects().list ?? [];
+  if (objects.some(({ name }) => name === given)) {
+    return `Node ${given} is in the cluster, and no machine of this fleet is known to be it`;
+  }
+  const near = nearest(given, [...reconciler.fleet().nodes.keys()]);
+  return `no node ${given}${near === null ? "" : ` (did you mean "${near}"?)`}`;
 }
 
 export function nodeRoutes(api: App, ports: RoutePorts): void {
@@ -113,8 +111,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const { node } = found;
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
       const events = await ports.store.events(query);
-      const now = ports.clock.wallMs();
-      return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), now), kind });
+      const from = { now: ports.clock.wallMs(), stays: staysOf(ports, node) };
+      return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), from), kind });
     });
   }
   api.get("/instances", needs("viewer"), (c) => {

@@ -18,7 +18,7 @@ import { desiredOf } from "../fleet.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
-import { findNode } from "./node.ts";
+import { findNode } from "./find-node.ts";
 import { locatePool, nodesOf, sizeWarnings, statusView } from "./pool-view.ts";
 
 /** Far more than one asks to lose at once; a list pasted by mistake is more likely. */
@@ -156,7 +156,7 @@ function removeNamed(
   if (sight === null) return refusal("unavailable", "nothing was looked at yet: ask again");
   const named = new Map<NodeId, Node>();
   for (const name of names) {
-    const found = findNode(ports, name);
+    const found = findNode(ports.reconciler.fleet().nodes, name);
     if (found === null) {
       const near = nearest(name, idsOf(asking.nodes));
       const hint = near === null ? "" : ` (did you mean "${near}"?)`;

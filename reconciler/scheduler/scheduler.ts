@@ -60,6 +60,8 @@ export type SchedulerCluster = {
   queue(pool: PoolName): QueueSight | null;
   /** Whether what is left on the node is told by its object: it was in the last `tend`. */
   knows(node: NodeId): boolean;
+  /** Why the object with this UID is still there though its machine is gone; `null` = unknown. */
+  stays(uid: string): string | null;
   /** Told by every activation of the leader, after its plan is durable. */
   tend(wish: Wish): void;
   /** Told of each committed change: what is worth an Event on the object. */

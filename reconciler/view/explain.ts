@@ -156,7 +156,15 @@ function sayLemon({ phase }: Node): { at: null; text: string }[] {
   return [{ at: null, text }];
 }
 
-export function explainNode(node: Node, events: Event[], plan: Plan, now: number): ExplainView {
+/** `stays`: why the Node of a machine that is gone is still in the cluster. */
+export function explainNode(
+  node: Node,
+  events: Event[],
+  plan: Plan,
+  { now, stays }: { now: number; stays: string | null },
+): ExplainView {
+  const name = node.kube?.name ?? "";
+  const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
   const wait = plan.waits.find((one) => one.node === node.id);
   const action = plan.actions.find((one) => one.node === node.id);
   const state = `${node.phase.kind}, health ${verdictOfNode(node)}`;
@@ -199,9 +207,12 @@ export function explainNode(node: Node, events: Event[], plan: Plan, now: number
         ? sayAction(action)
         : wait !== undefined
           ? `wait (${wait.reason}): ${wait.message}`
-          : null,
+          : object,
     earliest: isoOrNull(wait?.until ?? null),
-    blockers: wait === undefined ? [] : sayWaits([wait], false),
+    blockers: [
+      ...(wait === undefined ? [] : sayWaits([wait], false)),
+      ...(object === null ? [] : [object]),
+    ],
   };
 }
 

@@ -18,7 +18,7 @@ function viewCordon(cordon: Cordon | null): { by: string; why: string; at: strin
   return cordon === null ? null : { by: cordon.by, why: cordon.why, at: iso(cordon.at) };
 }
 
-function viewKube(kube: Node["kube"]): KubeNodeView | null {
+function viewKube(kube: Node["kube"], stays: string | null): KubeNodeView | null {
   if (kube === null) return null;
   return {
     name: kube.name,
@@ -29,6 +29,7 @@ function viewKube(kube: Node["kube"]): KubeNodeView | null {
     held_by: kube.others,
     hold: kube.hold,
     absent_since: isoOrNull(kube.absentSince),
+    stays,
   };
 }
 
@@ -43,6 +44,8 @@ export function viewNode(
     labels: Record<string, string>;
     threshold: number;
     unready: string | null;
+    /** Why its Node object is still there though its machine is gone. */
+    stays: string | null;
   },
 ): NodeView {
   const inventory = node.agent?.inventory ?? null;
@@ -79,7 +82,7 @@ export function viewNode(
     pool: node.pool,
     instance_id: node.instance?.id ?? null,
     kubernetes_node: node.kube?.name ?? null,
-    kubernetes: viewKube(node.kube),
+    kubernetes: viewKube(node.kube, from.stays),
     fake: node.agent?.simulated ?? false,
     phase: node.phase.kind,
     phase_since: iso(node.phase.since),

@@ -127,3 +127,41 @@ describe("an eviction that admission refuses", () => {
     expect(eventsOf(w, "DrainFailing")).toHaveLength(1);
   });
 });
+
+describe("the Node of a machine that is gone", () => {
+  test("is found by its name while it is there and for a while after, with who holds it", async () => {
+    const w = await joined(3, { kube: "instance_manager: { retain_terminated: 20m }\n" });
+    const app = openWorldApp(w);
+    const { id, name } = first(w);
+    const { kube } = clusterOf(w);
+    const held = { metadata: { finalizers: ["example.test/volumes"] } };
+    kube.person.edit("nodes", "", name, held);
+    w.xid(id, 79);
+    await w.until(() => phaseOf(w, id) === "gone", 300);
+    await w.live(120);
+    const why = "its deletion has begun and waits for the finalizer example.test/volumes";
+    const explained = await app.call("GET", `/v1/nodes/${name}/explain`);
+    expect(explained.body["subject"]).toBe(id as never);
+    expect(String(explained.body["next"])).toContain(why);
+    // Longer than a record is kept of a machine without an object.
+    await w.live(1_800);
+    const seen = await app.call("GET", `/v1/nodes/${name}`);
+    expect(String(seen.body["kubernetes"]["stays"])).toBe(why);
+    kube.person.edit("nodes", "", name, { metadata: { finalizers: null } });
+    await w.live(1_000);
+    expect((await app.call("GET", `/v1/nodes/${name}`)).status).toBe(200);
+    await w.live(400);
+    expect((await app.call("GET", `/v1/nodes/${name}`)).status).toBe(404);
+  });
+
+  test("that is no machine of the fleet is told apart from one that is not there", async () => {
+    const w = await joined(2);
+    const app = openWorldApp(w);
+    clusterOf(w).kube.seed("nodes", { metadata: { name: "laptop" } });
+    await w.live(5);
+    const known = await app.call("GET", "/v1/nodes/laptop/explain");
+    expect([known.status, known.text]).toEqual([404, expect.stringContaining("in the cluster")]);
+    const unknown = await app.call("GET", "/v1/nodes/nobody/explain");
+    expect(unknown.text).not.toContain("in the cluster");
+  });
+});

@@ -2,6 +2,7 @@
  * The calls of a clean-up and what their answers mean: the kubelet's lease, the pods that are left,
  * the deletion.
  */
+import { readAdmission } from "./admission.ts";
 import type { KubeApi } from "./api.ts";
 import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
 import { LEASE_NAMESPACE } from "./permission.ts";
@@ -73,7 +74,8 @@ export async function deleteNode(
     pool,
   });
   if (answer.kind === "ok") return { kind: "gone" };
-  const isOther = answer.kind === "refused" && (answer.status === 404 || answer.status === 409);
+  const isSure = answer.kind === "refused" && readAdmission(answer.message) === null;
+  const isOther = isSure && (answer.status === 404 || answer.status === 409);
   return isOther ? { kind: "gone" } : failed(answer);
 }
 

@@ -6,6 +6,7 @@ import { Cleanup } from "./cleanup.ts";
 import type { EndedNode } from "./cleanup.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
+import { webhookDenied } from "./fake-status.ts";
 import { readNode } from "./read-node.ts";
 
 const NAME = "gpu-17";
@@ -58,6 +59,41 @@ const DAEMON = [
 ];
 
 describe("Cleanup", () => {
+  test("names the finalizer that holds the object, and goes on when it is gone", async () => {
+    kube.person.edit("nodes", "", NAME, { metadata: { finalizers: ["example.test/volumes"] } });
+    await run(30);
+    expect(node()?.deletion).toMatchObject({ finalizers: ["example.test/volumes"] });
+    const why = "its deletion has begun and waits for the finalizer example.test/volumes";
+    expect(cleanup.reason(uid)).toBe(why);
+    expect(cleanup.troubles()).toEqual([`${NAME}: ${why}`]);
+    const asked = kube.asked.get("delete nodes");
+    await run(300);
+    expect(kube.asked.get("delete nodes")).toBe(asked ?? 0);
+    expect(lines.filter((line) => line.includes("still there"))).toHaveLength(1);
+    kube.person.edit("nodes", "", NAME, { metadata: { finalizers: null } });
+    await run(60);
+    expect(node()).toBeNull();
+  });
+
+  test("says for what it waits: a kubelet that renews, pods, a webhook that refuses", async () => {
+    expect(cleanup.reason(uid)).toBeNull();
+    renew();
+    await run(2);
+    expect(cleanup.reason(uid)).toContain("lease has not been still for long enough");
+    await run(60, renew);
+    expect(cleanup.reason(uid)).toContain(`the kubelet of ${NAME} renews its lease`);
+    seedPod("web");
+    await run(60);
+    expect(cleanup.reason(uid)).toContain("pods that are bound to it have not ended: 1");
+    kube.admission = ({ verb }) => (verb === "delete" ? webhookDenied("gate", 409, "no") : null);
+    await run(200);
+    expect(cleanup.reason(uid)).toContain("refused by admission webhook gate: no");
+    expect(node()).not.toBeNull();
+    kube.admission = () => null;
+    await run(300);
+    expect(node()).toBeNull();
+  });
+
   test("deletes an empty Node without a lease, by its UID", async () => {
     await run(2);
     expect([node(), cleanup.doubts(), cleanup.troubles()]).toEqual([null, [], []]);

@@ -39,6 +39,8 @@ const DOUBT_MAX_MS = 30_000;
 /** A Node that is gone and still told: the cache lags, or another one of its name is there. */
 const DONE_MS = 60_000;
 const BACKOFF_MAX_MS = 300_000;
+/** For people; an object rarely has more than two. */
+const FINALIZERS_MAX = 5;
 
 type Case = {
   target: EndedNode;
@@ -51,6 +53,8 @@ type Case = {
   /** How often in a row its kubelet spoke. */
   spoke: number;
   trouble: string | null;
+  /** For what it waits in the ordinary course. */
+  waits: string;
 };
 
 export class Cleanup {
@@ -82,6 +86,7 @@ export class Cleanup {
           doubt: null,
           spoke: 0,
           trouble: null,
+          waits: "its removal begins",
         };
         this.#cases.set(target.uid, one);
       }
@@ -103,6 +108,13 @@ export class Cleanup {
     );
   }
 
+  /** Why the object with this UID is still there; `null` = it is not to be removed. */
+  reason(uid: string): string | null {
+    const one = this.#cases.get(uid);
+    if (one === undefined) return null;
+    return one.doubt ?? one.trouble ?? one.waits;
+  }
+
   /** Resolves once nothing waits or runs. */
   rest(): Promise<void> {
     return this.#queue.rest();
@@ -120,12 +132,14 @@ export class Cleanup {
     const live = await readLive(this.#ports.api, name, uid, pool);
     if (live.kind === "other_object") return this.#done(one);
     if (live.kind === "refused") return this.#fail(one, live.message, live.retryAfterMs);
+    const { deletion } = live.node;
+    if (deletion !== undefined) return this.#held(one, deletion.finalizers);
     const silent = await this.#isSilent(one);
     // Without the second witness nothing is deleted.
     if (typeof silent === "object") return this.#fail(one, silent.message, silent.retryAfterMs);
     if (silent !== true) {
       if (one.doubt !== null && one.taintedAtMs !== null) return this.#takeBack(one, live.node);
-      return this.#again(one, silent);
+      return this.#again(one, silent, "its kubelet's lease has not been still for long enough");
     }
     const left = await countPodsLeft(this.#ports.api, name, pool);
     if (left.kind === "failed") return this.#fail(one, left.message, left.retryAfterMs);
@@ -135,14 +149,15 @@ export class Cleanup {
       if (put.kind === "other_object") return this.#done(one);
       if (put.kind !== "done") return this.#fail(one, put.message, retryAfterOf(put));
       one.taintedAtMs ??= this.#ports.clock.monoMs();
-      return this.#again(one, POLL_MS);
+      return this.#again(one, POLL_MS, `pods that are bound to it have not ended: ${left.pods}`);
     }
     // Between the answers the wish may have gone: the machine, or its record, came back.
     if (this.#cases.get(uid) !== one) return;
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
     if (gone.kind === "failed") return this.#fail(one, gone.message, gone.retryAfterMs);
     this.#ports.log("info", "Node of a machine that is gone was deleted", { node: name, uid });
-    this.#done(one);
+    // A finalizer may hold it there: the next look tells.
+    this.#again(one, POLL_MS, "its deletion was asked for");
   }
 
   /** It lives after all: what we wrote would keep everything off it, and end what starts there. */
@@ -195,9 +210,26 @@ export class Cleanup {
     return taintedAtMs !== null && this.#ports.clock.monoMs() - taintedAtMs >= PODS_MS;
   }
 
-  #again(one: Case, ms: number): void {
+  /** Its deletion has begun, and only others can end it. */
+  #held(one: Case, finalizers: readonly string[]): void {
+    const named = finalizers.slice(0, FINALIZERS_MAX).join(", ");
+    const by = named === "" ? "the API server" : `the finalizer ${named}`;
+    const message = `its deletion has begun and waits for ${by}`;
+    if (one.trouble !== message) {
+      this.#ports.log("warn", "Node of a machine that is gone is still there", {
+        node: one.target.name,
+        message,
+      });
+    }
+    one.doubt = null;
+    one.trouble = message;
+    one.notBeforeMs = this.#ports.clock.monoMs() + DOUBT_MAX_MS;
+  }
+
+  #again(one: Case, ms: number, waits = one.waits): void {
     one.failures = 0;
     one.trouble = null;
+    one.waits = waits;
     one.notBeforeMs = this.#ports.clock.monoMs() + ms;
   }
 

@@ -250,6 +250,7 @@ export class Kubernetes implements Scheduler {
       queue: (pool) => this.#queue(pool),
       knows: (node) =>
         !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#parted.has(node),
+      stays: (uid) => this.#stays(uid),
       tend: (wish) => this.#tend(wish),
       tell: (change) => this.#hands.told.change(change),
       start: (hint) => {
@@ -353,6 +354,11 @@ export class Kubernetes implements Scheduler {
     const wish = statusWishOf(shown, object, this.#ports.config.mirror);
     this.#wished.set(shown, { object, wish });
     return wish;
+  }
+
+  #stays(uid: string): string | null {
+    if (this.#ports.config.mirror.deleteNode) return this.#hands.cleanup.reason(uid);
+    return "kubernetes.mirror.delete_node is false, so nobody removes it";
   }
 
   async #plan(node: { name: string }, options: PlanOptions): Promise<PlanAnswer> {

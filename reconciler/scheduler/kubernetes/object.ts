@@ -45,6 +45,8 @@ export type KubeNode = {
   /** `InternalIP` and `ExternalIP` addresses. */
   ips: string[];
   hostname: string | null;
+  /** Its deletion has begun and waits for whoever put these finalizers there. */
+  deletion?: { at: number; finalizers: string[] };
   /** `status.allocatable["nvidia.com/gpu"]`; `null` = the device plugin has not said. */
   gpus: number | null;
 };

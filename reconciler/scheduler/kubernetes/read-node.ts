@@ -9,6 +9,7 @@ import type { Fields } from "./read-field.ts";
 import {
   readCount,
   readIdentity,
+  readInstantMs,
   readList,
   readObject,
   readText,
@@ -40,6 +41,7 @@ export function readNode(json: unknown): KubeNode | null {
     ...identity,
     unschedulable,
     ...readOwnership(metadata["managedFields"], unschedulable),
+    ...readDeletion(metadata),
     annotations: readTextMap(metadata["annotations"], isOurs),
     labels,
     taints: readTaints(spec["taints"]),
@@ -74,6 +76,13 @@ function readOwnership(managedFields: unknown, unschedulable: boolean) {
 function ownsCordon(entry: Fields): boolean {
   const spec = readObject(readObject(entry["fieldsV1"])["f:spec"]);
   return Object.hasOwn(spec, "f:unschedulable");
+}
+
+function readDeletion(metadata: Fields): Pick<KubeNode, "deletion"> {
+  const at = readInstantMs(metadata["deletionTimestamp"]);
+  if (at === null) return {};
+  const finalizers = readList(metadata["finalizers"]).flatMap((one) => readText(one) ?? []);
+  return { deletion: { at, finalizers } };
 }
 
 function readTaints(value: unknown): Taint[] {

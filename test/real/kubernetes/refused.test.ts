@@ -1,7 +1,7 @@
 /**
  * Admission that refuses, on a real API server and from the compiled binary: a webhook that answers
  * evictions with 503, and a policy that forbids cordons. Whoever looks (at `explain`, `doctor`, the
- * Node, the pod, the metrics) reads who refused and why.
+ * Node, the pod, the metrics) reads who refused and why, and who holds a Node whose machine is gone.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
@@ -91,6 +91,32 @@ describe.skipIf(missing !== null)("a real API server", () => {
     const { out } = await cluster.kubectl("get", "events", "--field-selector=reason=Evicted");
     expect(out.match(/pod\/job-\d/g)?.length).toBe(4);
   }, 240_000);
+
+  test("whose finalizer holds the Node of a machine that is gone: it is named", async () => {
+    const node = await nextNode();
+    const finalizers = (value: string[] | null) =>
+      cluster.json(`/api/v1/nodes/${node.name}`, {
+        method: "PATCH",
+        contentType: "application/merge-patch+json",
+        body: { metadata: { finalizers: value } },
+      });
+    await finalizers(["example.test/volumes"]);
+    fault(node);
+    const why = "its deletion has begun and waits for the finalizer example.test/volumes";
+    const explained = await until("explain names the finalizer", 150_000, async () => {
+      const { out } = await navarch(joined.plane, "explain", node.name);
+      return out.includes(why) ? out : null;
+    });
+    expect(explained).toContain(`Next: Node ${node.name} is still in the cluster: ${why}`);
+    await says("get too", why, "get", node.name);
+    await says("doctor too", `${node.name}: ${why}`, "doctor", "kubernetes");
+    await finalizers(null);
+    await until("the Node is gone", 60_000, async () =>
+      (await joined.node(node.name)) === null ? true : null,
+    );
+    await says("the name is remembered", "is no longer in Kubernetes", "explain", node.name);
+    await says("get too", node.node_id, "get", node.name);
+  }, 300_000);
 
   test("whose policy forbids cordons: shown until it allows them", async () => {
     const rule = { resources: ["nodes"], operations: ["UPDATE"] };
