@@ -37,6 +37,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "200 faults in the kernel logs of compiled agents: line to Node marked (targets.md M8)",
     "test/bench/kubernetes/main.ts m8",
   ),
+  flood: proof(
+    "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
+    "test/real/flood/main.ts",
+  ),
   machines: proof(
     "20 bare machines one by one, then ten at once five times: SSH to agent, and what it costs",
     "test/bench/machine/main.ts",
