@@ -6,6 +6,7 @@ import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
 import { configConvert } from "./command/config-convert.ts";
+import { configInit } from "./command/config-init.ts";
 import { configShow } from "./command/config-show.ts";
 import { configValidate } from "./command/config-validate.ts";
 import { controlPlane } from "./command/control-plane.ts";
@@ -84,6 +85,7 @@ const ALL: readonly Command[] = [
   upgradeAgents,
   upgradeStatus,
   upgradeStop,
+  configInit,
   configValidate,
   configShow,
   configConvert,

@@ -48,7 +48,8 @@ export async function diagnose(context: Context, client: Client): Promise<Diagno
 function judgeTransport({ address }: Client): Diagnosis {
   if (address.secure) return ok("transport", "encrypted");
   if (address.loopback) return ok("transport", "not encrypted, and does not leave this machine");
-  const advice = "set server.tls, or reach it through a tunnel or an ingress with TLS";
+  const advice =
+    "set server.tls: { own_ca: true }, or reach it through a tunnel or an ingress with TLS";
   return bad("warn", "transport", "tokens travel over the network in the clear", advice);
 }
 

@@ -41,6 +41,22 @@ rules:
 `;
 const policy = file("policy.yaml", POLICY);
 
+describe("navarch config init", () => {
+  test("writes a configuration that is valid as it is, with its examples, and speaks TLS", async () => {
+    const { code, out } = await navarch(["config", "init"]);
+    expect(code).toBe(0);
+    // Warned of: it buys nothing yet, and does not say what nodes dial. Its examples do.
+    const bare = await navarch(["config", "validate", file("init.yaml", out)]);
+    expect(bare.code).toBe(0);
+    const examples = out.replace(/^( *)# (?=(providers|pools|external_address|  ))/gm, "$1");
+    const filled = file("examples.yaml", examples);
+    const strict = await navarch(["config", "validate", "--strict", filled]);
+    expect([strict.code, strict.err]).toEqual([0, ""]);
+    const shown = await navarch(["config", "show", join(folder, "init.yaml"), "--output", "json"]);
+    expect(json(shown.out)).toMatchObject({ server: { tls: { ownCa: true } } });
+  });
+});
+
 describe("navarch config validate", () => {
   test("says ok on standard output", async () => {
     const { code, out } = await navarch(["config", "validate", good]);

@@ -8,6 +8,8 @@ import { parseRange } from "../../reconciler/route/install.ts";
 import { openInstall } from "../../reconciler/route/open-install.ts";
 import { openReleases, parseSums } from "../../reconciler/route/release-folder.ts";
 import { openReleaseKey } from "../../reconciler/route/release-key.ts";
+import { KeyTrust } from "../../agent/key-trust.ts";
+import { openStateFiles } from "../../agent/state-file.ts";
 import { agentOf, type Bench, openBench } from "./bench.ts";
 
 let open: Bench | null = null;
@@ -187,6 +189,33 @@ describe("openReleaseKey()", () => {
     writeFileSync(bad, "secret words");
     expect(() => openReleaseKey(bad, seed)).toThrow("expected a private key");
     expect(readFileSync(path, "utf8")).toContain("BEGIN PRIVATE KEY");
+  });
+});
+
+describe("openReleaseKey() after a rotation", () => {
+  const seed = () => crypto.getRandomValues(new Uint8Array(32));
+
+  test("shows the key with what older ones vouch for, at most four of them", async () => {
+    open = await openBench();
+    const { folder } = open;
+    const older = [1, 2, 3, 4, 5].map((n) => openReleaseKey(join(folder, `old-${n}.pem`), seed).key);
+    const texts = older.map((_, at) => readFileSync(join(folder, `old-${at + 1}.pem`), "utf8"));
+    writeFileSync(join(folder, "release-key.previous.pem"), texts.join("\n"));
+    const { key } = openReleaseKey(join(folder, "release-key.pem"), seed);
+    expect(key.shown.key).toBe(key.publicBase64);
+    const by = (key.shown.vouched ?? []).map((one) => one.by);
+    expect(by).toEqual(older.slice(0, 4).map((one) => one.publicBase64));
+    // An agent that knows the second takes it.
+    const [, second = key] = older;
+    const files = openStateFiles(folder);
+    const enrolled = [{ fingerprint: second.fingerprint, source: "enrolment" as const }];
+    const log = (): void => undefined;
+    const from = { nodeId: "n", base: "http://c:1", enrolled, files, now: () => 0, log };
+    const trust = new KeyTrust(from);
+    trust.shown(key.shown);
+    expect(trust.view().key).toBe(key.fingerprint);
+    writeFileSync(join(folder, "release-key.previous.pem"), "no key");
+    expect(() => openReleaseKey(join(folder, "release-key.pem"), seed)).toThrow("release-key.previous");
   });
 });
 

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { decodeFrame } from "../../agent/reply.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { Report, type ReportReply } from "../../schema/report.ts";
+import { type AgentCommand, Report, type ReportReply } from "../../schema/report.ts";
+import { makeKey, signed } from "../agent/test-key.ts";
 import { readFact } from "../../reconciler/store/document.ts";
 import { fleet, closeWorlds, threshold } from "../world/story.ts";
 
@@ -81,6 +82,15 @@ test("an order that the earlier release does not know costs it the order alone",
   const frame = decodeFrame(JSON.stringify({ ...document, commands: later }));
   if (frame.kind !== "reply") throw new Error(JSON.stringify(frame));
   expect(frame.reply.commands.map(({ type }) => type)).toEqual(["upgrade", "gpu_reset"]);
+});
+
+test("a signed order is one to the earlier release, and so is a reply that shows the key", async () => {
+  const key = makeKey();
+  const plain = { command_id: "c1", type: "gpu_reset", parameters: { gpu: "1" }, fence: 1 } as const;
+  const order = signed(key, plain as unknown as AgentCommand, "n1");
+  expect(v.safeParse(EarlierCommand, order).output).toEqual(plain);
+  const document = { ...(await kept("reply.v1.json")), order_key: key.shown, commands: [order] };
+  expect(v.safeParse(EarlierReply, document).issues).toBe(undefined);
 });
 
 test("an inventory of now is one to the earlier release: a capability is a text", async () => {
