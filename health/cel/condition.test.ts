@@ -105,7 +105,7 @@ describe("evaluate()", () => {
     ["null == null", true],
     ["event.metrics.ok", true],
     ["event.metrics.name", "error"],
-    ["event.metrics.xid_code == '79'", false],
+    ["event.metrics['xid' + '_code'] == '79'", false],
     ["event.metrics.constructor == 1", "error"],
     ["has(event.metrics.__proto__)", false],
     // Refused before anything runs.

@@ -6,7 +6,9 @@ import type { ParseResult } from "@marcbachmann/cel-js";
 import { LIMIT } from "../../schema/limit.ts";
 import type { PolicyEvent, PolicyNode } from "../../schema/policy.ts";
 import { environment, LINEAR_MATCHES } from "./environment.ts";
+import { explainSyntax, explainType } from "./explain.ts";
 import { inspect, isAlwaysTrue } from "./inspect.ts";
+import { kindOf } from "./kind.ts";
 
 export type Condition = {
   readonly text: string;
@@ -20,7 +22,13 @@ export type Condition = {
 /** `at` counts from 1. */
 export type CompileAnswer =
   | { ok: true; condition: Condition }
-  | { ok: false; message: string; at: { line: number; col: number } | null };
+  | {
+      ok: false;
+      message: string;
+      at: { line: number; col: number } | null;
+      /** Further mistakes, in the order of the text. */
+      more: Mistake[];
+    };
 
 export type EvaluateAnswer = { ok: true; value: boolean } | { ok: false; message: string };
 
@@ -36,15 +44,23 @@ function placeOf(text: string, offset: number): { line: number; col: number } {
   return { line: before.length, col: (before.at(-1) ?? "").length + 1 };
 }
 
-function refusal(text: string, error: unknown): CompileAnswer {
+/** One mistake; `at` counts from 1. */
+export type Mistake = { message: string; at: { line: number; col: number } | null };
+
+function refusal(mistakes: readonly Mistake[]): CompileAnswer {
+  const [first = { message: "cannot be compiled", at: null }, ...more] = mistakes;
+  return { ok: false, ...first, more };
+}
+
+/** What the library throws or answers: its short text, and the offset that it points at. */
+function readError(error: unknown): { summary: string; start: number | null } {
   const message = error instanceof Error ? error.message : String(error);
   const summary = detail(error, "summary") ?? message.split("\n")[0] ?? message;
   const range = detail(error, "range");
   const start = typeof range === "object" && range !== null ? detail(range, "start") : undefined;
   return {
-    ok: false,
-    message: String(summary).replaceAll(LINEAR_MATCHES, "matches"),
-    at: typeof start === "number" ? placeOf(text, start) : null,
+    summary: String(summary).replaceAll(LINEAR_MATCHES, "matches"),
+    start: typeof start === "number" ? start : null,
   };
 }
 
@@ -77,26 +93,73 @@ export function compileCondition(text: string): CompileAnswer {
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > LIMIT.conditionBytesMax) {
     const message = `condition is ${bytes} bytes, at most ${LIMIT.conditionBytesMax} are allowed`;
-    return { ok: false, message, at: null };
+    return refusal([{ message, at: null }]);
   }
+  const { mistakes, parsed: first, ...read } = parseOn(text);
+  if (first === null) return refusal(mistakes);
+  const at = (offset: number) => placeOf(text, read.origin(offset));
+  const found = inspect(first.ast);
+  for (const { message, position } of found.faults) mistakes.push({ message, at: at(position) });
   try {
-    const first = environment.parse(text);
-    const found = inspect(first.ast);
-    if (found.fault) {
-      return { ok: false, message: found.fault.message, at: placeOf(text, found.fault.position) };
-    }
     const ends = found.calls.filter((c) => c.name === "matches").map((c) => c.receiverEnd);
-    const parsed = ends.length === 0 ? first : environment.parse(renameMatches(text, ends));
+    const renamed = ends.length === 0 ? null : renameMatches(read.text, ends);
+    const parsed = renamed === null ? first : environment.parse(renamed);
     const checked = parsed.check();
-    if (!checked.valid) return refusal(text, checked.error);
-    if (checked.type !== "bool" && checked.type !== "dyn") {
-      const message = `condition gives ${checked.type ?? "nothing"}, expected bool`;
-      return { ok: false, message, at: { line: 1, col: 1 } };
+    // What was found here says it better than the type check, which stops at its first doubt.
+    if (!checked.valid && found.faults.length === 0) {
+      const { summary, start } = readError(checked.error);
+      mistakes.push({ message: explainType(summary), at: start === null ? null : at(start) });
+    } else if (checked.valid && checked.type !== "bool") {
+      const what = checked.type === "dyn" ? (kindOf(first.ast)?.kind ?? null) : checked.type;
+      // A dynamic value is checked when it is evaluated.
+      if (what !== null && what !== "boolean") {
+        const message = `condition gives ${what ?? "nothing"}, expected bool`;
+        mistakes.push({ message, at: { line: 1, col: 1 } });
+      }
     }
+    if (mistakes.length > 0) return refusal(mistakes);
     const alwaysTrue = isAlwaysTrue(first.ast);
     return { ok: true, condition: conditionOf(text, alwaysTrue, found.unguarded, parsed) };
   } catch (error) {
-    return refusal(text, error);
+    const { summary, start } = readError(error);
+    return refusal([...mistakes, { message: summary, at: start === null ? null : at(start) }]);
+  }
+}
+
+/** Repairs tried in one condition; a text with more mistakes is not meant as one. */
+const REPAIRS_MAX = 10;
+
+/**
+ * Parses, and where a mistake has one certain repair notes it and reads on as if it were made, so
+ * that one run lists them all. `origin` gives an offset of the original text for one of `text`.
+ */
+function parseOn(given: string): {
+  text: string;
+  parsed: ParseResult | null;
+  mistakes: Mistake[];
+  origin(offset: number): number;
+} {
+  const mistakes: Mistake[] = [];
+  const shifts: { from: number; by: number }[] = [];
+  const origin = (offset: number): number =>
+    shifts.reduceRight((at, { from, by }) => (at >= from ? Math.max(from, at - by) : at), offset);
+  let text = given;
+  for (;;) {
+    try {
+      return { text, parsed: environment.parse(text), mistakes, origin };
+    } catch (error) {
+      const { summary, start } = readError(error);
+      if (start === null) mistakes.push({ message: summary, at: null });
+      const { message, fix } =
+        start === null ? { message: summary, fix: null } : explainSyntax(text, start, summary);
+      const where = fix?.start ?? start;
+      if (where !== null) mistakes.push({ message, at: placeOf(given, origin(where)) });
+      if (fix === null || mistakes.length >= REPAIRS_MAX) {
+        return { text, parsed: null, mistakes, origin };
+      }
+      text = text.slice(0, fix.start) + fix.text + text.slice(fix.end);
+      shifts.push({ from: fix.start, by: fix.text.length - (fix.end - fix.start) });
+    }
   }
 }
 

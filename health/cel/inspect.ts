@@ -4,9 +4,11 @@
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "../../schema/nearest.ts";
+import { mismatchesOf } from "./kind.ts";
 import { compilePattern } from "./pattern.ts";
 
-const FIELDS: Record<string, readonly string[]> = {
+/** What the two variables have. */
+export const FIELDS: Record<string, readonly string[]> = {
   event: ["event_type", "system", "gpu_index", "gpu_uuid", "metrics", "message", "timestamp"],
   node: ["id", "pool", "labels", "gpu_count", "driver_version", "fake"],
 };
@@ -19,7 +21,8 @@ const NESTING_MAX = 2;
 export type Fault = { message: string; position: number };
 
 export type Inspection = {
-  fault: Fault | null;
+  /** In the order of the text. */
+  faults: Fault[];
   /**
    * Metrics read without a `has()` or `in` anywhere in the condition: an absent one is an error.
    */
@@ -106,13 +109,14 @@ function noteCall(node: ASTNode, walk: Walk, depth: number): number {
 function visit(node: ASTNode, walk: Walk, depth: number): void {
   const inner = noteCall(node, walk, depth);
   noteField(node, walk);
+  walk.faults.push(...mismatchesOf(node));
   const metric = metricOf(node);
   if (metric !== null) walk.read.add(metric);
   for (const child of childrenOf(node)) visit(child, walk, inner);
 }
 
 /**
- * Everything that can be said about a condition before it runs; the first fault is the one to show.
+ * Everything that can be said about a condition before it runs.
  */
 export function inspect(root: ASTNode): Inspection {
   const walk: Walk = {
@@ -124,7 +128,7 @@ export function inspect(root: ASTNode): Inspection {
   };
   visit(root, walk, 0);
   return {
-    fault: walk.faults[0] ?? null,
+    faults: walk.faults.toSorted((a, b) => a.position - b.position),
     unguarded: [...walk.read].filter((key) => !walk.guarded.has(key)),
     calls: walk.calls,
   };

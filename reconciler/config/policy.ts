@@ -113,7 +113,7 @@ function readCondition(section: Section): { text: string; always: boolean } | nu
   }
   const answer = compileCondition(text);
   if (!answer.ok) {
-    failInside(section, scalar, answer.message, answer.at);
+    for (const one of [answer, ...answer.more]) failInside(section, scalar, one.message, one.at);
     return { text, always: false };
   }
   for (const metric of answer.condition.unguarded) {

@@ -1,0 +1,121 @@
+/**
+ * What the library's words about a condition mean for its author: the operator of another language,
+ * a list in round brackets, a field without its variable. Pure. Where the repair is certain it is
+ * offered too, so that the rest of the condition can be read and every mistake listed at once.
+ */
+import { nearest } from "../../schema/nearest.ts";
+import { FIELDS } from "./inspect.ts";
+
+export type Explained = {
+  message: string;
+  /** The text between the two offsets, and what was meant; `null` if that is not certain. */
+  fix: { start: number; end: number; text: string } | null;
+};
+
+const WORDS: Readonly<Record<string, string>> = { and: "&&", or: "||", not: "!" };
+/** Operators of other languages, longest first. */
+const SIGNS = [
+  ["===", "=="],
+  ["!==", "!="],
+  ["<>", "!="],
+  ["=", "=="],
+  ["&", "&&"],
+  ["|", "||"],
+] as const;
+const METHODS = ["contains", "startsWith", "endsWith", "matches", "size"];
+
+/** Explains a failure to parse at `offset` of `text`, in the library's words `summary`. */
+export function explainSyntax(text: string, offset: number, summary: string): Explained {
+  const word = wordAround(text, offset);
+  const sign = WORDS[word.text.toLowerCase()];
+  const before = /([A-Za-z]+)\s+$/.exec(text.slice(0, word.start));
+  const negated = before?.[1]?.toLowerCase() === "not" ? before : null;
+  if (sign !== undefined) return say(word.start, word.text, sign);
+  if (negated !== null) {
+    const start = word.start - negated[0].length;
+    return say(start, text.slice(start, start + 3), "!");
+  }
+  for (const [written, meant] of SIGNS) {
+    for (let start = offset - written.length + 1; start <= offset; start += 1) {
+      if (start < 0 || !text.startsWith(written, start)) continue;
+      // A part of an operator that is right as it stands.
+      if (written.length === 1 && /[=!<>&|]/.test(text[start - 1] ?? "")) continue;
+      if (written.length === 1 && /[=&|]/.test(text[start + 1] ?? "")) continue;
+      return say(start, written, meant);
+    }
+  }
+  const isList = /\bin\s*\(\s*$/.test(text.slice(0, text.lastIndexOf("(", offset) + 1));
+  if (isList && summary.includes("COMMA")) {
+    const close = text.indexOf(")", offset);
+    const start = text.lastIndexOf("(", offset);
+    const inner = text.slice(start + 1, close);
+    const message = "a list is written in square brackets, as in [79, 48]";
+    const whole = close > offset && !/[()]/.test(inner);
+    return { message, fix: whole ? { start, end: close + 1, text: `[${inner}]` } : null };
+  }
+  return { message: summary, fix: null };
+}
+
+function say(start: number, written: string, meant: string): Explained {
+  const what = meant === "==" ? "to compare" : "instead";
+  const message = `${JSON.stringify(written)} is not an operator here: write "${meant}" ${what}`;
+  return { message, fix: { start, end: start + written.length, text: meant } };
+}
+
+function wordAround(text: string, offset: number): { start: number; text: string } {
+  const isLetter = (at: number): boolean => /[A-Za-z0-9_]/.test(text[at] ?? "");
+  let start = offset;
+  while (start > 0 && isLetter(start - 1)) start -= 1;
+  let end = offset;
+  while (isLetter(end)) end += 1;
+  return { start, text: text.slice(start, end) };
+}
+
+/** Explains what the type check says; a summary that needs no explanation is answered as it is. */
+export function explainType(summary: string): string {
+  const unknown = /^Unknown variable: (\w+)$/.exec(summary)?.[1];
+  if (unknown !== undefined) return explainVariable(unknown);
+  const overload = /^no such overload: (.+)$/.exec(summary)?.[1];
+  if (overload !== undefined) return explainOverload(overload);
+  const method = /^found no matching overload for '[^.]*\.(\w+)\((.*)\)'$/.exec(summary)?.[1];
+  if (method === undefined || METHODS.includes(method)) return summary;
+  const close = nearest(method, METHODS);
+  const hint = close === null ? `there are ${METHODS.join(", ")}` : `did you mean ${close}?`;
+  return `there is no method ${method}; ${hint}`;
+}
+
+function explainVariable(name: string): string {
+  for (const [variable, fields] of Object.entries(FIELDS)) {
+    if (fields.includes(name)) return `unknown name ${name}; did you mean ${variable}.${name}?`;
+  }
+  const close = nearest(name, Object.keys(FIELDS));
+  if (close !== null) return `unknown name ${name}; did you mean ${close}?`;
+  if (/_|^temperature$/.test(name)) {
+    return `unknown name ${name}; did you mean event.metrics.${name}?`;
+  }
+  return `unknown name ${name}; text is written in quotes: "${name}"`;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: "text",
+  int: "a number",
+  double: "a number",
+  bool: "true or false",
+  dyn: "a value",
+  null: "null",
+};
+
+function explainOverload(types: string): string {
+  const parts = /^(\S+) (\S+) (\S+)$/.exec(types);
+  const [, left = "", sign = "", right = ""] = parts ?? [];
+  const [one, other] = [KINDS[left], KINDS[right]];
+  if (sign === "in" && right === "string") {
+    return 'in looks inside a list, as in ["xid", "sxid"]; for a part of a text use contains()';
+  }
+  const list = /^list<(\w+)>$/.exec(right)?.[1];
+  if (sign === "in" && one !== undefined && list !== undefined) {
+    return `${one} is looked for in a list of ${list} values, where it can never be`;
+  }
+  if (one === undefined || other === undefined) return `no such overload: ${types}`;
+  return `${one} and ${other} cannot be combined by ${sign} (${types})`;
+}

@@ -1,0 +1,94 @@
+/**
+ * What can be known of a value's type without data: literals, and the fields of `event` and `node`.
+ * The library takes every field for dynamic, so that a text compared with a number loads well and
+ * is then never true: such a rule would call sick hardware healthy. Pure.
+ */
+import type { ASTNode } from "@marcbachmann/cel-js";
+
+export type Kind = "text" | "number" | "boolean";
+
+const FIELD_KINDS: Readonly<Record<string, Kind>> = {
+  "event.event_type": "text",
+  "event.system": "text",
+  "event.gpu_index": "number",
+  "event.gpu_uuid": "text",
+  "event.message": "text",
+  "event.timestamp": "text",
+  "node.id": "text",
+  "node.pool": "text",
+  "node.gpu_count": "number",
+  "node.driver_version": "text",
+  "node.fake": "boolean",
+};
+
+/** Metrics that are numbers wherever they come from. */
+const NUMBERS = /^(s?xid_code|temperature|\w+_(count|watts|limit|temperature)|subcode|pid)$/;
+
+export type Known = { kind: Kind; shown: string; literal: boolean };
+
+/** What is known of a node's value, and how a message names it. */
+export function kindOf(node: ASTNode): Known | null {
+  if (node.op === "value") return kindOfLiteral(node.args);
+  if (node.op !== "." && node.op !== "[]") return null;
+  const [of, key] = node.args;
+  const name = typeof key === "string" ? key : key.op === "value" ? String(key.args) : null;
+  if (name === null) return null;
+  if (of.op === "id") {
+    const shown = `${of.args}.${name}`;
+    const kind = FIELD_KINDS[shown];
+    return kind === undefined ? null : { kind, shown, literal: false };
+  }
+  const isMetric =
+    of.op === "." && of.args[1] === "metrics" && of.args[0].op === "id" && NUMBERS.test(name);
+  return isMetric ? { kind: "number", shown: `event.metrics.${name}`, literal: false } : null;
+}
+
+function kindOfLiteral(value: unknown): Known | null {
+  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+  if (typeof value === "string") return { kind: "text", shown, literal: true };
+  if (typeof value === "bigint" || typeof value === "number") {
+    return { kind: "number", shown, literal: true };
+  }
+  return typeof value === "boolean" ? { kind: "boolean", shown, literal: true } : null;
+}
+
+const COMPARISONS: readonly string[] = ["==", "!=", "<", "<=", ">", ">="];
+
+/** What is wrong with a comparison, or with a list that is looked into; empty = nothing known. */
+export function mismatchesOf(node: ASTNode): { message: string; position: number }[] {
+  const isIn = node.op === "in";
+  if (!isIn && !COMPARISONS.includes(node.op)) return [];
+  const [left, right] = node.args as [ASTNode, ASTNode];
+  const against = isIn ? (right.op === "list" ? (right.args as ASTNode[]) : []) : [right];
+  return against.flatMap((other) => {
+    const [one, two] = [kindOf(left), kindOf(other)];
+    if (one === null || two === null || one.kind === two.kind) return [];
+    // Two literals are the library's to judge.
+    if (one.literal && two.literal) return [];
+    const [field, value] = one.literal ? [two, one] : [one, two];
+    const message = `${field.shown} is ${wordOf(field.kind)} and is compared with ${sayKnown(value)}`;
+    const position = one.literal ? startOf(left) : startOf(other);
+    return [{ message: `${message}, which is never equal${repairOf(field, value)}`, position }];
+  });
+}
+
+function startOf(node: ASTNode): number {
+  const start: unknown = Reflect.get(node, "start");
+  return typeof start === "number" ? start : node.pos;
+}
+
+function wordOf(kind: Kind): string {
+  return kind === "text" ? "text" : kind === "number" ? "a number" : "true or false";
+}
+
+function sayKnown({ kind, shown, literal }: Known): string {
+  return literal ? `${kind === "boolean" ? "" : `the ${kind} `}${shown}` : shown;
+}
+
+function repairOf(field: Known, value: Known): string {
+  if (!value.literal) return "";
+  if (field.kind === "text") return `: write "${value.shown}"`;
+  const bare = value.shown.replaceAll('"', "");
+  const isNumber = /^[+-]?\d+(\.\d+)?$/.test(bare);
+  return field.kind === "number" && isNumber ? `: write ${bare} without quotes` : "";
+}
