@@ -2,6 +2,8 @@
  * `navarch config show`: the configuration in its one normal form, of files or of the control
  * plane; secrets are not shown.
  */
+import * as v from "valibot";
+import { Config } from "../../schema/config.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
@@ -11,7 +13,9 @@ export const configShow: Command = {
   name: ["config", "show"],
   usage: "[<file>…]",
   summary: "print the configuration in its normal form",
-  more: "Without a file: the one that the control plane runs with.",
+  more:
+    "Without a file: the one that the control plane runs with. Prints a configuration file in\n" +
+    "the list dialect, with every default; secrets are replaced by [redacted].",
   flags: [],
   words: { min: 0, max: 64 },
   reach: "offline",
@@ -36,8 +40,16 @@ async function showFiles(context: Context): Promise<number | Failure> {
   return showConfig(context, JSON.parse(printConfig(config)));
 }
 
-/** People read YAML, the language it was written in. */
-async function showConfig(context: Context, data: unknown): Promise<number> {
+/**
+ * In the keys of a configuration file, so that what is printed is one. People read YAML, the
+ * language it was written in. `given` is the internal form, secrets hidden already.
+ */
+async function showConfig(context: Context, given: unknown): Promise<number> {
+  const { configFile } = await import("../../reconciler/config/convert.ts");
+  const read = v.safeParse(Config, given);
+  // Of a control plane of another version; it is shown as it came.
+  if (!read.success) context.world.err("note: an unknown form of configuration, shown as it is\n");
+  const data = read.success ? configFile(read.output, "list") : given;
   const people = context.format === "table" || context.format === "wide";
   const format = people ? "yaml" : context.format;
   await show({ ...context, format }, { data, names: [], human: () => "" });

@@ -2,7 +2,7 @@
  * `navarch policy show`: the rules in their order, of a file or of the control plane with how often
  * each one matched.
  */
-import type { PolicyRule } from "../../schema/policy.ts";
+import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
@@ -14,17 +14,17 @@ export const policyShow: Command = {
   name: ["policy", "show"],
   usage: "[<file>]",
   summary: "print a health policy",
-  more: "Without a file: the active one, with how often each rule matched.",
+  more:
+    "Without a file: the active one, with how often each rule matched. -o yaml prints a policy\n" +
+    "file that can be edited and used.",
   flags: [],
   words: { min: 0, max: 1 },
   reach: "offline",
   run: (context) => (context.words.length === 0 ? showLive(context) : showFile(context)),
 };
 
-type LivePolicy = {
-  name: string;
-  hash: string;
-  rules: { name: string; result: string; condition: string; matches: number; shadow?: boolean }[];
+type LivePolicy = Pick<Policy, "name" | "version" | "hash"> & {
+  rules: (PolicyRule & { matches: number })[];
 };
 
 async function showLive(context: Context): Promise<number | Failure> {
@@ -33,6 +33,7 @@ async function showLive(context: Context): Promise<number | Failure> {
   const answer = await client.get<LivePolicy>("/policy", ["rules"]);
   if (!answer.ok) return answer;
   const { value } = answer;
+  const { policyFile } = await import("../../reconciler/config/convert-policy.ts");
   const rows = value.rules.map((rule) => [
     rule.name,
     printResult(rule),
@@ -40,7 +41,7 @@ async function showLive(context: Context): Promise<number | Failure> {
     rule.condition,
   ]);
   await show(context, {
-    data: value,
+    data: policyFile(value, new Map(value.rules.map((rule) => [rule.name, rule.matches]))),
     names: value.rules.map((rule) => rule.name),
     human: (_wide, style) =>
       printLabels(
@@ -55,6 +56,7 @@ async function showLive(context: Context): Promise<number | Failure> {
 }
 
 async function showFile(context: Context): Promise<number | Failure> {
+  const { policyFile } = await import("../../reconciler/config/convert-policy.ts");
   const { openRules } = await import("../policy-file.ts");
   const { sayProblems } = await import("../problem-view.ts");
   const { compiled, problems } = await openRules(context.words[0] ?? "");
@@ -69,7 +71,7 @@ async function showFile(context: Context): Promise<number | Failure> {
     rule.condition,
   ]);
   await show(context, {
-    data: policy,
+    data: policyFile(policy),
     names: policy.rules.map((rule) => rule.name),
     human: (_wide, style) =>
       printLabels(

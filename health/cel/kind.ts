@@ -66,7 +66,8 @@ export function mismatchesOf(node: ASTNode): { message: string; position: number
     // Two literals are the library's to judge.
     if (one.literal && two.literal) return [];
     const [field, value] = one.literal ? [two, one] : [one, two];
-    const message = `${field.shown} is ${wordOf(field.kind)} and is compared with ${sayKnown(value)}`;
+    const is = `${field.shown} is ${wordOf(field.kind)}`;
+    const message = `${is} and is compared with ${sayKnown(value)}`;
     const position = one.literal ? startOf(left) : startOf(other);
     return [{ message: `${message}, which is never equal${repairOf(field, value)}`, position }];
   });

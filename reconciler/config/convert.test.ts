@@ -3,9 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { Config } from "../../schema/config.ts";
-import { convertConfig } from "./convert.ts";
+import * as v from "valibot";
+import { type Config, Config as ConfigSchema } from "../../schema/config.ts";
+import { configFile, convertConfig } from "./convert.ts";
 import type { Dialect } from "./layer.ts";
+import { printConfig } from "./print.ts";
 import { printProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
@@ -68,6 +70,7 @@ const spend = fc.record({ max_per_hour: maybe(fc.constant(99.5)), max_instances:
 
 const pool = fc.record({
   provider: fc.constantFrom("fake", "lambda", "east"),
+  adopt: maybe(fc.boolean()),
   instance_type: fc.constantFrom("a100-8x", "gpu_1x_a10"),
   gpus: maybe(fc.integer({ min: 0, max: 64 })),
   region: maybe(fc.constant("r1")),
@@ -112,12 +115,28 @@ const safety = fc.record({
   spend: maybe(spend),
 });
 
+const SLACK = "https://hooks.slack.com/services/T0/B0/c2VjcmV0";
+const hook = fc.constantFrom(SLACK, "${HOOK}/x", "https://h.example/p?token=c2VjcmV0", "");
+
+const notifier = fc.record({
+  type: fc.constant("webhook"),
+  webhook: fc.record({
+    cordon_url: hook,
+    drain_url: hook,
+    drain_status_url: maybe(hook),
+    headers: maybe(fc.constant({ Authorization: "Bearer c2VjcmV0c2VjcmV0", "X-Key": "${KEY}" })),
+    timeout: maybe(length),
+    secret_env: maybe(fc.constant("S")),
+  }),
+});
+
 const raw = fc.record({
   safety: maybe(safety),
   server: fc.record({
     address: fc.constantFrom(":1", "[::1]:50051", "10.0.0.1:7"),
     heartbeat_interval: maybe(fc.constantFrom("100ms", "1.5s", "2m")),
     tls: maybe(fc.constant({ cert_file: "c", key_file: "k" })),
+    notifier: maybe(notifier),
   }),
   providers: fc.constant({
     east: { type: "aws", region: "e" },
@@ -143,6 +162,24 @@ describe("convertConfig()", () => {
           now = config(convertConfig(now, dialect));
           expect(now).toEqual(first);
         }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("prints what is accepted when secrets are hidden in it, too", () => {
+    fc.assert(
+      fc.property(raw, (given) => {
+        const first = config(JSON.stringify(given));
+        const shown = v.parse(ConfigSchema, JSON.parse(printConfig(first)));
+        const text = convertConfig(shown, "list");
+        expect(text).not.toContain("c2VjcmV0");
+        expect(config(JSON.stringify(configFile(shown, "list")))).toEqual(config(text));
+        const { notifier: _hidden, ...server } = config(text).server;
+        const { notifier: _plain, ...before } = first.server;
+        expect({ ...config(text), server }).toEqual({ ...first, server: before });
+        // Printed once more it is the same.
+        expect(convertConfig(config(text), "list")).toBe(text);
       }),
       { numRuns: 150 },
     );

@@ -17,27 +17,30 @@ import type { Dialect } from "./layer.ts";
 
 /** YAML text that reads back to `config`. */
 export function convertConfig(config: Config, dialect: Dialect): string {
+  const file = configFile(config, dialect);
+  return stringify(file, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+/** The same as plain values, in the keys of a file. */
+export function configFile(config: Config, dialect: Dialect): unknown {
   const types = new Map(config.providers.map((one) => [one.name, one.type]));
   const pools = config.pools.map((pool) => [pool.name, convertPool(pool, types, dialect)] as const);
   const defined = config.providers.filter((one) => !one.implied);
-  return stringify(
-    prune({
-      server: printServer(config.server),
-      instance_manager: {
-        registration_timeout: printDuration(config.server.registrationTimeoutMs),
-        stale_check_interval: printDuration(config.server.staleCheckIntervalMs),
-        retain_terminated: printDuration(config.server.retainTerminatedMs),
-      },
-      providers: Object.fromEntries(defined.map((one) => [one.name, printProvider(one)])),
-      safety: printSafety(config.safety),
-      kubernetes: printKubernetes(config.kubernetes),
-      pools:
-        dialect === "map"
-          ? Object.fromEntries(pools)
-          : pools.map(([name, pool]) => ({ name, ...pool })),
-    }),
-    { lineWidth: 0, aliasDuplicateObjects: false },
-  );
+  return prune({
+    server: printServer(config.server),
+    instance_manager: {
+      registration_timeout: printDuration(config.server.registrationTimeoutMs),
+      stale_check_interval: printDuration(config.server.staleCheckIntervalMs),
+      retain_terminated: printDuration(config.server.retainTerminatedMs),
+    },
+    providers: Object.fromEntries(defined.map((one) => [one.name, printProvider(one)])),
+    safety: printSafety(config.safety),
+    kubernetes: printKubernetes(config.kubernetes),
+    pools:
+      dialect === "map"
+        ? Object.fromEntries(pools)
+        : pools.map(([name, pool]) => ({ name, ...pool })),
+  });
 }
 
 /** Leaves out what is `null` or `undefined`: a key without a value says nothing. */
@@ -109,10 +112,10 @@ function printNotifier(notifier: NotifierConfig): Plain {
   return {
     type: "webhook",
     webhook: {
-      cordon_url: notifier.cordonUrl,
-      uncordon_url: notifier.uncordonUrl,
-      drain_url: notifier.drainUrl,
-      drain_status_url: notifier.drainStatusUrl,
+      cordon_url: shownUrl(notifier.cordonUrl),
+      uncordon_url: shownUrl(notifier.uncordonUrl),
+      drain_url: shownUrl(notifier.drainUrl),
+      drain_status_url: shownUrl(notifier.drainStatusUrl),
       timeout: printDuration(notifier.timeoutMs),
       headers: notifier.headers,
       secret_env: notifier.secretEnv,
@@ -123,6 +126,12 @@ function printNotifier(notifier: NotifierConfig): Plain {
       },
     },
   };
+}
+
+/** A web hook whose whole address is its secret is hidden whole, and must still be an address. */
+function shownUrl(text: string | null): string | null {
+  const isAddress = text === null || text.startsWith("${") || /^https?:\/\//i.test(text);
+  return isAddress ? text : "https://redacted.invalid/";
 }
 
 /** Settings are camel case with units last; files have snake case and durations. */

@@ -43,8 +43,15 @@ function readRoot(root: Section, fileName: string): Policy {
   const description = metadata.prose("description");
   metadata.finish();
   const rules = readRules(root);
+  const hash = hashRules(rules);
+  // What `policy show` prints may be edited and used again; its hash is then of the old text.
+  const given = root.text("hash");
+  if (given !== null && given !== hash) {
+    const at = root.look("hash")?.value.at ?? root.at;
+    root.problems.note(at, "hash", "hash", `is of other rules; these have ${hash.slice(0, 12)}…`);
+  }
   root.finish();
-  return { version, name, description, rules, hash: hashRules(rules) };
+  return { version, name, description, rules, hash };
 }
 
 function readRules(root: Section): PolicyRule[] {
@@ -88,6 +95,8 @@ function readRule(section: Section): Found {
     line: section.at.line,
     ...(section.flag("shadow") === true ? { shadow: true } : {}),
   };
+  // How often it matched where it was printed: an observation, of no effect here.
+  section.look("matches");
   section.finish();
   // A rule for some pools leaves the others to the rules behind it, and a shadow leaves them all.
   const isForAll = rule.pools === null && rule.shadow !== true;

@@ -156,10 +156,22 @@ describe("navarch config show", () => {
     expect(text.out).toContain("\npools:\n  - name: blue\n");
     expect(json(data.out)).toMatchObject({ pools: [{ name: "blue" }] });
     expect((await navarch(["config", "show", typo])).code).toBe(2);
+    for (const [name, { out }] of [["shown.yaml", text] as const, ["shown.json", data] as const]) {
+      const again = await navarch(["config", "validate", file(name, out)]);
+      expect([again.code, again.err]).toEqual([0, ""]);
+    }
   });
 });
 
 describe("navarch policy", () => {
+  test("shows what it accepts", async () => {
+    for (const form of ["yaml", "json"]) {
+      const { out } = await navarch(["policy", "show", policy, "-o", form]);
+      const again = await navarch(["policy", "validate", file(`policy.${form}`, out)]);
+      expect(again.code).toBe(0);
+    }
+  });
+
   test("validates a good one and refuses a typo with its place", async () => {
     const bad = file("bad.yaml", POLICY.replace("event.event_type", "event.evnt_type"));
     const [fine, refused] = await Promise.all([

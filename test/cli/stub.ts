@@ -12,6 +12,8 @@ import type {
   PoolView,
   VersionView,
 } from "../../schema/api.ts";
+import { printConfig } from "../../reconciler/config/print.ts";
+import { configOf, poolYaml } from "../../simulator/setting.ts";
 import {
   at,
   ENDING,
@@ -27,6 +29,8 @@ import {
   SIZED_TOO,
   tokenView,
 } from "./fleet.ts";
+
+const CONFIG = configOf(poolYaml(2));
 
 export const TOKEN = "nvt.stub";
 
@@ -141,7 +145,7 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
     case "version":
       return answer({ version: stub.version, commit: "c0ffee" } satisfies Partial<VersionView>);
     case "config":
-      return answer({ server: { port: 50051 }, pools: [] });
+      return answer(JSON.parse(printConfig(CONFIG)));
     case "policy":
       return answer({
         name: "builtin",
