@@ -53,6 +53,16 @@ function port(device: string, change: Record<string, string> = {}): Record<strin
   );
 }
 
+/** `DEVICE PLACE TYPE OPTIONS` as lines of mountinfo; each mount is read-only for this process. */
+function info(...mounts: string[]): string {
+  return mounts
+    .map((mount, i) => {
+      const [device, path, type, options] = mount.split(" ");
+      return `${30 + i} 1 8:${i} / ${path} ro,relatime shared:${i} - ${type} ${device} ${options}\n`;
+    })
+    .join("");
+}
+
 const HOUR_MS = 3_600_000;
 const at = (change: Partial<HostContext> = {}): HostContext => ({
   bootId: v.parse(BootId, "b1"),
@@ -78,7 +88,7 @@ describe("openHost()", () => {
       "sys/module/nvidia_peermem/refcnt": "3",
       "sys/fs/pstore/dmesg-efi-1": "Panic#1",
       "sys/fs/pstore/console-ramoops-0": "no panic",
-      "proc/1/mounts": "/dev/x / ext4 rw,relatime 0 0\nserver:/v /mnt nfs4 rw 0 0\n",
+      "proc/1/mountinfo": info("/dev/x / ext4 rw", "server:/v /mnt nfs4 rw"),
     });
     put("anything", "x");
     utimesSync(join(root, "sys/fs/pstore/dmesg-efi-1"), 1_700_000_000, 1_700_000_000);
@@ -102,6 +112,13 @@ describe("openHost()", () => {
     expect(reading.fileSystems?.[0]?.usedRatio).toBeGreaterThan(0);
   });
 
+  test("takes the mounts of its own process where the node's cannot be read", async () => {
+    const { read } = machine({ "proc/self/mountinfo": info("/dev/x /tmp ext4 rw") });
+    const { fileSystems } = await read(5_000);
+    expect(fileSystems).toMatchObject([{ path: "/tmp", readOnly: false }]);
+    expect(fileSystems?.[0]?.usedRatio).toBeGreaterThanOrEqual(0);
+  });
+
   test("says nothing of what is not there", async () => {
     const { read } = machine({ "sys/empty": "" });
     expect(await read(5_000)).toEqual({
@@ -114,7 +131,7 @@ describe("openHost()", () => {
   });
 
   test("answers in time while a file of a driver does not, and asks no more until it does", async () => {
-    const { read, root } = machine({ ...port("mlx5_0"), "proc/1/mounts": "/dev/x / ext4 rw 0 0\n" });
+    const { read, root } = machine({ ...port("mlx5_0"), "proc/1/mountinfo": info("/dev/x / ext4 rw") });
     const state = join(root, "sys/class/infiniband/mlx5_0/ports/1/state");
     rmSync(state);
     // A read of a FIFO that nothing writes to waits as one of a dead adapter's firmware does.
@@ -138,35 +155,34 @@ describe("localMounts()", () => {
   const paths = (text: string) => localMounts(text).map(({ path }) => path);
 
   test("leaves out networks, everything below them, and volumes of pods", () => {
-    const text = [
-      "proc /proc proc rw 0 0",
-      "/dev/nvme0n1p1 / ext4 rw 0 0",
-      "overlay /var/lib/docker/overlay2/x/merged overlay rw 0 0",
-      "tmpfs /run tmpfs rw 0 0",
-      "server:/data /data nfs4 rw,hard 0 0",
-      "/dev/nvme1n1 /data/scratch xfs rw 0 0",
-      "/dev/nvme2n1 /database xfs rw 0 0",
-      "10.0.0.1@tcp:/fs /lustre lustre rw 0 0",
-      "beegfs_nodev /mnt/beegfs beegfs rw 0 0",
-      "gpfs0 /gpfs gpfs rw 0 0",
-      "s3fs /bucket fuse.s3fs rw 0 0",
-      "/dev/sdb1 /bucket/local ext4 rw 0 0",
-      "/dev/nvme3n1 /var/lib/kubelet/pods/u/volumes/x/mount ext4 rw 0 0",
-      "/dev/nvme4n1 /mnt/with\\040space ext4 ro,relatime 0 0",
-      "",
-    ].join("\n");
+    const text = info(
+      "proc /proc proc rw",
+      "/dev/nvme0n1p1 / ext4 rw",
+      "overlay /var/lib/docker/overlay2/x/merged overlay rw",
+      "tmpfs /run tmpfs rw",
+      "server:/data /data nfs4 rw,hard",
+      "/dev/nvme1n1 /data/scratch xfs rw",
+      "/dev/nvme2n1 /database xfs rw",
+      "10.0.0.1@tcp:/fs /lustre lustre rw",
+      "beegfs_nodev /mnt/beegfs beegfs rw",
+      "gpfs0 /gpfs gpfs rw",
+      "s3fs /bucket fuse.s3fs rw",
+      "/dev/sdb1 /bucket/local ext4 rw",
+      "/dev/nvme3n1 /var/lib/kubelet/pods/u/volumes/x/mount ext4 rw",
+      "/dev/nvme4n1 /mnt/with\\040space ext4 ro,relatime",
+    );
     expect(paths(text)).toEqual(["/", "/database", "/mnt/with space"]);
   });
 
   test("takes a device once, and of two mounts at one place the upper", () => {
-    const text = [
-      "/dev/a / ext4 rw 0 0",
-      "/dev/a /bind/of/root ext4 rw 0 0",
-      "/dev/b /x ext4 rw 0 0",
-      "/dev/c /x xfs ro 0 0",
-      "pool/home /home zfs rw 0 0",
-      "pool/tmp /tmp zfs rw 0 0",
-    ].join("\n");
+    const text = info(
+      "/dev/a / ext4 rw",
+      "/dev/a /bind/of/root ext4 rw",
+      "/dev/b /x ext4 rw",
+      "/dev/c /x xfs ro",
+      "pool/home /home zfs rw",
+      "pool/tmp /tmp zfs rw",
+    );
     expect(localMounts(text)).toEqual([
       { path: "/", device: "/dev/a", type: "ext4", readOnly: false },
       { path: "/x", device: "/dev/c", type: "xfs", readOnly: true },
@@ -176,8 +192,8 @@ describe("localMounts()", () => {
   });
 
   test("reads at most 64, whatever the text", () => {
-    const many = Array.from({ length: 1_000 }, (_, i) => `/dev/${i} /m/${i} ext4 rw 0 0`);
-    expect(paths(many.join("\n"))).toHaveLength(64);
+    const many = Array.from({ length: 1_000 }, (_, i) => `/dev/${i} /m/${i} ext4 rw`);
+    expect(paths(info(...many))).toHaveLength(64);
     expect(paths("one\n two\n\n\u0000")).toEqual([]);
   });
 });

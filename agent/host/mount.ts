@@ -1,7 +1,10 @@
 /**
- * Which mounts are worth asking, from the text of `/proc/PID/mounts` (proc_pid_mounts(5)). Pure.
- * Only file systems on disks of this machine are asked: a call into a network file system whose
- * server is gone never returns, and neither does one into anything mounted below it.
+ * Which mounts are worth asking, from the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+ * Pure. Only file systems on disks of this machine are asked: a call into a network file system
+ * whose server is gone never returns, and neither does one into anything mounted below it.
+ *
+ * Read-only is what the file system itself is. A mount of it may be read-only for one process
+ * alone: that is how a service manager or a container keeps a program from writing.
  */
 
 export type Mount = { path: string; device: string; type: string; readOnly: boolean };
@@ -26,9 +29,13 @@ function unescape(text: string): string {
   );
 }
 
+/** Id, parent, device number, root, place, options, tags, `-`, type, source, options of its own. */
 function parse(line: string): Mount[] {
-  const [device, path, type, options] = line.split(" ");
-  if (device === undefined || path === undefined || type === undefined) return [];
+  const words = line.split(" ");
+  const dash = words.indexOf("-", 6);
+  const path = words[4];
+  const [type, device, options] = dash < 0 ? [] : words.slice(dash + 1);
+  if (path === undefined || type === undefined || device === undefined) return [];
   const readOnly = (options ?? "").split(",").includes("ro");
   return [{ path: unescape(path), device: unescape(device), type, readOnly }];
 }

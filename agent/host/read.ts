@@ -22,7 +22,7 @@ export type HostRoots = {
   sys: string;
   /**
    * Where the node's file system is mounted, empty for `/`; `null` in a container that cannot see
-   * it: then nothing is asked how full it is.
+   * it: then only what is mounted into the container is looked at.
    */
   root: string | null;
 };
@@ -93,9 +93,8 @@ async function readPorts(sys: string): Promise<NetworkPort[] | null> {
   return ports;
 }
 
-async function measure(mount: Mount, root: string | null): Promise<FileSystem> {
+async function measure(mount: Mount, root: string): Promise<FileSystem> {
   const unknown = { usedRatio: null, inodesUsedRatio: null, freeBytes: null };
-  if (root === null) return { ...mount, ...unknown };
   try {
     const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(`${root}${mount.path}`);
     const used = blocks - bfree;
@@ -113,11 +112,14 @@ async function measure(mount: Mount, root: string | null): Promise<FileSystem> {
 }
 
 async function readFileSystems({ proc, root }: HostRoots): Promise<FileSystem[] | null> {
-  // The mounts of the node, and not those of the container in which the agent may run.
-  const mounts = (await text(join(proc, "1", "mounts"))) ?? (await text(join(proc, "mounts")));
+  // The node's mounts where they may be read and reached, else those that this process has.
+  const all = root === null ? null : await text(join(proc, "1", "mountinfo"));
+  const mounts = all ?? (await text(join(proc, "self", "mountinfo")));
   if (mounts === null) return null;
   const found: FileSystem[] = [];
-  for (const mount of localMounts(mounts)) found.push(await measure(mount, root));
+  for (const mount of localMounts(mounts)) {
+    found.push(await measure(mount, all === null ? "" : (root ?? "")));
+  }
   return found;
 }
 
