@@ -73,6 +73,10 @@ function place(text: string, namespace: string | null): string {
     .replace(/(kind: Namespace\nmetadata:\n {2}name: )navarch$/m, (_all, head: string) => {
       return head + namespace;
     })
+    // Outside its namespace an object is called NAME.NAMESPACE.RELEASE, and the release is navarch.
+    .replace(/^( *(?:name|policyName): navarch-[a-z-]+[.])navarch[.]navarch$/gm, (_line, head) => {
+      return `${String(head)}${namespace}.navarch`;
+    })
     .replaceAll(".navarch.svc.", `.${namespace}.svc.`)
     .replaceAll("kubectl -n navarch ", `kubectl -n ${namespace} `);
 }

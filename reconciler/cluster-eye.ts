@@ -53,7 +53,7 @@ export class ClusterEye {
   }
 
   /** The cluster as it is, if it or the fleet has changed since it was last folded. */
-  news({ onUncordon }: KubernetesConfig): Cluster | null {
+  news({ onUncordon }: KubernetesConfig, fleet: string): Cluster | null {
     if (this.cluster === undefined) return null;
     const { version, identity, known, list, hosts } = this.cluster.objects();
     // A gap is stale, not empty: what is old says nothing about who is gone.
@@ -63,7 +63,7 @@ export class ClusterEye {
     this.seen = { version, identity };
     this.fleetMoved = false;
     const { known: same, unproven } = this;
-    return { objects: list, ...(hosts ? { hosts } : {}), known: same, unproven, onUncordon };
+    return { objects: list, ...(hosts ? { hosts } : {}), known: same, fleet, unproven, onUncordon };
   }
 
   /** Before the fold's change is committed: what that tells of identities then counts. */

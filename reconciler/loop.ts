@@ -281,7 +281,7 @@ export class Reconciler {
       heard: (node) => presence.isHeard(node),
       settleMs: (provider) => cloud.settleMs(provider),
       blind: presence.doubtful() !== null,
-      cluster: this.eye.news(config.kubernetes),
+      cluster: this.eye.news(config.kubernetes, this.fleet().fleetId),
     };
     const folded = foldEverything(input, draft);
     cloud.sightings = folded.sightings;

@@ -81,12 +81,19 @@ const machine = (internalIp: string | null, id = "i-1"): Node["instance"] => ({
   absentListings: 0,
 });
 
-function fold(nodes: Node[], objects: KubeNode[], known: Known | null = null) {
+function fold(
+  nodes: Node[],
+  objects: KubeNode[],
+  known: Known | null = null,
+  fleet: string | null = null,
+) {
   const mirror = newMirror();
   for (const one of nodes) mirror.nodes.set(one.id, one);
   const draft = new Draft(mirror);
   const ids = nodes.map(({ id }) => id);
-  const found = foldCluster({ objects, known, onUncordon: "cancel" }, ids, NOW, draft);
+  const named = fleet === null ? {} : { fleet };
+  const cluster = { objects, known, onUncordon: "cancel", ...named } as const;
+  const found = foldCluster(cluster, ids, NOW, draft);
   return { found, draft, after: (one: Node) => draft.node(one.id)?.kube ?? null };
 }
 
@@ -196,6 +203,25 @@ describe("foldCluster() with who was whom the last time", () => {
     expect(identityKeyOf({ ...one, agent: agent([UUID]) })).not.toBe(key);
     const gone = { kind: "gone", since: 1, purpose: "replace" } as const;
     expect(identityKeyOf({ ...one, phase: gone })).not.toBe(key);
+  });
+});
+
+describe("foldCluster() beside another install", () => {
+  const origin = { address: "10.0.0.1", vouched: false, pod: null };
+  const its = object("n1", { ips: ["10.0.0.1"], labels: { "navarch.dev/fleet": "other" } });
+
+  test("leaves a Node alone that the other one shows itself on, and says how to take it", () => {
+    const one = node("n1", { agent: { ...agent([]), origin } });
+    const { found, after } = fold([one], [its], null, "ours");
+    expect(after(one)).toBeNull();
+    expect(found.doubted.get(one.id)).toContain("another Navarch install, fleet other");
+    expect(found.alarms[0]).toContain("remove the label navarch.dev/fleet");
+    expect(fold([one], [its], null, "other").after(one)).toMatchObject({ uid: "u-n1" });
+  });
+
+  test("takes the Node of a machine that it bought, whatever the label says", () => {
+    const one = node("n1", { instance: machine("10.0.0.1") });
+    expect(fold([one], [its], null, "ours").after(one)).toMatchObject({ uid: "u-n1" });
   });
 });
 

@@ -13,7 +13,8 @@ import {
   type MatchSubject,
   speaksAgainst,
 } from "../scheduler/kubernetes/match.ts";
-import type { KubeNode } from "../scheduler/kubernetes/object.ts";
+import { FLEET_LABEL, type KubeNode } from "../scheduler/kubernetes/object.ts";
+import { isForeign } from "../scheduler/kubernetes/status-diff.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 import { leave } from "./leaving.ts";
 
@@ -24,6 +25,8 @@ export type Cluster = {
   hosts?: ReadonlyMap<string, string>;
   /** Who was whom the last time, where no identity on either side has changed since. */
   known: Known | null;
+  /** Name of this fleet. */
+  fleet?: string;
   /** Claims without a proof as they were last told of. */
   unproven?: Known["unproven"];
   onUncordon: KubernetesConfig["onUncordon"];
@@ -109,8 +112,17 @@ function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): vo
   draft.tell([{ ...about, kind: "kube.unproven", message }]);
 }
 
-function knownOf(live: readonly Node[], { objects, hosts }: Cluster): Known {
+function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Known {
   const { pairs, unproven, ambiguous } = matchNodes(live.map(subjectOf), objects, hosts);
+  for (const [id, { object, proof }] of pairs) {
+    if (proof === "instance" || !isForeign(object, fleet)) continue;
+    pairs.delete(id);
+    const { name, labels } = object;
+    const other = `another Navarch install, fleet ${labels[FLEET_LABEL]}`;
+    const advice = `remove the label ${FLEET_LABEL} from it if that install is gone`;
+    const message = `Node ${name} is managed by ${other}; ${advice}`;
+    ambiguous.push({ nodes: [id], objects: [name], message });
+  }
   const doubted = new Map<NodeId, string>();
   for (const { nodes, message } of ambiguous) for (const id of nodes) doubted.set(id, message);
   const names = new Map(

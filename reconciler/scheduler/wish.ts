@@ -28,6 +28,8 @@ export type ShownNode = {
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
+  /** The product bought its machine: it is nobody else's. */
+  bought: boolean;
   /** Its mark is being set or lifted: two writes of one object at once would only collide. */
   marking: boolean;
 };
@@ -38,6 +40,8 @@ export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid
 export type PartedNode = { node: NodeId; name: string };
 
 export type Wish = {
+  /** Name of this fleet: another install in the cluster has another one. */
+  fleet: string;
   drains: DrainWish[];
   shown: ShownNode[];
   /** Their instance is confirmed gone, their object is still there. */
@@ -51,7 +55,8 @@ const BECAUSE_CHARS_MAX = 800;
 const WHY_CHARS_MAX = 300;
 
 export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
-  const wish: Wish = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
+  const lists = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
+  const wish: Wish = { fleet: fleet.fleetId, ...lists };
   for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
     wish.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
   }
@@ -100,6 +105,7 @@ function shownOf(
     cordoned: node.cordon.product !== null || node.cordon.human !== null,
     draining: node.phase.kind === "draining",
     labels: pool?.labels ?? {},
+    bought: node.instance !== null,
     marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
   };
   shownBefore.set(node, shown);

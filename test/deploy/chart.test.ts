@@ -121,6 +121,7 @@ describe.skipIf(missing !== null)("helm template", () => {
   });
 
   test.each([
+    ["narrow-delete", ["podDeletion.namespaces={default}"]],
     ["narrow-device", ["nodeAgent.narrowDevice.enabled=true"]],
     ["token-file", ["nodeAgent.tokenFile.enabled=true"]],
     [
@@ -132,6 +133,23 @@ describe.skipIf(missing !== null)("helm template", () => {
     ],
   ])("makes the objects of overlay/%s with its values", (name, sets) => {
     expect(sorted(render(...sets))).toEqual(sorted(assembled(`overlay/${name}`)));
+  });
+
+  test("under another name or namespace shares no object with the first, but common ones", () => {
+    const helm = findBinary("helm") ?? "helm";
+    const options = ["clusterJoin", "flowControl", "admissionPolicy"];
+    const flags = ["namespace=team-b", ...options.map((one) => `${one}.enabled=true`)];
+    const second = parseObjects(
+      runTool([helm, "template", "blue", CHART, ...flags.flatMap((set) => ["--set", set])]),
+    );
+    const first = new Set(Object.keys(render(...options.map((one) => `${one}.enabled=true`))));
+    expect(Object.keys(byKey(second)).filter((key) => first.has(key))).toEqual([]);
+    const outside = second.filter(
+      ({ kind, metadata }) => kind !== "Namespace" && metadata.namespace !== "team-b",
+    );
+    expect(outside.length).toBeGreaterThan(8);
+    for (const { metadata } of outside) expect(metadata.name).toEndWith(".team-b.blue");
+    expect(JSON.stringify(second)).not.toContain(".navarch.navarch");
   });
 
   test("with other values changes only what they are for", () => {

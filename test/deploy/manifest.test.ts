@@ -64,10 +64,12 @@ describe("the plain manifests", () => {
     const elsewhere = plain.filter((object) => object.metadata.namespace !== "navarch");
     expect(elsewhere.map(keyOf)).toEqual([
       "Namespace//navarch",
-      "ClusterRole//navarch-control-plane",
-      "ClusterRoleBinding//navarch-control-plane",
-      "Role/kube-node-lease/navarch-node-leases",
-      "RoleBinding/kube-node-lease/navarch-node-leases",
+      "ClusterRole//navarch-control-plane.navarch.navarch",
+      "ClusterRoleBinding//navarch-control-plane.navarch.navarch",
+      "ClusterRole//navarch-pod-delete.navarch.navarch",
+      "ClusterRoleBinding//navarch-pod-delete.navarch.navarch",
+      "Role/kube-node-lease/navarch-node-leases.navarch.navarch",
+      "RoleBinding/kube-node-lease/navarch-node-leases.navarch.navarch",
     ]);
   });
 

@@ -73,6 +73,7 @@ class Stage {
       cordoned: true,
       draining: drain !== null,
       labels: {},
+      bought: false,
     };
     const drains: DrainWish[] =
       drain === null
@@ -94,7 +95,7 @@ class Stage {
               ...drain,
             },
           ];
-    return { drains, shown: [shown], ended: [], parted: [], leaving: [] };
+    return { fleet: "f1", drains, shown: [shown], ended: [], parted: [], leaving: [] };
   }
 
   pod(name: string, node = NAME, graceS = 30): void {
@@ -134,9 +135,9 @@ describe("Kubernetes.cluster.start() for another term", () => {
     // It leads again, and activates at once.
     first.cluster.start(() => undefined);
     const eye = new ClusterEye(first.cluster, () => undefined);
-    expect(eye.news(config)).toBeNull();
+    expect(eye.news(config, "f1")).toBeNull();
     await stage.clock.pass(1_000);
-    expect(eye.news(config)?.objects).toMatchObject([
+    expect(eye.news(config, "f1")?.objects).toMatchObject([
       { name: NAME, unschedulable: true, own: true },
     ]);
   });
@@ -196,12 +197,12 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     one.cluster.tend(stage.wish());
     stage.kube.person.recreate(NAME);
     await stage.clock.pass(1_000);
-    one.cluster.tend({ drains: [], shown: [], ended: [], parted, leaving: [] });
+    one.cluster.tend({ fleet: "f1", drains: [], shown: [], ended: [], parted, leaving: [] });
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
     // Now it is known to be another machine's.
     if (before === undefined) throw new Error("nothing was shown");
     const other = { ...before, node: "n2" as NodeId, uid: stage.uid };
-    one.cluster.tend({ drains: [], shown: [other], ended: [], parted, leaving: [] });
+    one.cluster.tend({ fleet: "f1", drains: [], shown: [other], ended: [], parted, leaving: [] });
     expect(one.left(NODE)).toBeNull();
   });
 
@@ -214,7 +215,7 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     const { drains } = stage.wish(drain);
     stage.kube.person.recreate(NAME);
     for (let i = 0; i < 60; i++) {
-      one.cluster.tend({ drains, shown: [], ended: [], parted, leaving: [] });
+      one.cluster.tend({ fleet: "f1", drains, shown: [], ended: [], parted, leaving: [] });
       await stage.clock.pass(1_000);
     }
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1, deadlineAt });

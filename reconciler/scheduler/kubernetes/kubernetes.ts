@@ -333,7 +333,7 @@ export class Kubernetes implements Scheduler {
     const wishes: StatusWish[] = [];
     for (const shown of wish.shown) {
       const object = this.#nodes.get(shown.name);
-      if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object));
+      if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object, wish.fleet));
     }
     const leaving = leavingOf(wish, (name) => this.#nodes.get(name));
     const former = leaving.map(({ object }) => object);
@@ -348,10 +348,10 @@ export class Kubernetes implements Scheduler {
     return ready?.status === "Unknown";
   }
 
-  #wishOf(shown: ShownNode, object: KubeNode): StatusWish {
+  #wishOf(shown: ShownNode, object: KubeNode, fleet: string): StatusWish {
     const known = this.#wished.get(shown);
     if (known !== undefined && known.object === object) return known.wish;
-    const wish = statusWishOf(shown, object, this.#ports.config.mirror);
+    const wish = statusWishOf(shown, object, this.#ports.config.mirror, fleet);
     this.#wished.set(shown, { object, wish });
     return wish;
   }

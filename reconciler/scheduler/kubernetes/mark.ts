@@ -5,7 +5,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { Fence } from "../../provider/provider.ts";
 import type { SchedulerAnswer } from "../scheduler.ts";
 import type { CordonAnswer } from "./cordon.ts";
-import { ANNOTATION, type KubeNode } from "./object.ts";
+import { ANNOTATION, FLEET_LABEL, type KubeNode } from "./object.ts";
 import { CONDITION_TYPES, POOL_LABEL } from "./status-diff.ts";
 import { TAINT } from "./taint.ts";
 
@@ -57,7 +57,7 @@ export function notReadyOf({ conditions }: KubeNode): string | null {
 /** Something of ours is on it, whoever it belongs to. */
 export function bearsMarks({ own, annotations, labels, taints, conditions }: KubeNode): boolean {
   if (own || annotations[ANNOTATION.session] !== undefined) return true;
-  if (labels[POOL_LABEL] !== undefined) return true;
+  if (labels[POOL_LABEL] !== undefined || labels[FLEET_LABEL] !== undefined) return true;
   const keys: readonly string[] = [TAINT.unhealthy.key, TAINT.draining.key];
   if (taints.some(({ key }) => keys.includes(key))) return true;
   return conditions.some(({ type }) => CONDITION_TYPES.some((ours) => ours === type));
@@ -75,6 +75,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.bootId !== after.bootId ||
     before.others.join() !== after.others.join() ||
     before.gpus !== after.gpus ||
+    before.labels[FLEET_LABEL] !== after.labels[FLEET_LABEL] ||
     before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
     notReadyOf(before) !== notReadyOf(after) ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
@@ -88,6 +89,7 @@ export function isOther(before: KubeNode | null, after: KubeNode | null): boolea
     before.uid !== after.uid ||
     before.providerId !== after.providerId ||
     before.systemUuid !== after.systemUuid ||
+    before.labels[FLEET_LABEL] !== after.labels[FLEET_LABEL] ||
     before.ips.join() !== after.ips.join()
   );
 }

@@ -16,6 +16,9 @@ export const ANNOTATION = {
   hold: `${DOMAIN}/hold`,
 } as const;
 
+/** Which install shows itself on a Node: two in one cluster must not write over each other. */
+export const FLEET_LABEL = `${DOMAIN}/fleet`;
+
 export type Taint = { key: string; value: string | null; effect: string };
 export type Toleration = {
   key: string | null;

@@ -5,7 +5,7 @@
  */
 import { unreachable } from "../../../schema/unreachable.ts";
 import { bounded } from "./node-call.ts";
-import { DOMAIN } from "./object.ts";
+import { DOMAIN, FLEET_LABEL } from "./object.ts";
 import type { KubeNode, Taint } from "./object.ts";
 import { DRAINING_TAINT, TAINT, taintRequest, unhealthyTaint } from "./taint.ts";
 import type { TaintChange } from "./taint.ts";
@@ -36,6 +36,11 @@ export type StatusWish = {
   draining: boolean;
   /** It serves: what a kubelet registered with until then goes. */
   verified: boolean;
+  /**
+   * This install, where another one may be at work on the same Node: then nothing is written.
+   * `null` = the machine is a purchase of ours, whatever else is said.
+   */
+  fleet?: string | null;
   /** Its mark is on its way: only conditions are written now, which fence nothing. */
   later?: boolean;
   /** What the configuration wants shown at all; what it does not is taken away. */
@@ -68,6 +73,7 @@ export function judgeStatus(
   everything: boolean,
 ): StatusStep[] {
   const { mirror } = wish;
+  if (isForeign(object, wish.fleet)) return [];
   const steps: StatusStep[] = [];
   const conditions = mirror.condition ? wish.conditions : [];
   const set = conditions
@@ -85,6 +91,12 @@ export function judgeStatus(
   const labels = mirror.labels ? labelsOf(wish, object, memory) : {};
   if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
   return steps;
+}
+
+/** Another install shows itself on the Node. */
+export function isForeign({ labels }: KubeNode, fleet: string | null | undefined): boolean {
+  const shown = labels[FLEET_LABEL];
+  return fleet != null && shown !== undefined && shown !== fleet;
 }
 
 /** What is to be there after a step of this kind, as one text: equal is the same aim. */
@@ -161,7 +173,9 @@ function isLabelsDue(
   everything: boolean,
 ): boolean {
   const isEmpty = Object.keys(labels).length === 0;
-  if (isEmpty && labelsSent === null) return object.labels[POOL_LABEL] !== undefined;
+  if (isEmpty && labelsSent === null) {
+    return [POOL_LABEL, FLEET_LABEL].some((key) => object.labels[key] !== undefined);
+  }
   if (everything && !isEmpty) return true;
   const isShort = Object.entries(labels).some(([key, value]) => object.labels[key] !== value);
   const tooMany = Object.keys(labelsSent ?? {}).some((key) => !Object.hasOwn(labels, key));

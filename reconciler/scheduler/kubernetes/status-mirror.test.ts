@@ -269,6 +269,18 @@ describe("StatusMirror", () => {
     expect(live().taints).toHaveLength(2);
   });
 
+  test("writes nothing on a Node that another install shows itself on", async () => {
+    kube.person.label("nodes", "", NAME, { "navarch.dev/fleet": "other" });
+    const before = patches();
+    await tend([wish({ ...sick(), fleet: "ours" })]);
+    await clock.pass(61_000);
+    await tend([]);
+    expect(patches()).toBe(before);
+    // A machine that was bought is nobody else's.
+    await tend([wish({ ...sick(), fleet: null })]);
+    expect(live().taints).toHaveLength(2);
+  });
+
   test("puts a taint back ever more rarely while somebody removes it, and says so", async () => {
     const told: string[] = [];
     mirror = new StatusMirror({

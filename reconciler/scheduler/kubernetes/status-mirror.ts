@@ -11,7 +11,7 @@ import { InFlight } from "./in-flight.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode } from "./object.ts";
 import { isNewer } from "./object.ts";
-import { aimOf, clearRequests, judgeStatus } from "./status-diff.ts";
+import { aimOf, clearRequests, isForeign, judgeStatus } from "./status-diff.ts";
 import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 
@@ -69,6 +69,8 @@ type Entry = StatusMemory & {
   resyncAtMs: number;
   /** Since when its mark is on its way; `null` = it is not. */
   laterSinceMs: number | null;
+  /** As of the last wish. */
+  fleet: string | null;
   /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
   paces: Map<StatusStep["kind"], Pace>;
 };
@@ -135,6 +137,7 @@ export class StatusMirror {
     const entry = known ?? this.#entry(wish.object, wish, now);
     entry.wish = wish;
     entry.pool = wish.pool;
+    entry.fleet = wish.fleet ?? null;
     entry.unwishedAtMs = null;
     entry.object = newer(entry.object, wish.object);
     this.#seeLater(entry, wish.later === true, now);
@@ -169,6 +172,7 @@ export class StatusMirror {
       // Right after a start only what differs is sent; the rest comes spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
       laterSinceMs: null,
+      fleet: wish?.fleet ?? null,
       paces: new Map(),
       labelsSent: null,
       foreign: new Map(),
@@ -282,7 +286,9 @@ function waitOf(entry: Entry, kind: StatusStep["kind"]): number {
 }
 
 function stepsOf(entry: Entry, isResync: boolean): StatusStep[] {
-  const { wish, object } = entry;
+  const { wish, object, fleet } = entry;
+  // Nor is anything taken away that another install shows there by now.
+  if (wish === null && isForeign(object, fleet)) return [];
   return wish === null ? clearRequests(object, entry) : judgeStatus(wish, object, entry, isResync);
 }
 

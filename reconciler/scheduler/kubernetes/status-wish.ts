@@ -4,7 +4,7 @@
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { ShownNode } from "../wish.ts";
-import { DOMAIN, type KubeNode } from "./object.ts";
+import { FLEET_LABEL, DOMAIN, type KubeNode } from "./object.ts";
 import type { StatusWish } from "./status-mirror.ts";
 
 export const CONDITION = { healthy: "GPUHealthy", managed: "NavarchManaged" } as const;
@@ -22,6 +22,7 @@ export function statusWishOf(
   node: ShownNode,
   object: KubeNode,
   mirror: KubernetesConfig["mirror"],
+  fleet: string,
 ): StatusWish {
   const { status, reason } = HEALTH[node.verdict];
   const session = node.session === null ? "" : ` (session ${node.session})`;
@@ -41,7 +42,8 @@ export function statusWishOf(
         message: `node ${node.node} is ${node.phase}${session}`,
       },
     ],
-    labels: { ...node.labels, ...pool },
+    labels: { ...node.labels, ...pool, [FLEET_LABEL]: fleet },
+    fleet: node.bought ? null : fleet,
     unhealthyTaint: node.verdict === "unhealthy" && node.cordoned ? "gpu" : null,
     draining: node.draining,
     verified: node.phase === "serving",

@@ -32,13 +32,14 @@ export type Rule = {
 export const PRODUCT_RULES: readonly Rule[] = [
   rule("", "nodes", "get", "list", "watch", "patch", "delete"),
   rule("", "nodes/status", "patch"),
-  rule("", "pods", "get", "list", "watch", "delete"),
+  rule("", "pods", "get", "list", "watch"),
   rule("", "pods/eviction", "create"),
   rule("apps", "daemonsets", "get"),
   rule("policy", "poddisruptionbudgets", "list", "watch"),
   rule("storage.k8s.io", "volumeattachments", "list", "watch"),
   rule("events.k8s.io", "events", "create", "patch"),
   rule("", "events", "patch"),
+  rule("", "pods", "delete"),
 ];
 
 export const LEASE_RULE = rule("coordination.k8s.io", "leases", "get", "list", "watch");

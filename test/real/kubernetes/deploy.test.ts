@@ -180,7 +180,8 @@ describe.skipIf(missing !== null)("on an empty cluster", () => {
   test("overlay/flow-control puts evictions, and no reads, in a share of their own", async () => {
     await lines(cluster, "apply", "-f", join(DEPLOY, "overlay/flow-control"));
     const level = "jsonpath={.metadata.uid}";
-    const [uid = ""] = await lines(cluster, "get", "flowschema", "navarch", "-o", level);
+    const schema = "navarch-control-plane.navarch.navarch";
+    const [uid = ""] = await lines(cluster, "get", "flowschema", schema, "-o", level);
     const ask = async (path: string, method: string): Promise<string | null> => {
       const headers = {
         "Impersonate-User": CONTROL_PLANE,
@@ -249,7 +250,7 @@ describe.skipIf(missing !== null)("on an empty cluster", () => {
     test("found nothing wrong with the types of its own expressions", async () => {
       type Checked = { status?: { typeChecking?: { expressionWarnings?: unknown[] } } };
       const group = "/apis/admissionregistration.k8s.io/v1";
-      const at = `${group}/validatingadmissionpolicies/navarch-node-writes`;
+      const at = `${group}/validatingadmissionpolicies/navarch-node-writes.navarch.navarch`;
       const status = await until("the types are checked", 30_000, async () => {
         return (await cluster.json<Checked>(at)).status?.typeChecking ?? null;
       });

@@ -240,7 +240,7 @@ describe.skipIf(missing !== null)("joining a cluster that kubeadm has set up", (
     const warned = await until("the types are checked", 30_000, async () => {
       type Checked = { status?: { typeChecking?: { expressionWarnings?: unknown[] } } };
       const at = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
-      const found = await cluster.json<Checked>(`${at}/navarch-join-tokens`);
+      const found = await cluster.json<Checked>(`${at}/navarch-join-tokens.navarch.navarch`);
       return found.status?.typeChecking ?? null;
     });
     expect(warned.expressionWarnings ?? []).toEqual([]);
