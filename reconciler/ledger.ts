@@ -15,6 +15,7 @@ import type { Fleet } from "./fleet.ts";
 import { newPoolState } from "./fold/new-pool.ts";
 import { recoverSnapshot } from "./fold/unreadable.ts";
 import { deliveriesOf } from "./notify.ts";
+import { type LetterBounds, takeFairly } from "./letter-queue.ts";
 import { type Change, emptyChange, isEmptyChange } from "./store/store.ts";
 import type { Store, StoredLetter } from "./store/store.ts";
 
@@ -166,8 +167,8 @@ export class Ledger {
     this.raiseNewest(letters);
   }
 
-  takeLetters(max: number): StoredLetter[] {
-    return this.letters.splice(0, max);
+  takeLetters(bounds: LetterBounds): StoredLetter[] {
+    return takeFairly(this.letters, bounds);
   }
 
   hasLetters(): boolean {

@@ -64,8 +64,8 @@ export type LoopPorts = {
 export const PERIOD_MS = 1_000;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
-/** Letters folded by one activation: bounds its transaction, and its memory, when a flood comes. */
-const LETTERS_MAX = 200;
+/** Folded by one activation: bounds its time, its transaction and its memory in a flood. */
+const LETTERS_MAX = { letters: 200, news: 400 };
 /** Failures in a row before readiness says so. */
 const TROUBLE_TOLD = 2;
 

@@ -17,7 +17,7 @@ export const LIMIT = {
   node: {
     reports: { burst: 200, perSecond: 10 },
     bytes: { burst: 8 * 1024 * 1024, perSecond: 512 * 1024 },
-    news: { burst: 10_000, perSecond: 400 },
+    news: { burst: 4_000, perSecond: 400 },
     connections: { burst: 20, perSecond: 0.5 },
   },
   /** Connections of agents that have not yet said which node they are. */

@@ -38,6 +38,7 @@ export class LoadAgent {
   private socket: WebSocket | null = null;
   private readonly out: Out[] = [];
   private reports = 0;
+  private findings = 0;
   private wantsInventory = true;
 
   constructor(
@@ -83,12 +84,12 @@ export class LoadAgent {
 
   /** The next report over the open stream; `finding` adds an application's fault. */
   next(finding: boolean): void {
-    void this.sendStream(finding ? 1 : 0, false);
+    void this.sendStream(finding ? ++this.findings : 0, false);
   }
 
   /** The same report as a POST, for the first time too. */
   async post(finding: boolean): Promise<void> {
-    const seq = finding ? 1 : 0;
+    const seq = finding ? ++this.findings : 0;
     const out: Out = { atMs: 0, counted: this.tally.measuring, seq, done: () => undefined };
     const body = this.print(out.seq, this.wantsInventory);
     this.count(out, body);

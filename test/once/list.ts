@@ -41,6 +41,10 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "an XID in two floods of /dev/kmsg, six times each, beside the agent of NAVARCH_FLOOD_PEER",
     "test/real/flood/main.ts",
   ),
+  attacks: proof(
+    "what one credential or none can do to 10,000 honest agents, on a leader and a standby",
+    "test/attack/main.ts",
+  ),
   machines: proof(
     "20 bare machines one by one, then ten at once five times: SSH to agent, and what it costs",
     "test/bench/machine/main.ts",
