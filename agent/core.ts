@@ -66,7 +66,8 @@ export class Agent {
   };
   readonly #tally = new Tally();
   #behindAt = 0;
-  #listenedMs = -Infinity;
+  /** The last look that the log asked for: a line after a quiet time is read at once. */
+  #wokenMs = -Infinity;
   /** More of the log is waiting, and the next look at it is due at once. */
   #behind = false;
   #dueMs = 0;
@@ -115,9 +116,9 @@ export class Agent {
   /** Something was written to the kernel log. A hint: what it is, the log itself tells. */
   wake(): void {
     if (this.#stopped || this.#behind) return;
-    const sinceMs = this.#parts.clock.monoMs() - this.#listenedMs;
-    if (sinceMs >= WAKE_MS) return this.#listen();
-    this.#after("listen", WAKE_MS - sinceMs, () => this.#listen());
+    const sinceMs = this.#parts.clock.monoMs() - this.#wokenMs;
+    if (sinceMs >= WAKE_MS) return this.#listenAwake();
+    this.#after("listen", WAKE_MS - sinceMs, () => this.#listenAwake());
   }
 
   /** The driver fell silent between two readings. */
@@ -310,9 +311,13 @@ export class Agent {
     return printGpuTable(this.#round?.gpus ?? known, this.#parts.readBus());
   }
 
+  #listenAwake(): void {
+    this.#wokenMs = this.#parts.clock.monoMs();
+    this.#listen();
+  }
+
   #listen(): void {
     if (!this.#listener.ready) return;
-    this.#listenedMs = this.#parts.clock.monoMs();
     const { findings, gaps, cursor, more } = this.#listener.read();
     this.#keep(findings, gaps, cursor);
     this.#delivery.pump();
