@@ -9,6 +9,7 @@ import { join } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
 import { MANIFESTS } from "../../deploy/bundle.ts";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
+import { formatPolicy } from "./policy-text.ts";
 import { openConfig } from "../../reconciler/config/open.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
 import { DOMAIN } from "../../reconciler/scheduler/kubernetes/object.ts";
@@ -298,8 +299,20 @@ describe("the configuration", () => {
     expect(containerOf(daemonSet).args).toContain(`--server=${address}`);
   });
 
-  test("has the built-in policy, rule for rule", () => {
-    const text = data["health-policy.yaml"] ?? "";
+  /** `UPDATE=1` writes both copies again after a change of the built-in rules. */
+  test("has the built-in policy, rule for rule", async () => {
+    const shipped = formatPolicy(builtinPolicy);
+    const chart = join(DEPLOY, "helm/navarch/files/health-policy.yaml");
+    const manifest = join(DEPLOY, "21-config.yaml");
+    if (process.env["UPDATE"] === "1") {
+      const [head = ""] = (await Bun.file(manifest).text()).split(/(?<=health-policy\.yaml: \|\n)/);
+      await Bun.write(chart, shipped);
+      await Bun.write(manifest, head + shipped.replace(/^(?=.)/gm, "    "));
+    }
+    expect(await Bun.file(chart).text()).toBe(shipped);
+    const [, indented = ""] = (await Bun.file(manifest).text()).split("health-policy.yaml: |\n");
+    const text = indented.replace(/^ {4}/gm, "");
+    expect(text).toBe(shipped);
     const { policy, problems } = readPolicy({ name: "health-policy.yaml", text });
     expect(problems).toEqual([]);
     expect(policy?.hash).toBe(builtinPolicy.hash);
