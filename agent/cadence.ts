@@ -27,3 +27,17 @@ export function boundCadence({ heartbeat_ms, sample_ms, check_ms }: AgentConfig)
  * with the pause of `nvml/pulse.ts` a hang is reported within ten seconds.
  */
 export const READ_DEADLINE_MS = 4_000;
+
+/**
+ * A heartbeat that falls together with a check waits this long for it, so that they share a report.
+ */
+export const GRACE_MS = 1_000;
+/** The first report waits this long for the first check; after that it goes without. */
+export const FIRST_GRACE_MS = 2_000;
+/**
+ * A log that moves all the time is looked at this often: a flood comes in batches of a few dozen
+ * records, and each look has a price of its own.
+ */
+export const WAKE_MS = 10;
+/** A reading that looks wrong asks for a check at once, but not more often than this. */
+export const EXTRA_CHECK_MS = 10_000;

@@ -7,7 +7,8 @@
 import type { Finding } from "../schema/finding.ts";
 import type { AgentConfig, Check, Report } from "../schema/report.ts";
 import type { ReportReply, REPORT_VERSION } from "../schema/report.ts";
-import { boundCadence, CADENCE, READ_DEADLINE_MS } from "./cadence.ts";
+import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
+import { READ_DEADLINE_MS, WAKE_MS } from "./cadence.ts";
 import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
@@ -27,20 +28,6 @@ import type { KernelCursor } from "./port.ts";
 import type { AgentView } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
-
-/**
- * A heartbeat that falls together with a check waits this long for it, so that they share a report.
- */
-const GRACE_MS = 1_000;
-/** The first report waits this long for the first check; after that it goes without. */
-const FIRST_GRACE_MS = 2_000;
-/**
- * A log that moves all the time is looked at this often: a flood comes in batches of a few dozen
- * records, and each look has a price of its own.
- */
-const WAKE_MS = 10;
-/** A reading that looks wrong asks for a check at once, but not more often than this. */
-const EXTRA_CHECK_MS = 10_000;
 
 export class Agent {
   readonly #parts: AgentParts;
