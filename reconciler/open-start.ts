@@ -13,6 +13,7 @@ import { parseListen } from "./config/address.ts";
 import { type Identity, openIdentity, openSharedIdentity } from "./identity.ts";
 import { type Lock, lockState } from "./lock.ts";
 import { openAuthority } from "./open-authority.ts";
+import { keepPrivate } from "./private-folder.ts";
 import { type Named, StartError, stepOf, UsageError } from "./start-failure.ts";
 import { openLibsqlStore } from "./store/libsql.ts";
 import { DATABASE_TOKEN, whyNoDatabase } from "./store/address.ts";
@@ -76,7 +77,10 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
   const { folder } = given;
   const { statePath } = config.server;
   const flag: Named = [[given.state === undefined ? "state folder" : "--state", folder]];
+  // SQLite makes its files by the umask, and its journals with the mode of the database.
+  process.umask(0o077);
   await stepOf("state folder", () => mkdirSync(folder, { recursive: true, mode: 0o700 }), flag);
+  await stepOf("state folder", () => keepPrivate(folder, by.log), flag);
   const file = serverOf(given.state) ?? databaseFile(config, folder);
   const url = file.includes("://") || file.startsWith("file:") ? file : `file:${file}`;
   const shared = isServer(url);
