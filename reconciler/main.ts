@@ -34,6 +34,7 @@ import { openNoScheduler } from "./scheduler/none.ts";
 import type { Scheduler } from "./scheduler/scheduler.ts";
 import { stepOf, tellStart, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./store/backup.ts";
+import { namesOf } from "./route/anonymous.ts";
 import type { Port } from "./tls/port.ts";
 
 export type ControlPlaneOptions = {
@@ -201,6 +202,7 @@ type Made = {
   scheduler: Scheduler;
   setUp: SetUp;
   caPem: string | null;
+  names: ReadonlySet<string>;
   peer: Port["peer"];
   bound: { port: number };
   watch: ServiceWatch;
@@ -214,6 +216,7 @@ function composeParts(made: Made): Parts {
     caPem: made.caPem,
     peerTls: made.peer,
     install: made.setUp.install,
+    names: made.names,
     openBootstrapper: made.setUp.bootstrapper,
     keyProblem: made.setUp.keyProblem,
     loaded,
@@ -289,7 +292,9 @@ async function serve(
   metrics.noteKey(setUp.install.key.fingerprint);
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
-  const parts = composeParts({ ...from, setUp, caPem: port.caPem, peer: port.peer, bound, watch });
+  const known = [...names, config.server.externalAddress, hostname()];
+  const shown = { caPem: port.caPem, peer: port.peer, names: namesOf(known) };
+  const parts = composeParts({ ...from, ...shown, setUp, bound, watch });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
@@ -298,13 +303,7 @@ async function serve(
     port.listen(() => office.front(), address),
   );
   bound.port = server.port;
-  const { testPortFile } = options;
-  if (testPortFile !== undefined) {
-    await stepOf("--test-port-file", () => {
-      mkdirSync(dirname(testPortFile), { recursive: true });
-      writeFileSync(testPortFile, `${bound.port}\n`);
-    });
-  }
+  await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
   const at = printAt({ host: address.host, port: bound.port });
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
@@ -317,6 +316,12 @@ async function serve(
     lock?.release();
   });
   return { exitCode };
+}
+
+function writePort(path: string | undefined, port: number): void {
+  if (path === undefined) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${port}\n`);
 }
 
 /** For the last lines of output; a supervisor waits ten times as long before it kills. */

@@ -14,9 +14,8 @@ const STICKY = 0o1000;
 /** Files that hold secrets or the database. */
 const FILE = /^(?:navarch\.db.*|lock\.db.*|identity\.json|admin\.token|backup-.*\.db)$/;
 /** Everything that this program keeps in the folder. */
-const OURS = new RegExp(
-  `${FILE.source}|^(?:cloud|tls|ssh|release|releases|bootstrap|known_hosts)$|^.*\\.(?:key|pem|new)$`,
-);
+const OTHER = /^(?:cloud|release|.*\.(?:key|pem|new))$/;
+const isOurs = (name: string): boolean => FILE.test(name) || OTHER.test(name);
 
 /**
  * Takes rights from everybody else: of our files, and of the folder if nothing else lies in it.
@@ -25,7 +24,7 @@ const OURS = new RegExp(
  */
 export function keepPrivate(folder: string, log: Log): void {
   const names = readdirSync(folder);
-  const shared = (statSync(folder).mode & STICKY) !== 0 || names.some((name) => !OURS.test(name));
+  const shared = (statSync(folder).mode & STICKY) !== 0 || !names.every(isOurs);
   if (!shared) tighten(folder, 0o700, log);
   for (const name of names) {
     const path = join(folder, name);

@@ -56,6 +56,8 @@ export type Parts = {
   /** See `Port`. */
   peerTls?(): PeerTls | null;
   install?: InstallPorts;
+  /** See `RoutePorts`. */
+  names?: ReadonlySet<string>;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
   /** Who sets machines up over SSH; without it nobody does. */
@@ -259,7 +261,7 @@ function portsOf(
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const door = openDoor({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
-  const { install } = parts;
-  const served = install === undefined ? {} : { install };
+  const { install, names = new Set<string>() } = parts;
+  const served = install === undefined ? { names } : { install, names };
   return { ...life, ...own, ...served, door, caPem: parts.caPem ?? null };
 }

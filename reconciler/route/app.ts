@@ -63,6 +63,8 @@ export type RoutePorts = {
   caPem?: string | null;
   /** Conditions that keep the server from being ready; empty = ready. */
   notReady(): Promise<string[]>;
+  /** Names under which it may be called without a token, beside addresses; none = no others. */
+  names?: ReadonlySet<string>;
 };
 
 export type Env = {

@@ -12,6 +12,7 @@ import type { Principal } from "../auth.ts";
 import { broughtTls, type ServerTls } from "../tls/open.ts";
 import { throttled } from "./agent.ts";
 import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
+import { whyForeign } from "./anonymous.ts";
 import { Bodies, type Caller, closing, hasBody } from "./body.ts";
 import { callerOf, JOIN, strangerOf } from "./caller.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
@@ -71,6 +72,8 @@ export class Front {
   /** `socket` is the address of the socket's other end. */
   async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
     const remote = this.remoteOf(request, socket);
+    const foreign = API.test(pathname) ? this.foreign(request) : null;
+    if (foreign !== null) return closing(foreign);
     if (!hasBody(request)) return this.route(request, pathname, remote);
     const caller = await this.admit(request, pathname, remote);
     if (caller instanceof Response) return closing(caller);
@@ -138,6 +141,18 @@ export class Front {
     return answer.status === 401 ? forward.request(request, remote) : answer;
   }
 
+  /** The answer to a page of another site that is let in without a token; `null` = it is none. */
+  private foreign(request: Request): Response | null {
+    const { authority, clock, names = new Set(), reconciler } = this.ports;
+    if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
+    const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
+    if (judged.kind !== "known" || judged.principal.name !== "anonymous") return null;
+    // The replica that passes it on has looked already.
+    if (this.remoteOf(request, "") !== "") return null;
+    const why = whyForeign(request.headers, names);
+    return why === null ? null : refuseUpgrade("permission_denied", why, 403);
+  }
+
   /** Whose call it is: the socket's other end, or for whom a replica of this fleet passes it on. */
   private remoteOf(request: Request, socket: string): string {
     const { authority, clock } = this.ports;
@@ -147,7 +162,7 @@ export class Front {
   }
 
   upgrade(request: Request, server: Server<Socket>): Response | undefined {
-    const refused = this.forward?.refusal(request) ?? null;
+    const refused = this.foreign(request) ?? this.forward?.refusal(request) ?? null;
     if (refused !== null) return refused;
     const { authority, clock } = this.ports;
     const header = request.headers.get("authorization");
