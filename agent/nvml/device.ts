@@ -4,6 +4,18 @@
  */
 import { readFabric } from "./fabric.ts";
 import { FIELD } from "./field.ts";
+import {
+  MARGIN,
+  MEMORY,
+  MEMORY_V2,
+  PCI_INFO,
+  type Place,
+  ROW_REMAPPER,
+  SRAM_STATUS,
+  TEMPERATURE,
+  UTILIZATION,
+  unsignedAt,
+} from "./layout.ts";
 import type { GpuReader, Way } from "./read.ts";
 import type { NvmlGpuCheck, NvmlGpuSample } from "./reading.ts";
 import { NOT_SUPPORTED, SUCCESS, isUnsupported } from "./return-code.ts";
@@ -30,13 +42,13 @@ export function printUnknownUuid(index: number): string {
 
 export function readIdentity(reader: GpuReader, index: number): DeviceIdentity {
   const uuid = reader.text("nvmlDeviceGetUUID", 96) ?? printUnknownUuid(index);
-  const pci = reader.struct("nvmlDeviceGetPciInfo_v3", 68, 0);
+  const pci = reader.struct("nvmlDeviceGetPciInfo_v3", PCI_INFO);
   return {
     index,
     uuid,
     name: reader.text("nvmlDeviceGetName", 96) ?? "NVIDIA GPU",
     serial: reader.text("nvmlDeviceGetSerial", 30),
-    pciBusId: pci === null ? "" : textAt(pci, 36, 32),
+    pciBusId: pci === null ? "" : textAt(pci, PCI_INFO.fields.busId),
     architecture: reader.number({ name: "nvmlDeviceGetArchitecture" }),
     ...readThresholds(reader),
     pcieGenerationMax: reader.number({ name: "nvmlDeviceGetMaxPcieLinkGeneration" }),
@@ -44,7 +56,7 @@ export function readIdentity(reader: GpuReader, index: number): DeviceIdentity {
   };
 }
 
-function textAt(view: DataView, at: number, bytes: number): string {
+function textAt(view: DataView, { at, bytes }: Place): string {
   const buffer = Buffer.from(view.buffer, view.byteOffset + at, bytes);
   const end = buffer.indexOf(0);
   return buffer.toString("latin1", 0, end < 0 ? bytes : end);
@@ -64,14 +76,14 @@ function readThresholds(reader: GpuReader) {
   let slowdown = reader.number(threshold(1));
   let shutdown = reader.number(threshold(0));
   if (slowdown === null || shutdown === null) {
-    const margin = reader.struct("nvmlDeviceGetMarginTemperature", 8, 0x1000008);
+    const margin = reader.struct("nvmlDeviceGetMarginTemperature", MARGIN);
     const now = readTemperature(reader);
     const ids = [FIELD.slowdownLimit, FIELD.shutdownLimit];
     const [slow, shut] = reader.fields(ids.map((id) => ({ id }))).map((answer) => answer.value);
     const limit = (offset: number | null | undefined) =>
       margin === null || now === null || offset === null || offset === undefined
         ? null
-        : plausible(now + margin.getInt32(4, true) - offset);
+        : plausible(now + margin.getInt32(MARGIN.fields.marginTemperature.at, true) - offset);
     slowdown ??= limit(slow);
     shutdown ??= limit(shut);
   }
@@ -87,26 +99,25 @@ function plausible(celsius: number | null): number | null {
   return celsius !== null && celsius >= 60 && celsius <= 130 ? celsius : null;
 }
 
-/** Version word of `nvmlTemperature_v1_t`, whose value is signed at offset 8. */
 function readTemperature(reader: GpuReader): number | null {
-  const view = reader.struct("nvmlDeviceGetTemperatureV", 12, 0x100000c);
-  if (view !== null) return view.getInt32(8, true);
+  const view = reader.struct("nvmlDeviceGetTemperatureV", TEMPERATURE);
+  if (view !== null) return view.getInt32(TEMPERATURE.fields.temperature.at, true);
   const celsius = reader.number({ name: "nvmlDeviceGetTemperature", args: [0] });
   if (celsius !== null) delete reader.unread["nvmlDeviceGetTemperatureV"];
   return celsius;
 }
 
-/** `used` of the second version contains `reserved`, so the two are never added (§11.6). */
 function readMemory(reader: GpuReader): { total: number | null; used: number | null } {
-  const v2 = reader.struct("nvmlDeviceGetMemoryInfo_v2", 40, 0x2000028);
-  if (v2 !== null) return { total: bytesAt(v2, 8), used: bytesAt(v2, 32) };
-  const v1 = reader.struct("nvmlDeviceGetMemoryInfo", 24, 0);
+  const bytesOf = (view: DataView, { total, used }: Record<"total" | "used", Place>) => {
+    return { total: unsignedAt(view, total), used: unsignedAt(view, used) };
+  };
+  const v2 = reader.struct("nvmlDeviceGetMemoryInfo_v2", MEMORY_V2);
+  if (v2 !== null) return bytesOf(v2, MEMORY_V2.fields);
+  const v1 = reader.struct("nvmlDeviceGetMemoryInfo", MEMORY);
   if (v1 === null) return { total: null, used: null };
   delete reader.unread["nvmlDeviceGetMemoryInfo_v2"];
-  return { total: bytesAt(v1, 0), used: bytesAt(v1, 16) };
+  return bytesOf(v1, MEMORY.fields);
 }
-
-const bytesAt = (view: DataView, at: number) => Number(view.getBigUint64(at, true));
 
 const milli = (value: number | null) => (value === null ? null : value / 1_000);
 
@@ -114,12 +125,12 @@ export function readSample(reader: GpuReader, identity: DeviceIdentity): NvmlGpu
   const ids = [FIELD.memoryTemperature, FIELD.recoveryAction];
   const [memoryTemperature, action] = reader.fields(ids.map((id) => ({ id })));
   const memory = readMemory(reader);
-  const utilization = reader.struct("nvmlDeviceGetUtilizationRates", 8, 0);
+  const utilization = reader.struct("nvmlDeviceGetUtilizationRates", UTILIZATION);
   const sample = {
     temperatureCelsius: readTemperature(reader),
     memoryTemperatureCelsius: reader.field(memoryTemperature, FIELD.memoryTemperature),
     powerWatts: milli(reader.number({ name: "nvmlDeviceGetPowerUsage" })),
-    utilizationPercent: utilization?.getUint32(0, true) ?? null,
+    utilizationPercent: utilization?.getUint32(UTILIZATION.fields.gpu.at, true) ?? null,
     memoryUsedBytes: memory.used,
     memoryTotalBytes: memory.total,
     smClockMhz: reader.number({ name: "nvmlDeviceGetClockInfo", args: [1] }),
@@ -203,10 +214,12 @@ function readCounters(reader: GpuReader) {
 
 function readRemap(reader: GpuReader) {
   const rows = reader.numbers("nvmlDeviceGetRemappedRows", 4);
-  const banks = reader.struct("nvmlDeviceGetRowRemapperHistogram", 20, 0);
-  // Needs root (§4); `bThresholdExceeded` at offset 96 is the hardware-replacement signal.
-  const sram = reader.struct("nvmlDeviceGetSramEccErrorStatus", 104, 0x1000068);
-  const at = (offset: number) => banks?.getUint32(offset, true) ?? 0;
+  const banks = reader.struct("nvmlDeviceGetRowRemapperHistogram", ROW_REMAPPER);
+  // Needs root (§4); `bThresholdExceeded` is the hardware-replacement signal.
+  const sram = reader.struct("nvmlDeviceGetSramEccErrorStatus", SRAM_STATUS);
+  const { max, high, partial, low, none } = ROW_REMAPPER.fields;
+  const { bThresholdExceeded } = SRAM_STATUS.fields;
+  const at = (place: Place) => (banks === null ? 0 : unsignedAt(banks, place));
   return {
     remappedCorrectable: rows?.[0] ?? null,
     remappedUncorrectable: rows?.[1] ?? null,
@@ -215,8 +228,8 @@ function readRemap(reader: GpuReader) {
     remapHistogram:
       banks === null
         ? null
-        : { max: at(0), high: at(4), partial: at(8), low: at(12), none: at(16) },
-    sramThresholdExceeded: sram === null ? null : sram.getUint32(96, true) !== 0,
+        : { max: at(max), high: at(high), partial: at(partial), low: at(low), none: at(none) },
+    sramThresholdExceeded: sram === null ? null : unsignedAt(sram, bThresholdExceeded) !== 0,
   };
 }
 

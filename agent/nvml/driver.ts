@@ -11,6 +11,7 @@ import {
   readSample,
 } from "./device.ts";
 import { type EventSource, openEvents } from "./event.ts";
+import { EXCLUDED, PCI_INFO } from "./layout.ts";
 import { GpuReader, printText } from "./read.ts";
 import type { NvmlCheck, NvmlEvent, NvmlFailure, NvmlGpuCheck, NvmlSample } from "./reading.ts";
 import {
@@ -62,11 +63,6 @@ const NO_ATTACH = 2;
 
 /** More than any node has; a wild count from a broken library must not become a wild loop. */
 const GPUS_MAX = 64;
-
-/** `nvmlExcludedDeviceInfo_t`, which begins with `nvmlPciInfo_t` and its `busId`. */
-const EXCLUDED_BYTES = 148;
-const BUS_ID_AT = 36;
-const BUS_ID_BYTES = 32;
 
 export class NvmlDriver implements Driver {
   readonly #bound: Bound;
@@ -140,12 +136,14 @@ export class NvmlDriver implements Driver {
 
   /** Addresses of the GPUs that the driver was told to leave out; `null` if one has none. */
   #excludedPci(count: number): string[] | null {
-    const info = Buffer.alloc(EXCLUDED_BYTES);
+    const info = Buffer.alloc(EXCLUDED.bytes);
     const found: string[] = [];
     for (let index = 0; index < Math.min(count, GPUS_MAX); index++) {
       const code = this.#bound.call("nvmlGetExcludedDeviceInfoByIndex", index, info);
       if (code !== SUCCESS) return null;
-      found.push(printText(info.subarray(BUS_ID_AT, BUS_ID_AT + BUS_ID_BYTES)));
+      const { at, bytes } = PCI_INFO.fields.busId;
+      const from = EXCLUDED.fields.pci.at + at;
+      found.push(printText(info.subarray(from, from + bytes)));
     }
     return found;
   }

@@ -4,6 +4,7 @@
  * most, and no sample waits for one.
  */
 import type { Bound } from "./bind.ts";
+import { EVENT_DATA, type Place, unsignedAt } from "./layout.ts";
 import type { NvmlEvent } from "./reading.ts";
 import { SUCCESS } from "./return-code.ts";
 
@@ -12,7 +13,7 @@ import { SUCCESS } from "./return-code.ts";
  * (gpu/nvml.md §6). Clock, power and P-state changes are normal operation and only wake the agent
  * up.
  */
-const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
+export const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
 
 /** Events taken in one poll; the rest waits for the next, so that a flood cannot delay a sample. */
 const EVENTS_PER_POLL_MAX = 64;
@@ -67,8 +68,9 @@ function pollSet(
   wallMs: () => number,
   close: () => void,
 ): NvmlEvent[] {
-  const data = new Uint8Array(32);
+  const data = new Uint8Array(EVENT_DATA.bytes);
   const view = new DataView(data.buffer);
+  const { device, eventType, eventData, gpuInstanceId, computeInstanceId } = EVENT_DATA.fields;
   const events: NvmlEvent[] = [];
   while (events.length < EVENTS_PER_POLL_MAX) {
     const code = bound.call("nvmlEventSetWait_v2", set, data, events.length === 0 ? WAIT_MS : 0);
@@ -78,17 +80,17 @@ function pollSet(
       if (code !== TIMEOUT && code !== 15) close();
       break;
     }
-    const instance = (at: number) => {
-      const id = view.getUint32(at, true);
+    const instance = (place: Place) => {
+      const id = unsignedAt(view, place);
       return id === NO_INSTANCE ? null : id;
     };
     events.push({
       atMs: wallMs(),
-      uuid: uuidOf.get(view.getBigUint64(0, true)) ?? null,
-      type: Number(view.getBigUint64(8, true)),
-      data: Number(view.getBigUint64(16, true)),
-      gpuInstance: instance(24),
-      computeInstance: instance(28),
+      uuid: uuidOf.get(view.getBigUint64(device.at, true)) ?? null,
+      type: unsignedAt(view, eventType),
+      data: unsignedAt(view, eventData),
+      gpuInstance: instance(gpuInstanceId),
+      computeInstance: instance(computeInstanceId),
     });
   }
   return events;

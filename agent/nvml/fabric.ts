@@ -3,43 +3,38 @@
  * says which layout is meant, and a library that does not know a layout answers 25
  * (`nvmlGpuFabricInfo_v3_t` since R580, `_v2` since R550, the call without versions since R525).
  */
+import { FABRIC, FABRIC_V2, FABRIC_V3, unsignedAt } from "./layout.ts";
 import type { GpuReader } from "./read.ts";
 import type { NvmlFabric } from "./reading.ts";
 import { VERSION_UNKNOWN } from "./return-code.ts";
 
-const NEWEST = { bytes: 40, word: 0x3000028 };
-const SECOND = { bytes: 36, word: 0x2000024 };
-const FIRST_BYTES = 28;
-
 /** `null` if the library cannot tell, which `unread` then explains. */
 export function readFabric(reader: GpuReader): NvmlFabric | null {
   const call = "nvmlDeviceGetGpuFabricInfoV";
-  const third = reader.struct(call, NEWEST.bytes, NEWEST.word);
-  if (third !== null) return parseVersioned(third, third.getUint8(36));
-  const second =
-    reader.unread[call] === VERSION_UNKNOWN
-      ? reader.struct(call, SECOND.bytes, SECOND.word)
-      : null;
+  const third = reader.struct(call, FABRIC_V3);
+  if (third !== null) {
+    return parseVersioned(third, unsignedAt(third, FABRIC_V3.fields.healthSummary));
+  }
+  const second = reader.unread[call] === VERSION_UNKNOWN ? reader.struct(call, FABRIC_V2) : null;
   if (second !== null) {
     delete reader.unread[call];
     return parseVersioned(second, null);
   }
-  const first = reader.struct("nvmlDeviceGetGpuFabricInfo", FIRST_BYTES, 0);
+  const first = reader.struct("nvmlDeviceGetGpuFabricInfo", FABRIC);
   if (first === null) return null;
   delete reader.unread[call];
-  return {
-    state: first.getUint8(24),
-    status: first.getUint32(16, true),
-    healthMask: null,
-    healthSummary: null,
-  };
+  const state = unsignedAt(first, FABRIC.fields.state);
+  const status = unsignedAt(first, FABRIC.fields.status);
+  return { state, status, healthMask: null, healthSummary: null };
 }
 
+/** The third version begins as the second. */
 function parseVersioned(view: DataView, healthSummary: number | null): NvmlFabric {
+  const { state, status, healthMask } = FABRIC_V2.fields;
   return {
-    state: view.getUint8(28),
-    status: view.getUint32(20, true),
-    healthMask: view.getUint32(32, true),
+    state: unsignedAt(view, state),
+    status: unsignedAt(view, status),
+    healthMask: unsignedAt(view, healthMask),
     healthSummary,
   };
 }

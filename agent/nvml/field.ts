@@ -4,6 +4,8 @@
  * decoded by what it says about itself (gpu/nvml.md §5, §6 and §11.4, §11.5).
  */
 
+import { FIELD_VALUE } from "./layout.ts";
+
 /** Ids of gpu/nvml.md §7. */
 export const FIELD = {
   eccSbeVolatile: 3,
@@ -29,15 +31,15 @@ export const FIELD = {
 export type FieldQuery = { id: number; scope?: number };
 export type FieldAnswer = { code: number; value: number | null };
 
-const ENTRY_BYTES = 40;
+const { bytes: ENTRY_BYTES, fields: ENTRY } = FIELD_VALUE;
 
 /** A zeroed `nvmlFieldValue_t[]` that asks for `queries`. */
 export function printFields(queries: readonly FieldQuery[]): Uint8Array {
   const bytes = new Uint8Array(ENTRY_BYTES * queries.length);
   const view = new DataView(bytes.buffer);
   queries.forEach((query, i) => {
-    view.setUint32(i * ENTRY_BYTES, query.id, true);
-    view.setUint32(i * ENTRY_BYTES + 4, query.scope ?? 0, true);
+    view.setUint32(i * ENTRY_BYTES + ENTRY.fieldId.at, query.id, true);
+    view.setUint32(i * ENTRY_BYTES + ENTRY.scopeId.at, query.scope ?? 0, true);
   });
   return bytes;
 }
@@ -47,8 +49,9 @@ export function parseFields(bytes: Uint8Array): FieldAnswer[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const answers: FieldAnswer[] = [];
   for (let at = 0; at + ENTRY_BYTES <= bytes.byteLength; at += ENTRY_BYTES) {
-    const code = view.getUint32(at + 28, true);
-    const value = code === 0 ? decode(view, at + 32, view.getUint32(at + 24, true)) : null;
+    const code = view.getUint32(at + ENTRY.nvmlReturn.at, true);
+    const type = view.getUint32(at + ENTRY.valueType.at, true);
+    const value = code === 0 ? decode(view, at + ENTRY.value.at, type) : null;
     answers.push({ code, value });
   }
   return answers;

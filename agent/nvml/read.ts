@@ -4,6 +4,7 @@
  * round.
  */
 import type { Bound, Symbol } from "./bind.ts";
+import type { Layout } from "./layout.ts";
 import { type FieldAnswer, type FieldQuery, numberOf, parseFields, printFields } from "./field.ts";
 import {
   GPU_IS_LOST,
@@ -98,8 +99,8 @@ export class GpuReader {
     return this.ask(name, buffer, bytes) ? printText(buffer) : null;
   }
 
-  /** A struct that starts with its version word, or with anything if `word` is 0. */
-  struct(name: Symbol, bytes: number, word: number): DataView | null {
+  /** A struct that the call fills in. */
+  struct(name: Symbol, { bytes, word }: Layout): DataView | null {
     const buffer = new Uint8Array(bytes);
     const view = new DataView(buffer.buffer);
     view.setUint32(0, word, true);

@@ -6,10 +6,15 @@
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../nvml/reading.ts";
 
-const HW_SLOWDOWN = 0x8;
-const SW_THERMAL = 0x20;
-const HW_THERMAL = 0x40;
-const HW_POWER_BRAKE = 0x80;
+/** By the ends of their names in nvml.h, `nvmlClocksEventReason…`. */
+export const REASON = {
+  HwSlowdown: 0x8,
+  SwThermalSlowdown: 0x20,
+  HwThermalSlowdown: 0x40,
+  HwPowerBrakeSlowdown: 0x80,
+} as const;
+const { HwSlowdown: HW_SLOWDOWN, SwThermalSlowdown: SW_THERMAL } = REASON;
+const { HwThermalSlowdown: HW_THERMAL, HwPowerBrakeSlowdown: HW_POWER_BRAKE } = REASON;
 
 /**
  * Shorter software thermal is a job that starts; longer is a node whose cooling does not suffice.

@@ -10,27 +10,35 @@ import { isLinkedNode } from "./link-promise.ts";
 import { FABRIC_GRACE_MS } from "./nvlink.ts";
 
 /** `nvmlGpuFabricState_t` (nvml.h, R525 and later). */
-const STATES = ["not supported", "not started", "in progress", "completed"] as const;
+export const STATES = ["not supported", "not started", "in progress", "completed"] as const;
 const NOT_SUPPORTED = 0;
 const COMPLETED = 3;
 
 /** A fabric manager that restarts is back within seconds; this long it is not coming. */
 const RESTART_MS = 300_000;
 
-/** Summary of the third version: 0 does not apply, 1 healthy (nvml.h, R580). */
-const UNHEALTHY = 2;
-const LIMITED = 3;
+/** Summary of the third version (nvml.h, R580). */
+export const SUMMARY = { NOT_SUPPORTED: 0, HEALTHY: 1, UNHEALTHY: 2, LIMITED_CAPACITY: 3 } as const;
 
-/** Two-bit fields of the health mask: 1 true, 2 false, 0 does not apply (nvml.h, R550, R580). */
-const FLAGS: readonly { shift: number; grave: boolean; words: string }[] = [
-  { shift: 0, grave: false, words: "degraded bandwidth" },
-  { shift: 2, grave: false, words: "route recovery under way" },
-  { shift: 4, grave: true, words: "route unhealthy" },
-  { shift: 6, grave: false, words: "access timeout recovery under way" },
+type Flag = { name: string; shift: number; bad: number; grave: boolean; words: string };
+/** Two-bit fields of the health mask by their names in nvml.h; 0 does not apply. */
+export const FLAGS: readonly Flag[] = [
+  { name: "DEGRADED_BW", shift: 0, bad: 1, grave: false, words: "degraded bandwidth" },
+  { name: "ROUTE_RECOVERY", shift: 2, bad: 1, grave: false, words: "route recovery under way" },
+  { name: "ROUTE_UNHEALTHY", shift: 4, bad: 1, grave: true, words: "route unhealthy" },
+  {
+    name: "ACCESS_TIMEOUT_RECOVERY",
+    shift: 6,
+    bad: 1,
+    grave: false,
+    words: "access timeout recovery under way",
+  },
+  { name: "GFM_STATE", shift: 14, bad: 2, grave: false, words: "fabric manager disconnected" },
 ];
 
-/** Four bits from bit 8: 0 does not apply, 1 none is wrong. */
-const MISFITS: Readonly<Record<number, string>> = {
+/** Four bits: 0 does not apply, 1 none is wrong. */
+export const MISFIT_SHIFT = 8;
+export const MISFITS: Readonly<Record<number, string>> = {
   2: "system GUID differs",
   3: "chassis serial number differs",
   4: "no partition assigned",
@@ -81,17 +89,18 @@ function faultOf(fabric: NvmlFabric): Fault | null {
     return { reason: "fabric_status", severity: "serious", words };
   }
   const mask = fabric.healthMask ?? 0;
-  const flags = FLAGS.filter(({ shift }) => ((mask >>> shift) & 3) === 1);
-  const misfit = (mask >>> 8) & 15;
+  const flags = FLAGS.filter(({ shift, bad }) => ((mask >>> shift) & 3) === bad);
+  const misfit = (mask >>> MISFIT_SHIFT) & 15;
   const misfits = misfit > 1 ? [MISFITS[misfit] ?? `configuration problem ${misfit}`] : [];
   const said = [...flags.map(({ words }) => words), ...misfits].join(", ");
   const wrong = misfit > 1 && misfit !== NO_PARTITION;
-  const grave = wrong || flags.some((flag) => flag.grave) || fabric.healthSummary === UNHEALTHY;
+  const unhealthy = fabric.healthSummary === SUMMARY.UNHEALTHY;
+  const grave = unhealthy || wrong || flags.some((flag) => flag.grave);
   if (grave) {
     const words = `the fabric is unhealthy${said === "" ? "" : `: ${said}`}`;
     return { reason: "fabric_unhealthy", severity: "serious", words };
   }
-  if (said === "" && fabric.healthSummary !== LIMITED) return null;
+  if (said === "" && fabric.healthSummary !== SUMMARY.LIMITED_CAPACITY) return null;
   const words = `the fabric has limits${said === "" ? "" : `: ${said}`}`;
   return { reason: "fabric_degraded", severity: "warning", words };
 }

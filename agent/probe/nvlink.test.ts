@@ -87,6 +87,7 @@ describe("nvlinkProbe on a model whose links are known", () => {
     ["NVIDIA GB200", 18],
   ])("reports that no link of any %s ever came up", (name, count) => {
     expect(onAll(name, { nvlinks: all(0, count) })).toEqual(["nvlink/down serious"]);
+    expect(onAll(name, { nvlinks: all(3, count) })).toEqual(["nvlink/down serious"]);
     expect(onAll(name, { nvlinks: [] })).toEqual(["nvlink/down serious"]);
     expect(onAll(name, { nvlinks: all(1, count) })).toEqual([]);
     expect(onAll(name, { nvlinks: all(2, count) })).toEqual([]);

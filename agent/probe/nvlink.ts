@@ -16,8 +16,9 @@ export const FABRIC_GRACE_MS = 600_000;
  */
 const RECOVERIES_PER_HOUR_MAX = 10;
 
-const INACTIVE = 0;
-const ACTIVE = 1;
+/** States of a link by their names in nvml.h; before R520 only the first two are told. */
+export const LINK_STATE = { INACTIVE: 0, ACTIVE: 1, SLEEP: 2, ACTIVE_TRAFFIC_DISABLED: 3 } as const;
+const { INACTIVE, ACTIVE, ACTIVE_TRAFFIC_DISABLED } = LINK_STATE;
 
 export const nvlinkProbe: Probe = {
   name: "nvlink",
@@ -47,8 +48,8 @@ export const nvlinkProbe: Probe = {
   },
 };
 
-/** Not up and not asleep. */
-const isDown = ({ state }: NvmlLink) => state === INACTIVE;
+/** Neither up nor asleep: a trained link whose traffic is switched off carries nothing. */
+const isDown = ({ state }: NvmlLink) => state === INACTIVE || state === ACTIVE_TRAFFIC_DISABLED;
 
 function inactive(
   gpu: NvmlGpuCheck,

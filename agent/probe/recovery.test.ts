@@ -10,6 +10,8 @@ describe("recoveryProbe", () => {
     [3, ["xid/154 serious 1"]],
     [4, ["xid/154 fatal 1"]],
     [5, ["xid/154 serious 1"]],
+    [6, ["xid/154 fatal 1"]],
+    [7, ["xid/154 fatal 1"]],
     [9, ["xid/154 warning 1"]],
   ])("judges the driver's verdict %p", (action, said) => {
     const out = lookWith(recoveryProbe, { recoveryAction: action });

@@ -8,12 +8,15 @@ import { type Condition, type Probe, lookAtEach, onGpu } from "./probe.ts";
 type Verdict = Pick<Condition, "reason" | "severity" | "level"> & { words: string };
 
 /** gpu/nvml.md §6. Levels order the verdicts by how much must be restarted. */
-const VERDICTS: Readonly<Record<number, Verdict>> = {
+export const VERDICTS: Readonly<Record<number, Verdict>> = {
   1: { reason: "reset", severity: "fatal", level: 3, words: "reset the GPU" },
   2: { reason: "reboot", severity: "fatal", level: 5, words: "reboot the node" },
   3: { reason: "drain_p2p", severity: "serious", level: 1, words: "drain peer-to-peer work" },
   4: { reason: "drain_reset", severity: "fatal", level: 4, words: "drain and reset the GPU" },
   5: { reason: "imex", severity: "serious", level: 2, words: "recover the IMEX domain" },
+  // New in the header of R615.
+  6: { reason: "bus_reset", severity: "fatal", level: 5, words: "reset the GPU's bus" },
+  7: { reason: "system_reboot", severity: "fatal", level: 5, words: "reboot the system" },
 };
 
 /** The number under which the kernel log prints the same verdict. */

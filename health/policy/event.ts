@@ -35,6 +35,10 @@ const VERDICTS: readonly DriverVerdict[] = [
   "drain_p2p",
   "drain_reset",
   "imex",
+  // Bus reset and system reboot, new in the header of R615; a reboot resets the bus too, while the
+  // reset of a GPU does not.
+  "reboot",
+  "reboot",
 ];
 
 /** NVML return code: this GPU must be reset before it can be used (`gpu/nvml.md` §8). */
