@@ -250,7 +250,7 @@ export class Ingest {
     const ordered = word === null || answers ? [] : [word];
     // An agent knows itself by the name that it reports under.
     const commands: AgentCommand[] = ordered.map((one) => {
-      return signer === undefined ? one : signer.sign(one, report.node_id, now);
+      return signer === undefined ? one : signer.sign(one, report.node_id);
     });
     const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
     const isKnown = signer === undefined || trust?.key === signer.fingerprint;

@@ -229,6 +229,7 @@ function composeParts(made: Made): Parts {
     turned: made.watch.turned,
     dryRun: options.dryRun,
     cpuMs: usedMs,
+    systemMs: () => Date.now(),
     xids: XIDS,
     newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
     newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,

@@ -43,6 +43,8 @@ export type Parts = {
   dryRun: boolean;
   /** See `LoopPorts`. */
   cpuMs(): number;
+  /** The system's clock as it is; `clock` follows it slowly. */
+  systemMs?(): number;
   /** Codes whose counters exist from the start. */
   xids: readonly number[];
   newId(): string;
@@ -237,6 +239,8 @@ async function openReconciler(
 }
 
 function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors: Cursor[]): Ingest {
+  const systemMs = (): number => parts.systemMs?.() ?? parts.clock.wallMs();
+  const key = parts.install?.key;
   const config = reconciler.activeConfig();
   const target = {
     presence: reconciler.presence,
@@ -248,7 +252,7 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
     takeLetters: reconciler.takeLetters.bind(reconciler),
     upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
     config: () => config,
-    ...(parts.install === undefined ? {} : { signer: openOrderSigner(parts.install.key) }),
+    ...(key === undefined ? {} : { signer: openOrderSigner(key, systemMs) }),
   };
   return new Ingest(store, parts.clock, target, cursors);
 }

@@ -33,5 +33,5 @@ export function signed(
   node: string,
   now = Date.now(),
 ): AgentCommand {
-  return openOrderSigner(key).sign(command, node as NodeId, now);
+  return openOrderSigner(key, () => now).sign(command, node as NodeId);
 }

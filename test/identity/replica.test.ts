@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NodeView } from "../../schema/api.ts";
+import type { TrustView } from "../../schema/order.ts";
 import { issue, makeAuthority } from "../../reconciler/tls/certificate.ts";
 import { buildStale, cleanEnv, NAVARCH_NODE, until } from "../fixture/plane/plane.ts";
 import { type Sqld, startSqld, whyNoSqld } from "../fixture/plane/sqld.ts";
@@ -122,8 +123,18 @@ describe.skipIf(missing !== null)("replicas that ask for certificates", () => {
     const { token } = (await made.json()) as { token: string };
     startAgent(standby.url, token);
     await heardAfter(leader, 0);
+    // One key signs for both, and the agent has it from its token.
+    const keyOf = async (plane: SecurePlane): Promise<TrustView> =>
+      (await (await plane.fetch("/api/v1/trust")).json()) as TrustView;
+    const { key } = await keyOf(leader);
+    expect(token).toEndWith(`.${key?.replace("sha256:", "")}`);
+    expect(readFileSync(file("agent.log"), "utf8")).toContain(
+      `"fingerprint":"${key}","source":"join token"`,
+    );
     await leader.kill();
     const killed = Date.now();
     await heardAfter(standby, killed);
+    const others = { count: 0, nodes: [] };
+    expect(await keyOf(standby)).toMatchObject({ key, tls: true, agents: 1, other_key: others });
   }, 90_000);
 });
