@@ -11,6 +11,7 @@ import type { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { roleIncludes, type Role } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
+import { blockOf } from "../audit/logins.ts";
 import type { Authority, Principal } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";
@@ -22,7 +23,7 @@ import { agentRoutes } from "./agent.ts";
 import { adminRoutes } from "./admin.ts";
 import { auditRoutes } from "./audit.ts";
 import { backupRoutes } from "./backup.ts";
-import { auditCall, turnAway } from "./gate.ts";
+import { auditCall, remoteOf, turnAway } from "./gate.ts";
 import { historyRoutes } from "./history.ts";
 import { type InstallPorts, installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
@@ -30,6 +31,7 @@ import { kubernetesRoutes } from "./kubernetes.ts";
 import { forgetRoutes } from "./forget.ts";
 import { quarantineRoutes } from "./quarantine.ts";
 import { nodeRoutes } from "./node.ts";
+import { Pages } from "./pages.ts";
 import { poolRoutes } from "./pool.ts";
 import type { Quota } from "./quota.ts";
 import { safetyRoutes } from "./safety.ts";
@@ -170,7 +172,8 @@ export function openApp(ports: RoutePorts): App {
     const missing = await ports.notReady();
     return missing.length === 0 ? c.text("ready\n") : c.text(`${missing.join("\n")}\n`, 503);
   });
-  app.get("/metrics", (c) => sendMetrics(c, ports));
+  const pages = new Pages(ports.clock);
+  app.get("/metrics", (c) => sendMetrics(c, ports, pages));
   app.get("/ca.pem", (c) => {
     const { caPem } = ports;
     if (!caPem) return refuse(c, "not_found", "this control plane has no authority of its own");
@@ -223,7 +226,7 @@ export function openApp(ports: RoutePorts): App {
   return app;
 }
 
-function sendMetrics(c: Context<Env>, ports: RoutePorts): Response {
+function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response {
   if (ports.reconciler.activeConfig().server.auth.metricsAuth) {
     const principal = identify(c, ports);
     if (principal === null) return refuse(c, "unauthenticated", "metrics need a token here");
@@ -232,8 +235,10 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts): Response {
       return refuse(c, "permission_denied", `${principal.name} may only report`);
     }
   }
+  const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices());
+  if (page === null) return refuse(c, "rate_limited", "too many read this page at once");
   // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
-  return c.body(openSliced(ports.metrics.slices()), 200, {
+  return c.body(openSliced(page), 200, {
     "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
   });
 }

@@ -58,6 +58,39 @@ test("openSliced() waits for a reader that is slow, and ends with one that goes"
   expect(made).toBeLessThan(256);
 });
 
+test("openSliced() cuts a reader off that takes a little now and then, by the clock", async () => {
+  const ended = Promise.withResolvers<void>();
+  const slice = new Uint8Array(256 * 1_024);
+  function* slices(): Generator<Uint8Array> {
+    try {
+      for (let i = 0; i < 1_024; i++) yield slice;
+    } finally {
+      ended.resolve();
+    }
+  }
+  using server = Bun.serve({ port: 0, fetch: () => new Response(openSliced(slices(), 400)) });
+  const closed = Promise.withResolvers<void>();
+  let received = 0;
+  const socket = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: server.port ?? 0,
+    socket: {
+      open: (one) => void one.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+      data(one, bytes) {
+        received += bytes.length;
+        one.pause();
+        setTimeout(() => one.resume(), 50);
+      },
+      close: () => closed.resolve(),
+    },
+  });
+  await ended.promise;
+  // The kernel's buffers are drained, and then the connection is over, without the last chunk.
+  await closed.promise;
+  expect(received).toBeLessThan(256 * 1_024 * 1_024);
+  socket.terminate();
+}, 20_000);
+
 test("openSliced() lets what waits run between two slices", async () => {
   const order: string[] = [];
   function* slices(): Generator<string> {

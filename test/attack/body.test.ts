@@ -134,3 +134,18 @@ test("a token that only the leader knows yet is taken by a standby", async () =>
   });
   expect((await p.during(answer)).status).toBe(404);
 });
+
+test("one caller reads a few metrics pages at once, and others beside it", async () => {
+  const { p } = await open("leader");
+  const get = (from: string): Caller => {
+    const caller = openCaller(p.base, from);
+    closing.push(() => caller.end());
+    caller.write("GET /metrics HTTP/1.1\r\nHost: navarch\r\n\r\n");
+    return caller;
+  };
+  const many = Array.from({ length: 40 }, () => get("127.0.0.9"));
+  const statuses = await p.during(Promise.all(many.map(({ status }) => status)));
+  // A page of this fleet is read in no time: at least those that came together had to wait.
+  expect(new Set(statuses)).toEqual(new Set([200, 429]));
+  expect(await p.during(get("127.0.0.10").status)).toBe(200);
+});
