@@ -278,6 +278,17 @@ describe("decide() of a drain whose deadline has passed", () => {
     expect(planFor(overdue())).toHaveLength(1);
   });
 
+  test("names that deadline as the earliest, and none while a hold stops it", () => {
+    const left = { kind: "busy", remaining: 3, message: "3 pods left" } as const;
+    const later = sightOf({ drain: () => ({ ...left, deadlineAt: NOW + 60_000 }) });
+    const waitOf = (one: Node) => decide(fleetOf([one], 1), configFor(1), later).waits[0];
+    expect(waitOf(overdue())).toMatchObject({ reason: "drain", until: NOW + 60_000 });
+    const kube = { ...overdue().kube, hold: true } as KubeFact;
+    const held = waitOf(overdue({ kube }));
+    expect(held).toMatchObject({ reason: "human", until: null });
+    expect(held?.message).toContain("navarch.dev/hold is set");
+  });
+
   test("is not over by an empty sight of a cluster that is dark", () => {
     const drain = (): { kind: "empty"; seenAt: number } => ({ kind: "empty", seenAt: NOW });
     const dark = { ...LIGHT, dark: "it does not answer" };

@@ -6,10 +6,10 @@
 import type { Node, Phase, Purpose } from "../../schema/node.ts";
 import type { Payload } from "../../schema/operation.ts";
 import type { PoolConfig } from "../../schema/config.ts";
-import { verdictOfNode } from "../fleet.ts";
+import { type DrainSight, verdictOfNode } from "../fleet.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
-import { darkness } from "./kube.ts";
+import { darkness, keptBy } from "./kube.ts";
 import { isPutAside, pausedBy } from "./admit.ts";
 import { lossOf, type Pen } from "./node.ts";
 import { isResting } from "./rest.ts";
@@ -19,6 +19,9 @@ type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
 /** A cloud that accepted an end and still shows the instance running is asked again after this. */
 const ASK_AGAIN_MS = 60_000;
+
+/** Why a node counts as drained when it truly is: every other reason cuts work off, or may. */
+export const EMPTIED = "no work is left on it";
 
 /** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
 const DRAIN_DEFAULT = {
@@ -131,19 +134,23 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
     return pen.wait("blind", dark);
   }
-  if (left.kind === "empty" && left.seenAt >= phase.since) return drained("no work is left on it");
+  if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
   // Time in which nobody could be asked to leave is not counted against the work.
   const deadlineAt =
     left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
   if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
-    return decideOverdue(node, scope, pen, drained);
+    return decideOverdue(node, left, scope, pen, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, pen, drained);
   if (left.kind !== "busy") {
     return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
   }
   if (phase.sawWork !== true)
     return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
-  pen.wait("drain", left.message, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+  // While a hold stops it, nothing ends at any time that could be named.
+  const kept = node.order === null ? keptBy(node, scope) : null;
+  if (kept !== null) return pen.wait("human", `${kept}; ${left.message}`);
+  const until = phase.deadlineAt > 0 ? Math.max(phase.deadlineAt, deadlineAt) : null;
+  pen.wait("drain", left.message, until);
 }
 
 /** Nobody can tell what runs on it: no scheduler, and an agent that lists nothing. */
@@ -181,8 +188,17 @@ export function endsAtDeadline(node: Node, pool: PoolConfig | null): boolean {
   return rule === "terminate" || (rule === "auto" && verdictOfNode(node) === "unhealthy");
 }
 
-function decideOverdue(node: Node, scope: Scope, pen: Pen, drained: (why: string) => void): void {
-  if (endsAtDeadline(node, scope.pool)) return drained("its drain deadline passed");
+function decideOverdue(
+  node: Node,
+  left: DrainSight,
+  scope: Scope,
+  pen: Pen,
+  drained: (why: string) => void,
+): void {
+  const what = left.kind === "busy" ? left.message : "nobody can tell what runs on it";
+  if (endsAtDeadline(node, scope.pool)) {
+    return drained(`its drain deadline passed and its work is cut off: ${what}`);
+  }
   const why = "its drain deadline passed with work still on it";
   pen.advance(
     { kind: "held", since: scope.sight.now, heldBy: "navarch", why },

@@ -6,7 +6,7 @@
 import { factsOf } from "../../schema/safety.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
 import { pausedBy } from "../decide/admit.ts";
 import { darkness, keptBy } from "../decide/kube.ts";
 import { endsAtDeadline } from "../decide/leave.ts";
@@ -28,6 +28,8 @@ export type ShownNode = {
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
+  /** Names of its earlier objects, to which its pods may still be bound. */
+  formerNames: readonly string[];
   /** The product bought its machine: it is nobody else's. */
   bought: boolean;
   /** Its mark is being set or lifted: two writes of one object at once would only collide. */
@@ -85,7 +87,7 @@ const shownBefore = new WeakMap<Node, ShownNode>();
 function shownOf(
   node: Node,
   pool: PoolConfig | null,
-  kube: { name: string; uid: string },
+  kube: KubeFact,
   fleet: Fleet,
 ): ShownNode {
   const known = shownBefore.get(node);
@@ -105,6 +107,7 @@ function shownOf(
     cordoned: node.cordon.product !== null || node.cordon.human !== null,
     draining: node.phase.kind === "draining",
     labels: pool?.labels ?? {},
+    formerNames: (kube.former ?? []).map(({ name }) => name),
     bought: node.instance !== null,
     marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
   };

@@ -1,6 +1,7 @@
 /**
  * What of our own record is worth an Event on the Node object, in the words of Kubernetes: pure.
  */
+import { EMPTIED } from "../../decide/leave.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 
 export type EventText = {
@@ -31,6 +32,10 @@ const REASON: Partial<Record<EventKind, Omit<EventText, "note">>> = {
 
 /** `null` = of no interest to those who look at the object. */
 export function eventOf({ kind, message }: EventDraft): EventText | null {
+  // "Drained" is the word for a node that is empty; work that is cut off is a warning.
+  if (kind === "node.drained" && message !== EMPTIED) {
+    return { reason: "DrainIncomplete", action: "Drain", type: "Warning", note: message };
+  }
   const known = REASON[kind];
   return known === undefined ? null : { ...known, note: message };
 }

@@ -1,3 +1,6 @@
+import { EMPTIED } from "../../decide/leave.ts";
+import { eventOf } from "./event-text.ts";
+import type { NodeId } from "../../../schema/id.ts";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { seedNode } from "../../../test/fixture/kubernetes/node.ts";
 import { VirtualClock } from "../../../simulator/clock.ts";
@@ -192,4 +195,12 @@ describe("KubeEvents", () => {
     expect(events.dropped).toBe(1_000);
     events.close();
   });
+});
+
+test("eventOf() calls a node drained when it is empty, and warns when work was cut off", () => {
+  const about = { at: 1, node: "n" as NodeId, pool: null, session: null, actor: "navarch" };
+  const of = (message: string) => eventOf({ ...about, kind: "node.drained", message });
+  expect(of(EMPTIED)).toMatchObject({ reason: "Drained", type: "Normal" });
+  const cut = "its drain deadline passed and its work is cut off: 3 pods left";
+  expect(of(cut)).toMatchObject({ reason: "DrainIncomplete", type: "Warning", note: cut });
 });

@@ -74,6 +74,7 @@ class Stage {
       draining: drain !== null,
       labels: {},
       bought: false,
+      formerNames: [],
     };
     const drains: DrainWish[] =
       drain === null
@@ -183,6 +184,36 @@ describe("Kubernetes.left()", () => {
     }
     const left = one.left(NODE);
     expect(left?.kind === "empty" && left.seenAt >= since).toBe(true);
+  });
+});
+
+describe("Kubernetes.left() of a node that registered again under another name", () => {
+  test("counts the pods of its former name until the cluster has ended them", async () => {
+    const stage = new Stage();
+    stage.pod("web");
+    const one = await stage.leading();
+    one.cluster.tend(stage.wish());
+    expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
+    const [before] = stage.wish().shown;
+    if (before === undefined) throw new Error("nothing was shown");
+    stage.kube.person.remove("nodes", "", NAME);
+    stage.kube.seed("nodes", { metadata: { name: "gpu-b" } });
+    await stage.clock.pass(1_000);
+    const uid = String((stage.kube.get("nodes", "", "gpu-b")?.["metadata"] as { uid: string }).uid);
+    const renamed = { ...before, name: "gpu-b", uid, formerNames: [NAME] };
+    const wish = { ...stage.wish(), shown: [renamed] };
+    one.cluster.tend(wish);
+    expect(one.left(NODE)).toMatchObject({
+      ...{ kind: "busy", remaining: 1 },
+      message: `1 pods left under its former name ${NAME}`,
+    });
+    stage.pod("more", "gpu-b");
+    await stage.clock.pass(1_000);
+    expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 2 });
+    // The name is another machine's now, and so is what runs under it.
+    stage.kube.seed("nodes", { metadata: { name: NAME } });
+    await stage.clock.pass(1_000);
+    expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
   });
 });
 

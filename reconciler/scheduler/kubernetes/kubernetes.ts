@@ -31,7 +31,7 @@ import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
-import { leftOver, partedNames } from "./parted.ts";
+import { leftOver, partedNames, withFormer } from "./parted.ts";
 import { missingRules } from "./permission.ts";
 import { PodHosts } from "./pod-host.ts";
 import { PodIndex } from "./pod-index.ts";
@@ -69,7 +69,7 @@ type Hands = {
   leaving: Leaving;
 };
 
-type Bound = { name: string; uid: string; pool: PoolName | null };
+type Bound = Pick<ShownNode, "name" | "uid" | "pool" | "formerNames">;
 
 export class Kubernetes implements Scheduler {
   readonly name = "kubernetes";
@@ -187,7 +187,14 @@ export class Kubernetes implements Scheduler {
       if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
       return this.#leftOfParted(node);
     }
-    return this.#leftOn(node, bound.name);
+    const names = bound.formerNames.filter((name) => this.#nodes.get(name) === undefined);
+    return withFormer(this.#leftOn(node, bound.name), names, (name) => this.#working(name));
+  }
+
+  #working(name: string): number {
+    let working = 0;
+    for (const pod of this.#podsOn.on(name).values()) if (isWorkload(pod)) working++;
+    return working;
   }
 
   /**
@@ -205,8 +212,7 @@ export class Kubernetes implements Scheduler {
     if (this.#draining.has(name)) return this.#hands.drainers.left(node as NodeId);
     const dark = this.#dark();
     if (dark !== null) return { kind: "dark", message: dark };
-    let working = 0;
-    for (const pod of this.#podsOn.on(name).values()) if (isWorkload(pod)) working++;
+    const working = this.#working(name);
     if (working > 0) return { kind: "busy", remaining: working, message: `${working} pods left` };
     // Idle as far as a watch shows, which is not the proof that a drain needs: that is a list.
     return { kind: "empty", seenAt: 0 };

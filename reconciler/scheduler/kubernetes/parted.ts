@@ -2,6 +2,7 @@
  * Nodes whose object was taken away while their machine lives, and objects whose node is gone: what
  * is still theirs, and what is somebody else's by now. Pure.
  */
+import type { DrainSight } from "../../fleet.ts";
 import type { EndedNode, Wish } from "../wish.ts";
 
 /**
@@ -29,4 +30,22 @@ export function partedNames(
   const taken = new Set([...shown, ...ended].map(({ uid }) => uid));
   const left = parted.filter(({ name }) => !taken.has(uidOf(name) ?? ""));
   return new Map(left.map(({ node, name }) => [node, name]));
+}
+
+/**
+ * What is left on a machine that registered again under another name: also the pods that are bound
+ * to a former one which no Node has now. The cluster ends them, and until then they may run.
+ */
+export function withFormer(
+  left: DrainSight,
+  names: readonly string[],
+  working: (name: string) => number,
+): DrainSight {
+  if (left.kind !== "empty" && left.kind !== "busy") return left;
+  const held = names.filter((name) => working(name) > 0);
+  const more = held.reduce((sum, name) => sum + working(name), 0);
+  if (more === 0) return left;
+  const said = `${more} pods left under its former name ${held.join(", ")}`;
+  if (left.kind === "empty") return { kind: "busy", remaining: more, message: said };
+  return { ...left, remaining: left.remaining + more, message: `${left.message}; ${said}` };
 }
