@@ -293,6 +293,8 @@ export const KubernetesConfig = v.object({
    * set once more.
    */
   onUncordon: v.picklist(["cancel", "enforce"]),
+  /** How often people are reminded of broken hardware that someone uncordoned; 0 = never. */
+  uncordonReviewMs: amount,
   /** How machines join the cluster whose pool's commands do that. */
   join: v.object({
     /** `https://host:port` as machines dial it; `null` = as the cluster itself says. */

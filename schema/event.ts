@@ -59,6 +59,8 @@ export const EVENT_KINDS = [
   "kube.uncordoned",
   "kube.ambiguous",
   "kube.refused",
+  "kube.uncordoned_broken",
+  "kube.uncordon_loop",
   "credential.created",
   "credential.revoked",
   "store.quarantined",

@@ -7,11 +7,12 @@
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
 import { BootId, InstanceId, NodeId, OperationId, PoolName, SessionId, StreamId } from "./id.ts";
-import { FormerNames, KubeRefusal } from "./kube-past.ts";
+import { FormerNames, KubeRefusal, Uncordons } from "./kube-past.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
+import { Waiver } from "./waiver.ts";
 
 const text = v.string();
 
@@ -269,23 +270,12 @@ export const KubeFact = v.object({
   refusal: v.optional(v.nullable(KubeRefusal)),
   /** Names under which the machine's earlier objects were known, newest first, until `at`. */
   former: v.optional(FormerNames),
+  /** When others took our mark off it, as far as it is remembered. */
+  uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
 });
 export type KubeFact = v.InferOutput<typeof KubeFact>;
-
-/**
- * A person gave the node back although evidence is held against it: that evidence moves nothing
- * any more until it has been gone once. New evidence does.
- */
-export const Waiver = v.object({
-  by: text,
-  why: text,
-  at: instant,
-  /** Keys of the evidence that was known then, see `evidenceKeys`. */
-  evidence: v.pipe(v.array(text), v.maxLength(LIMIT.evidenceMax)),
-});
-export type Waiver = v.InferOutput<typeof Waiver>;
 
 export const Node = v.object({
   id: NodeId,

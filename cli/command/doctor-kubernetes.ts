@@ -53,8 +53,9 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
       : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
     say("ok", "matched", `${view.matched} nodes of the fleet have their object there`, null),
     ...view.alarms.map((alarm) => say("fail", "identity", alarm, "nothing is done to these nodes")),
-    // A control plane of an older release does not say these two.
+    // A control plane of an older release does not say these.
     ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
+    ...(view.uncordoned ?? []).map((line) => say("warn", "uncordoned", line, null)),
     ...(view.blocked ?? []).map((line) => say("warn", "drain blocked", line, BLOCKED)),
     ...view.forbidden.map((rule) => say("fail", "forbidden", rule, GRANT)),
   ];

@@ -59,6 +59,7 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
     context: kubernetes.context,
     pod_label: kubernetes.podLabel,
     on_uncordon: kubernetes.onUncordon,
+    uncordon_review: printDuration(kubernetes.uncordonReviewMs),
     ready: kubernetes.ready,
     ready_timeout: printDuration(kubernetes.readyTimeoutMs),
     writes_per_second_max: kubernetes.writesPerSecondMax,

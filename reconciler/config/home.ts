@@ -97,6 +97,7 @@ const HOME: Record<string, readonly string[]> = {
     "mirror",
     "context",
     "on_uncordon",
+    "uncordon_review",
     "join",
     "ready",
     "ready_timeout",

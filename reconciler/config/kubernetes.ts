@@ -13,6 +13,9 @@ const WRITES_PER_SECOND_MAX = 200;
 /** A GPU operator that builds a driver needs some ten minutes until its device plugin speaks. */
 const READY_TIMEOUT_MS = 15 * 60_000;
 
+/** Broken hardware that takes work again costs jobs: people are reminded each hour. */
+const UNCORDON_REVIEW_MS = 3_600_000;
+
 export function readKubernetes(section: Section): KubernetesConfig {
   const enabled = readEnabled(section);
   const kubeconfig = section.text("kubeconfig");
@@ -22,6 +25,7 @@ export function readKubernetes(section: Section): KubernetesConfig {
     section.fail("pod_label", "label", "not a valid label key", "the default is navarch.dev/pool");
   }
   const onUncordon = section.choice("on_uncordon", ["cancel", "enforce"]);
+  const uncordonReviewMs = section.duration("uncordon_review", { min: 0 });
   const writes = section.integer("writes_per_second_max", { min: 1, max: 10_000 });
   const ready = section.choice("ready", ["gpus", "node", "off"]);
   const readyTimeoutMs = section.duration("ready_timeout", { min: 1 });
@@ -45,6 +49,7 @@ export function readKubernetes(section: Section): KubernetesConfig {
     context,
     podLabel: podLabel ?? "navarch.dev/pool",
     onUncordon: onUncordon ?? "cancel",
+    uncordonReviewMs: uncordonReviewMs ?? UNCORDON_REVIEW_MS,
     join: { server },
     mirror: mirrored,
     ready: ready ?? "gpus",

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { newNode } from "./new-node.ts";
+import { isBrokenInService, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
+import { foldReview } from "./uncordon.ts";
 import { evidenceKeys, foldWaiver, isWaived } from "./waiver.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 import type { Node } from "../../schema/node.ts";
@@ -118,7 +120,61 @@ describe("foldKube()", () => {
       lastSession: { how: "cancelled" },
     });
     expect(next?.node.fence).toBe(from.fence + 1);
-    expect(next?.events.map((event) => event.actor)).toEqual(["human"]);
+    expect(next?.events.map(({ kind, actor }) => [kind, actor])).toEqual([
+      ["kube.uncordoned", "human"],
+      ["kube.uncordoned_broken", "human"],
+    ]);
+    expect(next?.events[1]?.message).toContain("although its hardware is broken: x");
+    expect(next?.node === undefined ? false : isBrokenInService(next.node)).toBe(true);
+  });
+
+  test("whoever wrote the object after the mark is named as the one who lifted it", () => {
+    const next = fold(sick(marked(), ["a"]), { ...lifted(), touched: ["node-janitor", "x"] });
+    expect(next?.events[0]?.message).toContain("uncordoned in Kubernetes by node-janitor or x");
+    expect(next?.node.kube?.uncordons).toEqual([{ at: NOW, by: "node-janitor or x" }]);
+    const silent = fold(sick(marked(), ["a"]), lifted());
+    expect(silent?.events[0]?.message).toContain("uncordoned in Kubernetes by hand");
+    // What may pass by itself is no certainty, and is not shouted about.
+    const mild = fold(marked(), lifted());
+    expect(mild?.events.map(({ kind }) => kind)).toEqual(["kube.uncordoned"]);
+  });
+
+  test("a third time within an hour is an automation's, and it is named", () => {
+    let from = marked();
+    const kinds: string[][] = [];
+    for (let i = 0; i < 12; i++) {
+      const next = fold(from, { ...lifted(), touched: ["node-janitor"] });
+      kinds.push((next?.events ?? []).map(({ kind }) => kind));
+      const kube = next?.node.kube ?? null;
+      const again = kube === null ? null : { ...kube, isolatedUid: "u1", unschedulable: true };
+      from = { ...from, kube: again };
+    }
+    expect(kinds.slice(0, 3)).toEqual([
+      ["kube.uncordoned"],
+      ["kube.uncordoned"],
+      ["kube.uncordon_loop", "kube.uncordoned"],
+    ]);
+    expect(from.kube?.uncordons).toHaveLength(8);
+    expect(loopOf(from.kube?.uncordons ?? [], NOW)?.by).toEqual(["node-janitor"]);
+    expect(loopOf(from.kube?.uncordons ?? [], NOW + 3_600_000)).toBeNull();
+  });
+
+  test("broken hardware in service is brought up again each time the review is due", () => {
+    const given = fold(sick(marked(), ["a"]), lifted())?.node ?? node();
+    const hour = 3_600_000;
+    expect(foldReview(given, hour, NOW + hour - 1)).toBeNull();
+    const first = foldReview(given, hour, NOW + hour);
+    expect(first?.event).toMatchObject({ kind: "kube.uncordoned_broken", at: NOW + hour });
+    expect(first?.event.message).toStartWith("reminder: ");
+    const reminded = first?.node ?? given;
+    expect(foldReview(reminded, hour, NOW + 2 * hour - 1)).toBeNull();
+    expect(foldReview(reminded, hour, NOW + 10 * hour)).not.toBeNull();
+    expect(foldReview(reminded, 0, NOW + 10 * hour)).toBeNull();
+    // Cordoned again by anybody, or on its way out, there is nothing to say.
+    const kube = reminded.kube === null ? null : { ...reminded.kube, unschedulable: true };
+    expect(foldReview({ ...reminded, kube }, hour, NOW + 10 * hour)).toBeNull();
+    const cordon = { product: null, human: { by: "p", why: "", at: 1 } };
+    expect(foldReview({ ...reminded, cordon }, hour, NOW + 10 * hour)).toBeNull();
   });
 
   test("enforce marks it once more, and the second time is the person's", () => {

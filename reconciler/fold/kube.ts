@@ -11,6 +11,9 @@ import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../scheduler/kubernetes/object.ts";
 import { formatHold, readHold } from "../scheduler/kubernetes/hold.ts";
 import { notReadyOf } from "../scheduler/kubernetes/mark.ts";
+import { isDefinitive } from "../safety/evident.ts";
+import { BY_KUBERNETES } from "../safety/uncordoned.ts";
+import { noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
 import { evidenceKeys } from "./waiver.ts";
 
 export type KubeSeen = {
@@ -82,10 +85,12 @@ export function foldKube(
   const isWord = object.annotations[ANNOTATION.session] !== undefined;
   if (marked && !object.unschedulable && !isAsking(node) && isWord) {
     if (onUncordon === "enforce" && !wasReasserted(node)) {
-      tell("kube.uncordoned", "uncordoned in Kubernetes by hand: marked once more, as configured");
-      return { node: { ...node, kube: { ...kube, isolatedUid: null, reassertedAt: now } }, events };
+      const next = noteUncordon(kube, object, tell, now);
+      tell("kube.uncordoned", `${sayUncordon(next)}: marked once more, as configured`);
+      return { node: { ...node, kube: { ...next, isolatedUid: null, reassertedAt: now } }, events };
     }
-    return giveBack({ ...node, kube: { ...kube, isolatedUid: null } }, events, tell, now);
+    const next = noteUncordon(kube, object, tell, now);
+    return giveBack({ ...node, kube: { ...next, isolatedUid: null } }, events, tell, now);
   }
   // Whoever took our share off the mark and left the mark there: it is written again.
   const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
@@ -134,6 +139,7 @@ function factOf(
     hold: held,
     ...(unclear === null ? {} : { holdUnclear: unclear }),
     ...formerOf(object, before, now),
+    ...(before?.uncordons === undefined ? {} : { uncordons: before.uncordons }),
     absentSince: null,
   };
 }
@@ -184,18 +190,19 @@ function giveBack(
   const { kind } = node.phase;
   const leaves = kind === "terminating" || kind === "gone";
   if (leaves) {
-    tell("kube.uncordoned", `uncordoned in Kubernetes by hand, but it is ${kind}`, "human");
+    tell("kube.uncordoned", `${sayUncordon(node.kube)}, but it is ${kind}`, "human");
     return { node, events };
   }
   const evidence = evidenceKeys(node);
   const off = node.session === null ? "" : ": the repair is called off";
-  tell("kube.uncordoned", `uncordoned in Kubernetes by hand${off}`, "human");
+  tell("kube.uncordoned", `${sayUncordon(node.kube)}${off}`, "human");
+  if (isDefinitive(node)) tell("kube.uncordoned_broken", sayBroken(node), "human");
   const stays = kind === "repairing" || kind === "booting" || kind === "verifying";
   const held = kind === "held" && node.phase.heldBy !== "navarch";
   const waiver =
     evidence.length === 0
       ? node.waiver
-      : { by: "human:kubernetes", why: "uncordoned in Kubernetes", at: now, evidence };
+      : { by: BY_KUBERNETES, why: "uncordoned in Kubernetes", at: now, evidence };
   const back = { kind: "serving", since: now } as const;
   return {
     events,

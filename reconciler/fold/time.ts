@@ -9,6 +9,7 @@ import type { Draft } from "../draft.ts";
 import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
 import { foldPresence } from "./presence.ts";
+import { foldReview } from "./uncordon.ts";
 import { foldWaiver } from "./waiver.ts";
 
 export type TimeInput = {
@@ -63,8 +64,14 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     const housed = home === node.pool ? null : { ...node, pool: home };
     const freed = foldWaiver(housed ?? node) ?? housed;
     if (freed !== null) draft.putNode(freed);
+    const { uncordonReviewMs } = input.config.kubernetes;
+    const review = foldReview(freed ?? node, uncordonReviewMs, input.now);
+    if (review !== null) {
+      draft.putNode(review.node);
+      draft.tell([review.event]);
+    }
     const folded = foldPresence(
-      freed ?? node,
+      review?.node ?? freed ?? node,
       isExpectedAway(input.fleet.facts, node, input.now) ? null : input.silentMs(id),
       input.heard(id),
       input.now,

@@ -8,6 +8,7 @@ import { staleness, viewScaling } from "../demand/view.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { countsIn, desiredOf, isUnbought } from "../fleet.ts";
 import type { Reconciler } from "../loop.ts";
+import { isBrokenInService } from "../safety/uncordoned.ts";
 import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../view/status.ts";
 import { Series, shortOf } from "./series.ts";
@@ -41,6 +42,10 @@ function printSizes(reconciler: Reconciler): Series[] {
     "navarch_kube_cordon_refused_nodes",
     "Nodes whose cordon, or its end, the Kubernetes API server refuses.",
   );
+  const broken = new Series(
+    "navarch_kube_uncordoned_broken_nodes",
+    "Nodes that take work although their hardware is broken, because someone uncordoned them.",
+  );
   const now = reconciler.lastSight()?.now ?? 0;
   const { nodes, pools } = reconciler.fleet();
   const byPool = new Map<string, Node[]>();
@@ -66,6 +71,7 @@ function printSizes(reconciler: Reconciler): Series[] {
     }
     const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
     refused.add({ pool: name }, members.filter(isRefused).length);
+    broken.add({ pool: name }, members.filter(isBrokenInService).length);
     const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
     const states = new Map<string, number>();
     for (const node of members) {
@@ -81,7 +87,7 @@ function printSizes(reconciler: Reconciler): Series[] {
     for (const [state, n] of states)
       instances.add({ pool: name, state: shortOf(state, "INSTANCE_STATE_") }, n);
   }
-  return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, refused];
+  return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, refused, broken];
 }
 
 /** A queue that is not known has no series, except the one that says so. */

@@ -3,6 +3,8 @@ import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
 import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import type { Node } from "../../schema/node.ts";
 import { refusalOf } from "../decide/kube.ts";
+import { sayBroken } from "../fold/uncordon.ts";
+import { isBrokenInService, loopOf, sayLoop } from "../safety/uncordoned.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
@@ -17,6 +19,18 @@ function refusedMarks(nodes: Iterable<Node>, now: number): string[] {
     const since = iso(refusal.since);
     lines.push(`${refusal.what} of Node ${kube.name} (${id}) since ${since}: ${refusal.message}`);
     if (lines.length === LINES_MAX) break;
+  }
+  return lines;
+}
+
+function uncordoned(nodes: Iterable<Node>, now: number): string[] {
+  const lines: string[] = [];
+  for (const node of nodes) {
+    if (lines.length >= LINES_MAX) break;
+    const { kube } = node;
+    if (isBrokenInService(node)) lines.push(sayBroken(node));
+    const loop = kube === null ? null : loopOf(kube.uncordons ?? [], now);
+    if (kube !== null && loop !== null) lines.push(sayLoop(kube, loop));
   }
   return lines;
 }
@@ -42,6 +56,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       forbidden: standing?.forbidden ?? [],
       alarms: [...alarms, ...(standing?.doubts ?? [])],
       refused: refusedMarks(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
+      uncordoned: uncordoned(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
       blocked: standing?.blocked ?? [],
     };
     return c.json(view);

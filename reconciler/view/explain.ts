@@ -14,6 +14,7 @@ import type { HeldFinding } from "../../schema/held.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../fleet.ts";
+import { loopOf, sayLoop } from "../safety/uncordoned.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import { formatHold } from "../scheduler/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
@@ -147,6 +148,8 @@ function sayKube({ kube, waiver }: Node, now: number): string[] {
     refusal === null
       ? []
       : [`Kubernetes does not ${refusal.what} it since ${iso(refusal.since)}: ${refusal.message}`];
+  const loop = loopOf(kube.uncordons ?? [], now);
+  if (loop !== null) refused.push(sayLoop(kube, loop));
   return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...refused, ...given];
 }
 

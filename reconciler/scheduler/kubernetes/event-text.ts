@@ -27,6 +27,12 @@ const REASON: Partial<Record<EventKind, Omit<EventText, "note">>> = {
   "kube.refused": { reason: "CordonRefused", action: "Isolate", type: "Warning" },
   "kube.hold": { reason: "HoldSeen", action: "Hold", type: "Normal" },
   "kube.hold_unclear": { reason: "HoldUnclear", action: "Hold", type: "Warning" },
+  "kube.uncordoned_broken": {
+    reason: "BrokenNodeUncordoned",
+    action: "Isolate",
+    type: "Warning",
+  },
+  "kube.uncordon_loop": { reason: "UncordonLoop", action: "Isolate", type: "Warning" },
   "kube.uncordoned": { reason: "UncordonSeen", action: "Isolate", type: "Normal" },
 };
 

@@ -48,6 +48,8 @@ export type KubeNode = {
   /** `InternalIP` and `ExternalIP` addresses. */
   ips: string[];
   hostname: string | null;
+  /** Field managers that wrote it after our own mark, the last one first; none if none did. */
+  touched?: string[];
   /** Its deletion has begun and waits for whoever put these finalizers there. */
   deletion?: { at: number; finalizers: string[] };
   /** `status.allocatable["nvidia.com/gpu"]`; `null` = the device plugin has not said. */

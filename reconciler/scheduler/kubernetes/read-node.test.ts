@@ -135,6 +135,28 @@ test("readNode() cuts text and bounds lists", () => {
   expect(read?.conditions[0]?.message).toHaveLength(1_024);
 });
 
+test("readNode() names who wrote the object after our mark, and neither us nor who reacts", () => {
+  const entry = (manager: string, time: string, more: object = {}) => {
+    return { manager, operation: "Update", time: `2026-11-22T10:00:${time}Z`, ...more };
+  };
+  const managedFields = [
+    entry("navarch-cordon", "10", { operation: "Apply" }),
+    entry("navarch", "20"),
+    entry("kubelet", "20"),
+    entry("kube-controller-manager", "21"),
+    entry("gpu-operator", "09"),
+    entry("autoscaler", "12"),
+    entry("node-janitor", "13"),
+    entry("node-problem-detector", "30", { subresource: "status" }),
+    { manager: "timeless" },
+  ];
+  const read = (fields: unknown) => readNode(node({ metadata: { managedFields: fields } }))?.touched;
+  expect(read(managedFields)).toEqual(["node-janitor", "autoscaler"]);
+  // Without a mark of ours, or with nobody after it, there is nothing to say.
+  expect(read(managedFields.slice(1))).toBeUndefined();
+  expect(read(managedFields.slice(0, 5))).toBeUndefined();
+});
+
 test("readNode() falls back to the label for the hostname", () => {
   const labels = { "kubernetes.io/hostname": "gpu-17" };
   expect(readNode(node({ metadata: { labels } }))?.hostname).toBe("gpu-17");

@@ -42,6 +42,7 @@ export function readNode(json: unknown): KubeNode | null {
     unschedulable,
     ...readOwnership(metadata["managedFields"], unschedulable),
     ...readDeletion(metadata),
+    ...readTouched(metadata["managedFields"]),
     annotations: readTextMap(metadata["annotations"], isOurs),
     labels,
     taints: readTaints(spec["taints"]),
@@ -71,6 +72,33 @@ function readOwnership(managedFields: unknown, unschedulable: boolean) {
   }
   if (unschedulable && !own && others.size === 0) others.add(UNKNOWN_MANAGER);
   return { own, others: [...others] };
+}
+
+/** Parts of Kubernetes that react to a cordon and to its end; they decide neither. */
+const REACTING = new Set(["kubelet", "kube-controller-manager", "kube-scheduler"]);
+const TOUCHED_MAX = 3;
+
+/**
+ * Who wrote the object after our mark. A removal of the mark alone leaves no field manager; a
+ * client that also sets an annotation, a label or a taint does. Times have whole seconds, and are
+ * all of the server's clock.
+ */
+function readTouched(managedFields: unknown): Pick<KubeNode, "touched"> {
+  const entries = readList(managedFields).map(readObject);
+  const isOwn = (entry: Fields): boolean =>
+    entry["manager"] === MANAGER.cordon && entry["operation"] === "Apply";
+  const markedAt = readInstantMs(entries.find(isOwn)?.["time"]);
+  if (markedAt === null) return {};
+  const touched = entries.flatMap((entry) => {
+    const manager = readText(entry["manager"], MANAGER_CHARS_MAX) ?? "";
+    const at = readInstantMs(entry["time"]) ?? Number.NEGATIVE_INFINITY;
+    const isOther = !manager.startsWith("navarch") && !REACTING.has(manager) && manager !== "";
+    const isMain = readText(entry["subresource"]) === null;
+    return isOther && isMain && at >= markedAt ? [{ manager, at }] : [];
+  });
+  if (touched.length === 0) return {};
+  touched.sort((a, b) => b.at - a.at);
+  return { touched: [...new Set(touched.map(({ manager }) => manager))].slice(0, TOUCHED_MAX) };
 }
 
 function ownsCordon(entry: Fields): boolean {

@@ -1,0 +1,55 @@
+/**
+ * Nodes that someone uncordoned in Kubernetes: those whose hardware is certainly broken, and those
+ * that are uncordoned again and again. Pure.
+ */
+import type { Uncordons } from "../../schema/kube-past.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
+import { isDefinitive } from "./evident.ts";
+
+/** Whoever gives a node back in Kubernetes, as the waiver has it. */
+export const BY_KUBERNETES = "human:kubernetes";
+
+/**
+ * Whether it takes work although its hardware is certainly broken, because someone uncordoned it
+ * in Kubernetes. That is honoured, and stays loud until the node is cordoned, repaired or replaced.
+ */
+export function isBrokenInService(node: Node): boolean {
+  const { kube, cordon, waiver, phase } = node;
+  if (waiver?.by !== BY_KUBERNETES || kube === null || kube.unschedulable) return false;
+  if (cordon.product !== null || cordon.human !== null) return false;
+  return phase.kind !== "terminating" && phase.kind !== "gone" && isDefinitive(node);
+}
+
+/** What is broken, for a person. */
+export function brokenBecause({ health }: Node): string {
+  return health.held
+    .filter(({ judgement }) => judgement.result === "unhealthy" && judgement.definitive)
+    .map(({ judgement }) => judgement.because)
+    .slice(0, 4)
+    .join("; ");
+}
+
+/** A person uncordons a node once, perhaps twice; a third time within an hour is a program's. */
+const LOOP_COUNT = 3;
+const LOOP_MS = 3_600_000;
+
+export type UncordonLoop = { count: number; spanMs: number; by: string[] };
+
+/** `null` = it is no loop. */
+export function loopOf(uncordons: Uncordons, now: number): UncordonLoop | null {
+  const recent = uncordons.filter(({ at }) => now - at < LOOP_MS);
+  if (recent.length < LOOP_COUNT) return null;
+  const by = new Set(recent.flatMap((one) => (one.by === null ? [] : [one.by])));
+  return { count: recent.length, spanMs: now - (recent[0]?.at ?? now), by: [...by] };
+}
+
+export function sayLoop({ name, uncordons = [] }: KubeFact, loop: UncordonLoop): string {
+  const minutes = Math.max(1, Math.ceil(loop.spanMs / 60_000));
+  const at = new Date(uncordons.at(-1)?.at ?? 0).toISOString();
+  const who =
+    loop.by.length === 0
+      ? `a client that left no field manager; the audit log of the API server names it (${at})`
+      : loop.by.join(", ");
+  const what = `Node ${name} was uncordoned ${loop.count} times within ${minutes} min by ${who}`;
+  return `${what}; this looks like an automation: exclude the Node from it`;
+}
