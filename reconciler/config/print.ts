@@ -23,18 +23,28 @@ function redact(config: Config): unknown {
       value.includes("${") ? value : HIDDEN,
     ]),
   );
-  const shown = { ...config, server: { ...config.server, notifier: { ...notifier, headers } } };
-  return hideTexts(shown);
+  const { cordonUrl, uncordonUrl, drainUrl, drainStatusUrl } = notifier;
+  const urls = {
+    cordonUrl: hidePath(cordonUrl),
+    uncordonUrl: hidePath(uncordonUrl),
+    drainUrl: hidePath(drainUrl),
+    drainStatusUrl: hidePath(drainStatusUrl),
+  };
+  const hidden = { ...notifier, ...urls, headers };
+  return hideTexts({ ...config, server: { ...config.server, notifier: hidden } });
 }
 
 function hideTexts(value: unknown): unknown {
-  if (typeof value === "string") return hideSecrets(hideQuery(value), HIDDEN);
+  if (typeof value === "string") return hideSecrets(value, HIDDEN);
   if (Array.isArray(value)) return value.map(hideTexts);
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, hideTexts(one)]));
 }
 
-/** Web hooks carry their token in the query as often as in a header. */
-function hideQuery(text: string): string {
-  return /^https?:\/\/\S+\?\S+$/.test(text) ? text.replace(/\?.*$/, `?${HIDDEN}`) : text;
+/** The path of a web hook is often all that its receiver asks for. Variables stay as they are. */
+function hidePath(url: string | null): string | null {
+  const parts = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(url ?? "");
+  const rest = parts?.[2] ?? "";
+  if (url === null || parts === null || rest === "" || rest === "/") return url;
+  return rest.includes("${") ? url : `${parts[1]}/${HIDDEN}`;
 }

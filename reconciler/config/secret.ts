@@ -18,6 +18,27 @@ const PATTERNS: readonly RegExp[] = [
   /\bhttps:\/\/(?:\w+\.)?discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/(?!\$)[^\s$]+/i,
   /\bhttps:\/\/[\w.-]+\.webhook\.office\.com\/webhookb2\/(?!\$)[^\s$]+/i,
   /\bBearer +(?!\$)[0-9A-Za-z._~+/-]{12,}/i,
+  // A bootstrap token of kubeadm: whoever has it joins the cluster.
+  /\b(?<![.-])[a-z0-9]{6}\.[a-z0-9]{16}\b(?![.-])/,
+  // A join token of k3s or rke2, and one of Docker swarm.
+  /\bK10[0-9a-f]{20,}::\w+:\S+/,
+  /\bSWMTKN-1-[0-9a-z-]{20,}/,
+];
+
+/** What a flag or a variable is called whose value is a secret; a file or a hash is none. */
+const SECRET_NAME =
+  "[\\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|certificate-key)";
+const PUBLIC_END = "(?:[_-]?(?:file|path|env|dir|hash|ttl|name|id|stdin|ca[\\w-]*))";
+/** A value as a shell reads it; a variable or a template's own is no secret. */
+const VALUE = "(?:\"(?!\\$|\\{\\{)[^\"]+\"|'(?!\\{\\{)[^']+'|(?![\"'$]|\\{\\{)[^\\s\"';|&)]+)";
+
+/** The part before the secret is kept, so that a person still knows what the command does. */
+const NAMED: readonly RegExp[] = [
+  new RegExp(`(--?(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}s?(?:=| +))${VALUE}`, "gi"),
+  new RegExp(`(\\b(?!${SECRET_NAME}${PUBLIC_END})${SECRET_NAME}=)${VALUE}`, "gi"),
+  /(\b[\w.+-]+:\/\/[^\s:@/"']*:)(?!\$)[^\s@/"']+(?=@)/g,
+  /(\bAuthorization: *(?:Basic|Token) +)(?!\$)[^\s"']+/gi,
+  /(\bhttps?:\/\/[^\s?"']+\?)[^\s"']+/g,
 ];
 
 export function looksSecret(text: string): boolean {
@@ -37,7 +58,8 @@ export function warnSecrets(problems: Problems, tree: Tree): void {
 
 /** The text with everything that looks like a secret replaced. */
 export function hideSecrets(text: string, by: string): string {
+  const named = NAMED.reduce((out, pattern) => out.replace(pattern, `$1${by}`), text);
   return PATTERNS.reduce((out, pattern) => {
     return out.replace(new RegExp(pattern.source, `${pattern.flags}g`), by);
-  }, text);
+  }, named);
 }
