@@ -39,5 +39,7 @@ export const FIRST_GRACE_MS = 2_000;
  * records, and each look has a price of its own.
  */
 export const WAKE_MS = 10;
+/** An event that waits for the log to say the same is looked at again after this time. */
+export const EVENT_MS = 2_000;
 /** A reading that looks wrong asks for a check at once, but not more often than this. */
 export const EXTRA_CHECK_MS = 10_000;

@@ -519,6 +519,20 @@ describe("Agent", () => {
     ]);
   });
 
+  test("an event that the library announced waits two seconds for the log, and not for a poll", async () => {
+    const { agent, clock, plane, nvml } = build({ kernelPollMs: 600_000 });
+    agent.start();
+    await clock.pass(10_000);
+    const uuid = healthyCheck(2).gpus[0]?.uuid ?? "";
+    const instances = { gpuInstance: null, computeInstance: null };
+    nvml.emit({ atMs: clock.wallMs(), uuid, type: 0x8, data: 48, ...instances });
+    agent.wake();
+    await clock.pass(1_900);
+    expect(plane.codes()).toEqual([]);
+    await clock.pass(200);
+    expect(plane.codes()).toEqual([48]);
+  });
+
   test("a finding that is refused is found by halving and given up alone", async () => {
     const { agent, clock, plane, kernel } = build();
     agent.start();

@@ -8,7 +8,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { AgentConfig, Check, Report } from "../schema/report.ts";
 import type { ReportReply, REPORT_VERSION } from "../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
-import { READ_DEADLINE_MS, WAKE_MS } from "./cadence.ts";
+import { EVENT_MS, READ_DEADLINE_MS, WAKE_MS } from "./cadence.ts";
 import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
@@ -310,7 +310,9 @@ export class Agent {
     this.#delivery.pump();
     this.#behind = more;
     if (this.#stopped) return;
-    this.#after("listen", more ? 0 : this.#parts.kernelPollMs, () => this.#listen());
+    const { kernelPollMs } = this.#parts;
+    const pollMs = this.#listener.waiting ? Math.min(EVENT_MS, kernelPollMs) : kernelPollMs;
+    this.#after("listen", more ? 0 : pollMs, () => this.#listen());
   }
 
   #takeEvents(): Finding[] {

@@ -61,6 +61,11 @@ export class Listener {
     this.#log = null;
   }
 
+  /** True while an event of the library waits for the log to say the same. */
+  get waiting(): boolean {
+    return this.#events.waiting;
+  }
+
   read(): Heard {
     const read = this.#log?.read(RECORDS_PER_READ);
     const heard: Heard = { findings: [], gaps: [], cursor: null, more: false };

@@ -11,10 +11,10 @@ import { PROBE_PROTOCOL, type ProbeMessage, type ProbeRequest } from "./message.
 import type { NvmlFailure } from "./reading.ts";
 
 /**
- * How late an event of the library may be. The kernel log brings the same XIDs at once; one wake-up
- * a second costs about a hundredth of a percent of a core.
+ * How late an event of the library may be. The kernel log brings the same XIDs at once, and each
+ * sample the recovery action; one wake-up a second costs about a hundredth of a percent of a core.
  */
-const EVENT_POLL_MS = 1_000;
+const EVENT_POLL_MS = 3_000;
 
 /**
  * Serves the parent at the other end of the IPC channel. `argv[0]` is an absolute path of the

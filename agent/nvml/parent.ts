@@ -50,6 +50,8 @@ export type NvmlOptions = {
   clock: Clock;
   /** Absolute path of the library; else the search list of `library.ts`. */
   libraryPath?: string | null;
+  /** Called when events came, so that nobody needs to ask for them all the time. */
+  onEvents?: () => void;
   limits?: Partial<NvmlLimits>;
 };
 
@@ -240,6 +242,7 @@ class ProbeLink {
       if (message.protocol !== PROBE_PROTOCOL) return;
       this.#events.push(...message.events);
       this.#events.splice(0, this.#events.length - this.#limits.eventsMax);
+      this.#options.onEvents?.();
       return;
     }
     const first = this.#queue[0];

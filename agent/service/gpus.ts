@@ -28,11 +28,15 @@ export function isCompiled(): boolean {
   return Bun.main.startsWith("/$bunfs/");
 }
 
-/** `onSilent` is called when the driver stops answering between two readings. */
+/**
+ * `onSilent` is called when the driver stops answering between two readings, `onEvents` when the
+ * library has events.
+ */
 export async function openGpus(
   options: Options,
   clock: Clock,
   onSilent: () => void,
+  onEvents: () => void,
 ): Promise<Gpus> {
   const { hostSys, fake, hostRoot, nodeId } = options;
   if (fake) {
@@ -50,7 +54,14 @@ export async function openGpus(
   }
   const execArgv = isCompiled() ? [process.execPath] : [process.execPath, "run", Bun.main];
   const env = childEnvironment();
-  const nvml = openNvml({ execArgv, childArgv: [PROBE_COMMAND], env, clock, libraryPath });
+  const nvml = openNvml({
+    execArgv,
+    childArgv: [PROBE_COMMAND],
+    env,
+    clock,
+    libraryPath,
+    onEvents,
+  });
   const root = hostSys ?? (existsSync("/host/sys/bus/pci/devices") ? "/host/sys" : "/sys");
   const readBus = openBus(root, process.env["NVIDIA_VISIBLE_DEVICES"]);
   return { ...lendNvml(keepPulse(nvml, clock, onSilent)), readBus };

@@ -10,11 +10,11 @@ import type { Identity } from "../part.ts";
 import type { Clock } from "../port.ts";
 
 /**
- * How often the log is looked at. A device says itself when it moved: looking at it proves that it
- * can still be read, and is for the library's events. A FIFO or a file, which are for rehearsals,
- * say nothing; without a log only the made-up library's events are asked for.
+ * How often the log is looked at. A device says itself when it moved, as the library does of its
+ * events: looking at it proves that it can still be read. A FIFO or a file, which are for
+ * rehearsals, say nothing; without a log only the made-up library's events are asked for.
  */
-const POLL_MS = { device: 2_000, file: 100, none: 250 };
+const POLL_MS = { device: 10_000, file: 100, none: 250 };
 
 export function pollMsOf(path: string | null): number {
   if (path === null) return POLL_MS.none;

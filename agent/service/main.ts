@@ -141,7 +141,7 @@ async function serve(options: Options): Promise<void> {
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
   guard = way.keys;
-  const gpus = await openGpus(options, clock, () => sampleNow());
+  const gpus = await openGpus(options, clock, () => sampleNow(), () => wake());
   const agent = new Agent({
     clock,
     nvml: progress.followNvml(gpus.nvml),
@@ -275,7 +275,7 @@ async function once(options: Options): Promise<number> {
   const clock = createClock();
   const proc = options.hostProc ?? "/proc";
   const identity = identify(options, readMachine(proc), clock);
-  const { nvml, readBus } = await openGpus(options, clock, () => {});
+  const { nvml, readBus } = await openGpus(options, clock, () => {}, () => {});
   const { EXIT, runOnce } = await import("../once.ts");
   const { printSummary } = await import("../summary.ts");
   const { result, notes } = await runOnce({

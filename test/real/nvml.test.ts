@@ -175,9 +175,11 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
     expect(await gpuOf(nvml, 0)).toMatchObject({ slowdownCelsius: 89, shutdownCelsius: 95 });
   });
 
-  test("delivers an event with the GPU it is about", async () => {
-    const { nvml, world } = open("full");
+  test("delivers an event with the GPU it is about, and says that it came", async () => {
+    let told = 0;
+    const { nvml, world } = open("full", {}, { onEvents: () => void told++ });
     await checkOf(nvml);
+    expect(told).toBe(0);
     world.write({ events: [{ id: 1, gpu: 2, type: 0x8, data: 79, gi: 3, ci: 0 }] });
     const [event] = await until(() => {
       const events = nvml.takeEvents();
@@ -191,6 +193,7 @@ describe.skipIf(skip)("openNvml() on a library that works", () => {
       computeInstance: 0,
     });
     expect(nvml.takeEvents()).toEqual([]);
+    expect(told).toBe(1);
     expect(world.stats().misuse).toEqual([]);
   });
 });
