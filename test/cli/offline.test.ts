@@ -53,7 +53,7 @@ describe("navarch config init", () => {
     const strict = await navarch(["config", "validate", "--strict", filled]);
     expect([strict.code, strict.err]).toEqual([0, ""]);
     const shown = await navarch(["config", "show", join(folder, "init.yaml"), "--output", "json"]);
-    expect(json(shown.out)).toMatchObject({ server: { tls: { ownCa: true } } });
+    expect(json(shown.out)).toMatchObject({ server: { tls: { own_ca: true } } });
   });
 });
 
