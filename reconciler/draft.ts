@@ -18,6 +18,8 @@ export type Mirror = {
   operations: Map<OperationId, Operation>;
   /** Which node has which instance: `<provider>/<instance id>`. */
   byInstance: Map<string, NodeId>;
+  /** Nodes by their id in lower case: Kubernetes and DNS know no other. */
+  byLowerCase: Map<string, NodeId>;
   /** Which live node has which object in Kubernetes, by the object's name. */
   byObject: Map<string, NodeId>;
   facts: Map<string, Fact>;
@@ -29,6 +31,7 @@ export function newMirror(): Mirror {
     pools: new Map(),
     operations: new Map(),
     byInstance: new Map(),
+    byLowerCase: new Map(),
     byObject: new Map(),
     facts: new Map(),
   };
@@ -152,6 +155,14 @@ function lastOf<T, K>(items: readonly T[], keyOf: (item: T) => K): T[] {
   return [...found.values()];
 }
 
+/** The first of two that differ in case, until it is gone. */
+function noteCase(mirror: Mirror, { id, phase }: Node): void {
+  const lower = id.toLowerCase();
+  const first = mirror.byLowerCase.get(lower);
+  if (phase.kind !== "gone") mirror.byLowerCase.set(lower, first ?? id);
+  else if (first === id) mirror.byLowerCase.delete(lower);
+}
+
 /** Shows a change to the process. */
 export function mirrorChange(mirror: Mirror, change: Change): void {
   for (const node of change.nodes) {
@@ -164,6 +175,7 @@ export function mirrorChange(mirror: Mirror, change: Change): void {
       mirror.byObject.set(node.kube.name, node.id);
     }
     mirror.nodes.set(node.id, node);
+    noteCase(mirror, node);
     if (node.instance !== null) {
       const key = `${node.instance.provider}/${node.instance.id}`;
       if (node.phase.kind === "gone") mirror.byInstance.delete(key);
@@ -173,6 +185,8 @@ export function mirrorChange(mirror: Mirror, change: Change): void {
   for (const id of change.removedNodes) {
     const node = mirror.nodes.get(id);
     mirror.nodes.delete(id);
+    const lower = id.toLowerCase();
+    if (mirror.byLowerCase.get(lower) === id) mirror.byLowerCase.delete(lower);
     const name = node?.kube?.name;
     if (name !== undefined && mirror.byObject.get(name) === id) mirror.byObject.delete(name);
     if (node === undefined || node.instance === null) continue;

@@ -116,3 +116,35 @@ describe("Ingest.accept() tells a node how many GPUs it must have", () => {
     expect(answer.kind === "reply" && answer.reply.expected).toBe(undefined);
   });
 });
+
+describe("Ingest.accept() of a name that differs from another in case only", () => {
+  const plain = (name: string, boot: number) => (w: World) =>
+    accept(w, reportOf(name, { ...newAgent("other"), boot }, w.clock.wallMs()), name);
+
+  test("takes the first for a node and refuses the second", async () => {
+    const { w } = await one();
+    expect(await plain("GPU-9", 1)(w)).toMatchObject({ kind: "reply" });
+    const second = await plain("gpu-9", 2)(w);
+    expect(second).toMatchObject({ kind: "denied", message: expect.stringContaining("GPU-9") });
+    expect(w.nodes().filter((node) => /^gpu-9$/i.test(node.id))).toHaveLength(1);
+    expect(await plain("GPU-9", 1)(w)).toMatchObject({ kind: "reply" });
+  });
+
+  test("also when both come before either is known", async () => {
+    const { w } = await one();
+    const now = w.clock.wallMs();
+    const said = ["gpu-8", "Gpu-8"].map((name) =>
+      w.ingest.accept(reportOf(name, newAgent("other"), now), name as NodeId),
+    );
+    await w.clock.pass(10);
+    const kinds = (await Promise.all(said)).map((answer) => answer.kind);
+    expect(kinds).toEqual(["reply", "denied"]);
+  });
+
+  test("a stranger's claim to a name reserves nothing", async () => {
+    const { w } = await one();
+    const report = reportOf("GPU-7", newAgent("other"), w.clock.wallMs());
+    expect(await accept(w, report, "someone-else")).toMatchObject({ kind: "denied" });
+    expect(await plain("gpu-7", 2)(w)).toMatchObject({ kind: "reply" });
+  });
+});

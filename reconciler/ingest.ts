@@ -31,6 +31,8 @@ export type IngestTarget = {
   nodeOfProviderId(id: string): NodeId[];
   /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
   nodeOfObject(name: string): NodeId[];
+  /** The node whose id differs from this one in case at most; without it, nobody looks. */
+  nodeLike?(id: NodeId): NodeId | null;
   takeLetters(letters: StoredLetter[]): void;
   /** What an upgrade of agents has to do with the node now; `null` or without it, nothing. */
   upgrade?(id: NodeId): UpgradeWord | null;
@@ -48,6 +50,9 @@ export type IngestAnswer =
 /** How long a letter may wait for others to share its transaction: below any human's notice. */
 const BATCH_MS = 4;
 const BATCH_MAX = 256;
+/** Far more than register between two activations. */
+const ARRIVING_MAX = 10_000;
+const ARRIVING_MS = 60_000;
 
 /** How often a changed address is written down. */
 const MOVES_MS = 60_000;
@@ -73,6 +78,8 @@ export class Ingest {
   private unsure = false;
   /** When a node's address was last found changed; bounded by the fleet. */
   private readonly movedAt = new Map<NodeId, number>();
+  /** New nodes by their id in lower case: until they are folded nobody else knows them. */
+  private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
   constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
     this.store = store;
@@ -161,7 +168,28 @@ export class Ingest {
       return { kind: "denied", message: `this credential may not speak for ${named}`, node: id };
     if (this.target.node(id)?.phase.kind === "gone")
       return { kind: "denied", message: `node ${id} is gone` };
+    const like = this.target.node(id) === null ? this.likeOf(id) : null;
+    if (like !== null) {
+      const other = `node ${id} differs from node ${like} in case only`;
+      return { kind: "denied", message: `${other}: give it another name, or forget ${like}` };
+    }
     return { kind: "ok", node: id };
+  }
+
+  /**
+   * Another node that Kubernetes and DNS cannot tell from this new one by its name. Two that come
+   * at once are told apart by who was heard first.
+   */
+  private likeOf(id: NodeId): NodeId | null {
+    const lower = id.toLowerCase();
+    const mono = this.clock.monoMs();
+    const heard = this.arriving.get(lower);
+    const lately = heard !== undefined && mono - heard.mono < ARRIVING_MS ? heard.id : id;
+    const first = this.target.nodeLike?.(id) ?? lately;
+    if (first !== id) return first;
+    if (this.arriving.size >= ARRIVING_MAX) this.arriving.clear();
+    this.arriving.set(lower, { id, mono });
+    return null;
   }
 
   /**

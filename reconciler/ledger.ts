@@ -68,6 +68,11 @@ export class Ledger {
     return this.mirror.byInstance.get(key) ?? null;
   }
 
+  /** The live node whose id differs from this one in case at most. */
+  nodeLike(id: NodeId): NodeId | null {
+    return this.mirror.byLowerCase.get(id.toLowerCase()) ?? null;
+  }
+
   /** The live node whose object in Kubernetes has the name, unless the name is all that says so. */
   nodesOfObject(name: string): NodeId[] {
     const id = this.mirror.byObject.get(name);

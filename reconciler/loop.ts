@@ -138,6 +138,9 @@ export class Reconciler {
   nodeOfInstance(key: string): NodeId | null {
     return this.ledger.nodeOfInstance(key);
   }
+  nodeLike(id: NodeId): NodeId | null {
+    return this.ledger.nodeLike(id);
+  }
   /** Nodes whose object in Kubernetes has this name, by an identity that is not the name. */
   nodeOfObject(name: string): NodeId[] {
     return this.ledger.nodesOfObject(name);

@@ -36,6 +36,7 @@ export async function openLife(
       count: () => reconciler.fleet().nodes.size,
       nodeOfProviderId: () => [],
       nodeOfObject: (name) => reconciler.nodeOfObject(name),
+      nodeLike: (id) => reconciler.nodeLike(id),
       takeLetters: (letters) => reconciler.takeLetters(letters),
       upgrade: (id) => wordFor(reconciler.fleet(), id),
       config,

@@ -249,6 +249,7 @@ function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors:
     nodeOfProviderId: (id: string) =>
       config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
     nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
+    nodeLike: (id: NodeId) => reconciler.nodeLike(id),
     takeLetters: reconciler.takeLetters.bind(reconciler),
     upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
     config: () => config,
