@@ -31,7 +31,7 @@ export function openBus(root: string, visible: string | undefined): () => Bus {
   return () => {
     if (visible !== undefined && visible !== "" && visible !== "all") {
       const why = `NVIDIA_VISIBLE_DEVICES=${visible.slice(0, 64)} gives this container some GPUs`;
-      return { kind: "unreadable", why };
+      return { kind: "unreadable", why, restricted: true };
     }
     try {
       const names = readdirSync(folder).sort().slice(0, DEVICES_MAX);

@@ -37,7 +37,10 @@ export type Nvml = {
 export type BusGpu = { pci: string; driver: string | null };
 
 /** What the kernel shows on the PCI bus. A bus that cannot be read condemns nothing. */
-export type Bus = { kind: "read"; gpus: readonly BusGpu[] } | { kind: "unreadable"; why: string };
+export type Bus =
+  | { kind: "read"; gpus: readonly BusGpu[] }
+  /** `restricted`: this process is given some of the GPUs, so their number says nothing. */
+  | { kind: "unreadable"; why: string; restricted?: true };
 
 /** One thing the kernel log reader learned. */
 export type KernelRecordOut =

@@ -11,7 +11,7 @@ import type { HeldFinding } from "../schema/held.ts";
 import type { Node, Origin } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
-import { expectedOf } from "./expected.ts";
+import { expectedOf, provenCheck } from "./expected.ts";
 import { isUnbought, verdictOfNode } from "./fleet.ts";
 import type { Presence } from "./presence.ts";
 import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
@@ -234,7 +234,7 @@ export class Ingest {
     const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
     const results = report.results ?? [];
     const inventory = report.inventory ?? null;
-    const check = report.check ?? null;
+    const check = provenCheck(node, report, this.target.config());
     const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
     const news =
       findings.length > 0 ||
@@ -282,7 +282,7 @@ export class Ingest {
     });
     const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
     const isKnown = signer === undefined || trust?.key === signer.fingerprint;
-    const expected = expectedOf(node, report.inventory ?? null, this.target.config());
+    const expected = expectedOf(node, report, this.target.config());
     return {
       ack_seq: seq,
       stream: report.stream as StreamId,

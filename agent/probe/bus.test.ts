@@ -136,6 +136,13 @@ describe("busProbe", () => {
 });
 
 describe("expectGpus()", () => {
+  test("holds no machine's number against a container that is given some of its GPUs", () => {
+    const bus = { kind: "unreadable", why: "x", restricted: true } as const;
+    const look = (from: "pool" | "instance_type" | "option") =>
+      round(healthyCheck(4), { bus, promised: [{ gpus: 8, from }] }).findings.length;
+    expect([look("pool"), look("instance_type"), look("option")]).toEqual([0, 0, 1]);
+  });
+
   test.each([
     ["the bus before an equal promise", busOf(), [8], { gpus: 8, from: "bus" }],
     ["a promise above the bus", busOf({ 3: null }), [8], { gpus: 8, from: "pool" }],

@@ -23,7 +23,10 @@ export function expectGpus(
     const hidden = check.excludedPci === undefined ? check.excluded : 0;
     sources.push({ gpus: Math.max(0, onBus.length - hidden), from: "bus" });
   }
+  const restricted = ctx.bus.kind === "unreadable" && ctx.bus.restricted === true;
   for (const { gpus, from } of ctx.promised) {
+    // Instance type and pool speak of the machine; an option may speak of this container.
+    if (restricted && from !== "option") continue;
     sources.push({ gpus: Math.max(0, gpus - away), from });
   }
   // What was seen once may have been another machine type: a promise is newer knowledge.
