@@ -13,7 +13,7 @@ import type { Spool, SpoolBatch } from "./spool.ts";
  * Half of what a report may have: inventory, sample and check of 64 GPUs take less than the rest.
  */
 const FINDING_BYTES_MAX = LIMIT.reportBytesMax / 2;
-export const PAUSE_MS = { first: 1_000, max: 60_000 };
+export const PAUSE_MS = { first: 1_000, max: LIMIT.agentPauseMsMax };
 /** Between the attempts that look for a refused finding: the server lives, so it need not grow. */
 const NARROWING_MS = 500;
 /** The shortest pause that a control plane can ask for. */

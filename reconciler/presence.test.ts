@@ -105,7 +105,7 @@ test("isHeard(), heardAt() and silentMs() follow every report; forget() ends the
     null,
     null,
   ]);
-  expect(presence.silentMs(A, 70, 60)).toBe(70);
+  expect(presence.silentMs(A, 75_070, 60)).toBe(75_070);
   presence.note(A, 80, 1_080, null);
   presence.note(A, 90, 1_090, null);
   expect([presence.isHeard(A), presence.heardAt(A), presence.silentMs(A, 100, 60)]).toEqual([
@@ -120,4 +120,28 @@ test("isHeard(), heardAt() and silentMs() follow every report; forget() ends the
   ]);
   presence.forget(A);
   expect(presence.isHeard(A)).toBe(false);
+});
+
+test("silentMs() gives an agent its longest pause after a restart, whatever the timeout", () => {
+  const presence = new Presence(0, 0);
+  const pulse = (mono: number): void => presence.pulse(mono, mono, 15_000);
+  for (let mono = 0; mono <= 75_000; mono += 1_000) {
+    pulse(mono);
+    expect(presence.silentMs(A, mono, 15_000)).toBeNull();
+  }
+  pulse(76_000);
+  expect(presence.silentMs(A, 76_000, 15_000)).toBe(76_000);
+  // From its first word on the timeout alone counts.
+  presence.note(A, 76_000, 76_000, null);
+  expect(presence.silentMs(A, 92_000, 15_000)).toBe(16_000);
+  // A long timeout is its own patience.
+  expect(new Presence(0, 0).silentMs(A, 89_000, 90_000)).toBeNull();
+});
+
+test("silentMs() gives it as long after a pause of this process", () => {
+  const presence = new Presence(0, 0);
+  presence.note(A, 0, 0, null);
+  presence.pulse(300_000, 300_000, 15_000);
+  expect(presence.silentMs(A, 375_000, 15_000)).toBe(15_000);
+  expect(presence.silentMs(A, 376_000, 15_000)).toBe(16_000);
 });

@@ -4,6 +4,7 @@
  * process (law 9). All instants here are monotonic milliseconds of this process.
  */
 import type { NodeId } from "../schema/id.ts";
+import { LIMIT } from "../schema/limit.ts";
 import type { Sample } from "../schema/report.ts";
 import type { DrainSight } from "./fleet.ts";
 import { PackedSample } from "./packed-sample.ts";
@@ -96,13 +97,17 @@ export class Presence {
 
   /**
    * Attentive milliseconds since the node was heard; `null` for one that was never heard in this
-   * life until it has been waited for during `patienceMs`: before that nothing is known.
+   * life until it has been waited for long enough: before that nothing is known. An agent whose
+   * server was away tries again after its longest pause at the latest, which may be longer than
+   * `timeoutMs`: a restart must not call it silent for that.
    */
-  silentMs(node: NodeId, mono: number, patienceMs: number): number | null {
+  silentMs(node: NodeId, mono: number, timeoutMs: number): number | null {
     const heard = this.heard.get(node);
     const attentive = this.attentiveMs(mono);
-    if (heard === undefined) return attentive > patienceMs ? attentive : null;
-    return Math.max(0, mono - Math.max(heard.atMono, this.attentiveSince));
+    if (heard === undefined) return attentive > patienceFor(timeoutMs) ? attentive : null;
+    if (heard.atMono >= this.attentiveSince) return mono - heard.atMono;
+    // Heard before this process was paused: its agent may have begun to wait, too.
+    return Math.max(0, attentive - (patienceFor(timeoutMs) - timeoutMs));
   }
 
   /** Wall time of the last report in this process's life. */
@@ -165,6 +170,14 @@ export class Presence {
     return count === 0 ? null : sum / count;
   }
 }
+
+/** How long to wait for a node that has not been heard since this process looks. */
+export function patienceFor(timeoutMs: number): number {
+  return Math.max(timeoutMs, LIMIT.agentPauseMsMax * (1 + AGENT_JITTER));
+}
+
+/** Agents stretch their pauses by up to this share. */
+const AGENT_JITTER = 0.25;
 
 /** How often the process says that it runs. */
 export const PULSE_MS = 1_000;

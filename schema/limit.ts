@@ -22,6 +22,8 @@ export const LIMIT = {
   },
   /** Connections of agents that have not yet said which node they are. */
   unnamedStreamsMax: 4_096,
+  /** Milliseconds that an agent waits at most before it tries to reach its server again. */
+  agentPauseMsMax: 60_000,
   /** GPUs of one node. The largest shipping baseboard has 16. */
   gpusPerNodeMax: 64,
   /**

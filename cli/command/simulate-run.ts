@@ -10,7 +10,7 @@ import type { Flag } from "../flag.ts";
 import { simulate, type Plan } from "../simulation.ts";
 
 const TIMES = ["virtual", "real"] as const;
-const SEMANTICS = ["held", "last-report"] as const;
+const SEMANTICS = ["held", "last-report", "upstream"] as const;
 const SEED_MAX = 2 ** 53 - 1;
 
 export const RUN_FLAGS: readonly Flag[] = [
@@ -23,7 +23,7 @@ export const RUN_FLAGS: readonly Flag[] = [
     name: "health-semantics",
     kind: "text",
     value: "S",
-    help: `${SEMANTICS.join(" or ")} (default held)`,
+    help: `${SEMANTICS.join(", ")} (default held)`,
   },
   { name: "policy", kind: "text", value: "F", help: "health policy instead of the file's" },
   { name: "config", kind: "texts", value: "F", help: "configuration instead of the file's" },

@@ -114,6 +114,22 @@ describe("readConfig() on the guide", () => {
     expect(pools.map((one) => one.health.unhealthyThreshold)).toEqual([2, 1]);
   });
 
+  test("loads upstream's sample with a timeout of less than two heartbeats, and warns", () => {
+    const text = `server:
+  address: "127.0.0.1:50051"
+  heartbeat_interval: 10s
+  heartbeat_timeout: 15s
+pools: {p: {provider: fake, instance_type: t, min_nodes: 0, max_nodes: 1}}
+providers: {fake: {type: fake, gpu_count: 8}}
+`;
+    const { config: found, problems } = readConfig([{ name: "f", text }]);
+    expect(found?.server).toMatchObject({ heartbeatTimeoutMs: 15_000 });
+    expect(problems.map(printProblem)).toEqual([
+      "f:4:22: server.heartbeat_timeout: warning: 15s is less than twice heartbeat_interval 10s " +
+        "(one lost heartbeat makes a healthy node silent)",
+    ]);
+  });
+
   test("normalises the worked pair to identical JSON", () => {
     const [list, map] = [load("pair-list"), load("pair-map")];
     expect(list.problems).toEqual([]);
@@ -237,7 +253,8 @@ describe("readConfig() messages", () => {
     [
       "a short heartbeat timeout",
       `server: {heartbeat_interval: 30s, heartbeat_timeout: 20s}\n${pool()}`,
-      "1:54: server.heartbeat_timeout: 20s must be at least twice heartbeat_interval 30s",
+      "1:54: server.heartbeat_timeout: 20s must be above heartbeat_interval 30s, best " +
+        "twice as long",
     ],
     [
       "a retired document",

@@ -110,9 +110,15 @@ function readHeartbeat(server: Section, agent: AgentDefaults) {
   const timeout = server.duration("heartbeat_timeout");
   const heartbeatTimeoutMs = timeout ?? HEARTBEATS_MISSED * heartbeatIntervalMs;
   const known = interval !== null || !server.has("heartbeat_interval");
-  if (known && heartbeatTimeoutMs < 2 * heartbeatIntervalMs) {
-    const twice = `must be at least twice heartbeat_interval ${printDuration(heartbeatIntervalMs)}`;
-    server.fail("heartbeat_timeout", "range", `${printDuration(heartbeatTimeoutMs)} ${twice}`);
+  const [timed, beat] = [heartbeatTimeoutMs, heartbeatIntervalMs].map(printDuration);
+  if (known && heartbeatTimeoutMs <= heartbeatIntervalMs) {
+    const message = `${timed} must be above heartbeat_interval ${beat}, best twice as long`;
+    server.fail("heartbeat_timeout", "range", message);
+  } else if (known && heartbeatTimeoutMs < 2 * heartbeatIntervalMs) {
+    const message = `${timed} is less than twice heartbeat_interval ${beat}`;
+    const at = server.look("heartbeat_timeout")?.value.at ?? server.at;
+    const hint = "one lost heartbeat makes a healthy node silent";
+    server.problems.warning(at, `${server.path}.heartbeat_timeout`, "range", message, hint);
   }
   return { heartbeatIntervalMs, heartbeatTimeoutMs };
 }

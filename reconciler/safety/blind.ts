@@ -5,7 +5,7 @@
  */
 import type { Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import type { Fleet, Sight } from "../fleet.ts";
+import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
 
@@ -29,13 +29,16 @@ function isDark(node: Node, countSick: boolean): boolean {
  * enough is dark. One dark zone among lit ones is a zone that died.
  */
 export function darkness(nodes: Iterable<Node>): string | null {
-  const watched: Node[] = [];
+  const all: Node[] = [];
   for (const node of nodes) {
     if (node.agent === null) continue;
     if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
     if (node.instance !== null && node.instance.state === "terminated") continue;
-    watched.push(node);
+    all.push(node);
   }
+  // Agents that nobody asked for must not blind a fleet; one that has no others is made of them.
+  const bought = all.filter((node) => !isUnbought(node));
+  const watched = bought.length > 0 ? bought : all.filter((node) => node.pool !== null);
   if (watched.length < DOMAIN_NODES_MIN) return null;
   const countSick = watched.length >= SICK_FLEET_MIN;
   // Nearly always nobody is: then the domains need not be looked at.

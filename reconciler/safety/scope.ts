@@ -8,6 +8,8 @@ import type { Node } from "../../schema/node.ts";
 import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
 
 export const FLEET = "fleet";
+/** Machines that this fleet did not buy and that name no pool of it. */
+const STRANGERS = "domain:unmanaged";
 
 /** Inventory labels that name a rack, most specific first. */
 const RACK_LABELS = ["navarch.dev/rack", "topology.kubernetes.io/rack", "rack"];
@@ -49,6 +51,8 @@ export function scopesOf(node: Node, stoodFor: Node | null = null): readonly str
 }
 
 function readScopes(node: Node, placed: Node): string[] {
+  // Agents that nobody asked for must not use up what the fleet may lose at once.
+  if (isUnbought(node) && node.pool === null) return [STRANGERS];
   const out = [FLEET];
   if (node.pool !== null) out.push(`pool:${node.pool}`);
   for (const domain of domainsOf(placed)) out.push(`domain:${domain}`);
@@ -82,14 +86,20 @@ export function sizesOf(fleet: Fleet, config: Config): Map<string, Size> {
     wanted += desired;
   }
   const adopting = new Set(config.pools.filter(({ adopt }) => adopt).map(({ name }) => name));
+  let strangers = 0;
   for (const node of fleet.nodes.values()) {
     if (!isUnbought(node) || node.phase.kind === "gone") continue;
+    if (node.pool === null) {
+      strangers += 1;
+      continue;
+    }
     // Counted in the wanted size already.
-    if (node.pool !== null && adopting.has(node.pool)) continue;
+    if (adopting.has(node.pool)) continue;
     wanted += 1;
-    const size = node.pool === null ? undefined : sizes.get(`pool:${node.pool}`);
+    const size = sizes.get(`pool:${node.pool}`);
     if (size !== undefined) size.slots += 1;
   }
+  if (strangers > 0) sizes.set(STRANGERS, { slots: strangers, pools: 1 });
   sizes.set(FLEET, { slots: wanted, pools: Math.max(1, config.pools.length) });
   const slots = new Map<string, { slots: Set<string>; pools: Set<string> }>();
   for (const node of fleet.nodes.values()) {

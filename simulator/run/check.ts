@@ -2,7 +2,9 @@
  * Assertions: what a scenario expects, asked of the control plane's interface and of the event log.
  */
 import { printDuration } from "../../schema/duration.ts";
+import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { NodeView } from "../../schema/api.ts";
 import { isWithin, type Assertion, type CountTarget, type Health } from "../scenario/scenario.ts";
@@ -14,8 +16,12 @@ import { parseSelector, sumSeries } from "./metric.ts";
 import type { RunRecord } from "./record.ts";
 import { quantilesOf } from "./span.ts";
 
-/** `held`: the product's verdict. `last-report`: what the newest report alone said. */
-export const SEMANTICS = ["held", "last-report"] as const;
+/**
+ * `held`: the product's verdict. `last-report`: what the newest report alone said. `upstream`: the
+ * verdict over the GPUs that still answer, which is what upstream's own files expect: a card that
+ * fell off the bus says nothing any more, and one that needs a reset does.
+ */
+export const SEMANTICS = ["held", "last-report", "upstream"] as const;
 export type Semantics = (typeof SEMANTICS)[number];
 
 /** What was expected, what was found. */
@@ -44,9 +50,30 @@ export async function healthOf(from: CheckFrom, name: string): Promise<Health | 
   const view = await statusOf(from, name);
   if (view === null) return null;
   if (from.semantics === "held") return wordOf(view.health_status) as Health;
-  // The interface shows what is held; the newest report alone is only in the node's document.
+  // The interface shows what is held; the rest is only in the node's document.
   const life = from.stack.plane.life();
-  return life?.reconciler.fleet().nodes.get(view.node_id as NodeId)?.health.lastReport ?? null;
+  const node = life?.reconciler.fleet().nodes.get(view.node_id as NodeId);
+  if (node === undefined) return null;
+  return from.semantics === "upstream" ? verdictOfPresent(node) : node.health.lastReport;
+}
+
+/** XID 79: the GPU has fallen off the bus. */
+const OFF_THE_BUS = 79;
+
+/** The worst that is held against GPUs which are still there, or against the node itself. */
+function verdictOfPresent({ health }: Node): Health | "unknown" {
+  const gpuOf = ({ gpu_uuid, gpu_index, pci }: Finding): string =>
+    gpu_uuid ?? pci ?? String(gpu_index);
+  const lost = health.held
+    .map(({ finding }) => finding)
+    .filter(({ kind, code }) => kind === "lost" || (kind === "xid" && code === OFF_THE_BUS));
+  const gone = new Set(lost.map(gpuOf));
+  if (health.silentSince !== null) return "unhealthy";
+  if (health.verdict === "unknown") return "unknown";
+  const results = health.held
+    .filter(({ finding }) => !gone.has(gpuOf(finding)))
+    .map(({ judgement }) => judgement.result);
+  return (["unhealthy", "degraded"] as const).find((one) => results.includes(one)) ?? "healthy";
 }
 
 export async function check(assertion: Assertion, from: CheckFrom): Promise<Checked> {

@@ -3,6 +3,7 @@ import { compilePolicy } from "../../health/policy/compile.ts";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { BUNDLED } from "../../simulator/bundle/catalog.ts";
 import { VirtualClock } from "../../simulator/clock.ts";
+import type { Semantics } from "../../simulator/run/check.ts";
 import { runScenario } from "../../simulator/run/runner.ts";
 import { readScenario } from "../../simulator/scenario/read.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
@@ -16,7 +17,10 @@ export function bundled(name: string): Scenario {
 }
 
 /** What failed: errors of the run, assertions and thresholds, each in words. Empty = it passed. */
-export async function judge(scenario: Scenario): Promise<string[]> {
+export async function judge(
+  scenario: Scenario,
+  semantics: Semantics = "held",
+): Promise<string[]> {
   const own = scenario.policy === null ? null : compilePolicy(scenario.policy);
   const ownSeed = scenario.stress?.seed ?? 0;
   const { report } = await runScenario({
@@ -24,7 +28,7 @@ export async function judge(scenario: Scenario): Promise<string[]> {
     policy: own?.ok === true ? own.compiled : compiledBuiltin,
     time: new VirtualClock(),
     seed: ownSeed === 0 ? 42 : ownSeed,
-    semantics: "held",
+    semantics,
     thresholds: [],
     analytic: true,
     isAborted: () => false,
