@@ -124,6 +124,20 @@ describe("openKernelLog() on a file", () => {
     expect(brief(log.read(10).out)).toEqual(["ring:998", "31"]);
   });
 
+  test("read() passes over what befell the machine more than an hour ago, and no XID", () => {
+    const path = fresh();
+    let seq = 0;
+    const at = (seconds: number, text: string) => `4,${seq++},${seconds * 1e6},-;${text}\n`;
+    const oom = "Out of memory: Killed process 1 (x) total-vm:1kB";
+    writeFileSync(path, at(1, oom) + at(2, "NVRM: Xid (PCI:0000:04:00): 79, x") + at(2_000, oom));
+    const clock = stepped();
+    // Two hours after the boot, which was at 0 of the wall's clock.
+    clock.step(7_200_000 - 1_000_000);
+    expect(brief(open(path, null, clock).read(10).out)).toEqual(["79"]);
+    clock.step(-2_000_000);
+    expect(brief(open(path, null, clock).read(10).out)).toEqual(["79", "oom"]);
+  });
+
   test("read() follows a truncated and a replaced file", () => {
     const path = fresh();
     writeFileSync(path, xid(100, 13) + xid(101, 31));

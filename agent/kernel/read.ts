@@ -57,6 +57,11 @@ export type KernelLogStats = {
   lastReadAtMs: number | null;
 };
 
+/**
+ * What befell the machine longer ago than this is over: rules hold it for no longer. An agent that
+ * comes to a machine of a hundred days reads its whole log.
+ */
+const HOST_AGE_MS = 3_600_000;
 /** A source that cannot be opened is tried again after 1 s, 2 s, … at most this. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_FIRST = 1_000;
@@ -266,7 +271,9 @@ class Reader implements KernelLog {
       this.memory = step.memory;
       if (step.amended) this.amend(step.amended.before, step.amended.after);
       // Before `since` the memory still learns, so that addresses keep their names.
-      const old = since !== undefined && bootWallMs + record.usec / 1_000 < since;
+      const atMs = bootWallMs + record.usec / 1_000;
+      const isOver = fact.kind === "host" && atMs < this.options.clock.wallMs() - HOST_AGE_MS;
+      const old = isOver || (since !== undefined && atMs < since);
       if (!step.finding || old) continue;
       if (step.finding.foreign) this.counted.foreign++;
       this.out.push({ kind: "finding", finding: step.finding });
