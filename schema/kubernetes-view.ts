@@ -16,6 +16,8 @@ export type KubernetesView = {
   alarms: string[];
   /** Nodes whose cordon, or its end, the API server does not take, each with its reason. */
   refused: string[];
+  /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
+  unshown: string[];
   /** Nodes that others uncordoned although they are broken, or again and again. */
   uncordoned: string[];
   /** Drains that wait for something outside: budgets, webhooks, finalizers. */

@@ -15,6 +15,7 @@ const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its r
 
 const ADMISSION =
   "work may still be placed there: let the control plane's account pass the webhook or policy";
+const UNSHOWN = "what this Node shows of its GPUs may be outdated until the write succeeds";
 const BLOCKED = "`navarch explain NODE` says what happens at the drain's deadline";
 
 export const doctorKubernetes: Command = {
@@ -56,6 +57,7 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
     // A control plane of an older release does not say these.
     ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
     ...(view.uncordoned ?? []).map((line) => say("warn", "uncordoned", line, null)),
+    ...(view.unshown ?? []).map((line) => say("warn", "not shown", line, UNSHOWN)),
     ...(view.blocked ?? []).map((line) => say("warn", "drain blocked", line, BLOCKED)),
     ...view.forbidden.map((rule) => say("fail", "forbidden", rule, GRANT)),
   ];

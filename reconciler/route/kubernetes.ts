@@ -58,6 +58,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       refused: refusedMarks(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
       uncordoned: uncordoned(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
       blocked: standing?.blocked ?? [],
+      unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
     };
     return c.json(view);
   });

@@ -104,4 +104,6 @@ export type ClusterStanding = {
   doubts: string[];
   /** Drains that wait for something outside, a line each. */
   blocked: string[];
+  /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
+  unshown: string[];
 };

@@ -165,3 +165,21 @@ describe("the Node of a machine that is gone", () => {
     expect(unknown.text).not.toContain("in the cluster");
   });
 });
+
+test.each([503, 404, 409])("what a webhook (%d) keeps a Node from showing is said", async (code) => {
+  const w = await joined(2);
+  const app = openWorldApp(w);
+  const { id, name } = first(w);
+  const { kube } = clusterOf(w);
+  kube.admission = ({ path }) =>
+    path.endsWith(`/${name}/status`) ? webhookDenied("gate.example", code, "no status") : null;
+  w.xid(id, 79);
+  await w.live(30);
+  const view = await app.call("GET", "/v1/kubernetes");
+  expect(String(view.body["unshown"])).toContain(
+    `${name}: refused by admission webhook gate.example: no status`,
+  );
+  kube.admission = () => null;
+  await w.live(300);
+  expect((await app.call("GET", "/v1/kubernetes")).body["unshown"]).toHaveLength(0);
+});

@@ -383,6 +383,7 @@ export class Kubernetes implements Scheduler {
       draining: this.#draining.size,
       forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
       blocked: this.#hands.drainers.blocked(),
+      unshown: this.#hands.status.troubles(),
       doubts: [
         ...this.#hands.cleanup.doubts(),
         ...this.#hands.cleanup.troubles(),

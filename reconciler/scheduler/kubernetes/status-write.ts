@@ -3,6 +3,7 @@
  * only labels may take a second, without those that somebody else owns.
  */
 import { unreachable } from "../../../schema/unreachable.ts";
+import { readAdmission } from "./admission.ts";
 import { PATCH } from "./api.ts";
 import type { KubeAnswer, KubeRequest } from "./api.ts";
 import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
@@ -162,7 +163,7 @@ function written(answer: KubeAnswer, uid: string): Written {
  * a patch of another object 422 on `metadata.uid` (kube-apiserver 1.37.1, measured).
  */
 function isGone(answer: KubeAnswer): boolean {
-  if (answer.kind !== "refused") return false;
+  if (answer.kind !== "refused" || readAdmission(answer.message) !== null) return false;
   if (answer.status === 404) return true;
   if (answer.status === 409) return /uid mismatch/i.test(answer.message);
   return answer.status === 422 && answer.causes.some(({ field }) => field === "metadata.uid");
