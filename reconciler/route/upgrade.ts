@@ -12,7 +12,7 @@ import { isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../upgrade/view.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
-import type { Release } from "./release-folder.ts";
+import { digestOf, parseSums, type Release } from "./release-folder.ts";
 
 /** Download, start and one full check of a minute's cadence, on a slow machine. */
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;
@@ -68,9 +68,15 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   }
   const release = (await ports.install?.releases.find(to)) ?? null;
   const files = release === null ? {} : agentsOf(release);
-  if (Object.keys(files).length === 0) {
+  if (release === null || Object.keys(files).length === 0) {
     const how = "put it into the release folder (npm run release)";
     return refuse(c, "not_found", `this control plane has no agent of release ${to}: ${how}`);
+  }
+  // Agents verify it; better one answer here than a canary that refuses.
+  if (parseSums(release.sums).get("VERSION") !== digestOf(`${to}\n`)) {
+    const how = "agents would refuse it (npm run release writes that file)";
+    const message = `SHA256SUMS of release ${to} has no checksum of its VERSION file: ${how}`;
+    return refuse(c, "precondition_failed", message);
   }
   const { reconciler, clock } = ports;
   const now = clock.wallMs();

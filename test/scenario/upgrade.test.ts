@@ -3,6 +3,7 @@
  * when, that a node's start-up silence is no fault, that a bad release ends at the first node, and
  * that a dead control plane changes nothing.
  */
+import { digestOf } from "../../reconciler/route/release-folder.ts";
 import { afterEach, expect, test } from "bun:test";
 import * as v from "valibot";
 import { rowsOf, campaignOf, isAway } from "../../reconciler/upgrade/decide-upgrade.ts";
@@ -84,13 +85,16 @@ async function order(world: World, to: string, percent: number, more: object = {
 
 type Order = { to: string; max_unavailable?: string };
 
-async function post(world: World, body: Order): Promise<{ status: number; text: string }> {
-  const { to } = body;
+async function post(
+  world: World,
+  body: Order,
+  listed = body.to,
+): Promise<{ status: number; text: string }> {
   const app = openWorldApp(world);
   const files = new Map([
     ["navarch-node-linux-amd64", { sha256: "0".repeat(64), source: { text: "" } }],
   ]);
-  const release = { version: to, sums: "", files };
+  const release = { version: body.to, sums: `${digestOf(`${listed}\n`)}  VERSION\n`, files };
   const releases = { find: async () => release, latest: async () => release };
   Object.assign(app.ports, { install: { releases } });
   return app.call("POST", "/v1/upgrade", body);
@@ -185,6 +189,15 @@ test("a cordoned node is left alone until it is given back, and a freeze holds e
   await app.call("POST", `/v1/nodes/${first}/uncordon`, { reason: "done" });
   await world.until(() => stateOf(world) === "done", 600);
   expect(versionsOf(world)).toEqual(Array(3).fill("1.1.0"));
+});
+
+test("a release whose list is another version's is not ordered", async () => {
+  const { world } = await fleetOf(1);
+  const answer = await post(world, { to: "1.1.0" }, "1.0.9");
+  expect([answer.status, answer.text]).toEqual([
+    412,
+    expect.stringContaining("no checksum of its VERSION file: agents would refuse it"),
+  ]);
 });
 
 test("a newer agent is left alone, and nobody can order it back", async () => {
