@@ -25,6 +25,7 @@ import { joinTokenCreate } from "./command/join-token-create.ts";
 import { joinTokenList } from "./command/join-token-list.ts";
 import { joinTokenRevoke } from "./command/join-token-revoke.ts";
 import { list } from "./command/list.ts";
+import { cleanupKubernetes } from "./command/cleanup-kubernetes.ts";
 import { manifestsKubernetes } from "./command/manifests.ts";
 import { plan } from "./command/plan.ts";
 import { policyShow } from "./command/policy-show.ts";
@@ -105,6 +106,7 @@ const ALL: readonly Command[] = [
   simulateInteractive,
   simulateList,
   manifestsKubernetes,
+  cleanupKubernetes,
   backup,
   restore,
   doctor,

@@ -268,7 +268,7 @@ const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "[::1]" || host.startsWith("127.");
 
 /** Files and plugins age in real time; only tests step another clock. */
-const REAL_CLOCK: Clock = {
+export const REAL_CLOCK: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
   after(ms, work) {

@@ -82,6 +82,11 @@ export function failureOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal 
   return { kind: "lost", message: `${answer.status} ${answer.message}` };
 }
 
+/** Why a call did not succeed, for a person. */
+export function refusalText(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
+  return refusalOf(answer).message;
+}
+
 function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss {
   if (answer.kind === "lost") return answer;
   const admission = readAdmission(answer.message);

@@ -141,4 +141,27 @@ describe.skipIf(missing !== null)("two control planes with agents on one Node", 
       (await live()).spec.unschedulable === true ? true : null,
     );
   }, 90_000);
+
+  test("`navarch cleanup kubernetes` takes off what they left, and no person's cordon", async () => {
+    for (const plane of planes) await plane.stop();
+    await cluster.json("/api/v1/nodes", { method: "POST", body: { metadata: { name: "theirs" } } });
+    await cluster.kubectl("cordon", "theirs");
+    const cleanup = async (...flags: string[]): Promise<{ name: string; cleared: boolean }[]> => {
+      const config = `--kubeconfig=${cluster.kubeconfig("admin")}`;
+      const args = [NAVARCH, "cleanup", "kubernetes", config, ...flags, "-o", "json"];
+      return JSON.parse(runTool(args)) as { name: string; cleared: boolean }[];
+    };
+    const live = (name: string): Promise<KubeObject> => cluster.json(`/api/v1/nodes/${name}`);
+    expect(await cleanup("--dry-run")).toMatchObject([{ name: "shared", cleared: false }]);
+    expect((await live("shared")).spec.unschedulable).toBe(true);
+    expect(await cleanup("--yes", "--fleet=nobody")).toEqual([]);
+    expect(await cleanup("--yes")).toMatchObject([{ name: "shared", cleared: true }]);
+    const { metadata, spec, status } = await live("shared");
+    const ours = (key: string): boolean => key.startsWith("navarch.dev/");
+    expect(spec.unschedulable).toBeUndefined();
+    expect(Object.keys({ ...metadata.labels, ...metadata.annotations }).filter(ours)).toEqual([]);
+    expect((status?.conditions ?? []).map(({ type }) => type)).not.toContain("GPUHealthy");
+    expect((await live("theirs")).spec.unschedulable).toBe(true);
+    expect(await cleanup("--yes")).toEqual([]);
+  }, 60_000);
 });

@@ -1,0 +1,97 @@
+/**
+ * `navarch cleanup kubernetes`: takes off a cluster's Nodes what an uninstalled control plane left
+ * there. It speaks to the API server itself, with the kubeconfig of whoever runs it.
+ */
+import type { NodePorts } from "../../reconciler/scheduler/kubernetes/node-call.ts";
+import { VERSION } from "../../schema/version.ts";
+import type { Command, Context } from "../command.ts";
+import { EXIT, type Failure, failure, usage } from "../failure.ts";
+import { show } from "../show.ts";
+import type { World } from "../world.ts";
+
+export const cleanupKubernetes: Command = {
+  name: ["cleanup", "kubernetes"],
+  usage: "",
+  summary: "take cordons, taints, conditions and labels of Navarch off the Nodes of a cluster",
+  more:
+    "For after an uninstall: a control plane that still runs takes it for a person's uncordon.\n" +
+    "Cordons of people stay, and so do Nodes with navarch.dev/hold. With --dry-run it only lists.",
+  flags: [
+    { name: "kubeconfig", kind: "text", value: "FILE", help: "default: as kubectl finds it" },
+    { name: "context", kind: "text", value: "NAME", help: "context of the kubeconfig" },
+    { name: "fleet", kind: "text", value: "ID", help: "only Nodes with navarch.dev/fleet=ID" },
+    { name: "dry-run", kind: "switch", help: "list the Nodes and change nothing" },
+    { name: "yes", kind: "switch", help: "do not ask" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "offline",
+  async run(context) {
+    const { flags, world } = context;
+    const ports = await open(world, flags.text("kubeconfig"), flags.text("context"));
+    if ("exit" in ports) return ports;
+    try {
+      return await clear(context, ports);
+    } finally {
+      // An open connection would keep the process.
+      ports.api.close();
+    }
+  },
+};
+
+async function clear(context: Context, ports: NodePorts): Promise<number | Failure> {
+  const { flags, world } = context;
+  const { clearMarks, listMarked } = await import(
+    "../../reconciler/scheduler/kubernetes/clear-marks.ts"
+  );
+  const listed = await listMarked(ports);
+  if (listed.kind === "failed") return failure(EXIT.unreachable, "unreachable", listed.message);
+  const wanted = flags.text("fleet");
+  const fleets = new Set(listed.nodes.flatMap(({ fleet }) => (fleet === null ? [] : [fleet])));
+  if (wanted === null && fleets.size > 1) {
+    const named = [...fleets].sort().join(", ");
+    return usage(`several installs are at work in this cluster (${named}): name one by --fleet`);
+  }
+  const nodes = listed.nodes.filter(({ fleet }) => wanted === null || fleet === wanted);
+  const isDry = flags.on("dry-run");
+  if (!isDry && nodes.length > 0 && !flags.on("yes")) {
+    const said = world.ask(`Take the marks of Navarch off ${nodes.length} Nodes? [y/N]`);
+    if (said === null) return usage("cleanup kubernetes asks before it changes Nodes: give --yes");
+    if (!/^y(es)?$/i.test(said.trim())) {
+      return failure(EXIT.refused, "refused", "nothing was changed");
+    }
+  }
+  const rows: { name: string; fleet: string | null; cleared: boolean; problem: string | null }[] =
+    [];
+  for (const node of nodes) {
+    const problem = isDry ? null : await clearMarks(ports, node);
+    const { name, fleet } = node;
+    rows.push({ name, fleet, cleared: !isDry && problem === null, problem });
+  }
+  const word = isDry ? "would be cleared" : "cleared";
+  const human = (): string =>
+    rows.length === 0
+      ? "Nothing of Navarch is on the Nodes of this cluster.\n"
+      : rows.map(({ name, problem }) => `${name}: ${problem ?? word}\n`).join("");
+  await show(context, { data: rows, names: rows.map(({ name }) => name), human });
+  return rows.some(({ problem }) => problem !== null) ? EXIT.failed : EXIT.done;
+}
+
+async function open(
+  world: World,
+  kubeconfig: string | null,
+  context: string | null,
+): Promise<NodePorts | Failure> {
+  const { openTransport, REAL_CLOCK } = await import(
+    "../../reconciler/scheduler/kubernetes/connect.ts"
+  );
+  const { openClient } = await import("../../reconciler/scheduler/kubernetes/client.ts");
+  const opened = await openTransport({ enabled: true, kubeconfig, context }, world.env);
+  if (opened.kind !== "ok") {
+    const why = opened.kind === "failed" ? opened.message : "no cluster is named here";
+    return usage(`${why}: give --kubeconfig FILE`);
+  }
+  const clock = REAL_CLOCK;
+  const userAgent = `navarch/${VERSION}`;
+  const api = openClient(opened.transport, { clock, count: () => undefined, userAgent });
+  return { api, clock, random: () => 0.5 };
+}
