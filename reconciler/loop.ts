@@ -65,7 +65,7 @@ export const PERIOD_MS = 1_000;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
 /** Folded by one activation: bounds its time, its transaction and its memory in a flood. */
-const LETTERS_MAX = { letters: 200, news: 400 };
+const LETTERS_MAX = { letters: 200, news: 200 };
 /** Failures in a row before readiness says so. */
 const TROUBLE_TOLD = 2;
 
