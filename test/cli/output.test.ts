@@ -366,6 +366,20 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/warn +instances +1 were told to end .*navarch instances/);
   });
 
+  test("fails for a provider that gives no machines, with why", async () => {
+    const [lambda, fake] = stub.safety.providers;
+    if (lambda === undefined || fake === undefined) throw new Error("no providers");
+    const before = stub.safety;
+    const trouble = "the agent of i-1 cannot start: exit 127";
+    const providers = [{ ...lambda, unavailable: "no adapter" }, { ...fake, trouble }];
+    stub.safety = { ...before, providers };
+    const { code, out } = await run("doctor");
+    stub.safety = before;
+    expect(code).toBe(1);
+    expect(out).toMatch(/fail +provider lambda +no adapter → fix this or name another provider/);
+    expect(out).toMatch(/fail +provider fake +the agent of i-1 cannot start: exit 127 → navarch ev/);
+  });
+
   test("says that nobody answers", async () => {
     const { code, out } = await navarch(["doctor", "-s", "127.0.0.1:1", "-o", "json"]);
     expect(code).toBe(1);

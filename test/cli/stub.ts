@@ -10,6 +10,7 @@ import type {
   NodeView,
   PoolStatusView,
   PoolView,
+  SafetyView,
   VersionView,
 } from "../../schema/api.ts";
 import { printConfig } from "../../reconciler/config/print.ts";
@@ -48,6 +49,7 @@ export type Stub = {
   /** Answers with this for every API call, if set. */
   broken: { status: number; body: string } | null;
   version: string;
+  safety: SafetyView;
   close(): Promise<void>;
 };
 
@@ -102,6 +104,7 @@ export function openStub(options: { token?: string | null } = {}): Stub {
     missing: [],
     broken: null,
     version: "0.1.0",
+    safety: SAFETY,
     close: () => server.stop(true),
   };
   return stub;
@@ -141,7 +144,7 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
     case "safety":
       if (method === "PUT") return answer({ frozen: { ...holdOf(body), until: null } });
       if (method === "DELETE") return answer({ frozen: null, was_frozen: true });
-      return answer(SAFETY);
+      return answer(stub.safety);
     case "version":
       return answer({ version: stub.version, commit: "c0ffee" } satisfies Partial<VersionView>);
     case "config":
