@@ -174,6 +174,15 @@ describe("localMounts()", () => {
     expect(paths(text)).toEqual(["/", "/database", "/mnt/with space"]);
   });
 
+  test("looks below a root that is an image or a layer", () => {
+    for (const root of ["erofs", "squashfs", "overlay", "tmpfs", "rootfs"]) {
+      const text = info(`none / ${root} ro`, "/dev/a /var ext4 rw");
+      expect([root, paths(text)]).toEqual([root, ["/var"]]);
+    }
+    // A machine whose root is a network's is asked about nothing.
+    expect(paths(info("server:/root / nfs rw", "/dev/a /var ext4 rw"))).toEqual([]);
+  });
+
   test("takes a device once, and of two mounts at one place the upper", () => {
     const text = info(
       "/dev/a / ext4 rw",

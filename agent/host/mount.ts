@@ -10,11 +10,17 @@
 export type Mount = { path: string; device: string; type: string; readOnly: boolean };
 
 const LOCAL = /^(?:ext[234]|xfs|btrfs|f2fs|zfs|bcachefs|jfs)$/;
-/** A reason more to leave out what is below: these answer at once, and are no disk. */
+/**
+ * These answer at once, and are no disk that fills up: kernel interfaces, memory, layers of
+ * containers, and images that are never written. The root of some systems is one of them. What is
+ * mounted below any other file system is left out.
+ */
 const VIRTUAL = new Set(
-  "autofs bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue"
-    .concat(" nsfs overlay proc pstore ramfs rootfs securityfs squashfs sysfs tmpfs tracefs")
-    .split(" "),
+  [
+    "aufs autofs binfmt_misc bpf cgroup cgroup2 configfs cramfs debugfs devpts devtmpfs efivarfs",
+    "erofs exfat fusectl hugetlbfs iso9660 mqueue nsfs overlay proc pstore ramfs romfs rootfs",
+    "rpc_pipefs securityfs selinuxfs squashfs sysfs tmpfs tracefs udf vfat",
+  ].flatMap((names) => names.split(" ")),
 );
 /** Volumes of single pods and containers: full ones are their owners' affair. */
 const OWNED = /^\/(?:var\/lib\/(?:kubelet|docker|containerd|containers)|run|snap)\//;
