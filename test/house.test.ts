@@ -4,7 +4,16 @@
  * the README promises.
  */
 import { describe, expect, test } from "bun:test";
-import { existsSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 
@@ -77,6 +86,39 @@ describe("installing", () => {
   test("approves the one install script that is needed", () => {
     const mayRun = Object.entries(manifest.allowScripts).filter(([, may]) => may);
     expect(mayRun).toEqual([["bun", true]]);
+  });
+
+  test("runs no install script with any npm, and needs none to run Bun", async () => {
+    expect((await read(".npmrc")).split("\n")).toContain("ignore-scripts=true");
+    const direct = Object.values(manifest.scripts).filter((line) => /(?:^|[ &])bunx? /.test(line));
+    expect(direct).toEqual([]);
+  });
+
+  test("build/bun.sh puts Bun's binary in place once, where npm has left a notice", () => {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-bun-"));
+    try {
+      const bin = join(folder, "node_modules/bun/bin");
+      mkdirSync(bin, { recursive: true });
+      mkdirSync(join(folder, "build"));
+      copyFileSync(join(ROOT, "build/bun.sh"), join(folder, "build/bun.sh"));
+      const run = () => {
+        const cmd = ["sh", join(folder, "build/bun.sh"), "run", "x y"];
+        const { stdout, exitCode } = Bun.spawnSync({ cmd, stderr: "ignore" });
+        return [stdout.toString(), exitCode];
+      };
+      expect(run()).toEqual(["", 1]);
+      writeFileSync(join(bin, "bun.exe"), 'echo "Error: no postinstall" >&2\nexit 1\n', {
+        mode: 0o755,
+      });
+      const binary = '#!/bin/sh\nprintf "%s|" "$@"\nexit 7\n';
+      const put = `require("fs").writeFileSync("bin/bun.exe", ${JSON.stringify(binary)});`;
+      const once = `${put}require("fs").unlinkSync("install.js");`;
+      writeFileSync(join(folder, "node_modules/bun/install.js"), once);
+      expect(run()).toEqual(["run|x y|", 7]);
+      expect(run()).toEqual(["run|x y|", 7]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test("pins every direct dependency exactly", () => {
