@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import type { NodeView } from "../../schema/api.ts";
 import { json, navarch, startNavarch } from "./spawn.ts";
 import { nodeView, NOW } from "./fleet.ts";
+import { readConfig } from "../../reconciler/config/read.ts";
 import { openStub, TOKEN } from "./stub.ts";
 
 const stub = openStub();
@@ -53,7 +54,6 @@ describe("every command prints its table", () => {
     ["pool hold training --reason firmware --for 24h"],
     ["pool resume training"],
     ["policy show"],
-    ["config show"],
     ["token list"],
   ])("navarch %s", async (line) => {
     const { code, out, err } = await run(...line.split(" "));
@@ -347,6 +347,14 @@ describe("navarch freeze and pool hold", () => {
   });
 });
 
+test("navarch config show prints what the control plane runs with as a file that reads", async () => {
+  const { code, out } = await run("config", "show");
+  expect(code).toBe(0);
+  const { config, problems } = readConfig([{ name: "shown", text: out }]);
+  expect(problems).toEqual([]);
+  expect(config?.pools.map(({ name }): string => name)).toEqual(["p"]);
+});
+
 describe("navarch doctor", () => {
   test("tells what is wrong and what to do", async () => {
     stub.missing = ["store: disk full", "adoption: not finished"];
@@ -377,7 +385,7 @@ describe("navarch doctor", () => {
     stub.safety = before;
     expect(code).toBe(1);
     expect(out).toMatch(/fail +provider lambda +no adapter → fix this or name another provider/);
-    expect(out).toMatch(/fail +provider fake +the agent of i-1 cannot start: exit 127 → navarch ev/);
+    expect(out).toMatch(/fail +provider fake +the agent of i-1 cannot start: exit 127 → navarch/);
   });
 
   test("says that nobody answers", async () => {
