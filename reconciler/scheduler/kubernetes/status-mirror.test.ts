@@ -177,13 +177,27 @@ describe("StatusMirror", () => {
   test("sends everything again once an hour", async () => {
     await tend([wish()]);
     const before = patches();
-    await clock.pass(HOUR_MS / 3);
+    await clock.pass(200_000);
     await tend([wish()]);
     expect(patches()).toBe(before);
     await clock.pass(HOUR_MS);
     await tend([wish()]);
     await tend([wish()]);
     expect(patches()).toBe(before + 2);
+  });
+
+  test("renews the conditions alone every five minutes, and contests nothing by it", async () => {
+    const of = () => conditions().find(({ type }) => type === "GPUHealthy");
+    await tend([wish()]);
+    const [first, before] = [of(), patches()];
+    for (let i = 0; i < 4; i++) {
+      await clock.pass(300_000);
+      await tend([wish()]);
+    }
+    expect(patches()).toBe(before + 4);
+    expect(of()?.["lastHeartbeatTime"]).not.toBe(first?.["lastHeartbeatTime"] ?? "");
+    expect(of()?.["lastTransitionTime"]).toBe(first?.["lastTransitionTime"] ?? "");
+    expect(mirror.troubles()).toEqual([]);
   });
 
   test("clears everything when nobody wishes it for a minute", async () => {

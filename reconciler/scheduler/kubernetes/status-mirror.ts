@@ -19,6 +19,12 @@ import { writeStatus } from "./status-write.ts";
 const IN_FLIGHT = 8;
 /** Everything is sent again: drift that no watch showed lasts no longer. */
 const RESYNC_MS = 3_600_000;
+/**
+ * Conditions are renewed as often, so that those of a control plane that stopped are seen to be
+ * old; with many Nodes at ten writes a second, at the most hourly.
+ */
+const RENEW_MS = 300_000;
+const RENEW_EACH_MS = 100;
 /** After a refusal: twice as long each time, up to ten minutes. */
 const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 600_000;
@@ -67,6 +73,8 @@ type Entry = StatusMemory & {
   clean: { wish: StatusWish; object: KubeNode } | null;
   unwishedAtMs: number | null;
   resyncAtMs: number;
+  /** When conditions were last written, or first found in order. */
+  renewedAtMs: number;
   /** Since when its mark is on its way; `null` = it is not. */
   laterSinceMs: number | null;
   /** As of the last wish. */
@@ -171,6 +179,7 @@ export class StatusMirror {
       unwishedAtMs: null,
       // Right after a start only what differs is sent; the rest comes spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
+      renewedAtMs: now,
       laterSinceMs: null,
       fleet: wish?.fleet ?? null,
       paces: new Map(),
@@ -185,8 +194,10 @@ export class StatusMirror {
     const { wish, object, clean } = entry;
     const isResync = now >= entry.resyncAtMs && wish?.later !== true;
     // Neither is ever changed in place, so what was found in order still is.
-    if (!isResync && wish !== null && clean?.wish === wish && clean.object === object) return false;
-    const steps = stepsOf(entry, isResync);
+    const isKnown = clean?.wish === wish && clean.object === object;
+    const renews = this.#isRenewal(entry, now);
+    if (!isResync && !renews && wish !== null && isKnown) return false;
+    const steps = stepsOf(entry, isResync, renews);
     entry.clean = steps.length > 0 || wish === null ? null : { wish, object };
     if (steps.length === 0) return wish === null || isResync;
     return steps.some(({ kind }) => now >= waitOf(entry, kind));
@@ -198,13 +209,15 @@ export class StatusMirror {
     if (isResync) entry.foreign.clear();
     const { wish } = entry;
     let isWhole = true;
-    for (const step of stepsOf(entry, isResync)) {
+    const renews = this.#isRenewal(entry, clock.monoMs());
+    for (const step of stepsOf(entry, isResync, renews)) {
       if (clock.monoMs() < waitOf(entry, step.kind)) {
         isWhole = false;
         continue;
       }
       const pace = paceOf(entry, step.kind);
-      if (!isResync && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
+      const isNeeded = !isResync && !(renews && step.kind === "conditions");
+      if (isNeeded && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
       const written = await writeStatus(this.#ports, entry, step);
       for (const line of written.told) log("warn", line, { node: entry.name });
       if (written.object !== null) entry.object = newer(entry.object, written.object);
@@ -218,6 +231,7 @@ export class StatusMirror {
         isWhole = false;
       } else {
         pace.failures = 0;
+        if (step.kind === "conditions") entry.renewedAtMs = clock.monoMs();
         const aim = wish === null ? null : aimOf(step.kind, wish);
         if (pace.aim !== aim) pace.putBacks = 0;
         if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
@@ -230,6 +244,13 @@ export class StatusMirror {
       entry.resyncAtMs = clock.monoMs() + RESYNC_MS * jitter;
     }
     if (wish === null && entry.wish === null) this.#entries.delete(entry.uid);
+  }
+
+  /** Its conditions say what they said, and have not said so for a while. */
+  #isRenewal({ wish, renewedAtMs }: Entry, now: number): boolean {
+    if (wish === null || wish.later === true) return false;
+    const periodMs = Math.max(RENEW_MS, this.#entries.size * RENEW_EACH_MS);
+    return now - renewedAtMs >= Math.min(RESYNC_MS, periodMs);
   }
 
   /**
@@ -285,11 +306,15 @@ function waitOf(entry: Entry, kind: StatusStep["kind"]): number {
   return Math.max(pace.notBeforeMs, pace.putBackAtMs + waitMs);
 }
 
-function stepsOf(entry: Entry, isResync: boolean): StatusStep[] {
+function stepsOf(entry: Entry, isResync: boolean, renews: boolean): StatusStep[] {
   const { wish, object, fleet } = entry;
   // Nor is anything taken away that another install shows there by now.
   if (wish === null && isForeign(object, fleet)) return [];
-  return wish === null ? clearRequests(object, entry) : judgeStatus(wish, object, entry, isResync);
+  if (wish === null) return clearRequests(object, entry);
+  const due = judgeStatus(wish, object, entry, isResync);
+  if (!renews || isResync) return due;
+  const all = judgeStatus(wish, object, entry, true).filter(({ kind }) => kind === "conditions");
+  return [...all, ...due.filter(({ kind }) => kind !== "conditions")];
 }
 
 /** Of two pictures of one object; of the same age, the second. */
