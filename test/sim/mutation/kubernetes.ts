@@ -51,7 +51,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a person's uncordon does not call the repair off",
     {
       file: "reconciler/fold/kube.ts",
-      from: "return giveBack({ ...node, kube: { ...kube, isolatedUid: null } },",
+      from: "return giveBack({ ...node, kube: { ...next, isolatedUid: null } },",
       to: "if ([].length === 0) return { node, events };\n    return giveBack({ ...node },",
     },
     { file: PEOPLE, name: "in a repair calls it off" },
