@@ -9,7 +9,7 @@ import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
 import { printDiagnoses } from "./doctor.ts";
 
-const SHOW = "the text: GET /v1/store/quarantine/ID (admin)";
+const SHOW = "the text: GET /v1/store/quarantine?text=true (admin)";
 
 /** What to do about each kind of row; without an entry, nothing depends on it. */
 const ADVICE: Partial<Record<QuarantineSource, string>> = {

@@ -11,7 +11,7 @@ import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { Credential } from "../../schema/credential.ts";
 import { JoinToken, JoinUse } from "../../schema/join.ts";
 import * as table from "../../schema/table.ts";
-import { parseDoc } from "../store/document.ts";
+import { parseDoc, readDoc } from "../store/document.ts";
 
 /** A token and how often it was used. */
 export type CountedToken = { token: JoinToken; uses: number };
@@ -39,6 +39,12 @@ export type JoinTable = {
   trim(before: number): Promise<void>;
 };
 
+/** A token that cannot be read lets nobody join, and does not hide the others. */
+function readable({ doc, uses }: { doc: string; uses: number }): CountedToken[] {
+  const read = readDoc(JoinToken, doc);
+  return read.ok ? [{ token: read.value, uses }] : [];
+}
+
 /** `write` is one transaction under the leader's fence. */
 export function openJoinTable(
   reader: LibSQLDatabase,
@@ -46,24 +52,20 @@ export function openJoinTable(
   write: (items: BatchItem<"sqlite">[]) => Promise<unknown>,
 ): JoinTable {
   const { joinToken, joinUse, credential: credentials } = table;
-  const read = (row: { doc: string; uses: number }): CountedToken => ({
-    token: parseDoc(JoinToken, row.doc, "join token"),
-    uses: row.uses,
-  });
   const one = async (where: ReturnType<typeof eq>): Promise<CountedToken | null> => {
     const [row] = await reader.select().from(joinToken).where(where);
-    return row === undefined ? null : read(row);
+    return row === undefined ? null : (readable(row)[0] ?? null);
   };
   return {
     async list() {
       const rows = await reader.select().from(joinToken);
-      return rows.map(read).sort((a, b) => b.token.createdAt - a.token.createdAt);
+      return rows.flatMap(readable).sort((a, b) => b.token.createdAt - a.token.createdAt);
     },
     byId: (id) => one(eq(joinToken.id, id)),
     byHash: (hash) => one(eq(joinToken.hash, hash)),
     async countOpen(now) {
       const rows = await reader.select().from(joinToken);
-      const open = rows.map(read).filter(({ token, uses }) => {
+      const open = rows.flatMap(readable).filter(({ token, uses }) => {
         return token.revokedAt === null && token.expiresAt > now && uses < token.usesMax;
       });
       return open.length;

@@ -1,4 +1,5 @@
 /** Stored rows that could not be read (`navarch doctor store`). */
+import { roleIncludes } from "../../schema/credential.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
 import type { QuarantinedRow } from "../store/quarantine.ts";
@@ -12,14 +13,14 @@ function viewRow({ id, source, key, node, pool, at, reason, doc }: QuarantinedRo
 
 export function quarantineRoutes(api: App, { store }: RoutePorts): void {
   api.get("/store/quarantine", needs("viewer"), async (c) => {
+    const { name, role } = c.get("principal");
+    // The text may hold anything that a row may, so it is for administrators.
+    const text = c.req.query("text") === "true";
+    if (text && !roleIncludes(role, "admin")) {
+      return refuse(c, "permission_denied", `${name} has role ${role}; the text needs admin`);
+    }
     const rows = await store.quarantine(LIMIT.quarantineKeptMax);
-    return c.json({ rows: rows.map(viewRow) });
-  });
-  // The text may hold anything that a row may, so it is for administrators.
-  api.get("/store/quarantine/:id", needs("admin"), async (c) => {
-    const rows = await store.quarantine(LIMIT.quarantineKeptMax);
-    const row = rows.find((one) => String(one.id) === c.req.param("id"));
-    if (row === undefined) return refuse(c, "not_found", `no row ${c.req.param("id")}`);
-    return c.json({ ...viewRow(row), text: row.doc });
+    const views = rows.map((row) => (text ? { ...viewRow(row), text: row.doc } : viewRow(row)));
+    return c.json({ rows: views });
   });
 }

@@ -69,6 +69,9 @@ test("evidence whose MIG instance was stored as null: the node goes on, and hist
   const aside = await app.call("GET", "/v1/store/quarantine");
   const rows: { source: string }[] = aside.body["rows"] as never;
   expect(rows.map((row) => row.source).sort()).toEqual(["cursor", "finding", "node"]);
+  expect(JSON.stringify(rows)).not.toContain('"text"');
+  const texts = await app.call("GET", "/v1/store/quarantine?text=true");
+  expect(texts.text).toContain('\\"gi\\":null');
   expect(story.told(w, "store.quarantined").map((event) => event.node)).toEqual([id, id]);
   expect(story.wrongs(w)).toEqual([]);
 });
