@@ -15,7 +15,23 @@ const HOT =
 const COUNTED_DBE =
   `${isType("memory")} && ` + "has(event.metrics.ecc_dbe_count) && event.metrics.ecc_dbe_count > 0";
 
+/** Who says how many GPUs there must be, other than the agent's own memory. */
+const PROMISED = metricIs("expected_from", "bus", "option", "instance_type", "pool");
+
 const MEMORY: readonly BuiltinRule[] = [
+  /*
+   * A number that a person or a table promised may be wrong, and a GPU on the bus may be on its way
+   * to the driver, drained, or given another one: none of it proves broken hardware, and it is over
+   * when a check no longer sees it. A GPU that was known by its name and is gone is lost.
+   */
+  rule(
+    "gpu-absent",
+    "measurement",
+    { ...CLASS.down, action: "reboot" },
+    `${reasonIs("gpu_lost", "unlisted")} || ` +
+      `${reasonIs("gpu_lost", "count")} && event.gpu_uuid == "" && ${PROMISED}`,
+    "The driver does not list a GPU that is on the bus, or fewer than there must be.",
+  ),
   rule(
     "gpu-lost",
     "measurement",

@@ -104,6 +104,17 @@ describe("holdFinding()", () => {
     expect(keyOf(lost)).toBe("lost/count/node");
   });
 
+  test("a number of GPUs that was promised by mistake is forgotten with the mistake", () => {
+    const metrics = { expected: 16, present: 8, expected_from: "pool" };
+    const short = { kind: "lost", reason: "count", gpu_uuid: null, gpu_index: null } as const;
+    const l = latch().hold(found({ ...short, metrics }));
+    expect(l.verdict()).toBe("unhealthy");
+    l.check(check("lost/count/node")).check(check("lost/count/node"));
+    expect(l.verdict()).toBe("unhealthy");
+    l.check(check()).check(check()).check(check());
+    expect(l.verdict()).toBe("healthy");
+  });
+
   test("holdFinding() keeps the worse of two judgements of one key", () => {
     const l = latch()
       .hold(found({ code: 94, metrics: { rst: true } }))

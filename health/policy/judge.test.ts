@@ -62,6 +62,9 @@ function probed(
   };
 }
 
+/** The same of the node as a whole. */
+const nowhere = (finding: Finding): Finding => ({ ...finding, gpu_index: null, gpu_uuid: null });
+
 const about = (finding: Finding, history: FindingHistory = NO_HISTORY): Judgement =>
   judge(finding, compiledBuiltin, NODE, history);
 
@@ -99,6 +102,7 @@ function custom(...rules: PolicyRule[]): CompiledPolicy {
 describe("judge() with the built-in policy, by the class table", () => {
   const RESET = "unhealthy until_reset reset";
   const REBOOT = "unhealthy until_reboot reboot";
+  const ABSENT = "unhealthy while_active reboot";
   const REPLACE = "unhealthy until_replaced replace";
   const APP = "degraded none app";
   const RECORDED = "healthy none none";
@@ -196,6 +200,11 @@ describe("judge() with the built-in policy, by the class table", () => {
   const other: [Finding, string, boolean][] = [
     [told("NVRM: GPU 0000:01:00.0: GPU has fallen off the bus."), REBOOT, true],
     [probed("lost", "count", { expected: 8, present: 7 }), REBOOT, true],
+    [probed("lost", "unlisted", { on_bus: 8, listed: 7 }), ABSENT, false],
+    [nowhere(probed("lost", "count", { expected_from: "pool" })), ABSENT, false],
+    [nowhere(probed("lost", "count", { expected_from: "instance_type" })), ABSENT, false],
+    [nowhere(probed("lost", "count", { expected_from: "baseline" })), REBOOT, true],
+    [probed("lost", "count", { expected_from: "pool" }), REBOOT, true],
     [probed("ecc", "dbe", { ecc_dbe_count: 1 }), RESET, true],
     [probed("ecc", "sbe", { ecc_sbe_count: 200 }), "degraded while_active inspect", false],
     [probed("ecc", "sram_threshold"), REPLACE, true],
