@@ -12,6 +12,7 @@ import {
 } from "./device.ts";
 import { type EventSource, openEvents } from "./event.ts";
 import { EXCLUDED, PCI_INFO } from "./layout.ts";
+import { hasLinksOff } from "./module.ts";
 import { GpuReader, printText } from "./read.ts";
 import type { NvmlCheck, NvmlEvent, NvmlFailure, NvmlGpuCheck, NvmlSample } from "./reading.ts";
 import {
@@ -130,6 +131,7 @@ export class NvmlDriver implements Driver {
       ...(excludedPci === null ? {} : { excludedPci }),
       denied: this.#denied,
       gpus,
+      ...(hasLinksOff() ? { linksOff: true } : {}),
       missing: [...this.#bound.missing],
     };
   }

@@ -104,6 +104,8 @@ export type NvmlCheck = {
   /** GPUs within `count` that this process has no permission for; they are not in `gpus`. */
   denied?: number;
   gpus: NvmlGpuCheck[];
+  /** True if the driver was loaded with NVLink switched off; absent if it was not. */
+  linksOff?: true;
   /** Symbols that this driver's library lacks. */
   missing: string[];
 };

@@ -1,7 +1,8 @@
 /**
  * Which NVLinks a node must have. A single GPU has none to be linked with (a guest that is given
  * one of eight, for instance), and a GPU in MIG mode may have its links switched off, so neither
- * promises any (NVIDIA Fabric Manager user guide, "shared NVSwitch partitions" and "MIG"). Pure.
+ * promises any (NVIDIA Fabric Manager user guide, "shared NVSwitch partitions" and "MIG"). Nor does
+ * a node whose driver was told to leave NVLink off, as guests without a fabric do. Pure.
  */
 import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
 import { modelOf } from "./model.ts";
@@ -15,6 +16,7 @@ export type LinkPromise = {
 
 /** True if at least two GPUs of linked models are listed: only then a link has two ends. */
 export function isLinkedNode(check: NvmlCheck): boolean {
+  if (check.linksOff === true) return false;
   const linked = check.gpus.filter((gpu) => (modelOf(gpu.name)?.links ?? 0) > 0);
   return linked.length >= 2;
 }

@@ -124,6 +124,17 @@ describe("nvlinkProbe on a model whose links are known", () => {
     expect(onAll(name, { nvlinks: all(0), migEnabled: true })).toEqual([]);
   });
 
+  test("promises nothing where the driver was told to leave NVLink off", () => {
+    const name = "NVIDIA H100 80GB HBM3";
+    for (const nvlinks of [all(0), [], null]) {
+      const check = healthyCheck(2, { 0: { name, nvlinks }, 1: { name, nvlinks } });
+      const look = (given: typeof check) =>
+        nvlinkProbe.look(given, remembering(given), roundAt(HOUR_MS)).conditions;
+      expect(look({ ...check, linksOff: true })).toEqual([]);
+      expect(look(check)).toHaveLength(2);
+    }
+  });
+
   test("lets links of four V100 of eight lead nowhere", () => {
     const nvlinks = links(1, 1, 1, 1, 0, 0);
     expect(onAll("Tesla V100-SXM2-16GB", { nvlinks }, 4)).toEqual([]);
