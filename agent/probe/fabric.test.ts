@@ -60,6 +60,31 @@ describe("fabricProbe", () => {
     expect(look(check({ state: 2 }), { uptimeMs: 10 * MINUTE_MS })).toHaveLength(1);
   });
 
+  test.each([
+    ["a fabric that is not joined", { fabric: { ...GOOD, state: 2 } }],
+    ["links that are all down", { nvlinks: [{ link: 0, state: 0, replay: 0, recovery: 0, crc: 0 }] }],
+  ])("a check proves nothing in the first ten minutes with %s", (_, change) => {
+    const given = healthyCheck(2, { 1: change });
+    let memory = EMPTY_MEMORY;
+    const play = (minute: number, value = given) => {
+      const at = { monoMs: minute * MINUTE_MS, uptimeMs: minute * MINUTE_MS };
+      const round = runProbes(answerOf(value), memory, roundAt(0, at));
+      memory = JSON.parse(JSON.stringify(round.memory));
+      return [round.conclusive, round.active.length];
+    };
+    expect(play(1, healthyCheck(2))).toEqual([true, 0]);
+    memory = EMPTY_MEMORY;
+    expect([play(1), play(9)]).toEqual([
+      [false, 0],
+      [false, 0],
+    ]);
+    expect(play(10)).toEqual([true, 1]);
+    memory = EMPTY_MEMORY;
+    expect(play(1, { ...given, linksOff: true })[0]).toBe(true);
+    const cards = given.gpus.map((gpu) => ({ ...gpu, name: "NVIDIA A30" }));
+    expect(play(1, { ...given, gpus: cards })[0]).toBe(true);
+  });
+
   test("gives it five once it had joined, and begins again with a boot", () => {
     const rounds: string[][] = [];
     let memory = EMPTY_MEMORY;

@@ -10,6 +10,7 @@ import type { Expected, ProbeOutcome, ProbeResult } from "../../schema/report.ts
 import type { NvmlAnswer, NvmlCheck } from "../nvml/reading.ts";
 import { clockProbe } from "./clock.ts";
 import { busProbe, placeUnknown } from "./bus.ts";
+import { isComingUp } from "./coming-up.ts";
 import { countProbe } from "./count.ts";
 import { judgeDriver } from "./driver.ts";
 import { eccProbe } from "./ecc.ts";
@@ -106,7 +107,7 @@ export function runProbes(
     memory: { ...next, held: change.held },
     gpus: printIdentities(next),
     samples: printCheckSamples(check.gpus),
-    conclusive: true,
+    conclusive: !isComingUp(check, known, ctx),
     present: presentGpus(check),
     expected: expectGpus(check, next, ctx),
   };
