@@ -103,8 +103,17 @@ describe("fabricProbe", () => {
     expect(rounds.map((active) => active.length)).toEqual([0, 0, 0, 1, 0, 0]);
   });
 
-  test("only degrades where no GPU is linked with another, and in MIG mode", () => {
+  test("takes a single GPU that waits for its fabric out of service, unless NVLink is off", () => {
     const single = check({ state: 2 }, {}, 1);
+    expect(look(single)).toEqual(["nvlink/fabric_pending serious 0"]);
+    expect(look({ ...single, linksOff: true })).toEqual(["nvlink/fabric_degraded warning 0"]);
+    for (const name of ["NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA GH200 480GB"]) {
+      expect(look(check({ state: 2 }, { name }, 1))).toEqual(["nvlink/fabric_degraded warning 0"]);
+    }
+  });
+
+  test("only degrades where no GPU is linked with another, and in MIG mode", () => {
+    const single = check({ status: 999 }, {}, 1);
     expect(look(single)).toEqual(["nvlink/fabric_degraded warning 0"]);
     expect(look(check({ state: 1 }, { migEnabled: true }))).toEqual([
       "nvlink/fabric_degraded warning 1",

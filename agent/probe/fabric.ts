@@ -1,12 +1,12 @@
 /**
  * Has each GPU joined its NVLink fabric, and is the fabric well? Without it the GPU computes alone:
- * every job over several GPUs fails. Right after a boot the fabric manager needs minutes, and a
- * guest's single GPU may wait for a fabric that it never needs, so that is only told.
+ * every job over several GPUs fails, and while it still waits CUDA does not even start. Right after
+ * a boot the fabric manager needs minutes.
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlFabric, NvmlGpuCheck } from "../nvml/reading.ts";
 import { printCode } from "../nvml/return-code.ts";
-import { isLinkedNode } from "./link-promise.ts";
+import { isLinkedNode, needsFabric } from "./link-promise.ts";
 import { FABRIC_GRACE_MS } from "./nvlink.ts";
 
 /** `nvmlGpuFabricState_t` (nvml.h, R525 and later). */
@@ -62,7 +62,8 @@ export const fabricProbe: Probe = {
       if (fabric === null || fabric.state === NOT_SUPPORTED) return { read: false };
       if (fabric.state === COMPLETED) {
         const learned = { fabricJoined: true, fabricSinceMs: null };
-        return { read: true, conditions: printFault(gpu, linked, faultOf(fabric)), learned };
+        const matters = linked && gpu.migEnabled !== true;
+        return { read: true, conditions: printFault(gpu, matters, faultOf(fabric)), learned };
       }
       const before = sameBoot ? memory.gpus[gpu.uuid] : undefined;
       const joined = before?.fabricJoined === true;
@@ -71,7 +72,8 @@ export const fabricProbe: Probe = {
       const late = lastsMs >= (joined ? RESTART_MS : FABRIC_GRACE_MS);
       const learned = { fabricJoined: joined, fabricSinceMs: sinceMs };
       const fault = late ? pending(fabric, lastsMs) : null;
-      return { read: true, conditions: printFault(gpu, linked, fault), learned };
+      const conditions = printFault(gpu, needsFabric(check, gpu), fault);
+      return { read: true, conditions, learned };
     });
   },
 };
@@ -106,9 +108,8 @@ function faultOf(fabric: NvmlFabric): Fault | null {
 }
 
 /** Where nothing is linked, or instances share the GPU, the fabric is not what work depends on. */
-function printFault(gpu: NvmlGpuCheck, linked: boolean, fault: Fault | null): Condition[] {
+function printFault(gpu: NvmlGpuCheck, matters: boolean, fault: Fault | null): Condition[] {
   if (fault === null || gpu.fabric === null) return [];
-  const matters = linked && gpu.migEnabled !== true;
   const { words } = fault;
   const { reason, severity } = matters
     ? fault

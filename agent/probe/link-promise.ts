@@ -21,6 +21,16 @@ export function isLinkedNode(check: NvmlCheck): boolean {
   return linked.length >= 2;
 }
 
+/**
+ * True if CUDA starts on this GPU only once it has joined its fabric, alone or not: a single GPU of
+ * a linked board that waits for it answers "system not yet initialized", error 802, unless NVLink
+ * was left off (huggingface/huggingface_hub#4134, NVIDIA/kubevirt-gpu-device-plugin#193).
+ */
+export function needsFabric(check: NvmlCheck, { name, migEnabled }: NvmlGpuCheck): boolean {
+  if (check.linksOff === true || migEnabled === true) return false;
+  return (modelOf(name)?.links ?? 0) > 0;
+}
+
 /** What must hold for the links of one GPU. */
 export function promisedLinks(gpu: NvmlGpuCheck, linkedNode: boolean): LinkPromise {
   const model = modelOf(gpu.name);
