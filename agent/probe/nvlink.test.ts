@@ -85,6 +85,10 @@ describe("nvlinkProbe on a model whose links are known", () => {
     ["A100-SXM4-40GB", 12],
     ["Tesla V100-SXM2-32GB", 6],
     ["NVIDIA GB200", 18],
+    ["NVIDIA H20-3e", 18],
+    ["NVIDIA H800", 8],
+    ["NVIDIA A800-SXM4-80GB", 8],
+    ["NVIDIA A100-SXM-64GB", 12],
   ])("reports that no link of any %s ever came up", (name, count) => {
     expect(onAll(name, { nvlinks: all(0, count) })).toEqual(["nvlink/down serious"]);
     expect(onAll(name, { nvlinks: all(3, count) })).toEqual(["nvlink/down serious"]);
@@ -97,6 +101,8 @@ describe("nvlinkProbe on a model whose links are known", () => {
   test.each([
     "NVIDIA H100 PCIe",
     "NVIDIA H100 NVL",
+    "NVIDIA H800 PCIe",
+    "NVIDIA A800 80GB PCIe",
     "NVIDIA H200 NVL",
     "NVIDIA A100-PCIE-40GB",
     "NVIDIA A100 80GB PCIe",
@@ -133,6 +139,12 @@ describe("nvlinkProbe on a model whose links are known", () => {
       expect(look({ ...check, linksOff: true })).toEqual([]);
       expect(look(check)).toHaveLength(2);
     }
+  });
+
+  test("lets the links that an H800 or A800 does not use be down", () => {
+    const used = (count: number) => links(...Array(8).fill(1), ...Array(count - 8).fill(0));
+    expect(onAll("NVIDIA H800", { nvlinks: used(18) })).toEqual([]);
+    expect(onAll("NVIDIA A800-SXM4-80GB", { nvlinks: used(12) })).toEqual([]);
   });
 
   test("lets links of four V100 of eight lead nowhere", () => {
