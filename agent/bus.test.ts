@@ -40,6 +40,23 @@ test("openBus() counts a GPU once, whatever shares of it are lent to guests", ()
   expect(openBus(at.root, "all")()).toMatchObject({ gpus: [{ pci: "0000:18:00.0" }] });
 });
 
+test("openBus() tells a display adapter that the driver left alone from a GPU that is dead", () => {
+  using at = scratch();
+  const well = [0xde, 0x10, 0x81, 0x1b];
+  const dead = [0xff, 0xff, 0xff, 0xff];
+  const free = { driver: null };
+  writeSysfs(at.root, [
+    { pci: "0000:01:00.0", class: "0x030000", ...free, config: well },
+    { pci: "0000:02:00.0", class: "0x030000", ...free, config: dead },
+    { pci: "0000:03:00.0", class: "0x030000", ...free, config: [0xde] },
+    { pci: "0000:04:00.0", class: "0x030200", ...free, config: well },
+    { pci: "0000:05:00.0", class: "0x030000", driver: "nvidia", config: well },
+  ]);
+  const bus = openBus(at.root, undefined)();
+  const refused = bus.kind === "read" ? bus.gpus.filter((gpu) => gpu.refused) : [];
+  expect(refused.map(({ pci }) => pci)).toEqual(["0000:01:00.0"]);
+});
+
 test("openBus() sees what comes, leaves, and changes its driver", () => {
   using at = scratch();
   const read = openBus(at.root, undefined);

@@ -4,7 +4,8 @@
  * read once for as long as it is there; the link to its driver is read each time.
  * Adapter: sysfs.
  */
-import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { normalizePci } from "./kernel/pci.ts";
 import type { Bus, BusGpu } from "./port.ts";
@@ -16,6 +17,7 @@ import type { Bus, BusGpu } from "./port.ts";
  */
 const VENDOR = "0x10de";
 const GPU_CLASS = /^0x03(?:00|02)/;
+const DISPLAY_CLASS = "0x0300";
 
 /** More devices than any machine has: a bound against a wild folder. */
 const DEVICES_MAX = 65_536;
@@ -58,7 +60,28 @@ function readGpu(folder: string, name: string): BusGpu[] {
   try {
     return [{ pci, driver: basename(readlinkSync(join(folder, name, "driver"))) }];
   } catch {
-    return [{ pci, driver: null }];
+    const path = join(folder, name);
+    return [{ pci, driver: null, ...(isRefused(path) ? { refused: true } : {}) }];
+  }
+}
+
+/**
+ * A card that is there for a screen is often older than what the driver supports; the driver then
+ * leaves it alone ("not supported by open nvidia.ko", NVIDIA/open-gpu-kernel-modules#696). A device
+ * that fell off the bus answers ones alone, whatever was read of it before.
+ */
+function isRefused(path: string): boolean {
+  if (!readOr(join(path, "class")).startsWith(DISPLAY_CLASS)) return false;
+  try {
+    const file = openSync(join(path, "config"), "r");
+    try {
+      const head = Buffer.alloc(2);
+      return readSync(file, head) === 2 && head.readUInt16LE() === Number(VENDOR);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
   }
 }
 

@@ -33,8 +33,11 @@ export type Nvml = {
   close(): void;
 };
 
-/** A GPU on the PCI bus: `pci` is normalised; `driver` is `null` while no driver is bound. */
-export type BusGpu = { pci: string; driver: string | null };
+/**
+ * A GPU on the PCI bus: `pci` is normalised; `driver` is `null` while no driver is bound. `refused`
+ * is true of a display adapter that answers and that no driver took.
+ */
+export type BusGpu = { pci: string; driver: string | null; refused?: true };
 
 /** What the kernel shows on the PCI bus. A bus that cannot be read condemns nothing. */
 export type Bus =

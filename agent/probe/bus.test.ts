@@ -98,6 +98,18 @@ describe("busProbe", () => {
     expect(round(healthyCheck(8), { bus: busOf() }, first.memory).active).toEqual([]);
   });
 
+  test("degrades for a display adapter that the driver left alone, and counts it nowhere", () => {
+    const bus = busOf({ 6: { driver: null, refused: true } });
+    const found = round(without(6), { bus });
+    expect(told(found)).toEqual([`driver/other_driver ${pciOf(6)}`]);
+    expect(found.findings[0]).toMatchObject({ severity: "warning" });
+    expect(found.findings[0]?.message).toContain("has no driver");
+    expect(found.expected).toEqual({ gpus: 7, from: "bus" });
+    // Whoever promised eight meant GPUs that work.
+    const promised = [{ gpus: 8, from: "pool" as const }];
+    expect(told(round(without(6), { bus, promised }))).toContain("lost/count null");
+  });
+
   test("leaves out what the driver was told to leave out", () => {
     const check = without(4);
     const excludedPci = [healthyGpu(4).pciBusId];

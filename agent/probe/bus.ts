@@ -25,9 +25,12 @@ function isPassedThrough({ driver }: BusGpu): boolean {
   return driver !== null && PASSED_THROUGH.includes(driver);
 }
 
-/** NVIDIA's driver has it, or should: at boot it binds to every GPU that no other driver has. */
-function isManaged({ driver }: BusGpu): boolean {
-  return driver === null || driver === "nvidia";
+/**
+ * NVIDIA's driver has it, or should: at boot it binds to every GPU that no other driver has, but
+ * for those that it is too new for.
+ */
+function isManaged({ driver, refused }: BusGpu): boolean {
+  return driver === null ? refused !== true : driver === "nvidia";
 }
 
 /** GPUs on the bus that the driver must list; `null` if the bus cannot be read or shows none. */
@@ -105,7 +108,10 @@ function otherDriverConditions(gpus: readonly BusGpu[], memory: ProbeMemory): Co
       kind: "driver",
       reason: "other_driver",
       severity: "warning",
-      message: `GPU at ${gpu.pci} is bound to ${gpu.driver}, not to NVIDIA's driver`,
+      message:
+        gpu.driver === null
+          ? `display adapter at ${gpu.pci} has no driver: NVIDIA's did not take it`
+          : `GPU at ${gpu.pci} is bound to ${gpu.driver}, not to NVIDIA's driver`,
       metrics: { bound_driver: gpu.driver ?? "" },
     }),
   );
