@@ -111,7 +111,19 @@ describe("holdFinding()", () => {
     expect(l.verdict()).toBe("unhealthy");
     l.check(check("lost/count/node")).check(check("lost/count/node"));
     expect(l.verdict()).toBe("unhealthy");
-    l.check(check()).check(check()).check(check());
+    l.check(check());
+    expect(l.verdict()).toBe("healthy");
+    // One that was there and is gone is no mistake.
+    l.hold(found({ ...short, gpu_uuid: "GPU-0", gpu_index: 0, metrics })).check(check());
+    expect(l.verdict()).toBe("unhealthy");
+  });
+
+  test("a GPU that the driver took up a moment after the first check does not cost the machine", () => {
+    const metrics = { on_bus: 8, listed: 7 };
+    const l = latch().hold(found({ kind: "lost", reason: "unlisted", metrics }));
+    l.check(check("lost/unlisted/GPU-0"));
+    expect(l.verdict()).toBe("unhealthy");
+    l.check(check());
     expect(l.verdict()).toBe("healthy");
   });
 

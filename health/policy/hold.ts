@@ -14,7 +14,7 @@ import { gpuOf } from "./history.ts";
 
 /** Heat and power come and go around a limit: three quiet checks in a row end them. */
 const CLEAN_CHECKS = 3;
-/** The driver is there or it is not; heartbeats come or they do not. One check tells. */
+/** Driver and GPUs are there or they are not; heartbeats come or they do not. One check tells. */
 const CLEAN_CHECKS_PRESENCE = 1;
 
 const RESULT_RANK: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
@@ -187,7 +187,7 @@ function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): bo
       return isClean;
     case "while_active": {
       const { kind } = held.finding;
-      const isPresence = kind === "driver" || kind === "heartbeat";
+      const isPresence = kind === "driver" || kind === "lost" || kind === "heartbeat";
       return isClean && held.cleanSince >= (isPresence ? CLEAN_CHECKS_PRESENCE : CLEAN_CHECKS);
     }
     case "until_reset":
