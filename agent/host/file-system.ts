@@ -1,7 +1,8 @@
 /**
  * Local file systems: full ones, those that became read-only in this boot, and those that do not
  * answer. A file system that is read-only from the boot on was made so (images of some systems
- * are); one that was writable and no longer is was given up by the kernel.
+ * are), even if it is made writable for the length of an update (Debian wiki, ReadonlyRoot); one
+ * that was writable from the first look on and no longer is was given up by the kernel.
  */
 import { type Condition, onNode } from "../probe/probe.ts";
 import { type HostProbe, listed, unread } from "./probe.ts";
@@ -12,6 +13,9 @@ import type { FileSystem } from "./reading.ts";
  * 99 % any disk is full, because most file systems get slow and fail large files before their end.
  */
 const FULL = { ratio: 0.95, freeBytes: 20 * 2 ** 30, always: 0.99, inodes: 0.99 };
+
+/** More places than are looked at in one round (`mount.ts`), so that coming and going ones end. */
+const SEALED_MAX = 256;
 
 function isFull({ usedRatio, inodesUsedRatio, freeBytes }: FileSystem): boolean {
   const used = usedRatio ?? 0;
@@ -93,12 +97,21 @@ export const fileSystemProbe: HostProbe = {
       ...full(fileSystems),
     ];
     const asked = fileSystems.some(({ usedRatio }) => usedRatio !== null);
-    const writable = fileSystems.filter(({ readOnly }) => !readOnly).map(({ path }) => path);
+    const places = (readOnly: boolean) =>
+      fileSystems.filter((system) => system.readOnly === readOnly).map(({ path }) => path);
+    const sealed = new Set([
+      ...memory.sealed,
+      ...places(true).filter((path) => !before.has(path)),
+    ]);
+    const writable = places(false).filter((path) => !sealed.has(path));
     return {
       conditions,
       outcome: conditions.length > 0 ? "finding" : asked ? "ok" : "not_supported",
       message: asked ? `${fileSystems.length} local file systems` : null,
-      learned: { writable: [...writable, ...locked.map(({ path }) => path)] },
+      learned: {
+        writable: [...writable, ...locked.map(({ path }) => path)],
+        sealed: [...sealed].slice(0, SEALED_MAX),
+      },
     };
   },
 };

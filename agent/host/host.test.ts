@@ -335,6 +335,22 @@ describe("lookAtHost() at file systems, panics and the module", () => {
     expect(said(look(with_(disk({ readOnly: true })), memory, boot))).toEqual([]);
   });
 
+  test("a root that is only writable for the length of an update is well", () => {
+    const sealed = with_(disk({ readOnly: true }));
+    const open = with_(disk());
+    let memory = EMPTY_HOST_MEMORY;
+    const rounds = [sealed, open, sealed, open, sealed].map((reading) => {
+      const round = look(reading, JSON.parse(JSON.stringify(memory)));
+      ({ memory } = round);
+      return said(round);
+    });
+    expect(rounds).toEqual([[], [], [], [], []]);
+    // What another boot showed first says nothing of this one.
+    const boot = at({ bootId: v.parse(BootId, "b2") });
+    const writable = look(open, memory, boot);
+    expect(said(look(sealed, writable.memory, boot))).toEqual(["root_read_only fatal"]);
+  });
+
   test("a file system that does not answer is told, and what was told before still holds", () => {
     const { memory } = look(with_(disk({ usedRatio: 1, freeBytes: 0 })));
     const stuck = look({ ...NOTHING_READ, late: ["file_system", "port"] }, memory);

@@ -20,6 +20,8 @@ export type HostMemory = {
   peermem: boolean;
   /** Places of file systems that were writable in this boot. */
   writable: string[];
+  /** Places of those that were read-only when this boot first showed them: they are meant to be. */
+  sealed: string[];
   held: Record<string, Held>;
 };
 
@@ -28,6 +30,7 @@ export const EMPTY_HOST_MEMORY: HostMemory = {
   ports: {},
   peermem: false,
   writable: [],
+  sealed: [],
   held: {},
 };
 

@@ -45,7 +45,7 @@ export function lookAtHost(
   const known =
     memory.bootId === ctx.bootId
       ? memory
-      : { ...memory, bootId: ctx.bootId, held: {}, writable: [] };
+      : { ...memory, bootId: ctx.bootId, held: {}, writable: [], sealed: [] };
   const looked = HOST_PROBES.map((probe) => ({ probe, look: probe.look(reading, known, ctx) }));
   const blind = new Set(
     looked.flatMap(({ probe, look }) =>

@@ -55,9 +55,9 @@ export class HostWatch {
 }
 
 /** What is worth a write to disk: counters move at every look. */
-function mark({ bootId, held, peermem, ports, writable }: HostMemory): string {
+function mark({ bootId, held, peermem, ports, writable, sealed }: HostMemory): string {
   const rates = Object.entries(ports).map(([name, { gigabits }]) => [name, gigabits]);
-  return JSON.stringify([bootId, Object.keys(held), peermem, rates, writable]);
+  return JSON.stringify([bootId, Object.keys(held), peermem, rates, writable, sealed]);
 }
 
 /** A stored memory; what is missing in it has the value of an empty one. */
