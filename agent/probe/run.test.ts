@@ -185,6 +185,19 @@ describe("runProbes()", () => {
     expect(round?.findings).toMatchObject([{ reason: "library", severity: "fatal" }]);
   });
 
+  test("proves nothing while the first driver of a fresh machine may be on its way", () => {
+    const failure = { reason: "library", code: null, message: "nowhere" } as const;
+    const missing: NvmlAnswer<NvmlCheck> = { kind: "failed", failure, durationMs: 1 };
+    const fresh = { uptimeMs: 599_999 };
+    const [first, then] = play([missing, healthyCheck(8)], fresh);
+    expect([first?.conclusive, told(first)]).toEqual([false, ["driver/library"]]);
+    expect([then?.conclusive, then?.active]).toEqual([true, []]);
+    expect(play([missing], { uptimeMs: 600_000 })[0]?.conclusive).toBe(true);
+    // One that was seen before is gone, and does not come by itself.
+    expect(play([healthyCheck(8), missing], fresh)[1]?.conclusive).toBe(true);
+    expect(play([null], fresh)[0]?.conclusive).toBe(true);
+  });
+
   test("learns nothing from a refusal of the operating system", () => {
     const failure = { reason: "permission", code: 17, message: "blocked" } as const;
     const [round] = play([{ kind: "failed", failure, durationMs: 1 }]);

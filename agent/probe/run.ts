@@ -10,7 +10,7 @@ import type { Expected, ProbeOutcome, ProbeResult } from "../../schema/report.ts
 import type { NvmlAnswer, NvmlCheck } from "../nvml/reading.ts";
 import { clockProbe } from "./clock.ts";
 import { busProbe, placeUnknown } from "./bus.ts";
-import { isComingUp } from "./coming-up.ts";
+import { isComingUp, isInstalling } from "./coming-up.ts";
 import { countProbe } from "./count.ts";
 import { judgeDriver } from "./driver.ts";
 import { eccProbe } from "./ecc.ts";
@@ -149,7 +149,7 @@ function runBlind(
     memory: { ...memory, bootId: ctx.bootId, held: change.held },
     gpus,
     samples: [],
-    conclusive,
+    conclusive: conclusive && !isInstalling(answer, memory, ctx),
     present: gpus.length,
     expected: expectGpus({ excluded: 0 }, memory, ctx),
   };

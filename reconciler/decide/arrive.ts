@@ -5,6 +5,7 @@ import { isLeaving, type Node, type Phase, type Purpose } from "../../schema/nod
 import type { PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
+import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { lemonIn } from "../safety/lemon.ts";
 import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./bootstrap.ts";
@@ -212,7 +213,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   const well = health.verdict === "healthy" || health.verdict === "degraded";
   if (checked && well && health.silentSince === null) return arrive(node, phase, scope, pen);
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
-  if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold) {
+  // Without a full check nothing is known but what cannot pass: its driver may still be on its way.
+  const isKnown = checked || isDefinitive(node);
+  if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold && isKnown) {
     const why =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
     if (node.instance === null || isTakenBack(node)) {
