@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
-import { count, reading } from "./number.ts";
+import { count, percentReading, reading } from "./number.ts";
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const optional = v.nullish(reading);
@@ -36,7 +36,7 @@ export const GpuSample = v.object({
   temperature_celsius: optional,
   memory_temperature_celsius: optional,
   power_watts: optional,
-  utilization_percent: optional,
+  utilization_percent: v.nullish(percentReading),
   memory_used_bytes: optional,
   memory_total_bytes: optional,
   sm_clock_mhz: optional,

@@ -4,6 +4,7 @@ import { Finding, Gap, SpooledFinding } from "./finding.ts";
 import { GpuSample } from "./gpu.ts";
 import * as number from "./number.ts";
 import { Check, CommandResult, ProbeResult, Sample } from "./report.ts";
+import { isSample } from "./sample-check.ts";
 
 const LOST = [Number.NaN, 1e999, -1e999];
 const UNSAFE = 9_007_199_254_740_994;
@@ -46,6 +47,15 @@ test("reading keeps a device's odd value out of the way of the rest: it becomes 
   expect(v.parse(Finding, { ...finding, metrics: { total: -1e300 } }).metrics).toEqual({
     total: -number.INTEGER_MAX,
   });
+});
+
+test("a GPU's utilisation is at most a hundred percent, or one node outvotes its pool", () => {
+  const gpus = [9_007_199_254_740_991, 101, -9e15].map((utilization_percent, index) => {
+    return { index, uuid: `GPU-${index}`, utilization_percent };
+  });
+  expect(isSample({ at, gpus })).toBe(false);
+  const read = v.parse(Sample, { at, gpus }).gpus;
+  expect(read.map((gpu) => gpu.utilization_percent)).toEqual([100, 100, 0]);
 });
 
 const check = { at, conclusive: true, probes: [], present_gpus: 8, active: [] };

@@ -32,6 +32,16 @@ export const reading = v.pipe(
   v.transform((value) => Math.max(-INTEGER_MAX, Math.min(INTEGER_MAX, value))),
 );
 
+/**
+ * A reading that is a part of a whole, 0 to 100. Sizes of pools are computed from it, so one node
+ * must not say a thousand for all the others.
+ */
+export const percentReading = v.pipe(
+  v.number(),
+  v.finite("must be a finite number"),
+  v.transform((value) => (value < 0 ? 0 : value > 100 ? 100 : value)),
+);
+
 /** Not negative: an amount, a price, a duration in milliseconds that may have a fraction. */
 export const amount = v.pipe(finite, v.minValue(0));
 /** A whole number of either sign; `message` says what was expected. */

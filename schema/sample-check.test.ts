@@ -89,6 +89,8 @@ function agree(raw: unknown): boolean {
 function isBounded(raw: unknown): boolean {
   const { cpu_percent, memory_percent, gpus } = raw as Sample;
   const readings = gpus.flatMap((one) => GPU_READINGS.map((key) => one[key]));
+  const parts = gpus.map((one) => one.utilization_percent ?? 0);
+  if (parts.some((part) => part < 0 || part > 100)) return true;
   return [cpu_percent, memory_percent, ...readings].some((one) => Math.abs(one ?? 0) > INTEGER_MAX);
 }
 

@@ -77,6 +77,8 @@ function isGpu(raw: unknown): boolean {
   for (const key of GPU_READINGS) {
     if (!isReadingOrNone(raw[key])) return false;
   }
+  const { utilization_percent: part } = raw;
+  if (typeof part === "number" && (part < 0 || part > 100)) return false;
   for (const key of GPU_FLAGS) {
     const value = raw[key];
     if (!isNone(value) && typeof value !== "boolean") return false;
