@@ -46,9 +46,26 @@ export type Severity = (typeof SEVERITIES)[number];
 
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
-/** Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). */
-export const Metrics = v.record(short(64), v.union([reading, v.boolean(), short(256)]));
+/**
+ * Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). What is beyond
+ * the bounds is left out: 64 held findings of a report's size each would make a document of 16 MB,
+ * written anew with each report, and ten thousand in the history fill the disk.
+ */
+export const Metrics = v.pipe(
+  v.record(short(64), v.union([reading, v.boolean(), short(256)])),
+  v.transform(bounded),
+);
 export type Metrics = v.InferOutput<typeof Metrics>;
+
+function bounded<T>(metrics: Record<string, T>): Record<string, T> {
+  const entries = Object.entries(metrics);
+  let chars = 0;
+  const kept = entries.filter(([name, value], place) => {
+    chars += name.length + String(value).length;
+    return place < LIMIT.metricsMax && chars <= LIMIT.metricsCharsMax;
+  });
+  return kept.length === entries.length ? metrics : Object.fromEntries(kept);
+}
 
 export const Finding = v.object({
   kind: v.picklist(FINDING_KINDS),

@@ -33,6 +33,9 @@ export const LIMIT = {
   heldFindingsMax: 64,
   /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,
+  /** Measured values of one finding, and the characters of their names and texts together. */
+  metricsMax: 64,
+  metricsCharsMax: 2_048,
   /** Keys of evidence in a waiver, and the length of one. */
   evidenceMax: 64,
   /** Keys of size changes that a pool remembers. */

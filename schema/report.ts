@@ -19,6 +19,12 @@ export const REPORT_VERSION = 1;
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const at = InstantText;
 
+function firstLabels(labels: Record<string, string>): Record<string, string> {
+  const entries = Object.entries(labels);
+  if (entries.length <= LIMIT.labelsMax) return labels;
+  return Object.fromEntries(entries.slice(0, LIMIT.labelsMax));
+}
+
 /** Who and what the node is; sent first, and again when something in it changed. */
 export const Inventory = v.object({
   hostname: short(255),
@@ -30,7 +36,8 @@ export const Inventory = v.object({
   provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
   /** A hint only: membership is decided by the matched instance (promise N36). */
   pool: v.nullish(short(63), null),
-  labels: v.nullish(v.record(short(316), short(256)), {}),
+  /** An agent sends no more than so many; of another sender the rest is left out. */
+  labels: v.nullish(v.pipe(v.record(short(316), short(256)), v.transform(firstLabels)), {}),
   internal_ip: v.nullish(short(64), null),
   external_ip: v.nullish(short(64), null),
   kernel_version: v.nullish(short(128), null),

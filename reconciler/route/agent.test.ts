@@ -65,3 +65,25 @@ test("takeReport() names the path of what is wrong in a sample, and of what is w
   expect(String(answer.body["error"]?.["message"])).toStartWith("boot_id: ");
   expect(w.reconciler.presence.isHeard("stray-1" as never)).toBe(false);
 });
+
+test("takeReport() keeps no node's document near the size of what its agent sends", async () => {
+  const { w, a } = await open();
+  const big = (name: string, count: number, chars: number): Record<string, string> =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, at) => [`${name}-${at}`, "x".repeat(chars)]),
+    );
+  for (let turn = 1; turn <= 64; turn++) {
+    const finding = { kind: "xid", code: 79, at, boot_id: "b", severity: "fatal", message: "gone" };
+    const metrics = big("m", 700, 240);
+    const found = { ...finding, gpu_uuid: `GPU-${turn}`, source: "kmsg", metrics };
+    const said = { ...report(null), findings: [{ seq: turn, finding: found }] };
+    const inventory = { hostname: "stray-1", gpus: [], labels: big("l", 150, 240) };
+    const answer = await a.call("POST", "/v1/agent/report", { ...said, inventory });
+    expect([202, 429]).toContain(answer.status);
+    await w.live(1);
+  }
+  const node = w.node("stray-1");
+  expect(node.health.held.length).toBe(64);
+  expect(Object.keys(node.agent?.inventory.labels ?? {})).toHaveLength(64);
+  expect(JSON.stringify(node).length).toBeLessThan(400_000);
+});
