@@ -6,6 +6,7 @@
 import type { Context } from "hono";
 import type { ErrorCode } from "../../schema/api.ts";
 import type { AuditDraft } from "../../schema/audit.ts";
+import { roleIncludes } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Judgement, Principal, Rejection } from "../auth.ts";
 import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
@@ -37,9 +38,10 @@ export async function auditCall(
   const { method, path } = c.req;
   const { status } = c.res;
   const principal: Principal | undefined = c.get("principal");
-  // A stranger's mistakes share rows, too, or anybody could push out what was done.
-  const strange = principal === undefined && status >= 400;
-  const refused = strange || status === 401 || status === 403 || status === 429;
+  // Mistakes of strangers, nodes and viewers share rows, too, or each could push out what was done.
+  const mayChange = principal !== undefined && roleIncludes(principal.role, "operator");
+  const vain = !mayChange && status >= 400;
+  const refused = vain || status === 401 || status === 403 || status === 429;
   const reads = method === "GET" || method === "HEAD" || method === "OPTIONS";
   const report = REPORT.test(path);
   // A refused report has its row already, whichever way it came.
