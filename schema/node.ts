@@ -281,6 +281,8 @@ export const Node = v.object({
   id: NodeId,
   /** `null`: an agent that matches no instance of ours; listed under no pool, never bought for. */
   pool: v.nullable(PoolName),
+  /** When a machine that nobody bought last came under its pool; absent in older rows. */
+  pooledAt: v.optional(instant),
   /** Place in the pool, and which occupant of it; `gen` is unique within the pool for ever. */
   slot: v.nullable(count),
   gen: count,

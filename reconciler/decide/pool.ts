@@ -43,7 +43,8 @@ export function victimsOf(
   // A held node is a person's: it is no capacity, and giving it up is not for the product to
   // decide.
   const filling = nodes.filter((node) => fills(node) && node.phase.kind !== "held");
-  const slots = new Set(filling.map((node) => node.slot ?? node.id));
+  const carrying = filling.filter((node) => !isUnbought(node) || spares(node, wantedAt));
+  const slots = new Set(carrying.map((node) => node.slot ?? node.id));
   const excess = slots.size - desired;
   const seconds = secondOccupants(filling);
   if (excess <= 0) return seconds;
@@ -73,6 +74,16 @@ export function victimsOf(
     if (isReplaced(node) && given.has(node.slot ?? node.id)) victims.add(node.id);
   }
   return victims;
+}
+
+/**
+ * Whether a machine that nobody bought lets the pool do without one that it pays for: it serves,
+ * and was in the pool when the size was set. Its agent says which pool that is, so its coming alone
+ * gives up nothing, or one that comes and goes has healthy machines ended and bought again.
+ */
+function spares(node: Node, wantedAt: number): boolean {
+  if (node.phase.kind !== "serving" || verdictOfNode(node) === "unhealthy") return false;
+  return Math.max(node.phase.since, node.pooledAt ?? node.createdAt) <= wantedAt;
 }
 
 /**

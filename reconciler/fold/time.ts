@@ -61,7 +61,7 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       removed.push(id);
       continue;
     }
-    const housed = home === node.pool ? null : { ...node, pool: home };
+    const housed = home === node.pool ? null : { ...node, pool: home, pooledAt: input.now };
     const freed = foldWaiver(housed ?? node) ?? housed;
     if (freed !== null) draft.putNode(freed);
     const { uncordonReviewMs } = input.config.kubernetes;

@@ -166,6 +166,29 @@ describe("a pool with adopt: true", () => {
     expect(waitOf(w, drained[0]?.id ?? "")).toContain("uncordon it, or `navarch forget ");
   });
 
+  test("gives up no machine of its own for one that comes, sick or well, and goes", async () => {
+    const w = await open(poolYaml(3, "    adopt: true\n"));
+    await w.until(() => w.serving().length === 3, 120);
+    const own = w.serving();
+    join(w, ["sick", "well"], "p");
+    w.xid("sick", 79);
+    for (const pool of ["p", "elsewhere", "p", "elsewhere", "p"]) {
+      for (const name of ["sick", "well"]) {
+        Object.assign(w.agent(name), { pool, registered: false });
+      }
+      await w.advance(() => false, 120_000);
+      expect(w.serving().filter((id) => own.includes(id))).toEqual(own);
+      expect(w.cloud.reality().live).toHaveLength(3);
+    }
+    // Whoever sets the size counts those that serve.
+    const a = openWorldApp(w);
+    expect((await a.call("PUT", "/v1/pools/p/size", { nodes: 3, reason: "x" })).status).toBe(200);
+    await w.advance(() => w.cloud.reality().live.length === 2, 300_000);
+    await w.advance(() => false, 120_000);
+    expect(w.cloud.reality().live).toHaveLength(2);
+    expect(w.serving()).toContain("well");
+  });
+
   test("needs no provider, and says so if nodes are missing", async () => {
     const w = await open(`${BASE}
 pools:
