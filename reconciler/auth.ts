@@ -132,6 +132,11 @@ export class Authority {
     return this.ofNode(node)?.vouched === true;
   }
 
+  /** The pool whose join token made the node's credential; `null` = none, or nobody noted it. */
+  poolOf(node: string): string | null {
+    return this.ofNode(node)?.pool ?? null;
+  }
+
   /** The newest token of a node: what its machine is given. */
   issueNode(node: string): string {
     return nodeToken(this.secret, node, this.keyOf(node).number);

@@ -3,7 +3,7 @@
  * they may do: the table "Auth on day one" of the decisions, `navarch/api.md` B8.
  */
 import * as v from "valibot";
-import { NodeId } from "./id.ts";
+import { NodeId, PoolName } from "./id.ts";
 import { count, instant } from "./number.ts";
 
 export const ROLES = ["admin", "operator", "viewer", "node"] as const;
@@ -46,6 +46,8 @@ export const Credential = v.object({
   key: v.optional(NodeKey),
   /** It was given for a join token that named the node: a person said which machine it is. */
   vouched: v.optional(v.boolean()),
+  /** The pool of that join token: its agent may name no other. Absent in older rows. */
+  pool: v.optional(PoolName),
 });
 export type Credential = v.InferOutput<typeof Credential>;
 

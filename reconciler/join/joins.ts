@@ -151,7 +151,7 @@ export class Joins {
     const fresh = nodeCredential(node, { now, by: `join:${token.id}`, key });
     const { vouched: _, ...before } = authority.get(nodeCredentialId(node)) ?? fresh;
     const named = token.node === null ? {} : { vouched: true };
-    return { ...before, key, revokedAt: null, ...named };
+    return { ...before, key, revokedAt: null, pool: token.pool, ...named };
   }
 
   private answer(node: NodeId, token: string, again: boolean): JoinAnswer {

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { openWorldApp, type WorldApp } from "../../test/world/app.ts";
+import { anotherPool } from "../../test/world/story.ts";
 import { poolYaml, World } from "../../simulator/world.ts";
 
 let world: World | null = null;
@@ -86,4 +87,27 @@ test("takeReport() keeps no node's document near the size of what its agent send
   expect(node.health.held.length).toBe(64);
   expect(Object.keys(node.agent?.inventory.labels ?? {})).toHaveLength(64);
   expect(JSON.stringify(node).length).toBeLessThan(400_000);
+});
+
+test("takeReport() counts a machine that joined in its token's pool, whatever pool it names", async () => {
+  const w = await World.open(poolYaml(0, "") + anotherPool("q", 0));
+  world = w;
+  const a = openWorldApp(w);
+  const made = await a.call("POST", "/v1/join-tokens", { pool: "p", ttl: "1h" });
+  expect(made.status).toBe(201);
+  const wish = { token: made.body["token"], node_id: "stray-1", nonce: "n".repeat(24) };
+  const joined = await a.call("POST", "/v1/agent/join", wish, null);
+  expect(joined.status).toBe(201);
+  const token = String(joined.body["credential"]);
+  for (const [named, counted] of [
+    ["q", "p"],
+    ["p", "p"],
+    [null, null],
+  ]) {
+    const inventory = { hostname: "stray-1", gpus: [], pool: named };
+    const said = { ...report(null), inventory };
+    expect((await a.call("POST", "/v1/agent/report", said, token)).status).toBe(202);
+    await w.advance(() => false, 5_000);
+    expect(w.node("stray-1").pool).toBe(counted as never);
+  }
 });

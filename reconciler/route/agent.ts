@@ -49,7 +49,10 @@ export async function takeReport(
   if (ports.authority.isRevoked(parsed.output.node_id)) {
     return denied(`the credentials of ${parsed.output.node_id} are revoked`);
   }
-  const { findings, gaps, results } = parsed.output;
+  const { findings, gaps, results, inventory } = parsed.output;
+  // A join token opens one pool; what its machine says of another is not worth more.
+  const joined = principal.node === null ? null : ports.authority.poolOf(principal.node);
+  if (inventory?.pool && joined !== null) inventory.pool = joined;
   const news = (findings?.length ?? 0) + (gaps?.length ?? 0) + (results?.length ?? 0);
   const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
   if (waitMs > 0) return throttled(ports, waitMs);
