@@ -40,7 +40,7 @@ export function mayTake(node: Node, rung: "reboot" | "replace", scope: Scope, pe
     return false;
   }
   if (scope.budget !== null && !scope.budget.take(node)) {
-    pen.wait("budget", scope.budget.tell());
+    pen.wait("budget", scope.budget.tell(node));
     return false;
   }
   scope.budgets.spend(node, rung);

@@ -6,6 +6,7 @@
  */
 import type { PoolConfig } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
+import { isUnbought } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
 import { holdsPlace } from "../safety/in-flight.ts";
@@ -35,36 +36,49 @@ export function isMuted(node: Node): boolean {
 export type Budget = {
   /** True and spent if the slot may go out, or is out already. */
   take(node: Node): boolean;
-  /** For messages: `1 of 1 nodes are out`. */
-  tell(): string;
+  /** For messages about the node: `1 of 1 nodes are out`. */
+  tell(node: Node): string;
 };
 
-/** Counts only when somebody asks: most plans of a large fleet spend nothing. */
+/**
+ * Counts only when somebody asks: most plans of a large fleet spend nothing. `desired` is the
+ * wanted size, `places` that and the machines beside it that nobody bought. Those are judged by all
+ * that is out, ours by what is out of ours: nobody fills the place of one that nobody bought.
+ */
 export function openBudget(
   pool: PoolConfig,
-  desired: number,
+  size: { desired: number; places: number },
   nodes: Iterable<Node>,
   counts: (node: Node) => boolean,
   vacant: () => readonly Node[] = () => [],
 ): Budget {
-  const max = shareOf(pool.health.maxUnavailable, desired);
-  let counted: Set<string> | null = null;
-  const open = (): Set<string> => {
+  const { maxUnavailable } = pool.health;
+  type Side = { max: number; out: Set<string> };
+  let counted: { all: Side; own: Side } | null = null;
+  const open = (): NonNullable<typeof counted> => {
     if (counted !== null) return counted;
-    counted = new Set();
-    for (const node of nodes) if (counts(node)) counted.add(slotKeyOf(node));
-    for (const node of vacant()) counted.add(slotKeyOf(node));
+    const out = [...nodes].filter(counts).concat(vacant());
+    const side = (places: number, of: readonly Node[]): Side => {
+      return { max: shareOf(maxUnavailable, places), out: new Set(of.map(slotKeyOf)) };
+    };
+    const own = out.filter((node) => !isUnbought(node));
+    counted = { all: side(size.places, out), own: side(size.desired, own) };
     return counted;
   };
+  const sideOf = (node: Node): Side => (isUnbought(node) ? open().all : open().own);
   return {
     take(node) {
-      const out = open();
+      const { max, out } = sideOf(node);
       const key = slotKeyOf(node);
       if (out.has(key)) return true;
       if (out.size >= max) return false;
       out.add(key);
+      open().all.out.add(key);
       return true;
     },
-    tell: () => `${open().size} of at most ${max} nodes of pool ${pool.name} are out of service`,
+    tell(node) {
+      const { max, out } = sideOf(node);
+      return `${out.size} of at most ${max} nodes of pool ${pool.name} are out of service`;
+    },
   };
 }

@@ -413,7 +413,7 @@ test("openBudget() counts slots, so a node and its replacement are one", () => {
   };
   const next = { ...base, id: "b" as never, replaces: "a" as never };
   expect(isOut(old) && isOut(next)).toBe(true);
-  const budget = openBudget(pool, 4, [old, next], isOut);
+  const budget = openBudget(pool, { desired: 4, places: 4 }, [old, next], isOut);
   expect(budget.take(next)).toBe(true);
   expect(budget.take({ ...base, id: "c" as never, slot: 2 })).toBe(false);
 });

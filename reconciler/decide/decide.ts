@@ -73,7 +73,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
     const desired = pool === null ? 0 : desiredOf(pool, fleet.pools.get(pool.name));
     const counted = pool === null ? [] : nodes.filter((node) => countsIn(node, pool));
     // Who is not counted in the wanted size is there all the same, and may be out of service.
-    const places = desired + nodes.length - counted.length;
+    const size = { desired, places: desired + nodes.length - counted.length };
     const scope: Scope = {
       fleet,
       sight,
@@ -83,7 +83,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       budget:
         pool === null
           ? null
-          : openBudget(pool, places, nodes, isOut, () =>
+          : openBudget(pool, size, nodes, isOut, () =>
               vacantSlots([...(gone.get(name) ?? []), ...nodes], () => desired),
             ),
       budgets,
@@ -91,7 +91,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
       trying: null,
       sweep,
       prices,
-      silence: pool === null ? null : openBudget(pool, places, nodes, isMuted),
+      silence: pool === null ? null : openBudget(pool, size, nodes, isMuted),
       bySlot: slotsOf(nodes),
       victims:
         pool === null

@@ -8,9 +8,10 @@ import { isDestructive, type Action } from "../../schema/action.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Plan } from "../../schema/plan.ts";
-import { countsIn, desiredOf, type Fleet, type Sight } from "../fleet.ts";
+import { countsIn, desiredOf, type Fleet, isUnbought, type Sight } from "../fleet.ts";
 import { shareOf } from "../safety/budget.ts";
 import { isEvident } from "../safety/evident.ts";
+import { slotKeyOf } from "../safety/scope.ts";
 import { isOut } from "./budget.ts";
 
 /** `pool` `null` = nodes of no pool. */
@@ -163,6 +164,7 @@ function lintEffect(
 
 /**
  * No more slots out than the pool may lose at once; what is out already is not the plan's fault.
+ * Ours are counted by themselves, those that nobody bought with all others (`budget.ts`).
  */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();
@@ -171,31 +173,31 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
     if (action.payload.mirror !== true) cordons.add(action.node);
   }
   if (cordons.size === 0) return;
+  const isVictim = (node: Node): boolean =>
+    plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
   for (const pool of config.pools) {
-    // Who is not counted in the wanted size is there all the same.
-    const others = [...fleet.nodes.values()].filter(
-      (node) => node.pool === pool.name && node.phase.kind !== "gone" && !countsIn(node, pool),
+    const nodes = [...fleet.nodes.values()].filter(
+      (node) => node.pool === pool.name && node.phase.kind !== "gone",
     );
-    const places = desiredOf(pool, fleet.pools.get(pool.name)) + others.length;
-    const max = shareOf(pool.health.maxUnavailable, places);
-    const out = new Set<string>();
-    const fresh = new Set<string>();
-    for (const node of fleet.nodes.values()) {
-      if (node.pool !== pool.name) continue;
-      const key = String(node.slot ?? node.id);
-      if (isOut(node)) out.add(key);
-      const sick =
-        node.phase.kind === "suspect" && node.health.verdict === "unhealthy" && !isEvident(node);
-      const victim = plan.actions.some(
-        (a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true,
-      );
-      if (sick && !victim && cordons.has(node.id)) fresh.add(key);
-    }
-    const added = [...fresh].filter((key) => !out.has(key)).length;
-    if (added === 0 || out.size + added <= max) continue;
-    breaches.push({
-      pool: pool.name,
-      message: `pool ${pool.name}: ${out.size + added} slots out, at most ${max}`,
+    const bought = nodes.filter((node) => !isUnbought(node));
+    // Who is not counted in the wanted size is there all the same.
+    const others = nodes.filter((node) => !countsIn(node, pool)).length;
+    const desired = desiredOf(pool, fleet.pools.get(pool.name));
+    const fresh = nodes.filter((node) => {
+      const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
+      return sick && !isEvident(node) && !isVictim(node) && cordons.has(node.id);
     });
+    for (const [among, places, isOurs] of [
+      [bought, desired, true],
+      [nodes, desired + others, false],
+    ] as const) {
+      const out = new Set(among.filter(isOut).map(slotKeyOf));
+      const keys = new Set(fresh.filter((one) => isUnbought(one) !== isOurs).map(slotKeyOf));
+      const added = [...keys].filter((key) => !out.has(key)).length;
+      const max = shareOf(pool.health.maxUnavailable, places);
+      if (added === 0 || out.size + added <= max) continue;
+      const message = `pool ${pool.name}: ${out.size + added} slots out, at most ${max}`;
+      breaches.push({ pool: pool.name, message });
+    }
   }
 }

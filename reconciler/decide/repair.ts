@@ -247,7 +247,7 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
   if (refusal !== null) return pen.wait(refusal.kind, refusal.message, refusal.until);
   const budget = isEvident(node) ? null : sick ? scope.budget : scope.silence;
-  if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell());
+  if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell(node));
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
   pen.act({

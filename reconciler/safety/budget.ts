@@ -7,7 +7,7 @@
 import type { Config, Share } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import { type FactOf, factsOf } from "../../schema/safety.ts";
-import type { Fleet } from "../fleet.ts";
+import { type Fleet, isUnbought } from "../fleet.ts";
 import { explains } from "./cause.ts";
 import { isDefinitive, isEvident } from "./evident.ts";
 import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
@@ -52,21 +52,33 @@ export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets 
   };
 }
 
+/** What is there and what is out of it, in each scope. */
+type Count = { sizes: Map<string, Size>; out: Tally; isolated: Tally };
+
+/**
+ * A machine that nobody bought is judged by all that is out, and one of ours by what is out of
+ * ours: nothing fills the place of the former, so one that nobody repairs, or whose agent never
+ * gets well, would hold up every repair for ever.
+ */
 class CountedBudgets implements Budgets {
   private readonly config: Config;
-  private readonly sizes: Map<string, Size>;
-  private readonly out: Tally;
-  private readonly isolated: Tally;
+  private readonly all: Count;
+  private readonly own: Count;
   private readonly breakers: Map<string, Breaker>;
   private readonly domains: number;
 
   constructor(fleet: Fleet, config: Config, now: number) {
     this.config = config;
-    this.sizes = sizesOf(fleet, config);
-    this.out = countOut(fleet, config);
-    this.isolated = countIsolated(fleet, now, config.safety.budgets.isolate.windowMs);
+    const { windowMs } = config.safety.budgets.isolate;
+    const count = (ownOnly: boolean): Count => ({
+      sizes: sizesOf(fleet, config, ownOnly),
+      out: countOut(fleet, config, ownOnly),
+      isolated: countIsolated(fleet, now, windowMs, ownOnly),
+    });
+    this.all = count(false);
+    this.own = count(true);
     this.breakers = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
-    const scopes = [...this.sizes.keys()];
+    const scopes = [...this.all.sizes.keys()];
     this.domains = scopes.filter((scope) => scope.startsWith("domain:")).length;
   }
 
@@ -82,23 +94,30 @@ class CountedBudgets implements Budgets {
   }
 
   spend(node: Node, rung: Rung): void {
-    addTo(rung === "isolate" ? this.isolated : this.out, node);
+    for (const { isolated, out } of isUnbought(node) ? [this.all] : [this.all, this.own]) {
+      addTo(rung === "isolate" ? isolated : out, node);
+    }
   }
 
   rooms(): Room[] {
-    const room = (scope: string, rung: Rung, tally: Tally): Room => {
-      return { scope, rung, used: tally.get(scope)?.size ?? 0, max: this.max(scope, rung) };
-    };
-    return [...this.sizes.keys()].flatMap((scope) => [
-      room(scope, "isolate", this.isolated),
-      room(scope, "reboot", this.out),
-      room(scope, "replace", this.out),
-    ]);
+    return [...this.all.sizes.keys()].flatMap((scope) => {
+      const count = (this.own.sizes.get(scope)?.slots ?? 0) > 0 ? this.own : this.all;
+      const room = (rung: Rung, tally: Tally): Room => {
+        const max = this.max(count, scope, rung);
+        return { scope, rung, used: tally.get(scope)?.size ?? 0, max };
+      };
+      const { isolated, out } = count;
+      return [room("isolate", isolated), room("reboot", out), room("replace", out)];
+    });
   }
 
-  private max(scope: string, rung: Rung): number {
+  private countFor(node: Node): Count {
+    return isUnbought(node) ? this.all : this.own;
+  }
+
+  private max({ sizes }: Count, scope: string, rung: Rung): number {
     const { budgets } = this.config.safety;
-    const { slots, pools } = this.sizes.get(scope) ?? { slots: 1, pools: 1 };
+    const { slots, pools } = sizes.get(scope) ?? { slots: 1, pools: 1 };
     const column = columnOf(scope);
     const room = (share: Share): number => {
       const part = shareOf(share, slots);
@@ -119,18 +138,21 @@ class CountedBudgets implements Budgets {
     if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
     }
+    const count = this.countFor(node);
+    const isolated = count.isolated.get(scope);
     // A slot that fails again goes on in the room that it has.
-    if (this.isolated.get(scope)?.has(slotKeyOf(node)) === true) return null;
-    const used = this.isolated.get(scope)?.size ?? 0;
-    const max = this.max(scope, "isolate");
+    if (isolated?.has(slotKeyOf(node)) === true) return null;
+    const used = isolated?.size ?? 0;
+    const max = this.max(count, scope, "isolate");
     if (used < max) return null;
     return full(scope, `${used} of at most ${max} were cordoned lately`);
   }
 
   private refuseRepair(node: Node, scope: string, rung: Rung): Refusal | null {
-    const flying = this.out.get(scope) ?? new Map<string, boolean>();
+    const count = this.countFor(node);
+    const flying = count.out.get(scope) ?? new Map<string, boolean>();
     if (flying.has(slotKeyOf(node))) return null;
-    const max = this.max(scope, rung);
+    const max = this.max(count, scope, rung);
     if (flying.size >= max) {
       return full(scope, `${flying.size} of at most ${max} are being repaired or replaced`);
     }
@@ -141,7 +163,7 @@ class CountedBudgets implements Budgets {
     const ofPlace = breaker.cause?.attribute === "zone" || breaker.cause?.attribute === "rack";
     if (explained && (ofPlace || !evident)) return stopped(breaker);
     if (flying.size < this.trickle(scope, breaker)) return null;
-    return evident && hasEvidentRoom(node, this.out) ? null : stopped(breaker);
+    return evident && hasEvidentRoom(node, count.out) ? null : stopped(breaker);
   }
 
   /** How many may be out while the breaker of the scope is not closed. */

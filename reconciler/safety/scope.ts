@@ -76,8 +76,9 @@ export type Size = { slots: number; pools: number };
 /**
  * Each scope's size: wanted nodes of the fleet and of a pool, slots placed in a domain. Never the
  * current count, which shrinks as nodes go and takes the limit with it (safety.md §4.1).
+ * `ownOnly`: without machines that this fleet did not buy.
  */
-export function sizesOf(fleet: Fleet, config: Config): Map<string, Size> {
+export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<string, Size> {
   const sizes = new Map<string, Size>();
   let wanted = 0;
   for (const pool of config.pools) {
@@ -88,7 +89,7 @@ export function sizesOf(fleet: Fleet, config: Config): Map<string, Size> {
   const adopting = new Set(config.pools.filter(({ adopt }) => adopt).map(({ name }) => name));
   let strangers = 0;
   for (const node of fleet.nodes.values()) {
-    if (!isUnbought(node) || node.phase.kind === "gone") continue;
+    if (ownOnly || !isUnbought(node) || node.phase.kind === "gone") continue;
     if (node.pool === null) {
       strangers += 1;
       continue;

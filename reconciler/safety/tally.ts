@@ -3,7 +3,7 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
-import { desiredOf, type Fleet } from "../fleet.ts";
+import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
 import { isEvident } from "./evident.ts";
 import { holdsPlace, isSick, QUARANTINED, vacantSlots } from "./in-flight.ts";
 import { FLEET, predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
@@ -33,15 +33,17 @@ function isStuck({ phase }: Node): boolean {
   return phase.kind === "requested" && phase.refusal !== null;
 }
 
-/** Slots being replaced in each scope. */
-export function countOut(fleet: Fleet, config: Config): Tally {
+/** Slots being replaced in each scope; `ownOnly`: without machines that nobody bought. */
+export function countOut(fleet: Fleet, config: Config, ownOnly = false): Tally {
   const out: Tally = new Map();
   const filled = filledSlots(fleet);
   const put = (node: Node): void => {
     if (filled.has(slotKeyOf(node))) return;
     addTo(out, node, predecessorOf(fleet, node), isStuck(node));
   };
-  for (const node of fleet.nodes.values()) if (holdsPlace(node)) put(node);
+  for (const node of fleet.nodes.values()) {
+    if (holdsPlace(node) && !(ownOnly && isUnbought(node))) put(node);
+  }
   const sizes = new Map(
     config.pools.map((pool) => [pool.name as string, desiredOf(pool, fleet.pools.get(pool.name))]),
   );
@@ -62,10 +64,16 @@ function filledSlots(fleet: Fleet): Set<string> {
  * Slots cordoned for their health within the window, also those given back since. One whose
  * replacement is verified has been proven right, and counts no more.
  */
-export function countIsolated(fleet: Fleet, now: number, windowMs: number): Tally {
+export function countIsolated(
+  fleet: Fleet,
+  now: number,
+  windowMs: number,
+  ownOnly = false,
+): Tally {
   const out: Tally = new Map();
   const filled = filledSlots(fleet);
   for (const node of fleet.nodes.values()) {
+    if (ownOnly && isUnbought(node)) continue;
     if (filled.has(slotKeyOf(node))) continue;
     // What a rule did that is put aside was given back, room and all.
     if (node.session === null && node.lastSession?.how === QUARANTINED) continue;

@@ -113,6 +113,26 @@ describe("a machine that nobody bought", () => {
     expect(marked.length).toBeLessThanOrEqual(4);
   });
 
+  test.each([79, 48])(
+    "holds up no repair of ours while it waits for a person (XID %i)",
+    async (code) => {
+      const w = await mixed({ size: 4, names: ["k1"] });
+      w.agent("k1").processes = 1;
+      w.xid("k1", 79);
+      await w.advance(() => w.node("k1").phase.kind === "draining", 120_000);
+      const [sick = ""] = w.serving();
+      w.xid(sick, code);
+      await w.advance(() => w.nodes().some((one) => one.replaces === sick), 600_000);
+      await w.advance(() => w.serving().length === 4, 600_000);
+      expect(w.serving()).not.toContain(sick);
+      expect(w.cloud.reality().live).toHaveLength(4);
+      expect(w.node("k1").phase.kind).toBe("draining");
+      expect(w.reconciler.lastPlan().waits.map(({ node }) => node)).toEqual([
+        "k1" as never,
+      ]);
+    },
+  );
+
   test("is forgotten by a person, once it is silent", async () => {
     const w = await mixed();
     const a = openWorldApp(w);

@@ -80,7 +80,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "evident faults have no trickle of their own",
     {
       file: safety("budget.ts"),
-      from: "return evident && hasEvidentRoom(node, this.out) ? null : stopped(breaker);",
+      from: "return evident && hasEvidentRoom(node, count.out) ? null : stopped(breaker);",
       to: "return stopped(breaker);",
     },
     { file: SAFETY, name: "what is evident by itself" },
