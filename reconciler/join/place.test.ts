@@ -83,6 +83,11 @@ function judge(
 
 const ELSEWHERE = "other: node f-p-0-1 is a machine of ours with another address";
 
+test("judgePlace() gives nobody the name that another machine has at its provider", () => {
+  const machine = { ...bought("n-1", {}, { kind: "serving", since: 0 }), agent: {} as never };
+  expect(judge("i-1", { nodes: [machine] })).toContain("node n-1 is known already");
+});
+
 describe("judgePlace()", () => {
   test("a bought machine that is silent joins from its own address, and from no other", () => {
     const one = bought("f-p-0-1");

@@ -36,7 +36,8 @@ export function judgePlace(from: {
 }): Place {
   const { request, token, remote, sight, credentialOf } = from;
   const asked = request.node_id;
-  const read = (request.provider_ids ?? []).flatMap(sight.nodeOfProviderId);
+  // Nobody may be called what another machine is called at its provider.
+  const read = [asked, ...(request.provider_ids ?? [])].flatMap(sight.nodeOfProviderId);
   const matched = new Set([...read, ...sight.nodeOfObject(asked)]);
   if (matched.size > 1) {
     return refuse("other", `${asked} matches several instances: ${[...matched].join(", ")}`);

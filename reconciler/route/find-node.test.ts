@@ -68,6 +68,14 @@ test("of several that are gone it is the one whose object is there, then the las
   expect(look(fleetOf(absent, last), "gpu-1")).toBe("p-2");
 });
 
+test("a host name hides nobody whom the cloud or the cluster calls so", () => {
+  const one = { id: "p-1", instance: "i-1", hostname: "h-1", kube: { name: "gpu-1" } };
+  const fleet = fleetOf(one, { id: "x-1", hostname: "i-1" }, { id: "x-2", hostname: "gpu-1" });
+  for (const name of ["i-1", "gpu-1"]) {
+    expect([look(fleet, name), order(fleet, name)]).toEqual(["p-1", "p-1"]);
+  }
+});
+
 test("two that live under one name are told apart by nobody", () => {
   const fleet = fleetOf({ id: "p-1", hostname: "h" }, { id: "p-2", hostname: "h" });
   expect(look(fleet, "h")).toEqual({ ambiguous: ["p-1", "p-2"] });

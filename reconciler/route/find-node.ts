@@ -11,9 +11,10 @@ export type Found = Node | { ambiguous: string[] } | null;
 const REMEMBERED_MS = 86_400_000;
 
 /**
- * What lives comes first: names are reused. A machine that is gone is found by the name of its
- * Node for as long as it is remembered. `past`: also by names that it had, which is for looking
- * only: an order under such a name may mean the Node that bears it now.
+ * A host name is the agent's own word: it counts where nothing that was read at the cloud or the
+ * cluster has that name. What lives comes first: names are reused. A machine that is gone is found
+ * by the name of its Node for as long as it is remembered. `past`: also by names that it had, which
+ * is for looking only: an order under such a name may mean the Node that bears it now.
  */
 export function findNode(
   nodes: ReadonlyMap<NodeId, Node>,
@@ -22,7 +23,10 @@ export function findNode(
 ): Found {
   const exact = nodes.get(given as NodeId);
   if (exact !== undefined) return exact;
-  const named = [...nodes.values()].filter((node) => isNamed(node, given));
+  const proven = [...nodes.values()].filter((node) => isNamed(node, given));
+  const said = [...nodes.values()].filter((node) => node.agent?.inventory.hostname === given);
+  const lives = proven.some(({ phase }) => phase.kind !== "gone");
+  const named = lives ? proven : [...new Set([...proven, ...said])];
   const living = named.filter(({ phase }) => phase.kind !== "gone");
   if (living.length > 0) return oneOf(living);
   if (named.length > 0) return newestOf(named);
@@ -31,8 +35,8 @@ export function findNode(
   return former.length === 0 ? null : newestOf(former);
 }
 
-function isNamed({ instance, agent, kube }: Node, given: string): boolean {
-  return instance?.id === given || agent?.inventory.hostname === given || kube?.name === given;
+function isNamed({ instance, kube }: Node, given: string): boolean {
+  return instance?.id === given || kube?.name === given;
 }
 
 function wasNamed({ kube }: Node, given: string, now: number): boolean {
