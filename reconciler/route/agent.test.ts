@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { openWorldApp, type WorldApp } from "../../test/world/app.ts";
 import { anotherPool } from "../../test/world/story.ts";
 import { poolYaml, World } from "../../simulator/world.ts";
+import { takeReport } from "./agent.ts";
 
 let world: World | null = null;
 afterEach(async () => {
@@ -110,4 +111,20 @@ test("takeReport() counts a machine that joined in its token's pool, whatever po
     await w.advance(() => false, 5_000);
     expect(w.node("stray-1").pool).toBe(counted as never);
   }
+});
+
+test("takeReport() looks no further than the first mistake", async () => {
+  const { w, a } = await open();
+  let reads = 0;
+  const findings = new Proxy(new Array(125_000).fill(0), {
+    get(list: unknown[], key) {
+      if (typeof key === "string" && /^\d+$/.test(key)) reads++;
+      return Reflect.get(list, key);
+    },
+  });
+  const principal = a.authority.identify("Bearer root", w.clock.wallMs());
+  if (principal === null) throw new Error("no administrator");
+  const answer = await takeReport(a.ports, principal, { ...report(null), findings });
+  expect(answer).toMatchObject({ kind: "error", message: expect.stringContaining("findings.0") });
+  expect(reads).toBeLessThan(10);
 });

@@ -146,7 +146,8 @@ export async function readBody<S extends v.GenericSchema>(
     // What could not be read is not repeated: it may be a secret in the wrong place.
     return { ok: false, response: refuse(c, "invalid_argument", "body is not JSON") };
   }
-  const parsed = v.safeParse(schema, raw);
+  // One mistake is told, so no more are looked for.
+  const parsed = v.safeParse(schema, raw, { abortEarly: true });
   if (parsed.success) return { ok: true, value: parsed.output };
   return { ok: false, response: refuse(c, "invalid_argument", sayIssue(parsed.issues[0])) };
 }
