@@ -19,7 +19,7 @@ import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
 import { NamedSockets } from "./named.ts";
-import { openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
+import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
 /** What only a leader knows, though it is only read; a standby's own guess is better than none. */
@@ -228,6 +228,18 @@ export class Front {
   }
 }
 
+/**
+ * Pings and pongs count as reports do: no agent sends many, and at 20 million a second, which fit
+ * into a gigabit, they take this process's whole core. Who is asked to wait is gone at once,
+ * because nothing is read of a connection that is closed politely but all that was sent on it.
+ */
+function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
+  const { data } = socket;
+  const waits = data.front.ports.quota.take(data.quotaKey, { reports: 1, bytes: payload.length });
+  data.early = waits === 0 ? data.early : data.early + 1;
+  if (data.early > EARLY_MAX) socket.terminate();
+}
+
 /** An agent comes back by POST meanwhile, and to a stream later. */
 function refuseTooMany(waitMs: number): Response {
   const answer = refuseUpgrade("rate_limited", "this node connects too often", 429);
@@ -260,6 +272,8 @@ export function listen(
         socket.data.front.streams.open(socket);
       },
       message: (socket, frame) => socket.data.front.streams.message(socket, frame),
+      ping: (socket, payload) => countControl(socket, payload),
+      pong: (socket, payload) => countControl(socket, payload),
       close(socket) {
         socket.data.front.closed(socket);
         socket.data.front.streams.close(socket);

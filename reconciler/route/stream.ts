@@ -35,7 +35,7 @@ export type StreamData = {
 const QUEUED_MAX = 16;
 
 /** Frames in a row that an agent may send although it was asked to wait. */
-const EARLY_MAX = 16;
+export const EARLY_MAX = 16;
 /** Bytes of all agents' frames that wait; beyond it each agent has one frame waiting. */
 const QUEUED_BYTES_MAX = 32 * 1024 * 1024;
 

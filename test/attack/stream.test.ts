@@ -250,3 +250,13 @@ for (const way of ["stream", "post"] as const) {
     expect(await stored(p, node)).toBe(COUNT);
   });
 }
+
+test.each(["ping", "pong"] as const)("a flood of %ss ends the connection", async (kind) => {
+  const p = await open();
+  for (const base of [p.base, standBy(p)]) {
+    const { socket, opened, closed } = connect(base, nodeToken("s", "n-1"));
+    expect(await opened).toBe(true);
+    for (let n = 0; n < 1_000; n++) socket[kind]();
+    expect(await closed).toBe(1006);
+  }
+});
