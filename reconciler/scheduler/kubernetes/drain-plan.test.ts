@@ -21,7 +21,7 @@ function pod(change: Partial<KubePod> = {}): KubePod {
     uid: "u-p",
     resourceVersion: "1",
     node: "n1",
-    ip: null,
+    ips: [],
     phase: "Running",
     controller: { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web", uid: "u-web" },
     mirror: false,

@@ -239,12 +239,15 @@ describe("matchNodes() of what an agent says of itself", () => {
     return pair === undefined ? [...unproven.values()] : `${pair.by} by ${pair.proof}`;
   };
 
+  const LOOPBACK =
+    "its reports come from loopback or a link-local address, as through a proxy or service mesh";
+
   test("is a claim, however much of it agrees", () => {
     expect(judge(from("10.0.0.9"))).toEqual([
       { object: "k", message: "its reports come from 10.0.0.9" },
     ]);
     expect(judge(from(null))).toEqual([
-      { object: "k", message: "its reports come from an address that names no machine" },
+      { object: "k", message: LOOPBACK },
     ]);
     expect(judge({ origin: null })).toHaveLength(1);
   });
@@ -256,13 +259,19 @@ describe("matchNodes() of what an agent says of itself", () => {
       [its, other],
     );
     expect(pairs.size).toBe(0);
-    expect([...unproven.values()][0]?.message).toContain("10.0.0.9, which is Node z's");
+    expect([...unproven.values()][0]?.message).toContain("10.0.0.9, which belongs to Node z");
   });
 
   test("counts from the Node's own address, and from a DaemonSet's pod on it", () => {
     expect(judge(from("10.0.0.1"))).toBe("metadata by address");
     expect(judge(from("10.244.1.7"), new Map([["10.244.1.7", "k"]]))).toBe("metadata by address");
     expect(judge(from("10.244.1.7"), new Map([["10.244.1.7", "z"]]))).toHaveLength(1);
+  });
+
+  test("counts in IPv6, however the two sides write the address", () => {
+    const six = object("k", { systemUuid: UUID, ips: ["2001:DB8:0::0:1"] });
+    const { pairs } = matchNodes([subject("k", { ...claim, ...from("2001:db8::1") })], [six]);
+    expect([...pairs.values()].map(({ proof }) => proof)).toEqual(["address"]);
   });
 
   test("counts with a token that is bound to a pod on the Node, whatever was read there", () => {
@@ -285,7 +294,7 @@ describe("matchNodes() of what an agent says of itself", () => {
     const ours = [subject("k", { agentName: "k", ...shared }), subject("x", shared)];
     const { pairs, unproven } = matchNodes(ours, [its]);
     expect(pairs.size).toBe(0);
-    expect([...unproven.values()][0]?.message).toContain("2 agents report from 10.0.0.1");
+    expect([...unproven.values()][0]?.message).toContain("2 agents share the address 10.0.0.1");
     const [mine, other] = ours;
     if (mine === undefined || other === undefined) throw new Error("two were made");
     // What was renamed has fallen silent, and stands in nobody's way.

@@ -63,8 +63,8 @@ export type KubePod = {
   resourceVersion: string;
   /** Empty = not bound. */
   node: string;
-  /** Of a DaemonSet's running pod: where an agent in it reports from; `null` of every other. */
-  ip: string | null;
+  /** Of a DaemonSet's running pod, one per IP family: where its agent reports from; else none. */
+  ips: readonly string[];
   /** `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`. */
   phase: string;
   /** The owner with `controller: true`. */

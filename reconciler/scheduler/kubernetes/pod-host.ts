@@ -11,19 +11,21 @@ export class PodHosts {
 
   /** One pod before and after a change; true if an address moved. */
   note(before: KubePod | null, after: KubePod | null): boolean {
-    const was = before?.ip ?? null;
-    const is = after?.ip ?? null;
-    if (was === is && before?.uid === after?.uid && before?.node === after?.node) return false;
-    if (before !== null && was !== null) {
-      const pods = this.#byAddress.get(was);
-      pods?.delete(before.uid);
-      if (pods?.size === 0) this.#byAddress.delete(was);
+    const was = before?.ips ?? [];
+    const is = after?.ips ?? [];
+    const same = before?.uid === after?.uid && before?.node === after?.node;
+    if (same && was.join() === is.join()) return false;
+    for (const address of was) {
+      const pods = this.#byAddress.get(address);
+      if (before !== null) pods?.delete(before.uid);
+      if (pods?.size === 0) this.#byAddress.delete(address);
     }
-    if (after !== null && is !== null && after.node !== "") {
-      const pods = this.#byAddress.get(is) ?? new Map<string, string>();
-      this.#byAddress.set(is, pods.set(after.uid, after.node));
+    for (const address of is) {
+      if (after === null || after.node === "") continue;
+      const pods = this.#byAddress.get(address) ?? new Map<string, string>();
+      this.#byAddress.set(address, pods.set(after.uid, after.node));
     }
-    const moved = was !== null || is !== null;
+    const moved = was.length > 0 || is.length > 0;
     if (moved) this.#view = null;
     return moved;
   }

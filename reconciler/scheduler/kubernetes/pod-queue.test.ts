@@ -10,7 +10,7 @@ const pod = (pool: string | null, phase: string, part: Partial<KubePod> = {}): K
   uid: "u",
   resourceVersion: "1",
   node: "",
-  ip: null,
+  ips: [],
   phase,
   controller: null,
   mirror: false,

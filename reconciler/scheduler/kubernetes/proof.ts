@@ -11,6 +11,7 @@
  *   agents with different claims report is a proxy's or a gateway's, and proves nothing.
  */
 import type { KubeProof } from "../../../schema/node.ts";
+import { plainAddress } from "../../join/place.ts";
 import { identityOf } from "./identity.ts";
 import type { MatchedBy, Subject, Thing } from "./match.ts";
 
@@ -28,7 +29,7 @@ export function openProofs(
 ): Proofs {
   const nodeOf = new Map<string, string | null>(hosts);
   for (const { object } of things) {
-    for (const ip of new Set(object.ips)) {
+    for (const ip of new Set(object.ips.map(written))) {
       const known = nodeOf.get(ip);
       nodeOf.set(ip, known === undefined || known === object.name ? object.name : null);
     }
@@ -41,6 +42,9 @@ export function openProofs(
   }
   return { nodeOf, agentsAt };
 }
+
+/** IPv6 has many spellings, and cloud controllers pass on whichever their cloud uses. */
+const written = (ip: string): string => (ip.includes(":") ? (plainAddress(ip) ?? ip) : ip);
 
 /** The proof of what ties the two at this strength, or what is missing, for a person. */
 export function proofOf(
@@ -55,7 +59,7 @@ export function proofOf(
   if (own !== null && by === "system_uuid" && own === uuid) return "instance";
   if (instanceId !== null) {
     const listed = [internalIp, externalIp].filter((ip) => ip !== null);
-    if (listed.some((ip) => proofs.nodeOf.get(ip) === object.name)) return "instance";
+    if (listed.some((ip) => proofs.nodeOf.get(written(ip)) === object.name)) return "instance";
   }
   const pod = origin?.pod ?? null;
   if (pod !== null && pod.node === object.name && (pod.uid ?? object.uid) === object.uid) {
@@ -67,14 +71,14 @@ export function proofOf(
   }
   const address = origin?.address ?? null;
   if (address === null || proofs.nodeOf.get(address) !== object.name) {
-    const from = address === null ? "an address that names no machine" : address;
+    const from = address ?? "loopback or a link-local address, as through a proxy or service mesh";
     const other = address === null ? undefined : proofs.nodeOf.get(address);
-    const whose = other == null ? "" : `, which is Node ${other}'s`;
+    const whose = other == null ? "" : `, which belongs to Node ${other}`;
     return { lacks: `its reports come from ${from}${whose}` };
   }
   const agents = proofs.agentsAt.get(address) ?? 0;
   if (agents > 1) {
-    return { lacks: `${agents} agents report from ${address}, as through a proxy` };
+    return { lacks: `${agents} agents share the address ${address}, as behind a proxy or NAT` };
   }
   return "address";
 }

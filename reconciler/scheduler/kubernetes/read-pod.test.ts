@@ -44,7 +44,7 @@ test("readPod() reads a running training pod", () => {
     uid: "u",
     resourceVersion: "7",
     node: "gpu-17",
-    ip: null,
+    ips: [],
     phase: "Running",
     controller: { apiVersion: "apps/v1", kind: "StatefulSet", name: "s", uid: "o" },
     mirror: false,

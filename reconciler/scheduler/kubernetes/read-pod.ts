@@ -23,6 +23,8 @@ const GRACE_DEFAULT_SECONDS = 30;
 const CRITICAL = new Set(["system-node-critical", "system-cluster-critical"]);
 /** `SystemCriticalPriority` (Kubernetes, pkg/apis/scheduling). */
 const CRITICAL_PRIORITY = 2_000_000_000;
+/** One IPv4 and one IPv6 address is what Kubernetes allows (validation of PodStatus). */
+const POD_IPS_MAX = 2;
 
 /** `null` for what is no Pod with a namespace, a name and a UID; never throws. */
 export function readPod(json: unknown): KubePod | null {
@@ -43,7 +45,7 @@ export function readPod(json: unknown): KubePod | null {
     namespace,
     ...identity,
     node: readText(spec["nodeName"]) ?? "",
-    ip: reports ? readText(status["podIP"]) : null,
+    ips: reports ? readPodIps(status) : [],
     phase,
     controller,
     mirror: Object.hasOwn(readObject(metadata["annotations"]), MIRROR),
@@ -63,6 +65,13 @@ export function readPod(json: unknown): KubePod | null {
     labels: readTextMap(metadata["labels"]),
     annotations: readTextMap(metadata["annotations"], isOurs),
   };
+}
+
+/** `podIPs` has one per IP family, the first of which is `podIP` (Kubernetes API, PodStatus). */
+function readPodIps(status: Fields): string[] {
+  const given = readList(status["podIPs"]).map((raw) => readText(readObject(raw)["ip"]));
+  const all = [readText(status["podIP"]), ...given];
+  return [...new Set(all.flatMap((ip) => ip ?? []))].slice(0, POD_IPS_MAX);
 }
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
