@@ -24,7 +24,7 @@ export class ClusterEye {
   private readonly keys = new Map<NodeId, string>();
   private known: Known | null = null;
   private doubted: Known["doubted"] = new Map();
-  private unproven: Known["unproven"] = new Map();
+  private unbound: Known["unbound"] = new Map();
   private alarmed: readonly string[] = [];
 
   constructor(cluster: SchedulerCluster | undefined, log: Log) {
@@ -62,8 +62,8 @@ export class ClusterEye {
     if (identity !== this.seen.identity) this.known = null;
     this.seen = { version, identity };
     this.fleetMoved = false;
-    const { known: same, unproven } = this;
-    return { objects: list, ...(hosts ? { hosts } : {}), known: same, fleet, unproven, onUncordon };
+    const { known: same, unbound } = this;
+    return { objects: list, ...(hosts ? { hosts } : {}), known: same, fleet, unbound, onUncordon };
   }
 
   /** Before the fold's change is committed: what that tells of identities then counts. */
@@ -72,11 +72,11 @@ export class ClusterEye {
     for (const message of known.alarms) {
       if (!this.alarmed.includes(message)) this.log("error", message);
     }
-    for (const [node, message] of known.unproven) {
-      if (this.unproven.get(node) !== message) this.log("warn", message, { node });
+    for (const [node, message] of known.unbound) {
+      if (this.unbound.get(node) !== message) this.log("warn", message, { node });
     }
     this.alarmed = known.alarms;
-    this.unproven = known.unproven;
+    this.unbound = known.unbound;
     this.doubted = known.doubted;
     this.known = known;
   }
@@ -91,9 +91,14 @@ export class ClusterEye {
     return this.doubted;
   }
 
-  /** What cannot be told apart, and whose claim is not proven, for people. */
+  /** Nodes that name an object without a proof: no fault of theirs is shown in Kubernetes. */
+  unproven(): Known["unbound"] {
+    return this.unbound;
+  }
+
+  /** Objects that several nodes claim, and claims without a proof, for people. */
   alarms(): readonly string[] {
-    const claims = [...this.unproven].slice(0, CLAIMS_MAX);
+    const claims = [...this.unbound].slice(0, CLAIMS_MAX);
     return [...this.alarmed, ...claims.map(([node, message]) => `${node}: ${message}`)];
   }
 }

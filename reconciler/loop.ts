@@ -32,7 +32,6 @@ import type { Provider } from "./provider/provider.ts";
 import { Blindness, darkness, mayCall } from "./safety/blind.ts";
 import { stepImpaired } from "./safety/impaired.ts";
 import { frozenBy, stepSafety } from "./safety/step.ts";
-import type { SchedulerCluster } from "./scheduler/scheduler.ts";
 import { wishOf } from "./scheduler/wish.ts";
 import { openSight } from "./sight.ts";
 import type { Change, Store, StoredLetter } from "./store/store.ts";
@@ -307,8 +306,9 @@ export class Reconciler {
   }
 
   /** The cluster that is looked at, and what cannot be told apart in it. */
-  cluster(): { cluster: SchedulerCluster | null; alarms: readonly string[] } {
-    return { cluster: this.ports.targets.scheduler.cluster ?? null, alarms: this.eye.alarms() };
+  cluster() {
+    const cluster = this.ports.targets.scheduler.cluster ?? null;
+    return { cluster, alarms: this.eye.alarms(), unproven: this.eye.unproven() };
   }
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */

@@ -15,6 +15,8 @@ const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its r
 
 const ADMISSION =
   "work may still be placed there: let the control plane's account pass the webhook or policy";
+const UNTOUCHED =
+  "nothing is done to these nodes; behind a proxy or NAT, enrol them with a token that has --node";
 const UNSHOWN = "what this Node shows of its GPUs may be outdated until the write succeeds";
 const BLOCKED = "`navarch explain NODE` says what happens at the drain's deadline";
 
@@ -53,7 +55,7 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
       ? say("ok", "cluster", `${where}: ${view.nodes} nodes, ${view.pods} pods`, null)
       : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
     say("ok", "matched", `${view.matched} nodes of the fleet have their object there`, null),
-    ...view.alarms.map((alarm) => say("fail", "identity", alarm, "nothing is done to these nodes")),
+    ...view.alarms.map((alarm) => say("fail", "identity", alarm, UNTOUCHED)),
     // A control plane of an older release does not say these.
     ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
     ...(view.uncordoned ?? []).map((line) => say("warn", "uncordoned", line, null)),

@@ -243,7 +243,7 @@ describe("foldCluster() of a claim", () => {
     const { found, after } = fold([node("x", { agent: speaks("10.0.0.9", [UUID]) })], [its]);
     expect(after(node("x"))).toBeNull();
     expect([...found.unproven.values()]).toEqual([
-      "Node gpu-1 is not shown to be its own: its reports come from 10.0.0.9",
+      "no proof that this agent runs on Node gpu-1: its reports come from 10.0.0.9",
     ]);
   });
 
@@ -263,7 +263,34 @@ describe("foldCluster() of a claim", () => {
     const marked = bound("gpu-1", "system_uuid");
     expect(leaves(node("x", { agent, kube: marked }))).toMatchObject({ ends: false });
     const unmarked = { ...marked, isolatedUid: null };
-    expect(leaves(node("x", { agent, kube: unmarked }))).toMatchObject({ ends: true, left: true });
+    const free = object("gpu-1", { systemUuid: UUID, ips: ["10.0.0.1"] });
+    expect(leaves(node("x", { agent, kube: unmarked }), [free])).toMatchObject({
+      ends: true,
+      left: true,
+    });
+  });
+
+  test("of such a version lasts while our cordon is there, although its reading was not stored", () => {
+    const unread = { ...bound("gpu-1", "system_uuid"), isolatedUid: null };
+    const one = node("x", { agent: speaks("10.0.0.9", [UUID]), kube: unread });
+    expect(leaves(one)).toMatchObject({ ends: false, left: false });
+  });
+
+  test("is reported as unproven only where nothing is done for it", () => {
+    const fresh = node("x", { agent: speaks("10.0.0.9", [UUID]) });
+    const told = (one: Node) => {
+      const { found, draft } = fold([one], [its]);
+      const kinds = draft.change.events.map(({ kind }) => kind);
+      return { unbound: [...found.unbound.keys()], said: kinds.includes("kube.unproven") };
+    };
+    expect(told(fresh)).toEqual({ unbound: ["x" as NodeId], said: true });
+    // Its pod was replaced, and the API server has not listed the new one's address yet.
+    expect(told({ ...fresh, kube: proven })).toEqual({ unbound: [], said: false });
+    // After an upgrade from a version that did not look where reports come from.
+    const early = node("x", { agent: agent([UUID]), kube: bound("gpu-1", "system_uuid") });
+    expect(told(early)).toEqual({ unbound: [], said: false });
+    const marked = { ...fresh, kube: bound("gpu-1", "system_uuid") };
+    expect(told(marked)).toEqual({ unbound: ["x" as NodeId], said: true });
   });
 
   test("that moves to another object leaves the first one", () => {

@@ -27,16 +27,18 @@ export type Cluster = {
   known: Known | null;
   /** Name of this fleet. */
   fleet?: string;
-  /** Claims without a proof as they were last told of. */
-  unproven?: Known["unproven"];
+  /** Claims without a proof as they were last reported. */
+  unbound?: Known["unbound"];
   onUncordon: KubernetesConfig["onUncordon"];
 };
 
 /** Pairs by the object's name: objects change, their identity does not. */
 export type Known = {
   names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"]; proof: KubeProof }>;
-  /** Claims of agents that nothing proves, with what is missing: nothing is done for them. */
+  /** Claims of agents that nothing proves now, with what is missing. */
   unproven: ReadonlyMap<NodeId, string>;
+  /** Of these, the ones that no earlier proof keeps bound: Kubernetes sees none of their faults. */
+  unbound: ReadonlyMap<NodeId, string>;
   doubted: ReadonlyMap<NodeId, string>;
   alarms: readonly string[];
 };
@@ -56,9 +58,6 @@ export function foldCluster(
     else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
   }
   const known = cluster.known ?? knownOf(live, cluster);
-  for (const [id, message] of known.unproven) {
-    if (cluster.unproven?.get(id) !== message) tellUnproven(draft, id, message, now);
-  }
   const byUid = new Map(cluster.objects.map((object) => [object.uid, object]));
   const byName = new Map(cluster.objects.map((object) => [object.name, object]));
   const taken = new Set<string>();
@@ -81,7 +80,27 @@ export function foldCluster(
     if (node.kube === null || byUid.has(node.kube.uid)) continue;
     put(draft, foldKube(node, { object: null, by: node.kube.by }, cluster.onUncordon, now));
   }
-  return known;
+  const unbound = unboundOf(known.unproven, draft);
+  for (const [id, message] of unbound) {
+    if (cluster.unbound?.get(id) !== message) tellUnproven(draft, id, message, now);
+  }
+  return { ...known, unbound };
+}
+
+/**
+ * A pod that was replaced calls from an address that the API server has yet to list, and an agent
+ * that has not reported since an upgrade calls from nowhere yet: neither is worth an alarm.
+ */
+function unboundOf(unproven: Known["unproven"], draft: Draft): Known["unbound"] {
+  const unbound = new Map<NodeId, string>();
+  for (const [id, message] of unproven) {
+    const node = draft.node(id);
+    if (node?.agent?.origin === undefined) continue;
+    const { kube } = node;
+    const isBound = kube !== null && kube.absentSince === null && kube.proof !== undefined;
+    if (!isBound) unbound.set(id, message);
+  }
+  return unbound;
 }
 
 /**
@@ -101,7 +120,8 @@ function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean 
   if (agent === null) return true;
   if (!claims(subject, object)) return kube.proof === "token";
   if (kube.proof !== undefined || agent.origin === undefined) return true;
-  return kube.isolatedUid === object.uid || !unproven.has(node.id);
+  const isMarked = kube.isolatedUid === object.uid || object.own;
+  return isMarked || !unproven.has(node.id);
 }
 
 function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): void {
@@ -132,10 +152,11 @@ function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Kno
   );
   const lacking = new Map(
     [...unproven].map(([id, { object, message }]) => {
-      return [id, `Node ${object} is not shown to be its own: ${message}`] as const;
+      return [id, `no proof that this agent runs on Node ${object}: ${message}`] as const;
     }),
   );
-  return { names, unproven: lacking, doubted, alarms: ambiguous.map(({ message }) => message) };
+  const alarms = ambiguous.map(({ message }) => message);
+  return { names, unproven: lacking, unbound: lacking, doubted, alarms };
 }
 
 function pairOf(

@@ -38,15 +38,7 @@ function printSizes(reconciler: Reconciler): Series[] {
   const byStatus = new Series("navarch_nodes", "Nodes by status.");
   const desired = new Series("navarch_pool_desired_nodes", "Wanted size of the pool.");
   const instances = new Series("navarch_instances", "Instances by state.");
-  const refused = new Series(
-    "navarch_kube_cordon_refused_nodes",
-    "Nodes whose cordon, or its end, the Kubernetes API server refuses.",
-  );
-  const broken = new Series(
-    "navarch_kube_uncordoned_broken_nodes",
-    "Nodes that take work although their hardware is broken, because someone uncordoned them.",
-  );
-  const now = reconciler.lastSight()?.now ?? 0;
+  const kube = openKube(reconciler);
   const { nodes, pools } = reconciler.fleet();
   const byPool = new Map<string, Node[]>();
   const configured = reconciler.activeConfig().pools;
@@ -69,9 +61,7 @@ function printSizes(reconciler: Reconciler): Series[] {
       own.add({ pool: name }, countPool(members.filter((one) => countsIn(one, pool))).healthy);
       desired.add({ pool: name }, desiredOf(pool, pools.get(pool.name)));
     }
-    const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
-    refused.add({ pool: name }, members.filter(isRefused).length);
-    broken.add({ pool: name }, members.filter(isBrokenInService).length);
+    kube.add(name, members);
     const statuses = new Map<string, number>(NODE_STATUSES.map((s) => [s, 0]));
     const states = new Map<string, number>();
     for (const node of members) {
@@ -87,7 +77,32 @@ function printSizes(reconciler: Reconciler): Series[] {
     for (const [state, n] of states)
       instances.add({ pool: name, state: shortOf(state, "INSTANCE_STATE_") }, n);
   }
-  return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, refused, broken];
+  return [total, healthy, unhealthy, unbought, own, byStatus, desired, instances, ...kube.all];
+}
+
+/** What Kubernetes does not show as it is, or does not let the product do. */
+function openKube(reconciler: Reconciler) {
+  const refused = new Series(
+    "navarch_kube_cordon_refused_nodes",
+    "Nodes whose cordon, or its end, the Kubernetes API server refuses.",
+  );
+  const broken = new Series(
+    "navarch_kube_uncordoned_broken_nodes",
+    "Nodes that take work although their hardware is broken, because someone uncordoned them.",
+  );
+  const unproven = new Series(
+    "navarch_kube_unproven_nodes",
+    "Nodes that Kubernetes shows no fault of: nothing proves on which Node their agent runs.",
+  );
+  const { unproven: claims } = reconciler.cluster();
+  const now = reconciler.lastSight()?.now ?? 0;
+  const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
+  const add = (pool: string, members: readonly Node[]): void => {
+    refused.add({ pool }, members.filter(isRefused).length);
+    broken.add({ pool }, members.filter(isBrokenInService).length);
+    unproven.add({ pool }, members.filter(({ id }) => claims.has(id)).length);
+  };
+  return { all: [refused, broken, unproven], add };
 }
 
 /** A queue that is not known has no series, except the one that says so. */

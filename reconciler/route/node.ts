@@ -111,7 +111,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
       const { node } = found;
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
       const events = await ports.store.events(query);
-      const from = { now: ports.clock.wallMs(), stays: staysOf(ports, node) };
+      const unproven = ports.reconciler.cluster().unproven.get(node.id) ?? null;
+      const from = { now: ports.clock.wallMs(), stays: staysOf(ports, node), unproven };
       return c.json({ ...explainNode(node, events, ports.reconciler.lastPlan(), from), kind });
     });
   }

@@ -134,10 +134,15 @@ function sayUnbought(node: Node): string[] {
   return [`not bought by this fleet, ${place}`];
 }
 
-function sayKube({ kube, waiver }: Node, now: number): string[] {
+/** `unproven`: why nothing ties the node to the object that its agent names. */
+function sayKube({ kube, waiver }: Node, now: number, unproven: string | null): string[] {
   const given = waiver === null ? [] : [`given back by ${waiver.by}: ${waiver.why}`];
+  if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
   if (kube === null) return given;
-  if (kube.absentSince !== null) return [`Node ${kube.name} is no longer in Kubernetes`, ...given];
+  if (kube.absentSince !== null) {
+    // One that it cannot prove to run on may well be there.
+    return unproven === null ? [`Node ${kube.name} is no longer in Kubernetes`, ...given] : given;
+  }
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
   const mark = kube.unschedulable ? `cordoned by ${by.join(", ") || "somebody"}` : "schedulable";
   const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
@@ -164,7 +169,7 @@ export function explainNode(
   node: Node,
   events: Event[],
   plan: Plan,
-  { now, stays }: { now: number; stays: string | null },
+  { now, stays, unproven }: { now: number; stays: string | null; unproven: string | null },
 ): ExplainView {
   const name = node.kube?.name ?? "";
   const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
@@ -192,7 +197,7 @@ export function explainNode(
       state,
       ...sayUnbought(node),
       ...cordons,
-      ...sayKube(node, now),
+      ...sayKube(node, now, unproven),
       ...saySession(node),
     ].join("; "),
     since: iso(node.phase.since),

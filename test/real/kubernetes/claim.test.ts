@@ -149,7 +149,7 @@ describe.skipIf(missing !== null)("an agent that claims the machines of others",
     for (const n of [1, 2, 3, 4, 5, 6]) expect(changed(`victim-${n}`)).toEqual([]);
     expect((await record("thief"))?.kubernetes_node ?? null).toBeNull();
     const { out } = await navarch(plane, "doctor", "kubernetes");
-    expect(out).toContain("is not shown to be its own");
+    expect(out).toContain("no proof that this agent runs on Node");
     const events: EventView[] = await plane.events("&node=victim-6");
     expect(events.map(({ kind }) => kind)).toContain("kube.unproven");
   }, 60_000);
