@@ -128,6 +128,15 @@ describe("foldKube()", () => {
     expect(next?.node === undefined ? false : isBrokenInService(next.node)).toBe(true);
   });
 
+  test("a machine that nobody bought is not said to be replaceable", () => {
+    const said = (more: Partial<Node>) => {
+      return fold(sick(marked(more), ["a"]), lifted())?.events[1]?.message;
+    };
+    expect(said({})).toContain("Run `navarch replace n1`");
+    expect(said({ slot: null })).not.toContain("replace");
+    expect(said({ slot: null })).toEndWith("Cordon it again until it is repaired");
+  });
+
   test("whoever wrote the object after the mark is named as the one who lifted it", () => {
     const next = fold(sick(marked(), ["a"]), { ...lifted(), touched: ["node-janitor", "x"] });
     expect(next?.events[0]?.message).toContain("uncordoned in Kubernetes by node-janitor or x");

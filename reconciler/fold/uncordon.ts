@@ -5,6 +5,7 @@
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import { UNCORDONS_MAX } from "../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
+import { isUnbought } from "../fleet.ts";
 import { brokenBecause, isBrokenInService, loopOf, sayLoop } from "../safety/uncordoned.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 
@@ -29,7 +30,9 @@ export function sayBroken(node: Node): string {
   const who = sayUncordon(kube);
   const name = kube?.name ?? id;
   const what = `Node ${name} was ${who} although its hardware is broken: ${brokenBecause(node)}`;
-  return `${what}; work that lands there fails. Run \`navarch replace ${id}\`, or cordon it again`;
+  const replace = `Run \`navarch replace ${id}\`, or cordon it again`;
+  const next = isUnbought(node) ? "Cordon it again until it is repaired" : replace;
+  return `${what}; work that lands there fails. ${next}`;
 }
 
 /** People are reminded; `null` = not now. `reviewMs` 0 = never. */
