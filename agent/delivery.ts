@@ -200,7 +200,7 @@ export class Delivery {
         this.#complain("the control plane refuses this node's credential", answer.message);
         break;
       case "throttled":
-        this.#complain("the control plane asks this node to send less", answer.message);
+        this.#complain("report rate limit of the control plane exceeded", answer.message);
         this.#wait(answer.retryMs);
         return;
       case "unreachable":

@@ -107,7 +107,7 @@ export class KeyTrust {
     const why = "orders signed with it are refused; enrol this node again if the change is meant";
     const { source: by } = known;
     const fields = { shown: fingerprint, known: known.fingerprint, by, why };
-    this.#from.log("warn", "the control plane shows another key than the known one", fields);
+    this.#from.log("warn", "the control plane presents another key than the stored one", fields);
   }
 
   /** Why the order is refused; `null` = the control plane gave it, to this node, and just now. */

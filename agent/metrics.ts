@@ -303,7 +303,7 @@ function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
   for (const [reason, count] of view.hostEvents) {
     const labels = { ...node, reason };
     const name = "navarch_agent_host_findings_total";
-    page.put(name, "counter", "What befell the machine around the GPUs", labels, count);
+    page.put(name, "counter", "Faults of the host around the GPUs", labels, count);
   }
   putHost(page, parts.node, view);
   putChecked(page, parts.node, view);

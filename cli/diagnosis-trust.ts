@@ -6,8 +6,8 @@ const TLS_ADVICE = "set server.tls: { own_ca: true } and give agents an https ad
 const UPGRADE_ADVICE = "upgrade these agents (navarch upgrade agents, or install.sh there)";
 const FIRST_USE_ADVICE = "give the key to these agents: a join token, or --key-fingerprint";
 const OTHER_KEY_ADVICE =
-  "enrol these nodes again with the key above; if it was not rotated, somebody was in between";
-const REFUSED_ADVICE = "see navarch events --node, and who can change traffic on the way there";
+  "enrol these nodes again with the key above; if it was not rotated, check for interception";
+const REFUSED_ADVICE = "see navarch events --node; check for proxies that change the traffic";
 
 /** Each thing that is wrong is a line; nothing wrong is two. */
 export function judgeTrust(view: TrustView): Diagnosis[] {

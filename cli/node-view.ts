@@ -112,7 +112,7 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
 function sayKube(kube: KubeNodeView): string {
   if (kube.absent_since !== null) return `Node ${kube.name} is no longer in the cluster`;
   const by = [...(kube.marked ? ["navarch"] : []), ...kube.held_by];
-  const who = by.length === 0 ? "somebody" : by.join(", ");
+  const who = by.length === 0 ? "an unknown client" : by.join(", ");
   const mark = kube.unschedulable ? `unschedulable by ${who}` : "schedulable";
   const hold = kube.hold ? ", hold" : "";
   if (kube.stays) return `Node ${kube.name} is still in the cluster: ${kube.stays}`;

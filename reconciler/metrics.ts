@@ -114,7 +114,7 @@ export class Metrics {
     });
     this.reports = new Counter({
       name: "navarch_reports_total",
-      help: "Agent reports taken in, refused, or told to come later.",
+      help: "Agent reports accepted, refused, or deferred by a rate limit.",
       labelNames: ["outcome"],
       registers,
     });

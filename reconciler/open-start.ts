@@ -140,7 +140,7 @@ export async function openShown(from: PortFrom): Promise<Port> {
   ];
   if (tls === null && isPlain([from.config.server.externalAddress, ...from.dialled])) {
     const advice = "server.tls: { own_ca: true } makes a certificate of its own";
-    from.log("warn", "plain http: whoever is on the way reads tokens and reports", { advice });
+    from.log("warn", "plain http: tokens and reports can be read in transit", { advice });
   }
   const port = await stepOf("server.tls", () => openPort(from), named);
   const brought = tls === null || tls.ownCa ? null : broughtTls(from.config);

@@ -17,7 +17,7 @@ export const peermemProbe: HostProbe = {
       kind: "host",
       reason: "peermem",
       severity: "warning",
-      message: "the module nvidia_peermem was loaded before and is not any more",
+      message: "the module nvidia_peermem was loaded before and is no longer loaded",
     });
     return { conditions: [condition], outcome: "finding", message: null, learned: {} };
   },

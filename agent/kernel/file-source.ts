@@ -93,7 +93,7 @@ export class FileSource implements Source {
     const now = statOf(this.path);
     const mine = fstatSync(this.fd);
     if (now && (now.ino !== mine.ino || now.dev !== mine.dev)) {
-      if (!now.isFile()) return { kind: "failed", message: `${this.path} is no file any more` };
+      if (!now.isFile()) return { kind: "failed", message: `${this.path} is no longer a file` };
       const fresh = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
       closeSync(this.fd);
       this.fd = fresh;

@@ -77,6 +77,6 @@ const REACH = {
   reply: "reporting",
   unauthorized: "the control plane refuses the credential",
   refused: "the control plane refuses a report",
-  throttled: "the control plane asks to send less",
+  throttled: "report rate limit of the control plane exceeded",
   unreachable: "the control plane is away",
 } as const;

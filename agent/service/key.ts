@@ -25,7 +25,7 @@ export function openKeyTrust(from: {
   const { options, files, clock, log, keyFile = DEFAULT_KEY_FILE } = from;
   if (transportOf(options.server) === "http") {
     const advice = "set server.tls on the control plane, for example { own_ca: true }";
-    log("warn", "plain http: whoever is on the way reads the credential and the reports", {
+    log("warn", "plain http: the credential and the reports can be read in transit", {
       server: options.server,
       advice,
     });

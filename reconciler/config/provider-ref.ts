@@ -38,7 +38,7 @@ export function readRefs(
   };
   if (one !== null && many !== null) say("provider and providers exclude each other");
   if (one === null && many === null && !place.optional) {
-    say("needs provider or providers, or adopt: true for machines that nobody buys");
+    say("needs provider or providers, or adopt: true for machines that are not bought");
   }
   if (one !== null) {
     const given = pool.text("provider");

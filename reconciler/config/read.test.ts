@@ -167,7 +167,7 @@ describe("readConfig() messages", () => {
     [
       "no provider",
       pool("").replace("    provider: fake\n", ""),
-      '2:5: pools[0] "p": needs provider or providers, or adopt: true for machines that nobody buys',
+      '2:5: pools[0] "p": needs provider or providers, or adopt: true for machines that are not bought',
     ],
     [
       "two kinds of provider",

@@ -163,7 +163,7 @@ function decideUnknown(
 ): void {
   const { sight } = scope;
   if (phase.sawWork === true) {
-    const why = "work was seen on it, and now nobody can tell whether it has left";
+    const why = "work was seen on it, and whether it has ended is unknown";
     return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
   }
   const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
@@ -171,9 +171,9 @@ function decideUnknown(
   // a drain.
   const waitedMs = Math.min(forMs, sight.now - phase.since);
   if (waitedMs >= unknownWaitMs) {
-    return drained(`nobody can tell what runs on it; waited ${Math.round(unknownWaitMs / 1000)} s`);
+    return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
   }
-  pen.wait("drain", "nobody can tell what runs on it", sight.now + unknownWaitMs - waitedMs);
+  pen.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
 }
 
 function cordonSurplus(node: Node, pen: Pen): void {
@@ -195,7 +195,7 @@ function decideOverdue(
   pen: Pen,
   drained: (why: string) => void,
 ): void {
-  const what = left.kind === "busy" ? left.message : "nobody can tell what runs on it";
+  const what = left.kind === "busy" ? left.message : "the work on it is unknown";
   if (endsAtDeadline(node, scope.pool)) {
     return drained(`its drain deadline passed and its work is cut off: ${what}`);
   }

@@ -62,7 +62,8 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
     pen.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
   else if (verdict === "unhealthy" && node.waiver !== null) {
     const { by, why } = node.waiver;
-    pen.wait("human", `given back by ${by} (${why}) in spite of: ${reasonsOf(node).join("; ")}`);
+    const faults = reasonsOf(node).join("; ");
+    pen.wait("human", `returned to service by ${by} (${why}) despite: ${faults}`);
   } else if (node.pool !== null && scope.pool === null) {
     const message = `its pool ${node.pool} is not in the configuration any more`;
     pen.wait("not_ours", `${message}: it is billed until a person terminates it`);

@@ -23,7 +23,7 @@ export function judgeForget(
   const silent = node.health.silentSince !== null;
   if (silentMs !== null && silentMs < heartbeatTimeoutMs) {
     const heard = `${Math.round(silentMs / 1_000)} s ago`;
-    return no(`still speaks (heard ${heard}): stop its agent first`);
+    return no(`still reports (last ${heard}): stop its agent first`);
   }
   if (!silent) {
     const seconds = Math.round(heartbeatTimeoutMs / 1_000);
@@ -32,7 +32,7 @@ export function judgeForget(
   if (node.operation !== null) return no("is being changed right now: ask again in a moment");
   const { kube } = node;
   if (kube !== null && kube.absentSince === null && kube.isolatedUid === kube.uid) {
-    const mark = `its Node ${kube.name} in Kubernetes bears this product's cordon`;
+    const mark = `its Node ${kube.name} in Kubernetes still has Navarch's cordon`;
     return no(`cannot be forgotten: ${mark}; delete the Node, or uncordon it first`);
   }
   return { kind: "legal" };

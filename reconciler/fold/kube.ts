@@ -59,12 +59,12 @@ export function foldKube(
   const kube = factOf(object, seen, before, now);
   if (before === null) {
     const proof = seen.proof === undefined ? "" : `, proven by ${seen.proof}`;
-    tell("kube.matched", `Node ${object.name} is its object (${seen.by}${proof})`);
+    tell("kube.matched", `matched to Node ${object.name} (by ${seen.by}${proof})`);
   }
   else if (before.uid !== object.uid) {
     tell(
       "kube.changed",
-      `Node ${object.name} is a new object: what was marked before is not on it`,
+      `Node ${object.name} was created again: it has none of the earlier marks`,
     );
   }
   const isHeld = before?.hold === true && before.uid === object.uid;
@@ -86,7 +86,7 @@ export function foldKube(
   if (marked && !object.unschedulable && !isAsking(node) && isWord) {
     if (onUncordon === "enforce" && !wasReasserted(node)) {
       const next = noteUncordon(kube, object, tell, now);
-      tell("kube.uncordoned", `${sayUncordon(next)}: marked once more, as configured`);
+      tell("kube.uncordoned", `${sayUncordon(next)}: cordoned again, as configured`);
       return { node: { ...node, kube: { ...next, isolatedUid: null, reassertedAt: now } }, events };
     }
     const next = noteUncordon(kube, object, tell, now);

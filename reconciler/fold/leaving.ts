@@ -26,7 +26,7 @@ export function leave({ id, pool, kube, session }: Node, at: number, draft: Draf
       pool,
       session: session?.id ?? null,
       actor: "navarch",
-      message: `Node ${name} is not its object any more: what was written on it is taken away`,
+      message: `Node ${name} is no longer matched to it: Navarch removes its marks from that Node`,
     },
   ]);
 }

@@ -100,7 +100,7 @@ export async function openLeader(
   const opened = await parts.openProviders();
   for (const [provider, why] of opened.unavailable) {
     const pools = poolsOf(loaded.config, provider);
-    log("error", "nothing can be bought at a provider", { provider, why, pools });
+    log("error", "a provider cannot supply machines", { provider, why, pools });
   }
   const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper?.(store) ?? null;

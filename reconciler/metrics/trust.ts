@@ -31,7 +31,7 @@ export function* printTrust(reconciler: Reconciler, key: string | null): Generat
     // A gauge: the count of a node ends with the node.
     [
       "navarch_agent_orders_refused",
-      "Orders that the agents of now have refused because they proved nothing.",
+      "Orders that the present agents refused because their signature was not valid.",
       view.refused.orders,
     ],
   ];

@@ -90,7 +90,7 @@ export function throttled(
   retryMs: number,
 ): Extract<ReportAnswer, { kind: "error" }> {
   ports.metrics.countThrottledReport();
-  const message = `this node sends more than it may; send it again in ${retryMs} ms`;
+  const message = `report rate limit of this node exceeded: retry in ${retryMs} ms`;
   return { kind: "error", code: "rate_limited", message, retryMs };
 }
 

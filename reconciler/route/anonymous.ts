@@ -19,13 +19,13 @@ export function whyForeign(headers: Headers, names: ReadonlySet<string>): string
   const single = /^[a-z0-9_-]+$/.test(name);
   if (!single && !ADDRESS.test(name) && !INSIDE.test(name) && !names.has(name)) {
     const advice = "use an IP address, set server.external_address to this name, or send a token";
-    return `without a token this control plane is not called ${name || "nothing"}: ${advice}`;
+    return `Host "${name}" is not accepted without a token: ${advice}`;
   }
   const origin = headers.get("origin");
   const site = headers.get("sec-fetch-site");
   const own = origin === null || URL.parse(origin)?.host === host.toLowerCase();
   if (own && (site === null || site === "same-origin" || site === "none")) return null;
-  return `a page of ${origin ?? "another site"} may not call this control plane without a token`;
+  return `a page of ${origin ?? "another site"} is not accepted without a token`;
 }
 
 /** Without its port, in lower case and without the final dot. */

@@ -94,7 +94,7 @@ export class Forward {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
     const base = this.from.leader();
-    if (base === null) return away("nobody leads at the moment");
+    if (base === null) return away("no leader at the moment");
     if (this.open >= REQUESTS_MAX) return away("too many requests are on their way");
     const headers = this.headersOf(request, remote);
     this.open++;
@@ -128,7 +128,7 @@ export class Forward {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
     const base = this.from.leader();
-    if (base === null) return away("nobody leads at the moment");
+    if (base === null) return away("no leader at the moment");
     if (this.questions >= QUESTIONS_MAX) return away("too many unknown callers at once");
     const headers = this.headersOf(request, remote);
     for (const name of BODY_HEADERS) headers.delete(name);
@@ -201,7 +201,7 @@ export class Forward {
 
   private connect<T extends ProxyData>(socket: ServerWebSocket<T>): void {
     const base = this.from.leader();
-    if (base === null) return socket.close(1013, "nobody leads at the moment");
+    if (base === null) return socket.close(1013, "no leader at the moment");
     const { header } = socket.data;
     const auth = header === null ? {} : { authorization: header };
     const upstream = new WebSocket(`${base.replace(/^http/, "ws")}/v1/agent/stream`, {

@@ -106,7 +106,7 @@ export class Quota {
     if (now - bucket.toldMono < TELL_MS) return;
     bucket.toldMono = now;
     const { perSecond } = LIMIT.node[kind];
-    const message = "a node sends more than it may; it was told to wait";
+    const message = "a node exceeds its report rate limit: its reports are deferred";
     this.log("warn", message, { node: key, limit: kind, per_second: perSecond });
   }
 }

@@ -118,7 +118,7 @@ function saySession(node: Node): string[] {
 function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
   const rule = ruleKeyOf(judgement);
   const would = `rule ${rule} is a shadow or in quarantine and would say ${judgement.result}`;
-  return { at: iso(firstAt), text: `put aside, does not count: ${judgement.because}; ${would}` };
+  return { at: iso(firstAt), text: `suspended, does not count: ${judgement.because}; ${would}` };
 }
 
 /** Where a machine comes from that no cloud of ours knows, and which pool counts it. */
@@ -136,7 +136,7 @@ function sayUnbought(node: Node): string[] {
 
 /** `unproven`: why nothing ties the node to the object that its agent names. */
 function sayKube({ kube, waiver }: Node, now: number, unproven: string | null): string[] {
-  const given = waiver === null ? [] : [`given back by ${waiver.by}: ${waiver.why}`];
+  const given = waiver === null ? [] : [`returned to service by ${waiver.by}: ${waiver.why}`];
   if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
   if (kube === null) return given;
   if (kube.absentSince !== null) {
@@ -144,7 +144,8 @@ function sayKube({ kube, waiver }: Node, now: number, unproven: string | null): 
     return unproven === null ? [`Node ${kube.name} is no longer in Kubernetes`, ...given] : given;
   }
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
-  const mark = kube.unschedulable ? `cordoned by ${by.join(", ") || "somebody"}` : "schedulable";
+  const who = by.join(", ") || "an unknown client";
+  const mark = kube.unschedulable ? `cordoned by ${who}` : "schedulable";
   const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
@@ -186,8 +187,8 @@ export function explainNode(
         ? `, with ${incident.findings.length - 1} that follow from it`
         : "";
     const rule = `by rule ${judgement.rule} (${judgement.rank})`;
-    const mend = `would be mended by: ${incident.action}`;
-    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${mend}`;
+    const repair = `repair: ${incident.action}`;
+    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${repair}`;
     return { at: iso(incident.fromAt), text };
   });
   return {

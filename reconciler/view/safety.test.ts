@@ -131,7 +131,7 @@ describe("viewSafety()", () => {
     expect(told(w, "safety.quarantine")).toHaveLength(1);
     const why = await get<ExplainView>(a, `/v1/nodes/${sick}/explain`);
     const causes = why.causes.map((one) => one.text);
-    expect(causes.some((one) => one.startsWith("put aside, does not count: XID 48"))).toBe(true);
+    expect(causes.some((one) => one.startsWith("suspended, does not count: XID 48"))).toBe(true);
     expect(causes.join("\n")).toContain(`rule ${key} is a shadow or in quarantine`);
     const view = await look(a);
     expect(view.quarantined.map((one) => one.rule)).toEqual([key]);

@@ -246,7 +246,7 @@ for (const way of ["stream", "post"] as const) {
     delivery.heartbeat();
     await during(p, until(() => spool.agreed && spool.stats().depth === 0));
     await during(p, Bun.sleep(100));
-    expect(complaints).toEqual(["the control plane asks this node to send less"]);
+    expect(complaints).toEqual(["report rate limit of the control plane exceeded"]);
     expect(await stored(p, node)).toBe(COUNT);
   });
 }

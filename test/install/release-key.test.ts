@@ -49,7 +49,7 @@ test("install.sh places the key where the way is private, and the agent finds it
   expect(statSync(file).mode & 0o777).toBe(0o644);
   const { trust, lines } = knownBy(file);
   expect(trust.view()).toMatchObject({ key: bench.key.fingerprint, source: "enrolment" });
-  expect(lines).toContain("warn plain http: whoever is on the way reads the credential and the reports");
+  expect(lines).toContain("warn plain http: the credential and the reports can be read in transit");
   // Again, nothing changes.
   expect((await bench.install()).out).toContain("nothing to do");
   expect((await bench.install(["--uninstall"])).code).toBe(0);

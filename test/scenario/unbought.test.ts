@@ -138,7 +138,7 @@ describe("a machine that nobody bought", () => {
     const a = openWorldApp(w);
     const forget = (id: string) => a.call("DELETE", `/v1/nodes/${id}`, { reason: "scrapped" });
     const speaking = await forget("k1");
-    expect([speaking.status, speaking.text]).toEqual([409, expect.stringContaining("still speaks")]);
+    expect([speaking.status, speaking.text]).toEqual([409, expect.stringContaining("still reports")]);
     const [bought = ""] = w.serving().filter((id) => id !== "k1" && id !== "k2");
     expect((await forget(bought)).text).toContain("was bought by this fleet: terminate it");
     expect((await a.call("DELETE", "/v1/nodes/k1", {}, "both")).status).toBe(409);

@@ -250,7 +250,7 @@ test("a join token brings the key past whoever is there at the first contact", a
   const fourth = new Service(old, middle, "n4", [`--join-token=${token}`]);
   await until("it has joined", () => (fourth.log.includes('"joined"') ? true : null));
   await until("it is shown another key", () => {
-    return fourth.log.includes("shows another key than the known one") ? true : null;
+    return fourth.log.includes("presents another key than the stored one") ? true : null;
   });
   const order = signed(attacker, evilOrder(), "n4");
   middle.attack = { ...injects("n4", order), reply: (said) => ({ ...shown(said), commands: [order] }) };

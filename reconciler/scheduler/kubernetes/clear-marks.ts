@@ -64,5 +64,5 @@ export async function clearMarks(ports: NodePorts, { object }: Marked): Promise<
     if (written.kind === "failed") return written.message;
     if (written.object !== null) target.object = written.object;
   }
-  return released.wiped ? "whose cordon is left cannot be told: kubectl uncordon ends it" : null;
+  return released.wiped ? "the owner of its cordon is unknown: kubectl uncordon removes it" : null;
 }

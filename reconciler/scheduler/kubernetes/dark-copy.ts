@@ -20,5 +20,5 @@ export function darkCopy(what: string, copy: Copy): string | null {
   const ageMs = copy.ageMs();
   const isOld = ageMs > STALE_MS || (problem !== null && ageMs > TROUBLED_MS);
   if (!isOld) return null;
-  return `Kubernetes has not told of its ${what} for ${Math.round(ageMs / 1_000)} s${why}`;
+  return `no update of ${what} from Kubernetes for ${Math.round(ageMs / 1_000)} s${why}`;
 }

@@ -130,7 +130,7 @@ function leavingKind(pod: KubePod, now: number): Kind {
   const held = pod.finalizers.length === 0 ? null : `finalizer ${pod.finalizers.join(", ")}`;
   if (overdueMs <= STUCK_MS)
     return kind(held === null ? "terminating" : `terminating with ${held}`);
-  const why = held ?? "no word of its kubelet";
+  const why = held ?? "its kubelet does not respond";
   const volumes = pod.claims ? ", with volumes" : "";
   return kind(`stuck in deletion: ${why}${volumes}`, "DrainStuck", true);
 }
@@ -141,7 +141,7 @@ const FAILURES_TOLD = 3;
 function unansweredKind({ verdict, tries }: Ask): Kind {
   const why = verdict?.kind === "unknown" ? `: ${verdict.message.slice(0, SAID_CHARS_MAX)}` : "";
   const reason = tries >= FAILURES_TOLD ? "DrainFailing" : null;
-  const text = `asked to leave without a clear answer${why}`;
+  const text = `eviction requested, result unknown${why}`;
   return { reason, key: "unanswered", text, isNamed: true };
 }
 

@@ -364,7 +364,7 @@ export class Kubernetes implements Scheduler {
 
   #stays(uid: string): string | null {
     if (this.#ports.config.mirror.deleteNode) return this.#hands.cleanup.reason(uid);
-    return "kubernetes.mirror.delete_node is false, so nobody removes it";
+    return "kubernetes.mirror.delete_node is false, so Navarch does not delete it";
   }
 
   async #plan(node: { name: string }, options: PlanOptions): Promise<PlanAnswer> {

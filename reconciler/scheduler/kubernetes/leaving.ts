@@ -94,7 +94,7 @@ export class Leaving {
     one.failures += 1;
     one.notBeforeMs = clock.monoMs() + ms * (0.5 + random());
     const why = "message" in answer ? answer.message : answer.kind;
-    const trouble = `Node ${name} is no node's any more and keeps our cordon: ${why}`;
+    const trouble = `Node ${name} is no longer matched and keeps our cordon: ${why}`;
     if (one.trouble !== trouble) log("warn", trouble, { node: name });
     one.trouble = trouble;
   }

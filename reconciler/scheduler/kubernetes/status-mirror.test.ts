@@ -311,7 +311,7 @@ describe("StatusMirror", () => {
     }
     expect(puts).toBeLessThanOrEqual(6);
     expect(told).toHaveLength(1);
-    expect(told[0]).toContain("taints were changed back by somebody else 3 times");
+    expect(told[0]).toContain("another client removed or changed its taints 3 times");
     expect(mirror.troubles()).toHaveLength(1);
     // Something else to show does not wait for that.
     await tend([wish()]);

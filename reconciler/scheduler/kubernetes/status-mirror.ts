@@ -39,7 +39,7 @@ const CONTESTED_MIN = 3;
 /** After so long without a removal, the next one is an oversight again. */
 const CONTEST_MS = 1_800_000;
 const CONTEST_ADVICE =
-  "it is put back ever more rarely; set navarch.dev/hold=true on the Node to keep Navarch off it";
+  "Navarch restores them ever less often; to stop it, set navarch.dev/hold=true on the Node";
 /** Lines for a person; one says as much as a thousand of its kind. */
 const TROUBLES_MAX = 100;
 
@@ -262,7 +262,7 @@ export class StatusMirror {
     pace.putBacks = now - pace.putBackAtMs > CONTEST_MS ? 1 : pace.putBacks + 1;
     pace.putBackAtMs = now;
     if (pace.putBacks < CONTESTED_MIN) return;
-    const message = `its ${kind} were changed back by somebody else ${pace.putBacks} times`;
+    const message = `another client removed or changed its ${kind} ${pace.putBacks} times`;
     pace.trouble = message;
     if (pace.putBacks > CONTESTED_MIN) return;
     this.#ports.log("warn", message, { node: name });
