@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { formatHold, readHold } from "./hold.ts";
+import { isNews } from "./mark.ts";
+import { readNode } from "./read-node.ts";
+
+const BARE = readNode({ metadata: { name: "gpu-1", uid: "u", resourceVersion: "1" } });
+if (BARE === null) throw new Error("a Node was made");
 
 const KEY = "navarch.dev/hold";
 const read = (annotation?: string, label?: string) =>
@@ -31,6 +36,34 @@ describe("readHold()", () => {
   test.each(["", "maybe", "2", "until monday", "disabled"])("holds with %j, and says so", (value) => {
     expect(read(value)).toEqual({ held: true, unclear: value });
     expect(formatHold("gpu-1", value)).toContain(JSON.stringify(value));
+  });
+
+  const near = ["Hold", "HOLD", "holds", "on-hold", "hodl"];
+  test.each(near)("holds for the key %j, and says so", (name) => {
+    const key = `navarch.dev/${name}`;
+    for (const hold of [
+      readHold({ annotations: { [key]: "true" }, labels: {} }),
+      readHold({ annotations: {}, labels: { [key]: "true" } }),
+    ]) {
+      expect(hold).toEqual({ held: true, unclear: `${key}=true` });
+      expect(formatHold("gpu-1", hold.unclear)).toBe(
+        `${key}=true on Node gpu-1 is taken for navarch.dev/hold, so the Node is held`,
+      );
+    }
+    expect(readHold({ annotations: { [key]: "no" }, labels: {} }).held).toBe(false);
+  });
+
+  const others = ["pool", "threshold", "hold-reason", "gold", "session"];
+  test.each(others)("does not hold for the key %j", (name) => {
+    const given = { [`navarch.dev/${name}`]: "true" };
+    expect(readHold({ annotations: given, labels: given }).held).toBe(false);
+    expect(readHold({ annotations: {}, labels: { "example.com/Hold": "true" } }).held).toBe(false);
+  });
+
+  test("a label under a misspelt key is news", () => {
+    const label = (labels: Record<string, string>) => ({ ...BARE, labels });
+    expect(isNews(label({}), label({ "navarch.dev/Hold": "true" }))).toBe(true);
+    expect(isNews(label({}), label({ "example.com/a": "true" }))).toBe(false);
   });
 
   test("bounds what it repeats", () => {

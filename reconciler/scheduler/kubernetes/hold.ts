@@ -1,13 +1,14 @@
 /**
  * A person's hold on a Node, read from the annotation or the label `navarch.dev/hold`. People write
  * `true`, `yes`, `1` and `on` for the same wish, and a hold that is not understood must not end a
- * machine: whatever does not clearly say no, holds. Pure.
+ * machine: whatever does not clearly say no, holds, under a misspelt key (`Hold`, `holds`), too.
+ * Pure.
  */
-import { ANNOTATION } from "./object.ts";
+import { ANNOTATION, DOMAIN } from "./object.ts";
 
 export type Hold = {
   held: boolean;
-  /** The value that could not be read, bounded; `null` = it was clear. */
+  /** The value that could not be read, or KEY=VALUE of a misspelt key; `null` = it was clear. */
   unclear: string | null;
 };
 
@@ -15,11 +16,27 @@ const NO: ReadonlySet<string> = new Set(["false", "no", "0", "off"]);
 const YES: ReadonlySet<string> = new Set(["true", "yes", "1", "on"]);
 /** Enough for a person to find it again. */
 const VALUE_CHARS_MAX = 64;
+const TEXT_CHARS_MAX = 128;
 
-export function readHold(object: {
-  annotations: Readonly<Record<string, string>>;
-  labels: Readonly<Record<string, string>>;
-}): Hold {
+/** Spellings that people use; keys of Kubernetes are case-sensitive. */
+const MISSPELT = new Set(["hold", "holds", "held", "hodl", "onhold", "on-hold", "on_hold"]);
+const PREFIX = `${DOMAIN}/`;
+
+type Texts = Readonly<Record<string, string>>;
+
+/** Labels and annotations that are meant to be the hold, under another key, as KEY=VALUE. */
+export function misspeltHolds(texts: Texts): string[] {
+  const found: string[] = [];
+  for (const key in texts) {
+    if (!key.startsWith(PREFIX) || key === ANNOTATION.hold) continue;
+    if (!MISSPELT.has(key.slice(PREFIX.length).toLowerCase())) continue;
+    const value = texts[key] ?? "";
+    if (!NO.has(value.trim().toLowerCase())) found.push(`${key}=${value}`.slice(0, TEXT_CHARS_MAX));
+  }
+  return found;
+}
+
+export function readHold(object: { annotations: Texts; labels: Texts }): Hold {
   const hold: Hold = { held: false, unclear: null };
   for (const value of [object.annotations[ANNOTATION.hold], object.labels[ANNOTATION.hold]]) {
     if (value === undefined) continue;
@@ -28,12 +45,18 @@ export function readHold(object: {
     hold.held = true;
     if (!YES.has(word)) hold.unclear ??= value.slice(0, VALUE_CHARS_MAX);
   }
+  if (hold.held) return hold;
+  const [meant] = [...misspeltHolds(object.annotations), ...misspeltHolds(object.labels)];
+  if (meant !== undefined) return { held: true, unclear: meant };
   return hold;
 }
 
 /** The hold on this Node in words. */
 export function formatHold(name: string, unclear: string | null | undefined): string {
   if (unclear == null) return `${ANNOTATION.hold} is set on Node ${name}`;
+  if (unclear.startsWith(PREFIX)) {
+    return `${unclear} on Node ${name} is taken for ${ANNOTATION.hold}, so the Node is held`;
+  }
   const value = JSON.stringify(unclear);
   return `${ANNOTATION.hold}=${value} on Node ${name} is neither yes nor no, so the Node is held`;
 }

@@ -5,6 +5,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import type { Fence } from "../../provider/provider.ts";
 import type { SchedulerAnswer } from "../scheduler.ts";
 import type { CordonAnswer } from "./cordon.ts";
+import { misspeltHolds } from "./hold.ts";
 import { ANNOTATION, FLEET_LABEL, type KubeNode } from "./object.ts";
 import { CONDITION_TYPES, POOL_LABEL } from "./status-diff.ts";
 import { TAINT } from "./taint.ts";
@@ -77,6 +78,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.gpus !== after.gpus ||
     before.labels[FLEET_LABEL] !== after.labels[FLEET_LABEL] ||
     before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
+    misspeltHolds(before.labels).join() !== misspeltHolds(after.labels).join() ||
     notReadyOf(before) !== notReadyOf(after) ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );
