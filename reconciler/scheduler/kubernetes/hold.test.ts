@@ -64,6 +64,7 @@ describe("readHold()", () => {
     const label = (labels: Record<string, string>) => ({ ...BARE, labels });
     expect(isNews(label({}), label({ "navarch.dev/Hold": "true" }))).toBe(true);
     expect(isNews(label({}), label({ "example.com/a": "true" }))).toBe(false);
+    expect(isNews(BARE, { ...BARE, ips: ["10.0.0.1"] })).toBe(true);
   });
 
   test("bounds what it repeats", () => {

@@ -79,6 +79,7 @@ export function isNews(before: KubeNode | null, after: KubeNode | null): boolean
     before.labels[FLEET_LABEL] !== after.labels[FLEET_LABEL] ||
     before.labels[ANNOTATION.hold] !== after.labels[ANNOTATION.hold] ||
     misspeltHolds(before.labels).join() !== misspeltHolds(after.labels).join() ||
+    before.ips.join() !== after.ips.join() ||
     notReadyOf(before) !== notReadyOf(after) ||
     JSON.stringify(before.annotations) !== JSON.stringify(after.annotations)
   );
