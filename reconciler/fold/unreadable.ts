@@ -152,8 +152,10 @@ function recoverNode(
   // Larger than any that was given out: targets refuse an older fence, sessions are never reused.
   const fresh = { ...base, fence: now, sessions: now, instance: instanceOf(row, now) };
   const fields: Record<string, unknown> = { ...fresh };
+  // A name that was given at birth says slot and generation; the damaged text may say anything.
+  const own = ["id", "pool", ...(base.slot === null ? [] : ["slot", "gen"])];
   for (const [name, schema] of Object.entries(Node.entries)) {
-    if (name === "id" || name === "pool" || raw === null) continue;
+    if (own.includes(name) || raw === null) continue;
     const read = v.safeParse(schema, raw[name]);
     if (read.success) fields[name] = read.output;
   }
