@@ -3,7 +3,7 @@ import { eventOf } from "./event-text.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { seedNode } from "../../../test/fixture/kubernetes/node.ts";
-import { VirtualClock } from "../../../simulator/clock.ts";
+import { ProcessClock, VirtualClock } from "../../../simulator/clock.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
 import { KubeEvents } from "./kube-event.ts";
@@ -97,6 +97,22 @@ describe("KubeEvents", () => {
     await clock.pass(61_000);
     expect(stored()).toMatchObject([{ note: "1 pods", series: { count: 301 } }]);
     expect(kube.asked.get("patch core/events")).toBeLessThanOrEqual(12);
+  });
+
+  test("what waited while the process was frozen is not written: another one may lead", async () => {
+    const frozen = new ProcessClock(clock);
+    const ports = { api: kube, clock: frozen, random: () => 0.5, log: () => undefined };
+    events = new KubeEvents(ports, "navarch-1");
+    await tell(event({ note: "first" }));
+    await tell(event({ note: "second" }));
+    frozen.stop();
+    await clock.pass(14_000);
+    frozen.goOn();
+    await clock.pass(120_000);
+    expect(stored().map(({ note }) => note)).toEqual(["first"]);
+    await tell(event({ note: "third" }));
+    await clock.pass(61_000);
+    expect(stored().map(({ note }) => note)).toEqual(["third"]);
   });
 
   test("what waits when its ten minutes end is still written", async () => {

@@ -34,6 +34,10 @@ const WINDOW_MS = 600_000;
 const SERIES_MS = 60_000;
 /** A new text is sent after so long, then after twice that, up to `SERIES_MS`. */
 const TEXT_MS = 2_000;
+/** While something waits the clock is looked at this often. */
+const PULSE_MS = 1_000;
+/** A look that comes so late means that the process stood still, and that another one may lead. */
+const LATE_MS = 3_000;
 const WORD_CHARS_MAX = 128;
 const NAME_CHARS_MAX = 253;
 const IN_FLIGHT = 4;
@@ -96,6 +100,7 @@ export class KubeEvents {
     if (this.#isClosed) return;
     const { clock } = this.#ports;
     const now = clock.monoMs();
+    this.#dropStale(now);
     this.#forget(now);
     const group = `${event.uid} ${event.type} ${camel(event.reason)}`;
     const key = this.#keyOf(group, event);
@@ -183,15 +188,29 @@ export class KubeEvents {
     else this.#wake(dueMs, now);
   }
 
-  #wake(atMs: number, now: number): void {
+  /**
+   * What waited while the process stood still is old news: a leader that took over in between has
+   * told what is true now, and the newest text must not be replaced by an older one.
+   */
+  #dropStale(now: number): void {
+    if (this.#timer === null || now - this.#timer.atMs < LATE_MS) return;
+    for (const kept of this.#kept.values()) {
+      kept.countSent = kept.count;
+      kept.noteSent = noteOf(kept.event.note);
+    }
+  }
+
+  #wake(dueMs: number, now: number): void {
+    const atMs = Math.min(dueMs, now + PULSE_MS);
     if (this.#isClosed || (this.#timer !== null && this.#timer.atMs <= atMs)) return;
     this.#timer?.cancel();
     this.#timer = { atMs, cancel: this.#ports.clock.after(atMs - now, () => this.#flush()) };
   }
 
   #flush(): void {
-    this.#timer = null;
     const now = this.#ports.clock.monoMs();
+    this.#dropStale(now);
+    this.#timer = null;
     for (const [key, kept] of this.#kept) this.#schedule(key, kept, now);
   }
 
