@@ -58,8 +58,8 @@ describe.skipIf(isMissing)("navarch bootstrap --host", () => {
           );
         }),
       );
-      // It is watched: no provider of the pool has it, so the pool does not count it.
-      expect([node.verdict, node.pool, node.instance_id ?? null]).toEqual(["healthy", null, null]);
+      // It is shown in its pool, which has not bought it.
+      expect([node.verdict, node.pool, node.instance_id ?? null]).toEqual(["healthy", POOL, null]);
       expect(await machine.must("cat /etc/navarch-node/environment")).toContain(`--pool=${POOL}`);
       expect(await machine.must("stat -c '%a %U' /etc/navarch-node/join-token")).toBe("600 root");
       expect((await joinTokens()).map(({ state, node_id }) => [state, node_id])).toEqual([
