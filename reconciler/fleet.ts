@@ -139,6 +139,14 @@ export function isUnbought({ slot, instance }: Pick<Node, "slot" | "instance">):
   return slot === null && instance === null;
 }
 
+/**
+ * Whether the scheduler shows a person's cordon too, so that the product's mark is not lifted from
+ * under it: only where the node has an object. Any other scheduler is never told of one.
+ */
+export function showsPersonsCordon({ cordon, kube }: Pick<Node, "cordon" | "kube">): boolean {
+  return cordon.human !== null && kube !== null;
+}
+
 /** Whether a node of the pool counts towards the size that the pool wants. */
 export function countsIn(node: Node, pool: Pick<PoolConfig, "adopt">): boolean {
   return pool.adopt || !isUnbought(node);

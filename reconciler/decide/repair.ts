@@ -7,7 +7,7 @@ import { groupIncidents } from "../../health/policy/incident.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
-import { isUnbought, verdictOfNode } from "../fleet.ts";
+import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -49,7 +49,7 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
       payload: {
         kind: "uncordon",
         why: "the reason to cordon it has passed",
-        keep: node.cordon.human !== null,
+        keep: showsPersonsCordon(node),
       },
       because: [`was: ${why}`],
     });
@@ -274,7 +274,7 @@ export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
     return pen.act({
       kind: "effect",
       node: node.id,
-      payload: { kind: "uncordon", why: "recovered", keep: node.cordon.human !== null },
+      payload: { kind: "uncordon", why: "recovered", keep: showsPersonsCordon(node) },
       because: ["every held finding is cleared"],
     });
   }

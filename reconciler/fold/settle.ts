@@ -4,7 +4,7 @@
  */
 import type { OperationId } from "../../schema/id.ts";
 import type { Draft } from "../draft.ts";
-import type { Fleet } from "../fleet.ts";
+import { type Fleet, showsPersonsCordon } from "../fleet.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 
 /** The answer to an operation, once: a second answer for a closed one changes nothing. */
@@ -36,7 +36,7 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
       const ended = (forced || node.phase.kind === "gone") && operation.attempts > 0;
       // A person's cordon came while the mark was to be lifted: it stays, and is made sure of.
       const kept =
-        payload.kind === "uncordon" && payload.keep !== true && node.cordon.human !== null;
+        payload.kind === "uncordon" && payload.keep !== true && showsPersonsCordon(node);
       if (!ended && !kept) continue;
       const message = "overtaken by a person's order before it was answered";
       draft.putOperation({ ...operation, state: "abandoned", closedAt: now, message });

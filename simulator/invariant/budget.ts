@@ -49,6 +49,7 @@ function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violati
       if (!budget.covers(node) || !budget.inFlight(node) || isExcused(node)) continue;
       const before = commit.nodesBefore.get(node.id);
       if (before !== undefined && budget.inFlight(before)) continue;
+      if (before !== undefined && isMarkedSuspect(before) && isMarkedSuspect(node)) continue;
       // A replacement takes over the place that its predecessor held in the budget.
       if (node.replaces !== null) continue;
       fresh.add(slotOf(node) ?? node.id);
@@ -58,6 +59,7 @@ function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violati
     for (const node of commit.nodes.values()) {
       if (budget.covers(node) && budget.inFlight(node)) all.add(slotOf(node) ?? node.id);
     }
+    for (const node of commit.nodes.values()) if (fillsSlot(node)) all.delete(slotOf(node) ?? "");
     const limit = budget.limit(seen);
     if (all.size <= limit) continue;
     const who = [...fresh].join(", ");
@@ -65,6 +67,11 @@ function judgeCommit(commit: Commit, seen: Observation, list: Budget[]): Violati
     out.push({ id: "I5", message: `${message} ${limit}` });
   }
   return out;
+}
+
+/** A verified replacement: whatever is left of the node before it, nothing is missing there. */
+function fillsSlot(node: Node): boolean {
+  return node.phase.kind === "serving" && node.replaces !== null;
 }
 
 /** A person's order, and an instance that the cloud itself has ended, need no budget. */
@@ -113,6 +120,11 @@ function shareOf(share: Share, desired: number): number {
 
 function isMarked(node: Node): boolean {
   return node.cordon.product !== null || node.operation?.endsWith(".cordon") === true;
+}
+
+/** Marked for its silence, it comes back with a finding: the product has taken nothing. */
+function isMarkedSuspect(node: Node): boolean {
+  return node.phase.kind === "suspect" && isMarked(node);
 }
 
 /** Off its bus or uncontained (XID 79, 95), or a person's: marking it takes nothing away. */

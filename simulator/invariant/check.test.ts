@@ -248,6 +248,9 @@ describe("a planted violation is found:", () => {
     const second = commit([out("a", 0), node("b", 1, serving)], [out("b", 1)]);
     expect(judge("I5", seen({ commits: [second] })).join()).toContain("pool p, any: 2 in flight");
     expect(judge("I5", seen({ commits: [second] })).join()).toContain("fleet, replace: 2");
+    const verified = { ...node("c", 0, serving), replaces: "a" as Node["replaces"] };
+    const filled = commit([out("a", 0), verified, node("b", 1, serving)], [out("b", 1)]);
+    expect(judge("I5", seen({ commits: [filled] }))).toEqual([]);
     const ordered = { goal: "replace", by: "ann", why: "w", force: true, at: 0 } as const;
     const human = { ...out("b", 1), order: { ...ordered, timeoutMs: null } };
     const excused = commit([out("a", 0), node("b", 1, serving)], [human]);

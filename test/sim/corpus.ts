@@ -10,6 +10,9 @@ export const CORPUS: readonly Case[] = [
   { seed: 24, nodes: 8, days: 2, troubles: 24, why: "a degraded node wrote at every heartbeat" },
   { seed: 48, nodes: 8, days: 1.3, troubles: 24, why: "a surplus was adopted while it worked" },
   { seed: 56, nodes: 8, days: 0.5, troubles: 24, why: "a lagging list, and a surplus of it" },
+  { seed: 500_004, nodes: 10, days: 1, troubles: 24, why: "a change-over with its old node left" },
+  { seed: 500_028, nodes: 10, days: 1, troubles: 24, why: "a silent node came back with a fault" },
+  { seed: 1_537_477_815, nodes: 10, days: 1, troubles: 24, why: "a person's cordon, then ours" },
   { seed: 60, nodes: 8, days: 0.5, troubles: 24, why: "an uncordon whose answer was lost" },
 ];
 
