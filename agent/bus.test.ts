@@ -73,6 +73,24 @@ test("openBus() sees what comes, leaves, and changes its driver", () => {
   expect(read()).toEqual({ kind: "read", gpus: [] });
 });
 
+test("openBus() under CDI reads the bus if the container has every GPU, and not with some", () => {
+  using at = scratch();
+  writeSysfs(at.root, [
+    { pci: "0000:18:00.0", class: "0x030200", driver: "nvidia" },
+    { pci: "0000:3b:00.0", class: "0x030200", driver: "nvidia" },
+    { pci: "0000:5e:00.0", class: "0x030200", driver: null },
+  ]);
+  const dev = join(at.root, "dev");
+  mkdirSync(join(dev, "nvidia-caps"), { recursive: true });
+  const read = openBus(at.root, "void", dev);
+  for (const name of ["nvidia0", "nvidiactl", "nvidia-uvm"]) writeFileSync(join(dev, name), "");
+  expect(read()).toMatchObject({ kind: "unreadable", restricted: true });
+  writeFileSync(join(dev, "nvidia1"), "");
+  expect(read()).toMatchObject({ kind: "read", gpus: { length: 3 } });
+  // Named devices are a choice, whatever else is there.
+  expect(openBus(at.root, "0", dev)()).toMatchObject({ restricted: true });
+});
+
 test("openBus() says why it knows nothing", () => {
   using at = scratch();
   expect(openBus(at.root, undefined)()).toMatchObject({
@@ -82,7 +100,7 @@ test("openBus() says why it knows nothing", () => {
   mkdirSync(join(at.root, "bus/pci"), { recursive: true });
   writeFileSync(join(at.root, "bus/pci/devices"), "");
   expect(openBus(at.root, undefined)()).toMatchObject({ kind: "unreadable" });
-  for (const visible of ["0,1", "GPU-1", "none", "void"]) {
+  for (const visible of ["0,1", "GPU-1", "none"]) {
     expect(openBus(at.root, visible)()).toMatchObject({
       why: expect.stringContaining(`NVIDIA_VISIBLE_DEVICES=${visible}`),
     });

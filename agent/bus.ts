@@ -26,20 +26,26 @@ const DEVICES_MAX = 65_536;
  * A reader of `ROOT/bus/pci/devices`, where `root` is `/sys` or where the node's is mounted.
  * `visible` is `NVIDIA_VISIBLE_DEVICES`: in a container that is given some of the GPUs sysfs shows
  * all of them and the library only those, so the bus says nothing about what should be there.
+ * `void` says only that a Container Device Interface (CDI) specification gave the devices
+ * (nvidia-container-toolkit 1.17): whether it gave all of them is seen in `dev`.
  */
-export function openBus(root: string, visible: string | undefined): () => Bus {
+export function openBus(root: string, visible: string | undefined, dev = "/dev"): () => Bus {
   const folder = join(root, "bus", "pci", "devices");
+  const some = visible !== undefined && !["", "all", "void"].includes(visible);
+  const restricted: Bus = {
+    kind: "unreadable",
+    why: `NVIDIA_VISIBLE_DEVICES=${visible?.slice(0, 64)} gives this container some GPUs`,
+    restricted: true,
+  };
   let known = new Map<string, boolean>();
   return () => {
-    if (visible !== undefined && visible !== "" && visible !== "all") {
-      const why = `NVIDIA_VISIBLE_DEVICES=${visible.slice(0, 64)} gives this container some GPUs`;
-      return { kind: "unreadable", why, restricted: true };
-    }
+    if (some) return restricted;
     try {
       const names = readdirSync(folder).sort().slice(0, DEVICES_MAX);
       const isGpu = (name: string) => known.get(name) ?? looksLikeGpu(join(folder, name));
       known = new Map(names.map((name) => [name, isGpu(name)]));
       const gpus = names.filter((name) => known.get(name)).flatMap((name) => readGpu(folder, name));
+      if (visible === "void" && countDevices(dev) < countDriven(gpus)) return restricted;
       return { kind: "read", gpus };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -47,6 +53,13 @@ export function openBus(root: string, visible: string | undefined): () => Bus {
     }
   };
 }
+
+/** GPUs that the driver has taken; there is a device `nvidiaN` for each, even one that fails. */
+const countDriven = (gpus: readonly BusGpu[]): number =>
+  gpus.filter(({ driver }) => driver === "nvidia").length;
+
+const countDevices = (dev: string): number =>
+  readdirSync(dev).filter((name) => /^nvidia\d+$/.test(name)).length;
 
 /** A virtual function (SR-IOV, for vGPU guests) is a share of a GPU that stands there itself. */
 function looksLikeGpu(path: string): boolean {

@@ -122,6 +122,7 @@ function whyNotWell(swarm: Swarm): string {
     if (node.phase.kind === "gone") continue;
     if (node.phase.kind !== "serving" || node.session !== null)
       return `${node.id} is ${node.phase.kind}, ${waitOf(swarm, node.id)}`;
+    if (node.cordon.human !== null) return `${node.id} is cordoned by a person`;
     // Advice that ends by itself is told when it ends.
     if (node.health.held.some(({ judgement }) => typeof judgement.hold === "object"))
       return `${node.id} holds evidence for a time`;

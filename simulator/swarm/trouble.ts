@@ -180,7 +180,8 @@ export class Trouble {
     if (what.act !== "cordon" && what.act !== "drain") return;
     swarm.queue.put(swarm.now() + what.undoMs, async () => {
       const now = swarm.watch.rows.nodes.get(node.id);
-      if (now !== undefined) await this.order(now, "uncordon", true);
+      // Whoever put the fleet in order at the end has been there already.
+      if (now !== undefined && now.cordon.human !== null) await this.order(now, "uncordon", true);
     });
   }
 
