@@ -147,9 +147,10 @@ export function sum(n: number): number {
   for (let i = 0; i < n; i += 1) all += i;
   return all;
 }
+export const SET = { early: 5 };
 `;
   const TEST = `import { describe, expect, test } from "bun:test";
-import { isLate, sum } from "./late.ts";
+import { isLate, SET, sum } from "./late.ts";
 let ran = 0;
 describe("isLate()", () => {
   test("is late long after", () => expect(isLate(1_000)).toBe(true));
@@ -157,6 +158,7 @@ describe("isLate()", () => {
 });
 test("sum", () => expect(sum(4)).toBe(6));
 test("first of two", () => { ran += 1; expect(sum(0)).toBe(0); });
+test("early", () => expect(SET.early).toBe(5));
 test("needs the first", () => expect(ran).toBe(1));
 `;
 
@@ -188,6 +190,8 @@ test("needs the first", () => expect(ran).toBe(1));
     // A constant is evaluated at import; its tests are found by where it is read.
     expect(kindsOf("1 60 → 0")).toBe("killed");
     expect(kindsOf("1 60 → 600")).toBe("survived");
+    // What only another file reads of it is found by the import.
+    expect(kindsOf("9 5 → 50")).toBe("killed");
     expect(kindsOf("3 n + 1 → n - 1")).toBe("unreached");
     expect(kindsOf("6 i < n → i <= n")).toBe("killed");
     expect(kindsOf("6 i += 1 → void 0")).toBeUndefined();

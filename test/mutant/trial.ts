@@ -3,7 +3,7 @@
  * reads and writes the instrumented copy, starts workers.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { instrument, type Numbered } from "./instrument.ts";
 import { spread, startWorker, type Worker } from "./pool.ts";
 import type { Candidate } from "./sample.ts";
@@ -33,8 +33,8 @@ export function build(copy: string, items: readonly Item[], tests: readonly stri
 export type Reach = {
   /** The usable tests that reach each mutant, the quickest first. */
   tests: Map<number, TestRef[]>;
-  /** Files whose import alone reaches it. */
-  atImport: Map<number, string[]>;
+  /** Usable tests of the files whose import alone reaches it: what no function of its own reads. */
+  atImport: Map<number, TestRef[]>;
   /** Test files that cannot be used, with the reason. */
   unusable: string[];
   all: number;
@@ -47,8 +47,10 @@ export async function measure(
   runners: number,
 ): Promise<Reach> {
   const reach: Reach = { tests: new Map(), atImport: new Map(), unusable: [], all: 0 };
-  const note = <Value>(map: Map<number, Value[]>, id: number, value: Value) => {
-    map.set(id, [...(map.get(id) ?? []), value]);
+  const note = (map: Map<number, TestRef[]>, id: number, test: TestRef) => {
+    const list = map.get(id);
+    if (list === undefined) map.set(id, [test]);
+    else list.push(test);
   };
   await spread(
     files,
@@ -62,11 +64,11 @@ export async function measure(
         reach.unusable.push(`${file}: died, or took over ${MEASURE_MS_MAX / 1_000} s`);
         return;
       }
-      for (const id of answer.atImport) note(reach.atImport, id, file);
       for (const { ok, reached, ...test } of answer.tests) {
         if (!ok) reach.unusable.push(`${file}: ${test.name}`);
         else reach.all += 1;
         if (ok) for (const id of reached) note(reach.tests, id, test);
+        if (ok) for (const id of answer.atImport) note(reach.atImport, id, test);
       }
     },
   );
@@ -82,10 +84,26 @@ const isVerdict = (answer: unknown): answer is Verdict =>
 
 /** Tests of one mutant together; what is left out then counts as not having noticed. */
 const TRIAL_MS_MAX = 90_000;
+/** Those of them that may have nothing to do with it. */
+const IMPORT_MS_MAX = 20_000;
 
-function within(tests: readonly TestRef[]): TestRef[] {
+function within(tests: readonly TestRef[], msMax = TRIAL_MS_MAX): TestRef[] {
   let ms = 0;
-  return tests.filter((test) => (ms += test.ms) < TRIAL_MS_MAX);
+  return tests.filter((test) => (ms += test.ms) < msMax);
+}
+
+/**
+ * The tests to ask about a mutant. What another file reads of a constant is not seen, so tests that
+ * merely import it follow, those of its own folder first.
+ */
+export function testsFor(item: Item, reach: Reach): TestRef[] {
+  const known = within(reach.tests.get(item.id) ?? []);
+  if (item.constant === null) return known;
+  const away = ({ file }: TestRef) => (file.includes(`/${dirname(item.file)}/`) ? 0 : 1);
+  const others = (reach.atImport.get(item.id) ?? [])
+    .filter((test) => !known.includes(test))
+    .sort((a, b) => away(a) - away(b) || a.ms - b.ms);
+  return [...known, ...within(others, IMPORT_MS_MAX)];
 }
 
 const limitOf = (tests: readonly TestRef[]): number =>
@@ -100,7 +118,7 @@ export async function tryAll(
   done: (item: Item, fate: Fate) => void,
 ): Promise<void> {
   await spread(items, runners, newRunner(copy), async (item, runner) => {
-    const tests = within(reach.tests.get(item.id) ?? []);
+    const tests = testsFor(item, reach);
     if (tests.length === 0) return done(item, { kind: "unreached", by: "" });
     const isStatic = item.constant !== null;
     done(item, isStatic ? await tryStatic(copy, item, tests) : await runner.attempt(item, tests));
