@@ -1,6 +1,6 @@
 /** What the control plane holds is hidden where a machine says it back, up to the stored row. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runBootstrap } from "../bootstrap/run/run.ts";
@@ -19,6 +19,7 @@ const user = makeKey();
 let peer: Peer;
 
 beforeAll(async () => {
+  mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "admin.token"), "nva.the-first-admin\n");
   writeFileSync(join(folder, "given"), "from-a-file-0001\n");
   writeFileSync(join(folder, "server.key"), makeKey("rsa").private);

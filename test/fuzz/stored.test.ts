@@ -3,7 +3,7 @@
  * was not damaged is read as it was, and nothing that it stood for counts as absent.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Client } from "@libsql/client";
@@ -26,6 +26,7 @@ const ID = "fleet-p-0-1";
 let freeze = "";
 
 beforeAll(async () => {
+  mkdirSync(folder, { recursive: true });
   store = await openLibsqlStore({ url, now: 1 });
   client = createClient({ url });
   const pool = v.parse(PoolName, "p");

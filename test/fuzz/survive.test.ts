@@ -3,7 +3,7 @@
  * A document that does not would be a row that nothing can read (`scenario/unreadable.test.ts`).
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -32,6 +32,7 @@ let store: Store;
 let serial = 0;
 
 beforeAll(async () => {
+  mkdirSync(folder, { recursive: true });
   store = await openLibsqlStore({ url: `file:${join(folder, "navarch.db")}`, now: 1 });
 });
 afterAll(async () => {

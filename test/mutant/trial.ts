@@ -31,7 +31,7 @@ export function build(copy: string, items: readonly Item[], tests: readonly stri
 }
 
 export type Reach = {
-  /** The usable tests that reach each mutant, the quickest first. */
+  /** The usable tests that reach each mutant. */
   tests: Map<number, TestRef[]>;
   /** Usable tests of the files whose import alone reaches it: what no function of its own reads. */
   atImport: Map<number, TestRef[]>;
@@ -72,7 +72,6 @@ export async function measure(
       }
     },
   );
-  for (const list of reach.tests.values()) list.sort((a, b) => a.ms - b.ms);
   return reach;
 }
 
@@ -83,27 +82,29 @@ const isVerdict = (answer: unknown): answer is Verdict =>
   typeof answer === "object" && answer !== null && "kind" in answer;
 
 /** Tests of one mutant together; what is left out then counts as not having noticed. */
-const TRIAL_MS_MAX = 90_000;
+const TRIAL_MS_MAX = 30_000;
 /** Those of them that may have nothing to do with it. */
-const IMPORT_MS_MAX = 20_000;
+const IMPORT_MS_MAX = 10_000;
 
-function within(tests: readonly TestRef[], msMax = TRIAL_MS_MAX): TestRef[] {
+/** Those beside the file come first, the quickest of each first. */
+function within(item: Item, tests: readonly TestRef[], msMax = TRIAL_MS_MAX): TestRef[] {
+  const isBeside = ({ file }: TestRef) => file.includes(`/${dirname(item.file)}/`);
+  const away = (test: TestRef) => (isBeside(test) ? 0 : 1);
   let ms = 0;
-  return tests.filter((test) => (ms += test.ms) < msMax);
+  return tests
+    .toSorted((a, b) => away(a) - away(b) || a.ms - b.ms)
+    .filter((test) => (ms += test.ms) < msMax);
 }
 
 /**
  * The tests to ask about a mutant. What another file reads of a constant is not seen, so tests that
- * merely import it follow, those of its own folder first.
+ * merely import it follow.
  */
 export function testsFor(item: Item, reach: Reach): TestRef[] {
-  const known = within(reach.tests.get(item.id) ?? []);
+  const known = within(item, reach.tests.get(item.id) ?? []);
   if (item.constant === null) return known;
-  const away = ({ file }: TestRef) => (file.includes(`/${dirname(item.file)}/`) ? 0 : 1);
-  const others = (reach.atImport.get(item.id) ?? [])
-    .filter((test) => !known.includes(test))
-    .sort((a, b) => away(a) - away(b) || a.ms - b.ms);
-  return [...known, ...within(others, IMPORT_MS_MAX)];
+  const others = (reach.atImport.get(item.id) ?? []).filter((test) => !known.includes(test));
+  return [...known, ...within(item, others, IMPORT_MS_MAX)];
 }
 
 const limitOf = (tests: readonly TestRef[]): number =>
