@@ -106,14 +106,14 @@ export function cordonAsSaid(): Checker {
         // The scheduler port has no listing: what was set before cannot be known any more.
         for (const id of seen.cordoned) lost.add(id);
       }
-      for (const { kind, node } of seen.calls) if (kind === "cordon") lost.delete(node);
       for (const { change } of seen.commits) {
         for (const node of change.nodes) {
           // A surplus is marked by its adoption, and the scheduler is not told: a known gap.
           const told = !("purpose" in node.phase) || node.phase.purpose !== "surplus";
-          if (node.cordon.product !== null && told && node.phase.kind !== "gone")
+          if (node.cordon.product !== null && told && node.phase.kind !== "gone") {
             marks.add(node.id);
-          else marks.delete(node.id);
+            lost.delete(node.id);
+          } else marks.delete(node.id);
         }
         for (const id of change.removedNodes) marks.delete(id);
       }
@@ -131,7 +131,9 @@ function judgeCordons(
   if (forgotten) return out;
   const isOpen = (id: NodeId): boolean => rows.nodes.get(id)?.operation != null;
   for (const id of marks) {
-    if (cordoned.has(id) || isOpen(id)) continue;
+    // A process that dies as its commit arrives has told nobody of it.
+    const stands = rows.nodes.get(id)?.cordon.product != null;
+    if (cordoned.has(id) || isOpen(id) || !stands) continue;
     out.push({ id: "S5", message: `${id} counts as cordoned; the scheduler places work on it` });
   }
   for (const id of cordoned) {

@@ -94,8 +94,8 @@ const chain = (inner: Suite): Suite[] =>
   inner.parent === null ? [inner] : [...chain(inner.parent), inner];
 
 /**
- * Runs one test with its hooks and throws what it threw. What a file opens as it is read, and closes
- * at its end, is left open, or the test could not be run again.
+ * Runs one test with its hooks and throws what it threw. What a file opens as it is read, and
+ * closes at its end, is left open, or the test could not be run again.
  */
 export async function runTest({ suite: own, body, values }: Test): Promise<void> {
   const suites = chain(own);

@@ -12,6 +12,9 @@ export const CORPUS: readonly Case[] = [
   { seed: 56, nodes: 8, days: 0.5, troubles: 24, why: "a lagging list, and a surplus of it" },
   { seed: 500_004, nodes: 10, days: 1, troubles: 24, why: "a change-over with its old node left" },
   { seed: 500_028, nodes: 10, days: 1, troubles: 24, why: "a silent node came back with a fault" },
+  { seed: 700_005, nodes: 10, days: 1, troubles: 24, why: "an order that outlasts the end" },
+  { seed: 700_081, nodes: 10, days: 1, troubles: 24, why: "a cordon refused, the database lost" },
+  { seed: 700_085, nodes: 10, days: 1, troubles: 24, why: "died as its commit arrived" },
   { seed: 1_537_477_815, nodes: 10, days: 1, troubles: 24, why: "a person's cordon, then ours" },
   { seed: 60, nodes: 8, days: 0.5, troubles: 24, why: "an uncordon whose answer was lost" },
 ];
