@@ -116,6 +116,10 @@ export function cordonAsSaid(): Checker {
           } else marks.delete(node.id);
         }
         for (const id of change.removedNodes) marks.delete(id);
+        // An earlier sending, whose answer was lost, may have made the mark all the same.
+        for (const { state, payload, attempts, node } of change.operations) {
+          if (state === "refused" && payload.kind === "cordon" && attempts > 1) lost.add(node);
+        }
       }
       return seen.plan === null ? [] : judgeCordons(seen, marks, lost);
     },

@@ -15,6 +15,7 @@ export const CORPUS: readonly Case[] = [
   { seed: 700_005, nodes: 10, days: 1, troubles: 24, why: "an order that outlasts the end" },
   { seed: 700_081, nodes: 10, days: 1, troubles: 24, why: "a cordon refused, the database lost" },
   { seed: 700_085, nodes: 10, days: 1, troubles: 24, why: "died as its commit arrived" },
+  { seed: 700_106, nodes: 10, days: 1, troubles: 24, why: "nine answers lost or refused" },
   { seed: 1_537_477_815, nodes: 10, days: 1, troubles: 24, why: "a person's cordon, then ours" },
   { seed: 60, nodes: 8, days: 0.5, troubles: 24, why: "an uncordon whose answer was lost" },
 ];
