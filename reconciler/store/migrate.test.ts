@@ -1,0 +1,79 @@
+/** Bringing a schema up to date: each step once, whoever starts beside it, and none half done. */
+import { type Client, createClient } from "@libsql/client";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MIGRATIONS } from "../../schema/migration/list.ts";
+import { migrate } from "./migrate.ts";
+
+let folder: string;
+const clients: Client[] = [];
+const open = (): Client => {
+  const client = createClient({ url: `file:${join(folder, "a.db")}`, timeout: 5_000 });
+  clients.push(client);
+  return client;
+};
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "navarch-migrate-"));
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const TAGS = MIGRATIONS.map(({ tag }) => tag);
+async function notesOf(client: Client): Promise<unknown[][]> {
+  const { rows } = await client.execute("SELECT tag, at FROM migration ORDER BY rowid");
+  return rows.map((row) => [row["tag"], row["at"]]);
+}
+async function tablesOf(client: Client): Promise<unknown[]> {
+  const sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+  return (await client.execute(sql)).rows.map((row) => row["name"]);
+}
+
+test("migrate() takes every step once and notes when", async () => {
+  const client = open();
+  await migrate(client, 7);
+  const tables = await tablesOf(client);
+  expect(tables).toContain("quarantine");
+  await migrate(client, 8);
+  expect(await notesOf(client)).toEqual(TAGS.map((tag) => [tag, 7]));
+  expect(await tablesOf(client)).toEqual(tables);
+});
+
+test("migrate() goes on behind the steps that an older version took", async () => {
+  const client = open();
+  await migrate(client, 7);
+  await client.execute("DROP TABLE quarantine");
+  await client.execute("DELETE FROM migration WHERE tag LIKE '%quarantine'");
+  await migrate(client, 9);
+  expect((await notesOf(client)).at(-1)).toEqual([TAGS.at(-1) ?? "", 9]);
+  expect(await tablesOf(client)).toContain("quarantine");
+});
+
+test("migrate() beside another that takes the same step finds it done", async () => {
+  const [mine, other] = [open(), open()];
+  // The other replica is faster in every step, after this one has looked.
+  const late = new Proxy(mine, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      if (key !== "migrate") return value.bind(target);
+      return async (statements: string[]) => {
+        await migrate(other, 5);
+        return target.migrate(statements);
+      };
+    },
+  });
+  await migrate(late, 6);
+  expect(await notesOf(mine)).toEqual(TAGS.map((tag) => [tag, 5]));
+});
+
+test("migrate() that cannot take a step rejects and leaves nothing of it", async () => {
+  const client = open();
+  await client.execute("CREATE TABLE quarantine (mine text)");
+  expect(migrate(client, 7)).rejects.toThrow(/quarantine already exists/);
+  const done = (await notesOf(client)).map(([tag]) => tag);
+  expect(done).toEqual(TAGS.filter((tag) => !tag.includes("quarantine")));
+});
