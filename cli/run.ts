@@ -18,7 +18,7 @@ import { printGroup, printHelp, printOverview } from "./help.ts";
 import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
 import type { Style } from "./table.ts";
-import { terminalSafe } from "./terminal.ts";
+import { terminalSafe } from "../schema/terminal.ts";
 import { readToken } from "./token.ts";
 import { openTrust } from "./trust.ts";
 import type { World } from "./world.ts";

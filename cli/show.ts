@@ -6,7 +6,7 @@ import { unreachable } from "../schema/unreachable.ts";
 import type { Failure } from "./failure.ts";
 import { plain } from "./table.ts";
 import type { Style } from "./table.ts";
-import { escapeData, isUnsafe } from "./terminal.ts";
+import { escapeData, isUnsafe } from "../schema/terminal.ts";
 import type { World } from "./world.ts";
 
 export const FORMATS = ["table", "wide", "json", "jsonl", "yaml", "name"] as const;

@@ -3,7 +3,7 @@
  * table. Only a terminal gets colour and shortened cells: a pipe gets everything. Pure.
  */
 
-import { oneLine } from "./terminal.ts";
+import { oneLine } from "../schema/terminal.ts";
 
 /** How the table may look; `columns` is the width to fit into, or `null` for none. */
 export type Style = { color: boolean; columns: number | null };

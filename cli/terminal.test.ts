@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { parse } from "yaml";
 import { type Format, show } from "./show.ts";
+import { logText, terminalSafe } from "../schema/terminal.ts";
 import { printLabels, printTable } from "./table.ts";
-import { terminalSafe } from "./terminal.ts";
 import type { World } from "./world.ts";
 
 const ODD = "a\u001b]0;owned\u0007b\u009b31mc\u202Ed\u2066e\u007f\uD800f\r\u001b[8mg\u200b";
@@ -30,6 +30,14 @@ describe("nothing that a machine reports drives the terminal", () => {
     const table = printTable(["A"], [[ODD]], STYLE);
     const labels = printLabels([[`Label ${ODD}`, ODD]], STYLE);
     for (const out of [await shown("name", []), table, labels]) expect(out).not.toMatch(HOSTILE);
+  });
+
+  test("logText() leaves one line, and JSON that says the same", () => {
+    const line = `time info a node says\nforged: line ${JSON.stringify({ odd: ODD })}`;
+    const safe = logText(line);
+    expect(safe).not.toMatch(HOSTILE);
+    expect(safe).not.toContain("\n");
+    expect(JSON.parse(safe.slice(safe.indexOf("{")))).toEqual({ odd: ODD });
   });
 
   test("terminalSafe() keeps our own colours and rewritten line, and nothing else", () => {

@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { homedir, hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Config } from "../schema/config.ts";
+import { logText } from "../schema/terminal.ts";
 import { VERSION } from "../schema/version.ts";
 import { openNotifier } from "./act/open-notifier.ts";
 import type { Authority } from "./auth.ts";
@@ -116,7 +117,7 @@ function openLog(options: ControlPlaneOptions): Log {
     const line = json
       ? JSON.stringify({ time, level, msg, ...fields })
       : `${time} ${level} ${msg}${more}`;
-    process.stdout.write(`${line}\n`);
+    process.stdout.write(`${logText(line)}\n`);
   };
 }
 

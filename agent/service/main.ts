@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import * as v from "valibot";
 import { BootId } from "../../schema/id.ts";
+import { escapeData } from "../../schema/terminal.ts";
 import { VERSION } from "../../schema/version.ts";
 import { Orders } from "../command/order.ts";
 import { Agent } from "../core.ts";
@@ -52,7 +53,7 @@ let lowest: Level = "info";
 function log(level: Level, msg: string, fields: Record<string, unknown> = {}): void {
   if (LEVELS.indexOf(level) < LEVELS.indexOf(lowest)) return;
   const line = { time: new Date().toISOString(), level, msg, ...fields };
-  process.stderr.write(`${JSON.stringify(line)}\n`);
+  process.stderr.write(`${escapeData(JSON.stringify(line))}\n`);
 }
 
 /** Monotonic time counts from the boot, so that what is stored keeps its meaning over a restart. */

@@ -40,10 +40,25 @@ function readPools(problems: Problems, pools: Tree): PoolTree[] {
     return [];
   }
   const found = pools.kind === "list" ? readList(problems, pools.items) : readMap(problems, pools);
+  refuseLookAlikes(problems, found);
   if (found.length > POOLS_MAX) {
     problems.error(pools.at, pools.path, "limit", `more than ${POOLS_MAX} pools`);
   }
   return found;
+}
+
+/** Names of nodes begin with their pool's, and are told apart without regard to case. */
+function refuseLookAlikes(problems: Problems, pools: readonly PoolTree[]): void {
+  const known = new Map<string, PoolTree>();
+  for (const pool of pools) {
+    const before = known.get(pool.name.toLowerCase());
+    if (before === undefined) known.set(pool.name.toLowerCase(), pool);
+    else if (before.name !== pool.name) {
+      const names = `${quoteShort(pool.name)} and ${quoteShort(before.name)}`;
+      const message = `${names} of line ${before.at.line} differ in case only`;
+      problems.error(pool.at, pool.map.path, "duplicate_name", message, "rename one of them");
+    }
+  }
 }
 
 function readList(problems: Problems, items: readonly Tree[]): PoolTree[] {

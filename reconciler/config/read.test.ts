@@ -246,6 +246,11 @@ describe("readConfig() messages", () => {
       '6:12: pools[1].name: "p" already used at line 2',
     ],
     [
+      "a name in other case",
+      `${pool()}  - {name: P, provider: fake, instance_type: t, min_nodes: 0, max_nodes: 1}\n`,
+      '6:5: pools[1]: "P" and "p" of line 2 differ in case only (rename one of them)',
+    ],
+    [
       "a duration without a unit",
       `server: {heartbeat_interval: 30}\n${pool()}`,
       "1:30: server.heartbeat_interval: 30 has no unit (write 30s)",

@@ -13,6 +13,7 @@ import type {
   SafetyView,
   VersionView,
 } from "../../schema/api.ts";
+import type { QuarantineView } from "../../schema/quarantine.ts";
 import { printConfig } from "../../reconciler/config/print.ts";
 import { configOf, poolYaml } from "../../simulator/setting.ts";
 import {
@@ -50,6 +51,8 @@ export type Stub = {
   broken: { status: number; body: string } | null;
   version: string;
   safety: SafetyView;
+  /** Rows that it set aside. */
+  aside: QuarantineView[];
   close(): Promise<void>;
 };
 
@@ -105,6 +108,7 @@ export function openStub(options: { token?: string | null } = {}): Stub {
     broken: null,
     version: "0.1.0",
     safety: SAFETY,
+    aside: [],
     close: () => server.stop(true),
   };
   return stub;
@@ -145,6 +149,8 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
       if (method === "PUT") return answer({ frozen: { ...holdOf(body), until: null } });
       if (method === "DELETE") return answer({ frozen: null, was_frozen: true });
       return answer(stub.safety);
+    case "store":
+      return answer({ rows: stub.aside });
     case "version":
       return answer({ version: stub.version, commit: "c0ffee" } satisfies Partial<VersionView>);
     case "config":

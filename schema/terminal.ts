@@ -1,7 +1,7 @@
 /**
- * What may reach a terminal. Names, labels and messages come from machines and people that are not
- * ours: an escape sequence must not drive the operator's screen, and a bidirectional override must
- * not make a name read as another (CVE-2021-42574). Pure.
+ * What may reach a terminal or a log. Names, labels and messages come from machines and people that
+ * are not ours: an escape sequence must not drive the operator's screen, and a bidirectional
+ * override must not make a name read as another (CVE-2021-42574). Pure.
  */
 
 /** C0 but line break and tab, DEL, C1, marks of direction, invisible line ends, half pairs. */
@@ -29,6 +29,11 @@ export function escapeData(text: string): string {
   return text.replace(unsafe, (found) => {
     return `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
+}
+
+/** One line of a log: what a machine sent begins no line of its own and drives no screen. */
+export function logText(line: string): string {
+  return escapeData(line.replace(/[\r\n\t]+/g, " "));
 }
 
 /** Whether the text has anything that `escapeData` would escape. */
