@@ -6,11 +6,11 @@
  *
  * A token opens a pool, never somebody else's place in it (`place.ts`).
  */
-import type { Credential } from "../../schema/credential.ts";
+import type { Credential, NodeKey } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type JoinRequest, type JoinToken, readJoinToken } from "../../schema/join.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { type Authority, hashToken, nodeCredentialId } from "../auth.ts";
+import { type Authority, hashToken } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import { joinKey } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
@@ -135,7 +135,7 @@ export class Joins {
       const use = {
         asked: request.node_id,
         node,
-        rotation: credential.key?.number ?? 0,
+        rotation: credential.key.number,
         hostname: request.hostname ?? null,
         remote,
       };
@@ -145,13 +145,18 @@ export class Joins {
     });
   }
 
-  private credentialFor(node: NodeId, token: JoinToken, now: number): Credential {
+  private credentialFor(
+    node: NodeId,
+    token: JoinToken,
+    now: number,
+  ): Credential & { key: NodeKey } {
     const { authority } = this.from;
     const key = joinKey(authority.keyOf(node), now);
-    const fresh = nodeCredential(node, { now, by: `join:${token.id}`, key });
-    const { vouched: _, ...before } = authority.get(nodeCredentialId(node)) ?? fresh;
+    const by = `join:${token.id}`;
+    // A row is there already only where the token names the node.
+    const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key });
     const named = token.node === null ? {} : { vouched: true };
-    return { ...before, key, revokedAt: null, pool: token.pool, ...named };
+    return { ...own, key, revokedAt: null, pool: token.pool, ...named };
   }
 
   private answer(node: NodeId, token: string, again: boolean): JoinAnswer {

@@ -82,7 +82,8 @@ export class Keys {
 
   private due(node: string, key: NodeKey, now: number): NodeKey | null {
     if (isOffered(key)) return null;
-    const since = key.number === 0 ? this.openedAt : (key.usedAt ?? key.at);
+    // Only the first, which needs no row, was never noted as used.
+    const since = key.usedAt ?? this.openedAt;
     return isDue(node, since, now, this.periodMs) ? rotateKey(key, now, null) : null;
   }
 

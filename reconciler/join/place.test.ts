@@ -176,7 +176,89 @@ test("plainAddress() has one text for each address, and none for what is no mach
     ["host", null],
     ["", null],
     ["10.0.0.1:80", null],
+    ["2001:db8::7]:80/[", null],
   ];
   for (const [text, plain] of cases)
     expect(`${text} ${plainAddress(text)}`).toBe(`${text} ${plain}`);
+});
+
+describe("judgePlace() refuses", () => {
+  test("a machine that is two of ours, and names both", () => {
+    const nodes = [bought("f-p-0-1"), bought("f-p-1-1", { id: "i-2" as never })];
+    const both = "other: vm matches several instances: f-p-0-1, f-p-1-1";
+    expect(judge("vm", { nodes, ids: ["i-1", "i-2"], remote: "10.0.0.7" })).toBe(both);
+    expect(judge("vm", { nodes, ids: ["i-1", "i-1"], bound: "f-p-0-1" })).toBe("f-p-0-1");
+  });
+
+  test("a node that is gone, even with a token of its own", () => {
+    const nodes = [bought("f-p-0-1", {}, { kind: "gone", since: 0 } as never)];
+    expect(judge("f-p-0-1", { nodes, bound: "f-p-0-1" })).toBe("gone: node f-p-0-1 is gone");
+  });
+
+  test("a node of another pool, but not one of no pool", () => {
+    const away = { ...bought("f-p-0-1"), pool: "q" as never };
+    const said = "other: node f-p-0-1 is not of pool p";
+    expect(judge("f-p-0-1", { nodes: [away], bound: "f-p-0-1" })).toBe(said);
+    const none = { ...away, pool: null };
+    expect(judge("f-p-0-1", { nodes: [none], bound: "f-p-0-1" })).toBe("f-p-0-1");
+  });
+
+  test("a token that names another node", () => {
+    expect(judge("vm", { bound: "rack" })).toBe("other: this join token is for node rack");
+  });
+
+  test.each([
+    [4, "other: node rack was revoked after this join token was made"],
+    [5, "rack"],
+    [6, "rack"],
+  ])("a revoked node's own token made at %d, where 5 is the revocation", (createdAt, said) => {
+    const from = { now: 0, by: "x", key: FIRST_KEY };
+    const credential = { ...nodeCredential("rack" as never, from), revokedAt: 5 };
+    expect(judge("rack", { credential, bound: "rack", createdAt })).toBe(said);
+    expect(judge("rack", { credential: { ...credential, revokedAt: null }, bound: "rack" })).toBe(
+      "rack",
+    );
+  });
+
+  test("a pool's token for what is known, with the way out of it", () => {
+    const hint = (id: string) => `make a join token with --node ${id} if it is the same machine`;
+    const spoke = { ...strayNode("rack" as never, 0), agent: {} as never };
+    expect(judge("rack", { nodes: [spoke] })).toBe(
+      `other: node rack is known already: ${hint("rack")}`,
+    );
+    // Adopted by its tags: it has an instance and no pool.
+    const adopted = { ...bought("f-p-0-1"), pool: null };
+    const elsewhere = `${ELSEWHERE}: ${hint("f-p-0-1")}`;
+    expect(judge("f-p-0-1", { nodes: [adopted], remote: "10.9.9.9" })).toBe(elsewhere);
+    expect(judge("f-p-0-1", { nodes: [adopted], remote: "10.0.0.7" })).toBe("f-p-0-1");
+    const ordered = { ...bought("f-p-0-1"), instance: null };
+    expect(judge("f-p-0-1", { nodes: [ordered], remote: "10.0.0.7" })).toBe(elsewhere);
+    expect(judge("f-p-8-4", {})).toBe(
+      `other: f-p-8-4 is what machines are called that are bought here: ${hint("f-p-8-4")}`,
+    );
+  });
+
+  test.each<[InstanceFact["state"], boolean]>([
+    ["provisioning", true],
+    ["running", true],
+    ["stopped", false],
+    ["terminating", false],
+    ["terminated", false],
+  ])("an instance that is %s has its address: %p", (state, has) => {
+    const nodes = [bought("f-p-0-1", { state })];
+    const place = judge("f-p-0-1", { nodes, remote: "203.0.113.7" });
+    if (has) expect(place).toBe("f-p-0-1");
+    else expect(place).toStartWith(ELSEWHERE);
+    // What another one has had proves nothing against this one either.
+    const other = bought("f-p-1-1", { id: "i-2" as never, state });
+    const both = judge("f-p-0-1", { nodes: [bought("f-p-0-1"), other], remote: "10.0.0.7" });
+    if (has) expect(both).toStartWith(ELSEWHERE);
+    else expect(both).toBe("f-p-0-1");
+  });
+
+  test("an instance without an address, whoever calls from nowhere", () => {
+    const nodes = [bought("f-p-0-1", { internalIp: null, externalIp: null })];
+    expect(judge("f-p-0-1", { nodes, remote: "" })).toStartWith(ELSEWHERE);
+    expect(judge("f-p-0-1", { nodes, remote: "10.0.0.7" })).toStartWith(ELSEWHERE);
+  });
 });
