@@ -16,7 +16,7 @@ export function discredit(
   now: number,
 ): { node: Node; events: EventDraft[] } | null {
   const { health, agent } = node;
-  if (agents.size === 0 || agent === null || health.held.length === 0) return null;
+  if (agent === null) return null;
   const held = health.held.filter((entry) => {
     const by = entry.agent ?? null;
     if (by === null || by === agent.version || !agents.has(by)) return true;

@@ -49,8 +49,8 @@ export function foldPresence(
   const { health } = node;
   const silent = silentMs !== null && silentMs > timing.heartbeatTimeoutMs;
   if (silent && health.silentSince === null) {
-    const since = Math.round(now - (silentMs ?? 0));
-    const message = `no heartbeat for ${Math.round((silentMs ?? 0) / 1000)} s`;
+    const since = Math.round(now - silentMs);
+    const message = `no heartbeat for ${Math.round(silentMs / 1000)} s`;
     return {
       node: { ...node, health: { ...health, silentSince: since } },
       events: [event("node.silent", message)],

@@ -1,0 +1,17 @@
+import { expect, test } from "bun:test";
+import { OPEN_MAX_MS, patience } from "./patience.ts";
+
+const HOUR_MS = 3_600_000;
+
+test.each([
+  ["nothing was said", null, undefined, null],
+  ["no wait at all", 0, undefined, 0],
+  ["a day, where a rest may last six hours", 24 * HOUR_MS, undefined, 6 * HOUR_MS],
+  ["six hours to the millisecond", 6 * HOUR_MS, undefined, 6 * HOUR_MS],
+  ["one millisecond less", 6 * HOUR_MS - 1, undefined, 6 * HOUR_MS - 1],
+  ["an hour, where an open ask may rest for ten minutes", HOUR_MS, OPEN_MAX_MS, 600_000],
+  ["nothing about an open ask", null, OPEN_MAX_MS, null],
+  ["infinitely long", Number.POSITIVE_INFINITY, undefined, 6 * HOUR_MS],
+])("patience() where a cloud asked for %s", (_what, asked, max, expected) => {
+  expect(patience(asked, max)).toBe(expected);
+});
