@@ -17,6 +17,7 @@ export type LogCounters = {
   lost: number;
   malformed: number;
   unparsed: number;
+  quoted: number;
   lastReadAtMs: number | null;
 };
 
@@ -293,6 +294,7 @@ function putAgent(page: Page, parts: MetricsParts, view: AgentView): void {
     counter("navarch_agent_kmsg_gaps_total", "Kernel records lost to the ring", log.lost);
     counter("navarch_agent_kmsg_malformed_total", "Kernel records not readable", log.malformed);
     counter("navarch_agent_kmsg_unparsed_total", "Xid, SXid lines of unknown shape", log.unparsed);
+    counter("navarch_agent_kmsg_quoted_total", "Records of others with Xid words", log.quoted);
     const read = "navarch_agent_kmsg_last_read_timestamp_seconds";
     gauge(read, "Last read that answered", seconds(log.lastReadAtMs));
   }

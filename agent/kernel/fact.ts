@@ -1,9 +1,13 @@
 /**
  * What a kernel message says about GPUs, switches and the machine around them, in every shape of
- * `gpu/kernel-log.md` §3 to §5. Pure. Nothing about a GPU is anchored at the start of a message,
- * because the driver's text can be appended to an unfinished line. A code that nobody knows is a
- * fact like any other; an Xid or SXid line that cannot be read is a fact too (`unparsed`), so that
- * it is counted and kept.
+ * `gpu/kernel-log.md` §3 to §5. Pure. A code that nobody knows is a fact like any other; an Xid or
+ * SXid line that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
+ *
+ * Only what a message begins with is believed, and what the driver appends to a line of its own.
+ * Other text in a message can be anybody's: the kernel prints the name of a program and of its file
+ * when it ends with a fault (Linux 6.18, arch/x86/mm/fault.c `show_signal_msg`, mm/memory.c
+ * `print_vma_addr`), and whoever may run a program may call its file `NVRM: Xid (…): 79`. What that
+ * leaves out, a driver's line behind an unfinished one of somebody else, the library's events tell.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -75,14 +79,13 @@ const MAYBE = String.raw`[ \t]{0,8}`;
  * before R260: `Xid (0013:00): 6, …`.
  */
 const XID = new RegExp(
-  String.raw`NVRM:${GAP}Xid${GAP}\(` +
+  String.raw`^NVRM:${GAP}Xid${GAP}\(` +
     String.raw`(?:(?:PCI:)?(${ADDRESS}(?:\.[0-7])?)|00([0-9a-fA-F]{2}:[0-9a-fA-F]{2}))` +
     String.raw`(?:${GAP}GPU-I:(\d{1,9}))?(?:${GAP}GPU-CI:(\d{1,9}))?\):${MAYBE}` +
     String.raw`(\d{1,9})(?:[, ]\s{0,8}(.*))?$`,
   "s",
 );
-const XID_BEGINS = new RegExp(`NVRM:${GAP}Xid(?![0-9A-Za-z])`);
-const XID_SPLIT = new RegExp(`(?=${XID_BEGINS.source})`);
+const XID_BEGINS = new RegExp(`^NVRM:${GAP}Xid(?![0-9A-Za-z])`);
 /** The name is the shortest text up to `, `: it may hold spaces, colons and brackets. */
 const PROCESS = /^pid=([^,]*)(?:,[ \t]{1,8}name=(.*?))?(?:,[ \t](.*))?$/s;
 /** A colon after the switch's name is usual, and not always there. */
@@ -93,25 +96,39 @@ const SXID = new RegExp(
   "s",
 );
 /** What only a switch's driver prints, whatever follows. */
-const SWITCH = /nvidia-nvswitch[^:\n]{0,64}?(?::[ \t]{0,8}|[ \t]{1,8})SXid\b/;
+const SWITCH =
+  /^(?:\[nvidia-nvswitch\d{1,9}\] )?nvidia-nvswitch[^:\n]{0,64}?(?::[ \t]{0,8}|[ \t]{1,8})SXid\b/;
+/**
+ * Where a further line begins in a message of the driver. Both are longer than the 15 characters of
+ * a program's name, which is the one thing in such a message that is not the driver's.
+ */
+const APPENDED = new RegExp(
+  String.raw`(?=NVRM:${GAP}Xid${GAP}\((?:(?:PCI:)?${ADDRESS}|00[0-9a-fA-F]{2}:[0-9a-fA-F]{2})` +
+    String.raw`[^)\n]{0,40}\):${MAYBE}\d|nvidia-nvswitch\d{1,9}:?${GAP}SXid\b)`,
+);
+/** How the kernel begins what it says of a program: its name, which anybody chooses, and number. */
+const OF_PROGRAM = /^[\s\S]{0,15}\[\d{1,10}\](?::| )/;
 const SXID_SEVERITY = /^(Fatal|Non-fatal|Correctable)(?:,[ \t]{1,8}(?:Link (\d{1,9})\b)?|$)/;
 const SXID_DETAIL = /^(?:Severity[ \t]{1,8}\d|Data[ \t]{0,8}\{)/;
-const LOST = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
+const LOST = new RegExp(`^NVRM: GPU (${ADDRESS}\\.[0-7]): GPU has fallen off the bus`, "i");
 const LOST_AT_PROBE = new RegExp(
-  `NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
+  `^NVRM: The NVIDIA GPU (${ADDRESS}\\.[0-7]).{0,200}?fallen off the bus`,
   "is",
 );
-const IDENTITY = /NVRM: GPU at (?:PCI:)?([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
-const SERIAL = new RegExp(`NVRM: GPU (${ADDRESS}\\.[0-7]): GPU serial number is (\\S+?)\\.?$`, "i");
-const BOARD_SERIAL = /NVRM: GPU Board Serial Number: (\S+)/;
-const INIT = new RegExp(
-  `NVRM: GPU (${ADDRESS}\\.[0-7]): (?:RmInitAdapter|rm_init_adapter) failed`,
+const IDENTITY = /^NVRM: GPU at (?:PCI:)?([0-9a-f:.]+): (GPU-[0-9a-f-]{36})/i;
+const SERIAL = new RegExp(
+  `^NVRM: GPU (${ADDRESS}\\.[0-7]): GPU serial number is (\\S+?)\\.?$`,
   "i",
 );
-const MISMATCH = /NVRM: API mismatch: /;
-const BIND = /NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;
-const REMOVAL = /NVRM: Attempting to remove device .{0,200}? with non-zero usage count/;
-const RX_DETECT = /NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx Detect Link mask/i;
+const BOARD_SERIAL = /^NVRM: GPU Board Serial Number: (\S+)/;
+const INIT = new RegExp(
+  `^NVRM: GPU (${ADDRESS}\\.[0-7]): (?:RmInitAdapter|rm_init_adapter) failed`,
+  "i",
+);
+const MISMATCH = /^NVRM: API mismatch: /;
+const BIND = /^NVRM: The NVIDIA probe routine (?:failed|was not called) for \d+ device/;
+const REMOVAL = /^NVRM: Attempting to remove device .{0,200}? with non-zero usage count/;
+const RX_DETECT = /^NVRM: knvlink\w{0,64}?RxDetect\w{0,64}: Failed to update Rx Detect Link mask/i;
 
 /** True if a message can hold a fact at all; three times cheaper than the first pattern. */
 export function mayHoldFact(message: string): boolean {
@@ -202,22 +219,31 @@ function otherFact(message: string): KernelFact | null {
 }
 
 /**
- * Everything one message says. Usually one fact; a message to which the driver appended several Xid
- * lines gives one for each, behind what a switch said in it.
+ * Everything one message says. Usually one fact; a message to which the driver appended several
+ * lines gives one for each, switches first.
  */
 export function parseFacts(message: string): KernelFact[] {
-  if (!mayHoldFact(message)) return [];
-  const at = SWITCH.exec(message)?.index ?? -1;
-  const xid = XID_BEGINS.exec(message)?.index ?? -1;
-  const end = at + 4 * LIMIT.messageCharsMax;
-  const facts = at === -1 ? [] : [sxidFact(message.slice(0, xid > at ? Math.min(xid, end) : end))];
-  if (xid === -1) {
-    const fact = facts[0] ?? otherFact(message) ?? hostFact(message);
+  if (!mayHoldFact(message) || OF_PROGRAM.test(message)) return [];
+  const isDrivers = XID_BEGINS.test(message) || SWITCH.test(message);
+  if (!isDrivers) {
+    const fact = otherFact(message) ?? hostFact(message);
     return fact ? [fact] : [];
   }
-  const xids = message
-    .split(XID_SPLIT)
-    .filter((part) => part.search(XID_BEGINS) === 0)
-    .map((part) => xidFact(part.slice(0, 4 * LIMIT.messageCharsMax).replace(/\n+$/, "")));
-  return [...facts, ...xids];
+  const facts = linesOf(message).map((line) => {
+    const part = line.slice(0, 4 * LIMIT.messageCharsMax);
+    return XID_BEGINS.test(part) ? xidFact(part.replace(/\n+$/, "")) : sxidFact(part);
+  });
+  const isSwitch = (fact: KernelFact) => fact.kind === "sxid" || isUnreadSxid(fact);
+  return [...facts.filter(isSwitch), ...facts.filter((fact) => !isSwitch(fact))];
+}
+
+function isUnreadSxid(fact: KernelFact): boolean {
+  return fact.kind === "unparsed" && fact.of === "sxid";
+}
+
+/** The first part may begin with a switch's name in brackets, which is no line of its own. */
+function linesOf(message: string): string[] {
+  const [first = "", second, ...rest] = message.split(APPENDED);
+  const isOne = second !== undefined && !XID_BEGINS.test(first) && !SWITCH.test(first);
+  return isOne ? [first + second, ...rest] : message.split(APPENDED);
 }

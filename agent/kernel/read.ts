@@ -48,6 +48,8 @@ export type KernelLogStats = {
   lastMalformed: string | null;
   /** `NVRM: Xid` lines in a shape that nobody knows. Kept as findings. */
   unparsed: number;
+  /** Records with an Xid's or SXid's words that are not the driver's own. Not believed. */
+  quoted: number;
   foreign: number;
   /** Records seen before: replays after a reopen or a restart. */
   replayed: number;
@@ -70,6 +72,7 @@ const OVERRUNS_MAX = 1_000;
 
 const XID_MARK = Buffer.from("NVRM");
 const SXID_MARK = Buffer.from("SXid");
+const XID_WORDS = /NVRM: Xid|SXid/;
 const SEMICOLON = 0x3b;
 const COMMA = 0x2c;
 
@@ -115,6 +118,7 @@ class Reader implements KernelLog {
     malformed: 0,
     lastMalformed: null,
     unparsed: 0,
+    quoted: 0,
     foreign: 0,
     replayed: 0,
     deaf: false,
@@ -264,7 +268,9 @@ class Reader implements KernelLog {
     }
     const { record } = parsed;
     const { bootWallMs, since } = this.options;
-    for (const fact of parseFacts(record.message)) {
+    const facts = parseFacts(record.message);
+    if (facts.length === 0 && XID_WORDS.test(record.message)) this.counted.quoted++;
+    for (const fact of facts) {
       if (fact.kind === "unparsed") this.counted.unparsed++;
       const origin = { seq: record.seq, usec: record.usec, bootId: this.bootId, bootWallMs };
       const step = findingOf(fact, origin, this.options.gpus(), this.memory);

@@ -4,7 +4,10 @@
  * writes silently beyond ten in five seconds per open file, the file is opened anew for each line.
  */
 import { afterAll, expect, test } from "bun:test";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { openKernelLog } from "../../agent/kernel/read.ts";
 import type { Clock, KernelRecordOut } from "../../agent/port.ts";
 import type { Finding } from "../../schema/finding.ts";
@@ -99,7 +102,8 @@ test.skipIf(refused !== null)("openKernelLog() reads what is written to the real
   const at = `NVRM: Xid (PCI:${ADDRESS}`;
   write(`<4>${at}): 79, GPU has fallen off the bus.\n`);
   write(`<4>${at} GPU-I:05 GPU-CI:01): 31, pid=12, name=nvc:[driver], Ch 00000008, intr 0\n`);
-  write(`<4>unfinished ${at}): 45, pid='<unknown>', name=<unknown>, Ch 00000008\n`);
+  write(`<4>somebody else's ${at}): 92, not the driver's\n`);
+  write(`<4>${at}): 45, pid='<unknown>', name=<unknown>, Ch 00000008\n`);
   write(`<4>NVRM: GPU ${ADDRESS}.0: GPU has fallen off the bus.\n`);
   write(`<4>${at}): 4242, a code of tomorrow\n`);
   const { mine } = readUntil(log, (found) => found.length >= 4);
@@ -142,6 +146,60 @@ test.skipIf(refused !== null)("openKernelLog() calls an address of no GPU here f
   expect(log.stats().foreign).toBeGreaterThan(0);
   expect(all.every((o) => o.kind !== "deaf")).toBe(true);
 });
+
+/**
+ * The smallest program that ends with a fault (x86-64): it writes to address 0. Its header is that
+ * of ELF-64 with one segment to load.
+ */
+function faultyProgram(): Buffer {
+  const [base, head] = [0x40_0000, 64 + 56];
+  const code = Buffer.from([0x31, 0xc0, 0x89, 0x00]);
+  const file = Buffer.alloc(head);
+  file.write("\x7fELF\x02\x01\x01", "latin1");
+  file.writeUInt16LE(2, 16);
+  file.writeUInt16LE(0x3e, 18);
+  file.writeUInt32LE(1, 20);
+  file.writeBigUInt64LE(BigInt(base + head), 24);
+  file.writeBigUInt64LE(64n, 32);
+  [64, 56, 1].forEach((value, at) => file.writeUInt16LE(value, 52 + 2 * at));
+  file.writeUInt32LE(1, 64);
+  file.writeUInt32LE(5, 68);
+  for (const at of [80, 88]) file.writeBigUInt64LE(BigInt(base), at);
+  for (const at of [96, 104]) file.writeBigUInt64LE(BigInt(head + code.length), at);
+  file.writeBigUInt64LE(0x1000n, 112);
+  return Buffer.concat([file, code]);
+}
+
+const TRACE = "/proc/sys/debug/exception-trace";
+const prints = existsSync(TRACE) && readFileSync(TRACE, "utf8").trim() !== "0";
+
+test.skipIf(refused !== null || process.arch !== "x64" || !prints)(
+  "openKernelLog() takes no line from the name of a program that ends with a fault",
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-fault-"));
+    try {
+      const log = open(null);
+      readers.push(log);
+      readUntil(log, () => !log.read(10_000).more);
+      const before = log.stats().quoted;
+      for (const name of [
+        `NVRM: Xid (PCI:${ADDRESS}): 79, pid=1, name=x`,
+        `x\nNVRM: Xid (PCI:${ADDRESS}): 48, pid=1, name=x\n`,
+      ]) {
+        const path = join(folder, name);
+        writeFileSync(path, faultyProgram(), { mode: 0o755 });
+        expect(Bun.spawnSync([path]).signalCode).toBe("SIGSEGV");
+      }
+      write(`<4>NVRM: Xid (PCI:${ADDRESS}): 31, the last one\n`);
+      const { mine } = readUntil(log, (found) => found.some((f) => f.code === 31));
+      expect(mine.map((f) => f.code)).toEqual([31]);
+      // The kernel did print both, or nothing was shown here.
+      expect(log.stats().quoted - before).toBe(2);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
 
 /** Writes `count` lines; the device is opened anew so often that its rate limit drops none. */
 function flood(count: number): void {
