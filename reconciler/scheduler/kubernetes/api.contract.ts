@@ -1037,15 +1037,21 @@ function describeWatches(tools: Tools): void {
   });
 
   test("a watch ends when its time is over, with a bookmark", async () => {
-    const resourceVersion = await versionNow();
-    const query = { resourceVersion, allowWatchBookmarks: "true", timeoutSeconds: "3" };
-    const watch = listen({ ...query, labelSelector: "of=nobody" });
-    const { resourceVersion: version } = await seed();
-    await watch.until("the end", watch.isEnded);
-    expect(await watch.ended).toEqual({ kind: "ended" });
-    // It tells nothing but how far the world has gone, once or twice.
-    expect(new Set(watch.heard.map(({ type }) => type))).toEqual(new Set(["BOOKMARK"]));
-    expect(Number(watch.heard.at(-1)?.version)).toBeGreaterThanOrEqual(Number(version));
+    // A server promises none, and one under load leaves it out: some watch has to bring it.
+    for (let tries = 0; tries < 5; tries += 1) {
+      const resourceVersion = await versionNow();
+      const query = { resourceVersion, allowWatchBookmarks: "true", timeoutSeconds: "3" };
+      const watch = listen({ ...query, labelSelector: "of=nobody" });
+      const { resourceVersion: version } = await seed();
+      await watch.until("the end", watch.isEnded);
+      expect(await watch.ended).toEqual({ kind: "ended" });
+      if (watch.heard.length === 0) continue;
+      // It tells nothing but how far the world has gone, once or twice.
+      expect(new Set(watch.heard.map(({ type }) => type))).toEqual(new Set(["BOOKMARK"]));
+      expect(Number(watch.heard.at(-1)?.version)).toBeGreaterThanOrEqual(Number(version));
+      return;
+    }
+    throw new Error("no watch of five brought a bookmark");
   });
 
   test("a watch that hears nothing is lost", async () => {
