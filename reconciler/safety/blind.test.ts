@@ -72,3 +72,71 @@ test("Blindness lasts two rounds longer than its reason", () => {
   expect(blindness.look([], 3_000, 1_000)).toEqual([]);
   expect(blindness.look([], 3_100, 1_000)).toEqual([]);
 });
+
+const plain = (over: Partial<Node> = {}, state: Parameters<typeof nodeIn>[2] = "silent") =>
+  Array.from({ length: 3 }, (_, n) => ({ ...nodeIn("a", n, state), ...over }));
+
+test("darkness() tells how many of how many, and of what", () => {
+  expect(darkness(zone("a", 3, "silent"))).toBe("3 of 3 nodes fell silent at once");
+  expect(darkness([...zone("a", 9, "silent"), nodeIn("a", 9, "sick")])).toBe(
+    "10 of 10 nodes are silent or unhealthy at once",
+  );
+});
+
+test("darkness() is nine tenths of a domain", () => {
+  expect(darkness([...zone("a", 9, "silent"), nodeIn("a", 9, "well")])).toContain("9 of 10");
+  expect(darkness([...zone("a", 8, "silent"), nodeIn("a", 8, "well")])).toBeNull();
+  expect(darkness(zone("a", 3, "well"))).toBeNull();
+});
+
+test("darkness() counts small domains together, so that one light among them is a light", () => {
+  const small = (...states: Parameters<typeof nodeIn>[2][]) =>
+    states.map((state, n) => nodeIn(`s${n}`, n, state));
+  expect(darkness([...zone("a", 5, "silent"), ...small("well")])).toBeNull();
+  expect(darkness([...zone("a", 5, "silent"), ...small("silent", "silent")])).toContain("7 of 7");
+  expect(darkness(small("silent", "silent", "well"))).toBeNull();
+  // Three make a domain, and are judged by themselves.
+  const nine = Array.from({ length: 9 }, (_, n) => nodeIn(`t${n}`, n, "silent"));
+  expect(darkness([...zone("a", 3, "well").slice(0, 1), ...nine])).toContain("9 of 10");
+  expect(darkness([...zone("a", 3, "well"), ...nine])).toBeNull();
+});
+
+test("darkness() does not count those that nobody can see", () => {
+  expect(darkness(plain({ agent: null }))).toBeNull();
+  expect(darkness(plain({ phase: { kind: "gone", since: 0, purpose: "lost" } }))).toBeNull();
+  const ending = { since: 0, purpose: "lost", accepted: null, notBefore: 0 } as const;
+  expect(darkness(plain({ phase: { kind: "terminating", ...ending } }))).toBeNull();
+  const state = (name: string) => ({ provider: "fake", zone: "a", state: name });
+  expect(darkness(plain({ instance: state("terminated") as Node["instance"] }))).toBeNull();
+  expect(darkness(plain({ instance: state("terminating") as Node["instance"] }))).not.toBeNull();
+});
+
+test("darkness() is not of machines that nobody bought, unless the fleet is made of them", () => {
+  const found = { slot: null, instance: null };
+  expect(darkness(plain(found))).toBe("3 of 3 nodes fell silent at once");
+  expect(darkness(plain({ ...found, pool: null }))).toBeNull();
+  expect(darkness([...plain(found), ...zone("a", 3, "well")])).toBeNull();
+  expect(darkness([...plain(found, "well"), ...zone("a", 3, "silent")])).toContain("3 of 3");
+  expect(darkness([...plain(found), nodeIn("a", 9, "well")])).toBeNull();
+});
+
+test("darkness() goes by the zone, and never by the rack", () => {
+  const racked = (n: number, rack: string, state: Parameters<typeof nodeIn>[2]) => ({
+    ...nodeIn("a", n, state),
+    agent: { inventory: { labels: { rack } } } as unknown as Node["agent"],
+  });
+  const inRack = (rack: string, from: number, state: Parameters<typeof nodeIn>[2]) =>
+    Array.from({ length: 40 }, (_, n) => racked(from + n, rack, state));
+  // A lit rack in a zone that is dark for nine tenths is not a domain of its own.
+  const lit = Array.from({ length: 4 }, (_, n) => racked(40 + n, "r2", "well"));
+  expect(darkness([...inRack("r1", 0, "silent"), ...lit])).toContain("40 of 44");
+});
+
+test("Blindness gives every reason, and forgets the darkness with the newest one", () => {
+  const blindness = new Blindness();
+  expect(blindness.look(["a", "b"], 0, 1_000)).toEqual(["a", "b"]);
+  expect(blindness.look(["c"], 1_000, 1_000)).toEqual(["c"]);
+  expect(blindness.look([], 2_999, 1_000)).toEqual(["sight has just come back: c"]);
+  expect(blindness.look([], 3_000, 1_000)).toEqual([]);
+  expect(blindness.look([], 0, 1_000)).toEqual([]);
+});

@@ -1,6 +1,11 @@
 /** Providers that give no machines: told once, to every pool that would buy there. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { closeWorlds, open, restart, told } from "../../test/world/story.ts";
+import { fleetOf } from "../../test/world/part.ts";
+import { configOf } from "../../simulator/setting.ts";
+import type { Fact } from "../../schema/safety.ts";
+import type { ProviderSight } from "../fleet.ts";
+import { impairmentOf, stepImpaired } from "./impaired.ts";
 import { openWorldApp } from "../../test/world/app.ts";
 
 afterEach(closeWorlds);
@@ -55,5 +60,70 @@ describe("a provider at which nothing can be bought", () => {
     trouble = null;
     await w.advance(() => false, 10_000);
     expect(messages().slice(1)).toEqual(["provider fake: can be used again"]);
+  });
+});
+
+describe("stepImpaired()", () => {
+  const config = configOf(YAML);
+  const sight = (unavailable: string | null, trouble?: string | null): ProviderSight => ({
+    class: { createIdempotency: "none" } as unknown as ProviderSight["class"],
+    settleMs: 0,
+    listed: true,
+    unavailable,
+    ...(trouble === undefined ? {} : { trouble }),
+  });
+  const fact = (why: string, provider = "fake", at = 5): Fact => ({ kind: "impaired", provider, why, at });
+  const step = (sights: Record<string, ProviderSight>, facts: Fact[] = []) =>
+    stepImpaired(fleetOf([], facts), config, new Map(Object.entries(sights)), 9);
+
+  test("what cannot be bought comes before what does not come up", () => {
+    expect(impairmentOf(undefined)).toBeNull();
+    expect(impairmentOf(sight(null))).toBeNull();
+    expect(impairmentOf(sight(null, "t"))).toBe("t");
+    expect(impairmentOf(sight("u", "t"))).toBe("u");
+  });
+
+  test("is stored once, with when it began, and told to the pools that would buy there", () => {
+    const first = step({ fake: sight("no key"), lambda: sight(null) });
+    expect(first).toEqual({
+      put: [fact("no key", "fake", 9)],
+      drop: [],
+      pools: [],
+      events: [
+        {
+          at: 9,
+          kind: "pool.condition",
+          node: null,
+          pool: "a" as never,
+          session: null,
+          actor: "navarch",
+          message: "provider fake: nothing can be bought there: no key",
+        },
+      ],
+    });
+    expect(step({ fake: sight("no key") }, [fact("no key")])).toMatchObject({ put: [], events: [] });
+    expect(step({ fake: sight("bad key") }, [fact("no key")]).put).toEqual([fact("bad key")]);
+    expect(step({ fake: sight("u", "t") }, [fact("u")]).put).toEqual([]);
+  });
+
+  test("which of many machines fails first says nothing new", () => {
+    expect(step({ fake: sight(null, "i-2") }, [fact("i-1")])).toMatchObject({ put: [], drop: [], events: [] });
+    expect(step({ fake: sight(null, "i-2") }).events.map(({ message }) => message)).toEqual([
+      "provider fake: i-2",
+    ]);
+  });
+
+  test("its end is told, also where the provider is no more", () => {
+    const over = step({ fake: sight(null, null) }, [fact("i-1"), fact("x", "other")]);
+    expect(over.drop).toEqual(["impaired:fake", "impaired:other"]);
+    expect(over.events.map(({ message }) => message)).toEqual(["provider fake: can be used again"]);
+    expect(over.put).toEqual([]);
+  });
+
+  test("a sentence is cut to what is stored", () => {
+    const [put] = step({ fake: sight("x".repeat(501)) }).put;
+    expect(put).toEqual(fact("x".repeat(500), "fake", 9));
+    const cut = [fact("x".repeat(500))];
+    expect(step({ fake: sight("x".repeat(501)) }, cut).put).toEqual([]);
   });
 });

@@ -42,3 +42,40 @@ test("poissonTail() is one minus the sum of what lies before", () => {
     }
   }
 });
+
+test("poissonTail() at the ends", () => {
+  expect(poissonTail(0, 0)).toBe(1);
+  expect(poissonTail(-1, 5)).toBe(1);
+  expect(poissonTail(1, 0)).toBe(0);
+  expect(poissonTail(1, -1)).toBe(0);
+  expect(poissonTail(1, 1)).toBeCloseTo(1 - Math.exp(-1), 12);
+  expect(poissonTail(2, 1)).toBeCloseTo(1 - 2 * Math.exp(-1), 12);
+});
+
+test.each([
+  // Summed with sixty digits from p(n), p(n + 1), …
+  [2, 1e-3, 4.996667916e-7],
+  [5, 0.1, 7.667801686e-8],
+  [20, 3, 8.314423588e-11],
+  [50, 10, 1.854726884e-19],
+  [500, 400, 8.109381079e-7],
+])("poissonTail(%d, %d) keeps its digits far out", (n, mean, expected) => {
+  expect(poissonTail(n, mean) / expected).toBeCloseTo(1, 6);
+});
+
+test("tripCount() is the fewest that are less likely, and never fewer than two", () => {
+  for (const mean of [1e-9, 0.01, 0.3, 1, 2.5, 7, 31, 333, 2_000]) {
+    for (const probability of [0.5, 1e-2, 1e-6, 1e-9]) {
+      const n = tripCount(mean, probability);
+      expect(n).toBeGreaterThanOrEqual(2);
+      expect(poissonTail(n, mean)).toBeLessThan(probability);
+      if (n > 2) expect(poissonTail(n - 1, mean)).toBeGreaterThanOrEqual(probability);
+    }
+  }
+  expect(tripCount(0, 1e-6)).toBe(2);
+  expect(tripCount(1e-9, 1)).toBe(2);
+});
+
+test("tripCount() ends where nothing is improbable enough", () => {
+  expect(tripCount(1, 0)).toBe(1_048_576);
+});
