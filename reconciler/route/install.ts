@@ -60,9 +60,10 @@ export function installRoutes(app: App, ports: InstallPorts): void {
 function serverOf(c: Context<Env>, ports: InstallPorts): string | null {
   const told = ports.server();
   if (told !== null && isInstallerServer(told)) return told;
-  // A Host header that is none leaves a path alone.
   if (!URL.canParse(c.req.url)) return null;
   const url = new URL(c.req.url);
+  // What a request without a Host that is one was given (`listen.ts`); RFC 6761: it is nobody's.
+  if (url.hostname.endsWith(".invalid")) return null;
   // A proxy in front that ends TLS says so; who forges this gets a script for nobody but itself.
   const scheme = c.req.header("X-Forwarded-Proto") === "https" ? "https:" : url.protocol;
   const server = `${scheme}//${url.host}`;

@@ -6,6 +6,7 @@
  * Adapter: network.
  */
 import type { Server, ServerWebSocket } from "bun";
+import { getPath } from "hono/utils/url";
 import type { Config } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Principal } from "../auth.ts";
@@ -247,6 +248,13 @@ function refuseTooMany(waitMs: number): Response {
   return answer;
 }
 
+/** Without a Host that is one (HTTP/1.0 needs none) the URL is a path, which nobody else reads. */
+function wholeOf(request: Request): Request {
+  if (URL.canParse(request.url)) return request;
+  const path = request.url.replace(/^\/*/, "/");
+  return new Request(`http://none.invalid${path}`, request);
+}
+
 /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
 export function listen(
   current: () => Front,
@@ -280,10 +288,12 @@ export function listen(
       },
     },
     fetch(request, server) {
-      const { pathname } = new URL(request.url, "http://none");
+      const whole = wholeOf(request);
+      // As the router reads it: `%76` is a `v`, and what is judged here must be what is done there.
+      const pathname = getPath(whole);
       const front = current();
       if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);
-      return front.answer(request, pathname, server.requestIP(request)?.address ?? "");
+      return front.answer(whole, pathname, server.requestIP(request)?.address ?? "");
     },
   });
 }

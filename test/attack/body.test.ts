@@ -2,7 +2,7 @@
  * Request bodies of callers that are slow, many or nobody: whom the control plane reads from, how
  * long and how much, as leader and as a standby.
  */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { Authority, nodeToken } from "../../reconciler/auth.ts";
 import { Bodies } from "../../reconciler/route/body.ts";
 import { Forward } from "../../reconciler/route/forward.ts";
@@ -148,4 +148,32 @@ test("one caller reads a few metrics pages at once, and others beside it", async
   // A page of this fleet is read in no time: at least those that came together had to wait.
   expect(new Set(statuses)).toEqual(new Set([200, 429]));
   expect(await p.during(get("127.0.0.10").status)).toBe(200);
+});
+
+/** Two spellings of one path, and two heads after which a request has no host in its URL. */
+const SPELT: [what: string, (head: string) => string][] = [
+  ["in escapes", (head) => head.replace("/v1/", "/%761/")],
+  ["in escapes below /api", (head) => head.replace("/v1/", "/ap%69/v1/")],
+  ["behind a host that is none", (head) => head.replace("Host: navarch", 'Host: a"b')],
+  ["in HTTP/1.0 without a host", (head) => head.replace("1.1\r\nHost: navarch", "1.0")],
+];
+
+describe.each(SPELT)("a path written %s", (_what, spell) => {
+  test("is passed on by a standby", async () => {
+    const { p, call } = await open("standby");
+    const [node] = p.w.serving();
+    const caller = call();
+    caller.write(spell(headOf(`/v1/nodes/${node}/cordon`, "root", 2)));
+    caller.write("{}");
+    expect(await p.during(caller.answer)).toContain('"type":"cordon"');
+  });
+
+  test("gives a body no more time than another", async () => {
+    const { p, bodies, call } = await open("leader", { deadlineMs: 300, bytesMax: MIB });
+    const caller = call();
+    caller.write(spell(headOf("/v1/agent/join", null, 1_000)));
+    caller.write("{");
+    expect(await p.during(caller.answer)).toContain("did not arrive");
+    expect(bodies.bytes).toBe(0);
+  });
 });

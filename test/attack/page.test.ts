@@ -44,5 +44,12 @@ test("no page mints a token, and a person without a browser still may", async ()
   expect(basic.status).toBe(403);
   const seen = await fetch(url, { headers: { Host: "evil.example" } });
   expect(seen.status).toBe(403);
+  // The router reads a path as a browser does: `%76` is a `v`.
+  const spelt = { method: "POST", body: JSON.stringify({ role: "admin", label: "x" }) };
+  for (const path of ["/%761/tokens", "/ap%69/v1/tokens", "/v1/%74okens", "/x/../%761/tokens"]) {
+    const headers = { Origin: "http://evil.example", "Content-Type": "text/plain" };
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { ...spelt, headers });
+    expect({ path, status: answer.status }).toEqual({ path, status: 403 });
+  }
   expect((await post({})).status).toBe(201);
 }, 60_000);

@@ -8,6 +8,8 @@ export type Caller = {
   write(text: string | Uint8Array): void;
   /** The status of the answer; 0 if the connection ended without one. */
   status: Promise<number>;
+  /** What was received once a whole head and a bit of a body are there; the end ends it, too. */
+  answer: Promise<string>;
   /** Resolves with all that was received when the other end has closed the connection. */
   closed: Promise<string>;
   end(): void;
@@ -17,6 +19,7 @@ export function openCaller(base: string, localAddress = "127.0.0.1"): Caller {
   const { hostname, port } = new URL(base);
   const socket: Socket = connect({ host: hostname, port: Number(port), localAddress });
   const status = Promise.withResolvers<number>();
+  const answer = Promise.withResolvers<string>();
   const closed = Promise.withResolvers<string>();
   let received = "";
   socket.setEncoding("latin1");
@@ -24,16 +27,19 @@ export function openCaller(base: string, localAddress = "127.0.0.1"): Caller {
     received = `${received}${chunk}`.slice(0, 64 * 1024);
     const found = /^HTTP\/1\.1 (\d{3})/.exec(received)?.[1];
     if (found !== undefined) status.resolve(Number(found));
+    if (/\r\n\r\n./s.test(received)) answer.resolve(received);
   });
   // A reset is an end like any other.
   socket.on("error", () => undefined);
   socket.on("close", () => {
     status.resolve(0);
+    answer.resolve(received);
     closed.resolve(received);
   });
   return {
     write: (text) => void socket.write(text),
     status: status.promise,
+    answer: answer.promise,
     closed: closed.promise,
     end: () => void socket.destroy(),
   };
