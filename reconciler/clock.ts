@@ -8,6 +8,11 @@ export type Clock = {
   monoMs(): number;
   /** Runs `work` once after `ms`; the returned function cancels it. */
   after(ms: number, work: () => void): () => void;
+  /**
+   * Resolves after the event loop has served what is waiting, such as answers that may leave now.
+   * Absent in simulation, where nothing else waits.
+   */
+  turn?(): Promise<void>;
 };
 
 /** One line of the process's own log. `fields` never hold a secret. */

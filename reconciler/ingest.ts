@@ -13,9 +13,10 @@ import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 import { isUnbought, verdictOfNode } from "./fleet.ts";
+import { takeFairly } from "./letter-queue.ts";
 import type { Presence } from "./presence.ts";
-import { type Cursor, type Letter, StaleEpoch } from "./store/store.ts";
-import type { Store, StoredLetter } from "./store/store.ts";
+import { type Cursor, type Letter, StaleEpoch, type Store } from "./store/store.ts";
+import type { StoredLetter } from "./store/store.ts";
 import type { OrderSigner } from "./order-signer.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
 import { StreamCursors } from "./stream-cursor.ts";
@@ -49,11 +50,11 @@ export type IngestAnswer =
 
 /** How long a letter may wait for others to share its transaction: below any human's notice. */
 const BATCH_MS = 4;
-const BATCH_MAX = 256;
+/** Of one transaction, during which nothing else is served. */
+const BATCH_MAX = { letters: 256, news: 400 };
 /** Far more than register between two activations. */
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
-
 /** How often a changed address is written down. */
 const MOVES_MS = 60_000;
 
@@ -306,7 +307,7 @@ export class Ingest {
   private enqueue(letter: Letter, receivedAt: number): Promise<boolean> {
     return new Promise((resolve) => {
       this.waiting.push({ letter, receivedAt, resolve });
-      if (this.waiting.length >= BATCH_MAX) void this.flush();
+      if (this.waiting.length >= BATCH_MAX.letters) void this.flush();
       else if (!this.armed) {
         this.armed = true;
         this.clock.after(BATCH_MS, () => {
@@ -323,7 +324,7 @@ export class Ingest {
   private async flush(): Promise<void> {
     if (this.writing || this.waiting.length === 0) return;
     this.writing = true;
-    const batch = this.waiting.splice(0, BATCH_MAX);
+    const batch = takeFairly(this.waiting, BATCH_MAX);
     try {
       if (this.unsure) await this.catchUp();
       const { letters, marks } = this.newIn(batch);
@@ -338,6 +339,7 @@ export class Ingest {
       this.failure = error instanceof Error ? error.message : String(error);
       for (const one of batch) one.resolve(false);
     } finally {
+      if (this.waiting.length > 0) await this.clock.turn?.();
       this.writing = false;
       if (this.waiting.length > 0) void this.flush();
     }

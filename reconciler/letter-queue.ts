@@ -1,34 +1,36 @@
 /**
- * Which reports one activation folds. Its work is bounded by what they say and not by their number,
- * because nothing else runs meanwhile; and nodes take turns, so that the evidence of one does not
- * wait behind another's flood. Pure.
+ * Which reports one transaction writes and one activation folds. The work is bounded by what they
+ * say and not by their number, because nothing else runs meanwhile; and nodes take turns, so that
+ * the evidence of one does not wait behind another's flood. Pure.
  */
 import type { NodeId } from "../schema/id.ts";
-import type { StoredLetter } from "./store/store.ts";
+import type { Letter } from "./store/store.ts";
 
-/** Letters of one activation, and findings and gaps in them. */
+/** Letters taken at once, and findings and gaps in them. */
 export type LetterBounds = { letters: number; news: number };
 
-const newsOf = ({ letter }: StoredLetter): number => letter.findings.length + letter.gaps.length;
+type Queued = { letter: Letter };
+
+const newsOf = ({ letter }: Queued): number => letter.findings.length + letter.gaps.length;
 
 /**
  * Takes letters out of `queue`, at least one if there is any: first the oldest of each node, then
  * the next ones. A node's letters stay in order.
  */
-export function takeFairly(queue: StoredLetter[], bounds: LetterBounds): StoredLetter[] {
+export function takeFairly<T extends Queued>(queue: T[], bounds: LetterBounds): T[] {
   const news = queue.reduce((sum, one) => sum + newsOf(one), 0);
   if (queue.length <= bounds.letters && news <= bounds.news) return queue.splice(0);
   const turns = new Map<NodeId, number>();
-  const ranked = queue.map((stored, place) => {
-    const turn = turns.get(stored.letter.node) ?? 0;
-    turns.set(stored.letter.node, turn + 1);
-    return { stored, place, turn };
-  });
-  ranked.sort((a, b) => a.turn - b.turn || a.place - b.place);
+  const ranked: { queued: T; place: number }[][] = [];
+  for (const [place, queued] of queue.entries()) {
+    const turn = turns.get(queued.letter.node) ?? 0;
+    turns.set(queued.letter.node, turn + 1);
+    (ranked[turn] ??= []).push({ queued, place });
+  }
   const places = new Set<number>();
   let sum = 0;
-  for (const { stored, place } of ranked) {
-    const more = sum + newsOf(stored);
+  for (const { queued, place } of ranked.flat()) {
+    const more = sum + newsOf(queued);
     if (places.size >= bounds.letters || (places.size > 0 && more > bounds.news)) break;
     places.add(place);
     sum = more;

@@ -182,7 +182,6 @@ export class Reconciler {
     });
     this.hint();
   }
-
   hint(): void {
     this.hinted = true;
     this.wake?.();
@@ -355,6 +354,8 @@ export class Reconciler {
     const pace = new Pace(clock.monoMs());
     const usedMs = this.ports.cpuMs ?? (() => clock.monoMs());
     while (!this.stopping) {
+      // Reports that woke the loop are answered before they are folded.
+      await clock.turn?.();
       this.hinted = false;
       const begun = clock.monoMs();
       const used = usedMs();

@@ -87,6 +87,7 @@ const CLOCK: Clock = {
     const timer = setTimeout(work, ms);
     return () => clearTimeout(timer);
   },
+  turn: () => new Promise((resolve) => void setImmediate(resolve)),
 };
 
 const drawBytes = (n: number): Uint8Array => randomBytes(n);
@@ -263,7 +264,7 @@ async function serve(
   const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
   const given = { state: options.state, folder, env: process.env };
   const { state, shared, lock, store, identity, first } = await openKept(given, config, {
-    nowMs: CLOCK.wallMs(),
+    clock: CLOCK,
     random: drawBytes,
     log,
   });

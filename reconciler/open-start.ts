@@ -8,7 +8,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Config } from "../schema/config.ts";
 import type { Authority } from "./auth.ts";
-import type { Log } from "./clock.ts";
+import type { Clock, Log } from "./clock.ts";
 import { parseListen } from "./config/address.ts";
 import { type Identity, openIdentity, openSharedIdentity } from "./identity.ts";
 import { type Lock, lockState } from "./lock.ts";
@@ -59,7 +59,7 @@ type Given = {
   env: Readonly<Record<string, string | undefined>>;
 };
 
-type With = { nowMs: number; random(bytes: number): Uint8Array; log: Log };
+type With = { clock: Clock; random(bytes: number): Uint8Array; log: Log };
 
 export type Kept = {
   state: string;
@@ -91,7 +91,7 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
     ? null
     : await stepOf(`lock.db of ${folder}`, () => lockState(folder, file, by.log), beside);
   const what = shared ? `of ${URL.parse(url)?.host ?? "a server"}` : path;
-  const store = await stepOf(`database ${what}`, () => openStore(url, given.env, by.nowMs));
+  const store = await stepOf(`database ${what}`, () => openStore(url, given.env, by.clock));
   const first = shared ? store.first.bind(store) : null;
   const identity = await stepOf(`identity in ${folder}`, () =>
     first === null
@@ -110,12 +110,12 @@ async function checkFile(name: string, path: string): Promise<void> {
 }
 
 /** The token comes from the environment, and a credential in the address would be logged. */
-function openStore(url: string, env: Given["env"], now: number): Promise<Store> {
+function openStore(url: string, env: Given["env"], clock: Clock): Promise<Store> {
   const why = whyNoDatabase(url);
   if (why !== null) throw new UsageError(why);
   const authToken = env[DATABASE_TOKEN];
   const auth = authToken === undefined || authToken === "" ? {} : { authToken };
-  return openLibsqlStore({ url, now, ...auth });
+  return openLibsqlStore({ url, now: clock.wallMs(), turn: clock.turn, ...auth });
 }
 
 /** A file that is there and says nothing of use is the world's fault, and is never written over. */

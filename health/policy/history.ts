@@ -66,23 +66,36 @@ function order(a: PastFinding, b: PastFinding): number {
   return a.fromAt - b.fromAt || (keyOf(a) < keyOf(b) ? -1 : 1);
 }
 
+/** A finding and the rule that it matched; what a shadow matched is counted for that rule only. */
+export type Remembered = { finding: Finding; rule: string; isShadow?: boolean };
+
 /**
- * Adds one finding, joining the stretches that it touches. What a shadow matched is kept apart: it
- * is counted for that rule only.
+ * Adds findings, each joining the stretches that it touches. A report may hold hundreds and the
+ * history as many entries, so keys are formed once each and the list is sorted once.
  */
 export function remember(
   history: FindingHistory,
-  finding: Finding,
-  rule: string,
-  isShadow = false,
-): PastFinding[] {
-  const joined = entryOf(finding, rule, isShadow);
-  const key = keyOf(joined);
+  added: readonly Remembered[],
+): readonly PastFinding[] {
+  if (added.length === 0) return history;
+  const byKey = Map.groupBy(history, keyOf);
+  for (const { finding, rule, isShadow = false } of added) {
+    const entry = entryOf(finding, rule, isShadow);
+    const key = keyOf(entry);
+    byKey.set(key, join(byKey.get(key) ?? [], entry));
+  }
+  const keyed = [...byKey].flatMap(([key, entries]) => entries.map((entry) => ({ key, entry })));
+  keyed.sort((a, b) => a.entry.fromAt - b.entry.fromAt || (a.key < b.key ? -1 : 1));
+  return keyed.map(({ entry }) => entry);
+}
+
+/** The stretches of one key with one more; `joined` takes in those that it touches. */
+function join(stretches: readonly PastFinding[], joined: PastFinding): PastFinding[] {
   const rest: PastFinding[] = [];
-  for (const entry of history) {
+  for (const entry of stretches) {
     const near =
       entry.fromAt - STRETCH_GAP_MS <= joined.toAt && entry.toAt + STRETCH_GAP_MS >= joined.fromAt;
-    if (!near || keyOf(entry) !== key) {
+    if (!near) {
       rest.push(entry);
       continue;
     }
@@ -90,7 +103,7 @@ export function remember(
     joined.toAt = Math.max(joined.toAt, entry.toAt);
     joined.count += entry.count;
   }
-  return [...rest, joined].sort(order);
+  return [...rest, joined];
 }
 
 /**

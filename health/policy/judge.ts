@@ -15,7 +15,14 @@ import type { Hold, Judgement, PolicyNode, PolicyRule, Result } from "../../sche
 import { sxid, xid } from "../catalog/catalog.ts";
 import { builtinPolicy, classOf } from "./builtin.ts";
 import { type CompiledPolicy, isShadow, NO_QUARANTINE, type Quarantine } from "./compile.ts";
-import { atOf, countRepeats, isFollowed, prune, remember } from "./history.ts";
+import {
+  atOf,
+  countRepeats,
+  isFollowed,
+  prune,
+  remember,
+  type Remembered,
+} from "./history.ts";
 import { type Matched, matchRules, type PolicyFault } from "./match.ts";
 
 /** What a rule that does not decide would have said about `findings[index]`. */
@@ -170,14 +177,15 @@ export function judgeReport(
     for (const error of errors) if (!faults.has(error.rule)) faults.set(error.rule, error);
   }
   // All of the report is remembered before anything is counted: then order inside it is nothing.
-  let next: PastFinding[] = [...history];
+  const seen: Remembered[] = [];
   for (const { finding, rule, shadows } of matches.values()) {
     const counts = finding.kind === "xid" || rule?.rule.repeat != null;
-    if (counts) next = remember(next, finding, rule?.rule.name ?? "default");
+    if (counts) seen.push({ finding, rule: rule?.rule.name ?? "default" });
     for (const { rule: shadow } of shadows) {
-      if (shadow.repeat !== null) next = remember(next, finding, shadow.name, true);
+      if (shadow.repeat !== null) seen.push({ finding, rule: shadow.name, isShadow: true });
     }
   }
+  const next = remember(history, seen);
   const shadows: ShadowJudgement[] = [];
   const judgements = findings.map((finding, index) => {
     const matched = matches.get(finding);
@@ -186,7 +194,7 @@ export function judgeReport(
     return conclude(matched, policy, next);
   });
   const newest = judged.length === 0 ? null : Math.max(...judged.map(atOf));
-  const kept = newest === null ? next : prune(next, newest, splitRules(policy, quarantined));
+  const kept = newest === null ? [...next] : prune(next, newest, splitRules(policy, quarantined));
   return { judgements, shadows, history: kept, errors: [...faults.values()] };
 }
 

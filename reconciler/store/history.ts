@@ -5,6 +5,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
+import type { Clock } from "../clock.ts";
 import type { Change } from "./store.ts";
 
 /** Rows of all nodes, and of one. */
@@ -20,10 +21,10 @@ const TABLES: readonly Table[] = ["finding", "event"];
 
 /** Rows written between two looks at the bounds. */
 const LOOK_EACH = 500;
-/** Rows deleted by one transaction; more than are written meanwhile, so that it keeps up. */
-const TRIM_ROWS = 1_000;
+/** Rows deleted by one transaction, during which nothing else is served: a few milliseconds. */
+const TRIM_ROWS = 250;
 /** Transactions of one look that was not caused by a write. */
-const ROUNDS_MAX = 50;
+const ROUNDS_MAX = 200;
 /** Once over its bound a table is brought this far below it, so that not every look deletes. */
 const SLACK = 0.05;
 /** Nodes trimmed by one transaction, those with the most to lose first. */
@@ -34,6 +35,8 @@ export type HistoryDb = {
   counts(query: SQL): Promise<{ node: string | null; rows: number }[]>;
   /** In one transaction. */
   remove(statements: readonly SQL[]): Promise<unknown>;
+  /** See `Clock`: between two transactions the process serves what arrived. */
+  turn?: Clock["turn"];
 };
 
 /** Rows by node; `null` is what concerns no node. */
@@ -61,6 +64,7 @@ export class History {
     for (const { node } of events) this.add("event", node);
     this.added += findings.length + events.length;
     if (this.added < LOOK_EACH) return;
+    // More than were written meanwhile, so that it keeps up.
     const rounds = Math.ceil(this.added / TRIM_ROWS) + 1;
     this.added = 0;
     for (const table of TABLES) await this.trimTable(table, rounds).catch(() => undefined);
@@ -88,6 +92,7 @@ export class History {
     }
     let excess = excessOf(counts, this.limits[table]);
     for (let round = 0; round < roundsMax && excess.length > 0; round++) {
+      await this.db.turn?.();
       excess = await this.removeSome(table, counts, excess);
     }
   }

@@ -97,3 +97,11 @@ export async function nextEpoch(client: Client): Promise<number> {
   );
   return Number(rows[0]?.[0]);
 }
+
+/** The trigger's words (`0001_lease.sql`), however many drivers have wrapped them. */
+export function isStale(error: unknown): boolean {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (one.message.includes("navarch: stale epoch")) return true;
+  }
+  return false;
+}

@@ -24,11 +24,12 @@ import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
 import { type AuditTable, openAuditTable } from "../audit/table.ts";
+import type { Clock } from "../clock.ts";
 import { type JoinTable, openJoinTable } from "../join/table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
-import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
+import { isStale, type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
 import { loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
 import { type QuarantinedRow, quarantineStatements, readQuarantine } from "./quarantine.ts";
@@ -52,14 +53,6 @@ import {
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
 const BUSY_MS = 5_000;
 
-/** The trigger's words (`0001_lease.sql`), however many drivers have wrapped them. */
-function isStale(error: unknown): boolean {
-  for (let one = error; one instanceof Error; one = one.cause) {
-    if (one.message.includes("navarch: stale epoch")) return true;
-  }
-  return false;
-}
-
 /**
  * Opens the database, bringing its schema up to date. `url` is `file:…` or a libSQL server's URL;
  * `now` is wall milliseconds. Throws if it cannot be opened or is not durable enough.
@@ -74,6 +67,8 @@ export async function openLibsqlStore(options: {
   clients?: { writer: Client; reader: Client };
   /** Other bounds of findings and events than the product's, for tests. */
   history?: HistoryLimits;
+  /** See `Clock`. */
+  turn?: Clock["turn"];
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
   const auth = {
@@ -100,7 +95,8 @@ export async function openLibsqlStore(options: {
   const server = isServer(options.url);
   // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
   const lease = server ? createClient({ url: options.url, concurrency: 2, ...auth }) : reader;
-  const own = { queue: serial(), server, history: options.history };
+  const { history, turn } = options;
+  const own = { queue: serial(), server, history, turn };
   const base = { writer, reader, lease, ...own, told: () => undefined };
   return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
 }
@@ -112,6 +108,7 @@ type Base = {
   queue: ReturnType<typeof serial>;
   server: boolean;
   history: HistoryLimits | undefined;
+  turn: Clock["turn"];
   told: (rows: readonly UnreadableRow[]) => void;
 };
 
@@ -133,7 +130,7 @@ class LibsqlStore implements Store {
     this.reader = drizzle(base.reader);
     const counts: HistoryDb["counts"] = (query) => this.reader.all(query);
     const remove = (all: readonly SQL[]) => this.write(all.map((one) => this.writer.run(one)));
-    this.history = new History({ counts, remove }, base.history);
+    this.history = new History({ counts, remove, turn: base.turn }, base.history);
   }
 
   led(epoch: number, stale: () => void): Store {
