@@ -43,3 +43,5 @@ export const WAKE_MS = 10;
 export const EVENT_MS = 2_000;
 /** A reading that looks wrong asks for a check at once, but not more often than this. */
 export const EXTRA_CHECK_MS = 10_000;
+/** What a round learned is stored once its report is out: a slow disk holds up no news. */
+export const SAVE_MS = 100;

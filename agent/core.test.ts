@@ -736,6 +736,25 @@ describe("commands", () => {
     expect(active.some((key) => key.startsWith("nvlink/inactive/"))).toBe(true);
   });
 
+  test("Agent() remembers a fault only after its finding was kept, and after its report", async () => {
+    const saved: { keys: string[]; kept: number; reports: number }[] = [];
+    const world = build({
+      saveMemory: ({ held }) => {
+        const { spool, plane } = world;
+        const kept = spool.stats().depth + plane.seen.length;
+        saved.push({ keys: Object.keys(held), kept, reports: plane.reports.length });
+      },
+    });
+    const value = healthyCheck(2, { 1: { rc: 15 } });
+    world.nvml.set({ kind: "ok", value, durationMs: 1 });
+    world.agent.start();
+    await world.clock.pass(1_000);
+    expect(saved).toHaveLength(1);
+    expect(saved[0]?.keys).toEqual([expect.stringMatching(/^lost\/bus\//)]);
+    expect(saved[0]?.kept).toBe(1);
+    expect(saved[0]?.reports).toBeGreaterThan(0);
+  });
+
   test("Agent() names the GPUs of this boot while the driver hangs from the start", async () => {
     let saved = EMPTY_MEMORY;
     const first = build({ saveMemory: (memory) => void (saved = memory) });

@@ -8,7 +8,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { AgentConfig, Check, Report } from "../schema/report.ts";
 import type { ReportReply, REPORT_VERSION } from "../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
-import { EVENT_MS, READ_DEADLINE_MS, WAKE_MS } from "./cadence.ts";
+import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
 import { Delivery } from "./delivery.ts";
@@ -143,9 +143,8 @@ export class Agent {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await this.#delivery.finish(deadlineMs);
-    const { host, nvml, sender, spool, saveMemory } = this.#parts;
-    saveMemory(this.#memory);
-    host?.save();
+    const { nvml, sender, spool } = this.#parts;
+    this.#save();
     nvml.close();
     sender.close();
     this.#listener.close();
@@ -234,9 +233,7 @@ export class Agent {
     this.#noticeDriver(answer);
     const known = JSON.stringify([Object.keys(this.#memory.held), this.#memory.expected]);
     this.#memory = round.memory;
-    if (JSON.stringify([Object.keys(round.memory.held), round.memory.expected]) !== known) {
-      this.#parts.saveMemory(round.memory);
-    }
+    const now = JSON.stringify([Object.keys(round.memory.held), round.memory.expected]);
     this.#round = round;
     const atMs = this.#parts.clock.wallMs();
     if (answer.kind === "ok") this.#readings.check(round.samples, answer.value, atMs);
@@ -246,7 +243,15 @@ export class Agent {
     this.#delivery.check(check, told !== this.#told);
     this.#told = told;
     this.#delivery.pump();
+    const changed = now !== known || this.#parts.host?.changed === true;
+    if (changed) this.#after("save", SAVE_MS, () => this.#save());
     return round;
+  }
+
+  /** After the findings were kept: one that is reported twice does no harm, a lost one does. */
+  #save(): void {
+    this.#parts.saveMemory(this.#memory);
+    this.#parts.host?.save();
   }
 
   #checkNow(round: ProbeRound, atMs: number): Check {

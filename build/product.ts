@@ -83,6 +83,8 @@ async function compile(product: Product, outfile: string, options: BuildOptions)
     target: "bun",
     format: "esm",
     minify: true,
+    // What is imported dynamically is read only then: 2 to 8 ms of each start, 2 MiB of an agent.
+    splitting: true,
     bytecode: true,
     sourcemap: "linked",
     throw: false,

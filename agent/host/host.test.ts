@@ -397,10 +397,13 @@ describe("HostWatch", () => {
       });
     const watch = open(null);
     expect(await watch.look(at())).toEqual([]);
+    expect(watch.changed).toBe(true);
+    expect(saved).toEqual([]);
+    watch.save();
     expect(saved).toHaveLength(1);
     put("sys/class/infiniband/mlx5_0/ports/1/counters/link_downed", "1");
     expect(await watch.look(at())).toEqual([]);
-    expect(saved).toHaveLength(1);
+    expect(watch.changed).toBe(false);
     put("sys/class/infiniband/mlx5_0/ports/1/state", "1: DOWN\n");
     const next = open(saved.at(-1) ?? null);
     expect((await next.look(at())).map(({ reason }) => reason)).toEqual(["port_down"]);

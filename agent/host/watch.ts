@@ -33,13 +33,17 @@ export class HostWatch {
     this.#saved = mark(parts.memory);
   }
 
+  /** Something is remembered that is worth a write, once the findings are kept. */
+  get changed(): boolean {
+    return mark(this.#memory) !== this.#saved;
+  }
+
   /** Looks once, and gives what is new. Never rejects, and takes a second at most. */
   async look(ctx: Omit<HostContext, "expectedPorts">): Promise<Finding[]> {
     const reading = await this.#parts.read(READ_MS);
     const { expectedPorts } = this.#parts;
     this.round = lookAtHost(reading, this.#memory, { ...ctx, expectedPorts });
     this.#memory = this.round.memory;
-    if (mark(this.#memory) !== this.#saved) this.save();
     return this.round.findings;
   }
 

@@ -30,8 +30,20 @@ export function printPci(address: PciAddress): string {
   return `${hex(domain, 4)}:${hex(bus, 2)}:${hex(device, 2)}.${address.function}`;
 }
 
+/**
+ * Every round asks for the same few addresses dozens of times. Kernel lines can hold any text, so
+ * the number of answers that are kept is bounded.
+ */
+const ANSWERS_MAX = 256;
+const answers = new Map<string, string | null>();
+
 /** Any spelling to the one of this project, or `null` if it is no address. */
 export function normalizePci(text: string): string | null {
+  const known = answers.get(text);
+  if (known !== undefined) return known;
   const address = parsePci(text);
-  return address ? printPci(address) : null;
+  const answer = address ? printPci(address) : null;
+  if (answers.size >= ANSWERS_MAX) answers.clear();
+  answers.set(text, answer);
+  return answer;
 }

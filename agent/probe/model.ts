@@ -35,8 +35,21 @@ const LINKED: readonly (readonly [RegExp, GpuModel])[] = [
 const CARD = /\b(?:PCIe|PCIE|NVL|A2|A10G?|A16|A30|A40|L4|L40S?|T4|RTX|GeForce|Quadro)\b/;
 const UNLINKED: GpuModel = { links: 0, partial: false };
 
+/** A node has one model, rarely two, and several probes ask for it once for each GPU. */
+const ANSWERS_MAX = 16;
+const answers = new Map<string, GpuModel | null>();
+
 /** `null`: not a model that this table knows. */
 export function modelOf(name: string): GpuModel | null {
+  const known = answers.get(name);
+  if (known !== undefined) return known;
+  const answer = find(name);
+  if (answers.size >= ANSWERS_MAX) answers.clear();
+  answers.set(name, answer);
+  return answer;
+}
+
+function find(name: string): GpuModel | null {
   const found = LINKED.find(([pattern]) => pattern.test(name));
   if (found !== undefined) return found[1];
   return CARD.test(name) ? UNLINKED : null;

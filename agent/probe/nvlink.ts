@@ -28,18 +28,16 @@ export const nvlinkProbe: Probe = {
     const neighbours = check.gpus.some((gpu) => gpu.nvlinks?.some((one) => one.state === ACTIVE));
     const linked = isLinkedNode(check);
     return lookAtEach(check, ["field.91"], (gpu): Look => {
-      const links = gpu.nvlinks ?? [];
+      const { active, recoveries, told } = sumUp(gpu.nvlinks ?? []);
       const promise = promisedLinks(gpu, linked);
       const settled = ctx.uptimeMs >= FABRIC_GRACE_MS;
-      if (links.every((link) => link.state === null)) {
+      if (!told) {
         const missing = settled && (promise.links ?? 0) > 0 ? [unseen(gpu, promise)] : [];
         return { read: missing.length > 0, conditions: missing };
       }
       const before = memory.gpus[gpu.uuid];
-      const active = links.filter((link) => link.state === ACTIVE).map((link) => link.link);
       const seen = bootChanged ? [] : (before?.linksSeen ?? []);
       const linksSeen = [...new Set([...seen, ...active])].sort((a, b) => a - b);
-      const recoveries = links.reduce((sum, link) => sum + (link.recovery ?? 0), 0);
       const linkErrors = nextWindow(before?.linkErrors ?? null, recoveries, ctx.monoMs);
       const conditions = recovering(gpu, linkErrors.grown);
       if (settled) conditions.push(...inactive(gpu, linksSeen, promise, neighbours));
@@ -47,6 +45,25 @@ export const nvlinkProbe: Probe = {
     });
   },
 };
+
+type LinkSum = {
+  /** Numbers of the links that are up. */
+  active: number[];
+  recoveries: number;
+  /** True if the driver tells the state of any link. */
+  told: boolean;
+};
+
+/** One pass: eight GPUs have 144 links, and a closure that is called so often is compiled. */
+function sumUp(links: readonly NvmlLink[]): LinkSum {
+  const sum: LinkSum = { active: [], recoveries: 0, told: false };
+  for (const { link, state, recovery } of links) {
+    if (state !== null) sum.told = true;
+    if (state === ACTIVE) sum.active.push(link);
+    sum.recoveries += recovery ?? 0;
+  }
+  return sum;
+}
 
 /** Neither up nor asleep: a trained link whose traffic is switched off carries nothing. */
 const isDown = ({ state }: NvmlLink) => state === INACTIVE || state === ACTIVE_TRAFFIC_DISABLED;

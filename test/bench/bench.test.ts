@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";
 import { type BenchOptions, held, isOver, shown, spreadOf } from "./bench.ts";
 import { BENCHES } from "./list.ts";
+import { readCpuNs } from "./cpu-clock.ts";
 import { openFolder } from "./plane.ts";
 import { closeProcess, openProcess, readCpuMs, readMemory, treeOf, waitFor } from "./process.ts";
 import { printTable } from "./table.ts";
@@ -15,6 +16,7 @@ const ROOT = join(import.meta.dir, "..", "..");
 const TINY: BenchOptions = {
   tiny: true,
   dist: join(ROOT, "dist"),
+  base: null,
   agents: null,
   seconds: null,
   say: () => undefined,
@@ -25,7 +27,8 @@ const EXACT = /without a good reply|errors|not acknowledged|not served|not seen/
 
 describe("every bench", () => {
   for (const bench of BENCHES) {
-    const absent = bench.name === "footprint" && nvmlOrSkip("full") === null;
+    const reads = bench.name === "footprint" || bench.name === "beside";
+    const absent = reads && nvmlOrSkip("full") === null;
     test.skipIf(absent)(`${bench.name} runs tiny`, async () => {
       const figures = await bench.run(TINY);
       expect(figures.filter((figure) => !Number.isFinite(figure.measured))).toEqual([]);
@@ -75,6 +78,19 @@ describe("isOver()", () => {
     expect(isOver(held("x", 50.01, "ms", 50))).toBe(true);
     expect(isOver(shown("x", 1e9, "ms"))).toBe(false);
   });
+});
+
+test("readCpuNs() counts what another process used, and ends with it", async () => {
+  const child = Bun.spawn([process.execPath, "-e", "for (;;);"]);
+  try {
+    const used = () => readCpuNs(child.pid) ?? 0;
+    await waitFor("50 ms of CPU", 20_000, () => (used() > 50e6 ? true : null));
+    expect(Math.abs(used() / 1e6 - readCpuMs([child.pid]))).toBeLessThan(100);
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+  expect(readCpuNs(child.pid)).toBeNull();
 });
 
 describe("printTable()", () => {

@@ -18,6 +18,8 @@ export type BenchOptions = {
   tiny: boolean;
   /** Folder of the compiled binaries; what is missing there runs from source. */
   dist: string;
+  /** The same of another commit, for a bench that compares two; `null` = none was named. */
+  base: string | null;
   /** Sizes for a run by hand; `null` = the bench's own. */
   agents: number | null;
   seconds: number | null;

@@ -1,7 +1,8 @@
 /** Every bench, in the order in which they run when none is named. */
 import type { Bench } from "./bench.ts";
+import { beside } from "./beside.ts";
 import { footprint } from "./footprint.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 
-export const BENCHES: readonly Bench[] = [ingest, latency, footprint];
+export const BENCHES: readonly Bench[] = [ingest, latency, footprint, beside];

@@ -15,7 +15,7 @@ import { printTable } from "./table.ts";
 
 const NAMES = BENCHES.map((bench) => bench.name);
 const USAGE = `usage: npm run bench -- [${NAMES.join("|")}]… [--tiny] [--json] [--record]
-         [--agents N] [--seconds S] [--dist DIR]
+         [--agents N] [--seconds S] [--dist DIR] [--base DIR]
 
 ${BENCHES.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join("\n")}
 
@@ -24,7 +24,8 @@ ${BENCHES.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join("\n
   --record     keeps the figures in test/record/NAME.json
   --agents N   one fleet of this size instead of the bench's own
   --seconds S  length of the measured window
-  --dist DIR   binaries to measure as they are; without it stale ones are built anew`;
+  --dist DIR   binaries to measure as they are; without it stale ones are built anew
+  --base DIR   binaries of another commit, for a bench that compares two`;
 
 type Wanted = {
   benches: readonly Bench[];
@@ -48,14 +49,17 @@ function parse(args: readonly string[]): Wanted {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { tiny: flag, json: flag, record: flag, agents: text, seconds: text, dist: text },
+    options: {
+      ...{ tiny: flag, json: flag, record: flag },
+      ...{ agents: text, seconds: text, dist: text, base: text },
+    },
   });
   const unknown = positionals.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
     const near = nearest(unknown, NAMES);
     throw new Error(`no bench ${unknown}${near === null ? "" : ` (did you mean ${near}?)`}`);
   }
-  const { tiny, json, record, dist } = values;
+  const { tiny, json, record, dist, base } = values;
   const chosen = BENCHES.filter(({ name }) => positionals.includes(name));
   return {
     benches: chosen.length === 0 ? BENCHES : chosen,
@@ -65,6 +69,7 @@ function parse(args: readonly string[]): Wanted {
     options: {
       tiny,
       dist: resolve(dist ?? join(ROOT, "dist")),
+      base: base === undefined ? null : resolve(base),
       agents: numberOf("--agents", values.agents),
       seconds: numberOf("--seconds", values.seconds),
       say: (line) => void process.stderr.write(`${line}\n`),
