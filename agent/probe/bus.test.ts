@@ -10,7 +10,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import { busProbe } from "./bus.ts";
+import { busProbe, placeUnknown } from "./bus.ts";
 import { EMPTY_MEMORY, type ProbeContext } from "./probe.ts";
 import { runProbes } from "./run.ts";
 
@@ -54,6 +54,53 @@ describe("busProbe", () => {
     expect(found).toMatchObject({ present: 6, expected: { gpus: 8, from: "bus" } });
     expect(found.active).toContain(`lost/unlisted/${pciOf(2)}`);
     expect(found.findings[1]?.message).toContain("no driver is bound to it");
+  });
+
+  test("takes unlisted GPUs in the order of their addresses, however the bus lists them", () => {
+    const listed = busOf();
+    const gpus = listed.kind === "read" ? listed.gpus.toReversed() : [];
+    for (const order of [gpus, [...gpus.slice(3), ...gpus.slice(0, 3)]]) {
+      const bus = { kind: "read", gpus: order } as const;
+      expect(told(round(without(1, 4, 6), { bus }))).toEqual(
+        [1, 4, 6].map((index) => `lost/unlisted ${pciOf(index)}`),
+      );
+      const mute = (index: number) => ({ ...MUTE, uuid: `unknown-${index}` });
+      const check = healthyCheck(8, { 3: mute(3), 5: mute(5) });
+      expect(told(round(check, { bus }))).toEqual(
+        [3, 5].map((index) => `driver/unopened ${pciOf(index)}`),
+      );
+    }
+  });
+
+  test("says what holds a GPU that is not listed, and how many there are", () => {
+    const bus = busOf({ 5: { driver: null } });
+    const [bound, free] = round(without(2, 5), { bus }).findings;
+    const metrics = { on_bus: 8, listed: 6 };
+    const at = (index: number, by: string) =>
+      `GPU at ${pciOf(index)} is on the bus and the driver does not list it: ${by}`;
+    expect(bound).toMatchObject({ message: at(2, "bound to nvidia"), metrics, severity: "fatal" });
+    expect(free).toMatchObject({ message: at(5, "no driver is bound to it"), metrics });
+    const held = busOf({ 6: { driver: "nouveau" }, 7: { driver: null, refused: true } });
+    expect(round(without(6, 7), { bus: held }).findings).toMatchObject([
+      {
+        message: `GPU at ${pciOf(6)} is bound to nouveau, not to NVIDIA's driver`,
+        metrics: { bound_driver: "nouveau" },
+      },
+      {
+        message: `display adapter at ${pciOf(7)} has no driver: NVIDIA's did not take it`,
+        metrics: { bound_driver: "" },
+      },
+    ]);
+  });
+
+  test("gives an address to nobody who has one, or a name", () => {
+    const bus = busOf();
+    const named = healthyCheck(8, { 3: { pciBusId: "" } });
+    const unnamed = healthyCheck(8, { 3: { uuid: "unknown-3" } });
+    expect(placeUnknown(named, bus)).toEqual(named);
+    expect(placeUnknown(unnamed, bus)).toEqual(unnamed);
+    const full = healthyCheck(9, { 8: { ...MUTE, uuid: "unknown-8" } });
+    expect(placeUnknown(full, bus)).toEqual(full);
   });
 
   test("reports all eight of a driver that lists none", () => {

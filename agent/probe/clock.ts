@@ -32,8 +32,9 @@ export const clockProbe: Probe = {
       const soft = has(reasons, SW_THERMAL);
       const before = memory.gpus[gpu.uuid]?.softThermalSinceMs ?? ctx.monoMs;
       // A monotonic clock of an earlier boot may be ahead of this one.
-      const softThermalSinceMs = soft ? Math.min(before, ctx.monoMs) : null;
-      const seconds = soft ? Math.floor((ctx.monoMs - (softThermalSinceMs ?? 0)) / 1_000) : 0;
+      const sinceMs = Math.min(before, ctx.monoMs);
+      const softThermalSinceMs = soft ? sinceMs : null;
+      const seconds = soft ? Math.floor((ctx.monoMs - sinceMs) / 1_000) : 0;
       const conditions = throttled(gpu, reasons, seconds);
       return { read: true, conditions, learned: { softThermalSinceMs } };
     });

@@ -10,6 +10,7 @@ import { fabricProbe } from "./fabric.ts";
 import { FABRIC_GRACE_MS, nvlinkProbe } from "./nvlink.ts";
 import type { ProbeContext, ProbeMemory } from "./probe.ts";
 
+/** What the two probes below say of links that may still come. */
 const REASONS = new Set(["down", "fabric_pending"]);
 
 /** The GPU Operator builds and loads a driver in this time on a fresh node. */
@@ -36,5 +37,5 @@ export function isComingUp(check: NvmlCheck, memory: ProbeMemory, ctx: ProbeCont
   const conditions = [nvlinkProbe, fabricProbe].flatMap(
     (probe) => probe.look(check, memory, then).conditions,
   );
-  return conditions.some(({ kind, reason }) => kind === "nvlink" && REASONS.has(reason));
+  return conditions.some(({ reason }) => REASONS.has(reason));
 }

@@ -7,6 +7,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
+import { normalizePci } from "../kernel/pci.ts";
 import { countProbe } from "./count.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 
@@ -32,6 +33,48 @@ describe("countProbe", () => {
     expect(printConditions(out.conditions)).toEqual(["lost/count fatal node"]);
   });
 
+  test("tells apart what is missing by name, on the bus, and unknown", () => {
+    const check = healthyCheck(8);
+    const gpus = check.gpus.filter((gpu) => gpu.index < 4);
+    const pciOf = (at: number) => normalizePci(check.gpus[at]?.pciBusId ?? "") ?? "";
+    const onBus = [4, 0, 1, 2, 3].map((at) => ({ pci: pciOf(at), driver: "nvidia" }));
+    const bus = { kind: "read" as const, gpus: onBus };
+    const promised = [{ gpus: 12, from: "pool" as const }];
+    const out = countProbe.look(
+      { ...check, count: 4, gpus },
+      remembering(check),
+      roundAt(0, { bus, promised }),
+    );
+    // Of 12 four are listed and one stands on the bus: three are known, four nobody ever saw.
+    expect(printConditions(out.conditions)).toEqual([
+      "lost/count fatal 5",
+      "lost/count fatal 6",
+      "lost/count fatal 7",
+      "lost/count fatal node",
+    ]);
+    const metrics = { expected: 12, present: 4, expected_from: "pool" };
+    const uuid = check.gpus[5]?.uuid;
+    const message = `GPU 5 (${uuid}) is gone: 4 of 12 GPUs listed`;
+    expect(out.conditions[0]).toMatchObject({ message, metrics, level: 0 });
+    expect(out.conditions[3]).toMatchObject({
+      ...{ message: "4 GPUs present, 12 expected (pool)", metrics, level: 4 },
+    });
+    expect(out).toMatchObject({ outcome: "finding", message: "4 of 12 (pool)" });
+  });
+
+  test("expects nothing where nothing is known", () => {
+    const out = countProbe.look(healthyCheck(0), EMPTY_MEMORY, roundAt(0));
+    expect(out).toMatchObject({ conditions: [], outcome: "ok", message: "0 of ?" });
+    const lost = countProbe.look(healthyCheck(2, { 1: { rc: 15 } }), EMPTY_MEMORY, roundAt(0));
+    const uuid = eight.gpus[1]?.uuid;
+    expect(lost.conditions).toMatchObject([
+      {
+        message: `GPU 1 (${uuid}) is lost: the driver no longer reaches it`,
+        metrics: { expected: 1, present: 1, nvml_code: 15 },
+      },
+    ]);
+  });
+
   test("does not count what the driver was told to leave out", () => {
     const ctx = roundAt(HOUR_MS, { promised: [{ gpus: 8, from: "option" }] });
     const out = countProbe.look({ ...without(3), excluded: 1 }, EMPTY_MEMORY, ctx);
@@ -48,6 +91,11 @@ describe("countProbe", () => {
     const out = countProbe.look(check, remembering(eight), roundAt(0));
     expect(printConditions(out.conditions)).toEqual(["driver/permission warning node"]);
     expect(out.message).toBe("8 of 8 (baseline)");
+    expect(out.conditions[0]).toMatchObject({
+      message: "1 of 8 GPUs may not be opened by this process: they are not checked",
+      metrics: { denied: 1, listed: 8 },
+      level: 1,
+    });
   });
 
   test("leaves a GPU that cannot be opened to its own finding, and does not count it", () => {

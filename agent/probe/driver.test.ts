@@ -2,36 +2,31 @@ import { describe, expect, test } from "bun:test";
 import type { NvmlFailure } from "../nvml/reading.ts";
 import { judgeDriver } from "./driver.ts";
 
-const failed = (reason: NvmlFailure["reason"], code: number) =>
-  judgeDriver({ kind: "failed", failure: { reason, code, message: "m" }, durationMs: 1 });
+const failure = (reason: NvmlFailure["reason"], code: number) =>
+  ({ kind: "failed", failure: { reason, code, message: "m" }, durationMs: 1 }) as const;
+const failed = (reason: NvmlFailure["reason"], code: number) => judgeDriver(failure(reason, code));
 
 describe("judgeDriver()", () => {
   test.each([
-    [failed("library", 12), "library", "fatal", true, false],
-    [failed("driver", 9), "not_loaded", "fatal", true, false],
-    [failed("version", 18), "version", "serious", true, true],
-    [failed("permission", 17), "permission", "warning", false, true],
-    [failed("other", 999), "error", "serious", true, true],
+    [failure("library", 12), "library", "fatal", true, false],
+    [failure("driver", 9), "not_loaded", "fatal", true, false],
+    [failure("version", 18), "version", "serious", true, true],
+    [failure("permission", 17), "permission", "warning", false, true],
+    [failure("other", 999), "error", "serious", true, true],
     [
-      judgeDriver({ kind: "unresponsive", evidence: "bun:D:x", abandoned: 1 }),
+      { kind: "unresponsive", evidence: "bun:D:x", abandoned: 1 },
       "unresponsive",
       "fatal",
       true,
       true,
     ],
-    [
-      judgeDriver({ kind: "crashed", signal: "SIGSEGV", abandoned: 0 }),
-      "crashed",
-      "serious",
-      true,
-      true,
-    ],
-    [judgeDriver({ kind: "stuck", abandoned: 3 }), "stuck", "fatal", true, true],
-  ])("%#: each way has its own reason", (verdict, reason, severity, conclusive, keepsGpus) => {
-    expect(verdict).toMatchObject({
+    [{ kind: "crashed", signal: "SIGSEGV", abandoned: 0 }, "crashed", "serious", true, true],
+    [{ kind: "stuck", abandoned: 3 }, "stuck", "fatal", true, true],
+  ] as const)("%#: each way has its own reason", (given, reason, severity, conclusive, keeps) => {
+    expect(judgeDriver(given)).toMatchObject({
       condition: { kind: "driver", reason, severity, gpu: null },
       conclusive,
-      keepsGpus,
+      keepsGpus: keeps,
     });
   });
 
@@ -76,8 +71,8 @@ describe("judgeDriver()", () => {
   });
 
   test("leaves out a return code that there was none of", () => {
-    const failure = { reason: "library", code: null, message: "m" } as const;
-    const { condition } = judgeDriver({ kind: "failed", failure, durationMs: 1 });
+    const none = { reason: "library", code: null, message: "m" } as const;
+    const { condition } = judgeDriver({ kind: "failed", failure: none, durationMs: 1 });
     expect(condition?.metrics).toEqual({ operation: "init" });
   });
 });

@@ -16,8 +16,6 @@ const RETIREMENT = 0x400;
 const RETIREMENT_FAILURE = 0x800;
 const POISON = 0x1000;
 const POISON_FATAL = 0x2000;
-const UNAVAILABLE = 0x4000;
-const RECOVERY_ACTION = 0x8000;
 
 /** Bound of `Finding.code` in the contract; no XID comes near it. */
 const CODE_MAX = 1_000_000;
@@ -55,8 +53,9 @@ export function wantsCheck(events: readonly NvmlEvent[]): boolean {
 }
 
 /**
- * Findings of the events that say what happened. Unavailability and recovery actions do not carry
- * their meaning with them; the check that they ask for finds it.
+ * Findings of the events that say what happened. Others, such as unavailability (0x4000) and
+ * recovery actions (0x8000), do not carry their meaning with them; the check that they ask for
+ * finds it.
  */
 export function printEventFindings(
   events: readonly NvmlEvent[],
@@ -64,7 +63,6 @@ export function printEventFindings(
   ctx: ProbeContext,
 ): Finding[] {
   return events.flatMap((event) => {
-    if (event.type === UNAVAILABLE || event.type === RECOVERY_ACTION) return [];
     const gpu = gpus.find((candidate) => candidate.uuid === event.uuid);
     const condition = conditionOf(event);
     if (condition === null) return [];

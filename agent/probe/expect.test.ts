@@ -37,7 +37,7 @@ describe("expectGpus()", () => {
     ["among equal numbers the bus", { bus: busOf(NV, NV), promised: [pool(2)] }, "2 bus"],
     ["then the first promise", { bus: NONE, promised: [option(2), pool(2)] }, "2 option"],
     ["a promise above the bus", { bus: busOf(NV), promised: [pool(8)] }, "8 pool"],
-    ["a promise is newer than what was seen", { bus: NONE, promised: [pool(2)], seen: 8 }, "2 pool"],
+    ["a promise outdates what was seen", { bus: NONE, promised: [pool(2)], seen: 8 }, "2 pool"],
     ["a promise of none is one", { bus: NONE, promised: [option(0)], seen: 8 }, "0 option"],
   ])("%s", (_, given, said) => expect(wanted(given)).toBe(said));
 

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import {
+  lookWith,
+  printConditions,
+  remembering,
+  roundAt,
+} from "../../test/fixture/nvml/probe-round.ts";
+import { healthyCheck } from "../nvml/fake.ts";
 import { faultProbe } from "./fault.ts";
+import { EMPTY_MEMORY } from "./probe.ts";
 
 describe("faultProbe", () => {
   test.each([
@@ -24,6 +31,16 @@ describe("faultProbe", () => {
   test("names the better known fault of a GPU that cannot be opened", () => {
     const out = lookWith(faultProbe, { rc: 16, openCode: 16 });
     expect(printConditions(out.conditions)).toEqual(["driver/reset_required fatal 1"]);
+  });
+
+  test("counts unknown errors from the first one, and begins anew after any other answer", () => {
+    const counted = (rc: number, memory = EMPTY_MEMORY) => {
+      const out = faultProbe.look(healthyCheck(1, { 0: { rc } }), memory, roundAt(0));
+      return Object.values(out.learned).map((gpu) => gpu.unknownRounds);
+    };
+    expect([counted(0), counted(999), counted(16)]).toEqual([[0], [1], [0]]);
+    const two = remembering(healthyCheck(1), { unknownRounds: 2 });
+    expect([counted(0, two), counted(999, two), counted(16, two)]).toEqual([[0], [3], [0]]);
   });
 
   test("tells of an unknown error in the third round of it", () => {

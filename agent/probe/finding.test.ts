@@ -37,7 +37,8 @@ describe("printFinding()", () => {
 describe("judgeChange()", () => {
   const change = (now: Condition[], before: Record<string, Held>, carried: string[] = []) => {
     const { findings, active, held } = judgeChange(now, before, carried, ctx);
-    return { told: findings.map(({ severity, message }) => `${severity} ${message}`), active, held };
+    const told = findings.map(({ severity, message }) => `${severity} ${message}`);
+    return { told, active, held };
   };
 
   test("tells what is new, the worst first, and holds it", () => {
@@ -104,7 +105,7 @@ describe("judgeChange()", () => {
   });
 });
 
-test("printKey() names a condition by number or reason, and its GPU by the best name there is", () => {
+test("printKey() names a condition by number or reason, and its GPU", () => {
   const keyOf = (place: Partial<typeof PLACE> | null, change: Partial<Condition> = {}) => {
     const gpu = place === null ? null : { ...PLACE, ...place };
     return printKey({ kind: "xid", reason: "event", code: null, ...change, gpu } as Condition);

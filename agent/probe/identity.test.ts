@@ -79,11 +79,8 @@ describe("rememberGpu()", () => {
     const before = { ...rememberGpu(healthyGpu(3, { migEnabled: true }), undefined), ...learned };
     const blank = { serial: null, memoryTotalBytes: null, migEnabled: null };
     expect(rememberGpu(healthyGpu(3, blank), before)).toEqual(before);
-    const moved = healthyGpu(3, { serial: "new", memoryTotalBytes: 7, migEnabled: false, index: 5 });
-    expect(rememberGpu(moved, before)).toEqual({
-      ...before,
-      ...{ index: 5, serial: "new", memoryTotalBytes: 7, migEnabled: false },
-    });
+    const now = { index: 5, serial: "new", memoryTotalBytes: 7, migEnabled: false };
+    expect(rememberGpu(healthyGpu(3, now), before)).toEqual({ ...before, ...now });
   });
 });
 

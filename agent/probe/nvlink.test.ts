@@ -9,6 +9,7 @@ import {
 } from "../../test/fixture/nvml/probe-round.ts";
 import type { NvmlGpuCheck } from "../nvml/reading.ts";
 import { nvlinkProbe } from "./nvlink.ts";
+import { EMPTY_MEMORY } from "./probe.ts";
 
 const links = (...states: (number | null)[]) =>
   states.map((state, link) => ({ link, state, replay: 0, recovery: 0, crc: 0 }));
@@ -162,5 +163,15 @@ describe("nvlinkProbe on a model whose links are known", () => {
   test("reports the links that are down, where some are up", () => {
     const nvlinks = [...all(1, 17), { link: 17, state: 0, replay: 0, recovery: 0, crc: 0 }];
     expect(onAll("NVIDIA H200", { nvlinks })).toEqual(["nvlink/inactive serious"]);
+  });
+
+  test("says nothing of links of which nobody knows that they should be up", () => {
+    const dark = [0, 1].map((link) => ({ link, state: 0, replay: 0, recovery: 0, crc: 0 }));
+    const of = (change: object) => {
+      const check = healthyCheck(2, { 0: change, 1: change });
+      return nvlinkProbe.look(check, EMPTY_MEMORY, roundAt(HOUR_MS)).conditions;
+    };
+    for (const name of ["NVIDIA R100", "NVIDIA H100 NVL"])
+      for (const nvlinks of [dark, [], null]) expect(of({ name, nvlinks })).toEqual([]);
   });
 });

@@ -42,6 +42,12 @@ describe("temperatureProbe", () => {
     });
   });
 
+  test("takes memory at its limit for too hot, below it not, and none without a limit", () => {
+    const at = (memoryTemperatureCelsius: number, memoryMaxCelsius: number | null) =>
+      look({ memoryTemperatureCelsius, memoryMaxCelsius }).conditions.map(({ level }) => level);
+    expect([at(94, 95), at(95, 95), at(100, 95), at(200, null)]).toEqual([[], [0], [1], []]);
+  });
+
   test("gets worse in steps of five degrees", () => {
     const level = (celsius: number) =>
       look({ temperatureCelsius: celsius, slowdownCelsius: 80, shutdownCelsius: 110 }).conditions[0]

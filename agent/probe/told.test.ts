@@ -382,7 +382,8 @@ describe("recoveryProbe", () => {
     [7, "system_reboot", "fatal", 5, "reboot the system"],
     [8, "unknown", "warning", 1, "unknown action 8"],
   ] as const)("action %i is told as XID 154, %s", (action, reason, severity, level, words) => {
-    const { conditions } = lookWith(recoveryProbe, { recoveryAction: action });
+    const { conditions, message } = lookWith(recoveryProbe, { recoveryAction: action });
+    expect(message).toBeNull();
     expect(conditions).toMatchObject([
       {
         ...{ kind: "xid", code: 154, reason: `recovery_${reason}`, severity, level },

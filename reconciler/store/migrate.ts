@@ -15,10 +15,7 @@ export async function migrate(client: Client, now: number): Promise<void> {
   const done = new Set(rows.rows.map((row) => String(row[0])));
   for (const step of MIGRATIONS) {
     if (done.has(step.tag)) continue;
-    const statements = step.sql
-      .split("--> statement-breakpoint")
-      .map((s) => s.trim())
-      .filter(Boolean);
+    const statements = step.sql.split("--> statement-breakpoint");
     const note = { sql: "INSERT INTO migration (tag, at) VALUES (?, ?)", args: [step.tag, now] };
     try {
       await client.migrate([...statements, note]);

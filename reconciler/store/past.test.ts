@@ -1,10 +1,12 @@
-import { afterEach, expect, test } from "bun:test";
+import { createClient } from "@libsql/client";
+import { afterEach, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Finding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
+import { findingOf } from "../../test/fixture/plane/rows.ts";
 import { openLibsqlStore } from "./libsql.ts";
 import { emptyChange, type Store } from "./store.ts";
 
@@ -58,5 +60,35 @@ test("readPast() gives every finding from a time on once, over any pages", async
 test("readPast() of an empty history is empty", async () => {
   const store = await storeOf(0);
   expect(await store.pastFindings({ since: 0, after: null, limit: 10 })).toEqual([]);
+  await store.close();
+});
+
+test("readPast() finds the first row of a time without reading those before it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "navarch-past-"));
+  folders.push(folder);
+  const url = `file:${join(folder, "navarch.db")}`;
+  const [writer, reader] = [createClient({ url }), createClient({ url })];
+  const store = await openLibsqlStore({ url, now: 1, clients: { writer, reader } });
+  await writer.execute({
+    sql: `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+      INSERT INTO finding (id, node, stream, seq, received_at, kind, doc)
+      SELECT 1000 + i, 'n1', 's', i, 10 * i, 'xid', ? FROM n`,
+    args: [JSON.stringify(findingOf(79))],
+  });
+  const asked = spyOn(reader, "execute");
+  // Where the page begins, and how many rows were looked at to find that place.
+  const beginOf = async (since: number) => {
+    asked.mockClear();
+    await store.pastFindings({ since, after: null, limit: 1 });
+    const calls = asked.mock.calls.map(([statement]) => Object(statement).args as unknown[]);
+    const page = calls.findIndex((args) => args.length === 3);
+    return [calls[page]?.[0], page <= 12];
+  };
+  expect(await beginOf(0)).toEqual([1_000, true]);
+  expect(await beginOf(10)).toEqual([1_000, true]);
+  expect(await beginOf(11)).toEqual([1_001, true]);
+  expect(await beginOf(2_500)).toEqual([1_249, true]);
+  expect(await beginOf(5_000)).toEqual([1_499, true]);
+  expect(await beginOf(5_001)).toEqual([1_500, true]);
   await store.close();
 });

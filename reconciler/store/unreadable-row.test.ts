@@ -86,6 +86,13 @@ describe("readLetter()", () => {
     expect(lists).toMatchObject({ kind: "part", letter: part });
   });
 
+  test("keeps inventory and check beside a damaged finding", () => {
+    const whole = { inventory: { hostname: "h", gpus: [] }, check: { at: gap.at, driver: "ok" } };
+    const read = readLetter(raw({ ...whole, findings: [7] }));
+    const { inventory } = read.kind === "none" ? letter : read.letter;
+    expect([read.kind, inventory?.hostname]).toEqual(["part", "h"]);
+  });
+
   test("has nothing of one that does not say whose it is", () => {
     for (const change of [{ node: 3 }, { stream: null }, { bootId: [] }, { simulated: "no" }])
       expect(readLetter(raw(change)).kind).toBe("none");
@@ -278,8 +285,19 @@ describe("a store with damaged rows", () => {
   test("the oldest of too many set aside are dropped", async () => {
     const rows = Array.from({ length: 1_003 }, (_, i) => rowOf("event", `${i}`));
     await at.store.commit({ ...emptyChange(), quarantined: rows });
-    const kept = (await at.store.quarantine(2_000)).map(({ key }) => key);
-    expect([kept.length, kept[0], kept.at(-1)]).toEqual([1_000, "1002", "3"]);
+    const kept = async () => {
+      const keys = (await at.store.quarantine(2_000)).map(({ key }) => key);
+      return [keys.length, keys[0], keys.at(-1)];
+    };
+    expect(await kept()).toEqual([1_000, "1002", "3"]);
+    await at.store.commit({ ...emptyChange(), quarantined: [rowOf("event", "one more")] });
+    expect(await kept()).toEqual([1_000, "one more", "4"]);
+  });
+
+  test("a row of another kind with the id of a credential revokes nobody", async () => {
+    await at.store.saveCredential(credentialOf("n1"));
+    await at.store.commit({ ...emptyChange(), quarantined: [rowOf("node", "n1")] });
+    expect(await at.store.credentials()).toEqual([credentialOf("n1")]);
   });
 
   test("a reader that leads sets aside what it meets; any other only leaves it out", async () => {
