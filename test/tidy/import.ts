@@ -1,6 +1,6 @@
 /**
  * Which room may import which: the arrows of the architecture, as a table. An arrow that is missing
- * here is forbidden; adding one is a decision and belongs in the README with its reason. Tests may
+ * here is forbidden; adding one is a decision, for docs/decisions with its reason. Tests may
  * import anything, and nothing may import a test.
  */
 import { dirname, join, normalize } from "node:path";
