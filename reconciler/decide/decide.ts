@@ -31,6 +31,8 @@ export type Scope = {
   /** What every scope around the node may still lose, and spend. */
   budgets: Budgets;
   purse: Purse;
+  /** Whether what goes on too often is slowed down (`safety.breaker.enabled`). */
+  breaks: boolean;
   /**
    * Places and set-ups of which a node is on its way up, or is asked for by this plan
    * (`safety/guard.ts`); `null` until somebody asks.
@@ -88,6 +90,7 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
             ),
       budgets,
       purse,
+      breaks: config.safety.breaker.enabled,
       trying: null,
       sweep,
       prices,

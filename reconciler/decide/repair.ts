@@ -9,6 +9,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
 import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
+import { relapseOf } from "../safety/relapse.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.ts";
@@ -150,6 +151,8 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   if (isResting(until, scope.sight.now)) {
     return pen.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
   }
+  const relapse = rung === "reboot" ? null : relapseFor(node, scope);
+  if (relapse !== null) return pen.wait(relapse.reason, relapse.message, relapse.until);
   if (!mayTake(node, rung ?? "replace", scope, pen)) return;
   if (rung === "reboot") {
     const payload = drainPayload(node, scope, "repair", null);
@@ -234,6 +237,17 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
     return { reason: "bootstrap_guard", message: why, until: guard.until };
   }
   return null;
+}
+
+/** Who has no use for breakers has none for this either. */
+function relapseFor(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
+  const relapse = breaks ? relapseOf(node, fleet.nodes) : null;
+  if (relapse === null || !isResting(relapse.until, sight.now)) return null;
+  const { lives, until } = relapse;
+  const message =
+    `${lives} machines in a row failed in this slot soon after they were bought: ` +
+    "another one may not help, so it is bought later (replace it by hand to have it now)";
+  return { reason: "backoff", message, until };
 }
 
 function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {

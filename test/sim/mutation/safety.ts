@@ -261,4 +261,13 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     },
     { file: LADDER, name: "after a person took the node back" },
   ),
+  one(
+    "no rest for a slot whose machines fail at once",
+    {
+      file: safety("relapse.ts"),
+      from: "if (lives < LIVES_MAX || at === null) return null;",
+      to: "if (lives >= 0) return null;",
+    },
+    { file: "test/scenario/relapse.test.ts", name: "again and again" },
+  ),
 ];
