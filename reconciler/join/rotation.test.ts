@@ -143,6 +143,16 @@ describe("Keys.heard()", () => {
     expect(saved).toHaveLength(3);
   });
 
+  test("answers a report without news while somebody else changes the node's row", async () => {
+    const { keys, authority } = setUp();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const change = authority.change(NODE, () => promise);
+    const waited = new Promise((later) => void setTimeout(() => later("waited"), 1_000));
+    expect(await Promise.race([keys.heard(shown(0)), waited])).toBeNull();
+    resolve();
+    await change;
+  });
+
   test("notes no use of credentials that a person takes back meanwhile", async () => {
     const { keys, saved } = setUp();
     await keys.rotate(NODE, "ann");

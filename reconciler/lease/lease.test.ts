@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { VirtualClock } from "../../simulator/clock.ts";
 import { openLeaseTable, type LeaseTable } from "../store/lease.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
-import { Candidate, leaseTiming, permitOf, unfencedMs, type Term } from "./lease.ts";
+import {
+  Candidate,
+  LEASE_EXPIRY_MS,
+  leaseTiming,
+  openLockTerm,
+  permitOf,
+  unfencedMs,
+  type Term,
+} from "./lease.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -60,6 +68,33 @@ function slowDown(
   else table.renew = async (...args) => (await after(), renew(...args));
 }
 
+describe("leaseTiming()", () => {
+  test("leaves 7 of 12 s for a call that nothing can fence, and 3 for slow clocks", () => {
+    expect(LEASE_EXPIRY_MS).toBe(12_000);
+    const timing = leaseTiming(LEASE_EXPIRY_MS);
+    expect(timing).toEqual({ expiryMs: 12_000, renewMs: 2_000, marginMs: 3_000, pollMs: 500 });
+    expect(unfencedMs(timing)).toBe(7_000);
+    expect(unfencedMs({ expiryMs: 100, renewMs: 20, marginMs: 3, pollMs: 1 })).toBe(77);
+  });
+});
+
+describe("openLockTerm()", () => {
+  test("lasts until it is ended, with the first reason", async () => {
+    const term = openLockTerm(7);
+    expect([term.epoch, term.remainingMs()]).toEqual([7, Number.POSITIVE_INFINITY]);
+    term.end("another writer");
+    term.end("later");
+    expect(term.remainingMs()).toBe(0);
+    expect(await term.lost).toBe("another writer");
+  });
+
+  test("release() ends it", async () => {
+    const term = openLockTerm(1);
+    await term.release();
+    expect([term.remainingMs(), await term.lost]).toEqual([0, "released"]);
+  });
+});
+
 describe("permitOf()", () => {
   const termWith = (restMs: number) => ({ remainingMs: () => restMs });
   const operation = {} as Parameters<ReturnType<typeof permitOf>["mayStart"]>[0];
@@ -80,6 +115,10 @@ describe("permitOf()", () => {
   test("nobody else can lead: everything is allowed until the lock is lost", () => {
     expect(permitOf(termWith(1), null).mayStart(operation, false)).toBe(true);
     expect(permitOf(termWith(0), null).mayStart(operation, false)).toBe(false);
+    expect(permitOf(termWith(0.5), null).mayStart(operation, false)).toBe(true);
+    expect(permitOf(termWith(0), null).leads?.()).toBe(false);
+    expect(permitOf(termWith(0.5), null).leads?.()).toBe(true);
+    expect(permitOf(termWith(0.5), null).unfencedMs).toBeNull();
   });
 });
 

@@ -56,13 +56,14 @@ export type Term = {
  * into what is left, because the next leader cannot stop it. `null` = no other process can lead.
  */
 export function permitOf(term: Pick<Term, "remainingMs">, callMs: number | null): Permit {
+  const may = (fenced: boolean): boolean => {
+    const restMs = term.remainingMs();
+    return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
+  };
   return {
-    mayStart: (_operation, fenced) => {
-      const restMs = term.remainingMs();
-      return restMs > 0 && (fenced || restMs >= (callMs ?? 0));
-    },
+    mayStart: (_operation, fenced) => may(fenced),
     unfencedMs: callMs,
-    leads: () => term.remainingMs() >= (callMs ?? 0),
+    leads: () => may(false),
   };
 }
 
@@ -181,19 +182,16 @@ export class Candidate {
     let cancelRenewal = (): void => undefined;
     let cancelEnd = (): void => undefined;
     const end = (why: string): void => {
-      if (over) return;
       over = true;
       cancelRenewal();
       cancelEnd();
       lost.resolve(why);
     };
-    const expire = (): void => {
-      cancelEnd();
+    // A renewal only moves the instant: whoever comes at the old one waits for the new one.
+    const watch = (): void => {
       const restMs = untilMono - clock.monoMs();
-      cancelEnd = clock.after(Math.max(0, restMs), () => {
-        if (clock.monoMs() >= untilMono) end("the lease was not renewed in time");
-        else if (!over) expire();
-      });
+      if (restMs <= 0) end("the lease was not renewed in time");
+      else cancelEnd = clock.after(restMs, watch);
     };
     const renew = async (): Promise<void> => {
       const sent = clock.monoMs();
@@ -207,11 +205,10 @@ export class Candidate {
         restMs = timing.renewMs / 4;
       }
       if (over) return;
-      expire();
       cancelRenewal = clock.after(restMs, () => void renew());
     };
     cancelRenewal = clock.after(timing.renewMs, () => void renew());
-    expire();
+    watch();
     return {
       epoch,
       lost: lost.promise,
