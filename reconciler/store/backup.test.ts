@@ -137,6 +137,16 @@ test("restoreBackup() replaces a database that cannot be read", async () => {
   await (await open(state)).close();
 });
 
+test("restoreBackup() puts a log aside whose database is gone", async () => {
+  const { backup } = await backedUp();
+  const state = folder("log-alone");
+  writeFileSync(`${databaseOf(state)}-wal`, "a log");
+  expect(await restoreBackup(backup, state, NOW)).toMatchObject({ kind: "ok", kept: null });
+  const kept = `${databaseOf(state)}.before-2026-03-01T10:00:00.000Z-wal`;
+  expect(readFileSync(kept, "utf8")).toBe("a log");
+  expect(readdirSync(state)).not.toContain("navarch.db-wal");
+});
+
 test("restoreBackup() gives out no number of an event or a delivery again", async () => {
   const { backup } = await backedUp();
   const state = folder("numbers");

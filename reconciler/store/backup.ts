@@ -79,10 +79,10 @@ export async function restoreBackup(
     }
     const epoch = existsSync(file) ? await epochOf(file) : 0;
     const counts = await settle(scratch, now, epoch);
-    const kept = existsSync(file) ? `${file}.before-${new Date(now).toISOString()}` : null;
-    if (kept !== null) {
-      for (const end of ENDS) if (existsSync(file + end)) renameSync(file + end, kept + end);
-    }
+    const old = `${file}.before-${new Date(now).toISOString()}`;
+    const kept = existsSync(file) ? old : null;
+    // Its log, too, where that is all that is left: it would be replayed into the restored one.
+    for (const end of ENDS) if (existsSync(file + end)) renameSync(file + end, old + end);
     renameSync(scratch, file);
     if (readIdentity(state) === null) writeIdentity(state, checked);
     return { kind: "ok", fleetId: checked.fleetId, ...counts, kept };
