@@ -16,10 +16,11 @@ const PROGRAM = `
 import { createClient } from "@libsql/client";
 import { BUILD_DATE, COMMIT, VERSION } from "${join(ROOT, "schema/version.ts")}";
 const client = createClient({ url: "file:" + process.argv[2], timeout: 5_000 });
-await client.execute("CREATE TABLE t (n INTEGER)");
+await client.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)");
 await client.execute({ sql: "INSERT INTO t VALUES (?)", args: [42] });
 const { rows } = await client.execute("SELECT n FROM t");
 const seen = { n: rows[0]?.n, VERSION, COMMIT, BUILD_DATE, mode: process.env.NODE_ENV };
+if (process.argv[3] === "stay") setInterval(() => undefined, 1_000);
 console.log(JSON.stringify({ ...seen, dotenv: process.env.PLANTED ?? null }));
 `;
 
@@ -69,9 +70,27 @@ describe("buildProduct()", () => {
       mode: "production",
       dotenv: null,
     });
-    // The addon came out of the binary itself, not from a path of the machine that built it.
-    expect(readdirSync(folder).some((name) => /^\.bun-.*\.node$/.test(name))).toBe(true);
   });
+
+  test("leaves nothing in TMPDIR, however often it is killed, and takes nothing from it", async () => {
+    const path = join(folder, "out", "program");
+    const tmp = join(folder, "tmp");
+    mkdirSync(tmp, { mode: 0o777 });
+    const env = { TMPDIR: tmp };
+    for (let kill = 0; kill < 20; kill++) {
+      const child = Bun.spawn([path, join(folder, "run", "k.db"), "stay"], { env });
+      // From before the addon is loaded to long after it.
+      await Bun.sleep(kill * 10);
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+    expect(readdirSync(tmp)).toEqual([]);
+    const run = (TMPDIR: string) =>
+      Bun.spawnSync([path, join(folder, "run", "k.db")], { env: { TMPDIR } }).exitCode;
+    expect(run(tmp)).toBe(0);
+    expect(readdirSync(tmp)).toEqual([]);
+    expect(run(join(folder, "does", "not", "exist"))).toBe(0);
+  }, 60_000);
 
   test("makes the same bytes twice", async () => {
     const [one, two] = [

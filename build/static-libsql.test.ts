@@ -20,7 +20,7 @@ describe("fixChoice()", () => {
     for (const entry of ["index.js", "promise.js"]) {
       const path = join(ROOT, "node_modules/libsql", entry);
       const fixed = fixChoice(await Bun.file(path).text(), "linux-x64-gnu", path);
-      expect(fixed).toContain('require("@libsql/linux-x64-gnu/index.node")');
+      expect(fixed).toContain('require("embedded:@libsql/linux-x64-gnu/index.node")');
       expect(fixed).not.toContain("currentTarget()");
     }
   });

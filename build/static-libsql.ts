@@ -2,14 +2,20 @@
  * Makes the native libSQL addon part of a compiled binary. The package chooses its addon at run
  * time with a computed `require`, which a bundler cannot follow, so a binary without `node_modules`
  * fails at its first import. This plugin replaces that choice by a literal path while the bundle is
- * made. A new layout of the package fails the build, never the customer.
+ * made, and the addon is loaded by `memory-addon.ts`. A new layout of the package fails the build,
+ * never the customer.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import type { BunPlugin } from "bun";
 
 /** The function of libsql 0.5 that chooses the addon; both of its entries carry the same text. */
 const CHOICE = /function requireNative\(\) \{[\s\S]*?\n\}/;
+
+/** Specifiers that only this plugin knows, so that no path of this machine is in the binary. */
+const LOADER = "navarch:memory-addon";
+const EMBEDDED = "embedded:";
 
 /**
  * `bun-linux-x64` → `linux-x64-gnu`: Bun's own executables need glibc, so the addon is the gnu one.
@@ -24,7 +30,8 @@ export function addonOf(target: string): string {
 
 /** The same source with the choice made; `path` only names the file in the error. */
 export function fixChoice(source: string, addon: string, path: string): string {
-  const body = `function requireNative() { return require("@libsql/${addon}/index.node"); }`;
+  const file = `require("${EMBEDDED}@libsql/${addon}/index.node")`;
+  const body = `function requireNative() { return require("${LOADER}").loadAddon(${file}); }`;
   const fixed = source.replace(CHOICE, () => body);
   if (fixed === source) {
     throw new Error(`${path}: libsql no longer has the function that this plugin replaces`);
@@ -40,6 +47,18 @@ export function staticLibsql(target: string): BunPlugin {
   return {
     name: "static-libsql",
     setup(build) {
+      build.onResolve({ filter: /^navarch:memory-addon$/ }, () => ({
+        path: join(import.meta.dir, "memory-addon.ts"),
+      }));
+      build.onResolve({ filter: /^embedded:/ }, ({ path, importer }) => ({
+        path: createRequire(importer).resolve(path.slice(EMBEDDED.length)),
+        namespace: "embedded",
+      }));
+      // As a file: the bundler would make a native module of it, which the runtime unpacks.
+      build.onLoad({ filter: /.*/, namespace: "embedded" }, async ({ path }) => ({
+        contents: await Bun.file(path).bytes(),
+        loader: "file",
+      }));
       build.onLoad({ filter: /node_modules\/libsql\/(index|promise)\.js$/ }, async ({ path }) => {
         requireAddon(addon, path);
         return { contents: fixChoice(await Bun.file(path).text(), addon, path), loader: "js" };

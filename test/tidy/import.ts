@@ -89,9 +89,10 @@ const PARTS: readonly { path: RegExp; packages: RegExp }[] = [
 ];
 
 /**
- * `bun:ffi` can crash the process: it stays behind the wall of the probe child, and in sd_notify.
+ * `bun:ffi` can crash the process: it stays behind the wall of the probe child, and in two places
+ * that make single calls into libc: sd_notify, and memory for the database's addon.
  */
-const FFI = /^(agent\/nvml\/|systemd\/notify\.ts$)/;
+const FFI = /^(agent\/nvml\/|systemd\/notify\.ts$|build\/memory-addon\.ts$)/;
 
 const RULE = "import";
 
