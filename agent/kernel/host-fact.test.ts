@@ -13,12 +13,12 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
     "",
     { pid: 4242, process_name: "python3" },
   ],
-  ["Out of memory: Kill process 7 (ray::IDLE) score 901 or sacrifice child", "oom", "", { pid: 7 }],
+  ["Out of memory: Kill process 7 (ray::IDLE) score 901 or sacrifice child", "oom", "", { pid: 7, process_name: "ray::IDLE" }],
   [
     "Out of memory (oom_kill_allocating_task): Killed process 8 (x) total-vm:1kB",
     "oom",
     "",
-    { pid: 8 },
+    { pid: 8, process_name: "x" },
   ],
   [
     "Memory cgroup out of memory: Killed process 9 (trainer (main)) total-vm:1kB",
@@ -38,7 +38,7 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
     "",
     { cpu: 17, seconds: 26 },
   ],
-  ["BUG: soft lockup - CPU#1 stuck for 61s! [events/1:10]", "soft_lockup", "", { cpu: 1 }],
+  ["BUG: soft lockup - CPU#1 stuck for 61s! [events/1:10]", "soft_lockup", "", { cpu: 1, seconds: 61 }],
   ["watchdog: Watchdog detected hard LOCKUP on cpu 5", "hard_lockup", "", { cpu: 5 }],
   ["NMI watchdog: Watchdog detected hard LOCKUP on cpu 6", "hard_lockup", "", { cpu: 6 }],
   ["rcu: INFO: rcu_preempt self-detected stall on CPU", "rcu_stall", "", {}],
@@ -128,6 +128,24 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
   ],
 ];
 
+/** Serious is what takes work down with it; a container at its own limit is its own affair. */
+const SEVERITIES: Readonly<Record<string, string>> = {
+  oom_cgroup: "info",
+  oom: "warning",
+  hung_task: "warning",
+  soft_lockup: "serious",
+  hard_lockup: "serious",
+  rcu_stall: "warning",
+  read_only: "serious",
+  file_system: "warning",
+  io_error: "warning",
+  nvme_lost: "serious",
+  nvme: "warning",
+  nfs: "warning",
+  port_module: "warning",
+  port_power: "warning",
+};
+
 const bootId = v.parse(BootId, "b1");
 
 function tell(lines: readonly [usec: number, line: string][]): Finding[] {
@@ -146,7 +164,11 @@ function tell(lines: readonly [usec: number, line: string][]): Finding[] {
 describe("hostFact()", () => {
   test.each(LINES)("reads %s", (line, reason, subject, metrics) => {
     expect(mayHoldHostFact(line.slice(0, HOST_BEGIN_CHARS))).toBe(true);
-    expect(hostFact(line)).toMatchObject({ reason, subject, metrics });
+    const severity = SEVERITIES[reason];
+    const named = reason === "nfs" ? { server: subject } : { device: subject };
+    const all = subject === "" ? metrics : { ...named, ...metrics };
+    const kind = "host" as const;
+    expect(hostFact(line)).toEqual({ kind, reason, subject, severity, metrics: all, line } as never);
     expect(parseFacts(line)).toHaveLength(1);
   });
 
@@ -184,6 +206,23 @@ describe("hostFact()", () => {
       ["io_error", "nvme0n1", 0],
       ["io_error", "sda", 500],
     ]);
+    expect(found[0]?.severity).toBe("warning");
     expect(found[0]).toMatchObject({ kind: "host", source: "kmsg", gpu_uuid: null, foreign: false });
+  });
+
+  test("findingOf() tells it again exactly after five minutes, backwards too", () => {
+    const line = "nfs: server a not responding, still trying";
+    const told = (usec: number) => tell([[400_000_000, line], [usec, line]]).length;
+    expect([400e6, 699_999_999, 700e6, 100_000_001, 100e6].map(told)).toEqual([1, 1, 2, 1, 2]);
+  });
+
+  test("findingOf() lets no control character of a name through, and bounds it", () => {
+    const name = `a\u0007${"b".repeat(62)}`;
+    const [finding] = tell([[0, `Out of memory: Killed process 1 (${name}) total-vm:1kB`]]);
+    expect(finding?.metrics).toEqual({
+      ...{ repeated: 0, pid: 1, process_name: `a\ufffd${"b".repeat(62)}` },
+    });
+    const [long] = tell([[0, `nfs: server ${"s".repeat(99)} not responding`]]);
+    expect(long?.metrics).toEqual({ repeated: 0, server: "s".repeat(64) });
   });
 });

@@ -37,6 +37,23 @@ describe("parseRecord()", () => {
     });
   });
 
+  test("parseRecord() takes only the flags for flags, and any number of level", () => {
+    const of = (head: string) => {
+      const read = parseRecord(`${head};NVRM`);
+      return read.ok ? [read.record.facility, read.record.level, read.record.fragment] : read.reason;
+    };
+    expect(of("4,1,2,-,caller=T1")).toEqual([0, 4, false]);
+    expect(of("4,1,2,c")).toEqual([0, 4, true]);
+    expect(of("4,1,2,")).toEqual([0, 4, false]);
+    expect(of("191,1,2,-")).toEqual([23, 7, false]);
+    expect(of("8,1,2,-")).toEqual([1, 0, false]);
+    expect(of("4,1,99999999999999999,-")).toBe("bad_header");
+    expect(of("4,1,9007199254740991,-")).toEqual([0, 4, false]);
+    expect(of("4,1,9007199254740992,-")).toBe("bad_header");
+    expect(of("4,9007199254740992,1,-")).toBe("bad_header");
+    expect(of("12345678901,1,1,-")).toBe("bad_header");
+  });
+
   const bad: [string, string][] = [
     ["", "no_separator"],
     ["4,1,2,-", "no_separator"],
