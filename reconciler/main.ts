@@ -15,7 +15,8 @@ import type { Clock, Log } from "./clock.ts";
 import type { Identity } from "./identity.ts";
 import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
 import type { Parts } from "./lease/role.ts";
-import { load, type Loaded } from "./load.ts";
+import { digestOf, watchConfig } from "./config-watch.ts";
+import { load, type LoadAnswer, type Loaded } from "./load.ts";
 import { Metrics } from "./metrics.ts";
 import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
@@ -128,15 +129,7 @@ export async function startControlPlane(
 ): Promise<{ exitCode: Promise<number> }> {
   const log = openLog(options);
   try {
-    const answer = await load(options.configPaths, {
-      portZero: options.testPortFile !== undefined,
-      externalAddress: process.env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
-      around: {
-        env: process.env,
-        serverGiven: serverOf(options.state) !== null,
-        tokenFileGiven: options.authTokenFile !== undefined,
-      },
-    });
+    const answer = await loadFiles(options);
     if (!answer.ok) throw new UsageError(answer.lines.join("\n"));
     for (const warning of answer.loaded.warnings) log("warn", warning);
     return await serve(options, answer.loaded, log);
@@ -150,6 +143,38 @@ export async function startControlPlane(
     leave(1);
     return { exitCode: Promise.resolve(1) };
   }
+}
+
+function loadFiles(options: ControlPlaneOptions): Promise<LoadAnswer> {
+  return load(options.configPaths, {
+    portZero: options.testPortFile !== undefined,
+    externalAddress: process.env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
+    around: {
+      env: process.env,
+      serverGiven: serverOf(options.state) !== null,
+      tokenFileGiven: options.authTokenFile !== undefined,
+    },
+  });
+}
+
+/** What was read a moment ago is what runs. */
+async function watchFiles(
+  options: ControlPlaneOptions,
+  { config }: Loaded,
+  metrics: Metrics,
+  log: Log,
+): Promise<void> {
+  const policy = config.server.healthPolicyPath;
+  const paths = [...options.configPaths, ...(policy === null ? [] : [policy])];
+  watchConfig(paths, await digestOf(paths), {
+    clock: CLOCK,
+    log,
+    check: async () => {
+      const answer = await loadFiles(options);
+      return answer.ok ? [] : answer.lines;
+    },
+    stale: (isStale) => metrics.noteStale(isStale),
+  });
 }
 
 /** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
@@ -274,6 +299,7 @@ async function serve(
   const bound = { port: 0 };
   const metrics = new Metrics();
   metrics.noteWarnings(loaded.warnings.length);
+  await watchFiles(options, loaded, metrics, log);
   const tokens = { ...options, env: process.env, random: drawBytes };
   const authority = await openTokens(tokens, config, { state, identity, shared, log });
   const scheduler = await openScheduler(config, identity.fleetId, metrics, log);

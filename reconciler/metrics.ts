@@ -58,6 +58,7 @@ export class Metrics {
 
   /** `null` = nobody counted. */
   private configWarnings: number | null = null;
+  private configStale = false;
 
   constructor() {
     const registers = [this.registry];
@@ -151,6 +152,11 @@ export class Metrics {
   /** With how many warnings the configuration was read. */
   noteWarnings(count: number): void {
     this.configWarnings = count;
+  }
+
+  /** Whether the files say something else by now. */
+  noteStale(isStale: boolean): void {
+    this.configStale = isStale;
   }
 
   countReport(): void {
@@ -276,12 +282,17 @@ export class Metrics {
       "Warnings about the configuration this process runs on.",
     );
     if (this.configWarnings !== null) warnings.add({}, this.configWarnings);
+    const stale = new Series(
+      "navarch_config_stale",
+      "1 if the files of the configuration or policy have changed since this process read them.",
+    );
+    stale.add({}, this.configStale ? 1 : 0);
     const leader = new Series("navarch_leader", "1 if this process acts.");
     leader.add({}, this.leads ? 1 : 0);
     const { policy } = reconciler.activePolicy();
     const info = new Series("navarch_policy_info", "The active policy.");
     info.add({ name: policy.name, hash: policy.hash }, 1);
-    return [streams, warnings, leader, info].map((series) => series.take());
+    return [streams, warnings, stale, leader, info].map((series) => series.take());
   }
 }
 
