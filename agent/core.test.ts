@@ -286,6 +286,16 @@ describe("Agent", () => {
     expect(plane.reports.findLast((each) => each.report.check)?.report.check?.active).toEqual([]);
   });
 
+  test("a node that shares its stream with another sender loses no finding", async () => {
+    const { agent, clock, plane, kernel, spool } = build();
+    agent.start();
+    await clock.pass(1_000);
+    plane.acked.set(spool.stream, 1_000_000);
+    kernel.write(xid(79, 1), xid(48, 2));
+    await clock.pass(60_000);
+    expect(plane.codes()).toEqual([79, 48]);
+  });
+
   test("a line about a GPU that only the bus shows is this machine's", async () => {
     const pci = "0000:99:00.0";
     const tables: GpuTable[] = [];

@@ -295,6 +295,25 @@ describe("Spool", () => {
     expect(codesOf(restored)).toEqual([2]);
   });
 
+  test("acknowledge() begins a new stream when somebody else numbers under this one", () => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk));
+    spool.append([finding(1)], [], null);
+    const old = spool.stream;
+    expect(spool.acknowledge(old, 1)).toBe("agreed");
+    spool.append([finding(2), finding(3)], [], null);
+    // A machine that was copied, or a stolen credential: 2 and 3 were taken for old ones.
+    for (const seq of [4, 9_007_199_254_740_991]) {
+      const { stream } = spool;
+      expect(spool.acknowledge(stream, seq)).toBe("agreed");
+      expect(spool.stream).not.toBe(stream);
+      expect(codesOf(spool)).toEqual([2, 3]);
+    }
+    expect(codesOf(new Spool(options(disk)))).toEqual([2, 3]);
+    expect(spool.acknowledge(spool.stream, 3)).toBe("agreed");
+    expect(codesOf(spool)).toEqual([]);
+  });
+
   test("returnToDisk() needs nothing to write: a quiet node is not without a disk for ever", () => {
     const inner = createMemoryStorage();
     let full = false;

@@ -315,16 +315,27 @@ export class Spool {
       this.#agreed = true;
       if (seq >= this.#openedAt) {
         this.#trim(this.#openedAt - 1);
-        this.#stream = this.#options.streamId();
-        this.#streamAcked = 0;
-        this.#segments.rotate(this.#options.monoMs(), () => this.#head());
+        this.#begin();
         return "agreed";
       }
     }
-    this.#trim(Math.min(seq, this.#next - 1));
+    // Numbers that were never given out here: another sender uses this stream (a machine that was
+    // copied, or put back while it ran; a stolen credential). What is kept goes under a new one.
+    if (seq >= this.#next) {
+      this.#begin();
+      return "agreed";
+    }
+    this.#trim(seq);
     const behind = seq < this.#streamAcked;
     this.#streamAcked = Math.max(seq, this.#streamAcked);
     return behind ? "behind" : "agreed";
+  }
+
+  /** Under a new stream nothing is taken for what was acknowledged before. */
+  #begin(): void {
+    this.#stream = this.#options.streamId();
+    this.#streamAcked = 0;
+    this.#segments.rotate(this.#options.monoMs(), () => this.#head());
   }
 
   /** Everything up to here was acknowledged. */
