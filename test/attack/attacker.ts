@@ -13,6 +13,8 @@ const MIB = 1024 * 1024;
 const CONNECTS_PER_SECOND = 400;
 /** Between two bytes of a slow body. */
 const DRIP_MS = 1_000;
+/** Made once: what the attacker's own memory costs is not the control plane's. */
+const BYTES = Buffer.alloc(MIB, "x");
 const FINDINGS = 200;
 
 type Lane = { closed: Promise<void>; close(): void };
@@ -88,7 +90,7 @@ export class Attacker {
     const closed = Promise.withResolvers<void>();
     socket.on("connect", () => {
       socket.write(headOf(path, token, length));
-      socket.write("x".repeat(first));
+      socket.write(BYTES.subarray(0, first));
       this.sent(first);
     });
     const timer = setInterval(() => void socket.write("x"), DRIP_MS);

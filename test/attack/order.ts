@@ -38,24 +38,3 @@ export const AttackResult = v.object({
   answers: v.record(v.string(), count),
 });
 export type AttackResult = v.InferOutput<typeof AttackResult>;
-
-export const HonestOrder = v.object({
-  url: v.string(),
-  tokens: v.array(v.string()),
-  /** Each agent reports this often. */
-  everyMs: count,
-});
-export type HonestOrder = v.InferOutput<typeof HonestOrder>;
-
-export const HonestWindow = v.object({
-  p50: amount,
-  p99: amount,
-  reports: count,
-  unanswered: count,
-  findings: count,
-  unacknowledged: count,
-  errors: v.array(v.string()),
-  /** By how much the generator itself was late. */
-  lagP99: amount,
-});
-export type HonestWindow = v.InferOutput<typeof HonestWindow>;

@@ -85,7 +85,7 @@ async function open(historyMax = 10_000) {
   return { ...life, said, store };
 }
 
-/** Notes each transaction by the table of reports or findings that it writes, and what it deletes. */
+/** Notes each transaction by what it writes or deletes. */
 function watch(client: Client, said: string[]): Client {
   const batch = client.batch.bind(client);
   client.batch = async (statements, mode) => {
@@ -123,7 +123,7 @@ test("a report is answered before the loop folds it", async () => {
   expect(said.slice(said.indexOf("answered"), said.indexOf("folded 3"))).toContain("turn");
 });
 
-test("a flood of reports is written and folded in parts, and no neighbour waits for all", async () => {
+test("a flood is written and folded in parts, and no neighbour waits for all of it", async () => {
   const { reconciler, ingest, said } = await open();
   const flood = Array.from({ length: 20 }, (_, i) => reportOf("noisy", 1 + i * FULL, FULL));
   const answers = flood.map((report) => ingest.accept(report, null));

@@ -15,7 +15,7 @@
  * collector leaves lying around before it comes is as much as lives, at worst: 70 MiB. Sum: 250.
  */
 import { type Bench, type BenchOptions, type Figure, held, shown, spreadOf } from "./bench.ts";
-import { type LoadOrder, type LoadResult, runLoad, type Stage } from "./load.ts";
+import { Load, type LoadOrder, type LoadResult } from "./load.ts";
 import { openFolder, openPlane } from "./plane.ts";
 import { type Watched, watchTree } from "./process.ts";
 import { openScraper, type Scraped } from "./scrape.ts";
@@ -24,7 +24,17 @@ const FLEETS = [1_000, 10_000] as const;
 /** POST is the way out for a few sites behind a proxy, not for a whole fleet. */
 const POST_FLEET = 500;
 
-type Size = Pick<LoadOrder, "transport" | "agents" | "everyMs" | "warmMs" | "measureMs" | "restMs">;
+/** One agent in this many reports a finding during the window. */
+const FINDING_EVERY = 100;
+
+type Size = Pick<LoadOrder, "transport" | "everyMs"> & {
+  agents: number;
+  /** Reports before the measured window, then the window itself. */
+  warmMs: number;
+  measureMs: number;
+  /** How long the connections stay open and quiet afterwards, so that memory at rest is seen. */
+  restMs: number;
+};
 
 /** `agents` is ignored in a tiny run. */
 function sizeOf(options: BenchOptions, transport: Size["transport"], agents: number): Size {
@@ -39,6 +49,7 @@ function sizeOf(options: BenchOptions, transport: Size["transport"], agents: num
 }
 
 type Measured = {
+  registeredMs: number;
   result: LoadResult;
   registering: Watched;
   window: Watched;
@@ -52,29 +63,34 @@ async function measure(options: BenchOptions, size: Size, read: boolean): Promis
   const folder = openFolder();
   const plane = await openPlane(options.dist);
   const watch = watchTree(plane.pid);
+  const closing: (() => Promise<void>)[] = [];
   try {
+    const { everyMs, warmMs, measureMs, restMs } = size;
     const tokens = Array.from({ length: agents }, (_, index) => plane.tokenOf(`load-${index}`));
-    const order: LoadOrder = { url: plane.url, ...size, checkEvery: 6, tokens };
-    const marks = new Map<Stage, Watched>();
-    let scraper: ReturnType<typeof openScraper> | null = null;
-    let scraping: Promise<Scraped> | undefined;
-    const result = await runLoad(order, folder.path, (stage) => {
-      marks.set(stage, watch.mark());
-      options.say(`  ${name}: ${stage}`);
-      if (stage === "measuring" && read) scraper = openScraper(plane);
-      if (stage === "measured") scraping = scraper?.close();
-    });
+    const order: LoadOrder = { url: plane.url, transport, everyMs, checkEvery: 6, tokens };
+    const load = await Load.start(order, folder.path);
+    closing.push(() => load.close());
+    const registering = watch.mark();
+    options.say(`  ${name}: registered`);
+    await load.window({ forMs: warmMs, findingEvery: null });
+    watch.mark();
+    const scraper = read ? openScraper(plane) : null;
+    const rounds = Math.max(1, Math.floor(measureMs / everyMs));
+    const findingEvery = FINDING_EVERY * rounds;
+    const result = await load.window({ forMs: measureMs, findingEvery });
+    const window = watch.mark();
+    options.say(`  ${name}: measured`);
+    const scraped = await scraper?.close();
+    await Bun.sleep(restMs);
     const resting = watch.mark();
-    const scraped = await scraping;
     for (const error of result.errors.slice(0, 5)) options.say(`  error: ${error}`);
-    const registering = marks.get("registered") ?? resting;
-    const window = marks.get("measured") ?? resting;
     const of = (what: string): string => `${name}: ${what}`;
     return [
-      ...figuresOf(of, { result, registering, window, resting }),
+      ...figuresOf(of, { registeredMs: load.registeredMs, result, registering, window, resting }),
       ...(scraped === undefined ? [] : scrapedFigures(of, agents, scraped)),
     ];
   } finally {
+    for (const close of closing) await close();
     watch.close();
     await plane.close();
     folder.close();
@@ -82,7 +98,7 @@ async function measure(options: BenchOptions, size: Size, read: boolean): Promis
 }
 
 function figuresOf(of: (what: string) => string, measured: Measured): Figure[] {
-  const { result, registering, window, resting } = measured;
+  const { registeredMs, result, registering, window, resting } = measured;
   const latency = spreadOf(result.latencies);
   const lag = spreadOf(result.lags);
   // The stated budget is for 10,000; a smaller fleet must keep it with ease.
@@ -108,7 +124,7 @@ function figuresOf(of: (what: string) => string, measured: Measured): Figure[] {
     shown(of("reports"), result.sent, "count"),
     shown(of("findings"), result.findingsSent, "count"),
     shown(of("bytes a report"), result.reportBytes, "count"),
-    shown(of("registration of all"), result.registerMs / 1_000, "s"),
+    shown(of("registration of all"), registeredMs / 1_000, "s"),
     shown(of("generator CPU"), result.cpuPercent, "%"),
     shown(of("generator lag p99"), lag.p99, "ms"),
     shown(of("generator lag max"), lag.max, "ms"),

@@ -9,6 +9,10 @@ import { applicationFinding, cleanCheck, inventoryOf, sampleOf } from "./report.
 
 export type Tally = {
   latencies: number[];
+  /** Of replies that did not wait for the generator. */
+  undisturbed: number[];
+  /** Whether a reply that is taken now did. */
+  isLate(): boolean;
   sent: number;
   answered: number;
   errors: string[];
@@ -17,7 +21,30 @@ export type Tally = {
   reportBytes: number;
   /** Only what is sent while this is true is counted. */
   measuring: boolean;
+  /** Begins a window; connections that broke before it are counted in it. */
+  begin(): void;
 };
+
+export function newTally(isLate: () => boolean): Tally {
+  const zero = () => ({
+    latencies: [],
+    undisturbed: [],
+    sent: 0,
+    answered: 0,
+    findingsSent: 0,
+    findingsAcknowledged: 0,
+    reportBytes: 0,
+  });
+  return {
+    ...zero(),
+    errors: [],
+    measuring: false,
+    isLate,
+    begin() {
+      Object.assign(this, zero(), { measuring: true });
+    },
+  };
+}
 
 /** The little of a reply that matters here; the rest is not looked at, to stay cheap. */
 const Reply = v.object({ ack_seq: v.number(), want_inventory: v.boolean() });
@@ -157,6 +184,7 @@ export class LoadAgent {
     if (!out.counted) return;
     this.tally.answered++;
     this.tally.latencies.push(tookMs);
+    if (!this.tally.isLate()) this.tally.undisturbed.push(tookMs);
     if (out.seq > 0 && reply.output.ack_seq >= out.seq) this.tally.findingsAcknowledged++;
   }
 

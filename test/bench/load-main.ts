@@ -1,35 +1,28 @@
 /**
  * The load generator: N agents, each one WebSocket (or POSTs), reporting at a fixed pace whatever
- * the server does. It tells its stages and its result as lines of JSON on standard output.
- * Adapter: network, clock, files.
+ * the server does. Each line of standard input is a window; its result is a line on standard
+ * output, as is the news that all agents have registered. Adapter: network, clock, files.
  */
 import * as v from "valibot";
-import { LoadAgent, type Tally } from "./load-agent.ts";
-import { LoadOrder, type LoadLine } from "./load.ts";
+import { Lateness } from "./lateness.ts";
+import { LoadAgent, newTally } from "./load-agent.ts";
+import { type LoadLine, LoadOrder, type LoadResult, LoadWindow } from "./load.ts";
 
 /** Connections and registrations under way at once: a rolling restart, not a flood. */
 const AT_ONCE = 64;
-/** One agent in this many reports a finding during the window. */
-const FINDING_EVERY = 100;
 /** Replies may be this late at the end before they count as lost. */
-const REPLY_MS_MAX = 5_000;
+const REPLY_MS_MAX = 10_000;
 
 const order = v.parse(LoadOrder, await Bun.file(process.argv[2] ?? "").json());
-const tally: Tally = {
-  latencies: [],
-  sent: 0,
-  answered: 0,
-  errors: [],
-  findingsSent: 0,
-  findingsAcknowledged: 0,
-  reportBytes: 0,
-  measuring: false,
-};
-const agents = order.tokens.slice(0, order.agents).map((token, index) => {
+const isStream = order.transport === "stream";
+const lateness = new Lateness();
+const tally = newTally(() => lateness.isLate());
+const agents = order.tokens.map((token, index) => {
   const { url, checkEvery } = order;
   return new LoadAgent(index, { url, token, name: `load-${index}`, checkEvery, tally });
 });
-const isStream = order.transport === "stream";
+/** Reports so far: each window goes on where the one before has ended. */
+let reports = 0;
 
 function say(line: LoadLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -44,11 +37,8 @@ async function each(work: (agent: LoadAgent) => Promise<void>): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
 }
 
-/**
- * Sends every agent's reports on time for `forMs`: agent i at i/N of the period. Returns by how
- * much each send was late.
- */
-async function pace(forMs: number, finding: (index: number, round: number) => boolean) {
+/** Sends every agent's reports on time: agent i at i/N of the period. */
+async function pace({ forMs, findingEvery }: LoadWindow): Promise<number[]> {
   const lags: number[] = [];
   const startMs = performance.now();
   const stepMs = order.everyMs / agents.length;
@@ -58,12 +48,31 @@ async function pace(forMs: number, finding: (index: number, round: number) => bo
     // Timers of a millisecond: several reports may share one wake-up, and the lag shows it.
     if (waitMs > 0) await Bun.sleep(waitMs);
     lags.push(Math.max(0, performance.now() - dueMs));
-    const index = n % agents.length;
-    const says = finding(index, Math.floor(n / agents.length));
-    if (isStream) agents[index]?.next(says);
-    else void agents[index]?.post(says);
+    const agent = agents[reports % agents.length];
+    const says = findingEvery !== null && n % findingEvery === 0;
+    reports++;
+    if (isStream) agent?.next(says);
+    else void agent?.post(says);
   }
   return lags;
+}
+
+async function measure(window: LoadWindow): Promise<LoadResult> {
+  tally.begin();
+  const cpu = process.cpuUsage();
+  const startMs = performance.now();
+  const lags = await pace(window);
+  tally.measuring = false;
+  const used = process.cpuUsage(cpu);
+  const cpuPercent = (used.user + used.system) / 10 / (performance.now() - startMs);
+  const untilMs = performance.now() + REPLY_MS_MAX;
+  while (tally.answered + tally.errors.length < tally.sent && performance.now() < untilMs) {
+    await Bun.sleep(10);
+  }
+  const { latencies, undisturbed, sent, answered, findingsSent, findingsAcknowledged } = tally;
+  const reportBytes = tally.reportBytes / Math.max(1, sent);
+  const figures = { sent, answered, findingsSent, findingsAcknowledged, cpuPercent, reportBytes };
+  return { latencies, undisturbed, lags, errors: tally.errors.splice(0), ...figures };
 }
 
 const registerMs = performance.now();
@@ -73,40 +82,9 @@ if (isStream) {
 } else {
   await each((agent) => agent.post(false));
 }
-const registeredMs = performance.now() - registerMs;
-say({ stage: "registered" });
-
-await pace(order.warmMs, () => false);
-tally.measuring = true;
-say({ stage: "measuring" });
-const cpu = process.cpuUsage();
-const windowMs = performance.now();
-// Spread over the first round, so that every run has all of them.
-const lags = await pace(order.measureMs, (index, round) => {
-  return round === 0 && index % FINDING_EVERY === 0;
-});
-tally.measuring = false;
-const used = process.cpuUsage(cpu);
-const cpuPercent = (used.user + used.system) / 10 / (performance.now() - windowMs);
-say({ stage: "measured" });
-const untilMs = performance.now() + REPLY_MS_MAX;
-while (tally.answered + tally.errors.length < tally.sent && performance.now() < untilMs) {
-  await Bun.sleep(10);
+say({ kind: "registered", ms: performance.now() - registerMs });
+for await (const line of console) {
+  say({ kind: "window", result: await measure(v.parse(LoadWindow, JSON.parse(line))) });
 }
-await Bun.sleep(order.restMs);
-say({
-  stage: "done",
-  result: {
-    registerMs: registeredMs,
-    latencies: tally.latencies,
-    lags,
-    sent: tally.sent,
-    answered: tally.answered,
-    errors: tally.errors,
-    findingsSent: tally.findingsSent,
-    findingsAcknowledged: tally.findingsAcknowledged,
-    cpuPercent,
-    reportBytes: tally.reportBytes / Math.max(1, tally.sent),
-  },
-});
 for (const agent of agents) agent.close();
+lateness.close();

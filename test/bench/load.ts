@@ -1,81 +1,114 @@
 /**
- * The load generator as the bench sees it: an order in, stages while it runs, a result out. It is a
- * process of its own (decision 24), so that its work is not counted as the control plane's.
- * Adapter: child process.
+ * The load generator as benches and proofs see it: agents that register once, then report at a
+ * fixed pace in windows. It is a process of its own (decision 24), so that its work is not counted
+ * as the control plane's. Adapter: child process.
  */
 import { join } from "node:path";
 import * as v from "valibot";
+import { amount, count } from "../../schema/number.ts";
 import { closeProcess, openProcess } from "./process.ts";
 
 export const LoadOrder = v.object({
   url: v.string(),
   transport: v.picklist(["stream", "post"]),
-  agents: v.number(),
   /** Each agent reports this often; agents are spread evenly over it. */
-  everyMs: v.number(),
+  everyMs: amount,
   /** Every how manieth report carries a full check. */
-  checkEvery: v.number(),
-  /** Reports before the measured window, then the window itself. */
-  warmMs: v.number(),
-  measureMs: v.number(),
-  /** How long the connections stay open and quiet afterwards, so that memory at rest is seen. */
-  restMs: v.number(),
+  checkEvery: count,
   /** One token an agent. */
   tokens: v.array(v.string()),
 });
 export type LoadOrder = v.InferOutput<typeof LoadOrder>;
 
+/** Reports go out for `forMs`, and one of `findingEvery` carries a finding; `null` = none. */
+export const LoadWindow = v.object({ forMs: amount, findingEvery: v.nullable(count) });
+export type LoadWindow = v.InferOutput<typeof LoadWindow>;
+
 export const LoadResult = v.object({
-  registerMs: v.number(),
   /** Milliseconds from send to reply of every report in the window. */
-  latencies: v.array(v.number()),
-  /** Milliseconds by which the generator itself was late to send; its own event loop's delay. */
-  lags: v.array(v.number()),
-  sent: v.number(),
-  answered: v.number(),
-  /** Replies that were errors, connections that broke, replies that never came. */
+  latencies: v.array(amount),
+  /** The same without the replies that waited for the generator itself (`lateness.ts`). */
+  undisturbed: v.array(amount),
+  /** Milliseconds by which the generator itself was late to send. */
+  lags: v.array(amount),
+  sent: count,
+  answered: count,
+  /** Replies that were errors, and connections that broke, since the window before. */
   errors: v.array(v.string()),
-  findingsSent: v.number(),
-  findingsAcknowledged: v.number(),
-  cpuPercent: v.number(),
-  reportBytes: v.number(),
+  findingsSent: count,
+  findingsAcknowledged: count,
+  cpuPercent: amount,
+  reportBytes: amount,
 });
 export type LoadResult = v.InferOutput<typeof LoadResult>;
 
-export const STAGES = ["registered", "measuring", "measured"] as const;
-export const LoadLine = v.variant("stage", [
-  v.object({ stage: v.picklist(STAGES) }),
-  v.object({ stage: v.literal("done"), result: LoadResult }),
+export const LoadLine = v.variant("kind", [
+  v.object({ kind: v.literal("registered"), ms: amount }),
+  v.object({ kind: v.literal("window"), result: LoadResult }),
 ]);
 export type LoadLine = v.InferOutput<typeof LoadLine>;
-export type Stage = (typeof STAGES)[number];
 
-/** Runs one generator; `reached` is called at each stage. Throws if it ends without a result. */
-export async function runLoad(
-  order: LoadOrder,
-  folder: string,
-  reached: (stage: Stage) => void,
-): Promise<LoadResult> {
-  // Ten thousand tokens do not fit into an argument.
-  const path = join(folder, "order.json");
-  await Bun.write(path, JSON.stringify(order));
-  const command = [process.execPath, join(import.meta.dir, "load-main.ts"), path];
-  const child = openProcess(command, { output: "pipe" });
-  try {
-    if (!(child.stdout instanceof ReadableStream)) throw new Error("generator without output");
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of child.stdout) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      for (const text of lines) {
-        const line = v.parse(LoadLine, JSON.parse(text));
-        if (line.stage === "done") return line.result;
-        reached(line.stage);
-      }
+/** A generator whose agents have registered. Between two windows they are connected and silent. */
+export class Load {
+  /** How long it took until all had registered. */
+  readonly registeredMs: number;
+  private readonly child: ReturnType<typeof openProcess>;
+  private readonly lines: AsyncGenerator<string>;
+
+  private constructor(from: Pick<Load, "registeredMs"> & { child: Load["child"] }, lines: Lines) {
+    this.child = from.child;
+    this.lines = lines;
+    this.registeredMs = from.registeredMs;
+  }
+
+  /** `before` are the words of a command that starts another, such as `taskset -c 0`. */
+  static async start(order: LoadOrder, folder: string, before: string[] = []): Promise<Load> {
+    // Ten thousand tokens do not fit into an argument.
+    const path = join(folder, "order.json");
+    await Bun.write(path, JSON.stringify(order));
+    const command = [...before, process.execPath, join(import.meta.dir, "load-main.ts"), path];
+    const child = openProcess(command, { input: "pipe", output: "pipe" });
+    try {
+      if (!(child.stdout instanceof ReadableStream)) throw new Error("generator without output");
+      const lines = linesOf(child.stdout);
+      const line = await next(child, lines);
+      if (line.kind !== "registered") throw new Error(`expected "registered", found ${line.kind}`);
+      return new Load({ child, registeredMs: line.ms }, lines);
+    } catch (error) {
+      await closeProcess(child);
+      throw error;
     }
-    throw new Error(`the load generator ended with ${await child.exited} and no result`);
-  } finally {
-    await closeProcess(child);
+  }
+
+  async window(window: LoadWindow): Promise<LoadResult> {
+    const { stdin } = this.child;
+    if (stdin === undefined || typeof stdin === "number") throw new Error("no way to say it");
+    void stdin.write(`${JSON.stringify(window)}\n`);
+    void stdin.flush();
+    const line = await next(this.child, this.lines);
+    if (line.kind !== "window") throw new Error(`expected a window, found ${line.kind}`);
+    return line.result;
+  }
+
+  async close(): Promise<void> {
+    await closeProcess(this.child);
+  }
+}
+
+type Lines = AsyncGenerator<string>;
+
+async function next(child: Bun.Subprocess, lines: Lines): Promise<LoadLine> {
+  const line = await lines.next();
+  if (line.done !== true) return v.parse(LoadLine, JSON.parse(line.value));
+  throw new Error(`the load generator ended with ${await child.exited} and no result`);
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): Lines {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
   }
 }

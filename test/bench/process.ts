@@ -111,13 +111,17 @@ export function watchTree(root: number): { mark(): Watched; close(): void } {
  */
 export function openProcess(
   command: readonly string[],
-  options: { env?: Record<string, string>; output?: "pipe" | "ignore" } = {},
-): Bun.Subprocess<"ignore", "pipe" | "ignore", "inherit"> {
+  options: {
+    env?: Record<string, string>;
+    input?: "pipe" | "ignore";
+    output?: "pipe" | "ignore";
+  } = {},
+): Bun.Subprocess<"pipe" | "ignore", "pipe" | "ignore", "inherit"> {
   // `exec` keeps the pid, so that what is measured and ended is the command itself.
   const raise = 'ulimit -n "$(ulimit -Hn)"; exec "$@"';
   return Bun.spawn(["/bin/sh", "-c", raise, "bench", ...command], {
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", options.output ?? "ignore", "inherit"],
+    stdio: [options.input ?? "ignore", options.output ?? "ignore", "inherit"],
   });
 }
 
