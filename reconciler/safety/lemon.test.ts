@@ -166,5 +166,6 @@ test("surplusLemons() forgets those not seen for longest", () => {
     fleetOf([], Array.from({ length: count }, (_, i) => lemonOf({ uuid: `u${i}`, lastAt: i < 3 ? 3 - i : 9 })));
   expect(LEMONS_MAX).toBeGreaterThanOrEqual(10_000);
   expect(surplusLemons(lemons(LEMONS_MAX).facts)).toEqual([]);
+  expect(surplusLemons(lemons(LEMONS_MAX - 1).facts)).toEqual([]);
   expect(surplusLemons(lemons(LEMONS_MAX + 2).facts)).toEqual(["lemon:u2", "lemon:u1"]);
 });
