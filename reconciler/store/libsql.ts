@@ -94,7 +94,10 @@ export async function openLibsqlStore(options: {
     createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
   const server = isServer(options.url);
   // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
-  const lease = server ? createClient({ url: options.url, concurrency: 2, ...auth }) : reader;
+  const lease =
+    server && clients === undefined
+      ? createClient({ url: options.url, concurrency: 2, ...auth })
+      : reader;
   const { history, turn } = options;
   const own = { queue: serial(), server, history, turn };
   const base = { writer, reader, lease, ...own, told: () => undefined };
