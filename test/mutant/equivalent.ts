@@ -5,4 +5,30 @@
  */
 export type Equivalent = { key: string; reason: string };
 
-export const EQUIVALENT: readonly Equivalent[] = [];
+const SCOPE = "reconciler/safety/scope.ts";
+const BREAKER = "reconciler/safety/breaker.ts";
+const CACHED = "what is read again is the same: only work is saved";
+const EMPTY = "without it the loops below run over nothing, to the same answer";
+
+export const EQUIVALENT: readonly Equivalent[] = [
+  {
+    key: `${SCOPE} | if (known !== undefined) return known; | known !== undefined → false`,
+    reason: CACHED,
+  },
+  {
+    key: `${SCOPE} | DOMAINS.set(node, domains); | DOMAINS.set(node, domains) → void 0`,
+    reason: CACHED,
+  },
+  {
+    key: `${SCOPE} | SCOPES.set(node, scopes); | SCOPES.set(node, scopes) → void 0`,
+    reason: CACHED,
+  },
+  {
+    key: `${BREAKER} | if (scopes.length === 0) return step; | scopes.length === 0 → false`,
+    reason: EMPTY,
+  },
+  {
+    key: `${BREAKER} | if (arrivals.size === 0) return []; | arrivals.size === 0 → false`,
+    reason: EMPTY,
+  },
+];
