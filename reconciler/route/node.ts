@@ -174,12 +174,12 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
   const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
   if (!id.success) return refuse(c, "invalid_argument", `Idempotency-Key: ${id.issues[0].message}`);
   const before = await ports.store.command(id.output);
-  if (before !== null && (before.node !== node.id || before.type !== type)) {
-    return refuse(
-      c,
-      "conflict",
-      `Idempotency-Key ${id.output} was used for ${before.type} of ${before.node}`,
-    );
+  // The forced order is another one: the answer to the first must not stand for it.
+  const { force } = body.value;
+  const isSame = before?.node === node.id && before.type === type && before.force === force;
+  if (before !== null && !isSame) {
+    const was = `${before.force ? "forced " : ""}${before.type} of ${before.node}`;
+    return refuse(c, "conflict", `Idempotency-Key ${id.output} was used for ${was}`);
   }
   if (before !== null) return c.json(viewCommand(before));
   const judgement = judgeCommand(node, {

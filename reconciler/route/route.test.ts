@@ -234,6 +234,9 @@ test("the same order with the same idempotency key is one order", async () => {
   ]);
   const orders = await a.call("GET", `/v1/commands?node=${id}`);
   expect((orders.body["commands"] as unknown as unknown[]).length).toBe(1);
+  // A forced order is another one: the answer to the first must not stand for it.
+  const forced = await a.call("POST", `/v1/nodes/${id}/cordon`, { force: true }, "root", key);
+  expect([forced.status, String(forced.text)]).toEqual([409, expect.stringContaining("was used for cordon")]);
 });
 
 test("pool size is remembered and acted on", async () => {
