@@ -31,4 +31,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     key: `${BREAKER} | if (arrivals.size === 0) return []; | arrivals.size === 0 → false`,
     reason: EMPTY,
   },
+  {
+    key:
+      'agent/kernel/parse.ts | if (!text.includes("\\\\x")) return text; | ' +
+      '!text.includes("\\\\x") → false',
+    reason: "A text without the mark holds nothing that the replacement below would find.",
+  },
+  {
+    key:
+      "agent/spool-line.ts | const line = newline < 0 ? null : " +
+      "parseLine(bytes.subarray(at, end), at); | newline < 0 → newline <= 0",
+    reason: "A newline at 0 ends an empty line, which parseLine() refuses as too short.",
+  },
 ];
