@@ -166,18 +166,6 @@ export function foldCommand(
  * older evidence.
  */
 function foldUncordon(node: Node, command: Command, now: number): Node {
-  const held = command.force
-    ? node.health.held.filter((h) => h.lastAt > command.issuedAt)
-    : node.health.held;
-  const verdict =
-    held.length === node.health.held.length
-      ? node.health.verdict
-      : held.length === 0
-        ? "healthy"
-        : node.health.verdict;
-  // What is held aside for a rule that does not count now would come back with the rule.
-  const aside = (node.health.aside ?? []).filter((h) => h.lastAt > command.issuedAt);
-  const cleared = command.force ? { held, aside, verdict, unhealthyRun: 0 } : {};
   const { kind } = node.phase;
   const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
   const to: Node["phase"] =
@@ -189,11 +177,19 @@ function foldUncordon(node: Node, command: Command, now: number): Node {
     order: null,
     // The product's own mark stays until the plan has lifted it at the scheduler too.
     cordon: { ...node.cordon, human: null },
-    health: { ...node.health, ...cleared },
+    health: command.force ? clearOlder(node.health, command.issuedAt) : node.health,
     session: command.force && kind !== "replacing" ? null : node.session,
     phase: back ? to : node.phase,
     fence: node.fence + 1,
   };
+}
+
+/** What is held aside for a rule that does not count now would come back with the rule. */
+function clearOlder(health: Node["health"], at: number): Node["health"] {
+  const held = health.held.filter(({ lastAt }) => lastAt > at);
+  const aside = (health.aside ?? []).filter(({ lastAt }) => lastAt > at);
+  const verdict = health.held.length > 0 && held.length === 0 ? "healthy" : health.verdict;
+  return { ...health, held, aside, verdict, unhealthyRun: 0 };
 }
 
 function foldLeave(
@@ -203,7 +199,7 @@ function foldLeave(
   now: number,
   tell: (kind: EventKind, message: string) => void,
 ): Node {
-  if (node.phase.kind === "requested" && node.operation === null && command.type !== "drain") {
+  if (node.phase.kind === "requested" && node.operation === null) {
     tell("node.terminated", `${human.why}; nothing was bought yet`);
     return { ...node, phase: { kind: "gone", since: now, purpose: "operator" } };
   }
