@@ -157,7 +157,7 @@ async function judgeAll(
   const { judgements, errors } = judgeReport(findings, compiledBuiltin, node, []);
   const nowMs = clock.wallMs();
   const { bootId } = identity;
-  let held: Parameters<typeof verdictOf>[0] = [];
+  let held: Parameters<typeof holdFinding>[0] = [];
   findings.forEach((finding, i) => {
     const judgement = judgements[i];
     // A clock that was set back must not make an old line look like one of the future.

@@ -239,7 +239,7 @@ export function releaseHeld(held: readonly HeldFinding[], evaluation: Evaluation
 /**
  * The worst of what is held; `healthy` if nothing is. Whether anything was heard is the caller's.
  */
-export function verdictOf(held: readonly HeldFinding[]): Verdict {
+export function verdictOf(held: readonly Pick<HeldFinding, "judgement">[]): Verdict {
   let worst: Result = "healthy";
   for (const { judgement } of held) {
     if (RESULT_RANK[judgement.result] > RESULT_RANK[worst]) worst = judgement.result;

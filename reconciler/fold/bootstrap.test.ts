@@ -46,6 +46,34 @@ describe("foldBootstrap()", () => {
     );
   });
 
+  const MINUTE_MS = 60_000;
+  test.each([
+    [1, 10_000],
+    [2, 20_000],
+    [5, 160_000],
+    [6, 5 * MINUTE_MS],
+    [40, 5 * MINUTE_MS],
+  ])("rests after attempt %d for %d ms", (attempt, rest) => {
+    const expected = { attempts: attempt, doneAt: null, error: "no", final: false, hostKey: null };
+    const failed = foldBootstrap(NODE, payload(attempt), refused({}), 1_000).bootstrap;
+    expect(failed).toEqual({ ...expected, notBefore: 1_000 + rest });
+    const final = foldBootstrap(NODE, payload(attempt), refused({ final: true }), 1_000);
+    expect(final.bootstrap?.final).toBe(true);
+    const waits = foldBootstrap(NODE, payload(attempt), refused({ unspent: true }), 1_000);
+    expect(waits.bootstrap).toEqual({ ...expected, attempts: attempt - 1, notBefore: 31_000 });
+  });
+
+  test("keeps the key that was seen first, until another one is accepted", () => {
+    const done = { kind: "done", instance: null, message: null } as const;
+    const first = foldBootstrap(NODE, payload(1), refused({ hostKey: "A" }), 0);
+    const ends = (hostKey?: string) =>
+      foldBootstrap(first, payload(2), hostKey === undefined ? done : { ...done, hostKey }, 7);
+    const ended = { attempts: 2, doneAt: 7, error: null, final: false };
+    expect(ends().bootstrap).toEqual({ ...ended, hostKey: "A" });
+    expect(ends("B").bootstrap).toEqual({ ...ended, hostKey: "B" });
+    expect(foldBootstrap(NODE, payload(2), done, 7).bootstrap?.hostKey).toBeNull();
+  });
+
   test("begins the same attempt again that never began", () => {
     const failed = foldBootstrap(NODE, payload(1), refused({}), 0);
     const waits = foldBootstrap(failed, payload(2), refused({ unspent: true }), 1);

@@ -118,7 +118,7 @@ function latch(
   { letter, receivedAt, tell }: By,
 ): { held: HeldFinding[]; newest: Verdict } {
   let held = [...before];
-  let newest: Verdict = "healthy";
+  const counted: Pick<HeldFinding, "judgement">[] = [];
   for (const [index, finding] of judged.entries()) {
     const judgement = judgements[index];
     if (judgement === undefined) continue;
@@ -129,9 +129,9 @@ function latch(
     held = said.map((one) =>
       one.finding === finding ? { ...one, agent: letter.agentVersion } : one,
     );
-    newest = worse(newest, judgement.result);
+    counted.push({ judgement });
   }
-  return { held, newest };
+  return { held, newest: verdictOf(counted) };
 }
 
 /**
@@ -145,7 +145,6 @@ function setAside(
   { letter, receivedAt, tell }: By,
 ): HeldFinding[] {
   let aside = [...before];
-  if (shadows.length === 0) return aside;
   for (const [index, finding] of judged.entries()) {
     const own = shadows.filter((one) => one.index === index).map((one) => one.judgement);
     const worst = worstShadow(own);
@@ -163,11 +162,6 @@ function registered(letter: Letter): string {
   const gpus = letter.inventory?.gpus.length ?? 0;
   const kind = letter.simulated ? "simulated GPUs" : "GPUs";
   return `agent ${letter.agentVersion} registered with ${gpus} ${kind}`;
-}
-
-function worse(a: Verdict, b: Verdict): Verdict {
-  const rank: Record<Verdict, number> = { unknown: 0, healthy: 1, degraded: 2, unhealthy: 3 };
-  return rank[b] > rank[a] ? b : a;
 }
 
 /** One evaluation: the verdict, and how many unhealthy ones have come in a row. */

@@ -184,7 +184,7 @@ export function adoptInstance(
     id: named,
     pool: pool.output,
     slot,
-    gen: Number.isInteger(gen) && gen >= 0 ? gen : 0,
+    gen: Number.isInteger(gen) ? Math.max(0, gen) : 0,
   };
   const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
   const node: Node = {

@@ -304,7 +304,7 @@ function foldMark(
   }
   const kube = markedOn(node, outcome.on ?? null);
   if (payload.mirror === true) {
-    if (outcome.on) tell("kube.cordoned", `marked in Kubernetes: ${why}`);
+    tell("kube.cordoned", `marked in Kubernetes: ${why}`);
     return { ...node, kube };
   }
   tell("node.cordoned", why);
@@ -347,11 +347,11 @@ function foldRefused(
     return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
   }
   // The scheduler's only other call, a drain, is never refused.
-  const isMark = refusal.class === "scheduler" && node.kube !== null;
-  if (!isMark || node.kube === null)
+  const marked = refusal.class === "scheduler" ? node.kube : null;
+  if (marked === null)
     tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
-  else if (isNewRefusal(node.kube, payload.kind, refusal.message))
-    tell("kube.refused", sayRefusal(node.kube, payload.kind, refusal.message));
+  else if (isNewRefusal(marked, payload.kind, refusal.message))
+    tell("kube.refused", sayRefusal(marked, payload.kind, refusal.message));
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
@@ -380,7 +380,7 @@ function foldRefused(
     // Termination is retried for ever: an instance that is not confirmed gone is still billed
     // (safety.md §10).
     const rest =
-      patience(refusal.retryAfterMs) ?? backoffMs(Math.min(node.fence, 9), 1_000, 5 * 60_000);
+      patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
     return {
       operation,
       pool: null,
@@ -388,9 +388,8 @@ function foldRefused(
       node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
     };
   }
-  const { kube: before } = node;
-  const refused = isMark && before !== null;
-  const kube = refused ? refuseMark(before, payload.kind, refusal.message, now) : before;
+  const kube =
+    marked === null ? node.kube : refuseMark(marked, payload.kind, refusal.message, now);
   return {
     operation,
     pool: null,

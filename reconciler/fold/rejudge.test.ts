@@ -6,10 +6,11 @@ import { Finding } from "../../schema/finding.ts";
 import { BootId, NodeId, PoolName, StreamId } from "../../schema/id.ts";
 import { Node } from "../../schema/node.ts";
 import { readPolicy } from "../config/policy.ts";
+import { agentOf, gpuOf, heldOf, nodeOf } from "../../test/world/part.ts";
 import type { Letter } from "../store/store.ts";
 import { foldLetter } from "./letter.ts";
 import { newNode } from "./new-node.ts";
-import { type JudgeContext, rejudgeNode } from "./rejudge.ts";
+import { type JudgeContext, policyNodeOf, rejudgeNode, verdictEvents } from "./rejudge.ts";
 
 const START = Date.parse("2026-03-01T10:00:00Z");
 const BOOT = v.parse(BootId, "b1");
@@ -106,6 +107,48 @@ describe("rejudgeNode()", () => {
     expect(rejudgeNode(fresh(), context(BAD), START)).toBeNull();
     expect(rejudgeNode(told([], context(BAD)).node, context(MENDED), START)).toBeNull();
     expect(rejudgeNode(told([48], context(BAD)).node, context(BAD), START)).toBeNull();
+  });
+
+  test("rejudgeNode() leaves a node alone that is gone, or that no agent speaks for", () => {
+    const { node } = told([13], context(BAD));
+    expect(rejudgeNode(node, context(MENDED), START)).not.toBeNull();
+    const gone = { kind: "gone", since: 1, purpose: "replace" } as const;
+    expect(rejudgeNode({ ...node, phase: gone }, context(MENDED), START)).toBeNull();
+    expect(rejudgeNode({ ...node, agent: null }, context(MENDED), START)).toBeNull();
+  });
+
+  test("verdictEvents() names what decided, and the change unless it is bad", () => {
+    const before = fresh();
+    const mild = heldOf({ result: "degraded", because: "hot" });
+    const bad = heldOf({ because: "XID 79" });
+    const said = (verdict: "degraded" | "unhealthy" | "unknown" | "healthy") => {
+      const after = { ...before.health, verdict, held: [mild, bad] };
+      return verdictEvents(before, after, START).map(({ kind, message }) => [kind, message]);
+    };
+    expect(said("unhealthy")).toEqual([["node.unhealthy", "XID 79"]]);
+    expect(said("degraded")).toEqual([["node.health", "unknown → degraded: hot"]]);
+    expect(said("healthy")).toEqual([["node.health", "unknown → healthy: no evidence is held"]]);
+    expect(said("unknown")).toEqual([]);
+  });
+
+  test("policyNodeOf() shows a condition the node, its pool's labels above its own", () => {
+    const inventory = { gpus: [gpuOf(0)], driver_version: "570", labels: { rack: "a", own: "1" } };
+    const node = nodeOf("n1", { agent: agentOf(inventory) });
+    const seen = (one: Node, agent = agentOf(inventory)) =>
+      policyNodeOf(one, agent, { rack: "b" });
+    expect(seen(node)).toEqual({
+      id: node.id,
+      pool: "p",
+      labels: { rack: "b", own: "1" },
+      gpu_count: 1,
+      driver_version: "570",
+      fake: false,
+    });
+    expect(seen({ ...node, pool: null }, { ...agentOf(), simulated: true })).toMatchObject({
+      pool: "",
+      driver_version: "",
+      fake: true,
+    });
   });
 
   test("rejudgeNode() follows a quarantine there and back", () => {

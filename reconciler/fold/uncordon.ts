@@ -43,7 +43,7 @@ export function foldReview(
 ): { node: Node; event: EventDraft } | null {
   const { waiver } = node;
   if (waiver === null || reviewMs === 0 || !isBrokenInService(node)) return null;
-  if (now - Math.max(waiver.at, waiver.remindedAt ?? 0) < reviewMs) return null;
+  if (now - (waiver.remindedAt ?? waiver.at) < reviewMs) return null;
   const event: EventDraft = {
     at: now,
     kind: "kube.uncordoned_broken",
