@@ -38,6 +38,7 @@ import { stepOf, tellStart, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./store/backup.ts";
 import { namesOf } from "./route/anonymous.ts";
 import type { Port } from "./tls/port.ts";
+import { nextTurn } from "./turn.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -88,7 +89,7 @@ const CLOCK: Clock = {
     const timer = setTimeout(work, ms);
     return () => clearTimeout(timer);
   },
-  turn: () => new Promise((resolve) => void setImmediate(resolve)),
+  turn: nextTurn,
 };
 
 const drawBytes = (n: number): Uint8Array => randomBytes(n);

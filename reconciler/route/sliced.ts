@@ -3,8 +3,10 @@
  * memory holds one slice however long the answer or slow the reader. Between two the process sees
  * to everything else that waits, so that a report waits for one slice and not for the whole page.
  *
- * Adapter: the event loop's turn (`setImmediate`), timers.
+ * Adapter: timers.
  */
+import { nextTurn } from "../turn.ts";
+
 type Slice = string | Uint8Array;
 
 /** A reader that has not taken the whole by then is cut off, however often it takes a byte. */
@@ -47,5 +49,3 @@ export function openSliced(
     cancel: end,
   });
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
