@@ -296,6 +296,29 @@ describe("Agent", () => {
     expect(plane.codes()).toEqual([79, 48]);
   });
 
+  test("a pod's token goes with the inventory alone, as the file has it then", async () => {
+    let token: string | null = "first";
+    const { agent, clock, plane } = build({ podToken: () => token });
+    const sent = () =>
+      plane.reports.map(({ report }) => [report.inventory !== null, report.pod_token]);
+    agent.start();
+    await clock.pass(61_000);
+    expect(sent()).toEqual([[true, "first"], [false, undefined], [false, undefined]]);
+    expect("pod_token" in (plane.reports[1]?.report ?? {})).toBe(false);
+    token = "second";
+    const before = plane.reports.length;
+    // As a control plane that asks again.
+    plane.more = { want_inventory: true };
+    await clock.pass(29_000);
+    plane.more = {};
+    await clock.pass(1_500);
+    expect(sent().slice(before)).toContainEqual([true, "second"]);
+    token = null;
+    plane.more = { want_inventory: true };
+    await clock.pass(30_000);
+    expect(sent().at(-1)).toEqual([true, undefined]);
+  });
+
   test("a line about a GPU that only the bus shows is this machine's", async () => {
     const pci = "0000:99:00.0";
     const tables: GpuTable[] = [];

@@ -5,13 +5,13 @@
  * clock, so that a test can drive a day through it in a second.
  */
 import type { Finding } from "../schema/finding.ts";
-import type { AgentConfig, Check, Report } from "../schema/report.ts";
+import type { AgentConfig, Check } from "../schema/report.ts";
 import type { ReportReply, REPORT_VERSION } from "../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
 import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
 import { printCheck, printFound } from "./check.ts";
 import { carryOut } from "./command/carry.ts";
-import { Delivery } from "./delivery.ts";
+import { Delivery, type DeliveryParts } from "./delivery.ts";
 import { printHostFinding } from "./host-finding.ts";
 import { type GpuTable, printGpuTable } from "./kernel/finding.ts";
 import { Listener } from "./listen.ts";
@@ -74,6 +74,7 @@ export class Agent {
       random: parts.random,
       log: parts.log,
       envelope: () => this.#envelope(),
+      podToken: () => parts.podToken?.() ?? null,
       heard: (reply) => this.#obey(reply),
     });
     this.#listener = new Listener({
@@ -344,7 +345,7 @@ export class Agent {
     this.#keep([printHostFinding("spool_memory", message, this.#context())], [], null);
   }
 
-  #envelope(): Omit<Report, "stream" | "check" | "findings" | "gaps" | "results"> {
+  #envelope(): ReturnType<DeliveryParts["envelope"]> {
     const { clock, guard, identity, inventory, nvml } = this.#parts;
     const trust = guard.view();
     return {

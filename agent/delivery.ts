@@ -23,7 +23,10 @@ const COMPLAINT_MS = 60_000;
 /** The contract's bound of `results`. */
 const RESULTS_MAX = 32;
 
-type Envelope = Omit<Report, "stream" | "check" | "findings" | "gaps" | "results">;
+type Envelope = Omit<
+  Report,
+  "stream" | "check" | "findings" | "gaps" | "results" | "pod_token"
+>;
 
 export type DeliveryParts = {
   clock: Clock;
@@ -33,6 +36,8 @@ export type DeliveryParts = {
   log: (level: "info" | "warn", message: string, fields?: Record<string, unknown>) => void;
   /** Everything but what the delivery itself decides; `inventory` is left out when it is known. */
   envelope: () => Envelope;
+  /** Goes with the inventory: see `pod_token` of `Report`. */
+  podToken?: () => string | null;
   heard: (reply: ReportReply) => void;
 };
 
@@ -140,11 +145,13 @@ export class Delivery {
     const batch = this.#nextBatch();
     const check = this.#bare ? null : this.#check;
     const results = this.#bare ? [] : this.#results;
+    const podToken = news && text !== "" ? (this.#parts.podToken?.() ?? null) : null;
     if (check) this.#check = null;
     const answer = await sender.send({
       ...envelope,
       stream: spool.stream as Report["stream"],
       inventory: news ? envelope.inventory : null,
+      ...(podToken === null ? {} : { pod_token: podToken }),
       sample: this.#bare ? null : envelope.sample,
       check,
       findings: batch.findings,

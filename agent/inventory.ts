@@ -3,7 +3,7 @@
  * and nothing that neither knows (fault B58). Pure.
  */
 import type { GpuIdentity } from "../schema/gpu.ts";
-import type { Inventory } from "../schema/report.ts";
+import { type Inventory, POD_TOKEN_CAPABILITY } from "../schema/report.ts";
 import type { Machine } from "./machine.ts";
 import type { Options } from "./option.ts";
 
@@ -29,7 +29,12 @@ export function createInventory(
     internal_ip: machine.internalIp,
     external_ip: null,
     kernel_version: machine.kernelVersion,
-    capabilities: ["diagnose", ...(options.allowCommands ? ["reboot", "gpu_reset"] : []), ...more],
+    capabilities: [
+      "diagnose",
+      ...(options.allowCommands ? ["reboot", "gpu_reset"] : []),
+      ...(options.podTokenFile === null ? [] : [POD_TOKEN_CAPABILITY]),
+      ...more,
+    ],
   };
   return (gpus) => ({
     ...fixed,

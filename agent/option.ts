@@ -52,6 +52,12 @@ const FLAGS = {
     env: ["NAVARCH_JOIN_TOKEN_FILE"],
     help: "file with the join token",
   },
+  "pod-token-file": {
+    kind: "text",
+    value: "FILE",
+    env: ["NAVARCH_POD_TOKEN_FILE"],
+    help: "service-account token of this pod, audience navarch: proves which Node it runs on",
+  },
   "ca-fingerprint": {
     kind: "text",
     value: "SHA256",
@@ -161,6 +167,8 @@ export type Options = {
   authTokenEnvironment: string | undefined;
   joinToken: string | null;
   joinTokenFile: string | null;
+  /** The pod's own service-account token; `null` = this is no pod, or it has none. */
+  podTokenFile: string | null;
   caFingerprint: string | null;
   /** Of the key that signs orders and releases. */
   keyFingerprint: string | null;
@@ -247,6 +255,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
     joinToken: text(values["join-token"]),
     joinTokenFile: text(values["join-token-file"]),
+    podTokenFile: text(values["pod-token-file"]),
     caFingerprint,
     keyFingerprint: readFingerprint(text(values["key-fingerprint"]), "--key-fingerprint"),
     caFile: text(values["ca-file"]),

@@ -57,6 +57,8 @@ export type AgentParts = {
   saveMemory: (memory: ProbeMemory) => void;
   /** The node as it is now, around the GPUs that were found. */
   inventory: (gpus: GpuIdentity[]) => Inventory;
+  /** The pod's service-account token as it is now; `null` or without it, there is none. */
+  podToken?: () => string | null;
   load: () => Load;
   /** Keeps a credential of the own and uses it from then on. */
   adopt: (credential: string) => void;

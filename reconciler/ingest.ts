@@ -58,9 +58,9 @@ const ARRIVING_MS = 60_000;
 /** How often a changed address is written down. */
 const MOVES_MS = 60_000;
 
-function isSameOrigin(a: Origin, b: Origin): boolean {
-  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid;
-  return a.address === b.address && a.vouched === b.vouched && pods;
+function isSameProof(a: Origin, b: Origin): boolean {
+  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
+  return pods && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
 }
 
 type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
@@ -215,8 +215,8 @@ export class Ingest {
   private newOrigin(node: Node | null, origin: Origin | undefined, mono: number): Origin | null {
     if (origin === undefined) return null;
     const known = node?.agent?.origin;
-    if (node === null || known === undefined) return origin;
-    if (isSameOrigin(known, origin)) return null;
+    if (node === null || known === undefined || !isSameProof(known, origin)) return origin;
+    if (known.address === origin.address) return null;
     const before = this.movedAt.get(node.id);
     if (before !== undefined && mono - before < MOVES_MS) return null;
     this.movedAt.set(node.id, mono);

@@ -300,6 +300,8 @@ export const KubernetesConfig = v.object({
     /** `https://host:port` as machines dial it; `null` = as the cluster itself says. */
     server: v.nullable(text),
   }),
+  /** `NAMESPACE/NAME` of the agents' service account; `null` = the shipped one. */
+  agentAccount: v.nullable(text),
   /** What is written to the cluster. */
   mirror: v.object({
     cordon: v.boolean(),

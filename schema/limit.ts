@@ -75,6 +75,8 @@ export const LIMIT = {
   joinTokensMax: 1_000,
   /** A machine's wish to join, which is read before anybody knows whose it is. */
   joinBytesMax: 16 * 1024,
+  /** A service-account token: one signed with RSA-4096 and long names has some 2,000. */
+  podTokenCharsMax: 8_192,
   /** A request body arrives as a whole within this time, however often a byte of it comes. */
   bodyMsMax: 20_000,
   /** Bytes of request bodies in memory at once, of all callers together. */

@@ -128,6 +128,9 @@ export const InstanceFact = v.object({
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 
+/** The `tokenProblem` of one whose review is still to come: no reason for an alarm. */
+export const TOKEN_UNCHECKED = "its pod token is not checked yet";
+
 /**
  * Where an agent's reports come from, as this side saw it. What an agent says of itself can be
  * copied from any machine; these cannot, so they prove which Node object is its own.
@@ -139,6 +142,8 @@ export const Origin = v.object({
   vouched: v.boolean(),
   /** The Node whose pod its bound service-account token is for, as the API server says. */
   pod: v.nullish(v.object({ node: text, uid: v.nullable(text) }), null),
+  /** Why the token that it shows proves nothing; absent = it proves, or none was shown. */
+  tokenProblem: v.nullish(text),
 });
 export type Origin = v.InferOutput<typeof Origin>;
 

@@ -50,6 +50,9 @@ export const Inventory = v.object({
 });
 export type Inventory = v.InferOutput<typeof Inventory>;
 
+/** Capability of an agent that sends `pod_token` with each inventory. */
+export const POD_TOKEN_CAPABILITY = "pod_token";
+
 /** Latest readings. Lost samples are never resent: only findings are. */
 export const Sample = v.object({
   at,
@@ -128,6 +131,11 @@ export const Report = v.object({
   simulated: v.boolean(),
   sent_at: at,
   inventory: v.nullish(Inventory, null),
+  /**
+   * With the inventory, from a pod that has one: its service-account token for this product alone.
+   * It is reviewed and never stored. One that is none is left out: a refused report is silence.
+   */
+  pod_token: v.fallback(v.optional(short(LIMIT.podTokenCharsMax)), undefined),
   sample: v.nullish(Sample, null),
   check: v.nullish(Check, null),
   /** In order, without holes except those in `gaps`. */

@@ -21,6 +21,7 @@ import type { Clock } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
 import { openFileStorage } from "../spool-file.ts";
 import { Spool } from "../spool.ts";
+import { openPodToken } from "../pod-token.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
 import { Promises } from "../promise.ts";
 import { isCompiled, openGpus } from "./gpus.ts";
@@ -161,6 +162,7 @@ async function serve(options: Options): Promise<void> {
     memory: loadMemory(files),
     saveMemory: (memory) => save("probe.json", JSON.stringify(memory)),
     inventory: createInventory(options, machine, hostname(), renewal.capabilities),
+    podToken: openPodToken(options.podTokenFile, log),
     load: createLoadReader(proc),
     adopt: way.adopt,
     runCommand: options.allowCommands ? await openCommands(gpus) : null,

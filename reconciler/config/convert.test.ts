@@ -198,8 +198,10 @@ describe("convertConfig()", () => {
 test.each(["list", "map"] as const)(
   "convertConfig() keeps where machines join, as %s",
   (dialect: Dialect) => {
-    const before = config('kubernetes: {join: {server: "https://k.example.com/"}}\npools: []\n');
+    const given = 'join: {server: "https://k.example.com/"}, agent_account: team/agents';
+    const before = config(`kubernetes: {${given}}\npools: []\n`);
     expect(before.kubernetes.join).toEqual({ server: "https://k.example.com:443" });
+    expect(before.kubernetes.agentAccount).toBe("team/agents");
     expect(config(convertConfig(before, dialect)).kubernetes).toEqual(before.kubernetes);
   },
 );

@@ -60,6 +60,7 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
     pod_label: kubernetes.podLabel,
     on_uncordon: kubernetes.onUncordon,
     uncordon_review: printDuration(kubernetes.uncordonReviewMs),
+    agent_account: kubernetes.agentAccount,
     ready: kubernetes.ready,
     ready_timeout: printDuration(kubernetes.readyTimeoutMs),
     writes_per_second_max: kubernetes.writesPerSecondMax,

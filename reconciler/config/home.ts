@@ -98,6 +98,7 @@ const HOME: Record<string, readonly string[]> = {
     "context",
     "on_uncordon",
     "uncordon_review",
+    "agent_account",
     "join",
     "ready",
     "ready_timeout",

@@ -26,6 +26,7 @@ export function readKubernetes(section: Section): KubernetesConfig {
   }
   const onUncordon = section.choice("on_uncordon", ["cancel", "enforce"]);
   const uncordonReviewMs = section.duration("uncordon_review", { min: 0 });
+  const agentAccount = readAccount(section);
   const writes = section.integer("writes_per_second_max", { min: 1, max: 10_000 });
   const ready = section.choice("ready", ["gpus", "node", "off"]);
   const readyTimeoutMs = section.duration("ready_timeout", { min: 1 });
@@ -50,6 +51,7 @@ export function readKubernetes(section: Section): KubernetesConfig {
     podLabel: podLabel ?? "navarch.dev/pool",
     onUncordon: onUncordon ?? "cancel",
     uncordonReviewMs: uncordonReviewMs ?? UNCORDON_REVIEW_MS,
+    agentAccount,
     join: { server },
     mirror: mirrored,
     ready: ready ?? "gpus",
@@ -69,6 +71,17 @@ function readServer(join: Section): string | null {
     join.fail("server", "address", message, 'write for example "https://10.0.0.1:6443"');
   }
   return server;
+}
+
+/** Both parts are DNS subdomains (Kubernetes, "Object Names and IDs"). */
+const ACCOUNT = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+
+function readAccount(section: Section): string | null {
+  const text = section.text("agent_account");
+  if (text === null || ACCOUNT.test(text)) return text;
+  const message = `expected NAMESPACE/NAME of a service account, found ${JSON.stringify(text)}`;
+  section.fail("agent_account", "account", message, "for example navarch/navarch-node-agent");
+  return null;
 }
 
 function readEnabled(section: Section): boolean | "auto" {

@@ -319,6 +319,12 @@ describe("readConfig() messages", () => {
         '"http://10.0.0.1:6443" (write for example "https://10.0.0.1:6443")',
     ],
     [
+      "an account without its namespace",
+      `kubernetes: {agent_account: navarch-node-agent}\n${pool()}`,
+      "1:29: kubernetes.agent_account: expected NAMESPACE/NAME of a service account, found " +
+        '"navarch-node-agent" (for example navarch/navarch-node-agent)',
+    ],
+    [
       "days in their length",
       `server: {metrics_retention: 2d}\n${pool()}`,
       "1:29: server.metrics_retention: 2d uses the unit d, which varies (write 48h)",

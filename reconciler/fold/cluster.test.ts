@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../schema/id.ts";
-import type { AgentFact, KubeFact, Node } from "../../schema/node.ts";
+import { type AgentFact, type KubeFact, type Node, TOKEN_UNCHECKED } from "../../schema/node.ts";
 import { Draft, newMirror } from "../draft.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 import { foldCluster, identityKeyOf, type Known } from "./cluster.ts";
@@ -286,6 +286,10 @@ describe("foldCluster() of a claim", () => {
     expect(told(fresh)).toEqual({ unbound: ["x" as NodeId], said: true });
     // Its pod was replaced, and the API server has not listed the new one's address yet.
     expect(told({ ...fresh, kube: proven })).toEqual({ unbound: [], said: false });
+    // Its token is under review.
+    const origin = { address: null, vouched: false, pod: null, tokenProblem: TOKEN_UNCHECKED };
+    const shown = { ...agent([UUID]), origin };
+    expect(told({ ...fresh, agent: shown })).toEqual({ unbound: [], said: false });
     // After an upgrade from a version that did not look where reports come from.
     const early = node("x", { agent: agent([UUID]), kube: bound("gpu-1", "system_uuid") });
     expect(told(early)).toEqual({ unbound: [], said: false });
@@ -319,5 +323,67 @@ describe("foldCluster() of a claim", () => {
     const { after, draft } = fold([one, heir], [its]);
     expect(after(heir)).toMatchObject({ uid: "u-gpu-1" });
     expect(draft.fact("leaving:u-gpu-1")).toBeNull();
+  });
+});
+
+describe("foldCluster() of a pod token", () => {
+  const shows = (of: string, uid = `u-${of}`): AgentFact => ({
+    ...agent([]),
+    origin: { address: null, vouched: false, pod: { node: of, uid } },
+  });
+  const [first, second] = [object("gpu-1"), object("gpu-2")];
+  const proven = { ...bound("gpu-1", "token"), proof: "token", isolatedUid: null } as const;
+
+  test("ties a node to the Node of the pod", () => {
+    const one = node("gpu-1", { agent: shows("gpu-1") });
+    const { found, after } = fold([one], [first]);
+    expect(after(one)).toMatchObject({ uid: "u-gpu-1", by: "token", proof: "token" });
+    expect(found.alarms).toEqual([]);
+    const again = node("gpu-1", { agent: shows("gpu-1"), kube: proven });
+    expect(fold([again], [first]).after(again)).toMatchObject({ uid: "u-gpu-1" });
+  });
+
+  test("takes the address as a proof until the token is reviewed", () => {
+    const from = { address: "10.0.0.1", vouched: false, pod: null, tokenProblem: TOKEN_UNCHECKED };
+    const one = node("gpu-1", { agent: { ...agent([]), origin: from } });
+    const { after } = fold([one], [object("gpu-1", { ips: ["10.0.0.1"] })]);
+    expect(after(one)).toMatchObject({ by: "agent_name", proof: "address" });
+  });
+
+  test("ties to no Node that was created again since", () => {
+    const one = node("gpu-1", { agent: shows("gpu-1", "u-before") });
+    expect(fold([one], [first]).after(one)).toBeNull();
+  });
+
+  test("moves no node from a Node that is still there, and raises an alarm", () => {
+    const thief = node("x", { agent: shows("gpu-2"), kube: { ...proven, by: "system_uuid" } });
+    const { found, after } = fold([thief], [first, second]);
+    expect(after(thief)).toEqual(thief.kube);
+    expect(found.alarms).toEqual([
+      "node x is tied to Node gpu-1, but node x shows a pod token of Node gpu-2: if Node gpu-1 is " +
+        "an old object of the same machine, delete it; otherwise a credential or the token may be " +
+        "stolen",
+    ]);
+    expect(found.doubted.get(thief.id)).toBe(found.alarms[0] ?? "");
+  });
+
+  test("follows a machine whose earlier Node is gone", () => {
+    const one = node("x", { agent: shows("gpu-2"), kube: proven });
+    const { found, after } = fold([one], [second]);
+    expect(after(one)).toMatchObject({ uid: "u-gpu-2", by: "token" });
+    expect(found.alarms).toEqual([]);
+  });
+
+  test("takes no Node from the node that is tied to it, which goes on as before", () => {
+    const from = { address: "10.0.0.1", vouched: false, pod: null };
+    const kube = { ...proven, by: "system_uuid", proof: "address", unschedulable: false } as const;
+    const holder = node("host-1", { agent: { ...agent([UUID]), origin: from }, kube });
+    const thief = node("x", { agent: shows("gpu-1") });
+    const its = object("gpu-1", { systemUuid: UUID, ips: ["10.0.0.1"], unschedulable: true });
+    const { found, after } = fold([holder, thief], [its]);
+    expect(after(thief)).toBeNull();
+    expect(after(holder)).toMatchObject({ uid: "u-gpu-1", absentSince: null, unschedulable: true });
+    expect([...found.doubted.keys()]).toEqual([thief.id]);
+    expect(found.alarms[0]).toStartWith("Node gpu-1 is node host-1, but node x shows a pod token");
   });
 });

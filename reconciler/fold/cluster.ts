@@ -5,9 +5,10 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { KubeFact, KubeProof, Node } from "../../schema/node.ts";
+import { type KubeFact, type KubeProof, type Node, TOKEN_UNCHECKED } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
 import {
+  type Ambiguity,
   claims,
   matchNodes,
   type MatchSubject,
@@ -89,13 +90,15 @@ export function foldCluster(
 
 /**
  * A pod that was replaced calls from an address that the API server has yet to list, and an agent
- * that has not reported since an upgrade calls from nowhere yet: neither is worth an alarm.
+ * that has not reported since an upgrade calls from nowhere yet, and a token that was just sent is
+ * under review: none of it is worth an alarm.
  */
 function unboundOf(unproven: Known["unproven"], draft: Draft): Known["unbound"] {
   const unbound = new Map<NodeId, string>();
   for (const [id, message] of unproven) {
     const node = draft.node(id);
     if (node?.agent?.origin === undefined) continue;
+    if (node.agent.origin.tokenProblem === TOKEN_UNCHECKED) continue;
     const { kube } = node;
     const isBound = kube !== null && kube.absentSince === null && kube.proof !== undefined;
     if (!isBound) unbound.set(id, message);
@@ -143,6 +146,7 @@ function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Kno
     const message = `Node ${name} is managed by ${other}; ${advice}`;
     ambiguous.push({ nodes: [id], objects: [name], message });
   }
+  ambiguous.push(...movedByToken(live, pairs, objects));
   const doubted = new Map<NodeId, string>();
   for (const { nodes, message } of ambiguous) for (const id of nodes) doubted.set(id, message);
   const names = new Map(
@@ -157,6 +161,40 @@ function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Kno
   );
   const alarms = ambiguous.map(({ message }) => message);
   return { names, unproven: lacking, unbound: lacking, doubted, alarms };
+}
+
+/**
+ * A token may prove a tie, and moves none: where the machine is tied to another Node that is still
+ * there, or the Node to another machine, a credential or a token may be stolen. Takes such pairs
+ * out, so that the earlier tie stays, and a person decides.
+ */
+function movedByToken(
+  live: readonly Node[],
+  pairs: ReturnType<typeof matchNodes>["pairs"],
+  objects: readonly KubeNode[],
+): Ambiguity[] {
+  const names = new Map(objects.map(({ uid, name }) => [uid, name]));
+  const bound = new Map<string, NodeId>();
+  for (const { id, kube } of live) if (kube?.absentSince === null) bound.set(kube.uid, id);
+  const moved: Ambiguity[] = [];
+  for (const { id, kube } of live) {
+    const pair = pairs.get(id);
+    if (pair?.by !== "token") continue;
+    const { name, uid } = pair.object;
+    const other = bound.get(uid) ?? id;
+    const before = kube?.absentSince === null ? names.get(kube.uid) : undefined;
+    const isMoved = kube?.uid !== uid && before !== undefined;
+    if (!isMoved && other === id) continue;
+    pairs.delete(id);
+    const is = isMoved ? `node ${id} is tied to Node ${before}` : `Node ${name} is node ${other}`;
+    const old = isMoved
+      ? `if Node ${before} is an old object of the same machine, delete it`
+      : `if ${other} is an old record of the same machine, run: navarch forget ${other}`;
+    const shows = `but node ${id} shows a pod token of Node ${name}`;
+    const message = `${is}, ${shows}: ${old}; otherwise a credential or the token may be stolen`;
+    moved.push({ nodes: [id], objects: [name], message });
+  }
+  return moved;
 }
 
 function pairOf(

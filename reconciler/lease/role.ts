@@ -12,6 +12,7 @@ import type { Authority } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import { Ingest } from "../ingest.ts";
 import { openDoor } from "../join/door.ts";
+import { PodTokens } from "../join/pod-token.ts";
 import type { Loaded } from "../load.ts";
 import { type LoopPorts, Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
@@ -112,6 +113,11 @@ export async function openLeader(
   const quota = new Quota(clock, log);
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
   const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live });
+  const { cluster } = parts.scheduler;
+  if (cluster !== undefined) {
+    const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
+    ports.pods = new PodTokens({ review: cluster.review, agent, clock, log });
+  }
   const front = new Front(ports, null);
   const notifier = parts.openNotifier(loaded.config.server.notifier, store);
   return {

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { openWorldApp, type WorldApp } from "../../test/world/app.ts";
 import { anotherPool } from "../../test/world/story.ts";
 import { poolYaml, World } from "../../simulator/world.ts";
+import { PodTokens } from "../join/pod-token.ts";
 import { takeReport } from "./agent.ts";
 
 let world: World | null = null;
@@ -127,4 +128,34 @@ test("takeReport() looks no further than the first mistake", async () => {
   const answer = await takeReport(a.ports, principal, { ...report(null), findings });
   expect(answer).toMatchObject({ kind: "error", message: expect.stringContaining("findings.0") });
   expect(reads).toBeLessThan(10);
+});
+
+test("takeReport() takes a report whose pod token is none, and repeats no token", async () => {
+  const { w, a } = await open();
+  const reviewed: string[] = [];
+  a.ports.pods = new PodTokens({
+    async review(token) {
+      reviewed.push(token);
+      return { kind: "proven", pod: { node: "stray-1", uid: "u" } };
+    },
+    agent: (node) => w.reconciler.fleet().nodes.get(node)?.agent ?? null,
+    clock: w.clock,
+    log: () => undefined,
+  });
+  const send = (token: unknown) =>
+    a.call("POST", "/v1/agent/report", { ...report(null), pod_token: token });
+  for (const token of ["x".repeat(8_193), 7, null, undefined, "a.b.c"]) {
+    const answer = await send(token);
+    expect(answer.status).toBe(202);
+    expect(answer.text).not.toContain("a.b.c");
+    await w.live(1);
+  }
+  expect(reviewed).toEqual(["a.b.c"]);
+  // A refusal repeats what was wrong, and not what else was sent.
+  const bad = { ...report(null), boot_id: "", pod_token: "a.b.c" };
+  expect((await a.call("POST", "/v1/agent/report", bad)).text).not.toContain("a.b.c");
+  await send("a.b.c");
+  await w.live(1);
+  expect(w.node("stray-1").agent?.origin?.pod).toEqual({ node: "stray-1", uid: "u" });
+  expect(JSON.stringify(w.nodes())).not.toContain("a.b.c");
 });

@@ -57,11 +57,15 @@ export async function takeReport(
   const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
   if (waitMs > 0) return throttled(ports, waitMs);
   const isRevoked = (node: NodeId): boolean => ports.authority.isRevoked(node);
-  const originOf = (node: NodeId): Origin => ({
-    address: plainAddress(origin.remote),
-    vouched: principal.node !== null && ports.authority.isVouched(node),
-    pod: null,
-  });
+  const { node_id: name, pod_token: token } = parsed.output;
+  const originOf = (node: NodeId): Origin => {
+    if (inventory) ports.pods?.registered(node, name, token ?? null);
+    return {
+      address: plainAddress(origin.remote),
+      vouched: principal.node !== null && ports.authority.isVouched(node),
+      ...(ports.pods?.of(node) ?? { pod: null }),
+    };
+  };
   const only = principal.node;
   const answer = await ports.ingest.accept(parsed.output, only, isRevoked, originOf);
   switch (answer.kind) {
@@ -72,6 +76,8 @@ export async function takeReport(
     case "reply": {
       ports.metrics.countReport();
       const { reply } = answer;
+      // Asked for what it has just sent, an agent would take a pause.
+      if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
       if (principal.role === "node") {
         const next = (await ports.door?.keys.heard(principal)) ?? null;
         return { kind: "reply", reply: next === null ? reply : { ...reply, credential: next } };

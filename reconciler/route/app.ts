@@ -16,6 +16,7 @@ import type { Authority, Principal } from "../auth.ts";
 import type { Clock, Log } from "../clock.ts";
 import type { Ingest } from "../ingest.ts";
 import type { Door } from "../join/door.ts";
+import type { PodTokens } from "../join/pod-token.ts";
 import type { Reconciler } from "../loop.ts";
 import type { Metrics } from "../metrics.ts";
 import { StaleEpoch, type Store } from "../store/store.ts";
@@ -61,6 +62,8 @@ export type RoutePorts = {
   live?(node: NodeId): BootstrapAttempt | null;
   /** Joins, rotation, audit and failed logins; a simulation may do without. */
   door?: Door;
+  /** Checks the tokens of agents in pods; none without a cluster. */
+  pods?: PodTokens;
   /** The fleet's own certificate authority, PEM, for agents that pin it by its fingerprint. */
   caPem?: string | null;
   /** Conditions that keep the server from being ready; empty = ready. */

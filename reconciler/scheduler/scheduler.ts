@@ -10,6 +10,7 @@ import type { Change } from "../store/store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
 import type { Join } from "./kubernetes/join-token.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
+import type { PodReview } from "./kubernetes/token-review.ts";
 import type { Wish } from "./wish.ts";
 
 export type SchedulerAnswer =
@@ -74,6 +75,8 @@ export type SchedulerCluster = {
   standing(): ClusterStanding;
   /** Lets a machine join; `null` = it cannot be done here. */
   join: Join | null;
+  /** On which Node the pod runs that a service-account token was made for. Never rejects. */
+  review(this: void, token: string): Promise<PodReview>;
   /**
    * Permissions that are missing, each as the rule that would grant it. `joins`: with those that
    * only `join` needs.

@@ -8,12 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
+import { parseOptions } from "../../agent/option.ts";
 import { MANIFESTS } from "../../deploy/bundle.ts";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { openConfig } from "../../reconciler/config/open.ts";
 import { policyFile } from "../../reconciler/config/convert-policy.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
 import { DOMAIN } from "../../reconciler/scheduler/kubernetes/object.ts";
+import { agentAccountIn, POD_AUDIENCE } from "../../reconciler/scheduler/kubernetes/token-review.ts";
 import { TAINT } from "../../reconciler/scheduler/kubernetes/taint.ts";
 import { World } from "../../simulator/world.ts";
 import { openWorldApp } from "../world/app.ts";
@@ -238,6 +240,24 @@ describe("the pods", () => {
     const keys = tolerated.map((one) => one.key);
     expect(keys).toContain("node.kubernetes.io/unschedulable");
     expect(keys).toContain("nvidia.com/gpu");
+  });
+
+  test("of agents have a token that proves their Node, where the agent looks for it", () => {
+    const { volumes } = podOf(daemonSet);
+    const [source, ...more] = volumes.flatMap(({ name, projected }) => {
+      return (projected?.sources ?? []).map((one) => ({ name, token: one.serviceAccountToken }));
+    });
+    expect(more).toEqual([]);
+    expect(source?.token).toMatchObject({ audience: POD_AUDIENCE, expirationSeconds: 3_600 });
+    const { env, volumeMounts } = containerOf(daemonSet);
+    const mount = volumeMounts.find(({ name }) => name === source?.name);
+    expect(mount?.readOnly).toBe(true);
+    const path = env.find(({ name }) => name === "NAVARCH_POD_TOKEN_FILE")?.value ?? "";
+    expect(path).toBe(`${mount?.mountPath}/${source?.token?.path}`);
+    const answer = parseOptions(["--node-id=n1"], { NAVARCH_POD_TOKEN_FILE: path }, "h", 0);
+    expect(answer).toMatchObject({ kind: "options", options: { podTokenFile: path } });
+    const { serviceAccountName } = podOf(daemonSet);
+    expect(agentAccountIn("navarch")).toBe(`navarch/${serviceAccountName}`);
   });
 
   test("of one volume are never two at once", () => {

@@ -35,6 +35,7 @@ type Sources = {
   configMap?: Source;
   secret?: Source;
   persistentVolumeClaim?: { claimName: string };
+  serviceAccountToken?: { audience: string; expirationSeconds: number; path: string };
 };
 type Probe = { httpGet: { path: string; port: string } };
 export type Toleration = { key: string; operator: string; effect?: string };

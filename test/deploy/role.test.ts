@@ -47,6 +47,7 @@ test("the control plane may do this and nothing else", () => {
     "* events.events.k8s.io create",
     "* events.events.k8s.io patch",
     "* events patch",
+    "* tokenreviews.authentication.k8s.io create",
     "* pods delete",
     "kube-node-lease leases.coordination.k8s.io get",
     "kube-node-lease leases.coordination.k8s.io list",

@@ -7,7 +7,7 @@ import type { TlsServer } from "../../../test/fixture/kubernetes/tls-server.ts";
 import { openAuthority } from "../../../test/real/kubernetes/certificate.ts";
 import type { Clock } from "../../clock.ts";
 import { openClient } from "./client.ts";
-import { openTransport } from "./connect.ts";
+import { openTransport, ownNamespace } from "./connect.ts";
 import type { Transport, TransportPorts, TransportSettings } from "./connect.ts";
 
 const authority = openAuthority("ours", Date.now());
@@ -488,6 +488,14 @@ describe("openTransport() with a credential plugin", () => {
     clock.step(6_000);
     expect(await whoami(transport)).toContain("exit status 1");
   });
+});
+
+test("ownNamespace() is that of the pod, and none where no pod is", async () => {
+  const account = join(folder, "own-namespace");
+  mkdirSync(account);
+  expect(await ownNamespace(account)).toBeNull();
+  writeFileSync(join(account, "namespace"), "gpu-fleet\n");
+  expect(await ownNamespace(account)).toBe("gpu-fleet");
 });
 
 /** The file's content once there is one; it is written by a child within moments. */

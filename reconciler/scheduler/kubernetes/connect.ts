@@ -150,6 +150,12 @@ async function readText(path: string): Promise<ReadText> {
   }
 }
 
+/** The namespace of the pod that this process runs in; `null` = no file says it. */
+export async function ownNamespace(folder = SERVICE_ACCOUNT): Promise<string | null> {
+  const text = await readFile(join(folder, "namespace"), "utf8").catch(() => "");
+  return text.trim() || null;
+}
+
 async function openInCluster(env: Environment, ports: TransportPorts): Promise<OpenedTransport> {
   const host = env["KUBERNETES_SERVICE_HOST"] ?? "";
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "";

@@ -48,6 +48,7 @@ export const RESOURCES: readonly Resource[] = [
   resource("v1", "events", "Event", true, ["reason", "type"]),
   resource("coordination.k8s.io/v1", "leases", "Lease", true),
   resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false),
+  resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview", false),
 ];
 
 export const apiVersionOf = ({ group, version }: Resource): string =>

@@ -10,6 +10,7 @@ import { Lists } from "./fake-read.ts";
 import { parsePath, resourceOf } from "./fake-resource.ts";
 import type { Target } from "./fake-resource.ts";
 import * as say from "./fake-status.ts";
+import { reviewToken } from "./fake-token.ts";
 import type { Hand, World } from "./fake-world.ts";
 import { createObject, patchObject } from "./fake-write.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -78,6 +79,7 @@ export class Server {
   #create(target: Target, body: unknown, hand: Hand): Answer {
     const { resource, namespace, name, sub } = target;
     if (resource.kind === "SelfSubjectAccessReview") return this.#review(body);
+    if (resource.kind === "TokenReview") return reviewToken(this.#world, body);
     if (namespace !== "") {
       if (this.#world.store.get(NAMESPACES, "", namespace) === undefined) {
         return say.notFound(NAMESPACES, namespace);

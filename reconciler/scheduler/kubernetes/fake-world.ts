@@ -34,6 +34,22 @@ export type KubeWrite = {
 /** Of one UID: how often its eviction was asked for, and how often it was granted. */
 export type EvictionCount = { asked: number; granted: number };
 
+/** What a service-account token is for, and the pod that it is bound to. */
+export type TokenAsk = {
+  /** `NAMESPACE/NAME`. */
+  account: string;
+  audience: string;
+  pod: { namespace: string; name: string } | null;
+};
+/** With what was true of the pod when it was made. */
+export type FakeToken = TokenAsk & {
+  podUid: string;
+  node: string;
+  nodeUid: string;
+  /** Wall milliseconds. */
+  endsAt: number;
+};
+
 export type World = {
   clock: Clock;
   store: Store;
@@ -47,6 +63,8 @@ export type World = {
   terminating: Set<string>;
   journal: KubeWrite[];
   evictions: Map<string, EvictionCount>;
+  /** Service-account tokens that were made. */
+  tokens: Map<string, FakeToken>;
   /** Told of each write, after it is done. */
   wrote: (write: KubeWrite) => void;
 };

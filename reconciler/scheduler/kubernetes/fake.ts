@@ -18,7 +18,8 @@ import { Server } from "./fake-server.ts";
 import * as say from "./fake-status.ts";
 import { Store } from "./fake-store.ts";
 import { Watches } from "./fake-watch.ts";
-import type { EvictionCount, KubeWrite, World } from "./fake-world.ts";
+import { makeToken } from "./fake-token.ts";
+import type { EvictionCount, KubeWrite, TokenAsk, World } from "./fake-world.ts";
 
 const USER = "system:serviceaccount:navarch:navarch";
 const NAMESPACES = resourceOf("namespaces");
@@ -70,6 +71,7 @@ export class FakeKube implements KubeApi {
       admission: (request) => this.admission(request),
       journal: this.#journal,
       evictions: this.#evictions,
+      tokens: new Map(),
       wrote,
     };
     this.#server = new Server(this.#world);
@@ -154,6 +156,11 @@ export class FakeKube implements KubeApi {
   /** In the order of their names; `""` = all namespaces. */
   list(plural: string, namespace = ""): KubeObject[] {
     return this.#world.store.list(resourceOf(plural), namespace);
+  }
+
+  /** A token of a service account as a TokenRequest makes it, good for an hour unless told. */
+  issueToken(ask: TokenAsk, lifeMs = 3_600_000): string {
+    return makeToken(this.#world, ask, lifeMs);
   }
 
   get fault(): Readonly<KubeFault> {

@@ -40,6 +40,7 @@ import { reflectNodes, reflectPods } from "./reflect.ts";
 import type { Reflector } from "./reflector.ts";
 import { StatusMirror, type StatusWish } from "./status-mirror.ts";
 import { statusWishOf } from "./status-wish.ts";
+import { reviewPodToken } from "./token-review.ts";
 import { isWorkload } from "./workload.ts";
 
 export type KubernetesPorts = {
@@ -280,6 +281,7 @@ export class Kubernetes implements Scheduler {
       plan: (node, options) => this.#plan(node, options),
       standing: () => this.#standing(),
       join: this.#ports.join ?? null,
+      review: (token) => reviewPodToken(this.#ports.api, token, this.#ports.config.agentAccount),
       missing: (joins = false) => missingRules(this.#ports.api, joins),
     };
   }

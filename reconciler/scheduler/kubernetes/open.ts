@@ -7,10 +7,11 @@ import { VERSION } from "../../../schema/version.ts";
 import type { Clock, Log } from "../../clock.ts";
 import type { Scheduler } from "../scheduler.ts";
 import { openClient } from "./client.ts";
-import { IN_CLUSTER, openTransport } from "./connect.ts";
+import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
 import { openJoin } from "./join-token.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { limited, Limiter } from "./limiter.ts";
+import { agentAccountIn } from "./token-review.ts";
 
 export type OpenedKubernetes =
   /** None is wanted, or none is there. */
@@ -61,13 +62,15 @@ export async function openKubernetes(
       return { server, isInCluster: name === IN_CLUSTER, ca: (await transport.tls()).ca ?? null };
     },
   });
+  const own = transport.name === IN_CLUSTER ? await ownNamespace() : null;
+  const agentAccount = config.agentAccount ?? (own === null ? null : agentAccountIn(own));
   const scheduler = new Kubernetes({
     api,
     join,
     limiter,
     server: `${transport.server} (${transport.name})`,
     instance,
-    config,
+    config: { ...config, agentAccount },
     clock,
     random,
     log,

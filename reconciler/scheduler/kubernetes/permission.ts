@@ -38,6 +38,12 @@ const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
   ...grant("events.k8s.io", "events", "create patch", "events on Nodes and pods"),
   ...grant("", "events", "patch", "the newest text on an event that repeats"),
   ...grant(
+    "authentication.k8s.io",
+    "tokenreviews",
+    "create",
+    "checking on which Node the pod of an agent runs",
+  ),
+  ...grant(
     "coordination.k8s.io",
     "leases",
     "get list watch",

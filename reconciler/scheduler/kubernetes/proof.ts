@@ -70,15 +70,17 @@ export function proofOf(
     if (isNamed) return "operator";
   }
   const address = origin?.address ?? null;
+  const token = origin?.tokenProblem == null ? "" : `; ${origin.tokenProblem}`;
   if (address === null || proofs.nodeOf.get(address) !== object.name) {
     const from = address ?? "loopback or a link-local address, as through a proxy or service mesh";
     const other = address === null ? undefined : proofs.nodeOf.get(address);
     const whose = other == null ? "" : `, which belongs to Node ${other}`;
-    return { lacks: `its reports come from ${from}${whose}` };
+    return { lacks: `its reports come from ${from}${whose}${token}` };
   }
   const agents = proofs.agentsAt.get(address) ?? 0;
   if (agents > 1) {
-    return { lacks: `${agents} agents share the address ${address}, as behind a proxy or NAT` };
+    const shared = `${agents} agents share the address ${address}, as behind a proxy or NAT`;
+    return { lacks: `${shared}${token}` };
   }
   return "address";
 }

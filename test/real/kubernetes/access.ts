@@ -39,6 +39,7 @@ export const PRODUCT_RULES: readonly Rule[] = [
   rule("storage.k8s.io", "volumeattachments", "list", "watch"),
   rule("events.k8s.io", "events", "create", "patch"),
   rule("", "events", "patch"),
+  rule("authentication.k8s.io", "tokenreviews", "create"),
   rule("", "pods", "delete"),
 ];
 

@@ -21,6 +21,33 @@ const kube = (file: string): string => `reconciler/scheduler/kubernetes/${file}`
 
 export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
+    "a pod's token counts for whichever node shows it",
+    {
+      file: "reconciler/join/pod-token.ts",
+      from: "review.pod.node === name",
+      to: 'review.pod.node !== ""',
+    },
+    { file: "test/scenario/kubernetes-token.test.ts", name: "a pod's token ties its agent" },
+  ),
+  one(
+    "a pod's token counts whatever audience it is for",
+    {
+      file: kube("token-review.ts"),
+      from: 'if (!readList(status["audiences"]).includes(POD_AUDIENCE)) {',
+      to: 'if (readList(status["audiences"]).length < 0) {',
+    },
+    { file: kube("token-review.test.ts"), name: "gives another audience" },
+  ),
+  one(
+    "a pod's token moves a tie",
+    {
+      file: "reconciler/fold/cluster.ts",
+      from: "ambiguous.push(...movedByToken(live, pairs, objects));",
+      to: "ambiguous.push(...movedByToken([], pairs, objects));",
+    },
+    { file: "reconciler/fold/cluster.test.ts", name: "moves no node from a Node" },
+  ),
+  one(
     "a cluster that is dark counts as one that has been waited for",
     {
       file: "reconciler/decide/leave.ts",
