@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { VirtualClock } from "../../simulator/clock.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { emptyChange, type Store } from "../store/store.ts";
+import type { Webhook } from "./fill-notifier.ts";
 import { expandEnv, Notifier } from "./deliver.ts";
 
 type Got = {
@@ -23,7 +24,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function open(answer: (n: number) => number): Promise<{
+async function open(
+  answer: (n: number) => number,
+  more: Partial<Webhook> & { secret?: string | null } = {},
+): Promise<{
   store: Store;
   clock: VirtualClock;
   got: Got[];
@@ -31,6 +35,7 @@ async function open(answer: (n: number) => number): Promise<{
   notifier: Notifier;
 }> {
   const said: string[] = [];
+  const { secret = "key", ...own } = more;
   folder = mkdtempSync(join(tmpdir(), "navarch-hook-"));
   const got: Got[] = [];
   server = Bun.serve<undefined>({
@@ -55,7 +60,7 @@ async function open(answer: (n: number) => number): Promise<{
     store,
     clock,
     log: (_level, message, fields) => said.push(`${message} ${JSON.stringify(fields)}`),
-    secret: "key",
+    secret,
     config: {
       type: "webhook",
       cordonUrl: `${base}/cordon`,
@@ -66,6 +71,7 @@ async function open(answer: (n: number) => number): Promise<{
       headers: { "X-Team": "gpu" },
       secretEnv: null,
       retry: { attempts: 3, initialMs: 1_000, maxMs: 60_000 },
+      ...own,
     },
   });
   return { store, clock, got, said, notifier };
@@ -142,4 +148,123 @@ test("expandEnv() fills names and tells the first that is not set", () => {
     text: "Bearer 1-2",
   });
   expect(expandEnv("${A}${C}", { A: "1" })).toEqual({ ok: false, name: "C" });
+});
+
+test("an event that is sent nowhere any more is dropped, and holds nothing up", async () => {
+  const { store, clock, got, notifier } = await open(() => 200);
+  const deliveries = [row("uncordon"), row("cordon")];
+  await store.commit({ ...emptyChange(), deliveries });
+  await notifier.deliverDue();
+  expect(got.map(({ path, id }) => [path, id])).toEqual([["/cordon", "2"]]);
+  expect(await store.deliveries(clock.wallMs(), 10)).toEqual([]);
+  await store.close();
+});
+
+test("without a secret nothing is signed", async () => {
+  const { store, got, notifier } = await open(() => 200, { secret: null });
+  await store.commit({ ...emptyChange(), deliveries: [row("cordon")] });
+  await notifier.deliverDue();
+  expect(got.map(({ signature }) => signature)).toEqual([null]);
+  await store.close();
+});
+
+test("the rest after each try doubles", async () => {
+  const { store, clock, got, notifier } = await open(() => 500, {
+    retry: { attempts: 4, initialMs: 1_000, maxMs: 60_000 },
+  });
+  await store.commit({ ...emptyChange(), deliveries: [row("cordon")] });
+  const tries: number[] = [];
+  for (let at = 0; at <= 7_500; at += 500) {
+    const before = got.length;
+    await notifier.deliverDue();
+    if (got.length > before) tries.push(at);
+    await clock.pass(500);
+  }
+  expect(tries).toEqual([0, 1_000, 3_000, 7_000]);
+  await store.close();
+});
+
+test("a receiver that is down is asked once a round, although no rest is configured", async () => {
+  const { store, got, notifier } = await open(() => 500, {
+    retry: { attempts: 3, initialMs: 0, maxMs: 0 },
+  });
+  const deliveries = [row("cordon"), row("drain"), row("cordon", "n2")];
+  await store.commit({ ...emptyChange(), deliveries });
+  const paths = () => got.splice(0).map(({ path, body }) => path + JSON.parse(body).node_id);
+  await notifier.deliverDue();
+  expect(paths()).toEqual(["/cordonn1", "/cordonn2"]);
+  await notifier.deliverDue();
+  expect(paths()).toEqual(["/cordonn1", "/cordonn2"]);
+  // Given up, it makes way within the same round.
+  await notifier.deliverDue();
+  expect(paths()).toEqual(["/cordonn1", "/cordonn2", "/drainn1"]);
+  await store.close();
+});
+
+test("who is not there is a problem like any other, and is told as it is", async () => {
+  const { store, said, notifier } = await open(() => 200, {
+    cordonUrl: "http://127.0.0.1:1/",
+    retry: { attempts: 1, initialMs: 1_000, maxMs: 60_000 },
+  });
+  await store.commit({ ...emptyChange(), deliveries: [row("cordon")] });
+  await notifier.deliverDue();
+  expect(said).toHaveLength(1);
+  expect(said[0]).toStartWith('webhook given up {"kind":"cordon","node":"n1","problem":"');
+  expect(said[0]).not.toContain('"problem":"Error');
+  await store.close();
+});
+
+/** An outbox that says how often it was looked at. */
+function watched(look: () => Promise<[]>) {
+  const clock = new VirtualClock();
+  const said: string[] = [];
+  const notifier = new Notifier({
+    store: { deliveries: look } as unknown as Store,
+    clock,
+    log: (level, message, fields) => said.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    secret: null,
+    config: {} as Webhook,
+  });
+  return { clock, said, notifier };
+}
+
+test("the outbox is looked at each second, until the end", async () => {
+  let looks = 0;
+  const { clock, notifier, said } = watched(async () => (looks++, []));
+  notifier.start();
+  await clock.pass(999);
+  expect(looks).toBe(0);
+  await clock.pass(1);
+  expect(looks).toBe(1);
+  await clock.pass(1_000);
+  expect(looks).toBe(2);
+  notifier.stop();
+  await clock.pass(10_000);
+  expect(looks).toBe(2);
+  expect(said).toEqual([]);
+});
+
+test("an outbox that cannot be read is said, and looked at again", async () => {
+  let looks = 0;
+  const { clock, notifier, said } = watched(() => Promise.reject(new Error(`down ${++looks}`)));
+  notifier.start();
+  await clock.pass(2_000);
+  expect(said).toEqual([
+    'warn the outbox cannot be read {"error":"Error: down 1"}',
+    'warn the outbox cannot be read {"error":"Error: down 2"}',
+  ]);
+  notifier.stop();
+});
+
+test("a round that is under way at the end is the last one, and to end before the start is none", async () => {
+  const { promise, resolve } = Promise.withResolvers<[]>();
+  let looks = 0;
+  const { clock, notifier } = watched(() => (looks++, promise));
+  notifier.start();
+  await clock.pass(1_000);
+  notifier.stop();
+  resolve([]);
+  await clock.pass(5_000);
+  expect([looks, clock.nextMs()]).toEqual([1, null]);
+  expect(() => watched(async () => []).notifier.stop()).not.toThrow();
 });

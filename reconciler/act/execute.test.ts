@@ -6,7 +6,7 @@ import { nodeOf, operationOf, POOL, sessionOf } from "../../test/world/part.ts";
 import type { Outcome } from "../fold/outcome.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../scheduler/scheduler.ts";
-import { execute, mayCall, type Targets } from "./execute.ts";
+import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 const NODE = nodeOf("n", { fence: 7, session: sessionOf() });
 const FENCE = { nodeId: NODE.id, fence: 7, sessionId: sessionOf().id };
@@ -166,4 +166,9 @@ describe("execute() of a set-up", () => {
 test("mayCall() where the provider is not configured any more, so that the call can say so", () => {
   const targets = { provider: () => null } as unknown as Targets;
   expect(mayCall(operationOf(NODE, CREATE, { attempts: 3 }), targets)).toBe(true);
+});
+
+test("isFenced() of a set-up: the machine's own mark refuses who is late", () => {
+  const targets = { provider: () => null } as unknown as Targets;
+  expect(isFenced(operationOf(NODE, SET_UP), targets)).toBe(true);
 });

@@ -42,9 +42,11 @@ export type Permit = {
 /** For a process that nobody can replace while it runs. */
 export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null };
 
+type Lane = { busy: number };
+
 export class Runner {
-  private readonly running = new Map<OperationId, { lane: string; stop: AbortController }>();
-  private readonly lanes = new Map<string, number>();
+  private readonly running = new Map<OperationId, { lane: Lane; stop: AbortController }>();
+  private readonly lanes = new Map<string, Lane>();
   private readonly targets: Targets;
   private readonly clock: Clock;
   private readonly hint: () => void;
@@ -72,11 +74,12 @@ export class Runner {
       const restMs = operation.notBefore - now;
       if (restMs > 0 && restMs <= OPEN_MAX_MS) continue;
       if (!mayCall(operation, this.targets) || !may(operation)) continue;
-      const lane = laneOf(operation);
-      const busy = this.lanes.get(lane) ?? 0;
-      if (busy >= laneMax(operation)) continue;
+      const name = laneOf(operation);
+      const lane = this.lanes.get(name) ?? { busy: 0 };
+      if (lane.busy >= laneMax(operation)) continue;
       if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
-      this.lanes.set(lane, busy + 1);
+      lane.busy += 1;
+      this.lanes.set(name, lane);
       const stop = new AbortController();
       this.running.set(operation.id, { lane, stop });
       void this.run(operation, stop);
@@ -98,9 +101,9 @@ export class Runner {
     const done = this.done;
     this.done = [];
     for (const { id } of done) {
-      const lane = this.running.get(id)?.lane;
+      const call = this.running.get(id);
+      if (call !== undefined) call.lane.busy -= 1;
       this.running.delete(id);
-      if (lane !== undefined) this.lanes.set(lane, Math.max(0, (this.lanes.get(lane) ?? 1) - 1));
     }
     return done;
   }
