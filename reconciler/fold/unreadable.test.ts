@@ -153,7 +153,7 @@ describe("recoverSnapshot() of a pool", () => {
   test("without a word is as large as it has nodes, under names that no node had", () => {
     const nodes = [
       nodeOf("a", { slot: 0, gen: 3 }),
-      nodeOf("b", { slot: 0, gen: 9, phase: { kind: "gone", since: 1, purpose: "lost" } }),
+      nodeOf("b", { slot: 1, gen: 9, phase: { kind: "gone", since: 1, purpose: "lost" } }),
       nodeOf("c", { slot: 2, gen: 5 }),
       nodeOf("d", { slot: 2, gen: 6 }),
       nodeOf("e", { slot: 7, gen: 99, pool: "q" as PoolName }),
