@@ -177,6 +177,8 @@ describe("foldTime() of a node that is gone", () => {
     expect([owed(AT - 7 * DAY_MS + 1), owed(AT - 7 * DAY_MS)]).toEqual([false, true]);
     expect(owed(AT - RETAIN_MS, keeps)).toBe(true);
     expect(pass(gone(AT - RETAIN_MS, { kube: null })).isRemoved).toBe(true);
+    const deleted = { ...kube, absentSince: AT - RETAIN_MS };
+    expect(pass(gone(AT - RETAIN_MS, { kube: deleted })).isRemoved).toBe(true);
   });
 });
 
