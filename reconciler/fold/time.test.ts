@@ -199,6 +199,13 @@ describe("foldTime() of a machine that nobody bought", () => {
     expect(pass(own, quiet).isRemoved).toBe(false);
   });
 
+  test("never forgets one that speaks, although nothing is to be kept", () => {
+    const none = structuredClone(TIMED);
+    none.server.retainTerminatedMs = 0;
+    expect(pass(unboughtOf("n", { pool: null }), { ...quiet, config: none }).isRemoved).toBe(false);
+    expect(pass(silentFor(0), { ...quiet, config: none }).isRemoved).toBe(true);
+  });
+
   test("keeps it while its Node is marked: the record says why", () => {
     const marked = kubeOf({ uid: "u", isolatedUid: "u" });
     expect(pass(silentFor(RETAIN_MS, { kube: marked }), quiet).isRemoved).toBe(false);

@@ -55,8 +55,8 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
     const stray = isUnbought(node);
     // While its Node is marked, this record is what says why, and nothing returns it to work.
     const marks = node.kube !== null && node.kube.isolatedUid === node.kube.uid;
-    const since = silentSince ?? input.now;
-    if (stray && !marks && input.now - since >= timing.retainTerminatedMs) {
+    const isSilent = silentSince !== null && input.now - silentSince >= timing.retainTerminatedMs;
+    if (stray && !marks && isSilent) {
       draft.change.removedNodes.push(id);
       removed.push(id);
       continue;
