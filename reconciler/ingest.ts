@@ -13,10 +13,12 @@ import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
 import type { Clock } from "./clock.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 import { isUnbought, verdictOfNode } from "./fleet.ts";
+import { isReturned } from "./fold/former-boot.ts";
 import { takeFairly } from "./letter-queue.ts";
+import { Paced } from "./paced.ts";
 import type { Presence } from "./presence.ts";
-import { type Cursor, type Letter, StaleEpoch, type Store } from "./store/store.ts";
-import type { StoredLetter } from "./store/store.ts";
+import { StaleEpoch } from "./store/store.ts";
+import type { Cursor, Letter, Store, StoredLetter } from "./store/store.ts";
 import type { OrderSigner } from "./order-signer.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
 import { StreamCursors } from "./stream-cursor.ts";
@@ -55,8 +57,6 @@ const BATCH_MAX = { letters: 256, news: 400 };
 /** Far more than register between two activations. */
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
-/** How often a changed address is written down. */
-const MOVES_MS = 60_000;
 
 function isSameProof(a: Origin, b: Origin): boolean {
   const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
@@ -64,7 +64,6 @@ function isSameProof(a: Origin, b: Origin): boolean {
 }
 
 type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
-
 export class Ingest {
   private readonly store: Store;
   private readonly clock: Clock;
@@ -77,8 +76,10 @@ export class Ingest {
   private failure: string | null = null;
   /** An append failed, which a database behind a network may have done all the same. */
   private unsure = false;
-  /** When a node's address was last found changed; bounded by the fleet. */
-  private readonly movedAt = new Map<NodeId, number>();
+  /** How often a changed address is written down. */
+  private readonly moves = new Paced(60_000);
+  /** Not with every report, so that what an agent keeps can be acknowledged. */
+  private readonly again = new Paced(15_000);
   /** New nodes by their id in lower case: until they are folded nobody else knows them. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
@@ -123,7 +124,9 @@ export class Ingest {
     if (letter !== null && !(await this.enqueue(letter, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
-    const seq = this.cursors.get(id, report.stream);
+    // Another sender spoke for the node in between: its agent tells again what still holds.
+    const wasAway = isReturned(node?.agent ?? null, report.boot_id);
+    const seq = wasAway && this.again.take(id, mono) ? 0 : this.cursors.get(id, report.stream);
     const stale =
       node !== null &&
       node.agent !== null &&
@@ -217,10 +220,7 @@ export class Ingest {
     const known = node?.agent?.origin;
     if (node === null || known === undefined || !isSameProof(known, origin)) return origin;
     if (known.address === origin.address) return null;
-    const before = this.movedAt.get(node.id);
-    if (before !== undefined && mono - before < MOVES_MS) return null;
-    this.movedAt.set(node.id, mono);
-    return origin;
+    return this.moves.take(node.id, mono) ? origin : null;
   }
 
   /** What of the report must survive, or `null` if it is a quiet heartbeat. */

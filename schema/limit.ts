@@ -38,6 +38,8 @@ export const LIMIT = {
   metricsCharsMax: 2_048,
   /** Keys of evidence in a waiver, and the length of one. */
   evidenceMax: 64,
+  /** Boot ids of a node that are remembered after they are over. */
+  formerBootsMax: 8,
   /** Keys of size changes that a pool remembers. */
   askedMax: 64,
   evidenceKeyMax: 400,

@@ -159,6 +159,8 @@ export const AgentFact = v.object({
   inventory: Inventory,
   /** Absent in rows of a version that did not look. */
   origin: v.optional(Origin),
+  /** Boot ids that it reported under before, see `fold/former-boot.ts`. */
+  formerBoots: v.optional(v.pipe(v.array(BootId), v.maxLength(LIMIT.formerBootsMax))),
 });
 export type AgentFact = v.InferOutput<typeof AgentFact>;
 

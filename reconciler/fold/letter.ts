@@ -14,6 +14,7 @@ import type { BootId } from "../../schema/id.ts";
 import type { AgentFact, Health, Node } from "../../schema/node.ts";
 import type { Verdict } from "../../schema/policy.ts";
 import type { Letter } from "../store/store.ts";
+import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 
 /** Evaluations closer together than this count once (promise N66): one burst is one evaluation. */
@@ -52,9 +53,10 @@ export function foldLetter(
     });
   };
   const agent = foldAgent(node.agent, letter, receivedAt);
-  if (node.agent === null) tell("node.registered", registered(letter));
-  const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId;
-  if (rebooted) tell("node.registered", "the agent is back under a new boot id");
+  const disputed = isFormerBoot(node.agent, letter.bootId);
+  const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId && !disputed;
+  const arrival = arrivalOf(node.agent, letter, rebooted);
+  if (arrival !== null) tell("node.registered", arrival);
   const refusal = refusalIn(node.agent, agent);
   if (refusal !== null) tell("command.finished", refusal);
   for (const gap of letter.gaps)
@@ -70,11 +72,10 @@ export function foldLetter(
   let { held } = latched;
   let aside = setAside(before.aside ?? [], judged, result, by);
   const check = letter.check?.conclusive === true ? letter.check : null;
-  if (check !== null || rebooted) {
-    const { bootId } = letter;
-    const evaluation = { bootId, check, nowMs: receivedAt, resetSeen: rebooted };
-    held = releaseHeld(held, evaluation);
-    aside = releaseHeld(aside, evaluation);
+  if ((check !== null && !disputed) || rebooted) {
+    const seen = { bootId: letter.bootId, check, nowMs: receivedAt, resetSeen: rebooted };
+    held = releaseHeld(held, seen);
+    aside = releaseHeld(aside, seen);
   }
   const heard = judged.length > 0 || check !== null;
   const health = evaluate(
@@ -201,8 +202,20 @@ function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentF
     lastHeartbeatAt: at,
     inventory: { ...emptyInventory(letter.node), ...inventory },
     ...originOf(before, letter),
+    ...formerBoots(before, letter.bootId),
   };
 }
+
+/** What its boot id says about who reports, if it is news. */
+function arrivalOf(before: AgentFact | null, letter: Letter, rebooted: boolean): string | null {
+  if (before === null) return registered(letter);
+  if (rebooted) return "the agent is back under a new boot id";
+  return isFirstReturn(before, letter.bootId) ? TWO_SENDERS : null;
+}
+
+const TWO_SENDERS =
+  "it reports under an earlier boot id again: two senders use this node's credential. " +
+  "Nothing that either says is over counts until the next reboot: rotate its token";
 
 function originOf(before: AgentFact | null, letter: Letter): Pick<AgentFact, "origin"> {
   const origin = letter.origin ?? before?.origin;

@@ -1,0 +1,85 @@
+/**
+ * A second sender with a node's credential: a copied machine, or a thief who wants a dead GPU to
+ * look well.
+ */
+import { afterEach, expect, test } from "bun:test";
+import type { NodeId } from "../schema/id.ts";
+import type { Report } from "../schema/report.ts";
+import { reportOf } from "../simulator/agent.ts";
+import { poolYaml, World } from "../simulator/world.ts";
+
+const worlds: World[] = [];
+afterEach(async () => {
+  for (const world of worlds.splice(0)) await world.close();
+});
+
+async function openStory() {
+  const w = await World.open(poolYaml(1), { store: "memory" });
+  worlds.push(w);
+  await w.until(() => w.serving().length === 1, 120);
+  const id = w.serving()[0] as NodeId;
+  const agent = w.agent(id);
+  /** Sends a report of the real agent with changes, and gives the acknowledged number back. */
+  const send = async (changes: Partial<Report>): Promise<number> => {
+    const report = { ...reportOf(id, agent, w.clock.wallMs()), findings: [], ...changes };
+    const pending = w.ingest.accept(report as Report, id);
+    await w.clock.pass(10);
+    const answer = await pending;
+    await w.turn();
+    if (answer.kind !== "reply") throw new Error(answer.kind);
+    return answer.reply.ack_seq;
+  };
+  const honest = reportOf(id, agent, w.clock.wallMs());
+  const clean = { ...honest.check, active: [] } as Report["check"];
+  /** A boot that there never was, and a check that finds nothing. */
+  const forge = (boot: string): Promise<number> =>
+    send({ boot_id: boot, stream: `of-${boot}`, check: clean } as unknown as Partial<Report>);
+  /** GPU 0 is lost, and the agent says so under its next number. */
+  const lose = async (): Promise<void> => {
+    w.xid(id, 79);
+    await w.say(id);
+    await w.turn();
+  };
+  const codes = () => w.node(id).health.held.map(({ finding }) => finding.code);
+  return { w, id, agent, send, forge, lose, codes };
+}
+
+test("a forged reboot hides a lost GPU until the agent's next word, and never again", async () => {
+  const { w, send, forge, lose, codes } = await openStory();
+  await lose();
+  expect(codes()).toEqual([79]);
+  await forge("forged");
+  expect(codes()).toEqual([]);
+  // The agent is asked once to tell again what holds, and does so under its next number.
+  expect(await send({})).toBe(0);
+  expect(await send({})).toBe(1);
+  await lose();
+  expect(codes()).toEqual([79]);
+  // Neither of the two is believed when it says that something is over.
+  await forge("forged");
+  await forge("forged");
+  await send({});
+  expect(codes()).toEqual([79]);
+  const said = w.events.filter(({ message }) => message.includes("two senders"));
+  expect(said).toHaveLength(1);
+});
+
+test("a true reboot ends it", async () => {
+  const { agent, send, forge, lose, codes } = await openStory();
+  await forge("forged");
+  await send({});
+  await lose();
+  expect(codes()).toEqual([79]);
+  agent.boot += 1;
+  await send({});
+  expect(codes()).toEqual([]);
+});
+
+test("boots that are over are remembered up to a bound", async () => {
+  const { w, id, send, forge } = await openStory();
+  for (let at = 0; at < 12; at += 1) await forge(`boot-of-${at}`);
+  const { agent } = w.node(id);
+  expect(agent?.formerBoots).toHaveLength(8);
+  expect(agent?.formerBoots?.[0]).toBe("boot-of-10" as NonNullable<typeof agent>["bootId"]);
+  expect(await send({})).toBeGreaterThanOrEqual(0);
+});
