@@ -3,7 +3,7 @@ import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../schem
 import { type AgentFact, type KubeFact, type Node, TOKEN_UNCHECKED } from "../../schema/node.ts";
 import { Draft, newMirror } from "../draft.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
-import { foldCluster, identityKeyOf, type Known } from "./cluster.ts";
+import { foldCluster, identityKeyOf, type Known, subjectOf } from "./cluster.ts";
 import { newHealth, newNode } from "./new-node.ts";
 
 const NOW = 1_000_000;
@@ -385,5 +385,196 @@ describe("foldCluster() of a pod token", () => {
     expect(after(holder)).toMatchObject({ uid: "u-gpu-1", absentSince: null, unschedulable: true });
     expect([...found.doubted.keys()]).toEqual([thief.id]);
     expect(found.alarms[0]).toStartWith("Node gpu-1 is node host-1, but node x shows a pod token");
+  });
+});
+
+describe("subjectOf()", () => {
+  const inventory = {
+    ...agent(["id-1"]).inventory,
+    provider: "agent's",
+    region: "ar",
+    zone: "az",
+  } as AgentFact["inventory"];
+  const speaks = { ...agent([]), inventory };
+
+  test("takes the cloud's word before the agent's, and no address of the agent's", () => {
+    const instance = { ...(machine("10.0.0.1") as object), region: "r", zone: "z" } as never;
+    const origin = { address: "10.0.0.9", vouched: true, pod: null };
+    const one = node("n1", { instance, agent: { ...speaks, origin } });
+    expect(subjectOf(one)).toEqual({
+      id: one.id,
+      provider: "fake",
+      instanceId: "i-1",
+      region: "r",
+      zone: "z",
+      internalIp: "10.0.0.1",
+      externalIp: null,
+      agentHostname: "h",
+      agentName: "n1",
+      providerIds: ["id-1"],
+      origin,
+      silent: false,
+      live: true,
+    });
+  });
+
+  test("of a machine that nobody bought takes the agent's word", () => {
+    expect(subjectOf(node("n1", { agent: speaks }))).toMatchObject({
+      provider: "agent's",
+      instanceId: null,
+      region: "ar",
+      zone: "az",
+      internalIp: null,
+      origin: null,
+    });
+    expect(subjectOf(node("n1", { agent: null }))).toMatchObject({
+      agentHostname: null,
+      agentName: null,
+      providerIds: [],
+      provider: null,
+    });
+  });
+
+  test("is silent only where no cloud tells that the machine runs", () => {
+    const silent = { ...newHealth(), silentSince: 5 };
+    const of = (more: Partial<Node>) => subjectOf(node("n1", more)).silent;
+    expect([of({ health: silent }), of({}), of({ health: silent, instance: machine(null) })]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe("foldCluster() of nodes that are gone", () => {
+  const gone = (kube: KubeFact | null): Node =>
+    node("n1", { phase: { kind: "gone", since: 1, purpose: "lost" }, kube });
+
+  test("says when the object of one is gone, once", () => {
+    const one = gone(bound("gpu-1", "ip"));
+    const { after, draft } = fold([one], []);
+    expect(after(one)?.absentSince).toBe(NOW);
+    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["kube.lost"]);
+    for (const kube of [null, { ...bound("gpu-1", "ip"), absentSince: 5 }]) {
+      expect(fold([gone(kube)], []).draft.finish()).toBeNull();
+    }
+  });
+
+  test("changes nothing of one whose object is there", () => {
+    expect(fold([gone(bound("gpu-1", "ip"))], [object("gpu-1")]).draft.finish()).toBeNull();
+  });
+
+  test("takes no object for one that could be a live node's", () => {
+    const origin = { address: "10.0.0.1", vouched: false, pod: null };
+    const speaks = { ...agent([]), origin };
+    const over = { ...gone(null), agent: speaks };
+    expect(fold([over], [object("n1", { ips: ["10.0.0.1"] })]).after(over)).toBeNull();
+  });
+});
+
+describe("foldCluster() of what ties a node and its object no more", () => {
+  const its = object("gpu-1", { systemUuid: UUID });
+  const drops = (by: KubeFact["by"], more: Partial<KubeFact>, speaks: AgentFact | null) => {
+    const one = node("x", { kube: { ...bound("gpu-1", by), ...more }, agent: speaks });
+    return fold([one], [its]).after(one)?.absentSince !== null;
+  };
+  const from = (ids: string[] = []): AgentFact => ({
+    ...agent(ids),
+    origin: { address: "10.0.0.9", vouched: false, pod: null },
+  });
+  const free = { isolatedUid: null };
+
+  test.each<[string, boolean, Parameters<typeof drops>]>([
+    ["a provider's id", false, ["provider_id", free, from()]],
+    ["an address of the cloud's", false, ["ip", free, from()]],
+    ["a proof by the instance", false, ["metadata", { ...free, proof: "instance" }, from()]],
+    ["nothing, and no agent speaks", false, ["system_uuid", free, null]],
+    ["a claim that was dropped", true, ["system_uuid", { ...free, proof: "address" }, from()]],
+    ["a dropped claim that a token proved", false, ["token", { ...free, proof: "token" }, from()]],
+    ["a claim that was proven once", false, ["system_uuid", { ...free, proof: "address" }, from([UUID])]],
+    ["a claim of an agent of old", false, ["system_uuid", free, agent([UUID])]],
+    ["a claim without a proof", true, ["system_uuid", free, from([UUID])]],
+    ["such a claim, and a mark", false, ["system_uuid", { isolatedUid: "u-gpu-1" }, from([UUID])]],
+    ["such a claim, and a mark elsewhere", true, ["system_uuid", { isolatedUid: "u-9" }, from([UUID])]],
+  ])("known by %s: lost %p", (_what, isLost, given) => {
+    expect(drops(...given)).toBe(isLost);
+  });
+
+  test("keeps the proof that it had", () => {
+    const kube = { ...bound("gpu-1", "system_uuid"), proof: "address" } as const;
+    const one = node("x", { kube: { ...kube, gpus: 1 }, agent: from([UUID]) });
+    expect(fold([one], [its]).after(one)).toMatchObject({
+      proof: "address",
+      by: "system_uuid",
+      gpus: 8,
+    });
+    const older = node("x", { kube: bound("gpu-1", "ip"), agent: null });
+    expect("proof" in (fold([older], [its]).after(older) ?? {})).toBe(false);
+  });
+});
+
+describe("foldCluster() with who was whom the last time, where objects have changed", () => {
+  const one = node("n1", { instance: machine(null) });
+  const its = object("gpu-1", { providerId: "navarch://fake/local/i-1" });
+
+  test("loses the node whose object is not listed any more", () => {
+    const first = fold([one], [its]);
+    const paired = { ...one, kube: first.after(one) };
+    const later = fold([paired], [object("other")], first.found);
+    expect(later.after(one)?.absentSince).toBe(NOW);
+    expect(fold([one], [object("other")], first.found).after(one)).toBeNull();
+  });
+
+  test("tells what it says of a match, and what is not proven, once", () => {
+    const { draft } = fold([one], [its]);
+    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["kube.matched"]);
+    const claim = node("x", {
+      agent: { ...agent([UUID]), origin: { address: "10.0.0.9", vouched: false, pod: null } },
+    });
+    const claimed = object("gpu-2", { systemUuid: UUID, ips: ["10.0.0.1"] });
+    const first = fold([claim], [claimed]);
+    const [event] = first.draft.change.events;
+    expect(event).toMatchObject({
+      kind: "kube.unproven",
+      node: claim.id,
+      pool: claim.pool,
+      session: null,
+      actor: "navarch",
+      at: NOW,
+      message:
+        "no proof that this agent runs on Node gpu-2: its reports come from 10.0.0.9",
+    });
+    const mirror = newMirror();
+    mirror.nodes.set(claim.id, claim);
+    const again = (unbound: Known["unbound"]) => {
+      const draft = new Draft(mirror);
+      const cluster = { objects: [claimed], known: null, onUncordon: "cancel", unbound } as const;
+      foldCluster(cluster, [claim.id], NOW, draft);
+      return draft.change.events.length;
+    };
+    expect([again(first.found.unbound), again(new Map()), again(new Map([[claim.id, "else"]]))]).toEqual(
+      [0, 1, 1],
+    );
+  });
+
+  test("reports a claim again that has no object any more", () => {
+    const speaks = { ...agent([UUID]), origin: { address: "10.0.0.9", vouched: false, pod: null } };
+    const kube = { ...bound("gpu-1", "system_uuid"), proof: "address", absentSince: 5 } as const;
+    const claim = node("x", { agent: speaks, kube });
+    const { found } = fold([claim], [object("gpu-1", { systemUuid: UUID, ips: ["10.0.0.1"] })]);
+    expect([...found.unbound.keys()]).toEqual([claim.id]);
+  });
+
+  test("counts a Node of another install as nobody's", () => {
+    const origin = { address: "10.0.0.1", vouched: false, pod: null };
+    const labels = { "navarch.dev/fleet": "other" };
+    const theirs = object("n1", { ips: ["10.0.0.1"], labels });
+    const speaks = node("n1", { agent: { ...agent([]), origin } });
+    const { found } = fold([speaks], [theirs], null, "ours");
+    expect([...found.names]).toEqual([]);
+    expect(found.alarms).toEqual([
+      "Node n1 is managed by another Navarch install, fleet other; " +
+        "remove the label navarch.dev/fleet from it if that install is gone",
+    ]);
   });
 });

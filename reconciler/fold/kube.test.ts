@@ -105,6 +105,8 @@ describe("foldKube()", () => {
       { name: "gpu-2", at: NOW },
       { name: "gpu-1", at: NOW },
     ]);
+    from = fold(from, object({ name: "gpu-1" }))?.node ?? from;
+    expect(from.kube?.former?.map(({ name }) => name)).toEqual(["gpu-3", "gpu-2"]);
     for (let i = 0; i < 20; i++) from = fold(from, object({ name: `x${i}` }))?.node ?? from;
     expect(from.kube?.former).toHaveLength(8);
   });
@@ -262,5 +264,263 @@ describe("isWaived()", () => {
     expect(foldWaiver(sick(node({ waiver }), ["a"]))).toBeNull();
     expect(foldWaiver(node({ waiver }))?.waiver).toBeNull();
     expect(evidenceKeys(node())).toEqual([]);
+  });
+});
+
+const kinds = (found: ReturnType<typeof foldKube>) =>
+  (found?.events ?? []).map(({ kind, message, actor }) => [kind, message, actor]);
+
+describe("foldKube() of what the object shows", () => {
+  test("takes in all of it the first time, with its proof", () => {
+    const shown = object({
+      unschedulable: true,
+      own: true,
+      others: ["b", "a"],
+      bootId: "boot-1",
+      gpus: 4,
+      conditions: [{ type: "Ready", status: "False", reason: "KubeletNotReady", message: "" }],
+    });
+    const found = foldKube(node(), { ...seen(shown), proof: "instance" }, "cancel", NOW);
+    expect(found?.node.kube).toEqual({
+      name: "gpu-1",
+      uid: "u1",
+      by: "provider_id",
+      proof: "instance",
+      boundAt: NOW,
+      unschedulable: true,
+      others: ["a", "b"],
+      isolatedUid: null,
+      reassertedAt: null,
+      own: true,
+      bootId: "boot-1",
+      restUntil: 0,
+      refusals: 0,
+      refusal: null,
+      notReady: "False (KubeletNotReady)",
+      gpus: 4,
+      hold: false,
+      absentSince: null,
+    });
+    expect(kinds(found)).toEqual([
+      ["kube.matched", "matched to Node gpu-1 (by provider_id, proven by instance)", "navarch"],
+      ["kube.cordoned", "cordoned in Kubernetes by a, b: left as it is", "human"],
+    ]);
+    const bare = fold(node(), object());
+    expect(kinds(bare)[0]?.[1]).toBe("matched to Node gpu-1 (by provider_id)");
+    expect("proof" in (bare?.node.kube ?? {})).toBe(false);
+    expect("holdUnclear" in (bare?.node.kube ?? {})).toBe(false);
+    expect("former" in (bare?.node.kube ?? {})).toBe(false);
+  });
+
+  test("is bounded, whatever others write", () => {
+    const others = Array.from({ length: 20 }, (_, i) => `m${String(i).padStart(2, "0")}`);
+    const reason = "x".repeat(500);
+    const conditions = [{ type: "Ready", status: "False", reason, message: "" }];
+    const shown = object({ unschedulable: true, others, conditions });
+    const kube = fold(node(), shown)?.node.kube;
+    expect(kube?.others).toEqual(others.slice(0, 16));
+    expect(kube?.notReady).toBe(`False (${reason}`.slice(0, 128));
+    const ready = object({ conditions: [{ type: "Ready", status: "True", reason: "", message: "" }] });
+    expect(fold(node(), ready)?.node.kube?.notReady).toBeNull();
+    expect(fold(node(), object({ others }))?.node.kube?.others).toEqual([]);
+  });
+
+  const known = fold(node(), object())?.node ?? node();
+  test.each<[string, Partial<KubeNode>]>([
+    ["its name", { name: "gpu-2" }],
+    ["its UID", { uid: "u2" }],
+    ["that no work is placed", { unschedulable: true }],
+    ["our share", { own: true }],
+    ["a hold", { annotations: { "navarch.dev/hold": "true" } }],
+    ["its readiness", { conditions: [{ type: "Ready", status: "True", reason: "", message: "" }] }],
+    ["its GPUs", { gpus: 7 }],
+    ["its boot", { bootId: "b" }],
+  ])("is news where it changes %s", (_what, more) => {
+    expect(fold(known, object())).toBeNull();
+    expect(fold(known, object(more))).not.toBeNull();
+  });
+
+  test("is news where who it is known by, or proven by, changes", () => {
+    expect(foldKube(known, { object: object(), by: "ip" }, "cancel", NOW)?.node.kube?.by).toBe("ip");
+    const proven = foldKube(known, { ...seen(object()), proof: "token" }, "cancel", NOW);
+    expect(proven?.node.kube?.proof).toBe("token");
+    const lost = { ...known, kube: known.kube === null ? null : { ...known.kube, absentSince: 5 } };
+    expect(fold(lost, object())?.node.kube?.absentSince).toBeNull();
+    const mark = known.kube === null ? null : { ...known.kube, isolatedUid: "u9" };
+    expect(fold({ ...known, kube: mark }, object())?.node.kube?.isolatedUid).toBeNull();
+    const ends = fold(known, object({ unschedulable: true, others: ["a"] }))?.node ?? known;
+    const others = fold(ends, object({ unschedulable: true, others: ["a", "b"] }));
+    expect(kinds(others)).toEqual([
+      ["kube.cordoned", "cordoned in Kubernetes by b: left as it is", "human"],
+    ]);
+    expect(fold(ends, object({ unschedulable: true, others: [] }))?.node.kube?.others).toEqual([]);
+  });
+
+  test("keeps what is remembered of this object, and nothing of it for another one", () => {
+    const refusal = { what: "cordon", message: "no", since: 1, at: 2 };
+    const uncordons = [{ at: 1, by: "ann" }];
+    const former = [{ name: "old", at: 3 }];
+    const kept = { boundAt: 7, restUntil: 8, refusals: 2, refusal, reassertedAt: 9, uncordons, former };
+    const from = { ...known, kube: known.kube === null ? null : { ...known.kube, ...kept } };
+    expect(fold(from, object({ gpus: 7 }))?.node.kube).toMatchObject(kept);
+    const anew = fold(from, object({ uid: "u2" }));
+    expect(anew?.node.kube).toMatchObject({
+      boundAt: NOW,
+      restUntil: 0,
+      refusals: 0,
+      refusal: null,
+      reassertedAt: 9,
+      uncordons,
+      former,
+    });
+    expect(kinds(anew)).toEqual([
+      ["kube.changed", "Node gpu-1 was created again: it has none of the earlier marks", "navarch"],
+    ]);
+  });
+
+  test("says that it is gone, and forgets the mark", () => {
+    const from = marked();
+    const gone = fold(from, null);
+    expect(kinds(gone)).toEqual([
+      ["kube.lost", "Node gpu-1 is no longer in the cluster", "navarch"],
+    ]);
+    expect(gone?.node).toEqual({
+      ...from,
+      kube:
+        from.kube === null
+          ? null
+          : { ...from.kube, absentSince: NOW, isolatedUid: null, unschedulable: false },
+    });
+    expect(fold(node(), null)).toBeNull();
+  });
+});
+
+describe("foldKube() of a hold", () => {
+  const hold = (value: string, more: Partial<KubeNode> = {}) =>
+    object({ annotations: { "navarch.dev/hold": value }, ...more });
+  const said = (from: Node, one: KubeNode) =>
+    kinds(fold(from, one)).filter(([kind]) => kind !== "kube.matched");
+  const after = (from: Node, one: KubeNode): Node => fold(from, one)?.node ?? from;
+
+  test("is told once, with its value where that is unclear, and once when it ends", () => {
+    const set = "navarch.dev/hold is set on Node gpu-1";
+    const odd = 'navarch.dev/hold="perhaps" on Node gpu-1 is neither yes nor no, so the Node is held';
+    expect(said(node(), hold("true"))).toEqual([["kube.hold", set, "human"]]);
+    const held = after(node(), hold("true"));
+    expect(held.kube?.hold).toBe(true);
+    expect(said(held, hold("true", { gpus: 1 }))).toEqual([]);
+    expect(said(held, hold("perhaps"))).toEqual([["kube.hold_unclear", odd, "human"]]);
+    const unclear = after(held, hold("perhaps"));
+    expect(unclear.kube?.holdUnclear).toBe("perhaps");
+    expect(said(unclear, hold("perhaps", { gpus: 1 }))).toEqual([]);
+    expect(said(unclear, hold("true"))).toEqual([["kube.hold", set, "human"]]);
+    expect(said(held, object())).toEqual([
+      ["kube.hold", "navarch.dev/hold is no longer set on Node gpu-1", "human"],
+    ]);
+    expect(said(after(node(), object()), object({ gpus: 1 }))).toEqual([]);
+  });
+
+  test("on a new object is a new one, and its absence there is no news", () => {
+    const held = after(node(), hold("true"));
+    const changed = (one: KubeNode) => said(held, one).map(([kind]) => kind);
+    expect(changed(hold("true", { uid: "u2" }))).toEqual(["kube.changed", "kube.hold"]);
+    expect(changed(object({ uid: "u2" }))).toEqual(["kube.changed"]);
+  });
+});
+
+describe("foldKube() of a mark that others lifted", () => {
+  const given = (more: Partial<Node>) => fold(marked(more), lifted());
+  const phase = (kind: string, more: object = {}) =>
+    ({ kind, since: 2, ...more }) as unknown as Node["phase"];
+
+  test("is no word while nothing of ours was on this object, or is on none", () => {
+    const unmarked = (isolatedUid: string | null) => {
+      const from = marked();
+      return { ...from, kube: from.kube === null ? null : { ...from.kube, isolatedUid } };
+    };
+    for (const uid of [null, "u9"]) {
+      const next = fold(unmarked(uid), lifted());
+      expect(next?.node.session ?? null).not.toBeNull();
+      expect(kinds(next)).toEqual([]);
+    }
+  });
+
+  test.each(["cordon", "uncordon", "mirror"])("is no word while a %s is out", (word) => {
+    const operation = `n1.3.${word}` as OperationId;
+    const from = marked({ operation });
+    const next = fold(from, lifted());
+    expect(kinds(next)).toEqual([]);
+    expect(next?.node).toMatchObject({ session: { id: "s1" }, kube: { isolatedUid: "u1" } });
+  });
+
+  test("is a word while anything else is out", () => {
+    expect(given({ operation: "n1.3.drain" as OperationId })?.node.session).toBeNull();
+    expect(given({ operation: "cordon.3.drain" as OperationId })?.node.session).toBeNull();
+  });
+
+  test.each(["serving", "suspect", "draining", "replacing"])("returns a node that is %s", (kind) => {
+    const from = marked({ phase: phase(kind, { purpose: "repair" }), sparedAt: 1 });
+    const next = fold(from, lifted());
+    expect(next?.node).toMatchObject({
+      phase: { kind: "serving", since: kind === "serving" ? 2 : NOW },
+      session: null,
+      lastSession: { id: "s1", openedAt: 2, closedAt: NOW, how: "cancelled" },
+      order: null,
+      sparedAt: NOW,
+      fence: from.fence + 1,
+      waiver: null,
+    });
+    expect(kinds(next)).toEqual([
+      ["kube.uncordoned", "uncordoned in Kubernetes by hand: the repair is called off", "human"],
+    ]);
+  });
+
+  test.each(["repairing", "booting", "verifying"])("lets a node that is %s go on", (kind) => {
+    const lastSession = { id: "s0" as SessionId, openedAt: 0, closedAt: 1, how: "recovered" };
+    const next = given({ phase: phase(kind), lastSession });
+    expect(next?.node).toMatchObject({ phase: phase(kind), session: { id: "s1" }, lastSession });
+  });
+
+  test("leaves a node with the person that holds it, not with the product", () => {
+    const held = (heldBy: string) => given({ phase: phase("held", { heldBy, why: "x" }) })?.node.phase;
+    expect(held("human:ann")).toMatchObject({ kind: "held", heldBy: "human:ann" });
+    expect(held("navarch")).toEqual({ kind: "serving", since: NOW });
+  });
+
+  test("of a node without a repair calls none off", () => {
+    const lastSession = { id: "s0" as SessionId, openedAt: 0, closedAt: 1, how: "recovered" };
+    const next = given({ session: null, lastSession });
+    expect(next?.node.lastSession).toEqual(lastSession);
+    expect(kinds(next)[0]?.[1]).toBe("uncordoned in Kubernetes by hand");
+    const kept = { by: "human", why: "", at: 1, evidence: ["a"] };
+    expect(given({ waiver: kept })?.node.waiver).toEqual(kept);
+  });
+
+  test.each(["terminating", "gone"])("of a node that is %s ends nothing", (kind) => {
+    const from = marked({ phase: phase(kind) });
+    const next = fold(from, lifted());
+    expect(kinds(next)).toEqual([
+      ["kube.uncordoned", `uncordoned in Kubernetes by hand, but it is ${kind}`, "human"],
+    ]);
+    expect(next?.node).toMatchObject({ phase: phase(kind), session: { id: "s1" }, fence: from.fence });
+    expect(next?.node.kube?.isolatedUid).toBeNull();
+  });
+
+  test("is set again once a repair, where that is configured", () => {
+    const at = (reassertedAt: number | null, more: Partial<Node> = {}) => {
+      const from = marked(more);
+      const kube = from.kube === null ? null : { ...from.kube, reassertedAt };
+      return fold({ ...from, kube }, lifted(), "enforce");
+    };
+    const again = [
+      ["kube.uncordoned", "uncordoned in Kubernetes by hand: cordoned again, as configured", "navarch"],
+    ];
+    expect(kinds(at(null))).toEqual(again);
+    // What was set again in an earlier repair counts for that one.
+    expect(kinds(at(1))).toEqual(again);
+    expect(at(2)?.node.session).toBeNull();
+    expect(at(3)?.node.session).toBeNull();
+    expect(kinds(at(0, { session: null }))[0]?.[2]).toBe("human");
+    expect(at(null)?.node.kube).toMatchObject({ reassertedAt: NOW, isolatedUid: null });
   });
 });

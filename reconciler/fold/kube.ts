@@ -154,7 +154,7 @@ function formerOf(
   if (before === null || before === undefined || before.name === name) {
     return kept.length === 0 ? {} : { former: kept };
   }
-  const others = kept.filter((one) => one.name !== name && one.name !== before.name);
+  const others = kept.filter((one) => one.name !== name);
   return { former: [{ name: before.name, at: now }, ...others].slice(0, FORMER_NAMES_MAX) };
 }
 
