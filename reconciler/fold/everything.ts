@@ -143,7 +143,6 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
   );
   for (const node of folded.nodes) draft.putNode(node);
   for (const operation of folded.operations) draft.putOperation(operation);
-  draft.tell(folded.events);
   for (const { operation, instance } of folded.answers) {
     settle(input.now, draft, operation.id, {
       kind: "done",
@@ -160,9 +159,8 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
   );
 }
 
-/** safety.md §6: fewer than this share of what is known, of at least this many, is a list's lie. */
+/** safety.md §6: fewer than this share of what is known is a list's lie. */
 const COLLAPSE_SHARE = 0.5;
-const COLLAPSE_MIN = 3;
 /** A list that tells the same for this long is believed: somebody did delete them. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;
 
@@ -187,9 +185,7 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
     known++;
     if (shown.has(instance.id)) seen++;
   }
-  // A list that shows none of what is known is doubted however few they are.
-  const empty = seen === 0 && known > 0;
-  if (!empty && (known < COLLAPSE_MIN || seen >= known * COLLAPSE_SHARE)) return null;
+  if (seen >= known * COLLAPSE_SHARE) return null;
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 

@@ -55,11 +55,11 @@ describe("foldListing() of a machine that it shows", () => {
   const absent = known({ absentSince: 5, absentListings: 3 });
 
   test("changes nothing where nothing has changed", () => {
-    const { nodes, sightings, events, answers, operations } = fold({
+    const { nodes, sightings, answers, operations } = fold({
       nodes: [known()],
       instances: [seen("i-1")],
     });
-    expect([nodes, [...sightings], events, answers, operations]).toEqual([[], [], [], [], []]);
+    expect([nodes, [...sightings], answers, operations]).toEqual([[], [], [], []]);
   });
 
   test("takes its state, addresses and keys, and that it is there", () => {

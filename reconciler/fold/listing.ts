@@ -28,7 +28,6 @@ export type ListingFold = {
   operations: Operation[];
   /** Open creates whose instance is there, however their call ended. */
   answers: { operation: Operation; instance: Instance }[];
-  events: EventDraft[];
   sightings: Map<InstanceId, Sighting>;
 };
 
@@ -50,7 +49,6 @@ export function foldListing(
     nodes: [],
     operations: [],
     answers: [],
-    events: [],
     sightings: new Map(),
   };
   const byId = new Map(listing.instances.map((instance) => [instance.id, instance]));
