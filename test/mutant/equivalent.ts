@@ -43,4 +43,27 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "parseLine(bytes.subarray(at, end), at); | newline < 0 → newline <= 0",
     reason: "A newline at 0 ends an empty line, which parseLine() refuses as too short.",
   },
+  {
+    key:
+      "reconciler/fold/leaving.ts | if (leaving.length === 0) return; | " +
+      "leaving.length === 0 → false",
+    reason: EMPTY,
+  },
+  {
+    key:
+      "reconciler/fold/unreadable.ts | if (snapshot.unreadable.length === 0) " +
+      "return { snapshot, change }; | snapshot.unreadable.length === 0 → false",
+    reason: EMPTY,
+  },
+  {
+    key:
+      "reconciler/fold/unreadable.ts | if (Array.isArray(parent)) return false; | false → true",
+    reason: "nothing was emptied, so each round finds the same place until the rounds are over",
+  },
+  {
+    key:
+      "reconciler/fold/letter.ts | const count = refused > known ? refused - known : refused; | " +
+      "refused > known → refused >= known",
+    reason: "equal counts have returned two lines above",
+  },
 ];
