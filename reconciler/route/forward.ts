@@ -7,10 +7,12 @@
  * Adapter: network.
  */
 import type { ServerWebSocket } from "bun";
+import { blockOf } from "../audit/logins.ts";
 import type { Clock } from "../clock.ts";
 import type { PeerTls } from "../tls/open.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { refuseUpgrade, type RoutePorts } from "./app.ts";
+import { TOO_MANY } from "./gate.ts";
 import { HOP, printHop, type Sign } from "./hop.ts";
 import { VIOLATION } from "./named.ts";
 import { askToWait, type StreamData, type Streams } from "./stream.ts";
@@ -21,6 +23,13 @@ const ANSWER_MS = 15_000;
 const REQUESTS_MAX = 256;
 /** Questions about unknown callers on their way at once; they take no place from known ones. */
 const QUESTIONS_MAX = 32;
+/**
+ * An address whose unknown tokens the leader no longer answers is asked about this often. A token
+ * made a moment ago waits no longer than that, or until the copy has it.
+ */
+const ASK_AGAIN_MS = 1_000;
+/** Addresses remembered at once. */
+const DEFERRED_MAX = 10_000;
 /** Frames of one agent that may wait for the leader's socket, as many as for the store. */
 const FRAMES_MAX = 16;
 /** Bytes of one agent that may wait for the leader, before its socket is open and after. */
@@ -45,6 +54,8 @@ export class Forward {
   };
   private open = 0;
   private questions = 0;
+  /** Addresses that failed too often, and from when on they are asked about again. */
+  private readonly deferred = new Map<string, number>();
   private probed: { atMono: number; problem: Promise<string | null> } | null = null;
 
   /**
@@ -127,6 +138,8 @@ export class Forward {
   async ask(request: Request, remote: string): Promise<Response | null> {
     const refused = this.refusal(request);
     if (refused !== null) return refused;
+    const address = blockOf(remote);
+    if (this.from.clock.monoMs() < (this.deferred.get(address) ?? 0)) return tooMany();
     const base = this.from.leader();
     if (base === null) return away("no leader at the moment");
     if (this.questions >= QUESTIONS_MAX) return away("too many unknown callers at once");
@@ -143,6 +156,7 @@ export class Forward {
         ...this.tls(),
       });
       const { status } = answer;
+      if (status === 429) this.defer(address);
       if (status !== 401 && status !== 429 && status !== 503) {
         await answer.body?.cancel();
         return null;
@@ -167,6 +181,11 @@ export class Forward {
   private targetOf(request: Request, base: string): string {
     const { pathname, search } = new URL(request.url, "http://none");
     return `${base}${pathname}${search}`;
+  }
+
+  private defer(address: string): void {
+    if (this.deferred.size >= DEFERRED_MAX) this.deferred.clear();
+    this.deferred.set(address, this.from.clock.monoMs() + ASK_AGAIN_MS);
   }
 
   /** Why a stream or request is not passed on at all. */
@@ -225,5 +244,11 @@ export class Forward {
 export function away(message: string): Response {
   const answer = refuseUpgrade("not_leader", message, 503);
   answer.headers.set("Retry-After", "1");
+  return answer;
+}
+
+function tooMany(): Response {
+  const answer = refuseUpgrade("rate_limited", TOO_MANY, 429);
+  answer.headers.set("Retry-After", String(ASK_AGAIN_MS / 1_000));
   return answer;
 }

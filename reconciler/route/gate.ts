@@ -74,7 +74,7 @@ function targetOf(path: string): string | null {
   }
 }
 
-const TOO_MANY = "too many failed authentications from this address";
+export const TOO_MANY = "too many failed authentications from this address";
 const SAID: Record<Rejection, string> = {
   absent: "no token given",
   unknown: "token rejected",

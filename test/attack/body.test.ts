@@ -135,6 +135,38 @@ test("a token that only the leader knows yet is taken by a standby", async () =>
   expect((await p.during(answer)).status).toBe(404);
 });
 
+test("a standby asks once a second about an address that fails too often", async () => {
+  const { p } = await open("leader");
+  let [asked, monoMs] = [0, 0];
+  const clock = {
+    monoMs: () => monoMs,
+    wallMs: () => p.w.clock.wallMs(),
+    after: (ms: number, work: () => void) => p.w.clock.after(ms, work),
+  };
+  const leader = (): string => {
+    asked++;
+    return p.base;
+  };
+  const forward = new Forward({ clock, leader, sign: (text) => p.a.authority.sign(text) });
+  const guess = async (remote: string): Promise<number> => {
+    const headers = { authorization: "Bearer nvt.guess" };
+    const request = new Request(`${p.base}/v1/nodes/n/cordon`, { method: "POST", headers });
+    return (await p.during(forward.ask(request, remote)))?.status ?? 0;
+  };
+  const statuses: number[] = [];
+  for (let i = 0; i < 200; i++) statuses.push(await guess("203.0.113.9"));
+  const refused = statuses.indexOf(429);
+  expect(refused).toBeGreaterThan(10);
+  expect(new Set(statuses.slice(refused))).toEqual(new Set([429]));
+  expect(asked).toBe(refused + 1);
+  // Its neighbour is none of that, and it is asked about again.
+  expect(await guess("203.0.113.10")).toBe(401);
+  expect(asked).toBe(refused + 2);
+  monoMs += 1_000;
+  await guess("203.0.113.9");
+  expect(asked).toBe(refused + 3);
+});
+
 test("one caller reads a few metrics pages at once, and others beside it", async () => {
   const { p } = await open("leader");
   const get = (from: string): Caller => {
