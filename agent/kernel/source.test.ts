@@ -1,14 +1,17 @@
 /** What an error of one read means, and what a path is opened as. */
 import { spawnSync } from "node:child_process";
-import { afterAll, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSource } from "./open-source.ts";
 import { failureOf, messageOf } from "./source.ts";
 
-const home = mkdtempSync(join(tmpdir(), "source-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+let home: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "source-"));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const error = (code: string) => Object.assign(new Error(`${code}: read`), { code });
 
@@ -51,6 +54,18 @@ test("openSource() tells a device from a file, and refuses what is none of them"
   expect(openSource(home, null)).toEqual({ error: `${home} is a directory` });
   const missing = openSource(join(home, "none"), null);
   expect("error" in missing && missing.error).toContain("ENOENT");
+});
+
+test.each([
+  [16 * 1_024 - 1, "idle"],
+  [16 * 1_024, "oversized"],
+] as const)("%i bytes without a line end: %s", (length, kind) => {
+  const file = join(home, "file");
+  writeFileSync(file, "z".repeat(length));
+  const source = openSource(file, null);
+  if ("error" in source) throw new Error(source.error);
+  expect([source.next().kind, source.next().kind]).toEqual([kind, "idle"]);
+  source.close();
 });
 
 test("openSource() keeps no descriptor of what it refuses", () => {

@@ -22,6 +22,7 @@ describe("printFinding()", () => {
 
   test("has no place for the whole node, and names what made up GPUs", () => {
     const node = onNode({ kind: "driver", reason: "stuck", severity: "fatal", message: "m" });
+    expect([node.level, onNode({ ...node, level: 3 }).level]).toEqual([0, 3]);
     const none = { pci: null, gpu_index: null, gpu_uuid: null };
     expect(printFinding(node, ctx)).toMatchObject({ ...none, code: null, metrics: {} });
     expect(printFinding(node, roundAt(0, { simulated: true })).source).toBe("sim");
@@ -84,6 +85,13 @@ describe("judgeChange()", () => {
     expect(change([cold()], before, [KEY])).toEqual({
       ...{ told: [], active: [KEY], held: { [KEY]: past } },
     });
+  });
+
+  test("lists the worst first, also before what nobody could look at", () => {
+    const before = { "lost/bus/GPU-9": { severity: "warning", level: 0 } } as const;
+    const now = [cold({ severity: "serious" }), cold({ reason: "sbe", severity: "info" })];
+    const { active } = change(now, before, Object.keys(before));
+    expect(active).toEqual([KEY, "lost/bus/GPU-9", "ecc/sbe/GPU-2"]);
   });
 
   test("tells one key once, by the worst of it", () => {

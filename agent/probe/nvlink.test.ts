@@ -8,7 +8,7 @@ import {
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
 import type { NvmlGpuCheck } from "../nvml/reading.ts";
-import { nvlinkProbe } from "./nvlink.ts";
+import { LINK_STATE, nvlinkProbe } from "./nvlink.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 
 const links = (...states: (number | null)[]) =>
@@ -36,6 +36,8 @@ describe("nvlinkProbe", () => {
   });
 
   test("takes sleep for no fault", () => {
+    // nvml.h, nvmlNvLinkState_t of R520.
+    expect(LINK_STATE).toEqual({ INACTIVE: 0, ACTIVE: 1, SLEEP: 2, ACTIVE_TRAFFIC_DISABLED: 3 });
     expect(lookWith(nvlinkProbe, { ...NAME, nvlinks: links(2, 2, 1) }).conditions).toEqual([]);
   });
 

@@ -18,6 +18,7 @@ describe("remapProbe", () => {
     [{ retiredSbe: 40, retiredDbe: 20 }, ["remap/retired_pages serious 1"]],
     [{ remapHistogram: { ...NONE, high: 3, partial: 2 } }, []],
     [{ remapHistogram: { ...NONE, low: 1 } }, ["remap/spare_low warning 1"]],
+    [{ remapHistogram: { ...NONE, low: 2, none: 2 } }, ["remap/spare_low warning 1"]],
     // Rows remapped long ago are history.
     [{ remappedCorrectable: 4, remappedUncorrectable: 2 }, []],
   ])("judges %j", (change, said) => {

@@ -52,6 +52,23 @@ describe("runProbes()", () => {
     expect(round?.results.map((result) => result.outcome)).toEqual(
       Array.from({ length: PROBES.length + 1 }, () => "ok"),
     );
+    // The time goes to the driver; a look at its answer takes none.
+    const spent = round?.results.filter((result) => result.duration_ms > 0);
+    expect(spent).toMatchObject([{ name: "driver", duration_ms: 3 }]);
+  });
+
+  test("expects no fewer GPUs of the bus while the driver answers nothing", () => {
+    const gpu = (index: number) => `0000:${index}0:00.0`;
+    const gpus = [gpu(1), gpu(2)].map((pci) => ({ pci, driver: "nvidia" }));
+    const [round] = play([null], { bus: { kind: "read", gpus } });
+    expect(round?.expected).toEqual({ gpus: 2, from: "bus" });
+  });
+
+  test("ends the loss of a GPU with the exchange of it", () => {
+    const lost = healthyCheck(8, { 3: { rc: 15 } });
+    const exchanged = healthyCheck(8, { 3: { uuid: "GPU-new" } });
+    const rounds = play([lost, exchanged]);
+    expect(rounds.map(({ active }) => active)).toEqual([[`lost/bus/${uuid(3)}`], []]);
   });
 
   test("reports a GPU that never opened by its place, and no longer once it has a name", () => {
