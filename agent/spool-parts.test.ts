@@ -192,6 +192,13 @@ describe("SpoolIndex", () => {
     ]);
   });
 
+  test("joins holes once 1,024 and a quarter of all are new, not at each", () => {
+    const all = (count: number) => filled(...Array.from({ length: count }, (_, i) => held(i + 1)));
+    const [few, many] = [all(1_365), all(1_366)];
+    for (const index of [few, many]) index.shrink(0, 0, 9);
+    expect([few.depth, many.depth]).toEqual([1_365, 1]);
+  });
+
   test("leaves alone what may be on its way", () => {
     const index = filled(held(1, 0), held(2, 0), held(3, 3));
     expect(index.shrink(0, 2, 9).dropped.map(({ seq }) => seq)).toEqual([3]);

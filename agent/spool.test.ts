@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import {
   mkdirSync,
@@ -241,6 +241,19 @@ describe("Spool", () => {
     expect(lost).toBeGreaterThan(2_000);
   });
 
+  test("append() keeps on disk what memory alone has no room for, and counts what it gives up", () => {
+    const keep = (storage: SpoolStorage | null, bytesMax?: number) => {
+      const spool = new Spool(options(storage, bytesMax === undefined ? {} : { bytesMax }));
+      for (let i = 0; i < 80; i++) spool.append([finding(i, "info", 100_000)], [], null);
+      const { bytes, dropped } = spool.stats();
+      return { mebibytes: Math.round(bytes / 1_048_576), dropped };
+    };
+    expect(keep(createMemoryStorage())).toEqual({ mebibytes: 8, dropped: 0 });
+    // 70 % of 6 MiB, in findings of 100,422 bytes with their rows.
+    expect(keep(null)).toEqual({ mebibytes: 4, dropped: 37 });
+    expect(keep(null, 2 * 1_048_576).mebibytes).toBe(1);
+  });
+
   test("append() joins gaps of one kind while they are unsent", () => {
     const spool = new Spool(options(createMemoryStorage()));
     for (let i = 0; i < 100; i++)
@@ -363,8 +376,11 @@ describe("Spool", () => {
 });
 
 describe("openFileStorage()", () => {
-  const root = mkdtempSync(join(tmpdir(), "spool-"));
-  afterAll(() => rmSync(root, { recursive: true, force: true }));
+  let root: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), "spool-"));
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   function open(directory: string): SpoolStorage {
     const answer = openFileStorage(directory);

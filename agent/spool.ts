@@ -22,7 +22,7 @@ import type { SpoolStorage } from "./spool-storage.ts";
 /** Bodies may fill this share of the bound; the rest is room for lines waiting to be deleted. */
 const LIVE_SHARE = 0.7;
 /** Bound while only memory takes the records: a share of the agent's 64 MiB (decision 22). */
-const MEMORY_BYTES_MAX = 4 * 1024 * 1024;
+const MEMORY_BYTES_MAX = 6 * 1024 * 1024;
 /** Small enough that acknowledged space is given back soon, large enough for few files. */
 const SEGMENT_BYTES_MAX = 1024 * 1024;
 
@@ -166,13 +166,17 @@ export class Spool {
   }
 
   #shrink(): { dropped: Held[]; holes: GapRow[] } {
-    const memoryOnly = this.#segments.failure !== null;
-    const disk = this.#bytesMax * LIVE_SHARE;
-    const bytesMax = memoryOnly ? Math.min(MEMORY_BYTES_MAX, disk) : disk;
+    const bytesMax = this.#bound() * LIVE_SHARE;
     const given = this.#index.shrink(bytesMax, this.#shown, this.#options.wallMs());
     for (const held of given.dropped) this.#release(held);
     this.#dropped += given.dropped.length;
     return given;
+  }
+
+  /** Of everything where writing goes on now, with what waits to be deleted. */
+  #bound(): number {
+    if (this.#segments.failure === null) return this.#bytesMax;
+    return Math.min(MEMORY_BYTES_MAX, this.#bytesMax);
   }
 
   #release(held: Held): void {
@@ -215,9 +219,8 @@ export class Spool {
    */
   #reclaim(): void {
     this.#segments.sweep();
-    const bound = this.#segments.failure === null ? this.#bytesMax : 2 * MEMORY_BYTES_MAX;
     for (let round = 0; round < 4; round++) {
-      const tooMuch = this.#segments.total() > bound;
+      const tooMuch = this.#segments.total() > this.#bound();
       const number = this.#segments.stranded() ?? (tooMuch ? this.#segments.wasteful() : null);
       if (number === null) return;
       this.#moveOut(number);
