@@ -142,7 +142,6 @@ function slotsOf(nodes: readonly Node[]): Map<number, Node[]> {
  */
 function worstFirst(nodes: Node[]): Node[] {
   const sick = nodes.filter(maySpend);
-  if (sick.length === 0) return nodes;
   sick.sort((a, b) => {
     const proof = Number(b.session?.definitive ?? false) - Number(a.session?.definitive ?? false);
     return (

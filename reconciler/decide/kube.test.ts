@@ -3,15 +3,16 @@ import type { Action } from "../../schema/action.ts";
 import type { Config } from "../../schema/config.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import type { InstanceId, NodeId, PoolName, SessionId } from "../../schema/id.ts";
-import type { Health, KubeFact, Node, Session } from "../../schema/node.ts";
+import type { Health, KubeFact, Node, Phase, Session } from "../../schema/node.ts";
 import { configOf, poolYaml } from "../../simulator/world.ts";
+import { endingOf } from "../../test/world/ask.ts";
 import type { Fleet, KubeSight, Sight } from "../fleet.ts";
 import { applyAction } from "../fold/action.ts";
 import { newHealth, newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { openBudgets } from "../safety/budget.ts";
 import { decide } from "./decide.ts";
-import { darkness } from "./kube.ts";
+import { darkness, mirrorOf } from "./kube.ts";
 import { lintPlan } from "./lint.ts";
 
 const NOW = 1_000_000;
@@ -188,6 +189,23 @@ describe("mirrorOf()", () => {
     expect(planFor(rested)).toEqual([]);
     const due = node(0, { cordon, kube: fact(0, { restUntil: NOW, refusals: 1 }) });
     expect(kinds(planFor(due))).toEqual(["mirror cordon"]);
+  });
+
+  test("has no mark for an object that is gone", () => {
+    const cordon = { product: null, human: MINE };
+    const there = node(0, { cordon });
+    expect(mirrorOf(there, { sight: sightOf() })).not.toBeNull();
+    const gone = node(0, { cordon, kube: fact(0, { absentSince: NOW - 1 }) });
+    expect(mirrorOf(gone, { sight: sightOf() })).toBeNull();
+  });
+
+  test.each<[string, Phase]>([
+    ["is not bought yet", { kind: "requested", since: 1, attempt: 0, notBefore: 0, refusal: null }],
+    ["is being ended", endingOf()],
+    ["has ended", { kind: "gone", since: 1, purpose: "operator" }],
+  ])("has no mark for a machine that %s", (_name, phase) => {
+    const cordon = { product: null, human: MINE };
+    expect(mirrorOf(node(0, { cordon, phase }), { sight: sightOf() })).toBeNull();
   });
 
   test("does not come before a forced end", () => {

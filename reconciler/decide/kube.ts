@@ -18,7 +18,7 @@ import { isResting } from "./rest.ts";
  * while it is cordoned, an object that was made anew, a person's `navarch cordon` and its end, a
  * share of ours that an earlier life left behind.
  */
-export function mirrorOf(node: Node, { sight }: Scope): Action | null {
+export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | null {
   const { kube, cordon, order } = node;
   if (kube === null || kube.absentSince !== null || sight.kube === undefined) return null;
   if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;

@@ -22,7 +22,6 @@ export function soundPart(
     const before = broken.get(pool) ?? `the plan of pool ${pool ?? "-"} breaks a law: `;
     broken.set(pool, broken.has(pool) ? `${before}; ${message}` : `${before}${message}`);
   }
-  if (broken.size === 0) return { plan, broken };
   const poolOf = (action: Action): string | null =>
     action.kind === "admit" ? action.pool : (fleet.nodes.get(action.node)?.pool ?? null);
   const actions = plan.actions.filter((action) => !broken.has(poolOf(action)));

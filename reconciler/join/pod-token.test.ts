@@ -178,6 +178,16 @@ describe("PodTokens", () => {
     expect(tokens.wants(id("host-1"))).toBe(false);
   });
 
+  test("wants() no further token while one waits for its turn", async () => {
+    const { tokens, clock, stored } = open();
+    tokens.registered(stored("gpu-1"), "gpu-1", "gpu-1");
+    tokens.registered(stored("gpu-2"), "gpu-2", "gpu-2");
+    // The first one is under review; the second waits until the pace lets it.
+    expect(tokens.wants(stored("gpu-3", {}))).toBe(false);
+    await clock.pass(100);
+    expect(tokens.wants(id("gpu-3"))).toBe(true);
+  });
+
   test("forgets the proof of an agent that registers without a token", () => {
     const { tokens, stored } = open();
     const pod = { node: "gpu-1", uid: "uid-gpu-1" };

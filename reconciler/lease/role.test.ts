@@ -13,7 +13,7 @@ import { credentialOf, nodeOf } from "../../test/fixture/plane/rows.ts";
 import { hashToken } from "../auth.ts";
 import { emptyChange, type Store } from "../store/store.ts";
 import { openOwnOffice } from "./office.ts";
-import type { Parts } from "./role.ts";
+import { openStandby, type Parts } from "./role.ts";
 
 afterEach(closeOffices);
 
@@ -43,6 +43,18 @@ describe("a standby", () => {
     await led.saveCredential({ ...credentialOf("c"), hash: hashToken("viewer-token") });
     await pass(clock, 2_600);
     expect((await page(office, "/v1/nodes", "viewer-token")).status).toBe(200);
+  });
+
+  test.each<[string, string, string | null]>([
+    ["forgets why it could not lead, once another one leads", "z", null],
+    ["still knows why it could not lead, while nobody does", "", "no state folder"],
+  ])("%s", async (_name, holder, left) => {
+    const { parts, store } = await setUpParts();
+    const row = { holder, epoch: 1, renewal: 0, address: "", writes: 0 };
+    const unfit = { why: "no state folder" as string | null };
+    const standby = await openStandby(parts, { store, lease: () => row, unfit });
+    expect(unfit.why).toBe(left);
+    await standby.stop(0);
   });
 
   test("that is stopped answers no more of the fleet", async () => {

@@ -33,19 +33,20 @@ export function brokenBecause({ health }: Node): string {
 const LOOP_COUNT = 3;
 const LOOP_MS = 3_600_000;
 
-export type UncordonLoop = { count: number; spanMs: number; by: string[] };
+export type UncordonLoop = { count: number; spanMs: number; lastAt: number; by: string[] };
 
 /** `null` = it is no loop. */
 export function loopOf(uncordons: Uncordons, now: number): UncordonLoop | null {
   const recent = uncordons.filter(({ at }) => now - at < LOOP_MS);
-  if (recent.length < LOOP_COUNT) return null;
+  const [first, last] = [recent.at(0), recent.at(-1)];
+  if (first === undefined || last === undefined || recent.length < LOOP_COUNT) return null;
   const by = new Set(recent.flatMap((one) => (one.by === null ? [] : [one.by])));
-  return { count: recent.length, spanMs: now - (recent[0]?.at ?? now), by: [...by] };
+  return { count: recent.length, spanMs: now - first.at, lastAt: last.at, by: [...by] };
 }
 
-export function sayLoop({ name, uncordons = [] }: KubeFact, loop: UncordonLoop): string {
+export function sayLoop({ name }: KubeFact, loop: UncordonLoop): string {
   const minutes = Math.max(1, Math.ceil(loop.spanMs / 60_000));
-  const at = new Date(uncordons.at(-1)?.at ?? 0).toISOString();
+  const at = new Date(loop.lastAt).toISOString();
   const who =
     loop.by.length === 0
       ? `a client that left no field manager; the audit log of the API server names it (${at})`

@@ -113,7 +113,7 @@ test("one transaction takes rows of at most 100 nodes, the largest first", async
   expect(new Set(Object.values(tables["finding"] ?? {}))).toEqual(new Set([19]));
 });
 
-test("one transaction takes at most 250 rows, and the next goes on with the same node", async () => {
+test("one transaction takes at most 250 rows, and the next goes on there", async () => {
   const { db, tables, removed } = openTables({ a: 495, b: 300 });
   await new History(db, limits).trim();
   expect(removed.map(({ nodes, rows }) => [nodes, rows])).toEqual([

@@ -150,8 +150,8 @@ export function excessOf(
 function levelOf(descending: readonly number[], target: number): number {
   let below = descending.reduce((sum, rows) => sum + rows, 0);
   for (const [above, rows] of descending.entries()) {
-    // With the level at this node's number, each of the ones above it has as many. The first one has
-    // none above it, and all together are too many: it never ends here.
+    // With the level at this node's number, each of the ones above it has as many. It never ends
+    // at the first one, above which are none: all together are too many.
     if (below + above * rows <= target) return Math.floor((target - below) / above);
     below -= rows;
   }

@@ -85,6 +85,20 @@ test("openLibsqlStore() syncs each commit of a file: a power cut loses nothing a
   await store.close();
 });
 
+test("openLibsqlStore() writes over one connection, the one that was set to sync", async () => {
+  const clients: Client[] = [];
+  const wrap = (client: Client) => (clients.push(client), client);
+  const store = await openLibsqlStore({ url: file(), now: 1, wrap });
+  const [writer] = clients;
+  const open = await writer?.transaction("write");
+  const second = Promise.resolve(writer?.execute("PRAGMA synchronous"));
+  await expect(second).rejects.toThrow("connection");
+  await open?.rollback();
+  const level = await writer?.execute("PRAGMA synchronous");
+  expect(level?.rows[0]?.[0]).toBe(2);
+  await store.close();
+});
+
 test("commit() is one transaction: a second open operation for a node writes nothing at all", async () => {
   const store = await openLibsqlStore({ url: file(), now: 1 });
   const operation = (id: string) =>

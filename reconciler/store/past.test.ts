@@ -1,5 +1,6 @@
 import { createClient } from "@libsql/client";
 import { afterEach, expect, spyOn, test } from "bun:test";
+import { drizzle } from "drizzle-orm/libsql";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { Finding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
 import { findingOf } from "../../test/fixture/plane/rows.ts";
 import { openLibsqlStore } from "./libsql.ts";
+import { readPast } from "./past.ts";
 import { emptyChange, type Store } from "./store.ts";
 
 const folders: string[] = [];
@@ -15,26 +17,31 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A store with one finding every ten milliseconds, from 10 on. */
-async function storeOf(count: number): Promise<Store> {
+const FINDING = v.parse(Finding, {
+  kind: "xid",
+  code: 79,
+  at: "2026-03-01T10:00:00Z",
+  boot_id: "b",
+  severity: "fatal",
+  message: "m",
+  source: "sim",
+});
+
+function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "navarch-past-"));
   folders.push(folder);
+  return folder;
+}
+
+/** A store with one finding every ten milliseconds, from 10 on. */
+async function storeOf(count: number, folder = newFolder()): Promise<Store> {
   const store = await openLibsqlStore({ url: `file:${join(folder, "navarch.db")}`, now: 1 });
-  const finding = v.parse(Finding, {
-    kind: "xid",
-    code: 79,
-    at: "2026-03-01T10:00:00Z",
-    boot_id: "b",
-    severity: "fatal",
-    message: "m",
-    source: "sim",
-  });
   const findings = Array.from({ length: count }, (_, at) => ({
     node: v.parse(NodeId, `n${at % 3}`),
     stream: v.parse(StreamId, "s"),
     seq: at + 1,
     receivedAt: 10 * (at + 1),
-    finding,
+    finding: FINDING,
   }));
   await store.commit({ ...emptyChange(), findings });
   return store;
@@ -63,9 +70,24 @@ test("readPast() of an empty history is empty", async () => {
   await store.close();
 });
 
+test("readPast() reads a page that cannot be read once, and goes on behind it", async () => {
+  const folder = newFolder();
+  const store = await storeOf(25, folder);
+  const client = createClient({ url: `file:${join(folder, "navarch.db")}` });
+  const pages: number[][] = [];
+  const query = { since: 0, after: null, limit: 10 };
+  const page = await readPast(drizzle(client), query, async (rows) => {
+    pages.push(rows.map(({ id }) => id));
+    return pages.length < 3 ? [] : rows.map((row) => ({ row, value: FINDING }));
+  });
+  expect(pages.map(([first]) => first)).toEqual([1, 11, 21]);
+  expect(page.map(({ id }) => id)).toEqual([21, 22, 23, 24, 25]);
+  client.close();
+  await store.close();
+});
+
 test("readPast() finds the first row of a time without reading those before it", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "navarch-past-"));
-  folders.push(folder);
+  const folder = newFolder();
   const url = `file:${join(folder, "navarch.db")}`;
   const [writer, reader] = [createClient({ url }), createClient({ url })];
   const store = await openLibsqlStore({ url, now: 1, clients: { writer, reader } });

@@ -66,4 +66,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "refused > known → refused >= known",
     reason: "equal counts have returned two lines above",
   },
+  {
+    key:
+      "reconciler/decide/decide.ts | const desired = pool === null ? 0 : " +
+      "desiredOf(pool, fleet.pools.get(pool.name)); | 0 → 1",
+    reason: "without a pool there is no budget, no victim and nothing to buy: no size is read",
+  },
 ];
