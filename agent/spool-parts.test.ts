@@ -96,6 +96,16 @@ test("a claim of a process that is gone, or of another with its number, holds no
   }
 });
 
+test("files are closed when the next one begins, and at the end", () => {
+  const open = () => fs.readdirSync("/proc/self/fd").length;
+  const before = open();
+  const storage = openFiles();
+  for (const number of [1, 2, 3, 4]) storage.append(number, bytesOf("a"), true);
+  expect(open()).toBe(before + 1);
+  storage.close();
+  expect(open()).toBe(before);
+});
+
 test("a file that cannot be written is an answer, and the next one is written", () => {
   const storage = openFiles();
   fs.mkdirSync(join(home, "spool", "0000000003.spool"));
@@ -314,5 +324,33 @@ describe("a restart", () => {
     const none = new SpoolSegments(null, 100, null);
     expect([none.failure, none.mayReturn(1e9)]).toEqual(["no directory", false]);
     expect(new SpoolSegments(null, 100, "it is read-only").failure).toBe("it is read-only");
+  });
+
+  test("segments of an earlier process count once they are read, and go when nothing is wanted", () => {
+    const disk = createMemoryStorage();
+    for (const number of [3, 4]) disk.append(number, bytesOf("12345"), true);
+    const segments = new SpoolSegments(disk, 100, null);
+    expect([segments.numbers(), segments.total()]).toEqual([[3, 4], 0]);
+    segments.load(3);
+    segments.load(4);
+    expect(segments.total()).toBe(10);
+    segments.rotate(0, () => head({}));
+    segments.count(4, 1);
+    segments.sweep();
+    expect(segments.numbers()).toEqual([4, 5]);
+  });
+
+  test("segments: a disk that refused is left alone for a minute, however much comes", () => {
+    let asked = 0;
+    const refusing: SpoolStorage = {
+      ...createMemoryStorage(),
+      append: () => (asked++, { ok: false, message: "full" }),
+    };
+    const segments = new SpoolSegments(refusing, 100, null);
+    const write = (nowMs: number) => segments.write(bytesOf("a".repeat(99)), true, nowMs, () => head({}));
+    for (const nowMs of [5, 6, 60_004]) write(nowMs);
+    expect([asked, segments.failure]).toEqual([1, "full"]);
+    write(60_005);
+    expect([asked, segments.failure, segments.numbers().length]).toEqual([2, "full", 6]);
   });
 });

@@ -78,10 +78,8 @@ export class SpoolSegments {
    * Begins a new segment with a head that makes everything before it dispensable but the bodies.
    */
   rotate(nowMs: number, head: () => HeadLine): void {
-    const returning = this.failure !== null && this.mayReturn(nowMs);
-    const useDisk = this.#disk !== null && (this.failure === null || returning);
-    if (useDisk) this.failure = null;
-    this.#begin(useDisk && this.#disk ? this.#disk : this.#memory);
+    if (this.mayReturn(nowMs)) this.failure = null;
+    this.#begin(this.failure === null && this.#disk ? this.#disk : this.#memory);
     if (!this.#append(printLine(head()), true)) this.#fallBack(null, nowMs, head);
   }
 

@@ -304,6 +304,7 @@ describe("Spool", () => {
     restored.acknowledge(old, 5);
     expect(restored.agreed).toBe(true);
     expect(restored.stream).not.toBe(old);
+    expect(new Spool(options(disk)).stream).toBe(restored.stream);
     expect(codesOf(new Spool(options(disk)))).toEqual([2]);
     expect(codesOf(restored)).toEqual([2]);
   });

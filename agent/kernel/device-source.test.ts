@@ -3,7 +3,7 @@
  * the device gives a record. The device itself is read in `test/real/kmsg.test.ts`.
  */
 import { spawnSync } from "node:child_process";
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import {
   closeSync,
   constants,
@@ -141,6 +141,28 @@ test("beyond a mebibyte it leaves what comes to the kernel, and goes on when the
   write("6,9999,1,-;after\n");
   await until(() => (first.push(...all(from)), first.length > sent));
   expect(first.at(-1)).toBe("6,9999,1,-;after");
+});
+
+test("overruns alone fill it too, and it goes on when they are taken", async () => {
+  const pull = async () => {
+    await new Promise(setImmediate);
+    throw Object.assign(new Error("overrun"), { code: "EPIPE" });
+  };
+  // Only the device itself overruns, and only where its ring may be flooded.
+  const stream = () => new ReadableStream({ pull });
+  const file = spyOn(Bun, "file").mockImplementation(() => ({ stream }) as never);
+  try {
+    const from = open(wake);
+    await until(() => woken >= 1_024);
+    await Bun.sleep(20);
+    expect(woken).toBe(1_024);
+    expect([next(from), next(from)]).toEqual(["overrun", "overrun"]);
+    await until(() => woken >= 1_026);
+    await Bun.sleep(20);
+    expect(woken).toBe(1_026);
+  } finally {
+    file.mockRestore();
+  }
 });
 
 test("closed, it says nothing more and gives its descriptor back, once", async () => {

@@ -111,7 +111,6 @@ export class DeviceSource implements Source {
       if (this.#closed) return;
       failed = end.kind === "failed";
       this.#put(end);
-      await this.#room();
     }
   }
 

@@ -1,7 +1,7 @@
 /** What an error of one read means, and what a path is opened as. */
 import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSource } from "./open-source.ts";
@@ -66,6 +66,25 @@ test.each([
   if ("error" in source) throw new Error(source.error);
   expect([source.next().kind, source.next().kind]).toEqual([kind, "idle"]);
   source.close();
+});
+
+test("a file that is replaced is closed, and the new one read from its beginning", () => {
+  const file = join(home, "file");
+  const open = () => readdirSync("/proc/self/fd").length;
+  writeFileSync(file, "6,1,1,-;a\n");
+  const before = open();
+  const source = openSource(file, null);
+  if ("error" in source) throw new Error(source.error);
+  const kinds = () => [source.next().kind, source.next().kind];
+  expect(kinds()).toEqual(["record", "idle"]);
+  for (let i = 0; i < 5; i++) {
+    writeFileSync(`${file}.new`, `6,${i},1,-;b\n`);
+    renameSync(`${file}.new`, file);
+    expect(kinds()).toEqual(["restarted", "record"]);
+  }
+  expect(open()).toBe(before + 1);
+  source.close();
+  expect(open()).toBe(before);
 });
 
 test("openSource() keeps no descriptor of what it refuses", () => {

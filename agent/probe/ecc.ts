@@ -64,7 +64,7 @@ function tooMany(gpu: NvmlGpuCheck, perHour: number): Condition[] {
       reason: "sbe",
       severity: "warning",
       message: `GPU ${gpu.index} corrected ${perHour} memory errors within an hour`,
-      metrics: { ...metrics, volatile: gpu.eccCorrectedVolatile ?? 0 },
+      metrics: { ...metrics, ...metricsOf({ volatile: gpu.eccCorrectedVolatile }) },
       // Ten times as many is worth a second finding; each single one is not.
       level: Math.floor(Math.log10(perHour)),
     }),

@@ -115,9 +115,8 @@ describe("fabricProbe", () => {
   test("only degrades where no GPU is linked with another, and in MIG mode", () => {
     const single = check({ status: 999 }, {}, 1);
     expect(look(single)).toEqual(["nvlink/fabric_degraded warning 0"]);
-    expect(look(check({ state: 1 }, { migEnabled: true }))).toEqual([
-      "nvlink/fabric_degraded warning 1",
-    ]);
+    for (const ill of [{ state: 1 }, { status: 999 }])
+      expect(look(check(ill, { migEnabled: true }))).toEqual(["nvlink/fabric_degraded warning 1"]);
     expect(look(check({ status: 999 }, { name: "NVIDIA H100 NVL" }, 1))).toEqual([
       "nvlink/fabric_degraded warning 0",
     ]);

@@ -62,6 +62,7 @@ describe("runProbes()", () => {
     const gpus = [gpu(1), gpu(2)].map((pci) => ({ pci, driver: "nvidia" }));
     const [round] = play([null], { bus: { kind: "read", gpus } });
     expect(round?.expected).toEqual({ gpus: 2, from: "bus" });
+    expect(round?.results.filter((result) => result.duration_ms !== 0)).toEqual([]);
   });
 
   test("ends the loss of a GPU with the exchange of it", () => {
