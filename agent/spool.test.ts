@@ -218,7 +218,8 @@ describe("Spool", () => {
               spool.acknowledge(spool.stream, 0);
             }
             const size = disk.list().reduce((sum, n) => sum + disk.load(n).length, 0);
-            expect(size).toBeLessThan(bytesMax * 1.5);
+            // Four segments are emptied a time, so a bad order of sizes takes it over for a while.
+            expect(size).toBeLessThan(bytesMax * 1.75);
           });
           for (let round = 0; take(50) > 0; round++) if (round > 2_000) throw new Error("no end");
           expect(new Set(arrived).size).toBe(arrived.length);
