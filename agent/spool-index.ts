@@ -32,6 +32,9 @@ export const ROW_BYTES = 48;
  */
 const MERGE_AFTER = 1_024;
 
+/** True if the part of a list before `first` is worth cutting off: that copies what is left. */
+const isMostlyGone = (first: number, length: number) => first > 1_024 && first * 2 > length;
+
 export class SpoolIndex {
   /** By number, ascending; those before `#first` are acknowledged. */
   #entries: Entry[] = [];
@@ -76,7 +79,7 @@ export class SpoolIndex {
     }
     for (const held of gone) this.bytes -= held.bytes + ROW_BYTES;
     this.#lowest = Math.max(this.#lowest, seq);
-    if (this.#first > 1_024 && this.#first * 2 > this.#entries.length) {
+    if (isMostlyGone(this.#first, this.#entries.length)) {
       this.#entries = this.#entries.slice(this.#first);
       this.#first = 0;
     }
@@ -148,7 +151,7 @@ export class SpoolIndex {
       queue.first++;
       held = queue.rows[queue.first];
     }
-    if (queue.first > 1_024 && queue.first * 2 > queue.rows.length) {
+    if (isMostlyGone(queue.first, queue.rows.length)) {
       queue.rows = queue.rows.slice(queue.first);
       queue.first = 0;
     }

@@ -2,6 +2,7 @@
  * PCI addresses. The kernel prints `0000:3b:00`, NVML `00000000:3B:00.0`, and both mean one device:
  * addresses are compared as numbers and shown in one spelling (`gpu/nvml.md` §11.3). Pure.
  */
+import { keepAnswers } from "../keep-answers.ts";
 
 export type PciAddress = { domain: number; bus: number; device: number; function: number };
 
@@ -31,19 +32,10 @@ export function printPci(address: PciAddress): string {
 }
 
 /**
- * Every round asks for the same few addresses dozens of times. Kernel lines can hold any text, so
- * the number of answers that are kept is bounded.
+ * Any spelling to the one of this project, or `null` if it is no address. Every round asks for the
+ * same few addresses dozens of times.
  */
-const ANSWERS_MAX = 256;
-const answers = new Map<string, string | null>();
-
-/** Any spelling to the one of this project, or `null` if it is no address. */
-export function normalizePci(text: string): string | null {
-  const known = answers.get(text);
-  if (known !== undefined) return known;
+export const normalizePci = keepAnswers((text) => {
   const address = parsePci(text);
-  const answer = address ? printPci(address) : null;
-  if (answers.size >= ANSWERS_MAX) answers.clear();
-  answers.set(text, answer);
-  return answer;
-}
+  return address ? printPci(address) : null;
+});

@@ -3,6 +3,7 @@
  * and whether they form a switched fabric. A card whose links depend on a bridge somebody may have
  * bought has none by itself, and a model that is not listed promises nothing. Pure.
  */
+import { keepAnswers } from "../keep-answers.ts";
 
 export type GpuModel = {
   /** NVLinks that a board with at least two of these GPUs has in use; 0 where a bridge decides. */
@@ -35,22 +36,12 @@ const LINKED: readonly (readonly [RegExp, GpuModel])[] = [
 const CARD = /\b(?:PCIe|PCIE|NVL|A2|A10G?|A16|A30|A40|L4|L40S?|T4|RTX|GeForce|Quadro)\b/;
 const UNLINKED: GpuModel = { links: 0, partial: false };
 
-/** A node has one model, rarely two, and several probes ask for it once for each GPU. */
-const ANSWERS_MAX = 16;
-const answers = new Map<string, GpuModel | null>();
-
-/** `null`: not a model that this table knows. */
-export function modelOf(name: string): GpuModel | null {
-  const known = answers.get(name);
-  if (known !== undefined) return known;
-  const answer = find(name);
-  if (answers.size >= ANSWERS_MAX) answers.clear();
-  answers.set(name, answer);
-  return answer;
-}
-
-function find(name: string): GpuModel | null {
+/**
+ * `null`: not a model that this table knows. A node has one model, rarely two, and several probes
+ * ask for it once for each GPU.
+ */
+export const modelOf = keepAnswers((name): GpuModel | null => {
   const found = LINKED.find(([pattern]) => pattern.test(name));
   if (found !== undefined) return found[1];
   return CARD.test(name) ? UNLINKED : null;
-}
+});

@@ -10,7 +10,67 @@ const BREAKER = "reconciler/safety/breaker.ts";
 const CACHED = "what is read again is the same: only work is saved";
 const EMPTY = "without it the loops below run over nothing, to the same answer";
 
+/** Every other change of when a list is cut leaves what the spool holds, and its memory bounded. */
+const CUT =
+  "agent/spool-index.ts | const isMostlyGone = (first: number, length: number) => " +
+  "first > 1_024 && first * 2 > length; | ";
+const CUTS = [
+  ...["first > 1_024 && first * 2 > length → (first > 1_024) || (first * 2 > length)"],
+  ...["first > 1_024 && first * 2 > length → true", "first > 1_024 → first >= 1_024"],
+  ...["first > 1_024 → true", "1_024 → 0", "1_024 → 10240", "1_024 → 1.024"],
+  ...["first * 2 > length → first * 2 >= length", "first * 2 > length → true", "2 → 3"],
+];
+
+const BUFFER =
+  "agent/spool-storage.ts | const held = segments.get(segment) ?? " +
+  "{ bytes: new Uint8Array(4_096), length: 0 }; | ";
+const GROWN =
+  "agent/spool-storage.ts | const grown = new Uint8Array(" +
+  "Math.max(length, held.bytes.length * 2)); | ";
+
+/** Those of the agent. */
+const AGENT: readonly Equivalent[] = [
+  ...CUTS.map((change) => ({
+    key: `${CUT}${change}`,
+    reason: "what lies before the first row is never read: when it is cut off, only work changes",
+  })),
+  ...["4_096 → 0", "4_096 → 40960", "4_096 → 4.096"].map((change) => ({
+    key: `${BUFFER}${change}`,
+    reason: "a buffer that is too short grows to what is needed",
+  })),
+  ...["held.bytes.length * 2 → held.bytes.length / 2", "2 → 0", "2 → 3"].map((change) => ({
+    key: `${GROWN}${change}`,
+    reason: "it grows to what is needed at least: how much more only saves copying",
+  })),
+  {
+    key:
+      "agent/spool-segment.ts | const started = this.#append(printLine(head()), false); | " +
+      "false → true",
+    reason: "it is written to memory, which outlives no power cut either way",
+  },
+  {
+    key:
+      "agent/spool-segment.ts | const written = line ? this.#append(line, false) : started; | " +
+      "false → true",
+    reason: "it is written to memory, which outlives no power cut either way",
+  },
+  {
+    key:
+      "agent/probe/finding.ts | past !== null && rank(past.severity) > " +
+      "rank(condition.severity) | rank(past.severity) > rank(condition.severity) → " +
+      "rank(past.severity) >= rank(condition.severity)",
+    reason: "severities of one rank are one word",
+  },
+  {
+    key:
+      "agent/kernel/parse.ts | const raw = text.slice(separator + 1, " +
+      "end < 0 ? undefined : end); | end < 0 → end <= 0",
+    reason: "the line end is looked for behind the separator, so it is never at 0",
+  },
+];
+
 export const EQUIVALENT: readonly Equivalent[] = [
+  ...AGENT,
   {
     key: `${SCOPE} | if (known !== undefined) return known; | known !== undefined → false`,
     reason: CACHED,
