@@ -99,6 +99,22 @@ test("a delivery carries its event id, the headers and a signature over the body
   await store.close();
 });
 
+test("what has piled up is read a hundred at a time, and delivered in one round", async () => {
+  const { store, got, notifier } = await open(() => 204);
+  const deliveries = Array.from({ length: 150 }, (_, i) => row("cordon", `n${i}`));
+  await store.commit({ ...emptyChange(), deliveries });
+  const read = store.deliveries.bind(store);
+  const pages: number[] = [];
+  store.deliveries = async (...asked) => {
+    const page = await read(...asked);
+    pages.push(page.length);
+    return page;
+  };
+  await notifier.deliverDue();
+  expect([pages, got.length]).toEqual([[100, 50, 0], 150]);
+  await store.close();
+});
+
 test("a receiver that is down gets the same event again later, and later events of the node wait their turn", async () => {
   const { store, clock, got, notifier } = await open((n) => (n === 1 ? 500 : 200));
   await store.commit({

@@ -73,9 +73,10 @@ describe("which", () => {
     ["with little load", at("idle", 7)],
     ["with more load", at("loaded", 8)],
     ["with unknown load", at("unknown", 9)],
+    ["with most load", at("full", 11)],
     ["busy", at("busy", 10)],
   ];
-  const options = { load: { idle: 0, loaded: 40 }, busy: ["busy"] };
+  const options = { load: { idle: 0, loaded: 40, full: 60 }, busy: ["busy"] };
 
   test("goes by what it would cost", () => {
     const nodes = ORDER.map(([, node]) => node).toReversed();

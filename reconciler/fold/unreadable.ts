@@ -226,11 +226,7 @@ function emptyWithin(raw: object, path: (string | number)[], depth: number): boo
   return false;
 }
 
-function member(value: unknown, key: string | number): unknown {
-  return typeof value === "object" && value !== null
-    ? (value as Record<string | number, unknown>)[key]
-    : undefined;
-}
+const member = (value: unknown, key: string | number): unknown => Reflect.get(Object(value), key);
 
 /** As many nodes as it has, under names that no node had. */
 function recoverPool(row: UnreadableRow, nodes: Iterable<Node>, now: number): PoolState | null {

@@ -125,6 +125,19 @@ describe("PodTokens", () => {
     expect(Math.max(...perSecond.values())).toBeLessThanOrEqual(26);
   }, 60_000);
 
+  test("asks for no more than four at once", async () => {
+    const waiting: (() => void)[] = [];
+    const { tokens, clock, asked } = open(
+      (token) => new Promise((resolve) => waiting.push(() => resolve(proven(token)))),
+    );
+    for (let i = 0; i < 10; i++) tokens.registered(id(`gpu-${i}`), `gpu-${i}`, `gpu-${i}`);
+    await clock.pass(10_000);
+    expect(asked).toHaveLength(4);
+    waiting[0]?.();
+    await clock.pass(10_000);
+    expect(asked).toHaveLength(5);
+  });
+
   test("asks once for an agent that registers again and again with one token", async () => {
     const { tokens, clock, asked } = open();
     for (let i = 0; i < 20; i++) {

@@ -231,6 +231,20 @@ describe("Candidate", () => {
     term.end("test");
   });
 
+  test("a term that is ended during a renewal renews no more", async () => {
+    const { table } = await openTable();
+    const clock = new VirtualClock();
+    const { term } = await wins(candidate(table, clock, "a"), clock);
+    slowDown(table, "renew", clock, 1_000);
+    const renew = table.renew;
+    let asked = 0;
+    table.renew = (...args) => (asked++, renew(...args));
+    while (asked === 0) await clock.pass(100);
+    term.end("test");
+    for (let i = 0; i < 200; i++) await clock.pass(100);
+    expect(asked).toBe(1);
+  });
+
   test("an answer that was lost is found: the lease is its own and is taken anew", async () => {
     const { table } = await openTable();
     const clock = new VirtualClock();

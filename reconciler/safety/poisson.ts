@@ -34,7 +34,7 @@ function poissonHead(n: number, mean: number): number {
     if (k > 0) log += Math.log(mean) - Math.log(k);
     sum += Math.exp(log);
   }
-  return Math.min(1, sum);
+  return sum;
 }
 
 /** The fewest arrivals that are less likely than `probability`, never fewer than two (§5.2). */

@@ -21,6 +21,7 @@ test.each([
   ["below the floor", seen(1, 10_000), 1],
   ["above the ceiling", seen(100, 1_000), 50],
   ["no exposure to divide by", seen(3, 0), 5],
+  ["little exposure to divide by", seen(0.01, 0.5), 20],
 ])("rateOf() with %s", (_, rate, expected) => {
   expect(rateOf(rate, settings, 0, NOW)).toBeCloseTo(expected, 9);
 });

@@ -64,8 +64,9 @@ function readRows(db: LibSQLDatabase, query: PastQuery & { after: number }): Pro
 /** The largest number with every row up to it older than `since`. */
 async function lastBefore(db: LibSQLDatabase, since: number): Promise<number> {
   const [bounds] = await db.select({ first: min(table.id), last: max(table.id) }).from(table);
-  let low = (bounds?.first ?? 1) - 1;
-  let high = bounds?.last ?? 0;
+  // Both are `null` where there is no row, which counts as 0.
+  let low = Number(bounds?.first) - 1;
+  let high = Number(bounds?.last);
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2);
     const [row] = await db

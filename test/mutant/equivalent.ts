@@ -132,4 +132,35 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "desiredOf(pool, fleet.pools.get(pool.name)); | 0 → 1",
     reason: "without a pool there is no budget, no victim and nothing to buy: no size is read",
   },
+  {
+    key:
+      "reconciler/decide/decide.ts | proof || (a.session?.openedAt ?? 0) - " +
+      "(b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1) | 1 → 2",
+    reason: "of what a comparison returns only the sign counts",
+  },
+  {
+    key:
+      "reconciler/decide/arrive.ts | const notBefore = node.bootstrap?.notBefore ?? 0; | 0 → 1",
+    reason: "one millisecond after 1970 is as long past as 1970",
+  },
+  {
+    key:
+      "reconciler/decide/pool.ts | if (best === null || node.gen > best.gen) best = node; | " +
+      "node.gen > best.gen → node.gen >= best.gen",
+    reason: "no two nodes of a pool have the same generation",
+  },
+  {
+    key: "reconciler/store/backup.ts | } finally { | { from.close(); } → {}",
+    reason: "the driver closes the file once the client is garbage, whether it was closed or not",
+  },
+  {
+    key: "reconciler/lease/office.ts | void before.stop(0); | 0 → 1",
+    reason: "a standby has no calls of its own that its stop would give time",
+  },
+  {
+    key:
+      "reconciler/safety/poisson.ts | for (let k = n + 1; k < n + TERMS_MAX && " +
+      "term > sum * 1e-16; k++) { | 1e-16 → 0",
+    reason: "smaller terms are lost in the rounding of the sum: only work is saved",
+  },
 ];
