@@ -100,7 +100,10 @@ test("files are closed when the next one begins, and at the end", () => {
   const open = () => fs.readdirSync("/proc/self/fd").length;
   const before = open();
   const storage = openFiles();
-  for (const number of [1, 2, 3, 4]) storage.append(number, bytesOf("a"), true);
+  for (const number of [1, 2, 3, 4]) {
+    storage.append(number, bytesOf("a"), true);
+    expect(storage.read(1, 0, 1)).toHaveLength(1);
+  }
   expect(open()).toBe(before + 1);
   storage.close();
   expect(open()).toBe(before);

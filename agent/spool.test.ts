@@ -259,7 +259,8 @@ describe("Spool", () => {
     const spool = new Spool(options(createMemoryStorage()));
     for (let i = 0; i < 100; i++)
       spool.append([], [{ reason: "kernel_ring", count: 2, atMs: i }], null);
-    expect(spool.next(10, 1_000).gaps).toMatchObject([{ seq: 1, count: 200 }]);
+    const at = "1970-01-01T00:00:00.099Z";
+    expect(spool.next(10, 1_000).gaps).toMatchObject([{ seq: 1, count: 200, at }]);
     spool.append([], [{ reason: "kernel_ring", count: 5, atMs: 0 }], null);
     expect(spool.next(10, 1_000).gaps.map((gap) => gap.count)).toEqual([200, 5]);
   });
@@ -274,6 +275,70 @@ describe("Spool", () => {
       expect(batch.findings.map((row) => row.seq)).toEqual([1, 3]);
       expect(batch.gaps).toMatchObject([{ seq: 2, reason: "malformed", count: 1 }]);
     }
+  });
+
+  test("acknowledge() tells that what an earlier process sent is forgotten at the other side", () => {
+    const disk = createMemoryStorage();
+    const first = new Spool(options(disk));
+    first.append([finding(1), finding(2)], [], null);
+    expect(first.acknowledge(first.stream, 2)).toBe("agreed");
+    const second = new Spool(options(disk));
+    // Nothing in the first one's segment is wanted any more.
+    expect(disk.list()).toHaveLength(1);
+    expect(second.acknowledge(second.stream, 1)).toBe("behind");
+    expect(second.acknowledge(second.stream, 2)).toBe("agreed");
+  });
+
+  const bytesOn = (disk: SpoolStorage) =>
+    disk.list().reduce((sum, number) => sum + disk.load(number).length, 0);
+
+  test.each([
+    ["in segments of a MiB", undefined, 100_000, 2_200_000],
+    ["in sixteen segments of a small bound", 160_000, 2_000, 55_000],
+  ])("gives acknowledged space back soon, %s", (_, bytesMax, each, atMost) => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk, bytesMax === undefined ? {} : { bytesMax }));
+    for (let i = 0; i < 40; i++) spool.append([finding(i, "fatal", each)], [], null);
+    expect(bytesOn(disk)).toBeGreaterThan(40 * each);
+    spool.acknowledge(spool.stream, 30);
+    expect(bytesOn(disk)).toBeWithin(10 * each, atMost);
+  });
+
+  test("counts what it gives up one by one, and gives its space back", () => {
+    const disk = createMemoryStorage();
+    const spool = new Spool(options(disk, { bytesMax: 16_000 }));
+    for (let i = 1; i <= 4; i++) spool.append([finding(i, "fatal", 1_500)], [], null);
+    const [one, , three, four = 0] = disk.list();
+    spool.discard(1);
+    spool.discard(1);
+    spool.discard(99);
+    const damaged = Buffer.from(disk.load(three ?? 0)).map((byte) => (byte === 0x7b ? 0x28 : byte));
+    disk.remove(three ?? 0);
+    disk.append(three ?? 0, damaged, true);
+    expect(codesOf(spool)).toEqual([2, 4]);
+    expect(spool.stats()).toMatchObject({ dropped: 2, depth: 4 });
+    for (let i = 5; i <= 6; i++) spool.append([finding(i, "fatal", 1_500)], [], null);
+    const left = disk.list();
+    expect([left.includes(one ?? 0), left.includes(three ?? 0), left.includes(four)]).toEqual([
+      false, false, true,
+    ]);
+  });
+
+  test("what cannot be read is counted as lost when its segment is to be emptied", () => {
+    const inner = createMemoryStorage();
+    const disk: SpoolStorage = {
+      ...inner,
+      read: (segment, ...part) =>
+        segment === 2 ? new Uint8Array(0) : inner.read(segment, ...part),
+    };
+    const spool = new Spool(options(disk, { bytesMax: 16_000 }));
+    const pair = (n: number) => [finding(n, "fatal", 300), finding(n + 100, "info", 2_000)];
+    for (let n = 1; n <= 10; n++) spool.append(pair(n), [], null);
+    expect(disk.list()).not.toContain(2);
+    const { dropped } = spool.stats();
+    const { codes, lost } = drain(spool);
+    expect(codes.filter((code) => code < 100)).toEqual([1, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect([codes.length + lost, dropped]).toEqual([20, lost]);
   });
 
   test("Spool() counts what a damaged segment lost", () => {
@@ -322,6 +387,8 @@ describe("Spool", () => {
       const { stream } = spool;
       expect(spool.acknowledge(stream, seq)).toBe("agreed");
       expect(spool.stream).not.toBe(stream);
+      // Under the new one nothing has been acknowledged that could be forgotten.
+      expect(spool.acknowledge(spool.stream, 0)).toBe("agreed");
       expect(codesOf(spool)).toEqual([2, 3]);
     }
     expect(codesOf(new Spool(options(disk)))).toEqual([2, 3]);
@@ -408,6 +475,7 @@ describe("openFileStorage()", () => {
     expect(drain(again).codes).toEqual([1, 2]);
     appendFileSync(file, "garbage");
     again.close();
+    expect(readdirSync(directory)).not.toContain("owner");
     expect(drain(new Spool(options(open(directory)))).codes).toEqual([]);
   });
 

@@ -234,7 +234,7 @@ export class Spool {
     for (const row of this.#index.heldIn(segment)) {
       const bytes = this.#segments.read(row.segment, row.at, row.bytes);
       if (bytes.length !== row.bytes || parseBody(bytes) === null) {
-        this.#lose(row);
+        this.#lose(row.seq);
         continue;
       }
       rows.push(row);
@@ -244,10 +244,13 @@ export class Spool {
     this.#put(rows, bodies, this.#index.holes(this.#shown));
   }
 
-  #lose(row: Held): void {
-    this.#index.discard(row.seq, "malformed", this.#options.wallMs());
+  /** A counted hole in place of one record; false if it is not held. */
+  #lose(seq: number): boolean {
+    const row = this.#index.discard(seq, "malformed", this.#options.wallMs());
+    if (!row) return false;
     this.#release(row);
     this.#dropped++;
+    return true;
   }
 
   /**
@@ -289,16 +292,13 @@ export class Spool {
   }
 
   #loseShown(row: Held): Hole {
-    this.#lose(row);
+    this.#lose(row.seq);
     return hole(row.seq, "malformed", this.#options.wallMs());
   }
 
   /** Gives up one record that the control plane will never accept, as a gap in its place. */
   discard(seq: number): void {
-    const row = this.#index.discard(seq, "malformed", this.#options.wallMs());
-    if (!row) return;
-    this.#release(row);
-    this.#dropped++;
+    if (!this.#lose(seq)) return;
     this.#put(
       [],
       [],
