@@ -223,6 +223,14 @@ describe("read() of a source that fails", () => {
     expect(at.brief()).toEqual(["hearing", "31"]);
   });
 
+  test("a file that begins anew after a failure is read from its first number", () => {
+    const at = setUp({ device: false });
+    expect(at.brief(xid(8), failed("EIO"))).toEqual(["31", "deaf: EIO"]);
+    at.step(1_000);
+    expect(at.brief({ kind: "restarted" }, xid(1, 13))).toEqual(["hearing", "13"]);
+    expect(at.log.stats()).toMatchObject({ replayed: 0, lastSeq: 1 });
+  });
+
   test("says why it was never opened", () => {
     const at = setUp({ path: "/elsewhere" });
     expect(at.brief()).toEqual(["deaf: /elsewhere"]);
