@@ -120,7 +120,9 @@ describe("navarch bootstrap --host", () => {
   test("ends the remote command at Ctrl-C with 130, and leaves the rest for the next run", async () => {
     const [pids, flag, log] = [fresh("pids"), fresh("flag"), fresh("log")];
     const one = fresh("one.sh", `echo 1 >>${log}`);
-    const text = `[ -e ${flag} ] && exit 0\necho begun\necho $$ >>${pids}\nsleep 60\n`;
+    // What it says travels by the network, its number by the disk: the words get a head start.
+    const begin = `echo begun\nsleep 1\necho $$ >>${pids}\n`;
+    const text = `[ -e ${flag} ] && exit 0\n${begin}sleep 60\n`;
     const asked = ["--file", one, "--file", fresh("two.sh", text), ...ADDRESS];
     const child = startNavarch(words(asked));
     await until("the command runs", () => readLines(pids).length === 1);
