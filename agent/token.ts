@@ -77,7 +77,7 @@ export function openTokens(options: TokenOptions): TokenSource {
       [own, "stored credential"],
       [options.flag, "--auth-token"],
       [given?.(), "token file"],
-      [options.environment, "NAVARCH_AUTH_TOKEN"],
+      [options.environment?.trim(), "NAVARCH_AUTH_TOKEN"],
       [fallback(), "default token file"],
       [moved, "stored credential of another address"],
     ];

@@ -9,6 +9,7 @@ import type { Config } from "../schema/config.ts";
 import { Authority } from "./auth.ts";
 import type { Log } from "./clock.ts";
 import { type Identity, openAdminToken, openSharedAdminToken } from "./identity.ts";
+import { UsageError } from "./start-failure.ts";
 
 type Given = {
   authToken?: string;
@@ -23,9 +24,25 @@ function sharedTokens(given: Given, config: Config): string[] {
   const { auth } = config.server;
   const { env } = given;
   const file = given.authTokenFile ?? env["NAVARCH_AUTH_TOKEN_FILE"] ?? auth.tokenFile;
-  const read = typeof file === "string" ? readFileSync(file, "utf8").trim() : "";
-  const all = [given.authToken ?? "", read, env[auth.tokenEnv] ?? ""];
+  const read = typeof file === "string" ? readFileSync(file, "utf8") : "";
+  const all = [
+    usable("--auth-token", given.authToken ?? ""),
+    usable(`the token file ${file}`, read),
+    usable(auth.tokenEnv, env[auth.tokenEnv] ?? ""),
+  ];
   return all.filter((token) => token !== "");
+}
+
+/**
+ * Without the white space around it, which `echo` and `kubectl create secret --from-file` leave. A
+ * token that no HTTP header can carry would be accepted by nobody, and nobody could come in.
+ */
+function usable(source: string, text: string): string {
+  const token = text.trim();
+  const at = token.search(/[^\x21-\x7e]/);
+  if (at === -1) return token;
+  const found = /\s/.test(token.charAt(at)) ? "white space" : "a character that is not ASCII";
+  throw new UsageError(`${source}: ${found} at character ${at + 1}: write the token on one line`);
 }
 
 export function openAuthority(
@@ -42,7 +59,9 @@ export function openAuthority(
       : openAdminToken(state, given.random);
   const own = shared.length === 0 ? make() : null;
   const admins = own === null ? [] : [own.token];
-  if (adminTokenFile !== null) admins.push(readFileSync(adminTokenFile, "utf8").trim());
+  if (adminTokenFile !== null) {
+    admins.push(usable(`admin_token_file ${adminTokenFile}`, readFileSync(adminTokenFile, "utf8")));
+  }
   if (allowAnonymous) {
     log("warn", "allow_anonymous is on: ANYONE who reaches this port may do anything");
   }
