@@ -26,7 +26,7 @@ function sharedTokens(given: Given, config: Config): string[] {
   const file = given.authTokenFile ?? env["NAVARCH_AUTH_TOKEN_FILE"] ?? auth.tokenFile;
   const read = typeof file === "string" ? readFileSync(file, "utf8") : "";
   const all = [
-    usable("--auth-token", given.authToken ?? ""),
+    usable("--auth-token or NAVARCH_AUTH_TOKEN", given.authToken ?? ""),
     usable(`the token file ${file}`, read),
     usable(auth.tokenEnv, env[auth.tokenEnv] ?? ""),
   ];
