@@ -55,9 +55,9 @@ function next(from: DeviceSource): string {
 }
 /** Everything that is there, until the source has nothing more. */
 function all(from: DeviceSource): string[] {
-  const told: string[] = [];
-  for (let one = next(from); one !== "idle"; one = next(from)) told.push(one);
-  return told;
+  const texts: string[] = [];
+  for (let one = next(from); one !== "idle"; one = next(from)) texts.push(one);
+  return texts;
 }
 /** Waits until the condition holds; the pipe is read by the runtime, in its own time. */
 async function until(holds: () => boolean): Promise<void> {
@@ -78,7 +78,7 @@ test("without anybody to wake, it is read when it is asked", () => {
   expect(next(from)).toBe("idle");
 });
 
-test("with somebody to wake, batches are split into records as they were written", async () => {
+test("with a reader to wake, batches are split into records as they were written", async () => {
   const from = open(wake);
   write("6,1,1,-;one\n K=v\n6,2,2,-;two\n\n6,3,3,-;three\n");
   await until(() => woken > 0);
@@ -93,17 +93,17 @@ test("with somebody to wake, batches are split into records as they were written
 
 test("nothing is lost or changes places, whoever reads the device first", async () => {
   const from = open(wake);
-  const told: string[] = [];
+  const texts: string[] = [];
   for (let i = 0; i < 100; i++) {
     write(`6,${i},1,-;x\n`);
     if (i % 3 === 0) await Bun.sleep(0);
     // Either this read takes it or the stream has it already.
-    await until(() => (told.push(...all(from)), told.length > i));
+    await until(() => (texts.push(...all(from)), texts.length > i));
   }
-  expect(told).toEqual(Array.from({ length: 100 }, (_, i) => `6,${i},1,-;x`));
+  expect(texts).toEqual(Array.from({ length: 100 }, (_, i) => `6,${i},1,-;x`));
 });
 
-test("the end of the log is told behind what it gave before", async () => {
+test("the end of the log follows the records before it", async () => {
   const from = open(wake);
   write("6,1,1,-;last\n");
   await until(() => woken > 0);

@@ -61,8 +61,20 @@ describe("a node that begins", () => {
 
   test("of a new pool has generation 1, so that 0 names nothing", () => {
     const pool = newPoolState("p" as PoolName, 3, 9);
-    expect(pool).toMatchObject({ desired: 3, desiredBy: "config", desiredAt: 9 });
-    expect(pool).toMatchObject({ nextGen: 1, failures: 0 });
+    expect(pool).toEqual({
+      name: "p" as PoolName,
+      desired: 3,
+      desiredBy: "config",
+      desiredAt: 9,
+      nextGen: 1,
+      hold: null,
+      failures: 0,
+      guards: {},
+      asked: [],
+      lastScaleAt: null,
+      demand: null,
+      offers: {},
+    });
     expect(v.parse(PoolState, JSON.parse(JSON.stringify(pool)))).toEqual(pool);
   });
 });

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { OperationId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
-import { endingOf, goneOf, NOW, poolOf, settingOf } from "../../test/world/ask.ts";
+import { endingOf, goneOf, NOW, settingOf } from "../../test/world/ask.ts";
 import {
   agentOf,
   heldOf,
@@ -17,80 +17,11 @@ import { timingOf } from "../fleet.ts";
 import { discredit } from "./discredit.ts";
 import { judgeForget } from "./forget.ts";
 import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
-import { newHealth, newNode, strayNode } from "./new-node.ts";
-import { newPoolState } from "./new-pool.ts";
 import { OPEN_MAX_MS, patience } from "./patience.ts";
 import { foldPresence } from "./presence.ts";
 import { stepUnready } from "./unready.ts";
 
 const HOUR_MS = 3_600_000;
-
-describe("what begins", () => {
-  const health = {
-    verdict: "unknown",
-    lastReport: "unknown",
-    held: [],
-    history: [],
-    unhealthyRun: 0,
-    lastCountedAt: 0,
-    lastCheckAt: null,
-    lastCheckClean: false,
-    silentSince: null,
-  } as const;
-
-  test("knows nothing, holds nothing, and rests for nothing", () => {
-    expect<unknown>(newHealth()).toEqual(health);
-    const from = { id: "n", pool: "p", slot: 2, gen: 3, at: 7, replaces: "m" } as never;
-    expect<unknown>(newNode(from)).toEqual({
-      id: "n",
-      pool: "p",
-      slot: 2,
-      gen: 3,
-      createdAt: 7,
-      phase: { kind: "requested", since: 7, attempt: 1, notBefore: 0, refusal: null },
-      cordon: { product: null, human: null },
-      instance: null,
-      agent: null,
-      health,
-      session: null,
-      sessions: 0,
-      fence: 0,
-      restUntil: 0,
-      operation: null,
-      order: null,
-      replaces: "m",
-      isolatedAt: null,
-      lastSession: null,
-      offer: null,
-      rebootedAt: null,
-      kube: null,
-      sparedAt: null,
-      waiver: null,
-      bootstrap: null,
-    });
-    expect(strayNode("s" as never, 9)).toMatchObject({
-      pool: null,
-      slot: null,
-      gen: 0,
-      createdAt: 9,
-      phase: { kind: "verifying", since: 9 },
-    });
-    expect<unknown>(newPoolState(poolOf().name, 4, 9)).toEqual({
-      name: "p",
-      desired: 4,
-      desiredBy: "config",
-      desiredAt: 9,
-      nextGen: 1,
-      hold: null,
-      failures: 0,
-      guards: {},
-      asked: [],
-      lastScaleAt: null,
-      demand: null,
-      offers: {},
-    });
-  });
-});
 
 test("patience() is what was asked, and no more than a rest can say", () => {
   expect(patience(null)).toBeNull();

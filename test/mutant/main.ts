@@ -12,8 +12,7 @@ import { parseArgs } from "node:util";
 import { copyTree, listTree } from "../scratch-copy.ts";
 import { findRefused } from "./compile.ts";
 import { EQUIVALENT } from "./equivalent.ts";
-import { generateMutants } from "./operator.ts";
-import { type Candidate, draw, keyOf, lowerBound, oneLine } from "./sample.ts";
+import { type Candidate, candidatesOf, draw, keyOf, lowerBound, oneLine } from "./sample.ts";
 import { isAsked, isSource, reachOf, ROOMS, targetsOf } from "./select.ts";
 import { build, type Fate, type Item, measure, tryAll } from "./trial.ts";
 
@@ -51,14 +50,7 @@ const sources = new Map(
     .filter((path) => isSource(path) && wanted.some((pattern) => pattern.test(path)))
     .map((path) => [path, read(path)]),
 );
-const all: Candidate[] = [...sources].flatMap(([file, source]) =>
-  generateMutants(file, source).map((mutant) => ({
-    ...mutant,
-    file,
-    line: source.slice(0, mutant.start).split("\n").length,
-    before: source.slice(mutant.start, mutant.end),
-  })),
-);
+const all = [...sources].flatMap(([file, source]) => candidatesOf(file, source));
 const known = new Set(EQUIVALENT.map(({ key }) => key));
 const drawn = draw(all, Number(values.sample), Number(values.seed));
 const equivalent = drawn.filter((item) => known.has(keyOf(item, lineTextOf(item))));

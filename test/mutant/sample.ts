@@ -3,9 +3,17 @@
  * from each file, so that one long file does not stand for all. Pure.
  */
 import { seeded } from "../../simulator/setting.ts";
-import type { Mutant } from "./operator.ts";
+import { generateMutants, type Mutant } from "./operator.ts";
 
 export type Candidate = Mutant & { file: string; line: number; before: string };
+
+export const candidatesOf = (file: string, source: string): Candidate[] =>
+  generateMutants(file, source).map((mutant) => ({
+    ...mutant,
+    file,
+    line: source.slice(0, mutant.start).split("\n").length,
+    before: source.slice(mutant.start, mutant.end),
+  }));
 
 export function shuffled<Item>(items: readonly Item[], next: () => number): Item[] {
   const keyed = items.map((item) => ({ item, key: next() }));

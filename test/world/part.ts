@@ -12,6 +12,7 @@ import type { Judgement } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
 import type { Fleet } from "../../reconciler/fleet.ts";
+import { emptyInventory } from "../../reconciler/fold/letter.ts";
 import { newNode } from "../../reconciler/fold/new-node.ts";
 import { newPoolState } from "../../reconciler/fold/new-pool.ts";
 
@@ -39,24 +40,7 @@ export function instanceOf(over: Partial<InstanceFact> = {}): InstanceFact {
 }
 
 export function inventoryOf(over: Partial<Inventory> = {}): Inventory {
-  return {
-    hostname: "h",
-    provider: null,
-    region: null,
-    zone: null,
-    instance_type: null,
-    provider_ids: [],
-    pool: null,
-    labels: {},
-    internal_ip: null,
-    external_ip: null,
-    kernel_version: null,
-    driver_version: null,
-    cuda_version: null,
-    gpus: [],
-    capabilities: [],
-    ...over,
-  };
+  return { ...emptyInventory("h"), ...over };
 }
 
 export function agentOf(inventory: Partial<Inventory> = {}, version = "1.0.0"): AgentFact {
