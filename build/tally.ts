@@ -45,9 +45,14 @@ const OUTSIDE = "# Unhandled error between tests";
 const RULE = /^-{20,}$/;
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
+/** Whether Bun names here the file whose tests follow. */
+export const isFileLine = (line: string): boolean => FILE.test(plain(line));
+
+const plain = (line: string): string => line.replace(COLOUR, "").trimEnd();
+
 /** One more line of Bun's standard error. */
 export function foldLine(tally: Tally, line: string): Tally {
-  const text = line.replace(COLOUR, "").trimEnd();
+  const text = plain(line);
   const file = FILE.exec(text)?.[1];
   if (file !== undefined) return { ...tally, file, said: [] };
   const result = RESULT.exec(text);

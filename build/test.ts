@@ -7,12 +7,12 @@
  * failure, so that the closing line never looks better than the tree. Arguments go to `bun test` as
  * they are. Nothing of a run is left when it is over, however its tests ended.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
 import { clearScratch, clearStale, openScratch } from "./scratch.ts";
-import { EMPTY, filesToRepeat, foldLine, joinVerdicts, judgeAgain, judgeRun } from "./tally.ts";
-import { printCounts } from "./tally.ts";
+import { EMPTY, filesToRepeat, foldLine, isFileLine, joinVerdicts, judgeAgain } from "./tally.ts";
+import { judgeRun, printCounts } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
 const IS_CI = process.env["CI"] === "true";
@@ -38,6 +38,11 @@ const FILE_MS_MAX = 15 * 60_000;
 /** A child that a test left behind may hold the pipe open; what it says later is not waited for. */
 const DRAIN_MS_MAX = 5_000;
 
+/** Whom to look at first when the whole takes too long. */
+const SLOWEST = 20;
+const stages: string[] = [];
+const fileMs = new Map<string, number>();
+
 const BIN = join(ROOT, "node_modules", ".bin");
 const ENV = { ...process.env, PATH: `${BIN}${delimiter}${process.env["PATH"] ?? ""}` };
 
@@ -52,9 +57,12 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
 }
 
 /** Runs them for so long at most, in a folder for temporary files that is gone afterwards. */
-async function runTests(args: readonly string[], limitMs: number): Promise<Verdict> {
+async function runTests(stage: string, args: readonly string[], limitMs: number): Promise<Verdict> {
+  const startMs = performance.now();
   const scratch = openScratch();
-  const child = Bun.spawn([process.execPath, "test", `--timeout=${TEST_MS}`, ...args], {
+  const timings = join(scratch, "timings.json");
+  const command = [process.execPath, "test", `--timeout=${TEST_MS}`, ...args];
+  const child = Bun.spawn([...command, `--timings=${timings}`, "--update-timings"], {
     cwd: ROOT,
     env: { ...ENV, TMPDIR: scratch },
     stdio: ["ignore", "inherit", "pipe"],
@@ -74,28 +82,54 @@ async function runTests(args: readonly string[], limitMs: number): Promise<Verdi
   clearTimeout(limit);
   process.off("SIGINT", stop).off("SIGTERM", stop);
   await Promise.race([reading, Bun.sleep(DRAIN_MS_MAX)]);
+  for (const [file, ms] of readTimings(timings)) fileMs.set(file, ms);
   for (const left of await clearScratch(scratch))
     console.error(`npm test: left and ended: ${left}`);
+  const cpuMs = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1_000;
+  stages.push(`${stage}: ${minutes(performance.now() - startMs)} (CPU ${minutes(cpuMs)})`);
   const verdict = judgeRun(tally, status);
   return late
     ? { ...verdict, why: `killed after ${Math.round(limitMs / 60_000)} minutes` }
     : verdict;
 }
 
-/** Passes a stream on to standard error as it comes, and each of its lines to `take`. */
+/** How long each file took, as Bun writes it; nothing of a run that died. */
+function readTimings(path: string): [file: string, ms: number][] {
+  if (!existsSync(path)) return [];
+  const { files } = JSON.parse(readFileSync(path, "utf8")) as { files: Record<string, number> };
+  return Object.entries(files);
+}
+
+const minutes = (ms: number): string => `${(ms / 60_000).toFixed(1)} min`;
+
+/**
+ * Passes a stream on to standard error and each of its lines to `take`. Where two stages run side
+ * by side, what one test file says comes in one piece.
+ */
 async function readLines(
   stream: ReadableStream<Uint8Array>,
   take: (line: string) => void,
 ): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
+  let held = "";
+  const flush = () => {
+    process.stderr.write(held);
+    held = "";
+  };
+  const show = (line: string) => {
+    if (isFileLine(line)) flush();
+    held += line;
+    if (!IS_CI) flush();
+    take(line.replace(/\n$/, ""));
+  };
   for await (const chunk of stream) {
-    process.stderr.write(chunk);
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) take(line);
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/(?<=\n)/);
+    rest = lines.at(-1)?.endsWith("\n") === false ? (lines.pop() ?? "") : "";
+    for (const line of lines) show(line);
   }
-  if (rest !== "") take(rest);
+  if (rest !== "") show(rest);
+  flush();
 }
 
 /** Tests of a real control plane; its programs take minutes to build on a new machine. */
@@ -123,35 +157,43 @@ function machineFiles(): string[] {
 }
 
 /**
- * Everything, or what was asked for. What needs a cluster or machines comes after everything else,
- * each file of machines as a run of its own: one that hangs or dies costs the others nothing. In CI
- * two files at most are run once more if they fail, of those whose processes share two cores with
- * the test; what passes only then is told as flaky, with what it had said.
+ * Everything, or what was asked for. What needs a cluster or machines mostly waits, and its tests
+ * run one after another beside everything else: each file of machines as a run of its own, so that
+ * one that hangs or dies costs the others nothing. In CI two files at most are run once more if
+ * they fail, of those whose processes share two cores with the test; what passes only then is told
+ * as flaky, with what it had said.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
-  const run = (...given: string[]) => runTests(given, endMs - performance.now());
-  if (!HAS_MACHINES || args.length > 0) return run(...args);
+  const run = (stage: string, ...given: string[]) =>
+    runTests(stage, given, endMs - performance.now());
+  if (!HAS_MACHINES || args.length > 0) return run("tests", ...args);
   if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
   const later = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
-  const ordinary = await run(...later.map((path) => `--path-ignore-patterns=${path}`));
-  const real = IS_CI ? [await run(KUBERNETES)] : [];
-  const runFile = async (path: string): Promise<Verdict> => {
-    const startMs = performance.now();
-    const verdict = await runTests([`./${path}`], Math.min(FILE_MS_MAX, endMs - startMs));
-    const seconds = Math.round((performance.now() - startMs) / 1_000);
-    console.error(`npm test: ${path} took ${seconds} s\n`);
-    return verdict;
+  const runFile = (path: string): Promise<Verdict> =>
+    runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
+  const runReal = async (): Promise<Verdict[]> => {
+    const real = IS_CI ? [await run("Kubernetes", KUBERNETES)] : [];
+    for (const path of machines) real.push(await runFile(path));
+    return real;
   };
-  for (const path of machines) real.push(await runFile(path));
-  let all = [ordinary, ...real].reduce(joinVerdicts);
+  const ordinary = run("ordinary", ...later.map((path) => `--path-ignore-patterns=${path}`));
+  if (!IS_CI) await ordinary;
+  let all = (await Promise.all([ordinary, ...(await runReal())])).reduce(joinVerdicts);
   for (const path of IS_CI ? filesToRepeat(all) : []) {
     console.error(`npm test: ${path} failed, and is run once more by itself\n`);
     all = judgeAgain(all, path, await runFile(path));
   }
   return all;
+}
+
+/** Where the time went: each stage, and the files that took longest. */
+function tellTimes(): void {
+  for (const stage of stages) console.error(`npm test: ${stage}`);
+  const slowest = [...fileMs].sort(([, a], [, b]) => b - a).slice(0, SLOWEST);
+  for (const [file, ms] of slowest) console.error(`npm test: ${Math.round(ms / 1_000)} s ${file}`);
 }
 
 const problems: string[] = [];
@@ -166,6 +208,7 @@ if (PRODUCTS.some((product) => isStale(product, join(ROOT, "dist")))) {
 }
 
 const { counts, why, failures, flaky } = await runAll(process.argv.slice(2));
+if (IS_CI) tellTimes();
 for (const failure of flaky) console.log(`\nflaky, passed when run again: ${failure}`);
 for (const failure of failures) console.log(`\nfailed: ${failure}`);
 if (failures.length + flaky.length > 0) console.log();
