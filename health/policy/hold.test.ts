@@ -135,13 +135,45 @@ describe("holdFinding()", () => {
     expect(l.held()[0]?.count).toBe(2);
   });
 
-  test("holdFinding() lets the newest driver verdict speak", () => {
-    const verdict = (recovery_action: number, at: string) =>
-      found({ code: 154, metrics: { recovery_action }, at });
-    const l = latch().hold(verdict(2, AT)).hold(verdict(1, "2026-03-01T10:00:05Z"));
-    expect(l.held()[0]?.judgement.hold).toBe("until_reset");
-    l.hold(verdict(2, "2026-03-01T10:00:01Z"));
-    expect(l.held()[0]?.judgement.hold).toBe("until_reset");
+  describe("holdFinding() lets the newest driver verdict speak", () => {
+    const verdict = (recovery_action: number, more: Partial<Finding>, boot = "b1") =>
+      found({ code: 154, metrics: { recovery_action }, ...more }, boot);
+    const [RESET, REBOOT] = [1, 2];
+    const holdOf = (l: ReturnType<typeof latch>) => l.held()[0]?.judgement.hold;
+
+    test("by the kernel's numbers, in whatever order they come", () => {
+      const l = latch().hold(verdict(REBOOT, { kmsg_seq: 5 })).hold(verdict(RESET, { kmsg_seq: 9 }));
+      expect(holdOf(l)).toBe("until_reset");
+      l.hold(verdict(REBOOT, { kmsg_seq: 5 }));
+      expect(holdOf(l)).toBe("until_reset");
+      l.hold(verdict(REBOOT, { kmsg_seq: 9 }));
+      expect(holdOf(l)).toBe("until_reboot");
+    });
+
+    test("whatever the node's clock said at the first", () => {
+      const l = latch().hold(verdict(RESET, { kmsg_seq: 5, at: "2031-01-01T00:00:00Z" }));
+      l.hold(verdict(REBOOT, { kmsg_seq: 6 }));
+      expect(holdOf(l)).toBe("until_reboot");
+      // The library's word has no number, and was seen when it was told.
+      l.hold(verdict(RESET, { source: "probe", at: "2020-01-01T00:00:00Z" }));
+      expect(holdOf(l)).toBe("until_reset");
+      l.hold(verdict(REBOOT, { kmsg_seq: 7, at: "2019-01-01T00:00:00Z" }));
+      expect(holdOf(l)).toBe("until_reboot");
+    });
+
+    test("and numbers of two boots are not compared", () => {
+      const old = latch().hold(verdict(RESET, { kmsg_seq: 900 }));
+      const fresh = old.reboot("b2").hold(verdict(REBOOT, { kmsg_seq: 3 }, "b2"));
+      expect(holdOf(fresh)).toBe("until_reboot");
+    });
+
+    test("an older none that is told again ends nothing that came after it", () => {
+      const none = verdict(0, { kmsg_seq: 5 });
+      const l = latch().hold(found({ code: 48, kmsg_seq: 6 })).hold(none).check(check());
+      expect(l.verdict()).toBe("unhealthy");
+      l.hold({ ...none, kmsg_seq: 7 }).check(check());
+      expect(l.verdict()).toBe("healthy");
+    });
   });
 
   test("holdFinding() holds nothing that is healthy, and nothing of an older boot", () => {

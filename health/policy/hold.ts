@@ -57,11 +57,21 @@ export function isWorse(a: Judgement, b: Judgement): boolean {
   return results > 0 || (results === 0 && holdRank(a.hold) > holdRank(b.hold));
 }
 
+/**
+ * Whether the kernel printed the first of two before the second. Its records are numbered within a
+ * boot; the node's wall clock is set while it runs, and may be a year ahead. What has no number
+ * was seen when it was told, and agents tell in order.
+ */
+function isEarlier(a: Finding, b: Finding): boolean {
+  const [first, second] = [a.kmsg_seq ?? null, b.kmsg_seq ?? null];
+  return first !== null && second !== null && a.boot_id === b.boot_id && first < second;
+}
+
 /** Which of two occurrences of one key speaks: the worse, and of equals the newer. */
 function supersedes(before: HeldFinding, finding: Finding, judgement: Judgement): boolean {
   // The driver's verdict is a state: the newest is the one that holds (`gpu/xid.md` §3).
   if (finding.code === XID_RECOVERY_ACTION && finding.kind === "xid") {
-    return Date.parse(finding.at) >= Date.parse(before.finding.at);
+    return !isEarlier(finding, before.finding);
   }
   return !isWorse(before.judgement, judgement);
 }
@@ -92,9 +102,15 @@ function bounded(held: HeldFinding[]): HeldFinding[] {
   return held.filter((h) => h !== least).map((h) => (h === heir ? merged : h));
 }
 
-/** A verdict "none" ends the need of a reset: what is missing is a clean check. */
+/**
+ * A verdict "none" ends the need of a reset: what is missing is a clean check. A log that is read
+ * once more tells it again, and it says nothing about what came after it.
+ */
 function cleared(held: readonly HeldFinding[], finding: Finding): HeldFinding[] {
-  return held.map((h) => (sameGpu(h, finding) ? { ...h, resetSeen: true } : h));
+  return held.map((h) => {
+    const ends = sameGpu(h, finding) && !isEarlier(finding, h.finding);
+    return ends ? { ...h, resetSeen: true } : h;
+  });
 }
 
 /**
