@@ -51,10 +51,10 @@ async function setUp() {
 
 const NOBODY: Sight = {
   node: () => null,
-  nodes: () => [],
   nodeOfProviderId: () => [],
   nodeOfObject: () => [],
   isOwnName: () => false,
+  nodeLike: () => null,
 };
 
 const asks = (node: string, more: Partial<JoinRequest> = {}): JoinRequest => ({

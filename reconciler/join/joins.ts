@@ -123,7 +123,7 @@ export class Joins {
     if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
     if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
     const credentialOf = (id: NodeId): Credential | null => authority.ofNode(id);
-    const judge = (): Place => judgePlace({ request, token, remote, sight, credentialOf });
+    const judge = (): Place => judgePlace({ request, token, sight, credentialOf });
     const place = judge();
     if (place.kind === "refused") return refuse(place.why, place.message, token);
     const { node } = place;

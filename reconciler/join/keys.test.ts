@@ -94,7 +94,7 @@ test("Joins.join() does not undo a revocation that came while it was judged", as
   const request: JoinRequest = { ...asked, ...told };
   const sight = {
     node: () => null,
-    nodes: () => [],
+    nodeLike: () => null,
     nodeOfProviderId: () => [],
     nodeOfObject: () => [],
   };

@@ -9,7 +9,7 @@ const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/;
 
 /** The names among these addresses, each `host`, `host:port` or a URL; empty ones are left out. */
 export function namesOf(given: readonly (string | null | undefined)[]): ReadonlySet<string> {
-  return new Set(given.flatMap((one) => (one ? [nameOf(one.replace(/^https?:\/\//, ""))] : [])));
+  return new Set(given.flatMap((one) => (one ? [nameOf(one.replace(/^https?:\/\//i, ""))] : [])));
 }
 
 /** Why the request may not go on without a token, or `null`. */

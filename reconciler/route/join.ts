@@ -34,6 +34,11 @@ const USES_MAX = 10_000;
 /** Slot and generation (`nodeIdOf`). */
 const OWN_NAME_END = /-\d+-\d+$/;
 
+/** Kubernetes and DNS tell no names apart by their case, so nobody here may be told apart by it. */
+function isOwnName(id: string, fleetId: string): boolean {
+  return id.toLowerCase().startsWith(`${fleetId.toLowerCase()}-`) && OWN_NAME_END.test(id);
+}
+
 const NewJoinToken = v.strictObject({
   pool: PoolName,
   node: v.nullish(NodeId, null),
@@ -167,8 +172,8 @@ function sightOf({ reconciler }: RoutePorts): Sight {
   const { providers } = reconciler.activeConfig();
   return {
     node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-    nodes: () => reconciler.fleet().nodes.values(),
-    isOwnName: (id) => id.startsWith(`${reconciler.fleet().fleetId}-`) && OWN_NAME_END.test(id),
+    isOwnName: (id) => isOwnName(id, reconciler.fleet().fleetId),
+    nodeLike: (id) => reconciler.nodeLike(id),
     nodeOfProviderId: (id) =>
       providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
     nodeOfObject: (name) => reconciler.nodeOfObject(name),

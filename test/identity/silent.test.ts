@@ -50,8 +50,10 @@ async function call(
   return { status: answer.status, body: (await answer.json()) as Json };
 }
 
-const join = (story: Story, asked: string, more: object = {}) =>
-  call(story, "/join", { token: story.token, node_id: asked, nonce: "n".repeat(22), ...more });
+const join = (story: Story, asked: string, more: object = {}, remote?: string) => {
+  const body = { token: story.token, node_id: asked, nonce: "n".repeat(22), ...more };
+  return call(story, "/join", body, remote === undefined ? {} : { remote });
+};
 
 function report({ world, node }: Story): Record<string, unknown> {
   return {
@@ -95,11 +97,39 @@ test("a stranger with the pool's token is not the machine that is being set up",
   expect(said.status).toBe(202);
 });
 
+test("a neighbour that has taken the machine's address is not the machine either", async () => {
+  const story = await settingUp();
+  const { world, a, node } = story;
+  const { instance } = world.node(node);
+  const remote = instance?.internalIp ?? instance?.externalIp ?? "";
+  expect(remote).not.toBe("");
+  // As its address is seen where it is no loopback.
+  const own = "198.51.100.7";
+  if (instance !== null) instance.internalIp = own;
+  a.ports.newSecret = () => `nvt.${"m".repeat(43)}`;
+  const made = await a.call("POST", "/v1/join-tokens", { pool: "p", node: "other" });
+  const named = { ...story, token: String(made.body["token"]) };
+  const ids = { provider_ids: [instance?.id ?? ""] };
+  for (const [who, asked, more] of [
+    [story, node, {}],
+    [story, "a-host", ids],
+    [named, "other", ids],
+  ] as const) {
+    const answer = await join(who, asked, more, own);
+    expect([asked, answer.status]).toEqual([asked, 403]);
+  }
+  expect(a.authority.ofNode(node)).toBeNull();
+  const first = nodeToken("s", node);
+  expect((await call(story, "/report", report(story), { bearer: first })).status).toBe(202);
+});
+
 test("names of machines to come are kept, and everybody else joins as before", async () => {
   const story = await settingUp();
   const { a, node } = story;
   const next = node.replace(/\d+$/, (gen) => String(Number(gen) + 1));
-  expect((await join(story, next)).status).toBe(403);
-  expect(a.authority.ofNode(next)).toBeNull();
+  for (const name of [next, next.toUpperCase(), node.toUpperCase()]) {
+    expect([name, (await join(story, name)).status]).toEqual([name, 403]);
+    expect(a.authority.ofNode(name)).toBeNull();
+  }
   expect((await join(story, "a-host")).status).toBe(201);
 });
