@@ -26,7 +26,14 @@ export type DrainSight =
   /** No work as of `seenAt` (wall): what was seen before the drain says nothing about after it. */
   | { kind: "empty"; seenAt: number }
   /** `deadlineAt`: the drain's own, with the time given back in which nobody could be asked. */
-  | { kind: "busy"; remaining: number; message: string; deadlineAt?: number }
+  | {
+      kind: "busy";
+      remaining: number;
+      message: string;
+      deadlineAt?: number;
+      /** Nobody may be asked to leave now, so the deadline moves on. */
+      paused?: boolean;
+    }
   /** Nobody can tell: no scheduler attached and no process list. */
   | { kind: "unknown"; forMs: number }
   /** Its scheduler would know, and does not answer: never the same as empty (law 9). */

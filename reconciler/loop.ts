@@ -224,10 +224,10 @@ export class Reconciler {
       this.noteFolded(folded);
     }
     // First whose object is whose, then the calls that need it.
-    if (acts) this.eye.tend(() => wishOf(this.fleet(), this.config, sight), this.ports.permit);
-    const { operations } = this.fleet();
+    const wish = () => wishOf(this.fleet(), this.config, sight, this.planner.plan.waits);
+    if (acts) this.eye.tend(wish, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
-    if (acts) this.runner.start(operations.values(), now, may);
+    if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     this.watch.look(this.cloud.busy(this.fleet()));
     if (mono - this.trimmedMono < TRIM_MS) return;
     this.trimmedMono = mono;

@@ -307,6 +307,13 @@ describe("decide() of a drain whose deadline has passed", () => {
     expect(held?.message).toContain("navarch.dev/hold is set");
   });
 
+  test("names no instant while nobody may be asked to leave: it would move on", () => {
+    const left = { kind: "busy", remaining: 3, message: "paused: why; 3 pods left" } as const;
+    const later = sightOf({ drain: () => ({ ...left, deadlineAt: NOW + 60_000, paused: true }) });
+    const { waits } = decide(fleetOf([overdue()], 1), configFor(1), later);
+    expect(waits[0]).toMatchObject({ reason: "drain", until: null });
+  });
+
   test("is not over by an empty sight of a cluster that is dark", () => {
     const drain = (): { kind: "empty"; seenAt: number } => ({ kind: "empty", seenAt: NOW });
     const dark = { ...LIGHT, dark: "it does not answer" };

@@ -146,10 +146,11 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
   }
   if (phase.sawWork !== true)
     return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
-  // While a hold stops it, nothing ends at any time that could be named.
+  // While a hold or a pause stops it, nothing ends at any time that could be named.
   const kept = node.order === null ? keptBy(node, scope) : null;
   if (kept !== null) return pen.wait("human", `${kept}; ${left.message}`);
-  const until = phase.deadlineAt > 0 ? Math.max(phase.deadlineAt, deadlineAt) : null;
+  const isPaused = left.paused === true;
+  const until = phase.deadlineAt > 0 && !isPaused ? Math.max(phase.deadlineAt, deadlineAt) : null;
   pen.wait("drain", left.message, until);
 }
 

@@ -7,10 +7,12 @@ import { factsOf } from "../../schema/safety.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
+import type { Wait } from "../../schema/plan.ts";
 import { pausedBy } from "../decide/admit.ts";
-import { darkness, keptBy } from "../decide/kube.ts";
+import { darkness, keptBy, refusalOf } from "../decide/kube.ts";
 import { endsAtDeadline } from "../decide/leave.ts";
 import { type Fleet, type Sight, verdictOfNode } from "../fleet.ts";
+import { isWaived } from "../fold/waiver.ts";
 import type { DrainWish } from "./kubernetes/drain-wish.ts";
 
 /** What people who look at the object are told about the node. */
@@ -34,7 +36,20 @@ export type ShownNode = {
   bought: boolean;
   /** Its mark is being set or lifted: two writes of one object at once would only collide. */
   marking: boolean;
+  /** Why nothing more is done about it now, as the plan says. */
+  wait: ShownWait | null;
+  /** An effect on it is on its way, so the plan has nothing to say of it for a moment. */
+  busy: boolean;
+  /** Kubernetes does not take its mark. */
+  refused: boolean;
+  onHold: boolean;
+  /** Its drain ends at the deadline, whatever still runs there. */
+  cutsOff: boolean;
+  /** Who gave it back, and when, although something is held against it. */
+  calledOff: { by: string; why: string; at: number } | null;
 };
+
+export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 
@@ -56,7 +71,13 @@ export type Wish = {
 const BECAUSE_CHARS_MAX = 800;
 const WHY_CHARS_MAX = 300;
 
-export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
+export function wishOf(
+  fleet: Fleet,
+  config: Config,
+  sight: Sight,
+  waits: readonly Wait[] = [],
+): Wish {
+  const waitOf = new Map(waits.map((wait) => [wait.node, wait]));
   const lists = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
   const wish: Wish = { fleet: fleet.fleetId, ...lists };
   for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
@@ -74,7 +95,7 @@ export function wishOf(fleet: Fleet, config: Config, sight: Sight): Wish {
       continue;
     }
     if (isParted) wish.parted.push({ node: node.id, name: kube.name });
-    else wish.shown.push(shownOf(node, pool, kube, fleet));
+    else wish.shown.push(shownOf(node, pool, kube, fleet, sight.now, waitOf.get(node.id) ?? null));
     const drain = drainOf(node, pool, fleet, sight);
     if (drain !== null) wish.drains.push(drain);
   }
@@ -89,9 +110,14 @@ function shownOf(
   pool: PoolConfig | null,
   kube: KubeFact,
   fleet: Fleet,
+  now: number,
+  wait: ShownWait | null,
 ): ShownNode {
   const known = shownBefore.get(node);
-  if (known !== undefined) return known;
+  const refused = refusalOf(kube, now) !== null;
+  if (known !== undefined && known.refused === refused && isSameWait(known.wait, wait)) {
+    return known;
+  }
   const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
   const because = node.health.held.map(({ judgement }) => judgement.because);
   if (node.health.silentSince !== null) because.push("its heartbeats stopped");
@@ -110,9 +136,29 @@ function shownOf(
     formerNames: (kube.former ?? []).map(({ name }) => name),
     bought: node.instance !== null,
     marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
+    wait: wait === null ? null : { reason: wait.reason, message: wait.message, until: wait.until },
+    busy: node.operation !== null,
+    refused,
+    onHold: kube.hold,
+    cutsOff: node.phase.kind === "draining" && endsAtDeadline(node, pool),
+    calledOff: calledOffOf(node),
   };
   shownBefore.set(node, shown);
   return shown;
+}
+
+function isSameWait(a: ShownWait | null, b: ShownWait | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.reason === b.reason && a.message === b.message && a.until === b.until;
+}
+
+/** It serves with a fault, because a person gave it back. */
+function calledOffOf(node: Node): ShownNode["calledOff"] {
+  const { waiver, phase } = node;
+  if (waiver === null || phase.kind !== "serving" || verdictOfNode(node) !== "unhealthy") {
+    return null;
+  }
+  return isWaived(node) ? { by: waiver.by, why: waiver.why, at: waiver.at } : null;
 }
 
 function drainOf(

@@ -290,6 +290,7 @@ export class Drainers {
       remaining,
       message: `${paused}${message}`.slice(0, MESSAGE_CHARS_MAX),
       deadlineAt: drain.deadline(this.ports.clock.wallMs()),
+      paused: drain.wish.paused !== null,
     });
     if (remaining > 0) return busy(printGroups(groups));
     if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");

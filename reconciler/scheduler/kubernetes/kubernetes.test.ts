@@ -75,6 +75,12 @@ class Stage {
       labels: {},
       bought: false,
       formerNames: [],
+      wait: null,
+      busy: false,
+      refused: false,
+      onHold: false,
+      cutsOff: false,
+      calledOff: null,
     };
     const drains: DrainWish[] =
       drain === null

@@ -20,6 +20,8 @@ export type NodeCondition = {
   reason: string;
   /** GPU index, UUID, XID and session, for a person; cut at 1 KiB. */
   message: string;
+  /** What is shown stays as long as it begins like this: there is nothing new to say. */
+  keeps?: string;
 };
 
 export type StatusWish = {
@@ -55,12 +57,13 @@ export type StatusMemory = {
 };
 
 export type StatusStep =
-  | { kind: "conditions"; set: ConditionPatch[]; drop: string[] }
+  /** `isText` = only words have changed, so it may wait. */
+  | { kind: "conditions"; set: ConditionPatch[]; drop: string[]; isText?: boolean }
   | { kind: "labels"; labels: Record<string, string> }
   | { kind: "taints"; change: TaintChange };
 
 /** `isTurn` = the status differs from the one before, so the time of transition is now. */
-export type ConditionPatch = NodeCondition & { isTurn: boolean };
+export type ConditionPatch = Omit<NodeCondition, "keeps"> & { isTurn: boolean };
 
 export const POOL_LABEL = `${DOMAIN}/pool`;
 const MESSAGE_BYTES_MAX = 1_024;
@@ -76,14 +79,15 @@ export function judgeStatus(
   if (isForeign(object, wish.fleet)) return [];
   const steps: StatusStep[] = [];
   const conditions = mirror.condition ? wish.conditions : [];
-  const set = conditions
+  const due = conditions
     .map((condition) => patchOf(condition, object))
-    .filter(({ isNew }) => isNew || everything)
-    .map(({ patch }) => patch);
+    .filter(({ isNew }) => isNew || everything);
+  const set = due.map(({ patch }) => patch);
   const drop = strays(object, conditions);
+  const isText = !everything && drop.length === 0 && due.every((one) => one.isText);
   // First, and whatever becomes of the rest: a webhook that refuses every change of the Node has
   // no say about its status, and a dead GPU must not read as healthy meanwhile.
-  if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop });
+  if (set.length > 0 || drop.length > 0) steps.push({ kind: "conditions", set, drop, isText });
   if (wish.later === true) return steps;
   const change = taintsOf(wish);
   if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
@@ -103,7 +107,7 @@ export function isForeign({ labels }: KubeNode, fleet: string | null | undefined
 export function aimOf(kind: StatusStep["kind"], wish: StatusWish): string {
   switch (kind) {
     case "conditions":
-      return JSON.stringify(wish.conditions);
+      return JSON.stringify(wish.conditions.map((one) => ({ ...one, message: wordsOf(one) })));
     case "taints":
       return JSON.stringify(taintsOf(wish).want);
     case "labels":
@@ -136,12 +140,31 @@ function taintsOf({ unhealthyTaint: fault, draining, verified, mirror }: StatusW
   return { want, drop: [...drop, ...burnIn] };
 }
 
-function patchOf(condition: NodeCondition, object: KubeNode) {
-  const message = bounded(condition.message, MESSAGE_BYTES_MAX);
-  const old = object.conditions.find(({ type }) => type === condition.type);
-  const isTurn = old?.status !== condition.status;
-  const isNew = isTurn || old.reason !== condition.reason || old.message !== message;
-  return { isNew, patch: { ...condition, message, isTurn } };
+function patchOf({ keeps, ...wished }: NodeCondition, object: KubeNode) {
+  const old = object.conditions.find(({ type }) => type === wished.type);
+  const isKept = keeps !== undefined && old?.message.startsWith(keeps) === true;
+  const { reason, message: text } = isKept ? old : wished;
+  const message = bounded(text, MESSAGE_BYTES_MAX);
+  const patch = { ...wished, reason, message, isTurn: old?.status !== wished.status };
+  if (old === undefined || patch.isTurn || old.reason !== reason) {
+    return { isNew: true, isText: false, patch };
+  }
+  const isNew = wordsOf(old) !== wordsOf(patch);
+  return { isNew, isText: wished.type === "NavarchManaged", patch };
+}
+
+const TIME_OR_NUMBER = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d+(?:\.\d+)?/g;
+const MINUTE_CHARS = "2026-11-22T16:19".length;
+
+/**
+ * What a message has to say: a count that moves, or a time that moves by seconds, is no reason for
+ * a write; the next renewal of the condition takes it along. Of health every word counts.
+ */
+function wordsOf({ type, message }: { type: string; message: string }): string {
+  if (type !== "NavarchManaged") return message;
+  return message.replace(TIME_OR_NUMBER, (one) =>
+    one.includes("T") ? one.slice(0, MINUTE_CHARS) : "#",
+  );
 }
 
 /** Conditions of our types that nobody wishes. */

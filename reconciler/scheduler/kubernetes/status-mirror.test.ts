@@ -105,6 +105,73 @@ describe("StatusMirror", () => {
     expect(patches()).toBe(before);
   });
 
+  describe("of why a node waits", () => {
+    const waits = (reason: string, message: string, keeps?: string): Partial<StatusWish> => ({
+      conditions: [
+        {
+          ...{ type: "NavarchManaged", status: "True", reason, message },
+          ...(keeps === undefined ? {} : { keeps }),
+        },
+      ],
+    });
+    const shown = () => live().conditions.find(({ type }) => type === "NavarchManaged");
+
+    test("writes no count and no second that moves, and takes both along at the renewal", async () => {
+      const said = (count: number, second: number): string =>
+        `node n is draining: ${count} pods left; cut off at 2026-11-22T16:19:${10 + second}Z`;
+      await tend([wish(waits("Draining", said(9, 0)))]);
+      const before = patches();
+      for (let i = 1; i < 8; i++) await tend([wish(waits("Draining", said(9 - i, i)))]);
+      expect(patches()).toBe(before);
+      await clock.pass(300_000);
+      await tend([wish(waits("Draining", said(1, 9)))]);
+      expect(patches()).toBe(before + 1);
+      expect(shown()?.message).toBe(said(1, 9));
+    });
+
+    test("writes a new reason at once, and new words at most once a minute", async () => {
+      await tend([wish(waits("Suspect", "node n is suspect: one"))]);
+      await tend([wish(waits("BudgetExhausted", "node n is suspect: two"))]);
+      expect(shown()?.reason).toBe("BudgetExhausted");
+      await tend([wish(waits("BudgetExhausted", "node n is suspect: three"))]);
+      expect(shown()?.message).toEndWith("three");
+      const before = patches();
+      for (const word of ["four", "five", "six"]) {
+        await tend([wish(waits("BudgetExhausted", `node n is suspect: ${word}`))]);
+      }
+      expect(patches()).toBe(before);
+      await clock.pass(60_000);
+      await tend([wish(waits("BudgetExhausted", "node n is suspect: six"))]);
+      expect(patches()).toBe(before + 1);
+      expect(shown()?.message).toEndWith("six");
+    });
+
+    test("a deadline that moves by minutes is new", async () => {
+      await tend([wish(waits("Draining", "n is draining; cut off at 2026-11-22T16:19:00Z"))]);
+      await tend([wish(waits("Draining", "n is draining; cut off at 2026-11-22T16:24:00Z"))]);
+      expect(shown()?.message).toContain("16:24");
+    });
+
+    test("keeps what is shown while an effect is on its way, if it is still of that phase", async () => {
+      const head = "node n is suspect (session s1)";
+      await tend([wish(waits("CordonRefused", `${head}: Kubernetes does not cordon it`))]);
+      const before = patches();
+      await tend([wish(waits("Suspect", head, head))]);
+      expect(patches()).toBe(before);
+      expect(shown()?.reason).toBe("CordonRefused");
+      // A renewal does not lose it either.
+      await clock.pass(300_000);
+      await tend([wish(waits("Suspect", head, head))]);
+      expect(patches()).toBe(before + 1);
+      expect(shown()).toMatchObject({ reason: "CordonRefused" });
+      const next = "node n is draining (session s1)";
+      await tend([wish(waits("Draining", next, next))]);
+      expect(shown()).toMatchObject({ reason: "Draining", message: next });
+      const sent = conditions().find(({ type }) => type === "NavarchManaged");
+      expect(sent).not.toHaveProperty("keeps");
+    });
+  });
+
   test("moves the time of transition with the status alone", async () => {
     await tend([wish(sick("one"))]);
     const first = conditions().find(({ type }) => type === "GPUHealthy");

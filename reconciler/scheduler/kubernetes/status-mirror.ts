@@ -30,6 +30,8 @@ const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 600_000;
 /** How long nobody must have wished anything before our marks go: a re-match takes seconds. */
 const UNWISHED_MS = 60_000;
+/** Words alone, such as the names of the pods that are left, are written at most this often. */
+const TEXT_MS = 60_000;
 /** A mark takes a tenth of a second; this long nothing else is written on its Node. */
 const LATER_MS = 1_000;
 /** What somebody took away is put back at once, then after 2 s, 4 s, … up to ten minutes. */
@@ -75,6 +77,8 @@ type Entry = StatusMemory & {
   resyncAtMs: number;
   /** When conditions were last written, or first found in order. */
   renewedAtMs: number;
+  /** When words alone were last written. */
+  wordsAtMs: number;
   /** Since when its mark is on its way; `null` = it is not. */
   laterSinceMs: number | null;
   /** As of the last wish. */
@@ -180,6 +184,7 @@ export class StatusMirror {
       // Right after a start only what differs is sent; the rest comes spread over the hour.
       resyncAtMs: now + RESYNC_MS * this.#ports.random(),
       renewedAtMs: now,
+      wordsAtMs: Number.NEGATIVE_INFINITY,
       laterSinceMs: null,
       fleet: wish?.fleet ?? null,
       paces: new Map(),
@@ -200,7 +205,7 @@ export class StatusMirror {
     const steps = stepsOf(entry, isResync, renews);
     entry.clean = steps.length > 0 || wish === null ? null : { wish, object };
     if (steps.length === 0) return wish === null || isResync;
-    return steps.some(({ kind }) => now >= waitOf(entry, kind));
+    return steps.some((step) => now >= waitOf(entry, step));
   }
 
   async #work(entry: Entry): Promise<void> {
@@ -211,7 +216,7 @@ export class StatusMirror {
     let isWhole = true;
     const renews = this.#isRenewal(entry, clock.monoMs());
     for (const step of stepsOf(entry, isResync, renews)) {
-      if (clock.monoMs() < waitOf(entry, step.kind)) {
+      if (clock.monoMs() < waitOf(entry, step)) {
         isWhole = false;
         continue;
       }
@@ -232,6 +237,7 @@ export class StatusMirror {
       } else {
         pace.failures = 0;
         if (step.kind === "conditions") entry.renewedAtMs = clock.monoMs();
+        if (step.kind === "conditions" && step.isText === true) entry.wordsAtMs = clock.monoMs();
         const aim = wish === null ? null : aimOf(step.kind, wish);
         if (pace.aim !== aim) pace.putBacks = 0;
         if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
@@ -297,10 +303,14 @@ function isSameAim({ wish, paces }: Entry, kind: StatusStep["kind"]): boolean {
   return wish !== null && aim !== null && aim === aimOf(kind, wish);
 }
 
-/** Before then no step of this kind is written. */
-function waitOf(entry: Entry, kind: StatusStep["kind"]): number {
+/** Before then the step is not written. */
+function waitOf(entry: Entry, step: StatusStep): number {
+  const { kind } = step;
   const pace = entry.paces.get(kind);
   if (pace === undefined) return 0;
+  if (kind === "conditions" && step.isText === true) {
+    return Math.max(pace.notBeforeMs, entry.wordsAtMs + TEXT_MS);
+  }
   if (pace.putBacks === 0 || !isSameAim(entry, kind)) return pace.notBeforeMs;
   const waitMs = Math.min(BACKOFF_MAX_MS, PUT_BACK_MS * 2 ** Math.min(pace.putBacks, 10));
   return Math.max(pace.notBeforeMs, pace.putBackAtMs + waitMs);

@@ -4,6 +4,7 @@
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { ShownNode } from "../wish.ts";
+import { formatManaged } from "./managed-text.ts";
 import { FLEET_LABEL, DOMAIN, type KubeNode } from "./object.ts";
 import type { StatusWish } from "./status-mirror.ts";
 
@@ -15,8 +16,6 @@ const HEALTH = {
   unhealthy: { status: "False", reason: "Fault" },
   unknown: { status: "Unknown", reason: "NotChecked" },
 } as const;
-
-const camel = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 
 export function statusWishOf(
   node: ShownNode,
@@ -35,12 +34,7 @@ export function statusWishOf(
     object,
     conditions: [
       { type: CONDITION.healthy, status, reason, message: `${because}${session}` },
-      {
-        type: CONDITION.managed,
-        status: "True",
-        reason: camel(node.phase),
-        message: `node ${node.node} is ${node.phase}${session}`,
-      },
+      { type: CONDITION.managed, status: "True", ...formatManaged(node) },
     ],
     labels: { ...node.labels, ...pool, [FLEET_LABEL]: fleet },
     fleet: node.bought ? null : fleet,

@@ -56,6 +56,15 @@ async function healthOf(node: NodeView): Promise<string | undefined> {
   return status?.conditions?.find(({ type }) => type === "GPUHealthy")?.status;
 }
 
+/** As `kubectl describe node` shows the condition `NavarchManaged`. */
+async function managed(node: NodeView, reason: string): Promise<string> {
+  return until(`NavarchManaged has reason ${reason}`, 20_000, async () => {
+    const { out } = await cluster.kubectl("describe", "node", nameOf(node));
+    const line = out.split("\n").find((one) => one.includes("NavarchManaged")) ?? "";
+    return line.includes(` ${reason} `) ? line : null;
+  });
+}
+
 async function reasonsOn(name: string): Promise<string[]> {
   const all = await cluster.json<{ items: { reason: string; regarding: { name: string } }[] }>(
     "/apis/events.k8s.io/v1/events",
@@ -106,6 +115,7 @@ describe.skipIf(missing !== null)("a Node whose cordon is refused", () => {
       (await healthOf(sick)) === "False" ? true : null,
     );
     expect((await live(sick)).spec.unschedulable).toBeUndefined();
+    expect(await managed(sick, "CordonRefused")).toContain("cordons are closed today");
     await cluster.kubectl("delete", "validatingadmissionpolicybinding", "no-cordon");
     await cluster.kubectl("delete", "validatingadmissionpolicy", "no-cordon");
   }, 60_000);
@@ -135,6 +145,7 @@ describe.skipIf(missing !== null)("navarch.dev/hold", () => {
       expect((await live(one)).spec.unschedulable).toBeUndefined();
       expect(alive).toContain(one.instance_id ?? "");
     }
+    expect(await managed(labelled, "OnHold")).toContain("navarch.dev/hold is set on Node");
     const why = await navarchJson<ExplainView>(plane, "explain", nameOf(annotated));
     expect(`${why.state} ${why.next ?? ""}`).toContain('navarch.dev/hold="until friday"');
     await until("an event names it", 10_000, async () =>

@@ -112,6 +112,13 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
     expect(page).toContain('navarch_kube_uncordoned_broken_nodes{pool="gpus"} 1');
     const said = `Node ${node.name} was uncordoned in Kubernetes by hand although its hardware`;
     expect((await navarch(joined.plane, "doctor", "kubernetes")).out).toContain(said);
+    await until("the condition says so", 20_000, async () => {
+      const { out } = await cluster.kubectl("describe", "node", node.name);
+      const line = out.split("\n").find((one) => one.includes("NavarchManaged")) ?? "";
+      return / RepairCalledOff .*uncordoned in Kubernetes at .*navarch replace/.test(line)
+        ? true
+        : null;
+    });
     await until("it is brought up again, on the Node too", 40_000, async () => {
       const shown = await cluster.kubectl("describe", "node", node.name);
       return /Warning +BrokenNodeUncordoned.*reminder: /.test(shown.out) ? true : null;

@@ -1,0 +1,77 @@
+/**
+ * What the condition `NavarchManaged` says of a node: its phase, and why nothing more is done about
+ * it now, as `navarch explain` says it, in short. Pure. Times are absolute, so that a text that is
+ * minutes old is still true.
+ */
+import type { WaitReason } from "../../../schema/plan.ts";
+import { BY_KUBERNETES } from "../../safety/uncordoned.ts";
+import type { ShownNode } from "../wish.ts";
+
+export type ManagedText = {
+  /** CamelCase. */
+  reason: string;
+  message: string;
+  /** While an effect is on its way: what stands after this beginning stays. */
+  keeps?: string;
+};
+
+type Managed = Pick<
+  ShownNode,
+  "node" | "phase" | "session" | "wait" | "busy" | "refused" | "onHold" | "cutsOff" | "bought"
+> & { calledOff: ShownNode["calledOff"]; because: string };
+
+/** Waits that are neither the phase's own course nor over soon. */
+const REASON: Partial<Record<WaitReason, string>> = {
+  blind: "ControlPlaneBlind",
+  budget: "BudgetExhausted",
+  breaker: "BreakerOpen",
+  spend: "SpendLimitReached",
+  bootstrap_guard: "ReplacementsFail",
+};
+/** Said before the message where that does not tell what it is about. */
+const TITLE: Partial<Record<WaitReason, string>> = {
+  blind: "the control plane cannot see enough to act",
+  budget: "no room in a budget",
+  breaker: "slowed by a circuit breaker",
+  spend: "a spend limit is reached",
+};
+/** The whole text is in `navarch explain`. */
+const WAIT_CHARS_MAX = 500;
+
+const camel = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+
+export function formatManaged(shown: Managed): ManagedText {
+  const { node, phase, session, wait, busy, calledOff } = shown;
+  const head = `node ${node} is ${phase}${session === null ? "" : ` (session ${session})`}`;
+  if (calledOff !== null) {
+    return { reason: "RepairCalledOff", message: `${head}: ${formatCalledOff(shown, calledOff)}` };
+  }
+  if (busy) return { reason: camel(phase), message: head, keeps: head };
+  if (wait === null) return { reason: camel(phase), message: head };
+  const title = TITLE[wait.reason];
+  const why = `${title === undefined ? "" : `${title}: `}${wait.message}`.slice(0, WAIT_CHARS_MAX);
+  return { reason: reasonOf(shown, wait.reason), message: `${head}: ${why}${formatEnd(shown)}` };
+}
+
+function reasonOf({ phase, refused, onHold }: Managed, wait: WaitReason): string {
+  if (wait === "backoff" && refused) return "CordonRefused";
+  if (wait === "human" && onHold) return "OnHold";
+  return REASON[wait] ?? camel(phase);
+}
+
+function formatEnd({ wait, cutsOff }: Managed): string {
+  if (wait === null || wait.until === null) return "";
+  const at = `${new Date(wait.until).toISOString().slice(0, 19)}Z`;
+  if (wait.reason !== "drain") return `; not before ${at}`;
+  return cutsOff ? `; what is left is cut off at ${at}` : `; the drain's deadline is ${at}`;
+}
+
+function formatCalledOff(
+  { node, because, bought }: Managed,
+  { by, why, at }: NonNullable<ShownNode["calledOff"]>,
+): string {
+  const when = `${new Date(at).toISOString().slice(0, 19)}Z`;
+  const who = by === BY_KUBERNETES ? why : `returned to service by ${by} (${why})`;
+  const next = bought ? `Run navarch replace ${node}` : "Repair the machine, or drain it";
+  return `the repair was called off: ${who} at ${when} despite: ${because}. ${next}`;
+}
