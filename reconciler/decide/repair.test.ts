@@ -31,6 +31,7 @@ import {
   unboughtOf,
 } from "../../test/world/part.ts";
 import { guardKey } from "../safety/guard.ts";
+import { BY_KUBERNETES } from "../safety/uncordoned.ts";
 
 const MIN = 60_000;
 const HOUR = 60 * MIN;
@@ -99,6 +100,14 @@ describe("serving", () => {
     const waiver = { by: "human:ann", why: "benign", at: 0, evidence: ["r/xid/48/node"] };
     const given = serving({ waiver }, ill as never);
     expect(waitOf(given)).toBe("human: returned to service by human:ann (benign) despite: XID 48 on GPU 0");
+    const others = kubeOf({ name: "gpu-1", unschedulable: true, others: ["kubectl-cordon"] });
+    expect(waitOf(serving({ waiver, kube: others }, ill as never))).toBe(waitOf(given));
+    const off = serving({ waiver: { ...waiver, by: BY_KUBERNETES }, kube: others }, ill as never);
+    expect(waitOf(off)).toBe(
+      "human: its repair was called off: uncordoned in Kubernetes by hand at " +
+        "1970-01-01T00:00:00.000Z, despite: XID 48 on GPU 0. " +
+        "Resume its repair, drain included, with `navarch replace n`",
+    );
     const more = serving({ waiver }, { verdict: "unhealthy", held: [heldOf(), heldOf({}, {}, { key: "new" })] });
     expect(deedOf(more)).toBe("suspect");
     expect(ask(serving({ waiver }))).toEqual({ action: undefined, wait: undefined });

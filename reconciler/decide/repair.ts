@@ -7,6 +7,7 @@ import { groupIncidents } from "../../health/policy/incident.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Plan, WaitReason } from "../../schema/plan.ts";
+import type { Waiver } from "../../schema/waiver.ts";
 import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { relapseOf } from "../safety/relapse.ts";
@@ -17,6 +18,7 @@ import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
 import { decideOrder, drainPayload } from "./leave.ts";
 import { lossOf, type Pen } from "./node.ts";
+import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isWaived } from "../fold/waiver.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { isResting } from "./rest.ts";
@@ -59,16 +61,22 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
     pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   else if (node.cordon.human !== null)
     pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
+  else if (verdict === "unhealthy" && node.waiver !== null)
+    pen.wait("human", sayWaived(node, node.waiver));
   else if (node.kube !== null && node.kube.others.length > 0)
     pen.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
-  else if (verdict === "unhealthy" && node.waiver !== null) {
-    const { by, why } = node.waiver;
-    const faults = reasonsOf(node).join("; ");
-    pen.wait("human", `returned to service by ${by} (${why}) despite: ${faults}`);
-  } else if (node.pool !== null && scope.pool === null) {
+  else if (node.pool !== null && scope.pool === null) {
     const message = `its pool ${node.pool} is not in the configuration any more`;
     pen.wait("not_ours", `${message}: it is billed until a person terminates it`);
   }
+}
+
+/** Why nothing repairs a node that a person gave back, and what resumes its repair. */
+function sayWaived(node: Node, { by, why }: Waiver): string {
+  const faults = reasonsOf(node).join("; ");
+  const off = sayCalledOff(node);
+  if (off === null) return `returned to service by ${by} (${why}) despite: ${faults}`;
+  return `${off}, despite: ${faults}. ${sayResume(node)}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { newNode } from "./new-node.ts";
-import { isBrokenInService, loopOf } from "../safety/uncordoned.ts";
+import { isRepairCalledOff, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
 import { foldReview } from "./uncordon.ts";
 import { evidenceKeys, foldWaiver, isWaived } from "./waiver.ts";
@@ -127,16 +127,16 @@ describe("foldKube()", () => {
       ["kube.uncordoned_broken", "human"],
     ]);
     expect(next?.events[1]?.message).toContain("although its hardware is broken: x");
-    expect(next?.node === undefined ? false : isBrokenInService(next.node)).toBe(true);
+    expect(next?.node === undefined ? false : isRepairCalledOff(next.node)).toBe(true);
   });
 
   test("a machine that nobody bought is not said to be replaceable", () => {
     const said = (more: Partial<Node>) => {
       return fold(sick(marked(more), ["a"]), lifted())?.events[1]?.message;
     };
-    expect(said({})).toContain("Run `navarch replace n1`");
+    expect(said({})).toEndWith("`kubectl cordon gpu-1` or `navarch replace n1`");
     expect(said({ slot: null })).not.toContain("replace");
-    expect(said({ slot: null })).toEndWith("Cordon it again until it is repaired");
+    expect(said({ slot: null })).toEndWith("`kubectl cordon gpu-1` or `navarch drain n1`");
   });
 
   test("whoever wrote the object after the mark is named as the one who lifted it", () => {
@@ -181,11 +181,30 @@ describe("foldKube()", () => {
     expect(foldReview(reminded, hour, NOW + 2 * hour - 1)).toBeNull();
     expect(foldReview(reminded, hour, NOW + 10 * hour)).not.toBeNull();
     expect(foldReview(reminded, 0, NOW + 10 * hour)).toBeNull();
-    // Cordoned again by anybody, or on its way out, there is nothing to say.
+    // A cordon by others that resumes nothing silences nothing.
     const kube = reminded.kube === null ? null : { ...reminded.kube, unschedulable: true };
-    expect(foldReview({ ...reminded, kube }, hour, NOW + 10 * hour)).toBeNull();
+    expect(foldReview({ ...reminded, kube }, hour, NOW + 10 * hour)).not.toBeNull();
+    // Held by a person's `navarch cordon`, there is nothing to say.
     const cordon = { product: null, human: { by: "p", why: "", at: 1 } };
     expect(foldReview({ ...reminded, cordon }, hour, NOW + 10 * hour)).toBeNull();
+  });
+
+  test("a cordon by others then ends the waiver, and one on a new object does not", () => {
+    const given = fold(sick(marked(), ["a"]), lifted())?.node ?? node();
+    const cordoned = { unschedulable: true, others: ["kubectl-cordon"] };
+    const resumed = fold(given, object(cordoned));
+    expect(resumed?.node).toMatchObject({ waiver: null, kube: { others: ["kubectl-cordon"] } });
+    expect(kinds(resumed)).toEqual([
+      ["kube.cordoned", "cordoned in Kubernetes by kubectl-cordon: its repair resumes", "human"],
+    ]);
+    expect(fold(given, object({ ...cordoned, uid: "u2" }))?.node.waiver).toEqual(given.waiver);
+    const lost = fold(given, null)?.node ?? node();
+    expect(fold(lost, object(cordoned))?.node.waiver).toEqual(given.waiver);
+    // As a version left it that resumed nothing: an upgrade begins no drain by itself.
+    const was = given.kube === null ? null : { ...given.kube, unschedulable: true };
+    expect(fold({ ...given, kube: was }, object(cordoned))?.node.waiver).toEqual(given.waiver);
+    const named = fold(given, object({ ...cordoned, others: ["a", "b"] }));
+    expect(kinds(named)[0]?.[1]).toStartWith("cordoned in Kubernetes by a, b: ");
   });
 
   test("enforce marks it once more, and the second time is the person's", () => {

@@ -13,7 +13,7 @@ import { formatHold, readHold } from "../scheduler/kubernetes/hold.ts";
 import { notReadyOf } from "../scheduler/kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
+import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
 import { evidenceKeys } from "./waiver.ts";
 
 export type KubeSeen = {
@@ -67,18 +67,8 @@ export function foldKube(
       `Node ${object.name} was created again: it has none of the earlier marks`,
     );
   }
-  const isHeld = before?.hold === true && before.uid === object.uid;
-  if (kube.hold && (!isHeld || before.holdUnclear !== kube.holdUnclear)) {
-    const kind = kube.holdUnclear === undefined ? "kube.hold" : "kube.hold_unclear";
-    tell(kind, formatHold(object.name, kube.holdUnclear), "human");
-  }
-  if (isHeld && !kube.hold) {
-    tell("kube.hold", `navarch.dev/hold is no longer set on Node ${object.name}`, "human");
-  }
-  const theirs = kube.others.filter((one) => !(before?.others ?? []).includes(one));
-  if (theirs.length > 0) {
-    tell("kube.cordoned", `cordoned in Kubernetes by ${theirs.join(", ")}: left as it is`, "human");
-  }
+  tellHold(before, kube, tell);
+  const waiver = foldOthers(node, kube, tell);
   const marked = before !== null && before.isolatedUid === object.uid;
   // A person's uncordon leaves our annotations; an object that was written anew, or came back from
   // an old backup, has none, and is nobody's word about this repair.
@@ -96,7 +86,33 @@ export function foldKube(
   const shared = marked && ((object.own && object.unschedulable) || isAsking(node));
   const next: KubeFact = { ...kube, isolatedUid: shared ? object.uid : null };
   if (before !== null && isSame(before, next)) return null;
-  return { node: { ...node, kube: next }, events };
+  return { node: { ...node, kube: next, waiver }, events };
+}
+
+type Tell = (kind: EventKind, message: string, actor?: string) => void;
+
+function tellHold(before: Node["kube"], { name, uid, hold, holdUnclear }: KubeFact, tell: Tell) {
+  const isHeld = before?.hold === true && before.uid === uid;
+  if (hold && (!isHeld || before.holdUnclear !== holdUnclear)) {
+    const kind = holdUnclear === undefined ? "kube.hold" : "kube.hold_unclear";
+    tell(kind, formatHold(name, holdUnclear), "human");
+  }
+  if (!isHeld || hold) return;
+  tell("kube.hold", `navarch.dev/hold is no longer set on Node ${name}`, "human");
+}
+
+/**
+ * The waiver that is left once others cordoned the object. An object that was made anew and came
+ * cordoned is nobody's word about a repair, nor is one that was cordoned before this was looked at.
+ */
+function foldOthers(node: Node, kube: KubeFact, tell: Tell): Node["waiver"] {
+  const before = node.kube;
+  const theirs = kube.others.filter((one) => !(before?.others ?? []).includes(one));
+  if (theirs.length === 0) return node.waiver;
+  const isNew = before?.uid === kube.uid && before.absentSince === null && !before.unschedulable;
+  const { message, waiver } = foldCordon(node, theirs, isNew);
+  tell("kube.cordoned", message, "human");
+  return waiver;
 }
 
 /**
@@ -184,7 +200,7 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
 function giveBack(
   node: Node,
   events: EventDraft[],
-  tell: (kind: EventKind, message: string, actor?: string) => void,
+  tell: Tell,
   now: number,
 ): KubeFold {
   const { kind } = node.phase;
@@ -196,13 +212,14 @@ function giveBack(
   const evidence = evidenceKeys(node);
   const off = node.session === null ? "" : ": the repair is called off";
   tell("kube.uncordoned", `${sayUncordon(node.kube)}${off}`, "human");
-  if (isDefinitive(node)) tell("kube.uncordoned_broken", sayBroken(node), "human");
   const stays = kind === "repairing" || kind === "booting" || kind === "verifying";
   const held = kind === "held" && node.phase.heldBy !== "navarch";
   const waiver =
     evidence.length === 0
       ? node.waiver
       : { by: BY_KUBERNETES, why: "uncordoned in Kubernetes", at: now, evidence };
+  const given = { ...node, waiver };
+  if (isDefinitive(given)) tell("kube.uncordoned_broken", sayBroken(given), "human");
   const back = { kind: "serving", since: now } as const;
   return {
     events,

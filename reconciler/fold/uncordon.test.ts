@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { heldOf, kubeOf, nodeOf, sessionOf, unboughtOf } from "../../test/world/part.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { foldReview, sayBroken, sayUncordon } from "./uncordon.ts";
+import { foldCordon, foldReview, sayBroken, sayCalledOff, sayUncordon } from "./uncordon.ts";
 
 const by = (...names: (string | null)[]): KubeFact["uncordons"] =>
   names.map((one, at) => ({ at, by: one }));
@@ -34,13 +34,68 @@ describe("sayBroken()", () => {
 
   test("says what is broken and what to do", () => {
     expect(sayBroken(broken())).toBe(
-      `${what("gpu-1", "bob")} Run \`navarch replace n1\`, or cordon it again`,
+      `${what("gpu-1", "bob")} Resume its repair, drain included, with ` +
+        "`kubectl cordon gpu-1` or `navarch replace n1`",
     );
     const bare = broken({ kube: null });
     expect(sayBroken(bare)).toStartWith(what("n1", "hand"));
-    const stray = { ...unboughtOf("n1"), kube: kube("ann"), health: broken().health };
+    const stray = { ...unboughtOf("n1"), kube: kube("ann"), health: broken().health, waiver };
     expect(sayBroken(stray)).toBe(
-      `${what("gpu-1", "ann")} Cordon it again until it is repaired`,
+      `${what("gpu-1", "ann")} Resume its repair, drain included, with ` +
+        "`kubectl cordon gpu-1` or `navarch drain n1`",
+    );
+  });
+
+  test("of a Node that others cordon says that nothing repairs it, and what does", () => {
+    const cordoned = { unschedulable: true, others: ["kubectl-cordon"] };
+    const one = broken({ kube: { ...kube("bob"), ...cordoned } as KubeFact });
+    const start =
+      "Node gpu-1 was uncordoned in Kubernetes by bob although its hardware is broken: XID 79; " +
+      "it is cordoned by kubectl-cordon now, and nothing repairs it. ";
+    const resume = "Resume its repair, drain included, with `navarch replace n1`";
+    expect(sayBroken(one)).toBe(start + resume);
+    const third = broken({ kube: { ...kube("ann", "ann", "bob"), ...cordoned } as KubeFact });
+    const off = " (called off 3 times since its fault began: a cordon does not resume it)";
+    expect(sayBroken(third)).toBe(start + resume + off);
+  });
+});
+
+test("sayCalledOff() is for nodes that were given back in Kubernetes", () => {
+  expect(sayCalledOff(broken())).toBe(
+    "its repair was called off: uncordoned in Kubernetes by bob at 1970-01-01T00:00:00.100Z",
+  );
+  expect(sayCalledOff(broken({ waiver: { ...waiver, by: "human:ann" } }))).toBeNull();
+  expect(sayCalledOff(broken({ waiver: null }))).toBeNull();
+});
+
+describe("foldCordon()", () => {
+  const by = "cordoned in Kubernetes by kubectl-cordon";
+  const left = `${by}: left as it is`;
+  const theirs = ["kubectl-cordon"];
+
+  test("resumes a repair that was called off", () => {
+    expect(foldCordon(broken(), theirs, true)).toEqual({
+      message: `${by}: its repair resumes`,
+      waiver: null,
+    });
+  });
+
+  test("does not where the Node came cordoned, or `navarch cordon` keeps the repair away", () => {
+    const cordon = { product: null, human: { by: "human:ann", why: "", at: 1 } };
+    expect(foldCordon(broken(), theirs, false)).toEqual({ message: left, waiver });
+    expect(foldCordon(broken({ cordon }), theirs, true)).toEqual({ message: left, waiver });
+    expect(foldCordon(broken({ waiver: null }), theirs, true)).toEqual({
+      message: left,
+      waiver: null,
+    });
+  });
+
+  test("does not the third time of one fault, and says what does", () => {
+    const { message, waiver: stays } = foldCordon(broken({ kube: kube("a", "b", "c") }), theirs, true);
+    expect(stays).toEqual(waiver);
+    expect(message).toBe(
+      `${left}. Resume its repair, drain included, with \`navarch replace n1\` ` +
+        "(called off 3 times since its fault began: a cordon does not resume it)",
     );
   });
 });

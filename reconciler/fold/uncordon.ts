@@ -1,12 +1,20 @@
 /**
- * An uncordon by others, folded: who did it, whether it is done again and again, and the reminder
- * of broken hardware that takes work because of it. Pure.
+ * An uncordon by others, folded: who did it, whether it is done again and again, what resumes the
+ * repair that it called off, and the reminder of broken hardware that nothing repairs. Pure.
  */
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import { UNCORDONS_MAX } from "../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { isUnbought } from "../fleet.ts";
-import { brokenBecause, isBrokenInService, loopOf, sayLoop } from "../safety/uncordoned.ts";
+import {
+  brokenBecause,
+  BY_KUBERNETES,
+  callOffs,
+  isRepairCalledOff,
+  loopOf,
+  mayResume,
+  sayLoop,
+} from "../safety/uncordoned.ts";
 import type { KubeNode } from "../scheduler/kubernetes/object.ts";
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;
@@ -30,9 +38,50 @@ export function sayBroken(node: Node): string {
   const who = sayUncordon(kube);
   const name = kube?.name ?? id;
   const what = `Node ${name} was ${who} although its hardware is broken: ${brokenBecause(node)}`;
-  const replace = `Run \`navarch replace ${id}\`, or cordon it again`;
-  const next = isUnbought(node) ? "Cordon it again until it is repaired" : replace;
-  return `${what}; work that lands there fails. ${next}`;
+  const is =
+    kube?.unschedulable === true
+      ? `it is cordoned by ${kube.others.join(", ")} now, and nothing repairs it`
+      : "work that lands there fails";
+  return `${what}; ${is}. ${sayResume(node)}`;
+}
+
+/** What a person can do about a repair that was called off. */
+export function sayResume(node: Node): string {
+  const { id, kube } = node;
+  const order = isUnbought(node) ? `navarch drain ${id}` : `navarch replace ${id}`;
+  if (mayResume(node) && kube?.unschedulable !== true) {
+    const either = `\`kubectl cordon ${kube?.name ?? id}\` or \`${order}\``;
+    return `Resume its repair, drain included, with ${either}`;
+  }
+  const calledOff = `called off ${callOffs(node)} times since its fault began`;
+  const why = mayResume(node) ? "" : ` (${calledOff}: a cordon does not resume it)`;
+  return `Resume its repair, drain included, with \`${order}\`${why}`;
+}
+
+/** Why nothing repairs a node that someone gave back in Kubernetes; `null` = another reason. */
+export function sayCalledOff({ kube, waiver }: Node): string | null {
+  if (waiver?.by !== BY_KUBERNETES) return null;
+  const at = new Date(waiver.at).toISOString();
+  return `its repair was called off: ${sayUncordon(kube)} at ${at}`;
+}
+
+/**
+ * Others cordoned the node: if they had called its repair off before, the repair resumes under the
+ * usual limits. What the event says of it, and the waiver that is left. `isNew`: this very object
+ * was schedulable when it was last looked at.
+ */
+export function foldCordon(
+  node: Node,
+  theirs: readonly string[],
+  isNew: boolean,
+): { message: string; waiver: Node["waiver"] } {
+  const by = `cordoned in Kubernetes by ${theirs.join(", ")}`;
+  // `navarch cordon` keeps a repair from beginning, whoever cordons the node besides.
+  if (node.waiver?.by !== BY_KUBERNETES || node.cordon.human !== null || !isNew) {
+    return { message: `${by}: left as it is`, waiver: node.waiver };
+  }
+  if (mayResume(node)) return { message: `${by}: its repair resumes`, waiver: null };
+  return { message: `${by}: left as it is. ${sayResume(node)}`, waiver: node.waiver };
 }
 
 /** People are reminded; `null` = not now. `reviewMs` 0 = never. */
@@ -42,7 +91,7 @@ export function foldReview(
   now: number,
 ): { node: Node; event: EventDraft } | null {
   const { waiver } = node;
-  if (waiver === null || reviewMs === 0 || !isBrokenInService(node)) return null;
+  if (waiver === null || reviewMs === 0 || !isRepairCalledOff(node)) return null;
   if (now - (waiver.remindedAt ?? waiver.at) < reviewMs) return null;
   const event: EventDraft = {
     at: now,

@@ -8,7 +8,7 @@ import { staleness, viewScaling } from "../demand/view.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { countsIn, desiredOf, isUnbought } from "../fleet.ts";
 import type { Reconciler } from "../loop.ts";
-import { isBrokenInService } from "../safety/uncordoned.ts";
+import { isRepairCalledOff } from "../safety/uncordoned.ts";
 import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../view/status.ts";
 import { Series, shortOf } from "./series.ts";
@@ -88,7 +88,7 @@ function openKube(reconciler: Reconciler) {
   );
   const broken = new Series(
     "navarch_kube_uncordoned_broken_nodes",
-    "Nodes that take work although their hardware is broken, because someone uncordoned them.",
+    "Nodes with broken hardware that nothing repairs, because someone uncordoned them.",
   );
   const unproven = new Series(
     "navarch_kube_unproven_nodes",
@@ -99,7 +99,7 @@ function openKube(reconciler: Reconciler) {
   const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
   const add = (pool: string, members: readonly Node[]): void => {
     refused.add({ pool }, members.filter(isRefused).length);
-    broken.add({ pool }, members.filter(isBrokenInService).length);
+    broken.add({ pool }, members.filter(isRepairCalledOff).length);
     unproven.add({ pool }, members.filter(({ id }) => claims.has(id)).length);
   };
   return { all: [refused, broken, unproven], add };

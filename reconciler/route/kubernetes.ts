@@ -4,7 +4,7 @@ import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import type { Node } from "../../schema/node.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { sayBroken } from "../fold/uncordon.ts";
-import { isBrokenInService, loopOf, sayLoop } from "../safety/uncordoned.ts";
+import { isRepairCalledOff, loopOf, sayLoop } from "../safety/uncordoned.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
@@ -28,7 +28,7 @@ function uncordoned(nodes: Iterable<Node>, now: number): string[] {
   for (const node of nodes) {
     if (lines.length >= LINES_MAX) break;
     const { kube } = node;
-    if (isBrokenInService(node)) lines.push(sayBroken(node));
+    if (isRepairCalledOff(node)) lines.push(sayBroken(node));
     const loop = kube === null ? null : loopOf(kube.uncordons ?? [], now);
     if (kube !== null && loop !== null) lines.push(sayLoop(kube, loop));
   }

@@ -1,8 +1,16 @@
 /** Broken hardware that someone gave back in Kubernetes, and a program that does so in a loop. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Node } from "../../schema/node.ts";
 import { heldOf, HOUR_MS, kubeOf, sickOf } from "../../test/world/part.ts";
-import { brokenBecause, BY_KUBERNETES, isBrokenInService, loopOf, sayLoop } from "./uncordoned.ts";
+import {
+  brokenBecause,
+  BY_KUBERNETES,
+  callOffs,
+  isRepairCalledOff,
+  loopOf,
+  mayResume,
+  sayLoop,
+} from "./uncordoned.ts";
 
 const proof = (because = "XID 79 on GPU 0") => heldOf({ definitive: true, because });
 const waiver = { by: BY_KUBERNETES, why: "uncordoned", at: 0, evidence: [] };
@@ -16,14 +24,44 @@ test.each<[string, Node, boolean]>([
   ["given back otherwise", broken({ waiver: { ...waiver, by: "human:ann" } }), false],
   ["not given back", broken({ waiver: null }), false],
   ["without an object", broken({ kube: null }), false],
-  ["cordoned again", broken({ kube: kubeOf({ unschedulable: true }) }), false],
+  ["cordoned by others", broken({ kube: kubeOf({ unschedulable: true }) }), true],
   ["held by the product", broken({ cordon: { product: cordon, human: null } }), false],
   ["held by a person", broken({ cordon: { product: null, human: cordon } }), false],
   ["on its way out", broken({ phase: { kind: "terminating", ...ending } }), false],
   ["gone", broken({ phase: { kind: "gone", since: 0, purpose: "replace" } }), false],
   ["of what may pass", broken({}, [heldOf()]), false],
-])("isBrokenInService() %s: %#", (_, node, expected) => {
-  expect(isBrokenInService(node)).toBe(expected);
+])("isRepairCalledOff() %s: %#", (_, node, expected) => {
+  expect(isRepairCalledOff(node)).toBe(expected);
+});
+
+describe("a cordon resumes the repair", () => {
+  const at = (...times: number[]) => {
+    return { kube: kubeOf({ uncordons: times.map((one) => ({ at: one, by: null })) }) };
+  };
+  const since = (firstAt: number, more = {}) => ({ ...proof(), firstAt, ...more });
+
+  test("twice at most since the oldest fault that is held began", () => {
+    const two = broken(at(99, 100, 200), [since(150), since(100)]);
+    expect([callOffs(two), mayResume(two)]).toEqual([2, true]);
+    const three = broken(at(99, 100, 200, 300), [since(150), since(100)]);
+    expect([callOffs(three), mayResume(three)]).toEqual([3, false]);
+    expect(callOffs(broken({}, [since(100)]))).toBe(0);
+    expect(callOffs(broken({ kube: null }, [since(100)]))).toBe(0);
+  });
+
+  test("counts from the silence where that came first, and from no fault that only degrades", () => {
+    const silent = broken(at(100, 200), [since(200)]);
+    const health = { ...silent.health, silentSince: 100 };
+    expect(callOffs({ ...silent, health })).toBe(2);
+    const mild = since(0, { judgement: { ...proof().judgement, result: "degraded" } });
+    expect(callOffs(broken(at(100, 200), [since(200), mild]))).toBe(1);
+    expect(callOffs(broken(at(100, 200), []))).toBe(0);
+  });
+
+  test("only where an uncordon in Kubernetes called it off", () => {
+    expect(mayResume(broken({ waiver: { ...waiver, by: "human:ann" } }))).toBe(false);
+    expect(mayResume(broken({ waiver: null }))).toBe(false);
+  });
 });
 
 test("brokenBecause() names what is proven, four at most", () => {

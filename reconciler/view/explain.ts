@@ -13,6 +13,7 @@ import type { Plan } from "../../schema/plan.ts";
 import type { HeldFinding } from "../../schema/held.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { refusalOf } from "../decide/kube.ts";
+import { sayCalledOff } from "../fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../fleet.ts";
 import { loopOf, sayLoop } from "../safety/uncordoned.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
@@ -135,8 +136,10 @@ function sayUnbought(node: Node): string[] {
 }
 
 /** `unproven`: why nothing ties the node to the object that its agent names. */
-function sayKube({ kube, waiver }: Node, now: number, unproven: string | null): string[] {
-  const given = waiver === null ? [] : [`returned to service by ${waiver.by}: ${waiver.why}`];
+function sayKube(node: Node, now: number, unproven: string | null): string[] {
+  const { kube, waiver } = node;
+  const back = waiver === null ? null : `returned to service by ${waiver.by}: ${waiver.why}`;
+  const given = [sayCalledOff(node) ?? back].filter((one) => one !== null);
   if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
   if (kube === null) return given;
   if (kube.absentSince !== null) {

@@ -5,7 +5,15 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { World } from "../../simulator/world.ts";
 import { openWorldApp } from "../world/app.ts";
-import { clusterOf, isMarked, joined, nameOf, objectOf } from "../world/cluster.ts";
+import {
+  clusterOf,
+  freeze,
+  isMarked,
+  joined,
+  nameOf,
+  neverLeaving,
+  objectOf,
+} from "../world/cluster.ts";
 import { closeWorlds, lives, instanceOf, order, phaseOf, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
@@ -21,7 +29,7 @@ const eventsOf = (w: World, reason: string): Shown[] =>
   (clusterOf(w).kube.list("events") as unknown as Shown[]).filter((one) => one.reason === reason);
 
 describe("broken hardware that a person uncordons", () => {
-  test("takes work again, and people are told then and at each review until it is cordoned", async () => {
+  test("takes work again, and people are told then and at each review until it is repaired", async () => {
     const w = await joined(3, { kube: "  uncordon_review: 15m\n" });
     const app = openWorldApp(w);
     const { id, name } = first(w);
@@ -66,6 +74,85 @@ describe("broken hardware that a person uncordons", () => {
       counts.push(told(w, "kube.uncordoned_broken").length);
     }
     expect(counts).toEqual([4, 1]);
+  });
+});
+
+describe("a cordon by others after they called a repair off", () => {
+  /** A node with XID 79 whose repair a person has called off. */
+  const calledOff = async (kube = "") => {
+    const w = await joined(3, { kube });
+    // A budget keeps these: without them a drain is over before the next turn.
+    neverLeaving(w, 6);
+    const node = first(w);
+    const instance = instanceOf(w, node.id);
+    w.xid(node.id, 79);
+    await w.until(() => isMarked(objectOf(w, node.id)), 60);
+    clusterOf(w).kube.person.uncordon(node.name);
+    await w.until(() => phaseOf(w, node.id) === "serving", 60);
+    return { w, ...node, instance, person: clusterOf(w).kube.person, app: openWorldApp(w) };
+  };
+  const cordons = (w: World): string[] => told(w, "kube.cordoned").map(({ message }) => message);
+
+  test("resumes it: the node is drained and replaced", async () => {
+    const { w, id, name, instance, person } = await calledOff();
+    await w.live(300);
+    expect(lives(w, instance)).toBe(true);
+    person.cordon(name);
+    await w.until(() => isMarked(objectOf(w, id)), 60);
+    expect(cordons(w).at(-1)).toEndWith("its repair resumes");
+    await w.until(() => !lives(w, instance) && w.serving().length === 3, 1_800);
+    expect(told(w, "kube.uncordoned_broken")).toHaveLength(1);
+  });
+
+  test("begins nothing that is held up: it waits as any repair does, and says why", async () => {
+    const { w, id, name, instance, person, app } = await calledOff();
+    const thaw = await freeze(w);
+    person.cordon(name);
+    await w.live(600);
+    expect(lives(w, instance)).toBe(true);
+    expect(isMarked(objectOf(w, id))).toBe(false);
+    const explained = await app.call("GET", `/v1/nodes/${id}/explain`);
+    expect(String(explained.body["next"])).toContain("the fleet is frozen");
+    await thaw();
+    await w.until(() => !lives(w, instance), 1_800);
+  });
+
+  test("adds the product's share to theirs, and notes that theirs was there before", async () => {
+    const { w, id, name, person } = await calledOff();
+    person.cordon(name);
+    await w.until(() => isMarked(objectOf(w, id)), 60);
+    expect(objectOf(w, id).others).not.toEqual([]);
+    expect(objectOf(w, id).annotations["navarch.dev/cordon-preexisting"]).toBe("true");
+  });
+
+  test.each([
+    ["every 30 s", 30],
+    ["every 25 min, slower than a loop is told by", 1_500],
+  ])("by a program that also uncordons, %s: starts no repair for ever", async (_name, seconds) => {
+    const { w, id, name, instance, person, app } = await calledOff("  uncordon_review: 30m\n");
+    for (let turn = 0; turn < 10 && lives(w, instance); turn++) {
+      person.cordon(name);
+      await w.live(5);
+      person.uncordon(name);
+      await w.live(seconds);
+    }
+    expect(lives(w, instance)).toBe(true);
+    const begun = told(w, "node.suspect").filter(({ node }) => node === id);
+    expect(begun).toHaveLength(3);
+    expect(w.node(id).session).toBeNull();
+    person.cordon(name);
+    await w.live(5);
+    expect(cordons(w).at(-1)).toContain("a cordon does not resume it");
+    const { body } = await app.call("GET", `/v1/nodes/${id}/explain`);
+    expect(String(body["next"])).toContain("its repair was called off: uncordoned in Kubernetes");
+    expect(String(body["next"])).toContain(`\`navarch replace ${id}\``);
+    const page = (await app.call("GET", "/metrics", undefined, null)).text;
+    expect(page).toContain('navarch_kube_uncordoned_broken_nodes{pool="p"} 1');
+    const before = told(w, "kube.uncordoned_broken").length;
+    await w.live(3_700);
+    expect(told(w, "kube.uncordoned_broken").length).toBeGreaterThan(before);
+    await order(w, id, "replace");
+    await w.until(() => !lives(w, instance) && w.serving().length === 3, 1_800);
   });
 });
 

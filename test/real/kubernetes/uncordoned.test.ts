@@ -125,5 +125,18 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
     });
     expect(await isOut(node.name)).toBe(false);
     expect(await count(node, "kube.uncordon_loop")).toBe(0);
+    // What the Event advises, from somebody with kubectl alone.
+    const { out } = await navarch(joined.plane, "explain", node.name);
+    expect(out).toContain("its repair was called off: uncordoned in Kubernetes by hand at ");
+    expect(out).toContain(`\`kubectl cordon ${node.name}\` or \`navarch replace `);
+    expect((await cluster.kubectlAs("human", "cordon", node.name)).code).toBe(0);
+    await until("its repair resumes", 30_000, async () => {
+      const view = await joined.plane.get<NodeView>(`/nodes/${node.node_id}`);
+      return view.phase === "draining" && view.kubernetes?.marked === true ? true : null;
+    });
+    const { metadata } = (await joined.node(node.name)) ?? {};
+    expect(metadata?.annotations?.["navarch.dev/cordon-preexisting"]).toBe("true");
+    const later = await (await fetch(`${joined.plane.url}/metrics`)).text();
+    expect(later).toContain('navarch_kube_uncordoned_broken_nodes{pool="gpus"} 0');
   }, 180_000);
 });
