@@ -296,6 +296,48 @@ describe("Agent", () => {
     expect(plane.codes()).toEqual([79, 48]);
   });
 
+  test("what was told under a stream that was given up is told again when it is forgotten", async () => {
+    const { agent, clock, plane, nvml, spool } = build();
+    nvml.set({ kind: "ok", value: healthyCheck(2, { 0: { remapFailure: true } }), durationMs: 1 });
+    agent.start();
+    await clock.pass(1_000);
+    const kinds = () => plane.seen.map(({ kind, reason }) => [kind, reason]);
+    expect(kinds()).toEqual([["remap", "failure"]]);
+    plane.acked.set(spool.stream, 1_000_000);
+    await clock.pass(60_000);
+    expect(kinds().slice(1)).toEqual([["host", "stream_renewed"]]);
+    // An older backup, or a forged reboot that cleared the node: nothing of this is known any more.
+    plane.seen = [];
+    plane.acked.clear();
+    await clock.pass(60_000);
+    expect(kinds()).toEqual([["remap", "failure"]]);
+    await clock.pass(300_000);
+    expect(kinds()).toHaveLength(1);
+  });
+
+  test("a spool that is gone has told nothing, whatever the memory of probes says", async () => {
+    const ill = { kind: "ok", value: healthyCheck(2, { 0: { remapFailure: true } }), durationMs: 1 };
+    let memory = EMPTY_MEMORY;
+    const disk = createMemoryStorage();
+    const first = build({ saveMemory: (now) => void (memory = now) }, disk);
+    first.nvml.set(ill as never);
+    first.agent.start();
+    await first.clock.pass(60_000);
+    expect(Object.keys(memory.held)).toHaveLength(1);
+    for (const [storage, told] of [
+      [disk, 0],
+      [createMemoryStorage(), 1],
+    ] as const) {
+      const next = build({ memory }, storage);
+      next.nvml.set(ill as never);
+      // A new spool begins a stream of its own.
+      if (told === 0) next.plane.acked = new Map(first.plane.acked);
+      next.agent.start();
+      await next.clock.pass(60_000);
+      expect(next.plane.seen).toHaveLength(told);
+    }
+  });
+
   test("a pod's token goes with the inventory alone, as the file has it then", async () => {
     let token: string | null = "first";
     const { agent, clock, plane } = build({ podToken: () => token });

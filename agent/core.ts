@@ -25,7 +25,7 @@ import { Readings } from "./readings.ts";
 import { Tally } from "./tally.ts";
 import type { NewGap } from "./spool.ts";
 import type { KernelCursor } from "./port.ts";
-import type { AgentView } from "./view.ts";
+import { type AgentView, printView } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
@@ -65,7 +65,9 @@ export class Agent {
     this.#parts = parts;
     const { clock, identity } = parts;
     this.#bootMonoMs = clock.monoMs() - Math.max(0, clock.wallMs() - identity.bootWallMs);
-    this.#memory = parts.memory;
+    // A spool that is gone may have held what the memory takes for told.
+    this.#memory = parts.spool.fresh ? { ...parts.memory, held: {} } : parts.memory;
+    if (parts.spool.fresh) parts.host?.tellAgain();
     this.#readings = new Readings(parts.load);
     this.#delivery = new Delivery({
       clock: parts.clock,
@@ -115,25 +117,13 @@ export class Agent {
   }
 
   view(): AgentView {
-    const { nvml, spool, sender } = this.#parts;
-    return {
-      simulated: nvml.simulated,
-      gpus: this.#round?.gpus ?? [],
+    return printView(this.#parts, this.#round, this.#tally, {
       samples: this.#readings.gpus,
-      probes: this.#round?.results ?? [],
-      present: this.#round?.present ?? null,
-      expected: this.#round?.expected ?? null,
       ...this.#driver,
-      spool: spool.stats(),
       ackedAtMs: this.#delivery.ackedAtMs,
-      connected: sender.connected(),
-      lastXid: this.#tally.lastXid,
-      findings: this.#tally.kinds,
       check: this.#last,
-      hostEvents: this.#tally.host,
-      host: this.#parts.host?.round?.reading ?? null,
       lagMs: this.#lagMs,
-    };
+    });
   }
 
   /** Says goodbye with a last report within `deadlineMs`, and lets go of everything. */
@@ -371,6 +361,7 @@ export class Agent {
     const { spool } = this.#parts;
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
     if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();
+    if (memory === "renewed") this.#noticeRenewed();
     for (const command of reply.commands) {
       void carryOut(command, {
         ...this.#parts,
@@ -388,6 +379,13 @@ export class Agent {
     this.#parts.host?.tellAgain();
     if (this.#listener.ready) this.#listener.open(null);
     void this.#check().then(() => this.wake());
+  }
+
+  /** The first of a new stream: once it is known, a control plane that forgets is noticed. */
+  #noticeRenewed(): void {
+    const message = "another sender uses this agent's stream, or its disk was put back";
+    this.#parts.log("warn", "findings go on under a new stream", { reason: message });
+    this.#keep([printHostFinding("stream_renewed", message, this.#context())], [], null);
   }
 
   #setCadence(config: AgentConfig): void {

@@ -3,6 +3,7 @@
  * place. It chooses what to give up when there is too much, and remembers every number given up as
  * a counted hole, so that nothing disappears unseen. Pure but for its own state.
  */
+import type { Gap } from "../schema/finding.ts";
 import type { FindingRow, GapReason, GapRow } from "./spool-line.ts";
 
 export type Held = {
@@ -237,4 +238,9 @@ export function foldEntries(
   const missing = covered - 1 - acked;
   if (missing > 0) kept.push(hole(covered - 1, "malformed", atMs, missing));
   return kept.reverse();
+}
+
+/** As a hole is told. */
+export function toGap({ seq, reason, count, atMs }: Hole): Gap {
+  return { seq, reason, count, at: new Date(atMs).toISOString() };
 }

@@ -361,13 +361,14 @@ describe("Spool", () => {
   test("acknowledge() begins a new stream when the disk was put back to an older state", () => {
     const disk = createMemoryStorage();
     const spool = new Spool(options(disk));
+    expect(spool.fresh).toBe(true);
     spool.append([finding(1)], [], null);
     const old = spool.stream;
     // The control plane has 5 of this stream, this disk knows 1: numbers 2 to 5 were used already.
     const restored = new Spool(options(disk));
-    expect(restored.agreed).toBe(false);
+    expect([restored.agreed, restored.fresh]).toEqual([false, false]);
     restored.append([finding(2)], [], null);
-    restored.acknowledge(old, 5);
+    expect(restored.acknowledge(old, 5)).toBe("renewed");
     expect(restored.agreed).toBe(true);
     expect(restored.stream).not.toBe(old);
     expect(new Spool(options(disk)).stream).toBe(restored.stream);
@@ -385,7 +386,7 @@ describe("Spool", () => {
     // A machine that was copied, or a stolen credential: 2 and 3 were taken for old ones.
     for (const seq of [4, 9_007_199_254_740_991]) {
       const { stream } = spool;
-      expect(spool.acknowledge(stream, seq)).toBe("agreed");
+      expect(spool.acknowledge(stream, seq)).toBe("renewed");
       expect(spool.stream).not.toBe(stream);
       // Under the new one nothing has been acknowledged that could be forgotten.
       expect(spool.acknowledge(spool.stream, 0)).toBe("agreed");

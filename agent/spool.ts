@@ -11,7 +11,7 @@
 import type { Finding, Gap, SpooledFinding } from "../schema/finding.ts";
 import { LIMIT } from "../schema/limit.ts";
 import type { KernelCursor } from "./port.ts";
-import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex } from "./spool-index.ts";
+import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex, toGap } from "./spool-index.ts";
 import type { Held, Hole } from "./spool-index.ts";
 import { parseBody, parseSegment, printLine, printPut, RANK } from "./spool-line.ts";
 import type { GapReason, GapRow, HeadLine } from "./spool-line.ts";
@@ -72,6 +72,8 @@ export class Spool {
   /** First number of this process; numbers from here on were never sent by an earlier one. */
   readonly #openedAt: number;
   #agreed: boolean;
+  /** This process began it: nothing is known of what was told before. */
+  readonly fresh: boolean;
 
   constructor(options: SpoolOptions) {
     this.#options = options;
@@ -80,7 +82,8 @@ export class Spool {
     this.#segments = new SpoolSegments(options.storage, each, options.failure ?? null);
     const recovered = this.#recover();
     this.#stream = recovered ?? options.streamId();
-    this.#agreed = recovered === null;
+    this.fresh = recovered === null;
+    this.#agreed = this.fresh;
     this.#openedAt = this.#next;
     this.#streamAcked = this.#acked;
     this.#segments.rotate(options.monoMs(), () => this.#head());
@@ -309,24 +312,24 @@ export class Spool {
   /**
    * What the control plane says it has of `stream`. If it knows numbers that this spool has not
    * given out, the disk was put back: what is new then goes out under a new stream, so that it is
-   * not taken for old. `behind` says that it has forgotten what it once acknowledged, because its
-   * own store was lost.
+   * not taken for old, and `renewed` says so. `behind` says that it has forgotten what it once
+   * acknowledged, because its own store was lost.
    */
-  acknowledge(stream: string, seq: number): "agreed" | "behind" {
+  acknowledge(stream: string, seq: number): "agreed" | "behind" | "renewed" {
     if (stream !== this.#stream) return "agreed";
     if (!this.#agreed) {
       this.#agreed = true;
       if (seq >= this.#openedAt) {
         this.#trim(this.#openedAt - 1);
         this.#begin();
-        return "agreed";
+        return "renewed";
       }
     }
     // Numbers that were never given out here: another sender uses this stream (a machine that was
     // copied, or put back while it ran; a stolen credential). What is kept goes under a new one.
     if (seq >= this.#next) {
       this.#begin();
-      return "agreed";
+      return "renewed";
     }
     this.#trim(seq);
     const behind = seq < this.#streamAcked;
@@ -334,7 +337,10 @@ export class Spool {
     return behind ? "behind" : "agreed";
   }
 
-  /** Under a new stream nothing is taken for what was acknowledged before. */
+  /**
+   * Under a new stream nothing is taken for what was acknowledged before. Until something of it is
+   * acknowledged, what was told under the old one could be forgotten unnoticed.
+   */
   #begin(): void {
     this.#stream = this.#options.streamId();
     this.#streamAcked = 0;
@@ -390,8 +396,4 @@ export class Spool {
     }
     return stream;
   }
-}
-
-function toGap({ seq, reason, count, atMs }: Hole): Gap {
-  return { seq, reason, count, at: new Date(atMs).toISOString() };
 }

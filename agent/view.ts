@@ -7,7 +7,10 @@ import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";
 import type { Expected, ProbeResult } from "../schema/report.ts";
 import type { HostReading } from "./host/reading.ts";
 import type { NvmlCheck } from "./nvml/reading.ts";
+import type { AgentParts } from "./part.ts";
+import type { ProbeRound } from "./probe/run.ts";
 import type { SpoolStats } from "./spool.ts";
+import type { Tally } from "./tally.ts";
 
 export type AgentView = {
   simulated: boolean;
@@ -37,3 +40,29 @@ export type AgentView = {
   /** How late the last heartbeat was, milliseconds. */
   lagMs: number;
 };
+
+/** The snapshot; `now` is what the core keeps to itself. */
+export function printView(
+  { host, nvml, sender, spool }: AgentParts,
+  round: ProbeRound | null,
+  tally: Tally,
+  now: Pick<
+    AgentView,
+    "samples" | "unresponsive" | "abandoned" | "ackedAtMs" | "check" | "lagMs"
+  >,
+): AgentView {
+  return {
+    simulated: nvml.simulated,
+    gpus: round?.gpus ?? [],
+    probes: round?.results ?? [],
+    present: round?.present ?? null,
+    expected: round?.expected ?? null,
+    spool: spool.stats(),
+    connected: sender.connected(),
+    lastXid: tally.lastXid,
+    findings: tally.kinds,
+    hostEvents: tally.host,
+    host: host?.round?.reading ?? null,
+    ...now,
+  };
+}

@@ -10,10 +10,10 @@ import { LIMIT } from "../schema/limit.ts";
 import type { HeldFinding } from "../schema/held.ts";
 import type { Node, Origin } from "../schema/node.ts";
 import type { AgentCommand, Report, ReportReply } from "../schema/report.ts";
+import { AskAgain } from "./ask-again.ts";
 import type { Clock } from "./clock.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 import { isUnbought, verdictOfNode } from "./fleet.ts";
-import { isReturned } from "./fold/former-boot.ts";
 import { takeFairly } from "./letter-queue.ts";
 import { Paced } from "./paced.ts";
 import type { Presence } from "./presence.ts";
@@ -78,8 +78,7 @@ export class Ingest {
   private unsure = false;
   /** How often a changed address is written down. */
   private readonly moves = new Paced(60_000);
-  /** Not with every report, so that what an agent keeps can be acknowledged. */
-  private readonly again = new Paced(15_000);
+  private readonly again = new AskAgain();
   /** New nodes by their id in lower case: until they are folded nobody else knows them. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
@@ -124,9 +123,8 @@ export class Ingest {
     if (letter !== null && !(await this.enqueue(letter, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
-    // Another sender spoke for the node in between: its agent tells again what still holds.
-    const wasAway = isReturned(node?.agent ?? null, report.boot_id);
-    const seq = wasAway && this.again.take(id, mono) ? 0 : this.cursors.get(id, report.stream);
+    const asks = this.again.asks(id, node?.agent ?? null, report.boot_id, mono);
+    const seq = asks ? 0 : this.cursors.get(id, report.stream);
     const stale =
       node !== null &&
       node.agent !== null &&

@@ -64,6 +64,27 @@ test("a forged reboot hides a lost GPU until the agent's next word, and never ag
   expect(said).toHaveLength(1);
 });
 
+test("a second forged reboot right after the first hides it no longer", async () => {
+  const { w, send, forge, lose, codes } = await openStory();
+  await lose();
+  await forge("b-2");
+  expect(await send({})).toBe(0);
+  await lose();
+  expect(codes()).toEqual([79]);
+  await forge("b-3");
+  expect(codes()).toEqual([]);
+  // Too soon to be asked once more; that is owed, and the forger's own reports do not take it.
+  expect(await send({})).not.toBe(0);
+  await w.clock.pass(16_000);
+  await forge("b-4");
+  expect(await send({})).toBe(0);
+  await w.clock.pass(16_000);
+  // An answer may be lost: it is asked twice, and then believed.
+  expect(await send({})).toBe(0);
+  await w.clock.pass(16_000);
+  expect(await send({})).not.toBe(0);
+});
+
 test("a true reboot ends it", async () => {
   const { agent, send, forge, lose, codes } = await openStory();
   await forge("forged");
