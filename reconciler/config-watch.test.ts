@@ -1,14 +1,20 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VirtualClock } from "../simulator/clock.ts";
 import { digestOf, watchConfig } from "./config-watch.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "navarch-config-watch-"));
-const path = join(folder, "navarch.yaml");
-const policy = join(folder, "policy.yaml");
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let folder = "";
+let path = "";
+let policy = "";
+// Each test has its own, so that it can be run again in one process.
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "navarch-config-watch-"));
+  path = join(folder, "navarch.yaml");
+  policy = join(folder, "policy.yaml");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function openStory(problems: () => string[]) {
   writeFileSync(path, "pools: []\n");

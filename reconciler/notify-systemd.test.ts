@@ -1,5 +1,5 @@
 /** What the service manager hears of a control plane, on a clock that is stepped. */
-import { describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import type { Notice } from "../systemd/notify.ts";
 import { listen } from "../test/systemd/listener.ts";
 import { openService, openServiceWatch } from "./notify-systemd.ts";
@@ -64,7 +64,10 @@ describe("openServiceWatch()", () => {
 
 describe("openService()", () => {
   const name = `@navarch-plane-${process.pid}`;
-  const problems: string[] = [];
+  let problems: string[] = [];
+  beforeEach(() => {
+    problems = [];
+  });
   const log = (_: string, message: string): void => void problems.push(message);
   const open = (env: Record<string, string>) => openService(env, 7, () => 0, log);
 

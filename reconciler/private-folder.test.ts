@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -13,8 +13,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keepPrivate } from "./private-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "navarch-private-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let folder = "";
+// Each test has its own, so that it can be run again in one process.
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "navarch-private-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const modeOf = (path: string): string => (statSync(path).mode & 0o777).toString(8);
 
 function put(...names: string[]): void {
@@ -51,18 +55,18 @@ test("a control plane makes all its files for its owner alone, whatever the umas
   chmodSync(state, 0o755);
   const port = join(folder, "port");
   const before = process.umask(0o022);
+  const child = Bun.spawn({
+    cmd: [
+      process.execPath,
+      "run",
+      join(import.meta.dir, "../cli/main.ts"),
+      ...["control-plane", "--state", state, "--addr", "127.0.0.1:0", "--test-port-file", port],
+    ],
+    env: { PATH: process.env["PATH"] ?? "", HOME: folder },
+    stdout: "ignore",
+    stderr: "ignore",
+  });
   try {
-    const child = Bun.spawn({
-      cmd: [
-        process.execPath,
-        "run",
-        join(import.meta.dir, "../cli/main.ts"),
-        ...["control-plane", "--state", state, "--addr", "127.0.0.1:0", "--test-port-file", port],
-      ],
-      env: { PATH: process.env["PATH"] ?? "", HOME: folder },
-      stdout: "ignore",
-      stderr: "ignore",
-    });
     for (let i = 0; i < 300 && !existsSync(port); i++) await Bun.sleep(100);
     const modes = readdirSync(state)
       .filter((name) => statSync(join(state, name)).isFile())
@@ -71,9 +75,9 @@ test("a control plane makes all its files for its owner alone, whatever the umas
     expect(modes).toContain("navarch.db 600");
     expect(modes).toContain("lock.db 600");
     expect(modes.filter((one) => !one.endsWith(" 600"))).toEqual([]);
-    child.kill("SIGKILL");
-    await child.exited;
   } finally {
     process.umask(before);
+    child.kill("SIGKILL");
+    await child.exited;
   }
 }, 60_000);

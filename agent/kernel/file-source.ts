@@ -59,10 +59,11 @@ export class FileSource implements Source {
     const end = this.buffer.subarray(0, this.to).indexOf(NEWLINE, this.from);
     if (end < 0) {
       if (this.to - this.from < RECORD_BYTES) return null;
+      // What belongs to the record before it carries nothing, however long it is.
+      const isRecord = !this.skipping && this.buffer[this.from] !== SPACE;
       this.from = this.to;
-      const first = !this.skipping;
       this.skipping = true;
-      return first ? "oversized" : null;
+      return isRecord ? "oversized" : null;
     }
     const line = this.buffer.subarray(this.from, end);
     this.from = end + 1;

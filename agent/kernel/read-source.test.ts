@@ -278,8 +278,16 @@ test("read() stops at its bound and says that there is more, whatever the answer
     return [brief(out), cursor?.seq, more];
   };
   expect(read()).toEqual([[], 1, true]);
-  expect(read()).toEqual([["malformed:1@10000000", `${LOST}:2@10000000`], 4, true]);
+  expect(read()).toEqual([["malformed:1@10000000", `${LOST}:1@10000000`], 4, true]);
   expect(read()).toEqual([[], 5, false]);
+});
+
+test("read() counts a line that is too long once, and records lost beside it as well", () => {
+  const at = setUp();
+  at.queue.push(line(1), { kind: "oversized" }, line(3), { kind: "oversized" }, line(7));
+  const { out } = at.log.read(9);
+  expect(brief(out)).toEqual(["malformed:2@10000000", `${LOST}:2@10000000`]);
+  expect(at.log.stats()).toMatchObject({ malformed: 2, lost: 2, lastSeq: 7 });
 });
 
 test("read() amends an event with its detail while that is still here", () => {

@@ -177,7 +177,10 @@ describe("openKernelLog() on a file", () => {
     const path = fresh();
     writeFileSync(path, `${line(1)}6,2,1,-;${"z".repeat(300_000)}\n${xid(3)}`);
     const log = open(path);
-    expect(brief(log.read(100).out)).toEqual(["malformed:1", "ring:1", "79"]);
+    expect(brief(log.read(100).out)).toEqual(["malformed:1", "79"]);
+    // A line that belongs to the record before it is none of its own, and hides no hole.
+    writeFileSync(path, `${line(4)} A=${"z".repeat(300_000)}\n${xid(6)}`, { flag: "a" });
+    expect(brief(log.read(100).out)).toEqual(["ring:1", "79"]);
   });
 
   test("read() keeps an Xid line that nobody can read, and counts it", () => {

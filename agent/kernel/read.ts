@@ -203,6 +203,8 @@ class Reader implements KernelLog {
       this.lastSeq = null;
       this.resumeAfter = null;
     } else if (read.kind === "oversized") {
+      // Its number was not read, and the next one's shows it missing: counted here, and only here.
+      this.unnumbered++;
       this.gap("malformed", 1, "line longer than a record");
     } else {
       this.record(read.bytes);
