@@ -110,7 +110,9 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
 }
 
 function sayKube(kube: KubeNodeView): string {
-  if (kube.absent_since !== null) return `Node ${kube.name} is no longer in the cluster`;
+  if (kube.absent_since !== null) {
+    return `Node ${kube.name} is no longer in the cluster since ${printTime(kube.absent_since)}`;
+  }
   const by = [...(kube.marked ? ["navarch"] : []), ...kube.held_by];
   const who = by.length === 0 ? "an unknown client" : by.join(", ");
   const mark = kube.unschedulable ? `unschedulable by ${who}` : "schedulable";

@@ -6,7 +6,11 @@ export type KubernetesView = {
   server: string | null;
   nodes: number;
   pods: number;
+  /** Of `expected` machines that had a Node object once, those whose object is there. */
   matched: number;
+  expected: number;
+  /** Bought machines whose Node object was deleted; the first of them. */
+  missing_nodes: { node_id: string; name: string; since: string }[];
   age_ms: number | null;
   /** Why its word cannot be had now. */
   dark: string | null;

@@ -217,10 +217,7 @@ export const Session = v.object({
   reasons: v.array(text),
   /** How often each rung was tried in this repair. */
   attempts: v.nullish(v.record(text, count), {}),
-  /**
-   * True once evidence came that cannot be a passing state: isolation does not wait for the
-   * threshold.
-   */
+  /** True once evidence came that cannot pass by itself: isolation skips the threshold. */
   definitive: v.boolean(),
   /** The leader's epoch when it was opened; 0 in rows older than epochs, and before its commit. */
   epoch: v.nullish(count, 0),
@@ -281,6 +278,8 @@ export const KubeFact = v.object({
   uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
+  /** When people were told that it stays away; absent until then, and once it is back. */
+  missedAt: v.optional(instant),
 });
 export type KubeFact = v.InferOutput<typeof KubeFact>;
 

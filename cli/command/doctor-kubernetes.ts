@@ -54,7 +54,7 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
     view.dark === null
       ? say("ok", "cluster", `${where}: ${view.nodes} nodes, ${view.pods} pods`, null)
       : say("fail", "cluster", `${where}: ${view.dark}`, "see the log of the control plane"),
-    say("ok", "matched", `${view.matched} nodes of the fleet have their object there`, null),
+    ...examineNodes(view),
     ...view.alarms.map((alarm) => say("fail", "identity", alarm, UNTOUCHED)),
     // A control plane of an older release does not say these.
     ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
@@ -72,6 +72,21 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
   }
   return found;
 }
+
+/** Whether each machine that had a Node still has it: the others are paid and take no pod. */
+function examineNodes(view: KubernetesView): Diagnosis[] {
+  // A control plane of an older release says how many are there, and not of how many.
+  const expected = view.expected ?? view.matched;
+  const counted = `${view.matched} of ${expected} nodes have a Node object`;
+  if (view.matched >= expected) return [say("ok", "matched", counted, null)];
+  const missing = (view.missing_nodes ?? []).map(({ node_id, name, since }) =>
+    say("warn", "missing", `${node_id}: Node ${name} since ${since}`, restore(node_id)),
+  );
+  return [say("warn", "matched", counted, null), ...missing];
+}
+
+const restore = (node: string): string =>
+  `restart its kubelet, which registers the Node again, or run \`navarch replace ${node}\``;
 
 function say(
   outcome: Diagnosis["outcome"],

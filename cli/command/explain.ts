@@ -69,14 +69,17 @@ async function guess(client: Client, id: string): Promise<Answer<ExplainView> | 
 
 function printExplain(view: ExplainView, nowMs: number): string {
   const at = printTime(view.since);
-  const since = at === "" ? "" : ` since ${at} (${printAge(view.since, nowMs)})`;
+  // Apart from the state, whose last words have times of their own.
+  const what = view.kind === "pool" ? "Size set" : "Phase since";
+  const since = at === "" ? "" : `${what}: ${at} (${printAge(view.since, nowMs)})\n`;
   const causes = (view.causes ?? []).map(
     ({ at, text }) => `  ${at === null ? "" : `${printTime(at)}  `}${plain(text)}\n`,
   );
   const limits = (view.limits ?? []).map((text) => `  ${plain(text)}\n`);
   const blockers = (view.blockers ?? []).map((text) => `  ${plain(text)}\n`);
   return [
-    `${view.kind} ${view.subject}: ${plain(view.state)}${since}\n`,
+    `${view.kind} ${view.subject}: ${plain(view.state)}\n`,
+    since,
     causes.length === 0 ? "" : `Because:\n${causes.join("")}`,
     `Next: ${plain(view.next ?? "nothing")}\n`,
     view.earliest ? `Earliest: ${printTime(view.earliest)}\n` : "",

@@ -10,6 +10,7 @@ import type { Plan, WaitReason } from "../../schema/plan.ts";
 import type { Waiver } from "../../schema/waiver.ts";
 import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
+import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
 import { relapseOf } from "../safety/relapse.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -57,12 +58,15 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
       because: [`was: ${why}`],
     });
   }
+  const isAttached = sight.kube !== undefined && sight.kube !== null;
+  const missing = isAttached ? missingNodeOf(node) : null;
   if (loss !== null)
     pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   else if (node.cordon.human !== null)
     pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
     pen.wait("human", sayWaived(node, node.waiver));
+  else if (missing !== null) pen.wait("human", sayMissing(node, missing));
   else if (node.kube !== null && node.kube.others.length > 0)
     pen.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
   else if (node.pool !== null && scope.pool === null) {

@@ -53,7 +53,8 @@ export function foldKube(
   if (object === null) {
     if (before === null || before.absentSince !== null) return null;
     tell("kube.lost", `Node ${before.name} is no longer in the cluster`);
-    const kube = { ...before, absentSince: now, isolatedUid: null, unschedulable: false };
+    const none = { isolatedUid: null, unschedulable: false, others: [] };
+    const kube = { ...before, ...none, absentSince: now };
     return { node: { ...node, kube }, events };
   }
   const kube = factOf(object, seen, before, now);

@@ -2,10 +2,18 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../../schema/config.ts";
 import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../schema/id.ts";
-import type { AgentFact, KubeFact, Node } from "../../schema/node.ts";
+import type { AgentFact, Node } from "../../schema/node.ts";
 import { readConfig } from "../config/read.ts";
 import { Draft, newMirror } from "../draft.ts";
-import { DAY_MS, heldOf, kubeOf, nodeOf, sessionOf, unboughtOf } from "../../test/world/part.ts";
+import {
+  DAY_MS,
+  heldOf,
+  instanceOf,
+  kubeOf,
+  nodeOf,
+  sessionOf,
+  unboughtOf,
+} from "../../test/world/part.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
 import { newHealth, newNode, strayNode } from "./new-node.ts";
@@ -36,7 +44,7 @@ const agent = (boot: string, providerIds: string[] = []): AgentFact => ({
   } as unknown as AgentFact["inventory"],
 });
 
-const onObject = { name: NAME } as unknown as KubeFact;
+const onObject = kubeOf({ name: NAME });
 
 /** A machine of ours, as the cluster and its agent show it. */
 function bought(more: Partial<Node> = {}): Node {
@@ -247,6 +255,20 @@ describe("foldTime() of a node in service", () => {
     expect(node?.waiver).toEqual({ ...waiver, remindedAt: AT });
     expect(kinds).toEqual(["kube.uncordoned_broken"]);
     expect(pass(broken({ waiver: { ...waiver, at: AT - 30 * 60_000 + 1 } })).kinds).toEqual([]);
+  });
+
+  test("tells people of a Node that stays away, where Kubernetes is not switched off", () => {
+    const away = (absentSince: number): Node =>
+      nodeOf("n", { instance: instanceOf(), kube: kubeOf({ absentSince }) });
+    const told = pass(away(AT - 900_000));
+    expect(told.kinds).toEqual(["kube.lost"]);
+    expect(told.node?.kube?.missedAt).toBe(AT);
+    expect(pass(away(AT - 899_999)).kinds).toEqual([]);
+    const off = read("kubernetes: { enabled: false }\n");
+    expect(pass(away(AT - 900_000), { config: off }).kinds).toEqual([]);
+    const silent = pass(away(AT - 900_000), { silentMs: 60_001 });
+    expect(silent.kinds).toEqual(["kube.lost", "node.silent"]);
+    expect(silent.node).toMatchObject({ kube: { missedAt: AT }, health: { silentSince: AT - 60_001 } });
   });
 
   test("folds silence into what else has changed", () => {

@@ -8,6 +8,7 @@ import type { Node } from "../../schema/node.ts";
 import type { Draft } from "../draft.ts";
 import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
+import { foldMissing } from "./missing.ts";
 import { foldPresence } from "./presence.ts";
 import { foldReview } from "./uncordon.ts";
 import { foldWaiver } from "./waiver.ts";
@@ -70,8 +71,15 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       draft.putNode(review.node);
       draft.tell([review.event]);
     }
+    const { enabled, readyTimeoutMs } = input.config.kubernetes;
+    const known = review?.node ?? freed ?? node;
+    const missing = enabled === false ? null : foldMissing(known, readyTimeoutMs, input.now);
+    if (missing !== null) {
+      draft.putNode(missing.node);
+      draft.tell([missing.event]);
+    }
     const folded = foldPresence(
-      review?.node ?? freed ?? node,
+      missing?.node ?? known,
       isExpectedAway(input.fleet.facts, node, input.now) ? null : input.silentMs(id),
       input.heard(id),
       input.now,

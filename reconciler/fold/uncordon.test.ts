@@ -60,6 +60,13 @@ describe("sayBroken()", () => {
   });
 });
 
+test("sayBroken() of a Node that is missing advises no cordon of it", () => {
+  const said = sayBroken(broken({ kube: kubeOf({ name: "gpu-1", absentSince: 9 }) }));
+  expect(said).toEndWith(
+    "its Node is missing now. Resume its repair, drain included, with `navarch replace n1`",
+  );
+});
+
 test("sayCalledOff() is for nodes that were given back in Kubernetes", () => {
   expect(sayCalledOff(broken())).toBe(
     "its repair was called off: uncordoned in Kubernetes by bob at 1970-01-01T00:00:00.100Z",

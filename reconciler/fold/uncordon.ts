@@ -38,19 +38,22 @@ export function sayBroken(node: Node): string {
   const who = sayUncordon(kube);
   const name = kube?.name ?? id;
   const what = `Node ${name} was ${who} although its hardware is broken: ${brokenBecause(node)}`;
-  const is =
-    kube?.unschedulable === true
-      ? `it is cordoned by ${kube.others.join(", ")} now, and nothing repairs it`
-      : "work that lands there fails";
-  return `${what}; ${is}. ${sayResume(node)}`;
+  return `${what}; ${sayService(kube)}. ${sayResume(node)}`;
+}
+
+function sayService(kube: KubeFact | null): string {
+  if (kube !== null && kube.absentSince !== null) return "its Node is missing now";
+  if (kube?.unschedulable !== true) return "work that lands there fails";
+  return `it is cordoned by ${kube.others.join(", ")} now, and nothing repairs it`;
 }
 
 /** What a person can do about a repair that was called off. */
 export function sayResume(node: Node): string {
   const { id, kube } = node;
   const order = isUnbought(node) ? `navarch drain ${id}` : `navarch replace ${id}`;
-  if (mayResume(node) && kube?.unschedulable !== true) {
-    const either = `\`kubectl cordon ${kube?.name ?? id}\` or \`${order}\``;
+  const isOpen = kube !== null && !kube.unschedulable && kube.absentSince === null;
+  if (mayResume(node) && isOpen) {
+    const either = `\`kubectl cordon ${kube.name}\` or \`${order}\``;
     return `Resume its repair, drain included, with ${either}`;
   }
   const calledOff = `called off ${callOffs(node)} times since its fault began`;

@@ -8,6 +8,7 @@ import { staleness, viewScaling } from "../demand/view.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { countsIn, desiredOf, isUnbought } from "../fleet.ts";
 import type { Reconciler } from "../loop.ts";
+import { missingNodeOf } from "../safety/missing-node.ts";
 import { isRepairCalledOff } from "../safety/uncordoned.ts";
 import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../view/status.ts";
@@ -94,15 +95,22 @@ function openKube(reconciler: Reconciler) {
     "navarch_kube_unproven_nodes",
     "Nodes that Kubernetes shows no fault of: nothing proves on which Node their agent runs.",
   );
-  const { unproven: claims } = reconciler.cluster();
+  const missing = new Series(
+    "navarch_kube_missing_nodes",
+    "Bought nodes whose Node object is missing in Kubernetes: no pod can be placed on them.",
+  );
+  const { unproven: claims, cluster } = reconciler.cluster();
   const now = reconciler.lastSight()?.now ?? 0;
   const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
+  const isMissing = (node: Node): boolean =>
+    missingNodeOf(node) !== null && !claims.has(node.id);
   const add = (pool: string, members: readonly Node[]): void => {
     refused.add({ pool }, members.filter(isRefused).length);
     broken.add({ pool }, members.filter(isRepairCalledOff).length);
     unproven.add({ pool }, members.filter(({ id }) => claims.has(id)).length);
+    missing.add({ pool }, cluster === null ? 0 : members.filter(isMissing).length);
   };
-  return { all: [refused, broken, unproven], add };
+  return { all: [refused, broken, unproven, missing], add };
 }
 
 /** A queue that is not known has no series, except the one that says so. */

@@ -4,6 +4,7 @@ import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import type { Node } from "../../schema/node.ts";
 import { refusalOf } from "../decide/kube.ts";
 import { sayBroken } from "../fold/uncordon.ts";
+import { countNodes, missingNodeOf } from "../safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../safety/uncordoned.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
@@ -35,13 +36,23 @@ function uncordoned(nodes: Iterable<Node>, now: number): string[] {
   return lines;
 }
 
+function missingNodes(nodes: Iterable<Node>): KubernetesView["missing_nodes"] {
+  const found: KubernetesView["missing_nodes"] = [];
+  for (const node of nodes) {
+    const missing = missingNodeOf(node);
+    if (missing === null) continue;
+    found.push({ node_id: node.id, name: missing.name, since: iso(missing.since) });
+    if (found.length === LINES_MAX) break;
+  }
+  return found;
+}
+
 export function kubernetesRoutes(api: App, ports: RoutePorts): void {
   const { reconciler } = ports;
   api.get("/kubernetes", needs("viewer"), (c) => {
     const { cluster, alarms } = reconciler.cluster();
-    const nodes = reconciler.fleet().nodes.values();
-    let matched = 0;
-    for (const { kube } of nodes) if (kube !== null && kube.absentSince === null) matched++;
+    const nodes = [...reconciler.fleet().nodes.values()];
+    const { expected, matched } = countNodes(nodes);
     const standing = cluster?.standing() ?? null;
     const view: KubernetesView = {
       attached: cluster !== null,
@@ -49,14 +60,16 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       nodes: standing?.nodes ?? 0,
       pods: standing?.pods ?? 0,
       matched,
+      expected,
+      missing_nodes: missingNodes(nodes),
       age_ms: standing?.ageMs ?? null,
       dark: cluster?.dark() ?? null,
       writes_per_second: standing?.writesPerSecond ?? 0,
       draining: standing?.draining ?? 0,
       forbidden: standing?.forbidden ?? [],
       alarms: [...alarms, ...(standing?.doubts ?? [])],
-      refused: refusedMarks(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
-      uncordoned: uncordoned(reconciler.fleet().nodes.values(), ports.clock.wallMs()),
+      refused: refusedMarks(nodes, ports.clock.wallMs()),
+      uncordoned: uncordoned(nodes, ports.clock.wallMs()),
       blocked: standing?.blocked ?? [],
       unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
     };

@@ -16,6 +16,7 @@ import { refusalOf } from "../decide/kube.ts";
 import { sayCalledOff } from "../fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../fleet.ts";
 import { loopOf, sayLoop } from "../safety/uncordoned.ts";
+import { missingNodeOf } from "../safety/missing-node.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import { formatHold } from "../scheduler/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
@@ -144,7 +145,8 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   if (kube === null) return given;
   if (kube.absentSince !== null) {
     // One that it cannot prove to run on may well be there.
-    return unproven === null ? [`Node ${kube.name} is no longer in Kubernetes`, ...given] : given;
+    const lost = `Node ${kube.name} is no longer in Kubernetes since ${iso(kube.absentSince)}`;
+    return unproven === null ? [lost, ...given] : given;
   }
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
   const who = by.join(", ") || "an unknown client";
@@ -238,6 +240,8 @@ export function explainPool(
   const count = countPool(nodes.filter((node) => countsIn(node, pool)));
   const others = nodes.filter((node) => !countsIn(node, pool) && node.phase.kind !== "gone");
   const more = others.length === 0 ? "" : `, and ${others.length} that this fleet did not buy`;
+  const missing = nodes.filter((node) => missingNodeOf(node) !== null).length;
+  const without = missing === 0 ? "" : ` (${missing} without a Node in Kubernetes)`;
   const desired = desiredOf(pool, state);
   const own = from.plan.waits.filter((wait) => wait.pool === pool.name);
   const actions = from.plan.actions.filter((a) =>
@@ -250,7 +254,7 @@ export function explainPool(
   return {
     subject: pool.name,
     kind: "pool",
-    state: `${count.serving} serving of ${desired} wanted by ${by} ${bounds}${more}`,
+    state: `${count.serving} serving of ${desired} wanted by ${by} ${bounds}${more}${without}`,
     since: state === undefined ? null : iso(state.desiredAt),
     causes: events.map((e) => ({
       at: iso(e.at),

@@ -6,6 +6,7 @@ import type { Plan } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { ScalingView } from "../demand/view.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../fleet.ts";
+import { missingNodeOf } from "../safety/missing-node.ts";
 import { isoOrNull } from "./node.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 
@@ -95,8 +96,17 @@ export function viewPool(
     conditions: [
       ...conditionsOf(pool.name, state, from.plan, from.now),
       ...from.scaling.conditions,
+      ...sayMissingNodes(nodes),
     ],
   };
+}
+
+/** They count towards the size, so that nothing is bought for them. */
+function sayMissingNodes(nodes: Node[]): string[] {
+  const count = nodes.filter((node) => missingNodeOf(node) !== null).length;
+  if (count === 0) return [];
+  const are = count === 1 ? "1 node has" : `${count} nodes have`;
+  return [`${are} no Node object in Kubernetes and can take no pods: navarch doctor kubernetes`];
 }
 
 /** As far as this process has looked at the clouds; `null` = not at all. */
