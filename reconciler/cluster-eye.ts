@@ -72,9 +72,6 @@ export class ClusterEye {
     for (const message of known.alarms) {
       if (!this.alarmed.includes(message)) this.log("error", message);
     }
-    for (const [node, message] of known.unbound) {
-      if (this.unbound.get(node) !== message) this.log("warn", message, { node });
-    }
     this.alarmed = known.alarms;
     this.unbound = known.unbound;
     this.doubted = known.doubted;

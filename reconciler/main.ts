@@ -196,7 +196,7 @@ async function openScheduler(
     count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
     marked: (node) => {
       const ms = metrics.observeMarked(node, CLOCK.wallMs());
-      if (ms !== null) log("info", "isolated", { node, ms });
+      if (ms !== null) log("debug", "isolated", { node, ms });
     },
   });
   if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);

@@ -15,6 +15,7 @@ import { applyPlan } from "./fold/plan.ts";
 import { stepUnready } from "./fold/unready.ts";
 import type { Ledger } from "./ledger.ts";
 import { stepUpgrade } from "./upgrade/step.ts";
+import { WaitLog } from "./wait-log.ts";
 
 /** Each costs a look at the whole fleet; what needs a third has its turn in the next activation. */
 const ROUNDS_MAX = 2;
@@ -32,9 +33,11 @@ export class Planner {
   plan: Plan = { actions: [], waits: [] };
   private broken: Broken = new Map();
   private readonly options: PlannerOptions;
+  private readonly waits: WaitLog;
 
   constructor(options: PlannerOptions) {
     this.options = options;
+    this.waits = new WaitLog(options.log);
   }
 
   /** Pools whose plan breaks a law, with how. */
@@ -43,6 +46,12 @@ export class Planner {
   }
 
   decide(sight: Sight): void {
+    this.make(sight);
+    const { ledger, acts } = this.options;
+    if (acts) this.waits.look(this.plan.waits, ledger.fleet(), sight.now);
+  }
+
+  private make(sight: Sight): void {
     const { ledger, config, acts } = this.options;
     const actions: Action[] = [];
     if (acts) this.stepUpgrade(sight);

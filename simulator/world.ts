@@ -158,7 +158,7 @@ export class World {
     const reached = gate === null ? this.cloud : gate.provider(this.cloud);
     const cloud = listened(reached, () => this.news++);
     const log: Log = (level, msg, fields) => {
-      this.heard(level, msg);
+      this.heard(level, msg, fields ?? {});
       const isBug = level === "error" && !this.tolerant && this.cluster === null;
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
@@ -208,7 +208,7 @@ export class World {
 
   onCommit: (change: Change) => void = () => undefined;
   /** What the process logs. */
-  heard: (level: string, message: string) => void = () => undefined;
+  heard: Log = () => undefined;
   /** What else is active in this world, after each of this process's own turns. */
   company: (() => Promise<void>) | null = null;
   /** For the next life: whether it still leads, asked before each call; `null` = it always does. */

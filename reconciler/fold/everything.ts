@@ -304,7 +304,6 @@ function foldOrSetAside(
     const { node } = stored.letter;
     const why = error instanceof Error ? error.message : String(error);
     const message = `a report of ${node} could not be taken in and was set aside: ${why}`;
-    result.problems.push({ message, fields: { node, letter: stored.id } });
     const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
     draft.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
   }

@@ -10,6 +10,7 @@ import {
   setUpParts,
 } from "../../test/fixture/plane/office.ts";
 import { credentialOf, nodeOf } from "../../test/fixture/plane/rows.ts";
+import type { EventDraft } from "../../schema/event.ts";
 import { hashToken } from "../auth.ts";
 import { emptyChange, type Store } from "../store/store.ts";
 import { openOwnOffice } from "./office.ts";
@@ -55,6 +56,17 @@ describe("a standby", () => {
     const standby = await openStandby(parts, { store, lease: () => row, unfit });
     expect(unfit.why).toBe(left);
     await standby.stop(0);
+  });
+
+  test("repeats no line of the leader's log", async () => {
+    const all = await standBy();
+    const { clock, led, lines } = all;
+    const about = { at: 1, kind: "node.cordoned", node: "n-7", pool: "p", session: null };
+    const written = { ...about, actor: "navarch", message: "XID 79" } as EventDraft;
+    await led.commit({ ...emptyChange(), nodes: [nodeOf("n-7")], events: [written] });
+    await pass(clock, 2_600);
+    expect(namesOf(all)).toContain("n-7");
+    expect(lines.filter((line) => JSON.stringify(line).includes("n-7"))).toEqual([]);
   });
 
   test("that is stopped answers no more of the fleet", async () => {
@@ -193,6 +205,22 @@ describe("openOwnOffice()", () => {
     expect(parts.authority.get("c")?.id).toBe("c");
     const { text } = await page(office, "/metrics");
     expect(text).toContain('navarch_store_quarantined_rows_total{source="node"} 1');
+  });
+
+  test("logs each event that it commits, whoever wrote it", async () => {
+    const { clock, office, said } = await openOwn();
+    const before = said("machine bought");
+    office.begin();
+    await pass(clock, 3_000);
+    expect([before.length, said("machine bought").length]).toEqual([0, 1]);
+    const [line] = said("node requested");
+    const fields = { event: "node.requested", node: "fleet-p-0-1", kube_node: null, pool: "p" };
+    expect(line).toMatchObject(["info", "node requested", fields]);
+    const body = JSON.stringify({ role: "viewer", label: "ann" });
+    const headers = { Authorization: "Bearer root", "content-type": "application/json" };
+    const request = new Request("http://here/v1/tokens", { method: "POST", headers, body });
+    await during(clock, office.front().answer(request, "/v1/tokens", "10.0.0.1"));
+    expect(said("credential created")).toHaveLength(1);
   });
 
   test("starts and stops the notifier with its role", async () => {

@@ -26,8 +26,9 @@ import { Quota } from "../route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { LeaseRow } from "../store/lease.ts";
-import type { Cursor, Store } from "../store/store.ts";
+import type { Cursor, Store, StoreHooks } from "../store/store.ts";
 import { openOrderSigner } from "../order-signer.ts";
+import { Story } from "../story.ts";
 import type { PeerTls } from "../tls/open.ts";
 import { permitOf, type Term } from "./lease.ts";
 import { wordFor } from "../upgrade/word.ts";
@@ -90,12 +91,13 @@ export async function openLeader(
 ): Promise<Role> {
   const { store, term, callMs } = from;
   const { metrics, loaded, clock, log, dryRun } = parts;
-  store.onQuarantined((rows) => {
+  const quarantined: StoreHooks["quarantined"] = (rows) => {
     for (const { source, key, node, reason } of rows) {
       log("error", "a stored row cannot be read and was set aside", { source, key, node, reason });
       metrics.quarantined.inc({ source });
     }
-  });
+  };
+  store.on({ quarantined });
   const snapshot = await store.load();
   for (const credential of snapshot.credentials) parts.authority.put(credential);
   const opened = await parts.openProviders();
@@ -107,6 +109,8 @@ export async function openLeader(
   const bootstrapper = parts.openBootstrapper?.(store) ?? null;
   const acts = { dryRun, permit };
   const reconciler = await openReconciler(parts, store, opened, acts, bootstrapper);
+  const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
+  store.on({ committed: (change) => story.change(change) });
   metrics.lead(true);
   const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
   const notReady = openReadiness({ reconciler, ingest, store, clock });

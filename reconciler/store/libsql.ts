@@ -39,6 +39,7 @@ import { type DeliveryOutcome, readDeliveries, settleItem } from "./outbox.ts";
 import { type PastQuery, type PastRow, readPast } from "./past.ts";
 import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
+import { callHooks, noHooks } from "./hook.ts";
 import {
   type Change,
   type Cursor,
@@ -48,6 +49,7 @@ import {
   type Snapshot,
   StaleEpoch,
   type Store,
+  type StoreHooks,
 } from "./store.ts";
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
@@ -75,7 +77,7 @@ export async function openLibsqlStore(options: {
     ...(options.authToken === undefined ? {} : { authToken: options.authToken }),
     ...(isServer(options.url) ? { fetch: fetchInTime } : {}),
   };
-  const { clients } = options;
+  const { clients, history, turn } = options;
   const writer = wrap(
     clients?.writer ??
       createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }),
@@ -98,10 +100,9 @@ export async function openLibsqlStore(options: {
     server && clients === undefined
       ? createClient({ url: options.url, concurrency: 2, ...auth })
       : reader;
-  const { history, turn } = options;
-  const own = { queue: serial(), server, history, turn };
-  const base = { writer, reader, lease, ...own, told: () => undefined };
-  return new LibsqlStore(base, server ? null : await nextEpoch(writer), () => undefined);
+  const own = { server, history, turn, queue: serial(), hooks: noHooks() };
+  const epoch = server ? null : await nextEpoch(writer);
+  return new LibsqlStore({ writer, reader, lease, ...own }, epoch, () => undefined);
 }
 
 type Base = {
@@ -112,7 +113,7 @@ type Base = {
   server: boolean;
   history: HistoryLimits | undefined;
   turn: Clock["turn"];
-  told: (rows: readonly UnreadableRow[]) => void;
+  hooks: StoreHooks;
 };
 
 class LibsqlStore implements Store {
@@ -220,7 +221,7 @@ class LibsqlStore implements Store {
     const items = statements.map((statement) => this.writer.run(statement));
     await this.write([...items, ...this.noteChange()]);
     await this.history.noteCommitted(change);
-    if (change.quarantined.length > 0) this.base.told(change.quarantined);
+    callHooks(this.base.hooks, change);
   }
 
   /**
@@ -242,15 +243,15 @@ class LibsqlStore implements Store {
     if (bad.length === 0 || this.epoch === null) return good;
     const items = quarantineStatements(bad, null).map((statement) => this.writer.run(statement));
     await this.write(items).then(
-      () => this.base.told(bad),
+      () => this.base.hooks.quarantined(bad),
       // The answer is right all the same; the next reader tries it again.
       () => undefined,
     );
     return good;
   }
 
-  onQuarantined(told: (rows: readonly UnreadableRow[]) => void): void {
-    this.base.told = told;
+  on(hooks: Partial<StoreHooks>): void {
+    Object.assign(this.base.hooks, hooks);
   }
 
   quarantine(limit: number): Promise<QuarantinedRow[]> {

@@ -123,6 +123,16 @@ export type EventQuery = {
  */
 export class StaleEpoch extends Error {}
 
+/** Called once something is durable. A hook must not throw: what it is told of is written. */
+export type StoreHooks = {
+  /**
+   * Each batch of rows that was set aside. A reader that meets an unreadable row leaves it out; the
+   * leader then sets it aside.
+   */
+  quarantined(rows: readonly UnreadableRow[]): void;
+  committed(change: Change): void;
+};
+
 export type Store = {
   /** What every write carries; `null` = this is a standby's view, which refuses to write. */
   readonly epoch: number | null;
@@ -163,11 +173,7 @@ export type Store = {
   settleDelivery(id: number, outcome: DeliveryOutcome): Promise<void>;
   /** Deletes history beyond its bounds, a batch at a time. */
   trim(now: number): Promise<void>;
-  /**
-   * Called with each batch of rows once it is set aside. A reader that meets an unreadable row
-   * leaves it out; the leader then sets it aside.
-   */
-  onQuarantined(told: (rows: readonly UnreadableRow[]) => void): void;
+  on(hooks: Partial<StoreHooks>): void;
   /** What was set aside, newest first. */
   quarantine(limit: number): Promise<QuarantinedRow[]>;
   /** Whether a write works now: for readiness. */

@@ -69,7 +69,7 @@ describe("Cleanup", () => {
     const asked = kube.asked.get("delete nodes");
     await run(300);
     expect(kube.asked.get("delete nodes")).toBe(asked ?? 0);
-    expect(lines.filter((line) => line.includes("still there"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("remains"))).toHaveLength(1);
     kube.person.edit("nodes", "", NAME, { metadata: { finalizers: null } });
     await run(60);
     expect(node()).toBeNull();

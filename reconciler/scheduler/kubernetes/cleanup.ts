@@ -155,7 +155,6 @@ export class Cleanup {
     if (this.#cases.get(uid) !== one) return;
     const gone = await deleteNode(this.#ports.api, name, uid, pool);
     if (gone.kind === "failed") return this.#fail(one, gone.message, gone.retryAfterMs);
-    this.#ports.log("info", "Node of a machine that is gone was deleted", { node: name, uid });
     // A finalizer may hold it there: the next look tells.
     this.#again(one, POLL_MS, "its deletion was asked for");
   }
@@ -185,7 +184,10 @@ export class Cleanup {
     if (before !== null && before.renewedAt !== lease.renewedAt) {
       const speaks = `the kubelet of ${name} renews its lease`;
       const doubt = `the cloud says that ${node} is gone, and ${speaks}`;
-      if (one.doubt === null) log("error", doubt, { node: name });
+      if (one.doubt === null) {
+        const told = { node, kube_node: name, reason: doubt };
+        log("error", "kubelet of a terminated machine is alive", told);
+      }
       one.doubt = doubt;
       one.spoke += 1;
       return Math.min(DOUBT_MAX_MS, DOUBT_MS * 2 ** Math.min(one.spoke - 1, 8));
@@ -215,12 +217,7 @@ export class Cleanup {
     const named = finalizers.slice(0, FINALIZERS_MAX).join(", ");
     const by = named === "" ? "the API server" : `the finalizer ${named}`;
     const message = `its deletion has begun and waits for ${by}`;
-    if (one.trouble !== message) {
-      this.#ports.log("warn", "Node of a machine that is gone is still there", {
-        node: one.target.name,
-        message,
-      });
-    }
+    this.#tell(one, message);
     one.doubt = null;
     one.trouble = message;
     one.notBeforeMs = this.#ports.clock.monoMs() + DOUBT_MAX_MS;
@@ -239,16 +236,18 @@ export class Cleanup {
   }
 
   #fail(one: Case, message: string, retryAfterMs: number | null): void {
-    const { clock, random, log } = this.#ports;
+    const { clock, random } = this.#ports;
     const ms = Math.min(BACKOFF_MAX_MS, POLL_MS * 2 ** Math.min(one.failures, 10));
     one.failures += 1;
     one.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
-    if (one.trouble !== message)
-      log("warn", "Node of a machine that is gone is still there", {
-        node: one.target.name,
-        message,
-      });
+    this.#tell(one, message);
     one.trouble = message;
+  }
+
+  #tell({ target, trouble }: Case, reason: string): void {
+    if (trouble === reason) return;
+    const about = { node: target.node, kube_node: target.name, reason };
+    this.#ports.log("warn", "Node object of a terminated machine remains", about);
   }
 }
 

@@ -8,6 +8,18 @@ import { eventOf } from "./event-text.ts";
 import { KubeEvents } from "./kube-event.ts";
 import type { NodePorts } from "./node-call.ts";
 
+/** As the log says it; the reason is the event's text. */
+const DRAIN_WORDS: Record<DrainEvent["reason"], string> = {
+  DrainWaitsForBudget: "drain waits for a disruption budget",
+  DrainSeveralBudgets: "drain blocked by several disruption budgets",
+  DrainBudgetBehind: "drain waits for the disruption controller",
+  DrainBlocked: "drain blocked",
+  DrainRefused: "eviction refused",
+  DrainFailing: "evictions fail",
+  DrainStuck: "pod stuck in deletion",
+  DrainDeadline: "pod deleted at the drain's deadline",
+};
+
 /** The Node object of a node, as it is matched now. */
 type Bound = { name: string; uid: string; pool: string | null };
 
@@ -41,7 +53,8 @@ export class ClusterEvents {
 
   drain({ node, name, uid, reason, message, pod, key, isNew }: DrainEvent): void {
     const pool = this.#boundOf(node)?.pool ?? null;
-    if (isNew) this.#log("warn", message, { node, reason });
+    const about = { event: reason, node, kube_node: name, reason: message };
+    if (isNew) this.#log("warn", DRAIN_WORDS[reason], about);
     // A group of pods may be another one by the next text, and `related` cannot change.
     const isAboutPod = pod !== null && key === pod.uid;
     const related = isAboutPod ? { related: { kind: "Pod" as const, ...pod } } : {};

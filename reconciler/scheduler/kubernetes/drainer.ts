@@ -348,9 +348,9 @@ export class Drainers {
     const { api, clock, log, random } = this.ports;
     const { node, pool, name } = drain.wish;
     this.asks.ask(ask, how);
-    const pick = { node, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
+    const pick = { node, kube_node: name, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
     // Tries behind a budget repeat by the thousand; what was asked is in the server's audit log.
-    log(how === "delete" ? "warn" : "debug", `${how} pod`, pick);
+    log("debug", `${how} pod`, pick);
     if (how === "delete" && ask.tries === 1) {
       const message = `${pick.pod} is deleted past its budgets: the drain of ${name} must end`;
       this.teller.deadline(drain, pod, message);
@@ -367,7 +367,7 @@ export class Drainers {
     if (verdict.kind === "throttled" && verdict.own !== true)
       this.quietUntilMono = Math.max(this.quietUntilMono, mono + verdict.retryMs);
     if (verdict.kind === "forbidden" || verdict.kind === "unknown")
-      log("warn", `${how} pod: ${verdict.kind}`, { ...pick, message: verdict.message });
+      log("debug", `${how} pod: ${verdict.kind}`, { ...pick, reason: verdict.message });
     if (verdict.kind === "begun") this.teller.begun(drain, pod, how);
     this.asks.settle(ask, verdict, mono, random);
     if (verdict.kind === "gone" || verdict.kind === "otherPod") drain.listing?.pods.delete(pod.uid);

@@ -95,7 +95,9 @@ export class Leaving {
     one.notBeforeMs = clock.monoMs() + ms * (0.5 + random());
     const why = "message" in answer ? answer.message : answer.kind;
     const trouble = `Node ${name} is no longer matched and keeps our cordon: ${why}`;
-    if (one.trouble !== trouble) log("warn", trouble, { node: name });
+    if (one.trouble !== trouble) {
+      log("warn", "cordon not released", { kube_node: name, reason: trouble });
+    }
     one.trouble = trouble;
   }
 }

@@ -25,6 +25,8 @@ export type NodeCondition = {
 };
 
 export type StatusWish = {
+  /** The fleet's id of it. */
+  node?: string;
   name: string;
   uid: string;
   pool: string | null;

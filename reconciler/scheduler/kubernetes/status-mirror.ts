@@ -224,7 +224,7 @@ export class StatusMirror {
       const isNeeded = !isResync && !(renews && step.kind === "conditions");
       if (isNeeded && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
       const written = await writeStatus(this.#ports, entry, step);
-      for (const line of written.told) log("warn", line, { node: entry.name });
+      for (const line of written.told) log("warn", line, aboutOf(entry));
       if (written.object !== null) entry.object = newer(entry.object, written.object);
       if (written.kind === "gone") {
         // The object is another one: its successor comes with a wish of its own.
@@ -263,7 +263,8 @@ export class StatusMirror {
    * What was written is gone although nothing else is wanted since: somebody takes it away. It is
    * put back ever more rarely, and from the third time on people are told.
    */
-  #countPutBack({ name, uid, pool }: Entry, kind: StatusStep["kind"], pace: Pace): void {
+  #countPutBack(entry: Entry, kind: StatusStep["kind"], pace: Pace): void {
+    const { name, uid, pool } = entry;
     const now = this.#ports.clock.monoMs();
     pace.putBacks = now - pace.putBackAtMs > CONTEST_MS ? 1 : pace.putBacks + 1;
     pace.putBackAtMs = now;
@@ -271,7 +272,7 @@ export class StatusMirror {
     const message = `another client removed or changed its ${kind} ${pace.putBacks} times`;
     pace.trouble = message;
     if (pace.putBacks > CONTESTED_MIN) return;
-    this.#ports.log("warn", message, { node: name });
+    this.#ports.log("warn", message, aboutOf(entry));
     this.#ports.contested?.({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
   }
 
@@ -281,10 +282,13 @@ export class StatusMirror {
     pace.failures += 1;
     pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
     if (pace.trouble !== message)
-      log("warn", "mirror on the Node failed", { node: entry.name, message });
+      log("warn", "Node not updated", { ...aboutOf(entry), reason: message });
     pace.trouble = message;
   }
 }
+
+/** `null` = the Node is no node's now. */
+const aboutOf = ({ name, wish }: Entry) => ({ node: wish?.node ?? null, kube_node: name });
 
 function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
   const known = paces.get(kind);

@@ -28,6 +28,7 @@ export function statusWishOf(
   const because = node.because === "" ? "no fault is held against it" : node.because;
   const pool = node.pool === null ? {} : { [`${DOMAIN}/pool`]: node.pool as string };
   return {
+    node: node.node,
     name: node.name,
     uid: node.uid,
     pool: node.pool,

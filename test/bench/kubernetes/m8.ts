@@ -11,7 +11,7 @@ import { until } from "../../fixture/plane/plane.ts";
 import { openCluster } from "../../real/kubernetes/cluster.ts";
 import { Joined } from "../../real/kubernetes/joined.ts";
 import { held, shown, spreadOf } from "../bench.ts";
-import { isolatedOf, markedOf } from "./mark.ts";
+import { isolatedOf, LOGS_MARKS, markedOf } from "./mark.ts";
 import type { BenchRun, Outcome } from "./outcome.ts";
 import { printBound, Shares } from "./share.ts";
 import { wallMs } from "./talker.ts";
@@ -36,6 +36,7 @@ export async function m8({ tiny, xid, speed, say }: BenchRun): Promise<Outcome> 
     more: OPEN,
     health: "max_unavailable: 100%",
     cadence: "",
+    flags: LOGS_MARKS,
   });
   try {
     await joined.start(size);

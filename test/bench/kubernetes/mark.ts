@@ -5,6 +5,9 @@
 import type { AuditEntry } from "../../real/kubernetes/cluster.ts";
 import { isProduct } from "../../real/kubernetes/joined.ts";
 
+/** What a control plane needs to log its own figure. */
+export const LOGS_MARKS = ["--log-level=debug"];
+
 /** The product's own figure, by node: milliseconds from report to answer. */
 export function isolatedOf(log: string): Map<string, number> {
   const found = new Map<string, number>();

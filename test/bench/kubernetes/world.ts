@@ -14,6 +14,7 @@ import { type Cluster, type ClusterOptions, openCluster } from "../../real/kuber
 import { isAlive } from "../../real/kubernetes/part.ts";
 import type { CrowdAnswer, CrowdOrder, CrowdSettings } from "./crowd.ts";
 import type { NodesSeen, ObserverOrder, ObserverSettings, PodsSeen, Probes } from "./observer.ts";
+import { LOGS_MARKS } from "./mark.ts";
 import { Shares } from "./share.ts";
 import { Talker } from "./talker.ts";
 
@@ -86,7 +87,7 @@ export class World {
   private constructor(cluster: Cluster, options: WorldOptions) {
     this.cluster = cluster;
     this.options = options;
-    this.plane = new Plane(printConfig(cluster.kubeconfig("product"), options));
+    this.plane = new Plane(printConfig(cluster.kubeconfig("product"), options), {}, LOGS_MARKS);
   }
 
   /** Ready when every node serves and is matched with its object. */

@@ -23,6 +23,8 @@ export type JoinedOptions = {
   server?: string;
   /** Lines of `server` in place of a cadence that hurries, as a test wants it. */
   cadence?: string;
+  /** More arguments of the control plane. */
+  flags?: readonly string[];
   /** The Node's name of an instance. */
   nameOf?: (instance: string) => string;
 };
@@ -65,7 +67,8 @@ export class Joined {
 
   constructor(cluster: Cluster, options: JoinedOptions) {
     this.cluster = cluster;
-    this.plane = new Plane(printConfig(cluster.kubeconfig("product"), options));
+    const config = printConfig(cluster.kubeconfig("product"), options);
+    this.plane = new Plane(config, {}, options.flags);
     this.nameOf = options.nameOf ?? ((instance) => `gpu-${instance}`);
   }
 
