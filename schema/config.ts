@@ -161,8 +161,14 @@ export const PoolConfig = v.object({
     maxUnavailable: Share,
   }),
   replacement: v.picklist(REPLACEMENTS),
-  /** Without a `repair:` block the first destructive rung is replacement. */
-  repair: v.object({ ladder: v.pipe(v.array(v.picklist(RUNGS)), v.minLength(1)) }),
+  /**
+   * Without a `repair:` block (`implied`) the first destructive rung is replacement, but for faults
+   * of the fabric.
+   */
+  repair: v.object({
+    ladder: v.pipe(v.array(v.picklist(RUNGS)), v.minLength(1)),
+    implied: v.optional(v.literal(true)),
+  }),
   labels: v.record(text, text),
   drain: Drain,
   spend: Spend,

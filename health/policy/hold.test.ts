@@ -277,6 +277,16 @@ describe("releaseHeld()", () => {
     expect(l.verdict()).toBe("healthy");
   });
 
+  test("releaseHeld() lets a condition of an earlier boot go with the first check without it", () => {
+    const down = "nvlink/fabric_status/GPU-0";
+    const l = latch().hold(found({ kind: "nvlink", reason: "fabric_status" }));
+    expect(l.verdict()).toBe("unhealthy");
+    l.check(check()).reboot("b2").check(INCONCLUSIVE).check(check(down));
+    expect(l.verdict()).toBe("unhealthy");
+    l.check(check());
+    expect(l.verdict()).toBe("healthy");
+  });
+
   test("releaseHeld() keeps a reboot-class fault until a clean check under a new boot", () => {
     const l = latch().hold(xid(79)).check(check(), true).check(check());
     expect(l.verdict()).toBe("unhealthy");

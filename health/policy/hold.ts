@@ -14,8 +14,11 @@ import { gpuOf } from "./history.ts";
 
 /** Heat and power come and go around a limit: three quiet checks in a row end them. */
 const CLEAN_CHECKS = 3;
-/** Driver and GPUs are there or they are not; heartbeats come or they do not. One check tells. */
-const CLEAN_CHECKS_PRESENCE = 1;
+/**
+ * Driver and GPUs are there or they are not; heartbeats come or they do not. One check tells, and
+ * under another boot it tells of everything: a repair by reboot is judged by its first.
+ */
+const CLEAN_CHECKS_AT_ONCE = 1;
 
 const RESULT_RANK: Record<Result, number> = { healthy: 0, degraded: 1, unhealthy: 2 };
 
@@ -204,7 +207,8 @@ function isOver(held: HeldFinding, evaluation: Evaluation, isClean: boolean): bo
     case "while_active": {
       const { kind } = held.finding;
       const isPresence = kind === "driver" || kind === "lost" || kind === "heartbeat";
-      return isClean && held.cleanSince >= (isPresence ? CLEAN_CHECKS_PRESENCE : CLEAN_CHECKS);
+      const needed = isPresence || rebooted ? CLEAN_CHECKS_AT_ONCE : CLEAN_CHECKS;
+      return isClean && held.cleanSince >= needed;
     }
     case "until_reset":
       return isClean && (rebooted || held.resetSeen === true);

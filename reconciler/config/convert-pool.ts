@@ -49,7 +49,8 @@ export function convertPool(
       max_unavailable: printShare(health.maxUnavailable),
     },
     replacement: pool.replacement,
-    repair: { ladder: pool.repair.ladder },
+    // Written out it would be a person's wish.
+    ...(pool.repair.implied === true ? {} : { repair: { ladder: pool.repair.ladder } }),
     labels: Object.fromEntries(own),
     spend: printSpend(pool.spend),
     drain: printDrain(pool.drain),

@@ -94,7 +94,7 @@ function readRepair(pool: Section): PoolConfig["repair"] {
   const repair = pool.map("repair");
   const given = repair.texts("ladder");
   repair.finish();
-  if (!repair.given) return { ladder: ["replace"] };
+  if (!repair.given) return { ladder: ["replace"], implied: true };
   if (given === null || given.length === 0) {
     if (given !== null) repair.fail("ladder", "empty", "needs at least one rung");
     else repair.missing("ladder", `write ladder: [${RUNGS.join(", ")}]`);

@@ -1,7 +1,8 @@
 /**
  * The rungs below replacement (decision 2, safety.md §3): which one a sick node's repair is at, and
  * what became of the one that was tried. Pure. A pool opts in by its `repair.ladder`; a rung that
- * cannot be carried out is skipped with its reason, and never climbed down again.
+ * cannot be carried out is skipped with its reason, and never climbed down again. A fault of the
+ * fabric is rebooted once without being asked for.
  */
 import type { Rung } from "../../schema/config.ts";
 import type { Node, Phase } from "../../schema/node.ts";
@@ -14,6 +15,8 @@ import { decideRecovery } from "./repair.ts";
 
 /** safety.md §3: how often, how soon again, and how long until a new boot must have spoken. */
 const REBOOTS_MAX = 2;
+/** Where nobody wrote a ladder. */
+const REBOOTS_UNASKED_MAX = 1;
 const REBOOT_COOLDOWN_MS = 30 * 60_000;
 const REBOOT_MS_MAX = 20 * 60_000;
 /** A fault that is back this soon after a reboot is not the kind that a reboot cures. */
@@ -31,9 +34,10 @@ export type Climb = {
 /** The lowest rung that may still cure the node. */
 export function nextRung(node: Node, scope: Scope): Climb {
   const skipped: string[] = [];
-  for (const rung of scope.pool?.repair.ladder ?? []) {
+  const { ladder, rebootsMax } = ladderOf(node, scope);
+  for (const rung of ladder) {
     if (rung === "replace") return { rung, until: 0, skipped };
-    const why = rung === "reboot" ? rebootIsNoUse(node, scope) : RESET_IS_NO_USE;
+    const why = rung === "reboot" ? rebootIsNoUse(node, scope, rebootsMax) : RESET_IS_NO_USE;
     if (why !== null) {
       skipped.push(`${rung} skipped: ${why}`);
       continue;
@@ -45,9 +49,26 @@ export function nextRung(node: Node, scope: Scope): Climb {
   return { rung: null, until: 0, skipped };
 }
 
+/**
+ * The pool's ladder. One that nobody wrote has a reboot before replacement for faults of links and
+ * fabric alone: often a service of the machine (the fabric manager) needs to be started, and for
+ * that nobody gives up eight GPUs.
+ */
+function ladderOf(node: Node, { pool }: Scope): { ladder: readonly Rung[]; rebootsMax: number } {
+  const { ladder = [], implied } = pool?.repair ?? {};
+  const faults = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
+  const isFabric =
+    faults.length > 0 &&
+    faults.every(({ finding, judgement }) => {
+      return finding.kind === "nvlink" && judgement.action === "reboot";
+    });
+  if (implied !== true || !isFabric) return { ladder, rebootsMax: REBOOTS_MAX };
+  return { ladder: ["reboot", ...ladder], rebootsMax: REBOOTS_UNASKED_MAX };
+}
+
 const RESET_IS_NO_USE = "agents of this version do not carry it out";
 
-function rebootIsNoUse(node: Node, { sight }: Scope): string | null {
+function rebootIsNoUse(node: Node, { sight }: Scope, most: number): string | null {
   const { instance, session, rebootedAt } = node;
   if (instance === null || sight.providers.get(instance.provider)?.canReboot !== true) {
     return "the provider does not reboot machines";
@@ -59,7 +80,7 @@ function rebootIsNoUse(node: Node, { sight }: Scope): string | null {
   );
   if (beyond !== undefined) return `${beyond.judgement.because} outlives a reboot`;
   const tried = session?.attempts?.["reboot"] ?? 0;
-  if (tried >= REBOOTS_MAX) return `${tried} reboots did not cure it`;
+  if (tried >= most) return `${tried} reboot${tried === 1 ? "" : "s"} did not cure it`;
   if (tried > 0 || rebootedAt === null || session === null) return null;
   const relapsed = session.openedAt - rebootedAt < RELAPSE_MS;
   return relapsed ? "it was rebooted less than a day ago and is sick again" : null;

@@ -4,6 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { World } from "../../simulator/world.ts";
+import { logXid } from "../../simulator/agent.ts";
 import { BASE } from "../../simulator/setting.ts";
 import { census, closeWorlds, open, order, watchEnds } from "../world/story.ts";
 
@@ -19,11 +20,29 @@ pools:
     repair: { ladder: [gpu-reset, reboot, replace] }
 `;
 
+/** Nobody wrote a ladder, and somebody wrote that there is none but replacement. */
+const UNASKED = LADDER.replace(/ {4}repair: .*\n/, "");
+const NO_REBOOT = LADDER.replace("[gpu-reset, reboot, replace]", "[replace]");
+
 const HOUR_MS = 3_600_000;
 
+/** The fabric manager of a machine is gone: its GPUs are not in their fabric any more. */
+function loseFabric(world: World, id: string): void {
+  const agent = world.agent(id);
+  for (const [gpu, uuid] of agent.uuids.entries()) {
+    logXid(agent, 0, gpu, world.clock.wallMs());
+    const row = agent.spool.at(-1);
+    if (row === undefined) throw new Error("nothing was logged");
+    const fabric = { kind: "nvlink", reason: "fabric_status", severity: "serious" } as const;
+    const message = `GPU ${gpu}: joining the fabric ended with 999`;
+    row.finding = { ...row.finding, ...fabric, code: null, message, metrics: {} };
+    agent.active.push(`nvlink/fabric_status/${uuid}`);
+  }
+}
+
 /** Machines come up again after a reboot as their cloud says; `cured` decides what is left. */
-async function openLadder(cured: (id: string) => boolean): Promise<World> {
-  const world = await open(LADDER, { store: "memory" });
+async function openLadder(cured: (id: string) => boolean, yaml = LADDER): Promise<World> {
+  const world = await open(yaml, { store: "memory" });
   const say = world.say.bind(world);
   const boots = new Map<string, number>();
   world.say = async (id) => {
@@ -34,7 +53,8 @@ async function openLadder(cured: (id: string) => boolean): Promise<World> {
       const agent = world.agent(id);
       agent.boot = reboots + 1;
       agent.active = [];
-      if (!cured(id)) world.xid(id, 48);
+      if (!cured(id) && yaml === LADDER) world.xid(id, 48);
+      else if (!cured(id)) loseFabric(world, id);
     }
     await say(id);
   };
@@ -130,4 +150,40 @@ test("a reboot that was asked for and not made is not made after a person took t
   await world.advance(() => false, 10 * 60_000);
   expect(reboots(world)).toBe(0);
   expect(world.node(sick)).toMatchObject({ phase: { kind: "serving" }, operation: null });
+});
+
+test("a fabric that needs its manager started costs one reboot, also where nobody wrote a ladder", async () => {
+  const world = await openLadder(() => true, UNASKED);
+  const ends = watchEnds(world);
+  const [sick = ""] = world.serving();
+  loseFabric(world, sick);
+  await world.advance(() => world.node(sick).phase.kind === "repairing", HOUR_MS);
+  expect(await world.advance(() => world.serving().length === 3, HOUR_MS)).toBe(true);
+  expect(world.node(sick)).toMatchObject({ session: null, cordon: { product: null } });
+  expect([ends, reboots(world)]).toEqual([[], 1]);
+  expect(census(world)).toMatchObject({ live: 3, ended: 0 });
+});
+
+test("a fabric that one reboot does not cure is replaced", async () => {
+  const world = await openLadder(() => false, UNASKED);
+  const [sick = ""] = world.serving();
+  loseFabric(world, sick);
+  const gone = (): boolean =>
+    world.nodes().every((node) => node.id !== sick) && world.serving().length === 3;
+  expect(await world.advance(gone, 2 * HOUR_MS)).toBe(true);
+  expect(reboots(world)).toBe(1);
+});
+
+test.each([
+  ["a fault of the fabric beside another one", UNASKED, 48],
+  ["a fault of the fabric where the ladder is replacement alone", NO_REBOOT, null],
+])("%s is replaced without a reboot", async (_what, yaml, xid) => {
+  const world = await openLadder(() => true, yaml);
+  const [sick = ""] = world.serving();
+  loseFabric(world, sick);
+  if (xid !== null) world.xid(sick, xid);
+  const gone = (): boolean =>
+    world.nodes().every((node) => node.id !== sick) && world.serving().length === 3;
+  expect(await world.advance(gone, 2 * HOUR_MS)).toBe(true);
+  expect(reboots(world)).toBe(0);
 });
