@@ -85,7 +85,7 @@ export type PodPlanView = {
   why: string;
 };
 
-export type { KubernetesView, PermissionsView } from "./kubernetes-view.ts";
+export type { KubernetesView, PermissionsView, RefusalCause } from "./kubernetes-view.ts";
 
 export type NodeView = {
   node_id: string;

@@ -1,5 +1,8 @@
 /** What `GET /v1/kubernetes` and `GET /v1/kubernetes/permissions` answer. */
 
+/** RBAC, a webhook or policy, or anything else. */
+export type RefusalCause = "permission" | "admission" | "other";
+
 export type KubernetesView = {
   /** False: no cluster is attached, or this replica stands by. */
   attached: boolean;
@@ -20,6 +23,8 @@ export type KubernetesView = {
   alarms: string[];
   /** Nodes whose cordon, or its end, the API server does not take, each with its reason. */
   refused: string[];
+  /** The same lines, each with what has to change. */
+  refusals: { message: string; cause: RefusalCause }[];
   /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
   unshown: string[];
   /** Nodes that others uncordoned although they are broken, or again and again. */
@@ -28,5 +33,12 @@ export type KubernetesView = {
   blocked: string[];
 };
 
-/** Each missing permission, as the rule that would grant it. */
-export type PermissionsView = { attached: boolean; missing: string[] };
+export type PermissionsView = {
+  attached: boolean;
+  /** Each missing permission, as the rule that would grant it. */
+  missing: string[];
+  /** How many are needed. */
+  checked: number;
+  /** Who lacks them, as the API server calls the control plane. */
+  account: string | null;
+};

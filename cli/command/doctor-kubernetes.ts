@@ -2,7 +2,7 @@
  * `navarch doctor kubernetes`: whether the control plane sees its cluster, and each permission that
  * it lacks there, as the rule that would grant it.
  */
-import type { KubernetesView, PermissionsView } from "../../schema/api.ts";
+import type { KubernetesView, PermissionsView, RefusalCause } from "../../schema/api.ts";
 import type { Client } from "../client.ts";
 import type { Command } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
@@ -12,9 +12,17 @@ import { show } from "../show.ts";
 import { printDiagnoses } from "./doctor.ts";
 
 const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its role";
+const BIND =
+  "is its ClusterRoleBinding there, with this account as its subject? " +
+  "kubectl apply -f deploy/11-role.yaml (or helm upgrade)";
 
-const ADMISSION =
-  "work may still be placed there: let the control plane's account pass the webhook or policy";
+/** By what refused; work may be placed on the Node until it passes. */
+const PASS: Record<RefusalCause, string> = {
+  permission: "work may still be placed there: grant the control plane's account this permission",
+  admission:
+    "work may still be placed there: let the control plane's account pass the webhook or policy",
+  other: "work may still be placed there until the API server accepts the write",
+};
 const UNTOUCHED =
   "nothing is done to these nodes; behind a proxy or NAT, enrol them with a token that has --node";
 const UNSHOWN = "what this Node shows of its GPUs may be outdated until the write succeeds";
@@ -57,20 +65,38 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
     ...examineNodes(view),
     ...view.alarms.map((alarm) => say("fail", "identity", alarm, UNTOUCHED)),
     // A control plane of an older release does not say these.
-    ...(view.refused ?? []).map((line) => say("fail", "cordon refused", line, ADMISSION)),
+    ...refusalsOf(view).map(({ message, cause }) =>
+      say("fail", "cordon refused", message, PASS[cause]),
+    ),
     ...(view.uncordoned ?? []).map((line) => say("warn", "uncordoned", line, null)),
     ...(view.unshown ?? []).map((line) => say("warn", "not shown", line, UNSHOWN)),
     ...(view.blocked ?? []).map((line) => say("warn", "drain blocked", line, BLOCKED)),
-    ...view.forbidden.map((rule) => say("fail", "forbidden", rule, GRANT)),
   ];
   const rights = await client.get<PermissionsView>("/kubernetes/permissions", ["missing"]);
+  const known = rights.ok ? rights.value : null;
   if (!rights.ok) found.push(say("fail", "permissions", rights.message, null));
-  else if (rights.value.missing.length === 0) {
-    found.push(say("ok", "permissions", "all that are needed are granted", null));
-  } else {
-    for (const rule of rights.value.missing) found.push(say("fail", "permission", rule, GRANT));
+  return [...found, ...examineRights(view.forbidden, known)];
+}
+
+function refusalsOf({ refused, refusals }: KubernetesView): KubernetesView["refusals"] {
+  return refusals ?? (refused ?? []).map((message) => ({ message, cause: "admission" }));
+}
+
+/** One row where the account may do nothing at all: then one thing is missing, its binding. */
+function examineRights(forbidden: string[], rights: PermissionsView | null): Diagnosis[] {
+  const missing = rights?.missing ?? [];
+  if (missing.length > 0 && missing.length === rights?.checked) {
+    const who = rights.account ?? "the control plane's account";
+    return [say("fail", "permissions", `${who} has no permission at all`, BIND)];
   }
-  return found;
+  // What is listed as missing was met as a refusal before.
+  const others = forbidden.filter((line) => !missing.some((rule) => line.includes(rule)));
+  const rows = [
+    ...others.map((line) => say("fail", "forbidden", line, GRANT)),
+    ...missing.map((rule) => say("fail", "permission", rule, GRANT)),
+  ];
+  if (rights === null || rows.length > 0) return rows;
+  return [say("ok", "permissions", "all that are needed are granted", null)];
 }
 
 /** Whether each machine that had a Node still has it: the others are paid and take no pod. */

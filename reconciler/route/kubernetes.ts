@@ -6,19 +6,21 @@ import { refusalOf } from "../decide/kube.ts";
 import { sayBroken } from "../fold/uncordon.ts";
 import { countNodes, missingNodeOf } from "../safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../safety/uncordoned.ts";
+import { causeOf } from "../scheduler/kubernetes/refusal-cause.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 
 /** Lines for people; a cluster whose webhook refuses everything would fill pages. */
 const LINES_MAX = 50;
 
-function refusedMarks(nodes: Iterable<Node>, now: number): string[] {
-  const lines: string[] = [];
+function refusedMarks(nodes: Iterable<Node>, now: number): KubernetesView["refusals"] {
+  const lines: KubernetesView["refusals"] = [];
   for (const { id, kube } of nodes) {
     const refusal = kube === null ? null : refusalOf(kube, now);
     if (kube === null || refusal === null) continue;
     const since = iso(refusal.since);
-    lines.push(`${refusal.what} of Node ${kube.name} (${id}) since ${since}: ${refusal.message}`);
+    const what = `${refusal.what} of Node ${kube.name} (${id}) since ${since}`;
+    lines.push({ message: `${what}: ${refusal.message}`, cause: causeOf(refusal.message) });
     if (lines.length === LINES_MAX) break;
   }
   return lines;
@@ -54,6 +56,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
     const nodes = [...reconciler.fleet().nodes.values()];
     const { expected, matched } = countNodes(nodes);
     const standing = cluster?.standing() ?? null;
+    const refusals = refusedMarks(nodes, ports.clock.wallMs());
     const view: KubernetesView = {
       attached: cluster !== null,
       server: standing?.server ?? null,
@@ -68,7 +71,8 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       draining: standing?.draining ?? 0,
       forbidden: standing?.forbidden ?? [],
       alarms: [...alarms, ...(standing?.doubts ?? [])],
-      refused: refusedMarks(nodes, ports.clock.wallMs()),
+      refused: refusals.map(({ message }) => message),
+      refusals,
       uncordoned: uncordoned(nodes, ports.clock.wallMs()),
       blocked: standing?.blocked ?? [],
       unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
@@ -77,12 +81,14 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
   });
   api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
     const { cluster } = reconciler.cluster();
-    if (cluster === null) return c.json({ attached: false, missing: [] } satisfies PermissionsView);
+    const none: PermissionsView = { attached: false, missing: [], checked: 0, account: null };
+    if (cluster === null) return c.json(none);
     const { pools } = reconciler.activeConfig();
     const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
     const answer = await cluster.missing(joins);
     if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);
-    const view: PermissionsView = { attached: true, missing: answer.rules };
+    const { rules, checked, account } = answer;
+    const view: PermissionsView = { attached: true, missing: rules, checked, account };
     return c.json(view);
   });
 }

@@ -10,6 +10,7 @@ import type { Change } from "../store/store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
 import type { Join } from "./kubernetes/join-token.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
+import type { MissingRules } from "./kubernetes/permission.ts";
 import type { PodReview } from "./kubernetes/token-review.ts";
 import type { Wish } from "./wish.ts";
 
@@ -83,7 +84,7 @@ export type SchedulerCluster = {
    */
   missing(
     joins?: boolean,
-  ): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }>;
+  ): Promise<MissingRules | { kind: "failed"; message: string }>;
 };
 
 export type PlanOptions = {

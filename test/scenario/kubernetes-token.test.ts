@@ -108,9 +108,9 @@ test("a server that reviews no tokens is named, and its repair is found without 
   expect(isMarked(clusterOf(w).node("k2"))).toBe(false);
   const { state } = (await app.call("GET", "/v1/nodes/k2/explain")).body;
   expect(String(state)).toContain(
-    "as through a proxy or service mesh; its pod token cannot be checked: forbidden: the " +
-      'ClusterRole lacks "create tokenreviews.authentication.k8s.io" (checking on which Node the ' +
-      "pod of an agent runs)",
+    "as through a proxy or service mesh; its pod token cannot be checked: forbidden: " +
+      "system:serviceaccount:navarch:navarch may not create tokenreviews.authentication.k8s.io " +
+      "(checking on which Node the pod of an agent runs)",
   );
   const { alarms } = (await app.call("GET", "/v1/kubernetes")).body;
   expect(String(alarms)).toContain("create tokenreviews.authentication.k8s.io");

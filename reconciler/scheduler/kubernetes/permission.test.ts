@@ -75,13 +75,15 @@ describe("missingRules()", () => {
   test("asks for what joining needs only where machines join", async () => {
     const asked: unknown[] = [];
     const api = serve(({ body }) => {
-      const { spec } = body as { spec: { resourceAttributes: Record<string, string> } };
+      const { spec } = body as { spec?: { resourceAttributes: Record<string, string> } };
+      if (spec === undefined) return { kind: "ok", status: 201, body: {} };
       const { verb, resource, namespace, name } = spec.resourceAttributes;
       if (name !== undefined) asked.push([verb, resource, namespace, name]);
       const allowed = namespace !== "kube-system" && namespace !== "kube-public";
       return { kind: "ok", status: 201, body: { status: { allowed } } };
     });
-    expect(await missingRules(api, false)).toEqual({ kind: "ok", rules: [] });
+    const checked = PERMISSIONS.length;
+    expect(await missingRules(api, false)).toEqual({ kind: "ok", rules: [], checked, account: null });
     const use = "(letting machines join the cluster)";
     expect(await missingRules(api, true)).toEqual({
       kind: "ok",
@@ -90,10 +92,36 @@ describe("missingRules()", () => {
         `delete secrets in namespace kube-system ${use}`,
         `get configmaps cluster-info in namespace kube-public ${use}`,
       ],
+      checked: checked + 3,
+      account: null,
     });
     expect(asked).toEqual([["get", "configmaps", "kube-public", "cluster-info"]]);
   });
 });
+
+describe("missingRules() of an account without any", () => {
+  const account = "system:serviceaccount:navarch:navarch";
+  const denied: KubeAnswer = { kind: "ok", status: 201, body: { status: { allowed: false } } };
+  const ask = (about: KubeAnswer) =>
+    missingRules(serve(({ path }) => (path.endsWith("/selfsubjectreviews") ? about : denied)), false);
+  const said = `selfsubjectreviews is forbidden: User "${account}" cannot create resource "x"`;
+
+  test.each<[string, KubeAnswer, string | null]>([
+    ["by its own word", { kind: "ok", status: 201, body: reviewOf(account) }, account],
+    ["by a refusal", forbidden(said), account],
+    ["never where the server is older", { ...forbidden("not found"), status: 404 } as KubeAnswer, null],
+    ["never where it does not answer", { kind: "lost", message: "no route" }, null],
+    ["never where the answer is no review", { kind: "ok", status: 201, body: [] }, null],
+  ])("names it %s", async (_, about, expected) => {
+    const found = await ask(about);
+    expect(found).toMatchObject({ kind: "ok", checked: PERMISSIONS.length, account: expected });
+    expect(found.kind === "ok" ? found.rules : []).toHaveLength(PERMISSIONS.length);
+  });
+});
+
+function reviewOf(username: string): unknown {
+  return { kind: "SelfSubjectReview", status: { userInfo: { username } } };
+}
 
 describe("explainForbidden()", () => {
   const user = 'User "system:serviceaccount:navarch:navarch"';
@@ -103,17 +131,22 @@ describe("explainForbidden()", () => {
       `nodes "gpu-17" is forbidden: ${user} cannot patch resource "nodes/status" ` +
       'in API group "" at the cluster scope';
     expect(explainForbidden(forbidden(message))).toBe(
-      'forbidden: the ClusterRole lacks "patch nodes/status" (conditions on the Node)',
+      "forbidden: system:serviceaccount:navarch:navarch may not patch nodes/status " +
+        "(conditions on the Node)",
     );
     const lease =
       `leases.coordination.k8s.io "n" is forbidden: ${user} cannot get resource "leases" in API ` +
       'group "coordination.k8s.io" in the namespace "kube-node-lease"';
     expect(explainForbidden(forbidden(lease))).toContain(
-      'the Role lacks "get leases.coordination.k8s.io in namespace kube-node-lease"',
+      "may not get leases.coordination.k8s.io in namespace kube-node-lease",
     );
     const other = `x is forbidden: ${user} cannot create resource "nodes" in API group "" at the`;
     expect(explainForbidden(forbidden(other))).toBe(
-      'forbidden: the ClusterRole lacks "create nodes"',
+      "forbidden: system:serviceaccount:navarch:navarch may not create nodes",
+    );
+    const bare = 'cannot create resource "nodes" in API group ""';
+    expect(explainForbidden(forbidden(bare))).toBe(
+      "forbidden: the control plane's account may not create nodes",
     );
   });
 

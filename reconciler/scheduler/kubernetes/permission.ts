@@ -5,7 +5,7 @@
  * and no secrets but where machines are to join (`JOIN_PERMISSIONS`, an option of its own).
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
-import { readObject } from "./read-field.ts";
+import { readObject, readText } from "./read-field.ts";
 
 export type Permission = {
   /** Empty = the core group. */
@@ -121,18 +121,46 @@ export async function checkPermissions(
   return check;
 }
 
-/** What is missing, each as a person looks for it and with its use; `joins`: machines join too. */
+/** What is missing, each as a person looks for it and with its use, of how many that are needed. */
+export type MissingRules = {
+  kind: "ok";
+  rules: string[];
+  checked: number;
+  /** Who lacks them, as the server calls the control plane; `null` = unknown, or none lacks. */
+  account: string | null;
+};
+
+/** `joins`: machines join too. */
 export async function missingRules(
   api: KubeApi,
   joins: boolean,
-): Promise<{ kind: "ok"; rules: string[] } | { kind: "failed"; message: string }> {
+): Promise<MissingRules | { kind: "failed"; message: string }> {
   const wanted = joins ? [...PERMISSIONS, ...JOIN_PERMISSIONS] : PERMISSIONS;
   const { missing, unknown } = await checkPermissions(api, wanted);
   const [first] = unknown;
   if (first !== undefined) {
     return { kind: "failed", message: `the server did not say: ${first.message}` };
   }
-  return { kind: "ok", rules: missing.map((one) => `${printPermission(one)} (${one.use})`) };
+  const rules = missing.map((one) => `${printPermission(one)} (${one.use})`);
+  const account = rules.length === 0 ? null : await readAccount(api);
+  return { kind: "ok", rules, checked: wanted.length, account };
+}
+
+/**
+ * Who the control plane is to the server. Any account may ask (`system:basic-user`, Kubernetes 1.28
+ * and later); where the server refuses that, too, its refusal names the account.
+ */
+async function readAccount(api: KubeApi): Promise<string | null> {
+  const answer = await api.call({
+    verb: "create",
+    path: "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" },
+    timeoutMs: TIMEOUT_MS,
+    lane: "read",
+  });
+  if (answer.kind !== "ok") return USER.exec(answer.message)?.[1] ?? null;
+  const { userInfo } = readObject(readObject(answer.body)["status"]);
+  return readText(readObject(userInfo)["username"]);
 }
 
 /** `allowed`, `missing`, or why it is not known. */
@@ -184,9 +212,13 @@ export function printPermission({
 const FORBIDDEN =
   /cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?/;
 
+/** The account in such a refusal. */
+const USER = /User "([^"]{1,300})" cannot /;
+
 /**
- * Names the rule that is missing after a 403; `null` if it is no such refusal (an admission plugin
- * says 403 too, and then its own message is the best there is).
+ * Names the account and the rule that it lacks after a 403. A role without the rule and a role that
+ * is bound to nobody read alike, so neither is said; `null` if it is no such refusal (an admission
+ * plugin says 403 too, and then its own message is the best there is).
  */
 export function explainForbidden(answer: KubeAnswer): string | null {
   if (answer.kind !== "refused" || answer.status !== 403) return null;
@@ -197,6 +229,6 @@ export function explainForbidden(answer: KubeAnswer): string | null {
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
   const rule = printPermission({ namespace: null, ...known, verb, resource, group });
-  const role = known?.namespace == null ? "ClusterRole" : "Role";
-  return `forbidden: the ${role} lacks "${rule}"${known === undefined ? "" : ` (${known.use})`}`;
+  const account = USER.exec(answer.message)?.[1] ?? "the control plane's account";
+  return `forbidden: ${account} may not ${rule}${known === undefined ? "" : ` (${known.use})`}`;
 }

@@ -225,7 +225,7 @@ describe.skipIf(missing !== null)("a pod's token", () => {
     });
     const token = await issue({ to: await addPod("gpu-10") });
     await register("gpu-10", token);
-    await says("gpu-10", `forbidden: the ClusterRole lacks "${rule}"`);
+    await says("gpu-10", `forbidden: system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name} may not ${rule}`);
     expect(await tieOf("gpu-10")).toBeNull();
     await grant(PRODUCT_RULES);
     await until("it is tied", 60_000, async () => {

@@ -56,7 +56,7 @@ async function apply(...objects: unknown[]): Promise<void> {
 
 /** The harness's own rules go, and the shipped file is bound to the product's account instead. */
 async function ship(): Promise<void> {
-  const { namespace, name, role } = PRODUCT;
+  const { role } = PRODUCT;
   const leases = ["-n", "kube-node-lease"];
   for (const words of [
     ["clusterrolebinding", role],
@@ -67,8 +67,21 @@ async function ship(): Promise<void> {
     const done = await cluster.kubectl("delete", ...words);
     expect(done).toMatchObject({ code: 0, err: "" });
   }
+  await apply(...ROLES);
+  await bind();
+}
+
+async function bind(): Promise<void> {
+  const { namespace, name } = PRODUCT;
   const subjects = [{ kind: "ServiceAccount", namespace, name }];
-  await apply(...ROLES, ...BINDINGS.map((one) => ({ ...one, subjects })));
+  await apply(...BINDINGS.map((one) => ({ ...one, subjects })));
+}
+
+async function unbind(): Promise<void> {
+  for (const one of BINDINGS) {
+    const place = one.kind === "RoleBinding" ? ["-n", "kube-node-lease"] : [];
+    await cluster.kubectl("delete", one.kind, one.metadata.name, ...place);
+  }
 }
 
 beforeAll(async () => {
@@ -175,6 +188,7 @@ describe.skipIf(missing !== null)("the shipped role", () => {
       });
       expect(found.map(({ check }) => check)).toEqual(["permission"]);
       expect(found[0]?.message).toStartWith(`${grant.printed} (`);
+      expect(found[0]?.advice).toContain("add this one to its role");
       if (grant.verb === "patch") await navarch(joined.plane, "doctor", "kubernetes");
       await apply(grant.role);
       await until("it is granted again", 10_000, async () =>
@@ -182,6 +196,37 @@ describe.skipIf(missing !== null)("the shipped role", () => {
       );
     }
   }, 120_000);
+});
+
+describe.skipIf(missing !== null)("a role that is bound to nobody any more", () => {
+  test("doctor asks for the binding in one row, and says why no cordon is accepted", async () => {
+    const { plane } = joined;
+    const [sick] = await plane.serving();
+    const name = sick?.kubernetes_node ?? "";
+    await unbind();
+    const account = `system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name}`;
+    const message = "Xid 79 for a test";
+    injectXid(plane.cloudDir, (sick?.instance_id ?? "") as InstanceId, { xid: 79, message });
+    const found = await until("the cordon is refused", 40_000, async () => {
+      const failed = await failures(plane);
+      return failed.some(({ check }) => check === "cordon refused") ? failed : null;
+    });
+    const rights = found.filter(({ check }) => check === "permissions" || check === "permission");
+    expect(rights).toMatchObject([
+      { check: "permissions", message: `${account} has no permission at all` },
+    ]);
+    expect(rights[0]?.advice).toContain("ClusterRoleBinding");
+    expect(found.filter(({ check }) => check === "forbidden")).toEqual([]);
+    const refused = found.find(({ check }) => check === "cordon refused");
+    expect(refused?.message).toContain(`cordon of Node ${name} (`);
+    expect(refused?.message).toContain(`forbidden: ${account} may not patch nodes (cordons,`);
+    expect(refused?.advice).toContain("grant the control plane's account this permission");
+    await bind();
+    await until("it is cordoned", 90_000, async () => {
+      const node = await joined.node(name);
+      return node === null || node.spec.unschedulable === true ? true : null;
+    });
+  }, 180_000);
 });
 
 function without({ role, verb, resource, group }: Grant): Role {
@@ -193,7 +238,7 @@ function without({ role, verb, resource, group }: Grant): Role {
   return { ...role, rules: rules.filter(({ verbs }) => verbs.length > 0) };
 }
 
-type Diagnosis = { check: string; outcome: string; message: string };
+type Diagnosis = { check: string; outcome: string; message: string; advice: string };
 
 async function failures(plane: Plane): Promise<Diagnosis[]> {
   const { code, out } = await navarch(plane, "doctor", "kubernetes", "-o", "json");
@@ -224,10 +269,7 @@ describe.skipIf(missing !== null)("an account without any role", () => {
 
   test("the control plane works without the cluster, says why, and asks seldom", async () => {
     await joined.close();
-    for (const one of BINDINGS) {
-      const place = one.kind === "RoleBinding" ? ["-n", "kube-node-lease"] : [];
-      await cluster.kubectl("delete", one.kind, one.metadata.name, ...place);
-    }
+    await unbind();
     const before = asked().length;
     const startedMs = performance.now();
     const plane = new Plane(BARE, { KUBECONFIG: cluster.kubeconfig("product") });
@@ -246,7 +288,10 @@ describe.skipIf(missing !== null)("an account without any role", () => {
       expect(plane.log()).toContain("list nodes");
       const { code, out } = await navarch(plane, "doctor", "kubernetes");
       expect(code).toBe(1);
-      for (const { printed } of GRANTS) expect(out).toContain(printed);
+      const account = `system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name}`;
+      expect(out).toContain(`${account} has no permission at all → is its ClusterRoleBinding there`);
+      const failed = [...out.matchAll(/^fail +(\w+)/gm)].map(([, check]) => check);
+      expect(failed).toEqual(["cluster", "permissions"]);
       const view = await navarchJson<NodeView>(
         plane,
         "get",
