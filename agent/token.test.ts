@@ -134,3 +134,29 @@ test("current() passes over what cannot stand in a header", () => {
   writeFileSync(given, "nva.good");
   expect(tokens.current()?.value).toBe("nva.good");
 });
+
+test("adopt() keeps the credential before until the new one was accepted", () => {
+  const folder = folderOf(HTTP);
+  rmSync(join(folder, "first"));
+  const tokens = open(folder, HTTP);
+  tokens.accepted(OWN);
+  // Given by somebody in between, twice; the one at the address knows neither.
+  tokens.adopt("nvn.bjE.98.forged");
+  tokens.adopt("nvn.bjE.99.forged");
+  expect(line(tokens)).toEqual(["nvn.bjE.99.forged", OWN]);
+  const next = open(folder, HTTP);
+  expect(line(next)).toEqual(["nvn.bjE.99.forged", OWN]);
+  next.accepted(OWN);
+  expect([line(next), line(open(folder, HTTP))]).toEqual([[OWN], [OWN]]);
+  next.adopt("nvn.bjE.8.mac8");
+  next.accepted("nvn.bjE.8.mac8");
+  expect([line(next), line(open(folder, HTTP))]).toEqual([["nvn.bjE.8.mac8"], ["nvn.bjE.8.mac8"]]);
+});
+
+test("adopt() of what cannot be kept leaves the one before as it was", () => {
+  const folder = folderOf(HTTP);
+  const tokens = open(folder, HTTP);
+  mkdirSync(join(folder, "credential.json.new", "x"), { recursive: true });
+  expect(tokens.adopt("nvn.bjE.8.mac8")).not.toBeNull();
+  expect(line(tokens)).toEqual([OWN, FIRST]);
+});

@@ -5,7 +5,10 @@
  * so that a rotation needs no restart. A secret is never logged; its source is.
  *
  * A control plane may get another name, or a certificate. What was kept under its old address is
- * shown after all others, and kept under the new one once it was accepted there.
+ * shown after all others, and kept under the new one once it was accepted there. A credential that
+ * replaces another one is only worth something once it was accepted: who stood in between for a
+ * moment, or another control plane at the same address, may have given it. Until then the one
+ * before it is kept, and shown next.
  *
  * Adapter: the file system.
  */
@@ -60,7 +63,7 @@ export type TokenSource = {
   hasOwn(): boolean;
 };
 
-type Stored = { node_id: string; server: string; credential: string };
+type Stored = { node_id: string; server: string; credential: string; previous?: string };
 
 export function openTokens(options: TokenOptions): TokenSource {
   const path = options.directory === null ? null : join(options.directory, "credential.json");
@@ -68,26 +71,21 @@ export function openTokens(options: TokenOptions): TokenSource {
   const here = stored?.server === options.server;
   let own = here ? stored.credential : null;
   let moved = stored === null || here || bares(stored, options.server) ? null : stored.credential;
+  let previous = here ? (stored.previous ?? null) : null;
   const given = options.file === undefined ? null : openFileToken(options.file);
   const fallback = openFileToken(options.defaultFile ?? DEFAULT_TOKEN_FILE);
   /** How many of the sources were refused since one was last accepted. */
   let passed = 0;
-  const all = (): Token[] => {
-    const candidates: [string | null | undefined, string][] = [
+  const all = (): Token[] =>
+    sendable([
       [own, "stored credential"],
+      [previous, "stored credential before the last"],
       [options.flag, "--auth-token"],
       [given?.(), "token file"],
       [options.environment?.trim(), "NAVARCH_AUTH_TOKEN"],
       [fallback(), "default token file"],
       [moved, "stored credential of another address"],
-    ];
-    const found: Token[] = [];
-    for (const [value, source] of candidates) {
-      if (!value || !SENDABLE.test(value)) continue;
-      if (!found.some((token) => token.value === value)) found.push({ value, source });
-    }
-    return found;
-  };
+    ]);
   const current = (): Token | null => {
     const tokens = all();
     return tokens[passed % Math.max(1, tokens.length)] ?? null;
@@ -95,7 +93,8 @@ export function openTokens(options: TokenOptions): TokenSource {
   const keep = (credential: string): string | null => {
     const { nodeId, server } = options;
     if (path === null) return "no state directory";
-    return writeOwn(path, { node_id: nodeId, server, credential });
+    const before = previous === null ? {} : { previous };
+    return writeOwn(path, { node_id: nodeId, server, credential, ...before });
   };
   return {
     current,
@@ -105,6 +104,12 @@ export function openTokens(options: TokenOptions): TokenSource {
     accepted: (value) => {
       const tokens = all();
       if (tokens.length > 0) passed %= tokens.length;
+      if (value !== null && previous !== null && (value === own || value === previous)) {
+        [own, previous] = [value, null];
+        passed = 0;
+        // What cannot be written is proven once more by the next life.
+        keep(value);
+      }
       // While it cannot be written it stays the last in line, and the next call tries that again.
       if (value === null || value !== moved || keep(value) !== null) return;
       own = value;
@@ -113,9 +118,15 @@ export function openTokens(options: TokenOptions): TokenSource {
     },
     hasOwn: () => own !== null,
     adopt: (credential, must = false) => {
+      const before = previous;
+      // Of several that nobody accepted yet, the one before them all is what is known to be good.
+      if (own !== null && own !== credential) previous ??= own;
       const problem = keep(credential);
       const replaces = current()?.value.startsWith(NODE_PREFIX) === true;
-      if (problem !== null && (must || replaces)) return problem;
+      if (problem !== null && (must || replaces)) {
+        previous = before;
+        return problem;
+      }
       own = credential;
       moved = null;
       passed = 0;
@@ -124,13 +135,24 @@ export function openTokens(options: TokenOptions): TokenSource {
   };
 }
 
+/** Each secret once, with the first of its sources. */
+function sendable(candidates: readonly [string | null | undefined, string][]): Token[] {
+  const found: Token[] = [];
+  for (const [value, source] of candidates) {
+    if (!value || !SENDABLE.test(value)) continue;
+    if (!found.some((token) => token.value === value)) found.push({ value, source });
+  }
+  return found;
+}
+
 /** `null` = nothing, or nothing of this node. */
 function readStored(path: string, nodeId: string): Stored | null {
   try {
     const stored = JSON.parse(fs.readFileSync(path, "utf8")) as Partial<Stored>;
-    const { node_id, server, credential } = stored;
+    const { node_id, server, credential, previous } = stored;
     if (typeof server !== "string" || typeof credential !== "string") return null;
-    return node_id === nodeId ? { node_id, server, credential } : null;
+    const before = typeof previous === "string" ? { previous } : {};
+    return node_id === nodeId ? { node_id, server, credential, ...before } : null;
   } catch {
     return null;
   }
