@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { JoinReply, type JoinRequest, readJoinToken } from "../schema/join.ts";
 import type { Report } from "../schema/report.ts";
+import { readBounded } from "./bounded-text.ts";
 import type { SendAnswer, Sender } from "./port.ts";
 import type { StateFiles } from "./state-file.ts";
 import type { TokenSource } from "./token.ts";
@@ -138,7 +139,7 @@ async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Ask
       signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
       ...(tls === null ? {} : { tls }),
     });
-    return judgeReply(response.status, await response.text());
+    return judgeReply(response.status, await readBounded(response, REPLY_BYTES_MAX));
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     return { kind: "unreachable", message: `join: ${message}`.slice(0, 300) };
@@ -148,7 +149,7 @@ async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Ask
 function judgeReply(status: number, text: string): Asked {
   let value: unknown = null;
   try {
-    value = text.length > REPLY_BYTES_MAX ? null : JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     // Judged by its status below.
   }

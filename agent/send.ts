@@ -7,6 +7,7 @@
  */
 import type { Report, ReportReply } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
+import { readBounded } from "./bounded-text.ts";
 import type { Clock, SendAnswer, Sender } from "./port.ts";
 import { type DecodedFrame, decodeFrame } from "./reply.ts";
 import type { TokenSource } from "./token.ts";
@@ -182,7 +183,7 @@ class Delivery implements Sender {
         redirect: "manual",
         ...this.#tls(),
       });
-      const text = await response.text();
+      const text = await readBounded(response, REPLY_BYTES_MAX);
       return httpAnswer(response.status, text, response.headers.get("retry-after"));
     } catch (cause) {
       return { kind: "unreachable", message: explain(cause) };
@@ -236,17 +237,17 @@ function errorAnswer(error: Extract<DecodedFrame, { kind: "error" }>): SendAnswe
 
 /** `retryAfter` is the header, in seconds. */
 function httpAnswer(status: number, text: string, retryAfter: string | null): SendAnswer {
-  const frame = text.length > REPLY_BYTES_MAX ? null : decodeFrame(text);
-  const said = frame?.kind === "error" ? `${frame.code}: ${frame.message}` : "no error body";
+  const frame = decodeFrame(text);
+  const said = frame.kind === "error" ? `${frame.code}: ${frame.message}` : "no error body";
   const message = `HTTP ${status} (${said})`;
   if (status >= 200 && status < 300) {
-    if (frame?.kind === "reply") return frame;
-    const why = frame?.kind === "invalid" ? frame.why : "not a reply";
+    if (frame.kind === "reply") return frame;
+    const why = frame.kind === "invalid" ? frame.why : "not a reply";
     return { kind: "unreachable", message: `HTTP ${status} with an unreadable reply: ${why}` };
   }
   if (status === 401 || status === 403) return { kind: "unauthorized", message };
   if (status === 429) {
-    const asked = frame?.kind === "error" ? frame.retryMs : null;
+    const asked = frame.kind === "error" ? frame.retryMs : null;
     const seconds = /^\d{1,6}$/.test(retryAfter ?? "") ? Number(retryAfter) : null;
     const retryMs = asked ?? (seconds === null ? RETRY_MS : seconds * 1_000);
     return { kind: "throttled", retryMs, message };

@@ -9,6 +9,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { readBounded } from "./bounded-text.ts";
 import { replaceFile } from "./state-file.ts";
 
 /** For `fetch` and `WebSocket`; PEM. */
@@ -101,8 +102,8 @@ async function fetchAuthority(base: string, shown: Tls, timeoutMs: number): Prom
       // judged by its fingerprint alone.
       tls: { ...shown, rejectUnauthorized: false },
     });
-    const pem = await answer.text();
-    if (answer.ok && pem.length <= PEM_BYTES_MAX) return { ok: true, pem };
+    const pem = await readBounded(answer, PEM_BYTES_MAX);
+    if (answer.ok) return { ok: true, pem };
     return { ok: false, why: `${base}/ca.pem answered ${answer.status}` };
   } catch (cause) {
     return { ok: false, why: cause instanceof Error ? cause.message : String(cause) };
