@@ -184,6 +184,7 @@ function drainOf(
     deleteEmptydirData: drain?.deleteEmptydirData ?? true,
     mode: drain?.mode ?? "evict",
     deleteAtDeadline: endsAtDeadline(node, pool),
+    ordered: node.order !== null,
     unreachable: node.health.silentSince !== null,
     paused: pauseOf(node, pool, fleet, sight),
   };

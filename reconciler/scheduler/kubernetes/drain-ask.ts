@@ -6,6 +6,7 @@
  */
 import type { NodeId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import type { Cut } from "./drain-end.ts";
 import { BUDGET_RETRY_MAX_MS } from "./eviction.ts";
 import type { EvictionVerdict } from "./eviction.ts";
 import type { KubePod } from "./object.ts";
@@ -35,6 +36,8 @@ export type Ask = {
   retryMono: number;
   /** The last answer; kept while it is asked once more. */
   verdict: EvictionVerdict | null;
+  /** Why it was not evicted, once it is to be deleted. */
+  cut: Cut | null;
   /** Since when nobody drains its node any more. */
   leftMono: number | null;
 };
@@ -80,6 +83,7 @@ export class Asks {
       lostMono: 0,
       retryMono: Number.NEGATIVE_INFINITY,
       verdict: null,
+      cut: null,
       leftMono: null,
     };
     this.byUid.set(pod.uid, ask);

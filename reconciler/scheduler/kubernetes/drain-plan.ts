@@ -52,6 +52,8 @@ export type PlannedPod = {
   reason: DrainReason;
   /** One clause in a person's words. */
   why: string;
+  /** The same of several pods. */
+  whys: string;
   /** 0 leaves before 1: what the node and the cluster need leaves last. */
   tier: 0 | 1;
   /** What the pod itself asks for; a wish may say otherwise. */
@@ -66,7 +68,7 @@ export type PlanWish = Pick<
   "force" | "ignoreDaemonsets" | "deleteEmptydirData" | "mode"
 >;
 
-type Judged = Pick<PlannedPod, "verdict" | "reason" | "why">;
+type Judged = Pick<PlannedPod, "verdict" | "reason" | "why" | "whys">;
 
 /**
  * `daemonsets`: the DaemonSets that exist, as `namespace/name`. `now`: wall milliseconds.
@@ -93,11 +95,12 @@ export function planDrain(
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-const say = (verdict: DrainVerdict, reason: DrainReason, why: string): Judged => ({
-  verdict,
-  reason,
-  why,
-});
+const say = (
+  verdict: DrainVerdict,
+  reason: DrainReason,
+  why: string,
+  whys: string = why,
+): Judged => ({ verdict, reason, why, whys });
 
 /** The first rule that knows an answer wins. */
 function judgePod(
@@ -118,17 +121,29 @@ function judgePod(
       : say("evict", "finished", "it has finished");
   }
   if (rule === "wait-completed")
-    return say("wait", "completion", `it says ${DRAIN_RULE}: wait-completed`);
+    return say("wait", "completion", ...says(`${DRAIN_RULE}: wait-completed`));
   const until = judgeUntil(pod, now);
   if (until !== null) return until;
   const isOptedIn = rule === "evict";
   if (pod.emptyDir && !wish.deleteEmptydirData && !isOptedIn)
-    return say("blocked", "emptydir", "it would lose the data of its emptyDir volume");
+    return say(
+      "blocked",
+      "emptydir",
+      "it would lose the data of its emptyDir volume",
+      "they would lose the data of their emptyDir volumes",
+    );
   if (pod.controller === null && !wish.force && !isOptedIn)
-    return say("blocked", "unmanaged", "no controller would start it again elsewhere");
+    return say(
+      "blocked",
+      "unmanaged",
+      "it has no controller that would recreate it",
+      "they have no controller that would recreate them",
+    );
   if (wish.mode === "wait") return say("wait", "mode", "the drain waits until its deadline");
   return say("evict", pod.controller === null ? "unmanaged" : "owned", becauseOf(pod));
 }
+
+const says = (what: string): [string, string] => [`it says ${what}`, `they say ${what}`];
 
 /** Those that stay whatever happens, and the rules that nobody can read. */
 function judgeStaying(
@@ -139,9 +154,9 @@ function judgeStaying(
   returned: ReadonlySet<string>,
 ): Judged | null {
   if (isDaemon(pod) && !isFinished(pod) && daemonsets.has(daemonOf(pod))) {
-    return wish.ignoreDaemonsets
-      ? say("keep", "daemonset", `it belongs to DaemonSet ${daemonOf(pod)}`)
-      : say("blocked", "daemonset", `it belongs to DaemonSet ${daemonOf(pod)}`);
+    const set = `to DaemonSet ${daemonOf(pod)}`;
+    const verdict = wish.ignoreDaemonsets ? "keep" : "blocked";
+    return say(verdict, "daemonset", `it belongs ${set}`, `they belong ${set}`);
   }
   // An empty key tolerates everything, also what its owner never heard of: that is no wish to stay.
   if (pod.tolerations.some(({ key }) => key === DRAINING))
@@ -150,13 +165,15 @@ function judgeStaying(
   if (returned.has(pod.uid))
     return say("keep", "returns", "its controller starts it on this node again and again");
   const isLeaving = pod.deletionAt !== null || isFinished(pod);
-  if (isDaemon(pod) && !isLeaving && !wish.force && rule !== "evict")
-    return say("blocked", "daemonset-missing", `its DaemonSet ${daemonOf(pod)} does not exist`);
+  if (isDaemon(pod) && !isLeaving && !wish.force && rule !== "evict") {
+    const missing = `DaemonSet ${daemonOf(pod)} does not exist`;
+    return say("blocked", "daemonset-missing", `its ${missing}`, `their ${missing}`);
+  }
   if (pod.mirror) return say("keep", "mirror", "the kubelet runs it from a file of its own");
   if (isLeaving || rule === null || typeof rule !== "object") return null;
   const known = "skip, wait-completed or evict";
-  const why = `it says ${DRAIN_RULE}: ${JSON.stringify(rule.unreadable)}, not ${known}`;
-  return say("blocked", "rule-unreadable", why);
+  const said = `${DRAIN_RULE}: ${JSON.stringify(rule.unreadable)}, not ${known}`;
+  return say("blocked", "rule-unreadable", ...says(said));
 }
 
 const isFinished = (pod: KubePod): boolean => pod.phase === "Succeeded" || pod.phase === "Failed";
@@ -189,10 +206,11 @@ function judgeUntil(pod: KubePod, now: number): Judged | null {
   if (text === undefined) return null;
   const untilAt = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(untilAt)) {
-    const why = `it says ${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
-    return say("wait", "until", why);
+    const said = `${UNTIL}: ${JSON.stringify(text.slice(0, 40))}, which is no RFC 3339 time`;
+    return say("wait", "until", ...says(said));
   }
-  return untilAt > now ? say("wait", "until", `it may not be interrupted until ${text}`) : null;
+  const until = `may not be interrupted until ${text}`;
+  return untilAt > now ? say("wait", "until", `it ${until}`, `they ${until}`) : null;
 }
 
 function becauseOf(pod: KubePod): string {

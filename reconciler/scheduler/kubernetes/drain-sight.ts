@@ -6,6 +6,7 @@
 import type { NodeId } from "../../../schema/id.ts";
 import { sayAdmission } from "./admission.ts";
 import type { Ask, Asks } from "./drain-ask.ts";
+import { type DrainEnd, formatEnd, formatOwnEnd } from "./drain-end.ts";
 import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
 import type { EvictionVerdict } from "./eviction.ts";
 import type { Instant, NodeDrain } from "./node-drain.ts";
@@ -21,7 +22,7 @@ export type DrainEventReason =
   /** The API server does not answer an eviction, or answers with an error of its own. */
   | "DrainFailing"
   | "DrainStuck"
-  /** A pod was deleted past every budget, because the deadline of its node's drain is there. */
+  /** A pod is deleted, because the deadline of its node's drain is there. */
   | "DrainDeadline";
 
 type PodRef = { namespace: string; name: string; uid: string };
@@ -49,7 +50,12 @@ export type PodEvent = {
   name: string;
   uid: string;
   pod: PodRef;
-  reason: "Evicted" | "EvictionBlocked" | "DeletedPastBudget" | "DeletionStuck";
+  reason:
+    | "Evicted"
+    | "EvictionBlocked"
+    | "DeletedPastBudget"
+    | "DeletedAtDeadline"
+    | "DeletionStuck";
   message: string;
 };
 
@@ -59,10 +65,16 @@ export type DrainGroup = {
   reason: DrainEventReason | null;
   /** Tells groups of one reason apart. */
   key: string;
-  /** What stands after "3 pods". */
+  /** What stands after "1 pod" and after "this pod is". */
   text: string;
+  /** What stands after "3 pods". */
+  texts: string;
+  /** What the owner reads, where that is not "this pod is" and the text. */
+  own: string | null;
   pods: KubePod[];
   isNamed: boolean;
+  /** The owners are told of the deadline, though nothing is in the way. */
+  isWaiting: boolean;
 };
 
 /** A kubelet that works confirms within seconds of the end of the grace period. */
@@ -77,8 +89,16 @@ const kind = (text: string, reason: DrainEventReason | null = null, isNamed = fa
   reason,
   key: text,
   text,
+  texts: text,
+  own: null,
   isNamed,
+  isWaiting: false,
 });
+
+/** `what` before the reason that the plan gives, once of one pod and once of several. */
+function plannedKind(what: string, { why, whys }: PlannedPod): Kind {
+  return { ...kind(`${what}: ${why}`, null, true), texts: `${what}: ${whys}` };
+}
 
 /** The pods that have to leave and have not, by why; people's business first. */
 export function groupPods(
@@ -116,8 +136,9 @@ function kindOf(
   if (ask?.state === "checking") return unansweredKind(ask);
   const said = ask?.verdict == null ? null : verdictKind(pod, ask.verdict, ask, at.mono);
   if (planned.verdict === "blocked")
-    return kind(`may not be asked: ${planned.why}`, "DrainBlocked", true);
-  if (planned.verdict === "wait") return kind(`left alone for now: ${planned.why}`, null, true);
+    return { ...plannedKind("not evicted", planned), reason: "DrainBlocked" };
+  if (planned.verdict === "wait")
+    return { ...plannedKind("left alone for now", planned), isWaiting: true };
   if (said !== null) return said;
   if (ask?.state === "asking") return kind("being asked to leave");
   if (ask !== null && asks.isTaken(ask))
@@ -141,8 +162,9 @@ const FAILURES_TOLD = 3;
 function unansweredKind({ verdict, tries }: Ask): Kind {
   const why = verdict?.kind === "unknown" ? `: ${verdict.message.slice(0, SAID_CHARS_MAX)}` : "";
   const reason = tries >= FAILURES_TOLD ? "DrainFailing" : null;
-  const text = `eviction requested, result unknown${why}`;
-  return { reason, key: "unanswered", text, isNamed: true };
+  const text = `asked to leave, without a known result${why}`;
+  const own = `the result of its eviction is unknown${why}`;
+  return { ...kind(text, reason, true), key: "unanswered", own };
 }
 
 function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: number): Kind | null {
@@ -152,7 +174,7 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
       const { needs, has } = verdict;
       const why = needs === null ? verdict.message : `needs ${needs} healthy, has ${has}`;
       const text = `waiting for PodDisruptionBudget ${name} (${why})`;
-      return { reason: "DrainWaitsForBudget", key: name, text, isNamed: false };
+      return { ...kind(text, "DrainWaitsForBudget"), key: name };
     }
     case "severalBudgets":
       return kind(
@@ -168,7 +190,7 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
       return kind(`refused by the server: ${verdict.message}`, "DrainRefused", true);
     case "admission": {
       const key = `${verdict.by.by} ${verdict.by.name}`;
-      return { reason: "DrainRefused", key, text: sayAdmission(verdict.by), isNamed: true };
+      return { ...kind(sayAdmission(verdict.by), "DrainRefused", true), key };
     }
     case "unknown":
       return unansweredKind(ask);
@@ -180,10 +202,17 @@ function verdictKind(pod: KubePod, verdict: EvictionVerdict, ask: Ask, mono: num
 }
 
 /** As its owner reads it on the pod; `null` = it concerns the owner no more than the node's. */
-export function sayToPod(node: string, { reason, text }: DrainGroup): SaidToPod | null {
-  if (reason === null) return null;
-  const message = `Node ${node} is being drained; this pod is ${text}`;
+export function sayToPod(node: string, group: DrainGroup, end: DrainEnd): SaidToPod | null {
+  const { reason, text, own, isWaiting } = group;
+  if (reason === null && !(isWaiting && end.kind === "deletes")) return null;
+  const what = own ?? `this pod is ${text}`;
+  const message = `Node ${node} is being drained; ${what}${formatOwnEnd(end, node)}`;
   return { reason: reason === "DrainStuck" ? "DeletionStuck" : "EvictionBlocked", message };
+}
+
+/** `3 pods waiting for …. Deleted at … unless they end before`; `end` is that of the first. */
+export function formatGroup(group: DrainGroup, end: DrainEnd): string {
+  return `${printGroup(group)}${formatEnd(end, group.pods.length)}`;
 }
 
 /** `3 pods waiting for …; 1 pod terminating`. */
@@ -191,10 +220,10 @@ export function printGroups(groups: readonly DrainGroup[]): string {
   return groups.map(printGroup).join("; ").slice(0, MESSAGE_CHARS_MAX);
 }
 
-export function printGroup({ pods, text, isNamed }: DrainGroup): string {
-  const count = `${pods.length} ${pods.length === 1 ? "pod" : "pods"}`;
-  if (!isNamed) return `${count} ${text}`;
+export function printGroup({ pods, text, texts, isNamed }: DrainGroup): string {
+  const count = pods.length === 1 ? `1 pod ${text}` : `${pods.length} pods ${texts}`;
+  if (!isNamed) return count;
   const names = pods.slice(0, NAMED_MAX).map(({ namespace, name }) => `${namespace}/${name}`);
   const more = pods.length > NAMED_MAX ? ` and ${pods.length - NAMED_MAX} more` : "";
-  return `${count} ${text} (${names.join(", ")}${more})`;
+  return `${count} (${names.join(", ")}${more})`;
 }

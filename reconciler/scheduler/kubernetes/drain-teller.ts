@@ -4,7 +4,8 @@
  * Reports what is new and what reads differently now; `kube-event.ts` limits how often it is sent.
  */
 import type { How } from "./drain-ask.ts";
-import { printGroup, sayToPod } from "./drain-sight.ts";
+import type { Cut } from "./drain-end.ts";
+import { formatGroup, sayToPod } from "./drain-sight.ts";
 import type { DrainEvent, DrainGroup, PodEvent, SaidToPod } from "./drain-sight.ts";
 import type { NodeDrain } from "./node-drain.ts";
 import type { KubePod } from "./object.ts";
@@ -25,12 +26,15 @@ export class DrainTeller {
     this.to = to;
   }
 
-  groups(drain: NodeDrain, groups: readonly DrainGroup[]): void {
+  groups(drain: NodeDrain, groups: readonly DrainGroup[], now: number): void {
     const open = new Set<string>();
     for (const group of groups) {
-      if (group.reason === null) continue;
+      this.owners(drain, group, open, now);
+      const soonest = group.pods.toSorted((a, b) => b.graceMs - a.graceMs)[0];
+      if (group.reason === null || soonest === undefined) continue;
       const key = `${group.reason} ${group.key}`;
-      const message = printGroup(group);
+      // Those that need longest are deleted first.
+      const message = formatGroup(group, drain.endFor(soonest, now));
       const [first] = group.pods;
       const isOne = group.isNamed && group.pods.length === 1 && first !== undefined;
       const before = drain.told.get(key);
@@ -41,38 +45,39 @@ export class DrainTeller {
         const isNew = before === undefined;
         this.tell(drain, group.reason, { message, pod, key: group.key, isNew });
       }
-      for (const pod of group.pods.slice(0, POD_EVENTS_MAX)) this.blocked(drain, pod, group, open);
     }
     for (const key of drain.told.keys()) if (!open.has(key)) drain.told.delete(key);
   }
 
   /** The server has begun to delete it. */
-  begun(drain: NodeDrain, pod: KubePod, how: How): void {
+  begun(drain: NodeDrain, pod: KubePod, how: How, cut: Cut | null, now: number): void {
     const { name, why } = drain.wish;
     const because = `Node ${name} is being drained${why === "" ? "" : `: ${why}`}`;
-    const said: SaidToPod =
-      how === "evict"
-        ? { reason: "Evicted", message: `evicted because ${because}` }
-        : {
-            reason: "DeletedPastBudget",
-            message: `deleted past its disruption budgets at the drain's deadline: ${because}`,
-          };
-    this.tellPod(drain, pod, said);
+    if (how === "evict" || cut === null) {
+      const message = `evicted because ${because}`;
+      return this.tellPod(drain, pod, { reason: "Evicted", message });
+    }
+    const reason = cut.isPastBudget ? "DeletedPastBudget" : "DeletedAtDeadline";
+    const message = `deleted because ${endOf(drain, cut, now)}. ${because}`;
+    this.tellPod(drain, pod, { reason, message });
   }
 
-  /** It is about to be deleted past its budgets. */
-  deadline(drain: NodeDrain, pod: KubePod, message: string): void {
+  /** It is about to be deleted. */
+  deadline(drain: NodeDrain, pod: KubePod, cut: Cut, now: number): void {
+    const message = `${pod.namespace}/${pod.name} is deleted because ${endOf(drain, cut, now)}`;
     this.tell(drain, "DrainDeadline", { message, pod: refOf(pod), key: pod.uid, isNew: true });
   }
 
-  private blocked(drain: NodeDrain, pod: KubePod, group: DrainGroup, open: Set<string>): void {
-    const said = sayToPod(drain.wish.name, group);
-    if (said === null) return;
-    const key = `${pod.uid} ${said.reason}`;
-    open.add(key);
-    if (drain.told.get(key) === said.message) return;
-    drain.told.set(key, said.message);
-    this.tellPod(drain, pod, said);
+  private owners(drain: NodeDrain, group: DrainGroup, open: Set<string>, now: number): void {
+    for (const pod of group.pods.slice(0, POD_EVENTS_MAX)) {
+      const said = sayToPod(drain.wish.name, group, drain.endFor(pod, now));
+      if (said === null) continue;
+      const key = `${pod.uid} ${said.reason}`;
+      open.add(key);
+      if (drain.told.get(key) === said.message) continue;
+      drain.told.set(key, said.message);
+      this.tellPod(drain, pod, said);
+    }
   }
 
   private tell(
@@ -89,5 +94,9 @@ export class DrainTeller {
     this.to.tellPod({ node, name, uid, pod: refOf(pod), ...said });
   }
 }
+
+/** `the drain of Node n ends at 16:19:00 UTC and …`. */
+const endOf = (drain: NodeDrain, { why }: Cut, now: number): string =>
+  `the drain of Node ${drain.wish.name} ends at ${drain.sayDeadline(now)} and ${why}`;
 
 const refOf = ({ namespace, name, uid }: KubePod): PodEvent["pod"] => ({ namespace, name, uid });

@@ -25,6 +25,8 @@ export type DrainWish = {
   mode: "evict" | "wait";
   /** What is left shortly before the deadline is deleted: the node ends then in any case. */
   deleteAtDeadline: boolean;
+  /** A person ordered it, and `navarch.dev/hold` on the Node does not stop what they ordered. */
+  ordered: boolean;
   /** No kubelet answers: the shortest grace period, and nobody waits for a pod to be gone. */
   unreachable: boolean;
   /** Why nothing may be asked of anybody now; `null` = go on. */

@@ -169,6 +169,7 @@ class Stage {
       deleteEmptydirData: true,
       mode: "evict",
       deleteAtDeadline: false,
+      ordered: false,
       unreachable: false,
       paused: null,
       ...this.wishes.get(node),
@@ -543,6 +544,112 @@ describe("Drainers", () => {
     stage.check();
   });
 
+  describe("tells what its deadline does, before and after", () => {
+    const clockOf = (at: number): string => `${new Date(at).toISOString().slice(11, 19)} UTC`;
+    const own = (stage: Stage, name: string) =>
+      stage.podEvents.filter(({ pod }) => pod.name === name);
+
+    test("a pod without a controller: when it is deleted, what keeps it, and the true reason", async () => {
+      const stage = new Stage();
+      for (const name of ["bare-0", "bare-1"]) stage.pod(name, { owner: null, graceS: 30 });
+      const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
+      const at = clockOf(deadlineAt - 30_000);
+      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      await stage.tick(20);
+      expect(stage.events.map(({ reason, message }) => [reason, message])).toEqual([
+        [
+          "DrainBlocked",
+          "2 pods not evicted: they have no controller that would recreate them " +
+            `(ns/bare-0, ns/bare-1). Deleted at ${at} unless they end before; ` +
+            "navarch.dev/hold=true on the Node keeps them",
+        ],
+      ]);
+      expect(own(stage, "bare-0").map(({ reason, message }) => [reason, message])).toEqual([
+        [
+          "EvictionBlocked",
+          "Node n1 is being drained; this pod is not evicted: it has no controller that would " +
+            `recreate it. Deleted at ${at} unless it ends before: save its work, or set ` +
+            "navarch.dev/hold=true on Node n1",
+        ],
+      ]);
+      await stage.untilEmpty(300);
+      expect(own(stage, "bare-0").at(-1)).toMatchObject({
+        reason: "DeletedAtDeadline",
+        message:
+          `deleted because the drain of Node n1 ends at ${clockOf(deadlineAt)} and it was not ` +
+          "evicted before: it has no controller that would recreate it. " +
+          "Node n1 is being drained: xid 79 on gpu 3",
+      });
+      const deleted = stage.events.filter(({ reason }) => reason === "DrainDeadline");
+      expect(deleted.map(({ message }) => message.split(" because ")[0])).toEqual([
+        "ns/bare-0 is deleted",
+        "ns/bare-1 is deleted",
+      ]);
+      for (const { message } of [...stage.events, ...stage.podEvents]) {
+        expect(message).not.toContain("budget");
+        expect(message).not.toContain("is may not");
+      }
+    });
+
+    test("a pod behind a budget: the budget is named in both", async () => {
+      const stage = new Stage();
+      stage.pod("web-0", { labels: { app: "web" } });
+      stage.budget("web", { app: "web" }, 1, 1);
+      const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
+      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      await stage.tick(20);
+      expect(stage.events[0]?.message).toBe(
+        "1 pod waiting for PodDisruptionBudget ns/web (needs 1 healthy, has 1). Deleted at " +
+          `${clockOf(deadlineAt - 30_000)} unless it ends before; ` +
+          "navarch.dev/hold=true on the Node keeps it",
+      );
+      await stage.untilEmpty(300);
+      const last = own(stage, "web-0").at(-1);
+      expect(last?.reason).toBe("DeletedPastBudget");
+      expect(last?.message).toContain(
+        "and PodDisruptionBudget ns/web did not allow its eviction before",
+      );
+    });
+
+    test("a pod that may finish is told too, though nothing is in its way", async () => {
+      const stage = new Stage();
+      stage.pod("train", { annotations: { [DRAIN_RULE]: "wait-completed" } });
+      const deadlineAt = stage.clock.wallMs() + 4 * MINUTE;
+      stage.wish("n1", { deadlineAt, deleteAtDeadline: true });
+      await stage.tick(20);
+      expect(stage.events).toEqual([]);
+      expect(own(stage, "train")).toMatchObject([{ reason: "EvictionBlocked" }]);
+      expect(own(stage, "train")[0]?.message).toContain(
+        "this pod is left alone for now: it says navarch.dev/drain: wait-completed. Deleted at " +
+          clockOf(deadlineAt - 30_000),
+      );
+      await stage.untilEmpty(300);
+      expect(own(stage, "train").at(-1)?.reason).toBe("DeletedAtDeadline");
+    });
+
+    test("no hold is offered against a person's order, no instant where none is certain", async () => {
+      const stage = new Stage();
+      stage.pod("bare", { owner: null });
+      const deadlineAt = stage.clock.wallMs() + 20 * MINUTE;
+      stage.wish("n1", { deadlineAt, deleteAtDeadline: true, ordered: true });
+      await stage.tick(20);
+      expect(stage.events.at(-1)?.message).toEndWith(" unless it ends before");
+      stage.wish("n1", { paused: "the fleet is frozen" });
+      await stage.tick(20);
+      expect(stage.events.at(-1)?.message).toEndWith("(ns/bare)");
+      stage.wish("n1", { paused: null, deleteAtDeadline: false });
+      await stage.tick(20);
+      expect(stage.events.at(-1)?.message).toEndWith(
+        `. At ${clockOf(deadlineAt)} the drain stops and waits for a person`,
+      );
+      // One that begins on one day and ends on another says the date.
+      stage.wish("n1", { deleteAtDeadline: true, deadlineAt: deadlineAt + 86_400_000 });
+      await stage.tick(20);
+      const date = new Date(deadlineAt + 86_400_000).toISOString().slice(0, 10);
+      expect(stage.events.at(-1)?.message).toContain(`Deleted at ${date} `);
+    });
+  });
+
   test("a drain that is held at its deadline deletes nothing", async () => {
     const stage = new Stage();
     stage.pod("a", { labels: { app: "web" } });
@@ -729,8 +836,8 @@ describe("Drainers", () => {
     await stage.tick(20);
     expect(stage.deeds()).toEqual(["evict web"]);
     expect(stage.message()).toBe(
-      "1 pod may not be asked: no controller would start it again elsewhere (ns/bare); " +
-        "1 pod may not be asked: its DaemonSet ns/gone does not exist (ns/lost); " +
+      "1 pod not evicted: it has no controller that would recreate it (ns/bare); " +
+        "1 pod not evicted: its DaemonSet ns/gone does not exist (ns/lost); " +
         "1 pod left alone for now: it says navarch.dev/drain: wait-completed (ns/busy)",
     );
     expect(stage.left()).toMatchObject({ kind: "busy", remaining: 3 });

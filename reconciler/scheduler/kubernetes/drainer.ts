@@ -121,12 +121,7 @@ export class Drainers {
     this.mark();
     this.queue();
     this.list();
-    const wall = this.ports.clock.wallMs();
-    for (const drain of this.drains.values()) {
-      const isFree = drain.wish.paused === null || drain.wish.parted === true;
-      drain.noteWay(isFree && this.darknessOf(drain) === null, wall);
-      this.step(drain);
-    }
+    for (const drain of this.drains.values()) this.step(drain);
   }
 
   /** How far the node is. A node that nobody drains is dark: nobody has looked. */
@@ -319,6 +314,8 @@ export class Drainers {
   private step(drain: NodeDrain): void {
     if (!this.isCurrent(drain)) return;
     const at = this.now();
+    const isFree = drain.wish.paused === null || drain.wish.parted === true;
+    drain.noteWay(isFree && this.darknessOf(drain) === null, at.wall);
     const plan = this.planOf(drain);
     if (plan !== null) {
       drain.judgeEmpty(plan, this.asks);
@@ -327,7 +324,7 @@ export class Drainers {
       const next = isSeen ? drain.nextAsks(plan, this.asks, at, this.everyMs) : [];
       const room = Math.max(0, this.ports.room() - this.asking);
       for (const one of next.slice(0, room)) void this.ask(drain, one);
-      this.teller.groups(drain, this.groupsOf(drain, plan));
+      this.teller.groups(drain, this.groupsOf(drain, plan), at.wall);
     }
     const sight = this.sightOf(drain, plan);
     const before = this.shown.get(drain.wish.node)?.sight.kind;
@@ -344,17 +341,15 @@ export class Drainers {
     return true;
   }
 
-  private async ask(drain: NodeDrain, { pod, ask, how, graceMs }: NextAsk): Promise<void> {
+  private async ask(drain: NodeDrain, { pod, ask, how, graceMs, cut }: NextAsk): Promise<void> {
     const { api, clock, log, random } = this.ports;
     const { node, pool, name } = drain.wish;
     this.asks.ask(ask, how);
+    ask.cut ??= cut;
     const pick = { node, kube_node: name, pod: `${pod.namespace}/${pod.name}`, uid: pod.uid };
     // Tries behind a budget repeat by the thousand; what was asked is in the server's audit log.
     log("debug", `${how} pod`, pick);
-    if (how === "delete" && ask.tries === 1) {
-      const message = `${pick.pod} is deleted past its budgets: the drain of ${name} must end`;
-      this.teller.deadline(drain, pod, message);
-    }
+    if (cut !== null && ask.tries === 1) this.teller.deadline(drain, pod, cut, this.now().wall);
     const request = how === "evict" ? evictPod : deletePod;
     this.asking += 1;
     // It may wait for its turn, and this process may be paused there.
@@ -368,7 +363,7 @@ export class Drainers {
       this.quietUntilMono = Math.max(this.quietUntilMono, mono + verdict.retryMs);
     if (verdict.kind === "forbidden" || verdict.kind === "unknown")
       log("debug", `${how} pod: ${verdict.kind}`, { ...pick, reason: verdict.message });
-    if (verdict.kind === "begun") this.teller.begun(drain, pod, how);
+    if (verdict.kind === "begun") this.teller.begun(drain, pod, how, ask.cut, this.now().wall);
     this.asks.settle(ask, verdict, mono, random);
     if (verdict.kind === "gone" || verdict.kind === "otherPod") drain.listing?.pods.delete(pod.uid);
     this.step(drain);

@@ -97,6 +97,7 @@ class Stage {
               deleteEmptydirData: true,
               mode: "evict",
               deleteAtDeadline: false,
+              ordered: false,
               unreachable: false,
               paused: null,
               ...drain,
@@ -211,7 +212,7 @@ describe("Kubernetes.left() of a node that registered again under another name",
     one.cluster.tend(wish);
     expect(one.left(NODE)).toMatchObject({
       ...{ kind: "busy", remaining: 1 },
-      message: `1 pods left under its former name ${NAME}`,
+      message: `1 pod left under its former name ${NAME}`,
     });
     stage.pod("more", "gpu-b");
     await stage.clock.pass(1_000);

@@ -31,7 +31,7 @@ import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
-import { leftOver, partedNames, withFormer } from "./parted.ts";
+import { leftOver, leftPods, partedNames, withFormer } from "./parted.ts";
 import { missingRules } from "./permission.ts";
 import { PodHosts } from "./pod-host.ts";
 import { PodIndex } from "./pod-index.ts";
@@ -214,7 +214,7 @@ export class Kubernetes implements Scheduler {
     const dark = this.#dark();
     if (dark !== null) return { kind: "dark", message: dark };
     const working = this.#working(name);
-    if (working > 0) return { kind: "busy", remaining: working, message: `${working} pods left` };
+    if (working > 0) return { kind: "busy", remaining: working, message: leftPods(working) };
     // Idle as far as a watch shows, which is not the proof that a drain needs: that is a list.
     return { kind: "empty", seenAt: 0 };
   }

@@ -5,6 +5,7 @@
  * one would end a node with work on it. No effects; `drainer.ts` carries them out.
  */
 import type { Ask, Asks, How } from "./drain-ask.ts";
+import { type Cut, cutOf, type DrainEnd, formatTime } from "./drain-end.ts";
 import { Returns } from "./drain-return.ts";
 import { isDaemon, planDrain } from "./drain-plan.ts";
 import type { DrainPlan, PlannedPod } from "./drain-plan.ts";
@@ -47,7 +48,8 @@ export type Listing = {
 /** Now, on both clocks. */
 export type Instant = { mono: number; wall: number };
 
-export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number };
+/** `cut`: of a deletion. */
+export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number; cut: Cut | null };
 
 /** What a drain needs to begin: the mark, the first list. It counts as begun at once. */
 const START_MS = 15_000;
@@ -98,6 +100,27 @@ export class NodeDrain {
     if (this.clearWall === null) return Math.max(deadlineAt, now + graceMs);
     if (this.clearWall <= since + START_MS) return deadlineAt;
     return Math.max(deadlineAt, this.clearWall + graceMs);
+  }
+
+  /** The deadline as text, for what is deleted because of it. */
+  sayDeadline(now: number): string {
+    return formatTime(this.deadline(now), this.wish.since);
+  }
+
+  /** What the deadline does to a pod that is left; nothing is said of one that moves on. */
+  endFor({ graceMs, deletionAt }: KubePod, now: number): DrainEnd {
+    const { since, deleteAtDeadline, paused, ordered } = this.wish;
+    const deadlineAt = this.deadline(now);
+    if (deadlineAt === 0 || paused !== null || this.clearWall === null) return { kind: "open" };
+    const at = this.sayDeadline(now);
+    if (!deleteAtDeadline) return { kind: "stops", at };
+    if (deletionAt !== null) return { kind: "leaves", at };
+    const deletes = formatTime(this.deletesAt(graceMs, deadlineAt), since);
+    return { kind: "deletes", at: deletes, mayHold: !ordered };
+  }
+
+  private deletesAt(graceMs: number, deadlineAt: number): number {
+    return Math.max(deadlineAt - graceMs, (this.wish.since + deadlineAt) / 2);
   }
 
   /** Of the same drain of the same Node object, whatever else was changed about it. */
@@ -251,14 +274,15 @@ export class NodeDrain {
       const ask = asks.get(planned.uid);
       if (pod === undefined || ask === null || pod.deletionAt !== null) continue;
       if (this.isDeletable(planned, ask, at)) {
-        next.push({ pod, ask, how: "delete", graceMs: this.deadline(at.wall) - at.wall });
+        const graceMs = this.deadline(at.wall) - at.wall;
+        next.push({ pod, ask, how: "delete", graceMs, cut: cutOf(planned, ask) });
         continue;
       }
       const isTurn = ask.set === null || (!asks.isTaken(ask) && !sets.has(ask.set));
       if (planned.tier !== tier || !isTurn || !isEvictable(planned, ask, at.mono)) continue;
       if (ask.set !== null) sets.add(ask.set);
       const graceMs = this.wish.unreachable ? 1_000 : this.wish.gracePeriodMs;
-      next.push({ pod, ask, how: "evict", graceMs });
+      next.push({ pod, ask, how: "evict", graceMs, cut: null });
     }
     return next;
   }
@@ -268,10 +292,10 @@ export class NodeDrain {
    * longer than the drain has half of the drain to be evicted by its budget.
    */
   private isDeletable(planned: PlannedPod, ask: Ask, at: Instant): boolean {
-    const { since, deleteAtDeadline } = this.wish;
+    const { deleteAtDeadline } = this.wish;
     const deadlineAt = this.deadline(at.wall);
     if (!deleteAtDeadline || deadlineAt === 0 || planned.verdict === "keep") return false;
-    if (at.wall < Math.max(deadlineAt - planned.graceMs, (since + deadlineAt) / 2)) return false;
+    if (at.wall < this.deletesAt(planned.graceMs, deadlineAt)) return false;
     if (ask.state === "asking" || ask.state === "checking") return false;
     if (ask.how !== "delete") {
       // Its eviction was accepted, and a later list shows no sign of it: it counts as not asked.

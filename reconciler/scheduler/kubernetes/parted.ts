@@ -32,6 +32,8 @@ export function partedNames(
   return new Map(left.map(({ node, name }) => [node, name]));
 }
 
+export const leftPods = (count: number): string => `${count} ${count === 1 ? "pod" : "pods"} left`;
+
 /**
  * What is left on a machine that registered again under another name: also the pods that are bound
  * to a former one which no Node has now. The cluster ends them, and until then they may run.
@@ -45,7 +47,7 @@ export function withFormer(
   const held = names.filter((name) => working(name) > 0);
   const more = held.reduce((sum, name) => sum + working(name), 0);
   if (more === 0) return left;
-  const said = `${more} pods left under its former name ${held.join(", ")}`;
+  const said = `${leftPods(more)} under its former name ${held.join(", ")}`;
   if (left.kind === "empty") return { kind: "busy", remaining: more, message: said };
   return { ...left, remaining: left.remaining + more, message: `${left.message}; ${said}` };
 }

@@ -382,6 +382,7 @@ describe.skipIf(missing !== null)("on a whole cluster", () => {
       deadlineAt: Date.now() + 30 * 60_000,
       gracePeriodMs: 300_000,
       deleteAtDeadline: true,
+      ordered: false,
       unreachable: false,
       paused: null,
     };

@@ -102,6 +102,12 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
       const view = await joined.plane.get<NodeView>(`/nodes/${node.node_id}`);
       return view.phase === "draining" ? true : null;
     });
+    await until("the pod's owner is told when it is deleted", 20_000, async () => {
+      const { out } = await cluster.kubectl("describe", "pod", "alone");
+      const said =
+        /EvictionBlocked .*this pod is not evicted: it has no controller .*Deleted at .* UTC unless/;
+      return said.test(out) ? true : null;
+    });
     const done = await cluster.kubectlAs("human", "uncordon", node.name);
     expect(done.code).toBe(0);
     await until("it is told", 20_000, async () =>
