@@ -257,6 +257,8 @@ export const KubeFact = v.object({
   reassertedAt: v.nullable(instant),
   /** The product has a share in the mark, whether or not the record knows why. */
   own: v.boolean(),
+  /** Its annotations are still there without a share in the mark: someone uncordoned the Node. */
+  noted: v.optional(v.boolean()),
   /** The kernel's boot id as the kubelet tells it: who speaks for the machine knows it too. */
   bootId: v.nullable(text),
   /** What the Ready condition says where it is not `True`, as `False (KubeletNotReady)`. */

@@ -242,6 +242,22 @@ describe("mirrorOf()", () => {
     for (const more of unproven)
       expect(kinds(planFor({ ...proven, ...more }))).not.toContain("mirror uncordon");
   });
+
+  test("clears what an uncordon left of a repair that was called off, not of one that is open", () => {
+    const left = node(0, { kube: fact(0, { noted: true }) });
+    expect(kinds(planFor(left))).toEqual(["mirror uncordon"]);
+    const cordoned = fact(0, { noted: true, unschedulable: true, others: ["kubectl"] });
+    expect(kinds(planFor(node(0, { kube: cordoned })))).toEqual(["mirror uncordon"]);
+    const { session } = node(0, sick());
+    expect(session).not.toBeNull();
+    for (const more of [
+      { session },
+      { kube: fact(0, { noted: true, hold: true }) },
+      { kube: fact(0) },
+    ]) {
+      expect(kinds(planFor({ ...left, ...more }))).not.toContain("mirror uncordon");
+    }
+  });
 });
 
 describe("decide() of a machine that arrives with pods on it", () => {

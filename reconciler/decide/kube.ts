@@ -37,7 +37,8 @@ export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | 
     const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
     return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is not marked`] };
   }
-  if (wanted !== null || kube.hold || !(marked || isLeftover(node, kube))) return null;
+  if (wanted !== null || kube.hold) return null;
+  if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
   const payload = { kind: "uncordon", why: "nobody cordons it any more", mirror: true } as const;
   return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is marked`] };
 }
@@ -50,6 +51,14 @@ function isLeftover(node: Node, kube: KubeFact): boolean {
   if (!kube.own || node.phase.kind !== "serving" || node.session !== null) return false;
   // Who serves has had a full check since this record began, and nothing is held against it.
   return verdictOfNode(node) === "healthy" && node.health.lastCheckClean;
+}
+
+/**
+ * Our annotations after somebody's uncordon: they would tell of a repair that was called off, under
+ * a later cordon of others too. One that is still open needs them: they say that it was uncordoned.
+ */
+function isStaleNote({ session }: Node, kube: KubeFact): boolean {
+  return kube.noted === true && !kube.own && session === null;
 }
 
 /**

@@ -147,6 +147,7 @@ function factOf(
     isolatedUid: before?.isolatedUid ?? null,
     reassertedAt: before?.reassertedAt ?? null,
     own: object.own,
+    ...(object.noted === true ? { noted: true } : {}),
     bootId: object.bootId,
     restUntil: same ? (before?.restUntil ?? 0) : 0,
     refusals: same ? (before?.refusals ?? 0) : 0,
@@ -183,6 +184,7 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
     a.proof === b.proof &&
     a.unschedulable === b.unschedulable &&
     a.own === b.own &&
+    a.noted === b.noted &&
     a.hold === b.hold &&
     a.holdUnclear === b.holdUnclear &&
     a.notReady === b.notReady &&

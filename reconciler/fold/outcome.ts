@@ -299,6 +299,8 @@ function foldMark(
   if (payload.kind === "uncordon") {
     const stays = outcome.message === null ? "" : ` (${outcome.message})`;
     const kube = payload.keep === true ? node.kube : markedOn(node, null);
+    // Of a person's uncordon everything was told; what it left behind is cleared without a word.
+    if (payload.mirror === true && isNotedOnly(node)) return { ...node, kube };
     tell(payload.mirror === true ? "kube.uncordoned" : "node.uncordoned", `${why}${stays}`);
     return payload.mirror === true ? { ...node, kube } : { ...uncordoned(node), kube };
   }
@@ -317,11 +319,19 @@ function foldMark(
   };
 }
 
+/** Nothing of the product's mark is on the object but its annotations. */
+function isNotedOnly({ kube }: Node): boolean {
+  return kube !== null && kube.noted === true && kube.isolatedUid !== kube.uid;
+}
+
 /** The object that bears the product's mark now; an answer about another object says nothing. */
 function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
   if (kube === null) return null;
   const rested = { restUntil: 0, refusals: 0, refusal: null };
-  if (uid !== kube.uid) return { ...kube, ...rested, isolatedUid: uid, own: false };
+  if (uid !== kube.uid) {
+    const { noted: _, ...rest } = kube;
+    return { ...rest, ...rested, isolatedUid: uid, own: false };
+  }
   return { ...kube, ...rested, isolatedUid: uid, own: true, unschedulable: true };
 }
 

@@ -65,7 +65,9 @@ describe("kubectl uncordon", () => {
     expect(phaseOf(w, id)).toBe("serving");
     expect(w.node(id).lastSession?.how).toBe("cancelled");
     expect(objectOf(w, id).unschedulable).toBe(false);
-    expect(writes(w).length - before).toBe(0);
+    // One, which takes our annotations away: they told of a repair that is no more.
+    expect(writes(w).length - before).toBe(1);
+    expect(objectOf(w, id).annotations).toEqual({});
     expect(web.on(name).every(({ deletionAt }) => deletionAt === null)).toBe(true);
     expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     w.xid(id, 79, 1);

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { policyDenied } from "../../reconciler/scheduler/kubernetes/fake-status.ts";
 import type { World } from "../../simulator/world.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
-import { closeWorlds, phaseOf } from "../world/story.ts";
+import { closeWorlds, order, phaseOf, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -104,5 +104,43 @@ describe("a repair that a person's uncordon called off", () => {
     expect(managed(w, id)?.message).toContain(`navarch replace ${id}`);
     await w.live(4_000);
     expect(managed(w, id)?.reason).toBe("RepairCalledOff");
+  });
+
+  const notes = (w: World, id: string) => {
+    const { annotations } = objectOf(w, id);
+    const of = (key: string) => annotations[`navarch.dev/${key}`];
+    return [of("session"), of("reason"), of("cordon-preexisting")];
+  };
+
+  test.each([
+    ["free", "false"],
+    ["cordoned by the person", "true"],
+  ])("leaves nothing of ours on it; on a Node that is %s the next cordon decides anew", async (_is, was) => {
+    const w = await joined(3);
+    const [id = ""] = w.serving();
+    const name = nameOf(w, id);
+    const { kube } = clusterOf(w);
+    w.xid(id, 79);
+    await w.until(() => isMarked(objectOf(w, id)), 60);
+    const first = notes(w, id);
+    expect(first).toEqual([expect.any(String), expect.any(String), "false"]);
+    kube.person.uncordon(name);
+    await w.until(() => notes(w, id).every((one) => one === undefined), 30);
+    const isCordoned = was === "true";
+    if (isCordoned) kube.person.cordon(name);
+    await w.live(5);
+    expect(objectOf(w, id)).toMatchObject({ unschedulable: isCordoned, own: false });
+    expect(objectOf(w, id).noted).toBeUndefined();
+    // What the person's word called off is still called off: a write of ours is not the mark.
+    await w.live(60);
+    expect(phaseOf(w, id)).toBe("serving");
+    expect(told(w, "kube.uncordoned")).toHaveLength(1);
+    await order(w, id, "cordon");
+    await w.until(() => objectOf(w, id).own, 60);
+    expect(notes(w, id)[2]).toBe(was);
+    expect(notes(w, id)[0]).not.toBe(first[0]);
+    await order(w, id, "uncordon");
+    await w.until(() => notes(w, id).every((one) => one === undefined), 60);
+    expect(objectOf(w, id).unschedulable).toBe(isCordoned);
   });
 });

@@ -35,6 +35,8 @@ export type KubeNode = {
   unschedulable: boolean;
   /** The product's own share of `spec.unschedulable` in `managedFields`. */
   own: boolean;
+  /** Our session annotation is on it without such a share, and an apply of ours takes it away. */
+  noted?: boolean;
   /** Other managers that own `spec.unschedulable`; the fallback `unknown` if nobody does. */
   others: string[];
   /** Annotations of ours only (`navarch.dev/…`). */

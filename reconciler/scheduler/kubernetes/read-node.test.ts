@@ -202,3 +202,19 @@ test("isNewer() orders versions beyond exact integers", () => {
   expect(isNewer("9007199254740993", "9007199254740992")).toBe(true);
   expect(isNewer("9", "9")).toBe(false);
 });
+
+test("a note is ours if our apply owns it and no share in the mark", () => {
+  const note = { "f:annotations": { "f:navarch.dev/session": {} } };
+  const entry = (operation: string, spec: object) => ({
+    manager: "navarch-cordon",
+    operation,
+    fieldsV1: { "f:metadata": note, "f:spec": spec },
+  });
+  const read = (...managedFields: object[]) =>
+    readNode(node({ metadata: { managedFields } }))?.noted;
+  expect(read(entry("Apply", {}))).toBe(true);
+  expect(read(entry("Apply", { "f:unschedulable": {} }))).toBeUndefined();
+  expect(read(entry("Update", {}))).toBeUndefined();
+  expect(read({ ...entry("Apply", {}), manager: "kubectl" })).toBeUndefined();
+  expect(read({ manager: "navarch-cordon", operation: "Apply" })).toBeUndefined();
+});

@@ -3,7 +3,7 @@
  * read out of `metadata.managedFields` (`remediation/kubernetes.md` §3): a share of one's own is
  * what may be given back, and everybody else's is what stays.
  */
-import { DOMAIN, MANAGER } from "./object.ts";
+import { ANNOTATION, DOMAIN, MANAGER } from "./object.ts";
 import type { KubeNode, Taint } from "./object.ts";
 import type { Fields } from "./read-field.ts";
 import {
@@ -36,14 +36,16 @@ export function readNode(json: unknown): KubeNode | null {
   const info = readObject(status["nodeInfo"]);
   const unschedulable = spec["unschedulable"] === true;
   const labels = readTextMap(metadata["labels"]);
+  const annotations = readTextMap(metadata["annotations"], isOurs);
   const addresses = readAddresses(status["addresses"]);
   return {
     ...identity,
     unschedulable,
     ...readOwnership(metadata["managedFields"], unschedulable),
+    ...readNoted(metadata["managedFields"]),
     ...readDeletion(metadata),
     ...readTouched(metadata["managedFields"]),
-    annotations: readTextMap(metadata["annotations"], isOurs),
+    annotations,
     labels,
     taints: readTaints(spec["taints"]),
     conditions: readConditions(status["conditions"]),
@@ -72,6 +74,18 @@ function readOwnership(managedFields: unknown, unschedulable: boolean) {
   }
   if (unschedulable && !own && others.size === 0) others.add(UNKNOWN_MANAGER);
   return { own, others: [...others] };
+}
+
+/** Only an entry of ours makes an annotation ours to take away: anybody can write its key. */
+function readNoted(managedFields: unknown): Pick<KubeNode, "noted"> {
+  for (const raw of readList(managedFields)) {
+    const entry = readObject(raw);
+    if (entry["manager"] !== MANAGER.cordon || entry["operation"] !== "Apply") continue;
+    const metadata = readObject(readObject(entry["fieldsV1"])["f:metadata"]);
+    const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
+    return owns && !ownsCordon(entry) ? { noted: true } : {};
+  }
+  return {};
 }
 
 /** Parts of Kubernetes that react to a cordon and to its end; they decide neither. */

@@ -125,6 +125,11 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
         ? true
         : null;
     });
+    await until("nothing of the repair is left on it", 20_000, async () => {
+      const { annotations = {} } = (await joined.node(node.name))?.metadata ?? {};
+      const ours = ["session", "reason", "cordon-preexisting"].map((one) => `navarch.dev/${one}`);
+      return ours.some((key) => key in annotations) ? null : true;
+    });
     await until("it is brought up again, on the Node too", 40_000, async () => {
       const shown = await cluster.kubectl("describe", "node", node.name);
       return /Warning +BrokenNodeUncordoned.*reminder: /.test(shown.out) ? true : null;
