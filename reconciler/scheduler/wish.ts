@@ -45,8 +45,8 @@ export type ShownNode = {
   onHold: boolean;
   /** Its drain ends at the deadline, whatever still runs there. */
   cutsOff: boolean;
-  /** Who gave it back, and when, although something is held against it. */
-  calledOff: { by: string; why: string; at: number } | null;
+  /** It serves with a fault, because a person gave it back. */
+  calledOff: boolean;
 };
 
 export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
@@ -141,7 +141,8 @@ function shownOf(
     refused,
     onHold: kube.hold,
     cutsOff: node.phase.kind === "draining" && endsAtDeadline(node, pool),
-    calledOff: calledOffOf(node),
+    calledOff:
+      node.phase.kind === "serving" && verdictOfNode(node) === "unhealthy" && isWaived(node),
   };
   shownBefore.set(node, shown);
   return shown;
@@ -150,15 +151,6 @@ function shownOf(
 function isSameWait(a: ShownWait | null, b: ShownWait | null): boolean {
   if (a === null || b === null) return a === b;
   return a.reason === b.reason && a.message === b.message && a.until === b.until;
-}
-
-/** It serves with a fault, because a person gave it back. */
-function calledOffOf(node: Node): ShownNode["calledOff"] {
-  const { waiver, phase } = node;
-  if (waiver === null || phase.kind !== "serving" || verdictOfNode(node) !== "unhealthy") {
-    return null;
-  }
-  return isWaived(node) ? { by: waiver.by, why: waiver.why, at: waiver.at } : null;
 }
 
 function drainOf(

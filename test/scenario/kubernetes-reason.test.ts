@@ -99,7 +99,7 @@ describe("a repair that a person's uncordon called off", () => {
     await w.live(20);
     expect(healthy(w, id)?.status).toBe("False");
     expect(managed(w, id)?.reason).toBe("RepairCalledOff");
-    expect(managed(w, id)?.message).toContain("uncordoned in Kubernetes at ");
+    expect(managed(w, id)?.message).toContain("uncordoned in Kubernetes by hand at ");
     expect(managed(w, id)?.message).toContain("XID 79");
     expect(managed(w, id)?.message).toContain(`navarch replace ${id}`);
     await w.live(4_000);
@@ -113,34 +113,30 @@ describe("a repair that a person's uncordon called off", () => {
   };
 
   test.each([
-    ["free", "false"],
-    ["cordoned by the person", "true"],
-  ])("leaves nothing of ours on it; on a Node that is %s the next cordon decides anew", async (_is, was) => {
+    ["by a person: the repair resumes", "true"],
+    ["by an order", "false"],
+  ])("leaves nothing of ours on it, and the next cordon %s decides anew", async (_by, was) => {
     const w = await joined(3);
     const [id = ""] = w.serving();
     const name = nameOf(w, id);
     const { kube } = clusterOf(w);
+    neverLeaving(w, 3);
     w.xid(id, 79);
     await w.until(() => isMarked(objectOf(w, id)), 60);
     const first = notes(w, id);
     expect(first).toEqual([expect.any(String), expect.any(String), "false"]);
     kube.person.uncordon(name);
     await w.until(() => notes(w, id).every((one) => one === undefined), 30);
-    const isCordoned = was === "true";
-    if (isCordoned) kube.person.cordon(name);
-    await w.live(5);
-    expect(objectOf(w, id)).toMatchObject({ unschedulable: isCordoned, own: false });
+    expect(objectOf(w, id)).toMatchObject({ unschedulable: false, own: false });
     expect(objectOf(w, id).noted).toBeUndefined();
     // What the person's word called off is still called off: a write of ours is not the mark.
     await w.live(60);
     expect(phaseOf(w, id)).toBe("serving");
     expect(told(w, "kube.uncordoned")).toHaveLength(1);
-    await order(w, id, "cordon");
+    if (was === "true") kube.person.cordon(name);
+    else await order(w, id, "cordon");
     await w.until(() => objectOf(w, id).own, 60);
     expect(notes(w, id)[2]).toBe(was);
     expect(notes(w, id)[0]).not.toBe(first[0]);
-    await order(w, id, "uncordon");
-    await w.until(() => notes(w, id).every((one) => one === undefined), 60);
-    expect(objectOf(w, id).unschedulable).toBe(isCordoned);
   });
 });

@@ -80,7 +80,7 @@ class Stage {
       refused: false,
       onHold: false,
       cutsOff: false,
-      calledOff: null,
+      calledOff: false,
     };
     const drains: DrainWish[] =
       drain === null

@@ -14,9 +14,7 @@ const shown = (more: Partial<Shown> = {}): Shown => ({
   refused: false,
   onHold: false,
   cutsOff: false,
-  bought: true,
-  calledOff: null,
-  because: "XID 79 on GPU 3",
+  calledOff: false,
   ...more,
 });
 const waits = (reason: WaitReason, message: string, until: number | null = null) => ({
@@ -72,20 +70,13 @@ describe("formatManaged()", () => {
     expect(said).toEqual({ reason: "Suspect", message: head, keeps: head });
   });
 
-  test("broken hardware that a person gave back is a repair that was called off", () => {
-    const back = { phase: "serving", session: null } as const;
-    const why = "uncordoned in Kubernetes";
-    const byHand = formatManaged(
-      shown({ ...back, calledOff: { by: "human:kubernetes", why, at: AT } }),
-    );
-    expect(byHand.reason).toBe("RepairCalledOff");
-    expect(byHand.message).toBe(
-      "node gpus-0-7 is serving: the repair was called off: uncordoned in Kubernetes at " +
-        "2026-11-22T16:19:00Z despite: XID 79 on GPU 3. Run navarch replace gpus-0-7",
-    );
-    const byAnn = { by: "human:ann", why: "a spare is needed", at: AT };
-    const unbought = formatManaged(shown({ ...back, calledOff: byAnn, bought: false }));
-    expect(unbought.message).toContain("returned to service by human:ann (a spare is needed)");
-    expect(unbought.message).not.toContain("replace");
+  test("a repair that a person called off is the reason, and stays it while a write is out", () => {
+    const back = { phase: "serving", session: null, calledOff: true } as const;
+    const off = "its repair was called off: uncordoned in Kubernetes by hand";
+    expect(formatManaged(shown({ ...back, ...waits("human", off) }))).toEqual({
+      reason: "RepairCalledOff",
+      message: `node gpus-0-7 is serving: ${off}`,
+    });
+    expect(formatManaged(shown({ ...back, busy: true })).reason).toBe("RepairCalledOff");
   });
 });

@@ -4,7 +4,6 @@
  * minutes old is still true.
  */
 import type { WaitReason } from "../../../schema/plan.ts";
-import { BY_KUBERNETES } from "../../safety/uncordoned.ts";
 import type { ShownNode } from "../wish.ts";
 
 export type ManagedText = {
@@ -17,8 +16,8 @@ export type ManagedText = {
 
 type Managed = Pick<
   ShownNode,
-  "node" | "phase" | "session" | "wait" | "busy" | "refused" | "onHold" | "cutsOff" | "bought"
-> & { calledOff: ShownNode["calledOff"]; because: string };
+  "node" | "phase" | "session" | "wait" | "busy" | "refused" | "onHold" | "cutsOff" | "calledOff"
+>;
 
 /** Waits that are neither the phase's own course nor over soon. */
 const REASON: Partial<Record<WaitReason, string>> = {
@@ -41,22 +40,22 @@ const WAIT_CHARS_MAX = 500;
 const camel = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 
 export function formatManaged(shown: Managed): ManagedText {
-  const { node, phase, session, wait, busy, calledOff } = shown;
+  const { node, phase, session, wait, busy } = shown;
   const head = `node ${node} is ${phase}${session === null ? "" : ` (session ${session})`}`;
-  if (calledOff !== null) {
-    return { reason: "RepairCalledOff", message: `${head}: ${formatCalledOff(shown, calledOff)}` };
-  }
-  if (busy) return { reason: camel(phase), message: head, keeps: head };
-  if (wait === null) return { reason: camel(phase), message: head };
+  const reason = reasonOf(shown);
+  if (busy) return { reason, message: head, keeps: head };
+  if (wait === null) return { reason, message: head };
   const title = TITLE[wait.reason];
   const why = `${title === undefined ? "" : `${title}: `}${wait.message}`.slice(0, WAIT_CHARS_MAX);
-  return { reason: reasonOf(shown, wait.reason), message: `${head}: ${why}${formatEnd(shown)}` };
+  return { reason, message: `${head}: ${why}${formatEnd(shown)}` };
 }
 
-function reasonOf({ phase, refused, onHold }: Managed, wait: WaitReason): string {
-  if (wait === "backoff" && refused) return "CordonRefused";
-  if (wait === "human" && onHold) return "OnHold";
-  return REASON[wait] ?? camel(phase);
+function reasonOf({ phase, wait, busy, refused, onHold, calledOff }: Managed): string {
+  if (calledOff) return "RepairCalledOff";
+  const why = busy ? null : (wait?.reason ?? null);
+  if (why === "backoff" && refused) return "CordonRefused";
+  if (why === "human" && onHold) return "OnHold";
+  return (why === null ? undefined : REASON[why]) ?? camel(phase);
 }
 
 function formatEnd({ wait, cutsOff }: Managed): string {
@@ -64,14 +63,4 @@ function formatEnd({ wait, cutsOff }: Managed): string {
   const at = `${new Date(wait.until).toISOString().slice(0, 19)}Z`;
   if (wait.reason !== "drain") return `; not before ${at}`;
   return cutsOff ? `; what is left is cut off at ${at}` : `; the drain's deadline is ${at}`;
-}
-
-function formatCalledOff(
-  { node, because, bought }: Managed,
-  { by, why, at }: NonNullable<ShownNode["calledOff"]>,
-): string {
-  const when = `${new Date(at).toISOString().slice(0, 19)}Z`;
-  const who = by === BY_KUBERNETES ? why : `returned to service by ${by} (${why})`;
-  const next = bought ? `Run navarch replace ${node}` : "Repair the machine, or drain it";
-  return `the repair was called off: ${who} at ${when} despite: ${because}. ${next}`;
 }

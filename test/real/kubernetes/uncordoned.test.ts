@@ -121,7 +121,7 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
     await until("the condition says so", 20_000, async () => {
       const { out } = await cluster.kubectl("describe", "node", node.name);
       const line = out.split("\n").find((one) => one.includes("NavarchManaged")) ?? "";
-      return / RepairCalledOff .*uncordoned in Kubernetes at .*navarch replace/.test(line)
+      return / RepairCalledOff .*uncordoned in Kubernetes by hand at .*navarch replace/.test(line)
         ? true
         : null;
     });
