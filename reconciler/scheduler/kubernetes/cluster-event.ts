@@ -7,6 +7,7 @@ import type { DrainEvent, PodEvent } from "./drain-sight.ts";
 import { eventOf } from "./event-text.ts";
 import { KubeEvents } from "./kube-event.ts";
 import type { NodePorts } from "./node-call.ts";
+import type { StatusNote } from "./status-mirror.ts";
 
 /** As the log says it; the reason is the event's text. */
 const DRAIN_WORDS: Record<DrainEvent["reason"], string> = {
@@ -77,8 +78,13 @@ export class ClusterEvents {
   }
 
   /** What is shown on a Node is taken away again and again. */
-  contested(one: { name: string; uid: string; pool: string | null; note: string }): void {
+  contested(one: StatusNote): void {
     this.#onNodes.tell({ ...one, type: "Warning", reason: "Contested", action: "Show" });
+  }
+
+  /** What somebody else wrote under a name of ours was removed. */
+  removed(one: StatusNote): void {
+    this.#onNodes.tell({ ...one, type: "Warning", reason: "TaintRemoved", action: "Show" });
   }
 
   close(): void {

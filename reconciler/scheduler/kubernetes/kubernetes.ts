@@ -140,7 +140,11 @@ export class Kubernetes implements Scheduler {
     const told = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
     return {
       drainers,
-      status: new StatusMirror({ ...common, contested: (one) => told.contested(one) }),
+      status: new StatusMirror({
+        ...common,
+        contested: (one) => told.contested(one),
+        removed: (one) => told.removed(one),
+      }),
       told,
       cleanup: new Cleanup(common),
       leaving: new Leaving(common),

@@ -131,6 +131,11 @@ export function clearRequests(object: KubeNode, memory: StatusMemory): StatusSte
   return steps;
 }
 
+/** Keys of the taints that are wanted. */
+export function wantedTaints(wish: StatusWish): ReadonlySet<string> {
+  return new Set(taintsOf(wish).want.map(({ key }) => key));
+}
+
 function taintsOf({ unhealthyTaint: fault, draining, verified, mirror }: StatusWish): TaintChange {
   const want: Taint[] = [];
   if (mirror.taint && fault !== null) want.push(unhealthyTaint(fault));

@@ -13,6 +13,7 @@ let clock: VirtualClock;
 let kube: FakeKube;
 let mirror: StatusMirror;
 let lines: string[];
+let removed: string[];
 
 beforeEach(() => {
   clock = new VirtualClock();
@@ -20,12 +21,14 @@ beforeEach(() => {
   const conditions = [{ type: "Ready", status: "True", reason: "KubeletReady" }];
   seedNode(kube, NAME, { status: { conditions } });
   lines = [];
+  removed = [];
   mirror = open();
 });
 
 function open(): StatusMirror {
   const log = (_level: string, line: string) => void lines.push(line);
-  return new StatusMirror({ api: kube, clock, random: () => 0.5, log });
+  const tell = ({ note }: { note: string }) => void removed.push(note);
+  return new StatusMirror({ api: kube, clock, random: () => 0.5, log, removed: tell });
 }
 
 const live = (): KubeNode => liveNode(kube, NAME);
@@ -302,6 +305,59 @@ describe("StatusMirror", () => {
     const before = patches();
     await tend([wish({ ...sick(), mirror: off })]);
     expect(patches()).toBe(before);
+  });
+
+  describe("a taint of ours that a person sets", () => {
+    const theirs = { key: "navarch.dev/unhealthy", value: "true", effect: "NoSchedule" };
+    const keys = (): string[] => live().taints.map(({ key }) => key);
+
+    test("on a healthy node is removed, and that is said, each time", async () => {
+      await tend([wish()]);
+      for (const count of [1, 2]) {
+        kube.person.taint(NAME, theirs);
+        await tend([wish()]);
+        await clock.pass(10_000);
+        await tend([wish()]);
+        expect(keys()).toEqual([]);
+        expect(removed).toHaveLength(count);
+      }
+      expect(removed[0]).toBe(
+        "taint navarch.dev/unhealthy removed: it is Navarch's own. " +
+          "To keep work off the Node, use kubectl cordon",
+      );
+      expect(lines).toEqual(removed);
+    });
+
+    test("between a write of ours and its answer is noticed all the same", async () => {
+      await tend([wish()]);
+      const old = live();
+      kube.person.taint(NAME, theirs);
+      // The copy is old, and the object comes with the answer about a condition.
+      const more = { conditions: wish(sick()).conditions };
+      await tend([wish({ ...more, object: old })]);
+      await tend([wish(more)]);
+      await tend([wish(more)]);
+      expect(keys()).toEqual([]);
+      expect(removed).toHaveLength(1);
+    });
+
+    test("is no person's if we put it there: not after a repair, not after a restart", async () => {
+      await tend([wish(sick())]);
+      expect(keys()).toContain("navarch.dev/unhealthy");
+      await tend([wish()]);
+      expect(keys()).toEqual([]);
+      await tend([wish(sick())]);
+      mirror = open();
+      await tend([wish()]);
+      expect(keys()).toEqual([]);
+      // A write that was on its way when it stopped being wanted.
+      await tend([wish(sick())]);
+      await tend([wish()]);
+      kube.person.taint(NAME, theirs);
+      await tend([wish()]);
+      expect(keys()).toEqual([]);
+      expect(removed).toEqual([]);
+    });
   });
 
   test("touches no other object of the name", async () => {

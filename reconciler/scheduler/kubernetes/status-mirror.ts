@@ -7,11 +7,12 @@
  * by the version. Nothing here is needed for safety, so it goes last in every queue.
  */
 import type { Log } from "../../clock.ts";
+import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
 import { InFlight } from "./in-flight.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode } from "./object.ts";
 import { isNewer } from "./object.ts";
-import { aimOf, clearRequests, isForeign, judgeStatus } from "./status-diff.ts";
+import { aimOf, clearRequests, isForeign, judgeStatus, wantedTaints } from "./status-diff.ts";
 import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 
@@ -42,6 +43,7 @@ const CONTESTED_MIN = 3;
 const CONTEST_MS = 1_800_000;
 const CONTEST_ADVICE =
   "Navarch restores them ever less often; to stop it, set navarch.dev/hold=true on the Node";
+const NONE: ReadonlySet<string> = new Set();
 /** Lines for a person; one says as much as a thousand of its kind. */
 const TROUBLES_MAX = 100;
 
@@ -50,8 +52,12 @@ export type { StatusWish } from "./status-diff.ts";
 export type MirrorPorts = NodePorts & {
   log: Log;
   /** Somebody takes away what is shown, again and again: for an Event on the Node. */
-  contested?: (one: { name: string; uid: string; pool: string | null; note: string }) => void;
+  contested?: (one: StatusNote) => void;
+  /** What somebody else wrote under a name of ours was removed. */
+  removed?: (one: StatusNote) => void;
 };
+
+export type StatusNote = { name: string; uid: string; pool: string | null; note: string };
 
 type Pace = {
   failures: number;
@@ -83,6 +89,7 @@ type Entry = StatusMemory & {
   laterSinceMs: number | null;
   /** As of the last wish. */
   fleet: string | null;
+  foreignTaints: ForeignTaints;
   /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
   paces: Map<StatusStep["kind"], Pace>;
 };
@@ -110,7 +117,7 @@ export class StatusMirror {
     }
     for (const object of former) {
       const known = this.#entries.get(object.uid);
-      if (known !== undefined) known.object = newer(known.object, object);
+      if (known !== undefined) this.#take(known, object);
       else this.#entries.set(object.uid, this.#entry(object, null, now));
     }
     for (const [uid, entry] of this.#entries) {
@@ -151,9 +158,23 @@ export class StatusMirror {
     entry.pool = wish.pool;
     entry.fleet = wish.fleet ?? null;
     entry.unwishedAtMs = null;
-    entry.object = newer(entry.object, wish.object);
+    this.#take(entry, wish.object);
     this.#seeLater(entry, wish.later === true, now);
     if (known === undefined) this.#entries.set(wish.uid, entry);
+  }
+
+  #take(entry: Entry, object: KubeNode): void {
+    const next = newer(entry.object, object);
+    const wanted = entry.wish === null ? NONE : wantedTaints(entry.wish);
+    entry.foreignTaints.see(entry.object, next, wanted, this.#ports.clock.monoMs());
+    entry.object = next;
+  }
+
+  #tellRemoved(entry: Entry, keys: readonly string[]): void {
+    const { name, uid, pool } = entry;
+    const note = formatRemoved(keys);
+    this.#ports.log("warn", note, aboutOf(entry));
+    this.#ports.removed?.({ name, uid, pool, note });
   }
 
   /**
@@ -187,6 +208,7 @@ export class StatusMirror {
       wordsAtMs: Number.NEGATIVE_INFINITY,
       laterSinceMs: null,
       fleet: wish?.fleet ?? null,
+      foreignTaints: new ForeignTaints(),
       paces: new Map(),
       labelsSent: null,
       foreign: new Map(),
@@ -223,9 +245,11 @@ export class StatusMirror {
       const pace = paceOf(entry, step.kind);
       const isNeeded = !isResync && !(renews && step.kind === "conditions");
       if (isNeeded && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
+      const theirs = step.kind === "taints" ? entry.foreignTaints.among(step.change.drop) : [];
       const written = await writeStatus(this.#ports, entry, step);
+      if (written.kind === "done" && theirs.length > 0) this.#tellRemoved(entry, theirs);
       for (const line of written.told) log("warn", line, aboutOf(entry));
-      if (written.object !== null) entry.object = newer(entry.object, written.object);
+      if (written.object !== null) this.#take(entry, written.object);
       if (written.kind === "gone") {
         // The object is another one: its successor comes with a wish of its own.
         this.#entries.delete(entry.uid);

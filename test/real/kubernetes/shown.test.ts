@@ -121,6 +121,24 @@ describe.skipIf(missing !== null)("a Node whose cordon is refused", () => {
   }, 60_000);
 });
 
+describe.skipIf(missing !== null)("a person's taint under a key of ours", () => {
+  test("on a healthy Node is removed, and an Event says so", async () => {
+    const name = nameOf(at(1));
+    await cluster.kubectl("taint", "node", name, "navarch.dev/unhealthy=true:NoSchedule");
+    await until("it is removed", 10_000, async () => {
+      const { spec } = await live(at(1));
+      const taints = (spec as { taints?: { key: string }[] }).taints ?? [];
+      return taints.some(({ key }) => key === "navarch.dev/unhealthy") ? null : true;
+    });
+    await until("an Event names the taint and what to use", 10_000, async () => {
+      const { out } = await cluster.kubectl("describe", "node", name);
+      return /TaintRemoved .*taint navarch.dev\/unhealthy removed.*kubectl cordon/.test(out)
+        ? true
+        : null;
+    });
+  }, 60_000);
+});
+
 describe.skipIf(missing !== null)("navarch.dev/hold", () => {
   test("holds as a label that says Yes, and as an annotation that nobody understands", async () => {
     const { plane } = joined;
