@@ -14,6 +14,7 @@ import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
 import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
 import { OPEN_MAX_MS, patience } from "./patience.ts";
+import { isNotedOnly, markedOn } from "./marked.ts";
 
 export type Outcome =
   | {
@@ -317,22 +318,6 @@ function foldMark(
     // Only what was cordoned for evidence spends from the isolation budget, silence does not.
     isolatedAt: isSick(node) ? now : node.isolatedAt,
   };
-}
-
-/** Nothing of the product's mark is on the object but its annotations. */
-function isNotedOnly({ kube }: Node): boolean {
-  return kube !== null && kube.noted === true && kube.isolatedUid !== kube.uid;
-}
-
-/** The object that bears the product's mark now; an answer about another object says nothing. */
-function markedOn({ kube }: Node, uid: string | null): Node["kube"] {
-  if (kube === null) return null;
-  const rested = { restUntil: 0, refusals: 0, refusal: null };
-  if (uid !== kube.uid) {
-    const { noted: _, ...rest } = kube;
-    return { ...rest, ...rested, isolatedUid: uid, own: false };
-  }
-  return { ...kube, ...rested, isolatedUid: uid, own: true, unschedulable: true };
 }
 
 function uncordoned(node: Node): Node {

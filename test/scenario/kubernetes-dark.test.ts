@@ -310,7 +310,8 @@ describe("a cloud that says gone while the kubelet speaks", () => {
     const name = nameOf(w, id);
     const ds = cluster.run({ name: "agent", replicas: 1, kind: "DaemonSet" });
     const alarms: string[] = [];
-    w.heard = (level, message) => void (level === "error" && alarms.push(message));
+    w.heard = (level, message, fields) =>
+      void (level === "error" && alarms.push(`${message} ${String(fields?.["reason"])}`));
     // The machine lives on somewhere, whatever its cloud says.
     cluster.haunt(machine);
     w.xid(id, 79);
