@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { NodeId } from "../schema/id.ts";
-import { takeFairly } from "./letter-queue.ts";
+import { boundsFor, takeFairly } from "./letter-queue.ts";
 import type { StoredLetter } from "./store/store.ts";
 
 /** `a3` is a letter of node `a` with three findings. */
@@ -35,4 +35,12 @@ test("takeFairly() bounds letters, and takes one that is too large by itself", (
   expect(ids(takeFairly(queue, { letters: 2, news: 4 }))).toEqual([3]);
   expect(ids(takeFairly(queue, { letters: 2, news: 4 }))).toEqual([4]);
   expect(ids(takeFairly(queue, { letters: 2, news: 4 }))).toEqual([5]);
+});
+
+test("boundsFor() asks some 12,000 conditions at most, and takes something always", () => {
+  const news = (rules: number): number => boundsFor(rules).news;
+  expect([0, 1, 57, 60, 61, 500, 12_000, 99_999].map(news)).toEqual([
+    200, 200, 200, 200, 196, 24, 1, 1,
+  ]);
+  expect(boundsFor(500).letters).toBe(200);
 });

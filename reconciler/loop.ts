@@ -25,6 +25,7 @@ import type { Draft } from "./draft.ts";
 import type { Fleet, Sight } from "./fleet.ts";
 import { foldEverything, type FoldInput, type FoldResult, type Judged } from "./fold/everything.ts";
 import { Ledger } from "./ledger.ts";
+import { boundsFor } from "./letter-queue.ts";
 import { Pace, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
@@ -63,8 +64,6 @@ export type LoopPorts = {
 export const PERIOD_MS = 1_000;
 /** Retention and history are trimmed this often. */
 const TRIM_MS = 10 * 60_000;
-/** Folded by one activation: bounds its time, its transaction and its memory in a flood. */
-const LETTERS_MAX = { letters: 200, news: 200 };
 /** Failures in a row before readiness says so. */
 const TROUBLE_TOLD = 2;
 
@@ -274,7 +273,7 @@ export class Reconciler {
       now,
       answers: this.runner.take(),
       listings: this.watch.take(),
-      letters: ledger.takeLetters(LETTERS_MAX),
+      letters: ledger.takeLetters(boundsFor(this.policy.rules.length)),
       commands: ledger.takeCommands(),
       sightings: cloud.sightings,
       collapsed: cloud.collapsed,

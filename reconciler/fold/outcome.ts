@@ -52,10 +52,10 @@ export function backoffMs(tries: number, firstMs: number, maxMs: number): number
 }
 
 /** crash-safety.md §3: how long an offer rests after a refusal of a class, first and most. */
-const OFFER_REST: Record<RefusalClass, { firstMs: number; maxMs: number }> = {
+type EndedClass = Exclude<RefusalClass, "rate_limit">;
+const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
   capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
   quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
-  rate_limit: { firstMs: 1_000, maxMs: 60_000 },
   auth: { firstMs: 60_000, maxMs: 60_000 },
   bad_request: { firstMs: 15 * 60_000, maxMs: 3_600_000 },
   stale_fence: { firstMs: 1_000, maxMs: 1_000 },
@@ -351,7 +351,9 @@ function foldRefused(
     payload.kind === "create" &&
     node.phase.kind === "requested" &&
     refusal.class !== "scheduler" &&
-    refusal.class !== "bootstrap"
+    refusal.class !== "bootstrap" &&
+    // It leaves the ask open (`isProof`), so it never comes to here.
+    refusal.class !== "rate_limit"
   ) {
     const phase = {
       ...node.phase,
