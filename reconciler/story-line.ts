@@ -74,6 +74,9 @@ const WORDS: Record<EventKind, Words | null> = {
 export function wordsOf({ kind, actor, message }: EventDraft, node: Node | null): Words | null {
   const words = WORDS[kind];
   if (kind === "node.drained" && message !== EMPTIED) return ["warn", "drain incomplete"];
+  // One that has begun is changed when work is first seen there, or when its purpose is another.
+  const drain = kind === "node.draining" && node?.phase.kind === "draining" ? node.phase : null;
+  if (drain?.sawWork === true) return ["info", "drain in progress"];
   if (kind === "kube.uncordoned" && actor !== "navarch") return ["warn", "Node uncordoned by hand"];
   if (kind === "kube.cordoned" && actor !== "navarch") return ["info", "Node cordoned by hand"];
   // Navarch itself removes the object of a machine that is gone.

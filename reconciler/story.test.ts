@@ -30,6 +30,10 @@ const eventOf = (kind: EventKind, change: Partial<EventDraft> = {}): EventDraft 
 
 const gone: Node["phase"] = { kind: "gone", since: 1, purpose: "replace" };
 
+const drainingOf = (sawWork: boolean): Node["phase"] => ({
+  ...{ kind: "draining", since: 1, deadlineAt: 0, drainedAt: null, sawWork, purpose: "replace" },
+});
+
 describe("change()", () => {
   test("names the node, its Node object and the reason, under one key each", () => {
     const { lines, tell } = setUp([nodeOf("n-1", { kube: kubeOf({ name: "gpu-7" }) })]);
@@ -64,6 +68,8 @@ describe("change()", () => {
   test.each<[string, EventDraft, Node["phase"] | null, string, string]>([
     ["an empty node", eventOf("node.drained", { message: EMPTIED }), null, "info", "drain ended"],
     ["work that is cut off", eventOf("node.drained"), null, "warn", "drain incomplete"],
+    ["a drain", eventOf("node.draining"), drainingOf(false), "info", "drain started"],
+    ["its work", eventOf("node.draining"), drainingOf(true), "info", "drain in progress"],
     ["our own uncordon", eventOf("kube.uncordoned"), null, "info", "Node uncordoned in Kubernetes"],
     [
       "a person's uncordon",
@@ -83,6 +89,18 @@ describe("change()", () => {
     const { lines, tell } = setUp([node]);
     tell([event]);
     expect(lines).toMatchObject([{ level, msg }]);
+  });
+
+  test.each([
+    ["forbidden: system:serviceaccount:navarch:cp may not patch nodes", "deploy/11-role.yaml"],
+    ["refused by admission webhook gate.example: change window", "account pass it"],
+    ["422 invalid", undefined],
+  ])("says what ends a refusal: %s", (reason, advice) => {
+    const { lines, tell } = setUp();
+    tell([eventOf("kube.refused", { message: `Kubernetes does not cordon Node n: ${reason}` })]);
+    const said = lines[0]?.fields["advice"];
+    if (advice === undefined) expect(said).toBeUndefined();
+    else expect(String(said)).toContain(advice);
   });
 
   test("logs a verdict once: the phase that follows from it repeats its sentence", () => {

@@ -8,6 +8,7 @@ import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
 import type { Clock, Log } from "./clock.ts";
 import { LineBudget } from "./line-budget.ts";
+import { adviceOf } from "./scheduler/kubernetes/refusal-log.ts";
 import type { Change } from "./store/store.ts";
 import { type Level, wordsOf } from "./story-line.ts";
 
@@ -67,12 +68,14 @@ export class Story {
       const advice = "`navarch events` lists all of them";
       return log("warn", "events come faster than they are logged", { ...about, advice });
     }
+    const advice = kind === "kube.refused" ? adviceOf(message) : null;
     log(level, words, {
       event: kind,
       ...who,
       ...(session === null ? {} : { session }),
       ...(actor === "navarch" ? {} : { actor }),
       reason: message,
+      ...(advice === null ? {} : { advice }),
     });
   }
 }

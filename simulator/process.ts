@@ -9,6 +9,7 @@ import { unadapted } from "../reconciler/provider/adapter.ts";
 import type { KubeApi } from "../reconciler/scheduler/kubernetes/api.ts";
 import { Kubernetes } from "../reconciler/scheduler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../reconciler/scheduler/kubernetes/limiter.ts";
+import { heard } from "../reconciler/scheduler/kubernetes/refusal-log.ts";
 import { wordFor } from "../reconciler/upgrade/word.ts";
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Config } from "../schema/config.ts";
@@ -54,7 +55,8 @@ export function openHands(
   const { clock, gate, log, config } = from;
   const line = new Line(server);
   const limiter = new Limiter({ clock, perSecondMax: config.kubernetes.writesPerSecondMax });
-  const api = limited(gate === null ? line : gate.kube(line), limiter, clock);
+  const paced = limited(gate === null ? line : gate.kube(line), limiter, clock);
+  const api = heard(paced, { clock, log, isOptional: config.kubernetes.enabled === "auto" });
   const scheduler = new Kubernetes({
     api,
     limiter,

@@ -2,14 +2,14 @@
  * What all drains share and read seldom: which DaemonSets exist, and which volumes are attached to
  * which Node. Both are read only when somebody needs them, once for all who do.
  */
-import type { Clock, Log } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import type { KubeApi } from "./api.ts";
 import { daemonOf } from "./drain-plan.ts";
-import { getDaemonset, listAttachments, printFailure, readItems } from "./drain-request.ts";
+import { getDaemonset, listAttachments, readItems } from "./drain-request.ts";
 import type { KubePod } from "./object.ts";
 import { readObject, readText } from "./read-field.ts";
 
-type Ports = { api: KubeApi; clock: Clock; log: Log };
+type Ports = { api: KubeApi; clock: Clock };
 
 /** A DaemonSet is deleted seldom; its pods are then deleted too, so late news do no harm. */
 const DAEMONSET_FRESH_MS = 60_000;
@@ -23,7 +23,6 @@ type Known = { exists: boolean; atMono: number };
 export class Daemonsets {
   private readonly known = new Map<string, Known>();
   private readonly asked = new Map<string, number>();
-  private isWarned = false;
   private readonly ports: Ports;
 
   constructor(ports: Ports) {
@@ -64,11 +63,7 @@ export class Daemonsets {
       const isForbidden = answer.kind === "refused" && answer.status === 403;
       const isMissing = answer.kind === "refused" && answer.status === 404;
       if (answer.kind !== "ok" && !isForbidden && !isMissing) return;
-      if (isForbidden && !this.isWarned) {
-        this.isWarned = true;
-        // Its pods are left then, as those of an existing one are.
-        this.ports.log("warn", "may not read DaemonSets", { message: printFailure(answer) });
-      }
+      // Where it may not be read, its pods are left as those of an existing one are.
       this.known.set(key, { exists: !isMissing, atMono: this.ports.clock.monoMs() });
       then();
     });
@@ -110,8 +105,6 @@ export class Attachments {
     const listed = readItems(answer);
     if (listed.kind === "dark") {
       const isForbidden = answer.kind === "refused" && answer.status === 403;
-      if (isForbidden && !this.isForbidden)
-        this.ports.log("warn", "may not list volume attachments", { message: listed.message });
       this.isForbidden = isForbidden;
       this.message = `volume attachments cannot be listed: ${listed.message}`;
     } else {

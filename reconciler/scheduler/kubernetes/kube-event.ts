@@ -23,7 +23,7 @@ import {
   noteOf,
 } from "./event-request.ts";
 import type { KubeEvent } from "./event-request.ts";
-import { CALL_MS, failureOf } from "./node-call.ts";
+import { CALL_MS, failureOf, isExplained } from "./node-call.ts";
 import type { NodePorts } from "./node-call.ts";
 import { explainForbidden } from "./permission.ts";
 
@@ -276,8 +276,10 @@ export class KubeEvents {
     const { message } = failureOf(answer);
     const now = clock.monoMs();
     const namespace = namespaceOf(event);
-    if (!this.#isPaused(event, now))
-      log("warn", "an Event was not accepted", { namespace, about: event.name, message });
+    if (!this.#isPaused(event, now)) {
+      const about = { namespace, about: event.name, reason: message };
+      log(isExplained(message) ? "debug" : "warn", "Event not written", about);
+    }
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
     // One event that is refused for itself must not silence the others.
     const isItself =

@@ -95,6 +95,10 @@ function refusalOf(answer: Exclude<KubeAnswer, { kind: "ok" }>): Refusal | Loss 
   return { kind: "refused", message, retryAfterMs: answer.retryAfterMs };
 }
 
+/** Who or what refused is known: `refusal-log.ts` has logged it. */
+export const isExplained = (message: string): boolean =>
+  /^(?:forbidden: |refused (?:by|because) )/.test(message);
+
 /** Bounded by bytes, without half a character at its end. */
 export function bounded(text: string, bytesMax: number): string {
   const bytes = new TextEncoder().encode(text);

@@ -11,6 +11,7 @@ import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
 import { openJoin } from "./join-token.ts";
 import { Kubernetes } from "./kubernetes.ts";
 import { limited, Limiter } from "./limiter.ts";
+import { heard } from "./refusal-log.ts";
 import { agentAccountIn } from "./token-review.ts";
 
 export type OpenedKubernetes =
@@ -50,7 +51,8 @@ export async function openKubernetes(
     userAgent: `navarch/${VERSION}`,
   });
   const limiter = new Limiter({ clock, perSecondMax: config.writesPerSecondMax });
-  const api = limited(client, limiter, clock);
+  const isOptional = config.enabled === "auto";
+  const api = heard(limited(client, limiter, clock), { clock, log, isOptional });
   const join = openJoin({
     api,
     wallMs: () => clock.wallMs(),

@@ -7,6 +7,7 @@
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Clock, Log } from "../../clock.ts";
 import type { KubeApi, WatchEnd } from "./api.ts";
+import { isExplained } from "./node-call.ts";
 import { explainForbidden } from "./permission.ts";
 import { readList } from "./call.ts";
 import type { ListAnswer } from "./call.ts";
@@ -247,8 +248,9 @@ export class Reflector<T> {
     const { log, path, random } = this.#options;
     this.#failures += 1;
     this.#problem = why;
-    const level = this.#failures === TOLD_FAILURES ? "warn" : "debug";
-    log(level, "the copy of a collection is not kept up", { path, why, times: this.#failures });
+    const isTold = this.#failures === TOLD_FAILURES && !isExplained(why);
+    const about = { path, reason: why, times: this.#failures };
+    log(isTold ? "warn" : "debug", "informer out of sync", about);
     const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
     const pauseMs = Math.min(doubled, PAUSE_MOST_MS) * (0.75 + random() / 2);
     const wishedMs = Math.min(retryAfterMs ?? 0, RETRY_AFTER_MOST_MS);
@@ -258,7 +260,7 @@ export class Reflector<T> {
   #heard(): void {
     const { clock, log, path } = this.#options;
     if (this.#failures >= TOLD_FAILURES) {
-      log("info", "the copy of a collection is kept up again", { path });
+      log("info", "informer resynchronized", { path });
     }
     this.#failures = 0;
     this.#problem = null;
@@ -282,5 +284,5 @@ function reasonOf(answer: Exclude<ListAnswer<unknown>, { kind: "ok" }>): [string
   if (answer.kind === "lost") return [answer.message, null];
   const said = `${answer.status} ${answer.reason}: ${answer.message}`;
   if (answer.status !== 403) return [said, answer.retryAfterMs];
-  return [explainForbidden(answer) ?? `${FORBIDDEN}: ${said}`, answer.retryAfterMs];
+  return [explainForbidden(answer) ?? `${FORBIDDEN} (${said})`, answer.retryAfterMs];
 }

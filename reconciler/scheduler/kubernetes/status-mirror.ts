@@ -9,7 +9,7 @@
 import type { Log } from "../../clock.ts";
 import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
 import { InFlight } from "./in-flight.ts";
-import type { NodePorts } from "./node-call.ts";
+import { isExplained, type NodePorts } from "./node-call.ts";
 import type { KubeNode } from "./object.ts";
 import { isNewer } from "./object.ts";
 import { aimOf, clearRequests, isForeign, judgeStatus, wantedTaints } from "./status-diff.ts";
@@ -305,8 +305,10 @@ export class StatusMirror {
     const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(pace.failures, 10));
     pace.failures += 1;
     pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
-    if (pace.trouble !== message)
-      log("warn", "Node not updated", { ...aboutOf(entry), reason: message });
+    if (pace.trouble !== message) {
+      const level = isExplained(message) ? "debug" : "warn";
+      log(level, "Node not updated", { ...aboutOf(entry), reason: message });
+    }
     pace.trouble = message;
   }
 }
