@@ -66,6 +66,7 @@ describe("the log of a control plane", () => {
       "node unhealthy",
       "node cordoned",
       "drain started",
+      "drain in progress",
       "drain ended",
       "machine terminating",
       "machine terminated",

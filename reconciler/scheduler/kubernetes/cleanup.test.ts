@@ -142,7 +142,7 @@ describe("Cleanup", () => {
     await run(60);
     expect(node()).not.toBeNull();
     expect(cleanup.troubles()[0]).toContain(
-      'lacks "get leases.coordination.k8s.io in namespace kube-node-lease"',
+      "may not get leases.coordination.k8s.io in namespace kube-node-lease",
     );
     kube.denied.delete("get leases");
     await run(120);

@@ -123,8 +123,8 @@ describe("openJoin()", () => {
   });
 
   test.each([
-    ["create secrets", 'the Role lacks "create secrets in namespace kube-system"'],
-    ["get configmaps", 'the Role lacks "get configmaps cluster-info in namespace kube-public"'],
+    ["create secrets", "may not create secrets in namespace kube-system"],
+    ["get configmaps", "may not get configmaps cluster-info in namespace kube-public"],
   ])("names the rule where the account may not %s", async (denied, message) => {
     kube.denied.add(denied);
     const answer = await open({ way: { isInCluster: true } })({ ...WISH });

@@ -124,7 +124,7 @@ describe("a permission that is missing", () => {
   });
 
   test("to watch is told like any other", async () => {
-    const message = `pods is forbidden: User "${ACCOUNT}" cannot watch resource "pods" in API group ""`;
+    const message = `x: User "${ACCOUNT}" cannot watch resource "pods" in API group ""`;
     end = { kind: "refused", status: 403, message, retryAfterMs: null };
     const watch = () =>
       api.watch("/api/v1/pods", {}, () => undefined, {
@@ -165,7 +165,8 @@ describe("a webhook that refuses", () => {
     expect(String(lines[0]?.fields["reason"])).toContain("change window");
     await ask(OK);
     await ask(OK, "/api/v1/nodes/gpu-8/status");
-    expect(lines[1]).toMatchObject({ level: "info", fields: { refused_by: "webhook gate.example" } });
+    const fields = { refused_by: "webhook gate.example" };
+    expect(lines[1]).toMatchObject({ level: "info", fields });
   });
 
   test("is forgotten once nothing was refused for half an hour", async () => {

@@ -48,7 +48,7 @@ type Case = {
 
 type Ports = { clock: Pick<Clock, "monoMs">; log: Log; isOptional: boolean };
 
-/** The same API, heard. `isOptional`: a cluster that was found and never allowed anything is fine. */
+/** The same API, heard. `isOptional`: a cluster that was found may never allow us anything. */
 export function heard(api: KubeApi, ports: Ports): KubeApi {
   const refusals = new RefusalLog(ports);
   return {
@@ -133,7 +133,8 @@ class RefusalLog {
     };
     const account = /User "([^"]{1,300})" cannot /.exec(said)?.[1];
     const level = this.ports.isOptional && !this.hasWorked ? "warn" : "error";
-    const words = admission === null ? "Kubernetes denies a permission" : "admission refuses a write";
+    const denies = "Kubernetes denies a permission";
+    const words = admission === null ? denies : "admission refuses a write";
     this.ports.log(level, words, {
       ...about,
       ...(account === undefined ? {} : { account }),

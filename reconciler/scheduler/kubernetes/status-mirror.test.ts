@@ -8,6 +8,7 @@ import { StatusMirror } from "./status-mirror.ts";
 import type { StatusWish } from "./status-mirror.ts";
 
 const NAME = "gpu-17";
+const ACCOUNT = "system:serviceaccount:navarch:navarch";
 const HOUR_MS = 3_600_000;
 let clock: VirtualClock;
 let kube: FakeKube;
@@ -375,7 +376,7 @@ describe("StatusMirror", () => {
     expect(kube.asked.get("patch nodes/status")).toBeLessThanOrEqual(5);
     expect(lines).toHaveLength(1);
     expect(mirror.troubles()).toEqual([
-      `${NAME}: forbidden: the ClusterRole lacks "patch nodes/status" (conditions on the Node)`,
+      `${NAME}: forbidden: ${ACCOUNT} may not patch nodes/status (conditions on the Node)`,
     ]);
     kube.denied.delete("patch nodes/status");
     await clock.pass(700_000);

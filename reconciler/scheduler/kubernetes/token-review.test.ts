@@ -75,7 +75,8 @@ describe("reviewPodToken() on the server in memory", () => {
     const { kube, issue, review } = open();
     const token = issue();
     kube.denied.add("create tokenreviews");
-    const rule = 'the ClusterRole lacks "create tokenreviews.authentication.k8s.io"';
+    const who = "system:serviceaccount:navarch:navarch";
+    const rule = `${who} may not create tokenreviews.authentication.k8s.io`;
     expect(problemOf(await review(token))).toStartWith(
       `unknown: its pod token cannot be checked: forbidden: ${rule}`,
     );

@@ -71,7 +71,9 @@ describe.skipIf(missing !== null)("the log", () => {
     // The authorizer learns of it by a watch of its own.
     await Bun.sleep(1_000);
     fault(node);
-    const refused = await logs("the cordon is refused", 30_000, ({ event }) => event === "kube.refused");
+    const refused = await logs("the cordon is refused", 30_000, ({ event }) => {
+      return event === "kube.refused";
+    });
     expect(refused).toMatchObject({ level: "error", node: node.node_id, kube_node: node.name });
     expect(refused.reason).toContain("forbidden");
     expect(String(refused["advice"])).toContain("deploy/11-role.yaml");
