@@ -28,7 +28,12 @@ type Base = {
   alias?: readonly string[];
   /** What follows the name in the usage line: `<id>…`. */
   usage: string;
+  /** Without a full stop, and short enough for one line of the overview. */
   summary: string;
+  /** The heading under which the help lists it; `catalog.ts` gives it. */
+  group?: string;
+  /** Whole command lines as a person would type them; the tests parse each. */
+  examples?: readonly string[];
   /** Further paragraphs of the help. */
   more?: string;
   flags: readonly Flag[];

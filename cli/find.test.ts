@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "./catalog.ts";
-import { findCommand } from "./find.ts";
+import { findCommand, flagsOf } from "./find.ts";
+import { readFlags } from "./flag.ts";
 import { GLOBAL_FLAGS } from "./global-flag.ts";
 
 function find(line: string, program = "navarch"): string {
@@ -27,6 +28,10 @@ describe("findCommand()", () => {
     ["-config c.yaml", "control-plane"],
     ["--addr :1", "control-plane"],
     ["--state d", "overview"],
+    ["--version", "version"],
+    ["terminate gpu-1 --yes --version", "version"],
+    ["lsit", 'refused: unknown command "lsit": did you mean "list"?'],
+    ["status", 'refused: unknown command "status": did you mean "pool status" or "upgrade status"?'],
     ["frob", 'refused: unknown command "frob" (see navarch help)'],
   ])("reads %p as %s", (line, found) => {
     expect(find(line)).toBe(found);
@@ -52,4 +57,21 @@ test("COMMANDS give a flag's name one kind, and no flag or command twice", () =>
   }
   const names = COMMANDS.flatMap(({ name, alias = [] }) => [name.join(" "), ...alias]);
   expect(names).toEqual([...new Set(names)]);
+});
+
+test("every command stands in a group, and each of its examples is a line that it reads", () => {
+  for (const command of COMMANDS) {
+    const { name, group, examples = [], words: bounds } = command;
+    expect([name, group === undefined, examples.length === 0]).toEqual([name, false, false]);
+    for (const example of examples) {
+      const [line = ""] = example.split(/ [|>]/);
+      const argv = line.split(/ (?=(?:[^']*'[^']*')*[^']*$)/).slice(1);
+      const found = findCommand(COMMANDS, "navarch", argv);
+      if ("ok" in found || found.kind !== "command") throw new Error(`${example}: not a command`);
+      expect([example, found.command.name]).toEqual([example, name]);
+      expect([example, readFlags(flagsOf(command), argv, {}).ok]).toEqual([example, true]);
+      const count = found.words.length;
+      expect([example, count >= bounds.min && count <= bounds.max]).toEqual([example, true]);
+    }
+  }
 });

@@ -6,6 +6,7 @@
 import { readFlags } from "./flag.ts";
 import type { Flag } from "./flag.ts";
 import type { Command } from "./command.ts";
+import { nearest } from "../schema/nearest.ts";
 import { didYouMean, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
@@ -28,6 +29,10 @@ export function findCommand(
   const first = readFlags(allFlags(commands), argv, {});
   if (!first.ok) return usage(first.message);
   const words = first.flags.rest;
+  const version = commands.find((command) => command.name[0] === "version");
+  if (version !== undefined && first.flags.on("version")) {
+    return { kind: "command", command: version, words: [] };
+  }
   const server = commands.find((command) => command.name[0] === "control-plane");
   if (CONTROL_PLANE.test(program) && words[0] !== "control-plane" && server !== undefined) {
     return { kind: "command", command: server, words };
@@ -70,8 +75,17 @@ function findByWords(commands: readonly Command[], given: readonly string[]): Fo
     const hint = didYouMean(second ?? "", names);
     return usage(`unknown command "${head} ${second}" (${names.join(", ")})${hint}`);
   }
-  const hint = didYouMean(head, namesOf(commands));
-  return usage(`unknown command "${head}"${hint === "" ? " (see navarch help)" : hint}`);
+  return usage(`unknown command "${head}"${suggestCommand(commands, head)}`);
+}
+
+/** The nearest first word; else the commands of which it is a later one: `pool status`. */
+function suggestCommand(commands: readonly Command[], given: string): string {
+  const hint = didYouMean(given, namesOf(commands));
+  if (hint !== "") return hint;
+  const later = nearest(given, commands.map((command) => command.name[1] ?? "").filter(Boolean));
+  const names = commands.filter((command) => later !== null && command.name[1] === later);
+  if (names.length === 0) return " (see navarch help)";
+  return `: did you mean ${names.map(({ name }) => `"${name.join(" ")}"`).join(" or ")}?`;
 }
 
 /** First words of all commands, each once. */

@@ -1,33 +1,44 @@
 /**
  * The help texts, made of the same declarations that the parser reads, so that neither can promise
- * what the other does not know. Pure.
+ * what the other does not know. No line is wider than 80 columns. Pure.
  */
 import type { Flag } from "./flag.ts";
 import type { Command } from "./command.ts";
 import { GLOBAL_FLAGS } from "./global-flag.ts";
+import { wrap } from "./wrap.ts";
+
+const COLUMNS = 80;
+/** A longer left side stands on a line of its own. */
+const LEFT_MAX = 30;
 
 const INTRO = `navarch keeps GPU fleets healthy: a GPU fault becomes a healthy, schedulable
 replacement, without a person.
 
-Usage: navarch <command> [words] [flags]
+Usage: navarch <command> [arguments] [flags]
 `;
 
 const OUTRO = `
-Exit status: 0 done, 1 failed, 2 usage or invalid file, 3 not found, 4 no or wrong token,
-5 control plane unreachable, 6 refused by state, 7 --wait ended without the goal.
+Exit status: 0 done, 1 failed, 2 usage or invalid file, 3 not found,
+4 unauthenticated or forbidden, 5 control plane unreachable, 6 refused by state,
+7 --wait ended without the goal.
 
-navarch help <command> tells more about one command.
+navarch help <command>  flags and examples of one command
+navarch help flags      flags that every command accepts
 `;
 
-/** All commands, one line each. */
+const SEE_FLAGS = "\nFlags that every command accepts: navarch help flags\n";
+
+/** All commands under the headings of their groups, one line each. */
 export function printOverview(commands: readonly Command[]): string {
-  const lines = commands.map((command) => ({
-    left: [...command.name, command.usage].join(" ").trim(),
-    right: command.summary,
-  }));
-  return `${INTRO}\nCommands:\n${columns(lines)}\nFlags of every command:\n${flagLines(
-    GLOBAL_FLAGS,
-  )}${OUTRO}`;
+  const titles = [...new Set(commands.map((command) => command.group ?? ""))];
+  const width = Math.max(...commands.map((command) => nameOf(command).length));
+  const groups = titles.map((title) => {
+    const lines = commands
+      .filter((command) => (command.group ?? "") === title)
+      .map((command) => ({ left: nameOf(command), right: command.summary }));
+    return `\n${title}:\n${columns(lines, width)}`;
+  });
+  return `${INTRO}${groups.join("")}${OUTRO}`;
 }
 
 /** One group (`pool`) with its commands. */
@@ -36,40 +47,75 @@ export function printGroup(name: string, commands: readonly Command[]): string {
     left: [...command.name, command.usage].join(" ").trim(),
     right: command.summary,
   }));
-  return `Usage: navarch ${name} <command> [words] [flags]\n\nCommands:\n${columns(lines)}`;
+  const usage = `Usage: navarch ${name} <command> [arguments] [flags]`;
+  return `${usage}\n\nCommands:\n${columns(lines)}\nnavarch help ${name} <command>  more\n`;
 }
 
-/** One command with its flags. */
+/** One command with its flags and examples. */
 export function printHelp(command: Command): string {
   const line = ["navarch", ...command.name, command.usage, "[flags]"].filter((word) => word !== "");
   const own = command.flags.filter((flag) => flag.hidden !== true);
-  const names = new Set(command.flags.map((flag) => flag.name));
-  const rest = GLOBAL_FLAGS.filter((flag) => !names.has(flag.name));
+  const examples = command.examples ?? [];
   return [
     `${capital(command.summary)}.\n\nUsage: ${line.join(" ")}\n`,
     command.alias === undefined ? "" : `\nAlso: ${command.alias.join(", ")}\n`,
-    command.more === undefined ? "" : `\n${command.more}\n`,
+    command.more === undefined ? "" : `\n${paragraphs(command.more)}`,
     own.length === 0 ? "" : `\nFlags:\n${flagLines(own)}`,
-    `\nFlags of every command:\n${flagLines(rest)}`,
+    examples.length === 0 ? "" : `\nExamples:\n${examples.map((one) => `  ${one}\n`).join("")}`,
+    SEE_FLAGS,
   ].join("");
+}
+
+/** The flags of every command, which no other page repeats. */
+export function printFlagsPage(): string {
+  return `Every command accepts these flags, before or after its name.
+
+${flagLines(GLOBAL_FLAGS)}
+A flag wins over its environment variable. --flag value, --flag=value and -flag
+are the same; -- ends the flags.
+`;
+}
+
+function nameOf(command: Command): string {
+  return command.name.join(" ");
+}
+
+/** What is typed: `-s, --server ADDRESS`. */
+export function flagUsage(flag: Flag): string {
+  const short = flag.short === undefined ? "" : `-${flag.short}, `;
+  return `${short}--${flag.name}${flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`}`;
+}
+
+/** What it does, whether it may be repeated, and its environment variables. */
+export function flagMeaning(flag: Flag): string {
+  const env = flag.env === undefined ? "" : ` [${flag.env.join(", ")}]`;
+  return `${flag.help}${flag.kind === "texts" ? ", may be repeated" : ""}${env}`;
 }
 
 function flagLines(flags: readonly Flag[]): string {
   const lines = flags
     .filter((flag) => flag.hidden !== true)
-    .map((flag) => {
-      const short = flag.short === undefined ? "" : `-${flag.short}, `;
-      const value = flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`;
-      const env = flag.env === undefined ? "" : ` [${flag.env.join(", ")}]`;
-      const many = flag.kind === "texts" ? ", may be repeated" : "";
-      return { left: `${short}--${flag.name}${value}`, right: `${flag.help}${many}${env}` };
-    });
+    .map((flag) => ({ left: flagUsage(flag), right: flagMeaning(flag) }));
   return columns(lines);
 }
 
-function columns(lines: readonly { left: string; right: string }[]): string {
-  const width = Math.max(0, ...lines.map(({ left }) => left.length));
-  return lines.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}\n`).join("");
+function columns(lines: readonly { left: string; right: string }[], least = 0): string {
+  const fits = lines.map(({ left }) => left.length).filter((length) => length <= LEFT_MAX);
+  const width = Math.max(least, ...fits, 0);
+  const gap = " ".repeat(width + 4);
+  return lines
+    .map(({ left, right }) => {
+      const [first = "", ...rest] = wrap(right, COLUMNS - gap.length);
+      const under = rest.map((line) => `${gap}${line}\n`).join("");
+      if (left.length > width) return `  ${left}\n${gap}${first}\n${under}`;
+      return `  ${left.padEnd(width)}  ${first}\n${under}`;
+    })
+    .join("");
+}
+
+function paragraphs(text: string): string {
+  const lines = text.split("\n").flatMap((line) => wrap(line, COLUMNS));
+  return `${lines.join("\n")}\n`;
 }
 
 function capital(text: string): string {

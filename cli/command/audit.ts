@@ -15,7 +15,8 @@ const LIMIT_DEFAULT = "100";
 export const audit: Command = {
   name: ["audit"],
   usage: "",
-  summary: "who changed what, and who was turned away",
+  summary: "list changes and refused requests, with their author",
+  examples: ["navarch audit --since 24h", "navarch audit --refused"],
   more: "Equal refusals of one minute are one line with their number.",
   flags: [
     { name: "limit", kind: "text", value: "N", help: `lines (default ${LIMIT_DEFAULT}, to 1000)` },

@@ -14,7 +14,8 @@ import { plain } from "../table.ts";
 export const backup: Command = {
   name: ["backup"],
   usage: "",
-  summary: "save the database and the fleet's identity into one file",
+  summary: "save the database and the fleet's identity to a file",
+  examples: ["navarch backup --out navarch.backup"],
   more:
     "The file holds the secret from which node credentials are made: keep it like one.\n" +
     "A database on a libSQL server is backed up with that server's own tools.",

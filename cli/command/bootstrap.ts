@@ -31,7 +31,8 @@ const LOOK_ONLY = ["attempt", "all", "follow"];
 export const bootstrap: Command = {
   name: ["bootstrap"],
   usage: "<node-id> | --host H",
-  summary: "show how a machine was set up over SSH, or set one up from here",
+  summary: "show or run the setup of a machine over SSH",
+  examples: ["navarch bootstrap gpu-7", "navarch bootstrap --host 10.0.0.7 --user ubuntu"],
   more: `Shows the last attempt; --attempt N another one, --all every one that is kept.
 
 With --host this computer sets up a machine that no provider bought, as the control plane sets

@@ -12,7 +12,8 @@ import type { World } from "../world.ts";
 export const cleanupKubernetes: Command = {
   name: ["cleanup", "kubernetes"],
   usage: "",
-  summary: "take cordons, taints, conditions and labels of Navarch off the Nodes of a cluster",
+  summary: "remove all marks of Navarch from a cluster's Nodes",
+  examples: ["navarch cleanup kubernetes --dry-run"],
   more:
     "For after an uninstall: a control plane that still runs takes it for a person's uncordon.\n" +
     "Cordons of people stay, and so do Nodes with navarch.dev/hold. With --dry-run it only lists.",

@@ -10,7 +10,8 @@ const DIALECTS = ["list", "map"] as const;
 export const configConvert: Command = {
   name: ["config", "convert"],
   usage: "<file>…",
-  summary: "write the configuration in the list or the map dialect",
+  summary: "convert a configuration to the list or map format",
+  examples: ["navarch config convert navarch.yaml --dialect map"],
   more: "The list dialect is the guide's; the map dialect is upstream's.",
   flags: [{ name: "dialect", kind: "text", value: "D", help: "list or map (default list)" }],
   words: { min: 1, max: 64 },

@@ -32,7 +32,8 @@ server:
 export const configInit: Command = {
   name: ["config", "init"],
   usage: "",
-  summary: "write a configuration to begin with, with TLS",
+  summary: "write a first configuration",
+  examples: ["navarch config init >navarch.yaml"],
   more: "It goes to standard output: navarch config init >navarch.yaml",
   flags: [],
   words: { min: 0, max: 0 },

@@ -13,6 +13,7 @@ export const configShow: Command = {
   name: ["config", "show"],
   usage: "[<file>…]",
   summary: "print the configuration in its normal form",
+  examples: ["navarch config show", "navarch config show navarch.yaml"],
   more:
     "Without a file: the one that the control plane runs with. Prints a configuration file in\n" +
     "the list dialect, with every default; secrets are replaced by [redacted].",

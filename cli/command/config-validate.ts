@@ -7,7 +7,8 @@ import type { Command } from "../command.ts";
 export const configValidate: Command = {
   name: ["config", "validate"],
   usage: "<file>…",
-  summary: "check configuration files, later laid over earlier",
+  summary: "check configuration files; later ones override",
+  examples: ["navarch config validate navarch.yaml"],
   more:
     "Also checks what a control plane needs here at its start: files, variables, kubeconfig,\n" +
     "health policy. Exit 2 if it would not start, or with --strict if it would warn.",

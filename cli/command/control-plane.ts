@@ -13,6 +13,10 @@ export const controlPlane: Command = {
   name: ["control-plane"],
   usage: "",
   summary: "run the control plane",
+  examples: [
+    "navarch control-plane --config navarch.yaml",
+    "navarch control-plane --config navarch.yaml --dry-run",
+  ],
   more:
     "Without --config it starts empty: nodes that report are watched, and none is created.\n" +
     "Flags alone, or the name navarch-control-plane, start it too.",

@@ -24,7 +24,8 @@ const ADVICE: Partial<Record<QuarantineSource, string>> = {
 export const doctorStore: Command = {
   name: ["doctor", "store"],
   usage: "",
-  summary: "list stored rows that cannot be read and were set aside",
+  summary: "list stored rows that cannot be read",
+  examples: ["navarch doctor store"],
   more: "Exit 1 if there is one whose node, pool or order needs a person.",
   flags: [],
   words: { min: 0, max: 0 },

@@ -12,7 +12,8 @@ import type { Style } from "../table.ts";
 export const doctor: Command = {
   name: ["doctor"],
   usage: "",
-  summary: "check the way to the control plane and its state",
+  summary: "check the connection and the control plane's state",
+  examples: ["navarch doctor"],
   more: "Exit 1 if anything failed; warnings do not count.",
   flags: [],
   words: { min: 0, max: 0 },

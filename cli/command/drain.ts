@@ -21,6 +21,7 @@ export const drain: Command = {
   name: ["drain"],
   usage: "<id>…",
   summary: "move work off nodes",
+  examples: ["navarch drain gpu-7 --dry-run", "navarch drain gpu-7 --wait --reason 'new driver'"],
   flags: [
     REASON,
     { name: "timeout-drain", kind: "text", value: "T", help: "deadline (default: the pool's)" },

@@ -22,7 +22,8 @@ const KIND_COLUMNS = 18;
 export const events: Command = {
   name: ["events"],
   usage: "",
-  summary: "list what happened",
+  summary: "list events, oldest first",
+  examples: ["navarch events --node gpu-7 --since 2h", "navarch events --follow -o json"],
   flags: [
     { name: "node", kind: "text", value: "ID", help: "only events of this node" },
     { name: "pool", kind: "text", value: "P", help: "only events of this pool" },

@@ -17,7 +17,8 @@ type Kind = (typeof KINDS)[number];
 export const explain: Command = {
   name: ["explain"],
   usage: "[node|pool|instance] <id>",
-  summary: "say why a node, pool or instance is as it is, and what comes next",
+  summary: "explain the state of a node, pool or instance",
+  examples: ["navarch explain gpu-7", "navarch explain pool training"],
   more: "Without a kind the id is looked up as a node, then as an instance, then as a pool.",
   flags: [],
   words: { min: 1, max: 2 },

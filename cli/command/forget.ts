@@ -8,7 +8,8 @@ import { sayFailure, show } from "../show.ts";
 export const forget: Command = {
   name: ["forget"],
   usage: "<id>…",
-  summary: "remove the record of a machine that this fleet did not buy and that is gone",
+  summary: "remove the record of a machine that is gone",
+  examples: ["navarch forget gpu-7"],
   more:
     "Refused while its agent speaks, and for machines that were bought: those are terminated.\n" +
     "A machine whose agent speaks again gets a new record.",

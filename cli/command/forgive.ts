@@ -10,7 +10,8 @@ import { WHY } from "../veto.ts";
 export const forgive: Command = {
   name: ["forgive"],
   usage: "GPU-UUID",
-  summary: "let a GPU serve again that failed and was repaired",
+  summary: "let a repaired GPU serve again",
+  examples: ["navarch forgive GPU-6f0e2c1a-0000-0000-0000-000000000000"],
   flags: [WHY],
   words: { min: 1, max: 1 },
   reach: "online",

@@ -10,7 +10,8 @@ import { FOR, printHold, readVeto, WHY } from "../veto.ts";
 export const freeze: Command = {
   name: ["freeze"],
   usage: "--reason WHY [--for DURATION]",
-  summary: "stop everything that cannot be taken back, in the whole fleet",
+  summary: "pause irreversible actions fleet-wide",
+  examples: ["navarch freeze --for 2h --reason 'cloud incident'"],
   more:
     "Nothing is cordoned, drained, ended or bought by itself until navarch unfreeze, or until\n" +
     "--for has passed. What people order is carried out, and the fleet is still watched.",

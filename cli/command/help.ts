@@ -1,22 +1,28 @@
 /**
- * `navarch help`: all commands, or one.
+ * `navarch help`: all commands, one of them, or the flags that all of them take.
  */
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { findCommand } from "../find.ts";
-import { printGroup, printHelp, printOverview } from "../help.ts";
+import { printFlagsPage, printGroup, printHelp, printOverview } from "../help.ts";
 
 /** Made from the list it explains, and part of it. */
 export function helpOf(commands: readonly Command[]): Command {
   const help: Command = {
     name: ["help"],
-    usage: "[<command>]",
-    summary: "tell more about a command",
+    group: "Other",
+    usage: "[<command> | flags]",
+    summary: "show help for a command, or the global flags",
+    examples: ["navarch help drain", "navarch help flags"],
     flags: [],
     words: { min: 0, max: 2 },
     reach: "offline",
     async run({ words, world }) {
       const all = [...commands, help];
+      if (words.join(" ") === "flags") {
+        world.out(printFlagsPage());
+        return EXIT.done;
+      }
       const found = words.length === 0 ? null : findCommand(all, "navarch", words);
       if (found === null) world.out(printOverview(all));
       else if ("ok" in found) return found;

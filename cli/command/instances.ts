@@ -29,6 +29,7 @@ export const instances: Command = {
   alias: ["instance"],
   usage: "[list | get <id>]",
   summary: "list instances, registered or not",
+  examples: ["navarch instances --pool training", "navarch instances get i-0abc"],
   flags: [
     { name: "provider", kind: "text", value: "P", help: "only instances of this provider" },
     { name: "region", kind: "text", value: "R", help: "only instances of this region" },

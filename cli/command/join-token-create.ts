@@ -13,7 +13,8 @@ import { plain } from "../table.ts";
 export const joinTokenCreate: Command = {
   name: ["join-token", "create"],
   usage: "--pool P",
-  summary: "make a token with which machines join; its secret is printed once",
+  summary: "create a token with which machines join a pool",
+  examples: ["navarch join-token create --pool training --uses 4 --ttl 2h"],
   flags: [
     { name: "pool", kind: "text", value: "P", help: "the pool whose machines may join with it" },
     { name: "uses", kind: "text", value: "N", help: "how many machines may join (default 1)" },

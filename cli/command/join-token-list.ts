@@ -14,6 +14,7 @@ export const joinTokenList: Command = {
   name: ["join-token", "list"],
   usage: "",
   summary: "list join tokens, without their secrets",
+  examples: ["navarch join-token list"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -10,7 +10,8 @@ import { plain } from "../table.ts";
 export const joinTokenRevoke: Command = {
   name: ["join-token", "revoke"],
   usage: "<id>",
-  summary: "end a join token; machines that joined with it stay",
+  summary: "revoke a join token; joined machines stay",
+  examples: ["navarch join-token revoke j-1"],
   flags: [],
   words: { min: 1, max: 1 },
   reach: "online",

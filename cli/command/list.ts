@@ -19,6 +19,11 @@ export const list: Command = {
   alias: ["ls", "nodes"],
   usage: "",
   summary: "list nodes",
+  examples: [
+    "navarch list --pool training --health unhealthy",
+    "navarch list -o json",
+    "navarch list --label team=vision",
+  ],
   flags: [
     { name: "provider", kind: "text", value: "P", help: "only nodes of this provider" },
     { name: "region", kind: "text", value: "R", help: "only nodes of this region" },

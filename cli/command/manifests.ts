@@ -15,7 +15,8 @@ const DATABASE = /^(libsql|https?|wss?):\/\/[^\s"'#]+$/;
 export const manifestsKubernetes: Command = {
   name: ["manifests", "kubernetes"],
   usage: "",
-  summary: "print the objects that install this product in a cluster",
+  summary: "print the manifests that install Navarch in a cluster",
+  examples: ["navarch manifests kubernetes | kubectl apply -f -"],
   more:
     "For kubectl apply -f -. The Secret is without values; its remark says how to set them.\n" +
     "With --ha the store is a libSQL server, which is not part of what is printed.",

@@ -15,7 +15,8 @@ import type { Style } from "../table.ts";
 export const plan: Command = {
   name: ["plan"],
   usage: "",
-  summary: "show pending actions and what waits for what",
+  summary: "show pending actions and what each waits for",
+  examples: ["navarch plan"],
   more: "Waits that say the same are one row; -o wide shows each.",
   flags: [],
   words: { min: 0, max: 0 },

@@ -14,6 +14,7 @@ export const policyShow: Command = {
   name: ["policy", "show"],
   usage: "[<file>]",
   summary: "print a health policy",
+  examples: ["navarch policy show", "navarch policy show policy.yaml"],
   more:
     "Without a file: the active one, with how often each rule matched. -o yaml prints a policy\n" +
     "file that can be edited and used.",

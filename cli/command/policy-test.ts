@@ -18,6 +18,10 @@ export const policyTest: Command = {
   name: ["policy", "test"],
   usage: "<file> --events E",
   summary: "try a health policy on events",
+  examples: [
+    "navarch policy test policy.yaml --events events.jsonl",
+    "navarch policy test policy.yaml --replay 7d",
+  ],
   more:
     'E holds one JSON object a line: a finding, {"kind":"xid","code":79}, or an event in the\n' +
     'words of a condition, {"event_type":"xid","metrics":{"xid_code":79}}; - is standard input.\n' +

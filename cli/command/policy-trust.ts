@@ -10,7 +10,8 @@ import { WHY } from "../veto.ts";
 export const policyTrust: Command = {
   name: ["policy", "trust"],
   usage: "RULE@VERSION",
-  summary: "let a rule count again that was put aside in a storm",
+  summary: "re-enable a rule that the circuit breaker suspended",
+  examples: ["navarch policy trust fatal-xid@3"],
   flags: [WHY],
   words: { min: 1, max: 1 },
   reach: "online",

@@ -7,6 +7,7 @@ export const policyValidate: Command = {
   name: ["policy", "validate"],
   usage: "<file>",
   summary: "check a health policy",
+  examples: ["navarch policy validate policy.yaml"],
   flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
   words: { min: 1, max: 1 },
   reach: "offline",

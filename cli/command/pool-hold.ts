@@ -11,7 +11,8 @@ import { FOR, printHold, readVeto, WHY } from "../veto.ts";
 export const poolHold: Command = {
   name: ["pool", "hold"],
   usage: "<pool> --reason WHY [--for 24h]",
-  summary: "stop automation in one pool for a while",
+  summary: "pause automation in one pool for a while",
+  examples: ["navarch pool hold training --for 4h --reason 'network work'"],
   more:
     "Nothing is replaced, bought or scaled in the pool; sick nodes are still cordoned. It ends\n" +
     "by itself after --for (24h if nothing is said), or with navarch pool resume.",

@@ -11,6 +11,7 @@ export const poolList: Command = {
   name: ["pool", "list"],
   usage: "",
   summary: "list pools",
+  examples: ["navarch pool list", "navarch pool list -o json"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -11,7 +11,8 @@ import { show } from "../show.ts";
 export const poolResume: Command = {
   name: ["pool", "resume"],
   usage: "<pool>",
-  summary: "let automation of a pool go on after a hold",
+  summary: "end a hold: automation of the pool continues",
+  examples: ["navarch pool resume training"],
   flags: [REASON],
   words: { min: 1, max: 1 },
   reach: "online",

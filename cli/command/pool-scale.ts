@@ -43,6 +43,10 @@ export const poolScale: Command = {
   name: ["pool", "scale"],
   usage: "<pool> --nodes N",
   summary: "set the size of a pool",
+  examples: [
+    "navarch pool scale training --nodes 12 --wait",
+    "navarch pool scale training --add 2",
+  ],
   more:
     "Keeps to the pool's bounds and does not wait for its cooldown. --nodes leaves it to the\n" +
     "pool which nodes go; --remove names them, and they are drained first like any other.",

@@ -15,6 +15,7 @@ export const poolStatus: Command = {
   name: ["pool", "status"],
   usage: "<pool>",
   summary: "show one pool, and why it cannot scale",
+  examples: ["navarch pool status training", "navarch pool status training --members"],
   flags: [
     {
       name: "members",

@@ -8,6 +8,7 @@ export const replace: Command = {
   name: ["replace"],
   usage: "<id>…",
   summary: "replace nodes: cordon, drain, terminate, create",
+  examples: ["navarch replace gpu-7 --reason 'NVLink errors'"],
   flags: [
     REASON,
     { ...FORCE, help: "do not drain first; needs --reason" },

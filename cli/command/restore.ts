@@ -12,7 +12,8 @@ import { show } from "../show.ts";
 export const restore: Command = {
   name: ["restore"],
   usage: "<file> --state DIR",
-  summary: "put a backup in place of the database of a stopped control plane",
+  summary: "restore a backup; the control plane must be stopped",
+  examples: ["navarch restore navarch.backup --state /var/lib/navarch"],
   more:
     "The old database stays beside the new one. Tokens that were revoked after the backup are\n" +
     "valid again: look at `navarch token list`.",

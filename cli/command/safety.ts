@@ -10,7 +10,8 @@ import { show } from "../show.ts";
 export const safety: Command = {
   name: ["safety"],
   usage: "",
-  summary: "show what is stopped or slowed, and how much of each limit is used",
+  summary: "show pauses, limits and how much of each is used",
+  examples: ["navarch safety"],
   more:
     "Freeze and holds of people, blindness, breakers, quarantined rules, budgets, spending,\n" +
     "places where new nodes do not come up, and instances that are billed though they were ended.",

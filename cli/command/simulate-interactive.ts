@@ -19,7 +19,8 @@ events:
 export const simulateInteractive: Command = {
   name: ["simulate", "interactive"],
   usage: "[file]",
-  summary: "a simulated fleet that stays, for the ordinary commands",
+  summary: "run a simulated fleet until it is stopped",
+  examples: ["navarch simulate interactive"],
   more: "Without a file: two nodes with eight GPUs each. It runs in real time and listens.",
   flags: RUN_FLAGS,
   words: { min: 0, max: 1 },

@@ -10,6 +10,7 @@ export const simulateList: Command = {
   name: ["simulate", "list"],
   usage: "",
   summary: "list the built-in scenarios",
+  examples: ["navarch simulate list"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "offline",

@@ -37,6 +37,7 @@ export const simulateRun: Command = {
   alias: ["simulate"],
   usage: "<file>",
   summary: "run a scenario and judge it",
+  examples: ["navarch simulate run basic-fleet", "navarch simulate run scenario.yaml --seed 7"],
   more:
     "The file may be the name of a built-in scenario (navarch simulate list).\n" +
     "Exit 8 if an assertion, an expectation or a threshold failed, 130 if interrupted.",

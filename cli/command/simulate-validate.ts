@@ -11,7 +11,8 @@ import type { Style } from "../table.ts";
 export const simulateValidate: Command = {
   name: ["simulate", "validate"],
   usage: "<file>",
-  summary: "check a scenario and sum it up",
+  summary: "check a scenario and summarise it",
+  examples: ["navarch simulate validate scenario.yaml"],
   more: "Unknown keys are errors. Exit 2 if it is wrong, or with --strict if it warns.",
   flags: [{ name: "strict", kind: "switch", help: "warnings are errors" }],
   words: { min: 1, max: 1 },

@@ -7,7 +7,8 @@ import { confirm, DRY_RUN, FORCE, IDS_MAX, orderAll, REASON } from "../order.ts"
 export const terminate: Command = {
   name: ["terminate"],
   usage: "<id>…",
-  summary: "end nodes, drained first",
+  summary: "drain nodes and end their instances",
+  examples: ["navarch terminate gpu-7 --reason 'no longer needed'"],
   more: "The pool keeps its size: a node that ends is replaced unless the pool was made smaller.",
   flags: [
     REASON,

@@ -16,7 +16,8 @@ const ROLES = ["admin", "operator", "viewer"] as const;
 export const tokenCreate: Command = {
   name: ["token", "create"],
   usage: "--role R",
-  summary: "make a token; its secret is printed once",
+  summary: "create a token; its secret is printed once",
+  examples: ["navarch token create --role operator --label alice"],
   flags: [
     { name: "role", kind: "text", value: "R", help: ROLES.join(", ") },
     { name: "label", kind: "texts", value: "TEXT", help: "whose it is, or what for" },

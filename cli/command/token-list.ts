@@ -11,6 +11,7 @@ export const tokenList: Command = {
   name: ["token", "list"],
   usage: "",
   summary: "list tokens, without their secrets",
+  examples: ["navarch token list"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",

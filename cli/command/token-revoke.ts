@@ -10,7 +10,8 @@ import { plain } from "../table.ts";
 export const tokenRevoke: Command = {
   name: ["token", "revoke"],
   usage: "<id>",
-  summary: "end a token",
+  summary: "revoke a token",
+  examples: ["navarch token revoke t-1"],
   flags: [],
   words: { min: 1, max: 1 },
   reach: "online",

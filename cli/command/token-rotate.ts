@@ -9,7 +9,8 @@ import { show } from "../show.ts";
 export const tokenRotate: Command = {
   name: ["token", "rotate"],
   usage: "--node ID",
-  summary: "give a node another credential",
+  summary: "give a node a new credential",
+  examples: ["navarch token rotate --node gpu-7"],
   more:
     "It travels with the answer to the node's next report; older ones end when it is used, and\n" +
     "after an hour in any case. Each node's credential is rotated daily without being asked.\n" +

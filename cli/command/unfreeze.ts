@@ -9,7 +9,8 @@ import { show } from "../show.ts";
 export const unfreeze: Command = {
   name: ["unfreeze"],
   usage: "",
-  summary: "let the fleet go on after a freeze",
+  summary: "end a freeze",
+  examples: ["navarch unfreeze"],
   flags: [REASON],
   words: { min: 0, max: 0 },
   reach: "online",

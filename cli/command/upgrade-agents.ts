@@ -17,7 +17,8 @@ const WAIT_DEFAULT_MS = 2 * 3_600_000;
 export const upgradeAgents: Command = {
   name: ["upgrade", "agents"],
   usage: "--to V [--max-unavailable N%]",
-  summary: "put another release on the agents, a few at a time",
+  summary: "install another release on the agents in waves",
+  examples: ["navarch upgrade agents --to 0.2.0 --max-unavailable 10% --wait"],
   more:
     "One node first; when it came back well and stayed so for a minute, at most N% at once. The\n" +
     "first node that does not come back in time, or is worse than before, stops it, and those\n" +

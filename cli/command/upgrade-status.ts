@@ -8,7 +8,8 @@ import { printUpgrade } from "../upgrade-view.ts";
 export const upgradeStatus: Command = {
   name: ["upgrade", "status"],
   usage: "",
-  summary: "show how far the newest upgrade of agents is",
+  summary: "show the progress of the newest agent upgrade",
+  examples: ["navarch upgrade status"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -10,6 +10,7 @@ export const upgradeStop: Command = {
   name: ["upgrade", "stop"],
   usage: "[--rollback]",
   summary: "stop the upgrade of agents",
+  examples: ["navarch upgrade stop --rollback"],
   more: "Those that have the release keep it, unless --rollback is said, now or later.",
   flags: [{ name: "rollback", kind: "switch", help: "those that have it already go back" }, REASON],
   words: { min: 0, max: 0 },

@@ -20,6 +20,7 @@ export const version: Command = {
   name: ["version"],
   usage: "",
   summary: "print this program's version",
+  examples: ["navarch version", "navarch version -o json"],
   flags: [],
   words: { min: 0, max: 0 },
   reach: "offline",

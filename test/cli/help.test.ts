@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../../cli/catalog.ts";
-import { printHelp } from "../../cli/help.ts";
+import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
+import { printFlagsPage, printGroup, printHelp, printOverview } from "../../cli/help.ts";
 import { navarch } from "./spawn.ts";
 
 describe("navarch help", () => {
-  test("shows every command and every common flag", async () => {
+  test("lists every command under the heading of its group", async () => {
     const { code, out, err } = await navarch(["help"]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatchSnapshot();
@@ -40,8 +41,38 @@ describe("navarch help", () => {
     expect(alone).toEqual({ code: 2, out: "", err: asked.out });
   });
 
-  test("fits a terminal of 120 columns", async () => {
-    const { out } = await navarch(["help", "list"]);
-    expect(out.split("\n").filter((line) => line.length > 120)).toEqual([]);
+  test("shows the flags of every command on a page of their own", async () => {
+    const { code, out } = await navarch(["help", "flags"]);
+    expect(code).toBe(0);
+    for (const { name } of GLOBAL_FLAGS) expect(out).toContain(`--${name}`);
+    expect(out).toMatchSnapshot();
+    expect(COMMANDS.map(printHelp).filter((text) => text.includes("--token-file"))).toEqual([]);
+  });
+
+  test("fits a terminal of 80 columns", () => {
+    const groups = [...new Set(COMMANDS.map(({ name }) => name[0] ?? ""))];
+    const texts = [
+      printOverview(COMMANDS),
+      printFlagsPage(),
+      ...COMMANDS.map(printHelp),
+      ...groups.map((name) =>
+        printGroup(
+          name,
+          COMMANDS.filter((one) => one.name[0] === name),
+        ),
+      ),
+    ];
+    const lines = texts.flatMap((text) => text.split("\n"));
+    expect(lines.filter((line) => Bun.stringWidth(line) > 80)).toEqual([]);
+  });
+
+  test("--version prints what the version command prints, whatever else is asked", async () => {
+    const [own, list, command] = await Promise.all([
+      navarch(["--version"]),
+      navarch(["list", "--version"]),
+      navarch(["version"]),
+    ]);
+    expect(own).toEqual(command);
+    expect(list).toEqual(command);
   });
 });
