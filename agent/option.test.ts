@@ -21,3 +21,13 @@ test("printHelp() names the variable of each flag that has one", () => {
   const line = help.split("\n").find((one) => one.includes("--pool NAME")) ?? "";
   expect(line).toContain("[NAVARCH_POOL]");
 });
+
+test("parseOptions() warns of a token that is set and empty", () => {
+  const warned = (token: string | undefined) => {
+    const answer = parseOptions([], { NAVARCH_AUTH_TOKEN: token }, "host", 0);
+    return answer.kind === "options" ? answer.warnings : [answer];
+  };
+  expect(warned("")).toEqual([expect.stringContaining("NAVARCH_AUTH_TOKEN is set and empty")]);
+  expect(warned(" \n")).toHaveLength(1);
+  expect([warned(undefined), warned("a-token")]).toEqual([[], []]);
+});

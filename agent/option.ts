@@ -219,6 +219,8 @@ export function parseOptions(
     const warnings = (["auth-token", "join-token"] as const)
       .filter((flag) => given.has(flag))
       .map((flag) => `--${flag} is visible to every user of this machine; use --${flag}-file`);
+    if (env["NAVARCH_AUTH_TOKEN"]?.trim() === "")
+      warnings.push("NAVARCH_AUTH_TOKEN is set and empty, so it is no token: set it, or unset it");
     return { kind: "options", options, warnings };
   } catch (cause) {
     if (cause instanceof Bad) return { kind: "bad", message: cause.message };

@@ -39,6 +39,7 @@ import { writeBackup } from "./store/backup.ts";
 import { namesOf } from "./route/anonymous.ts";
 import type { Port } from "./tls/port.ts";
 import { nextTurn } from "./turn.ts";
+import { isLoopback } from "./weak-token.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];
@@ -302,7 +303,8 @@ async function serve(
   metrics.noteWarnings(loaded.warnings.length);
   await watchFiles(options, loaded, metrics, log);
   const tokens = { ...options, env: process.env, random: drawBytes };
-  const authority = await openTokens(tokens, config, { state, identity, shared, log });
+  const isOpen = !isLoopback(address.host);
+  const authority = await openTokens(tokens, config, { state, identity, shared, isOpen, log });
   const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
   const setUp = openSetUp({
     clock: CLOCK,

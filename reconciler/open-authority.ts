@@ -10,6 +10,7 @@ import { Authority } from "./auth.ts";
 import type { Log } from "./clock.ts";
 import { type Identity, openAdminToken, openSharedAdminToken } from "./identity.ts";
 import { UsageError } from "./start-failure.ts";
+import { weaknessOf } from "./weak-token.ts";
 
 type Given = {
   authToken?: string;
@@ -19,18 +20,46 @@ type Given = {
   random(bytes: number): Uint8Array;
 };
 
+type Sourced = { source: string; token: string };
+
 /** Tokens given from outside; they serve operators and agents alike (the guide's shared token). */
-function sharedTokens(given: Given, config: Config): string[] {
+function sharedTokens(given: Given, config: Config): Sourced[] {
   const { auth } = config.server;
   const { env } = given;
   const file = given.authTokenFile ?? env["NAVARCH_AUTH_TOKEN_FILE"] ?? auth.tokenFile;
   const read = typeof file === "string" ? readFileSync(file, "utf8") : "";
-  const all = [
-    usable("--auth-token or NAVARCH_AUTH_TOKEN", given.authToken ?? ""),
-    usable(`the token file ${file}`, read),
-    usable(auth.tokenEnv, env[auth.tokenEnv] ?? ""),
+  const all: [string, string][] = [
+    ["--auth-token or NAVARCH_AUTH_TOKEN", given.authToken ?? ""],
+    [`the token file ${file}`, read],
+    [auth.tokenEnv, env[auth.tokenEnv] ?? ""],
   ];
-  return all.filter((token) => token !== "");
+  return all
+    .map(([source, text]) => ({ source, token: usable(source, text) }))
+    .filter(({ token }) => token !== "");
+}
+
+const MAKE = "make one with `openssl rand -hex 32`";
+
+/** Reports each token that can be guessed, once; throws where others could use it. */
+function judge(tokens: readonly Sourced[], isOpen: boolean, log: Log): void {
+  const seen = new Set<string>();
+  for (const { source, token } of tokens) {
+    const weakness = seen.has(token) ? null : weaknessOf(token, isOpen);
+    seen.add(token);
+    if (weakness === null) continue;
+    const { why, isRefused } = weakness;
+    if (isRefused) throw new UsageError(`${source}: the token can be guessed: ${why}: ${MAKE}`);
+    log("warn", "the shared token can be guessed", { source, reason: why, advice: MAKE });
+  }
+}
+
+/** Whoever mounts a Secret means a token, and agents of the same Secret would have none. */
+function judgeEmpty({ env }: Given, { auth }: Config["server"], log: Log): void {
+  for (const name of new Set([auth.tokenEnv, "NAVARCH_AUTH_TOKEN"])) {
+    if (env[name] === undefined || env[name].trim() !== "") continue;
+    const advice = "set it, for example from the key auth-token of the Secret, or unset it";
+    log("warn", `${name} is set and empty: agents and operators cannot use it`, { advice });
+  }
 }
 
 /**
@@ -48,11 +77,14 @@ function usable(source: string, text: string): string {
 export function openAuthority(
   given: Given,
   config: Config,
-  from: { state: string; identity: Identity; shared: boolean; log: Log },
+  from: { state: string; identity: Identity; shared: boolean; isOpen: boolean; log: Log },
 ): Authority {
-  const { state, identity, log } = from;
+  const { state, identity, isOpen, log } = from;
   const { allowAnonymous, adminTokenFile } = config.server.auth;
-  const shared = sharedTokens(given, config);
+  const sourced = sharedTokens(given, config);
+  judge(sourced, isOpen, log);
+  judgeEmpty(given, config.server, log);
+  const shared = sourced.map(({ token }) => token);
   const make = (): ReturnType<typeof openAdminToken> =>
     from.shared
       ? openSharedAdminToken(state, identity.secret)
