@@ -8,6 +8,7 @@ import { plain } from "./table.ts";
 import type { Style } from "./table.ts";
 import { escapeData, isUnsafe } from "../schema/terminal.ts";
 import type { World } from "./world.ts";
+import { foldLines } from "./wrap.ts";
 
 export const FORMATS = ["table", "wide", "json", "jsonl", "yaml", "name"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -47,7 +48,7 @@ export async function show({ world, format, style }: Screen, shown: Shown): Prom
 function showPeople(world: World, shown: Shown, wide: boolean, style: Style): void {
   const text = shown.empty !== undefined && isEmpty(shown.data) ? "" : shown.human(wide, style);
   if (text === "" && shown.empty !== undefined) return world.err(`${shown.empty}\n`);
-  return world.out(text);
+  return world.out(style.columns === null ? text : foldLines(text, style.columns));
 }
 
 /** True for the forms that a program reads: errors and questions then keep out of its way. */

@@ -1,16 +1,17 @@
 /**
  * Rows as columns two spaces apart, without box characters, so that `awk` and people read the same
- * table. Only a terminal gets colour and shortened cells: a pipe gets everything. Pure.
+ * table. Only a terminal gets colour and a table made to fit: a pipe gets everything. Pure.
  */
-
 import { oneLine } from "../schema/terminal.ts";
+import { GAP, layoutOf, widthOf } from "./layout.ts";
+import type { Layout } from "./layout.ts";
+import { cutMiddle, wrap } from "./wrap.ts";
 
 /** How the table may look; `columns` is the width to fit into, or `null` for none. */
 export type Style = { color: boolean; columns: number | null };
 
-const GAP = "  ";
-/** A cell is never cut below this: half an id still says which node it is. */
-const CELL_MIN = 8;
+/** Text below a row stands this far in. */
+const BELOW = "    ";
 
 /** `head` and every row have the same number of cells. The last line ends with a line break. */
 export function printTable(
@@ -18,23 +19,60 @@ export function printTable(
   rows: readonly (readonly string[])[],
   style: Style,
 ): string {
+  const names = head.map(plain);
   const cells = rows.map((row) => row.map((cell) => plain(cell === "" ? "-" : cell)));
-  const widths = fit(
-    head.map((name, i) => Math.max(widthOf(name), ...cells.map((row) => widthOf(row[i] ?? "")))),
-    style.columns,
-  );
-  const line = (row: readonly string[], paint: (text: string, cell: string) => string) =>
-    row
-      .map((cell, i) => {
-        const shown = cut(cell, widths[i] ?? 0);
-        const pad = i === row.length - 1 ? 0 : (widths[i] ?? 0) - widthOf(shown);
-        return paint(shown, cell) + " ".repeat(Math.max(0, pad));
-      })
-      .join(GAP)
-      .trimEnd();
+  const { columns } = style;
+  const layout = layoutOf(names, cells, columns);
   const bold = (text: string) => (style.color ? `\x1b[1m${text}\x1b[22m` : text);
   const tint = (text: string, cell: string) => (style.color ? paintWord(text, cell) : text);
-  return [line(head, bold), ...cells.map((row) => line(row, tint))].join("\n") + "\n";
+  const once = layout.once.map((i) => `${names[i]} ${cells[0]?.[i] ?? "-"}`);
+  const note = once.length === 0 ? "" : `In every row: ${once.join(", ")}`;
+  return [
+    ...linesOf(names, layout, columns, bold),
+    ...cells.flatMap((row) => linesOf(row, layout, columns, tint)),
+    ...(note === "" ? [] : wrap(note, columns ?? note.length)),
+  ]
+    .map((line) => `${columns === null ? line : cutLine(line, columns)}\n`)
+    .join("");
+}
+
+/** One row: as many lines as its longest wrapped cell, then what stands below it. */
+function linesOf(
+  row: readonly string[],
+  { widths, below }: Layout,
+  columns: number | null,
+  paint: (text: string, cell: string) => string,
+): string[] {
+  const parts = row.map((cell, i) => fitCell(cell, widths[i] ?? 0));
+  const height = Math.max(1, ...parts.map((lines) => lines.length));
+  const shown = parts.map((_, i) => i).filter((i) => (widths[i] ?? 0) > 0);
+  const lines = Array.from({ length: height }, (_, at) =>
+    shown
+      .map((i, place) => {
+        const text = parts[i]?.[at] ?? "";
+        const pad = place === shown.length - 1 ? 0 : (widths[i] ?? 0) - widthOf(text);
+        return paint(text, row[i] ?? "") + " ".repeat(Math.max(0, pad));
+      })
+      .join(GAP)
+      .trimEnd(),
+  );
+  const room = Math.max(1, (columns ?? 0) - BELOW.length);
+  const under = below
+    .filter((i) => row[i] !== "-")
+    .flatMap((i) => wrap(row[i] ?? "", room).map((text) => BELOW + paint(text, row[i] ?? "")));
+  return [...lines, ...under];
+}
+
+function fitCell(cell: string, width: number): string[] {
+  if (width === 0) return [];
+  if (widthOf(cell) <= width) return [cell];
+  return wrap(cell, width).map((line) => cutMiddle(line, width));
+}
+
+/** The last resort of a terminal too narrow for the table: a row never runs into the next line. */
+function cutLine(line: string, columns: number): string {
+  if (widthOf(line) <= columns) return line;
+  return `${Bun.sliceAnsi(line, 0, columns - 1)}…`;
 }
 
 /** `Label:  value` lines, the values in one column. */
@@ -79,33 +117,4 @@ const COLOR: Readonly<Record<string, string>> = {
 function paintWord(text: string, cell: string): string {
   const color = Object.hasOwn(COLOR, cell) ? COLOR[cell] : undefined;
   return color === undefined ? text : `\x1b[${color}m${text}\x1b[0m`;
-}
-
-/** Takes from the widest column until the line fits, or until nothing more can give. */
-function fit(widths: readonly number[], columns: number | null): number[] {
-  const fitted = [...widths];
-  if (columns === null) return fitted;
-  const gaps = GAP.length * (fitted.length - 1);
-  for (;;) {
-    const over = fitted.reduce((sum, width) => sum + width, gaps) - columns;
-    const widest = Math.max(...fitted);
-    if (over <= 0 || widest <= CELL_MIN) return fitted;
-    const at = fitted.indexOf(widest);
-    const second = Math.max(CELL_MIN, ...fitted.filter((_, i) => i !== at));
-    fitted[at] = Math.max(CELL_MIN, Math.min(widest - 1, Math.max(widest - over, second)));
-  }
-}
-
-function widthOf(text: string): number {
-  return Bun.stringWidth(text);
-}
-
-/** Characters looked at for one column: of a long text the end is never tried, letter by letter. */
-const CHARS_A_COLUMN = 8;
-
-function cut(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
-  let short = [...text].slice(0, CHARS_A_COLUMN * width).join("");
-  while (short !== "" && widthOf(short) > width - 1) short = [...short].slice(0, -1).join("");
-  return `${short}…`;
 }

@@ -35,6 +35,5 @@ export function printDiagnoses(found: readonly Diagnosis[], style: Style): strin
     check,
     advice === null ? message : `${message} → ${advice}`,
   ]);
-  // A finding is read to its end: advice that is cut off helps nobody.
-  return printTable(["Outcome", "Check", "Finding"], rows, { ...style, columns: null });
+  return printTable(["Outcome", "Check", "Finding"], rows, style);
 }

@@ -46,6 +46,27 @@ describe("on a terminal", () => {
   });
 
   test.each([
+    ...["list", "list -o wide", "get", "pool list", "pool status training", "events", "plan"],
+    ...["explain", "safety", "doctor", "instances", "token list"],
+  ])("%s fits 80 columns, however long the names", async (line) => {
+    const nodes = stub.nodes;
+    const long = `training-h100-us-central1-production-${"0".repeat(20)}`;
+    stub.nodes = nodes.map((node, i) => ({
+      ...node,
+      node_id: `${long}${i}`,
+      kubernetes_node: `gke-${long}${i}`,
+      region: "northamerica-northeast1",
+      zone: "northamerica-northeast1-a",
+      reasons: ["XID 79 on GPU 3 since 10:02, after two resets that did not help"],
+    }));
+    const { out } = await atTerminal(/^(get|explain)$/.test(line) ? `${line} ${long}1` : line, { columns: 80 });
+    stub.nodes = nodes;
+    const rows = Bun.stripANSI(out).split("\n");
+    expect(rows.filter((row) => Bun.stringWidth(row) > 80)).toEqual([]);
+    expect(rows.length).toBeGreaterThan(1);
+  });
+
+  test.each([
     ["list --no-color", {}],
     ["list", { NO_COLOR: "1" }],
     ["list", { TERM: "dumb" }],
