@@ -24,6 +24,8 @@ export type KeyPair = { certificate: string; key: string };
 export type Wish = {
   /** Common name; nothing judges a server by it (RFC 6125). */
   name: string;
+  /** Organizations of a client: Kubernetes reads each as a group. */
+  groups?: readonly string[];
   /** For a server: DNS names and IP addresses. Absent for a client. */
   hosts?: readonly string[];
   fromMs: number;
@@ -32,6 +34,7 @@ export type Wish = {
 
 const OID = {
   commonName: [0x55, 0x04, 0x03],
+  organization: [0x55, 0x04, 0x0a],
   subjectKeyIdentifier: [0x55, 0x1d, 0x0e],
   keyUsage: [0x55, 0x1d, 0x0f],
   subjectAltName: [0x55, 0x1d, 0x11],
@@ -80,9 +83,9 @@ function certify(wish: Wish & { publicKey: KeyObject }, signer: Signer): string 
     tagged(0xa0, integer(Buffer.from([2]))),
     integer(serial()),
     algorithm,
-    distinguished(signer.name),
+    distinguished(signer),
     sequence(instant(wish.fromMs), instant(wish.untilMs)),
-    distinguished(wish.name),
+    distinguished(wish),
     spki(wish.publicKey),
     tagged(0xa3, sequence(...extensions(wish, self, signer.publicKey))),
   );
@@ -164,9 +167,11 @@ function octetsOf(address: string): Buffer {
   return Buffer.from(all.flatMap((word) => [word >> 8, word & 255]));
 }
 
-function distinguished(name: string): Buffer {
-  const part = sequence(oid(OID.commonName), tagged(0x0c, Buffer.from(name)));
-  return sequence(tagged(0x31, part));
+function distinguished({ name, groups = [] }: Pick<Wish, "name" | "groups">): Buffer {
+  const part = (id: readonly number[], value: string): Buffer =>
+    tagged(0x31, sequence(oid(id), tagged(0x0c, Buffer.from(value))));
+  const organizations = groups.map((group) => part(OID.organization, group));
+  return sequence(...organizations, part(OID.commonName, name));
 }
 
 /** The top bit is clear, which makes it positive, and the next is set, so that it is not short. */

@@ -132,7 +132,7 @@ function openReflector(ground: Ground, told: string[], said: string[]): Reflecto
       told.push(`${after === null ? "-" : before === null ? "+" : "~"}${key}`);
     },
     log: (_level, _msg, fields) => {
-      said.push(String(fields?.["why"] ?? ""));
+      said.push(String(fields?.["reason"] ?? ""));
     },
   });
 }
