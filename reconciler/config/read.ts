@@ -11,7 +11,7 @@ import { type Layer, mergeLayers, type PoolTree, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { type Finder, finderOf } from "./place.ts";
 import { readPool } from "./pool.ts";
-import { collectProblems, type Problems } from "./problem.ts";
+import { type Asked, collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
 import { readSafety } from "./safety.ts";
 import { warnSecrets } from "./secret.ts";
@@ -38,8 +38,10 @@ const ORDINARY: ServerOptions = {
 export function readConfig(
   files: readonly SourceText[],
   options: Partial<ServerOptions> = {},
+  asked?: Asked,
 ): ConfigAnswer {
-  const problems = collectProblems(files.map((file) => file.name));
+  const names = files.map((file) => file.name);
+  const problems = collectProblems(names, asked);
   const layers = files.map((file) => readFile(problems, file));
   const sound = layers.filter((layer) => layer !== null);
   const [first, ...rest] = sound;

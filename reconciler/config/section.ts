@@ -5,10 +5,9 @@
  */
 import { nearest } from "../../schema/nearest.ts";
 import { homeOf, RETIRED } from "./home.ts";
-import type { Place, Problems } from "./problem.ts";
+import type { Bounds, Place, Problems } from "./problem.ts";
 import { type Entry, findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
 import {
-  type Bounds,
   readChoice,
   readDuration,
   readFlag,
@@ -89,16 +88,6 @@ function sectionOf(
     const entry = map === null ? null : findEntry(map, key);
     return entry === null || isAbsent(entry.value) ? null : entry;
   };
-  const read =
-    <B, T>(reader: (problems: Problems, tree: Tree, bounds: B) => T | null) =>
-    (key: string, bounds: B): T | null => {
-      const entry = look(key);
-      return entry === null ? null : reader(problems, entry.value, bounds);
-    };
-  const withBounds =
-    (reader: (problems: Problems, tree: Tree, bounds: Bounds) => number | null) =>
-    (key: string, bounds: Bounds = {}) =>
-      read(reader)(key, bounds);
   const whereOf = (key: string) => {
     const entry = map === null ? null : findEntry(map, key);
     if (entry === null) return { at, path: joinPath(path, key) };
@@ -113,18 +102,10 @@ function sectionOf(
     at,
     given: map !== null,
     problems,
-    look,
+    ...gettersOf(problems, map?.path ?? path, look),
     has: (key) => look(key) !== null,
-    text: (key) => read(readText)(key, true),
-    prose: (key) => read(readText)(key, false),
-    integer: withBounds(readInteger),
-    number: withBounds(readNumber),
-    flag: (key) => read(readFlag)(key, undefined),
-    duration: withBounds(readDuration),
-    choice: (key, allowed) => read(readChoice<(typeof allowed)[number]>)(key, allowed),
-    items: (key) => read(readItems)(key, undefined),
-    texts: (key) => read(readTexts)(key, undefined),
     map: (key) => {
+      problems.asked({ path: map?.path ?? path, key, kind: "mapping", bounds: {}, allowed: [] });
       const entry = look(key);
       const where = whereOf(key);
       return readSection(problems, entry?.value ?? null, where.path, entry?.at ?? where.at, homes);
@@ -137,6 +118,48 @@ function sectionOf(
         refuseKey(problems, entry, [...known, ...also], explain ?? (() => null), homes);
       }
     },
+  };
+}
+
+type Look = (key: string) => Entry | null;
+type Getter = "look" | "text" | "prose" | "integer" | "number" | "flag" | "duration";
+
+/** The typed getters of the mapping at `path`; each tells what it asks for. */
+function gettersOf(
+  problems: Problems,
+  path: string,
+  look: Look,
+): Pick<Section, Getter | "choice" | "items" | "texts"> {
+  const ask = (key: string, kind: string, bounds: Bounds = {}, allowed: readonly string[] = []) => {
+    problems.asked({ path, key, kind, bounds, allowed });
+    return look(key);
+  };
+  const read =
+    <B, T>(kind: string, reader: (problems: Problems, tree: Tree, more: B) => T | null, more: B) =>
+    (key: string): T | null => {
+      const entry = ask(key, kind);
+      return entry === null ? null : reader(problems, entry.value, more);
+    };
+  const within =
+    (kind: string, reader: (problems: Problems, tree: Tree, bounds: Bounds) => number | null) =>
+    (key: string, bounds: Bounds = {}): number | null => {
+      const entry = ask(key, kind, bounds);
+      return entry === null ? null : reader(problems, entry.value, bounds);
+    };
+  return {
+    look: (key) => ask(key, "any"),
+    text: read("text", readText, true),
+    prose: read("text", readText, false),
+    integer: within("integer", readInteger),
+    number: within("number", readNumber),
+    flag: read("boolean", readFlag, undefined),
+    duration: within("duration", readDuration),
+    choice: (key, allowed) => {
+      const entry = ask(key, "choice", {}, allowed);
+      return entry === null ? null : readChoice(problems, entry.value, allowed);
+    },
+    items: read("list", readItems, undefined),
+    texts: read("list of text", readTexts, undefined),
   };
 }
 

@@ -4,14 +4,11 @@
  */
 import { parseDuration, printDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
-import type { Problems } from "./problem.ts";
+import type { Bounds, Problems } from "./problem.ts";
 import { describe, type Tree } from "./tree.ts";
 
 /** Longest text of one setting, as in `schema/config.ts`. */
 const TEXT_MAX = 65_536;
-
-/** Inclusive; durations in milliseconds. */
-export type Bounds = { min?: number; max?: number };
 
 export function wrongType(
   problems: Problems,

@@ -1,0 +1,50 @@
+/** `docs/cli.md`: every command and flag, from the declarations that the parsers read. */
+import { printHelp } from "../../agent/option.ts";
+import { COMMANDS } from "../../cli/catalog.ts";
+import type { Command } from "../../cli/command.ts";
+import type { Flag } from "../../cli/flag.ts";
+import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
+import { code, formatHead, formatTable, readProse } from "./markdown.ts";
+
+export function formatCli(): string {
+  const head = formatHead("Command line", "`cli/catalog.ts` and the agent's flags");
+  const commands = COMMANDS.map(formatCommand).join("");
+  const common = `\n## Flags of every command\n\n${formatFlags(GLOBAL_FLAGS)}`;
+  return `${head}${readProse("cli")}${common}\n## navarch\n${commands}${formatAgent(printHelp())}`;
+}
+
+function formatCommand(command: Command): string {
+  const usage = ["navarch", ...command.name, command.usage, "[flags]"].filter((one) => one !== "");
+  const own = command.flags.filter((flag) => flag.hidden !== true);
+  const also = command.alias === undefined ? "" : ` Also: ${command.alias.map(code).join(", ")}.`;
+  return [
+    `\n### navarch ${command.name.join(" ")}\n`,
+    `\n${sentenceOf(command.summary)}${also}\n`,
+    `\n\`\`\`\n${usage.join(" ")}\n\`\`\`\n`,
+    command.more === undefined ? "" : `\n${escapeProse(command.more)}\n`,
+    own.length === 0 ? "" : `\n${formatFlags(own)}`,
+  ].join("");
+}
+
+function formatFlags(flags: readonly Flag[]): string {
+  const rows = flags
+    .filter((flag) => flag.hidden !== true)
+    .map((flag) => {
+      const short = flag.short === undefined ? "" : `-${flag.short}, `;
+      const value = flag.kind === "switch" ? "" : ` ${flag.value ?? "V"}`;
+      const many = flag.kind === "texts" ? ", may be repeated" : "";
+      const env = flag.env?.map(code).join(", ") ?? "";
+      return [code(`${short}--${flag.name}${value}`), `${flag.help}${many}`, env];
+    });
+  return formatTable(["flag", "meaning", "environment"], rows);
+}
+
+const sentenceOf = (text: string): string =>
+  escapeProse(`${text.charAt(0).toUpperCase()}${text.slice(1)}.`);
+
+/** `<id>` in a sentence would be taken for HTML. */
+const escapeProse = (text: string): string => text.replaceAll("<", "\\<");
+
+function formatAgent(help: string): string {
+  return `\n## navarch-node\n\n\`\`\`\n${help.trimEnd()}\n\`\`\`\n`;
+}

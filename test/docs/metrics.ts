@@ -1,0 +1,126 @@
+/**
+ * `docs/metrics.md`: every metric of the control plane, from a page that it printed, and of the
+ * agent, from the calls that print its page.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../build/product.ts";
+import { poolYaml, World } from "../../simulator/world.ts";
+import { openWorldApp } from "../world/app.ts";
+import { code, formatHead, formatTable, readProse } from "./markdown.ts";
+
+type Metric = { name: string; type: string; help: string };
+
+export async function formatMetrics(): Promise<string> {
+  const head = formatHead("Metrics", "the pages that both programs print");
+  const page = await printPage();
+  const labels = readLabels(page);
+  const control = metricsOf(page).map(({ name, type, help }) => {
+    const known = labels.get(name) ?? [];
+    return [code(name), type, known.map(code).join(", "), help];
+  });
+  const agent = agentMetrics().map(({ name, type, help }) => [code(name), type, help]);
+  const first = formatTable(["metric", "type", "labels", "meaning"], control);
+  const second = formatTable(["metric", "type", "meaning"], agent);
+  return `${head}${readProse("metrics")}${first}${readProse("agent-metrics")}${second}`;
+}
+
+/** A page of a fleet with one pool of two nodes. */
+async function printPage(): Promise<string> {
+  const world = await World.open(poolYaml(2, ""));
+  try {
+    const app = openWorldApp(world);
+    await world.until(() => world.serving().length === 2, 600);
+    return (await app.call("GET", "/metrics", undefined, null)).text;
+  } finally {
+    await world.close();
+  }
+}
+
+function metricsOf(page: string): Metric[] {
+  const types = new Map(
+    [...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type = ""]) => [name, type]),
+  );
+  return [...page.matchAll(/^# HELP (\S+) (.+)$/gm)].map(([, name = "", help = ""]) => {
+    return { name, type: types.get(name) ?? "", help };
+  });
+}
+
+/** Labels of the series on the page; of metrics without a series, as they are declared. */
+function readLabels(page: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>(Object.entries(declaredLabels()));
+  for (const [, name = "", inner = ""] of page.matchAll(/^(\w+)\{(.*)\} \S+$/gm)) {
+    const keys = [...inner.matchAll(/(?:^|,)(\w+)="/g)].map(([, key = ""]) => key);
+    found.set(name, keys);
+  }
+  return found;
+}
+
+const GPU = ["pool", "node_id", "gpu_index", "gpu_uuid"];
+
+/** Labels of series that are written as text, which neither the page nor a pattern shows. */
+const WRITTEN: Readonly<Record<string, string[]>> = {
+  navarch_node_gpu_temperature_celsius: GPU,
+  navarch_node_gpu_utilization_percent: GPU,
+  navarch_node_gpu_memory_used_bytes: GPU,
+  navarch_node_gpu_power_watts: GPU,
+  navarch_gpu_xid_errors_total: ["pool", "node_id", "gpu_index", "xid"],
+  navarch_provider_offer_backoff_seconds: ["provider", "region", "type"],
+};
+
+/** What stands in the source: `labelNames` of a counter, and the keys given to a series. */
+function declaredLabels(): Record<string, string[]> {
+  const labels: Record<string, string[]> = {};
+  for (const text of sourcesOf("reconciler/*metrics*.ts")) {
+    for (const [, name = "", keys = ""] of text.matchAll(
+      /name: "(navarch_\w+)",\s*help: "[^"]*",\s*labelNames: \[([^\]]*)\]/g,
+    )) {
+      labels[name] = [...keys.matchAll(/"(\w+)"/g)].map(([, key = ""]) => key);
+    }
+    for (const [, variable = "", name = ""] of text.matchAll(
+      /const (\w+) = new Series\(\s*"(navarch_\w+)"/g,
+    )) {
+      const added = new RegExp(`\\b${variable}\\.add\\(\\{([^}]*)\\}`).exec(text)?.[1] ?? "";
+      labels[name] = [...added.matchAll(/(\w+)\s*(?::[^,]*)?(?:,|$)/g)].map(([, key = ""]) => key);
+    }
+  }
+  return { ...labels, ...WRITTEN };
+}
+
+/** The agent's page needs a machine to be full, so its names come from where they are written. */
+function agentMetrics(): Metric[] {
+  const text = sourcesOf("agent/metrics.ts").join("");
+  const named = new Map(
+    [...text.matchAll(/const (\w+) = "(navarch_\w+)";/g)].map(([, key = "", name = ""]) => {
+      return [key, name] as const;
+    }),
+  );
+  const metrics = new Map<string, Metric>();
+  const add = (first: string, type: string, help: string): void => {
+    const name = named.get(first) ?? first.replaceAll('"', "");
+    metrics.set(name, { name, type, help });
+  };
+  for (const [, first = "", type = "", help = ""] of text.matchAll(
+    /(?:\[|put\()\s*("?\w+"?),\s*"(gauge|counter)",\s*"([^"]+)",/g,
+  )) {
+    add(first, type, help);
+  }
+  for (const [, kind = "", first = "", help = ""] of text.matchAll(
+    /\b(gauge|counter|put)\(\s*("?\w+"?),\s*"([^"]+)",/g,
+  )) {
+    if (help !== "gauge" && help !== "counter") add(first, kind === "put" ? "gauge" : kind, help);
+  }
+  for (const name of new Set(text.match(/\b(?:navarch_|DCGM_FI_DEV_)\w+/g))) {
+    if (!metrics.has(name)) throw new Error(`agent/metrics.ts: ${name} is not understood`);
+  }
+  return [...metrics.values()];
+}
+
+function sourcesOf(pattern: string): string[] {
+  const listed = Bun.spawnSync(["git", "ls-files", pattern], { cwd: ROOT });
+  return listed.stdout
+    .toString()
+    .split("\n")
+    .filter((path) => path !== "" && !path.endsWith(".test.ts"))
+    .map((path) => readFileSync(join(ROOT, path), "utf8"));
+}

@@ -1,0 +1,12 @@
+/** The generated pages: where each lies, and what makes it. */
+import { formatCli } from "./cli.ts";
+import { formatConfiguration } from "./configuration.ts";
+import { formatEvents } from "./events.ts";
+import { formatMetrics } from "./metrics.ts";
+
+export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
+  "docs/configuration.md": formatConfiguration,
+  "docs/cli.md": formatCli,
+  "docs/metrics.md": formatMetrics,
+  "docs/events.md": formatEvents,
+};
