@@ -27,6 +27,8 @@ export type KubernetesView = {
   refusals: { message: string; cause: RefusalCause }[];
   /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
   unshown: string[];
+  /** Pods with a `navarch.dev/hold`, which counts on a Node alone. */
+  ignored_holds: readonly string[];
   /** Nodes that others uncordoned although they are broken, or again and again. */
   uncordoned: string[];
   /** Drains that wait for something outside: budgets, webhooks, finalizers. */

@@ -72,6 +72,7 @@ async function examine(client: Client): Promise<Diagnosis[] | Failure> {
     ...(view.uncordoned ?? []).map((line) => say("warn", "uncordoned", line, null)),
     ...(view.unshown ?? []).map((line) => say("warn", "not shown", line, UNSHOWN)),
     ...(view.blocked ?? []).map((line) => say("warn", "drain blocked", line, BLOCKED)),
+    ...(view.ignored_holds ?? []).map((line) => say("warn", "hold ignored", line, null)),
   ];
   const rights = await client.get<PermissionsView>("/kubernetes/permissions", ["missing"]);
   const known = rights.ok ? rights.value : null;

@@ -76,6 +76,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
       uncordoned: uncordoned(nodes, ports.clock.wallMs()),
       blocked: standing?.blocked ?? [],
       unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
+      ignored_holds: standing?.ignoredHolds ?? [],
     };
     return c.json(view);
   });

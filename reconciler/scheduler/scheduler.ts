@@ -110,4 +110,6 @@ export type ClusterStanding = {
   blocked: string[];
   /** Nodes on which conditions, labels or taints could not be written, each with the reason. */
   unshown: string[];
+  /** Pods with a hold that has no effect, a line each. */
+  ignoredHolds: readonly string[];
 };

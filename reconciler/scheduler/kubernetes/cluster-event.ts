@@ -71,7 +71,7 @@ export class ClusterEvents {
       pool: this.#boundOf(node)?.pool ?? null,
       type: reason === "Evicted" ? "Normal" : "Warning",
       reason,
-      action: "Drain",
+      action: reason === "HoldIgnored" ? "Hold" : "Drain",
       note: message,
       related: { kind: "Node", namespace: null, name, uid },
     });

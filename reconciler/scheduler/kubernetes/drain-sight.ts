@@ -55,7 +55,9 @@ export type PodEvent = {
     | "EvictionBlocked"
     | "DeletedPastBudget"
     | "DeletedAtDeadline"
-    | "DeletionStuck";
+    | "DeletionStuck"
+    /** A hold counts on the Node alone. */
+    | "HoldIgnored";
   message: string;
 };
 

@@ -22,7 +22,7 @@ import type { ShownNode, Wish } from "../wish.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
-import { isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
+import { isAdrift, isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
 import { darkCopy, STALE_MS } from "./dark-copy.ts";
 import { Drainers } from "./drainer.ts";
 import { ClusterEvents } from "./cluster-event.ts";
@@ -33,6 +33,7 @@ import type { KubeNode, KubePod } from "./object.ts";
 import type { Join } from "./join-token.ts";
 import { leftOver, leftPods, partedNames, withFormer } from "./parted.ts";
 import { missingRules } from "./permission.ts";
+import { PodHolds } from "./pod-hold.ts";
 import { PodHosts } from "./pod-host.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
@@ -80,6 +81,7 @@ export class Kubernetes implements Scheduler {
   readonly #pods: Reflector<KubePod>;
   readonly #podsOn = new PodIndex();
   readonly #hosts = new PodHosts();
+  readonly #holds = new PodHolds();
   /** What works on the cluster while this process leads, made anew each time it begins to. */
   #hands: Hands;
   /** Whose object is whose, as the last activation said. */
@@ -107,6 +109,7 @@ export class Kubernetes implements Scheduler {
     });
     this.#pods = reflectPods(ports, (before, after) => {
       this.#podsOn.note(before, after);
+      this.#holds.note(before, after);
       if (this.#hosts.note(before, after)) {
         this.#identity += 1;
         this.#news += 1;
@@ -336,12 +339,13 @@ export class Kubernetes implements Scheduler {
       .filter(({ node }) => isHere(node))
       .map((one) => ({
         ...one,
-        unreachable: one.unreachable && this.#isAdrift(one.name),
+        unreachable: one.unreachable && isAdrift(this.#nodes.get(one.name)),
         parted: this.#parted.has(one.node),
       }));
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);
     if (this.#dark() !== null) return;
+    this.#holds.tend(wish.shown, (event) => this.#hands.told.pod(event));
     const wishes: StatusWish[] = [];
     for (const shown of wish.shown) {
       const object = this.#nodes.get(shown.name);
@@ -352,12 +356,6 @@ export class Kubernetes implements Scheduler {
     this.#hands.status.tend(wishes, former);
     this.#hands.leaving.tend(leaving);
     if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(wish));
-  }
-
-  /** A silent agent is one witness; that its kubelet is silent too is the cluster's word. */
-  #isAdrift(name: string): boolean {
-    const ready = this.#nodes.get(name)?.conditions.find(({ type }) => type === "Ready");
-    return ready?.status === "Unknown";
   }
 
   #wishOf(shown: ShownNode, object: KubeNode, fleet: string): StatusWish {
@@ -395,6 +393,7 @@ export class Kubernetes implements Scheduler {
         ...this.#hands.cleanup.troubles(),
         ...this.#hands.leaving.troubles(),
       ],
+      ignoredHolds: this.#holds.lines(),
     };
   }
 }

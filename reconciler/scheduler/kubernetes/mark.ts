@@ -55,6 +55,10 @@ export function notReadyOf({ conditions }: KubeNode): string | null {
   return ready.reason === "" ? ready.status : `${ready.status} (${ready.reason})`;
 }
 
+/** Its kubelet is silent, as the cluster says: a silent agent alone is one witness. */
+export const isAdrift = (node: KubeNode | undefined): boolean =>
+  node?.conditions.some(({ type, status }) => type === "Ready" && status === "Unknown") === true;
+
 /** Something of ours is on it, whoever it belongs to. */
 export function bearsMarks({ own, annotations, labels, taints, conditions }: KubeNode): boolean {
   if (own || annotations[ANNOTATION.session] !== undefined) return true;

@@ -11,7 +11,7 @@ import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
 import { Joined, type KubeObject } from "./joined.ts";
-import { navarchJson } from "./navarch.ts";
+import { navarch, navarchJson } from "./navarch.ts";
 
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: what Nodes show on a real API server: ${missing}`);
@@ -135,6 +135,31 @@ describe.skipIf(missing !== null)("a person's taint under a key of ours", () => 
       return /TaintRemoved .*taint navarch.dev\/unhealthy removed.*kubectl cordon/.test(out)
         ? true
         : null;
+    });
+  }, 60_000);
+});
+
+describe.skipIf(missing !== null)("navarch.dev/hold on a pod", () => {
+  test("has no effect, which the pod and doctor say", async () => {
+    const node = nameOf(at(1));
+    const [pod] = await cluster.addPods(1, {
+      name: () => "held",
+      node: () => node,
+      annotations: { "navarch.dev/hold": "true" },
+    });
+    const said = "navarch.dev/hold on pod default/held has no effect: it counts on the Node alone";
+    await until("an Event on the pod", 10_000, async () => {
+      const { out } = await cluster.kubectl("describe", "pod", "held");
+      return out.includes("HoldIgnored") && out.includes(said) ? true : null;
+    });
+    const found = await navarch(joined.plane, "doctor", "kubernetes");
+    expect(found.out).toContain("hold ignored");
+    expect(found.out).toContain(said);
+    expect(pod?.metadata.name).toBe("held");
+    await cluster.kubectl("delete", "pod", "held", "--grace-period=0", "--force");
+    await until("it is said no more", 10_000, async () => {
+      const later = await navarch(joined.plane, "doctor", "kubernetes");
+      return later.out.includes("hold ignored") ? null : true;
     });
   }, 60_000);
 });
