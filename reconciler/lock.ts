@@ -4,9 +4,11 @@
  * F12).
  * Adapter: files.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { createClient } from "@libsql/client";
+import * as v from "valibot";
+import { count } from "../schema/number.ts";
 import type { Log } from "./clock.ts";
 
 export type Lock = { release(): void };
@@ -30,32 +32,84 @@ export async function tryLock(path: string): Promise<Lock | null> {
 }
 
 /**
- * Takes the lock, waiting for another process to end if it must; `waiting` is called once, when it
- * has to. Never times out: a second instance during an upgrade is meant to wait (F12).
+ * Takes the lock, waiting for another process to end if it must; `waiting` is called when it has
+ * to, and again ever more rarely. Never times out: a second instance during an upgrade is meant to
+ * wait (F12).
  */
 export async function takeLock(
   path: string,
   wait: (ms: number) => Promise<void>,
   waiting: () => void,
 ): Promise<Lock> {
-  let told = false;
-  for (;;) {
+  let told = TELL_MS;
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
     const lock = await tryLock(path);
     if (lock !== null) return lock;
-    if (!told) waiting();
-    told = true;
-    await wait(200);
+    if (waitedMs === 0 || waitedMs >= told) {
+      waiting();
+      if (waitedMs > 0) told *= 2;
+    }
+    await wait(POLL_MS);
   }
 }
 
+const POLL_MS = 200;
+const TELL_MS = 60_000;
+
+/** Who has a folder, for whoever waits for it. */
+export type Holder = { host: string; pid: number; since: string };
+
+/** Beside the lock, and only as true as the lock: a process that is killed leaves it behind. */
+const HOLDER = "lock.holder";
+
+function readHolder(folder: string): Partial<Holder> {
+  try {
+    const text: unknown = JSON.parse(readFileSync(join(folder, HOLDER), "utf8"));
+    const { host, pid, since } = v.parse(HolderFile, text);
+    return { host: host.slice(0, 253), pid, since: since.slice(0, 40) };
+  } catch {
+    return {};
+  }
+}
+
+/** A full disk keeps nobody from starting: then others do not read who it is. */
+function writeHolder(folder: string, holder: Holder): void {
+  try {
+    writeFileSync(join(folder, HOLDER), `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+const HolderFile = v.object({ host: v.string(), pid: count, since: v.string() });
+
+const ADVICE =
+  "one process uses a state folder: stop the other one, or scale to 1 replica; " +
+  "for two replicas use a libSQL server (deploy/overlay/ha)";
+
 /** The state folder's, and that of the database's own folder where it is another one. */
-export async function lockState(state: string, database: string, log: Log): Promise<Lock> {
+export async function lockState(
+  state: string,
+  database: string,
+  { log, holder }: { log: Log; holder: Holder },
+): Promise<Lock> {
   const folders = new Set([resolve(state), dirname(resolve(database.replace(/^file:/, "")))]);
   const locks: Lock[] = [];
   for (const folder of folders) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const waiting = (): void => log("warn", "another control plane has this folder: waiting");
-    locks.push(await takeLock(join(folder, "lock.db"), (ms) => Bun.sleep(ms), waiting));
+    const waiting = (): void => {
+      const { host = null, pid = null, since = null } = readHolder(folder);
+      const about = { folder, holder_host: host, holder_pid: pid, since, advice: ADVICE };
+      log("warn", "another control plane uses the state folder: waiting", about);
+    };
+    const lock = await takeLock(join(folder, "lock.db"), (ms) => Bun.sleep(ms), waiting);
+    writeHolder(folder, holder);
+    locks.push({
+      release() {
+        rmSync(join(folder, HOLDER), { force: true });
+        lock.release();
+      },
+    });
   }
   return { release: () => locks.forEach((lock) => lock.release()) };
 }

@@ -20,6 +20,7 @@ import { load, type LoadAnswer, type Loaded } from "./load.ts";
 import { Metrics } from "./metrics.ts";
 import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
+import { tellEnd } from "./early-end.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
 import {
   addressOf,
@@ -290,11 +291,13 @@ async function serve(
   const address = addressOf(options.addr, config);
   const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
   const given = { state: options.state, folder, env: process.env };
+  const endWait = tellEnd(log);
   const { state, shared, lock, store, identity, first } = await openKept(given, config, {
     clock: CLOCK,
     random: drawBytes,
     log,
-  });
+    own: { host: hostname(), pid: process.pid },
+  }).finally(endWait);
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
   const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
   const port = await openShown(opened);

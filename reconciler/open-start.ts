@@ -59,7 +59,13 @@ type Given = {
   env: Readonly<Record<string, string | undefined>>;
 };
 
-type With = { clock: Clock; random(bytes: number): Uint8Array; log: Log };
+type With = {
+  clock: Clock;
+  random(bytes: number): Uint8Array;
+  log: Log;
+  /** This process, for another one that waits for its folder. */
+  own: { host: string; pid: number };
+};
 
 export type Kept = {
   state: string;
@@ -87,9 +93,9 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
   const path = file.replace(/^file:/, "");
   if (!shared) await checkFile(statePath === null ? "database" : "server.state_path", path);
   const beside: Named = [["folder of server.state_path", dirname(resolve(path))]];
-  const lock = shared
-    ? null
-    : await stepOf(`lock.db of ${folder}`, () => lockState(folder, file, by.log), beside);
+  const holder = { ...by.own, since: new Date(by.clock.wallMs()).toISOString() };
+  const take = (): Promise<Lock> => lockState(folder, file, { log: by.log, holder });
+  const lock = shared ? null : await stepOf(`lock.db of ${folder}`, take, beside);
   const what = shared ? `of ${URL.parse(url)?.host ?? "a server"}` : path;
   const store = await stepOf(`database ${what}`, () => openStore(url, given.env, by.clock));
   const first = shared ? store.first.bind(store) : null;

@@ -12,7 +12,7 @@ const OTHERS = 0o077;
 const STICKY = 0o1000;
 
 /** Files that hold secrets or the database. */
-const FILE = /^(?:navarch\.db.*|lock\.db.*|identity\.json|admin\.token|backup-.*\.db)$/;
+const FILE = /^(?:navarch\.db.*|lock\.(?:db.*|holder)|identity\.json|admin\.token|backup-.*\.db)$/;
 /** Everything that this program keeps in the folder. */
 const OTHER = /^(?:cloud|release|.*\.(?:key|pem|new))$/;
 const isOurs = (name: string): boolean => FILE.test(name) || OTHER.test(name);
