@@ -57,11 +57,13 @@ import { upgradeAgents } from "./command/upgrade-agents.ts";
 import { upgradeStatus } from "./command/upgrade-status.ts";
 import { upgradeStop } from "./command/upgrade-stop.ts";
 import { version } from "./command/version.ts";
+import { watchNodes } from "./command/watch-nodes.ts";
 
 /** The groups of the help, each in the order in which a newcomer meets its commands. */
 const GROUPS: Readonly<Record<string, readonly Command[]>> = {
   "Nodes and instances": [
     list,
+    watchNodes,
     get,
     explain,
     events,

@@ -41,6 +41,8 @@ type Base = {
   words: { min: number; max: number };
   /** True if the command outlives `--timeout`, which then bounds each request. */
   lasts?(flags: Flags): boolean;
+  /** Watched without `--watch`, which any command may declare (`watch.ts`). */
+  watches?: boolean;
 };
 
 export type Command =

@@ -59,10 +59,11 @@ function findByWords(commands: readonly Command[], given: readonly string[]): Fo
   const words = [GROUP_ALIAS.get(first) ?? first, ...others];
   const [head = "", second] = words;
   const exact = commands
-    .filter((command) => command.name.every((word, i) => words[i] === word))
+    .flatMap((command) => phrasesOf(command).map((name) => ({ command, name })))
+    .filter(({ name }) => name.every((word, i) => words[i] === word))
     .sort((a, b) => b.name.length - a.name.length)[0];
   if (exact !== undefined) {
-    return { kind: "command", command: exact, words: words.slice(exact.name.length) };
+    return { kind: "command", command: exact.command, words: words.slice(exact.name.length) };
   }
   const alias = commands.find((command) => command.alias?.includes(head));
   if (alias !== undefined) return { kind: "command", command: alias, words: words.slice(1) };
@@ -76,6 +77,11 @@ function findByWords(commands: readonly Command[], given: readonly string[]): Fo
     return usage(`unknown command "${head} ${second}" (${names.join(", ")})${hint}`);
   }
   return usage(`unknown command "${head}"${suggestCommand(commands, head)}`);
+}
+
+/** Its name, and the other names that have several words: `doctor kube`. */
+function phrasesOf({ name, alias = [] }: Command): (readonly string[])[] {
+  return [name, ...alias.map((one) => one.split(" ")).filter((words) => words.length > 1)];
 }
 
 /** The nearest first word; else the commands of which it is a later one: `pool status`. */

@@ -13,6 +13,14 @@ import type { World } from "./world.ts";
 
 let lasting = false;
 
+/** Home, each line with the rest of its row wiped, and everything below wiped: no flicker. */
+const screen = {
+  size: () => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 }),
+  draw: (lines: readonly string[]) => {
+    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  },
+};
+
 const world: World = {
   program: basename(process.argv0),
   argv: process.argv.slice(2),
@@ -21,6 +29,7 @@ const world: World = {
   err: (text) => void process.stderr.write(text),
   tty: process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 80,
+  ...(process.stdout.isTTY === true ? { screen } : {}),
   ask: (question) => (process.stdin.isTTY === true ? (prompt(question) ?? "") : null),
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),

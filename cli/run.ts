@@ -21,6 +21,7 @@ import type { Style } from "./table.ts";
 import { terminalSafe } from "../schema/terminal.ts";
 import { readToken } from "./token.ts";
 import { openTrust } from "./trust.ts";
+import { watch, WATCH_FLAG } from "./watch.ts";
 import type { World } from "./world.ts";
 
 export async function runCommandLine(commands: readonly Command[], given: World): Promise<number> {
@@ -28,6 +29,14 @@ export async function runCommandLine(commands: readonly Command[], given: World)
     ...given,
     out: (text) => given.out(terminalSafe(text)),
     err: (text) => given.err(terminalSafe(text)),
+    ...(given.screen === undefined
+      ? {}
+      : {
+          screen: {
+            size: given.screen.size,
+            draw: (lines) => given.screen?.draw(lines.map(terminalSafe)),
+          },
+        }),
   };
   const found = findCommand(commands, world.program, world.argv);
   if ("ok" in found) return fail(world, guessFormat(world.argv), found);
@@ -73,7 +82,9 @@ async function runOne(command: Command, given: Context): Promise<number | Failur
   try {
     if (command.reach === "offline") return await command.run(context);
     const client = connect();
-    return "ok" in client ? client : await command.run(context, client);
+    if ("ok" in client) return client;
+    if (!isWatched(command, given.flags)) return await command.run(context, client);
+    return await watch(context, (one) => command.run(one, client));
   } catch (error) {
     if (!(error instanceof TypeError) || url === null) throw error;
     if (given.flags.on("verbose")) given.world.err(`${String(error.stack)}\n`);
@@ -104,8 +115,16 @@ function prepare(
     words,
     timeoutMs: timeout.ms,
     timeoutGiven: flags.from("timeout") !== null,
-    connect: () => connect(world, flags, timeout.ms, command.lasts?.(flags) ?? false),
+    connect: () => {
+      const lasts = isWatched(command, flags) || (command.lasts?.(flags) ?? false);
+      return connect(world, flags, timeout.ms, lasts);
+    },
   };
+}
+
+function isWatched(command: Command, flags: Flags): boolean {
+  if (command.watches === true) return true;
+  return command.flags.includes(WATCH_FLAG) && flags.on(WATCH_FLAG.name);
 }
 
 function readStyle(world: World, flags: Flags): Style {

@@ -14,7 +14,13 @@ export const FORMATS = ["table", "wide", "json", "jsonl", "yaml", "name"] as con
 export type Format = (typeof FORMATS)[number];
 
 /** Where and how to print. */
-export type Screen = { world: World; format: Format; style: Style };
+export type Screen = {
+  world: World;
+  format: Format;
+  style: Style;
+  /** Takes what a watched command shows, instead of standard output. */
+  collect?(shown: Shown): void;
+};
 
 export type Shown = {
   /** What `json` and `yaml` print, and `jsonl` one item a line. */
@@ -27,7 +33,9 @@ export type Shown = {
   empty?: string;
 };
 
-export async function show({ world, format, style }: Screen, shown: Shown): Promise<void> {
+export async function show(screen: Screen, shown: Shown): Promise<void> {
+  const { world, format, style } = screen;
+  if (screen.collect !== undefined) return screen.collect(shown);
   switch (format) {
     case "json":
       return world.out(`${escapeData(JSON.stringify(shown.data, null, 2))}\n`);
@@ -46,9 +54,16 @@ export async function show({ world, format, style }: Screen, shown: Shown): Prom
 }
 
 function showPeople(world: World, shown: Shown, wide: boolean, style: Style): void {
-  const text = shown.empty !== undefined && isEmpty(shown.data) ? "" : shown.human(wide, style);
+  const text = humanText(shown, wide, style);
   if (text === "" && shown.empty !== undefined) return world.err(`${shown.empty}\n`);
-  return world.out(style.columns === null ? text : foldLines(text, style.columns));
+  return world.out(text);
+}
+
+/** What people read, made to fit; nothing where there is only `empty` to say. */
+export function humanText(shown: Shown, wide: boolean, style: Style): string {
+  if (shown.empty !== undefined && isEmpty(shown.data)) return "";
+  const text = shown.human(wide, style);
+  return style.columns === null ? text : foldLines(text, style.columns);
 }
 
 /** True for the forms that a program reads: errors and questions then keep out of its way. */

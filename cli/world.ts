@@ -15,6 +15,12 @@ export type World = {
   /** About standard output: whether a person looks at it, and how wide it is in characters. */
   tty: boolean;
   columns: number;
+  /** The terminal as a whole, where standard output is one. */
+  screen?: {
+    size(): { columns: number; rows: number };
+    /** Puts these lines in the place of everything that it shows. */
+    draw(lines: readonly string[]): void;
+  };
   /** Asks on the terminal; `null` if there is none to ask on. */
   ask(question: string): string | null;
   wallMs(): number;

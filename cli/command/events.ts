@@ -10,6 +10,7 @@ import type { EventFilter } from "../events.ts";
 import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { readSpan } from "../flag.ts";
+import type { Flags } from "../flag.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 
@@ -28,10 +29,11 @@ export const events: Command = {
     { name: "node", kind: "text", value: "ID", help: "only events of this node" },
     { name: "pool", kind: "text", value: "P", help: "only events of this pool" },
     { name: "since", kind: "text", value: "T", help: "a duration (1h30m) or an RFC 3339 time" },
-    { name: "follow", short: "f", kind: "switch", help: "go on with what happens" },
+    { name: "follow", short: "f", kind: "switch", help: "print further events as they happen" },
+    { name: "watch", short: "w", kind: "switch", help: "the same as --follow" },
   ],
   words: { min: 0, max: 0 },
-  lasts: (flags) => flags.on("follow"),
+  lasts: isFollowed,
   reach: "online",
   async run(context, client) {
     const { flags } = context;
@@ -42,7 +44,7 @@ export const events: Command = {
       pool: flags.text("pool"),
       since: since.at,
     };
-    if (flags.on("follow")) return follow(context, client, filter);
+    if (isFollowed(flags)) return follow(context, client, filter);
     const answer = await getAllEvents(client, filter);
     if (!answer.ok) return answer;
     const head = ["Time", "Kind", "Node ID", "Pool", "By", "Message"];
@@ -56,6 +58,10 @@ export const events: Command = {
   },
 };
 
+function isFollowed(flags: Flags): boolean {
+  return flags.on("follow") || flags.on("watch");
+}
+
 type Since = { ok: true; at: string | null };
 
 /**
@@ -63,7 +69,7 @@ type Since = { ok: true; at: string | null };
  * Following starts now unless something else was asked for.
  */
 async function readSince({ flags }: Context, client: Client): Promise<Since | Failure> {
-  const text = flags.text("since") ?? (flags.on("follow") ? "0" : null);
+  const text = flags.text("since") ?? (isFollowed(flags) ? "0" : null);
   if (text === null) return { ok: true, at: null };
   if (/^\d{4}-\d\d-\d\d/.test(text)) {
     const at = Date.parse(text);
@@ -89,11 +95,13 @@ async function follow(
 ): Promise<number | Failure> {
   const { world } = context;
   let after = 0;
+  let answered = false;
   let restMs = FOLLOW_MS;
   for (;;) {
     const page = await getEvents(client, filter, after);
-    if (!page.ok && (page.exit !== EXIT.unreachable || after === 0)) return page;
+    if (!page.ok && (page.exit !== EXIT.unreachable || !answered)) return page;
     if (page.ok) {
+      answered = true;
       after = page.after;
       restMs = FOLLOW_MS;
       for (const event of page.events) await printOne(context, event);

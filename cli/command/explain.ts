@@ -10,6 +10,7 @@ import type { Failure } from "../failure.ts";
 import { suggestNode, suggestPool } from "../lookup.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 const KINDS = ["node", "pool", "instance"] as const;
 type Kind = (typeof KINDS)[number];
@@ -20,7 +21,7 @@ export const explain: Command = {
   summary: "explain the state of a node, pool or instance",
   examples: ["navarch explain gpu-7", "navarch explain pool training"],
   more: "Without a kind the id is looked up as a node, then as an instance, then as a pool.",
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 1, max: 2 },
   reach: "online",
   async run(context, client) {

@@ -6,6 +6,7 @@ import { EXIT } from "../failure.ts";
 import { getNode } from "../lookup.ts";
 import { printNode } from "../node-view.ts";
 import { show } from "../show.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const get: Command = {
   name: ["get"],
@@ -13,7 +14,7 @@ export const get: Command = {
   summary: "show one node",
   examples: ["navarch get gpu-7", "navarch get gpu-7 -o yaml"],
   more: "<id> is the node's id, its instance's id or its name in Kubernetes.",
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 1, max: 1 },
   reach: "online",
   async run(context, client) {

@@ -10,6 +10,7 @@ import { parseInstanceState, titleOf } from "../name.ts";
 import { show } from "../show.ts";
 import { printLabels, printTable } from "../table.ts";
 import type { Style } from "../table.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 const HEAD = [
   "Instance ID",
@@ -35,6 +36,7 @@ export const instances: Command = {
     { name: "region", kind: "text", value: "R", help: "only instances of this region" },
     { name: "pool", kind: "text", value: "P", help: "only this pool" },
     { name: "state", kind: "texts", value: "S", help: "only this state, for example running" },
+    WATCH_FLAG,
   ],
   words: { min: 0, max: 2 },
   reach: "online",

@@ -10,6 +10,7 @@ import type { Flags } from "../flag.ts";
 import { parseHealth, parseStatus } from "../name.ts";
 import { printNodes, sortNodes } from "../node-view.ts";
 import { show } from "../show.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 /** Rows asked for at a time. */
 const PAGE = 1_000;
@@ -21,7 +22,7 @@ export const list: Command = {
   summary: "list nodes",
   examples: [
     "navarch list --pool training --health unhealthy",
-    "navarch list -o json",
+    "navarch list --watch",
     "navarch list --label team=vision",
   ],
   flags: [
@@ -38,6 +39,7 @@ export const list: Command = {
     { name: "health", kind: "text", value: "H", help: "healthy, degraded, unhealthy or unknown" },
     { name: "label", kind: "texts", value: "k=v[,k=v]", help: "only nodes with these labels" },
     { name: "limit", kind: "text", value: "N", help: "at most N nodes" },
+    WATCH_FLAG,
   ],
   words: { min: 0, max: 0 },
   reach: "online",

@@ -11,6 +11,7 @@ import { printStops } from "../safety-view.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 import type { Style } from "../table.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const plan: Command = {
   name: ["plan"],
@@ -18,7 +19,7 @@ export const plan: Command = {
   summary: "show pending actions and what each waits for",
   examples: ["navarch plan"],
   more: "Waits that say the same are one row; -o wide shows each.",
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

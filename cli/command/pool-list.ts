@@ -6,13 +6,14 @@ import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
 import { printTable } from "../table.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const poolList: Command = {
   name: ["pool", "list"],
   usage: "",
   summary: "list pools",
   examples: ["navarch pool list", "navarch pool list -o json"],
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -10,6 +10,7 @@ import type { Failure } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
 import { printMembers, printPoolStatus } from "../pool-view.ts";
 import { show } from "../show.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const poolStatus: Command = {
   name: ["pool", "status"],
@@ -22,6 +23,7 @@ export const poolStatus: Command = {
       kind: "switch",
       help: "its target and each node that it counts, as autoscalers see them",
     },
+    WATCH_FLAG,
   ],
   words: { min: 1, max: 1 },
   reach: "online",

@@ -6,6 +6,7 @@ import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { printSafety } from "../safety-view.ts";
 import { show } from "../show.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const safety: Command = {
   name: ["safety"],
@@ -15,7 +16,7 @@ export const safety: Command = {
   more:
     "Freeze and holds of people, blindness, breakers, quarantined rules, budgets, spending,\n" +
     "places where new nodes do not come up, and instances that are billed though they were ended.",
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

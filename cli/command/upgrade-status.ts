@@ -4,13 +4,14 @@ import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
 import { printUpgrade } from "../upgrade-view.ts";
+import { WATCH_FLAG } from "../watch.ts";
 
 export const upgradeStatus: Command = {
   name: ["upgrade", "status"],
   usage: "",
   summary: "show the progress of the newest agent upgrade",
   examples: ["navarch upgrade status"],
-  flags: [],
+  flags: [WATCH_FLAG],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -75,10 +75,10 @@ function refuse(code: ErrorCode, message: string, details = {}): Response {
 }
 
 /** `token: null` lets everyone in. */
-export function openStub(options: { token?: string | null } = {}): Stub {
+export function openStub(options: { token?: string | null; port?: number } = {}): Stub {
   const token = options.token === undefined ? TOKEN : options.token;
   const server = Bun.serve({
-    port: 0,
+    port: options.port ?? 0,
     hostname: "127.0.0.1",
     async fetch(request) {
       const url = new URL(request.url);

@@ -1,0 +1,16 @@
+/**
+ * `navarch watch nodes`: the table of `list`, kept up to date.
+ */
+import type { Command } from "../command.ts";
+import { WATCH_FLAG } from "../watch.ts";
+import { list } from "./list.ts";
+
+export const watchNodes: Command = {
+  ...list,
+  name: ["watch", "nodes"],
+  alias: [],
+  summary: "list nodes, kept up to date",
+  examples: ["navarch watch nodes --pool training"],
+  flags: list.flags.filter((flag) => flag !== WATCH_FLAG),
+  watches: true,
+};
