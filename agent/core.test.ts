@@ -315,6 +315,25 @@ describe("Agent", () => {
     expect(kinds()).toHaveLength(1);
   });
 
+  test("what still holds is told again when it is asked for, and the log is not read again", async () => {
+    const { agent, clock, plane, kernel, nvml } = build();
+    nvml.set({ kind: "ok", value: healthyCheck(2, { 0: { remapFailure: true } }), durationMs: 1 });
+    agent.start();
+    await clock.pass(1_000);
+    plane.seen = [];
+    plane.more = { tell_again: true };
+    await clock.pass(60_000);
+    plane.more = {};
+    expect(new Set(plane.seen.map(({ kind }) => kind))).toEqual(new Set(["remap"]));
+    // Who asks with every reply is not answered with every reply.
+    expect(plane.seen.length).toBeLessThan(10);
+    await clock.pass(60_000);
+    const told = plane.seen.length;
+    await clock.pass(300_000);
+    expect(plane.seen).toHaveLength(told);
+    expect(kernel.opened).toEqual([null]);
+  });
+
   test("a spool that is gone has told nothing, whatever the memory of probes says", async () => {
     const ill = { kind: "ok", value: healthyCheck(2, { 0: { remapFailure: true } }), durationMs: 1 };
     let memory = EMPTY_MEMORY;

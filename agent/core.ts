@@ -25,7 +25,7 @@ import { Readings } from "./readings.ts";
 import { Tally } from "./tally.ts";
 import type { NewGap } from "./spool.ts";
 import type { KernelCursor } from "./port.ts";
-import { type AgentView, printView } from "./view.ts";
+import { type AgentView, driverOf, printView, UNASKED } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
@@ -47,10 +47,7 @@ export class Agent {
   #checkingSinceMs = 0;
   #extraCheckMs = -Infinity;
   #spoolMemory: string | null = null;
-  #driver: { unresponsive: boolean | null; abandoned: number } = {
-    unresponsive: null,
-    abandoned: 0,
-  };
+  #driver = UNASKED;
   readonly #tally = new Tally();
   #behindAt = 0;
   /** The last look that the log asked for: a line after a quiet time is read at once. */
@@ -66,8 +63,8 @@ export class Agent {
     const { clock, identity } = parts;
     this.#bootMonoMs = clock.monoMs() - Math.max(0, clock.wallMs() - identity.bootWallMs);
     // A spool that is gone may have held what the memory takes for told.
-    this.#memory = parts.spool.fresh ? { ...parts.memory, held: {} } : parts.memory;
-    if (parts.spool.fresh) parts.host?.tellAgain();
+    this.#memory = parts.memory;
+    if (parts.spool.fresh) this.#forgetTold();
     this.#readings = new Readings(parts.load);
     this.#delivery = new Delivery({
       clock: parts.clock,
@@ -266,19 +263,17 @@ export class Agent {
     if (surprising || blind) this.#checkSoon();
   }
 
-  #checkSoon(): void {
+  /** False if there was an extra check a moment ago. */
+  #checkSoon(): boolean {
     const now = this.#parts.clock.monoMs();
-    if (now - this.#extraCheckMs < EXTRA_CHECK_MS) return;
+    if (now - this.#extraCheckMs < EXTRA_CHECK_MS) return false;
     this.#extraCheckMs = now;
     void this.#check();
+    return true;
   }
 
   #noticeDriver(answer: NvmlAnswer<unknown>): void {
-    const hung = answer.kind === "unresponsive" || answer.kind === "stuck";
-    this.#driver = {
-      unresponsive: hung,
-      abandoned: "abandoned" in answer ? answer.abandoned : hung ? this.#driver.abandoned : 0,
-    };
+    this.#driver = driverOf(answer, this.#driver.abandoned);
   }
 
   #beginListening(): void {
@@ -362,6 +357,7 @@ export class Agent {
     const memory = spool.acknowledge(reply.stream, reply.ack_seq);
     if (memory === "behind" && this.#behindAt !== spool.acked) this.#tellAgain();
     if (memory === "renewed") this.#noticeRenewed();
+    if (reply.tell_again && this.#checkSoon()) this.#forgetTold();
     for (const command of reply.commands) {
       void carryOut(command, {
         ...this.#parts,
@@ -375,10 +371,15 @@ export class Agent {
   #tellAgain(): void {
     this.#behindAt = this.#parts.spool.acked;
     this.#parts.log("warn", "the control plane has forgotten findings; telling what still holds");
+    if (this.#listener.ready) this.#listener.open(null);
+    this.#forgetTold();
+    void this.#check().then(() => this.wake());
+  }
+
+  /** The next check tells what still holds. */
+  #forgetTold(): void {
     this.#memory = { ...this.#memory, held: {} };
     this.#parts.host?.tellAgain();
-    if (this.#listener.ready) this.#listener.open(null);
-    void this.#check().then(() => this.wake());
   }
 
   /** The first of a new stream: once it is known, a control plane that forgets is noticed. */

@@ -6,7 +6,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../schema/gpu.ts";
 import type { Expected, ProbeResult } from "../schema/report.ts";
 import type { HostReading } from "./host/reading.ts";
-import type { NvmlCheck } from "./nvml/reading.ts";
+import type { NvmlAnswer, NvmlCheck } from "./nvml/reading.ts";
 import type { AgentParts } from "./part.ts";
 import type { ProbeRound } from "./probe/run.ts";
 import type { SpoolStats } from "./spool.ts";
@@ -40,6 +40,16 @@ export type AgentView = {
   /** How late the last heartbeat was, milliseconds. */
   lagMs: number;
 };
+
+type DriverView = Pick<AgentView, "unresponsive" | "abandoned">;
+export const UNASKED: DriverView = { unresponsive: null, abandoned: 0 };
+
+/** What the driver's last answer says of the driver. */
+export function driverOf(answer: NvmlAnswer<unknown>, abandoned: number): DriverView {
+  const unresponsive = answer.kind === "unresponsive" || answer.kind === "stuck";
+  if ("abandoned" in answer) return { unresponsive, abandoned: answer.abandoned };
+  return { unresponsive, abandoned: unresponsive ? abandoned : 0 };
+}
 
 /** The snapshot; `now` is what the core keeps to itself. */
 export function printView(

@@ -15,12 +15,14 @@ import type { Clock } from "./clock.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 import { isUnbought, verdictOfNode } from "./fleet.ts";
 import { takeFairly } from "./letter-queue.ts";
+import { isSameProof } from "./origin.ts";
 import { Paced } from "./paced.ts";
 import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "./store/store.ts";
 import type { Cursor, Letter, Store, StoredLetter } from "./store/store.ts";
 import type { OrderSigner } from "./order-signer.ts";
 import type { UpgradeWord } from "./upgrade/word.ts";
+import { Unheard } from "./unheard.ts";
 import { StreamCursors } from "./stream-cursor.ts";
 import { statusOf } from "./view/status.ts";
 
@@ -58,11 +60,6 @@ const BATCH_MAX = { letters: 256, news: 400 };
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
 
-function isSameProof(a: Origin, b: Origin): boolean {
-  const pods = a.pod?.node === b.pod?.node && a.pod?.uid === b.pod?.uid && a.vouched === b.vouched;
-  return pods && (a.tokenProblem ?? null) === (b.tokenProblem ?? null);
-}
-
 type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
 export class Ingest {
   private readonly store: Store;
@@ -79,6 +76,7 @@ export class Ingest {
   /** How often a changed address is written down. */
   private readonly moves = new Paced(60_000);
   private readonly again = new AskAgain();
+  private readonly unheard = new Unheard();
   /** New nodes by their id in lower case: until they are folded nobody else knows them. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
@@ -130,7 +128,9 @@ export class Ingest {
       node.agent !== null &&
       !report.inventory &&
       (node.agent.bootId !== report.boot_id || hasRefused(report, node));
-    return { kind: "reply", reply: this.reply(report, id, this.target.node(id), seq, stale) };
+    const reply = this.reply(report, id, this.target.node(id), seq, stale);
+    if (this.unheard.asks(id, node, report.check, mono)) reply.tell_again = true;
+    return { kind: "reply", reply };
   }
 
   /** Which node speaks: by its own id, else by an instance identity; two candidates are nobody. */

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { NodeId } from "../schema/id.ts";
-import type { Report } from "../schema/report.ts";
+import type { Report, ReportReply } from "../schema/report.ts";
 import { reportOf } from "../simulator/agent.ts";
 import { poolYaml, World } from "../simulator/world.ts";
 
@@ -13,6 +13,21 @@ afterEach(async () => {
   for (const world of worlds.splice(0)) await world.close();
 });
 
+async function replyTo(
+  w: World,
+  id: NodeId,
+  agent: Parameters<typeof reportOf>[1],
+  changes: Partial<Report>,
+): Promise<ReportReply> {
+  const report = { ...reportOf(id, agent, w.clock.wallMs()), findings: [], ...changes };
+  const pending = w.ingest.accept(report as Report, id);
+  await w.clock.pass(10);
+  const answer = await pending;
+  await w.turn();
+  if (answer.kind !== "reply") throw new Error(answer.kind);
+  return answer.reply;
+}
+
 async function openStory() {
   const w = await World.open(poolYaml(1), { store: "memory" });
   worlds.push(w);
@@ -20,15 +35,8 @@ async function openStory() {
   const id = w.serving()[0] as NodeId;
   const agent = w.agent(id);
   /** Sends a report of the real agent with changes, and gives the acknowledged number back. */
-  const send = async (changes: Partial<Report>): Promise<number> => {
-    const report = { ...reportOf(id, agent, w.clock.wallMs()), findings: [], ...changes };
-    const pending = w.ingest.accept(report as Report, id);
-    await w.clock.pass(10);
-    const answer = await pending;
-    await w.turn();
-    if (answer.kind !== "reply") throw new Error(answer.kind);
-    return answer.reply.ack_seq;
-  };
+  const send = async (changes: Partial<Report>): Promise<number> =>
+    (await replyTo(w, id, agent, changes)).ack_seq;
   const honest = reportOf(id, agent, w.clock.wallMs());
   const clean = { ...honest.check, active: [] } as Report["check"];
   /** A boot that there never was, and a check that finds nothing. */
@@ -83,6 +91,38 @@ test("a second forged reboot right after the first hides it no longer", async ()
   expect(await send({})).toBe(0);
   await w.clock.pass(16_000);
   expect(await send({})).not.toBe(0);
+});
+
+test("a forged check under the node's own boot id hides a missing GPU for minutes", async () => {
+  const { w, id, agent, send } = await openStory();
+  const missing = "lost/count/node";
+  const where = { pci: null, gpu_index: null, gpu_uuid: null, kmsg_seq: null };
+  const metrics = { expected: 2, present: 1, expected_from: "bus" };
+  const lost = { kind: "lost", reason: "count", code: null, ...where, metrics } as const;
+  const told = (seq: number) => {
+    w.xid(id, 79);
+    const row = agent.spool.at(-1);
+    if (row === undefined) throw new Error("nothing was told");
+    agent.spool = [];
+    return { findings: [{ seq, finding: { ...row.finding, ...lost } }] } as Partial<Report>;
+  };
+  const reasons = () => w.node(id).health.held.map(({ finding }) => finding.reason);
+  const check = { ...reportOf(id, agent, w.clock.wallMs()).check, active: [missing] };
+  const lists = { check } as Partial<Report>;
+  await send({ ...told(1), ...lists });
+  expect(reasons()).toEqual(["count"]);
+  await w.clock.pass(1_000);
+  await send({ stream: "of-a-thief", check: { ...check, active: [] } } as unknown as Partial<Report>);
+  expect(reasons()).toEqual([]);
+  const asked: boolean[] = [];
+  for (let minute = 0; minute < 30; minute += 1) {
+    asked.push((await replyTo(w, id, agent, lists)).tell_again === true);
+    await w.clock.pass(60_000);
+  }
+  // Not at once, because a finding may be on its way; twice, because a reply may be lost.
+  expect(asked.flatMap((one, minute) => (one ? [minute] : []))).toEqual([2, 12]);
+  await send({ ...told(2), ...lists });
+  expect(reasons()).toEqual(["count"]);
 });
 
 test("a true reboot ends it", async () => {

@@ -31,6 +31,8 @@ export const LIMIT = {
    * count.
    */
   heldFindingsMax: 64,
+  /** Two names for each finding that was held or kept aside. */
+  droppedMax: 256,
   /** Text of one finding as sent: kernel records are at most about 1 KiB after unescaping. */
   messageCharsMax: 1_024,
   /** Measured values of one finding, and the characters of their names and texts together. */

@@ -175,14 +175,13 @@ export const Health = v.object({
    * rules, and what an older policy held. It is let go by the same signs as what is held.
    */
   aside: v.optional(v.pipe(v.array(HeldFinding), v.maxLength(LIMIT.heldFindingsMax))),
+  /** What a forced uncordon dropped and checks still list: not asked for again. */
+  dropped: v.optional(v.pipe(v.array(text), v.maxLength(LIMIT.droppedMax))),
   /** Policy and quarantine under which `held` and `aside` were last judged. */
   basis: v.optional(text),
   /** What windowed rules count. */
   history: FindingHistory,
-  /**
-   * Consecutive unhealthy evaluations, at least 5 s apart; back to 0 on a healthy one (promise
-   * N66).
-   */
+  /** Consecutive unhealthy evaluations, at least 5 s apart; 0 on a healthy one (promise N66). */
   unhealthyRun: count,
   lastCountedAt: instant,
   lastCheckAt: v.nullable(instant),

@@ -178,6 +178,8 @@ export const ReportReply = v.object({
   server_time: at,
   /** Asked for after a restart of the control plane, or when the node is not known. */
   want_inventory: v.boolean(),
+  /** Tell what still holds once more: checks list a condition that is not known here. */
+  tell_again: v.optional(v.boolean()),
   /** GPUs that this node must have by its instance type or pool, where either says. */
   expected: v.nullish(Expected),
   node_status: v.nullish(short(64), null),

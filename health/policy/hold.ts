@@ -54,6 +54,12 @@ export function keyOf(finding: Finding): string {
   return `${finding.kind}/${what}/${gpuOf(finding)}`.slice(0, 200);
 }
 
+/** How a check may list what a finding tells: one with a code may be listed by its reason. */
+export function namesOf(finding: Finding): string[] {
+  const { kind, reason } = finding;
+  return [keyOf(finding), `${kind}/${reason ?? "-"}/${gpuOf(finding)}`.slice(0, 200)];
+}
+
 /** Which of two judgements keeps a node away for longer. */
 export function isWorse(a: Judgement, b: Judgement): boolean {
   const results = RESULT_RANK[a.result] - RESULT_RANK[b.result];

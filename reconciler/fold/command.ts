@@ -3,8 +3,10 @@
  * The route asks first, so that a refusal is immediate; the loop asks again when it applies the
  * order, because the node may have moved in between.
  */
+import { namesOf } from "../../health/policy/hold.ts";
 import type { Command } from "../../schema/command.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
+import { LIMIT } from "../../schema/limit.ts";
 import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { verdictOfNode } from "../fleet.ts";
@@ -189,7 +191,11 @@ function clearOlder(health: Node["health"], at: number): Node["health"] {
   const held = health.held.filter(({ lastAt }) => lastAt > at);
   const aside = (health.aside ?? []).filter(({ lastAt }) => lastAt > at);
   const verdict = health.held.length > 0 && held.length === 0 ? "healthy" : health.verdict;
-  return { ...health, held, aside, verdict, unhealthyRun: 0 };
+  const gone = [...health.held, ...(health.aside ?? [])].filter(({ lastAt }) => lastAt <= at);
+  const names = gone.flatMap(({ finding }) => namesOf(finding)).concat(health.dropped ?? []);
+  const dropped = [...new Set(names)].slice(0, LIMIT.droppedMax);
+  const more = dropped.length === 0 ? {} : { dropped };
+  return { ...health, held, aside, verdict, unhealthyRun: 0, ...more };
 }
 
 function foldLeave(

@@ -389,3 +389,15 @@ test("foldLetter() tells of a condition that cannot be evaluated", () => {
   });
   expect(policyErrors.map((one) => one.rule)).toEqual(["odd"]);
 });
+
+test("foldLetter() forgets what a person dropped once a conclusive check lists it no longer", () => {
+  const before = nodeOf("n", { agent: agentOf() });
+  const dropped = ["ecc/dbe/GPU-0", "x/y/node"];
+  const sick: Node = { ...before, health: { ...before.health, dropped } };
+  const after = (more: Partial<Letter>): readonly string[] | undefined =>
+    foldLetter(sick, letter([], more), START, { policy: POLICY, labels: {} }).node.health.dropped;
+  expect(after({})).toEqual(["ecc/dbe/GPU-0", "x/y/node"]);
+  expect(after(checked([], false))).toEqual(["ecc/dbe/GPU-0", "x/y/node"]);
+  expect(after(checked(["ecc/dbe/GPU-0"]))).toEqual(["ecc/dbe/GPU-0"]);
+  expect(after(checked())).toEqual([]);
+});

@@ -80,11 +80,11 @@ export function foldLetter(
   const heard = judged.length > 0 || check !== null;
   const health = evaluate(
     {
-      ...before,
-      held,
+      ...{ ...before, held },
       ...(aside.length > 0 || before.aside !== undefined ? { aside } : {}),
       // Nothing is held, nothing is out of date.
       ...(held.length + aside.length > 0 ? { basis: basisOf(policy, quarantined) } : {}),
+      ...droppedOf(before.dropped, check?.active ?? null),
       history: result.history,
       lastReport: heard ? latched.newest : before.lastReport,
     },
@@ -103,6 +103,15 @@ export function foldLetter(
     shadows: result.shadows.map(({ judgement: j }) => ({ rule: j.rule, result: j.result })),
     policyErrors: result.errors,
   };
+}
+
+/** What a person dropped is forgotten once a check lists it no longer. */
+function droppedOf(
+  dropped: Health["dropped"],
+  active: readonly string[] | null,
+): Pick<Health, "dropped"> {
+  if (dropped === undefined || active === null) return {};
+  return { dropped: dropped.filter((name) => active.includes(name)) };
 }
 
 type By = {
