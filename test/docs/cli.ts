@@ -8,14 +8,18 @@ import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
 export function formatCli(): string {
   const head = formatHead("Command line", "`cli/catalog.ts` and the agent's flags");
-  const commands = COMMANDS.map(formatCommand).join("");
+  const groups = [...new Set(COMMANDS.map(({ group }) => group ?? "Other"))].map((group) => {
+    const own = COMMANDS.filter((command) => (command.group ?? "Other") === group);
+    return `\n## ${group}\n${own.map(formatCommand).join("")}`;
+  });
   const common = `\n## Flags of every command\n\n${formatFlags(GLOBAL_FLAGS)}`;
-  return `${head}${readProse("cli")}${common}\n## navarch\n${commands}${formatAgent(printHelp())}`;
+  return `${head}${readProse("cli")}${common}${groups.join("")}${formatAgent(printHelp())}`;
 }
 
 function formatCommand(command: Command): string {
   const usage = ["navarch", ...command.name, command.usage, "[flags]"].filter((one) => one !== "");
   const own = command.flags.filter((flag) => flag.hidden !== true);
+  const examples = command.examples ?? [];
   const also = command.alias === undefined ? "" : ` Also: ${command.alias.map(code).join(", ")}.`;
   return [
     `\n### navarch ${command.name.join(" ")}\n`,
@@ -23,6 +27,7 @@ function formatCommand(command: Command): string {
     `\n\`\`\`\n${usage.join(" ")}\n\`\`\`\n`,
     command.more === undefined ? "" : `\n${escapeProse(command.more)}\n`,
     own.length === 0 ? "" : `\n${formatFlags(own)}`,
+    examples.length === 0 ? "" : `\n\`\`\`sh\n${examples.join("\n")}\n\`\`\`\n`,
   ].join("");
 }
 

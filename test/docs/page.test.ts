@@ -1,0 +1,91 @@
+/**
+ * The commands of the pages. Every command, flag and file that a block names exists, run or not; the
+ * blocks of each page are run from the first to the last in a clean folder (`CI=true`, or
+ * `NAVARCH_DOCS=1`; about four minutes).
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../build/product.ts";
+import { COMMANDS } from "../../cli/catalog.ts";
+import { findCommand } from "../../cli/find.ts";
+import { readFlags } from "../../cli/flag.ts";
+import { withGlobal } from "../../cli/global-flag.ts";
+import { printHelp } from "../../agent/option.ts";
+import { copyTree } from "../scratch-copy.ts";
+import { blocksOf, callsOf, type Block } from "./block.ts";
+import { PAGES } from "./page.ts";
+import { runPage } from "./run.ts";
+
+const listed = Bun.spawnSync(["git", "ls-files", "docs/*.md"], { cwd: ROOT }).stdout.toString();
+const pages = listed
+  .split("\n")
+  .filter((path) => path !== "" && PAGES[path] === undefined)
+  .filter((path) => !path.startsWith("docs/decisions/"));
+const blocksAt = (path: string): Block[] => blocksOf(readFileSync(join(ROOT, path), "utf8"));
+const withBlocks = pages.filter((path) => blocksAt(path).length > 0);
+
+/** What is wrong with one call of `navarch`; `null` = nothing. */
+function wrongCall(words: readonly string[]): string | null {
+  const named = words.filter((word) => !word.startsWith("-"));
+  const found = findCommand(COMMANDS, "navarch", words);
+  if (found === null || "ok" in found || found.kind !== "command") return `no command: ${named}`;
+  const answer = readFlags(withGlobal(found.command.flags), words, {});
+  return answer.ok ? null : `${words.join(" ")}: ${answer.message}`;
+}
+
+/** Files of this repository, by folders that only it has. */
+const FILE = /(?:^|[\s"'=])((?:deploy|bootstrap|systemd|simulator|docs|build|test)\/[\w./-]*)/gm;
+
+describe.each(withBlocks)("%s", (path) => {
+  const blocks = blocksAt(path);
+  const text = blocks.map((block) => block.text).join("\n");
+
+  test("names commands and flags of navarch that exist", () => {
+    const wrong = callsOf(text, "navarch").map(wrongCall);
+    expect(wrong.filter((one) => one !== null)).toEqual([]);
+  });
+
+  test("names flags of navarch-node that exist", () => {
+    const known = new Set(printHelp().match(/--[\w-]+/g));
+    const flags = callsOf(text, "navarch-node").flat();
+    const given = flags.filter((word) => word.startsWith("--")).map((word) => word.split("=")[0]);
+    expect(given.filter((flag) => !known.has(flag ?? ""))).toEqual([]);
+  });
+
+  test("names files of the repository that exist", () => {
+    const files = [...text.matchAll(FILE)].map(([, file = ""]) => file);
+    expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
+  });
+
+  test("names scripts of package.json that exist", () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const used = [...text.matchAll(/\bnpm run ([\w-]+)/g)].map(([, name = ""]) => name);
+    expect(used.filter((name) => scripts[name] === undefined)).toEqual([]);
+  });
+});
+
+test("a command, a flag and a file that do not exist are noticed", () => {
+  const calls = callsOf('navarch lits\nx="$(navarch list --pol p -o name | head)"', "navarch");
+  expect(calls.map(wrongCall).map((one) => one !== null)).toEqual([true, true]);
+  expect([..."kubectl apply -f deploy/nothing/".matchAll(FILE)].length).toBe(1);
+});
+
+const RUN = process.env["CI"] === "true" || process.env["NAVARCH_DOCS"] === "1";
+
+describe.skipIf(!RUN)("in a clean folder", () => {
+  let repository = "";
+  beforeAll(() => {
+    repository = copyTree("navarch-docs-");
+    const built = Bun.spawnSync(["npm", "run", "build"], { cwd: repository });
+    expect(built.exitCode).toBe(0);
+  }, 120_000);
+  afterAll(() => rmSync(repository, { recursive: true, force: true }));
+
+  const toRun = withBlocks.filter((path) => blocksAt(path).some(({ notRun }) => notRun === null));
+  test.each(toRun)("every block of %s runs, from the first to the last", async (path) => {
+    const { code, output } = await runPage(repository, path);
+    if (code !== 0) console.error(output);
+    expect(code).toBe(0);
+  }, 300_000);
+});
