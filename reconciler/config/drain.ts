@@ -3,6 +3,7 @@
  * is read on its own; `mergeDrain` then takes each field from the nearest place that has it.
  */
 import type { Drain } from "../../schema/config.ts";
+import { printDuration } from "../../schema/duration.ts";
 import type { Section } from "./section.ts";
 
 export type DrainPart = { [Key in keyof Drain]: Drain[Key] | null };
@@ -33,7 +34,23 @@ export function readDrain(drain: Section): DrainPart {
     unknownWaitMs: drain.duration("unknown_wait"),
   };
   drain.finish();
+  warnCut(drain, part);
   return part;
+}
+
+/** At the drain's deadline the machine ends, whatever grace a pod still has. */
+function warnCut(drain: Section, { gracePeriodMs, timeoutMs, fatalTimeoutMs }: DrainPart): void {
+  const entry = drain.look("grace_period");
+  if (entry === null || gracePeriodMs === null || gracePeriodMs <= 0) return;
+  for (const [key, ms] of [
+    ["timeout", timeoutMs],
+    ["fatal_timeout", fatalTimeoutMs],
+  ] as const) {
+    if (ms === null || ms === 0 || gracePeriodMs <= ms) continue;
+    const limit = `${key} (${printDuration(ms)})`;
+    const message = `is longer than ${limit}, which cuts each pod's grace short`;
+    drain.problems.warning(entry.value.at, entry.path, "range", message);
+  }
 }
 
 /** −1 leaves each pod its own grace period. */

@@ -579,3 +579,19 @@ describe("printConfig()", () => {
     }
   });
 });
+
+test.each([
+  ["grace_period: 5m, timeout: 1m", ["timeout (1m)"]],
+  ["grace_period: 5m, timeout: 1m, fatal_timeout: 30s", ["timeout (1m)", "fatal_timeout (30s)"]],
+  ["grace_period: 5m, timeout: 5m", []],
+  ["grace_period: 5m, timeout: 0s", []],
+  ["grace_period: -1, timeout: 1m", []],
+  ["timeout: 1m", []],
+])("readConfig() warns of a drain that cuts each pod's grace short: %s", (drain, limits) => {
+  const all = printed(pool(`    drain: { ${drain} }\n`), "warning");
+  const said = all.filter((line) => line.includes("grace_period"));
+  expect(said).toHaveLength(limits.length);
+  for (const [i, limit] of limits.entries()) {
+    expect(said[i]).toContain(`pools[0].drain.grace_period: warning: is longer than ${limit}`);
+  }
+});
