@@ -762,6 +762,24 @@ describe("Drainers", () => {
     expect(stage.asks()).toEqual([]);
   });
 
+  test("a deadline that passed in a pause leaves a minute, half of it for evictions", async () => {
+    const stage = new Stage();
+    stage.pod("a", { labels: { app: "a" } });
+    stage.budget("a", { app: "a" }, 1, 1);
+    stage.kube.person.edit("poddisruptionbudgets", "ns", "a", { spec: { minAvailable: 1 } });
+    stage.kube.cluster.manage("ns", "a", 1);
+    const deadlineAt = stage.clock.wallMs() + 180 * SECOND;
+    const wish = { deadlineAt, deleteAtDeadline: true, gracePeriodMs: 20 * SECOND };
+    stage.wish("n1", { ...wish, paused: "navarch.dev/hold is set" });
+    await stage.tick(600);
+    stage.wish("n1", { ...wish, paused: null });
+    await stage.tick(28);
+    expect(stage.deeds()).toEqual([]);
+    expect(stage.events.at(-1)?.message).toContain("Deleted at");
+    await stage.tick(10);
+    expect(stage.deeds()).toEqual(["delete a"]);
+  });
+
   test("a process that was paused asks nothing before it hears from the reconciler", async () => {
     const stage = new Stage();
     for (let i = 0; i < 40; i++) stage.pod(`p-${i}`);

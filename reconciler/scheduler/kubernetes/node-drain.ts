@@ -53,7 +53,7 @@ export type NextAsk = { pod: KubePod; ask: Ask; how: How; graceMs: number; cut: 
 
 /** What a drain needs to begin: the mark, the first list. It counts as begun at once. */
 const START_MS = 15_000;
-/** For pods that have their own grace period, after a pause: what most of them need. */
+/** After a pause: what most pods need, and what a person needs who sees what comes. */
 const GRACE_LEAST_MS = 60_000;
 
 export class NodeDrain {
@@ -89,17 +89,22 @@ export class NodeDrain {
 
   /**
    * The drain's deadline, moved so that after any time in which nobody could be asked, or could be
-   * seen, a full grace period is left; 0 = none. Time lost by a restart is given back like that of
-   * a pause: nobody knows what it was.
+   * seen, a full grace period is left, and a minute at least; 0 = none. Time lost by a restart is
+   * given back like that of a pause: nobody knows what it was.
    */
   deadline(now: number): number {
     const { since, deadlineAt, gracePeriodMs } = this.wish;
     if (deadlineAt === 0) return 0;
-    const wholeMs = deadlineAt - since;
-    const graceMs = Math.min(wholeMs, gracePeriodMs < 0 ? GRACE_LEAST_MS : gracePeriodMs);
+    const graceMs = Math.min(deadlineAt - since, Math.max(gracePeriodMs, GRACE_LEAST_MS));
     if (this.clearWall === null) return Math.max(deadlineAt, now + graceMs);
-    if (this.clearWall <= since + START_MS) return deadlineAt;
-    return Math.max(deadlineAt, this.clearWall + graceMs);
+    const { resumedWall } = this;
+    return resumedWall === null ? deadlineAt : Math.max(deadlineAt, resumedWall + graceMs);
+  }
+
+  /** When it went on after a pause; `null` = it began without one, or is paused now. */
+  private get resumedWall(): number | null {
+    const { clearWall } = this;
+    return clearWall === null || clearWall <= this.wish.since + START_MS ? null : clearWall;
   }
 
   /** The deadline as text, for what is deleted because of it. */
@@ -119,8 +124,10 @@ export class NodeDrain {
     return { kind: "deletes", at: deletes, mayHold: !ordered };
   }
 
+  /** Half of the time that is left after a pause is for evictions, as half of the whole is. */
   private deletesAt(graceMs: number, deadlineAt: number): number {
-    return Math.max(deadlineAt - graceMs, (this.wish.since + deadlineAt) / 2);
+    const begunAt = this.resumedWall ?? this.wish.since;
+    return Math.max(deadlineAt - graceMs, (begunAt + deadlineAt) / 2);
   }
 
   /** Of the same drain of the same Node object, whatever else was changed about it. */
