@@ -5,6 +5,7 @@ import type { Command } from "./command.ts";
 import { audit } from "./command/audit.ts";
 import { backup } from "./command/backup.ts";
 import { bootstrap } from "./command/bootstrap.ts";
+import { completionOf } from "./command/completion.ts";
 import { configConvert } from "./command/config-convert.ts";
 import { configInit } from "./command/config-init.ts";
 import { configShow } from "./command/config-show.ts";
@@ -111,4 +112,6 @@ const ALL: readonly Command[] = Object.entries(GROUPS).flatMap(([group, commands
   commands.map((command) => ({ ...command, group })),
 );
 
-export const COMMANDS: readonly Command[] = [...ALL, helpOf(ALL)];
+const LISTED: readonly Command[] = [...ALL, completionOf(() => COMMANDS)];
+
+export const COMMANDS: readonly Command[] = [...LISTED, helpOf(LISTED)];

@@ -52,7 +52,7 @@ function hasFlagOf(server: Command, from: (name: string) => unknown): boolean {
 }
 
 /** Short names of whole groups (decision 17). */
-const GROUP_ALIAS: ReadonlyMap<string, string> = new Map([["sim", "simulate"]]);
+export const GROUP_ALIAS: ReadonlyMap<string, string> = new Map([["sim", "simulate"]]);
 
 function findByWords(commands: readonly Command[], given: readonly string[]): Found {
   const [first = "", ...others] = given;

@@ -21,6 +21,8 @@ export type Flag = {
   /** What stands for the value in the help: `F`, `k=v`. */
   value?: string;
   help: string;
+  /** All values that it may have, for completion; the command itself checks them. */
+  values?: readonly string[];
   /** Left out of the help. */
   hidden?: boolean;
 };

@@ -3,6 +3,7 @@
  */
 import type { Flag } from "./flag.ts";
 import { SERVER_DEFAULT } from "./address.ts";
+import { FORMATS } from "./show.ts";
 
 export const TIMEOUT_DEFAULT = "30s";
 
@@ -20,6 +21,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     short: "o",
     kind: "text",
     value: "FORM",
+    values: FORMATS,
     help: "table, wide, json, jsonl, yaml or name (default table)",
   },
   {

@@ -49,8 +49,20 @@ export const controlPlane: Command = {
       value: "A",
       help: "where other replicas on that server reach this one",
     },
-    { name: "log-level", kind: "text", value: "L", help: `${LEVELS.join(", ")} (default info)` },
-    { name: "log-format", kind: "text", value: "F", help: `${FORMS.join(", ")} (default json)` },
+    {
+      name: "log-level",
+      kind: "text",
+      value: "L",
+      values: LEVELS,
+      help: `${LEVELS.join(", ")} (default info)`,
+    },
+    {
+      name: "log-format",
+      kind: "text",
+      value: "F",
+      values: FORMS,
+      help: `${FORMS.join(", ")} (default json)`,
+    },
     {
       name: "shutdown-timeout",
       kind: "text",

@@ -19,7 +19,7 @@ export const tokenCreate: Command = {
   summary: "create a token; its secret is printed once",
   examples: ["navarch token create --role operator --label alice"],
   flags: [
-    { name: "role", kind: "text", value: "R", help: ROLES.join(", ") },
+    { name: "role", kind: "text", value: "R", values: ROLES, help: ROLES.join(", ") },
     { name: "label", kind: "texts", value: "TEXT", help: "whose it is, or what for" },
     { name: "expires-in", kind: "text", value: "T", help: "for example 720h (default: never)" },
   ],
