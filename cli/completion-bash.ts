@@ -3,6 +3,21 @@
  */
 import { formsOf, type Source, type Table } from "./completion.ts";
 
+const HELPERS = `__navarch_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
+__navarch_files() {
+  local IFS=$'\\n'
+  COMPREPLY+=($(compgen -f -- "$cur"))
+  compopt -o filenames 2>/dev/null
+}
+# Names come from the fleet: they are compared and quoted, and never expanded.
+__navarch_names() {
+  local name
+  while IFS= read -r name; do
+    [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+  done < <("$program" $1 -o name --timeout 2s 2>/dev/null)
+}
+`;
+
 export function formatBash(table: Table): string {
   const skips = table.valued.flatMap(({ flag }) => formsOf(flag)).join("|");
   const values = table.valued
@@ -27,20 +42,7 @@ export function formatBash(table: Table): string {
   const two = casesOf(known.filter((path) => path.includes(" ")));
   const globals = table.global.flatMap(formsOf).join(" ");
   return `# bash completion of navarch:  source <(navarch completion bash)
-__navarch_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
-__navarch_files() {
-  local IFS=$'\\n'
-  COMPREPLY+=($(compgen -f -- "$cur"))
-  compopt -o filenames 2>/dev/null
-}
-# Names come from the fleet: they are compared and quoted, and never expanded.
-__navarch_names() {
-  local name
-  while IFS= read -r name; do
-    [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
-  done < <("$program" $1 -o name --timeout 2s 2>/dev/null)
-}
-_navarch() {
+${HELPERS}_navarch() {
   local program=$1 cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
   local word skip='' path='' flags='${globals}' words=() i
   COMPREPLY=()

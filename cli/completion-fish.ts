@@ -4,6 +4,18 @@
 import { formsOf, quote, type Source, type Table } from "./completion.ts";
 import type { Flag } from "./flag.ts";
 
+const HELPERS = `function __navarch_at
+    set -l words (__navarch_said)
+    test (count $words) -eq $argv[1]; and begin
+        test $argv[1] -eq 0; or test "$words[1]" = "$argv[2]"
+    end
+end
+function __navarch_is
+    set -l words (__navarch_said)
+    contains -- "$words[1] $words[2]" $argv; or contains -- "$words[1]" $argv
+end
+`;
+
 export function formatFish(table: Table): string {
   const skips = table.valued.flatMap(({ flag }) => formsOf(flag)).join(" ");
   const sources = new Map(table.valued.map(({ flag, source }) => [flag.name, source]));
@@ -50,17 +62,7 @@ function __navarch_said
     end
 ${aliases.join("")}    string join \\n -- $words
 end
-function __navarch_at
-    set -l words (__navarch_said)
-    test (count $words) -eq $argv[1]; and begin
-        test $argv[1] -eq 0; or test "$words[1]" = "$argv[2]"
-    end
-end
-function __navarch_is
-    set -l words (__navarch_said)
-    contains -- "$words[1] $words[2]" $argv; or contains -- "$words[1]" $argv
-end
-complete -c navarch -f
+${HELPERS}complete -c navarch -f
 ${lines.join("\n")}
 `;
 }

@@ -4,6 +4,13 @@
 import { formsOf, quote, type Source, type Table } from "./completion.ts";
 import type { Flag } from "./flag.ts";
 
+const HELPERS = `_navarch_names() {
+  local -a names
+  names=("\${(@f)$("$program" \${=1} -o name --timeout 2s 2>/dev/null)}")
+  compadd -- $names
+}
+`;
+
 export function formatZsh(table: Table): string {
   const skips = table.valued.flatMap(({ flag }) => formsOf(flag)).join("|");
   const values = table.valued
@@ -28,12 +35,7 @@ export function formatZsh(table: Table): string {
   const known = table.places.flatMap(({ paths }) => paths).filter((path) => path.includes(" "));
   return `#compdef navarch
 # zsh completion of navarch:  source <(navarch completion zsh)
-_navarch_names() {
-  local -a names
-  names=("\${(@f)$("$program" \${=1} -o name --timeout 2s 2>/dev/null)}")
-  compadd -- $names
-}
-_navarch() {
+${HELPERS}_navarch() {
   local program=\${words[1]} prev=\${words[CURRENT-1]} cur=\${words[CURRENT]} word skip='' at=''
   local -a said flags options
   local i
