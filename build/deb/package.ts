@@ -1,12 +1,19 @@
 /**
  * What is in the two Debian packages: `navarch-node`, the agent, and `navarch`, the control plane
  * and the command line. Units and settings are the files of `systemd/` and of the folder of each
- * package beside this file; nothing is generated but what dpkg itself asks for.
+ * package beside this file; generated are what dpkg itself asks for, and the manual pages and
+ * completions of `navarch`, from its command table.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { COMMANDS } from "../../cli/catalog.ts";
+import { formatBash } from "../../cli/completion-bash.ts";
+import { formatFish } from "../../cli/completion-fish.ts";
+import { formatZsh } from "../../cli/completion-zsh.ts";
+import { tableOf } from "../../cli/completion.ts";
+import { manPages } from "../../cli/man.ts";
 import { type TarEntry, printDeb, withFolders } from "./archive.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -85,16 +92,18 @@ export function makeDeb(name: PackageName, binary: Uint8Array, edition: Edition)
   const architecture = architectureOf(binary);
   const version = debianVersion(edition.version);
   const { seconds } = edition;
-  const files = filesOf(name, binary);
+  const files = filesOf(name, binary, edition);
   const data = withFolders(files, PACKAGES[name].folders);
   const bytes = printDeb(controlOf(name, { version, architecture, files }), data, seconds);
   return { fileName: `${name}_${version}_${architecture}.deb`, bytes };
 }
 
-function filesOf(name: PackageName, binary: Uint8Array): TarEntry[] {
+function filesOf(name: PackageName, binary: Uint8Array, edition: Edition): TarEntry[] {
   const read = (from: string) => readFileSync(join(ROOT, from));
   const { files } = PACKAGES[name];
+  const generated = name === "navarch" ? shellFiles(edition) : [];
   return [
+    ...generated,
     { name: `./usr/bin/${name}`, bytes: binary, mode: 0o755 },
     {
       name: `./usr/share/doc/${name}/changelog.gz`,
@@ -104,6 +113,24 @@ function filesOf(name: PackageName, binary: Uint8Array): TarEntry[] {
     ...Object.entries(files).map(([path, { from, mode }]) => {
       return { name: `./${path}`, bytes: read(from), mode: mode ?? 0o644 };
     }),
+  ];
+}
+
+/** Where man-db and the shells of Debian look. */
+function shellFiles({ version, seconds }: Edition): TarEntry[] {
+  const date = new Date(seconds * 1_000).toISOString().slice(0, 10);
+  const file = (path: string, bytes: Uint8Array): TarEntry => {
+    return { name: `./usr/share/${path}`, bytes, mode: 0o644 };
+  };
+  const pages = [...manPages(COMMANDS, { date, version })].map(([page, text]) => {
+    return file(`man/man1/${page}.gz`, gzipSync(text, { level: 9 }));
+  });
+  const table = tableOf(COMMANDS);
+  return [
+    ...pages,
+    file("bash-completion/completions/navarch", Buffer.from(formatBash(table))),
+    file("zsh/vendor-completions/_navarch", Buffer.from(formatZsh(table))),
+    file("fish/vendor_completions.d/navarch.fish", Buffer.from(formatFish(table))),
   ];
 }
 

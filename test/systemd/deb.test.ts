@@ -131,7 +131,7 @@ describe.each(NAMES)("makeDeb(%s)", (name) => {
 
   test("puts every file where Debian's policy wants it, with every folder above it", () => {
     const places =
-      /^\.\/(usr\/(bin|lib\/systemd\/system|share\/doc)|etc\/(default|navarch|navarch-node))\//;
+      /^\.\/(usr\/(bin|lib\/systemd\/system|share\/(doc|man\/man1|bash-completion|zsh|fish))|etc\/(default|navarch|navarch-node))\//;
     for (const { name: path, folder: isFolder, mode } of data.values()) {
       if (isFolder) {
         expect(mode & 0o022).toBe(0);

@@ -73,7 +73,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ),
   },
   cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "deploy"] },
-  build: { rooms: [] },
+  // The packages carry manual pages and completions, made from the command table.
+  build: { rooms: ["cli"] },
   systemd: { rooms: [] },
   deploy: { rooms: [] },
 };

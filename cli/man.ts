@@ -1,0 +1,118 @@
+/**
+ * The manual pages, man(7), of `navarch` and of each command, from the same table as the help.
+ * Pure.
+ */
+import type { Command } from "./command.ts";
+import type { Flag } from "./flag.ts";
+import { GLOBAL_FLAGS } from "./global-flag.ts";
+import { flagMeaning, flagUsage } from "./help.ts";
+
+/** `date` (YYYY-MM-DD) and `version` stand in the footer of each page. */
+export type Imprint = { date: string; version: string };
+
+const STATUS: readonly (readonly [string, string])[] = [
+  ["0", "Done; an empty list is not an error."],
+  ["1", "The operation failed."],
+  ["2", "Usage, unknown flag, or an invalid file."],
+  ["3", "Not found."],
+  ["4", "Unauthenticated or forbidden."],
+  ["5", "The control plane is unreachable or did not answer in time."],
+  ["6", "Refused by state."],
+  ["7", "--wait ended without the goal."],
+  ["8", "An assertion or a threshold of a simulation failed."],
+];
+
+/** Page by file name: `navarch.1`, `navarch-pool-list.1`. */
+export function manPages(commands: readonly Command[], imprint: Imprint): Map<string, string> {
+  const pages = new Map<string, string>();
+  pages.set("navarch.1", overview(commands, imprint));
+  for (const command of commands) {
+    pages.set(`navarch-${command.name.join("-")}.1`, page(command, imprint));
+  }
+  return pages;
+}
+
+function overview(commands: readonly Command[], imprint: Imprint): string {
+  const titles = [...new Set(commands.map(({ group }) => group ?? ""))];
+  const groups = titles.flatMap((title) => [
+    `.SS ${roff(title)}`,
+    ...commands
+      .filter(({ group }) => (group ?? "") === title)
+      .flatMap(({ name, summary }) => [
+        ".TP",
+        `.BR navarch\\-${roff(name.join("-"))} (1)`,
+        `${sentence(summary)}`,
+      ]),
+  ]);
+  return lines([
+    title("navarch", imprint),
+    ".SH NAME",
+    "navarch \\- keep GPU fleets healthy",
+    ".SH SYNOPSIS",
+    ".B navarch",
+    "\\fIcommand\\fR [\\fIarguments\\fR] [\\fIflags\\fR]",
+    ".SH DESCRIPTION",
+    "Control plane of GPU fleets and its command line: a GPU fault becomes a healthy,",
+    "schedulable replacement, without a person.",
+    ".SH COMMANDS",
+    ...groups,
+    ".SH OPTIONS",
+    "Every command accepts these.",
+    ...flags(GLOBAL_FLAGS),
+    ".SH EXIT STATUS",
+    ...STATUS.flatMap(([code, text]) => [".TP", `.B ${code}`, roff(text)]),
+  ]);
+}
+
+function page(command: Command, imprint: Imprint): string {
+  const name = `navarch-${command.name.join("-")}`;
+  const own = command.flags.filter((flag) => flag.hidden !== true);
+  const examples = command.examples ?? [];
+  const more = command.more?.split("\n").filter((line) => line.trim() !== "") ?? [];
+  return lines([
+    title(name, imprint),
+    ".SH NAME",
+    `${roff(name)} \\- ${roff(command.summary)}`,
+    ".SH SYNOPSIS",
+    `.B navarch ${roff(command.name.join(" "))}`,
+    roff(`${command.usage} [flags]`.trim()),
+    ".SH DESCRIPTION",
+    sentence(command.summary),
+    ...more.flatMap((line, i) => {
+      // Lines of the help are broken by width; only one after a full stop begins something new.
+      const begins = /[.:]$/.test(more[i - 1] ?? ".");
+      return [...(begins ? [".PP"] : []), roff(line.trim())];
+    }),
+    ...(own.length === 0 ? [] : [".SH OPTIONS", ...flags(own)]),
+    ...(examples.length === 0 ? [] : [".SH EXAMPLES", ".EX", ...examples.map(roff), ".EE"]),
+    ".SH SEE ALSO",
+    ".BR navarch (1)",
+  ]);
+}
+
+function title(name: string, { date, version }: Imprint): string {
+  const upper = roff(name.toUpperCase());
+  return `.TH "${upper}" "1" "${date}" "navarch ${roff(version)}" "Navarch manual"`;
+}
+
+function flags(list: readonly Flag[]): string[] {
+  return list.flatMap((flag) => [".TP", `.B ${roff(flagUsage(flag))}`, roff(flagMeaning(flag))]);
+}
+
+function sentence(text: string): string {
+  return roff(`${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`);
+}
+
+/** As data: no request at the beginning of a line, no escape, and a dash that can be copied. */
+function roff(text: string): string {
+  const escaped = text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replaceAll("…", "\\&...")
+    .replaceAll("−", "\\-");
+  return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;
+}
+
+function lines(list: readonly string[]): string {
+  return `${list.join("\n")}\n`;
+}
