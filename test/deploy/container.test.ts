@@ -25,7 +25,7 @@ const read = (name: string) =>
 
 const IMAGE = { Deployment: read("control-plane"), DaemonSet: read("node") } as const;
 const NODE = "k8s-worker-1";
-const TOKEN = "tok-of-a-test";
+const TOKEN = "the-token-of-this-test";
 
 /** What a kubelet makes of the pod: secrets and names filled in, volumes in their places. */
 function prepare(objects: readonly KubeObject[], kind: "Deployment" | "DaemonSet"): Run {
