@@ -11,8 +11,8 @@ import { download } from "./download.ts";
 import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
-import type { Trust } from "./trust.ts";
 import type { World } from "./world.ts";
+import type { ClientOptions } from "./download.ts";
 
 /** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };
@@ -44,16 +44,6 @@ export type Client = {
   download(path: string, out: string): Promise<{ ok: true } | Failure>;
   /** A page outside the API's prefix, without its token. */
   page(path: string): Promise<Page | Failure>;
-};
-
-export type ClientOptions = {
-  address: Address;
-  token: Token;
-  trust: Trust;
-  verbose: boolean;
-  /** Milliseconds for each request (`each`), or for all of them together. */
-  timeoutMs: number;
-  each: boolean;
 };
 
 /**

@@ -7,9 +7,11 @@
 import { createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
-import type { ClientOptions } from "./client.ts";
 import { EXIT, failure } from "./failure.ts";
 import type { Failure } from "./failure.ts";
+import type { Address } from "./address.ts";
+import type { Token } from "./token.ts";
+import type { Trust } from "./trust.ts";
 
 /** How every SQLite file begins (SQLite's file format, 1.3.1). */
 const MAGIC = "SQLite format 3\0";
@@ -100,3 +102,13 @@ export function cannotWrite(out: string, error: unknown): Failure {
 export function removeFile(path: string): void {
   if (existsSync(path)) rmSync(path, { force: true });
 }
+
+export type ClientOptions = {
+  address: Address;
+  token: Token;
+  trust: Trust;
+  verbose: boolean;
+  /** Milliseconds for each request (`each`), or for all of them together. */
+  timeoutMs: number;
+  each: boolean;
+};

@@ -21,7 +21,7 @@ import { heldSecrets, keyLines, type HeldFrom } from "./held-secret.ts";
 import type { InstallPorts } from "./route/install.ts";
 import { openInstall } from "./route/open-install.ts";
 import type { Releases } from "./route/release-folder.ts";
-import type { Join } from "./scheduler/kubernetes/join-token.ts";
+import type { Join } from "./scheduler/scheduler.ts";
 import type { Store } from "./store/store.ts";
 import type { KeyPair } from "./tls/certificate.ts";
 

@@ -8,7 +8,7 @@ import type { NodeId } from "../schema/id.ts";
 import type { Node } from "../schema/node.ts";
 import type { Clock, Log } from "./clock.ts";
 import { LineBudget } from "./line-budget.ts";
-import { adviceOf } from "./scheduler/kubernetes/refusal-log.ts";
+import { adviceOf } from "./scheduler/kubernetes/refusal-cause.ts";
 import type { Change } from "./store/store.ts";
 import { type Level, wordsOf } from "./story-line.ts";
 

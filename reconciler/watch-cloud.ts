@@ -5,8 +5,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { ListAnswer, Provider } from "./provider/provider.ts";
-
-export type Listing = { provider: string; startedAt: number; answer: ListAnswer };
+import type { Listing } from "./provider/provider.ts";
 
 type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failures: number };
 

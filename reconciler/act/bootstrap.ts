@@ -14,7 +14,7 @@ import type { NodeId } from "../../schema/id.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../clock.ts";
 import type { Outcome } from "../fold/outcome.ts";
-import type { Join, JoinPass } from "../scheduler/kubernetes/join-token.ts";
+import type { Join, JoinPass } from "../scheduler/scheduler.ts";
 import type { BootstrapOperation } from "./execute.ts";
 
 /** Where the agent looks for it by itself (promise N55). */

@@ -6,7 +6,7 @@ import { MemoryDatabase } from "../../simulator/sql.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { StaleEpoch } from "../store/store.ts";
 import { Audit, KEYS_MAX, WINDOW_MS } from "./audit.ts";
-import type { AuditTable } from "./table.ts";
+import type { AuditTable } from "../store/store-table.ts";
 
 const draft: AuditDraft = {
   at: 1,

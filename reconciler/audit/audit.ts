@@ -9,7 +9,7 @@ import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Clock, Log } from "../clock.ts";
 import { StaleEpoch } from "../store/store.ts";
-import type { AuditTable } from "./table.ts";
+import type { AuditTable } from "../store/store-table.ts";
 
 /** Refusals and repetitions that are equal within it share a row. */
 export const WINDOW_MS = 60_000;

@@ -7,19 +7,8 @@
 import { and, desc, eq, gte, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import * as table from "../../schema/table.ts";
-
-export type AuditTable = {
-  /** Resolves with the row's id once it is durable. */
-  append(draft: AuditDraft): Promise<number>;
-  /** What each row stands for by now. */
-  count(rows: { id: number; count: number; until: number }[]): Promise<void>;
-  /** Newest first. */
-  read(query: AuditQuery): Promise<AuditRow[]>;
-  /** Keeps this many of each kind, deleting at most a batch. */
-  trim(kept: { done: number; refused: number }): Promise<void>;
-};
+import type { AuditTable } from "../store/store-table.ts";
 
 /** Rows deleted at once, so that no transaction is long. */
 const TRIM_ROWS = 2_000;

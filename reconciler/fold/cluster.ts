@@ -14,8 +14,7 @@ import {
   type MatchSubject,
   speaksAgainst,
 } from "../scheduler/kubernetes/match.ts";
-import { FLEET_LABEL, type KubeNode } from "../scheduler/kubernetes/object.ts";
-import { isForeign } from "../scheduler/kubernetes/status-diff.ts";
+import { FLEET_LABEL, isForeign, type KubeNode } from "../scheduler/kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 import { leave } from "./leaving.ts";
 

@@ -22,9 +22,8 @@ import {
 import { readPolicy } from "../config/policy.ts";
 import { readConfig } from "../config/read.ts";
 import { Draft, newMirror } from "../draft.ts";
-import type { Instance } from "../provider/provider.ts";
+import type { Instance, Listing } from "../provider/provider.ts";
 import type { Letter } from "../store/store.ts";
-import type { Listing } from "../watch-cloud.ts";
 import { foldEverything, type FoldInput } from "./everything.ts";
 import type { Sighting } from "./listing.ts";
 

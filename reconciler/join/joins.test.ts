@@ -11,7 +11,7 @@ import { FIRST_KEY } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
 import { Joins } from "./joins.ts";
 import type { Sight } from "./place.ts";
-import type { JoinTable } from "./table.ts";
+import type { JoinTable } from "../store/store-table.ts";
 
 const SECRET = `nvj.${"x".repeat(43)}`;
 const MINUTE_MS = 60_000;

@@ -15,7 +15,7 @@ import type { Clock, Log } from "../clock.ts";
 import { joinKey } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
 import { judgePlace, type Place, type Sight } from "./place.ts";
-import type { CountedToken, JoinTable } from "./table.ts";
+import type { CountedToken, JoinTable } from "../store/store-table.ts";
 
 export type JoinAnswer =
   | {

@@ -6,7 +6,7 @@ import { Authority, hashToken, type Principal } from "../auth.ts";
 import { VirtualClock } from "../../simulator/clock.ts";
 import { Joins } from "./joins.ts";
 import { Keys } from "./keys.ts";
-import type { JoinTable } from "./table.ts";
+import type { JoinTable } from "../store/store-table.ts";
 
 const NODE = "m-1" as never;
 

@@ -4,7 +4,8 @@ import type { InstanceFact, Node, Phase } from "../../schema/node.ts";
 import { newNode, strayNode } from "../fold/new-node.ts";
 import { FIRST_KEY } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
-import { judgePlace, plainAddress } from "./place.ts";
+import { judgePlace } from "./place.ts";
+import { plainAddress } from "../address.ts";
 
 const INSTANCE: InstanceFact = {
   id: "i-1" as never,

@@ -6,7 +6,6 @@
  * names and ids can be read by its neighbours, and an address can be taken in its network. So a
  * bought machine joins only by a token that was made for it. Pure.
  */
-import { isIP } from "node:net";
 import type { Credential } from "../../schema/credential.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { JoinRequest, JoinToken } from "../../schema/join.ts";
@@ -83,21 +82,6 @@ export function judgePlace(from: {
 /** Kubernetes has its names in lower case, so a host's own name may differ from its Node's. */
 function objectsOf(asked: NodeId, { nodeOfObject }: Sight): NodeId[] {
   return [asked, asked.toLowerCase()].flatMap(nodeOfObject);
-}
-
-/**
- * One text for each address; `null` for what is none, and for one that names no machine: loopback
- * is whoever is on this computer, such as a proxy, and link-local ones are the same in every
- * network.
- */
-export function plainAddress(text: string): string | null {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text;
-  const kind = isIP(mapped);
-  if (kind === 4) return /^(?:0|127|169\.254)\./.test(mapped) ? null : mapped;
-  // The URL standard shortens it in one way; with a zone it is link-local, and no URL at all.
-  if (kind !== 6 || !URL.canParse(`http://[${mapped}]`)) return null;
-  const address = new URL(`http://[${mapped}]`).hostname.slice(1, -1);
-  return /^(?:::1?$|::ffff:|fe[89ab])/.test(address) ? null : address;
 }
 
 function refuse(why: Extract<Place, { kind: "refused" }>["why"], message: string): Place {

@@ -12,7 +12,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { type AgentFact, type Origin, TOKEN_UNCHECKED } from "../../schema/node.ts";
 import { POD_TOKEN_CAPABILITY } from "../../schema/report.ts";
 import type { Clock, Log } from "../clock.ts";
-import type { PodReview } from "../scheduler/kubernetes/token-review.ts";
+import type { PodReview } from "../scheduler/scheduler.ts";
 
 export type PodTokenPorts = {
   review(token: string): Promise<PodReview>;

@@ -8,36 +8,10 @@
 import { and, eq, lt, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { Credential } from "../../schema/credential.ts";
 import { JoinToken, JoinUse } from "../../schema/join.ts";
 import * as table from "../../schema/table.ts";
 import { parseDoc, readDoc } from "../store/document.ts";
-
-/** A token and how often it was used. */
-export type CountedToken = { token: JoinToken; uses: number };
-
-export type JoinTable = {
-  /** Newest first. */
-  list(): Promise<CountedToken[]>;
-  byId(id: string): Promise<CountedToken | null>;
-  byHash(hash: string): Promise<CountedToken | null>;
-  /** How many could still be used at `now`. */
-  countOpen(now: number): Promise<number>;
-  use(token: string, nonce: string): Promise<JoinUse | null>;
-  /** Writes a new token, or a known one anew. */
-  save(token: JoinToken): Promise<void>;
-  /** All of it or nothing; rejects if this use was given already. */
-  give(from: {
-    token: string;
-    ordinal: number;
-    nonce: string;
-    at: number;
-    use: JoinUse;
-    credential: Credential;
-  }): Promise<void>;
-  /** Forgets what ended before `before`. */
-  trim(before: number): Promise<void>;
-};
+import type { CountedToken, JoinTable } from "../store/store-table.ts";
 
 /** A token that cannot be read lets nobody join, and does not hide the others. */
 function readable({ doc, uses }: { doc: string; uses: number }): CountedToken[] {

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { VirtualClock } from "../../simulator/clock.ts";
 import { MemoryClient, MemoryDatabase } from "../../simulator/sql.ts";
-import { openLeaseTable, type LeaseTable } from "../store/lease.ts";
+import { openLeaseTable } from "../store/lease.ts";
+import type { LeaseTable } from "../store/store-table.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { Candidate, leaseTiming, type Term } from "./lease.ts";
 

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VirtualClock } from "../../simulator/clock.ts";
-import { openLeaseTable, type LeaseTable } from "../store/lease.ts";
+import { openLeaseTable } from "../store/lease.ts";
+import type { LeaseTable } from "../store/store-table.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import {
   Candidate,

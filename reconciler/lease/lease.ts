@@ -8,7 +8,7 @@
  */
 import type { Permit } from "../act/run.ts";
 import type { Clock, Log } from "../clock.ts";
-import type { LeaseRow, LeaseTable } from "../store/lease.ts";
+import type { LeaseRow, LeaseTable } from "../store/store-table.ts";
 
 export type LeaseTiming = {
   /** Between two renewals. */

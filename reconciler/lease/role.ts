@@ -25,7 +25,7 @@ import { Front } from "../route/listen.ts";
 import { Quota } from "../route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../route/ready.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { LeaseRow } from "../store/lease.ts";
+import type { LeaseRow } from "../store/store-table.ts";
 import type { Cursor, Store, StoreHooks } from "../store/store.ts";
 import { openOrderSigner } from "../order-signer.ts";
 import { Story } from "../story.ts";

@@ -111,3 +111,5 @@ export type Provider = {
   list(): Promise<ListAnswer>;
   close(): Promise<void>;
 };
+
+export type Listing = { provider: string; startedAt: number; answer: ListAnswer };

@@ -11,7 +11,7 @@ import type { Origin } from "../../schema/node.ts";
 import type { ReportReply } from "../../schema/report.ts";
 import { isSample } from "../../schema/sample-check.ts";
 import type { Principal } from "../auth.ts";
-import { plainAddress } from "../join/place.ts";
+import { plainAddress } from "../address.ts";
 import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
 

@@ -21,7 +21,7 @@ import { hashToken } from "../auth.ts";
 import type { Door } from "../join/door.ts";
 import type { JoinAnswer } from "../join/joins.ts";
 import type { Sight } from "../join/place.ts";
-import type { CountedToken } from "../join/table.ts";
+import type { CountedToken } from "../store/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
 import { remoteOf, turnAway } from "./gate.ts";

@@ -2,7 +2,7 @@
 import { roleIncludes } from "../../schema/credential.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
-import type { QuarantinedRow } from "../store/quarantine.ts";
+import type { QuarantinedRow } from "../store/store.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
 

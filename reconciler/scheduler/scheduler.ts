@@ -8,10 +8,7 @@ import type { KubeSight, QueueSight } from "../fleet.ts";
 import type { Fence } from "../provider/provider.ts";
 import type { Change } from "../store/store.ts";
 import type { DrainPlan } from "./kubernetes/drain-plan.ts";
-import type { Join } from "./kubernetes/join-token.ts";
 import type { KubeNode } from "./kubernetes/object.ts";
-import type { MissingRules } from "./kubernetes/permission.ts";
-import type { PodReview } from "./kubernetes/token-review.ts";
 import type { Wish } from "./wish.ts";
 
 export type SchedulerAnswer =
@@ -112,4 +109,43 @@ export type ClusterStanding = {
   unshown: string[];
   /** Pods with a hold that has no effect, a line each. */
   ignoredHolds: readonly string[];
+};
+
+export type JoinWish = {
+  pool: PoolName | null;
+  node: NodeId;
+  /** How long the set-up may take at most. */
+  lastsMs: number;
+};
+
+export type JoinPass = {
+  kind: "ok";
+  server: string;
+  caHash: string;
+  /** A secret. */
+  token: string;
+  /** Takes the token away, as far as that is possible. Never rejects. */
+  end(): Promise<void>;
+};
+
+/** Never rejects. */
+export type Join = (wish: JoinWish) => Promise<JoinPass | Hindered>;
+
+/** Why nobody can join, as a sentence for people. */
+export type Hindered = { kind: "hindered"; message: string };
+
+export type PodReview =
+  | { kind: "proven"; pod: { node: string; uid: string } }
+  /** The server's own word, or what it says of the token, is a no. */
+  | { kind: "refused"; problem: string }
+  /** The server did not say. */
+  | { kind: "unknown"; problem: string };
+
+/** What is missing, each as a person looks for it and with its use, of how many that are needed. */
+export type MissingRules = {
+  kind: "ok";
+  rules: string[];
+  checked: number;
+  /** Who lacks them, as the server calls the control plane; `null` = unknown, or none lacks. */
+  account: string | null;
 };

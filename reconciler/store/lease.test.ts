@@ -4,7 +4,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
+import { nextEpoch, openLeaseTable } from "./lease.ts";
+import type { LeaseTable } from "./store-table.ts";
 import { migrate } from "./migrate.ts";
 
 let folder: string;

@@ -5,34 +5,7 @@
  * Adapter: database.
  */
 import type { Client } from "@libsql/client";
-
-export type LeaseRow = {
-  /** Empty once it was given back. */
-  holder: string;
-  epoch: number;
-  renewal: number;
-  /** URL at which the holder takes what others forward. */
-  address: string;
-  /** Changes of the fleet so far: a copy made at another number is old. */
-  writes: number;
-};
-
-/** Every call is one statement, so it happened as a whole or not at all. Each may reject. */
-export type LeaseTable = {
-  read(): Promise<LeaseRow | null>;
-  /**
-   * Takes the lease if it still is as it was `seen` (`null` = never held). Resolves with the new
-   * epoch, or `null` if another process was faster.
-   */
-  take(seen: LeaseRow | null, mine: LeaseClaim): Promise<number | null>;
-  /** False: another process has it. */
-  renew(holder: string, epoch: number, expiresAt: number): Promise<boolean>;
-  /** Gives it back, so that the next one need not wait. */
-  release(holder: string, epoch: number): Promise<void>;
-};
-
-/** `expiresAt` is for people who look at the row. */
-export type LeaseClaim = { holder: string; address: string; expiresAt: number };
+import type { LeaseTable } from "./store-table.ts";
 
 export function openLeaseTable(client: Client): LeaseTable {
   return {

@@ -23,20 +23,21 @@ import type { NodeId } from "../../schema/id.ts";
 import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
-import { type AuditTable, openAuditTable } from "../audit/table.ts";
+import { openAuditTable } from "../audit/table.ts";
 import type { Clock } from "../clock.ts";
-import { type JoinTable, openJoinTable } from "../join/table.ts";
+import { openJoinTable } from "../join/table.ts";
+import type { AuditTable, JoinTable, LeaseTable } from "./store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
-import { isStale, type LeaseTable, nextEpoch, openLeaseTable } from "./lease.ts";
+import { isStale, nextEpoch, openLeaseTable } from "./lease.ts";
 import { loadSnapshot, type RawRow, readCredentials, unreadable } from "./load.ts";
 import { migrate } from "./migrate.ts";
-import { type QuarantinedRow, quarantineStatements, readQuarantine } from "./quarantine.ts";
+import { quarantineStatements, readQuarantine } from "./quarantine.ts";
 import { serial } from "./serial.ts";
 import { fetchInTime, isServer } from "./server.ts";
-import { type DeliveryOutcome, readDeliveries, settleItem } from "./outbox.ts";
-import { type PastQuery, type PastRow, readPast } from "./past.ts";
+import { readDeliveries, settleItem } from "./outbox.ts";
+import { readPast } from "./past.ts";
 import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
 import { callHooks, noHooks } from "./hook.ts";
@@ -44,8 +45,12 @@ import {
   type Change,
   type Cursor,
   type Delivery,
+  type DeliveryOutcome,
   type EventQuery,
   type Letter,
+  type PastQuery,
+  type PastRow,
+  type QuarantinedRow,
   type Snapshot,
   StaleEpoch,
   type Store,

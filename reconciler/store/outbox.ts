@@ -8,9 +8,7 @@ import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { outbox } from "../../schema/table.ts";
 import type { Delivery } from "./store.ts";
-
-export type DeliveryOutcome =
-  { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" };
+import type { DeliveryOutcome } from "./store.ts";
 
 /** Oldest first. */
 export function readDeliveries(

@@ -10,16 +10,7 @@ import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { finding as table } from "../../schema/table.ts";
-
-export type PastQuery = {
-  /** Wall milliseconds: what was received before is left out. */
-  since: number;
-  /** Number of the last row seen; `null` begins at `since`. */
-  after: number | null;
-  limit: number;
-};
-
-export type PastRow = { id: number; node: NodeId; receivedAt: number; finding: Finding };
+import type { PastQuery, PastRow } from "./store.ts";
 
 type Stored = { id: number; node: string; receivedAt: number; doc: string };
 

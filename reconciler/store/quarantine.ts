@@ -10,18 +10,7 @@ import type { Credential } from "../../schema/credential.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { QuarantineSource, UnreadableRow } from "../../schema/quarantine.ts";
 import { quarantine } from "../../schema/table.ts";
-
-/** A row of the quarantine with its original text. */
-export type QuarantinedRow = {
-  id: number;
-  source: QuarantineSource;
-  key: string;
-  node: string | null;
-  pool: string | null;
-  at: number;
-  reason: string;
-  doc: string;
-};
+import type { QuarantinedRow } from "./store.ts";
 
 /**
  * Were an unreadable credential left out, a node's first credential, which needs no row, would be

@@ -15,12 +15,9 @@ import type { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import type { Fact } from "../../schema/safety.ts";
 import type { Check, CommandResult, Inventory } from "../../schema/report.ts";
-import type { AuditTable } from "../audit/table.ts";
-import type { JoinTable } from "../join/table.ts";
-import type { LeaseTable } from "./lease.ts";
-import type { DeliveryOutcome } from "./outbox.ts";
-import type { PastQuery, PastRow } from "./past.ts";
-import type { QuarantinedRow } from "./quarantine.ts";
+import type { AuditTable, LeaseTable } from "./store-table.ts";
+import type { JoinTable } from "./store-table.ts";
+import type { QuarantineSource } from "../../schema/quarantine.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
 export type Letter = {
@@ -179,4 +176,29 @@ export type Store = {
   /** Whether a write works now: for readiness. */
   probe(): Promise<{ ok: true } | { ok: false; message: string }>;
   close(): Promise<void>;
+};
+
+export type PastQuery = {
+  /** Wall milliseconds: what was received before is left out. */
+  since: number;
+  /** Number of the last row seen; `null` begins at `since`. */
+  after: number | null;
+  limit: number;
+};
+
+export type PastRow = { id: number; node: NodeId; receivedAt: number; finding: Finding };
+
+export type DeliveryOutcome =
+  { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" };
+
+/** A row of the quarantine with its original text. */
+export type QuarantinedRow = {
+  id: number;
+  source: QuarantineSource;
+  key: string;
+  node: string | null;
+  pool: string | null;
+  at: number;
+  reason: string;
+  doc: string;
 };

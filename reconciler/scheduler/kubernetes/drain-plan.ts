@@ -6,9 +6,8 @@
  * stops the whole drain for one pod that it may not touch; here only that pod is `blocked`.
  */
 import type { DrainWish } from "./drain-wish.ts";
-import { DOMAIN } from "./object.ts";
+import { DOMAIN, TAINT } from "./object.ts";
 import type { KubePod } from "./object.ts";
-import { TAINT } from "./taint.ts";
 
 /** The taint of a node that drains; a pod that tolerates it by name says that it wants to stay. */
 const DRAINING = TAINT.draining.key;

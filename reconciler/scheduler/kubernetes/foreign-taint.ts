@@ -3,8 +3,7 @@
  * wanted them. They go like any that is not wanted, and whoever set one is told. Memory of one
  * process: what is there at its first look counts as ours.
  */
-import type { KubeNode } from "./object.ts";
-import { TAINT, type TaintName } from "./taint.ts";
+import { type KubeNode, TAINT, type TaintName } from "./object.ts";
 
 /** A write of ours may be on its way for some seconds after it stopped being wanted. */
 const WANTED_MS = 60_000;

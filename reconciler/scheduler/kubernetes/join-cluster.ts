@@ -8,6 +8,8 @@ import { parse } from "yaml";
 import type { KubeApi } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
 import { readList, readObject, readText } from "./read-field.ts";
+import { serverOf } from "../../address.ts";
+import type { Hindered } from "../scheduler.ts";
 
 /** How this process itself reaches the cluster. */
 export type OwnWay = {
@@ -21,9 +23,6 @@ export type OwnWay = {
 
 /** `server` is `https://host:port`, always with its port. `caHash` is as kubeadm pins it. */
 export type JoinCluster = { server: string; caHash: string };
-
-/** Why nobody can join, as a sentence for people. */
-export type Hindered = { kind: "hindered"; message: string };
 
 const TIMEOUT_MS = 10_000;
 /** A bundle of several authorities is some ten KiB. */
@@ -87,16 +86,6 @@ function clusterOf(text: string | null): Readonly<Record<string, unknown>> | nul
   } catch {
     return null; // A person's ConfigMap: as good as none.
   }
-}
-
-/** `https://host:port`; `null` for what kubeadm cannot dial, such as an address with a path. */
-export function serverOf(text: string | null): string | null {
-  const url = text !== null && URL.canParse(text) ? new URL(text) : null;
-  if (url === null || url.protocol !== "https:" || url.hostname === "") return null;
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
-    return null;
-  if (url.pathname !== "/" && url.pathname !== "") return null;
-  return `https://${url.hostname}:${url.port === "" ? "443" : url.port}`;
 }
 
 /** Ours leads to the same place from elsewhere neither out of a pod nor over the loopback. */

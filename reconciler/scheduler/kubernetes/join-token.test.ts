@@ -5,7 +5,8 @@ import { VirtualClock } from "../../../simulator/clock.ts";
 import { makeAuthority } from "../../tls/certificate.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
-import { type OwnWay, serverOf } from "./join-cluster.ts";
+import type { OwnWay } from "./join-cluster.ts";
+import { serverOf } from "../../address.ts";
 import { JOIN_GROUP, type JoinPorts, openJoin } from "./join-token.ts";
 
 const DAY_MS = 24 * 3_600_000;

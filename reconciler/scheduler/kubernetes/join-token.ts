@@ -4,31 +4,11 @@
  * nobody could take it away. Its value is handed on once and is nowhere else: not in a record, not
  * in a message. A second leader that wakes up makes another one, which harms nobody, so no fence.
  */
-import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { KubeApi } from "./api.ts";
-import { findJoinCluster, type Hindered, type OwnWay } from "./join-cluster.ts";
+import { findJoinCluster, type OwnWay } from "./join-cluster.ts";
 import { explainForbidden } from "./permission.ts";
-
-export type JoinWish = {
-  pool: PoolName | null;
-  node: NodeId;
-  /** How long the set-up may take at most. */
-  lastsMs: number;
-};
-
-export type JoinPass = {
-  kind: "ok";
-  server: string;
-  caHash: string;
-  /** A secret. */
-  token: string;
-  /** Takes the token away, as far as that is possible. Never rejects. */
-  end(): Promise<void>;
-};
-
-/** Never rejects. */
-export type Join = (wish: JoinWish) => Promise<JoinPass | Hindered>;
+import type { Hindered, Join, JoinPass, JoinWish } from "../scheduler.ts";
 
 export type JoinPorts = {
   api: KubeApi;

@@ -12,6 +12,7 @@ import type { DrainSight, QueueSight } from "../../fleet.ts";
 import type { Fence } from "../../provider/provider.ts";
 import type {
   ClusterStanding,
+  Join,
   PlanAnswer,
   PlanOptions,
   Scheduler,
@@ -22,7 +23,8 @@ import type { ShownNode, Wish } from "../wish.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
-import { isAdrift, isNews, isOther, judgeMark, sessionOf } from "./mark.ts";
+import { isAdrift, isNews, isOther, sessionOf } from "./mark.ts";
+import { judgeMark } from "./cordon-answer.ts";
 import { darkCopy, STALE_MS } from "./dark-copy.ts";
 import { Drainers } from "./drainer.ts";
 import { ClusterEvents } from "./cluster-event.ts";
@@ -30,7 +32,6 @@ import { Leaving, leavingOf } from "./leaving.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "./object.ts";
-import type { Join } from "./join-token.ts";
 import { leftOver, leftPods, partedNames, withFormer } from "./parted.ts";
 import { missingRules } from "./permission.ts";
 import { PodHolds } from "./pod-hold.ts";

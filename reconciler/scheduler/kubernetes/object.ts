@@ -94,3 +94,27 @@ export type KubePod = {
 export function isNewer(version: string, than: string): boolean {
   return version.length === than.length ? version > than : version.length > than.length;
 }
+
+/** A taint without regard to its value: the server allows one of each key and effect. */
+export type TaintName = { key: string; effect: string };
+
+export const TAINT = {
+  unhealthy: { key: `${DOMAIN}/unhealthy`, effect: "NoSchedule" },
+  draining: { key: `${DOMAIN}/draining`, effect: "NoSchedule" },
+  /** Never written here: a kubelet registers with it (`--register-with-taints`). */
+  unverified: { key: `${DOMAIN}/unverified`, effect: "NoExecute" },
+  unverifiedMildly: { key: `${DOMAIN}/unverified`, effect: "NoSchedule" },
+  /** Kubernetes' own: pods are force-deleted, volumes detached ("Non-graceful node shutdown"). */
+  outOfService: { key: "node.kubernetes.io/out-of-service", effect: "NoExecute" },
+} as const;
+
+/** Positive like `Ready`: `True` is good. */
+export const CONDITION_TYPES = ["GPUHealthy", "NavarchManaged"] as const;
+
+export const POOL_LABEL = `${DOMAIN}/pool`;
+
+/** Another install shows itself on the Node. */
+export function isForeign({ labels }: KubeNode, fleet: string | null | undefined): boolean {
+  const shown = labels[FLEET_LABEL];
+  return fleet != null && shown !== undefined && shown !== fleet;
+}

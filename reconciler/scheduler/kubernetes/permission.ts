@@ -6,6 +6,7 @@
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";
+import type { MissingRules } from "../scheduler.ts";
 
 export type Permission = {
   /** Empty = the core group. */
@@ -120,15 +121,6 @@ export async function checkPermissions(
   }
   return check;
 }
-
-/** What is missing, each as a person looks for it and with its use, of how many that are needed. */
-export type MissingRules = {
-  kind: "ok";
-  rules: string[];
-  checked: number;
-  /** Who lacks them, as the server calls the control plane; `null` = unknown, or none lacks. */
-  account: string | null;
-};
 
 /** `joins`: machines join too. */
 export async function missingRules(

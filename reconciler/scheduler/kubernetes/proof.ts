@@ -11,7 +11,7 @@
  *   agents with different claims report is a proxy's or a gateway's, and proves nothing.
  */
 import type { KubeProof } from "../../../schema/node.ts";
-import { plainAddress } from "../../join/place.ts";
+import { plainAddress } from "../../address.ts";
 import { identityOf } from "./identity.ts";
 import type { MatchedBy, Subject, Thing } from "./match.ts";
 

@@ -10,3 +10,15 @@ export function causeOf(message: string): RefusalCause {
     ? "admission"
     : "other";
 }
+
+export const GRANT =
+  "apply deploy/11-role.yaml, which has the role and its binding (or run helm upgrade); " +
+  "`navarch doctor kubernetes` lists every permission that is missing";
+
+export const PASS = "let the control plane's account pass it, or remove it";
+
+/** What ends a refusal of this text; `null` = that cannot be said from here. */
+export function adviceOf(reason: string): string | null {
+  if (reason.includes("forbidden: ")) return GRANT;
+  return /refused (?:by|because) (?:admission|ValidatingAdmission)/.test(reason) ? PASS : null;
+}

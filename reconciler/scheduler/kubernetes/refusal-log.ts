@@ -8,6 +8,7 @@ import type { Clock, Log } from "../../clock.ts";
 import { type Admission, readAdmission, sayAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
+import { GRANT, PASS } from "./refusal-cause.ts";
 
 /** The second line comes after so long, then after twice that, … */
 const AGAIN_MS = 60_000;
@@ -17,17 +18,6 @@ const FORGET_MS = 1_800_000;
 /** Places (namespaces, or objects) of one case that are waited for. */
 const PLACES_MAX = 64;
 const CASES_MAX = 200;
-
-const GRANT =
-  "apply deploy/11-role.yaml, which has the role and its binding (or run helm upgrade); " +
-  "`navarch doctor kubernetes` lists every permission that is missing";
-const PASS = "let the control plane's account pass it, or remove it";
-
-/** What ends a refusal of this text; `null` = that cannot be said from here. */
-export function adviceOf(reason: string): string | null {
-  if (reason.includes("forbidden: ")) return GRANT;
-  return /refused (?:by|because) (?:admission|ValidatingAdmission)/.test(reason) ? PASS : null;
-}
 
 type Target = {
   /** `patch nodes/status`, as in a role. */

@@ -5,13 +5,11 @@
  */
 import { unreachable } from "../../../schema/unreachable.ts";
 import { bounded } from "./node-call.ts";
-import { DOMAIN, FLEET_LABEL } from "./object.ts";
+import { FLEET_LABEL, TAINT } from "./object.ts";
 import type { KubeNode, Taint } from "./object.ts";
-import { DRAINING_TAINT, TAINT, taintRequest, unhealthyTaint } from "./taint.ts";
+import { DRAINING_TAINT, taintRequest, unhealthyTaint } from "./taint.ts";
 import type { TaintChange } from "./taint.ts";
-
-/** Positive like `Ready`: `True` is good. */
-export const CONDITION_TYPES = ["GPUHealthy", "NavarchManaged"] as const;
+import { CONDITION_TYPES, POOL_LABEL, isForeign } from "./object.ts";
 
 export type NodeCondition = {
   type: (typeof CONDITION_TYPES)[number];
@@ -67,7 +65,6 @@ export type StatusStep =
 /** `isTurn` = the status differs from the one before, so the time of transition is now. */
 export type ConditionPatch = Omit<NodeCondition, "keeps"> & { isTurn: boolean };
 
-export const POOL_LABEL = `${DOMAIN}/pool`;
 const MESSAGE_BYTES_MAX = 1_024;
 
 /** In the order in which it is to be done. `everything` = also what is so already. */
@@ -97,12 +94,6 @@ export function judgeStatus(
   const labels = mirror.labels ? labelsOf(wish, object, memory) : {};
   if (isLabelsDue(labels, object, memory, everything)) steps.push({ kind: "labels", labels });
   return steps;
-}
-
-/** Another install shows itself on the Node. */
-export function isForeign({ labels }: KubeNode, fleet: string | null | undefined): boolean {
-  const shown = labels[FLEET_LABEL];
-  return fleet != null && shown !== undefined && shown !== fleet;
 }
 
 /** What is to be there after a step of this kind, as one text: equal is the same aim. */

@@ -10,9 +10,9 @@ import type { Log } from "../../clock.ts";
 import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
 import { InFlight } from "./in-flight.ts";
 import { isExplained, type NodePorts } from "./node-call.ts";
-import type { KubeNode } from "./object.ts";
+import { isForeign, type KubeNode } from "./object.ts";
 import { isNewer } from "./object.ts";
-import { aimOf, clearRequests, isForeign, judgeStatus, wantedTaints } from "./status-diff.ts";
+import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";
 import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
 import { writeStatus } from "./status-write.ts";
 

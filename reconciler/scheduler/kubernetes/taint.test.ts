@@ -4,12 +4,11 @@ import { liveNode, seedAgain, seedNode } from "../../../test/fixture/kubernetes/
 import { VirtualClock } from "../../../simulator/clock.ts";
 import { openFakeKube } from "./fake.ts";
 import type { FakeKube } from "./fake.ts";
-import type { KubeNode, Taint } from "./object.ts";
+import { type KubeNode, TAINT, type Taint } from "./object.ts";
 import {
   changeTaints,
   DRAINING_TAINT,
   OUT_OF_SERVICE_TAINT,
-  TAINT,
   taintRequest,
   taintValue,
   unhealthyTaint,

@@ -10,23 +10,10 @@ import { PATCH } from "./api.ts";
 import type { KubeRequest, Lane } from "./api.ts";
 import { CALL_MS, nodePath } from "./node-call.ts";
 import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
-import { DOMAIN } from "./object.ts";
 import type { KubeNode, Taint } from "./object.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeTarget } from "./settle-node.ts";
-
-/** A taint without regard to its value: the server allows one of each key and effect. */
-export type TaintName = { key: string; effect: string };
-
-export const TAINT = {
-  unhealthy: { key: `${DOMAIN}/unhealthy`, effect: "NoSchedule" },
-  draining: { key: `${DOMAIN}/draining`, effect: "NoSchedule" },
-  /** Never written here: a kubelet registers with it (`--register-with-taints`). */
-  unverified: { key: `${DOMAIN}/unverified`, effect: "NoExecute" },
-  unverifiedMildly: { key: `${DOMAIN}/unverified`, effect: "NoSchedule" },
-  /** Kubernetes' own: pods are force-deleted, volumes detached ("Non-graceful node shutdown"). */
-  outOfService: { key: "node.kubernetes.io/out-of-service", effect: "NoExecute" },
-} as const;
+import { type TaintName, TAINT } from "./object.ts";
 
 /** A taint's value obeys the rules of a label's: 63 of `A-Z a-z 0-9 . _ -`. */
 export function taintValue(text: string): string {

@@ -3,7 +3,8 @@ import { VirtualClock } from "../../../simulator/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "./api.ts";
 import { openFakeKube } from "./fake.ts";
 import { NO_FAULT } from "./fake-fault.ts";
-import { type PodReview, reviewPodToken } from "./token-review.ts";
+import { reviewPodToken } from "./token-review.ts";
+import type { PodReview } from "../scheduler.ts";
 
 const ACCOUNT = "navarch/navarch-node-agent";
 const AGENT = { namespace: "navarch", name: "agent-gpu-1" };

@@ -9,18 +9,12 @@
 import type { KubeApi } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
 import { readIdentity, readList, readObject, readText } from "./read-field.ts";
+import type { PodReview } from "../scheduler.ts";
 
 /** Of the volume in `deploy/40-node-agent.yaml`. */
 export const POD_AUDIENCE = "navarch";
 /** The account of `deploy/10-account.yaml`, in the namespace that is given. */
 export const agentAccountIn = (namespace: string): string => `${namespace}/navarch-node-agent`;
-
-export type PodReview =
-  | { kind: "proven"; pod: { node: string; uid: string } }
-  /** The server's own word, or what it says of the token, is a no. */
-  | { kind: "refused"; problem: string }
-  /** The server did not say. */
-  | { kind: "unknown"; problem: string };
 
 /** Of a built-in authenticator it is milliseconds; webhooks may take longer. */
 const TIMEOUT_MS = 5_000;

@@ -10,7 +10,7 @@ import { deleteNode } from "../../../reconciler/scheduler/kubernetes/cleanup-cal
 import { Cleanup } from "../../../reconciler/scheduler/kubernetes/cleanup.ts";
 import { holdCordon, releaseCordon } from "../../../reconciler/scheduler/kubernetes/cordon.ts";
 import { KubeEvents } from "../../../reconciler/scheduler/kubernetes/kube-event.ts";
-import type { KubeNode } from "../../../reconciler/scheduler/kubernetes/object.ts";
+import { type KubeNode, TAINT } from "../../../reconciler/scheduler/kubernetes/object.ts";
 import {
   checkPermissions,
   explainForbidden,
@@ -21,7 +21,6 @@ import type { StatusWish } from "../../../reconciler/scheduler/kubernetes/status
 import {
   changeTaints,
   DRAINING_TAINT,
-  TAINT,
   unhealthyTaint,
 } from "../../../reconciler/scheduler/kubernetes/taint.ts";
 import { until } from "../../fixture/plane/plane.ts";

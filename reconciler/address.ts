@@ -1,0 +1,27 @@
+/** Addresses in the one form in which they are compared. Pure. */
+import { isIP } from "node:net";
+
+/**
+ * One text for each address; `null` for what is none, and for one that names no machine: loopback
+ * is whoever is on this computer, such as a proxy, and link-local ones are the same in every
+ * network.
+ */
+export function plainAddress(text: string): string | null {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text;
+  const kind = isIP(mapped);
+  if (kind === 4) return /^(?:0|127|169\.254)\./.test(mapped) ? null : mapped;
+  // The URL standard shortens it in one way; with a zone it is link-local, and no URL at all.
+  if (kind !== 6 || !URL.canParse(`http://[${mapped}]`)) return null;
+  const address = new URL(`http://[${mapped}]`).hostname.slice(1, -1);
+  return /^(?:::1?$|::ffff:|fe[89ab])/.test(address) ? null : address;
+}
+
+/** `https://host:port`; `null` for what kubeadm cannot dial, such as an address with a path. */
+export function serverOf(text: string | null): string | null {
+  const url = text !== null && URL.canParse(text) ? new URL(text) : null;
+  if (url === null || url.protocol !== "https:" || url.hostname === "") return null;
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "")
+    return null;
+  if (url.pathname !== "/" && url.pathname !== "") return null;
+  return `https://${url.hostname}:${url.port === "" ? "443" : url.port}`;
+}
