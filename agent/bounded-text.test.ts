@@ -4,8 +4,8 @@ import { gzipSync } from "node:zlib";
 import type { Report } from "../schema/report.ts";
 import { readBounded } from "./bounded-text.ts";
 import type { Clock } from "./port.ts";
-import { createSender } from "./send.ts";
-import type { TokenSource } from "./token.ts";
+import { createSender } from "./report/send.ts";
+import type { TokenSource } from "./report/token.ts";
 import { openTrust } from "./trust.ts";
 
 const closing: (() => unknown)[] = [];

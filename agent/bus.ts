@@ -7,7 +7,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
-import { normalizePci } from "./kernel/pci.ts";
+import { normalizePci } from "./pci.ts";
 import type { Bus, BusGpu } from "./port.ts";
 
 /**

@@ -3,7 +3,7 @@
  */
 import type { Check } from "../schema/report.ts";
 import type { HostRound } from "./host/round.ts";
-import type { NvmlCheck } from "./nvml/reading.ts";
+import type { NvmlCheck } from "./reading.ts";
 import type { ProbeRound } from "./probe/run.ts";
 
 /** Bound of `Check.active` in the contract. */

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import type { Load } from "./part.ts";
+import type { Load } from "./report/part.ts";
 
 export type Machine = {
   bootId: string | null;

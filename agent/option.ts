@@ -6,8 +6,8 @@ import * as v from "valibot";
 import { type FlagSpecs, parseFlags, printFlags } from "../schema/flag.ts";
 import { BootId, NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
-import { parseAddress } from "./address.ts";
-import { parseSince } from "./since.ts";
+import { parseAddress } from "./report/address.ts";
+import { parseSince } from "./report/since.ts";
 
 const FLAGS = {
   server: {

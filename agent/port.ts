@@ -5,7 +5,7 @@
  */
 import type { Finding } from "../schema/finding.ts";
 import type { Report, ReportReply } from "../schema/report.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlSample } from "./nvml/reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlSample } from "./reading.ts";
 
 /** Two clocks: wall time for records, monotonic time for every duration and deadline. */
 export type Clock = {

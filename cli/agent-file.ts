@@ -8,7 +8,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { AgentBinary, Arch } from "../bootstrap/run/job.ts";
-import { openReleases, parseSums, type Release } from "../reconciler/route/release-folder.ts";
+import { openReleases, parseSums, type Release } from "../reconciler/http/route/release-folder.ts";
 import { VERSION } from "../schema/version.ts";
 import type { Client } from "./client.ts";
 import { usage } from "./failure.ts";

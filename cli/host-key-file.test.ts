@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeKey, publicBlob } from "../bootstrap/ssh/peer.ts";
+import { makeKey, publicBlob } from "../test/fixture/ssh/peer.ts";
 import { HostKeyFile } from "./host-key-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-hosts-"));

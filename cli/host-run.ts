@@ -8,7 +8,7 @@ import type { Job, Outcome, Ports } from "../bootstrap/run/job.ts";
 import { runBootstrap } from "../bootstrap/run/run.ts";
 import type { Connect } from "../bootstrap/shell.ts";
 import { openBinary } from "../bootstrap/ssh/binary.ts";
-import { viewAttempt } from "../reconciler/view/bootstrap.ts";
+import { viewAttempt } from "../reconciler/http/view/bootstrap.ts";
 import type { BootstrapAttempt } from "../schema/bootstrap.ts";
 import { LiveAttempt } from "./bootstrap-live.ts";
 import type { Context } from "./command.ts";

@@ -1,8 +1,8 @@
 /**
  * One pool as people read it: sizes first, then what keeps it from another size. Pure.
  */
-import type { QueueView } from "../reconciler/demand/view.ts";
-import type { MembersView } from "../reconciler/view/member.ts";
+import type { QueueView } from "../reconciler/http/view/scaling.ts";
+import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
 import { printAge, printTime } from "./age.ts";
 import { printBreaker } from "./safety-view.ts";

@@ -6,9 +6,9 @@
 import * as v from "valibot";
 import type { CompiledPolicy, Quarantine } from "../health/policy/compile.ts";
 import { keyOf } from "../health/policy/hold.ts";
-import { emptyInventory, foldLetter } from "../reconciler/fold/letter.ts";
-import { newNode } from "../reconciler/fold/new-node.ts";
-import type { Letter } from "../reconciler/store/store.ts";
+import { emptyInventory, foldLetter } from "../reconciler/core/fold/letter.ts";
+import { newNode } from "../reconciler/core/fold/new-node.ts";
+import type { Letter } from "../reconciler/core/store.ts";
 import type { Finding } from "../schema/finding.ts";
 import { type NodeId, PoolName, StreamId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";

@@ -3,7 +3,7 @@
  * directory and an exit status (`navarch/simulator.md` §1).
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
-import type { Report } from "../simulator/report/report.ts";
+import type { Report } from "../simulator/run/report.ts";
 import type { Semantics } from "../simulator/run/check.ts";
 import type { Progress, RunOptions } from "../simulator/run/runner.ts";
 import type { RunResult } from "../simulator/run/result.ts";
@@ -98,7 +98,7 @@ function openFolder(
 }
 
 async function openVirtual(): Promise<RunOptions["time"]> {
-  const { VirtualClock } = await import("../simulator/clock.ts");
+  const { VirtualClock } = await import("../simulator/engine/clock.ts");
   return new VirtualClock();
 }
 

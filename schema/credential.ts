@@ -10,7 +10,7 @@ export const ROLES = ["admin", "operator", "viewer", "node"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * How far the credentials of one node have come. They are derived (`reconciler/auth.ts`), so only
+ * How far the credentials of one node have come. They are derived (`security/auth.ts`), so only
  * numbers are kept: 0 is the one that a provider or bootstrap places and that needs no row.
  */
 export const NodeKey = v.object({

@@ -8,7 +8,7 @@ import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { judgeBans } from "./tidy/ban.ts";
 import { judgeDead } from "./tidy/dead.ts";
-import { judgeImports } from "./tidy/import.ts";
+import { judgeCycles, judgeImports } from "./tidy/import.ts";
 import { judgeBarrel, judgeHeader, judgeNames } from "./tidy/name.ts";
 import { judgeColumns, judgeSizes } from "./tidy/size.ts";
 import { parseSource, printViolation } from "./tidy/source.ts";
@@ -46,6 +46,7 @@ const scripts = await readScripts();
 
 const RULES: readonly [string, () => Violation[]][] = [
   ["imports follow the arrows between rooms", () => sources.flatMap(judgeImports)],
+  ["no rooms import each other in a circle", () => judgeCycles(sources)],
   ["nothing banned is used", () => sources.flatMap(judgeBans)],
   ["files and functions are short enough", () => sources.flatMap(judgeSizes)],
   ["lines are short enough", () => sources.flatMap(judgeColumns)],

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import type { CommandId } from "../../schema/id.ts";
 import type { AgentCommand } from "../../schema/report.ts";
 import { openStateFiles } from "../state-file.ts";
-import type { ReleaseKey } from "../../reconciler/route/release-key.ts";
+import type { ReleaseKey } from "../../reconciler/security/release-key.ts";
 import { makeKey } from "../../test/agent/test-key.ts";
-import { KeyTrust } from "../key-trust.ts";
+import { KeyTrust } from "../report/key-trust.ts";
 import { openUpgrader } from "./upgrade.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "navarch-upgrader-"));

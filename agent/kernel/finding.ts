@@ -10,7 +10,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import type { Bus } from "../port.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { KernelFact } from "./fact.ts";
-import { normalizePci } from "./pci.ts";
+import { normalizePci } from "../pci.ts";
 
 /** This machine's GPUs, by PCI address. Empty = not known (yet): nothing is called foreign then. */
 export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];

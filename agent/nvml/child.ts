@@ -8,7 +8,7 @@
 import { NvmlDriver, type Reading, type Step } from "./driver.ts";
 import { openLibrary } from "./library.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeRequest } from "./message.ts";
-import type { NvmlFailure } from "./reading.ts";
+import type { NvmlFailure } from "../reading.ts";
 
 /**
  * How late an event of the library may be. The kernel log brings the same XIDs at once, and each

@@ -17,7 +17,7 @@ import {
   unsignedAt,
 } from "./layout.ts";
 import type { GpuReader, Way } from "./read.ts";
-import type { NvmlGpuCheck, NvmlGpuSample } from "./reading.ts";
+import type { NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
 import { NOT_SUPPORTED, SUCCESS, isUnsupported } from "./return-code.ts";
 
 /** What does not change while the handle is good; read once per handle. */

@@ -5,7 +5,7 @@
  */
 import { FABRIC, FABRIC_V2, FABRIC_V3, unsignedAt } from "./layout.ts";
 import type { GpuReader } from "./read.ts";
-import type { NvmlFabric } from "./reading.ts";
+import type { NvmlFabric } from "../reading.ts";
 import { VERSION_UNKNOWN } from "./return-code.ts";
 
 /** `null` if the library cannot tell, which `unread` then explains. */

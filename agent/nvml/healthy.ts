@@ -2,7 +2,7 @@
  * What an H100 that is well looks like to the probes: the ground on which made-up GPUs and tests
  * paint their faults. Never a default for a value that a real driver did not give.
  */
-import type { NvmlGpuCheck } from "./reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 
 /** A GPU that is well; `index` makes it unlike its neighbours. */
 export function healthyGpu(index: number, change: Partial<NvmlGpuCheck> = {}): NvmlGpuCheck {

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { BootId } from "../../schema/id.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { runProbes } from "../probe/run.ts";
-import { healthyCheck, openFakeNvml } from "./fake.ts";
+import { healthyCheck, openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import { lendNvml } from "./lend.ts";
 
 const AT = {

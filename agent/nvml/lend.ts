@@ -4,7 +4,7 @@
  * with `lent`, which says nothing about the GPUs. Pure but for what it is given.
  */
 import type { Nvml } from "../port.ts";
-import type { NvmlAnswer } from "./reading.ts";
+import type { NvmlAnswer } from "../reading.ts";
 
 export type LendableNvml = {
   nvml: Nvml;

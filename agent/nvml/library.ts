@@ -7,7 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { type Bound, MANDATORY, bindLibrary } from "./bind.ts";
-import type { NvmlFailure } from "./reading.ts";
+import type { NvmlFailure } from "../reading.ts";
 
 /** The versioned name: the bare `.so` comes with development packages only (gpu/nvml.md §1). */
 export const LIBRARY_NAME = "libnvidia-ml.so.1";

@@ -2,7 +2,7 @@
  * What agent and probe child say to each other. Both are the same executable, but after an upgrade
  * in place the running agent may start a newer child, so each reply names its version.
  */
-import type { NvmlCheck, NvmlEvent, NvmlSample } from "./reading.ts";
+import type { NvmlCheck, NvmlEvent, NvmlSample } from "../reading.ts";
 import type { Reading } from "./driver.ts";
 
 /** Raised with any change of the messages or of `reading.ts` that an older agent would misread. */

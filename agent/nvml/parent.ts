@@ -8,7 +8,7 @@ import type { Clock } from "../port.ts";
 import { readEvidence } from "./evidence.ts";
 import type { PingNvml } from "./pulse.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "./reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "../reading.ts";
 
 export type NvmlLimits = {
   /** Abandoned children that may exist before nothing more is started (bun.md §6). */

@@ -5,7 +5,7 @@
  * next reading, which `onSilent` asks for at once. Pure but for what it is given.
  */
 import type { Clock, Nvml } from "../port.ts";
-import type { NvmlAnswer } from "./reading.ts";
+import type { NvmlAnswer } from "../reading.ts";
 
 /** The longest pause between two calls into a driver that answered the last one. */
 export const PULSE_MS = 5_000;

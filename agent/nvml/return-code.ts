@@ -2,7 +2,7 @@
  * What a return code of the library means for the agent: nothing but data, one GPU's health, or the
  * whole node (gpu/nvml.md §8).
  */
-import type { NvmlFailure } from "./reading.ts";
+import type { NvmlFailure } from "../reading.ts";
 
 export const SUCCESS = 0;
 export const UNINITIALIZED = 1;

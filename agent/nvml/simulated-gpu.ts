@@ -2,11 +2,11 @@
  * Readings of made-up GPUs: plausible, slowly changing, and the same for the same seed and time.
  */
 import { LIMIT } from "../../schema/limit.ts";
-import { normalizePci } from "../kernel/pci.ts";
+import { normalizePci } from "../pci.ts";
 import type { Bus } from "../port.ts";
 import { printUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "./reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import { UNKNOWN, isGpuCode } from "./return-code.ts";
 import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
 

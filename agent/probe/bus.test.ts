@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { healthyCheck } from "../nvml/fake.ts";
+import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import { normalizePci } from "../kernel/pci.ts";
-import type { NvmlCheck } from "../nvml/reading.ts";
+import { normalizePci } from "../pci.ts";
+import type { NvmlCheck } from "../reading.ts";
 import type { Bus, BusGpu } from "../port.ts";
 import {
   answerOf,

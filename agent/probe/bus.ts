@@ -4,8 +4,8 @@
  * finding at its address. GPUs given to virtual machines are not expected of the driver, and one
  * that another driver holds is a mistake of the set-up, not of the hardware. Pure.
  */
-import { normalizePci } from "../kernel/pci.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import { normalizePci } from "../pci.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus, BusGpu } from "../port.ts";
 import {
   type Condition,

@@ -4,7 +4,7 @@
  * when it lasts (gpu/nvml.md §6).
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 
 /** By the ends of their names in nvml.h, `nvmlClocksEventReason…`. */
 export const REASON = {

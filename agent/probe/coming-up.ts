@@ -5,7 +5,7 @@
  * must not be taken for verified, nor bought again and again because each one fails ten minutes
  * later. Pure.
  */
-import type { NvmlAnswer, NvmlCheck } from "../nvml/reading.ts";
+import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import { fabricProbe } from "./fabric.ts";
 import { FABRIC_GRACE_MS, nvlinkProbe } from "./nvlink.ts";
 import type { ProbeContext, ProbeMemory } from "./probe.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { healthyCheck, openFakeNvml } from "../nvml/fake.ts";
+import { healthyCheck, openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import {
   HOUR_MS,
   lookWith,
@@ -7,7 +7,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import { normalizePci } from "../kernel/pci.ts";
+import { normalizePci } from "../pci.ts";
 import { countProbe } from "./count.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

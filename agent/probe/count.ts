@@ -3,8 +3,8 @@
  * shifts when a neighbour leaves. A lost GPU keeps the identity it had: it is told by name and not
  * as a hole. What stands on the bus and is not listed is `bus.ts`'s to report, and counted here.
  */
-import { normalizePci } from "../kernel/pci.ts";
-import type { NvmlCheck } from "../nvml/reading.ts";
+import { normalizePci } from "../pci.ts";
+import type { NvmlCheck } from "../reading.ts";
 import { unlistedGpus } from "./bus.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
 import {

@@ -6,7 +6,7 @@
 import type { Severity } from "../../schema/finding.ts";
 import type { ProbeOutcome } from "../../schema/report.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { NvmlAnswer, NvmlFailure } from "../nvml/reading.ts";
+import type { NvmlAnswer, NvmlFailure } from "../reading.ts";
 import { type Condition, metricsOf, onNode } from "./probe.ts";
 
 export type DriverVerdict = {

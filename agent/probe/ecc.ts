@@ -3,7 +3,7 @@
  * is cleared by a reset; corrected ones matter by rate, never by their lifetime sum.
  */
 import { type Condition, type Look, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 import { nextWindow } from "./window.ts";
 
 /** Corrected errors within an hour; upstream's rule has the same number without the hour. */

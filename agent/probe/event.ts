@@ -5,7 +5,7 @@
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
-import type { NvmlEvent } from "../nvml/reading.ts";
+import type { NvmlEvent } from "../reading.ts";
 import { printFinding } from "./finding.ts";
 import { type Condition, type ProbeContext, onNode } from "./probe.ts";
 

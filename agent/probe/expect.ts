@@ -5,7 +5,7 @@
  * ever seen; among equal numbers the first one is named. Pure.
  */
 import type { Expected } from "../../schema/report.ts";
-import type { NvmlCheck } from "../nvml/reading.ts";
+import type { NvmlCheck } from "../reading.ts";
 import { awayGpus, managedGpus } from "./bus.ts";
 import { type ProbeContext, type ProbeMemory, isLost, isUnopened } from "./probe.ts";
 

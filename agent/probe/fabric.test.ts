@@ -1,7 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { healthyCheck } from "../nvml/fake.ts";
-import type { NvmlFabric, NvmlGpuCheck } from "../nvml/reading.ts";
-import { HOUR_MS, answerOf, printConditions, roundAt } from "../../test/fixture/nvml/probe-round.ts";
+import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
+import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
+import {
+  HOUR_MS,
+  answerOf,
+  printConditions,
+  roundAt,
+} from "../../test/fixture/nvml/probe-round.ts";
 import { fabricProbe } from "./fabric.ts";
 import { EMPTY_MEMORY, type ProbeContext } from "./probe.ts";
 import { runProbes } from "./run.ts";

@@ -5,7 +5,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import { healthyCheck } from "../nvml/fake.ts";
+import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { faultProbe } from "./fault.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

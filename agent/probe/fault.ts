@@ -4,7 +4,7 @@
  * listed and cannot be opened is of no use, whatever the code and from the first check on.
  */
 import { type Condition, type Look, type Probe, isUnopened, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 import { printCode } from "../nvml/return-code.ts";
 
 /** One "unknown error" is noise; three rounds of it on one GPU are not. */

@@ -3,7 +3,7 @@
  * that it had in an earlier round, and the inventory is made from what is known now. Pure.
  */
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
-import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../nvml/reading.ts";
+import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
 import { type GpuMemory, type ProbeMemory, isLost, isUnknown, isUnopened } from "./probe.ts";
 
 /**

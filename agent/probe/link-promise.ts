@@ -4,7 +4,7 @@
  * promises any (NVIDIA Fabric Manager user guide, "shared NVSwitch partitions" and "MIG"). Nor does
  * a node whose driver was told to leave NVLink off, as guests without a fabric do. Pure.
  */
-import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import { modelOf } from "./model.ts";
 import { isUnopened } from "./probe.ts";
 

@@ -1,6 +1,6 @@
 /** Models by the names that NVML gives them, and the links that follow (NVIDIA's data sheets). */
 import { describe, expect, test } from "bun:test";
-import { healthyCheck } from "../nvml/fake.ts";
+import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
 import { isLinkedNode, needsFabric, promisedLinks } from "./link-promise.ts";
 import { modelOf } from "./model.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { healthyCheck } from "../nvml/fake.ts";
+import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import {
   HOUR_MS,
   lookWith,
@@ -7,7 +7,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 import { LINK_STATE, nvlinkProbe } from "./nvlink.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

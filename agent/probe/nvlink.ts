@@ -4,7 +4,7 @@
  * has all links down and is well. Sleep is not down, and right after a boot links train.
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck, NvmlLink } from "../nvml/reading.ts";
+import type { NvmlGpuCheck, NvmlLink } from "../reading.ts";
 import { type LinkPromise, isLinkedNode, promisedLinks } from "./link-promise.ts";
 import { nextWindow } from "./window.ts";
 

@@ -4,7 +4,7 @@
  * GPU is busy, and in two rounds: a link that has just left its rest may still be training.
  */
 import { type Condition, type Look, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 import { nextWindow } from "./window.ts";
 
 /** A clean link replays a few packets a day; a hundred an hour is a connector or a riser. */

@@ -6,8 +6,8 @@
 import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { Expected, ProbeOutcome } from "../../schema/report.ts";
-import { normalizePci } from "../kernel/pci.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../nvml/reading.ts";
+import { normalizePci } from "../pci.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus } from "../port.ts";
 import type { Window } from "./window.ts";
 

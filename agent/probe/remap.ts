@@ -4,7 +4,7 @@
  * instances the driver tells nothing here, and "not told" is never "healthy" (gpu/nvml.md §4).
  */
 import { type Condition, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 
 /** Sixty retired pages qualify a board for replacement (vendor, Dynamic Page Retirement). */
 const RETIRED_PAGES_MAX = 60;

@@ -3,7 +3,7 @@
  * are only the fallback for a device that does not tell (promise N44).
  */
 import { type Condition, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../nvml/reading.ts";
+import type { NvmlGpuCheck } from "../reading.ts";
 
 /** °C, `navarch/health-policy.md` §5. */
 const SLOWDOWN_FALLBACK = 85;

@@ -5,9 +5,9 @@
  * and is started anew.
  */
 import type { ServiceManager } from "../../systemd/notify.ts";
-import type { Log } from "../part.ts";
+import type { Log } from "../report/part.ts";
 import type { Clock } from "../port.ts";
-import type { AgentView } from "../view.ts";
+import type { AgentView } from "../report/view.ts";
 import type { Progress } from "./progress.ts";
 
 /** Without a watchdog only the status line is looked after. */

@@ -4,9 +4,9 @@
  */
 import { statSync } from "node:fs";
 import { type KernelLogStats, openKernelLog } from "../kernel/read.ts";
-import type { OpenKernelLog } from "../listen.ts";
+import type { OpenKernelLog } from "../report/listen.ts";
 import type { Options } from "../option.ts";
-import type { Identity } from "../part.ts";
+import type { Identity } from "../report/part.ts";
 import type { Clock } from "../port.ts";
 
 /**

@@ -6,9 +6,9 @@
  */
 import { readFileSync } from "node:fs";
 import { readJoinToken } from "../../schema/join.ts";
-import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../key-trust.ts";
+import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../report/key-trust.ts";
 import type { Options } from "../option.ts";
-import type { Log } from "../part.ts";
+import type { Log } from "../report/part.ts";
 import type { Clock } from "../port.ts";
 import type { StateFiles } from "../state-file.ts";
 

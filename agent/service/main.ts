@@ -10,25 +10,25 @@ import { BootId } from "../../schema/id.ts";
 import { escapeData } from "../../schema/terminal.ts";
 import { VERSION } from "../../schema/version.ts";
 import { Orders } from "../command/order.ts";
-import { Agent } from "../core.ts";
+import { Agent } from "../report/core.ts";
 import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
 import type { LendableNvml } from "../nvml/lend.ts";
 import { type Options, parseOptions, printHelp } from "../option.ts";
-import type { AgentParts, Identity, Level } from "../part.ts";
+import type { AgentParts, Identity, Level } from "../report/part.ts";
 import type { Clock } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
-import { openFileStorage } from "../spool-file.ts";
-import { Spool } from "../spool.ts";
-import { openPodToken } from "../pod-token.ts";
+import { openFileStorage } from "../spool/spool-file.ts";
+import { Spool } from "../spool/spool.ts";
+import { openPodToken } from "../report/pod-token.ts";
 import { openStateFiles, type StateFiles } from "../state-file.ts";
-import { Promises } from "../promise.ts";
+import { Promises } from "../report/promise.ts";
 import { isCompiled, openGpus } from "./gpus.ts";
 import { openHostWatch } from "./host.ts";
 import { createLogOpener, pollMsOf } from "./kernel-log.ts";
 import { Progress } from "./progress.ts";
-import type { KeyTrust } from "../key-trust.ts";
+import type { KeyTrust } from "../report/key-trust.ts";
 import { openRenewal, type Renewal } from "./upgrade.ts";
 import { openWay } from "./way.ts";
 
@@ -259,7 +259,7 @@ function stopOnSignal(agent: Agent, close: () => void): void {
 
 async function openMetrics(options: Options, agent: Agent, stats: () => KernelLogStats | null) {
   if (options.metrics === null) return null;
-  const { serveMetrics } = await import("../metrics.ts");
+  const { serveMetrics } = await import("../report/metrics.ts");
   try {
     return serveMetrics(options.metrics, {
       node: options.nodeId,

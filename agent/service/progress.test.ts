@@ -2,9 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import type { Report, ReportReply } from "../../schema/report.ts";
 import type { Notice } from "../../systemd/notify.ts";
-import { openFakeNvml } from "../nvml/fake.ts";
+import { openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
-import type { AgentView } from "../view.ts";
+import type { AgentView } from "../report/view.ts";
 import { attend, printStatus } from "./attend.ts";
 import { Progress } from "./progress.ts";
 

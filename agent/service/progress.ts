@@ -5,10 +5,10 @@
  * still is none. Pure but for its memory.
  */
 import type { AgentConfig } from "../../schema/report.ts";
-import { boundCadence, CADENCE } from "../cadence.ts";
-import { PAUSE_MS } from "../delivery.ts";
+import { boundCadence, CADENCE } from "../report/cadence.ts";
+import { PAUSE_MS } from "../report/delivery.ts";
 import type { Clock, Nvml, SendAnswer, Sender } from "../port.ts";
-import { SEND_TIMEOUT_MS } from "../send.ts";
+import { SEND_TIMEOUT_MS } from "../report/send.ts";
 
 /**
  * How late a loop may be before it counts as stuck. A machine whose cores are all taken runs timers

@@ -5,13 +5,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { VERSION } from "../../schema/version.ts";
-import { withJoin } from "../join.ts";
+import { withJoin } from "../report/join.ts";
 import type { Options } from "../option.ts";
-import type { Level } from "../part.ts";
+import type { Level } from "../report/part.ts";
 import type { Clock, Sender } from "../port.ts";
-import { createSender } from "../send.ts";
+import { createSender } from "../report/send.ts";
 import type { StateFiles } from "../state-file.ts";
-import { dropFile, openFileToken, type TokenSource } from "../token.ts";
+import { dropFile, openFileToken, type TokenSource } from "../report/token.ts";
 import { openTrust } from "../trust.ts";
 
 export function openSender(from: {

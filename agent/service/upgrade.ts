@@ -9,7 +9,7 @@ import { VERSION } from "../../schema/version.ts";
 import { openUpgrader, type UpgradeParts, type Upgrader, whyBarred } from "../command/upgrade.ts";
 import { openTrial, type Trial } from "../command/upgrade-trial.ts";
 import type { Options } from "../option.ts";
-import type { Log } from "../part.ts";
+import type { Log } from "../report/part.ts";
 import type { Clock } from "../port.ts";
 import type { StateFiles } from "../state-file.ts";
 import { openTrust } from "../trust.ts";

@@ -3,10 +3,10 @@
  * the sender.
  */
 import type { Options } from "../option.ts";
-import type { Log } from "../part.ts";
+import type { Log } from "../report/part.ts";
 import type { Sender } from "../port.ts";
-import type { KeyTrust } from "../key-trust.ts";
-import { openTokens } from "../token.ts";
+import type { KeyTrust } from "../report/key-trust.ts";
+import { openTokens } from "../report/token.ts";
 import { openKeyTrust } from "./key.ts";
 import { openSender } from "./sender.ts";
 

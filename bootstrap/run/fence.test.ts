@@ -4,10 +4,18 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeKey, openPeer, type Peer } from "../ssh/peer.ts";
+import { makeKey, openPeer, type Peer } from "../../test/fixture/ssh/peer.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { AbortReason, Job, Outcome } from "./job.ts";
-import { say, type FakePorts, isAlive, makeJob, makePorts, readLines, until } from "./job-fake.ts";
+import {
+  say,
+  type FakePorts,
+  isAlive,
+  makeJob,
+  makePorts,
+  readLines,
+  until,
+} from "../../test/fixture/ssh/job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const user = makeKey();

@@ -16,7 +16,7 @@ import { BUILTINS } from "../builtin/builtin.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { AgentBinary, Arch, Job, Outcome } from "./job.ts";
 import { MARK_DIRECTORY } from "./job.ts";
-import { commandsOf, say, makeJob, makePorts, until } from "./job-fake.ts";
+import { commandsOf, say, makeJob, makePorts, until } from "../../test/fixture/ssh/job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const isMissing = await missesBed("bootstraps of whole machines");

@@ -12,10 +12,17 @@ import {
 } from "node:fs";
 import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeKey, openPeer, type Peer, publicBlob } from "../ssh/peer.ts";
+import { makeKey, openPeer, type Peer, publicBlob } from "../../test/fixture/ssh/peer.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { Arch, Job, Outcome } from "./job.ts";
-import { commandsOf, say, type FakePorts, makeJob, makePorts, readLines } from "./job-fake.ts";
+import {
+  commandsOf,
+  say,
+  type FakePorts,
+  makeJob,
+  makePorts,
+  readLines,
+} from "../../test/fixture/ssh/job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const user = makeKey();

@@ -7,7 +7,7 @@ import { $ } from "bun";
 import fc from "fast-check";
 import type { InstanceId } from "../../schema/id.ts";
 import { TEMPLATE_VARIABLES, type TemplateVariable, variableEnv } from "../template/variable.ts";
-import { makeJob } from "./job-fake.ts";
+import { makeJob } from "../../test/fixture/ssh/job-fake.ts";
 import { completeValues, folderOf, instanceDirectory, renderCommands } from "./render.ts";
 
 const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeKey, openPeer, type Peer } from "../ssh/peer.ts";
+import { makeKey, openPeer, type Peer } from "../../test/fixture/ssh/peer.ts";
 import { createConnect } from "../ssh/ssh2.ts";
 import type { Job, Outcome } from "./job.ts";
 import {
@@ -15,7 +15,7 @@ import {
   makePorts,
   readLines,
   until,
-} from "./job-fake.ts";
+} from "../../test/fixture/ssh/job-fake.ts";
 import { runBootstrap } from "./run.ts";
 
 const user = makeKey();

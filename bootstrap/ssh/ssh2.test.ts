@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { $ } from "bun";
 import type { ConnectAnswer, ConnectRequest, Shell } from "../shell.ts";
 import { openBinary } from "./binary.ts";
-import { makeKey, openPeer, type Peer, publicBlob } from "./peer.ts";
+import { makeKey, openPeer, type Peer, publicBlob } from "../../test/fixture/ssh/peer.ts";
 import { checkPrivateKey, createConnect } from "./ssh2.ts";
 
 const user = makeKey();

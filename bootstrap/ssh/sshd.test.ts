@@ -10,14 +10,22 @@ import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { $ } from "bun";
 import type { Job, Outcome } from "../run/job.ts";
-import { commandsOf, say, isAlive, makeJob, makePorts, readLines, until } from "../run/job-fake.ts";
+import {
+  commandsOf,
+  say,
+  isAlive,
+  makeJob,
+  makePorts,
+  readLines,
+  until,
+} from "../../test/fixture/ssh/job-fake.ts";
 import { runBootstrap } from "../run/run.ts";
 import { isUnasked, missesPrograms } from "../../test/real/machine/gate.ts";
 import type { ConnectRequest } from "../shell.ts";
 import { readKnownHosts } from "./known-hosts.ts";
-import { makeKey, publicBlob } from "./peer.ts";
+import { makeKey, publicBlob } from "../../test/fixture/ssh/peer.ts";
 import { createConnect } from "./ssh2.ts";
-import { openSshd, openWire, type Sshd } from "./open-sshd.ts";
+import { openSshd, openWire, type Sshd } from "../../test/fixture/ssh/open-sshd.ts";
 
 const WHAT = "bootstraps against a real sshd";
 const PROGRAMS = { sshd: "openssh-server", "ssh-keygen": "openssh-client" };

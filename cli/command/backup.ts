@@ -38,8 +38,8 @@ export const backup: Command = {
       const answer = await client.download("/admin/backup", out);
       if (!answer.ok) return answer;
     } else {
-      const { writeBackup } = await import("../../reconciler/store/backup.ts");
-      const { readIdentity } = await import("../../reconciler/identity.ts");
+      const { writeBackup } = await import("../../reconciler/server/backup.ts");
+      const { readIdentity } = await import("../../reconciler/security/identity.ts");
       const file = join(state, "navarch.db");
       const identity = readIdentity(state);
       if (!existsSync(file) || identity === null) {

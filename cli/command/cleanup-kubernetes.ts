@@ -2,7 +2,7 @@
  * `navarch cleanup kubernetes`: takes off a cluster's Nodes what an uninstalled control plane left
  * there. It speaks to the API server itself, with the kubeconfig of whoever runs it.
  */
-import type { NodePorts } from "../../reconciler/scheduler/kubernetes/node-call.ts";
+import type { NodePorts } from "../../reconciler/kubernetes/node-call.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, type Failure, failure, usage } from "../failure.ts";
@@ -42,7 +42,7 @@ export const cleanupKubernetes: Command = {
 async function clear(context: Context, ports: NodePorts): Promise<number | Failure> {
   const { flags, world } = context;
   const { clearMarks, listMarked } = await import(
-    "../../reconciler/scheduler/kubernetes/clear-marks.ts"
+    "../../reconciler/kubernetes/clear-marks.ts"
   );
   const listed = await listMarked(ports);
   if (listed.kind === "failed") return failure(EXIT.unreachable, "unreachable", listed.message);
@@ -83,9 +83,9 @@ async function open(
   context: string | null,
 ): Promise<NodePorts | Failure> {
   const { openTransport, REAL_CLOCK } = await import(
-    "../../reconciler/scheduler/kubernetes/connect.ts"
+    "../../reconciler/kubernetes/connect.ts"
   );
-  const { openClient } = await import("../../reconciler/scheduler/kubernetes/client.ts");
+  const { openClient } = await import("../../reconciler/kubernetes/client.ts");
   const opened = await openTransport({ enabled: true, kubeconfig, context }, world.env);
   if (opened.kind !== "ok") {
     const why = opened.kind === "failed" ? opened.message : "no cluster is named here";

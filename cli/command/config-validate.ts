@@ -23,7 +23,7 @@ export const configValidate: Command = {
   words: { min: 1, max: 64 },
   reach: "offline",
   async run(context) {
-    const { examine } = await import("../../reconciler/load.ts");
+    const { examine } = await import("../../reconciler/server/load.ts");
     const { countOf, showProblems } = await import("../problem-view.ts");
     const { env } = context.world;
     const { config, problems } = await examine(context.words, {

@@ -96,7 +96,7 @@ export const controlPlane: Command = {
       world.err("warning: no --config: starting empty, nodes are watched and none is created\n");
     }
     world.outlast?.();
-    const { startControlPlane } = await import("../../reconciler/main.ts");
+    const { startControlPlane } = await import("../../reconciler/server/main.ts");
     const started = await startControlPlane({
       configPaths: flags.texts("config"),
       ...(text("auth-token") === "" ? {} : { authToken: text("auth-token") }),

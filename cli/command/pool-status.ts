@@ -2,7 +2,7 @@
  * `navarch pool status`: the size of one pool and why it is not another one; its members on demand.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
-import type { MembersView } from "../../reconciler/view/member.ts";
+import type { MembersView } from "../../reconciler/http/view/member.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";

@@ -36,7 +36,7 @@ export const restore: Command = {
         return failure(EXIT.refused, "refused", "nothing was changed");
       }
     }
-    const { restoreBackup } = await import("../../reconciler/store/backup.ts");
+    const { restoreBackup } = await import("../../reconciler/server/backup.ts");
     const answer = await restoreBackup(file, state, world.wallMs());
     if (answer.kind === "refused") return failure(EXIT.refused, "refused", answer.message);
     const { fleetId, nodes, forgotten, kept } = answer;

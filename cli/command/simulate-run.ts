@@ -136,7 +136,7 @@ async function policyOf(context: Context, scenario: Scenario): Promise<CompiledP
 async function reconfigure(context: Context, scenario: Scenario): Promise<Scenario | Failure> {
   const paths = context.flags.texts("config");
   if (paths.length === 0) return scenario;
-  const { examine } = await import("../../reconciler/load.ts");
+  const { examine } = await import("../../reconciler/server/load.ts");
   const { printProblem } = await import("../../reconciler/config/problem.ts");
   // Files and clouds that it names belong to the real fleet; the simulation needs none of them.
   const options = { portZero: true, externalAddress: true, around: null };

@@ -11,7 +11,7 @@ import type {
 } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { concreteType } from "./instance-type.ts";
+import { concreteType } from "../core/instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { Dialect } from "./layer.ts";
 import { printSpend } from "./convert-safety.ts";

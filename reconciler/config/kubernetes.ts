@@ -2,7 +2,7 @@
  * The `kubernetes` block (`navarch/config.md` §10), defaults filled in.
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
-import { serverOf } from "../address.ts";
+import { serverOf } from "../core/address.ts";
 import { isLabelKey } from "./label.ts";
 import type { Section } from "./section.ts";
 import { readFlag } from "./value.ts";

@@ -7,7 +7,7 @@ import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Directory, Resolved } from "./directory.ts";
-import { concreteType, sellersOf } from "./instance-type.ts";
+import { concreteType, sellersOf } from "../core/instance-type.ts";
 import { quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
 import type { Entry } from "./tree.ts";

@@ -6,7 +6,7 @@
 import { PROVIDER_TYPES, type ProviderConfig, type ProviderType } from "../../schema/config.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { parse } from "valibot";
-import { whyNoAdapter } from "../provider/adapter.ts";
+import { whyNoAdapter } from "../core/adapter.ts";
 import { parseHttpUrl } from "./address.ts";
 import { readEnvName } from "./notifier.ts";
 import type { Place } from "./problem.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { configOf } from "../../simulator/setting.ts";
-import { poolYaml } from "../../simulator/world.ts";
+import { configOf } from "../../simulator/engine/setting.ts";
+import { poolYaml } from "../../simulator/engine/world.ts";
 import { printConfig } from "./print.ts";
 import { hideSecrets } from "./secret.ts";
 

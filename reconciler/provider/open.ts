@@ -4,12 +4,12 @@
  */
 import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Clock } from "../clock.ts";
-import type { PeerTls } from "../tls/open.ts";
-import { unadapted } from "./adapter.ts";
+import type { Clock } from "../core/clock.ts";
+import type { PeerTls } from "../security/tls/open.ts";
+import { unadapted } from "../core/adapter.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openMachineBed } from "./machine/bed.ts";
-import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "./provider.ts";
+import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "../core/provider.ts";
 
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
 

@@ -10,7 +10,7 @@ import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Fact, factKey } from "../../schema/safety.ts";
 import { quarantineStatements } from "./quarantine.ts";
-import type { Change } from "./store.ts";
+import type { Change } from "../core/store.ts";
 
 /** A document that could not be read back must fail its own transaction, not the next start. */
 export function checkDocuments(change: Change): void {

@@ -4,7 +4,7 @@ import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { expect, test } from "bun:test";
 import { eventOf, findingOf, nodeId, streamId } from "../../test/fixture/plane/rows.ts";
 import { excessOf, History, HISTORY_LIMITS } from "./history.ts";
-import { type Change, emptyChange } from "./store.ts";
+import { type Change, emptyChange } from "../core/store.ts";
 
 const dialect = new SQLiteSyncDialect();
 type Rows = Record<string, number>;

@@ -9,7 +9,7 @@ import { NodeId, StreamId } from "../../schema/id.ts";
 import { applicationFinding } from "../../test/bench/report.ts";
 import { excessOf } from "./history.ts";
 import { openLibsqlStore } from "./libsql.ts";
-import { type Change, emptyChange, type Store } from "./store.ts";
+import { type Change, emptyChange, type Store } from "../core/store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-history-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -5,8 +5,8 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Clock } from "../clock.ts";
-import type { Change } from "./store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Change } from "../core/store.ts";
 
 /** Rows of all nodes, and of one. */
 export type HistoryLimits = Record<Table, { all: number; node: number }>;

@@ -1,7 +1,7 @@
 /**
  * Calls what hangs on a store: the log and the metrics, so that no writer has to think of them.
  */
-import type { Change, StoreHooks } from "./store.ts";
+import type { Change, StoreHooks } from "../core/store.ts";
 
 export function noHooks(): StoreHooks {
   return { quarantined: () => undefined, committed: () => undefined };

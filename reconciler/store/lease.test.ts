@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nextEpoch, openLeaseTable } from "./lease.ts";
-import type { LeaseTable } from "./store-table.ts";
+import type { LeaseTable } from "../core/store-table.ts";
 import { migrate } from "./migrate.ts";
 
 let folder: string;

@@ -5,7 +5,7 @@
  * Adapter: database.
  */
 import type { Client } from "@libsql/client";
-import type { LeaseTable } from "./store-table.ts";
+import type { LeaseTable } from "../core/store-table.ts";
 
 export function openLeaseTable(client: Client): LeaseTable {
   return {

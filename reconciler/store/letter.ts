@@ -7,7 +7,7 @@ import { Gap, SpooledFinding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
 import { Check, CommandResult, Inventory } from "../../schema/report.ts";
 import { readDoc, readJson } from "./document.ts";
-import type { Letter } from "./store.ts";
+import type { Letter } from "../core/store.ts";
 
 const Whole = v.object({
   node: NodeId,

@@ -8,8 +8,8 @@ import { getTableColumns } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { NodeId, PoolName, StreamId } from "../../schema/id.ts";
 import * as table from "../../schema/table.ts";
-import { newNode } from "../fold/new-node.ts";
-import { emptyChange, type Letter, StaleEpoch } from "./store.ts";
+import { newNode } from "../core/fold/new-node.ts";
+import { emptyChange, type Letter, StaleEpoch } from "../core/store.ts";
 import { openLeaseTable } from "./lease.ts";
 import { openLibsqlStore } from "./libsql.ts";
 

@@ -23,10 +23,10 @@ import type { NodeId } from "../../schema/id.ts";
 import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
-import { openAuditTable } from "../audit/table.ts";
-import type { Clock } from "../clock.ts";
-import { openJoinTable } from "../join/table.ts";
-import type { AuditTable, JoinTable, LeaseTable } from "./store-table.ts";
+import { openAuditTable } from "./audit-table.ts";
+import type { Clock } from "../core/clock.ts";
+import { openJoinTable } from "./join-table.ts";
+import type { AuditTable, JoinTable, LeaseTable } from "../core/store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
 import { checkDocuments, changeStatements } from "./change.ts";
 import { readDoc } from "./document.ts";
@@ -41,21 +41,10 @@ import { readPast } from "./past.ts";
 import { History, type HistoryDb, type HistoryLimits } from "./history.ts";
 import { trimStatements } from "./trim.ts";
 import { callHooks, noHooks } from "./hook.ts";
-import {
-  type Change,
-  type Cursor,
-  type Delivery,
-  type DeliveryOutcome,
-  type EventQuery,
-  type Letter,
-  type PastQuery,
-  type PastRow,
-  type QuarantinedRow,
-  type Snapshot,
-  StaleEpoch,
-  type Store,
-  type StoreHooks,
-} from "./store.ts";
+import { StaleEpoch } from "../core/store.ts";
+import type { Change, Cursor, Delivery, DeliveryOutcome, EventQuery } from "../core/store.ts";
+import type { Letter, PastQuery, PastRow, QuarantinedRow, Snapshot, Store } from "../core/store.ts";
+import type { StoreHooks } from "../core/store.ts";
 
 /** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
 const BUSY_MS = 5_000;

@@ -19,7 +19,7 @@ import { FACT_PREFIX, storable } from "./change.ts";
 import { readDoc, readFact } from "./document.ts";
 import { readLetter } from "./letter.ts";
 import { revokedCredential } from "./quarantine.ts";
-import type { Cursor, Snapshot, StoredLetter } from "./store.ts";
+import type { Cursor, Snapshot, StoredLetter } from "../core/store.ts";
 
 export type RawRow = Pick<UnreadableRow, "source" | "key" | "doc"> & Partial<UnreadableRow>;
 

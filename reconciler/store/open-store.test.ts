@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeOf } from "../../test/fixture/plane/rows.ts";
-import { LEASE_EXPIRY_MS, leaseTiming } from "../lease/lease.ts";
+import { LEASE_EXPIRY_MS, leaseTiming } from "../server/lease/lease.ts";
 import { openLibsqlStore } from "./libsql.ts";
 import { fetchInTime } from "./server.ts";
-import { emptyChange } from "./store.ts";
+import { emptyChange } from "../core/store.ts";
 
 const folders: string[] = [];
 afterEach(() => {

@@ -7,8 +7,8 @@ import { and, eq, lte, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { outbox } from "../../schema/table.ts";
-import type { Delivery } from "./store.ts";
-import type { DeliveryOutcome } from "./store.ts";
+import type { Delivery } from "../core/store.ts";
+import type { DeliveryOutcome } from "../core/store.ts";
 
 /** Oldest first. */
 export function readDeliveries(

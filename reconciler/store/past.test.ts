@@ -10,7 +10,7 @@ import { NodeId, StreamId } from "../../schema/id.ts";
 import { findingOf } from "../../test/fixture/plane/rows.ts";
 import { openLibsqlStore } from "./libsql.ts";
 import { readPast } from "./past.ts";
-import { emptyChange, type Store } from "./store.ts";
+import { emptyChange, type Store } from "../core/store.ts";
 
 const folders: string[] = [];
 afterEach(() => {

@@ -10,7 +10,7 @@ import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { finding as table } from "../../schema/table.ts";
-import type { PastQuery, PastRow } from "./store.ts";
+import type { PastQuery, PastRow } from "../core/store.ts";
 
 type Stored = { id: number; node: string; receivedAt: number; doc: string };
 

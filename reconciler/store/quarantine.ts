@@ -10,7 +10,7 @@ import type { Credential } from "../../schema/credential.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { QuarantineSource, UnreadableRow } from "../../schema/quarantine.ts";
 import { quarantine } from "../../schema/table.ts";
-import type { QuarantinedRow } from "./store.ts";
+import type { QuarantinedRow } from "../core/store.ts";
 
 /**
  * Were an unreadable credential left out, a node's first credential, which needs no row, would be

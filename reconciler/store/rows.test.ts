@@ -18,7 +18,7 @@ import {
   poolOf,
   streamId,
 } from "../../test/fixture/plane/rows.ts";
-import { emptyChange, isEmptyChange } from "./store.ts";
+import { emptyChange, isEmptyChange } from "../core/store.ts";
 
 let at: FileStore;
 beforeEach(async () => {

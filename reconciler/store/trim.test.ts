@@ -6,7 +6,7 @@ import {
   nodeOf,
   openFileStore,
 } from "../../test/fixture/plane/rows.ts";
-import { emptyChange } from "./store.ts";
+import { emptyChange } from "../core/store.ts";
 
 let at: FileStore;
 beforeEach(async () => {

@@ -22,7 +22,7 @@ import type { UnreadableRow } from "../../schema/quarantine.ts";
 import { parseDoc, readDoc, readFact, readJson } from "./document.ts";
 import { readLetter } from "./letter.ts";
 import { unreadable } from "./load.ts";
-import { emptyChange } from "./store.ts";
+import { emptyChange } from "../core/store.ts";
 
 describe("readDoc()", () => {
   const schema = v.object({ deep: v.object({ at: v.number() }) });

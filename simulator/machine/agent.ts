@@ -3,14 +3,14 @@
  * crash or power cut. What its disk would keep outlives it in `Disk`.
  */
 import { Orders } from "../../agent/command/order.ts";
-import { Agent } from "../../agent/core.ts";
-import type { OrderGuard } from "../../agent/part.ts";
+import { Agent } from "../../agent/report/core.ts";
+import type { OrderGuard } from "../../agent/report/part.ts";
 import type { KernelLog, Nvml, Sender } from "../../agent/port.ts";
-import { Promises } from "../../agent/promise.ts";
+import { Promises } from "../../agent/report/promise.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../../agent/probe/probe.ts";
-import { createMemoryStorage, type SpoolStorage } from "../../agent/spool-storage.ts";
-import { Spool } from "../../agent/spool.ts";
-import type { OpenKernelLog } from "../../agent/listen.ts";
+import { createMemoryStorage, type SpoolStorage } from "../../agent/spool/spool-storage.ts";
+import { Spool } from "../../agent/spool/spool.ts";
+import type { OpenKernelLog } from "../../agent/report/listen.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
 import type { Inventory } from "../../schema/report.ts";

@@ -4,7 +4,7 @@
  * product. Reboot, reset and replacement by the product end what they would end on real hardware,
  * because a replacement is another machine.
  */
-import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/nvml/reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/reading.ts";
 import type { Nvml, SendAnswer, Sender } from "../../agent/port.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
 import type { Report } from "../../schema/report.ts";

@@ -3,7 +3,7 @@ import { printGo } from "../run/go-duration.ts";
 import type { Progress } from "../run/runner.ts";
 import { printDuration } from "../../schema/duration.ts";
 import type { Scenario } from "../scenario/scenario.ts";
-import type { Report } from "./report.ts";
+import type { Report } from "../run/report.ts";
 
 export function printHead(scenario: Scenario, nodes: number, seed: number, time: string): string {
   const { stress } = scenario;

@@ -8,7 +8,7 @@ import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:f
 import { dirname, join } from "node:path";
 import type { RunResult } from "../run/result.ts";
 import { printHtml } from "./html.ts";
-import type { Report } from "./report.ts";
+import type { Report } from "../run/report.ts";
 
 /** A node that complains for ever must not fill the disk; a fleet has thousands. */
 const NODE_LOG_BYTES_MAX = 32 * 1024;

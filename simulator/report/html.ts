@@ -4,7 +4,7 @@
  */
 import plotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import plotCode from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
-import type { Report } from "./report.ts";
+import type { Report } from "../run/report.ts";
 import { CHART_CODE, PAGE_STYLE } from "./page.ts";
 
 /** Rows that a person may scroll through; `report.json` has all. */

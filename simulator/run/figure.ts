@@ -1,5 +1,5 @@
 /** The report's figures by the names that thresholds use. Durations in milliseconds. Pure. */
-import type { Report } from "../report/report.ts";
+import type { Report } from "./report.ts";
 import type { CloseFrom } from "./result.ts";
 
 /** `null`: nothing of the kind was measured, which no bound accepts. */

@@ -5,8 +5,8 @@
  * was imagined can be counted.
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
-import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
-import type { Change } from "../../reconciler/store/store.ts";
+import type { KubeWrite } from "../cluster/world.ts";
+import type { Change } from "../../reconciler/core/store.ts";
 import type { EventDraft } from "../../schema/event.ts";
 import type { Cause, Failure } from "../scenario/fault.ts";
 import type { Crowd, Member } from "../stack/crowd.ts";

@@ -1,7 +1,7 @@
 /** What a run comes to: the control plane's last word, the record, and the verdict over both. */
 import type { NodeView } from "../../schema/api.ts";
 import { xid } from "../../health/catalog/catalog.ts";
-import type { Report, ReportNode, Summary } from "../report/report.ts";
+import type { Report, ReportNode, Summary } from "./report.ts";
 import { isWithin, type Scenario, type SimNode, type Threshold } from "../scenario/scenario.ts";
 import type { Member } from "../stack/crowd.ts";
 import type { Stack } from "../stack/stack.ts";

@@ -9,7 +9,7 @@ import { allNodes } from "../scenario/generate.ts";
 import { recoverableBy } from "../scenario/recoverable.ts";
 import type { FailureSpec, Scenario, SimNode, Threshold } from "../scenario/scenario.ts";
 import { drawReplacementColdStart, planStartup, type Start } from "../scenario/startup.ts";
-import { openStreams } from "../random.ts";
+import { openStreams } from "../engine/random.ts";
 import { Stack } from "../stack/stack.ts";
 import type { Member } from "../stack/crowd.ts";
 import type { Time } from "../stack/time.ts";

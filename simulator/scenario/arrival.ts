@@ -2,7 +2,7 @@
  * A Poisson process whose rate follows the number of live machines: the gap to the next failure is
  * an amount of hazard to live through, so the rate may change at any time and at no cost (SF7).
  */
-import type { Random } from "../random.ts";
+import type { Random } from "../engine/random.ts";
 
 const MINUTE_MS = 60_000;
 

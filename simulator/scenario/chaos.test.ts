@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { openStreams } from "../random.ts";
+import { openStreams } from "../engine/random.ts";
 import { openChaos } from "./chaos.ts";
 import type { Fault } from "./fault.ts";
 import { allNodes, generateFleet } from "./generate.ts";

@@ -13,7 +13,7 @@
  * - Each failure has a timer of its own (SF12); the end of an outage ends only its own (SF15).
  */
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Random, Stream } from "../random.ts";
+import type { Random, Stream } from "../engine/random.ts";
 import { type Arrivals, openArrivals } from "./arrival.ts";
 import { type Cascade, type Cascades, openCascades } from "./cascade.ts";
 import { drawFailure, drawOf, messageOf, outageFailure } from "./draw.ts";

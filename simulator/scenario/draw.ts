@@ -3,7 +3,7 @@
  */
 import { xid } from "../../health/catalog/catalog.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../engine/random.ts";
 import { TEMPERATURE, XID } from "./deed.ts";
 import {
   type Chaos,

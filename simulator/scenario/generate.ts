@@ -2,7 +2,7 @@
  * `fleet_gen` → machines (`navarch/simulator.md` §4.1). The same generator and stream make the same
  * machines, in the same order.
  */
-import type { Random } from "../random.ts";
+import type { Random } from "../engine/random.ts";
 import { rackNodes } from "./rack.ts";
 import type { FleetGen, SimNode, Template } from "./scenario.ts";
 

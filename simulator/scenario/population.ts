@@ -4,7 +4,7 @@
  * leaving.
  */
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../engine/random.ts";
 import type { CascadeScope, SimNode } from "./scenario.ts";
 
 /** A machine from its joining to its leaving; one that comes back is another. */

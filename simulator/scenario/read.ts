@@ -16,7 +16,7 @@ import { generateFleet } from "./generate.ts";
 import { readFleetGen } from "./fleet-gen.ts";
 import { baseOf, type Names, namesOf } from "./name.ts";
 import { placeNodes, poolNames, readFleet } from "./node.ts";
-import { openStreams } from "../random.ts";
+import { openStreams } from "../engine/random.ts";
 import {
   type FleetGen,
   IMPLICIT_POOL,

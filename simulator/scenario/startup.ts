@@ -3,7 +3,7 @@
  * machine delays nobody else.
  */
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../engine/random.ts";
 import type { Startup } from "./scenario.ts";
 
 export type Start = {

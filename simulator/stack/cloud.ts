@@ -9,8 +9,8 @@ import type {
   Provider,
   RefusalClass,
   TerminateAnswer,
-} from "../../reconciler/provider/provider.ts";
-import type { Clock } from "../../reconciler/clock.ts";
+} from "../../reconciler/core/provider.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import { openMemoryCloud, type FakeControl } from "../../reconciler/provider/fake/memory.ts";
 import type { InstanceId } from "../../schema/id.ts";

@@ -4,7 +4,7 @@
  * `<base>-gen<N>`; what it buys for a slot that nobody listed is called `<pool>-<slot>`, and its
  * successors accordingly.
  */
-import type { Instance } from "../../reconciler/provider/provider.ts";
+import type { Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId, NodeId } from "../../schema/id.ts";
 import { Machine, type MachineWorld } from "../machine/machine.ts";
 import type { SimNode } from "../scenario/scenario.ts";

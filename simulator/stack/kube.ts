@@ -4,15 +4,15 @@
  * clouds do: a crash of the one is none of the other. A Node outlives its machine until somebody
  * deletes it, as in a cluster without a cloud's controller.
  */
-import type { Clock } from "../../reconciler/clock.ts";
-import type { KubeApi } from "../../reconciler/scheduler/kubernetes/api.ts";
-import { type FakeKube, openFakeKube } from "../../reconciler/scheduler/kubernetes/fake.ts";
-import { NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
-import type { KubeFault as ServerFault } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
-import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
-import { ANNOTATION } from "../../reconciler/scheduler/kubernetes/object.ts";
-import { readNode } from "../../reconciler/scheduler/kubernetes/read-node.ts";
-import { isWorkload } from "../../reconciler/scheduler/kubernetes/workload.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
+import { type FakeKube, openFakeKube } from "../cluster/fake.ts";
+import { NO_FAULT } from "../cluster/fault.ts";
+import type { KubeFault as ServerFault } from "../cluster/fault.ts";
+import type { KubeWrite } from "../cluster/world.ts";
+import { ANNOTATION } from "../../reconciler/core/kubernetes/object.ts";
+import { readNode } from "../../reconciler/kubernetes/read-node.ts";
+import { isWorkload } from "../../reconciler/kubernetes/workload.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";
 import type { KubectlWord, KubeFault } from "../scenario/kube-deed.ts";

@@ -4,9 +4,9 @@
  * silence is here too: after forty seconds nobody knows whether the Node is ready, and its pods
  * count as not ready. Nothing evicts them by taint: five minutes later they would be deleted.
  */
-import type { Clock } from "../../reconciler/clock.ts";
-import type { FakeKube } from "../../reconciler/scheduler/kubernetes/fake.ts";
-import { readPod } from "../../reconciler/scheduler/kubernetes/read-pod.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import type { FakeKube } from "../cluster/fake.ts";
+import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import type { Member } from "./crowd.ts";
 
 /** Of a lease (kubernetes.md §10). */

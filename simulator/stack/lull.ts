@@ -5,7 +5,7 @@
  * itself would make nothing of its next report, and it is taken up again, in step, before anything
  * about it changes.
  */
-import type { Clock } from "../../reconciler/clock.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Sample } from "../../schema/report.ts";
@@ -91,7 +91,7 @@ export class Lull {
   }
 }
 
-/** What the ingest asks before it lets a clean check go by (`reconciler/ingest.ts`). */
+/** What the ingest asks before it lets a clean check go by (`reconciler/runtime/ingest.ts`). */
 function isQuiet(node: Node): boolean {
   const { health } = node;
   return (

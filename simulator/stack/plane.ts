@@ -1,32 +1,32 @@
 /**
  * The production control plane in simulated time: store, reconciler, ingest, HTTP application and
- * metrics, composed as `reconciler/main.ts` composes them. Its database outlives it, so that it can
+ * metrics, composed as `server/main.ts` composes them. Its database outlives it, so that it can
  * be killed and started again; a paused one misses the time and answers nobody.
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
-import { Authority } from "../../reconciler/auth.ts";
-import type { Clock } from "../../reconciler/clock.ts";
-import { Ingest } from "../../reconciler/ingest.ts";
-import { Reconciler } from "../../reconciler/loop.ts";
-import { Metrics } from "../../reconciler/metrics.ts";
-import { unadapted } from "../../reconciler/provider/adapter.ts";
-import type { Provider } from "../../reconciler/provider/provider.ts";
-import { takeReport, type ReportAnswer } from "../../reconciler/route/agent.ts";
-import { Quota } from "../../reconciler/route/quota.ts";
-import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
-import { openReadiness } from "../../reconciler/route/ready.ts";
-import type { KubeApi } from "../../reconciler/scheduler/kubernetes/api.ts";
-import { resourceOf } from "../../reconciler/scheduler/kubernetes/client.ts";
-import { openNoScheduler } from "../../reconciler/scheduler/none.ts";
-import type { Scheduler } from "../../reconciler/scheduler/scheduler.ts";
+import { Authority } from "../../reconciler/security/auth.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import { Ingest } from "../../reconciler/runtime/ingest.ts";
+import { Reconciler } from "../../reconciler/runtime/loop.ts";
+import { Metrics } from "../../reconciler/http/metrics.ts";
+import { unadapted } from "../../reconciler/core/adapter.ts";
+import type { Provider } from "../../reconciler/core/provider.ts";
+import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
+import { Quota } from "../../reconciler/http/route/quota.ts";
+import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
+import { openReadiness } from "../../reconciler/http/route/ready.ts";
+import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
+import { resourceOf } from "../../reconciler/kubernetes/client.ts";
+import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
+import type { Scheduler } from "../../reconciler/core/scheduler.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
-import type { Change, Snapshot, Store } from "../../reconciler/store/store.ts";
+import type { Change, Snapshot, Store } from "../../reconciler/core/store.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { ProcessClock } from "../clock.ts";
-import type { Line } from "../line.ts";
-import { openHands } from "../process.ts";
-import { MemoryDatabase } from "../sql.ts";
+import { ProcessClock } from "../engine/clock.ts";
+import type { Line } from "../engine/line.ts";
+import { openHands } from "../engine/process.ts";
+import { MemoryDatabase } from "../engine/sql.ts";
 import { FLEET_ID } from "./cloud.ts";
 
 export const ADMIN_TOKEN = "sim-admin";

@@ -5,16 +5,16 @@
  */
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
-import type { Instance, Provider } from "../../reconciler/provider/provider.ts";
-import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
-import type { Change } from "../../reconciler/store/store.ts";
+import type { Instance, Provider } from "../../reconciler/core/provider.ts";
+import type { KubeWrite } from "../cluster/world.ts";
+import type { Change } from "../../reconciler/core/store.ts";
 import type { SendAnswer } from "../../agent/port.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Report, Sample } from "../../schema/report.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Failure } from "../scenario/fault.ts";
-import { openStreams, type Random, type Stream } from "../random.ts";
+import { openStreams, type Random, type Stream } from "../engine/random.ts";
 import type { SimNode } from "../scenario/scenario.ts";
 import { SimCloud } from "./cloud.ts";
 import type { ClusterSpec } from "../scenario/cluster.ts";

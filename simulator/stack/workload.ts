@@ -3,10 +3,10 @@
  * scheduler that finds a Node for it, and the kubelet's part until it is ready. All of them look
  * once a beat, which is about what they take in a cluster.
  */
-import type { Clock } from "../../reconciler/clock.ts";
-import type { FakeKube } from "../../reconciler/scheduler/kubernetes/fake.ts";
-import type { KubeNode, KubePod } from "../../reconciler/scheduler/kubernetes/object.ts";
-import { readPod } from "../../reconciler/scheduler/kubernetes/read-pod.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import type { FakeKube } from "../cluster/fake.ts";
+import type { KubeNode, KubePod } from "../../reconciler/core/kubernetes/object.ts";
+import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { PodGroup } from "../scenario/cluster.ts";
 

@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { SIGNATURE } from "../../agent/nvml/bind.ts";
-import { READ_DEADLINE_MS } from "../../agent/cadence.ts";
+import { READ_DEADLINE_MS } from "../../agent/report/cadence.ts";
 import { openNvml } from "../../agent/nvml/parent.ts";
 import type { Clock } from "../../agent/port.ts";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";

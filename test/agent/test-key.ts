@@ -3,8 +3,8 @@ import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import type { NodeId } from "../../schema/id.ts";
 import type { AgentCommand } from "../../schema/report.ts";
 import { vouchText } from "../../schema/order.ts";
-import { openOrderSigner } from "../../reconciler/order-signer.ts";
-import type { ReleaseKey } from "../../reconciler/route/release-key.ts";
+import { openOrderSigner } from "../../reconciler/security/order-signer.ts";
+import type { ReleaseKey } from "../../reconciler/security/release-key.ts";
 
 /** `older` vouches for it. */
 export function makeKey(older: ReleaseKey | null = null): ReleaseKey {

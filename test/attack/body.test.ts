@@ -3,10 +3,10 @@
  * long and how much, as leader and as a standby.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { Authority, nodeToken } from "../../reconciler/auth.ts";
-import { Bodies } from "../../reconciler/route/body.ts";
-import { Forward } from "../../reconciler/route/forward.ts";
-import { Front, listen } from "../../reconciler/route/listen.ts";
+import { Authority, nodeToken } from "../../reconciler/security/auth.ts";
+import { Bodies } from "../../reconciler/http/route/body.ts";
+import { Forward } from "../../reconciler/http/route/forward.ts";
+import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import { Plane } from "../identity/plane.ts";
 import { type Caller, headOf, openCaller } from "./socket.ts";
 

@@ -3,15 +3,15 @@
  * what the node gets, what its neighbour gets, and that an agent which waits loses nothing.
  */
 import { afterEach, expect, test } from "bun:test";
-import { Delivery } from "../../agent/delivery.ts";
-import { createSender } from "../../agent/send.ts";
-import { createMemoryStorage } from "../../agent/spool-storage.ts";
-import { Spool } from "../../agent/spool.ts";
-import type { TokenSource } from "../../agent/token.ts";
-import { nodeToken } from "../../reconciler/auth.ts";
-import { Forward } from "../../reconciler/route/forward.ts";
-import { Front, listen } from "../../reconciler/route/listen.ts";
-import { Quota } from "../../reconciler/route/quota.ts";
+import { Delivery } from "../../agent/report/delivery.ts";
+import { createSender } from "../../agent/report/send.ts";
+import { createMemoryStorage } from "../../agent/spool/spool-storage.ts";
+import { Spool } from "../../agent/spool/spool.ts";
+import type { TokenSource } from "../../agent/report/token.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
+import { Forward } from "../../reconciler/http/route/forward.ts";
+import { Front, listen } from "../../reconciler/http/route/listen.ts";
+import { Quota } from "../../reconciler/http/route/quota.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";

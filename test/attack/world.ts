@@ -9,7 +9,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { ROOT } from "../../build/product.ts";
-import { nodeToken } from "../../reconciler/auth.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
 import { Load } from "../bench/load.ts";
 import { closeProcess, type Memory, openProcess, readCpuMs, readMemory } from "../bench/process.ts";
 import { Plane, until } from "../fixture/plane/plane.ts";

@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
-import { nodeToken } from "../../reconciler/auth.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
 import { closeProcess, openProcess, waitFor } from "./process.ts";
 
 const ROOT = dirname(dirname(import.meta.dir));

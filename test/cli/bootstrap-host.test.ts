@@ -7,8 +7,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { utils } from "ssh2";
-import { isAlive, readLines, until } from "../../bootstrap/run/job-fake.ts";
-import { makeKey, openPeer, type Peer, publicBlob } from "../../bootstrap/ssh/peer.ts";
+import { isAlive, readLines, until } from "../fixture/ssh/job-fake.ts";
+import { makeKey, openPeer, type Peer, publicBlob } from "../fixture/ssh/peer.ts";
 import { type Env, json, navarch, startNavarch } from "./spawn.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-host-"));

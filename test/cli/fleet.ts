@@ -2,8 +2,8 @@
  * What the stub control plane knows: one small fleet with a healthy, a sick, a silent and a stray
  * node, at one fixed time.
  */
-import type { QueueView } from "../../reconciler/demand/view.ts";
-import type { MemberView, MembersView } from "../../reconciler/view/member.ts";
+import type { QueueView } from "../../reconciler/http/view/scaling.ts";
+import type { MemberView, MembersView } from "../../reconciler/http/view/member.ts";
 import type {
   EventView,
   ExplainView,

@@ -15,7 +15,7 @@ import type {
 } from "../../schema/api.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
 import { printConfig } from "../../reconciler/config/print.ts";
-import { configOf, poolYaml } from "../../simulator/setting.ts";
+import { configOf, poolYaml } from "../../simulator/engine/setting.ts";
 import {
   at,
   ENDING,

@@ -14,9 +14,9 @@ import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { openConfig } from "../../reconciler/config/open.ts";
 import { policyFile } from "../../reconciler/config/convert-policy.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
-import { DOMAIN, TAINT } from "../../reconciler/scheduler/kubernetes/object.ts";
-import { agentAccountIn, POD_AUDIENCE } from "../../reconciler/scheduler/kubernetes/token-review.ts";
-import { World } from "../../simulator/world.ts";
+import { DOMAIN, TAINT } from "../../reconciler/core/kubernetes/object.ts";
+import { agentAccountIn, POD_AUDIENCE } from "../../reconciler/kubernetes/token-review.ts";
+import { World } from "../../simulator/engine/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import {
   byKey,

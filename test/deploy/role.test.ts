@@ -7,7 +7,7 @@ import { LEASE_RULE, PRODUCT_RULES } from "../real/kubernetes/access.ts";
 import {
   JOIN_PERMISSIONS,
   printPermission,
-} from "../../reconciler/scheduler/kubernetes/permission.ts";
+} from "../../reconciler/kubernetes/permission.ts";
 import { plainObjects, readObjects } from "./object.ts";
 
 const plain = plainObjects();

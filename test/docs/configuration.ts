@@ -5,7 +5,7 @@
 import { stringify } from "yaml";
 import type { Question } from "../../reconciler/config/problem.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
-import { whyNoAdapter } from "../../reconciler/provider/adapter.ts";
+import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
 import { AUTOSCALER_TYPES, PROVIDER_TYPES } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import * as KEY from "./config-key.ts";

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { EMPTIED } from "../../reconciler/decide/leave.ts";
-import { eventOf } from "../../reconciler/scheduler/kubernetes/event-text.ts";
-import { wordsOf } from "../../reconciler/story-line.ts";
+import { EMPTIED } from "../../reconciler/core/decide/leave.ts";
+import { eventOf } from "../../reconciler/kubernetes/event-text.ts";
+import { wordsOf } from "../../reconciler/runtime/story-line.ts";
 import { EVENT_KINDS, type EventDraft, type EventKind } from "../../schema/event.ts";
 import type { Node } from "../../schema/node.ts";
 import { MEANING } from "./event-meaning.ts";

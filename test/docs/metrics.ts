@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { poolYaml, World } from "../../simulator/world.ts";
+import { poolYaml, World } from "../../simulator/engine/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
@@ -89,7 +89,7 @@ function declaredLabels(): Record<string, string[]> {
 
 /** The agent's page needs a machine to be full, so its names come from where they are written. */
 function agentMetrics(): Metric[] {
-  const text = sourcesOf("agent/metrics.ts").join("");
+  const text = sourcesOf("agent/report/metrics.ts").join("");
   const named = new Map(
     [...text.matchAll(/const (\w+) = "(navarch_\w+)";/g)].map(([, key = "", name = ""]) => {
       return [key, name] as const;
@@ -111,7 +111,7 @@ function agentMetrics(): Metric[] {
     if (help !== "gauge" && help !== "counter") add(first, kind === "put" ? "gauge" : kind, help);
   }
   for (const name of new Set(text.match(/\b(?:navarch_|DCGM_FI_DEV_)\w+/g))) {
-    if (!metrics.has(name)) throw new Error(`agent/metrics.ts: ${name} is not understood`);
+    if (!metrics.has(name)) throw new Error(`agent/report/metrics.ts: ${name} is not understood`);
   }
   return [...metrics.values()];
 }

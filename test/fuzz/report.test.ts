@@ -5,11 +5,11 @@
 import { afterEach, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { openStreams, type StreamData } from "../../reconciler/route/stream.ts";
-import { nodeToken } from "../../reconciler/auth.ts";
-import { decodeFrame } from "../../agent/reply.ts";
+import { openStreams, type StreamData } from "../../reconciler/http/route/stream.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
+import { decodeFrame } from "../../agent/report/reply.ts";
 import { Report, ReportReply } from "../../schema/report.ts";
-import { poolYaml, World } from "../../simulator/world.ts";
+import { poolYaml, World } from "../../simulator/engine/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { fullReply, fullReport } from "./document.ts";
 import { mutate, mutations, odd } from "./mutate.ts";

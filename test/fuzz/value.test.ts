@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { parseAddress } from "../../agent/address.ts";
+import { parseAddress } from "../../agent/report/address.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
 import { printTemplate } from "../../bootstrap/template/print.ts";
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";

@@ -2,9 +2,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fingerprintOf } from "../../reconciler/tls/certificate.ts";
-import type { ServerTls } from "../../reconciler/tls/open.ts";
-import { openOwnAuthority, openServerTls } from "../../reconciler/tls/own.ts";
+import { fingerprintOf } from "../../reconciler/security/tls/certificate.ts";
+import type { ServerTls } from "../../reconciler/security/tls/open.ts";
+import { openOwnAuthority, openServerTls } from "../../reconciler/security/tls/own.ts";
 import { navarch } from "./navarch.ts";
 import { Plane } from "./plane.ts";
 

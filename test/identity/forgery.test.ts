@@ -4,8 +4,8 @@
  * the fleet is as it was.
  */
 import { afterEach, expect, test } from "bun:test";
-import { nodeToken } from "../../reconciler/auth.ts";
-import { Ingest } from "../../reconciler/ingest.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
+import { Ingest } from "../../reconciler/runtime/ingest.ts";
 import type { AuditView } from "../../schema/audit.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type Answer, codeOf, Plane } from "./plane.ts";

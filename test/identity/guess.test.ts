@@ -4,11 +4,11 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { request as openRequest } from "node:http";
-import { nodeToken } from "../../reconciler/auth.ts";
-import { Logins } from "../../reconciler/audit/logins.ts";
-import { Forward } from "../../reconciler/route/forward.ts";
-import { HOP, printHop } from "../../reconciler/route/hop.ts";
-import { Front, listen } from "../../reconciler/route/listen.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
+import { Logins } from "../../reconciler/security/audit/logins.ts";
+import { Forward } from "../../reconciler/http/route/forward.ts";
+import { HOP, printHop } from "../../reconciler/http/route/hop.ts";
+import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import { Plane } from "./plane.ts";
 
 const closing: (() => Promise<unknown>)[] = [];

@@ -1,11 +1,11 @@
 /** One machine: the agent's own way to the control plane, with a folder for its state. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { withJoin } from "../../agent/join.ts";
+import { withJoin } from "../../agent/report/join.ts";
 import type { SendAnswer, Sender } from "../../agent/port.ts";
-import { createSender } from "../../agent/send.ts";
+import { createSender } from "../../agent/report/send.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
-import { openTokens, type TokenSource } from "../../agent/token.ts";
+import { openTokens, type TokenSource } from "../../agent/report/token.ts";
 import { openTrust } from "../../agent/trust.ts";
 import type { Report } from "../../schema/report.ts";
 import type { Plane } from "./plane.ts";

@@ -7,11 +7,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EXIT } from "../../cli/failure.ts";
-import { Forward } from "../../reconciler/route/forward.ts";
-import { Front, listen } from "../../reconciler/route/listen.ts";
-import { fingerprintOf, issue, type KeyPair } from "../../reconciler/tls/certificate.ts";
-import { makeAuthority } from "../../reconciler/tls/certificate.ts";
-import { openTls, type PeerTls, peerOf, type ServerTls } from "../../reconciler/tls/open.ts";
+import { Forward } from "../../reconciler/http/route/forward.ts";
+import { Front, listen } from "../../reconciler/http/route/listen.ts";
+import { fingerprintOf, issue, type KeyPair } from "../../reconciler/security/tls/certificate.ts";
+import { makeAuthority } from "../../reconciler/security/tls/certificate.ts";
+import {
+  openTls,
+  type PeerTls,
+  peerOf,
+  type ServerTls,
+} from "../../reconciler/security/tls/open.ts";
 import { type Ask, Plane } from "./plane.ts";
 import { Machine } from "./machine.ts";
 import { navarch } from "./navarch.ts";

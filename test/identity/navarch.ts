@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { COMMANDS } from "../../cli/catalog.ts";
 import { runCommandLine } from "../../cli/run.ts";
 import type { World as CliWorld } from "../../cli/world.ts";
-import { fingerprintOf } from "../../reconciler/tls/certificate.ts";
+import { fingerprintOf } from "../../reconciler/security/tls/certificate.ts";
 import type { Plane } from "./plane.ts";
 
 /** `navarch ARGS`, with the administrator's token and, where there is one, the pinned authority. */

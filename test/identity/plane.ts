@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditView } from "../../schema/audit.ts";
 import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
-import type { RoutePorts } from "../../reconciler/route/app.ts";
-import { Front, listen } from "../../reconciler/route/listen.ts";
-import type { ServerTls } from "../../reconciler/tls/open.ts";
-import { poolYaml, World } from "../../simulator/world.ts";
+import type { RoutePorts } from "../../reconciler/http/route/app.ts";
+import { Front, listen } from "../../reconciler/http/route/listen.ts";
+import type { ServerTls } from "../../reconciler/security/tls/open.ts";
+import { poolYaml, World } from "../../simulator/engine/world.ts";
 import { type Json, openWorldApp, type WorldApp } from "../world/app.ts";
 
 export type Answer = { status: number; body: Json; text: string; headers: Headers };

@@ -3,8 +3,8 @@
  * node, a forged report, and a scanner that must cost nothing.
  */
 import { afterEach, expect, test } from "bun:test";
-import { nodeToken } from "../../reconciler/auth.ts";
-import { KEYS_MAX, WINDOW_MS } from "../../reconciler/audit/audit.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
+import { KEYS_MAX, WINDOW_MS } from "../../reconciler/security/audit/audit.ts";
 import { codeOf, Plane } from "./plane.ts";
 
 let plane: Plane | null = null;

@@ -3,8 +3,8 @@
  * audit no row of its own and pushes out nothing that was done, and it ends with its token.
  */
 import { afterEach, expect, test } from "bun:test";
-import { WINDOW_MS } from "../../reconciler/audit/audit.ts";
-import { AGAIN_MS } from "../../reconciler/join/joins.ts";
+import { WINDOW_MS } from "../../reconciler/security/audit/audit.ts";
+import { AGAIN_MS } from "../../reconciler/security/join/joins.ts";
 import { messageOf, Plane } from "./plane.ts";
 
 let plane: Plane | null = null;

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NodeView } from "../../schema/api.ts";
 import type { TrustView } from "../../schema/order.ts";
-import { issue, makeAuthority } from "../../reconciler/tls/certificate.ts";
+import { issue, makeAuthority } from "../../reconciler/security/tls/certificate.ts";
 import { buildStale, cleanEnv, NAVARCH_NODE, until } from "../fixture/plane/plane.ts";
 import { type Sqld, startSqld, whyNoSqld } from "../fixture/plane/sqld.ts";
 import { SecurePlane } from "./secure-plane.ts";

@@ -3,10 +3,10 @@
  * it speaks nobody has heard it, so who holds the pool's join token could say to be that machine.
  */
 import { afterEach, expect, test } from "bun:test";
-import { nodeToken } from "../../reconciler/auth.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
 import type { JoinTokenView } from "../../schema/join.ts";
 import type { AuditView } from "../../schema/audit.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import { type Json, openWorldApp, type WorldApp } from "../world/app.ts";
 import { closeWorlds, open } from "../world/story.ts";
 

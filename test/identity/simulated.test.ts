@@ -7,7 +7,7 @@ import { afterEach, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeView } from "../../schema/api.ts";
-import { makeAuthority } from "../../reconciler/tls/certificate.ts";
+import { makeAuthority } from "../../reconciler/security/tls/certificate.ts";
 import { buildStale, type Plane, until } from "../fixture/plane/plane.ts";
 import { SecurePlane } from "./secure-plane.ts";
 

@@ -9,12 +9,12 @@ import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
 import { parseServer } from "../../cli/address.ts";
 import { openTrust as openCliTrust } from "../../cli/trust.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
-import { Front } from "../../reconciler/route/listen.ts";
-import { fingerprintOf, issue, makeAuthority } from "../../reconciler/tls/certificate.ts";
-import type { ServerTls } from "../../reconciler/tls/open.ts";
-import { openOwnAuthority, openServerTls } from "../../reconciler/tls/own.ts";
-import { openPort } from "../../reconciler/tls/port.ts";
-import { openRenewing } from "../../reconciler/tls/renew.ts";
+import { Front } from "../../reconciler/http/route/listen.ts";
+import { fingerprintOf, issue, makeAuthority } from "../../reconciler/security/tls/certificate.ts";
+import type { ServerTls } from "../../reconciler/security/tls/open.ts";
+import { openOwnAuthority, openServerTls } from "../../reconciler/security/tls/own.ts";
+import { openPort } from "../../reconciler/http/port.ts";
+import { openRenewing } from "../../reconciler/security/tls/renew.ts";
 import { Machine } from "./machine.ts";
 import { Plane } from "./plane.ts";
 

@@ -9,7 +9,7 @@ import { parseOptions } from "../../agent/option.ts";
 import type { Sender } from "../../agent/port.ts";
 import { openSender } from "../../agent/service/sender.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
-import { openTokens } from "../../agent/token.ts";
+import { openTokens } from "../../agent/report/token.ts";
 import type { Report } from "../../schema/report.ts";
 import { codeOf, Plane } from "./plane.ts";
 

@@ -8,10 +8,10 @@ import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
-import type { Env } from "../../reconciler/route/app.ts";
-import { installRoutes } from "../../reconciler/route/install.ts";
-import { digestOf, openReleases } from "../../reconciler/route/release-folder.ts";
-import { openReleaseKey, type ReleaseKey } from "../../reconciler/route/release-key.ts";
+import type { Env } from "../../reconciler/http/route/app.ts";
+import { installRoutes } from "../../reconciler/http/route/install.ts";
+import { digestOf, openReleases } from "../../reconciler/http/route/release-folder.ts";
+import { openReleaseKey, type ReleaseKey } from "../../reconciler/security/release-key.ts";
 
 export const SCRIPT = join(import.meta.dir, "..", "..", "bootstrap", "install", "install.sh");
 export const TOKEN = `nvj.${"k".repeat(43)}`;

@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fingerprintOf, issue, makeAuthority } from "../../reconciler/tls/certificate.ts";
+import { fingerprintOf, issue, makeAuthority } from "../../reconciler/security/tls/certificate.ts";
 import { type Bench, openBench, TOKEN, toolFolder } from "./bench.ts";
 
 const SPAN = { fromMs: Date.now() - 60_000, untilMs: Date.now() + 3_600_000 };

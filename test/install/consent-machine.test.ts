@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { appendFileSync, copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { digestOf } from "../../reconciler/route/release-folder.ts";
+import { digestOf } from "../../reconciler/http/route/release-folder.ts";
 import { NODE_UNIT } from "../../bootstrap/install/script.ts";
 import { type Bed, openBed } from "../real/machine/bed.ts";
 import { missesBed } from "../real/machine/gate.ts";

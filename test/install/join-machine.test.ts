@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fingerprintOf } from "../../reconciler/tls/certificate.ts";
+import { fingerprintOf } from "../../reconciler/security/tls/certificate.ts";
 import { buildStale, cleanEnv, NAVARCH, Plane, until } from "../fixture/plane/plane.ts";
 import { openBed, type Bed } from "../real/machine/bed.ts";
 import { missesBed } from "../real/machine/gate.ts";

@@ -4,11 +4,11 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createPublicKey, verify } from "node:crypto";
 import { printInstaller } from "../../bootstrap/install/script.ts";
-import { parseRange } from "../../reconciler/route/install.ts";
-import { openInstall } from "../../reconciler/route/open-install.ts";
-import { openReleases, parseSums } from "../../reconciler/route/release-folder.ts";
-import { openReleaseKey } from "../../reconciler/route/release-key.ts";
-import { KeyTrust } from "../../agent/key-trust.ts";
+import { parseRange } from "../../reconciler/http/route/install.ts";
+import { openInstall } from "../../reconciler/http/route/open-install.ts";
+import { openReleases, parseSums } from "../../reconciler/http/route/release-folder.ts";
+import { openReleaseKey } from "../../reconciler/security/release-key.ts";
+import { KeyTrust } from "../../agent/report/key-trust.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
 import { agentOf, type Bench, openBench } from "./bench.ts";
 

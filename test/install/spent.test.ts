@@ -19,7 +19,7 @@ test("install.sh again with a spent token changes nothing; another token is writ
   const file = join(root, "etc/navarch-node/join-token");
   const state = join(root, "var/lib/navarch-node");
   mkdirSync(state, { recursive: true });
-  // As agent/join.ts notes its wish.
+  // As agent/report/join.ts notes its wish.
   const wish = (done: boolean): string => {
     const token = createHash("sha256").update(TOKEN).digest("hex");
     return JSON.stringify({ token, nonce: "n".repeat(43), done });

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { digestOf } from "../../reconciler/route/release-folder.ts";
+import { digestOf } from "../../reconciler/http/route/release-folder.ts";
 import { agentOf, type Bench, openBench, SCRIPT, TOKEN, toolFolder } from "./bench.ts";
 
 let open: Bench | null = null;

@@ -5,14 +5,14 @@
  */
 export type Equivalent = { key: string; reason: string };
 
-const SCOPE = "reconciler/safety/scope.ts";
-const BREAKER = "reconciler/safety/breaker.ts";
+const SCOPE = "reconciler/core/safety/scope.ts";
+const BREAKER = "reconciler/core/safety/breaker.ts";
 const CACHED = "what is read again is the same: only work is saved";
 const EMPTY = "without it the loops below run over nothing, to the same answer";
 
 /** Every other change of when a list is cut leaves what the spool holds, and its memory bounded. */
 const CUT =
-  "agent/spool-index.ts | const isMostlyGone = (first: number, length: number) => " +
+  "agent/spool/spool-index.ts | const isMostlyGone = (first: number, length: number) => " +
   "first > 1_024 && first * 2 > length; | ";
 const CUTS = [
   ...["first > 1_024 && first * 2 > length → (first > 1_024) || (first * 2 > length)"],
@@ -22,10 +22,10 @@ const CUTS = [
 ];
 
 const BUFFER =
-  "agent/spool-storage.ts | const held = segments.get(segment) ?? " +
+  "agent/spool/spool-storage.ts | const held = segments.get(segment) ?? " +
   "{ bytes: new Uint8Array(4_096), length: 0 }; | ";
 const GROWN =
-  "agent/spool-storage.ts | const grown = new Uint8Array(" +
+  "agent/spool/spool-storage.ts | const grown = new Uint8Array(" +
   "Math.max(length, held.bytes.length * 2)); | ";
 
 /** Those of the agent. */
@@ -44,13 +44,14 @@ const AGENT: readonly Equivalent[] = [
   })),
   {
     key:
-      "agent/spool-segment.ts | const started = this.#append(printLine(head()), false); | " +
+      "agent/spool/spool-segment.ts | const started = this.#append(printLine(head()), false); | " +
       "false → true",
     reason: "it is written to memory, which outlives no power cut either way",
   },
   {
     key:
-      "agent/spool-segment.ts | const written = line ? this.#append(line, false) : started; | " +
+      "agent/spool/spool-segment.ts | " +
+      "const written = line ? this.#append(line, false) : started; | " +
       "false → true",
     reason: "it is written to memory, which outlives no power cut either way",
   },
@@ -99,67 +100,70 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     key:
-      "agent/spool-line.ts | const line = newline < 0 ? null : " +
+      "agent/spool/spool-line.ts | const line = newline < 0 ? null : " +
       "parseLine(bytes.subarray(at, end), at); | newline < 0 → newline <= 0",
     reason: "A newline at 0 ends an empty line, which parseLine() refuses as too short.",
   },
   {
     key:
-      "reconciler/fold/leaving.ts | if (leaving.length === 0) return; | " +
+      "reconciler/core/fold/leaving.ts | if (leaving.length === 0) return; | " +
       "leaving.length === 0 → false",
     reason: EMPTY,
   },
   {
     key:
-      "reconciler/fold/unreadable.ts | if (snapshot.unreadable.length === 0) " +
+      "reconciler/core/fold/unreadable.ts | if (snapshot.unreadable.length === 0) " +
       "return { snapshot, change }; | snapshot.unreadable.length === 0 → false",
     reason: EMPTY,
   },
   {
     key:
-      "reconciler/fold/unreadable.ts | if (Array.isArray(parent)) return false; | false → true",
+      "reconciler/core/fold/unreadable.ts | " +
+      "if (Array.isArray(parent)) return false; | false → true",
     reason: "nothing was emptied, so each round finds the same place until the rounds are over",
   },
   {
     key:
-      "reconciler/fold/letter.ts | const count = refused > known ? refused - known : refused; | " +
+      "reconciler/core/fold/letter.ts | " +
+      "const count = refused > known ? refused - known : refused; | " +
       "refused > known → refused >= known",
     reason: "equal counts have returned two lines above",
   },
   {
     key:
-      "reconciler/decide/decide.ts | const desired = pool === null ? 0 : " +
+      "reconciler/core/decide/decide.ts | const desired = pool === null ? 0 : " +
       "desiredOf(pool, fleet.pools.get(pool.name)); | 0 → 1",
     reason: "without a pool there is no budget, no victim and nothing to buy: no size is read",
   },
   {
     key:
-      "reconciler/decide/decide.ts | proof || (a.session?.openedAt ?? 0) - " +
+      "reconciler/core/decide/decide.ts | proof || (a.session?.openedAt ?? 0) - " +
       "(b.session?.openedAt ?? 0) || (a.id < b.id ? -1 : 1) | 1 → 2",
     reason: "of what a comparison returns only the sign counts",
   },
   {
     key:
-      "reconciler/decide/arrive.ts | const notBefore = node.bootstrap?.notBefore ?? 0; | 0 → 1",
+      "reconciler/core/decide/arrive.ts | " +
+      "const notBefore = node.bootstrap?.notBefore ?? 0; | 0 → 1",
     reason: "one millisecond after 1970 is as long past as 1970",
   },
   {
     key:
-      "reconciler/decide/pool.ts | if (best === null || node.gen > best.gen) best = node; | " +
+      "reconciler/core/decide/pool.ts | if (best === null || node.gen > best.gen) best = node; | " +
       "node.gen > best.gen → node.gen >= best.gen",
     reason: "no two nodes of a pool have the same generation",
   },
   {
-    key: "reconciler/store/backup.ts | } finally { | { from.close(); } → {}",
+    key: "reconciler/server/backup.ts | } finally { | { from.close(); } → {}",
     reason: "the driver closes the file once the client is garbage, whether it was closed or not",
   },
   {
-    key: "reconciler/lease/office.ts | void before.stop(0); | 0 → 1",
+    key: "reconciler/server/lease/office.ts | void before.stop(0); | 0 → 1",
     reason: "a standby has no calls of its own that its stop would give time",
   },
   {
     key:
-      "reconciler/safety/poisson.ts | for (let k = n + 1; k < n + TERMS_MAX && " +
+      "reconciler/core/safety/poisson.ts | for (let k = n + 1; k < n + TERMS_MAX && " +
       "term > sum * 1e-16; k++) { | 1e-16 → 0",
     reason: "smaller terms are lost in the rounding of the sum: only work is saved",
   },

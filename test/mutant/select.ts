@@ -3,14 +3,14 @@ import { dirname, join, normalize } from "node:path";
 
 /** The rooms of decision 37: what decides, what keeps, what proves, what sees a GPU. */
 export const ROOMS: Readonly<Record<string, RegExp>> = {
-  decide: /^reconciler\/decide\//,
-  fold: /^reconciler\/fold\//,
-  act: /^reconciler\/act\//,
-  safety: /^reconciler\/safety\//,
+  decide: /^reconciler\/core\/decide\//,
+  fold: /^reconciler\/core\/fold\//,
+  act: /^reconciler\/runtime\/act\//,
+  safety: /^reconciler\/core\/safety\//,
   store: /^reconciler\/store\//,
-  lease: /^reconciler\/lease\//,
-  join: /^reconciler\/join\//,
-  spool: /^agent\/spool[^/]*\.ts$/,
+  lease: /^reconciler\/server\/lease\//,
+  join: /^reconciler\/security\/join\//,
+  spool: /^agent\/spool\//,
   kernel: /^agent\/kernel\//,
   probe: /^agent\/probe\//,
 };

@@ -4,9 +4,9 @@
  * serves, no attempt is counted that was not tried, and the key's absence is told once.
  */
 import { afterEach, expect, test } from "bun:test";
-import type { Outcome } from "../../reconciler/fold/outcome.ts";
-import { Crash, Gate } from "../../simulator/gate.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
+import { Crash, Gate } from "../../simulator/engine/gate.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import { census, closeWorlds, open, storeOf, watchEnds, wrongs } from "../world/story.ts";
 
 afterEach(closeWorlds);

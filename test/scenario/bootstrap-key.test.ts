@@ -5,9 +5,9 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { BootstrapOperation } from "../../reconciler/act/execute.ts";
-import type { Outcome } from "../../reconciler/fold/outcome.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts";
+import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import {
   census,
   closeWorlds,

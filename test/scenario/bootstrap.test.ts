@@ -3,9 +3,9 @@
  * that works, fails, hangs, is cut short by its own death, or is not wanted any more.
  */
 import { afterEach, expect, test } from "bun:test";
-import type { BootstrapOperation } from "../../reconciler/act/execute.ts";
-import type { Outcome } from "../../reconciler/fold/outcome.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts";
+import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import { closeWorlds, open, order, resize, restart, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);

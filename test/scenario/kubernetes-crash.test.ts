@@ -3,10 +3,10 @@
  * pairs of them; and a leader that was frozen in the middle of one goes on while another one leads.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { settle } from "../../simulator/clock.ts";
-import { Gate, type Point } from "../../simulator/gate.ts";
-import { seeded } from "../../simulator/setting.ts";
-import type { World } from "../../simulator/world.ts";
+import { settle } from "../../simulator/engine/clock.ts";
+import { Gate, type Point } from "../../simulator/engine/gate.ts";
+import { seeded } from "../../simulator/engine/setting.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { clusterOf, holdPool } from "../world/cluster.ts";
 import {
   isOver,

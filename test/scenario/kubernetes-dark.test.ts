@@ -3,8 +3,8 @@
  * be seen is neither empty nor gone, and nothing that cannot be taken back is begun on a guess.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
-import type { World } from "../../simulator/world.ts";
+import { NO_FAULT } from "../../simulator/cluster/fault.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import {
   chronicle,
   clusterOf,

@@ -3,7 +3,7 @@
  * the hundredth refusal of one and the same mark.
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
+import { NO_FAULT } from "../../simulator/cluster/fault.ts";
 import {
   clusterOf,
   isMarked,

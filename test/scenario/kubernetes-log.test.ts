@@ -3,9 +3,9 @@
  * its Node object and the reason, and no key with two meanings.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Story } from "../../reconciler/story.ts";
+import { Story } from "../../reconciler/runtime/story.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { World } from "../../simulator/world.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { clusterOf, isMarked, joined, nameOf, objectOf } from "../world/cluster.ts";
 import { closeWorlds, phaseOf } from "../world/story.ts";
 

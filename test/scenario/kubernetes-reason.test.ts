@@ -4,8 +4,8 @@
  * reason changes, never because a count or a time moves.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { policyDenied } from "../../reconciler/scheduler/kubernetes/fake-status.ts";
-import type { World } from "../../simulator/world.ts";
+import { policyDenied } from "../../simulator/cluster/status.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
 import { closeWorlds, order, phaseOf, told } from "../world/story.ts";
 

@@ -7,8 +7,8 @@ import {
   policyDenied,
   webhookDenied,
   webhookFailed,
-} from "../../reconciler/scheduler/kubernetes/fake-status.ts";
-import type { World } from "../../simulator/world.ts";
+} from "../../simulator/cluster/status.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
 import { closeWorlds, order, phaseOf, told } from "../world/story.ts";

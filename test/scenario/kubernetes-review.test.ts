@@ -4,11 +4,11 @@
  * told here as it must end.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { KubeRequest } from "../../reconciler/scheduler/kubernetes/api.ts";
-import { type KubeFault, NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
+import type { KubeRequest } from "../../reconciler/kubernetes/api.ts";
+import { type KubeFault, NO_FAULT } from "../../simulator/cluster/fault.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import type { Workload } from "../../simulator/workload.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import type { Workload } from "../../simulator/engine/workload.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import {
   chronicle,
   clusterOf,

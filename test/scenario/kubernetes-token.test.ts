@@ -4,11 +4,11 @@
  * not review tokens is named and keeps no report waiting.
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { PodTokens } from "../../reconciler/join/pod-token.ts";
-import { reviewPodToken } from "../../reconciler/scheduler/kubernetes/token-review.ts";
+import { PodTokens } from "../../reconciler/security/join/pod-token.ts";
+import { reviewPodToken } from "../../reconciler/kubernetes/token-review.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { reportOf } from "../../simulator/agent.ts";
-import type { World } from "../../simulator/world.ts";
+import { reportOf } from "../../simulator/engine/agent.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined } from "../world/cluster.ts";
 import { closeWorlds, told } from "../world/story.ts";

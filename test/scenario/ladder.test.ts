@@ -3,9 +3,9 @@
  * that it does not cure is replaced, and nothing is rebooted for ever.
  */
 import { afterEach, expect, test } from "bun:test";
-import type { World } from "../../simulator/world.ts";
-import { logXid } from "../../simulator/agent.ts";
-import { BASE } from "../../simulator/setting.ts";
+import type { World } from "../../simulator/engine/world.ts";
+import { logXid } from "../../simulator/engine/agent.ts";
+import { BASE } from "../../simulator/engine/setting.ts";
 import { census, closeWorlds, open, order, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);

@@ -3,10 +3,10 @@
  * rest that another clock has left behind keeps no pool from buying.
  */
 import { afterEach, expect, test } from "bun:test";
-import type { CreateAnswer, TerminateAnswer } from "../../reconciler/provider/provider.ts";
+import type { CreateAnswer, TerminateAnswer } from "../../reconciler/core/provider.ts";
 import { census, closeWorlds, fleet, resize } from "../world/story.ts";
 import type { PoolState } from "../../schema/node.ts";
-import type { World } from "../../simulator/world.ts";
+import type { World } from "../../simulator/engine/world.ts";
 
 afterEach(closeWorlds);
 

@@ -7,8 +7,8 @@ import { createClient } from "@libsql/client";
 import { afterEach, describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { existsSync, readdirSync, rmSync } from "node:fs";
-import { restoreBackup, writeBackup } from "../../reconciler/store/backup.ts";
-import type { World } from "../../simulator/world.ts";
+import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import {
   census,
   closeWorlds,
@@ -158,7 +158,7 @@ describe("restoreBackup()", () => {
     await Bun.write(identity, JSON.stringify({ fleetId: "other", secret: "s" }));
     expect(await refusal(backup)).toContain("of fleet other");
     rmSync(identity);
-    const { takeLock } = await import("../../reconciler/lock.ts");
+    const { takeLock } = await import("../../reconciler/server/lock.ts");
     const lock = await takeLock(join(folder, "lock.db"), Bun.sleep, () => undefined);
     expect(await refusal(backup)).toContain("stop it first");
     lock.release();

@@ -3,13 +3,13 @@
  * evidence that is forgotten, money that no ceiling sees. None of them held when it was written.
  */
 import { afterEach, expect, test } from "bun:test";
-import { openPurse } from "../../reconciler/safety/spend.ts";
-import { stepSafety } from "../../reconciler/safety/step.ts";
+import { openPurse } from "../../reconciler/core/safety/spend.ts";
+import { stepSafety } from "../../reconciler/core/safety/step.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type Fact, factsOf } from "../../schema/safety.ts";
-import { reportOf } from "../../simulator/agent.ts";
-import { BASE, configOf } from "../../simulator/setting.ts";
-import type { World } from "../../simulator/world.ts";
+import { reportOf } from "../../simulator/engine/agent.ts";
+import { BASE, configOf } from "../../simulator/engine/setting.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
 import {
   census,

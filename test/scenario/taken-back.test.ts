@@ -5,8 +5,8 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
-import { restoreBackup, writeBackup } from "../../reconciler/store/backup.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import {
   census,
   closeWorlds,

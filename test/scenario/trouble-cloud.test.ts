@@ -3,7 +3,7 @@
  * that runs is ended for it, and nothing is bought twice.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { Instance } from "../../reconciler/provider/provider.ts";
+import type { Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import {
   breakImage,
@@ -24,7 +24,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 
 afterEach(closeWorlds);
 

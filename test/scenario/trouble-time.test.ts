@@ -3,7 +3,7 @@
  * not act on, what it has acknowledged it does not forget, and one fault does not starve another.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { Notifier } from "../../reconciler/act/deliver.ts";
+import { Notifier } from "../../reconciler/runtime/act/deliver.ts";
 import type { NotifierConfig } from "../../schema/config.ts";
 import { openWorldApp } from "../world/app.ts";
 import {
@@ -24,7 +24,7 @@ import {
   waitOf,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 
 let server: Bun.Server<undefined> | null = null;
 afterEach(async () => {

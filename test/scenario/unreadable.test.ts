@@ -6,8 +6,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { createClient } from "@libsql/client";
-import { restoreBackup, writeBackup } from "../../reconciler/store/backup.ts";
-import type { World } from "../../simulator/world.ts";
+import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import * as story from "../world/story.ts";
 

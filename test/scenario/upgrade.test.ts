@@ -3,12 +3,12 @@
  * when, that a node's start-up silence is no fault, that a bad release ends at the first node, and
  * that a dead control plane changes nothing.
  */
-import { digestOf } from "../../reconciler/route/release-folder.ts";
+import { digestOf } from "../../reconciler/http/route/release-folder.ts";
 import { afterEach, expect, test } from "bun:test";
 import * as v from "valibot";
-import { rowsOf, campaignOf, isAway } from "../../reconciler/upgrade/decide-upgrade.ts";
-import { reportOf } from "../../simulator/agent.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { rowsOf, campaignOf, isAway } from "../../reconciler/core/upgrade/decide-upgrade.ts";
+import { reportOf } from "../../simulator/engine/agent.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { UpgradingFact } from "../../schema/upgrade.ts";
 import type { CommandResult, Report } from "../../schema/report.ts";

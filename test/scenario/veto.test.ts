@@ -4,7 +4,7 @@
  * when their time is over.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { nodeToken } from "../../reconciler/auth.ts";
+import { nodeToken } from "../../reconciler/security/auth.ts";
 import { factsOf } from "../../schema/safety.ts";
 import { openWorldApp, type Json, type WorldApp } from "../world/app.ts";
 import {
@@ -21,7 +21,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/world.ts";
+import { poolYaml, type World } from "../../simulator/engine/world.ts";
 
 afterEach(closeWorlds);
 

@@ -11,12 +11,12 @@ import {
   newTally,
   sample,
   type Tally,
-} from "../../simulator/crash/enumerate.ts";
-import type { Cell } from "../../simulator/crash/life.ts";
-import { REPLIES, replyOf } from "../../simulator/crash/reply.ts";
-import { CLASSES, WORKFLOWS } from "../../simulator/crash/workflow.ts";
-import { freeze } from "../../simulator/crash/zombie.ts";
-import { seeded } from "../../simulator/setting.ts";
+} from "./crash/enumerate.ts";
+import type { Cell } from "./crash/life.ts";
+import { REPLIES, replyOf } from "./crash/reply.ts";
+import { CLASSES, WORKFLOWS } from "./crash/workflow.ts";
+import { freeze } from "./crash/zombie.ts";
+import { seeded } from "../../simulator/engine/setting.ts";
 
 function told({ workflow, class: cls, reply }: Cell, { found }: Tally): string {
   if (found === null) return "";

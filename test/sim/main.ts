@@ -9,13 +9,13 @@
  *   --story        print every event
  */
 import { parseArgs } from "node:util";
-import { VACUOUS } from "../../simulator/invariant/kube.ts";
-import { type Fault, nameOf } from "../../simulator/swarm/fault.ts";
-import { drawFaults } from "../../simulator/swarm/schedule.ts";
-import { type Shape, shapeOf } from "../../simulator/swarm/shape.ts";
-import { shrink } from "../../simulator/swarm/shrink.ts";
-import { tellStory, type Told } from "../../simulator/swarm/story.ts";
-import type { Found } from "../../simulator/swarm/swarm.ts";
+import { VACUOUS } from "../invariant/kube.ts";
+import { type Fault, nameOf } from "./swarm/fault.ts";
+import { drawFaults } from "./swarm/schedule.ts";
+import { type Shape, shapeOf } from "./swarm/shape.ts";
+import { shrink } from "./swarm/shrink.ts";
+import { tellStory, type Told } from "./swarm/story.ts";
+import type { Found } from "./swarm/swarm.ts";
 import { isKnown } from "./corpus.ts";
 
 const DAY = 86_400_000;

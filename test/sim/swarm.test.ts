@@ -4,10 +4,10 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Fault } from "../../simulator/swarm/fault.ts";
-import { drawFaults } from "../../simulator/swarm/schedule.ts";
-import { shapeOf } from "../../simulator/swarm/shape.ts";
-import { tellStory, type Told } from "../../simulator/swarm/story.ts";
+import type { Fault } from "./swarm/fault.ts";
+import { drawFaults } from "./swarm/schedule.ts";
+import { shapeOf } from "./swarm/shape.ts";
+import { tellStory, type Told } from "./swarm/story.ts";
 import { CORPUS, isKnown, type Case } from "./corpus.ts";
 
 const DAY = 86_400_000;

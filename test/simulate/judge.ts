@@ -2,7 +2,7 @@
 import { compilePolicy } from "../../health/policy/compile.ts";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { BUNDLED } from "../../simulator/bundle/catalog.ts";
-import { VirtualClock } from "../../simulator/clock.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { Semantics } from "../../simulator/run/check.ts";
 import { runScenario } from "../../simulator/run/runner.ts";
 import { readScenario } from "../../simulator/scenario/read.ts";

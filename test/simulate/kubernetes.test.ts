@@ -1,8 +1,8 @@
 /** A simulated cluster beside the production control plane: what holds in every story that has one. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";
-import { readNode } from "../../reconciler/scheduler/kubernetes/read-node.ts";
-import { VirtualClock } from "../../simulator/clock.ts";
+import { readNode } from "../../reconciler/kubernetes/read-node.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { runScenario } from "../../simulator/run/runner.ts";
 import type { RunResult } from "../../simulator/run/result.ts";
 import { readScenario } from "../../simulator/scenario/read.ts";

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { Report } from "../../simulator/report/report.ts";
+import type { Report } from "../../simulator/run/report.ts";
 
 const ROOT = dirname(dirname(import.meta.dir));
 

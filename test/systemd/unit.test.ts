@@ -1,13 +1,13 @@
 /** The unit files say what the binaries and the packages are, and each line says why. */
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
-import { READ_DEADLINE_MS } from "../../agent/cadence.ts";
+import { READ_DEADLINE_MS } from "../../agent/report/cadence.ts";
 import { parseOptions, printHelp } from "../../agent/option.ts";
-import { DEFAULT_TOKEN_FILE } from "../../agent/token.ts";
+import { DEFAULT_TOKEN_FILE } from "../../agent/report/token.ts";
 import { PACKAGES } from "../../build/deb/package.ts";
 import type { PackageName } from "../../build/deb/package.ts";
 import { controlPlane } from "../../cli/command/control-plane.ts";
-import { PULSE_MS } from "../../reconciler/presence.ts";
+import { PULSE_MS } from "../../reconciler/runtime/presence.ts";
 import { missesPrograms } from "../real/machine/gate.ts";
 import { parseUnit, valuesOf } from "./unit-file.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { importsOf, judgeImports, targetOf } from "./import.ts";
+import { importsOf, judgeCycles, judgeImports, targetOf } from "./import.ts";
 import { parseSource } from "./source.ts";
 
 const specifiers = (text: string) =>
@@ -70,16 +70,19 @@ describe("judgeImports()", () => {
     ["systemd/notify.ts", "bun:ffi"],
     ["agent/probe/ecc.ts", "../../health/catalogue.ts"],
     ["agent/main.ts", "./nvml/library.ts"],
-    ["reconciler/loop.ts", "../bootstrap/ssh.ts"],
+    ["reconciler/runtime/loop.ts", "../../bootstrap/ssh.ts"],
     ["reconciler/store/libsql.ts", "@libsql/client"],
-    ["reconciler/fold/fold.ts", "../../schema/node.ts"],
-    ["reconciler/decide/offer.ts", "node:crypto"],
-    ["bootstrap/ssh.ts", "node:net"],
-    ["cli/main.ts", "../reconciler/main.ts"],
+    ["reconciler/core/fold/fold.ts", "../../../schema/node.ts"],
+    ["reconciler/core/fold/fold.ts", "../decide/offer.ts"],
+    ["reconciler/server/main.ts", "../kubernetes/connect.ts"],
+    ["reconciler/runtime/loop.ts", "../core/fold/fold.ts"],
+    ["reconciler/core/decide/offer.ts", "node:crypto"],
+    ["bootstrap/ssh/a.ts", "node:net"],
+    ["cli/main.ts", "../reconciler/server/main.ts"],
     ["cli/command/simulate.ts", "../../simulator/run.ts"],
-    ["simulator/world.ts", "../agent/port.ts"],
-    ["simulator/world.ts", "../agent/nvml/reading.ts"],
-    ["simulator/world.ts", "../reconciler/loop.ts"],
+    ["simulator/engine/world.ts", "../../agent/port.ts"],
+    ["simulator/engine/world.ts", "../../agent/nvml/healthy.ts"],
+    ["simulator/engine/world.ts", "../../reconciler/runtime/loop.ts"],
     ["build/build.ts", "./product.ts"],
   ];
   test.each(allowed)("lets %s import %s", (path, specifier) => {
@@ -93,22 +96,27 @@ describe("judgeImports()", () => {
     ["schema/report.ts", "../tsconfig.json", "schema/ may not import tsconfig.json"],
     ["health/judge.ts", "../agent/port.ts", "health/ may not import agent/"],
     ["health/judge.ts", "node:fs", "health/ may not import node:fs"],
-    ["agent/send.ts", "../reconciler/route/report.ts", "agent/ may not import reconciler/"],
+    ["agent/send.ts", "../reconciler/core/a.ts", "agent/ may not import reconciler/"],
     ["agent/send.ts", "../bootstrap/ssh.ts", "agent/ may not import bootstrap/"],
     ["agent/probe/ecc.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
-    ["reconciler/loop.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
-    ["reconciler/loop.ts", "../agent/port.ts", "reconciler/ may not import agent/"],
-    ["reconciler/loop.ts", "../cli/main.ts", "reconciler/ may not import cli/"],
-    ["reconciler/loop.ts", "../simulator/world.ts", "reconciler/ may not import simulator/"],
-    ["reconciler/loop.ts", "../test/world.ts", "reconciler/ may not import test/"],
-    ["reconciler/loop.ts", "./loop.test.ts", "reconciler/loop.test.ts is a test"],
-    ["reconciler/decide/decide.ts", "node:fs", "may not import node:fs"],
+    ["reconciler/runtime/loop.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
+    ["reconciler/core/a.ts", "../../agent/port.ts", "reconciler/ may not import agent/"],
+    ["reconciler/core/a.ts", "../../cli/main.ts", "reconciler/ may not import cli/"],
+    ["reconciler/core/a.ts", "../../simulator/engine/world.ts", "reconciler/ may not import simulator/"],
+    ["reconciler/core/a.ts", "../../test/world.ts", "reconciler/ may not import test/"],
+    ["reconciler/core/a.ts", "./a.test.ts", "reconciler/core/a.test.ts is a test"],
+    ["reconciler/core/a.ts", "../store/b.ts", "reconciler/core/ may not import reconciler/store/"],
+    ["reconciler/http/a.ts", "../server/b.ts", "http/ may not import reconciler/server/"],
+    ["agent/probe/a.ts", "../report/b.ts", "agent/probe/ may not import agent/report/"],
+    ["reconciler/loop.ts", "valibot", "reconciler/loop.ts is in no room of reconciler/"],
+    ["reconciler/misfit/a.ts", "valibot", "reconciler/misfit is in no room of reconciler/"],
+    ["reconciler/core/decide/decide.ts", "node:fs", "may not import node:fs"],
     ["health/judge.ts", "node:crypto", "health/ may not import node:crypto"],
-    ["reconciler/fold/fold.ts", "bun", "may not import bun"],
-    ["bootstrap/ssh.ts", "../reconciler/loop.ts", "bootstrap/ may not import reconciler/"],
+    ["reconciler/core/fold/fold.ts", "bun", "may not import bun"],
+    ["bootstrap/ssh/a.ts", "../../reconciler/core/a.ts", "bootstrap/ may not import reconciler/"],
     ["cli/main.ts", "../agent/main.ts", "cli/ may not import agent/"],
-    ["simulator/world.ts", "../agent/main.ts", "simulator/ may not import agent/"],
-    ["simulator/world.ts", "../cli/main.ts", "simulator/ may not import cli/"],
+    ["simulator/engine/world.ts", "../../agent/main.ts", "simulator/ may not import agent/"],
+    ["simulator/engine/world.ts", "../../cli/main.ts", "simulator/ may not import cli/"],
     ["build/build.ts", "../schema/version.ts", "build/ may not import schema/"],
     ["schema/report.ts", "../../elsewhere.ts", "outside the repository"],
     ["shared/thing.ts", "valibot", "shared is not a room"],
@@ -118,12 +126,39 @@ describe("judgeImports()", () => {
   });
 
   test("stops a type-only import as well", () => {
-    const text = 'import type { A } from "../agent/port.ts";';
-    expect(judgeImports(parseSource("reconciler/loop.ts", text))).toHaveLength(1);
+    const text = 'import type { A } from "../../agent/port.ts";';
+    expect(judgeImports(parseSource("reconciler/core/a.ts", text))).toHaveLength(1);
   });
 
   test("lets tests import anything", () => {
-    expect(judge("reconciler/loop.test.ts", "../agent/port.ts")).toEqual([]);
+    expect(judge("reconciler/core/a.test.ts", "../../agent/port.ts")).toEqual([]);
     expect(judge("test/demo/main.ts", "../../cli/main.ts")).toEqual([]);
+  });
+});
+
+describe("judgeCycles()", () => {
+  const cycles = (files: Readonly<Record<string, string>>) =>
+    judgeCycles(
+      Object.entries(files).map(([path, specifier]) =>
+        parseSource(path, `import type { X } from "${specifier}";\n`),
+      ),
+    ).map(({ what }) => what);
+
+  test("finds rooms that import each other, types counted", () => {
+    expect(cycles({ "x/a/one.ts": "../b/two.ts", "x/b/three.ts": "../a/four.ts" })).toEqual([
+      "a cycle: x/a → x/b → x/a",
+    ]);
+  });
+
+  test("finds a cycle over a third room, and over a file beside the rooms", () => {
+    expect(cycles({ "x/a/a.ts": "../b/b.ts", "x/b/b.ts": "../c.ts", "x/c.ts": "./a/d.ts" })).toEqual(
+      ["a cycle: x/a → x/b → x/c.ts → x/a"],
+    );
+  });
+
+  test("takes a way that ends for none, nor what a test or the same room imports", () => {
+    expect(cycles({ "x/a/a.ts": "../b/b.ts", "x/b/b.ts": "../c/c.ts" })).toEqual([]);
+    expect(cycles({ "x/a/a.ts": "../b/b.ts", "x/b/b.test.ts": "../a/a.ts" })).toEqual([]);
+    expect(cycles({ "x/a/a.ts": "./b.ts", "x/a/b.ts": "./a.ts" })).toEqual([]);
   });
 });

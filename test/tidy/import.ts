@@ -1,9 +1,10 @@
 /**
- * Which room may import which: the arrows of the architecture, as a table. An arrow that is missing
- * here is forbidden; adding one is a decision, for docs/decisions with its reason. Tests may
- * import anything, and nothing may import a test.
+ * Which room may import which: the arrows of the architecture, as two tables, one for the rooms at
+ * the top and one for the rooms inside each. An arrow that is missing here is forbidden; adding one
+ * is a decision, for docs/decisions with its reason. No arrows form a cycle, types counted. Tests
+ * may import anything, and nothing may import a test.
  */
-import { dirname, join, normalize } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
 import { isTest, lineAt } from "./source.ts";
 import type { Source, Violation } from "./source.ts";
 
@@ -68,8 +69,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
   simulator: {
     rooms: ["schema", "health", "bootstrap", "reconciler"],
     files: new RegExp(
-      "^agent/(port|part|core|listen|promise|spool|spool-storage|command/order|probe/probe" +
-        "|nvml/(reading|healthy)|kernel/(fact|finding))\\.ts$",
+      "^agent/(port|reading|report/(part|core|listen|promise)|spool/spool(-storage)?" +
+        "|command/order|probe/probe|nvml/healthy|kernel/(fact|finding))\\.ts$",
     ),
   },
   cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "deploy"] },
@@ -79,13 +80,72 @@ const ROOMS: Readonly<Record<string, Room>> = {
   deploy: { rooms: [] },
 };
 
+/**
+ * The rooms inside a room, each with those beside it that it may import. A file that lies beside
+ * them is a room of its own: it may be imported and may import, as long as there is no cycle.
+ */
+const INNER: Readonly<Record<string, readonly string[]>> = {
+  "agent/command": [],
+  "agent/host": ["probe"],
+  "agent/kernel": [],
+  "agent/nvml": [],
+  "agent/probe": ["nvml"],
+  "agent/report": ["command", "host", "kernel", "probe", "spool"],
+  "agent/service": ["command", "host", "kernel", "nvml", "probe", "report", "spool"],
+  "agent/spool": [],
+  "bootstrap/builtin": [],
+  "bootstrap/install": [],
+  "bootstrap/run": ["template"],
+  "bootstrap/ssh": ["run"],
+  "bootstrap/template": [],
+  "build/deb": ["release"],
+  "build/release": [],
+  "cli/command": [],
+  "health/catalog": [],
+  "health/cel": [],
+  "health/policy": ["catalog", "cel"],
+  "reconciler/config": ["core"],
+  /** Everything pure, and the ports as types. */
+  "reconciler/core": [],
+  "reconciler/http": ["config", "core", "runtime", "security"],
+  "reconciler/kubernetes": ["core"],
+  "reconciler/provider": ["core", "security"],
+  "reconciler/runtime": ["core", "security", "store"],
+  "reconciler/security": ["core"],
+  /** Where a control plane is put together: what only it may import is every adapter. */
+  "reconciler/server": [
+    "config",
+    "core",
+    "http",
+    "kubernetes",
+    "provider",
+    "runtime",
+    "security",
+    "store",
+  ],
+  "reconciler/store": ["core"],
+  "schema/migration": [],
+  "simulator/bundle": [],
+  "simulator/cluster": [],
+  "simulator/engine": ["cluster"],
+  "simulator/machine": ["scenario"],
+  "simulator/report": ["run", "scenario"],
+  "simulator/run": ["cluster", "engine", "machine", "scenario", "stack"],
+  "simulator/scenario": ["bundle", "cluster", "engine"],
+  "simulator/stack": ["cluster", "engine", "machine", "scenario"],
+};
+
+/** Rooms in which no file lies beside the inner rooms. */
+const WHOLE: readonly string[] = ["reconciler", "simulator"];
+
 /** Parts of a room that have a law of their own, in place of the room's packages. */
 const PARTS: readonly { path: RegExp; packages: RegExp }[] = [
   { path: /^schema\/(table\.ts$|migration\/)/, packages: /^(valibot|drizzle-orm(\/.*)?)$/ },
   // A digest is pure; what else node:crypto offers, randomness, is banned by its names.
+  // So is telling what form an address has, all that is taken of node:net.
   {
-    path: /^reconciler\/(fold|decide)\//,
-    packages: new RegExp(`${PURE.source}|^node:crypto$`),
+    path: /^reconciler\/core\//,
+    packages: new RegExp(`${PURE.source}|^node:(crypto|net)$`),
   },
 ];
 
@@ -106,10 +166,66 @@ export function judgeImports(source: Source): Violation[] {
     const what = `${room} is not a room of the house: add it to test/tidy/import.ts`;
     return [{ path, line: 1, rule: RULE, what }];
   }
+  const inner = innerOf(path);
+  if (inner === path ? WHOLE.includes(room) : !(inner in INNER)) {
+    const what = `${inner} is in no room of ${room}/: see test/tidy/import.ts`;
+    return [{ path, line: 1, rule: RULE, what }];
+  }
   return importsOf(source).flatMap(({ specifier, line }) => {
-    const what = judgeImport(path, room, law, specifier);
+    const what = judgeImport(path, room, law, specifier) ?? judgeInner(path, specifier);
     return what === null ? [] : [{ path, line, rule: RULE, what }];
   });
+}
+
+/** The inner room of a path: two folders, or the file itself where it lies beside them. */
+function innerOf(path: string): string {
+  const [room, folder, rest] = path.split("/");
+  return rest === undefined ? path : `${room}/${folder}`;
+}
+
+function judgeInner(path: string, specifier: string): string | null {
+  const [from, to] = [innerOf(path), innerOf(targetOf(path, specifier) ?? path)];
+  const allowed = INNER[from];
+  if (from === to || allowed === undefined || INNER[to] === undefined) return null;
+  const isInside = dirname(from) === dirname(to);
+  return isInside && !allowed.includes(basename(to)) ? `${from}/ may not import ${to}/` : null;
+}
+
+/** Inner rooms that import each other, over however many others; one violation a cycle. */
+export function judgeCycles(sources: readonly Source[]): Violation[] {
+  const arrows = new Map<string, Map<string, Violation>>();
+  for (const source of sources) {
+    if (isTest(source.path) || source.path.startsWith("test/")) continue;
+    const from = innerOf(source.path);
+    for (const { specifier, line } of importsOf(source)) {
+      const target = targetOf(source.path, specifier);
+      const to = target === null ? from : innerOf(target);
+      if (to === from) continue;
+      const arrow = { path: source.path, line, rule: RULE, what: `${from} → ${to}` };
+      const known = arrows.get(from) ?? new Map<string, Violation>();
+      arrows.set(from, known.has(to) ? known : known.set(to, arrow));
+    }
+  }
+  const done = new Set<string>();
+  return [...arrows.keys()].sort().flatMap((room) => findCycle(arrows, room, [], done));
+}
+
+/** Depth first: what is reached again before it is done closes a cycle. */
+function findCycle(
+  arrows: ReadonlyMap<string, ReadonlyMap<string, Violation>>,
+  room: string,
+  way: readonly string[],
+  done: Set<string>,
+): Violation[] {
+  if (done.has(room)) return [];
+  const found = [...(arrows.get(room) ?? [])].flatMap(([to, arrow]) => {
+    const start = [...way, room].indexOf(to);
+    if (start < 0) return findCycle(arrows, to, [...way, room], done);
+    const rooms = [...way, room].slice(start);
+    return [{ ...arrow, what: `a cycle: ${[...rooms, to].join(" → ")}` }];
+  });
+  done.add(room);
+  return found;
 }
 
 function judgeImport(path: string, room: string, law: Room, specifier: string): string | null {

@@ -4,7 +4,7 @@
  * one ask" and I13 (hands off); every effect is also handed on, to be held against the store (I1).
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
-import type { CreateRequest } from "../../reconciler/provider/provider.ts";
+import type { CreateRequest } from "../../reconciler/core/provider.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Setting } from "./setting.ts";
 

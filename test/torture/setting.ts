@@ -3,7 +3,7 @@
  * of one control plane, so that one kill hits every class at once. Times are as short as the
  * configuration allows, because what matters is how many steps lie between two kills.
  */
-import type { ProviderClass } from "../../reconciler/provider/provider.ts";
+import type { ProviderClass } from "../../reconciler/core/provider.ts";
 
 export type Setting = {
   /** Of the pool and of its provider. */

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
-import type { CreateRequest, Instance } from "../../reconciler/provider/provider.ts";
+import type { CreateRequest, Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { judgeEffects, judgeEnd, operationIdOf } from "./audit.ts";
 import { Dice } from "./dice.ts";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openReleaseKey } from "../../reconciler/route/release-key.ts";
+import { openReleaseKey } from "../../reconciler/security/release-key.ts";
 import type { TrustView } from "../../schema/order.ts";
 import type { CommandId } from "../../schema/id.ts";
 import type { AgentCommand, ReportReply } from "../../schema/report.ts";

@@ -6,7 +6,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import * as v from "valibot";
-import { decodeFrame } from "../../agent/reply.ts";
+import { decodeFrame } from "../../agent/report/reply.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type AgentCommand, Report, type ReportReply } from "../../schema/report.ts";
 import { makeKey, signed } from "../agent/test-key.ts";

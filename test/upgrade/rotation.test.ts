@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openReleaseKey } from "../../reconciler/route/release-key.ts";
+import { openReleaseKey } from "../../reconciler/security/release-key.ts";
 import type { TrustView } from "../../schema/order.ts";
 import { Middle } from "./proxy.ts";
 import { buildAgent, cleanUp, Rig, Service, until } from "./rig.ts";

@@ -1,10 +1,10 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
-import { Authority } from "../../reconciler/auth.ts";
-import { Metrics } from "../../reconciler/metrics.ts";
-import { type Door, openDoor } from "../../reconciler/join/door.ts";
-import { Quota } from "../../reconciler/route/quota.ts";
-import { openApp, type App, type RoutePorts } from "../../reconciler/route/app.ts";
-import type { World } from "../../simulator/world.ts";
+import { Authority } from "../../reconciler/security/auth.ts";
+import { Metrics } from "../../reconciler/http/metrics.ts";
+import { type Door, openDoor } from "../../reconciler/security/join/door.ts";
+import { Quota } from "../../reconciler/http/route/quota.ts";
+import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
+import type { World } from "../../simulator/engine/world.ts";
 
 /** Whatever JSON came back; tests look at what they expect in it. */
 export type Json = { [key: string]: Json } & Json[] & string & number & boolean & null;

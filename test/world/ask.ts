@@ -8,9 +8,9 @@ import type { Node, Phase, PoolState, Purpose } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Plan, Wait } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
-import { decide } from "../../reconciler/decide/decide.ts";
-import type { DrainSight, KubeSight, ProviderSight, Sight } from "../../reconciler/fleet.ts";
-import { configOnce, poolYaml } from "../../simulator/setting.ts";
+import { decide } from "../../reconciler/core/decide/decide.ts";
+import type { DrainSight, KubeSight, ProviderSight, Sight } from "../../reconciler/core/fleet.ts";
+import { configOnce, poolYaml } from "../../simulator/engine/setting.ts";
 import { fleetOf, poolStateOf } from "./part.ts";
 
 /** Late enough that a day before it is a time too. */

@@ -2,15 +2,15 @@
  * The words in which stories about a fleet in a Kubernetes cluster are told. Judged is what the API
  * server's journal and the cloud's say, in one order; never what the product believes.
  */
-import type { KubeWrite } from "../../reconciler/scheduler/kubernetes/fake-world.ts";
-import { NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
-import type { KubeNode } from "../../reconciler/scheduler/kubernetes/object.ts";
+import type { KubeWrite } from "../../simulator/cluster/world.ts";
+import { NO_FAULT } from "../../simulator/cluster/fault.ts";
+import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import type { InstanceId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
-import type { ClusterOptions, VirtualCluster } from "../../simulator/cluster.ts";
-import { atMostOnce, nodeLast } from "../../simulator/invariant/kube.ts";
-import type { Workload } from "../../simulator/workload.ts";
-import { poolYaml, World } from "../../simulator/world.ts";
+import type { ClusterOptions, VirtualCluster } from "../../simulator/engine/cluster.ts";
+import { atMostOnce, nodeLast } from "../invariant/kube.ts";
+import type { Workload } from "../../simulator/engine/workload.ts";
+import { poolYaml, World } from "../../simulator/engine/world.ts";
 import { instanceOf, open } from "./story.ts";
 
 type Options = Parameters<typeof World.open>[1] & { cluster?: ClusterOptions; kubernetes?: never };

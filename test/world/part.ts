@@ -11,10 +11,10 @@ import type { Operation, Payload } from "../../schema/operation.ts";
 import type { Judgement } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
-import type { Fleet } from "../../reconciler/fleet.ts";
-import { emptyInventory } from "../../reconciler/fold/letter.ts";
-import { newNode } from "../../reconciler/fold/new-node.ts";
-import { newPoolState } from "../../reconciler/fold/new-pool.ts";
+import type { Fleet } from "../../reconciler/core/fleet.ts";
+import { emptyInventory } from "../../reconciler/core/fold/letter.ts";
+import { newNode } from "../../reconciler/core/fold/new-node.ts";
+import { newPoolState } from "../../reconciler/core/fold/new-pool.ts";
 
 export const POOL = "p" as PoolName;
 /** An hour, a day: what most limits are told in. */

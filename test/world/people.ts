@@ -3,12 +3,12 @@
  * seed. People are remembered here by what they really did to the objects, so that afterwards it
  * can be said whose word was kept.
  */
-import { NO_FAULT } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
-import type { KubeFault, StormStatus } from "../../reconciler/scheduler/kubernetes/fake-fault.ts";
+import { NO_FAULT } from "../../simulator/cluster/fault.ts";
+import type { KubeFault, StormStatus } from "../../simulator/cluster/fault.ts";
 import type { CommandType } from "../../schema/command.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import { seeded } from "../../simulator/setting.ts";
-import type { World } from "../../simulator/world.ts";
+import { seeded } from "../../simulator/engine/setting.ts";
+import type { World } from "../../simulator/engine/world.ts";
 import { clusterOf, joined, kubeWrongs, marks, pass } from "./cluster.ts";
 import { order, restart } from "./story.ts";
 

@@ -5,13 +5,13 @@
  */
 import { rmSync } from "node:fs";
 import * as v from "valibot";
-import type { Instance, ListAnswer } from "../../reconciler/provider/provider.ts";
-import { emptyChange } from "../../reconciler/store/store.ts";
+import type { Instance, ListAnswer } from "../../reconciler/core/provider.ts";
+import { emptyChange } from "../../reconciler/core/store.ts";
 import { Command, type CommandType } from "../../schema/command.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { InstanceId, NodeId } from "../../schema/id.ts";
 import type { WaitReason } from "../../schema/plan.ts";
-import { poolYaml, World } from "../../simulator/world.ts";
+import { poolYaml, World } from "../../simulator/engine/world.ts";
 
 type Options = Parameters<typeof World.open>[1];
 

@@ -5,7 +5,13 @@
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import type { CreateAnswer, CreateRequest, Fence, Instance, TerminateAnswer } from "../provider.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Fence,
+  Instance,
+  TerminateAnswer,
+} from "../../core/provider.ts";
 import type { Entry } from "./entry.ts";
 import type { CreateFate, Refusal, TerminateFate } from "./fault.ts";
 import type { Held, Terms, World } from "./world.ts";

@@ -12,7 +12,7 @@ import type {
   Provider,
   ProviderClass,
   TerminateAnswer,
-} from "../provider.ts";
+} from "../../core/provider.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Entry } from "./entry.ts";
 import { FaultBook } from "./fault.ts";

@@ -5,7 +5,7 @@
  * clock.
  */
 import type { InstanceId } from "../../../schema/id.ts";
-import type { CreateRequest, Instance, RefusalClass } from "../provider.ts";
+import type { CreateRequest, Instance, RefusalClass } from "../../core/provider.ts";
 
 /** `sent`: the caller was answered. `lost`: accepted, but the answer never arrived. */
 export type Reply = "sent" | "lost";

@@ -17,7 +17,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { contractFleetId, contractRequest, providerContract } from "../provider.contract.ts";
+import {
+  contractFleetId,
+  contractRequest,
+  providerContract,
+} from "../../../test/port/provider.contract.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { openFakeProvider } from "./fake.ts";
 import type { FakeCloud, FakeProviderOptions } from "./fake.ts";

@@ -9,8 +9,8 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ProviderConfig } from "../../../schema/config.ts";
-import type { PeerTls } from "../../tls/open.ts";
-import type { Provider, ProviderClass } from "../provider.ts";
+import type { PeerTls } from "../../security/tls/open.ts";
+import type { Provider, ProviderClass } from "../../core/provider.ts";
 import { terminateEntry } from "./answer.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
 import type { CloudClock, FakeControl, Ground, Scene, Section } from "./cloud.ts";

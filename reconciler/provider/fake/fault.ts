@@ -4,7 +4,7 @@
  * of one call, with the randomness it was given, so that the same seed gives the same misfortunes.
  */
 import * as v from "valibot";
-import type { CreateRequest, InstanceState, RefusalClass } from "../provider.ts";
+import type { CreateRequest, InstanceState, RefusalClass } from "../../core/provider.ts";
 import { amount, count, share } from "../../../schema/number.ts";
 
 /** Either a probability for each call, or exactly the next so many calls. */

@@ -2,7 +2,7 @@
  * What the fake cloud lists: the fleet's instances as they were a lag ago, or whatever a lying
  * cloud shows instead. Pure.
  */
-import type { Instance, InstanceState, ListAnswer } from "../provider.ts";
+import type { Instance, InstanceState, ListAnswer } from "../../core/provider.ts";
 import type { ListFate } from "./fault.ts";
 import type { Held, Terms, World } from "./world.ts";
 

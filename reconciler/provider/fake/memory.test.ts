@@ -1,7 +1,11 @@
 /** The memory cloud keeps the port's contract, is deterministic, and is quick. */
 import { describe, expect, test } from "bun:test";
-import { contractFleetId, contractRequest, providerContract } from "../provider.contract.ts";
-import type { ProviderClass } from "../provider.ts";
+import {
+  contractFleetId,
+  contractRequest,
+  providerContract,
+} from "../../../test/port/provider.contract.ts";
+import type { ProviderClass } from "../../core/provider.ts";
 import type { Entry } from "./entry.ts";
 import { openMemoryCloud } from "./memory.ts";
 

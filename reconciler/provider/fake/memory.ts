@@ -4,7 +4,7 @@
  * enough for millions of calls. A crash of the control plane is not a crash of this cloud: keep the
  * object and give it to the next control plane.
  */
-import type { Provider, ProviderClass } from "../provider.ts";
+import type { Provider, ProviderClass } from "../../core/provider.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
 import type { CloudClock, FakeControl, Ground } from "./cloud.ts";
 import type { Entry } from "./entry.ts";

@@ -21,9 +21,9 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { InstanceId } from "../../../schema/id.ts";
-import type { PeerTls } from "../../tls/open.ts";
-import type { Instance } from "../provider.ts";
-import { writeWhole } from "../../identity.ts";
+import type { PeerTls } from "../../security/tls/open.ts";
+import type { Instance } from "../../core/provider.ts";
+import { writeWhole } from "../../security/identity.ts";
 import { instanceFolder } from "./inject.ts";
 import type { AgentProcess, Held } from "./world.ts";
 

@@ -3,7 +3,7 @@
  * product by this, never by what the product believes.
  */
 import type { InstanceId } from "../../../schema/id.ts";
-import type { Instance } from "../provider.ts";
+import type { Instance } from "../../core/provider.ts";
 import type { Entry } from "./entry.ts";
 import { apply, emptyWorld, isLive } from "./world.ts";
 

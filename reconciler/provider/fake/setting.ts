@@ -5,7 +5,7 @@
  * was found.
  */
 import type { ProviderConfig } from "../../../schema/config.ts";
-import type { ProviderClass } from "../provider.ts";
+import type { ProviderClass } from "../../core/provider.ts";
 import { DEFAULT_TERMS } from "./world.ts";
 import type { Terms } from "./world.ts";
 

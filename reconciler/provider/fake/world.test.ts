@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { InstanceId } from "../../../schema/id.ts";
-import { contractFleetId } from "../provider.contract.ts";
-import type { CreateRequest, Fence, ProviderClass } from "../provider.ts";
+import { contractFleetId } from "../../../test/port/provider.contract.ts";
+import type { CreateRequest, Fence, ProviderClass } from "../../core/provider.ts";
 import { decideCreate, decideTerminate } from "./answer.ts";
 import { popDue, pushDue } from "./due.ts";
 import type { Due } from "./due.ts";

@@ -7,7 +7,7 @@
  */
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import type { CreateRequest, Instance, InstanceState, ProviderClass } from "../provider.ts";
+import type { CreateRequest, Instance, InstanceState, ProviderClass } from "../../core/provider.ts";
 import { pushDue } from "./due.ts";
 import type { Due, DueKind } from "./due.ts";
 import type { Entry } from "./entry.ts";

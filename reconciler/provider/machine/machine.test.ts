@@ -7,9 +7,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { InstanceId } from "../../../schema/id.ts";
-import { contractFleetId, contractRequest, providerContract } from "../provider.contract.ts";
-import type { Instance, Provider } from "../provider.ts";
-import { openFakeMachines } from "./fake.ts";
+import {
+  contractFleetId,
+  contractRequest,
+  providerContract,
+} from "../../../test/port/provider.contract.ts";
+import type { Instance, Provider } from "../../core/provider.ts";
+import { openFakeMachines } from "../../../test/fixture/cloud/machine-fake.ts";
 import { openMachineProvider, type MachineProviderOptions } from "./machine.ts";
 import { MACHINES_MAX } from "./place.ts";
 

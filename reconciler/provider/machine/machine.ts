@@ -19,7 +19,7 @@ import type {
   InstanceState,
   ListAnswer,
   Provider,
-} from "../provider.ts";
+} from "../../core/provider.ts";
 import { MachineGround } from "./ground.ts";
 import { MACHINES_MAX } from "./place.ts";
 import type { Machines } from "./port.ts";

@@ -7,7 +7,7 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { nodeToken } from "../../../reconciler/auth.ts";
+import { nodeToken } from "../../../reconciler/security/auth.ts";
 import type { KubernetesView, PlanView } from "../../../schema/api.ts";
 import { Plane, until } from "../../fixture/plane/plane.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "../../real/kubernetes/cluster.ts";

@@ -3,10 +3,10 @@
  * client and as the product's own account. The server in memory passes the same.
  */
 import { expect, test } from "bun:test";
-import { openClient } from "../../../reconciler/scheduler/kubernetes/client.ts";
-import { openTransport } from "../../../reconciler/scheduler/kubernetes/connect.ts";
-import { describeKubeApi } from "../../../reconciler/scheduler/kubernetes/api.contract.ts";
-import type { KubeSubject } from "../../../reconciler/scheduler/kubernetes/api.contract.ts";
+import { openClient } from "../../../reconciler/kubernetes/client.ts";
+import { openTransport } from "../../../reconciler/kubernetes/connect.ts";
+import { describeKubeApi } from "../../port/kube-api.contract.ts";
+import type { KubeSubject } from "../../port/kube-api.contract.ts";
 import { whyNoCluster } from "./binary.ts";
 import { openCluster } from "./cluster.ts";
 import type { Cluster } from "./cluster.ts";

@@ -2,12 +2,12 @@
  * The ground of a cordon story on a real API server: the product through its own client and its own
  * account, the person with the requests that `kubectl` sends, under `kubectl`'s user agent.
  */
-import type { Clock } from "../../../reconciler/clock.ts";
-import { openClient } from "../../../reconciler/scheduler/kubernetes/client.ts";
-import { openTransport } from "../../../reconciler/scheduler/kubernetes/connect.ts";
-import type { KubeApi } from "../../../reconciler/scheduler/kubernetes/api.ts";
-import type { KubeNode } from "../../../reconciler/scheduler/kubernetes/object.ts";
-import { readNode } from "../../../reconciler/scheduler/kubernetes/read-node.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
+import { openClient } from "../../../reconciler/kubernetes/client.ts";
+import { openTransport } from "../../../reconciler/kubernetes/connect.ts";
+import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
+import type { KubeNode } from "../../../reconciler/core/kubernetes/object.ts";
+import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
 import type { Cluster } from "./cluster.ts";
 import { newTally, playStory, seeded, toolRequest } from "./cordon-story.ts";
 import type { Ground, Tally } from "./cordon-story.ts";

@@ -5,17 +5,17 @@
  * at the object around every write of the product. The same stories are played on the server in
  * memory and on a real one.
  */
-import type { Clock } from "../../../reconciler/clock.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
 import type {
   KubeAnswer,
   KubeApi,
   KubeRequest,
-} from "../../../reconciler/scheduler/kubernetes/api.ts";
-import { PATCH } from "../../../reconciler/scheduler/kubernetes/api.ts";
-import { holdCordon, releaseCordon } from "../../../reconciler/scheduler/kubernetes/cordon.ts";
-import type { CordonAnswer } from "../../../reconciler/scheduler/kubernetes/cordon.ts";
-import { ANNOTATION } from "../../../reconciler/scheduler/kubernetes/object.ts";
-import type { KubeNode } from "../../../reconciler/scheduler/kubernetes/object.ts";
+} from "../../../reconciler/kubernetes/api.ts";
+import { PATCH } from "../../../reconciler/kubernetes/api.ts";
+import { holdCordon, releaseCordon } from "../../../reconciler/kubernetes/cordon.ts";
+import type { CordonAnswer } from "../../../reconciler/kubernetes/cordon.ts";
+import { ANNOTATION } from "../../../reconciler/core/kubernetes/object.ts";
+import type { KubeNode } from "../../../reconciler/core/kubernetes/object.ts";
 
 /** One Node, a person who can do what people do to it, and the product's connection. */
 export type Ground = {

@@ -5,24 +5,24 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
-import type { KubeApi } from "../../../reconciler/scheduler/kubernetes/api.ts";
-import { deleteNode } from "../../../reconciler/scheduler/kubernetes/cleanup-call.ts";
-import { Cleanup } from "../../../reconciler/scheduler/kubernetes/cleanup.ts";
-import { holdCordon, releaseCordon } from "../../../reconciler/scheduler/kubernetes/cordon.ts";
-import { KubeEvents } from "../../../reconciler/scheduler/kubernetes/kube-event.ts";
-import { type KubeNode, TAINT } from "../../../reconciler/scheduler/kubernetes/object.ts";
+import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
+import { deleteNode } from "../../../reconciler/kubernetes/cleanup-call.ts";
+import { Cleanup } from "../../../reconciler/kubernetes/cleanup.ts";
+import { holdCordon, releaseCordon } from "../../../reconciler/kubernetes/cordon.ts";
+import { KubeEvents } from "../../../reconciler/kubernetes/kube-event.ts";
+import { type KubeNode, TAINT } from "../../../reconciler/core/kubernetes/object.ts";
 import {
   checkPermissions,
   explainForbidden,
-} from "../../../reconciler/scheduler/kubernetes/permission.ts";
-import { readNode } from "../../../reconciler/scheduler/kubernetes/read-node.ts";
-import { StatusMirror } from "../../../reconciler/scheduler/kubernetes/status-mirror.ts";
-import type { StatusWish } from "../../../reconciler/scheduler/kubernetes/status-mirror.ts";
+} from "../../../reconciler/kubernetes/permission.ts";
+import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
+import { StatusMirror } from "../../../reconciler/kubernetes/status-mirror.ts";
+import type { StatusWish } from "../../../reconciler/kubernetes/status-mirror.ts";
 import {
   changeTaints,
   DRAINING_TAINT,
   unhealthyTaint,
-} from "../../../reconciler/scheduler/kubernetes/taint.ts";
+} from "../../../reconciler/kubernetes/taint.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { openCluster } from "./cluster.ts";

@@ -10,9 +10,9 @@ import { KUBERNETES_JOIN_COMMANDS } from "../../../bootstrap/builtin/kubernetes-
 import { parseTemplate } from "../../../bootstrap/template/parse.ts";
 import { printTemplate } from "../../../bootstrap/template/print.ts";
 import { readConfig } from "../../../reconciler/config/read.ts";
-import { JOIN_GROUP } from "../../../reconciler/scheduler/kubernetes/join-token.ts";
-import { openKubernetes } from "../../../reconciler/scheduler/kubernetes/open.ts";
-import type { Join, JoinPass, SchedulerCluster } from "../../../reconciler/scheduler/scheduler.ts";
+import { JOIN_GROUP } from "../../../reconciler/kubernetes/join-token.ts";
+import { openKubernetes } from "../../../reconciler/kubernetes/open.ts";
+import type { Join, JoinPass, SchedulerCluster } from "../../../reconciler/core/scheduler.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { cleanEnv, until } from "../../fixture/plane/plane.ts";
 import { PRODUCT } from "./access.ts";

@@ -4,7 +4,7 @@
  * queue says. An API server that is silent is no empty queue (promises N58 to N64).
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { ScalingView } from "../../../reconciler/demand/view.ts";
+import type { ScalingView } from "../../../reconciler/http/view/scaling.ts";
 import type { NodeView, PoolStatusView } from "../../../schema/api.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";

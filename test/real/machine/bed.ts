@@ -15,7 +15,7 @@ import { HOST_ENV, runCommand } from "../../../reconciler/provider/machine/comma
 import { RUN_DIR } from "../../../reconciler/provider/machine/hub-script.ts";
 import type { Ready } from "../../../reconciler/provider/machine/nspawn.ts";
 import { isLive } from "../../../reconciler/provider/fake/world.ts";
-import type { CreateRequest, Provider } from "../../../reconciler/provider/provider.ts";
+import type { CreateRequest, Provider } from "../../../reconciler/core/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { until } from "../../fixture/plane/plane.ts";

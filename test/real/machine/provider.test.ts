@@ -9,7 +9,7 @@ import { join } from "node:path";
 import {
   contractFleetId,
   providerContract,
-} from "../../../reconciler/provider/provider.contract.ts";
+} from "../../port/provider.contract.ts";
 import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import type { MachineProvider } from "../../../reconciler/provider/machine/machine.ts";
 import { openBed, removeBed } from "./bed.ts";

@@ -17,13 +17,13 @@ const one = (name: string, patch: Patch, test: Mutation["test"]): Mutation => ({
   test,
 });
 
-const kube = (file: string): string => `reconciler/scheduler/kubernetes/${file}`;
+const kube = (file: string): string => `reconciler/kubernetes/${file}`;
 
 export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a pod's token counts for whichever node shows it",
     {
-      file: "reconciler/join/pod-token.ts",
+      file: "reconciler/security/join/pod-token.ts",
       from: "review.pod.node === name",
       to: 'review.pod.node !== ""',
     },
@@ -41,16 +41,16 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a pod's token moves a tie",
     {
-      file: "reconciler/fold/cluster.ts",
+      file: "reconciler/core/fold/cluster.ts",
       from: "ambiguous.push(...movedByToken(live, pairs, objects));",
       to: "ambiguous.push(...movedByToken([], pairs, objects));",
     },
-    { file: "reconciler/fold/cluster.test.ts", name: "moves no node from a Node" },
+    { file: "reconciler/core/fold/cluster.test.ts", name: "moves no node from a Node" },
   ),
   one(
     "a cluster that is dark counts as one that has been waited for",
     {
-      file: "reconciler/decide/leave.ts",
+      file: "reconciler/core/decide/leave.ts",
       from: 'const dark = left.kind === "dark" ? left.message : darkness(node, scope);',
       to: "const dark = [].length === 0 ? null : darkness(node, scope);",
     },
@@ -59,7 +59,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a cluster that was not seen yet counts as empty",
     {
-      file: "reconciler/cluster-eye.ts",
+      file: "reconciler/runtime/cluster-eye.ts",
       from: "if (!known || this.cluster.dark() !== null) return null;",
       to: "",
     },
@@ -77,7 +77,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a person's uncordon does not call the repair off",
     {
-      file: "reconciler/fold/kube.ts",
+      file: "reconciler/core/fold/kube.ts",
       from: "return giveBack({ ...node, kube: { ...next, isolatedUid: null } },",
       to: "if ([].length === 0) return { node, events };\n    return giveBack({ ...node },",
     },
@@ -86,7 +86,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "what a person has set aside is held against the node again",
     {
-      file: "reconciler/decide/repair.ts",
+      file: "reconciler/core/decide/repair.ts",
       from: 'if (verdict === "unhealthy" && !isWaived(node)) {',
       to: 'if (verdict === "unhealthy") {',
     },
@@ -95,7 +95,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "what a person has set aside is set aside for ever",
     {
-      file: "reconciler/fold/waiver.ts",
+      file: "reconciler/core/fold/waiver.ts",
       from: "const over = evidenceKeys(node).length === 0 &&",
       to: "const over = evidenceKeys(node).length < 0 &&",
     },
@@ -104,7 +104,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a person's uncordon is answered again and again",
     {
-      file: "reconciler/fold/kube.ts",
+      file: "reconciler/core/fold/kube.ts",
       from: "return at !== null && at >= (session?.openedAt ?? 0);",
       to: "return at !== null && at > Number.MAX_VALUE;",
     },
@@ -122,7 +122,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "an object that was made anew is not marked",
     {
-      file: "reconciler/decide/kube.ts",
+      file: "reconciler/core/decide/kube.ts",
       from: "if (wanted !== null && !marked) {",
       to: "if (wanted !== null && !marked && kube.boundAt < 0) {",
     },
@@ -131,7 +131,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a mark that nobody wants any more stays",
     {
-      file: "reconciler/decide/kube.ts",
+      file: "reconciler/core/decide/kube.ts",
       from: "because: [`Node ${kube.name} is marked`] };",
       to: "because: [] }.kind === null ? null : null;",
     },
@@ -140,7 +140,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a recovery takes a person's mark away",
     {
-      file: "reconciler/act/execute.ts",
+      file: "reconciler/runtime/act/execute.ts",
       from: "if (payload.keep === true) return",
       to: "if (payload.keep !== true && payload.keep !== false && payload.kind === null) return",
     },
@@ -149,7 +149,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "the hold annotation is not looked at",
     {
-      file: "reconciler/decide/kube.ts",
+      file: "reconciler/core/decide/kube.ts",
       from: "if (node.kube?.hold === true) return",
       to: "if (node.kube?.hold === null) return",
     },
@@ -158,7 +158,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "who cannot be told apart is treated like anybody",
     {
-      file: "reconciler/decide/kube.ts",
+      file: "reconciler/core/decide/kube.ts",
       from: "return sight.kube?.ambiguous.get(node.id) ?? null;",
       to: "return null;",
     },
@@ -167,7 +167,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "evictions go on in a pause",
     {
-      file: "reconciler/scheduler/wish.ts",
+      file: "reconciler/core/wish.ts",
       from: "if (paused !== null) return paused.message;",
       to: "",
     },
@@ -237,7 +237,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a budget that never gives way is waited for without end",
     {
-      file: "reconciler/scheduler/wish.ts",
+      file: "reconciler/core/wish.ts",
       from: "deleteAtDeadline: endsAtDeadline(node, pool),",
       to: "deleteAtDeadline: endsAtDeadline(node, pool) && node.pool === null,",
     },
@@ -264,7 +264,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "an agent that gives the name of its Node is a machine of its own",
     {
-      file: "reconciler/ingest.ts",
+      file: "reconciler/runtime/ingest.ts",
       from: "const candidates = new Set<NodeId>(this.",
       to: "const candidates = new Set<NodeId>([] ?? this.",
     },
@@ -273,7 +273,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a machine serves before its cluster would place work on it",
     {
-      file: "reconciler/decide/arrive.ts",
+      file: "reconciler/core/decide/arrive.ts",
       from: 'if (unready === null) return pen.advance(serving, "node.verified", because);',
       to: 'if (unready !== undefined) return pen.advance(serving, "node.verified", because);',
     },
@@ -282,7 +282,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "GPUs that nobody offers count",
     {
-      file: "reconciler/decide/kube.ts",
+      file: "reconciler/core/decide/kube.ts",
       from: "(kube.gpus ?? 0) >= counted) return null;",
       to: "(kube.gpus ?? counted) >= 0) return null;",
     },
@@ -291,7 +291,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a moment of silence ends a machine that waits for its cluster",
     {
-      file: "reconciler/decide/arrive.ts",
+      file: "reconciler/core/decide/arrive.ts",
       from: "const since = checked ? (health.lastCheckAt ?? phase.since) : phase.since;",
       to: "const since = checked ? phase.since : phase.since;",
     },

@@ -20,7 +20,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "open operations are not recovered",
     patches: [
       {
-        file: "reconciler/ledger.ts",
+        file: "reconciler/runtime/ledger.ts",
         from: "operations: snapshot.openOperations.map(",
         to: "operations: snapshot.openOperations.filter(() => false).map(",
       },
@@ -42,7 +42,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a retry has another token and name",
     patches: [
       {
-        file: "reconciler/act/execute.ts",
+        file: "reconciler/runtime/act/execute.ts",
         from: "        payload.request,\n        fence,",
         to: `        {
           ...payload.request,
@@ -58,7 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a second offer is tried while an ask is open",
     patches: [
       {
-        file: "reconciler/fold/outcome.ts",
+        file: "reconciler/core/fold/outcome.ts",
         from: '  if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {\n',
         to: `  if (outcome.kind === "ambiguous" && operation.payload.kind === "create")
     outcome = { kind: "refused", class: "capacity", message: "", retryAfterMs: 0 };
@@ -72,12 +72,12 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "the store is read before the cloud in the orphan sweep",
     patches: [
       {
-        file: "reconciler/fold/everything.ts",
+        file: "reconciler/core/fold/everything.ts",
         from: "  const fleet = draftFleet(input, draft);\n  const doubt",
         to: "  const fleet = { ...input.fleet, operations: new Map() };\n  const doubt",
       },
       {
-        file: "reconciler/fold/everything.ts",
+        file: "reconciler/core/fold/everything.ts",
         from: "const LISTINGS_MIN = 2;",
         to: "const LISTINGS_MIN = 1;",
       },
@@ -88,7 +88,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a tag-only ask is repeated without looking for it",
     patches: [
       {
-        file: "reconciler/act/execute.ts",
+        file: "reconciler/runtime/act/execute.ts",
         from: "operation.lookups >= LOOKUPS_MIN;",
         to: "operation.lookups >= 0;",
       },
@@ -99,7 +99,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a call starts before its intent is durable",
     patches: [
       {
-        file: "reconciler/ledger.ts",
+        file: "reconciler/runtime/ledger.ts",
         from: "      await this.store.commit(change);",
         to: "      void this.store.commit(change).catch(() => undefined);",
       },

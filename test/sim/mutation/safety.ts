@@ -17,8 +17,8 @@ const one = (
   test: Mutation["test"],
 ): Mutation => ({ name, patches: [patch], test });
 
-const safety = (file: string): string => `reconciler/safety/${file}`;
-const decide = (file: string): string => `reconciler/decide/${file}`;
+const safety = (file: string): string => `reconciler/core/safety/${file}`;
+const decide = (file: string): string => `reconciler/core/decide/${file}`;
 
 export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
@@ -101,7 +101,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "if (mono - this.darkSince.lastMono >= 2 * roundMs) {",
       to: "if (mono >= 0) {",
     },
-    { file: "reconciler/safety/blind.test.ts", name: "two rounds longer" },
+    { file: "reconciler/core/safety/blind.test.ts", name: "two rounds longer" },
   ),
   one(
     "a call intended before the darkness is made in it",
@@ -115,7 +115,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "a pause of this process is not noticed",
     {
-      file: "reconciler/presence.ts",
+      file: "reconciler/runtime/presence.ts",
       from: "if (gapMs > PULSE_MS + STALL_MS) {",
       to: "if (gapMs < 0) {",
     },
@@ -223,7 +223,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "    out.push(...left.slice(0, missing));",
       to: "    out.push(...left.slice(0, 0 * missing));",
     },
-    { file: "reconciler/safety/in-flight.test.ts", name: "" },
+    { file: "reconciler/core/safety/in-flight.test.ts", name: "" },
   ),
   one(
     "a slot that was given up is out of service for a day",
@@ -232,12 +232,12 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
       from: "    out.push(...left.slice(0, missing));",
       to: "    out.push(...left.slice(0, 9 + missing));",
     },
-    { file: "reconciler/safety/in-flight.test.ts", name: "" },
+    { file: "reconciler/core/safety/in-flight.test.ts", name: "" },
   ),
   one(
     "what nobody claims is taken at first sight",
     {
-      file: "reconciler/fold/everything.ts",
+      file: "reconciler/core/fold/everything.ts",
       from: "const LISTINGS_MIN = 2;",
       to: "const LISTINGS_MIN = 0;",
     },
@@ -255,7 +255,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "an ask that a person has overtaken is made",
     {
-      file: "reconciler/fold/settle.ts",
+      file: "reconciler/core/fold/settle.ts",
       from: "    if (node.operation === id && node.fence === operation.fence) {",
       to: "    if (node.operation === id) {",
     },

@@ -11,11 +11,11 @@ import {
   sample,
   shortest,
   type Tally,
-} from "../../../simulator/crash/enumerate.ts";
-import type { Cell } from "../../../simulator/crash/life.ts";
-import { REPLIES, replyOf } from "../../../simulator/crash/reply.ts";
-import { CLASSES, WORKFLOWS, workflowOf } from "../../../simulator/crash/workflow.ts";
-import { seeded } from "../../../simulator/setting.ts";
+} from "../crash/enumerate.ts";
+import type { Cell } from "../crash/life.ts";
+import { REPLIES, replyOf } from "../crash/reply.ts";
+import { CLASSES, WORKFLOWS, workflowOf } from "../crash/workflow.ts";
+import { seeded } from "../../../simulator/engine/setting.ts";
 
 const { values } = parseArgs({
   options: {

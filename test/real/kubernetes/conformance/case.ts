@@ -6,8 +6,8 @@ import type {
   KubeAnswer,
   KubeApi,
   KubeRequest,
-} from "../../../../reconciler/scheduler/kubernetes/api.ts";
-import type { Clock } from "../../../../reconciler/clock.ts";
+} from "../../../../reconciler/kubernetes/api.ts";
+import type { Clock } from "../../../../reconciler/core/clock.ts";
 
 export type Ground = {
   api: KubeApi;

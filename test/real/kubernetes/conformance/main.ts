@@ -5,11 +5,11 @@
  * input.
  */
 import { parseArgs } from "node:util";
-import type { Clock } from "../../../../reconciler/clock.ts";
-import type { KubeAnswer } from "../../../../reconciler/scheduler/kubernetes/api.ts";
-import { openClient } from "../../../../reconciler/scheduler/kubernetes/client.ts";
-import { openTransport } from "../../../../reconciler/scheduler/kubernetes/connect.ts";
-import type { Transport } from "../../../../reconciler/scheduler/kubernetes/connect.ts";
+import type { Clock } from "../../../../reconciler/core/clock.ts";
+import type { KubeAnswer } from "../../../../reconciler/kubernetes/api.ts";
+import { openClient } from "../../../../reconciler/kubernetes/client.ts";
+import { openTransport } from "../../../../reconciler/kubernetes/connect.ts";
+import type { Transport } from "../../../../reconciler/kubernetes/connect.ts";
 import { NAMESPACE, call, readJson, succeed } from "./case.ts";
 import type { Case, Ground, Result } from "./case.ts";
 import { READS } from "./read.ts";

@@ -3,14 +3,14 @@
  * restart with its history gone, many requests on few connections, and a server that hangs.
  */
 import { readdirSync, readlinkSync } from "node:fs";
-import { readList } from "../../../../reconciler/scheduler/kubernetes/call.ts";
+import { readList } from "../../../../reconciler/kubernetes/call.ts";
 import {
   readIdentity,
   readObject,
-} from "../../../../reconciler/scheduler/kubernetes/read-field.ts";
-import type { Identity } from "../../../../reconciler/scheduler/kubernetes/read-field.ts";
-import { Reflector } from "../../../../reconciler/scheduler/kubernetes/reflector.ts";
-import type { WatchEvent } from "../../../../reconciler/scheduler/kubernetes/api.ts";
+} from "../../../../reconciler/kubernetes/read-field.ts";
+import type { Identity } from "../../../../reconciler/kubernetes/read-field.ts";
+import { Reflector } from "../../../../reconciler/kubernetes/reflector.ts";
+import type { WatchEvent } from "../../../../reconciler/kubernetes/api.ts";
 import { CALL_MS, NAMESPACE, call, expectThat, refuse, succeed, until } from "./case.ts";
 import type { Case, Ground } from "./case.ts";
 

@@ -2,9 +2,9 @@
  * Writing to a real API server: the four kinds of patches, the status subresource, evictions with
  * every answer that a bare server gives, deletion by UID, and events.
  */
-import { PATCH } from "../../../../reconciler/scheduler/kubernetes/api.ts";
-import { isThrottled } from "../../../../reconciler/scheduler/kubernetes/limiter.ts";
-import { MANAGER } from "../../../../reconciler/scheduler/kubernetes/object.ts";
+import { PATCH } from "../../../../reconciler/kubernetes/api.ts";
+import { isThrottled } from "../../../../reconciler/kubernetes/limiter.ts";
+import { MANAGER } from "../../../../reconciler/core/kubernetes/object.ts";
 import { NAMESPACE, call, expectThat, readJson, refuse, succeed } from "./case.ts";
 import type { Case, Ground, Json } from "./case.ts";
 

@@ -1,0 +1,74 @@
+/** From an order to its answer: whatever happens in between, there is one. */
+import { expect, test } from "bun:test";
+import type { BootId, CommandId } from "../../schema/id.ts";
+import type { AgentCommand, CommandResult } from "../../schema/report.ts";
+import { carryOut, type CarryParts } from "./carry.ts";
+import { Orders } from "../command/order.ts";
+
+const command = (type: AgentCommand["type"]): AgentCommand => {
+  return { command_id: "c1" as CommandId, type, parameters: {}, fence: 1 };
+};
+
+const doings: [AgentCommand["type"], Partial<CarryParts>][] = [
+  ["upgrade", { upgrade: () => Promise.reject(new Error("Invalid SemVer")) }],
+  [
+    "reboot",
+    {
+      runCommand: () => {
+        throw new Error("no such program");
+      },
+    },
+  ],
+  ["diagnose", { check: () => Promise.reject(new Error("no probe")) }],
+];
+
+test.each(doings)(
+  "carryOut() answers a %s that throws, and again if asked again",
+  async (type, does) => {
+    const answers: CommandResult[] = [];
+    const logged: string[] = [];
+    const parts: CarryParts = {
+      orders: new Orders(null, "boot-1" as BootId, () => undefined),
+      guard: { judge: () => null, noteRefusal: () => true },
+      check: () => Promise.reject(new Error("not asked")),
+      runCommand: null,
+      answer: (result) => answers.push(result),
+      log: (level, message) => void logged.push(`${level} ${message}`),
+      ...does,
+    };
+    await carryOut(command(type), parts);
+    await carryOut(command(type), parts);
+    expect(answers).toHaveLength(2);
+    expect(answers[0]).toMatchObject({
+      command_id: "c1",
+      outcome: "failed",
+      output: expect.stringContaining("a fault in the agent: Error: "),
+    });
+    expect(answers[1]).toEqual(answers[0]);
+    expect(logged).toContain("error command threw");
+  },
+);
+
+test("carryOut() leaves no trace of an order that proves nothing, and answers it once", async () => {
+  const saved: string[] = [];
+  const answers: CommandResult[] = [];
+  let noted = 0;
+  const parts: CarryParts = {
+    orders: new Orders(null, "boot-1" as BootId, (text) => void saved.push(text)),
+    guard: { judge: ({ fence }) => (fence > 1 ? "forged" : null), noteRefusal: () => ++noted === 1 },
+    check: () => Promise.reject(new Error("no probe")),
+    runCommand: () => Promise.reject(new Error("carried out")),
+    answer: (result) => answers.push(result),
+    log: () => undefined,
+  };
+  const forged = { ...command("reboot"), fence: 9_007_199_254_740_991 };
+  await carryOut(forged, parts);
+  await carryOut(forged, parts);
+  expect(answers).toEqual([
+    { command_id: "c1" as CommandId, outcome: "rejected", exit_code: null, output: "refused: forged" },
+  ]);
+  expect(saved).toEqual([]);
+  // The real order of that id, with the fence of now, is neither shut out nor taken for answered.
+  await carryOut(command("reboot"), parts);
+  expect(answers[1]?.output).toContain("carried out");
+});

@@ -1,0 +1,165 @@
+/**
+ * Joining: an agent without a credential shows its join token and is given one. The nonce of the
+ * wish is on disk before the wish leaves, so an answer that is lost, or an agent that dies before
+ * it could store it, costs nothing: the same wish again is the same join. A credential that cannot
+ * be stored is not used, because the control plane would take its use for the end of the matter.
+ *
+ * Adapter: the network.
+ */
+import { createHash } from "node:crypto";
+import * as v from "valibot";
+import { JoinReply, type JoinRequest, readJoinToken } from "../../schema/join.ts";
+import type { Report } from "../../schema/report.ts";
+import { readBounded } from "../bounded-text.ts";
+import type { SendAnswer, Sender } from "../port.ts";
+import type { StateFiles } from "../state-file.ts";
+import type { TokenSource } from "./token.ts";
+import type { Trust } from "../trust.ts";
+
+export type JoinOptions = {
+  base: string;
+  /** The token of the moment, from a flag or a file; `null` = none. */
+  token: () => string | null;
+  /** Said of one that has done its work: this node needs it no more. */
+  spent?: (token: string) => void;
+  /** Said of the key that came with a token that was joined with. */
+  enrolled: (fingerprint: string) => void;
+  tokens: TokenSource;
+  trust: Trust;
+  files: StateFiles;
+  /** True if nothing can be kept: then the credential lives as long as the process. */
+  forgetful: boolean;
+  /** 32 random bytes, base64url. */
+  newNonce: () => string;
+  who: Pick<JoinRequest, "node_id" | "agent_version" | "hostname" | "provider_ids">;
+  log: (level: "info" | "warn", message: string, fields?: Record<string, unknown>) => void;
+  timeoutMs?: number;
+};
+
+const FILE = "join.json";
+const TIMEOUT_MS = 10_000;
+const REPLY_BYTES_MAX = 16 * 1_024;
+
+/** `token` is a hash: the token itself is somebody else's to keep. */
+const Wish = v.object({ token: v.string(), nonce: v.string(), done: v.boolean() });
+type Wish = v.InferOutput<typeof Wish>;
+
+const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string() }) });
+
+/**
+ * The sender with a step before it: whom to trust, and a credential where there is none. Whatever
+ * goes wrong is an answer like any other, and the delivery's pauses are between the attempts.
+ */
+export function withJoin(sender: Sender, options: JoinOptions): Sender {
+  let refused = false;
+  const memory = { wish: readWish(options.files) };
+  // An earlier life may have ended between its note and this.
+  const left = options.token();
+  if (left !== null && memory.wish?.done === true && memory.wish.token === hashOf(left)) {
+    options.spent?.(left);
+  }
+  const send = async (report: Report): Promise<SendAnswer> => {
+    const problem = await options.trust.ready();
+    if (problem !== null) return { kind: "unreachable", message: problem };
+    const joined = await join(options, memory, refused);
+    if (joined !== null && options.tokens.current() === null) return joined;
+    const answer = await sender.send(report);
+    if (answer.kind === "unauthorized") refused = true;
+    if (answer.kind === "reply") refused = false;
+    if (answer.kind === "unauthorized" && joined?.kind === "unauthorized") return joined;
+    return answer;
+  };
+  return {
+    send,
+    listen: (heard) => sender.listen(heard),
+    connected: () => sender.connected(),
+    close: () => sender.close(),
+  };
+}
+
+/** `null` = there is a credential now, or nothing to join with. */
+async function join(
+  options: JoinOptions,
+  memory: { wish: Wish | null },
+  refused: boolean,
+): Promise<SendAnswer | null> {
+  const { tokens, files } = options;
+  const token = options.token();
+  if (token === null || (tokens.hasOwn() && !refused)) return null;
+  const hash = hashOf(token);
+  const known = memory.wish?.token === hash ? memory.wish : null;
+  // What this token was good for is done; a refused credential waits for another token.
+  if (known?.done === true) return null;
+  const wish = known ?? { token: hash, nonce: options.newNonce(), done: false };
+  memory.wish = wish;
+  const problem = files.save(FILE, JSON.stringify(wish));
+  if (problem !== null && !options.forgetful) {
+    return { kind: "unreachable", message: `the join could not be noted: ${problem}` };
+  }
+  const answer = await ask(options, token, wish);
+  if (answer.kind !== "joined") return answer;
+  const unkept = tokens.adopt(answer.credential, !options.forgetful);
+  if (unkept !== null && !options.forgetful) {
+    return { kind: "unreachable", message: `the credential could not be kept: ${unkept}` };
+  }
+  const { fingerprint } = readJoinToken(token);
+  if (fingerprint !== null) options.enrolled(fingerprint);
+  memory.wish = { ...wish, done: true };
+  const noted = files.save(FILE, JSON.stringify(memory.wish)) === null;
+  options.log("info", "joined", { node_id: answer.node });
+  // What cannot be noted is asked for once more by the next life, with the same token.
+  if (noted && unkept === null) options.spent?.(token);
+  return null;
+}
+
+const hashOf = (token: string): string => createHash("sha256").update(token).digest("hex");
+
+function readWish(files: StateFiles): Wish | null {
+  try {
+    const parsed = v.safeParse(Wish, JSON.parse(files.load(FILE) ?? "null"));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
+  }
+}
+
+type Asked = { kind: "joined"; node: string; credential: string } | SendAnswer;
+
+async function ask(options: JoinOptions, token: string, wish: Wish): Promise<Asked> {
+  const { base, who, trust } = options;
+  const tls = trust.tls();
+  const { secret } = readJoinToken(token);
+  try {
+    const response = await fetch(`${base}/v1/agent/join`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ ...who, token: secret, nonce: wish.nonce } satisfies JoinRequest),
+      // A redirect would carry the token to another place.
+      redirect: "manual",
+      signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
+      ...(tls === null ? {} : { tls }),
+    });
+    return judgeReply(response.status, await readBounded(response, REPLY_BYTES_MAX));
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return { kind: "unreachable", message: `join: ${message}`.slice(0, 300) };
+  }
+}
+
+function judgeReply(status: number, text: string): Asked {
+  let value: unknown = null;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Judged by its status below.
+  }
+  const reply = v.safeParse(JoinReply, value);
+  if (status >= 200 && status < 300 && reply.success) {
+    return { kind: "joined", node: reply.output.node_id, credential: reply.output.credential };
+  }
+  const said = v.safeParse(Refusal, value);
+  const why = said.success ? said.output.error.message : "no error body";
+  const message = `join: HTTP ${status} (${why})`.slice(0, 300);
+  const final = status === 400 || status === 401 || status === 403 || status === 409;
+  return final ? { kind: "unauthorized", message } : { kind: "unreachable", message };
+}

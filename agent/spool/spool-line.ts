@@ -1,0 +1,123 @@
+/**
+ * One line of a spool segment, as text and back. A line is a whole batch: its findings, the gaps
+ * and the kernel position that belong to them stand or fall together, because a line without its
+ * checksum or its end does not exist. Pure.
+ *
+ * Form: eight hex digits of CRC-32, a space, one JSON object, a newline. In a `put` line the bodies
+ * of the findings come last, so that each can be read back alone by its place and length.
+ */
+import type { Finding, Gap, Severity } from "../../schema/finding.ts";
+import type { KernelCursor } from "../port.ts";
+
+/** From harmless to fatal; the place in this list is the rank by which a full spool chooses. */
+export const RANK: readonly Severity[] = ["info", "warning", "serious", "fatal"];
+
+export type GapReason = Gap["reason"];
+
+/** A counted hole at `seq`; `span` is how many numbers of the stream it stands for. */
+export type GapRow = { seq: number; span: number; reason: GapReason; count: number; atMs: number };
+
+/** `rank` is the index into `RANK`; `bytes` the length of the body. */
+export type FindingRow = { seq: number; rank: number; bytes: number };
+
+/** Everything about the spool but the bodies: the first line of every segment. */
+export type HeadLine = {
+  tag: "head";
+  stream: string;
+  acked: number;
+  next: number;
+  cursor: KernelCursor | null;
+  gaps: GapRow[];
+};
+export type PutLine = {
+  tag: "put";
+  rows: FindingRow[];
+  gaps: GapRow[];
+  cursor: KernelCursor | null;
+};
+export type AckLine = { tag: "ack"; seq: number; cursor: KernelCursor | null };
+export type Line = HeadLine | PutLine | AckLine;
+const TAGS: readonly string[] = ["head", "put", "ack"] satisfies Line["tag"][];
+
+/** A line with where its first body starts, from the first byte of the segment. */
+export type PlacedLine = { line: Line; bodiesAt: number };
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const NEWLINE = 10;
+/** `xxxxxxxx ` before the JSON. */
+const PREFIX_BYTES = 9;
+
+function seal(json: string): Uint8Array {
+  const body = encoder.encode(json);
+  const crc = Bun.hash.crc32(body).toString(16).padStart(8, "0");
+  return encoder.encode(`${crc} ${json}\n`);
+}
+
+/** The bytes of a line without bodies. */
+export function printLine(line: HeadLine | AckLine): Uint8Array {
+  return seal(JSON.stringify(line));
+}
+
+/**
+ * The bytes of a `put` line. `bodiesAt` is relative to the first byte of the line; each body is one
+ * byte (a comma) after the end of the one before.
+ */
+export function printPut(
+  put: { gaps: GapRow[]; cursor: KernelCursor | null },
+  findings: readonly { seq: number; body: string; rank: number }[],
+): { bytes: Uint8Array; rows: FindingRow[]; bodiesAt: number } {
+  const rows = findings.map(({ seq, body, rank }) => ({
+    seq,
+    rank,
+    bytes: Buffer.byteLength(body),
+  }));
+  const head = JSON.stringify({ tag: "put", rows, gaps: put.gaps, cursor: put.cursor });
+  const before = `${head.slice(0, -1)},"bodies":[`;
+  const bytes = seal(`${before}${findings.map((f) => f.body).join(",")}]}`);
+  return { bytes, rows, bodiesAt: PREFIX_BYTES + Buffer.byteLength(before) };
+}
+
+/**
+ * Every intact line of a segment, in order, and how many damaged lines were passed over. A tail
+ * without its newline, or with a checksum that does not fit, is a write that never finished.
+ */
+export function parseSegment(bytes: Uint8Array): { lines: PlacedLine[]; damaged: number } {
+  const lines: PlacedLine[] = [];
+  let damaged = 0;
+  let at = 0;
+  while (at < bytes.length) {
+    const newline = bytes.indexOf(NEWLINE, at);
+    const end = newline < 0 ? bytes.length : newline;
+    const line = newline < 0 ? null : parseLine(bytes.subarray(at, end), at);
+    if (line) lines.push(line);
+    else damaged++;
+    at = end + 1;
+  }
+  return { lines, damaged };
+}
+
+function parseLine(bytes: Uint8Array, at: number): PlacedLine | null {
+  if (bytes.length <= PREFIX_BYTES) return null;
+  const json = bytes.subarray(PREFIX_BYTES);
+  const crc = Number.parseInt(decoder.decode(bytes.subarray(0, 8)), 16);
+  if (crc !== Bun.hash.crc32(json)) return null;
+  // The checksum vouches for the shape: only `printLine` and `printPut` make these bytes. A release
+  // that was taken back may have had other lines, which must not keep this one from starting.
+  const line = JSON.parse(decoder.decode(json)) as Line;
+  if (!TAGS.includes(line.tag)) return null;
+  if (line.tag !== "put") return { line, bodiesAt: 0 };
+  const commas = Math.max(0, line.rows.length - 1);
+  const bodies = line.rows.reduce((sum, row) => sum + row.bytes, commas);
+  // The two last bytes close the list and the object.
+  return { line, bodiesAt: at + bytes.length - 2 - bodies };
+}
+
+/** A body as it was put, or `null` if the bytes are not what was written. */
+export function parseBody(bytes: Uint8Array): Finding | null {
+  try {
+    return JSON.parse(decoder.decode(bytes)) as Finding;
+  } catch {
+    return null;
+  }
+}

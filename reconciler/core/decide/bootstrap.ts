@@ -1,0 +1,96 @@
+/**
+ * Which nodes are set up over SSH, and exactly how. Pure. Every parameter that the plan can know is
+ * frozen into the operation (law 2), so that a configuration that changes under a running set-up
+ * changes the next one, not this one.
+ */
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Node } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
+import type { Sight } from "../fleet.ts";
+import type { Scope } from "./decide.ts";
+
+type SetUp = PoolConfig["bootstrap"];
+
+/** How the machine becomes a node; `null` if it brings its own agent, or nothing is to do. */
+export function setUpOf(node: Node, { pool, sight }: Scope): SetUp | null {
+  if (pool === null || node.instance === null) return null;
+  if (sight.providers.get(node.instance.provider)?.bringsAgent === true) return null;
+  return setsUp(pool) ? pool.bootstrap : null;
+}
+
+function setsUp({ bootstrap }: PoolConfig): boolean {
+  return bootstrap.setupCommands.length > 0 || bootstrap.pushAgent;
+}
+
+/**
+ * Why no machine of the pool can be set up now, through no fault of any machine. What is not
+ * `known` yet is waited for as well: a machine that is bought a moment later costs nothing.
+ * `total`: the pool has no provider whose machines come with an agent.
+ */
+export type Hindrance = { message: string; known: boolean; total: boolean };
+
+/** `null` = nothing is in the way. */
+export function hindranceOf(pool: PoolConfig, sight: Sight): Hindrance | null {
+  const bare = pool.providers.filter((ref) => comesBare(ref.name, sight));
+  if (!setsUp(pool) || bare.length === 0) return null;
+  const total = bare.length === pool.providers.length;
+  const path = pool.bootstrap.sshPrivateKeyPath;
+  if (path === null || sight.keyProblem === undefined) return null;
+  const problem = sight.keyProblem(path);
+  if (problem === undefined) return { message: `${path} is being read`, known: false, total };
+  return problem === null ? null : { message: problem, known: true, total };
+}
+
+/** Whether the provider's machines need to be set up, as far as is known. */
+export function comesBare(provider: string, sight: Sight): boolean {
+  return sight.providers.get(provider)?.bringsAgent !== true;
+}
+
+/** Where SSH is tried: the public address first, because the control plane is elsewhere mostly. */
+export function addressOf({ instance }: Node): string | null {
+  return instance?.externalIp ?? instance?.internalIp ?? null;
+}
+
+export function bootstrapPayload(
+  node: Node,
+  instance: NonNullable<Node["instance"]>,
+  address: string,
+  setUp: SetUp,
+): Extract<Payload, { kind: "bootstrap" }> {
+  return {
+    kind: "bootstrap",
+    attempt: (node.bootstrap?.attempts ?? 0) + 1,
+    instanceId: instance.id,
+    address,
+    port: setUp.sshPort,
+    user: setUp.sshUser,
+    keyPath: setUp.sshPrivateKeyPath,
+    hostKey: setUp.sshHostKey,
+    hostKeys: hostKeysOf(node, instance),
+    jump: setUp.sshJump,
+    become: setUp.become,
+    pushAgent: setUp.pushAgent,
+    commands: setUp.setupCommands,
+    values: {
+      Pool: node.pool ?? "",
+      NodeID: node.id,
+      Provider: instance.provider,
+      Region: instance.region ?? "",
+      Zone: instance.zone ?? "",
+      InstanceType: instance.instanceType,
+      InstanceID: instance.id,
+      IPAddress: address,
+    },
+    sshTimeoutMs: setUp.sshTimeoutMs,
+    sshConnectTimeoutMs: setUp.sshConnectTimeoutMs,
+    commandTimeoutMs: setUp.commandTimeoutMs,
+  };
+}
+
+/** The provider's word first; else the key that was accepted when it was first seen. */
+function hostKeysOf(node: Node, instance: NonNullable<Node["instance"]>): string[] {
+  const told = (instance.hostKeys ?? []).map((line) => line.trim().split(/\s+/)[1] ?? line);
+  if (told.length > 0) return told;
+  const seen = node.bootstrap?.hostKey ?? null;
+  return seen === null ? [] : [seen];
+}

@@ -1,0 +1,84 @@
+/**
+ * How many nodes of a pool may be out at once, all rungs together (decision 13). The denominator is
+ * the wanted size, not the current count, which shrinks as nodes go (safety.md §4.1); in flight is
+ * counted by slot, from the product's cordon until the slot's replacement is verified, so a broken
+ * image stops after a handful. Pure: a budget is made for one decision and spent in it.
+ */
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Node } from "../../../schema/node.ts";
+import { isUnbought } from "../fleet.ts";
+import { shareOf } from "../safety/budget.ts";
+import { isEvident } from "../safety/evident.ts";
+import { holdsPlace } from "../safety/in-flight.ts";
+import { slotKeyOf } from "../safety/scope.ts";
+
+/** Whether the product has this node's slot out of service, or is filling it again. */
+export function isOut(node: Node): boolean {
+  if (holdsPlace(node)) return true;
+  // What a person took out of service is the person's; the product acts on nothing there.
+  const theirs = node.cordon.human !== null && node.order === null;
+  const marked = node.phase.kind === "suspect" && isMarked(node) && !theirs;
+  // Marking what is evidently dead costs nothing that is not lost already.
+  return marked && node.health.verdict === "unhealthy" && !isEvident(node);
+}
+
+function isMarked(node: Node): boolean {
+  return (
+    node.cordon.product !== null || (node.operation !== null && node.operation.endsWith(".cordon"))
+  );
+}
+
+/** Whether the product marked the node for its silence alone. */
+export function isMuted(node: Node): boolean {
+  return node.phase.kind === "suspect" && isMarked(node) && node.health.verdict !== "unhealthy";
+}
+
+export type Budget = {
+  /** True and spent if the slot may go out, or is out already. */
+  take(node: Node): boolean;
+  /** For messages about the node: `1 of 1 nodes are out`. */
+  tell(node: Node): string;
+};
+
+/**
+ * Counts only when somebody asks: most plans of a large fleet spend nothing. `desired` is the
+ * wanted size, `places` that and the machines beside it that nobody bought. Those are judged by all
+ * that is out, ours by what is out of ours: nobody fills the place of one that nobody bought.
+ */
+export function openBudget(
+  pool: PoolConfig,
+  size: { desired: number; places: number },
+  nodes: Iterable<Node>,
+  counts: (node: Node) => boolean,
+  vacant: () => readonly Node[] = () => [],
+): Budget {
+  const { maxUnavailable } = pool.health;
+  type Side = { max: number; out: Set<string> };
+  let counted: { all: Side; own: Side } | null = null;
+  const open = (): NonNullable<typeof counted> => {
+    if (counted !== null) return counted;
+    const out = [...nodes].filter(counts).concat(vacant());
+    const side = (places: number, of: readonly Node[]): Side => {
+      return { max: shareOf(maxUnavailable, places), out: new Set(of.map(slotKeyOf)) };
+    };
+    const own = out.filter((node) => !isUnbought(node));
+    counted = { all: side(size.places, out), own: side(size.desired, own) };
+    return counted;
+  };
+  const sideOf = (node: Node): Side => (isUnbought(node) ? open().all : open().own);
+  return {
+    take(node) {
+      const { max, out } = sideOf(node);
+      const key = slotKeyOf(node);
+      if (out.has(key)) return true;
+      if (out.size >= max) return false;
+      out.add(key);
+      open().all.out.add(key);
+      return true;
+    },
+    tell(node) {
+      const { max, out } = sideOf(node);
+      return `${out.size} of at most ${max} nodes of pool ${pool.name} are out of service`;
+    },
+  };
+}

@@ -1,0 +1,470 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { configOf, poolYaml } from "../../../simulator/engine/world.ts";
+import { isDestructive } from "../../../schema/action.ts";
+import type { Health, Node, Phase, PoolState } from "../../../schema/node.ts";
+import type { Fleet, Sight } from "../fleet.ts";
+import { newHealth, newNode } from "../fold/new-node.ts";
+import { newPoolState } from "../fold/new-pool.ts";
+import { isOut, openBudget } from "./budget.ts";
+import { shareOf } from "../safety/budget.ts";
+import { decide } from "./decide.ts";
+import { lintPlan } from "./lint.ts";
+import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
+
+const NOW = 1_000_000;
+const SIZE = 4;
+
+/** Any phase, with instants around now. */
+const since = fc.integer({ min: 0, max: NOW });
+const purpose = fc.constantFrom(
+  "replace",
+  "scale_down",
+  "operator",
+  "failed",
+  "surplus",
+  "lost",
+) as fc.Arbitrary<"replace">;
+const phase: fc.Arbitrary<Phase> = fc.oneof(
+  fc.record({
+    kind: fc.constant("requested" as const),
+    since,
+    attempt: fc.integer({ min: 1, max: 4 }),
+    notBefore: fc.integer({ min: 0, max: 2 * NOW }),
+    refusal: fc.constant(null),
+  }),
+  fc.record({ kind: fc.constant("booting" as const), since }),
+  fc.record({ kind: fc.constant("verifying" as const), since }),
+  fc.record({ kind: fc.constant("serving" as const), since }),
+  fc.record({ kind: fc.constant("suspect" as const), since }),
+  fc.record({
+    kind: fc.constant("draining" as const),
+    since,
+    deadlineAt: fc.constantFrom(0, NOW - 1, NOW + 60_000),
+    drainedAt: fc.constantFrom(null, NOW - 5),
+    sawWork: fc.boolean(),
+    purpose,
+  }),
+  fc.record({
+    kind: fc.constant("terminating" as const),
+    since,
+    purpose,
+    accepted: fc.constantFrom(null, NOW - 70_000, NOW - 1_000),
+    notBefore: fc.constantFrom(0, NOW + 5_000),
+  }),
+  fc.record({ kind: fc.constant("gone" as const), since, purpose }),
+  fc.record({
+    kind: fc.constant("held" as const),
+    since,
+    heldBy: fc.constant("ann"),
+    why: fc.constant("x"),
+  }),
+);
+
+const held = (result: "unhealthy" | "degraded", definitive: boolean): Health["held"][number] => ({
+  key: "xid/79/GPU-0",
+  firstAt: 1,
+  lastAt: 1,
+  count: 1,
+  cleanSince: 0,
+  resetSeen: false,
+  finding: {
+    kind: "xid",
+    at: "2026-01-01T00:00:00.000Z",
+    boot_id: "b",
+    severity: "fatal",
+    message: "",
+    source: "sim",
+  } as never,
+  judgement: {
+    result,
+    rule: "r",
+    policyHash: "",
+    hold: "until_reboot",
+    action: "reboot",
+    definitive,
+    rank: "catalogue",
+    because: "XID 79",
+  },
+});
+
+const health: fc.Arbitrary<Health> = fc
+  .record({
+    result: fc.constantFrom("clean", "degraded", "unhealthy", "proof"),
+    run: fc.integer({ min: 0, max: 4 }),
+    checked: fc.boolean(),
+    silent: fc.boolean(),
+  })
+  .map(({ result, run, checked, silent }) => {
+    const list =
+      result === "clean"
+        ? []
+        : [held(result === "degraded" ? "degraded" : "unhealthy", result === "proof")];
+    const verdict =
+      result === "clean"
+        ? checked
+          ? "healthy"
+          : "unknown"
+        : result === "degraded"
+          ? "degraded"
+          : "unhealthy";
+    return {
+      ...newHealth(),
+      held: list,
+      verdict,
+      unhealthyRun: verdict === "unhealthy" ? Math.max(1, run) : 0,
+      lastCountedAt: NOW - 20_000,
+      lastCheckAt: checked ? NOW - 1_000 : null,
+      silentSince: silent ? NOW - 90_000 : null,
+    };
+  });
+
+const cordon = fc.constantFrom(
+  null,
+  { by: "navarch", why: "XID 79", at: 1 },
+  { by: "navarch", why: "scale down: x", at: 1 },
+);
+const human = fc.constantFrom(null, null, null, { by: "human:ann", why: "mine", at: 1 });
+
+/** One to eight nodes, each in a slot of its own: what `decide` itself can have made. */
+const nodes: fc.Arbitrary<Node[]> = fc
+  .array(
+    fc.record({
+      phase,
+      health,
+      product: cordon,
+      human,
+      instance: fc.constantFrom("running", "stopped", "terminated", "provisioning"),
+      order: fc.constantFrom(null, null, "drain", "terminate", "replace"),
+    }),
+    { minLength: 0, maxLength: 8 },
+  )
+  .map((list) =>
+    list.map((one, slot) => {
+      const base = newNode({
+        id: `fleet-p-${slot}-${slot + 1}` as never,
+        pool: "p" as never,
+        slot,
+        gen: slot + 1,
+        at: 1,
+        replaces: null,
+      });
+      const kind = one.phase.kind;
+      const agent =
+        kind === "requested" || kind === "booting"
+          ? null
+          : ({
+              bootId: "b",
+              stream: "s",
+              version: "1",
+              simulated: true,
+              registeredAt: 1,
+              lastHeartbeatAt: 1,
+              inventory: { hostname: "h", gpus: [] },
+            } as never);
+      const leaving = kind === "draining" || kind === "terminating";
+      const ordered =
+        one.order !== null && kind !== "gone" && kind !== "requested" && kind !== "booting";
+      return {
+        ...base,
+        phase: one.phase,
+        agent,
+        health: one.health,
+        // A node is only ever drained or ordered out behind a cordon.
+        cordon: {
+          product: one.product ?? (leaving ? { by: "navarch", why: "w", at: 1 } : null),
+          human: ordered ? { by: "human:ann", why: "o", at: 1 } : one.human,
+        },
+        instance:
+          kind === "requested" || kind === "gone"
+            ? null
+            : ({
+                id: `i-${slot}`,
+                provider: "fake",
+                state: one.instance,
+                region: null,
+                zone: null,
+                instanceType: "t",
+                internalIp: null,
+                externalIp: null,
+                pricePerHour: null,
+                boundAt: 1,
+                absentSince: null,
+              } as never),
+        session:
+          kind === "suspect" || leaving
+            ? ({
+                id: `${base.id}.s1`,
+                openedAt: 1,
+                bootId: null,
+                instanceId: null,
+                reasons: [],
+                definitive: true,
+              } as never)
+            : null,
+        order: ordered
+          ? {
+              goal: one.order as "drain",
+              by: "ann",
+              why: "o",
+              force: false,
+              at: 1,
+              timeoutMs: null,
+            }
+          : null,
+      };
+    }),
+  );
+
+const sightOf = (blind: string[], left: "empty" | "busy" | "unknown"): Sight => ({
+  now: NOW,
+  blind,
+  attentiveMs: 3_600_000,
+  drain: () => {
+    if (left === "busy") return { kind: "busy", remaining: 1, message: "1 left" };
+    return left === "empty" ? { kind: "empty", seenAt: NOW } : { kind: "unknown", forMs: 90_000 };
+  },
+  utilization: () => null,
+  providers: new Map([
+    ["fake", { class: "token" as const, settleMs: 0, listed: true, unavailable: null }],
+  ]),
+  frozen: null,
+});
+
+function fleetOf(list: Node[], desired = SIZE): Fleet {
+  const pool: PoolState = { ...newPoolState("p" as never, desired, 1), nextGen: 100 };
+  return {
+    fleetId: "fleet",
+    nodes: new Map(list.map((n) => [n.id, n])),
+    pools: new Map([[pool.name, pool]]),
+    operations: new Map(),
+    facts: new Map(),
+  };
+}
+
+const config = configOf(poolYaml(SIZE, "    health: { unhealthy_threshold: 2 }\n"));
+const surge = configOf(
+  poolYaml(SIZE, "    health: { unhealthy_threshold: 2 }\n    replacement: surge\n"),
+);
+
+test("decide() makes no plan that breaks a law, whatever the fleet looks like", () => {
+  fc.assert(
+    fc.property(
+      nodes,
+      fc.constantFrom<string[]>([], ["paused"]),
+      fc.constantFrom("empty", "busy", "unknown"),
+      fc.boolean(),
+      (list, blind, left, replaceFirst) => {
+        const fleet = fleetOf(list);
+        const sight = sightOf(blind, left as "empty");
+        const chosen = replaceFirst ? surge : config;
+        const plan = decide(fleet, chosen, sight);
+        expect(lintPlan(fleet, chosen, sight, plan)).toEqual([]);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+test("decide() is a function: the same fleet twice, and in another order, gives the same plan", () => {
+  fc.assert(
+    fc.property(nodes, (list) => {
+      const a = decide(fleetOf(list), config, sightOf([], "empty"));
+      const b = decide(fleetOf(list), config, sightOf([], "empty"));
+      expect(b).toEqual(a);
+      const c = decide(fleetOf([...list].reverse()), config, sightOf([], "empty"));
+      const key = (p: typeof a): string[] => p.actions.map((x) => JSON.stringify(x)).sort();
+      // What is chosen under a budget may not depend on the order in which nodes are stored.
+      expect(key(c)).toEqual(key(a));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("decide() while blind starts nothing destructive", () => {
+  fc.assert(
+    fc.property(nodes, (list) => {
+      const plan = decide(fleetOf(list), config, sightOf(["paused"], "empty"));
+      for (const action of plan.actions) {
+        if (!isDestructive(action)) continue;
+        const observed = action.kind === "advance" && action.to.kind === "draining";
+        // The cloud's own word that it ended a machine needs no eyes of ours.
+        const told = list.find((node) => node.id === action.node)?.instance?.state === "terminated";
+        expect(observed || told).toBe(true);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("lintPlan() finds each law broken by hand", () => {
+  const node = {
+    ...newNode({
+      id: "fleet-p-0-1" as never,
+      pool: "p" as never,
+      slot: 0,
+      gen: 1,
+      at: 1,
+      replaces: null,
+    }),
+    phase: { kind: "serving" as const, since: 1 },
+  };
+  const fleet = fleetOf([node], 1);
+  const terminate = {
+    kind: "effect" as const,
+    node: node.id,
+    payload: { kind: "terminate" as const, provider: "fake" as never, instanceId: "i-9" as never },
+    because: [],
+  };
+  const lint = (actions: object[], sight = sightOf([], "empty"), of = fleet): string[] =>
+    lintPlan(of, config, sight, { actions: actions as never, waits: [] }).map(
+      (breach) => breach.message,
+    );
+  expect(lint([terminate]).join()).toContain("in phase serving");
+  expect(lint([terminate], sightOf(["x"], "empty")).join()).toContain("while blind");
+  expect(lint([terminate, terminate]).join()).toContain("two actions");
+  expect(
+    lint([
+      {
+        kind: "admit",
+        node: "fleet-p-0-2",
+        pool: "p",
+        slot: 0,
+        gen: 2,
+        replaces: null,
+        because: [],
+      },
+    ]).join(),
+  ).toContain("still has");
+  expect(lint([{ ...terminate, payload: { kind: "uncordon", why: "" } }]).join()).toContain(
+    "did not cordon",
+  );
+  expect(
+    lint([
+      {
+        ...terminate,
+        payload: {
+          kind: "drain",
+          purpose: "replace",
+          deadlineAt: 0,
+          gracePeriodMs: 0,
+          force: false,
+        },
+      },
+    ]).join(),
+  ).toContain("before it is cordoned");
+  expect(
+    lint([
+      {
+        kind: "advance",
+        node: node.id,
+        to: { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 },
+        event: "node.terminating",
+        because: [],
+        session: null,
+      },
+    ]).join(),
+  ).toContain("before it is drained");
+  const lost = fleetOf([{ ...node, phase: { kind: "suspect", since: 1 } }], 1);
+  expect(lint([], sightOf([], "empty"), lost).join()).toContain("neither action nor wait");
+  const two = [0, 1, 2, 3].map((slot) => ({
+    ...node,
+    id: `n${slot}` as never,
+    slot,
+    health: { ...node.health, verdict: "unhealthy" as const },
+    phase: { kind: "suspect" as const, since: 1 },
+  }));
+  const cordons = two.map((n) => ({
+    kind: "effect",
+    node: n.id,
+    payload: { kind: "cordon", why: "" },
+    because: [],
+  }));
+  expect(lint(cordons, sightOf([], "empty"), fleetOf(two, 4)).join()).toContain("slots out");
+});
+
+test("shareOf() rounds down, but never to nothing", () => {
+  expect([1, 4, 5, 9, 10, 100].map((n) => shareOf({ kind: "percent", percent: 20 }, n))).toEqual([
+    1, 1, 1, 1, 2, 20,
+  ]);
+  expect(shareOf({ kind: "nodes", nodes: 0 }, 10)).toBe(0);
+});
+
+test("openBudget() counts slots, so a node and its replacement are one", () => {
+  const pool = config.pools[0];
+  if (pool === undefined) throw new Error("no pool");
+  const base = newNode({
+    id: "a" as never,
+    pool: "p" as never,
+    slot: 1,
+    gen: 1,
+    at: 1,
+    replaces: null,
+  });
+  const old = {
+    ...base,
+    phase: {
+      kind: "terminating" as const,
+      since: 1,
+      purpose: "replace" as const,
+      accepted: null,
+      notBefore: 0,
+    },
+  };
+  const next = { ...base, id: "b" as never, replaces: "a" as never };
+  expect(isOut(old) && isOut(next)).toBe(true);
+  const budget = openBudget(pool, { desired: 4, places: 4 }, [old, next], isOut);
+  expect(budget.take(next)).toBe(true);
+  expect(budget.take({ ...base, id: "c" as never, slot: 2 })).toBe(false);
+});
+
+test("createRequest() makes the same token for the same ask and another for any other", () => {
+  const pool = config.pools[0];
+  const offer = pool === undefined ? undefined : offersOf(pool)[0];
+  if (pool === undefined || offer === undefined) throw new Error("no offer");
+  const ask = { fleetId: "f", pool, nodeId: "n", slot: 0, gen: 1, attempt: 1, offer };
+  expect(createRequest(ask)).toEqual(createRequest(ask));
+  const others = [
+    { attempt: 2 },
+    { gen: 2 },
+    { slot: 1 },
+    { fleetId: "g" },
+    { offer: { ...offer, key: "other" } },
+  ];
+  const tokens = new Set([
+    createRequest(ask).token,
+    ...others.map((o) => createRequest({ ...ask, ...o }).token),
+  ]);
+  expect(tokens.size).toBe(others.length + 1);
+  for (const token of tokens) expect(token.length).toBeLessThanOrEqual(64);
+});
+
+test("nodeIdOf() is a DNS label and unique for pools that shorten alike", () => {
+  const long = "A".repeat(60);
+  const ids = [
+    nodeIdOf("fleet", long, 1, 1),
+    nodeIdOf("fleet", `${long}b`, 1, 1),
+    nodeIdOf("fleet", "a.b", 1, 1),
+    nodeIdOf("fleet", "a-b", 1, 1),
+  ];
+  expect(new Set(ids).size).toBe(4);
+  for (const id of ids) expect(id).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+});
+
+test("nextOffer() skips what rests and says when to look again", () => {
+  const pool = config.pools[0];
+  if (pool === undefined) throw new Error("no pool");
+  const state = newPoolState("p" as never, 1, 1);
+  const { providers } = sightOf([], "empty");
+  expect(nextOffer(pool, state, providers, NOW, new Set()).kind).toBe("offer");
+  const key = offersOf(pool)[0]?.key ?? "";
+  const resting = {
+    ...state,
+    offers: { [key]: { failures: 1, notBefore: NOW + 5, class: "capacity", message: "none" } },
+  };
+  expect(nextOffer(pool, resting, providers, NOW, new Set())).toMatchObject({
+    kind: "wait",
+    until: NOW + 5,
+  });
+  expect(nextOffer(pool, resting, providers, NOW + 5, new Set()).kind).toBe("offer");
+});

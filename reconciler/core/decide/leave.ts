@@ -1,0 +1,325 @@
+/**
+ * How a node leaves: drained, then ended, then confirmed gone by the cloud. Pure. Nothing is ended
+ * before it is drained or its deadline passed (invariant H3), and nothing is forgotten before the
+ * cloud confirms it: until then it is billed.
+ */
+import type { Node, Phase, Purpose } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import { type DrainSight, verdictOfNode } from "../fleet.ts";
+import { isReplaced } from "../safety/in-flight.ts";
+import type { Scope } from "./decide.ts";
+import { darkness, keptBy } from "./kube.ts";
+import { isPutAside, pausedBy } from "./admit.ts";
+import { lossOf, type Pen } from "./node.ts";
+import { isResting } from "./rest.ts";
+import { SWEEP_MS } from "./sweep.ts";
+
+type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+
+/** A cloud that accepted an end and still shows the instance running is asked again after this. */
+const ASK_AGAIN_MS = 60_000;
+
+/** Why a node counts as drained when it truly is: every other reason cuts work off, or may. */
+export const EMPTIED = "no work is left on it";
+
+/** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
+const DRAIN_DEFAULT = {
+  timeoutMs: 1_800_000,
+  fatalTimeoutMs: 600_000,
+  gracePeriodMs: 300_000,
+  force: false,
+  unknownWaitMs: 60_000,
+  onTimeout: "auto",
+} as const;
+
+/**
+ * A person ordered it out: same steps, without threshold and budget, still not while blind unless
+ * forced.
+ */
+export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
+  const { order } = node;
+  if (order === null) return;
+  const { sight } = scope;
+  if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
+  const purpose = order.goal === "replace" ? "replace" : "operator";
+  if (order.force && order.goal !== "drain" && node.instance !== null) {
+    const to: Phase = {
+      kind: "terminating",
+      since: sight.now,
+      purpose,
+      accepted: null,
+      notBefore: 0,
+    };
+    return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
+  }
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: drainPayload(node, scope, purpose, order.timeoutMs),
+    because: [order.why],
+  });
+}
+
+export function drainPayload(
+  node: Node,
+  scope: Scope,
+  purpose: Purpose,
+  timeoutMs: number | null,
+): Extract<Payload, { kind: "drain" }> {
+  const drain = scope.pool?.drain ?? DRAIN_DEFAULT;
+  const fatal = node.session?.definitive === true && verdictOfNode(node) === "unhealthy";
+  const limit = timeoutMs ?? (fatal ? drain.fatalTimeoutMs : drain.timeoutMs);
+  return {
+    kind: "drain",
+    purpose,
+    deadlineAt: limit === 0 ? 0 : scope.sight.now + limit,
+    gracePeriodMs: drain.gracePeriodMs,
+    force: drain.force,
+  };
+}
+
+/** The pool became smaller meanwhile, by this very slot: nobody is to take the node's place. */
+function isGivenUp(node: Node, { victims, sight }: Scope): boolean {
+  if (!victims.has(node.id) || !isReplaced(node)) return false;
+  return sight.blind.length === 0 && sight.frozen === null;
+}
+
+export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  if (isGivenUp(node, scope)) {
+    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
+    return pen.advance({ ...phase, purpose: "scale_down" }, "node.draining", [why]);
+  }
+  if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, pen);
+  if (phase.drainedAt !== null && node.order !== null) {
+    return decideDrained(node, phase, scope, pen);
+  }
+  const drained = (because: string): void =>
+    pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
+  const loss = lossOf(node, scope);
+  const over = phase.drainedAt !== null;
+  if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
+  if (
+    !over &&
+    node.order?.force === true &&
+    node.order.goal !== "drain" &&
+    node.instance !== null
+  ) {
+    const to: Phase = {
+      kind: "terminating",
+      since: sight.now,
+      purpose: purposeAfter(node, phase),
+      accepted: null,
+      notBefore: 0,
+    };
+    return pen.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
+  }
+  const proof = (node.session?.definitive ?? false) && !isPutAside(node, scope);
+  const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
+  if (
+    (phase.purpose === "replace" || phase.purpose === "repair") &&
+    node.order === null &&
+    node.session !== null &&
+    !proof &&
+    well
+  ) {
+    const because = ["well again before it was drained: the repair is called off"];
+    return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
+  }
+  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
+  const left = sight.drain(node.id);
+  const dark = left.kind === "dark" ? left.message : darkness(node, scope);
+  if (dark !== null) {
+    // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
+    return pen.wait("blind", dark);
+  }
+  if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
+  // Time in which nobody could be asked to leave is not counted against the work.
+  const deadlineAt =
+    left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
+  if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
+    return decideOverdue(node, left, scope, pen, drained);
+  if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, pen, drained);
+  if (left.kind !== "busy") {
+    return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
+  }
+  if (phase.sawWork !== true)
+    return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
+  // While a hold or a pause stops it, nothing ends at any time that could be named.
+  const kept = node.order === null ? keptBy(node, scope) : null;
+  if (kept !== null) return pen.wait("human", `${kept}; ${left.message}`);
+  const isPaused = left.paused === true;
+  const until = phase.deadlineAt > 0 && !isPaused ? Math.max(phase.deadlineAt, deadlineAt) : null;
+  pen.wait("drain", left.message, until);
+}
+
+/** Nobody can tell what runs on it: no scheduler, and an agent that lists nothing. */
+function decideUnknown(
+  phase: At<"draining">,
+  forMs: number,
+  scope: Scope,
+  pen: Pen,
+  drained: (why: string) => void,
+): void {
+  const { sight } = scope;
+  if (phase.sawWork === true) {
+    const why = "work was seen on it, and whether it has ended is unknown";
+    return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+  }
+  const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
+  // Not knowing counts from when we could have known: neither our own restart nor the agent's is
+  // a drain.
+  const waitedMs = Math.min(forMs, sight.now - phase.since);
+  if (waitedMs >= unknownWaitMs) {
+    return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
+  }
+  pen.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
+}
+
+function cordonSurplus(node: Node, pen: Pen): void {
+  const why = "no slot wants this instance";
+  const payload = { kind: "cordon", why } as const;
+  pen.act({ kind: "effect", node: node.id, payload, because: [why] });
+}
+
+/** Whether the node ends at its drain's deadline although work is left on it. */
+export function endsAtDeadline(node: Node, pool: PoolConfig | null): boolean {
+  const rule = pool?.drain.onTimeout ?? DRAIN_DEFAULT.onTimeout;
+  return rule === "terminate" || (rule === "auto" && verdictOfNode(node) === "unhealthy");
+}
+
+function decideOverdue(
+  node: Node,
+  left: DrainSight,
+  scope: Scope,
+  pen: Pen,
+  drained: (why: string) => void,
+): void {
+  const what = left.kind === "busy" ? left.message : "the work on it is unknown";
+  if (endsAtDeadline(node, scope.pool)) {
+    return drained(`its drain deadline passed and its work is cut off: ${what}`);
+  }
+  const why = "its drain deadline passed with work still on it";
+  pen.advance(
+    { kind: "held", since: scope.sight.now, heldBy: "navarch", why },
+    "node.held",
+    [why],
+    "held",
+  );
+}
+
+function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const { sight } = scope;
+  // Whatever it was emptied for before: who orders a drain wants it empty, and there.
+  if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
+    return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
+  }
+  const repairs = phase.purpose === "replace" || phase.purpose === "repair";
+  if (node.cordon.human !== null && node.order === null && repairs) {
+    return pen.wait(
+      "human",
+      `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
+    );
+  }
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", paused.message, paused.until);
+  if (sight.blind.length > 0 && node.order?.force !== true)
+    return pen.wait("blind", sight.blind.join("; "));
+  if (node.instance === null) return decideEmptied(node, phase, scope, pen);
+  if (phase.purpose === "repair" && node.order === null) {
+    const { provider, id } = node.instance;
+    const bootId = node.agent?.bootId ?? null;
+    return pen.act({
+      kind: "effect",
+      node: node.id,
+      payload: { kind: "reboot", provider, instanceId: id, bootId },
+      because: ["drained for its reboot"],
+    });
+  }
+  const to: Phase = {
+    kind: "terminating",
+    since: sight.now,
+    purpose: purposeAfter(node, phase),
+    accepted: null,
+    notBefore: 0,
+  };
+  pen.advance(to, "node.terminating", ["drained"]);
+}
+
+/** Emptied, and nothing to end: this fleet did not buy the machine. */
+function decideEmptied(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+  const verdict = verdictOfNode(node);
+  const check = node.health.lastCheckAt ?? 0;
+  const isWell = (verdict === "healthy" || verdict === "degraded") && check >= phase.since;
+  if (phase.purpose === "repair" && node.order === null && isWell) {
+    const because = ["its checks are clean again: it was repaired"];
+    return pen.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
+  }
+  const gone = `\`navarch forget ${node.id}\` once the machine is gone`;
+  const next = phase.purpose === "repair" ? "repair it: it comes back by itself" : "uncordon it";
+  pen.wait("not_ours", `drained, and this fleet did not buy it: ${next}, or ${gone}`);
+}
+
+/** An order that came while it was emptied for a repair overtakes the repair. */
+function purposeAfter({ order }: Node, { purpose }: At<"draining">): Purpose {
+  if (purpose !== "repair") return purpose;
+  return order?.goal === "replace" ? "replace" : "operator";
+}
+
+export function decideTerminating(
+  node: Node,
+  phase: At<"terminating">,
+  scope: Scope,
+  pen: Pen,
+): void {
+  const { sight } = scope;
+  const { instance } = node;
+  if (isGivenUp(node, scope)) {
+    const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
+    return pen.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [why]);
+  }
+  const gone = (because: string): void =>
+    pen.advance(
+      { kind: "gone", since: sight.now, purpose: phase.purpose },
+      "node.terminated",
+      [because],
+      node.session === null ? null : "replaced",
+    );
+  if (instance === null) return gone("nothing was bought for it");
+  if (instance.state === "terminated")
+    return gone(`the cloud confirms the end of instance ${instance.id}`);
+  const loss = lossOf(node, scope);
+  // Absence is believed only after the end was asked for: a list may lie, and a lost order is
+  // billed for ever.
+  if (loss !== null && instance.state !== "stopped" && phase.accepted !== null) return gone(loss);
+  if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
+    return pen.wait(
+      "confirmation",
+      `instance ${instance.id} is ${instance.state}, still billed`,
+      phase.accepted + ASK_AGAIN_MS,
+    );
+  }
+  const paused = pausedBy(node, scope);
+  if (paused !== null) return pen.wait("human", paused.message, paused.until);
+  if (isResting(phase.notBefore, sight.now))
+    return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+  if (sight.blind.length > 0 && node.order?.force !== true)
+    return pen.wait("blind", sight.blind.join("; "));
+  const provider = sight.providers.get(instance.provider);
+  if (provider === undefined || provider.unavailable !== null) {
+    return pen.wait(
+      "provider",
+      `${instance.provider}: ${provider?.unavailable ?? "unknown"}; ${instance.id} is billed`,
+    );
+  }
+  if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
+    return pen.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
+  }
+  pen.act({
+    kind: "effect",
+    node: node.id,
+    payload: { kind: "terminate", provider: instance.provider, instanceId: instance.id },
+    because: [phase.purpose],
+  });
+}

@@ -1,0 +1,203 @@
+/**
+ * Plan lint: a plan that breaks a law is a bug in `decide`, found before anything is written. Pure,
+ * and written against the laws rather than against `decide`, so that the two can disagree. A breach
+ * names its pool: only that pool's actions are withheld, and only for as long as its plan breaks
+ * the law.
+ */
+import { isDestructive, type Action } from "../../../schema/action.ts";
+import type { Config } from "../../../schema/config.ts";
+import type { Node } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
+import { countsIn, desiredOf, type Fleet, isUnbought, type Sight } from "../fleet.ts";
+import { shareOf } from "../safety/budget.ts";
+import { isEvident } from "../safety/evident.ts";
+import { slotKeyOf } from "../safety/scope.ts";
+import { isOut } from "./budget.ts";
+
+/** `pool` `null` = nodes of no pool. */
+export type Breach = { pool: string | null; message: string };
+
+/** Every law that `plan` breaks; empty = sound. */
+export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): Breach[] {
+  const breaches: Breach[] = [];
+  const acted = new Set<string>();
+  const admitted = new Set<string>();
+  for (const action of plan.actions) {
+    const node = fleet.nodes.get(action.node);
+    const pool = action.kind === "admit" ? action.pool : (node?.pool ?? null);
+    const breach = (message: string): void => void breaches.push({ pool, message });
+    if (acted.has(action.node)) breach(`two actions for node ${action.node}`);
+    acted.add(action.node);
+    if (action.kind === "admit") {
+      if (node !== undefined) breach(`admit of ${action.node}, which exists`);
+      const slot = `${action.pool}/${action.slot}`;
+      if (admitted.has(slot)) breach(`two admits for slot ${slot}`);
+      admitted.add(slot);
+      lintAdmit(fleet, plan, action, breach);
+    } else if (node === undefined) breach(`${action.kind} of ${action.node}, which does not exist`);
+    else lintAction(node, action, fleet, sight, breach);
+  }
+  lintWaits(fleet, plan, acted, breaches);
+  lintBudget(fleet, config, plan, breaches);
+  return breaches;
+}
+
+/** Law 6: every node that is not serving is in actions or waits. */
+function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breaches: Breach[]): void {
+  const waiting = new Set(plan.waits.map((wait) => wait.node));
+  for (const node of fleet.nodes.values()) {
+    const { kind } = node.phase;
+    if (kind === "gone" || kind === "serving" || acted.has(node.id) || waiting.has(node.id))
+      continue;
+    breaches.push({
+      pool: node.pool,
+      message: `${node.id} is ${kind} with neither action nor wait`,
+    });
+  }
+}
+
+type Say = (message: string) => void;
+
+function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, breach: Say): void {
+  const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
+  // A set-up is called off by whatever ends its node.
+  if (node.operation !== null && open?.payload.kind !== "bootstrap")
+    breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
+  if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
+  const mirror =
+    action.kind === "effect" &&
+    (action.payload.kind === "cordon" || action.payload.kind === "uncordon") &&
+    action.payload.mirror === true;
+  if (node.phase.kind === "held" && node.order === null && !mirror)
+    breach(`${action.kind} of ${node.id}, which a person holds`);
+  if (isDestructive(action) && sight.blind.length > 0 && !mayWhileBlind(node, action)) {
+    breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
+  }
+  lintOrder(node, action, breach);
+}
+
+/**
+ * What needs no eyes: a person's forced order, nothing bought yet, an observation, the cloud's own
+ * word.
+ */
+function mayWhileBlind(node: Node, action: Action): boolean {
+  if (node.order?.force === true || node.phase.kind === "requested") return true;
+  if (node.instance?.state === "terminated") return true;
+  return (
+    action.kind === "advance" && action.to.kind === "draining" && node.phase.kind === "draining"
+  );
+}
+
+function lintAdmit(
+  fleet: Fleet,
+  plan: Plan,
+  action: Extract<Action, { kind: "admit" }>,
+  breach: Say,
+): void {
+  for (const other of fleet.nodes.values()) {
+    if (other.pool !== action.pool || other.slot !== action.slot || other.phase.kind === "gone")
+      continue;
+    const surge = plan.actions.some(
+      (a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing",
+    );
+    if (!surge)
+      breach(`admit of ${action.node} into slot ${action.slot}, which ${other.id} still has`);
+  }
+}
+
+/** The order of a removal (promise N65, invariant H3), and whose cordon may be lifted (law 10). */
+function lintOrder(node: Node, action: Action, breach: Say): void {
+  if (action.kind === "effect") lintEffect(node, action.payload, breach);
+  if (action.kind !== "advance" || action.to.kind !== "terminating") return;
+  const { purpose } = action.to;
+  const { kind } = node.phase;
+  const arriving = kind === "booting" || kind === "bootstrapping" || kind === "verifying";
+  const drained = node.phase.kind === "draining" && node.phase.drainedAt !== null;
+  // Ended already: only what becomes of its place has changed.
+  const ends = kind === "terminating";
+  if (purpose === "lost" || arriving || drained || ends || node.order?.force === true) return;
+  breach(`terminating ${node.id} (${purpose}) before it is drained`);
+}
+
+function lintEffect(
+  node: Node,
+  payload: Extract<Action, { kind: "effect" }>["payload"],
+  breach: Say,
+): void {
+  const cordoned = node.cordon.product !== null || node.cordon.human !== null;
+  const theirs = node.cordon.human !== null && node.order === null;
+  switch (payload.kind) {
+    case "terminate":
+      if (node.phase.kind !== "terminating")
+        breach(`terminate of ${node.id} in phase ${node.phase.kind}`);
+      if (node.instance?.id !== payload.instanceId)
+        breach(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
+      return;
+    case "create":
+      if (node.phase.kind === "requested" && node.instance === null) return;
+      return breach(`create for ${node.id}, which is ${node.phase.kind}`);
+    case "uncordon":
+      if (payload.mirror === true) {
+        // What no record explains may go too, once its node has proven itself (`kube.ts`).
+        if (node.cordon.product !== null || node.cordon.human !== null)
+          breach(`the mark of ${node.id} is lifted while it is cordoned`);
+        return;
+      }
+      if (node.cordon.product === null)
+        breach(`uncordon of ${node.id}, which the product did not cordon`);
+      return;
+    case "drain":
+      if (payload.purpose === "replace" && theirs)
+        breach(`repair of ${node.id}, which a person cordoned`);
+      if (!cordoned) breach(`drain of ${node.id} before it is cordoned`);
+      return;
+    case "reboot": {
+      const ready = node.phase.kind === "draining" && node.phase.drainedAt !== null;
+      if (!ready || !cordoned) breach(`reboot of ${node.id}, which is not drained`);
+      if (theirs) breach(`reboot of ${node.id}, which a person cordoned`);
+      return;
+    }
+    case "cordon":
+      return;
+  }
+}
+
+/**
+ * No more slots out than the pool may lose at once; what is out already is not the plan's fault.
+ * Ours are counted by themselves, those that nobody bought with all others (`budget.ts`).
+ */
+function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
+  const cordons = new Set<string>();
+  for (const action of plan.actions) {
+    if (action.kind !== "effect" || action.payload.kind !== "cordon") continue;
+    if (action.payload.mirror !== true) cordons.add(action.node);
+  }
+  if (cordons.size === 0) return;
+  const isVictim = (node: Node): boolean =>
+    plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
+  for (const pool of config.pools) {
+    const nodes = [...fleet.nodes.values()].filter(
+      (node) => node.pool === pool.name && node.phase.kind !== "gone",
+    );
+    const bought = nodes.filter((node) => !isUnbought(node));
+    // Who is not counted in the wanted size is there all the same.
+    const others = nodes.filter((node) => !countsIn(node, pool)).length;
+    const desired = desiredOf(pool, fleet.pools.get(pool.name));
+    const fresh = nodes.filter((node) => {
+      const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
+      return sick && !isEvident(node) && !isVictim(node) && cordons.has(node.id);
+    });
+    for (const [among, places, isOurs] of [
+      [bought, desired, true],
+      [nodes, desired + others, false],
+    ] as const) {
+      const out = new Set(among.filter(isOut).map(slotKeyOf));
+      const keys = new Set(fresh.filter((one) => isUnbought(one) !== isOurs).map(slotKeyOf));
+      const added = [...keys].filter((key) => !out.has(key)).length;
+      const max = shareOf(pool.health.maxUnavailable, places);
+      if (added === 0 || out.size + added <= max) continue;
+      const message = `pool ${pool.name}: ${out.size + added} slots out, at most ${max}`;
+      breaches.push({ pool: pool.name, message });
+    }
+  }
+}

@@ -1,0 +1,195 @@
+/** Where the next machine is asked for, what rests, and what exactly is asked. */
+import { describe, expect, test } from "bun:test";
+import type { PoolConfig } from "../../../schema/config.ts";
+import { NOW, poolOf, providerSightOf } from "../../../test/world/ask.ts";
+import { poolStateOf } from "../../../test/world/part.ts";
+import type { ProviderSight } from "../fleet.ts";
+import { guardKey } from "../safety/guard.ts";
+import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
+
+const [ref] = poolOf().providers;
+if (ref === undefined) throw new Error("no provider");
+const at = (name: string, over: Partial<typeof ref> = {}) => ({ ...ref, name: name as never, priority: 1, ...over });
+const pool = (providers: (typeof ref)[], over: Partial<PoolConfig> = {}) =>
+  poolOf({ providers, region: null, zones: [], ...over });
+const keys = (of: PoolConfig) => offersOf(of).map(({ key }) => key);
+
+describe("offersOf()", () => {
+  test("goes by priority, then by order", () => {
+    const found = pool([at("a", { priority: 2 }), at("b"), at("c"), at("d", { priority: 0 })]);
+    expect(keys(found)).toEqual(["d///h100-8x", "b///h100-8x", "c///h100-8x", "a///h100-8x"]);
+  });
+
+  test("is every region with every zone, the provider's before the pool's", () => {
+    const own = at("a", { regions: ["r1", "r2"], zones: ["z1", "z2"] });
+    expect(keys(pool([own], { region: "r", zones: ["z"] }))).toEqual([
+      "a/r1/z1/h100-8x",
+      "a/r1/z2/h100-8x",
+      "a/r2/z1/h100-8x",
+      "a/r2/z2/h100-8x",
+    ]);
+    expect(keys(pool([at("a")], { region: "r", zones: ["z", "y"] }))).toEqual(["a/r/z/h100-8x", "a/r/y/h100-8x"]);
+    expect(offersOf(pool([at("a", { instanceType: "t" })], { region: "r" }))).toEqual([
+      { key: "a/r//t", provider: "a", region: "r", zone: null, instanceType: "t" },
+    ]);
+    expect(keys(pool([]))).toEqual([]);
+  });
+});
+
+describe("nextOffer()", () => {
+  const two = pool([at("a"), at("b")]);
+  const A = "a///h100-8x";
+  const B = "b///h100-8x";
+  const seen = (over: Record<string, Partial<ProviderSight> | null> = {}) =>
+    new Map(
+      Object.entries({ a: {}, b: {}, ...over }).flatMap(([name, sight]) =>
+        sight === null ? [] : [[name, providerSightOf(sight)] as const],
+      ),
+    );
+  type Over = Parameters<typeof poolStateOf>[1];
+  const next = (sights = seen(), state: Over = {}, trying: string[] = [], of = two) =>
+    nextOffer(of, poolStateOf(1, state), sights, NOW, new Set(trying));
+  const key = (answer: ReturnType<typeof next>) => (answer.kind === "offer" ? answer.offer.key : answer);
+  const rest = (notBefore: number) => ({ failures: 1, notBefore, class: "capacity", message: "none" });
+  const guard = (offer: string, notBefore = 0, failures = 3) => ({
+    [guardKey(two, offer)]: { failures, outcomes: [], notBefore, at: 0 },
+  });
+
+  test("is the first that can be asked", () => {
+    expect(key(next())).toBe(A);
+    expect(key(next(seen({ a: null })))).toBe(B);
+    expect(key(next(seen({ a: { unavailable: "no key" } })))).toBe(B);
+    expect(key(next(seen({ a: { listed: false } })))).toBe(B);
+    expect(key(next(seen(), { offers: { [A]: rest(NOW + 1) } }))).toBe(B);
+    expect(key(next(seen(), { offers: { [A]: rest(NOW) } }))).toBe(A);
+    expect(key(next(seen(), { guards: guard(A, NOW + 1) }))).toBe(B);
+    expect(key(next(seen(), { guards: guard(A) }))).toBe(A);
+    expect(key(next(seen(), { guards: guard(A) }, [guardKey(two, A)]))).toBe(B);
+    expect(key(next(seen(), { guards: guard(A, NOW + 1, 0) }, [guardKey(two, A)]))).toBe(A);
+  });
+
+  test("says of each place why not", () => {
+    expect(next(seen({ a: null, b: { unavailable: "no key" } }))).toEqual({
+      kind: "wait",
+      reason: "provider",
+      until: null,
+      message: "a: no such provider; b: no key",
+    });
+    expect(next(seen({ a: { listed: false }, b: null }))).toMatchObject({
+      reason: "provider",
+      message: "a: not listed yet, so what exists there is not known; b: no such provider",
+    });
+    expect(next(seen(), {}, [], pool([]))).toEqual({
+      kind: "wait",
+      reason: "provider",
+      until: null,
+      message: "the pool names no place to buy",
+    });
+  });
+
+  test("waits until the earliest rest ends", () => {
+    const both = (a: number, b: number) => next(seen(), { offers: { [A]: rest(a), [B]: rest(b) } });
+    expect(both(NOW + 9, NOW + 5)).toEqual({
+      kind: "wait",
+      reason: "backoff",
+      until: NOW + 5,
+      message: `${A} rests after capacity: none; ${B} rests after capacity: none`,
+    });
+    expect(both(NOW + 5, NOW + 9)).toMatchObject({ until: NOW + 5 });
+  });
+
+  test("says that new machines do not come up", () => {
+    expect(next(seen({ b: null }), { guards: guard(A, NOW + 7) })).toEqual({
+      kind: "wait",
+      reason: "bootstrap_guard",
+      until: NOW + 7,
+      message: `${A}: 3 nodes in a row did not come up; the next is tried later; b: no such provider`,
+    });
+    const trying = next(seen({ b: null }), { guards: guard(A) }, [guardKey(two, A)]);
+    expect(trying).toMatchObject({
+      reason: "bootstrap_guard",
+      until: null,
+      message: `${A}: 3 nodes in a row did not come up; one is tried first; b: no such provider`,
+    });
+    const mixed = next(seen(), { guards: { ...guard(A, NOW + 7), ...guard(B, NOW + 3) } });
+    expect(mixed).toMatchObject({ until: NOW + 3 });
+    const rested = next(seen(), { guards: guard(B, NOW + 7), offers: { [A]: rest(NOW + 3) } });
+    expect(rested).toMatchObject({ reason: "bootstrap_guard", until: NOW + 3 });
+  });
+});
+
+describe("createRequest()", () => {
+  const [offer] = offersOf(pool([at("a", { regions: ["r"], zones: ["z"] })]));
+  if (offer === undefined) throw new Error("no offer");
+  const from = {
+    fleetId: "f",
+    pool: poolOf({ labels: { team: "x", "navarch-pool": "forged" }, sshKeys: ["k"] }),
+    nodeId: "f-p-3-7",
+    slot: 3,
+    gen: 7,
+    attempt: 1,
+    offer,
+  };
+
+  test("is exactly what is sent", () => {
+    const { token, ...request } = createRequest(from);
+    expect(token).toMatch(/^nv-[0-9a-f]{48}$/);
+    expect(request).toEqual({
+      name: "f-p-3-7",
+      nodeId: "f-p-3-7",
+      region: "r",
+      zone: "z",
+      instanceType: "h100-8x",
+      tags: {
+        team: "x",
+        "navarch-fleet": "f",
+        "navarch-pool": "p",
+        "navarch-node": "f-p-3-7",
+        "navarch-slot": "3",
+        "navarch-gen": "7",
+      },
+      sshKeys: ["k"],
+    });
+  });
+
+  test("has the same token for the same ask, and another for any other", () => {
+    const token = (over: Partial<typeof from> = {}) => createRequest({ ...from, ...over }).token;
+    expect(token()).toBe(token());
+    const others = [
+      token({ fleetId: "g" }),
+      token({ pool: { ...from.pool, name: "q" as never } }),
+      token({ slot: 4 }),
+      token({ gen: 8 }),
+      token({ attempt: 2 }),
+      token({ offer: { ...offer, key: "a/r/y/t" } }),
+      token({ offer: { ...offer, provider: "b" } }),
+    ];
+    expect(new Set([token(), ...others]).size).toBe(8);
+  });
+
+  test("has a name of at most 63 characters, another one for each attempt", () => {
+    const name = (nodeId: string, attempt: number) => createRequest({ ...from, nodeId, attempt }).name;
+    expect(name("n", 2)).toBe("n-a2");
+    expect(name("x".repeat(63), 1)).toBe("x".repeat(63));
+    expect(name("x".repeat(64), 1)).toBe("x".repeat(63));
+    expect(name("x".repeat(64), 2)).toBe(`${"x".repeat(60)}-a2`);
+    expect(name("x".repeat(64), 10)).toBe(`${"x".repeat(59)}-a10`);
+  });
+});
+
+describe("nodeIdOf()", () => {
+  test("is the pool's name where that is a label of some length", () => {
+    expect(nodeIdOf("f", "p", 0, 1)).toBe("f-p-0-1");
+    expect(nodeIdOf("f", "a-1", 2, 3)).toBe("f-a-1-2-3");
+    expect(nodeIdOf("f", "x".repeat(32), 0, 1)).toBe(`f-${"x".repeat(32)}-0-1`);
+  });
+
+  test("shortens any other with a digest, so that two never meet", () => {
+    expect(nodeIdOf("f", "x".repeat(33), 0, 1)).toMatch(/^f-x{24}-[0-9a-f]{6}-0-1$/);
+    expect(nodeIdOf("f", "H100", 0, 1)).toMatch(/^f-h100-[0-9a-f]{6}-0-1$/);
+    expect(nodeIdOf("f", "a..b_", 0, 1)).toMatch(/^f-a-b-[0-9a-f]{6}-0-1$/);
+    expect(nodeIdOf("f", "_.a", 0, 1)).toMatch(/^f-a-[0-9a-f]{6}-0-1$/);
+    const names = ["h100", "H100", "h.100", "h_100", "h-100", "h.1.00"];
+    expect(new Set(names.map((name) => nodeIdOf("f", name, 0, 1))).size).toBe(6);
+  });
+});

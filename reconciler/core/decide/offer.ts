@@ -1,0 +1,153 @@
+/**
+ * Where the next instance of a pool is asked for. Pure. A refused offer rests for its own stored
+ * time and is then tried again: "all exhausted" is a state with an end, never a wedge (B6).
+ */
+import { createHash } from "node:crypto";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { PoolState } from "../../../schema/node.ts";
+import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
+import type { CreateRequest } from "../provider.ts";
+import type { ProviderSight } from "../fleet.ts";
+import { isResting } from "./rest.ts";
+
+export type Offer = {
+  key: string;
+  provider: string;
+  region: string | null;
+  zone: string | null;
+  instanceType: string;
+};
+
+export type OfferAnswer =
+  | { kind: "offer"; offer: Offer }
+  | {
+      kind: "wait";
+      reason: "provider" | "backoff" | "bootstrap_guard";
+      until: number | null;
+      message: string;
+    };
+
+/** Every place the pool may buy, most preferred first (strategy `priority`; ties by list order). */
+export function offersOf(pool: PoolConfig): Offer[] {
+  const refs = pool.providers.map((ref, order) => ({ ref, order }));
+  refs.sort((a, b) => a.ref.priority - b.ref.priority || a.order - b.order);
+  return refs.flatMap(({ ref }) => {
+    const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
+    const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
+    return regions.flatMap((region) =>
+      zones.map((zone) => ({
+        key: `${ref.name}/${region ?? ""}/${zone ?? ""}/${ref.instanceType}`,
+        provider: ref.name,
+        region,
+        zone,
+        instanceType: ref.instanceType,
+      })),
+    );
+  });
+}
+
+/** `trying` are suspect places and set-ups of which a node is on its way up. */
+export function nextOffer(
+  pool: PoolConfig,
+  state: PoolState,
+  providers: ReadonlyMap<string, ProviderSight>,
+  now: number,
+  trying: ReadonlySet<string>,
+): OfferAnswer {
+  let until: number | null = null;
+  let guarded = false;
+  const why: string[] = [];
+  for (const offer of offersOf(pool)) {
+    const sight = providers.get(offer.provider);
+    if (sight === undefined || sight.unavailable !== null) {
+      why.push(`${offer.provider}: ${sight?.unavailable ?? "no such provider"}`);
+      continue;
+    }
+    if (!sight.listed) {
+      why.push(`${offer.provider}: not listed yet, so what exists there is not known`);
+      continue;
+    }
+    const rest = state.offers[offer.key];
+    if (rest !== undefined && isResting(rest.notBefore, now)) {
+      until = until === null ? rest.notBefore : Math.min(until, rest.notBefore);
+      why.push(`${offer.key} rests after ${rest.class}: ${rest.message}`);
+      continue;
+    }
+    const key = guardKey(pool, offer.key);
+    const guard = guardOf(state, key);
+    if (guard !== null && isSuspect(guard)) {
+      const resting = isResting(guard.notBefore, now);
+      if (resting) until = Math.min(until ?? Infinity, guard.notBefore);
+      if (resting || trying.has(key)) {
+        guarded = true;
+        const next = resting ? "the next is tried later" : "one is tried first";
+        why.push(`${offer.key}: ${guard.failures} nodes in a row did not come up; ${next}`);
+        continue;
+      }
+    }
+    return { kind: "offer", offer };
+  }
+  return {
+    kind: "wait",
+    reason: guarded ? "bootstrap_guard" : until === null ? "provider" : "backoff",
+    until,
+    message: why.length === 0 ? "the pool names no place to buy" : why.join("; "),
+  };
+}
+
+/**
+ * The frozen request. Token and name follow from what they stand for (crash-safety.md §2.1), so a
+ * replay makes the same ones; the place is part of the token because EC2 scopes tokens by zone
+ * (§4.2).
+ */
+export function createRequest(from: {
+  fleetId: string;
+  pool: PoolConfig;
+  nodeId: string;
+  slot: number;
+  gen: number;
+  attempt: number;
+  offer: Offer;
+}): CreateRequest {
+  const { fleetId, pool, offer } = from;
+  const words = [fleetId, offer.provider, pool.name, from.slot, from.gen, from.attempt, offer.key];
+  const digest = createHash("sha256").update(words.join("\n")).digest("hex");
+  return {
+    token: `nv-${digest.slice(0, 48)}`,
+    name: instanceName(from.nodeId, from.attempt),
+    nodeId: from.nodeId,
+    region: offer.region,
+    zone: offer.zone,
+    instanceType: offer.instanceType,
+    tags: {
+      ...pool.labels,
+      "navarch-fleet": fleetId,
+      "navarch-pool": pool.name,
+      "navarch-node": from.nodeId,
+      "navarch-slot": String(from.slot),
+      "navarch-gen": String(from.gen),
+    },
+    sshKeys: pool.sshKeys,
+  };
+}
+
+/** A DNS label of at most 63 characters, unique for each attempt. */
+function instanceName(nodeId: string, attempt: number): string {
+  const suffix = attempt === 1 ? "" : `-a${attempt}`;
+  return `${nodeId.slice(0, 63 - suffix.length)}${suffix}`;
+}
+
+/**
+ * A node's id, before it has an instance: fleet, pool, slot and generation, as a DNS label. Pool
+ * names that are too long or no label are shortened with a digest, so that ids stay unique.
+ */
+export function nodeIdOf(fleetId: string, pool: string, slot: number, gen: number): string {
+  const slug = pool
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+  const exact = slug === pool && slug.length <= 32;
+  const digest = createHash("sha256").update(pool).digest("hex").slice(0, 6);
+  const name = exact ? slug : `${slug.slice(0, 24)}-${digest}`;
+  return `${fleetId}-${name}-${slot}-${gen}`;
+}

@@ -1,0 +1,203 @@
+/**
+ * One transaction in the making: what the folds and the plan change, on top of the committed fleet.
+ * A finished draft is shown to the activation that made it, and to nobody outside the process
+ * before the store has it.
+ */
+import type { Command } from "../../schema/command.ts";
+import type { EventDraft } from "../../schema/event.ts";
+import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import type { Operation } from "../../schema/operation.ts";
+import { type Fact, factKey } from "../../schema/safety.ts";
+import { type Change, emptyChange, isEmptyChange } from "./store.ts";
+
+/** The process's copy of the durable fleet; only `mirrorChange` writes it. */
+export type Mirror = {
+  nodes: Map<NodeId, Node>;
+  pools: Map<PoolName, PoolState>;
+  operations: Map<OperationId, Operation>;
+  /** Which node has which instance: `<provider>/<instance id>`. */
+  byInstance: Map<string, NodeId>;
+  /** Nodes by their id in lower case: Kubernetes and DNS know no other. */
+  byLowerCase: Map<string, NodeId>;
+  /** Which live node has which object in Kubernetes, by the object's name. */
+  byObject: Map<string, NodeId>;
+  facts: Map<string, Fact>;
+};
+
+export function newMirror(): Mirror {
+  return {
+    nodes: new Map(),
+    pools: new Map(),
+    operations: new Map(),
+    byInstance: new Map(),
+    byLowerCase: new Map(),
+    byObject: new Map(),
+    facts: new Map(),
+  };
+}
+
+export class Draft {
+  private readonly mirror: Mirror;
+  private readonly nodes = new Map<NodeId, Node>();
+  private readonly pools = new Map<PoolName, PoolState>();
+  private readonly operations = new Map<OperationId, Operation>();
+  /** `null` = to be forgotten. */
+  private readonly facts = new Map<string, Fact | null>();
+  readonly change: Change = emptyChange();
+
+  constructor(mirror: Mirror) {
+    this.mirror = mirror;
+  }
+
+  node(id: NodeId): Node | null {
+    return this.nodes.get(id) ?? this.mirror.nodes.get(id) ?? null;
+  }
+
+  pool(name: PoolName | null): PoolState | null {
+    if (name === null) return null;
+    return this.pools.get(name) ?? this.mirror.pools.get(name) ?? null;
+  }
+
+  operation(id: OperationId): Operation | null {
+    return this.operations.get(id) ?? this.mirror.operations.get(id) ?? null;
+  }
+
+  /** Ids of every node, new ones included. */
+  nodeIds(): Iterable<NodeId> {
+    return new Set([...this.mirror.nodes.keys(), ...this.nodes.keys()]);
+  }
+
+  putNode(node: Node): void {
+    this.nodes.set(node.id, node);
+  }
+
+  putPool(pool: PoolState): void {
+    this.pools.set(pool.name, pool);
+  }
+
+  putOperation(operation: Operation): void {
+    this.operations.set(operation.id, operation);
+  }
+
+  fact(key: string): Fact | null {
+    return this.facts.has(key)
+      ? (this.facts.get(key) ?? null)
+      : (this.mirror.facts.get(key) ?? null);
+  }
+
+  putFact(fact: Fact): void {
+    this.facts.set(factKey(fact), fact);
+  }
+
+  dropFact(key: string): void {
+    this.facts.set(key, null);
+  }
+
+  /** What the safety machinery made of one look. */
+  take(step: { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] }): void {
+    for (const fact of step.put) this.putFact(fact);
+    for (const key of step.drop) this.dropFact(key);
+    for (const pool of step.pools) this.putPool(pool);
+    this.tell(step.events);
+  }
+
+  putCommand(command: Command): void {
+    this.change.commands.push(command);
+  }
+
+  tell(events: EventDraft[]): void {
+    this.change.events.push(...events);
+  }
+
+  /** The change as it will be written; `null` when there is nothing to write. */
+  finish(): Change | null {
+    this.change.nodes = [...this.nodes.values()];
+    this.change.pools = [...this.pools.values()];
+    this.change.operations = [...this.operations.values()];
+    for (const [key, fact] of this.facts) {
+      if (fact !== null) this.change.facts.push(fact);
+      else if (this.mirror.facts.has(key)) this.change.removedFacts.push(key);
+    }
+    return isEmptyChange(this.change) ? null : this.change;
+  }
+}
+
+/** Two changes, one after the other, as one: what is written twice is written as it ends. */
+export function mergeChanges(first: Change, then: Change): Change {
+  const nodes = lastOf([...first.nodes, ...then.nodes], (node) => node.id);
+  const revived = new Set(then.nodes.map((node) => node.id));
+  const dropped = new Set(then.removedFacts);
+  const put = new Set(then.facts.map(factKey));
+  return {
+    nodes,
+    removedNodes: [...first.removedNodes.filter((id) => !revived.has(id)), ...then.removedNodes],
+    pools: lastOf([...first.pools, ...then.pools], (pool) => pool.name),
+    operations: lastOf([...first.operations, ...then.operations], (operation) => operation.id),
+    events: [...first.events, ...then.events],
+    commands: lastOf([...first.commands, ...then.commands], (command) => command.id),
+    foldedLetters: [...first.foldedLetters, ...then.foldedLetters],
+    findings: [...first.findings, ...then.findings],
+    deliveries: [...first.deliveries, ...then.deliveries],
+    facts: lastOf(
+      [...first.facts.filter((fact) => !dropped.has(factKey(fact))), ...then.facts],
+      factKey,
+    ),
+    removedFacts: [...first.removedFacts.filter((key) => !put.has(key)), ...then.removedFacts],
+    quarantined: [...first.quarantined, ...then.quarantined],
+  };
+}
+
+/** The last of each key, at the place of its first: a claim is given up before it is taken. */
+function lastOf<T, K>(items: readonly T[], keyOf: (item: T) => K): T[] {
+  const found = new Map<K, T>();
+  for (const item of items) found.set(keyOf(item), item);
+  return [...found.values()];
+}
+
+/** The first of two that differ in case, until it is gone. */
+function noteCase(mirror: Mirror, { id, phase }: Node): void {
+  const lower = id.toLowerCase();
+  const first = mirror.byLowerCase.get(lower);
+  if (phase.kind !== "gone") mirror.byLowerCase.set(lower, first ?? id);
+  else if (first === id) mirror.byLowerCase.delete(lower);
+}
+
+/** Shows a change to the process. */
+export function mirrorChange(mirror: Mirror, change: Change): void {
+  for (const node of change.nodes) {
+    const before = mirror.nodes.get(node.id)?.kube ?? null;
+    if (before !== null && mirror.byObject.get(before.name) === node.id) {
+      mirror.byObject.delete(before.name);
+    }
+    const bears = node.kube !== null && node.kube.absentSince === null;
+    if (node.kube !== null && bears && node.phase.kind !== "gone") {
+      mirror.byObject.set(node.kube.name, node.id);
+    }
+    mirror.nodes.set(node.id, node);
+    noteCase(mirror, node);
+    if (node.instance !== null) {
+      const key = `${node.instance.provider}/${node.instance.id}`;
+      if (node.phase.kind === "gone") mirror.byInstance.delete(key);
+      else mirror.byInstance.set(key, node.id);
+    }
+  }
+  for (const id of change.removedNodes) {
+    const node = mirror.nodes.get(id);
+    mirror.nodes.delete(id);
+    const lower = id.toLowerCase();
+    if (mirror.byLowerCase.get(lower) === id) mirror.byLowerCase.delete(lower);
+    const name = node?.kube?.name;
+    if (name !== undefined && mirror.byObject.get(name) === id) mirror.byObject.delete(name);
+    if (node === undefined || node.instance === null) continue;
+    const key = `${node.instance.provider}/${node.instance.id}`;
+    if (mirror.byInstance.get(key) === id) mirror.byInstance.delete(key);
+  }
+  for (const pool of change.pools) mirror.pools.set(pool.name, pool);
+  for (const key of change.removedFacts) mirror.facts.delete(key);
+  for (const fact of change.facts) mirror.facts.set(factKey(fact), fact);
+  for (const operation of change.operations) {
+    if (operation.state === "asked") mirror.operations.set(operation.id, operation);
+    else mirror.operations.delete(operation.id);
+  }
+}

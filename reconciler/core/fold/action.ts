@@ -1,0 +1,215 @@
+/**
+ * Applies one action of a plan to the durable fleet: the phase it moves to, or the operation it
+ * opens. Pure, and the only place where a plan becomes rows. An effect changes no fact about the
+ * world: that waits for its outcome (`outcome.ts`); what it changes is the fence, so that anything
+ * older is stale.
+ */
+import type { Action } from "../../../schema/action.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import type { OperationId, SessionId } from "../../../schema/id.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Operation, Payload } from "../../../schema/operation.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { countFailed, countVerified } from "../safety/guard.ts";
+import { newNode } from "./new-node.ts";
+import { backoffMs } from "./outcome.ts";
+
+export type Applied = {
+  node: Node;
+  operation: Operation | null;
+  pool: PoolState | null;
+  events: EventDraft[];
+};
+
+/** `node` is `null` only for `admit`; `pool` is the node's pool state, where it has one. */
+export function applyAction(
+  action: Action,
+  node: Node | null,
+  pool: PoolState | null,
+  now: number,
+): Applied {
+  switch (action.kind) {
+    case "admit": {
+      const born = newNode({
+        id: action.node,
+        pool: action.pool,
+        slot: action.slot,
+        gen: action.gen,
+        at: now,
+        replaces: action.replaces,
+      });
+      const event = draft(born, now, "node.requested", action.because);
+      return {
+        node: born,
+        operation: null,
+        events: [event],
+        pool: pool === null ? null : { ...pool, nextGen: Math.max(pool.nextGen, action.gen + 1) },
+      };
+    }
+    case "advance":
+      return applyAdvance(action, expectNode(action, node), pool, now);
+    case "effect": {
+      const subject = expectNode(action, node);
+      const fence = subject.fence + 1;
+      const operation: Operation = {
+        id: `${subject.id}.${fence}.${wordOf(action.payload)}` as OperationId,
+        node: subject.id,
+        pool: subject.pool,
+        session: subject.session?.id ?? null,
+        fence,
+        // Stamped by the commit, which knows who leads.
+        epoch: 0,
+        payload: action.payload,
+        state: "asked",
+        askedAt: now,
+        notBefore: 0,
+        attempts: 0,
+        lookups: 0,
+        closedAt: null,
+        message: null,
+        because: action.because,
+      };
+      const next: Node = { ...subject, fence, operation: operation.id };
+      return { node: next, operation, pool: null, events: [] };
+    }
+    default:
+      return unreachable(action);
+  }
+}
+
+function expectNode(action: Action, node: Node | null): Node {
+  if (node === null)
+    throw new Error(`plan: ${action.kind} of ${action.node}, which does not exist`);
+  return node;
+}
+
+function draft(node: Node, at: number, kind: EventDraft["kind"], because: string[]): EventDraft {
+  return {
+    at,
+    kind,
+    node: node.id,
+    pool: node.pool,
+    session: node.session?.id ?? null,
+    actor: "navarch",
+    message: because.join("; "),
+  };
+}
+
+function applyAdvance(
+  action: Extract<Action, { kind: "advance" }>,
+  node: Node,
+  pool: PoolState | null,
+  now: number,
+): Applied {
+  const next = withSession(action, node, now);
+  let state = pool;
+  const events = [
+    {
+      ...draft(next, now, action.event, action.because),
+      session: next.session?.id ?? node.session?.id ?? null,
+    },
+  ];
+  if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
+    // One verified node clears the guard (safety.md §7), and tells the story's end for the one it
+    // replaces.
+    if (state.failures > 0) state = { ...state, failures: 0 };
+    if (node.offer !== null) state = proveOffer(state, node.offer, now);
+    if (node.replaces !== null) {
+      events.push({
+        at: now,
+        kind: "node.replaced",
+        node: node.replaces,
+        pool: node.pool,
+        session: null,
+        actor: "navarch",
+        message: `replaced by ${node.id}, which is verified and serving`,
+      });
+    }
+  }
+  if (state !== null && action.to.kind === "terminating") {
+    if (action.to.purpose === "failed") state = countFailure(state, node.offer, now);
+    if (action.to.purpose === "lemon" && node.offer !== null) {
+      // A place that has nothing else to give is tried as slowly as one where nothing comes up.
+      state = countFailed(restOffer(state, node.offer, action.because, now), node.offer, now);
+    }
+  }
+  return { node: next, operation: null, pool: state === pool ? null : state, events };
+}
+
+/** The node in its new phase, and what becomes of its session with it. */
+function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, now: number): Node {
+  let next: Node = { ...node, phase: action.to };
+  // Set up, and yet it never came into service: what was seen stays with its set-up.
+  if (action.event === "node.failed" && node.bootstrap !== null && node.bootstrap.error === null)
+    next = { ...next, bootstrap: { ...node.bootstrap, error: action.because.join("; ") } };
+  // A held node is a person's: what was ordered before has been tried, and a new word is needed.
+  if (action.to.kind === "held") next = { ...next, order: null };
+  switch (action.session) {
+    case "open": {
+      const sessions = node.sessions + 1;
+      const session = {
+        id: `${node.id}.s${sessions}` as SessionId,
+        openedAt: now,
+        bootId: node.agent?.bootId ?? null,
+        instanceId: node.instance?.id ?? null,
+        reasons: action.because,
+        attempts: {},
+        epoch: 0,
+        definitive: node.health.held.some(
+          (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
+        ),
+      };
+      return { ...next, sessions, session };
+    }
+    case "recovered":
+    case "quarantined":
+    case "replaced":
+    case "lost":
+    case "cancelled":
+    case "held":
+      return { ...next, session: null, lastSession: lastOf(node, now, action.session) };
+    case null:
+      return next;
+    default:
+      return unreachable(action.session);
+  }
+}
+
+/** How the session that ends now is remembered: bursts are counted by sessions. */
+function lastOf(node: Node, now: number, how: string): Node["lastSession"] {
+  if (node.session === null) return node.lastSession;
+  const { id, openedAt } = node.session;
+  return { id, openedAt, closedAt: now, how };
+}
+
+function countFailure(pool: PoolState, offer: string | null, now: number): PoolState {
+  const counted = { ...pool, failures: pool.failures + 1 };
+  return offer === null ? counted : countFailed(counted, offer, now);
+}
+
+/** A place that handed back bad hardware is not asked again at once (safety.md §9). */
+function restOffer(pool: PoolState, guard: string, because: string[], now: number): PoolState {
+  const key = guard.split("#")[0] ?? guard;
+  const failures = (pool.offers[key]?.failures ?? 0) + 1;
+  const notBefore = now + backoffMs(failures, LEMON_REST_MS, LEMON_REST_MAX_MS);
+  const offer = { failures, notBefore, class: "lemon", message: because.join("; ") };
+  return { ...pool, offers: { ...pool.offers, [key]: offer } };
+}
+
+/** A node of the place is verified: it sells what it should. */
+function proveOffer(pool: PoolState, guard: string, now: number): PoolState {
+  const key = guard.split("#")[0] ?? guard;
+  const { [key]: _, ...offers } = pool.offers;
+  const rested = key in pool.offers ? { ...pool, offers } : pool;
+  return countVerified(rested, guard, now);
+}
+
+/** As after a stock-out: what the place has to give is the bad machine. */
+const LEMON_REST_MS = 30_000;
+const LEMON_REST_MAX_MS = 15 * 60_000;
+
+/** What a scheduler is only told (again) takes nothing out of service, and no budget counts it. */
+function wordOf(payload: Payload): string {
+  const isMark = payload.kind === "cordon" || payload.kind === "uncordon";
+  return isMark && payload.mirror === true ? "mirror" : payload.kind;
+}

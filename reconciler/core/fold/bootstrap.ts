@@ -1,0 +1,44 @@
+/**
+ * What the end of one set-up attempt makes of its node. Pure. The node stays in its phase: what
+ * follows, another attempt, the agent's first word or the end, is the plan's to say.
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import { backoffMs, type Outcome } from "./outcome.ts";
+
+/** Before the next attempt: a package mirror or a boot that is not over needs some seconds. */
+const REST_MS = 10_000;
+export const REST_MAX_MS = 5 * 60_000;
+/** Before an attempt that never began is tried again, where nothing tells that it can begin. */
+const UNSPENT_REST_MS = 30_000;
+
+type Payload = Extract<Operation["payload"], { kind: "bootstrap" }>;
+type Ended = Extract<Outcome, { kind: "done" | "refused" }>;
+
+/**
+ * The rest is the set-up's own and not the node's: an order to end it does not wait, and after the
+ * last attempt nobody looks at it.
+ */
+export function foldBootstrap(node: Node, payload: Payload, outcome: Ended, now: number): Node {
+  const { attempt } = payload;
+  const hostKey = outcome.hostKey ?? node.bootstrap?.hostKey ?? null;
+  if (outcome.kind === "done") {
+    const bootstrap = { attempts: attempt, doneAt: now, error: null, final: false, hostKey };
+    return { ...node, bootstrap };
+  }
+  const error = outcome.message;
+  if (outcome.unspent === true) {
+    const attempts = node.bootstrap?.attempts ?? attempt - 1;
+    const notBefore = now + UNSPENT_REST_MS;
+    return {
+      ...node,
+      bootstrap: { attempts, doneAt: null, error, final: false, hostKey, notBefore },
+    };
+  }
+  const final = outcome.final === true;
+  const notBefore = now + backoffMs(attempt, REST_MS, REST_MAX_MS);
+  return {
+    ...node,
+    bootstrap: { attempts: attempt, doneAt: null, error, final, hostKey, notBefore },
+  };
+}

@@ -1,0 +1,240 @@
+/**
+ * The whole cluster's Node objects, matched with the fleet and folded node by node. Pure apart from
+ * the draft it fills. Whoever cannot be told apart is paired with nothing, and nothing is done to
+ * it (kubernetes.md §2.4).
+ */
+import type { KubernetesConfig } from "../../../schema/config.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import { type KubeFact, type KubeProof, type Node, TOKEN_UNCHECKED } from "../../../schema/node.ts";
+import type { Draft } from "../draft.ts";
+import {
+  type Ambiguity,
+  claims,
+  matchNodes,
+  type MatchSubject,
+  speaksAgainst,
+} from "../kubernetes/match.ts";
+import { FLEET_LABEL, isForeign, type KubeNode } from "../kubernetes/object.ts";
+import { foldKube, type KubeSeen } from "./kube.ts";
+import { leave } from "./leaving.ts";
+
+/** What a cluster shows: every Node object of a list that is complete and not old. */
+export type Cluster = {
+  objects: readonly KubeNode[];
+  /** On which Node the pod of a DaemonSet runs that has an address. */
+  hosts?: ReadonlyMap<string, string>;
+  /** Who was whom the last time, where no identity on either side has changed since. */
+  known: Known | null;
+  /** Name of this fleet. */
+  fleet?: string;
+  /** Claims without a proof as they were last reported. */
+  unbound?: Known["unbound"];
+  onUncordon: KubernetesConfig["onUncordon"];
+};
+
+/** Pairs by the object's name: objects change, their identity does not. */
+export type Known = {
+  names: ReadonlyMap<NodeId, { name: string; by: KubeFact["by"]; proof: KubeProof }>;
+  /** Claims of agents that nothing proves now, with what is missing. */
+  unproven: ReadonlyMap<NodeId, string>;
+  /** Of these, the ones that no earlier proof keeps bound: Kubernetes sees none of their faults. */
+  unbound: ReadonlyMap<NodeId, string>;
+  doubted: ReadonlyMap<NodeId, string>;
+  alarms: readonly string[];
+};
+
+export function foldCluster(
+  cluster: Cluster,
+  ids: Iterable<NodeId>,
+  now: number,
+  draft: Draft,
+): Known {
+  const live: Node[] = [];
+  const ended: Node[] = [];
+  for (const id of ids) {
+    const node = draft.node(id);
+    if (node === null) continue;
+    if (node.phase.kind !== "gone") live.push(node);
+    else if (node.kube !== null && node.kube.absentSince === null) ended.push(node);
+  }
+  const known = cluster.known ?? knownOf(live, cluster);
+  const byUid = new Map(cluster.objects.map((object) => [object.uid, object]));
+  const byName = new Map(cluster.objects.map((object) => [object.name, object]));
+  const taken = new Set<string>();
+  for (const { name } of known.names.values()) taken.add(byName.get(name)?.uid ?? "");
+  for (const node of live) {
+    if (known.doubted.has(node.id)) continue;
+    const pair = pairOf(known.names.get(node.id), byName);
+    if (pair === undefined && node.kube === null) continue;
+    const last = node.kube === null ? undefined : byUid.get(node.kube.uid);
+    const isLost = last === undefined || taken.has(last.uid) || !isStillIts(node, last, known);
+    const by = node.kube?.by ?? "provider_id";
+    const seen: KubeSeen = pair ?? { object: isLost ? null : last, by };
+    if (pair === undefined && node.kube?.proof !== undefined) seen.proof = node.kube.proof;
+    // What is still there, and nobody's else now, keeps nothing that was written for this node.
+    const ends = last !== undefined && seen.object?.uid !== last.uid && !taken.has(last.uid);
+    if (ends) leave(node, now, draft);
+    put(draft, foldKube(node, seen, cluster.onUncordon, now));
+  }
+  for (const node of ended) {
+    if (node.kube === null || byUid.has(node.kube.uid)) continue;
+    put(draft, foldKube(node, { object: null, by: node.kube.by }, cluster.onUncordon, now));
+  }
+  const unbound = unboundOf(known.unproven, draft);
+  for (const [id, message] of unbound) {
+    if (cluster.unbound?.get(id) !== message) tellUnproven(draft, id, message, now);
+  }
+  return { ...known, unbound };
+}
+
+/**
+ * A pod that was replaced calls from an address that the API server has yet to list, and an agent
+ * that has not reported since an upgrade calls from nowhere yet, and a token that was just sent is
+ * under review: none of it is worth an alarm.
+ */
+function unboundOf(unproven: Known["unproven"], draft: Draft): Known["unbound"] {
+  const unbound = new Map<NodeId, string>();
+  for (const [id, message] of unproven) {
+    const node = draft.node(id);
+    if (node?.agent?.origin === undefined) continue;
+    if (node.agent.origin.tokenProblem === TOKEN_UNCHECKED) continue;
+    const { kube } = node;
+    const isBound = kube !== null && kube.absentSince === null && kube.proof !== undefined;
+    if (!isBound) unbound.set(id, message);
+  }
+  return unbound;
+}
+
+/**
+ * What tied them may not be told any more, as while an agent is silent: it is still this object
+ * unless something says otherwise. A claim that its agent has dropped, or that was never proven,
+ * ends; one of a version that asked for no proof lasts while its mark does, so that an upgrade
+ * returns no broken machine to work.
+ */
+function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean {
+  const { kube, agent } = node;
+  const subject = subjectOf(node);
+  const by = kube?.by ?? "provider_id";
+  if (speaksAgainst(subject, object, by)) return false;
+  if (by === "provider_id" || by === "ip" || kube?.proof === "instance") return true;
+  // What has ended is begun again by a proof alone.
+  if (kube === null || kube.absentSince !== null) return false;
+  if (agent === null) return true;
+  if (!claims(subject, object)) return kube.proof === "token";
+  if (kube.proof !== undefined || agent.origin === undefined) return true;
+  const isMarked = kube.isolatedUid === object.uid || object.own;
+  return isMarked || !unproven.has(node.id);
+}
+
+function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): void {
+  const node = draft.node(id);
+  if (node === null) return;
+  const session = node.session?.id ?? null;
+  const about = { at, node: id, pool: node.pool, session, actor: "navarch" };
+  draft.tell([{ ...about, kind: "kube.unproven", message }]);
+}
+
+function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Known {
+  const { pairs, unproven, ambiguous } = matchNodes(live.map(subjectOf), objects, hosts);
+  for (const [id, { object, proof }] of pairs) {
+    if (proof === "instance" || !isForeign(object, fleet)) continue;
+    pairs.delete(id);
+    const { name, labels } = object;
+    const other = `another Navarch install, fleet ${labels[FLEET_LABEL]}`;
+    const advice = `remove the label ${FLEET_LABEL} from it if that install is gone`;
+    const message = `Node ${name} is managed by ${other}; ${advice}`;
+    ambiguous.push({ nodes: [id], objects: [name], message });
+  }
+  ambiguous.push(...movedByToken(live, pairs, objects));
+  const doubted = new Map<NodeId, string>();
+  for (const { nodes, message } of ambiguous) for (const id of nodes) doubted.set(id, message);
+  const names = new Map(
+    [...pairs].map(([id, { object, by, proof }]) => {
+      return [id, { name: object.name, by, proof }] as const;
+    }),
+  );
+  const lacking = new Map(
+    [...unproven].map(([id, { object, message }]) => {
+      return [id, `no proof that this agent runs on Node ${object}: ${message}`] as const;
+    }),
+  );
+  const alarms = ambiguous.map(({ message }) => message);
+  return { names, unproven: lacking, unbound: lacking, doubted, alarms };
+}
+
+/**
+ * A token may prove a tie, and moves none: where the machine is tied to another Node that is still
+ * there, or the Node to another machine, a credential or a token may be stolen. Takes such pairs
+ * out, so that the earlier tie stays, and a person decides.
+ */
+function movedByToken(
+  live: readonly Node[],
+  pairs: ReturnType<typeof matchNodes>["pairs"],
+  objects: readonly KubeNode[],
+): Ambiguity[] {
+  const names = new Map(objects.map(({ uid, name }) => [uid, name]));
+  const bound = new Map<string, NodeId>();
+  for (const { id, kube } of live) if (kube?.absentSince === null) bound.set(kube.uid, id);
+  const moved: Ambiguity[] = [];
+  for (const { id, kube } of live) {
+    const pair = pairs.get(id);
+    if (pair?.by !== "token") continue;
+    const { name, uid } = pair.object;
+    const other = bound.get(uid) ?? id;
+    const before = kube?.absentSince === null ? names.get(kube.uid) : undefined;
+    const isMoved = kube?.uid !== uid && before !== undefined;
+    if (!isMoved && other === id) continue;
+    pairs.delete(id);
+    const is = isMoved ? `node ${id} is tied to Node ${before}` : `Node ${name} is node ${other}`;
+    const old = isMoved
+      ? `if Node ${before} is an old object of the same machine, delete it`
+      : `if ${other} is an old record of the same machine, run: navarch forget ${other}`;
+    const shows = `but node ${id} shows a pod token of Node ${name}`;
+    const message = `${is}, ${shows}: ${old}; otherwise a credential or the token may be stolen`;
+    moved.push({ nodes: [id], objects: [name], message });
+  }
+  return moved;
+}
+
+function pairOf(
+  known: { name: string; by: KubeFact["by"]; proof: KubeProof } | undefined,
+  byName: ReadonlyMap<string, KubeNode>,
+): KubeSeen | undefined {
+  const object = known === undefined ? undefined : byName.get(known.name);
+  if (known === undefined || object === undefined) return undefined;
+  return { object, by: known.by, proof: known.proof };
+}
+
+/** Everything of a node that tells whose object is whose, in one text: equal is unchanged. */
+export function identityKeyOf(node: Node): string {
+  return node.phase.kind === "gone" ? "" : JSON.stringify(subjectOf(node));
+}
+
+function put(draft: Draft, folded: ReturnType<typeof foldKube>): void {
+  if (folded === null) return;
+  draft.putNode(folded.node);
+  draft.tell(folded.events);
+}
+
+/** Identities of a node, as far as they are known. */
+export function subjectOf(node: Node): MatchSubject {
+  const { instance, agent } = node;
+  const inventory = agent?.inventory ?? null;
+  return {
+    id: node.id,
+    provider: instance?.provider ?? inventory?.provider ?? null,
+    instanceId: instance?.id ?? null,
+    region: instance?.region ?? inventory?.region ?? null,
+    zone: instance?.zone ?? inventory?.zone ?? null,
+    // An address that the agent names is its word; the one that it calls from is `origin`.
+    internalIp: instance?.internalIp ?? null,
+    externalIp: instance?.externalIp ?? null,
+    agentHostname: inventory?.hostname ?? null,
+    agentName: agent === null ? null : node.id,
+    providerIds: inventory?.provider_ids ?? [],
+    origin: agent?.origin ?? null,
+    silent: instance === null && node.health.silentSince !== null,
+    // A machine whose agent is silent runs for all we know, and so does what is placed on it.
+    live: true,
+  };
+}

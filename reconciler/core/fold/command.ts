@@ -1,0 +1,224 @@
+/**
+ * What a person's order does to a node, and whether it is legal now (`navarch/api.md` B4). Pure.
+ * The route asks first, so that a refusal is immediate; the loop asks again when it applies the
+ * order, because the node may have moved in between.
+ */
+import { namesOf } from "../../../health/policy/hold.ts";
+import type { Command } from "../../../schema/command.ts";
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import type { Node } from "../../../schema/node.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { verdictOfNode } from "../fleet.ts";
+
+export type CommandJudgement =
+  | { kind: "legal" }
+  /** Already so: a success without a change. */
+  | { kind: "no_op"; message: string }
+  | { kind: "refused"; code: "gone" | "not_cordoned" | "conflict"; message: string };
+
+export function judgeCommand(
+  node: Node,
+  command: Pick<Command, "type" | "force" | "reason">,
+): CommandJudgement {
+  const { phase } = node;
+  if (phase.kind === "gone" || phase.kind === "terminating") {
+    if (command.type === "terminate")
+      return { kind: "no_op", message: `node ${node.id} is already ${phase.kind}` };
+    return { kind: "refused", code: "gone", message: `node ${node.id} is ${phase.kind}` };
+  }
+  switch (command.type) {
+    case "cordon":
+      return node.cordon.human === null
+        ? { kind: "legal" }
+        : {
+            kind: "no_op",
+            message: `node ${node.id} is already cordoned by ${node.cordon.human.by}`,
+          };
+    case "uncordon":
+      return judgeUncordon(node, command);
+    case "drain":
+      // One that leaves for good, or comes back from a repair, is not what a person asks for here.
+      return phase.kind === "draining" && phase.purpose === "operator"
+        ? { kind: "no_op", message: `node ${node.id} is already draining` }
+        : judgeReach(node);
+    case "terminate":
+    case "replace":
+      if (node.instance === null && phase.kind !== "requested") {
+        return {
+          kind: "refused",
+          code: "conflict",
+          message:
+            `node ${node.id} was not bought by this fleet, so nothing can end it: ` +
+            "drain it, or forget it once the machine is gone",
+        };
+      }
+      return { kind: "legal" };
+    default:
+      return unreachable(command.type);
+  }
+}
+
+function judgeReach(node: Node): CommandJudgement {
+  switch (node.phase.kind) {
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+      return {
+        kind: "refused",
+        code: "conflict",
+        message: `node ${node.id} is ${node.phase.kind}: nothing runs on it yet`,
+      };
+    case "verifying":
+    case "serving":
+    case "suspect":
+    case "draining":
+    case "repairing":
+    case "replacing":
+    case "terminating":
+    case "gone":
+    case "held":
+      return { kind: "legal" };
+    default:
+      return unreachable(node.phase);
+  }
+}
+
+function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): CommandJudgement {
+  if (node.phase.kind === "replacing" && node.cordon.human === null) {
+    const next = node.phase.replacement;
+    const message = `node ${node.id} is being replaced by ${next}: let it finish, or order its end`;
+    return { kind: "refused", code: "conflict", message };
+  }
+  const cordoned = node.cordon.human !== null || node.cordon.product !== null;
+  if (!cordoned && node.phase.kind !== "draining" && node.phase.kind !== "held") {
+    return { kind: "refused", code: "not_cordoned", message: `node ${node.id} is not cordoned` };
+  }
+  const verdict = verdictOfNode(node);
+  if (
+    verdict === "unhealthy" &&
+    !(command.force && command.reason !== "") &&
+    node.cordon.product !== null
+  ) {
+    const worst = node.health.held.find((h) => h.judgement.result === "unhealthy");
+    const why = worst?.judgement.because ?? "its heartbeats are missing";
+    return {
+      kind: "refused",
+      code: "conflict",
+      message: `node ${node.id} is unhealthy: ${why} (repair it, or --force with --reason)`,
+    };
+  }
+  return { kind: "legal" };
+}
+
+/**
+ * The node after the order. Effects (drain, terminate) are left to the plan, which keeps the order
+ * of steps.
+ */
+export function foldCommand(
+  node: Node,
+  command: Command,
+  now: number,
+): { node: Node; events: EventDraft[]; command: Command } {
+  const events: EventDraft[] = [];
+  const tell = (kind: EventKind, message: string): void => {
+    events.push({
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: `human:${command.issuedBy}`,
+      message,
+    });
+  };
+  const done = (
+    next: Node,
+    message: string | null,
+  ): { node: Node; events: EventDraft[]; command: Command } => ({
+    node: next,
+    events,
+    command: { ...command, state: "applied", message },
+  });
+  const judgement = judgeCommand(node, command);
+  if (judgement.kind === "refused") {
+    return { node, events, command: { ...command, state: "refused", message: judgement.message } };
+  }
+  if (judgement.kind === "no_op") return done(node, judgement.message);
+  const why = command.reason === "" ? `${command.type} by ${command.issuedBy}` : command.reason;
+  const human = { by: `human:${command.issuedBy}`, why, at: now };
+  switch (command.type) {
+    case "cordon":
+      tell("node.cordoned", why);
+      return done({ ...node, cordon: { ...node.cordon, human } }, null);
+    case "uncordon":
+      tell("node.uncordoned", why);
+      return done(foldUncordon(node, command, now), null);
+    case "drain":
+    case "terminate":
+    case "replace":
+      return done(foldLeave(node, command, human, now, tell), null);
+    default:
+      return unreachable(command.type);
+  }
+}
+
+/**
+ * A person's uncordon ends the person's cordon, cancels an order to drain, and with force clears
+ * older evidence.
+ */
+function foldUncordon(node: Node, command: Command, now: number): Node {
+  const { kind } = node.phase;
+  const back = kind === "draining" || kind === "held" || (command.force && kind === "suspect");
+  const to: Node["phase"] =
+    node.session === null || command.force
+      ? { kind: "serving", since: now }
+      : { kind: "suspect", since: now };
+  return {
+    ...node,
+    order: null,
+    // The product's own mark stays until the plan has lifted it at the scheduler too.
+    cordon: { ...node.cordon, human: null },
+    health: command.force ? clearOlder(node.health, command.issuedAt) : node.health,
+    session: command.force && kind !== "replacing" ? null : node.session,
+    phase: back ? to : node.phase,
+    fence: node.fence + 1,
+  };
+}
+
+/** What is held aside for a rule that does not count now would come back with the rule. */
+function clearOlder(health: Node["health"], at: number): Node["health"] {
+  const held = health.held.filter(({ lastAt }) => lastAt > at);
+  const aside = (health.aside ?? []).filter(({ lastAt }) => lastAt > at);
+  const verdict = health.held.length > 0 && held.length === 0 ? "healthy" : health.verdict;
+  const gone = [...health.held, ...(health.aside ?? [])].filter(({ lastAt }) => lastAt <= at);
+  const names = gone.flatMap(({ finding }) => namesOf(finding)).concat(health.dropped ?? []);
+  const dropped = [...new Set(names)].slice(0, LIMIT.droppedMax);
+  const more = dropped.length === 0 ? {} : { dropped };
+  return { ...health, held, aside, verdict, unhealthyRun: 0, ...more };
+}
+
+function foldLeave(
+  node: Node,
+  command: Command,
+  human: { by: string; why: string; at: number },
+  now: number,
+  tell: (kind: EventKind, message: string) => void,
+): Node {
+  if (node.phase.kind === "requested" && node.operation === null) {
+    tell("node.terminated", `${human.why}; nothing was bought yet`);
+    return { ...node, phase: { kind: "gone", since: now, purpose: "operator" } };
+  }
+  const cordon = node.cordon.human === null ? { ...node.cordon, human } : node.cordon;
+  if (node.cordon.human === null) tell("node.cordoned", human.why);
+  const goal = command.type === "terminate" || command.type === "replace" ? command.type : "drain";
+  const order = {
+    goal,
+    by: command.issuedBy,
+    why: human.why,
+    force: command.force,
+    at: now,
+    timeoutMs: command.timeoutMs,
+  } as const;
+  return { ...node, cordon, order };
+}

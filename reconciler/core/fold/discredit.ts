@@ -1,0 +1,32 @@
+/**
+ * Lets go of what a discredited agent said about a node, once another version speaks for it
+ * (safety.md §5.3: act on the cause, not on the nodes). Pure. What is evident by itself stays, and
+ * a condition that is true will be said again by the next check.
+ */
+import { isEvidentFinding } from "../../../health/policy/evident.ts";
+import { verdictOf } from "../../../health/policy/hold.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import type { Node } from "../../../schema/node.ts";
+import { verdictEvents } from "./rejudge.ts";
+
+/** `null` if nothing changes. `agents` are discredited versions. */
+export function discredit(
+  node: Node,
+  agents: ReadonlySet<string>,
+  now: number,
+): { node: Node; events: EventDraft[] } | null {
+  const { health, agent } = node;
+  if (agent === null) return null;
+  const held = health.held.filter((entry) => {
+    const by = entry.agent ?? null;
+    if (by === null || by === agent.version || !agents.has(by)) return true;
+    return isEvidentFinding(entry.finding);
+  });
+  if (held.length === health.held.length) return null;
+  const known = held.length > 0 || health.lastCheckAt !== null;
+  const verdict = known ? verdictOf(held) : "unknown";
+  const keeps = verdict === "unhealthy" || health.silentSince !== null;
+  const after = { ...health, held, verdict, unhealthyRun: keeps ? health.unhealthyRun : 0 };
+  const why = "said by an agent that a burst was traced to: ";
+  return { node: { ...node, health: after }, events: verdictEvents(node, after, now, why) };
+}

@@ -1,0 +1,386 @@
+/**
+ * One activation's facts, folded in their order into a draft: answers to our own calls first, then
+ * what the clouds show, then what agents and people said, then the passing of time. Pure apart from
+ * the draft it fills. Letters and their findings are taken in exactly once: the inbox row goes in
+ * the same transaction as the node that it changed.
+ */
+import type { CompiledPolicy } from "../../../health/policy/compile.ts";
+import type { Command } from "../../../schema/command.ts";
+import type { Config } from "../../../schema/config.ts";
+import type { InstanceId, NodeId, OperationId, PoolName } from "../../../schema/id.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import type { Draft } from "../draft.ts";
+import { desiredOf, type Fleet } from "../fleet.ts";
+import type { Instance, Listing } from "../provider.ts";
+import { discreditedIn, quarantineOf } from "../safety/step.ts";
+import type { StoredLetter } from "../store.ts";
+import { foldCommand } from "./command.ts";
+import { discredit } from "./discredit.ts";
+import { type Cluster, foldCluster, type Known } from "./cluster.ts";
+import { foldLeaving, foldRemoved } from "./leaving.ts";
+import { foldLetter } from "./letter.ts";
+import { adoptInstance, bindInstance, foldListing } from "./listing.ts";
+import type { Adoption, Sighting } from "./listing.ts";
+import { strayNode } from "./new-node.ts";
+import type { Outcome } from "./outcome.ts";
+import { foldOvertaken, settle } from "./settle.ts";
+import { rejudgeNode } from "./rejudge.ts";
+import { foldUpgradeResults } from "../upgrade/word.ts";
+import { foldTime } from "./time.ts";
+
+export type FoldInput = {
+  fleet: Fleet;
+  config: Config;
+  policy: CompiledPolicy;
+  now: number;
+  answers: { id: OperationId; outcome: Outcome }[];
+  listings: Listing[];
+  letters: StoredLetter[];
+  commands: Command[];
+  sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
+  /** Since when each provider's listings have shrunk beyond belief. */
+  collapsed: ReadonlyMap<string, number>;
+  /** Attentive milliseconds of silence; `null` while it is too early to say. */
+  silentMs(node: NodeId): number | null;
+  /** A report of the node came in this process's life. */
+  heard(node: NodeId): boolean;
+  settleMs(provider: string): number;
+  /**
+   * True while the process does not trust its own eyes: nothing is adopted or condemned as surplus.
+   */
+  blind: boolean;
+  /** What Kubernetes shows, or `null` where nothing of it or of the fleet has changed since. */
+  cluster: Cluster | null;
+};
+
+export type FoldResult = {
+  sightings: Map<string, Map<InstanceId, Sighting>>;
+  collapsed: Map<string, number>;
+  /** Providers whose complete listing was taken in, and those that gave none. */
+  listed: string[];
+  unlisted: string[];
+  removed: NodeId[];
+  commands: Command[];
+  problems: { message: string; fields: Record<string, unknown> }[];
+  judged: Judged;
+  /** Who is whom in Kubernetes, and who cannot be told apart; `null` = not looked at. */
+  known: Known | null;
+};
+
+/** What the policy did with this activation's findings: counted once it is committed. */
+export type Judged = {
+  matches: { rule: string; result: string }[];
+  /** What shadow and quarantined rules would have said. */
+  shadows: { rule: string; result: string }[];
+  errors: { rule: string; message: string }[];
+};
+
+export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
+  const result: FoldResult = {
+    sightings: new Map([...input.sightings].map(([k, m]) => [k, new Map(m)])),
+    collapsed: new Map(input.collapsed),
+    listed: [],
+    unlisted: [],
+    removed: [],
+    commands: [],
+    problems: [],
+    judged: { matches: [], shadows: [], errors: [] },
+    known: null,
+  };
+  if (!input.fleet.facts.has("record")) draft.putFact({ kind: "record", since: input.now });
+  for (const answer of input.answers) settle(input.now, draft, answer.id, answer.outcome);
+  foldOvertaken(input.fleet, input.now, draft);
+  for (const listing of input.listings) foldCloud(input, draft, listing, result);
+  if (input.cluster !== null) {
+    result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
+    foldLeaving(input.fleet.facts, input.cluster.objects, input.now, draft);
+  }
+  for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
+  foldRules(input, draft);
+  for (const command of input.commands) foldOneCommand(input, draft, command, result);
+  result.removed.push(...foldTime(input, draft));
+  foldRemoved(draft.change.removedNodes, input.now, draft);
+  return result;
+}
+
+function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: FoldResult): void {
+  const { provider, startedAt, answer } = listing;
+  if (answer.kind === "failed") {
+    result.problems.push({
+      message: `cannot list ${provider}: ${answer.message}`,
+      fields: { provider, class: answer.class },
+    });
+    result.unlisted.push(provider);
+    // A list that lied and then failed is not held to its lie for ever.
+    const since = result.collapsed.get(provider);
+    if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {
+      result.collapsed.delete(provider);
+    }
+    return;
+  }
+  const fleet = draftFleet(input, draft);
+  const doubt = collapseOf(fleet, listing, input.collapsed.get(provider) ?? input.now, input.now);
+  if (doubt !== null) {
+    result.collapsed.set(provider, input.collapsed.get(provider) ?? input.now);
+    result.problems.push({ message: doubt, fields: { provider } });
+    return;
+  }
+  result.collapsed.delete(provider);
+  const folded = foldListing(
+    fleet,
+    provider,
+    { startedAt, instances: answer.instances },
+    {
+      now: input.now,
+      settleMs: input.settleMs(provider),
+      sightings: input.sightings.get(provider) ?? new Map(),
+      silentMs: input.silentMs,
+      heard: input.heard,
+      heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
+    },
+  );
+  for (const node of folded.nodes) draft.putNode(node);
+  for (const operation of folded.operations) draft.putOperation(operation);
+  for (const { operation, instance } of folded.answers) {
+    settle(input.now, draft, operation.id, {
+      kind: "done",
+      instance,
+      message: "found in a listing",
+    });
+  }
+  result.listed.push(provider);
+  result.sightings.set(
+    provider,
+    input.blind
+      ? folded.sightings
+      : adopt(input, draft, provider, answer.instances, folded.sightings),
+  );
+}
+
+/** safety.md §6: fewer than this share of what is known is a list's lie. */
+const COLLAPSE_SHARE = 0.5;
+/** A list that tells the same for this long is believed: somebody did delete them. */
+const COLLAPSE_BELIEVED_MS = 10 * 60_000;
+
+/**
+ * Why a listing is not taken in, or `null`. Ends that the product ordered itself explain what is
+ * missing.
+ */
+function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
+  if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
+  const shown = new Set(listing.answer.instances.map((instance) => instance.id));
+  let known = 0;
+  let seen = 0;
+  for (const { instance, phase } of fleet.nodes.values()) {
+    if (
+      instance === null ||
+      instance.provider !== listing.provider ||
+      instance.boundAt > listing.startedAt
+    )
+      continue;
+    if (phase.kind === "terminating" || phase.kind === "gone" || instance.state === "terminated")
+      continue;
+    known++;
+    if (shown.has(instance.id)) seen++;
+  }
+  if (seen >= known * COLLAPSE_SHARE) return null;
+  return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
+}
+
+/** The fleet as the draft has it now: one pass folds several facts. */
+function draftFleet(input: FoldInput, draft: Draft): Fleet {
+  const nodes = new Map<NodeId, Node>();
+  for (const id of draft.nodeIds()) {
+    const node = draft.node(id);
+    if (node !== null) nodes.set(id, node);
+  }
+  const operations = new Map<OperationId, Operation>();
+  for (const id of input.fleet.operations.keys()) {
+    const operation = draft.operation(id);
+    if (operation?.state === "asked") operations.set(id, operation);
+  }
+  return { ...input.fleet, nodes, operations };
+}
+
+/**
+ * Seen twice and past the settle time: what nobody claims becomes a node of its pool, or a surplus.
+ */
+const LISTINGS_MIN = 2;
+
+function adopt(
+  input: FoldInput,
+  draft: Draft,
+  provider: string,
+  instances: Instance[],
+  sightings: Map<InstanceId, Sighting>,
+): Map<InstanceId, Sighting> {
+  const left = new Map<InstanceId, Sighting>();
+  const byId = new Map(instances.map((instance) => [instance.id, instance]));
+  const fleet = draftFleet(input, draft);
+  const nodes = new Map(fleet.nodes);
+  for (const [id, sighting] of sightings) {
+    const instance = byId.get(id);
+    if (instance === undefined) continue;
+    const settled = input.now - sighting.firstAt >= input.settleMs(provider);
+    if (sighting.listings < LISTINGS_MIN || !settled) {
+      left.set(id, sighting);
+      continue;
+    }
+    const name = provider as PoolName;
+    // Bought by an ask whose record cannot be read: the machine of the node that is held for it.
+    const asked = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
+    if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
+      const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
+      nodes.set(bound.id, bound);
+      draft.putNode(bound);
+      continue;
+    }
+    const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
+    const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
+    // What names no pool of ours is left alone: it may be another fleet's, copied tags and all.
+    if (adopted === null) {
+      left.set(id, { ...sighting, ignored: true });
+      continue;
+    }
+    if (wanted.raised !== null) draft.putPool(wanted.raised);
+    nodes.set(adopted.node.id, adopted.node);
+    draft.putNode(adopted.node);
+    draft.tell([adopted.event]);
+    const pool = draft.pool(adopted.node.pool);
+    if (pool !== null && adopted.node.gen >= pool.nextGen)
+      draft.putPool({ ...pool, nextGen: adopted.node.gen + 1 });
+  }
+  return left;
+}
+
+/**
+ * Whether a slot wants the instance. After the database was lost the wanted size is only the
+ * configuration's guess, so as many as the pool may have are taken back rather than ended.
+ */
+function placeOf(
+  input: FoldInput,
+  fleet: Fleet,
+  draft: Draft,
+  instance: Instance,
+): { as: Adoption; raised: PoolState | null } {
+  const pool = input.config.pools.find((one) => one.name === instance.tags["navarch-pool"]);
+  const slot = Number(instance.tags["navarch-slot"] ?? Number.NaN);
+  const drainMs = pool?.drain.timeoutMs ?? 0;
+  const surplus = { as: { kind: "surplus" as const, drainMs }, raised: null };
+  const node = { kind: "node" as const };
+  if (pool === undefined || !Number.isInteger(slot) || instance.state === "terminating")
+    return surplus;
+  const taken = new Set<number>();
+  for (const node of fleet.nodes.values()) {
+    if (node.pool !== pool.name || node.slot === null || node.phase.kind === "gone") continue;
+    // What a person has put aside, and no list shows any more, keeps nobody out of its slot.
+    const put = node.phase.kind === "held" || node.cordon.human !== null;
+    if (put && (node.instance?.absentListings ?? 0) > 0) continue;
+    taken.add(node.slot);
+  }
+  if (taken.has(slot)) return surplus;
+  const state = draft.pool(pool.name);
+  if (taken.size < desiredOf(pool, state ?? undefined)) return { as: node, raised: null };
+  if (state === null || state.desiredBy !== "config" || taken.size >= pool.scaling.maxNodes)
+    return surplus;
+  return { as: node, raised: { ...state, desired: taken.size + 1 } };
+}
+
+/**
+ * A letter is durable before anybody folds it, so one that cannot be folded would stop every
+ * process that ever reads it. It is set aside, loudly: a bug of ours, and no reason to go blind.
+ */
+function foldOrSetAside(
+  input: FoldInput,
+  draft: Draft,
+  stored: StoredLetter,
+  result: FoldResult,
+): void {
+  try {
+    foldOneLetter(input, draft, stored, result);
+  } catch (error) {
+    const { node } = stored.letter;
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `a report of ${node} could not be taken in and was set aside: ${why}`;
+    const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
+    draft.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
+  }
+}
+
+function foldOneLetter(
+  input: FoldInput,
+  draft: Draft,
+  stored: StoredLetter,
+  result: FoldResult,
+): void {
+  const { letter, receivedAt } = stored;
+  draft.change.foldedLetters.push(stored.id);
+  for (const { seq, finding } of letter.findings) {
+    draft.change.findings.push({
+      node: letter.node,
+      stream: letter.stream,
+      seq,
+      receivedAt,
+      finding,
+    });
+  }
+  const known = draft.node(letter.node) ?? strayNode(letter.node, receivedAt);
+  const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
+  const { policy } = input;
+  const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
+  const folded = foldLetter(known, letter, receivedAt, context);
+  draft.putNode(folded.node);
+  draft.tell(folded.events);
+  foldUpgradeResults(letter.node, letter.results, draft);
+  result.judged.matches.push(...folded.matches);
+  result.judged.shadows.push(...folded.shadows);
+  result.judged.errors.push(...folded.policyErrors);
+  for (const error of folded.policyErrors) {
+    result.problems.push({
+      message: `policy rule ${error.rule} could not be evaluated: ${error.message}`,
+      fields: { rule: error.rule },
+    });
+  }
+}
+
+/** Nodes that were judged by other rules than now hold: another policy, or a quarantine. */
+function foldRules(input: FoldInput, draft: Draft): void {
+  const { policy, config, now } = input;
+  const quarantined = quarantineOf(input.fleet.facts);
+  const discredited = discreditedIn(input.fleet.facts);
+  for (const id of input.fleet.nodes.keys()) {
+    const node = draft.node(id);
+    if (node === null) continue;
+    const { held, aside } = node.health;
+    if (held.length === 0 && (aside ?? []).length === 0) continue;
+    const labels = config.pools.find((pool) => pool.name === node.pool)?.labels ?? {};
+    const judged = rejudgeNode(node, { policy, labels, quarantined }, now);
+    const freed = discredit(judged?.node ?? node, discredited, now);
+    for (const one of [judged, freed]) {
+      if (one === null) continue;
+      draft.putNode(one.node);
+      draft.tell(one.events);
+    }
+  }
+}
+
+function foldOneCommand(
+  input: FoldInput,
+  draft: Draft,
+  command: Command,
+  result: FoldResult,
+): void {
+  const node = draft.node(command.node);
+  if (node === null) {
+    const refused: Command = { ...command, state: "refused", message: `no node ${command.node}` };
+    draft.putCommand(refused);
+    result.commands.push(refused);
+    return;
+  }
+  const folded = foldCommand(node, command, input.now);
+  draft.putNode(folded.node);
+  draft.putCommand(folded.command);
+  draft.tell(folded.events);
+  result.commands.push(folded.command);
+}

@@ -1,0 +1,64 @@
+/**
+ * Node objects that were a node's and are no more: until nothing of ours is left on them, a durable
+ * fact each says that our mark, taints, conditions and labels are to be taken away. Pure apart from
+ * the draft it fills.
+ */
+import type { NodeId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
+import { type Fact, factsOf } from "../../../schema/safety.ts";
+import type { Draft } from "../draft.ts";
+import { bearsMarks } from "../kubernetes/mark.ts";
+import type { KubeNode } from "../kubernetes/object.ts";
+
+/** An object that could not be cleared for this long is left to a person. */
+const OWED_MS_MAX = 7 * 86_400_000;
+
+/** The node's object is not its own any more. */
+export function leave({ id, pool, kube, session }: Node, at: number, draft: Draft): void {
+  if (kube === null || kube.absentSince !== null) return;
+  const { name, uid } = kube;
+  draft.putFact({ kind: "leaving", uid, name, node: id, pool, at });
+  draft.tell([
+    {
+      at,
+      kind: "kube.left",
+      node: id,
+      pool,
+      session: session?.id ?? null,
+      actor: "navarch",
+      message: `Node ${name} is no longer matched to it: Navarch removes its marks from that Node`,
+    },
+  ]);
+}
+
+/** A record that is removed leaves its object, too; that of an ended machine is deleted instead. */
+export function foldRemoved(removed: Iterable<NodeId>, now: number, draft: Draft): void {
+  for (const id of removed) {
+    const node = draft.node(id);
+    if (node !== null && node.phase.kind !== "gone") leave(node, now, draft);
+  }
+}
+
+/** Forgets the objects that are clear, gone, or some node's again. `objects` is a whole list. */
+export function foldLeaving(
+  facts: ReadonlyMap<string, Fact>,
+  objects: readonly KubeNode[],
+  now: number,
+  draft: Draft,
+): void {
+  const leaving = factsOf(facts, "leaving");
+  if (leaving.length === 0) return;
+  const byUid = new Map(objects.map((object) => [object.uid, object]));
+  const bound = new Set<string>();
+  for (const id of draft.nodeIds()) {
+    const node = draft.node(id);
+    if (node?.kube != null && node.kube.absentSince === null) bound.add(node.kube.uid);
+  }
+  for (const { uid, at } of leaving) {
+    const object = byUid.get(uid);
+    const over = now - at >= OWED_MS_MAX && object?.own !== true;
+    if (object === undefined || bound.has(uid) || !bearsMarks(object) || over) {
+      draft.dropFact(`leaving:${uid}`);
+    }
+  }
+}

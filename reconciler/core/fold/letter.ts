@@ -1,0 +1,269 @@
+/**
+ * Folds what an agent said into its node: identity, evidence, and one evaluation of health. Pure.
+ * The evidence of an older boot is history and never a trigger (safety.md §2.2); a finding about a
+ * device that is not this node's is counted and never judged (decision 8).
+ */
+import { basisOf, NO_QUARANTINE } from "../../../health/policy/compile.ts";
+import { holdFinding, releaseHeld, verdictOf } from "../../../health/policy/hold.ts";
+import { type JudgedReport, judgeReport } from "../../../health/policy/judge.ts";
+import { rejudge, worstShadow } from "../../../health/policy/rejudge.ts";
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import type { Finding } from "../../../schema/finding.ts";
+import type { HeldFinding } from "../../../schema/held.ts";
+import type { BootId } from "../../../schema/id.ts";
+import type { AgentFact, Health, Node } from "../../../schema/node.ts";
+import type { Verdict } from "../../../schema/policy.ts";
+import type { Letter } from "../store.ts";
+import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
+import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
+
+/** Evaluations closer together than this count once (promise N66): one burst is one evaluation. */
+export const EVALUATION_GAP_MS = 5_000;
+
+export type Folded = {
+  node: Node;
+  events: EventDraft[];
+  /** Which rules decided what, for the counters. */
+  matches: { rule: string; result: string }[];
+  /** What rules that do not decide would have said, for theirs. */
+  shadows: { rule: string; result: string }[];
+  policyErrors: { rule: string; message: string }[];
+};
+
+/**
+ * `receivedAt` is our own wall clock: the agent's decides nothing (B52). What is held is first
+ * judged by the rules of now, if it was by others.
+ */
+export function foldLetter(
+  node: Node,
+  letter: Letter,
+  receivedAt: number,
+  context: JudgeContext,
+): Folded {
+  const events: EventDraft[] = [];
+  const tell = (kind: EventKind, message: string): void => {
+    events.push({
+      at: receivedAt,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: "navarch",
+      message,
+    });
+  };
+  const agent = foldAgent(node.agent, letter, receivedAt);
+  const disputed = isFormerBoot(node.agent, letter.bootId);
+  const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId && !disputed;
+  const arrival = arrivalOf(node.agent, letter, rebooted);
+  if (arrival !== null) tell("node.registered", arrival);
+  const refusal = refusalIn(node.agent, agent);
+  if (refusal !== null) tell("command.finished", refusal);
+  for (const gap of letter.gaps)
+    tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
+
+  const judged = letter.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
+  const { policy, quarantined = NO_QUARANTINE } = context;
+  const rules = { policy, quarantined, node: policyNodeOf(node, agent, context.labels) };
+  const before = rejudge(node.health, rules, receivedAt);
+  const result = judgeReport(judged, policy, rules.node, before.history, quarantined);
+  const by = { letter, receivedAt, tell };
+  const latched = latch(before.held, judged, result, by);
+  let { held } = latched;
+  let aside = setAside(before.aside ?? [], judged, result, by);
+  const check = letter.check?.conclusive === true ? letter.check : null;
+  if ((check !== null && !disputed) || rebooted) {
+    const seen = { bootId: letter.bootId, check, nowMs: receivedAt, resetSeen: rebooted };
+    held = releaseHeld(held, seen);
+    aside = releaseHeld(aside, seen);
+  }
+  const heard = judged.length > 0 || check !== null;
+  const health = evaluate(
+    {
+      ...{ ...before, held },
+      ...(aside.length > 0 || before.aside !== undefined ? { aside } : {}),
+      // Nothing is held, nothing is out of date.
+      ...(held.length + aside.length > 0 ? { basis: basisOf(policy, quarantined) } : {}),
+      ...droppedOf(before.dropped, check?.active ?? null),
+      history: result.history,
+      lastReport: heard ? latched.newest : before.lastReport,
+    },
+    {
+      at: receivedAt,
+      isCheck: check !== null,
+      isClean: check !== null && check.active.length === 0,
+      heard,
+    },
+  );
+  events.push(...verdictEvents(node, health, receivedAt));
+  return {
+    node: { ...node, agent, health },
+    events,
+    matches: result.judgements.map((j) => ({ rule: j.rule, result: j.result })),
+    shadows: result.shadows.map(({ judgement: j }) => ({ rule: j.rule, result: j.result })),
+    policyErrors: result.errors,
+  };
+}
+
+/** What a person dropped is forgotten once a check lists it no longer. */
+function droppedOf(
+  dropped: Health["dropped"],
+  active: readonly string[] | null,
+): Pick<Health, "dropped"> {
+  if (dropped === undefined || active === null) return {};
+  return { dropped: dropped.filter((name) => active.includes(name)) };
+}
+
+type By = {
+  letter: Letter;
+  receivedAt: number;
+  tell: (kind: EventKind, message: string) => void;
+};
+
+/** Holds what was judged; `newest` is the worst of this letter alone. */
+function latch(
+  before: readonly HeldFinding[],
+  judged: readonly Finding[],
+  { judgements }: JudgedReport,
+  { letter, receivedAt, tell }: By,
+): { held: HeldFinding[]; newest: Verdict } {
+  let held = [...before];
+  const counted: Pick<HeldFinding, "judgement">[] = [];
+  for (const [index, finding] of judged.entries()) {
+    const judgement = judgements[index];
+    if (judgement === undefined) continue;
+    tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
+    if (finding.boot_id !== letter.bootId && judgement.hold !== "until_replaced") continue;
+    const said = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
+    // Who said it is remembered, in case the release that says it turns out to be the fault.
+    held = said.map((one) =>
+      one.finding === finding ? { ...one, agent: letter.agentVersion } : one,
+    );
+    counted.push({ judgement });
+  }
+  return { held, newest: verdictOf(counted) };
+}
+
+/**
+ * Keeps what shadows would hold, beside what counts. One event tells of each rule that begins to,
+ * and none while it goes on.
+ */
+function setAside(
+  before: readonly HeldFinding[],
+  judged: readonly Finding[],
+  { shadows }: JudgedReport,
+  { letter, receivedAt, tell }: By,
+): HeldFinding[] {
+  let aside = [...before];
+  for (const [index, finding] of judged.entries()) {
+    const own = shadows.filter((one) => one.index === index).map((one) => one.judgement);
+    const worst = worstShadow(own);
+    if (worst === null) continue;
+    if (finding.boot_id !== letter.bootId && worst.hold !== "until_replaced") continue;
+    if (!aside.some((h) => h.judgement.rule === worst.rule)) {
+      tell("node.finding", `shadow rule ${worst.rule} would say ${worst.result}: ${worst.because}`);
+    }
+    aside = holdFinding(aside, finding, worst, receivedAt, letter.bootId);
+  }
+  return aside;
+}
+
+function registered(letter: Letter): string {
+  const gpus = letter.inventory?.gpus.length ?? 0;
+  const kind = letter.simulated ? "simulated GPUs" : "GPUs";
+  return `agent ${letter.agentVersion} registered with ${gpus} ${kind}`;
+}
+
+/** One evaluation: the verdict, and how many unhealthy ones have come in a row. */
+function evaluate(
+  health: Health,
+  seen: { at: number; isCheck: boolean; isClean: boolean; heard: boolean },
+): Health {
+  const held = verdictOf(health.held);
+  const known = health.lastCheckAt !== null || seen.isCheck;
+  const verdict: Verdict = health.held.length > 0 || known ? held : "unknown";
+  const checked = seen.isCheck ? { lastCheckAt: seen.at, lastCheckClean: seen.isClean } : {};
+  const next: Health = { ...health, ...checked, verdict };
+  if (!seen.heard) return next;
+  return verdict === "unhealthy"
+    ? countUnhealthy(next, seen.at)
+    : seen.isCheck
+      ? { ...next, unhealthyRun: 0 }
+      : next;
+}
+
+/** One more unhealthy evaluation, unless the last one was moments ago. */
+export function countUnhealthy(health: Health, at: number): Health {
+  const sinceMs = at - health.lastCountedAt;
+  // A clock that was set back must not stop the counting: then the last one counts as long ago.
+  if (health.unhealthyRun > 0 && sinceMs >= 0 && sinceMs < EVALUATION_GAP_MS) return health;
+  return { ...health, unhealthyRun: health.unhealthyRun + 1, lastCountedAt: at };
+}
+
+function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentFact {
+  const inventory = letter.inventory ?? before?.inventory ?? { hostname: letter.node, gpus: [] };
+  return {
+    bootId: letter.bootId as BootId,
+    stream: letter.stream,
+    version: letter.agentVersion,
+    simulated: letter.simulated,
+    registeredAt: before?.registeredAt ?? at,
+    lastHeartbeatAt: at,
+    inventory: { ...emptyInventory(letter.node), ...inventory },
+    ...originOf(before, letter),
+    ...formerBoots(before, letter.bootId),
+  };
+}
+
+/** What its boot id says about who reports, if it is news. */
+function arrivalOf(before: AgentFact | null, letter: Letter, rebooted: boolean): string | null {
+  if (before === null) return registered(letter);
+  if (rebooted) return "the agent is back under a new boot id";
+  return isFirstReturn(before, letter.bootId) ? TWO_SENDERS : null;
+}
+
+const TWO_SENDERS =
+  "it reports under an earlier boot id again: two senders use this node's credential. " +
+  "Nothing that either says is over counts until the next reboot: rotate its token";
+
+function originOf(before: AgentFact | null, letter: Letter): Pick<AgentFact, "origin"> {
+  const origin = letter.origin ?? before?.origin;
+  return origin === undefined ? {} : { origin };
+}
+
+/** Orders that the agent refused since its last inventory, as a sentence; `null` = none. */
+function refusalIn(before: AgentFact | null, now: AgentFact): string | null {
+  const { refused, last_refusal: last } = now.inventory.trust ?? {};
+  const known = before?.inventory.trust?.refused ?? 0;
+  if (!refused || refused === known) return null;
+  // A wiped state folder begins to count again.
+  const count = refused > known ? refused - known : refused;
+  const what = count === 1 ? "an order" : `${count} orders`;
+  return `the agent refused ${what}: ${last ?? "it does not say why"}`;
+}
+
+/** A machine of which nothing is known but its name. */
+export function emptyInventory(hostname: string): AgentFact["inventory"] {
+  return {
+    hostname,
+    provider: null,
+    region: null,
+    zone: null,
+    instance_type: null,
+    provider_ids: [],
+    pool: null,
+    labels: {},
+    internal_ip: null,
+    external_ip: null,
+    kernel_version: null,
+    driver_version: null,
+    cuda_version: null,
+    gpus: [],
+    capabilities: [],
+  };
+}
+
+/** Findings whose device belongs to another machine: counted in metrics, never judged. */
+export function foreignFindings(letter: Letter): Finding[] {
+  return letter.findings.map((f) => f.finding).filter((f) => f.foreign === true);
+}

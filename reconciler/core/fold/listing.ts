@@ -1,0 +1,275 @@
+/**
+ * Folds a complete cloud listing into the fleet. Pure. The listing was begun before the fleet was
+ * read (crash-safety.md §6), and absence counts only for instances that were bound before it began;
+ * an instance that the cloud does not show but whose agent speaks is not absent: then the cloud is
+ * doubted.
+ */
+import type { EventDraft } from "../../../schema/event.ts";
+import * as v from "valibot";
+import { type InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
+import type { InstanceFact, Node } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import { type Fleet, isUnbought } from "../fleet.ts";
+import type { Instance } from "../provider.ts";
+import { newNode } from "./new-node.ts";
+
+/**
+ * An own instance that no node claims, and in how many listings it was seen. Kept in memory only.
+ */
+export type Sighting = {
+  firstAt: number;
+  listings: number;
+  /** Names nothing of ours. */ ignored: boolean;
+};
+
+export type ListingFold = {
+  nodes: Node[];
+  /** Open creates that were looked for and not found, once more. */
+  operations: Operation[];
+  /** Open creates whose instance is there, however their call ended. */
+  answers: { operation: Operation; instance: Instance }[];
+  sightings: Map<InstanceId, Sighting>;
+};
+
+/** `startedAt` and `now` are wall milliseconds; `settleMs` is the provider's. */
+export function foldListing(
+  fleet: Fleet,
+  provider: string,
+  listing: { startedAt: number; instances: Instance[] },
+  context: {
+    now: number;
+    settleMs: number;
+    sightings: ReadonlyMap<InstanceId, Sighting>;
+    silentMs(node: NodeId): number | null;
+    heard(node: NodeId): boolean;
+    heartbeatTimeoutMs: number;
+  },
+): ListingFold {
+  const out: ListingFold = {
+    nodes: [],
+    operations: [],
+    answers: [],
+    sightings: new Map(),
+  };
+  const byId = new Map(listing.instances.map((instance) => [instance.id, instance]));
+  const claimed = new Set<InstanceId>();
+  for (const node of fleet.nodes.values()) {
+    if (node.instance === null || node.instance.provider !== provider) continue;
+    // What a gone node had is nobody's: should it live after all, it is a sighting again.
+    if (node.phase.kind === "gone") continue;
+    claimed.add(node.instance.id);
+    const silent = context.silentMs(node.id);
+    const heard = context.heard(node.id) && silent !== null && silent <= context.heartbeatTimeoutMs;
+    const next = foldInstance(
+      node.instance,
+      byId.get(node.instance.id),
+      listing.startedAt,
+      context.now,
+      heard,
+      node,
+    );
+    if (next !== null) out.nodes.push({ ...node, instance: next });
+  }
+  foldAsks(fleet, provider, listing, context, out);
+  for (const instance of listing.instances) {
+    if (claimed.has(instance.id) || instance.state === "terminated" || isAsked(fleet, instance))
+      continue;
+    const before = context.sightings.get(instance.id);
+    out.sightings.set(instance.id, {
+      firstAt: before?.firstAt ?? context.now,
+      listings: (before?.listings ?? 0) + 1,
+      ignored: before?.ignored ?? false,
+    });
+  }
+  return out;
+}
+
+/** The instance's new fact, or `null` when nothing changed. */
+function foldInstance(
+  fact: InstanceFact,
+  seen: Instance | undefined,
+  startedAt: number,
+  now: number,
+  heard: boolean,
+  node: Node,
+): InstanceFact | null {
+  if (seen === undefined) {
+    if (startedAt < fact.boundAt) return null;
+    if (heard && node.phase.kind !== "terminating") return null;
+    const listings = (fact.absentListings ?? 0) + 1;
+    // Beyond a few the count says nothing new, and every change is a write.
+    if (listings > ABSENT_COUNTED_MAX) return null;
+    return { ...fact, absentSince: fact.absentSince ?? now, absentListings: listings };
+  }
+  const next: InstanceFact = {
+    ...fact,
+    state: seen.state,
+    internalIp: seen.internalIp,
+    externalIp: seen.externalIp,
+    pricePerHour: seen.pricePerHour ?? fact.pricePerHour,
+    absentSince: null,
+    absentListings: 0,
+    ...hostKeysOf(seen.hostKeys ?? fact.hostKeys),
+  };
+  return JSON.stringify(next) === JSON.stringify(fact) ? null : next;
+}
+
+function isAsked(fleet: Fleet, instance: Instance): boolean {
+  for (const operation of fleet.operations.values()) {
+    if (operation.payload.kind === "create" && operation.payload.request.name === instance.name)
+      return true;
+  }
+  return false;
+}
+
+/**
+ * Open creates: an instance that carries the ask's name is its answer, however the call ended
+ * (adopt); for a tag-only provider a settled listing without it is one of the two that allow asking
+ * again.
+ */
+function foldAsks(
+  fleet: Fleet,
+  provider: string,
+  listing: { startedAt: number; instances: Instance[] },
+  context: { now: number; settleMs: number },
+  out: ListingFold,
+): void {
+  for (const operation of fleet.operations.values()) {
+    const payload = operation.payload;
+    if (payload.kind === "terminate" && payload.provider === provider) {
+      // The cloud shows the end that was asked for, whatever became of the call.
+      const ended = listing.instances.find(
+        (i) => i.id === payload.instanceId && i.state === "terminated",
+      );
+      if (ended !== undefined) out.answers.push({ operation, instance: ended });
+    }
+    if (payload.kind !== "create" || payload.provider !== provider) continue;
+    const found = listing.instances.find(
+      (i) => i.name === payload.request.name && i.state !== "terminated",
+    );
+    if (found !== undefined) out.answers.push({ operation, instance: found });
+    else if (listing.startedAt >= operation.askedAt + context.settleMs) {
+      out.operations.push({ ...operation, lookups: operation.lookups + 1 });
+    }
+  }
+}
+
+/** As what an unclaimed instance is taken; `drainMs` 0 = no limit. */
+export type Adoption = { kind: "node" } | { kind: "surplus"; drainMs: number };
+
+/**
+ * What an instance that nobody claims becomes: the machine of an agent that was met before, a node
+ * of its pool, or a surplus that is drained and ended. `null` if its tags name nothing that can be
+ * a node.
+ */
+export function adoptInstance(
+  fleet: Fleet,
+  provider: PoolName,
+  instance: Instance,
+  now: number,
+  wanted: Adoption,
+): { node: Node; event: EventDraft } | null {
+  const tagged = (name: string): string | null => instance.tags[name] ?? null;
+  const pool = v.safeParse(PoolName, tagged("navarch-pool"));
+  const slot = Number(tagged("navarch-slot") ?? Number.NaN);
+  const gen = Number(tagged("navarch-gen") ?? Number.NaN);
+  const id = v.safeParse(NodeId, tagged("navarch-node") ?? instance.id);
+  if (!pool.success || !id.success || !Number.isInteger(slot) || slot < 0) return null;
+  const met = fleet.nodes.get(id.output);
+  const stray = met !== undefined && isUnbought(met);
+  const named = met === undefined || stray ? id.output : v.parse(NodeId, instance.id);
+  const from = {
+    id: named,
+    pool: pool.output,
+    slot,
+    gen: Number.isInteger(gen) ? Math.max(0, gen) : 0,
+  };
+  const base = stray ? { ...met, ...from } : newNode({ ...from, at: now, replaces: null });
+  const node: Node = {
+    ...base,
+    instance: { ...bindInstance(provider, instance, now), ...ageOf(fleet, instance) },
+    ...adoptedPhase(base, instance, now, wanted),
+  };
+  const message =
+    wanted.kind === "node"
+      ? `adopted instance ${instance.id}, which carries this fleet's mark`
+      : `instance ${instance.id} carries this fleet's mark but no slot wants it`;
+  const kind = wanted.kind === "node" ? "instance.adopted" : "instance.surplus";
+  return {
+    node,
+    event: {
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: null,
+      actor: "navarch",
+      message,
+    },
+  };
+}
+
+/**
+ * What is older than the record may have served under another one. What is younger was bought in
+ * this record and came up after it had been given up: it never served.
+ */
+function ageOf({ facts }: Fleet, { createdAtMs }: Instance): Pick<InstanceFact, "adopted"> {
+  const record = facts.get("record");
+  const isYounger = record?.kind === "record" && createdAtMs >= record.since;
+  return isYounger ? {} : { adopted: true };
+}
+
+/** A surplus may have work on it: it is cordoned and drained like any other node that leaves. */
+function adoptedPhase(
+  base: Node,
+  instance: Instance,
+  now: number,
+  wanted: Adoption,
+): Partial<Node> {
+  if (wanted.kind === "node")
+    return base.agent === null ? { phase: { kind: "booting", since: now } } : {};
+  const purpose = "surplus" as const;
+  if (instance.state !== "running")
+    return { phase: { kind: "terminating", since: now, purpose, accepted: null, notBefore: 0 } };
+  return {
+    phase: {
+      kind: "draining",
+      since: now,
+      purpose,
+      drainedAt: null,
+      sawWork: false,
+      deadlineAt: wanted.drainMs === 0 ? 0 : now + wanted.drainMs,
+    },
+  };
+}
+
+/** A machine has one key of each kind. */
+function hostKeysOf(keys: readonly string[] | undefined): Pick<InstanceFact, "hostKeys"> {
+  return keys === undefined ? {} : { hostKeys: keys.slice(0, 16) };
+}
+
+/** The fact that a node keeps about its instance, from the provider's own words. */
+export function bindInstance(provider: PoolName, instance: Instance, now: number): InstanceFact {
+  return {
+    id: instance.id,
+    provider,
+    state: instance.state,
+    region: instance.region,
+    zone: instance.zone,
+    instanceType: instance.instanceType,
+    internalIp: instance.internalIp,
+    externalIp: instance.externalIp,
+    pricePerHour: instance.pricePerHour,
+    boundAt: now,
+    absentSince: null,
+    absentListings: 0,
+    ...hostKeysOf(instance.hostKeys),
+  };
+}
+
+/**
+ * Complete listings without an instance that make it absent (safety.md, I2), and where counting
+ * ends.
+ */
+export const ABSENT_LISTINGS_MIN = 2;
+const ABSENT_COUNTED_MAX = 10;

@@ -1,0 +1,396 @@
+/**
+ * Folds the answer to an operation into the operation, its node and its pool: what one transaction
+ * then writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown
+ * outcome leaves it asked, with the same payload and a stored time to look again (crash-safety.md
+ * §3).
+ */
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import type { Instance, RefusalClass } from "../provider.ts";
+import { isSick } from "../safety/in-flight.ts";
+import { foldBootstrap } from "./bootstrap.ts";
+import { bindInstance } from "./listing.ts";
+import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
+import { OPEN_MAX_MS, patience } from "./patience.ts";
+import { isNotedOnly, markedOn } from "./marked.ts";
+
+export type Outcome =
+  | {
+      kind: "done";
+      instance: Instance | null;
+      message: string | null;
+      /** The scheduler's object on which a mark was read back. */
+      on?: string | null;
+      /** The machine's SSH host key that was accepted. */
+      hostKey?: string | null;
+    }
+  | {
+      kind: "refused";
+      class: RefusalClass | "scheduler" | "bootstrap";
+      message: string;
+      retryAfterMs: number | null;
+      /** Of a set-up: another attempt cannot help. */
+      final?: boolean;
+      /** Of a set-up: it never began, and not because of its machine. No attempt is spent. */
+      unspent?: boolean;
+      hostKey?: string | null;
+    }
+  | { kind: "ambiguous"; message: string };
+
+export type OutcomeFold = {
+  operation: Operation;
+  node: Node | null;
+  pool: PoolState | null;
+  events: EventDraft[];
+};
+
+/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
+export function backoffMs(tries: number, firstMs: number, maxMs: number): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
+}
+
+/** crash-safety.md §3: how long an offer rests after a refusal of a class, first and most. */
+type EndedClass = Exclude<RefusalClass, "rate_limit">;
+const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
+  capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
+  quota: { firstMs: 15 * 60_000, maxMs: 6 * 3_600_000 },
+  auth: { firstMs: 60_000, maxMs: 60_000 },
+  bad_request: { firstMs: 15 * 60_000, maxMs: 3_600_000 },
+  stale_fence: { firstMs: 1_000, maxMs: 1_000 },
+};
+
+/**
+ * A person called the drain or the reboot off while it was being asked for: its late answer must
+ * not start it again.
+ */
+function isOvertaken(operation: Operation, node: Node): boolean {
+  const { kind } = operation.payload;
+  return (kind === "drain" || kind === "reboot") && operation.fence !== node.fence;
+}
+
+/**
+ * Whether the answer proves that the ask, and every earlier sending of it, did nothing. Clouds
+ * check rate and key before they look at the token, and a scheduler's refusal speaks of this call
+ * alone, so on a repeat those say nothing about the first ask. A scheduler that refuses every time
+ * is believed in the end: a target that knows a newer fence never answers anything else.
+ */
+function isProof(operation: Operation, outcome: Outcome): boolean {
+  if (outcome.kind !== "refused") return true;
+  if (outcome.class === "rate_limit") return false;
+  if (outcome.class === "scheduler")
+    return operation.attempts === 0 || operation.attempts >= SCHEDULER_REFUSALS_MAX;
+  return outcome.class !== "auth" || operation.attempts === 0;
+}
+
+/** Some minutes of its back-off: longer than a scheduler is away for a restart. */
+const SCHEDULER_REFUSALS_MAX = 8;
+
+/**
+ * After a scheduler's refusal: long enough not to storm it, short enough to isolate within a
+ * minute.
+ */
+const REST_MS = 10_000;
+
+export function foldOutcome(
+  operation: Operation,
+  node: Node | null,
+  pool: PoolState | null,
+  outcome: Outcome,
+  now: number,
+): OutcomeFold {
+  const attempts = operation.attempts + 1;
+  if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
+    // The machine itself tells whether it was rebooted; a second reboot would only interrupt it.
+    const message = `${outcome.message}: its boot id will tell`;
+    return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
+  }
+  if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
+    return foldUntold(operation, node, outcome.message ?? "it was not marked", now);
+  }
+  if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
+    const asked = outcome.kind === "refused" ? outcome.retryAfterMs : null;
+    const notBefore = now + (patience(asked, OPEN_MAX_MS) ?? backoffMs(attempts, 1_000, 60_000));
+    // The settle time of a tag-only provider runs from the latest sending, not from the first.
+    const again = operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {};
+    const open = { ...operation, ...again, attempts, notBefore, message: outcome.message };
+    return { operation: open, node: null, pool: null, events: [] };
+  }
+  const closed: Operation = {
+    ...operation,
+    attempts,
+    state: outcome.kind === "done" ? "done" : "refused",
+    closedAt: now,
+    message: outcome.message,
+  };
+  if (node === null || node.operation !== operation.id)
+    return { operation: closed, node: null, pool: null, events: [] };
+  if (isOvertaken(operation, node)) {
+    return { operation: closed, node: { ...node, operation: null }, pool: null, events: [] };
+  }
+  const free: Node = {
+    ...node,
+    operation: null,
+    fence: node.fence + (outcome.kind === "refused" ? 1 : 0),
+  };
+  return outcome.kind === "done"
+    ? foldDone(closed, free, pool, outcome, now)
+    : foldRefused(closed, free, pool, outcome, now);
+}
+
+function isMirror(payload: Operation["payload"]): boolean {
+  return (payload.kind === "cordon" || payload.kind === "uncordon") && payload.mirror === true;
+}
+
+function isUnmarked({ payload }: Operation, outcome: Outcome): boolean {
+  return payload.kind === "cordon" && outcome.kind === "done" && !outcome.on;
+}
+
+/** First, and most; a mirror that is refused keeps nothing else from being decided. */
+const MIRROR_REST_MS = 5_000;
+const MIRROR_REST_MAX_MS = 5 * 60_000;
+
+/**
+ * The scheduler could not be told, or nobody knows whether it was. The cordon itself is the
+ * record's, so nothing has to be resolved: the cluster shows what is so, and it is told again
+ * later. Said once, not each time.
+ */
+function foldUntold(
+  operation: Operation,
+  node: Node | null,
+  message: string,
+  now: number,
+): OutcomeFold {
+  const attempts = operation.attempts + 1;
+  const closed: Operation = { ...operation, attempts, state: "refused", closedAt: now, message };
+  const nothing = { operation: closed, node: null, pool: null, events: [] };
+  if (node === null || node.operation !== operation.id) return nothing;
+  const { kube } = node;
+  if (kube === null) return { ...nothing, node: { ...node, operation: null } };
+  const refusals = kube.refusals + 1;
+  const restUntil = now + backoffMs(refusals, MIRROR_REST_MS, MIRROR_REST_MAX_MS);
+  const events: EventDraft[] = [];
+  const what = operation.payload.kind;
+  const refused = refuseMark(kube, what, message, now);
+  if (isNewRefusal(kube, what, message))
+    teller(node, now, events)("kube.refused", sayRefusal(kube, what, message));
+  const next = { ...node, operation: null, kube: { ...refused, restUntil } };
+  return { ...nothing, events, node: next };
+}
+
+function teller(
+  node: Node,
+  now: number,
+  events: EventDraft[],
+): (kind: EventKind, message: string) => void {
+  return (kind, message) =>
+    events.push({
+      at: now,
+      kind,
+      node: node.id,
+      pool: node.pool,
+      session: node.session?.id ?? null,
+      actor: "navarch",
+      message,
+    });
+}
+
+function foldDone(
+  operation: Operation,
+  node: Node,
+  pool: PoolState | null,
+  outcome: Extract<Outcome, { kind: "done" }>,
+  now: number,
+): OutcomeFold {
+  const { instance } = outcome;
+  const events: EventDraft[] = [];
+  const tell = teller(node, now, events);
+  const payload = operation.payload;
+  const why = operation.because.join("; ");
+  switch (payload.kind) {
+    case "create": {
+      if (instance === null) throw new Error(`${operation.id}: created without an instance`);
+      tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
+      const sold = pool === null ? null : sells(pool, payload.offer);
+      return { operation, node: bought(node, payload, instance, now), pool: sold, events };
+    }
+    case "terminate": {
+      const phase =
+        node.phase.kind === "terminating" ? { ...node.phase, accepted: now } : node.phase;
+      tell(
+        "node.terminating",
+        `${payload.provider} accepted the end of instance ${payload.instanceId}`,
+      );
+      return { operation, node: { ...node, phase }, pool: null, events };
+    }
+    case "reboot": {
+      tell("node.repairing", `${payload.provider} reboots instance ${payload.instanceId}`);
+      return { operation, pool: null, events, node: rebooting(node, payload.bootId, now) };
+    }
+    case "bootstrap": {
+      tell("node.bootstrapped", `set up at ${payload.address}, attempt ${payload.attempt}`);
+      return { operation, pool: null, events, node: foldBootstrap(node, payload, outcome, now) };
+    }
+    case "cordon":
+    case "uncordon": {
+      const marked = foldMark(node, payload, outcome, tell, now);
+      return { operation, pool: null, events, node: marked };
+    }
+    case "drain": {
+      tell("node.draining", why === "" ? "asked to drain" : why);
+      const phase = {
+        kind: "draining" as const,
+        since: now,
+        deadlineAt: payload.deadlineAt,
+        drainedAt: null,
+        sawWork: false,
+        purpose: payload.purpose,
+      };
+      return { operation, pool: null, events, node: { ...node, phase } };
+    }
+    default:
+      return unreachable(payload);
+  }
+}
+
+function bought(
+  node: Node,
+  payload: Extract<Operation["payload"], { kind: "create" }>,
+  instance: Instance,
+  now: number,
+): Node {
+  const pricePerHour = instance.pricePerHour ?? payload.pricePerHour ?? null;
+  return {
+    ...node,
+    instance: { ...bindInstance(payload.provider, instance, now), pricePerHour },
+    offer: payload.guard ?? null,
+    phase: { kind: "booting", since: now },
+  };
+}
+
+/** That a place sells says nothing about what: a lemon's rest ends with a verified node. */
+function sells(pool: PoolState, offer: string): PoolState {
+  if (pool.offers[offer]?.class === "lemon") return pool;
+  const { [offer]: _, ...offers } = pool.offers;
+  return { ...pool, offers };
+}
+
+/** Asked for, and from here on only another boot id is news. */
+function rebooting(node: Node, bootId: string | null, now: number): Node {
+  const { session } = node;
+  const attempts = { ...session?.attempts, reboot: (session?.attempts?.["reboot"] ?? 0) + 1 };
+  return {
+    ...node,
+    rebootedAt: now,
+    session: session === null ? null : { ...session, attempts },
+    phase: { kind: "repairing", since: now, rung: "reboot", bootId },
+  };
+}
+
+/** A mark set or lifted in the scheduler: the cordon of the product, or one only mirrored there. */
+function foldMark(
+  node: Node,
+  payload: Extract<Operation["payload"], { kind: "cordon" | "uncordon" }>,
+  outcome: Extract<Outcome, { kind: "done" }>,
+  tell: (kind: EventKind, message: string) => void,
+  now: number,
+): Node {
+  const { why } = payload;
+  if (payload.kind === "uncordon") {
+    const stays = outcome.message === null ? "" : ` (${outcome.message})`;
+    const kube = payload.keep === true ? node.kube : markedOn(node, null);
+    // Of a person's uncordon everything was told; what it left behind is cleared without a word.
+    if (payload.mirror === true && isNotedOnly(node)) return { ...node, kube };
+    tell(payload.mirror === true ? "kube.uncordoned" : "node.uncordoned", `${why}${stays}`);
+    return payload.mirror === true ? { ...node, kube } : { ...uncordoned(node), kube };
+  }
+  const kube = markedOn(node, outcome.on ?? null);
+  if (payload.mirror === true) {
+    tell("kube.cordoned", `marked in Kubernetes: ${why}`);
+    return { ...node, kube };
+  }
+  tell("node.cordoned", why);
+  return {
+    ...node,
+    kube,
+    cordon: { ...node.cordon, product: { by: "navarch", why, at: now } },
+    // Only what was cordoned for evidence spends from the isolation budget, silence does not.
+    isolatedAt: isSick(node) ? now : node.isolatedAt,
+  };
+}
+
+function uncordoned(node: Node): Node {
+  return { ...node, cordon: { ...node.cordon, product: null } };
+}
+
+function foldRefused(
+  operation: Operation,
+  node: Node,
+  pool: PoolState | null,
+  refusal: Extract<Outcome, { kind: "refused" }>,
+  now: number,
+): OutcomeFold {
+  const events: EventDraft[] = [];
+  const tell = teller(node, now, events);
+  const payload = operation.payload;
+  if (payload.kind === "bootstrap") {
+    const what = refusal.unspent === true ? "waits" : "failed";
+    // What waits for a person waits for long, and is tried again all the time.
+    if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message)
+      tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
+    return { operation, pool: null, events, node: foldBootstrap(node, payload, refusal, now) };
+  }
+  // The scheduler's only other call, a drain, is never refused.
+  const marked = refusal.class === "scheduler" ? node.kube : null;
+  if (marked === null)
+    tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
+  else if (isNewRefusal(marked, payload.kind, refusal.message))
+    tell("kube.refused", sayRefusal(marked, payload.kind, refusal.message));
+  if (
+    payload.kind === "create" &&
+    node.phase.kind === "requested" &&
+    refusal.class !== "scheduler" &&
+    refusal.class !== "bootstrap" &&
+    // It leaves the ask open (`isProof`), so it never comes to here.
+    refusal.class !== "rate_limit"
+  ) {
+    const phase = {
+      ...node.phase,
+      attempt: node.phase.attempt + 1,
+      refusal: `${refusal.class}: ${refusal.message}`,
+    };
+    const before = pool?.offers[payload.offer];
+    const failures = (before?.failures ?? 0) + 1;
+    const rest = OFFER_REST[refusal.class];
+    const notBefore =
+      now + (patience(refusal.retryAfterMs) ?? backoffMs(failures, rest.firstMs, rest.maxMs));
+    const offer = { failures, notBefore, class: refusal.class, message: refusal.message };
+    return {
+      operation,
+      events,
+      node: { ...node, phase },
+      pool: pool === null ? null : { ...pool, offers: { ...pool.offers, [payload.offer]: offer } },
+    };
+  }
+  if (payload.kind === "terminate" && node.phase.kind === "terminating") {
+    // Termination is retried for ever: an instance that is not confirmed gone is still billed
+    // (safety.md §10).
+    const rest =
+      patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
+    return {
+      operation,
+      pool: null,
+      events,
+      node: { ...node, phase: { ...node.phase, notBefore: now + rest } },
+    };
+  }
+  const kube =
+    marked === null ? node.kube : refuseMark(marked, payload.kind, refusal.message, now);
+  return {
+    operation,
+    pool: null,
+    events,
+    node: { ...node, kube, restUntil: now + (patience(refusal.retryAfterMs) ?? REST_MS) },
+  };
+}

@@ -1,0 +1,242 @@
+/** How an open operation ends, by its answer or because the world has overtaken it. */
+import { describe, expect, test } from "bun:test";
+import type { BootId, OperationId } from "../../../schema/id.ts";
+import type { KubeFact, Node, Phase } from "../../../schema/node.ts";
+import type { Operation, Payload } from "../../../schema/operation.ts";
+import {
+  agentOf,
+  instanceOf,
+  kubeOf,
+  nodeOf,
+  operationOf,
+  POOL,
+  poolStateOf,
+} from "../../../test/world/part.ts";
+import type { Instance } from "../provider.ts";
+import { Draft, newMirror } from "../draft.ts";
+import { foldOvertaken, settle } from "./settle.ts";
+
+const NOW = 1_000_000;
+const DRAIN = {
+  kind: "drain",
+  purpose: "repair",
+  deadlineAt: 0,
+  gracePeriodMs: -1,
+  force: false,
+} as const;
+const reboot = (bootId: string | null): Payload => ({
+  kind: "reboot",
+  provider: POOL,
+  instanceId: instanceOf().id,
+  bootId,
+});
+
+/** The node with this operation open. */
+function asked(payload: Payload, more: Partial<Node> = {}, over: Partial<Operation> = {}) {
+  const id = `n.1.${payload.kind}` as OperationId;
+  const node = nodeOf("n", { fence: 4, operation: id, ...more });
+  return { node, operation: operationOf(node, payload, { id, ...over }) };
+}
+
+function world(node: Node | null, operation: Operation | null) {
+  const mirror = newMirror();
+  if (node !== null) mirror.nodes.set(node.id, node);
+  if (operation !== null) mirror.operations.set(operation.id, operation);
+  mirror.pools.set(POOL, poolStateOf(1));
+  return { mirror, draft: new Draft(mirror) };
+}
+
+describe("settle()", () => {
+  const { node, operation } = asked({ kind: "cordon", why: "broken" });
+  const done = { kind: "done", instance: null, message: null } as const;
+
+  test("takes one answer, with all that it changes", () => {
+    const { draft } = world(node, operation);
+    settle(NOW, draft, operation.id, done);
+    expect(draft.operation(operation.id)).toMatchObject({ state: "done", closedAt: NOW });
+    expect(draft.node(node.id)?.cordon.product).toEqual({ by: "navarch", why: "broken", at: NOW });
+    expect(draft.change.events.map(({ kind }) => kind)).toEqual(["node.cordoned"]);
+    const closed = draft.operation(operation.id);
+    settle(NOW + 1, draft, operation.id, { ...done, message: "again" });
+    expect(draft.operation(operation.id)).toEqual(closed);
+    expect(draft.change.events).toHaveLength(1);
+  });
+
+  test("writes the pool of what was bought", () => {
+    const payload = {
+      kind: "create",
+      provider: POOL,
+      offer: "o",
+      request: { name: "n" },
+    } as unknown as Payload;
+    const bought = asked(payload, { instance: null, phase: { kind: "requested" } as Phase });
+    const { draft } = world(bought.node, bought.operation);
+    const instance = { ...instanceOf(), name: "n", tags: {}, createdAtMs: 1 } as unknown as Instance;
+    settle(NOW, draft, bought.operation.id, { kind: "done", instance, message: null });
+    expect(draft.finish()?.pools).toEqual([poolStateOf(1)]);
+  });
+
+  test("closes what belongs to no node any more, and knows no other", () => {
+    const { draft } = world(null, operation);
+    settle(NOW, draft, operation.id, done);
+    expect(draft.operation(operation.id)).toMatchObject({ state: "done" });
+    expect(draft.finish()?.nodes).toEqual([]);
+    const empty = world(node, null);
+    settle(NOW, empty.draft, operation.id, done);
+    expect(empty.draft.finish()).toBeNull();
+  });
+
+  test("leaves what is open after an unknown outcome open", () => {
+    const { draft } = world(node, operation);
+    settle(NOW, draft, operation.id, { kind: "ambiguous", message: "lost" });
+    expect(draft.operation(operation.id)).toMatchObject({ state: "asked", message: "lost" });
+    expect(draft.finish()).toMatchObject({ nodes: [], pools: [], events: [] });
+  });
+});
+
+/** What becomes of the operation and the node: `null` where nothing is written. */
+function overtaken({ node, operation }: { node: Node | null; operation: Operation }) {
+  const { mirror, draft } = world(node, operation);
+  foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
+  const change = draft.finish();
+  if (change === null) return null;
+  return { operation: change.operations[0] ?? null, node: change.nodes[0] ?? null };
+}
+
+const ended = (operation: Operation, message: string) => ({
+  ...operation,
+  state: "abandoned" as const,
+  closedAt: NOW,
+  message,
+});
+
+const order = (goal: "drain" | "terminate" | "replace", force: boolean) =>
+  ({ goal, by: "ann", why: "", force, at: 1, timeoutMs: null }) as const;
+const gone: Phase = { kind: "gone", since: 1, purpose: "operator" };
+const human = { product: null, human: { by: "human:ann", why: "", at: 1 } };
+const kube = kubeOf({ isolatedUid: "uid-1" });
+
+describe("foldOvertaken() of a mark", () => {
+  const said = "overtaken by a person's order before it was answered";
+  const tried = { attempts: 1 };
+  const CORDON: Payload = { kind: "cordon", why: "x" };
+  const UNCORDON: Payload = { kind: "uncordon", why: "x" };
+
+  test.each<[string, ReturnType<typeof asked>]>([
+    ["its end is forced", asked(CORDON, { order: order("terminate", true) }, tried)],
+    ["its replacement is forced", asked(UNCORDON, { order: order("replace", true) }, tried)],
+    ["its machine is gone", asked(CORDON, { phase: gone }, tried)],
+    ["a person cordoned it meanwhile", asked(UNCORDON, { cordon: human, kube })],
+  ])("ends the ask where %s", (_what, one) => {
+    const before = one.node.kube;
+    const { node, operation } = one;
+    expect(overtaken(one)).toEqual({
+      operation: ended(operation, said),
+      node: {
+        ...node,
+        kube: before === null ? null : { ...before, isolatedUid: null },
+        operation: null,
+        fence: 5,
+      },
+    });
+  });
+
+  test.each<[string, ReturnType<typeof asked>]>([
+    ["it was not tried yet", asked(CORDON, { order: order("terminate", true) }, { attempts: 0 })],
+    ["a drain is forced", asked(CORDON, { order: order("drain", true) }, tried)],
+    ["its end is not forced", asked(CORDON, { order: order("terminate", false) }, tried)],
+    ["nobody ordered anything", asked(CORDON, {}, tried)],
+    ["a person's cordon is what it sets", asked(CORDON, { cordon: human, kube }, tried)],
+    ["it keeps the mark", asked({ ...UNCORDON, keep: true }, { cordon: human, kube })],
+    ["no scheduler shows a person's cordon", asked(UNCORDON, { cordon: human, kube: null })],
+    ["no person has cordoned it", asked(UNCORDON, { kube })],
+  ])("leaves it open where %s", (_what, one) => {
+    expect(overtaken(one)).toBeNull();
+  });
+
+  test("leaves a node alone that is at something else by now", () => {
+    const other = asked(CORDON, { phase: gone }, tried);
+    const node = { ...other.node, operation: "n.2.terminate" as OperationId };
+    expect(overtaken({ ...other, node })).toEqual({
+      operation: ended(other.operation, said),
+      node: null,
+    });
+  });
+});
+
+describe("foldOvertaken() of a drain or a reboot", () => {
+  const said = "overtaken before it was answered";
+
+  test.each<[string, Payload]>([
+    ["drain", DRAIN],
+    ["reboot", reboot("boot-1")],
+  ])("ends a %s whose node was given back", (_kind, payload) => {
+    const one = asked(payload, {}, { fence: 3 });
+    expect(overtaken(one)).toEqual({
+      operation: ended(one.operation, said),
+      node: { ...one.node, operation: null },
+    });
+    const node = { ...one.node, operation: null };
+    expect(overtaken({ ...one, node })).toEqual({
+      operation: ended(one.operation, said),
+      node: null,
+    });
+    const late = asked(payload, { operation: null });
+    expect(overtaken(late)).toEqual({ operation: ended(late.operation, said), node: null });
+  });
+
+  test.each<[string, Payload, Partial<Node>]>([
+    ["a drain", DRAIN, {}],
+    ["a reboot of the boot that still speaks", reboot("boot-1"), {}],
+    ["a reboot of a boot that nobody knew", reboot(null), {}],
+    ["an end", { kind: "terminate", provider: POOL, instanceId: instanceOf().id }, {}],
+  ])("leaves %s open that is its node's", (_what, payload, more) => {
+    expect(overtaken(asked(payload, more))).toBeNull();
+  });
+
+  test("leaves alone what is neither a mark, a drain nor a reboot, whatever became of its node", () => {
+    const end: Payload = { kind: "terminate", provider: POOL, instanceId: instanceOf().id };
+    expect(overtaken(asked(end, {}, { fence: 3 }))).toBeNull();
+    expect(overtaken(asked(end, { phase: gone }, { attempts: 3 }))).toBeNull();
+  });
+
+  test.each<[string, Partial<Node>]>([
+    ["another boot speaks", { agent: { ...agentOf(), bootId: "boot-2" as BootId } }],
+    ["no agent is known any more", { agent: null }],
+  ])("counts a reboot as done where %s", (_what, more) => {
+    const one = asked(reboot("boot-1"), more);
+    const after = overtaken(one);
+    expect(after?.operation).toMatchObject({ state: "done", message: "it came up anew" });
+    expect(after?.node).toMatchObject({ operation: null, phase: { kind: "repairing" } });
+  });
+});
+
+describe("foldOvertaken()", () => {
+  test("looks at what the draft has already closed as closed, and at no lost node", () => {
+    const one = asked(DRAIN, {}, { fence: 3 });
+    expect(overtaken({ node: null, operation: one.operation })).toBeNull();
+    const { mirror, draft } = world(one.node, one.operation);
+    draft.putOperation({ ...one.operation, state: "done" });
+    foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
+    expect(draft.finish()?.operations).toEqual([{ ...one.operation, state: "done" }]);
+  });
+
+  test("judges every operation, and not only the first", () => {
+    const first = asked({ kind: "cordon", why: "x" });
+    const second = nodeOf("m", { fence: 4, operation: "m.1.drain" as OperationId });
+    const drain = operationOf(second, DRAIN, { id: "m.1.drain" as OperationId, fence: 3 });
+    const lost = operationOf(nodeOf("l"), DRAIN, { id: "l.1.drain" as OperationId });
+    const { mirror, draft } = world(first.node, first.operation);
+    mirror.operations.set(lost.id, lost);
+    mirror.nodes.set(second.id, second);
+    mirror.operations.set(drain.id, drain);
+    foldOvertaken({ fleetId: "f", ...mirror }, NOW, draft);
+    expect(draft.finish()?.operations.map(({ id }) => id)).toEqual([drain.id]);
+  });
+});
+
+const owned: KubeFact = kube;
+test("foldOvertaken() of a forced end forgets that the mark was read back", () => {
+  const one = asked({ kind: "uncordon", why: "x" }, { kube: owned, phase: gone }, { attempts: 1 });
+  expect(overtaken(one)?.node?.kube).toEqual({ ...owned, isolatedUid: null });
+});

@@ -1,0 +1,109 @@
+/**
+ * An uncordon by others, folded: who did it, whether it is done again and again, what resumes the
+ * repair that it called off, and the reminder of broken hardware that nothing repairs. Pure.
+ */
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import { UNCORDONS_MAX } from "../../../schema/kube-past.ts";
+import type { KubeFact, Node } from "../../../schema/node.ts";
+import { isUnbought } from "../fleet.ts";
+import {
+  brokenBecause,
+  BY_KUBERNETES,
+  callOffs,
+  isRepairCalledOff,
+  loopOf,
+  mayResume,
+  sayLoop,
+} from "../safety/uncordoned.ts";
+import type { KubeNode } from "../kubernetes/object.ts";
+
+type Tell = (kind: EventKind, message: string, actor?: string) => void;
+
+/** The fact with this uncordon in it. Says so if it is one of many. */
+export function noteUncordon(kube: KubeFact, object: KubeNode, tell: Tell, now: number): KubeFact {
+  const by = object.touched === undefined ? null : object.touched.join(" or ");
+  const uncordons = [...(kube.uncordons ?? []), { at: now, by }].slice(-UNCORDONS_MAX);
+  const next = { ...kube, uncordons };
+  const loop = loopOf(uncordons, now);
+  if (loop !== null) tell("kube.uncordon_loop", sayLoop(next, loop), "human");
+  return next;
+}
+
+export function sayUncordon(kube: KubeFact | null): string {
+  return `uncordoned in Kubernetes by ${kube?.uncordons?.at(-1)?.by ?? "hand"}`;
+}
+
+export function sayBroken(node: Node): string {
+  const { id, kube } = node;
+  const who = sayUncordon(kube);
+  const name = kube?.name ?? id;
+  const what = `Node ${name} was ${who} although its hardware is broken: ${brokenBecause(node)}`;
+  return `${what}; ${sayService(kube)}. ${sayResume(node)}`;
+}
+
+function sayService(kube: KubeFact | null): string {
+  if (kube !== null && kube.absentSince !== null) return "its Node is missing now";
+  if (kube?.unschedulable !== true) return "work that lands there fails";
+  return `it is cordoned by ${kube.others.join(", ")} now, and nothing repairs it`;
+}
+
+/** What a person can do about a repair that was called off. */
+export function sayResume(node: Node): string {
+  const { id, kube } = node;
+  const order = isUnbought(node) ? `navarch drain ${id}` : `navarch replace ${id}`;
+  const isOpen = kube !== null && !kube.unschedulable && kube.absentSince === null;
+  if (mayResume(node) && isOpen) {
+    const either = `\`kubectl cordon ${kube.name}\` or \`${order}\``;
+    return `Resume its repair, drain included, with ${either}`;
+  }
+  const calledOff = `called off ${callOffs(node)} times since its fault began`;
+  const why = mayResume(node) ? "" : ` (${calledOff}: a cordon does not resume it)`;
+  return `Resume its repair, drain included, with \`${order}\`${why}`;
+}
+
+/** Why nothing repairs a node that someone gave back in Kubernetes; `null` = another reason. */
+export function sayCalledOff({ kube, waiver }: Node): string | null {
+  if (waiver?.by !== BY_KUBERNETES) return null;
+  const at = new Date(waiver.at).toISOString();
+  return `its repair was called off: ${sayUncordon(kube)} at ${at}`;
+}
+
+/**
+ * Others cordoned the node: if they had called its repair off before, the repair resumes under the
+ * usual limits. What the event says of it, and the waiver that is left. `isNew`: this very object
+ * was schedulable when it was last looked at.
+ */
+export function foldCordon(
+  node: Node,
+  theirs: readonly string[],
+  isNew: boolean,
+): { message: string; waiver: Node["waiver"] } {
+  const by = `cordoned in Kubernetes by ${theirs.join(", ")}`;
+  // `navarch cordon` keeps a repair from beginning, whoever cordons the node besides.
+  if (node.waiver?.by !== BY_KUBERNETES || node.cordon.human !== null || !isNew) {
+    return { message: `${by}: left as it is`, waiver: node.waiver };
+  }
+  if (mayResume(node)) return { message: `${by}: its repair resumes`, waiver: null };
+  return { message: `${by}: left as it is. ${sayResume(node)}`, waiver: node.waiver };
+}
+
+/** People are reminded; `null` = not now. `reviewMs` 0 = never. */
+export function foldReview(
+  node: Node,
+  reviewMs: number,
+  now: number,
+): { node: Node; event: EventDraft } | null {
+  const { waiver } = node;
+  if (waiver === null || reviewMs === 0 || !isRepairCalledOff(node)) return null;
+  if (now - (waiver.remindedAt ?? waiver.at) < reviewMs) return null;
+  const event: EventDraft = {
+    at: now,
+    kind: "kube.uncordoned_broken",
+    node: node.id,
+    pool: node.pool,
+    session: node.session?.id ?? null,
+    actor: "navarch",
+    message: `reminder: ${sayBroken(node)}`,
+  };
+  return { node: { ...node, waiver: { ...waiver, remindedAt: now } }, event };
+}

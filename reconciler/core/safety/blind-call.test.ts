@@ -1,0 +1,98 @@
+/** What may still be called while the fleet is dark, frozen or held. */
+import { describe, expect, test } from "bun:test";
+import type { InstanceId } from "../../../schema/id.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Payload } from "../../../schema/operation.ts";
+import { fleetOf, instanceOf, nodeOf, operationOf, poolStateOf } from "../../../test/world/part.ts";
+import type { Sight } from "../fleet.ts";
+import { mayCall } from "./blind.ts";
+
+const NOW = 1_000;
+const provider = instanceOf().provider;
+const instanceId = "i-n" as InstanceId;
+const PAYLOADS: Record<string, Payload> = {
+  terminate: { kind: "terminate", provider, instanceId },
+  reboot: { kind: "reboot", provider, instanceId, bootId: null },
+  drain: { kind: "drain", purpose: "replace", deadlineAt: 0, gracePeriodMs: -1, force: false },
+  cordon: { kind: "cordon", why: "" },
+  mirrored: { kind: "cordon", why: "", mirror: true },
+  uncordon: { kind: "uncordon", why: "" },
+  create: {
+    kind: "create",
+    provider,
+    offer: "o",
+    guard: null,
+    pricePerHour: null,
+    request: {
+      token: "t",
+      name: "n",
+      nodeId: "n",
+      region: null,
+      zone: null,
+      instanceType: "t",
+      tags: {},
+      sshKeys: [],
+    },
+  },
+};
+const ALL = Object.keys(PAYLOADS);
+const order = (force: boolean) =>
+  ({ goal: "terminate", by: "ann", why: "", force, at: 0, timeoutMs: null }) as const;
+
+/** Names of what may be called. */
+function allowed(over: Partial<Sight>, node: Node | null, pools: PoolState[] = [], poolOf = node) {
+  const sight = { now: NOW, blind: [], frozen: null, ...over } as unknown as Sight;
+  const fleet = fleetOf(node === null ? [] : [node], [], pools);
+  const about = poolOf ?? nodeOf("n");
+  return ALL.filter((name) => {
+    const payload = PAYLOADS[name];
+    return payload !== undefined && mayCall(operationOf(about, payload), fleet, sight);
+  });
+}
+
+const node = nodeOf("n");
+const HARMLESS = ["cordon", "mirrored", "uncordon"];
+const SPARING = [...HARMLESS, "create"];
+
+test("while all is clear everything may", () => {
+  expect(allowed({}, node)).toEqual(ALL);
+  expect(allowed({}, null)).toEqual(ALL);
+});
+
+describe("blind", () => {
+  const blind = { blind: ["dark"] };
+  test("nothing that destroys may, but a person's forced order and what has ended", () => {
+    expect(allowed(blind, node)).toEqual(SPARING);
+    expect(allowed(blind, null)).toEqual(SPARING);
+    expect(allowed(blind, { ...node, order: order(false) })).toEqual(SPARING);
+    expect(allowed(blind, { ...node, order: order(true) })).toEqual(ALL);
+    expect(allowed(blind, { ...node, instance: instanceOf({ state: "terminated" }) })).toEqual(ALL);
+    expect(allowed(blind, { ...node, instance: instanceOf({ state: "terminating" }) })).toEqual(SPARING);
+    expect(allowed(blind, { ...node, instance: null })).toEqual(SPARING);
+  });
+});
+
+describe("stopped by a person", () => {
+  const held = (until: number) => [poolStateOf(1, { hold: { by: "ann", why: "", until } })];
+
+  test("a freeze leaves what gives a node back, and what is ordered", () => {
+    const frozen = { frozen: "move (ann)" };
+    expect(allowed(frozen, node)).toEqual(["mirrored", "uncordon"]);
+    expect(allowed(frozen, null)).toEqual(["mirrored", "uncordon"]);
+    expect(allowed(frozen, { ...node, order: order(false) })).toEqual(ALL);
+  });
+
+  test("a hold of the pool leaves isolation too, until it ends", () => {
+    expect(allowed({}, node, held(NOW + 1))).toEqual(HARMLESS);
+    expect(allowed({}, node, held(NOW))).toEqual(ALL);
+    expect(allowed({}, node, [poolStateOf(1)])).toEqual(ALL);
+    expect(allowed({}, { ...node, order: order(false) }, held(NOW + 1))).toEqual(ALL);
+    expect(allowed({}, { ...node, pool: null }, held(NOW + 1))).toEqual(ALL);
+  });
+
+  test("a freeze and darkness together leave the stricter of both", () => {
+    const both = { frozen: "move", blind: ["dark"] };
+    expect(allowed(both, { ...node, order: order(false) })).toEqual(SPARING);
+    expect(allowed(both, node)).toEqual(["mirrored", "uncordon"]);
+  });
+});

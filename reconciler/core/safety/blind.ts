@@ -1,0 +1,118 @@
+/**
+ * Blindness (safety.md §6): when everything looks dead at once, the one who looks is broken. Pure
+ * tests over what is known, and the memory of the last darkness: it is over only after two full
+ * rounds of looking without it. Memory only, because a new process looks for itself.
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import { type Fleet, isUnbought, type Sight } from "../fleet.ts";
+import { isDefinitive } from "./evident.ts";
+import { domainsOf } from "./scope.ts";
+
+/** A domain with this many nodes can be dark, and is when this share of it is. */
+const DOMAIN_NODES_MIN = 3;
+const DARK_SHARE = 0.9;
+/**
+ * Evidence, as opposed to silence, blinds only a fleet of some size: three machines may well die.
+ */
+const SICK_FLEET_MIN = 10;
+
+/** Whether silence or unproven evidence takes the node out of sight. */
+function isDark(node: Node, countSick: boolean): boolean {
+  if (node.health.silentSince !== null) return true;
+  // What an agent that speaks says about broken hardware is sight; the breaker looks after it.
+  return countSick && node.health.verdict === "unhealthy" && !isDefinitive(node);
+}
+
+/**
+ * `null`, or why what is seen says more about us than about the fleet: every domain that is large
+ * enough is dark. One dark zone among lit ones is a zone that died.
+ */
+export function darkness(nodes: Iterable<Node>): string | null {
+  const all: Node[] = [];
+  for (const node of nodes) {
+    if (node.agent === null) continue;
+    if (node.phase.kind === "gone" || node.phase.kind === "terminating") continue;
+    if (node.instance !== null && node.instance.state === "terminated") continue;
+    all.push(node);
+  }
+  // Agents that nobody asked for must not blind a fleet; one that has no others is made of them.
+  const bought = all.filter((node) => !isUnbought(node));
+  const watched = bought.length > 0 ? bought : all.filter((node) => node.pool !== null);
+  if (watched.length < DOMAIN_NODES_MIN) return null;
+  const countSick = watched.length >= SICK_FLEET_MIN;
+  // Nearly always nobody is: then the domains need not be looked at.
+  if (!watched.some((node) => isDark(node, countSick))) return null;
+  const domains = new Map<string, { all: number; dark: number }>();
+  let silent = 0;
+  let dark = 0;
+  for (const node of watched) {
+    const out = isDark(node, countSick);
+    if (out) dark++;
+    if (node.health.silentSince !== null) silent++;
+    for (const domain of finest(node)) {
+      const count = domains.get(domain) ?? { all: 0, dark: 0 };
+      count.all++;
+      if (out) count.dark++;
+      domains.set(domain, count);
+    }
+  }
+  const judged = [...domains.values()].filter(({ all }) => all >= DOMAIN_NODES_MIN);
+  // Domains too small to be judged are judged together: a light in one of them is still a light.
+  const small = [...domains.values()].filter(({ all }) => all < DOMAIN_NODES_MIN);
+  const sum = (of: "all" | "dark"): number => small.reduce((total, one) => total + one[of], 0);
+  if (small.length > 0) judged.push({ all: sum("all"), dark: sum("dark") });
+  if (!judged.every((one) => one.dark / one.all >= DARK_SHARE)) return null;
+  return silent === dark
+    ? `${silent} of ${watched.length} nodes fell silent at once`
+    : `${dark} of ${watched.length} nodes are silent or unhealthy at once`;
+}
+
+/** The domain a node would go dark with: its zone, or its provider where no zone is told. */
+function finest(node: Node): string[] {
+  const domain = domainsOf(node).findLast((one) => !one.startsWith("rack:"));
+  return domain === undefined ? ["nowhere"] : [domain];
+}
+
+export class Blindness {
+  private darkSince: { why: string; lastMono: number } | null = null;
+
+  /**
+   * Why nothing destructive may start; empty while sight is clear. `roundMs` is one full round of
+   * looking, a heartbeat interval; `mono` this process's monotonic milliseconds.
+   */
+  look(reasons: readonly string[], mono: number, roundMs: number): string[] {
+    const [why] = reasons;
+    if (why !== undefined) {
+      this.darkSince = { why, lastMono: mono };
+      return [...reasons];
+    }
+    if (this.darkSince === null) return [];
+    if (mono - this.darkSince.lastMono >= 2 * roundMs) {
+      this.darkSince = null;
+      return [];
+    }
+    return [`sight has just come back: ${this.darkSince.why}`];
+  }
+}
+
+/**
+ * Whether a call may start now: it may have been intended when all was clear (invariant I12). While
+ * blind only what needs no eyes goes on, a person's forced order and what the cloud itself ended;
+ * in a freeze or a hold only what a person ordered, and what gives a node back.
+ */
+export function mayCall(operation: Operation, fleet: Fleet, sight: Sight): boolean {
+  const node = fleet.nodes.get(operation.node);
+  const { kind } = operation.payload;
+  const destroys = kind === "terminate" || kind === "drain" || kind === "reboot";
+  if (destroys && sight.blind.length > 0) {
+    if (node?.order?.force !== true && node?.instance?.state !== "terminated") return false;
+  }
+  const hold = operation.pool === null ? null : (fleet.pools.get(operation.pool)?.hold ?? null);
+  const paused = sight.frozen !== null || (hold !== null && hold.until > sight.now);
+  // A hold leaves isolation alone, which is cheap and reversible; a freeze does not.
+  const { payload } = operation;
+  const told = payload.kind === "cordon" && payload.mirror === true;
+  const harmless = kind === "uncordon" || (kind === "cordon" && (sight.frozen === null || told));
+  return !paused || harmless || (node !== undefined && node.order !== null);
+}

@@ -1,0 +1,326 @@
+/**
+ * The breakers (safety.md §5): each scope's arrivals of repair sessions against what its hardware
+ * can do. A burst slows the scope down to a trickle, never to nothing; a common cause is acted on
+ * instead of the nodes that share it; and it clears itself, through growing batches. Pure: facts
+ * and nodes in, facts and events out. Nothing is counted in memory, so a restart changes nothing.
+ */
+import type { Config } from "../../../schema/config.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../../schema/safety.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import type { Fleet } from "../fleet.ts";
+import { attribute, explains, printCause, type Sick } from "./cause.ts";
+import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
+import { tripCount } from "./poisson.ts";
+import { rateOf } from "./rate.ts";
+import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
+
+type Breaker = FactOf<"breaker">;
+
+const DAY_MS = 86_400_000;
+/** safety.md §8: between two batches at least this; a recovering fleet looks partly sick. */
+const SETTLE_MS = 5 * 60_000;
+/** Batches that must pass before the breaker closes, and how far a batch may grow. */
+const BATCHES = 2;
+const BATCH_MAX = 64;
+/** What stays sick this long does not get well by itself: then its nodes are replaced. */
+const CAUSE_WAIT_MS = 60 * 60_000;
+/** A place is back when at most this share of its nodes is still sick. */
+const PLACE_BACK_SHARE = 0.2;
+
+export type Step = { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] };
+
+/** One scope as it is now. */
+type Scope = {
+  name: string;
+  size: number;
+  nodes: Node[];
+  /** When each session of its nodes opened, oldest first. */
+  arrivals: number[];
+};
+
+export function stepBreakers(
+  fleet: Fleet,
+  config: Config,
+  now: number,
+  rules: ReadonlySet<string>,
+): Step {
+  const step: Step = { put: [], drop: [], pools: [], events: [] };
+  const settings = config.safety.breaker;
+  const known = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one]));
+  if (!settings.enabled) {
+    for (const one of known.values()) step.drop.push(factKey(one));
+    return step;
+  }
+  const scopes = gather(fleet, config, now - settings.longWindowMs, known);
+  if (scopes.length === 0) return step;
+  const wanted = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;
+  const [stored] = factsOf(fleet.facts, "rate");
+  const perMs = rateOf(stored ?? null, settings, wanted, now) / 1_000 / DAY_MS;
+  for (const scope of scopes) {
+    // A pool or a place that is no more holds nothing back.
+    if (scope.size === 0) {
+      if (known.has(scope.name)) step.drop.push(`breaker:${scope.name}`);
+      continue;
+    }
+    const tripped = lastTrip(scope, settings, perMs);
+    const before = known.get(scope.name) ?? null;
+    const after = next(before, scope, { fleet, config, now, tripped, rules });
+    if (after === before) continue;
+    if (after === null) step.drop.push(`breaker:${scope.name}`);
+    else step.put.push(after);
+    if (after?.state !== before?.state) step.events.push(tell(scope.name, after, now));
+  }
+  return step;
+}
+
+/** Scopes worth a look: those that saw a session lately, and those that are not closed. */
+function gather(
+  fleet: Fleet,
+  config: Config,
+  since: number,
+  known: ReadonlyMap<string, Breaker>,
+): Scope[] {
+  const arrivals = new Map<string, number[]>();
+  for (const node of fleet.nodes.values()) {
+    for (const at of openedAt(node)) {
+      if (at < since) continue;
+      for (const scope of scopesOf(node)) {
+        const list = arrivals.get(scope);
+        if (list === undefined) arrivals.set(scope, [at]);
+        else list.push(at);
+      }
+    }
+  }
+  for (const name of known.keys()) if (!arrivals.has(name)) arrivals.set(name, []);
+  if (arrivals.size === 0) return [];
+  const sizes = sizesOf(fleet, config);
+  const members = new Map<string, Node[]>([...arrivals.keys()].map((name) => [name, []]));
+  for (const node of fleet.nodes.values()) {
+    const before = node.instance === null ? predecessorOf(fleet, node) : null;
+    for (const scope of scopesOf(node, before)) members.get(scope)?.push(node);
+  }
+  return [...arrivals].map(([name, list]) => ({
+    name,
+    size: sizes.get(name)?.slots ?? 0,
+    nodes: members.get(name) ?? [],
+    arrivals: list.sort((a, b) => a - b),
+  }));
+}
+
+function openedAt({ session, lastSession }: Node): number[] {
+  const out: number[] = [];
+  if (session !== null) out.push(session.openedAt);
+  const last = lastSession ?? null;
+  // Neither a rule that was put aside nor a machine that somebody took away is a failure.
+  const isNone = last === null || last.how === QUARANTINED || last.how === LOST;
+  if (!isNone) out.push(last.openedAt);
+  return out;
+}
+
+/**
+ * The last instant at which the scope's arrivals were not plausible, or `null`: with `k` the fewest
+ * that trip, any window that holds the k-th latest and all later ones, up to its end.
+ */
+function lastTrip(
+  scope: Scope,
+  settings: Config["safety"]["breaker"],
+  perMs: number,
+): number | null {
+  let last: number | null = null;
+  for (const windowMs of [settings.windowMs, settings.longWindowMs]) {
+    const k = tripCount(perMs * scope.size * windowMs, settings.probability);
+    for (let i = scope.arrivals.length - 1; i >= k - 1; i--) {
+      const newest = scope.arrivals[i] ?? 0;
+      const oldest = scope.arrivals[i - k + 1] ?? 0;
+      if (newest - oldest > windowMs) continue;
+      last = Math.max(last ?? 0, oldest + windowMs);
+      break;
+    }
+  }
+  return last;
+}
+
+type Around = {
+  fleet: Fleet;
+  config: Config;
+  now: number;
+  /** End of the last implausible window; it may lie ahead of `now`. */
+  tripped: number | null;
+  /** Keys of the rules of the active policy. */
+  rules: ReadonlySet<string>;
+};
+
+function next(before: Breaker | null, scope: Scope, around: Around): Breaker | null {
+  const { now } = around;
+  const tripped = around.tripped !== null && around.tripped > now;
+  if (before === null) return tripped ? trip(scope, around) : null;
+  switch (before.state) {
+    case "restrained":
+      return tripped ? lookAgain(before, scope, around) : calm(before, around);
+    case "open":
+      if (isWithdrawn(before, scope, around)) {
+        return tripped
+          ? enter(before, "restrained", now, because(scope, null), null)
+          : halfOpen(before, now);
+      }
+      // What the cause does not explain may have one of its own.
+      return tripped ? lookAgain(before, scope, around) : before;
+    case "half-open":
+      // Only what arrived since it went half-open is a bad batch; older arrivals led here.
+      if (tripped && newestArrival(scope) > before.since) return trip(scope, around);
+      return stepBatch(before, scope, around);
+    default:
+      return unreachable(before.state);
+  }
+}
+
+/** Looks for a cause once for each new arrival, among the sick that no known cause explains. */
+function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
+  const { length } = scope.arrivals;
+  if (before.looked === length) return before;
+  const cause = causeOf(scope, around, before.cause);
+  if (cause === null) return { ...before, looked: length };
+  return { ...enter(before, "open", around.now, because(scope, cause), cause), looked: length };
+}
+
+/** safety.md §5.1: restrained until arrivals have been plausible for two windows. */
+function calm(before: Breaker, { now, config, tripped }: Around): Breaker {
+  const last = Math.max(before.trippedAt, tripped ?? 0);
+  return now - last >= 2 * config.safety.breaker.windowMs ? halfOpen(before, now) : before;
+}
+
+function newestArrival(scope: Scope): number {
+  return scope.arrivals[scope.arrivals.length - 1] ?? 0;
+}
+
+function trip(scope: Scope, around: Around): Breaker {
+  const { now } = around;
+  const cause = causeOf(scope, around, null);
+  return {
+    kind: "breaker",
+    scope: scope.name,
+    state: cause === null ? "restrained" : "open",
+    since: now,
+    trippedAt: now,
+    why: because(scope, cause),
+    cause,
+    batch: 0,
+    batchAt: 0,
+    passed: 0,
+    looked: scope.arrivals.length,
+  };
+}
+
+function because(scope: Scope, cause: Cause | null): string {
+  const many = `${scope.arrivals.length} repair sessions among ${scope.size} nodes in an hour`;
+  return cause === null
+    ? `${many} are more than hardware does`
+    : `${many} share ${printCause(cause)}`;
+}
+
+function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {
+  const since = now - config.safety.breaker.longWindowMs;
+  const sick = scope.nodes.flatMap((node): Sick[] => {
+    const at = Math.max(...openedAt(node), 0);
+    return at >= since && !explains(known, node) ? [{ node, openedAt: at }] : [];
+  });
+  const living = scope.nodes.filter((node) => node.phase.kind !== "gone");
+  return attribute(sick, living, (name, value) => {
+    if (name === "rule" && fleet.facts.has(`trusted:${value}`)) return null;
+    const fact = fleet.facts.get(`seen:${name}:${value}`);
+    return fact?.kind === "seen" && fact.at > 0 ? fact.at : null;
+  });
+}
+
+function enter(
+  before: Breaker,
+  state: Breaker["state"],
+  now: number,
+  why: string,
+  cause: Cause | null,
+): Breaker {
+  return { ...before, state, since: now, why, cause };
+}
+
+function halfOpen(before: Breaker, now: number): Breaker {
+  const why = "arrivals are plausible again: repairs go on in growing batches";
+  return {
+    ...before,
+    state: "half-open",
+    since: now,
+    why,
+    cause: null,
+    batch: 1,
+    batchAt: now,
+    passed: 0,
+  };
+}
+
+/**
+ * Whether what explained the burst is no more, or is dealt with (safety.md §5.1). A cause that
+ * nobody withdraws holds its nodes back for an hour; then they go on in growing batches.
+ */
+function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): boolean {
+  if (cause === null) return true;
+  const living = scope.nodes.filter((node) => node.phase.kind !== "gone");
+  const sharing = living.filter((node) => explains(cause, node));
+  const sick = sharing.filter((node) => node.session !== null);
+  if (cause.attribute === "rule") {
+    const { facts } = around.fleet;
+    if (!around.rules.has(cause.value) || facts.has(`trusted:${cause.value}`)) return true;
+    // Put aside it holds nothing back any more, also where nobody has looked again since.
+    const long = around.now - since >= CAUSE_WAIT_MS;
+    return facts.has(`quarantine:${cause.value}`) && (long || sick.length === 0);
+  }
+  if (sick.length <= sharing.length * PLACE_BACK_SHARE) return true;
+  return around.now - since >= CAUSE_WAIT_MS;
+}
+
+/** One batch after the other: a batch has passed when a slot of it was verified. */
+function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Breaker | null {
+  if (now - before.batchAt < SETTLE_MS) return before;
+  const waiting = scope.nodes.some((node) => isDue(node, config));
+  // Nothing left to try: then there is nothing left to hold back either.
+  if (!waiting && !scope.nodes.some(holdsPlace)) return null;
+  const verified = scope.nodes.some((node) => {
+    const since = node.phase.kind === "serving" ? node.phase.since : 0;
+    return since >= before.batchAt && (node.replaces !== null || isRebooted(node));
+  });
+  if (!verified) return before;
+  const passed = before.passed + 1;
+  if (passed >= BATCHES) return null;
+  const batch = Math.min(BATCH_MAX, before.batch * 2);
+  return { ...before, batch, batchAt: now, passed };
+}
+
+/** Whether a reboot is what its last session ended with: then no other machine took its place. */
+function isRebooted({ rebootedAt, lastSession }: Node): boolean {
+  const last = lastSession ?? null;
+  return last?.how === "recovered" && (rebootedAt ?? 0) >= last.openedAt;
+}
+
+/** Whether the product would repair the node if the breaker let it. */
+function isDue({ phase, pool, cordon, health, order }: Node, config: Config): boolean {
+  if (phase.kind !== "suspect" || health.verdict !== "unhealthy") return false;
+  if (cordon.human !== null && order === null) return false;
+  return config.pools.find((one) => one.name === pool)?.health.autoReplace === true;
+}
+
+function tell(scope: string, after: Breaker | null, now: number): EventDraft {
+  const message =
+    after === null
+      ? `breaker of ${scope} is closed: repairs go on as usual`
+      : `breaker of ${scope} is ${after.state}: ${after.why}`;
+  const pool = scope.startsWith("pool:") ? (scope.slice(5) as EventDraft["pool"]) : null;
+  return {
+    at: now,
+    kind: "safety.breaker",
+    node: null,
+    pool,
+    session: null,
+    actor: "navarch",
+    message,
+  };
+}

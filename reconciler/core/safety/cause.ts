@@ -1,0 +1,117 @@
+/**
+ * What the sessions of a burst have in common (safety.md §5.3). Pure. A value that nearly all of
+ * them share explains the burst if the rest of the fleet does not share it, or if it came into the
+ * fleet shortly before: a rule, a release or a driver that is new is suspected before the hardware.
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { Cause } from "../../../schema/safety.ts";
+import { isEvident } from "./evident.ts";
+import { ruleKeyOf } from "./rule-key.ts";
+import { domainsOf } from "./scope.ts";
+
+type Attribute = Cause["attribute"];
+
+/** safety.md §5.3. */
+const SHARE_OF_SESSIONS = 0.8;
+const SHARE_OF_NODES = 0.5;
+/**
+ * What came into the fleet within this long of the burst counts as new. A roll-out over a fleet
+ * takes hours, and its damage shows under load; a day covers both and still forgets.
+ */
+const NEW_MS = 24 * 3_600_000;
+/** Fewer sessions than this share anything by chance. */
+const SESSIONS_MIN = 3;
+/**
+ * A rule is put aside only if it condemned more than a fleet can lose by chance: a good rule that
+ * was written yesterday must not be put aside for the first rack that dies under it.
+ */
+const RULE_SESSIONS_MIN = 4;
+const RULE_SHARE_MIN = 0.02;
+
+/** Most specific cause first: a bad rule is a better explanation than the one zone it is in. */
+const ATTRIBUTES: readonly Attribute[] = ["rule", "driver", "agent", "rack", "zone", "provider"];
+
+/** What a node has of an attribute; a node may be condemned by several rules at once. */
+export function valuesOf(node: Node, attribute: Attribute): string[] {
+  switch (attribute) {
+    case "rule":
+      return [
+        ...new Set(
+          node.health.held
+            .filter((held) => held.judgement.result === "unhealthy")
+            .map((held) => ruleKeyOf(held.judgement)),
+        ),
+      ];
+    case "agent":
+      return node.agent === null ? [] : [node.agent.version];
+    case "driver": {
+      const driver = node.agent?.inventory.driver_version ?? null;
+      return driver === null ? [] : [driver];
+    }
+    case "zone":
+    case "rack":
+    case "provider":
+      return domainsOf(node)
+        .filter((domain) => domain.startsWith(`${attribute}:`))
+        .map((domain) => domain.slice(attribute.length + 1));
+  }
+}
+
+/** Whether the node has what the breaker's scope is open for. */
+export function explains(cause: Cause | null, node: Node): boolean {
+  return cause !== null && valuesOf(node, cause.attribute).includes(cause.value);
+}
+
+/**
+ * The cause of a burst, or `null`. `sick` are the nodes whose sessions make it, `all` the nodes of
+ * the scope; `seenAt` is when a value was first seen here (`null` = always known).
+ */
+export function attribute(
+  sick: readonly Sick[],
+  all: readonly Node[],
+  seenAt: (attribute: Attribute, value: string) => number | null,
+): Cause | null {
+  for (const name of ATTRIBUTES) {
+    // What is evident by itself is nobody's opinion, and says nothing about who judged it.
+    const burst = name === "rule" ? sick.filter(({ node }) => !isEvident(node)) : sick;
+    const least =
+      name === "rule" ? Math.max(RULE_SESSIONS_MIN, all.length * RULE_SHARE_MIN) : SESSIONS_MIN;
+    if (burst.length < least) continue;
+    for (const [value, sharing] of valuesAmong(burst, name)) {
+      const ofSessions = sharing.length / burst.length;
+      if (ofSessions < SHARE_OF_SESSIONS) continue;
+      const ofNodes =
+        all.filter((node) => valuesOf(node, name).includes(value)).length / Math.max(1, all.length);
+      const since = seenAt(name, value);
+      // What was sick before it came is not its doing, whoever judges it now.
+      const after = sharing.filter((one) => since !== null && one.openedAt >= since);
+      const soon = after.some((one) => since !== null && one.openedAt - since < NEW_MS);
+      const isNew = soon && after.length / burst.length >= SHARE_OF_SESSIONS;
+      // Every sick node has been condemned by some rule: only a new one is a suspect for it. And a
+      // place explains only what the rest of the scope is spared.
+      const spared = name !== "rule" && ofNodes < SHARE_OF_NODES;
+      if (isNew || spared) return { attribute: name, value, ofSessions, ofNodes };
+    }
+  }
+  return null;
+}
+
+/** One node of a burst, and when its session opened. */
+export type Sick = { node: Node; openedAt: number };
+
+function valuesAmong(burst: readonly Sick[], name: Attribute): Map<string, Sick[]> {
+  const found = new Map<string, Sick[]>();
+  for (const one of burst) {
+    for (const value of valuesOf(one.node, name)) {
+      const list = found.get(value);
+      if (list === undefined) found.set(value, [one]);
+      else list.push(one);
+    }
+  }
+  return found;
+}
+
+/** `zone aws/us-east-1a (12 of 13)`, for people. */
+export function printCause({ attribute: name, value, ofSessions }: Cause): string {
+  return `${name} ${value} (${Math.round(ofSessions * 100)} % of the burst)`;
+}

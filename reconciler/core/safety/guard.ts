@@ -1,0 +1,65 @@
+/**
+ * The bootstrap guard (safety.md §7): whether new nodes come up, for each place they are bought at
+ * and each way they are set up. One that keeps failing may be tried one node at a time, slowly;
+ * the first that is verified clears it. A timeout is a failure. Pure.
+ */
+import { createHash } from "node:crypto";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { PoolState } from "../../../schema/node.ts";
+
+type Guard = NonNullable<PoolState["guards"]>[string];
+
+/** So many failures in a row, or one that makes half of the last outcomes, raise suspicion. */
+const CONSECUTIVE_MAX = 3;
+const OUTCOMES_KEPT = 8;
+/** One try per ten minutes, doubling to an hour. */
+const REST_FIRST_MS = 10 * 60_000;
+const REST_MAX_MS = 60 * 60_000;
+/** Keys kept for one pool: every offer of a long list, under a few set-ups. */
+const KEYS_MAX = 64;
+
+/** `<offer>#<set-up>`: another image or another set-up starts with a clean record. */
+export function guardKey(pool: PoolConfig, offerKey: string): string {
+  const { bootstrap, instanceType } = pool;
+  const made = [instanceType, bootstrap.setupCommands, bootstrap.sshUser, bootstrap.pushAgent];
+  const digest = createHash("sha256").update(JSON.stringify(made)).digest("hex").slice(0, 8);
+  return `${offerKey}#${digest}`;
+}
+
+export function guardOf(state: PoolState, key: string): Guard | null {
+  return state.guards?.[key] ?? null;
+}
+
+export function isSuspect(guard: Guard | null): boolean {
+  if (guard === null) return false;
+  const failed = guard.outcomes.filter((verified) => !verified).length;
+  const half = guard.outcomes.length >= OUTCOMES_KEPT && failed * 2 >= guard.outcomes.length;
+  return guard.failures >= CONSECUTIVE_MAX || (guard.failures > 0 && half);
+}
+
+/** A node of this key was verified: the key is clear until the next failure. */
+export function countVerified(state: PoolState, key: string, now: number): PoolState {
+  const before = guardOf(state, key);
+  // Nothing is written for what has never failed.
+  if (before === null) return state;
+  const outcomes = [...before.outcomes, true].slice(-OUTCOMES_KEPT);
+  const clean = outcomes.every(Boolean);
+  const { [key]: _, ...rest } = state.guards ?? {};
+  const after: Guard = { failures: 0, outcomes, notBefore: 0, at: now };
+  return { ...state, guards: clean ? rest : { ...rest, [key]: after } };
+}
+
+/** A node of this key never came up, or failed its first check. */
+export function countFailed(state: PoolState, key: string, now: number): PoolState {
+  const before = guardOf(state, key) ?? { failures: 0, outcomes: [], notBefore: 0, at: 0 };
+  const failures = before.failures + 1;
+  const outcomes = [...before.outcomes, false].slice(-OUTCOMES_KEPT);
+  const after: Guard = { failures, outcomes, notBefore: 0, at: now };
+  if (isSuspect(after)) {
+    const over = Math.max(0, failures - CONSECUTIVE_MAX);
+    after.notBefore = now + Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** Math.min(over, 10));
+  }
+  const guards = Object.entries({ ...state.guards, [key]: after });
+  guards.sort(([, a], [, b]) => a.at - b.at);
+  return { ...state, guards: Object.fromEntries(guards.slice(-KEYS_MAX)) };
+}

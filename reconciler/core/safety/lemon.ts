@@ -1,0 +1,112 @@
+/**
+ * The lemon ledger (safety.md §9): hardware is known by the UUIDs of its GPUs, which outlive the
+ * instance, the node and this process. A cloud that hands back what failed is refused at the first
+ * look, before any work runs on it. Pure.
+ */
+import type { Node } from "../../../schema/node.ts";
+import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
+import type { Fleet } from "../fleet.ts";
+
+type Lemon = FactOf<"lemon">;
+
+/** Nodes and instances that one lemon remembers: enough to argue with a provider. */
+const REMEMBERED_MAX = 8;
+/** Lemons kept; beyond, the one not seen for longest is forgotten. Years of a large fleet. */
+export const LEMONS_MAX = 20_000;
+/** safety.md §9: suspicion halves in this time, and below a quarter it is let go. */
+const HALF_LIFE_MS = 30 * 86_400_000;
+const FORGOTTEN = 0.25;
+
+/** UUIDs of the GPUs that the held evidence is about; all of them where it is about the node. */
+function sickUuids(node: Node): string[] {
+  const gpus = node.agent?.inventory.gpus ?? [];
+  const out = new Set<string>();
+  for (const { finding, judgement } of node.health.held) {
+    if (judgement.result !== "unhealthy" || !judgement.definitive) continue;
+    const byIndex = gpus.find((gpu) => gpu.index === finding.gpu_index)?.uuid ?? null;
+    const uuid = finding.gpu_uuid ?? byIndex;
+    if (uuid !== null && isName(uuid)) out.add(uuid);
+  }
+  return [...out];
+}
+
+/** Firmware that tells nothing tells zeros: such a UUID is nobody's. */
+function isName(uuid: string): boolean {
+  return /[1-9a-f]/i.test(uuid.replace(/^(GPU|MIG)-/, ""));
+}
+
+/** Whether another machine of the fleet says that it has this GPU: then the UUID names nothing. */
+function isShared(uuid: string, node: Node, fleet: Fleet): boolean {
+  const own = (node.agent?.inventory.gpus ?? []).filter((gpu) => gpu.uuid === uuid);
+  if (own.length > 1) return true;
+  for (const other of fleet.nodes.values()) {
+    if (other.id === node.id || other.phase.kind === "gone") continue;
+    if (other.agent?.inventory.gpus.some((gpu) => gpu.uuid === uuid) === true) return true;
+  }
+  return false;
+}
+
+/** What is remembered of a node whose definitive hardware fault led to its replacement. */
+export function lemonsOf(node: Node, fleet: Fleet, now: number): Lemon[] {
+  const { facts } = fleet;
+  const uuids = sickUuids(node).filter((uuid) => !isShared(uuid, node, fleet));
+  return uuids.map((uuid): Lemon => {
+    const before = facts.get(`lemon:${uuid}`);
+    const known = before?.kind === "lemon" ? before : null;
+    const gpu = node.agent?.inventory.gpus.find((one) => one.uuid === uuid);
+    return {
+      kind: "lemon",
+      uuid,
+      serial: gpu?.serial ?? known?.serial ?? null,
+      sessions: (known?.sessions ?? 0) + 1,
+      firstAt: known?.firstAt ?? now,
+      lastAt: now,
+      because: node.session?.reasons[0] ?? known?.because ?? "",
+      nodes: [...(known?.nodes ?? []), node.id].slice(-REMEMBERED_MAX),
+      instances: [
+        ...(known?.instances ?? []),
+        ...(node.instance === null ? [] : [node.instance.id]),
+      ].slice(-REMEMBERED_MAX),
+      provider: node.instance?.provider ?? known?.provider ?? "",
+      place: node.instance?.zone ?? node.instance?.region ?? known?.place ?? "",
+      refused: known?.refused ?? 0,
+    };
+  });
+}
+
+/** The lemon that this node's hardware is, or `null`; its own instance is no evidence. */
+export function lemonIn(node: Node, fleet: Fleet, now: number): Lemon | null {
+  for (const { uuid } of node.agent?.inventory.gpus ?? []) {
+    if (uuid === null || uuid === undefined) continue;
+    const fact = fleet.facts.get(`lemon:${uuid}`);
+    if (fact?.kind !== "lemon" || isForgiven(fact, now)) continue;
+    if (node.instance !== null && fact.instances.includes(node.instance.id)) continue;
+    if (isShared(uuid, node, fleet)) continue;
+    return fact;
+  }
+  return null;
+}
+
+/** One more return of it that was refused. */
+export function refusedLemon(lemon: Lemon, node: Node): Lemon {
+  const instances = [...lemon.instances, ...(node.instance === null ? [] : [node.instance.id])];
+  return {
+    ...lemon,
+    // Only a fault renews the suspicion, or a board that comes back often is never forgiven.
+    refused: lemon.refused + 1,
+    instances: instances.slice(-REMEMBERED_MAX),
+  };
+}
+
+/** Whether it has been long enough: each session weighs one, and half of it a month later. */
+function isForgiven({ sessions, lastAt }: Lemon, now: number): boolean {
+  return sessions * 2 ** (-Math.max(0, now - lastAt) / HALF_LIFE_MS) < FORGOTTEN;
+}
+
+/** Keys to forget, so that the ledger stays within its bound. */
+export function surplusLemons(facts: ReadonlyMap<string, Fact>): string[] {
+  const lemons = factsOf(facts, "lemon");
+  if (lemons.length <= LEMONS_MAX) return [];
+  lemons.sort((a, b) => a.lastAt - b.lastAt);
+  return lemons.slice(0, lemons.length - LEMONS_MAX).map((one) => `lemon:${one.uuid}`);
+}

@@ -1,0 +1,60 @@
+/**
+ * The learned failure rate (safety.md §5.2): confirmed hardware failures against the node-days in
+ * which they happened, both forgotten with a half-life of 14 days. Pure, and written only when a
+ * failure is confirmed: what passed since then is computed when it is asked for.
+ */
+import type { SafetyConfig } from "../../../schema/config.ts";
+import type { FactOf } from "../../../schema/safety.ts";
+
+type Rate = FactOf<"rate">;
+
+const DAY_MS = 86_400_000;
+const HALF_LIFE_DAYS = 14;
+/** The prior weighs as much as this many node-days of experience. */
+const PRIOR_NODE_DAYS = 1_000;
+
+/** The stored rate as of `now`: `nodes` is the size of the fleet meanwhile. */
+function ageRate(
+  rate: Rate | null,
+  config: SafetyConfig["breaker"],
+  nodes: number,
+  now: number,
+): Rate {
+  if (rate === null) {
+    const failures = (config.ratePrior / 1_000) * PRIOR_NODE_DAYS;
+    return { kind: "rate", failures, nodeDays: PRIOR_NODE_DAYS, at: now };
+  }
+  const days = Math.max(0, now - rate.at) / DAY_MS;
+  const left = 2 ** (-days / HALF_LIFE_DAYS);
+  // The integral of what was added while it decayed.
+  const added = (nodes * HALF_LIFE_DAYS * (1 - left)) / Math.LN2;
+  return {
+    kind: "rate",
+    failures: rate.failures * left,
+    nodeDays: rate.nodeDays * left + added,
+    at: now,
+  };
+}
+
+/** Failures per 1,000 node-days, inside the configured bounds. */
+export function rateOf(
+  rate: Rate | null,
+  config: SafetyConfig["breaker"],
+  nodes: number,
+  now: number,
+): number {
+  const aged = ageRate(rate, config, nodes, now);
+  const learned = aged.nodeDays <= 0 ? config.ratePrior : (aged.failures / aged.nodeDays) * 1_000;
+  return Math.min(config.rateMax, Math.max(config.rateMin, learned));
+}
+
+/** One more confirmed hardware failure. */
+export function countFailure(
+  rate: Rate | null,
+  config: SafetyConfig["breaker"],
+  nodes: number,
+  now: number,
+): Rate {
+  const aged = ageRate(rate, config, nodes, now);
+  return { ...aged, failures: aged.failures + 1 };
+}

@@ -1,0 +1,111 @@
+/**
+ * The spend breaker (safety.md §10): hard ceilings below all logic, in instances and in dollars an
+ * hour, for the fleet, each pool and each provider. Pure. Everything counts that may be billed:
+ * what lives, what was asked for and not answered, what was told to end and is not confirmed gone.
+ */
+import type { Config, Spend } from "../../../schema/config.ts";
+import type { Fleet } from "../fleet.ts";
+import { FLEET } from "./scope.ts";
+
+/** What is billed in one scope; `unknown` counts those whose price nobody told. */
+export type Bill = {
+  scope: string;
+  perHour: number;
+  instances: number;
+  unknown: number;
+  ceiling: Spend;
+};
+
+export type Ask = { pool: string; provider: string; price: number | null };
+
+/** What the end of an instance frees in its pool and in the fleet, and at its own provider only. */
+export type Freed = { instances: number; perHour: number; provider: string | null };
+
+const NOTHING: Freed = { instances: 0, perHour: 0, provider: null };
+
+export type Purse = {
+  /** Which ceiling would be in the way, or `null`. `freed` is what would go first. */
+  refusal(ask: Ask, freed: Freed): string | null;
+  /**
+   * Spends, or says which ceiling is in the way. `price` is dollars an hour, `null` when the
+   * provider does not tell: under a dollar ceiling nothing is bought blindly.
+   */
+  take(ask: Ask): string | null;
+  bills(): Bill[];
+};
+
+/** Counts only when somebody asks. */
+export function openPurse(fleet: Fleet, config: Config): Purse {
+  let counted: Purse | null = null;
+  const open = (): Purse => (counted ??= countPurse(fleet, config));
+  return {
+    refusal: (ask, freed) => open().refusal(ask, freed),
+    take: (ask) => open().take(ask),
+    bills: () => open().bills(),
+  };
+}
+
+function countPurse(fleet: Fleet, config: Config): Purse {
+  const bills = new Map<string, Bill>();
+  const open = (scope: string, ceiling: Spend): void =>
+    void bills.set(scope, { scope, perHour: 0, instances: 0, unknown: 0, ceiling });
+  open(FLEET, config.safety.spend);
+  for (const pool of config.pools) open(`pool:${pool.name}`, pool.spend);
+  for (const { name, spend } of config.providers) open(`provider:${name}`, spend);
+
+  const scopesFor = (pool: string | null, provider: string): Bill[] =>
+    [FLEET, `pool:${pool}`, `provider:${provider}`].flatMap((scope) => bills.get(scope) ?? []);
+  const count = (pool: string | null, provider: string, price: number | null): void => {
+    for (const bill of scopesFor(pool, provider)) {
+      bill.instances++;
+      if (price === null) bill.unknown++;
+      else bill.perHour += price;
+    }
+  };
+
+  for (const { pool, instance, phase } of fleet.nodes.values()) {
+    if (instance === null || phase.kind === "gone" || instance.state === "terminated") continue;
+    count(pool, instance.provider, instance.pricePerHour);
+  }
+  for (const { payload, pool } of fleet.operations.values()) {
+    if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
+  }
+
+  const refusal: Purse["refusal"] = ({ pool, provider, price }, goes) => {
+    for (const bill of scopesFor(pool, provider)) {
+      const { perHourMax, instancesMax } = bill.ceiling;
+      const elsewhere = bill.scope === `provider:${provider}` && provider !== goes.provider;
+      const freed = elsewhere ? NOTHING : goes;
+      if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {
+        return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
+      }
+      if (perHourMax === null) continue;
+      if (bill.unknown > 0) {
+        return `${bill.scope} has a ceiling in dollars and ${bill.unknown} of unknown price`;
+      }
+      if (price === null) {
+        return `${bill.scope} has a ceiling in dollars, and the price is not known`;
+      }
+      const left = bill.perHour - freed.perHour;
+      if (left + price > perHourMax) {
+        const sum = `${dollars(left)} + ${dollars(price)}`;
+        return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
+      }
+    }
+    return null;
+  };
+
+  return {
+    refusal,
+    take(ask) {
+      const why = refusal(ask, NOTHING);
+      if (why === null) count(ask.pool, ask.provider, ask.price);
+      return why;
+    },
+    bills: () => [...bills.values()],
+  };
+}
+
+function dollars(perHour: number): string {
+  return `$${perHour.toFixed(2)}/h`;
+}

@@ -1,0 +1,189 @@
+/**
+ * One look at the safety machinery, before each plan: what is new in the fleet, which breakers trip
+ * or clear, which rules are put aside, whose freeze has run out. Pure; what it answers is written
+ * in one transaction, and writes nothing while nothing changes.
+ */
+import type { CompiledPolicy } from "../../../health/policy/compile.ts";
+import type { Config } from "../../../schema/config.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import type { PoolState } from "../../../schema/node.ts";
+import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
+import type { Fleet } from "../fleet.ts";
+import { type Step, stepBreakers } from "./breaker.ts";
+import { surplusLemons } from "./lemon.ts";
+
+/** Versions remembered of each kind: one that comes back after a rollback is not new. */
+const SEEN_MAX = 500;
+/** While a fleet is being built, what it is built of comes in one by one and is not new. */
+const YOUNG_MS = 60 * 60_000;
+
+export function stepSafety(
+  fleet: Fleet,
+  config: Config,
+  policy: CompiledPolicy,
+  now: number,
+): Step {
+  // A rule that is a shadow condemns nobody: for the safety machinery it is gone.
+  const counting = policy.rules.filter(({ rule }) => rule.shadow !== true);
+  const rules = new Set(counting.map((rule) => rule.key));
+  const seen = stepSeen(fleet, rules, now);
+  const facts = new Map(fleet.facts);
+  for (const fact of seen.put) facts.set(factKey(fact), fact);
+  const step = stepBreakers({ ...fleet, facts }, config, now, rules);
+  for (const fact of step.put) facts.set(factKey(fact), fact);
+  const put = [...seen.put, ...step.put];
+  const drop = [...seen.drop, ...step.drop, ...surplusLemons(facts)];
+  const { events } = step;
+  const told = { at: now, node: null, pool: null, session: null, actor: "navarch" } as const;
+  for (const { cause, state, why } of factsOf(facts, "breaker")) {
+    if (state !== "open" || cause?.attribute !== "rule") continue;
+    const fact: Fact = { kind: "quarantine", rule: cause.value, at: now, why };
+    if (facts.has(factKey(fact)) || facts.has(`trusted:${fact.rule}`)) continue;
+    facts.set(factKey(fact), fact);
+    put.push(fact);
+    const message = `rule ${cause.value} is put aside, its verdicts do not count: ${why}`;
+    events.push({ ...told, kind: "safety.quarantine", message });
+  }
+  for (const fact of factsOf(facts, "quarantine")) {
+    const trusted = facts.has(`trusted:${fact.rule}`) || !config.safety.breaker.enabled;
+    if (rules.has(fact.rule) && !trusted) continue;
+    drop.push(factKey(fact));
+    const why = rules.has(fact.rule) ? "counts again" : "does not count in the policy any more";
+    const message = `rule ${fact.rule} ${why}: it is not put aside`;
+    events.push({ ...told, kind: "safety.quarantine", message });
+  }
+  const freeze = facts.get("freeze");
+  if (freeze?.kind === "freeze" && freeze.until !== null && freeze.until <= now) {
+    drop.push("freeze");
+    const message = `the freeze by ${freeze.by} ran out: ${freeze.why}`;
+    events.push({ ...told, kind: "safety.released", message });
+  }
+  const holds = stepHolds(fleet, now);
+  const bills = stepBills(fleet, now);
+  const agents = stepAgents(fleet, facts, now);
+  put.push(...agents.put);
+  drop.push(...agents.drop);
+  events.push(...holds.events, ...bills.events);
+  return {
+    put: [...put, ...bills.put],
+    drop: [...drop, ...bills.drop],
+    pools: holds.pools,
+    events,
+  };
+}
+
+/** Holds that ran out: a person who forgot must not have stopped the pool for ever. */
+function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: EventDraft[] } {
+  const pools: PoolState[] = [];
+  const events: EventDraft[] = [];
+  for (const pool of fleet.pools.values()) {
+    if (pool.hold === null || pool.hold.until > now) continue;
+    pools.push({ ...pool, hold: null });
+    const message = `the hold by ${pool.hold.by} ran out: ${pool.hold.why}`;
+    const about = { at: now, node: null, pool: pool.name, session: null, actor: "navarch" };
+    events.push({ ...about, kind: "safety.released", message });
+  }
+  return { pools, events };
+}
+
+/** safety.md §10: an end that is not confirmed for this long is a person's business. */
+const BILLED_TOLD_MS = 30 * 60_000;
+
+/** Instances still billed long after their end was asked for: told once each. */
+function stepBills(
+  fleet: Fleet,
+  now: number,
+): { put: Fact[]; drop: string[]; events: EventDraft[] } {
+  const put: Fact[] = [];
+  const events: EventDraft[] = [];
+  const billed = new Set<string>();
+  for (const { id, pool, phase, instance } of fleet.nodes.values()) {
+    if (phase.kind !== "terminating" || instance === null) continue;
+    const key = `${instance.provider}/${instance.id}`;
+    billed.add(key);
+    const waitedMs = now - phase.since;
+    if (waitedMs < BILLED_TOLD_MS || fleet.facts.has(`billed:${key}`)) continue;
+    put.push({ kind: "billed", instance: key, at: now });
+    const minutes = Math.round(waitedMs / 60_000);
+    const price = instance.pricePerHour === null ? "" : ` at $${instance.pricePerHour}/h`;
+    const message = `instance ${key} is still billed${price}, ${minutes} min after its end was due`;
+    const about = { at: now, node: id, pool, session: null, actor: "navarch" };
+    events.push({ ...about, kind: "provider.error", message });
+  }
+  const known = factsOf(fleet.facts, "billed").filter((fact) => !billed.has(fact.instance));
+  return { put, drop: known.map(factKey), events };
+}
+
+/**
+ * What came into the fleet when. What is there at the first look was always there: a new install
+ * suspects nothing, and neither does one whose database was lost.
+ */
+function stepSeen(
+  fleet: Fleet,
+  rules: ReadonlySet<string>,
+  now: number,
+): { put: Fact[]; drop: string[] } {
+  const put: Fact[] = [];
+  const agents = new Set<string>();
+  const drivers = new Set<string>();
+  for (const { agent } of fleet.nodes.values()) {
+    if (agent === null) continue;
+    agents.add(agent.version);
+    const driver = agent.inventory.driver_version ?? null;
+    if (driver !== null) drivers.add(driver);
+  }
+  const known = factsOf(fleet.facts, "seen");
+  const born = Math.min(...fleet.nodes.values().map((node) => node.createdAt));
+  const isYoung = now - born < YOUNG_MS;
+  const drop: string[] = [];
+  for (const [attribute, values] of [
+    ["rule", rules],
+    ["agent", agents],
+    ["driver", drivers],
+  ] as const) {
+    const seen = known.filter((fact) => fact.attribute === attribute);
+    const isFirst = seen.length === 0 || (isYoung && attribute !== "rule");
+    for (const value of values) {
+      if (fleet.facts.has(`seen:${attribute}:${value}`)) continue;
+      put.push({ kind: "seen", attribute, value, at: isFirst ? 0 : now });
+    }
+    const gone = seen.filter((fact) => !values.has(fact.value)).sort((a, b) => a.at - b.at);
+    drop.push(...gone.slice(0, Math.max(0, seen.length - SEEN_MAX)).map(factKey));
+  }
+  return { put, drop };
+}
+
+/** Rule versions whose verdicts do not count now. */
+export function quarantineOf(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
+  return new Set(factsOf(facts, "quarantine").map((fact) => fact.rule));
+}
+
+/** Agent versions whose word does not count once they are gone. */
+export function discreditedIn(facts: ReadonlyMap<string, Fact>): ReadonlySet<string> {
+  return new Set(factsOf(facts, "discredited").map((fact) => fact.agent));
+}
+
+/** An agent's release that a burst was traced to, and those that nothing is left of. */
+function stepAgents(fleet: Fleet, facts: ReadonlyMap<string, Fact>, now: number): Step {
+  const step: Step = { put: [], drop: [], pools: [], events: [] };
+  for (const { cause, state, why } of factsOf(facts, "breaker")) {
+    if (state !== "open" || cause?.attribute !== "agent") continue;
+    if (facts.has(`discredited:${cause.value}`)) continue;
+    step.put.push({ kind: "discredited", agent: cause.value, at: now, why });
+  }
+  for (const fact of factsOf(facts, "discredited")) {
+    const left = fleet.nodes.values().some(({ agent, health, phase }) => {
+      if (phase.kind === "gone") return false;
+      return agent?.version === fact.agent || health.held.some((one) => one.agent === fact.agent);
+    });
+    if (!left) step.drop.push(factKey(fact));
+  }
+  return step;
+}
+
+/** Why nothing destructive may be done, by a person's word; `null` = not frozen. */
+export function frozenBy(facts: ReadonlyMap<string, Fact>, now: number): string | null {
+  const freeze = facts.get("freeze");
+  if (freeze?.kind !== "freeze" || (freeze.until !== null && freeze.until <= now)) return null;
+  return `${freeze.why} (${freeze.by})`;
+}

@@ -1,0 +1,86 @@
+/**
+ * What is out of service in each scope, slot by slot, as the durable fleet tells it. Pure.
+ */
+import type { Config } from "../../../schema/config.ts";
+import type { Node } from "../../../schema/node.ts";
+import { desiredOf, type Fleet, isUnbought } from "../fleet.ts";
+import { isEvident } from "./evident.ts";
+import { holdsPlace, isSick, QUARANTINED, vacantSlots } from "./in-flight.ts";
+import { FLEET, predecessorOf, scopesOf, slotKeyOf } from "./scope.ts";
+
+/** By scope: slots, each with whether its fault is evident by itself. */
+export type Tally = Map<string, Map<string, boolean>>;
+
+/** One more slot out in each scope of the node. */
+export function addTo(
+  tally: Tally,
+  node: Node,
+  before: Node | null = null,
+  nearOnly = false,
+): void {
+  const evident = isEvident(node) || (before !== null && isEvident(before));
+  const key = slotKeyOf(node);
+  for (const scope of scopesOf(node, before)) {
+    if (nearOnly && (scope === FLEET || scope.startsWith("domain:provider:"))) continue;
+    const known = tally.get(scope) ?? new Map<string, boolean>();
+    known.set(key, evident || known.get(key) === true);
+    tally.set(scope, known);
+  }
+}
+
+/** Refused where it asked: a place that is sold out must not hold up the rest of the fleet. */
+function isStuck({ phase }: Node): boolean {
+  return phase.kind === "requested" && phase.refusal !== null;
+}
+
+/** Slots being replaced in each scope; `ownOnly`: without machines that nobody bought. */
+export function countOut(fleet: Fleet, config: Config, ownOnly = false): Tally {
+  const out: Tally = new Map();
+  const filled = filledSlots(fleet);
+  const put = (node: Node): void => {
+    if (filled.has(slotKeyOf(node))) return;
+    addTo(out, node, predecessorOf(fleet, node), isStuck(node));
+  };
+  for (const node of fleet.nodes.values()) {
+    if (holdsPlace(node) && !(ownOnly && isUnbought(node))) put(node);
+  }
+  const sizes = new Map(
+    config.pools.map((pool) => [pool.name as string, desiredOf(pool, fleet.pools.get(pool.name))]),
+  );
+  for (const node of vacantSlots(fleet.nodes.values(), (pool) => sizes.get(pool) ?? 0)) put(node);
+  return out;
+}
+
+/** Slots whose replacement is verified: whatever is left of the old node, nothing is missing. */
+function filledSlots(fleet: Fleet): Set<string> {
+  const filled = new Set<string>();
+  for (const node of fleet.nodes.values()) {
+    if (node.phase.kind === "serving" && node.replaces !== null) filled.add(slotKeyOf(node));
+  }
+  return filled;
+}
+
+/**
+ * Slots cordoned for their health within the window, also those given back since. One whose
+ * replacement is verified has been proven right, and counts no more.
+ */
+export function countIsolated(
+  fleet: Fleet,
+  now: number,
+  windowMs: number,
+  ownOnly = false,
+): Tally {
+  const out: Tally = new Map();
+  const filled = filledSlots(fleet);
+  for (const node of fleet.nodes.values()) {
+    if (ownOnly && isUnbought(node)) continue;
+    if (filled.has(slotKeyOf(node))) continue;
+    // What a rule did that is put aside was given back, room and all.
+    if (node.session === null && node.lastSession?.how === QUARANTINED) continue;
+    const marked = isSick(node) && node.operation !== null && node.operation.endsWith(".cordon");
+    const at = node.isolatedAt;
+    if (!marked && (at === null || at > now || now - at >= windowMs)) continue;
+    addTo(out, node);
+  }
+  return out;
+}

@@ -1,0 +1,77 @@
+/**
+ * Nodes that someone uncordoned in Kubernetes: those whose hardware is certainly broken, what
+ * resumes their repair, and those that are uncordoned again and again. Pure.
+ */
+import type { Uncordons } from "../../../schema/kube-past.ts";
+import type { KubeFact, Node } from "../../../schema/node.ts";
+import { isDefinitive } from "./evident.ts";
+
+/** A person uncordons a node once, perhaps twice; a third time within an hour is a program's. */
+const LOOP_COUNT = 3;
+
+/** Whoever gives a node back in Kubernetes, as the waiver has it. */
+export const BY_KUBERNETES = "human:kubernetes";
+
+/**
+ * Whether its hardware is certainly broken and nothing repairs it, because someone uncordoned it
+ * in Kubernetes. That is honoured, and reported until the repair resumes or the fault is gone: a
+ * cordon in Kubernetes that resumes nothing does not silence it.
+ */
+export function isRepairCalledOff(node: Node): boolean {
+  const { kube, cordon, waiver, phase } = node;
+  if (waiver?.by !== BY_KUBERNETES || kube === null) return false;
+  if (cordon.product !== null || cordon.human !== null) return false;
+  return phase.kind !== "terminating" && phase.kind !== "gone" && isDefinitive(node);
+}
+
+/** How often its repair was called off since the oldest fault that is held against it began. */
+export function callOffs({ kube, health }: Node): number {
+  const faults = health.held.filter(({ judgement }) => judgement.result === "unhealthy");
+  const begun = Math.min(
+    health.silentSince ?? Number.POSITIVE_INFINITY,
+    ...faults.map(({ firstAt }) => firstAt),
+  );
+  return (kube?.uncordons ?? []).filter(({ at }) => at >= begun).length;
+}
+
+/**
+ * Whether a cordon by others resumes the repair that an uncordon called off. A person changes their
+ * mind once or twice. What goes on to change it is a program, and would begin a drain with each
+ * turn, for as long as the fault lasts.
+ */
+export function mayResume(node: Node): boolean {
+  return node.waiver?.by === BY_KUBERNETES && callOffs(node) < LOOP_COUNT;
+}
+
+/** What is broken, for a person. */
+export function brokenBecause({ health }: Node): string {
+  return health.held
+    .filter(({ judgement }) => judgement.result === "unhealthy" && judgement.definitive)
+    .map(({ judgement }) => judgement.because)
+    .slice(0, 4)
+    .join("; ");
+}
+
+const LOOP_MS = 3_600_000;
+
+export type UncordonLoop = { count: number; spanMs: number; lastAt: number; by: string[] };
+
+/** `null` = it is no loop. */
+export function loopOf(uncordons: Uncordons, now: number): UncordonLoop | null {
+  const recent = uncordons.filter(({ at }) => now - at < LOOP_MS);
+  const [first, last] = [recent.at(0), recent.at(-1)];
+  if (first === undefined || last === undefined || recent.length < LOOP_COUNT) return null;
+  const by = new Set(recent.flatMap((one) => (one.by === null ? [] : [one.by])));
+  return { count: recent.length, spanMs: now - first.at, lastAt: last.at, by: [...by] };
+}
+
+export function sayLoop({ name }: KubeFact, loop: UncordonLoop): string {
+  const minutes = Math.max(1, Math.ceil(loop.spanMs / 60_000));
+  const at = new Date(loop.lastAt).toISOString();
+  const who =
+    loop.by.length === 0
+      ? `a client that left no field manager; the audit log of the API server names it (${at})`
+      : loop.by.join(", ");
+  const what = `Node ${name} was uncordoned ${loop.count} times within ${minutes} min by ${who}`;
+  return `${what}; this looks like an automation: exclude the Node from it`;
+}

@@ -1,0 +1,194 @@
+/**
+ * Removal of named nodes, the pool's size lowered by as many slots in the same transaction
+ * (`navarch/api.md` B3, promise N18). Pure. A named node is marked as given up for a smaller pool,
+ * which is what the plan looks for first; from there it leaves like any other: marked in its
+ * scheduler, drained, ended. All of them or none: if one cannot be given up now, or another node
+ * would have to go with them, everything is refused. Named again, a node that is on its way lowers
+ * nothing a second time.
+ */
+import type { Node } from "../../../schema/node.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { victimsOf } from "../decide/pool.ts";
+import { SCALE_DOWN } from "../decide/repair.ts";
+import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
+import {
+  cancel,
+  eventOf,
+  isCancellable,
+  refusal,
+  refuseBounds,
+  sized,
+  slotOf,
+  type Asking,
+  type Resized,
+} from "./resize.ts";
+
+export type Removal = Asking & {
+  sight: Sight;
+  operation(id: NonNullable<Node["operation"]>): Operation | null;
+};
+
+type Refused = Extract<Resized, { kind: "refused" }>;
+
+type Answer =
+  | { kind: "removed"; node: Node }
+  /** It is on its way already, and the size does not count it any more. */
+  | { kind: "already" }
+  | Refused;
+
+export type Removed = Refused | (Exclude<Resized, Refused> & { removed: Node[]; already: Node[] });
+
+/** `named` are nodes of any pool, each once. */
+export function remove(asking: Removal, named: readonly Node[]): Removed {
+  const { pool, state, nodes, sight } = asking;
+  const desired = desiredOf(pool, state);
+  const victims = victimsOf([...nodes], desired, sight, false, state.desiredAt);
+  const removed: Node[] = [];
+  const already: Node[] = [];
+  for (const node of named) {
+    const answer = judge(node, asking, victims.has(node.id));
+    if (answer.kind === "refused") return answer;
+    if (answer.kind === "already") already.push(node);
+    else removed.push(answer.node);
+  }
+  if (removed.length === 0) {
+    return { kind: "done", state, nodes: [], events: [], removed, already };
+  }
+  const size = desired - new Set(removed.map(slotOf)).size;
+  const refused = refuseBounds(asking, size) ?? refuseOthers(asking, removed, victims, size);
+  if (refused?.kind === "refused") return refused;
+  const before = new Map(nodes.map((node) => [node.id, node]));
+  const told = removed.flatMap((node) => {
+    const was = before.get(node.id);
+    const words = [`remove from pool ${pool.name}`, asking.reason].filter((one) => one !== "");
+    const issued = eventOf(asking, "command.issued", node, words.join(": "));
+    if (node.phase.kind === "gone") {
+      return [issued, eventOf(asking, "node.terminated", node, "nothing was bought yet")];
+    }
+    const marked = was?.cordon.product === null && was.cordon.human === null;
+    const why = node.cordon.product?.why ?? "";
+    return marked && why !== "" ? [issued, eventOf(asking, "node.cordoned", node, why)] : [issued];
+  });
+  const names = removed.map((node) => node.id).join(", ");
+  const done = sized(asking, size, removed, `removed by name: ${names}`, told);
+  return done.kind === "refused" ? done : { ...done, removed, already };
+}
+
+/** What becomes of one named node. */
+function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
+  const { pool, now } = asking;
+  const { phase } = node;
+  const conflict = (why: string): Refused => {
+    return refusal("conflict", `node ${node.id} ${why}`, { node_id: node.id });
+  };
+  if (node.pool !== pool.name) {
+    return conflict(node.pool === null ? "is of no pool" : `is of pool ${node.pool}`);
+  }
+  if (isUnbought(node)) return conflict("was not bought by this fleet: drain it, or forget it");
+  if (node.slot === null) return conflict("has no place in the pool");
+  const operation = node.operation === null ? null : asking.operation(node.operation);
+  const marking = operation?.payload.kind === "cordon" || operation?.payload.kind === "uncordon";
+  switch (phase.kind) {
+    case "gone":
+      if (phase.purpose === "scale_down") return { kind: "already" };
+      return refusal("gone", `node ${node.id} is gone, and its place was filled again`, {
+        node_id: node.id,
+      });
+    case "draining":
+    case "terminating":
+      if (phase.purpose === "scale_down" || phase.purpose === "surplus") return { kind: "already" };
+      if (occupiedByOther(node, asking.nodes)) return conflict("leaves, and another has its place");
+      return { kind: "removed", node: loosen({ ...node, phase: giveUp(phase) }, operation) };
+    case "repairing":
+      return conflict(`is ${phase.kind}: it cannot be given up before that ends`);
+    case "held": {
+      if (node.cordon.product === null && node.cordon.human === null) return conflict("is held");
+      const deadlineAt = pool.drain.timeoutMs === 0 ? 0 : now + pool.drain.timeoutMs;
+      const begun = { kind: "draining", since: now, deadlineAt, drainedAt: null } as const;
+      const leaving = { ...begun, sawWork: false, purpose: "scale_down" as const };
+      return { kind: "removed", node: loosen({ ...node, phase: leaving }, operation) };
+    }
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+    case "verifying":
+    case "serving":
+    case "suspect":
+    case "replacing":
+      if (isVictim && node.cordon.product?.why.startsWith(SCALE_DOWN) === true) {
+        return { kind: "already" };
+      }
+      if (isCancellable(node)) return { kind: "removed", node: cancel(node, now) };
+      if (marking && !isMirror(operation))
+        return conflict("is being marked: ask again in a moment");
+      return { kind: "removed", node: loosen(mark(node, asking), operation) };
+    default:
+      return unreachable(phase);
+  }
+}
+
+/** The plan takes those first that bear the product's own mark for a smaller pool. */
+function mark(node: Node, { by, reason, now }: Asking): Node {
+  const why = `${SCALE_DOWN}: removed by name by ${by}${reason === "" ? "" : `: ${reason}`}`;
+  return { ...node, cordon: { ...node.cordon, product: { by: "navarch", why, at: now } } };
+}
+
+/**
+ * Whatever was ordered for it before is overtaken, and an open ask to drain or to restart it with
+ * that: the fence makes its late answer stale.
+ */
+function loosen(node: Node, operation: Operation | null): Node {
+  const kind = operation?.payload.kind;
+  const stale = kind === "drain" || kind === "reboot";
+  return { ...node, order: null, fence: node.fence + (stale ? 1 : 0) };
+}
+
+type Leaving = Extract<Node["phase"], { kind: "draining" | "terminating" }>;
+
+/** It leaves anyway; from here on its place is not filled again. */
+function giveUp(phase: Leaving): Leaving {
+  return { ...phase, purpose: "scale_down" };
+}
+
+/** A cordon that is only repeated to the scheduler leaves the node's own mark as it is. */
+function isMirror(operation: Operation | null): boolean {
+  const payload = operation?.payload;
+  return payload !== undefined && "mirror" in payload && payload.mirror === true;
+}
+
+/** The node that takes its place is there already: giving up the place is that node's business. */
+function occupiedByOther(node: Node, nodes: readonly Node[]): boolean {
+  return nodes.some(
+    (other) => other.id !== node.id && other.slot === node.slot && other.phase.kind !== "gone",
+  );
+}
+
+/**
+ * The promise, checked against the very rule by which the plan chooses: with the new size exactly
+ * the named nodes go, and nobody who would not have gone without them.
+ */
+function refuseOthers(
+  asking: Removal,
+  removed: readonly Node[],
+  before: ReadonlySet<Node["id"]>,
+  size: number,
+): Refused | null {
+  const changed = new Map(removed.map((node) => [node.id, node]));
+  const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
+  // A size that is wanted from now on sets aside whom a person spared before.
+  const after = victimsOf(nodes, size, asking.sight, false, asking.now);
+  const slots = new Set(removed.map(slotOf));
+  for (const node of nodes) {
+    const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);
+    if (changed.has(node.id) && !leaves && !after.has(node.id)) {
+      const why = `pool ${asking.pool.name} does not have its ${size + slots.size} nodes yet`;
+      const message = `${node.id} cannot be removed: ${why}; ask again when its slots are filled`;
+      return refusal("conflict", message, { node_id: node.id });
+    }
+    if (!after.has(node.id) || before.has(node.id) || slots.has(slotOf(node))) continue;
+    const message = `node ${node.id} would have to leave too: ask again when the pool is settled`;
+    return refusal("conflict", message, { node_id: node.id });
+  }
+  return null;
+}

@@ -1,0 +1,157 @@
+/**
+ * What a person, or an autoscaler of theirs, may ask of a pool's size (`navarch/api.md` B3, promise
+ * N18): set it, grow it, and lower it without deleting; removal by name is in `removal.ts`. Pure: a
+ * request becomes everything that one transaction writes, or a refusal that changes nothing.
+ */
+import type { ErrorCode } from "../../../schema/api.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { EventDraft, EventKind } from "../../../schema/event.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import { desiredOf } from "../fleet.ts";
+
+/** Who asks for what, when, and what it is about. */
+export type Asking = {
+  pool: PoolConfig;
+  state: PoolState;
+  /** Every node of the pool. */
+  nodes: readonly Node[];
+  /** Name of whoever asks. */
+  by: string;
+  /** May be empty. */
+  reason: string;
+  /** Wall milliseconds. */
+  now: number;
+};
+
+export type Resized =
+  | { kind: "done"; state: PoolState; nodes: Node[]; events: EventDraft[] }
+  | { kind: "refused"; code: ErrorCode; message: string; details: Record<string, unknown> };
+
+export function refusal(
+  code: ErrorCode,
+  message: string,
+  details: Record<string, unknown> = {},
+): Extract<Resized, { kind: "refused" }> {
+  return { kind: "refused", code, message, details };
+}
+
+/** The refusal of a size outside the pool's bounds, or `null`. */
+export function refuseBounds({ pool }: Asking, nodes: number): Resized | null {
+  const { minNodes: min, maxNodes: max } = pool.scaling;
+  if (nodes >= min && nodes <= max) return null;
+  const message = `${nodes} is outside ${min}…${max} of pool ${pool.name}`;
+  return refusal("out_of_bounds", message, { min_nodes: min, max_nodes: max });
+}
+
+/** Sets the size, or grows by `by`; with `clamp` the nearest bound is taken instead of refused. */
+export function resize(
+  asking: Asking,
+  to: { nodes: number } | { by: number },
+  clamp: boolean,
+): Resized {
+  const { minNodes, maxNodes } = asking.pool.scaling;
+  const nodes = "nodes" in to ? to.nodes : desiredOf(asking.pool, asking.state) + to.by;
+  const refused = clamp ? null : refuseBounds(asking, nodes);
+  if (refused !== null) return refused;
+  return sized(asking, Math.min(Math.max(nodes, minNodes), maxNodes), [], "");
+}
+
+/** The pool with another size and the event that tells of it; `how` is empty for the usual way. */
+export function sized(
+  asking: Asking,
+  desired: number,
+  nodes: Node[],
+  how: string,
+  events: EventDraft[] = [],
+): Resized {
+  const { state, by, now, reason } = asking;
+  const words = [`wanted size ${state.desired} → ${desired}`, how, reason].filter((w) => w !== "");
+  const told = eventOf(asking, "pool.size", null, words.join(": "));
+  const size = { desired, desiredBy: `human:${by}`, desiredAt: now };
+  return { kind: "done", state: { ...state, ...size }, nodes, events: [told, ...events] };
+}
+
+export function eventOf(
+  { pool, by, now }: Asking,
+  kind: EventKind,
+  node: Node | null,
+  message: string,
+): EventDraft {
+  return {
+    at: now,
+    kind,
+    node: node?.id ?? null,
+    pool: pool.name,
+    session: node?.session?.id ?? null,
+    actor: `human:${by}`,
+    message,
+  };
+}
+
+/**
+ * Lowers what is wanted to `to`, by taking back what is wanted and not there yet. A node that
+ * exists, or that a cloud may have been asked for, is never given up by this: such a request is
+ * refused.
+ */
+export function lower(asking: Asking, to: number): Resized {
+  const { pool, state, nodes } = asking;
+  const desired = desiredOf(pool, state);
+  if (to > desired) {
+    const message = `pool ${pool.name} wants ${desired} nodes: ${to} is not lower`;
+    return refusal("conflict", message, { desired });
+  }
+  const refused = refuseBounds(asking, to);
+  if (refused !== null) return refused;
+  const there = new Set<number | string>();
+  for (const node of nodes) if (isThere(node)) there.add(slotOf(node));
+  if (to < there.size) {
+    const message =
+      `pool ${pool.name} has ${there.size} nodes, or has asked for them: its target cannot be ` +
+      `lowered to ${to} without giving up nodes; remove them by name`;
+    return refusal("conflict", message, { desired, existing: there.size });
+  }
+  const open = nodes.filter((node) => isCancellable(node) && !there.has(slotOf(node)));
+  const slots = new Set(open.map(slotOf));
+  const excess = Math.max(0, there.size + slots.size - to);
+  // The newest first: whoever waits longest is the nearest to be served.
+  const newest = [...slots].sort((a, b) => newestIn(open, b) - newestIn(open, a));
+  const given = new Set(newest.slice(0, excess));
+  const cancelled = open.filter((node) => given.has(slotOf(node)));
+  const why = `the target of pool ${pool.name} was lowered before anything was bought`;
+  return sized(
+    asking,
+    to,
+    cancelled.map((node) => cancel(node, asking.now)),
+    "only what is not there yet",
+    cancelled.map((node) => eventOf(asking, "node.terminated", node, why)),
+  );
+}
+
+/** A node that was wanted and never asked for: it ends here and now. */
+export function cancel(node: Node, now: number): Node {
+  return { ...node, phase: { kind: "gone", since: now, purpose: "scale_down" } };
+}
+
+/** Nothing was ever asked of a cloud for it, or what was asked was answered with a refusal. */
+export function isCancellable({ phase, operation, instance }: Node): boolean {
+  return phase.kind === "requested" && operation === null && instance === null;
+}
+
+/**
+ * Whether the node is one of those that the pool's size counts, as something that exists. A slot
+ * that is given up is not counted, one whose node is being replaced is: its machine still exists.
+ */
+function isThere(node: Node): boolean {
+  const { phase } = node;
+  if (phase.kind === "gone" || isCancellable(node)) return false;
+  const leaves = phase.kind === "draining" || phase.kind === "terminating";
+  return !leaves || (phase.purpose !== "scale_down" && phase.purpose !== "surplus");
+}
+
+export function slotOf({ slot, id }: Node): number | string {
+  return slot ?? id;
+}
+
+function newestIn(nodes: readonly Node[], slot: number | string): number {
+  return Math.max(...nodes.filter((node) => slotOf(node) === slot).map((node) => node.gen));
+}

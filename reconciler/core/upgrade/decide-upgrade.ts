@@ -1,0 +1,244 @@
+/**
+ * Whom to tell next in an upgrade of the fleet's agents, when to stop, and who goes back. Pure and
+ * level-triggered: it looks at the campaign, at the rows of those that were told and at the nodes
+ * as they are now, so it may be asked at any time, twice, or after any restart.
+ *
+ *   a canary of each platform → it is well for a while → at most N per cent at once → done
+ *     └─ anybody is not → stopped → those that were told go back, N per cent at once
+ */
+import type { EventDraft } from "../../../schema/event.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
+import { factKey, factsOf, type Fact } from "../../../schema/safety.ts";
+import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
+import { platformOf, standingOf, takesPart } from "./candidate.ts";
+import { isLost, trackRow, WATCH_MS } from "./track.ts";
+
+export type UpgradeLook = {
+  facts: ReadonlyMap<string, Fact>;
+  nodes: ReadonlyMap<NodeId, Node>;
+  now: number;
+  attentiveMs: number;
+  /** Why nothing may be concluded and nobody told; `null` = go on. */
+  paused: string | null;
+};
+
+export type UpgradeChange = { put: (CampaignFact | UpgradingFact)[]; events: EventDraft[] };
+
+/**
+ * A node that cannot be told for this long (cordoned, held) is left behind: an order must not be
+ * carried out weeks later, when nobody remembers it.
+ */
+export const CAMPAIGN_MS_MAX = 24 * 3_600_000;
+
+export function campaignOf(facts: ReadonlyMap<string, Fact>): CampaignFact | null {
+  const fact = facts.get("upgrade");
+  return fact?.kind === "upgrade" ? fact : null;
+}
+
+/** The rows of this campaign. */
+export function rowsOf(facts: ReadonlyMap<string, Fact>, campaign: CampaignFact): UpgradingFact[] {
+  return factsOf(facts, "upgrading").filter((row) => row.campaign === campaign.id);
+}
+
+/**
+ * All that are told fetch some 110 MB each from this very process, beside the heartbeats: this many
+ * within their three minutes are 31 MB/s, and 10,000 nodes take some hours at most.
+ */
+const AWAY_MAX = 50;
+
+/** How many may be on their way at once: at least one, however small the share. */
+export function roomOf(campaign: CampaignFact, nodes: Iterable<Node>): number {
+  let total = 0;
+  for (const node of nodes) if (takesPart(node)) total++;
+  return Math.min(AWAY_MAX, Math.max(1, Math.floor((campaign.percent / 100) * total)));
+}
+
+export function isAway({ step }: UpgradingFact): boolean {
+  return step === "told" || step === "checking" || step === "returning";
+}
+
+/** Nothing to put when nothing changes. */
+export function decideUpgrade(look: UpgradeLook): UpgradeChange {
+  const campaign = campaignOf(look.facts);
+  const change: UpgradeChange = { put: [], events: [] };
+  if (campaign === null || isAtRest(campaign)) return change;
+  const { now, attentiveMs, nodes } = look;
+  const context = { campaign, now, attentiveMs, blind: look.paused !== null };
+  const rows = rowsOf(look.facts, campaign).sort((a, b) => (a.node < b.node ? -1 : 1));
+  const tracked = rows.map((row) => trackRow(row, nodes.get(row.node as NodeId), context));
+  const next = campaign.state === "running" ? goOn : goBack;
+  const { campaign: after, rows: told } = next(campaign, tracked, look);
+  const before = new Map(rows.map((row) => [row.node, row]));
+  for (const row of told) {
+    const old = before.get(row.node);
+    if (old === row) continue;
+    change.put.push(row);
+    if (old?.step !== row.step) change.events.push(tellRow(row, campaign, nodes, now));
+  }
+  if (after !== campaign) {
+    change.put.push(after);
+    change.events.push(tellCampaign(after, now));
+  }
+  return change;
+}
+
+/** Nothing more comes of it. One that was rolled back but for somebody waits for that one. */
+export function isAtRest({ state, rollback }: CampaignFact): boolean {
+  return state === "done" || state === "rolled back" || (state === "stopped" && !rollback);
+}
+
+/**
+ * Over, or with nobody left to wait for but those that did not come back. A rollback that has
+ * silenced its share goes on only when one of them is heard or gone: what helps may be ordered.
+ */
+export function isSettled(
+  campaign: CampaignFact,
+  { facts, nodes }: Pick<UpgradeLook, "facts" | "nodes">,
+): boolean {
+  if (isAtRest(campaign)) return true;
+  const rows = rowsOf(facts, campaign);
+  const over = ["refused", "back", "stranded", "left"];
+  const open = rows.some(({ step }) => !over.includes(step));
+  const lost = rows.some((row) => isLost(row, nodes.get(row.node as NodeId)));
+  return campaign.state === "stopped" && (!open || (lost && !rows.some(isAway)));
+}
+
+type Next = { campaign: CampaignFact; rows: UpgradingFact[] };
+
+function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook): Next {
+  const { nodes, now, paused } = look;
+  const failed = rows.find((row) => row.step === "failed");
+  if (failed !== undefined) {
+    const why = `${failed.node}: ${failed.why ?? "failed"}`;
+    const stopped = { ...campaign, state: "stopped", why, endedAt: now, rollback: true } as const;
+    return goBack(stopped, rows, look);
+  }
+  if (paused !== null) return { campaign, rows };
+  const known = new Set(rows.map((row) => row.node));
+  const standings = [...nodes.values()]
+    .filter((node) => takesPart(node) && !known.has(node.id))
+    .map((node) => ({ node, standing: standingOf(node, campaign) }));
+  const next = standings.filter(({ standing }) => standing.kind === "next").map(({ node }) => node);
+  const waiting = standings.filter(({ standing }) => standing.kind === "waiting").length;
+  const away = rows.filter(isAway).length;
+  const isOld = now - campaign.startedAt >= CAMPAIGN_MS_MAX;
+  const watched = rows.some((row) => row.step === "upgraded" && now - row.since < WATCH_MS);
+  if (isOld || next.length + waiting === 0) {
+    if (away > 0 || watched) return { campaign, rows };
+    const behind = next.length + waiting;
+    const why = behind === 0 ? null : `${behind} nodes could not be told within a day`;
+    return { campaign: { ...campaign, state: "done", why, endedAt: now }, rows };
+  }
+  const room = roomOf(campaign, nodes.values()) - away;
+  next.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const told = chooseNext(next, rows, look, room).map((node) => newRow(node, campaign, now));
+  return { campaign, rows: [...rows, ...told] };
+}
+
+/**
+ * Of each platform's binary one node is the canary, and there is one canary at a time, however
+ * large the share: what runs well on one platform says little of another's.
+ */
+function chooseNext(
+  next: readonly Node[],
+  rows: readonly UpgradingFact[],
+  { nodes, now }: UpgradeLook,
+  room: number,
+): Node[] {
+  const of = (node: Node | undefined): string => (node && platformOf(node)) ?? "";
+  const proven = new Set<string>();
+  for (const { node, step, since } of rows) {
+    const isProof = step === "upgraded" && now - since >= WATCH_MS;
+    if (isProof) proven.add(of(nodes.get(node as NodeId)));
+  }
+  const isOpen = (row: UpgradingFact): boolean => row.step === "upgraded" || isAway(row);
+  const isTried = (row: UpgradingFact): boolean => !proven.has(of(nodes.get(row.node as NodeId)));
+  let canary = rows.some((row) => isOpen(row) && isTried(row));
+  const chosen: Node[] = [];
+  for (const node of next) {
+    if (chosen.length >= room) break;
+    const isProven = proven.has(of(node));
+    if (!isProven && canary) continue;
+    canary ||= !isProven;
+    chosen.push(node);
+  }
+  return chosen;
+}
+
+function newRow(node: Node, campaign: CampaignFact, now: number): UpgradingFact {
+  return {
+    kind: "upgrading",
+    node: node.id,
+    campaign: campaign.id,
+    step: "told",
+    since: now,
+    from: node.agent?.version ?? "",
+    was: node.health.verdict,
+    dueAt: now + campaign.deadlineMs,
+    seen: false,
+    answered: null,
+    why: null,
+  };
+}
+
+/** Whom a rollback has still to turn around, in this order. */
+const OWING: readonly UpgradingFact["step"][] = ["told", "checking", "failed", "upgraded"];
+
+/** Those that are out anyway at once, the others as there is room. */
+function goBack(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook): Next {
+  const { nodes, now, paused } = look;
+  const rank = (row: UpgradingFact): number => OWING.indexOf(row.step);
+  const owes = (row: UpgradingFact): boolean => rank(row) >= 0;
+  const most = roomOf(campaign, nodes.values());
+  // Whom the way back has silenced is out as well: it may not silence more than the share.
+  const isOut = (row: UpgradingFact): boolean =>
+    isAway(row) || isLost(row, nodes.get(row.node as NodeId));
+  let away = rows.filter(isOut).length;
+  // Who is on the way is out already: turning it around takes out nobody more. Then the one that
+  // failed, because the others still work.
+  const turned = new Set<UpgradingFact>();
+  for (const row of rows.filter(owes).sort((a, b) => rank(a) - rank(b))) {
+    if (paused !== null || (!isAway(row) && away >= most)) continue;
+    if (!isAway(row)) away++;
+    turned.add(row);
+  }
+  const dueAt = now + campaign.deadlineMs;
+  const next = rows.map((row): UpgradingFact => {
+    if (!turned.has(row)) return row;
+    return { ...row, step: "returning", since: now, dueAt, answered: null };
+  });
+  const open = next.some((row) => owes(row) || row.step === "returning" || row.step === "stranded");
+  if (open) return { campaign, rows: next };
+  return { campaign: { ...campaign, state: "rolled back", endedAt: now }, rows: next };
+}
+
+function tellRow(
+  row: UpgradingFact,
+  { to, by }: CampaignFact,
+  nodes: ReadonlyMap<NodeId, Node>,
+  now: number,
+): EventDraft {
+  const node = row.node as NodeId;
+  const pool = nodes.get(node)?.pool ?? null;
+  const session = nodes.get(node)?.session?.id ?? null;
+  const told = row.step === "told" || row.step === "returning";
+  const [from, into] = row.step === "returning" ? [to, row.from] : [row.from, to];
+  const why = row.why === null ? "" : `: ${row.why}`;
+  const what = told ? `told by ${by}` : row.step;
+  const message = `agent upgrade from ${from} to ${into}: ${what}${why}`;
+  const kind = told ? "command.issued" : "command.finished";
+  return { at: now, kind, node, pool, session, actor: "navarch", message };
+}
+
+export function tellCampaign({ to, state, why }: CampaignFact, now: number): EventDraft {
+  const message = `the upgrade of agents to ${to} is ${state}${why === null ? "" : `: ${why}`}`;
+  const about = { node: null, pool: null, session: null, actor: "navarch" } as const;
+  return { at: now, kind: "command.finished", ...about, message };
+}
+
+/** A new campaign's rows replace those of the one before. */
+export function staleRows(facts: ReadonlyMap<string, Fact>, campaign: CampaignFact): string[] {
+  const rows = factsOf(facts, "upgrading").filter((row) => row.campaign !== campaign.id);
+  return rows.map(factKey);
+}

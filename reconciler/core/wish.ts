@@ -1,0 +1,210 @@
+/**
+ * What is wanted of a scheduler's objects, told anew by every activation of the leader: which
+ * object is whose, what drains, what is shown, what is left over. Pure. It says what is so, never
+ * what to do next, so it may be lost, late or told twice.
+ */
+import { factsOf } from "../../schema/safety.ts";
+import type { Config, PoolConfig } from "../../schema/config.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { KubeFact, Node } from "../../schema/node.ts";
+import type { Wait } from "../../schema/plan.ts";
+import { pausedBy } from "./decide/admit.ts";
+import { darkness, keptBy, refusalOf } from "./decide/kube.ts";
+import { endsAtDeadline } from "./decide/leave.ts";
+import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
+import { isWaived } from "./fold/waiver.ts";
+import type { DrainWish } from "./kubernetes/drain-wish.ts";
+
+/** What people who look at the object are told about the node. */
+export type ShownNode = {
+  node: NodeId;
+  pool: PoolName | null;
+  name: string;
+  uid: string;
+  verdict: "unknown" | "healthy" | "degraded" | "unhealthy";
+  phase: Node["phase"]["kind"];
+  /** For a person, bounded: what is held against it. */
+  because: string;
+  session: string | null;
+  /** Out of service by the product or through it. */
+  cordoned: boolean;
+  draining: boolean;
+  labels: Record<string, string>;
+  /** Names of its earlier objects, to which its pods may still be bound. */
+  formerNames: readonly string[];
+  /** The product bought its machine: it is nobody else's. */
+  bought: boolean;
+  /** Its mark is being set or lifted: two writes of one object at once would only collide. */
+  marking: boolean;
+  /** Why nothing more is done about it now, as the plan says. */
+  wait: ShownWait | null;
+  /** An effect on it is on its way, so the plan has nothing to say of it for a moment. */
+  busy: boolean;
+  /** Kubernetes does not take its mark. */
+  refused: boolean;
+  onHold: boolean;
+  /** Its drain ends at the deadline, whatever still runs there. */
+  cutsOff: boolean;
+  /** It serves with a fault, because a person gave it back. */
+  calledOff: boolean;
+};
+
+export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
+
+export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
+
+/** Its object was taken away while its machine lives; the name is the one that it had. */
+export type PartedNode = { node: NodeId; name: string };
+
+export type Wish = {
+  /** Name of this fleet: another install in the cluster has another one. */
+  fleet: string;
+  drains: DrainWish[];
+  shown: ShownNode[];
+  /** Their instance is confirmed gone, their object is still there. */
+  ended: EndedNode[];
+  parted: PartedNode[];
+  /** Objects that are no node's any more: what is ours on them goes. */
+  leaving: EndedNode[];
+};
+
+const BECAUSE_CHARS_MAX = 800;
+const WHY_CHARS_MAX = 300;
+
+export function wishOf(
+  fleet: Fleet,
+  config: Config,
+  sight: Sight,
+  waits: readonly Wait[] = [],
+): Wish {
+  const waitOf = new Map(waits.map((wait) => [wait.node, wait]));
+  const lists = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
+  const wish: Wish = { fleet: fleet.fleetId, ...lists };
+  for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
+    wish.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
+  }
+  const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
+  for (const node of fleet.nodes.values()) {
+    const { kube } = node;
+    if (kube === null) continue;
+    const pool = node.pool === null ? null : (pools.get(node.pool) ?? null);
+    const isParted = kube.absentSince !== null;
+    if (node.phase.kind === "gone") {
+      const { name, uid } = kube;
+      if (!isParted) wish.ended.push({ node: node.id, pool: node.pool, name, uid });
+      continue;
+    }
+    if (isParted) wish.parted.push({ node: node.id, name: kube.name });
+    else wish.shown.push(shownOf(node, pool, kube, fleet, sight.now, waitOf.get(node.id) ?? null));
+    const drain = drainOf(node, pool, fleet, sight);
+    if (drain !== null) wish.drains.push(drain);
+  }
+  return wish;
+}
+
+const shownBefore = new WeakMap<Node, ShownNode>();
+
+/** A node's document is never changed in place, so what was made of it once still holds. */
+function shownOf(
+  node: Node,
+  pool: PoolConfig | null,
+  kube: KubeFact,
+  fleet: Fleet,
+  now: number,
+  wait: ShownWait | null,
+): ShownNode {
+  const known = shownBefore.get(node);
+  const refused = refusalOf(kube, now) !== null;
+  if (known !== undefined && known.refused === refused && isSameWait(known.wait, wait)) {
+    return known;
+  }
+  const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
+  const because = node.health.held.map(({ judgement }) => judgement.because);
+  if (node.health.silentSince !== null) because.push("its heartbeats stopped");
+  const shown: ShownNode = {
+    node: node.id,
+    pool: node.pool,
+    name: kube.name,
+    uid: kube.uid,
+    verdict: verdictOfNode(node),
+    phase: node.phase.kind,
+    because: because.join("; ").slice(0, BECAUSE_CHARS_MAX),
+    session: node.session?.id ?? null,
+    cordoned: node.cordon.product !== null || node.cordon.human !== null,
+    draining: node.phase.kind === "draining",
+    labels: pool?.labels ?? {},
+    formerNames: (kube.former ?? []).map(({ name }) => name),
+    bought: node.instance !== null,
+    marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
+    wait: wait === null ? null : { reason: wait.reason, message: wait.message, until: wait.until },
+    busy: node.operation !== null,
+    refused,
+    onHold: kube.hold,
+    cutsOff: node.phase.kind === "draining" && endsAtDeadline(node, pool),
+    calledOff:
+      node.phase.kind === "serving" && verdictOfNode(node) === "unhealthy" && isWaived(node),
+  };
+  shownBefore.set(node, shown);
+  return shown;
+}
+
+function isSameWait(a: ShownWait | null, b: ShownWait | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.reason === b.reason && a.message === b.message && a.until === b.until;
+}
+
+function drainOf(
+  node: Node,
+  pool: PoolConfig | null,
+  fleet: Fleet,
+  sight: Sight,
+): DrainWish | null {
+  const { phase, kube } = node;
+  if (phase.kind !== "draining" || phase.drainedAt !== null || kube === null) return null;
+  const drain = pool?.drain ?? null;
+  return {
+    node: node.id,
+    pool: node.pool,
+    name: kube.name,
+    uid: kube.uid,
+    why: whyOf(node),
+    since: phase.since,
+    deadlineAt: phase.deadlineAt,
+    gracePeriodMs: drain?.gracePeriodMs ?? -1,
+    force: (drain?.force ?? false) || node.order?.force === true,
+    ignoreDaemonsets: drain?.ignoreDaemonsets ?? true,
+    deleteEmptydirData: drain?.deleteEmptydirData ?? true,
+    mode: drain?.mode ?? "evict",
+    deleteAtDeadline: endsAtDeadline(node, pool),
+    ordered: node.order !== null,
+    unreachable: node.health.silentSince !== null,
+    paused: pauseOf(node, pool, fleet, sight),
+  };
+}
+
+/** What whoever owns a pod there is told. */
+function whyOf({ order, health }: Node): string {
+  if (order !== null) return `ordered by ${order.by}${order.why === "" ? "" : ` (${order.why})`}`;
+  const held = health.held.map(({ judgement }) => judgement.because);
+  if (health.silentSince !== null) held.push("its agent's heartbeats stopped");
+  return held.join("; ").slice(0, WHY_CHARS_MAX);
+}
+
+/** Why nobody may be asked to leave now, though the drain has begun. */
+function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight): string | null {
+  if (node.kube !== null && node.kube.absentSince !== null) {
+    // The name may be another machine's by now; the cluster itself ends what was bound to it.
+    return `Node ${node.kube.name} is no longer in the cluster`;
+  }
+  const { kube } = node;
+  if (kube !== null && kube.isolatedUid !== kube.uid && sight.kube?.mirrorsCordon !== false) {
+    return `Node ${kube.name} is not marked unschedulable yet`;
+  }
+  const paused = pausedBy(node, { sight, fleet, pool });
+  if (paused !== null) return paused.message;
+  const forced = node.order?.force === true;
+  if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
+  // A person's order stands against a person's hold: whoever gave it could see the other.
+  const kept = node.order === null ? keptBy(node, { sight }) : null;
+  return kept ?? darkness(node, { sight });
+}

@@ -1,0 +1,334 @@
+/**
+ * What Prometheus sees (`navarch/api.md` B9, promises N78–N84). Counters and histograms live in
+ * prom-client; gauges are printed from the fleet at each scrape, so a node's series end with the
+ * node and memory does not grow with time (invariant H9). Absence means not known; 0 means measured
+ * zero. The page of a large fleet is tens of MiB, so it is made and sent in slices.
+ */
+import { Counter, Histogram, Registry } from "prom-client";
+import type { Finding } from "../../schema/finding.ts";
+import type { NodeId } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { QUARANTINE_SOURCES } from "../../schema/quarantine.ts";
+import type { Reconciler } from "../runtime/loop.ts";
+import type { Judged } from "../core/fold/everything.ts";
+import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
+import { printNodes } from "./metrics/node.ts";
+import { printPools } from "./metrics/pool.ts";
+import { printSafety } from "./metrics/safety.ts";
+import { Series } from "./metrics/series.ts";
+import { printTrust } from "./metrics/trust.ts";
+import type { Change } from "../core/store.ts";
+
+/** Steps of a replacement, timed from one recorded event to the next. */
+const STEPS = [
+  "node.cordoned",
+  "node.draining",
+  "node.drained",
+  "node.terminated",
+  "node.replaced",
+] as const;
+
+/** No driver has a code beyond it, and an agent that makes some up must not fill the memory. */
+const XID_MAX = 999;
+
+export class Metrics {
+  private readonly registry = new Registry();
+  private reconciler: Reconciler | null = null;
+  private leads = true;
+  private key: string | null = null;
+  private streams = 0;
+  private readonly lastStep = new Map<string, { at: number }>();
+  private readonly xid: Counter<"pool" | "xid">;
+  private readonly gpuXids = new GpuXids();
+  private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
+  private readonly foreign: Counter<"pool">;
+  readonly quarantined: Counter<"source">;
+  private readonly commands: Counter<"type">;
+  private readonly replacements: Counter<"pool" | "outcome">;
+  private readonly steps: Histogram<"pool" | "step">;
+  private readonly isolation: Histogram<"pool">;
+  private readonly requests: Counter<"provider" | "op" | "class">;
+  private readonly kubeWrites: Counter<"pool" | "verb" | "resource">;
+  private readonly reports: Counter<"outcome">;
+  private readonly ingest: Histogram;
+  private readonly matches: Counter<"rule" | "result">;
+  private readonly shadows: Counter<"rule" | "result">;
+  private readonly matchCounts = new Map<string, number>();
+  private readonly policyErrors: Counter<"rule">;
+
+  /** `null` = nobody counted. */
+  private configWarnings: number | null = null;
+  private configStale = false;
+
+  constructor() {
+    const registers = [this.registry];
+    this.xid = new Counter({
+      name: "navarch_xid_errors_total",
+      help: "GPU XID errors detected.",
+      labelNames: ["pool", "xid"],
+      registers,
+    });
+    this.foreign = new Counter({
+      name: "navarch_foreign_findings_total",
+      help: "Findings about devices that are not the node's own; never judged.",
+      labelNames: ["pool"],
+      registers,
+    });
+    this.quarantined = openQuarantineCounter(registers);
+    this.commands = new Counter({
+      name: "navarch_commands_issued_total",
+      help: "Orders given by people.",
+      labelNames: ["type"],
+      registers,
+    });
+    this.replacements = new Counter({
+      name: "navarch_replacements_total",
+      help: "Nodes that left because of a fault, by how it ended.",
+      labelNames: ["pool", "outcome"],
+      registers,
+    });
+    this.steps = new Histogram({
+      name: "navarch_replacement_step_seconds",
+      help: "Time from the step before to this one.",
+      labelNames: ["pool", "step"],
+      buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
+      registers,
+    });
+    this.isolation = new Histogram({
+      name: "navarch_isolation_seconds",
+      help: "From the report of a fault to the API server's answer that the Node is marked.",
+      labelNames: ["pool"],
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
+      registers,
+    });
+    this.requests = new Counter({
+      name: "navarch_provider_requests_total",
+      help: "Calls to providers by answer.",
+      labelNames: ["provider", "op", "class"],
+      registers,
+    });
+    this.kubeWrites = new Counter({
+      name: "navarch_kube_writes_total",
+      help: "Changes asked of the Kubernetes API server.",
+      labelNames: ["pool", "verb", "resource"],
+      registers,
+    });
+    this.reports = new Counter({
+      name: "navarch_reports_total",
+      help: "Agent reports accepted, refused, or deferred by a rate limit.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.ingest = new Histogram({
+      name: "navarch_report_ingest_seconds",
+      help: "From a report's arrival to its acknowledgement.",
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+      registers,
+    });
+    [this.matches, this.shadows, this.policyErrors] = openRuleCounters(registers);
+  }
+
+  /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
+  attach(reconciler: Reconciler, xids: readonly number[]): void {
+    this.reconciler = reconciler;
+    for (const xid of xids) this.xidLabels.add(String(xid));
+    for (const pool of reconciler.activeConfig().pools) {
+      for (const xid of xids) this.xid.inc({ pool: pool.name, xid: String(xid) }, 0);
+      for (const outcome of ["replaced", "failed"])
+        this.replacements.inc({ pool: pool.name, outcome }, 0);
+    }
+  }
+
+  /** Whether this process acts, or stands by for the one that does. */
+  lead(leads: boolean): void {
+    this.leads = leads;
+  }
+
+  /** Fingerprint of the key that signs orders. */
+  noteKey(key: string): void {
+    this.key = key;
+  }
+
+  /** With how many warnings the configuration was read. */
+  noteWarnings(count: number): void {
+    this.configWarnings = count;
+  }
+
+  /** Whether the files say something else by now. */
+  noteStale(isStale: boolean): void {
+    this.configStale = isStale;
+  }
+
+  countReport(): void {
+    this.reports.inc({ outcome: "accepted" });
+  }
+  countRefusedReport(): void {
+    this.reports.inc({ outcome: "refused" });
+  }
+  countThrottledReport(): void {
+    this.reports.inc({ outcome: "throttled" });
+  }
+  countCommand(type: string): void {
+    this.commands.inc({ type });
+  }
+  countStream(by: 1 | -1): void {
+    this.streams += by;
+  }
+  countRequest(provider: string, op: string, outcome: string): void {
+    this.requests.inc({ provider, op, class: outcome });
+  }
+  countKubeWrite(pool: string, verb: string, resource: string): void {
+    this.kubeWrites.inc({ pool, verb, resource });
+  }
+  observeIngest(ms: number): void {
+    this.ingest.observe(ms / 1_000);
+  }
+
+  /**
+   * The API server has just acknowledged the node's mark. Milliseconds since the report that first
+   * told of what is held against it, both by this process's clock; `null` if it was marked before,
+   * or for something else.
+   */
+  observeMarked(id: string, now: number): number | null {
+    const node = this.reconciler?.fleet().nodes.get(id as NodeId);
+    if (node === undefined || node.cordon.product !== null) return null;
+    const unhealthy = node.health.held.filter(({ judgement }) => judgement.result === "unhealthy");
+    if (unhealthy.length === 0) return null;
+    const ms = Math.max(0, now - Math.min(...unhealthy.map(({ firstAt }) => firstAt)));
+    this.isolation.observe({ pool: node.pool ?? "" }, ms / 1_000);
+    return ms;
+  }
+
+  /** Told of each committed change, once. */
+  committed(change: Change): void {
+    const nodes = this.reconciler?.fleet().nodes;
+    for (const { node, finding } of change.findings)
+      this.countFinding(nodes?.get(node)?.pool ?? "", node, finding);
+    for (const event of change.events) {
+      if (event.node === null) continue;
+      const pool = event.pool ?? "";
+      if (event.kind === "node.replaced") this.replacements.inc({ pool, outcome: "replaced" });
+      if (event.kind === "node.failed") this.replacements.inc({ pool, outcome: "failed" });
+      if (event.kind === "node.unhealthy" || event.kind === "node.silent")
+        this.lastStep.set(event.node, { at: event.at });
+      const step = STEPS.find((one) => one === event.kind);
+      const before = this.lastStep.get(event.node);
+      if (step === undefined || before === undefined) continue;
+      this.steps.observe(
+        { pool, step: step.slice("node.".length) },
+        Math.max(0, event.at - before.at) / 1_000,
+      );
+      if (step === "node.replaced") this.lastStep.delete(event.node);
+      else this.lastStep.set(event.node, { at: event.at });
+    }
+    for (const id of change.removedNodes) {
+      this.lastStep.delete(id);
+      this.gpuXids.forget(id);
+    }
+  }
+
+  private countFinding(pool: string, node: string, finding: Finding): void {
+    if (finding.foreign === true) {
+      this.foreign.inc({ pool });
+      return;
+    }
+    if (finding.kind !== "xid" || typeof finding.code !== "number") return;
+    const xid = this.xidLabels.of(finding.code <= XID_MAX ? String(finding.code) : "other");
+    this.xid.inc({ pool, xid });
+    this.gpuXids.count({ pool, node, gpu: String(finding.gpu_index ?? ""), xid });
+  }
+
+  /** What the policy decided, per rule; kept beside the counter so that the API can show it. */
+  judged(judged: Judged): void {
+    for (const { rule, result } of judged.matches) {
+      this.matches.inc({ rule, result });
+      this.matchCounts.set(rule, (this.matchCounts.get(rule) ?? 0) + 1);
+    }
+    for (const { rule, result } of judged.shadows) {
+      this.shadows.inc({ rule, result });
+      this.matchCounts.set(rule, (this.matchCounts.get(rule) ?? 0) + 1);
+    }
+    for (const { rule } of judged.errors) this.policyErrors.inc({ rule });
+  }
+
+  /** How many findings a rule has decided, or would have as a shadow, in this process's life. */
+  matchCount(rule: string): number {
+    return this.matchCounts.get(rule) ?? 0;
+  }
+
+  /**
+   * The whole page in text format 0.0.4, in slices of bounded work and size. The nodes are those at
+   * the first slice of theirs; a reading is as new as its slice, and a node that goes meanwhile has
+   * none from then on. All series of one metric follow each other.
+   */
+  async *slices(): AsyncGenerator<string | Uint8Array> {
+    yield `${await this.registry.metrics()}\n`;
+    const { reconciler } = this;
+    if (reconciler === null) return;
+    yield* printPools(reconciler);
+    yield* printSafety(reconciler);
+    yield* printTrust(reconciler, this.key);
+    yield* printNodes(reconciler);
+    yield* this.printRest(reconciler);
+    yield* this.gpuXids.print();
+  }
+
+  /** What is said once about the whole control plane. */
+  private printRest(reconciler: Reconciler): Uint8Array[] {
+    const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
+    streams.add({}, this.streams);
+    const warnings = new Series(
+      "navarch_config_warnings",
+      "Warnings about the configuration this process runs on.",
+    );
+    if (this.configWarnings !== null) warnings.add({}, this.configWarnings);
+    const stale = new Series(
+      "navarch_config_stale",
+      "1 if the files of the configuration or policy have changed since this process read them.",
+    );
+    stale.add({}, this.configStale ? 1 : 0);
+    const leader = new Series("navarch_leader", "1 if this process acts.");
+    leader.add({}, this.leads ? 1 : 0);
+    const { policy } = reconciler.activePolicy();
+    const info = new Series("navarch_policy_info", "The active policy.");
+    info.add({ name: policy.name, hash: policy.hash }, 1);
+    return [streams, warnings, stale, leader, info].map((series) => series.take());
+  }
+}
+
+/** Each kind of row from the start, so that `increase()` sees the first. */
+function openQuarantineCounter(registers: Registry[]): Counter<"source"> {
+  const counter = new Counter({
+    name: "navarch_store_quarantined_rows_total",
+    help: "Stored rows that could not be read and were set aside.",
+    labelNames: ["source"] as const,
+    registers,
+  });
+  for (const source of QUARANTINE_SOURCES) counter.inc({ source }, 0);
+  return counter;
+}
+
+/** What rules decided, would have decided, and could not. */
+function openRuleCounters(
+  registers: Registry[],
+): [Counter<"rule" | "result">, Counter<"rule" | "result">, Counter<"rule">] {
+  const matches = new Counter({
+    name: "navarch_policy_matches_total",
+    help: "Findings by the rule that decided them.",
+    labelNames: ["rule", "result"] as const,
+    registers,
+  });
+  const shadows = new Counter({
+    name: "navarch_policy_rule_shadow_matches_total",
+    help: "Findings that a shadow or quarantined rule would have decided.",
+    labelNames: ["rule", "result"] as const,
+    registers,
+  });
+  const errors = new Counter({
+    name: "navarch_policy_errors_total",
+    help: "Conditions that could not be evaluated, by rule.",
+    labelNames: ["rule"] as const,
+    registers,
+  });
+  return [matches, shadows, errors];
+}

@@ -1,0 +1,96 @@
+/**
+ * XID errors by GPU, in bounds: what a finding says about a GPU and a code comes from its node, and
+ * a node that makes both up must not fill the memory or the page. Beyond a bound the error is still
+ * counted, under `other`. Pure.
+ */
+import { LIMIT } from "../../../schema/limit.ts";
+import { labelsOf, Series } from "./series.ts";
+
+const OTHER = "other";
+/** Series in one slice of the page: about 200 KiB of text. */
+const SLICE_SERIES = 2_000;
+
+export type SeriesLimits = { node: number; all: number };
+
+/** The values of one label: the first so many, then `other`. */
+export class LabelValues {
+  private readonly known: Set<string>;
+  private readonly max: number;
+
+  constructor(max: number, known: Iterable<string> = []) {
+    this.known = new Set(known);
+    this.max = max;
+  }
+
+  of(value: string): string {
+    if (this.known.has(value)) return value;
+    if (this.known.size >= this.max) return OTHER;
+    this.known.add(value);
+    return value;
+  }
+
+  /** Takes a place whatever the bound: for values of our own configuration. */
+  add(value: string): void {
+    this.known.add(value);
+  }
+}
+
+type Error = { pool: string; node: string; gpu: string; xid: string };
+
+export class GpuXids {
+  private readonly limits: SeriesLimits;
+  private readonly byNode = new Map<string, Map<string, number>>();
+  private series = 0;
+
+  constructor(limits: SeriesLimits = { node: LIMIT.xidSeriesPerNodeMax, all: LIMIT.xidSeriesMax }) {
+    this.limits = limits;
+  }
+
+  count({ pool, node, gpu, xid }: Error): void {
+    const own = labelsOf({ pool, node_id: node, gpu_index: gpu, xid });
+    if (this.tryAdd(node, own, this.limits.node)) return;
+    // One more of the node's, for all of its other errors.
+    const rest = labelsOf({ pool, node_id: node, gpu_index: OTHER, xid: OTHER });
+    if (this.tryAdd(node, rest, this.limits.node + 1)) return;
+    const all = labelsOf({ pool: OTHER, node_id: OTHER, gpu_index: OTHER, xid: OTHER });
+    this.put(OTHER, all);
+  }
+
+  /** The node is gone, and its series with it. */
+  forget(node: string): void {
+    this.series -= this.byNode.get(node)?.size ?? 0;
+    this.byNode.delete(node);
+  }
+
+  /** Series in memory. */
+  get size(): number {
+    return this.series;
+  }
+
+  *print(): Generator<Uint8Array> {
+    const page = new Series("navarch_gpu_xid_errors_total", "GPU XID errors by GPU.", "counter");
+    let lines = 0;
+    for (const counts of this.byNode.values()) {
+      for (const [labels, count] of counts) {
+        page.raw(count, labels);
+        if (++lines % SLICE_SERIES === 0) yield page.take();
+      }
+    }
+    yield page.take();
+  }
+
+  private tryAdd(node: string, labels: string, nodeMax: number): boolean {
+    const counts = this.byNode.get(node);
+    const isNew = counts?.has(labels) !== true;
+    if (isNew && ((counts?.size ?? 0) >= nodeMax || this.series >= this.limits.all)) return false;
+    this.put(node, labels);
+    return true;
+  }
+
+  private put(node: string, labels: string): void {
+    const counts = this.byNode.get(node) ?? new Map<string, number>();
+    this.byNode.set(node, counts);
+    if (!counts.has(labels)) this.series++;
+    counts.set(labels, (counts.get(labels) ?? 0) + 1);
+  }
+}

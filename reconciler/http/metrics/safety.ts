@@ -1,0 +1,183 @@
+/**
+ * The gauges of the safety machinery: what is stopped, how much of each limit is used, what is
+ * billed. A series a scope and no more: a rack has its own only while something of it is in use or
+ * slowed down, so their number does not grow with the fleet.
+ */
+import { WAIT_REASONS } from "../../../schema/plan.ts";
+import { BREAKER_STATES, factsOf } from "../../../schema/safety.ts";
+import type { Reconciler } from "../../runtime/loop.ts";
+import { impairmentOf } from "../../core/safety/impaired.ts";
+import { openPurse } from "../../core/safety/spend.ts";
+import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
+import { Series } from "./series.ts";
+
+/** Each piece is made when the one before it is sent: the budgets of a large fleet take a while. */
+export function* printSafety(reconciler: Reconciler): Generator<Uint8Array> {
+  yield* takeAll(printStops(reconciler));
+  yield* takeAll(printLimits(reconciler));
+  yield* takeAll(printSpend(reconciler));
+  yield* takeAll(printBilled(reconciler));
+  yield* takeAll(printOffers(reconciler));
+  yield* takeAll(printProviders(reconciler));
+}
+
+/** Absent while nothing was looked at: a standby without providers says nothing about them. */
+function printProviders(reconciler: Reconciler): Series[] {
+  const usable = new Series(
+    "navarch_provider_usable",
+    "1 while machines can be bought at the provider and come up; 0 while something prevents that.",
+  );
+  const providers = reconciler.lastSight()?.providers;
+  for (const { name, type } of reconciler.activeConfig().providers) {
+    const sight = providers?.get(name);
+    if (sight !== undefined) usable.add({ provider: name, type }, impairmentOf(sight) ? 0 : 1);
+  }
+  return [usable];
+}
+
+function* takeAll(all: readonly Series[]): Generator<Uint8Array> {
+  for (const series of all) yield series.take();
+}
+
+function printStops(reconciler: Reconciler): Series[] {
+  const { facts, pools } = reconciler.fleet();
+  const sight = reconciler.lastSight();
+  const now = sight?.now ?? 0;
+  const stopped = new Series(
+    "navarch_safety_frozen",
+    "1 while nothing destructive is started by itself in the pool; without a pool, in the fleet.",
+  );
+  const isBlind = (sight?.blind.length ?? 0) > 0;
+  const all = freezeOf(facts, now) !== null || isBlind || reconciler.failure() !== null;
+  stopped.add({ pool: "" }, all ? 1 : 0);
+  for (const { name } of reconciler.activeConfig().pools) {
+    stopped.add({ pool: name }, all || holdOf(pools.get(name), now) !== null ? 1 : 0);
+  }
+  const blind = new Series("navarch_safety_blind", "1 while nothing that is seen is trusted.");
+  blind.add({}, isBlind ? 1 : 0);
+  const quarantined = new Series(
+    "navarch_safety_quarantined_rules",
+    "Policy rules whose verdicts do not count.",
+  );
+  quarantined.add({}, factsOf(facts, "quarantine").length);
+  const lemons = new Series("navarch_safety_lemons", "GPUs that failed and may come back.");
+  const refusals = new Series(
+    "navarch_safety_lemon_refusals_total",
+    "Times that a known bad GPU was handed back and refused.",
+    "counter",
+  );
+  const known = factsOf(facts, "lemon");
+  lemons.add({}, known.length);
+  refusals.add(
+    {},
+    known.reduce((sum, lemon) => sum + lemon.refused, 0),
+  );
+  const waits = new Series("navarch_plan_waits", "What the newest plan leaves undone, by reason.");
+  const counts = countWaits(reconciler.lastPlan());
+  for (const reason of WAIT_REASONS) waits.add({ reason }, counts[reason] ?? 0);
+  return [stopped, blind, quarantined, lemons, refusals, waits];
+}
+
+function printLimits(reconciler: Reconciler): Series[] {
+  const fleet = reconciler.fleet();
+  const used = new Series("navarch_safety_budget_used", "Nodes that use the budget of a scope.");
+  const max = new Series("navarch_safety_budget_max", "Nodes that may use it at once.");
+  const state = new Series("navarch_safety_breaker_state", "1 for the state the breaker is in.");
+  const rooms = roomsOf({
+    fleet,
+    config: reconciler.activeConfig(),
+    sight: reconciler.lastSight(),
+    plan: reconciler.lastPlan(),
+    broken: null,
+    now: reconciler.lastSight()?.now ?? 0,
+  });
+  const breakers = new Map(factsOf(fleet.facts, "breaker").map((one) => [one.scope, one.state]));
+  const scopes = new Set([...rooms.map(({ scope }) => scope), ...breakers.keys()]);
+  for (const { scope, rung, used: now, max: most } of rooms) {
+    used.add({ scope, rung }, now);
+    max.add({ scope, rung }, most);
+  }
+  for (const scope of scopes) {
+    const is = breakers.get(scope) ?? "closed";
+    for (const one of ["closed", ...BREAKER_STATES]) {
+      state.add({ scope, state: one }, one === is ? 1 : 0);
+    }
+  }
+  return [used, max, state];
+}
+
+function printSpend(reconciler: Reconciler): Series[] {
+  const dollars = new Series("navarch_spend_dollars_per_hour", "What is billed, where known.");
+  const ceiling = new Series(
+    "navarch_spend_ceiling_dollars_per_hour",
+    "What may be billed at most; no series without a ceiling.",
+  );
+  const instances = new Series("navarch_spend_instances", "Instances that may be billed.");
+  const most = new Series(
+    "navarch_spend_ceiling_instances",
+    "How many there may be at most; no series without a ceiling.",
+  );
+  const unknown = new Series(
+    "navarch_spend_unknown_prices",
+    "Instances of a price that nobody told, not in the dollars.",
+  );
+  for (const bill of openPurse(reconciler.fleet(), reconciler.activeConfig()).bills()) {
+    const { scope } = bill;
+    dollars.add({ scope }, bill.perHour);
+    instances.add({ scope }, bill.instances);
+    unknown.add({ scope }, bill.unknown);
+    if (bill.ceiling.perHourMax !== null) ceiling.add({ scope }, bill.ceiling.perHourMax);
+    if (bill.ceiling.instancesMax !== null) most.add({ scope }, bill.ceiling.instancesMax);
+  }
+  return [dollars, ceiling, instances, most, unknown];
+}
+
+/** Instances whose end was asked for and is not confirmed: they are paid for (safety.md §10). */
+function printBilled(reconciler: Reconciler): Series[] {
+  const count = new Series(
+    "navarch_instances_still_billing",
+    "Instances told to end that the cloud has not confirmed.",
+  );
+  const oldest = new Series(
+    "navarch_instances_still_billing_seconds",
+    "For how long the oldest of them has been waited for.",
+  );
+  const now = reconciler.lastSight()?.now;
+  if (now === undefined) return [count, oldest];
+  const providers = new Map<string, { count: number; ageMs: number }>();
+  for (const { name } of reconciler.activeConfig().providers) {
+    providers.set(name, { count: 0, ageMs: 0 });
+  }
+  for (const { provider, since } of stillBilled(reconciler.fleet().nodes.values())) {
+    const known = providers.get(provider) ?? { count: 0, ageMs: 0 };
+    const ageMs = Math.max(known.ageMs, now - Date.parse(since));
+    providers.set(provider, { count: known.count + 1, ageMs });
+  }
+  for (const [provider, known] of providers) {
+    count.add({ provider }, known.count);
+    oldest.add({ provider }, known.ageMs / 1_000);
+  }
+  return [count, oldest];
+}
+
+/** The longest rest of a place among pools and zones; no series for one that never refused. */
+function printOffers(reconciler: Reconciler): Series[] {
+  const rest = new Series(
+    "navarch_provider_offer_backoff_seconds",
+    "How long a place that refused is not asked again; 0 = it may be asked.",
+  );
+  const now = reconciler.lastSight()?.now;
+  if (now === undefined) return [rest];
+  const longest = new Map<string, { labels: Record<string, string>; ms: number }>();
+  for (const { offers } of reconciler.fleet().pools.values()) {
+    for (const [key, { notBefore }] of Object.entries(offers)) {
+      const [provider = "", region = "", , ...type] = key.split("/");
+      const labels = { provider, region, type: type.join("/") };
+      const name = JSON.stringify(labels);
+      const ms = Math.max(0, notBefore - now, longest.get(name)?.ms ?? 0);
+      longest.set(name, { labels, ms });
+    }
+  }
+  for (const { labels, ms } of longest.values()) rest.add(labels, ms / 1_000);
+  return [rest];
+}

@@ -1,0 +1,87 @@
+/**
+ * The one port with whatever it speaks: certificates opened before anything is composed, because
+ * routes give the authority away, and the server that shows them, which outlives each of them.
+ *
+ * Adapter: network, files.
+ */
+import { hostname, networkInterfaces } from "node:os";
+import type { Config } from "../../schema/config.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import { type Front, listen } from "./route/listen.ts";
+import type { KeyPair } from "../security/tls/certificate.ts";
+import { openTls, type PeerTls, peerOf, type ServerTls } from "../security/tls/open.ts";
+import { openRenewing, type Renewing } from "../security/tls/renew.ts";
+
+export type Port = {
+  /** The fleet's own authority, PEM; `null` = none. */
+  caPem: string | null;
+  /** Its fingerprint, `sha256:<hex>`: what agents pin. */
+  fingerprint: string | null;
+  /** For replicas and simulated machines, as of now; `null` = as the system has it. */
+  peer(): PeerTls | null;
+  /** What a node's agent shows; `null` = none is needed, or none can be made here. */
+  clientFor(name: string): KeyPair | null;
+  /** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
+  listen(current: () => Front, address: { host: string; port: number }): Renewing;
+};
+
+export type PortFrom = {
+  config: Config;
+  state: string;
+  identity: { fleetId: string };
+  /** See `OpenTlsFrom`. */
+  first: ((key: string, value: string) => Promise<string>) | null;
+  /** Hosts or URLs by which others reach this server, besides those of the configuration. */
+  dialled: readonly (string | undefined)[];
+  clock: Clock;
+  log: Log;
+};
+
+export async function openPort(from: PortFrom): Promise<Port> {
+  const { config, state, first, clock, log } = from;
+  const { fleetId } = from.identity;
+  const { tls: wish, externalAddress, host } = config.server;
+  const given = [externalAddress, ...from.dialled].map((one) => hostOf(one ?? ""));
+  const open = async (): Promise<ServerTls | null> =>
+    openTls(wish, {
+      state,
+      fleetId,
+      first,
+      log,
+      nowMs: clock.wallMs(),
+      hosts: { given: [...given, host], hostname: hostname(), addresses: ownAddresses() },
+    });
+  const tls = await open();
+  let serving: Renewing | null = null;
+  return {
+    caPem: tls?.ca ?? null,
+    fingerprint: tls?.fingerprint ?? null,
+    // What was refused for callers is not shown to others either.
+    peer: () => peerOf(serving === null ? tls : serving.shown()),
+    clientFor: (name) => (serving === null ? tls : serving.shown())?.clientFor?.(name) ?? null,
+    listen(current, address) {
+      serving = openRenewing({
+        listen: (made, port) => listen(current, config, { ...address, port }, made),
+        open,
+        tls,
+        port: address.port,
+        clock,
+        log,
+      });
+      return serving;
+    },
+  };
+}
+
+/** The host of `host`, `host:port`, `[v6]:port` or a URL; empty if there is none. */
+export function hostOf(text: string): string {
+  if (text === "") return "";
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+  return URL.parse(withScheme)?.hostname ?? "";
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .map((one) => one?.address ?? "");
+}

@@ -1,0 +1,156 @@
+/**
+ * What agents say: one handler behind the WebSocket and the POST (decision 6). A node's credential
+ * speaks for that node only; the shared token is accepted and answered with the node's own
+ * credential.
+ */
+import * as v from "valibot";
+import { Report } from "../../../schema/report.ts";
+import type { ErrorCode } from "../../../schema/api.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import type { Origin } from "../../../schema/node.ts";
+import type { ReportReply } from "../../../schema/report.ts";
+import { isSample } from "../../../schema/sample-check.ts";
+import type { Principal } from "../../security/auth.ts";
+import { plainAddress } from "../../core/address.ts";
+import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
+import { auditReport, remoteOf } from "./gate.ts";
+
+export type ReportAnswer =
+  | { kind: "reply"; reply: ReportReply }
+  /** `retryMs`: nothing was taken; the same report is as good after so many milliseconds. */
+  | { kind: "error"; code: ErrorCode; message: string; retryMs?: number };
+
+/** Where a report came from, for the audit. */
+export type ReportOrigin = { remote: string; request: string };
+const NOWHERE: ReportOrigin = { remote: "", request: "" };
+
+/** One report's whole way: role, shape, identity, durability. `raw` is parsed JSON. */
+export async function takeReport(
+  ports: RoutePorts,
+  principal: Principal,
+  raw: unknown,
+  origin: ReportOrigin = NOWHERE,
+): Promise<ReportAnswer> {
+  const parsed = parseReport(raw);
+  const denied = async (message: string, claimed?: NodeId): Promise<ReportAnswer> => {
+    if (parsed.success) {
+      const node = claimed ?? parsed.output.node_id;
+      await auditReport(ports, { principal, node, code: "permission_denied", ...origin });
+    }
+    return { kind: "error", code: "permission_denied", message };
+  };
+  const mayReport = principal.role === "node" || principal.role === "admin";
+  if (!mayReport) return denied(`role ${principal.role} may not report`);
+  if (!parsed.success) {
+    ports.metrics.countRefusedReport();
+    return { kind: "error", code: "invalid_argument", message: sayBriefly(parsed.issues[0]) };
+  }
+  // A credential that was taken back is not replaced by one that all share.
+  if (ports.authority.isRevoked(parsed.output.node_id)) {
+    return denied(`the credentials of ${parsed.output.node_id} are revoked`);
+  }
+  const { findings, gaps, results, inventory } = parsed.output;
+  // A join token opens one pool; what its machine says of another is not worth more.
+  const joined = principal.node === null ? null : ports.authority.poolOf(principal.node);
+  if (inventory?.pool && joined !== null) inventory.pool = joined;
+  const news = (findings?.length ?? 0) + (gaps?.length ?? 0) + (results?.length ?? 0);
+  const waitMs = ports.quota.take(principal.node ?? parsed.output.node_id, { news });
+  if (waitMs > 0) return throttled(ports, waitMs);
+  const isRevoked = (node: NodeId): boolean => ports.authority.isRevoked(node);
+  const { node_id: name, pod_token: token } = parsed.output;
+  const originOf = (node: NodeId): Origin => {
+    if (inventory) ports.pods?.registered(node, name, token ?? null);
+    return {
+      address: plainAddress(origin.remote),
+      vouched: principal.node !== null && ports.authority.isVouched(node),
+      ...(ports.pods?.of(node) ?? { pod: null }),
+    };
+  };
+  const only = principal.node;
+  const answer = await ports.ingest.accept(parsed.output, only, isRevoked, originOf);
+  switch (answer.kind) {
+    case "denied":
+      return denied(answer.message, answer.node);
+    case "unavailable":
+      return { kind: "error", code: "unavailable", message: answer.message };
+    case "reply": {
+      ports.metrics.countReport();
+      const { reply } = answer;
+      // Asked for what it has just sent, an agent would take a pause.
+      if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
+      if (principal.role === "node") {
+        const next = (await ports.door?.keys.heard(principal)) ?? null;
+        return { kind: "reply", reply: next === null ? reply : { ...reply, credential: next } };
+      }
+      return {
+        kind: "reply",
+        reply: { ...reply, credential: ports.authority.issueNode(reply.node_id) },
+      };
+    }
+  }
+}
+
+/** The answer to a report that comes too soon: the agent keeps it and asks again. */
+export function throttled(
+  ports: Pick<RoutePorts, "metrics">,
+  retryMs: number,
+): Extract<ReportAnswer, { kind: "error" }> {
+  ports.metrics.countThrottledReport();
+  const message = `report rate limit of this node exceeded: retry in ${retryMs} ms`;
+  return { kind: "error", code: "rate_limited", message, retryMs };
+}
+
+/** Room for a path and what was expected there. */
+const MESSAGE_CHARS_MAX = 300;
+
+/** What is wrong with a report; of what was found no more than a person reads. */
+function sayBriefly(issue: v.BaseIssue<unknown>): string {
+  const said = sayIssue(issue);
+  return said.length <= MESSAGE_CHARS_MAX ? said : `${said.slice(0, MESSAGE_CHARS_MAX - 1)}…`;
+}
+
+/** A report of 256 KiB has room for 100,000 mistakes, which take 0.1 s to collect. */
+const FIRST_ISSUE = { abortEarly: true } as const;
+
+/**
+ * The report by its schema, but for a sample in order, which is nine tenths of its bytes and is
+ * taken as it stands. One out of order goes the schema's way, for the message.
+ */
+function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
+  if (typeof raw !== "object" || raw === null || !("sample" in raw) || !isSample(raw.sample))
+    return v.safeParse(Report, raw, FIRST_ISSUE);
+  const { sample, ...rest } = raw;
+  const parsed = v.safeParse(Report, rest, FIRST_ISSUE);
+  if (!parsed.success) return parsed;
+  parsed.output.sample = sample;
+  // Both are kept: one text for the two saves half a kilobyte a node.
+  for (const [position, gpu] of (parsed.output.inventory?.gpus ?? []).entries()) {
+    const twin = sample.gpus[position];
+    if (twin?.uuid === gpu.uuid) twin.uuid = gpu.uuid;
+  }
+  return parsed;
+}
+
+export function agentRoutes(api: App, ports: RoutePorts): void {
+  api.post("/agent/report", async (c) => {
+    let raw: unknown;
+    try {
+      raw = await c.req.json();
+    } catch {
+      // The parser's own words repeat the body, which may be anything: a credential, too.
+      return refuse(c, "invalid_argument", "body is not JSON");
+    }
+    const started = ports.clock.monoMs();
+    const origin = { remote: remoteOf(c), request: c.get("requestId") };
+    const answer = await takeReport(ports, c.get("principal"), raw, origin);
+    ports.metrics.observeIngest(ports.clock.monoMs() - started);
+    if (answer.kind === "error") {
+      const { code, message, retryMs } = answer;
+      if (retryMs === undefined) return refuse(c, code, message);
+      const refused = refuse(c, code, message, { retry_after_ms: retryMs });
+      refused.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
+      return refused;
+    }
+    return c.json(answer.reply, 202);
+  });
+}

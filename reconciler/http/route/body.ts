@@ -1,0 +1,162 @@
+/**
+ * Reads request bodies before the routes see them: each within a wall-clock deadline, each caller
+ * within its own places, all callers within one sum of bytes. The server's idle timeout starts
+ * again with each byte, and the server buffers what nobody has asked for, so neither bounds memory:
+ * a refusal therefore closes the connection.
+ *
+ * Adapter: network, timers.
+ */
+import { LIMIT } from "../../../schema/limit.ts";
+import type { ErrorCode } from "../../../schema/api.ts";
+import { refuseUpgrade } from "./app.ts";
+
+/** Who sends, and what one of its bodies may have. */
+export type Caller = {
+  key: string;
+  bytesMax: number;
+  placesMax: number;
+  /** Nobody knows this caller yet: all strangers share a part of the sum. */
+  stranger: boolean;
+};
+
+export type BodyAnswer =
+  /** The same request with its body in memory; `release` gives its bytes back. */
+  | { kind: "read"; request: Request; release(): void }
+  | { kind: "refused"; response: Response };
+
+export type BodyLimits = { deadlineMs: number; bytesMax: number };
+
+const LIMITS: BodyLimits = { deadlineMs: LIMIT.bodyMsMax, bytesMax: LIMIT.bodiesBytesMax };
+/** Room at first for a body whose length is not declared; it doubles as bytes come. */
+const FIRST_BYTES = 4 * 1_024;
+/** Strangers may hold this part of the sum, so that they never displace known callers. */
+const STRANGERS_SHARE = 1 / 4;
+
+/** Whether the request has a body, or says that one will come. */
+export function hasBody(request: Request): boolean {
+  const { headers } = request;
+  if (headers.has("transfer-encoding")) return true;
+  const length = headers.get("content-length");
+  return length === null ? request.body !== null : length !== "0";
+}
+
+export class Bodies {
+  private readonly limits: BodyLimits;
+  private readonly places = new Map<string, number>();
+  private reserved = 0;
+  private strange = 0;
+
+  constructor(limits: BodyLimits = LIMITS) {
+    this.limits = limits;
+  }
+
+  /** Bytes promised to bodies that are being read or used. */
+  get bytes(): number {
+    return this.reserved;
+  }
+
+  async read(request: Request, caller: Caller): Promise<BodyAnswer> {
+    const { key, bytesMax } = caller;
+    const declared = Number(request.headers.get("content-length") ?? bytesMax);
+    if (!(declared <= bytesMax)) return tooLarge(bytesMax);
+    const taken = this.places.get(key) ?? 0;
+    if (taken >= caller.placesMax) {
+      const message = `${taken} bodies of ${key} are being read; wait for their answers`;
+      return refused("rate_limited", message, 429);
+    }
+    const sumMax = this.limits.bytesMax * (caller.stranger ? STRANGERS_SHARE : 1);
+    if ((caller.stranger ? this.strange : this.reserved) + declared > sumMax) {
+      return refused("unavailable", "too many request bodies are being read; retry", 503);
+    }
+    const release = this.reserve(caller, declared);
+    const read = await readAll(request, declared, this.limits.deadlineMs);
+    if (read.kind === "bytes") {
+      const { url, method, headers } = request;
+      const whole = new Request(url, { method, headers, body: read.bytes });
+      return { kind: "read", request: whole, release };
+    }
+    release();
+    if (read.kind === "large") return tooLarge(bytesMax);
+    if (read.kind === "late") {
+      const limit = `${this.limits.deadlineMs / 1_000} s`;
+      return refused("invalid_argument", `the body did not arrive within ${limit}`, 408);
+    }
+    return refused("invalid_argument", "the body did not arrive as a whole", 400);
+  }
+
+  /** Takes a place and bytes; the function gives both back, once. */
+  private reserve({ key, stranger }: Caller, bytes: number): () => void {
+    const add = (sign: 1 | -1): void => {
+      this.reserved += sign * bytes;
+      if (stranger) this.strange += sign * bytes;
+      const places = (this.places.get(key) ?? 0) + sign;
+      if (places > 0) this.places.set(key, places);
+      else this.places.delete(key);
+    };
+    add(1);
+    let held = true;
+    return () => {
+      if (held) add(-1);
+      held = false;
+    };
+  }
+}
+
+type Read =
+  { kind: "bytes"; bytes: Uint8Array<ArrayBuffer> } | { kind: "large" | "late" | "broken" };
+
+/** Copied into one buffer: a body sent a byte at a time must not cost a hundred times its size. */
+async function readAll(request: Request, bytesMax: number, deadlineMs: number): Promise<Read> {
+  const reader = request.body?.getReader();
+  if (reader === undefined) return { kind: "bytes", bytes: new Uint8Array(0) };
+  const late = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => late.resolve("late"), deadlineMs);
+  let buffer = new Uint8Array(Math.min(bytesMax, FIRST_BYTES));
+  let length = 0;
+  try {
+    for (;;) {
+      const next = await Promise.race([reader.read(), late.promise]);
+      if (next === "late") return giveUp(reader, "late");
+      if (next.done) return { kind: "bytes", bytes: buffer.subarray(0, length) };
+      const { value } = next;
+      const needed = length + value.length;
+      if (needed > bytesMax) return giveUp(reader, "large");
+      if (needed > buffer.length) {
+        const larger = new Uint8Array(Math.min(bytesMax, 2 * needed));
+        larger.set(buffer.subarray(0, length));
+        buffer = larger;
+      }
+      buffer.set(value, length);
+      length = needed;
+    }
+  } catch {
+    return { kind: "broken" };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function giveUp(
+  reader: { cancel(): Promise<void> },
+  kind: "large" | "late",
+): { kind: "large" | "late" } {
+  void reader.cancel().catch(() => undefined);
+  return { kind };
+}
+
+function tooLarge(bytesMax: number): BodyAnswer {
+  return refused("too_large", `the body is larger than ${bytesMax} bytes`, 413);
+}
+
+function refused(code: ErrorCode, message: string, status: number): BodyAnswer {
+  const response = refuseUpgrade(code, message, status);
+  if (status === 429 || status === 503) response.headers.set("Retry-After", "1");
+  return { kind: "refused", response: closing(response) };
+}
+
+/** Ends the connection with the answer, so that the rest of a body is neither read nor kept. */
+export function closing(response: Response): Response {
+  const headers = new Headers(response.headers);
+  headers.set("Connection", "close");
+  return new Response(response.body, { status: response.status, headers });
+}

@@ -1,0 +1,27 @@
+import { afterEach, expect, test } from "bun:test";
+import { openWorldApp } from "../../../test/world/app.ts";
+import { poolYaml, World } from "../../../simulator/engine/world.ts";
+
+let world: World | null = null;
+afterEach(async () => {
+  await world?.close();
+  world = null;
+});
+
+test("auditCall() gives a node's vain calls no rows of their own beside what was done", async () => {
+  const w = await World.open(poolYaml(1, ""));
+  world = w;
+  const a = openWorldApp(w);
+  const token = a.authority.issueNode("n-1");
+  for (let turn = 0; turn < 50; turn++) {
+    expect((await a.call("POST", `/v1/none-${turn}`, {}, token)).status).toBe(404);
+    expect((await a.call("DELETE", "/v1/agent/report", undefined, token)).status).toBe(404);
+  }
+  expect((await a.call("POST", "/v1/none", {})).status).toBe(404);
+  const all = { who: null, since: null, refused: null, limit: 1_000 };
+  const rows = await a.door.audit.read(all);
+  expect(rows.map(({ who, refused, count }) => ({ who, refused, count }))).toEqual([
+    { who: "admin", refused: false, count: 1 },
+    { who: "node:n-1", refused: true, count: 50 },
+  ]);
+});

@@ -1,0 +1,155 @@
+/**
+ * What a bare machine downloads to become a node: the installer, the releases with their checksums,
+ * and the signature over those. Public, because a machine without a credential has to read it and
+ * nothing of it is secret; GET and HEAD only, whole files or one range of them, straight from disk.
+ * The paths of the guide's own `setup_commands` are answered too, so that they work with nothing
+ * but their host replaced.
+ *
+ * Adapter: files.
+ */
+import { statSync } from "node:fs";
+import type { Context } from "hono";
+import { isInstallerServer, printInstaller } from "../../../bootstrap/install/script.ts";
+import type { App, Env } from "./app.ts";
+import { digestOf, type Release, type ReleaseFile, type Releases } from "./release-folder.ts";
+import type { ReleaseKey } from "../../security/release-key.ts";
+
+export type InstallPorts = {
+  releases: Releases;
+  key: ReleaseKey;
+  /** The URL that nodes dial; `null` = whatever the request was sent to. */
+  server(): string | null;
+};
+
+const SUMS = "SHA256SUMS";
+const SIGNATURE = "SHA256SUMS.sig";
+/** Where the guide downloads from, below the host (V6). */
+const GUIDE = "/NavarchProject/navarch/releases";
+
+export function installRoutes(app: App, ports: InstallPorts): void {
+  const { releases, key } = ports;
+  app.get("/install.sh", async (c) => {
+    const release = await releases.latest();
+    const sums =
+      release === null ? null : { version: release.version, sha256: digestOf(release.sums) };
+    const script = printInstaller({ server: serverOf(c, ports), key: key.publicBase64, sums });
+    return text(c, script, "text/x-shellscript; charset=utf-8");
+  });
+  app.get("/releases/key.pem", (c) => text(c, key.publicPem, "application/x-pem-file"));
+  const send = async (c: Context<Env>): Promise<Response> => {
+    const { version = "latest", name = "" } = c.req.param();
+    const wanted = version.replace(/^v(?=\d)/, "");
+    const release = await (wanted === "latest" ? releases.latest() : releases.find(wanted));
+    if (release === null) return missing(c, sayNoRelease(wanted));
+    if (name === SUMS) return text(c, release.sums, "text/plain; charset=utf-8");
+    if (name === SIGNATURE) {
+      return bytes(c, key.sign(Buffer.from(release.sums)), "application/octet-stream");
+    }
+    const file = release.files.get(name);
+    return file === undefined ? missing(c, sayNoFile(release, name)) : sendFile(c, file);
+  };
+  app.get("/releases/:version/:name", send);
+  app.get(`${GUIDE}/latest/download/:name`, send);
+  app.get(`${GUIDE}/download/:version/:name`, send);
+}
+
+/**
+ * The name that the request used serves a machine that reached us by it. It goes into a script, so
+ * one with anything but a host and a port is left out.
+ */
+function serverOf(c: Context<Env>, ports: InstallPorts): string | null {
+  const told = ports.server();
+  if (told !== null && isInstallerServer(told)) return told;
+  if (!URL.canParse(c.req.url)) return null;
+  const url = new URL(c.req.url);
+  // What a request without a Host that is one was given (`listen.ts`); RFC 6761: it is nobody's.
+  if (url.hostname.endsWith(".invalid")) return null;
+  // A proxy in front that ends TLS says so; who forges this gets a script for nobody but itself.
+  const scheme = c.req.header("X-Forwarded-Proto") === "https" ? "https:" : url.protocol;
+  const server = `${scheme}//${url.host}`;
+  return isInstallerServer(server) ? server : null;
+}
+
+function sayNoRelease(version: string): string {
+  if (version !== "latest") return `this control plane has no release ${version}`;
+  return "this control plane has no release: put one into its release folder (npm run release)";
+}
+
+function sayNoFile({ version, files }: Release, name: string): string {
+  const all = [...files.keys()].filter((each) => each.startsWith("navarch-node-linux-"));
+  const has = all.length === 0 ? "no agent" : all.join(", ");
+  return `release ${version} of this control plane has no ${name.slice(0, 80)}; it has ${has}`;
+}
+
+/** Plain text: it is read by a person who looks at the output of curl. */
+function missing(c: Context<Env>, message: string): Response {
+  return c.text(`${message}\n`, 404);
+}
+
+function text(c: Context<Env>, body: string, type: string): Response {
+  return bytes(c, new TextEncoder().encode(body), type);
+}
+
+/** Small and made anew for every request, so it is not to be kept anywhere. */
+function bytes(c: Context<Env>, body: Uint8Array<ArrayBuffer>, type: string): Response {
+  return c.body(body, 200, { ...COMMON, "Content-Type": type, "Cache-Control": "no-store" });
+}
+
+const COMMON = { "X-Content-Type-Options": "nosniff" };
+
+function sendFile(c: Context<Env>, { sha256, source }: ReleaseFile): Response {
+  const blob = "text" in source ? new Blob([source.text]) : Bun.file(source.path);
+  const size = "text" in source ? blob.size : statSync(source.path).size;
+  // The digest is the strongest tag there is, and every replica has the same.
+  const etag = `"${sha256}"`;
+  const headers: Record<string, string> = {
+    ...COMMON,
+    ETag: etag,
+    "Accept-Ranges": "bytes",
+    // `latest` changes, and a version may be built again: always ask, seldom transfer.
+    "Cache-Control": "no-cache",
+    "Content-Type": "application/octet-stream",
+  };
+  if (matches(c.req.header("If-None-Match"), etag)) return c.body(null, 304, headers);
+  const condition = c.req.header("If-Range");
+  const asked = condition === undefined || condition === etag ? c.req.header("Range") : undefined;
+  const range = parseRange(asked, size);
+  if (range === "unsatisfiable") {
+    return c.body(null, 416, { ...headers, "Content-Range": `bytes */${size}` });
+  }
+  const { from, to } = range ?? { from: 0, to: size };
+  const partial = range === null ? {} : { "Content-Range": `bytes ${from}-${to - 1}/${size}` };
+  const length = { "Content-Length": String(to - from) };
+  const body = c.req.method === "HEAD" ? null : range === null ? blob : blob.slice(from, to);
+  return new Response(body, {
+    status: range === null ? 200 : 206,
+    headers: { ...headers, ...length, ...partial },
+  });
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header.split(",").some((each) => [etag, `W/${etag}`, "*"].includes(each.trim()));
+}
+
+/**
+ * The half-open range of bytes that a `Range` header asks for (RFC 9110 §14.1.2). `null` = send
+ * everything: no header, several ranges, or one that makes no sense.
+ */
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): { from: number; to: number } | "unsatisfiable" | null {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
+  if (match === null) return null;
+  const [, first = "", last = ""] = match;
+  if (first === "" && last === "") return null;
+  if (first === "") {
+    const from = Math.max(0, size - Number(last));
+    return Number(last) === 0 || size === 0 ? "unsatisfiable" : { from, to: size };
+  }
+  const from = Number(first);
+  const to = last === "" ? size : Math.min(size, Number(last) + 1);
+  if (last !== "" && Number(last) < from) return null;
+  return from >= size ? "unsatisfiable" : { from, to };
+}

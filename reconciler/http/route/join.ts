@@ -1,0 +1,181 @@
+/**
+ * Join tokens: made, listed and ended by an administrator; shown once by a machine, which needs no
+ * other credential for that one call.
+ */
+import * as v from "valibot";
+import { parseDuration } from "../../../schema/duration.ts";
+import type { ErrorCode } from "../../../schema/api.ts";
+import { NodeId, PoolName } from "../../../schema/id.ts";
+import {
+  JOIN_PREFIX,
+  JoinRequest,
+  type JoinReply,
+  type JoinState,
+  type JoinTokenView,
+  printJoinToken,
+} from "../../../schema/join.ts";
+import { nearest } from "../../../schema/nearest.ts";
+import { positive } from "../../../schema/number.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { hashToken } from "../../security/auth.ts";
+import type { Door } from "../../security/join/door.ts";
+import type { JoinAnswer } from "../../security/join/joins.ts";
+import type { Sight } from "../../security/join/place.ts";
+import type { CountedToken } from "../../core/store-table.ts";
+import { iso, isoOrNull } from "../view/node.ts";
+import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
+import { remoteOf, turnAway } from "./gate.ts";
+
+const TTL_DEFAULT = "1h";
+/** Longer ones are passwords in scripts: a machine image that outlives it needs another way. */
+const TTL_MS_MAX = 30 * 24 * 3_600_000;
+const TTL_MS_MIN = 60_000;
+const USES_MAX = 10_000;
+/** Slot and generation (`nodeIdOf`). */
+const OWN_NAME_END = /-\d+-\d+$/;
+
+/** Kubernetes and DNS tell no names apart by their case, so nobody here may be told apart by it. */
+function isOwnName(id: string, fleetId: string): boolean {
+  return id.toLowerCase().startsWith(`${fleetId.toLowerCase()}-`) && OWN_NAME_END.test(id);
+}
+
+const NewJoinToken = v.strictObject({
+  pool: PoolName,
+  node: v.nullish(NodeId, null),
+  uses: v.optional(v.pipe(positive, v.maxValue(USES_MAX)), 1),
+  ttl: v.nullish(v.string(), null),
+  label: v.optional(v.pipe(v.string(), v.maxLength(128)), ""),
+});
+
+function stateOf({ token, uses }: CountedToken, now: number): JoinState {
+  if (token.revokedAt !== null) return "revoked";
+  if (uses >= token.usesMax) return "used";
+  return token.expiresAt <= now ? "expired" : "open";
+}
+
+function viewJoin(counted: CountedToken, now: number): JoinTokenView {
+  const { token, uses } = counted;
+  return {
+    id: token.id,
+    pool: token.pool,
+    node_id: token.node,
+    label: token.label,
+    state: stateOf(counted, now),
+    uses,
+    uses_max: token.usesMax,
+    created_at: iso(token.createdAt),
+    created_by: token.createdBy,
+    expires_at: iso(token.expiresAt),
+    revoked_at: isoOrNull(token.revokedAt),
+  };
+}
+
+/** For administrators; behind the credentials of everything else. */
+export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): void {
+  api.get("/join-tokens", needs("admin"), async (c) => {
+    const now = ports.clock.wallMs();
+    const all = await joins.list();
+    return c.json({ join_tokens: all.map((one) => viewJoin(one, now)) });
+  });
+  api.post("/join-tokens", needs("admin"), async (c) => {
+    const body = await readBody(c, NewJoinToken);
+    if (!body.ok) return body.response;
+    const { pool, node, uses, label } = body.value;
+    const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
+    if (!names.includes(pool)) {
+      const close = nearest(pool, names);
+      const hint = close === null ? "" : `: did you mean "${close}"?`;
+      return refuse(c, "not_found", `no pool ${pool}${hint}`);
+    }
+    if (node !== null && uses !== 1) {
+      return refuse(c, "invalid_argument", "uses: a token for one node is used once");
+    }
+    const life = parseDuration(body.value.ttl ?? TTL_DEFAULT);
+    if (!life.ok) return refuse(c, "invalid_argument", `ttl: ${life.message}`);
+    if (life.ms < TTL_MS_MIN || life.ms > TTL_MS_MAX) {
+      return refuse(c, "invalid_argument", "ttl: expected 1m to 720h");
+    }
+    const now = ports.clock.wallMs();
+    const secret = `${JOIN_PREFIX}${ports.newSecret().replace(/^nvt\./, "")}`;
+    const made = await joins.create({
+      id: ports.newId(),
+      hash: hashToken(secret),
+      pool,
+      node,
+      label,
+      usesMax: uses,
+      createdAt: now,
+      createdBy: c.get("principal").name,
+      expiresAt: now + life.ms,
+      revokedAt: null,
+    });
+    if (made === null) return refuse(c, "conflict", "too many join tokens are open: revoke some");
+    c.set("target", made.id);
+    const token = printJoinToken(secret, ports.install?.key.fingerprint ?? null);
+    return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
+  });
+  api.delete("/join-tokens/:id", needs("admin"), async (c) => {
+    const id = c.req.param("id") ?? "";
+    const ended = await joins.revoke(id);
+    if (ended === null) return refuse(c, "not_found", `no join token ${id}`);
+    return c.json(viewJoin(ended, ports.clock.wallMs()));
+  });
+}
+
+/** For machines; the token in the body is all that they have. */
+export function joinRoute(api: App, ports: RoutePorts, door: Door): void {
+  api.post("/agent/join", async (c) => {
+    const body = await readBody(c, JoinRequest);
+    if (!body.ok) return body.response;
+    const answer = await door.joins.join(body.value, sightOf(ports), remoteOf(c));
+    c.set("target", body.value.node_id);
+    c.set("who", whoOf(answer));
+    if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
+    if (answer.kind === "refused") {
+      // Who holds no token at all is a stranger that guesses, like one with a wrong credential.
+      if (answer.why === "unknown") return turnAway(c, ports, "unknown", null);
+      return refuse(c, codeOf(answer.why), answer.message);
+    }
+    const { node, credential, again } = answer;
+    const server_time = iso(ports.clock.wallMs());
+    c.set("target", node);
+    return c.json(
+      { node_id: node, credential, server_time } satisfies JoinReply,
+      again ? 200 : 201,
+    );
+  });
+}
+
+function whoOf(answer: JoinAnswer): string {
+  const token = answer.kind === "unavailable" ? null : answer.token;
+  return token === null ? "anonymous" : `join:${token}`;
+}
+
+type Why = Extract<JoinAnswer, { kind: "refused" }>["why"];
+
+function codeOf(why: Why): ErrorCode {
+  switch (why) {
+    case "gone":
+      return "gone";
+    case "unknown":
+    case "used":
+    case "expired":
+    case "revoked":
+    case "other":
+      return "permission_denied";
+    default:
+      return unreachable(why);
+  }
+}
+
+function sightOf({ reconciler }: RoutePorts): Sight {
+  const { providers } = reconciler.activeConfig();
+  return {
+    node: (id) => reconciler.fleet().nodes.get(id) ?? null,
+    isOwnName: (id) => isOwnName(id, reconciler.fleet().fleetId),
+    nodeLike: (id) => reconciler.nodeLike(id),
+    nodeOfProviderId: (id) =>
+      providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    nodeOfObject: (name) => reconciler.nodeOfObject(name),
+  };
+}

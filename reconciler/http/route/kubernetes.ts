@@ -1,0 +1,95 @@
+/** What the product knows of the Kubernetes cluster, and what it may not do there. */
+import type { KubernetesView, PermissionsView } from "../../../schema/api.ts";
+import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
+import type { Node } from "../../../schema/node.ts";
+import { refusalOf } from "../../core/decide/kube.ts";
+import { sayBroken } from "../../core/fold/uncordon.ts";
+import { countNodes, missingNodeOf } from "../../core/safety/missing-node.ts";
+import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
+import { causeOf } from "../../core/kubernetes/refusal-cause.ts";
+import { iso } from "../view/node.ts";
+import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+
+/** Lines for people; a cluster whose webhook refuses everything would fill pages. */
+const LINES_MAX = 50;
+
+function refusedMarks(nodes: Iterable<Node>, now: number): KubernetesView["refusals"] {
+  const lines: KubernetesView["refusals"] = [];
+  for (const { id, kube } of nodes) {
+    const refusal = kube === null ? null : refusalOf(kube, now);
+    if (kube === null || refusal === null) continue;
+    const since = iso(refusal.since);
+    const what = `${refusal.what} of Node ${kube.name} (${id}) since ${since}`;
+    lines.push({ message: `${what}: ${refusal.message}`, cause: causeOf(refusal.message) });
+    if (lines.length === LINES_MAX) break;
+  }
+  return lines;
+}
+
+function uncordoned(nodes: Iterable<Node>, now: number): string[] {
+  const lines: string[] = [];
+  for (const node of nodes) {
+    if (lines.length >= LINES_MAX) break;
+    const { kube } = node;
+    if (isRepairCalledOff(node)) lines.push(sayBroken(node));
+    const loop = kube === null ? null : loopOf(kube.uncordons ?? [], now);
+    if (kube !== null && loop !== null) lines.push(sayLoop(kube, loop));
+  }
+  return lines;
+}
+
+function missingNodes(nodes: Iterable<Node>): KubernetesView["missing_nodes"] {
+  const found: KubernetesView["missing_nodes"] = [];
+  for (const node of nodes) {
+    const missing = missingNodeOf(node);
+    if (missing === null) continue;
+    found.push({ node_id: node.id, name: missing.name, since: iso(missing.since) });
+    if (found.length === LINES_MAX) break;
+  }
+  return found;
+}
+
+export function kubernetesRoutes(api: App, ports: RoutePorts): void {
+  const { reconciler } = ports;
+  api.get("/kubernetes", needs("viewer"), (c) => {
+    const { cluster, alarms } = reconciler.cluster();
+    const nodes = [...reconciler.fleet().nodes.values()];
+    const { expected, matched } = countNodes(nodes);
+    const standing = cluster?.standing() ?? null;
+    const refusals = refusedMarks(nodes, ports.clock.wallMs());
+    const view: KubernetesView = {
+      attached: cluster !== null,
+      server: standing?.server ?? null,
+      nodes: standing?.nodes ?? 0,
+      pods: standing?.pods ?? 0,
+      matched,
+      expected,
+      missing_nodes: missingNodes(nodes),
+      age_ms: standing?.ageMs ?? null,
+      dark: cluster?.dark() ?? null,
+      writes_per_second: standing?.writesPerSecond ?? 0,
+      draining: standing?.draining ?? 0,
+      forbidden: standing?.forbidden ?? [],
+      alarms: [...alarms, ...(standing?.doubts ?? [])],
+      refused: refusals.map(({ message }) => message),
+      refusals,
+      uncordoned: uncordoned(nodes, ports.clock.wallMs()),
+      blocked: standing?.blocked ?? [],
+      unshown: (standing?.unshown ?? []).slice(0, LINES_MAX),
+      ignored_holds: standing?.ignoredHolds ?? [],
+    };
+    return c.json(view);
+  });
+  api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
+    const { cluster } = reconciler.cluster();
+    const none: PermissionsView = { attached: false, missing: [], checked: 0, account: null };
+    if (cluster === null) return c.json(none);
+    const { pools } = reconciler.activeConfig();
+    const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
+    const answer = await cluster.missing(joins);
+    if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);
+    const { rules, checked, account } = answer;
+    const view: PermissionsView = { attached: true, missing: rules, checked, account };
+    return c.json(view);
+  });
+}

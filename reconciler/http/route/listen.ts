@@ -1,0 +1,299 @@
+/**
+ * The one port: the HTTP application, and the agents' upgrade to a stream beside it. Plain HTTP/1.1
+ * whatever the port is called (F22). It outlives the roles of this process: behind it stands what
+ * the process is at the moment, a leader's application or a standby's.
+ *
+ * Adapter: network.
+ */
+import type { Server, ServerWebSocket } from "bun";
+import { getPath } from "hono/utils/url";
+import type { Config } from "../../../schema/config.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import type { Principal } from "../../security/auth.ts";
+import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
+import { throttled } from "./agent.ts";
+import { type App, openApp, refuseUpgrade, type RoutePorts } from "./app.ts";
+import { whyForeign } from "./anonymous.ts";
+import { Bodies, type Caller, closing, hasBody } from "./body.ts";
+import { callerOf, JOIN, strangerOf } from "./caller.ts";
+import { away, type Forward, type ProxyData } from "./forward.ts";
+import { refuseStranger } from "./gate.ts";
+import { HOP, readHop } from "./hop.ts";
+import { NamedSockets } from "./named.ts";
+import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
+
+const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
+/** What only a leader knows, though it is only read; a standby's own guess is better than none. */
+const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/explain)$/;
+const REPORT = /^(\/api)?\/v1\/agent\/report$/;
+const API = /^(\/api)?\/v1\//;
+
+/** "Service restart": the agent connects anew. */
+const MOVED = 1012;
+/** "Try again later". */
+const LATER = 1013;
+
+/** A stream belongs to the role that it began under, and ends with it. */
+type Socket = ProxyData & { front: Front };
+
+/** What stands behind the port during one role of this process. */
+export class Front {
+  readonly ports: RoutePorts;
+  private readonly app: App;
+  readonly streams: Streams<Socket>;
+  private readonly forward: Forward | null;
+  private readonly refresh: () => Promise<void>;
+  private readonly sockets = new Set<ServerWebSocket<Socket>>();
+  private readonly named = new NamedSockets<Socket>();
+  private serial = 0;
+  private readonly waiting = new Set<() => void>();
+  private readonly bodies: Bodies;
+  private ended = false;
+
+  /**
+   * `standby` is `null` for a leader; `refresh` brings a standby's copy up to date, so that who
+   * has changed something through it sees it there.
+   */
+  constructor(
+    ports: RoutePorts,
+    standby: { forward: Forward; refresh(): Promise<void> } | null,
+    bodies = new Bodies(),
+  ) {
+    this.ports = ports;
+    this.bodies = bodies;
+    this.app = openApp(ports);
+    this.forward = standby?.forward ?? null;
+    this.refresh = standby?.refresh ?? (async () => undefined);
+    this.streams =
+      standby === null
+        ? openStreams(ports, (socket, node) => this.named.name(socket, node))
+        : standby.forward.streams(ports);
+  }
+
+  /** `socket` is the address of the socket's other end. */
+  async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
+    const remote = this.remoteOf(request, socket);
+    const foreign = API.test(pathname) ? this.foreign(request) : null;
+    if (foreign !== null) return closing(foreign);
+    if (!hasBody(request)) return this.route(request, pathname, remote);
+    const caller = await this.admit(request, pathname, remote);
+    if (caller instanceof Response) return closing(caller);
+    const read = await this.bodies.read(request, caller);
+    if (read.kind === "refused") return read.response;
+    try {
+      return await this.route(read.request, pathname, remote);
+    } finally {
+      read.release();
+    }
+  }
+
+  /** Whose body may be read, or the answer to a request whose body is not. */
+  private async admit(
+    request: Request,
+    pathname: string,
+    remote: string,
+  ): Promise<Caller | Response> {
+    const reads = request.method === "GET" || request.method === "HEAD";
+    if (reads || !API.test(pathname)) return this.app.fetch(request, { remote });
+    if (this.ended) return away("leadership is moving");
+    if (JOIN.test(pathname)) return strangerOf(remote);
+    const { authority, clock } = this.ports;
+    const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
+    if (judged.kind === "known") {
+      const { principal } = judged;
+      return this.paceOf(principal, request, pathname) ?? callerOf(principal, pathname, remote);
+    }
+    if (this.forward === null) return this.app.fetch(request, { remote });
+    // A token that the leader made a moment ago is not in the copy yet; the leader also audits.
+    const refusal = await this.forward.ask(request, remote);
+    return refusal ?? strangerOf(remote, LIMIT.requestBytesMax);
+  }
+
+  /** The answer to a node's report that comes too soon; `null` = it may be read. */
+  private paceOf({ node }: Principal, request: Request, pathname: string): Response | null {
+    if (node === null || !REPORT.test(pathname)) return null;
+    const bytes = Number(request.headers.get("content-length") ?? LIMIT.reportBytesMax);
+    const waitMs = this.ports.quota.take(node, { reports: 1, bytes });
+    if (waitMs === 0) return null;
+    const { code, message } = throttled(this.ports, waitMs);
+    const answer = refuseUpgrade(code, message, 429);
+    answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
+    return answer;
+  }
+
+  private async route(request: Request, pathname: string, remote: string): Promise<Response> {
+    const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
+    const reads = request.method === "GET" || request.method === "HEAD";
+    const { forward } = this;
+    if (this.ended && API.test(pathname)) return away("leadership is moving");
+    if (forward === null) return reads ? own() : this.change(own);
+    if (!API.test(pathname)) return own();
+    if (!reads) {
+      const answer = await forward.request(request, remote);
+      if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
+      return answer;
+    }
+    if (LEADERS_VIEW.test(pathname)) {
+      const answer = await forward.request(request, remote);
+      return answer.status === 503 ? own() : answer;
+    }
+    const answer = await own();
+    // A token that the leader made a moment ago is not in the copy yet.
+    return answer.status === 401 ? forward.request(request, remote) : answer;
+  }
+
+  /** The answer to a page of another site that is let in without a token; `null` = it is none. */
+  private foreign(request: Request): Response | null {
+    const { authority, clock, names = new Set(), reconciler } = this.ports;
+    if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
+    const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
+    if (judged.kind !== "known" || judged.principal.name !== "anonymous") return null;
+    // The replica that passes it on has looked already.
+    if (this.remoteOf(request, "") !== "") return null;
+    const why = whyForeign(request.headers, names);
+    return why === null ? null : refuseUpgrade("permission_denied", why, 403);
+  }
+
+  /** Whose call it is: the socket's other end, or for whom a replica of this fleet passes it on. */
+  private remoteOf(request: Request, socket: string): string {
+    const { authority, clock } = this.ports;
+    const header = request.headers.get(HOP);
+    if (header === null) return socket;
+    return readHop((text) => authority.sign(text), header, clock.wallMs()) ?? socket;
+  }
+
+  upgrade(request: Request, server: Server<Socket>): Response | undefined {
+    const refused = this.foreign(request) ?? this.forward?.refusal(request) ?? null;
+    if (refused !== null) return refused;
+    const { authority, clock } = this.ports;
+    const header = request.headers.get("authorization");
+    const remote = this.remoteOf(request, server.requestIP(request)?.address ?? "");
+    const judged = authority.judge(header, clock.wallMs());
+    if (judged.kind === "rejected") {
+      return refuseStranger(this.ports, judged, {
+        remote,
+        path: new URL(request.url, "http://none").pathname,
+      });
+    }
+    const { principal } = judged;
+    if (principal.role !== "node" && principal.role !== "admin") {
+      return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
+    }
+    const { node } = principal;
+    const quotaKey = node ?? `connection ${++this.serial}`;
+    const waitMs = this.ports.quota.take(quotaKey, { connections: 1 });
+    if (waitMs > 0) return refuseTooMany(waitMs);
+    const data: Socket = {
+      header,
+      tail: Promise.resolve(),
+      queued: 0,
+      node,
+      quotaKey,
+      early: 0,
+      upstream: null,
+      waiting: [],
+      front: this,
+      remote,
+    };
+    if (server.upgrade(request, { data })) return undefined;
+    return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected", 400);
+  }
+
+  opened(socket: ServerWebSocket<Socket>): void {
+    if (this.ended) return socket.close(MOVED, "another control plane leads");
+    if (!this.named.open(socket)) return socket.close(LATER, "too many agents connect at once");
+    this.sockets.add(socket);
+  }
+
+  closed(socket: ServerWebSocket<Socket>): void {
+    this.sockets.delete(socket);
+    this.named.close(socket);
+  }
+
+  /** The role is over: who waits is told to come again, and agents connect anew. */
+  end(): void {
+    this.ended = true;
+    for (const tell of this.waiting) tell();
+    for (const socket of this.sockets) socket.close(MOVED, "another control plane leads");
+  }
+
+  /** A change waits for the loop; a loop that has ended must not keep it waiting. */
+  private change(own: () => Response | Promise<Response>): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const tell = (): void => resolve(away("leadership has moved: ask again what became of it"));
+      this.waiting.add(tell);
+      Promise.resolve(own())
+        .then(resolve, reject)
+        .finally(() => this.waiting.delete(tell));
+    });
+  }
+}
+
+/**
+ * Pings and pongs count as reports do: no agent sends many, and at 20 million a second, which fit
+ * into a gigabit, they take this process's whole core. Who is asked to wait is gone at once,
+ * because nothing is read of a connection that is closed politely but all that was sent on it.
+ */
+function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
+  const { data } = socket;
+  const waits = data.front.ports.quota.take(data.quotaKey, { reports: 1, bytes: payload.length });
+  data.early = waits === 0 ? data.early : data.early + 1;
+  if (data.early > EARLY_MAX) socket.terminate();
+}
+
+/** An agent comes back by POST meanwhile, and to a stream later. */
+function refuseTooMany(waitMs: number): Response {
+  const answer = refuseUpgrade("rate_limited", "this node connects too often", 429);
+  answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
+  return answer;
+}
+
+/** Without a Host that is one (HTTP/1.0 needs none) the URL is a path, which nobody else reads. */
+function wholeOf(request: Request): Request {
+  if (URL.canParse(request.url)) return request;
+  const path = request.url.replace(/^\/*/, "/");
+  return new Request(`http://none.invalid${path}`, request);
+}
+
+/** Binds `host:port`; an empty host is every interface. Throws if it cannot. */
+export function listen(
+  current: () => Front,
+  config: Config,
+  address: { host: string; port: number },
+  tls: ServerTls | null = broughtTls(config),
+): Server<Socket> {
+  const asked = tls?.clientCa ?? null;
+  const client = asked === null ? {} : { ca: asked, requestCert: true, rejectUnauthorized: true };
+  const secure = tls === null ? {} : { tls: { cert: tls.cert, key: tls.key, ...client } };
+  return Bun.serve<Socket>({
+    port: address.port,
+    hostname: address.host === "" ? "::" : address.host,
+    // A request that is silent this long is over; streams have their own timeout.
+    idleTimeout: 60,
+    // The routes' own limits answer first and in words; this one only bounds memory.
+    maxRequestBodySize: LIMIT.requestBytesMax + 1_024,
+    ...secure,
+    websocket: {
+      ...STREAM_LIMITS,
+      open(socket) {
+        socket.data.front.opened(socket);
+        socket.data.front.streams.open(socket);
+      },
+      message: (socket, frame) => socket.data.front.streams.message(socket, frame),
+      ping: (socket, payload) => countControl(socket, payload),
+      pong: (socket, payload) => countControl(socket, payload),
+      close(socket) {
+        socket.data.front.closed(socket);
+        socket.data.front.streams.close(socket);
+      },
+    },
+    fetch(request, server) {
+      const whole = wholeOf(request);
+      // As the router reads it: `%76` is a `v`, and what is judged here must be what is done there.
+      const pathname = getPath(whole);
+      const front = current();
+      if (STREAM_PATHS.includes(pathname)) return front.upgrade(request, server);
+      return front.answer(whole, pathname, server.requestIP(request)?.address ?? "");
+    },
+  });
+}

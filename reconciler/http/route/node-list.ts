@@ -1,0 +1,129 @@
+/**
+ * The list of nodes (`navarch/api.md` B2): filtered, in a stable order, whole unless a limit is
+ * asked for. A fleet of 10,000 is 25 MiB of JSON, so it is printed in slices.
+ */
+import type { Context } from "hono";
+import type { NodeView } from "../../../schema/api.ts";
+import { HEALTH_STATUSES, NODE_STATUSES } from "../../../schema/api.ts";
+import { nearest } from "../../../schema/nearest.ts";
+import type { Node } from "../../../schema/node.ts";
+import { refuse, type Env, type RoutePorts } from "./app.ts";
+import { openSliced } from "./sliced.ts";
+
+/** Nodes looked at in one slice: 2 ms of work, 250 KiB at eight GPUs a node. */
+const SLICE_NODES = 100;
+
+type Filter = {
+  status: NodeView["status"] | null;
+  health: NodeView["health_status"] | null;
+  query: Record<string, string>;
+  labels: readonly (readonly string[])[];
+};
+
+/** `viewOf` shows a node; it is called for a node only when its slice is due. */
+export function listNodes(
+  c: Context<Env>,
+  ports: RoutePorts,
+  viewOf: (node: Node) => NodeView,
+): Response {
+  const query = c.req.query();
+  const status = choose(query["status"], "NODE_STATUS_", NODE_STATUSES);
+  const health = choose(query["health"], "HEALTH_STATUS_", HEALTH_STATUSES);
+  if (!status.ok) return refuse(c, "invalid_argument", status.message);
+  if (!health.ok) return refuse(c, "invalid_argument", health.message);
+  const limit = Number(query["limit"] ?? 0);
+  if (!Number.isInteger(limit) || limit < 0)
+    return refuse(c, "invalid_argument", "limit: expected a whole number");
+  const labels = (c.req.queries("label") ?? [])
+    .flatMap((label) => label.split(","))
+    .map((label) => label.split("=", 2));
+  const filter: Filter = { status: status.value, health: health.value, query, labels };
+  const after = Buffer.from(query["cursor"] ?? "", "base64url").toString();
+  const nodes = orderedAfter(after, ports.reconciler.fleet().nodes.values(), filter);
+  const slices = printList(nodes, limit, (node) => {
+    const view = viewOf(node);
+    return passes(filter, view) ? view : null;
+  });
+  return c.body(openSliced(slices), 200, { "Content-Type": "application/json" });
+}
+
+/** Pool, then id: where a node stands in the list, and what a cursor says. */
+const keyOf = (node: Node): string => `${node.pool ?? "~"}\u0000${node.id}`;
+
+/** The nodes behind a cursor that need not be shown to be sorted out, in the list's order. */
+function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Node[] {
+  const keyed: { key: string; node: Node }[] = [];
+  for (const node of nodes) {
+    const { kind } = node.phase;
+    if (kind === "requested") continue;
+    if (kind === "gone" && filter.status !== "NODE_STATUS_TERMINATED") continue;
+    if (!matches(filter.query["pool"], node.pool)) continue;
+    const key = keyOf(node);
+    if (key > after) keyed.push({ key, node });
+  }
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map((one) => one.node);
+}
+
+/** One JSON text. `next` continues after the last node shown if one more would have been. */
+function* printList(
+  nodes: readonly Node[],
+  limit: number,
+  show: (node: Node) => NodeView | null,
+): Generator<string> {
+  let text = '{"nodes":[';
+  let shown = 0;
+  let last: Node | null = null;
+  let next: string | null = null;
+  for (const [position, node] of nodes.entries()) {
+    if (position > 0 && position % SLICE_NODES === 0) {
+      yield text;
+      text = "";
+    }
+    const view = show(node);
+    if (view === null) continue;
+    if (limit > 0 && shown === limit) {
+      next = last === null ? null : Buffer.from(keyOf(last)).toString("base64url");
+      break;
+    }
+    text += `${shown === 0 ? "" : ","}${JSON.stringify(view)}`;
+    shown++;
+    last = node;
+  }
+  yield `${text}],"next":${JSON.stringify(next)}}`;
+}
+
+function passes({ status, health, query, labels }: Filter, view: NodeView): boolean {
+  return (
+    (status === null || view.status === status) &&
+    (health === null || view.health_status === health) &&
+    matches(query["provider"], view.provider) &&
+    matches(query["region"], view.region) &&
+    matches(query["zone"], view.zone) &&
+    labels.every(([key, value]) => key !== undefined && view.metadata.labels[key] === (value ?? ""))
+  );
+}
+
+/** An empty filter is none. */
+export function matches(wanted: string | undefined, found: string | null): boolean {
+  return wanted === undefined || wanted === "" || wanted === found;
+}
+
+type Choice<T> = { ok: true; value: T | null } | { ok: false; message: string };
+
+/** The full name of a status given with or without its prefix; `null` if none is given. */
+function choose<T extends string>(
+  given: string | undefined,
+  prefix: string,
+  all: readonly T[],
+): Choice<T> {
+  if (given === undefined) return { ok: true, value: null };
+  const upper = given.toUpperCase();
+  const full = upper.startsWith(prefix) ? upper : `${prefix}${upper}`;
+  const found = all.find((one) => one === full);
+  if (found !== undefined) return { ok: true, value: found };
+  const names = all.map((one) => one.slice(prefix.length).toLowerCase());
+  const near = nearest(given, names);
+  const what = prefix === "NODE_STATUS_" ? "status" : "health";
+  const hint = near === null ? "" : `; did you mean "${near}"?`;
+  return { ok: false, message: `unknown ${what} "${given}" (${names.join(", ")})${hint}` };
+}

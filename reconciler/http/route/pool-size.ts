@@ -1,0 +1,173 @@
+/**
+ * The five operations on a pool's size that an autoscaler from outside needs (`navarch/api.md` B3,
+ * promise N18): set it, grow it, remove named nodes, lower it without deleting, and read target and
+ * members. Each change is one transaction, judged inside it; said again under the same
+ * `Idempotency-Key` it changes nothing and answers how the pool is now.
+ */
+import type { Context } from "hono";
+import * as v from "valibot";
+import { CommandId, type NodeId } from "../../../schema/id.ts";
+import { nearest } from "../../../schema/nearest.ts";
+import type { Node } from "../../../schema/node.ts";
+import { whole } from "../../../schema/number.ts";
+import { recall, remember } from "../../core/scaling/asked.ts";
+import { remove, type Removed } from "../../core/scaling/removal.ts";
+import { lower, refusal, resize, type Asking, type Resized } from "../../core/scaling/resize.ts";
+import type { Draft } from "../../core/draft.ts";
+import { desiredOf } from "../../core/fleet.ts";
+import { newPoolState } from "../../core/fold/new-pool.ts";
+import { viewMembers } from "../view/member.ts";
+import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { findNode } from "./find-node.ts";
+import { locatePool, nodesOf, sizeWarnings, statusView } from "./pool-view.ts";
+
+/** Far more than one asks to lose at once; a list pasted by mistake is more likely. */
+const REMOVED_MAX = 1_000;
+
+const size = (least: number) =>
+  v.pipe(
+    whole("expected a whole number"),
+    v.minValue(least, `expected a whole number from ${least}`),
+    v.maxValue(1_000_000),
+  );
+const reason = v.optional(v.pipe(v.string(), v.maxLength(1_024)), "");
+const clamp = v.optional(v.boolean(), false);
+
+const Size = v.strictObject({ nodes: size(0), reason, clamp });
+const Grow = v.strictObject({ by: size(1), reason, clamp });
+/** `by` as cluster autoscalers say it, or `to`, which may be said twice without harm. */
+const Shrink = v.pipe(
+  v.strictObject({ by: v.optional(size(1)), to: v.optional(size(0)), reason }),
+  v.check(({ by, to }) => (by === undefined) !== (to === undefined), "expected either by or to"),
+);
+const Remove = v.strictObject({
+  nodes: v.pipe(
+    v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(256))),
+    v.minLength(1, "expected at least one node"),
+    v.maxLength(REMOVED_MAX),
+  ),
+  reason,
+});
+
+export function poolSizeRoutes(api: App, ports: RoutePorts): void {
+  api.put("/pools/:pool/size", needs("operator"), (c) =>
+    change(c, ports, Size, ({ nodes, clamp: cut }) => ({
+      what: `size ${nodes}${cut ? " clamped" : ""}`,
+      judge: (asking) => resize(asking, { nodes }, cut),
+    })),
+  );
+  api.post("/pools/:pool/grow", needs("operator"), (c) =>
+    change(c, ports, Grow, ({ by, clamp: cut }) => ({
+      what: `grow ${by}${cut ? " clamped" : ""}`,
+      judge: (asking) => resize(asking, { by }, cut),
+    })),
+  );
+  api.post("/pools/:pool/shrink-target", needs("operator"), (c) =>
+    change(c, ports, Shrink, ({ by, to }) => ({
+      what: by === undefined ? `lower to ${to}` : `lower by ${by}`,
+      judge: (asking, desired) => lower(asking, to ?? desired - (by ?? 0)),
+    })),
+  );
+  api.post("/pools/:pool/remove", needs("operator"), (c) =>
+    change(c, ports, Remove, ({ nodes }) => ({
+      what: `remove ${[...new Set(nodes)].toSorted().join(",")}`,
+      judge: (asking, _desired, draft) => removeNamed(ports, asking, nodes, draft),
+    })),
+  );
+  api.get("/pools/:pool/members", needs("viewer"), (c) => {
+    const found = locatePool(c, ports);
+    if (!found.ok) return found.response;
+    const { pool } = found;
+    const state = ports.reconciler.fleet().pools.get(pool.name);
+    return c.json(viewMembers(pool, state, nodesOf(ports, pool.name)));
+  });
+}
+
+/** What one request asks for: in words that tell equal ones, and how it is judged. */
+type Wish = {
+  what: string;
+  judge(asking: Asking, desired: number, draft: Draft): Resized | Removed;
+};
+
+async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
+  c: Context<Env>,
+  ports: RoutePorts,
+  schema: S,
+  wishOf: (body: v.InferOutput<S>) => Wish,
+): Promise<Response> {
+  const found = locatePool(c, ports);
+  if (!found.ok) return found.response;
+  const body = await readBody(c, schema);
+  if (!body.ok) return body.response;
+  const key = v.safeParse(v.optional(CommandId), c.req.header("Idempotency-Key"));
+  if (!key.success) {
+    return refuse(c, "invalid_argument", `Idempotency-Key: ${key.issues[0].message}`);
+  }
+  const { pool } = found;
+  const now = ports.clock.wallMs();
+  const by = c.get("principal").name;
+  const wish = wishOf(body.value);
+  let answer: Resized | Removed | { kind: "told" } = { kind: "told" };
+  await ports.reconciler.change((draft) => {
+    const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
+    const before = recall(state, key.output ?? null, wish.what);
+    if (before.kind === "done") return;
+    if (before.kind === "other") {
+      const message = `Idempotency-Key ${key.output} was used for: ${before.what}`;
+      answer = refusal("conflict", message);
+      return;
+    }
+    const nodes = nodesOf(ports, pool.name);
+    const asking = { pool, state, nodes, by, reason: body.value.reason, now };
+    answer = wish.judge(asking, desiredOf(pool, state), draft);
+    if (answer.kind === "refused") return;
+    for (const node of answer.nodes) draft.putNode(node);
+    draft.putPool(remember(answer.state, key.output ?? null, wish.what, now));
+    draft.tell(answer.events);
+  });
+  return say(c, ports, pool, answer);
+}
+
+function say(
+  c: Context<Env>,
+  ports: RoutePorts,
+  pool: Asking["pool"],
+  answer: Resized | Removed | { kind: "told" },
+): Response {
+  if (answer.kind === "refused") return refuse(c, answer.code, answer.message, answer.details);
+  const more =
+    "removed" in answer
+      ? { removed: idsOf(answer.removed), already_leaving: idsOf(answer.already) }
+      : {};
+  return c.json({ ...statusView(ports, pool), ...more, warnings: sizeWarnings(pool) });
+}
+
+function idsOf(nodes: readonly Node[]): string[] {
+  return nodes.map((node) => node.id);
+}
+
+function removeNamed(
+  ports: RoutePorts,
+  asking: Asking,
+  names: readonly string[],
+  draft: Draft,
+): Resized | Removed {
+  const sight = ports.reconciler.lastSight();
+  if (sight === null) return refusal("unavailable", "nothing was looked at yet: ask again");
+  const named = new Map<NodeId, Node>();
+  for (const name of names) {
+    const found = findNode(ports.reconciler.fleet().nodes, name);
+    if (found === null) {
+      const near = nearest(name, idsOf(asking.nodes));
+      const hint = near === null ? "" : ` (did you mean "${near}"?)`;
+      return refusal("not_found", `no node ${name}${hint}; nothing was removed`, { name });
+    }
+    if ("ambiguous" in found) {
+      const message = `${name} names several nodes: ${found.ambiguous.join(", ")}`;
+      return refusal("conflict", message, { name });
+    }
+    named.set(found.id, found);
+  }
+  const operation = (id: Parameters<Draft["operation"]>[0]) => draft.operation(id);
+  return remove({ ...asking, sight, operation }, [...named.values()]);
+}

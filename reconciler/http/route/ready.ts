@@ -1,0 +1,66 @@
+/**
+ * Whether this control plane should be given work (promise N29): what speaks against it, in words.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Ingest } from "../../runtime/ingest.ts";
+import type { Reconciler } from "../../runtime/loop.ts";
+import type { Store } from "../../core/store.ts";
+import type { Forward } from "./forward.ts";
+
+/** A provider that cannot be listed for this long makes readiness degraded instead of absent. */
+const ADOPT_MS = 60_000;
+/** A probe is a write: anonymous callers get one a second between them. */
+const PROBE_MS = 1_000;
+
+export function openReadiness(from: {
+  reconciler: Reconciler;
+  ingest: Ingest;
+  store: Store;
+  clock: Clock;
+}): () => Promise<string[]> {
+  const { reconciler, ingest, store, clock } = from;
+  const startedMono = clock.monoMs();
+  let probed: { atMono: number; answer: ReturnType<Store["probe"]> } | null = null;
+  return async () => {
+    const out: string[] = [];
+    const failure = reconciler.failure();
+    if (failure !== null) out.push(`loop: ${failure}`);
+    const mono = clock.monoMs();
+    if (probed === null || mono - probed.atMono >= PROBE_MS) {
+      probed = { atMono: mono, answer: store.probe() };
+    }
+    const answer = await probed.answer;
+    if (!answer.ok) out.push(`store: ${answer.message}`);
+    const problem = ingest.problem();
+    if (problem !== null) out.push(`ingest: ${problem}`);
+    if (!reconciler.hasAdopted() && mono - startedMono < ADOPT_MS) {
+      out.push("adoption: the first look at every provider is not finished");
+    }
+    return out;
+  };
+}
+
+/** A copy that could not be renewed for this long is not served as if it were the fleet. */
+const COPY_MS = 10_000;
+
+/**
+ * A standby is ready while it can do what it is there for: show the fleet, and pass work on. During
+ * a take-over it cannot, and says so.
+ */
+export function openStandbyReadiness(from: {
+  forward: Forward;
+  copyAgeMs(): number;
+  /** Why it could not take the lead when it was its turn. */
+  unfit(): string | null;
+}): () => Promise<string[]> {
+  return async () => {
+    const out: string[] = [];
+    const ageMs = from.copyAgeMs();
+    if (ageMs > COPY_MS) out.push(`store: not read for ${Math.round(ageMs / 1_000)} s`);
+    const unfit = from.unfit();
+    if (unfit !== null) out.push(`standby: cannot take the lead: ${unfit}`);
+    const problem = await from.forward.problem();
+    if (problem !== null) out.push(`standby: ${problem}`);
+    return out;
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * The releases that this control plane can give away: folders named after a version, as
+ * `npm run release` writes them, and the release that it is part of itself. The latter is made up
+ * from the agent's binary beside the own one, so that a plain build can already equip machines of
+ * its own architecture. A folder counts as a release once it has a `SHA256SUMS`, and of its files
+ * those that are listed there.
+ *
+ * Adapter: files.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { compareVersions } from "../../../schema/release.ts";
+
+export type ReleaseFile = {
+  /** Hex, as listed; what the file really has is for the one who downloads it to check. */
+  sha256: string;
+  source: { path: string } | { text: string };
+};
+
+export type Release = {
+  version: string;
+  /** The text of `SHA256SUMS`, byte for byte. */
+  sums: string;
+  files: ReadonlyMap<string, ReleaseFile>;
+};
+
+export type Releases = {
+  /** `null` = there is no release of that version here. */
+  find(version: string): Promise<Release | null>;
+  /** The version of this control plane itself if it is here, else the newest; `null` = none. */
+  latest(): Promise<Release | null>;
+};
+
+/** The release that the running program belongs to. */
+export type OwnRelease = {
+  version: string;
+  /** Name in the release → an existing file, or its text. */
+  files: ReadonlyMap<string, { path: string } | { text: string }>;
+};
+
+const SUMS = "SHA256SUMS";
+/** Nothing that could leave the folder, and no hidden file. */
+const VERSION = /^[0-9][0-9A-Za-z.+~-]*$/;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
+
+export function isVersion(text: string): boolean {
+  return VERSION.test(text);
+}
+
+/** `folders` are looked at in order, each time: a release put there later is seen. */
+export function openReleases(folders: readonly string[], own: OwnRelease): Releases {
+  const digests = openDigests();
+  const find = async (version: string): Promise<Release | null> => {
+    if (!isVersion(version)) return null;
+    for (const folder of folders) {
+      const release = readRelease(join(folder, version), version);
+      if (release !== null) return release;
+    }
+    return version === own.version ? ownRelease(own, digests) : null;
+  };
+  const latest = async (): Promise<Release | null> => {
+    const same = await find(own.version);
+    if (same !== null) return same;
+    const newest = newestOf(folders.flatMap(versionsIn));
+    return newest === null ? null : find(newest);
+  };
+  return { find, latest };
+}
+
+/** A name that cannot be read as a version is given away when asked for, and never the newest. */
+function newestOf(versions: readonly string[]): string | null {
+  let newest: string | null = null;
+  for (const version of versions) {
+    const order = compareVersions(version, newest ?? version);
+    if (order !== null && (newest === null || order > 0)) newest = version;
+  }
+  return newest;
+}
+
+/** Versions of which the folder has a complete release; a folder that is not there has none. */
+function versionsIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => {
+    return isVersion(name) && existsSync(join(folder, name, SUMS));
+  });
+}
+
+function readRelease(folder: string, version: string): Release | null {
+  const path = join(folder, SUMS);
+  if (!existsSync(path)) return null;
+  const sums = readFileSync(path, "utf8");
+  const files = new Map<string, ReleaseFile>();
+  for (const [name, sha256] of parseSums(sums)) {
+    const file = join(folder, name);
+    if (existsSync(file)) files.set(name, { sha256, source: { path: file } });
+  }
+  return { version, sums, files };
+}
+
+/** `HEX  NAME` a line, as sha256sum prints it; a line of another form lists nothing. */
+export function parseSums(text: string): Map<string, string> {
+  const sums = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const [, sha256, name] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
+    if (sha256 !== undefined && name !== undefined && NAME.test(name)) sums.set(name, sha256);
+  }
+  return sums;
+}
+
+/** `null` without an agent: a script without anything to install would only be puzzling. */
+async function ownRelease(own: OwnRelease, digests: Digests): Promise<Release | null> {
+  const files = new Map<string, ReleaseFile>();
+  const all = new Map([...own.files, ["VERSION", { text: `${own.version}\n` }] as const]);
+  for (const [name, source] of [...all].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const sha256 = "text" in source ? digestOf(source.text) : await digests(source.path);
+    if (sha256 !== null) files.set(name, { sha256, source });
+  }
+  if (![...files.keys()].some((name) => name.startsWith("navarch-node-linux-"))) return null;
+  const lines = [...files].map(([name, { sha256 }]) => `${sha256}  ${name}\n`);
+  return { version: own.version, sums: lines.join(""), files };
+}
+
+type Digests = (path: string) => Promise<string | null>;
+
+export function digestOf(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
+}
+
+/** SHA-256 of files of a hundred megabytes, each read once for as long as it does not change. */
+function openDigests(): Digests {
+  const known = new Map<string, { stamp: string; digest: Promise<string> }>();
+  return async (path) => {
+    if (!existsSync(path)) return null;
+    const { size, mtimeMs, ino } = statSync(path);
+    const stamp = `${size}/${mtimeMs}/${ino}`;
+    const kept = known.get(path);
+    if (kept?.stamp === stamp) return kept.digest;
+    const digest = readDigest(path);
+    known.set(path, { stamp, digest });
+    digest.catch(() => known.delete(path));
+    return digest;
+  };
+}
+
+async function readDigest(path: string): Promise<string> {
+  const hash = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(path).stream()) hash.update(chunk);
+  return hash.digest("hex");
+}

@@ -1,0 +1,51 @@
+/**
+ * A long answer as a stream of slices, each made only when the connection has taken the one before:
+ * memory holds one slice however long the answer or slow the reader. Between two the process sees
+ * to everything else that waits, so that a report waits for one slice and not for the whole page.
+ *
+ * Adapter: timers.
+ */
+import { nextTurn } from "../../runtime/turn.ts";
+
+type Slice = string | Uint8Array;
+
+/** A reader that has not taken the whole by then is cut off, however often it takes a byte. */
+const READ_MS_MAX = 120_000;
+
+/** Nothing is made before somebody reads, so the answer to a HEAD costs nothing. */
+export function openSliced(
+  slices: Iterable<Slice> | AsyncIterable<Slice>,
+  readMsMax = READ_MS_MAX,
+): ReadableStream {
+  let open = true;
+  const over = Promise.withResolvers<void>();
+  const end = (): void => {
+    open = false;
+    over.resolve();
+  };
+  return new ReadableStream({
+    type: "direct",
+    async pull(controller) {
+      let late = false;
+      const timer = setTimeout(() => {
+        late = true;
+        end();
+      }, readMsMax);
+      try {
+        for await (const slice of slices) {
+          await nextTurn();
+          // The reader is gone; leaving the loop ends the maker of slices too.
+          if (!open) break;
+          await Promise.race([controller.write(slice), over.promise]);
+          await Promise.race([controller.flush(), over.promise]);
+        }
+      } finally {
+        clearTimeout(timer);
+      }
+      // What was cut off must not look whole.
+      if (late) controller.close(new Error(`not read within ${readMsMax} ms`));
+      else if (open) controller.close();
+    },
+    cancel: end,
+  });
+}

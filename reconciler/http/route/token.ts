@@ -1,0 +1,181 @@
+/**
+ * Tokens of people, and the credentials of nodes: made, listed, rotated, taken back
+ * (`navarch/api.md` B8). A person's secret is shown once; a node's never passes a person's hands.
+ */
+import type { Context } from "hono";
+import * as v from "valibot";
+import { ROLES, type Credential, type TokenView } from "../../../schema/credential.ts";
+import { parseDuration } from "../../../schema/duration.ts";
+import { NodeId } from "../../../schema/id.ts";
+import { hashToken } from "../../security/auth.ts";
+import { emptyChange } from "../../core/store.ts";
+import { iso, isoOrNull } from "../view/node.ts";
+import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+
+/** A shorter one is over before it can be shown: a unit was mistyped. */
+const LIFE_MS_MIN = 1_000;
+
+/** A node's credentials are named by the node. */
+const NODE = "node:";
+
+function viewToken(credential: Credential): TokenView {
+  const { key } = credential;
+  return {
+    id: credential.id,
+    role: credential.role,
+    label: credential.label,
+    node_id: credential.node,
+    created_at: iso(credential.createdAt),
+    created_by: credential.createdBy,
+    expires_at: isoOrNull(credential.expiresAt),
+    revoked_at: isoOrNull(credential.revokedAt),
+    ...(key === undefined
+      ? {}
+      : {
+          rotation: key.number,
+          rotated_at: isoOrNull(key.at === 0 ? null : key.at),
+          used_at: isoOrNull(key.usedAt),
+        }),
+  };
+}
+
+const NewToken = v.strictObject({
+  role: v.picklist(ROLES, `role: expected one of ${ROLES.join(", ")}`),
+  label: v.optional(v.pipe(v.string(), v.maxLength(128)), ""),
+  expires_in: v.nullish(v.string(), null),
+});
+
+export function tokenRoutes(api: App, ports: RoutePorts): void {
+  // Nodes are many, and what concerns one is asked for by its name.
+  api.get("/tokens", needs("admin"), (c) => {
+    const node = c.req.query("node") ?? null;
+    const all = ports.authority.list();
+    const wanted = all.filter((one) =>
+      node === null ? one.role !== "node" || one.revokedAt !== null : one.node === node,
+    );
+    return c.json({ tokens: wanted.map(viewToken) });
+  });
+  api.post("/tokens", needs("admin"), (c) => create(c, ports));
+  api.delete("/tokens/:id", needs("admin"), (c) => revoke(c, ports));
+  api.post("/tokens/:id/rotate", needs("admin"), (c) => rotate(c, ports));
+}
+
+async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, NewToken);
+  if (!body.ok) return body.response;
+  if (body.value.role === "node") {
+    const message =
+      "role: a node is given its credential by its provider, by bootstrap or by a join token";
+    return refuse(c, "invalid_argument", message);
+  }
+  const now = ports.clock.wallMs();
+  const life = body.value.expires_in === null ? null : parseDuration(body.value.expires_in);
+  if (life !== null && !life.ok) {
+    return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
+  }
+  if (life !== null && life.ms < LIFE_MS_MIN) {
+    return refuse(c, "invalid_argument", "expires_in: expected 1s or more");
+  }
+  const secret = ports.newSecret();
+  const credential: Credential = {
+    id: ports.newId(),
+    role: body.value.role,
+    hash: hashToken(secret),
+    node: null,
+    label: body.value.label,
+    createdAt: now,
+    createdBy: c.get("principal").name,
+    expiresAt: life === null ? null : now + life.ms,
+    revokedAt: null,
+  };
+  c.set("target", credential.id);
+  await save(ports, credential, "credential.created", c.get("principal").name);
+  return c.json({ ...viewToken(credential), token: secret }, 201);
+}
+
+async function revoke(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const id = c.req.param("id") ?? "";
+  const by = c.get("principal").name;
+  if (id.startsWith(NODE)) return revokeNode(c, ports, id.slice(NODE.length));
+  const credential = ports.authority.get(id);
+  if (credential === null) return refuse(c, "not_found", `no token ${id}`);
+  const now = ports.clock.wallMs();
+  const revoked: Credential = { ...credential, revokedAt: credential.revokedAt ?? now };
+  await save(ports, revoked, "credential.revoked", by);
+  return c.json(viewToken(revoked));
+}
+
+/**
+ * The node's agent is refused from its next report on. It goes on measuring, keeps its findings and
+ * asks again each minute, so that it is heard at once when a join token for that node lets it back.
+ */
+async function revokeNode(c: Context<Env>, ports: RoutePorts, name: string): Promise<Response> {
+  const node = nodeOf(name, ports);
+  if (node === null || ports.door === undefined) {
+    return refuse(c, "not_found", `no node ${name}`);
+  }
+  const by = c.get("principal").name;
+  const credential = await ports.door.keys.revoke(node, by);
+  await tell(ports, credential, "credential.revoked", by);
+  return c.json(viewToken(credential));
+}
+
+async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const id = c.req.param("id") ?? "";
+  if (!id.startsWith(NODE)) {
+    const message = "only a node's credential is rotated: make a new token, then revoke this one";
+    return refuse(c, "invalid_argument", message);
+  }
+  const node = nodeOf(id.slice(NODE.length), ports);
+  if (node === null || ports.door === undefined) {
+    return refuse(c, "not_found", `no node ${id.slice(NODE.length)}`);
+  }
+  if (ports.authority.isRevoked(node)) {
+    const message = `the credentials of ${node} are revoked: make a join token with --node ${node}`;
+    return refuse(c, "conflict", message);
+  }
+  const by = c.get("principal").name;
+  const credential = await ports.door.keys.rotate(node, by);
+  await tell(ports, credential, "credential.created", by);
+  return c.json(viewToken(credential));
+}
+
+/** A node of the fleet, or one that was given a credential; a mistyped name is neither. */
+function nodeOf(name: string, ports: RoutePorts): NodeId | null {
+  const parsed = v.safeParse(NodeId, name);
+  if (!parsed.success) return null;
+  const node = parsed.output;
+  const known = ports.reconciler.fleet().nodes.has(node) || ports.authority.ofNode(node) !== null;
+  return known ? node : null;
+}
+
+async function save(
+  ports: RoutePorts,
+  credential: Credential,
+  kind: "credential.created" | "credential.revoked",
+  by: string,
+): Promise<void> {
+  await ports.store.saveCredential(credential);
+  ports.authority.put(credential);
+  await tell(ports, credential, kind, by);
+}
+
+async function tell(
+  ports: RoutePorts,
+  credential: Credential,
+  kind: "credential.created" | "credential.revoked",
+  by: string,
+): Promise<void> {
+  const label = credential.label === "" ? "no label" : credential.label;
+  const rotation = credential.key === undefined ? "" : `, rotation ${credential.key.number}`;
+  const event = {
+    at: ports.clock.wallMs(),
+    kind,
+    node: credential.node,
+    pool: null,
+    session: null,
+    actor: `human:${by}`,
+    message: `${credential.role} token ${credential.id} (${label}${rotation})`,
+  };
+  await ports.store.commit({ ...emptyChange(), events: [event] });
+}

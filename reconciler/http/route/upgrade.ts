@@ -1,0 +1,157 @@
+/**
+ * Upgrades of the fleet's agents as people order, watch and stop them. An order names a release
+ * that this control plane can give away itself; the checksums of its agents are kept with the
+ * order, so that what is installed is what was there when it was given.
+ */
+import * as v from "valibot";
+import type { Context } from "hono";
+import { parseDuration } from "../../../schema/duration.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import type { CampaignFact, UpgradeView } from "../../../schema/upgrade.ts";
+import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
+import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
+import { viewUpgrade } from "../view/upgrade.ts";
+import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import { digestOf, parseSums, type Release } from "./release-folder.ts";
+
+/** Download, start and one full check of a minute's cadence, on a slow machine. */
+export const DEADLINE_DEFAULT_MS = 3 * 60_000;
+/** Below it one lost heartbeat ends a campaign; above it a dead canary is nobody's news. */
+const DEADLINE_MS = { min: 10_000, max: 3_600_000 };
+/** An older release may lack the repair of a hole that is known by now: agents refuse it. */
+const NO_DOWNGRADE = "a downgrade needs a person at the machine (install.sh --version V there)";
+const AGENT = /^navarch-node-(linux-[a-z0-9]+)$/;
+
+export const UpgradeOrder = v.strictObject({
+  to: v.pipe(
+    v.string(`expected ${RELEASE_EXPECTED}`),
+    v.check(isRelease, ({ input }) => {
+      return `expected ${RELEASE_EXPECTED}, found ${JSON.stringify(input.slice(0, 80))}`;
+    }),
+  ),
+  /** As people write it: `10%`. */
+  max_unavailable: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,3}(\.\d+)?%$/, "expected a percentage, for example 10%")),
+    "10%",
+  ),
+  deadline: v.nullish(v.string("expected a duration, for example 3m"), null),
+  /** Of earlier releases' command line; refused with the reason. */
+  force: v.optional(v.boolean(), false),
+});
+
+const Stop = v.strictObject({
+  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
+  rollback: v.optional(v.boolean(), false),
+});
+
+export function upgradeRoutes(api: App, ports: RoutePorts): void {
+  api.get("/upgrade", needs("viewer"), (c) => c.json(viewOf(ports)));
+  // Whatever is in the release runs as root on every node: an administrator's word.
+  api.post("/upgrade", needs("admin"), (c) => begin(c, ports));
+  api.delete("/upgrade", needs("operator"), (c) => stop(c, ports));
+}
+
+async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, UpgradeOrder);
+  if (!body.ok) return body.response;
+  const { to, force } = body.value;
+  if (force) return refuse(c, "invalid_argument", `force: ${NO_DOWNGRADE}`);
+  const percent = Number(body.value.max_unavailable.slice(0, -1));
+  if (percent <= 0 || percent > 100) {
+    return refuse(c, "invalid_argument", "max_unavailable: expected more than 0% and at most 100%");
+  }
+  const span = body.value.deadline === null ? null : parseDuration(body.value.deadline);
+  if (span?.ok === false) return refuse(c, "invalid_argument", `deadline: ${span.message}`);
+  const deadlineMs = Math.round(span?.ms ?? DEADLINE_DEFAULT_MS);
+  if (deadlineMs < DEADLINE_MS.min || deadlineMs > DEADLINE_MS.max) {
+    return refuse(c, "invalid_argument", "deadline: expected 10s to 1h");
+  }
+  const release = (await ports.install?.releases.find(to)) ?? null;
+  const files = release === null ? {} : agentsOf(release);
+  if (release === null || Object.keys(files).length === 0) {
+    const how = "put it into the release folder (npm run release)";
+    return refuse(c, "not_found", `this control plane has no agent of release ${to}: ${how}`);
+  }
+  // Agents verify it; better one answer here than a canary that refuses.
+  if (parseSums(release.sums).get("VERSION") !== digestOf(`${to}\n`)) {
+    const how = "agents would refuse it (npm run release writes that file)";
+    const message = `SHA256SUMS of release ${to} has no checksum of its VERSION file: ${how}`;
+    return refuse(c, "precondition_failed", message);
+  }
+  const { reconciler, clock } = ports;
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  const campaign: CampaignFact = {
+    kind: "upgrade",
+    id: ports.newId(),
+    to,
+    percent,
+    force: false,
+    by,
+    startedAt: now,
+    deadlineMs,
+    files,
+    state: "running",
+    why: null,
+    endedAt: null,
+    rollback: false,
+  };
+  let busy: CampaignFact | null = null;
+  await reconciler.change((draft) => {
+    const known = draft.fact("upgrade");
+    busy = known?.kind === "upgrade" && !isSettled(known, reconciler.fleet()) ? known : null;
+    if (busy !== null) return;
+    for (const key of staleRows(reconciler.fleet().facts, campaign)) draft.dropFact(key);
+    draft.putFact(campaign);
+    const share = body.value.max_unavailable;
+    draft.tell([tell(by, now, `agents are upgraded to ${to}, at most ${share} at once`)]);
+  });
+  const other = busy as CampaignFact | null;
+  if (other !== null && (other.to !== to || other.state !== "running")) {
+    const message = `the upgrade to ${other.to} is ${other.state}: stop it, or let it end first`;
+    return refuse(c, "conflict", message);
+  }
+  return c.json(viewOf(ports), other === null ? 202 : 200);
+}
+
+function viewOf({ reconciler }: RoutePorts): UpgradeView {
+  return viewUpgrade(reconciler.fleet(), reconciler.lastSight());
+}
+
+async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+  const body = await readBody(c, Stop);
+  if (!body.ok) return body.response;
+  const { reconciler, clock } = ports;
+  const now = clock.wallMs();
+  const by = c.get("principal").name;
+  const { reason, rollback } = body.value;
+  const known = campaignOf(reconciler.fleet().facts);
+  if (known === null) return refuse(c, "not_found", "there was no upgrade of agents yet");
+  await reconciler.change((draft) => {
+    const fact = draft.fact("upgrade");
+    if (fact?.kind !== "upgrade") return;
+    // Said again with --rollback, those go back that a stop alone left where they are.
+    const turns = rollback && !fact.rollback && fact.state !== "rolled back";
+    if (fact.state !== "running" && !turns) return;
+    const why = `by ${by}${reason === "" ? "" : `: ${reason}`}`;
+    draft.putFact({ ...fact, state: "stopped", why, endedAt: now, rollback });
+    const more = rollback ? ", and those that have it go back" : "";
+    draft.tell([tell(by, now, `the upgrade of agents to ${fact.to} is stopped ${why}${more}`)]);
+  });
+  return c.json(viewOf(ports));
+}
+
+/** SHA-256 by platform. */
+function agentsOf({ files }: Release): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [name, { sha256 }] of files) {
+    const platform = AGENT.exec(name)?.[1];
+    if (platform !== undefined) found[platform] = sha256;
+  }
+  return found;
+}
+
+function tell(by: string, now: number, message: string): EventDraft {
+  const about = { node: null, pool: null, session: null } as const;
+  return { at: now, kind: "command.issued", ...about, actor: `human:${by}`, message };
+}

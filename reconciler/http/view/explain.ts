@@ -1,0 +1,272 @@
+/**
+ * Why a node or pool is as it is, what happens next and when, and what is in the way. Pure: made
+ * from the node, its recorded events and the newest plan, which are the same values the loop acted
+ * on.
+ */
+import { groupIncidents } from "../../../health/policy/incident.ts";
+import type { ExplainView, PlanView } from "../../../schema/api.ts";
+import type { Action } from "../../../schema/action.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Event } from "../../../schema/event.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
+import type { HeldFinding } from "../../../schema/held.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import { refusalOf } from "../../core/decide/kube.ts";
+import { sayCalledOff } from "../../core/fold/uncordon.ts";
+import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
+import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
+import { missingNodeOf } from "../../core/safety/missing-node.ts";
+import { ruleKeyOf } from "../../core/safety/rule-key.ts";
+import { formatHold } from "../../core/kubernetes/hold.ts";
+import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
+import { countPool, conditionsOf } from "./pool.ts";
+import { iso, isoOrNull } from "./node.ts";
+import type { SafetySource } from "./safety.ts";
+
+/** One line about an action, as a person would say it. */
+export function sayAction(action: Action): string {
+  switch (action.kind) {
+    case "admit":
+      return `add node ${action.node} to slot ${action.slot} of pool ${action.pool}`;
+    case "advance":
+      return `move to ${action.to.kind}`;
+    case "effect": {
+      const { payload } = action;
+      switch (payload.kind) {
+        case "create":
+          return `ask ${payload.provider} for a ${payload.request.instanceType}`;
+        case "terminate":
+          return `end instance ${payload.instanceId} at ${payload.provider}`;
+        case "reboot":
+          return `reboot instance ${payload.instanceId} at ${payload.provider}`;
+        case "cordon":
+          return "cordon";
+        case "uncordon":
+          return "lift the product's own cordon";
+        case "drain":
+          return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
+        case "bootstrap":
+          return `set up ${payload.address} over SSH, attempt ${payload.attempt}`;
+        case "reboot":
+          return `restart instance ${payload.instanceId} at ${payload.provider}`;
+        default:
+          return unreachable(payload);
+      }
+    }
+    default:
+      return unreachable(action);
+  }
+}
+
+export function viewPlan(plan: Plan, blind: string[], frozen: string | null): PlanView {
+  return {
+    actions: plan.actions.map((a) => ({
+      node_id: a.node,
+      kind: a.kind === "effect" ? a.payload.kind : a.kind,
+      what: sayAction(a),
+      because: a.because,
+    })),
+    waits: plan.waits.map((w) => ({
+      node_id: w.node,
+      pool: w.pool,
+      reason: w.reason,
+      message: w.message,
+      until: isoOrNull(w.until),
+    })),
+    blind,
+    frozen,
+  };
+}
+
+/** The step of the ladder that the node is on (safety.md §3), as far as this version climbs it. */
+function rungOf({ phase, cordon }: Node): string {
+  switch (phase.kind) {
+    case "draining":
+      return "drain";
+    case "repairing":
+      return phase.rung;
+    case "replacing":
+    case "terminating":
+    case "gone":
+      return "replace";
+    case "held":
+      return "hold";
+    case "requested":
+    case "booting":
+    case "bootstrapping":
+    case "verifying":
+    case "serving":
+    case "suspect":
+      return cordon.product === null ? "observe" : "isolate";
+    default:
+      return unreachable(phase);
+  }
+}
+
+/** The open repair, or how the last one ended. */
+function saySession(node: Node): string[] {
+  const { session, lastSession } = node;
+  if (session !== null) {
+    const proof = session.definitive ? ", proven by its hardware" : "";
+    const since = iso(session.openedAt);
+    return [`repair ${session.id} is open since ${since}, rung ${rungOf(node)}${proof}`];
+  }
+  if (lastSession === null || lastSession === undefined) return [];
+  return [`its last repair ended ${iso(lastSession.closedAt)}: ${lastSession.how}`];
+}
+
+/** Evidence that does not count, with the version of the rule that would have it count. */
+function sayAside({ judgement, firstAt }: HeldFinding): { at: string; text: string } {
+  const rule = ruleKeyOf(judgement);
+  const would = `rule ${rule} is a shadow or in quarantine and would say ${judgement.result}`;
+  return { at: iso(firstAt), text: `suspended, does not count: ${judgement.because}; ${would}` };
+}
+
+/** Where a machine comes from that no cloud of ours knows, and which pool counts it. */
+function sayUnbought(node: Node): string[] {
+  if (!isUnbought(node)) return [];
+  const named = node.agent?.inventory.pool ?? null;
+  const place =
+    node.pool !== null
+      ? `counted in pool ${node.pool}`
+      : named === null
+        ? "in no pool: its agent names none"
+        : `in no pool: its agent names ${named}, which is not configured`;
+  return [`not bought by this fleet, ${place}`];
+}
+
+/** `unproven`: why nothing ties the node to the object that its agent names. */
+function sayKube(node: Node, now: number, unproven: string | null): string[] {
+  const { kube, waiver } = node;
+  const back = waiver === null ? null : `returned to service by ${waiver.by}: ${waiver.why}`;
+  const given = [sayCalledOff(node) ?? back].filter((one) => one !== null);
+  if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
+  if (kube === null) return given;
+  if (kube.absentSince !== null) {
+    // One that it cannot prove to run on may well be there.
+    const lost = `Node ${kube.name} is no longer in Kubernetes since ${iso(kube.absentSince)}`;
+    return unproven === null ? [lost, ...given] : given;
+  }
+  const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
+  const who = by.join(", ") || "an unknown client";
+  const mark = kube.unschedulable ? `cordoned by ${who}` : "schedulable";
+  const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
+  const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
+  const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
+  const refusal = refusalOf(kube, now);
+  const refused =
+    refusal === null
+      ? []
+      : [`Kubernetes does not ${refusal.what} it since ${iso(refusal.since)}: ${refusal.message}`];
+  const loop = loopOf(kube.uncordons ?? [], now);
+  if (loop !== null) refused.push(sayLoop(kube, loop));
+  return [`Node ${kube.name} in Kubernetes is ${mark}${ready}${gpus}${hold}`, ...refused, ...given];
+}
+
+function sayLemon({ phase }: Node): { at: null; text: string }[] {
+  if (!("purpose" in phase) || phase.purpose !== "lemon") return [];
+  const text = "refused: its GPUs failed in this fleet before, and the cloud handed them back";
+  return [{ at: null, text }];
+}
+
+/** `stays`: why the Node of a machine that is gone is still in the cluster. */
+export function explainNode(
+  node: Node,
+  events: Event[],
+  plan: Plan,
+  { now, stays, unproven }: { now: number; stays: string | null; unproven: string | null },
+): ExplainView {
+  const name = node.kube?.name ?? "";
+  const object = stays === null ? null : `Node ${name} is still in the cluster: ${stays}`;
+  const wait = plan.waits.find((one) => one.node === node.id);
+  const action = plan.actions.find((one) => one.node === node.id);
+  const state = `${node.phase.kind}, health ${verdictOfNode(node)}`;
+  const cordons = [node.cordon.product, node.cordon.human].flatMap((c) =>
+    c === null ? [] : [`cordoned by ${c.by}: ${c.why}`],
+  );
+  const held = groupIncidents(node.health.held).map((incident) => {
+    const { judgement } = incident.root;
+    const more =
+      incident.findings.length > 1
+        ? `, with ${incident.findings.length - 1} that follow from it`
+        : "";
+    const rule = `by rule ${judgement.rule} (${judgement.rank})`;
+    const repair = `repair: ${incident.action}`;
+    const text = `held: ${judgement.because} → ${incident.result} ${rule}${more}; ${repair}`;
+    return { at: iso(incident.fromAt), text };
+  });
+  return {
+    subject: node.id,
+    kind: "node",
+    state: [
+      state,
+      ...sayUnbought(node),
+      ...cordons,
+      ...sayKube(node, now, unproven),
+      ...saySession(node),
+    ].join("; "),
+    since: iso(node.phase.since),
+    causes: [
+      ...events.map((e) => ({
+        at: iso(e.at),
+        text: `${e.kind}: ${e.message}${e.actor === "navarch" ? "" : ` (${e.actor})`}`,
+      })),
+      ...held,
+      ...(node.health.aside ?? []).map(sayAside),
+      ...sayLemon(node),
+    ],
+    next:
+      action !== undefined
+        ? sayAction(action)
+        : wait !== undefined
+          ? `wait (${wait.reason}): ${wait.message}`
+          : object,
+    earliest: isoOrNull(wait?.until ?? null),
+    blockers: [
+      ...(wait === undefined ? [] : sayWaits([wait], false)),
+      ...(object === null ? [] : [object]),
+    ],
+  };
+}
+
+export function explainPool(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: Node[],
+  events: Event[],
+  from: SafetySource,
+): ExplainView {
+  const count = countPool(nodes.filter((node) => countsIn(node, pool)));
+  const others = nodes.filter((node) => !countsIn(node, pool) && node.phase.kind !== "gone");
+  const more = others.length === 0 ? "" : `, and ${others.length} that this fleet did not buy`;
+  const missing = nodes.filter((node) => missingNodeOf(node) !== null).length;
+  const without = missing === 0 ? "" : ` (${missing} without a Node in Kubernetes)`;
+  const desired = desiredOf(pool, state);
+  const own = from.plan.waits.filter((wait) => wait.pool === pool.name);
+  const actions = from.plan.actions.filter((a) =>
+    a.kind === "admit" ? a.pool === pool.name : nodes.some((n) => n.id === a.node),
+  );
+  const untils = own.flatMap((wait) => (wait.until === null ? [] : [wait.until]));
+  const { minNodes, maxNodes } = pool.scaling;
+  const bounds = `(${minNodes}…${maxNodes})`;
+  const by = state?.desiredBy ?? "config";
+  return {
+    subject: pool.name,
+    kind: "pool",
+    state: `${count.serving} serving of ${desired} wanted by ${by} ${bounds}${more}${without}`,
+    since: state === undefined ? null : iso(state.desiredAt),
+    causes: events.map((e) => ({
+      at: iso(e.at),
+      text: `${e.kind}${e.node === null ? "" : ` ${e.node}`}: ${e.message}`,
+    })),
+    next: actions.length === 0 ? null : actions.map((a) => `${a.node}: ${sayAction(a)}`).join("; "),
+    earliest: untils.length === 0 ? null : iso(Math.min(...untils)),
+    blockers: [
+      ...stopsOf(pool, state, nodes, from),
+      ...sayWaits(own, true),
+      ...conditionsOf(pool.name, state, { actions: [], waits: [] }, from.now),
+    ],
+    limits: limitsOf(pool, nodes, from),
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * What is held back, in sentences: waits that say the same told once, what stops a pool, and how
+ * much of each limit around it is used. Pure.
+ */
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Wait, WaitReason } from "../../../schema/plan.ts";
+import { openPurse } from "../../core/safety/spend.ts";
+import { FLEET, scopesOf } from "../../core/safety/scope.ts";
+import {
+  breakersAround,
+  freezeOf,
+  holdOf,
+  roomsOf,
+  suspectsOf,
+  type SafetySource,
+} from "./safety.ts";
+
+/** Lines of one explanation: beyond, nobody reads, and the plan has them all. */
+const LINES_MAX = 50;
+/** Nodes named in a line about many. */
+const NAMED_MAX = 3;
+
+/** Reasons that are a limit or a veto, said before the message. The others speak for themselves. */
+const TITLE: Partial<Record<WaitReason, string>> = {
+  blind: "blind",
+  budget: "no room in a budget",
+  breaker: "slowed by a breaker",
+  spend: "a ceiling is reached",
+  bootstrap_guard: "new nodes do not come up",
+};
+
+/** One line for each message; with `named`, whom it is about. */
+export function sayWaits(waits: readonly Wait[], named: boolean): string[] {
+  const groups = new Map<string, Wait[]>();
+  for (const wait of waits) {
+    const key = `${wait.reason}\n${wait.message}\n${wait.node === null}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [wait]);
+    else group.push(wait);
+  }
+  const lines = [...groups.values()].map((group) => {
+    const [first] = group;
+    const title = first === undefined ? undefined : TITLE[first.reason];
+    const text = `${title === undefined ? "" : `${title}: `}${first?.message ?? ""}`;
+    const who = named ? nameOf(group.flatMap((wait) => wait.node ?? [])) : "";
+    return `${who}${text}`;
+  });
+  if (lines.length <= LINES_MAX) return lines;
+  return [...lines.slice(0, LINES_MAX), `and ${lines.length - LINES_MAX} more (navarch plan)`];
+}
+
+function nameOf(nodes: readonly string[]): string {
+  if (nodes.length === 0) return "";
+  const shown = nodes.slice(0, NAMED_MAX).join(", ");
+  const more = nodes.length > NAMED_MAX ? ` and ${nodes.length - NAMED_MAX} more` : "";
+  return `${shown}${more}: `;
+}
+
+/** What keeps the whole pool from acting, or makes it slow. */
+export function stopsOf(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: readonly Node[],
+  from: SafetySource,
+): string[] {
+  const { fleet, sight, now, broken } = from;
+  const out: string[] = [];
+  const frozen = freezeOf(fleet.facts, now);
+  if (frozen !== null) {
+    const end = frozen.until === null ? "until it is unfrozen" : `until ${frozen.until}`;
+    out.push(`the fleet is frozen by ${frozen.by} ${end}: ${frozen.why}`);
+  }
+  const hold = holdOf(state, now);
+  if (hold !== null) out.push(`held by ${hold.by} until ${hold.until}: ${hold.why}`);
+  if (broken !== null) out.push(`the plan is not carried out: ${broken}`);
+  for (const why of sight?.blind ?? []) out.push(`blind: ${why}`);
+  for (const { scope, state: name, since, why } of breakersAround(pool.name, nodes, fleet.facts)) {
+    out.push(`breaker of ${scope} is ${name} since ${since}: ${why}`);
+  }
+  for (const { place, failures, next_try: next } of suspectsOf(pool, state, now)) {
+    const when = next === null ? "one is tried at a time" : `the next try is at ${next}`;
+    out.push(`${place}: ${failures} nodes in a row did not come up, ${when}`);
+  }
+  return out;
+}
+
+/** The budgets of every scope around the pool's nodes, and the bills that have a ceiling. */
+export function limitsOf(
+  pool: PoolConfig,
+  nodes: readonly Node[],
+  from: SafetySource,
+): string[] {
+  const scopes = new Set([FLEET, `pool:${pool.name}`]);
+  for (const node of nodes) {
+    if (node.phase.kind !== "gone") for (const scope of scopesOf(node)) scopes.add(scope);
+  }
+  const rooms = roomsOf(from)
+    .filter(({ scope }) => scopes.has(scope))
+    .map(({ scope, rung, used, max }) => `${rung} in ${scope}: ${used} of at most ${max}`);
+  const payers = new Set([FLEET, `pool:${pool.name}`]);
+  for (const ref of pool.providers) payers.add(`provider:${ref.name}`);
+  const bills = openPurse(from.fleet, from.config)
+    .bills()
+    .filter(({ scope }) => payers.has(scope))
+    .flatMap(({ scope, perHour, instances, unknown, ceiling }) => {
+      const { perHourMax, instancesMax } = ceiling;
+      const lines: string[] = [];
+      if (instancesMax !== null) {
+        lines.push(`instances of ${scope}: ${instances} of at most ${instancesMax}`);
+      }
+      if (perHourMax !== null) {
+        const more = unknown === 0 ? "" : `, and ${unknown} of unknown price`;
+        const most = `$${perHourMax.toFixed(2)}`;
+        lines.push(`spend of ${scope}: $${perHour.toFixed(2)}/h of at most ${most}/h${more}`);
+      }
+      return lines;
+    });
+  return [...rooms, ...bills];
+}

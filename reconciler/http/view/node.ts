@@ -1,0 +1,161 @@
+/** A node as the HTTP interface shows it (`navarch/cli.md` §6). Pure. */
+import type {
+  GpuView,
+  HealthEventView,
+  InstanceView,
+  KubeNodeView,
+  NodeView,
+} from "../../../schema/api.ts";
+import type { Finding } from "../../../schema/finding.ts";
+import type { Cordon, Node } from "../../../schema/node.ts";
+import { verdictOfNode } from "../../core/fleet.ts";
+import { healthStatusOf, instanceStateOf, statusOf } from "../../core/status.ts";
+
+export const iso = (at: number): string => new Date(at).toISOString();
+export const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
+
+function viewCordon(cordon: Cordon | null): { by: string; why: string; at: string } | null {
+  return cordon === null ? null : { by: cordon.by, why: cordon.why, at: iso(cordon.at) };
+}
+
+function viewKube(kube: Node["kube"], stays: string | null): KubeNodeView | null {
+  if (kube === null) return null;
+  return {
+    name: kube.name,
+    uid: kube.uid,
+    matched_by: kube.by,
+    unschedulable: kube.unschedulable,
+    marked: kube.isolatedUid === kube.uid,
+    held_by: kube.others,
+    hold: kube.hold,
+    absent_since: isoOrNull(kube.absentSince),
+    stays,
+  };
+}
+
+/**
+ * `heardAt` is when it was last heard in this process's life, `labels` its pool's, `unready` why no
+ * machine of its pool can be set up now.
+ */
+export function viewNode(
+  node: Node,
+  from: {
+    heardAt: number | null;
+    labels: Record<string, string>;
+    threshold: number;
+    unready: string | null;
+    /** Why its Node object is still there though its machine is gone. */
+    stays: string | null;
+  },
+): NodeView {
+  const inventory = node.agent?.inventory ?? null;
+  const heard = Math.max(from.heardAt ?? 0, node.agent?.lastHeartbeatAt ?? 0);
+  const pool =
+    node.pool === null
+      ? {}
+      : { pool: node.pool as string, "navarch.dev/pool": node.pool as string };
+  return {
+    node_id: node.id,
+    provider: node.instance?.provider ?? inventory?.provider ?? null,
+    region: node.instance?.region ?? inventory?.region ?? null,
+    zone: node.instance?.zone ?? inventory?.zone ?? null,
+    instance_type: node.instance?.instanceType ?? inventory?.instance_type ?? null,
+    status: statusOf(node, from.threshold),
+    health_status: healthStatusOf(node),
+    last_heartbeat: heard === 0 ? null : iso(heard),
+    gpus: (inventory?.gpus ?? []).map((gpu): GpuView => ({
+      index: gpu.index,
+      uuid: gpu.uuid,
+      name: gpu.name,
+      pci_bus_id: gpu.pci_bus_id,
+      memory_total: gpu.memory_total ?? null,
+      driver_version: gpu.driver_version ?? inventory?.driver_version ?? null,
+      cuda_version: gpu.cuda_version ?? inventory?.cuda_version ?? null,
+    })),
+    metadata: {
+      hostname: inventory?.hostname ?? null,
+      internal_ip: inventory?.internal_ip ?? node.instance?.internalIp ?? null,
+      external_ip: inventory?.external_ip ?? node.instance?.externalIp ?? null,
+      kernel_version: inventory?.kernel_version ?? null,
+      labels: { ...(inventory?.labels ?? {}), ...from.labels, ...pool },
+    },
+    pool: node.pool,
+    instance_id: node.instance?.id ?? null,
+    kubernetes_node: node.kube?.name ?? null,
+    kubernetes: viewKube(node.kube, from.stays),
+    fake: node.agent?.simulated ?? false,
+    phase: node.phase.kind,
+    phase_since: iso(node.phase.since),
+    drained_at: node.phase.kind === "draining" ? isoOrNull(node.phase.drainedAt) : null,
+    verdict: verdictOfNode(node),
+    reasons: [...setUpReasons(node, from.unready), ...reasonsOf(node)],
+    cordons: { product: viewCordon(node.cordon.product), human: viewCordon(node.cordon.human) },
+    session_id: node.session?.id ?? null,
+    replaces: node.replaces,
+    created_at: iso(node.createdAt),
+    instance:
+      node.instance === null
+        ? null
+        : { id: node.instance.id, state: instanceStateOf(node), provider: node.instance.provider },
+    agent_version: node.agent?.version ?? null,
+  };
+}
+
+/** What is in the way of a node that is not there yet, or was until it was given up. */
+function setUpReasons({ phase, bootstrap }: Node, unready: string | null): string[] {
+  const { kind } = phase;
+  const isComing = kind === "requested" || kind === "booting" || kind === "bootstrapping";
+  const isOver = (kind === "terminating" || kind === "gone") && phase.purpose === "failed";
+  if (!isComing && !isOver) return [];
+  const error = bootstrap?.error ?? null;
+  const reasons = isComing && unready !== null ? [`cannot be set up: ${unready}`] : [];
+  return error === null || error === unready ? reasons : [...reasons, `set-up: ${error}`];
+}
+
+function reasonsOf(node: Node): string[] {
+  const held = node.health.held.map((h) =>
+    h.count > 1 ? `${h.judgement.because} (×${h.count})` : h.judgement.because,
+  );
+  if (node.health.silentSince !== null) held.push(`silent since ${iso(node.health.silentSince)}`);
+  return held;
+}
+
+export function viewHealthEvent(from: { receivedAt: number; finding: Finding }): HealthEventView {
+  const { finding } = from;
+  return {
+    timestamp: finding.at,
+    kind: finding.kind,
+    code: finding.code ?? null,
+    gpu_index: finding.gpu_index ?? null,
+    gpu_uuid: finding.gpu_uuid ?? null,
+    severity: finding.severity,
+    message: finding.message,
+    foreign: finding.foreign ?? false,
+  };
+}
+
+/** Since when the node's instance is to end without having ended; `null` = that is not so. */
+export function endingSince({ phase, instance }: Node): number | null {
+  if (phase.kind !== "terminating" || instance === null) return null;
+  return instance.state === "terminated" ? null : phase.since;
+}
+
+/** `null` for a node that never had an instance. */
+export function viewInstance(node: Node): InstanceView | null {
+  const fact = node.instance;
+  if (fact === null && node.phase.kind !== "requested") return null;
+  return {
+    instance_id: fact?.id ?? "",
+    provider: fact?.provider ?? "",
+    region: fact?.region ?? null,
+    zone: fact?.zone ?? null,
+    instance_type: fact?.instanceType ?? "",
+    state: instanceStateOf(node),
+    pool: node.pool,
+    node_id: node.id,
+    created_at: iso(node.createdAt),
+    status_message: node.phase.kind === "requested" ? node.phase.refusal : (fact?.state ?? null),
+    price_per_hour: fact?.pricePerHour ?? null,
+    ending_since: isoOrNull(endingSince(node)),
+  };
+}

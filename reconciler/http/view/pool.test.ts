@@ -1,0 +1,54 @@
+import { expect, test } from "bun:test";
+import { readConfig } from "../../config/read.ts";
+import type { ProviderSight } from "../../core/fleet.ts";
+import { viewPoolStatus } from "./pool.ts";
+
+const WHY = "providers of type lambda have no adapter in this version";
+const SCALING = {
+  pending_jobs: null,
+  queue_depth: null,
+  queue: null,
+  cooldown_remaining_s: null,
+  conditions: [],
+};
+
+function sight(unavailable: string | null): ProviderSight {
+  return { class: "tag-only", settleMs: 0, listed: false, unavailable };
+}
+
+/** The pool's word about growth, with these providers and at most `max` nodes where one is wanted. */
+function growth(providers: Record<string, string | null> | null, names: string[], max = 3) {
+  const refs = names.map((name) => `{ name: ${name} }`).join(", ");
+  const text = `providers: { lambda: {}, gcp: { project: p }, fake: {} }
+pools:
+  - name: p
+    providers: [${refs}]
+    instance_type: a100-8x
+    scaling: { min_nodes: 1, max_nodes: ${max} }
+`;
+  const { config, problems } = readConfig([{ name: "f", text }]);
+  const [pool] = config?.pools ?? [];
+  if (pool === undefined) throw new Error(JSON.stringify(problems));
+  const seen = Object.entries(providers ?? {}).map(([name, why]) => [name, sight(why)] as const);
+  const { can_scale_up: can, cannot_scale_up: why } = viewPoolStatus(pool, undefined, [], {
+    plan: { actions: [], waits: [] },
+    now: 0,
+    utilization: null,
+    scaling: SCALING,
+    facts: new Map(),
+    providers: providers === null ? null : new Map(seen),
+  });
+  return { can, why };
+}
+
+test("viewPoolStatus() says that a pool cannot grow when no adapter is there to ask", () => {
+  expect(growth({ lambda: WHY }, ["lambda"])).toEqual({ can: false, why: `lambda: ${WHY}` });
+  const both = growth({ lambda: WHY, gcp: "no" }, ["lambda", "gcp"]);
+  expect(both).toEqual({ can: false, why: `lambda: ${WHY}; gcp: no` });
+});
+
+test("viewPoolStatus() goes by the bounds where one provider can be asked, or none was looked at", () => {
+  expect(growth({ lambda: WHY, fake: null }, ["lambda", "fake"])).toEqual({ can: true, why: null });
+  expect(growth(null, ["lambda"])).toEqual({ can: true, why: null });
+  expect(growth({ lambda: WHY }, ["lambda"], 1)).toEqual({ can: false, why: null });
+});

@@ -1,0 +1,181 @@
+/** Pools as the HTTP interface and the metrics count them (`navarch/api.md` B3). Pure. */
+import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
+import type { Fact } from "../../../schema/safety.ts";
+import type { ScalingView } from "./scaling.ts";
+import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
+import { missingNodeOf } from "../../core/safety/missing-node.ts";
+import { isoOrNull } from "./node.ts";
+import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
+
+export type PoolCount = {
+  /** Registered and not yet terminated: the guide's `navarch_nodes_total`. */
+  total: number;
+  /** Healthy or degraded; `healthy + unhealthy = total` always (invariant H10). */
+  healthy: number;
+  unhealthy: number;
+  cordoned: number;
+  serving: number;
+  provisioning: number;
+  draining: number;
+  /** Every node that is not gone. */
+  live: number;
+};
+
+export function countPool(nodes: Iterable<Node>): PoolCount {
+  const count: PoolCount = {
+    total: 0,
+    healthy: 0,
+    unhealthy: 0,
+    cordoned: 0,
+    serving: 0,
+    provisioning: 0,
+    draining: 0,
+    live: 0,
+  };
+  for (const node of nodes) {
+    const kind = node.phase.kind;
+    if (kind === "gone") continue;
+    count.live++;
+    if (
+      kind === "requested" ||
+      kind === "booting" ||
+      kind === "bootstrapping" ||
+      kind === "verifying"
+    ) {
+      count.provisioning++;
+      continue;
+    }
+    if (kind === "terminating") continue;
+    count.total++;
+    if (verdictOfNode(node) === "unhealthy") count.unhealthy++;
+    else count.healthy++;
+    if (node.cordon.product !== null || node.cordon.human !== null) count.cordoned++;
+    if (kind === "serving") count.serving++;
+    if (kind === "draining") count.draining++;
+  }
+  return count;
+}
+
+/** What stands in the pool's way, in words: its own waits, not those of single nodes. */
+export function conditionsOf(
+  pool: string,
+  state: PoolState | undefined,
+  plan: Plan,
+  now: number,
+): string[] {
+  const out = plan.waits
+    .filter((wait) => wait.pool === pool && wait.node === null)
+    .map((wait) => `${wait.reason}: ${wait.message}`);
+  for (const [key, offer] of Object.entries(state?.offers ?? {})) {
+    if (offer.notBefore <= now) continue;
+    const until = new Date(offer.notBefore).toISOString();
+    out.push(`offer ${key} rests until ${until} (${offer.class}: ${offer.message})`);
+  }
+  return [...new Set(out)];
+}
+
+export function viewPool(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: Node[],
+  from: { plan: Plan; now: number; scaling: ScalingView },
+): PoolView {
+  const count = countPool(nodes.filter((node) => countsIn(node, pool)));
+  return {
+    name: pool.name,
+    desired: desiredOf(pool, state),
+    nodes: count.live,
+    ready: count.serving,
+    min: pool.scaling.minNodes,
+    max: pool.scaling.maxNodes,
+    providers: pool.providers.map((ref) => ref.name),
+    strategy: pool.strategy,
+    conditions: [
+      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...from.scaling.conditions,
+      ...sayMissingNodes(nodes),
+    ],
+  };
+}
+
+/** They count towards the size, so that nothing is bought for them. */
+function sayMissingNodes(nodes: Node[]): string[] {
+  const count = nodes.filter((node) => missingNodeOf(node) !== null).length;
+  if (count === 0) return [];
+  const are = count === 1 ? "1 node has" : `${count} nodes have`;
+  return [`${are} no Node object in Kubernetes and can take no pods: navarch doctor kubernetes`];
+}
+
+/** As far as this process has looked at the clouds; `null` = not at all. */
+type Providers = Sight["providers"] | null;
+
+/** Why the pool could not grow within its bounds: there is nobody at all to ask for a machine. */
+function growthBarOf(pool: PoolConfig, providers: Providers): string | null {
+  const why: string[] = [];
+  for (const { name } of pool.providers) {
+    const unavailable = providers?.get(name)?.unavailable ?? null;
+    if (unavailable === null) return null;
+    why.push(`${name}: ${unavailable}`);
+  }
+  return why.length === 0 ? null : [...new Set(why)].join("; ");
+}
+
+/** `cannot_scale_up` says why not, where the bounds would allow it. */
+export type StatusView = PoolStatusView &
+  Pick<ScalingView, "cooldown_remaining_s" | "queue"> & {
+    cannot_scale_up: string | null;
+    /** Of `total_nodes`, the ones that this fleet did not buy. */
+    unmanaged_nodes: number;
+  };
+
+export function viewPoolStatus(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  nodes: Node[],
+  from: {
+    plan: Plan;
+    now: number;
+    utilization: number | null;
+    scaling: ScalingView;
+    facts: ReadonlyMap<string, Fact>;
+    providers: Providers;
+  },
+): StatusView {
+  const count = countPool(nodes);
+  const desired = desiredOf(pool, state);
+  const roomy = desired < pool.scaling.maxNodes;
+  const bar = roomy ? growthBarOf(pool, from.providers) : null;
+  return {
+    name: pool.name,
+    total_nodes: count.total,
+    healthy_nodes: count.healthy,
+    unhealthy_nodes: count.unhealthy,
+    cordoned_nodes: count.cordoned,
+    unmanaged_nodes: countPool(nodes.filter(isUnbought)).total,
+    can_scale_up: roomy && bar === null,
+    cannot_scale_up: bar,
+    can_scale_down: desired > pool.scaling.minNodes,
+    desired,
+    provisioning: count.provisioning,
+    draining: count.draining,
+    min_nodes: pool.scaling.minNodes,
+    max_nodes: pool.scaling.maxNodes,
+    utilization: from.utilization,
+    pending_jobs: from.scaling.pending_jobs,
+    queue_depth: from.scaling.queue_depth,
+    queue: from.scaling.queue,
+    cooldown_remaining_s: from.scaling.cooldown_remaining_s,
+    last_scale_at:
+      state === undefined || state.desiredBy === "config" ? null : isoOrNull(state.desiredAt),
+    hold: holdOf(state, from.now),
+    breakers: breakersAround(pool.name, nodes, from.facts),
+    suspects: suspectsOf(pool, state, from.now),
+    conditions: [
+      ...conditionsOf(pool.name, state, from.plan, from.now),
+      ...from.scaling.conditions,
+    ],
+  };
+}

@@ -1,0 +1,214 @@
+/**
+ * What the safety machinery holds back now and why, as the HTTP interface, the metrics and the
+ * explanations show it. Pure: made from the same facts, configuration and newest plan that the loop
+ * acted on.
+ */
+import type {
+  BilledView,
+  BreakerView,
+  HoldView,
+  RoomView,
+  SafetyView,
+  SuspectView,
+} from "../../../schema/api.ts";
+import type { Config, PoolConfig } from "../../../schema/config.ts";
+import type { Node, PoolState } from "../../../schema/node.ts";
+import type { Plan } from "../../../schema/plan.ts";
+import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
+import { isResting } from "../../core/decide/rest.ts";
+import { offersOf } from "../../core/decide/offer.ts";
+import type { Fleet, Sight } from "../../core/fleet.ts";
+import type { ProviderClass } from "../../core/provider.ts";
+import { openBudgets } from "../../core/safety/budget.ts";
+import { guardKey, guardOf, isSuspect } from "../../core/safety/guard.ts";
+import { rateOf } from "../../core/safety/rate.ts";
+import { FLEET, scopesOf, sizesOf } from "../../core/safety/scope.ts";
+import { openPurse } from "../../core/safety/spend.ts";
+import { frozenBy } from "../../core/safety/step.ts";
+import { endingSince, iso, isoOrNull } from "./node.ts";
+
+/** Rows of a list that may be as long as the fleet: the newest or oldest say enough. */
+const SHOWN_MAX = 20;
+
+/** crash-safety.md §4: what each class guarantees, whatever crashes when. */
+const GUARANTEE: Record<ProviderClass, string> = {
+  token: "exactly-once",
+  name: "exactly-once",
+  "tag-only": "bounded surplus",
+};
+
+/** Everything it takes to say what is held back. */
+export type SafetySource = {
+  fleet: Fleet;
+  config: Config;
+  /** `null` before the first look. */
+  sight: Sight | null;
+  plan: Plan;
+  /** Why the loop, or a pool of it, does not act. */
+  broken: string | null;
+  now: number;
+};
+
+export function viewSafety(from: SafetySource): SafetyView {
+  const { fleet, config, sight, plan, now } = from;
+  const { facts } = fleet;
+  const lemons = factsOf(facts, "lemon").sort((a, b) => b.lastAt - a.lastAt);
+  const [rate] = factsOf(facts, "rate");
+  const wanted = sizesOf(fleet, config).get(FLEET)?.slots ?? 0;
+  return {
+    frozen: freezeOf(facts, now),
+    blind: sight?.blind ?? [],
+    broken: from.broken,
+    holds: config.pools.flatMap(({ name }) => {
+      const hold = holdOf(fleet.pools.get(name), now);
+      return hold === null ? [] : [{ pool: name, ...hold }];
+    }),
+    breakers: factsOf(facts, "breaker").map(viewBreaker),
+    quarantined: factsOf(facts, "quarantine").map(({ rule, at, why }) => {
+      return { rule, at: iso(at), why };
+    }),
+    suspects: config.pools.flatMap((pool) => suspectsOf(pool, fleet.pools.get(pool.name), now)),
+    budgets: roomsOf(from),
+    bills: openPurse(fleet, config)
+      .bills()
+      .map((bill) => ({
+        scope: bill.scope,
+        per_hour: cents(bill.perHour),
+        per_hour_max: bill.ceiling.perHourMax,
+        instances: bill.instances,
+        instances_max: bill.ceiling.instancesMax,
+        unknown_prices: bill.unknown,
+      })),
+    still_billed: viewStillBilled(fleet.nodes.values()),
+    lemons: {
+      count: lemons.length,
+      refused: lemons.reduce((sum, lemon) => sum + lemon.refused, 0),
+      newest: lemons.slice(0, SHOWN_MAX).map((lemon) => ({
+        uuid: lemon.uuid,
+        because: lemon.because,
+        last_at: iso(lemon.lastAt),
+        nodes: lemon.nodes,
+        provider: lemon.provider,
+        place: lemon.place,
+        refused: lemon.refused,
+      })),
+    },
+    failure_rate: rateOf(rate ?? null, config.safety.breaker, wanted, now),
+    waits: countWaits(plan),
+    providers: [...(sight?.providers ?? [])].map(([name, one]) => ({
+      name,
+      class: one.class,
+      guarantee: GUARANTEE[one.class],
+      unavailable: one.unavailable,
+      trouble: one.trouble ?? null,
+    })),
+  };
+}
+
+/** The fleet's freeze while it holds. */
+export function freezeOf(facts: ReadonlyMap<string, Fact>, now: number): HoldView | null {
+  const [freeze] = factsOf(facts, "freeze");
+  if (freeze === undefined || frozenBy(facts, now) === null) return null;
+  const { by, why, at, until } = freeze;
+  return { by, why, at: iso(at), until: isoOrNull(until) };
+}
+
+/** A pool's hold while it holds. */
+export function holdOf(state: PoolState | undefined, now: number): HoldView | null {
+  const hold = state?.hold ?? null;
+  if (hold === null || hold.until <= now) return null;
+  return { by: hold.by, why: hold.why, at: null, until: iso(hold.until) };
+}
+
+export function viewBreaker(breaker: FactOf<"breaker">): BreakerView {
+  const { scope, state, since, why, cause } = breaker;
+  const shared = cause === null ? null : { attribute: cause.attribute, value: cause.value };
+  return { scope, state, since: iso(since), why, cause: shared };
+}
+
+/** The breakers around a pool's nodes: its own, the fleet's and those of its domains. */
+export function breakersAround(
+  pool: string,
+  nodes: Iterable<Node>,
+  facts: ReadonlyMap<string, Fact>,
+): BreakerView[] {
+  const breakers = factsOf(facts, "breaker");
+  if (breakers.length === 0) return [];
+  const scopes = new Set([FLEET, `pool:${pool}`]);
+  for (const node of nodes) {
+    if (node.phase.kind !== "gone") for (const scope of scopesOf(node)) scopes.add(scope);
+  }
+  return breakers.filter(({ scope }) => scopes.has(scope)).map(viewBreaker);
+}
+
+/** Places of the pool, as it is set up now, at which new nodes do not come up. */
+export function suspectsOf(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  now: number,
+): SuspectView[] {
+  if (state === undefined || Object.keys(state.guards ?? {}).length === 0) return [];
+  return offersOf(pool).flatMap((offer) => {
+    const place = guardKey(pool, offer.key);
+    const guard = guardOf(state, place);
+    if (guard === null || !isSuspect(guard)) return [];
+    const { failures, notBefore } = guard;
+    const next = isResting(notBefore, now) ? iso(notBefore) : null;
+    return [{ pool: pool.name, place, failures, next_try: next }];
+  });
+}
+
+/**
+ * What may still be done in each scope, widest first. A large fleet has thousands of racks: one is
+ * shown only while something of it is in use.
+ */
+export function roomsOf({ fleet, config, now }: SafetySource): RoomView[] {
+  const rooms = openBudgets(fleet, config, now).rooms();
+  const rank = (scope: string): number =>
+    scope === FLEET ? 0 : scope.startsWith("pool:") ? 1 : 2;
+  return rooms
+    .filter(({ scope, used }) => used > 0 || !scope.startsWith("domain:rack:"))
+    .map(({ scope, rung, used, max }) => ({ scope, rung, used, max }))
+    .sort((a, b) => rank(a.scope) - rank(b.scope));
+}
+
+export function countWaits(plan: Plan): SafetyView["waits"] {
+  const waits: SafetyView["waits"] = {};
+  for (const { reason } of plan.waits) waits[reason] = (waits[reason] ?? 0) + 1;
+  return waits;
+}
+
+/** Every instance that is billed though its end was asked for, the oldest first. */
+export function stillBilled(nodes: Iterable<Node>): BilledView[] {
+  const out: { since: number; view: BilledView }[] = [];
+  for (const node of nodes) {
+    const since = endingSince(node);
+    if (since === null || node.instance === null) continue;
+    const view = {
+      instance_id: node.instance.id,
+      node_id: node.id,
+      provider: node.instance.provider,
+      pool: node.pool,
+      since: iso(since),
+      price_per_hour: node.instance.pricePerHour,
+    };
+    out.push({ since, view });
+  }
+  return out.sort((a, b) => a.since - b.since).map(({ view }) => view);
+}
+
+function viewStillBilled(nodes: Iterable<Node>): SafetyView["still_billed"] {
+  const all = stillBilled(nodes);
+  const known = all.flatMap((one) => one.price_per_hour ?? []);
+  return {
+    count: all.length,
+    per_hour: cents(known.reduce((sum, price) => sum + price, 0)),
+    unknown_prices: all.length - known.length,
+    oldest: all.slice(0, SHOWN_MAX),
+  };
+}
+
+/** A sum of prices without the dust of binary fractions. */
+function cents(dollars: number): number {
+  return Math.round(dollars * 10_000) / 10_000;
+}

@@ -1,0 +1,115 @@
+/**
+ * What people see of a pool's autoscaler: the queue as far as it is known and by whom, the rest of
+ * the cooldown, and what is missing or odd (`navarch/api.md` B3, B9). Pure.
+ */
+import type { Config, PoolConfig } from "../../../schema/config.ts";
+import type { PoolState } from "../../../schema/node.ts";
+import type { QueueSight } from "../../core/fleet.ts";
+import {
+  demandProblem,
+  demandWarning,
+  knownQueue,
+  unitOf,
+  wantsDemand,
+  type KnownQueue,
+} from "../../core/scaling/demand.ts";
+import type { Standing } from "../../runtime/scaler.ts";
+
+/** The queue that counts now, and whose word it is. */
+export type QueueView = {
+  source: string;
+  observed_at: string;
+  /** Whole seconds. */
+  age_s: number;
+  /** What the autoscaler counts; `null` = none looks at the queue. */
+  counts: "pods" | "gpus" | null;
+  pending_gpus: number;
+  gpu_depth: number;
+};
+
+export type ScalingView = {
+  pending_jobs: number | null;
+  queue_depth: number | null;
+  /** `null` = the queue is not known. */
+  queue: QueueView | null;
+  /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
+  cooldown_remaining_s: number | null;
+  conditions: string[];
+};
+
+type From = {
+  server: Config["server"];
+  standing: Standing | null;
+  /** Wall milliseconds. */
+  now: number;
+  /** The queue as the pool's scheduler shows it; without it, or `null`: nobody can tell. */
+  seen?: QueueSight | null;
+};
+
+export function viewScaling(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  { server, standing, now, seen = null }: From,
+): ScalingView {
+  const { autoscaler } = pool.scaling;
+  const interval = server.autoscaleIntervalMs;
+  const heard = { pushed: state?.demand ?? null, seen };
+  const known = knownQueue(heard, now, interval);
+  const problem = demandProblem(autoscaler, heard, now, interval);
+  const warning = demandWarning(autoscaler, known);
+  const conditions = [problem, warning].filter((one) => one !== null);
+  if (autoscaler !== null && standing?.lost === true) {
+    conditions.push(`autoscaler: the size is held: ${standing.because}`);
+  }
+  const counts = wantsDemand(autoscaler) ? unitOf(autoscaler) : null;
+  return {
+    pending_jobs: known?.pendingJobs ?? null,
+    queue_depth: known?.queueDepth ?? null,
+    queue: known === null ? null : viewQueue(known, counts, now),
+    cooldown_remaining_s: cooldownOf(pool, state, now),
+    conditions,
+  };
+}
+
+function viewQueue(known: KnownQueue, counts: QueueView["counts"], now: number): QueueView {
+  return {
+    source: known.source,
+    observed_at: new Date(known.observedAt).toISOString(),
+    age_s: Math.max(0, Math.round((now - known.observedAt) / 1_000)),
+    counts,
+    pending_gpus: known.pendingGpus,
+    gpu_depth: known.gpuDepth,
+  };
+}
+
+/** The queue in one line, for the explanation of a pool; `null` = it is not known. */
+export function sayQueue({ pending_jobs, queue_depth, queue }: ScalingView): string | null {
+  if (queue === null) return null;
+  const gpus =
+    queue.counts === "gpus" ? ` (${queue.gpu_depth} GPUs, ${queue.pending_gpus} of them wait)` : "";
+  const who = `by ${queue.source} ${queue.age_s} s ago`;
+  const unit = queue.counts === null ? "; no autoscaler looks at it" : `; counted: ${queue.counts}`;
+  return `queue: depth ${queue_depth}, ${pending_jobs} waiting${gpus}, ${who}${unit}`;
+}
+
+function cooldownOf(pool: PoolConfig, state: PoolState | undefined, now: number): number | null {
+  const { autoscaler, cooldownMs } = pool.scaling;
+  if (autoscaler === null) return null;
+  const at = state?.lastScaleAt ?? null;
+  if (at === null) return 0;
+  return Math.ceil(Math.min(cooldownMs, Math.max(0, at + cooldownMs - now)) / 1_000);
+}
+
+/**
+ * 1 if the demand that is wanted, or once was reported, is not known now; `null` if it is nobody's.
+ */
+export function staleness(
+  pool: PoolConfig,
+  state: PoolState | undefined,
+  { server, now, seen = null }: Omit<From, "standing">,
+): 0 | 1 | null {
+  const pushed = state?.demand ?? null;
+  const heard = { pushed, seen };
+  if (pushed === null && seen === null && !wantsDemand(pool.scaling.autoscaler)) return null;
+  return knownQueue(heard, now, server.autoscaleIntervalMs) === null ? 1 : 0;
+}

@@ -1,0 +1,68 @@
+/**
+ * Takes everything of this product off the Nodes of a cluster, for after an uninstall: our share of
+ * a cordon, taints, conditions, labels, annotations. A person's cordon stays, and so does all that
+ * is not ours. Staleness: each write carries UID and version of what it was decided from.
+ */
+import { releaseCordon } from "./cordon.ts";
+import { bearsMarks } from "../core/kubernetes/mark.ts";
+import { type NodePorts, refusalText } from "./node-call.ts";
+import { FLEET_LABEL, type KubeNode } from "../core/kubernetes/object.ts";
+import { readList, readObject, readText } from "./read-field.ts";
+import { readNode } from "./read-node.ts";
+import { clearRequests } from "./status-diff.ts";
+import { type StatusTarget, writeStatus } from "./status-write.ts";
+
+const PAGE = "500";
+const LIST_MS = 30_000;
+
+export type Marked = {
+  name: string;
+  /** As the label says; `null` = written by a version without it. */
+  fleet: string | null;
+  object: KubeNode;
+};
+
+export type MarkedNodes = { kind: "ok"; nodes: Marked[] } | { kind: "failed"; message: string };
+
+/** Every Node on which something of this product is. */
+export async function listMarked(ports: NodePorts): Promise<MarkedNodes> {
+  const nodes: Marked[] = [];
+  let next: string | null = "";
+  while (next !== null) {
+    const rest: Record<string, string> = next === "" ? {} : { continue: next };
+    const query = { limit: PAGE, ...rest };
+    const answer = await ports.api.call({
+      ...{ verb: "list", path: "/api/v1/nodes", query, timeoutMs: LIST_MS, lane: "read" },
+    });
+    if (answer.kind !== "ok") return { kind: "failed", message: refusalText(answer) };
+    const body = readObject(answer.body);
+    for (const raw of readList(body["items"])) {
+      const object = readNode(raw);
+      if (object === null || !bearsMarks(object)) continue;
+      nodes.push({ name: object.name, fleet: object.labels[FLEET_LABEL] ?? null, object });
+    }
+    const more = readText(readObject(body["metadata"])["continue"]);
+    next = more === "" ? null : more;
+  }
+  return { kind: "ok", nodes };
+}
+
+/** `null` = nothing of ours is left on it; else why something is. */
+export async function clearMarks(ports: NodePorts, { object }: Marked): Promise<string | null> {
+  const { name, uid } = object;
+  const released = await releaseCordon(ports, name, uid, { pool: null });
+  if (released.kind === "other_object") return null;
+  if (released.kind === "held") return `${name} is still cordoned`;
+  if (released.kind !== "released") return released.message;
+  const target: StatusTarget = {
+    ...{ name, uid, pool: null, object: released.object },
+    ...{ labelsSent: null, foreign: new Map() },
+  };
+  for (const step of clearRequests(target.object, target)) {
+    const written = await writeStatus(ports, target, step);
+    if (written.kind === "gone") return null;
+    if (written.kind === "failed") return written.message;
+    if (written.object !== null) target.object = written.object;
+  }
+  return released.wiped ? "the owner of its cordon is unknown: kubectl uncordon removes it" : null;
+}

@@ -1,0 +1,214 @@
+/**
+ * The objects of one collection as a list, a watch and the answers to our own writes tell them
+ * together, in whatever order those arrive. Of one object the newest version stays; what the watch
+ * has overtaken is not brought back, and what we know to be gone is not, either. Pure but for its
+ * memory.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { WatchEvent } from "./api.ts";
+import { isNewer } from "../core/kubernetes/object.ts";
+import { readIdentity, readObject } from "./read-field.ts";
+
+export type CollectionOptions<T> = {
+  /** What is kept of an object; `null` = nobody. */
+  read: (json: unknown) => T | null;
+  keyOf: (item: T) => string;
+  versionOf: (item: T) => string;
+  uidOf: (item: T) => string;
+  /** After each change, when it can be read already. `null` = was not, or is no longer, there. */
+  changed: (key: string, before: T | null, after: T | null) => void;
+};
+
+export class Collection<T> {
+  readonly #options: CollectionOptions<T>;
+  #items = new Map<string, T>();
+  #version = 0;
+  #seen = "";
+  /** Keys that `ingest` or `remove` touched while a list is on its way: it may be older. */
+  #touched: Set<string> | null = null;
+  /** By key, the UID that is known to be gone although the watch has not said so yet. */
+  readonly #gone = new Map<string, string>();
+
+  constructor(options: CollectionOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Grows with every change, and only then. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  /** Every change up to this version is in here; empty = only a list can tell. */
+  get seen(): string {
+    return this.#seen;
+  }
+
+  values(): IterableIterator<T> {
+    return this.#items.values();
+  }
+
+  get(key: string): T | undefined {
+    return this.#items.get(key);
+  }
+
+  /** The next thing to come is a list. */
+  forgetSeen(): void {
+    this.#seen = "";
+  }
+
+  /** A list is asked for now; `replace` will bring it. */
+  beginList(): void {
+    this.#touched = new Set();
+  }
+
+  /** A whole list takes the place of everything but what was learnt since it began. */
+  replace(items: readonly T[], seen: string): void {
+    const { keyOf } = this.#options;
+    const touched = this.#touched ?? new Set<string>();
+    this.#touched = null;
+    this.#seen = seen;
+    const before = this.#items;
+    const after = new Map(items.map((item) => [keyOf(item), item]));
+    for (const key of touched) this.#keepTouched(key, after);
+    for (const key of [...this.#gone.keys()]) {
+      // The list began after that end was known, so the watch has nothing left to say of it.
+      if (!touched.has(key)) this.#gone.delete(key);
+    }
+    this.#items = after;
+    for (const [key, held] of before) {
+      if (!after.has(key)) this.#tell(key, held, null);
+    }
+    for (const [key, item] of after) {
+      const held = before.get(key);
+      if (held === undefined || !this.#isSame(held, item)) this.#tell(key, held ?? null, item);
+    }
+  }
+
+  hear({ type, object }: WatchEvent): void {
+    switch (type) {
+      case "ADDED":
+      case "MODIFIED":
+        this.#upsert(object);
+        break;
+      case "DELETED":
+        this.#deleted(object);
+        break;
+      case "BOOKMARK":
+        break;
+      default:
+        unreachable(type);
+    }
+    const { resourceVersion } = readObject(readObject(object)["metadata"]);
+    if (typeof resourceVersion === "string" && resourceVersion !== "") {
+      this.#seen = resourceVersion;
+    }
+  }
+
+  /** The body of the answer to our own write, if it is newer than what is held. */
+  ingest(json: unknown): void {
+    const item = this.#options.read(json);
+    if (item !== null) this.ingestItem(item);
+  }
+
+  ingestItem(item: T): void {
+    const { keyOf, versionOf, uidOf } = this.#options;
+    const key = keyOf(item);
+    const held = this.#items.get(key);
+    const version = versionOf(item);
+    if (held === undefined) {
+      // The watch is past it and holds nothing: it was deleted since.
+      const isPast = this.#seen === "" || !isNewer(version, this.#seen);
+      if (isPast || this.#gone.get(key) === uidOf(item)) return;
+    } else if (!isNewer(version, versionOf(held))) return;
+    this.#touched?.add(key);
+    this.#put(key, item);
+  }
+
+  /** We know that this object is gone (404, or another UID in its place). */
+  remove(key: string, uid: string): void {
+    const held = this.#items.get(key);
+    if (held === undefined || this.#options.uidOf(held) !== uid) return;
+    this.#touched?.add(key);
+    this.#gone.set(key, uid);
+    this.#drop(key, held);
+  }
+
+  /** Of the list's state and ours, written while the list was read, the newer one stays. */
+  #keepTouched(key: string, after: Map<string, T>): void {
+    const { versionOf, uidOf } = this.#options;
+    const held = this.#items.get(key);
+    const listed = after.get(key);
+    if (held === undefined) {
+      if (listed !== undefined && this.#gone.get(key) === uidOf(listed)) after.delete(key);
+      return;
+    }
+    const than = listed === undefined ? this.#seen : versionOf(listed);
+    if (isNewer(versionOf(held), than)) after.set(key, held);
+  }
+
+  #isSame(a: T, b: T): boolean {
+    const { versionOf, uidOf } = this.#options;
+    return versionOf(a) === versionOf(b) && uidOf(a) === uidOf(b);
+  }
+
+  #upsert(object: unknown): void {
+    const { read, keyOf, versionOf, uidOf } = this.#options;
+    const item = read(object);
+    if (item === null) return;
+    const key = keyOf(item);
+    const gone = this.#gone.get(key);
+    // An event from before the end that we know of already.
+    if (gone === uidOf(item)) return;
+    if (gone !== undefined) this.#gone.delete(key);
+    const held = this.#items.get(key);
+    if (held === undefined || isNewer(versionOf(item), versionOf(held))) this.#put(key, item);
+  }
+
+  #deleted(object: unknown): void {
+    const { keyOf, versionOf, uidOf } = this.#options;
+    const item = this.#options.read(object);
+    if (item === null) {
+      this.#deletedUnread(object);
+      return;
+    }
+    const key = keyOf(item);
+    if (this.#gone.get(key) === uidOf(item)) this.#gone.delete(key);
+    const held = this.#items.get(key);
+    if (held === undefined) return;
+    // A successor of the same name that we made ourselves stays.
+    if (uidOf(held) !== uidOf(item) && isNewer(versionOf(held), versionOf(item))) return;
+    this.#drop(key, held);
+  }
+
+  /** The last state of an object may be one that `read` refuses; its UID is enough to find it. */
+  #deletedUnread(object: unknown): void {
+    const identity = readIdentity(readObject(readObject(object)["metadata"]));
+    if (identity === null) return;
+    for (const [key, held] of this.#items) {
+      if (this.#options.uidOf(held) === identity.uid) {
+        this.#drop(key, held);
+        return;
+      }
+    }
+  }
+
+  #put(key: string, item: T): void {
+    const before = this.#items.get(key) ?? null;
+    this.#items.set(key, item);
+    this.#tell(key, before, item);
+  }
+
+  #drop(key: string, held: T): void {
+    this.#items.delete(key);
+    this.#tell(key, held, null);
+  }
+
+  #tell(key: string, before: T | null, after: T | null): void {
+    this.#version += 1;
+    this.#options.changed(key, before, after);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The requests that a drain makes, and the reading of what comes back as a list: pure. An eviction
+ * or deletion always carries the UID that was seen, so that it can never end another pod of the
+ * same name, and never a grace period of 0: that would free the name while the old pod still runs.
+ */
+import type { PoolName } from "../../schema/id.ts";
+import type { KubeAnswer, KubeRequest } from "./api.ts";
+import type { KubePod } from "../core/kubernetes/object.ts";
+import { readObject, readText } from "./read-field.ts";
+import { readPod } from "./read-pod.ts";
+
+/**
+ * An eviction cannot be fenced at the server, so it has to be over before the leader's lease is
+ * (`remediation/safety.md` §12).
+ */
+export const EVICT_TIMEOUT_MS = 7_000;
+/** A node's pods come in well under a second; a cluster's volume attachments take longer. */
+const READ_TIMEOUT_MS = 15_000;
+
+type Named = Pick<KubePod, "namespace" | "name" | "uid">;
+
+const podPath = ({ namespace, name }: Named): string =>
+  `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+
+const read = (verb: "get" | "list", path: string, query = {}): KubeRequest => ({
+  verb,
+  path,
+  query,
+  timeoutMs: READ_TIMEOUT_MS,
+  lane: "read",
+});
+
+/**
+ * All pods bound to a Node, as of now: without a `resourceVersion` the server answers with nothing
+ * older than the request (Kubernetes API concepts, "Semantics for get and list").
+ */
+export const listPodsOf = (node: string): KubeRequest =>
+  read("list", "/api/v1/pods", { fieldSelector: `spec.nodeName=${node}` });
+
+export const getPod = (pod: Named): KubeRequest => read("get", podPath(pod));
+
+/** `key` is `namespace/name`. */
+export function getDaemonset(key: string): KubeRequest {
+  const [namespace = "", name = ""] = key.split("/").map(encodeURIComponent);
+  return read("get", `/apis/apps/v1/namespaces/${namespace}/daemonsets/${name}`);
+}
+
+export const listAttachments = (): KubeRequest =>
+  read("list", "/apis/storage.k8s.io/v1/volumeattachments");
+
+/** `graceMs` below 0 = the pod's own. */
+export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
+  const { namespace, name, uid } = pod;
+  const grace = graceMs < 0 ? {} : { gracePeriodSeconds: printSeconds(graceMs) };
+  return {
+    verb: "create",
+    path: `${podPath(pod)}/eviction`,
+    body: {
+      apiVersion: "policy/v1",
+      kind: "Eviction",
+      metadata: { namespace, name },
+      deleteOptions: { preconditions: { uid }, ...grace },
+    },
+    timeoutMs: EVICT_TIMEOUT_MS,
+    lane: "evict",
+    pool,
+  };
+}
+
+/** Past every budget: only when the node ends anyway. */
+export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
+  return {
+    verb: "delete",
+    path: podPath(pod),
+    body: {
+      apiVersion: "v1",
+      kind: "DeleteOptions",
+      preconditions: { uid: pod.uid },
+      gracePeriodSeconds: printSeconds(graceMs),
+    },
+    timeoutMs: EVICT_TIMEOUT_MS,
+    lane: "evict",
+    pool,
+  };
+}
+
+const printSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
+
+export type Listed<T> = { kind: "ok"; items: T[] } | { kind: "dark"; message: string };
+
+/**
+ * A complete list of pods, or why there is none. One entry that cannot be read makes the list
+ * useless: what is not understood must not count as not there.
+ */
+export function readPods(answer: KubeAnswer): Listed<KubePod> {
+  const raw = readItems(answer);
+  if (raw.kind === "dark") return raw;
+  const items: KubePod[] = [];
+  for (const item of raw.items) {
+    const pod = readPod(item);
+    if (pod === null) return { kind: "dark", message: "the list holds a pod without an identity" };
+    items.push(pod);
+  }
+  return { kind: "ok", items };
+}
+
+/** The items of any complete list. */
+export function readItems(answer: KubeAnswer): Listed<unknown> {
+  if (answer.kind !== "ok") return { kind: "dark", message: printFailure(answer) };
+  const body = readObject(answer.body);
+  // The server writes `null` for a list without entries in some versions.
+  const items = body["items"] ?? [];
+  if (!Array.isArray(items) || readText(body["kind"])?.endsWith("List") !== true)
+    return { kind: "dark", message: "the answer is no list" };
+  if (readText(readObject(body["metadata"])["continue"]) !== null)
+    return { kind: "dark", message: "the list is not complete" };
+  return { kind: "ok", items };
+}
+
+export function printFailure(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
+  const status = answer.kind === "refused" ? `${answer.status} ` : "";
+  return `${status}${answer.message}`.slice(0, 300);
+}

@@ -1,0 +1,161 @@
+/**
+ * What an API server's answer to one eviction or deletion means: pure. Every row of
+ * `remediation/kubernetes.md` §6.3, as a server of 1.37 words it (the literal bodies are in the
+ * test; source: kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`). Budgets come
+ * back as 429 and as 403, throttling comes back as 429 as well, and only the causes tell them
+ * apart. Several budgets over one pod come back as a 500 with no reason at all.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import { readAdmission } from "./admission.ts";
+import type { Admission } from "./admission.ts";
+import type { Cause, KubeAnswer } from "./api.ts";
+import { readObject, readText } from "./read-field.ts";
+
+export type EvictionVerdict =
+  /** Deletion has begun: follow this UID until it is gone. */
+  | { kind: "begun" }
+  | { kind: "gone" }
+  /** The name belongs to somebody else now, so this UID is gone. */
+  | { kind: "otherPod" }
+  | {
+      kind: "budget";
+      message: string;
+      /** Name of the PodDisruptionBudget, in the pod's namespace, where the server says it. */
+      budget: string | null;
+      needs: number | null;
+      has: number | null;
+      /** At the least; whoever asks again waits longer each time, up to `BUDGET_RETRY_MAX_MS`. */
+      retryMs: number;
+    }
+  /** The server is short of room: it is not about this pod. */
+  /** `own`: our own write limit gave it no turn, which says nothing about the server. */
+  | { kind: "throttled"; retryMs: number; own?: boolean }
+  /** A fault of configuration: waiting never helps. */
+  | { kind: "severalBudgets"; message: string; retryMs: number }
+  /** The namespace's own deletion ends the pod. */
+  | { kind: "namespaceTerminating"; retryMs: number }
+  /** The controller that keeps the budget's status is behind. */
+  | { kind: "controllerBehind"; message: string; budget: string | null; retryMs: number }
+  /**
+   * A webhook or policy of the cluster refused it, or a webhook could not be called. Some hold an
+   * eviction back for a while (a checkpoint, a migration), so it is asked again as for a budget.
+   */
+  | { kind: "admission"; by: Admission; retryMs: number }
+  /** Refused for a reason that a person has to remove. */
+  | { kind: "forbidden"; message: string; retryMs: number }
+  /** It may have been done: read the pod by its UID before anything else. */
+  | { kind: "unknown"; message: string };
+
+/** As `kubectl drain` waits between two tries of one pod. */
+const BUDGET_RETRY_MS = 5_000;
+export const BUDGET_RETRY_MAX_MS = 30_000;
+const BEHIND_RETRY_MS = 30_000;
+/** Only a person repairs these: often enough to see it done, seldom enough to be no load. */
+const PERSON_RETRY_MS = 300_000;
+/** What the limiter answers in the server's place (`limiter.ts`): nothing was sent. */
+const UNSENT = new Set(["ClientThrottled", "NotWanted"]);
+const THROTTLED_RETRY_MS = 1_000;
+
+/** `uid` is that of the pod that was asked. */
+export function judgeEviction(answer: KubeAnswer, uid: string): EvictionVerdict {
+  switch (answer.kind) {
+    case "ok":
+      return judgeSuccess(readObject(answer.body));
+    case "lost":
+      return { kind: "unknown", message: answer.message };
+    case "refused":
+      return judgeRefusal(answer, uid);
+    default:
+      return unreachable(answer);
+  }
+}
+
+/** The server answers with a Status or the pod; a bare 200 is something else's between us. */
+function judgeSuccess({ kind, status, message }: Record<string, unknown>): EvictionVerdict {
+  // A Status of failure under a 2xx code is what client-go takes for an error, too.
+  if (status === "Failure") return { kind: "unknown", message: readText(message) ?? "failed" };
+  if (kind === undefined && status === undefined)
+    return { kind: "unknown", message: "an answer without a body" };
+  return { kind: "begun" };
+}
+
+type Refusal = Extract<KubeAnswer, { kind: "refused" }>;
+
+function judgeRefusal(answer: Refusal, uid: string): EvictionVerdict {
+  const { status, message, causes, retryAfterMs } = answer;
+  const by = readAdmission(message);
+  if (by !== null) return { kind: "admission", by, retryMs: BUDGET_RETRY_MS };
+  const budget = causes.find(({ reason }) => reason === "DisruptionBudget");
+  switch (status) {
+    case 404:
+      // A missing namespace or an unknown resource is also 404, and says nothing about the pod.
+      if (/^pods? "/.test(message)) return { kind: "gone" };
+      return { kind: "unknown", message };
+    case 409:
+      return judgeConflict(message, uid);
+    case 429:
+      if (budget !== undefined) return judgeBudget(budget, retryAfterMs);
+      return {
+        kind: "throttled",
+        retryMs: retryAfterMs ?? THROTTLED_RETRY_MS,
+        ...(UNSENT.has(answer.reason) ? { own: true } : {}),
+      };
+    case 412:
+      if (!UNSENT.has(answer.reason)) break;
+      return { kind: "throttled", retryMs: THROTTLED_RETRY_MS, own: true };
+    case 403:
+      return judgeForbidden(answer, budget);
+    case 401:
+      // Credentials rotate; the next call carries the new ones.
+      return { kind: "unknown", message };
+    default:
+      break;
+  }
+  if (/more than one PodDisruptionBudget/i.test(message))
+    return { kind: "severalBudgets", message, retryMs: BUDGET_RETRY_MAX_MS };
+  if (status >= 500) return { kind: "unknown", message };
+  return { kind: "forbidden", message, retryMs: PERSON_RETRY_MS };
+}
+
+/**
+ * Both the pod's UID and a lost race for the budget's status come back as a conflict. Only one that
+ * names the UID that was asked proves that it is gone.
+ */
+function judgeConflict(message: string, uid: string): EvictionVerdict {
+  const isOther = /UID in (the )?precondition/i.test(message) && message.includes(uid);
+  return isOther ? { kind: "otherPod" } : { kind: "unknown", message };
+}
+
+function judgeBudget(cause: Cause, retryAfterMs: number | null): EvictionVerdict {
+  const { message } = cause;
+  const counts = /needs (\d+) healthy pods and has (\d+) currently/.exec(message);
+  return {
+    kind: "budget",
+    message,
+    budget: nameOf(message),
+    needs: counts === null ? null : Number(counts[1]),
+    has: counts === null ? null : Number(counts[2]),
+    retryMs: Math.max(BUDGET_RETRY_MS, retryAfterMs ?? 0),
+  };
+}
+
+function judgeForbidden(answer: Refusal, budget: Cause | undefined): EvictionVerdict {
+  const { message, causes } = answer;
+  if (causes.some(({ reason }) => reason === "NamespaceTerminating"))
+    return { kind: "namespaceTerminating", retryMs: BUDGET_RETRY_MS };
+  if (/disruptions allowed is negative|DisruptedPods map too big/.test(message)) {
+    const said = budget?.message ?? message;
+    return {
+      kind: "controllerBehind",
+      message: said,
+      budget: nameOf(said),
+      retryMs: BEHIND_RETRY_MS,
+    };
+  }
+  return { kind: "forbidden", message, retryMs: PERSON_RETRY_MS };
+}
+
+/** The causes name the budget in their text only. */
+function nameOf(message: string): string | null {
+  return /^The disruption budget (\S+) /.exec(message)?.[1] ?? null;
+}

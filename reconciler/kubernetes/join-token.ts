@@ -1,0 +1,124 @@
+/**
+ * Lets one machine join the cluster: a bootstrap token of its own (Kubernetes, "Authenticating with
+ * Bootstrap Tokens"), made when its set-up begins, gone when that ends, and worthless soon after if
+ * nobody could take it away. Its value is handed on once and is nowhere else: not in a record, not
+ * in a message. A second leader that wakes up makes another one, which harms nobody, so no fence.
+ */
+import { unreachable } from "../../schema/unreachable.ts";
+import type { KubeApi } from "./api.ts";
+import { findJoinCluster, type OwnWay } from "./join-cluster.ts";
+import { explainForbidden } from "./permission.ts";
+import type { Hindered, Join, JoinPass, JoinWish } from "../core/scheduler.ts";
+
+export type JoinPorts = {
+  api: KubeApi;
+  wallMs: () => number;
+  /** Bytes that nobody can guess. */
+  draw: (count: number) => Uint8Array;
+  /** Name of this fleet, for people who look at the Secret. */
+  fleet: string;
+  /** `kubernetes.join.server`. */
+  server: string | null;
+  /** Rejects with a message without secrets. */
+  own: () => Promise<OwnWay>;
+};
+
+const SECRETS = "/api/v1/namespaces/kube-system/secrets";
+/** The group that kubeadm's own rules let join (kubeadm, `init` phase bootstrap-token). */
+export const JOIN_GROUP = "system:bootstrappers:kubeadm:default-node-token";
+
+/** A machine may boot and install for longer than it says; and two clocks may differ. */
+const LASTS_MS_MIN = 15 * 60_000;
+/** Whatever was configured: a token that is forgotten must not be good for days. */
+const LASTS_MS_MAX = 24 * 3_600_000;
+const TIMEOUT_MS = 10_000;
+/** Two of two billion names are the same by chance once in a lifetime; three tries are plenty. */
+const TRIES = 3;
+
+export function openJoin(ports: JoinPorts): Join {
+  return async (wish) => {
+    let own: OwnWay;
+    try {
+      own = await ports.own();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: "hindered", message: `the cluster's credentials cannot be read: ${why}` };
+    }
+    const cluster = await findJoinCluster(ports.api, ports.server, own);
+    if (cluster.kind === "hindered") return cluster;
+    for (let attempt = 1; ; attempt++) {
+      const made = await makeToken(ports, wish);
+      if (made.kind === "hindered") return made;
+      if (made.kind === "ok") return { ...cluster, ...made };
+      if (attempt === TRIES) return { kind: "hindered", message: "no token has a name of its own" };
+    }
+  };
+}
+
+type Made = Pick<JoinPass, "kind" | "token" | "end"> | Hindered | { kind: "taken" };
+
+async function makeToken({ api, wallMs, draw, fleet }: JoinPorts, wish: JoinWish): Promise<Made> {
+  const { pool, node } = wish;
+  const [id, secret] = [drawText(draw, 6), drawText(draw, 16)];
+  const path = `${SECRETS}/bootstrap-token-${id}`;
+  const lastsMs = Math.min(Math.max(wish.lastsMs, LASTS_MS_MIN), LASTS_MS_MAX);
+  const call = { timeoutMs: TIMEOUT_MS, lane: "status", pool } as const;
+  const end = async (): Promise<void> => {
+    await api.call({ ...call, verb: "delete", path });
+  };
+  const answer = await api.call({
+    ...call,
+    verb: "create",
+    path: SECRETS,
+    body: {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name: `bootstrap-token-${id}`,
+        namespace: "kube-system",
+        labels: { "app.kubernetes.io/managed-by": "navarch" },
+      },
+      type: "bootstrap.kubernetes.io/token",
+      stringData: {
+        description: `Navarch fleet ${fleet}, pool ${pool ?? "none"}, node ${node}`,
+        "token-id": id,
+        "token-secret": secret,
+        expiration: new Date(wallMs() + lastsMs).toISOString().replace(/\.\d+Z$/, "Z"),
+        "usage-bootstrap-authentication": "true",
+        "usage-bootstrap-signing": "true",
+        "auth-extra-groups": JOIN_GROUP,
+      },
+    },
+  });
+  switch (answer.kind) {
+    case "ok":
+      return { kind: "ok", token: `${id}.${secret}`, end };
+    case "lost":
+      // It may be there all the same; if it cannot be taken away now either, it expires.
+      await end();
+      return { kind: "hindered", message: `the API server is away: ${answer.message}` };
+    case "refused": {
+      if (answer.status === 409 && answer.reason === "AlreadyExists") return { kind: "taken" };
+      const forbidden = explainForbidden(answer);
+      const said = forbidden ?? `the API server refused it: ${answer.status} ${answer.message}`;
+      return { kind: "hindered", message: `no token to join the cluster could be made: ${said}` };
+    }
+    default:
+      return unreachable(answer);
+  }
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+/** The largest multiple of 36 below 256: bytes from there on would favour the first letters. */
+const FAIR = 252;
+
+/** Letters and digits as tokens have them, each as likely as the others. */
+function drawText(draw: JoinPorts["draw"], length: number): string {
+  let text = "";
+  while (text.length < length) {
+    for (const byte of draw(length - text.length)) {
+      if (byte < FAIR) text += LETTERS[byte % LETTERS.length];
+    }
+  }
+  return text;
+}

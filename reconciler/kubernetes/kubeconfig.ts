@@ -1,0 +1,330 @@
+/**
+ * Reading a kubeconfig (kubernetes.io/docs, "Organizing Cluster Access Using kubeconfig Files"):
+ * several files are one, the first that names a thing wins, and one context chooses a cluster and a
+ * user. What is wrong is said with the file, the place, what was expected and the nearest name; a
+ * value out of the file is quoted only where it is a name, because the others may be secrets.
+ */
+import { dirname, isAbsolute, join } from "node:path";
+import * as v from "valibot";
+import { parseDocument } from "yaml";
+import { nearest } from "../../schema/nearest.ts";
+import { finite } from "../../schema/number.ts";
+
+export type KubeconfigFile = { path: string; text: string };
+
+export type ClusterEntry = {
+  /** URL without a slash at its end. */
+  server: string;
+  /** PEM, already decoded, or the absolute path of a file that holds it. */
+  ca: Material | null;
+  insecure: boolean;
+  serverName: string | null;
+};
+
+export type Material = { pem: string } | { path: string };
+
+export type ExecEntry = {
+  apiVersion: string;
+  command: string;
+  args: string[];
+  env: { name: string; value: string }[];
+  installHint: string | null;
+  provideClusterInfo: boolean;
+};
+
+export type UserEntry = {
+  cert: Material | null;
+  key: Material | null;
+  token: string | null;
+  tokenFile: string | null;
+  basic: { username: string; password: string } | null;
+  exec: ExecEntry | null;
+  /** Headers of an impersonation, empty without one. */
+  impersonate: Record<string, string>;
+};
+
+export type Choice = { context: string; cluster: ClusterEntry; user: UserEntry };
+export type KubeconfigResult = { kind: "ok"; choice: Choice } | { kind: "bad"; message: string };
+
+const text = v.pipe(v.string(), v.minLength(1));
+/** YAML reads a bare `token: 0123` as a number; written by hand it is meant as text. */
+const loose = v.pipe(v.union([v.string(), finite]), v.transform(String));
+
+const Cluster = v.object({
+  server: text,
+  "certificate-authority": v.nullish(v.string()),
+  "certificate-authority-data": v.nullish(v.string()),
+  "insecure-skip-tls-verify": v.nullish(v.boolean()),
+  "tls-server-name": v.nullish(v.string()),
+  "proxy-url": v.nullish(v.string()),
+});
+
+const Exec = v.object({
+  apiVersion: text,
+  command: text,
+  args: v.nullish(v.array(loose)),
+  env: v.nullish(v.array(v.object({ name: text, value: loose }))),
+  installHint: v.nullish(v.string()),
+  interactiveMode: v.nullish(v.string()),
+  provideClusterInfo: v.nullish(v.boolean()),
+});
+
+const User = v.object({
+  "client-certificate": v.nullish(v.string()),
+  "client-certificate-data": v.nullish(v.string()),
+  "client-key": v.nullish(v.string()),
+  "client-key-data": v.nullish(v.string()),
+  token: v.nullish(loose),
+  tokenFile: v.nullish(v.string()),
+  username: v.nullish(loose),
+  password: v.nullish(loose),
+  exec: v.nullish(Exec),
+  "auth-provider": v.nullish(v.object({ name: v.nullish(v.string()) })),
+  as: v.nullish(v.string()),
+  "as-uid": v.nullish(v.string()),
+  "as-groups": v.nullish(v.array(v.string())),
+});
+
+const Context = v.object({ cluster: text, user: v.nullish(v.string()) });
+
+/** Entries stay unread until they are chosen: a broken one beside ours harms nobody. */
+const Named = v.looseObject({ name: text });
+const File = v.object({
+  "current-context": v.nullish(v.string()),
+  clusters: v.nullish(v.array(Named)),
+  users: v.nullish(v.array(Named)),
+  contexts: v.nullish(v.array(Named)),
+});
+
+type Kind = "cluster" | "user" | "context";
+/** `at` is the file and the place in it. */
+type Entry = { name: string; value: unknown; file: string; at: string };
+
+/** Input that cannot be used; caught in `readKubeconfig`, nowhere else. */
+class Bad extends Error {}
+
+/**
+ * Chooses `context`, or the current context if it is `null`. Paths in the result are absolute:
+ * relative ones start at the folder of the file that names them.
+ */
+export function readKubeconfig(
+  files: readonly KubeconfigFile[],
+  context: string | null,
+): KubeconfigResult {
+  try {
+    return { kind: "ok", choice: choose(files, context) };
+  } catch (cause) {
+    if (cause instanceof Bad) return { kind: "bad", message: cause.message };
+    throw cause;
+  }
+}
+
+function choose(files: readonly KubeconfigFile[], wanted: string | null): Choice {
+  const read = files.map((file) => ({ path: file.path, content: readFile(file) }));
+  const collect = (kind: Kind): Entry[] =>
+    read.flatMap(({ path, content }) =>
+      (content[`${kind}s`] ?? []).map((entry, index) => {
+        const at = `${path}: ${kind}s[${index}] (${quote(entry.name)})`;
+        return { name: entry.name, value: entry[kind], file: path, at };
+      }),
+    );
+  const where = files.map(({ path }) => path).join(", ");
+  const current = read.map(({ content }) => content["current-context"]).find((name) => name);
+  const name = wanted ?? current;
+  if (name === undefined || name === null || name === "") {
+    const names = listed(collect("context").map((entry) => entry.name));
+    throw new Bad(`${where}: no current-context and none was named; it has ${names}`);
+  }
+  const contextEntry = find("context", collect("context"), name, where);
+  const context = check(Context, contextEntry.value, contextEntry.at, "context");
+  const clusterEntry = find("cluster", collect("cluster"), context.cluster, contextEntry.at);
+  const userName = context.user ?? "";
+  const user =
+    userName === "" ? NOBODY : readUser(find("user", collect("user"), userName, contextEntry.at));
+  return { context: name, cluster: readCluster(clusterEntry), user };
+}
+
+function readFile({ path, text: content }: KubeconfigFile): v.InferOutput<typeof File> {
+  // The parser's own messages quote the line, and the line may hold a key.
+  const document = parseDocument(content, { prettyErrors: false, logLevel: "silent" });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const line = content.slice(0, error.pos[0]).split("\n").length;
+    throw new Bad(`${path}:${line}: expected YAML (${error.code})`);
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch {
+    throw new Bad(`${path}: expected a kubeconfig, found YAML with too many aliases`);
+  }
+  return check(File, value ?? {}, path, "");
+}
+
+function find(kind: Kind, entries: readonly Entry[], name: string, where: string): Entry {
+  const found = entries.find((entry) => entry.name === name);
+  if (found !== undefined) return found;
+  const names = entries.map((entry) => entry.name);
+  const near = nearest(name, names);
+  const hint = near === null ? `it has ${listed(names)}` : `did you mean ${quote(near)}?`;
+  throw new Bad(`${where}: no ${kind} ${quote(name)}; ${hint}`);
+}
+
+function readCluster({ value, file, at }: Entry): ClusterEntry {
+  const cluster = check(Cluster, value, at, "cluster");
+  const url = URL.canParse(cluster.server) ? new URL(cluster.server) : null;
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    throw new Bad(`${at}.cluster.server: expected https://host:port`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new Bad(`${at}.cluster.server: expected an address without a password in it`);
+  }
+  if (cluster["proxy-url"]) {
+    const hint = "reach the server directly, or tunnel to it and set tls-server-name";
+    throw new Bad(`${at}.cluster.proxy-url: a proxy is not supported; ${hint}`);
+  }
+  const insecure = cluster["insecure-skip-tls-verify"] ?? false;
+  const ca = material(cluster, "certificate-authority", file, `${at}.cluster`);
+  if (insecure && ca !== null) {
+    const what = "insecure-skip-tls-verify and a certificate authority exclude each other";
+    throw new Bad(`${at}.cluster: ${what}`);
+  }
+  return {
+    server: cluster.server.replace(/\/+$/, ""),
+    ca,
+    insecure,
+    serverName: cluster["tls-server-name"] || null,
+  };
+}
+
+const NOBODY: UserEntry = {
+  cert: null,
+  key: null,
+  token: null,
+  tokenFile: null,
+  basic: null,
+  exec: null,
+  impersonate: {},
+};
+
+function readUser({ value, file, at }: Entry): UserEntry {
+  const user = check(User, value ?? {}, at, "user");
+  const provider = user["auth-provider"];
+  if (provider) {
+    const name = provider.name ? ` ${quote(provider.name)}` : "";
+    const hint = "Kubernetes 1.26 removed these; use an exec plugin";
+    throw new Bad(`${at}.user.auth-provider${name}: not supported; ${hint}`);
+  }
+  const cert = material(user, "client-certificate", file, `${at}.user`);
+  const key = material(user, "client-key", file, `${at}.user`);
+  if ((cert === null) !== (key === null)) {
+    const missing = cert === null ? "client-certificate" : "client-key";
+    throw new Bad(`${at}.user: expected a client certificate and its key, found no ${missing}`);
+  }
+  return {
+    cert,
+    key,
+    token: user.token || null,
+    tokenFile: user.tokenFile ? resolve(file, user.tokenFile) : null,
+    basic: user.username ? { username: user.username, password: user.password ?? "" } : null,
+    exec: user.exec ? readExec(user.exec, file, `${at}.user.exec`) : null,
+    impersonate: impersonation(user, at),
+  };
+}
+
+const EXEC_VERSIONS = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
+
+function readExec(exec: v.InferOutput<typeof Exec>, file: string, at: string): ExecEntry {
+  if (!EXEC_VERSIONS.includes(exec.apiVersion)) {
+    const wanted = EXEC_VERSIONS.join(" or ");
+    throw new Bad(`${at}.apiVersion: expected ${wanted}, found ${quote(exec.apiVersion)}`);
+  }
+  if (exec.interactiveMode === "Always") {
+    throw new Bad(`${at}.interactiveMode: Always needs a terminal, and a service has none`);
+  }
+  return {
+    apiVersion: exec.apiVersion,
+    // A bare name is looked up in PATH; a path starts at the kubeconfig, as client-go has it.
+    command: exec.command.includes("/") ? resolve(file, exec.command) : exec.command,
+    args: exec.args ?? [],
+    env: exec.env ?? [],
+    installHint: exec.installHint || null,
+    provideClusterInfo: exec.provideClusterInfo ?? false,
+  };
+}
+
+function impersonation(user: v.InferOutput<typeof User>, at: string): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (user.as) headers["impersonate-user"] = user.as;
+  if (user["as-uid"]) headers["impersonate-uid"] = user["as-uid"];
+  const [group, ...more] = user["as-groups"] ?? [];
+  // Each group is a header line of its own, and `fetch` would join the lines to one group's name.
+  if (more.length > 0) throw new Bad(`${at}.user.as-groups: expected one group at most`);
+  if (group !== undefined) headers["impersonate-group"] = group;
+  return headers;
+}
+
+type Holder = Readonly<Record<string, unknown>>;
+
+/** Inline data outranks a file, as in client-go. */
+function material(holder: Holder, field: string, file: string, at: string): Material | null {
+  const data = holder[`${field}-data`];
+  if (typeof data === "string" && data !== "") {
+    const pem = Buffer.from(data, "base64").toString("utf8");
+    if (!pem.includes("-----BEGIN ")) {
+      throw new Bad(`${at}.${field}-data: expected PEM in base64`);
+    }
+    return { pem };
+  }
+  const path = holder[field];
+  return typeof path === "string" && path !== "" ? { path: resolve(file, path) } : null;
+}
+
+const resolve = (file: string, path: string): string =>
+  isAbsolute(path) ? path : join(dirname(file), path);
+
+function check<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  at: string,
+  under: string,
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = [under, v.getDotPath(issue) ?? ""].filter(Boolean).join(".");
+  const place = path === "" ? at : under === "" ? `${at}: ${path}` : `${at}.${path}`;
+  // The kind of what was found, never its content.
+  const found = issue.input === undefined ? "nothing" : kindOf(issue.input);
+  throw new Bad(`${place}: expected ${expectedOf(issue)}, found ${found}`);
+}
+
+/** The words of the schema library, in those of YAML. */
+const WORDS: Readonly<Record<string, string>> = {
+  Object: "a mapping",
+  Array: "a list",
+  string: "text",
+  "(string | number)": "text",
+};
+
+function expectedOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "min_length") return "text";
+  // A key that is missing is expected by its name, which the place says already.
+  const expected = issue.expected ?? "something else";
+  return WORDS[expected] ?? (expected.startsWith('"') ? "a value" : expected);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "nothing";
+  if (value === "") return "empty text";
+  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a mapping" : typeof value;
+}
+
+const quote = (name: string): string => JSON.stringify(name);
+
+/** Up to ten names; a kubeconfig of a large company has hundreds. */
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "none";
+  const shown = names.slice(0, 10).map(quote).join(", ");
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}

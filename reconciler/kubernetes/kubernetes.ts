@@ -1,0 +1,393 @@
+/**
+ * The Kubernetes side of the fleet as one scheduler: marks, drains, what is shown on the objects,
+ * what is removed after a machine is gone, and the queue. Stale calls: a mark carries the UID and
+ * the resource version that it was decided from, and a deletion the UID, so the server refuses
+ * what is old; an eviction cannot be fenced there, so it carries the pod's UID, is asked only
+ * within seconds of an activation that wants it, and its call lasts 7 s at most (safety.md §12).
+ */
+import type { KubernetesConfig } from "../../schema/config.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { DrainSight, QueueSight } from "../core/fleet.ts";
+import type { Fence } from "../core/provider.ts";
+import type { ClusterStanding, Join, PlanAnswer, PlanOptions } from "../core/scheduler.ts";
+import type { Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/scheduler.ts";
+import type { ShownNode, Wish } from "../core/wish.ts";
+import type { KubeApi } from "./api.ts";
+import { Cleanup } from "./cleanup.ts";
+import { type CordonAnswer, holdCordon, releaseCordon } from "./cordon.ts";
+import { isAdrift, isNews, isOther, sessionOf } from "../core/kubernetes/mark.ts";
+import { judgeMark } from "./cordon-answer.ts";
+import { darkCopy, STALE_MS } from "./dark-copy.ts";
+import { Drainers } from "./drainer.ts";
+import { ClusterEvents } from "./cluster-event.ts";
+import { Leaving, leavingOf } from "./leaving.ts";
+import { type Limiter, roomOf } from "./limiter.ts";
+import type { NodePorts } from "./node-call.ts";
+import type { KubeNode, KubePod } from "../core/kubernetes/object.ts";
+import { leftOver, leftPods, partedNames, withFormer } from "./parted.ts";
+import { missingRules } from "./permission.ts";
+import { PodHolds } from "./pod-hold.ts";
+import { PodHosts } from "./pod-host.ts";
+import { PodIndex } from "./pod-index.ts";
+import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
+import { reflectNodes, reflectPods } from "./reflect.ts";
+import type { Reflector } from "./reflector.ts";
+import { StatusMirror, type StatusWish } from "./status-mirror.ts";
+import { statusWishOf } from "./status-wish.ts";
+import { reviewPodToken } from "./token-review.ts";
+import { isWorkload } from "./workload.ts";
+
+export type KubernetesPorts = {
+  api: KubeApi;
+  limiter: Pick<Limiter, "standing">;
+  /** For people: where the server is, and who this process is. */
+  server: string;
+  instance: string;
+  config: KubernetesConfig;
+  clock: Clock;
+  random: () => number;
+  log: Log;
+  /** Lets a machine join; without it none can. */
+  join?: Join;
+  /** Told of each mark for a session, once the server has acknowledged it. */
+  marked?: (node: string) => void;
+};
+
+/** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
+const MARK_MS = 7_000;
+
+type Hands = {
+  drainers: Drainers;
+  status: StatusMirror;
+  told: ClusterEvents;
+  cleanup: Cleanup;
+  leaving: Leaving;
+};
+
+type Bound = Pick<ShownNode, "name" | "uid" | "pool" | "formerNames">;
+
+export class Kubernetes implements Scheduler {
+  readonly name = "kubernetes";
+  readonly cluster: SchedulerCluster;
+  readonly #ports: KubernetesPorts;
+  readonly #nodes: Reflector<KubeNode>;
+  readonly #pods: Reflector<KubePod>;
+  readonly #podsOn = new PodIndex();
+  readonly #hosts = new PodHosts();
+  readonly #holds = new PodHolds();
+  /** What works on the cluster while this process leads, made anew each time it begins to. */
+  #hands: Hands;
+  /** Whose object is whose, as the last activation said. */
+  #bound = new Map<string, Bound>();
+  /** Names that objects had which are gone, by node. */
+  #parted: ReadonlyMap<string, string> = new Map();
+  /** Changes of objects that the reconciler looks at, and of what tells them apart. */
+  #news = 0;
+  #identity = 0;
+  /** An activation has said it since this process leads. */
+  #tended = false;
+  #wished = new WeakMap<ShownNode, { object: KubeNode; wish: StatusWish }>();
+  #draining: ReadonlySet<string> = new Set();
+  #list: { version: number; nodes: readonly KubeNode[] } = { version: -1, nodes: [] };
+  #queues: { version: number; byPool: Map<string, PoolQueue> } | null = null;
+  #hint: () => void = () => undefined;
+
+  constructor(ports: KubernetesPorts) {
+    this.#ports = ports;
+    this.#nodes = reflectNodes(ports, (before, after) => {
+      if (isOther(before, after)) this.#identity += 1;
+      if (!isNews(before, after)) return;
+      this.#news += 1;
+      this.#hint();
+    });
+    this.#pods = reflectPods(ports, (before, after) => {
+      this.#podsOn.note(before, after);
+      this.#holds.note(before, after);
+      if (this.#hosts.note(before, after)) {
+        this.#identity += 1;
+        this.#news += 1;
+        this.#hint();
+      }
+      const node = after?.node ?? before?.node ?? "";
+      if (this.#draining.has(node)) this.#hint();
+    });
+    this.#hands = this.#openHands();
+    this.cluster = this.#openCluster();
+  }
+
+  #openHands(): Hands {
+    const { api, clock, random, log, instance } = this.#ports;
+    const drainers = new Drainers({
+      api,
+      pods: {
+        byNode: (name) => this.#podsOn.on(name).values(),
+        ageMs: () => this.#pods.ageMs(),
+        synced: () => this.#pods.synced(),
+      },
+      clock,
+      random,
+      log,
+      hint: () => this.#hint(),
+      tell: (event) => this.#hands.told.drain(event),
+      tellPod: (event) => this.#hands.told.pod(event),
+      room: () => roomOf(this.#ports.limiter.standing()),
+    });
+    const common = { api, clock, random, log };
+    const told = new ClusterEvents(common, instance, (node) => this.#bound.get(node));
+    return {
+      drainers,
+      status: new StatusMirror({
+        ...common,
+        contested: (one) => told.contested(one),
+        removed: (one) => told.removed(one),
+      }),
+      told,
+      cleanup: new Cleanup(common),
+      leaving: new Leaving(common),
+    };
+  }
+
+  async cordon(node: string, why: string, fence: Fence, again = false): Promise<SchedulerAnswer> {
+    if (!this.#ports.config.mirror.cordon) return { kind: "ok" };
+    const bound = this.#bound.get(node);
+    if (bound === undefined) return this.#unbound();
+    const { name, uid, pool } = bound;
+    const cached = this.#nodes.get(name);
+    const answer = await holdCordon(this.#briefly(), name, uid, {
+      session: sessionOf(fence),
+      why,
+      pool,
+      again,
+      ...(cached === undefined ? {} : { cached }),
+    });
+    if (answer.kind === "held" && fence.sessionId !== null) this.#ports.marked?.(node);
+    return this.#judge(answer, uid);
+  }
+
+  /** Also where marks are not written any more: what is there from before has to go. */
+  async uncordon(node: string, _why: string, _fence: Fence): Promise<SchedulerAnswer> {
+    const bound = this.#bound.get(node);
+    if (bound === undefined) return this.#unbound();
+    const { name, uid, pool } = bound;
+    const cached = this.#nodes.get(name);
+    const options = { pool, ...(cached === undefined ? {} : { cached }) };
+    return this.#judge(await releaseCordon(this.#briefly(), name, uid, options), uid);
+  }
+
+  /** The phase that follows says what drains, and every activation says it anew (`tend`). */
+  async drain(): Promise<SchedulerAnswer> {
+    return { kind: "ok" };
+  }
+
+  left(node: string): DrainSight | null {
+    if (!this.#ports.config.mirror.drain) return null;
+    const bound = this.#bound.get(node);
+    if (bound === undefined) {
+      // Whose object is whose is known from the first activation on. Until then an agent's list of
+      // GPU processes must not pass for an empty node: not all work of a pod is on a GPU.
+      if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
+      return this.#leftOfParted(node);
+    }
+    const names = bound.formerNames.filter((name) => this.#nodes.get(name) === undefined);
+    return withFormer(this.#leftOn(node, bound.name), names, (name) => this.#working(name));
+  }
+
+  #working(name: string): number {
+    let working = 0;
+    for (const pod of this.#podsOn.on(name).values()) if (isWorkload(pod)) working++;
+    return working;
+  }
+
+  /**
+   * Whoever takes a Node object away ends no pod by it: those that are bound to the name count
+   * until the cluster has ended them, and only then an agent's word does.
+   */
+  #leftOfParted(node: string): DrainSight | null {
+    const name = this.#parted.get(node);
+    if (name === undefined) return null;
+    const left = this.#leftOn(node, name);
+    return left.kind === "empty" ? null : left;
+  }
+
+  #leftOn(node: string, name: string): DrainSight {
+    if (this.#draining.has(name)) return this.#hands.drainers.left(node as NodeId);
+    const dark = this.#dark();
+    if (dark !== null) return { kind: "dark", message: dark };
+    const working = this.#working(name);
+    if (working > 0) return { kind: "busy", remaining: working, message: leftPods(working) };
+    // Idle as far as a watch shows, which is not the proof that a drain needs: that is a list.
+    return { kind: "empty", seenAt: 0 };
+  }
+
+  /** A node that is not in the cluster has no mark there; before the first list nobody knows. */
+  #unbound(): SchedulerAnswer {
+    if (this.#nodes.synced() || this.#isForbidden()) {
+      return { kind: "ok", message: "it has no object in Kubernetes" };
+    }
+    return { kind: "ambiguous", message: "the cluster's nodes are not known yet" };
+  }
+
+  /**
+   * The API for one order to mark, which is carried out now or not at all: a process that slept in
+   * between must not write what another one has decided otherwise since.
+   */
+  #briefly(): NodePorts {
+    const { api, clock, random } = this.#ports;
+    const endMono = clock.monoMs() + MARK_MS;
+    const isWanted = (): boolean => clock.monoMs() <= endMono;
+    return { api: { ...api, call: (one) => api.call({ ...one, isWanted }) }, clock, random };
+  }
+
+  #judge(answer: CordonAnswer, uid: string): SchedulerAnswer {
+    if ("object" in answer) this.#nodes.ingestItem(answer.object);
+    return judgeMark(answer, uid);
+  }
+
+  #openCluster(): SchedulerCluster {
+    return {
+      objects: () => this.#objects(),
+      dark: () => this.#dark(),
+      sight: (ambiguous) => ({
+        dark: this.#dark(),
+        known: this.#nodes.synced() && this.#pods.synced(),
+        forbidden: this.#isForbidden(),
+        mirrorsCordon: this.#ports.config.mirror.cordon,
+        ambiguous,
+      }),
+      queue: (pool) => this.#queue(pool),
+      knows: (node) =>
+        !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#parted.has(node),
+      stays: (uid) => this.#stays(uid),
+      tend: (wish) => this.#tend(wish),
+      tell: (change) => this.#hands.told.change(change),
+      start: (hint) => {
+        this.#hint = hint;
+        this.#hands = this.#openHands();
+        this.#nodes.start();
+        this.#pods.start();
+      },
+      stop: () => {
+        this.#hint = () => undefined;
+        this.#nodes.stop();
+        this.#pods.stop();
+        this.#hands.drainers.tend([]);
+        this.#hands.cleanup.close();
+        this.#hands.told.close();
+        this.#hands.leaving.close();
+        this.#hands.status.close();
+        this.#bound = new Map();
+        this.#tended = false;
+      },
+      plan: (node, options) => this.#plan(node, options),
+      standing: () => this.#standing(),
+      join: this.#ports.join ?? null,
+      review: (token) => reviewPodToken(this.#ports.api, token, this.#ports.config.agentAccount),
+      missing: (joins = false) => missingRules(this.#ports.api, joins),
+    };
+  }
+
+  #objects(): ReturnType<SchedulerCluster["objects"]> {
+    const { version } = this.#nodes;
+    if (this.#list.version !== version) {
+      this.#list = { version, nodes: [...this.#nodes.values()] };
+    }
+    const known = this.#nodes.synced();
+    const { nodes: list } = this.#list;
+    const hosts = this.#hosts.byAddress();
+    return { version: this.#news, identity: this.#identity, known, list, hosts };
+  }
+
+  #dark(): string | null {
+    return darkCopy("nodes", this.#nodes) ?? darkCopy("pods", this.#pods);
+  }
+
+  /** Found by itself, and never allowed to look: the guide's own manifests have no role (F2). */
+  #isForbidden(): boolean {
+    const { enabled } = this.#ports.config;
+    return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;
+  }
+
+  #queue(pool: PoolName): QueueSight | null {
+    if (!this.#pods.synced()) return null;
+    const { version } = this.#pods;
+    if (this.#queues?.version !== version) {
+      const byPool = queueOf(this.#pods.values(), this.#ports.config.podLabel);
+      this.#queues = { version, byPool };
+    }
+    // A watch that is open speaks for now: between two bookmarks nothing happened, and a queue
+    // that is evaluated every few seconds must not be unknown for most of a quiet minute.
+    const ageMs = this.#pods.ageMs();
+    const isOpen = this.#pods.problem === null && ageMs <= STALE_MS;
+    const observedAt = this.#ports.clock.wallMs() - (isOpen ? 0 : ageMs);
+    return showQueue(this.#queues.byPool.get(pool), observedAt);
+  }
+
+  #tend(wish: Wish): void {
+    const { config } = this.#ports;
+    this.#bound = new Map<string, Bound>(wish.shown.map((one) => [one.node, one]));
+    this.#parted = partedNames(wish, (name) => this.#nodes.get(name)?.uid);
+    this.#tended = true;
+    const isHere = (node: string): boolean => this.#bound.has(node) || this.#parted.has(node);
+    const drains = wish.drains
+      .filter(({ node }) => isHere(node))
+      .map((one) => ({
+        ...one,
+        unreachable: one.unreachable && isAdrift(this.#nodes.get(one.name)),
+        parted: this.#parted.has(one.node),
+      }));
+    this.#draining = new Set(drains.map(({ name }) => name));
+    this.#hands.drainers.tend(config.mirror.drain ? drains : []);
+    if (this.#dark() !== null) return;
+    this.#holds.tend(wish.shown, (event) => this.#hands.told.pod(event));
+    const wishes: StatusWish[] = [];
+    for (const shown of wish.shown) {
+      const object = this.#nodes.get(shown.name);
+      if (object?.uid === shown.uid) wishes.push(this.#wishOf(shown, object, wish.fleet));
+    }
+    const leaving = leavingOf(wish, (name) => this.#nodes.get(name));
+    const former = leaving.map(({ object }) => object);
+    this.#hands.status.tend(wishes, former);
+    this.#hands.leaving.tend(leaving);
+    if (config.mirror.deleteNode) this.#hands.cleanup.tend(leftOver(wish));
+  }
+
+  #wishOf(shown: ShownNode, object: KubeNode, fleet: string): StatusWish {
+    const known = this.#wished.get(shown);
+    if (known !== undefined && known.object === object) return known.wish;
+    const wish = statusWishOf(shown, object, this.#ports.config.mirror, fleet);
+    this.#wished.set(shown, { object, wish });
+    return wish;
+  }
+
+  #stays(uid: string): string | null {
+    if (this.#ports.config.mirror.deleteNode) return this.#hands.cleanup.reason(uid);
+    return "kubernetes.mirror.delete_node is false, so Navarch does not delete it";
+  }
+
+  async #plan(node: { name: string }, options: PlanOptions): Promise<PlanAnswer> {
+    return this.#hands.drainers.plan(node.name, { ...options, mode: "evict" });
+  }
+
+  #standing(): ClusterStanding {
+    const ageMs = Math.max(this.#nodes.ageMs(), this.#pods.ageMs());
+    const problems = [this.#nodes.problem, this.#pods.problem];
+    return {
+      server: this.#ports.server,
+      nodes: this.#nodes.size,
+      pods: this.#pods.size,
+      ageMs: Number.isFinite(ageMs) ? ageMs : null,
+      writesPerSecond: this.#ports.limiter.standing().perSecond,
+      draining: this.#draining.size,
+      forbidden: problems.flatMap((one) => (one?.startsWith("forbidden") === true ? [one] : [])),
+      blocked: this.#hands.drainers.blocked(),
+      unshown: this.#hands.status.troubles(),
+      doubts: [
+        ...this.#hands.cleanup.doubts(),
+        ...this.#hands.cleanup.troubles(),
+        ...this.#hands.leaving.troubles(),
+      ],
+      ignoredHolds: this.#holds.lines(),
+    };
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Gives our share of the cordon back on Node objects that are no node's any more; the status mirror
+ * takes taints, conditions and labels away. Level-triggered: `tend` names the objects again in each
+ * activation until the cluster shows nothing of ours on them. Staleness: each write carries the UID
+ * and the version that it was decided from, so the server refuses an old one; a cordon of a person
+ * stays, and so does ours while `navarch.dev/hold` is set.
+ */
+import type { Log } from "../core/clock.ts";
+import type { Wish } from "../core/wish.ts";
+import type { KubeApi } from "./api.ts";
+import { releaseCordon } from "./cordon.ts";
+import { InFlight } from "./in-flight.ts";
+import type { NodePorts } from "./node-call.ts";
+import { ANNOTATION, type KubeNode } from "../core/kubernetes/object.ts";
+
+const IN_FLIGHT = 8;
+const BACKOFF_MS = 5_000;
+const BACKOFF_MAX_MS = 300_000;
+/** An order that waited longer than this is not written any more: another leader may have come. */
+const MARK_MS = 7_000;
+
+export type LeavingNode = { object: KubeNode; pool: string | null };
+
+/** What the wish names and the cluster still has, unless it is some node's again. */
+export function leavingOf(
+  { leaving, shown }: Wish,
+  get: (name: string) => KubeNode | undefined,
+): LeavingNode[] {
+  if (leaving.length === 0) return [];
+  const living = new Set(shown.map(({ uid }) => uid));
+  return leaving.flatMap(({ name, uid, pool }) => {
+    const object = get(name);
+    return object?.uid === uid && !living.has(uid) ? [{ object, pool }] : [];
+  });
+}
+
+type Case = { notBeforeMs: number; failures: number; trouble: string | null };
+
+export class Leaving {
+  readonly #ports: NodePorts & { log: Log };
+  readonly #queue = new InFlight(IN_FLIGHT);
+  readonly #cases = new Map<string, Case>();
+
+  constructor(ports: NodePorts & { log: Log }) {
+    this.#ports = ports;
+  }
+
+  /** Starts what is due and returns. `leaving` is all of them, as the cache holds them. */
+  tend(leaving: readonly LeavingNode[]): void {
+    const now = this.#ports.clock.monoMs();
+    const named = new Set(leaving.map(({ object }) => object.uid));
+    for (const uid of this.#cases.keys()) if (!named.has(uid)) this.#cases.delete(uid);
+    for (const one of leaving) {
+      const { uid } = one.object;
+      if (!isMarked(one.object)) continue;
+      const known = this.#cases.get(uid) ?? { notBeforeMs: now, failures: 0, trouble: null };
+      this.#cases.set(uid, known);
+      if (now >= known.notBeforeMs) this.#queue.add(uid, () => this.#work(one, known));
+    }
+  }
+
+  /** Why an object still bears our mark, one line each. */
+  troubles(): string[] {
+    return [...this.#cases.values()].flatMap(({ trouble }) => (trouble === null ? [] : [trouble]));
+  }
+
+  /** Resolves once nothing waits or runs. */
+  rest(): Promise<void> {
+    return this.#queue.rest();
+  }
+
+  close(): void {
+    this.#cases.clear();
+    this.#queue.clear();
+  }
+
+  async #work({ object, pool }: LeavingNode, one: Case): Promise<void> {
+    const { name, uid } = object;
+    // It may have become some node's again while it waited.
+    if (this.#cases.get(uid) !== one) return;
+    const { api, clock, random, log } = this.#ports;
+    const endMono = clock.monoMs() + MARK_MS;
+    const isWanted = (): boolean => clock.monoMs() <= endMono && this.#cases.get(uid) === one;
+    const brief: KubeApi = { ...api, call: (ask) => api.call({ ...ask, isWanted }) };
+    const ports = { api: brief, clock, random };
+    const answer = await releaseCordon(ports, name, uid, { pool, cached: object });
+    if (answer.kind === "released" || answer.kind === "other_object") {
+      one.failures = 0;
+      one.trouble = null;
+      one.notBeforeMs = clock.monoMs() + BACKOFF_MS;
+      return;
+    }
+    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(one.failures, 10));
+    one.failures += 1;
+    one.notBeforeMs = clock.monoMs() + ms * (0.5 + random());
+    const why = "message" in answer ? answer.message : answer.kind;
+    const trouble = `Node ${name} is no longer matched and keeps our cordon: ${why}`;
+    if (one.trouble !== trouble) {
+      log("warn", "cordon not released", { kube_node: name, reason: trouble });
+    }
+    one.trouble = trouble;
+  }
+}
+
+const isMarked = ({ own, annotations }: KubeNode): boolean =>
+  own || annotations[ANNOTATION.session] !== undefined;

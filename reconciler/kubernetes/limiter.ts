@@ -1,0 +1,381 @@
+/**
+ * How fast we may write to one API server, shared by everything that writes. Cordons have an
+ * allowance of their own, because isolating a rack must not wait behind its drains; evictions and
+ * status share a rate that grows while the server is well and halves when it is not. Cordons go
+ * first, then evictions, then status, and none of them starves.
+ *
+ * Pure but for its queue: time is a port, and nothing is sent from here.
+ */
+import { readAdmission } from "./admission.ts";
+import type { Clock } from "../core/clock.ts";
+import type { KubeAnswer, KubeApi, KubeRequest, Lane } from "./api.ts";
+
+export type WriteLane = Exclude<Lane, "read">;
+/** In the order of their rank. */
+export const WRITE_LANES = ["cordon", "evict", "status"] as const satisfies readonly WriteLane[];
+
+export type LimiterOptions = {
+  clock: Clock;
+  /** No second sees more writes than this, whatever their lane, plus a burst of a quarter of it. */
+  perSecondMax: number;
+};
+
+export type Report = {
+  lane: WriteLane;
+  latencyMs: number;
+  /** The server is short of room: 429 or 503, but not a disruption budget. */
+  throttled: boolean;
+  retryAfterMs: number | null;
+};
+
+export type LimiterStanding = {
+  /** Writes a second of evictions and status together, and of cordons. */
+  perSecond: number;
+  cordonsPerSecond: number;
+  waiting: Record<WriteLane, number>;
+  /** Milliseconds until the server wants to hear from us again; 0 = now. */
+  pausedMs: number;
+};
+
+/** What an idle, healthy server takes without notice (kubernetes.md §6.2). */
+const START_PER_SECOND = 20;
+/** Slow enough to recover, fast enough that a drain of 15 pods ends within its deadline. */
+const FLOOR_PER_SECOND = 2;
+/** Added for each healthy second: 36 s from the start to 200/s. */
+const STEP_PER_SECOND = 5;
+/** A cordon of 750 nodes within 5 s (kubernetes.md §9): the burst, then 4 s. */
+const CORDONS_PER_SECOND = 150;
+const CORDONS_FLOOR_PER_SECOND = 10;
+/** Halvings are at least this far apart: fifty refusals of one overload are one message. */
+const HALVE_THROTTLED_MS = 1_000;
+/** A latency needs some answers at the new rate before it says anything about it. */
+const HALVE_SLOW_MS = 5_000;
+/**
+ * Below this an answer is fast, whatever it was before: a webhook costs that much, and a drain held
+ * up for it would miss its deadline.
+ */
+const SLOW_MS = 200;
+/** Slowness alone goes no lower: the server still takes what it is sent. */
+const SLOW_FLOOR_PER_SECOND = 10;
+const SLOW_FACTOR = 2;
+/** Weight of one answer: some ten answers make the present, some thousand what is normal. */
+const FAST_WEIGHT = 0.1;
+const NORMAL_WEIGHT = 0.001;
+/** The first answers teach what is normal; until then nothing is slow. */
+const LEARN_ANSWERS = 20;
+/** A longer wish is a proxy's mistake, and would stop isolation with it. */
+const PAUSE_MS_MAX = 30_000;
+/** A lower lane goes first after this many grants to the ones above it. */
+const PASSED_OVER_MAX = 9;
+/** More than all evictions of a large fleet at once; who comes later is told no. */
+const WAITING_MAX = 50_000;
+
+/** Evictions worth waiting for a turn: what two seconds let through. More would only grow old. */
+const ROOM_MS = 2_000;
+const ROOM_LEAST = 10;
+
+/** How many evictions may be on their way or wait, as things stand. */
+export function roomOf({ perSecond, pausedMs }: LimiterStanding): number {
+  if (pausedMs > ROOM_MS) return 0;
+  return Math.max(ROOM_LEAST, (perSecond * ROOM_MS) / 1_000);
+}
+
+/** A tank of permissions that fills with time. */
+class Bucket {
+  perSecond: number;
+  readonly #burst: (perSecond: number) => number;
+  #tokens: number;
+  #atMs: number;
+
+  constructor(perSecond: number, burst: (perSecond: number) => number, nowMs: number) {
+    this.perSecond = perSecond;
+    this.#burst = burst;
+    this.#tokens = burst(perSecond);
+    this.#atMs = nowMs;
+  }
+
+  /** Milliseconds until there is one; 0 = there is. */
+  waitMs(nowMs: number): number {
+    this.#fill(nowMs);
+    // A rounding error of the sum must not cost another timer.
+    return this.#tokens >= 1 - 1e-9 ? 0 : ((1 - this.#tokens) / this.perSecond) * 1_000;
+  }
+
+  take(): void {
+    this.#tokens = Math.max(0, this.#tokens - 1);
+  }
+
+  /** What was saved up at the old rate is not spent at the new one. */
+  set(perSecond: number, nowMs: number): void {
+    this.#fill(nowMs);
+    this.perSecond = perSecond;
+    this.#tokens = Math.min(this.#tokens, this.#burst(perSecond));
+  }
+
+  #fill(nowMs: number): void {
+    const grown = (Math.max(0, nowMs - this.#atMs) / 1_000) * this.perSecond;
+    this.#tokens = Math.min(this.#burst(this.perSecond), this.#tokens + grown);
+    this.#atMs = nowMs;
+  }
+}
+
+type Latency = { answers: number; fastMs: number; normalMs: number };
+type Waiting = { settle: (granted: boolean) => void };
+
+/** Whoever allows more writes in all allows cordons their share of it: three quarters. */
+function cordonsMax(perSecondMax: number): number {
+  return Math.min(perSecondMax, Math.max(CORDONS_PER_SECOND, 0.75 * perSecondMax));
+}
+
+export class Limiter {
+  readonly #clock: Clock;
+  readonly #max: number;
+  readonly #all: Bucket;
+  readonly #cordons: Bucket;
+  readonly #others: Bucket;
+  readonly #waiting: Record<WriteLane, Set<Waiting>> = {
+    cordon: new Set(),
+    evict: new Set(),
+    status: new Set(),
+  };
+  /** Grants to higher lanes since the lane's last one, while somebody waited in it. */
+  readonly #passedOver: Record<WriteLane, number> = { cordon: 0, evict: 0, status: 0 };
+  readonly #latency = new Map<WriteLane, Latency>();
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  #halvedMs = Number.NEGATIVE_INFINITY;
+  #grownMs: number;
+  #cancelTimer: (() => void) | null = null;
+  #closed = false;
+
+  constructor({ clock, perSecondMax }: LimiterOptions) {
+    const nowMs = clock.monoMs();
+    this.#clock = clock;
+    this.#max = Math.max(1, perSecondMax);
+    this.#grownMs = nowMs;
+    const quarter = (perSecond: number) => Math.max(1, perSecond / 4);
+    this.#all = new Bucket(this.#max, quarter, nowMs);
+    this.#cordons = new Bucket(cordonsMax(this.#max), (n) => n, nowMs);
+    this.#others = new Bucket(Math.min(START_PER_SECOND, this.#max), quarter, nowMs);
+  }
+
+  /**
+   * Waits for its turn. `false` if the signal aborted first, the limiter was closed, or far too
+   * many wait already: then nothing may be sent.
+   */
+  acquire(lane: WriteLane, signal?: AbortSignal): Promise<boolean> {
+    const waiting = this.#waiting[lane];
+    const refused = this.#closed || signal?.aborted || waiting.size >= WAITING_MAX;
+    if (refused) return Promise.resolve(false);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const abort = () => entry.settle(false);
+    const entry: Waiting = {
+      settle: (granted) => {
+        waiting.delete(entry);
+        signal?.removeEventListener("abort", abort);
+        resolve(granted);
+      },
+    };
+    signal?.addEventListener("abort", abort);
+    waiting.add(entry);
+    this.#pump();
+    return promise;
+  }
+
+  /** Every answer to a write, so that the rate follows what the server can take. */
+  report({ lane, latencyMs, throttled, retryAfterMs }: Report): void {
+    const nowMs = this.#clock.monoMs();
+    const slow = this.#learn(lane, latencyMs);
+    if (throttled) {
+      const pauseMs = Math.min(retryAfterMs ?? 0, PAUSE_MS_MAX);
+      this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + pauseMs);
+      if (this.#halve(nowMs, HALVE_THROTTLED_MS, FLOOR_PER_SECOND)) {
+        const { perSecond } = this.#cordons;
+        const half = Math.min(perSecond, Math.max(perSecond / 2, CORDONS_FLOOR_PER_SECOND));
+        this.#cordons.set(half, nowMs);
+      }
+    } else if (slow) {
+      // A slow server still takes marks: what is broken must not wait for what is only moved.
+      this.#halve(nowMs, HALVE_SLOW_MS, SLOW_FLOOR_PER_SECOND);
+    } else {
+      this.#grow(nowMs);
+    }
+    this.#pump();
+  }
+
+  standing(): LimiterStanding {
+    return {
+      perSecond: this.#others.perSecond,
+      cordonsPerSecond: this.#cordons.perSecond,
+      waiting: {
+        cordon: this.#waiting.cordon.size,
+        evict: this.#waiting.evict.size,
+        status: this.#waiting.status.size,
+      },
+      pausedMs: Math.max(0, this.#pausedUntilMs - this.#clock.monoMs()),
+    };
+  }
+
+  /** Everybody who waits is told no. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    for (const lane of WRITE_LANES) {
+      for (const entry of [...this.#waiting[lane]]) entry.settle(false);
+    }
+  }
+
+  #learn(lane: WriteLane, latencyMs: number): boolean {
+    const held = this.#latency.get(lane);
+    if (held === undefined) {
+      this.#latency.set(lane, { answers: 1, fastMs: latencyMs, normalMs: latencyMs });
+      return false;
+    }
+    held.answers += 1;
+    const isLearning = held.answers <= LEARN_ANSWERS;
+    held.fastMs += (latencyMs - held.fastMs) * FAST_WEIGHT;
+    const weight = isLearning ? FAST_WEIGHT : NORMAL_WEIGHT;
+    // What is better than normal is believed at once: a bad minute must not become the measure.
+    const better = held.fastMs < held.normalMs;
+    held.normalMs += (held.fastMs - held.normalMs) * (better ? FAST_WEIGHT : weight);
+    return !isLearning && held.fastMs > SLOW_MS && held.fastMs > held.normalMs * SLOW_FACTOR;
+  }
+
+  /** False if it was done just before. Never raises: a rate under the floor stays where it is. */
+  #halve(nowMs: number, apartMs: number, floor: number): boolean {
+    this.#grownMs = nowMs;
+    if (nowMs - this.#halvedMs < apartMs) return false;
+    this.#halvedMs = nowMs;
+    const { perSecond } = this.#others;
+    this.#others.set(Math.min(perSecond, Math.max(perSecond / 2, floor)), nowMs);
+    return true;
+  }
+
+  /** Only answers raise the rate: a limiter that nobody uses learns nothing. */
+  #grow(nowMs: number): void {
+    if (nowMs - this.#grownMs < 1_000) return;
+    this.#grownMs = nowMs;
+    this.#others.set(Math.min(this.#others.perSecond + STEP_PER_SECOND, this.#max), nowMs);
+    const most = cordonsMax(this.#max);
+    const cordons = Math.min(this.#cordons.perSecond + STEP_PER_SECOND * 2, most);
+    this.#cordons.set(cordons, nowMs);
+  }
+
+  /** Gives out what there is, and comes back when there is more. */
+  #pump(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    for (;;) {
+      const nowMs = this.#clock.monoMs();
+      const turn = this.#next(nowMs);
+      if (turn === null) return;
+      if (turn.waitMs > 0) {
+        // Whole milliseconds, at least one: a timer of 0.2 ms fires early and comes back.
+        this.#cancelTimer = this.#clock.after(Math.ceil(turn.waitMs), () => this.#pump());
+        return;
+      }
+      this.#grant(turn.lane);
+    }
+  }
+
+  /** Whose turn it is, and in how many milliseconds; `null` if nobody waits. */
+  #next(nowMs: number): { lane: WriteLane; waitMs: number } | null {
+    const waiting = WRITE_LANES.filter((lane) => this.#waiting[lane].size > 0);
+    const sharedMs = Math.max(this.#pausedUntilMs - nowMs, this.#all.waitMs(nowMs));
+    const turns = waiting.map((lane) => {
+      const bucket = lane === "cordon" ? this.#cordons : this.#others;
+      return { lane, waitMs: Math.max(sharedMs, bucket.waitMs(nowMs)) };
+    });
+    const ready = turns.filter(({ waitMs }) => waitMs <= 0);
+    const starved = ready.find(({ lane }) => this.#passedOver[lane] >= PASSED_OVER_MAX);
+    const [first] = ready;
+    if (first !== undefined) return starved ?? first;
+    return turns.sort((a, b) => a.waitMs - b.waitMs)[0] ?? null;
+  }
+
+  #grant(lane: WriteLane): void {
+    this.#all.take();
+    (lane === "cordon" ? this.#cordons : this.#others).take();
+    this.#passedOver[lane] = 0;
+    for (const lower of WRITE_LANES.slice(WRITE_LANES.indexOf(lane) + 1)) {
+      if (this.#waiting[lower].size > 0) this.#passedOver[lower] += 1;
+    }
+    const [entry] = this.#waiting[lane];
+    entry?.settle(true);
+  }
+}
+
+/**
+ * The same API with its writes held back. A write waits for at most its `timeoutMs`, and then has
+ * that time for itself: one that never got its turn was certainly not sent, so it is `refused`.
+ */
+export function limited(api: KubeApi, limiter: Limiter, clock: Clock): KubeApi {
+  return {
+    async call(request) {
+      if (request.verb === "get" || request.verb === "list") return api.call(request);
+      const lane = request.lane === "read" ? "status" : request.lane;
+      if (!(await waitForTurn(limiter, lane, request, clock))) return noTurn(request);
+      // Its turn may have come after a pause of this process: then its reason has to be asked for.
+      if (request.isWanted?.() === false) return notWanted();
+      const startedMs = clock.monoMs();
+      const answer = await api.call(request);
+      const latencyMs = clock.monoMs() - startedMs;
+      const isSlow = latencyMs >= request.timeoutMs * 0.9;
+      // A connection that is refused at once says nothing about how long the server takes.
+      if (answer.kind !== "lost" || isSlow) {
+        const throttled = isThrottled(answer);
+        const retryAfterMs = answer.kind === "refused" ? answer.retryAfterMs : null;
+        limiter.report({ lane, latencyMs, throttled, retryAfterMs });
+      }
+      return answer;
+    },
+    watch: (path, query, take, options) => api.watch(path, query, take, options),
+    close() {
+      limiter.close();
+      api.close();
+    },
+  };
+}
+
+async function waitForTurn(
+  limiter: Limiter,
+  lane: WriteLane,
+  { timeoutMs }: KubeRequest,
+  clock: Clock,
+): Promise<boolean> {
+  const late = new AbortController();
+  const cancel = clock.after(timeoutMs, () => late.abort());
+  try {
+    return await limiter.acquire(lane, late.signal);
+  } finally {
+    cancel();
+  }
+}
+
+/** Nobody stands behind the write any more: it was certainly not sent. */
+export function notWanted(): KubeAnswer {
+  const message = "not sent: nobody wants it any more";
+  const none = { causes: [], retryAfterMs: null };
+  return { kind: "refused", status: 412, reason: "NotWanted", message, ...none };
+}
+
+function noTurn({ timeoutMs }: KubeRequest): KubeAnswer {
+  return {
+    kind: "refused",
+    status: 429,
+    reason: "ClientThrottled",
+    message: `not sent: no turn within ${timeoutMs} ms under the write limit`,
+    causes: [],
+    retryAfterMs: null,
+  };
+}
+
+/**
+ * A 429 for a disruption budget is about the pod, and one of an admission webhook about its own
+ * reasons; every other is about the server's room.
+ */
+export function isThrottled(answer: KubeAnswer): boolean {
+  if (answer.kind !== "refused" || readAdmission(answer.message) !== null) return false;
+  if (answer.status === 503) return true;
+  if (answer.status !== 429) return false;
+  return !answer.causes.some(({ reason }) => reason === "DisruptionBudget");
+}

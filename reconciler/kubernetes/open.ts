@@ -1,0 +1,82 @@
+/**
+ * Opens the cluster that the configuration or the surroundings name. Adapter: credentials on disk,
+ * the network.
+ */
+import type { KubernetesConfig } from "../../schema/config.ts";
+import { VERSION } from "../../schema/version.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { Scheduler } from "../core/scheduler.ts";
+import { openClient } from "./client.ts";
+import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
+import { openJoin } from "./join-token.ts";
+import { Kubernetes } from "./kubernetes.ts";
+import { limited, Limiter } from "./limiter.ts";
+import { heard } from "./refusal-log.ts";
+import { agentAccountIn } from "./token-review.ts";
+
+export type OpenedKubernetes =
+  /** None is wanted, or none is there. */
+  | { kind: "none" }
+  /** One is meant and cannot be used as it is described: a mistake of whoever described it. */
+  | { kind: "failed"; message: string }
+  | { kind: "ok"; scheduler: Scheduler; server: string };
+
+export async function openKubernetes(
+  config: KubernetesConfig,
+  from: {
+    env: Record<string, string | undefined>;
+    clock: Clock;
+    random: () => number;
+    /** Bytes that nobody can guess. */
+    draw: (count: number) => Uint8Array;
+    /** Name of this fleet. */
+    fleet: string;
+    log: Log;
+    instance: string;
+    /** Called for each write, once its end is known. */
+    count: (pool: string, verb: string, resource: string) => void;
+    /** Called when the server has acknowledged a mark for a session, before anything is written. */
+    marked: (node: string) => void;
+  },
+): Promise<OpenedKubernetes> {
+  const { clock, random, log, instance, count, marked } = from;
+  const opened = await openTransport(config, from.env);
+  if (opened.kind === "off" || opened.kind === "absent") return { kind: "none" };
+  if (opened.kind === "failed") return opened;
+  const { transport, warnings } = opened;
+  for (const warning of warnings) log("warn", warning);
+  const client = openClient(transport, {
+    clock,
+    count: (verb, resource, pool) => count(pool ?? "", verb, resource),
+    userAgent: `navarch/${VERSION}`,
+  });
+  const limiter = new Limiter({ clock, perSecondMax: config.writesPerSecondMax });
+  const isOptional = config.enabled === "auto";
+  const api = heard(limited(client, limiter, clock), { clock, log, isOptional });
+  const join = openJoin({
+    api,
+    wallMs: () => clock.wallMs(),
+    draw: from.draw,
+    fleet: from.fleet,
+    server: config.join.server,
+    async own() {
+      const { server, name } = transport;
+      return { server, isInCluster: name === IN_CLUSTER, ca: (await transport.tls()).ca ?? null };
+    },
+  });
+  const own = transport.name === IN_CLUSTER ? await ownNamespace() : null;
+  const agentAccount = config.agentAccount ?? (own === null ? null : agentAccountIn(own));
+  const scheduler = new Kubernetes({
+    api,
+    join,
+    limiter,
+    server: `${transport.server} (${transport.name})`,
+    instance,
+    config: { ...config, agentAccount },
+    clock,
+    random,
+    log,
+    marked,
+  });
+  return { kind: "ok", scheduler, server: transport.server };
+}

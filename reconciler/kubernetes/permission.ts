@@ -1,0 +1,226 @@
+/**
+ * What the product must be allowed to do in a cluster: one table, from which `doctor` asks the
+ * server and to which the shipped roles must be equal. Least privilege (`remediation/kubernetes.md`
+ * §11): no `create nodes`, because an apply without it can bring no deleted node back, no wildcard,
+ * and no secrets but where machines are to join (`JOIN_PERMISSIONS`, an option of its own).
+ */
+import type { KubeAnswer, KubeApi } from "./api.ts";
+import { readObject, readText } from "./read-field.ts";
+import type { MissingRules } from "../core/scheduler.ts";
+
+export type Permission = {
+  /** Empty = the core group. */
+  group: string;
+  /** With its subresource: `nodes/status`. */
+  resource: string;
+  verb: string;
+  /** `null` = in the whole cluster (a ClusterRole). */
+  namespace: string | null;
+  /** Of the one object that is meant; absent = all of them. */
+  name?: string;
+  /** What does not work without it, for a person. */
+  use: string;
+};
+
+/** Where kubelets renew their leases (Kubernetes, "Leases"). */
+export const LEASE_NAMESPACE = "kube-node-lease";
+
+const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
+  ...grant("", "nodes", "get list watch", "seeing which Node is which instance"),
+  ...grant("", "nodes", "patch", "cordons, labels and taints"),
+  ...grant("", "nodes", "delete", "removing the Node of an instance that is gone"),
+  ...grant("", "nodes/status", "patch", "conditions on the Node"),
+  ...grant("", "pods", "get list watch", "drains and the queue signal"),
+  ...grant("", "pods", "delete", "ending what a drain could not evict by its deadline"),
+  ...grant("", "pods/eviction", "create", "drains"),
+  ...grant("apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"),
+  ...grant("policy", "poddisruptionbudgets", "list watch", "asking again once a budget opens"),
+  ...grant("storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"),
+  ...grant("events.k8s.io", "events", "create patch", "events on Nodes and pods"),
+  ...grant("", "events", "patch", "the newest text on an event that repeats"),
+  ...grant(
+    "authentication.k8s.io",
+    "tokenreviews",
+    "create",
+    "checking on which Node the pod of an agent runs",
+  ),
+  ...grant(
+    "coordination.k8s.io",
+    "leases",
+    "get list watch",
+    "the kubelet's word before a Node is deleted",
+    LEASE_NAMESPACE,
+  ),
+];
+
+function grant(
+  group: string,
+  resource: string,
+  verbs: string,
+  use: string,
+  namespace: string | null = null,
+) {
+  return [{ group, resource, verbs, use, namespace }];
+}
+
+/** Every verb by itself. The shipped ClusterRole and Role grant exactly these. */
+export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(({ verbs, ...rest }) =>
+  verbs.split(" ").map((verb) => ({ ...rest, verb })),
+);
+
+const JOIN = "letting machines join the cluster";
+
+/**
+ * Needed besides, only where a pool's commands join machines to the cluster: the shipped option
+ * `overlay/cluster-join` grants exactly these.
+ */
+export const JOIN_PERMISSIONS: readonly Permission[] = [
+  ...["create", "delete"].map((verb) => {
+    return { group: "", resource: "secrets", verb, namespace: "kube-system", use: JOIN };
+  }),
+  {
+    group: "",
+    resource: "configmaps",
+    verb: "get",
+    namespace: "kube-public",
+    name: "cluster-info",
+    use: JOIN,
+  },
+];
+
+export type PermissionCheck = {
+  missing: Permission[];
+  /** The server did not say, with its answer. */
+  unknown: { permission: Permission; message: string }[];
+};
+
+/** Reviews are cheap for the server, but `doctor` should not be what throttles it. */
+const IN_FLIGHT = 4;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Asks the server, one SelfSubjectAccessReview a permission; any authenticated account may. An
+ * authorizer that cannot decide counts as missing unless it says that it failed.
+ */
+export async function checkPermissions(
+  api: KubeApi,
+  permissions: readonly Permission[] = PERMISSIONS,
+): Promise<PermissionCheck> {
+  const check: PermissionCheck = { missing: [], unknown: [] };
+  const queue = [...permissions.entries()];
+  const found = new Map<number, "allowed" | "missing" | string>();
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift())
+      found.set(next[0], await review(api, next[1]));
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+  for (const [i, permission] of permissions.entries()) {
+    const said = found.get(i) ?? "nobody answered";
+    if (said === "missing") check.missing.push(permission);
+    else if (said !== "allowed") check.unknown.push({ permission, message: said });
+  }
+  return check;
+}
+
+/** `joins`: machines join too. */
+export async function missingRules(
+  api: KubeApi,
+  joins: boolean,
+): Promise<MissingRules | { kind: "failed"; message: string }> {
+  const wanted = joins ? [...PERMISSIONS, ...JOIN_PERMISSIONS] : PERMISSIONS;
+  const { missing, unknown } = await checkPermissions(api, wanted);
+  const [first] = unknown;
+  if (first !== undefined) {
+    return { kind: "failed", message: `the server did not say: ${first.message}` };
+  }
+  const rules = missing.map((one) => `${printPermission(one)} (${one.use})`);
+  const account = rules.length === 0 ? null : await readAccount(api);
+  return { kind: "ok", rules, checked: wanted.length, account };
+}
+
+/**
+ * Who the control plane is to the server. Any account may ask (`system:basic-user`, Kubernetes 1.28
+ * and later); where the server refuses that, too, its refusal names the account.
+ */
+async function readAccount(api: KubeApi): Promise<string | null> {
+  const answer = await api.call({
+    verb: "create",
+    path: "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" },
+    timeoutMs: TIMEOUT_MS,
+    lane: "read",
+  });
+  if (answer.kind !== "ok") return USER.exec(answer.message)?.[1] ?? null;
+  const { userInfo } = readObject(readObject(answer.body)["status"]);
+  return readText(readObject(userInfo)["username"]);
+}
+
+/** `allowed`, `missing`, or why it is not known. */
+async function review(api: KubeApi, permission: Permission): Promise<string> {
+  const { group, verb, namespace, name } = permission;
+  const named = name === undefined ? {} : { name };
+  const [resource = "", subresource = ""] = permission.resource.split("/");
+  const answer = await api.call({
+    verb: "create",
+    path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+    body: {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      spec: {
+        resourceAttributes: {
+          ...{ group, resource, subresource, verb, namespace: namespace ?? "" },
+          ...named,
+        },
+      },
+    },
+    timeoutMs: TIMEOUT_MS,
+    lane: "read",
+  });
+  if (answer.kind !== "ok") return answer.message;
+  const status = readObject(readObject(answer.body)["status"]);
+  if (status["allowed"] === true) return "allowed";
+  if (status["allowed"] === false && typeof status["evaluationError"] !== "string")
+    return "missing";
+  return String(status["evaluationError"] ?? "the answer was no review").slice(0, 1_024);
+}
+
+/** `patch nodes/status`, as a person looks for it in a role. */
+export function printPermission({
+  group,
+  resource,
+  verb,
+  namespace,
+  name,
+}: Pick<Permission, "group" | "resource" | "verb" | "namespace" | "name">): string {
+  const place = namespace === null ? "" : ` in namespace ${namespace}`;
+  const one = name === undefined ? "" : ` ${name}`;
+  return `${verb} ${resource}${group === "" ? "" : `.${group}`}${one}${place}`;
+}
+
+/**
+ * The RBAC authorizer's own words (`… cannot patch resource "nodes/status" in API group "" at the
+ * cluster scope`, apiserver `responsewriters.ForbiddenError`).
+ */
+const FORBIDDEN =
+  /cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?/;
+
+/** The account in such a refusal. */
+const USER = /User "([^"]{1,300})" cannot /;
+
+/**
+ * Names the account and the rule that it lacks after a 403. A role without the rule and a role that
+ * is bound to nobody read alike, so neither is said; `null` if it is no such refusal (an admission
+ * plugin says 403 too, and then its own message is the best there is).
+ */
+export function explainForbidden(answer: KubeAnswer): string | null {
+  if (answer.kind !== "refused" || answer.status !== 403) return null;
+  const found = FORBIDDEN.exec(answer.message);
+  if (found === null) return null;
+  const [, verb = "", resource = "", group = ""] = found;
+  const known = [...PERMISSIONS, ...JOIN_PERMISSIONS].find(
+    (one) => one.verb === verb && one.resource === resource && one.group === group,
+  );
+  const rule = printPermission({ namespace: null, ...known, verb, resource, group });
+  const account = USER.exec(answer.message)?.[1] ?? "the control plane's account";
+  return `forbidden: ${account} may not ${rule}${known === undefined ? "" : ` (${known.use})`}`;
+}

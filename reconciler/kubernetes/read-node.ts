@@ -1,0 +1,162 @@
+/**
+ * A Node as the API server sends it, read into what this product looks at. Who owns the cordon is
+ * read out of `metadata.managedFields` (`remediation/kubernetes.md` §3): a share of one's own is
+ * what may be given back, and everybody else's is what stays.
+ */
+import { ANNOTATION, DOMAIN, MANAGER } from "../core/kubernetes/object.ts";
+import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
+import type { Fields } from "./read-field.ts";
+import {
+  readCount,
+  readIdentity,
+  readInstantMs,
+  readList,
+  readObject,
+  readText,
+  readTextMap,
+} from "./read-field.ts";
+
+const GPU = "nvidia.com/gpu";
+const HOSTNAME_LABEL = "kubernetes.io/hostname";
+/** Stands for whoever cordoned a node whose `managedFields` name nobody: they can be wiped. */
+export const UNKNOWN_MANAGER = "unknown";
+/** `fieldManager` is 128 characters at most (apimachinery, `FieldManagerMaxLength`). */
+const MANAGER_CHARS_MAX = 128;
+
+export const isOurs = (key: string): boolean => key.startsWith(`${DOMAIN}/`);
+
+/** `null` for what is no Node with a name and a UID; never throws. */
+export function readNode(json: unknown): KubeNode | null {
+  const object = readObject(json);
+  const metadata = readObject(object["metadata"]);
+  const identity = readIdentity(metadata);
+  if (identity === null) return null;
+  const spec = readObject(object["spec"]);
+  const status = readObject(object["status"]);
+  const info = readObject(status["nodeInfo"]);
+  const unschedulable = spec["unschedulable"] === true;
+  const labels = readTextMap(metadata["labels"]);
+  const annotations = readTextMap(metadata["annotations"], isOurs);
+  const addresses = readAddresses(status["addresses"]);
+  return {
+    ...identity,
+    unschedulable,
+    ...readOwnership(metadata["managedFields"], unschedulable),
+    ...readNoted(metadata["managedFields"]),
+    ...readDeletion(metadata),
+    ...readTouched(metadata["managedFields"]),
+    annotations,
+    labels,
+    taints: readTaints(spec["taints"]),
+    conditions: readConditions(status["conditions"]),
+    providerId: readText(spec["providerID"]),
+    systemUuid: readText(info["systemUUID"]),
+    bootId: readText(info["bootID"]),
+    ips: addresses.ips,
+    hostname: addresses.hostname ?? labels[HOSTNAME_LABEL] ?? null,
+    gpus: readCount(readObject(status["allocatable"])[GPU]),
+  };
+}
+
+/**
+ * The owners of `spec.unschedulable`. Only an Apply of ours is a share of ours: an Update under our
+ * name is released by no apply, so it counts among the others.
+ */
+function readOwnership(managedFields: unknown, unschedulable: boolean) {
+  const others = new Set<string>();
+  let own = false;
+  for (const raw of readList(managedFields)) {
+    const entry = readObject(raw);
+    if (!ownsCordon(entry)) continue;
+    const manager = readText(entry["manager"], MANAGER_CHARS_MAX) ?? UNKNOWN_MANAGER;
+    if (manager === MANAGER.cordon && entry["operation"] === "Apply") own = true;
+    else others.add(manager);
+  }
+  if (unschedulable && !own && others.size === 0) others.add(UNKNOWN_MANAGER);
+  return { own, others: [...others] };
+}
+
+/** Only an entry of ours makes an annotation ours to take away: anybody can write its key. */
+function readNoted(managedFields: unknown): Pick<KubeNode, "noted"> {
+  for (const raw of readList(managedFields)) {
+    const entry = readObject(raw);
+    if (entry["manager"] !== MANAGER.cordon || entry["operation"] !== "Apply") continue;
+    const metadata = readObject(readObject(entry["fieldsV1"])["f:metadata"]);
+    const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
+    return owns && !ownsCordon(entry) ? { noted: true } : {};
+  }
+  return {};
+}
+
+/** Parts of Kubernetes that react to a cordon and to its end; they decide neither. */
+const REACTING = new Set(["kubelet", "kube-controller-manager", "kube-scheduler"]);
+const TOUCHED_MAX = 3;
+
+/**
+ * Who wrote the object after our mark. A removal of the mark alone leaves no field manager; a
+ * client that also sets an annotation, a label or a taint does. Times have whole seconds, and are
+ * all of the server's clock.
+ */
+function readTouched(managedFields: unknown): Pick<KubeNode, "touched"> {
+  const entries = readList(managedFields).map(readObject);
+  const isOwn = (entry: Fields): boolean =>
+    entry["manager"] === MANAGER.cordon && entry["operation"] === "Apply";
+  const markedAt = readInstantMs(entries.find(isOwn)?.["time"]);
+  if (markedAt === null) return {};
+  const touched = entries.flatMap((entry) => {
+    const manager = readText(entry["manager"], MANAGER_CHARS_MAX) ?? "";
+    const at = readInstantMs(entry["time"]) ?? Number.NEGATIVE_INFINITY;
+    const isOther = !manager.startsWith("navarch") && !REACTING.has(manager) && manager !== "";
+    const isMain = readText(entry["subresource"]) === null;
+    return isOther && isMain && at >= markedAt ? [{ manager, at }] : [];
+  });
+  if (touched.length === 0) return {};
+  touched.sort((a, b) => b.at - a.at);
+  return { touched: [...new Set(touched.map(({ manager }) => manager))].slice(0, TOUCHED_MAX) };
+}
+
+function ownsCordon(entry: Fields): boolean {
+  const spec = readObject(readObject(entry["fieldsV1"])["f:spec"]);
+  return Object.hasOwn(spec, "f:unschedulable");
+}
+
+function readDeletion(metadata: Fields): Pick<KubeNode, "deletion"> {
+  const at = readInstantMs(metadata["deletionTimestamp"]);
+  if (at === null) return {};
+  const finalizers = readList(metadata["finalizers"]).flatMap((one) => readText(one) ?? []);
+  return { deletion: { at, finalizers } };
+}
+
+function readTaints(value: unknown): Taint[] {
+  return readList(value).flatMap((raw) => {
+    const taint = readObject(raw);
+    const key = readText(taint["key"]);
+    const effect = readText(taint["effect"]);
+    if (key === null || effect === null) return [];
+    return [{ key, value: readText(taint["value"]), effect }];
+  });
+}
+
+function readConditions(value: unknown): KubeNode["conditions"] {
+  return readList(value).flatMap((raw) => {
+    const condition = readObject(raw);
+    const type = readText(condition["type"]);
+    const status = readText(condition["status"]);
+    if (type === null || status === null) return [];
+    const reason = readText(condition["reason"]) ?? "";
+    return [{ type, status, reason, message: readText(condition["message"]) ?? "" }];
+  });
+}
+
+function readAddresses(value: unknown): { ips: string[]; hostname: string | null } {
+  const ips = new Set<string>();
+  let hostname: string | null = null;
+  for (const raw of readList(value)) {
+    const { type, address } = readObject(raw);
+    const text = readText(address);
+    if (text === null) continue;
+    if (type === "InternalIP" || type === "ExternalIP") ips.add(text);
+    else if (type === "Hostname") hostname ??= text;
+  }
+  return { ips: [...ips], hostname };
+}

@@ -1,0 +1,111 @@
+/**
+ * A Pod as the API server sends it, read into what a drain has to know. The rules by which a pod is
+ * left alone are judged elsewhere; here is only what the object says.
+ */
+import type { KubePod, Toleration } from "../core/kubernetes/object.ts";
+import type { Fields } from "./read-field.ts";
+import {
+  readCount,
+  readIdentity,
+  readInstantMs,
+  readList,
+  readObject,
+  readText,
+  readTextMap,
+} from "./read-field.ts";
+import { isOurs } from "./read-node.ts";
+
+const GPU = "nvidia.com/gpu";
+/** The kubelet's mark on what it runs from a file and only shows to the server. */
+const MIRROR = "kubernetes.io/config.mirror";
+/** `terminationGracePeriodSeconds` of a pod that names none (Kubernetes API, PodSpec). */
+const GRACE_DEFAULT_SECONDS = 30;
+const CRITICAL = new Set(["system-node-critical", "system-cluster-critical"]);
+/** `SystemCriticalPriority` (Kubernetes, pkg/apis/scheduling). */
+const CRITICAL_PRIORITY = 2_000_000_000;
+/** One IPv4 and one IPv6 address is what Kubernetes allows (validation of PodStatus). */
+const POD_IPS_MAX = 2;
+
+/** `null` for what is no Pod with a namespace, a name and a UID; never throws. */
+export function readPod(json: unknown): KubePod | null {
+  const object = readObject(json);
+  const metadata = readObject(object["metadata"]);
+  const identity = readIdentity(metadata);
+  const namespace = readText(metadata["namespace"]);
+  if (identity === null || namespace === null) return null;
+  const spec = readObject(object["spec"]);
+  const volumes = readList(spec["volumes"]).map(readObject);
+  const priority = spec["priority"];
+  const status = readObject(object["status"]);
+  const phase = readText(status["phase"]) ?? "Unknown";
+  const controller = readController(metadata["ownerReferences"]);
+  // An ended pod keeps its address in its status, and another one has it by then.
+  const reports = controller?.kind === "DaemonSet" && phase === "Running";
+  return {
+    namespace,
+    ...identity,
+    node: readText(spec["nodeName"]) ?? "",
+    ips: reports ? readPodIps(status) : [],
+    phase,
+    controller,
+    mirror: Object.hasOwn(readObject(metadata["annotations"]), MIRROR),
+    emptyDir: volumes.some((volume) => isGiven(volume["emptyDir"])),
+    // A generic ephemeral volume is a claim too, made for the pod.
+    claims: volumes.some(
+      (volume) => isGiven(volume["persistentVolumeClaim"]) || isGiven(volume["ephemeral"]),
+    ),
+    deletionAt: readInstantMs(metadata["deletionTimestamp"]),
+    finalizers: readList(metadata["finalizers"]).flatMap((raw) => readText(raw) ?? []),
+    graceMs: readGraceMs(spec["terminationGracePeriodSeconds"]),
+    gpus: readList(spec["containers"]).reduce<number>((sum, raw) => sum + gpusOf(raw), 0),
+    critical:
+      CRITICAL.has(readText(spec["priorityClassName"]) ?? "") ||
+      (typeof priority === "number" && priority >= CRITICAL_PRIORITY),
+    tolerations: readTolerations(spec["tolerations"]),
+    labels: readTextMap(metadata["labels"]),
+    annotations: readTextMap(metadata["annotations"], isOurs),
+  };
+}
+
+/** `podIPs` has one per IP family, the first of which is `podIP` (Kubernetes API, PodStatus). */
+function readPodIps(status: Fields): string[] {
+  const given = readList(status["podIPs"]).map((raw) => readText(readObject(raw)["ip"]));
+  const all = [readText(status["podIP"]), ...given];
+  return [...new Set(all.flatMap((ip) => ip ?? []))].slice(0, POD_IPS_MAX);
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
+
+function readController(value: unknown): KubePod["controller"] {
+  for (const raw of readList(value)) {
+    const owner = readObject(raw);
+    if (owner["controller"] !== true) continue;
+    const text = (key: string): string => readText(owner[key]) ?? "";
+    const [apiVersion, kind] = [text("apiVersion"), text("kind")];
+    return { apiVersion, kind, name: text("name"), uid: text("uid") };
+  }
+  return null;
+}
+
+function readGraceMs(value: unknown): number {
+  const isSeconds = typeof value === "number" && Number.isFinite(value) && value >= 0;
+  return (isSeconds ? value : GRACE_DEFAULT_SECONDS) * 1_000;
+}
+
+function gpusOf(container: unknown): number {
+  const resources = readObject(readObject(container)["resources"]);
+  const asked = (of: Fields): number | null => readCount(of[GPU]);
+  return asked(readObject(resources["requests"])) ?? asked(readObject(resources["limits"])) ?? 0;
+}
+
+function readTolerations(value: unknown): Toleration[] {
+  return readList(value).map((raw) => {
+    const toleration = readObject(raw);
+    return {
+      key: readText(toleration["key"]),
+      operator: readText(toleration["operator"]),
+      value: readText(toleration["value"]),
+      effect: readText(toleration["effect"]),
+    };
+  });
+}

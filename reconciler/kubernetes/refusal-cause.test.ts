@@ -1,0 +1,27 @@
+/** The cause of a refusal, from the words that are stored of the API server's answers. */
+import { expect, test } from "bun:test";
+import {
+  forbidden,
+  policyDenied,
+  type Refused,
+  webhookDenied,
+  webhookFailed,
+} from "../../simulator/cluster/status.ts";
+import { refusalText } from "./node-call.ts";
+import { causeOf } from "../core/kubernetes/refusal-cause.ts";
+import { resourceOf } from "../../simulator/cluster/resource.ts";
+
+const account = "system:serviceaccount:navarch:navarch";
+const rbac = forbidden(account, "patch", resourceOf("nodes"), "", "gpu-1", "");
+const trap = webhookDenied("gate", 403, `forbidden: ${account} may not patch nodes`);
+
+test.each<[string, Refused, string]>([
+  ["a missing permission", rbac, "permission"],
+  ["a webhook's no", webhookDenied("gate", 403, "change window"), "admission"],
+  ["a webhook that talks like RBAC", trap, "admission"],
+  ["a dead webhook", webhookFailed("gate", "connection refused"), "admission"],
+  ["a policy", policyDenied("ticket", 'nodes "n"', "no ticket"), "admission"],
+  ["anything else", { ...rbac, status: 422, message: "spec is invalid" }, "other"],
+])("causeOf() %s", (_, answer, cause) => {
+  expect(causeOf(refusalText(answer))).toBe(cause as never);
+});

@@ -1,0 +1,193 @@
+/**
+ * Logs what the API server does not let us do: a permission that is missing, a webhook or policy
+ * that refuses. One line for each kind of write, again with back-off while it lasts, and one when
+ * it works again; whoever made the call need not log it. Refused cordons are events of their Node,
+ * so only their end is logged here. Pure but for its memory.
+ */
+import type { Clock, Log } from "../core/clock.ts";
+import { type Admission, readAdmission, sayAdmission } from "./admission.ts";
+import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
+import { explainForbidden } from "./permission.ts";
+import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
+
+/** The second line comes after so long, then after twice that, … */
+const AGAIN_MS = 60_000;
+const AGAIN_MAX_MS = 3_600_000;
+/** What was not refused for so long is over, or nobody tries it any more. */
+const FORGET_MS = 1_800_000;
+/** Places (namespaces, or objects) of one case that are waited for. */
+const PLACES_MAX = 64;
+const CASES_MAX = 200;
+
+type Target = {
+  /** `patch nodes/status`, as in a role. */
+  what: string;
+  namespace: string;
+  name: string;
+  isNode: boolean;
+};
+
+type Case = {
+  places: Set<string>;
+  sinceMono: number;
+  lastMono: number;
+  nextMono: number;
+  waitMs: number;
+  times: number;
+};
+
+type Ports = { clock: Pick<Clock, "monoMs">; log: Log; isOptional: boolean };
+
+/** The same API, heard. `isOptional`: a cluster that was found may never allow us anything. */
+export function heard(api: KubeApi, ports: Ports): KubeApi {
+  const refusals = new RefusalLog(ports);
+  return {
+    async call(request) {
+      const answer = await api.call(request);
+      refusals.note(request, answer);
+      return answer;
+    },
+    async watch(path, query, take, options) {
+      let isOpen = false;
+      const first: typeof take = (event) => {
+        if (!isOpen) refusals.noteWatch(path, null);
+        isOpen = true;
+        take(event);
+      };
+      const end = await api.watch(path, query, first, options);
+      if (end.kind === "refused") refusals.noteWatch(path, end);
+      return end;
+    },
+    close: () => api.close(),
+  };
+}
+
+class RefusalLog {
+  private readonly ports: Ports;
+  /** By what is asked and who refuses it. */
+  private readonly cases = new Map<string, Map<string, Case>>();
+  private hasWorked = false;
+
+  constructor(ports: Ports) {
+    this.ports = ports;
+  }
+
+  note(request: Pick<KubeRequest, "verb" | "path" | "lane">, answer: KubeAnswer): void {
+    const target = readTarget(request.verb, request.path);
+    if (target === null) return;
+    if (answer.kind === "ok") this.works(target);
+    if (answer.kind === "refused") this.refused(target, answer, request.lane !== "cordon");
+  }
+
+  /** `null` = it shows changes. */
+  noteWatch(path: string, end: Extract<WatchEnd, { kind: "refused" }> | null): void {
+    const target = readTarget("watch", path);
+    if (target === null) return;
+    if (end === null) this.works(target);
+    else this.refused(target, { ...end, reason: "", causes: [] }, true);
+  }
+
+  private refused(
+    target: Target,
+    answer: Extract<KubeAnswer, { kind: "refused" }>,
+    isTold: boolean,
+  ): void {
+    const admission = readAdmission(answer.message);
+    const forbidden = admission === null ? explainForbidden(answer) : null;
+    const reason = admission === null ? forbidden : sayAdmission(admission);
+    if (reason === null) return;
+    const now = this.ports.clock.monoMs();
+    const by = admission === null ? "permission" : `${admission.by} ${admission.name}`;
+    const one = this.caseOf(target.what, by, now);
+    if (one === null) return;
+    one.times += 1;
+    one.lastMono = now;
+    const place = admission === null ? target.namespace : `${target.namespace}/${target.name}`;
+    if (one.places.size < PLACES_MAX) one.places.add(place);
+    if (!isTold || now < one.nextMono) return;
+    one.nextMono = now + one.waitMs;
+    one.waitMs = Math.min(AGAIN_MAX_MS, one.waitMs * 2);
+    this.tell(target, one, { reason, admission, said: answer.message });
+  }
+
+  private tell(
+    { what, isNode, namespace, name }: Target,
+    { sinceMono, lastMono, times }: Case,
+    { reason, admission, said }: { reason: string; admission: Admission | null; said: string },
+  ): void {
+    const object = namespace === "" ? name : `${namespace}/${name}`;
+    const about = {
+      ...(admission === null ? { permission: what } : { write: what, by: admission.name }),
+      ...(isNode && name !== "" ? { kube_node: name } : {}),
+      ...(isNode || object === "" ? {} : { object }),
+    };
+    const account = /User "([^"]{1,300})" cannot /.exec(said)?.[1];
+    const level = this.ports.isOptional && !this.hasWorked ? "warn" : "error";
+    const denies = "Kubernetes denies a permission";
+    const words = admission === null ? denies : "admission refuses a write";
+    this.ports.log(level, words, {
+      ...about,
+      ...(account === undefined ? {} : { account }),
+      ...(times === 1 ? {} : { times, for_s: Math.round((lastMono - sinceMono) / 1_000) }),
+      reason,
+      advice: admission === null ? GRANT : PASS,
+    });
+  }
+
+  /** A success speaks for its own namespace, or object, alone. */
+  private works(target: Target): void {
+    this.hasWorked = true;
+    const cases = this.cases.get(target.what);
+    if (cases === undefined) return;
+    const now = this.ports.clock.monoMs();
+    for (const [by, one] of cases) {
+      one.places.delete(target.namespace);
+      one.places.delete(`${target.namespace}/${target.name}`);
+      if (one.places.size > 0) continue;
+      cases.delete(by);
+      const forS = Math.round((now - one.sinceMono) / 1_000);
+      const about = { permission: target.what, refused_by: by, times: one.times, for_s: forS };
+      this.ports.log("info", "Kubernetes accepts it again", about);
+    }
+    if (cases.size === 0) this.cases.delete(target.what);
+  }
+
+  private caseOf(what: string, by: string, now: number): Case | null {
+    const known = this.cases.get(what)?.get(by);
+    if (known !== undefined && now - known.lastMono < FORGET_MS) return known;
+    this.sweep(now);
+    if (this.cases.size >= CASES_MAX) return null;
+    const cases = this.cases.get(what) ?? new Map<string, Case>();
+    this.cases.set(what, cases);
+    if (cases.size >= CASES_MAX) return null;
+    const times = { sinceMono: now, lastMono: now, nextMono: now, waitMs: AGAIN_MS, times: 0 };
+    const one: Case = { places: new Set(), ...times };
+    cases.set(by, one);
+    return one;
+  }
+
+  private sweep(now: number): void {
+    for (const [what, cases] of this.cases) {
+      for (const [by, one] of cases) if (now - one.lastMono >= FORGET_MS) cases.delete(by);
+      if (cases.size === 0) this.cases.delete(what);
+    }
+  }
+}
+
+const PATH =
+  /^\/(?:api|apis\/([^/]+))\/[^/]+\/(?:namespaces\/([^/]+)\/)?([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/;
+
+/** `null` = a question about ourselves, such as doctor asks, or no resource. */
+function readTarget(verb: string, path: string): Target | null {
+  const found = PATH.exec(path);
+  if (found === null) return null;
+  const [, group = "", namespace = "", resource = "", name = "", sub = ""] = found;
+  if (resource.startsWith("selfsubject")) return null;
+  const whole = sub === "" ? resource : `${resource}/${sub}`;
+  return {
+    what: `${verb} ${whole}${group === "" ? "" : `.${group}`}`,
+    namespace: decodeURIComponent(namespace),
+    name: decodeURIComponent(name),
+    isNode: resource === "nodes",
+  };
+}

@@ -1,0 +1,363 @@
+/**
+ * Shows on the Node object what we know about the node: conditions, labels of its pool, taints.
+ * Level-triggered: each call of `tend` compares what is wished with the object as it is, and writes
+ * what differs, once an hour everything; what nobody wishes any more is taken away, because a stale
+ * condition is worse than none (`remediation/kubernetes.md` §5). Staleness is bounded so: every
+ * write carries the UID, conditions and labels are keyed entries of ours alone, taints are fenced
+ * by the version. Nothing here is needed for safety, so it goes last in every queue.
+ */
+import type { Log } from "../core/clock.ts";
+import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";
+import { InFlight } from "./in-flight.ts";
+import { isExplained, type NodePorts } from "./node-call.ts";
+import { isForeign, type KubeNode } from "../core/kubernetes/object.ts";
+import { isNewer } from "../core/kubernetes/object.ts";
+import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";
+import type { StatusMemory, StatusStep, StatusWish } from "./status-diff.ts";
+import { writeStatus } from "./status-write.ts";
+
+/** Writes at once: with the server's limiter, far below what a cordon could be held up by. */
+const IN_FLIGHT = 8;
+/** Everything is sent again: drift that no watch showed lasts no longer. */
+const RESYNC_MS = 3_600_000;
+/**
+ * Conditions are renewed as often, so that those of a control plane that stopped are seen to be
+ * old; with many Nodes at ten writes a second, at the most hourly.
+ */
+const RENEW_MS = 300_000;
+const RENEW_EACH_MS = 100;
+/** After a refusal: twice as long each time, up to ten minutes. */
+const BACKOFF_MS = 5_000;
+const BACKOFF_MAX_MS = 600_000;
+/** How long nobody must have wished anything before our marks go: a re-match takes seconds. */
+const UNWISHED_MS = 60_000;
+/** Words alone, such as the names of the pods that are left, are written at most this often. */
+const TEXT_MS = 60_000;
+/** A mark takes a tenth of a second; this long nothing else is written on its Node. */
+const LATER_MS = 1_000;
+/** What somebody took away is put back at once, then after 2 s, 4 s, … up to ten minutes. */
+const PUT_BACK_MS = 1_000;
+/** From the third time on it is no oversight. */
+const CONTESTED_MIN = 3;
+/** After so long without a removal, the next one is an oversight again. */
+const CONTEST_MS = 1_800_000;
+const CONTEST_ADVICE =
+  "Navarch restores them ever less often; to stop it, set navarch.dev/hold=true on the Node";
+const NONE: ReadonlySet<string> = new Set();
+/** Lines for a person; one says as much as a thousand of its kind. */
+const TROUBLES_MAX = 100;
+
+export type { StatusWish } from "./status-diff.ts";
+
+export type MirrorPorts = NodePorts & {
+  log: Log;
+  /** Somebody takes away what is shown, again and again: for an Event on the Node. */
+  contested?: (one: StatusNote) => void;
+  /** What somebody else wrote under a name of ours was removed. */
+  removed?: (one: StatusNote) => void;
+};
+
+export type StatusNote = { name: string; uid: string; pool: string | null; note: string };
+
+type Pace = {
+  failures: number;
+  notBeforeMs: number;
+  trouble: string | null;
+  /** What the last write was to achieve; `null` = none yet. */
+  aim: string | null;
+  /** How often it was put back, lately, and when last. */
+  putBacks: number;
+  putBackAtMs: number;
+};
+
+type Entry = StatusMemory & {
+  name: string;
+  uid: string;
+  pool: string | null;
+  wish: StatusWish | null;
+  /** The newest picture: the cache's, or the server's answer to our last write. */
+  object: KubeNode;
+  /** The pair that was last found to need nothing: thousands are told each second. */
+  clean: { wish: StatusWish; object: KubeNode } | null;
+  unwishedAtMs: number | null;
+  resyncAtMs: number;
+  /** When conditions were last written, or first found in order. */
+  renewedAtMs: number;
+  /** When words alone were last written. */
+  wordsAtMs: number;
+  /** Since when its mark is on its way; `null` = it is not. */
+  laterSinceMs: number | null;
+  /** As of the last wish. */
+  fleet: string | null;
+  foreignTaints: ForeignTaints;
+  /** One a kind of step: a webhook that refuses taints must not hold conditions up. */
+  paces: Map<StatusStep["kind"], Pace>;
+};
+
+export class StatusMirror {
+  readonly #ports: MirrorPorts;
+  readonly #queue = new InFlight(IN_FLIGHT);
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(ports: MirrorPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Starts what is needed and returns. `wishes` is all of them: a Node that was wished before and
+   * is not now loses our marks after a minute. `former` are Nodes known to have been ours before
+   * this process began. Do not call it while blind: absence of a wish is a wish.
+   */
+  tend(wishes: readonly StatusWish[], former: readonly KubeNode[] = []): void {
+    const now = this.#ports.clock.monoMs();
+    const wished = new Set<string>();
+    for (const wish of wishes) {
+      wished.add(wish.uid);
+      this.#see(wish, now);
+    }
+    for (const object of former) {
+      const known = this.#entries.get(object.uid);
+      if (known !== undefined) this.#take(known, object);
+      else this.#entries.set(object.uid, this.#entry(object, null, now));
+    }
+    for (const [uid, entry] of this.#entries) {
+      if (!wished.has(uid)) {
+        entry.wish = null;
+        entry.unwishedAtMs ??= now;
+      }
+      if (this.#isDue(entry, now)) this.#queue.add(uid, () => this.#work(entry));
+    }
+  }
+
+  /** Why the mirror lags, one line a Node, for `doctor` and a pool's condition. Bounded. */
+  troubles(): string[] {
+    const lines: string[] = [];
+    for (const { name, paces } of this.#entries.values()) {
+      for (const { trouble } of paces.values()) {
+        if (trouble !== null && lines.length < TROUBLES_MAX) lines.push(`${name}: ${trouble}`);
+      }
+    }
+    return lines;
+  }
+
+  /** Resolves once nothing waits or runs. */
+  rest(): Promise<void> {
+    return this.#queue.rest();
+  }
+
+  /** Starts nothing more. */
+  close(): void {
+    this.#entries.clear();
+    this.#queue.clear();
+  }
+
+  #see(wish: StatusWish, now: number): void {
+    const known = this.#entries.get(wish.uid);
+    const entry = known ?? this.#entry(wish.object, wish, now);
+    entry.wish = wish;
+    entry.pool = wish.pool;
+    entry.fleet = wish.fleet ?? null;
+    entry.unwishedAtMs = null;
+    this.#take(entry, wish.object);
+    this.#seeLater(entry, wish.later === true, now);
+    if (known === undefined) this.#entries.set(wish.uid, entry);
+  }
+
+  #take(entry: Entry, object: KubeNode): void {
+    const next = newer(entry.object, object);
+    const wanted = entry.wish === null ? NONE : wantedTaints(entry.wish);
+    entry.foreignTaints.see(entry.object, next, wanted, this.#ports.clock.monoMs());
+    entry.object = next;
+  }
+
+  #tellRemoved(entry: Entry, keys: readonly string[]): void {
+    const { name, uid, pool } = entry;
+    const note = formatRemoved(keys);
+    this.#ports.log("warn", note, aboutOf(entry));
+    this.#ports.removed?.({ name, uid, pool, note });
+  }
+
+  /**
+   * Two writes of one object at once would collide, so a mark that is on its way goes first. One
+   * that a webhook holds up for seconds does not keep a fault from being shown.
+   */
+  #seeLater(entry: Entry, isLater: boolean, now: number): void {
+    if (!isLater) entry.laterSinceMs = null;
+    if (!isLater || entry.laterSinceMs !== null) return;
+    entry.laterSinceMs = now;
+    this.#ports.clock.after(LATER_MS, () => {
+      if (this.#entries.get(entry.uid) !== entry || entry.laterSinceMs !== now) return;
+      if (this.#isDue(entry, this.#ports.clock.monoMs())) {
+        this.#queue.add(entry.uid, () => this.#work(entry));
+      }
+    });
+  }
+
+  #entry(object: KubeNode, wish: StatusWish | null, now: number): Entry {
+    return {
+      name: object.name,
+      uid: object.uid,
+      pool: wish?.pool ?? null,
+      wish,
+      object,
+      clean: null,
+      unwishedAtMs: null,
+      // Right after a start only what differs is sent; the rest comes spread over the hour.
+      resyncAtMs: now + RESYNC_MS * this.#ports.random(),
+      renewedAtMs: now,
+      wordsAtMs: Number.NEGATIVE_INFINITY,
+      laterSinceMs: null,
+      fleet: wish?.fleet ?? null,
+      foreignTaints: new ForeignTaints(),
+      paces: new Map(),
+      labelsSent: null,
+      foreign: new Map(),
+    };
+  }
+
+  #isDue(entry: Entry, now: number): boolean {
+    if (entry.laterSinceMs !== null && now - entry.laterSinceMs < LATER_MS) return false;
+    if (entry.wish === null && now - (entry.unwishedAtMs ?? now) < UNWISHED_MS) return false;
+    const { wish, object, clean } = entry;
+    const isResync = now >= entry.resyncAtMs && wish?.later !== true;
+    // Neither is ever changed in place, so what was found in order still is.
+    const isKnown = clean?.wish === wish && clean.object === object;
+    const renews = this.#isRenewal(entry, now);
+    if (!isResync && !renews && wish !== null && isKnown) return false;
+    const steps = stepsOf(entry, isResync, renews);
+    entry.clean = steps.length > 0 || wish === null ? null : { wish, object };
+    if (steps.length === 0) return wish === null || isResync;
+    return steps.some((step) => now >= waitOf(entry, step));
+  }
+
+  async #work(entry: Entry): Promise<void> {
+    const { clock, log } = this.#ports;
+    const isResync = clock.monoMs() >= entry.resyncAtMs && entry.wish?.later !== true;
+    if (isResync) entry.foreign.clear();
+    const { wish } = entry;
+    let isWhole = true;
+    const renews = this.#isRenewal(entry, clock.monoMs());
+    for (const step of stepsOf(entry, isResync, renews)) {
+      if (clock.monoMs() < waitOf(entry, step)) {
+        isWhole = false;
+        continue;
+      }
+      const pace = paceOf(entry, step.kind);
+      const isNeeded = !isResync && !(renews && step.kind === "conditions");
+      if (isNeeded && isSameAim(entry, step.kind)) this.#countPutBack(entry, step.kind, pace);
+      const theirs = step.kind === "taints" ? entry.foreignTaints.among(step.change.drop) : [];
+      const written = await writeStatus(this.#ports, entry, step);
+      if (written.kind === "done" && theirs.length > 0) this.#tellRemoved(entry, theirs);
+      for (const line of written.told) log("warn", line, aboutOf(entry));
+      if (written.object !== null) this.#take(entry, written.object);
+      if (written.kind === "gone") {
+        // The object is another one: its successor comes with a wish of its own.
+        this.#entries.delete(entry.uid);
+        return;
+      }
+      if (written.kind === "failed") {
+        this.#fail(entry, pace, written.message, written.retryAfterMs);
+        isWhole = false;
+      } else {
+        pace.failures = 0;
+        if (step.kind === "conditions") entry.renewedAtMs = clock.monoMs();
+        if (step.kind === "conditions" && step.isText === true) entry.wordsAtMs = clock.monoMs();
+        const aim = wish === null ? null : aimOf(step.kind, wish);
+        if (pace.aim !== aim) pace.putBacks = 0;
+        if (pace.putBacks < CONTESTED_MIN) pace.trouble = null;
+        pace.aim = aim;
+      }
+    }
+    if (!isWhole) return;
+    if (isResync) {
+      const jitter = 0.75 + this.#ports.random() / 2;
+      entry.resyncAtMs = clock.monoMs() + RESYNC_MS * jitter;
+    }
+    if (wish === null && entry.wish === null) this.#entries.delete(entry.uid);
+  }
+
+  /** Its conditions say what they said, and have not said so for a while. */
+  #isRenewal({ wish, renewedAtMs }: Entry, now: number): boolean {
+    if (wish === null || wish.later === true) return false;
+    const periodMs = Math.max(RENEW_MS, this.#entries.size * RENEW_EACH_MS);
+    return now - renewedAtMs >= Math.min(RESYNC_MS, periodMs);
+  }
+
+  /**
+   * What was written is gone although nothing else is wanted since: somebody takes it away. It is
+   * put back ever more rarely, and from the third time on people are told.
+   */
+  #countPutBack(entry: Entry, kind: StatusStep["kind"], pace: Pace): void {
+    const { name, uid, pool } = entry;
+    const now = this.#ports.clock.monoMs();
+    pace.putBacks = now - pace.putBackAtMs > CONTEST_MS ? 1 : pace.putBacks + 1;
+    pace.putBackAtMs = now;
+    if (pace.putBacks < CONTESTED_MIN) return;
+    const message = `another client removed or changed its ${kind} ${pace.putBacks} times`;
+    pace.trouble = message;
+    if (pace.putBacks > CONTESTED_MIN) return;
+    this.#ports.log("warn", message, aboutOf(entry));
+    this.#ports.contested?.({ name, uid, pool, note: `${message}; ${CONTEST_ADVICE}` });
+  }
+
+  #fail(entry: Entry, pace: Pace, message: string, retryAfterMs: number | null): void {
+    const { clock, random, log } = this.#ports;
+    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(pace.failures, 10));
+    pace.failures += 1;
+    pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, ms * (0.5 + random()));
+    if (pace.trouble !== message) {
+      const level = isExplained(message) ? "debug" : "warn";
+      log(level, "Node not updated", { ...aboutOf(entry), reason: message });
+    }
+    pace.trouble = message;
+  }
+}
+
+/** `null` = the Node is no node's now. */
+const aboutOf = ({ name, wish }: Entry) => ({ node: wish?.node ?? null, kube_node: name });
+
+function paceOf({ paces }: Entry, kind: StatusStep["kind"]): Pace {
+  const known = paces.get(kind);
+  if (known !== undefined) return known;
+  const pace: Pace = {
+    ...{ failures: 0, notBeforeMs: 0, trouble: null },
+    ...{ aim: null, putBacks: 0, putBackAtMs: Number.NEGATIVE_INFINITY },
+  };
+  paces.set(kind, pace);
+  return pace;
+}
+
+/** It was written once, and nothing else has been wanted since. */
+function isSameAim({ wish, paces }: Entry, kind: StatusStep["kind"]): boolean {
+  const aim = paces.get(kind)?.aim ?? null;
+  return wish !== null && aim !== null && aim === aimOf(kind, wish);
+}
+
+/** Before then the step is not written. */
+function waitOf(entry: Entry, step: StatusStep): number {
+  const { kind } = step;
+  const pace = entry.paces.get(kind);
+  if (pace === undefined) return 0;
+  if (kind === "conditions" && step.isText === true) {
+    return Math.max(pace.notBeforeMs, entry.wordsAtMs + TEXT_MS);
+  }
+  if (pace.putBacks === 0 || !isSameAim(entry, kind)) return pace.notBeforeMs;
+  const waitMs = Math.min(BACKOFF_MAX_MS, PUT_BACK_MS * 2 ** Math.min(pace.putBacks, 10));
+  return Math.max(pace.notBeforeMs, pace.putBackAtMs + waitMs);
+}
+
+function stepsOf(entry: Entry, isResync: boolean, renews: boolean): StatusStep[] {
+  const { wish, object, fleet } = entry;
+  // Nor is anything taken away that another install shows there by now.
+  if (wish === null && isForeign(object, fleet)) return [];
+  if (wish === null) return clearRequests(object, entry);
+  const due = judgeStatus(wish, object, entry, isResync);
+  if (!renews || isResync) return due;
+  const all = judgeStatus(wish, object, entry, true).filter(({ kind }) => kind === "conditions");
+  return [...all, ...due.filter(({ kind }) => kind !== "conditions")];
+}
+
+/** Of two pictures of one object; of the same age, the second. */
+function newer(known: KubeNode, seen: KubeNode): KubeNode {
+  return isNewer(known.resourceVersion, seen.resourceVersion) ? known : seen;
+}

@@ -1,0 +1,75 @@
+/**
+ * Which Node an agent's pod runs on, by its service-account token: the API server signed it for one
+ * pod, and says so in a TokenReview (authentication.k8s.io/v1). Only a token for our own audience
+ * counts, which is good for nothing else, and only one of the agents' own account: whoever may
+ * start a pod under another account could otherwise speak for the Node of his choice. The claims of
+ * the Node are there from Kubernetes 1.30 on (`ServiceAccountTokenPodNodeInfo`, GA in 1.32). The
+ * answer repeats the token, so nothing of it but the fields below goes any further.
+ */
+import type { KubeApi } from "./api.ts";
+import { explainForbidden } from "./permission.ts";
+import { readIdentity, readList, readObject, readText } from "./read-field.ts";
+import type { PodReview } from "../core/scheduler.ts";
+
+/** Of the volume in `deploy/40-node-agent.yaml`. */
+export const POD_AUDIENCE = "navarch";
+/** The account of `deploy/10-account.yaml`, in the namespace that is given. */
+export const agentAccountIn = (namespace: string): string => `${namespace}/navarch-node-agent`;
+
+/** Of a built-in authenticator it is milliseconds; webhooks may take longer. */
+const TIMEOUT_MS = 5_000;
+const CHARS_MAX = 200;
+const CLAIM = "authentication.kubernetes.io/";
+
+/** `account` is `NAMESPACE/NAME`; `null` = the shipped one. Never rejects. */
+export async function reviewPodToken(
+  api: KubeApi,
+  token: string,
+  account: string | null,
+): Promise<PodReview> {
+  const answer = await api.call({
+    verb: "create",
+    path: "/apis/authentication.k8s.io/v1/tokenreviews",
+    body: {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenReview",
+      spec: { token, audiences: [POD_AUDIENCE] },
+    },
+    timeoutMs: TIMEOUT_MS,
+    lane: "read",
+  });
+  if (answer.kind === "ok") return judge(answer.body, account ?? agentAccountIn("navarch"));
+  const why = explainForbidden(answer) ?? answer.message;
+  return { kind: "unknown", problem: `its pod token cannot be checked: ${brief(why)}` };
+}
+
+const brief = (text: string): string => text.slice(0, CHARS_MAX);
+const refused = (why: string): PodReview => ({ kind: "refused", problem: `its pod token ${why}` });
+
+function judge(body: unknown, account: string): PodReview {
+  const status = readObject(readObject(body)["status"]);
+  if (status["authenticated"] !== true) {
+    const why = readText(status["error"], CHARS_MAX) ?? "no reason given";
+    return refused(`is not accepted by the API server: ${why}`);
+  }
+  // A server that knows no audiences returns none, and has not compared them (API reference).
+  if (!readList(status["audiences"]).includes(POD_AUDIENCE)) {
+    return refused(`is not for the audience ${POD_AUDIENCE}`);
+  }
+  const user = readObject(status["user"]);
+  const name = readText(user["username"], CHARS_MAX) ?? "";
+  const [namespace = "", own = ""] = account.split("/");
+  if (name !== `system:serviceaccount:${namespace}:${own}`) {
+    return refused(`is of ${name}, not of service account ${account}`);
+  }
+  const extra = readObject(user["extra"]);
+  const claim = (key: string): unknown => {
+    const [first, ...more] = readList(extra[`${CLAIM}${key}`]);
+    return more.length === 0 ? first : undefined;
+  };
+  if (readText(claim("pod-uid")) === null) return refused("is bound to no pod");
+  const of = { name: claim("node-name"), uid: claim("node-uid"), resourceVersion: null };
+  const node = readIdentity(of);
+  if (node === null) return refused("names no Node: that takes Kubernetes 1.30 or newer");
+  return { kind: "proven", pod: { node: node.name, uid: node.uid } };
+}

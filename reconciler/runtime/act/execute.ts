@@ -1,0 +1,162 @@
+/**
+ * Carries out one operation: exactly one call to the outside, and its answer as a value. No retry
+ * and no choice here (laws 2, 3): the next activation is the retry, with the same payload. Never
+ * rejects: an adapter that throws is an unknown outcome.
+ */
+import type { Operation } from "../../../schema/operation.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import type { Outcome } from "../../core/fold/outcome.ts";
+import type { Fence, Provider } from "../../core/provider.ts";
+import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
+
+export type Targets = {
+  provider(name: string): Provider | null;
+  scheduler: Scheduler;
+  /**
+   * The credential that a node's machine is given so that its agent can speak for it, and only for
+   * it.
+   */
+  credential(nodeId: string): string;
+  /**
+   * Sets a machine up over SSH: ends with the set-up, with the signal, or refuses. Absent = nobody
+   * here can.
+   */
+  bootstrap?(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome>;
+  /** See `Sight`. */
+  keyProblem?: (path: string) => string | null | undefined;
+};
+
+export type BootstrapOperation = Operation & {
+  payload: Extract<Operation["payload"], { kind: "bootstrap" }>;
+};
+
+/**
+ * Complete, settled listings without the ask's instance that a tag-only provider needs before
+ * asking again.
+ */
+export const LOOKUPS_MIN = 2;
+
+/**
+ * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that
+ * may have been sent is only repeated after it was looked for and not found (crash-safety.md §2.3).
+ */
+export function mayCall(operation: Operation, targets: Targets): boolean {
+  if (operation.payload.kind !== "create" || operation.attempts === 0) return true;
+  const provider = targets.provider(operation.payload.provider);
+  return provider === null || provider.class !== "tag-only" || operation.lookups >= LOOKUPS_MIN;
+}
+
+/**
+ * Whether the target itself recognises or refuses a call that comes late (safety.md §12): a create
+ * by token or name, a terminate by an id that is never given out again, a set-up by the mark that
+ * the machine keeps. A scheduler may drain with calls that it cannot tell from newer ones, and a
+ * tag-only cloud cannot tell two creates apart.
+ */
+export function isFenced(operation: Operation, targets: Targets): boolean {
+  const { payload } = operation;
+  if (payload.kind === "terminate" || payload.kind === "bootstrap") return true;
+  return payload.kind === "create" && targets.provider(payload.provider)?.class !== "tag-only";
+}
+
+/** `signal` ends what takes long; a call that is only one request is not ended by it. */
+export async function execute(
+  operation: Operation,
+  targets: Targets,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const fence: Fence = {
+    nodeId: operation.node,
+    fence: operation.fence,
+    sessionId: operation.session,
+  };
+  try {
+    return await call(operation, targets, fence, signal);
+  } catch (error) {
+    return { kind: "ambiguous", message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function call(
+  operation: Operation,
+  targets: Targets,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { payload } = operation;
+  switch (payload.kind) {
+    case "create": {
+      const provider = targets.provider(payload.provider);
+      if (provider === null)
+        return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      const answer = await provider.create(
+        payload.request,
+        fence,
+        targets.credential(operation.node),
+      );
+      return answer.kind === "ok"
+        ? { kind: "done", instance: answer.instance, message: null }
+        : answer;
+    }
+    case "terminate": {
+      const provider = targets.provider(payload.provider);
+      if (provider === null)
+        return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
+      const answer = await provider.terminate(payload.instanceId, fence);
+      // "Not found" is not proof of absence; the listing confirms it (crash-safety.md §5).
+      if (answer.kind === "accepted" || answer.kind === "not_found") {
+        return { kind: "done", instance: null, message: answer.kind };
+      }
+      return answer;
+    }
+    case "reboot": {
+      const provider = targets.provider(payload.provider);
+      if (provider?.reboot === undefined) {
+        const message = `provider ${payload.provider} does not reboot machines`;
+        return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
+      }
+      const answer = await provider.reboot(payload.instanceId, fence);
+      if (answer.kind === "not_found") {
+        const message = `${payload.instanceId} is not known to ${payload.provider}`;
+        return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
+      }
+      return answer.kind === "accepted"
+        ? { kind: "done", instance: null, message: answer.kind }
+        : answer;
+    }
+    case "bootstrap": {
+      if (targets.bootstrap !== undefined)
+        return targets.bootstrap({ ...operation, payload }, signal);
+      const message = "nobody here sets machines up over SSH";
+      return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };
+    }
+    case "cordon":
+      return fromScheduler(
+        await targets.scheduler.cordon(operation.node, payload.why, fence, payload.again),
+      );
+    case "uncordon":
+      if (payload.keep === true) return { kind: "done", instance: null, message: null };
+      return fromScheduler(await targets.scheduler.uncordon(operation.node, payload.why, fence));
+    case "drain":
+      return fromScheduler(await targets.scheduler.drain(operation.node, payload, fence));
+    default:
+      return unreachable(payload);
+  }
+}
+
+function fromScheduler(answer: SchedulerAnswer): Outcome {
+  switch (answer.kind) {
+    case "ok":
+      return {
+        kind: "done",
+        instance: null,
+        message: answer.message ?? null,
+        on: answer.on ?? null,
+      };
+    case "refused":
+      return { kind: "refused", class: "scheduler", message: answer.message, retryAfterMs: null };
+    case "ambiguous":
+      return answer;
+    default:
+      return unreachable(answer);
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Keeps open operations moving: starts each that may be called and is not being called, a bounded
+ * number at a time, and collects the answers for the next activation. After a crash every open
+ * operation is simply found open and started again: recovery is the ordinary path (law 4).
+ */
+import type { OperationId } from "../../../schema/id.ts";
+import type { Operation } from "../../../schema/operation.ts";
+import type { Outcome } from "../../core/fold/outcome.ts";
+import { OPEN_MAX_MS } from "../../core/fold/patience.ts";
+import type { Clock } from "../../core/clock.ts";
+import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
+
+/**
+ * Calls in flight at once in one lane: enough for a burst, few enough for a cloud's rate limit to
+ * answer each. A lane is one target and one kind of call, so that a cloud whose creates hang still
+ * ends machines, and no cloud keeps a node from being cordoned.
+ */
+const LANE_MAX = 16;
+/**
+ * Marks are small, and a scheduler's own limit sees to how fast they go. Answers are taken once an
+ * activation, so this is also how many of a burst are marked by each: 64 every quarter of a second
+ * is more than the limit lets through, and few enough to have their turn within seconds.
+ */
+const MARKS_MAX = 64;
+/** Set-ups at once: each is one connection and a push; a hundred machines come in three rounds. */
+const BOOTSTRAPS_MAX = 32;
+/** How soon a set-up ends after its process has lost the lead. */
+const LEAD_LOOK_MS = 1_000;
+/** A call that has not answered by then is an unknown outcome; the connection may still be open. */
+const CALL_MS = 60_000;
+
+/** Whether this process may start a call now, asked immediately before its first byte. */
+export type Permit = {
+  /** `fenced`: the target refuses what is late, so the call may outlive the lease. */
+  mayStart(operation: Operation, fenced: boolean): boolean;
+  /** How long a call may take that its target cannot fence; `null` = like any other. */
+  unfencedMs: number | null;
+  /** Whether what no target fences may be begun now, as far as anybody knows; without it, yes. */
+  leads?(): boolean;
+};
+
+/** For a process that nobody can replace while it runs. */
+export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null };
+
+type Lane = { busy: number };
+
+export class Runner {
+  private readonly running = new Map<OperationId, { lane: Lane; stop: AbortController }>();
+  private readonly lanes = new Map<string, Lane>();
+  private readonly targets: Targets;
+  private readonly clock: Clock;
+  private readonly hint: () => void;
+  private readonly permit: Permit;
+  private done: { id: OperationId; outcome: Outcome }[] = [];
+
+  constructor(targets: Targets, clock: Clock, hint: () => void, permit: Permit = ALWAYS) {
+    this.targets = targets;
+    this.clock = clock;
+    this.hint = hint;
+    this.permit = permit;
+  }
+
+  /** Starts what is due and `may` be started; `now` is wall milliseconds. */
+  start(
+    operations: Iterable<Operation>,
+    now: number,
+    may: (operation: Operation) => boolean = () => true,
+  ): void {
+    const open = new Set<OperationId>();
+    for (const operation of operations) {
+      open.add(operation.id);
+      if (operation.state !== "asked" || this.running.has(operation.id)) continue;
+      // A rest far in the future was stored under a clock that has been set back since.
+      const restMs = operation.notBefore - now;
+      if (restMs > 0 && restMs <= OPEN_MAX_MS) continue;
+      if (!mayCall(operation, this.targets) || !may(operation)) continue;
+      const name = laneOf(operation);
+      const lane = this.lanes.get(name) ?? { busy: 0 };
+      if (lane.busy >= laneMax(operation)) continue;
+      if (!this.permit.mayStart(operation, isFenced(operation, this.targets))) continue;
+      lane.busy += 1;
+      this.lanes.set(name, lane);
+      const stop = new AbortController();
+      this.running.set(operation.id, { lane, stop });
+      void this.run(operation, stop);
+    }
+    // What was called off while it ran: its answer will interest nobody.
+    for (const [id, { stop }] of this.running) if (!open.has(id)) stop.abort("cancelled");
+  }
+
+  /** Ends what takes long; it is found open and goes on with the next process. */
+  interrupt(): void {
+    for (const { stop } of this.running.values()) stop.abort("interrupted");
+  }
+
+  /**
+   * Answers since the last call, in the order they came. An operation is free again only once
+   * taken.
+   */
+  take(): { id: OperationId; outcome: Outcome }[] {
+    const done = this.done;
+    this.done = [];
+    for (const { id } of done) {
+      const call = this.running.get(id);
+      if (call !== undefined) call.lane.busy -= 1;
+      this.running.delete(id);
+    }
+    return done;
+  }
+
+  /** How many calls are out: a stopping process waits for them, briefly. */
+  inFlight(): number {
+    return this.running.size;
+  }
+
+  private async run(operation: Operation, stop: AbortController): Promise<void> {
+    const late = Promise.withResolvers<Outcome>();
+    const { unfencedMs } = this.permit;
+    const fenced = isFenced(operation, this.targets);
+    const callMs = fenced ? callMsOf(operation) : (unfencedMs ?? CALL_MS);
+    const cancel = this.clock.after(callMs, () => {
+      stop.abort("interrupted");
+      late.resolve({ kind: "ambiguous", message: `no answer within ${callMs / 1_000} s` });
+    });
+    const unwatch = operation.payload.kind === "bootstrap" ? this.watchLead(stop) : () => undefined;
+    const called = execute(operation, this.targets, stop.signal);
+    const outcome = await Promise.race([called, late.promise]);
+    cancel();
+    unwatch();
+    this.done.push({ id: operation.id, outcome });
+    this.hint();
+  }
+
+  /** Whoever no longer leads sets nothing up; the machine's own mark is what stops a sleeper. */
+  private watchLead(stop: AbortController): () => void {
+    const look = (): void => {
+      if (this.permit.leads?.() === false) return stop.abort("interrupted");
+      cancel = this.clock.after(LEAD_LOOK_MS, look);
+    };
+    let cancel = this.clock.after(LEAD_LOOK_MS, look);
+    return () => cancel();
+  }
+}
+
+/** A set-up has a limit for each of its parts, and is late only after all of them. */
+function callMsOf({ payload }: Operation): number {
+  if (payload.kind !== "bootstrap") return CALL_MS;
+  const { sshTimeoutMs, sshConnectTimeoutMs, commandTimeoutMs, commands } = payload;
+  return sshTimeoutMs + sshConnectTimeoutMs + (commands.length + 2) * commandTimeoutMs + CALL_MS;
+}
+
+function laneMax({ payload }: Operation): number {
+  if (payload.kind === "bootstrap") return BOOTSTRAPS_MAX;
+  return payload.kind === "cordon" || payload.kind === "uncordon" ? MARKS_MAX : LANE_MAX;
+}
+
+function laneOf(operation: Operation): string {
+  const { payload } = operation;
+  // What is only told (again) does not hold up what takes a sick node out of service.
+  if ("mirror" in payload && payload.mirror === true) return "scheduler/mirror";
+  const target =
+    payload.kind === "create" || payload.kind === "terminate" ? payload.provider : "scheduler";
+  return `${target}/${payload.kind}`;
+}

@@ -1,0 +1,103 @@
+/**
+ * What this process has learned by looking at the clouds: which it has listed completely, what
+ * nobody claims there, and whose lists are not believed. Memory only: a new process looks itself.
+ */
+import type { InstanceId } from "../../schema/id.ts";
+import type { Fleet, ProviderSight } from "../core/fleet.ts";
+import type { Sighting } from "../core/fold/listing.ts";
+import type { Provider } from "../core/provider.ts";
+
+/** So long without one list of any cloud: then it is our own network that is broken. */
+const CUT_MS = 60_000;
+
+export class CloudSight {
+  sightings = new Map<string, Map<InstanceId, Sighting>>();
+  collapsed = new Map<string, number>();
+  private readonly listed = new Set<string>();
+  /** Monotonic instant since which no list of a provider came. */
+  private readonly failing = new Map<string, number>();
+  private readonly providers: ReadonlyMap<string, Provider>;
+  private readonly unavailable: ReadonlyMap<string, string>;
+
+  constructor(providers: ReadonlyMap<string, Provider>, unavailable: ReadonlyMap<string, string>) {
+    this.providers = providers;
+    this.unavailable = unavailable;
+  }
+
+  /** A complete listing was folded. */
+  note(provider: string): void {
+    this.listed.add(provider);
+    this.failing.delete(provider);
+  }
+
+  /** A provider could not be listed. */
+  noteFailure(provider: string, mono: number): void {
+    if (!this.failing.has(provider)) this.failing.set(provider, mono);
+  }
+
+  /** Why the clouds, or our way to them, are not to be trusted now (safety.md §6). */
+  doubts(mono: number): string[] {
+    const out = [...this.collapsed.keys()].map(
+      (name) => `the list of ${name} shrank beyond belief`,
+    );
+    const names = [...this.providers.keys()];
+    const isCut = (name: string): boolean => mono - (this.failing.get(name) ?? mono) >= CUT_MS;
+    if (names.length > 0 && names.every(isCut)) {
+      out.push(`no cloud can be reached: ${names.join(", ")}`);
+    }
+    return out;
+  }
+
+  /** Every provider was looked at, and nothing there is still waiting for a second look. */
+  isComplete(): boolean {
+    return [...this.providers.keys()].every((name) => this.isKnown(name));
+  }
+
+  /** Nothing is bought at a provider before what exists there is known. */
+  private isKnown(name: string): boolean {
+    if (!this.listed.has(name)) return false;
+    for (const { ignored } of this.sightings.get(name)?.values() ?? []) if (!ignored) return false;
+    return true;
+  }
+
+  settleMs(provider: string): number {
+    return this.providers.get(provider)?.settleMs ?? 0;
+  }
+
+  /** For `decide`. */
+  sight(): Map<string, ProviderSight> {
+    const out = new Map<string, ProviderSight>();
+    for (const [name, provider] of this.providers) {
+      out.set(name, {
+        class: provider.class,
+        settleMs: provider.settleMs,
+        listed: this.isKnown(name),
+        unavailable: null,
+        trouble: provider.trouble?.() ?? null,
+        bringsAgent: provider.bringsAgent === true,
+        canReboot: provider.reboot !== undefined,
+        price: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
+      });
+    }
+    for (const [name, why] of this.unavailable) {
+      out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });
+    }
+    return out;
+  }
+
+  /** Providers with something in flight: their clouds are looked at more often. */
+  busy(fleet: Fleet): Set<string> {
+    const busy = new Set<string>();
+    for (const { phase, instance } of fleet.nodes.values()) {
+      if (instance === null || phase.kind === "gone") continue;
+      const moving = phase.kind === "booting" || phase.kind === "terminating";
+      if (moving || instance.absentSince !== null) busy.add(instance.provider);
+    }
+    for (const { payload } of fleet.operations.values()) {
+      const asks = payload.kind === "create" || payload.kind === "terminate";
+      if (asks) busy.add(payload.provider);
+    }
+    for (const name of this.providers.keys()) if (!this.isKnown(name)) busy.add(name);
+    return busy;
+  }
+}

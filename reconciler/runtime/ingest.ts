@@ -1,0 +1,398 @@
+/**
+ * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet
+ * heartbeat never reaches the store (decision 5): it only says that the node was heard. Anything
+ * that could change a decision is written first and acknowledged after, many reports in one
+ * transaction (decision 23).
+ */
+import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
+import type { Config } from "../../schema/config.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import type { HeldFinding } from "../../schema/held.ts";
+import type { Node, Origin } from "../../schema/node.ts";
+import type { AgentCommand, Report, ReportReply } from "../../schema/report.ts";
+import { AskAgain } from "./ask-again.ts";
+import type { Clock } from "../core/clock.ts";
+import { expectedOf, provenCheck } from "../core/expected.ts";
+import { isUnbought, verdictOfNode } from "../core/fleet.ts";
+import { takeFairly } from "./letter-queue.ts";
+import { isSameProof } from "../core/origin.ts";
+import { Paced } from "./paced.ts";
+import type { Presence } from "./presence.ts";
+import { StaleEpoch } from "../core/store.ts";
+import type { Cursor, Letter, Store, StoredLetter } from "../core/store.ts";
+import type { OrderSigner } from "../security/order-signer.ts";
+import type { UpgradeWord } from "../core/upgrade/word.ts";
+import { Unheard } from "./unheard.ts";
+import { StreamCursors } from "./stream-cursor.ts";
+import { statusOf } from "../core/status.ts";
+
+/** What the ingest needs from the reconciler. */
+export type IngestTarget = {
+  presence: Presence;
+  node(id: NodeId): Node | null;
+  /** How many nodes there are. */
+  count(): number;
+  /** `<provider>/<instance id>` of any configured provider → node. */
+  nodeOfProviderId(id: string): NodeId[];
+  /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
+  nodeOfObject(name: string): NodeId[];
+  /** The node whose id differs from this one in case at most; without it, nobody looks. */
+  nodeLike?(id: NodeId): NodeId | null;
+  takeLetters(letters: StoredLetter[]): void;
+  /** What an upgrade of agents has to do with the node now; `null` or without it, nothing. */
+  upgrade?(id: NodeId): UpgradeWord | null;
+  /** Proves orders to agents; without it they go out unsigned, and an agent of now refuses them. */
+  signer?: OrderSigner;
+  config(): Config;
+};
+
+export type IngestAnswer =
+  | { kind: "reply"; reply: ReportReply }
+  /** `node` is the one whose part was claimed, where that is not the name that was given. */
+  | { kind: "denied"; message: string; node?: NodeId }
+  | { kind: "unavailable"; message: string };
+
+/** How long a letter may wait for others to share its transaction: below any human's notice. */
+const BATCH_MS = 4;
+/** Of one transaction, during which nothing else is served. */
+const BATCH_MAX = { letters: 256, news: 400 };
+/** Far more than register between two activations. */
+const ARRIVING_MAX = 10_000;
+const ARRIVING_MS = 60_000;
+
+type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
+export class Ingest {
+  private readonly store: Store;
+  private readonly clock: Clock;
+  private readonly target: IngestTarget;
+  /** Highest durable seq by `<node> <stream>`; this process is the store's only writer. */
+  private readonly cursors = new StreamCursors();
+  private waiting: Waiting[] = [];
+  private writing = false;
+  private armed = false;
+  private failure: string | null = null;
+  /** An append failed, which a database behind a network may have done all the same. */
+  private unsure = false;
+  /** How often a changed address is written down. */
+  private readonly moves = new Paced(60_000);
+  private readonly again = new AskAgain();
+  private readonly unheard = new Unheard();
+  /** New nodes by their id in lower case: until they are folded nobody else knows them. */
+  private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
+
+  constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
+    this.store = store;
+    this.clock = clock;
+    this.target = target;
+    for (const cursor of cursors) this.cursors.set(cursor);
+  }
+
+  /** Why letters cannot be written now, for readiness; `null` while they can. */
+  problem(): string | null {
+    return this.failure;
+  }
+
+  /**
+   * One report of an authenticated agent. `only` is the node that its credential may speak for,
+   * `null` for the shared token; `isRevoked` and `originOf` are asked of the node that it turns out
+   * to be. Resolves after everything new in it is durable.
+   */
+  async accept(
+    report: Report,
+    only: NodeId | null,
+    isRevoked: (node: NodeId) => boolean = () => false,
+    originOf?: (node: NodeId) => Origin,
+  ): Promise<IngestAnswer> {
+    const found = this.identify(report, only);
+    if (found.kind === "denied") return found;
+    const id = found.node;
+    if (isRevoked(id)) {
+      return { kind: "denied", message: `the credentials of ${id} are revoked`, node: id };
+    }
+    const node = this.target.node(id);
+    const mono = this.clock.monoMs();
+    const wall = this.clock.wallMs();
+    const unknown = node === null || node.agent === null;
+    if (unknown && !report.inventory)
+      return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
+    this.target.presence.note(id, mono, wall, report.sample ?? null);
+    const origin = this.newOrigin(node, originOf?.(id), mono);
+    const letter = this.letterOf(report, id, node, origin);
+    if (letter !== null && !(await this.enqueue(letter, wall))) {
+      return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
+    }
+    const asks = this.again.asks(id, node?.agent ?? null, report.boot_id, mono);
+    const seq = asks ? 0 : this.cursors.get(id, report.stream);
+    const stale =
+      node !== null &&
+      node.agent !== null &&
+      !report.inventory &&
+      (node.agent.bootId !== report.boot_id || hasRefused(report, node));
+    const reply = this.reply(report, id, this.target.node(id), seq, stale);
+    if (this.unheard.asks(id, node, report.check, mono)) reply.tell_again = true;
+    return { kind: "reply", reply };
+  }
+
+  /** Which node speaks: by its own id, else by an instance identity; two candidates are nobody. */
+  private identify(
+    report: Report,
+    only: NodeId | null,
+  ): { kind: "ok"; node: NodeId } | Extract<IngestAnswer, { kind: "denied" }> {
+    const named = report.node_id;
+    let id = named;
+    const known = this.target.node(id);
+    // A DaemonSet's agent gives the name of the Node object: one machine, two names (F8). What was
+    // taken in under that name before the two could be tied together falls silent and is forgotten.
+    const stray = known !== null && isUnbought(known);
+    if (known === null || stray) {
+      const candidates = new Set<NodeId>(this.namesakes(report));
+      for (const given of [id, ...(report.inventory?.provider_ids ?? [])]) {
+        for (const node of this.target.nodeOfProviderId(given)) candidates.add(node);
+      }
+      if (candidates.size > 1) {
+        return {
+          kind: "denied",
+          message: `${report.node_id} matches several instances: ${[...candidates].join(", ")}`,
+        };
+      }
+      candidates.delete(id);
+      for (const node of candidates) id = node;
+    }
+    if (this.target.node(id) === null && this.target.count() >= LIMIT.nodesMax) {
+      return {
+        kind: "denied",
+        message: `this control plane takes at most ${LIMIT.nodesMax} nodes`,
+      };
+    }
+    // A credential for an object's name speaks for the machine that Kubernetes says bears it.
+    const tied = only === named && this.namesakes(report).includes(id);
+    if (only !== null && only !== id && !tied)
+      return { kind: "denied", message: `this credential may not speak for ${named}`, node: id };
+    if (this.target.node(id)?.phase.kind === "gone")
+      return { kind: "denied", message: `node ${id} is gone` };
+    const like = this.target.node(id) === null ? this.likeOf(id) : null;
+    if (like !== null) {
+      const other = `node ${id} differs from node ${like} in case only`;
+      return { kind: "denied", message: `${other}: give it another name, or forget ${like}` };
+    }
+    return { kind: "ok", node: id };
+  }
+
+  /**
+   * Another node that Kubernetes and DNS cannot tell from this new one by its name. Two that come
+   * at once are told apart by who was heard first.
+   */
+  private likeOf(id: NodeId): NodeId | null {
+    const lower = id.toLowerCase();
+    const mono = this.clock.monoMs();
+    const heard = this.arriving.get(lower);
+    const lately = heard !== undefined && mono - heard.mono < ARRIVING_MS ? heard.id : id;
+    const first = this.target.nodeLike?.(id) ?? lately;
+    if (first !== id) return first;
+    if (this.arriving.size >= ARRIVING_MAX) this.arriving.clear();
+    this.arriving.set(lower, { id, mono });
+    return null;
+  }
+
+  /**
+   * Nodes whose object in Kubernetes bears the name that the agent gives, if the machine that
+   * speaks is that machine: names are given again, and an earlier bearer may still be running.
+   */
+  private namesakes(report: Report): NodeId[] {
+    return this.target.nodeOfObject(report.node_id).filter((id) => {
+      const node = this.target.node(id);
+      if (node === null) return false;
+      const boots = [node.kube?.bootId, node.agent?.bootId];
+      if (boots.includes(report.boot_id)) return true;
+      const read = report.inventory?.provider_ids ?? [];
+      return node.instance !== null && read.includes(node.instance.id);
+    });
+  }
+
+  /**
+   * Where the node reports from, if that is news: it tells which Node object is its own. A sender
+   * whose address changes with every report is written down once a minute.
+   */
+  private newOrigin(node: Node | null, origin: Origin | undefined, mono: number): Origin | null {
+    if (origin === undefined) return null;
+    const known = node?.agent?.origin;
+    if (node === null || known === undefined || !isSameProof(known, origin)) return origin;
+    if (known.address === origin.address) return null;
+    return this.moves.take(node.id, mono) ? origin : null;
+  }
+
+  /** What of the report must survive, or `null` if it is a quiet heartbeat. */
+  private letterOf(
+    report: Report,
+    id: NodeId,
+    node: Node | null,
+    origin: Origin | null,
+  ): Letter | null {
+    const seq = this.cursors.get(id, report.stream);
+    const findings = (report.findings ?? []).filter((f) => f.seq > seq);
+    const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
+    const results = report.results ?? [];
+    const inventory = report.inventory ?? null;
+    const check = provenCheck(node, report, this.target.config());
+    const rebooted = node?.agent !== null && node?.agent?.bootId !== report.boot_id;
+    const news =
+      findings.length > 0 ||
+      gaps.length > 0 ||
+      results.length > 0 ||
+      inventory !== null ||
+      origin !== null ||
+      rebooted;
+    // A clean check is news where an upgrade waits for it.
+    const awaited = this.target.upgrade?.(id) ?? null;
+    const quiet = awaited === null && check !== null && isQuiet(check, node, this.clock.wallMs());
+    if (!news && (check === null || quiet)) return null;
+    return {
+      node: id,
+      bootId: report.boot_id as BootId,
+      stream: report.stream,
+      agentVersion: report.agent_version,
+      simulated: report.simulated,
+      inventory,
+      check,
+      findings,
+      gaps,
+      results,
+      ...(origin === null ? {} : { origin }),
+    };
+  }
+
+  private reply(
+    report: Report,
+    id: NodeId,
+    node: Node | null,
+    seq: number,
+    wantInventory: boolean,
+  ): ReportReply {
+    const { server } = this.target.config();
+    const word = this.target.upgrade?.(id)?.command ?? null;
+    // What this very report answers is folded in a moment: not to be asked again in between.
+    const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
+    const { signer } = this.target;
+    const now = this.clock.wallMs();
+    const ordered = word === null || answers ? [] : [word];
+    // An agent knows itself by the name that it reports under.
+    const commands: AgentCommand[] = ordered.map((one) => {
+      return signer === undefined ? one : signer.sign(one, report.node_id);
+    });
+    const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
+    const isKnown = signer === undefined || trust?.key === signer.fingerprint;
+    const expected = expectedOf(node, report, this.target.config());
+    return {
+      ack_seq: seq,
+      stream: report.stream as StreamId,
+      node_id: id,
+      config: {
+        heartbeat_ms: server.heartbeatIntervalMs,
+        sample_ms: server.sampleIntervalMs,
+        check_ms: server.healthCheckIntervalMs,
+      },
+      commands,
+      server_time: new Date(now).toISOString(),
+      want_inventory: wantInventory,
+      node_status: node === null ? null : statusOf(node),
+      verdict: node === null ? null : verdictOfNode(node),
+      credential: null,
+      ...(isKnown ? {} : { order_key: signer.shown }),
+      ...(expected === null ? {} : { expected }),
+    };
+  }
+
+  private enqueue(letter: Letter, receivedAt: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.waiting.push({ letter, receivedAt, resolve });
+      if (this.waiting.length >= BATCH_MAX.letters) void this.flush();
+      else if (!this.armed) {
+        this.armed = true;
+        this.clock.after(BATCH_MS, () => {
+          this.armed = false;
+          void this.flush();
+        });
+      }
+    });
+  }
+
+  /**
+   * Writes what waits, one transaction at a time; replays inside a batch are dropped by the cursor.
+   */
+  private async flush(): Promise<void> {
+    if (this.writing || this.waiting.length === 0) return;
+    this.writing = true;
+    const batch = takeFairly(this.waiting, BATCH_MAX);
+    try {
+      if (this.unsure) await this.catchUp();
+      const { letters, marks } = this.newIn(batch);
+      const ids = await this.store.appendLetters(letters, [...marks.values()]);
+      for (const mark of marks.values()) this.cursors.set(mark);
+      this.failure = null;
+      this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
+      for (const one of batch) one.resolve(true);
+    } catch (error) {
+      // A refused epoch has written nothing.
+      this.unsure ||= !(error instanceof StaleEpoch);
+      this.failure = error instanceof Error ? error.message : String(error);
+      for (const one of batch) one.resolve(false);
+    } finally {
+      if (this.waiting.length > 0) await this.clock.turn?.();
+      this.writing = false;
+      if (this.waiting.length > 0) void this.flush();
+    }
+  }
+
+  /** What of a batch is to be written, and how far each stream then is. */
+  private newIn(batch: readonly Waiting[]) {
+    const marks = new Map<string, Cursor>();
+    const letters: { letter: Letter; receivedAt: number }[] = [];
+    for (const { letter, receivedAt } of batch) {
+      const key = `${letter.node} ${letter.stream}`;
+      const seen = marks.get(key)?.seq ?? this.cursors.get(letter.node, letter.stream);
+      const findings = letter.findings.filter((f) => f.seq > seen);
+      const gaps = letter.gaps.filter((g) => g.seq > seen);
+      const top = Math.max(seen, ...findings.map((f) => f.seq), ...gaps.map((g) => g.seq));
+      marks.set(key, { node: letter.node, stream: letter.stream, seq: top });
+      letters.push({ letter: { ...letter, findings, gaps }, receivedAt });
+    }
+    return { letters, marks };
+  }
+
+  /**
+   * Letters that were written unknown to this process are folded now: found at some later reading
+   * of the store, they would condemn anew what has been repaired since.
+   */
+  private async catchUp(): Promise<void> {
+    const { letters, cursors } = await this.store.load();
+    for (const { node, stream, seq } of cursors) {
+      this.cursors.set({ node, stream, seq: Math.max(seq, this.cursors.get(node, stream)) });
+    }
+    this.target.takeLetters(letters);
+    this.unsure = false;
+  }
+}
+
+/** It has refused orders since its last inventory, which says why. */
+function hasRefused(report: Report, node: Node): boolean {
+  return (report.refused_orders ?? 0) !== (node.agent?.inventory.trust?.refused ?? 0);
+}
+
+/**
+ * A clean check changes no decision about a node that serves and has nothing held against it, or
+ * only what no clean check ends: until it is reset, rebooted, replaced, or its time is over.
+ */
+function isQuiet(check: NonNullable<Report["check"]>, node: Node | null, now: number): boolean {
+  if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;
+  const { held, verdict, silentSince, lastCheckClean } = node.health;
+  if (silentSince !== null || !check.conclusive || check.active.length > 0) return false;
+  if (held.length === 0) return verdict === "healthy";
+  return verdict === "degraded" && lastCheckClean && held.every((one) => isUnmoved(one, now));
+}
+
+function isUnmoved({ judgement, lastAt, resetSeen }: HeldFinding, now: number): boolean {
+  const { hold } = judgement;
+  if (typeof hold === "object") return now < lastAt + hold.forMs;
+  if (hold === "until_replaced") return true;
+  return (hold === "until_reset" || hold === "until_reboot") && resetSeen !== true;
+}

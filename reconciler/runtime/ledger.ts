@@ -1,0 +1,219 @@
+/**
+ * The durable fleet as this process knows it: one writer, one transaction at a time, and a copy in
+ * memory that is what the store said, and for the length of one activation what it is told next:
+ * an activation decides from the facts that it has just folded, and both are written as one. No
+ * call starts before that. When it is not known whether a transaction was written, nothing else
+ * happens before the store is read again.
+ */
+import type { Command } from "../../schema/command.ts";
+import type { Config } from "../../schema/config.ts";
+import type { CommandId, NodeId } from "../../schema/id.ts";
+import type { ClusterEye } from "./cluster-eye.ts";
+import type { Clock } from "../core/clock.ts";
+import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "../core/draft.ts";
+import type { Fleet } from "../core/fleet.ts";
+import { newPoolState } from "../core/fold/new-pool.ts";
+import { recoverSnapshot } from "../core/fold/unreadable.ts";
+import { deliveriesOf } from "../core/notify.ts";
+import { type LetterBounds, takeFairly } from "./letter-queue.ts";
+import { type Change, emptyChange, isEmptyChange } from "../core/store.ts";
+import type { Store, StoredLetter } from "../core/store.ts";
+
+/** Far more orders than people give between a commit and its hand-over. */
+const SETTLED_MAX = 1_000;
+
+export class Ledger {
+  private readonly store: Store;
+  private readonly clock: Clock;
+  private readonly config: Config;
+  private readonly fleetId: string;
+  private readonly committed: (change: Change) => void;
+  private readonly eye: Pick<ClusterEye, "told" | "doubt">;
+  private mirror: Mirror = newMirror();
+  private letters: StoredLetter[] = [];
+  /** Highest inbox id taken in: ids grow, and this process is the only writer. */
+  private newestLetter = 0;
+  private commands: Command[] = [];
+  /** Orders carried out lately: one that a reload brought in is not taken a second time. */
+  private readonly settled = new Set<CommandId>();
+  private readonly waiters = new Map<CommandId, (command: Command) => void>();
+  private stale = true;
+  /** Shown in memory, and not written yet. */
+  private staged: Change | null = null;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(from: {
+    store: Store;
+    clock: Clock;
+    config: Config;
+    fleetId: string;
+    committed: (change: Change) => void;
+    eye: Pick<ClusterEye, "told" | "doubt">;
+  }) {
+    this.store = from.store;
+    this.clock = from.clock;
+    this.config = from.config;
+    this.fleetId = from.fleetId;
+    this.committed = from.committed;
+    this.eye = from.eye;
+  }
+
+  fleet(): Fleet {
+    const { nodes, pools, operations, facts } = this.mirror;
+    return { fleetId: this.fleetId, nodes, pools, operations, facts };
+  }
+
+  /** `<provider>/<instance id>` → node. */
+  nodeOfInstance(key: string): NodeId | null {
+    return this.mirror.byInstance.get(key) ?? null;
+  }
+
+  /** The live node whose id differs from this one in case at most. */
+  nodeLike(id: NodeId): NodeId | null {
+    return this.mirror.byLowerCase.get(id.toLowerCase()) ?? null;
+  }
+
+  /** The live node whose object in Kubernetes has the name, unless the name is all that says so. */
+  nodesOfObject(name: string): NodeId[] {
+    const id = this.mirror.byObject.get(name);
+    const by = id === undefined ? undefined : this.mirror.nodes.get(id)?.kube?.by;
+    return id === undefined || by === "agent_name" ? [] : [id];
+  }
+
+  /** One draft at a time: a second would overwrite what the first has not committed yet. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  draft(): Draft {
+    return new Draft(this.mirror);
+  }
+
+  /** Shows a draft to this activation; `flush` writes it with whatever else was staged. */
+  stage(draft: Draft): void {
+    const change = draft.finish();
+    if (change === null) return;
+    stampEpoch(change, this.store.epoch ?? 0);
+    change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    mirrorChange(this.mirror, change);
+    this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
+  }
+
+  /** Writes what was staged, in one transaction. Rejects if it may not have been written. */
+  async flush(): Promise<void> {
+    const change = this.staged;
+    if (change === null) return;
+    this.staged = null;
+    try {
+      await this.store.commit(change);
+    } catch (error) {
+      this.stale = true;
+      throw error;
+    }
+    this.eye.told(change);
+    this.committed(change);
+  }
+
+  /** Both, for a change that stands alone. */
+  commit(draft: Draft): Promise<void> {
+    this.stage(draft);
+    return this.flush();
+  }
+
+  /** Something failed in between: what is in memory is not to be trusted. */
+  doubt(): void {
+    this.stale = true;
+  }
+
+  /** Reads the store again if there is any doubt. Every open operation then counts as sent. */
+  async refresh(): Promise<void> {
+    // What was shown and never written is nothing.
+    if (this.staged !== null) this.stale = true;
+    this.staged = null;
+    if (!this.stale) return;
+    const now = this.clock.wallMs();
+    const { snapshot, change } = recoverSnapshot(await this.store.load(), now);
+    const mirror = newMirror();
+    mirrorChange(mirror, {
+      ...emptyChange(),
+      nodes: snapshot.nodes,
+      pools: snapshot.pools,
+      facts: snapshot.facts,
+      // Sent just now for all we know: the settle time of a tag-only provider runs from here.
+      operations: snapshot.openOperations.map((operation) => ({
+        ...operation,
+        attempts: Math.max(operation.attempts, 1),
+        ...(operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {}),
+      })),
+    });
+    for (const { name, scaling } of this.config.pools) {
+      if (mirror.pools.has(name)) continue;
+      mirror.pools.set(name, newPoolState(name, scaling.minNodes, now));
+    }
+    this.mirror = mirror;
+    this.stale = false;
+    this.letters = snapshot.letters;
+    this.raiseNewest(snapshot.letters);
+    this.commands = snapshot.openCommands;
+    // A standby shows the same, and leaves the writing to the leader.
+    if (this.store.epoch !== null && !isEmptyChange(change)) {
+      change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+      this.staged = change;
+    }
+    // What the cluster showed may have been folded and not written.
+    this.eye.doubt();
+  }
+
+  /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */
+  addLetters(letters: StoredLetter[]): void {
+    for (const letter of letters) if (letter.id > this.newestLetter) this.letters.push(letter);
+    this.raiseNewest(letters);
+  }
+
+  takeLetters(bounds: LetterBounds): StoredLetter[] {
+    return takeFairly(this.letters, bounds);
+  }
+
+  hasLetters(): boolean {
+    return this.letters.length > 0;
+  }
+
+  /** A durable order; resolves with what became of it. */
+  addCommand(command: Command): Promise<Command> {
+    const { id } = command;
+    const known = this.settled.has(id) || this.commands.some((one) => one.id === id);
+    if (!known) this.commands.push(command);
+    const { promise, resolve } = Promise.withResolvers<Command>();
+    this.waiters.set(id, resolve);
+    return promise;
+  }
+
+  takeCommands(): Command[] {
+    return this.commands.splice(0);
+  }
+
+  settle(command: Command): void {
+    this.settled.add(command.id);
+    for (const id of this.settled) {
+      if (this.settled.size <= SETTLED_MAX) break;
+      this.settled.delete(id);
+    }
+    this.waiters.get(command.id)?.(command);
+    this.waiters.delete(command.id);
+  }
+
+  private raiseNewest(letters: StoredLetter[]): void {
+    this.newestLetter = Math.max(this.newestLetter, letters[letters.length - 1]?.id ?? 0);
+  }
+}
+
+/** New intents and new sessions say under which leader they were made (safety.md §14, I1). */
+function stampEpoch(change: Change, epoch: number): void {
+  change.operations = change.operations.map((one) => (one.epoch === 0 ? { ...one, epoch } : one));
+  change.nodes = change.nodes.map((node) => {
+    if (node.session === null || node.session.epoch !== 0) return node;
+    return { ...node, session: { ...node.session, epoch } };
+  });
+}

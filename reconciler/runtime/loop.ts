@@ -1,0 +1,399 @@
+/**
+ * The reconciler: one loop around one pure function. Read this first.
+ *
+ *   fold     what arrived (answers, listings, letters, orders), and time
+ *   decide   (Fleet, configuration, Sight) → Plan, checked by lint   →  one transaction with fold
+ *   act      open operations are called; their answers are the next activation's facts
+ *
+ * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
+ * twice, or after any crash. It never waits for the outside: calls run beside it and are found open
+ * in the journal if this process dies (law 4).
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Command } from "../../schema/command.ts";
+import type { Config } from "../../schema/config.ts";
+import type { NodeId, PoolName } from "../../schema/id.ts";
+import type { Operation } from "../../schema/operation.ts";
+import type { Plan } from "../../schema/plan.ts";
+import type { Targets } from "./act/execute.ts";
+import { type Permit, Runner } from "./act/run.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import { CloudSight } from "./cloud-sight.ts";
+import { ClusterEye } from "./cluster-eye.ts";
+import { Scaler, type Standing } from "./scaler.ts";
+import type { Draft } from "../core/draft.ts";
+import type { Fleet, Sight } from "../core/fleet.ts";
+import { foldEverything } from "../core/fold/everything.ts";
+import type { FoldInput, FoldResult, Judged } from "../core/fold/everything.ts";
+import { Ledger } from "./ledger.ts";
+import { boundsFor } from "./letter-queue.ts";
+import { Pace, troubleRestMs, untilNext } from "./pace.ts";
+import { Planner } from "./planner.ts";
+import { Presence, PULSE_MS } from "./presence.ts";
+import type { Provider } from "../core/provider.ts";
+import { Blindness, darkness, mayCall } from "../core/safety/blind.ts";
+import { stepImpaired } from "../core/safety/impaired.ts";
+import { frozenBy, stepSafety } from "../core/safety/step.ts";
+import { wishOf } from "../core/wish.ts";
+import { openSight } from "./sight.ts";
+import type { Change, Store, StoredLetter } from "../core/store.ts";
+import { CloudWatch } from "./watch-cloud.ts";
+
+export type LoopPorts = {
+  store: Store;
+  clock: Clock;
+  log: Log;
+  providers: ReadonlyMap<string, Provider>;
+  /** Providers that could not be opened, with why. */
+  unavailable: ReadonlyMap<string, string>;
+  targets: Targets;
+  /** Look, fold and decide, but carry nothing out: the plan is only shown. */
+  dryRun?: boolean;
+  /** Milliseconds of a core that this process has used; without it, time counts as work. */
+  cpuMs?(): number;
+  /** Whether this process still leads, asked before each call; without it, always. */
+  permit?: Permit;
+  /** Told of each activation that ended, and whether well: what a watchdog is fed by. */
+  turned?(ok: boolean): void;
+  /** Told of every committed change: metrics, watchers. */
+  committed(change: Change): void;
+  /** Told what the policy decided, after the change that holds it is durable. */
+  judged(judged: Judged): void;
+};
+
+/** Longest sleep, and the resolution of silence, drains and boot deadlines. */
+export const PERIOD_MS = 1_000;
+/** Retention and history are trimmed this often. */
+const TRIM_MS = 10 * 60_000;
+/** Failures in a row before readiness says so. */
+const TROUBLE_TOLD = 2;
+
+export class Reconciler {
+  readonly presence: Presence;
+  private readonly ports: LoopPorts;
+  private readonly config: Config;
+  private readonly policy: CompiledPolicy;
+  private readonly ledger: Ledger;
+  private readonly cloud: CloudSight;
+  private readonly runner: Runner;
+  private readonly watch: CloudWatch;
+  private readonly scaler = new Scaler();
+  private readonly blindness = new Blindness();
+  private readonly planner: Planner;
+  private sight: Sight | null = null;
+  /** Activations that failed in a row, and the last error. */
+  private trouble = { count: 0, message: "" };
+  private adopted = false;
+  private wake: (() => void) | null = null;
+  private hinted = false;
+  private running: Promise<void> | null = null;
+  private stopping = false;
+  private trimmedMono = 0;
+  private readonly eye: ClusterEye;
+
+  private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
+    const { store, clock, providers, unavailable, committed, targets } = ports;
+    this.ports = ports;
+    this.config = config;
+    this.policy = policy;
+    this.presence = new Presence(clock.monoMs(), clock.wallMs());
+    this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
+    const { eye } = this;
+    this.ledger = new Ledger({ store, clock, config, fleetId, committed, eye });
+    const acts = ports.dryRun !== true;
+    this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
+    this.cloud = new CloudSight(providers, unavailable);
+    this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
+    this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
+  }
+
+  /** Loads the durable fleet; every operation found open counts as possibly sent. */
+  static async open(
+    ports: LoopPorts,
+    config: Config,
+    policy: CompiledPolicy,
+    fleetId: string,
+  ): Promise<Reconciler> {
+    const reconciler = new Reconciler(ports, config, policy, fleetId);
+    await reconciler.ledger.refresh();
+    return reconciler;
+  }
+
+  fleet(): Fleet {
+    return this.ledger.fleet();
+  }
+  lastPlan(): Plan {
+    return this.planner.plan;
+  }
+  lastSight(): Sight | null {
+    return this.sight;
+  }
+  activeConfig(): Config {
+    return this.config;
+  }
+  activePolicy(): CompiledPolicy {
+    return this.policy;
+  }
+  nodeOfInstance(key: string): NodeId | null {
+    return this.ledger.nodeOfInstance(key);
+  }
+  nodeLike(id: NodeId): NodeId | null {
+    return this.ledger.nodeLike(id);
+  }
+  /** Nodes whose object in Kubernetes has this name, by an identity that is not the name. */
+  nodeOfObject(name: string): NodeId[] {
+    return this.ledger.nodesOfObject(name);
+  }
+  /** What a pool's autoscaler last made of it; `null` without one, or before its first look. */
+  standing(pool: PoolName): Standing | null {
+    return this.scaler.standing(pool);
+  }
+  /** The first look at every provider is done. */
+  hasAdopted(): boolean {
+    return this.adopted;
+  }
+  /** What keeps the loop, or a pool of it, from acting; `null` while sound. */
+  failure(): string | null {
+    const out = this.planner.breaches();
+    if (this.trouble.count >= TROUBLE_TOLD) out.push(`activations fail: ${this.trouble.message}`);
+    return out.length === 0 ? null : out.join("; ");
+  }
+
+  /** Durable letters, from the ingest after its own commit. */
+  takeLetters(letters: StoredLetter[]): void {
+    this.ledger.addLetters(letters);
+    this.hint();
+  }
+
+  /** A person's order, durable already. Resolves with what became of it. */
+  takeCommand(command: Command): Promise<Command> {
+    const outcome = this.ledger.addCommand(command);
+    this.hint();
+    return outcome;
+  }
+
+  /** A change made by a route (pool size, demand): one transaction, then the plan is made anew. */
+  async change(edit: (draft: Draft) => void): Promise<void> {
+    await this.ledger.alone(async () => {
+      await this.ledger.refresh();
+      const draft = this.ledger.draft();
+      edit(draft);
+      await this.ledger.commit(draft);
+    });
+    this.hint();
+  }
+  hint(): void {
+    this.hinted = true;
+    this.wake?.();
+  }
+  /** One activation. Tests and the simulator call it directly; `start` calls it for ever. */
+  activate(): Promise<void> {
+    return this.ledger.alone(() => this.activateAlone());
+  }
+
+  /** A standby's activation: reads the store anew, shows what it says, and writes nothing. */
+  look(): Promise<void> {
+    return this.ledger.alone(async () => {
+      const { clock } = this.ports;
+      this.ledger.doubt();
+      await this.ledger.refresh();
+      this.sight = this.see(clock.wallMs(), clock.monoMs());
+      this.planner.look(this.sight);
+    });
+  }
+
+  private async activateAlone(): Promise<void> {
+    const { clock, store } = this.ports;
+    const now = clock.wallMs();
+    const mono = clock.monoMs();
+    this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
+    await this.ledger.refresh();
+    const acts = this.ports.dryRun !== true;
+    const folded = this.foldFacts(now, mono);
+    let sight: Sight;
+    try {
+      this.guard(now);
+      sight = this.see(now, mono);
+      this.sight = sight;
+      if (acts) this.scale(sight, mono);
+      this.planner.decide(sight);
+    } finally {
+      // Whatever went wrong in deciding, what arrived is taken in.
+      await this.ledger.flush();
+      this.noteFolded(folded);
+    }
+    // First whose object is whose, then the calls that need it.
+    const wish = () => wishOf(this.fleet(), this.config, sight, this.planner.plan.waits);
+    if (acts) this.eye.tend(wish, this.ports.permit);
+    const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
+    if (acts) this.runner.start(this.fleet().operations.values(), now, may);
+    this.watch.look(this.cloud.busy(this.fleet()));
+    if (mono - this.trimmedMono < TRIM_MS) return;
+    this.trimmedMono = mono;
+    await store.trim(now);
+  }
+
+  /** What trips or clears, is put aside or comes back, before anything is decided. */
+  private guard(now: number): void {
+    const draft = this.ledger.draft();
+    const fleet = this.fleet();
+    draft.take(stepSafety(fleet, this.config, this.policy, now));
+    draft.take(stepImpaired(fleet, this.config, this.cloud.sight(), now));
+    this.ledger.stage(draft);
+  }
+
+  private see(now: number, mono: number): Sight {
+    const fleet = this.fleet();
+    const dark = darkness(fleet.nodes.values());
+    const own = this.presence.doubtful();
+    const reasons = [...(dark === null ? [] : [dark]), ...this.cloud.doubts(mono)];
+    const blind = this.blindness.look(reasons, mono, this.config.server.heartbeatIntervalMs);
+    return openSight({
+      now,
+      mono,
+      blind: [...(own === null ? [] : [own]), ...blind],
+      presence: this.presence,
+      targets: this.ports.targets,
+      providers: this.cloud.sight(),
+      sampleIntervalMs: this.config.server.sampleIntervalMs,
+      frozen: frozenBy(fleet.facts, now),
+      ambiguous: this.eye.ambiguous(),
+      isMatched: (node) => fleet.nodes.get(node)?.kube?.absentSince === null,
+    });
+  }
+
+  private foldFacts(now: number, mono: number): FoldResult {
+    const { presence, cloud, ledger, config } = this;
+    const draft = ledger.draft();
+    const timeoutMs = config.server.heartbeatTimeoutMs;
+    const input: FoldInput = {
+      fleet: this.fleet(),
+      config,
+      policy: this.policy,
+      now,
+      answers: this.runner.take(),
+      listings: this.watch.take(),
+      letters: ledger.takeLetters(boundsFor(this.policy.rules.length)),
+      commands: ledger.takeCommands(),
+      sightings: cloud.sightings,
+      collapsed: cloud.collapsed,
+      silentMs: (node) => presence.silentMs(node, mono, timeoutMs),
+      heard: (node) => presence.isHeard(node),
+      settleMs: (provider) => cloud.settleMs(provider),
+      blind: presence.doubtful() !== null,
+      cluster: this.eye.news(config.kubernetes, this.fleet().fleetId),
+    };
+    const folded = foldEverything(input, draft);
+    cloud.sightings = folded.sightings;
+    cloud.collapsed = folded.collapsed;
+    for (const provider of folded.listed) cloud.note(provider);
+    for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
+    this.eye.note(folded.known);
+    ledger.stage(draft);
+    return folded;
+  }
+
+  /** What follows once they are durable. */
+  private noteFolded(folded: FoldResult): void {
+    this.ports.judged(folded.judged);
+    for (const { message, fields } of folded.problems) this.ports.log("warn", message, fields);
+    for (const id of folded.removed) this.presence.forget(id);
+    for (const command of folded.commands) this.ledger.settle(command);
+    this.adopted ||= this.cloud.isComplete();
+    if (this.ledger.hasLetters()) this.hint();
+  }
+
+  /** The cluster that is looked at, and what cannot be told apart in it. */
+  cluster() {
+    const cluster = this.ports.targets.scheduler.cluster ?? null;
+    return { cluster, alarms: this.eye.alarms(), unproven: this.eye.unproven() };
+  }
+
+  /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */
+  private scale(sight: Sight, mono: number): void {
+    const { config, presence, ledger } = this;
+    const draft = ledger.draft();
+    this.scaler.evaluate({ fleet: this.fleet(), config, sight, presence, mono }, draft);
+    ledger.stage(draft);
+  }
+
+  start(): void {
+    this.ports.targets.scheduler.cluster?.start(() => this.hint());
+    this.running ??= this.run();
+    const { clock } = this.ports;
+    const beat = (): void => {
+      if (this.stopping) return;
+      this.presence.pulse(clock.monoMs(), clock.wallMs(), this.config.server.heartbeatTimeoutMs);
+      clock.after(PULSE_MS / 2, beat);
+    };
+    beat();
+  }
+
+  /** Stops deciding, then waits for calls that are out, at most `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    const { clock } = this.ports;
+    this.stopping = true;
+    this.hint();
+    await this.running;
+    this.runner.interrupt();
+    this.ports.targets.scheduler.cluster?.stop();
+    const until = clock.monoMs() + graceMs;
+    while (this.runner.inFlight() > 0 && clock.monoMs() < until) {
+      await new Promise<void>((resolve) => void clock.after(20, resolve));
+      await this.ledger.alone(async () => {
+        const folded = this.foldFacts(clock.wallMs(), clock.monoMs());
+        await this.ledger.flush();
+        this.noteFolded(folded);
+      });
+    }
+  }
+
+  private async run(): Promise<void> {
+    const { clock } = this.ports;
+    const pace = new Pace(clock.monoMs());
+    const usedMs = this.ports.cpuMs ?? (() => clock.monoMs());
+    while (!this.stopping) {
+      // Reports that woke the loop are answered before they are folded.
+      await clock.turn?.();
+      this.hinted = false;
+      const begun = clock.monoMs();
+      const used = usedMs();
+      const ok = await this.tryActivate();
+      this.ports.turned?.(ok);
+      if (!ok) continue;
+      await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
+      const goesOn = this.planner.plan.actions.length > 0 && this.ports.dryRun !== true;
+      const pause = goesOn ? 0 : this.pauseMs();
+      if (!this.hinted && pause > 0) await this.sleep(pause, true);
+    }
+  }
+
+  /** False after a failure, and after the rest that follows it. */
+  private async tryActivate(): Promise<boolean> {
+    try {
+      await this.activate();
+      this.trouble = { count: 0, message: "" };
+      return true;
+    } catch (error) {
+      const told = error instanceof Error ? error : new Error(String(error));
+      this.ports.log("error", "activation failed", { error: told.stack ?? told.message });
+      this.trouble = { count: this.trouble.count + 1, message: told.message };
+      this.ledger.doubt();
+      await this.sleep(troubleRestMs(this.trouble.count), false);
+      return false;
+    }
+  }
+
+  private sleep(ms: number, hintable: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.ports.clock.after(ms, resolve);
+      this.wake = hintable ? () => (cancel(), resolve()) : null;
+    });
+  }
+
+  /** Milliseconds until something is worth another look. */
+  private pauseMs(): number {
+    const mostMs = Math.min(PERIOD_MS, this.watch.nextMs(this.cloud.busy(this.fleet())));
+    return untilNext(this.planner.plan, this.ports.clock.wallMs(), mostMs);
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic
+ * clock, and writes a changed size into the activation's draft together with the event that says
+ * why. It never touches a pool without an autoscaler (promise N17), and only ever changes the
+ * wanted size: floor repair, replacement and a person's size go their own way and wait for no
+ * cooldown (B35).
+ */
+import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
+import type { EventDraft, EventKind } from "../../schema/event.ts";
+import type { PoolName } from "../../schema/id.ts";
+import type { Node, PoolState } from "../../schema/node.ts";
+import type { Draft } from "../core/draft.ts";
+import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
+import type { Presence } from "./presence.ts";
+import { takeCensus } from "../core/scaling/census.ts";
+import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts";
+import { Load } from "./load.ts";
+import { flatten, recommend } from "../core/scaling/recommend.ts";
+import type { Snapshot } from "../core/scaling/snapshot.ts";
+
+export type ScalerInput = {
+  fleet: Fleet;
+  config: Config;
+  sight: Sight;
+  presence: Presence;
+  /** Monotonic milliseconds of this process. */
+  mono: number;
+};
+
+/** What the newest evaluation made of a pool, for people. */
+export type Standing = {
+  at: number;
+  verdict: "hold" | "steady" | "cooldown" | "scaled";
+  because: string;
+  /** True if a signal that the autoscaler needs is missing. */
+  lost: boolean;
+};
+
+/** What is remembered of a pool between evaluations; a restart may lose it all. */
+type Memory = {
+  history: number[];
+  /** Monotonic instant of the newest autoscaler action; `null` = none known. */
+  actedMono: number | null;
+  standing: Standing | null;
+  /** The queue was known at the last evaluation. */
+  heard: boolean;
+};
+
+/** One pool at one evaluation. */
+type Turn = {
+  pool: PoolConfig;
+  autoscaler: Autoscaler;
+  state: PoolState;
+  nodes: Node[];
+  memory: Memory;
+  input: ScalerInput;
+};
+
+export class Scaler {
+  private readonly load = new Load();
+  private readonly memory = new Map<PoolName, Memory>();
+  private evaluatedMono: number | null = null;
+
+  /** The newest evaluation of a pool in this process's life. */
+  standing(pool: PoolName): Standing | null {
+    return this.memory.get(pool)?.standing ?? null;
+  }
+
+  /** Called by every activation, after its facts are folded and before its plan is made. */
+  evaluate(input: ScalerInput, draft: Draft): void {
+    const { config, fleet, presence, mono, sight } = input;
+    const pools = config.pools.filter((pool) => pool.scaling.autoscaler !== null);
+    for (const name of this.memory.keys()) {
+      if (!pools.some((pool) => pool.name === name)) this.memory.delete(name);
+    }
+    if (pools.length === 0) return;
+    this.load.look(fleet.nodes.keys(), presence, mono);
+    const sinceMs = this.evaluatedMono === null ? Infinity : mono - this.evaluatedMono;
+    if (sinceMs < config.server.autoscaleIntervalMs) return;
+    this.evaluatedMono = mono;
+    const byPool = Map.groupBy(fleet.nodes.values(), (node) => node.pool);
+    for (const pool of pools) {
+      const state = draft.pool(pool.name);
+      const { autoscaler } = pool.scaling;
+      if (state === null || autoscaler === null) continue;
+      const memory = this.remember(pool.name, state, mono, sight.now);
+      const nodes = (byPool.get(pool.name) ?? []).filter((node) => countsIn(node, pool));
+      const turn: Turn = { pool, autoscaler, state, nodes, memory, input };
+      tellDemand(turn, draft);
+      memory.standing = judge(turn, this.openSnapshot(turn), draft);
+    }
+  }
+
+  /** A restart takes the cooldown over from the record; a clock set back cannot make it longer. */
+  private remember(name: PoolName, state: PoolState, mono: number, now: number): Memory {
+    const known = this.memory.get(name);
+    if (known !== undefined) return known;
+    const { lastScaleAt } = state;
+    const actedMono = lastScaleAt === null ? null : mono - Math.max(0, now - lastScaleAt);
+    const fresh: Memory = { history: [], actedMono, standing: null, heard: false };
+    this.memory.set(name, fresh);
+    return fresh;
+  }
+
+  private openSnapshot({ pool, autoscaler, state, nodes, memory, input }: Turn): Snapshot {
+    const { sight, mono, config } = input;
+    const census = takeCensus(nodes, sight);
+    const utilization = this.load.mean(census.registered, mono);
+    // A hole in the series would bend its slope: after one the trend starts again.
+    if (utilization === null) memory.history = [];
+    else memory.history.push(utilization);
+    memory.history.splice(0, memory.history.length - lookbackOf(autoscaler));
+    const interval = config.server.autoscaleIntervalMs;
+    const queue = knownQueue(heardOf(pool.name, state, sight), sight.now, interval);
+    return {
+      desired: state.desired,
+      provisioning: census.provisioning,
+      registered: census.registered.length,
+      healthy: census.healthy,
+      spare: census.spare,
+      min: pool.scaling.minNodes,
+      max: pool.scaling.maxNodes,
+      utilization,
+      pending: queue?.pendingJobs ?? null,
+      queueDepth: queue?.queueDepth ?? null,
+      gpuDepth: queue?.gpuDepth ?? null,
+      history: memory.history,
+      now: sight.now,
+    };
+  }
+}
+
+/** One evaluation: what it says, and the new size in the draft if it is one and may be one now. */
+function judge(turn: Turn, from: Snapshot, draft: Draft): Standing {
+  const { pool, autoscaler, state, memory, input } = turn;
+  const { sight, mono } = input;
+  const at = sight.now;
+  const still = stillness(state, sight);
+  if (still !== null) return { at, verdict: "hold", because: still, lost: false };
+  const answer = recommend(autoscaler, from);
+  const { because } = answer;
+  if (answer.kind === "hold") {
+    return { at, verdict: "hold", because, lost: answer.cause === "unknown" };
+  }
+  if (answer.nodes === state.desired) return { at, verdict: "steady", because, lost: false };
+  const change = `${state.desired} → ${answer.nodes}`;
+  const { cooldownMs } = pool.scaling;
+  const restMs = memory.actedMono === null ? 0 : memory.actedMono + cooldownMs - mono;
+  if (answer.cause === "signal" && restMs > 0) {
+    const words = `${change} waits ${Math.ceil(restMs / 1_000)} s: ${because}`;
+    return { at, verdict: "cooldown", because: words, lost: false };
+  }
+  memory.actedMono = mono;
+  const size = { desired: answer.nodes, desiredBy: "autoscaler", desiredAt: at, lastScaleAt: at };
+  draft.putPool({ ...state, ...size });
+  const message = `wanted size ${change}: ${because} (${autoscaler.type} autoscaler)`;
+  draft.tell([eventOf(pool.name, "pool.size", message, at)]);
+  return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
+}
+
+/**
+ * Why nothing is decided at all, or `null`: blind means still, and a person's hold is a person's.
+ */
+function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string | null {
+  if (frozen !== null) return `the fleet is frozen: ${frozen}`;
+  if (blind.length > 0) return blind.join("; ");
+  if (hold !== null && hold.until > now) return `the pool is held by ${hold.by}: ${hold.why}`;
+  return null;
+}
+
+/** What is said about the pool's queue, by whom it may be said. */
+function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
+  return { pushed: demand, seen: sight.queue?.(pool) ?? null };
+}
+
+/** Once when the queue is lost and once when it is back, in the history that people read. */
+function tellDemand({ pool, autoscaler, state, memory, input }: Turn, draft: Draft): void {
+  const { sight, config } = input;
+  const { now } = sight;
+  const interval = config.server.autoscaleIntervalMs;
+  const heard = heardOf(pool.name, state, sight);
+  const problem = demandProblem(autoscaler, heard, now, interval);
+  const queue = knownQueue(heard, now, interval);
+  const isHeard = queue !== null && problem === null;
+  if (isHeard === memory.heard) return;
+  memory.heard = isHeard;
+  const depth = queue?.queueDepth ?? 0;
+  const known = `demand: the queue is known, its depth is ${depth} (by ${queue?.source ?? ""})`;
+  draft.tell([eventOf(pool.name, "pool.condition", problem ?? known, now)]);
+}
+
+function eventOf(pool: PoolName, kind: EventKind, message: string, at: number): EventDraft {
+  return { at, kind, node: null, pool, session: null, actor: "navarch", message };
+}
+
+/** Samples that the longest look back inside the autoscaler needs. */
+function lookbackOf(autoscaler: Autoscaler): number {
+  const looks = (one: Autoscaler): number => (one.type === "predictive" ? one.lookbackWindow : 0);
+  return Math.max(...flatten(autoscaler).map(looks));
+}

@@ -1,0 +1,81 @@
+/**
+ * The log of a fleet: one line for each event that the leader has committed, and one when a repair
+ * begins to wait for a limit or a person. `node` is always the fleet's id, `kube_node` the name of
+ * the Node object, `reason` the event's text. A standby commits nothing, so it repeats no line.
+ */
+import type { EventDraft } from "../../schema/event.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import { LineBudget } from "./line-budget.ts";
+import { adviceOf } from "../core/kubernetes/refusal-cause.ts";
+import type { Change } from "../core/store.ts";
+import { type Level, wordsOf } from "./story-line.ts";
+
+/** A whole repair is a dozen lines. What needs a person has a budget of its own. */
+const EACH = { burst: 40, perSecond: 0.1 };
+const ALL = { burst: 5_000, perSecond: 50 };
+
+export type StoryPorts = {
+  clock: Pick<Clock, "monoMs">;
+  log: Log;
+  /** A node that the change does not hold. */
+  node(id: NodeId): Node | undefined;
+};
+
+export class Story {
+  private readonly ports: StoryPorts;
+  private readonly budgets: Record<"ordinary" | "urgent", LineBudget>;
+
+  constructor(ports: StoryPorts) {
+    const mono = ports.clock.monoMs();
+    this.ports = ports;
+    this.budgets = {
+      ordinary: new LineBudget(EACH, ALL, mono),
+      urgent: new LineBudget(EACH, ALL, mono),
+    };
+  }
+
+  /** Told of each change once it is durable. */
+  change({ events, nodes }: Change): void {
+    if (events.length === 0) return;
+    const changed = new Map(nodes.map((node) => [node.id, node]));
+    /** The last text of each node: the phase that follows from a verdict repeats its sentence. */
+    const said = new Map<NodeId, string>();
+    for (const event of events) {
+      const { node: id, message } = event;
+      const node = id === null ? null : (changed.get(id) ?? this.ports.node(id) ?? null);
+      const words = wordsOf(event, node);
+      if (words === null) continue;
+      if (event.kind === "node.suspect" && id !== null && said.get(id) === message) continue;
+      if (id !== null) said.set(id, message);
+      this.tell(words[0], words[1], event, node);
+    }
+  }
+
+  private tell(level: Level, words: string, event: EventDraft, node: Node | null): void {
+    const { clock, log } = this.ports;
+    const { kind, pool, session, actor, message } = event;
+    const who = {
+      ...(event.node === null ? {} : { node: event.node, kube_node: node?.kube?.name ?? null }),
+      ...(pool === null ? {} : { pool }),
+    };
+    const budget = this.budgets[level === "error" ? "urgent" : "ordinary"];
+    const turn = budget.take(event.node ?? `pool ${pool ?? ""}`, clock.monoMs());
+    if (turn === "no") return;
+    if (turn !== "yes") {
+      const about = turn === "first" ? who : {};
+      const advice = "`navarch events` lists all of them";
+      return log("warn", "events come faster than they are logged", { ...about, advice });
+    }
+    const advice = kind === "kube.refused" ? adviceOf(message) : null;
+    log(level, words, {
+      event: kind,
+      ...who,
+      ...(session === null ? {} : { session }),
+      ...(actor === "navarch" ? {} : { actor }),
+      reason: message,
+      ...(advice === null ? {} : { advice }),
+    });
+  }
+}

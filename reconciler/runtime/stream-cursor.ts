@@ -1,0 +1,35 @@
+/**
+ * How far each agent's streams are durable, in memory: of each node as many streams as the store
+ * keeps, the ones written last. An agent that began a stream with each report would fill it.
+ */
+import type { NodeId, StreamId } from "../../schema/id.ts";
+import type { Cursor } from "../core/store.ts";
+import { STREAMS_KEPT } from "../store/trim.ts";
+
+export class StreamCursors {
+  private readonly byNode = new Map<NodeId, Map<StreamId, number>>();
+
+  /** 0 = nothing is known of it. */
+  get(node: NodeId, stream: StreamId): number {
+    return this.byNode.get(node)?.get(stream) ?? 0;
+  }
+
+  set({ node, stream, seq }: Cursor): void {
+    const streams = this.byNode.get(node) ?? new Map<StreamId, number>();
+    this.byNode.set(node, streams);
+    // The order of the map is the order of the last write.
+    streams.delete(stream);
+    streams.set(stream, seq);
+    for (const oldest of streams.keys()) {
+      if (streams.size <= STREAMS_KEPT) break;
+      streams.delete(oldest);
+    }
+  }
+
+  /** Streams in memory. */
+  get size(): number {
+    let sum = 0;
+    for (const streams of this.byNode.values()) sum += streams.size;
+    return sum;
+  }
+}

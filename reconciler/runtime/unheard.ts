@@ -1,0 +1,53 @@
+/**
+ * Conditions that a node's checks list and nothing here holds. Agents tell a condition once, so
+ * what was lost since then (in an older backup, or to somebody who said in the node's name that it
+ * was over) would be lost for good, and a dead GPU would read as healthy. Its agent is asked to
+ * tell it again. Pure but for its own memory.
+ */
+import { namesOf } from "../../health/policy/hold.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import type { Check } from "../../schema/report.ts";
+
+/** A check may come before its finding, which waits for its turn in the spool. */
+const WAIT_MS = 90_000;
+/** A reply may be lost; what the rules call healthy nobody holds, and it is not asked for ever. */
+const ASKS = 2;
+const AGAIN_MS = 600_000;
+/** From one agent to the next, for a fleet that comes back to an empty store. */
+const PACE_MS = 40;
+
+type Listed = { dueMono: number; left: number };
+
+export class Unheard {
+  private readonly listed = new Map<NodeId, Map<string, Listed>>();
+  private askedMono = -Infinity;
+
+  /** Whether the reply to a report with this check asks; `node` is what was known before it. */
+  asks(id: NodeId, node: Node | null, check: Check | null | undefined, mono: number): boolean {
+    if (node === null || check?.conclusive !== true) return false;
+    const known = check.active.length === 0 ? new Set<string>() : knownOf(node);
+    const unknown = check.active.filter((key) => !known.has(key));
+    const before = this.listed.get(id);
+    if (unknown.length === 0) {
+      this.listed.delete(id);
+      return false;
+    }
+    const fresh = { dueMono: mono + WAIT_MS, left: ASKS };
+    const now = new Map(unknown.map((key) => [key, before?.get(key) ?? { ...fresh }]));
+    this.listed.set(id, now);
+    const due = [...now.values()].filter(({ dueMono, left }) => left > 0 && dueMono <= mono);
+    if (due.length === 0 || mono - this.askedMono < PACE_MS) return false;
+    for (const one of due) {
+      one.left--;
+      one.dueMono = mono + AGAIN_MS;
+    }
+    this.askedMono = mono;
+    return true;
+  }
+}
+
+function knownOf({ health }: Node): Set<string> {
+  const all = [...health.held, ...(health.aside ?? [])];
+  return new Set([...all.flatMap(({ finding }) => namesOf(finding)), ...(health.dropped ?? [])]);
+}

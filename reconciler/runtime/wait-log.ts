@@ -1,0 +1,109 @@
+/**
+ * Logs what keeps a repair, or a pool, from going on: a limit, a circuit breaker, a person. Plans
+ * are made every second and say it each time, so a line is written when the reason changes, and
+ * again after a while. Pure but for its memory, which a new leader begins without.
+ */
+import type { Node } from "../../schema/node.ts";
+import type { Wait, WaitReason } from "../../schema/plan.ts";
+import type { Log } from "../core/clock.ts";
+import type { Fleet } from "../core/fleet.ts";
+
+/** Of a node under repair. The other reasons are steps of the repair itself. */
+const OF_NODE: ReadonlySet<WaitReason> = new Set([
+  "blind",
+  "budget",
+  "breaker",
+  "spend",
+  "bootstrap",
+  "bootstrap_guard",
+  "second_witness",
+  "human",
+  "not_ours",
+  "provider",
+]);
+/** Of a pool, whose holds and freezes are events of their own. */
+const OF_POOL: ReadonlySet<WaitReason> = new Set(["spend", "bootstrap_guard", "provider"]);
+/** Many waits are over with the next list or answer. */
+const SETTLE_MS = 3_000;
+/** A reason that comes and goes is logged again after so long. */
+const AGAIN_MS = 30 * 60_000;
+/** Nodes that begin to wait for the same at once are one line beyond so many. */
+const LINES_EACH_MAX = 10;
+
+type Told = {
+  /** `isOver`: logged, or too soon after the last time. */
+  now: { reason: WaitReason; since: number; isOver: boolean } | null;
+  /** When each was logged last. */
+  at: Map<WaitReason, number>;
+};
+
+export class WaitLog {
+  private readonly log: Log;
+  /** By node, or by pool. */
+  private readonly told = new Map<string, Told>();
+
+  constructor(log: Log) {
+    this.log = log;
+  }
+
+  /** `now` is wall ms. */
+  look(waits: readonly Wait[], fleet: Pick<Fleet, "nodes">, now: number): void {
+    const groups = new Map<string, { wait: Wait; node: Node | null }[]>();
+    const waiting = new Set<string>();
+    for (const wait of waits) {
+      const node = wait.node === null ? null : (fleet.nodes.get(wait.node) ?? null);
+      if (!isRestraint(wait, node)) continue;
+      const key = wait.node ?? `pool ${wait.pool}`;
+      waiting.add(key);
+      if (!this.isNews(key, wait.reason, now)) continue;
+      const like = `${wait.reason} ${wait.message}`;
+      const group = groups.get(like);
+      if (group === undefined) groups.set(like, [{ wait, node }]);
+      else group.push({ wait, node });
+    }
+    for (const [key, one] of this.told) {
+      if (waiting.has(key)) continue;
+      one.now = null;
+      if ([...one.at.values()].every((at) => now - at >= AGAIN_MS)) this.told.delete(key);
+    }
+    for (const group of groups.values()) this.write(group);
+  }
+
+  private isNews(key: string, reason: WaitReason, now: number): boolean {
+    const known: Told = this.told.get(key) ?? { now: null, at: new Map() };
+    this.told.set(key, known);
+    if (known.now?.reason !== reason) known.now = { reason, since: now, isOver: false };
+    if (known.now.isOver || Math.abs(now - known.now.since) < SETTLE_MS) return false;
+    known.now.isOver = true;
+    const at = known.at.get(reason);
+    // A clock that was set back must not silence it.
+    if (at !== undefined && Math.abs(now - at) < AGAIN_MS) return false;
+    known.at.set(reason, now);
+    return true;
+  }
+
+  private write(group: readonly { wait: Wait; node: Node | null }[]): void {
+    for (const { wait, node } of group.slice(0, LINES_EACH_MAX)) {
+      const { pool, reason, message, until } = wait;
+      this.log("warn", wait.node === null ? "pool waits" : "repair waits", {
+        wait: reason,
+        ...(wait.node === null ? {} : { node: wait.node, kube_node: node?.kube?.name ?? null }),
+        ...(pool === null ? {} : { pool }),
+        ...(node?.session == null ? {} : { session: node.session.id }),
+        reason: message,
+        ...(until === null ? {} : { earliest: new Date(until).toISOString() }),
+      });
+    }
+    const [first] = group;
+    const more = group.length - LINES_EACH_MAX;
+    if (more <= 0 || first === undefined) return;
+    const { reason: wait, message: reason } = first.wait;
+    this.log("warn", "more repairs wait for the same", { wait, nodes: more, reason });
+  }
+}
+
+function isRestraint({ node: id, reason }: Wait, node: Node | null): boolean {
+  if (id === null) return OF_POOL.has(reason);
+  if (node === null || !OF_NODE.has(reason)) return false;
+  return node.session !== null || node.phase.kind === "suspect";
+}

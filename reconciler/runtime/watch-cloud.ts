@@ -1,0 +1,106 @@
+/**
+ * Keeps looking at the clouds: one listing of each provider at a time, often while something is in
+ * flight there, seldom while nothing is. A listing is a fact with the instant it was begun; what it
+ * means is folded by the next activation. Never decides, never retries by itself.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { ListAnswer, Provider } from "../core/provider.ts";
+import type { Listing } from "../core/provider.ts";
+
+type Watched = { provider: Provider; inFlight: boolean; nextMono: number; failures: number };
+
+/**
+ * Milliseconds between listings: `fake` is free, a real cloud has about one request a second to
+ * give.
+ */
+const BUSY_MS = { own: 250, other: 10_000 };
+const IDLE_MS = { own: 5_000, other: 30_000 };
+/** Their lists are a look at this very computer, and cost nothing. */
+const OWN: readonly string[] = ["fake", "machine"];
+
+const LIST_MS = 60_000;
+
+export class CloudWatch {
+  private readonly watched: Watched[];
+  private readonly clock: Clock;
+  private readonly hint: () => void;
+  private done: Listing[] = [];
+
+  constructor(providers: Iterable<Provider>, clock: Clock, hint: () => void) {
+    this.watched = [...providers].map((provider) => ({
+      provider,
+      inFlight: false,
+      nextMono: 0,
+      failures: 0,
+    }));
+    this.clock = clock;
+    this.hint = hint;
+  }
+
+  /** Starts the listings that are due. `busy` names providers with something in flight. */
+  look(busy: ReadonlySet<string>): void {
+    const mono = this.clock.monoMs();
+    for (const one of this.watched) {
+      const cap = mono + this.pauseMs(one, busy.has(one.provider.name));
+      if (one.nextMono > cap) one.nextMono = cap;
+      if (one.inFlight || one.nextMono > mono) continue;
+      one.inFlight = true;
+      const startedAt = this.clock.wallMs();
+      void this.list(one, startedAt, busy);
+    }
+  }
+
+  /** Milliseconds until the next listing is due; for the loop's sleep. */
+  nextMs(busy: ReadonlySet<string>): number {
+    const mono = this.clock.monoMs();
+    let least = Number.POSITIVE_INFINITY;
+    for (const one of this.watched) {
+      if (one.inFlight) continue;
+      least = Math.min(least, one.nextMono - mono, this.pauseMs(one, busy.has(one.provider.name)));
+    }
+    return Math.max(0, least);
+  }
+
+  /** Listings that ended since the last call, oldest first. */
+  take(): Listing[] {
+    const done = this.done;
+    this.done = [];
+    return done;
+  }
+
+  /** A listing that hangs is a failed one: the next may begin. */
+  private async inTime(listing: Promise<ListAnswer>): Promise<ListAnswer> {
+    const { promise, resolve } = Promise.withResolvers<ListAnswer>();
+    const message = `no answer within ${LIST_MS / 1_000} s`;
+    const cancel = this.clock.after(LIST_MS, () => {
+      resolve({ kind: "failed", class: "unavailable", message });
+    });
+    return Promise.race([listing, promise]).finally(cancel);
+  }
+
+  private pauseMs(one: Watched, busy: boolean): number {
+    const table = busy ? BUSY_MS : IDLE_MS;
+    const base = OWN.includes(one.provider.type) ? table.own : table.other;
+    return one.failures === 0
+      ? base
+      : Math.min(60_000, Math.max(base, 1_000) * 2 ** Math.min(one.failures, 6));
+  }
+
+  private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
+    let answer: ListAnswer;
+    try {
+      answer = await this.inTime(one.provider.list());
+    } catch (error) {
+      answer = {
+        kind: "failed",
+        class: "unavailable",
+        message: error instanceof Error ? error.message : String(error),
+      };
+    }
+    one.inFlight = false;
+    one.failures = answer.kind === "ok" ? 0 : one.failures + 1;
+    one.nextMono = this.clock.monoMs() + this.pauseMs(one, busy.has(one.provider.name));
+    this.done.push({ provider: one.provider.name, startedAt, answer });
+    this.hint();
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * How often one address may fail to say who it is. Only failures count, and a good token is let in
+ * whatever its neighbours do: tokens have 256 bits, so nothing is guessed, and a fleet behind one
+ * address must not lose its voice over one machine with an old credential. What is bounded is the
+ * work, the log and the audit that a flood costs, and memory: addresses that have been quiet are
+ * forgotten, and beyond the bound the one that failed longest ago.
+ */
+import type { Clock } from "../../core/clock.ts";
+
+/**
+ * A burst and a steady rate of failures that are answered as such. A thousand agents of one address
+ * that all lost their credential have each been told so in a quarter of an hour.
+ */
+const BURST = 60;
+const PER_SECOND = 1;
+/** About a megabyte. */
+const ADDRESSES_MAX = 10_000;
+
+type Bucket = { left: number; atMono: number };
+
+export class Logins {
+  private readonly clock: Pick<Clock, "monoMs">;
+  private readonly buckets = new Map<string, Bucket>();
+
+  constructor(clock: Pick<Clock, "monoMs">) {
+    this.clock = clock;
+  }
+
+  /**
+   * Said for each failure. `null` = it may be answered as one; else the seconds after which the
+   * next one may be.
+   */
+  failed(remote: string): number | null {
+    const now = this.clock.monoMs();
+    const key = blockOf(remote);
+    const known = this.buckets.get(key);
+    const left =
+      known === undefined
+        ? BURST
+        : Math.min(BURST, known.left + ((now - known.atMono) / 1_000) * PER_SECOND);
+    // The order of the map is the order of the last failure.
+    this.buckets.delete(key);
+    this.buckets.set(key, { left: left < 1 ? left : left - 1, atMono: now });
+    for (const [old, { atMono }] of this.buckets) {
+      const quiet = now - atMono > (BURST / PER_SECOND) * 1_000;
+      if (!quiet && this.buckets.size <= ADDRESSES_MAX) break;
+      this.buckets.delete(old);
+    }
+    return left < 1 ? Math.ceil((1 - left) / PER_SECOND) : null;
+  }
+
+  /** Addresses in memory. */
+  get size(): number {
+    return this.buckets.size;
+  }
+}
+
+/** One subscriber has a whole /64 of IPv6 (RFC 6177), and may use another address for each call. */
+export function blockOf(remote: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remote);
+  if (mapped?.[1] !== undefined) return mapped[1];
+  if (!remote.includes(":")) return remote;
+  const [head = "", tail] = remote.split("::");
+  const front = head === "" ? [] : head.split(":");
+  const back = tail === undefined || tail === "" ? [] : tail.split(":");
+  const gap =
+    tail === undefined
+      ? []
+      : new Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
+  return [...front, ...gap, ...back].slice(0, 4).join(":");
+}

@@ -1,0 +1,200 @@
+/**
+ * Who is speaking: a bearer token to a principal. Tokens have 256 bits and are compared by hash in
+ * constant time; nothing here ever returns or logs one. A node's token is derived from the fleet's
+ * secret, the node's id and a number, so a replayed create injects the same one and no plain token
+ * is stored; of rotations only numbers are (`schema/credential.ts`).
+ */
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import * as v from "valibot";
+import type { Credential, NodeKey, Role } from "../../schema/credential.ts";
+import { NodeId } from "../../schema/id.ts";
+import { acceptsKey, FIRST_KEY } from "./join/key.ts";
+
+export type Principal = {
+  role: Role;
+  /** For the audit: `admin`, `token:<id>`, `node:<id>`, `shared`, `anonymous`. */
+  name: string;
+  /** The only node this principal may speak for, for role `node`. */
+  node: NodeId | null;
+  /** The guide's one token for operators and agents (F23). */
+  shared: boolean;
+  /** Which of a node's credentials was shown; `null` for everybody else. */
+  rotation: number | null;
+};
+
+/** Why a token lets nobody in. What is `revoked` or `outdated` was once made by this fleet. */
+export type Rejection = "absent" | "unknown" | "forged" | "revoked" | "outdated" | "expired";
+
+export type Judgement =
+  | { kind: "known"; principal: Principal }
+  /** `name` is proven for `revoked`, `outdated` and `expired`, and only claimed for `forged`. */
+  | { kind: "rejected"; why: Rejection; name: string | null };
+
+export function hashToken(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+function same(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+const NODE_PREFIX = "nvn.";
+
+/**
+ * `nvn.<node id, base64url>.<mac>` for the first, `nvn.<node id>.<rotation>.<mac>` after it. An id
+ * has no line break, so no rotation of one node is the first of another.
+ */
+export function nodeToken(secret: string, node: string, rotation = 0): string {
+  const said = rotation === 0 ? `node:${node}` : `node:${node}\n${rotation}`;
+  const mac = createHmac("sha256", secret).update(said).digest("base64url");
+  const number = rotation === 0 ? "" : `${rotation}.`;
+  return `${NODE_PREFIX}${Buffer.from(node).toString("base64url")}.${number}${mac}`;
+}
+
+/** The id of the row that says how far a node's credentials have come. */
+export function nodeCredentialId(node: string): string {
+  return `node:${node}`;
+}
+
+export class Authority {
+  private readonly secret: string;
+  private readonly shared: string[];
+  private readonly admins: string[];
+  private readonly byHash = new Map<string, Credential>();
+  private readonly byId = new Map<string, Credential>();
+  private readonly anonymous: boolean;
+  private readonly turns = new Map<string, Promise<unknown>>();
+
+  /**
+   * `admins` and `shared` are tokens given by file, flag or environment; `shared` ones are also
+   * accepted from agents, which are then given their own.
+   */
+  constructor(from: {
+    secret: string;
+    admins: string[];
+    shared: string[];
+    credentials: Credential[];
+    anonymous: boolean;
+  }) {
+    this.secret = from.secret;
+    this.admins = from.admins.map(hashToken);
+    this.shared = from.shared.map(hashToken);
+    this.anonymous = from.anonymous;
+    for (const credential of from.credentials) this.put(credential);
+  }
+
+  put(credential: Credential): void {
+    this.byHash.set(credential.hash, credential);
+    this.byId.set(credential.id, credential);
+  }
+
+  /**
+   * One change of a node's credentials at a time: each is made of what the one before has left, or
+   * a use that is being noted would write a revocation over that came meanwhile.
+   */
+  async change<T>(node: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.turns.get(node) ?? Promise.resolve()).then(work);
+    const over = turn.catch(() => undefined);
+    this.turns.set(node, over);
+    try {
+      return await turn;
+    } finally {
+      if (this.turns.get(node) === over) this.turns.delete(node);
+    }
+  }
+
+  get(id: string): Credential | null {
+    return this.byId.get(id) ?? null;
+  }
+
+  list(): Credential[] {
+    return [...this.byId.values()].sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /** What is stored of a node's credentials; `null` = nothing, so its first is valid. */
+  ofNode(node: string): Credential | null {
+    return this.byId.get(nodeCredentialId(node)) ?? null;
+  }
+
+  keyOf(node: string): NodeKey {
+    return this.ofNode(node)?.key ?? FIRST_KEY;
+  }
+
+  /** Whether a node's credentials were all taken back. */
+  isRevoked(node: string): boolean {
+    return (this.ofNode(node)?.revokedAt ?? null) !== null;
+  }
+
+  /** Whether a person made the join token for this very node. */
+  isVouched(node: string): boolean {
+    return this.ofNode(node)?.vouched === true;
+  }
+
+  /** The pool whose join token made the node's credential; `null` = none, or nobody noted it. */
+  poolOf(node: string): string | null {
+    return this.ofNode(node)?.pool ?? null;
+  }
+
+  /** The newest token of a node: what its machine is given. */
+  issueNode(node: string): string {
+    return nodeToken(this.secret, node, this.keyOf(node).number);
+  }
+
+  /** What one process of this fleet tells another; no credential can be made of it. */
+  sign(text: string): string {
+    return createHmac("sha256", this.secret).update(`between:${text}`).digest("base64url");
+  }
+
+  /** `header` is the `Authorization` header; `null` = nobody that may enter. */
+  identify(header: string | null, now: number): Principal | null {
+    const judged = this.judge(header, now);
+    return judged.kind === "known" ? judged.principal : null;
+  }
+
+  /** The same with the reason, for the audit. */
+  judge(header: string | null, now: number): Judgement {
+    const token = /^Bearer\s+(\S+)$/i.exec(header ?? "")?.[1];
+    if (token === undefined) {
+      return this.anonymous ? known("admin", "anonymous") : rejected("absent", null);
+    }
+    const hash = hashToken(token);
+    if (this.admins.some((admin) => same(admin, hash))) return known("admin", "admin");
+    if (this.shared.some((one) => same(one, hash))) return known("admin", "shared", true);
+    if (token.startsWith(NODE_PREFIX)) return this.judgeNode(token, now);
+    const credential = this.byHash.get(hash);
+    if (credential === undefined) return rejected("unknown", null);
+    const name = `token:${credential.id}`;
+    if (credential.revokedAt !== null) return rejected("revoked", name);
+    if (credential.expiresAt !== null && credential.expiresAt <= now) {
+      return rejected("expired", name);
+    }
+    const { role, node } = credential;
+    return { kind: "known", principal: { role, name, node, shared: false, rotation: null } };
+  }
+
+  private judgeNode(token: string, now: number): Judgement {
+    const [encoded = "", ...rest] = token.slice(NODE_PREFIX.length).split(".");
+    const rotation = rest.length === 2 ? Number(rest[0]) : 0;
+    const parsed = v.safeParse(NodeId, Buffer.from(encoded, "base64url").toString());
+    if (!parsed.success) return rejected("forged", null);
+    const node = parsed.output;
+    const name = nodeCredentialId(node);
+    const made = Number.isSafeInteger(rotation) && rotation >= 0;
+    if (!made || !same(nodeToken(this.secret, node, rotation), token)) {
+      return rejected("forged", name);
+    }
+    if (this.isRevoked(node)) return rejected("revoked", name);
+    if (!acceptsKey(this.keyOf(node), rotation, now)) return rejected("outdated", name);
+    return { kind: "known", principal: { role: "node", name, node, shared: false, rotation } };
+  }
+}
+
+function known(role: Role, name: string, shared = false): Judgement {
+  return { kind: "known", principal: { role, name, node: null, shared, rotation: null } };
+}
+
+function rejected(why: Rejection, name: string | null): Judgement {
+  return { kind: "rejected", why, name };
+}

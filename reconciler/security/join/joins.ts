@@ -1,0 +1,173 @@
+/**
+ * Join tokens: made by a person, used by machines. A use is counted durably before its credential
+ * leaves, and asking again with the same nonce is the same use for as long as its credential was
+ * never shown: an answer may be lost, and nothing may be given twice. One request is judged at a
+ * time, so that what was read is still true when it is written.
+ *
+ * A token opens a pool, never somebody else's place in it (`place.ts`).
+ */
+import type { Credential, NodeKey } from "../../../schema/credential.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import { type JoinRequest, type JoinToken, readJoinToken } from "../../../schema/join.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { type Authority, hashToken } from "../auth.ts";
+import type { Clock, Log } from "../../core/clock.ts";
+import { joinKey } from "./key.ts";
+import { nodeCredential } from "./keys.ts";
+import { judgePlace, type Place, type Sight } from "./place.ts";
+import type { CountedToken, JoinTable } from "../../core/store-table.ts";
+
+export type JoinAnswer =
+  | {
+      kind: "joined";
+      node: NodeId;
+      credential: string;
+      /** The token's id. */
+      token: string;
+      /** True for an answer that was given before. */
+      again: boolean;
+    }
+  | {
+      kind: "refused";
+      /** `unknown`: no such token; everything else was said by somebody who holds one. */
+      why: "unknown" | "used" | "expired" | "revoked" | "other" | "gone";
+      message: string;
+      /** The token's id. */
+      token: string | null;
+    }
+  | { kind: "unavailable"; message: string };
+
+/** Machines that may wait at once: a pool that boots is hundreds, a flood is not ours. */
+const WAITING_MAX = 512;
+/** Ended tokens stay a week, for a person who asks what became of one. */
+const KEPT_MS = 7 * 24 * 3_600_000;
+/**
+ * How long after a token's end an answer of it that was lost is given again: an agent tries once a
+ * minute at least, and whoever finds an old token and its nonce must find nothing behind them.
+ */
+export const AGAIN_MS = 10 * 60_000;
+
+export type JoinsFrom = { table: JoinTable; authority: Authority; clock: Clock; log: Log };
+
+export class Joins {
+  private readonly from: JoinsFrom;
+  private tail: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
+
+  constructor(from: JoinsFrom) {
+    this.from = from;
+  }
+
+  list(): Promise<CountedToken[]> {
+    return this.from.table.list();
+  }
+
+  /** `null` if there are too many that could still be used. */
+  async create(token: JoinToken): Promise<JoinToken | null> {
+    const { table, clock } = this.from;
+    const now = clock.wallMs();
+    await table.trim(now - KEPT_MS);
+    if ((await table.countOpen(now)) >= LIMIT.joinTokensMax) return null;
+    await table.save(token);
+    return token;
+  }
+
+  /** Ends a token at once; `null` if there is none of that id. */
+  async revoke(id: string): Promise<CountedToken | null> {
+    const { table, clock } = this.from;
+    const found = await table.byId(id);
+    if (found === null) return null;
+    const token = { ...found.token, revokedAt: found.token.revokedAt ?? clock.wallMs() };
+    await table.save(token);
+    return { token, uses: found.uses };
+  }
+
+  /** One machine's wish. `remote` is the address from which it calls. */
+  async join(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
+    if (this.waiting >= WAITING_MAX) {
+      return { kind: "unavailable", message: "too many machines join at once" };
+    }
+    this.waiting++;
+    const turn = this.tail.then(() => this.take(request, sight, remote));
+    this.tail = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } catch (error) {
+      this.from.log("warn", "a join could not be written", { error: String(error) });
+      return { kind: "unavailable", message: "the store is not writable" };
+    } finally {
+      this.waiting--;
+    }
+  }
+
+  private async take(request: JoinRequest, sight: Sight, remote: string): Promise<JoinAnswer> {
+    const { table, authority, clock } = this.from;
+    const now = clock.wallMs();
+    const found = await table.byHash(hashToken(readJoinToken(request.token).secret));
+    if (found === null) return refuse("unknown", "this join token is not known", null);
+    const { token, uses } = found;
+    const nonce = hashToken(request.nonce);
+    const before = await table.use(token.id, nonce);
+    if (token.revokedAt !== null) return refuse("revoked", "this join token was revoked", token);
+    if (before !== null) {
+      const key = authority.keyOf(before.node);
+      const unseen = key.number === before.rotation && key.usedAt === null;
+      if (!unseen || before.asked !== request.node_id || authority.isRevoked(before.node)) {
+        return refuse("used", "this use of the join token was answered and its answer used", token);
+      }
+      if (now >= token.expiresAt + AGAIN_MS) {
+        return refuse("expired", "this join token is over", token);
+      }
+      return this.answer(before.node, token.id, true);
+    }
+    if (uses >= token.usesMax) return refuse("used", "this join token is used up", token);
+    if (token.expiresAt <= now) return refuse("expired", "this join token is over", token);
+    const credentialOf = (id: NodeId): Credential | null => authority.ofNode(id);
+    const judge = (): Place => judgePlace({ request, token, sight, credentialOf });
+    const place = judge();
+    if (place.kind === "refused") return refuse(place.why, place.message, token);
+    const { node } = place;
+    return authority.change(node, async () => {
+      // A person may have taken the node's credentials back while this waited for its turn.
+      const still = judge();
+      if (still.kind === "refused") return refuse(still.why, still.message, token);
+      const credential = this.credentialFor(node, token, now);
+      const use = {
+        asked: request.node_id,
+        node,
+        rotation: credential.key.number,
+        hostname: request.hostname ?? null,
+        remote,
+      };
+      await table.give({ token: token.id, ordinal: uses + 1, nonce, at: now, use, credential });
+      authority.put(credential);
+      return this.answer(node, token.id, false);
+    });
+  }
+
+  private credentialFor(
+    node: NodeId,
+    token: JoinToken,
+    now: number,
+  ): Credential & { key: NodeKey } {
+    const { authority } = this.from;
+    const key = joinKey(authority.keyOf(node), now);
+    const by = `join:${token.id}`;
+    // A row is there already only where the token names the node.
+    const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key });
+    const named = token.node === null ? {} : { vouched: true };
+    return { ...own, key, revokedAt: null, pool: token.pool, ...named };
+  }
+
+  private answer(node: NodeId, token: string, again: boolean): JoinAnswer {
+    return { kind: "joined", node, credential: this.from.authority.issueNode(node), token, again };
+  }
+}
+
+function refuse(
+  why: Extract<JoinAnswer, { kind: "refused" }>["why"],
+  message: string,
+  token: JoinToken | null,
+): Extract<JoinAnswer, { kind: "refused" }> {
+  return { kind: "refused", why, message, token: token?.id ?? null };
+}

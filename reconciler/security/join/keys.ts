@@ -1,0 +1,121 @@
+/**
+ * The life of nodes' credentials: which was shown, when the next one is due, what a person takes
+ * back. Every change is durable before anything that rests on it leaves this process.
+ */
+import type { Credential, NodeKey } from "../../../schema/credential.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import { type Authority, nodeCredentialId, type Principal } from "../auth.ts";
+import type { Clock, Log } from "../../core/clock.ts";
+import type { Store } from "../../core/store.ts";
+import { FIRST_KEY, GRACE_MS, isDue, isOffered, ROTATION_MS, rotateKey, useKey } from "./key.ts";
+
+export type KeysFrom = {
+  authority: Authority;
+  store: Pick<Store, "saveCredential">;
+  clock: Clock;
+  log: Log;
+  /** Another period than a day, for tests. */
+  periodMs?: number;
+};
+
+/** The row of a node without one yet. Its hash is no hash, so that no token can ever match it. */
+export function nodeCredential(
+  node: NodeId,
+  from: { now: number; by: string; key: NodeKey },
+): Credential {
+  const id = nodeCredentialId(node);
+  return {
+    id,
+    role: "node",
+    hash: id,
+    node,
+    label: "",
+    createdAt: from.now,
+    createdBy: from.by,
+    expiresAt: null,
+    revokedAt: null,
+    key: from.key,
+  };
+}
+
+export class Keys {
+  private readonly from: KeysFrom;
+  private readonly periodMs: number;
+  private readonly openedAt: number;
+  /** Nodes whose row is being written: a second report meanwhile changes nothing. */
+  private readonly busy = new Set<string>();
+
+  constructor(from: KeysFrom) {
+    this.from = from;
+    this.periodMs = from.periodMs ?? ROTATION_MS;
+    this.openedAt = from.clock.wallMs();
+  }
+
+  /**
+   * Said for each accepted report of a node: notes what was shown, and gives the credential that
+   * the agent should use from now on, or `null`. A store that cannot be written changes nothing.
+   */
+  async heard(principal: Principal): Promise<string | null> {
+    const { node, rotation } = principal;
+    if (node === null || rotation === null || this.busy.has(node)) return null;
+    const { authority, clock, log } = this.from;
+    const now = clock.wallMs();
+    const key = authority.keyOf(node);
+    const next = useKey(key, rotation, now) ?? this.due(node, key, now);
+    if (next === null) return rotation < key.number ? authority.issueNode(node) : null;
+    this.busy.add(node);
+    try {
+      // Looked at again in its turn: a person's order may have come before it.
+      await this.change(node, "navarch", now, (own) => {
+        const known = own.key ?? FIRST_KEY;
+        const key = useKey(known, rotation, now) ?? this.due(node, known, now);
+        return own.revokedAt !== null || key === null ? null : { ...own, key };
+      });
+    } catch (error) {
+      log("warn", "a node's credential could not be noted", { node, error: String(error) });
+      return null;
+    } finally {
+      this.busy.delete(node);
+    }
+    return rotation < authority.keyOf(node).number ? authority.issueNode(node) : null;
+  }
+
+  private due(node: string, key: NodeKey, now: number): NodeKey | null {
+    if (isOffered(key)) return null;
+    // Only the first, which needs no row, was never noted as used.
+    const since = key.usedAt ?? this.openedAt;
+    return isDue(node, since, now, this.periodMs) ? rotateKey(key, now, null) : null;
+  }
+
+  /** A person's wish: the next report brings a new one, and older ones end within the grace. */
+  async rotate(node: NodeId, by: string): Promise<Credential> {
+    const now = this.from.clock.wallMs();
+    return this.change(node, by, now, (own) => {
+      return { ...own, key: rotateKey(own.key ?? FIRST_KEY, now, GRACE_MS) };
+    });
+  }
+
+  /** All of a node's credentials, at once. Only a join token for that very node makes another. */
+  async revoke(node: NodeId, by: string): Promise<Credential> {
+    const now = this.from.clock.wallMs();
+    return this.change(node, by, now, (own) => ({ ...own, revokedAt: own.revokedAt ?? now }));
+  }
+
+  /** What `make` makes of the row as it is in its turn, durably; `null` = it stays as it is. */
+  private change(
+    node: NodeId,
+    by: string,
+    now: number,
+    make: (own: Credential) => Credential | null,
+  ): Promise<Credential> {
+    const { authority, store } = this.from;
+    return authority.change(node, async () => {
+      const own = authority.ofNode(node) ?? nodeCredential(node, { now, by, key: FIRST_KEY });
+      const made = make(own);
+      if (made === null) return own;
+      await store.saveCredential(made);
+      authority.put(made);
+      return made;
+    });
+  }
+}

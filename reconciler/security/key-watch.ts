@@ -1,0 +1,58 @@
+/**
+ * Whether the private keys that set-ups log in with can be used. A key that cannot be read is the
+ * operator's business and no machine's fault, so it is known before a machine is bought for it or
+ * an attempt is spent on it, and it is looked at again for as long as anybody asks. An answer is
+ * believed for seconds only: a process that slept for an hour does not act on what was so before.
+ */
+import type { Clock } from "../core/clock.ts";
+
+/** How often a key is looked at: a mended one is noticed while the person is still looking. */
+const LOOK_MS = 2_000;
+/** How long an answer counts: some looks, one of which may be slow. */
+const FRESH_MS = 15_000;
+/** A file system that does not answer for so long is a problem like any other. */
+const HUNG_MS = 30_000;
+
+type Looked = {
+  /** Instants of the monotonic clock; `begunAt` `null` = no look is under way. */
+  begunAt: number | null;
+  endedAt: number | null;
+  problem: string | null;
+};
+
+export class KeyWatch {
+  readonly #check: (path: string) => Promise<string | null>;
+  readonly #clock: Pick<Clock, "monoMs">;
+  readonly #looked = new Map<string, Looked>();
+
+  /** `check` answers why the key cannot be used, as a sentence that names it, or `null`. */
+  constructor(check: (path: string) => Promise<string | null>, clock: Pick<Clock, "monoMs">) {
+    this.#check = check;
+    this.#clock = clock;
+  }
+
+  /** Why the key cannot be used, `null` if it can be, `undefined` while nobody knows. */
+  problem(path: string): string | null | undefined {
+    const mono = this.#clock.monoMs();
+    const known = this.#looked.get(path) ?? { begunAt: null, endedAt: null, problem: null };
+    this.#looked.set(path, known);
+    const { begunAt, endedAt } = known;
+    if (begunAt !== null && mono - begunAt >= HUNG_MS) {
+      return `${path} cannot be read: no answer for ${HUNG_MS / 1_000} s`;
+    }
+    const isDue = endedAt === null || mono - endedAt >= LOOK_MS;
+    if (begunAt === null && isDue) void this.#look(path, known);
+    return endedAt === null || mono - endedAt > FRESH_MS ? undefined : known.problem;
+  }
+
+  async #look(path: string, known: Looked): Promise<void> {
+    known.begunAt = this.#clock.monoMs();
+    try {
+      known.problem = await this.#check(path);
+    } catch (error) {
+      known.problem = `${path} cannot be read: ${error instanceof Error ? error.message : error}`;
+    }
+    known.begunAt = null;
+    known.endedAt = this.#clock.monoMs();
+  }
+}

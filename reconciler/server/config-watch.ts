@@ -1,0 +1,72 @@
+/**
+ * Says when the configuration or the policy on disk is no longer what this process runs on: both
+ * are read at the start only, and a file that was edited and never applied is a surprise at the
+ * next restart. Adapter: reads files.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { LIMIT } from "../../schema/limit.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import { readDisk } from "../config/open.ts";
+
+/** Soon after a person has saved a file; the kubelet takes a minute to renew a ConfigMap anyway. */
+const LOOK_MS = 30_000;
+
+export type ConfigWatchPorts = {
+  clock: Pick<Clock, "after">;
+  log: Log;
+  /** What is wrong with the files as they are now; empty = a restart would run on them. */
+  check: () => Promise<readonly string[]>;
+  /** Told at every look. */
+  stale: (isStale: boolean) => void;
+};
+
+/**
+ * One text for all files; a file that cannot be read is a state like any other. A pipe can be read
+ * once, and not by this.
+ */
+export async function digestOf(paths: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const path of paths) {
+    const isPlain = await stat(path).then(
+      (info) => info.isFile(),
+      () => false,
+    );
+    const answer = isPlain ? await readDisk(path, LIMIT.configBytesMax + 1) : null;
+    if (answer?.ok === true) hash.update(`${answer.bytes.length}:`).update(answer.bytes);
+    else hash.update("-");
+  }
+  return hash.digest("hex");
+}
+
+/** `loaded` = `digestOf(paths)` from just before they were loaded. Ends with the process. */
+export function watchConfig(
+  paths: readonly string[],
+  loaded: string,
+  ports: ConfigWatchPorts,
+): void {
+  let known = loaded;
+  const look = async (): Promise<void> => {
+    const now = await digestOf(paths);
+    ports.stale(now !== loaded);
+    if (now === known) return;
+    known = now;
+    const files = paths.join(", ");
+    if (now === loaded) return ports.log("info", "the configuration is the running one again");
+    const problems = await ports.check();
+    if (problems.length === 0) {
+      ports.log("warn", "the configuration has changed on disk: restart to apply it", { files });
+    } else {
+      const message = "the configuration has changed on disk and is wrong: a restart would fail";
+      ports.log("error", message, { files, problems: problems.slice(0, 5) });
+    }
+  };
+  const next = (): void => {
+    ports.clock.after(LOOK_MS, () => {
+      void look()
+        .catch((error: unknown) => ports.log("warn", `cannot look: ${String(error)}`))
+        .finally(next);
+    });
+  };
+  if (paths.length > 0) next();
+}

@@ -1,0 +1,170 @@
+/**
+ * What a sound configuration still needs from this machine: files that it names, variables of the
+ * environment, a cluster, providers that can be opened. `config validate` and the start of a
+ * control plane both ask here. An error is what the start would refuse; a warning is what would
+ * leave something undone afterwards.
+ *
+ * Adapter: reads files.
+ */
+import { accessSync, constants, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, resolve } from "node:path";
+import type { Config, PoolConfig, Problem, ProviderConfig } from "../../schema/config.ts";
+import { fillNotifier } from "./fill-notifier.ts";
+import type { Finder } from "../config/place.ts";
+import { checkKey } from "./open-bootstrap.ts";
+import { readFakeSettings } from "../provider/fake/setting.ts";
+import { whyNoMachines } from "../provider/machine/image.ts";
+import { readMachineSettings } from "../provider/machine/setting.ts";
+import { openTransport } from "../kubernetes/connect.ts";
+import { whyNoDatabase } from "../store/address.ts";
+import { whyUnfit } from "../security/tls/fit.ts";
+import { broughtTls } from "../security/tls/open.ts";
+
+export type Surroundings = {
+  env: Readonly<Record<string, string | undefined>>;
+  /** A flag names a database server, so that `server.state_path` is not used. */
+  serverGiven?: boolean;
+  /** A flag names the file of the shared token. */
+  tokenFileGiven?: boolean;
+};
+
+type Say = (
+  severity: "error" | "warning",
+  pool: string | null,
+  keys: readonly string[],
+  message: string,
+  hint?: string | null,
+) => void;
+
+/** Everything that stands in the way here, in no order. */
+export async function inspect(
+  config: Config,
+  find: Finder,
+  around: Surroundings,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const say: Say = (severity, pool, keys, message, hint = null) => {
+    const { at, path } = find(pool, keys);
+    problems.push({ ...at, path, code: "surroundings", message, hint, severity });
+  };
+  checkServer(config, around, say);
+  for (const provider of config.providers) checkProvider(provider, say);
+  for (const pool of config.pools) await checkPool(pool, config, say);
+  const { env } = around;
+  const cluster = await openTransport(config.kubernetes, { ...env });
+  if (cluster.kind === "failed") {
+    const key = config.kubernetes.kubeconfig === null ? "enabled" : "kubeconfig";
+    say("error", null, ["kubernetes", key], cluster.message);
+  }
+  return problems;
+}
+
+function checkServer({ server }: Config, around: Surroundings, say: Say): void {
+  const { env, serverGiven, tokenFileGiven } = around;
+  const { tls, auth, notifier } = server;
+  // A flag's file, or the environment's, takes the place of the configured one.
+  const named = env["NAVARCH_AUTH_TOKEN_FILE"];
+  const tokenFile = tokenFileGiven === true ? null : (named ?? auth.tokenFile);
+  const files: [string[], string | null | undefined][] = [
+    [["server", "tls", "cert_file"], tls?.certFile],
+    [["server", "tls", "key_file"], tls?.keyFile],
+    [["server", "tls", "client_ca_file"], tls?.clientCaFile],
+    [["server", "auth", "admin_token_file"], auth.adminTokenFile],
+    [["server", "auth", "token_file"], tokenFile],
+  ];
+  const unread = files.filter(([keys, path]) => {
+    const why = typeof path === "string" ? whyUnreadable(path) : null;
+    const by = path === named ? "NAVARCH_AUTH_TOKEN_FILE " : "";
+    if (why !== null) say("error", null, keys, `${by}${path}: ${why}`);
+    return why !== null;
+  });
+  if (tls !== null && !tls.ownCa && !unread.some(([keys]) => keys[1] === "tls")) {
+    const brought = broughtTls({ server } as Config);
+    const unfit = brought === null ? null : whyUnfit(brought);
+    const pair = `${tls.certFile} with ${tls.keyFile}`;
+    if (unfit !== null) say("error", null, ["server", "tls"], `${pair}: ${unfit}`);
+  }
+  const state = serverGiven === true ? null : server.statePath;
+  const why = state === null ? null : (whyNoDatabase(state) ?? whyNoFile(state));
+  if (why !== null) say("error", null, ["server", "state_path"], why);
+  const filled = notifier.type === "noop" ? null : fillNotifier(notifier, env);
+  for (const { keys, message } of filled?.ok === false ? filled.problems : []) {
+    say("error", null, keys, message);
+  }
+}
+
+function checkProvider({ name, type, settings }: ProviderConfig, say: Say): void {
+  const at = ["providers", name];
+  try {
+    if (type === "fake") readFakeSettings(name, settings);
+    if (type === "machine") readMachineSettings(name, settings);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    say("error", null, at, message.replace(`providers.${name}.`, ""));
+  }
+  const why = type === "machine" ? whyNoMachines() : null;
+  if (why !== null) say("warning", null, at, `nothing can be bought here: ${why}`);
+  for (const [key, path] of [
+    ["agent_path", settings["agentPath"]],
+    ["api_key_file", settings["apiKeyFile"]],
+    ["credentials_file", settings["credentialsFile"]],
+  ] as const) {
+    const unread = typeof path === "string" ? whyUnreadable(path) : null;
+    if (unread !== null) say("warning", null, [...at, key], `${path}: ${unread}`);
+  }
+}
+
+/** Machines are not bought while they could not be set up, so a start refuses none of this. */
+async function checkPool(pool: PoolConfig, config: Config, say: Say): Promise<void> {
+  const { sshPrivateKeyPath, sshHostKey, setupCommands, pushAgent } = pool.bootstrap;
+  const types = pool.providers.map((ref) => config.providers.find((one) => one.name === ref.name));
+  const bare = types.some((one) => one !== undefined && one.type !== "fake");
+  if (!bare || (setupCommands.length === 0 && !pushAgent)) return;
+  const problem = sshPrivateKeyPath === null ? null : await checkKey(sshPrivateKeyPath);
+  if (problem !== null) {
+    const message = problem.replace(/^ssh_private_key_path /, "");
+    const hint = "no machine of the pool is bought before it can be used";
+    say("warning", pool.name, ["ssh_private_key_path"], message, hint);
+  }
+  const known = /^known_hosts:(.+)$/.exec(sshHostKey)?.[1];
+  const why = known === undefined ? null : whyUnreadable(known);
+  if (why !== null) say("warning", pool.name, ["ssh_host_key"], `${known}: ${why}`);
+}
+
+/** Why a file cannot be read here, in words, or `null`. Nothing is opened: a pipe would block. */
+function whyUnreadable(given: string): string | null {
+  const path = given.startsWith("~/") ? `${homedir()}${given.slice(1)}` : given;
+  try {
+    accessSync(path, constants.R_OK);
+    return statSync(path).isDirectory() ? "is a folder, expected a file" : null;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "ENOENT") return "no such file or folder";
+    if (code === "EACCES" || code === "EPERM") return "permission denied";
+    if (code === "ENOTDIR") return "is below a file, expected a folder";
+    return `cannot be read: ${String(error)}`;
+  }
+}
+
+/** Why no database file can be made or opened at a path, or `null`; its folder need not exist. */
+function whyNoFile(given: string): string | null {
+  if (given.includes("://")) return null;
+  const path = resolve(given.replace(/^file:/, ""));
+  if (stat(path) === "folder") return `${path}: is a folder, expected a file`;
+  for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
+    const found = stat(folder);
+    if (found === "file") return `${path}: is below a file, expected a folder`;
+    if (found === "folder") return null;
+  }
+  return null;
+}
+
+function stat(path: string): "file" | "folder" | "none" {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found === undefined ? "none" : found.isDirectory() ? "folder" : "file";
+  } catch {
+    return "none";
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * What this process is at the moment: the leader, which acts, or a standby, which shows a copy of
+ * the fleet and passes everything else on. Each is built anew from the store, so that nothing which
+ * was believed in one role is believed in the next; an earlier leader's last writes and calls are
+ * refused by its epoch and its term.
+ */
+import type { Config, NotifierConfig } from "../../../schema/config.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
+import type { openNotifier } from "../open-notifier.ts";
+import type { Authority } from "../../security/auth.ts";
+import type { Clock, Log } from "../../core/clock.ts";
+import { Ingest } from "../../runtime/ingest.ts";
+import { openDoor } from "../../security/join/door.ts";
+import { PodTokens } from "../../security/join/pod-token.ts";
+import type { Loaded } from "../load.ts";
+import { type LoopPorts, Reconciler } from "../../runtime/loop.ts";
+import type { Metrics } from "../../http/metrics.ts";
+import { unadapted } from "../../core/adapter.ts";
+import type { OpenProviders } from "../../provider/open.ts";
+import type { RoutePorts } from "../../http/route/app.ts";
+import { Forward } from "../../http/route/forward.ts";
+import type { InstallPorts } from "../../http/route/install.ts";
+import { Front } from "../../http/route/listen.ts";
+import { Quota } from "../../http/route/quota.ts";
+import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
+import type { Scheduler } from "../../core/scheduler.ts";
+import type { LeaseRow } from "../../core/store-table.ts";
+import type { Cursor, Store, StoreHooks } from "../../core/store.ts";
+import { openOrderSigner } from "../../security/order-signer.ts";
+import { Story } from "../../runtime/story.ts";
+import type { PeerTls } from "../../security/tls/open.ts";
+import { permitOf, type Term } from "./lease.ts";
+import { wordFor } from "../../core/upgrade/word.ts";
+
+/** What both roles are made of; it lives as long as the process. */
+export type Parts = {
+  loaded: Loaded;
+  fleetId: string;
+  clock: Clock;
+  log: Log;
+  authority: Authority;
+  metrics: Metrics;
+  scheduler: Scheduler;
+  dryRun: boolean;
+  /** See `LoopPorts`. */
+  cpuMs(): number;
+  /** The system's clock as it is; `clock` follows it slowly. */
+  systemMs?(): number;
+  /** Codes whose counters exist from the start. */
+  xids: readonly number[];
+  newId(): string;
+  newSecret(): string;
+  /** See `LoopPorts`; a standby's look at the lease counts as one. */
+  turned?(ok: boolean): void;
+  /** See `RoutePorts`. */
+  backup: (() => Promise<string>) | null;
+  /** See `RoutePorts`. */
+  caPem?: string | null;
+  /** See `Port`. */
+  peerTls?(): PeerTls | null;
+  install?: InstallPorts;
+  /** See `RoutePorts`. */
+  names?: ReadonlySet<string>;
+  openProviders(): Promise<OpenProviders>;
+  openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
+  /** Who sets machines up over SSH; without it nobody does. */
+  openBootstrapper?(store: Store): Bootstrapper;
+  /** See `Sight`. */
+  keyProblem?: (path: string) => string | null | undefined;
+};
+
+/** How much more a standby lets pass than the leader, which counts all and sets the pace. */
+const PASSED_ON = 2;
+
+export type Role = {
+  front: Front;
+  /** Begins to act; what is built before that only answers. */
+  begin(): void;
+  /** Ends it, giving calls that are out at most `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+};
+
+/** `looked` is called after each look at the lease. */
+export type Standby = Role & { looked(): void };
+
+/** `callMs` is the longest call that may start under the term and no target can fence. */
+export async function openLeader(
+  parts: Parts,
+  from: { store: Store; term: Term; callMs: number | null },
+): Promise<Role> {
+  const { store, term, callMs } = from;
+  const { metrics, loaded, clock, log, dryRun } = parts;
+  const quarantined: StoreHooks["quarantined"] = (rows) => {
+    for (const { source, key, node, reason } of rows) {
+      log("error", "a stored row cannot be read and was set aside", { source, key, node, reason });
+      metrics.quarantined.inc({ source });
+    }
+  };
+  store.on({ quarantined });
+  const snapshot = await store.load();
+  for (const credential of snapshot.credentials) parts.authority.put(credential);
+  const opened = await parts.openProviders();
+  for (const [provider, why] of opened.unavailable) {
+    const pools = poolsOf(loaded.config, provider);
+    log("error", "a provider cannot supply machines", { provider, why, pools });
+  }
+  const permit = permitOf(term, callMs);
+  const bootstrapper = parts.openBootstrapper?.(store) ?? null;
+  const acts = { dryRun, permit };
+  const reconciler = await openReconciler(parts, store, opened, acts, bootstrapper);
+  const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
+  store.on({ committed: (change) => story.change(change) });
+  metrics.lead(true);
+  const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
+  const notReady = openReadiness({ reconciler, ingest, store, clock });
+  const quota = new Quota(clock, log);
+  const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live });
+  const { cluster } = parts.scheduler;
+  if (cluster !== undefined) {
+    const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
+    ports.pods = new PodTokens({ review: cluster.review, agent, clock, log });
+  }
+  const front = new Front(ports, null);
+  const notifier = parts.openNotifier(loaded.config.server.notifier, store);
+  return {
+    front,
+    begin() {
+      reconciler.start();
+      notifier?.start();
+    },
+    async stop(graceMs) {
+      notifier?.stop();
+      front.end();
+      await reconciler.stop(graceMs).catch((error: unknown) => {
+        log("warn", "the loop did not end cleanly", { error: String(error) });
+      });
+      for (const provider of opened.providers.values()) await provider.close();
+    },
+  };
+}
+
+/** Names of the pools that would buy at the provider. */
+function poolsOf({ pools }: Config, provider: string): string[] {
+  const buys = pools.filter((pool) => pool.providers.some((ref) => ref.name === provider));
+  return buys.map((pool) => pool.name);
+}
+
+/** Why this process could not take the lead when it was its turn; `null` = it could, or was not. */
+export type Unfit = { why: string | null };
+
+/** `lease` is the row as last read: where the leader is, and whether the copy is old. */
+export async function openStandby(
+  parts: Parts,
+  from: { store: Store; lease(): LeaseRow | null; unfit: Unfit },
+): Promise<Standby> {
+  const { store, lease } = from;
+  const { clock, log, authority, metrics } = parts;
+  // What a standby knows of providers without opening them.
+  const unavailable = unadapted(parts.loaded.config.providers);
+  const opened: OpenProviders = { providers: new Map(), unavailable };
+  const reconciler = await openReconciler(parts, store, opened, { dryRun: true }, null);
+  metrics.lead(false);
+  let copied: LeaseRow | null = null;
+  let freshMono = clock.monoMs();
+  let refreshing: Promise<void> | null = null;
+  const refresh = (): Promise<void> => {
+    refreshing ??= copy()
+      .catch((error: unknown) => {
+        log("warn", "the fleet cannot be read", { error: String(error) });
+      })
+      .finally(() => (refreshing = null));
+    return refreshing;
+  };
+  const copy = async (): Promise<void> => {
+    const begunMono = clock.monoMs();
+    const row = lease();
+    for (const credential of await store.credentials()) authority.put(credential);
+    await reconciler.look();
+    copied = row;
+    freshMono = begunMono;
+    // Another one leads, and what it leads can be read here.
+    if (row !== null && row.holder !== "") from.unfit.why = null;
+  };
+  await refresh();
+  const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
+  const sign = (text: string): string => authority.sign(text);
+  const forward = new Forward({ clock, leader: () => lease()?.address || null, peer, sign });
+  const ingest = openIngest(parts, store, reconciler, []);
+  const copyAgeMs = (): number => clock.monoMs() - freshMono;
+  const unfit = (): string | null => from.unfit.why;
+  const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
+  const quota = new Quota(clock, log, PASSED_ON);
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady });
+  // What was just passed on is in the leader's store, but the row may have been read before.
+  const again = async (): Promise<void> => {
+    await refreshing;
+    await refresh();
+  };
+  const front = new Front(ports, { forward, refresh: again });
+  return {
+    front,
+    begin: () => undefined,
+    looked() {
+      const row = lease();
+      const same = copied?.writes === row?.writes && copied?.epoch === row?.epoch;
+      if (same && copied !== null) freshMono = clock.monoMs();
+      else void refresh();
+    },
+    async stop() {
+      front.end();
+      await refreshing;
+    },
+  };
+}
+
+async function openReconciler(
+  parts: Parts,
+  store: Store,
+  opened: OpenProviders,
+  acts: Pick<LoopPorts, "dryRun" | "permit">,
+  bootstrapper: Bootstrapper | null,
+): Promise<Reconciler> {
+  const { metrics, authority, clock, log, scheduler, cpuMs } = parts;
+  const { config, policy } = parts.loaded;
+  const ports: LoopPorts = {
+    ...acts,
+    cpuMs,
+    turned: (ok) => parts.turned?.(ok),
+    store,
+    log,
+    clock,
+    providers: opened.providers,
+    unavailable: opened.unavailable,
+    targets: {
+      provider: (name: string) => opened.providers.get(name) ?? null,
+      scheduler,
+      credential: (node: string) => authority.issueNode(node),
+      ...(bootstrapper === null ? {} : { bootstrap: bootstrapper.run.bind(bootstrapper) }),
+      ...(parts.keyProblem === undefined ? {} : { keyProblem: parts.keyProblem }),
+    },
+    committed: metrics.committed.bind(metrics),
+    judged: metrics.judged.bind(metrics),
+  };
+  const reconciler = await Reconciler.open(ports, config, policy, parts.fleetId);
+  metrics.attach(reconciler, parts.xids);
+  return reconciler;
+}
+
+function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors: Cursor[]): Ingest {
+  const systemMs = (): number => parts.systemMs?.() ?? parts.clock.wallMs();
+  const key = parts.install?.key;
+  const config = reconciler.activeConfig();
+  const target = {
+    presence: reconciler.presence,
+    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
+    count: () => reconciler.fleet().nodes.size,
+    nodeOfProviderId: (id: string) =>
+      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
+    nodeLike: (id: NodeId) => reconciler.nodeLike(id),
+    takeLetters: reconciler.takeLetters.bind(reconciler),
+    upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
+    config: () => config,
+    ...(key === undefined ? {} : { signer: openOrderSigner(key, systemMs) }),
+  };
+  return new Ingest(store, parts.clock, target, cursors);
+}
+
+function portsOf(
+  parts: Parts,
+  store: Store,
+  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live">,
+): RoutePorts {
+  const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
+  const door = openDoor({ store, authority, clock, log });
+  const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
+  const { install, names = new Set<string>() } = parts;
+  const served = install === undefined ? { names } : { install, names };
+  return { ...life, ...own, ...served, door, caPem: parts.caPem ?? null };
+}

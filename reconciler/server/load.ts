@@ -1,0 +1,90 @@
+/**
+ * Configuration and policy as a control plane starts on them: everything that is wrong at once, or
+ * what to run with. `config validate` asks the same question and prints the same answer. A missing
+ * policy file is a warning, a wrong one is not (promise N24).
+ *
+ * Adapter: reads files.
+ */
+import { builtinPolicy } from "../../health/policy/builtin.ts";
+import { compilePolicy, type CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Config, Problem } from "../../schema/config.ts";
+import { openConfig, openPolicy, readDisk } from "../config/open.ts";
+import type { Finder } from "../config/place.ts";
+import { printProblem } from "../config/problem.ts";
+import { readConfig } from "../config/read.ts";
+import { inspect, type Surroundings } from "./inspect.ts";
+
+export type Loaded = { config: Config; policy: CompiledPolicy; warnings: string[] };
+export type LoadAnswer = { ok: true; loaded: Loaded } | { ok: false; lines: string[] };
+
+export type LoadOptions = {
+  portZero: boolean;
+  externalAddress: boolean;
+  /** `null`: the text alone is judged, because it is another machine's. */
+  around: Surroundings | null;
+};
+
+/** `config` and `policy` are there unless a problem is an error. */
+export type Examined = {
+  config: Config | null;
+  policy: CompiledPolicy | null;
+  problems: Problem[];
+};
+
+/** `paths` may be empty: then everything has its default, and there is nothing to look after. */
+export async function examine(paths: readonly string[], options: LoadOptions): Promise<Examined> {
+  const read =
+    paths.length === 0
+      ? readConfig([{ name: "defaults", text: "pools: []\n" }], options)
+      : await openConfig(paths, readDisk, options);
+  const { config, find } = read;
+  const around = options.around;
+  if (config === null || around === null) {
+    return { config, policy: null, problems: read.problems };
+  }
+  const judged = await examinePolicy(config.server.healthPolicyPath, find);
+  const found = await inspect(config, find, around);
+  const problems = inOrder(paths, [...read.problems, ...judged.problems, ...found]);
+  const failed = problems.some(({ severity }) => severity === "error");
+  return failed ? { config: null, policy: null, problems } : { ...judged, config, problems };
+}
+
+async function examinePolicy(
+  path: string | null,
+  find: Finder,
+): Promise<{ policy: CompiledPolicy | null; problems: Problem[] }> {
+  const given = path === null ? null : await openPolicy(path);
+  const problems = given === null || given.missing ? [] : given.problems;
+  if (given !== null && !given.missing && given.policy === null) return { policy: null, problems };
+  const named = find(null, ["server", "health_policy_path"]);
+  const place = { ...named.at, path: named.path, code: "policy", hint: null };
+  if (given?.missing === true) {
+    const message = `health policy ${path} is missing: running on the built-in policy`;
+    problems.push({ ...place, message, severity: "warning" });
+  }
+  const compiled = compilePolicy(given?.policy ?? builtinPolicy);
+  if (compiled.ok) return { policy: compiled.compiled, problems };
+  const wrong = compiled.problems.map(({ rule, message }): Problem => {
+    const text = `${path ?? "built-in policy"}: ${rule ?? ""}: ${message}`;
+    return { ...place, message: text, severity: "error" };
+  });
+  return { policy: null, problems: [...problems, ...wrong] };
+}
+
+/** By file as given, then by position; files that those name come last. */
+function inOrder(paths: readonly string[], problems: readonly Problem[]): Problem[] {
+  const rank = ({ file }: Problem): number => {
+    const index = paths.indexOf(file);
+    return index < 0 ? paths.length : index;
+  };
+  return problems.toSorted((a, b) => rank(a) - rank(b) || a.line - b.line || a.col - b.col);
+}
+
+/** What to start with, or every error as a line. */
+export async function load(paths: readonly string[], options: LoadOptions): Promise<LoadAnswer> {
+  const { config, policy, problems } = await examine(paths, options);
+  const errors = problems.filter((problem) => problem.severity === "error");
+  if (config === null || policy === null) return { ok: false, lines: errors.map(printProblem) };
+  const warned = problems.filter((problem) => problem.severity === "warning");
+  return { ok: true, loaded: { config, policy, warnings: warned.map(printProblem) } };
+}

@@ -1,0 +1,396 @@
+/**
+ * Composes the control plane and runs it: the one place of this room that touches the ambient world
+ * (law 8). `cli/command/control-plane.ts` calls it with parsed flags.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { homedir, hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import type { Config } from "../../schema/config.ts";
+import { logText } from "../../schema/terminal.ts";
+import { VERSION } from "../../schema/version.ts";
+import { openNotifier } from "./open-notifier.ts";
+import type { Authority } from "../security/auth.ts";
+import type { Clock, Log } from "../core/clock.ts";
+import type { Identity } from "../security/identity.ts";
+import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
+import type { Parts } from "./lease/role.ts";
+import { digestOf, watchConfig } from "./config-watch.ts";
+import { load, type LoadAnswer, type Loaded } from "./load.ts";
+import { Metrics } from "../http/metrics.ts";
+import { advertised, dialled, external } from "./advertise.ts";
+import { openService, type ServiceWatch } from "./notify-systemd.ts";
+import { tellEnd } from "./early-end.ts";
+import { openSetUp, type SetUp } from "./open-bootstrap.ts";
+import {
+  addressOf,
+  databaseFile,
+  openKept,
+  openShown,
+  openTokens,
+  printAt,
+  serverOf,
+} from "./open-start.ts";
+import { openProviders } from "../provider/open.ts";
+import { openKubernetes } from "../kubernetes/open.ts";
+import { openNoScheduler } from "../runtime/no-scheduler.ts";
+import type { Scheduler } from "../core/scheduler.ts";
+import { stepOf, tellStart, UsageError } from "./start-failure.ts";
+import { writeBackup } from "./backup.ts";
+import { namesOf } from "../http/route/anonymous.ts";
+import type { Port } from "../http/port.ts";
+import { nextTurn } from "../runtime/turn.ts";
+import { isLoopback } from "../security/weak-token.ts";
+
+export type ControlPlaneOptions = {
+  configPaths: string[];
+  authToken?: string;
+  authTokenFile?: string;
+  /** Overrides `server.address`. */
+  addr?: string;
+  /** State folder, see `stateFolder`; or the URL of a libSQL server that replicas share. */
+  state?: string;
+  /** Where other replicas reach this one. */
+  advertise?: string;
+  logLevel: "debug" | "info" | "warn" | "error";
+  logFormat: "json" | "text";
+  shutdownTimeoutMs: number;
+  /** Look, decide and show the plan, but do not act. */
+  dryRun: boolean;
+  /** Where to write the port that was bound, for tests with port 0. */
+  testPortFile?: string;
+  /** A shorter lease than production's, for tests. */
+  testLeaseExpiryMs?: number;
+  /** How the fake provider starts agents; without it, beside this binary or from source. */
+  agentCommand?: readonly string[];
+};
+
+const SLEW = 0.1;
+
+/**
+ * Wall time for records and stored instants, slewed: it follows the system's clock, but never by
+ * more than a tenth of the time that passes. A clock set by an hour moves no deadline by an hour.
+ */
+function openWall(): () => number {
+  let atMono = performance.now();
+  let wall = Date.now();
+  return () => {
+    const mono = performance.now();
+    const passed = mono - atMono;
+    const drift = Date.now() - (wall + passed);
+    wall += passed + Math.max(-SLEW * passed, Math.min(SLEW * passed, drift));
+    atMono = mono;
+    return Math.round(wall);
+  };
+}
+
+const CLOCK: Clock = {
+  wallMs: openWall(),
+  monoMs: () => performance.now(),
+  after(ms, work) {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+  turn: nextTurn,
+};
+
+const drawBytes = (n: number): Uint8Array => randomBytes(n);
+
+/** Of all threads together: none of them may be more than the loop's share. */
+function usedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+/**
+ * `--state`, else /var/lib/navarch as root, else ~/.local/state/navarch. Absolute: programs that
+ * are started with paths below it run in other folders.
+ */
+export function stateFolder(given: string | undefined): string {
+  if (given !== undefined) return resolve(given);
+  const root = process.getuid?.() === 0;
+  return resolve(root ? "/var/lib/navarch" : join(homedir(), ".local", "state", "navarch"));
+}
+
+function openLog(options: ControlPlaneOptions): Log {
+  const rank = { debug: 0, info: 1, warn: 2, error: 3 };
+  return (level, msg, fields = {}) => {
+    if (rank[level] < rank[options.logLevel]) return;
+    const time = new Date().toISOString();
+    const more = Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`;
+    const json = options.logFormat === "json";
+    const line = json
+      ? JSON.stringify({ time, level, msg, ...fields })
+      : `${time} ${level} ${msg}${more}`;
+    process.stdout.write(`${logText(line)}\n`);
+  };
+}
+
+/** Starts; `exitCode` resolves when it has stopped. 0 clean, 2 bad configuration, 1 failed. */
+export async function startControlPlane(
+  options: ControlPlaneOptions,
+): Promise<{ exitCode: Promise<number> }> {
+  const log = openLog(options);
+  try {
+    const answer = await loadFiles(options);
+    if (!answer.ok) throw new UsageError(answer.lines.join("\n"));
+    for (const warning of answer.loaded.warnings) log("warn", warning);
+    return await serve(options, answer.loaded, log);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`${error.message}\n`);
+      return { exitCode: Promise.resolve(2) };
+    }
+    log("error", "cannot start", tellStart(error));
+    // A port that was bound already must not keep a process that does nothing.
+    leave(1);
+    return { exitCode: Promise.resolve(1) };
+  }
+}
+
+function loadFiles(options: ControlPlaneOptions): Promise<LoadAnswer> {
+  return load(options.configPaths, {
+    portZero: options.testPortFile !== undefined,
+    externalAddress: process.env["NAVARCH_EXTERNAL_ADDRESS"] !== undefined,
+    around: {
+      env: process.env,
+      serverGiven: serverOf(options.state) !== null,
+      tokenFileGiven: options.authTokenFile !== undefined,
+    },
+  });
+}
+
+/** What was read a moment ago is what runs. */
+async function watchFiles(
+  options: ControlPlaneOptions,
+  { config }: Loaded,
+  metrics: Metrics,
+  log: Log,
+): Promise<void> {
+  const policy = config.server.healthPolicyPath;
+  const paths = [...options.configPaths, ...(policy === null ? [] : [policy])];
+  watchConfig(paths, await digestOf(paths), {
+    clock: CLOCK,
+    log,
+    check: async () => {
+      const answer = await loadFiles(options);
+      return answer.ok ? [] : answer.lines;
+    },
+    stale: (isStale) => metrics.noteStale(isStale),
+  });
+}
+
+/** The Kubernetes cluster that is named or found, else nobody places work as far as we know. */
+async function openScheduler(
+  config: Config,
+  fleet: string,
+  metrics: Metrics,
+  log: Log,
+): Promise<Scheduler> {
+  const opened = await openKubernetes(config.kubernetes, {
+    env: process.env,
+    clock: CLOCK,
+    random: () => Math.random(),
+    draw: drawBytes,
+    fleet,
+    log,
+    instance: hostname(),
+    count: (pool, verb, resource) => metrics.countKubeWrite(pool, verb, resource),
+    marked: (node) => {
+      const ms = metrics.observeMarked(node, CLOCK.wallMs());
+      if (ms !== null) log("debug", "isolated", { node, ms });
+    },
+  });
+  if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
+  if (opened.kind === "none") return openNoScheduler();
+  log("info", "kubernetes", { server: opened.server });
+  return opened.scheduler;
+}
+
+/** A copy beside the database, so that it needs no other disk's room; the caller removes it. */
+async function backUp(file: string, state: string, identity: Identity): Promise<string> {
+  const out = join(state, `backup-${randomBytes(6).toString("hex")}.db`);
+  await writeBackup(file.replace(/^file:/, ""), out, identity);
+  return out;
+}
+
+/** Codes whose counters exist from the start, so that `increase()` sees the first (promise N81). */
+const XIDS = [
+  13, 31, 43, 45, 46, 48, 61, 62, 63, 64, 68, 69, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140,
+  143, 149, 154, 155, 156, 158,
+];
+
+type Made = {
+  options: ControlPlaneOptions;
+  loaded: Loaded;
+  log: Log;
+  state: string;
+  identity: Identity;
+  shared: boolean;
+  authority: Authority;
+  metrics: Metrics;
+  scheduler: Scheduler;
+  setUp: SetUp;
+  caPem: string | null;
+  names: ReadonlySet<string>;
+  peer: Port["peer"];
+  bound: { port: number };
+  watch: ServiceWatch;
+};
+
+/** What both roles of this process are made of. */
+function composeParts(made: Made): Parts {
+  const { options, loaded, log, state, identity, shared, authority, metrics, bound } = made;
+  const { config } = loaded;
+  return {
+    caPem: made.caPem,
+    peerTls: made.peer,
+    install: made.setUp.install,
+    names: made.names,
+    openBootstrapper: made.setUp.bootstrapper,
+    keyProblem: made.setUp.keyProblem,
+    loaded,
+    fleetId: identity.fleetId,
+    clock: CLOCK,
+    log,
+    authority,
+    metrics,
+    scheduler: made.scheduler,
+    turned: made.watch.turned,
+    dryRun: options.dryRun,
+    cpuMs: usedMs,
+    systemMs: () => Date.now(),
+    xids: XIDS,
+    newId: () => randomBytes(9).toString("base64url").replace(/^[-_]/, "x"),
+    newSecret: () => `nvt.${randomBytes(32).toString("base64url")}`,
+    backup: shared ? null : () => backUp(databaseFile(config, state), state, identity),
+    openProviders: () =>
+      openProviders(config.providers, {
+        folder: (name) => join(state, "cloud", name),
+        fleetId: identity.fleetId,
+        clock: CLOCK,
+        random: () => Math.random(),
+        serverUrl: () => dialled(config, process.env, bound.port),
+        agentTls: made.peer,
+        agentKey: made.setUp.install.key.fingerprint,
+        agentCommand: options.agentCommand ?? null,
+        problem: (message) => log("warn", message),
+        count: (provider, op, outcome) => metrics.countRequest(provider, op, outcome),
+      }),
+    openNotifier: (notifier, led) =>
+      openNotifier(notifier, { store: led, clock: CLOCK, log, env: process.env }),
+  };
+}
+
+async function serve(
+  options: ControlPlaneOptions,
+  loaded: Loaded,
+  log: Log,
+): Promise<{ exitCode: Promise<number> }> {
+  const { config } = loaded;
+  const address = addressOf(options.addr, config);
+  const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
+  const given = { state: options.state, folder, env: process.env };
+  const endWait = tellEnd(log);
+  const { state, shared, lock, store, identity, first } = await openKept(given, config, {
+    clock: CLOCK,
+    random: drawBytes,
+    log,
+    own: { host: hostname(), pid: process.pid },
+  }).finally(endWait);
+  const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
+  const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
+  const port = await openShown(opened);
+  const bound = { port: 0 };
+  const metrics = new Metrics();
+  metrics.noteWarnings(loaded.warnings.length);
+  await watchFiles(options, loaded, metrics, log);
+  const tokens = { ...options, env: process.env, random: drawBytes };
+  const isOpen = !isLoopback(address.host);
+  const authority = await openTokens(tokens, config, { state, identity, shared, isOpen, log });
+  const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
+  const setUp = openSetUp({
+    clock: CLOCK,
+    state,
+    secret: identity.secret,
+    credential: (node) => authority.issueNode(node),
+    caPem: port.caPem,
+    clientFor: port.clientFor,
+    join: scheduler.cluster?.join ?? null,
+    external: external(config, process.env),
+    config,
+    given: { ...options, env: process.env },
+    address,
+    port: () => bound.port,
+  });
+  log("info", "release key", { fingerprint: setUp.install.key.fingerprint });
+  metrics.noteKey(setUp.install.key.fingerprint);
+  const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
+  const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
+  const known = [...names, config.server.externalAddress, hostname()];
+  const shown = { caPem: port.caPem, peer: port.peer, names: namesOf(known) };
+  const parts = composeParts({ ...from, ...shown, setUp, bound, watch });
+  const url = (): string => advertised(options.advertise, config, address.host, bound.port);
+  const office = shared
+    ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
+    : await openOwnOffice(parts, store);
+  const server = await stepOf(`cannot listen at ${printAt(address)} (${address.by})`, () =>
+    port.listen(() => office.front(), address),
+  );
+  bound.port = server.port;
+  await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
+  const at = printAt({ host: address.host, port: bound.port });
+  log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
+  office.begin();
+  watch.ready(`listening at ${at}`);
+  const exitCode = whenTold(log, async () => {
+    watch.stopping();
+    await server.stop();
+    await office.stop(options.shutdownTimeoutMs);
+    await store.close();
+    lock?.release();
+  });
+  return { exitCode };
+}
+
+function writePort(path: string | undefined, port: number): void {
+  if (path === undefined) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${port}\n`);
+}
+
+/** For the last lines of output; a supervisor waits ten times as long before it kills. */
+const LINGER_MS = 1_000;
+
+/** Whatever still holds the process when all is done, such as a child's socket, must not. */
+function leave(code: number): void {
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+}
+
+/** Resolves with 0 when a signal came and `stop` is done; a second signal changes nothing. */
+function whenTold(log: Log, stop: () => Promise<void>): Promise<number> {
+  return new Promise((resolve) => {
+    let told = false;
+    const end = (code: number): void => {
+      resolve(code);
+      leave(code);
+    };
+    const on = (signal: string): void => {
+      if (told) return;
+      told = true;
+      log("info", "stopping", { signal });
+      stop().then(
+        () => {
+          log("info", "stopped");
+          end(0);
+        },
+        (error: unknown) => {
+          log("error", "did not stop cleanly", { error: String(error) });
+          end(1);
+        },
+      );
+    };
+    process.on("SIGTERM", () => on("SIGTERM"));
+    process.on("SIGINT", () => on("SIGINT"));
+  });
+}

@@ -1,0 +1,58 @@
+/**
+ * Audit rows in the database: appended, counted up while their minute lasts, trimmed by kind, so
+ * that no flood of refusals pushes out what was done.
+ *
+ * Adapter: database.
+ */
+import { and, desc, eq, gte, sql } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import * as table from "../../schema/table.ts";
+import type { AuditTable } from "../core/store-table.ts";
+
+/** Rows deleted at once, so that no transaction is long. */
+const TRIM_ROWS = 2_000;
+
+/** `write` is one transaction under the leader's fence. */
+export function openAuditTable(
+  reader: LibSQLDatabase,
+  writer: LibSQLDatabase,
+  write: (items: BatchItem<"sqlite">[]) => Promise<unknown[]>,
+): AuditTable {
+  const { audit } = table;
+  const trimOf = (refused: number, kept: number): BatchItem<"sqlite"> =>
+    writer.run(sql`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE refused = ${refused}
+      ORDER BY id DESC LIMIT ${TRIM_ROWS} OFFSET ${kept})`);
+  return {
+    async append(draft) {
+      const row = { ...draft, refused: draft.refused ? 1 : 0, count: 1, until: draft.at };
+      const [made] = await write([writer.insert(audit).values(row).returning({ id: audit.id })]);
+      return (made as { id: number }[])[0]?.id ?? 0;
+    },
+    async count(rows) {
+      if (rows.length === 0) return;
+      await write(
+        rows.map(({ id, count, until }) =>
+          writer.update(audit).set({ count, until }).where(eq(audit.id, id)),
+        ),
+      );
+    },
+    async read({ who, since, refused, limit }) {
+      const where = [
+        who === null ? undefined : eq(audit.who, who),
+        since === null ? undefined : gte(audit.until, since),
+        refused === null ? undefined : eq(audit.refused, refused ? 1 : 0),
+      ];
+      const rows = await reader
+        .select()
+        .from(audit)
+        .where(and(...where))
+        .orderBy(desc(audit.id))
+        .limit(limit);
+      return rows.map((row) => ({ ...row, refused: row.refused === 1 }));
+    },
+    async trim({ done, refused }) {
+      await write([trimOf(0, done), trimOf(1, refused)]);
+    },
+  };
+}

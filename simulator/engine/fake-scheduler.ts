@@ -1,0 +1,44 @@
+/**
+ * A scheduler in memory, for tests: it keeps what it was asked for, refuses a stale fence as a real
+ * target with generations would, and can be told to refuse or to lose its answers.
+ */
+import type { DrainSight } from "../../reconciler/core/fleet.ts";
+import type { Fence } from "../../reconciler/core/provider.ts";
+import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/scheduler.ts";
+
+export type FakeScheduler = Scheduler & {
+  /** Nodes cordoned by the product now. */
+  readonly cordoned: Set<string>;
+  /** Every call that had an effect, in order: `cordon n1`. */
+  readonly calls: string[];
+  work: Map<string, DrainSight>;
+  /** Answers given instead of acting, first in first out. */
+  answers: SchedulerAnswer[];
+};
+
+export function openFakeScheduler(): FakeScheduler {
+  const fences = new Map<string, number>();
+  const fake: FakeScheduler = {
+    name: "fake",
+    cordoned: new Set(),
+    calls: [],
+    work: new Map(),
+    answers: [],
+    cordon: async (node, _why, fence) => act("cordon", node, fence, () => fake.cordoned.add(node)),
+    uncordon: async (node, _why, fence) =>
+      act("uncordon", node, fence, () => fake.cordoned.delete(node)),
+    drain: async (node, _options, fence) => act("drain", node, fence, () => undefined),
+    left: (node) => fake.work.get(node) ?? { kind: "empty", seenAt: Number.POSITIVE_INFINITY },
+  };
+  function act(verb: string, node: string, fence: Fence, effect: () => unknown): SchedulerAnswer {
+    const planned = fake.answers.shift();
+    if (planned !== undefined && planned.kind === "refused") return planned;
+    if (fence.fence < (fences.get(node) ?? 0))
+      return { kind: "refused", message: `stale fence ${fence.fence}` };
+    fences.set(node, fence.fence);
+    effect();
+    fake.calls.push(`${verb} ${node}`);
+    return planned ?? { kind: "ok" };
+  }
+  return fake;
+}

@@ -1,0 +1,134 @@
+/**
+ * The crash gate: sits under the store, on the SQL client, and around the cloud, and kills the
+ * process before or after the n-th of their calls. A gate above the store would miss an outcome and
+ * its node written in two transactions (crash-safety.md §8).
+ */
+import type { Client } from "@libsql/client";
+import type { Provider } from "../../reconciler/core/provider.ts";
+import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
+import { rebootOf } from "./outlook.ts";
+import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import { turn } from "./clock.ts";
+
+/** The process is dead from here on: every later call of the same life fails the same way. */
+export class Crash extends Error {}
+
+/** One side of one call: `b` before it has any effect, `a` after it and before its answer. */
+export type Point = { n: number; side: "b" | "a"; what: string };
+
+export class Gate {
+  /** Calls passed so far, over all lives. */
+  count = 0;
+  /** What each passed call was, for a failing test to tell. */
+  readonly trail: string[] = [];
+  dead = false;
+  /** Sees every point that a living process passes, before it may die there. */
+  watch: ((point: Point) => void) | null = null;
+  /** Holds the process at a point until the promise resolves: SIGSTOP and SIGCONT. */
+  hold: ((point: Point) => Promise<void> | null) | null = null;
+  private readonly crashes: Set<string>;
+
+  /**
+   * Each crash is `<n>b` (before the n-th call has any effect) or `<n>a` (after it, before its
+   * answer).
+   */
+  constructor(crashes: string[] = []) {
+    this.crashes = new Set(crashes);
+  }
+
+  /** The next life begins. */
+  revive(): void {
+    this.dead = false;
+  }
+
+  client(client: Client): Client {
+    return new Proxy(client, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        const call = value.bind(target) as (...args: unknown[]) => unknown;
+        if (name !== "execute" && name !== "batch" && name !== "migrate") return call;
+        return (...args: unknown[]) =>
+          this.pass(`sql.${String(name)}`, async () => {
+            // A disk takes time: who does not wait for it must be seen not to have waited.
+            if (name === "batch") await turn();
+            return call(...args);
+          });
+      },
+    });
+  }
+
+  provider(provider: Provider): Provider {
+    return {
+      name: provider.name,
+      type: provider.type,
+      class: provider.class,
+      settleMs: provider.settleMs,
+      bringsAgent: provider.bringsAgent === true,
+      create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
+      terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
+      reboot: (...args) => this.pass("cloud.reboot", () => rebootOf(provider)(...args)),
+      pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
+      list: () => this.pass("cloud.list", () => provider.list()),
+      close: () => provider.close(),
+    };
+  }
+
+  scheduler(scheduler: Scheduler): Scheduler {
+    return {
+      name: scheduler.name,
+      cordon: (...args) => this.pass("scheduler.cordon", () => scheduler.cordon(...args)),
+      uncordon: (...args) => this.pass("scheduler.uncordon", () => scheduler.uncordon(...args)),
+      drain: (...args) => this.pass("scheduler.drain", () => scheduler.drain(...args)),
+      left: (node) => scheduler.left(node),
+    };
+  }
+
+  /** A port that never rejects: what dies in a call of it never hears the end of it. */
+  kube(api: KubeApi): KubeApi {
+    return {
+      call: (request) =>
+        this.pass(`kube.${whatOf(request)}`, () => api.call(request)).catch((error: unknown) => {
+          if (error instanceof Crash) return new Promise<never>(() => undefined);
+          throw error;
+        }),
+      watch: (path, query, take, options) =>
+        api.watch(path, query, (event) => (this.dead ? undefined : take(event)), options),
+      close: () => api.close(),
+    };
+  }
+
+  private async pass<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.dead) throw new Crash("dead");
+    const n = ++this.count;
+    this.trail.push(what);
+    await this.at({ n, side: "b", what });
+    const result = await work();
+    await this.at({ n, side: "a", what });
+    return result;
+  }
+
+  private async at(point: Point): Promise<void> {
+    if (this.dead) throw new Crash("dead");
+    this.watch?.(point);
+    if (this.crashes.has(`${point.n}${point.side}`)) this.die();
+    const held = this.hold?.(point) ?? null;
+    if (held === null) return;
+    await held;
+    if (this.dead) throw new Crash("dead");
+  }
+
+  private die(): never {
+    this.dead = true;
+    throw new Crash(`crash at call ${this.count}`);
+  }
+}
+
+/** `patch nodes`, `create eviction`, `list pods`. */
+function whatOf({ verb, path }: KubeRequest): string {
+  const steps = path.split("/");
+  const named = steps.findLast((step) => /^(nodes|pods|leases|events|[a-z]+sets)$/.test(step));
+  const isEviction = steps.at(-1) === "eviction";
+  const isStatus = steps.at(-1) === "status";
+  return `${verb} ${isEviction ? "eviction" : (named ?? path)}${isStatus ? "/status" : ""}`;
+}

@@ -1,0 +1,72 @@
+/**
+ * One process's connection to the API server of a simulated world. It behaves as a socket does to a
+ * process that is stopped: what was sent is carried out, its answer and what a watch tells wait
+ * until the process goes on; and nothing of it reaches a process that is dead.
+ */
+import type {
+  KubeAnswer,
+  KubeApi,
+  KubeRequest,
+  WatchEnd,
+  WatchEvent,
+} from "../../reconciler/kubernetes/api.ts";
+import { notWanted } from "../../reconciler/kubernetes/limiter.ts";
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+export class Line implements KubeApi {
+  private readonly api: KubeApi;
+  private readonly ended = new AbortController();
+  private stopped: PromiseWithResolvers<void> | null = null;
+  private backlog: (() => void)[] = [];
+
+  constructor(api: KubeApi) {
+    this.api = api;
+  }
+
+  async call(request: KubeRequest): Promise<KubeAnswer> {
+    if (this.isDead()) return never();
+    if (request.isWanted?.() === false) return notWanted();
+    const answer = await this.api.call(request);
+    while (this.stopped !== null) await this.stopped.promise;
+    return this.isDead() ? never() : answer;
+  }
+
+  async watch(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    take: (event: WatchEvent) => void,
+    { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
+  ): Promise<WatchEnd> {
+    if (this.isDead()) return never();
+    const deliver = (event: WatchEvent): void => {
+      if (this.stopped !== null) this.backlog.push(() => take(event));
+      else if (!this.isDead()) take(event);
+    };
+    const either = AbortSignal.any([signal, this.ended.signal]);
+    const end = await this.api.watch(path, query, deliver, { signal: either, silenceMs });
+    while (this.stopped !== null) await this.stopped.promise;
+    return this.isDead() ? never() : end;
+  }
+
+  close(): void {
+    this.ended.abort();
+  }
+
+  /** SIGSTOP. */
+  stop(): void {
+    this.stopped ??= Promise.withResolvers<void>();
+  }
+
+  /** SIGCONT. */
+  goOn(): void {
+    const { stopped } = this;
+    this.stopped = null;
+    for (const one of this.backlog.splice(0)) one();
+    stopped?.resolve();
+  }
+
+  private isDead(): boolean {
+    return this.ended.signal.aborted;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What simulated control planes are configured with: one pool on the fake cloud and the built-in
+ * rules. Both are read once for all the lives that use them, because reading them costs more than a
+ * whole simulated life.
+ */
+import { builtinPolicy } from "../../health/policy/builtin.ts";
+import { compilePolicy, type CompiledPolicy } from "../../health/policy/compile.ts";
+import { readConfig } from "../../reconciler/config/read.ts";
+import type { Config } from "../../schema/config.ts";
+
+/** mulberry32: small, seeded, good enough to choose faults. */
+export function seeded(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = a;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export function configOf(yaml: string): Config {
+  const read = readConfig([{ name: "test.yaml", text: yaml }]);
+  if (read.config === null) throw new Error(JSON.stringify(read.problems, null, 1));
+  return read.config;
+}
+
+export const BASE = `
+server:
+  address: "127.0.0.1:50051"
+  heartbeat_interval: 10s
+  heartbeat_timeout: 30s
+  health_check_interval: 10s
+providers: { fake: { gpu_count: 2 } }
+`;
+
+/** One pool named p with these extra lines. */
+export function poolYaml(size: number, extra = ""): string {
+  return `${BASE}
+pools:
+  - name: p
+    provider: fake
+    instance_type: h100-8x
+    scaling: { min_nodes: ${size}, max_nodes: ${size + 5} }
+${extra}`;
+}
+
+const configs = new Map<string, Config>();
+let builtin: CompiledPolicy | null = null;
+
+/** The configuration that a text says; the same object for the same text. */
+export function configOnce(yaml: string): Config {
+  const known = configs.get(yaml) ?? configOf(yaml);
+  configs.set(yaml, known);
+  return known;
+}
+
+/** The built-in rules, compiled. */
+export function policyOnce(): CompiledPolicy {
+  if (builtin !== null) return builtin;
+  const compiled = compilePolicy(builtinPolicy);
+  if (!compiled.ok) throw new Error("built-in policy does not compile");
+  builtin = compiled.compiled;
+  return builtin;
+}
+

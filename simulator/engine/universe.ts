@@ -1,0 +1,42 @@
+/**
+ * What a simulated world is besides the process that runs in it, and how one is opened.
+ */
+import type { Faults } from "../../reconciler/provider/fake/fault.ts";
+import type { CloudState } from "../../reconciler/provider/fake/memory.ts";
+import type { Terms } from "../../reconciler/provider/fake/world.ts";
+import type { ProviderClass } from "../../reconciler/core/provider.ts";
+import type { Agent } from "./agent.ts";
+import type { ClusterOptions } from "./cluster.ts";
+import type { Gate } from "./gate.ts";
+import type { SchedulerState } from "./scheduler.ts";
+import type { World } from "./world.ts";
+
+/**
+ * Everything that outlives a control plane process, as plain data that nobody changes: any number
+ * of worlds may go on from it.
+ */
+export type Universe = {
+  database: Uint8Array;
+  cloud: CloudState;
+  scheduler: SchedulerState;
+  agents: readonly (readonly [string, Agent])[];
+  wallMs: number;
+};
+
+export type WorldOptions = {
+  class?: ProviderClass;
+  seed?: number;
+  /** The gate of the first life, which the caller then starts. */
+  prepare?: Gate;
+  /** A file as in production, or memory: the same SQL, quicker, and it can be copied. */
+  store?: "file" | "memory";
+  faults?: Faults;
+  terms?: Partial<Terms>;
+  settleMs?: number;
+  /** A Kubernetes cluster that the machines join, in place of the scheduler in memory. */
+  kubernetes?: ClusterOptions;
+  /** Goes on where another world was captured; the caller starts the first life. */
+  from?: Universe;
+  /** Another process of the same world: it shares all but the process. The caller starts it. */
+  beside?: World;
+};

@@ -1,0 +1,399 @@
+/**
+ * A whole control plane on a clock of the test: production loop, fold, decide, act and store; a
+ * cloud in memory that survives its crashes; agents that say what the test lets them say. Nothing
+ * is mocked that production code decides with.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Targets } from "../../reconciler/runtime/act/execute.ts";
+import type { Permit } from "../../reconciler/runtime/act/run.ts";
+import type { Ingest } from "../../reconciler/runtime/ingest.ts";
+import type { Reconciler } from "../../reconciler/runtime/loop.ts";
+import {
+  openMemoryCloud,
+  type FakeControl,
+  type Forkable,
+} from "../../reconciler/provider/fake/memory.ts";
+import type { Log } from "../../reconciler/core/clock.ts";
+import type { DrainSight } from "../../reconciler/core/fleet.ts";
+import type { Provider } from "../../reconciler/core/provider.ts";
+import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
+import type { Change, Store } from "../../reconciler/core/store.ts";
+import { Crash, type Gate } from "./gate.ts";
+import type { Config } from "../../schema/config.ts";
+import type { EventDraft } from "../../schema/event.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
+import { ProcessClock, VirtualClock } from "./clock.ts";
+import { VirtualCluster } from "./cluster.ts";
+import type { Line } from "./line.ts";
+import { openForkableScheduler, type ForkableScheduler } from "./scheduler.ts";
+import { listened, outlook } from "./outlook.ts";
+import { type Life, openHands, openLife } from "./process.ts";
+import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
+import { type MemoryClient, MemoryDatabase } from "./sql.ts";
+import type { Universe, WorldOptions } from "./universe.ts";
+
+export { BASE, configOf, poolYaml, seeded } from "./setting.ts";
+export type { Agent } from "./agent.ts";
+export type { Universe, WorldOptions } from "./universe.ts";
+
+/** The heartbeat of `BASE`. */
+const REPORT_MS = 10_000;
+/** The beat by which a process knows that it was not paused: half of what it allows. */
+const PULSE_MS = 1_000;
+
+export class World {
+  readonly clock: VirtualClock;
+  readonly cloud: Provider & FakeControl & Forkable;
+  readonly scheduler: ForkableScheduler;
+  readonly events: EventDraft[] = [];
+  readonly agents: Map<string, Agent>;
+  /** `null` while the store is a file. */
+  readonly database: MemoryDatabase | null;
+  config: Config;
+  /** Holds from the next start on. */
+  policy: CompiledPolicy;
+  private readonly folder: string | null;
+  private readonly url: string;
+  private readonly guest: boolean;
+  /** Kills the process at a chosen write or call; `null` = nothing dies. */
+  gate: Gate | null = null;
+  store: Store | null = null;
+  /** The newest life's own way into the database; `null` while the store is a file. */
+  writer: MemoryClient | null = null;
+  private life: Life | null = null;
+  private process: ProcessClock;
+  readonly cluster: VirtualCluster | null;
+  private line: Line | null = null;
+  /** Monotonic instants of the next round of reports, and of the last one. */
+  private reportAt = 0;
+  private halted = false;
+  /** Grows with every word between an agent and the control plane. */
+  said = 0;
+  /** Answers that came from outside since the last look: each is worth another activation. */
+  private news = 0;
+  private lives = 0;
+
+  private constructor(config: Config, options: WorldOptions) {
+    const { from, beside } = options;
+    this.config = config;
+    this.policy = policyOnce();
+    this.clock = beside?.clock ?? new VirtualClock(from?.wallMs);
+    this.process = new ProcessClock(this.clock);
+    this.scheduler = beside?.scheduler ?? openForkableScheduler(from?.scheduler);
+    this.agents =
+      beside?.agents ?? new Map(from?.agents.map(([id, agent]) => [id, copyAgent(agent)]));
+    this.cloud =
+      beside?.cloud ??
+      openMemoryCloud({
+        clock: this.clock,
+        random: seeded(options.seed ?? 1),
+        fleetId: "fleet",
+        class: options.class ?? "token",
+        terms: { bootMs: 3_000, terminateMs: 2_000, ...options.terms },
+        ...(options.faults === undefined ? {} : { faults: options.faults }),
+        ...(options.settleMs === undefined ? {} : { settleMs: options.settleMs }),
+        ...(from === undefined ? {} : { from: from.cloud }),
+      });
+    const { kubernetes: joins } = options;
+    const made = joins === undefined ? null : new VirtualCluster(this.clock, this.cloud, joins);
+    this.cluster = beside?.cluster ?? made;
+    this.guest = beside !== undefined;
+    this.database = beside?.database ?? null;
+    if (beside !== undefined && this.database === null) {
+      throw new Error("a second process needs a store in memory");
+    }
+    if (from !== undefined) this.database = MemoryDatabase.open(from.database);
+    else if (options.store === "memory") this.database = MemoryDatabase.empty();
+    this.folder = this.database === null ? mkdtempSync(join(tmpdir(), "navarch-world-")) : null;
+    this.url = this.folder === null ? "memory:" : `file:${join(this.folder, "navarch.db")}`;
+    const left = (node: string): DrainSight => leftOn(this.agents.get(node), this.clock);
+    if (beside === undefined) this.scheduler.left = left;
+  }
+
+  static async open(yaml: string, options: WorldOptions = {}): Promise<World> {
+    const { prepare, from, beside } = options;
+    // Stories edit their configuration; universes that are forked never do.
+    const forked = from !== undefined || beside !== undefined;
+    const config = forked ? configOnce(yaml) : configOf(yaml);
+    const world = new World(config, options);
+    // With a gate the caller starts the first life, because starting may be what dies.
+    world.gate = prepare ?? null;
+    if (prepare === undefined && from === undefined && beside === undefined) await world.start();
+    return world;
+  }
+
+  /** Everything that would be left if the process died now. Only with a store in memory. */
+  capture(): Universe {
+    if (this.database === null || this.cluster !== null)
+      throw new Error("only a world in memory, without a cluster, can be captured");
+    return {
+      database: this.database.snapshot(),
+      cloud: this.cloud.state(),
+      scheduler: this.scheduler.state(),
+      agents: [...this.agents].map(([id, agent]) => [id, copyAgent(agent)]),
+      wallMs: this.clock.wallMs(),
+    };
+  }
+
+  async start(): Promise<void> {
+    const { gate, database } = this;
+    const clock = new ProcessClock(this.clock);
+    this.process = clock;
+    const clients =
+      database === null ? null : { writer: database.client(), reader: database.client() };
+    this.writer = clients?.writer ?? null;
+    const store = await openLibsqlStore({
+      url: this.url,
+      now: this.clock.wallMs(),
+      ...(gate === null ? {} : { wrap: (client) => gate.client(client) }),
+      ...(clients === null ? {} : { clients }),
+    });
+    this.store = store;
+    const reached = gate === null ? this.cloud : gate.provider(this.cloud);
+    const cloud = listened(reached, () => this.news++);
+    const log: Log = (level, msg, fields) => {
+      this.heard(level, msg, fields ?? {});
+      const isBug = level === "error" && !this.tolerant && this.cluster === null;
+      if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
+    };
+    const scheduler = this.openScheduler(log);
+    const bootstrap: World["setUp"] = (operation, signal) => this.setUp(operation, signal);
+    const keyProblem: World["keyProblem"] = (path) => this.keyProblem(path);
+    this.life = await openLife(
+      {
+        store,
+        dryRun: this.dryRun,
+        clock,
+        log,
+        providers: new Map([["fake", cloud]]),
+        targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap, keyProblem },
+        ...(this.permit === null ? {} : { permit: this.permit }),
+        committed: (change: Change) => {
+          this.events.push(...change.events);
+          this.onCommit(change);
+        },
+        judged: () => undefined,
+      },
+      () => this.config,
+      this.policy,
+    );
+    this.life.reconciler.cluster().cluster?.start(() => void this.news++);
+    // Agents notice that their connection broke and come back at once.
+    this.reportAt = this.clock.monoMs();
+  }
+
+  private openScheduler(log: Log): Scheduler {
+    const { gate, cluster, config, process: clock } = this;
+    if (cluster === null) return gate === null ? this.scheduler : gate.scheduler(this.scheduler);
+    const hands = openHands(cluster.api, { config, clock, gate, log, seed: ++this.lives });
+    this.line = hands.line;
+    return hands.scheduler;
+  }
+
+  get reconciler(): Reconciler {
+    if (this.life === null) throw new Error("no control plane runs");
+    return this.life.reconciler;
+  }
+
+  get ingest(): Ingest {
+    if (this.life === null) throw new Error("no control plane runs");
+    return this.life.ingest;
+  }
+
+  onCommit: (change: Change) => void = () => undefined;
+  /** What the process logs. */
+  heard: Log = () => undefined;
+  /** What else is active in this world, after each of this process's own turns. */
+  company: (() => Promise<void>) | null = null;
+  /** For the next life: whether it still leads, asked before each call; `null` = it always does. */
+  permit: Permit | null = null;
+  /** For the next life: look and decide only. */
+  dryRun = false;
+  /** Errors are part of the story (crash tests). */
+  tolerant = false;
+  /** What is wrong with the private key that set-ups log in with; `undefined` = not known yet. */
+  keyProblem: (path: string) => string | null | undefined = () => null;
+  /** Sets machines up over SSH, where the cloud's machines bring no agent. */
+  setUp: NonNullable<Targets["bootstrap"]> = () => Promise.reject(new Error("no set-up"));
+
+  /** The process dies on the spot: nothing is flushed, calls that are out land or do not. */
+  async crash(): Promise<void> {
+    this.process.stop();
+    this.line?.close();
+    await this.store?.close().catch(() => undefined);
+  }
+
+  /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
+  stop(): void {
+    this.halted = true;
+    this.line?.stop();
+    this.process.stop();
+  }
+
+  /** SIGCONT. The clock is somebody else's to move from here on: `advance` does not come back. */
+  goOn(): void {
+    this.line?.goOn();
+    this.process.goOn();
+  }
+
+  async close(): Promise<void> {
+    this.process.stop();
+    this.line?.close();
+    await this.store?.close().catch(() => undefined);
+    if (this.guest) return;
+    this.database?.close();
+    if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  nodes(): Node[] {
+    return [...this.reconciler.fleet().nodes.values()].filter((node) => node.phase.kind !== "gone");
+  }
+
+  node(id: string): Node {
+    const node = this.reconciler.fleet().nodes.get(id as NodeId);
+    if (node === undefined) throw new Error(`no node ${id}`);
+    return node;
+  }
+
+  agent(id: string): Agent {
+    let agent = this.agents.get(id);
+    if (agent === undefined) {
+      agent = newAgent(id);
+      this.agents.set(id, agent);
+    }
+    return agent;
+  }
+
+  /** An XID in the node's kernel log, now. */
+  xid(id: string, code: number, gpu = 0): void {
+    this.said++;
+    logXid(this.agent(id), code, gpu, this.clock.wallMs());
+  }
+
+  /** Every running instance's agent says what it has to say. */
+  async report(): Promise<void> {
+    const list = await this.cloud.list();
+    if (list.kind !== "ok") return;
+    for (const instance of list.instances) {
+      if (instance.state !== "running") continue;
+      const id = instance.tags["navarch-node"] ?? "";
+      await this.say(id);
+    }
+  }
+
+  async say(id: string): Promise<void> {
+    if (!this.agent(id).quiet) await this.sayAs(id, id);
+  }
+
+  /** The agent of `id` gives another name for itself, and has the token for that. */
+  async sayAs(id: string, name: string): Promise<void> {
+    const agent = this.agent(id);
+    const report = reportOf(name, agent, this.clock.wallMs());
+    const pending = this.ingest.accept(report, name as NodeId);
+    // The ingest waits a few milliseconds for company; time has to pass for it.
+    await this.clock.pass(5);
+    const answer = await pending;
+    this.said++;
+    if (answer.kind !== "reply") return;
+    agent.registered = !answer.reply.want_inventory;
+    agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
+  }
+
+  /**
+   * Lives until `done`, at most `ms`, and jumps over the time in which nothing can happen. Agents
+   * report each ten seconds, and at once when they have news. True if `done`.
+   */
+  async advance(done: () => boolean, ms: number): Promise<boolean> {
+    const end = this.clock.monoMs() + ms;
+    for (;;) {
+      if (this.clock.monoMs() >= this.reportAt) {
+        await this.report();
+        this.reportAt = this.clock.monoMs() + REPORT_MS;
+      }
+      await this.rest();
+      await this.company?.();
+      if (done()) return true;
+      const left = end - this.clock.monoMs();
+      if (left <= 0) return false;
+      const { dullMs, reportMs } = outlook(this);
+      const spoken = this.reportAt - this.clock.monoMs();
+      this.reportAt = this.clock.monoMs() + Math.min(spoken, reportMs);
+      await this.jump(Math.max(1, Math.min(left, dullMs, Math.min(spoken, reportMs))));
+    }
+  }
+
+  /** Until the plan rests and no answer is left to look at. */
+  private async rest(): Promise<void> {
+    for (let i = 0; i < 50; i++) {
+      if (this.halted) throw new Error("this process is stopped");
+      this.news = 0;
+      await this.turn();
+      if (this.news === 0) return;
+    }
+    throw new Error("the answers never end");
+  }
+
+  private async jump(ms: number): Promise<void> {
+    const { presence } = this.reconciler;
+    const { heartbeatTimeoutMs } = this.config.server;
+    if (this.halted) throw new Error("this process is stopped");
+    for (let left = ms; left > 0; left -= PULSE_MS) {
+      await this.clock.pass(Math.min(PULSE_MS, left));
+      // The process says that it runs, as its own timer does in production.
+      presence.pulse(this.clock.monoMs(), this.clock.wallMs(), heartbeatTimeoutMs);
+    }
+  }
+
+  /** `seconds` of life: agents report each ten, the loop runs each one. */
+  async live(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      if (i % 10 === 0) await this.report();
+      await this.turn();
+      await this.clock.pass(1_000);
+    }
+  }
+
+  /** Activations until the plan has nothing to do now. */
+  async turn(): Promise<void> {
+    for (let i = 0; i < 50; i++) {
+      if (this.gate?.dead === true) throw new Crash("dead");
+      await this.reconciler.activate();
+      await this.clock.pass(0);
+      if (this.reconciler.lastPlan().actions.length === 0) return;
+    }
+    throw new Error(`the plan never rests: ${JSON.stringify(this.reconciler.lastPlan().actions)}`);
+  }
+
+  /** Lives until `done`, at most `seconds`. */
+  async until(done: () => boolean, seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i += 2) {
+      if (done()) return;
+      await this.live(2);
+    }
+    if (!done()) {
+      const state = this.nodes().map((n) => `${n.id} ${n.phase.kind} ${n.health.verdict}`);
+      const waits = JSON.stringify(this.reconciler.lastPlan().waits);
+      throw new Error(`not reached in ${seconds} s: ${state.join(", ")}; waits ${waits}`);
+    }
+  }
+
+  serving(): string[] {
+    return this.nodes().flatMap((n) => (n.phase.kind === "serving" ? [n.id] : []));
+  }
+
+  /** Kinds of events of one node, in order. */
+  story(id: string): string[] {
+    return this.events.filter((e) => e.node === id).map((e) => e.kind);
+  }
+
+  /** Instances that the cloud itself says are live. */
+  async live_instances(): Promise<string[]> {
+    return this.cloud.reality().live.map((i) => i.tags["navarch-node"] ?? "?");
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * What may go wrong in a simulated fleet, as data. A story is its seed and its list of faults; each
+ * fault carries every choice that it needs, so that a story with one fault less is the same story
+ * otherwise. Whom a fault meets is said by a number that is resolved when it happens, among those
+ * who can be met then.
+ */
+import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
+
+export type Fault = {
+  /** Milliseconds after the fleet was up. */
+  at: number;
+  what: What;
+};
+
+export type What =
+  /** An XID in the kernel log of one node. */
+  | { kind: "xid"; who: number; code: number }
+  /** Many at once: a rack, a driver, a rule. */
+  | { kind: "storm"; who: number; count: number; code: number; overMs: number }
+  /** One agent says nothing for a while. */
+  | { kind: "silence"; who: number; forMs: number }
+  /** A share of the fleet is cut off. */
+  | { kind: "cut"; share: number; forMs: number }
+  /** The cloud misbehaves for a while. */
+  | { kind: "cloud"; name: string; forMs: number; faults: Faults }
+  /** Somebody deletes an instance in the cloud's own console. */
+  | { kind: "console-delete"; who: number }
+  /** Somebody puts an instance there: with our mark, a copied one, another's, or none. */
+  | { kind: "plant"; mark: "own" | "copied" | "foreign" | "none"; who: number }
+  /** The next machine that the cloud gives is the one that was just given back, fault and all. */
+  | { kind: "bad-machine"; code: number; afterMs: number }
+  /** The process dies before or after its n-th next write or call (0: at once), and comes back. */
+  | { kind: "crash"; calls: number; side: "before" | "after"; downMs: number }
+  /** SIGSTOP, then SIGCONT. */
+  | { kind: "pause"; forMs: number }
+  | { kind: "clock"; byMs: number }
+  | { kind: "database-lost"; downMs: number }
+  /** The scheduler refuses, or loses its answers. */
+  | { kind: "scheduler"; answers: ("refused" | "ambiguous")[] }
+  | { kind: "human"; act: HumanAct; who: number; force: boolean; undoMs: number }
+  | { kind: "scale"; pool: number; by: number }
+  /** The configuration is edited and the process restarted on it. */
+  | { kind: "config" };
+
+export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace";
+
+export type FaultKind = What["kind"];
+
+/** How a fault is counted in a summary: the cloud's by its own name. */
+export function nameOf(what: What): string {
+  if (what.kind === "cloud") return `cloud:${what.name}`;
+  if (what.kind === "human") return `human:${what.act}`;
+  return what.kind === "plant" ? `plant:${what.mark}` : what.kind;
+}

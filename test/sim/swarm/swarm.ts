@@ -1,0 +1,391 @@
+/**
+ * A fleet, its cloud, its people and its control plane on a virtual clock, driven by a list of
+ * faults. One seed gives one trace: everything that happens is put into one order, and every choice
+ * is drawn from a stream of its own.
+ */
+import { createHash } from "node:crypto";
+import type { Provider } from "../../../reconciler/core/provider.ts";
+import type { FakeControl } from "../../../reconciler/provider/fake/cloud.ts";
+import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
+import { openMemoryCloud } from "../../../reconciler/provider/fake/memory.ts";
+import { openFakeScheduler, type FakeScheduler } from "../../../simulator/engine/fake-scheduler.ts";
+import type { Config } from "../../../schema/config.ts";
+import type { InstanceId } from "../../../schema/id.ts";
+import { VirtualClock } from "../../../simulator/engine/clock.ts";
+import { checkInvariants, openCheckers } from "../../invariant/check.ts";
+import type { Checker, Observation, Violation } from "../../../simulator/engine/observation.ts";
+import { Watch } from "../../invariant/watch.ts";
+import { configOf } from "../../../simulator/engine/world.ts";
+import * as talk from "./agent.ts";
+import { Life } from "./life.ts";
+import { Queue } from "./queue.ts";
+import { type Shape, yamlOf } from "./shape.ts";
+import { openStream } from "./stream.ts";
+import { isLoud, nextWake } from "./wake.ts";
+import { placeWork } from "./work.ts";
+
+const FLEET = "fleet";
+/** Reports wait this long for company before they are written; then the loop looks. */
+const BATCH_MS = 5;
+const PULSE_MS = 1_000;
+
+export type Found = Violation & { at: number };
+
+/** `full` = every step and every heartbeat; the other skips what can change nothing. */
+export type Pace = "analytic" | "full";
+
+export class Swarm {
+  readonly clock = new VirtualClock();
+  readonly queue = new Queue();
+  readonly agents = new Map<InstanceId, talk.Agent>();
+  readonly shape: Shape;
+  readonly cloud: Provider & FakeControl;
+  readonly scheduler: FakeScheduler = openFakeScheduler();
+  readonly watch: Watch;
+  readonly life: Life;
+  /** Wanted by people: the sizes of the pools, and how often they edited the file. */
+  readonly sizes: number[];
+  edits = 0;
+  config: Config;
+  /** When a process that is down comes up again; monotonic. */
+  upAt: number | null = null;
+  /** How long a process that dies of a fuse stays down. */
+  downMs = 5_000;
+  /** The cloud's lists may lie until then; monotonic. */
+  doubtUntil = 0;
+  /** Everybody could be seen and heard since then. */
+  private fairSince = 0;
+  /** Beats at or before this were not heard by this process. */
+  private deafUntil = -1;
+  readonly found: Found[] = [];
+  /** Every event in order, for comparing two paces. */
+  readonly story: string[] = [];
+  steps = 0;
+  events = 0;
+  /** XIDs that the next machines will have. */
+  readonly badMachines: { code: number; afterMs: number }[] = [];
+  private readonly hash = createHash("sha256");
+  private readonly checkers: Checker[];
+  private readonly pace: Pace;
+  private forgotten = false;
+  private readonly base: number;
+
+  constructor(shape: Shape, pace: Pace) {
+    this.shape = shape;
+    this.pace = pace;
+    this.base = this.clock.wallMs();
+    this.sizes = shape.pools.map((pool) => pool.size);
+    this.config = this.readConfig();
+    const random = openStream(shape.seed, "cloud");
+    // The cloud's clock is its own: nobody sets it.
+    const clock = {
+      wallMs: () => this.base + this.clock.monoMs(),
+      after: (ms: number, work: () => void) => void this.clock.after(ms, work),
+    };
+    this.watch = new Watch({
+      wallMs: () => this.clock.wallMs(),
+      cloudMs: () => clock.wallMs(),
+      blind: () => this.life.blind(),
+      fleetId: FLEET,
+      settleMs: shape.settleMs,
+      doubtful: () => this.isDoubtful(),
+      committed: (commit) => {
+        this.events += commit.change.events.length;
+        for (const node of commit.change.nodes) {
+          if (node.phase.kind !== "serving" || node.instance === null) continue;
+          const agent = this.agents.get(node.instance.id);
+          if (agent === undefined) continue;
+          agent.worked = true;
+          if (node.cordon.product === null) agent.emptyAt = null;
+        }
+        const seen = { ...this.observe(), commits: [commit], calls: [] };
+        this.report(checkInvariants(this.checkers, seen, "commit"));
+      },
+      trace: (line) => {
+        this.hash.update(`${line}\n`);
+        if (line.startsWith("event")) this.story.push(line);
+      },
+    });
+    this.cloud = openMemoryCloud({
+      clock,
+      random: () => random.next(),
+      fleetId: FLEET,
+      class: shape.class,
+      settleMs: shape.settleMs,
+      terms: {
+        bootMs: shape.bootMs,
+        terminateMs: shape.terminateMs,
+        retentionMs: 600_000,
+        pricePerHour: 2,
+      },
+      record: false,
+      onEntry: (entry) => this.enter(entry),
+    });
+    placeWork(this.scheduler, {
+      wallMs: () => this.clock.wallMs(),
+      monoMs: () => this.now(),
+      agentOf: (node) => this.agentOf(node),
+      drainMs: shape.drainMs,
+      emptyAt: (at) => this.queue.put(this.lookAt(at), null),
+    });
+    this.life = new Life({
+      clock: this.clock,
+      cloud: this.cloud,
+      scheduler: this.scheduler,
+      watch: this.watch,
+      fleetId: FLEET,
+      trouble: (message) => this.report([{ id: "bug", message }]),
+    });
+    this.checkers = openCheckers({ events: () => this.life.events() });
+  }
+
+  /** Monotonic milliseconds: the time of the simulation. */
+  now(): number {
+    return this.clock.monoMs();
+  }
+
+  isDoubtful(): boolean {
+    return this.now() < this.doubtUntil;
+  }
+
+  readConfig(): Config {
+    return configOf(yamlOf(this.shape, this.edits));
+  }
+
+  traceHash(): string {
+    return this.hash.copy().digest("hex");
+  }
+
+  async start(): Promise<void> {
+    await this.bringUp();
+  }
+
+  /** Runs until `until`, in steps; `each` may stop it. */
+  async run(until: number, each: () => boolean = () => true): Promise<void> {
+    while (this.now() < until) {
+      await this.step();
+      if (!each()) return;
+      await this.pass(Math.min(this.nextAt(), this.gridAt(until)) - this.now());
+    }
+  }
+
+  private gridAt(at: number): number {
+    const { stepMs } = this.shape;
+    return Math.ceil(at / stepMs) * stepMs;
+  }
+
+  private nextAt(): number {
+    const { stepMs } = this.shape;
+    const grid = Math.floor(this.now() / stepMs) * stepMs;
+    const soon = grid + stepMs;
+    if (this.pace === "full") return soon;
+    let at = Math.min(this.queue.nextAt(), this.upAt ?? Number.POSITIVE_INFINITY);
+    const { running } = this.life;
+    if (running !== null) {
+      const wakeAt = nextWake({
+        mono: grid,
+        wall: this.clock.wallMs() - (this.now() - grid),
+        stepMs,
+        heartbeatMs: this.shape.heartbeatMs,
+        config: this.config,
+        presence: running.reconciler.presence,
+        plan: running.reconciler.lastPlan(),
+        rows: this.watch.rows,
+        cloud: this.cloudFacts(),
+        agents: this.agents,
+        doubtful: this.isDoubtful(),
+      });
+      at = Math.min(at, this.lookAt(wakeAt));
+    }
+    return Math.max(soon, this.gridAt(at));
+  }
+
+  /** The step whose look, which comes a moment after its beginning, sees what is due at `at`. */
+  private lookAt(at: number): number {
+    return this.gridAt(at - BATCH_MS);
+  }
+
+  /** Time passes, and the process shows that it runs, as its own timer does. */
+  private async pass(ms: number): Promise<void> {
+    const { running } = this.life;
+    if (running !== null) {
+      const { presence } = running.reconciler;
+      const graceMs = this.config.server.heartbeatTimeoutMs;
+      const mono = this.clock.monoMs();
+      const wall = this.clock.wallMs();
+      for (let by = PULSE_MS; by < ms; by += PULSE_MS)
+        presence.pulse(mono + by, wall + by, graceMs);
+    }
+    await this.clock.pass(ms);
+  }
+
+  private async step(): Promise<void> {
+    this.steps++;
+    this.cloud.advance();
+    for (let one = this.queue.take(this.now()); one !== null; one = this.queue.take(this.now()))
+      await one.run?.();
+    if (this.upAt !== null && this.upAt <= this.now()) await this.bringUp();
+    await this.speak();
+    const rested = await this.life.turn();
+    if (!rested && this.upAt === null) await this.fall(this.downMs);
+    this.judge(rested);
+  }
+
+  private judge(rested: boolean): void {
+    const { calls, commits } = this.watch.take();
+    const plan = rested ? (this.life.running?.reconciler.lastPlan() ?? null) : null;
+    const seen: Observation = { ...this.observe(), calls, commits, plan };
+    this.report(checkInvariants(this.checkers, seen, "step"));
+    this.forgotten = false;
+  }
+
+  private report(violations: Violation[]): void {
+    for (const one of violations) this.found.push({ ...one, at: this.now() });
+  }
+
+  private cloudFacts(): Observation["cloud"] {
+    return {
+      class: this.shape.class,
+      fleetId: FLEET,
+      settleMs: this.shape.settleMs,
+      sweepMs: 2 * this.shape.stepMs,
+      live: this.watch.live,
+      version: this.watch.version,
+    };
+  }
+
+  private observe(): Observation {
+    const presence = this.life.running?.reconciler.presence ?? null;
+    const sees = presence !== null && presence.doubtful() === null && !this.isDoubtful();
+    if (!sees) this.fairSince = this.now() + this.shape.stepMs;
+    return {
+      now: this.base + this.now(),
+      wall: this.clock.wallMs(),
+      config: this.config,
+      rows: this.watch.rows,
+      calls: [],
+      commits: [],
+      forgotten: this.forgotten,
+      cloud: this.cloudFacts(),
+      kube: [],
+      cordoned: this.scheduler.cordoned,
+      plan: null,
+      fair: sees && this.now() >= this.fairSince,
+    };
+  }
+
+  /** Who has something to say says it; of the others it is only known that they were heard. */
+  private async speak(): Promise<void> {
+    const { running } = this.life;
+    if (running === null) return;
+    const { heartbeatMs } = this.shape;
+    const at = this.now();
+    const { nodes } = this.watch.rows;
+    const wall = this.clock.wallMs();
+    const answers: Promise<void>[] = [];
+    for (const agent of this.agents.values()) {
+      const due = talk.isBeat(agent, at, heartbeatMs) && !talk.isQuiet(agent, at);
+      const loud = due && (this.pace === "full" || isLoud(agent, nodes.get(agent.node), wall));
+      const news = agent.spool.length > 0 && !talk.isQuiet(agent, at) && at >= agent.startedAt;
+      if (loud || news) {
+        answers.push(this.say(agent, running.ingest));
+        continue;
+      }
+      if (this.pace === "full" || !agent.registered) continue;
+      this.note(agent, talk.lastBeat(agent, at, heartbeatMs), at);
+    }
+    await this.clock.pass(BATCH_MS);
+    await Promise.all(answers);
+  }
+
+  private async say(
+    agent: talk.Agent,
+    ingest: { accept: NonNullable<Life["running"]>["ingest"]["accept"] },
+  ): Promise<void> {
+    agent.noted = this.now();
+    const answer = await ingest.accept(talk.reportOf(agent, this.clock.wallMs()), agent.node);
+    if (answer.kind !== "reply") return;
+    agent.registered = !answer.reply.want_inventory;
+    agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
+  }
+
+  /** The process dies, and comes up again after `downMs`. */
+  async fall(downMs: number): Promise<void> {
+    await this.life.kill();
+    this.upAt = this.gridAt(this.now() + downMs);
+  }
+
+  async loseDatabase(downMs: number): Promise<void> {
+    await this.fall(downMs);
+    this.life.loseDatabase();
+    this.forgotten = true;
+  }
+
+  private async bringUp(): Promise<void> {
+    this.upAt = null;
+    try {
+      await this.life.start(this.config);
+    } catch (error) {
+      // Starting may itself be what dies.
+      if (this.life.isUp()) throw error;
+      this.upAt = this.gridAt(this.now() + this.shape.stepMs);
+      return;
+    }
+    this.deafUntil = this.now() - 1;
+    for (const agent of this.agents.values()) agent.noted = -1;
+  }
+
+  /** SIGSTOP: time passes for everybody else. */
+  async pause(ms: number): Promise<void> {
+    if (!this.life.isUp()) return;
+    this.clock.sleepThrough(this.gridAt(this.now() + ms) - this.now());
+    this.deafUntil = this.now() - 1;
+    this.fairSince = this.now() + this.shape.stepMs;
+  }
+
+  private enter(entry: Entry): void {
+    this.watch.entry(entry);
+    const when = (wall: number): void => this.queue.put(this.lookAt(wall - this.base), null);
+    if (entry.kind === "create.accepted") when(entry.landAtMs);
+    if (entry.kind === "landed") when(entry.runningAtMs);
+    if (entry.kind === "terminate.accepted") when(entry.terminatedAtMs);
+    if (entry.kind === "terminated") this.fallSilent(entry.id, entry.atMs - this.base);
+    if (entry.kind !== "running") return;
+    const live = this.watch.live.get(entry.id);
+    if (live === undefined || live.fleet !== FLEET || live.decoy) return;
+    const { agentBootMs, heartbeatMs } = this.shape;
+    const at = this.gridAt(entry.atMs - this.base + agentBootMs);
+    const agent = talk.newAgent(entry.id, live.node, at, heartbeatMs);
+    this.agents.set(entry.id, agent);
+    this.queue.put(at, null);
+    const bad = this.badMachines.shift();
+    if (bad !== undefined) {
+      this.queue.put(at + bad.afterMs, () => {
+        if (this.agents.has(entry.id)) talk.xid(agent, bad.code, this.clock.wallMs());
+      });
+    }
+  }
+
+  /** Its machine is off: what it said before was heard. */
+  private fallSilent(id: InstanceId, at: number): void {
+    const agent = this.agents.get(id);
+    this.agents.delete(id);
+    if (agent === undefined || this.pace === "full" || !agent.registered) return;
+    const beat = talk.lastBeat(agent, Math.ceil(at) - 1, this.shape.heartbeatMs);
+    this.note(agent, beat, this.now());
+  }
+
+  /** The presence is told of a beat that was heard without a report. */
+  private note(agent: talk.Agent, beat: number | null, at: number): void {
+    const { running } = this.life;
+    if (running === null || beat === null || beat <= agent.noted || beat <= this.deafUntil) return;
+    agent.noted = beat;
+    const wall = this.clock.wallMs() - (at - beat);
+    running.reconciler.presence.note(agent.node, beat, wall, null);
+  }
+
+  private agentOf(node: string): talk.Agent | undefined {
+    const row = this.watch.rows.nodes.get(node as talk.Agent["node"]);
+    return row?.instance == null ? undefined : this.agents.get(row.instance.id);
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * Carries out one fault of a story. Whom it meets is chosen now, among those who are there, by the
+ * number that the fault brought along; when nobody is there, nothing happens.
+ */
+import * as v from "valibot";
+import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
+import { emptyChange } from "../../../reconciler/core/store.ts";
+import { Command } from "../../../schema/command.ts";
+import type { InstanceId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
+import { unreachable } from "../../../schema/unreachable.ts";
+import * as talk from "./agent.ts";
+import type { HumanAct, What } from "./fault.ts";
+import type { Swarm } from "./swarm.ts";
+
+export class Trouble {
+  private readonly swarm: Swarm;
+  /** Misbehaviours of the cloud that go on, by the number of their fault. */
+  private readonly windows = new Map<number, Faults>();
+  private serial = 0;
+  /** Faults that really happened, by name. */
+  readonly happened = new Map<string, number>();
+
+  constructor(swarm: Swarm) {
+    this.swarm = swarm;
+  }
+
+  async apply(what: What): Promise<void> {
+    const { swarm } = this;
+    const at = swarm.now();
+    switch (what.kind) {
+      case "xid": {
+        const agent = this.agent(what.who);
+        if (agent !== null) talk.xid(agent, what.code, swarm.clock.wallMs());
+        return;
+      }
+      case "storm":
+        return this.storm(what);
+      case "silence": {
+        const agent = this.agent(what.who);
+        if (agent !== null) this.silence(agent, what.forMs);
+        return;
+      }
+      case "cut":
+        for (const agent of swarm.agents.values()) {
+          const met = (talk.hashOf(`${agent.instance} ${at}`) % 1_000) / 1_000 < what.share;
+          if (met) this.silence(agent, what.forMs);
+        }
+        return;
+      case "cloud":
+        return this.misbehave(what.faults, what.forMs);
+      case "console-delete": {
+        const agent = this.agent(what.who);
+        if (agent !== null) swarm.cloud.deleteInstance(agent.instance);
+        return;
+      }
+      case "plant":
+        return this.plant(what);
+      case "bad-machine":
+        swarm.badMachines.push({ code: what.code, afterMs: what.afterMs });
+        return;
+      case "crash":
+        if (what.calls === 0) return swarm.fall(what.downMs);
+        swarm.life.running?.fuse.arm(what.calls, what.side);
+        swarm.downMs = what.downMs;
+        return;
+      case "pause":
+        return swarm.pause(what.forMs);
+      case "clock":
+        swarm.clock.setWall(what.byMs);
+        return;
+      case "database-lost":
+        return swarm.loseDatabase(what.downMs);
+      case "scheduler":
+        for (const kind of what.answers)
+          swarm.scheduler.answers.push({ kind, message: "by order of the story" });
+        return;
+      case "human":
+        return this.human(what);
+      case "scale":
+        return this.scale(what.pool, what.by);
+      case "config":
+        swarm.edits++;
+        swarm.config = swarm.readConfig();
+        return swarm.fall(swarm.shape.stepMs);
+      default:
+        return unreachable(what);
+    }
+  }
+
+  /** Everything that goes on by itself ends now. */
+  calm(): void {
+    const { swarm } = this;
+    this.windows.clear();
+    swarm.cloud.setFaults({});
+    swarm.scheduler.answers.length = 0;
+    swarm.badMachines.length = 0;
+    const at = swarm.now();
+    for (const agent of swarm.agents.values()) agent.quietUntil = Math.min(agent.quietUntil, at);
+  }
+
+  private agent(who: number): talk.Agent | null {
+    const agents = [...this.swarm.agents.values()];
+    return agents[who % Math.max(1, agents.length)] ?? null;
+  }
+
+  private silence(agent: talk.Agent, forMs: number): void {
+    talk.silence(agent, this.swarm.now(), forMs);
+    this.swarm.queue.put(agent.quietUntil, null);
+  }
+
+  private storm({ who, count, code, overMs }: Extract<What, { kind: "storm" }>): void {
+    const { swarm } = this;
+    const agents = [...swarm.agents.values()];
+    for (let i = 0; i < Math.min(count, agents.length); i++) {
+      const agent = agents[(who + i) % agents.length];
+      if (agent === undefined) continue;
+      const afterMs = talk.hashOf(`${agent.instance} ${who}`) % (overMs + 1);
+      swarm.queue.put(swarm.now() + afterMs, () => talk.xid(agent, code, swarm.clock.wallMs()));
+    }
+  }
+
+  private misbehave(faults: Faults, forMs: number): void {
+    const { swarm } = this;
+    const key = this.serial++;
+    const agree = (): void => swarm.cloud.setFaults(Object.assign({}, ...this.windows.values()));
+    this.windows.set(key, faults);
+    agree();
+    const lies =
+      (faults.partial ?? 0) > 0 || faults.emptyList === true || (faults.listLagMs ?? 0) > 0;
+    // Lists that failed back off for up to a minute after the cloud is well again.
+    if (lies || faults.listFails !== undefined)
+      swarm.doubtUntil = Math.max(swarm.doubtUntil, swarm.now() + forMs + 75_000);
+    swarm.queue.put(swarm.now() + forMs, () => {
+      if (this.windows.delete(key)) agree();
+    });
+  }
+
+  private async plant({ mark, who }: Extract<What, { kind: "plant" }>): Promise<void> {
+    const { swarm } = this;
+    const pools = swarm.shape.pools;
+    const pool = pools[who % pools.length];
+    if (pool === undefined) return;
+    const name = `planted-${this.serial++}`;
+    const own = {
+      "navarch-fleet": "fleet",
+      "navarch-pool": pool.name,
+      "navarch-node": name,
+      "navarch-slot": String(who % (pool.size + 2)),
+      "navarch-gen": String(9_000 + this.serial),
+    };
+    const tags: Record<string, Record<string, string>> = {
+      own,
+      copied: { "navarch-fleet": "fleet", team: "research" },
+      foreign: { ...own, "navarch-fleet": "another" },
+      none: {},
+    };
+    swarm.watch.foreign.set(name, { decoy: mark === "copied" });
+    const request = {
+      token: name,
+      name,
+      nodeId: name,
+      region: null,
+      zone: null,
+      instanceType: "h100-8x",
+      tags: tags[mark] ?? {},
+      sshKeys: [],
+    };
+    await swarm.cloud.create(request, { nodeId: name, fence: 0, sessionId: null }, null);
+  }
+
+  private async human(what: Extract<What, { kind: "human" }>): Promise<void> {
+    const { swarm } = this;
+    const nodes = [...swarm.watch.rows.nodes.values()].filter(
+      (node) => node.phase.kind !== "gone" && node.pool !== null,
+    );
+    const node = nodes[what.who % Math.max(1, nodes.length)];
+    if (node === undefined) return;
+    await this.order(node, what.act, what.force);
+    if (what.act !== "cordon" && what.act !== "drain") return;
+    swarm.queue.put(swarm.now() + what.undoMs, async () => {
+      const now = swarm.watch.rows.nodes.get(node.id);
+      // Whoever put the fleet in order at the end has been there already.
+      if (now !== undefined && now.cordon.human !== null) await this.order(now, "uncordon", true);
+    });
+  }
+
+  /** A person's order as a route gives it: durable first, then carried out. */
+  async order(node: Node, type: HumanAct, force: boolean): Promise<void> {
+    const { swarm } = this;
+    const process = swarm.life.running;
+    if (process === null) return;
+    const command = v.parse(Command, {
+      id: `order-${this.serial++}`,
+      node: node.id,
+      type,
+      reason: "a reason",
+      force,
+      timeoutMs: null,
+      issuedBy: "ann",
+      issuedAt: swarm.clock.wallMs(),
+      state: "accepted",
+      message: null,
+    });
+    try {
+      await process.store.commit({ ...emptyChange(), commands: [command] });
+    } catch (error) {
+      if (!process.fuse.dead) throw error;
+      return;
+    }
+    void process.reconciler.takeCommand(command);
+  }
+
+  private async scale(index: number, by: number): Promise<void> {
+    const { swarm } = this;
+    const place = index % swarm.sizes.length;
+    const pool = swarm.shape.pools[place];
+    const size = swarm.sizes[place];
+    if (pool === undefined || size === undefined) return;
+    swarm.sizes[place] = Math.max(1, Math.min(2 * pool.size, size + by));
+    await this.wish();
+  }
+
+  /** People ask for the sizes they want; after a lost database they have to say it again. */
+  async wish(): Promise<void> {
+    const { swarm } = this;
+    const process = swarm.life.running;
+    if (process === null) return;
+    const { reconciler, fuse } = process;
+    try {
+      await reconciler.change((draft) => {
+        for (const [place, { name }] of swarm.shape.pools.entries()) {
+          const state = [...reconciler.fleet().pools.values()].find((one) => one.name === name);
+          const desired = swarm.sizes[place];
+          if (state === undefined || desired === undefined || state.desired === desired) continue;
+          draft.putPool({ ...state, desired, desiredBy: "human:ann" });
+        }
+      });
+    } catch (error) {
+      if (!fuse.dead) throw error;
+    }
+  }
+
+  /** A person looks at what waits for people: held nodes, and drains that nobody finished. */
+  async tidy(all = false): Promise<void> {
+    await this.wish();
+    for (const node of [...this.swarm.watch.rows.nodes.values()]) {
+      const { phase } = node;
+      const drained = phase.kind === "draining" && phase.drainedAt !== null;
+      const sick = node.session !== null && node.cordon.human !== null;
+      if (phase.kind === "held" || (drained && phase.purpose === "operator"))
+        await this.order(node, node.instance === null ? "uncordon" : "replace", true);
+      else if (drained && node.cordon.human !== null) await this.order(node, "replace", true);
+      else if (sick) await this.order(node, "replace", true);
+      else if (all && node.cordon.human !== null) await this.order(node, "uncordon", true);
+    }
+  }
+
+  /** Live instances that somebody else put there: people take their own away again. */
+  foreignInstances(): InstanceId[] {
+    return [...this.swarm.watch.live.values()].filter((one) => one.foreign).map((one) => one.id);
+  }
+}
