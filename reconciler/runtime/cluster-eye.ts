@@ -79,8 +79,8 @@ export class ClusterEye {
   }
 
   /** A process that woke up and leads no more must not tell anybody what is wanted. */
-  tend(wish: () => Wish, permit: Permit | undefined): void {
-    if (this.cluster === undefined || permit?.leads?.() === false) return;
+  tend(wish: () => Wish, permit: Permit): void {
+    if (this.cluster === undefined || !permit.leads()) return;
     this.cluster.tend(wish());
   }
 

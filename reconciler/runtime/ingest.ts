@@ -36,13 +36,13 @@ export type IngestTarget = {
   nodeOfProviderId(id: string): NodeId[];
   /** Nodes whose object in Kubernetes has this name, by an identity stronger than the name. */
   nodeOfObject(name: string): NodeId[];
-  /** The node whose id differs from this one in case at most; without it, nobody looks. */
-  nodeLike?(id: NodeId): NodeId | null;
+  /** The node whose id differs from this one in case at most. */
+  nodeLike(id: NodeId): NodeId | null;
   takeLetters(letters: StoredLetter[]): void;
-  /** What an upgrade of agents has to do with the node now; `null` or without it, nothing. */
-  upgrade?(id: NodeId): UpgradeWord | null;
-  /** Proves orders to agents; without it they go out unsigned, and an agent of now refuses them. */
-  signer?: OrderSigner;
+  /** What an upgrade of agents has to do with the node now; `null` = nothing. */
+  upgrade(id: NodeId): UpgradeWord | null;
+  /** Proves orders to agents; `null` = they go out unsigned, and an agent of now refuses them. */
+  signer: OrderSigner | null;
   config(): Config;
 };
 
@@ -80,7 +80,7 @@ export class Ingest {
   /** New nodes by their id in lower case: until they are folded nobody else knows them. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
-  constructor(store: Store, clock: Clock, target: IngestTarget, cursors: Cursor[]) {
+  constructor(store: Store, clock: Clock, target: IngestTarget, cursors: readonly Cursor[]) {
     this.store = store;
     this.clock = clock;
     this.target = target;
@@ -187,7 +187,7 @@ export class Ingest {
     const mono = this.clock.monoMs();
     const heard = this.arriving.get(lower);
     const lately = heard !== undefined && mono - heard.mono < ARRIVING_MS ? heard.id : id;
-    const first = this.target.nodeLike?.(id) ?? lately;
+    const first = this.target.nodeLike(id) ?? lately;
     if (first !== id) return first;
     if (this.arriving.size >= ARRIVING_MAX) this.arriving.clear();
     this.arriving.set(lower, { id, mono });
@@ -243,7 +243,7 @@ export class Ingest {
       origin !== null ||
       rebooted;
     // A clean check is news where an upgrade waits for it.
-    const awaited = this.target.upgrade?.(id) ?? null;
+    const awaited = this.target.upgrade(id);
     const quiet = awaited === null && check !== null && isQuiet(check, node, this.clock.wallMs());
     if (!news && (check === null || quiet)) return null;
     return {
@@ -269,7 +269,7 @@ export class Ingest {
     wantInventory: boolean,
   ): ReportReply {
     const { server } = this.target.config();
-    const word = this.target.upgrade?.(id)?.command ?? null;
+    const word = this.target.upgrade(id)?.command ?? null;
     // What this very report answers is folded in a moment: not to be asked again in between.
     const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
     const { signer } = this.target;
@@ -277,10 +277,10 @@ export class Ingest {
     const ordered = word === null || answers ? [] : [word];
     // An agent knows itself by the name that it reports under.
     const commands: AgentCommand[] = ordered.map((one) => {
-      return signer === undefined ? one : signer.sign(one, report.node_id);
+      return signer === null ? one : signer.sign(one, report.node_id);
     });
     const trust = report.inventory?.trust ?? node?.agent?.inventory.trust ?? null;
-    const isKnown = signer === undefined || trust?.key === signer.fingerprint;
+    const isKnown = signer === null || trust?.key === signer.fingerprint;
     const expected = expectedOf(node, report, this.target.config());
     return {
       ack_seq: seq,

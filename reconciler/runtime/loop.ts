@@ -48,13 +48,13 @@ export type LoopPorts = {
   unavailable: ReadonlyMap<string, string>;
   targets: Targets;
   /** Look, fold and decide, but carry nothing out: the plan is only shown. */
-  dryRun?: boolean;
-  /** Milliseconds of a core that this process has used; without it, time counts as work. */
-  cpuMs?(): number;
-  /** Whether this process still leads, asked before each call; without it, always. */
-  permit?: Permit;
+  dryRun: boolean;
+  /** Milliseconds of a core that this process has used; where nobody can tell, time. */
+  cpuMs(): number;
+  /** Whether this process still leads, asked before each call. */
+  permit: Permit;
   /** Told of each activation that ended, and whether well: what a watchdog is fed by. */
-  turned?(ok: boolean): void;
+  turned(ok: boolean): void;
   /** Told of every committed change: metrics, watchers. */
   committed(change: Change): void;
   /** Told what the policy decided, after the change that holds it is durable. */
@@ -100,7 +100,7 @@ export class Reconciler {
     this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
     const { eye } = this;
     this.ledger = new Ledger({ store, clock, config, fleetId, committed, eye });
-    const acts = ports.dryRun !== true;
+    const acts = !ports.dryRun;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
     this.cloud = new CloudSight(providers, unavailable);
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
@@ -208,7 +208,7 @@ export class Reconciler {
     const mono = clock.monoMs();
     this.presence.pulse(mono, now, this.config.server.heartbeatTimeoutMs);
     await this.ledger.refresh();
-    const acts = this.ports.dryRun !== true;
+    const acts = !this.ports.dryRun;
     const folded = this.foldFacts(now, mono);
     let sight: Sight;
     try {
@@ -351,7 +351,7 @@ export class Reconciler {
   private async run(): Promise<void> {
     const { clock } = this.ports;
     const pace = new Pace(clock.monoMs());
-    const usedMs = this.ports.cpuMs ?? (() => clock.monoMs());
+    const usedMs = (): number => this.ports.cpuMs();
     while (!this.stopping) {
       // Reports that woke the loop are answered before they are folded.
       await clock.turn?.();
@@ -359,10 +359,10 @@ export class Reconciler {
       const begun = clock.monoMs();
       const used = usedMs();
       const ok = await this.tryActivate();
-      this.ports.turned?.(ok);
+      this.ports.turned(ok);
       if (!ok) continue;
       await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
-      const goesOn = this.planner.plan.actions.length > 0 && this.ports.dryRun !== true;
+      const goesOn = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
       const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);
     }

@@ -38,7 +38,7 @@ export function openSight(from: {
     providers: from.providers,
     frozen: from.frozen,
     kube: scheduler.cluster?.sight(from.ambiguous) ?? null,
-    ...(keyProblem === undefined ? {} : { keyProblem }),
+    ...(keyProblem === null ? {} : { keyProblem }),
     queue: (pool) => scheduler.cluster?.queue(pool) ?? null,
   };
 }

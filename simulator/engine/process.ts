@@ -1,51 +1,44 @@
 /**
- * One process of a simulated control plane: the production loop and ingest on a store, and its
- * hands on a Kubernetes cluster where the world has one.
+ * One process of a simulated control plane: what it gives to `compose()` in place of a machine, and
+ * its hands on a Kubernetes cluster where the world has one.
  */
 import type { Clock, Log } from "../../reconciler/core/clock.ts";
-import { Ingest } from "../../reconciler/runtime/ingest.ts";
-import { type LoopPorts, Reconciler } from "../../reconciler/runtime/loop.ts";
-import { unadapted } from "../../reconciler/core/adapter.ts";
+import { ALWAYS } from "../../reconciler/runtime/act/run.ts";
+import type { PlanePorts } from "../../reconciler/server/compose.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { Kubernetes } from "../../reconciler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../../reconciler/kubernetes/limiter.ts";
 import { heard } from "../../reconciler/kubernetes/refusal-log.ts";
-import { wordFor } from "../../reconciler/core/upgrade/word.ts";
-import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Gate } from "./gate.ts";
 import { Line } from "./line.ts";
 import { seeded } from "./setting.ts";
 
-export type Life = { reconciler: Reconciler; ingest: Ingest };
-
-export async function openLife(
-  given: Omit<LoopPorts, "unavailable">,
-  config: () => Config,
-  policy: CompiledPolicy,
-): Promise<Life> {
-  const { store, clock } = given;
-  const ports = { ...given, unavailable: unadapted(config().providers) };
-  const snapshot = await store.load();
-  const reconciler = await Reconciler.open(ports, config(), policy, "fleet");
-  const ingest = new Ingest(
-    store,
+/**
+ * What a control plane has that runs alone, in one process, on nobody's machine: always the lead,
+ * nobody to set machines up or to prove orders, and time where a real one counts its own work.
+ */
+export function aloneOn(clock: Clock): Omit<Solitary, "store" | "log" | "scheduler"> {
+  return {
     clock,
-    {
-      presence: reconciler.presence,
-      node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-      count: () => reconciler.fleet().nodes.size,
-      nodeOfProviderId: () => [],
-      nodeOfObject: (name) => reconciler.nodeOfObject(name),
-      nodeLike: (id) => reconciler.nodeLike(id),
-      takeLetters: (letters) => reconciler.takeLetters(letters),
-      upgrade: (id) => wordFor(reconciler.fleet(), id),
-      config,
-    },
-    snapshot.cursors,
-  );
-  return { reconciler, ingest };
+    dryRun: false,
+    permit: ALWAYS,
+    cpuMs: () => clock.monoMs(),
+    turned: () => undefined,
+    credential: () => "",
+    bootstrap: null,
+    keyProblem: null,
+    signer: null,
+    committed: () => undefined,
+    judged: () => undefined,
+  };
 }
+
+/** Without what is different in every world. */
+type Solitary = Omit<
+  PlanePorts,
+  "providers" | "unavailable" | "config" | "policy" | "fleetId" | "cursors"
+>;
 
 /** The scheduler as it is composed for a real server, on a line that the process owns. */
 export function openHands(

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import type { Targets } from "../../reconciler/runtime/act/execute.ts";
-import type { Permit } from "../../reconciler/runtime/act/run.ts";
+import { ALWAYS, type Permit } from "../../reconciler/runtime/act/run.ts";
 import type { Ingest } from "../../reconciler/runtime/ingest.ts";
 import type { Reconciler } from "../../reconciler/runtime/loop.ts";
 import {
@@ -16,10 +16,12 @@ import {
   type FakeControl,
   type Forkable,
 } from "../../reconciler/provider/fake/memory.ts";
+import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import { compose, type ControlPlane } from "../../reconciler/server/compose.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
 import { Crash, type Gate } from "./gate.ts";
@@ -33,7 +35,7 @@ import { VirtualCluster } from "./cluster.ts";
 import type { Line } from "./line.ts";
 import { openForkableScheduler, type ForkableScheduler } from "./scheduler.ts";
 import { listened, outlook } from "./outlook.ts";
-import { type Life, openHands, openLife } from "./process.ts";
+import { aloneOn, openHands } from "./process.ts";
 import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
 import { type MemoryClient, MemoryDatabase } from "./sql.ts";
 import type { Universe, WorldOptions } from "./universe.ts";
@@ -66,7 +68,7 @@ export class World {
   store: Store | null = null;
   /** The newest life's own way into the database; `null` while the store is a file. */
   writer: MemoryClient | null = null;
-  private life: Life | null = null;
+  private life: ControlPlane | null = null;
   private process: ProcessClock;
   readonly cluster: VirtualCluster | null;
   private line: Line | null = null;
@@ -155,34 +157,33 @@ export class World {
       ...(clients === null ? {} : { clients }),
     });
     this.store = store;
-    const reached = gate === null ? this.cloud : gate.provider(this.cloud);
-    const cloud = listened(reached, () => this.news++);
+    const cloud = listened(gate?.provider(this.cloud) ?? this.cloud, () => this.news++);
     const log: Log = (level, msg, fields) => {
       this.heard(level, msg, fields ?? {});
       const isBug = level === "error" && !this.tolerant && this.cluster === null;
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
     const scheduler = this.openScheduler(log);
-    const bootstrap: World["setUp"] = (operation, signal) => this.setUp(operation, signal);
-    const keyProblem: World["keyProblem"] = (path) => this.keyProblem(path);
-    this.life = await openLife(
-      {
-        store,
-        dryRun: this.dryRun,
-        clock,
-        log,
-        providers: new Map([["fake", cloud]]),
-        targets: { provider: () => cloud, scheduler, credential: () => "", bootstrap, keyProblem },
-        ...(this.permit === null ? {} : { permit: this.permit }),
-        committed: (change: Change) => {
-          this.events.push(...change.events);
-          this.onCommit(change);
-        },
-        judged: () => undefined,
+    this.life = await compose({
+      ...aloneOn(clock),
+      store,
+      log,
+      scheduler,
+      dryRun: this.dryRun,
+      providers: new Map([["fake", cloud]]),
+      unavailable: unadapted(this.config.providers),
+      bootstrap: (operation, signal) => this.setUp(operation, signal),
+      keyProblem: (path) => this.keyProblem(path),
+      permit: this.permit,
+      committed: (change: Change) => {
+        this.events.push(...change.events);
+        this.onCommit(change);
       },
-      () => this.config,
-      this.policy,
-    );
+      config: this.config,
+      policy: this.policy,
+      fleetId: "fleet",
+      cursors: (await store.load()).cursors,
+    });
     this.life.reconciler.cluster().cluster?.start(() => void this.news++);
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
@@ -211,8 +212,8 @@ export class World {
   heard: Log = () => undefined;
   /** What else is active in this world, after each of this process's own turns. */
   company: (() => Promise<void>) | null = null;
-  /** For the next life: whether it still leads, asked before each call; `null` = it always does. */
-  permit: Permit | null = null;
+  /** For the next life: whether it still leads, asked before each call. */
+  permit: Permit = ALWAYS;
   /** For the next life: look and decide only. */
   dryRun = false;
   /** Errors are part of the story (crash tests). */

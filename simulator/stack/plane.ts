@@ -25,9 +25,10 @@ import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { ProcessClock } from "../engine/clock.ts";
 import type { Line } from "../engine/line.ts";
-import { openHands } from "../engine/process.ts";
+import { aloneOn, openHands } from "../engine/process.ts";
 import { MemoryDatabase } from "../engine/sql.ts";
 import { FLEET_ID } from "./cloud.ts";
+import { compose } from "../../reconciler/server/compose.ts";
 
 export const ADMIN_TOKEN = "sim-admin";
 const SECRET = "sim";
@@ -121,8 +122,9 @@ export class Plane {
       anonymous: false,
     });
     const hands = this.#openHands(metrics);
-    const reconciler = await this.#openReconciler(store, metrics, authority, hands.scheduler);
-    this.#life = this.#compose({ store, hands, snapshot, metrics, authority, reconciler });
+    const life = await this.#compose({ store, hands, snapshot, metrics, authority });
+    const { reconciler } = life;
+    this.#life = life;
     // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
     reconciler.hint = () => this.#hint();
     hands.scheduler.cluster?.start(() => {
@@ -155,64 +157,34 @@ export class Plane {
     return { ...openHands(counted, from), clock };
   }
 
-  async #openReconciler(
-    store: Store,
-    metrics: Metrics,
-    authority: Authority,
-    scheduler: Scheduler,
-  ): Promise<Reconciler> {
+  async #compose(
+    from: Pick<Life, "store" | "hands" | "metrics" | "authority"> & { snapshot: Snapshot },
+  ): Promise<Life> {
     const { clock, policy, providers, committed, log } = this.#world;
-    const reconciler = await Reconciler.open(
-      {
-        store,
-        clock,
-        log,
-        providers,
-        unavailable: new Map(
-          [...unadapted(this.#config.providers)].filter(([name]) => !providers.has(name)),
-        ),
-        targets: {
-          provider: (name) => providers.get(name) ?? null,
-          scheduler,
-          credential: (node) => authority.issueNode(node),
-        },
-        committed: (change) => {
-          metrics.committed(change);
-          committed(change);
-        },
-        judged: (judged) => metrics.judged(judged),
-      },
-      this.#config,
-      policy,
-      FLEET_ID,
-    );
-    metrics.attach(reconciler, XIDS);
-    return reconciler;
-  }
-
-  #compose(
-    from: Pick<Life, "store" | "hands" | "metrics" | "authority" | "reconciler"> & {
-      snapshot: Snapshot;
-    },
-  ): Life {
-    const { clock, log } = this.#world;
     const config = this.#config;
-    const { store, hands, snapshot, metrics, authority, reconciler } = from;
-    const ingest = new Ingest(
+    const { store, hands, snapshot, metrics, authority } = from;
+    const { scheduler } = hands;
+    const { reconciler, ingest } = await compose({
+      ...aloneOn(clock),
       store,
-      clock,
-      {
-        presence: reconciler.presence,
-        node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-        count: () => reconciler.fleet().nodes.size,
-        nodeOfObject: (name) => reconciler.nodeOfObject(name),
-        nodeOfProviderId: (id) =>
-          config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
-        takeLetters: (letters) => reconciler.takeLetters(letters),
-        config: () => config,
+      log,
+      scheduler,
+      providers,
+      unavailable: new Map(
+        [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
+      ),
+      credential: (node) => authority.issueNode(node),
+      committed: (change) => {
+        metrics.committed(change);
+        committed(change);
       },
-      snapshot.cursors,
-    );
+      judged: (judged) => metrics.judged(judged),
+      config,
+      policy,
+      fleetId: FLEET_ID,
+      cursors: snapshot.cursors,
+    });
+    metrics.attach(reconciler, XIDS);
     const ports: RoutePorts = {
       reconciler,
       ingest,

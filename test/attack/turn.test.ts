@@ -17,9 +17,11 @@ import type { PastFinding } from "../../schema/held.ts";
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { REPORT_VERSION, type Report } from "../../schema/report.ts";
-import { openLife } from "../../simulator/engine/process.ts";
+import { aloneOn } from "../../simulator/engine/process.ts";
 import { configOf, poolYaml } from "../../simulator/engine/setting.ts";
 import { applicationFinding, inventoryOf } from "../bench/report.ts";
+import { unadapted } from "../../reconciler/core/adapter.ts";
+import { compose } from "../../reconciler/server/compose.ts";
 
 const closing: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
@@ -70,16 +72,18 @@ async function open(historyMax = 10_000) {
   });
   const store = base.led(base.epoch ?? 1, () => undefined);
   const config = configOf(poolYaml(1));
-  const ports = {
+  const life = await compose({
+    ...aloneOn(clock),
     store,
-    clock,
     log: () => undefined,
+    scheduler: openNoScheduler(),
     providers: new Map(),
-    targets: { provider: () => null, scheduler: openNoScheduler(), credential: () => "" },
-    committed: () => undefined,
-    judged: () => undefined,
-  };
-  const life = await openLife(ports, () => config, compiledBuiltin);
+    unavailable: unadapted(config.providers),
+    config,
+    policy: compiledBuiltin,
+    fleetId: "fleet",
+    cursors: [],
+  });
   closing.push(() => rmSync(folder, { recursive: true, force: true }));
   closing.push(() => store.close());
   return { ...life, said, store };

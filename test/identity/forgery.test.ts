@@ -5,9 +5,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/security/auth.ts";
-import { Ingest } from "../../reconciler/runtime/ingest.ts";
 import type { AuditView } from "../../schema/audit.ts";
-import type { NodeId } from "../../schema/id.ts";
 import { type Answer, codeOf, Plane } from "./plane.ts";
 import { navarch } from "./navarch.ts";
 
@@ -153,26 +151,8 @@ test("a credential made up for a node, and one of another fleet", async () => {
   }
 });
 
-/** The world's ingest knows no machine by its identity; this one does, as production's. */
-function knowMachines(p: Plane): void {
-  const { reconciler, store, clock, config } = p.w;
-  if (store === null) throw new Error("the world has no store");
-  const target = {
-    presence: reconciler.presence,
-    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
-    count: () => reconciler.fleet().nodes.size,
-    nodeOfProviderId: (id: string) =>
-      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
-    nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
-    takeLetters: reconciler.takeLetters.bind(reconciler),
-    config: () => config,
-  };
-  p.ports.ingest = new Ingest(store, clock, target, []);
-}
-
 test("a stranger's own name with another machine's identity names the victim in the audit", async () => {
   const { p, two } = await open();
-  knowMachines(p);
   const { token } = await p.joinToken();
   const credential = await p.joined(token, "n-9");
   const instance = p.w.node(two).instance?.id ?? "";
@@ -188,7 +168,6 @@ test("a known node that claims another's identity stays itself", async () => {
   const { p, one, two } = await open();
   const instance = p.w.node(two).instance?.id ?? "";
   const inventory = { hostname: two, gpus: [], provider_ids: [instance] };
-  knowMachines(p);
   const victim = p.w.node(two);
   const answer = await p.report(one, nodeToken("s", one), { inventory, ...dead(p, one) });
   expect([answer.status, answer.body["node_id"]]).toEqual([202, one as never]);

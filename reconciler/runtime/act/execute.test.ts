@@ -45,7 +45,8 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
     provider: (name) => (name === POOL && lacks["provider"] !== true ? (provider as Provider) : null),
     scheduler: scheduler as unknown as Scheduler,
     credential: (id) => `credential of ${id}`,
-    ...(lacks["bootstrap"] === true ? {} : { bootstrap: note("bootstrap") }),
+    bootstrap: lacks["bootstrap"] === true ? null : note("bootstrap"),
+    keyProblem: null,
   };
   const operation = operationOf(NODE, payload, { fence: 7 });
   return { outcome: await execute(operation, targets, signal), calls, operation };

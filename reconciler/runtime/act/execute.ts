@@ -18,12 +18,12 @@ export type Targets = {
    */
   credential(nodeId: string): string;
   /**
-   * Sets a machine up over SSH: ends with the set-up, with the signal, or refuses. Absent = nobody
+   * Sets a machine up over SSH: ends with the set-up, with the signal, or refuses. `null` = nobody
    * here can.
    */
-  bootstrap?(operation: BootstrapOperation, signal: AbortSignal): Promise<Outcome>;
-  /** See `Sight`. */
-  keyProblem?: (path: string) => string | null | undefined;
+  bootstrap: ((operation: BootstrapOperation, signal: AbortSignal) => Promise<Outcome>) | null;
+  /** See `Sight`; `null` = nobody here looks. */
+  keyProblem: ((path: string) => string | null | undefined) | null;
 };
 
 export type BootstrapOperation = Operation & {
@@ -124,7 +124,7 @@ async function call(
         : answer;
     }
     case "bootstrap": {
-      if (targets.bootstrap !== undefined)
+      if (targets.bootstrap !== null)
         return targets.bootstrap({ ...operation, payload }, signal);
       const message = "nobody here sets machines up over SSH";
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };

@@ -7,7 +7,7 @@ import type { Provider, ProviderClass } from "../../core/provider.ts";
 import { openNoScheduler } from "../no-scheduler.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
 import { isFenced, LOOKUPS_MIN, mayCall, type Targets } from "./execute.ts";
-import { type Permit, Runner } from "./run.ts";
+import { ALWAYS, type Permit, Runner } from "./run.ts";
 
 const KINDS = {
   create: { kind: "create", provider: "cloud", request: {} },
@@ -32,7 +32,7 @@ const operation = (kind: keyof typeof KINDS, more: Partial<Operation> = {}): Ope
   }) as unknown as Operation;
 
 /** A cloud that notes each call and answers when the test says so. */
-function world(cls: ProviderClass = "token", permit?: Permit) {
+function world(cls: ProviderClass = "token", permit: Permit = ALWAYS) {
   const calls: string[] = [];
   let answer: (value: { kind: "accepted" }) => void = () => undefined;
   const hang = (name: string) => async () => {
@@ -51,6 +51,8 @@ function world(cls: ProviderClass = "token", permit?: Permit) {
     provider: () => provider,
     scheduler: { ...openNoScheduler(), drain: hang("drain") } as unknown as Targets["scheduler"],
     credential: () => "secret",
+    bootstrap: null,
+    keyProblem: null,
   };
   const clock = new VirtualClock();
   const runner = new Runner(targets, clock, () => undefined, permit);
@@ -62,6 +64,7 @@ describe("Runner", () => {
     const asked: [string, boolean][] = [];
     let allows = false;
     const permit: Permit = {
+      ...ALWAYS,
       mayStart: ({ payload }, fenced) => (asked.push([payload.kind, fenced]), allows),
       unfencedMs: 7_000,
     };
@@ -83,7 +86,7 @@ describe("Runner", () => {
   test.each(["create", "drain", "reboot"] as const)(
     "gives up waiting for an unfenced %s before the lease can be another's",
     async (kind) => {
-      const permit: Permit = { mayStart: () => true, unfencedMs: 7_000 };
+      const permit: Permit = { ...ALWAYS, unfencedMs: 7_000 };
       const { runner, clock } = world("tag-only", permit);
       runner.start([operation(kind)], 0);
       await clock.pass(6_999);
@@ -152,7 +155,7 @@ describe("Runner", () => {
 });
 
 /** Calls that hang until they are answered or told to end, each with its own signal. */
-function lanes(permit?: Permit) {
+function lanes(permit: Permit = ALWAYS) {
   const calls: string[] = [];
   const signals = new Map<string, AbortSignal>();
   const answers = new Map<string, (outcome: Outcome) => void>();
@@ -176,6 +179,7 @@ function lanes(permit?: Permit) {
     scheduler: { ...openNoScheduler(), ...mark, drain: () => hang("drain") } as never,
     credential: () => "secret",
     bootstrap: ({ id }, signal) => hang(String(id), signal),
+    keyProblem: null,
   };
   const clock = new VirtualClock();
   let hints = 0;
@@ -281,7 +285,7 @@ describe("Runner and its lanes", () => {
 describe("Runner and what ends a set-up", () => {
   const one = () => many(1, SET_UP);
   const reason = (signals: Map<string, AbortSignal>): unknown => signals.get("n0.1.x")?.reason;
-  const begun = async (permit?: Permit) => {
+  const begun = async (permit: Permit = ALWAYS) => {
     const made = lanes(permit);
     made.runner.start(one(), 0);
     await made.clock.pass(1);
@@ -304,7 +308,7 @@ describe("Runner and what ends a set-up", () => {
   });
 
   test("is all of its own limits together, and a minute", async () => {
-    const { runner, clock, signals } = await begun({ mayStart: () => true, unfencedMs: 5 });
+    const { runner, clock, signals } = await begun({ ...ALWAYS, unfencedMs: 5 });
     const limitMs = 1_000 + 200 + 5 * 30_000 + 60_000;
     await clock.pass(limitMs - 2);
     expect([runner.take(), signals.get("n0.1.x")?.aborted]).toEqual([[], false]);

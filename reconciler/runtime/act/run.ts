@@ -35,12 +35,12 @@ export type Permit = {
   mayStart(operation: Operation, fenced: boolean): boolean;
   /** How long a call may take that its target cannot fence; `null` = like any other. */
   unfencedMs: number | null;
-  /** Whether what no target fences may be begun now, as far as anybody knows; without it, yes. */
-  leads?(): boolean;
+  /** Whether what no target fences may be begun now, as far as anybody knows. */
+  leads(): boolean;
 };
 
 /** For a process that nobody can replace while it runs. */
-export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null };
+export const ALWAYS: Permit = { mayStart: () => true, unfencedMs: null, leads: () => true };
 
 type Lane = { busy: number };
 
@@ -53,7 +53,7 @@ export class Runner {
   private readonly permit: Permit;
   private done: { id: OperationId; outcome: Outcome }[] = [];
 
-  constructor(targets: Targets, clock: Clock, hint: () => void, permit: Permit = ALWAYS) {
+  constructor(targets: Targets, clock: Clock, hint: () => void, permit: Permit) {
     this.targets = targets;
     this.clock = clock;
     this.hint = hint;

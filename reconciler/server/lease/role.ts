@@ -10,11 +10,10 @@ import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../open-notifier.ts";
 import type { Authority } from "../../security/auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import { Ingest } from "../../runtime/ingest.ts";
 import { openDoor } from "../../security/join/door.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
 import type { Loaded } from "../load.ts";
-import { type LoopPorts, Reconciler } from "../../runtime/loop.ts";
+import { ALWAYS } from "../../runtime/act/run.ts";
 import type { Metrics } from "../../http/metrics.ts";
 import { unadapted } from "../../core/adapter.ts";
 import type { OpenProviders } from "../../provider/open.ts";
@@ -26,12 +25,12 @@ import { Quota } from "../../http/route/quota.ts";
 import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
 import type { Scheduler } from "../../core/scheduler.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
-import type { Cursor, Store, StoreHooks } from "../../core/store.ts";
+import type { Store, StoreHooks } from "../../core/store.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
+import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
 import { permitOf, type Term } from "./lease.ts";
-import { wordFor } from "../../core/upgrade/word.ts";
 
 /** What both roles are made of; it lives as long as the process. */
 export type Parts = {
@@ -87,9 +86,9 @@ export type Standby = Role & { looked(): void };
 /** `callMs` is the longest call that may start under the term and no target can fence. */
 export async function openLeader(
   parts: Parts,
-  from: { store: Store; term: Term; callMs: number | null },
+  kept: { store: Store; term: Term; callMs: number | null },
 ): Promise<Role> {
-  const { store, term, callMs } = from;
+  const { store, term, callMs } = kept;
   const { metrics, loaded, clock, log, dryRun } = parts;
   const quarantined: StoreHooks["quarantined"] = (rows) => {
     for (const { source, key, node, reason } of rows) {
@@ -107,12 +106,11 @@ export async function openLeader(
   }
   const permit = permitOf(term, callMs);
   const bootstrapper = parts.openBootstrapper?.(store) ?? null;
-  const acts = { dryRun, permit };
-  const reconciler = await openReconciler(parts, store, opened, acts, bootstrapper);
+  const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
+  const { reconciler, ingest } = await composeRole(parts, store, opened, from);
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
   store.on({ committed: (change) => story.change(change) });
   metrics.lead(true);
-  const ingest = openIngest(parts, store, reconciler, snapshot.cursors);
   const notReady = openReadiness({ reconciler, ingest, store, clock });
   const quota = new Quota(clock, log);
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
@@ -160,7 +158,8 @@ export async function openStandby(
   // What a standby knows of providers without opening them.
   const unavailable = unadapted(parts.loaded.config.providers);
   const opened: OpenProviders = { providers: new Map(), unavailable };
-  const reconciler = await openReconciler(parts, store, opened, { dryRun: true }, null);
+  const idle = { dryRun: true, permit: ALWAYS, bootstrapper: null, cursors: [] };
+  const { reconciler, ingest } = await composeRole(parts, store, opened, idle);
   metrics.lead(false);
   let copied: LeaseRow | null = null;
   let freshMono = clock.monoMs();
@@ -187,7 +186,6 @@ export async function openStandby(
   const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
   const sign = (text: string): string => authority.sign(text);
   const forward = new Forward({ clock, leader: () => lease()?.address || null, peer, sign });
-  const ingest = openIngest(parts, store, reconciler, []);
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const unfit = (): string | null => from.unfit.why;
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
@@ -215,57 +213,36 @@ export async function openStandby(
   };
 }
 
-async function openReconciler(
+/** The loop and its ingest, as either role has them. */
+async function composeRole(
   parts: Parts,
   store: Store,
   opened: OpenProviders,
-  acts: Pick<LoopPorts, "dryRun" | "permit">,
-  bootstrapper: Bootstrapper | null,
-): Promise<Reconciler> {
-  const { metrics, authority, clock, log, scheduler, cpuMs } = parts;
-  const { config, policy } = parts.loaded;
-  const ports: LoopPorts = {
-    ...acts,
-    cpuMs,
-    turned: (ok) => parts.turned?.(ok),
+  from: Pick<PlanePorts, "dryRun" | "permit" | "cursors"> & { bootstrapper: Bootstrapper | null },
+): Promise<ControlPlane> {
+  const { metrics, authority, clock, log, scheduler, fleetId, install } = parts;
+  const { bootstrapper, ...role } = from;
+  const systemMs = (): number => parts.systemMs?.() ?? clock.wallMs();
+  const plane = await compose({
+    ...parts.loaded,
+    ...role,
+    ...opened,
     store,
-    log,
     clock,
-    providers: opened.providers,
-    unavailable: opened.unavailable,
-    targets: {
-      provider: (name: string) => opened.providers.get(name) ?? null,
-      scheduler,
-      credential: (node: string) => authority.issueNode(node),
-      ...(bootstrapper === null ? {} : { bootstrap: bootstrapper.run.bind(bootstrapper) }),
-      ...(parts.keyProblem === undefined ? {} : { keyProblem: parts.keyProblem }),
-    },
+    log,
+    scheduler,
+    fleetId,
+    cpuMs: parts.cpuMs,
+    turned: (ok) => parts.turned?.(ok),
+    credential: (node) => authority.issueNode(node),
+    bootstrap: bootstrapper?.run.bind(bootstrapper) ?? null,
+    keyProblem: parts.keyProblem ?? null,
+    signer: install === undefined ? null : openOrderSigner(install.key, systemMs),
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),
-  };
-  const reconciler = await Reconciler.open(ports, config, policy, parts.fleetId);
-  metrics.attach(reconciler, parts.xids);
-  return reconciler;
-}
-
-function openIngest(parts: Parts, store: Store, reconciler: Reconciler, cursors: Cursor[]): Ingest {
-  const systemMs = (): number => parts.systemMs?.() ?? parts.clock.wallMs();
-  const key = parts.install?.key;
-  const config = reconciler.activeConfig();
-  const target = {
-    presence: reconciler.presence,
-    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
-    count: () => reconciler.fleet().nodes.size,
-    nodeOfProviderId: (id: string) =>
-      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
-    nodeOfObject: (name: string) => reconciler.nodeOfObject(name),
-    nodeLike: (id: NodeId) => reconciler.nodeLike(id),
-    takeLetters: reconciler.takeLetters.bind(reconciler),
-    upgrade: (id: NodeId) => wordFor(reconciler.fleet(), id),
-    config: () => config,
-    ...(key === undefined ? {} : { signer: openOrderSigner(key, systemMs) }),
-  };
-  return new Ingest(store, parts.clock, target, cursors);
+  });
+  metrics.attach(plane.reconciler, parts.xids);
+  return plane;
 }
 
 function portsOf(

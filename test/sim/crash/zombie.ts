@@ -19,6 +19,7 @@ import {
   type Start,
 } from "./life.ts";
 import type { Story } from "./workflow.ts";
+import { ALWAYS } from "../../../reconciler/runtime/act/run.ts";
 
 /** How long the frozen one's lease outlives it, and a little more (safety.md §12: 15 s). */
 const TAKEOVER_MS = 16_000;
@@ -60,7 +61,8 @@ export async function freeze(
   });
   first.tolerant = true;
   let led = true;
-  if (options.fenced !== false) first.permit = { mayStart: () => led, unfencedMs: 7_000 };
+  const term = { ...ALWAYS, mayStart: () => led, unfencedMs: 7_000 };
+  if (options.fenced !== false) first.permit = term;
   const story = copyStory(start.story);
   const points = { first: 0, second: 0 };
   const out: Thawed = { wrong: [], points, held: null };

@@ -16,6 +16,8 @@ import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { Fuse } from "./fuse.ts";
+import { compose } from "../../../reconciler/server/compose.ts";
+import { aloneOn } from "../../../simulator/engine/process.ts";
 
 export type LifePorts = {
   clock: Clock;
@@ -73,41 +75,23 @@ export class Life {
     const cloud = this.noting(fuse.provider(watch.provider(this.ports.cloud)));
     const scheduler = this.notingScheduler(fuse.scheduler(watch.scheduler(this.ports.scheduler)));
     const snapshot = await store.load();
-    const reconciler = await Reconciler.open(
-      {
-        store,
-        clock,
-        log: (level, message, fields) => {
-          if (level === "error" && !fuse.dead)
-            this.ports.trouble(`${message} ${JSON.stringify(fields)}`);
-        },
-        providers: new Map([["fake", cloud]]),
-        unavailable: new Map(),
-        targets: { provider: () => cloud, scheduler, credential: () => "" },
-        committed: () => undefined,
-        judged: () => undefined,
-      },
-      config,
-      compiledBuiltin,
-      fleetId,
-    );
-    const ingest = new Ingest(
+    const { reconciler, ingest } = await compose({
+      ...aloneOn(clock),
       store,
-      clock,
-      {
-        presence: reconciler.presence,
-        node: (id) => reconciler.fleet().nodes.get(id) ?? null,
-        count: () => reconciler.fleet().nodes.size,
-        nodeOfProviderId: () => [],
-        nodeOfObject: () => [],
-        takeLetters: (letters) => {
-          this.dirty = true;
-          reconciler.takeLetters(letters);
-        },
-        config: () => config,
+      log: (level, message, fields) => {
+        if (level === "error" && !fuse.dead)
+          this.ports.trouble(`${message} ${JSON.stringify(fields)}`);
       },
-      snapshot.cursors,
-    );
+      scheduler,
+      providers: new Map([["fake", cloud]]),
+      unavailable: new Map(),
+      config,
+      policy: compiledBuiltin,
+      fleetId,
+      cursors: snapshot.cursors,
+    });
+    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
+    reconciler.hint = () => (this.dirty = true);
     this.process = { reconciler, ingest, store, fuse };
   }
 

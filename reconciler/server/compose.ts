@@ -1,0 +1,57 @@
+/**
+ * Puts a control plane together: the loop, and what takes reports in for it. The only place that
+ * does. Production, the scenario runner, the swarm and the crash worlds give it ports of their own,
+ * and what joins the parts is the same in all of them.
+ */
+import type { CompiledPolicy } from "../../health/policy/compile.ts";
+import type { Config } from "../../schema/config.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { Provider } from "../core/provider.ts";
+import type { Scheduler } from "../core/scheduler.ts";
+import type { Cursor } from "../core/store.ts";
+import { wordFor } from "../core/upgrade/word.ts";
+import type { Targets } from "../runtime/act/execute.ts";
+import { Ingest, type IngestTarget } from "../runtime/ingest.ts";
+import { type LoopPorts, Reconciler } from "../runtime/loop.ts";
+
+export type PlanePorts = Omit<LoopPorts, "targets"> &
+  Pick<Targets, "credential" | "bootstrap" | "keyProblem"> &
+  Pick<IngestTarget, "signer"> & {
+    scheduler: Scheduler;
+    config: Config;
+    policy: CompiledPolicy;
+    fleetId: string;
+    /** How far the agents' streams are durable; none for one that takes no reports in. */
+    cursors: readonly Cursor[];
+  };
+
+export type ControlPlane = { reconciler: Reconciler; ingest: Ingest };
+
+/** Reads the store; nothing acts before the loop is started or turned. */
+export async function compose(ports: PlanePorts): Promise<ControlPlane> {
+  const { providers, scheduler, credential, bootstrap, keyProblem } = ports;
+  const provider = (name: string): Provider | null => providers.get(name) ?? null;
+  const targets: Targets = { provider, scheduler, credential, bootstrap, keyProblem };
+  const loop: LoopPorts = { ...ports, targets };
+  const reconciler = await Reconciler.open(loop, ports.config, ports.policy, ports.fleetId);
+  const target = targetOf(reconciler, ports.signer);
+  return { reconciler, ingest: new Ingest(ports.store, ports.clock, target, ports.cursors) };
+}
+
+/** What reports need to know of the fleet, always as the loop has it now. */
+function targetOf(reconciler: Reconciler, signer: IngestTarget["signer"]): IngestTarget {
+  const config = reconciler.activeConfig();
+  return {
+    presence: reconciler.presence,
+    node: (id: NodeId) => reconciler.fleet().nodes.get(id) ?? null,
+    count: () => reconciler.fleet().nodes.size,
+    nodeOfProviderId: (id) =>
+      config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
+    nodeOfObject: (name) => reconciler.nodeOfObject(name),
+    nodeLike: (id) => reconciler.nodeLike(id),
+    takeLetters: (letters) => reconciler.takeLetters(letters),
+    upgrade: (id) => wordFor(reconciler.fleet(), id),
+    signer,
+    config: () => config,
+  };
+}
