@@ -1,9 +1,16 @@
 /**
- * `navarch config init`: a configuration to begin with, on standard output. It speaks TLS under an
- * authority of its own, because the guides' plain http lets anyone on the way read every token.
+ * `navarch config init`: a configuration to begin with. The one without a provider speaks TLS under
+ * an authority of its own, since plain http lets anyone on the way read every token; the one with
+ * the fake cloud listens on this machine only.
+ *
+ * Adapter: writes a file.
  */
-import type { Command } from "../command.ts";
-import { EXIT } from "../failure.ts";
+import { writeFileSync } from "node:fs";
+import type { Command, Context } from "../command.ts";
+import { EXIT, unknownName, usage } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { explainPath } from "../path.ts";
+import { plain } from "../table.ts";
 
 const CONFIG_SAMPLE = `# Written by navarch config init. After a change:
 # navarch config validate FILE
@@ -29,17 +36,91 @@ server:
 #     health: { auto_replace: true }
 `;
 
+/** What the fake cloud needs to start on one machine, with every choice explained. */
+function fakeSample(pool: string): string {
+  return `# Written by navarch config init --provider fake. After a change:
+# navarch config validate FILE
+# Start it with:
+# navarch control-plane --config FILE
+server:
+  # Only this machine: the fake cloud is for trying Navarch out.
+  address: 127.0.0.1:50051
+
+  # Needed as soon as other machines are to reach it:
+  # tls: { own_ca: true }
+
+# A cloud in memory: its instances cost nothing, and are gone when the control plane stops.
+providers:
+  fake: {}
+
+pools:
+  - name: ${pool}
+    provider: fake
+    instance_type: h100-8x
+    # The control plane keeps the size within these bounds.
+    scaling: { min_nodes: 1, max_nodes: 3 }
+    # A node with a GPU fault is drained and replaced, within the safety budgets.
+    health: { auto_replace: true }
+`;
+}
+
+const PROVIDERS = ["none", "fake"] as const;
+const POOL_DEFAULT = "training";
+const FILE_DEFAULT = "navarch.yaml";
+
 export const configInit: Command = {
   name: ["config", "init"],
   usage: "",
   summary: "write a first configuration",
-  examples: ["navarch config init >navarch.yaml"],
-  more: "It goes to standard output: navarch config init >navarch.yaml",
-  flags: [],
+  examples: ["navarch config init --provider fake --out navarch.yaml"],
+  more:
+    "It goes to standard output, or to --out. On a terminal and without flags it asks.\n" +
+    "Without a provider, nodes that report are watched and none is created.",
+  flags: [
+    {
+      name: "provider",
+      kind: "text",
+      value: "P",
+      values: PROVIDERS,
+      help: `where machines are bought: ${PROVIDERS.join(", ")} (default none)`,
+    },
+    { name: "out", kind: "text", value: "FILE", help: "write to this file, which must not exist" },
+  ],
   words: { min: 0, max: 0 },
   reach: "offline",
   async run(context) {
-    context.world.out(CONFIG_SAMPLE);
-    return EXIT.done;
+    const { flags, world } = context;
+    const silent = !world.tty || flags.from("provider") !== null || flags.from("out") !== null;
+    const ask = (question: string, instead: string): string => {
+      const said = silent ? null : world.ask(`${question} [${instead}]`);
+      return (said ?? "").trim() === "" ? instead : (said ?? "").trim();
+    };
+    const asked = silent ? "none" : ask(`Provider (${PROVIDERS.join(", ")})`, "fake");
+    const wanted = flags.text("provider") ?? asked;
+    const provider = PROVIDERS.find((one) => one === wanted.toLowerCase());
+    if (provider === undefined) return unknownName("provider", wanted, PROVIDERS);
+    const pool = provider === "fake" ? ask("Name of the first pool", POOL_DEFAULT) : POOL_DEFAULT;
+    if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(pool)) {
+      return usage(`pool name "${pool}": expected lower-case letters, digits and dashes`);
+    }
+    const text = provider === "fake" ? fakeSample(pool) : CONFIG_SAMPLE;
+    const out = flags.text("out") ?? (silent ? null : ask("File", FILE_DEFAULT));
+    if (out === null) {
+      world.out(text);
+      return EXIT.done;
+    }
+    return writeNew(context, out, text);
   },
 };
+
+/** Never over a file that is there: it may be the configuration of a fleet. */
+function writeNew({ world }: Context, out: string, text: string): number | Failure {
+  try {
+    writeFileSync(out, text, { flag: "wx" });
+  } catch (error) {
+    const exists = error instanceof Error && "code" in error && error.code === "EEXIST";
+    return usage(`--out ${out}: ${exists ? "exists already" : explainPath(out, error)}`);
+  }
+  world.err(`Wrote ${plain(out)}. Next: navarch control-plane --config ${plain(out)}\n`);
+  return EXIT.done;
+}

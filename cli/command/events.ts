@@ -11,6 +11,7 @@ import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import type { Flags } from "../flag.ts";
+import { unknownFilter } from "../lookup.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 
@@ -47,6 +48,10 @@ export const events: Command = {
     if (isFollowed(flags)) return follow(context, client, filter);
     const answer = await getAllEvents(client, filter);
     if (!answer.ok) return answer;
+    if (answer.events.length === 0) {
+      const unknown = await unknownFilter(client, flags, ["pool", "node"]);
+      if (unknown !== null) return unknown;
+    }
     const head = ["Time", "Kind", "Node ID", "Pool", "By", "Message"];
     await show(context, {
       data: answer.events,

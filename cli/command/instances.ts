@@ -5,7 +5,7 @@ import type { InstanceView } from "../../schema/api.ts";
 import { printSpan } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, failure, unknownName, usage } from "../failure.ts";
-import { suggest } from "../lookup.ts";
+import { suggest, unknownFilter } from "../lookup.ts";
 import { parseInstanceState, titleOf } from "../name.ts";
 import { show } from "../show.ts";
 import { printLabels, printTable } from "../table.ts";
@@ -61,6 +61,10 @@ export const instances: Command = {
     });
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
+    if (value.instances.length === 0) {
+      const unknown = await unknownFilter(client, flags, ["pool", "provider"]);
+      if (unknown !== null) return unknown;
+    }
     if (id === undefined) {
       await show(context, {
         data: value.instances,

@@ -7,6 +7,7 @@ import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import type { Flags } from "../flag.ts";
+import { unknownFilter } from "../lookup.ts";
 import { parseHealth, parseStatus } from "../name.ts";
 import { printNodes, sortNodes } from "../node-view.ts";
 import { show } from "../show.ts";
@@ -56,6 +57,10 @@ export const list: Command = {
     const answer = await getNodes(client, filter.query, filter.limit);
     if (!answer.ok) return answer;
     const nodes = sortNodes(answer.nodes);
+    if (nodes.length === 0) {
+      const unknown = await unknownFilter(client, context.flags, ["pool", "provider"]);
+      if (unknown !== null) return unknown;
+    }
     await show(context, {
       data: nodes,
       names: nodes.map((node) => node.node_id),

@@ -295,3 +295,14 @@ describe("start-up", () => {
     expect(Math.min(...times)).toBeLessThan(600);
   });
 });
+
+test.each([
+  ["list --pool trainig", 'error: --pool: there is no pool "trainig": did you mean "training"?\n'],
+  ["list --provider nosuch", 'error: --provider: there is no provider "nosuch"\n'],
+  ["events --node nosuch", 'error: --node: there is no node "nosuch"\n'],
+])("%s exits 3, since nothing of that name is there", async (line, err) => {
+  const own = openStub();
+  const env = { NAVARCH_SERVER: own.url, NAVARCH_AUTH_TOKEN: TOKEN };
+  expect(await navarch(line.split(" "), env)).toEqual({ code: 3, out: "", err });
+  await own.close();
+});

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { json, navarch } from "./spawn.ts";
+import { json, navarch, startNavarch } from "./spawn.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "navarch-offline-"));
 function file(name: string, text: string): string {
@@ -54,6 +54,39 @@ describe("navarch config init", () => {
     expect([strict.code, strict.err]).toEqual([0, ""]);
     const shown = await navarch(["config", "show", join(folder, "init.yaml"), "--output", "json"]);
     expect(json(shown.out)).toMatchObject({ server: { tls: { own_ca: true } } });
+  });
+});
+
+describe("navarch config init --provider fake", () => {
+  test("writes a file with which the control plane starts, and never over one", async () => {
+    const out = join(folder, "fake-init.yaml");
+    const args = ["config", "init", "--provider", "fake", "--out", out];
+    expect((await navarch(args)).code).toBe(0);
+    const again = await navarch(args);
+    expect([again.code, again.err]).toEqual([2, `error: --out ${out}: exists already\n`]);
+    const checked = await navarch(["config", "validate", "--strict", out]);
+    expect(checked).toEqual({ code: 0, out: `${out}: ok (1 pool, 1 provider)\n`, err: "" });
+    const state = join(folder, "fake-state");
+    const port = join(folder, "fake-port");
+    const own = ["--state", state, "--addr", "127.0.0.1:0", "--test-port-file", port];
+    const child = startNavarch(["control-plane", "--config", out, ...own]);
+    try {
+      const written = () => existsSync(port) && readFileSync(port, "utf8").trim() !== "";
+      const endMs = Date.now() + 9_000;
+      while (!written() && Date.now() < endMs) await Bun.sleep(20);
+      const server = `127.0.0.1:${readFileSync(port, "utf8").trim()}`;
+      const pools = await navarch(["pool", "list", "-o", "name", "-s", server, "--state", state]);
+      expect(pools).toEqual({ code: 0, out: "training\n", err: "" });
+    } finally {
+      child.kill("SIGTERM");
+      await child.exited;
+    }
+  }, 30_000);
+
+  test("refuses a provider that it does not know", async () => {
+    const { code, err } = await navarch(["config", "init", "--provider", "fale"]);
+    expect(code).toBe(2);
+    expect(err).toContain('unknown provider "fale" (none, fake): did you mean "fake"?');
   });
 });
 

@@ -174,6 +174,8 @@ function listNodes(stub: Stub, query: URLSearchParams): Response {
   const wanted = stub.nodes.filter((node) => {
     const pool = query.get("pool");
     const status = query.get("status");
+    const provider = query.get("provider");
+    if (provider !== null && node.provider !== provider) return false;
     return (pool === null || node.pool === pool) && (status === null || node.status === status);
   });
   const from = Number(query.get("cursor") ?? 0);
