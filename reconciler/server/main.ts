@@ -137,14 +137,12 @@ export async function startControlPlane(
     for (const warning of answer.loaded.warnings) log("warn", warning);
     return await serve(options, answer.loaded, log);
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`${error.message}\n`);
-      return { exitCode: Promise.resolve(2) };
-    }
-    log("error", "cannot start", tellStart(error));
-    // A port that was bound already must not keep a process that does nothing.
-    leave(1);
-    return { exitCode: Promise.resolve(1) };
+    const code = error instanceof UsageError ? 2 : 1;
+    if (error instanceof UsageError) process.stderr.write(`${error.message}\n`);
+    else log("error", "cannot start", tellStart(error));
+    // A port that was bound or a file that is watched must not keep a process that does nothing.
+    leave(code);
+    return { exitCode: Promise.resolve(code) };
   }
 }
 

@@ -15,6 +15,8 @@ afterAll(async () => {
 const file = join(folder, "file");
 writeFileSync(file, "not a database, not a certificate\n");
 const none = join(folder, "none");
+const umlaut = join(folder, "umlaut");
+writeFileSync(umlaut, "\u00fcmlaut\n");
 let count = 0;
 
 const NOTHING = "pools: []\nkubernetes: { enabled: false }\n";
@@ -53,6 +55,11 @@ const MISTAKES: Case[] = [
   {
     line: `--state ${join(file, "below")}: is below a file, expected a folder\n`,
     run: () => start(AT, { state: join(file, "below") }),
+  },
+  {
+    // Found out after the files are watched, which must not keep the process.
+    line: `the token file ${umlaut}: a character that is not ASCII at character 1`,
+    run: () => start(AT, { flags: ["--auth-token-file", umlaut] }),
   },
 ];
 
