@@ -3,13 +3,13 @@
  * that there is one installation in two forms. Compared as parsed documents, by the real helm.
  */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { REPLICATED } from "../../deploy/bundle.ts";
 import { renderManifests } from "../../deploy/render.ts";
 import { findBinary, whyNoCluster } from "../real/kubernetes/binary.ts";
 import {
+  assembled,
   byKey,
   DEPLOY,
   type KubeObject,
@@ -18,6 +18,7 @@ import {
   plainObjects,
   readObjects,
   runTool,
+  sorted,
   type Workload,
 } from "./object.ts";
 
@@ -43,28 +44,6 @@ function added(...sets: string[]): KubeObject[] {
   const found = render(...sets);
   for (const [key, object] of Object.entries(plain)) expect(found[key]).toEqual(object);
   return Object.entries(found).flatMap(([key, object]) => (key in plain ? [] : [object]));
-}
-
-/** The plain manifests with one component, as kustomize makes them. */
-function assembled(component: string): Record<string, KubeObject> {
-  const folder = mkdtempSync(join(tmpdir(), "navarch-overlay-"));
-  try {
-    const from = (path: string): string => relative(folder, join(DEPLOY, path));
-    const text = JSON.stringify({ resources: [from("")], components: [from(component)] });
-    writeFileSync(join(folder, "kustomization.yaml"), text);
-    const kubectl = findBinary("kubectl") ?? "kubectl";
-    return byKey(parseObjects(runTool([kubectl, "kustomize", folder])));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** The agents' lists by name: an overlay puts what it adds first, the chart puts it last. */
-function sorted(objects: Record<string, KubeObject>): Record<string, KubeObject> {
-  const pod = one<Workload>(Object.values(objects), "DaemonSet").spec.template.spec;
-  const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
-  for (const list of [pod.volumes, pod.containers[0].volumeMounts]) list.sort(byName);
-  return objects;
 }
 
 describe.skipIf(missing !== null)("helm template", () => {
@@ -132,7 +111,7 @@ describe.skipIf(missing !== null)("helm template", () => {
       ],
     ],
   ])("makes the objects of overlay/%s with its values", (name, sets) => {
-    expect(sorted(render(...sets))).toEqual(sorted(assembled(`overlay/${name}`)));
+    expect(sorted(render(...sets))).toEqual(sorted(byKey(assembled(`overlay/${name}`))));
   });
 
   test("under another name or namespace shares no object with the first, but common ones", () => {

@@ -2,10 +2,12 @@
  * The files under `deploy/` as the objects they hold, for tests that compare them. Adapter: files
  * and child processes.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { ROOT } from "../../build/product.ts";
+import { binaryPath } from "../real/kubernetes/binary.ts";
 
 export const DEPLOY = join(ROOT, "deploy");
 export const GUIDE = join(ROOT, "test/fixture/kubernetes");
@@ -176,4 +178,27 @@ export function runTool(command: readonly string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd: ROOT });
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${exitCode}\n${stderr}${stdout}`);
   return stdout.toString();
+}
+
+/** The plain manifests with these components, as kubectl's own kustomize makes them. */
+export function assembled(...components: readonly string[]): KubeObject[] {
+  const folder = mkdtempSync(join(tmpdir(), "navarch-overlay-"));
+  try {
+    const from = (path: string): string => relative(folder, join(DEPLOY, path));
+    const text = JSON.stringify({ resources: [from("")], components: components.map(from) });
+    writeFileSync(join(folder, "kustomization.yaml"), text);
+    return parseObjects(runTool([binaryPath("kubectl"), "kustomize", folder]));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The pods' lists by name: an overlay puts what it changes first, the chart leaves it in place. */
+export function sorted(objects: Record<string, KubeObject>): Record<string, KubeObject> {
+  const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
+  for (const kind of ["Deployment", "DaemonSet"]) {
+    const pod = one<Workload>(Object.values(objects), kind).spec.template.spec;
+    for (const list of [pod.volumes, pod.containers[0].volumeMounts]) list.sort(byName);
+  }
+  return objects;
 }

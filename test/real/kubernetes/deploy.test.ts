@@ -10,6 +10,7 @@ import { parse } from "yaml";
 import {
   DEPLOY,
   GUIDE,
+  type KubeObject,
   one,
   parseObjects,
   plainObjects,
@@ -113,6 +114,44 @@ describe.skipIf(missing !== null)("on an empty cluster", () => {
     const [example] = await lines(cluster, "apply", "-f", join(DEPLOY, "example"));
     expect(example).toBe("job.batch/training-job created");
   });
+
+  test("overlay/narrow-delete narrows a plain installation", async () => {
+    const mayDelete = async (namespace: string): Promise<string> => {
+      const ask = ["auth", "can-i", "delete", "pods", `--as=${CONTROL_PLANE}`, "-n", namespace];
+      return (await cluster.kubectl(...ask)).out.trim();
+    };
+    const may = async (): Promise<string[]> => {
+      return Promise.all(["default", "kube-system"].map(mayDelete));
+    };
+    expect(await may()).toEqual(["yes", "yes"]);
+    for (const flags of [[], ["--server-side", "--force-conflicts"]]) {
+      await lines(cluster, "apply", ...flags, "-k", assemble(["overlay/narrow-delete"]));
+      await until("the server knows the narrow binding", 30_000, async () => {
+        return (await may()).join() === "yes,no" ? true : null;
+      });
+      await lines(cluster, "apply", ...flags, "-f", DEPLOY);
+      await until("the server knows the wide binding", 30_000, async () => {
+        return (await may()).join() === "yes,yes" ? true : null;
+      });
+    }
+  }, 120_000);
+
+  test("overlay/ha over a plain installation no longer uses the volume", async () => {
+    const get = ["-n", "navarch", "get", "deployment,persistentvolumeclaim", "-o", "json"];
+    const state = async (): Promise<unknown[]> => {
+      const text = (await lines(cluster, ...get)).join("\n");
+      const { items } = JSON.parse(text) as { items: KubeObject[] };
+      const { spec } = one<Workload>(items, "Deployment");
+      const volume = spec.template.spec.volumes.find(({ name }) => name === "state");
+      return [spec.replicas, volume, one(items, "PersistentVolumeClaim").metadata.name];
+    };
+    const claim = { name: "state", persistentVolumeClaim: { claimName: "navarch-state" } };
+    expect(await state()).toEqual([1, claim, "navarch-state"]);
+    await lines(cluster, "apply", "-k", assemble(["overlay/ha"]));
+    expect(await state()).toEqual([2, { name: "state", emptyDir: {} }, "navarch-state"]);
+    await lines(cluster, "apply", "-f", DEPLOY);
+    expect(await state()).toEqual([1, claim, "navarch-state"]);
+  }, 60_000);
 
   test("the control plane's pod passes where `restricted` is enforced, the agent's does not", async () => {
     const label = "pod-security.kubernetes.io/enforce=restricted";
