@@ -148,10 +148,13 @@ function patchOf({ keeps, ...wished }: NodeCondition, object: KubeNode) {
     return { isNew: true, isText: false, patch };
   }
   const isNew = wordsOf(old) !== wordsOf(patch);
-  return { isNew, isText: wished.type === "NavarchManaged", patch };
+  // A drain's deadline that begins or ceases to count is no mere wording: pods are deleted by it.
+  const isEnd = reason === "Draining" && TIME.test(old.message) !== TIME.test(message);
+  return { isNew, isText: wished.type === "NavarchManaged" && !isEnd, patch };
 }
 
-const TIME_OR_NUMBER = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d+(?:\.\d+)?/g;
+const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
+const TIME_OR_NUMBER = new RegExp(`${TIME.source}|\\d+(?:\\.\\d+)?`, "g");
 const MINUTE_CHARS = "2026-11-22T16:19".length;
 
 /**

@@ -156,6 +156,18 @@ describe("StatusMirror", () => {
       expect(shown()?.message).toContain("16:24");
     });
 
+    test("writes at once that a drain's deadline counts, or counts no more", async () => {
+      const paused = "n is draining: paused: the cluster's nodes are not known yet; 1 pod left";
+      const counts = "n is draining: 1 pod left; what is left is cut off at 2026-11-22T16:19:00Z";
+      await tend([wish(waits("Draining", "n is draining: 2 pods left"))]);
+      for (const message of [paused, counts, paused, counts]) {
+        await tend([wish(waits("Draining", message))]);
+        await tend([wish(waits("Draining", message))]);
+        if (message === counts) expect(shown()?.message).toBe(counts);
+        else expect(shown()?.message).not.toContain("cut off");
+      }
+    });
+
     test("keeps what is shown while an effect is on its way, if it is still of that phase", async () => {
       const head = "node n is suspect (session s1)";
       await tend([wish(waits("CordonRefused", `${head}: Kubernetes does not cordon it`))]);
