@@ -200,7 +200,9 @@ describe("packages", () => {
     const offered = [...text.matchAll(/^#?([A-Z_]+)=/gm)].map(([, variable]) => variable ?? "");
     expect(offered.length).toBeGreaterThan(1);
     const [words] = [valuesOf(await unit(unitName), "ExecStart").join(" ")];
-    const composed = ["main.ts", "open-start.ts", "store/address.ts"].map((path) => `reconciler/${path}`);
+    const composed = ["server/main.ts", "server/open-start.ts", "store/address.ts"].map(
+      (path) => `reconciler/${path}`,
+    );
     const readers = name === "navarch" ? await Promise.all(composed.map(read)) : [printHelp()];
     const unread = offered.filter((variable) => {
       return !words.includes(`$${variable}`) && !readers.some((text) => text.includes(variable));
