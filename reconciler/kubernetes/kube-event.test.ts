@@ -205,6 +205,27 @@ describe("KubeEvents", () => {
     expect(stored()).toHaveLength(1);
   });
 
+  test("loses what is told within two seconds of a busy moment, and more if it lasts", async () => {
+    kube.setFault({ storms: [{ status: 429, probability: 1 }] });
+    await tell(event());
+    kube.setFault({ storms: [] });
+    await tell(event({ reason: "lost" }));
+    await clock.pass(2_000);
+    await tell(event({ reason: "Told" }));
+    expect(stored()).toHaveLength(1);
+    kube.setFault({ storms: [{ status: 429, probability: 1 }] });
+    for (const passMs of [0, 2_000, 4_000]) {
+      await clock.pass(passMs);
+      await tell(event({ reason: `r${passMs}` }));
+    }
+    kube.setFault({ storms: [] });
+    await clock.pass(7_000);
+    await tell(event({ reason: "lost" }));
+    await clock.pass(1_000);
+    await tell(event({ reason: "Again" }));
+    expect(stored()).toHaveLength(2);
+  });
+
   test("is bounded", async () => {
     kube.setFault({ hang: true });
     for (let i = 0; i < 6_000; i++) events.tell(event({ uid: `u${i}` }));

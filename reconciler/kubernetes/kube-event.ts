@@ -45,7 +45,11 @@ const IN_FLIGHT = 4;
 const KEPT_MAX = 5_000;
 /** Different subjects (pods, budgets) of one object and reason; the rest share one event. */
 const SUBJECTS_MAX = 20;
-/** After a refusal nothing is tried in that namespace for so long. */
+/**
+ * After a refusal nothing is tried in that namespace for so long: a moment first, because what is
+ * told meanwhile is lost, then twice that each time. A missing permission is not back in a moment.
+ */
+const PAUSE_LEAST_MS = 2_000;
 const PAUSE_MS = 60_000;
 const PAUSED_MAX = 1_000;
 
@@ -75,7 +79,7 @@ export class KubeEvents {
   /** How many of `#kept` are about one object and reason. */
   readonly #groups = new Map<string, number>();
   /** By namespace. */
-  readonly #pausedUntilMs = new Map<string, number>();
+  readonly #paused = new Map<string, { untilMs: number; waitMs: number }>();
   /** Texts cannot be rewritten until then: the role of an older install lacks the rule. */
   #fixedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
@@ -157,7 +161,7 @@ export class KubeEvents {
   }
 
   #isPaused(event: KubeEvent, now: number): boolean {
-    return now < (this.#pausedUntilMs.get(namespaceOf(event)) ?? Number.NEGATIVE_INFINITY);
+    return now < (this.#paused.get(namespaceOf(event))?.untilMs ?? Number.NEGATIVE_INFINITY);
   }
 
   /** Windows begin in order, so the oldest lie in front. What waits is sent first. */
@@ -226,7 +230,8 @@ export class KubeEvents {
     // After a lost answer it may be there: the next update finds out, and creates it if not.
     if (answer.kind !== "refused") kept.object = object;
     else this.#drop(key, kept);
-    if (answer.kind !== "ok") this.#fail(kept.event, answer);
+    if (answer.kind === "ok") this.#paused.delete(namespaceOf(kept.event));
+    else this.#fail(kept.event, answer);
     this.#schedule(key, kept, clock.monoMs());
   }
 
@@ -287,10 +292,15 @@ export class KubeEvents {
       ([404, 409, 422].includes(answer.status) ||
         (answer.status === 403 && explainForbidden(answer) === null));
     if (isItself) return;
-    for (const [one, untilMs] of this.#pausedUntilMs) {
-      if (untilMs <= now || this.#pausedUntilMs.size > PAUSED_MAX) this.#pausedUntilMs.delete(one);
+    for (const [one, { untilMs }] of this.#paused) {
+      const isOld = untilMs + PAUSE_MS <= now;
+      if (isOld || this.#paused.size > PAUSED_MAX) this.#paused.delete(one);
     }
-    this.#pausedUntilMs.set(namespace, now + Math.max(PAUSE_MS, retryAfterMs));
+    const lastMs = this.#paused.get(namespace)?.waitMs ?? PAUSE_LEAST_MS / 2;
+    // Those that were on their way together are one refusal.
+    if (this.#isPaused(event, now)) return;
+    const waitMs = isExplained(message) ? PAUSE_MS : Math.min(PAUSE_MS, 2 * lastMs);
+    this.#paused.set(namespace, { waitMs, untilMs: now + Math.max(waitMs, retryAfterMs) });
   }
 }
 
