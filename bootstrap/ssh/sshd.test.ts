@@ -216,7 +216,7 @@ describe.skipIf(isMissing)("a real sshd", () => {
     writeFileSync(
       `${script}.ts`,
       `import { runBootstrap } from ${from("../run/run.ts")};
-       import { makePorts } from ${from("../run/job-fake.ts")};
+       import { makePorts } from ${from("../../test/fixture/ssh/job-fake.ts")};
        import { createConnect } from ${from("ssh2.ts")};
        const job = ${JSON.stringify(given)};
        await runBootstrap(job, makePorts(createConnect()), new AbortController().signal);`,
