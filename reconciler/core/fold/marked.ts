@@ -1,9 +1,12 @@
 /** What is known of the product's mark on a Node object once a call about it was answered. Pure. */
 import type { Node } from "../../../schema/node.ts";
 
-/** Nothing of the product's mark is on the object but its annotations. */
-export function isNotedOnly({ kube }: Node): boolean {
-  return kube !== null && kube.noted === true && kube.isolatedUid !== kube.uid;
+/**
+ * Whether the product's mark was on the Node object until now. Whatever else of the product is on
+ * it, such as annotations, may be gone already when the answer of what took it away comes.
+ */
+export function mayBeMarked({ kube }: Node): boolean {
+  return kube === null || kube.isolatedUid === kube.uid;
 }
 
 /** The object that bears the product's mark now; an answer about another object says nothing. */

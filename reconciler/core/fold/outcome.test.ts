@@ -490,6 +490,15 @@ describe("foldOutcome() of a mark that is only mirrored", () => {
     expect(said(one)).toEqual([["kube.uncordoned", "well again"]]);
   });
 
+  test("clears what a person's uncordon left without a word, seen gone already or not", () => {
+    for (const noted of [{ noted: true }, {}]) {
+      const left = { ...kube, isolatedUid: null, own: false, ...noted };
+      const one = ask(LIFT, done(), { node: { kube: left } });
+      expect(one.folded.node).toMatchObject({ kube: { isolatedUid: null, own: false } });
+      expect(said(one)).toEqual([]);
+    }
+  });
+
   test.each<[string, Payload, Outcome, string]>([
     ["an unknown outcome", MIRROR, lost, "the connection broke"],
     ["a refusal", LIFT, refused("scheduler"), "no"],

@@ -14,7 +14,7 @@ import { foldBootstrap } from "./bootstrap.ts";
 import { bindInstance } from "./listing.ts";
 import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
 import { OPEN_MAX_MS, patience } from "./patience.ts";
-import { isNotedOnly, markedOn } from "./marked.ts";
+import { markedOn, mayBeMarked } from "./marked.ts";
 
 export type Outcome =
   | {
@@ -301,7 +301,7 @@ function foldMark(
     const stays = outcome.message === null ? "" : ` (${outcome.message})`;
     const kube = payload.keep === true ? node.kube : markedOn(node, null);
     // Of a person's uncordon everything was told; what it left behind is cleared without a word.
-    if (payload.mirror === true && isNotedOnly(node)) return { ...node, kube };
+    if (payload.mirror === true && !mayBeMarked(node)) return { ...node, kube };
     tell(payload.mirror === true ? "kube.uncordoned" : "node.uncordoned", `${why}${stays}`);
     return payload.mirror === true ? { ...node, kube } : { ...uncordoned(node), kube };
   }
