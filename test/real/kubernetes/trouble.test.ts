@@ -55,6 +55,11 @@ describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
     // comes back when it serves asks for the history that is gone.
     const back = Promise.withResolvers<void>();
     proxy.set(() => ({ kind: "late", until: back.promise }));
+    // Moves the server's version past what these watches saw: else there is nothing to be gone.
+    for (const name of ["other-1", "other-2"]) {
+      const made = { apiVersion: "v1", kind: "ConfigMap", metadata: { name } };
+      await cluster.json("/api/v1/namespaces/default/configmaps", { method: "POST", body: made });
+    }
     await cluster.stopApiserver();
     await cluster.compactEtcd();
     await ground.returnApiserver();
