@@ -159,7 +159,7 @@ function machineFiles(): string[] {
 /**
  * Everything, or what was asked for. What needs a cluster or machines mostly waits, and its tests
  * run one after another beside everything else: each file of machines as a run of its own, so that
- * one that hangs or dies costs the others nothing. In CI two files at most are run once more if
+ * one that hangs or dies costs the others nothing. In CI three files at most are run once more if
  * they fail, of those whose processes share two cores with the test; what passes only then is told
  * as flaky, with what it had said.
  */

@@ -210,7 +210,7 @@ describe.skipIf(isMissing)(UNIT, () => {
     const order = (type: "reboot" | "gpu_reset", id: string) =>
       plane.push({ command_id: v.parse(CommandId, id), type, parameters: {}, fence: 1 });
     const answer = (id: string) =>
-      until(`answer to ${id}`, 30_000, () => {
+      until(`answer to ${id}`, 90_000, () => {
         const results = plane.reports.flatMap(({ report }) => report.results ?? []);
         return results.find((result) => result.command_id === id) ?? null;
       });
@@ -238,7 +238,7 @@ describe.skipIf(isMissing)(UNIT, () => {
     await active();
     expect((await answer("reboot-1")).outcome).toBe("succeeded");
     await machine.must(`rm -r /etc/systemd/system/${UNIT}.d`);
-  }, 180_000);
+  }, 300_000);
 
   test("is upgraded without a fuss, and purged without a trace", async () => {
     await install(machine, "navarch-node", agentBinary());
