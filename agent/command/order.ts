@@ -19,6 +19,8 @@ const Note = v.object({
   boot_id: BootId,
   /** `null` while it runs. */
   result: v.nullable(CommandResult),
+  /** Whether the control plane has taken the result; notes of older releases do not say. */
+  told: v.optional(v.boolean(), true),
 });
 const Notes = v.object({
   fence: count,
@@ -47,17 +49,28 @@ export class Orders {
     this.#save = save;
   }
 
-  /** Answers that an earlier process owed: a reboot that has happened. */
+  /**
+   * Results that an earlier process still had to deliver: a reboot that has happened, and a command
+   * that was done when the process or the machine ended before the report was out.
+   */
   recover(): CommandResult[] {
-    const owed: CommandResult[] = [];
     for (const note of this.#notes.notes) {
       if (note.result !== null || note.type !== "reboot" || note.boot_id === this.#boot) continue;
       note.result = resultOf(note.id, "succeeded", `booted as ${this.#boot}`, 0);
-      owed.push(note.result);
+      note.told = false;
     }
     // What was begun and not ended otherwise is forgotten: given again, it is done again.
     this.#notes.notes = this.#notes.notes.filter((note) => note.result !== null);
-    return owed;
+    return this.#notes.notes.flatMap(({ result, told }) => (result && !told ? [result] : []));
+  }
+
+  /** The control plane has these results: no later process needs to deliver them. */
+  delivered(results: readonly CommandResult[]): void {
+    const ids = new Set(results.map((result) => result.command_id));
+    const owed = this.#notes.notes.filter((note) => note.result && !note.told && ids.has(note.id));
+    if (owed.length === 0) return;
+    for (const note of owed) note.told = true;
+    this.#save(JSON.stringify(this.#notes));
   }
 
   admit(command: AgentCommand): Admission {
@@ -71,7 +84,7 @@ export class Orders {
     }
     this.#notes.fence = command.fence;
     this.#running.add(id);
-    this.#note({ id, type: command.type, boot_id: this.#boot, result: null });
+    this.#note({ id, type: command.type, boot_id: this.#boot, result: null, told: false });
     return { kind: "run" };
   }
 

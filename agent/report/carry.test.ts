@@ -72,3 +72,26 @@ test("carryOut() leaves no trace of an order that proves nothing, and answers it
   await carryOut(command("reboot"), parts);
   expect(answers[1]?.output).toContain("carried out");
 });
+
+test("a result that was not delivered when the machine went down is delivered after it", async () => {
+  let stored = "";
+  const save = (text: string) => void (stored = text);
+  const orders = new Orders(null, "boot-1" as BootId, save);
+  const answers: CommandResult[] = [];
+  const done = { command_id: "c1" as CommandId, outcome: "succeeded", exit_code: 0, output: "" };
+  await carryOut(command("reboot"), {
+    orders,
+    guard: { judge: () => null, noteRefusal: () => true },
+    check: () => Promise.reject(new Error("not asked")),
+    runCommand: () => Promise.resolve(done as CommandResult),
+    answer: (result) => answers.push(result),
+    log: () => undefined,
+  });
+  const next = new Orders(stored, "boot-2" as BootId, save);
+  const owed = next.recover();
+  expect(owed).toEqual([done as CommandResult]);
+  // The process may end once more before anybody hears.
+  expect(new Orders(stored, "boot-2" as BootId, save).recover()).toEqual(owed);
+  next.delivered(owed);
+  expect(new Orders(stored, "boot-2" as BootId, save).recover()).toEqual([]);
+});

@@ -75,6 +75,7 @@ export class Agent {
       envelope: () => this.#envelope(),
       podToken: () => parts.podToken?.() ?? null,
       heard: (reply) => this.#obey(reply),
+      delivered: (results) => parts.orders.delivered(results),
     });
     this.#listener = new Listener({
       clock: parts.clock,

@@ -39,6 +39,8 @@ export type DeliveryParts = {
   /** Goes with the inventory: see `pod_token` of `Report`. */
   podToken?: () => string | null;
   heard: (reply: ReportReply) => void;
+  /** The control plane has taken these results. */
+  delivered: (results: readonly CommandResult[]) => void;
 };
 
 export class Delivery {
@@ -170,6 +172,7 @@ export class Delivery {
     this.#bare = trial;
     if (!trial) this.#batchMax = Math.min(LIMIT.findingsPerReportMax, this.#batchMax * 2);
     this.#results = this.#results.filter((result) => !results.includes(result));
+    if (results.length > 0) this.#parts.delivered(results);
     if (news) this.#known = text;
     this.#accept(answer.reply, batch, news && text !== "");
   }

@@ -27,6 +27,8 @@ export class StubControlPlane {
   readonly key = makeKey();
   port = 0;
   refused = 0;
+  /** Reports get no answer, and are not remembered. */
+  deaf = false;
   #acked = new Map<string, number>();
   #known = new Set<string>();
   #server: Bun.Server<{ token: string | null }> | null = null;
@@ -62,12 +64,14 @@ export class StubControlPlane {
             : new Response("", { status: 400 });
         }
         if (path !== "/v1/agent/report") return new Response("", { status: 404 });
+        if (this.deaf) return new Response("", { status: 503 });
         return Response.json(this.#take((await request.json()) as Report, "post", token));
       },
       websocket: {
         open: (socket) => void this.#sockets.add(socket),
         close: (socket) => void this.#sockets.delete(socket),
         message: (socket, text) => {
+          if (this.deaf) return;
           const reply = this.#take(JSON.parse(String(text)) as Report, "ws", socket.data.token);
           socket.send(JSON.stringify(reply));
         },

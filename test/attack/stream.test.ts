@@ -240,6 +240,7 @@ for (const way of ["stream", "post"] as const) {
         inventory: inventoryOf(0, node),
         sample: null,
       }),
+      delivered: () => undefined,
       heard: ({ stream, ack_seq }) => void spool.acknowledge(stream, ack_seq),
     });
     closing.push(() => sender.close());
