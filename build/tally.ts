@@ -95,8 +95,8 @@ export type Verdict = {
   flaky: readonly string[];
 };
 
-/** More than these at once are no bad luck, two stages side by side included. */
-const AGAIN_MAX = 3;
+/** More than these at once are no bad luck, three lanes side by side included. */
+const AGAIN_MAX = 5;
 /**
  * Where tests watch real processes by the clock. What a fresh seed finds within one process is
  * found: there is no second chance there.

@@ -157,11 +157,11 @@ function machineFiles(): string[] {
 }
 
 /**
- * Everything, or what was asked for. What needs a cluster or machines mostly waits, and its tests
- * run one after another beside everything else: each file of machines as a run of its own, so that
- * one that hangs or dies costs the others nothing. In CI three files at most are run once more if
- * they fail, of those whose processes share two cores with the test; what passes only then is told
- * as flaky, with what it had said.
+ * Everything, or what was asked for. What needs a cluster or machines mostly waits, so in CI three
+ * lanes run side by side: the ordinary tests, those of Kubernetes, those of machines. Each file of
+ * machines is a run of its own: one that hangs or dies costs the others nothing. In CI a few files
+ * are run once more if they fail, of those whose processes share two cores with the test; what
+ * passes only then is told as flaky, with what it had said.
  */
 async function runAll(args: readonly string[]): Promise<Verdict> {
   const endMs = performance.now() + RUN_MS_MAX;
@@ -171,17 +171,21 @@ async function runAll(args: readonly string[]): Promise<Verdict> {
   if (IS_CI) await prepare(endMs, `${KUBERNETES}/main.ts`, "all");
   await prepare(endMs, "test/real/machine/main.ts", "all");
   const machines = machineFiles();
-  const later = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
+  const others = IS_CI ? [...machines, `${KUBERNETES}/**`] : machines;
   const runFile = (path: string): Promise<Verdict> =>
     runTests(path, [`./${path}`], Math.min(FILE_MS_MAX, endMs - performance.now()));
-  const runReal = async (): Promise<Verdict[]> => {
-    const real = IS_CI ? [await run("Kubernetes", KUBERNETES)] : [];
-    for (const path of machines) real.push(await runFile(path));
-    return real;
+  const runMachines = async (): Promise<Verdict[]> => {
+    const startMs = performance.now();
+    const verdicts: Verdict[] = [];
+    for (const path of machines) verdicts.push(await runFile(path));
+    stages.push(`machines, ${machines.length} files: ${minutes(performance.now() - startMs)}`);
+    return verdicts;
   };
-  const ordinary = run("ordinary", ...later.map((path) => `--path-ignore-patterns=${path}`));
+  const ordinary = run("ordinary", ...others.map((path) => `--path-ignore-patterns=${path}`));
   if (!IS_CI) await ordinary;
-  let all = (await Promise.all([ordinary, ...(await runReal())])).reduce(joinVerdicts);
+  const lanes = [ordinary, ...(IS_CI ? [run("Kubernetes", KUBERNETES)] : [])];
+  const [real, ...verdicts] = await Promise.all([runMachines(), ...lanes]);
+  let all = [...verdicts, ...real].reduce(joinVerdicts);
   for (const path of IS_CI ? filesToRepeat(all) : []) {
     console.error(`npm test: ${path} failed, and is run once more by itself\n`);
     all = judgeAgain(all, path, await runFile(path));
