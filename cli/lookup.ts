@@ -5,9 +5,7 @@
 import type { NodeView, PoolView } from "../schema/api.ts";
 import { printAge } from "./age.ts";
 import type { Answer, Client } from "./client.ts";
-import { EXIT, failure } from "./failure.ts";
 import type { Failure } from "./failure.ts";
-import type { Flags } from "./flag.ts";
 import { nearest } from "../schema/nearest.ts";
 import type { World } from "./world.ts";
 
@@ -51,56 +49,6 @@ export async function suggestPool(client: Client, name: string, why: Failure): P
     all.value.pools.map((pool) => pool.name),
   );
 }
-
-/**
- * Asked when a filtered list is empty: an empty answer about a pool, node or provider that there is
- * not would read as good news.
- */
-export async function unknownFilter(
-  client: Client,
-  flags: Flags,
-  names: readonly ("pool" | "node" | "provider")[],
-): Promise<Failure | null> {
-  for (const what of names) {
-    const given = flags.text(what) ?? "";
-    if (given === "") continue;
-    const known = await KNOWN[what](client, given);
-    if (known === null || known.includes(given)) continue;
-    const why = failure(EXIT.notFound, "not_found", `--${what}: there is no ${what} "${given}"`);
-    return suggest(given, why, known);
-  }
-  return null;
-}
-
-type Known = (client: Client, given: string) => Promise<string[] | null>;
-
-const getPools: (client: Client) => Promise<PoolView[] | null> = async (client) => {
-  const answer = await client.get<{ pools: PoolView[] }>("/pools", ["pools"]);
-  return answer.ok ? answer.value.pools : null;
-};
-
-const getSomeNodes: (client: Client) => Promise<NodeView[] | null> = async (client) => {
-  const answer = await client.get<{ nodes: NodeView[] }>("/nodes", ["nodes"], { limit: "1000" });
-  return answer.ok ? answer.value.nodes : null;
-};
-
-/** The names that there are; `null` if that cannot be known. */
-const KNOWN: Readonly<Record<"pool" | "node" | "provider", Known>> = {
-  pool: async (client) => (await getPools(client))?.map((pool) => pool.name) ?? null,
-  node: async (client, given) => {
-    const one = await client.get<NodeView>(nodePath(given), ["node_id"]);
-    if (one.ok) return [given];
-    if (one.code !== "not_found") return null;
-    return (await getSomeNodes(client))?.map((node) => node.node_id) ?? null;
-  },
-  provider: async (client) => {
-    const pools = await getPools(client);
-    const nodes = await getSomeNodes(client);
-    if (pools === null || nodes === null) return null;
-    const reported = nodes.flatMap(({ provider }) => provider ?? []);
-    return [...new Set([...pools.flatMap(({ providers }) => providers ?? []), ...reported])];
-  },
-};
 
 export function suggest(given: string, why: Failure, names: readonly string[]): Failure {
   const close = nearest(given, names);

@@ -2,7 +2,7 @@
  * Full enum names as people write and read them: `NODE_STATUS_ACTIVE` ↔ `Active`. Pure.
  */
 import { HEALTH_STATUSES, INSTANCE_STATES, NODE_STATUSES } from "../schema/api.ts";
-import { unknownName } from "./failure.ts";
+import { EXIT, unknownName } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 
 export type NameAnswer = { ok: true; name: string };
@@ -33,7 +33,9 @@ function parseName(
 ): NameAnswer | Failure {
   const wanted = text.trim().toUpperCase().replaceAll("-", "_");
   const name = names.find((one) => one === wanted || one === `${prefix}${wanted}`);
-  return name === undefined ? unknownName(what, text, words) : { ok: true, name };
+  if (name !== undefined) return { ok: true, name };
+  // The filter of a list: like a pool that does not exist.
+  return { ...unknownName(what, text, words), exit: EXIT.notFound, code: "not_found" };
 }
 
 function shortOf(name: string, prefix: string): string {

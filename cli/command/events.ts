@@ -11,9 +11,9 @@ import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import type { Flags } from "../flag.ts";
-import { unknownFilter } from "../lookup.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
+import { unknownFilter } from "../unknown-filter.ts";
 
 const FOLLOW_MS = 1_000;
 /** While the control plane is away it is asked less and less often, up to this. */

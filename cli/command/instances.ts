@@ -5,11 +5,12 @@ import type { InstanceView } from "../../schema/api.ts";
 import { printSpan } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, failure, unknownName, usage } from "../failure.ts";
-import { suggest, unknownFilter } from "../lookup.ts";
+import { suggest } from "../lookup.ts";
 import { parseInstanceState, titleOf } from "../name.ts";
 import { show } from "../show.ts";
 import { printLabels, printTable } from "../table.ts";
 import type { Style } from "../table.ts";
+import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 const HEAD = [
@@ -62,7 +63,7 @@ export const instances: Command = {
     if (!answer.ok) return answer;
     const { value, nowMs } = answer;
     if (value.instances.length === 0) {
-      const unknown = await unknownFilter(client, flags, ["pool", "provider"]);
+      const unknown = await unknownFilter(client, flags, ["pool", "provider", "region"]);
       if (unknown !== null) return unknown;
     }
     if (id === undefined) {

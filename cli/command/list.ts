@@ -7,14 +7,16 @@ import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import type { Flags } from "../flag.ts";
-import { unknownFilter } from "../lookup.ts";
 import { parseHealth, parseStatus } from "../name.ts";
 import { printNodes, sortNodes } from "../node-view.ts";
 import { show } from "../show.ts";
+import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 /** Rows asked for at a time. */
 const PAGE = 1_000;
+
+const FILTERS = ["pool", "provider", "region", "zone", "label"] as const;
 
 export const list: Command = {
   name: ["list"],
@@ -58,7 +60,7 @@ export const list: Command = {
     if (!answer.ok) return answer;
     const nodes = sortNodes(answer.nodes);
     if (nodes.length === 0) {
-      const unknown = await unknownFilter(client, context.flags, ["pool", "provider"]);
+      const unknown = await unknownFilter(client, context.flags, FILTERS);
       if (unknown !== null) return unknown;
     }
     await show(context, {

@@ -109,10 +109,6 @@ describe("exit status", () => {
       'unknown command "pool stat" (list, status, scale, hold, resume): did you mean "status"?',
     ],
     ["list --sever x", "unknown flag --sever (did you mean --server?)"],
-    [
-      "list --status activ",
-      'unknown status "activ" (active, cordoned, draining, unhealthy, terminated)',
-    ],
     ["list -o jsn", 'unknown output "jsn" (table, wide, json, jsonl, yaml, name)'],
     ["list --label x", '--label: expected k=v, found "x"'],
     ["list --limit 0", "--limit: expected a whole number from 1"],
@@ -300,9 +296,30 @@ test.each([
   ["list --pool trainig", 'error: --pool: there is no pool "trainig": did you mean "training"?\n'],
   ["list --provider nosuch", 'error: --provider: there is no provider "nosuch"\n'],
   ["events --node nosuch", 'error: --node: there is no node "nosuch"\n'],
+  ["list --region us-east-2", 'there is no region "us-east-2": did you mean "us-east-1"?\n'],
+  ["instances --region us-est-1", 'there is no region "us-est-1": did you mean "us-east-1"?\n'],
+  ["list --zone nosuch", 'error: --zone: there is no zone "nosuch"\n'],
+  [
+    "list --label pool=trainig",
+    'there is no node or pool with label "pool=trainig": did you mean "pool=training"?\n',
+  ],
+  ["list --status activ", '(active, cordoned, draining, unhealthy, terminated): did you mean "active"?\n'],
+  ["list --health helthy", '(healthy, degraded, unhealthy, unknown): did you mean "healthy"?\n'],
+  ["instances --state runing", 'did you mean "running"?\n'],
 ])("%s exits 3, since nothing of that name is there", async (line, err) => {
   const own = openStub();
   const env = { NAVARCH_SERVER: own.url, NAVARCH_AUTH_TOKEN: TOKEN };
-  expect(await navarch(line.split(" "), env)).toEqual({ code: 3, out: "", err });
+  const ended = await navarch(line.split(" "), env);
+  expect(ended).toEqual({ code: 3, out: "", err: expect.stringMatching(/^error: [^\n]+\n$/) });
+  expect(ended.err).toEndWith(err);
   await own.close();
+});
+
+test.each([
+  "list --region us-east-1 --status cordoned",
+  "list --zone a --pool training",
+  "list --label pool=training --status terminated",
+])("%s is an empty list, for each filter names something", async (line) => {
+  const { code, out, err } = await navarch(line.split(" "), env);
+  expect({ code, out, err }).toEqual({ code: 0, out: "", err: "No nodes found\n" });
 });

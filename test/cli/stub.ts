@@ -140,7 +140,7 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
       if (verb === "explain" && id !== INSTANCE.instance_id) return refuse("not_found", `no ${id}`);
       return verb === "explain"
         ? answer({ ...EXPLAIN, kind: "instance", subject: id })
-        : answer({ instances: [INSTANCE, ENDING] });
+        : answer({ instances: listInstances(query) });
     case "events":
       return answer(pageEvents(stub, query));
     case "plan":
@@ -170,12 +170,22 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
   }
 }
 
+function listInstances(query: URLSearchParams) {
+  const region = query.get("region");
+  return [INSTANCE, ENDING].filter((one) => region === null || one.region === region);
+}
+
 function listNodes(stub: Stub, query: URLSearchParams): Response {
   const wanted = stub.nodes.filter((node) => {
     const pool = query.get("pool");
     const status = query.get("status");
     const provider = query.get("provider");
     if (provider !== null && node.provider !== provider) return false;
+    const { region, zone, metadata } = node;
+    if (query.has("region") && query.get("region") !== region) return false;
+    if (query.has("zone") && query.get("zone") !== zone) return false;
+    const labels = query.getAll("label").map((label) => label.split("=", 2));
+    if (!labels.every(([key = "", value]) => metadata.labels[key] === value)) return false;
     return (pool === null || node.pool === pool) && (status === null || node.status === status);
   });
   const from = Number(query.get("cursor") ?? 0);
