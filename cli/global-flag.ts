@@ -48,7 +48,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
     name: "state",
     kind: "text",
     value: "DIR",
-    help: "state of a control plane on this machine, whose admin.token is then used",
+    help: "folder of a control plane on this machine: its address and token",
   },
   {
     name: "ca-fingerprint",

@@ -17,6 +17,7 @@ import { TIMEOUT_DEFAULT } from "./global-flag.ts";
 import { printGroup, printHelp, printOverview } from "./help.ts";
 import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
+import { stateAddress, stateAuthority } from "./state-folder.ts";
 import type { Style } from "./table.ts";
 import { terminalSafe } from "../schema/terminal.ts";
 import { readToken } from "./token.ts";
@@ -134,11 +135,12 @@ function readStyle(world: World, flags: Flags): Style {
 }
 
 function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): Client | Failure {
-  const address = parseServer(flags.text("server") ?? SERVER_DEFAULT);
+  const own = stateAddress(flags);
+  const address = parseServer(own ?? flags.text("server") ?? SERVER_DEFAULT);
   if (!address.ok) return address;
-  const token = readToken(world, flags, address.loopback);
+  const token = readToken(world, flags, address.loopback || own !== null);
   if (!token.ok) return token;
-  const trust = openTrust(flags, address);
+  const trust = openTrust(flags, address, own === null ? null : stateAuthority(flags));
   if (!("tls" in trust)) return trust;
   return openClient(world, {
     address,

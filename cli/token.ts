@@ -10,12 +10,14 @@ import { join } from "node:path";
 import type { Flags } from "./flag.ts";
 import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
+import { stateDefault, stateGiven } from "./state-folder.ts";
 import type { World } from "./world.ts";
 
 /** `from` says where the token came from, in words; both are `null` if there is none. */
 export type Token = { ok: true; token: string | null; from: string | null };
 
-export function readToken(world: World, flags: Flags, loopback: boolean): Token | Failure {
+/** `isOwn` = the server is on this machine, so the administrator's token does not leave it. */
+export function readToken(world: World, flags: Flags, isOwn: boolean): Token | Failure {
   const given = flags.text("token");
   if (given !== null && given !== "") {
     return soundToken(given, flags.from("token") === "flag" ? "--token" : "NAVARCH_AUTH_TOKEN");
@@ -29,26 +31,14 @@ export function readToken(world: World, flags: Flags, loopback: boolean): Token 
   const own = join(world.home, ".config", "navarch", "token");
   const kept = readText(own);
   if (kept.ok) return soundToken(kept.text, own);
-  const folder = folderOf(flags);
-  if (loopback && (flags.from("server") === null || folder !== null)) {
-    const path = join(folder ?? stateOf(world), "admin.token");
+  const folder = stateGiven(flags);
+  if (isOwn && (flags.from("server") === null || folder !== null)) {
+    const path = join(folder ?? stateDefault(world), "admin.token");
     const admin = readText(path);
     if (admin.ok) return soundToken(admin.text, path);
     if (folder !== null) return usage(`--state ${folder}: ${path}: ${admin.message}`);
   }
   return { ok: true, token: null, from: null };
-}
-
-/** `--state`; where a command has a flag of that name for itself, only a path is the folder. */
-function folderOf(flags: Flags): string | null {
-  const path = flags.texts("state").find((text) => text.includes("/"));
-  const given = flags.text("state") ?? path ?? "";
-  return given === "" ? null : given;
-}
-
-/** The control plane's state folder, when nothing else is said. */
-function stateOf(world: World): string {
-  return world.root ? "/var/lib/navarch" : join(world.home, ".local", "state", "navarch");
 }
 
 /** A token travels in a header: a line break or a space in it can only be a mistake. */

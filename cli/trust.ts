@@ -21,7 +21,12 @@ export type Trust = { ok: true; tls(timeoutMs: number): Promise<Tls | null | Fai
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-export function openTrust(flags: Flags, address: Address): Trust | Failure {
+/** `authority` = PEM file that is trusted where no flag names another. */
+export function openTrust(
+  flags: Flags,
+  address: Address,
+  authority: string | null = null,
+): Trust | Failure {
   const given = flags.text("ca-fingerprint") ?? "";
   const hex = given
     .replace(/^sha256[:=]/i, "")
@@ -40,7 +45,8 @@ export function openTrust(flags: Flags, address: Address): Trust | Failure {
     ["client-key-file", "key"],
   ] as const;
   for (const [flag, key] of files) {
-    const path = flags.text(flag) ?? "";
+    const known = flag === "ca-file" && address.secure && given === "" ? authority : null;
+    const path = flags.text(flag) ?? known ?? "";
     if (path === "") continue;
     try {
       read[key] = readFileSync(path, "utf8");

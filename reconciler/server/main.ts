@@ -22,6 +22,7 @@ import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { tellEnd } from "./early-end.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
+import { writeAddress } from "./own-address.ts";
 import {
   addressOf,
   databaseFile,
@@ -337,12 +338,15 @@ async function serve(
   );
   bound.port = server.port;
   await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
+  const listening = { host: address.host, port: bound.port, isTls: config.server.tls !== null };
+  const forget = writeAddress(state, listening, log);
   const at = printAt({ host: address.host, port: bound.port });
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
   watch.ready(`listening at ${at}`);
   const exitCode = whenTold(log, async () => {
     watch.stopping();
+    forget();
     await server.stop();
     await office.stop(options.shutdownTimeoutMs);
     await store.close();

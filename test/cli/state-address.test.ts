@@ -1,0 +1,48 @@
+/** `--state` alone is enough to reach a control plane of this machine, with and without TLS. */
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { json, navarch, startNavarch } from "./spawn.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "navarch-address-"));
+const children: ReturnType<typeof startNavarch>[] = [];
+afterAll(() => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true });
+});
+
+async function start(name: string, server: string) {
+  const state = join(folder, name);
+  const config = join(folder, `${name}.yaml`);
+  const text = `server: ${server}\npools: []\nkubernetes: { enabled: false }\n`;
+  writeFileSync(config, text);
+  const flags = ["--config", config, "--state", state, "--test-port-file", `${state}.port`];
+  const child = startNavarch(["control-plane", ...flags]);
+  children.push(child);
+  const late = AbortSignal.timeout(9_000);
+  while (!existsSync(join(state, "address")) && child.exitCode === null && !late.aborted) {
+    await Bun.sleep(20);
+  }
+  return { state, child };
+}
+
+test.each([
+  ["plain", "{ address: 127.0.0.1:0 }"],
+  ["wildcard", '{ address: ":0" }'],
+  ["tls", "{ address: 127.0.0.1:0, tls: { own_ca: true } }"],
+])("%s: --state gives address, token and authority, and goes before NAVARCH_SERVER", async (name, server) => {
+  const { state, child } = await start(name, server);
+  expect(statSync(join(state, "address")).mode & 0o777).toBe(0o600);
+  const words = ["config", "show", "-o", "json"];
+  const elsewhere = { NAVARCH_SERVER: "http://127.0.0.1:1" };
+  const shown = await navarch([...words, "--state", state], elsewhere);
+  expect(shown).toMatchObject({ code: 0, err: "" });
+  expect(json(shown.out)).toMatchObject({ pools: [] });
+  // Whoever names a server means that one.
+  const named = ["--state", state, "--server", "http://127.0.0.1:1"];
+  expect((await navarch([...words, ...named])).code).toBe(5);
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  expect(existsSync(join(state, "address"))).toBe(false);
+}, 30_000);
