@@ -22,8 +22,8 @@ export async function unknownFilter(
       const known = await isUsed(client, filter, given) ? null : await namesOf(client, filter);
       if (known === null || known.includes(given)) continue;
       const what = filter === "label" ? "node or pool with label" : filter;
-      const why = failure(EXIT.notFound, "not_found", `--${filter}: there is no ${what} "${given}"`);
-      return suggest(given, why, known);
+      const message = `--${filter}: there is no ${what} "${given}"`;
+      return suggest(given, failure(EXIT.notFound, "not_found", message), known);
     }
   }
   return null;

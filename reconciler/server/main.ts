@@ -3,9 +3,8 @@
  * (law 8). `cli/command/control-plane.ts` calls it with parsed flags.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { homedir, hostname } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Config } from "../../schema/config.ts";
 import { logText } from "../../schema/terminal.ts";
 import { VERSION } from "../../schema/version.ts";
@@ -22,10 +21,11 @@ import { advertised, dialled, external } from "./advertise.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { tellEnd } from "./early-end.ts";
 import { openSetUp, type SetUp } from "./open-bootstrap.ts";
-import { writeAddress } from "./own-address.ts";
+import { writeAddress, writePort } from "./own-address.ts";
 import {
   addressOf,
   databaseFile,
+  type Kept,
   openKept,
   openShown,
   openTokens,
@@ -281,6 +281,16 @@ function composeParts(made: Made): Parts {
   };
 }
 
+/** What is kept between two starts; another process that has it is waited for. */
+function openState(options: ControlPlaneOptions, config: Config, log: Log): Promise<Kept> {
+  const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
+  const given = { state: options.state, folder, env: process.env };
+  const endWait = tellEnd(log);
+  const own = { host: hostname(), pid: process.pid };
+  const by = { clock: CLOCK, random: drawBytes, log, own };
+  return openKept(given, config, by).finally(endWait);
+}
+
 async function serve(
   options: ControlPlaneOptions,
   loaded: Loaded,
@@ -288,15 +298,8 @@ async function serve(
 ): Promise<{ exitCode: Promise<number> }> {
   const { config } = loaded;
   const address = addressOf(options.addr, config);
-  const folder = stateFolder(serverOf(options.state) === null ? options.state : undefined);
-  const given = { state: options.state, folder, env: process.env };
-  const endWait = tellEnd(log);
-  const { state, shared, lock, store, identity, first } = await openKept(given, config, {
-    clock: CLOCK,
-    random: drawBytes,
-    log,
-    own: { host: hostname(), pid: process.pid },
-  }).finally(endWait);
+  const kept = await openState(options, config, log);
+  const { state, shared, lock, store, identity, first } = kept;
   const names = [options.advertise, address.host, process.env["NAVARCH_EXTERNAL_ADDRESS"]];
   const opened = { config, state, identity, first, dialled: names, clock: CLOCK, log };
   const port = await openShown(opened);
@@ -305,8 +308,8 @@ async function serve(
   metrics.noteWarnings(loaded.warnings.length);
   await watchFiles(options, loaded, metrics, log);
   const tokens = { ...options, env: process.env, random: drawBytes };
-  const isOpen = !isLoopback(address.host);
-  const authority = await openTokens(tokens, config, { state, identity, shared, isOpen, log });
+  const by = { state, identity, shared, isOpen: !isLoopback(address.host), log };
+  const authority = await openTokens(tokens, config, by);
   const scheduler = await openScheduler(config, identity.fleetId, metrics, log);
   const setUp = openSetUp({
     clock: CLOCK,
@@ -326,8 +329,8 @@ async function serve(
   metrics.noteKey(setUp.install.key.fingerprint);
   const from = { options, loaded, log, state, identity, shared, authority, metrics, scheduler };
   const watch = await openService(process.env, process.pid, CLOCK.monoMs, log);
-  const known = [...names, config.server.externalAddress, hostname()];
-  const shown = { caPem: port.caPem, peer: port.peer, names: namesOf(known) };
+  const known = namesOf([...names, config.server.externalAddress, hostname()]);
+  const shown = { caPem: port.caPem, peer: port.peer, names: known };
   const parts = composeParts({ ...from, ...shown, setUp, bound, watch });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
   const office = shared
@@ -338,9 +341,9 @@ async function serve(
   );
   bound.port = server.port;
   await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
-  const listening = { host: address.host, port: bound.port, isTls: config.server.tls !== null };
-  const forget = writeAddress(state, listening, log);
-  const at = printAt({ host: address.host, port: bound.port });
+  const listening = { host: address.host, port: bound.port };
+  const forget = writeAddress(state, { ...listening, isTls: config.server.tls !== null }, log);
+  const at = printAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
   watch.ready(`listening at ${at}`);
@@ -353,12 +356,6 @@ async function serve(
     lock?.release();
   });
   return { exitCode };
-}
-
-function writePort(path: string | undefined, port: number): void {
-  if (path === undefined) return;
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${port}\n`);
 }
 
 /** For the last lines of output; a supervisor waits ten times as long before it kills. */

@@ -4,8 +4,8 @@
  *
  * Adapter: files.
  */
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Log } from "../core/clock.ts";
 
 export const ADDRESS_FILE = "address";
@@ -29,4 +29,11 @@ export function writeAddress(state: string, listening: Listening, log: Log): () 
     log("warn", "the address is not written: --state gives no address", { error: String(error) });
   }
   return () => rmSync(path, { force: true });
+}
+
+/** `--test-port-file`. */
+export function writePort(path: string | undefined, port: number): void {
+  if (path === undefined) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${port}\n`);
 }
