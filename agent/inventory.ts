@@ -1,6 +1,6 @@
 /**
  * Who and what the node is, as it is told: the options first, then what the machine says of itself,
- * and nothing that neither knows (fault B58). Pure.
+ * and nothing that neither knows. Pure.
  */
 import type { GpuIdentity } from "../schema/gpu.ts";
 import { type Inventory, POD_TOKEN_CAPABILITY } from "../schema/report.ts";

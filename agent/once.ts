@@ -1,8 +1,7 @@
 /**
  * One full check for scripts, schedulers and people: what was found, what it means by the built-in
- * policy, and an exit status (`navarch/cli.md` §3, decision 16). It ends within ten seconds
- * whatever the driver does. The policy is loaded only here: an agent that runs for months does
- * without it.
+ * policy, and an exit status. It ends within ten seconds whatever the driver does. The policy is
+ * loaded only here: an agent that runs for months does without it.
  */
 import type { Finding } from "../schema/finding.ts";
 import type { GpuIdentity } from "../schema/gpu.ts";

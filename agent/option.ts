@@ -1,6 +1,6 @@
 /**
- * The command line of `navarch-node` as settings (`navarch/cli.md` §3). Whatever is wrong with it
- * is one sentence that names the flag; nothing is read from anywhere but the arguments. Pure.
+ * The command line of `navarch-node` as settings. Whatever is wrong with it is one sentence that
+ * names the flag; nothing is read from anywhere but the arguments. Pure.
  */
 import * as v from "valibot";
 import { type FlagSpecs, parseFlags, printFlags } from "../schema/flag.ts";

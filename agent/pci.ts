@@ -1,6 +1,7 @@
 /**
  * PCI addresses. The kernel prints `0000:3b:00`, NVML `00000000:3B:00.0`, and both mean one device:
- * addresses are compared as numbers and shown in one spelling (`gpu/nvml.md` §11.3). Pure.
+ * addresses are compared as numbers and shown in one spelling (docs/reference/nvml.md#pitfalls).
+ * Pure.
  */
 import { keepAnswers } from "./keep-answers.ts";
 

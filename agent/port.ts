@@ -49,14 +49,14 @@ export type Bus =
 export type KernelRecordOut =
   | { kind: "finding"; finding: Finding }
   | { kind: "gap"; reason: "kernel_ring" | "malformed"; count: number; atMs: number }
-  /** The log cannot be read (`kernel-log.md` §8): the source is deaf until it can. */
+  /**
+   * The log cannot be read (docs/reference/kernel-log.md#failures): the source is deaf until it
+   * can.
+   */
   | { kind: "deaf"; message: string }
   | { kind: "hearing" };
 
-/**
- * Position in the ring of one boot; stored by the spool in the same write as the findings (decision
- * 8).
- */
+/** Position in the ring of one boot; stored by the spool in the same write as the findings. */
 export type KernelCursor = { bootId: string; seq: number };
 
 export type KernelLog = {

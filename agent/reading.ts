@@ -2,7 +2,7 @@
  * What is read from NVML in one go, as plain data: it crosses the process boundary between the
  * probe child and the agent as JSON, so there are no handles and no BigInt here. A value that the
  * driver did not give is `null`; why it did not is in `unread`, because "not supported" must never
- * look healthy. Return codes are `nvmlReturn_t` (gpu/nvml.md §8).
+ * look healthy. Return codes are `nvmlReturn_t` (docs/reference/nvml.md#return-codes).
  */
 
 /** Readings that change all the time. Units in the names. */
@@ -115,9 +115,7 @@ export type NvmlEvent = {
   /** Wall clock of the child when the call returned. */
   atMs: number;
   uuid: string | null;
-  /**
-   * Event type bit: 0x8 XID, 0x4000 GPU unavailable, 0x8000 recovery action, … (gpu/nvml.md §6).
-   */
+  /** Event type bit: 0x8 XID, 0x4000 GPU unavailable, 0x8000 recovery action, …. */
   type: number;
   /** XID number for type 0x8. */
   data: number;

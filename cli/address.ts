@@ -6,7 +6,7 @@ import type { Failure } from "./failure.ts";
 
 export const SERVER_DEFAULT = "http://localhost:50051";
 
-/** The port of an address that has neither scheme nor port (`navarch/config.md` §4). */
+/** The port of an address that has neither scheme nor port. */
 const PORT = 50051;
 
 export type Address = { ok: true; url: string; loopback: boolean; secure: boolean };

@@ -1,6 +1,6 @@
 /**
  * How long ago something was, in the one unit that says most: `12s ago`, `3m ago`, `2h ago`, `4d
- * ago` (`navarch/cli.md` §6). Pure.
+ * ago`. Pure.
  */
 
 /** `12s`, `3m`, `2h`, `4d`. A time ahead of `nowMs` is a clock that is off, and reads `0s`. */

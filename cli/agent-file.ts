@@ -20,7 +20,7 @@ export type Agents = Readonly<Record<Arch, AgentBinary | null>>;
 
 export const NO_AGENTS: Agents = { x64: null, arm64: null };
 
-/** As they are called in a release (V6 of the guide). */
+/** The names of the binaries in a release. */
 const NAMES: Readonly<Record<Arch, string>> = {
   x64: "navarch-node-linux-amd64",
   arm64: "navarch-node-linux-arm64",

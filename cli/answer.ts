@@ -1,6 +1,5 @@
 /**
- * What went wrong between a command and the control plane, as a failure a person can act on
- * (`navarch/cli.md` §8). Pure.
+ * What went wrong between a command and the control plane, as a failure a person can act on. Pure.
  */
 import type { ErrorCode } from "../schema/api.ts";
 import { printDuration } from "../schema/duration.ts";
@@ -8,7 +7,7 @@ import { EXIT, failure } from "./failure.ts";
 import type { Exit, Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
 
-/** Exit status of each code of `navarch/api.md` B7. */
+/** Exit status of each error code. */
 const EXIT_OF: Record<ErrorCode, Exit> = {
   invalid_argument: EXIT.usage,
   unauthenticated: EXIT.forbidden,

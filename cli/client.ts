@@ -1,7 +1,6 @@
 /**
- * The HTTP interface as the commands see it: one answer type, every failure with the message and
- * exit status of `navarch/cli.md` §7 and §8. Nothing is retried here: a command that fails says
- * so, and whoever ran it decides.
+ * The HTTP client of the commands: one answer type, and a message and exit status
+ * (docs/cli.md#exit-status) for every failure. It never retries.
  *
  * Adapter: speaks HTTP.
  */

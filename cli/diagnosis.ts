@@ -106,7 +106,10 @@ async function checkTrust(client: Client): Promise<Diagnosis[]> {
   return trust.ok ? judgeTrust(trust.value) : [];
 }
 
-/** What each provider promises about doubles (crash-safety.md §4), and what is stopped. */
+/**
+ * What each provider promises about doubles (docs/reference/providers.md#classes), and what is
+ * stopped.
+ */
 async function checkSafety(client: Client): Promise<Diagnosis[]> {
   const safety = await client.get<SafetyView>("/safety", ["providers"]);
   // An older control plane does not tell.

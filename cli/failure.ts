@@ -1,6 +1,6 @@
 /**
- * How a command ends when it does not end well: a value with the exit status of `navarch/cli.md`
- * §7, printed once, by `run.ts`. Scripts decide by the status, people by the message.
+ * A failed command as a value: its exit status (docs/cli.md#exit-status) and its message. `run.ts`
+ * prints it once.
  */
 import { nearest } from "../schema/nearest.ts";
 
@@ -19,7 +19,10 @@ export type Exit = (typeof EXIT)[keyof typeof EXIT];
 export type Failure = {
   ok: false;
   exit: Exit;
-  /** A code of `api.md` B7, or one of ours: `usage`, `unreachable`, `timeout`, `not_reached`. */
+  /**
+   * An error code of the HTTP interface, or one of the command line: `usage`, `unreachable`,
+   * `timeout`, `not_reached`.
+   */
   code: string;
   message: string;
   details: Record<string, unknown>;

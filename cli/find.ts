@@ -11,7 +11,7 @@ import { didYouMean, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
 
-/** Names under which the control plane alone is started (`navarch/cli.md` §1). */
+/** Names under which the control plane alone is started. */
 const CONTROL_PLANE = /^(?:navarch-)?control-plane(?:\.exe)?$/;
 
 export type Found =
@@ -51,7 +51,7 @@ function hasFlagOf(server: Command, from: (name: string) => unknown): boolean {
   return server.flags.some((flag) => !shared.has(flag.name) && from(flag.name) !== null);
 }
 
-/** Short names of whole groups (decision 17). */
+/** Short names of whole groups. */
 export const GROUP_ALIAS: ReadonlyMap<string, string> = new Map([["sim", "simulate"]]);
 
 function findByWords(commands: readonly Command[], given: readonly string[]): Found {

@@ -1,7 +1,7 @@
 /**
- * One line of a file of events as a finding that a policy can judge: a finding as agents report
- * it, a health event as `get -o json` shows it, or an event in the words of a condition
- * (`navarch/health-policy.md` §4). What a line leaves out gets a plain default. Pure.
+ * One line of a file of events as a finding that a policy can judge: a finding as agents report it,
+ * a health event as `get -o json` shows it, or an event in the words of a condition. What a line
+ * leaves out gets a plain default. Pure.
  */
 import * as v from "valibot";
 import { readMetric } from "../health/policy/event.ts";

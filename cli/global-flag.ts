@@ -1,6 +1,4 @@
-/**
- * The flags that every command takes, before or after its name (`navarch/cli.md` §4).
- */
+/** The flags that every command takes, before or after its name. */
 import type { Flag } from "./flag.ts";
 import { SERVER_DEFAULT } from "./address.ts";
 import { FORMATS } from "./show.ts";

@@ -1,7 +1,7 @@
 /**
  * `navarch bootstrap --host`: its flags, and what they ask for, checked as far as words can be. The
- * defaults are those of a pool (`navarch/config.md` §8), except that a person is not made to wait
- * ten minutes for a machine that does not answer. Pure.
+ * defaults are those of a pool, except that a person is not made to wait ten minutes for a machine
+ * that does not answer. Pure.
  */
 import * as v from "valibot";
 import { TEMPLATE_VARIABLES, type TemplateVariable } from "../bootstrap/template/variable.ts";

@@ -9,7 +9,7 @@ import type { Failure } from "./failure.ts";
 import { nearest } from "../schema/nearest.ts";
 import type { World } from "./world.ts";
 
-/** Beyond this a heartbeat is old: four of the default interval (`navarch/cli.md` §5). */
+/** Beyond this a heartbeat is old: four of the default interval. */
 const STALE_MS = 120_000;
 
 export function nodePath(id: string): string {

@@ -1,6 +1,4 @@
-/**
- * Nodes as people read them: the table of `list` and the page of `get` (`navarch/cli.md` §6). Pure.
- */
+/** Nodes as people read them: the table of `list` and the page of `get`. Pure. */
 import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
 import { printAge, printSpan, printTime } from "./age.ts";
 import { titleOf } from "./name.ts";

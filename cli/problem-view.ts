@@ -1,7 +1,4 @@
-/**
- * What is wrong with a file, for people on standard error and for programs as records
- * (`navarch/config.md` §14).
- */
+/** What is wrong with a file, for people on standard error and for programs as records. */
 import { printProblem } from "../reconciler/config/problem.ts";
 import type { Problem } from "../schema/config.ts";
 import type { Context } from "./command.ts";

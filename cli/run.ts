@@ -1,7 +1,7 @@
 /**
- * Runs one command line: finds the command, checks its words and flags, runs it, and prints once
- * what went wrong. Data goes to standard output and everything else to standard error
- * (`navarch/cli.md` §4); the answer is the exit status of §7.
+ * Runs one command line: finds the command, checks arguments and flags, runs it, and prints a
+ * failure once. Data goes to standard output, everything else to standard error. Returns the exit
+ * status (docs/cli.md#exit-status).
  */
 import { readFlags, readSpan } from "./flag.ts";
 import type { Flags } from "./flag.ts";

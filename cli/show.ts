@@ -1,6 +1,6 @@
 /**
  * One way from what a command found to standard output, in every form of `-o`. A form that is for
- * machines prints nothing but data, and an empty list is `[]` (`navarch/cli.md` §6).
+ * machines prints nothing but data, and an empty list is `[]`.
  */
 import { unreachable } from "../schema/unreachable.ts";
 import type { Failure } from "./failure.ts";

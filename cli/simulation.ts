@@ -1,6 +1,6 @@
 /**
  * What `simulate run` and `simulate interactive` share: from flags and a scenario to a finished run
- * directory and an exit status (`navarch/simulator.md` §1).
+ * directory and an exit status.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
 import type { Report } from "../simulator/run/report.ts";

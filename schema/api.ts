@@ -1,8 +1,7 @@
 /**
- * What the HTTP interface answers (`navarch/api.md` part B, `navarch/cli.md` §6): snake_case keys,
- * full enum names, RFC 3339 times. Types only, shared by the routes that print them and the
- * commands that read them; inside the product the life cycle is `Phase`, and these are its two
- * projections (B4).
+ * What the HTTP interface answers: snake_case keys, full enum names, RFC 3339 times. Types only,
+ * shared by the routes that print them and the commands that read them; inside the product the life
+ * cycle is `Phase`, and these are its two projections.
  */
 import type { WaitReason } from "./plan.ts";
 import type { BreakerState, Cause } from "./safety.ts";
@@ -141,7 +140,9 @@ export type PoolView = {
 /** A person's word that something must not go on by itself, and until when; `null` = no end. */
 export type HoldView = { by: string; why: string; at: string | null; until: string | null };
 
-/** A scope that is slowed down (safety.md §5); one that is closed is not shown. */
+/**
+ * A scope that is slowed down (docs/reference/safety.md#breaker); one that is closed is not shown.
+ */
 export type BreakerView = {
   scope: string;
   state: BreakerState;
@@ -150,7 +151,7 @@ export type BreakerView = {
   cause: { attribute: Cause["attribute"]; value: string } | null;
 };
 
-/** A place and set-up at which new nodes do not come up (safety.md §7). */
+/** A place and set-up at which new nodes do not come up. */
 export type SuspectView = {
   pool: string;
   /** `<provider>/<region>/<zone>/<type>#<set-up>`. */
@@ -173,7 +174,7 @@ export type BillView = {
   unknown_prices: number;
 };
 
-/** An instance whose end was asked for and is not confirmed (safety.md §10). */
+/** An instance whose end was asked for and is not confirmed (docs/reference/safety.md#spend). */
 export type BilledView = {
   instance_id: string;
   node_id: string;
@@ -193,7 +194,7 @@ export type LemonView = {
   refused: number;
 };
 
-/** What the safety machinery holds back now, and by what it would (safety.md §4 to §11). */
+/** What the safety machinery holds back now, and by what it would. */
 export type SafetyView = {
   frozen: HoldView | null;
   /** Why nothing that is seen is trusted. */
@@ -215,7 +216,10 @@ export type SafetyView = {
   waits: Partial<Record<WaitReason, number>>;
   providers: {
     name: string;
-    /** How a repeated ask is recognised (crash-safety.md §4), and what follows from it. */
+    /**
+     * How a repeated ask is recognised (docs/reference/providers.md#classes), and what follows from
+     * it.
+     */
     class: string;
     guarantee: string;
     /** Why nothing can be bought there. */
@@ -225,7 +229,7 @@ export type SafetyView = {
   }[];
 };
 
-/** The seven documented keys first (`api.md` B3), then ours. */
+/** The seven documented keys first, then ours. */
 export type PoolStatusView = {
   name: string;
   total_nodes: number;
@@ -288,7 +292,7 @@ export type PlanView = {
   frozen: string | null;
 };
 
-/** Why something is as it is, what happens next and when, and what is in the way (`api.md` B2). */
+/** Why something is as it is, what happens next and when, and what is in the way. */
 export type ExplainView = {
   subject: string;
   kind: "node" | "pool" | "instance";
@@ -327,7 +331,7 @@ export type VersionView = {
   platform: string;
 };
 
-/** `api.md` B7. */
+/** Codes of error answers. */
 export const ERROR_CODES = [
   "invalid_argument",
   "unauthenticated",

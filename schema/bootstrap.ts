@@ -1,7 +1,7 @@
 /**
  * What is known of turning one bare machine into a node: one document an attempt, its steps in
- * order. Secrets are masked before a text comes here, and no stream is kept whole
- * (`navarch/config.md` §8: 64 KiB of head and tail a stream, the last 50 attempts of a node).
+ * order. Secrets are masked before a text comes here, and no stream is kept whole (64 KiB of head
+ * and tail a stream, the last 50 attempts of a node).
  */
 import * as v from "valibot";
 import { InstanceId, NodeId, PoolName } from "./id.ts";

@@ -1,6 +1,6 @@
 /**
  * What a person, or an agent of theirs, ordered for a node: recorded before it is done, with who
- * and why, and with what became of it (`navarch/api.md` B2, B4).
+ * and why, and with what became of it.
  */
 import * as v from "valibot";
 import { CommandId, NodeId } from "./id.ts";

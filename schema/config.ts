@@ -1,8 +1,7 @@
 /**
- * The configuration after reading: one form, whatever dialect it was written in
- * (`navarch/config.md`). Durations are milliseconds and end in `Ms`; every default is filled in.
- * How YAML becomes this is `reconciler/config/`; here is only what the rest of the product may rely
- * on.
+ * The configuration after reading: one form, whatever dialect it was written in. Durations are
+ * milliseconds and end in `Ms`; every default is filled in. How YAML becomes this is
+ * `reconciler/config/`; here is only what the rest of the product may rely on.
  */
 import * as v from "valibot";
 import { PoolName } from "./id.ts";
@@ -31,7 +30,7 @@ export const AUTOSCALER_TYPES = [
   "composite",
 ] as const;
 export const STRATEGIES = ["priority", "cost", "availability", "round-robin"] as const;
-/** Rungs of a repair that a pool may opt into, mildest first (decision 2). */
+/** Rungs of a repair that a pool may opt into, mildest first. */
 export const RUNGS = ["gpu-reset", "reboot", "replace"] as const;
 export type Rung = (typeof RUNGS)[number];
 export const REPLACEMENTS = ["drain-first", "surge"] as const;
@@ -257,7 +256,7 @@ export const ServerConfig = v.object({
 });
 export type ServerConfig = v.InferOutput<typeof ServerConfig>;
 
-/** What one rung may do at once in each of its scopes (safety.md §4). */
+/** What one rung may do at once in each of its scopes (docs/reference/safety.md#budgets). */
 const Limits = v.object({ pool: Share, domain: Share, fleet: Share });
 export type Limits = v.InferOutput<typeof Limits>;
 
@@ -286,7 +285,7 @@ export const SafetyConfig = v.object({
 });
 export type SafetyConfig = v.InferOutput<typeof SafetyConfig>;
 
-/** How the fleet is mirrored into a Kubernetes cluster (`navarch/config.md` §10). */
+/** How the fleet is mirrored into a Kubernetes cluster. */
 export const KubernetesConfig = v.object({
   /** `auto`: on if in-cluster credentials or a kubeconfig is found. */
   enabled: v.union([v.boolean(), v.literal("auto")]),
@@ -337,10 +336,7 @@ export const Config = v.object({
 });
 export type Config = v.InferOutput<typeof Config>;
 
-/**
- * One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)`
- * (`config.md` §14).
- */
+/** One thing wrong, or worth saying, about a document: `FILE:LINE:COL: PATH: problem (hint)`. */
 export const Problem = v.object({
   file: v.string(),
   line: count,

@@ -1,7 +1,4 @@
-/**
- * Who may speak. Only a hash is stored; the secret is shown once, when it is made. Roles and what
- * they may do: the table "Auth on day one" of the decisions, `navarch/api.md` B8.
- */
+/** Tokens and their roles. Only a hash is stored; the secret is shown once, when it is created. */
 import * as v from "valibot";
 import { NodeId, PoolName } from "./id.ts";
 import { count, instant } from "./number.ts";

@@ -1,6 +1,4 @@
-/**
- * Durations as people write them: `30s`, `1m30s`, `1.5h` (`navarch/config.md` §11). Pure.
- */
+/** Durations as people write them: `30s`, `1m30s`, `1.5h`. Pure. */
 
 /** Milliseconds of one unit. */
 const UNIT: Record<string, number> = {

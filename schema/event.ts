@@ -1,6 +1,6 @@
 /**
- * What happened, for people and for watchers: append-only, ordered by `id`, one row for each change
- * of a node, pool or command, with the reason (invariants I14, H12). Kinds are `navarch/api.md` B6.
+ * Events for people and for watchers: append-only, ordered by `id`, one row for each change of a
+ * node, pool or command, with the reason (invariant I14). docs/events.md lists the kinds.
  */
 import * as v from "valibot";
 import { NodeId, PoolName, SessionId } from "./id.ts";

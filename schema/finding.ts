@@ -1,7 +1,7 @@
 /**
  * A finding: one thing the agent saw that may matter to health. It is evidence, never a verdict;
- * the control plane judges it (`health/`). The shape is the one `navarch-node --once` prints
- * (`navarch/cli.md` §3), plus where the evidence came from.
+ * the control plane judges it (`health/`). The shape is the one `navarch-node --once` prints, plus
+ * where the evidence came from.
  */
 import * as v from "valibot";
 import { BootId } from "./id.ts";
@@ -47,9 +47,9 @@ export type Severity = (typeof SEVERITIES)[number];
 const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
 /**
- * Values that a rule may look at: `event.metrics` in CEL (`health-policy.md` §4). What is beyond
- * the bounds is left out: 64 held findings of a report's size each would make a document of 16 MB,
- * written anew with each report, and ten thousand in the history fill the disk.
+ * Values that a rule may look at: `event.metrics` in CEL. What is beyond the bounds is left out: 64
+ * held findings of a report's size each would make a document of 16 MB, written anew with each
+ * report, and ten thousand in the history fill the disk.
  */
 export const Metrics = v.pipe(
   v.record(short(64), v.union([reading, v.boolean(), short(256)])),
@@ -94,9 +94,7 @@ export const Finding = v.object({
   metrics: v.nullish(Metrics, {}),
   /** `kmsg` | `nvml` | `probe` | `sim`: where it was seen. */
   source: short(16),
-  /**
-   * True if the PCI address is not one of this machine's GPUs: counted, never judged (decision 8).
-   */
+  /** True if the PCI address is not one of this machine's GPUs: counted, never judged. */
   foreign: v.nullish(v.boolean(), false),
   /** Driver-level injection (`i1` in an NVLink5 line): never acted on outside tests. */
   injected: v.nullish(v.boolean(), false),

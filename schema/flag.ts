@@ -1,8 +1,7 @@
 /**
  * Command-line flags, for both binaries: `--flag value`, `--flag=value`, the single-dash long form
- * `-flag`, and `--`, which ends them (`navarch/cli.md` §1). A flag that nobody knows is an error
- * that names the nearest one. A flag wins over its environment variable, which wins over the
- * default. Pure.
+ * `-flag`, and `--`, which ends them. A flag that nobody knows is an error that names the nearest
+ * one. A flag wins over its environment variable, which wins over the default. Pure.
  */
 import { nearest } from "./nearest.ts";
 

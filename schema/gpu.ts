@@ -1,7 +1,7 @@
 /**
  * What an agent tells about GPUs: identity, which changes rarely, and a sample, which changes all
  * the time. Units are in the names; a value that could not be read is `null` or absent, never zero
- * (`gpu/metrics.md` §4: absence means not known, 0 means measured zero).
+ * (absence means not known, 0 means measured zero).
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
@@ -10,15 +10,15 @@ import { count, percentReading, reading } from "./number.ts";
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const optional = v.nullish(reading);
 
-/**
- * Identity of one GPU, as in `navarch/cli.md` §6. `index` is for display; `uuid` is the key across
- * boots.
- */
+/** Identity of one GPU. `index` is for display; `uuid` is the key across boots. */
 export const GpuIdentity = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
   name: text(96),
-  /** NVML form `00000000:18:00.0`; compare as numbers, never as text (`gpu/nvml.md` §11.3). */
+  /**
+   * NVML form `00000000:18:00.0`; compare as numbers, never as text
+   * (docs/reference/nvml.md#pitfalls).
+   */
   pci_bus_id: text(32),
   serial: v.nullish(text(64)),
   /** Bytes. */

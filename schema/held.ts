@@ -9,10 +9,7 @@ import { count, finite, instant, instantOfNode, positive } from "./number.ts";
 import { Judgement } from "./policy.ts";
 
 
-/**
- * One latched finding (`health-policy.md` §7). All times are milliseconds of the control plane's
- * clock.
- */
+/** One latched finding. All times are milliseconds of the control plane's clock. */
 export const HeldFinding = v.object({
   /**
    * `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>`; gpu = UUID, else PCI address,

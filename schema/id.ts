@@ -12,9 +12,7 @@ import * as v from "valibot";
  */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._:/@-]{0,126}[A-Za-z0-9])?$/;
 
-/**
- * Pool and provider names: 1–63 characters, valid as a Kubernetes label value (`config.md` §12).
- */
+/** Pool and provider names: 1–63 characters, valid as a Kubernetes label value. */
 export const POOL_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
 const named = (what: string) =>

@@ -3,7 +3,7 @@
  * sides enforce it, and raising one is a change of the contract, not of a constant in some loop.
  */
 export const LIMIT = {
-  /** One agent request body. `navarch/api.md` B1; 8 GPUs with 50 findings fit in 40 KiB. */
+  /** One agent request body; 8 GPUs with 50 findings fit in 40 KiB. */
   reportBytesMax: 256 * 1024,
   /** Any operator request body; the largest is a policy of 8 KiB conditions. */
   requestBytesMax: 1024 * 1024,
@@ -49,7 +49,7 @@ export const LIMIT = {
   nodesMax: 100_000,
   /** Labels on a node or pool. */
   labelsMax: 64,
-  /** Default bound of the agent's on-disk spool (decision 15). */
+  /** Default bound of the agent's on-disk spool. */
   spoolBytesMax: 64 * 1024 * 1024,
   /**
    * Events, findings and finished operations kept in the store. Beyond the bound the nodes with the
@@ -68,7 +68,7 @@ export const LIMIT = {
   xidSeriesMax: 50_000,
   xidLabelsMax: 256,
   providerLabelsMax: 64,
-  /** Set-up attempts kept of each node (`navarch/config.md` §8). */
+  /** Set-up attempts kept of each node. */
   bootstrapsKeptMax: 50,
   /** Unreadable rows kept with their text, newest first. */
   quarantineKeptMax: 1_000,
@@ -85,12 +85,12 @@ export const LIMIT = {
   bodyMsMax: 20_000,
   /** Bytes of request bodies in memory at once, of all callers together. */
   bodiesBytesMax: 32 * 1024 * 1024,
-  /** Health events shown by `get` (`api.md` B2). */
+  /** Health events shown by `get`. */
   healthEventsShownMax: 50,
-  /** Configuration file size and YAML expansion (`config.md` §11). */
+  /** Configuration file size and YAML expansion. */
   configBytesMax: 4 * 1024 * 1024,
   configNodesMax: 10_000,
-  /** One CEL condition (`health-policy.md` §3). */
+  /** One CEL condition. */
   conditionBytesMax: 8 * 1024,
   policyRulesMax: 500,
 } as const;

@@ -1,8 +1,8 @@
 /**
- * The one entity. A Node is born when the plan decides to create it, before any cloud instance
- * exists, and ends `gone`. Its instance, its agent and (later) its scheduler objects are facts
- * *about* it, matched by identity that cannot be reused. This document is what the store keeps, one
- * row a node. All instants are wall-clock milliseconds; all durations end in `Ms`.
+ * A Node, the central entity. It is created when the plan decides to buy it, before any cloud
+ * instance exists, and ends in the phase `gone`. Instance, agent and scheduler objects are facts
+ * about it, matched by identities that are not reused. The store keeps this document, one row per
+ * node. Instants are wall-clock milliseconds; durations end in `Ms`.
  */
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
@@ -20,18 +20,18 @@ const text = v.string();
 export const PURPOSES = [
   /** Its hardware failed: the slot gets a new node. */
   "replace",
-  /** It is emptied to be repaired in place, and comes back. */
+  /** It is drained for a repair in place and returns. */
   "repair",
   /** The pool became smaller: the slot is given up. */
   "scale_down",
-  /** A person asked. The slot is filled again unless the pool was made smaller. */
+  /** A person requested it. The slot is filled again unless the pool was made smaller. */
   "operator",
   /**
    * It never came up or failed its first check: the slot gets a new node, and the pool's guard
    * counts it.
    */
   "failed",
-  /** The cloud handed back hardware that failed before (safety.md §9): its offer rests. */
+  /** The cloud returned hardware that failed before; its offer rests. */
   "lemon",
   /** An own instance that no slot wants. */
   "surplus",
@@ -42,7 +42,7 @@ export type Purpose = (typeof PURPOSES)[number];
 const Purpose = v.picklist(PURPOSES);
 
 export const Phase = v.variant("kind", [
-  /** Decided, nothing bought. `notBefore` is the stored back-off after a refusal. */
+  /** Decided, not yet bought. `notBefore` is the stored back-off after a refusal. */
   v.object({
     kind: v.literal("requested"),
     since: instant,
@@ -50,7 +50,7 @@ export const Phase = v.variant("kind", [
     notBefore: instant,
     refusal: v.nullable(text),
   }),
-  /** The provider accepted; the instance is starting and no agent has spoken. */
+  /** The provider accepted; the instance is starting and no agent has reported. */
   v.object({ kind: v.literal("booting"), since: instant }),
   /** Set-up over SSH is running. */
   v.object({ kind: v.literal("bootstrapping"), since: instant, attempt: count }),
@@ -60,27 +60,27 @@ export const Phase = v.variant("kind", [
   v.object({ kind: v.literal("serving"), since: instant }),
   /** A session is open: evidence is held, the threshold or a budget is not reached yet. */
   v.object({ kind: v.literal("suspect"), since: instant }),
-  /** Work is leaving. `deadlineAt` 0 = no limit; `drainedAt` is set when it is empty. */
+  /** Draining. `deadlineAt` 0 = no limit; `drainedAt` is set once it is empty. */
   v.object({
     kind: v.literal("draining"),
     since: instant,
     deadlineAt: instant,
     drainedAt: v.nullable(instant),
     purpose: Purpose,
-    /** Work was seen on it: from then on not knowing is not the same as empty. */
+    /** Work was seen on it; from then on "unknown" does not count as empty. */
     sawWork: v.nullish(v.boolean(), false),
   }),
-  /** A rung below replacement is being tried on this very instance. */
+  /** A repair step below replacement is in progress on this instance. */
   v.object({
     kind: v.literal("repairing"),
     since: instant,
     rung: v.picklist(["gpu-reset", "reboot"]),
-    /** The boot that was ended: whatever is still said under it is history. */
+    /** The boot that was ended; whatever is reported under it is history. */
     bootId: v.nullish(text, null),
   }),
-  /** `surge`: waits for its replacement to be verified before it drains. */
+  /** `surge`: waits until its replacement is verified before it drains. */
   v.object({ kind: v.literal("replacing"), since: instant, replacement: NodeId }),
-  /** Ordered to end; billed until the cloud confirms. */
+  /** Termination requested; billed until the cloud confirms it. */
   v.object({
     kind: v.literal("terminating"),
     since: instant,
@@ -90,13 +90,13 @@ export const Phase = v.variant("kind", [
   }),
   /** The cloud confirmed it gone, or it never existed. */
   v.object({ kind: v.literal("gone"), since: instant, purpose: Purpose }),
-  /** A person's. The product may put a node here; only a person takes it out. */
+  /** Waits for a person. Navarch may put a node here; only a person releases it. */
   v.object({ kind: v.literal("held"), since: instant, heldBy: text, why: text }),
 ]);
 export type Phase = v.InferOutput<typeof Phase>;
 export type PhaseKind = Phase["kind"];
 
-/** A cordon has an owner; the product lifts only its own (law 10). */
+/** A cordon has an owner; Navarch lifts only its own (law 10). */
 export const Cordon = v.object({ by: text, why: text, at: instant });
 export type Cordon = v.InferOutput<typeof Cordon>;
 
@@ -116,33 +116,36 @@ export const InstanceFact = v.object({
    * First complete listing, begun after `boundAt`, that did not show it; `null` while it is listed.
    */
   absentSince: v.nullable(instant),
-  /** Complete listings in a row that did not show it: one missing row is a list's bad day. */
+  /** Consecutive complete listings without it; one alone proves nothing. */
   absentListings: v.nullish(count, 0),
-  /** The machine's SSH host keys as its provider tells them, OpenSSH's form; none = it does not. */
+  /**
+   * The machine's SSH host keys as its provider reports them, in OpenSSH's format; empty if
+   * unknown.
+   */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
   /**
-   * Found in the cloud's list by its tags and older than this record: it may have served for long,
-   * so nothing ends it that does not end a serving node.
+   * Found in the cloud's list by its tags and older than this record. It may have served for long,
+   * so only what ends a serving node may end it.
    */
   adopted: v.optional(v.boolean()),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 
-/** The `tokenProblem` of one whose review is still to come: no reason for an alarm. */
+/** The `tokenProblem` of a token that is still to be reviewed; it raises no alarm. */
 export const TOKEN_UNCHECKED = "its pod token is not checked yet";
 
 /**
- * Where an agent's reports come from, as this side saw it. What an agent says of itself can be
- * copied from any machine; these cannot, so they prove which Node object is its own.
+ * Where an agent's reports come from, as observed by the control plane. Any machine can copy what
+ * an agent reports about itself, but not these; they prove which Node object is its own.
  */
 export const Origin = v.object({
-  /** The socket's other end; `null` = none that names one machine, such as loopback. */
+  /** The peer address of the socket; `null` if it identifies no machine, such as loopback. */
   address: v.nullable(text),
   /** A person's join token named this node (`--node`). */
   vouched: v.boolean(),
   /** The Node whose pod its bound service-account token is for, as the API server says. */
   pod: v.nullish(v.object({ node: text, uid: v.nullable(text) }), null),
-  /** Why the token that it shows proves nothing; absent = it proves, or none was shown. */
+  /** Why its token proves nothing; absent if it proves the Node or none was presented. */
   tokenProblem: v.nullish(text),
 });
 export type Origin = v.InferOutput<typeof Origin>;
@@ -154,76 +157,76 @@ export const AgentFact = v.object({
   version: text,
   simulated: v.boolean(),
   registeredAt: instant,
-  /** Flushed with other changes, so it may lag; live presence is in memory. */
+  /** Written with other changes, so it may lag; live presence is in memory. */
   lastHeartbeatAt: instant,
   inventory: Inventory,
-  /** Absent in rows of a version that did not look. */
+  /** Absent in rows of a version that did not record it. */
   origin: v.optional(Origin),
-  /** Boot ids that it reported under before, see `fold/former-boot.ts`. */
+  /** Boot ids under which it reported before, see `fold/former-boot.ts`. */
   formerBoots: v.optional(v.pipe(v.array(BootId), v.maxLength(LIMIT.formerBootsMax))),
 });
 export type AgentFact = v.InferOutput<typeof AgentFact>;
 
 export const Health = v.object({
   verdict: v.picklist(VERDICTS),
-  /** Result of the newest evidence alone, without what is held. */
+  /** Result of the newest evidence alone, without held evidence. */
   lastReport: v.picklist(VERDICTS),
-  /** Evidence that stays part of the verdict until something clears it (promise N47). */
+  /** Evidence that stays part of the verdict until something clears it. */
   held: v.array(HeldFinding),
   /**
-   * Evidence that does not count now, but would if the rules were others: of shadow and quarantined
-   * rules, and what an older policy held. It is let go by the same signs as what is held.
+   * Evidence that does not count now but would under other rules: of shadow and suspended rules,
+   * and what an older policy held. The same signs clear it.
    */
   aside: v.optional(v.pipe(v.array(HeldFinding), v.maxLength(LIMIT.heldFindingsMax))),
-  /** What a forced uncordon dropped and checks still list: not asked for again. */
+  /** What a forced uncordon dropped and checks still report; it opens no new session. */
   dropped: v.optional(v.pipe(v.array(text), v.maxLength(LIMIT.droppedMax))),
-  /** Policy and quarantine under which `held` and `aside` were last judged. */
+  /** Policy and suspended rules under which `held` and `aside` were last judged. */
   basis: v.optional(text),
-  /** What windowed rules count. */
+  /** What rules with a time window count. */
   history: FindingHistory,
-  /** Consecutive unhealthy evaluations, at least 5 s apart; 0 on a healthy one (promise N66). */
+  /** Consecutive unhealthy evaluations, at least 5 s apart; 0 on a healthy one. */
   unhealthyRun: count,
   lastCountedAt: instant,
   lastCheckAt: v.nullable(instant),
   lastCheckClean: v.boolean(),
-  /** Since when heartbeats are missing, by the control plane's own clock; `null` while heard. */
+  /** Since when heartbeats are missing, by the control plane's clock; `null` while they arrive. */
   silentSince: v.nullable(instant),
 });
 export type Health = v.InferOutput<typeof Health>;
 
-/** What is known of the node's set-up over SSH. */
+/** The state of the node's set-up over SSH. */
 export const BootstrapFact = v.object({
   /** Attempts that ended. */
   attempts: count,
   doneAt: v.nullable(instant),
   /** Why the last attempt failed. */
   error: v.nullable(text),
-  /** The machine is not the one it was, or nothing that is tried again can help. */
+  /** The machine was replaced, or retrying cannot help. */
   final: v.boolean(),
-  /** The host key that was accepted first, base64 of its wire form. */
+  /** The host key accepted first, base64 of its wire format. */
   hostKey: v.nullable(text),
-  /** No attempt begins before this: the stored back-off after one that failed. */
+  /** No attempt begins before this: the stored back-off after a failure. */
   notBefore: v.optional(instant),
 });
 export type BootstrapFact = v.InferOutput<typeof BootstrapFact>;
 
-/** One repair of this node. Everything done for it carries `id`, and a closed one acts no more. */
+/** One repair of this node. Everything done for it carries `id`; a closed repair starts nothing. */
 export const Session = v.object({
   id: SessionId,
   openedAt: instant,
   bootId: v.nullable(BootId),
   instanceId: v.nullable(InstanceId),
   reasons: v.array(text),
-  /** How often each rung was tried in this repair. */
+  /** How often each step was tried in this repair. */
   attempts: v.nullish(v.record(text, count), {}),
-  /** True once evidence came that cannot pass by itself: isolation skips the threshold. */
+  /** True once evidence of a permanent fault arrived: isolation then skips the threshold. */
   definitive: v.boolean(),
-  /** The leader's epoch when it was opened; 0 in rows older than epochs, and before its commit. */
+  /** The leader's epoch when it was opened; 0 in rows older than epochs and before its commit. */
   epoch: v.nullish(count, 0),
 });
 export type Session = v.InferOutput<typeof Session>;
 
-/** Which identity tied a node to its object in Kubernetes, strongest first. */
+/** Which identity matched a node with its object in Kubernetes, strongest first. */
 export const KUBE_MATCHES = [
   "provider_id",
   "token",
@@ -233,85 +236,86 @@ export const KUBE_MATCHES = [
   "ip",
 ] as const;
 
-/** What proved it: nothing of it is the agent's own word. */
+/** What proved it; the agent's own claims are not enough. */
 export const KUBE_PROOFS = ["instance", "token", "operator", "address"] as const;
 export type KubeProof = (typeof KUBE_PROOFS)[number];
 
 /** The node's object in Kubernetes, matched by identity and never by a name that may be reused. */
 export const KubeFact = v.object({
   name: text,
-  /** A changed UID is a new object: nothing that was written on the old one is on it. */
+  /** A changed UID is a new object without any of our marks. */
   uid: text,
   by: v.picklist(KUBE_MATCHES),
-  /** Absent in rows of a version that asked for no proof. */
+  /** Absent in rows of a version that required no proof. */
   proof: v.optional(v.picklist(KUBE_PROOFS)),
   boundAt: instant,
-  /** Work may not be placed on it, whoever said so. */
+  /** Work may not be placed on it, whatever the reason. */
   unschedulable: v.boolean(),
-  /** Others who hold it unschedulable; their mark is never lifted. */
+  /** Other owners that hold it unschedulable; their mark is never lifted. */
   others: v.pipe(v.array(text), v.maxLength(16)),
-  /** UID of the object on which the product's own mark was read back; `null` = on none. */
+  /** UID of the object on which Navarch's mark was read back; `null` if on none. */
   isolatedUid: v.nullable(text),
-  /** When the mark was set once more after a person had lifted it (`on_uncordon: enforce`). */
+  /** When the mark was set again after a person had lifted it (`on_uncordon: enforce`). */
   reassertedAt: v.nullable(instant),
-  /** The product has a share in the mark, whether or not the record knows why. */
+  /** Navarch has a share in the mark, whether or not the record explains it. */
   own: v.boolean(),
-  /** Its annotations are still there without a share in the mark: someone uncordoned the Node. */
+  /** Its annotations remain without a share in the mark: the Node was uncordoned. */
   noted: v.optional(v.boolean()),
-  /** The kernel's boot id as the kubelet tells it: who speaks for the machine knows it too. */
+  /** The kernel's boot id as the kubelet reports it. */
   bootId: v.nullable(text),
-  /** What the Ready condition says where it is not `True`, as `False (KubeletNotReady)`. */
+  /** What the Ready condition shows unless it is `True`, such as `False (KubeletNotReady)`. */
   notReady: v.nullish(text, null),
-  /** GPUs that its device plugin offers; `null` = it has not said. */
+  /** GPUs that its device plugin offers; `null` if not reported. */
   gpus: v.nullish(count, null),
-  /** `navarch.dev/hold` is set: hands off. */
+  /** The annotation `navarch.dev/hold` is set. */
   hold: v.boolean(),
-  /** Its value, where that is neither yes nor no: it holds, and people are told. */
+  /** Its value if it is neither yes nor no: it holds, and a warning is shown. */
   holdUnclear: v.optional(v.nullable(text)),
   /** No mark is tried before this; how often in a row it was refused. */
   restUntil: instant,
   refusals: count,
-  /** Why the API server last refused to mark or unmark it, and since when; `null` = it does not. */
+  /** Why the API server last refused to mark or unmark it, and since when; `null` if it did not. */
   refusal: v.optional(v.nullable(KubeRefusal)),
-  /** Names under which the machine's earlier objects were known, newest first, until `at`. */
+  /** Names of the machine's earlier objects, newest first, until `at`. */
   former: v.optional(FormerNames),
-  /** When others took our mark off it, as far as it is remembered. */
+  /** When others removed our mark, as far as it is recorded. */
   uncordons: v.optional(Uncordons),
   /** Since when a complete list no longer shows the object; `null` while it is there. */
   absentSince: v.nullable(instant),
-  /** When people were told that it stays away; absent until then, and once it is back. */
+  /** When its absence was reported; absent until then, and once it is back. */
   missedAt: v.optional(instant),
 });
 export type KubeFact = v.InferOutput<typeof KubeFact>;
 
 export const Node = v.object({
   id: NodeId,
-  /** `null`: an agent that matches no instance of ours; listed under no pool, never bought for. */
+  /** `null`: an agent that matches no known instance; listed under no pool, never replaced. */
   pool: v.nullable(PoolName),
-  /** When a machine that nobody bought last came under its pool; absent in older rows. */
+  /** When a machine that was not bought by Navarch joined its pool; absent in older rows. */
   pooledAt: v.optional(instant),
-  /** Place in the pool, and which occupant of it; `gen` is unique within the pool for ever. */
+  /** Place in the pool, and which occupant of it; `gen` is never reused within the pool. */
   slot: v.nullable(count),
   gen: count,
   createdAt: instant,
   phase: Phase,
-  /** Set while work must not be placed on the node, one entry an owner. */
+  /** Set while work must not be placed on the node, one entry per owner. */
   cordon: v.object({ product: v.nullable(Cordon), human: v.nullable(Cordon) }),
   instance: v.nullable(InstanceFact),
   agent: v.nullable(AgentFact),
   health: Health,
   session: v.nullable(Session),
-  /** Sessions ever opened: makes session ids unique. */
+  /** Number of sessions opened so far; makes session ids unique. */
   sessions: count,
   /**
-   * Grows with every intended effect and every refusal; the target refuses an older one (law 5).
+   * Increases with every intended effect and every refusal; the target refuses an older one (law
+   * 5).
    */
   fence: count,
-  /** No effect is tried before this: the stored back-off after a refusal by a scheduler. */
+  /** No effect is tried before this: the stored back-off after a scheduler refused. */
   restUntil: instant,
   /** The one open operation, if any. */
   operation: v.nullable(OperationId),
-  /** What a person ordered and the plan has still to carry out, step by step. */
+  /** A person's order that the plan has not completed yet. */
   order: v.nullable(
     v.object({
       goal: v.picklist(["drain", "terminate", "replace"]),
@@ -323,24 +327,27 @@ export const Node = v.object({
       timeoutMs: v.nullable(amount),
     }),
   ),
-  /** The node whose place this one takes. */
+  /** The node that this one replaces. */
   replaces: v.nullable(NodeId),
-  /** When the product last cordoned it for its health: what the isolation budget counts. */
+  /** When Navarch last cordoned it for its health; counts in the isolation budget. */
   isolatedAt: v.nullish(instant, null),
-  /** The repair before the open one: a burst is counted by sessions, closed ones too. */
+  /** The repair before the open one; bursts are counted by sessions, closed ones too. */
   lastSession: v.nullish(
     v.object({ id: SessionId, openedAt: instant, closedAt: instant, how: text }),
     null,
   ),
-  /** When the product last rebooted it: a fault that is back within a day is not rebooted away. */
+  /** When Navarch last rebooted it; a fault that returns within a day is not rebooted again. */
   rebootedAt: v.nullish(instant, null),
-  /** The offer it was bought at, `<provider>/<region>/<zone>/<type>`: what its boot proves. */
+  /**
+   * The offer at which it was bought, `<provider>/<region>/<zone>/<type>`; its boot is counted
+   * there.
+   */
   offer: v.nullish(text, null),
   kube: v.nullish(KubeFact, null),
-  /** When a person took back the product's word that a smaller pool can spare it. */
+  /** When a person revoked its mark as a scale-down candidate. */
   sparedAt: v.nullish(instant, null),
   waiver: v.nullish(Waiver, null),
-  /** `null` = its set-up never ended, or none was needed. */
+  /** `null` if its set-up never ended or none was needed. */
   bootstrap: v.nullish(BootstrapFact, null),
 });
 export type Node = v.InferOutput<typeof Node>;
@@ -350,7 +357,7 @@ export function isLeaving(phase: Phase): boolean {
   return phase.kind === "draining" || phase.kind === "terminating" || phase.kind === "gone";
 }
 
-/** The durable side of a pool: what people and history decided, as opposed to its configuration. */
+/** The durable side of a pool: what people and history decided, as opposed to configuration. */
 export const PoolState = v.object({
   name: PoolName,
   /** Wanted size; clamped into min…max of the configuration when it is read. */
@@ -361,11 +368,11 @@ export const PoolState = v.object({
   nextGen: count,
   /** Automation paused by a person. */
   hold: v.nullable(v.object({ by: text, why: text, until: instant })),
-  /** Why no machine can be set up, through no fault of any: a person has to mend it. */
+  /** Why no machine can be set up, through no fault of a machine; a person must fix it. */
   unready: v.optional(v.nullable(v.object({ why: text, since: instant }))),
-  /** Consecutive nodes that never came up, wherever they were bought. */
+  /** Consecutive nodes that never came up, at any offer. */
   failures: count,
-  /** Whether nodes come up, by offer and set-up (safety.md §7); outcomes: true = verified. */
+  /** Whether nodes come up, by offer and set-up; outcomes: true = verified. */
   guards: v.nullish(
     v.record(
       text,
@@ -378,19 +385,22 @@ export const PoolState = v.object({
     ),
     {},
   ),
-  /** Changes of the size that were asked with a key: the same one again changes nothing. */
+  /** Changes of the size that were requested with a key; a repeated key changes nothing. */
   asked: v.nullish(
     v.pipe(v.array(v.object({ key: text, what: text, at: instant })), v.maxLength(LIMIT.askedMax)),
     [],
   ),
-  /** When the autoscaler last changed the size: what its cooldown counts from. */
+  /** When the autoscaler last changed the size; its cooldown starts here. */
   lastScaleAt: v.nullish(instant, null),
-  /** The queue as last reported from outside; `observedAt` is never ahead of our own clock. */
+  /**
+   * The queue as last reported from outside; `observedAt` is never ahead of the control plane's
+   * clock.
+   */
   demand: v.nullish(
     v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
     null,
   ),
-  /** Back-off per offer `<provider>/<region>/<zone>/<type>` (config.md §6). */
+  /** Back-off per offer `<provider>/<region>/<zone>/<type>`. */
   offers: v.record(
     text,
     v.object({ failures: count, notBefore: instant, class: text, message: text }),

@@ -1,6 +1,6 @@
 /**
- * The health policy file (`navarch/health-policy.md` §2), after reading. Order matters: the first
- * rule whose condition is true decides an event; the worst result over all events of a node wins.
+ * The health policy file, after reading. Order matters: the first rule whose condition is true
+ * decides an event; the worst result over all events of a node wins.
  */
 import * as v from "valibot";
 import { LIMIT } from "./limit.ts";
@@ -13,7 +13,7 @@ export type Result = (typeof RESULTS)[number];
 export const VERDICTS = ["unknown", "healthy", "degraded", "unhealthy"] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
-/** How long a judged finding stays part of the verdict (`health-policy.md` §7). */
+/** How long a judged finding stays part of the verdict. */
 export const Hold = v.union([
   /** Gone at the next clean evaluation. */
   v.literal("none"),
@@ -67,7 +67,7 @@ export const Policy = v.object({
 });
 export type Policy = v.InferOutput<typeof Policy>;
 
-/** The map a condition sees as `event` (`health-policy.md` §3). */
+/** The map a condition sees as `event`. */
 export type PolicyEvent = {
   event_type: string;
   system: string;
@@ -102,7 +102,7 @@ export const Judgement = v.object({
   action: v.picklist(ACTIONS),
   /**
    * True for evidence that cannot be a passing state (fell off the bus, uncontained ECC, remap
-   * failure): isolates at once, before the threshold is reached (decision 3).
+   * failure): isolates at once, before the threshold is reached.
    */
   definitive: v.boolean(),
   /** Which fact decided: driver verdict, decode, catalogue, policy rule, unknown. */

@@ -1,8 +1,8 @@
 /**
  * The one message an agent sends, and the one it gets back. The same body travels over the
- * WebSocket and over `POST /v1/agent/report` (decision 6). Parts that did not change are left out,
- * so a quiet heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged
- * only after they are durable.
+ * WebSocket and over `POST /v1/agent/report`. Parts that did not change are left out, so a quiet
+ * heartbeat is a few hundred bytes; findings are numbered by the spool and acknowledged only after
+ * they are durable.
  */
 import * as v from "valibot";
 import { Gap, SpooledFinding } from "./finding.ts";
@@ -34,7 +34,7 @@ export const Inventory = v.object({
   instance_type: v.nullish(short(128), null),
   /** Identities that cannot be reused: cloud instance id, DMI system UUID. */
   provider_ids: v.nullish(v.pipe(v.array(short(256)), v.maxLength(8)), []),
-  /** A hint only: membership is decided by the matched instance (promise N36). */
+  /** A hint only: membership is decided by the matched instance. */
   pool: v.nullish(short(63), null),
   /** An agent sends no more than so many; of another sender the rest is left out. */
   labels: v.nullish(v.pipe(v.record(short(316), short(256)), v.transform(firstLabels)), {}),
@@ -159,7 +159,7 @@ export const AgentCommand = v.object({
 });
 export type AgentCommand = v.InferOutput<typeof AgentCommand>;
 
-/** Cadence set by the control plane (decision 22). Milliseconds. */
+/** Cadence set by the control plane. Milliseconds. */
 export const AgentConfig = v.object({
   heartbeat_ms: millis,
   sample_ms: millis,

@@ -1,8 +1,8 @@
 /**
  * What the safety machinery remembers beyond single nodes and pools: small durable facts about the
  * fleet, one row each, keyed so that a second one of a kind replaces the first. A restart, or the
- * next leader, goes on from these rows alone; no counter lives only in memory (safety.md §2.2).
- * Instants are wall milliseconds.
+ * next leader, goes on from these rows alone; no counter lives only in memory
+ * (docs/reference/safety.md#sessions). Instants are wall milliseconds.
  */
 import * as v from "valibot";
 import { amount, count, instant } from "./number.ts";
@@ -11,11 +11,11 @@ import { CampaignFact, UpgradingFact } from "./upgrade.ts";
 
 const text = v.string();
 
-/** safety.md §5.1. `open` is restrained with a known cause. */
+/** `open` is restrained with a known cause (docs/reference/safety.md#breaker). */
 export const BREAKER_STATES = ["restrained", "open", "half-open"] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
-/** What the sessions of a burst share (safety.md §5.3). */
+/** What the sessions of a burst share (docs/reference/safety.md#common-cause). */
 export const Cause = v.object({
   attribute: v.picklist(["rule", "agent", "driver", "zone", "rack", "provider"]),
   value: text,
@@ -53,7 +53,7 @@ export const Fact = v.variant("kind", [
     /** Arrivals when the cause was last looked for. */
     looked: v.nullish(count, 0),
   }),
-  /** Confirmed hardware failures against exposure, both decaying: the learned rate (§5.2). */
+  /** Confirmed hardware failures against exposure, both decaying: the learned rate. */
   v.object({
     kind: v.literal("rate"),
     failures: amount,
@@ -67,7 +67,7 @@ export const Fact = v.variant("kind", [
     value: text,
     at: instant,
   }),
-  /** A rule whose verdicts do not count, `<name>@<version>` (§5.3). */
+  /** A rule whose verdicts do not count, `<name>@<version>`. */
   v.object({ kind: v.literal("quarantine"), rule: text, at: instant, why: text }),
   /** A version of the agent that a burst was traced to: its word ends with it. */
   v.object({ kind: v.literal("discredited"), agent: text, at: instant, why: text }),
@@ -91,7 +91,7 @@ export const Fact = v.variant("kind", [
   }),
   /** A person was told that this instance is billed long after its end was asked for. */
   v.object({ kind: v.literal("billed"), instance: text, at: instant }),
-  /** Hardware that failed and may come back under another instance id (§9). */
+  /** Hardware that failed and may come back under another instance id. */
   v.object({
     kind: v.literal("lemon"),
     /** GPU UUID, the key. */

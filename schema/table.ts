@@ -19,7 +19,7 @@ export const migration = sqliteTable("migration", {
 
 /**
  * Who acts: one row, `leader`. Every write names the epoch through the view `fence`, whose trigger
- * refuses it once another process has taken over (safety.md §12).
+ * refuses it once another process has taken over (docs/reference/safety.md#leadership).
  */
 export const lease = sqliteTable("lease", {
   name: text("name").primaryKey(),
@@ -151,7 +151,7 @@ export const credential = sqliteTable("credential", {
   doc: text("doc").notNull(),
 });
 
-/** Webhook deliveries: at least once, in order of id for one node, persisted until done (B49). */
+/** Webhook deliveries: at least once, in order of id for one node, persisted until done. */
 export const outbox = sqliteTable("outbox", {
   id: integer("id").primaryKey({ autoIncrement: true }),
   kind: text("kind").notNull(),

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { judgeCitations } from "./tidy/cite.ts";
 
 const ROOT = dirname(import.meta.dir);
 const read = (path: string) => Bun.file(join(ROOT, path)).text();
@@ -185,6 +186,18 @@ test("no tracked file names a registry or a path of one machine", async () => {
     const text = await read(file);
     if (text.includes("\0")) continue; // Binary.
     found.push(...findForbidden(text).map((what) => `${file}:${what}`));
+  }
+  expect(found).toEqual([]);
+});
+
+/** What was released stays as it was written; fixtures are the words of others. */
+const NOT_OURS = /^(?:CHANGELOG\.md|package-lock\.json|test\/fixture\/|test\/tidy\/cite)/;
+
+test("every citation leads to something in this repository", async () => {
+  const found: string[] = [];
+  for (const file of trackedFiles() ?? []) {
+    if (!/\.(?:ts|md|ya?ml|sh|c|sql|json)$/.test(file) || NOT_OURS.test(file)) continue;
+    if (existsSync(join(ROOT, file))) found.push(...judgeCitations(file, await read(file)));
   }
   expect(found).toEqual([]);
 });

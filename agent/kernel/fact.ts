@@ -1,13 +1,13 @@
 /**
- * What a kernel message says about GPUs, switches and the machine around them, in every shape of
- * `gpu/kernel-log.md` §3 to §5. Pure. A code that nobody knows is a fact like any other; an Xid or
- * SXid line that cannot be read is a fact too (`unparsed`), so that it is counted and kept.
+ * Turns a kernel message into facts about GPUs, switches and the host
+ * (docs/reference/kernel-log.md). Pure. An unknown code is a fact like any other. An Xid or SXid
+ * line that cannot be parsed is kept and counted as `unparsed`.
  *
- * Only what a message begins with is believed, and what the driver appends to a line of its own.
- * Other text in a message can be anybody's: the kernel prints the name of a program and of its file
- * when it ends with a fault (Linux 6.18, arch/x86/mm/fault.c `show_signal_msg`, mm/memory.c
- * `print_vma_addr`), and whoever may run a program may call its file `NVRM: Xid (…): 79`. What that
- * leaves out, a driver's line behind an unfinished one of somebody else, the library's events tell.
+ * Only the beginning of a message and what the driver appends to its own line are trusted. Any
+ * program can put text into the log: the kernel prints a program's name and file when it crashes
+ * (Linux 6.18, arch/x86/mm/fault.c `show_signal_msg`, mm/memory.c `print_vma_addr`), and a file may
+ * be called `NVRM: Xid (…): 79`. A driver line that follows an unfinished line is therefore missed
+ * here; NVML's events report it.
  */
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";

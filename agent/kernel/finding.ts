@@ -62,7 +62,8 @@ export type KernelStep = {
 
 /**
  * A lost GPU is told by two or three lines (XID 79, "GPU … has fallen off the bus", the probe's
- * message). Within the silence gap of an incident they are one loss (`gpu/xid.md` §7).
+ * message). Within the silence gap of an incident they are one loss
+ * (docs/reference/xid.md#incidents).
  */
 const LOST_WINDOW_USEC = 180_000_000;
 /** Detail lines follow their event within milliseconds; a second is generous under load. */

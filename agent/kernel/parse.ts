@@ -1,7 +1,8 @@
 /**
- * One kernel log record, from bytes as `/dev/kmsg` gives them to its fields (`gpu/kernel-log.md`
- * §1). Pure. A user-space writer's records have facility 1 or more, so the facility is told and
- * never required: a reader that insisted on 0 would pass in production and fail in a rehearsal.
+ * One kernel log record, from bytes as `/dev/kmsg` gives them to its fields
+ * (docs/reference/kernel-log.md#records). Pure. A user-space writer's records have facility 1 or
+ * more, so the facility is told and never required: a reader that insisted on 0 would pass in
+ * production and fail in a rehearsal.
  */
 
 export type KmsgRecord = {

@@ -3,7 +3,7 @@
  * Adapter: reads the log through `source.ts`. It never blocks, never throws and never loses a
  * record silently: a hole in the numbering is a counted gap, a record that cannot be read is
  * counted as malformed, and a source that fails is reopened with back-off while `deaf` says so
- * (`gpu/kernel-log.md` §2, §7, §8).
+ * (docs/reference/kernel-log.md).
  */
 import { isUtf8 } from "node:buffer";
 import * as v from "valibot";

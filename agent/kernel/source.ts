@@ -27,7 +27,8 @@ export type Source = {
 export type OpenSource = (path: string, wake: (() => void) | null) => Source | { error: string };
 
 /**
- * A shorter buffer makes the kernel refuse the read **and lose the record** (`kernel-log.md` §2).
+ * A shorter buffer makes the kernel refuse the read **and lose the record**
+ * (docs/reference/kernel-log.md#reading).
  */
 export const RECORD_BYTES = 16 * 1024;
 

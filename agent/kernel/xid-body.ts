@@ -1,7 +1,7 @@
 /**
- * Reads the message behind an Xid code into metrics that rules may compare: links, registers,
- * verdicts, places (`gpu/kernel-log.md` §3, table of bodies). Pure. What is not there is left out;
- * absence never becomes zero.
+ * Parses the message after an Xid code into metrics for rules: links, registers, verdicts, places
+ * (docs/reference/kernel-log.md#xid-lines). Pure. A missing value is left out and never becomes
+ * zero.
  */
 import type { Metrics } from "../../schema/finding.ts";
 

@@ -1,7 +1,8 @@
 /**
  * Binds the vendor library symbol by symbol, and is the only file that imports `bun:ffi`. One
- * missing symbol rejects a whole table (gpu/nvml.md §1), so each is opened alone and an older
- * driver loses only what it lacks. Handles are BigInt: a JS number cannot carry one above 2^53.
+ * missing symbol rejects a whole table (docs/reference/nvml.md#loading), so each is opened alone
+ * and an older driver loses only what it lacks. Handles are BigInt: a JS number cannot carry one
+ * above 2^53.
  * Adapter: native library.
  */
 import { type FFIFunction, dlopen } from "bun:ffi";
@@ -65,7 +66,7 @@ export const SIGNATURE = {
 } as const;
 export type Symbol = keyof typeof SIGNATURE;
 
-/** Tier M of gpu/nvml.md §4: without one of these the library is of no use. */
+/** The required functions (docs/reference/nvml.md#functions). */
 export const MANDATORY: readonly Symbol[] = [
   "nvmlInit_v2",
   "nvmlSystemGetDriverVersion",
@@ -78,7 +79,7 @@ export const MANDATORY: readonly Symbol[] = [
 
 const TYPE = { d: "u64", p: "ptr", u: "u32", i: "i32", q: "u64" } as const;
 
-/** `FUNCTION_NOT_FOUND` of gpu/nvml.md §8, which is what a missing symbol amounts to. */
+/** `FUNCTION_NOT_FOUND`: how a missing symbol is reported. */
 export const FUNCTION_NOT_FOUND = 13;
 
 export type Bound = {

@@ -215,7 +215,8 @@ function readCounters(reader: GpuReader) {
 function readRemap(reader: GpuReader) {
   const rows = reader.numbers("nvmlDeviceGetRemappedRows", 4);
   const banks = reader.struct("nvmlDeviceGetRowRemapperHistogram", ROW_REMAPPER);
-  // Needs root (§4); `bThresholdExceeded` is the hardware-replacement signal.
+  // Needs root (docs/reference/nvml.md#functions); `bThresholdExceeded` is the hardware-replacement
+  // signal.
   const sram = reader.struct("nvmlDeviceGetSramEccErrorStatus", SRAM_STATUS);
   const { max, high, partial, low, none } = ROW_REMAPPER.fields;
   const { bThresholdExceeded } = SRAM_STATUS.fields;
@@ -238,7 +239,7 @@ function readRemap(reader: GpuReader) {
  */
 const LINKS_MAX = 72;
 
-/** Links present are those that field 91 counts: a constant misses some or burns calls (§11.14). */
+/** Links present are those that field 91 counts: a constant misses some or burns calls. */
 function readLinks(reader: GpuReader): NvmlGpuCheck["nvlinks"] {
   const [answer] = reader.fields([{ id: FIELD.linkCount }]);
   const count = reader.field(answer, FIELD.linkCount);

@@ -59,7 +59,10 @@ type Device = {
 const BACKOFF_FIRST_MS = 5_000;
 const BACKOFF_MAX_MS = 60_000;
 
-/** Do not attach GPUs at init, so that a dead one does not fail the whole library (§4). */
+/**
+ * Do not attach GPUs at init, so that a dead one does not fail the whole library
+ * (docs/reference/nvml.md#functions).
+ */
 const NO_ATTACH = 2;
 
 /** More than any node has; a wild count from a broken library must not become a wild loop. */
@@ -219,7 +222,7 @@ export class NvmlDriver implements Driver {
     if (wantsInit(code)) return this.#drop(code);
     if (code !== SUCCESS) return failureOf(code, "nvmlDeviceGetCount");
     const count = Math.min(words[0] ?? 0, GPUS_MAX);
-    // Indices shift when a GPU leaves (§11.2), so none of the old ones may be believed.
+    // Indices shift when a GPU leaves, so none of the old ones may be believed.
     if (count !== this.#devices.length) {
       this.#devices = Array.from({ length: count }, (_, index) => blankDevice(index));
       this.#eventsStale = true;

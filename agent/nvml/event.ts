@@ -10,8 +10,8 @@ import { SUCCESS } from "./return-code.ts";
 
 /**
  * DBE 0x2, XID 0x8, and since R560/R570 retirement, poison, GPU unavailable, recovery action
- * (gpu/nvml.md §6). Clock, power and P-state changes are normal operation and only wake the agent
- * up.
+ * (docs/reference/nvml.md#constants). Clock, power and P-state changes are normal operation and
+ * only wake the agent up.
  */
 export const WANTED = 0x2n | 0x8n | 0x400n | 0x800n | 0x1000n | 0x2000n | 0x4000n | 0x8000n;
 
@@ -43,7 +43,7 @@ export function openEvents(
   const set = out[0] ?? 0n;
   let registered = 0;
   for (const handle of uuidOf.keys()) {
-    // One unsupported bit makes the call register nothing (§11.17).
+    // One unsupported bit makes the call register nothing (docs/reference/nvml.md#pitfalls).
     if (bound.call("nvmlDeviceGetSupportedEventTypes", handle, out) !== SUCCESS) continue;
     const types = (out[0] ?? 0n) & WANTED;
     if (types === 0n) continue;
@@ -75,8 +75,8 @@ function pollSet(
   while (events.length < EVENTS_PER_POLL_MAX) {
     const code = bound.call("nvmlEventSetWait_v2", set, data, events.length === 0 ? WAIT_MS : 0);
     if (code !== SUCCESS) {
-      // After 999 the set is undefined and must be freed (§8); 15 does not say which GPU, and the
-      // next sample finds out.
+      // After 999 the set is undefined and must be freed (docs/reference/nvml.md#return-codes); 15
+      // does not say which GPU, and the next sample finds out.
       if (code !== TIMEOUT && code !== 15) close();
       break;
     }

@@ -1,12 +1,12 @@
 /**
  * The field batch: many values of one GPU in one call. The call's own success says nothing about
  * its entries, and the type of a value differs by field and driver, so each entry is judged and
- * decoded by what it says about itself (gpu/nvml.md §5, §6 and §11.4, §11.5).
+ * decoded by what it says about itself (docs/reference/nvml.md).
  */
 
 import { FIELD_VALUE } from "./layout.ts";
 
-/** Ids of gpu/nvml.md §7. */
+/** Field ids. */
 export const FIELD = {
   eccSbeVolatile: 3,
   eccDbeVolatile: 4,
@@ -57,9 +57,7 @@ export function parseFields(bytes: Uint8Array): FieldAnswer[] {
   return answers;
 }
 
-/**
- * Value types of gpu/nvml.md §6; a type of a later header gives no value rather than a wrong one.
- */
+/** Value types of a field; an unknown type gives no value. */
 function decode(view: DataView, at: number, type: number): number | null {
   switch (type) {
     case 0: {

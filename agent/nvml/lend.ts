@@ -1,7 +1,7 @@
 /**
  * The library, given up for a while: a GPU is reset only while nobody holds it, and the agent's own
- * probe child counts (gpu/nvml.md §6). Until it is given back every question is answered at once
- * with `lent`, which says nothing about the GPUs. Pure but for what it is given.
+ * probe child counts (docs/reference/nvml.md#constants). Until it is given back every question is
+ * answered at once with `lent`, which says nothing about the GPUs. Pure but for what it is given.
  */
 import type { Nvml } from "../port.ts";
 import type { NvmlAnswer } from "../reading.ts";

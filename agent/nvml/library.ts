@@ -1,20 +1,21 @@
 /**
  * Where the vendor library is looked for, and the opening of the first one that works. Candidates
  * are absolute, because a bare name makes the runtime fall back to the current directory, where
- * anybody could have planted one (bun.md §2); only the last resort asks the loader by name, and
- * only from `/`.
+ * anybody could have planted one (docs/reference/runtime.md#native-libraries); only the last resort
+ * asks the loader by name, and only from `/`.
  * Adapter: native library, files.
  */
 import { existsSync } from "node:fs";
 import { type Bound, MANDATORY, bindLibrary } from "./bind.ts";
 import type { NvmlFailure } from "../reading.ts";
 
-/** The versioned name: the bare `.so` comes with development packages only (gpu/nvml.md §1). */
+/**
+ * The versioned name: the bare `.so` comes with development packages only
+ * (docs/reference/nvml.md#loading).
+ */
 export const LIBRARY_NAME = "libnvidia-ml.so.1";
 
-/**
- * Folders in the order of gpu/nvml.md §1; the last three are GKE, Container-Optimized OS and WSL.
- */
+/** Searched in this order; the last three are GKE, Container-Optimized OS and WSL. */
 const FOLDERS = [
   "/usr/lib/x86_64-linux-gnu",
   "/usr/lib/aarch64-linux-gnu",
@@ -26,8 +27,8 @@ const FOLDERS = [
 ] as const;
 
 /**
- * Roots in the order of promise N3: this file system, the node's through the mounted or shared
- * process tree, the GPU Operator's driver container.
+ * Searched in this order: this file system, the node's through the mounted or shared process tree,
+ * the GPU Operator's driver container.
  */
 const ROOTS = ["", "/host/proc/1/root", "/proc/1/root", "/run/nvidia/driver"] as const;
 

@@ -1,7 +1,8 @@
 /**
  * The NVML port over a probe child. No call rejects and none outlives its deadline: a child that
  * does not answer is abandoned and never waited for, because a thread inside an NVML ioctl ignores
- * SIGKILL (gpu/nvml.md §9, bun.md §6). The next call starts a new child, up to a bound.
+ * SIGKILL (docs/reference/nvml.md#blocking, docs/reference/runtime.md#child-processes). The next
+ * call starts a new child, up to a bound.
  * Adapter: child process, /proc.
  */
 import type { Clock } from "../port.ts";
@@ -11,7 +12,7 @@ import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } fr
 import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "../reading.ts";
 
 export type NvmlLimits = {
-  /** Abandoned children that may exist before nothing more is started (bun.md §6). */
+  /** Abandoned children that may exist before nothing more is started. */
   abandonedMax: number;
   /** From the start of a child to its first answer: it loads the library and initialises it. */
   startingMs: number;
@@ -26,8 +27,8 @@ const STALL_MS = 1_000;
 
 /**
  * Without persistence mode the driver starts each GPU when it is opened, one after the other, in
- * seconds (nvml.md §2): eight of them together may well take longer than a driver that is ill. Each
- * that was opened is given its own time, up to this, which the watchdog's slack covers.
+ * seconds: eight of them together may well take longer than a driver that is ill. Each that was
+ * opened is given its own time, up to this, which the watchdog's slack covers.
  */
 const OPENING_MS_MAX = 20_000;
 

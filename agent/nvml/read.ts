@@ -93,7 +93,7 @@ export class GpuReader {
     return null;
   }
 
-  /** A NUL-terminated string; `bytes` is the buffer of gpu/nvml.md §5. */
+  /** A string that ends in NUL; `bytes` is the buffer's size. */
   text(name: Symbol, bytes: number): string | null {
     const buffer = Buffer.alloc(bytes);
     return this.ask(name, buffer, bytes) ? printText(buffer) : null;

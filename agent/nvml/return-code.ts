@@ -1,6 +1,6 @@
 /**
  * What a return code of the library means for the agent: nothing but data, one GPU's health, or the
- * whole node (gpu/nvml.md §8).
+ * whole node (docs/reference/nvml.md#return-codes).
  */
 import type { NvmlFailure } from "../reading.ts";
 

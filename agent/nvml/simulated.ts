@@ -1,7 +1,7 @@
 /**
  * Made-up GPUs, for demonstrations and fleets without hardware. They exist only behind an explicit
- * flag and are marked everywhere; a missing driver never turns into them (promise N38). Faults come
- * from a file, which is read again with each call, so that another process can inject them.
+ * flag and are marked everywhere; a missing driver never turns into them. Faults come from a file,
+ * which is read again with each call, so that another process can inject them.
  * Adapter: reads the fault file.
  */
 import { readFileSync, statSync } from "node:fs";
@@ -31,7 +31,7 @@ export const GpuFault = v.strictObject({
   offBus: v.optional(v.boolean()),
   /** Name of the kernel driver that holds it instead of NVIDIA's. */
   boundDriver: v.optional(v.nullable(v.string())),
-  /** 15 is lost, 16 wants a reset (gpu/nvml.md §8). */
+  /** 15 is lost, 16 wants a reset (docs/reference/nvml.md#return-codes). */
   rc: v.optional(integer),
   /** Listed and never opened: the code that opening answers (999, 3, 17, …). */
   openCode: v.optional(integer),

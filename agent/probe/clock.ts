@@ -1,7 +1,7 @@
 /**
  * Why the clocks are held back. Idle, application clocks, the power cap and sync boost are normal
  * operation; hardware slowdown, hardware thermal and power brake are not, and software thermal only
- * when it lasts (gpu/nvml.md §6).
+ * when it lasts (docs/reference/nvml.md#constants).
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";

@@ -23,7 +23,7 @@ export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
   return Object.keys(memory.gpus).filter((uuid) => !here.has(uuid));
 }
 
-/** XID 79 in other words: return code 15 (gpu/nvml.md §8). */
+/** XID 79 in other words: return code 15 (docs/reference/nvml.md#return-codes). */
 function lostConditions(check: NvmlCheck, metrics: Condition["metrics"]): Condition[] {
   return check.gpus.filter(isLost).map((gpu) =>
     onGpu(gpu, {

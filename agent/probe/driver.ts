@@ -50,7 +50,7 @@ function judgeFailure(failure: NvmlFailure): DriverVerdict {
   const metrics = metricsOf({ operation: "init", nvml_code: failure.code });
   const { message } = failure;
   switch (failure.reason) {
-    // Without driver or library there are no usable GPUs, and none are listed (promise N38).
+    // Without driver or library there are no usable GPUs, and none are listed.
     case "library":
       return { ...verdict("library", "fatal", message, metrics, "error"), keepsGpus: false };
     case "driver":

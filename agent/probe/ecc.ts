@@ -72,7 +72,8 @@ function tooMany(gpu: NvmlGpuCheck, perHour: number): Condition[] {
 }
 
 /**
- * The driver's own threshold for replacing the hardware; needs root to be read (gpu/nvml.md §4).
+ * The driver's own threshold for replacing the hardware; needs root to be read
+ * (docs/reference/nvml.md#functions).
  */
 function sram(gpu: NvmlGpuCheck): Condition[] {
   if (gpu.sramThresholdExceeded !== true) return [];

@@ -9,7 +9,7 @@ import type { NvmlEvent } from "../reading.ts";
 import { printFinding } from "./finding.ts";
 import { type Condition, type ProbeContext, onNode } from "./probe.ts";
 
-/** Event type bits of gpu/nvml.md §6. */
+/** Event type bits (docs/reference/nvml.md#constants). */
 const DBE = 0x2;
 const XID = 0x8;
 const RETIREMENT = 0x400;

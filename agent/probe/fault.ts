@@ -1,7 +1,8 @@
 /**
  * Return codes by which a GPU itself says that something is wrong, other than being lost
- * (gpu/nvml.md §8): they come from whatever was asked, so no other probe owns them. A GPU that is
- * listed and cannot be opened is of no use, whatever the code and from the first check on.
+ * (docs/reference/nvml.md#return-codes): they come from whatever was asked, so no other probe owns
+ * them. A GPU that is listed and cannot be opened is of no use, whatever the code and from the
+ * first check on.
  */
 import { type Condition, type Look, type Probe, isUnopened, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";

@@ -1,6 +1,7 @@
 /**
  * Is MIG on? It is no fault. It is why other probes then answer `not_supported`: utilisation,
- * remapped rows and volatile counters cannot be read of the whole GPU (gpu/nvml.md §11.12).
+ * remapped rows and volatile counters cannot be read of the whole GPU
+ * (docs/reference/nvml.md#pitfalls).
  */
 import type { Probe } from "./probe.ts";
 import { isLost } from "./probe.ts";

@@ -1,7 +1,8 @@
 /**
  * The link to the node. Its width never drops at rest, so fewer lanes than the maximum are a fault
- * at any time. Its generation does drop at rest (gpu/nvml.md §11.9), so it is judged only while the
- * GPU is busy, and in two rounds: a link that has just left its rest may still be training.
+ * at any time. Its generation does drop at rest (docs/reference/nvml.md#pitfalls), so it is judged
+ * only while the GPU is busy, and in two rounds: a link that has just left its rest may still be
+ * training.
  */
 import { type Condition, type Look, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";

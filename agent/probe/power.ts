@@ -5,7 +5,8 @@
 import { type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
 
 /**
- * The reading of GA100 and older is instantaneous (gpu/nvml.md §11.7): a tenth above is a spike.
+ * The reading of GA100 and older is instantaneous (docs/reference/nvml.md#pitfalls): a tenth above
+ * is a spike.
  */
 const EXCESS = 1.2;
 

@@ -168,7 +168,7 @@ function printBlind(blind: readonly NvmlGpuCheck[], all: boolean): string {
   return all ? "not read on all GPUs" : `not read on GPU ${indices}`;
 }
 
-/** Return codes of gpu/nvml.md §8. */
+/** Return codes (docs/reference/nvml.md#return-codes). */
 const NO_PERMISSION = 4;
 const GPU_IS_LOST = 15;
 

@@ -1,13 +1,14 @@
 /**
  * The driver's own verdict, field 230. It is read in every round, because XID 154 is printed on a
- * change only and never for a state that existed when the driver was loaded (gpu/nvml.md §12). It
- * is told as that XID, so that both ways to the same fact are judged by the same rule.
+ * change only and never for a state that existed when the driver was loaded
+ * (docs/reference/nvml.md#recovery-action). It is told as that XID, so that both ways to the same
+ * fact are judged by the same rule.
  */
 import { type Condition, type Probe, lookAtEach, onGpu } from "./probe.ts";
 
 type Verdict = Pick<Condition, "reason" | "severity" | "level"> & { words: string };
 
-/** gpu/nvml.md §6. Levels order the verdicts by how much must be restarted. */
+/** Levels order the verdicts by how much must be restarted (docs/reference/nvml.md#constants). */
 export const VERDICTS: Readonly<Record<number, Verdict>> = {
   1: { reason: "reset", severity: "fatal", level: 3, words: "reset the GPU" },
   2: { reason: "reboot", severity: "fatal", level: 5, words: "reboot the node" },

@@ -1,7 +1,8 @@
 /**
  * Row remapping (Ampere and later) and page retirement (before): pending means that a reset is
  * owed, failed means that the spare rows are used up and the board must be replaced. With MIG
- * instances the driver tells nothing here, and "not told" is never "healthy" (gpu/nvml.md §4).
+ * instances the driver tells nothing here, and "not told" is never "healthy"
+ * (docs/reference/nvml.md#functions).
  */
 import { type Condition, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";

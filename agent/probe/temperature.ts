@@ -1,11 +1,11 @@
 /**
  * Temperature against the device's own limits. Models differ by tens of degrees, so fixed numbers
- * are only the fallback for a device that does not tell (promise N44).
+ * are only the fallback for a device that does not tell.
  */
 import { type Condition, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 
-/** °C, `navarch/health-policy.md` §5. */
+/** °C. */
 const SLOWDOWN_FALLBACK = 85;
 const SHUTDOWN_FALLBACK = 95;
 

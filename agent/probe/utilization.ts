@@ -1,6 +1,7 @@
 /**
  * Can the load of each GPU be read? No load is a fault: 100 % right after the driver was loaded is
- * the memory being scrubbed (gpu/nvml.md §11.13), and with MIG on there is no reading at all.
+ * the memory being scrubbed (docs/reference/nvml.md#pitfalls), and with MIG on there is no reading
+ * at all.
  */
 import { type Probe, lookAtEach } from "./probe.ts";
 

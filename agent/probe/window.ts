@@ -1,13 +1,13 @@
 /**
  * How much a counter grew within the current hour. Counters restart when the driver is loaded again
- * and jump when a GPU is exchanged (gpu/nvml.md §11.8), so a smaller value starts over and no
- * growth is ever negative.
+ * and jump when a GPU is exchanged (docs/reference/nvml.md#pitfalls), so a smaller value starts
+ * over and no growth is ever negative.
  */
 
 /** The counter at the start of the hour, and what it grew since. Monotonic milliseconds. */
 export type Window = { base: number; sinceMs: number; grown: number };
 
-/** One hour, because the policy's rates are per hour (`health-policy.md` §4). */
+/** One hour, because the policy's rates are per hour. */
 export const WINDOW_MS = 3_600_000;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The address of the control plane as people write it (promise N34): `host:port` without a scheme,
- * a bare host, a URL, an IPv6 literal with or without brackets. Pure.
+ * The address of the control plane as people write it: `host:port` without a scheme, a bare host, a
+ * URL, an IPv6 literal with or without brackets. Pure.
  */
 
 /** The port of the control plane when neither a port nor a scheme says otherwise. */

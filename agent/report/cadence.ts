@@ -4,7 +4,7 @@
  */
 import type { AgentConfig } from "../../schema/report.ts";
 
-/** Decision 22, until the control plane says otherwise. */
+/** Used until the control plane sends another. */
 export const CADENCE: AgentConfig = { heartbeat_ms: 30_000, sample_ms: 10_000, check_ms: 60_000 };
 /**
  * A cadence outside these is taken as the nearest one: neither a flood nor silence can be ordered.

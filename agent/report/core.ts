@@ -87,7 +87,7 @@ export class Agent {
     parts.sender.listen((reply) => this.#obey(reply));
   }
 
-  /** First check and first report at once (promise N41), then by the cadence. */
+  /** First check and first report at once, then by the cadence. */
   start(): void {
     const { spool, orders } = this.#parts;
     for (const result of orders.recover()) this.#delivery.answer(result);

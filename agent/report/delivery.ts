@@ -18,7 +18,7 @@ export const PAUSE_MS = { first: 1_000, max: LIMIT.agentPauseMsMax };
 const NARROWING_MS = 500;
 /** The shortest pause that a control plane can ask for. */
 const WAIT_MS_MIN = 100;
-/** Refused secrets and lost servers are told once a minute (promise N37). */
+/** Refused secrets and lost servers are told once a minute. */
 const COMPLAINT_MS = 60_000;
 /** The contract's bound of `results`. */
 const RESULTS_MAX = 32;

@@ -1,7 +1,7 @@
 /**
  * The agent's own Prometheus page, for those who scrape nodes: the DCGM names that dashboards use
- * and the agent's view of itself (`gpu/metrics.md` §3, §6). It is made from what the agent knows
- * already and never calls the driver. What is not known is absent: zero means measured zero.
+ * and the agent's view of itself. It is made from what the agent knows already and never calls the
+ * driver. What is not known is absent: zero means measured zero.
  *
  * Adapter: a listening socket.
  */

@@ -1,7 +1,7 @@
 /**
- * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades (decision
- * 6). Each report gets one reply, in order; in between the control plane may push. Every call ends
- * by its deadline, nothing rejects, and what was not acknowledged stays in the spool.
+ * Delivery over one outbound WebSocket, and over `POST` where a proxy forbids upgrades. Each report
+ * gets one reply, in order; in between the control plane may push. Every call ends by its deadline,
+ * nothing rejects, and what was not acknowledged stays in the spool.
  *
  * Adapter: the network.
  */
@@ -30,7 +30,7 @@ export type SendOptions = {
   note?: (message: string) => void;
 };
 
-/** The server's own limit is the same (`navarch/api.md` B1). */
+/** The server's own limit is the same. */
 export const SEND_TIMEOUT_MS = 10_000;
 /** A proxy that forbids upgrades rarely changes its mind; a failed try costs one request. */
 const POST_MS = 180_000;
@@ -220,7 +220,7 @@ class Delivery implements Sender {
 /** Where the control plane asks to wait and does not say how long. */
 const RETRY_MS = 1_000;
 
-/** By the code of the error body (`navarch/api.md` B7). */
+/** By the code of the error body. */
 function errorAnswer(error: Extract<DecodedFrame, { kind: "error" }>): SendAnswer {
   const { code, message, retryMs } = error;
   const text = `${code}: ${message}`;

@@ -16,7 +16,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "../state-file.ts";
 
-/** Placed by bootstrap, readable by root only (promise N55). */
+/** Placed by bootstrap, readable by root only. */
 export const DEFAULT_TOKEN_FILE = "/etc/navarch-node/token";
 
 /** What every credential of one node begins with. */

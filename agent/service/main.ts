@@ -1,7 +1,6 @@
 /**
  * The agent as a program. It composes the agent from adapters and touches the ambient world so that
- * nothing else has to. It never ends because of the network, a token or the control plane
- * (`navarch/cli.md` §3).
+ * nothing else has to. It never ends because of the network, a token or the control plane.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -32,7 +31,7 @@ import type { KeyTrust } from "../report/key-trust.ts";
 import { openRenewal, type Renewal } from "./upgrade.ts";
 import { openWay } from "./way.ts";
 
-/** SIGTERM to exit, last report included (`navarch/cli.md` §3 allows 5 s). */
+/** SIGTERM to exit, last report included. */
 const GOODBYE_MS = 4_500;
 /**
  * How often the runtime lets go of garbage and of machine code: an agent is idle for all but

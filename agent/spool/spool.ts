@@ -21,7 +21,7 @@ import type { SpoolStorage } from "./spool-storage.ts";
 
 /** Bodies may fill this share of the bound; the rest is room for lines waiting to be deleted. */
 const LIVE_SHARE = 0.7;
-/** Bound while only memory takes the records: a share of the agent's 64 MiB (decision 22). */
+/** Bound while only memory takes the records: a share of the agent's 64 MiB. */
 const MEMORY_BYTES_MAX = 6 * 1024 * 1024;
 /** Small enough that acknowledged space is given back soon, large enough for few files. */
 const SEGMENT_BYTES_MAX = 1024 * 1024;

@@ -10,7 +10,7 @@ import type { TemplateVariable } from "../template/variable.ts";
 
 export type Arch = "x64" | "arm64";
 
-/** An address of the control plane that nodes might dial (`navarch/config.md` §4.1). */
+/** An address of the control plane that nodes might dial. */
 export type Candidate =
   | { kind: "url"; url: string }
   /** The address from which the machine sees our SSH connection come, with this scheme and port. */

@@ -6,7 +6,7 @@
 import type { Output } from "../../schema/bootstrap.ts";
 import type { Mask } from "./mask.ts";
 
-/** Of head and of tail (`navarch/config.md` §8: 64 KiB a stream). */
+/** Of head and of tail (64 KiB a stream). */
 export const PART_BYTES = 32 * 1_024;
 
 /** Of UTF-8: a cut looks this far for the border of a character. */

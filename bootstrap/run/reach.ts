@@ -9,7 +9,7 @@ import { ABORTED, type Answer, failed, good, refused, sentenceOf } from "./end.t
 import type { Clock, Job, Ports } from "./job.ts";
 import type { AttemptRecord, OpenStep } from "./record.ts";
 
-/** `navarch/config.md` §8; reached in ten steps, for a machine that is nearly up. */
+/** The default in ten steps, for a machine that is nearly up. */
 const RETRY_MS_MAX = 5_000;
 const RETRY_STEP_MS = 500;
 /**

@@ -1,8 +1,8 @@
 /**
  * Turns one bare machine into a node, once: reach it, look at it, claim it, give it its credential
- * and its agent, run the pool's commands (`navarch/config.md` §8). It decides nothing about the
- * fleet: it does what the job says, records each step before its effect, and answers how it ended.
- * Running it again, after a crash at any point, goes on where the machine's own marks end.
+ * and its agent, run the pool's commands. It decides nothing about the fleet: it does what the job
+ * says, records each step before its effect, and answers how it ended. Running it again, after a
+ * crash at any point, goes on where the machine's own marks end.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Shell } from "../shell.ts";

@@ -1,7 +1,6 @@
 /**
- * The shape of a parsed setup command (`navarch/config.md` §8): text, and actions in a small subset
- * of Go's template language. Nothing in it can loop without end or reach outside the values it is
- * given.
+ * The shape of a parsed setup command: text, and actions in a small subset of Go's template
+ * language. Nothing in it can loop without end or reach outside the values it is given.
  */
 
 /** A position in the template text, both numbers from 1. */

@@ -1,6 +1,6 @@
 /**
- * The variables a setup command may use (`navarch/config.md` §8). The same values are exported to
- * the command's environment under the names of `variableEnv`.
+ * The variables a setup command may use. The same values are exported to the command's environment
+ * under the names of `variableEnv`.
  */
 
 export type VariableKind = "text" | "list";

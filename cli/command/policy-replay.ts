@@ -9,7 +9,7 @@ import type { Failure } from "../failure.ts";
 import type { Flag } from "../flag.ts";
 import { show } from "../show.ts";
 
-/** `navarch/cli.md` §7: a threshold failed. */
+/** A threshold failed. */
 const MORE = 8;
 
 export const REPLAY_FLAGS: readonly Flag[] = [

@@ -1,7 +1,7 @@
 /**
- * Decodes XID 74, whose meaning is in seven registers of the line (`gpu/xid.md` §6, vendor sheet).
- * Hopper fills registers 1, 3, 4 and 5; a register or bit that the table does not name is reported
- * as unlisted, never as harmless. Pure.
+ * Decodes XID 74, whose meaning is in seven registers of the line (docs/reference/xid.md#nvlink-4).
+ * Hopper fills registers 1, 3, 4 and 5. A register or bit that is not in the table is reported as
+ * unlisted, never as harmless. Pure.
  */
 
 /** What one bit says, from harmless to strongest. */

@@ -1,7 +1,8 @@
 /**
  * Decodes XID 144–150, whose meaning is in two registers of the line and not in the code
- * (`gpu/xid.md` §10). The driver changed the layout of the first register with R575; the rules are
- * such that trying both layouts gives one action, so the driver's version is not needed. Pure.
+ * (docs/reference/xid.md#nvlink-5). The driver changed the layout of the first register with R575;
+ * the rules are such that trying both layouts gives one action, so the driver's version is not
+ * needed. Pure.
  */
 import * as v from "valibot";
 import rulesFile from "./xid-nvlink5-rules.json" with { type: "json" };

@@ -5,21 +5,21 @@
  * (Apache-2.0, three packages). Measured with Bun 1.4.5, one core, 62 expressions of the required
  * language:
  *
- * | question                            | marcbachmann 8.0.0        | bufbuild 0.6.1              |
+ * | question | marcbachmann 8.0.0 | bufbuild 0.6.1 |
  * |-------------------------------------|---------------------------|-----------------------------|
- * | type check before running           | public, with positions    | not reachable from outside  |
- * | unknown variable, `1 + 'a'` at load | refused                   | accepted, fails when run    |
- * | `&&`/`||` absorb errors, either side| yes                       | yes                         |
- * | macros, comments, raw/triple quotes | yes                       | yes                         |
- * | int == double, dynamic / literal    | yes / added here          | yes / yes                   |
- * | int + double                        | added here                | needs functions replaced    |
- * | `matches`                           | backtracking: replaced    | RE2                         |
- * | compile, 16-code xid rule           | 12 µs                     | 161 µs                      |
- * | evaluate, same rule                 | 0.36 µs                   | 2.6 µs                      |
- * | bundle, minified                    | 88 KiB                    | 290 KiB                     |
- * | last release before choosing        | 2026-08                   | 2026-09                     |
+ * | type check before running | public, with positions | not reachable from outside |
+ * | unknown variable, `1 + 'a'` at load | refused | accepted, fails when run |
+ * | `&&`/`||` absorb errors, either side| yes | yes |
+ * | macros, comments, raw/triple quotes | yes | yes |
+ * | int == double, dynamic / literal | yes / added here | yes / yes |
+ * | int + double | added here | needs functions replaced |
+ * | `matches` | backtracking: replaced | RE2 |
+ * | compile, 16-code xid rule | 12 µs | 161 µs |
+ * | evaluate, same rule | 0.36 µs | 2.6 µs |
+ * | bundle, minified | 88 KiB | 290 KiB |
+ * | last release before choosing | 2026-08 | 2026-09 |
  *
- * A check before the control plane starts is a promise (B40), so the first row decided.
+ * A check before the control plane starts is a promise, so the first row decided.
  */
 import { Environment } from "@marcbachmann/cel-js";
 import { matchesLinear } from "./pattern.ts";

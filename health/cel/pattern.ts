@@ -1,8 +1,7 @@
 /**
  * Regular expressions of policies, in time linear in the text whatever the pattern says. The CEL
  * library would hand a pattern to the JavaScript engine, where one bad pattern stops the control
- * plane (decision 20), so `matches` is served by RE2 syntax from here. Compiled patterns are
- * remembered.
+ * plane, so `matches` is served by RE2 syntax from here. Compiled patterns are remembered.
  */
 import { RE2JS } from "re2js";
 

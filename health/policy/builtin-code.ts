@@ -1,7 +1,8 @@
 /**
- * Built-in rules for what the driver tells by number: XIDs, SXids and the recovery action. Lists of
- * codes are taken from the catalogue, so the two cannot disagree. The order is the order of
- * evidence of `gpu/xid.md` §3: announced verdict, decoded registers, catalogue, unknown.
+ * Built-in rules for what the driver reports by number: XIDs, SXids and the recovery action. Lists
+ * of codes come from the catalogue, so the two cannot disagree. The rules follow the order of
+ * evidence (docs/reference/xid.md#order-of-evidence): recovery action, decoded registers,
+ * catalogue, unknown.
  */
 import { allSxids, allXids, type CatalogAction, type SxidClass } from "../catalog/catalog.ts";
 import { type BuiltinRule, CLASS, isType, metricIs, rule, TWICE_A_DAY } from "./class.ts";

@@ -1,7 +1,7 @@
 /**
  * Built-in rules for what the agent measures: memory, heat, power, links, the driver, the machine
  * around the GPUs, and its own silence. Device limits come with the event; fixed ones are a
- * fallback (`health-policy.md` §5, P9).
+ * fallback.
  */
 import { type BuiltinRule, CLASS, isType, metricIs, reasonIs, rule } from "./class.ts";
 

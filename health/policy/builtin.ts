@@ -1,7 +1,7 @@
 /**
- * The policy that holds when nobody wrote another one, as ordinary rules (`health-policy.md` §6). A
- * fault of an application never condemns a node. Other policies borrow hold, action and class from
- * these rules where they say nothing themselves.
+ * The policy that holds when nobody wrote another one, as ordinary rules. A fault of an application
+ * never condemns a node. Other policies borrow hold, action and class from these rules where they
+ * say nothing themselves.
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { CODE_RULES } from "./builtin-code.ts";

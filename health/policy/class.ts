@@ -1,18 +1,17 @@
 /**
- * The classes of `health-policy.md` §6 and §7: what a kind of fault means for the node, how long it
- * counts, and what would cure it. Rules are built from a class, a condition and a reason to
- * believe.
+ * The classes of faults: what each means for the node, how long it counts, and what would cure it.
+ * A rule is built from a class, a condition and a basis.
  */
 import type { Hold, PolicyRule, Result, RuleAction } from "../../schema/policy.ts";
 
-/** Which fact decided (`gpu/xid.md` §3), for people to read. */
+/** Which fact decided (docs/reference/xid.md#order-of-evidence), for people to read. */
 export type Rank = "verdict" | "decode" | "catalogue" | "measurement" | "unknown";
 
 export type FaultClass = {
   result: Result;
   hold: Hold;
   action: RuleAction;
-  /** True only for hardware evidence that cannot be a passing state (decision 3). */
+  /** True only for hardware evidence that cannot be a passing state. */
   definitive: boolean;
 };
 
@@ -27,7 +26,7 @@ export type BuiltinRule = FaultClass & {
 const HOUR_MS = 3_600_000;
 /** Long enough for a person to see it, short enough that one odd line does not cling to a node. */
 const AN_HOUR: Hold = { forMs: HOUR_MS };
-/** Twice a day on one GPU (or one link) is hardware; once is bad luck (`health-policy.md` §6). */
+/** Twice a day on one GPU (or one link) is hardware; once is bad luck. */
 export const TWICE_A_DAY = {
   atLeast: 2,
   withinMs: 24 * HOUR_MS,

@@ -1,6 +1,6 @@
 /**
  * A policy with its conditions compiled, ready to be asked. Pure. A policy with one bad rule is
- * refused whole: running with the others would call sick hardware healthy (B40).
+ * refused whole: running with the others would call sick hardware healthy.
  */
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import { type Condition, compileCondition } from "../cel/condition.ts";

@@ -1,15 +1,15 @@
 /**
- * A finding as the map that a condition sees (`navarch/health-policy.md` §3 and §4). Pure. Besides
- * what the agent measured, an event carries what can be *derived* from it, so that rules, the
- * built-in ones and anybody's, can be written on meaning and not on register bits:
+ * A finding as the map that a condition sees. Pure. Besides what the agent measured, an event
+ * carries what can be *derived* from it, so that rules, the built-in ones and anybody's, can be
+ * written on meaning and not on register bits:
  *
- * | metric     | values                                                                        |
+ * | metric | values |
  * |------------|-------------------------------------------------------------------------------|
- * | `reason`   | the finding's reason, e.g. `dbe`, `pending`, `unresponsive`                   |
- * | `verdict`  | `none` `reset` `drain_reset` `reboot` `drain_p2p` `imex` `unknown`: the       |
- * |            | driver's own announcement (XID 154, field 230, RST in 94/95, return code 16)  |
- * | `decode`   | `ignore` `app` `watch` `reset` `unknown`: registers of XID 74 and 144–150     |
- * | `followed` | true for XID 45 that names a cause or has another XID within 30 s             |
+ * | `reason` | the finding's reason, e.g. `dbe`, `pending`, `unresponsive` |
+ * | `verdict` | `none` `reset` `drain_reset` `reboot` `drain_p2p` `imex` `unknown`: the |
+ * | | driver's own announcement (XID 154, field 230, RST in 94/95, return code 16) |
+ * | `decode` | `ignore` `app` `watch` `reset` `unknown`: registers of XID 74 and 144–150 |
+ * | `followed` | true for XID 45 that names a cause or has another XID within 30 s |
  */
 import type { Finding, Metrics } from "../../schema/finding.ts";
 import type { PolicyEvent } from "../../schema/policy.ts";
@@ -27,7 +27,7 @@ export type DriverVerdict =
   /** A number that a newer driver gave a meaning. */
   | "unknown";
 
-/** Values of XID 154 and field 230 (`gpu/xid.md` §4, open-gpu-kernel-modules gpu.c). */
+/** Values of XID 154 and field 230 (docs/reference/xid.md#recovery-action). */
 const VERDICTS: readonly DriverVerdict[] = [
   "none",
   "reset",
@@ -41,7 +41,10 @@ const VERDICTS: readonly DriverVerdict[] = [
   "reboot",
 ];
 
-/** NVML return code: this GPU must be reset before it can be used (`gpu/nvml.md` §8). */
+/**
+ * NVML return code: this GPU must be reset before it can be used
+ * (docs/reference/nvml.md#return-codes).
+ */
 const RESET_REQUIRED = 16;
 
 /** What the driver announces in this finding, or `null` if it announces nothing. */
@@ -148,7 +151,7 @@ const FLOAT = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const TRUE = new Set(["t", "T", "true", "TRUE", "True"]);
 const FALSE = new Set(["f", "F", "false", "FALSE", "False"]);
 
-/** A metric that came as text, typed as upstream's wire does (`health-policy.md` §3). */
+/** A metric that came as text, typed as upstream's wire does. */
 export function readMetric(key: string, text: string): number | boolean | string {
   if (NAME_KEY.test(key)) return text;
   if (INTEGER.test(text) || FLOAT.test(text)) {

@@ -1,7 +1,8 @@
 /**
- * Faults that need no second opinion (safety.md §4.3): the device is off the bus, or its memory
- * error could not be contained. No rule, release or observer makes these up: no quarantine covers
- * them, and while everything else is restrained they move on by a trickle of their own.
+ * Faults that need no second opinion (docs/reference/safety.md#budgets): the device is off the bus,
+ * or its memory error could not be contained. No rule, release or observer makes these up: no
+ * quarantine covers them, and while everything else is restrained they move on by a trickle of
+ * their own.
  */
 import type { Finding } from "../../schema/finding.ts";
 

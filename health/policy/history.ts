@@ -19,7 +19,7 @@ const KEEP_MS_MIN = 24 * 3_600_000;
 const ENTRIES_MAX = 256;
 /** Of these, what shadows may use at most, and only where the deciding rules leave room. */
 const SHADOW_ENTRIES_MAX = 64;
-/** A code within this time explains XID 45 (`health-policy.md` §5, P12). */
+/** A code within this time explains XID 45. */
 const FOLLOW_MS = 30_000;
 
 /** What identifies a GPU in keys: UUID, else address, else index, else the node. */
@@ -33,7 +33,7 @@ export function atOf(finding: Finding): number {
   return Date.parse(finding.at);
 }
 
-/** Codes whose repetition on *one link* means something (`health-policy.md` §6, row 74). */
+/** Codes whose repetition on *one link* means something. */
 function linkOf(finding: Finding): number | null {
   const { code } = finding;
   if (finding.kind !== "xid" || typeof code !== "number") return null;

@@ -1,7 +1,7 @@
 /**
- * The latch between findings and a verdict (`navarch/health-policy.md` §7). Pure. A fault is
- * reported once and lasts until something shows that it is over; what shows that depends on its
- * class. Without the latch a broken GPU would look healthy one report later.
+ * The latch between findings and a verdict. Pure. A fault is reported once and lasts until
+ * something shows that it is over; what shows that depends on its class. Without the latch a broken
+ * GPU would look healthy one report later.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { HeldFinding } from "../../schema/held.ts";
@@ -78,7 +78,8 @@ function isEarlier(a: Finding, b: Finding): boolean {
 
 /** Which of two occurrences of one key speaks: the worse, and of equals the newer. */
 function supersedes(before: HeldFinding, finding: Finding, judgement: Judgement): boolean {
-  // The driver's verdict is a state: the newest is the one that holds (`gpu/xid.md` §3).
+  // The driver's verdict is a state: the newest is the one that holds
+  // (docs/reference/xid.md#order-of-evidence).
   if (finding.code === XID_RECOVERY_ACTION && finding.kind === "xid") {
     return !isEarlier(finding, before.finding);
   }

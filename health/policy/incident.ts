@@ -1,6 +1,6 @@
 /**
  * Groups judged findings into incidents: what belongs to one fault gets one root and one action
- * (`gpu/xid.md` §7). Pure, and independent of the order of its input.
+ * (docs/reference/xid.md#incidents). Pure, and independent of the order of its input.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { Judgement, Result, RuleAction } from "../../schema/policy.ts";

@@ -4,7 +4,7 @@
  * hardware) comes from the class of the finding, which is the built-in rule it falls under.
  *
  * The findings of one report are judged together and then do not depend on their order: evidence of
- * one fault arrives in any order (`gpu/kernel-log.md` §7).
+ * one fault arrives in any order (docs/reference/kernel-log.md#order).
  *
  * A rule that is a shadow, or in quarantine, is asked in its place and passed over: what it would
  * have said is told beside the judgement, which is the one that a policy without it would give.

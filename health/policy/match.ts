@@ -17,7 +17,7 @@ import {
 import { eventOf } from "./event.ts";
 import { isEvidentFinding } from "./evident.ts";
 
-/** A condition that failed; the rule counts as not matched (`health-policy.md` §3). */
+/** A condition that failed; the rule counts as not matched. */
 export type PolicyFault = { rule: string; message: string };
 
 /** First deciding rule whose condition is true, or `null`, and the shadows before it. */

@@ -12,7 +12,7 @@ const names = fc.array(fc.constantFrom("ops", "ci", "team-a"), { minLength: 1, m
 const queue: fc.Arbitrary<Json> = nodes.map((n) => ({ type: "queue", jobs_per_node: n }));
 const reactive = ["pools", "0", "scaling", "autoscaler"];
 
-/** Every accepted spelling of `navarch/config.md` §2, and of §9 for defaults. */
+/** Every accepted spelling. */
 const ROWS: Row[] = [
   row("min_nodes", "pools.0.scaling.min_nodes", "pools.0.min_nodes", fc.constant(1)),
   row("max_nodes", "pools.0.scaling.max_nodes", "pools.0.max_nodes", nodes),

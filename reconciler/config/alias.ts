@@ -1,8 +1,7 @@
 /**
- * Brings every accepted spelling to its canonical one (`navarch/config.md` §2), in the tree, before
- * anything is read or merged. Two spellings of one setting in one place: equal values are a
- * warning, different values an error. What is moved keeps the path and position at which it was
- * written.
+ * Brings every accepted spelling to its canonical one, in the tree, before anything is read or
+ * merged. Two spellings of one setting in one place: equal values are a warning, different values
+ * an error. What is moved keeps the path and position at which it was written.
  */
 import { parseDuration } from "../../schema/duration.ts";
 import type { Problems } from "./problem.ts";

@@ -1,6 +1,6 @@
 /**
- * `scaling.autoscaler` (`navarch/config.md` §3): five types, three of which nest. Each key is
- * checked against the type it stands in, so that a key of another type is named as such.
+ * `scaling.autoscaler`: five types, three of which nest. Each key is checked against the type it
+ * stands in, so that a key of another type is named as such.
  */
 import { AUTOSCALER_TYPES, type Autoscaler } from "../../schema/config.ts";
 import { readSection, type Section } from "./section.ts";

@@ -1,7 +1,6 @@
 /**
- * How a bare machine becomes a node: the SSH and setup fields of a pool (`navarch/config.md` §8).
- * Setup commands are parsed as templates here, so that a misspelled variable never reaches a
- * machine.
+ * How a bare machine becomes a node: the SSH and setup fields of a pool. Setup commands are parsed
+ * as templates here, so that a misspelled variable never reaches a machine.
  */
 import { builtinCommands } from "../../bootstrap/builtin/builtin.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";

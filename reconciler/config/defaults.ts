@@ -1,6 +1,6 @@
 /**
- * `defaults` and its old alias `global` (`navarch/config.md` §9): what holds for pools that are
- * silent, each field on its own. Nearest place first: pool, `defaults`, `global`, built-in.
+ * `defaults` and its old alias `global`: what holds for pools that are silent, each field on its
+ * own. Nearest place first: pool, `defaults`, `global`, built-in.
  */
 import { type PoolConfig, REPLACEMENTS, type Share } from "../../schema/config.ts";
 import { type BootstrapPart, readBootstrap } from "./bootstrap.ts";

@@ -1,6 +1,6 @@
 /**
  * The providers that pools may name: those that `providers` defines, and every known type that a
- * pool names without a definition (`navarch/config.md` §5, "Implied provider").
+ * pool names without a definition.
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
 import { impliedProvider, type KnownProvider, typeOfName, warnAdapter } from "./provider.ts";

@@ -1,6 +1,6 @@
 /**
- * How a node is emptied (`navarch/config.md` §10). Each place that may say something about draining
- * is read on its own; `mergeDrain` then takes each field from the nearest place that has it.
+ * How a node is emptied. Each place that may say something about draining is read on its own;
+ * `mergeDrain` then takes each field from the nearest place that has it.
  */
 import type { Drain } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";

@@ -1,8 +1,7 @@
 /**
- * The guide's own configurations (`navarch/promises.md` N9, N17, N23, N48, N88). The fixtures are
- * re-typed; the hash of what each one parses to keeps anyone from mending the input instead of the
- * reader. What they normalise to is stored beside them: `UPDATE=1` rewrites it, and the difference
- * is the review.
+ * The guide's own configurations. The fixtures are re-typed; the hash of what each one parses to
+ * keeps anyone from mending the input instead of the reader. What they normalise to is stored
+ * beside them: `UPDATE=1` rewrites it, and the difference is the review.
  */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";

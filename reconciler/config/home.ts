@@ -1,6 +1,6 @@
 /**
- * Where a key is at home, so that a key written in the wrong place is answered with the right one
- * (`navarch/config.md` §14). Only keys that are at home in exactly one place are listed.
+ * Where a key is at home, so that a key written in the wrong place is answered with the right one.
+ * Only keys that are at home in exactly one place are listed.
  */
 
 const HOME: Record<string, readonly string[]> = {
@@ -125,9 +125,7 @@ export function homeOf(key: string): string | null {
   return HOME_OF.get(key) ?? null;
 }
 
-/**
- * Names that upstream's documents use and no program ever read, with what to write instead (§2).
- */
+/** Keys that upstream's documents name and no program reads, with the key to write instead. */
 export const RETIRED: Readonly<Record<string, string | undefined>> = Object.assign(
   Object.create(null),
   {

@@ -1,6 +1,4 @@
-/**
- * The `kubernetes` block (`navarch/config.md` §10), defaults filled in.
- */
+/** The `kubernetes` block, defaults filled in. */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import { serverOf } from "../core/address.ts";
 import { isLabelKey } from "./label.ts";

@@ -1,6 +1,6 @@
 /**
  * Several documents, one configuration: each file's pools are found in either dialect, then later
- * files are laid over earlier ones, pools by name (`navarch/config.md`, "Several files").
+ * files are laid over earlier ones, pools by name.
  */
 import { POOL_NAME } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";

@@ -1,8 +1,7 @@
 /**
  * YAML text → a tree whose every part knows its file, line and column. Work is bounded before it is
  * done: size, tokens, depth and values after expansion are capped, so that no bytes can make the
- * loader slow or large (`navarch/config.md` §11, §16). A file that is not sound YAML yields its
- * syntax errors and no tree.
+ * loader slow or large. A file that is not sound YAML yields its syntax errors and no tree.
  */
 import {
   Composer,

@@ -1,6 +1,6 @@
 /**
- * `server.notifier` (`navarch/config.md` §4.2). `${ENV_NAME}` stays as written: it is expanded
- * where the notifier is opened, so that no secret is ever part of the configuration.
+ * `server.notifier`. `${ENV_NAME}` stays as written: it is expanded where the notifier is opened,
+ * so that no secret is ever part of the configuration.
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import { parseHttpUrl } from "./address.ts";

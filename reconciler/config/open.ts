@@ -90,7 +90,7 @@ export type PolicyAnswer = { policy: Policy | null; problems: Problem[] };
 
 /**
  * Reads a policy file. A missing one is `missing`, so that the caller may start on the built-in
- * policy with a warning (`navarch/promises.md` N24); anything else wrong must not be started on.
+ * policy with a warning; anything else wrong must not be started on.
  */
 export async function openPolicy(
   path: string,

@@ -1,6 +1,6 @@
 /**
- * A health policy file → the ordered rules (`navarch/health-policy.md` §2). A policy with any error
- * is refused whole: running with half of the rules would call sick hardware healthy.
+ * A health policy file → the ordered rules. A policy with any error is refused whole: running with
+ * half of the rules would call sick hardware healthy.
  */
 import type { Problem } from "../../schema/config.ts";
 import { LIMIT } from "../../schema/limit.ts";

@@ -1,7 +1,4 @@
-/**
- * One pool (`navarch/config.md` §1.2, §6, §7): where its nodes are bought, how many there are, and
- * what holds for them.
- */
+/** One pool: where its nodes are bought, how many there are, and what holds for them. */
 import { parse } from "valibot";
 import {
   type PoolConfig,
@@ -89,7 +86,7 @@ export function readPool(
   return config;
 }
 
-/** The ladder of a pool that opts into one (decision 2): known rungs, each once, mildest first. */
+/** The ladder of a pool that opts into one: known rungs, each once, mildest first. */
 function readRepair(pool: Section): PoolConfig["repair"] {
   const repair = pool.map("repair");
   const given = repair.texts("ladder");

@@ -1,7 +1,6 @@
 /**
  * Collects everything wrong, or worth saying, about a set of documents, so that one run tells all
- * of it in the order of the text (`navarch/config.md` §14). Nothing here throws: bad input is a
- * value.
+ * of it in the order of the text. Nothing here throws: bad input is a value.
  */
 import type { Problem } from "../../schema/config.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Where a pool buys: `provider`, or `providers` with priorities and weights (`navarch/config.md`
- * §6). Abstract instance types become the provider's own here.
+ * Where a pool buys: `provider`, or `providers` with priorities and weights. Abstract instance
+ * types become the provider's own here.
  */
 import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";

@@ -1,7 +1,7 @@
 /**
- * `providers` (`navarch/config.md` §5): which settings each type takes, and the providers that
- * exist only because a pool names a known type. Settings are handed on in one flat record, camel
- * case, durations in milliseconds with `Ms` at the end.
+ * `providers`: which settings each type takes, and the providers that exist only because a pool
+ * names a known type. Settings are handed on in one flat record, camel case, durations in
+ * milliseconds with `Ms` at the end.
  */
 import { PROVIDER_TYPES, type ProviderConfig, type ProviderType } from "../../schema/config.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";

@@ -1,6 +1,6 @@
 /**
- * YAML texts → the one normalised configuration, or everything that is wrong with them
- * (`navarch/config.md`). Pure on the texts: no file, no environment, no clock.
+ * YAML texts → the one normalised configuration, or everything that is wrong with them. Pure on the
+ * texts: no file, no environment, no clock.
  */
 import type { Config, PoolConfig, Problem } from "../../schema/config.ts";
 import { readDefaults } from "./defaults.ts";

@@ -1,7 +1,7 @@
 /**
- * `safety`: what may be done at once and what it may cost (`remediation/safety.md` §4, §5, §10).
- * Everything has a default, so that a configuration that says nothing is a careful one. Pools and
- * providers have a `spend` of their own.
+ * `safety`: what may be done at once and what it may cost (docs/reference/safety.md). Everything
+ * has a default, so that a configuration that says nothing is a careful one. Pools and providers
+ * have a `spend` of their own.
  */
 import type { Limits, SafetyConfig, Share, Spend } from "../../schema/config.ts";
 import type { Section } from "./section.ts";
@@ -9,7 +9,7 @@ import { readShare } from "./share.ts";
 
 const percent = (value: number): Share => ({ kind: "percent", percent: value });
 
-/** safety.md §4.2: the pool's and the domain's share, then the fleet's. */
+/** The share of pool and domain, then the fleet's. */
 const LIMITS = {
   isolate: { pool: percent(20), domain: percent(20), fleet: percent(10) },
   drain: { pool: percent(10), domain: percent(10), fleet: percent(5) },
@@ -61,7 +61,7 @@ function readBreaker(section: Section): SafetyConfig["breaker"] {
     windowMs,
     longWindowMs,
     probability: section.number("probability", { min: 1e-12, max: 0.5 }) ?? 1e-6,
-    // Reported rates of large fleets are 3.8 to 6.5 per 1,000 node-days (safety.md §5.2).
+    // Reported rates of large fleets are 3.8 to 6.5 per 1,000 node-days.
     ratePrior: section.number("rate", { min: 0.01 }) ?? 5,
     rateMin: section.number("rate_min", { min: 0.01 }) ?? 1,
     rateMax: section.number("rate_max", { min: 0.01 }) ?? 20,

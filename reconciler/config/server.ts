@@ -1,7 +1,4 @@
-/**
- * `server`, `instance_manager` and what `global.agent` says for a silent server
- * (`navarch/config.md` §4, §9).
- */
+/** `server`, `instance_manager` and what `global.agent` says for a silent server. */
 import type { ServerConfig } from "../../schema/config.ts";
 import { printDuration } from "../../schema/duration.ts";
 import { type Answer, isWildcard, parseExternal, parseListen } from "./address.ts";
@@ -14,7 +11,7 @@ const HEARTBEAT_MS = 30_000;
 const HEARTBEATS_MISSED = 3;
 /**
  * NVML is read this often on the node. Ten seconds finds a hot GPU within one heartbeat and stays
- * inside the agent's share of a CPU (decision 22).
+ * inside the agent's share of a CPU.
  */
 const SAMPLE_MS = 10_000;
 const TOKEN_ENV = "NAVARCH_AUTH_TOKEN";

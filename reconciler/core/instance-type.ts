@@ -1,6 +1,6 @@
 /**
- * Abstract instance types: one name for the same hardware at several clouds (`navarch/config.md`
- * §7). They resolve by the provider's type, never by the name it has in the configuration.
+ * Abstract instance types: one name for the same hardware at several clouds. They resolve by the
+ * provider's type, never by the name it has in the configuration.
  */
 import type { ProviderType } from "../../schema/config.ts";
 

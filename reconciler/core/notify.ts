@@ -1,7 +1,6 @@
 /**
- * Which events go to the webhook, and as what (`config.md` §4.2). Pure: rows of the outbox, written
- * in the same transaction as the event, so a notification is neither lost nor part of the
- * transition.
+ * Which events go to the webhook, and as what. Pure: rows of the outbox, written in the same
+ * transaction as the event, so a notification is neither lost nor part of the transition.
  */
 import type { NotifierConfig } from "../../schema/config.ts";
 import type { EventDraft } from "../../schema/event.ts";

@@ -1,15 +1,15 @@
 /**
  * The port to a place where instances are bought. An adapter never retries and never decides: each
  * method is one call, and its answer says only what the provider *proved*
- * (remediation/crash-safety.md §3). The two questions that matter are "did it prove that it did not
- * accept?" and "may the next try differ?"; everything unknown is `ambiguous`.
+ * (docs/reference/providers.md#answers). The two questions that matter are "did it prove that it
+ * did not accept?" and "may the next try differ?"; everything unknown is `ambiguous`.
  */
 import type { InstanceId } from "../../schema/id.ts";
 import type { ProviderType } from "../../schema/config.ts";
 
 /**
- * How a repeated create is recognised (crash-safety.md §4): by a client token, by a unique name, or
- * not at all (`tag-only`: found by listing tags, with a settle time).
+ * How a repeated create is recognised (docs/reference/providers.md#classes): by a client token, by
+ * a unique name, or not at all (`tag-only`: found by listing tags, with a settle time).
  */
 export type ProviderClass = "token" | "name" | "tag-only";
 
@@ -68,7 +68,7 @@ export type CreateAnswer =
 
 export type TerminateAnswer =
   | { kind: "accepted" }
-  /** Not proof of absence: confirm by listing (crash-safety.md §5). */
+  /** Not proof of absence: confirm by listing (docs/reference/providers.md#termination). */
   | { kind: "not_found" }
   | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
   | { kind: "ambiguous"; message: string };

@@ -1,7 +1,4 @@
-/**
- * The life cycle as upstream's two enums show it (`navarch/api.md` B4): one entity inside, two
- * views outside. Pure.
- */
+/** The life cycle as upstream's two enums show it: one entity inside, two views outside. Pure. */
 import type { HealthStatus, InstanceStateName, NodeStatus } from "../../schema/api.ts";
 import type { Node } from "../../schema/node.ts";
 import { unreachable } from "../../schema/unreachable.ts";

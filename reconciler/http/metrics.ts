@@ -1,8 +1,8 @@
 /**
- * What Prometheus sees (`navarch/api.md` B9, promises N78–N84). Counters and histograms live in
- * prom-client; gauges are printed from the fleet at each scrape, so a node's series end with the
- * node and memory does not grow with time (invariant H9). Absence means not known; 0 means measured
- * zero. The page of a large fleet is tens of MiB, so it is made and sent in slices.
+ * What Prometheus sees. Counters and histograms live in prom-client; gauges are printed from the
+ * fleet at each scrape, so a node's series end with the node and memory does not grow with time.
+ * Absence means not known; 0 means measured zero. The page of a large fleet is tens of MiB, so it
+ * is made and sent in slices.
  */
 import { Counter, Histogram, Registry } from "prom-client";
 import type { Finding } from "../../schema/finding.ts";
@@ -128,7 +128,7 @@ export class Metrics {
     [this.matches, this.shadows, this.policyErrors] = openRuleCounters(registers);
   }
 
-  /** Pre-creates what `increase()` needs to see from the first fault on (promise N81). */
+  /** Pre-creates what `increase()` needs to see from the first fault on. */
   attach(reconciler: Reconciler, xids: readonly number[]): void {
     this.reconciler = reconciler;
     for (const xid of xids) this.xidLabels.add(String(xid));

@@ -1,7 +1,7 @@
 /**
- * The port to a Kubernetes API server: one call, one watch, closed unions for what can come back.
- * Everything above it is written against these two functions, so that the same code runs on a real
- * server (`client.ts`) and on the one in memory (`fake.ts`). Facts: `remediation/kubernetes.md`.
+ * The port to a Kubernetes API server: one call, one watch, and closed unions for their results.
+ * All other Kubernetes code uses these two functions, so it runs unchanged on a real server
+ * (`client.ts`) and on the one in memory (docs/reference/kubernetes.md).
  */
 
 /**

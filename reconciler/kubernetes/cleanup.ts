@@ -1,11 +1,13 @@
 /**
- * Removes what Kubernetes still knows of a machine that its cloud has confirmed gone, in the order
- * of `remediation/kubernetes.md` §8: its kubelet's silence as a second witness, then its pods, then
- * the Node object. Deleting a Node whose machine runs would free the identity of StatefulSet pods
- * that are still running there, so a lease that is renewed stops everything and raises an alarm.
+ * Removes what Kubernetes still knows of a machine that its cloud has confirmed gone: first its
+ * kubelet must have fallen silent, then its pods are removed, then the Node object
+ * (docs/reference/kubernetes.md#node-removal). Deleting the Node of a running machine would free
+ * the identity of StatefulSet pods that still run there, so a lease that is renewed stops the
+ * removal and raises an alarm.
  *
- * Level-triggered and idempotent: `tend` tells everything anew, and the next call of it is the
- * retry. A deletion carries the UID, so a machine that came back under the old name is never hit.
+ * Level-triggered and idempotent: each call of `tend` passes the complete list, and the next call
+ * is the retry. A deletion carries the UID, so a machine that returned under the old name is not
+ * affected.
  */
 import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";

@@ -1,9 +1,10 @@
 /**
- * The port to an API server over Bun's `fetch` with TLS stated for each call (bun.md §8: the stock
- * client loses the client certificate on some versions). Every call and every watch ends by itself:
- * Bun's own time limit is off, because it would end a quiet watch after six minutes, and timers of
- * ours stand in its place. A PATCH or POST is sent once; a DELETE whose kept connection turns out
- * to be dead is sent again by Bun, which its UID precondition makes harmless (measured, 1.4.5).
+ * The port to an API server over Bun's `fetch` with TLS stated for each call
+ * (docs/reference/runtime.md#http, the stock client loses the client certificate on some versions).
+ * Every call and every watch ends by itself: Bun's own time limit is off, because it would end a
+ * quiet watch after six minutes, and timers of ours stand in its place. A PATCH or POST is sent
+ * once; a DELETE whose kept connection turns out to be dead is sent again by Bun, which its UID
+ * precondition makes harmless (measured, 1.4.5).
  *
  * Adapter: the network.
  */

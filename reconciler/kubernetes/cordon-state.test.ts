@@ -99,7 +99,7 @@ describe("cordonRequest()", () => {
       "navarch.dev/cordon-preexisting"
     ];
 
-  test("is the apply of §3.1, with UID and version", () => {
+  test("is an apply with UID and version", () => {
     expect(cordonRequest(node(), want)).toMatchObject({
       verb: "patch",
       path: "/api/v1/nodes/gpu-17",

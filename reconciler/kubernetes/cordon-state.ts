@@ -33,8 +33,9 @@ export type CordonState =
   | { kind: "impossible" };
 
 /**
- * The decision table of §3.3. `session` is the open one, `null` if none is; `held` says that this
- * session is known to have isolated this very object (our annotation on it says so too).
+ * The decision table of docs/reference/kubernetes.md#cordon. `session` is the open session or
+ * `null`. `held`: this session is known to have isolated this object (our annotation on it says
+ * so).
  */
 export function judgeCordon(
   live: KubeNode | null,
@@ -93,8 +94,8 @@ function preexisting(live: KubeNode): "true" | "false" {
 
 /**
  * With the UID always: an apply creates what it does not find, and a deleted Node would come back
- * as a ghost (§3.1). `force` is right for isolation only: the one other value that anybody can own
- * is a `false`.
+ * as a ghost (docs/reference/kubernetes.md#cordon). `force` is right for isolation only: the one
+ * other value that anybody can own is a `false`.
  */
 function apply(
   live: KubeNode,

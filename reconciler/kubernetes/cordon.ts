@@ -1,6 +1,6 @@
 /**
  * The product's own share of a cordon, held and given back by server-side apply, so that a person's
- * cordon is never lifted (`remediation/kubernetes.md` §3). Every write carries the UID and the
+ * cordon is never lifted (docs/reference/kubernetes.md#cordon). Every write carries the UID and the
  * resource version that it was decided from: a paused process with an old picture is refused by the
  * server (law 5), and what counts is what the server's answer shows, not that it answered.
  *

@@ -11,7 +11,7 @@ import { readPod } from "./read-pod.ts";
 
 /**
  * An eviction cannot be fenced at the server, so it has to be over before the leader's lease is
- * (`remediation/safety.md` §12).
+ * (docs/reference/safety.md#leadership).
  */
 export const EVICT_TIMEOUT_MS = 7_000;
 /** A node's pods come in well under a second; a cluster's volume attachments take longer. */

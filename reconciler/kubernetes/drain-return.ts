@@ -1,7 +1,7 @@
 /**
  * Pods that come back to a node although it drains: their controller tolerates every taint, or
  * binds them itself. Evicting them again and again would disrupt without end, so they are left and
- * named (`remediation/kubernetes.md` §6.5). Pure; memory of one drain in one process.
+ * named (docs/reference/kubernetes.md#drain). Pure; memory of one drain in one process.
  */
 import type { KubePod } from "../core/kubernetes/object.ts";
 

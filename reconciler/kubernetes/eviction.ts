@@ -1,9 +1,8 @@
 /**
- * What an API server's answer to one eviction or deletion means: pure. Every row of
- * `remediation/kubernetes.md` §6.3, as a server of 1.37 words it (the literal bodies are in the
- * test; source: kubernetes/kubernetes `pkg/registry/core/pod/storage/eviction.go`). Budgets come
- * back as 429 and as 403, throttling comes back as 429 as well, and only the causes tell them
- * apart. Several budgets over one pod come back as a 500 with no reason at all.
+ * Interprets an API server's answer to one eviction or deletion. Pure. It covers every row of
+ * docs/reference/kubernetes.md#eviction in the wording of server 1.37; the test has the literal
+ * bodies. Budgets are refused with 429 or 403, throttling with 429, and only the causes distinguish
+ * them. Several budgets for one pod give 500 without a reason.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import { readAdmission } from "./admission.ts";

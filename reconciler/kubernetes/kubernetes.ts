@@ -1,9 +1,10 @@
 /**
  * The Kubernetes side of the fleet as one scheduler: marks, drains, what is shown on the objects,
  * what is removed after a machine is gone, and the queue. Stale calls: a mark carries the UID and
- * the resource version that it was decided from, and a deletion the UID, so the server refuses
- * what is old; an eviction cannot be fenced there, so it carries the pod's UID, is asked only
- * within seconds of an activation that wants it, and its call lasts 7 s at most (safety.md §12).
+ * the resource version that it was decided from, and a deletion the UID, so the server refuses what
+ * is old; an eviction cannot be fenced there, so it carries the pod's UID, is asked only within
+ * seconds of an activation that wants it, and its call lasts 7 s at most
+ * (docs/reference/safety.md#leadership).
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
@@ -302,7 +303,7 @@ export class Kubernetes implements Scheduler {
     return darkCopy("nodes", this.#nodes) ?? darkCopy("pods", this.#pods);
   }
 
-  /** Found by itself, and never allowed to look: the guide's own manifests have no role (F2). */
+  /** Found by itself, and never allowed to look: the guide's own manifests have no role. */
   #isForbidden(): boolean {
     const { enabled } = this.#ports.config;
     return enabled === "auto" && !this.#nodes.synced() && this.#nodes.forbidden;

@@ -37,13 +37,13 @@ export type LimiterStanding = {
   pausedMs: number;
 };
 
-/** What an idle, healthy server takes without notice (kubernetes.md §6.2). */
+/** What an idle, healthy server takes without notice (docs/reference/kubernetes.md#drain). */
 const START_PER_SECOND = 20;
 /** Slow enough to recover, fast enough that a drain of 15 pods ends within its deadline. */
 const FLOOR_PER_SECOND = 2;
 /** Added for each healthy second: 36 s from the start to 200/s. */
 const STEP_PER_SECOND = 5;
-/** A cordon of 750 nodes within 5 s (kubernetes.md §9): the burst, then 4 s. */
+/** A cordon of 750 nodes within 5 s (docs/reference/kubernetes.md#watches): the burst, then 4 s. */
 const CORDONS_PER_SECOND = 150;
 const CORDONS_FLOOR_PER_SECOND = 10;
 /** Halvings are at least this far apart: fifty refusals of one overload are one message. */

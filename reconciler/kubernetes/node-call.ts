@@ -13,7 +13,7 @@ export type NodePorts = { api: KubeApi; clock: Clock; random: () => number };
 
 /** A call that takes longer has lost its use: the next activation asks again. */
 export const CALL_MS = 5_000;
-/** A lost race is run again this often (`remediation/kubernetes.md` §3.1). */
+/** A lost race is run again this often (docs/reference/kubernetes.md#cordon). */
 export const RETRIES_MAX = 5;
 /**
  * Waits 5–15 ms, then twice that, and so on: the first retry must fit into the 100 ms in which a

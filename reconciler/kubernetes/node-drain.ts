@@ -15,7 +15,7 @@ import type { KubePod } from "../core/kubernetes/object.ts";
 
 /**
  * A pod that was bound just before the cordon shows up a little later: no node is empty before it
- * was watched for so long (`remediation/kubernetes.md` §6.2).
+ * was watched for so long (docs/reference/kubernetes.md#drain).
  */
 const MIN_DRAIN_MS = 5_000;
 /** No two lists of one node are closer together, the two that show it empty included. */

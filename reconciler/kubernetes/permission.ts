@@ -1,8 +1,9 @@
 /**
  * What the product must be allowed to do in a cluster: one table, from which `doctor` asks the
- * server and to which the shipped roles must be equal. Least privilege (`remediation/kubernetes.md`
- * §11): no `create nodes`, because an apply without it can bring no deleted node back, no wildcard,
- * and no secrets but where machines are to join (`JOIN_PERMISSIONS`, an option of its own).
+ * server and to which the shipped roles must be equal. Least privilege
+ * (docs/reference/kubernetes.md#permissions): no `create nodes`, because an apply without it can
+ * bring no deleted node back, no wildcard, and no secrets but where machines are to join
+ * (`JOIN_PERMISSIONS`, an option of its own).
  */
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";

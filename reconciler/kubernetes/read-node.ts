@@ -1,7 +1,7 @@
 /**
  * A Node as the API server sends it, read into what this product looks at. Who owns the cordon is
- * read out of `metadata.managedFields` (`remediation/kubernetes.md` §3): a share of one's own is
- * what may be given back, and everybody else's is what stays.
+ * read out of `metadata.managedFields` (docs/reference/kubernetes.md#cordon): a share of one's own
+ * is what may be given back, and everybody else's is what stays.
  */
 import { ANNOTATION, DOMAIN, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint } from "../core/kubernetes/object.ts";

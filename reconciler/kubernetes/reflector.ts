@@ -1,8 +1,8 @@
 /**
  * A copy of one collection of the API server, kept by a list and a watch that goes on where the
- * list ended (kubernetes.md §9). It says how old it is: a watch that is broken makes the copy
- * *stale*, never empty. Whatever the server does, it is asked again after a pause, and never in a
- * spin.
+ * list ended (docs/reference/kubernetes.md#watches). It says how old it is: a watch that is broken
+ * makes the copy *stale*, never empty. Whatever the server does, it is asked again after a pause,
+ * and never in a spin.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, Log } from "../core/clock.ts";
@@ -30,7 +30,7 @@ export type ReflectorOptions<T> = CollectionOptions<T> & {
 const PAGE_MS = 30_000;
 /**
  * Below five minutes, where servers and proxies end a watch by themselves, and spread, so that the
- * watches of all processes do not start together (bun.md §8.2).
+ * watches of all processes do not start together (docs/reference/runtime.md#http).
  */
 const WATCH_SECONDS_LEAST = 240;
 const WATCH_SECONDS_SPREAD = 50;

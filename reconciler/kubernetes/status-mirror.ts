@@ -2,9 +2,9 @@
  * Shows on the Node object what we know about the node: conditions, labels of its pool, taints.
  * Level-triggered: each call of `tend` compares what is wished with the object as it is, and writes
  * what differs, once an hour everything; what nobody wishes any more is taken away, because a stale
- * condition is worse than none (`remediation/kubernetes.md` §5). Staleness is bounded so: every
- * write carries the UID, conditions and labels are keyed entries of ours alone, taints are fenced
- * by the version. Nothing here is needed for safety, so it goes last in every queue.
+ * condition is worse than none (docs/reference/kubernetes.md#conditions). Staleness is bounded so:
+ * every write carries the UID, conditions and labels are keyed entries of ours alone, taints are
+ * fenced by the version. Nothing here is needed for safety, so it goes last in every queue.
  */
 import type { Log } from "../core/clock.ts";
 import { ForeignTaints, formatRemoved } from "./foreign-taint.ts";

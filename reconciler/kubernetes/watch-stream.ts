@@ -64,7 +64,7 @@ export type WatchLine =
 
 /**
  * An `ERROR` event carries a Status and is the last of its stream: 410 there means the same as 410
- * in the answer's head (bun.md §8.2: easily overlooked, and the watch spins).
+ * in the answer's head (docs/reference/runtime.md#http, easily overlooked, and the watch spins).
  */
 export function parseWatchLine(line: string): WatchLine {
   if (line.trim() === "") return { kind: "nothing" };

@@ -1,6 +1,6 @@
 /**
  * Opens the providers that the configuration names. A provider that cannot be opened is a condition
- * of its pools and never a reason not to start (promise N5).
+ * of its pools and never a reason not to start.
  */
 import type { ProviderConfig } from "../../schema/config.ts";
 import { unreachable } from "../../schema/unreachable.ts";

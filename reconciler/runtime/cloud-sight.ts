@@ -35,7 +35,10 @@ export class CloudSight {
     if (!this.failing.has(provider)) this.failing.set(provider, mono);
   }
 
-  /** Why the clouds, or our way to them, are not to be trusted now (safety.md §6). */
+  /**
+   * Why the clouds, or our way to them, are not to be trusted now
+   * (docs/reference/safety.md#blindness).
+   */
   doubts(mono: number): string[] {
     const out = [...this.collapsed.keys()].map(
       (name) => `the list of ${name} shrank beyond belief`,

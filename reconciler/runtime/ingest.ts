@@ -1,8 +1,7 @@
 /**
  * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet
- * heartbeat never reaches the store (decision 5): it only says that the node was heard. Anything
- * that could change a decision is written first and acknowledged after, many reports in one
- * transaction (decision 23).
+ * heartbeat never reaches the store: it only says that the node was heard. Anything that could
+ * change a decision is written first and acknowledged after, many reports in one transaction.
  */
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
@@ -141,8 +140,8 @@ export class Ingest {
     const named = report.node_id;
     let id = named;
     const known = this.target.node(id);
-    // A DaemonSet's agent gives the name of the Node object: one machine, two names (F8). What was
-    // taken in under that name before the two could be tied together falls silent and is forgotten.
+    // A DaemonSet's agent gives the name of the Node object: one machine, two names. What was taken
+    // in under that name before the two could be tied together falls silent and is forgotten.
     const stray = known !== null && isUnbought(known);
     if (known === null || stray) {
       const candidates = new Set<NodeId>(this.namesakes(report));

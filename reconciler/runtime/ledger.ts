@@ -209,7 +209,10 @@ export class Ledger {
   }
 }
 
-/** New intents and new sessions say under which leader they were made (safety.md §14, I1). */
+/**
+ * New intents and new sessions say under which leader they were made (docs/reference/invariants.md,
+ * I1).
+ */
 function stampEpoch(change: Change, epoch: number): void {
   change.operations = change.operations.map((one) => (one.epoch === 0 ? { ...one, epoch } : one));
   change.nodes = change.nodes.map((node) => {

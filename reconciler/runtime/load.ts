@@ -7,7 +7,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { Presence } from "./presence.ts";
 
-/** A sample says something about now for this long (`navarch/config.md` §3). */
+/** A sample says something about now for this long. */
 const FRESH_MS = 5 * 60_000;
 /** Samples are looked at this often: the resolution of their age, cheap beside an activation. */
 const LOOK_MS = 10_000;

@@ -186,7 +186,5 @@ export const PULSE_MS = 1_000;
  * heartbeat timeout.
  */
 const STALL_MS = 1_000;
-/**
- * safety.md §6: a wall clock that moved this far against the monotonic one is not to be trusted.
- */
+/** A wall clock that moved by more than this against the monotonic clock is not trusted. */
 const JUMP_MS = 60_000;

@@ -1,9 +1,8 @@
 /**
  * Evaluates every pool's autoscaler at the configured interval, by the reconciler's own monotonic
  * clock, and writes a changed size into the activation's draft together with the event that says
- * why. It never touches a pool without an autoscaler (promise N17), and only ever changes the
- * wanted size: floor repair, replacement and a person's size go their own way and wait for no
- * cooldown (B35).
+ * why. It never touches a pool without an autoscaler, and only ever changes the wanted size: floor
+ * repair, replacement and a person's size go their own way and wait for no cooldown.
  */
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";

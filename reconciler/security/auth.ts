@@ -16,7 +16,7 @@ export type Principal = {
   name: string;
   /** The only node this principal may speak for, for role `node`. */
   node: NodeId | null;
-  /** The guide's one token for operators and agents (F23). */
+  /** The guide's one token for operators and agents. */
   shared: boolean;
   /** Which of a node's credentials was shown; `null` for everybody else. */
   rotation: number | null;

@@ -1,7 +1,7 @@
 /**
  * Configuration and policy as a control plane starts on them: everything that is wrong at once, or
  * what to run with. `config validate` asks the same question and prints the same answer. A missing
- * policy file is a warning, a wrong one is not (promise N24).
+ * policy file is a warning, a wrong one is not.
  *
  * Adapter: reads files.
  */

@@ -1,7 +1,7 @@
 /**
  * One control plane a state folder: the lock is an open exclusive transaction on a small database
- * beside the store, so the operating system lets go of it however the process dies (safety.md §12,
- * F12).
+ * beside the store, so the operating system lets go of it however the process dies
+ * (docs/reference/safety.md#leadership).
  * Adapter: files.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,7 +34,7 @@ export async function tryLock(path: string): Promise<Lock | null> {
 /**
  * Takes the lock, waiting for another process to end if it must; `waiting` is called when it has
  * to, and again ever more rarely. Never times out: a second instance during an upgrade is meant to
- * wait (F12).
+ * wait.
  */
 export async function takeLock(
   path: string,

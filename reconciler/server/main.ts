@@ -213,7 +213,7 @@ async function backUp(file: string, state: string, identity: Identity): Promise<
   return out;
 }
 
-/** Codes whose counters exist from the start, so that `increase()` sees the first (promise N81). */
+/** Codes whose counters exist from the start, so that `increase()` sees the first. */
 const XIDS = [
   13, 31, 43, 45, 46, 48, 61, 62, 63, 64, 68, 69, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140,
   143, 149, 154, 155, 156, 158,

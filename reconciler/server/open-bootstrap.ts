@@ -165,7 +165,7 @@ function listenOf(from: SetUpFrom): string {
   return `${from.address.host}:${portOf(from)}`;
 }
 
-/** In the order of `navarch/config.md` §4.1; each is probed from the machine itself. */
+/** Tried in this order from the machine itself. */
 function candidatesOf(from: SetUpFrom): Candidate[] {
   const { external, config, address } = from;
   if (external !== null) return [{ kind: "url", url: external }];

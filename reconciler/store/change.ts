@@ -1,7 +1,7 @@
 /**
  * One transaction's statements, at most one a table, many rows each. Pure: a change in, SQL out.
  * `json_each` carries the rows, so that a statement's text, and the driver's cache of it, does not
- * grow with them (bun.md §7.3, §7.4).
+ * grow with them (docs/reference/runtime.md#statements).
  */
 import { sql, type SQL } from "drizzle-orm";
 import * as v from "valibot";

@@ -1,13 +1,14 @@
 /**
  * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer
  * behind a queue and a small reader, because a second write transaction in the same process would
- * freeze the event loop (bun.md §7.2).
+ * freeze the event loop (docs/reference/runtime.md#transactions).
  *
  * Adapter: database.
  *
  * Writes are few statements with many rows (`json_each`), which is both faster and leaner than many
- * statements (bun.md §7.3, §7.4). The first of each transaction names the epoch of the leader that
- * writes; the database refuses the whole of it once there is a newer one (safety.md §12).
+ * statements (docs/reference/runtime.md#statements). The first of each transaction names the epoch
+ * of the leader that writes; the database refuses the whole of it once there is a newer one
+ * (docs/reference/safety.md#leadership).
  */
 import { createClient, type Client } from "@libsql/client";
 import { and, desc, eq, gt, gte, type SQL, sql } from "drizzle-orm";

@@ -1,4 +1,4 @@
-/** The scenarios in the binary are sound, complete, and as large as `navarch/simulator.md` §9 says. */
+/** The bundled scenarios are valid, complete, and have their documented sizes. */
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { readScenario } from "../scenario/read.ts";

@@ -1,7 +1,7 @@
 /**
  * The scenarios that are embedded in the binary, each to be run by its name. First upstream's ten
- * names (`navarch/simulator.md` §9), then stories of a fleet's life, then one for every feature of
- * the format, which fails if that feature is ignored.
+ * names, then stories of a fleet's life, then one for every feature of the format, which fails if
+ * that feature is ignored.
  */
 import basicFleet from "./basic-fleet.yaml" with { type: "text" };
 import cordonDrain from "./cordon-drain.yaml" with { type: "text" };

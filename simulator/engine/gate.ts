@@ -1,7 +1,7 @@
 /**
- * The crash gate: sits under the store, on the SQL client, and around the cloud, and kills the
- * process before or after the n-th of their calls. A gate above the store would miss an outcome and
- * its node written in two transactions (crash-safety.md §8).
+ * The crash injector: sits under the store, on the SQL client, and around the cloud, and kills the
+ * process before or after the n-th of their calls. An injector above the store would miss an
+ * outcome and its node written in two transactions.
  */
 import type { Client } from "@libsql/client";
 import type { Provider } from "../../reconciler/core/provider.ts";

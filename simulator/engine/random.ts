@@ -4,7 +4,7 @@
  * moves nothing in another. Pure but for the state inside a stream.
  */
 
-/** The streams of a run (`navarch/simulator.md` §6). */
+/** The streams of a run. */
 export const STREAMS = ["fleet", "startup", "chaos", "cascade", "recovery", "providers"] as const;
 export type Stream = (typeof STREAMS)[number];
 

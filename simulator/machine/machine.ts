@@ -41,7 +41,7 @@ export type MachineIdentity = {
 
 /** A reboot of such a machine takes minutes in truth; scenarios are shorter than that. */
 const REBOOT_MS = 5_000;
-/** `nvmlEventTypeXidCriticalError` of gpu/nvml.md §6. */
+/** `nvmlEventTypeXidCriticalError`. */
 const XID_EVENT = 0x8;
 
 export class Machine {

@@ -9,7 +9,7 @@ import { WHOLE_NODE, type FailureSpec, type SimNode } from "../scenario/scenario
 import { lastingOf } from "./xid.ts";
 
 const GIB = 1024 ** 3;
-/** The baseline of simulator.md §2.1. */
+/** The baseline of a healthy GPU. */
 const BASE = {
   temperatureCelsius: 45,
   memoryTemperatureCelsius: 48,
@@ -25,7 +25,7 @@ const SURGE_WATTS = 900;
 /** More than a clean link replays in an hour, so one injected error is seen as one. */
 const REPLAYS = 500;
 const RECOVERIES = 20;
-/** `nvmlReturn_t` of gpu/nvml.md §8: lost, and unknown error. */
+/** `nvmlReturn_t`: lost, and unknown error. */
 const LOST = 15;
 const UNKNOWN = 999;
 const RESET_VERDICT = 1;

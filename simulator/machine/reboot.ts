@@ -1,7 +1,7 @@
 /**
  * What the next boot ends: the state of drivers, of the library and of the cards' own counters,
- * which a reset clears (navarch/simulator.md §3). What is broken in the metal, in the room or in
- * the network is there again when the machine is.
+ * which a reset clears. What is broken in the metal, in the room or in the network is there again
+ * when the machine is.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { FailureSpec } from "../scenario/scenario.ts";

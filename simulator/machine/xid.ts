@@ -1,7 +1,7 @@
 /**
  * What a simulated GPU prints and keeps when it reports an XID: the driver's own words
- * (gpu/kernel-log.md §3), and the state that a real card is left in until somebody recovers,
- * resets or replaces it (navarch/simulator.md §3).
+ * (docs/reference/kernel-log.md#xid-lines), and the state that a real card is left in until
+ * somebody recovers, resets or replaces it.
  */
 
 /** PCI address of GPU `index` as the kernel log prints it; the readings print the same one. */

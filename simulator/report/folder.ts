@@ -1,6 +1,6 @@
 /**
  * The directory of one run. Events are written as they come; logs are kept in memory up to a cap
- * and written at the end, so that a fleet needs no open file for each of its nodes (fault SF20).
+ * and written at the end, so that a fleet needs no open file for each of its nodes.
  *
  * Adapter: writes files.
  */

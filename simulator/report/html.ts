@@ -1,6 +1,6 @@
 /**
- * The report as one page that opens anywhere, also without a network (fault SF18): charts by uPlot
- * 1.6.32 (MIT), which is in the page. Pure.
+ * The report as one page that opens anywhere, also without a network: charts by uPlot 1.6.32 (MIT),
+ * which is in the page. Pure.
  */
 import plotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import plotCode from "uplot/dist/uPlot.iife.min.js" with { type: "text" };

@@ -1,6 +1,6 @@
 /**
- * The control plane as the runner sees it: by its HTTP interface and its metrics, like any operator
- * (fault SF1). A control plane that does not answer is an answer.
+ * The control plane as the runner sees it: by its HTTP interface and its metrics, like any
+ * operator. A control plane that does not answer is an answer.
  */
 import type { NodeView } from "../../schema/api.ts";
 import type { Plane } from "../stack/plane.ts";

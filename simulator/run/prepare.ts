@@ -4,7 +4,7 @@ import { readConfig } from "../../reconciler/config/read.ts";
 import type { Scenario, SimNode } from "../scenario/scenario.ts";
 import { GPU_TYPE } from "../scenario/node.ts";
 
-/** Intervals of simulator.md §4, where the file does not say; three lost beats are silence. */
+/** Intervals unless the file sets them; three missed heartbeats count as silence. */
 const HEARTBEAT_MS = 3_000;
 const HEARTBEATS_MISSED = 3;
 const CHECK_MS = 5_000;

@@ -1,6 +1,6 @@
 /**
- * The report of a run (`navarch/simulator.md` §7). Keys are a public contract: upstream's readers
- * keep working. Times are RFC 3339 of the run's own clock; only `wall` says how long it took.
+ * The report of a run. Keys are a public contract: upstream's readers keep working. Times are RFC
+ * 3339 of the run's own clock; only `wall` says how long it took.
  */
 import type { Checked } from "./check.ts";
 import type { Quantiles } from "./span.ts";

@@ -1,6 +1,6 @@
 /**
  * A Poisson process whose rate follows the number of live machines: the gap to the next failure is
- * an amount of hazard to live through, so the rate may change at any time and at no cost (SF7).
+ * an amount of hazard to live through, so the rate may change at any time and at no cost.
  */
 import type { Random } from "../engine/random.ts";
 

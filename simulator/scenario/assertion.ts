@@ -1,6 +1,4 @@
-/**
- * `assertions[]`, and the same conditions inside an `assert` event (`navarch/simulator.md` §2.3).
- */
+/** `assertions[]`, and the same conditions inside an `assert` event. */
 import type { Section } from "../../reconciler/config/section.ts";
 import { EVENT_KINDS } from "../../schema/event.ts";
 import { nearest } from "../../schema/nearest.ts";

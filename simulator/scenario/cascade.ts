@@ -1,6 +1,6 @@
 /**
- * How far a failure spreads (`navarch/simulator.md` §5, "Cascades end"): upstream's largest files
- * are super-critical, so without these bounds one failure would become millions.
+ * How far a failure spreads: upstream's largest files are super-critical, so without these bounds
+ * one failure would become millions.
  */
 import type { Random } from "../engine/random.ts";
 import type { Member, Population } from "./population.ts";

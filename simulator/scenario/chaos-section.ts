@@ -1,6 +1,4 @@
-/**
- * `stress.chaos` of a scenario (`navarch/simulator.md` §5).
- */
+/** Reads `stress.chaos` of a scenario. */
 import type { Section } from "../../reconciler/config/section.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import { readCorrelated } from "./correlated.ts";

@@ -1,7 +1,4 @@
-/**
- * Fleets, start-ups and chaos: reproducible, within their bounds, and free of upstream's faults
- * (`navarch/simulator.md` §8; SF numbers in the names).
- */
+/** Fleets, start-ups and chaos are reproducible and stay within their bounds. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { openStreams } from "../engine/random.ts";
@@ -106,7 +103,7 @@ describe("generateFleet()", () => {
     );
   });
 
-  test("makes the same bytes of the same seed (SF8)", () => {
+  test("makes the same bytes of the same seed", () => {
     const bytes = (seed: number) => JSON.stringify(generateFleet(gen, openStreams(seed).fleet));
     expect(bytes(5)).toBe(bytes(5));
     expect(bytes(5)).not.toBe(bytes(6));
@@ -164,7 +161,7 @@ describe("planStartup()", () => {
     );
   });
 
-  test("overlaps cold starts and keeps them in their bounds (SF13)", () => {
+  test("overlaps cold starts and keeps them in their bounds", () => {
     const coldStart = {
       kind: "normal",
       meanMs: 45_000,
@@ -183,7 +180,7 @@ describe("planStartup()", () => {
 });
 
 describe("openChaos()", () => {
-  test("lets failures arrive as often as Poisson allows (SF7)", () => {
+  test("lets failures arrive as often as Poisson allows", () => {
     const stress = stressOf(indent("failure_rate: 3000"));
     fc.assert(
       fc.property(seeds, (seed) => {
@@ -212,7 +209,7 @@ describe("openChaos()", () => {
     for (const fault of injections(after)) expect(left.has(fault.node)).toBe(true);
   });
 
-  test("hits GPUs that the machine has (SF9), with temperatures of the list", () => {
+  test("hits GPUs that the machine has, with temperatures of the list", () => {
     const types = "[{type: xid_error, weight: 1}, {type: temperature, weight: 1}]";
     const stress = stressOf(indent("failure_rate: 2000", `failure_types: ${types}`));
     const { nodes, faults } = runChaos(stress, 4, 5 * MINUTE);
@@ -226,7 +223,7 @@ describe("openChaos()", () => {
     }
   });
 
-  test("spreads inside the scope, at most once to each, no further than allowed (SF11)", () => {
+  test("spreads inside the scope, at most once to each, no further than allowed", () => {
     fc.assert(
       fc.property(
         seeds,
@@ -261,7 +258,7 @@ describe("openChaos()", () => {
     );
   });
 
-  test("ends failures one by one, after their time, and only recoverable ones (SF12)", () => {
+  test("ends failures one by one, after their time, and only recoverable ones", () => {
     const rows = indent(
       "failure_rate: 2000",
       "xid_distribution: {31: 1, 79: 1}",
@@ -289,7 +286,7 @@ describe("openChaos()", () => {
     expect([48, 62, 64, 79, 95, 119].filter(xidIs)).toEqual([]);
   });
 
-  test("lets an outage hit exactly its machines and end only its own (SF10, SF14, SF15)", () => {
+  test("lets an outage hit exactly its machines and end only its own", () => {
     for (const scope of ["zone", "region", "provider"] as const) {
       const probe = generateFleet(genOf(stressOf(indent("failure_rate: 0"))), openStreams(8).fleet);
       const target = probe[0]?.[scope] ?? "";
@@ -344,7 +341,7 @@ describe("openChaos()", () => {
     }
   });
 
-  test("gives the same bytes of the same seed (SF8), however often it is asked", () => {
+  test("gives the same bytes of the same seed, however often it is asked", () => {
     const rows = indent(
       "failure_rate: 500",
       "failure_types: [{type: xid_error, weight: 2}, {type: network, weight: 1}]",

@@ -1,16 +1,16 @@
 /**
- * The chaos of a scenario as a state machine over virtual time (`navarch/simulator.md` §5): it
- * decides what fails when and what ends when, and the runner only carries that out. The same
- * chaos, seed and order of calls give the same faults.
+ * The chaos of a scenario as a state machine over virtual time: it decides what fails when and what
+ * ends when, and the runner only carries that out. The same chaos, seed and order of calls give the
+ * same faults.
  *
- * - Failures arrive as a Poisson process whose rate follows the number of live machines (SF7).
+ * - Failures arrive as a Poisson process whose rate follows the number of live machines.
  * - A cascade spreads from a failure that arrived, to machines that share the scope with the one
  *   that spreads it. Nobody joins one cascade twice; besides its first machine it holds at most
  *   `max_affected_percent` of that machine's surroundings, rounded down; it is at most `max_depth`
  *   steps deep. A spread failure is drawn like any other.
  * - A correlated response follows any failure but an outage's, and triggers no further response and
  *   no cascade: with probability 1 it would never end.
- * - Each failure has a timer of its own (SF12); the end of an outage ends only its own (SF15).
+ * - Each failure has a timer of its own; the end of an outage ends only its own.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random, Stream } from "../engine/random.ts";
@@ -55,7 +55,7 @@ type Due =
   | { kind: "outage_start"; outage: Outage }
   | { kind: "outage_end"; outage: Outage; hit: { member: Member; failure: Failure }[] };
 
-/** The shortest time to recover (`navarch/simulator.md` §5). */
+/** The shortest time to recover. */
 const RECOVERY_MIN_MS = 10_000;
 
 type Injection = Extract<Fault, { kind: "inject" }>;

@@ -13,7 +13,7 @@ import { type Entry, isAbsent, type Tree, type TreeMap } from "../../reconciler/
 import type { Config, Problem } from "../../schema/config.ts";
 import type { Policy } from "../../schema/policy.ts";
 
-/** Top-level keys of a configuration (`navarch/config.md`). */
+/** Top-level keys of a configuration. */
 export const CONFIG_KEYS = [
   "pools",
   "providers",

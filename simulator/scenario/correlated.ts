@@ -1,6 +1,5 @@
 /**
- * `chaos.correlated_failures[]` of a scenario (`navarch/simulator.md` §5): upstream documents them
- * and has no code for them.
+ * `chaos.correlated_failures[]` of a scenario: upstream documents them and has no code for them.
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";

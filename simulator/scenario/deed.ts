@@ -1,6 +1,4 @@
-/**
- * What one event does, from its `target` and `params` (`navarch/simulator.md` §2.2).
- */
+/** What one event does, from its `target` and `params`. */
 import type { Section } from "../../reconciler/config/section.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import { LIMIT } from "../../schema/limit.ts";

@@ -1,7 +1,6 @@
 /**
- * `events[]` of a scenario (`navarch/simulator.md` §2.2): what happens when. Which parameters an
- * action takes depends on the action; one that it does not take is an error, since it would be
- * ignored.
+ * `events[]` of a scenario: what happens when. Which parameters an action takes depends on the
+ * action; one that it does not take is an error, since it would be ignored.
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { ACTIONS, type ActionWord, type Deed, type ScenarioEvent } from "./scenario.ts";

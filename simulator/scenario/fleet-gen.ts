@@ -1,6 +1,4 @@
-/**
- * `stress.fleet_gen` with its `startup` (`navarch/simulator.md` §4.1, §4.2).
- */
+/** `stress.fleet_gen` with its `startup`. */
 import { quoteShort } from "../../reconciler/config/problem.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import { readTexts } from "../../reconciler/config/value.ts";

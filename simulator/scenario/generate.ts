@@ -1,6 +1,5 @@
 /**
- * `fleet_gen` → machines (`navarch/simulator.md` §4.1). The same generator and stream make the same
- * machines, in the same order.
+ * `fleet_gen` → machines. The same generator and stream make the same machines, in the same order.
  */
 import type { Random } from "../engine/random.ts";
 import { rackNodes } from "./rack.ts";

@@ -1,6 +1,6 @@
 /**
- * What an event does to the Kubernetes cluster (`navarch/simulator.md` §2.2): its API server fails,
- * or a person works in it with kubectl.
+ * What an event does to the Kubernetes cluster: its API server fails, or a person works in it with
+ * kubectl.
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { type Names, refuseName } from "./name.ts";

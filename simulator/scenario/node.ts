@@ -1,7 +1,4 @@
-/**
- * `fleet[]` of a scenario: the machines that the file lists one by one (`navarch/simulator.md`
- * §2.1).
- */
+/** `fleet[]` of a scenario: the machines that the file lists one by one. */
 import type { Problems } from "../../reconciler/config/problem.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import * as v from "valibot";

@@ -1,6 +1,4 @@
-/**
- * `chaos.scheduled_outages[]` of a scenario (`navarch/simulator.md` §5).
- */
+/** `chaos.scheduled_outages[]` of a scenario. */
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Names } from "./name.ts";

@@ -1,7 +1,6 @@
 /**
  * The machines that faults may hit, by where they really are: rack, zone, region and provider are
- * attributes, never parts of a name (SF10, SF11). Order depends only on the order of joining and
- * leaving.
+ * attributes, never parts of a name. Order depends only on the order of joining and leaving.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random } from "../engine/random.ts";

@@ -1,6 +1,6 @@
 /**
- * Every key of `navarch/simulator.md` §2–§5: what it is when absent, what it is when given, and
- * what a wrong one is answered with.
+ * Every key of the scenario format: its default, its value when given, and the message for a wrong
+ * one.
  */
 import { describe, expect, test } from "bun:test";
 import { readScenario } from "./read.ts";

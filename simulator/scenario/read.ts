@@ -1,7 +1,7 @@
 /**
- * YAML text → one scenario, or everything that is wrong with it (`navarch/simulator.md` §2–§5).
- * Pure on the text, bounded, and never throws on bad input. Every problem names the path, what was
- * expected, and the nearest valid name where there is one; a key that nothing reads is an error.
+ * YAML text → one scenario, or everything that is wrong with it. Pure on the text, bounded, and
+ * never throws on bad input. Every problem names the path, what was expected, and the nearest valid
+ * name where there is one; a key that nothing reads is an error.
  */
 import type { Config, Problem } from "../../schema/config.ts";
 import { locate, type SourceText } from "../../reconciler/config/locate.ts";

@@ -1,7 +1,7 @@
 /**
- * Which failures end by themselves: those whose class in the policy is not reset, reboot or replace
- * (`navarch/health-policy.md` §6). The policy itself is asked, with the event that the agent would
- * report, so there is no second table to disagree with it.
+ * Which failures end by themselves: those whose class in the policy is not reset, reboot or
+ * replace. The policy itself is asked, with the event that the agent would report, so there is no
+ * second table to disagree with it.
  */
 import { xid } from "../../health/catalog/catalog.ts";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";

@@ -1,8 +1,7 @@
 /**
- * A scenario after reading: one form with every default filled in, which is all that the engine
- * may rely on (`navarch/simulator.md` §2–§5). Durations are milliseconds and end in `Ms`; they
- * count from the start of the scenario unless a comment says otherwise. How YAML becomes this is
- * `read.ts`.
+ * A scenario after reading: one form with every default filled in, which is all that the engine may
+ * rely on. Durations are milliseconds and end in `Ms`; they count from the start of the scenario
+ * unless a comment says otherwise. How YAML becomes this is `read.ts`.
  */
 import type { Config } from "../../schema/config.ts";
 import type { Policy } from "../../schema/policy.ts";

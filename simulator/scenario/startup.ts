@@ -1,7 +1,4 @@
-/**
- * When each machine of a fleet starts (`navarch/simulator.md` §4.2). Cold starts overlap: a slow
- * machine delays nobody else.
- */
+/** When each machine of a fleet starts. Cold starts overlap: a slow machine delays nobody else. */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Random } from "../engine/random.ts";
 import type { Startup } from "./scenario.ts";

@@ -1,6 +1,6 @@
 /**
- * `stress` of a scenario (`navarch/simulator.md` §4). In two steps: the fleet first, since what the
- * other sections may name depends on it.
+ * `stress` of a scenario. In two steps: the fleet first, since what the other sections may name
+ * depends on it.
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { readChaos } from "./chaos-section.ts";

@@ -1,6 +1,6 @@
 /**
  * Conditions on the report's figures: `stress.thresholds` of a file and `--fail-on`. The names are
- * the report's own (`navarch/simulator.md` §7), so that a reader of one can write the other.
+ * the report's own, so that a reader of one can write the other.
  */
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";

@@ -9,7 +9,7 @@ import type { FakeKube } from "../cluster/fake.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import type { Member } from "./crowd.ts";
 
-/** Of a lease (kubernetes.md §10). */
+/** Of a lease (docs/reference/kubernetes.md#timings). */
 const RENEW_MS = 10_000;
 const GRACE_MS = 40_000;
 const LEASES = "kube-node-lease";

@@ -1,9 +1,9 @@
 /**
- * Machines on which nothing happens (decision 5): their agents' cores are put aside, and what their
- * quiet heartbeats would have told the control plane, that they were heard and what they measured
- * last, is told in their place, with the very instants. A machine is put aside only if the product
- * itself would make nothing of its next report, and it is taken up again, in step, before anything
- * about it changes.
+ * Machines on which nothing happens: their agents' cores are put aside, and what their quiet
+ * heartbeats would have told the control plane, that they were heard and what they measured last,
+ * is told in their place, with the very instants. A machine is put aside only if the product itself
+ * would make nothing of its next report, and it is taken up again, in step, before anything about
+ * it changes.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { NodeId } from "../../schema/id.ts";

@@ -9,7 +9,7 @@ export type Figure = {
   unit: "ms" | "%" | "MiB" | "s" | "count";
   /** The *ship* value; `null` for a figure that only explains. Measured at or below it is ok. */
   budget: number | null;
-  /** The moonshot printed beside it (decision 12). */
+  /** The moonshot printed beside it. */
   goal: number | null;
 };
 

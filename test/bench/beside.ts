@@ -1,9 +1,8 @@
 /**
  * Two builds of the agent beside each other: what it costs to start one, what both hold and use
- * while nothing happens. On a shared machine only ratios of interleaved runs mean anything
- * (decision 44), so each start of one build is followed by a start of the other, and both idle in
- * the same minutes. Judged is the CPU time of a start, which other programs disturb far less than
- * the time that passes.
+ * while nothing happens. On a shared machine only ratios of interleaved runs mean anything, so each
+ * start of one build is followed by a start of the other, and both idle in the same minutes. Judged
+ * is the CPU time of a start, which other programs disturb far less than the time that passes.
  *
  *     npm run bench -- beside --dist dist --base /path/to/another/dist
  *
@@ -26,7 +25,7 @@ const STARTS = 40;
 const [WARM_MS, IDLE_S] = [45_000, 180];
 /** A file is asked ten times a second, which only rehearsals pay for. */
 const KERNEL_LOG = "/dev/kmsg";
-/** Production's cadence (decision 22). */
+/** Production's cadence. */
 const CADENCE = { heartbeat_ms: 30_000, sample_ms: 10_000, check_ms: 60_000 } as const;
 /** No more than this share of the other build's figure. */
 const [BUDGET, GOAL] = [110, 100];

@@ -1,13 +1,13 @@
 /**
- * What one agent costs its node (decision 22): the compiled binary with a probe child and eight
- * GPUs of the stand-in library, at the cadence that production has (sample 10 s, heartbeat 30 s,
- * full check 60 s, kernel log at once), reporting to a control plane that is not counted.
+ * What one agent costs its node: the compiled binary with a probe child and eight GPUs of the
+ * stand-in library, at the cadence that production has (sample 10 s, heartbeat 30 s, full check 60
+ * s, kernel log at once), reporting to a control plane that is not counted.
  *
  * Budget: PSS of agent and children ≤ 64 MiB and CPU ≤ 0.2 % of a core; goals 48 MiB and 0.1 %.
  *
  * The sketch: two processes of one binary share 35 MiB of it and need 6 MiB each of their own, and
- * pairs of that kind were measured at 39 and 53 MiB (gpu/testing.md §6). A tick with 200 library
- * calls takes 0.3 ms (bun.md §4.5); in a minute there are 6 samples, 2 heartbeats, 1 check: 10 ms
+ * pairs of that kind were measured at 39 and 53 MiB. A tick with 200 library calls takes 0.3 ms
+ * (docs/reference/runtime.md#memory); in a minute there are 6 samples, 2 heartbeats, 1 check: 10 ms
  * with the report around them, 0.02 %. The rest is timers and what the runtime does by itself.
  */
 import { copyFileSync, existsSync } from "node:fs";

@@ -1,11 +1,11 @@
 /**
- * One control plane under the reports of a fleet (targets.md M5): agents with eight GPUs, each one
- * connection, one report every 10 s, a full check every 60 s, and one agent in a hundred with an
- * application's fault in the run. Latency is send → reply, seen by the agent, monotonic clock.
+ * One control plane under the reports of a fleet (M5): agents with eight GPUs, each one connection,
+ * one report every 10 s, a full check every 60 s, and one agent in a hundred with an application's
+ * fault in the run. Latency is send → reply, seen by the agent, monotonic clock.
  *
  * Budget at 10,000 agents: p99 ≤ 50 ms and RSS ≤ 256 MiB. It holds twice: with reports alone, and
  * ("read") while Prometheus reads the metrics page four times a minute and a person the list of
- * nodes, which take at most 300 and 200 ms at 5,000 nodes (navarch/api.md B9).
+ * nodes, which take at most 300 and 200 ms at 5,000 nodes.
  *
  * The sketch: 10,000 agents / 10 s = 1,000 reports/s of 5 KB. One costs about 20 µs to parse, 60 µs
  * to check, 20 µs to answer: 0.1 ms, so a tenth of a core and a queue that is empty nine times in
@@ -43,7 +43,7 @@ function sizeOf(options: BenchOptions, transport: Size["transport"], agents: num
     return { transport, agents: 20, ...times };
   }
   const measureMs = (options.seconds ?? 60) * 1_000;
-  // The first tenth is discarded (targets.md §2), at least one whole round of the fleet.
+  // The first tenth is discarded, at least one whole round of the fleet.
   const warmMs = Math.max(10_000, measureMs / 10);
   return { transport, agents, everyMs: 10_000, warmMs, measureMs, restMs: 3_000 };
 }

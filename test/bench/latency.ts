@@ -1,9 +1,9 @@
 /**
- * From a fault to a decision (targets.md M8): a kernel-log line "Xid 79" is appended to an agent's
- * log, and the node's repair session is committed at the control plane. Real `navarch-node`
- * processes with a made-up GPU, each used for one trial, because a session stays open; a few
- * processes at a time. One monotonic clock: the bench writes the line, then asks for the node until
- * it shows a session, which it does only after the commit; asking adds a few milliseconds.
+ * From a fault to a decision (M8): a kernel-log line "Xid 79" is appended to an agent's log, and
+ * the node's repair session is committed at the control plane. Real `navarch-node` processes with a
+ * made-up GPU, each used for one trial, because a session stays open; a few processes at a time.
+ * One monotonic clock: the bench writes the line, then asks for the node until it shows a session,
+ * which it does only after the commit; asking adds a few milliseconds.
  *
  * Budget: p99 ≤ 1 s (the issue's; the goal of M8, whose ship value is 5 s).
  *

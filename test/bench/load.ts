@@ -1,7 +1,7 @@
 /**
  * The load generator as benches and proofs see it: agents that register once, then report at a
- * fixed pace in windows. It is a process of its own (decision 24), so that its work is not counted
- * as the control plane's. Adapter: child process.
+ * fixed pace in windows. It is a process of its own, so that its work is not counted as the control
+ * plane's. Adapter: child process.
  */
 import { join } from "node:path";
 import * as v from "valibot";

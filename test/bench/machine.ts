@@ -1,5 +1,5 @@
 /**
- * What a figure was measured on: without it a number is not published (targets.md §2).
+ * What a figure was measured on: without it a number is not published.
  * Adapter: the machine's description.
  */
 import { cpus, loadavg, release, totalmem } from "node:os";

@@ -1,6 +1,6 @@
 /**
  * CPU and memory of processes that run beside the bench, from /proc. Memory is PSS where processes
- * share pages (gpu/testing.md §6: never summed RSS), and RSS for a process judged alone.
+ * share pages (never summed RSS), and RSS for a process judged alone.
  * Adapter: /proc, child processes, timers.
  */
 import { readFileSync, readdirSync } from "node:fs";
@@ -106,8 +106,8 @@ export function watchTree(root: number): { mark(): Watched; close(): void } {
 }
 
 /**
- * Starts a command with as many descriptors as this machine allows (decision 24), its standard
- * output as given, errors shown.
+ * Starts a command with as many descriptors as this machine allows, its standard output as given,
+ * errors shown.
  */
 export function openProcess(
   command: readonly string[],

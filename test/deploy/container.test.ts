@@ -1,7 +1,7 @@
 /**
- * The images with the manifests' own arguments, environment and mounts (`navarch/promises.md` N25,
- * N33, N34): the guide's blocks as they are written, and ours with their locks on. The agent finds
- * no GPU here and must say so rather than make one up.
+ * The images with the manifests' own arguments, environment and mounts: the guide's blocks as they
+ * are written, and ours with their locks on. The agent finds no GPU here and must say so rather
+ * than make one up.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, statSync } from "node:fs";

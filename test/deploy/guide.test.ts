@@ -1,7 +1,7 @@
 /**
- * The guide's own manifests (`navarch/promises.md` V3, V4, V5, V8, V9, V10), re-typed. The hash of
- * what each parses to keeps anyone from mending the input, and the shipped objects are compared
- * with them: whoever followed the guide finds every name where it was.
+ * The manifests of the original project's guide, re-typed. A hash of what each parses to prevents
+ * changing the input by accident. The shipped objects are compared with them, so that a user of the
+ * guide finds every name in its place.
  */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
@@ -133,6 +133,6 @@ test("the guide's ServiceMonitor selects the shipped Service, and not the guide'
   const shipped = one(plainObjects(), "Service");
   const [, theirs] = parseObjects(read("v4"));
   expect(isSelected(selector, shipped.metadata.labels)).toBe(true);
-  // Fault F1 of the guide: nothing of it can be selected.
+  // A mistake in the guide: its selector matches nothing.
   expect(isSelected(selector, theirs?.metadata.labels)).toBe(false);
 });

@@ -1,6 +1,6 @@
 /**
- * No words on the command line crash `navarch`, keep it running or make it say a secret; it ends
- * with a status of `navarch/cli.md` §7, and says why on standard error when that is not 0.
+ * No command line crashes `navarch`, keeps it running or makes it print a secret. It ends with a
+ * documented status (docs/cli.md#exit-status) and explains one other than 0 on standard error.
  */
 import { afterAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -80,8 +80,8 @@ function isExcused(node: Node): boolean {
 }
 
 /**
- * Each pool's `max_unavailable`, all rungs together; replacement by pool and fleet (§4.2). Windows
- * of isolation, and domains below the fleet, are not counted here yet.
+ * Each pool's `max_unavailable`, all steps together; replacement by pool and fleet. Windows of
+ * isolation, and domains below the fleet, are not counted yet.
  */
 export function configuredBudgets(config: Config): Budget[] {
   const { replace, drain } = config.safety.budgets;
@@ -112,7 +112,7 @@ export function configuredBudgets(config: Config): Budget[] {
   return [...pools, { scope: "fleet", rung: "replace", limit, covers, inFlight: isReplaced }];
 }
 
-/** safety.md §4.1: `max(1, floor(p·n))`. */
+/** `max(1, floor(p·n))`. */
 function shareOf(share: Share, desired: number): number {
   if (share.kind === "nodes") return share.nodes;
   return Math.max(1, Math.floor((share.percent * desired) / 100));

@@ -1,6 +1,6 @@
 /**
- * Every invariant of safety.md §14, in its order, looked at after each step of a simulation. A
- * checker that throws is a bug of the checker; a violation is a bug of the product.
+ * Runs every invariant of docs/reference/invariants.md, in its order, after each step of a
+ * simulation. A checker that throws is a bug of the checker; a violation is a bug of the product.
  */
 import type { Config } from "../../schema/config.ts";
 import { audit } from "./audit.ts";

@@ -1,6 +1,6 @@
 /**
- * The supporting invariants of safety.md §14: each guards a mechanism whose loss no test of mere
- * convergence would notice.
+ * The invariants S1–S5 of docs/reference/invariants.md. Each guards a mechanism whose loss no test
+ * of convergence would notice.
  */
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type {

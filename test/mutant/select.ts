@@ -1,7 +1,7 @@
 /** Which source is changed and which test files may notice: by path and by import. Pure. */
 import { dirname, join, normalize } from "node:path";
 
-/** The rooms of decision 37: what decides, what keeps, what proves, what sees a GPU. */
+/** The rooms in which mutants are generated. */
 export const ROOMS: Readonly<Record<string, RegExp>> = {
   decide: /^reconciler\/core\/decide\//,
   fold: /^reconciler\/core\/fold\//,

@@ -22,19 +22,19 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
   ),
   scenarios: proof("the shipped scenarios that take minutes", "test/simulate/main.ts"),
   m2: proof(
-    "one fault each two seconds of 1,000 nodes: verdict to Node marked (targets.md M2)",
+    "one fault each two seconds of 1,000 nodes: verdict to Node marked (M2)",
     "test/bench/kubernetes/main.ts m2",
   ),
   m3: proof(
-    "750 of 1,500 nodes fail in a second: all marked, and held back by defaults (targets.md M3)",
+    "750 of 1,500 nodes fail in a second: all marked, and held back by defaults (M3)",
     "test/bench/kubernetes/main.ts m3 --runs 10",
   ),
   m4: proof(
-    "11,250 pods leave 750 nodes: plain, with disruption budgets, by defaults (targets.md M4)",
+    "11,250 pods leave 750 nodes: plain, with disruption budgets, by defaults (M4)",
     "test/bench/kubernetes/main.ts m4 --runs 5",
   ),
   m8: proof(
-    "200 faults in the kernel logs of compiled agents: line to Node marked (targets.md M8)",
+    "200 faults in the kernel logs of compiled agents: line to Node marked (M8)",
     "test/bench/kubernetes/main.ts m8",
   ),
   flood: proof(

@@ -1,8 +1,7 @@
 /**
  * `npm run once -- NAME…`: runs a long proof, too long for every commit, and keeps its figures in
- * `test/record/NAME.json` (decision 14). More arguments after `--` go to the proof, and then
- * nothing is kept, because it was another proof. Exit status: the proof's own, 2 for a name that
- * is none.
+ * `test/record/NAME.json`. More arguments after `--` go to the proof, and then nothing is kept,
+ * because it was another proof. Exit status: the proof's own, 2 for a name that is none.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

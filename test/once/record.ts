@@ -1,6 +1,6 @@
 /**
  * What is kept of a long proof: its figures, with commit, date and machine, without which a number
- * is not published (targets.md §2). No name of a host and no path is kept. Pure.
+ * is not published. No name of a host and no path is kept. Pure.
  */
 import * as v from "valibot";
 import type { Machine } from "../bench/machine.ts";

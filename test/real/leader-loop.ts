@@ -11,7 +11,7 @@ import { Pair } from "../fixture/plane/pair.ts";
 import { buildStale, until } from "../fixture/plane/plane.ts";
 import { whyNoSqld } from "../fixture/plane/sqld.ts";
 
-/** Promise N31. */
+/** The longest time until another process leads. */
 const TAKE_OVER_MS_MAX = 15_000;
 const SIZE = 2;
 

@@ -280,7 +280,7 @@ describe("what is bought", () => {
     expect(story.w.cloud.reality().asks - asks).toBeLessThanOrEqual(3);
   });
 
-  test("a pool whose nodes never speak is bought once: min, and no more (B4)", async () => {
+  test("a pool whose nodes never speak is bought once: min, and no more", async () => {
     const story = await open(REACTIVE(2, 50, "1m"), 100);
     story.w.config.server.registrationTimeoutMs = 3_600_000;
     story.w.say = async () => undefined;

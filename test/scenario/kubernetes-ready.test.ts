@@ -1,7 +1,7 @@
 /**
- * When a healthy machine counts as a node of its cluster (promises.md N16): not before its Node is
- * Ready and offers the GPUs that the agent counts. What takes another's place waits for that, and
- * nobody is ended for it.
+ * When a healthy machine counts as a node of its cluster: not before its Node is Ready and offers
+ * the GPUs that the agent counts. What takes another's place waits for that, and nobody is ended
+ * for it.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { InstanceId } from "../../schema/id.ts";

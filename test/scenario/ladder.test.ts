@@ -1,6 +1,6 @@
 /**
- * A pool that opted into the ladder (decision 2): a fault that a reboot cures costs no machine, one
- * that it does not cure is replaced, and nothing is rebooted for ever.
+ * A pool that opted into the ladder: a fault that a reboot cures costs no machine, one that it does
+ * not cure is replaced, and nothing is rebooted for ever.
  */
 import { afterEach, expect, test } from "bun:test";
 import type { World } from "../../simulator/engine/world.ts";

@@ -1,7 +1,7 @@
 /**
- * What stands between a decision and the fleet (safety.md §4–§10), each told as a story in which it
- * is the one thing that matters: budgets by scope, the breaker, a common cause, the bootstrap guard
- * by place, hardware that comes back, ceilings, and blindness.
+ * What stands between a decision and the fleet (docs/reference/safety.md#budgets), each told as a
+ * story in which it is the one thing that matters: budgets by scope, the breaker, a common cause,
+ * the bootstrap guard by place, hardware that comes back, ceilings, and blindness.
  */
 import { afterEach, expect, test } from "bun:test";
 import { factsOf } from "../../schema/safety.ts";

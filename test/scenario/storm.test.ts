@@ -1,7 +1,7 @@
 /**
- * Storms (safety.md §5, target M9): more verdicts at once than hardware can earn. A bad rule must
- * cost nothing but a few cordons that come off by themselves, and true faults must go on being
- * repaired in the middle of it.
+ * Storms: more verdicts at once than hardware can explain (docs/reference/safety.md#breaker). A
+ * wrong rule must cost nothing but a few cordons that are lifted without help, and true faults must
+ * still be repaired meanwhile.
  */
 import { afterEach, expect, test } from "bun:test";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";

@@ -1,7 +1,7 @@
 /**
  * No field of a scenario is read and then ignored: each has a shipped scenario that fails without
- * it (`navarch/simulator.md` §10.1). A part of them is tried at a desk, all of them where
- * `CI=true`; that none is missing from the table is always checked.
+ * it. A part of them is tried at a desk, all of them where `CI=true`; that none is missing from the
+ * table is always checked.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";

@@ -189,7 +189,7 @@ export const ELSEWHERE: Readonly<Record<string, string>> = {
   description: "validate and list: catalog.test.ts",
   implicitPool: "no field of a file: follows from pools",
   config: "the product's own sections: feature-server, and every story with pools",
-  "stress.seed": "another seed is another run: simulate.test.ts, SF8",
+  "stress.seed": "another seed is another run: simulate.test.ts",
   "stress.timeScale": "real time only: simulate.test.ts",
   "stress.reportFile": "written files: simulate.test.ts",
   "stress.htmlReportFile": "written files: simulate.test.ts",

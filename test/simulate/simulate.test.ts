@@ -33,7 +33,7 @@ assertions:
     }
   });
 
-  test("node_count is enforced (SF3)", async () => {
+  test("node_count is enforced", async () => {
     const ran = await simulate(
       fleetYaml(2, `${START}  - { at: 5s, action: wait }
 assertions: [{ type: node_count, target: all, expected: 3 }]
@@ -43,7 +43,7 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     expect(ran.report.assertions).toMatchObject([{ passed: false, actual: "2" }]);
   });
 
-  test("a wait that ends without its status fails the run (SF17)", async () => {
+  test("a wait that ends without its status fails the run", async () => {
     const ran = await simulate(
       fleetYaml(1, `${START}  - { at: 1s, action: wait_for_status, target: node-1,
       params: { expected_status: terminated, timeout: 3s } }
@@ -53,7 +53,7 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     expect(ran.report.errors[0]).toContain("terminated not reached");
   });
 
-  test("a threshold of the command line fails the run (SF4)", async () => {
+  test("a threshold of the command line fails the run", async () => {
     const text = fleetYaml(1, `${START}  - { at: 5s, action: wait }\n`);
     const ran = await simulate(text, "--fail-on", "nodes_started>=2");
     expect(ran.exit).toBe(8);
@@ -67,7 +67,7 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     expect(ran.events).toBe("");
   });
 
-  test("what agents do not look for is missed, whatever was injected (SF1)", async () => {
+  test("what agents do not look for is missed, whatever was injected", async () => {
     const story = `${START}  - { at: 20s, action: inject_failure, target: node-1,
       params: { failure_type: temperature, temperature: 95 } }
   - { at: 2m, action: wait }
@@ -81,7 +81,7 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     expect(seeing.report.summary.detection_ms.max).toBeLessThanOrEqual(5_100);
   });
 
-  test("two failures of one node end apart (SF12, SF15)", async () => {
+  test("two failures of one node end apart", async () => {
     const hot = (type: string): string =>
       `action: inject_failure, target: node-1, params: { failure_type: ${type} }`;
     const ran = await simulate(
@@ -113,7 +113,7 @@ events:
     expect([ran.exit, ran.report.errors]).toEqual([0, []]);
   });
 
-  test("the page names nothing outside itself (SF18)", async () => {
+  test("the page names nothing outside itself", async () => {
     const ran = await simulate(fleetYaml(1, `${START}  - { at: 15s, action: wait }\n`));
     const page = readFileSync(join(ran.folder, "report.html"), "utf8");
     expect(page).toContain("uPlot");
@@ -137,7 +137,7 @@ stress:
 `;
 
 describe("determinism", () => {
-  test("one file, seed and build make one event log and one report (SF8)", async () => {
+  test("one file, seed and build make one event log and one report", async () => {
     const [one, other] = [await simulate(CHAOS), await simulate(CHAOS)];
     expect(one.report.summary.total_failures).toBeGreaterThan(3);
     expect(other.events).toBe(one.events);
@@ -146,7 +146,7 @@ describe("determinism", () => {
     expect(third.events).not.toBe(one.events);
   });
 
-  test("machines that are put aside change nothing that the product does (decision 5)", async () => {
+  test("machines that are put aside change nothing that the product does", async () => {
     const [aside, whole] = [await simulate(CHAOS), await simulate(CHAOS, "--whole")];
     const lines = (text: string): string[] => text.trim().split("\n").sort();
     expect(lines(aside.events)).toEqual(lines(whole.events));

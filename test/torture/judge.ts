@@ -215,7 +215,7 @@ export class CloudJudge {
 
   /**
    * Where no token is known, an open ask is sent again once nothing is found for it: also after a
-   * console deleted what it had made (crash-safety.md §2.3).
+   * console deleted what it had made (docs/reference/providers.md#repeating-a-request).
    */
   #mayRepeat(earlier: readonly Made[]): boolean {
     const deleted = earlier.every((one) => one.deleted && !this.#live.has(one.id));

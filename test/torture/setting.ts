@@ -16,7 +16,7 @@ export type Setting = {
 
 /**
  * Longer than the longest landing plus the longest list lag that count as in time (`misfortune.ts`)
- * together, as `settle` must be (crash-safety.md §2.3).
+ * together, as `settle` must be (docs/reference/providers.md#repeating-a-request).
  */
 export const SETTLE_MS = 900;
 

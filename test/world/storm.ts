@@ -62,7 +62,7 @@ export async function openLarge(yaml: string, seed = 1): Promise<World> {
   return world;
 }
 
-/** Whether its report would say nothing that is not known (decision 5): then it is only heard. */
+/** Whether its report would say nothing that is not known: then it is only heard. */
 function isDull(world: World, id: string): boolean {
   const { spool, active, registered } = world.agent(id);
   if (!registered || spool.length > 0 || active.length > 0) return false;

@@ -1,6 +1,6 @@
 /**
- * Admission (safety.md §13): whether a node may be given up or bought now, by the budgets around
- * it, by what new nodes of its pool do, and by what it costs. Pure.
+ * Admission (docs/reference/safety.md#admission): whether a node may be given up or bought now, by
+ * the budgets around it, by what new nodes of its pool do, and by what it costs. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -66,7 +66,7 @@ export function tryingKeys(scope: Scope): Set<string> {
 
 /**
  * Why nothing healthy may be given up in this pool: wherever it could buy, nodes do not come up,
- * and the one try that is allowed is out or not due (safety.md §7, §8).
+ * and the one try that is allowed is out or not due (docs/reference/safety.md).
  */
 export function guardOfPool(
   pool: PoolConfig,
@@ -125,7 +125,7 @@ function readPrice(offer: Offer, { sight, fleet }: Scope): number | null {
   return null;
 }
 
-/** Well only because the rule that condemned it does not count any more (safety.md §5.3). */
+/** Well only because the rule that condemned it does not count any more. */
 export function isPutAside(node: Node, scope: Scope): boolean {
   const aside = node.health.aside ?? [];
   return aside.some(({ judgement }) => scope.fleet.facts.has(`quarantine:${ruleKeyOf(judgement)}`));

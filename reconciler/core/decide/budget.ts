@@ -1,8 +1,8 @@
 /**
- * How many nodes of a pool may be out at once, all rungs together (decision 13). The denominator is
- * the wanted size, not the current count, which shrinks as nodes go (safety.md §4.1); in flight is
- * counted by slot, from the product's cordon until the slot's replacement is verified, so a broken
- * image stops after a handful. Pure: a budget is made for one decision and spent in it.
+ * How many nodes of a pool may be out at once, all rungs together. The denominator is the wanted
+ * size, not the current count, which shrinks as nodes go (docs/reference/safety.md#budgets); in
+ * flight is counted by slot, from the product's cordon until the slot's replacement is verified, so
+ * a broken image stops after a handful. Pure: a budget is made for one decision and spent in it.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";

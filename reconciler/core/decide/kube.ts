@@ -79,8 +79,8 @@ export function darkness(node: Node, { sight }: Pick<Scope, "sight">): string | 
 export type Unready = { message: string; isSure: boolean };
 
 /**
- * Why the cluster places no work on the node yet (promises.md N16); `null` = it does, or the node
- * is none of its. More GPUs than the agent counts are offered where they are shared by time.
+ * Why the cluster places no work on the node yet; `null` = it does, or the node is none of its.
+ * More GPUs than the agent counts are offered where they are shared by time.
  */
 export function unreadyIn(node: Node, scope: Scope): Unready | null {
   const { sight, timing } = scope;

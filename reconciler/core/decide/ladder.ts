@@ -1,8 +1,8 @@
 /**
- * The rungs below replacement (decision 2, safety.md §3): which one a sick node's repair is at, and
- * what became of the one that was tried. Pure. A pool opts in by its `repair.ladder`; a rung that
- * cannot be carried out is skipped with its reason, and never climbed down again. A fault of the
- * fabric is rebooted once without being asked for.
+ * The rungs below replacement (docs/reference/safety.md#ladder): which one a sick node's repair is
+ * at, and what became of the one that was tried. Pure. A pool opts in by its `repair.ladder`; a
+ * rung that cannot be carried out is skipped with its reason, and never climbed down again. A fault
+ * of the fabric is rebooted once without being asked for.
  */
 import type { Rung } from "../../../schema/config.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
@@ -13,7 +13,7 @@ import { lossOf, type Pen } from "./node.ts";
 import { decideOrder } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
 
-/** safety.md §3: how often, how soon again, and how long until a new boot must have spoken. */
+/** Attempts, pause between them, and how long the new boot has to report. */
 const REBOOTS_MAX = 2;
 /** Where nobody wrote a ladder. */
 const REBOOTS_UNASKED_MAX = 1;

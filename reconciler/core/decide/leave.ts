@@ -1,7 +1,7 @@
 /**
  * How a node leaves: drained, then ended, then confirmed gone by the cloud. Pure. Nothing is ended
- * before it is drained or its deadline passed (invariant H3), and nothing is forgotten before the
- * cloud confirms it: until then it is billed.
+ * before it is drained or its deadline passed, and nothing is forgotten before the cloud confirms
+ * it: until then it is billed.
  */
 import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
@@ -23,7 +23,7 @@ const ASK_AGAIN_MS = 60_000;
 /** Why a node counts as drained when it truly is: every other reason cuts work off, or may. */
 export const EMPTIED = "no work is left on it";
 
-/** Defaults of `config.md` §10, for a node whose pool is no longer configured. */
+/** Defaults for a node whose pool is no longer configured. */
 const DRAIN_DEFAULT = {
   timeoutMs: 1_800_000,
   fatalTimeoutMs: 600_000,

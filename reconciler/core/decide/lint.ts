@@ -105,7 +105,7 @@ function lintAdmit(
   }
 }
 
-/** The order of a removal (promise N65, invariant H3), and whose cordon may be lifted (law 10). */
+/** The order of a removal, and whose cordon may be lifted (law 10). */
 function lintOrder(node: Node, action: Action, breach: Say): void {
   if (action.kind === "effect") lintEffect(node, action.payload, breach);
   if (action.kind !== "advance" || action.to.kind !== "terminating") return;

@@ -1,7 +1,7 @@
 /**
  * What should become of one node, phase by phase. Pure. The order of a removal is fixed here and
- * nowhere else: evidence → cordon → drain → terminate → replacement (promise N65); each step starts
- * only after the one before it is confirmed in the node itself.
+ * nowhere else: evidence → cordon → drain → terminate → replacement; each step starts only after
+ * the one before it is confirmed in the node itself.
  */
 import type { Action } from "../../../schema/action.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
@@ -111,7 +111,8 @@ export function lossOf(node: Node, scope: Scope): string | null {
     return `instance ${fact.id} is being ended by someone else`;
   }
   if (fact.absentSince === null || (fact.absentListings ?? 0) < ABSENT_LISTINGS_MIN) return null;
-  // Absent twice, a settle apart (safety.md, I2): one missing row is a list's bad day.
+  // Absent twice, a settle apart (docs/reference/safety.md, I2): one missing row is a list's bad
+  // day.
   const settleMs = scope.sight.providers.get(fact.provider)?.settleMs ?? 0;
   const least = node.phase.kind === "terminating" ? ABSENT_ENDED_MS : ABSENT_LOST_MS;
   if (scope.sight.now - fact.absentSince >= Math.max(settleMs, least)) {

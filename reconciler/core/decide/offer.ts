@@ -1,6 +1,6 @@
 /**
  * Where the next instance of a pool is asked for. Pure. A refused offer rests for its own stored
- * time and is then tried again: "all exhausted" is a state with an end, never a wedge (B6).
+ * time and is then tried again: "all exhausted" is a state with an end, never a wedge.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";
@@ -96,9 +96,9 @@ export function nextOffer(
 }
 
 /**
- * The frozen request. Token and name follow from what they stand for (crash-safety.md §2.1), so a
- * replay makes the same ones; the place is part of the token because EC2 scopes tokens by zone
- * (§4.2).
+ * The frozen request. Token and name follow from what they stand for
+ * (docs/reference/providers.md#tokens), so a replay makes the same ones; the place is part of the
+ * token because EC2 scopes tokens by zone (docs/reference/providers.md#classes).
  */
 export function createRequest(from: {
   fleetId: string;

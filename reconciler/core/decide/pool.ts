@@ -1,7 +1,7 @@
 /**
  * How many nodes a pool has against how many it wants. Pure. `min_nodes` is a floor that needs no
- * autoscaler (B5), and what counts is what the pool owns or is buying, never what happens to be
- * registered (B4). A slot is filled from the moment its node is decided until the node is gone.
+ * autoscaler, and what counts is what the pool owns or is buying, never what happens to be
+ * registered. A slot is filled from the moment its node is decided until the node is gone.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -133,7 +133,7 @@ function isBusy(node: Node, sight: Sight): boolean {
   return kind === "serving" ? left !== "empty" : left === "busy";
 }
 
-/** What it would cost to lose this node, cheapest first (`config.md` §3 "scale-down choice"). */
+/** What it would cost to lose this node, cheapest first. */
 function cost(node: Node, sight: Sight): number {
   if (isNamed(node)) return -20;
   if (isReplaced(node)) return -7;

@@ -1,7 +1,7 @@
 /**
  * What happens to a serving node when evidence is held against it. Pure. A definitive hardware
- * finding isolates at once; the threshold gates the drain and everything after it (decision 3).
- * With `auto_replace` the first destructive rung is replacement (decision 2).
+ * finding isolates at once; the threshold gates the drain and everything after it. With
+ * `auto_replace` the first destructive rung is replacement.
  */
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -84,7 +84,8 @@ function sayWaived(node: Node, { by, why }: Waiver): string {
 }
 
 /**
- * One reason an incident, its root: followers are evidence and never a second cause (xid.md §7).
+ * One reason an incident, its root: followers are evidence and never a second cause
+ * (docs/reference/xid.md#incidents).
  */
 function reasonsOf(node: Node): string[] {
   const incidents = groupIncidents(node.health.held).filter(
@@ -198,7 +199,10 @@ function emptyUnbought(node: Node, scope: Scope, pen: Pen): void {
 
 type Veto = { reason: WaitReason; message: string; until: number | null };
 
-/** Admission (safety.md §13): the first "no" to replacing a node, with when to look again. */
+/**
+ * Admission (docs/reference/safety.md#admission): the first "no" to replacing a node, with when to
+ * look again.
+ */
 function vetoOf(node: Node, scope: Scope): Veto | null {
   const { sight, pool } = scope;
   const no = (reason: WaitReason, message: string, until: number | null = null): Veto => {

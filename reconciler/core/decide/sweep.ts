@@ -1,6 +1,6 @@
 /**
- * How many machines that no slot wants may be ended at once (crash-safety.md §6): a mistake in
- * telling ours from ours must not empty an account in one pass. Pure.
+ * How many machines that no slot wants may be ended at once (docs/reference/providers.md#orphans):
+ * a mistake in telling ours from ours must not empty an account in one pass. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 

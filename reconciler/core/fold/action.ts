@@ -110,8 +110,8 @@ function applyAdvance(
     },
   ];
   if (state !== null && action.to.kind === "serving" && node.phase.kind === "verifying") {
-    // One verified node clears the guard (safety.md §7), and tells the story's end for the one it
-    // replaces.
+    // One verified node clears the guard (docs/reference/safety.md#bootstrap-guard), and tells the
+    // story's end for the one it replaces.
     if (state.failures > 0) state = { ...state, failures: 0 };
     if (node.offer !== null) state = proveOffer(state, node.offer, now);
     if (node.replaces !== null) {
@@ -187,7 +187,7 @@ function countFailure(pool: PoolState, offer: string | null, now: number): PoolS
   return offer === null ? counted : countFailed(counted, offer, now);
 }
 
-/** A place that handed back bad hardware is not asked again at once (safety.md §9). */
+/** A place that handed back bad hardware is not asked again at once. */
 function restOffer(pool: PoolState, guard: string, because: string[], now: number): PoolState {
   const key = guard.split("#")[0] ?? guard;
   const failures = (pool.offers[key]?.failures ?? 0) + 1;

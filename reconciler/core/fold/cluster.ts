@@ -1,7 +1,7 @@
 /**
  * The whole cluster's Node objects, matched with the fleet and folded node by node. Pure apart from
  * the draft it fills. Whoever cannot be told apart is paired with nothing, and nothing is done to
- * it (kubernetes.md §2.4).
+ * it (docs/reference/kubernetes.md#identity).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";

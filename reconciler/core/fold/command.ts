@@ -1,7 +1,7 @@
 /**
- * What a person's order does to a node, and whether it is legal now (`navarch/api.md` B4). Pure.
- * The route asks first, so that a refusal is immediate; the loop asks again when it applies the
- * order, because the node may have moved in between.
+ * What a person's order does to a node, and whether it is legal now. Pure. The route asks first, so
+ * that a refusal is immediate; the loop asks again when it applies the order, because the node may
+ * have moved in between.
  */
 import { namesOf } from "../../../health/policy/hold.ts";
 import type { Command } from "../../../schema/command.ts";

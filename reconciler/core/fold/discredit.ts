@@ -1,7 +1,7 @@
 /**
  * Lets go of what a discredited agent said about a node, once another version speaks for it
- * (safety.md §5.3: act on the cause, not on the nodes). Pure. What is evident by itself stays, and
- * a condition that is true will be said again by the next check.
+ * (docs/reference/safety.md#common-cause, act on the cause, not on the nodes). Pure. What is
+ * evident by itself stays, and a condition that is true will be said again by the next check.
  */
 import { isEvidentFinding } from "../../../health/policy/evident.ts";
 import { verdictOf } from "../../../health/policy/hold.ts";

@@ -158,7 +158,10 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
   );
 }
 
-/** safety.md §6: fewer than this share of what is known is a list's lie. */
+/**
+ * A listing with a smaller share of the known instances counts as collapsed
+ * (docs/reference/safety.md#blindness).
+ */
 const COLLAPSE_SHARE = 0.5;
 /** A list that tells the same for this long is believed: somebody did delete them. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;

@@ -2,7 +2,7 @@
  * What a Kubernetes cluster shows of one node, folded into it: which object is the node's, whether
  * the product's mark is still on it, and what people did there. Pure. A changed UID is a new object
  * on which nothing of ours is written; a mark that somebody took off means that the repair is
- * called off (kubernetes.md §2, §3.3, §7).
+ * called off (docs/reference/kubernetes.md).
  */
 import type { KubernetesConfig } from "../../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";

@@ -1,7 +1,7 @@
 /**
  * Folds what an agent said into its node: identity, evidence, and one evaluation of health. Pure.
- * The evidence of an older boot is history and never a trigger (safety.md §2.2); a finding about a
- * device that is not this node's is counted and never judged (decision 8).
+ * The evidence of an older boot is history and never a trigger (docs/reference/safety.md#sessions);
+ * a finding about a device that is not this node's is counted and never judged.
  */
 import { basisOf, NO_QUARANTINE } from "../../../health/policy/compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "../../../health/policy/hold.ts";
@@ -17,7 +17,7 @@ import type { Letter } from "../store.ts";
 import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 
-/** Evaluations closer together than this count once (promise N66): one burst is one evaluation. */
+/** Evaluations closer together than this count once: one burst is one evaluation. */
 export const EVALUATION_GAP_MS = 5_000;
 
 export type Folded = {
@@ -31,8 +31,8 @@ export type Folded = {
 };
 
 /**
- * `receivedAt` is our own wall clock: the agent's decides nothing (B52). What is held is first
- * judged by the rules of now, if it was by others.
+ * `receivedAt` is our own wall clock: the agent's decides nothing. What is held is first judged by
+ * the rules of now, if it was by others.
  */
 export function foldLetter(
   node: Node,

@@ -1,8 +1,8 @@
 /**
  * Folds a complete cloud listing into the fleet. Pure. The listing was begun before the fleet was
- * read (crash-safety.md §6), and absence counts only for instances that were bound before it began;
- * an instance that the cloud does not show but whose agent speaks is not absent: then the cloud is
- * doubted.
+ * read (docs/reference/providers.md#orphans), and absence counts only for instances that were bound
+ * before it began; an instance that the cloud does not show but whose agent speaks is not absent:
+ * then the cloud is doubted.
  */
 import type { EventDraft } from "../../../schema/event.ts";
 import * as v from "valibot";
@@ -268,8 +268,8 @@ export function bindInstance(provider: PoolName, instance: Instance, now: number
 }
 
 /**
- * Complete listings without an instance that make it absent (safety.md, I2), and where counting
- * ends.
+ * Complete listings without an instance that make it absent (docs/reference/safety.md, I2), and
+ * where counting ends.
  */
 export const ABSENT_LISTINGS_MIN = 2;
 const ABSENT_COUNTED_MAX = 10;

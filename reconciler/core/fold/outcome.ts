@@ -1,8 +1,8 @@
 /**
  * Folds the answer to an operation into the operation, its node and its pool: what one transaction
  * then writes (law 4). Pure. Only a definite answer closes an operation; a rate limit or an unknown
- * outcome leaves it asked, with the same payload and a stored time to look again (crash-safety.md
- * §3).
+ * outcome leaves it asked, with the same payload and a stored time to look again
+ * (docs/reference/providers.md#answers).
  */
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -51,7 +51,7 @@ export function backoffMs(tries: number, firstMs: number, maxMs: number): number
   return Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30)));
 }
 
-/** crash-safety.md §3: how long an offer rests after a refusal of a class, first and most. */
+/** How long an offer rests after a refusal of each class: first and longest. */
 type EndedClass = Exclude<RefusalClass, "rate_limit">;
 const OFFER_REST: Record<EndedClass, { firstMs: number; maxMs: number }> = {
   capacity: { firstMs: 30_000, maxMs: 15 * 60_000 },
@@ -375,7 +375,7 @@ function foldRefused(
   }
   if (payload.kind === "terminate" && node.phase.kind === "terminating") {
     // Termination is retried for ever: an instance that is not confirmed gone is still billed
-    // (safety.md §10).
+    // (docs/reference/safety.md#spend).
     const rest =
       patience(refusal.retryAfterMs) ?? backoffMs(node.fence, 1_000, 5 * 60_000);
     return {

@@ -3,8 +3,8 @@
  * their cordons, tokens. What was known of machines, and what was asked for them, is not: a node
  * may have been replaced since, a session closed, a fault repaired, an order taken back. So every
  * machine that no person has put aside is forgotten here and taken in anew, from the cloud's list
- * by its tags and by its first full check, on the very way that a lost database takes (promise
- * N32). A node that is still sick says so again. Pure.
+ * by its tags and by its first full check, on the very way that a lost database takes. A node that
+ * is still sick says so again. Pure.
  */
 import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../../schema/node.ts";

@@ -1,7 +1,8 @@
 /**
- * Blindness (safety.md §6): when everything looks dead at once, the one who looks is broken. Pure
- * tests over what is known, and the memory of the last darkness: it is over only after two full
- * rounds of looking without it. Memory only, because a new process looks for itself.
+ * Blindness (docs/reference/safety.md#blindness): when everything looks dead at once, the one who
+ * looks is broken. Pure tests over what is known, and the memory of the last darkness: it is over
+ * only after two full rounds of looking without it. Memory only, because a new process looks for
+ * itself.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";

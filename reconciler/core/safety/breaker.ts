@@ -1,8 +1,9 @@
 /**
- * The breakers (safety.md §5): each scope's arrivals of repair sessions against what its hardware
- * can do. A burst slows the scope down to a trickle, never to nothing; a common cause is acted on
- * instead of the nodes that share it; and it clears itself, through growing batches. Pure: facts
- * and nodes in, facts and events out. Nothing is counted in memory, so a restart changes nothing.
+ * The breakers (docs/reference/safety.md#breaker): each scope's arrivals of repair sessions against
+ * what its hardware can do. A burst slows the scope down to a trickle, never to nothing; a common
+ * cause is acted on instead of the nodes that share it; and it clears itself, through growing
+ * batches. Pure: facts and nodes in, facts and events out. Nothing is counted in memory, so a
+ * restart changes nothing.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -19,7 +20,7 @@ import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
 type Breaker = FactOf<"breaker">;
 
 const DAY_MS = 86_400_000;
-/** safety.md §8: between two batches at least this; a recovering fleet looks partly sick. */
+/** Pause between two batches (docs/reference/safety.md#batches). */
 const SETTLE_MS = 5 * 60_000;
 /** Batches that must pass before the breaker closes, and how far a batch may grow. */
 const BATCHES = 2;
@@ -185,7 +186,7 @@ function lookAgain(before: Breaker, scope: Scope, around: Around): Breaker {
   return { ...enter(before, "open", around.now, because(scope, cause), cause), looked: length };
 }
 
-/** safety.md §5.1: restrained until arrivals have been plausible for two windows. */
+/** Restrained until arrivals have been plausible for two windows. */
 function calm(before: Breaker, { now, config, tripped }: Around): Breaker {
   const last = Math.max(before.trippedAt, tripped ?? 0);
   return now - last >= 2 * config.safety.breaker.windowMs ? halfOpen(before, now) : before;
@@ -259,8 +260,8 @@ function halfOpen(before: Breaker, now: number): Breaker {
 }
 
 /**
- * Whether what explained the burst is no more, or is dealt with (safety.md §5.1). A cause that
- * nobody withdraws holds its nodes back for an hour; then they go on in growing batches.
+ * Whether what explained the burst is no more, or is dealt with. A cause that nobody withdraws
+ * holds its nodes back for an hour; then they go on in growing batches.
  */
 function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): boolean {
   if (cause === null) return true;

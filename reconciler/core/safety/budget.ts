@@ -1,8 +1,8 @@
 /**
- * What one plan may still do in each scope (safety.md §4, §5.1): how much is in flight there, how
- * much is allowed, and what a breaker makes of it. Pure: made for one decision and spent in it, so
- * that two answers of one plan never spend the same room; the plan and its intents are then written
- * in one transaction.
+ * What one plan may still do in each scope (docs/reference/safety.md): how much is in flight there,
+ * how much is allowed, and what a breaker makes of it. Pure: made for one decision and spent in it,
+ * so that two answers of one plan never spend the same room; the plan and its intents are then
+ * written in one transaction.
  */
 import type { Config, Share } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -31,10 +31,10 @@ export type Budgets = {
 
 type Breaker = FactOf<"breaker">;
 
-/** safety.md §4.2: while restrained one a pool and a domain, and at most this many in the fleet. */
+/** While restrained: one in a pool and a domain, and at most this many in the fleet. */
 const TRICKLE_FLEET_MAX = 5;
 
-/** `max(1, floor(p·n))`: never `ceil`, and never nothing (safety.md §4.1). A fixed 0 means none. */
+/** `max(1, floor(p·n))`: never `ceil`, and never nothing. A fixed 0 means none. */
 export function shareOf(share: Share, desired: number): number {
   return share.kind === "nodes"
     ? share.nodes

@@ -1,7 +1,8 @@
 /**
- * What the sessions of a burst have in common (safety.md §5.3). Pure. A value that nearly all of
- * them share explains the burst if the rest of the fleet does not share it, or if it came into the
- * fleet shortly before: a rule, a release or a driver that is new is suspected before the hardware.
+ * What the sessions of a burst have in common (docs/reference/safety.md#common-cause). Pure. A
+ * value that nearly all of them share explains the burst if the rest of the fleet does not share
+ * it, or if it came into the fleet shortly before: a rule, a release or a driver that is new is
+ * suspected before the hardware.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Cause } from "../../../schema/safety.ts";
@@ -11,7 +12,7 @@ import { domainsOf } from "./scope.ts";
 
 type Attribute = Cause["attribute"];
 
-/** safety.md §5.3. */
+/** docs/reference/safety.md#common-cause */
 const SHARE_OF_SESSIONS = 0.8;
 const SHARE_OF_NODES = 0.5;
 /**

@@ -1,7 +1,7 @@
 /**
- * The bootstrap guard (safety.md §7): whether new nodes come up, for each place they are bought at
- * and each way they are set up. One that keeps failing may be tried one node at a time, slowly;
- * the first that is verified clears it. A timeout is a failure. Pure.
+ * The bootstrap guard (docs/reference/safety.md#bootstrap-guard): whether new nodes come up, for
+ * each place they are bought at and each way they are set up. One that keeps failing may be tried
+ * one node at a time, slowly; the first that is verified clears it. A timeout is a failure. Pure.
  */
 import { createHash } from "node:crypto";
 import type { PoolConfig } from "../../../schema/config.ts";

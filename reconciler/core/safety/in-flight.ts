@@ -1,6 +1,7 @@
 /**
  * Which slots are being replaced: from the intent to drain until the next node is verified
- * (safety.md §4.1), so that an image that never comes up stops after a handful. Pure.
+ * (docs/reference/safety.md#budgets), so that an image that never comes up stops after a handful.
+ * Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 

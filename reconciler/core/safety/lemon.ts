@@ -1,7 +1,7 @@
 /**
- * The lemon ledger (safety.md §9): hardware is known by the UUIDs of its GPUs, which outlive the
- * instance, the node and this process. A cloud that hands back what failed is refused at the first
- * look, before any work runs on it. Pure.
+ * The lemon ledger (docs/reference/safety.md#quarantined-hardware): hardware is known by the UUIDs
+ * of its GPUs, which outlive the instance, the node and this process. A cloud that hands back what
+ * failed is refused at the first look, before any work runs on it. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
 import { type Fact, type FactOf, factsOf } from "../../../schema/safety.ts";
@@ -13,7 +13,7 @@ type Lemon = FactOf<"lemon">;
 const REMEMBERED_MAX = 8;
 /** Lemons kept; beyond, the one not seen for longest is forgotten. Years of a large fleet. */
 export const LEMONS_MAX = 20_000;
-/** safety.md §9: suspicion halves in this time, and below a quarter it is let go. */
+/** Suspicion halves in this time; below a quarter it ends. */
 const HALF_LIFE_MS = 30 * 86_400_000;
 const FORGOTTEN = 0.25;
 

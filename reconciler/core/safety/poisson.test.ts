@@ -1,4 +1,4 @@
-/** The table of safety.md §5.2, and the tail against a sum done the slow way. */
+/** The smallest counts that trip a breaker, and the tail compared with a plain sum. */
 import { expect, test } from "bun:test";
 import { poissonTail, tripCount } from "./poisson.ts";
 

@@ -37,7 +37,10 @@ function poissonHead(n: number, mean: number): number {
   return sum;
 }
 
-/** The fewest arrivals that are less likely than `probability`, never fewer than two (§5.2). */
+/**
+ * The fewest arrivals that are less likely than `probability`, never fewer than two
+ * (docs/reference/safety.md#failure-rate).
+ */
 export function tripCount(mean: number, probability: number): number {
   let n = 2;
   // Doubling, then halving: a mean of thousands must not cost thousands of tails.

@@ -1,7 +1,8 @@
 /**
- * The learned failure rate (safety.md §5.2): confirmed hardware failures against the node-days in
- * which they happened, both forgotten with a half-life of 14 days. Pure, and written only when a
- * failure is confirmed: what passed since then is computed when it is asked for.
+ * The learned failure rate (docs/reference/safety.md#failure-rate): confirmed hardware failures
+ * against the node-days in which they happened, both forgotten with a half-life of 14 days. Pure,
+ * and written only when a failure is confirmed: what passed since then is computed when it is asked
+ * for.
  */
 import type { SafetyConfig } from "../../../schema/config.ts";
 import type { FactOf } from "../../../schema/safety.ts";

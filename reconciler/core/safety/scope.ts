@@ -1,7 +1,7 @@
 /**
  * The scopes that every limit is counted in: the fleet, each pool, and each failure domain
- * (safety.md §4.1). They overlap and are no tree: a node is in one pool and in several domains, and
- * what is done to it must fit into all of them. Pure.
+ * (docs/reference/safety.md#budgets). They overlap and are no tree: a node is in one pool and in
+ * several domains, and what is done to it must fit into all of them. Pure.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
@@ -59,7 +59,7 @@ function readScopes(node: Node, placed: Node): string[] {
   return out;
 }
 
-/** What kind of limit a scope has: the column of safety.md §4.2. */
+/** The kind of limit of a scope: a column of docs/reference/safety.md#budgets. */
 export function columnOf(scope: string): "fleet" | "pool" | "domain" {
   if (scope === FLEET) return "fleet";
   return scope.startsWith("pool:") ? "pool" : "domain";
@@ -75,8 +75,8 @@ export type Size = { slots: number; pools: number };
 
 /**
  * Each scope's size: wanted nodes of the fleet and of a pool, slots placed in a domain. Never the
- * current count, which shrinks as nodes go and takes the limit with it (safety.md §4.1).
- * `ownOnly`: without machines that this fleet did not buy.
+ * current count, which shrinks as nodes go and takes the limit with it. `ownOnly`: without machines
+ * that this fleet did not buy.
  */
 export function sizesOf(fleet: Fleet, config: Config, ownOnly = false): Map<string, Size> {
   const sizes = new Map<string, Size>();

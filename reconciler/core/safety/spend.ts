@@ -1,7 +1,8 @@
 /**
- * The spend breaker (safety.md §10): hard ceilings below all logic, in instances and in dollars an
- * hour, for the fleet, each pool and each provider. Pure. Everything counts that may be billed:
- * what lives, what was asked for and not answered, what was told to end and is not confirmed gone.
+ * The spend breaker (docs/reference/safety.md#spend): hard ceilings below all logic, in instances
+ * and in dollars an hour, for the fleet, each pool and each provider. Pure. Everything counts that
+ * may be billed: what lives, what was asked for and not answered, what was told to end and is not
+ * confirmed gone.
  */
 import type { Config, Spend } from "../../../schema/config.ts";
 import type { Fleet } from "../fleet.ts";

@@ -86,7 +86,7 @@ function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: Eve
   return { pools, events };
 }
 
-/** safety.md §10: an end that is not confirmed for this long is a person's business. */
+/** A termination that is unconfirmed for this long raises an alarm. */
 const BILLED_TOLD_MS = 30 * 60_000;
 
 /** Instances still billed long after their end was asked for: told once each. */

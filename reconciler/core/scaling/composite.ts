@@ -1,7 +1,7 @@
 /**
- * Several autoscalers on one pool (`navarch/config.md` §3). Pure. A member without a usable signal
- * abstains, and votes neither its present size nor zero (promise N89); when all abstain the size is
- * held. The order of members changes nothing.
+ * Several autoscalers on one pool. Pure. A member without a usable signal abstains, and votes
+ * neither its present size nor zero; when all abstain the size is held. The order of members
+ * changes nothing.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { unreachable } from "../../../schema/unreachable.ts";

@@ -119,7 +119,7 @@ describe("demandWarning()", () => {
   const warn = (autoscaler: Autoscaler, look: QueueSight): string | null =>
     demandWarning(autoscaler, knownQueue({ pushed: null, seen: look }, AT, INTERVAL));
 
-  test("tells of pods that ask for several GPUs while pods are counted (F26)", () => {
+  test("tells of pods that ask for several GPUs while pods are counted", () => {
     const wide = { ...seen, gpuDepth: 192 };
     expect(warn(queue, wide)).toContain("24 pods for 192 GPUs");
     expect(warn(queue, wide)).toContain("set count: gpus");

@@ -1,11 +1,10 @@
 /**
- * A pool's queue as far as it is known, and whether what is known still says anything (promises
- * N58, N63, N64). Pure. Two sources may speak: somebody who reports over HTTP, and the pool's own
- * scheduler. A report is an explicit word, so while it is fresh it stands, even beside a newer look
- * of the scheduler: whoever reports knows a queue that the scheduler does not see, and the size
- * must not swing between the two. Once the report is older than three evaluations, the scheduler's
- * look counts, if that is fresh; after that the queue is unknown: losing the source must never look
- * like an empty queue.
+ * A pool's queue as far as it is known, and whether what is known still says anything. Pure. Two
+ * sources may speak: somebody who reports over HTTP, and the pool's own scheduler. A report is an
+ * explicit word, so while it is fresh it stands, even beside a newer look of the scheduler: whoever
+ * reports knows a queue that the scheduler does not see, and the size must not swing between the
+ * two. Once the report is older than three evaluations, the scheduler's look counts, if that is
+ * fresh; after that the queue is unknown: losing the source must never look like an empty queue.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
@@ -34,7 +33,7 @@ export type KnownQueue = {
   widePods: number;
 };
 
-/** Evaluations after which demand expires (`navarch/api.md` B3). */
+/** Evaluations after which demand expires. */
 const INTERVALS = 3;
 
 export function expiryMs(autoscaleIntervalMs: number): number {
@@ -114,7 +113,7 @@ export function demandProblem(
 
 /**
  * What is odd about a queue that is known; `null` = nothing. A pod that asks for eight GPUs counts
- * as one job, so a pool that counts pods would be far too small for such (guide fault F26).
+ * as one job, so a pool that counts pods would be far too small for such.
  */
 export function demandWarning(
   autoscaler: Autoscaler | null,

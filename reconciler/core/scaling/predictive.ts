@@ -1,7 +1,7 @@
 /**
- * The trend of the pool's own utilisation (`navarch/config.md` §3). Pure. It works on one series of
- * pool-level values, because a line through samples of different machines is no trend (B36); it
- * only ever asks for more, and leaves everything else to its fallback.
+ * The trend of the pool's own utilisation. Pure. It works on one series of pool-level values,
+ * because a line through samples of different machines is no trend; it only ever asks for more, and
+ * leaves everything else to its fallback.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { boundedGrowth } from "./reactive.ts";

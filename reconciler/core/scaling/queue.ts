@@ -1,7 +1,7 @@
 /**
- * Jobs waiting and running against jobs per node (`navarch/config.md` §3). Pure. An unknown depth
- * is not an empty queue (B10), and a smaller queue takes only nodes that nobody works on: a running
- * job is part of the depth, but which node it runs on is not.
+ * Jobs waiting and running against jobs per node. Pure. An unknown depth is not an empty queue, and
+ * a smaller queue takes only nodes that nobody works on: a running job is part of the depth, but
+ * which node it runs on is not.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { hold, size, type Recommendation, type Snapshot } from "./snapshot.ts";

@@ -1,8 +1,7 @@
 /**
- * Mean GPU utilisation against two thresholds, one step at a time (`navarch/config.md` §3). Pure.
- * While earlier purchases still boot, no more is bought than the measured load explains: a node
- * that takes fifteen minutes to come up must not be bought again at every cooldown (autoscaling.md
- * §3.1).
+ * Mean GPU utilisation against two thresholds, one step at a time. Pure. While earlier purchases
+ * still boot, no more is bought than the measured load explains: a node that takes fifteen minutes
+ * to come up must not be bought again at every cooldown.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { hold, printPercent, size, type Recommendation, type Snapshot } from "./snapshot.ts";

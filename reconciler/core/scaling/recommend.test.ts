@@ -1,4 +1,4 @@
-/** Every rule of `navarch/config.md` §3 as a table, and the laws that hold for any snapshot. */
+/** Every rule of the autoscalers as a table, and what holds for any snapshot. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Autoscaler } from "../../../schema/config.ts";
@@ -157,7 +157,7 @@ describe("recommend() queue", () => {
     expect(sizeOf(queue(), snap(desired, { queueDepth, spare }))).toBe(expected);
   });
 
-  test("17 jobs at 8 a node are 3 nodes (promise N60)", () => {
+  test("17 jobs at 8 a node are 3 nodes", () => {
     expect(sizeOf(queue(8), snap(1, { queueDepth: 17 }))).toBe(3);
   });
 
@@ -165,7 +165,7 @@ describe("recommend() queue", () => {
     ["GPUs where GPUs are counted", "gpus", 3, 24, 3],
     ["pods where pods are counted", "pods", 3, 24, 1],
     ["unknown GPUs are not zero, whatever the pods are", "gpus", 3, null, "hold unknown"],
-  ] as const)("counts %s (promise N62)", (_, count, queueDepth, gpuDepth, expected) => {
+  ] as const)("counts %s", (_, count, queueDepth, gpuDepth, expected) => {
     const from = snap(2, { queueDepth, gpuDepth });
     expect(sizeOf({ ...queue(8), count }, from)).toBe(expected);
   });
@@ -309,7 +309,7 @@ describe("recommend() predictive", () => {
 });
 
 describe("recommend() composite", () => {
-  test("sees the GPUs' load beside the queue, whichever of the two is missing (promise N59)", () => {
+  test("sees the GPUs' load beside the queue, whichever of the two is missing", () => {
     const both = composite("max", reactive(), queue(8));
     expect(sizeOf(both, snap(2, { utilization: 95, queueDepth: 3 }))).toBe(3);
     expect(sizeOf(both, snap(2, { utilization: 5, queueDepth: 40 }))).toBe(5);

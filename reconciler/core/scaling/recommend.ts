@@ -1,7 +1,6 @@
 /**
- * What size an autoscaler recommends (`navarch/config.md` §3). Pure: a function of its
- * configuration and one snapshot. In every type a size outside min…max is brought back first, and
- * no recommendation leaves them.
+ * What size an autoscaler recommends. Pure: a function of its configuration and one snapshot. In
+ * every type a size outside min…max is brought back first, and no recommendation leaves them.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { unreachable } from "../../../schema/unreachable.ts";

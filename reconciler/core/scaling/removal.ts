@@ -1,10 +1,9 @@
 /**
- * Removal of named nodes, the pool's size lowered by as many slots in the same transaction
- * (`navarch/api.md` B3, promise N18). Pure. A named node is marked as given up for a smaller pool,
- * which is what the plan looks for first; from there it leaves like any other: marked in its
- * scheduler, drained, ended. All of them or none: if one cannot be given up now, or another node
- * would have to go with them, everything is refused. Named again, a node that is on its way lowers
- * nothing a second time.
+ * Removal of named nodes, the pool's size lowered by as many slots in the same transaction. Pure. A
+ * named node is marked as given up for a smaller pool, which is what the plan looks for first; from
+ * there it leaves like any other: marked in its scheduler, drained, ended. All of them or none: if
+ * one cannot be given up now, or another node would have to go with them, everything is refused.
+ * Named again, a node that is on its way lowers nothing a second time.
  */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";

@@ -1,7 +1,7 @@
 /**
- * What a person, or an autoscaler of theirs, may ask of a pool's size (`navarch/api.md` B3, promise
- * N18): set it, grow it, and lower it without deleting; removal by name is in `removal.ts`. Pure: a
- * request becomes everything that one transaction writes, or a refusal that changes nothing.
+ * What a person, or an autoscaler of theirs, may ask of a pool's size: set it, grow it, and lower
+ * it without deleting; removal by name is in `removal.ts`. Pure: a request becomes everything that
+ * one transaction writes, or a refusal that changes nothing.
  */
 import type { ErrorCode } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";

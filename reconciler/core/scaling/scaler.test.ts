@@ -185,7 +185,7 @@ describe("Scaler with a scheduler's queue", () => {
     expect(bench.view().queue?.source).toBe("kubernetes");
   });
 
-  test("no queue of a scheduler moves a pool without an autoscaler (promise N17)", () => {
+  test("no queue of a scheduler moves a pool without an autoscaler", () => {
     const bench = new Bench(2, "null");
     bench.sees(9_000);
     for (let i = 0; i < 100; i++) expect(bench.look()).toBe(2);
@@ -206,7 +206,7 @@ describe("Scaler with a scheduler's queue", () => {
     expect(bench.look()).toBe(3);
   });
 
-  test("a composite pool sees the load of its GPUs beside the queue (promise N59)", () => {
+  test("a composite pool sees the load of its GPUs beside the queue", () => {
     const both = `{ type: composite, mode: max, autoscalers: [{ type: reactive }, ${QUEUE}] }`;
     const bench = new Bench(2, both);
     bench.load(95);

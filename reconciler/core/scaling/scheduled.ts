@@ -1,8 +1,8 @@
 /**
- * Windows of the week, each with its own floor and ceiling (`navarch/config.md` §3). Pure. Time is
- * compared as a wall clock in the named zone shows it: a boundary inside the hour that spring skips
- * takes effect right after it, and the hour that autumn repeats counts both times. The first window
- * that matches decides, and stays inside the pool's own bounds, which nothing may leave.
+ * Windows of the week, each with its own floor and ceiling. Pure. Time is compared as a wall clock
+ * in the named zone shows it: a boundary inside the hour that spring skips takes effect right after
+ * it, and the hour that autumn repeats counts both times. The first window that matches decides,
+ * and stays inside the pool's own bounds, which nothing may leave.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { clamp, enforce, hold, size, type Ask, type Recommendation } from "./snapshot.ts";

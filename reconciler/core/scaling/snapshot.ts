@@ -1,12 +1,12 @@
 /**
- * What an autoscaler looks at and what it answers (`navarch/config.md` §3). Both are plain values,
- * so that a recommendation is a pure function of a snapshot: no clock, no fleet, no memory of its
- * own. `null` always means "not known" and never stands for zero.
+ * What an autoscaler looks at and what it answers. Both are plain values, so that a recommendation
+ * is a pure function of a snapshot: no clock, no fleet, no memory of its own. `null` always means
+ * "not known" and never stands for zero.
  */
 export type Snapshot = {
   /**
    * The wanted size as stored. It is also the "current" size of the rules: every slot up to it is
-   * owned or being bought, whether or not anything in it has spoken yet (B4).
+   * owned or being bought, whether or not anything in it has spoken yet.
    */
   desired: number;
   /** Nodes decided, asked for, booting or not yet verified. */

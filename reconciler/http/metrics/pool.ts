@@ -1,6 +1,6 @@
 /**
  * The gauges of pools: sizes, states and demand. Counted in one piece, because healthy and
- * unhealthy have to add up to the total in every scrape (promise N80).
+ * unhealthy have to add up to the total in every scrape.
  */
 import { NODE_STATUSES } from "../../../schema/api.ts";
 import type { Node } from "../../../schema/node.ts";

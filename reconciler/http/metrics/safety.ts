@@ -132,7 +132,10 @@ function printSpend(reconciler: Reconciler): Series[] {
   return [dollars, ceiling, instances, most, unknown];
 }
 
-/** Instances whose end was asked for and is not confirmed: they are paid for (safety.md §10). */
+/**
+ * Instances whose end was asked for and is not confirmed: they are paid for
+ * (docs/reference/safety.md#spend).
+ */
 function printBilled(reconciler: Reconciler): Series[] {
   const count = new Series(
     "navarch_instances_still_billing",

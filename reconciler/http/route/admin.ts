@@ -1,4 +1,4 @@
-/** Events, plan, configuration, policy, version (`navarch/api.md` B5, B6). */
+/** Events, plan, configuration, policy, version. */
 import type { EventView } from "../../../schema/api.ts";
 import type { Event } from "../../../schema/event.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";

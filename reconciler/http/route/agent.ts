@@ -1,7 +1,6 @@
 /**
- * What agents say: one handler behind the WebSocket and the POST (decision 6). A node's credential
- * speaks for that node only; the shared token is accepted and answered with the node's own
- * credential.
+ * What agents say: one handler behind the WebSocket and the POST. A node's credential speaks for
+ * that node only; the shared token is accepted and answered with the node's own credential.
  */
 import * as v from "valibot";
 import { Report } from "../../../schema/report.ts";

@@ -104,7 +104,7 @@ const STATUS: Record<ErrorCode, 400 | 401 | 403 | 404 | 409 | 412 | 413 | 429 | 
   not_leader: 503,
 };
 
-/** An error answer (`navarch/api.md` B7). */
+/** An error answer. */
 export function refuse(
   c: Context<Env>,
   code: ErrorCode,
@@ -241,7 +241,7 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response
   }
   const page = pages.open(blockOf(remoteOf(c)), ports.metrics.slices());
   if (page === null) return refuse(c, "rate_limited", "too many read this page at once");
-  // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters (promise N84).
+  // Always 0.0.4: OpenMetrics reserves the suffix `_total` for counters.
   return c.body(openSliced(page), 200, {
     "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
   });

@@ -1,6 +1,6 @@
 /**
- * Which node a name means: its id, its instance's id, its agent's host name or the name of its
- * Node in Kubernetes (promise F8). Pure.
+ * Which node a name means: its id, its instance's id, its agent's host name or the name of its Node
+ * in Kubernetes. Pure.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";

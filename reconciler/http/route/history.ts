@@ -1,6 +1,6 @@
 /**
- * The recorded findings of the fleet, page by page, with what a condition may ask about their nodes
- * (`navarch/health-policy.md` §8): what `policy test --replay` reads.
+ * The recorded findings of the fleet, page by page, with what a condition may ask about their
+ * nodes: what `policy test --replay` reads.
  */
 import type { NodeId } from "../../../schema/id.ts";
 import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";

@@ -23,7 +23,7 @@ export type InstallPorts = {
 
 const SUMS = "SHA256SUMS";
 const SIGNATURE = "SHA256SUMS.sig";
-/** Where the guide downloads from, below the host (V6). */
+/** Where the guide downloads from, below the host. */
 const GUIDE = "/NavarchProject/navarch/releases";
 
 export function installRoutes(app: App, ports: InstallPorts): void {

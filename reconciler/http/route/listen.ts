@@ -1,7 +1,7 @@
 /**
  * The one port: the HTTP application, and the agents' upgrade to a stream beside it. Plain HTTP/1.1
- * whatever the port is called (F22). It outlives the roles of this process: behind it stands what
- * the process is at the moment, a leader's application or a standby's.
+ * whatever the port is called. It outlives the roles of this process: behind it stands what the
+ * process is at the moment, a leader's application or a standby's.
  *
  * Adapter: network.
  */

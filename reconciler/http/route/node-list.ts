@@ -1,6 +1,6 @@
 /**
- * The list of nodes (`navarch/api.md` B2): filtered, in a stable order, whole unless a limit is
- * asked for. A fleet of 10,000 is 25 MiB of JSON, so it is printed in slices.
+ * The list of nodes: filtered, in a stable order, whole unless a limit is asked for. A fleet of
+ * 10,000 is 25 MiB of JSON, so it is printed in slices.
  */
 import type { Context } from "hono";
 import type { NodeView } from "../../../schema/api.ts";

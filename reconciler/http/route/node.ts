@@ -1,4 +1,4 @@
-/** Nodes, instances and what a person orders for them (`navarch/api.md` B2, B4). */
+/** Nodes, instances and what a person orders for them. */
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { CommandView, NodeView, PodPlanView } from "../../../schema/api.ts";

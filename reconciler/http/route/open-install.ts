@@ -26,7 +26,7 @@ export type InstallFrom = {
   server: () => string | null;
 };
 
-/** As `navarch-node` is called in a release (V6 of the guide), by `process.arch`. */
+/** The file name of `navarch-node` in a release, by `process.arch`. */
 const AGENTS: Readonly<Record<string, string>> = {
   x64: "navarch-node-linux-amd64",
   arm64: "navarch-node-linux-arm64",

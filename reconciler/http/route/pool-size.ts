@@ -1,8 +1,8 @@
 /**
- * The five operations on a pool's size that an autoscaler from outside needs (`navarch/api.md` B3,
- * promise N18): set it, grow it, remove named nodes, lower it without deleting, and read target and
- * members. Each change is one transaction, judged inside it; said again under the same
- * `Idempotency-Key` it changes nothing and answers how the pool is now.
+ * The five operations on a pool's size that an autoscaler from outside needs: set it, grow it,
+ * remove named nodes, lower it without deleting, and read target and members. Each change is one
+ * transaction, judged inside it; said again under the same `Idempotency-Key` it changes nothing and
+ * answers how the pool is now.
  */
 import type { Context } from "hono";
 import * as v from "valibot";

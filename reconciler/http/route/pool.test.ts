@@ -516,7 +516,7 @@ describe("the process dies in between", () => {
     expect(codeOf(await story.post("grow", { by: 2 }, "k1"))).toBe("409 conflict");
   });
 
-  test("every size survives, with who asked for it (promise N19)", async () => {
+  test("every size survives, with who asked for it", async () => {
     const story = await Story.open();
     await story.post("grow", { by: 2 });
     await story.restart();

@@ -1,4 +1,4 @@
-/** Pools: what they have, what they want, and a person's word about it (`navarch/api.md` B3). */
+/** Pools: what they have, what they want, and a person's word about it. */
 import type { Context } from "hono";
 import * as v from "valibot";
 import { InstantText } from "../../../schema/instant.ts";
@@ -58,7 +58,10 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
   poolSizeRoutes(api, ports);
 }
 
-/** Automation of the pool stands still until a moment that is always known (safety.md §11). */
+/**
+ * Automation of the pool stands still until a moment that is always known
+ * (docs/reference/safety.md#holds).
+ */
 async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const found = locatePool(c, ports);
   if (!found.ok) return found.response;
@@ -117,9 +120,9 @@ const Demand = v.strictObject({
 });
 
 /**
- * The queue of a pool, from whatever knows it (promise N63), in the unit that the pool counts: with
- * `count: gpus` these are GPUs. While it is fresh it stands before what the scheduler shows. Said
- * again it changes nothing.
+ * The queue of a pool, from whatever knows it, in the unit that the pool counts: with `count: gpus`
+ * these are GPUs. While it is fresh it stands before what the scheduler shows. Said again it
+ * changes nothing.
  */
 async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const found = locatePool(c, ports);

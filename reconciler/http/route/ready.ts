@@ -1,6 +1,4 @@
-/**
- * Whether this control plane should be given work (promise N29): what speaks against it, in words.
- */
+/** Whether this control plane should be given work: what speaks against it, in words. */
 import type { Clock } from "../../core/clock.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
 import type { Reconciler } from "../../runtime/loop.ts";

@@ -1,7 +1,7 @@
 /**
  * What people see of the safety machinery and how they stop it: a freeze of the fleet, a hold of a
- * pool (`navarch/api.md` B3, safety.md §11). Every veto says who and why, and each is told as an
- * event. Said again it replaces what was said before; lifting what does not exist changes nothing.
+ * pool (docs/reference/safety.md#holds). Every veto says who and why, and each is told as an event.
+ * Said again it replaces what was said before; lifting what does not exist changes nothing.
  */
 import * as v from "valibot";
 import type { Context } from "hono";
@@ -14,7 +14,7 @@ import { freezeOf, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
 import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
 
-/** safety.md §11. */
+/** docs/reference/safety.md#holds */
 export const HOLD_DEFAULT_MS = 24 * 3_600_000;
 /** What has to stand still for longer belongs into the configuration, where others find it. */
 const VETO_MS_MAX = 90 * 24 * 3_600_000;

@@ -1,6 +1,6 @@
 /**
- * Tokens of people, and the credentials of nodes: made, listed, rotated, taken back
- * (`navarch/api.md` B8). A person's secret is shown once; a node's never passes a person's hands.
+ * Tokens of people, and the credentials of nodes: made, listed, rotated, taken back. A person's
+ * secret is shown once; a node's never passes a person's hands.
  */
 import type { Context } from "hono";
 import * as v from "valibot";

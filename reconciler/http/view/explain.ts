@@ -79,7 +79,10 @@ export function viewPlan(plan: Plan, blind: string[], frozen: string | null): Pl
   };
 }
 
-/** The step of the ladder that the node is on (safety.md §3), as far as this version climbs it. */
+/**
+ * The step of the ladder that the node is on (docs/reference/safety.md#ladder), as far as this
+ * version climbs it.
+ */
 function rungOf({ phase, cordon }: Node): string {
   switch (phase.kind) {
     case "draining":

@@ -1,7 +1,7 @@
 /**
- * A pool's target and its members, as whoever scales from outside needs them (`navarch/api.md` B3,
- * promise N18): one row for each node that is not gone, in one of three states, with the identity
- * under which the cloud and Kubernetes know it. Pure.
+ * A pool's target and its members, as whoever scales from outside needs them: one row for each node
+ * that is not gone, in one of three states, with the identity under which the cloud and Kubernetes
+ * know it. Pure.
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, Phase, PoolState } from "../../../schema/node.ts";

@@ -1,4 +1,4 @@
-/** A node as the HTTP interface shows it (`navarch/cli.md` §6). Pure. */
+/** A node as the HTTP interface shows it. Pure. */
 import type {
   GpuView,
   HealthEventView,

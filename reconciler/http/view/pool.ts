@@ -1,4 +1,4 @@
-/** Pools as the HTTP interface and the metrics count them (`navarch/api.md` B3). Pure. */
+/** Pools as the HTTP interface and the metrics count them. Pure. */
 import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -13,7 +13,7 @@ import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
 export type PoolCount = {
   /** Registered and not yet terminated: the guide's `navarch_nodes_total`. */
   total: number;
-  /** Healthy or degraded; `healthy + unhealthy = total` always (invariant H10). */
+  /** Healthy or degraded; `healthy + unhealthy = total` always. */
   healthy: number;
   unhealthy: number;
   cordoned: number;

@@ -30,7 +30,7 @@ import { endingSince, iso, isoOrNull } from "./node.ts";
 /** Rows of a list that may be as long as the fleet: the newest or oldest say enough. */
 const SHOWN_MAX = 20;
 
-/** crash-safety.md §4: what each class guarantees, whatever crashes when. */
+/** What each provider class guarantees after any crash (docs/reference/providers.md#classes). */
 const GUARANTEE: Record<ProviderClass, string> = {
   token: "exactly-once",
   name: "exactly-once",

@@ -1,6 +1,6 @@
 /**
  * What people see of a pool's autoscaler: the queue as far as it is known and by whom, the rest of
- * the cooldown, and what is missing or odd (`navarch/api.md` B3, B9). Pure.
+ * the cooldown, and what is missing or odd. Pure.
  */
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";

@@ -62,7 +62,7 @@ function judgeName(world: World, request: CreateRequest): Judgement {
   return refused("bad_request", `name exists: ${request.name} belongs to somebody else`);
 }
 
-/** Looks at an ask the way this class of provider does (crash-safety.md §4). */
+/** Looks at an ask the way this class of provider does (docs/reference/providers.md#classes). */
 export function judge(world: World, terms: Terms, request: CreateRequest, fence: Fence): Judgement {
   const stale = judgeFence(world, fence);
   if (stale !== null) return { kind: "refused", refusal: stale };

@@ -78,8 +78,8 @@ export type CloudOptions = {
 };
 
 /**
- * How long an accepted ask may stay unseen, by class. Only tag-only waits for it: the neoclouds of
- * crash-safety.md §4.1 use ten minutes, but the fake lands at once unless told otherwise.
+ * How long an accepted request may stay invisible, by class. Only tag-only waits for it. Real
+ * tag-only clouds use ten minutes; the fake cloud is immediate unless configured otherwise.
  */
 export const SETTLE_MS: Record<ProviderClass, number> = { token: 0, name: 0, "tag-only": 10_000 };
 

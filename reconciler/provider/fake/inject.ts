@@ -22,7 +22,10 @@ export function simulatedPci(index: number): string {
   return `0000:${(0x18 + 3 * index).toString(16).padStart(2, "0")}:00`;
 }
 
-/** What R570 and later print; others are given by the caller (`gpu/kernel-log.md` §3). */
+/**
+ * What R570 and later print; others are given by the caller
+ * (docs/reference/kernel-log.md#xid-lines).
+ */
 const MESSAGES: Record<number, string> = {
   13: "Graphics Exception: ESR 0x504e48=0xf",
   31: "Ch 00000008, intr 00000000. MMU Fault: ENGINE GRAPHICS GPCCLIENT_T1_0 faulted",

@@ -22,7 +22,7 @@ export type FakeSettings = {
   agentRestartMs: number | null;
 };
 
-/** GPUs of one simulated instance unless said (`navarch/config.md` §5). */
+/** GPUs of one simulated instance unless said. */
 const GPU_COUNT = 8;
 
 const isClass = (value: Value): value is ProviderClass =>

@@ -25,7 +25,10 @@ export type Terms = {
   terminateMs: number;
   /** How long a terminated instance stays listed. */
   retentionMs: number;
-  /** How long after termination a token is still recognised (crash-safety.md §4: EC2 ≥ 24 h). */
+  /**
+   * How long after termination a token is still recognised (docs/reference/providers.md#classes,
+   * EC2 ≥ 24 h).
+   */
   tokenWindowMs: number;
   /** How far a list lies behind. */
   listLagMs: number;

@@ -17,7 +17,7 @@ import type { Outcome } from "../../core/fold/outcome.ts";
 import type { Join, JoinPass } from "../../core/scheduler.ts";
 import type { BootstrapOperation } from "./execute.ts";
 
-/** Where the agent looks for it by itself (promise N55). */
+/** Where the agent looks for it by itself. */
 const TOKEN_FILE = "/etc/navarch-node/token";
 /** Where a pushed agent is found by the commands that follow. */
 const AGENT_FILE = "/usr/local/bin/navarch-node";

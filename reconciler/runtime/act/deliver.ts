@@ -1,6 +1,6 @@
 /**
  * Delivers the outbox to the webhook: at least once, each with its own id, tried again with a
- * stored back-off for as long as it takes, up to the configured number of tries (B49).
+ * stored back-off for as long as it takes, up to the configured number of tries.
  *
  * Adapter: network.
  */

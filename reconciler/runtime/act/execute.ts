@@ -38,7 +38,8 @@ export const LOOKUPS_MIN = 2;
 
 /**
  * Whether the call may be made now. A tag-only provider cannot recognise a repeat, so an ask that
- * may have been sent is only repeated after it was looked for and not found (crash-safety.md §2.3).
+ * may have been sent is only repeated after it was looked for and not found
+ * (docs/reference/providers.md#repeating-a-request).
  */
 export function mayCall(operation: Operation, targets: Targets): boolean {
   if (operation.payload.kind !== "create" || operation.attempts === 0) return true;
@@ -47,10 +48,10 @@ export function mayCall(operation: Operation, targets: Targets): boolean {
 }
 
 /**
- * Whether the target itself recognises or refuses a call that comes late (safety.md §12): a create
- * by token or name, a terminate by an id that is never given out again, a set-up by the mark that
- * the machine keeps. A scheduler may drain with calls that it cannot tell from newer ones, and a
- * tag-only cloud cannot tell two creates apart.
+ * Whether the target itself recognises or refuses a call that comes late
+ * (docs/reference/safety.md#leadership): a create by token or name, a terminate by an id that is
+ * never given out again, a set-up by the mark that the machine keeps. A scheduler may drain with
+ * calls that it cannot tell from newer ones, and a tag-only cloud cannot tell two creates apart.
  */
 export function isFenced(operation: Operation, targets: Targets): boolean {
   const { payload } = operation;
@@ -102,7 +103,7 @@ async function call(
       if (provider === null)
         return { kind: "ambiguous", message: `provider ${payload.provider} is not configured` };
       const answer = await provider.terminate(payload.instanceId, fence);
-      // "Not found" is not proof of absence; the listing confirms it (crash-safety.md §5).
+      // "Not found" is not proof of absence; the listing confirms it.
       if (answer.kind === "accepted" || answer.kind === "not_found") {
         return { kind: "done", instance: null, message: answer.kind };
       }

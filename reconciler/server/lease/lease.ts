@@ -3,8 +3,8 @@
  * has itself watched the same holder, epoch and renewal stand still for the whole expiry time, on
  * its own monotonic clock; a holder counts from before it asked for its renewal and stops a margin
  * before that time is over. So no two clocks are ever compared, and two holders act at the same
- * time only if one of them is frozen and does not look (safety.md §12); what such a one writes is
- * refused by the store, and its calls by `remainingMs`.
+ * time only if one of them is frozen and does not look (docs/reference/safety.md#leadership); what
+ * such a one writes is refused by the store, and its calls by `remainingMs`.
  */
 import type { Permit } from "../../runtime/act/run.ts";
 import type { Clock, Log } from "../../core/clock.ts";
@@ -22,9 +22,9 @@ export type LeaseTiming = {
 };
 
 /**
- * A killed leader is replaced within `expiry + poll` plus the load, so an expiry of 15 s would miss
- * the promised 15 s (N31): 12 s leaves two for the start. Renewing each 2 s, and not each 5, keeps
- * `expiry − renew − margin` at the 7 s that safety.md §12 allows an unfenced call.
+ * A killed leader is replaced within `expiry + poll` plus the load: an expiry of 12 s leaves two
+ * seconds of the promised 15 s for the start. Renewing every 2 s instead of 5 s keeps `expiry −
+ * renew − margin` at the 7 s that an unfenced call may last.
  */
 export const LEASE_EXPIRY_MS = 12_000;
 

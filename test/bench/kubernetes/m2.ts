@@ -1,9 +1,9 @@
 /**
- * M2 (targets.md): a verdict received by the reconciler → the API server acknowledged the Node
- * unschedulable; one node at a time, steady load: 1,000 Node objects whose kubelets renew their
- * leases, 1,000 agents that report every 10 s, one fatal fault every 2 s for 11 minutes. The first
- * tenth is warm-up. Each node fails once. `auto_replace` is off, so that what follows a mark is not
- * in the way of the next.
+ * M2: a verdict received by the reconciler → the API server acknowledged the Node unschedulable;
+ * one node at a time, steady load: 1,000 Node objects whose kubelets renew their leases, 1,000
+ * agents that report every 10 s, one fatal fault every 2 s for 11 minutes. The first tenth is
+ * warm-up. Each node fails once. `auto_replace` is off, so that what follows a mark is not in the
+ * way of the next.
  */
 import { held, shown, spreadOf } from "../bench.ts";
 import { isolatedOf, markedOf } from "./mark.ts";

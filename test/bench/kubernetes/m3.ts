@@ -1,6 +1,6 @@
 /**
- * M3 (targets.md): 750 of 1,500 nodes fail within a second → all of them read back unschedulable,
- * by a watch that is neither the product's nor the generator's. Budgets and breaker are opened by
+ * M3: 750 of 1,500 nodes fail within a second → all of them read back unschedulable, by a watch
+ * that is neither the product's nor the generator's. Budgets and breaker are opened by
  * configuration; everything that follows a mark (drain, end, purchase) is on, and competes with the
  * marks. Then once more with a configuration that says nothing about safety, to show that it holds
  * the same burst back, and what it tells about those that wait.
@@ -17,7 +17,7 @@ const NODES = 1_500;
 /** For what the defaults let through to have gone through. */
 const DEFAULTS_MS = 30_000;
 const BURST_MS = 1_000;
-/** safety.md §4.2, isolation in the whole fleet. */
+/** Isolation in the whole fleet (docs/reference/safety.md#budgets). */
 const ISOLATE_SHARE = 0.1;
 const LIMIT_MS = 180_000;
 /** Its own limit (`limiter.ts`). */

@@ -1,10 +1,10 @@
 /**
- * M4 (targets.md): 750 of 1,500 nodes fail within a second, with 15 pods of 30 s grace on each; the
- * time from the first eviction to the end of the last of those 11,250 pods. Nobody orders a drain:
- * the verdicts lead to marks, drains, ends and purchases, all of it competing. Once without
- * disruption budgets and without controllers (the pods end and nobody starts them anew, so that
- * the bound is eviction), once with budgets of 50 % whose pods their controllers start anew
- * elsewhere, and once with a configuration that says nothing about safety.
+ * M4: 750 of 1,500 nodes fail within a second, with 15 pods of 30 s grace on each; the time from
+ * the first eviction to the end of the last of those 11,250 pods. Nobody orders a drain: the
+ * verdicts lead to marks, drains, ends and purchases, all of it competing. Once without disruption
+ * budgets and without controllers (the pods end and nobody starts them anew, so that the bound is
+ * eviction), once with budgets of 50 % whose pods their controllers start anew elsewhere, and once
+ * with a configuration that says nothing about safety.
  */
 import type { AuditEntry } from "../../real/kubernetes/cluster.ts";
 import { isProduct } from "../../real/kubernetes/joined.ts";
@@ -21,7 +21,7 @@ type Size = { nodes: number; perNode: number; graceS: number; groups: number; de
 const FULL: Size = { nodes: 1_500, perNode: 15, graceS: 30, groups: 75, defaultsMs: 90_000 };
 const TINY: Size = { nodes: 8, perNode: 2, graceS: 1, groups: 2, defaultsMs: 8_000 };
 const LIMIT_MS = 30 * 60_000;
-/** safety.md §4.2: what may drain or be replaced at once in the whole fleet, the lesser of both. */
+/** What may drain or be replaced at once in the whole fleet, the lesser of both. */
 const REPLACE_SHARE = 0.02;
 
 /** The pods' own grace; a deadline so late that no pod is ever deleted past its budget. */

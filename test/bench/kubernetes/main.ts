@@ -1,8 +1,7 @@
 /**
- * `bun run test/bench/kubernetes/main.ts m2|m3|m4|m8 [--tiny] [--runs N] [--nodes N]
- * [--speed X] [--xid N]`:
- * one target of the cluster's side (targets.md), from the compiled binary on a real API server.
- * Ends with 0 only if the ship values are reached and nothing is broken.
+ * `bun run test/bench/kubernetes/main.ts m2|m3|m4|m8 [--tiny] [--runs N] [--nodes N] [--speed X]
+ * [--xid N]`: one target of the cluster's side, from the compiled binary on a real API server. Ends
+ * with 0 only if the ship values are reached and nothing is broken.
  */
 import { parseArgs } from "node:util";
 import { buildStale } from "../../fixture/plane/plane.ts";

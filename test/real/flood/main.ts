@@ -1,8 +1,8 @@
 /**
  * Proof: an XID in a flood of the kernel log is found six times of six, in a flood that the agent
  * can follow and in one during which it was stopped. With `NAVARCH_FLOOD_PEER`, a command with
- * `{port}` in it that serves metrics as gpud does, that agent runs beside ours, in turn with it
- * (decision 44); ours must then find all that it finds.
+ * `{port}` in it that serves metrics as gpud does, that agent runs beside ours, in turn with it;
+ * ours must then find all that it finds.
  *
  *     npm run once -- flood
  */

@@ -15,7 +15,7 @@ export type User = (typeof USERS)[number];
 export const PART_USERS = ["controllers", "scheduler", "kwok"] as const;
 type PartUser = (typeof PART_USERS)[number];
 
-/** The product's account, and the role bound to it: `remediation/kubernetes.md` §11. */
+/** The product's account, and the role bound to it (docs/reference/kubernetes.md#permissions). */
 export const PRODUCT = {
   namespace: "navarch-system",
   name: "navarch",

@@ -28,7 +28,7 @@ export type ClusterOptions = {
   flags?: Partial<Record<Part, readonly string[]>>;
   /** How long a deleted pod takes to end; `null`: its whole grace period. 200 unless told. */
   podEndMs?: number | null;
-  /** Rules of the product's account; `null` makes no account. §11 of the reference unless told. */
+  /** Rules of the product's account; `null` makes no account. Default: the shipped role's. */
   productRules?: readonly Rule[] | null;
   /** Every pod needs a service account; on exactly when controllers run, unless told. */
   enableServiceAccount?: boolean;

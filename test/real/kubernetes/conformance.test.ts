@@ -198,7 +198,8 @@ describe.skipIf(missing !== null)("the compiled client and a real API server", (
       expect(results.map(({ name }) => name)).toEqual(
         [...WRITES, ...READS].map(({ name }) => name),
       );
-      // Lists of 1,100 objects and 3,000 requests; bun.md §8.1 has 79–91 for the stock client.
+      // Lists of 1,100 objects and 3,000 requests; the stock client uses 79–91
+      // (docs/reference/runtime.md#http).
       expect(rssMiB).toBeLessThan(160);
       const agent = cluster.audit().filter(({ userAgent }) => userAgent === "navarch-conformance");
       const pages = agent.filter(({ requestURI }) => /configmaps\?.*limit=500/.test(requestURI));

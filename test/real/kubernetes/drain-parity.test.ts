@@ -360,7 +360,7 @@ describe.skipIf(missing !== null)("on a whole cluster", () => {
   const running = (all: KubePod[], node: string): KubePod[] =>
     all.filter((one) => one.node === node && one.phase === "Running" && one.deletionAt === null);
 
-  test("question Q8: the guide's pods leave as kubectl says, and its budget holds", async () => {
+  test("the guide's pods leave as kubectl says, and its budget holds", async () => {
     await until("the pods run", 60_000, async () =>
       running(await pods(), NODE).length === 6 ? true : null,
     );

@@ -1,7 +1,7 @@
 /**
  * Which machine is which Node, on a real cluster and from the compiled binary: agents that register
  * under the Node's name, Nodes that are known by firmware or address, two Nodes that claim one
- * machine, and a machine that somebody else deleted (N35 and F8, kubernetes.md §2 and §7).
+ * machine, and a machine that somebody else deleted (docs/reference/kubernetes.md).
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * Who owns `spec.unschedulable`: the steps V1 to V12 of `remediation/kubernetes.md` §3.4 against a
- * real API server, with real `kubectl` as the person and the product's own account as the product.
- * What was seen is written down in this folder's README.
+ * Who owns `spec.unschedulable`: the rules of docs/reference/kubernetes.md#cordon against a real
+ * API server, with real `kubectl` as the person and the product's own account as the product. The
+ * README of this folder records what was observed.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { until } from "../../fixture/plane/plane.ts";

@@ -1,7 +1,7 @@
 /**
  * People and the product on one Node, on a real cluster and from the compiled binary: whose cordon
  * is whose, a person's `kubectl uncordon` in the middle of a repair, what `navarch drain` says
- * before it drains and does when it drains, and hands off on demand (promises N67 to N74, Q8).
+ * before it drains and does when it drains, and hands off on demand.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";

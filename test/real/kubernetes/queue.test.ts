@@ -1,7 +1,7 @@
 /**
  * A pool whose size is its queue, on a real cluster and from the compiled binary: pods that wait
  * become machines, machines whose work is done go, and one that works is left alone, whatever the
- * queue says. An API server that is silent is no empty queue (promises N58 to N64).
+ * queue says. An API server that is silent is no empty queue.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ScalingView } from "../../../reconciler/http/view/scaling.ts";

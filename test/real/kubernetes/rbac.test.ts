@@ -1,7 +1,7 @@
 /**
  * The shipped role, on a real API server and from the compiled binary: a whole replacement needs
  * nothing outside it, each rule that is taken away is named by `navarch doctor kubernetes`, and an
- * account without any role is a control plane that works without the cluster (promise F2).
+ * account without any role is a control plane that works without the cluster.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

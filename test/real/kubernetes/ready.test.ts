@@ -1,7 +1,7 @@
 /**
  * When a replacement counts, on a real API server and from the compiled binary: not before its
- * kubelet says Ready and its device plugin offers the GPUs that its agent counts (promises.md N16).
- * Until then the sick node that it takes the place of keeps its pods.
+ * kubelet says Ready and its device plugin offers the GPUs that its agent counts. Until then the
+ * sick node that it takes the place of keeps its pods.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { injectXid } from "../../../reconciler/provider/fake/inject.ts";

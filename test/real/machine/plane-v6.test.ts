@@ -1,6 +1,6 @@
 /**
- * The guide's own bootstrap fragment (V6), laid over its pool as it is written: on machines that
- * reach nothing but the control plane, with every agent shown its credential. Only the host of the
+ * The guide's own bootstrap fragment, laid over its pool as it is written: on machines that reach
+ * nothing but the control plane, with every agent shown its credential. Only the host of the
  * download, the key's path and the machines behind the provider's name are ours.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";

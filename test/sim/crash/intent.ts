@@ -1,6 +1,6 @@
 /**
- * I1 and I11 of safety.md §14, looked at where a call arrives: at that moment the database holds an
- * open operation of that node, and the call is a copy of what it says, to the byte.
+ * Checks the invariants I1 and I11 where a call arrives: at that moment the database holds an open
+ * operation of that node, and the call equals it byte for byte.
  */
 import type { Fence } from "../../../reconciler/core/provider.ts";
 import type { Payload } from "../../../schema/operation.ts";

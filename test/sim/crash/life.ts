@@ -42,7 +42,7 @@ export type LifeOptions = {
 const STORY_MS = 30 * 60_000;
 /** Longest time from the story's end until nothing moves: two sweeps past the settle time. */
 const CALM_MS = 5 * 60_000;
-/** How long nothing may be written then (safety.md §14). */
+/** How long nothing may be written then (docs/reference/invariants.md). */
 const TAIL_MS = 10 * 60_000;
 
 export function optionsOf(cell: Cell): {

@@ -1,6 +1,6 @@
 /**
- * How the cloud answers while crashes are enumerated (crash-safety.md §10, L1). Each is one
- * misfortune of the first call that can have it, or of all of them; a crash takes nothing back.
+ * How the cloud answers while crashes are enumerated. Each case affects the first call that can
+ * have it, or all of them; a crash does not undo it.
  */
 import type { Faults } from "../../../reconciler/provider/fake/fault.ts";
 import type { Terms } from "../../../reconciler/provider/fake/world.ts";
@@ -10,8 +10,8 @@ export type Reply = {
   faults: Faults;
   terms: Partial<Terms>;
   /**
-   * Asks that land later than a tag-only provider's settle time: each may leave one surplus
-   * instance, which is then found and ended (safety.md I2).
+   * Requests that take effect later than a tag-only provider's settle time: each may leave one
+   * surplus instance, which is then found and ended (invariant I2).
    */
   lateAsks: number;
 };

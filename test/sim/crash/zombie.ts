@@ -21,7 +21,10 @@ import {
 import type { Story } from "./workflow.ts";
 import { ALWAYS } from "../../../reconciler/runtime/act/run.ts";
 
-/** How long the frozen one's lease outlives it, and a little more (safety.md §12: 15 s). */
+/**
+ * How long the frozen one's lease outlives it, and a little more
+ * (docs/reference/safety.md#leadership, 15 s).
+ */
 const TAKEOVER_MS = 16_000;
 /** How often the frozen one is active again before it is noticed and dies. */
 const LAST_ACTIVATIONS = 5;

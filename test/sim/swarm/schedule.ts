@@ -10,7 +10,7 @@ import { openStream, type Stream } from "./stream.ts";
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
-/** targets.md §4: 3.8–6.5 failures per 1,000 node-days. */
+/** 3.8–6.5 failures per 1,000 node-days (docs/reference/safety.md#failure-rate). */
 const XID_PER_NODE_DAY = 5 / 1_000;
 /** Application faults come beside them, and must never cost a node. */
 const FATAL = [79, 79, 48, 95, 94, 64, 74, 119, 154] as const;

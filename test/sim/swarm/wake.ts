@@ -1,7 +1,6 @@
 /**
- * When something can change next (decision 5: quiet heartbeats are advanced, not sent). What this
- * misses, a differential test finds: it runs the same fleet with every step and every heartbeat.
- * Pure but for reading.
+ * Computes when something can change next; quiet heartbeats are skipped, not sent. A differential
+ * test that runs every step and every heartbeat finds what this misses. Pure except for reading.
  */
 import type { Presence } from "../../../reconciler/runtime/presence.ts";
 import type { Config } from "../../../schema/config.ts";
