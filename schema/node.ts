@@ -1,8 +1,7 @@
 /**
- * A Node, the central entity. It is created when the plan decides to buy it, before any cloud
- * instance exists, and ends in the phase `gone`. Instance, agent and scheduler objects are facts
- * about it, matched by identities that are not reused. The store keeps this document, one row per
- * node. Instants are wall-clock milliseconds; durations end in `Ms`.
+ * A Node, the central entity: created when the plan decides to buy it, before any cloud instance
+ * exists, and `gone` at its end. Instance, agent and scheduler objects are facts about it, matched
+ * by identities that are not reused. Instants are wall-clock milliseconds; durations end in `Ms`.
  */
 import * as v from "valibot";
 import { FindingHistory, HeldFinding } from "./held.ts";
@@ -123,10 +122,7 @@ export const InstanceFact = v.object({
    * unknown.
    */
   hostKeys: v.optional(v.pipe(v.array(text), v.maxLength(16))),
-  /**
-   * Found in the cloud's list by its tags and older than this record. It may have served for long,
-   * so only what ends a serving node may end it.
-   */
+  /** Adopted by its tags and older than this record: it may have served for long. */
   adopted: v.optional(v.boolean()),
 });
 export type InstanceFact = v.InferOutput<typeof InstanceFact>;
@@ -135,8 +131,8 @@ export type InstanceFact = v.InferOutput<typeof InstanceFact>;
 export const TOKEN_UNCHECKED = "its pod token is not checked yet";
 
 /**
- * Where an agent's reports come from, as observed by the control plane. Any machine can copy what
- * an agent reports about itself, but not these; they prove which Node object is its own.
+ * Where an agent's reports come from, as observed here; the agent cannot choose it. It proves which
+ * Node object is the agent's.
  */
 export const Origin = v.object({
   /** The peer address of the socket; `null` if it identifies no machine, such as loopback. */
@@ -174,8 +170,8 @@ export const Health = v.object({
   /** Evidence that stays part of the verdict until something clears it. */
   held: v.array(HeldFinding),
   /**
-   * Evidence that does not count now but would under other rules: of shadow and suspended rules,
-   * and what an older policy held. The same signs clear it.
+   * Evidence that would count under other rules: of shadow and suspended rules, and of an older
+   * policy. The same signs clear it.
    */
   aside: v.optional(v.pipe(v.array(HeldFinding), v.maxLength(LIMIT.heldFindingsMax))),
   /** What a forced uncordon dropped and checks still report; it opens no new session. */
@@ -259,7 +255,7 @@ export const KubeFact = v.object({
   reassertedAt: v.nullable(instant),
   /** Navarch has a share in the mark, whether or not the record explains it. */
   own: v.boolean(),
-  /** Its annotations remain without a share in the mark: the Node was uncordoned. */
+  /** Its annotations remain without a share in the mark: someone uncordoned the Node. */
   noted: v.optional(v.boolean()),
   /** The kernel's boot id as the kubelet reports it. */
   bootId: v.nullable(text),
@@ -306,10 +302,7 @@ export const Node = v.object({
   session: v.nullable(Session),
   /** Number of sessions opened so far; makes session ids unique. */
   sessions: count,
-  /**
-   * Increases with every intended effect and every refusal; the target refuses an older one (law
-   * 5).
-   */
+  /** Increases with every intended effect and refusal; the target refuses an older one (law 5). */
   fence: count,
   /** No effect is tried before this: the stored back-off after a scheduler refused. */
   restUntil: instant,
@@ -338,10 +331,7 @@ export const Node = v.object({
   ),
   /** When Navarch last rebooted it; a fault that returns within a day is not rebooted again. */
   rebootedAt: v.nullish(instant, null),
-  /**
-   * The offer at which it was bought, `<provider>/<region>/<zone>/<type>`; its boot is counted
-   * there.
-   */
+  /** The offer at which it was bought, `<provider>/<region>/<zone>/<type>`. */
   offer: v.nullish(text, null),
   kube: v.nullish(KubeFact, null),
   /** When a person revoked its mark as a scale-down candidate. */
@@ -392,10 +382,7 @@ export const PoolState = v.object({
   ),
   /** When the autoscaler last changed the size; its cooldown starts here. */
   lastScaleAt: v.nullish(instant, null),
-  /**
-   * The queue as last reported from outside; `observedAt` is never ahead of the control plane's
-   * clock.
-   */
+  /** The queue as last reported from outside; `observedAt` is never ahead of our clock. */
   demand: v.nullish(
     v.object({ pendingJobs: count, queueDepth: count, observedAt: instant, by: text }),
     null,
