@@ -5,9 +5,9 @@
  * change; while the control plane is away it keeps asking.
  */
 import type { Context, Outcome } from "./command.ts";
-import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Flag } from "./flag.ts";
+import { openPace } from "./pace.ts";
 import { humanText, isForMachines, show } from "./show.ts";
 import type { Shown } from "./show.ts";
 import { plain } from "./table.ts";
@@ -22,15 +22,12 @@ export const WATCH_FLAG: Flag = {
 };
 
 const EVERY_MS = 2_000;
-/** While the control plane is away it is asked less and less often, up to this. */
-const REST_MAX_MS = 15_000;
 
 export async function watch(context: Context, round: (context: Context) => Outcome): Outcome {
   const { world } = context;
   const see = world.screen === undefined || isForMachines(context.format) ? inLines : onScreen;
   const draw = see(context);
-  let seen = false;
-  let restMs = EVERY_MS;
+  const pace = openPace(EVERY_MS);
   for (;;) {
     const shown: Shown[] = [];
     const outcome = await round({
@@ -39,15 +36,14 @@ export async function watch(context: Context, round: (context: Context) => Outco
       collect: (one) => void shown.push(one),
     });
     if (typeof outcome === "number") {
-      seen = true;
-      restMs = EVERY_MS;
       await draw(shown, null);
-    } else {
-      if (outcome.exit !== EXIT.unreachable || !seen) return outcome;
-      if (restMs === EVERY_MS) await draw(null, outcome);
-      restMs = Math.min(REST_MAX_MS, restMs * 2);
+      await world.sleep(pace.answered());
+      continue;
     }
-    await world.sleep(restMs);
+    const away = pace.failed(outcome);
+    if (away === null) return outcome;
+    if (away.isFirst) await draw(null, outcome);
+    await world.sleep(away.restMs);
   }
 }
 

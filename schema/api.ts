@@ -305,6 +305,8 @@ export type ExplainView = {
   blockers: string[];
   /** What may still be lost and spent around it, and what is used of that. */
   limits?: string[];
+  /** Commands that show more of it. */
+  see?: string[];
 };
 
 export type InstanceView = {

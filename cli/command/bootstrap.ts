@@ -5,6 +5,7 @@
  */
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
 import type { BootstrapView } from "../../schema/api.ts";
+import { followBootstrap } from "../bootstrap-follow.ts";
 import { printAttempts } from "../bootstrap-view.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
@@ -20,10 +21,6 @@ const VARIABLES = Object.keys(TEMPLATE_VARIABLES)
   .replace(/(.{1,94})(?: |$)/g, "$1\n")
   .trimEnd();
 
-const FOLLOW_MS = 1_000;
-/** Phases in which another step may still come. */
-const PENDING = ["requested", "booting", "bootstrapping"];
-
 /** Flags that only a set-up from here takes, and those that only a look at one does. */
 const HOST_ONLY = HOST_FLAGS.map(({ name }) => name).filter((name) => name !== "host");
 const LOOK_ONLY = ["attempt", "all", "follow"];
@@ -32,8 +29,11 @@ export const bootstrap: Command = {
   name: ["bootstrap"],
   usage: "<node-id> | --host H",
   summary: "show or run the setup of a machine over SSH",
-  examples: ["navarch bootstrap gpu-7", "navarch bootstrap --host 10.0.0.7 --user ubuntu"],
+  examples: ["navarch bootstrap gpu-7 --follow", "navarch bootstrap --host 10.0.0.7 --user ubuntu"],
   more: `Shows the last attempt; --attempt N another one, --all every one that is kept.
+--follow prints like a log: every attempt that is kept, then each line as the
+machine prints it, until the setup is over (exit 1 if it failed); with -o json
+one object for each step that ended.
 
 With --host this computer sets up a machine that no provider bought, as the control plane sets
 up its own: the commands of --template and --file, as root, each with its own deadline. The
@@ -55,7 +55,7 @@ ${VARIABLES}.`,
     { name: "attempt", kind: "text", value: "N", help: "this attempt, from 1" },
     { name: "all", kind: "switch", help: "every attempt" },
     { name: "commands", kind: "switch", help: "print each command whole" },
-    { name: "follow", short: "f", kind: "switch", help: "go on until the set-up is over" },
+    { name: "follow", short: "f", kind: "switch", help: "print steps as they run, to the end" },
     ...HOST_FLAGS,
   ],
   words: { min: 0, max: 1 },
@@ -86,7 +86,7 @@ async function look(context: Context, client: Client, id: string): Promise<numbe
   if (wanted !== null && !/^[1-9]\d*$/.test(wanted)) {
     return usage(`--attempt ${wanted}: expected a number from 1`);
   }
-  if (flags.on("follow")) return follow(context, client, id);
+  if (flags.on("follow")) return followBootstrap(context, () => ask(client, id));
   const answer = await ask(client, id);
   if (!answer.ok) return answer;
   const { value } = answer;
@@ -112,28 +112,4 @@ async function ask(client: Client, id: string) {
     "attempts",
   ]);
   return answer.ok || answer.code !== "not_found" ? answer : suggestNode(client, id, answer);
-}
-
-/** Prints what is new; a text that was cut in its middle meanwhile is printed from its new end. */
-async function follow(context: Context, client: Client, id: string): Promise<number | Failure> {
-  const { world, flags } = context;
-  let printed = "";
-  for (;;) {
-    const answer = await ask(client, id);
-    if (!answer.ok) return answer;
-    const { attempts, phase } = answer.value;
-    const text = printAttempts(attempts, flags.on("commands"));
-    world.out(text.startsWith(printed) ? text.slice(printed.length) : freshPart(printed, text));
-    printed = text;
-    const [last] = attempts;
-    if (!PENDING.includes(phase)) return last?.state === "failed" ? EXIT.failed : EXIT.done;
-    await world.sleep(FOLLOW_MS);
-  }
-}
-
-/** What comes after the common beginning, from the start of the line where the two part. */
-function freshPart(before: string, now: string): string {
-  let at = 0;
-  while (at < before.length && before[at] === now[at]) at++;
-  return `\n${now.slice(now.lastIndexOf("\n", at - 1) + 1)}`;
 }

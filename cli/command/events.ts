@@ -11,13 +11,12 @@ import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import type { Flags } from "../flag.ts";
+import { openPace } from "../pace.ts";
 import { show } from "../show.ts";
 import { plain, printTable } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 
 const FOLLOW_MS = 1_000;
-/** While the control plane is away it is asked less and less often, up to this. */
-const FOLLOW_MAX_MS = 15_000;
 /** Printing as they come, widths cannot be known beforehand; most kinds fit. */
 const KIND_COLUMNS = 18;
 
@@ -99,23 +98,21 @@ async function follow(
   filter: EventFilter,
 ): Promise<number | Failure> {
   const { world } = context;
+  const pace = openPace(FOLLOW_MS);
   let after = 0;
-  let answered = false;
-  let restMs = FOLLOW_MS;
   for (;;) {
     const page = await getEvents(client, filter, after);
-    if (!page.ok && (page.exit !== EXIT.unreachable || !answered)) return page;
-    if (page.ok) {
-      answered = true;
-      after = page.after;
-      restMs = FOLLOW_MS;
-      for (const event of page.events) await printOne(context, event);
-      if (page.more) continue;
-    } else {
-      world.err(`warning: ${plain(page.message)}; trying again\n`);
-      restMs = Math.min(FOLLOW_MAX_MS, restMs * 2);
+    if (!page.ok) {
+      const away = pace.failed(page);
+      if (away === null) return page;
+      if (away.isFirst) world.err(`warning: ${plain(page.message)}; trying again\n`);
+      await world.sleep(away.restMs);
+      continue;
     }
-    await world.sleep(restMs);
+    const restMs = pace.answered();
+    after = page.after;
+    for (const event of page.events) await printOne(context, event);
+    if (!page.more) await world.sleep(restMs);
   }
 }
 

@@ -87,5 +87,6 @@ function printExplain(view: ExplainView, nowMs: number): string {
     view.earliest ? `Earliest: ${printTime(view.earliest)}\n` : "",
     blockers.length === 0 ? "" : `In the way:\n${blockers.join("")}`,
     limits.length === 0 ? "" : `Limits:\n${limits.join("")}`,
+    ...(view.see ?? []).map((command) => `See: ${plain(command)}\n`),
   ].join("");
 }

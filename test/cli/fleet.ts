@@ -225,6 +225,7 @@ export const EXPLAIN: ExplainView = {
   earliest: at(-1_500),
   blockers: ["2 pods are still running"],
   limits: ["replace in fleet: 1 of at most 1"],
+  see: ["navarch bootstrap gpu-2"],
 };
 
 export const INSTANCE: InstanceView = {

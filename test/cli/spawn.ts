@@ -42,3 +42,31 @@ export function startNavarch(args: readonly string[], env: Env = {}, input = "")
 export function json(text: string): unknown {
   return JSON.parse(text);
 }
+
+const reading: ReturnType<typeof startNavarch>[] = [];
+
+/** A child whose output so far can be looked at. */
+export function startReading(args: readonly string[], env: Env) {
+  const child = startNavarch(args, env);
+  reading.push(child);
+  const said = { out: "", err: "" };
+  const read = async (stream: ReadableStream<Uint8Array>, key: "out" | "err") => {
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) said[key] += decoder.decode(bytes, { stream: true });
+  };
+  void read(child.stdout, "out");
+  void read(child.stderr, "err");
+  const until = async (is: () => boolean, what: string): Promise<void> => {
+    const endMs = Date.now() + 9_000;
+    while (!is()) {
+      if (Date.now() > endMs) throw new Error(`${what}: ${JSON.stringify(said)}`);
+      await Bun.sleep(20);
+    }
+  };
+  return { child, said, until };
+}
+
+/** Ends every child of `startReading()` that still runs. */
+export function endReading(): void {
+  for (const child of reading) child.kill("SIGKILL");
+}

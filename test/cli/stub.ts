@@ -3,6 +3,7 @@
  * what was asked, so that the command line is tested through a real socket and nothing else.
  */
 import type {
+  BootstrapView,
   CommandView,
   ErrorCode,
   EventView,
@@ -53,6 +54,8 @@ export type Stub = {
   safety: SafetyView;
   /** Rows that it set aside. */
   aside: QuarantineView[];
+  /** The setup of every node. */
+  bootstrap: Omit<BootstrapView, "node_id">;
   close(): Promise<void>;
 };
 
@@ -109,6 +112,7 @@ export function openStub(options: { token?: string | null; port?: number } = {})
     version: "0.1.0",
     safety: SAFETY,
     aside: [],
+    bootstrap: { phase: "serving", attempts: [] },
     close: () => server.stop(true),
   };
   return stub;
@@ -198,6 +202,7 @@ function routeNode(stub: Stub, method: string, id: string, verb: string, body: u
   const node = stub.nodes.find((one) => one.node_id === id || one.instance_id === id);
   if (node === undefined) return refuse("not_found", `no node ${id}`);
   if (verb === "explain") return answer({ ...EXPLAIN, subject: node.node_id });
+  if (verb === "bootstrap") return answer({ node_id: node.node_id, ...stub.bootstrap });
   if (method === "GET") return answer({ ...node, health_events: healthEvents(node) });
   const order = (body ?? {}) as { dry_run?: boolean; force?: boolean; reason?: string };
   if (verb === "uncordon" && node.verdict === "healthy" && node.node_id === "gpu-2") {

@@ -4,36 +4,15 @@
 import { afterAll, expect, test } from "bun:test";
 import { COMMANDS } from "../../cli/catalog.ts";
 import { runCommandLine } from "../../cli/run.ts";
-import { json, navarch, startNavarch } from "./spawn.ts";
+import { endReading, json, navarch, startReading } from "./spawn.ts";
 import { openStub, TOKEN } from "./stub.ts";
 
-const children: ReturnType<typeof startNavarch>[] = [];
-afterAll(() => children.forEach((child) => child.kill("SIGKILL")));
-
-/** A child whose output so far can be looked at. */
-function startReading(args: readonly string[], url: string) {
-  const child = startNavarch(args, { NAVARCH_SERVER: url, NAVARCH_AUTH_TOKEN: TOKEN });
-  children.push(child);
-  const said = { out: "", err: "" };
-  const read = async (stream: ReadableStream<Uint8Array>, key: "out" | "err") => {
-    const decoder = new TextDecoder();
-    for await (const bytes of stream) said[key] += decoder.decode(bytes, { stream: true });
-  };
-  void read(child.stdout, "out");
-  void read(child.stderr, "err");
-  const until = async (is: () => boolean, what: string): Promise<void> => {
-    const endMs = Date.now() + 9_000;
-    while (!is()) {
-      if (Date.now() > endMs) throw new Error(`${what}: ${JSON.stringify(said)}`);
-      await Bun.sleep(20);
-    }
-  };
-  return { child, said, until };
-}
+afterAll(endReading);
+const envOf = (url: string) => ({ NAVARCH_SERVER: url, NAVARCH_AUTH_TOKEN: TOKEN });
 
 test("list --watch prints what is new, outlives a restart, and ends on Ctrl-C", async () => {
   const first = openStub();
-  const { child, said, until } = startReading(["list", "--watch"], first.url);
+  const { child, said, until } = startReading(["list", "--watch"], envOf(first.url));
   const rows = () => said.out.trim().split("\n");
   await until(() => said.out.includes("gpu-10"), "the first table");
   const before = rows().length;
@@ -56,7 +35,7 @@ test("list --watch prints what is new, outlives a restart, and ends on Ctrl-C", 
 
 test("list --watch -o json prints one object a line", async () => {
   const stub = openStub();
-  const { child, said, until } = startReading(["watch", "nodes", "-o", "json"], stub.url);
+  const { child, said, until } = startReading(["watch", "nodes", "-o", "json"], envOf(stub.url));
   await until(() => said.out.split("\n").length > stub.nodes.length, "every node");
   const ids = said.out.trim().split("\n").map((line) => (json(line) as { node_id: string }).node_id);
   expect(ids.sort()).toEqual(stub.nodes.map((node) => node.node_id).sort());

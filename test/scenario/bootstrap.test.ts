@@ -5,6 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
+import { explainNode } from "../../reconciler/http/view/explain.ts";
 import { poolYaml, type World } from "../../simulator/engine/world.ts";
 import { closeWorlds, open, order, resize, restart, watchEnds } from "../world/story.ts";
 
@@ -66,10 +67,21 @@ test("an attempt that fails is followed by the next, with the key that was seen"
     tries += 1;
     return tries < 3 ? { ...failed("apt: no network"), hostKey: "KEY" } : done;
   });
+  await world.until(() => tries === 2, 300);
+  expect(seeOf(world)).toEqual([`navarch bootstrap ${world.nodes()[0]?.id} --follow`]);
   await world.until(() => world.serving().length === 1, 300);
   expect(keys).toEqual([[], ["KEY"], ["KEY"]]);
   expect(world.nodes()[0]?.bootstrap?.attempts).toBe(3);
+  expect(seeOf(world)).toEqual([]);
 });
+
+/** Where `navarch explain` of the only node points to. */
+function seeOf(world: World): string[] | undefined {
+  const [node] = world.nodes();
+  if (node === undefined) return undefined;
+  const plan = { actions: [], waits: [] };
+  return explainNode(node, [], plan, { now: 0, stays: null, unproven: null }).see;
+}
 
 test("a template that never works ends its machine, and the guard slows the buying", async () => {
   const world = await bare(1, async () => failed("command 0: exit 1"));

@@ -230,7 +230,16 @@ export function explainNode(
       ...(wait === undefined ? [] : sayWaits([wait], false)),
       ...(object === null ? [] : [object]),
     ],
+    see: seeOf(node),
   };
+}
+
+/** The log of its setup, while it runs, until the node serves, and where it failed. */
+function seeOf({ bootstrap, id, phase }: Node): string[] {
+  if (bootstrap === null || bootstrap === undefined) return [];
+  if (phase.kind === "bootstrapping") return [`navarch bootstrap ${id} --follow`];
+  const isOpen = bootstrap.error !== null || phase.kind === "verifying";
+  return isOpen ? [`navarch bootstrap ${id}`] : [];
 }
 
 export function explainPool(

@@ -1,0 +1,85 @@
+/**
+ * `navarch bootstrap <id> --follow`: the setup of a node as a log, from the attempts that are kept
+ * to the end of the last one. People get what `bootstrap` prints, line by line; a program gets one
+ * JSON object for each step that ended and for each attempt that ended.
+ */
+import type { BootstrapAttemptView, BootstrapView } from "../schema/api.ts";
+import type { Answer } from "./client.ts";
+import { LiveAttempt } from "./bootstrap-live.ts";
+import type { Context } from "./command.ts";
+import { EXIT } from "./failure.ts";
+import type { Failure } from "./failure.ts";
+import { openPace } from "./pace.ts";
+import { isForMachines, show } from "./show.ts";
+import { plain } from "./table.ts";
+
+const FOLLOW_MS = 1_000;
+/** Phases in which another step may still come. */
+const PENDING = ["requested", "booting", "bootstrapping"];
+
+/** Ends with 1 if the last attempt failed. */
+export async function followBootstrap(
+  context: Context,
+  ask: () => Promise<Answer<BootstrapView> | Failure>,
+): Promise<number | Failure> {
+  const { world } = context;
+  const pace = openPace(FOLLOW_MS);
+  const tell = isForMachines(context.format) ? inObjects(context) : inText(context);
+  let known = "";
+  for (;;) {
+    const answer = await ask();
+    if (!answer.ok) {
+      const away = pace.failed(answer);
+      if (away === null) return answer;
+      if (away.isFirst) world.err(`warning: ${plain(answer.message)}; trying again\n`);
+      await world.sleep(away.restMs);
+      continue;
+    }
+    const { attempts, node_id: id, phase } = answer.value;
+    for (const attempt of attempts.toReversed()) await tell(attempt);
+    const [last] = attempts;
+    if (!PENDING.includes(phase)) {
+      if (last === undefined) world.err(`${plain(id)} was not set up over SSH (it is ${phase})\n`);
+      return last?.state === "failed" ? EXIT.failed : EXIT.done;
+    }
+    // Between attempts nothing is printed for minutes.
+    const now = last === undefined || last.ended_at !== null ? phase : "";
+    if (now !== "" && now !== known) world.err(`${plain(id)} is ${now}; waiting for its setup\n`);
+    known = now;
+    await world.sleep(pace.answered());
+  }
+}
+
+type Tell = (attempt: BootstrapAttemptView) => void | Promise<void>;
+
+function inText({ flags, world }: Context): Tell {
+  const live = new Map<number, { attempt: LiveAttempt; running: number }>();
+  return (now) => {
+    const isNew = !live.has(now.attempt);
+    const one = live.get(now.attempt) ?? {
+      attempt: new LiveAttempt(flags.on("commands")),
+      running: -1,
+    };
+    const running = now.steps.findIndex((step) => step.duration_ms === null);
+    const text = one.attempt.next(now, running === one.running);
+    world.out(isNew && live.size > 0 ? `\n${text}` : text);
+    live.set(now.attempt, { ...one, running });
+  };
+}
+
+function inObjects(context: Context): Tell {
+  const told = new Set<string>();
+  return async (now) => {
+    const { steps, ...attempt } = now;
+    const ended: [string, object][] = steps
+      .filter((step) => step.duration_ms !== null)
+      .map((step, i) => [`${now.attempt} ${i}`, { attempt: now.attempt, ...step }]);
+    if (now.ended_at !== null) ended.push([`${now.attempt}`, attempt]);
+    const format = context.format === "json" ? "jsonl" : context.format;
+    for (const [key, data] of ended.filter(([key]) => !told.has(key))) {
+      told.add(key);
+      const given = format === "yaml" ? [data] : data;
+      await show({ ...context, format }, { data: given, names: [], human: () => "" });
+    }
+  };
+}
