@@ -7,13 +7,7 @@ export type Clock = {
   /** Milliseconds from an arbitrary origin, never back: for every duration. */
   monoMs(): number;
   /** Runs `work` once after `ms`; the returned function cancels it. */
-  after(ms: number, work: () => void): () => void;
-  /**
-   * Resolves after the event loop has served what is waiting, such as answers that may leave now.
-   * Absent in simulation, where nothing else waits.
-   */
-  turn?(): Promise<void>;
-};
+  after(ms: number, work: () => void): () => void;};
 
 /** One line of the process's own log. `fields` never hold a secret. */
 export type Log = (

@@ -73,6 +73,11 @@ export type TerminateAnswer =
   | { kind: "refused"; class: RefusalClass; message: string; retryAfterMs: number | null }
   | { kind: "ambiguous"; message: string };
 
+export type RebootAnswer =
+  | TerminateAnswer
+  /** The provider has no such call: nothing was done. */
+  | { kind: "unsupported" };
+
 /** A partial page is not a list: `complete` instances of this fleet, or a failure. */
 export type ListAnswer =
   | { kind: "ok"; instances: Instance[] }
@@ -91,22 +96,21 @@ export type Provider = {
   /** For tag-only: how long an accepted ask may stay invisible. Milliseconds. */
   readonly settleMs: number;
   /** Its machines come with an agent that holds its credential: none is set up over SSH. */
-  readonly bringsAgent?: boolean;
-  /** Dollars an hour of an instance type, as last told by the provider; absent = it never tells. */
-  pricePerHour?(instanceType: string): number | null;
-  /**
-   * Why machines that it accepts do not come up, as a sentence for people; `null` = nothing known.
-   * Absent = it cannot tell.
-   */
-  trouble?(): string | null;
+  readonly bringsAgent: boolean;
+  /** Whether `reboot` is worth a place in a plan; without it, `reboot` answers `unsupported`. */
+  readonly canReboot: boolean;
+  /** Dollars an hour of an instance type, as last told by the provider; `null` = not known. */
+  pricePerHour(instanceType: string): number | null;
+  /** Why accepted machines do not come up, as a sentence for people; `null` = nothing known. */
+  trouble(): string | null;
   /** Whether a process can be told what it will own before it is asked: the fake injects it. */
   create(request: CreateRequest, fence: Fence, credential: string | null): Promise<CreateAnswer>;
   terminate(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
   /**
-   * Starts a machine anew, keeping its disk and its id; absent = it cannot. Accepted means asked:
-   * the agent's next boot id is the proof. A repeat is refused by its fence, or reboots once more.
+   * Restarts a machine, keeping its disk and its id. Accepted means asked: the agent's next boot
+   * id is the proof. A repeat is refused by its fence, or reboots once more.
    */
-  reboot?(instanceId: InstanceId, fence: Fence): Promise<TerminateAnswer>;
+  reboot(instanceId: InstanceId, fence: Fence): Promise<RebootAnswer>;
   /** Every instance that carries this fleet's ownership tag, all pages. */
   list(): Promise<ListAnswer>;
   close(): Promise<void>;

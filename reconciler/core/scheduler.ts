@@ -36,7 +36,7 @@ export type Scheduler = {
   /** What is left, as the scheduler sees it now; `null` = this scheduler cannot tell. */
   left(node: string): DrainSight | null;
   /** The part of a scheduler that has objects of its own, which people change too. */
-  cluster?: SchedulerCluster;
+  readonly cluster: SchedulerCluster | null;
 };
 
 /** Nothing here waits for the outside: it tells what is known, and takes what is wanted. */

@@ -25,9 +25,9 @@ test("openProviders() keeps what an adapter can do, and counts each answered cal
       },
     );
     const fake = providers.get("fake");
-    expect(fake?.pricePerHour?.("any")).toBe(31);
+    expect(fake?.pricePerHour("any")).toBe(31);
     const fence = { nodeId: "n", fence: 1, sessionId: null };
-    expect(await fake?.reboot?.("none" as InstanceId, fence)).toEqual({ kind: "not_found" });
+    expect(await fake?.reboot("none" as InstanceId, fence)).toEqual({ kind: "not_found" });
     expect(counts).toEqual(["fake reboot not_found"]);
     expect([...unavailable.keys()]).toEqual(["lambda"]);
     await fake?.close();

@@ -7,9 +7,10 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../core/clock.ts";
 import type { PeerTls } from "../security/tls/open.ts";
 import { unadapted } from "../core/adapter.ts";
+import { aroundProvider } from "./around.ts";
 import { openFakeProvider } from "./fake/fake.ts";
 import { openMachineBed } from "./machine/bed.ts";
-import type { CreateAnswer, ListAnswer, Provider, TerminateAnswer } from "../core/provider.ts";
+import type { Provider } from "../core/provider.ts";
 
 export type OpenProviders = { providers: Map<string, Provider>; unavailable: Map<string, string> };
 
@@ -82,27 +83,9 @@ function counted(
   provider: Provider,
   count: (provider: string, op: string, outcome: string) => void,
 ): Provider {
-  const say = <A extends CreateAnswer | TerminateAnswer | ListAnswer>(op: string, answer: A): A => {
+  return aroundProvider(provider, async ({ op }, call) => {
+    const answer = await call();
     count(provider.name, op, "class" in answer ? answer.class : answer.kind);
     return answer;
-  };
-  const { reboot, pricePerHour, trouble } = provider;
-  return {
-    name: provider.name,
-    type: provider.type,
-    class: provider.class,
-    settleMs: provider.settleMs,
-    ...(provider.bringsAgent === undefined ? {} : { bringsAgent: provider.bringsAgent }),
-    // What an adapter cannot do stays absent: that is how the plan knows.
-    ...(trouble === undefined ? {} : { trouble: trouble.bind(provider) }),
-    ...(pricePerHour === undefined ? {} : { pricePerHour: pricePerHour.bind(provider) }),
-    ...(reboot === undefined
-      ? {}
-      : { reboot: async (id, fence) => say("reboot", await reboot.call(provider, id, fence)) }),
-    create: async (request, fence, credential) =>
-      say("create", await provider.create(request, fence, credential)),
-    terminate: async (id, fence) => say("terminate", await provider.terminate(id, fence)),
-    list: async () => say("list", await provider.list()),
-    close: () => provider.close(),
-  };
+  });
 }

@@ -76,10 +76,10 @@ export class CloudSight {
         settleMs: provider.settleMs,
         listed: this.isKnown(name),
         unavailable: null,
-        trouble: provider.trouble?.() ?? null,
-        bringsAgent: provider.bringsAgent === true,
-        canReboot: provider.reboot !== undefined,
-        price: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
+        trouble: provider.trouble(),
+        bringsAgent: provider.bringsAgent,
+        canReboot: provider.canReboot,
+        price: (instanceType) => provider.pricePerHour(instanceType),
       });
     }
     for (const [name, why] of this.unavailable) {

@@ -15,7 +15,7 @@ import type { Change } from "../core/store.ts";
 const CLAIMS_MAX = 100;
 
 export class ClusterEye {
-  private readonly cluster: SchedulerCluster | undefined;
+  private readonly cluster: SchedulerCluster | null;
   private readonly log: Log;
   /** Of the objects, and of what tells them apart, as last folded. */
   private seen = { version: -1, identity: -1 };
@@ -27,14 +27,14 @@ export class ClusterEye {
   private unbound: Known["unbound"] = new Map();
   private alarmed: readonly string[] = [];
 
-  constructor(cluster: SchedulerCluster | undefined, log: Log) {
+  constructor(cluster: SchedulerCluster | null, log: Log) {
     this.cluster = cluster;
     this.log = log;
   }
 
   /** Told of each committed change of the fleet. */
   told(change: Change): void {
-    if (this.cluster === undefined) return;
+    if (this.cluster === null) return;
     if (change.nodes.length > 0 || change.removedNodes.length > 0) this.fleetMoved = true;
     for (const id of change.removedNodes) if (this.keys.delete(id)) this.known = null;
     for (const node of change.nodes) {
@@ -54,7 +54,7 @@ export class ClusterEye {
 
   /** The cluster as it is, if it or the fleet has changed since it was last folded. */
   news({ onUncordon }: KubernetesConfig, fleet: string): Cluster | null {
-    if (this.cluster === undefined) return null;
+    if (this.cluster === null) return null;
     const { version, identity, known, list, hosts } = this.cluster.objects();
     // A gap is stale, not empty: what is old says nothing about who is gone.
     if (!known || this.cluster.dark() !== null) return null;
@@ -80,7 +80,7 @@ export class ClusterEye {
 
   /** A process that woke up and leads no more must not tell anybody what is wanted. */
   tend(wish: () => Wish, permit: Permit): void {
-    if (this.cluster === undefined || !permit.leads()) return;
+    if (this.cluster === null || !permit.leads()) return;
     this.cluster.tend(wish());
   }
 

@@ -43,6 +43,8 @@ export type IngestTarget = {
   /** Proves orders to agents; `null` = they go out unsigned, and an agent of now refuses them. */
   signer: OrderSigner | null;
   config(): Config;
+  /** See `LoopPorts`. */
+  turn(): Promise<void>;
 };
 
 export type IngestAnswer =
@@ -336,7 +338,7 @@ export class Ingest {
       this.failure = error instanceof Error ? error.message : String(error);
       for (const one of batch) one.resolve(false);
     } finally {
-      if (this.waiting.length > 0) await this.clock.turn?.();
+      if (this.waiting.length > 0) await this.target.turn();
       this.writing = false;
       if (this.waiting.length > 0) void this.flush();
     }

@@ -53,6 +53,8 @@ export type LoopPorts = {
   cpuMs(): number;
   /** Whether this process still leads, asked before each call. */
   permit: Permit;
+  /** Resolves after the event loop has served what waits; at once in simulation. */
+  turn(): Promise<void>;
   /** Told of each activation that ended, and whether well: what a watchdog is fed by. */
   turned(ok: boolean): void;
   /** Told of every committed change: metrics, watchers. */
@@ -305,7 +307,7 @@ export class Reconciler {
 
   /** The cluster that is looked at, and what cannot be told apart in it. */
   cluster() {
-    const cluster = this.ports.targets.scheduler.cluster ?? null;
+    const cluster = this.ports.targets.scheduler.cluster;
     return { cluster, alarms: this.eye.alarms(), unproven: this.eye.unproven() };
   }
 
@@ -351,17 +353,16 @@ export class Reconciler {
   private async run(): Promise<void> {
     const { clock } = this.ports;
     const pace = new Pace(clock.monoMs());
-    const usedMs = (): number => this.ports.cpuMs();
     while (!this.stopping) {
       // Reports that woke the loop are answered before they are folded.
-      await clock.turn?.();
+      await this.ports.turn();
       this.hinted = false;
       const begun = clock.monoMs();
-      const used = usedMs();
+      const used = this.ports.cpuMs();
       const ok = await this.tryActivate();
       this.ports.turned(ok);
       if (!ok) continue;
-      await this.sleep(pace.restMs(begun, clock.monoMs(), usedMs() - used), false);
+      await this.sleep(pace.restMs(begun, clock.monoMs(), this.ports.cpuMs() - used), false);
       const goesOn = this.planner.plan.actions.length > 0 && !this.ports.dryRun;
       const pause = goesOn ? 0 : this.pauseMs();
       if (!this.hinted && pause > 0) await this.sleep(pause, true);

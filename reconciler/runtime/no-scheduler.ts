@@ -7,5 +7,5 @@ import type { Scheduler } from "../core/scheduler.ts";
 
 export function openNoScheduler(): Scheduler {
   const ok = async () => ({ kind: "ok" }) as const;
-  return { name: "none", cordon: ok, uncordon: ok, drain: ok, left: () => null };
+  return { name: "none", cordon: ok, uncordon: ok, drain: ok, left: () => null, cluster: null };
 }

@@ -29,7 +29,7 @@ export function openSight(from: {
     attentiveMs: presence.attentiveMs(mono),
     drain: (node) => {
       const { cluster } = scheduler;
-      if (cluster !== undefined && from.isMatched(node) && !cluster.knows(node)) {
+      if (cluster !== null && from.isMatched(node) && !cluster.knows(node)) {
         return { kind: "dark", message: "its Node was only just matched" };
       }
       return scheduler.left(node) ?? leftBySample(presence, node, mono, from.sampleIntervalMs);

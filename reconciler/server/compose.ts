@@ -34,12 +34,12 @@ export async function compose(ports: PlanePorts): Promise<ControlPlane> {
   const targets: Targets = { provider, scheduler, credential, bootstrap, keyProblem };
   const loop: LoopPorts = { ...ports, targets };
   const reconciler = await Reconciler.open(loop, ports.config, ports.policy, ports.fleetId);
-  const target = targetOf(reconciler, ports.signer);
+  const target = targetOf(reconciler, ports);
   return { reconciler, ingest: new Ingest(ports.store, ports.clock, target, ports.cursors) };
 }
 
 /** What reports need to know of the fleet, always as the loop has it now. */
-function targetOf(reconciler: Reconciler, signer: IngestTarget["signer"]): IngestTarget {
+function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestTarget {
   const config = reconciler.activeConfig();
   return {
     presence: reconciler.presence,
@@ -52,6 +52,7 @@ function targetOf(reconciler: Reconciler, signer: IngestTarget["signer"]): Inges
     takeLetters: (letters) => reconciler.takeLetters(letters),
     upgrade: (id) => wordFor(reconciler.fleet(), id),
     signer,
+    turn,
     config: () => config,
   };
 }

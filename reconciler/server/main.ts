@@ -40,7 +40,6 @@ import { stepOf, tellStart, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
 import type { Port } from "../http/port.ts";
-import { nextTurn } from "../runtime/turn.ts";
 import { isLoopback } from "../security/weak-token.ts";
 
 export type ControlPlaneOptions = {
@@ -92,7 +91,6 @@ const CLOCK: Clock = {
     const timer = setTimeout(work, ms);
     return () => clearTimeout(timer);
   },
-  turn: nextTurn,
 };
 
 const drawBytes = (n: number): Uint8Array => randomBytes(n);

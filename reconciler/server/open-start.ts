@@ -17,6 +17,7 @@ import { keepPrivate } from "../security/private-folder.ts";
 import { type Named, StartError, stepOf, UsageError } from "./start-failure.ts";
 import { openLibsqlStore } from "../store/libsql.ts";
 import { DATABASE_TOKEN, whyNoDatabase } from "../store/address.ts";
+import { nextTurn } from "../runtime/turn.ts";
 import { isServer } from "../store/server.ts";
 import type { Store } from "../core/store.ts";
 import { whyUnfit } from "../security/tls/fit.ts";
@@ -121,7 +122,7 @@ function openStore(url: string, env: Given["env"], clock: Clock): Promise<Store>
   if (why !== null) throw new UsageError(why);
   const authToken = env[DATABASE_TOKEN];
   const auth = authToken === undefined || authToken === "" ? {} : { authToken };
-  return openLibsqlStore({ url, now: clock.wallMs(), turn: clock.turn, ...auth });
+  return openLibsqlStore({ url, now: clock.wallMs(), turn: nextTurn, ...auth });
 }
 
 /** A file that is there and says nothing of use is the world's fault, and is never written over. */

@@ -38,6 +38,7 @@ function openTables(findings: Rows, events: Rows = {}) {
       }
       removed.push(one);
     },
+    turn: () => Promise.resolve(),
     break: (is: boolean) => (broken = is),
   };
   return { db, tables, counted, removed };

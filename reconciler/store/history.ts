@@ -5,7 +5,6 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Clock } from "../core/clock.ts";
 import type { Change } from "../core/store.ts";
 
 /** Rows of all nodes, and of one. */
@@ -35,8 +34,8 @@ export type HistoryDb = {
   counts(query: SQL): Promise<{ node: string | null; rows: number }[]>;
   /** In one transaction. */
   remove(statements: readonly SQL[]): Promise<unknown>;
-  /** See `Clock`: between two transactions the process serves what arrived. */
-  turn?: Clock["turn"];
+  /** Between two transactions the process serves what arrived. */
+  turn: () => Promise<void>;
 };
 
 /** Rows by node; `null` is what concerns no node. */
@@ -92,7 +91,7 @@ export class History {
     }
     let excess = excessOf(counts, this.limits[table]);
     for (let round = 0; round < roundsMax && excess.length > 0; round++) {
-      await this.db.turn?.();
+      await this.db.turn();
       excess = await this.removeSome(table, counts, excess);
     }
   }

@@ -25,7 +25,6 @@ import { Operation } from "../../schema/operation.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import * as table from "../../schema/table.ts";
 import { openAuditTable } from "./audit-table.ts";
-import type { Clock } from "../core/clock.ts";
 import { openJoinTable } from "./join-table.ts";
 import type { AuditTable, JoinTable, LeaseTable } from "../core/store-table.ts";
 import { attemptItems, readAttempts } from "./bootstrap.ts";
@@ -64,15 +63,15 @@ export async function openLibsqlStore(options: {
   clients?: { writer: Client; reader: Client };
   /** Other bounds of findings and events than the product's, for tests. */
   history?: HistoryLimits;
-  /** See `Clock`. */
-  turn?: Clock["turn"];
+  /** Lets others be served between long steps, see `LoopPorts`; nobody waits without it. */
+  turn?: Base["turn"];
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
   const auth = {
     ...(options.authToken === undefined ? {} : { authToken: options.authToken }),
     ...(isServer(options.url) ? { fetch: fetchInTime } : {}),
   };
-  const { clients, history, turn } = options;
+  const { clients, history, turn = () => Promise.resolve() } = options;
   const writer = wrap(
     clients?.writer ??
       createClient({ url: options.url, concurrency: 1, timeout: BUSY_MS, ...auth }),
@@ -107,7 +106,7 @@ type Base = {
   queue: ReturnType<typeof serial>;
   server: boolean;
   history: HistoryLimits | undefined;
-  turn: Clock["turn"];
+  turn: () => Promise<void>;
   hooks: StoreHooks;
 };
 

@@ -3,13 +3,15 @@
  * it started are given the chance to run, so that a day passes in a second and in the same order
  * each time.
  */
+import type { Clock } from "../../reconciler/core/clock.ts";
+
 type Timer = { at: number; id: number; work: () => void; cancelled: boolean };
 
 function before(a: Timer, b: Timer): boolean {
   return a.at < b.at || (a.at === b.at && a.id < b.id);
 }
 
-export class VirtualClock {
+export class VirtualClock implements Clock {
   private wall: number;
   private mono = 0;
   private serial = 0;
@@ -121,18 +123,17 @@ export class VirtualClock {
   }
 }
 
-type Below = Pick<VirtualClock, "wallMs" | "monoMs" | "after">;
 
 /**
  * The clock as one process sees it: a process that is stopped, for a while or for good, runs no
  * timer. What fell due meanwhile fires when it goes on, as after SIGCONT.
  */
-export class ProcessClock {
-  private readonly clock: Below;
+export class ProcessClock implements Clock {
+  private readonly clock: Clock;
   private stopped = false;
   private missed: Timer[] = [];
 
-  constructor(clock: Below) {
+  constructor(clock: Clock) {
     this.clock = clock;
   }
 

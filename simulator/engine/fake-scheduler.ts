@@ -14,13 +14,21 @@ export type FakeScheduler = Scheduler & {
   work: Map<string, DrainSight>;
   /** Answers given instead of acting, first in first out. */
   answers: SchedulerAnswer[];
+  state(): SchedulerState;
 };
 
-export function openFakeScheduler(): FakeScheduler {
-  const fences = new Map<string, number>();
+/** Its whole state, from which another one may go on. */
+export type SchedulerState = {
+  cordoned: readonly string[];
+  fences: readonly (readonly [string, number])[];
+};
+
+export function openFakeScheduler(from?: SchedulerState): FakeScheduler {
+  const fences = new Map<string, number>(from?.fences);
   const fake: FakeScheduler = {
     name: "fake",
-    cordoned: new Set(),
+    cluster: null,
+    cordoned: new Set(from?.cordoned),
     calls: [],
     work: new Map(),
     answers: [],
@@ -29,6 +37,7 @@ export function openFakeScheduler(): FakeScheduler {
       act("uncordon", node, fence, () => fake.cordoned.delete(node)),
     drain: async (node, _options, fence) => act("drain", node, fence, () => undefined),
     left: (node) => fake.work.get(node) ?? { kind: "empty", seenAt: Number.POSITIVE_INFINITY },
+    state: () => ({ cordoned: [...fake.cordoned], fences: [...fences] }),
   };
   function act(verb: string, node: string, fence: Fence, effect: () => unknown): SchedulerAnswer {
     const planned = fake.answers.shift();

@@ -6,8 +6,9 @@
 import type { Client } from "@libsql/client";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
-import { rebootOf } from "./outlook.ts";
+import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import { aroundScheduler } from "./around.ts";
 import { turn } from "./clock.ts";
 
 /** The process is dead from here on: every later call of the same life fails the same way. */
@@ -59,29 +60,11 @@ export class Gate {
   }
 
   provider(provider: Provider): Provider {
-    return {
-      name: provider.name,
-      type: provider.type,
-      class: provider.class,
-      settleMs: provider.settleMs,
-      bringsAgent: provider.bringsAgent === true,
-      create: (...args) => this.pass("cloud.create", () => provider.create(...args)),
-      terminate: (...args) => this.pass("cloud.terminate", () => provider.terminate(...args)),
-      reboot: (...args) => this.pass("cloud.reboot", () => rebootOf(provider)(...args)),
-      pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
-      list: () => this.pass("cloud.list", () => provider.list()),
-      close: () => provider.close(),
-    };
+    return aroundProvider(provider, ({ op }, call) => this.pass(`cloud.${op}`, call));
   }
 
   scheduler(scheduler: Scheduler): Scheduler {
-    return {
-      name: scheduler.name,
-      cordon: (...args) => this.pass("scheduler.cordon", () => scheduler.cordon(...args)),
-      uncordon: (...args) => this.pass("scheduler.uncordon", () => scheduler.uncordon(...args)),
-      drain: (...args) => this.pass("scheduler.drain", () => scheduler.drain(...args)),
-      left: (node) => scheduler.left(node),
-    };
+    return aroundScheduler(scheduler, ({ op }, call) => this.pass(`scheduler.${op}`, call));
   }
 
   /** A port that never rejects: what dies in a call of it never hears the end of it. */

@@ -4,7 +4,6 @@
  * agent has something to say. A world in which looking itself counts (an ask that is looked for, an
  * absence that is counted) is looked at each second.
  */
-import type { Provider } from "../../reconciler/core/provider.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { World } from "./world.ts";
 
@@ -61,30 +60,4 @@ function newsMs(world: World): number {
     if (agent.spool.length > 0 || !agent.registered) return LOOK_MS;
   }
   return Number.POSITIVE_INFINITY;
-}
-
-/** What the provider does when a machine is to be started anew; the fake ones all can. */
-export function rebootOf(provider: Provider): NonNullable<Provider["reboot"]> {
-  const reboot = provider.reboot?.bind(provider);
-  if (reboot === undefined) throw new Error(`${provider.name} does not reboot machines`);
-  return reboot;
-}
-
-/** The provider, and `heard` called after each of its answers. */
-export function listened(provider: Provider, heard: () => void): Provider {
-  const told = <T>(answer: Promise<T>): Promise<T> => answer.finally(heard);
-  return {
-    name: provider.name,
-    type: provider.type,
-    class: provider.class,
-    settleMs: provider.settleMs,
-    bringsAgent: provider.bringsAgent === true,
-    create: (...args) => told(provider.create(...args)),
-    terminate: (...args) => told(provider.terminate(...args)),
-    reboot: (...args) => told(rebootOf(provider)(...args)),
-    pricePerHour: (instanceType) => provider.pricePerHour?.(instanceType) ?? null,
-    trouble: () => provider.trouble?.() ?? null,
-    list: () => told(provider.list()),
-    close: () => provider.close(),
-  };
 }

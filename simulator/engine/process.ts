@@ -24,6 +24,7 @@ export function aloneOn(clock: Clock): Omit<Solitary, "store" | "log" | "schedul
     dryRun: false,
     permit: ALWAYS,
     cpuMs: () => clock.monoMs(),
+    turn: () => Promise.resolve(),
     turned: () => undefined,
     credential: () => "",
     bootstrap: null,

@@ -8,7 +8,7 @@ import type { ProviderClass } from "../../reconciler/core/provider.ts";
 import type { Agent } from "./agent.ts";
 import type { ClusterOptions } from "./cluster.ts";
 import type { Gate } from "./gate.ts";
-import type { SchedulerState } from "./scheduler.ts";
+import type { SchedulerState } from "./fake-scheduler.ts";
 import type { World } from "./world.ts";
 
 /**

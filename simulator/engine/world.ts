@@ -16,9 +16,9 @@ import {
   type FakeControl,
   type Forkable,
 } from "../../reconciler/provider/fake/memory.ts";
+import { aroundProvider } from "../../reconciler/provider/around.ts";
 import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
-import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
 import { compose, type ControlPlane } from "../../reconciler/server/compose.ts";
@@ -33,8 +33,8 @@ import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./age
 import { ProcessClock, VirtualClock } from "./clock.ts";
 import { VirtualCluster } from "./cluster.ts";
 import type { Line } from "./line.ts";
-import { openForkableScheduler, type ForkableScheduler } from "./scheduler.ts";
-import { listened, outlook } from "./outlook.ts";
+import { openFakeScheduler, type FakeScheduler } from "./fake-scheduler.ts";
+import { outlook } from "./outlook.ts";
 import { aloneOn, openHands } from "./process.ts";
 import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
 import { type MemoryClient, MemoryDatabase } from "./sql.ts";
@@ -52,7 +52,7 @@ const PULSE_MS = 1_000;
 export class World {
   readonly clock: VirtualClock;
   readonly cloud: Provider & FakeControl & Forkable;
-  readonly scheduler: ForkableScheduler;
+  readonly scheduler: FakeScheduler;
   readonly events: EventDraft[] = [];
   readonly agents: Map<string, Agent>;
   /** `null` while the store is a file. */
@@ -87,7 +87,7 @@ export class World {
     this.policy = policyOnce();
     this.clock = beside?.clock ?? new VirtualClock(from?.wallMs);
     this.process = new ProcessClock(this.clock);
-    this.scheduler = beside?.scheduler ?? openForkableScheduler(from?.scheduler);
+    this.scheduler = beside?.scheduler ?? openFakeScheduler(from?.scheduler);
     this.agents =
       beside?.agents ?? new Map(from?.agents.map(([id, agent]) => [id, copyAgent(agent)]));
     this.cloud =
@@ -114,8 +114,7 @@ export class World {
     else if (options.store === "memory") this.database = MemoryDatabase.empty();
     this.folder = this.database === null ? mkdtempSync(join(tmpdir(), "navarch-world-")) : null;
     this.url = this.folder === null ? "memory:" : `file:${join(this.folder, "navarch.db")}`;
-    const left = (node: string): DrainSight => leftOn(this.agents.get(node), this.clock);
-    if (beside === undefined) this.scheduler.left = left;
+    if (!this.guest) this.scheduler.left = (node) => leftOn(this.agents.get(node), this.clock);
   }
 
   static async open(yaml: string, options: WorldOptions = {}): Promise<World> {
@@ -157,7 +156,8 @@ export class World {
       ...(clients === null ? {} : { clients }),
     });
     this.store = store;
-    const cloud = listened(gate?.provider(this.cloud) ?? this.cloud, () => this.news++);
+    const gated = gate?.provider(this.cloud) ?? this.cloud;
+    const cloud = aroundProvider(gated, (_, call) => call().finally(() => this.news++));
     const log: Log = (level, msg, fields) => {
       this.heard(level, msg, fields ?? {});
       const isBug = level === "error" && !this.tolerant && this.cluster === null;

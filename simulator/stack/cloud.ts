@@ -12,6 +12,7 @@ import type {
 } from "../../reconciler/core/provider.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
+import { aroundProvider } from "../../reconciler/provider/around.ts";
 import { openMemoryCloud, type FakeControl } from "../../reconciler/provider/fake/memory.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { unreachable } from "../../schema/unreachable.ts";
@@ -156,17 +157,12 @@ export class SimCloud {
 
   #wrap(): Provider {
     const raw = this.#raw;
-    const { name, type, settleMs } = raw;
     return {
-      name,
-      type,
-      class: raw.class,
-      settleMs,
+      ...aroundProvider(raw, (_, call) => call()),
       create: (request, fence, credential) =>
         this.#meet<CreateAnswer>(() => raw.create(request, fence, credential)),
       terminate: (id, fence) => this.#end(() => raw.terminate(id, fence)),
-      reboot: (id, fence) =>
-        this.#end(async () => (await raw.reboot?.(id, fence)) ?? { kind: "not_found" }),
+      reboot: (id, fence) => this.#end(() => raw.reboot(id, fence)),
       list: async () => {
         const trouble = this.#fault?.kind === "capacity" ? null : this.#trouble();
         if (trouble !== null && this.#fault?.kind !== "quota") {
@@ -178,12 +174,11 @@ export class SimCloud {
         const instances = answer.instances.filter(({ id }) => !this.#hidden.has(id));
         return { kind: "ok", instances };
       },
-      close: () => raw.close(),
     };
   }
 
   /** What is there already needs neither room nor quota. */
-  #end(call: () => Promise<TerminateAnswer>): Promise<TerminateAnswer> {
+  #end<A>(call: () => Promise<A>): Promise<A | TerminateAnswer> {
     const kind = this.#fault?.kind;
     return kind === "capacity" || kind === "quota" ? call() : this.#meet(call);
   }

@@ -197,6 +197,8 @@ export class Plane {
       newId: () => `sim${++this.#serial}`,
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
+      backup: null,
+      live: () => null,
     };
     return { store, hands, reconciler, ingest, metrics, authority, ports, app: openApp(ports) };
   }

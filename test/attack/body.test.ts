@@ -25,7 +25,7 @@ async function open(role: "leader" | "standby", limits?: { deadlineMs: number; b
   const p = await Plane.open(1);
   closing.push(() => p.close());
   const sign = (text: string): string => p.a.authority.sign(text);
-  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, sign });
+  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, peer: () => null, sign });
   const standby = { forward, refresh: async () => undefined };
   const bodies = new Bodies(limits);
   const known = { secret: "s", admins: ["root"], shared: [], credentials: [], anonymous: false };
@@ -147,7 +147,7 @@ test("a standby asks once a second about an address that fails too often", async
     asked++;
     return p.base;
   };
-  const forward = new Forward({ clock, leader, sign: (text) => p.a.authority.sign(text) });
+  const forward = new Forward({ clock, leader, peer: () => null, sign: (text) => p.a.authority.sign(text) });
   const guess = async (remote: string): Promise<number> => {
     const headers = { authorization: "Bearer nvt.guess" };
     const request = new Request(`${p.base}/v1/nodes/n/cordon`, { method: "POST", headers });

@@ -36,7 +36,7 @@ async function open(): Promise<Plane> {
 /** A second process of the fleet, as far as its port goes. */
 function standBy(p: Plane): string {
   const sign = (text: string): string => p.a.authority.sign(text);
-  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, sign });
+  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, peer: () => null, sign });
   const ports = { ...p.ports, quota: new Quota(STILL, p.ports.log, 2) };
   const front = new Front(ports, { forward, refresh: async () => undefined });
   const server = listen(() => front, p.w.config, { host: "127.0.0.1", port: 0 }, null);

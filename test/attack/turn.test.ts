@@ -57,16 +57,16 @@ async function open(historyMax = 10_000) {
       const timer = setTimeout(work, ms);
       return () => clearTimeout(timer);
     },
-    turn: async () => {
-      await new Promise<void>((resolve) => void setImmediate(resolve));
-      said.push("turn");
-    },
+  };
+  const turn = async () => {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    said.push("turn");
   };
   const limits = { all: 10 * historyMax, node: historyMax };
   const base = await openLibsqlStore({
     url: `file:${join(folder, "navarch.db")}`,
     now: clock.wallMs(),
-    turn: clock.turn,
+    turn,
     history: { finding: limits, event: limits },
     wrap: (client) => watch(client, said),
   });
@@ -74,6 +74,7 @@ async function open(historyMax = 10_000) {
   const config = configOf(poolYaml(1));
   const life = await compose({
     ...aloneOn(clock),
+    turn,
     store,
     log: () => undefined,
     scheduler: openNoScheduler(),

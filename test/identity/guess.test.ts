@@ -75,7 +75,7 @@ const join = (p: Plane, from: string, token: string, headers = {}, base?: string
 function standBy(p: Plane): string {
   const { authority } = p.a;
   const sign = (text: string): string => authority.sign(text);
-  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, sign });
+  const forward = new Forward({ clock: p.w.clock, leader: () => p.base, peer: () => null, sign });
   const front = new Front(p.a.ports, { forward, refresh: async () => undefined });
   const server = listen(() => front, p.w.config, { host: "127.0.0.1", port: 0 }, null);
   closing.push(() => server.stop(true));

@@ -4,12 +4,14 @@
  * keeps are the store's own words: what a commit wrote, and what a process found when it loaded.
  */
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
-import type { Fence, Instance, ListAnswer, Provider } from "../../reconciler/core/provider.ts";
+import type { Fence, Instance, Provider } from "../../reconciler/core/provider.ts";
+import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
 import type { Change, Snapshot, Store } from "../../reconciler/core/store.ts";
 import type { InstanceId, NodeId, OperationId } from "../../schema/id.ts";
 import type { OperationKind } from "../../schema/operation.ts";
 import { factKey } from "../../schema/safety.ts";
+import { aroundScheduler } from "../../simulator/engine/around.ts";
 import type { Call, Commit, Live, Rows } from "../../simulator/engine/observation.ts";
 
 export type WatchPorts = {
@@ -166,45 +168,20 @@ export class Watch {
 
   /** Everything the product asks of the cloud passes here, and every list that it is given. */
   provider(provider: Provider): Provider {
-    return {
-      name: provider.name,
-      type: provider.type,
-      class: provider.class,
-      settleMs: provider.settleMs,
-      create: (request, fence, credential) => {
-        this.called("create", fence, { provider: provider.name, request });
-        return provider.create(request, fence, credential);
-      },
-      terminate: (instanceId, fence) => {
-        this.called("terminate", fence, { provider: provider.name, instanceId });
-        return provider.terminate(instanceId, fence);
-      },
-      list: async () => {
-        const answer = await provider.list();
-        this.listed(answer);
-        return answer;
-      },
-      close: () => provider.close(),
-    };
+    return aroundProvider(provider, async (call, next) => {
+      const { op } = call;
+      if (op !== "list") this.called(op, call.fence, { ...call, provider: provider.name });
+      const answer = await next();
+      if ("instances" in answer) this.listed(answer.instances);
+      return answer;
+    });
   }
 
   scheduler(scheduler: Scheduler): Scheduler {
-    return {
-      name: scheduler.name,
-      cordon: (node, why, fence) => {
-        this.called("cordon", fence, {});
-        return scheduler.cordon(node, why, fence);
-      },
-      uncordon: (node, why, fence) => {
-        this.called("uncordon", fence, {});
-        return scheduler.uncordon(node, why, fence);
-      },
-      drain: (node, options, fence) => {
-        this.called("drain", fence, {});
-        return scheduler.drain(node, options, fence);
-      },
-      left: (node) => scheduler.left(node),
-    };
+    return aroundScheduler(scheduler, ({ op, fence }, next) => {
+      this.called(op, fence, {});
+      return next();
+    });
   }
 
   private called(
@@ -232,10 +209,10 @@ export class Watch {
   }
 
   /** What a complete list left out, or showed as terminated, although the cloud bills it. */
-  private listed(answer: ListAnswer): void {
-    if (answer.kind !== "ok" || !this.ports.doubtful()) return;
+  private listed(instances: readonly Instance[]): void {
+    if (!this.ports.doubtful()) return;
     const now = this.ports.cloudMs();
-    const shown = new Map(answer.instances.map((one) => [one.id, one.state]));
+    const shown = new Map(instances.map((one) => [one.id, one.state]));
     for (const live of this.live.values()) {
       if (live.fleet !== this.ports.fleetId) continue;
       const state = shown.get(live.id);

@@ -48,6 +48,27 @@ describe("judgeBans() everywhere", () => {
     expect(judge(text, "test/bench/load.ts")).toEqual([]);
   });
 
+  test("refuses a method that an adapter may leave out", () => {
+    const bad = [
+      "type Clock = {\n  turn?(): Promise<void>;\n};",
+      "type A = {\n  readonly backup?: (() => Promise<string>) | null;\n};",
+      "type A = {\n  key?: (path: string, at: number) => string | undefined;\n};",
+    ];
+    for (const text of bad) {
+      for (const room of ["core", "runtime", "http", "server"]) {
+        expect(judge(text, `reconciler/${room}/a.ts`).join()).toContain("optional method");
+      }
+      expect(judge(text, "cli/show.ts")).toEqual([]);
+      expect(judge(text, "reconciler/core/a.test.ts")).toEqual([]);
+    }
+    const good = [
+      "type A = {\n  hostKeys?: readonly string[];\n};",
+      "async accept(\n    report: Report,\n    originOf?: (node: NodeId) => Origin,\n  ): Answer {\n    a();\n  }",
+      "const a = {\n  a: b?.(c),\n};",
+    ];
+    for (const text of good) expect(judge(text, "reconciler/core/a.ts")).toEqual([]);
+  });
+
   test("lets a declaration file say what an import of text yields", () => {
     const text = 'declare module "*.sql" {\n  const text: string;\n  export default text;\n}';
     expect(judge(text, "schema/text.d.ts")).toEqual([]);

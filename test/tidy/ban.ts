@@ -27,6 +27,14 @@ const EVERYWHERE: readonly Ban[] = [
     ),
     unless: /^schema\/number\.ts$|^test\/|\.test\.ts$/,
   },
+  {
+    ...ban(
+      /^\s*(?:readonly\s+)?\w+\?(?:\(|:\s*\(+[^;{}]*=>[^;{}]*;)/gm,
+      "an optional method of a port; what an adapter cannot do is an answer",
+    ),
+    // What an activation sees becomes plain values.
+    unless: /^(?!reconciler\/(?:core\/(?!fleet\.ts)|runtime|http|server))|\.test\.ts$/,
+  },
   ban(/\.only\s*\(/g, ".only leaves the other tests out"),
   { view: "comment", pattern: /@ts-(?:ignore|nocheck)\b/g, what: "a silenced type error" },
   { view: "comment", pattern: /\b(?:TODO|FIXME)\b/g, what: "an unfinished thought; finish it" },

@@ -55,6 +55,8 @@ export function openWorldApp(world: World): WorldApp {
     newId: () => `id${++serial}`,
     newSecret: () => `nvt.${String(++serial).padStart(43, "s")}`,
     notReady: async () => [],
+    backup: null,
+    live: () => null,
   };
   const app = openApp(ports);
   return {

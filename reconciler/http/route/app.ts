@@ -55,11 +55,11 @@ export type RoutePorts = {
   /** A fresh secret of 256 bits. */
   newSecret(): string;
   /** Writes a copy of the database and names its file; `null` where that is a server's business. */
-  backup?: (() => Promise<string>) | null;
+  backup: (() => Promise<string>) | null;
   /** What machines download; without it nothing is served to them. */
   install?: InstallPorts;
   /** The set-up of a node that runs in this process now, with what it said so far. */
-  live?(node: NodeId): BootstrapAttempt | null;
+  live(node: NodeId): BootstrapAttempt | null;
   /** Joins, rotation, audit and failed logins; a simulation may do without. */
   door?: Door;
   /** Checks the tokens of agents in pods; none without a cluster. */

@@ -13,7 +13,7 @@ export function backupRoutes(api: App, ports: RoutePorts): void {
   let running = false;
   api.post("/admin/backup", needs("admin"), async (c) => {
     const { backup } = ports;
-    if (backup === undefined || backup === null) {
+    if (backup === null) {
       const message = "the database is a server's: back it up with that server's own tools";
       return refuse(c, "conflict", message);
     }

@@ -49,7 +49,7 @@ export class Forward {
   private readonly from: {
     clock: Clock;
     leader(): string | null;
-    peer?(): PeerTls | null;
+    peer(): PeerTls | null;
     sign: Sign;
   };
   private open = 0;
@@ -76,7 +76,7 @@ export class Forward {
   }
 
   private tls(): { tls?: PeerTls } {
-    const tls = this.from.peer?.() ?? null;
+    const tls = this.from.peer();
     return tls === null ? {} : { tls };
   }
 

@@ -94,7 +94,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     const found = locateNode(c, ports);
     if (!found.ok) return found.response;
     const { node } = found;
-    const live = ports.live?.(node.id) ?? null;
+    const live = ports.live(node.id);
     const stored = await ports.store.bootstraps(node.id, LIMIT.bootstrapsKeptMax);
     const ended = stored.filter(({ attempt }) => attempt !== live?.attempt);
     const attempts = live === null ? ended : [live, ...ended];

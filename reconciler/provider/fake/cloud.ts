@@ -61,6 +61,8 @@ export type Ground = {
   prepare(id: InstanceId, credential: string | null): void;
   /** Faults that came from elsewhere since the last call. */
   newFaults(): Faults | null;
+  /** Why what it accepted does not come up; `null` = nothing known. */
+  trouble(): string | null;
   reality(): Reality;
 };
 
@@ -94,6 +96,7 @@ export class Cloud implements Provider, FakeControl {
   readonly name: string;
   readonly type = "fake";
   readonly bringsAgent: boolean;
+  readonly canReboot = true;
   readonly class: ProviderClass;
   readonly settleMs: number;
   readonly #options: CloudOptions;
@@ -114,6 +117,10 @@ export class Cloud implements Provider, FakeControl {
   pricePerHour(instanceType: string): number | null {
     const { prices, pricePerHour } = this.#options.terms;
     return prices[instanceType] ?? pricePerHour;
+  }
+
+  trouble(): string | null {
+    return this.#ground.trouble();
   }
 
   faultsLeft(): ReadonlyMap<string, number> {

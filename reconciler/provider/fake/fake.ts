@@ -245,10 +245,6 @@ class FakeProvider extends Cloud implements FakeCloud {
     this.#ground = ground;
   }
 
-  trouble(): string | null {
-    return this.#ground.trouble();
-  }
-
   async destroyAll(): Promise<void> {
     await this.#ground.destroyAll();
   }

@@ -103,6 +103,7 @@ function openGround(options: MemoryCloudOptions, terms: Terms): MemoryGround {
     },
     prepare() {},
     newFaults: () => null,
+    trouble: () => null,
     reality() {
       if (!keeps) throw new Error("this cloud keeps no record");
       return realityOf(kept);

@@ -107,7 +107,7 @@ describe("openMachineProvider()", () => {
   test("a control plane that was killed and opened again boots and resets nothing twice", async () => {
     const { provider, machines, options } = openTest();
     const id = await buy(provider);
-    expect(await provider.reboot?.(id, FENCE)).toEqual({ kind: "accepted" });
+    expect(await provider.reboot(id, FENCE)).toEqual({ kind: "accepted" });
     await provider.close();
     const again = openMachineProvider(options);
     expect(await states(again)).toEqual(["running"]);
@@ -147,7 +147,7 @@ describe("openMachineProvider()", () => {
     const id = await buy(provider);
     machines.set(id, { kind: "off" });
     expect(await states(provider)).toEqual(["stopped"]);
-    await provider.reboot?.(id, FENCE);
+    await provider.reboot(id, FENCE);
     expect(await states(provider)).toEqual(["running"]);
     await provider.close();
   });

@@ -76,6 +76,7 @@ async function carry(
     },
     credential: () => "credential",
     ca: null,
+    shown: () => null,
     agents: () => Promise.resolve({ x64: null, arm64: null }),
     controlPlane: () => ({ candidates: [], listen: ":1" }),
     save: () => Promise.resolve(),

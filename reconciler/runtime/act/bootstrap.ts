@@ -37,7 +37,7 @@ export type BootstrapPorts = {
   /** The public key that signs orders and releases, for the agent to know; without it, none. */
   releaseKey?: { path: string; pem: string };
   /** What the node's agent shows where certificates are asked for; `null` = none is needed. */
-  shown?(node: string): Job["shown"];
+  shown(node: string): NonNullable<Job["shown"]> | null;
   /** Lets a machine join the cluster, where commands do that; `null` = there is none. */
   join?: Join | null;
   /** The agents that can be pushed or fetched from here. */
@@ -140,7 +140,7 @@ export class Bootstrapper {
       credential: { path: TOKEN_FILE, value: this.#ports.credential(node) },
       ca: this.#ports.ca,
       releaseKey: this.#ports.releaseKey ?? null,
-      shown: this.#ports.shown?.(node) ?? null,
+      shown: this.#ports.shown(node),
       become: payload.become,
       resume: true,
       markDirectory: MARK_DIRECTORY,

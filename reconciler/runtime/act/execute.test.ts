@@ -38,7 +38,7 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
       if (typeof answer === "string") throw answer;
       return answer as never;
     };
-  const methods = ["create", "terminate", "reboot"].filter((name) => lacks[name] !== true);
+  const methods = ["create", "terminate", "reboot"];
   const provider = Object.fromEntries(methods.map((name) => [name, note(name)])) as unknown;
   const scheduler = { cordon: note("cordon"), uncordon: note("uncordon"), drain: note("drain") };
   const targets: Targets = {
@@ -94,15 +94,18 @@ describe("execute() at a provider", () => {
     expect(calls).toEqual([]);
   });
 
-  test.each(["provider", "reboot"])("that cannot reboot: no %s", async (lack) => {
-    const { outcome, calls } = await run(REBOOT, null, { [lack]: true });
+  test.each<[string, object, number]>([
+    ["none configured", { provider: true }, 0],
+    ["one that has no such call", {}, 1],
+  ])("that cannot reboot: %s", async (_what, lacks, count) => {
+    const { outcome, calls } = await run(REBOOT, { kind: "unsupported" }, lacks);
     expect(outcome).toEqual({
       kind: "refused",
       class: "bad_request",
       message: "provider p does not reboot machines",
       retryAfterMs: null,
     });
-    expect(calls).toEqual([]);
+    expect(calls).toHaveLength(count);
   });
 
   test("that throws is an unknown outcome", async () => {

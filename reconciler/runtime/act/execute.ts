@@ -111,13 +111,13 @@ async function call(
     }
     case "reboot": {
       const provider = targets.provider(payload.provider);
-      if (provider?.reboot === undefined) {
-        const message = `provider ${payload.provider} does not reboot machines`;
-        return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
-      }
-      const answer = await provider.reboot(payload.instanceId, fence);
-      if (answer.kind === "not_found") {
-        const message = `${payload.instanceId} is not known to ${payload.provider}`;
+      const unsupported = { kind: "unsupported" } as const;
+      const answer = (await provider?.reboot(payload.instanceId, fence)) ?? unsupported;
+      if (answer.kind === "not_found" || answer.kind === "unsupported") {
+        const message =
+          answer.kind === "unsupported"
+            ? `provider ${payload.provider} does not reboot machines`
+            : `${payload.instanceId} is not known to ${payload.provider}`;
         return { kind: "refused", class: "bad_request", message, retryAfterMs: null };
       }
       return answer.kind === "accepted"

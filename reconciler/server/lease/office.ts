@@ -112,7 +112,7 @@ class SharedOffice implements Office {
       this.role = this.standby;
     }
     const term = await candidate.win((ok) => {
-      parts.turned?.(ok);
+      parts.turned(ok);
       if (ok) this.standby.looked();
     });
     if (term === null) return;

@@ -27,6 +27,7 @@ import type { Scheduler } from "../../core/scheduler.ts";
 import type { LeaseRow } from "../../core/store-table.ts";
 import type { Store, StoreHooks } from "../../core/store.ts";
 import { openOrderSigner } from "../../security/order-signer.ts";
+import { nextTurn } from "../../runtime/turn.ts";
 import { Story } from "../../runtime/story.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { compose, type ControlPlane, type PlanePorts } from "../compose.ts";
@@ -45,28 +46,28 @@ export type Parts = {
   /** See `LoopPorts`. */
   cpuMs(): number;
   /** The system's clock as it is; `clock` follows it slowly. */
-  systemMs?(): number;
+  systemMs(): number;
   /** Codes whose counters exist from the start. */
   xids: readonly number[];
   newId(): string;
   newSecret(): string;
   /** See `LoopPorts`; a standby's look at the lease counts as one. */
-  turned?(ok: boolean): void;
+  turned(ok: boolean): void;
   /** See `RoutePorts`. */
   backup: (() => Promise<string>) | null;
   /** See `RoutePorts`. */
   caPem?: string | null;
   /** See `Port`. */
-  peerTls?(): PeerTls | null;
+  peerTls(): PeerTls | null;
   install?: InstallPorts;
   /** See `RoutePorts`. */
   names?: ReadonlySet<string>;
   openProviders(): Promise<OpenProviders>;
   openNotifier(config: NotifierConfig, store: Store): ReturnType<typeof openNotifier>;
-  /** Who sets machines up over SSH; without it nobody does. */
-  openBootstrapper?(store: Store): Bootstrapper;
+  /** Sets machines up over SSH; `null` = this control plane does not. */
+  openBootstrapper(store: Store): Bootstrapper | null;
   /** See `Sight`. */
-  keyProblem?: (path: string) => string | null | undefined;
+  keyProblem: ((path: string) => string | null | undefined) | null;
 };
 
 /** How much more a standby lets pass than the leader, which counts all and sets the pace. */
@@ -105,7 +106,7 @@ export async function openLeader(
     log("error", "a provider cannot supply machines", { provider, why, pools });
   }
   const permit = permitOf(term, callMs);
-  const bootstrapper = parts.openBootstrapper?.(store) ?? null;
+  const bootstrapper = parts.openBootstrapper(store);
   const from = { dryRun, permit, bootstrapper, cursors: snapshot.cursors };
   const { reconciler, ingest } = await composeRole(parts, store, opened, from);
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
@@ -116,7 +117,7 @@ export async function openLeader(
   const live = (node: NodeId) => bootstrapper?.live(node) ?? null;
   const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live });
   const { cluster } = parts.scheduler;
-  if (cluster !== undefined) {
+  if (cluster !== null) {
     const agent = (node: NodeId) => reconciler.fleet().nodes.get(node)?.agent ?? null;
     ports.pods = new PodTokens({ review: cluster.review, agent, clock, log });
   }
@@ -183,14 +184,14 @@ export async function openStandby(
     if (row !== null && row.holder !== "") from.unfit.why = null;
   };
   await refresh();
-  const peer = (): PeerTls | null => parts.peerTls?.() ?? null;
   const sign = (text: string): string => authority.sign(text);
+  const peer = parts.peerTls;
   const forward = new Forward({ clock, leader: () => lease()?.address || null, peer, sign });
   const copyAgeMs = (): number => clock.monoMs() - freshMono;
   const unfit = (): string | null => from.unfit.why;
   const notReady = openStandbyReadiness({ forward, copyAgeMs, unfit });
   const quota = new Quota(clock, log, PASSED_ON);
-  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady });
+  const ports = portsOf(parts, store, { reconciler, ingest, quota, notReady, live: () => null });
   // What was just passed on is in the leader's store, but the row may have been read before.
   const again = async (): Promise<void> => {
     await refreshing;
@@ -222,7 +223,6 @@ async function composeRole(
 ): Promise<ControlPlane> {
   const { metrics, authority, clock, log, scheduler, fleetId, install } = parts;
   const { bootstrapper, ...role } = from;
-  const systemMs = (): number => parts.systemMs?.() ?? clock.wallMs();
   const plane = await compose({
     ...parts.loaded,
     ...role,
@@ -233,11 +233,12 @@ async function composeRole(
     scheduler,
     fleetId,
     cpuMs: parts.cpuMs,
-    turned: (ok) => parts.turned?.(ok),
+    turn: nextTurn,
+    turned: parts.turned,
     credential: (node) => authority.issueNode(node),
     bootstrap: bootstrapper?.run.bind(bootstrapper) ?? null,
-    keyProblem: parts.keyProblem ?? null,
-    signer: install === undefined ? null : openOrderSigner(install.key, systemMs),
+    keyProblem: parts.keyProblem,
+    signer: install === undefined ? null : openOrderSigner(install.key, parts.systemMs),
     committed: metrics.committed.bind(metrics),
     judged: metrics.judged.bind(metrics),
   });

@@ -58,7 +58,7 @@ async function openSide(): Promise<SchedulerCluster> {
     count: () => undefined,
     marked: () => undefined,
   });
-  if (opened.kind !== "ok" || opened.scheduler.cluster === undefined) throw new Error("no cluster");
+  if (opened.kind !== "ok" || opened.scheduler.cluster === null) throw new Error("no cluster");
   return opened.scheduler.cluster;
 }
 

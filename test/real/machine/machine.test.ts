@@ -196,7 +196,7 @@ describe.skipIf(isMissing)("openBed()", () => {
   test("reboot() by the provider: hard, once, and another boot", async () => {
     const before = await a.bootId();
     const fence = { nodeId: a.name, fence: 1, sessionId: null };
-    expect(await bed.provider.reboot?.(a.id, fence)).toEqual({ kind: "accepted" });
+    expect(await bed.provider.reboot(a.id, fence)).toEqual({ kind: "accepted" });
     const second = await a.waitReboot(before);
     await a.waitSsh();
     expect(await a.bootId()).toBe(second);

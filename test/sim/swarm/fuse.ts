@@ -6,6 +6,8 @@
 import type { Client } from "@libsql/client";
 import type { Provider } from "../../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../../reconciler/core/scheduler.ts";
+import { aroundProvider } from "../../../reconciler/provider/around.ts";
+import { aroundScheduler } from "../../../simulator/engine/around.ts";
 
 export class Dead extends Error {}
 
@@ -38,26 +40,11 @@ export class Fuse {
   }
 
   provider(provider: Provider): Provider {
-    return {
-      name: provider.name,
-      type: provider.type,
-      class: provider.class,
-      settleMs: provider.settleMs,
-      create: (...args) => this.pass(() => provider.create(...args)),
-      terminate: (...args) => this.pass(() => provider.terminate(...args)),
-      list: () => this.pass(() => provider.list()),
-      close: () => provider.close(),
-    };
+    return aroundProvider(provider, (_, call) => this.pass(call));
   }
 
   scheduler(scheduler: Scheduler): Scheduler {
-    return {
-      name: scheduler.name,
-      cordon: (...args) => this.pass(() => scheduler.cordon(...args)),
-      uncordon: (...args) => this.pass(() => scheduler.uncordon(...args)),
-      drain: (...args) => this.pass(() => scheduler.drain(...args)),
-      left: (node) => scheduler.left(node),
-    };
+    return aroundScheduler(scheduler, (_, call) => this.pass(call));
   }
 
   private async pass<T>(work: () => Promise<T>): Promise<T> {

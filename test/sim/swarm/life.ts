@@ -16,6 +16,8 @@ import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { Fuse } from "./fuse.ts";
+import { aroundProvider } from "../../../reconciler/provider/around.ts";
+import { aroundScheduler } from "../../../simulator/engine/around.ts";
 import { compose } from "../../../reconciler/server/compose.ts";
 import { aloneOn } from "../../../simulator/engine/process.ts";
 
@@ -72,8 +74,12 @@ export class Life {
       wrap: (client) => fuse.client(client),
     });
     const store = watch.store(opened);
-    const cloud = this.noting(fuse.provider(watch.provider(this.ports.cloud)));
-    const scheduler = this.notingScheduler(fuse.scheduler(watch.scheduler(this.ports.scheduler)));
+    const gated = fuse.provider(watch.provider(this.ports.cloud));
+    const cloud = aroundProvider(gated, (_, call) => this.note(call()));
+    const scheduler = aroundScheduler(
+      fuse.scheduler(watch.scheduler(this.ports.scheduler)),
+      (_, call) => this.note(call()),
+    );
     const snapshot = await store.load();
     const { reconciler, ingest } = await compose({
       ...aloneOn(clock),
@@ -145,29 +151,9 @@ export class Life {
     this.database.close();
   }
 
-  private noting(provider: Provider): Provider {
-    const note = <T>(work: Promise<T>): Promise<T> => work.finally(() => (this.dirty = true));
-    return {
-      name: provider.name,
-      type: provider.type,
-      class: provider.class,
-      settleMs: provider.settleMs,
-      create: (...args) => note(provider.create(...args)),
-      terminate: (...args) => note(provider.terminate(...args)),
-      list: () => note(provider.list()),
-      close: () => provider.close(),
-    };
-  }
-
-  private notingScheduler(scheduler: Scheduler): Scheduler {
-    const note = <T>(work: Promise<T>): Promise<T> => work.finally(() => (this.dirty = true));
-    return {
-      name: scheduler.name,
-      cordon: (...args) => note(scheduler.cordon(...args)),
-      uncordon: (...args) => note(scheduler.uncordon(...args)),
-      drain: (...args) => note(scheduler.drain(...args)),
-      left: (node) => scheduler.left(node),
-    };
+  /** The answer is worth another activation. */
+  private note<T>(answer: Promise<T>): Promise<T> {
+    return answer.finally(() => (this.dirty = true));
   }
 }
 

@@ -1,0 +1,45 @@
+/**
+ * Something between the control plane and a provider, such as a counter or a fault: it is given
+ * every call, and everything else passes through.
+ */
+import type {
+  CreateAnswer,
+  CreateRequest,
+  Fence,
+  ListAnswer,
+  Provider,
+  RebootAnswer,
+  TerminateAnswer,
+} from "../core/provider.ts";
+import type { InstanceId } from "../../schema/id.ts";
+
+export type ProviderCall =
+  | { op: "create"; fence: Fence; request: CreateRequest }
+  | { op: "terminate" | "reboot"; fence: Fence; instanceId: InstanceId }
+  | { op: "list" };
+
+export type ProviderAnswer = CreateAnswer | TerminateAnswer | RebootAnswer | ListAnswer;
+
+export function aroundProvider(
+  provider: Provider,
+  around: <A extends ProviderAnswer>(call: ProviderCall, next: () => Promise<A>) => Promise<A>,
+): Provider {
+  return {
+    name: provider.name,
+    type: provider.type,
+    class: provider.class,
+    settleMs: provider.settleMs,
+    bringsAgent: provider.bringsAgent,
+    canReboot: provider.canReboot,
+    pricePerHour: (instanceType) => provider.pricePerHour(instanceType),
+    trouble: () => provider.trouble(),
+    create: (request, fence, credential) =>
+      around({ op: "create", fence, request }, () => provider.create(request, fence, credential)),
+    terminate: (instanceId, fence) =>
+      around({ op: "terminate", fence, instanceId }, () => provider.terminate(instanceId, fence)),
+    reboot: (instanceId, fence) =>
+      around({ op: "reboot", fence, instanceId }, () => provider.reboot(instanceId, fence)),
+    list: () => around({ op: "list" }, () => provider.list()),
+    close: () => provider.close(),
+  };
+}
