@@ -39,7 +39,7 @@ export type Plan = {
 export async function simulate(context: Context, plan: Plan): Promise<number | Failure> {
   const { runScenario } = await import("../simulator/run/runner.ts");
   const { RunFolder } = await import("../simulator/report/folder.ts");
-  const { printHead } = await import("../simulator/report/console.ts");
+  const { formatHead } = await import("../simulator/report/console.ts");
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
   const quiet = isForMachines(context.format);
@@ -47,7 +47,7 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const { stress, fleet } = plan.scenario;
   const nodes = fleet.length + (stress?.fleetGen?.totalNodes ?? 0);
   const time = plan.real ? `real, ${plan.speed} times as fast` : "virtual";
-  tell(printHead(plan.scenario, nodes, plan.seed, time));
+  tell(formatHead(plan.scenario, nodes, plan.seed, time));
   const folder = openFolder(RunFolder, plan);
   if ("ok" in folder) return folder;
   const begunMono = world.monoMs();
@@ -108,13 +108,13 @@ async function optionsOf(
   folder: Folder,
   tell: (text: string) => void,
 ): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
-  const { printProgress } = await import("../simulator/report/console.ts");
+  const { formatProgress } = await import("../simulator/report/console.ts");
   const { world } = context;
   let saidMono = world.monoMs();
   const progress = (now: Progress): void => {
     if (world.monoMs() - saidMono < PROGRESS_MS) return;
     saidMono = world.monoMs();
-    tell(world.tty ? `\r\u001b[K${printProgress(now)}` : `${printProgress(now)}\n`);
+    tell(world.tty ? `\r\u001b[K${formatProgress(now)}` : `${formatProgress(now)}\n`);
   };
   const { scenario, policy, seed, semantics, thresholds, stays } = plan;
   return {
@@ -160,7 +160,7 @@ async function finish(
   report: Report,
   result: RunResult,
 ): Promise<number> {
-  const { printResult } = await import("../simulator/report/console.ts");
+  const { formatResult } = await import("../simulator/report/console.ts");
   const { world } = context;
   const { stress } = plan.scenario;
   const unwritten = folder.finish(result, report, {
@@ -170,7 +170,7 @@ async function finish(
   });
   for (const message of unwritten) world.err(`warning: ${message}\n`);
   if (isForMachines(context.format)) world.out(`${JSON.stringify(report, null, 2)}\n`);
-  else world.out(`${world.tty ? "\r\u001b[K" : ""}${printResult(report, folder.path)}`);
+  else world.out(`${world.tty ? "\r\u001b[K" : ""}${formatResult(report, folder.path)}`);
   if (report.outcome === "interrupted") return plan.stays ? EXIT.done : INTERRUPTED;
   return report.outcome === "passed" ? EXIT.done : FAILED;
 }

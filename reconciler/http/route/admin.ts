@@ -2,7 +2,7 @@
 import type { EventView } from "../../../schema/api.ts";
 import type { Event } from "../../../schema/event.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
-import { printConfig } from "../../config/print.ts";
+import { formatConfig } from "../../config/print.ts";
 import { viewPlan } from "../view/explain.ts";
 import { iso } from "../view/node.ts";
 import { needs, refuse, type App, type RoutePorts } from "./app.ts";
@@ -53,7 +53,7 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
     return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null));
   });
   api.get("/config", needs("viewer"), (c) =>
-    c.body(printConfig(ports.reconciler.activeConfig()), 200, {
+    c.body(formatConfig(ports.reconciler.activeConfig()), 200, {
       "Content-Type": "application/json",
     }),
   );

@@ -12,7 +12,7 @@ import {
   type JoinReply,
   type JoinState,
   type JoinTokenView,
-  printJoinToken,
+  formatJoinToken,
 } from "../../../schema/join.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { positive } from "../../../schema/number.ts";
@@ -111,7 +111,7 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
     });
     if (made === null) return refuse(c, "conflict", "too many join tokens are open: revoke some");
     c.set("target", made.id);
-    const token = printJoinToken(secret, ports.install?.key.fingerprint ?? null);
+    const token = formatJoinToken(secret, ports.install?.key.fingerprint ?? null);
     return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
   });
   api.delete("/join-tokens/:id", needs("admin"), async (c) => {

@@ -40,7 +40,7 @@ export function listNodes(
   const filter: Filter = { status: status.value, health: health.value, query, labels };
   const after = Buffer.from(query["cursor"] ?? "", "base64url").toString();
   const nodes = orderedAfter(after, ports.reconciler.fleet().nodes.values(), filter);
-  const slices = printList(nodes, limit, (node) => {
+  const slices = formatList(nodes, limit, (node) => {
     const view = viewOf(node);
     return passes(filter, view) ? view : null;
   });
@@ -65,7 +65,7 @@ function orderedAfter(after: string, nodes: Iterable<Node>, filter: Filter): Nod
 }
 
 /** One JSON text. `next` continues after the last node shown if one more would have been. */
-function* printList(
+function* formatList(
   nodes: readonly Node[],
   limit: number,
   show: (node: Node) => NodeView | null,

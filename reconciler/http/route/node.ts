@@ -278,14 +278,14 @@ type Wish = { type: CommandType; timeoutMs: number | null; drains: boolean };
 function dryRun(ports: RoutePorts, node: Node, { type, timeoutMs, drains }: Wish): string[] {
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
   const steps = [`cordon ${node.id}`];
-  if (drains) steps.push(printDrain(ports, node, timeoutMs));
+  if (drains) steps.push(formatDrain(ports, node, timeoutMs));
   if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
   if (type === "replace")
     steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
   return steps;
 }
 
-function printDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
+function formatDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
   const sight = ports.reconciler.lastSight();
   const left = sight?.drain(node.id) ?? { kind: "unknown" as const };
   const config = ports.reconciler.activeConfig();
