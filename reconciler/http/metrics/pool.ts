@@ -123,7 +123,7 @@ function formatDemand(reconciler: Reconciler): Series[] {
   for (const pool of pools) {
     if (now === undefined) break;
     const state = reconciler.fleet().pools.get(pool.name);
-    const queue = reconciler.lastSight()?.queue?.(pool.name) ?? null;
+    const queue = reconciler.queueOf(pool.name);
     const lost = staleness(pool, state, { server, now, seen: queue });
     if (lost === null) continue;
     const seen = viewScaling(pool, state, { server, standing: null, now, seen: queue });

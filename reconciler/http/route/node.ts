@@ -286,8 +286,7 @@ function dryRun(ports: RoutePorts, node: Node, { type, timeoutMs, drains }: Wish
 }
 
 function formatDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
-  const sight = ports.reconciler.lastSight();
-  const left = sight?.drain(node.id) ?? { kind: "unknown" as const };
+  const left = ports.reconciler.workOn(node.id);
   const config = ports.reconciler.activeConfig();
   const pool = config.pools.find((one) => one.name === node.pool) ?? null;
   const limit = timeoutMs ?? pool?.drain.timeoutMs ?? 0;

@@ -35,7 +35,7 @@ export function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
     server,
     standing: reconciler.standing(pool.name),
     now: clock.wallMs(),
-    seen: reconciler.lastSight()?.queue?.(pool.name) ?? null,
+    seen: reconciler.queueOf(pool.name),
   });
 }
 
