@@ -30,6 +30,14 @@ export async function runCommandLine(commands: readonly Command[], given: World)
     ...given,
     out: (text) => given.out(terminalSafe(text)),
     err: (text) => given.err(terminalSafe(text)),
+    ...(given.bar === undefined
+      ? {}
+      : {
+          bar: {
+            columns: given.bar.columns,
+            draw: (line) => given.bar?.draw(line === null ? null : terminalSafe(line)),
+          },
+        }),
     ...(given.screen === undefined
       ? {}
       : {

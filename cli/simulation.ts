@@ -10,14 +10,12 @@ import type { RunResult } from "../simulator/run/result.ts";
 import type { Scenario, Threshold } from "../simulator/scenario/scenario.ts";
 import type { Context } from "./command.ts";
 import { EXIT, failure, type Failure } from "./failure.ts";
+import { openProgress } from "./progress.ts";
 import { isForMachines } from "./show.ts";
 
 /** Exit status of a failed assertion, expectation or threshold, and of an interrupted run. */
 const FAILED = 8;
 const INTERRUPTED = 130;
-/** One line of progress a second; on a terminal the line is written over. */
-const PROGRESS_MS = 1_000;
-
 export type Plan = {
   scenario: Scenario;
   text: string;
@@ -110,11 +108,9 @@ async function optionsOf(
 ): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
   const { formatProgress } = await import("../simulator/report/console.ts");
   const { world } = context;
-  let saidMono = world.monoMs();
+  const bar = openProgress(world, "simulate", "share");
   const progress = (now: Progress): void => {
-    if (world.monoMs() - saidMono < PROGRESS_MS) return;
-    saidMono = world.monoMs();
-    tell(world.tty ? `\r\u001b[K${formatProgress(now)}` : `${formatProgress(now)}\n`);
+    bar.show(now.elapsedMs, now.totalMs, formatProgress(now));
   };
   const { scenario, policy, seed, semantics, thresholds, stays } = plan;
   return {
@@ -170,7 +166,7 @@ async function finish(
   });
   for (const message of unwritten) world.err(`warning: ${message}\n`);
   if (isForMachines(context.format)) world.out(`${JSON.stringify(report, null, 2)}\n`);
-  else world.out(`${world.tty ? "\r\u001b[K" : ""}${formatResult(report, folder.path)}`);
+  else world.out(formatResult(report, folder.path));
   if (report.outcome === "interrupted") return plan.stays ? EXIT.done : INTERRUPTED;
   return report.outcome === "passed" ? EXIT.done : FAILED;
 }

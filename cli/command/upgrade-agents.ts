@@ -7,6 +7,7 @@ import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage, type Failure } from "../failure.ts";
+import { openProgress } from "../progress.ts";
 import { show } from "../show.ts";
 import { isOnlyWaiting, isUpgradeOver, formatUpgrade, formatUpgradeLine } from "../upgrade-view.ts";
 import { waitFor } from "../wait.ts";
@@ -87,6 +88,7 @@ async function waitUpgrade(
   first: Seen,
 ): Promise<Seen | Failure> {
   const waitMs = timeoutGiven ? timeoutMs : WAIT_DEFAULT_MS;
+  const progress = openProgress(world, "upgrade", "count");
   let last = first;
   const reached = await waitFor(world, waitMs, async () => {
     const seen = await client.get<UpgradeView>("/upgrade", ["upgrade"]);
@@ -95,6 +97,7 @@ async function waitUpgrade(
     if (line !== formatUpgradeLine(last.value)) world.err(`${line}\n`);
     last = seen;
     const { upgrade } = seen.value;
+    progress.show(upgrade?.have ?? 0, upgrade?.total ?? null);
     if (upgrade?.id !== first.value.upgrade?.id) return "lost";
     if (!isUpgradeOver(seen.value)) {
       const told = upgrade !== null && upgrade.nodes.some(({ state }) => state === "upgraded");
@@ -102,6 +105,7 @@ async function waitUpgrade(
     }
     return upgrade?.state === "done" ? "reached" : "lost";
   });
+  progress.end();
   if (typeof reached !== "string") return reached;
   if (reached === "reached") return last;
   const line = formatUpgradeLine(last.value);

@@ -20,10 +20,9 @@ export function formatHead(scenario: Scenario, nodes: number, seed: number, time
 export function formatProgress(progress: Progress): string {
   const { elapsedMs, totalMs, healthy, failures, cascades, recoveries } = progress;
   const whole = totalMs === null || totalMs === 0 ? null : totalMs;
-  const percent = whole === null ? "" : `${Math.min(100, Math.floor((100 * elapsedMs) / whole))}% `;
   const left = whole === null ? "" : ` left ${formatDuration(secondsOf(whole - elapsedMs))}`;
   return (
-    `${percent}elapsed ${formatDuration(secondsOf(elapsedMs))}${left}  healthy ${healthy}` +
+    `elapsed ${formatDuration(secondsOf(elapsedMs))}${left}  healthy ${healthy}` +
     `  failures ${failures}  cascades ${cascades}  recoveries ${recoveries}`
   );
 }

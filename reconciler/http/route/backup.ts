@@ -3,7 +3,7 @@
  *
  * Adapter: files.
  */
-import { closeSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import type { App, RoutePorts } from "./app.ts";
 import { needs, Refusal } from "./request.ts";
 
@@ -22,9 +22,12 @@ export function backupRoutes(api: App, ports: RoutePorts): void {
     running = true;
     try {
       const path = await backup();
+      const { size } = statSync(path);
       const by = c.get("principal").name;
       ports.log("info", "backup", { by });
-      return c.body(openOnce(path), 200, { "Content-Type": "application/vnd.sqlite3" });
+      const headers = { "Content-Type": "application/vnd.sqlite3" };
+      // A stream is sent without its length, and whoever waits for it wants to know.
+      return c.body(openOnce(path), 200, { ...headers, "Navarch-Bytes": String(size) });
     } finally {
       running = false;
     }
