@@ -10,12 +10,14 @@ import type { RunResult } from "../simulator/run/result.ts";
 import type { Scenario, Threshold } from "../simulator/scenario/scenario.ts";
 import type { Context } from "./command.ts";
 import { EXIT, failure, type Failure } from "./failure.ts";
-import { openProgress } from "./progress.ts";
 import { isForMachines } from "./show.ts";
 
 /** Exit status of a failed assertion, expectation or threshold, and of an interrupted run. */
 const FAILED = 8;
 const INTERRUPTED = 130;
+/** One line of progress a second; on a terminal the line is written over. */
+const PROGRESS_MS = 1_000;
+
 export type Plan = {
   scenario: Scenario;
   text: string;
@@ -37,7 +39,7 @@ export type Plan = {
 export async function simulate(context: Context, plan: Plan): Promise<number | Failure> {
   const { runScenario } = await import("../simulator/run/runner.ts");
   const { RunFolder } = await import("../simulator/report/folder.ts");
-  const { formatHead } = await import("../simulator/report/console.ts");
+  const { printHead } = await import("../simulator/report/console.ts");
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
   const quiet = isForMachines(context.format);
@@ -45,7 +47,7 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const { stress, fleet } = plan.scenario;
   const nodes = fleet.length + (stress?.fleetGen?.totalNodes ?? 0);
   const time = plan.real ? `real, ${plan.speed} times as fast` : "virtual";
-  tell(formatHead(plan.scenario, nodes, plan.seed, time));
+  tell(printHead(plan.scenario, nodes, plan.seed, time));
   const folder = openFolder(RunFolder, plan);
   if ("ok" in folder) return folder;
   const begunMono = world.monoMs();
@@ -106,11 +108,13 @@ async function optionsOf(
   folder: Folder,
   tell: (text: string) => void,
 ): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
-  const { formatProgress } = await import("../simulator/report/console.ts");
+  const { printProgress } = await import("../simulator/report/console.ts");
   const { world } = context;
-  const bar = openProgress(world, "simulate", "share");
+  let saidMono = world.monoMs();
   const progress = (now: Progress): void => {
-    bar.show(now.elapsedMs, now.totalMs, formatProgress(now));
+    if (world.monoMs() - saidMono < PROGRESS_MS) return;
+    saidMono = world.monoMs();
+    tell(world.tty ? `\r\u001b[K${printProgress(now)}` : `${printProgress(now)}\n`);
   };
   const { scenario, policy, seed, semantics, thresholds, stays } = plan;
   return {
@@ -156,7 +160,7 @@ async function finish(
   report: Report,
   result: RunResult,
 ): Promise<number> {
-  const { formatResult } = await import("../simulator/report/console.ts");
+  const { printResult } = await import("../simulator/report/console.ts");
   const { world } = context;
   const { stress } = plan.scenario;
   const unwritten = folder.finish(result, report, {
@@ -166,7 +170,7 @@ async function finish(
   });
   for (const message of unwritten) world.err(`warning: ${message}\n`);
   if (isForMachines(context.format)) world.out(`${JSON.stringify(report, null, 2)}\n`);
-  else world.out(formatResult(report, folder.path));
+  else world.out(`${world.tty ? "\r\u001b[K" : ""}${printResult(report, folder.path)}`);
   if (report.outcome === "interrupted") return plan.stays ? EXIT.done : INTERRUPTED;
   return report.outcome === "passed" ? EXIT.done : FAILED;
 }

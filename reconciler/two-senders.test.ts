@@ -5,8 +5,8 @@
 import { afterEach, expect, test } from "bun:test";
 import type { NodeId } from "../schema/id.ts";
 import type { Report, ReportReply } from "../schema/report.ts";
-import { reportOf } from "../simulator/engine/agent.ts";
-import { poolYaml, World } from "../simulator/engine/world.ts";
+import { reportOf } from "../test/world/agent.ts";
+import { poolYaml, World } from "../test/world/world.ts";
 
 const worlds: World[] = [];
 afterEach(async () => {

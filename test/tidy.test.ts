@@ -11,7 +11,7 @@ import { judgeDead } from "./tidy/dead.ts";
 import { judgeCycles, judgeImports } from "./tidy/import.ts";
 import { judgeBarrel, judgeHeader, judgeNames } from "./tidy/name.ts";
 import { judgeColumns, judgeSizes } from "./tidy/size.ts";
-import { parseSource, formatViolation } from "./tidy/source.ts";
+import { parseSource, printViolation } from "./tidy/source.ts";
 import type { Source, Violation } from "./tidy/source.ts";
 
 const ROOT = dirname(import.meta.dir);
@@ -64,7 +64,7 @@ test("readTree() finds the sources of every room", () => {
 });
 
 test.each(RULES)("%s", (_name, judge) => {
-  const violations = judge().map(formatViolation);
+  const violations = judge().map(printViolation);
   if (violations.length > 0) {
     throw new Error(`${violations.length} broken:\n${violations.join("\n")}`);
   }

@@ -2,12 +2,12 @@
  * `navarch audit`: who did what, and who was turned away.
  */
 import type { AuditView } from "../../schema/audit.ts";
-import { formatTime } from "../age.ts";
+import { printTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
-import { formatTable } from "../table.ts";
+import { printTable } from "../table.ts";
 import type { Style } from "../table.ts";
 
 const LIMIT_DEFAULT = "100";
@@ -50,17 +50,17 @@ export const audit: Command = {
     await show(context, {
       data: rows,
       names: rows.map((row) => String(row.id)),
-      human: (wide, style) => formatAudit(rows, wide, style),
+      human: (wide, style) => printAudit(rows, wide, style),
       empty: "Nothing found",
     });
     return EXIT.done;
   },
 };
 
-export function formatAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
+export function printAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
   const head = ["Time", "Who", "Call", "Target", "Outcome", "From"];
   const cells = rows.map((row) => [
-    formatTime(row.at),
+    printTime(row.at),
     row.who,
     `${row.method} ${row.path}`,
     row.target ?? "",
@@ -68,5 +68,5 @@ export function formatAudit(rows: readonly AuditView[], wide: boolean, style: St
     row.remote,
     ...(wide ? [row.role ?? "", String(row.status), row.request_id] : []),
   ]);
-  return formatTable(wide ? [...head, "Role", "Status", "Request"] : head, cells, style);
+  return printTable(wide ? [...head, "Role", "Status", "Request"] : head, cells, style);
 }

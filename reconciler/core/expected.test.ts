@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import type { Node } from "../../schema/node.ts";
 import { Inventory, type Report } from "../../schema/report.ts";
-import { configOf } from "../../simulator/engine/setting.ts";
+import { configOf } from "../../test/world/setting.ts";
 import { expectedOf, provenCheck } from "./expected.ts";
 
 const yaml = (pool: string) =>

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { NodeId, StreamId } from "../../schema/id.ts";
-import { logXid, newAgent } from "../../simulator/engine/agent.ts";
+import { logXid, newAgent } from "../../test/world/agent.ts";
 import { Metrics } from "./metrics.ts";
 import { emptyChange } from "../core/store.ts";
 

@@ -51,7 +51,7 @@ export const listAttachments = (): KubeRequest =>
 /** `graceMs` below 0 = the pod's own. */
 export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
   const { namespace, name, uid } = pod;
-  const grace = graceMs < 0 ? {} : { gracePeriodSeconds: formatSeconds(graceMs) };
+  const grace = graceMs < 0 ? {} : { gracePeriodSeconds: printSeconds(graceMs) };
   return {
     verb: "create",
     path: `${podPath(pod)}/eviction`,
@@ -76,7 +76,7 @@ export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): K
       apiVersion: "v1",
       kind: "DeleteOptions",
       preconditions: { uid: pod.uid },
-      gracePeriodSeconds: formatSeconds(graceMs),
+      gracePeriodSeconds: printSeconds(graceMs),
     },
     timeoutMs: EVICT_TIMEOUT_MS,
     lane: "evict",
@@ -84,7 +84,7 @@ export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): K
   };
 }
 
-const formatSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
+const printSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
 
 export type Listed<T> = { kind: "ok"; items: T[] } | { kind: "dark"; message: string };
 
@@ -106,7 +106,7 @@ export function readPods(answer: KubeAnswer): Listed<KubePod> {
 
 /** The items of any complete list. */
 export function readItems(answer: KubeAnswer): Listed<unknown> {
-  if (answer.kind !== "ok") return { kind: "dark", message: formatFailure(answer) };
+  if (answer.kind !== "ok") return { kind: "dark", message: printFailure(answer) };
   const body = readObject(answer.body);
   // The server writes `null` for a list without entries in some versions.
   const items = body["items"] ?? [];
@@ -117,7 +117,7 @@ export function readItems(answer: KubeAnswer): Listed<unknown> {
   return { kind: "ok", items };
 }
 
-export function formatFailure(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
+export function printFailure(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
   const status = answer.kind === "refused" ? `${answer.status} ` : "";
   return `${status}${answer.message}`.slice(0, 300);
 }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { InstanceId, NodeId, PoolName, SessionId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
-import { configOf, poolYaml } from "../../simulator/engine/world.ts";
+import { configOf, poolYaml } from "../../test/world/world.ts";
 import { ClusterEye } from "../runtime/cluster-eye.ts";
 import { darkness } from "../core/decide/kube.ts";
 import { newNode } from "../core/fold/new-node.ts";

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configOf } from "../../simulator/engine/setting.ts";
+import { configOf } from "../../test/world/setting.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { openProviders } from "./open.ts";
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
 import type { Report } from "../../schema/report.ts";
-import { type Agent, logXid, newAgent, reportOf } from "../../simulator/engine/agent.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { type Agent, logXid, newAgent, reportOf } from "../../test/world/agent.ts";
+import { poolYaml, World } from "../../test/world/world.ts";
 import { joined, nameOf } from "../../test/world/cluster.ts";
 import { closeWorlds } from "../../test/world/story.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configOf, poolYaml } from "../../simulator/engine/setting.ts";
+import { configOf, poolYaml } from "../../test/world/setting.ts";
 import { openAuthority } from "./open-authority.ts";
 
 const identity = { fleetId: "fleet", secret: "s".repeat(64) };

@@ -1,18 +1,132 @@
 /**
- * One process of a simulated control plane: what it gives to `compose()` in place of a machine, and
- * its hands on a Kubernetes cluster where the world has one.
+ * One process of a simulated control plane, from its start on what is durable to its death: store,
+ * loop and ingest as production composes them, on a clock that stops with the process. What stands
+ * between it and its world, such as a crash gate, is given to it.
  */
-import type { Clock, Log } from "../../reconciler/core/clock.ts";
+import type { Client } from "@libsql/client";
+import { unadapted } from "../../reconciler/core/adapter.ts";
+import type { Clock } from "../../reconciler/core/clock.ts";
+import type { Provider } from "../../reconciler/core/provider.ts";
+import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import type { Snapshot, Store } from "../../reconciler/core/store.ts";
 import { ALWAYS } from "../../reconciler/runtime/act/run.ts";
-import type { PlanePorts } from "../../reconciler/server/compose.ts";
+import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
+import { compose, type ControlPlane, type PlanePorts } from "../../reconciler/server/compose.ts";
+import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { Kubernetes } from "../../reconciler/kubernetes/kubernetes.ts";
 import { limited, Limiter } from "../../reconciler/kubernetes/limiter.ts";
 import { heard } from "../../reconciler/kubernetes/refusal-log.ts";
-import type { Config } from "../../schema/config.ts";
-import type { Gate } from "./gate.ts";
+import { ProcessClock } from "./clock.ts";
 import { Line } from "./line.ts";
-import { seeded } from "./setting.ts";
+import { seeded } from "./random.ts";
+
+/** What stands between a process and its world; each may return what it was given. */
+export type Between = {
+  client(client: Client): Client;
+  store(store: Store): Store;
+  provider(provider: Provider): Provider;
+  scheduler(scheduler: Scheduler): Scheduler;
+  kube(api: KubeApi): KubeApi;
+};
+
+/** What all lives of one control plane share, and what may be chosen for one of them. */
+export type ProcessPorts = Pick<PlanePorts, "config" | "policy" | "fleetId" | "log"> &
+  Partial<
+    Pick<
+      PlanePorts,
+      "dryRun" | "permit" | "credential" | "bootstrap" | "keyProblem" | "committed" | "judged"
+    >
+  > & {
+    clock: Clock;
+    database: { url: string; clients: { writer: Client; reader: Client } | null };
+    providers: ReadonlyMap<string, Provider>;
+    /** The scheduler, or the API server of the cluster to look after; `null` = there is neither. */
+    scheduler: Scheduler | { api: KubeApi; seed: number } | null;
+    between: Partial<Between>;
+  };
+
+export class Process {
+  readonly store: Store;
+  readonly scheduler: Scheduler;
+  /** What was durable when it started. */
+  readonly snapshot: Snapshot;
+  readonly reconciler: ControlPlane["reconciler"];
+  readonly ingest: ControlPlane["ingest"];
+  readonly #clock: ProcessClock;
+  readonly #line: Line | null;
+
+  private constructor(
+    from: { store: Store; snapshot: Snapshot; clock: ProcessClock },
+    hands: Hands,
+    plane: ControlPlane,
+  ) {
+    this.store = from.store;
+    this.snapshot = from.snapshot;
+    this.#clock = from.clock;
+    this.scheduler = hands.scheduler;
+    this.#line = hands.line;
+    this.reconciler = plane.reconciler;
+    this.ingest = plane.ingest;
+  }
+
+  static async start(ports: ProcessPorts): Promise<Process> {
+    const { config, between, database, providers } = ports;
+    const clock = new ProcessClock(ports.clock);
+    const { url, clients } = database;
+    const opened = await openLibsqlStore({
+      url,
+      now: clock.wallMs(),
+      wrap: (client) => between.client?.(client) ?? client,
+      ...(clients === null ? {} : { clients }),
+    });
+    const store = between.store?.(opened) ?? opened;
+    const hands = openHands(ports, clock);
+    try {
+      const snapshot = await store.load();
+      const around = (provider: Provider) => between.provider?.(provider) ?? provider;
+      const plane = await compose({
+        ...aloneOn(clock),
+        ...ports,
+        clock,
+        store,
+        scheduler: hands.scheduler,
+        providers: new Map([...providers].map(([name, one]) => [name, around(one)])),
+        unavailable: new Map(
+          [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
+        ),
+        cursors: snapshot.cursors,
+      });
+      return new Process({ store, snapshot, clock }, hands, plane);
+    } catch (error) {
+      await end(clock, hands.line, store);
+      throw error;
+    }
+  }
+
+  /** SIGSTOP: no timer of it fires, and what it is sent waits. */
+  stop(): void {
+    this.#clock.stop();
+    this.#line?.stop();
+  }
+
+  /** SIGCONT. */
+  goOn(): void {
+    this.#line?.goOn();
+    this.#clock.goOn();
+  }
+
+  /** SIGKILL: nothing is flushed; calls that are out land or do not. */
+  async kill(): Promise<void> {
+    await end(this.#clock, this.#line, this.store);
+  }
+}
+
+async function end(clock: ProcessClock, line: Line | null, store: Store): Promise<void> {
+  clock.stop();
+  line?.close();
+  await store.close().catch(() => undefined);
+}
 
 /**
  * What a control plane has that runs alone, in one process, on nobody's machine: always the lead,
@@ -41,24 +155,24 @@ type Solitary = Omit<
   "providers" | "unavailable" | "config" | "policy" | "fleetId" | "cursors"
 >;
 
+type Hands = { scheduler: Scheduler; line: Line | null };
+
 /** The scheduler as it is composed for a real server, on a line that the process owns. */
-export function openHands(
-  server: KubeApi,
-  from: { config: Config; clock: Clock; gate: Gate | null; log: Log; seed: number },
-): { scheduler: Kubernetes; line: Line } {
-  const { clock, gate, log, config } = from;
-  const line = new Line(server);
+function openHands(ports: ProcessPorts, clock: Clock): Hands {
+  const { between, config, log } = ports;
+  const given = ports.scheduler ?? openNoScheduler();
+  if (!("api" in given)) return { scheduler: between.scheduler?.(given) ?? given, line: null };
+  const line = new Line(given.api);
   const limiter = new Limiter({ clock, perSecondMax: config.kubernetes.writesPerSecondMax });
-  const paced = limited(gate === null ? line : gate.kube(line), limiter, clock);
-  const api = heard(paced, { clock, log, isOptional: config.kubernetes.enabled === "auto" });
+  const paced = limited(between.kube?.(line) ?? line, limiter, clock);
   const scheduler = new Kubernetes({
-    api,
+    api: heard(paced, { clock, log, isOptional: config.kubernetes.enabled === "auto" }),
     limiter,
     server: "simulated",
     instance: "simulated-1",
     config: config.kubernetes,
     clock,
-    random: seeded(from.seed),
+    random: seeded(given.seed),
     log,
   });
   return { scheduler, line };

@@ -10,7 +10,7 @@ import { emptyChange, type Change, type Store } from "../../reconciler/core/stor
 import type { EventDraft } from "../../schema/event.ts";
 import { NodeId, OperationId, PoolName, StreamId } from "../../schema/id.ts";
 import type { Operation } from "../../schema/operation.ts";
-import { seeded } from "./setting.ts";
+import { seeded } from "./random.ts";
 import { MemoryDatabase } from "./sql.ts";
 
 const folders: string[] = [];

@@ -1,7 +1,7 @@
 /**
  * Assertions: what a scenario expects, asked of the control plane's interface and of the event log.
  */
-import { formatDuration } from "../../schema/duration.ts";
+import { printDuration } from "../../schema/duration.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
@@ -52,7 +52,7 @@ export async function healthOf(from: CheckFrom, name: string): Promise<Health | 
   if (from.semantics === "held") return wordOf(view.health_status) as Health;
   // The interface shows what is held; the rest is only in the node's document.
   const life = from.stack.plane.life();
-  const node = life?.reconciler.fleet().nodes.get(view.node_id as NodeId);
+  const node = life?.process.reconciler.fleet().nodes.get(view.node_id as NodeId);
   if (node === undefined) return null;
   return from.semantics === "upstream" ? verdictOfPresent(node) : node.health.lastReport;
 }
@@ -90,7 +90,7 @@ export async function check(assertion: Assertion, from: CheckFrom): Promise<Chec
     }
     case "node_count": {
       const count = await countNodes(assertion.target, from);
-      const name = `node_count ${formatTarget(assertion.target)}`;
+      const name = `node_count ${printTarget(assertion.target)}`;
       if (count === null) return verdict(name, assertion.expected.text, "control plane is silent");
       const passed = isWithin(assertion.expected, count);
       return { name, expected: assertion.expected.text, actual: String(count), passed };
@@ -139,16 +139,16 @@ function measured(
   value: number | null,
   isDuration: boolean,
 ): Checked {
-  const told = value === null ? "nothing measured" : isDuration ? formatSpan(value) : String(value);
+  const told = value === null ? "nothing measured" : isDuration ? printSpan(value) : String(value);
   const passed = value !== null && isWithin(expected, value);
   return { name: type, expected: expected.text, actual: told, passed };
 }
 
-export function formatSpan(ms: number): string {
-  return ms < 1_000 ? `${Math.round(ms)}ms` : formatDuration(Math.round(ms));
+export function printSpan(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)}ms` : printDuration(Math.round(ms));
 }
 
-function formatTarget(target: CountTarget): string {
+function printTarget(target: CountTarget): string {
   switch (target.by) {
     case "all":
       return "all";

@@ -214,7 +214,7 @@ class Run {
   }
 
   #isKnown(): boolean {
-    const known = this.#stack.plane.life()?.reconciler.fleet().nodes;
+    const known = this.#stack.plane.life()?.process.reconciler.fleet().nodes;
     return this.#nodes.every(({ id, pool }) => pool === null || known?.has(id as never) === true);
   }
 

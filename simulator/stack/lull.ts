@@ -46,7 +46,7 @@ export class Lull {
     const now = this.#clock.monoMs();
     if (last - before !== this.#periodMs || now - machine.changedMono < this.#quietMs) return;
     if (!machine.isIdle(TIMERS) || machine.isCut() || !this.#plane.isReachable()) return;
-    const node = this.#plane.life()?.reconciler.fleet().nodes.get(id);
+    const node = this.#plane.life()?.process.reconciler.fleet().nodes.get(id);
     if (node === undefined || !isQuiet(node) || node.agent?.bootId !== machine.bootId()) return;
     machine.putAside();
     this.#aside.set(id, { machine, atMono: last, sample });
@@ -85,7 +85,7 @@ export class Lull {
     if (life === null || periods < 1) return;
     aside.atMono += periods * this.#periodMs;
     const wall = this.#clock.wallMs() - (now - aside.atMono);
-    life.reconciler.presence.note(id, aside.atMono, wall, aside.sample);
+    life.process.reconciler.presence.note(id, aside.atMono, wall, aside.sample);
     for (let i = 0; i < periods; i++) life.metrics.countReport();
     this.skipped += periods;
   }

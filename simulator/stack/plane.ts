@@ -6,10 +6,7 @@
 import type { CompiledPolicy } from "../../health/policy/compile.ts";
 import { Authority } from "../../reconciler/security/auth.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
-import { Ingest } from "../../reconciler/runtime/ingest.ts";
-import { Reconciler } from "../../reconciler/runtime/loop.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
-import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
@@ -17,18 +14,12 @@ import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/
 import { openReadiness } from "../../reconciler/http/route/ready.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { resourceOf } from "../../reconciler/kubernetes/client.ts";
-import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";
-import type { Scheduler } from "../../reconciler/core/scheduler.ts";
-import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
-import type { Change, Snapshot, Store } from "../../reconciler/core/store.ts";
+import type { Change } from "../../reconciler/core/store.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { ProcessClock } from "../engine/clock.ts";
-import type { Line } from "../engine/line.ts";
-import { aloneOn, openHands } from "../engine/process.ts";
+import { Process } from "../engine/process.ts";
 import { MemoryDatabase } from "../engine/sql.ts";
 import { FLEET_ID } from "./cloud.ts";
-import { compose } from "../../reconciler/server/compose.ts";
 
 export const ADMIN_TOKEN = "sim-admin";
 const SECRET = "sim";
@@ -55,14 +46,8 @@ export type PlaneWorld = {
   log(level: string, message: string, fields?: Record<string, unknown>): void;
 };
 
-/** Its connection to the cluster, and the clock that its hands there go by. */
-type Hands = { scheduler: Scheduler; line: Line | null; clock: ProcessClock };
-
 type Life = {
-  store: Store;
-  hands: Hands;
-  reconciler: Reconciler;
-  ingest: Ingest;
+  process: Process;
   metrics: Metrics;
   authority: Authority;
   ports: RoutePorts;
@@ -108,82 +93,33 @@ export class Plane {
   /** A process starts on what is durable. */
   async start(): Promise<void> {
     if (this.#life !== null) return;
-    const { clock } = this.#world;
-    const client = () => this.#database.client();
-    const clients = { writer: client(), reader: client() };
-    const store = await openLibsqlStore({ url: "memory:", now: clock.wallMs(), clients });
-    const snapshot = await store.load();
+    const { clock, policy, providers, committed, log, kube } = this.#world;
     const metrics = new Metrics();
-    const authority = new Authority({
-      secret: SECRET,
-      admins: [ADMIN_TOKEN],
-      shared: [],
-      credentials: snapshot.credentials,
-      anonymous: false,
-    });
-    const hands = this.#openHands(metrics);
-    const life = await this.#compose({ store, hands, snapshot, metrics, authority });
-    const { reconciler } = life;
-    this.#life = life;
-    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    reconciler.hint = () => this.#hint();
-    hands.scheduler.cluster?.start(() => {
-      if (this.#life?.hands === hands) this.#hint();
-    });
-    this.#world.log("info", "control plane started");
-    this.#hint();
-  }
-
-  /** What a stopped or dead process has under way in the cluster stops or dies with it. */
-  #openHands(metrics: Metrics): Hands {
-    const { kube, log } = this.#world;
-    const clock = new ProcessClock(this.#world.clock);
-    if (kube === null) return { scheduler: openNoScheduler(), line: null, clock };
-    const { api } = kube;
-    const counted: KubeApi = {
-      call: async (request) => {
-        const { verb, path, pool } = request;
-        const answer = await api.call(request);
-        if (verb !== "get" && verb !== "list") {
-          metrics.countKubeWrite(pool ?? "", verb, resourceOf(path));
-        }
-        return answer;
-      },
-      watch: (...what) => api.watch(...what),
-      close: () => undefined,
-    };
-    const seed = kube.seed + this.#lives++;
-    const from = { config: this.#config, clock, gate: null, log, seed };
-    return { ...openHands(counted, from), clock };
-  }
-
-  async #compose(
-    from: Pick<Life, "store" | "hands" | "metrics" | "authority"> & { snapshot: Snapshot },
-  ): Promise<Life> {
-    const { clock, policy, providers, committed, log } = this.#world;
-    const config = this.#config;
-    const { store, hands, snapshot, metrics, authority } = from;
-    const { scheduler } = hands;
-    const { reconciler, ingest } = await compose({
-      ...aloneOn(clock),
-      store,
-      log,
-      scheduler,
+    const given = { shared: [], credentials: [], anonymous: false };
+    const authority = new Authority({ secret: SECRET, admins: [ADMIN_TOKEN], ...given });
+    const client = () => this.#database.client();
+    const process = await Process.start({
+      clock,
+      database: { url: "memory:", clients: { writer: client(), reader: client() } },
+      scheduler:
+        kube === null
+          ? null
+          : { api: counting(kube.api, metrics), seed: kube.seed + this.#lives++ },
       providers,
-      unavailable: new Map(
-        [...unadapted(config.providers)].filter(([name]) => !providers.has(name)),
-      ),
+      config: this.#config,
+      policy,
+      fleetId: FLEET_ID,
+      log,
       credential: (node) => authority.issueNode(node),
       committed: (change) => {
         metrics.committed(change);
         committed(change);
       },
       judged: (judged) => metrics.judged(judged),
-      config,
-      policy,
-      fleetId: FLEET_ID,
-      cursors: snapshot.cursors,
+      between: {},
     });
+    const { store, snapshot, scheduler, reconciler, ingest } = process;
+    for (const credential of snapshot.credentials) authority.put(credential);
     metrics.attach(reconciler, XIDS);
     const ports: RoutePorts = {
       reconciler,
@@ -200,21 +136,27 @@ export class Plane {
       backup: null,
       live: () => null,
     };
-    return { store, hands, reconciler, ingest, metrics, authority, ports, app: openApp(ports) };
+    const life = { process, metrics, authority, ports, app: openApp(ports) };
+    this.#life = life;
+    // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
+    reconciler.hint = () => this.#hint();
+    scheduler.cluster?.start(() => {
+      if (this.#life === life) this.#hint();
+    });
+    log("info", "control plane started");
+    this.#hint();
   }
 
   /** SIGSTOP: time passes without it. */
   pause(): void {
     this.#paused = true;
-    this.#life?.hands.clock.stop();
-    this.#life?.hands.line?.stop();
+    this.#life?.process.stop();
     this.#world.log("warn", "control plane paused");
   }
 
   resume(): void {
     this.#paused = false;
-    this.#life?.hands.clock.goOn();
-    this.#life?.hands.line?.goOn();
+    this.#life?.process.goOn();
     this.#world.log("warn", "control plane goes on");
     this.#hint();
   }
@@ -228,10 +170,9 @@ export class Plane {
     this.#timer?.cancel();
     this.#timer = null;
     this.#restUntil = 0;
-    life.hands.clock.stop();
-    life.hands.line?.close();
+    life.process.stop();
     await this.#busy?.catch(() => undefined);
-    await life.store.close().catch(() => undefined);
+    await life.process.kill();
     this.#world.log("warn", "control plane killed");
   }
 
@@ -309,14 +250,14 @@ export class Plane {
       if (!worked) this.#restUntil = this.#world.clock.monoMs() + PERIOD_MS;
       // More waits than one activation takes in: it must not fall behind for ever.
       else if (this.#hinted) this.#restUntil -= Math.floor(restMs / 2);
-      const goesOn = this.#hinted || life.reconciler.lastPlan().actions.length > 0;
-      this.#arm(goesOn ? 0 : this.#pauseMs(life));
+      const goesOn = this.#hinted || life.process.reconciler.lastPlan().actions.length > 0;
+      this.#arm(goesOn ? 0 : this.#pauseMs(life.process));
     });
   }
 
   async #activate(life: Life): Promise<boolean> {
     try {
-      await life.reconciler.activate();
+      await life.process.reconciler.activate();
       return true;
     } catch (error) {
       if (life !== this.#life) return true;
@@ -327,7 +268,7 @@ export class Plane {
     }
   }
 
-  #pauseMs({ reconciler }: Life): number {
+  #pauseMs({ reconciler }: Process): number {
     const now = this.#world.clock.wallMs();
     let least = PERIOD_MS;
     for (const { until } of reconciler.lastPlan().waits) {
@@ -335,4 +276,20 @@ export class Plane {
     }
     return least;
   }
+}
+
+/** The server, with what the product writes there counted; hanging up ends only its own line. */
+function counting(api: KubeApi, metrics: Metrics): KubeApi {
+  return {
+    call: async (request) => {
+      const { verb, path, pool } = request;
+      const answer = await api.call(request);
+      if (verb !== "get" && verb !== "list") {
+        metrics.countKubeWrite(pool ?? "", verb, resourceOf(path));
+      }
+      return answer;
+    },
+    watch: (...what) => api.watch(...what),
+    close: () => undefined,
+  };
 }

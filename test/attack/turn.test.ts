@@ -18,7 +18,7 @@ import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { REPORT_VERSION, type Report } from "../../schema/report.ts";
 import { aloneOn } from "../../simulator/engine/process.ts";
-import { configOf, poolYaml } from "../../simulator/engine/setting.ts";
+import { configOf, poolYaml } from "../world/setting.ts";
 import { applicationFinding, inventoryOf } from "../bench/report.ts";
 import { unadapted } from "../../reconciler/core/adapter.ts";
 import { compose } from "../../reconciler/server/compose.ts";

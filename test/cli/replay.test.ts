@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { closeWorlds, fleet, threshold } from "../world/story.ts";
 import { json, navarch } from "./spawn.ts";

@@ -16,7 +16,7 @@ import { policyFile } from "../../reconciler/config/convert-policy.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
 import { DOMAIN, TAINT } from "../../reconciler/core/kubernetes/object.ts";
 import { agentAccountIn, POD_AUDIENCE } from "../../reconciler/kubernetes/token-review.ts";
-import { World } from "../../simulator/engine/world.ts";
+import { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import {
   byKey,

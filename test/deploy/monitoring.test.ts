@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { DEPLOY, parseDocuments, readObjects, runTool } from "./object.ts";
 

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ERROR_CODES } from "../../schema/api.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { fullReport } from "./document.ts";
 import { mutate, mutations, odd } from "./mutate.ts";

@@ -9,7 +9,7 @@ import { openStreams, type StreamData } from "../../reconciler/http/route/stream
 import { nodeToken } from "../../reconciler/security/auth.ts";
 import { decodeFrame } from "../../agent/report/reply.ts";
 import { Report, ReportReply } from "../../schema/report.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { fullReply, fullReport } from "./document.ts";
 import { mutate, mutations, odd } from "./mutate.ts";

@@ -23,7 +23,7 @@ import { Node, PoolState } from "../../schema/node.ts";
 import { Operation } from "../../schema/operation.ts";
 import { Report } from "../../schema/report.ts";
 import { Fact } from "../../schema/safety.ts";
-import { policyOnce } from "../../simulator/engine/setting.ts";
+import { policyOnce } from "../world/setting.ts";
 import { arbitraryOf } from "./arbitrary.ts";
 import { PATIENCE_MS, runs } from "./runs.ts";
 

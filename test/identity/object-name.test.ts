@@ -1,7 +1,7 @@
 /** A machine in a cluster has two names; neither is anybody else's to speak under. */
 import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/security/auth.ts";
-import { newAgent, reportOf } from "../../simulator/engine/agent.ts";
+import { newAgent, reportOf } from "../world/agent.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { joined, nameOf } from "../world/cluster.ts";
 import { closeWorlds } from "../world/story.ts";

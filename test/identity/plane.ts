@@ -10,7 +10,7 @@ import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
 import type { RoutePorts } from "../../reconciler/http/route/app.ts";
 import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import type { ServerTls } from "../../reconciler/security/tls/open.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { poolYaml, World } from "../world/world.ts";
 import { type Json, openWorldApp, type WorldApp } from "../world/app.ts";
 
 export type Answer = { status: number; body: Json; text: string; headers: Headers };

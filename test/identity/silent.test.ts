@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/security/auth.ts";
 import type { JoinTokenView } from "../../schema/join.ts";
 import type { AuditView } from "../../schema/audit.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import { type Json, openWorldApp, type WorldApp } from "../world/app.ts";
 import { closeWorlds, open } from "../world/story.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { EventKind } from "../../schema/event.ts";
 import type { Operation, OperationKind } from "../../schema/operation.ts";
-import type { Checker, Commit, Violation } from "../../simulator/engine/observation.ts";
+import type { Checker, Commit, Violation } from "../world/observation.ts";
 
 const TOLD: Record<OperationKind, EventKind> = {
   create: "node.booting",

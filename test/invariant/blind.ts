@@ -1,5 +1,5 @@
 /** I12: while the product cannot trust its own eyes, nothing destructive starts. */
-import type { Call, Checker } from "../../simulator/engine/observation.ts";
+import type { Call, Checker } from "../world/observation.ts";
 
 /** A forced order of a person needs no eyes, and what the cloud has ended cannot be harmed. */
 function mayWhileBlind({ subject, target }: Call): boolean {

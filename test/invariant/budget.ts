@@ -12,7 +12,7 @@ import {
   type Observation,
   slotOf,
   type Violation,
-} from "../../simulator/engine/observation.ts";
+} from "../world/observation.ts";
 
 export type Budget = {
   scope: string;

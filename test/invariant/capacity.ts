@@ -11,7 +11,7 @@ import {
   type Observation,
   slotOf,
   type Violation,
-} from "../../simulator/engine/observation.ts";
+} from "../world/observation.ts";
 
 /**
  * In a pool that replaces by surge, an end that is ordered for a repair finds a verified occupant

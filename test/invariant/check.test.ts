@@ -5,7 +5,7 @@ import { emptyChange, type Change } from "../../reconciler/core/store.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node, Phase } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import { configOf } from "../../simulator/engine/world.ts";
+import { configOf } from "../world/world.ts";
 import { openCheckers, type EventCount } from "./check.ts";
 import type {
   Call,
@@ -14,7 +14,7 @@ import type {
   KubeCall,
   Live,
   Observation,
-} from "../../simulator/engine/observation.ts";
+} from "../world/observation.ts";
 
 const POOL = "p" as PoolName;
 const config = (more = ""): Observation["config"] =>

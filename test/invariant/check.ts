@@ -10,7 +10,7 @@ import { type Ceiling, configuredCeilings, noCapacityThrownAway, spend } from ".
 import { closedIsClosed, handsOff, ownCordonOnly } from "./human.ts";
 import { committedIntent, frozenAsk } from "./intent.ts";
 import { atMostOnce, nodeLast } from "./kube.ts";
-import type { Checker, Observation, Violation } from "../../simulator/engine/observation.ts";
+import type { Checker, Observation, Violation } from "../world/observation.ts";
 import { nothingUnknown, onePerSlot } from "./slot.ts";
 import {
   cordonAsSaid,

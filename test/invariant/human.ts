@@ -2,7 +2,7 @@
  * I7, I8 and I13: a person's cordon is never lifted, a closed session acts no more, and what is not
  * ours is not touched.
  */
-import type { Call, Checker, Commit, Violation } from "../../simulator/engine/observation.ts";
+import type { Call, Checker, Commit, Violation } from "../world/observation.ts";
 
 /** The product lifts only what it set itself, and only people take a person's mark away. */
 export function ownCordonOnly(): Checker {

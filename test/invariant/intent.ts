@@ -3,7 +3,7 @@
  * change while its fate is unknown.
  */
 import type { OperationId } from "../../schema/id.ts";
-import type { Call, Checker, Violation } from "../../simulator/engine/observation.ts";
+import type { Call, Checker, Violation } from "../world/observation.ts";
 
 /** For every mutating call there was a committed row of the same kind, target and payload. */
 export function committedIntent(): Checker {

@@ -3,7 +3,7 @@
  * goes last. Judged by each write at its first byte, by the cloud's own record of the machine under
  * the object and by the lease that its kubelet holds; never by what the product believes.
  */
-import type { KubeCall, Observation, Violation } from "../../simulator/engine/observation.ts";
+import type { KubeCall, Observation, Violation } from "../world/observation.ts";
 
 /** A checker that needs nothing of an observation but the writes to the cluster. */
 type KubeChecker = { id: string; look(seen: Pick<Observation, "kube">): Violation[] };

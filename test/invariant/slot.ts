@@ -3,7 +3,7 @@
  * cloud's own record of what it bills.
  */
 import type { InstanceId } from "../../schema/id.ts";
-import type { Checker, Live, Observation, Violation } from "../../simulator/engine/observation.ts";
+import type { Checker, Live, Observation, Violation } from "../world/observation.ts";
 
 /**
  * At most one live instance a slot, one more where the pool replaces by surge. A provider that

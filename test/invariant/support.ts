@@ -8,7 +8,7 @@ import type {
   Commit,
   Observation,
   Violation,
-} from "../../simulator/engine/observation.ts";
+} from "../world/observation.ts";
 
 /** At most one open operation a node, and the node names it. */
 export function oneOperation(): Checker {

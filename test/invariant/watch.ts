@@ -11,8 +11,8 @@ import type { Change, Snapshot, Store } from "../../reconciler/core/store.ts";
 import type { InstanceId, NodeId, OperationId } from "../../schema/id.ts";
 import type { OperationKind } from "../../schema/operation.ts";
 import { factKey } from "../../schema/safety.ts";
-import { aroundScheduler } from "../../simulator/engine/around.ts";
-import type { Call, Commit, Live, Rows } from "../../simulator/engine/observation.ts";
+import { aroundScheduler } from "../world/around.ts";
+import type { Call, Commit, Live, Rows } from "../world/observation.ts";
 
 export type WatchPorts = {
   /** The control plane's wall clock, and the cloud's. Milliseconds. */

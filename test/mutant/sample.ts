@@ -2,7 +2,7 @@
  * Which mutants are drawn, and what a share of a sample says about the whole. The same number comes
  * from each file, so that one long file does not stand for all. Pure.
  */
-import { seeded } from "../../simulator/engine/setting.ts";
+import { seeded } from "../../simulator/engine/random.ts";
 import { generateMutants, type Mutant } from "./operator.ts";
 
 export type Candidate = Mutant & { file: string; line: number; before: string };

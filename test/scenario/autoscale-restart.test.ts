@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../schema/id.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import { census, closeWorlds, open, resize, restart, told } from "../world/story.ts";
 
 afterEach(closeWorlds);

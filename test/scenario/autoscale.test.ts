@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
 import { openWorldApp, type Json, type WorldApp } from "../world/app.ts";
-import { World } from "../../simulator/engine/world.ts";
+import { World } from "../world/world.ts";
 
 let world: World | null = null;
 afterEach(async () => {

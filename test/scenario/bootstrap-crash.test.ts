@@ -5,8 +5,8 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
-import { Crash, Gate } from "../../simulator/engine/gate.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { Crash, Gate } from "../world/gate.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import { census, closeWorlds, open, storeOf, watchEnds, wrongs } from "../world/story.ts";
 
 afterEach(closeWorlds);

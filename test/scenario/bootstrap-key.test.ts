@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import {
   census,
   closeWorlds,

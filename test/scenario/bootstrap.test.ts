@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
 import { explainNode } from "../../reconciler/http/view/explain.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import { closeWorlds, open, order, resize, restart, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);

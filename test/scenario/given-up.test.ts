@@ -13,7 +13,7 @@ import {
   threshold,
   wrongs,
 } from "../world/story.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

@@ -4,9 +4,9 @@
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { settle } from "../../simulator/engine/clock.ts";
-import { Gate, type Point } from "../../simulator/engine/gate.ts";
-import { seeded } from "../../simulator/engine/setting.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { Gate, type Point } from "../world/gate.ts";
+import { seeded } from "../../simulator/engine/random.ts";
+import type { World } from "../world/world.ts";
 import { clusterOf, holdPool } from "../world/cluster.ts";
 import {
   isOver,

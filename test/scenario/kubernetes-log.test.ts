@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Story } from "../../reconciler/runtime/story.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { clusterOf, isMarked, joined, nameOf, objectOf } from "../world/cluster.ts";
 import { closeWorlds, phaseOf } from "../world/story.ts";
 

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, freeze, joined, kubeWrongs, nameOf } from "../world/cluster.ts";
 import { census, closeWorlds, instanceOf, lives, order, phaseOf, told } from "../world/story.ts";

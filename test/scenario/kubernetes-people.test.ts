@@ -3,7 +3,7 @@
  * kubectl, what they say with navarch, and that neither word is ever taken for the product's own.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import {
   clusterOf,
   freeze,

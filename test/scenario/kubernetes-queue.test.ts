@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { clusterOf, joined, kubeWrongs, nameOf } from "../world/cluster.ts";
 import { closeWorlds, phaseOf } from "../world/story.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

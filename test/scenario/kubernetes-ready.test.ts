@@ -7,7 +7,7 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Wait } from "../../schema/plan.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import {
   clusterOf,
   isMarked,

@@ -8,7 +8,7 @@ import {
   webhookDenied,
   webhookFailed,
 } from "../../simulator/cluster/status.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
 import { closeWorlds, order, phaseOf, told } from "../world/story.ts";

@@ -7,8 +7,8 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { type KubeFault, NO_FAULT } from "../../simulator/cluster/fault.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import type { Workload } from "../../simulator/engine/workload.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import type { Workload } from "../world/workload.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import {
   chronicle,
   clusterOf,

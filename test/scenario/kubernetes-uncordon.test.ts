@@ -3,7 +3,7 @@
  * by a program that does it again and again, which is recognised and named.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import {
   clusterOf,

@@ -5,7 +5,7 @@
  */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined } from "../world/cluster.ts";
 import { closeWorlds, told } from "../world/story.ts";

@@ -3,7 +3,7 @@
  * drains owe to each other, and a queue of pods. Told on the whole control plane in virtual time.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import {
   chronicle,
   clusterOf,

@@ -3,9 +3,9 @@
  * not cure is replaced, and nothing is rebooted for ever.
  */
 import { afterEach, expect, test } from "bun:test";
-import type { World } from "../../simulator/engine/world.ts";
-import { logXid } from "../../simulator/engine/agent.ts";
-import { BASE } from "../../simulator/engine/setting.ts";
+import type { World } from "../world/world.ts";
+import { logXid } from "../world/agent.ts";
+import { BASE } from "../world/setting.ts";
 import { census, closeWorlds, open, order, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);

@@ -1,7 +1,7 @@
 /** Machines that the cloud no longer has, or says it stopped: when they are given up, and how many. */
 import { afterEach, expect, test } from "bun:test";
 import type { Node } from "../../schema/node.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import {
   closeWorlds,
   fleet,

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import type { CreateAnswer, TerminateAnswer } from "../../reconciler/core/provider.ts";
 import { census, closeWorlds, fleet, resize } from "../world/story.ts";
 import type { PoolState } from "../../schema/node.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

@@ -4,8 +4,8 @@
  * one costs money.
  */
 import { afterEach, expect, test } from "bun:test";
-import { BASE } from "../../simulator/engine/setting.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { BASE } from "../world/setting.ts";
+import type { World } from "../world/world.ts";
 import { closeWorlds, open, order, told, waitOf } from "../world/story.ts";
 
 afterEach(closeWorlds);

@@ -3,7 +3,7 @@
  * for, so a person is told of each.
  */
 import { afterEach, expect, test } from "bun:test";
-import { poolYaml, configOf } from "../../simulator/engine/world.ts";
+import { poolYaml, configOf } from "../world/world.ts";
 import { census, closeWorlds, fleet, restart, waitOf } from "../world/story.ts";
 
 afterEach(closeWorlds);

@@ -1,7 +1,7 @@
 /** The main story, on a virtual clock: a GPU dies and the fleet heals; and the stories in which it must not. */
 import { afterEach, expect, test } from "bun:test";
 import { closeWorlds, fleet, open, threshold } from "../world/story.ts";
-import { poolYaml } from "../../simulator/engine/world.ts";
+import { poolYaml } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { LIMIT } from "../../schema/limit.ts";
-import { poolYaml } from "../../simulator/engine/world.ts";
+import { poolYaml } from "../world/world.ts";
 import { closeWorlds, open, told } from "../world/story.ts";
 
 afterEach(closeWorlds);

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import {
   census,
   closeWorlds,

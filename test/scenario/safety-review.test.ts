@@ -7,9 +7,9 @@ import { openPurse } from "../../reconciler/core/safety/spend.ts";
 import { stepSafety } from "../../reconciler/core/safety/step.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type Fact, factsOf } from "../../schema/safety.ts";
-import { reportOf } from "../../simulator/engine/agent.ts";
-import { BASE, configOf } from "../../simulator/engine/setting.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { reportOf } from "../world/agent.ts";
+import { BASE, configOf } from "../world/setting.ts";
+import type { World } from "../world/world.ts";
 import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
 import {
   census,

@@ -5,8 +5,8 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { factsOf } from "../../schema/safety.ts";
-import { BASE } from "../../simulator/engine/setting.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { BASE } from "../world/setting.ts";
+import type { World } from "../world/world.ts";
 import { openLarge, watchDeeds } from "../world/storm.ts";
 import {
   anotherPool,

@@ -7,7 +7,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
 import { closeWorlds, open } from "../world/story.ts";
-import { BASE, type World } from "../../simulator/engine/world.ts";
+import { BASE, type World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

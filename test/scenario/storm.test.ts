@@ -6,8 +6,8 @@
 import { afterEach, expect, test } from "bun:test";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { factsOf } from "../../schema/safety.ts";
-import type { World } from "../../simulator/engine/world.ts";
-import { BASE } from "../../simulator/engine/setting.ts";
+import type { World } from "../world/world.ts";
+import { BASE } from "../world/setting.ts";
 import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
 import { closeWorlds, told } from "../world/story.ts";
 

@@ -6,7 +6,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 import {
   census,
   closeWorlds,

@@ -24,7 +24,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

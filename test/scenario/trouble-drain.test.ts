@@ -26,7 +26,7 @@ import {
   waitOf,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 

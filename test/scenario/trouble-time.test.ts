@@ -24,7 +24,7 @@ import {
   waitOf,
   wrongs,
 } from "../world/story.ts";
-import { poolYaml, type World } from "../../simulator/engine/world.ts";
+import { poolYaml, type World } from "../world/world.ts";
 
 let server: Bun.Server<undefined> | null = null;
 afterEach(async () => {

@@ -4,8 +4,8 @@
  * a person can have them forgotten once they are gone.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { World } from "../../simulator/engine/world.ts";
-import { BASE, poolYaml } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
+import { BASE, poolYaml } from "../world/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { closeWorlds, open, told } from "../world/story.ts";
 

@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { createClient } from "@libsql/client";
 import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import * as story from "../world/story.ts";
 

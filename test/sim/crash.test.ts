@@ -16,7 +16,7 @@ import type { Cell } from "./crash/life.ts";
 import { REPLIES, replyOf } from "./crash/reply.ts";
 import { CLASSES, WORKFLOWS } from "./crash/workflow.ts";
 import { freeze } from "./crash/zombie.ts";
-import { seeded } from "../../simulator/engine/setting.ts";
+import { seeded } from "../../simulator/engine/random.ts";
 
 function told({ workflow, class: cls, reply }: Cell, { found }: Tally): string {
   if (found === null) return "";

@@ -22,7 +22,7 @@ export type Violation = { path: string; line: number; rule: string; what: string
 
 export type Rule = (source: Source) => Violation[];
 
-export function formatViolation({ path, line, rule, what }: Violation): string {
+export function printViolation({ path, line, rule, what }: Violation): string {
   return `${path}:${line}: ${rule}: ${what}`;
 }
 

@@ -4,7 +4,7 @@ import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Door, openDoor } from "../../reconciler/security/join/door.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { World } from "./world.ts";
 
 /** Whatever JSON came back; tests look at what they expect in it. */
 export type Json = { [key: string]: Json } & Json[] & string & number & boolean & null;

@@ -10,8 +10,7 @@ import type { Plan, Wait } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import { decide } from "../../reconciler/core/decide/decide.ts";
 import type { DrainSight, KubeSight, ProviderSight, Sight } from "../../reconciler/core/fleet.ts";
-import { configOnce, poolYaml } from "../../simulator/engine/setting.ts";
-import { alike } from "./alike.ts";
+import { configOnce, poolYaml } from "./setting.ts";
 import { fleetOf, poolStateOf } from "./part.ts";
 
 /** Late enough that a day before it is a time too. */
@@ -25,8 +24,6 @@ export function providerSightOf(over: Partial<ProviderSight> = {}): ProviderSigh
     unavailable: null,
     bringsAgent: true,
     canReboot: true,
-    trouble: null,
-    prices: new Map(),
     ...over,
   };
 }
@@ -40,8 +37,7 @@ export const kubeSightOf = (over: Partial<KubeSight> = {}): KubeSight => ({
   ...over,
 });
 
-export type View = Partial<Sight> & {
-  /** Of every node, unless `work` says it of each. */
+export type View = Partial<Omit<Sight, "drain">> & {
   left?: DrainSight;
   fake?: Partial<ProviderSight>;
 };
@@ -51,13 +47,10 @@ export function sightOf({ left, fake, ...over }: View = {}): Sight {
     now: NOW,
     blind: [],
     attentiveMs: NOW,
-    work: alike(left ?? { kind: "empty", seenAt: NOW }),
-    utilization: new Map(),
+    drain: () => left ?? { kind: "empty", seenAt: NOW },
+    utilization: () => null,
     providers: new Map([["fake", providerSightOf(fake)]]),
     frozen: null,
-    kube: null,
-    keys: null,
-    queues: new Map(),
     ...over,
   };
 }

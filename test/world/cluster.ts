@@ -7,10 +7,10 @@ import { NO_FAULT } from "../../simulator/cluster/fault.ts";
 import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import type { InstanceId, PoolName } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
-import type { ClusterOptions, VirtualCluster } from "../../simulator/engine/cluster.ts";
+import type { ClusterOptions, VirtualCluster } from "./virtual-cluster.ts";
 import { atMostOnce, nodeLast } from "../invariant/kube.ts";
-import type { Workload } from "../../simulator/engine/workload.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import type { Workload } from "./workload.ts";
+import { poolYaml, World } from "./world.ts";
 import { instanceOf, open } from "./story.ts";
 
 type Options = Parameters<typeof World.open>[1] & { cluster?: ClusterOptions; kubernetes?: never };

@@ -7,8 +7,8 @@ import { NO_FAULT } from "../../simulator/cluster/fault.ts";
 import type { KubeFault, StormStatus } from "../../simulator/cluster/fault.ts";
 import type { CommandType } from "../../schema/command.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import { seeded } from "../../simulator/engine/setting.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { seeded } from "../../simulator/engine/random.ts";
+import type { World } from "./world.ts";
 import { clusterOf, joined, kubeWrongs, marks, pass } from "./cluster.ts";
 import { order, restart } from "./story.ts";
 

@@ -2,11 +2,11 @@
  * One whole replacement in a cluster, as what a crash or a freeze is put into: a fleet of two with
  * pods on both, an XID on the first, and what must be so when it is over, whoever died on the way.
  */
-import type { Point } from "../../simulator/engine/gate.ts";
-import { Crash, Gate } from "../../simulator/engine/gate.ts";
+import type { Point } from "./gate.ts";
+import { Crash, Gate } from "./gate.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import type { Workload } from "../../simulator/engine/workload.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import type { Workload } from "./workload.ts";
+import type { World } from "./world.ts";
 import { chronicle, clusterOf, kubeWrongs, yamlOf } from "./cluster.ts";
 import { census, instanceOf, open } from "./story.ts";
 

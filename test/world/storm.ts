@@ -7,8 +7,8 @@ import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { compilePolicy, hashRules, type CompiledPolicy } from "../../health/policy/compile.ts";
 import type { PolicyRule } from "../../schema/policy.ts";
 import type { NodeId } from "../../schema/id.ts";
-import { reportOf } from "../../simulator/engine/agent.ts";
-import type { World } from "../../simulator/engine/world.ts";
+import { reportOf } from "./agent.ts";
+import type { World } from "./world.ts";
 import { nodeOf, open } from "./story.ts";
 
 /** The built-in policy with these rules before it. */

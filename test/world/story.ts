@@ -11,7 +11,7 @@ import { Command, type CommandType } from "../../schema/command.ts";
 import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { InstanceId, NodeId } from "../../schema/id.ts";
 import type { WaitReason } from "../../schema/plan.ts";
-import { poolYaml, World } from "../../simulator/engine/world.ts";
+import { poolYaml, World } from "./world.ts";
 
 type Options = Parameters<typeof World.open>[1];
 

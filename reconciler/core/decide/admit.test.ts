@@ -1,7 +1,7 @@
 /** What keeps a node from being taken, asked alone: a pool's hold, and the ceilings of spending. */
 import { expect, test } from "bun:test";
 import type { PoolConfig } from "../../../schema/config.ts";
-import { configOf } from "../../../simulator/engine/setting.ts";
+import { configOf } from "../../../test/world/setting.ts";
 import { NOW, orderOf, poolOf, sightOf } from "../../../test/world/ask.ts";
 import { fleetOf, nodeOf, POOL, poolStateOf } from "../../../test/world/part.ts";
 import { openPurse } from "../safety/spend.ts";

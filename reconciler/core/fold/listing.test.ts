@@ -4,7 +4,6 @@ import type { InstanceId, NodeId, OperationId, PoolName } from "../../../schema/
 import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import type { Fact } from "../../../schema/safety.ts";
-import { alike } from "../../../test/world/alike.ts";
 import {
   agentOf,
   fleetOf,
@@ -50,7 +49,8 @@ function fold({ nodes = [], operations = [], instances = [], ...more }: Case) {
     now: NOW,
     settleMs: 50,
     sightings,
-    presence: alike({ silentMs, heard }),
+    silentMs: () => silentMs,
+    heard: () => heard,
     heartbeatTimeoutMs: 60_000,
   });
 }

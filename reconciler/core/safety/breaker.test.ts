@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Cause, Fact, FactOf } from "../../../schema/safety.ts";
-import { configOnce, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOnce, poolYaml } from "../../../test/world/setting.ts";
 import {
   DAY_MS,
   fleetOf,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { PoolName } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import type { Cause, FactOf } from "../../../schema/safety.ts";
-import { configOf } from "../../../simulator/engine/setting.ts";
+import { configOf } from "../../../test/world/setting.ts";
 import {
   agentOf,
   fleetOf,

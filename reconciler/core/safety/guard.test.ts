@@ -1,6 +1,6 @@
 /** The guard over new machines: when it suspects an offer, for how long, and what clears it. */
 import { expect, test } from "bun:test";
-import { configOf } from "../../../simulator/engine/setting.ts";
+import { configOf } from "../../../test/world/setting.ts";
 import { poolStateOf } from "../../../test/world/part.ts";
 import { countFailed, countVerified, guardKey, guardOf, isSuspect } from "./guard.ts";
 

@@ -1,6 +1,6 @@
 /** The learned failure rate: what was seen counts half after a fortnight, within its bounds. */
 import { expect, test } from "bun:test";
-import { configOnce, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOnce, poolYaml } from "../../../test/world/setting.ts";
 import { DAY_MS } from "../../../test/world/part.ts";
 import { countFailure, rateOf } from "./rate.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Action } from "../../../schema/action.ts";
 import type { Phase, Purpose } from "../../../schema/node.ts";
-import { configOnce, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOnce, poolYaml } from "../../../test/world/setting.ts";
 import {
   agentOf,
   DAY_MS,

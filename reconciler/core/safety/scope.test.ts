@@ -1,7 +1,7 @@
 /** Which limits a node counts in, and how large each of them is. */
 import { expect, test } from "bun:test";
 import type { InstanceId, PoolName } from "../../../schema/id.ts";
-import { configOf } from "../../../simulator/engine/setting.ts";
+import { configOf } from "../../../test/world/setting.ts";
 import {
   agentOf,
   fleetOf,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { InstanceId, PoolName } from "../../../schema/id.ts";
 import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import { configOf } from "../../../simulator/engine/world.ts";
+import { configOf } from "../../../test/world/world.ts";
 import { fleetOf, instanceOf, nodeOf, operationOf } from "../../../test/world/part.ts";
 import { openPurse } from "./spend.ts";
 

@@ -4,7 +4,7 @@ import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
-import { configOnce, policyOnce, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOnce, policyOnce, poolYaml } from "../../../test/world/setting.ts";
 import {
   agentOf,
   DAY_MS,

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { OperationId, PoolName } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
-import { configOnce, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOnce, poolYaml } from "../../../test/world/setting.ts";
 import {
   fleetOf,
   heldOf,

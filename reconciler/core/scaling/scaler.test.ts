@@ -1,11 +1,10 @@
 /** Autoscaled pools whose scheduler shows its queue: whose word counts, and what its loss does. */
 import { describe, expect, test } from "bun:test";
-import { configOf } from "../../../simulator/engine/world.ts";
+import { configOf } from "../../../test/world/world.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import { Draft, mirrorChange, newMirror } from "../draft.ts";
-import { sightOf } from "../../../test/world/ask.ts";
-import type { DrainSight, QueueSight } from "../fleet.ts";
+import type { DrainSight, QueueSight, Sight } from "../fleet.ts";
 import { newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { Presence } from "../../runtime/presence.ts";
@@ -82,13 +81,16 @@ pools:
   /** One evaluation after `ms`; the wanted size after it. */
   look(ms = INTERVAL): number {
     this.mono += ms;
-    const ids = [...this.mirror.nodes.keys()];
-    const sight = sightOf({
+    const sight: Sight = {
       now: this.now,
+      blind: [],
       attentiveMs: this.mono,
-      work: new Map(ids.map((id) => [id, this.left(id)])),
-      queues: this.queue === null ? new Map() : new Map([[P, this.queue]]),
-    });
+      drain: (node) => this.left(node),
+      utilization: (node) => this.presence.utilization(node),
+      providers: new Map(),
+      frozen: null,
+      queue: () => this.queue,
+    };
     const { nodes, pools, operations, facts } = this.mirror;
     const fleet = { fleetId: "f", nodes, pools, operations, facts };
     const draft = new Draft(this.mirror);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
-import { poolYaml, World } from "../../../simulator/engine/world.ts";
+import { poolYaml, World } from "../../../test/world/world.ts";
 import { label, labelsOf, Series } from "./series.ts";
 
 /** More than two slices of the page and six of the list. */

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
 import { anotherPool } from "../../../test/world/story.ts";
-import { poolYaml, World } from "../../../simulator/engine/world.ts";
+import { poolYaml, World } from "../../../test/world/world.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
 import { takeReport } from "./agent.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { openWorldApp } from "../../../test/world/app.ts";
-import { poolYaml, World } from "../../../simulator/engine/world.ts";
+import { poolYaml, World } from "../../../test/world/world.ts";
 
 let world: World | null = null;
 afterEach(async () => {

@@ -1,21 +1,27 @@
 /** A pool by its name, and what its routes answer about it. */
 import type { Context } from "hono";
 import type { PoolConfig } from "../../../schema/config.ts";
+import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unitOf, wantsDemand } from "../../core/scaling/demand.ts";
 import { viewScaling, type ScalingView } from "../view/scaling.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
-import type { Env, RoutePorts } from "./app.ts";
-import { Refusal, sayNear } from "./request.ts";
+import { refuse, type Env, type RoutePorts } from "./app.ts";
 
-/** The pool that the path names. */
-export function locatePool(c: Context<Env>, ports: RoutePorts): PoolConfig {
+export function locatePool(
+  c: Context<Env>,
+  ports: RoutePorts,
+): { ok: true; pool: PoolConfig } | { ok: false; response: Response } {
   const given = c.req.param("pool") ?? "";
   const { pools } = ports.reconciler.activeConfig();
   const pool = pools.find((one) => one.name === given);
-  if (pool !== undefined) return pool;
-  const names = pools.map((one) => one.name);
-  throw new Refusal("not_found", `no pool ${given}${sayNear(given, names)}`);
+  if (pool !== undefined) return { ok: true, pool };
+  const near = nearest(
+    given,
+    pools.map((one) => one.name),
+  );
+  const hint = near === null ? "" : ` (did you mean "${near}"?)`;
+  return { ok: false, response: refuse(c, "not_found", `no pool ${given}${hint}`) };
 }
 
 export function nodesOf(ports: RoutePorts, pool: string): Node[] {
@@ -29,7 +35,7 @@ export function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
     server,
     standing: reconciler.standing(pool.name),
     now: clock.wallMs(),
-    seen: reconciler.queueOf(pool.name),
+    seen: reconciler.lastSight()?.queue?.(pool.name) ?? null,
   });
 }
 

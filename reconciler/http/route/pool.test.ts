@@ -4,8 +4,8 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
-import { Gate } from "../../../simulator/engine/gate.ts";
-import { BASE, World } from "../../../simulator/engine/world.ts";
+import { Gate } from "../../../test/world/gate.ts";
+import { BASE, World } from "../../../test/world/world.ts";
 import { openWorldApp, type Json, type WorldApp } from "../../../test/world/app.ts";
 
 let opened: World[] = [];

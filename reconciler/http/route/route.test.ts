@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../security/auth.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
-import { poolYaml, World } from "../../../simulator/engine/world.ts";
+import { poolYaml, World } from "../../../test/world/world.ts";
 
 let world: World | null = null;
 afterEach(async () => {

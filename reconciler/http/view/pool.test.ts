@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import { readConfig } from "../../config/read.ts";
-import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../../core/fleet.ts";
 import { viewPoolStatus } from "./pool.ts";
 
@@ -14,7 +13,7 @@ const SCALING = {
 };
 
 function sight(unavailable: string | null): ProviderSight {
-  return providerSightOf({ unavailable });
+  return { class: "tag-only", settleMs: 0, listed: false, unavailable };
 }
 
 /** The pool's word about growth, with these providers and at most `max` nodes where one is wanted. */

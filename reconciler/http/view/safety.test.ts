@@ -4,7 +4,7 @@ import type { Wait } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { closeWorlds, fleet, phaseOf, threshold, told } from "../../../test/world/story.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
-import type { World } from "../../../simulator/engine/world.ts";
+import type { World } from "../../../test/world/world.ts";
 import { sayWaits } from "./held-back.ts";
 
 afterEach(closeWorlds);

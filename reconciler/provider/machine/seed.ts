@@ -14,7 +14,7 @@ export type SeedOf = {
 };
 
 /** Path inside the machine → content. */
-export function formatSeedFiles({
+export function printSeedFiles({
   name,
   spot,
   gpuCount,

@@ -1,6 +1,6 @@
 /** What a standby shows of another one's fleet, and what a process does that leads alone. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { configOf, poolYaml } from "../../../simulator/engine/setting.ts";
+import { configOf, poolYaml } from "../../../test/world/setting.ts";
 import {
   closeOffices,
   countOf,

@@ -6,8 +6,8 @@
 import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import type { PoolName } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { Gate } from "../../../simulator/engine/gate.ts";
-import { World, type Universe } from "../../../simulator/engine/world.ts";
+import { Gate } from "../../world/gate.ts";
+import { World, type Universe } from "../../world/world.ts";
 import { live, optionsOf, type Cell, type Death, type Start } from "./life.ts";
 import { replyOf } from "./reply.ts";
 import type { Story, Workflow } from "./workflow.ts";

@@ -4,7 +4,7 @@
  */
 import type { Fence } from "../../../reconciler/core/provider.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import type { World } from "../../../simulator/engine/world.ts";
+import type { World } from "../../world/world.ts";
 
 type Asked = { payload: Payload; fence: number };
 

@@ -4,7 +4,7 @@
  * the control plane believes counts only where it must agree with the cloud.
  */
 import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
-import type { World } from "../../../simulator/engine/world.ts";
+import type { World } from "../../world/world.ts";
 import type { Reply } from "./reply.ts";
 import { servingNodes, type Workflow } from "./workflow.ts";
 

@@ -5,7 +5,7 @@
  * operations, orders that were carried out, and the numbers that only count lives.
  */
 import type { MemoryDatabase } from "../../../simulator/engine/sql.ts";
-import type { World } from "../../../simulator/engine/world.ts";
+import type { World } from "../../world/world.ts";
 import type { Story } from "./workflow.ts";
 
 /** What a starting process reads. `lease` only says which life is the newest. */

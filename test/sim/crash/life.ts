@@ -3,8 +3,8 @@
  * crash: what a crash would leave is captured at each point on the way. A process is nothing but
  * what it left, so every schedule of crashes is a chain of such lives.
  */
-import { Gate, type Point } from "../../../simulator/engine/gate.ts";
-import { World, type Universe } from "../../../simulator/engine/world.ts";
+import { Gate, type Point } from "../../world/gate.ts";
+import { World, type Universe } from "../../world/world.ts";
 import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import { watchIntents } from "./intent.ts";
 import { judge } from "./judge.ts";

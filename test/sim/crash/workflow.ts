@@ -7,8 +7,8 @@ import type { ProviderClass } from "../../../reconciler/core/provider.ts";
 import { emptyChange } from "../../../reconciler/core/store.ts";
 import type { Command } from "../../../schema/command.ts";
 import type { CommandId, NodeId, PoolName } from "../../../schema/id.ts";
-import { BASE } from "../../../simulator/engine/setting.ts";
-import type { World } from "../../../simulator/engine/world.ts";
+import { BASE } from "../../world/setting.ts";
+import type { World } from "../../world/world.ts";
 
 /** How far the story is: part of the world, so it survives every crash. */
 export type Story = { step: number; begun: boolean; asked: boolean; notes: Record<string, string> };

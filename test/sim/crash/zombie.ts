@@ -5,8 +5,8 @@
  * refused, or (at a tag-only cloud, which can refuse nothing) leave one surplus that is ended.
  */
 import { settle } from "../../../simulator/engine/clock.ts";
-import { Gate } from "../../../simulator/engine/gate.ts";
-import { World } from "../../../simulator/engine/world.ts";
+import { Gate } from "../../world/gate.ts";
+import { World } from "../../world/world.ts";
 import { judge } from "./judge.ts";
 import {
   calm,

@@ -15,7 +15,7 @@ import {
 import type { Cell } from "../crash/life.ts";
 import { REPLIES, replyOf } from "../crash/reply.ts";
 import { CLASSES, WORKFLOWS, workflowOf } from "../crash/workflow.ts";
-import { seeded } from "../../../simulator/engine/setting.ts";
+import { seeded } from "../../../simulator/engine/random.ts";
 
 const { values } = parseArgs({
   options: {

@@ -5,21 +5,16 @@
  */
 import { compiledBuiltin } from "../../../health/policy/builtin.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
-import { Ingest } from "../../../reconciler/runtime/ingest.ts";
-import { Reconciler } from "../../../reconciler/runtime/loop.ts";
 import type { Provider } from "../../../reconciler/core/provider.ts";
 import type { Scheduler } from "../../../reconciler/core/scheduler.ts";
-import { openLibsqlStore } from "../../../reconciler/store/libsql.ts";
-import type { Store } from "../../../reconciler/core/store.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { EventCount } from "../../invariant/check.ts";
 import type { Watch } from "../../invariant/watch.ts";
 import { MemoryDatabase } from "../../../simulator/engine/sql.ts";
-import { Fuse } from "./fuse.ts";
 import { aroundProvider } from "../../../reconciler/provider/around.ts";
-import { aroundScheduler } from "../../../simulator/engine/around.ts";
-import { compose } from "../../../reconciler/server/compose.ts";
-import { aloneOn } from "../../../simulator/engine/process.ts";
+import { aroundScheduler } from "../../world/around.ts";
+import { Gate } from "../../world/gate.ts";
+import { Process } from "../../../simulator/engine/process.ts";
 
 export type LifePorts = {
   clock: Clock;
@@ -31,8 +26,6 @@ export type LifePorts = {
   trouble(message: string): void;
 };
 
-type Process = { reconciler: Reconciler; ingest: Ingest; store: Store; fuse: Fuse };
-
 /** Activations of one turn: an initial purchase of a large fleet goes sixteen calls at a time. */
 const TURNS_MAX = 400;
 
@@ -40,6 +33,8 @@ export class Life {
   private readonly ports: LifePorts;
   private database = MemoryDatabase.empty();
   private process: Process | null = null;
+  /** Of the process that runs, or ran last. */
+  gate = new Gate();
   /** Something arrived since the last activation began. */
   private dirty = false;
   activations = 0;
@@ -50,7 +45,7 @@ export class Life {
   }
 
   isUp(): boolean {
-    return this.process !== null && !this.process.fuse.dead;
+    return this.process !== null && !this.gate.dead;
   }
 
   get running(): Process | null {
@@ -63,42 +58,37 @@ export class Life {
 
   /** A process comes up on what is durable. */
   async start(config: Config): Promise<void> {
-    const { clock, watch, fleetId } = this.ports;
-    const fuse = new Fuse();
+    const { clock, watch, fleetId, cloud, scheduler, trouble } = this.ports;
+    const gate = new Gate();
     this.lives++;
-    const clients = { writer: this.database.client(), reader: this.database.client() };
-    const opened = await openLibsqlStore({
-      url: "memory:",
-      now: clock.wallMs(),
-      clients,
-      wrap: (client) => fuse.client(client),
-    });
-    const store = watch.store(opened);
-    const gated = fuse.provider(watch.provider(this.ports.cloud));
-    const cloud = aroundProvider(gated, (_, call) => this.note(call()));
-    const scheduler = aroundScheduler(
-      fuse.scheduler(watch.scheduler(this.ports.scheduler)),
-      (_, call) => this.note(call()),
-    );
-    const snapshot = await store.load();
-    const { reconciler, ingest } = await compose({
-      ...aloneOn(clock),
-      store,
+    const note = <T>(answer: Promise<T>): Promise<T> => answer.finally(() => (this.dirty = true));
+    const process = await Process.start({
+      clock,
+      database: {
+        url: "memory:",
+        clients: { writer: this.database.client(), reader: this.database.client() },
+      },
       log: (level, message, fields) => {
-        if (level === "error" && !fuse.dead)
-          this.ports.trouble(`${message} ${JSON.stringify(fields)}`);
+        if (level === "error" && !gate.dead) trouble(`${message} ${JSON.stringify(fields)}`);
       },
       scheduler,
       providers: new Map([["fake", cloud]]),
-      unavailable: new Map(),
       config,
       policy: compiledBuiltin,
       fleetId,
-      cursors: snapshot.cursors,
+      between: {
+        client: (client) => gate.client(client),
+        store: (store) => watch.store(store),
+        provider: (one) =>
+          aroundProvider(gate.provider(watch.provider(one)), (_, call) => note(call())),
+        scheduler: (one) =>
+          aroundScheduler(gate.scheduler(watch.scheduler(one)), (_, call) => note(call())),
+      },
     });
     // The loop is turned from here, so a hint asks for a turn and not for an end of its sleep.
-    reconciler.hint = () => (this.dirty = true);
-    this.process = { reconciler, ingest, store, fuse };
+    process.reconciler.hint = () => (this.dirty = true);
+    this.process = process;
+    this.gate = gate;
   }
 
   /** The process is gone on the spot. */
@@ -106,8 +96,8 @@ export class Life {
     const { process } = this;
     this.process = null;
     if (process === null) return;
-    process.fuse.dead = true;
-    await process.store.close().catch(() => undefined);
+    this.gate.dead = true;
+    await process.kill();
   }
 
   /** The database with everything in it is gone. */
@@ -119,20 +109,20 @@ export class Life {
 
   /** Activations until nothing is left to do now. True once it rests, false if it died. */
   async turn(): Promise<boolean> {
-    const { process } = this;
+    const { process, gate } = this;
     if (process === null) return false;
-    const { reconciler, fuse } = process;
+    const { reconciler } = process;
     for (let i = 0; i < TURNS_MAX; i++) {
       this.dirty = false;
       this.activations++;
       try {
         await reconciler.activate();
       } catch (error) {
-        if (fuse.dead) return false;
+        if (gate.dead) return false;
         throw error;
       }
       await breathe();
-      if (fuse.dead) return false;
+      if (gate.dead) return false;
       if (!this.dirty && reconciler.lastPlan().actions.length === 0) return true;
     }
     this.ports.trouble(`the plan never rests: ${JSON.stringify(reconciler.lastPlan().actions)}`);
@@ -149,11 +139,6 @@ export class Life {
 
   close(): void {
     this.database.close();
-  }
-
-  /** The answer is worth another activation. */
-  private note<T>(answer: Promise<T>): Promise<T> {
-    return answer.finally(() => (this.dirty = true));
   }
 }
 

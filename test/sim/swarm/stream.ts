@@ -2,7 +2,7 @@
  * Randomness by name: every use draws from a stream of its own, so that leaving one fault out of a
  * story does not change what the others are. A stream is the seed and its name, nothing else.
  */
-import { seeded } from "../../../simulator/engine/world.ts";
+import { seeded } from "../../../simulator/engine/random.ts";
 
 export type Stream = {
   /** 0 ≤ x < 1. */

@@ -61,7 +61,7 @@ export class Trouble {
         return;
       case "crash":
         if (what.calls === 0) return swarm.fall(what.downMs);
-        swarm.life.running?.fuse.arm(what.calls, what.side);
+        if (swarm.life.isUp()) swarm.life.gate.arm(what.calls, what.side);
         swarm.downMs = what.downMs;
         return;
       case "pause":
@@ -205,7 +205,7 @@ export class Trouble {
     try {
       await process.store.commit({ ...emptyChange(), commands: [command] });
     } catch (error) {
-      if (!process.fuse.dead) throw error;
+      if (swarm.life.isUp()) throw error;
       return;
     }
     void process.reconciler.takeCommand(command);
@@ -226,7 +226,7 @@ export class Trouble {
     const { swarm } = this;
     const process = swarm.life.running;
     if (process === null) return;
-    const { reconciler, fuse } = process;
+    const { reconciler } = process;
     try {
       await reconciler.change((draft) => {
         for (const [place, { name }] of swarm.shape.pools.entries()) {
@@ -237,7 +237,7 @@ export class Trouble {
         }
       });
     } catch (error) {
-      if (!fuse.dead) throw error;
+      if (swarm.life.isUp()) throw error;
     }
   }
 

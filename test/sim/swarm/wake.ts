@@ -7,7 +7,7 @@ import type { Config } from "../../../schema/config.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
-import type { CloudFacts, Rows } from "../../../simulator/engine/observation.ts";
+import type { CloudFacts, Rows } from "../../world/observation.ts";
 import { type Agent, isQuiet, nextBeat } from "./agent.ts";
 
 export type Now = {

@@ -2,7 +2,7 @@
  * The work of a simulated fleet, as its scheduler knows it: jobs run on what has served, and leave
  * some time after they were asked to.
  */
-import type { FakeScheduler } from "../../../simulator/engine/fake-scheduler.ts";
+import type { FakeScheduler } from "../../world/fake-scheduler.ts";
 import { type Agent, hashOf } from "./agent.ts";
 
 export type WorkPorts = {

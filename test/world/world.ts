@@ -17,12 +17,8 @@ import {
   type Forkable,
 } from "../../reconciler/provider/fake/memory.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
-import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
-import type { Scheduler } from "../../reconciler/core/scheduler.ts";
-import { compose, type ControlPlane } from "../../reconciler/server/compose.ts";
-import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
 import { Crash, type Gate } from "./gate.ts";
 import type { Config } from "../../schema/config.ts";
@@ -30,17 +26,17 @@ import type { EventDraft } from "../../schema/event.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
 import { type Agent, copyAgent, leftOn, logXid, newAgent, reportOf } from "./agent.ts";
-import { ProcessClock, VirtualClock } from "./clock.ts";
-import { VirtualCluster } from "./cluster.ts";
-import type { Line } from "./line.ts";
+import { VirtualClock } from "../../simulator/engine/clock.ts";
+import { VirtualCluster } from "./virtual-cluster.ts";
 import { openFakeScheduler, type FakeScheduler } from "./fake-scheduler.ts";
 import { outlook } from "./outlook.ts";
-import { aloneOn, openHands } from "./process.ts";
-import { configOf, configOnce, policyOnce, seeded } from "./setting.ts";
-import { type MemoryClient, MemoryDatabase } from "./sql.ts";
+import { Process } from "../../simulator/engine/process.ts";
+import { seeded } from "../../simulator/engine/random.ts";
+import { configOf, configOnce, policyOnce } from "./setting.ts";
+import { type MemoryClient, MemoryDatabase } from "../../simulator/engine/sql.ts";
 import type { Universe, WorldOptions } from "./universe.ts";
 
-export { BASE, configOf, poolYaml, seeded } from "./setting.ts";
+export { BASE, configOf, poolYaml } from "./setting.ts";
 export type { Agent } from "./agent.ts";
 export type { Universe, WorldOptions } from "./universe.ts";
 
@@ -65,13 +61,10 @@ export class World {
   private readonly guest: boolean;
   /** Kills the process at a chosen write or call; `null` = nothing dies. */
   gate: Gate | null = null;
-  store: Store | null = null;
   /** The newest life's own way into the database; `null` while the store is a file. */
   writer: MemoryClient | null = null;
-  private life: ControlPlane | null = null;
-  private process: ProcessClock;
+  private life: Process | null = null;
   readonly cluster: VirtualCluster | null;
-  private line: Line | null = null;
   /** Monotonic instants of the next round of reports, and of the last one. */
   private reportAt = 0;
   private halted = false;
@@ -86,7 +79,6 @@ export class World {
     this.config = config;
     this.policy = policyOnce();
     this.clock = beside?.clock ?? new VirtualClock(from?.wallMs);
-    this.process = new ProcessClock(this.clock);
     this.scheduler = beside?.scheduler ?? openFakeScheduler(from?.scheduler);
     this.agents =
       beside?.agents ?? new Map(from?.agents.map(([id, agent]) => [id, copyAgent(agent)]));
@@ -143,35 +135,22 @@ export class World {
   }
 
   async start(): Promise<void> {
-    const { gate, database } = this;
-    const clock = new ProcessClock(this.clock);
-    this.process = clock;
+    const { gate, database, url, cluster } = this;
     const clients =
       database === null ? null : { writer: database.client(), reader: database.client() };
     this.writer = clients?.writer ?? null;
-    const store = await openLibsqlStore({
-      url: this.url,
-      now: this.clock.wallMs(),
-      ...(gate === null ? {} : { wrap: (client) => gate.client(client) }),
-      ...(clients === null ? {} : { clients }),
-    });
-    this.store = store;
-    const gated = gate?.provider(this.cloud) ?? this.cloud;
-    const cloud = aroundProvider(gated, (_, call) => call().finally(() => this.news++));
     const log: Log = (level, msg, fields) => {
       this.heard(level, msg, fields ?? {});
-      const isBug = level === "error" && !this.tolerant && this.cluster === null;
+      const isBug = level === "error" && !this.tolerant && cluster === null;
       if (isBug) throw new Error(`${msg} ${JSON.stringify(fields)}`);
     };
-    const scheduler = this.openScheduler(log);
-    this.life = await compose({
-      ...aloneOn(clock),
-      store,
+    this.life = await Process.start({
+      clock: this.clock,
+      database: { url, clients },
       log,
-      scheduler,
+      scheduler: cluster === null ? this.scheduler : { api: cluster.api, seed: ++this.lives },
       dryRun: this.dryRun,
-      providers: new Map([["fake", cloud]]),
-      unavailable: unadapted(this.config.providers),
+      providers: new Map([["fake", this.cloud]]),
       bootstrap: (operation, signal) => this.setUp(operation, signal),
       keyProblem: (path) => this.keyProblem(path),
       permit: this.permit,
@@ -182,24 +161,28 @@ export class World {
       config: this.config,
       policy: this.policy,
       fleetId: "fleet",
-      cursors: (await store.load()).cursors,
+      between: {
+        client: (client) => gate?.client(client) ?? client,
+        provider: (cloud) =>
+          aroundProvider(gate?.provider(cloud) ?? cloud, (_, call) =>
+            call().finally(() => this.news++),
+          ),
+        scheduler: (scheduler) => gate?.scheduler(scheduler) ?? scheduler,
+        kube: (api) => gate?.kube(api) ?? api,
+      },
     });
     this.life.reconciler.cluster().cluster?.start(() => void this.news++);
     // Agents notice that their connection broke and come back at once.
     this.reportAt = this.clock.monoMs();
   }
 
-  private openScheduler(log: Log): Scheduler {
-    const { gate, cluster, config, process: clock } = this;
-    if (cluster === null) return gate === null ? this.scheduler : gate.scheduler(this.scheduler);
-    const hands = openHands(cluster.api, { config, clock, gate, log, seed: ++this.lives });
-    this.line = hands.line;
-    return hands.scheduler;
-  }
-
   get reconciler(): Reconciler {
     if (this.life === null) throw new Error("no control plane runs");
     return this.life.reconciler;
+  }
+
+  get store(): Store | null {
+    return this.life?.store ?? null;
   }
 
   get ingest(): Ingest {
@@ -225,28 +208,22 @@ export class World {
 
   /** The process dies on the spot: nothing is flushed, calls that are out land or do not. */
   async crash(): Promise<void> {
-    this.process.stop();
-    this.line?.close();
-    await this.store?.close().catch(() => undefined);
+    await this.life?.kill();
   }
 
   /** SIGSTOP: no timer of the process fires. What it waits for is the gate's business. */
   stop(): void {
     this.halted = true;
-    this.line?.stop();
-    this.process.stop();
+    this.life?.stop();
   }
 
   /** SIGCONT. The clock is somebody else's to move from here on: `advance` does not come back. */
   goOn(): void {
-    this.line?.goOn();
-    this.process.goOn();
+    this.life?.goOn();
   }
 
   async close(): Promise<void> {
-    this.process.stop();
-    this.line?.close();
-    await this.store?.close().catch(() => undefined);
+    await this.life?.kill();
     if (this.guest) return;
     this.database?.close();
     if (this.folder !== null) rmSync(this.folder, { recursive: true, force: true });

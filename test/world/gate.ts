@@ -9,7 +9,7 @@ import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
 import type { Scheduler } from "../../reconciler/core/scheduler.ts";
 import { aroundScheduler } from "./around.ts";
-import { turn } from "./clock.ts";
+import { turn } from "../../simulator/engine/clock.ts";
 
 /** The process is dead from here on: every later call of the same life fails the same way. */
 export class Crash extends Error {}
@@ -35,6 +35,11 @@ export class Gate {
    */
   constructor(crashes: string[] = []) {
     this.crashes = new Set(crashes);
+  }
+
+  /** It dies at the n-th call from now, before it has any effect or before its answer. */
+  arm(calls: number, side: "before" | "after"): void {
+    this.crashes.add(`${this.count + calls}${side === "before" ? "b" : "a"}`);
   }
 
   /** The next life begins. */

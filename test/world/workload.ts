@@ -3,11 +3,11 @@
  * missing, and the scheduler that puts it where it may be. A pod that finds no room is not started
  * at all; it would only wait.
  */
-import type { FakeKube } from "../cluster/fake.ts";
+import type { FakeKube } from "../../simulator/cluster/fake.ts";
 import type { KubeNode, KubePod } from "../../reconciler/core/kubernetes/object.ts";
 import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
-import type { VirtualClock } from "./clock.ts";
+import type { VirtualClock } from "../../simulator/engine/clock.ts";
 
 export type WorkloadOptions = {
   name: string;

@@ -8,18 +8,6 @@ import { compilePolicy, type CompiledPolicy } from "../../health/policy/compile.
 import { readConfig } from "../../reconciler/config/read.ts";
 import type { Config } from "../../schema/config.ts";
 
-/** mulberry32: small, seeded, good enough to choose faults. */
-export function seeded(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = a;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 export function configOf(yaml: string): Config {
   const read = readConfig([{ name: "test.yaml", text: yaml }]);
   if (read.config === null) throw new Error(JSON.stringify(read.problems, null, 1));

@@ -6,7 +6,7 @@ import type { CloudState } from "../../reconciler/provider/fake/memory.ts";
 import type { Terms } from "../../reconciler/provider/fake/world.ts";
 import type { ProviderClass } from "../../reconciler/core/provider.ts";
 import type { Agent } from "./agent.ts";
-import type { ClusterOptions } from "./cluster.ts";
+import type { ClusterOptions } from "./virtual-cluster.ts";
 import type { Gate } from "./gate.ts";
 import type { SchedulerState } from "./fake-scheduler.ts";
 import type { World } from "./world.ts";

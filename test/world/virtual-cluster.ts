@@ -6,13 +6,13 @@
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { FakeControl } from "../../reconciler/provider/fake/memory.ts";
 import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
-import type { KubeFault } from "../cluster/fault.ts";
-import { openFakeKube, type FakeKube } from "../cluster/fake.ts";
+import type { KubeFault } from "../../simulator/cluster/fault.ts";
+import { openFakeKube, type FakeKube } from "../../simulator/cluster/fake.ts";
 import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import type { InstanceId } from "../../schema/id.ts";
-import type { VirtualClock } from "./clock.ts";
+import type { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { KubeCall } from "./observation.ts";
 import { Workload, type WorkloadOptions } from "./workload.ts";
 
