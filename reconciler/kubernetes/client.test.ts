@@ -8,7 +8,8 @@ import { PATCH } from "./api.ts";
 import { readList } from "./call.ts";
 import { openClient, resourceOf } from "./client.ts";
 import type { Outcome } from "./client.ts";
-import type { Transport, TransportTls } from "./connect.ts";
+import type { Transport } from "./connect.ts";
+import type { TransportTls } from "./credential.ts";
 
 const authority = openAuthority("ours", Date.now());
 const stranger = openAuthority("theirs", Date.now());

@@ -95,7 +95,7 @@ const kubeconfig = (user: object, cluster: object = {}): string =>
 const SETTINGS: TransportSettings = { enabled: "auto", kubeconfig: null, context: null };
 const nowhere = (): Partial<TransportPorts> => ({
   clock,
-  serviceAccountFolder: join(folder, "no-account"),
+  root: join(folder, "no-root"),
   homeFolder: join(folder, "no-home"),
 });
 const open = (
@@ -121,14 +121,15 @@ const me = (name: string) => JSON.stringify({ name });
 
 describe("openTransport() finds the cluster", () => {
   const envFor = (path: string) => ({ KUBECONFIG: path });
-  const inCluster = (): { env: Record<string, string>; ports: Partial<TransportPorts> } => {
-    const account = join(folder, `account-${++files}`);
-    mkdirSync(account);
+  const inCluster = () => {
+    const root = join(folder, `root-${++files}`);
+    const account = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
+    mkdirSync(account, { recursive: true });
     writeFileSync(join(account, "token"), "pod-token\n");
     writeFileSync(join(account, "ca.crt"), authority.certificate);
     const { hostname, port } = new URL(server.url);
     const env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
-    return { env, ports: { serviceAccountFolder: account } };
+    return { env, ports: { root }, account };
   };
 
   test("is off when it is off, and absent when nothing speaks of one", async () => {
@@ -173,17 +174,17 @@ describe("openTransport() finds the cluster", () => {
 
   test("talks as the pod's account, also after its token rotated", async () => {
     clock = openClock();
-    const { env, ports } = inCluster();
+    const { env, ports, account } = inCluster();
     good = new Set(["pod-token"]);
     const result = await open({}, env, ports);
     if (result.kind !== "ok") throw new Error("not opened");
     expect(await whoami(result.transport)).toBe(me("pod-token"));
-    writeFileSync(join(ports.serviceAccountFolder ?? "", "token"), "second");
+    writeFileSync(join(account, "token"), "second");
     good = new Set(["pod-token", "second"]);
     expect(await whoami(result.transport)).toBe(me("pod-token"));
     clock.step(60_001);
     expect(await whoami(result.transport)).toBe(me("second"));
-    writeFileSync(join(ports.serviceAccountFolder ?? "", "token"), "third");
+    writeFileSync(join(account, "token"), "third");
     good = new Set(["third"]);
     expect(await whoami(result.transport)).toBe(me("third"));
   });
@@ -458,6 +459,29 @@ describe("openTransport() with a credential plugin", () => {
     const said = await whoami(await start(exec));
     expect(said).toContain("credential plugin no-such-plugin: could not be started");
     expect(said).toContain("get it at x.example");
+    const text = { apiVersion: V1, command: write("no program") };
+    expect(await whoami(await start(text))).toContain("could not be started: EACCES");
+  });
+
+  test("ends one that prints without end, and gives it no input to wait for", async () => {
+    clock = openClock();
+    const endless = plugin("yes");
+    expect(await whoami(await start(endless.exec))).toContain("printed more than 1 MiB");
+    good = new Set(["p1"]);
+    const curious = plugin(`cat\n${answer({ token: "p1" })}`);
+    expect(await whoami(await start(curious.exec))).toBe(me("p1"));
+  });
+
+  test("asks it again after a refusal, not because a minute has passed", async () => {
+    clock = openClock();
+    good = new Set(["p1"]);
+    const { exec, runs } = plugin(answer({ token: "p1\n" }));
+    const transport = await start(exec);
+    for (let minute = 0; minute < 3; minute += 1) {
+      expect(await whoami(transport)).toBe(me("p1"));
+      clock.step(60_001);
+    }
+    expect(runs()).toBe(1);
   });
 
   test("ends one that hangs, also with a child that keeps its output open", async () => {

@@ -8,22 +8,13 @@
 import { readFile, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
+import type { Cluster } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
-import { openCredential, openMaterial } from "./credential.ts";
-import type { CredentialSource } from "./credential.ts";
-import { ExecPlugin } from "./exec-plugin.ts";
-import type { ClusterInfo } from "./exec-plugin.ts";
+import { openFiles } from "./credential.ts";
+import type { TransportTls } from "./credential.ts";
+import { openPlugin } from "./exec-plugin.ts";
 import { readKubeconfig } from "./kubeconfig.ts";
-import type { Choice, ClusterEntry, KubeconfigFile } from "./kubeconfig.ts";
-
-/** As `fetch` takes it; PEM text. */
-export type TransportTls = {
-  ca?: string;
-  cert?: string;
-  key?: string;
-  serverName?: string;
-  rejectUnauthorized?: boolean;
-};
+import type { Choice, KubeconfigFile } from "./kubeconfig.ts";
 
 export type Transport = {
   /** URL of the server, without a slash at its end. */
@@ -55,7 +46,7 @@ export type OpenedTransport =
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Replaced in tests. */
-export type TransportPorts = { clock: Clock; serviceAccountFolder: string; homeFolder: string };
+export type TransportPorts = { clock: Clock; root: string; homeFolder: string };
 
 /** The name of the way that a pod has. */
 export const IN_CLUSTER = "in-cluster";
@@ -72,7 +63,7 @@ export async function openTransport(
   if (settings.enabled === false) return { kind: "off" };
   const ports: TransportPorts = {
     clock: given.clock ?? REAL_CLOCK,
-    serviceAccountFolder: given.serviceAccountFolder ?? SERVICE_ACCOUNT,
+    root: given.root ?? "",
     homeFolder: given.homeFolder ?? env["HOME"] ?? homedir(),
   };
   const { kubeconfig, context } = settings;
@@ -102,7 +93,7 @@ async function isFile(path: string): Promise<boolean> {
 
 async function isInCluster(env: Environment, ports: TransportPorts): Promise<boolean> {
   const named = env["KUBERNETES_SERVICE_HOST"] && env["KUBERNETES_SERVICE_PORT"];
-  return Boolean(named) && (await isFile(join(ports.serviceAccountFolder, "token")));
+  return Boolean(named) && (await isFile(`${ports.root}${SERVICE_ACCOUNT}/token`));
 }
 
 /**
@@ -130,7 +121,7 @@ async function openKubeconfig(
     const message = `${missing.join(", ")}: expected a kubeconfig, found no such file`;
     return { kind: "failed", message };
   }
-  const result = readKubeconfig(files, settings.context);
+  const result = await readKubeconfig(files, settings.context);
   if (result.kind === "bad") return { kind: "failed", message: result.message };
   return openChoice(result.choice, env, ports);
 }
@@ -164,102 +155,68 @@ async function openInCluster(env: Environment, ports: TransportPorts): Promise<O
     const message = "KUBERNETES_SERVICE_HOST and _PORT: expected a host and a port";
     return { kind: "failed", message };
   }
-  const folder = ports.serviceAccountFolder;
-  const cluster: ClusterEntry = {
-    server,
-    ca: { path: join(folder, "ca.crt") },
-    insecure: false,
-    serverName: null,
-  };
-  const user = {
-    cert: null,
-    key: null,
-    token: null,
-    tokenFile: join(folder, "token"),
-    basic: null,
-    exec: null,
-    impersonate: {},
-  };
-  return openChoice({ context: IN_CLUSTER, cluster, user }, env, ports);
+  const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
+  const config = new KubeConfig();
+  config.loadFromCluster(ports.root);
+  const [cluster, user] = [config.getCurrentCluster(), config.getCurrentUser()];
+  if (cluster === null || user === null) return { kind: "absent" };
+  // The library speaks plain http on the ports 80, 8001 and 8080; client-go never does.
+  const choice = { cluster: { ...cluster, server }, user, exec: null, impersonate: {} };
+  return openChoice({ context: IN_CLUSTER, ...choice }, env, ports);
 }
 
-async function openChoice(
-  { context, cluster, user }: Choice,
-  env: Environment,
-  ports: TransportPorts,
-): Promise<OpenedTransport> {
-  const { clock } = ports;
-  const ca = cluster.ca && openMaterial(cluster.ca, "certificates in PEM", clock);
-  const held = openCredential(user, clock);
+async function openChoice(choice: Choice, env: Environment, ports: TransportPorts) {
+  const { context, cluster, user, exec, impersonate } = choice;
+  const files = openFiles(cluster, user, ports.clock);
   try {
-    const pem = ca === null ? null : await ca();
     // Only what lies in files is tried: a plugin may need the network, and says so in each call.
-    await held.current();
-    const info = user.exec?.provideClusterInfo ? clusterInfo(cluster, pem) : null;
-    const plugin = user.exec === null ? null : new ExecPlugin(user.exec, info, env, clock);
-    const source = plugin === null ? held : layered(held, plugin);
-    const transport = createTransport(context, cluster, ca, source, user.impersonate);
-    return { kind: "ok", transport, warnings: warningsOf(context, cluster) };
+    const { tls } = await files.current();
+    const info = exec?.provideClusterInfo ? clusterInfo(cluster, tls.ca) : null;
+    const plugin = exec && openPlugin(exec, info, env, ports.clock);
+    // A plugin's answer outranks what is written beside it.
+    const transport: Transport = {
+      server: cluster.server,
+      name: context,
+      async headers() {
+        const [under, over] = [await files.current(), await plugin?.current()];
+        return { ...under.headers, ...over?.headers, ...impersonate };
+      },
+      async tls() {
+        const [under, over] = [await files.current(), await plugin?.current()];
+        return { ...under.tls, ...over?.tls };
+      },
+      refresh() {
+        files.refresh();
+        plugin?.refresh();
+      },
+    };
+    const opened: OpenedTransport = {
+      kind: "ok",
+      transport,
+      warnings: warningsOf(context, cluster),
+    };
+    return opened;
   } catch (cause) {
-    return { kind: "failed", message: cause instanceof Error ? cause.message : String(cause) };
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return { kind: "failed" as const, message };
   }
 }
 
-/** A plugin's answer outranks what is written beside it. */
-function layered(held: CredentialSource, plugin: CredentialSource): CredentialSource {
+/** What a plugin is told that asks for `provideClusterInfo`. */
+function clusterInfo({ server, skipTLSVerify, tlsServerName }: Cluster, ca: string | undefined) {
   return {
-    async current() {
-      const [under, over] = [await held.current(), await plugin.current()];
-      const pair = over.cert === null ? under : over;
-      return { headers: { ...under.headers, ...over.headers }, cert: pair.cert, key: pair.key };
-    },
-    refresh() {
-      held.refresh();
-      plugin.refresh();
-    },
-  };
-}
-
-function createTransport(
-  name: string,
-  cluster: ClusterEntry,
-  ca: (() => Promise<string>) | null,
-  source: CredentialSource,
-  impersonate: Record<string, string>,
-): Transport {
-  const fixed: TransportTls = {
-    ...(cluster.insecure ? { rejectUnauthorized: false } : {}),
-    ...(cluster.serverName === null ? {} : { serverName: cluster.serverName }),
-  };
-  return {
-    server: cluster.server,
-    name,
-    headers: async () => ({ ...(await source.current()).headers, ...impersonate }),
-    async tls() {
-      const { cert, key } = await source.current();
-      return {
-        ...fixed,
-        ...(ca === null ? {} : { ca: await ca() }),
-        ...(cert === null || key === null ? {} : { cert, key }),
-      };
-    },
-    refresh: () => source.refresh(),
-  };
-}
-
-function clusterInfo({ server, insecure, serverName }: ClusterEntry, pem: string | null) {
-  const info: ClusterInfo = {
     server,
-    ...(insecure ? { "insecure-skip-tls-verify": true } : {}),
-    ...(serverName === null ? {} : { "tls-server-name": serverName }),
-    ...(pem === null ? {} : { "certificate-authority-data": Buffer.from(pem).toString("base64") }),
+    ...(skipTLSVerify ? { "insecure-skip-tls-verify": true } : {}),
+    ...(tlsServerName ? { "tls-server-name": tlsServerName } : {}),
+    ...(ca === undefined
+      ? {}
+      : { "certificate-authority-data": Buffer.from(ca).toString("base64") }),
   };
-  return info;
 }
 
-function warningsOf(context: string, { server, insecure }: ClusterEntry): string[] {
+function warningsOf(context: string, { server, skipTLSVerify }: Cluster): string[] {
   const warnings: string[] = [];
-  if (insecure) {
+  if (skipTLSVerify) {
     warnings.push(
       `context ${context}: insecure-skip-tls-verify: anybody on the way can read the credentials`,
     );

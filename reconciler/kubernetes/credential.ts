@@ -1,116 +1,151 @@
 /**
- * What proves who we are to an API server, renewed while it is used: files are read again every
- * minute and after a refusal, because projected tokens and certificates rotate in place.
+ * Credentials for an API server, renewed while they are used. `@kubernetes/client-node` reads the
+ * files and applies them; when it is asked again is decided here. Version 1.4.0 reads every file at
+ * each call but keeps a token for a minute, even a refused one, and takes an empty one for none.
  *
  * Adapter: reads token and certificate files.
  */
 import { readFile } from "node:fs/promises";
+import type { RequestOptions } from "node:https";
+import type { Cluster, User } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
-import type { Material, UserEntry } from "./kubeconfig.ts";
 
-/** `cert` and `key` are PEM and come together. */
-export type Credential = {
-  headers: Record<string, string>;
-  cert: string | null;
-  key: string | null;
+/** As `fetch` takes it; PEM text. */
+export type TransportTls = {
+  ca?: string;
+  cert?: string;
+  key?: string;
+  serverName?: string;
+  rejectUnauthorized?: boolean;
 };
 
-export type CredentialSource = {
-  /** Rejects with an error that names what is wrong and holds no secret. */
-  current(): Promise<Credential>;
-  /** The server refused what `current()` gave: the next call reads anew. */
-  refresh(): void;
-};
+export type Credential = { headers: Record<string, string>; tls: TransportTls };
+/** `endsAt` is wall milliseconds, `null` if nothing says when it ends. */
+export type Held = { credential: Credential; endsAt: number | null };
 
-/** The kubelet renews a projected token well before it ends; a minute is what client-go takes. */
-const REREAD_MS = 60_000;
+/** `everyMs`: held no longer than this. `pauseMs`: the least time between two attempts. */
+export type Pace = { everyMs: number; pauseMs: number };
+
+/** A credential is renewed this long before it ends, so that none ends on its way. */
+const EARLY_MS = 10_000;
+
+/**
+ * Asks when nothing is held, when what is held is old or about to end, and after a refusal. What
+ * has not ended yet stays in use while asking fails.
+ */
+export class Renewed {
+  readonly #ask: () => Promise<Held>;
+  readonly #clock: Clock;
+  readonly #pace: Pace;
+  #held: Held | null = null;
+  #failure: unknown = null;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #isRefused = false;
+  #asking: Promise<void> | null = null;
+
+  /** `ask` rejects with an error that names what is wrong and holds no secret. */
+  constructor(ask: () => Promise<Held>, clock: Clock, pace: Pace) {
+    this.#ask = ask;
+    this.#clock = clock;
+    this.#pace = pace;
+  }
+
+  /** Rejects as `ask` does. All callers during one attempt get its result. */
+  async current(): Promise<Credential> {
+    if (this.#asking === null && this.#isDue()) {
+      this.#asking = this.#renew().finally(() => {
+        this.#asking = null;
+      });
+    }
+    await this.#asking;
+    if (this.#held === null) throw this.#failure;
+    return this.#held.credential;
+  }
+
+  /** The server refused what `current()` gave. */
+  refresh(): void {
+    this.#isRefused = true;
+  }
+
+  #isDue(): boolean {
+    const restedMs = this.#clock.monoMs() - this.#askedMs;
+    if (restedMs < this.#pace.pauseMs) return false;
+    if (this.#held === null || this.#isRefused || restedMs >= this.#pace.everyMs) return true;
+    const { endsAt } = this.#held;
+    return endsAt !== null && endsAt <= this.#clock.wallMs() + EARLY_MS;
+  }
+
+  async #renew(): Promise<void> {
+    this.#isRefused = false;
+    try {
+      this.#held = await this.#ask();
+    } catch (cause) {
+      this.#failure = cause;
+      const endsAt = this.#held?.endsAt ?? Number.NEGATIVE_INFINITY;
+      if (endsAt <= this.#clock.wallMs()) this.#held = null;
+    }
+    this.#askedMs = this.#clock.monoMs();
+  }
+}
+
+/** Projected tokens and certificates rotate in place; a minute is what client-go takes. */
+const FILES: Pace = { everyMs: 60_000, pauseMs: 0 };
 /** A certificate chain is a few KiB; anything of this size was named by mistake. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
-/**
- * A small file, kept. Once it was read, a failing read (it is just being replaced) leaves the old
- * content in place.
- */
-export class KeptFile {
-  readonly #path: string;
-  readonly #what: string;
-  readonly #clock: Clock;
-  #content: string | null = null;
-  #readMs = Number.NEGATIVE_INFINITY;
-  #reading: Promise<string> | null = null;
-
-  /** `what` names the content in errors. */
-  constructor(path: string, what: string, clock: Clock) {
-    this.#path = path;
-    this.#what = what;
-    this.#clock = clock;
-  }
-
-  /** Everybody who asks during a read gets its result: a certificate and its key stay a pair. */
-  async read(): Promise<string> {
-    const isFresh = this.#clock.monoMs() - this.#readMs < REREAD_MS;
-    if (this.#reading === null && isFresh && this.#content !== null) return this.#content;
-    this.#reading ??= this.#open().finally(() => {
-      this.#reading = null;
-    });
-    return this.#reading;
-  }
-
-  async #open(): Promise<string> {
-    this.#readMs = this.#clock.monoMs();
-    try {
-      const bytes = await readFile(this.#path);
-      if (bytes.byteLength > FILE_BYTES_MAX) throw new Error("larger than 1 MiB");
-      const content = bytes.toString("utf8").trim();
-      if (content === "") throw new Error("empty");
-      this.#content = content;
-      return content;
-    } catch (cause) {
-      if (this.#content !== null) return this.#content;
-      throw new Error(`${this.#path}: expected ${this.#what}, ${reasonOf(cause)}`);
-    }
-  }
-
-  forget(): void {
-    this.#readMs = Number.NEGATIVE_INFINITY;
-  }
+/** Everything but a plug-in: certificates, token, token file, password. */
+export function openFiles(cluster: Cluster, user: User, clock: Clock): Renewed {
+  return new Renewed(() => readFiles(cluster, user), clock, FILES);
 }
 
-function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return "not readable";
-  if ("code" in cause && cause.code === "ENOENT") return "found no such file";
-  if ("code" in cause && typeof cause.code === "string") return `not readable: ${cause.code}`;
-  return `found it ${cause.message}`;
+async function readFiles(cluster: Cluster, user: User): Promise<Held> {
+  const tokenFile: unknown = user.authProvider?.config?.tokenFile;
+  await checkFile(cluster.caFile, "certificates in PEM");
+  await checkFile(tokenFile, "a token");
+  await checkFile(user.certFile, "a client certificate in PEM");
+  await checkFile(user.keyFile, "a client key in PEM");
+  const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
+  // A new one each time: an old one would return the token that was just refused.
+  const config = new KubeConfig();
+  // For the library plain http is an unverified server; that it is used is told at start.
+  const skipTLSVerify = cluster.skipTLSVerify || cluster.server.startsWith("http:");
+  config.loadFromClusterAndUser({ ...cluster, skipTLSVerify }, user);
+  const options: RequestOptions = { headers: {} };
+  await config.applyToHTTPSOptions(options);
+  // Files do not end: the last content serves while one of them is being replaced.
+  return { credential: credentialOf(options), endsAt: Number.POSITIVE_INFINITY };
 }
 
-type Source = () => Promise<string>;
-
-/** Inline PEM or a kept file. */
-export function openMaterial(material: Material, what: string, clock: Clock): Source {
-  if ("pem" in material) return async () => material.pem;
-  const file = new KeptFile(material.path, what, clock);
-  return () => file.read();
-}
-
-/** Everything but a plugin: certificate and key, token, token file, password. */
-export function openCredential(user: UserEntry, clock: Clock): CredentialSource {
-  const cert = user.cert && openMaterial(user.cert, "a client certificate in PEM", clock);
-  const key = user.key && openMaterial(user.key, "a client key in PEM", clock);
-  const file = user.tokenFile === null ? null : new KeptFile(user.tokenFile, "a token", clock);
-  return {
-    async current() {
-      const headers: Record<string, string> = {};
-      // The file outranks the token written beside it, as in client-go: only the file rotates.
-      const token = file === null ? user.token : await file.read();
-      if (token !== null) headers["authorization"] = `Bearer ${token}`;
-      else if (user.basic !== null) {
-        const pair = Buffer.from(`${user.basic.username}:${user.basic.password}`);
-        headers["authorization"] = `Basic ${pair.toString("base64")}`;
-      }
-      // One after the other: of two that are wrong the same one is told each time.
-      const pair = cert === null || key === null ? null : ([await cert(), await key()] as const);
-      return { headers, cert: pair?.[0] ?? null, key: pair?.[1] ?? null };
+async function checkFile(path: unknown, what: string): Promise<void> {
+  if (typeof path !== "string" || path === "") return;
+  const found = await readFile(path).then(
+    (bytes) => {
+      if (bytes.byteLength > FILE_BYTES_MAX) return "found it larger than 1 MiB";
+      return bytes.toString("utf8").trim() === "" ? "found it empty" : null;
     },
-    refresh: () => file?.forget(),
+    (cause: unknown) => {
+      const code = cause instanceof Error && "code" in cause ? cause.code : "unknown";
+      return code === "ENOENT" ? "found no such file" : `not readable: ${code}`;
+    },
+  );
+  if (found !== null) throw new Error(`${path}: expected ${what}, ${found}`);
+}
+
+/** What the library set, in the form that `fetch` takes. */
+export function credentialOf(options: RequestOptions): Credential {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    headers[name.toLowerCase()] = String(value).trim();
+  }
+  if (options.auth && headers["authorization"] === undefined) {
+    headers["authorization"] = `Basic ${Buffer.from(options.auth).toString("base64")}`;
+  }
+  const { ca, cert, key, servername, rejectUnauthorized } = options;
+  const tls: TransportTls = {
+    ...(ca ? { ca: String(ca) } : {}),
+    ...(cert && key ? { cert: String(cert), key: String(key) } : {}),
+    ...(servername ? { serverName: servername } : {}),
+    ...(rejectUnauthorized === false ? { rejectUnauthorized } : {}),
   };
+  return { headers, tls };
 }

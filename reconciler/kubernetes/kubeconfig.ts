@@ -1,10 +1,13 @@
 /**
- * Reading a kubeconfig (kubernetes.io/docs, "Organizing Cluster Access Using kubeconfig Files"):
- * several files are one, the first that names a thing wins, and one context chooses a cluster and a
- * user. What is wrong is said with the file, the place, what was expected and the nearest name; a
- * value out of the file is quoted only where it is a name, because the others may be secrets.
+ * Checks kubeconfig files (kubernetes.io/docs, "Organizing Cluster Access Using kubeconfig Files")
+ * and passes what one context chooses to the `KubeConfig` of `@kubernetes/client-node`, which reads
+ * it. Version 1.4.0 rejects a name that occurs in two files, a broken entry that is not chosen, and
+ * a missing file; it ignores `tokenFile`, prefers a file to inline data, and its errors quote the
+ * file. So files are merged and checked first: an error names the file, the place, what was
+ * expected and the nearest name. It quotes names only, because other values may be secrets.
  */
 import { dirname, isAbsolute, join } from "node:path";
+import type { Cluster, User } from "@kubernetes/client-node";
 import * as v from "valibot";
 import { parseDocument } from "yaml";
 import { nearest } from "../../schema/nearest.ts";
@@ -12,45 +15,22 @@ import { finite } from "../../schema/number.ts";
 
 export type KubeconfigFile = { path: string; text: string };
 
-export type ClusterEntry = {
-  /** URL without a slash at its end. */
-  server: string;
-  /** PEM, already decoded, or the absolute path of a file that holds it. */
-  ca: Material | null;
-  insecure: boolean;
-  serverName: string | null;
-};
-
-export type Material = { pem: string } | { path: string };
-
-export type ExecEntry = {
-  apiVersion: string;
-  command: string;
-  args: string[];
-  env: { name: string; value: string }[];
-  installHint: string | null;
-  provideClusterInfo: boolean;
-};
-
-export type UserEntry = {
-  cert: Material | null;
-  key: Material | null;
-  token: string | null;
-  tokenFile: string | null;
-  basic: { username: string; password: string } | null;
+export type Choice = {
+  context: string;
+  cluster: Cluster;
+  /** Without its credential plugin. */
+  user: User;
   exec: ExecEntry | null;
-  /** Headers of an impersonation, empty without one. */
+  /** What the library does not send of an impersonation. */
   impersonate: Record<string, string>;
 };
-
-export type Choice = { context: string; cluster: ClusterEntry; user: UserEntry };
 export type KubeconfigResult = { kind: "ok"; choice: Choice } | { kind: "bad"; message: string };
 
 const text = v.pipe(v.string(), v.minLength(1));
 /** YAML reads a bare `token: 0123` as a number; written by hand it is meant as text. */
 const loose = v.pipe(v.union([v.string(), finite]), v.transform(String));
 
-const Cluster = v.object({
+const ClusterEntry = v.object({
   server: text,
   "certificate-authority": v.nullish(v.string()),
   "certificate-authority-data": v.nullish(v.string()),
@@ -62,14 +42,15 @@ const Cluster = v.object({
 const Exec = v.object({
   apiVersion: text,
   command: text,
-  args: v.nullish(v.array(loose)),
-  env: v.nullish(v.array(v.object({ name: text, value: loose }))),
-  installHint: v.nullish(v.string()),
+  args: v.nullish(v.array(loose), []),
+  env: v.nullish(v.array(v.object({ name: text, value: loose })), []),
+  installHint: v.nullish(v.string(), ""),
   interactiveMode: v.nullish(v.string()),
-  provideClusterInfo: v.nullish(v.boolean()),
+  provideClusterInfo: v.nullish(v.boolean(), false),
 });
+export type ExecEntry = v.InferOutput<typeof Exec>;
 
-const User = v.object({
+const UserEntry = v.object({
   "client-certificate": v.nullish(v.string()),
   "client-certificate-data": v.nullish(v.string()),
   "client-key": v.nullish(v.string()),
@@ -107,19 +88,19 @@ class Bad extends Error {}
  * Chooses `context`, or the current context if it is `null`. Paths in the result are absolute:
  * relative ones start at the folder of the file that names them.
  */
-export function readKubeconfig(
+export async function readKubeconfig(
   files: readonly KubeconfigFile[],
   context: string | null,
-): KubeconfigResult {
+): Promise<KubeconfigResult> {
   try {
-    return { kind: "ok", choice: choose(files, context) };
+    return { kind: "ok", choice: await choose(files, context) };
   } catch (cause) {
     if (cause instanceof Bad) return { kind: "bad", message: cause.message };
     throw cause;
   }
 }
 
-function choose(files: readonly KubeconfigFile[], wanted: string | null): Choice {
+async function choose(files: readonly KubeconfigFile[], wanted: string | null): Promise<Choice> {
   const read = files.map((file) => ({ path: file.path, content: readFile(file) }));
   const collect = (kind: Kind): Entry[] =>
     read.flatMap(({ path, content }) =>
@@ -137,11 +118,25 @@ function choose(files: readonly KubeconfigFile[], wanted: string | null): Choice
   }
   const contextEntry = find("context", collect("context"), name, where);
   const context = check(Context, contextEntry.value, contextEntry.at, "context");
-  const clusterEntry = find("cluster", collect("cluster"), context.cluster, contextEntry.at);
-  const userName = context.user ?? "";
-  const user =
-    userName === "" ? NOBODY : readUser(find("user", collect("user"), userName, contextEntry.at));
-  return { context: name, cluster: readCluster(clusterEntry), user };
+  const cluster = checkCluster(
+    find("cluster", collect("cluster"), context.cluster, contextEntry.at),
+  );
+  const named = context.user
+    ? find("user", collect("user"), context.user, contextEntry.at)
+    : { name: "nobody", value: {}, file: "", at: "" };
+  const { exec, impersonate, ...user } = checkUser(named);
+  const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
+  const config = new KubeConfig();
+  const chosen = {
+    "current-context": name,
+    contexts: [{ name, context: { ...context, user: named.name } }],
+    clusters: [{ name: context.cluster, cluster }],
+    users: [{ name: named.name, user }],
+  };
+  config.loadFromString(JSON.stringify(chosen));
+  const [loaded, me] = [config.getCurrentCluster(), config.getCurrentUser()];
+  if (loaded === null || me === null) throw new Bad(`${contextEntry.at}: not a usable context`);
+  return { context: name, cluster: loaded, user: me, exec, impersonate };
 }
 
 function readFile({ path, text: content }: KubeconfigFile): v.InferOutput<typeof File> {
@@ -170,8 +165,8 @@ function find(kind: Kind, entries: readonly Entry[], name: string, where: string
   throw new Bad(`${where}: no ${kind} ${quote(name)}; ${hint}`);
 }
 
-function readCluster({ value, file, at }: Entry): ClusterEntry {
-  const cluster = check(Cluster, value, at, "cluster");
+function checkCluster({ value, file, at }: Entry): v.InferOutput<typeof ClusterEntry> {
+  const cluster = check(ClusterEntry, value, at, "cluster");
   const url = URL.canParse(cluster.server) ? new URL(cluster.server) : null;
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
     throw new Bad(`${at}.cluster.server: expected https://host:port`);
@@ -183,32 +178,16 @@ function readCluster({ value, file, at }: Entry): ClusterEntry {
     const hint = "reach the server directly, or tunnel to it and set tls-server-name";
     throw new Bad(`${at}.cluster.proxy-url: a proxy is not supported; ${hint}`);
   }
-  const insecure = cluster["insecure-skip-tls-verify"] ?? false;
   const ca = material(cluster, "certificate-authority", file, `${at}.cluster`);
-  if (insecure && ca !== null) {
+  if (cluster["insecure-skip-tls-verify"] === true && ca !== null) {
     const what = "insecure-skip-tls-verify and a certificate authority exclude each other";
     throw new Bad(`${at}.cluster: ${what}`);
   }
-  return {
-    server: cluster.server.replace(/\/+$/, ""),
-    ca,
-    insecure,
-    serverName: cluster["tls-server-name"] || null,
-  };
+  return { ...cluster, ...ca, server: cluster.server.replace(/\/+$/, "") };
 }
 
-const NOBODY: UserEntry = {
-  cert: null,
-  key: null,
-  token: null,
-  tokenFile: null,
-  basic: null,
-  exec: null,
-  impersonate: {},
-};
-
-function readUser({ value, file, at }: Entry): UserEntry {
-  const user = check(User, value ?? {}, at, "user");
+function checkUser({ value, file, at }: Entry) {
+  const { tokenFile, ...user } = check(UserEntry, value ?? {}, at, "user");
   const provider = user["auth-provider"];
   if (provider) {
     const name = provider.name ? ` ${quote(provider.name)}` : "";
@@ -221,20 +200,22 @@ function readUser({ value, file, at }: Entry): UserEntry {
     const missing = cert === null ? "client-certificate" : "client-key";
     throw new Bad(`${at}.user: expected a client certificate and its key, found no ${missing}`);
   }
+  const config = tokenFile ? { tokenFile: resolve(file, tokenFile) } : undefined;
   return {
-    cert,
-    key,
-    token: user.token || null,
-    tokenFile: user.tokenFile ? resolve(file, user.tokenFile) : null,
-    basic: user.username ? { username: user.username, password: user.password ?? "" } : null,
-    exec: user.exec ? readExec(user.exec, file, `${at}.user.exec`) : null,
+    ...user,
+    ...cert,
+    ...key,
+    // The file outranks the token written beside it, as in client-go: only the file rotates.
+    token: config === undefined ? user.token : undefined,
+    "auth-provider": config && { name: "tokenFile", config },
+    exec: user.exec ? checkExec(user.exec, file, `${at}.user.exec`) : null,
     impersonate: impersonation(user, at),
   };
 }
 
 const EXEC_VERSIONS = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-function readExec(exec: v.InferOutput<typeof Exec>, file: string, at: string): ExecEntry {
+function checkExec(exec: ExecEntry, file: string, at: string): ExecEntry {
   if (!EXEC_VERSIONS.includes(exec.apiVersion)) {
     const wanted = EXEC_VERSIONS.join(" or ");
     throw new Bad(`${at}.apiVersion: expected ${wanted}, found ${quote(exec.apiVersion)}`);
@@ -242,20 +223,14 @@ function readExec(exec: v.InferOutput<typeof Exec>, file: string, at: string): E
   if (exec.interactiveMode === "Always") {
     throw new Bad(`${at}.interactiveMode: Always needs a terminal, and a service has none`);
   }
-  return {
-    apiVersion: exec.apiVersion,
-    // A bare name is looked up in PATH; a path starts at the kubeconfig, as client-go has it.
-    command: exec.command.includes("/") ? resolve(file, exec.command) : exec.command,
-    args: exec.args ?? [],
-    env: exec.env ?? [],
-    installHint: exec.installHint || null,
-    provideClusterInfo: exec.provideClusterInfo ?? false,
-  };
+  // A bare name is looked up in PATH; a path starts at the kubeconfig, as client-go has it.
+  const isPath = exec.command.includes("/");
+  return { ...exec, command: isPath ? resolve(file, exec.command) : exec.command };
 }
 
-function impersonation(user: v.InferOutput<typeof User>, at: string): Record<string, string> {
+/** The library sends `Impersonate-User` only. */
+function impersonation(user: v.InferOutput<typeof UserEntry>, at: string) {
   const headers: Record<string, string> = {};
-  if (user.as) headers["impersonate-user"] = user.as;
   if (user["as-uid"]) headers["impersonate-uid"] = user["as-uid"];
   const [group, ...more] = user["as-groups"] ?? [];
   // Each group is a header line of its own, and `fetch` would join the lines to one group's name.
@@ -266,18 +241,17 @@ function impersonation(user: v.InferOutput<typeof User>, at: string): Record<str
 
 type Holder = Readonly<Record<string, unknown>>;
 
-/** Inline data outranks a file, as in client-go. */
-function material(holder: Holder, field: string, file: string, at: string): Material | null {
+/** The fields that say it, inline data before a file as in client-go; `null` if there is none. */
+function material(holder: Holder, field: string, file: string, at: string): Holder | null {
   const data = holder[`${field}-data`];
   if (typeof data === "string" && data !== "") {
-    const pem = Buffer.from(data, "base64").toString("utf8");
-    if (!pem.includes("-----BEGIN ")) {
+    if (!Buffer.from(data, "base64").toString("utf8").includes("-----BEGIN ")) {
       throw new Bad(`${at}.${field}-data: expected PEM in base64`);
     }
-    return { pem };
+    return { [field]: undefined };
   }
   const path = holder[field];
-  return typeof path === "string" && path !== "" ? { path: resolve(file, path) } : null;
+  return typeof path === "string" && path !== "" ? { [field]: resolve(file, path) } : null;
 }
 
 const resolve = (file: string, path: string): string =>

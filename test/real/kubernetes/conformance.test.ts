@@ -129,13 +129,14 @@ describe.skipIf(missing !== null)("the compiled client and a real API server", (
   });
 
   test("is the pod's account by the files of a pod", async () => {
-    const account = join(folder, "account");
-    mkdirSync(account);
+    const root = join(folder, "pod");
+    const account = join(root, "var/run/secrets/kubernetes.io/serviceaccount");
+    mkdirSync(account, { recursive: true });
     writeFileSync(join(account, "ca.crt"), cluster.authority);
     writeFileSync(join(account, "token"), await cluster.token());
     const { hostname, port } = new URL(cluster.url);
     const env = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
-    const found = await who(["--account", account], env);
+    const found = await who(["--root", root], env);
     expect(found).toMatchObject({ who: PRODUCT, name: "in-cluster" });
   });
 

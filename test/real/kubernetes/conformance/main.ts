@@ -27,13 +27,13 @@ const clock: Clock = {
 const option = { type: "string" } as const;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { kubeconfig: option, context: option, account: option },
+  options: { kubeconfig: option, context: option, root: option },
 });
 
 async function open(): Promise<Transport> {
-  const { kubeconfig = null, context = null, account } = values;
+  const { kubeconfig = null, context = null, root } = values;
   const settings = { enabled: true, kubeconfig, context };
-  const ports = account === undefined ? {} : { serviceAccountFolder: account };
+  const ports = root === undefined ? {} : { root };
   const opened = await openTransport(settings, process.env, { clock, ...ports });
   if (opened.kind === "ok") return opened.transport;
   throw new Error(opened.kind === "failed" ? opened.message : opened.kind);
