@@ -9,7 +9,7 @@ import { LIMIT } from "../schema/limit.ts";
 import { parseAddress } from "./report/address.ts";
 import { parseSince } from "./report/since.ts";
 
-const FLAGS = {
+export const FLAGS = {
   server: {
     kind: "text",
     value: "ADDRESS",

@@ -1,6 +1,6 @@
 /**
- * The manual pages, man(7), of `navarch` and of each command, from the same table as the help.
- * Pure.
+ * The manual pages, man(7), of `navarch` and of each command, from the same table as the help; and
+ * the form of such a page for a program that has no commands. Pure.
  */
 import type { Command } from "./command.ts";
 import type { Flag } from "./flag.ts";
@@ -27,7 +27,7 @@ export function manPages(commands: readonly Command[], imprint: Imprint): Map<st
   const pages = new Map<string, string>();
   pages.set("navarch.1", overview(commands, imprint));
   for (const command of commands) {
-    pages.set(`navarch-${command.name.join("-")}.1`, page(command, imprint));
+    pages.set(`navarch-${command.name.join("-")}.1`, pageOf(command, imprint));
   }
   return pages;
 }
@@ -45,10 +45,7 @@ function overview(commands: readonly Command[], imprint: Imprint): string {
       ]),
   ]);
   return lines([
-    title("navarch", imprint),
-    ".SH NAME",
-    "navarch \\- keep GPU fleets healthy",
-    ".SH SYNOPSIS",
+    ...head({ name: "navarch", section: 1, summary: "keep GPU fleets healthy" }, imprint),
     ".B navarch",
     "\\fIcommand\\fR [\\fIarguments\\fR] [\\fIflags\\fR]",
     ".SH DESCRIPTION",
@@ -60,20 +57,17 @@ function overview(commands: readonly Command[], imprint: Imprint): string {
     "Every command accepts these.",
     ...flags(GLOBAL_FLAGS),
     ".SH EXIT STATUS",
-    ...STATUS.flatMap(([code, text]) => [".TP", `.B ${code}`, roff(text)]),
+    ...terms(STATUS),
   ]);
 }
 
-function page(command: Command, imprint: Imprint): string {
+function pageOf(command: Command, imprint: Imprint): string {
   const name = `navarch-${command.name.join("-")}`;
   const own = command.flags.filter((flag) => flag.hidden !== true);
   const examples = command.examples ?? [];
   const more = command.more?.split("\n").filter((line) => line.trim() !== "") ?? [];
   return lines([
-    title(name, imprint),
-    ".SH NAME",
-    `${roff(name)} \\- ${roff(command.summary)}`,
-    ".SH SYNOPSIS",
+    ...head({ name, section: 1, summary: command.summary }, imprint),
     `.B navarch ${roff(command.name.join(" "))}`,
     roff(`${command.usage} [flags]`.trim()),
     ".SH DESCRIPTION",
@@ -90,13 +84,53 @@ function page(command: Command, imprint: Imprint): string {
   ]);
 }
 
-function title(name: string, { date, version }: Imprint): string {
+export type Manual = {
+  name: string;
+  section: 1 | 8;
+  summary: string;
+  /** Paragraphs. */
+  description: readonly string[];
+  flags: readonly Flag[];
+  /** Further sections by heading: words, each with its explanation. */
+  more: Readonly<Record<string, readonly (readonly [string, string])[]>>;
+  /** `navarch(1)`. */
+  see: readonly string[];
+};
+
+/** The page of a program without commands. */
+export function formatManual(manual: Manual, imprint: Imprint): string {
+  return lines([
+    ...head(manual, imprint),
+    `.B ${roff(manual.name)}`,
+    "[\\fIflags\\fR]",
+    ".SH DESCRIPTION",
+    ...manual.description.flatMap((text, i) => [...(i === 0 ? [] : [".PP"]), roff(text)]),
+    ".SH OPTIONS",
+    ...flags(manual.flags),
+    ...Object.entries(manual.more).flatMap(([title, list]) => [`.SH ${title}`, ...terms(list)]),
+    ".SH SEE ALSO",
+    manual.see.map((one) => `\\fB${roff(one).replace("(", "\\fR(")}`).join(", "),
+  ]);
+}
+
+type Named = Pick<Manual, "name" | "section" | "summary">;
+
+function head({ name, section, summary }: Named, { date, version }: Imprint): string[] {
   const upper = roff(name.toUpperCase());
-  return `.TH "${upper}" "1" "${date}" "navarch ${roff(version)}" "Navarch manual"`;
+  return [
+    `.TH "${upper}" "${section}" "${date}" "navarch ${roff(version)}" "Navarch manual"`,
+    ".SH NAME",
+    `${roff(name)} \\- ${roff(summary)}`,
+    ".SH SYNOPSIS",
+  ];
+}
+
+function terms(list: readonly (readonly [string, string])[]): string[] {
+  return list.flatMap(([term, text]) => [".TP", `.B ${roff(term)}`, roff(text)]);
 }
 
 function flags(list: readonly Flag[]): string[] {
-  return list.flatMap((flag) => [".TP", `.B ${roff(flagUsage(flag))}`, roff(flagMeaning(flag))]);
+  return terms(list.map((flag) => [flagUsage(flag), flagMeaning(flag)]));
 }
 
 function sentence(text: string): string {

@@ -1,8 +1,8 @@
 /**
  * What is in the two Debian packages: `navarch-node`, the agent, and `navarch`, the control plane
  * and the command line. Units and settings are the files of `systemd/` and of the folder of each
- * package beside this file; generated are what dpkg itself asks for, and the manual pages and
- * completions of `navarch`, from its command table.
+ * package beside this file; generated are what dpkg itself asks for, the manual pages, and the
+ * completions of `navarch` from its command table.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -13,8 +13,9 @@ import { formatBash } from "../../cli/completion-bash.ts";
 import { formatFish } from "../../cli/completion-fish.ts";
 import { formatZsh } from "../../cli/completion-zsh.ts";
 import { tableOf } from "../../cli/completion.ts";
-import { manPages } from "../../cli/man.ts";
+import { type Imprint, manPages } from "../../cli/man.ts";
 import { type TarEntry, printDeb, withFolders } from "./archive.ts";
+import { formatNodeManual } from "./node-manual.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 
@@ -101,9 +102,10 @@ export function makeDeb(name: PackageName, binary: Uint8Array, edition: Edition)
 function filesOf(name: PackageName, binary: Uint8Array, edition: Edition): TarEntry[] {
   const read = (from: string) => readFileSync(join(ROOT, from));
   const { files } = PACKAGES[name];
-  const generated = name === "navarch" ? shellFiles(edition) : [];
+  const imprint = imprintOf(edition);
   return [
-    ...generated,
+    ...manualsOf(name, imprint),
+    ...(name === "navarch" ? completions() : []),
     { name: `./usr/bin/${name}`, bytes: binary, mode: 0o755 },
     {
       name: `./usr/share/doc/${name}/changelog.gz`,
@@ -116,21 +118,30 @@ function filesOf(name: PackageName, binary: Uint8Array, edition: Edition): TarEn
   ];
 }
 
-/** Where man-db and the shells of Debian look. */
-function shellFiles({ version, seconds }: Edition): TarEntry[] {
-  const date = new Date(seconds * 1_000).toISOString().slice(0, 10);
-  const file = (path: string, bytes: Uint8Array): TarEntry => {
-    return { name: `./usr/share/${path}`, bytes, mode: 0o644 };
-  };
-  const pages = [...manPages(COMMANDS, { date, version })].map(([page, text]) => {
-    return file(`man/man1/${page}.gz`, gzipSync(text, { level: 9 }));
+function imprintOf({ version, seconds }: Edition): Imprint {
+  return { version, date: new Date(seconds * 1_000).toISOString().slice(0, 10) };
+}
+
+const shared = (path: string, bytes: Uint8Array): TarEntry => {
+  return { name: `./usr/share/${path}`, bytes, mode: 0o644 };
+};
+
+/** Where man-db looks. */
+function manualsOf(name: PackageName, imprint: Imprint): TarEntry[] {
+  const node = new Map([["navarch-node.8", formatNodeManual(imprint)]]);
+  const pages = name === "navarch" ? manPages(COMMANDS, imprint) : node;
+  return [...pages].map(([page, text]) => {
+    return shared(`man/man${page.slice(-1)}/${page}.gz`, gzipSync(text, { level: 9 }));
   });
+}
+
+/** Where the shells of Debian look. */
+function completions(): TarEntry[] {
   const table = tableOf(COMMANDS);
   return [
-    ...pages,
-    file("bash-completion/completions/navarch", Buffer.from(formatBash(table))),
-    file("zsh/vendor-completions/_navarch", Buffer.from(formatZsh(table))),
-    file("fish/vendor_completions.d/navarch.fish", Buffer.from(formatFish(table))),
+    shared("bash-completion/completions/navarch", Buffer.from(formatBash(table))),
+    shared("zsh/vendor-completions/_navarch", Buffer.from(formatZsh(table))),
+    shared("fish/vendor_completions.d/navarch.fish", Buffer.from(formatFish(table))),
   ];
 }
 

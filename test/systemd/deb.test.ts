@@ -131,7 +131,7 @@ describe.each(NAMES)("makeDeb(%s)", (name) => {
 
   test("puts every file where Debian's policy wants it, with every folder above it", () => {
     const places =
-      /^\.\/(usr\/(bin|lib\/systemd\/system|share\/(doc|man\/man1|bash-completion|zsh|fish))|etc\/(default|navarch|navarch-node))\//;
+      /^\.\/(usr\/(bin|lib\/systemd\/system|share\/(doc|man\/man[18]|bash-completion|zsh|fish))|etc\/(default|navarch|navarch-node))\//;
     for (const { name: path, folder: isFolder, mode } of data.values()) {
       if (isFolder) {
         expect(mode & 0o022).toBe(0);
@@ -148,6 +148,13 @@ describe.each(NAMES)("makeDeb(%s)", (name) => {
     expect(data.has(`./usr/share/doc/${name}/copyright`)).toBe(true);
     const changes = data.get(`./usr/share/doc/${name}/changelog.gz`);
     expect(gunzipSync(changes?.bytes ?? Buffer.alloc(0)).toString()).toContain("# Changelog");
+  });
+
+  test("has the manual page of its program", () => {
+    const page = `./usr/share/man/${name === "navarch" ? "man1/navarch.1" : "man8/navarch-node.8"}.gz`;
+    const manual = gunzipSync(data.get(page)?.bytes ?? Buffer.alloc(0)).toString();
+    expect(manual).toContain(`.SH NAME\n${name.replaceAll("-", "\\-")} \\- `);
+    expect(manual).toContain(".SH EXIT STATUS");
   });
 
   test("keeps from others what is not theirs", () => {

@@ -74,8 +74,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
     ),
   },
   cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "deploy"] },
-  // The packages carry manual pages and completions, made from the command table.
-  build: { rooms: ["cli"] },
+  // The packages carry manual pages and completions, made from the tables of flags and commands.
+  build: { rooms: ["agent", "cli", "schema"] },
   systemd: { rooms: [] },
   deploy: { rooms: [] },
 };
