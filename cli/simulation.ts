@@ -3,6 +3,7 @@
  * directory and an exit status.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
+import type { RunFolder } from "../simulator/report/folder.ts";
 import type { Report } from "../simulator/run/report.ts";
 import type { Semantics } from "../simulator/run/check.ts";
 import type { Progress, RunOptions } from "../simulator/run/runner.ts";
@@ -38,7 +39,7 @@ export type Plan = {
 
 export async function simulate(context: Context, plan: Plan): Promise<number | Failure> {
   const { runScenario } = await import("../simulator/run/runner.ts");
-  const { RunFolder } = await import("../simulator/report/folder.ts");
+  const { RunFolder: Opener } = await import("../simulator/report/folder.ts");
   const { printHead } = await import("../simulator/report/console.ts");
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
@@ -48,7 +49,7 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const nodes = fleet.length + (stress?.fleetGen?.totalNodes ?? 0);
   const time = plan.real ? `real, ${plan.speed} times as fast` : "virtual";
   tell(printHead(plan.scenario, nodes, plan.seed, time));
-  const folder = openFolder(RunFolder, plan);
+  const folder = openFolder(Opener, plan);
   if ("ok" in folder) return folder;
   const begunMono = world.monoMs();
   const startedAt = new Date(world.wallMs()).toISOString();
@@ -83,12 +84,7 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
 
 class ListenError extends Error {}
 
-type Folder = InstanceType<typeof import("../simulator/report/folder.ts").RunFolder>;
-
-function openFolder(
-  kind: typeof import("../simulator/report/folder.ts").RunFolder,
-  plan: Plan,
-): Folder | Failure {
+function openFolder(kind: typeof RunFolder, plan: Plan): RunFolder | Failure {
   try {
     return new kind(plan.out, plan.text);
   } catch (error) {
@@ -105,7 +101,7 @@ async function openVirtual(): Promise<RunOptions["time"]> {
 async function optionsOf(
   context: Context,
   plan: Plan,
-  folder: Folder,
+  folder: RunFolder,
   tell: (text: string) => void,
 ): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
   const { printProgress } = await import("../simulator/report/console.ts");
@@ -156,7 +152,7 @@ async function opener(
 async function finish(
   context: Context,
   plan: Plan,
-  folder: Folder,
+  folder: RunFolder,
   report: Report,
   result: RunResult,
 ): Promise<number> {

@@ -352,9 +352,6 @@ export const ERROR_CODES = [
   "not_leader",
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
-export type ErrorBody = {
-  error: { code: ErrorCode; message: string; details: Record<string, unknown>; request_id: string };
-};
 
 export type BootstrapStepView = {
   kind: string;

@@ -57,7 +57,6 @@ export const BOOTSTRAP_STATES = [
   /** Its node leaves: nobody wants it any more. */
   "cancelled",
 ] as const;
-export type BootstrapState = (typeof BOOTSTRAP_STATES)[number];
 
 export const BootstrapAttempt = v.object({
   node: NodeId,

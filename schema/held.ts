@@ -57,6 +57,3 @@ export type PastFinding = v.InferOutput<typeof PastFinding>;
 /** What came before on this node, oldest first. Stored beside the held findings. */
 export const FindingHistory = v.pipe(v.array(PastFinding), v.maxLength(256));
 export type FindingHistory = readonly PastFinding[];
-
-/** The history of a node that nothing was heard from yet. */
-export const NO_HISTORY: FindingHistory = [];

@@ -93,7 +93,6 @@ export const Phase = v.variant("kind", [
   v.object({ kind: v.literal("held"), since: instant, heldBy: text, why: text }),
 ]);
 export type Phase = v.InferOutput<typeof Phase>;
-export type PhaseKind = Phase["kind"];
 
 /** A cordon has an owner; Navarch lifts only its own (law 10). */
 export const Cordon = v.object({ by: text, why: text, at: instant });

@@ -104,7 +104,6 @@ export const OPERATION_STATES = [
   /** Overtaken: the subject is gone, so the effect is pointless. */
   "abandoned",
 ] as const;
-export type OperationState = (typeof OPERATION_STATES)[number];
 
 export const Operation = v.object({
   id: OperationId,
@@ -131,8 +130,3 @@ export const Operation = v.object({
   because: v.array(text),
 });
 export type Operation = v.InferOutput<typeof Operation>;
-
-/** Which state may follow which: one legality function for journal, executor and tests. */
-export function mayFollow(from: OperationState, to: OperationState): boolean {
-  return from === "asked" && to !== "asked";
-}

@@ -45,7 +45,7 @@ export type GpuFlag = (typeof GPU_FLAGS)[number];
 /** Fields of a GPU that are in neither list; a field added to the schema must find its place. */
 type Other = Exclude<keyof GpuSample, GpuReading | GpuFlag>;
 const OTHERS: Record<Other, true> = { index: true, uuid: true, processes: true };
-/** Every field of `GpuSample` by name. */
+/** Every field of `GpuSample` by name. @internal */
 export const GPU_FIELDS: readonly string[] = [
   ...GPU_READINGS,
   ...GPU_FLAGS,

@@ -12,6 +12,7 @@ export const meta = sqliteTable("meta", {
   value: text("value").notNull(),
 });
 
+/** Read as SQL; a test compares it with the migrations. @internal */
 export const migration = sqliteTable("migration", {
   tag: text("tag").primaryKey(),
   at: integer("at").notNull(),
@@ -20,6 +21,8 @@ export const migration = sqliteTable("migration", {
 /**
  * Who acts: one row, `leader`. Every write names the epoch through the view `fence`, whose trigger
  * refuses it once another process has taken over (docs/reference/safety.md#leadership).
+ *
+ * @internal
  */
 export const lease = sqliteTable("lease", {
   name: text("name").primaryKey(),

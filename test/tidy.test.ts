@@ -1,18 +1,18 @@
 /**
- * The house rules over the whole tree, each failure as `file:line: rule: what`. The rules are pure
- * functions with tests of their own in `test/tidy/`; one that fires on good code is fixed there,
- * with a test, rather than worked around here.
+ * The house rules over the whole tree, each failure as `file:line: rule: what`. oxlint and knip tell
+ * most of them (`test/tidy/config/oxlint.config.ts`, `test/tidy/config/knip.json`); our own are pure functions
+ * with tests in `test/tidy/`. One that fires on good code is fixed there, with a test, rather than
+ * worked around here.
  */
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { judgeBans } from "./tidy/ban.ts";
-import { judgeDead } from "./tidy/dead.ts";
 import { judgeCycles, judgeImports } from "./tidy/import.ts";
-import { judgeBarrel, judgeHeader, judgeNames } from "./tidy/name.ts";
-import { judgeColumns, judgeSizes } from "./tidy/size.ts";
-import { parseSource, printViolation } from "./tidy/source.ts";
+import { judgeBarrel, judgeClock, judgeColumns, judgeHeader } from "./tidy/rule.ts";
+import { judgeNames, judgePorts, judgeSilence } from "./tidy/rule.ts";
+import { formatViolation, parseSource } from "./tidy/source.ts";
 import type { Source, Violation } from "./tidy/source.ts";
+import { findUnused, lint } from "./tidy/tool.ts";
 
 const ROOT = dirname(import.meta.dir);
 
@@ -34,27 +34,30 @@ async function readTree(): Promise<Source[]> {
   return Promise.all(ours.sort().map(read));
 }
 
-async function readScripts(): Promise<string[]> {
-  const manifest: { scripts: Record<string, string> } = await Bun.file(
-    join(ROOT, "package.json"),
-  ).json();
-  return Object.values(manifest.scripts);
-}
-
 const sources = await readTree();
-const scripts = await readScripts();
 
-const RULES: readonly [string, () => Violation[]][] = [
-  ["imports follow the arrows between rooms", () => sources.flatMap(judgeImports)],
-  ["no rooms import each other in a circle", () => judgeCycles(sources)],
-  ["nothing banned is used", () => sources.flatMap(judgeBans)],
-  ["files and functions are short enough", () => sources.flatMap(judgeSizes)],
-  ["lines are short enough", () => sources.flatMap(judgeColumns)],
-  ["names are kebab-case and say something", () => sources.flatMap(judgeNames)],
-  ["nothing is re-exported wholesale", () => sources.flatMap(judgeBarrel)],
-  ["every source begins with its promise", () => sources.flatMap(judgeHeader)],
-  ["no file is dead", () => judgeDead(sources, scripts)],
+const UNUSED = ["--config", "test/tidy/config/knip.json"];
+/** A type that only tests name costs nothing. */
+const TESTED = [...UNUSED, "--production", "--exclude", "types"];
+
+const RULES: readonly [string, () => string[]][] = [
+  ["nothing banned is used", () => lint(ROOT, ["--config", "test/tidy/config/oxlint.config.ts"])],
+  ["no file, export or dependency is unused", () => findUnused(ROOT, UNUSED)],
+  ["nothing of the product is used by tests only", () => findUnused(ROOT, TESTED)],
+  ["imports follow the arrows between rooms", own(judgeImports)],
+  ["no rooms import each other in a circle", () => judgeCycles(sources).map(formatViolation)],
+  ["only the edge reads the clock", own(judgeClock)],
+  ["no rule is switched off in place", own(judgeSilence)],
+  ["no method of a port is optional", own(judgePorts)],
+  ["lines are short enough", own(judgeColumns)],
+  ["names are kebab-case and say something", own(judgeNames)],
+  ["nothing is re-exported wholesale", own(judgeBarrel)],
+  ["every source begins with its promise", own(judgeHeader)],
 ];
+
+function own(judge: (source: Source) => Violation[]): () => string[] {
+  return () => sources.flatMap(judge).map(formatViolation);
+}
 
 test("readTree() finds the sources of every room", () => {
   const paths = sources.map(({ path }) => path);
@@ -64,7 +67,7 @@ test("readTree() finds the sources of every room", () => {
 });
 
 test.each(RULES)("%s", (_name, judge) => {
-  const violations = judge().map(printViolation);
+  const violations = judge();
   if (violations.length > 0) {
     throw new Error(`${violations.length} broken:\n${violations.join("\n")}`);
   }

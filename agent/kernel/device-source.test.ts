@@ -127,8 +127,12 @@ test("beyond a mebibyte it leaves what comes to the kernel, and goes on when the
     }
   };
   for (let stuck = 0; stuck < 50; ) {
-    if (fill()) stuck = 0;
-    else (stuck++, await Bun.sleep(1));
+    if (fill()) {
+      stuck = 0;
+    } else {
+      stuck++;
+      await Bun.sleep(1);
+    }
     if (sent > 5_000) break;
   }
   expect(sent).toBeWithin(1_000, 1_300);

@@ -136,7 +136,7 @@ export const FABRIC_V3 = {
   fields: { ...FABRIC_V2.fields, healthSummary: { at: 36, bytes: 1 } },
 } satisfies Layout;
 
-/** Every struct that crosses into the library. */
+/** Every struct that crosses into the library. @internal */
 export const LAYOUTS: readonly Layout[] = [
   PCI_INFO,
   EXCLUDED,

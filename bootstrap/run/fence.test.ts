@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeKey, openPeer, type Peer } from "../../test/fixture/ssh/peer.ts";
 import { createConnect } from "../ssh/ssh2.ts";
-import type { AbortReason, Job, Outcome } from "./job.ts";
+import type { Job, Outcome } from "./job.ts";
 import {
   say,
   type FakePorts,
@@ -139,7 +139,7 @@ describe("runBootstrap() and who is in charge", () => {
     expect(existsSync(token)).toBe(false);
   });
 
-  const reasons: [AbortReason | undefined, string][] = [
+  const reasons: ["interrupted" | "cancelled" | undefined, string][] = [
     ["cancelled", "cancelled"],
     ["interrupted", "interrupted"],
     [undefined, "interrupted"],

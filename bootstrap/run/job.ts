@@ -115,9 +115,6 @@ export type Ports = {
   masks: readonly string[];
 };
 
-/** Reasons for `AbortController.abort(reason)`: anything else counts as `interrupted`. */
-export type AbortReason = "interrupted" | "cancelled";
-
 export type Outcome = {
   /** The last document that was recorded. */
   attempt: BootstrapAttempt;

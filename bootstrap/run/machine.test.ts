@@ -85,7 +85,7 @@ describe.skipIf(isMissing)("a whole machine", () => {
     binary = { url: "/releases/agent", sha256, path: AGENT };
   }, 300_000);
   afterAll(async () => {
-    plane?.stop(true);
+    await plane?.stop(true);
     expect(await bed?.close()).toEqual([]);
   });
 

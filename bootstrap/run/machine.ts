@@ -14,8 +14,6 @@ const TEXT_BYTES_MAX = 64 * 1_024;
 
 export type Collected = { answer: ExecAnswer; stdout: string; stderr: string };
 
-export type Input = Exclude<ExecOptions["stdin"], undefined>;
-
 /** Runs a command line and keeps what it said, up to 64 KiB a stream. */
 export async function collect(
   shell: Shell,

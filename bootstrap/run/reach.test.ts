@@ -183,7 +183,7 @@ describe("runBootstrap() and the address to dial", () => {
       expect(say(outcome)).toBe("done");
       expect(commandsOf(outcome)[0]?.stdout.head).toBe(address);
     }
-    server.stop(true);
+    await server.stop(true);
     await own.close();
   });
 

@@ -7,6 +7,7 @@ import type { Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import type { Flag } from "../flag.ts";
+import type { Record } from "../record.ts";
 import { show } from "../show.ts";
 
 /** A threshold failed. */
@@ -22,7 +23,7 @@ export const REPLAY_FLAGS: readonly Flag[] = [
 
 type Source = {
   ok: true;
-  record: import("../record.ts").Record;
+  record: Record;
   active: CompiledPolicy;
   quarantined: ReadonlySet<string>;
   /** Until when what was last held went on: nothing recorded says otherwise. */

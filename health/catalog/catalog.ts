@@ -108,9 +108,6 @@ for (const entry of sxids.codes) {
   bySxid.set(entry.sxid, { code: entry.sxid, name: entry.name, class: entry.class });
 }
 
-/** Stored with decisions, so that a later catalogue does not change what an old one meant. */
-export const CATALOG_REVISION: string = xids.catalogRevision;
-
 /** The entry of an XID number, or `null` for a code newer than the catalogue. */
 export function xid(number: number): XidEntry | null {
   return byXid.get(number) ?? null;

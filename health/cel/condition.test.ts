@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { PolicyEvent, PolicyNode } from "../../schema/policy.ts";
-import { compileCondition, evaluate } from "./condition.ts";
+import { activate, compileCondition, evaluateIn } from "./condition.ts";
 
 const EVENT: PolicyEvent = {
   event_type: "xid",
@@ -25,11 +25,11 @@ const NODE: PolicyNode = {
 function run(text: string): boolean | "error" | "refused" {
   const made = compileCondition(text);
   if (!made.ok) return "refused";
-  const answer = evaluate(made.condition, EVENT, NODE);
+  const answer = evaluateIn(made.condition, activate(EVENT, NODE));
   return answer.ok ? answer.value : "error";
 }
 
-describe("evaluate()", () => {
+describe("evaluateIn()", () => {
   const cases: [string, boolean | "error" | "refused"][] = [
     // Numbers: int and double are compared and mixed.
     ["event.metrics.whole == 85.0", true],
@@ -128,24 +128,24 @@ describe("evaluate()", () => {
     ["[1].exists(a, [1].exists(b, [1].exists(c, a == b && b == c)))", "refused"],
   ];
   for (const [text, expected] of cases) {
-    test(`evaluate() gives ${expected} for ${JSON.stringify(text)}`, () => {
+    test(`evaluateIn() gives ${expected} for ${JSON.stringify(text)}`, () => {
       expect(run(text)).toBe(expected);
     });
   }
 
-  test("evaluate() stays linear on a pattern that backtracks for ever elsewhere", () => {
+  test("evaluateIn() stays linear on a pattern that backtracks for ever elsewhere", () => {
     const made = compileCondition("event.message.matches('^(a+)+$')");
     if (!made.ok) throw new Error(made.message);
     const event = { ...EVENT, message: `${"a".repeat(1_000)}!` };
     const began = performance.now();
-    expect(evaluate(made.condition, event, NODE)).toEqual({ ok: true, value: false });
+    expect(evaluateIn(made.condition, activate(event, NODE))).toEqual({ ok: true, value: false });
     expect(performance.now() - began).toBeLessThan(500);
   });
 
-  test("evaluate() names what failed", () => {
+  test("evaluateIn() names what failed", () => {
     const made = compileCondition("event.metrics.nope > 1");
     if (!made.ok) throw new Error(made.message);
-    const answer = evaluate(made.condition, EVENT, NODE);
+    const answer = evaluateIn(made.condition, activate(EVENT, NODE));
     expect(answer).toEqual({ ok: false, message: "No such key: nope" });
   });
 });
@@ -188,7 +188,7 @@ describe("compileCondition()", () => {
     expect(not.ok && not.condition.alwaysTrue).toBe(false);
   });
 
-  test("compileCondition() answers for any text, and evaluate() for any event", () => {
+  test("compileCondition() answers for any text, and evaluateIn() for any event", () => {
     const words = [
       "event",
       ".",
@@ -210,7 +210,7 @@ describe("compileCondition()", () => {
         const made = compileCondition(given);
         if (!made.ok) return made.message.length > 0;
         const metrics = { a: typeof value === "number" ? value : String(value) };
-        return typeof evaluate(made.condition, { ...EVENT, metrics }, NODE).ok === "boolean";
+        return typeof evaluateIn(made.condition, activate({ ...EVENT, metrics }, NODE)).ok === "boolean";
       }),
       { numRuns: 2_000 },
     );

@@ -205,12 +205,3 @@ export function evaluateIn(condition: Condition, activation: Activation): Evalua
     return { ok: false, message: typeof summary === "string" ? summary : message };
   }
 }
-
-/** Evaluates one condition on one event. */
-export function evaluate(
-  condition: Condition,
-  event: PolicyEvent,
-  node: PolicyNode,
-): EvaluateAnswer {
-  return evaluateIn(condition, activate(event, node));
-}

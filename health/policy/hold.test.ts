@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
-import { HeldFinding, NO_HISTORY } from "../../schema/held.ts";
+import { HeldFinding } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Judgement, PolicyNode, Verdict } from "../../schema/policy.ts";
@@ -47,7 +47,7 @@ function found(given: Partial<Finding>, boot = "b1"): Finding {
 
 const xid = (code: number, boot = "b1", metrics: Finding["metrics"] = {}): Finding =>
   found({ code, metrics }, boot);
-const judged = (finding: Finding): Judgement => judge(finding, compiledBuiltin, NODE, NO_HISTORY);
+const judged = (finding: Finding): Judgement => judge(finding, compiledBuiltin, NODE, []);
 
 function check(...active: string[]): Check {
   return { at: AT, conclusive: true, probes: [], expected_gpus: 8, present_gpus: 8, active };

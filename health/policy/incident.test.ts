@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
-import { NO_HISTORY } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
 import type { PolicyNode } from "../../schema/policy.ts";
 import { compiledBuiltin } from "./builtin.ts";
@@ -41,7 +40,7 @@ function at(seconds: number, given: Partial<Finding>, boot = "b1"): JudgedFindin
     kmsg_seq: null,
     ...given,
   };
-  return { finding, judgement: judge(finding, compiledBuiltin, NODE, NO_HISTORY) };
+  return { finding, judgement: judge(finding, compiledBuiltin, NODE, []) };
 }
 
 const xid = (seconds: number, code: number, gpu = 0): JudgedFinding =>

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { parseFacts } from "../../agent/kernel/fact.ts";
 import { EMPTY_MEMORY, findingOf } from "../../agent/kernel/finding.ts";
 import { Finding } from "../../schema/finding.ts";
-import { FindingHistory, NO_HISTORY } from "../../schema/held.ts";
+import { FindingHistory } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
 import { Judgement, type Policy, type PolicyNode, type PolicyRule } from "../../schema/policy.ts";
 import { allSxids, allXids } from "../catalog/catalog.ts";
@@ -65,7 +65,7 @@ function probed(
 /** The same of the node as a whole. */
 const nowhere = (finding: Finding): Finding => ({ ...finding, gpu_index: null, gpu_uuid: null });
 
-const about = (finding: Finding, history: FindingHistory = NO_HISTORY): Judgement =>
+const about = (finding: Finding, history: FindingHistory = []): Judgement =>
   judge(finding, compiledBuiltin, NODE, history);
 
 const brief = (j: Judgement): string =>
@@ -314,7 +314,7 @@ describe("judge() with the built-in policy, by the class table", () => {
     expect(about({ ...gone, foreign: true })).toMatchObject({ result: "healthy", rule: "foreign" });
     const injected = xid("149, UNIT Fatal XC0 i1 Link 03 (0x004505c6 0x0 0x0)");
     expect(about(injected)).toMatchObject({ result: "healthy", rule: "injected" });
-    const onFake = judge(injected, compiledBuiltin, { ...NODE, fake: true }, NO_HISTORY);
+    const onFake = judge(injected, compiledBuiltin, { ...NODE, fake: true }, []);
     expect(onFake.result).toBe("unhealthy");
   });
 
@@ -328,7 +328,7 @@ describe("judge() with the built-in policy, by the class table", () => {
 });
 
 describe("judgeReport()", () => {
-  const run = (findings: Finding[], history: FindingHistory = NO_HISTORY) =>
+  const run = (findings: Finding[], history: FindingHistory = []) =>
     judgeReport(findings, compiledBuiltin, NODE, history);
 
   test("judgeReport() escalates a contained error that comes back within a day, on one GPU", () => {
@@ -431,7 +431,7 @@ describe("judgeReport()", () => {
     const bad = fc.record({ code: fc.constantFrom(...mild), at: fc.integer({ min: 0, max: 1e8 }) });
     fc.assert(
       fc.property(fc.array(fc.array(bad, { maxLength: 8 }), { maxLength: 6 }), (reports) => {
-        let history: FindingHistory = NO_HISTORY;
+        let history: FindingHistory = [];
         for (const report of reports) {
           const answer = run(
             report.map((b) => xid(`${b.code}, x`, b.at)),
@@ -449,7 +449,7 @@ describe("judgeReport()", () => {
   });
 
   test("judgeReport() keeps its history within the stored bounds under a flood", () => {
-    let history: FindingHistory = NO_HISTORY;
+    let history: FindingHistory = [];
     for (let n = 0; n < 400; n++) {
       const bus = n % 2 === 0 ? "01" : "02";
       history = run([xid(`${(n % 9) + 130}, x`, n * 20_000, bus)], history).history;
@@ -479,7 +479,7 @@ describe("judgeReport() with a policy of one's own", () => {
       }),
       catchAll,
     );
-    expect(judge(xid("79, x"), policy, NODE, NO_HISTORY)).toMatchObject({
+    expect(judge(xid("79, x"), policy, NODE, [])).toMatchObject({
       result: "degraded",
       rule: "mine",
       hold: "until_reboot",
@@ -487,7 +487,7 @@ describe("judgeReport() with a policy of one's own", () => {
       definitive: false,
       rank: "policy",
     });
-    expect(judge(xid("48, x"), policy, NODE, NO_HISTORY)).toMatchObject({
+    expect(judge(xid("48, x"), policy, NODE, [])).toMatchObject({
       result: "healthy",
       rule: "rest",
       hold: "none",
@@ -496,13 +496,13 @@ describe("judgeReport() with a policy of one's own", () => {
 
   test("judge() never calls an application fault definitive, whatever the rule says", () => {
     const policy = custom(rule({ name: "harsh" }));
-    expect(judge(xid("13, x"), policy, NODE, NO_HISTORY)).toMatchObject({
+    expect(judge(xid("13, x"), policy, NODE, [])).toMatchObject({
       result: "unhealthy",
       definitive: false,
       hold: "none",
       action: "app",
     });
-    expect(judge(xid("79, x"), policy, NODE, NO_HISTORY).definitive).toBe(true);
+    expect(judge(xid("79, x"), policy, NODE, []).definitive).toBe(true);
   });
 
   test("judge() follows hold, action and pools of a rule", () => {
@@ -510,7 +510,7 @@ describe("judgeReport() with a policy of one's own", () => {
       rule({ name: "elsewhere", pools: ["q"] }),
       rule({ name: "here", pools: ["p"], hold: { forMs: 5_000 }, action: "inspect" }),
     );
-    expect(judge(xid("79, x"), policy, NODE, NO_HISTORY)).toMatchObject({
+    expect(judge(xid("79, x"), policy, NODE, [])).toMatchObject({
       rule: "here",
       hold: { forMs: 5_000 },
       action: "inspect",
@@ -521,22 +521,22 @@ describe("judgeReport() with a policy of one's own", () => {
     const repeat = { atLeast: 3, withinMs: 3_600_000, by: "node", result: "unhealthy" } as const;
     const policy = custom(rule({ name: "often", result: "degraded", repeat }));
     const three = [xid("13, x", 0, "01"), xid("13, x", 60_000, "02"), xid("31, x", 120_000, "01")];
-    const answer = judgeReport(three, policy, NODE, NO_HISTORY);
+    const answer = judgeReport(three, policy, NODE, []);
     expect(answer.judgements.map((j) => j.result)).toEqual(Array(3).fill("unhealthy"));
-    const two = judgeReport(three.slice(1), policy, NODE, NO_HISTORY);
+    const two = judgeReport(three.slice(1), policy, NODE, []);
     expect(two.judgements.map((j) => j.result)).toEqual(["degraded", "degraded"]);
   });
 
   test("judgeReport() reports a failing condition once, and goes on to the next rule", () => {
     const policy = custom(rule({ name: "bad", condition: "event.metrics.nope > 1" }), catchAll);
-    const answer = judgeReport([xid("79, x"), xid("48, x")], policy, NODE, NO_HISTORY);
+    const answer = judgeReport([xid("79, x"), xid("48, x")], policy, NODE, []);
     expect(answer.errors).toEqual([{ rule: "bad", message: "No such key: nope" }]);
     expect(answer.judgements.map((j) => j.rule)).toEqual(["rest", "rest"]);
   });
 
   test("judge() calls healthy what no rule matches", () => {
     const policy = custom(rule({ condition: "event.event_type == 'thermal'" }));
-    expect(judge(xid("79, x"), policy, NODE, NO_HISTORY)).toMatchObject({
+    expect(judge(xid("79, x"), policy, NODE, [])).toMatchObject({
       result: "healthy",
       rule: "default",
       hold: "none",
@@ -587,7 +587,7 @@ describe("judgeReport() with a policy shaped as upstream ships it", () => {
   ];
   for (const [finding, name, result] of cases) {
     test(`judge() of ${finding.kind} ${finding.code ?? finding.reason} is ${result} there`, () => {
-      expect(judge(finding, policy, NODE, NO_HISTORY)).toMatchObject({ rule: name, result });
+      expect(judge(finding, policy, NODE, [])).toMatchObject({ rule: name, result });
     });
   }
 });

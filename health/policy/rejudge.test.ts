@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
-import { NO_HISTORY } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { Health } from "../../schema/node.ts";
@@ -93,7 +92,7 @@ const FRESH: Health = {
   verdict: "unknown",
   lastReport: "unknown",
   held: [],
-  history: [...NO_HISTORY],
+  history: [...[]],
   unhealthyRun: 0,
   lastCountedAt: 0,
   lastCheckAt: START - 1_000,

@@ -6,7 +6,7 @@ import { Cleanup } from "./cleanup.ts";
 import type { EndedNode } from "./cleanup.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
-import { webhookDenied } from "../../simulator/cluster/status.ts";
+import { webhookDenied } from "../../test/fixture/kubernetes/admission.ts";
 import { readNode } from "./read-node.ts";
 
 const NAME = "gpu-17";

@@ -37,7 +37,6 @@ const read = (verb: "get" | "list", path: string, query = {}): KubeRequest => ({
 export const listPodsOf = (node: string): KubeRequest =>
   read("list", "/api/v1/pods", { fieldSelector: `spec.nodeName=${node}` });
 
-export const getPod = (pod: Named): KubeRequest => read("get", podPath(pod));
 
 /** `key` is `namespace/name`. */
 export function getDaemonset(key: string): KubeRequest {

@@ -44,7 +44,7 @@ function open(random?: () => number) {
 }
 
 const uidOf = (object: Record<string, unknown> | undefined): string =>
-  String((object?.["metadata"] as Record<string, unknown>)["uid"]);
+  String((object?.["metadata"] as Record<string, unknown> | undefined)?.["uid"]);
 
 function seedPod(fake: FakeKube, name: string, spec: object = {}, metadata: object = {}): string {
   const whole = { containers: [{ name: "c", image: "i" }], nodeName: "n1", ...spec };

@@ -206,7 +206,8 @@ describe("Kubernetes.left() of a node that registered again under another name",
     stage.kube.person.remove("nodes", "", NAME);
     stage.kube.seed("nodes", { metadata: { name: "gpu-b" } });
     await stage.clock.pass(1_000);
-    const uid = String((stage.kube.get("nodes", "", "gpu-b")?.["metadata"] as { uid: string }).uid);
+    const renewed = stage.kube.get("nodes", "", "gpu-b") as { metadata: { uid: string } };
+    const { uid } = renewed.metadata;
     const renamed = { ...before, name: "gpu-b", uid, formerNames: [NAME] };
     const wish = { ...stage.wish(), shown: [renamed] };
     one.cluster.tend(wish);

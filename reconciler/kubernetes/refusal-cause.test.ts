@@ -1,12 +1,7 @@
 /** The cause of a refusal, from the words that are stored of the API server's answers. */
 import { expect, test } from "bun:test";
-import {
-  forbidden,
-  policyDenied,
-  type Refused,
-  webhookDenied,
-  webhookFailed,
-} from "../../simulator/cluster/status.ts";
+import { policyDenied, webhookDenied, webhookFailed } from "../../test/fixture/kubernetes/admission.ts";
+import { forbidden, type Refused } from "../../simulator/cluster/status.ts";
 import { refusalText } from "./node-call.ts";
 import { causeOf } from "../core/kubernetes/refusal-cause.ts";
 import { resourceOf } from "../../simulator/cluster/resource.ts";

@@ -14,7 +14,7 @@ import { createClient, type Client } from "@libsql/client";
 import { and, desc, eq, gt, gte, type SQL, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import { drizzle, type LibSQLDatabase } from "drizzle-orm/libsql";
-import * as v from "valibot";
+import type * as v from "valibot";
 import { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { Command } from "../../schema/command.ts";
 import type { Credential } from "../../schema/credential.ts";

@@ -54,7 +54,7 @@ export class FakeKube implements KubeApi {
   readonly denied = new Set(["create nodes", "update nodes"]);
   /** Namespaces that are being deleted: nothing is created in them. */
   readonly terminating = new Set<string>();
-  /** What webhooks and policies refuse (`webhookDenied`, `policyDenied` of `fake-status.ts`). */
+  /** What webhooks and policies refuse. */
   admission: (request: KubeRequest) => say.Refused | null = () => null;
   readonly #journal: KubeWrite[] = [];
   readonly #evictions = new Map<string, EvictionCount>();

@@ -115,26 +115,6 @@ export function namespaceTerminating(resource: Resource, name: string, namespace
   return refused(403, "Forbidden", message, { causes: [cause] });
 }
 
-/** The code and the message are the webhook's own. */
-export const webhookDenied = (webhook: string, code: number, said: string): Refused =>
-  refused(code, "", `admission webhook "${webhook}" denied the request: ${said}`);
-
-/** It could not be called, and its failure policy is `Fail`. */
-export const webhookFailed = (webhook: string, why: string): Refused =>
-  refused(
-    500,
-    "InternalError",
-    `Internal error occurred: failed calling webhook "${webhook}": failed to call webhook: ${why}`,
-  );
-
-export const policyDenied = (policy: string, what: string, said: string): Refused =>
-  refused(
-    422,
-    "Invalid",
-    `${what} is forbidden: ValidatingAdmissionPolicy '${policy}' with binding '${policy}' ` +
-      `denied request: ${said}`,
-  );
-
 /** A list or its continuation at a version that is compacted away. */
 export const expired = (): Refused =>
   refused(
@@ -157,6 +137,6 @@ export const ok = (body: unknown, status = 200): Ok => ({ kind: "ok", status, bo
 
 export const success = (status: number, details?: object): Ok =>
   ok(
-    { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...(details ?? {}) },
+    { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...details },
     status,
   );

@@ -4,7 +4,7 @@
  * world is right, by the cloud's own journal. `--keep` leaves it running.
  */
 import { join } from "node:path";
-import { injectXid } from "../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../fixture/cloud/inject.ts";
 import type { EventView, NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";

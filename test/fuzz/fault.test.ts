@@ -6,7 +6,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { FaultFile } from "../../reconciler/provider/fake/fault-file.ts";
 import { FaultBook, parseFaults } from "../../reconciler/provider/fake/fault.ts";
-import { Journal, JournalDamaged, readJournal } from "../../reconciler/provider/fake/journal.ts";
+import { Journal, JournalDamaged, readEntries } from "../../reconciler/provider/fake/journal.ts";
+import { replay } from "../../reconciler/provider/fake/world.ts";
 import { mutate, mutations, odd } from "./mutate.ts";
 import { PATIENCE_MS, runs } from "./runs.ts";
 
@@ -117,11 +118,11 @@ const JOURNAL = [
   { kind: "terminated", atMs: 7, id: "i-1" },
 ];
 
-test("readJournal() reads a journal, or refuses it with an error", () => {
+test("replay() reads a journal, or refuses it with an error", () => {
   const path = join(folder, "journal.jsonl");
   const lines = JOURNAL.map((entry) => JSON.stringify(entry));
   writeFileSync(path, `${lines.join("\n")}\n`);
-  expect(readJournal(path).instances.size).toBe(1);
+  expect(replay(readEntries(path)).instances.size).toBe(1);
   const spoil = fc.tuple(
     fc.nat(JOURNAL.length - 1),
     fc.oneof(
@@ -135,7 +136,7 @@ test("readJournal() reads a journal, or refuses it with an error", () => {
       const spoiled = lines.map((text, i) => (i === line ? make(line) : text));
       writeFileSync(path, spoiled.join("\n") + (ended ? "\n" : ""));
       try {
-        readJournal(path);
+        replay(readEntries(path));
       } catch (error) {
         expect(error).toBeInstanceOf(Error);
         if (error instanceof JournalDamaged) expect(error.message).toMatch(/jsonl:\d+: /);

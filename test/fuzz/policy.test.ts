@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { compileCondition, evaluate } from "../../health/cel/condition.ts";
+import { activate, compileCondition, evaluateIn } from "../../health/cel/condition.ts";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { compilePolicy } from "../../health/policy/compile.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
@@ -68,7 +68,7 @@ function ask(text: string): void {
   const start = performance.now();
   const compiled = compileCondition(text);
   if (compiled.ok) {
-    const said = evaluate(compiled.condition, EVENT, NODE);
+    const said = evaluateIn(compiled.condition, activate(EVENT, NODE));
     if (!said.ok) expect(said.message).not.toBe("");
   } else {
     expect(compiled.message.trim()).not.toBe("");
@@ -80,7 +80,7 @@ function ask(text: string): void {
   if (took > 2_500) throw new Error(`${Math.round(took)} ms: ${text.slice(0, 200)}`);
 }
 
-test("compileCondition() and evaluate() answer any text", () => {
+test("compileCondition() and evaluateIn() answer any text", () => {
   const made = fc.array(fc.constantFrom(...WORDS), { maxLength: 14 }).map((all) => all.join(" "));
   const known = fc.constantFrom(...[...POLICY.rules, ...builtinPolicy.rules].map((r) => r.condition));
   const spoiled = fc
@@ -90,7 +90,7 @@ test("compileCondition() and evaluate() answer any text", () => {
   fc.assert(fc.property(text, ask), runs(4_000));
 }, PATIENCE_MS);
 
-test("compileCondition() and evaluate() are bounded on hostile conditions", () => {
+test("compileCondition() and evaluateIn() are bounded on hostile conditions", () => {
   const n = LIMIT.conditionBytesMax;
   const long = (part: string, end = "true"): string =>
     part.repeat(Math.floor((n - end.length) / part.length)) + end;

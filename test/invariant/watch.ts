@@ -76,27 +76,26 @@ export class Watch {
   }
 
   store(store: Store): Store {
-    const watch = this;
     return new Proxy(store, {
-      get(target, name) {
+      get: (target, name) => {
         if (name === "commit") {
           return async (change: Change): Promise<void> => {
             await target.commit(change);
-            watch.committed(change);
+            this.committed(change);
           };
         }
         if (name === "load") {
           return async (): Promise<Snapshot> => {
             const snapshot = await target.load();
-            watch.loaded(snapshot);
+            this.loaded(snapshot);
             return snapshot;
           };
         }
         if (name === "appendLetters") {
           return async (...args: Parameters<Store["appendLetters"]>): Promise<number[]> => {
             const ids = await target.appendLetters(...args);
-            watch.writes++;
-            watch.lastWrite = () => `letter of ${args[0].map((one) => one.letter.node).join(", ")}`;
+            this.writes++;
+            this.lastWrite = () => `letter of ${args[0].map((one) => one.letter.node).join(", ")}`;
             return ids;
           };
         }

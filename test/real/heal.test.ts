@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { injectXid } from "../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../fixture/cloud/inject.ts";
 import type { NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { buildStale, Plane, until } from "../fixture/plane/plane.ts";

@@ -5,7 +5,7 @@
  * nothing was doubled, nothing was lost and every take-over took less than 15 s.
  */
 import { parseArgs } from "node:util";
-import { injectXid } from "../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../fixture/cloud/inject.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { Pair } from "../fixture/plane/pair.ts";
 import { buildStale, until } from "../fixture/plane/plane.ts";

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { ROOT } from "../../build/product.ts";
-import { injectXid } from "../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../fixture/cloud/inject.ts";
 import type { NodeView } from "../../schema/api.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import { Pair } from "../fixture/plane/pair.ts";

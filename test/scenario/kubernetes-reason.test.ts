@@ -4,7 +4,7 @@
  * reason changes, never because a count or a time moves.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { policyDenied } from "../../simulator/cluster/status.ts";
+import { policyDenied } from "../fixture/kubernetes/admission.ts";
 import type { World } from "../world/world.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
 import { closeWorlds, order, phaseOf, told } from "../world/story.ts";

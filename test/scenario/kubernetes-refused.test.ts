@@ -7,7 +7,7 @@ import {
   policyDenied,
   webhookDenied,
   webhookFailed,
-} from "../../simulator/cluster/status.ts";
+} from "../fixture/kubernetes/admission.ts";
 import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";

@@ -181,7 +181,7 @@ test("scaling down drains before it ends, and a cordoned node goes first", async
     state: "accepted", message: null,
   } as never;
   void w.reconciler.takeCommand(command);
-  w.config.pools[0]?.scaling && (w.config.pools[0].scaling.minNodes = 1);
+  if (w.config.pools[0]?.scaling) w.config.pools[0].scaling.minNodes = 1;
   await w.reconciler.change((draft) => {
     const pool = w.reconciler.fleet().pools.values().next().value;
     if (pool !== undefined) draft.putPool({ ...pool, desired: 2 });

@@ -6,7 +6,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readScenario } from "../../simulator/scenario/read.ts";
-import { SEMANTICS } from "../../simulator/run/check.ts";
+import type { SEMANTICS } from "../../simulator/run/check.ts";
 import { judge } from "./judge.ts";
 
 setDefaultTimeout(60_000);

@@ -11,31 +11,21 @@ import type { Source, Violation } from "./source.ts";
 export type Import = { specifier: string; line: number };
 
 /**
- * `from "x"`, `import "x"`, `import("x")` and `require("x")`. A program named by `new URL` is
- * started rather than imported: the fake cloud runs the agent so, and the wall between them is the
- * process.
+ * Every import of a file, type-only ones too, in the order of their lines. oxlint bans `require`
+ * and `import("x").Y` as a type. A program named by `new URL` is started rather than imported:
+ * the fake cloud runs the agent so, and the wall between them is the process.
  */
-const FORMS = [
-  /\b(?:import|export)\b[^;"'`()]*?\bfrom\s*["']([^"'\n]+)["']/g,
-  /\bimport\s*["']([^"'\n]+)["']/g,
-  /\b(?:import|require)\s*\(\s*["']([^"'\n]+)["']/g,
-];
-
-/** Every import of a file, type-only ones too, in the order of their lines. */
-export function importsOf({ code, bare }: Source): Import[] {
-  const found: Import[] = [];
-  for (const form of FORMS) {
-    for (const match of bare.matchAll(form)) {
-      // The words must be code: a program quoted inside a string imports nothing.
-      const isCode = /^\s*(?:import|export|require)\b/.test(code.slice(match.index));
-      const specifier = match[1];
-      if (isCode && specifier !== undefined) {
-        const at = match.index + match[0].lastIndexOf(specifier);
-        found.push({ specifier, line: lineAt(bare, at) });
-      }
-    }
-  }
-  return found.sort((a, b) => a.line - b.line);
+export function importsOf({ text, module }: Source): Import[] {
+  const again = module.staticExports.flatMap(({ entries }) =>
+    entries.slice(0, 1).flatMap(({ moduleRequest }) => moduleRequest ?? []),
+  );
+  const requests = [...module.staticImports.map((one) => one.moduleRequest), ...again];
+  const late = module.dynamicImports.map(({ moduleRequest: { start, end } }) => {
+    return { start, value: text.slice(start + 1, end - 1) };
+  });
+  return [...requests, ...late]
+    .sort((a, b) => a.start - b.start)
+    .map(({ value, start }) => ({ specifier: value, line: lineAt(text, start) }));
 }
 
 /** The repository path that a relative specifier means, or `null` for a package. */

@@ -10,7 +10,8 @@ import type { Node } from "../../schema/node.ts";
 import type { ClusterOptions, VirtualCluster } from "./virtual-cluster.ts";
 import { atMostOnce, nodeLast } from "../invariant/kube.ts";
 import type { Workload } from "./workload.ts";
-import { poolYaml, World } from "./world.ts";
+import type { World } from "./world.ts";
+import { poolYaml } from "./world.ts";
 import { instanceOf, open } from "./story.ts";
 
 type Options = Parameters<typeof World.open>[1] & { cluster?: ClusterOptions; kubernetes?: never };

@@ -158,6 +158,7 @@ function lintEffect(
       return;
     }
     case "cordon":
+    case "bootstrap":
       return;
   }
 }

@@ -9,7 +9,7 @@ import type { Inventory } from "../../../schema/report.ts";
 import { agentOf, gpuOf, inventoryOf, nodeOf, POOL, sessionOf } from "../../../test/world/part.ts";
 import { readPolicy } from "../../config/policy.ts";
 import type { Letter } from "../store.ts";
-import { countUnhealthy, emptyInventory, foldLetter, foreignFindings } from "./letter.ts";
+import { countUnhealthy, emptyInventory, foldLetter } from "./letter.ts";
 
 const START = Date.parse("2026-03-01T10:00:00Z");
 const HERE = "boot-1";
@@ -244,7 +244,6 @@ describe("foldLetter() of evidence", () => {
   test("about another machine's device is counted, and never judged", () => {
     const foreign = found(79, { foreign: true });
     const one = letter([foreign, found(63)]);
-    expect(foreignFindings(one)).toEqual([foreign]);
     const { node, matches } = fold(met(), one);
     expect(matches).toEqual([{ rule: "r63", result: "degraded" }]);
     expect(node.health.held).toHaveLength(1);

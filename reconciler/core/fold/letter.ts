@@ -262,8 +262,3 @@ export function emptyInventory(hostname: string): AgentFact["inventory"] {
     capabilities: [],
   };
 }
-
-/** Findings whose device belongs to another machine: counted in metrics, never judged. */
-export function foreignFindings(letter: Letter): Finding[] {
-  return letter.findings.map((f) => f.finding).filter((f) => f.foreign === true);
-}

@@ -44,7 +44,7 @@ export function policyNodeOf(
   return {
     id: node.id,
     pool: node.pool ?? "",
-    labels: { ...(agent.inventory.labels ?? {}), ...labels },
+    labels: { ...agent.inventory.labels, ...labels },
     gpu_count: agent.inventory.gpus.length,
     driver_version: agent.inventory.driver_version ?? "",
     fake: agent.simulated,

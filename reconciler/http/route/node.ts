@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { CommandView, NodeView, PodPlanView } from "../../../schema/api.ts";
-import { COMMAND_TYPES, Command, type CommandType } from "../../../schema/command.ts";
+import { COMMAND_TYPES, type Command, type CommandType } from "../../../schema/command.ts";
 import { parseDuration } from "../../../schema/duration.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";

@@ -48,8 +48,6 @@ export function sayAction(action: Action): string {
           return payload.deadlineAt === 0 ? "drain" : `drain until ${iso(payload.deadlineAt)}`;
         case "bootstrap":
           return `set up ${payload.address} over SSH, attempt ${payload.attempt}`;
-        case "reboot":
-          return `restart instance ${payload.instanceId} at ${payload.provider}`;
         default:
           return unreachable(payload);
       }

@@ -77,7 +77,7 @@ export function viewNode(
       internal_ip: inventory?.internal_ip ?? node.instance?.internalIp ?? null,
       external_ip: inventory?.external_ip ?? node.instance?.externalIp ?? null,
       kernel_version: inventory?.kernel_version ?? null,
-      labels: { ...(inventory?.labels ?? {}), ...from.labels, ...pool },
+      labels: { ...inventory?.labels, ...from.labels, ...pool },
     },
     pool: node.pool,
     instance_id: node.instance?.id ?? null,

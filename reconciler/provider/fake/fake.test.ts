@@ -25,8 +25,10 @@ import {
 import type { InstanceId } from "../../../schema/id.ts";
 import { openFakeProvider } from "./fake.ts";
 import type { FakeCloud, FakeProviderOptions } from "./fake.ts";
-import { injectXid, instanceFolder, simulatedPci } from "./inject.ts";
-import { readEntries, readJournal, reality } from "./journal.ts";
+import { instanceFolder } from "./process.ts";
+import { injectXid, simulatedPci } from "../../../test/fixture/cloud/inject.ts";
+import { readEntries, reality } from "./journal.ts";
+import { replay } from "./world.ts";
 import { isAlive } from "./process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "navarch-cloud-"));
@@ -122,7 +124,7 @@ describe("openFakeProvider() over its journal", () => {
     await cloud.terminate(id, { ...FENCE, nodeId: "n4" });
     clock.step(20_000);
     const { due: _one, dueSeq: _two, ...left } = cloud.world();
-    const { due: _three, dueSeq: _four, ...read } = readJournal(stateDir);
+    const { due: _three, dueSeq: _four, ...read } = replay(readEntries(stateDir));
     expect(read).toEqual(left);
     await drop(cloud);
     const again = await openTest({ stateDir, clock });
@@ -288,7 +290,7 @@ describe("openFakeProvider() under kill -9", () => {
     const owner = startOwner(stateDir, 3, AGENT);
     await until("all bought", () => owner.lines().at(-1) === "done");
     const agents = () =>
-      [...readJournal(stateDir).instances.values()].flatMap((held) =>
+      [...replay(readEntries(stateDir)).instances.values()].flatMap((held) =>
         held.process === null ? [] : [held.process],
       );
     await until("all have agents", () => agents().length === 3);

@@ -26,8 +26,6 @@ import type { Section } from "./cloud.ts";
 import type { Entry } from "./entry.ts";
 import { realityOf } from "./reality.ts";
 import type { Reality } from "./reality.ts";
-import { replay } from "./world.ts";
-import type { World } from "./world.ts";
 
 const JOURNAL = "journal.jsonl";
 const LOCK = "journal.lock";
@@ -75,11 +73,6 @@ export function readEntries(path: string): Entry[] {
   if (!existsSync(file)) return [];
   const text = readFileSync(file, "utf8");
   return parseLines(text.slice(0, text.lastIndexOf("\n") + 1), file, 0);
-}
-
-/** The cloud that a journal tells of, given as its file or its folder. */
-export function readJournal(path: string): World {
-  return replay(readEntries(path));
 }
 
 /** What really exists, from a journal given as its file or its folder; also while it is in use. */

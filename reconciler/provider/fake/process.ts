@@ -24,7 +24,6 @@ import type { InstanceId } from "../../../schema/id.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import type { Instance } from "../../core/provider.ts";
 import { writeWhole } from "../../security/identity.ts";
-import { instanceFolder } from "./inject.ts";
 import type { AgentProcess, Held } from "./world.ts";
 
 /**
@@ -68,6 +67,11 @@ export type AgentRunnerOptions = {
   gpuType: string | null;
   after(ms: number, work: () => void): void;
 };
+
+/** The folder of one instance: kernel log, token, spool, log of its agent. */
+export function instanceFolder(stateDir: string, id: InstanceId): string {
+  return join(stateDir, "instance", id);
+}
 
 /**
  * State letter and start time (fields 3 and 22 of `/proc/PID/stat`), or `null` without a process.

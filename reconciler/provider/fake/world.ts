@@ -119,7 +119,7 @@ export function isLive(instance: Instance): boolean {
   return instance.state !== "terminated";
 }
 
-/** The entries of a journal, folded. */
+/** The entries of a journal, folded. @internal */
 export function replay(entries: Iterable<Entry>): World {
   const world = emptyWorld();
   for (const entry of entries) apply(world, entry);

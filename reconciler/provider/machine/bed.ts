@@ -123,12 +123,3 @@ async function findImage(given: string | null, tell: (message: string) => void) 
   if (existsSync(join(given, "etc/os-release"))) return { ok: true, path: given } as const;
   return { ok: false, why: `${given}: no root file system there` } as const;
 }
-
-/** Ends every machine and removes what they shared; what could not be done, or `null`. */
-export async function clearBed(stateDir: string): Promise<string | null> {
-  const script = join(stateDir, "clear.sh");
-  if (!existsSync(script)) return null;
-  const ran = await runCommand(["sh", script]);
-  const said = `${ran.stdout}${ran.stderr}`.trim();
-  return ran.code === 0 && said === "" ? null : `exit ${ran.code}: ${said}`;
-}

@@ -123,7 +123,7 @@ function imageHome(options: ImageOptions): { home: string; suite: string; all: s
   return { home: join(cacheRoot(), `machine-image-${digest}`), suite, all };
 }
 
-/** Where the image is, or will be; `null` on a host that cannot say which one. */
+/** Where the image is, or will be; `null` on a host that cannot say which one. @internal */
 export function imagePath(options: ImageOptions = {}): string | null {
   return imageHome(options)?.home ?? null;
 }

@@ -5,7 +5,7 @@
  * trials go on, one at a time. The end is the API server's own audit log; a log that is a file is
  * looked at every 100 ms, which is the slow way: the real device wakes the agent at once.
  */
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import { openCluster } from "../../real/kubernetes/cluster.ts";

@@ -30,7 +30,7 @@ export class Talker {
     const answer = Promise.withResolvers<string>();
     this.waiting.push(answer);
     const input: FileSink = this.child.stdin;
-    input.write(`${JSON.stringify(order)}\n`);
+    void input.write(`${JSON.stringify(order)}\n`);
     await input.flush();
     return JSON.parse(await answer.promise) as T;
   }

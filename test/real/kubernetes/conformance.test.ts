@@ -185,7 +185,7 @@ describe.skipIf(missing !== null)("the compiled client and a real API server", (
           if (line.failed !== undefined) throw new Error(line.failed);
           if (line.ask !== undefined) {
             await act[line.ask]?.();
-            child.stdin.write("done\n");
+            void child.stdin.write("done\n");
             await child.stdin.flush();
           }
           if (line.rssMiB !== undefined) rssMiB = line.rssMiB;

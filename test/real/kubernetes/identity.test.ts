@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { injectXid, instanceFolder } from "../../../reconciler/provider/fake/inject.ts";
+import { instanceFolder } from "../../../reconciler/provider/fake/process.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import { openFakeProvider } from "../../../reconciler/provider/fake/fake.ts";
 import type { ExplainView, KubernetesView, NodeView, SafetyView } from "../../../schema/api.ts";
 import type { InstanceId } from "../../../schema/id.ts";

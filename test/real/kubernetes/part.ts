@@ -110,7 +110,7 @@ export class Processes {
   }
 
   private tellGuard(): void {
-    this.guard.stdin.write(`${this.pids().join(" ")}\n`);
+    void this.guard.stdin.write(`${this.pids().join(" ")}\n`);
     void this.guard.stdin.flush();
   }
 }

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import type { NodeView, PodPlanView } from "../../../schema/api.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { buildStale, cleanEnv, until } from "../../fixture/plane/plane.ts";

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { NodeView } from "../../../schema/api.ts";
 import { buildStale, Plane, until } from "../../fixture/plane/plane.ts";

@@ -4,7 +4,7 @@
  * sick node that it takes the place of keeps its pods.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import type { NodeView } from "../../../schema/api.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { buildStale, Plane, until } from "../../fixture/plane/plane.ts";

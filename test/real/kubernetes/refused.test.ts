@@ -4,7 +4,7 @@
  * Node, the pod, the metrics) reads who refused and why, and who holds a Node whose machine is gone.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { NodeView } from "../../../schema/api.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";

@@ -10,7 +10,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "../../../reconciler/provider/fake/entry.ts";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import { readEntries } from "../../../reconciler/provider/fake/journal.ts";
 import type { NodeView } from "../../../schema/api.ts";
 import type { InstanceId } from "../../../schema/id.ts";

@@ -9,7 +9,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
+import { openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import type { MachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import { HOST_ENV, runCommand } from "../../../reconciler/provider/machine/command.ts";
 import { RUN_DIR } from "../../../reconciler/provider/machine/hub-script.ts";
@@ -22,7 +22,14 @@ import { until } from "../../fixture/plane/plane.ts";
 import { prepareBed } from "./gate.ts";
 import { Machine, WAIT_MS } from "./machine.ts";
 
-export { whyNoBed } from "./gate.ts";
+/** Ends every machine and removes what they shared; what could not be done, or `null`. */
+export async function clearBed(stateDir: string): Promise<string | null> {
+  const script = join(stateDir, "clear.sh");
+  if (!existsSync(script)) return null;
+  const ran = await runCommand(["sh", script]);
+  const said = `${ran.stdout}${ran.stderr}`.trim();
+  return ran.code === 0 && said === "" ? null : `exit ${ran.code}: ${said}`;
+}
 
 export const BED_FLEET = "bed";
 

@@ -7,9 +7,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { injectXid } from "../../../reconciler/provider/fake/inject.ts";
+import { injectXid } from "../../fixture/cloud/inject.ts";
 import { HOST_ENV, runCommand, type Ran } from "../../../reconciler/provider/machine/command.ts";
-import { freezeGroup, initPid, isFrozen } from "../../../reconciler/provider/machine/group.ts";
+import { freezeGroup, initPid, isFrozen } from "./group.ts";
 import { machineFolder, type NspawnMachines } from "../../../reconciler/provider/machine/nspawn.ts";
 import { spotOf, type Place, type Spot } from "../../../reconciler/provider/machine/place.ts";
 import { quote } from "../../../reconciler/provider/machine/script.ts";

@@ -10,9 +10,9 @@ import {
   contractFleetId,
   providerContract,
 } from "../../port/provider.contract.ts";
-import { clearBed, openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
+import { openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
 import type { MachineProvider } from "../../../reconciler/provider/machine/machine.ts";
-import { openBed, removeBed } from "./bed.ts";
+import { clearBed, openBed, removeBed } from "./bed.ts";
 import { missesBed } from "./gate.ts";
 
 const isMissing = await missesBed("the provider machine");

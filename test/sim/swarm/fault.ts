@@ -44,7 +44,6 @@ export type What =
 
 export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace";
 
-export type FaultKind = What["kind"];
 
 /** How a fault is counted in a summary: the cloud's by its own name. */
 export function nameOf(what: What): string {
