@@ -13,7 +13,7 @@ const ACTIVE_MAX = 256;
  * `own` are conditions of the agent itself. What is true of GPUs comes before what is true of the
  * machine, because a list that is too long is cut at its end.
  */
-export function printCheck(
+export function formatCheck(
   round: ProbeRound,
   host: HostRound | null,
   own: readonly string[],
@@ -38,7 +38,7 @@ function counted(names: readonly string[]): string[] {
 }
 
 /** What the first round found, for the log. */
-export function printFound(
+export function makeFound(
   round: ProbeRound,
   check: NvmlCheck | null,
   host: HostRound | null,

@@ -6,7 +6,7 @@ import type { Finding } from "../schema/finding.ts";
 import type { BootId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
 
-export function printHostFinding(
+export function makeHostFinding(
   reason: string,
   message: string,
   at: { wallMs: number; bootId: BootId; simulated: boolean },

@@ -10,16 +10,16 @@ import type { PolicyNode } from "../schema/policy.ts";
 import type { Expected, ProbeResult } from "../schema/report.ts";
 import { unreachable } from "../schema/unreachable.ts";
 import { READ_DEADLINE_MS } from "./report/cadence.ts";
-import { printCheck } from "./check.ts";
+import { formatCheck } from "./check.ts";
 import type { HostReading } from "./host/reading.ts";
 import type { HostRound } from "./host/round.ts";
 import type { HostWatch } from "./host/watch.ts";
-import { printGpuTable } from "./kernel/finding.ts";
+import { makeGpuTable } from "./kernel/finding.ts";
 import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
 import type { GpuTable } from "./kernel/finding.ts";
 import type { Identity } from "./report/part.ts";
 import type { Promises } from "./report/promise.ts";
-import { printHostFinding } from "./host-finding.ts";
+import { makeHostFinding } from "./host-finding.ts";
 import { EMPTY_MEMORY } from "./probe/probe.ts";
 import { runProbes, type ProbeRound } from "./probe/run.ts";
 
@@ -99,7 +99,7 @@ export async function runOnce(parts: OnceParts): Promise<{ result: OnceResult; n
 function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; probe: ProbeResult } {
   const { clock, identity, nvml } = parts;
   const name = "kernel_log";
-  const table = printGpuTable(round.gpus, parts.readBus());
+  const table = makeGpuTable(round.gpus, parts.readBus());
   const log = parts.openKernelLog(null, () => table);
   if (!log) {
     return { findings: [], probe: { name, outcome: "skipped", duration_ms: 0, message: null } };
@@ -129,7 +129,7 @@ function readLog(parts: OnceParts, round: ProbeRound): { findings: Finding[]; pr
   log.close();
   if (deaf !== null) {
     const at = { wallMs: clock.wallMs(), bootId: identity.bootId, simulated: nvml.simulated };
-    findings.push(printHostFinding("kernel_log_deaf", deaf, at));
+    findings.push(makeHostFinding("kernel_log_deaf", deaf, at));
   }
   const outcome = deaf !== null ? "no_permission" : findings.length > 0 ? "finding" : "ok";
   const message = deaf?.slice(0, 256) ?? null;
@@ -163,7 +163,7 @@ async function judgeAll(
     const atMs = Math.min(Date.parse(finding.at), nowMs);
     if (judgement) held = holdFinding(held, finding, judgement, atMs, bootId);
   });
-  const check = printCheck(round, host, [], nowMs);
+  const check = formatCheck(round, host, [], nowMs);
   // This check came after the lines of the log: what it shows to be over is over.
   held = releaseHeld(held, { bootId, check, nowMs, resetSeen: false });
   const notes = errors.map(({ rule, message }) => `rule ${rule}: ${message}`);

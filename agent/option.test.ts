@@ -1,6 +1,6 @@
 /** What stands in the environment of a unit or a container reaches the agent, and flags win. */
 import { expect, test } from "bun:test";
-import { parseOptions, printHelp } from "./option.ts";
+import { parseOptions, formatHelp } from "./option.ts";
 
 const pool = (argv: string[], env: Record<string, string>): string | null => {
   const parsed = parseOptions(argv, env, "n1", 0);
@@ -16,8 +16,8 @@ test("parseOptions() takes the pool from NAVARCH_POOL, and --pool before it", ()
   expect(pool(["--pool=serving"], { NAVARCH_POOL: "training" })).toBe("serving");
 });
 
-test("printHelp() names the variable of each flag that has one", () => {
-  const help = printHelp();
+test("formatHelp() names the variable of each flag that has one", () => {
+  const help = formatHelp();
   const line = help.split("\n").find((one) => one.includes("--pool NAME")) ?? "";
   expect(line).toContain("[NAVARCH_POOL]");
 });

@@ -3,7 +3,7 @@
  * names the flag; nothing is read from anywhere but the arguments. Pure.
  */
 import * as v from "valibot";
-import { type FlagSpecs, parseFlags, printFlags } from "../schema/flag.ts";
+import { type FlagSpecs, parseFlags, formatFlags } from "../schema/flag.ts";
 import { BootId, NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
 import { parseAddress } from "./report/address.ts";
@@ -229,10 +229,10 @@ export function parseOptions(
 }
 
 /** The help text, with every flag. */
-export function printHelp(): string {
+export function formatHelp(): string {
   const usage = "usage: navarch-node [flags]";
   const purpose = "Watches the GPUs of this node and reports to the control plane.";
-  return `${usage}\n\n${purpose}\n\n${printFlags(FLAGS)}\n`;
+  return `${usage}\n\n${purpose}\n\n${formatFlags(FLAGS)}\n`;
 }
 
 type Values = Extract<ReturnType<typeof parseFlags<typeof FLAGS>>, { ok: true }>["values"];

@@ -1,7 +1,7 @@
 /** Addresses read and printed without the store of answers that `normalizePci` keeps. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { normalizePci, parsePci, printPci } from "./pci.ts";
+import { normalizePci, parsePci, formatPci } from "./pci.ts";
 
 test.each([
   ["0000:3b:00", [0, 0x3b, 0, 0]],
@@ -23,9 +23,9 @@ test.each(["x3b:00.0", "3b:00.0x", "PCI: 3b:00", "000000001:3b:00.0", "g0:00.0",
   (text) => expect(parsePci(text)).toBeNull(),
 );
 
-test("printPci() fills with zeros and cuts nothing", () => {
+test("formatPci() fills with zeros and cuts nothing", () => {
   const print = (domain: number, bus: number, device: number, fn: number) =>
-    printPci({ domain, bus, device, function: fn });
+    formatPci({ domain, bus, device, function: fn });
   expect(print(0, 4, 0, 0)).toBe("0000:04:00.0");
   expect(print(0xabc, 0xde, 0x1f, 7)).toBe("0abc:de:1f.7");
   expect(print(0x10000, 0, 1, 2)).toBe("10000:00:01.2");
@@ -38,7 +38,7 @@ test("every address that is printed is read as the same", () => {
     device: fc.nat(31),
     function: fc.nat(7),
   });
-  fc.assert(fc.property(address, (one) => Bun.deepEquals(parsePci(printPci(one)), one)));
+  fc.assert(fc.property(address, (one) => Bun.deepEquals(parsePci(formatPci(one)), one)));
 });
 
 test("normalizePci() answers alike for the hundredth text and for the thousandth", () => {

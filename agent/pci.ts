@@ -27,7 +27,7 @@ export function parsePci(text: string): PciAddress | null {
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
 
 /** `dddd:bb:dd.f`, lower case; a domain above ffff takes the digits it needs. */
-export function printPci(address: PciAddress): string {
+export function formatPci(address: PciAddress): string {
   const { domain, bus, device } = address;
   return `${hex(domain, 4)}:${hex(bus, 2)}:${hex(device, 2)}.${address.function}`;
 }
@@ -38,5 +38,5 @@ export function printPci(address: PciAddress): string {
  */
 export const normalizePci = keepAnswers((text) => {
   const address = parsePci(text);
-  return address ? printPci(address) : null;
+  return address ? formatPci(address) : null;
 });

@@ -65,7 +65,7 @@ function fileSystemLine({ host }: OnceResult): string {
 }
 
 /** The whole summary, with its last line end. */
-export function printSummary(result: OnceResult): string {
+export function formatSummary(result: OnceResult): string {
   const { findings, node_id, probes, simulated, verdict } = result;
   const lines = [
     ...wrap("node", `${node_id}: ${verdict}${simulated ? " (simulated GPUs)" : ""}`),

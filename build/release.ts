@@ -16,8 +16,8 @@ import { makeDeb, type PackageName } from "./deb/package.ts";
 import { PRODUCTS, ROOT, buildProduct, readStamp, type Stamp } from "./product.ts";
 import { type Architecture, fetchForeign, RELEASE_NAME } from "./release/foreign.ts";
 import { runtimePackage } from "./release/foreign.ts";
-import { type Lock, printSbom } from "./release/sbom.ts";
-import { printTar, type TarEntry } from "./release/tar.ts";
+import { type Lock, formatSbom } from "./release/sbom.ts";
+import { encodeTar, type TarEntry } from "./release/tar.ts";
 
 const ALL: readonly Architecture[] = ["x64", "arm64"];
 const USAGE = `usage: npm run release -- [--outdir DIR] [--only x64|arm64] [--sign-key FILE]
@@ -87,7 +87,7 @@ function packArchive(folder: string, architecture: Architecture, stamp: Stamp): 
       return { name: `${top}/${name}`, bytes: read(name), mode };
     },
   );
-  const tar = printTar([...binaries, ...others], secondsOf(stamp));
+  const tar = encodeTar([...binaries, ...others], secondsOf(stamp));
   writeFileSync(join(folder, `${top}.tar.gz`), Bun.gzipSync(tar, { level: 6 }));
 }
 
@@ -130,7 +130,7 @@ async function fill(folder: string, wanted: Wanted, stamp: Stamp): Promise<void>
     packDebs(folder, architecture, stamp);
   }
   const { version, date } = stamp;
-  const sbom = printSbom({ lock, version, date, runtime: runtimePackage("x64") });
+  const sbom = formatSbom({ lock, version, date, runtime: runtimePackage("x64") });
   writeFileSync(join(folder, `navarch-${version}.cdx.json`), sbom);
   writeFileSync(join(folder, "VERSION"), `${version}\n`);
   const sums = await writeSums(folder);

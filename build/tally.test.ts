@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { EMPTY, filesToRepeat, foldLine, joinVerdicts, judgeAgain, judgeRun } from "./tally.ts";
-import { printCounts, type Tally, type Verdict } from "./tally.ts";
+import { formatCounts, type Tally, type Verdict } from "./tally.ts";
 
 const read = (text: string): Tally => text.split("\n").reduce(foldLine, EMPTY);
 
@@ -99,10 +99,10 @@ Ran 3 tests across 2 files. [3.00ms]`;
   });
 });
 
-describe("printCounts()", () => {
+describe("formatCounts()", () => {
   test("names skipped tests only when there are some", () => {
-    expect(printCounts({ passed: 3, failed: 0, skipped: 0 })).toBe("3 passed, 0 failed");
-    expect(printCounts({ passed: 3, failed: 1, skipped: 2 })).toBe("3 passed, 1 failed, 2 skipped");
+    expect(formatCounts({ passed: 3, failed: 0, skipped: 0 })).toBe("3 passed, 0 failed");
+    expect(formatCounts({ passed: 3, failed: 1, skipped: 2 })).toBe("3 passed, 1 failed, 2 skipped");
   });
 });
 

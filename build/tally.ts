@@ -171,6 +171,6 @@ export function joinVerdicts(a: Verdict, b: Verdict): Verdict {
 }
 
 /** The closing line of `npm test`, which others parse. */
-export function printCounts({ passed, failed, skipped }: Counts): string {
+export function formatCounts({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }

@@ -12,7 +12,7 @@ import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
 import { clearScratch, clearStale, openScratch } from "./scratch.ts";
 import { EMPTY, filesToRepeat, foldLine, isFileLine, joinVerdicts, judgeAgain } from "./tally.ts";
-import { judgeRun, printCounts } from "./tally.ts";
+import { judgeRun, formatCounts } from "./tally.ts";
 import type { Verdict } from "./tally.ts";
 
 const IS_CI = process.env["CI"] === "true";
@@ -220,7 +220,7 @@ for (const problem of why === null ? problems : [...problems, why]) {
   console.error(`npm test: ${problem}`);
 }
 const total = { ...counts, failed: counts.failed + problems.length };
-console.log(printCounts(total));
+console.log(formatCounts(total));
 process.exitCode = total.failed === 0 ? 0 : 1;
 // A leaked child may still hold our end of the pipe open; the verdict stands.
 process.exit();

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { printAge, printTime } from "./age.ts";
+import { formatAge, formatTime } from "./age.ts";
 
 const NOW = Date.UTC(2026, 2, 1, 12);
-const ago = (seconds: number) => printAge(new Date(NOW - seconds * 1_000).toISOString(), NOW);
+const ago = (seconds: number) => formatAge(new Date(NOW - seconds * 1_000).toISOString(), NOW);
 
-describe("printAge()", () => {
+describe("formatAge()", () => {
   test.each([
     [0, "0s ago"],
     [12, "12s ago"],
@@ -20,13 +20,13 @@ describe("printAge()", () => {
   });
 
   test("says Never for a node that was never heard, not 292 years", () => {
-    expect(printAge(null, NOW)).toBe("Never");
-    expect(printAge(undefined, NOW)).toBe("Never");
-    expect(printAge("soon", NOW)).toBe("Unknown");
+    expect(formatAge(null, NOW)).toBe("Never");
+    expect(formatAge(undefined, NOW)).toBe("Never");
+    expect(formatAge("soon", NOW)).toBe("Unknown");
   });
 });
 
-test("printTime() drops milliseconds", () => {
-  expect(printTime("2026-03-01T12:00:00.123Z")).toBe("2026-03-01T12:00:00Z");
-  expect(printTime(null)).toBe("");
+test("formatTime() drops milliseconds", () => {
+  expect(formatTime("2026-03-01T12:00:00.123Z")).toBe("2026-03-01T12:00:00Z");
+  expect(formatTime(null)).toBe("");
 });

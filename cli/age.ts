@@ -4,7 +4,7 @@
  */
 
 /** `12s`, `3m`, `2h`, `4d`. A time ahead of `nowMs` is a clock that is off, and reads `0s`. */
-export function printSpan(ms: number): string {
+export function formatSpan(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`;
@@ -13,13 +13,13 @@ export function printSpan(ms: number): string {
 }
 
 /** The age of an RFC 3339 time; `Never` for none, which upstream prints as 292 years. */
-export function printAge(at: string | null | undefined, nowMs: number): string {
+export function formatAge(at: string | null | undefined, nowMs: number): string {
   if (at === null || at === undefined) return "Never";
   const ms = Date.parse(at);
-  return Number.isNaN(ms) ? "Unknown" : `${printSpan(nowMs - ms)} ago`;
+  return Number.isNaN(ms) ? "Unknown" : `${formatSpan(nowMs - ms)} ago`;
 }
 
 /** `2026-01-02T03:04:05Z`: what a row of a table has room for. */
-export function printTime(at: string | null | undefined): string {
+export function formatTime(at: string | null | undefined): string {
   return at === null || at === undefined ? "" : at.replace(/\.\d+(?=Z$)/, "");
 }

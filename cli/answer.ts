@@ -2,7 +2,7 @@
  * What went wrong between a command and the control plane, as a failure a person can act on. Pure.
  */
 import type { ErrorCode } from "../schema/api.ts";
-import { printDuration } from "../schema/duration.ts";
+import { formatDuration } from "../schema/duration.ts";
 import { EXIT, failure } from "./failure.ts";
 import type { Exit, Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
@@ -108,7 +108,7 @@ export function unreachable(url: string, error: unknown, timeoutMs: number): Fai
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const name = error instanceof Error ? error.name : "";
   if (name === "TimeoutError" || name === "AbortError") {
-    const waited = printDuration(Math.round(timeoutMs));
+    const waited = formatDuration(Math.round(timeoutMs));
     const message = `cannot reach ${url}: no answer within ${waited} (raise --timeout)`;
     return failure(EXIT.unreachable, "timeout", message);
   }

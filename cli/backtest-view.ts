@@ -2,10 +2,10 @@
  * A backtest for people and for programs.
  */
 import type { CompiledPolicy } from "../health/policy/compile.ts";
-import { printTime } from "./age.ts";
+import { formatTime } from "./age.ts";
 import { type Backtest, countTouched, type Touched } from "./backtest.ts";
 import { ASSUMPTIONS, type Replay, type Touch } from "./replay.ts";
-import { plain, printTable } from "./table.ts";
+import { plain, formatTable } from "./table.ts";
 import type { Style } from "./table.ts";
 
 export type Tested = { backtest: Backtest; candidate: Replay; active: Replay };
@@ -64,27 +64,27 @@ function touchOf(touch: Touch | null): object | null {
   };
 }
 
-export function printBacktest({ backtest }: Tested, style: Style): string {
+export function formatBacktest({ backtest }: Tested, style: Style): string {
   const parts: string[] = [];
   const { touched, rules } = backtest;
   if (touched.length > 0) {
     const head = ["Node ID", "Pool", "Touched By", "Cordoned", "Replaced", "Rule", "Why"];
-    parts.push(printTable(head, touched.map(cellsOf), style));
+    parts.push(formatTable(head, touched.map(cellsOf), style));
   }
   if (rules.length > 0) {
     const rows = rules.map(({ rule, candidate, active }) => [
       rule,
-      printHits(candidate),
-      printHits(active),
+      formatHits(candidate),
+      formatHits(active),
     ]);
-    parts.push(printTable(["Rule", "Candidate Hits", "Active Hits"], rows, style));
+    parts.push(formatTable(["Rule", "Candidate Hits", "Active Hits"], rows, style));
   }
-  parts.push(printSummary(backtest));
+  parts.push(formatSummary(backtest));
   parts.push(`What the record does not hold:\n${ASSUMPTIONS.map((a) => `- ${a}\n`).join("")}`);
   return parts.join("\n");
 }
 
-function printHits({ hits, shadowHits }: { hits: number; shadowHits: number }): string {
+function formatHits({ hits, shadowHits }: { hits: number; shadowHits: number }): string {
   return shadowHits === 0 ? String(hits) : `${hits} (shadow ${shadowHits})`;
 }
 
@@ -95,14 +95,14 @@ function cellsOf(one: Touched): string[] {
     one.node,
     one.pool ?? "",
     one.change,
-    printTime(new Date(touch.isolatedAt).toISOString()),
-    touch.replacedAt === null ? "" : printTime(new Date(touch.replacedAt).toISOString()),
+    formatTime(new Date(touch.isolatedAt).toISOString()),
+    touch.replacedAt === null ? "" : formatTime(new Date(touch.replacedAt).toISOString()),
     touch.rule,
     plain(touch.assumed ? `${touch.because} (as long as assumed)` : touch.because),
   ];
 }
 
-function printSummary(backtest: Backtest): string {
+function formatSummary(backtest: Backtest): string {
   const { candidate, active, onlyCandidate, onlyActive, both } = countTouched(backtest);
   const { findings, nodes, unknown, cut, fromAt, toAt } = backtest;
   const span = fromAt === null ? "" : `, ${isoOf(fromAt)} to ${isoOf(toAt)}`;

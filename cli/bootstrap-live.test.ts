@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
 import { freshLines, LiveAttempt } from "./bootstrap-live.ts";
-import { printAttempts } from "./bootstrap-view.ts";
+import { formatAttempts } from "./bootstrap-view.ts";
 
 function attempt(
   steps: BootstrapStepView[],
@@ -56,7 +56,7 @@ describe("LiveAttempt.next()", () => {
     }
     const end = attempt(steps, { ...ENDED, state: "failed", error: "c: exit 7" });
     text += live.next(end, false);
-    expect(text).toBe(printAttempts([end], false));
+    expect(text).toBe(formatAttempts([end], false));
     expect(live.next(end, true)).toBe("");
   });
 

@@ -5,13 +5,13 @@
  */
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
 import {
-  printCommand,
-  printEnd,
-  printError,
-  printHead,
-  printOutcome,
-  printSaid,
-  printStep,
+  formatCommand,
+  formatEnd,
+  formatError,
+  formatHead,
+  formatOutcome,
+  formatSaid,
+  formatStep,
 } from "./bootstrap-view.ts";
 
 /** What is printed of a step that was told to run. */
@@ -32,7 +32,7 @@ export class LiveAttempt {
 
   /** What is new in `now`; `patient` = it has been so for a while, so a silent step is told too. */
   next(now: BootstrapAttemptView, patient: boolean): string {
-    let text = this.#begun ? "" : printHead(now);
+    let text = this.#begun ? "" : formatHead(now);
     this.#begun = true;
     for (const step of now.steps.slice(this.#over)) {
       if (step.duration_ms === null) return text + this.#run(step, patient);
@@ -40,7 +40,7 @@ export class LiveAttempt {
     }
     if (now.ended_at === null || this.#ended) return text;
     this.#ended = true;
-    return text + printEnd(now);
+    return text + formatEnd(now);
   }
 
   #run(step: BootstrapStepView, patient: boolean): string {
@@ -52,13 +52,13 @@ export class LiveAttempt {
 
   #begin(step: BootstrapStepView): string {
     this.#told = { stdout: "", stderr: "", error: null };
-    return printOutcome(step) + printCommand(step, this.#whole);
+    return formatOutcome(step) + formatCommand(step, this.#whole);
   }
 
   #end(step: BootstrapStepView): string {
     this.#over += 1;
-    if (this.#told === null) return printStep(step, this.#whole);
-    const text = this.#more(step, true) + printOutcome(step);
+    if (this.#told === null) return formatStep(step, this.#whole);
+    const text = this.#more(step, true) + formatOutcome(step);
     this.#told = null;
     return text;
   }
@@ -73,7 +73,7 @@ export class LiveAttempt {
       stderr: keep(told.stderr + stderr),
       error: step.error,
     };
-    return printSaid(stdout) + printSaid(stderr) + printError(error);
+    return formatSaid(stdout) + formatSaid(stderr) + formatError(error);
   }
 }
 

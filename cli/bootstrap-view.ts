@@ -3,39 +3,39 @@
  * command does. What a machine said is printed plain. Pure.
  */
 import type { BootstrapAttemptView, BootstrapStepView } from "../schema/api.ts";
-import { printTime } from "./age.ts";
+import { formatTime } from "./age.ts";
 import { plain } from "./table.ts";
 
 /** Newest last. `whole` prints every line of each command. */
-export function printAttempts(attempts: readonly BootstrapAttemptView[], whole: boolean): string {
+export function formatAttempts(attempts: readonly BootstrapAttemptView[], whole: boolean): string {
   return attempts
     .toReversed()
-    .map((one) => printAttempt(one, whole))
+    .map((one) => formatAttempt(one, whole))
     .join("\n");
 }
 
-function printAttempt(one: BootstrapAttemptView, whole: boolean): string {
-  const steps = one.steps.map((step) => printStep(step, whole)).join("");
-  return `${printHead(one)}${steps}${printEnd(one)}`;
+function formatAttempt(one: BootstrapAttemptView, whole: boolean): string {
+  const steps = one.steps.map((step) => formatStep(step, whole)).join("");
+  return `${formatHead(one)}${steps}${formatEnd(one)}`;
 }
 
-export function printHead(one: BootstrapAttemptView): string {
-  return `Attempt ${one.attempt} at ${plain(one.address)}, ${printTime(one.started_at)}\n`;
+export function formatHead(one: BootstrapAttemptView): string {
+  return `Attempt ${one.attempt} at ${plain(one.address)}, ${formatTime(one.started_at)}\n`;
 }
 
 /** Nothing while it runs. */
-export function printEnd(one: BootstrapAttemptView): string {
+export function formatEnd(one: BootstrapAttemptView): string {
   const why = one.error === null ? "" : `: ${plain(one.error)}`;
   return one.ended_at === null ? "" : `${one.state}${why}\n`;
 }
 
-export function printStep(step: BootstrapStepView, whole: boolean): string {
-  const said = printSaid(step.stdout) + printSaid(step.stderr);
-  return `${printOutcome(step)}${printCommand(step, whole)}${said}${printError(step.error)}`;
+export function formatStep(step: BootstrapStepView, whole: boolean): string {
+  const said = formatSaid(step.stdout) + formatSaid(step.stderr);
+  return `${formatOutcome(step)}${formatCommand(step, whole)}${said}${formatError(step.error)}`;
 }
 
 /** The step's own line: `  name  1.2 s, exit 9`. */
-export function printOutcome(step: BootstrapStepView): string {
+export function formatOutcome(step: BootstrapStepView): string {
   const exit = step.exit_code === null || step.exit_code === 0 ? "" : `, exit ${step.exit_code}`;
   const ran = step.duration_ms === null ? "runs" : `${(step.duration_ms / 1_000).toFixed(1)} s`;
   return `  ${plain(step.name)}  ${step.skipped ? "done before" : `${ran}${exit}`}\n`;
@@ -44,7 +44,7 @@ export function printOutcome(step: BootstrapStepView): string {
 /** Of a command that is a script, so much tells which one it is. */
 const COMMAND_LINES = 2;
 
-export function printCommand(step: BootstrapStepView, whole: boolean): string {
+export function formatCommand(step: BootstrapStepView, whole: boolean): string {
   const all = linesOf(step.command);
   const cut = whole || all.length <= COMMAND_LINES + 1 ? all : all.slice(0, COMMAND_LINES);
   const left = all.length - cut.length;
@@ -53,13 +53,13 @@ export function printCommand(step: BootstrapStepView, whole: boolean): string {
   return command.join("");
 }
 
-export function printSaid(text: string): string {
+export function formatSaid(text: string): string {
   return linesOf(text)
     .map((line) => `    ${line}\n`)
     .join("");
 }
 
-export function printError(error: string | null): string {
+export function formatError(error: string | null): string {
   return error === null ? "" : `    error: ${plain(error)}\n`;
 }
 

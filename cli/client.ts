@@ -11,7 +11,7 @@ import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
 import type { World } from "./world.ts";
-import type { ClientOptions } from "./download.ts";
+import type { ClientOptions, Seen } from "./download.ts";
 
 /** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };
@@ -40,7 +40,7 @@ export type Client = {
     body?: Record<string, unknown>,
   ): Promise<Answer<T> | Failure>;
   /** Asks by POST for a file and writes it, mode 0600, to `out`; no file is left on a failure. */
-  download(path: string, out: string): Promise<{ ok: true } | Failure>;
+  download(path: string, out: string, seen: Seen): Promise<{ ok: true } | Failure>;
   /** A page outside the API's prefix, without its token. */
   page(path: string): Promise<Page | Failure>;
 };
@@ -54,7 +54,7 @@ const EACH_MS_MIN = 5_000;
 /** Answers are small; 5,000 nodes of 8 GPUs are about 20 MB. Beyond this it is not one of ours. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
-function printRound(method: string, path: string, status: number, tookMs: number): string {
+function formatRound(method: string, path: string, status: number, tookMs: number): string {
   return `${method} ${path}: ${status} in ${Math.round(tookMs)} ms\n`;
 }
 
@@ -90,7 +90,7 @@ export function openClient(world: World, options: ClientOptions): Client {
       }
       const text = await response.text();
       const tookMs = world.monoMs() - startMs;
-      if (options.verbose) world.err(printRound(method, path, response.status, tookMs));
+      if (options.verbose) world.err(formatRound(method, path, response.status, tookMs));
       return readPage(response, text, tookMs, address.url);
     } catch (error) {
       return unreachable(address.url, error, eachMs);
@@ -114,9 +114,9 @@ export function openClient(world: World, options: ClientOptions): Client {
   return {
     address,
     token,
-    get: (path, keys, query = {}) => call("GET", `${path}${printQuery(query)}`, keys),
+    get: (path, keys, query = {}) => call("GET", `${path}${formatQuery(query)}`, keys),
     send: (method, path, keys, body) => call(method, path, keys, body),
-    download: (path, out) => download(options, `/api/v1${path}`, out),
+    download: (path, out, seen) => download(options, `/api/v1${path}`, out, seen),
     page: (path) => request("GET", path, undefined, true),
   };
 }
@@ -149,7 +149,7 @@ function parseAnswer(text: string, keys: readonly string[]): object | null {
   }
 }
 
-export function printQuery(query: Query): string {
+export function formatQuery(query: Query): string {
   const pairs = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
     for (const one of value === null ? [] : [value].flat()) pairs.append(key, one);

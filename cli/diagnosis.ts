@@ -12,9 +12,9 @@ import { EXIT } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
 import { judgeTrust } from "./diagnosis-trust.ts";
-import { printBreaker } from "./safety-view.ts";
+import { formatBreaker } from "./safety-view.ts";
 import { fingerprintOf } from "./trust.ts";
-import { printHold } from "./veto.ts";
+import { formatHold } from "./veto.ts";
 
 /**
  * The Date header has whole seconds and the request takes some; beyond this ages and expiries shown
@@ -123,9 +123,9 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
     return bad("fail", `provider ${one.name}`, why, advice);
   });
   const stops = [
-    ...(frozen === null ? [] : [`frozen ${printHold(frozen)}`]),
+    ...(frozen === null ? [] : [`frozen ${formatHold(frozen)}`]),
     ...blind.map((why) => `blind: ${why}`),
-    ...breakers.map((one) => `breaker of ${printBreaker(one)}`),
+    ...breakers.map((one) => `breaker of ${formatBreaker(one)}`),
   ];
   if (stops.length > 0) out.push(bad("warn", "safety", stops.join("; "), "navarch safety"));
   if (billed.count > 0) {

@@ -21,6 +21,7 @@ export async function download(
   options: ClientOptions,
   path: string,
   out: string,
+  seen: Seen,
 ): Promise<{ ok: true } | Failure> {
   const { address, token, timeoutMs, trust } = options;
   const { url } = address;
@@ -42,7 +43,8 @@ export async function download(
       const { status } = response;
       return refusalOf(url, { status, body: await response.text() }, token);
     }
-    await pipeline(late.watch(response.body), createWriteStream(partial, { mode: 0o600 }));
+    const bytes = counted(late.watch(response.body), response.headers, seen);
+    await pipeline(bytes, createWriteStream(partial, { mode: 0o600 }));
     const head = await Bun.file(partial).slice(0, MAGIC.length).text();
     if (head !== MAGIC) return unexpected(url, "what it sent is no database");
     renameSync(partial, out);
@@ -52,6 +54,23 @@ export async function download(
   } finally {
     late.stop();
     removeFile(partial);
+  }
+}
+
+/** Told of the bytes that came, and of how many will have come, if the server says. */
+export type Seen = (bytes: number, total: number | null) => void;
+
+async function* counted(
+  chunks: AsyncGenerator<Uint8Array>,
+  headers: Headers,
+  seen: Seen,
+): AsyncGenerator<Uint8Array> {
+  const total = Number(headers.get("navarch-bytes") ?? Number.NaN);
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    seen(bytes, Number.isSafeInteger(total) ? total : null);
+    yield chunk;
   }
 }
 

@@ -29,7 +29,7 @@ navarch help flags      flags that every command accepts
 const SEE_FLAGS = "\nFlags that every command accepts: navarch help flags\n";
 
 /** All commands under the headings of their groups, one line each. */
-export function printOverview(commands: readonly Command[]): string {
+export function formatOverview(commands: readonly Command[]): string {
   const titles = [...new Set(commands.map((command) => command.group ?? ""))];
   const width = Math.max(...commands.map((command) => nameOf(command).length));
   const groups = titles.map((title) => {
@@ -42,7 +42,7 @@ export function printOverview(commands: readonly Command[]): string {
 }
 
 /** One group (`pool`) with its commands. */
-export function printGroup(name: string, commands: readonly Command[]): string {
+export function formatGroup(name: string, commands: readonly Command[]): string {
   const lines = commands.map((command) => ({
     left: [...command.name, command.usage].join(" ").trim(),
     right: command.summary,
@@ -52,7 +52,7 @@ export function printGroup(name: string, commands: readonly Command[]): string {
 }
 
 /** One command with its flags and examples. */
-export function printHelp(command: Command): string {
+export function formatHelp(command: Command): string {
   const line = ["navarch", ...command.name, command.usage, "[flags]"].filter((word) => word !== "");
   const own = command.flags.filter((flag) => flag.hidden !== true);
   const examples = command.examples ?? [];
@@ -67,7 +67,7 @@ export function printHelp(command: Command): string {
 }
 
 /** The flags of every command, which no other page repeats. */
-export function printFlagsPage(): string {
+export function formatFlagsPage(): string {
   return `Every command accepts these flags, before or after its name.
 
 ${flagLines(GLOBAL_FLAGS)}

@@ -8,7 +8,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { HostKeyCheck } from "../bootstrap/shell.ts";
-import { keyType, printKey } from "../bootstrap/ssh/host-key.ts";
+import { keyType, formatKey } from "../bootstrap/ssh/host-key.ts";
 import { knownKeys } from "../bootstrap/ssh/known-hosts.ts";
 import { EXIT, failure, usage } from "./failure.ts";
 import type { Read } from "./host-flag.ts";
@@ -38,7 +38,8 @@ export class HostKeyFile {
     const keys = knownKeys(text, host, port);
     if (keys.length > 0) return { ok: true, value: { kind: "pinned", keys } };
     if (knownKeys(revokedIn(text), host, port).length > 0) {
-      const message = `${this.path} revokes the key of ${printName(host, port)} and names no other`;
+      const name = formatName(host, port);
+      const message = `${this.path} revokes the key of ${name} and names no other`;
       return failure(EXIT.refused, "precondition_failed", message);
     }
     return { ok: true, value: { kind: "first-use" } };
@@ -47,9 +48,9 @@ export class HostKeyFile {
   /** Told, and written down if it is new; throws a `HostKeyFault` if that cannot be. */
   accept(host: string, port: number, check: HostKeyCheck, hostKey: string): void {
     const key = Buffer.from(hostKey, "base64");
-    const name = printName(host, port);
+    const name = formatName(host, port);
     if (check.kind === "pinned") {
-      this.#tell(`host key of ${name}: ${printKey(key)}, as in ${this.path}\n`);
+      this.#tell(`host key of ${name}: ${formatKey(key)}, as in ${this.path}\n`);
       return;
     }
     try {
@@ -63,12 +64,12 @@ export class HostKeyFile {
         cause: error,
       });
     }
-    this.#tell(`host key of ${name}: ${printKey(key)}, first use, kept in ${this.path}\n`);
+    this.#tell(`host key of ${name}: ${formatKey(key)}, first use, kept in ${this.path}\n`);
   }
 
   /** How a person says that another key is right. */
   hint(host: string, port: number): string {
-    return `if it was made anew: ssh-keygen -R '${printName(host, port)}' -f ${this.path}`;
+    return `if it was made anew: ssh-keygen -R '${formatName(host, port)}' -f ${this.path}`;
   }
 }
 
@@ -78,7 +79,7 @@ function revokedIn(text: string): string {
   return lines.map((line) => line.replace(/^\s*@revoked\s+/, "")).join("\n");
 }
 
-function printName(host: string, port: number): string {
+function formatName(host: string, port: number): string {
   const lower = host.toLowerCase();
   return port === 22 ? lower : `[${lower}]:${port}`;
 }

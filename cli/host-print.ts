@@ -10,7 +10,7 @@ import { EXIT, failure } from "./failure.ts";
 import type { Exit, Failure } from "./failure.ts";
 
 /** Every command as the machine would get it, behind what is done before it. */
-export function printScript(
+export function formatScript(
   job: Job,
   commands: readonly Command[],
   names: readonly string[],
@@ -43,7 +43,7 @@ export function renameAttempt(
 }
 
 /** How many commands ran: a second run changes nothing. */
-export function printDone(job: Job, { steps }: BootstrapAttemptView): string {
+export function formatDone(job: Job, { steps }: BootstrapAttemptView): string {
   const commands = steps.filter(({ kind }) => kind === "command");
   const ran = commands.filter(({ skipped }) => !skipped).length;
   return `${job.node} is set up (changed=${ran}, done before: ${commands.length - ran})\n`;

@@ -17,6 +17,7 @@ import type { HostKeyFile } from "./host-key-file.ts";
 import { renameAttempt } from "./host-print.ts";
 import type { HostScript } from "./host-script.ts";
 import { type Interrupt, watchInterrupts } from "./interrupt.ts";
+import { openProgress } from "./progress.ts";
 
 /** A step that says nothing for so long is told to run. */
 const SILENT_MS = 700;
@@ -56,7 +57,7 @@ export async function runJob(context: Context, running: Running): Promise<Ran> {
         return () => clearTimeout(after);
       },
     },
-    openBinary,
+    openBinary: (path, compress) => pushed(context, openBinary(path, compress)),
     record(attempt) {
       if (attempt.hostKey !== null && !isKept) {
         isKept = true;
@@ -78,6 +79,24 @@ export async function runJob(context: Context, running: Running): Promise<Ran> {
   } finally {
     clearTimeout(timer);
     unwatch();
+  }
+}
+
+/** The agent's binary on its way to the machine; how large it is packed is known at the end. */
+async function* pushed(
+  { world }: Context,
+  chunks: AsyncGenerator<Uint8Array, void>,
+): AsyncGenerator<Uint8Array, void> {
+  const progress = openProgress(world, "push agent", "bytes");
+  let bytes = 0;
+  try {
+    for await (const chunk of chunks) {
+      yield chunk;
+      bytes += chunk.length;
+      progress.show(bytes, null);
+    }
+  } finally {
+    progress.end();
   }
 }
 

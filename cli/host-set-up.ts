@@ -31,7 +31,7 @@ import {
   pickAgents,
 } from "./host-job.ts";
 import { HostKeyFault, HostKeyFile } from "./host-key-file.ts";
-import { failureOf, printDone, printScript, renameAttempt } from "./host-print.ts";
+import { failureOf, formatDone, formatScript, renameAttempt } from "./host-print.ts";
 import { isForPeople, isPlaced, type Ran, runJob, type Running } from "./host-run.ts";
 import { type HostScript, readHostScript } from "./host-script.ts";
 import { INTERRUPTS } from "./interrupt.ts";
@@ -169,7 +169,7 @@ async function showScript(context: Context, given: Given): Promise<number | Fail
   await show(context, {
     data: commands.map((one, at) => ({ name: script.names[at], script: one.script })),
     names: script.names,
-    human: () => printScript(job, commands, script.names, notes),
+    human: () => formatScript(job, commands, script.names, notes),
   });
   return EXIT.done;
 }
@@ -183,7 +183,7 @@ async function conclude(
   if (!human) await show(context, { data: view, names: [job.node], human: () => "" });
   switch (outcome.kind) {
     case "done":
-      if (human) context.world.out(printDone(job, view));
+      if (human) context.world.out(formatDone(job, view));
       return EXIT.done;
     case "interrupted":
     case "cancelled":

@@ -3,7 +3,7 @@
  * does not, and whether anyone has heard from the node lately.
  */
 import type { NodeView, PoolView } from "../schema/api.ts";
-import { printAge } from "./age.ts";
+import { formatAge } from "./age.ts";
 import type { Answer, Client } from "./client.ts";
 import type { Failure } from "./failure.ts";
 import { nearest } from "../schema/nearest.ts";
@@ -67,6 +67,6 @@ export function warnStale(world: World, node: NodeView, nowMs: number): void {
   if (at === null || at === undefined) {
     world.err(`warning: node ${id} has never sent a heartbeat\n`);
   } else if (nowMs - Date.parse(at) > STALE_MS) {
-    world.err(`warning: the last heartbeat of node ${id} was ${printAge(at, nowMs)}\n`);
+    world.err(`warning: the last heartbeat of node ${id} was ${formatAge(at, nowMs)}\n`);
   }
 }

@@ -21,15 +21,38 @@ const screen = {
   },
 };
 
+let isDrawn = false;
+/** Whatever else is printed comes in the place of the line of progress. */
+const wipe = (): void => {
+  if (isDrawn) process.stderr.write("\r\x1b[K");
+  isDrawn = false;
+};
+const bar = {
+  columns: () => process.stderr.columns ?? 80,
+  draw: (line: string | null) => {
+    wipe();
+    if (line !== null) process.stderr.write(line);
+    isDrawn = line !== null;
+  },
+};
+const hasBar = process.stderr.isTTY === true && process.env["TERM"] !== "dumb";
+
 const world: World = {
   program: basename(process.argv0),
   argv: process.argv.slice(2),
   env: process.env,
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  out: (text) => {
+    wipe();
+    process.stdout.write(text);
+  },
+  err: (text) => {
+    wipe();
+    process.stderr.write(text);
+  },
   tty: process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 80,
   ...(process.stdout.isTTY === true ? { screen } : {}),
+  ...(hasBar ? { bar } : {}),
   ask: (question) => (process.stdin.isTTY === true ? (prompt(question) ?? "") : null),
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
@@ -51,3 +74,4 @@ process.stdout.on("error", (error: Error & { code?: string }) => {
 });
 
 process.exitCode = await runCommandLine(COMMANDS, world);
+wipe();

@@ -1,8 +1,8 @@
 /** Nodes as people read them: the table of `list` and the page of `get`. Pure. */
 import type { CordonView, HealthEventView, KubeNodeView, NodeView } from "../schema/api.ts";
-import { printAge, printSpan, printTime } from "./age.ts";
+import { formatAge, formatSpan, formatTime } from "./age.ts";
 import { titleOf } from "./name.ts";
-import { plain, printLabels, printTable } from "./table.ts";
+import { plain, formatLabels, formatTable } from "./table.ts";
 import type { Style } from "./table.ts";
 
 /** Exactly these columns in this order: scripts count them. */
@@ -22,7 +22,7 @@ const WIDE = ["Pool", "Instance", "K8s Node", "Reason", "Age"];
 /** Health events shown on the page of one node; `-o json` has all that the server keeps. */
 const EVENTS_SHOWN = 10;
 
-export function printNodes(
+export function formatNodes(
   nodes: readonly NodeView[],
   nowMs: number,
   wide: boolean,
@@ -36,11 +36,11 @@ export function printNodes(
     node.instance_type ?? "",
     titleOf(node.status),
     titleOf(node.health_status),
-    printAge(node.last_heartbeat, nowMs),
+    formatAge(node.last_heartbeat, nowMs),
     String(node.gpus?.length ?? 0),
     ...(wide ? wideCells(node, nowMs) : []),
   ]);
-  return printTable(wide ? [...COLUMNS, ...WIDE] : COLUMNS, rows, style);
+  return formatTable(wide ? [...COLUMNS, ...WIDE] : COLUMNS, rows, style);
 }
 
 function wideCells(node: NodeView, nowMs: number): string[] {
@@ -50,7 +50,7 @@ function wideCells(node: NodeView, nowMs: number): string[] {
     node.instance_id ?? "",
     node.kubernetes_node ?? "",
     (node.reasons ?? []).join("; "),
-    Number.isNaN(created) ? "" : printSpan(nowMs - created),
+    Number.isNaN(created) ? "" : formatSpan(nowMs - created),
   ];
 }
 
@@ -66,7 +66,7 @@ export function sortNodes(nodes: readonly NodeView[]): NodeView[] {
   );
 }
 
-export function printNode(node: NodeView, nowMs: number, style: Style): string {
+export function formatNode(node: NodeView, nowMs: number, style: Style): string {
   const { metadata } = node;
   const labels: [string, string][] = [
     ["Node ID", node.node_id],
@@ -76,7 +76,7 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
     ["Instance Type", node.instance_type ?? ""],
     ["Status", titleOf(node.status)],
     ["Health", titleOf(node.health_status)],
-    ["Last Heartbeat", printAge(node.last_heartbeat, nowMs)],
+    ["Last Heartbeat", formatAge(node.last_heartbeat, nowMs)],
     ["Pool", node.pool ?? ""],
     ["Instance", node.instance_id ?? ""],
     ["Phase", phaseOf(node, nowMs)],
@@ -84,14 +84,14 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
   if ((node.reasons ?? []).length > 0) labels.push(["Reasons", node.reasons.join("; ")]);
   const cordons = [node.cordons?.human, node.cordons?.product].filter(isCordon);
   for (const { by, why, at } of cordons) {
-    labels.push(["Cordoned", `by ${by} ${printAge(at, nowMs)}: ${why}`]);
+    labels.push(["Cordoned", `by ${by} ${formatAge(at, nowMs)}: ${why}`]);
   }
   if (node.kubernetes) labels.push(["Kubernetes", sayKube(node.kubernetes)]);
   if (node.replaces) labels.push(["Replacement", `takes the place of ${node.replaces}`]);
   if (node.fake) labels.push(["Simulated", "yes: its GPUs are not real"]);
   return [
-    printLabels(labels, style),
-    printGpus(node),
+    formatLabels(labels, style),
+    formatGpus(node),
     "Metadata:\n",
     indent([
       ["Hostname", metadata?.hostname ?? ""],
@@ -103,13 +103,13 @@ export function printNode(node: NodeView, nowMs: number, style: Style): string {
         value,
       ]),
     ]),
-    printHealthEvents(node.health_events ?? []),
+    formatHealthEvents(node.health_events ?? []),
   ].join("");
 }
 
 function sayKube(kube: KubeNodeView): string {
   if (kube.absent_since !== null) {
-    return `Node ${kube.name} is no longer in the cluster since ${printTime(kube.absent_since)}`;
+    return `Node ${kube.name} is no longer in the cluster since ${formatTime(kube.absent_since)}`;
   }
   const by = [...(kube.marked ? ["navarch"] : []), ...kube.held_by];
   const who = by.length === 0 ? "an unknown client" : by.join(", ");
@@ -126,10 +126,10 @@ function isCordon(cordon: CordonView | null | undefined): cordon is CordonView {
 function phaseOf(node: NodeView, nowMs: number): string {
   const since = Date.parse(node.phase_since ?? "");
   if (Number.isNaN(since)) return node.phase ?? "";
-  return `${node.phase} for ${printSpan(nowMs - since)}`;
+  return `${node.phase} for ${formatSpan(nowMs - since)}`;
 }
 
-function printGpus(node: NodeView): string {
+function formatGpus(node: NodeView): string {
   const gpus = node.gpus ?? [];
   if (gpus.length === 0) return "GPUs: none\n";
   const blocks = gpus.map(
@@ -147,20 +147,20 @@ function printGpus(node: NodeView): string {
   return `GPUs:\n${blocks.join("")}`;
 }
 
-function printHealthEvents(events: readonly HealthEventView[]): string {
+function formatHealthEvents(events: readonly HealthEventView[]): string {
   if (events.length === 0) return "";
   const newest = [...events].sort((a, b) => (a.timestamp < b.timestamp ? 1 : -1));
   const lines = newest.slice(0, EVENTS_SHOWN).map((event) => {
     const gpu = event.gpu_index === null ? "node" : `GPU ${event.gpu_index}`;
     const code = event.code === null ? "" : ` ${event.code}`;
     const text = `${event.severity} ${event.kind}${code} on ${gpu}: ${event.message}`;
-    return `  ${printTime(event.timestamp)}  ${plain(text)}\n`;
+    return `  ${formatTime(event.timestamp)}  ${plain(text)}\n`;
   });
   const more = events.length > EVENTS_SHOWN ? `  … ${events.length - EVENTS_SHOWN} older\n` : "";
   return `Health Events:\n${lines.join("")}${more}`;
 }
 
 function indent(pairs: readonly (readonly [string, string])[], by = 2): string {
-  const lines = printLabels(pairs, { color: false, columns: null }).trimEnd().split("\n");
+  const lines = formatLabels(pairs, { color: false, columns: null }).trimEnd().split("\n");
   return lines.map((line) => `${" ".repeat(by)}${line}\n`).join("");
 }

@@ -12,7 +12,7 @@ import { EXIT, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { getNode, nodePath, warnStale } from "./lookup.ts";
 import { isForMachines, sayFailure, show } from "./show.ts";
-import { plain, printTable } from "./table.ts";
+import { plain, formatTable } from "./table.ts";
 
 export const REASON: Flag = {
   name: "reason",
@@ -114,7 +114,7 @@ async function showOne(context: Context, order: Order, value: CommandView | DryA
   const human = () => {
     if (isDry(value)) {
       const steps = value.plan.map((line) => `${plain(line)}\n`).join("");
-      return steps + printPods(value.pods ?? [], context);
+      return steps + formatPods(value.pods ?? [], context);
     }
     const note = value.message === null || value.message === undefined ? "" : value.message;
     const said = note === "" ? "" : `${plain(note)}\n`;
@@ -124,10 +124,10 @@ async function showOne(context: Context, order: Order, value: CommandView | DryA
   await show(context, { data: value, names, human });
 }
 
-function printPods(pods: readonly PodPlanView[], { style }: Context): string {
+function formatPods(pods: readonly PodPlanView[], { style }: Context): string {
   if (pods.length === 0) return "";
   const rows = pods.map((pod) => [pod.namespace, pod.name, pod.verdict, pod.why]);
-  return printTable(["Namespace", "Pod", "Verdict", "Why"], rows, style);
+  return formatTable(["Namespace", "Pod", "Verdict", "Why"], rows, style);
 }
 
 const NO_TERMINAL = "this asks first, and there is no terminal to ask on";

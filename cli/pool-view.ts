@@ -4,21 +4,21 @@
 import type { QueueView } from "../reconciler/http/view/scaling.ts";
 import type { MembersView } from "../reconciler/http/view/member.ts";
 import type { PoolStatusView } from "../schema/api.ts";
-import { printAge, printTime } from "./age.ts";
-import { printBreaker } from "./safety-view.ts";
-import { plain, printLabels, printTable } from "./table.ts";
+import { formatAge, formatTime } from "./age.ts";
+import { formatBreaker } from "./safety-view.ts";
+import { plain, formatLabels, formatTable } from "./table.ts";
 import type { Style } from "./table.ts";
-import { printHold } from "./veto.ts";
+import { formatHold } from "./veto.ts";
 
 /** Older control planes do not say whose word the queue is, nor why a pool cannot grow. */
 type Status = PoolStatusView & { queue?: QueueView | null; cannot_scale_up?: string | null };
 
-export function printPoolStatus(status: Status, nowMs: number, style: Style): string {
+export function formatPoolStatus(status: Status, nowMs: number, style: Style): string {
   const optional: [string, number | null | undefined][] = [
     ["Pending Jobs", status.pending_jobs],
     ["Queue Depth", status.queue_depth],
   ];
-  const labels = printLabels(
+  const labels = formatLabels(
     [
       ["Pool", status.name],
       ["Desired", `${status.desired} (${status.min_nodes} to ${status.max_nodes})`],
@@ -28,13 +28,13 @@ export function printPoolStatus(status: Status, nowMs: number, style: Style): st
       ["Cordoned", String(status.cordoned_nodes)],
       ["Provisioning", String(status.provisioning)],
       ["Draining", String(status.draining)],
-      ["Can Scale Up", printCan(status.can_scale_up, status.cannot_scale_up ?? null)],
+      ["Can Scale Up", formatCan(status.can_scale_up, status.cannot_scale_up ?? null)],
       ["Can Scale Down", status.can_scale_down ? "yes" : "no"],
-      ["Last Scale", printAge(status.last_scale_at, nowMs)],
+      ["Last Scale", formatAge(status.last_scale_at, nowMs)],
       ...optional.flatMap(([label, value]): [string, string][] =>
         value === null || value === undefined ? [] : [[label, String(value)]],
       ),
-      ...printQueue(status.queue ?? null, nowMs),
+      ...formatQueue(status.queue ?? null, nowMs),
       ...(typeof status.utilization === "number"
         ? [["Utilization", `${Math.round(status.utilization)} %`] as const]
         : []),
@@ -42,12 +42,12 @@ export function printPoolStatus(status: Status, nowMs: number, style: Style): st
     style,
   );
   const suspects = (status.suspects ?? []).map(({ place, failures, next_try: next }) => {
-    const when = next === null ? "one at a time" : `next try ${printTime(next)}`;
+    const when = next === null ? "one at a time" : `next try ${formatTime(next)}`;
     return `Suspect: ${plain(place)}: ${failures} in a row did not come up, ${when}\n`;
   });
   const stops = [
-    status.hold ? `Held: ${printHold(status.hold)}\n` : "",
-    ...(status.breakers ?? []).map((one) => `Breaker: ${printBreaker(one)}\n`),
+    status.hold ? `Held: ${formatHold(status.hold)}\n` : "",
+    ...(status.breakers ?? []).map((one) => `Breaker: ${formatBreaker(one)}\n`),
     ...suspects,
   ].join("");
   const conditions = status.conditions ?? [];
@@ -55,22 +55,22 @@ export function printPoolStatus(status: Status, nowMs: number, style: Style): st
   return `${labels}${stops}Conditions:\n${conditions.map((text) => `  ${plain(text)}\n`).join("")}`;
 }
 
-function printCan(can: boolean, whyNot: string | null): string {
+function formatCan(can: boolean, whyNot: string | null): string {
   if (can) return "yes";
   return whyNot === null ? "no" : `no (${plain(whyNot)})`;
 }
 
 /** How deep it is in GPUs where those count, and who says so. */
-function printQueue(queue: QueueView | null, nowMs: number): [string, string][] {
+function formatQueue(queue: QueueView | null, nowMs: number): [string, string][] {
   if (queue === null) return [];
   const gpus = `${queue.gpu_depth}, ${queue.pending_gpus} of them waiting`;
-  const source = `${plain(queue.source)}, ${printAge(queue.observed_at, nowMs)}`;
+  const source = `${plain(queue.source)}, ${formatAge(queue.observed_at, nowMs)}`;
   const counted: [string, string][] = queue.counts === "gpus" ? [["Queue GPUs", gpus]] : [];
   return [...counted, ["Queue Source", source]];
 }
 
 /** One row for each member, below the size that is wanted. */
-export function printMembers(view: MembersView, nowMs: number, style: Style): string {
+export function formatMembers(view: MembersView, nowMs: number, style: Style): string {
   const head = [
     "Node ID",
     "State",
@@ -85,14 +85,14 @@ export function printMembers(view: MembersView, nowMs: number, style: Style): st
     one.node_id,
     one.state,
     one.phase,
-    printAge(one.since, nowMs),
+    formatAge(one.since, nowMs),
     one.instance_id ?? "",
     one.provider_id ?? "",
     one.kubernetes_node ?? "",
     one.error === null ? "" : `${one.error.class}: ${one.error.message}`,
   ]);
   const size = `${view.target} (${view.min_nodes} to ${view.max_nodes})`;
-  const labels = printLabels(
+  const labels = formatLabels(
     [
       ["Pool", view.name],
       ["Target", size],
@@ -100,5 +100,5 @@ export function printMembers(view: MembersView, nowMs: number, style: Style): st
     ],
     style,
   );
-  return rows.length === 0 ? labels : `${labels}${printTable(head, rows, style)}`;
+  return rows.length === 0 ? labels : `${labels}${formatTable(head, rows, style)}`;
 }

@@ -1,5 +1,5 @@
 /** What is wrong with a file, for people on standard error and for programs as records. */
-import { printProblem } from "../reconciler/config/problem.ts";
+import { formatProblem } from "../reconciler/config/problem.ts";
 import type { Problem } from "../schema/config.ts";
 import type { Context } from "./command.ts";
 import { EXIT } from "./failure.ts";
@@ -30,7 +30,7 @@ export async function showProblems(
 
 /** One line each on standard error. */
 export function sayProblems({ world }: Context, problems: readonly Problem[]): void {
-  for (const problem of problems) world.err(`${plain(printProblem(problem))}\n`);
+  for (const problem of problems) world.err(`${plain(formatProblem(problem))}\n`);
 }
 
 /** `1 pool`, `2 pools`. */

@@ -14,7 +14,7 @@ import { EXIT, unknownName, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { TIMEOUT_DEFAULT } from "./global-flag.ts";
-import { printGroup, printHelp, printOverview } from "./help.ts";
+import { formatGroup, formatHelp, formatOverview } from "./help.ts";
 import { FORMATS, sayFailure } from "./show.ts";
 import type { Format } from "./show.ts";
 import { stateAddress, stateAuthority } from "./state-folder.ts";
@@ -30,6 +30,14 @@ export async function runCommandLine(commands: readonly Command[], given: World)
     ...given,
     out: (text) => given.out(terminalSafe(text)),
     err: (text) => given.err(terminalSafe(text)),
+    ...(given.bar === undefined
+      ? {}
+      : {
+          bar: {
+            columns: given.bar.columns,
+            draw: (line) => given.bar?.draw(line === null ? null : terminalSafe(line)),
+          },
+        }),
     ...(given.screen === undefined
       ? {}
       : {
@@ -42,12 +50,12 @@ export async function runCommandLine(commands: readonly Command[], given: World)
   const found = findCommand(commands, world.program, world.argv);
   if ("ok" in found) return fail(world, guessFormat(world.argv), found);
   if (found.kind === "overview") {
-    world.out(printOverview(commands));
+    world.out(formatOverview(commands));
     return EXIT.done;
   }
   if (found.kind === "group") {
     const asked = world.argv.some((word) => /^--?h(elp)?$/.test(word));
-    const text = printGroup(found.name, found.commands);
+    const text = formatGroup(found.name, found.commands);
     if (asked) world.out(text);
     else world.err(text);
     return asked ? EXIT.done : EXIT.usage;
@@ -58,7 +66,7 @@ export async function runCommandLine(commands: readonly Command[], given: World)
     return fail(world, guessFormat(world.argv), usage(withHelp(command, parsed.message)));
   }
   if (parsed.flags.on("help")) {
-    world.out(printHelp(command));
+    world.out(formatHelp(command));
     return EXIT.done;
   }
   const context = prepare(world, command, parsed.flags, words);
@@ -103,7 +111,7 @@ function prepare(
   const format = FORMATS.find((one) => one === given.toLowerCase());
   if (format === undefined) return unknownName("output", given, FORMATS);
   if (words.length < command.words.min || words.length > command.words.max) {
-    return usage(withHelp(command, printCount(command, words)));
+    return usage(withHelp(command, formatCount(command, words)));
   }
   const timeout = readSpan("timeout", flags.text("timeout") ?? TIMEOUT_DEFAULT);
   if (!timeout.ok) return timeout;
@@ -152,7 +160,7 @@ function connect(world: World, flags: Flags, timeoutMs: number, each: boolean): 
   });
 }
 
-function printCount(command: Command, words: readonly string[]): string {
+function formatCount(command: Command, words: readonly string[]): string {
   const name = command.name.join(" ");
   if (words.length < command.words.min) return `${name} needs ${command.usage}`;
   return `${name}: unexpected ${JSON.stringify(words[command.words.max] ?? "")}`;

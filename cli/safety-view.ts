@@ -3,40 +3,40 @@
  * limit is used. Pure.
  */
 import type { BillView, BreakerView, RoomView, SafetyView } from "../schema/api.ts";
-import { printSpan, printTime } from "./age.ts";
-import { plain, printLabels, printTable } from "./table.ts";
+import { formatSpan, formatTime } from "./age.ts";
+import { plain, formatLabels, formatTable } from "./table.ts";
 import type { Style } from "./table.ts";
-import { printHold } from "./veto.ts";
+import { formatHold } from "./veto.ts";
 
 /** A line for each thing that stops or slows the fleet; none on a quiet day. */
-export function printStops(view: SafetyView): string {
+export function formatStops(view: SafetyView): string {
   const quarantined = view.quarantined ?? [];
   return [
-    view.frozen ? `Frozen: ${printHold(view.frozen)}\n` : "",
+    view.frozen ? `Frozen: ${formatHold(view.frozen)}\n` : "",
     view.broken ? `Stopped: ${plain(view.broken)}\n` : "",
     ...(view.blind ?? []).map((why) => `Blind: ${plain(why)}\n`),
-    ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${printHold(hold)}\n`),
-    ...(view.breakers ?? []).map((one) => `Breaker: ${printBreaker(one)}\n`),
+    ...(view.holds ?? []).map((hold) => `Held: pool ${hold.pool} ${formatHold(hold)}\n`),
+    ...(view.breakers ?? []).map((one) => `Breaker: ${formatBreaker(one)}\n`),
     ...quarantined.map(({ rule, why }) => `Quarantined: rule ${rule}: ${plain(why)}\n`),
   ].join("");
 }
 
 /** `pool:p is restrained since 2026-03-01T12:00:00Z: why`. */
-export function printBreaker({ scope, state, since, why }: BreakerView): string {
-  return plain(`${scope} is ${state} since ${printTime(since)}: ${why}`);
+export function formatBreaker({ scope, state, since, why }: BreakerView): string {
+  return plain(`${scope} is ${state} since ${formatTime(since)}: ${why}`);
 }
 
-export function printSafety(view: SafetyView, nowMs: number, style: Style): string {
-  const stops = printStops(view);
+export function formatSafety(view: SafetyView, nowMs: number, style: Style): string {
+  const stops = formatStops(view);
   const waits = Object.entries(view.waits ?? {}).sort(([, a], [, b]) => b - a);
   const held = waits.map(([reason, count]) => `${count} ${reason}`).join(", ");
   const rate = (view.failure_rate ?? 0).toFixed(1);
-  const labels = printLabels(
+  const labels = formatLabels(
     [
       ["Held Back", held === "" ? "nothing" : held],
       ["Failure Rate", `${rate} per 1000 node-days`],
       ["Lemons", `${view.lemons?.count ?? 0} (${view.lemons?.refused ?? 0} times refused)`],
-      ["Still Billed", printBilled(view)],
+      ["Still Billed", formatBilled(view)],
     ],
     style,
   );
@@ -52,7 +52,7 @@ export function printSafety(view: SafetyView, nowMs: number, style: Style): stri
     section(
       ["Suspect Place", "Pool", "Failed In A Row", "Next Try"],
       (view.suspects ?? []).map((one) => {
-        return [one.place, one.pool, String(one.failures), printTime(one.next_try) || "now"];
+        return [one.place, one.pool, String(one.failures), formatTime(one.next_try) || "now"];
       }),
       style,
     ),
@@ -62,7 +62,7 @@ export function printSafety(view: SafetyView, nowMs: number, style: Style): stri
         one.instance_id,
         one.node_id,
         one.provider,
-        printSpan(nowMs - Date.parse(one.since)),
+        formatSpan(nowMs - Date.parse(one.since)),
         one.price_per_hour === null ? "?" : one.price_per_hour.toFixed(2),
       ]),
       style,
@@ -71,7 +71,7 @@ export function printSafety(view: SafetyView, nowMs: number, style: Style): stri
       ["Lemon", "Last Seen", "Refused", "Nodes", "Because"],
       (view.lemons?.newest ?? []).map((one) => [
         one.uuid,
-        printTime(one.last_at),
+        formatTime(one.last_at),
         String(one.refused),
         one.nodes.join(","),
         one.because,
@@ -83,7 +83,7 @@ export function printSafety(view: SafetyView, nowMs: number, style: Style): stri
 
 /** A table below what stands above it, or nothing. */
 function section(head: readonly string[], rows: readonly string[][], style: Style): string {
-  return rows.length === 0 ? "" : `\n${printTable(head, rows, style)}`;
+  return rows.length === 0 ? "" : `\n${formatTable(head, rows, style)}`;
 }
 
 function roomRow({ scope, rung, used, max }: RoomView): string[] {
@@ -102,7 +102,7 @@ function billRow(bill: BillView): string[] {
   ];
 }
 
-function printBilled({ still_billed: billed }: SafetyView): string {
+function formatBilled({ still_billed: billed }: SafetyView): string {
   if (billed === undefined || billed.count === 0) return "nothing that was told to end";
   const more = billed.unknown_prices === 0 ? "" : `, ${billed.unknown_prices} of unknown price`;
   return `${billed.count} told to end, $${billed.per_hour.toFixed(2)}/h${more}`;

@@ -40,9 +40,9 @@ export async function show(screen: Screen, shown: Shown): Promise<void> {
     case "json":
       return world.out(`${escapeData(JSON.stringify(shown.data, null, 2))}\n`);
     case "jsonl":
-      return world.out(printLines(shown.data));
+      return world.out(formatLines(shown.data));
     case "yaml":
-      return world.out(await printYaml(shown.data));
+      return world.out(await formatYaml(shown.data));
     case "name":
       return world.out(shown.names.map((name) => `${plain(name)}\n`).join(""));
     case "table":
@@ -84,13 +84,13 @@ function isEmpty(data: unknown): boolean {
   return Array.isArray(data) && data.length === 0;
 }
 
-function printLines(data: unknown): string {
+function formatLines(data: unknown): string {
   const items: unknown[] = Array.isArray(data) ? data : [data];
   return items.map((item) => `${escapeData(JSON.stringify(item))}\n`).join("");
 }
 
 /** Loaded when asked for: a table must not pay for it at start. */
-async function printYaml(data: unknown): Promise<string> {
+async function formatYaml(data: unknown): Promise<string> {
   const { Document, visit } = await import("yaml");
   const document = new Document(data);
   visit(document, {

@@ -11,14 +11,12 @@ import type { RunResult } from "../simulator/run/result.ts";
 import type { Scenario, Threshold } from "../simulator/scenario/scenario.ts";
 import type { Context } from "./command.ts";
 import { EXIT, failure, type Failure } from "./failure.ts";
+import { openProgress } from "./progress.ts";
 import { isForMachines } from "./show.ts";
 
 /** Exit status of a failed assertion, expectation or threshold, and of an interrupted run. */
 const FAILED = 8;
 const INTERRUPTED = 130;
-/** One line of progress a second; on a terminal the line is written over. */
-const PROGRESS_MS = 1_000;
-
 export type Plan = {
   scenario: Scenario;
   text: string;
@@ -40,7 +38,7 @@ export type Plan = {
 export async function simulate(context: Context, plan: Plan): Promise<number | Failure> {
   const { runScenario } = await import("../simulator/run/runner.ts");
   const { RunFolder: Opener } = await import("../simulator/report/folder.ts");
-  const { printHead } = await import("../simulator/report/console.ts");
+  const { formatHead } = await import("../simulator/report/console.ts");
   const host = await import("../simulator/run/host.ts");
   const { world } = context;
   const quiet = isForMachines(context.format);
@@ -48,7 +46,7 @@ export async function simulate(context: Context, plan: Plan): Promise<number | F
   const { stress, fleet } = plan.scenario;
   const nodes = fleet.length + (stress?.fleetGen?.totalNodes ?? 0);
   const time = plan.real ? `real, ${plan.speed} times as fast` : "virtual";
-  tell(printHead(plan.scenario, nodes, plan.seed, time));
+  tell(formatHead(plan.scenario, nodes, plan.seed, time));
   const folder = openFolder(Opener, plan);
   if ("ok" in folder) return folder;
   const begunMono = world.monoMs();
@@ -104,13 +102,11 @@ async function optionsOf(
   folder: RunFolder,
   tell: (text: string) => void,
 ): Promise<Omit<RunOptions, "isAborted" | "rssMb" | "time" | "opened">> {
-  const { printProgress } = await import("../simulator/report/console.ts");
+  const { formatProgress } = await import("../simulator/report/console.ts");
   const { world } = context;
-  let saidMono = world.monoMs();
+  const bar = openProgress(world, "simulate", "share");
   const progress = (now: Progress): void => {
-    if (world.monoMs() - saidMono < PROGRESS_MS) return;
-    saidMono = world.monoMs();
-    tell(world.tty ? `\r\u001b[K${printProgress(now)}` : `${printProgress(now)}\n`);
+    bar.show(now.elapsedMs, now.totalMs, formatProgress(now));
   };
   const { scenario, policy, seed, semantics, thresholds, stays } = plan;
   return {
@@ -156,7 +152,7 @@ async function finish(
   report: Report,
   result: RunResult,
 ): Promise<number> {
-  const { printResult } = await import("../simulator/report/console.ts");
+  const { formatResult } = await import("../simulator/report/console.ts");
   const { world } = context;
   const { stress } = plan.scenario;
   const unwritten = folder.finish(result, report, {
@@ -166,7 +162,7 @@ async function finish(
   });
   for (const message of unwritten) world.err(`warning: ${message}\n`);
   if (isForMachines(context.format)) world.out(`${JSON.stringify(report, null, 2)}\n`);
-  else world.out(`${world.tty ? "\r\u001b[K" : ""}${printResult(report, folder.path)}`);
+  else world.out(formatResult(report, folder.path));
   if (report.outcome === "interrupted") return plan.stays ? EXIT.done : INTERRUPTED;
   return report.outcome === "passed" ? EXIT.done : FAILED;
 }

@@ -1,27 +1,27 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { printLabels, printTable } from "./table.ts";
+import { formatLabels, formatTable } from "./table.ts";
 
 const PLAIN = { color: false, columns: null };
 
-describe("printTable()", () => {
+describe("formatTable()", () => {
   test("puts two spaces between columns and a dash into empty cells", () => {
     const rows = [
       ["a", "", "x"],
       ["bbb", "2", ""],
     ];
-    expect(printTable(["ID", "Num", "End"], rows, PLAIN)).toBe(
+    expect(formatTable(["ID", "Num", "End"], rows, PLAIN)).toBe(
       "ID   Num  End\na    -    x\nbbb  2    -\n",
     );
   });
 
   test("takes the escape sequences out of cells", () => {
-    const text = printTable(["ID"], [["\u001b[2Jgpu\n\u009b1m"]], PLAIN);
+    const text = formatTable(["ID"], [["\u001b[2Jgpu\n\u009b1m"]], PLAIN);
     expect(text).toBe("ID\n?[2Jgpu ?1m\n");
   });
 
   test("counts wide characters as two columns", () => {
-    expect(printTable(["A", "B"], [["日本", "x"]], PLAIN)).toBe("A     B\n日本  x\n");
+    expect(formatTable(["A", "B"], [["日本", "x"]], PLAIN)).toBe("A     B\n日本  x\n");
   });
 
   const LIST = ["Node ID", "Region", "Zone", "Instance Type", "Status", "Health", "Last Heartbeat"];
@@ -35,7 +35,7 @@ describe("printTable()", () => {
     "12s ago",
   ];
   const fit = (head: string[], rows: string[][], columns = 80) =>
-    printTable(head, rows, { color: false, columns });
+    formatTable(head, rows, { color: false, columns });
 
   test("cuts names in the middle and never a state or a time", () => {
     const text = fit(LIST, [node("0001"), node("0002", "eu-west1", "Unhealthy")], 66);
@@ -60,7 +60,7 @@ describe("printTable()", () => {
     const [id, ...rest] = node("0001");
     const text = fit([...LIST, "Reason"], [[id ?? "", ...rest, row[1] ?? ""]], 60);
     expect(text).toContain("\n    the cloud has no capacity for this type in this zone\n");
-    expect(printTable(["ID", "Reason"], [row], PLAIN)).toContain("for this type in this zone\n");
+    expect(formatTable(["ID", "Reason"], [row], PLAIN)).toContain("for this type in this zone\n");
   });
 
   test("fits, whatever the cells", () => {
@@ -70,7 +70,7 @@ describe("printTable()", () => {
         fc.array(fc.tuple(cell, cell, cell)),
         fc.integer({ min: 1, max: 90 }),
         (rows, n) => {
-          const text = printTable(["One", "Two", "Three"], rows, { color: false, columns: n });
+          const text = formatTable(["One", "Two", "Three"], rows, { color: false, columns: n });
           const widths = text
             .trimEnd()
             .split("\n")
@@ -84,15 +84,15 @@ describe("printTable()", () => {
 
   test("colours whole cells that mean something, without moving a column", () => {
     const rows = [["gpu-1", "Unhealthy", "x"]];
-    const text = printTable(["ID", "Health", "Z"], rows, { color: true, columns: null });
+    const text = formatTable(["ID", "Health", "Z"], rows, { color: true, columns: null });
     expect(text).toContain("\u001b[31mUnhealthy\u001b[0m  x");
-    expect(Bun.stripANSI(text)).toBe(printTable(["ID", "Health", "Z"], rows, PLAIN));
+    expect(Bun.stripANSI(text)).toBe(formatTable(["ID", "Health", "Z"], rows, PLAIN));
   });
 });
 
-test("printLabels() lines up values", () => {
+test("formatLabels() lines up values", () => {
   expect(
-    printLabels(
+    formatLabels(
       [
         ["A", "1"],
         ["Long", ""],

@@ -14,7 +14,7 @@ export type Style = { color: boolean; columns: number | null };
 const BELOW = "    ";
 
 /** `head` and every row have the same number of cells. The last line ends with a line break. */
-export function printTable(
+export function formatTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   style: Style,
@@ -76,7 +76,7 @@ function cutLine(line: string, columns: number): string {
 }
 
 /** `Label:  value` lines, the values in one column. */
-export function printLabels(pairs: readonly (readonly [string, string])[], style: Style): string {
+export function formatLabels(pairs: readonly (readonly [string, string])[], style: Style): string {
   const named = pairs.map(([label, value]): [string, string] => [plain(label), value]);
   const width = Math.max(0, ...named.map(([label]) => label.length + 1));
   return named

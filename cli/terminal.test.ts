@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { parse } from "yaml";
 import { type Format, show } from "./show.ts";
 import { logText, terminalSafe } from "../schema/terminal.ts";
-import { printLabels, printTable } from "./table.ts";
+import { formatLabels, formatTable } from "./table.ts";
 import type { World } from "./world.ts";
 
 const ODD = "a\u001b]0;owned\u0007b\u009b31mc\u202Ed\u2066e\u007f\uD800f\r\u001b[8mg\u200b";
@@ -27,8 +27,8 @@ describe("nothing that a machine reports drives the terminal", () => {
   });
 
   test("names, cells and both sides of a label", async () => {
-    const table = printTable(["A"], [[ODD]], STYLE);
-    const labels = printLabels([[`Label ${ODD}`, ODD]], STYLE);
+    const table = formatTable(["A"], [[ODD]], STYLE);
+    const labels = formatLabels([[`Label ${ODD}`, ODD]], STYLE);
     for (const out of [await shown("name", []), table, labels]) expect(out).not.toMatch(HOSTILE);
   });
 

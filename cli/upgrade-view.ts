@@ -2,8 +2,8 @@
  * An upgrade of agents as a person reads it: one line for the whole, one for each node. Pure.
  */
 import type { UpgradeNodeView, UpgradeView } from "../schema/upgrade.ts";
-import { printAge } from "./age.ts";
-import { plain, printTable, type Style } from "./table.ts";
+import { formatAge } from "./age.ts";
+import { plain, formatTable, type Style } from "./table.ts";
 
 /** Whether nothing more will come of it by itself, as far as one may wait for it. */
 export function isUpgradeOver({ upgrade }: UpgradeView): boolean {
@@ -24,7 +24,7 @@ export function isOnlyWaiting({ upgrade }: UpgradeView): boolean {
 }
 
 /** `v1.1.0: running, 3 of 10 nodes have it`. */
-export function printUpgradeLine({ upgrade }: UpgradeView): string {
+export function formatUpgradeLine({ upgrade }: UpgradeView): string {
   if (upgrade === null) return "No upgrade of agents was ordered yet";
   const { have, paused, state, to, total, why } = upgrade;
   const said = why ?? (paused === null ? null : `nobody is told now: ${paused}`);
@@ -33,16 +33,16 @@ export function printUpgradeLine({ upgrade }: UpgradeView): string {
   return `Agents to ${plain(to)}: ${state}, ${have} of ${total} ${nodes} it${more}`;
 }
 
-export function printUpgrade(view: UpgradeView, nowMs: number, style: Style): string {
-  const line = `${printUpgradeLine(view)}\n`;
+export function formatUpgrade(view: UpgradeView, nowMs: number, style: Style): string {
+  const line = `${formatUpgradeLine(view)}\n`;
   if (view.upgrade === null || view.upgrade.nodes.length === 0) return line;
   const { by, max_unavailable: share, nodes } = view.upgrade;
   const head = `Ordered by ${plain(by)}, at most ${share} at once\n\n`;
   const rows = nodes.map((node) => rowOf(node, nowMs));
-  return `${line}${head}${printTable(["NODE", "VERSION", "STATE", "SINCE", "WHY"], rows, style)}`;
+  return `${line}${head}${formatTable(["NODE", "VERSION", "STATE", "SINCE", "WHY"], rows, style)}`;
 }
 
 function rowOf({ node_id, version, state, since, why }: UpgradeNodeView, nowMs: number): string[] {
-  const age = since === null ? "" : printAge(since, nowMs);
+  const age = since === null ? "" : formatAge(since, nowMs);
   return [node_id, version, state, age, why ?? ""];
 }

@@ -3,7 +3,7 @@
  * night has nobody to ask; how long is checked here, before anything is asked.
  */
 import type { HoldView } from "../schema/api.ts";
-import { printTime } from "./age.ts";
+import { formatTime } from "./age.ts";
 import type { Flag, Flags } from "./flag.ts";
 import { readSpan } from "./flag.ts";
 import { usage } from "./failure.ts";
@@ -40,7 +40,7 @@ export function readVeto(
 }
 
 /** `by human:ann until 2026-03-01T12:00:00Z: why`. */
-export function printHold({ by, why, until }: HoldView): string {
-  const end = until === null || until === undefined ? "" : ` until ${printTime(until)}`;
+export function formatHold({ by, why, until }: HoldView): string {
+  const end = until === null || until === undefined ? "" : ` until ${formatTime(until)}`;
   return `by ${plain(by)}${end}: ${plain(why)}`;
 }

@@ -21,6 +21,8 @@ export type World = {
     /** Puts these lines in the place of everything that it shows. */
     draw(lines: readonly string[]): void;
   };
+  /** The last line of standard error, where that is a terminal: `null` wipes it. */
+  bar?: { columns(): number; draw(line: string | null): void };
   /** Asks on the terminal; `null` if there is none to ask on. */
   ask(question: string): string | null;
   wallMs(): number;

@@ -65,7 +65,7 @@ export function parseDuration(text: string | number): DurationAnswer {
 }
 
 /** The shortest exact spelling: 90000 → `1m30s`. */
-export function printDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   if (ms === 0) return "0s";
   if (ms < 1_000) return `${ms}ms`;
   const parts: string[] = [];

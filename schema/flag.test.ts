@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type FlagSpecs, parseFlags, printFlags } from "./flag.ts";
+import { type FlagSpecs, parseFlags, formatFlags } from "./flag.ts";
 
 const SPECS = {
   server: {
@@ -90,8 +90,8 @@ describe("parseFlags()", () => {
   });
 });
 
-test("printFlags() lists what has a help line", () => {
-  expect(printFlags(SPECS)).toBe(
+test("formatFlags() lists what has a help line", () => {
+  expect(formatFlags(SPECS)).toBe(
     [
       "  -s, --server VALUE  the server (default http://localhost:50051) [NAVARCH_SERVER]",
       "      --label K=V     a label",

@@ -132,7 +132,7 @@ function valueOf(name: string, spec: FlagSpec, found: string[] | undefined, env:
 }
 
 /** The flag part of a help text: one line per flag that has a help line, in the order given. */
-export function printFlags(specs: FlagSpecs): string {
+export function formatFlags(specs: FlagSpecs): string {
   const rows = Object.entries(specs).filter(([, spec]) => spec.help !== undefined);
   const lefts = rows.map(([name, spec]) => {
     const letter = spec.short ? `-${spec.short}, ` : "    ";

@@ -32,7 +32,7 @@ export function readJoinToken(token: string): { secret: string; fingerprint: str
 }
 
 /** As a person gets it. */
-export function printJoinToken(secret: string, fingerprint: string | null): string {
+export function formatJoinToken(secret: string, fingerprint: string | null): string {
   return fingerprint === null ? secret : `${secret}.${fingerprint.replace("sha256:", "")}`;
 }
 

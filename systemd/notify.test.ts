@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listen } from "../test/systemd/listener.ts";
-import { encodeAddress, openServiceManager, printNotice, readWatchdog } from "./notify.ts";
+import { encodeAddress, openServiceManager, formatNotice, readWatchdog } from "./notify.ts";
 import type { ServiceManager } from "./notify.ts";
 
 function open(address: string): ServiceManager {
@@ -67,13 +67,13 @@ describe("encodeAddress()", () => {
   });
 });
 
-describe("printNotice()", () => {
+describe("formatNotice()", () => {
   test("puts one field on a line and keeps a status on its own", () => {
-    expect(printNotice({ ready: true, watchdog: true, status: "a\nREADY=1\tb " })).toBe(
+    expect(formatNotice({ ready: true, watchdog: true, status: "a\nREADY=1\tb " })).toBe(
       "READY=1\nSTATUS=a READY=1 b\nWATCHDOG=1",
     );
-    expect(printNotice({ reloadingAtUs: 5.2 })).toBe("RELOADING=1\nMONOTONIC_USEC=5");
-    expect(printNotice({ status: "x".repeat(1_000) })).toHaveLength("STATUS=".length + 240);
+    expect(formatNotice({ reloadingAtUs: 5.2 })).toBe("RELOADING=1\nMONOTONIC_USEC=5");
+    expect(formatNotice({ status: "x".repeat(1_000) })).toHaveLength("STATUS=".length + 240);
   });
 });
 

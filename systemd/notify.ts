@@ -68,7 +68,7 @@ export function openServiceManager(env: ManagerEnv, pid: number): ManagerAnswer 
   if (address === null) return { kind: "failed", message: "NOTIFY_SOCKET is no unix address" };
   try {
     const send = openSocket();
-    const tell = (notice: Notice) => send(Buffer.from(printNotice(notice)), address);
+    const tell = (notice: Notice) => send(Buffer.from(formatNotice(notice)), address);
     return { kind: "manager", manager: { watchdogMs: readWatchdog(env, pid), tell } };
   } catch (cause) {
     // Without the JIT there are no foreign calls, and without libc nothing to call.
@@ -85,7 +85,7 @@ export function readWatchdog(env: ManagerEnv, pid: number): number | null {
 }
 
 /** One field a line. A line end inside the status would begin another field. */
-export function printNotice(notice: Notice): string {
+export function formatNotice(notice: Notice): string {
   const { ready, reloadingAtUs, watchdog, stopping, status } = notice;
   const lines: string[] = [];
   if (reloadingAtUs !== undefined) {

@@ -9,7 +9,7 @@ import {
   findingOf,
   type GpuTable,
   type KernelMemory,
-  printGpuTable,
+  makeGpuTable,
 } from "./finding.ts";
 
 const BOOT = v.parse(BootId, "boot-1");
@@ -39,7 +39,7 @@ function tell(lines: (string | Line)[], gpus: GpuTable = GPUS) {
   return findings;
 }
 
-describe("printGpuTable()", () => {
+describe("makeGpuTable()", () => {
   const listed = { index: 0, uuid: "GPU-a", name: "H100", pci_bus_id: "00000000:04:00.0" };
   const bus = {
     kind: "read" as const,
@@ -50,7 +50,7 @@ describe("printGpuTable()", () => {
     "NVRM: GPU 0000:3b:00.0: rm_init_adapter failed, device minor number 1";
 
   test("takes a GPU that only the bus shows for this machine's", () => {
-    const table = printGpuTable([listed as GpuIdentity], bus);
+    const table = makeGpuTable([listed as GpuIdentity], bus);
     expect(tell([failed], table)[0]).toMatchObject({
       kind: "driver",
       reason: "init",
@@ -63,7 +63,7 @@ describe("printGpuTable()", () => {
   });
 
   test("keeps the name of one that is listed", () => {
-    const table = printGpuTable([listed as GpuIdentity], bus);
+    const table = makeGpuTable([listed as GpuIdentity], bus);
     const [finding] = tell(["NVRM: Xid (PCI:0000:04:00): 48, pid=1, name=py, DBE"], table);
     expect(finding).toMatchObject({ gpu_uuid: "GPU-a", gpu_index: 0 });
   });

@@ -16,7 +16,7 @@ import { normalizePci } from "../pci.ts";
 export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];
 
 /** The GPUs whose addresses can be read, and those that only the bus shows: they are ours too. */
-export function printGpuTable(gpus: readonly GpuIdentity[], bus: Bus): GpuTable {
+export function makeGpuTable(gpus: readonly GpuIdentity[], bus: Bus): GpuTable {
   const named = gpus.flatMap(({ index, uuid, pci_bus_id }) => {
     const pci = normalizePci(pci_bus_id);
     return pci === null ? [] : [{ index, uuid, pci }];

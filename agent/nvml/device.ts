@@ -36,12 +36,12 @@ export type DeviceIdentity = {
 };
 
 /** A GPU that never answered: it has a place in the order and nothing else. */
-export function printUnknownUuid(index: number): string {
+export function formatUnknownUuid(index: number): string {
   return `unknown-${index}`;
 }
 
 export function readIdentity(reader: GpuReader, index: number): DeviceIdentity {
-  const uuid = reader.text("nvmlDeviceGetUUID", 96) ?? printUnknownUuid(index);
+  const uuid = reader.text("nvmlDeviceGetUUID", 96) ?? formatUnknownUuid(index);
   const pci = reader.struct("nvmlDeviceGetPciInfo_v3", PCI_INFO);
   return {
     index,

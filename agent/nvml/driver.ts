@@ -5,7 +5,7 @@
 import type { Bound } from "./bind.ts";
 import {
   type DeviceIdentity,
-  printUnknownUuid,
+  formatUnknownUuid,
   readCheck,
   readIdentity,
   readSample,
@@ -13,7 +13,7 @@ import {
 import { type EventSource, openEvents } from "./event.ts";
 import { EXCLUDED, PCI_INFO } from "./layout.ts";
 import { hasLinksOff } from "./module.ts";
-import { GpuReader, printText } from "./read.ts";
+import { GpuReader, formatText } from "./read.ts";
 import type { NvmlCheck, NvmlEvent, NvmlFailure, NvmlGpuCheck, NvmlSample } from "../reading.ts";
 import {
   GPU_IS_LOST,
@@ -148,14 +148,14 @@ export class NvmlDriver implements Driver {
       if (code !== SUCCESS) return null;
       const { at, bytes } = PCI_INFO.fields.busId;
       const from = EXCLUDED.fields.pci.at + at;
-      found.push(printText(info.subarray(from, from + bytes)));
+      found.push(formatText(info.subarray(from, from + bytes)));
     }
     return found;
   }
 
   #text(name: "nvmlSystemGetDriverVersion" | "nvmlSystemGetNVMLVersion"): string | null {
     const buffer = Buffer.alloc(80);
-    return this.#bound.call(name, buffer, 80) === SUCCESS ? printText(buffer) : null;
+    return this.#bound.call(name, buffer, 80) === SUCCESS ? formatText(buffer) : null;
   }
 
   /** One pass over all GPUs. A code that ends the library's own life ends the pass. */
@@ -256,7 +256,7 @@ export class NvmlDriver implements Driver {
     const reader = new GpuReader(this.#bound, handle);
     const identity = readIdentity(reader, device.index);
     device.rc = reader.initRc || reader.rc;
-    const named = identity.uuid !== printUnknownUuid(device.index);
+    const named = identity.uuid !== formatUnknownUuid(device.index);
     // A GPU that fails while it introduces itself keeps the identity it had.
     if (named && (device.rc === SUCCESS || device.identity === null)) device.identity = identity;
     // A mild fault, such as a corrupted infoROM, does not stop the readings.
@@ -292,7 +292,7 @@ function isRefused({ handle, openCode }: Device): boolean {
 function unknownIdentity(index: number): DeviceIdentity {
   return {
     index,
-    uuid: printUnknownUuid(index),
+    uuid: formatUnknownUuid(index),
     name: "NVIDIA GPU",
     serial: null,
     pciBusId: "",

@@ -20,7 +20,7 @@ export function readEvidence(pid: number): string {
   const shown = threads.slice(0, THREADS_MAX).map((thread) => {
     const stat = readOr(`${folder}/${thread}/stat`);
     const channel = readOr(`${folder}/${thread}/wchan`);
-    return `${printThread(stat)}:${channel === "" || channel === "0" ? "-" : channel}`;
+    return `${formatThread(stat)}:${channel === "" || channel === "0" ? "-" : channel}`;
   });
   return `pid ${pid} ${shown.join(" ")}`;
 }
@@ -36,7 +36,7 @@ function readOr(path: string): string {
 /**
  * `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)).
  */
-function printThread(stat: string): string {
+function formatThread(stat: string): string {
   const open = stat.indexOf("(");
   const close = stat.lastIndexOf(")");
   if (open < 0 || close < open) return "?:?";

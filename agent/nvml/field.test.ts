@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { numberOf, parseFields, printFields } from "./field.ts";
+import { numberOf, parseFields, encodeFields } from "./field.ts";
 
 /**
  * One answered entry: the header's layout is 40 bytes, type at 24, return code at 28, value at 32.
  */
 function entry(type: number, code: number, value: bigint): Uint8Array {
-  const bytes = printFields([{ id: 82, scope: 3 }]);
+  const bytes = encodeFields([{ id: 82, scope: 3 }]);
   const view = new DataView(bytes.buffer);
   view.setUint32(24, type, true);
   view.setUint32(28, code, true);
@@ -15,9 +15,9 @@ function entry(type: number, code: number, value: bigint): Uint8Array {
 
 const valueOf = (type: number, value: bigint) => parseFields(entry(type, 0, value))[0]?.value;
 
-describe("printFields()", () => {
+describe("encodeFields()", () => {
   test("lays out id and scope of each entry", () => {
-    const bytes = printFields([{ id: 230 }, { id: 165, scope: 7 }]);
+    const bytes = encodeFields([{ id: 230 }, { id: 165, scope: 7 }]);
     const view = new DataView(bytes.buffer);
     expect(bytes).toHaveLength(80);
     expect([0, 4, 40, 44].map((at) => view.getUint32(at, true))).toEqual([230, 0, 165, 7]);

@@ -34,7 +34,7 @@ export type FieldAnswer = { code: number; value: number | null };
 const { bytes: ENTRY_BYTES, fields: ENTRY } = FIELD_VALUE;
 
 /** A zeroed `nvmlFieldValue_t[]` that asks for `queries`. */
-export function printFields(queries: readonly FieldQuery[]): Uint8Array {
+export function encodeFields(queries: readonly FieldQuery[]): Uint8Array {
   const bytes = new Uint8Array(ENTRY_BYTES * queries.length);
   const view = new DataView(bytes.buffer);
   queries.forEach((query, i) => {

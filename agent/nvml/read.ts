@@ -5,7 +5,7 @@
  */
 import type { Bound, Symbol } from "./bind.ts";
 import type { Layout } from "./layout.ts";
-import { type FieldAnswer, type FieldQuery, numberOf, parseFields, printFields } from "./field.ts";
+import { type FieldAnswer, type FieldQuery, numberOf, parseFields, encodeFields } from "./field.ts";
 import {
   GPU_IS_LOST,
   INSUFFICIENT_SIZE,
@@ -96,7 +96,7 @@ export class GpuReader {
   /** A string that ends in NUL; `bytes` is the buffer's size. */
   text(name: Symbol, bytes: number): string | null {
     const buffer = Buffer.alloc(bytes);
-    return this.ask(name, buffer, bytes) ? printText(buffer) : null;
+    return this.ask(name, buffer, bytes) ? formatText(buffer) : null;
   }
 
   /** A struct that the call fills in. */
@@ -108,7 +108,7 @@ export class GpuReader {
   }
 
   fields(queries: readonly FieldQuery[]): FieldAnswer[] {
-    const bytes = printFields(queries);
+    const bytes = encodeFields(queries);
     if (!this.ask("nvmlDeviceGetFieldValues", queries.length, bytes)) {
       return queries.map(() => ({ code: NOT_SUPPORTED, value: null }));
     }
@@ -124,7 +124,7 @@ export class GpuReader {
 }
 
 /** Text up to the first NUL. */
-export function printText(buffer: Buffer): string {
+export function formatText(buffer: Buffer): string {
   const end = buffer.indexOf(0);
   return buffer.toString("utf8", 0, end < 0 ? buffer.length : end);
 }

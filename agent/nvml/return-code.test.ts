@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { failureOf, isGpuCode, printCode, worseCode } from "./return-code.ts";
+import { failureOf, isGpuCode, formatCode, worseCode } from "./return-code.ts";
 
 const code = fc.constantFrom(0, 3, 8, 11, 14, 15, 16, 999);
 
@@ -41,9 +41,9 @@ describe("failureOf()", () => {
   });
 });
 
-describe("printCode()", () => {
+describe("formatCode()", () => {
   test("adds words where there are some", () => {
-    expect(printCode(15)).toBe("15 (GPU is lost)");
-    expect(printCode(77)).toBe("77");
+    expect(formatCode(15)).toBe("15 (GPU is lost)");
+    expect(formatCode(77)).toBe("77");
   });
 });

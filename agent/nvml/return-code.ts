@@ -42,7 +42,7 @@ const WORDS: Readonly<Record<number, string>> = {
 };
 
 /** `15 (GPU is lost)`. */
-export function printCode(code: number): string {
+export function formatCode(code: number): string {
   const words = WORDS[code];
   return words === undefined ? String(code) : `${code} (${words})`;
 }
@@ -72,7 +72,7 @@ export function isUnsupported(code: number): boolean {
 
 /** The failure of the whole node that `code`, answered by `operation`, stands for. */
 export function failureOf(code: number, operation: string): NvmlFailure {
-  const message = `${operation}: ${printCode(code)}`;
+  const message = `${operation}: ${formatCode(code)}`;
   if (code === 9 || code === 12 || code === 28) return { reason: "driver", code, message };
   if (code === VERSION_MISMATCH) return { reason: "version", code, message };
   if (code === NO_PERMISSION || code === OPERATING_SYSTEM) {

@@ -4,7 +4,7 @@
 import { LIMIT } from "../../schema/limit.ts";
 import { normalizePci } from "../pci.ts";
 import type { Bus } from "../port.ts";
-import { printUnknownUuid } from "./device.ts";
+import { formatUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import { UNKNOWN, isGpuCode } from "./return-code.ts";
@@ -121,7 +121,7 @@ function lostGpu(gpu: NvmlGpuCheck): NvmlGpuCheck {
 /** A GPU that was never opened has a place in the order and nothing else, as in `driver.ts`. */
 function unopenedGpu(gpu: NvmlGpuCheck, openCode: number): NvmlGpuCheck {
   const { index } = gpu;
-  const nobody = { uuid: printUnknownUuid(index), name: "NVIDIA GPU", pciBusId: "" };
+  const nobody = { uuid: formatUnknownUuid(index), name: "NVIDIA GPU", pciBusId: "" };
   const rc = isGpuCode(openCode) ? openCode : UNKNOWN;
   return { ...blankGpu(gpu, ["index", "unread"]), ...nobody, rc, openCode };
 }

@@ -6,7 +6,7 @@ import type { NvmlCheck } from "../reading.ts";
 import type { Bus, BusGpu } from "../port.ts";
 import {
   answerOf,
-  printConditions,
+  formatConditions,
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
@@ -169,7 +169,7 @@ describe("busProbe", () => {
   test("knows only the number where the driver lists GPUs without an address", () => {
     const check = { ...without(4, 5), count: 7, denied: 1 };
     const out = busProbe.look(check, EMPTY_MEMORY, roundAt(0, { bus: busOf() }));
-    expect(printConditions(out.conditions)).toEqual(["lost/unlisted fatal node"]);
+    expect(formatConditions(out.conditions)).toEqual(["lost/unlisted fatal node"]);
     expect(out.conditions[0]?.level).toBe(1);
   });
 

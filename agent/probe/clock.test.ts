@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   HOUR_MS,
   lookWith,
-  printConditions,
+  formatConditions,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
 import { clockProbe } from "./clock.ts";
@@ -23,7 +23,7 @@ describe("clockProbe", () => {
     ],
   ])("judges reasons %p", (reasons, said) => {
     const out = lookWith(clockProbe, { throttleReasons: reasons });
-    expect(printConditions(out.conditions)).toEqual(said);
+    expect(formatConditions(out.conditions)).toEqual(said);
   });
 
   test("takes software thermal for a fault only after five minutes of it", () => {

@@ -3,7 +3,7 @@ import { healthyCheck, openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import {
   HOUR_MS,
   lookWith,
-  printConditions,
+  formatConditions,
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
@@ -20,7 +20,7 @@ const without = (index: number) => {
 describe("countProbe", () => {
   test("names the GPU that is no longer listed", () => {
     const out = countProbe.look(without(3), remembering(eight), roundAt(HOUR_MS));
-    expect(printConditions(out.conditions)).toEqual(["lost/count fatal 3"]);
+    expect(formatConditions(out.conditions)).toEqual(["lost/count fatal 3"]);
     expect(out.conditions[0]).toMatchObject({
       gpu: { uuid: eight.gpus[3]?.uuid },
       metrics: { expected: 8, present: 7 },
@@ -30,7 +30,7 @@ describe("countProbe", () => {
   test("tells of the node what it cannot tell of a GPU that it never saw", () => {
     const ctx = roundAt(HOUR_MS, { promised: [{ gpus: 8, from: "option" }] });
     const out = countProbe.look(without(3), EMPTY_MEMORY, ctx);
-    expect(printConditions(out.conditions)).toEqual(["lost/count fatal node"]);
+    expect(formatConditions(out.conditions)).toEqual(["lost/count fatal node"]);
   });
 
   test("tells apart what is missing by name, on the bus, and unknown", () => {
@@ -46,7 +46,7 @@ describe("countProbe", () => {
       roundAt(0, { bus, promised }),
     );
     // Of 12 four are listed and one stands on the bus: three are known, four nobody ever saw.
-    expect(printConditions(out.conditions)).toEqual([
+    expect(formatConditions(out.conditions)).toEqual([
       "lost/count fatal 5",
       "lost/count fatal 6",
       "lost/count fatal 7",
@@ -83,13 +83,13 @@ describe("countProbe", () => {
 
   test("finds a GPU that is listed and lost, and counts it once", () => {
     const out = lookWith(countProbe, { rc: 15 });
-    expect(printConditions(out.conditions)).toEqual(["lost/bus fatal 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["lost/bus fatal 1"]);
   });
 
   test("counts GPUs that exist and may not be opened, and says that they are not checked", () => {
     const check = { ...without(3), count: 8, denied: 1 };
     const out = countProbe.look(check, remembering(eight), roundAt(0));
-    expect(printConditions(out.conditions)).toEqual(["driver/permission warning node"]);
+    expect(formatConditions(out.conditions)).toEqual(["driver/permission warning node"]);
     expect(out.message).toBe("8 of 8 (baseline)");
     expect(out.conditions[0]).toMatchObject({
       message: "1 of 8 GPUs may not be opened by this process: they are not checked",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   HOUR_MS,
   lookWith,
-  printConditions,
+  formatConditions,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
 import { eccProbe } from "./ecc.ts";
@@ -14,7 +14,7 @@ describe("eccProbe", () => {
   test("judges uncorrected errors since the driver was loaded, not those of the board's life", () => {
     expect(lookWith(eccProbe, { eccUncorrectedAggregate: 7 }).conditions).toEqual([]);
     const out = lookWith(eccProbe, { eccUncorrectedVolatile: 2, eccUncorrectedAggregate: 9 });
-    expect(printConditions(out.conditions)).toEqual(["ecc/dbe fatal 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["ecc/dbe fatal 1"]);
     expect(out.conditions[0]).toMatchObject({
       level: 2,
       metrics: { ecc_dbe_count: 2, volatile: 2, aggregate: 9 },
@@ -25,7 +25,7 @@ describe("eccProbe", () => {
     const at = (value: number) =>
       lookWith(eccProbe, { eccCorrectedVolatile: value }, { corrected }, soon).conditions;
     expect(at(1_100)).toEqual([]);
-    expect(printConditions(at(1_101))).toEqual(["ecc/sbe warning 1"]);
+    expect(formatConditions(at(1_101))).toEqual(["ecc/sbe warning 1"]);
     expect(at(1_101)[0]?.metrics).toMatchObject({ ecc_sbe_count: 101, sbe_per_hour: 101, volatile: 1_101 });
   });
 
@@ -35,7 +35,7 @@ describe("eccProbe", () => {
 
   test("tells of the threshold at which the hardware is to be replaced", () => {
     const out = lookWith(eccProbe, { sramThresholdExceeded: true });
-    expect(printConditions(out.conditions)).toEqual(["ecc/sram_threshold fatal 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["ecc/sram_threshold fatal 1"]);
   });
 
   test("is not supported, and not well, when no GPU tells", () => {

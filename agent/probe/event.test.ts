@@ -4,7 +4,7 @@ import { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { NvmlEvent } from "../reading.ts";
 import { roundAt } from "../../test/fixture/nvml/probe-round.ts";
-import { printEventFindings, wantsCheck } from "./event.ts";
+import { makeEventFindings, wantsCheck } from "./event.ts";
 
 const gpus: GpuIdentity[] = [
   { index: 4, uuid: "GPU-4", name: "H100", pci_bus_id: "00000000:3B:00.0" },
@@ -19,9 +19,9 @@ const event = (change: Partial<NvmlEvent>): NvmlEvent => ({
   ...change,
 });
 
-describe("printEventFindings()", () => {
+describe("makeEventFindings()", () => {
   test("makes a finding of an XID, placed by UUID and with the event's own time", () => {
-    const [finding] = printEventFindings([event({})], gpus, roundAt(0));
+    const [finding] = makeEventFindings([event({})], gpus, roundAt(0));
     expect(finding).toMatchObject({
       kind: "xid",
       code: 79,
@@ -35,7 +35,7 @@ describe("printEventFindings()", () => {
   });
 
   test("keeps the instance of a MIG event", () => {
-    const [finding] = printEventFindings(
+    const [finding] = makeEventFindings(
       [event({ gpuInstance: 2, computeInstance: 0 })],
       gpus,
       roundAt(0),
@@ -44,13 +44,13 @@ describe("printEventFindings()", () => {
   });
 
   test("gives no index to a GPU that it does not know", () => {
-    const [finding] = printEventFindings([event({ uuid: "GPU-9" })], gpus, roundAt(0));
+    const [finding] = makeEventFindings([event({ uuid: "GPU-9" })], gpus, roundAt(0));
     expect(finding).toMatchObject({ gpu_uuid: "GPU-9", gpu_index: null, pci: null });
   });
 
   test("asks for a check instead of guessing what a verdict event means", () => {
     const verdict = [event({ type: 0x8000, data: 1 })];
-    expect(printEventFindings(verdict, gpus, roundAt(0))).toEqual([]);
+    expect(makeEventFindings(verdict, gpus, roundAt(0))).toEqual([]);
     expect(wantsCheck(verdict)).toBe(true);
     expect(wantsCheck([event({})])).toBe(false);
   });
@@ -63,7 +63,7 @@ describe("printEventFindings()", () => {
     [0x1000, "ecc", "poison", "warning", "contained poison"],
     [0x2000, "ecc", "poison_fatal", "fatal", "fatal poison"],
   ])("tells of type %i as %s/%s", (type, kind, reason, severity, words) => {
-    expect(printEventFindings([event({ type, data: 5 })], gpus, roundAt(0))).toMatchObject([
+    expect(makeEventFindings([event({ type, data: 5 })], gpus, roundAt(0))).toMatchObject([
       {
         ...{ kind, reason, severity, code: null, metrics: {}, gpu_index: 4, gpu_uuid: "GPU-4" },
         message: `NVML event: ${words}`,
@@ -72,26 +72,26 @@ describe("printEventFindings()", () => {
   });
 
   test("tells the number of an XID, up to what the contract can hold", () => {
-    expect(printEventFindings([event({})], gpus, roundAt(0))).toMatchObject([
+    expect(makeEventFindings([event({})], gpus, roundAt(0))).toMatchObject([
       {
         ...{ kind: "xid", reason: "event", severity: "warning", message: "NVML event: XID 79" },
         metrics: { xid_code: 79 },
       },
     ]);
     const codes = [0, 1_000_000, 1_000_001].map((data) => event({ data }));
-    expect(printEventFindings(codes, gpus, roundAt(0)).map(({ code }) => code)).toEqual([
+    expect(makeEventFindings(codes, gpus, roundAt(0)).map(({ code }) => code)).toEqual([
       0, 1_000_000,
     ]);
   });
 
   test("tells nothing of a type that it does not know, and goes on with the next", () => {
     const all = [0x4000, 0x8000, 0x1, 0x40, 0x8].map((type) => event({ type }));
-    expect(printEventFindings(all, gpus, roundAt(0)).map(({ kind }) => kind)).toEqual(["xid"]);
+    expect(makeEventFindings(all, gpus, roundAt(0)).map(({ kind }) => kind)).toEqual(["xid"]);
   });
 
   test("places an event without a GPU on the node, and marks a made-up one", () => {
     const none = event({ uuid: null });
-    expect(printEventFindings([none], gpus, roundAt(0, { simulated: true }))).toMatchObject([
+    expect(makeEventFindings([none], gpus, roundAt(0, { simulated: true }))).toMatchObject([
       { gpu_uuid: null, gpu_index: null, pci: null, source: "sim" },
     ]);
   });

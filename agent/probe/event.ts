@@ -6,7 +6,7 @@
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { NvmlEvent } from "../reading.ts";
-import { printFinding } from "./finding.ts";
+import { makeFinding } from "./finding.ts";
 import { type Condition, type ProbeContext, onNode } from "./probe.ts";
 
 /** Event type bits (docs/reference/nvml.md#constants). */
@@ -57,7 +57,7 @@ export function wantsCheck(events: readonly NvmlEvent[]): boolean {
  * recovery actions (0x8000), do not carry their meaning with them; the check that they ask for
  * finds it.
  */
-export function printEventFindings(
+export function makeEventFindings(
   events: readonly NvmlEvent[],
   gpus: readonly GpuIdentity[],
   ctx: ProbeContext,
@@ -70,7 +70,7 @@ export function printEventFindings(
       event.uuid === null
         ? null
         : { index: gpu?.index ?? 0, uuid: event.uuid, pciBusId: gpu?.pci_bus_id ?? "" };
-    const finding = printFinding({ ...condition, gpu: place }, { ...ctx, wallMs: event.atMs });
+    const finding = makeFinding({ ...condition, gpu: place }, { ...ctx, wallMs: event.atMs });
     const { gpuInstance: gi, computeInstance: ci } = event;
     const mig = gi === null ? null : { gi, ci };
     const source = ctx.simulated ? "sim" : "nvml";

@@ -4,7 +4,7 @@ import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
 import {
   HOUR_MS,
   answerOf,
-  printConditions,
+  formatConditions,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
 import { fabricProbe } from "./fabric.ts";
@@ -22,7 +22,7 @@ function check(fabric: Partial<NvmlFabric> | null, change: Partial<NvmlGpuCheck>
 
 function look(given: ReturnType<typeof check>, change: Partial<ProbeContext> = {}): string[] {
   const out = fabricProbe.look(given, EMPTY_MEMORY, roundAt(HOUR_MS, change));
-  return printConditions(out.conditions);
+  return formatConditions(out.conditions);
 }
 
 describe("fabricProbe", () => {

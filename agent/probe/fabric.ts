@@ -5,7 +5,7 @@
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
-import { printCode } from "../nvml/return-code.ts";
+import { formatCode } from "../nvml/return-code.ts";
 import { isLinkedNode, needsFabric } from "./link-promise.ts";
 import { FABRIC_GRACE_MS } from "./nvlink.ts";
 
@@ -63,7 +63,7 @@ export const fabricProbe: Probe = {
       if (fabric.state === COMPLETED) {
         const learned = { fabricJoined: true, fabricSinceMs: null };
         const matters = linked && gpu.migEnabled !== true;
-        return { read: true, conditions: printFault(gpu, matters, faultOf(fabric)), learned };
+        return { read: true, conditions: formatFault(gpu, matters, faultOf(fabric)), learned };
       }
       const before = sameBoot ? memory.gpus[gpu.uuid] : undefined;
       const joined = before?.fabricJoined === true;
@@ -72,7 +72,7 @@ export const fabricProbe: Probe = {
       const late = lastsMs >= (joined ? RESTART_MS : FABRIC_GRACE_MS);
       const learned = { fabricJoined: joined, fabricSinceMs: sinceMs };
       const fault = late ? pending(fabric, lastsMs) : null;
-      const conditions = printFault(gpu, needsFabric(check, gpu), fault);
+      const conditions = formatFault(gpu, needsFabric(check, gpu), fault);
       return { read: true, conditions, learned };
     });
   },
@@ -87,7 +87,7 @@ function pending({ state }: NvmlFabric, lastsMs: number): Fault {
 /** What a fabric that was joined says of itself. */
 function faultOf(fabric: NvmlFabric): Fault | null {
   if (fabric.status !== 0) {
-    const words = `joining the fabric ended with ${printCode(fabric.status)}`;
+    const words = `joining the fabric ended with ${formatCode(fabric.status)}`;
     return { reason: "fabric_status", severity: "serious", words };
   }
   const mask = fabric.healthMask ?? 0;
@@ -108,7 +108,7 @@ function faultOf(fabric: NvmlFabric): Fault | null {
 }
 
 /** Where nothing is linked, or instances share the GPU, the fabric is not what work depends on. */
-function printFault(gpu: NvmlGpuCheck, matters: boolean, fault: Fault | null): Condition[] {
+function formatFault(gpu: NvmlGpuCheck, matters: boolean, fault: Fault | null): Condition[] {
   if (fault === null || gpu.fabric === null) return [];
   const { words } = fault;
   const { reason, severity } = matters

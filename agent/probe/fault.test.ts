@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   lookWith,
-  printConditions,
+  formatConditions,
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
@@ -19,18 +19,18 @@ describe("faultProbe", () => {
     // One unknown error is noise.
     [999, []],
   ])("judges return code %p", (rc, said) => {
-    expect(printConditions(lookWith(faultProbe, { rc }).conditions)).toEqual(said);
+    expect(formatConditions(lookWith(faultProbe, { rc }).conditions)).toEqual(said);
   });
 
   test.each([2, 3, 6, 17, 20, 999])("reports a GPU that opening answers with %p at once", (code) => {
     const out = lookWith(faultProbe, { rc: 999, openCode: code });
-    expect(printConditions(out.conditions)).toEqual(["driver/unopened serious 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["driver/unopened serious 1"]);
     expect(out.conditions[0]).toMatchObject({ metrics: { nvml_code: code } });
   });
 
   test("names the better known fault of a GPU that cannot be opened", () => {
     const out = lookWith(faultProbe, { rc: 16, openCode: 16 });
-    expect(printConditions(out.conditions)).toEqual(["driver/reset_required fatal 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["driver/reset_required fatal 1"]);
   });
 
   test("counts unknown errors from the first one, and begins anew after any other answer", () => {
@@ -45,7 +45,7 @@ describe("faultProbe", () => {
 
   test("tells of an unknown error in the third round of it", () => {
     const out = lookWith(faultProbe, { rc: 999 }, { unknownRounds: 2 });
-    expect(printConditions(out.conditions)).toEqual(["driver/unknown warning 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["driver/unknown warning 1"]);
     expect(Object.values(out.learned).map((gpu) => gpu.unknownRounds)).toEqual([0, 3]);
   });
 });

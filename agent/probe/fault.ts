@@ -6,7 +6,7 @@
  */
 import { type Condition, type Look, type Probe, isUnopened, lookAtEach, onGpu } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
-import { printCode } from "../nvml/return-code.ts";
+import { formatCode } from "../nvml/return-code.ts";
 
 /** One "unknown error" is noise; three rounds of it on one GPU are not. */
 const UNKNOWN_ROUNDS = 3;
@@ -73,6 +73,6 @@ function unopened(gpu: NvmlGpuCheck): Condition {
     reason: "unopened",
     severity: "serious",
     metrics: { nvml_code: openCode },
-    message: `GPU ${index} is listed and cannot be opened: NVML answers ${printCode(openCode)}`,
+    message: `GPU ${index} is listed and cannot be opened: NVML answers ${formatCode(openCode)}`,
   });
 }

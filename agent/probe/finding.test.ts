@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { roundAt } from "../../test/fixture/nvml/probe-round.ts";
-import { judgeChange, printFinding } from "./finding.ts";
-import { type Condition, type Held, metricsOf, onGpu, onNode, printKey } from "./probe.ts";
+import { judgeChange, makeFinding } from "./finding.ts";
+import { type Condition, type Held, metricsOf, onGpu, onNode, formatKey } from "./probe.ts";
 
 const PLACE = { index: 2, uuid: "GPU-2", pciBusId: "00000000:3B:00.0" };
 const ctx = roundAt(0);
@@ -9,10 +9,10 @@ const cold = (change: Partial<Condition> = {}): Condition =>
   onGpu(PLACE, { kind: "ecc", reason: "dbe", severity: "warning", message: "m", ...change });
 const KEY = "ecc/dbe/GPU-2";
 
-describe("printFinding()", () => {
+describe("makeFinding()", () => {
   test("places a GPU's condition by number, UUID and address", () => {
     const metrics = { count: 3, set: true, name: "x" };
-    expect(printFinding(cold({ code: 79, metrics }), ctx)).toEqual({
+    expect(makeFinding(cold({ code: 79, metrics }), ctx)).toEqual({
       ...{ kind: "ecc", code: 79, reason: "dbe", severity: "warning", message: "m", metrics },
       ...{ pci: "0000:3b:00.0", gpu_index: 2, gpu_uuid: "GPU-2", mig: null, pid: null },
       ...{ process_name: null, at: "2027-01-15T08:00:00.000Z", boot_id: ctx.bootId },
@@ -24,13 +24,13 @@ describe("printFinding()", () => {
     const node = onNode({ kind: "driver", reason: "stuck", severity: "fatal", message: "m" });
     expect([node.level, onNode({ ...node, level: 3 }).level]).toEqual([0, 3]);
     const none = { pci: null, gpu_index: null, gpu_uuid: null };
-    expect(printFinding(node, ctx)).toMatchObject({ ...none, code: null, metrics: {} });
-    expect(printFinding(node, roundAt(0, { simulated: true })).source).toBe("sim");
+    expect(makeFinding(node, ctx)).toMatchObject({ ...none, code: null, metrics: {} });
+    expect(makeFinding(node, roundAt(0, { simulated: true })).source).toBe("sim");
   });
 
   test("cuts texts to what the contract takes, and no number", () => {
     const long = cold({ message: "é".repeat(2_000), metrics: { why: "w".repeat(999), n: 1e12 } });
-    const { message, metrics } = printFinding(long, ctx);
+    const { message, metrics } = makeFinding(long, ctx);
     expect([message, metrics]).toEqual(["é".repeat(1_024), { why: "w".repeat(256), n: 1e12 }]);
   });
 });
@@ -113,10 +113,10 @@ describe("judgeChange()", () => {
   });
 });
 
-test("printKey() names a condition by number or reason, and its GPU", () => {
+test("formatKey() names a condition by number or reason, and its GPU", () => {
   const keyOf = (place: Partial<typeof PLACE> | null, change: Partial<Condition> = {}) => {
     const gpu = place === null ? null : { ...PLACE, ...place };
-    return printKey({ kind: "xid", reason: "event", code: null, ...change, gpu } as Condition);
+    return formatKey({ kind: "xid", reason: "event", code: null, ...change, gpu } as Condition);
   };
   expect(keyOf({})).toBe("xid/event/GPU-2");
   expect(keyOf({}, { code: 79 })).toBe("xid/79/GPU-2");

@@ -5,7 +5,7 @@
 import { SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { normalizePci } from "../pci.ts";
-import { type Condition, type Held, type ProbeContext, metricsOf, printKey } from "./probe.ts";
+import { type Condition, type Held, type ProbeContext, metricsOf, formatKey } from "./probe.ts";
 
 /** Bound of `Check.active` in the contract. */
 const ACTIVE_MAX = 256;
@@ -16,7 +16,7 @@ const rank = (severity: Severity) => SEVERITIES.indexOf(severity);
 type Circumstances = Pick<ProbeContext, "bootId" | "wallMs" | "simulated">;
 
 /** The finding of a condition at this moment. */
-export function printFinding(condition: Condition, ctx: Circumstances): Finding {
+export function makeFinding(condition: Condition, ctx: Circumstances): Finding {
   const { gpu } = condition;
   const metrics = Object.entries(condition.metrics).map(([name, value]) => [
     name,
@@ -69,9 +69,9 @@ export function judgeChange(
   const findings: Finding[] = [];
   const worstFirst = [...conditions].sort((a, b) => rank(b.severity) - rank(a.severity));
   for (const condition of worstFirst) {
-    const key = printKey(condition);
+    const key = formatKey(condition);
     const past = held[key] ?? before[key] ?? null;
-    if (isWorse(condition, past)) findings.push(printFinding(condition, ctx));
+    if (isWorse(condition, past)) findings.push(makeFinding(condition, ctx));
     held[key] = {
       severity:
         past !== null && rank(past.severity) > rank(condition.severity)

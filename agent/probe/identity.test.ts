@@ -5,9 +5,9 @@ import type { NvmlGpuCheck } from "../reading.ts";
 import { remembering } from "../../test/fixture/nvml/probe-round.ts";
 import {
   nameUnknown,
-  printCheckSamples,
-  printIdentities,
-  printSamples,
+  makeCheckSamples,
+  makeIdentities,
+  makeSamples,
   rememberGpu,
 } from "./identity.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
@@ -84,10 +84,10 @@ describe("rememberGpu()", () => {
   });
 });
 
-test("printIdentities() lists what is known in the order of the indices", () => {
+test("makeIdentities() lists what is known in the order of the indices", () => {
   const swapped = withGpus(healthyGpu(2), healthyGpu(0), healthyGpu(11), healthyGpu(1));
   const memory = { ...remembering(swapped), driverVersion: "570.1", cudaVersion: "12.8" };
-  const list = printIdentities(memory);
+  const list = makeIdentities(memory);
   expect(list.map(({ index }) => index)).toEqual([0, 1, 2, 11]);
   const { uuid, name, serial, pciBusId, memoryTotalBytes } = healthyGpu(1);
   expect(list[1]).toEqual({
@@ -105,19 +105,19 @@ describe("samples", () => {
     recovery_action: 0,
   };
 
-  test("printSamples() has the light readings of every GPU that can be asked", () => {
-    expect(printSamples([healthyGpu(0)])).toEqual([LIGHT]);
+  test("makeSamples() has the light readings of every GPU that can be asked", () => {
+    expect(makeSamples([healthyGpu(0)])).toEqual([LIGHT]);
     const gpus = [
       healthyGpu(0, { rc: 15 }),
       healthyGpu(1, { openCode: 3 }),
       healthyGpu(2, { rc: 15, openCode: 15 }),
       healthyGpu(3, { rc: 999 }),
     ];
-    expect(printSamples(gpus).map(({ index }) => index)).toEqual([3]);
-    expect(printCheckSamples(gpus).map(({ index }) => index)).toEqual([3]);
+    expect(makeSamples(gpus).map(({ index }) => index)).toEqual([3]);
+    expect(makeCheckSamples(gpus).map(({ index }) => index)).toEqual([3]);
   });
 
-  test("printCheckSamples() adds the counters that a check reads", () => {
+  test("makeCheckSamples() adds the counters that a check reads", () => {
     const states = [1, 1, 0, 2, null];
     const nvlinks = states.map((state, link) => ({ link, state, replay: 0, recovery: 0, crc: 0 }));
     const counters = {
@@ -125,7 +125,7 @@ describe("samples", () => {
       ...{ eccUncorrectedAggregate: 4, remappedCorrectable: 5, remappedUncorrectable: 6 },
       ...{ remapPending: true, remapFailure: false, pcieReplay: 7, pcieWidth: 8, nvlinks },
     };
-    expect(printCheckSamples([healthyGpu(0, counters)])).toEqual([
+    expect(makeCheckSamples([healthyGpu(0, counters)])).toEqual([
       {
         ...LIGHT,
         ...{ ecc_corrected_volatile: 1, ecc_uncorrected_volatile: 2 },
@@ -136,7 +136,7 @@ describe("samples", () => {
         fabric_state: 3,
       },
     ]);
-    const none = printCheckSamples([healthyGpu(0, { nvlinks: null, fabric: null })]);
+    const none = makeCheckSamples([healthyGpu(0, { nvlinks: null, fabric: null })]);
     expect(none).toMatchObject([{ nvlink_active: null, nvlink_total: null, fabric_state: null }]);
   });
 });

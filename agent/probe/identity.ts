@@ -49,7 +49,7 @@ export function rememberGpu(gpu: NvmlGpuCheck, before: GpuMemory | undefined): G
 }
 
 /** The inventory, in the order of the indices. */
-export function printIdentities(memory: ProbeMemory): GpuIdentity[] {
+export function makeIdentities(memory: ProbeMemory): GpuIdentity[] {
   return Object.entries(memory.gpus)
     .map(([uuid, gpu]) => ({
       index: gpu.index,
@@ -66,11 +66,11 @@ export function printIdentities(memory: ProbeMemory): GpuIdentity[] {
 }
 
 /** Light readings as they travel. A GPU that cannot be asked has none: absence says "unknown". */
-export function printSamples(gpus: readonly NvmlGpuSample[]): GpuSample[] {
-  return gpus.filter((gpu) => gpu.rc !== 15 && gpu.openCode === 0).map(printSample);
+export function makeSamples(gpus: readonly NvmlGpuSample[]): GpuSample[] {
+  return gpus.filter((gpu) => gpu.rc !== 15 && gpu.openCode === 0).map(makeSample);
 }
 
-function printSample(gpu: NvmlGpuSample): GpuSample {
+function makeSample(gpu: NvmlGpuSample): GpuSample {
   return {
     index: gpu.index,
     uuid: gpu.uuid,
@@ -89,11 +89,11 @@ function printSample(gpu: NvmlGpuSample): GpuSample {
 }
 
 /** Samples with the counters that only a check reads. */
-export function printCheckSamples(gpus: readonly NvmlGpuCheck[]): GpuSample[] {
+export function makeCheckSamples(gpus: readonly NvmlGpuCheck[]): GpuSample[] {
   return gpus
     .filter((gpu) => !isLost(gpu) && !isUnopened(gpu))
     .map((gpu) => ({
-      ...printSample(gpu),
+      ...makeSample(gpu),
       ecc_corrected_volatile: gpu.eccCorrectedVolatile,
       ecc_uncorrected_volatile: gpu.eccUncorrectedVolatile,
       ecc_corrected_aggregate: gpu.eccCorrectedAggregate,

@@ -3,7 +3,7 @@ import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import {
   HOUR_MS,
   lookWith,
-  printConditions,
+  formatConditions,
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
@@ -26,7 +26,7 @@ const both = (nvlinks: ReturnType<typeof links>, linksSeen: number[], name = NAM
 describe("nvlinkProbe", () => {
   test("finds a link that is down where its neighbours are up", () => {
     const out = lookWith(nvlinkProbe, { ...NAME, nvlinks: links(1, 0, 1) });
-    expect(printConditions(out.conditions)).toEqual(["nvlink/inactive serious 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["nvlink/inactive serious 1"]);
     expect(out.conditions[0]?.metrics).toMatchObject({ link_id: 1, inactive: 1, total: 3 });
   });
 
@@ -77,7 +77,7 @@ describe("nvlinkProbe on a model whose links are known", () => {
     const gpus = Array.from({ length: count }, (_, i) => [i, { name, ...change }] as const);
     const check = healthyCheck(count, Object.fromEntries(gpus));
     const out = nvlinkProbe.look(check, remembering(check), roundAt(HOUR_MS, { uptimeMs }));
-    return [...new Set(printConditions(out.conditions).map((text) => text.replace(/ \d+$/, "")))];
+    return [...new Set(formatConditions(out.conditions).map((text) => text.replace(/ \d+$/, "")))];
   };
 
   test.each([

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   HOUR_MS,
   lookWith,
-  printConditions,
+  formatConditions,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
 import { pcieProbe } from "./pcie.ts";
@@ -16,14 +16,14 @@ describe("pcieProbe", () => {
     [{ pcieWidth: 0 }, []],
     [{ pcieWidthMax: null }, []],
   ])("judges %j", (change, said) => {
-    expect(printConditions(lookWith(pcieProbe, change).conditions)).toEqual(said);
+    expect(formatConditions(lookWith(pcieProbe, change).conditions)).toEqual(said);
   });
 
   test("judges the generation of a GPU at work, in its second round, until it is at its best", () => {
     const look = (change: object, slowRounds: number) => {
       const out = lookWith(pcieProbe, change, { slowRounds });
       const learned = Object.values(out.learned).map((gpu) => gpu.slowRounds);
-      return [printConditions(out.conditions), learned[1]];
+      return [formatConditions(out.conditions), learned[1]];
     };
     const said = ["pcie/generation warning 1"];
     expect(look({ pcieGeneration: 1, utilizationPercent: 100 }, 0)).toEqual([[], 1]);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { lookWith, formatConditions } from "../../test/fixture/nvml/probe-round.ts";
 import { persistenceProbe } from "./persistence.ts";
 
 test.each([
@@ -10,6 +10,6 @@ test.each([
   [{ persistence: false, rc: 15 }, [], "ok"],
 ])("persistenceProbe judges %j of one of two GPUs", (change, said, outcome) => {
   const out = lookWith(persistenceProbe, change);
-  expect(printConditions(out.conditions)).toEqual(said);
+  expect(formatConditions(out.conditions)).toEqual(said);
   expect(out.outcome).toBe(outcome as typeof out.outcome);
 });

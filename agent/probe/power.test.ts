@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { lookWith, formatConditions } from "../../test/fixture/nvml/probe-round.ts";
 import { powerProbe } from "./power.ts";
 
 describe("powerProbe", () => {
@@ -11,6 +11,6 @@ describe("powerProbe", () => {
     [900, 0, []],
   ])("at %p W with a limit of %p W", (watts, limit, said) => {
     const out = lookWith(powerProbe, { powerWatts: watts, powerLimitWatts: limit });
-    expect(printConditions(out.conditions)).toEqual(said);
+    expect(formatConditions(out.conditions)).toEqual(said);
   });
 });

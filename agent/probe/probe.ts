@@ -158,12 +158,12 @@ export function lookAtEach(
     conditions,
     learned,
     outcome: outcomeOf(conditions.length, denied, all, asked),
-    message: blind.length === 0 ? null : printBlind(blind, all),
+    message: blind.length === 0 ? null : formatBlind(blind, all),
     blind: blind.map((gpu) => gpu.uuid),
   };
 }
 
-function printBlind(blind: readonly NvmlGpuCheck[], all: boolean): string {
+function formatBlind(blind: readonly NvmlGpuCheck[], all: boolean): string {
   const indices = blind.map((gpu) => gpu.index).join(", ");
   return all ? "not read on all GPUs" : `not read on GPU ${indices}`;
 }
@@ -213,7 +213,7 @@ export function isUnknown(uuid: string): boolean {
 }
 
 /** UUID, else address, else index: the order of `gpuOf` in `health/policy/history.ts`. */
-export function printGpuKey({ index, uuid, pciBusId }: GpuPlace): string {
+export function formatGpuKey({ index, uuid, pciBusId }: GpuPlace): string {
   if (uuid !== null && !isUnknown(uuid)) return uuid;
   return normalizePci(pciBusId) ?? (index === null ? "node" : `gpu-${index}`);
 }
@@ -222,9 +222,9 @@ export function printGpuKey({ index, uuid, pciBusId }: GpuPlace): string {
  * `<kind>/<code or reason>/<gpu or node>`: the name under which the control plane holds the
  * finding, so that a check can say that it is still true.
  */
-export function printKey(condition: Pick<Condition, "kind" | "reason" | "code" | "gpu">): string {
+export function formatKey(condition: Pick<Condition, "kind" | "reason" | "code" | "gpu">): string {
   const { kind, reason, code, gpu } = condition;
-  return `${kind}/${code ?? reason}/${gpu === null ? "node" : printGpuKey(gpu)}`;
+  return `${kind}/${code ?? reason}/${gpu === null ? "node" : formatGpuKey(gpu)}`;
 }
 
 /** Without the readings that were not given: a metric that is not known is left out, never zero. */

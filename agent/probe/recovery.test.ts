@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { lookWith, formatConditions } from "../../test/fixture/nvml/probe-round.ts";
 import { recoveryProbe } from "./recovery.ts";
 
 describe("recoveryProbe", () => {
@@ -15,7 +15,7 @@ describe("recoveryProbe", () => {
     [9, ["xid/154 warning 1"]],
   ])("judges the driver's verdict %p", (action, said) => {
     const out = lookWith(recoveryProbe, { recoveryAction: action });
-    expect(printConditions(out.conditions)).toEqual(said);
+    expect(formatConditions(out.conditions)).toEqual(said);
     for (const { metrics } of out.conditions) expect(metrics.recovery_action).toBe(action);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { lookWith, formatConditions } from "../../test/fixture/nvml/probe-round.ts";
 import { remapProbe } from "./remap.ts";
 
 const NONE = { max: 2_560, high: 0, partial: 0, low: 0, none: 0 };
@@ -22,7 +22,7 @@ describe("remapProbe", () => {
     // Rows remapped long ago are history.
     [{ remappedCorrectable: 4, remappedUncorrectable: 2 }, []],
   ])("judges %j", (change, said) => {
-    expect(printConditions(lookWith(remapProbe, change).conditions)).toEqual(said);
+    expect(formatConditions(lookWith(remapProbe, change).conditions)).toEqual(said);
   });
 
   test("finds a bank without spare rows worse than one with few", () => {

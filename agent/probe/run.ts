@@ -20,8 +20,8 @@ import { faultProbe } from "./fault.ts";
 import { judgeChange } from "./finding.ts";
 import {
   nameUnknown,
-  printCheckSamples,
-  printIdentities,
+  makeCheckSamples,
+  makeIdentities,
   rememberGpu,
 } from "./identity.ts";
 import { memoryProbe } from "./memory.ts";
@@ -39,7 +39,7 @@ import {
   type ProbeMemory,
   isLost,
   isUnknown,
-  printGpuKey,
+  formatGpuKey,
 } from "./probe.ts";
 import { recoveryProbe } from "./recovery.ts";
 import { remapProbe } from "./remap.ts";
@@ -92,7 +92,7 @@ export function runProbes(
   const looked = PROBES.map((probe) => ({ probe, out: probe.look(check, known, ctx) }));
   // The time was spent in the driver; looking at its answer takes none.
   const results = looked.map(({ probe, out }) =>
-    printResult(probe.name, out.outcome, 0, out.message),
+    formatResult(probe.name, out.outcome, 0, out.message),
   );
   const conditions: Condition[] = looked.flatMap(({ out }) => out.conditions);
   const blind = looked.flatMap(({ probe, out }) => out.blind.map((uuid) => ({ probe, uuid })));
@@ -102,11 +102,11 @@ export function runProbes(
   const next = remember(check, known, learned, ctx);
   return {
     findings: change.findings,
-    results: [printResult("driver", "ok", answer.durationMs, check.driverVersion), ...results],
+    results: [formatResult("driver", "ok", answer.durationMs, check.driverVersion), ...results],
     active: change.active,
     memory: { ...next, held: change.held },
-    gpus: printIdentities(next),
-    samples: printCheckSamples(check.gpus),
+    gpus: makeIdentities(next),
+    samples: makeCheckSamples(check.gpus),
     conclusive: !isComingUp(check, known, ctx),
     present: presentGpus(check),
     expected: expectGpus(check, next, ctx),
@@ -140,11 +140,11 @@ function runBlind(
   const carried = Object.keys(memory.held).filter((key) => !isOver(key));
   const change = judgeChange(condition ? [condition] : [], memory.held, carried, ctx);
   const durationMs = "durationMs" in answer ? answer.durationMs : 0;
-  const skipped = PROBES.map((probe) => printResult(probe.name, "skipped", 0, null));
-  const gpus = keepsGpus ? printIdentities(memory) : [];
+  const skipped = PROBES.map((probe) => formatResult(probe.name, "skipped", 0, null));
+  const gpus = keepsGpus ? makeIdentities(memory) : [];
   return {
     findings: change.findings,
-    results: [printResult("driver", outcome, durationMs, condition?.message ?? null), ...skipped],
+    results: [formatResult("driver", outcome, durationMs, condition?.message ?? null), ...skipped],
     active: change.active,
     memory: { ...memory, bootId: ctx.bootId, held: change.held },
     gpus,
@@ -158,7 +158,7 @@ function runBlind(
 /** Bound of `ProbeResult.message` in the contract. */
 const RESULT_CHARS_MAX = 256;
 
-function printResult(
+function formatResult(
   name: string,
   outcome: ProbeOutcome,
   durationMs: number,
@@ -183,7 +183,7 @@ function isUnseen(
   // A GPU that could not be named when the fault rose was named by its place.
   const gpu = check.gpus.find((each) => {
     const place = { ...each, uuid: null };
-    return [each, place, { ...place, pciBusId: "" }].some((one) => printGpuKey(one) === name);
+    return [each, place, { ...place, pciBusId: "" }].some((one) => formatGpuKey(one) === name);
   });
   if (gpu === undefined || isLost(gpu)) return true;
   return blind.some(

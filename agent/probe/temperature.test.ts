@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { lookWith, printConditions } from "../../test/fixture/nvml/probe-round.ts";
+import { lookWith, formatConditions } from "../../test/fixture/nvml/probe-round.ts";
 import { temperatureProbe } from "./temperature.ts";
 
 const look = (change: Parameters<typeof lookWith>[1]) => lookWith(temperatureProbe, change);
@@ -27,12 +27,12 @@ describe("temperatureProbe", () => {
       slowdownCelsius: slowdown,
       shutdownCelsius: shutdown,
     });
-    expect(printConditions(out.conditions)).toEqual(said === null ? [] : [said]);
+    expect(formatConditions(out.conditions)).toEqual(said === null ? [] : [said]);
   });
 
   test("tells of hot memory beside a cool core", () => {
     const out = look({ memoryTemperatureCelsius: 97, memoryMaxCelsius: 95 });
-    expect(printConditions(out.conditions)).toEqual(["thermal/memory warning 1"]);
+    expect(formatConditions(out.conditions)).toEqual(["thermal/memory warning 1"]);
     expect(out.conditions[0]?.metrics).toMatchObject({
       temperature: 42,
       memory_temperature: 97,

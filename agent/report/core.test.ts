@@ -14,7 +14,7 @@ import { healthyCheck, openFakeNvml, type FakeNvml } from "../../test/fixture/nv
 import type { AgentParts, OrderGuard } from "./part.ts";
 import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "../port.ts";
 import { Promises } from "./promise.ts";
-import { printMetrics } from "./metrics.ts";
+import { formatMetrics } from "./metrics.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "../spool/spool-storage.ts";
 import { Spool } from "../spool/spool.ts";
@@ -902,7 +902,7 @@ test("the machine around the GPUs is in every check, and its findings go with it
   expect(last?.check?.probes.map(({ name }) => name)).toContain("network_port");
   expect(plane.seen.map(({ reason }) => reason)).toContain("port_down");
   expect(agent.view().hostEvents.get("port_down")).toBe(1);
-  const page = await printMetrics({
+  const page = await formatMetrics({
     node: "n1",
     view: () => agent.view(),
     footprint: () => ({ pssBytes: null, cpuSeconds: 0 }),

@@ -9,23 +9,23 @@ import type { AgentConfig, Check } from "../../schema/report.ts";
 import type { ReportReply, REPORT_VERSION } from "../../schema/report.ts";
 import { boundCadence, CADENCE, EXTRA_CHECK_MS, FIRST_GRACE_MS, GRACE_MS } from "./cadence.ts";
 import { EVENT_MS, READ_DEADLINE_MS, SAVE_MS, WAKE_MS } from "./cadence.ts";
-import { printCheck, printFound } from "../check.ts";
+import { formatCheck, makeFound } from "../check.ts";
 import { carryOut } from "./carry.ts";
 import { Delivery, type DeliveryParts } from "./delivery.ts";
-import { printHostFinding } from "../host-finding.ts";
-import { type GpuTable, printGpuTable } from "../kernel/finding.ts";
+import { makeHostFinding } from "../host-finding.ts";
+import { type GpuTable, makeGpuTable } from "../kernel/finding.ts";
 import { Listener } from "./listen.ts";
 import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
 import type { AgentParts } from "./part.ts";
-import { printEventFindings, wantsCheck } from "../probe/event.ts";
-import { printIdentities } from "../probe/identity.ts";
+import { makeEventFindings, wantsCheck } from "../probe/event.ts";
+import { makeIdentities } from "../probe/identity.ts";
 import type { ProbeContext, ProbeMemory } from "../probe/probe.ts";
 import { runProbes, type ProbeRound } from "../probe/run.ts";
 import { Readings } from "./readings.ts";
 import { Tally } from "./tally.ts";
 import type { NewGap } from "../spool/spool.ts";
 import type { KernelCursor } from "../port.ts";
-import { type AgentView, driverOf, printView, UNASKED } from "./view.ts";
+import { type AgentView, driverOf, makeView, UNASKED } from "./view.ts";
 
 const VERSION: typeof REPORT_VERSION = 1;
 
@@ -82,7 +82,7 @@ export class Agent {
       openKernelLog: parts.openKernelLog,
       gpus: () => this.#gpuTable(),
       takeEvents: () => this.#takeEvents(),
-      hostFinding: (reason, message) => printHostFinding(reason, message, this.#context()),
+      hostFinding: (reason, message) => makeHostFinding(reason, message, this.#context()),
     });
     parts.sender.listen((reply) => this.#obey(reply));
   }
@@ -115,7 +115,7 @@ export class Agent {
   }
 
   view(): AgentView {
-    return printView(this.#parts, this.#round, this.#tally, {
+    return makeView(this.#parts, this.#round, this.#tally, {
       samples: this.#readings.gpus,
       ...this.#driver,
       ackedAtMs: this.#delivery.ackedAtMs,
@@ -210,7 +210,7 @@ export class Agent {
     const isFirst = this.#round === null;
     const round = this.#conclude(answer);
     this.#last = answer.kind === "ok" ? answer.value : null;
-    if (host && isFirst) log("info", "found", printFound(round, this.#last, host.round));
+    if (host && isFirst) log("info", "found", makeFound(round, this.#last, host.round));
     // A heartbeat that waited for this check goes now, and takes it along.
     if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
     return round;
@@ -247,7 +247,7 @@ export class Agent {
     const own: string[] = [];
     if (this.#listener.deaf !== null) own.push("host/kernel_log_deaf/node");
     if (this.#spoolMemory !== null) own.push("host/spool_memory/node");
-    return printCheck(round, this.#parts.host?.round ?? null, own, atMs);
+    return formatCheck(round, this.#parts.host?.round ?? null, own, atMs);
   }
 
   async #sample(): Promise<void> {
@@ -286,8 +286,8 @@ export class Agent {
   /** A driver that hangs from the start must not take from its GPUs the names of this boot. */
   #gpuTable(): GpuTable {
     const { bootId } = this.#parts.identity;
-    const known = this.#memory.bootId === bootId ? printIdentities(this.#memory) : [];
-    return printGpuTable(this.#round?.gpus ?? known, this.#parts.readBus());
+    const known = this.#memory.bootId === bootId ? makeIdentities(this.#memory) : [];
+    return makeGpuTable(this.#round?.gpus ?? known, this.#parts.readBus());
   }
 
   #listenAwake(): void {
@@ -311,7 +311,7 @@ export class Agent {
     const events = this.#parts.nvml.takeEvents();
     if (events.length === 0) return [];
     if (wantsCheck(events)) this.#checkSoon();
-    return printEventFindings(events, this.#round?.gpus ?? [], this.#context());
+    return makeEventFindings(events, this.#round?.gpus ?? [], this.#context());
   }
 
   /**
@@ -328,7 +328,7 @@ export class Agent {
     if (failure === null || before !== null) return;
     this.#parts.log("warn", "spool is in memory only", { reason: failure });
     const message = `findings are kept in memory only: ${failure}`;
-    this.#keep([printHostFinding("spool_memory", message, this.#context())], [], null);
+    this.#keep([makeHostFinding("spool_memory", message, this.#context())], [], null);
   }
 
   #envelope(): ReturnType<DeliveryParts["envelope"]> {
@@ -387,7 +387,7 @@ export class Agent {
   #noticeRenewed(): void {
     const message = "another sender uses this agent's stream, or its disk was put back";
     this.#parts.log("warn", "findings go on under a new stream", { reason: message });
-    this.#keep([printHostFinding("stream_renewed", message, this.#context())], [], null);
+    this.#keep([makeHostFinding("stream_renewed", message, this.#context())], [], null);
   }
 
   #setCadence(config: AgentConfig): void {

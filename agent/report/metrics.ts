@@ -155,7 +155,7 @@ class Page {
 }
 
 /** The whole page at this moment. */
-export async function printMetrics(parts: MetricsParts): Promise<string> {
+export async function formatMetrics(parts: MetricsParts): Promise<string> {
   const view = parts.view();
   const page = new Page();
   const identities = new Map(view.gpus.map((gpu) => [gpu.uuid, gpu]));
@@ -333,7 +333,7 @@ export function serveMetrics(
     async fetch(request) {
       if (new URL(request.url).pathname !== "/metrics") return new Response("", { status: 404 });
       const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
-      return new Response(await printMetrics(parts), { headers });
+      return new Response(await formatMetrics(parts), { headers });
     },
   });
   return { port: server.port ?? at.port, stop: () => void server.stop(true) };

@@ -5,7 +5,7 @@
 import type { GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { NvmlCheck, NvmlSample } from "../reading.ts";
-import { printSamples } from "../probe/identity.ts";
+import { makeSamples } from "../probe/identity.ts";
 
 type LoadNow = { cpuPercent: number | null; memoryPercent: number | null };
 
@@ -34,7 +34,7 @@ export class Readings {
   /** Takes a light sample over what the last check read; true if a full check should not wait. */
   sample(sample: NvmlSample, atMs: number): boolean {
     const before = new Map(this.#gpus.map((gpu) => [gpu.uuid, gpu]));
-    this.#gpus = printSamples(sample.gpus).map((gpu) => ({ ...before.get(gpu.uuid), ...gpu }));
+    this.#gpus = makeSamples(sample.gpus).map((gpu) => ({ ...before.get(gpu.uuid), ...gpu }));
     this.#atMs = atMs;
     const marks = marksOf(sample);
     const same = marks.size === this.#known.size;

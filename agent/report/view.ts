@@ -52,7 +52,7 @@ export function driverOf(answer: NvmlAnswer<unknown>, abandoned: number): Driver
 }
 
 /** The snapshot; `now` is what the core keeps to itself. */
-export function printView(
+export function makeView(
   { host, nvml, sender, spool }: AgentParts,
   round: ProbeRound | null,
   tally: Tally,

@@ -41,7 +41,7 @@ export function attend({ manager, clock, progress, view, log }: AttendParts): At
     cancel = clock.after(lookMs, look);
     const stuck = progress.stuck();
     if (stuck !== null) log("error", "the agent does not get on", { reason: stuck });
-    const status = stuck ?? printStatus(view(), progress.lastAnswer);
+    const status = stuck ?? formatStatus(view(), progress.lastAnswer);
     if (begun && !ready) ready = manager.tell({ ready: true, status });
     if (status !== told && manager.tell({ status })) told = status;
     if (stuck === null && watchdogMs !== null) manager.tell({ watchdog: true });
@@ -62,7 +62,7 @@ export function attend({ manager, clock, progress, view, log }: AttendParts): At
 }
 
 /** One line for `systemctl status`; only what changes rarely, so that it is rarely said. */
-export function printStatus(view: AgentView, answer: Progress["lastAnswer"]): string {
+export function formatStatus(view: AgentView, answer: Progress["lastAnswer"]): string {
   const { gpus, simulated, unresponsive, spool } = view;
   const kind = simulated ? "simulated GPU" : "GPU";
   const driver = unresponsive

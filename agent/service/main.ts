@@ -14,7 +14,7 @@ import type { KernelLogStats } from "../kernel/read.ts";
 import { createInventory } from "../inventory.ts";
 import { createLoadReader, type Machine, readMachine } from "../machine.ts";
 import type { LendableNvml } from "../nvml/lend.ts";
-import { type Options, parseOptions, printHelp } from "../option.ts";
+import { type Options, parseOptions, formatHelp } from "../option.ts";
 import type { AgentParts, Identity, Level } from "../report/part.ts";
 import type { Clock } from "../port.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
@@ -279,7 +279,7 @@ async function once(options: Options): Promise<number> {
   const identity = identify(options, readMachine(proc), clock);
   const { nvml, readBus } = await openGpus(options, clock, () => {}, () => {});
   const { EXIT, runOnce } = await import("../once.ts");
-  const { printSummary } = await import("../summary.ts");
+  const { formatSummary } = await import("../summary.ts");
   const { result, notes } = await runOnce({
     clock,
     nvml,
@@ -293,7 +293,7 @@ async function once(options: Options): Promise<number> {
   });
   nvml.close();
   for (const note of notes) log("warn", note);
-  process.stdout.write(options.text ? printSummary(result) : `${JSON.stringify(result)}\n`);
+  process.stdout.write(options.text ? formatSummary(result) : `${JSON.stringify(result)}\n`);
   return EXIT[result.verdict];
 }
 
@@ -302,7 +302,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const answer = parseOptions(argv, process.env, hostname(), Date.now());
   switch (answer.kind) {
     case "help":
-      process.stdout.write(printHelp());
+      process.stdout.write(formatHelp());
       return;
     case "version":
       process.stdout.write(`navarch-node ${VERSION}\n`);

@@ -5,7 +5,7 @@ import type { Notice } from "../../systemd/notify.ts";
 import { openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import type { Clock, SendAnswer, Sender } from "../port.ts";
 import type { AgentView } from "../report/view.ts";
-import { attend, printStatus } from "./attend.ts";
+import { attend, formatStatus } from "./attend.ts";
 import { Progress } from "./progress.ts";
 
 class StepClock implements Clock {
@@ -187,14 +187,14 @@ describe("attend()", () => {
   });
 });
 
-describe("printStatus()", () => {
+describe("formatStatus()", () => {
   test("says what is watched, who listens and what waits", () => {
     const view = (more: object) => ({ ...VIEW, ...more }) as AgentView;
-    expect(printStatus(VIEW, null)).toBe("0 GPUs; nothing reported yet");
-    expect(printStatus(view({ gpus: [{}], simulated: true }), "reply")).toBe(
+    expect(formatStatus(VIEW, null)).toBe("0 GPUs; nothing reported yet");
+    expect(formatStatus(view({ gpus: [{}], simulated: true }), "reply")).toBe(
       "1 simulated GPU; reporting",
     );
-    expect(printStatus(view({ unresponsive: true, spool: { depth: 3 } }), "unreachable")).toBe(
+    expect(formatStatus(view({ unresponsive: true, spool: { depth: 3 } }), "unreachable")).toBe(
       "the driver does not answer; the control plane is away, 3 findings kept",
     );
   });

@@ -55,7 +55,7 @@ function seal(json: string): Uint8Array {
 }
 
 /** The bytes of a line without bodies. */
-export function printLine(line: HeadLine | AckLine): Uint8Array {
+export function formatLine(line: HeadLine | AckLine): Uint8Array {
   return seal(JSON.stringify(line));
 }
 
@@ -63,7 +63,7 @@ export function printLine(line: HeadLine | AckLine): Uint8Array {
  * The bytes of a `put` line. `bodiesAt` is relative to the first byte of the line; each body is one
  * byte (a comma) after the end of the one before.
  */
-export function printPut(
+export function encodePut(
   put: { gaps: GapRow[]; cursor: KernelCursor | null },
   findings: readonly { seq: number; body: string; rank: number }[],
 ): { bytes: Uint8Array; rows: FindingRow[]; bodiesAt: number } {
@@ -102,8 +102,8 @@ function parseLine(bytes: Uint8Array, at: number): PlacedLine | null {
   const json = bytes.subarray(PREFIX_BYTES);
   const crc = Number.parseInt(decoder.decode(bytes.subarray(0, 8)), 16);
   if (crc !== Bun.hash.crc32(json)) return null;
-  // The checksum vouches for the shape: only `printLine` and `printPut` make these bytes. A release
-  // that was taken back may have had other lines, which must not keep this one from starting.
+  // The checksum guarantees the shape: only `formatLine` and `encodePut` write these bytes. An
+  // older release may have written other lines; they must not stop this one from starting.
   const line = JSON.parse(decoder.decode(json)) as Line;
   if (!TAGS.includes(line.tag)) return null;
   if (line.tag !== "put") return { line, bodiesAt: 0 };

@@ -11,8 +11,8 @@ import {
   parseBody,
   parseSegment,
   type PlacedLine,
-  printLine,
-  printPut,
+  formatLine,
+  encodePut,
 } from "./spool-line.ts";
 import { foldSegments } from "./spool-recover.ts";
 import { SpoolSegments } from "./spool-segment.ts";
@@ -127,8 +127,8 @@ describe("lines", () => {
   const gap: GapRow = { seq: 3, span: 2, reason: "kernel_ring", count: 9, atMs: 7 };
 
   test("are read as they were printed, each body by its place", () => {
-    const ack = printLine({ tag: "ack", seq: 2, cursor: cursor(1) });
-    const put = printPut({ gaps: [gap], cursor: cursor(8) }, bodies);
+    const ack = formatLine({ tag: "ack", seq: 2, cursor: cursor(1) });
+    const put = encodePut({ gaps: [gap], cursor: cursor(8) }, bodies);
     const segment = new Uint8Array([...ack, ...put.bytes]);
     const { lines, damaged } = parseSegment(segment);
     const rows = [
@@ -143,12 +143,12 @@ describe("lines", () => {
     expect(at).toBe(ack.length + put.bodiesAt);
     expect(textOf(segment.subarray(at, at + 10))).toBe('{"a":"ä"}');
     expect(textOf(segment.subarray(at + 11, at + 18))).toBe('{"b":2}');
-    const [none] = parseSegment(printPut({ gaps: [], cursor: null }, []).bytes).lines;
+    const [none] = parseSegment(encodePut({ gaps: [], cursor: null }, []).bytes).lines;
     expect(none?.line).toMatchObject({ tag: "put", rows: [] });
   });
 
   test("are passed over and counted where a byte of them is another", () => {
-    const whole = printLine({ tag: "ack", seq: 2, cursor: null });
+    const whole = formatLine({ tag: "ack", seq: 2, cursor: null });
     const damagedOf = (bytes: Uint8Array) => {
       const { lines, damaged } = parseSegment(bytes);
       return [lines.length, damaged];

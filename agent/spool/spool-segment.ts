@@ -3,7 +3,7 @@
  * when the disk refuses. Then writing goes on in memory, and the disk is tried again later.
  */
 import type { HeadLine } from "./spool-line.ts";
-import { printLine } from "./spool-line.ts";
+import { formatLine } from "./spool-line.ts";
 import { createMemoryStorage, type SpoolStorage } from "./spool-storage.ts";
 
 type Segment = { storage: SpoolStorage; bytes: number; live: number };
@@ -80,7 +80,7 @@ export class SpoolSegments {
   rotate(nowMs: number, head: () => HeadLine): void {
     if (this.mayReturn(nowMs)) this.failure = null;
     this.#begin(this.failure === null && this.#disk ? this.#disk : this.#memory);
-    if (!this.#append(printLine(head()), true)) this.#fallBack(null, nowMs, head);
+    if (!this.#append(formatLine(head()), true)) this.#fallBack(null, nowMs, head);
   }
 
   #begin(storage: SpoolStorage): void {
@@ -108,7 +108,7 @@ export class SpoolSegments {
   ): { segment: number; at: number } {
     this.#failedAtMs = nowMs;
     this.#begin(this.#memory);
-    const started = this.#append(printLine(head()), false);
+    const started = this.#append(formatLine(head()), false);
     const written = line ? this.#append(line, false) : started;
     if (!written) throw new Error("memory refused a spool line");
     return written;

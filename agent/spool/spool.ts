@@ -13,7 +13,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import type { KernelCursor } from "../port.ts";
 import { foldEntries, hole, joinHoles, ROW_BYTES, SpoolIndex, toGap } from "./spool-index.ts";
 import type { Held, Hole } from "./spool-index.ts";
-import { parseBody, parseSegment, printLine, printPut, RANK } from "./spool-line.ts";
+import { parseBody, parseSegment, formatLine, encodePut, RANK } from "./spool-line.ts";
 import type { GapReason, GapRow, HeadLine } from "./spool-line.ts";
 import { foldSegments } from "./spool-recover.ts";
 import { SpoolSegments } from "./spool-segment.ts";
@@ -192,7 +192,7 @@ export class Spool {
     bodies: readonly { seq: number; rank: number; body: string }[],
     gaps: GapRow[],
   ): void {
-    const line = printPut({ gaps, cursor: this.#cursor }, bodies);
+    const line = encodePut({ gaps, cursor: this.#cursor }, bodies);
     const head = () => this.#head();
     const { segment, at } = this.#segments.write(line.bytes, true, this.#options.monoMs(), head);
     let bodyAt = at + line.bodiesAt;
@@ -358,7 +358,7 @@ export class Spool {
     for (const row of this.#index.acknowledge(seq)) this.#release(row);
     // Not synced: an acknowledgement lost in a crash costs one repeated delivery, which is
     // recognised.
-    const line = printLine({ tag: "ack", seq, cursor: this.#cursor });
+    const line = formatLine({ tag: "ack", seq, cursor: this.#cursor });
     this.#segments.write(line, false, this.#options.monoMs(), () => this.#head());
     this.#reclaim();
   }
@@ -376,7 +376,7 @@ export class Spool {
 
   /** Keeps the last kernel position, so that a planned restart reads nothing twice. */
   close(): void {
-    const line = printLine({ tag: "ack", seq: this.#acked, cursor: this.#cursor });
+    const line = formatLine({ tag: "ack", seq: this.#acked, cursor: this.#cursor });
     this.#segments.write(line, true, this.#options.monoMs(), () => this.#head());
     this.#segments.close();
   }

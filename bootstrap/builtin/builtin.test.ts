@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { $ } from "bun";
 import unit from "../../systemd/navarch-node.service" with { type: "text" };
 import { parseTemplate } from "../template/parse.ts";
-import { printTemplate, type TemplateValues } from "../template/print.ts";
+import { formatTemplate, type TemplateValues } from "../template/print.ts";
 import { TEMPLATE_VARIABLES } from "../template/variable.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
 import { KUBERNETES_JOIN_COMMANDS } from "./kubernetes-join.ts";
@@ -20,7 +20,7 @@ const every = (value: string): TemplateValues =>
 function print(template: string, values: TemplateValues): string {
   const answer = parseTemplate(template);
   if (!answer.ok) throw new Error(`${answer.message} at ${answer.at.line}:${answer.at.col}`);
-  return printTemplate(answer.template, values);
+  return formatTemplate(answer.template, values);
 }
 
 describe.each(BUILTIN_NAMES)("template %s", (name) => {

@@ -31,7 +31,7 @@ export function isInstallerServer(server: string): boolean {
 }
 
 /** Throws if a value has another form or the script lacks one of its three lines: both are bugs. */
-export function printInstaller(values: InstallerValues, script: string = INSTALLER): string {
+export function formatInstaller(values: InstallerValues, script: string = INSTALLER): string {
   const { server, key, sums } = values;
   const filled: [string, string, boolean][] = [
     ["SERVER_DEFAULT", server ?? "", server === null || SERVER.test(server)],

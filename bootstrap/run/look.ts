@@ -136,7 +136,7 @@ export async function findAddress(
     `${pool}cannot tell which address nodes should dial; server.address ${listen} ` +
     "is a listen address. Set server.external_address.";
   if (urls.length === 0) return refused("address", cannotTell);
-  const args = urls.flatMap((url) => [`${printBase(url)}/healthz`, bareHost(url), portOf(url)]);
+  const args = urls.flatMap((url) => [`${formatBase(url)}/healthz`, bareHost(url), portOf(url)]);
   const timeoutMs = PROGRAM_MS + urls.length * 7_000;
   const line = programLine(false, ADDRESS, args);
   const said = await collect(shell, line, { timeoutMs, signal });
@@ -173,13 +173,13 @@ function urlsOf(candidate: Candidate, address: string, sight: Sight): URL[] {
 }
 
 /** Without the slash at the end, so that a path can follow. */
-function printBase(url: URL): string {
+function formatBase(url: URL): string {
   return `${url.origin}${url.pathname}`.replace(/\/$/, "");
 }
 
 function baseAt(urls: readonly URL[], index: string | undefined): string | null {
   const url = urls[Number(index) - 1];
-  return url === undefined ? null : printBase(url);
+  return url === undefined ? null : formatBase(url);
 }
 
 function bareHost(url: URL): string {

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { parseTemplate } from "../template/parse.ts";
-import { printTemplate } from "../template/print.ts";
+import { formatTemplate } from "../template/print.ts";
 import { quoteShell } from "../template/quote.ts";
 import { TEMPLATE_VARIABLES, type TemplateVariable, variableEnv } from "../template/variable.ts";
 import { type Answer, good, refused } from "./end.ts";
@@ -46,7 +46,7 @@ export type Command = {
 };
 
 export function renderCommands(job: Job, values: Values): Answer<Command[]> {
-  const environment = printEnvironment(values, job.pushTo);
+  const environment = formatEnvironment(values, job.pushTo);
   const commands: Command[] = [];
   for (const [index, template] of job.commands.entries()) {
     const name = `setup_commands[${index}]`;
@@ -55,7 +55,7 @@ export function renderCommands(job: Job, values: Values): Answer<Command[]> {
       const { message, at } = parsed;
       return refused("template", `${name}: ${message} at line ${at.line}, column ${at.col}`);
     }
-    const text = printTemplate(parsed.template, values);
+    const text = formatTemplate(parsed.template, values);
     const script = `${environment}\n${text}\n`;
     commands.push({ name, mark: String(index).padStart(2, "0"), text, script });
   }
@@ -66,7 +66,7 @@ export function renderCommands(job: Job, values: Values): Answer<Command[]> {
  * The same values for scripts that avoid templates; and where the agent is, if it was pushed: the
  * commands run only if it is there and its sum was right.
  */
-function printEnvironment(values: Values, pushedTo: string | null): string {
+function formatEnvironment(values: Values, pushedTo: string | null): string {
   const words = NAMES.map((name) => {
     const value = values[name] ?? "";
     // An assignment is one word; empty quotes are not needed behind the equals sign.

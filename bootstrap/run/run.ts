@@ -84,13 +84,13 @@ async function prepare(
 ): Promise<Answer<Prepared>> {
   const step = await record.begin("probe", "probe", "");
   const answer = await prepareWithin(shell, job, signal);
-  if (answer.ok) step.push("stdout", Buffer.from(printFindings(answer.value, job)));
+  if (answer.ok) step.push("stdout", Buffer.from(formatFindings(answer.value, job)));
   await step.end({ exitCode: null, error: answer.ok ? null : sentenceOf(answer.end) });
   return answer;
 }
 
 /** For the person who reads the step. */
-function printFindings({ machine, sight, address, commands, done }: Prepared, job: Job): string {
+function formatFindings({ machine, sight, address, commands, done }: Prepared, job: Job): string {
   const root = machine.sudo ? "root through sudo" : sight.isRoot ? "root" : "not root";
   const dial = address ?? job.values.ControlPlane ?? "nothing";
   const skipped = commands.filter(({ mark }) => done.has(mark)).length;

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { isPinned, keyType, printKey, signatureOrder } from "./host-key.ts";
+import { isPinned, keyType, formatKey, signatureOrder } from "./host-key.ts";
 import { knownKeys, readKnownHosts } from "./known-hosts.ts";
 
 /** A key of a type with a body of `seed`: enough for what only compares bytes. */
@@ -48,7 +48,7 @@ describe("keyType()", () => {
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         const type = keyType(bytes);
         expect(type === null || type.length <= 64).toBe(true);
-        expect(printKey(bytes)).toContain("SHA256:");
+        expect(formatKey(bytes)).toContain("SHA256:");
       }),
     );
   });

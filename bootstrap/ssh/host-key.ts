@@ -52,7 +52,7 @@ export function signatureOrder(pinned: readonly string[]): Signature[] {
 }
 
 /** As ssh-keygen -l prints it: `ssh-ed25519 SHA256:…`. */
-export function printKey(key: Uint8Array): string {
+export function formatKey(key: Uint8Array): string {
   const digest = createHash("sha256").update(key).digest("base64").replace(/=+$/, "");
   return `${keyType(key) ?? "unknown key"} SHA256:${digest}`;
 }

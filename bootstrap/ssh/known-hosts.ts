@@ -28,12 +28,12 @@ export async function readKnownHosts(
   }
   const keys = knownKeys(text, host, port);
   if (keys.length > 0) return { ok: true, check: { kind: "pinned", keys } };
-  return { ok: false, error: `${path} has no key of ${printName(host, port)}` };
+  return { ok: false, error: `${path} has no key of ${formatName(host, port)}` };
 }
 
 /** Keys of `host`, base64 of the wire form; a key that any line revokes is not among them. */
 export function knownKeys(text: string, host: string, port: number): string[] {
-  const name = printName(host, port);
+  const name = formatName(host, port);
   const keys = new Set<string>();
   const revoked = new Set<string>();
   for (const line of text.split(/\r?\n/)) {
@@ -49,7 +49,7 @@ export function knownKeys(text: string, host: string, port: number): string[] {
 }
 
 /** `host`, or `[host]:port` for any port but 22. */
-function printName(host: string, port: number): string {
+function formatName(host: string, port: number): string {
   const lower = host.toLowerCase();
   return port === 22 ? lower : `[${lower}]:${port}`;
 }

@@ -10,7 +10,7 @@ import type { ConnectConfig } from "ssh2";
 import type { Duplex } from "node:stream";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Connect, ConnectAnswer, ConnectRequest, HostKeyCheck, SshTarget } from "../shell.ts";
-import { isPinned, printKey, signatureOrder } from "./host-key.ts";
+import { isPinned, formatKey, signatureOrder } from "./host-key.ts";
 import { Ssh2Shell } from "./ssh2-shell.ts";
 
 /** A question every 5 s, given up at the third without an answer: silence shows within 15–20 s. */
@@ -199,9 +199,9 @@ function isAccepted(check: HostKeyCheck, key: Buffer): boolean {
 
 function foreign({ host, port, hostKey }: SshTarget, offered: Buffer): Opened {
   const pinned = hostKey.kind === "pinned" ? hostKey.keys : [];
-  const expected = pinned.map((key) => printKey(Buffer.from(key, "base64"))).join(" or ");
+  const expected = pinned.map((key) => formatKey(Buffer.from(key, "base64"))).join(" or ");
   const message =
-    `host key of ${host}:${port} is ${printKey(offered)}, expected ${expected || "none"}: ` +
+    `host key of ${host}:${port} is ${formatKey(offered)}, expected ${expected || "none"}: ` +
     "either another machine answers, or somebody is in between";
   return { kind: "host_key", message, offered: offered.toString("base64") };
 }

@@ -17,15 +17,15 @@ type Value =
 
 type Place = { values: TemplateValues; element: string };
 
-export function printTemplate(template: Template, values: TemplateValues): string {
-  return printParts(template.parts, { values, element: "" });
+export function formatTemplate(template: Template, values: TemplateValues): string {
+  return formatParts(template.parts, { values, element: "" });
 }
 
-function printParts(parts: readonly Part[], place: Place): string {
-  return parts.map((part) => printPart(part, place)).join("");
+function formatParts(parts: readonly Part[], place: Place): string {
+  return parts.map((part) => formatPart(part, place)).join("");
 }
 
-function printPart(part: Part, place: Place): string {
+function formatPart(part: Part, place: Place): string {
   switch (part.kind) {
     case "text":
       return part.text;
@@ -33,12 +33,14 @@ function printPart(part: Part, place: Place): string {
       return shellOf(evaluate(part.value, place));
     case "if": {
       const chosen = isTrue(evaluate(part.condition, place)) ? part.then : part.otherwise;
-      return printParts(chosen, place);
+      return formatParts(chosen, place);
     }
     case "range": {
       const list = evaluate(part.list, place);
-      if (list.kind !== "list" || list.items.length === 0) return printParts(part.otherwise, place);
-      return list.items.map((element) => printParts(part.body, { ...place, element })).join("");
+      if (list.kind !== "list" || list.items.length === 0) {
+        return formatParts(part.otherwise, place);
+      }
+      return list.items.map((element) => formatParts(part.body, { ...place, element })).join("");
     }
     default:
       return unreachable(part);

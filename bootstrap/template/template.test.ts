@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { $ } from "bun";
 import fc from "fast-check";
 import { parseTemplate } from "./parse.ts";
-import { printTemplate, type TemplateValues } from "./print.ts";
+import { formatTemplate, type TemplateValues } from "./print.ts";
 import { quoteShell } from "./quote.ts";
 import { TEMPLATE_VARIABLES, variableEnv } from "./variable.ts";
 
@@ -19,10 +19,10 @@ const LISTS = { Pool: "text", Names: "list" } as const;
 function print(text: string, values: TemplateValues = VALUES): string {
   const answer = parseTemplate(text, { ...TEMPLATE_VARIABLES, ...LISTS });
   if (!answer.ok) throw new Error(`${answer.message} at ${answer.at.line}:${answer.at.col}`);
-  return printTemplate(answer.template, values);
+  return formatTemplate(answer.template, values);
 }
 
-describe("printTemplate()", () => {
+describe("formatTemplate()", () => {
   const cases: [string, string][] = [
     ["plain", "plain"],
     ["a {{.Pool}} b", "a training b"],
@@ -135,7 +135,7 @@ describe("parseTemplate()", () => {
     fc.assert(
       fc.property(text, (given) => {
         const answer = parseTemplate(given);
-        if (answer.ok) expect(typeof printTemplate(answer.template, VALUES)).toBe("string");
+        if (answer.ok) expect(typeof formatTemplate(answer.template, VALUES)).toBe("string");
         else expect(answer.at.line).toBeGreaterThanOrEqual(1);
       }),
       { numRuns: 3_000 },

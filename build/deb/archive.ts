@@ -4,7 +4,7 @@
  * same parts give the same bytes. Pure.
  */
 import { gzipSync } from "node:zlib";
-import { type TarEntry, printTar } from "../release/tar.ts";
+import { type TarEntry, encodeTar } from "../release/tar.ts";
 
 export type { TarEntry } from "../release/tar.ts";
 
@@ -15,13 +15,13 @@ type Member = { name: string; bytes: Uint8Array };
 const GZIP = { level: 6 } as const;
 
 /** `seconds` since the epoch is the time of everything inside. */
-export function printDeb(
+export function encodeDeb(
   control: readonly TarEntry[],
   data: readonly TarEntry[],
   seconds: number,
 ): Uint8Array<ArrayBuffer> {
-  const packed = (entries: readonly TarEntry[]) => gzipSync(printTar(entries, seconds), GZIP);
-  return printAr(
+  const packed = (entries: readonly TarEntry[]) => gzipSync(encodeTar(entries, seconds), GZIP);
+  return encodeAr(
     [
       { name: "debian-binary", bytes: new TextEncoder().encode("2.0\n") },
       { name: "control.tar.gz", bytes: packed(control) },
@@ -32,7 +32,7 @@ export function printDeb(
 }
 
 /** The common `ar` format: text headers of 60 bytes, members at even offsets. */
-function printAr(members: readonly Member[], seconds: number): Uint8Array<ArrayBuffer> {
+function encodeAr(members: readonly Member[], seconds: number): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder();
   const parts: Uint8Array[] = [text.encode("!<arch>\n")];
   for (const { name, bytes } of members) {

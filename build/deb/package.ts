@@ -14,7 +14,7 @@ import { formatFish } from "../../cli/completion-fish.ts";
 import { formatZsh } from "../../cli/completion-zsh.ts";
 import { tableOf } from "../../cli/completion.ts";
 import { type Imprint, manPages } from "../../cli/man.ts";
-import { type TarEntry, printDeb, withFolders } from "./archive.ts";
+import { type TarEntry, encodeDeb, withFolders } from "./archive.ts";
 import { formatNodeManual } from "./node-manual.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -95,7 +95,7 @@ export function makeDeb(name: PackageName, binary: Uint8Array, edition: Edition)
   const { seconds } = edition;
   const files = filesOf(name, binary, edition);
   const data = withFolders(files, PACKAGES[name].folders);
-  const bytes = printDeb(controlOf(name, { version, architecture, files }), data, seconds);
+  const bytes = encodeDeb(controlOf(name, { version, architecture, files }), data, seconds);
   return { fileName: `${name}_${version}_${architecture}.deb`, bytes };
 }
 
@@ -159,7 +159,7 @@ function controlOf(name: PackageName, parts: Parts): TarEntry[] {
   const sums = parts.files.map((file) => `${md5(file.bytes)}  ${file.name.slice(2)}`).sort(byPath);
   return withFolders(
     [
-      text("control", printControl(name, parts)),
+      text("control", formatControl(name, parts)),
       text("conffiles", `${conffiles.join("\n")}\n`),
       text("md5sums", `${sums.join("\n")}\n`),
       ...scripts,
@@ -169,7 +169,7 @@ function controlOf(name: PackageName, parts: Parts): TarEntry[] {
 }
 
 /** deb-control(5). */
-function printControl(name: PackageName, { version, architecture, files }: Parts): string {
+function formatControl(name: PackageName, { version, architecture, files }: Parts): string {
   const { depends, summary, details } = PACKAGES[name];
   const kibibytes = files.reduce((sum, { bytes }) => sum + Math.ceil(bytes.length / 1_024), 0);
   return [

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../product.ts";
 import { checkIntegrity, runtimePackage } from "./foreign.ts";
-import { type Lock, printSbom } from "./sbom.ts";
+import { type Lock, formatSbom } from "./sbom.ts";
 
 type Document = {
   serialNumber: string;
@@ -11,13 +11,13 @@ type Document = {
   components: { "bom-ref": string; name: string; group?: string; type: string; hashes: unknown }[];
   dependencies: { ref: string; dependsOn: string[] }[];
 };
-const read = (from: Parameters<typeof printSbom>[0]): Document => JSON.parse(printSbom(from));
+const read = (from: Parameters<typeof formatSbom>[0]): Document => JSON.parse(formatSbom(from));
 
 const DATE = "2026-01-02T03:04:05.000Z";
 const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as Lock;
 const from = { lock, version: "0.1.0", date: DATE, runtime: runtimePackage("x64") };
 
-describe("printSbom()", () => {
+describe("formatSbom()", () => {
   test("lists what is in the binaries and nothing that only builds or tests them", () => {
     const { components, dependencies } = read(from);
     const names = components.map(({ group, name }) => (group ? `${group}/${name}` : name));
@@ -39,7 +39,7 @@ describe("printSbom()", () => {
   });
 
   test("is the same twice, and another one for another version", () => {
-    expect(printSbom(from)).toBe(printSbom(from));
+    expect(formatSbom(from)).toBe(formatSbom(from));
     expect(read({ ...from, version: "0.2.0" }).serialNumber).not.toBe(read(from).serialNumber);
     expect(read(from).serialNumber).toMatch(
       /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
@@ -64,7 +64,7 @@ describe("printSbom()", () => {
     expect(needs.get("pkg:npm/b@2.0.0")).toEqual(["pkg:npm/c@1.0.0"]);
     expect(document.components).toHaveLength(5);
     const broken = { packages: { "": { dependencies: { gone: "*" } } } };
-    expect(() => printSbom({ ...from, lock: broken })).toThrow("the root needs gone");
+    expect(() => formatSbom({ ...from, lock: broken })).toThrow("the root needs gone");
   });
 });
 

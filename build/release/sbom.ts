@@ -33,7 +33,7 @@ type Component = Record<string, unknown> & { "bom-ref": string };
 const ADDON = /^linux-(x64|arm64)-gnu$/;
 
 /** The document as JSON text. Throws if the lock lacks what it names. */
-export function printSbom({ lock, version, date, runtime }: SbomFrom): string {
+export function formatSbom({ lock, version, date, runtime }: SbomFrom): string {
   const root = lock.packages[""];
   if (root === undefined) throw new Error("package-lock.json: no root package");
   const ref = `navarch@${version}`;

@@ -2,11 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { printTar } from "./tar.ts";
+import { encodeTar } from "./tar.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-describe("printTar()", () => {
+describe("encodeTar()", () => {
   test("is read by tar, with modes, times and owners as given", () => {
     const folder = mkdtempSync(join(tmpdir(), "navarch-tar-"));
     try {
@@ -17,7 +17,7 @@ describe("printTar()", () => {
         { name: "top/block", bytes: bytes("x".repeat(512)), mode: 0o600 },
         { name: "top/more", bytes: bytes("y".repeat(513)), mode: 0o644 },
       ];
-      writeFileSync(join(folder, "a.tar"), printTar(entries, 1_767_323_045));
+      writeFileSync(join(folder, "a.tar"), encodeTar(entries, 1_767_323_045));
       const tar = (...args: string[]) => {
         const env = { PATH: process.env["PATH"] ?? "", TZ: "UTC", LC_ALL: "C" };
         const { stdout, exitCode } = Bun.spawnSync(["tar", ...args], { cwd: folder, env });
@@ -33,7 +33,7 @@ describe("printTar()", () => {
         "-rw-r--r-- root/root 513 2026-01-02 03:04:05 top/more",
       ]);
       expect(tar("-xOf", "a.tar", "top/more")).toBe("y".repeat(513));
-      expect(Buffer.compare(printTar(entries, 5), printTar(entries, 5))).toBe(0);
+      expect(Buffer.compare(encodeTar(entries, 5), encodeTar(entries, 5))).toBe(0);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -41,6 +41,6 @@ describe("printTar()", () => {
 
   test("refuses a name that does not fit", () => {
     const entry = { name: "n".repeat(101), bytes: bytes(""), mode: 0o644 };
-    expect(() => printTar([entry], 0)).toThrow("does not fit");
+    expect(() => encodeTar([entry], 0)).toThrow("does not fit");
   });
 });

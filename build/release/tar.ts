@@ -17,7 +17,7 @@ const NAME_BYTES_MAX = 100;
 const SIZE_MAX = 0o77777777777;
 
 /** `seconds` is the time that every entry has. Throws if a name or a size does not fit. */
-export function printTar(entries: readonly TarEntry[], seconds: number): Uint8Array<ArrayBuffer> {
+export function encodeTar(entries: readonly TarEntry[], seconds: number): Uint8Array<ArrayBuffer> {
   const padded = (bytes: number): number => Math.ceil(bytes / BLOCK) * BLOCK;
   const total = entries.reduce((sum, { bytes }) => sum + BLOCK + padded(bytes.length), 0);
   // Two empty blocks end an archive.

@@ -2,12 +2,12 @@
  * `navarch audit`: who did what, and who was turned away.
  */
 import type { AuditView } from "../../schema/audit.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import type { Style } from "../table.ts";
 
 const LIMIT_DEFAULT = "100";
@@ -50,17 +50,17 @@ export const audit: Command = {
     await show(context, {
       data: rows,
       names: rows.map((row) => String(row.id)),
-      human: (wide, style) => printAudit(rows, wide, style),
+      human: (wide, style) => formatAudit(rows, wide, style),
       empty: "Nothing found",
     });
     return EXIT.done;
   },
 };
 
-export function printAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
+export function formatAudit(rows: readonly AuditView[], wide: boolean, style: Style): string {
   const head = ["Time", "Who", "Call", "Target", "Outcome", "From"];
   const cells = rows.map((row) => [
-    printTime(row.at),
+    formatTime(row.at),
     row.who,
     `${row.method} ${row.path}`,
     row.target ?? "",
@@ -68,5 +68,5 @@ export function printAudit(rows: readonly AuditView[], wide: boolean, style: Sty
     row.remote,
     ...(wide ? [row.role ?? "", String(row.status), row.request_id] : []),
   ]);
-  return printTable(wide ? [...head, "Role", "Status", "Request"] : head, cells, style);
+  return formatTable(wide ? [...head, "Role", "Status", "Request"] : head, cells, style);
 }

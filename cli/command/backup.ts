@@ -8,6 +8,7 @@ import type { Command } from "../command.ts";
 import { cannotWrite, removeFile } from "../download.ts";
 import { EXIT, failure, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
+import { openProgress } from "../progress.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
 
@@ -35,7 +36,10 @@ export const backup: Command = {
     if (state === null) {
       const client = context.connect();
       if ("ok" in client) return client;
-      const answer = await client.download("/admin/backup", out);
+      const progress = openProgress(world, "backup", "bytes");
+      progress.show(0, null, "the control plane copies its database");
+      const answer = await client.download("/admin/backup", out, progress.show);
+      progress.end();
       if (!answer.ok) return answer;
     } else {
       const { writeBackup } = await import("../../reconciler/server/backup.ts");

@@ -6,7 +6,7 @@
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
 import type { BootstrapView } from "../../schema/api.ts";
 import { followBootstrap } from "../bootstrap-follow.ts";
-import { printAttempts } from "../bootstrap-view.ts";
+import { formatAttempts } from "../bootstrap-view.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
@@ -101,7 +101,7 @@ async function look(context: Context, client: Client, id: string): Promise<numbe
   await show(context, {
     data: { ...value, attempts: shown },
     names: shown.map(({ attempt }) => String(attempt)),
-    human: () => printAttempts(shown, flags.on("commands")),
+    human: () => formatAttempts(shown, flags.on("commands")),
     empty: `${id} was not set up over SSH (it is ${value.phase})`,
   });
   return EXIT.done;

@@ -33,12 +33,12 @@ async function showLive(context: Context): Promise<number | Failure> {
 
 async function showFiles(context: Context): Promise<number | Failure> {
   const { openConfig } = await import("../../reconciler/config/open.ts");
-  const { printConfig } = await import("../../reconciler/config/print.ts");
+  const { formatConfig } = await import("../../reconciler/config/print.ts");
   const { sayProblems } = await import("../problem-view.ts");
   const { config, problems } = await openConfig(context.words);
   sayProblems(context, problems);
   if (config === null) return EXIT.usage;
-  return showConfig(context, JSON.parse(printConfig(config)));
+  return showConfig(context, JSON.parse(formatConfig(config)));
 }
 
 /**

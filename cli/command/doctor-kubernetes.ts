@@ -9,7 +9,7 @@ import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { show } from "../show.ts";
-import { printDiagnoses } from "./doctor.ts";
+import { formatDiagnoses } from "./doctor.ts";
 
 const GRANT = "kubectl apply -f deploy/ has every rule; or add this one to its role";
 const BIND =
@@ -44,7 +44,7 @@ export const doctorKubernetes: Command = {
     await show(context, {
       data: found,
       names: found.map((one) => `${one.check}: ${one.outcome}`),
-      human: (_wide, style) => printDiagnoses(found, style),
+      human: (_wide, style) => formatDiagnoses(found, style),
     });
     return found.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
   },

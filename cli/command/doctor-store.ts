@@ -7,7 +7,7 @@ import type { Command } from "../command.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printDiagnoses } from "./doctor.ts";
+import { formatDiagnoses } from "./doctor.ts";
 
 const SHOW = "the text: GET /v1/store/quarantine?text=true (admin)";
 
@@ -39,7 +39,7 @@ export const doctorStore: Command = {
       data: rows,
       names: rows.map((one) => `${one.source} ${one.key}`),
       human: (_wide, style) =>
-        found.length === 0 ? "Every stored row can be read." : printDiagnoses(found, style),
+        found.length === 0 ? "Every stored row can be read." : formatDiagnoses(found, style),
     });
     return found.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
   },

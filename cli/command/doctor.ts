@@ -6,7 +6,7 @@ import { diagnose } from "../diagnosis.ts";
 import type { Diagnosis } from "../diagnosis-row.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import type { Style } from "../table.ts";
 
 export const doctor: Command = {
@@ -23,17 +23,17 @@ export const doctor: Command = {
     await show(context, {
       data: found,
       names: found.map((one) => `${one.check}: ${one.outcome}`),
-      human: (_wide, style) => printDiagnoses(found, style),
+      human: (_wide, style) => formatDiagnoses(found, style),
     });
     return found.some((one) => one.outcome === "fail") ? EXIT.failed : EXIT.done;
   },
 };
 
-export function printDiagnoses(found: readonly Diagnosis[], style: Style): string {
+export function formatDiagnoses(found: readonly Diagnosis[], style: Style): string {
   const rows = found.map(({ outcome, check, message, advice }) => [
     outcome,
     check,
     advice === null ? message : `${message} → ${advice}`,
   ]);
-  return printTable(["Outcome", "Check", "Finding"], rows, style);
+  return formatTable(["Outcome", "Check", "Finding"], rows, style);
 }

@@ -1,7 +1,7 @@
 /**
  * `navarch drain`: work leaves a node; `--wait` follows until it has left.
  */
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { followDrain } from "../drain-progress.ts";
@@ -74,6 +74,6 @@ async function waitDrained(
     return failure(EXIT.notReached, "not_reached", `node ${node}: the drain was called off`);
   }
   if (answer !== "late") return answer;
-  const waited = `node ${node} is not drained after ${printDuration(waitMs)}`;
+  const waited = `node ${node} is not drained after ${formatDuration(waitMs)}`;
   return failure(EXIT.notReached, "not_reached", `${waited} (see navarch explain ${node})`);
 }

@@ -2,7 +2,7 @@
  * `navarch events`: what happened, oldest first; `--follow` goes on with what happens.
  */
 import type { EventView } from "../../schema/api.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { getAllEvents, getEvents } from "../events.ts";
@@ -13,7 +13,7 @@ import { readSpan } from "../flag.ts";
 import type { Flags } from "../flag.ts";
 import { openPace } from "../pace.ts";
 import { show } from "../show.ts";
-import { plain, printTable } from "../table.ts";
+import { plain, formatTable } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 
 const FOLLOW_MS = 1_000;
@@ -55,7 +55,7 @@ export const events: Command = {
     await show(context, {
       data: answer.events,
       names: answer.events.map((event) => String(event.id)),
-      human: (_wide, style) => printTable(head, answer.events.map(cellsOf), style),
+      human: (_wide, style) => formatTable(head, answer.events.map(cellsOf), style),
       empty: "No events found",
     });
     return EXIT.done;
@@ -88,7 +88,7 @@ async function readSince({ flags }: Context, client: Client): Promise<Since | Fa
 
 function cellsOf(event: EventView): string[] {
   const { at, kind, node_id: node, pool, actor, message } = event;
-  return [printTime(at), kind, node ?? "", pool ?? "", actor ?? "", message ?? ""];
+  return [formatTime(at), kind, node ?? "", pool ?? "", actor ?? "", message ?? ""];
 }
 
 /** Ends only by an interrupt, or by an answer that another question would not change. */
@@ -127,7 +127,7 @@ async function printOne(context: Context, event: EventView): Promise<void> {
       human: () => {
         const { at, kind, node_id: node, pool, message } = event;
         const about = node ?? pool ?? "-";
-        const line = `${printTime(at)}  ${kind.padEnd(KIND_COLUMNS)}  ${about}  ${message ?? ""}`;
+        const line = `${formatTime(at)}  ${kind.padEnd(KIND_COLUMNS)}  ${about}  ${message ?? ""}`;
         return `${plain(line)}\n`;
       },
     },

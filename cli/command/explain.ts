@@ -2,7 +2,7 @@
  * `navarch explain`: why something is as it is, what happens next and when, and what is in the way.
  */
 import type { ExplainView } from "../../schema/api.ts";
-import { printAge, printTime } from "../age.ts";
+import { formatAge, formatTime } from "../age.ts";
 import type { Answer, Client } from "../client.ts";
 import type { Command } from "../command.ts";
 import { EXIT, unknownName, usage } from "../failure.ts";
@@ -38,7 +38,7 @@ export const explain: Command = {
     await show(context, {
       data: value,
       names: [value.subject],
-      human: () => printExplain(value, nowMs),
+      human: () => formatExplain(value, nowMs),
     });
     return EXIT.done;
   },
@@ -69,13 +69,13 @@ async function guess(client: Client, id: string): Promise<Answer<ExplainView> | 
   return suggestNode(client, id, node);
 }
 
-function printExplain(view: ExplainView, nowMs: number): string {
-  const at = printTime(view.since);
+function formatExplain(view: ExplainView, nowMs: number): string {
+  const at = formatTime(view.since);
   // Apart from the state, whose last words have times of their own.
   const what = view.kind === "pool" ? "Size set" : "Phase since";
-  const since = at === "" ? "" : `${what}: ${at} (${printAge(view.since, nowMs)})\n`;
+  const since = at === "" ? "" : `${what}: ${at} (${formatAge(view.since, nowMs)})\n`;
   const causes = (view.causes ?? []).map(
-    ({ at, text }) => `  ${at === null ? "" : `${printTime(at)}  `}${plain(text)}\n`,
+    ({ at, text }) => `  ${at === null ? "" : `${formatTime(at)}  `}${plain(text)}\n`,
   );
   const limits = (view.limits ?? []).map((text) => `  ${plain(text)}\n`);
   const blockers = (view.blockers ?? []).map((text) => `  ${plain(text)}\n`);
@@ -84,7 +84,7 @@ function printExplain(view: ExplainView, nowMs: number): string {
     since,
     causes.length === 0 ? "" : `Because:\n${causes.join("")}`,
     `Next: ${plain(view.next ?? "nothing")}\n`,
-    view.earliest ? `Earliest: ${printTime(view.earliest)}\n` : "",
+    view.earliest ? `Earliest: ${formatTime(view.earliest)}\n` : "",
     blockers.length === 0 ? "" : `In the way:\n${blockers.join("")}`,
     limits.length === 0 ? "" : `Limits:\n${limits.join("")}`,
     ...(view.see ?? []).map((command) => `See: ${plain(command)}\n`),

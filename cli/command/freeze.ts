@@ -5,7 +5,7 @@ import type { HoldView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { FOR, printHold, readVeto, WHY } from "../veto.ts";
+import { FOR, formatHold, readVeto, WHY } from "../veto.ts";
 
 export const freeze: Command = {
   name: ["freeze"],
@@ -28,7 +28,7 @@ export const freeze: Command = {
     await show(context, {
       data: answer.value,
       names: ["frozen"],
-      human: () => `The fleet is frozen ${printHold(frozen)}\n`,
+      human: () => `The fleet is frozen ${formatHold(frozen)}\n`,
     });
     return EXIT.done;
   },

@@ -4,7 +4,7 @@
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { getNode } from "../lookup.ts";
-import { printNode } from "../node-view.ts";
+import { formatNode } from "../node-view.ts";
 import { show } from "../show.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -25,7 +25,7 @@ export const get: Command = {
     await show(context, {
       data: node,
       names: [node.node_id],
-      human: (_wide, style) => printNode(node, nowMs, style),
+      human: (_wide, style) => formatNode(node, nowMs, style),
     });
     return EXIT.done;
   },

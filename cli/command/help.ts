@@ -4,7 +4,7 @@
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { findCommand } from "../find.ts";
-import { printFlagsPage, printGroup, printHelp, printOverview } from "../help.ts";
+import { formatFlagsPage, formatGroup, formatHelp, formatOverview } from "../help.ts";
 
 /** Made from the list it explains, and part of it. */
 export function helpOf(commands: readonly Command[]): Command {
@@ -20,15 +20,15 @@ export function helpOf(commands: readonly Command[]): Command {
     async run({ words, world }) {
       const all = [...commands, help];
       if (words.join(" ") === "flags") {
-        world.out(printFlagsPage());
+        world.out(formatFlagsPage());
         return EXIT.done;
       }
       const found = words.length === 0 ? null : findCommand(all, "navarch", words);
-      if (found === null) world.out(printOverview(all));
+      if (found === null) world.out(formatOverview(all));
       else if ("ok" in found) return found;
-      else if (found.kind === "group") world.out(printGroup(found.name, found.commands));
-      else if (found.kind === "command") world.out(printHelp(found.command));
-      else world.out(printOverview(all));
+      else if (found.kind === "group") world.out(formatGroup(found.name, found.commands));
+      else if (found.kind === "command") world.out(formatHelp(found.command));
+      else world.out(formatOverview(all));
       return EXIT.done;
     },
   };

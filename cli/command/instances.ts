@@ -2,13 +2,13 @@
  * `navarch instances`: what the clouds run for us, registered or not yet.
  */
 import type { InstanceView } from "../../schema/api.ts";
-import { printSpan } from "../age.ts";
+import { formatSpan } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, failure, unknownName, usage } from "../failure.ts";
 import { suggest } from "../lookup.ts";
 import { parseInstanceState, titleOf } from "../name.ts";
 import { show } from "../show.ts";
-import { printLabels, printTable } from "../table.ts";
+import { formatLabels, formatTable } from "../table.ts";
 import type { Style } from "../table.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
@@ -70,7 +70,7 @@ export const instances: Command = {
       await show(context, {
         data: value.instances,
         names: value.instances.map((one) => one.instance_id),
-        human: (_wide, style) => printInstances(value.instances, nowMs, style),
+        human: (_wide, style) => formatInstances(value.instances, nowMs, style),
         empty: "No instances found",
       });
       return EXIT.done;
@@ -87,7 +87,7 @@ export const instances: Command = {
     await show(context, {
       data: one,
       names: [one.instance_id],
-      human: (_wide, style) => printInstance(one, nowMs, style),
+      human: (_wide, style) => formatInstance(one, nowMs, style),
     });
     return EXIT.done;
   },
@@ -104,28 +104,28 @@ function cellsOf(one: InstanceView, nowMs: number): string[] {
     titleOf(one.state),
     one.pool ?? "",
     one.node_id ?? "",
-    Number.isNaN(created) ? "" : printSpan(nowMs - created),
-    printBilled(one, nowMs),
+    Number.isNaN(created) ? "" : formatSpan(nowMs - created),
+    formatBilled(one, nowMs),
   ];
 }
 
 /** How long its end has been waited for, and what that costs; nothing while it is to live. */
-function printBilled({ ending_since: since, price_per_hour: price }: InstanceView, nowMs: number) {
+function formatBilled({ ending_since: since, price_per_hour: price }: InstanceView, nowMs: number) {
   if (since === null || since === undefined) return "";
   const cost = typeof price === "number" ? `$${price.toFixed(2)}/h` : "price not known";
-  return `for ${printSpan(nowMs - Date.parse(since))}, ${cost}`;
+  return `for ${formatSpan(nowMs - Date.parse(since))}, ${cost}`;
 }
 
-function printInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {
-  return printTable(
+function formatInstances(all: readonly InstanceView[], nowMs: number, style: Style): string {
+  return formatTable(
     HEAD,
     all.map((one) => cellsOf(one, nowMs)),
     style,
   );
 }
 
-function printInstance(one: InstanceView, nowMs: number, style: Style): string {
+function formatInstance(one: InstanceView, nowMs: number, style: Style): string {
   const cells = cellsOf(one, nowMs);
   const pairs = HEAD.map((label, i): [string, string] => [label, cells[i] ?? ""]);
-  return printLabels([...pairs, ["Message", one.status_message ?? ""]], style);
+  return formatLabels([...pairs, ["Message", one.status_message ?? ""]], style);
 }

@@ -3,7 +3,7 @@
  * once, alone on standard output, so that it goes into a variable or a file.
  */
 import type { JoinTokenView } from "../../schema/join.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
@@ -51,7 +51,7 @@ export const joinTokenCreate: Command = {
     const { value } = answer;
     if (context.format === "table" || context.format === "wide") {
       const many = value.uses_max === 1 ? "once" : `${value.uses_max} times`;
-      const until = printTime(value.expires_at);
+      const until = formatTime(value.expires_at);
       world.err(
         `${plain(`Join token ${value.id} for pool ${value.pool}, ${many}, until ${until}`)}; `,
       );

@@ -2,11 +2,11 @@
  * `navarch join-token list`: who may still join, and what was used up.
  */
 import type { JoinTokenView } from "../../schema/join.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 
 const HEAD = ["ID", "Pool", "Node ID", "State", "Uses", "Label", "Created", "Expires"];
 
@@ -31,13 +31,13 @@ export const joinTokenList: Command = {
       one.state,
       `${one.uses}/${one.uses_max}`,
       one.label,
-      printTime(one.created_at),
-      printTime(one.expires_at),
+      formatTime(one.created_at),
+      formatTime(one.expires_at),
     ]);
     await show(context, {
       data: tokens,
       names: tokens.map((one) => one.id),
-      human: (_wide, style) => printTable(HEAD, rows, style),
+      human: (_wide, style) => formatTable(HEAD, rows, style),
       empty: "No join tokens found",
     });
     return EXIT.done;

@@ -8,7 +8,7 @@ import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import type { Flags } from "../flag.ts";
 import { parseHealth, parseStatus } from "../name.ts";
-import { printNodes, sortNodes } from "../node-view.ts";
+import { formatNodes, sortNodes } from "../node-view.ts";
 import { show } from "../show.ts";
 import { unknownFilter } from "../unknown-filter.ts";
 import { WATCH_FLAG } from "../watch.ts";
@@ -66,7 +66,7 @@ export const list: Command = {
     await show(context, {
       data: nodes,
       names: nodes.map((node) => node.node_id),
-      human: (wide, style) => printNodes(nodes, answer.nowMs, wide, style),
+      human: (wide, style) => formatNodes(nodes, answer.nowMs, wide, style),
       empty: "No nodes found",
     });
     return EXIT.done;

@@ -4,12 +4,12 @@
  */
 import type { PlanView, SafetyView, WaitView } from "../../schema/api.ts";
 import type { WaitReason } from "../../schema/plan.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
-import { printStops } from "../safety-view.ts";
+import { formatStops } from "../safety-view.ts";
 import { show } from "../show.ts";
-import { plain, printTable } from "../table.ts";
+import { plain, formatTable } from "../table.ts";
 import type { Style } from "../table.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -29,23 +29,23 @@ export const plan: Command = {
     // Only people need to be told why all of it is as it is. An older server does not know.
     const forPeople = context.format === "table" || context.format === "wide";
     const safety = forPeople ? await client.get<SafetyView>("/safety", ["breakers"]) : null;
-    const stops = safety?.ok === true ? printStops(safety.value) : printOwn(value);
+    const stops = safety?.ok === true ? formatStops(safety.value) : formatOwn(value);
     await show(context, {
       data: value,
       names: value.actions.map((action) => `${action.node_id}/${action.kind}`),
-      human: (wide, style) => stops + printPlan(value, wide, style),
+      human: (wide, style) => stops + formatPlan(value, wide, style),
     });
     return EXIT.done;
   },
 };
 
 /** What the plan itself knows about being stopped. */
-function printOwn({ blind, frozen }: PlanView): string {
+function formatOwn({ blind, frozen }: PlanView): string {
   const head = frozen === null || frozen === undefined ? "" : `Frozen: ${plain(frozen)}\n`;
   return [head, ...(blind ?? []).map((what) => `Blind: ${plain(what)}\n`)].join("");
 }
 
-function printPlan({ actions, waits }: PlanView, wide: boolean, style: Style): string {
+function formatPlan({ actions, waits }: PlanView, wide: boolean, style: Style): string {
   const doing = actions.map((action) => [
     action.node_id,
     action.kind,
@@ -56,10 +56,10 @@ function printPlan({ actions, waits }: PlanView, wide: boolean, style: Style): s
   return [
     doing.length === 0
       ? "No actions pending\n"
-      : printTable(["Node ID", "Action", "What", "Because"], doing, style),
+      : formatTable(["Node ID", "Action", "What", "Because"], doing, style),
     waiting.length === 0
       ? ""
-      : `\n${printTable(["Waiting", "Reason", "Until", "Message"], waiting, style)}`,
+      : `\n${formatTable(["Waiting", "Reason", "Until", "Message"], waiting, style)}`,
   ].join("");
 }
 
@@ -106,5 +106,5 @@ function rowOf(group: readonly WaitView[]): string[] {
     names.length > 1
       ? `${names.length} nodes: ${names.slice(0, NAMED_MAX).join(", ")}${more}`
       : (names[0] ?? first?.pool ?? "");
-  return [who, first?.reason ?? "", printTime(untils[0]), first?.message ?? ""];
+  return [who, first?.reason ?? "", formatTime(untils[0]), first?.message ?? ""];
 }

@@ -40,7 +40,7 @@ export async function replay(
   const { exporting } = await import("../record.ts");
   const { Backtester, countTouched } = await import("../backtest.ts");
   const { Replay } = await import("../replay.ts");
-  const { dataOf, printBacktest } = await import("../backtest-view.ts");
+  const { dataOf, formatBacktest } = await import("../backtest-view.ts");
   const { active: policy, quarantined } = source;
   const candidate = new Replay(compiled, quarantined);
   const active = new Replay(policy, quarantined);
@@ -54,7 +54,7 @@ export async function replay(
   await show(context, {
     data: dataOf(tested),
     names: backtest.touched.map((one) => one.node),
-    human: (_wide, style) => printBacktest(tested, style),
+    human: (_wide, style) => formatBacktest(tested, style),
   });
   const [error] = candidate.errors;
   if (error !== undefined) {

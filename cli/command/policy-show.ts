@@ -6,9 +6,9 @@ import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import { show } from "../show.ts";
-import { printLabels, printTable } from "../table.ts";
+import { formatLabels, formatTable } from "../table.ts";
 
 export const policyShow: Command = {
   name: ["policy", "show"],
@@ -37,7 +37,7 @@ async function showLive(context: Context): Promise<number | Failure> {
   const { policyFile } = await import("../../reconciler/config/convert-policy.ts");
   const rows = value.rules.map((rule) => [
     rule.name,
-    printResult(rule),
+    formatResult(rule),
     String(rule.matches ?? 0),
     rule.condition,
   ]);
@@ -45,13 +45,13 @@ async function showLive(context: Context): Promise<number | Failure> {
     data: policyFile(value, new Map(value.rules.map((rule) => [rule.name, rule.matches]))),
     names: value.rules.map((rule) => rule.name),
     human: (_wide, style) =>
-      printLabels(
+      formatLabels(
         [
           ["Policy", value.name],
           ["Hash", value.hash],
         ],
         style,
-      ) + printTable(["Rule", "Result", "Matches", "Condition"], rows, style),
+      ) + formatTable(["Rule", "Result", "Matches", "Condition"], rows, style),
   });
   return EXIT.done;
 }
@@ -66,8 +66,8 @@ async function showFile(context: Context): Promise<number | Failure> {
   const { policy } = compiled;
   const rows = policy.rules.map((rule) => [
     rule.name,
-    printResult(rule),
-    printHold(rule.hold),
+    formatResult(rule),
+    formatHold(rule.hold),
     rule.action ?? "",
     rule.condition,
   ]);
@@ -75,23 +75,23 @@ async function showFile(context: Context): Promise<number | Failure> {
     data: policyFile(policy),
     names: policy.rules.map((rule) => rule.name),
     human: (_wide, style) =>
-      printLabels(
+      formatLabels(
         [
           ["Policy", policy.name],
           ["Hash", policy.hash],
         ],
         style,
-      ) + printTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
+      ) + formatTable(["Rule", "Result", "Hold", "Action", "Condition"], rows, style),
   });
   return EXIT.done;
 }
 
 /** A rule's result, and whether it only looks on. */
-export function printResult(rule: { result: string; shadow?: boolean | undefined }): string {
+export function formatResult(rule: { result: string; shadow?: boolean | undefined }): string {
   return rule.shadow === true ? `${rule.result} (shadow)` : rule.result;
 }
 
-export function printHold(hold: PolicyRule["hold"]): string {
+export function formatHold(hold: PolicyRule["hold"]): string {
   if (hold === null) return "";
-  return typeof hold === "string" ? hold : printDuration(hold.forMs);
+  return typeof hold === "string" ? hold : formatDuration(hold.forMs);
 }

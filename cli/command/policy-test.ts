@@ -6,10 +6,10 @@ import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
 import type { Judged, Rehearsal } from "../rehearsal.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import type { Style } from "../table.ts";
 import { REPLAY_FLAGS, replay } from "./policy-replay.ts";
-import { printHold } from "./policy-show.ts";
+import { formatHold } from "./policy-show.ts";
 
 /** A file of events larger than this is a log, and wants to be cut first. */
 const EVENTS_BYTES_MAX = 16 * 1024 * 1024;
@@ -86,7 +86,7 @@ async function showRehearsal(
       gpu_index: finding.gpu_index ?? null,
       rule: judgement.rule,
       result: judgement.result,
-      hold: printHold(judgement.hold),
+      hold: formatHold(judgement.hold),
       action: judgement.action,
       definitive: judgement.definitive,
       because: judgement.because,
@@ -100,7 +100,7 @@ async function showRehearsal(
     errors,
   };
   const human = (_wide: boolean, style: Style) =>
-    printTable(["Line", "Event", "Rule", "Result", "Hold", "Action"], judged.map(cellsOf), style) +
+    formatTable(["Line", "Event", "Rule", "Result", "Hold", "Action"], judged.map(cellsOf), style) +
     shadows.map(sayShadow).join("") +
     `\nVerdict: ${verdict}\n`;
   await show(context, { data, names: [verdict], human });
@@ -118,7 +118,7 @@ function cellsOf({ line, finding, judgement }: Judged): string[] {
     `${finding.kind}${code === null ? "" : ` ${code}`}${gpu}`,
     judgement.rule,
     judgement.result,
-    printHold(judgement.hold),
+    formatHold(judgement.hold),
     judgement.action,
   ];
 }

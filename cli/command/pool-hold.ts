@@ -6,7 +6,7 @@ import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
 import { show } from "../show.ts";
-import { FOR, printHold, readVeto, WHY } from "../veto.ts";
+import { FOR, formatHold, readVeto, WHY } from "../veto.ts";
 
 export const poolHold: Command = {
   name: ["pool", "hold"],
@@ -27,7 +27,7 @@ export const poolHold: Command = {
     const answer = await client.send<PoolStatusView>("PUT", path, ["total_nodes"], veto.body);
     if (!answer.ok) return suggestPool(client, name, answer);
     const { hold } = answer.value;
-    const how = hold === null || hold === undefined ? "" : ` ${printHold(hold)}`;
+    const how = hold === null || hold === undefined ? "" : ` ${formatHold(hold)}`;
     await show(context, {
       data: answer.value,
       names: [name],

@@ -5,7 +5,7 @@ import type { PoolView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 export const poolList: Command = {
@@ -31,7 +31,7 @@ export const poolList: Command = {
     await show(context, {
       data: pools,
       names: pools.map((pool) => pool.name),
-      human: (_wide, style) => printTable(head, rows, style),
+      human: (_wide, style) => formatTable(head, rows, style),
       empty: "No pools found",
     });
     return EXIT.done;

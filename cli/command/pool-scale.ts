@@ -3,7 +3,7 @@
  * it.
  */
 import type { PoolStatusView } from "../../schema/api.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage } from "../failure.ts";
@@ -11,7 +11,7 @@ import type { Failure } from "../failure.ts";
 import type { Flag, Flags } from "../flag.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
 import { IDS_MAX, REASON } from "../order.ts";
-import { printPoolStatus } from "../pool-view.ts";
+import { formatPoolStatus } from "../pool-view.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
 import { waitFor } from "../wait.ts";
@@ -91,7 +91,7 @@ export const poolScale: Command = {
     await show(context, {
       data: last.value,
       names: [name],
-      human: (_wide, style) => printPoolStatus(last.value, last.nowMs, style),
+      human: (_wide, style) => formatPoolStatus(last.value, last.nowMs, style),
     });
     return EXIT.done;
   },
@@ -171,6 +171,6 @@ async function waitSize(
     return failure(EXIT.notReached, "not_reached", message);
   }
   const have = status === null ? "" : `: ${status.value.healthy_nodes} of ${nodes} are healthy`;
-  const message = `pool ${name} has not its size after ${printDuration(waitMs)}${have}`;
+  const message = `pool ${name} has not its size after ${formatDuration(waitMs)}${have}`;
   return failure(EXIT.notReached, "not_reached", `${message} (see navarch explain pool ${name})`);
 }

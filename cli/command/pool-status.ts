@@ -8,7 +8,7 @@ import type { Command, Context } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import type { Failure } from "../failure.ts";
 import { poolPath, suggestPool } from "../lookup.ts";
-import { printMembers, printPoolStatus } from "../pool-view.ts";
+import { formatMembers, formatPoolStatus } from "../pool-view.ts";
 import { show } from "../show.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -36,7 +36,7 @@ export const poolStatus: Command = {
     await show(context, {
       data: status,
       names: [status.name],
-      human: (_wide, style) => printPoolStatus(status, nowMs, style),
+      human: (_wide, style) => formatPoolStatus(status, nowMs, style),
     });
     return EXIT.done;
   },
@@ -53,7 +53,7 @@ async function showMembers(
   await show(context, {
     data: value,
     names: value.members.map((one) => one.node_id),
-    human: (_wide, style) => printMembers(value, answer.nowMs, style),
+    human: (_wide, style) => formatMembers(value, answer.nowMs, style),
   });
   return EXIT.done;
 }

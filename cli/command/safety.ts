@@ -4,7 +4,7 @@
 import type { SafetyView } from "../../schema/api.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
-import { printSafety } from "../safety-view.ts";
+import { formatSafety } from "../safety-view.ts";
 import { show } from "../show.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
@@ -31,7 +31,7 @@ export const safety: Command = {
         ...value.breakers.map((one) => `breaker/${one.scope}`),
         ...value.quarantined.map((one) => `quarantine/${one.rule}`),
       ],
-      human: (_wide, style) => printSafety(value, nowMs, style),
+      human: (_wide, style) => formatSafety(value, nowMs, style),
     });
     return EXIT.done;
   },

@@ -4,7 +4,7 @@
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 
 export const simulateList: Command = {
   name: ["simulate", "list"],
@@ -18,7 +18,7 @@ export const simulateList: Command = {
     const { BUNDLED } = await import("../../simulator/bundle/catalog.ts");
     const { readScenario } = await import("../../simulator/scenario/read.ts");
     const { summarize } = await import("../../simulator/scenario/summary.ts");
-    const { printDuration } = await import("../../schema/duration.ts");
+    const { formatDuration } = await import("../../schema/duration.ts");
     const found = BUNDLED.flatMap(({ name, text }) => {
       const { scenario } = readScenario({ name, text });
       if (scenario === null) return [];
@@ -30,13 +30,13 @@ export const simulateList: Command = {
       data: found,
       names: found.map((one) => one.name),
       human: (_wide, style) =>
-        printTable(
+        formatTable(
           ["NAME", "MODE", "NODES", "DURATION", "DESCRIPTION"],
           found.map((one) => [
             one.name,
             one.mode,
             String(one.nodes),
-            printDuration(one.duration_ms),
+            formatDuration(one.duration_ms),
             one.description,
           ]),
           style,

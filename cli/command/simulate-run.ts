@@ -137,12 +137,12 @@ async function reconfigure(context: Context, scenario: Scenario): Promise<Scenar
   const paths = context.flags.texts("config");
   if (paths.length === 0) return scenario;
   const { examine } = await import("../../reconciler/server/load.ts");
-  const { printProblem } = await import("../../reconciler/config/problem.ts");
+  const { formatProblem } = await import("../../reconciler/config/problem.ts");
   // Files and clouds that it names belong to the real fleet; the simulation needs none of them.
   const options = { portZero: true, externalAddress: true, around: null };
   const { config, problems } = await examine(paths, options);
   const errors = problems.filter((problem) => problem.severity === "error");
-  if (config === null) return usage(errors.map(printProblem).join("\n"));
+  if (config === null) return usage(errors.map(formatProblem).join("\n"));
   return { ...scenario, config, implicitPool: false };
 }
 

@@ -5,7 +5,7 @@ import type { Summary } from "../../simulator/scenario/summary.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printLabels } from "../table.ts";
+import { formatLabels } from "../table.ts";
 import type { Style } from "../table.ts";
 
 export const simulateValidate: Command = {
@@ -28,17 +28,17 @@ export const simulateValidate: Command = {
     if (scenario === null || strict) return showProblems(context, problems, () => "");
     sayProblems(context, problems);
     const summary = summarize(scenario);
-    const { printDuration } = await import("../../schema/duration.ts");
+    const { formatDuration } = await import("../../schema/duration.ts");
     await show(context, {
       data: summary,
       names: [summary.name],
-      human: (_wide, style) => printSummary(summary, printDuration, style),
+      human: (_wide, style) => formatSummary(summary, formatDuration, style),
     });
     return EXIT.done;
   },
 };
 
-function printSummary(summary: Summary, span: (ms: number) => string, style: Style): string {
+function formatSummary(summary: Summary, span: (ms: number) => string, style: Style): string {
   const isStress = summary.mode === "stress";
   const seed = summary.seed === 0 ? "random" : String(summary.seed);
   const pairs: [string, string | null][] = [
@@ -54,7 +54,7 @@ function printSummary(summary: Summary, span: (ms: number) => string, style: Sty
     ["Duration", span(summary.durationMs)],
     ["Seed", isStress ? seed : null],
     ["Startup", summary.startup],
-    ["Failure rate", summary.failureRate === null ? null : printRate(summary.failureRate)],
+    ["Failure rate", summary.failureRate === null ? null : formatRate(summary.failureRate)],
     ["Cascading", summary.cascading],
     ["Recovery", summary.recovery],
     ["Outages", summary.outages.length === 0 ? null : summary.outages.join(", ")],
@@ -64,9 +64,9 @@ function printSummary(summary: Summary, span: (ms: number) => string, style: Sty
   const shown = pairs.flatMap(([label, value]) =>
     value === null ? [] : [[label, value] as [string, string]],
   );
-  return printLabels(shown, style);
+  return formatLabels(shown, style);
 }
 
-function printRate(rate: number): string {
+function formatRate(rate: number): string {
   return `${rate} a minute per 1000 nodes`;
 }

@@ -8,7 +8,7 @@ import { EXIT, unknownName, usage } from "../failure.ts";
 import { readSpan } from "../flag.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
-import { printTime } from "../age.ts";
+import { formatTime } from "../age.ts";
 
 /** A node's own credential is made for that node, never by hand. */
 const ROLES = ["admin", "operator", "viewer"] as const;
@@ -41,7 +41,7 @@ export const tokenCreate: Command = {
     if (!answer.ok) return answer;
     const { value } = answer;
     if (context.format === "table" || context.format === "wide") {
-      const until = value.expires_at === null ? "" : `, until ${printTime(value.expires_at)}`;
+      const until = value.expires_at === null ? "" : `, until ${formatTime(value.expires_at)}`;
       world.err(
         `${plain(`Token ${value.id} for role ${value.role}${until}`)}; it is not shown again:\n`,
       );

@@ -5,7 +5,7 @@ import type { TokenView } from "../../schema/credential.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printTokens } from "../token-view.ts";
+import { formatTokens } from "../token-view.ts";
 
 export const tokenList: Command = {
   name: ["token", "list"],
@@ -22,7 +22,7 @@ export const tokenList: Command = {
     await show(context, {
       data: tokens,
       names: tokens.map((token) => token.id),
-      human: (_wide, style) => printTokens(tokens, style),
+      human: (_wide, style) => formatTokens(tokens, style),
       empty: "No tokens found",
     });
     return EXIT.done;

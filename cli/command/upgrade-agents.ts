@@ -2,13 +2,14 @@
  * `navarch upgrade agents`: another release for the agents of the whole fleet, a few at a time;
  * `--wait` follows until it is over, and fails if it was not carried through.
  */
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Client } from "../client.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, usage, type Failure } from "../failure.ts";
+import { openProgress } from "../progress.ts";
 import { show } from "../show.ts";
-import { isOnlyWaiting, isUpgradeOver, printUpgrade, printUpgradeLine } from "../upgrade-view.ts";
+import { isOnlyWaiting, isUpgradeOver, formatUpgrade, formatUpgradeLine } from "../upgrade-view.ts";
 import { waitFor } from "../wait.ts";
 
 /** Ten thousand nodes at a tenth of a per cent take a day; who has that many says `--timeout`. */
@@ -61,7 +62,7 @@ export const upgradeAgents: Command = {
       ...(deadline === null ? {} : { deadline }),
     });
     if (!answer.ok) return answer;
-    world.err(`${printUpgradeLine(answer.value)}\n`);
+    world.err(`${formatUpgradeLine(answer.value)}\n`);
     let last: Seen = answer;
     if (flags.on("wait")) {
       const waited = await waitUpgrade(context, client, answer);
@@ -72,7 +73,7 @@ export const upgradeAgents: Command = {
     await show(context, {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
-      human: (_wide, style) => printUpgrade(value, nowMs, style),
+      human: (_wide, style) => formatUpgrade(value, nowMs, style),
     });
     return EXIT.done;
   },
@@ -87,14 +88,16 @@ async function waitUpgrade(
   first: Seen,
 ): Promise<Seen | Failure> {
   const waitMs = timeoutGiven ? timeoutMs : WAIT_DEFAULT_MS;
+  const progress = openProgress(world, "upgrade", "count");
   let last = first;
   const reached = await waitFor(world, waitMs, async () => {
     const seen = await client.get<UpgradeView>("/upgrade", ["upgrade"]);
     if (!seen.ok) return seen;
-    const line = printUpgradeLine(seen.value);
-    if (line !== printUpgradeLine(last.value)) world.err(`${line}\n`);
+    const line = formatUpgradeLine(seen.value);
+    if (line !== formatUpgradeLine(last.value)) world.err(`${line}\n`);
     last = seen;
     const { upgrade } = seen.value;
+    progress.show(upgrade?.have ?? 0, upgrade?.total ?? null);
     if (upgrade?.id !== first.value.upgrade?.id) return "lost";
     if (!isUpgradeOver(seen.value)) {
       const told = upgrade !== null && upgrade.nodes.some(({ state }) => state === "upgraded");
@@ -102,10 +105,11 @@ async function waitUpgrade(
     }
     return upgrade?.state === "done" ? "reached" : "lost";
   });
+  progress.end();
   if (typeof reached !== "string") return reached;
   if (reached === "reached") return last;
-  const line = printUpgradeLine(last.value);
-  const late = reached === "late" ? `not over after ${printDuration(waitMs)}: ` : "";
+  const line = formatUpgradeLine(last.value);
+  const late = reached === "late" ? `not over after ${formatDuration(waitMs)}: ` : "";
   return failure(EXIT.notReached, "not_reached", `${late}${line} (see navarch upgrade status)`);
 }
 

@@ -3,7 +3,7 @@ import type { UpgradeView } from "../../schema/upgrade.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printUpgrade } from "../upgrade-view.ts";
+import { formatUpgrade } from "../upgrade-view.ts";
 import { WATCH_FLAG } from "../watch.ts";
 
 export const upgradeStatus: Command = {
@@ -21,7 +21,7 @@ export const upgradeStatus: Command = {
     await show(context, {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
-      human: (_wide, style) => printUpgrade(value, nowMs, style),
+      human: (_wide, style) => formatUpgrade(value, nowMs, style),
     });
     return EXIT.done;
   },

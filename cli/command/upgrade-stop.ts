@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { REASON } from "../order.ts";
 import { show } from "../show.ts";
-import { printUpgrade } from "../upgrade-view.ts";
+import { formatUpgrade } from "../upgrade-view.ts";
 
 export const upgradeStop: Command = {
   name: ["upgrade", "stop"],
@@ -26,7 +26,7 @@ export const upgradeStop: Command = {
     await show(context, {
       data: value,
       names: (value.upgrade?.nodes ?? []).map((node) => node.node_id),
-      human: (_wide, style) => printUpgrade(value, nowMs, style),
+      human: (_wide, style) => formatUpgrade(value, nowMs, style),
     });
     return EXIT.done;
   },

@@ -6,7 +6,7 @@ import { BUILD_DATE, COMMIT, VERSION } from "../../schema/version.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../failure.ts";
 import { show } from "../show.ts";
-import { printLabels } from "../table.ts";
+import { formatLabels } from "../table.ts";
 
 export const ownVersion: VersionView = {
   version: VERSION,
@@ -35,7 +35,7 @@ export const version: Command = {
     await show(context, {
       data: ownVersion,
       names: [ownVersion.version],
-      human: (_wide, style) => printLabels(pairs, style),
+      human: (_wide, style) => formatLabels(pairs, style),
     });
     return EXIT.done;
   },

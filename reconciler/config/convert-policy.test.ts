@@ -6,15 +6,15 @@ import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { ACTIONS, type Policy, RESULTS } from "../../schema/policy.ts";
 import { policyFile } from "./convert-policy.ts";
 import { readPolicy } from "./policy.ts";
-import { printProblem } from "./problem.ts";
+import { formatProblem } from "./problem.ts";
 
 /** The rules without the line on which each stands. */
 const rulesOf = ({ rules }: Policy) => rules.map((rule) => ({ ...rule, line: 0 }));
 
 function read(text: string): { policy: Policy; said: string[] } {
   const { policy, problems } = readPolicy({ name: "p", text });
-  if (policy === null) throw new Error(problems.map(printProblem).join("\n"));
-  return { policy, said: problems.filter((p) => p.severity !== "note").map(printProblem) };
+  if (policy === null) throw new Error(problems.map(formatProblem).join("\n"));
+  return { policy, said: problems.filter((p) => p.severity !== "note").map(formatProblem) };
 }
 
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });

@@ -2,7 +2,7 @@
  * A policy in the words of its file, for `policy show`. Reading what is printed gives the same
  * rules: `hash` and `matches` are observations, which the reader takes and does not use.
  */
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Policy, PolicyRule } from "../../schema/policy.ts";
 
 /** `matches` counts by rule name, where somebody counted. */
@@ -32,14 +32,14 @@ function ruleOf(rule: PolicyRule): Record<string, unknown> {
     result: rule.result,
     ...(hold === null
       ? {}
-      : { hold: typeof hold === "string" ? hold : printDuration(hold.forMs) }),
+      : { hold: typeof hold === "string" ? hold : formatDuration(hold.forMs) }),
     ...(action === null ? {} : { action }),
     ...(repeat === null
       ? {}
       : {
           repeat: {
             at_least: repeat.atLeast,
-            within: printDuration(repeat.withinMs),
+            within: formatDuration(repeat.withinMs),
             by: repeat.by,
             result: repeat.result,
           },

@@ -9,13 +9,13 @@ import type {
   ProviderConfig,
   ProviderRef,
 } from "../../schema/config.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { concreteType } from "../core/instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { Dialect } from "./layer.ts";
-import { printSpend } from "./convert-safety.ts";
-import { printShare } from "./share.ts";
+import { formatSpend } from "./convert-safety.ts";
+import { formatShare } from "./share.ts";
 
 export type Plain = Record<string, unknown>;
 
@@ -29,11 +29,11 @@ export function convertPool(
 ): Plain {
   const { bootstrap, scaling, health } = pool;
   const own = Object.entries(pool.labels).filter(([key]) => !POOL_LABELS.some((l) => l === key));
-  const autoscaler = scaling.autoscaler && printAutoscaler(scaling.autoscaler, dialect);
+  const autoscaler = scaling.autoscaler && formatAutoscaler(scaling.autoscaler, dialect);
   const bounds = { min_nodes: scaling.minNodes, max_nodes: scaling.maxNodes };
-  const cooldown = printDuration(scaling.cooldownMs);
+  const cooldown = formatDuration(scaling.cooldownMs);
   return {
-    ...printRefs(pool, types),
+    ...formatRefs(pool, types),
     adopt: pool.adopt ? true : null,
     instance_type: pool.instanceType === "" ? null : pool.instanceType,
     gpus: pool.gpus ?? null,
@@ -46,14 +46,14 @@ export function convertPool(
     health: {
       [dialect === "map" ? "unhealthy_after" : "unhealthy_threshold"]: health.unhealthyThreshold,
       auto_replace: health.autoReplace,
-      max_unavailable: printShare(health.maxUnavailable),
+      max_unavailable: formatShare(health.maxUnavailable),
     },
     replacement: pool.replacement,
     // Written out it would be a person's wish.
     ...(pool.repair.implied === true ? {} : { repair: { ladder: pool.repair.ladder } }),
     labels: Object.fromEntries(own),
-    spend: printSpend(pool.spend),
-    drain: printDrain(pool.drain),
+    spend: formatSpend(pool.spend),
+    drain: formatDrain(pool.drain),
     setup_commands: bootstrap.setupCommands.length > 0 ? bootstrap.setupCommands : null,
     ssh_user: bootstrap.sshUser,
     ssh_private_key_path: bootstrap.sshPrivateKeyPath,
@@ -63,15 +63,15 @@ export function convertPool(
     ssh_port: bootstrap.sshPort,
     ssh_jump: bootstrap.sshJump,
     bootstrap_attempts: bootstrap.attempts,
-    ip_wait_timeout: printDuration(bootstrap.ipWaitTimeoutMs),
-    ssh_timeout: printDuration(bootstrap.sshTimeoutMs),
-    ssh_connect_timeout: printDuration(bootstrap.sshConnectTimeoutMs),
-    command_timeout: printDuration(bootstrap.commandTimeoutMs),
+    ip_wait_timeout: formatDuration(bootstrap.ipWaitTimeoutMs),
+    ssh_timeout: formatDuration(bootstrap.sshTimeoutMs),
+    ssh_connect_timeout: formatDuration(bootstrap.sshConnectTimeoutMs),
+    command_timeout: formatDuration(bootstrap.commandTimeoutMs),
   };
 }
 
 /** The short form where it says the same. */
-function printRefs(pool: PoolConfig, types: ReadonlyMap<string, ProviderConfig["type"]>): Plain {
+function formatRefs(pool: PoolConfig, types: ReadonlyMap<string, ProviderConfig["type"]>): Plain {
   const [only, second] = pool.providers;
   if (only !== undefined && second === undefined && isShort(pool, only, types)) {
     return {
@@ -106,29 +106,29 @@ function isShort(
   );
 }
 
-function printDrain(drain: Drain): Plain {
+function formatDrain(drain: Drain): Plain {
   return {
     mode: drain.mode,
-    grace_period: drain.gracePeriodMs < 0 ? -1 : printDuration(drain.gracePeriodMs),
+    grace_period: drain.gracePeriodMs < 0 ? -1 : formatDuration(drain.gracePeriodMs),
     ignore_daemonsets: drain.ignoreDaemonsets,
     delete_emptydir_data: drain.deleteEmptydirData,
     force: drain.force,
-    timeout: printDuration(drain.timeoutMs),
-    fatal_timeout: printDuration(drain.fatalTimeoutMs),
+    timeout: formatDuration(drain.timeoutMs),
+    fatal_timeout: formatDuration(drain.fatalTimeoutMs),
     on_timeout: drain.onTimeout,
-    unknown_wait: printDuration(drain.unknownWaitMs),
+    unknown_wait: formatDuration(drain.unknownWaitMs),
   };
 }
 
-function printMinute(minute: number): string {
+function formatMinute(minute: number): string {
   const two = (n: number) => String(n).padStart(2, "0");
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
 }
 
-function printAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
+function formatAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
   const { type } = autoscaler;
   const map = dialect === "map";
-  const inner = (one: Autoscaler | null) => one && printAutoscaler(one, dialect);
+  const inner = (one: Autoscaler | null) => one && formatAutoscaler(one, dialect);
   switch (autoscaler.type) {
     case "reactive":
       return {
@@ -144,8 +144,8 @@ function printAutoscaler(autoscaler: Autoscaler, dialect: Dialect): Plain {
         type,
         schedule: autoscaler.schedule.map((window) => ({
           days: window.days.map((day) => DAYS[day] ?? ""),
-          [map ? "start" : "start_hour"]: printMinute(window.startMinute),
-          [map ? "end" : "end_hour"]: printMinute(window.endMinute),
+          [map ? "start" : "start_hour"]: formatMinute(window.startMinute),
+          [map ? "end" : "end_hour"]: formatMinute(window.endMinute),
           min_nodes: window.minNodes,
           max_nodes: window.maxNodes,
         })),

@@ -7,13 +7,13 @@ import * as v from "valibot";
 import { type Config, Config as ConfigSchema } from "../../schema/config.ts";
 import { configFile, convertConfig } from "./convert.ts";
 import type { Dialect } from "./layer.ts";
-import { printConfig } from "./print.ts";
-import { printProblem } from "./problem.ts";
+import { formatConfig } from "./print.ts";
+import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
 function config(text: string): Config {
   const answer = readConfig([{ name: "f", text }]);
-  if (answer.config === null) throw new Error(answer.problems.map(printProblem).join("\n"));
+  if (answer.config === null) throw new Error(answer.problems.map(formatProblem).join("\n"));
   return answer.config;
 }
 
@@ -171,7 +171,7 @@ describe("convertConfig()", () => {
     fc.assert(
       fc.property(raw, (given) => {
         const first = config(JSON.stringify(given));
-        const shown = v.parse(ConfigSchema, JSON.parse(printConfig(first)));
+        const shown = v.parse(ConfigSchema, JSON.parse(formatConfig(first)));
         const text = convertConfig(shown, "list");
         expect(text).not.toContain("c2VjcmV0");
         expect(config(JSON.stringify(configFile(shown, "list")))).toEqual(config(text));

@@ -10,9 +10,9 @@ import type {
   ProviderConfig,
   ServerConfig,
 } from "../../schema/config.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import { convertPool, type Plain } from "./convert-pool.ts";
-import { printSafety, printSpend } from "./convert-safety.ts";
+import { formatSafety, formatSpend } from "./convert-safety.ts";
 import type { Dialect } from "./layer.ts";
 
 /** YAML text that reads back to `config`. */
@@ -27,15 +27,15 @@ export function configFile(config: Config, dialect: Dialect): unknown {
   const pools = config.pools.map((pool) => [pool.name, convertPool(pool, types, dialect)] as const);
   const defined = config.providers.filter((one) => !one.implied);
   return prune({
-    server: printServer(config.server),
+    server: formatServer(config.server),
     instance_manager: {
-      registration_timeout: printDuration(config.server.registrationTimeoutMs),
-      stale_check_interval: printDuration(config.server.staleCheckIntervalMs),
-      retain_terminated: printDuration(config.server.retainTerminatedMs),
+      registration_timeout: formatDuration(config.server.registrationTimeoutMs),
+      stale_check_interval: formatDuration(config.server.staleCheckIntervalMs),
+      retain_terminated: formatDuration(config.server.retainTerminatedMs),
     },
-    providers: Object.fromEntries(defined.map((one) => [one.name, printProvider(one)])),
-    safety: printSafety(config.safety),
-    kubernetes: printKubernetes(config.kubernetes),
+    providers: Object.fromEntries(defined.map((one) => [one.name, formatProvider(one)])),
+    safety: formatSafety(config.safety),
+    kubernetes: formatKubernetes(config.kubernetes),
     pools:
       dialect === "map"
         ? Object.fromEntries(pools)
@@ -51,7 +51,7 @@ function prune(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, one]) => [key, prune(one)]));
 }
 
-function printKubernetes(kubernetes: KubernetesConfig): Plain {
+function formatKubernetes(kubernetes: KubernetesConfig): Plain {
   const { mirror } = kubernetes;
   return {
     enabled: kubernetes.enabled,
@@ -59,10 +59,10 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
     context: kubernetes.context,
     pod_label: kubernetes.podLabel,
     on_uncordon: kubernetes.onUncordon,
-    uncordon_review: printDuration(kubernetes.uncordonReviewMs),
+    uncordon_review: formatDuration(kubernetes.uncordonReviewMs),
     agent_account: kubernetes.agentAccount,
     ready: kubernetes.ready,
-    ready_timeout: printDuration(kubernetes.readyTimeoutMs),
+    ready_timeout: formatDuration(kubernetes.readyTimeoutMs),
     writes_per_second_max: kubernetes.writesPerSecondMax,
     join: kubernetes.join.server === null ? null : { server: kubernetes.join.server },
     mirror: {
@@ -76,20 +76,20 @@ function printKubernetes(kubernetes: KubernetesConfig): Plain {
   };
 }
 
-function printServer(server: ServerConfig): Plain {
+function formatServer(server: ServerConfig): Plain {
   const host = server.host.includes(":") ? `[${server.host}]` : server.host;
   const { tls, auth } = server;
   return {
     address: `${host}:${server.port}`,
     external_address: server.externalAddress,
-    heartbeat_interval: printDuration(server.heartbeatIntervalMs),
-    heartbeat_timeout: printDuration(server.heartbeatTimeoutMs),
-    health_check_interval: printDuration(server.healthCheckIntervalMs),
-    autoscale_interval: printDuration(server.autoscaleIntervalMs),
-    sample_interval: printDuration(server.sampleIntervalMs),
+    heartbeat_interval: formatDuration(server.heartbeatIntervalMs),
+    heartbeat_timeout: formatDuration(server.heartbeatTimeoutMs),
+    health_check_interval: formatDuration(server.healthCheckIntervalMs),
+    autoscale_interval: formatDuration(server.autoscaleIntervalMs),
+    sample_interval: formatDuration(server.sampleIntervalMs),
     health_policy_path: server.healthPolicyPath,
     state_path: server.statePath,
-    metrics_retention: printDuration(server.metricsRetentionMs),
+    metrics_retention: formatDuration(server.metricsRetentionMs),
     tls: tls && {
       cert_file: tls.certFile,
       key_file: tls.keyFile,
@@ -104,11 +104,11 @@ function printServer(server: ServerConfig): Plain {
       allow_anonymous: auth.allowAnonymous,
       metrics_auth: auth.metricsAuth,
     },
-    notifier: printNotifier(server.notifier),
+    notifier: formatNotifier(server.notifier),
   };
 }
 
-function printNotifier(notifier: NotifierConfig): Plain {
+function formatNotifier(notifier: NotifierConfig): Plain {
   if (notifier.type === "noop") return { type: "noop" };
   const { retry } = notifier;
   return {
@@ -118,13 +118,13 @@ function printNotifier(notifier: NotifierConfig): Plain {
       uncordon_url: shownUrl(notifier.uncordonUrl),
       drain_url: shownUrl(notifier.drainUrl),
       drain_status_url: shownUrl(notifier.drainStatusUrl),
-      timeout: printDuration(notifier.timeoutMs),
+      timeout: formatDuration(notifier.timeoutMs),
       headers: notifier.headers,
       secret_env: notifier.secretEnv,
       retry: {
         attempts: retry.attempts,
-        initial: printDuration(retry.initialMs),
-        max: printDuration(retry.maxMs),
+        initial: formatDuration(retry.initialMs),
+        max: formatDuration(retry.maxMs),
       },
     },
   };
@@ -137,19 +137,19 @@ function shownUrl(text: string | null): string | null {
 }
 
 /** Settings are camel case with units last; files have snake case and durations. */
-function printProvider({ type, settings, spend }: ProviderConfig): Plain {
+function formatProvider({ type, settings, spend }: ProviderConfig): Plain {
   const { requestsPerSecond, launchIntervalMs, hosts, ...rest } = settings;
   const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const plain = Object.entries(rest).map(([name, value]) =>
     name.endsWith("Ms") && typeof value === "number"
-      ? [snake(name.slice(0, -2)), printDuration(value)]
+      ? [snake(name.slice(0, -2)), formatDuration(value)]
       : [snake(name), value],
   );
-  const launch = typeof launchIntervalMs === "number" ? printDuration(launchIntervalMs) : null;
+  const launch = typeof launchIntervalMs === "number" ? formatDuration(launchIntervalMs) : null;
   const limited = requestsPerSecond !== undefined || launch !== null;
   return {
     type,
-    spend: printSpend(spend),
+    spend: formatSpend(spend),
     ...Object.fromEntries(plain),
     hosts: typeof hosts === "string" ? hosts.split(",").filter((host) => host !== "") : null,
     rate_limit: limited

@@ -3,7 +3,7 @@
  * `mergeDrain` then takes each field from the nearest place that has it.
  */
 import type { Drain } from "../../schema/config.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Section } from "./section.ts";
 
 export type DrainPart = { [Key in keyof Drain]: Drain[Key] | null };
@@ -47,7 +47,7 @@ function warnCut(drain: Section, { gracePeriodMs, timeoutMs, fatalTimeoutMs }: D
     ["fatal_timeout", fatalTimeoutMs],
   ] as const) {
     if (ms === null || ms === 0 || gracePeriodMs <= ms) continue;
-    const limit = `${key} (${printDuration(ms)})`;
+    const limit = `${key} (${formatDuration(ms)})`;
     const message = `is longer than ${limit}, which cuts each pod's grace short`;
     drain.problems.warning(entry.value.at, entry.path, "range", message);
   }

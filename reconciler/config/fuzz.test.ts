@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { readPolicy } from "./policy.ts";
-import { printConfig } from "./print.ts";
-import { printProblem } from "./problem.ts";
+import { formatConfig } from "./print.ts";
+import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
 const CANONICAL = readFileSync(
@@ -17,8 +17,8 @@ const CANONICAL = readFileSync(
 function survives(text: string): void {
   const start = performance.now();
   const { config, problems } = readConfig([{ name: "f", text }]);
-  for (const problem of problems) expect(printProblem(problem).length).toBeLessThan(100_000);
-  if (config !== null) printConfig(config);
+  for (const problem of problems) expect(formatProblem(problem).length).toBeLessThan(100_000);
+  if (config !== null) formatConfig(config);
   expect(config === null).toBe(problems.some((problem) => problem.severity === "error"));
   expect(performance.now() - start).toBeLessThan(5_000);
 }

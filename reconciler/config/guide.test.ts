@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { printConfig } from "./print.ts";
+import { formatConfig } from "./print.ts";
 import { readConfig } from "./read.ts";
 
 const FIXTURE = join(import.meta.dir, "../../test/fixture/config");
@@ -39,8 +39,8 @@ describe("readConfig() golden output", () => {
       const { config } = readConfig(names.map((name) => ({ name, text: read(name) })));
       if (config === null) throw new Error("refused");
       const path = join(FIXTURE, `${names.join("-")}.json`);
-      if (process.env["UPDATE"] === "1") writeFileSync(path, printConfig(config));
-      expect(printConfig(config)).toBe(readFileSync(path, "utf8"));
+      if (process.env["UPDATE"] === "1") writeFileSync(path, formatConfig(config));
+      expect(formatConfig(config)).toBe(readFileSync(path, "utf8"));
     });
   }
 });

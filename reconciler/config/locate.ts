@@ -76,7 +76,7 @@ function place(file: string, lines: LineCounter, offset: number): Place {
 }
 
 /** The library's own sentence, without the excerpt that it may append. */
-function printSyntax(error: YAMLParseError): string {
+function formatSyntax(error: YAMLParseError): string {
   const first = error.message.split("\n")[0] ?? "";
   return `not valid YAML: ${first.replace(/ at line \d+, column \d+:?$/, "").slice(0, 200)}`;
 }
@@ -99,7 +99,7 @@ export function locate(file: SourceText, problems: Problems): Tree | null {
   const at = (offset: number) => place(file.name, lines, offset);
   const errors = documents.flatMap((document) => document.errors).slice(0, SYNTAX_ERRORS_MAX);
   for (const error of errors) {
-    problems.error(at(error.pos[0]), "", "syntax", printSyntax(error));
+    problems.error(at(error.pos[0]), "", "syntax", formatSyntax(error));
   }
   if (errors.length > 0) return null;
   const filled = documents.filter(({ contents }) => {

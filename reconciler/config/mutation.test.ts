@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
-import { printProblem } from "./problem.ts";
+import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
 const TEXT = readFileSync(
@@ -70,7 +70,7 @@ function errors(text: string) {
 
 describe("readConfig() on mutants of the canonical example", () => {
   test("walks an example that is sound and has many keys", () => {
-    expect(errors(TEXT).map(printProblem)).toEqual([]);
+    expect(errors(TEXT).map(formatProblem)).toEqual([]);
     expect(SITES.length).toBeGreaterThan(140);
   });
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openConfig, openPolicy } from "./open.ts";
-import { printProblem } from "./problem.ts";
+import { formatProblem } from "./problem.ts";
 
 const DIR = mkdtempSync(join(tmpdir(), "config-open-"));
 afterAll(() => rmSync(DIR, { recursive: true }));
@@ -28,7 +28,7 @@ describe("openConfig()", () => {
     const bad = file("bad.yaml", new Uint8Array([0x61, 0xff, 0xfe]));
     const { config, problems } = await openConfig([join(DIR, "none.yaml"), DIR, bad]);
     expect(config).toBeNull();
-    expect(problems.map(printProblem)).toEqual([
+    expect(problems.map(formatProblem)).toEqual([
       `${DIR}/none.yaml:1:1: no such file`,
       `${DIR}:1:1: is a directory`,
       `${bad}:1:1: not UTF-8 text`,

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { compilePolicy } from "../../health/policy/compile.ts";
 import { Policy } from "../../schema/policy.ts";
 import { readPolicy } from "./policy.ts";
-import { printProblem } from "./problem.ts";
+import { formatProblem } from "./problem.ts";
 
 const GOOD = `version: v1
 metadata:
@@ -38,7 +38,7 @@ function read(text: string) {
 }
 
 function printed(text: string): string[] {
-  return read(text).problems.map((problem) => printProblem(problem).replace(/^p:/, ""));
+  return read(text).problems.map((problem) => formatProblem(problem).replace(/^p:/, ""));
 }
 
 /** The good policy with its first rule's lines replaced. */

@@ -10,7 +10,7 @@ const HIDDEN = "[redacted]";
 /**
  * Normalised JSON with two spaces and a final line break; equal configurations print equal bytes.
  */
-export function printConfig(config: Config): string {
+export function formatConfig(config: Config): string {
   return `${JSON.stringify(redact(config), null, 2)}\n`;
 }
 

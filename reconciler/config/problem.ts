@@ -90,7 +90,7 @@ export function collectProblems(
 /**
  * One line for people: `FILE:LINE:COL: PATH: problem (hint)`; warnings and notes say that they are.
  */
-export function printProblem(problem: Problem): string {
+export function formatProblem(problem: Problem): string {
   const where = `${problem.file}:${problem.line}:${problem.col}: `;
   const path = problem.path === "" ? "" : `${problem.path}: `;
   const kind = problem.severity === "error" ? "" : `${problem.severity}: `;

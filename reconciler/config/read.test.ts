@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Config } from "../../schema/config.ts";
-import { printConfig } from "./print.ts";
-import { printProblem } from "./problem.ts";
+import { formatConfig } from "./print.ts";
+import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
 const FIXTURE = join(import.meta.dir, "../../test/fixture/config");
@@ -22,12 +22,12 @@ function load(...names: string[]) {
 function printed(text: string, severity = "error"): string[] {
   return readConfig([{ name: "f", text }])
     .problems.filter((problem) => problem.severity === severity)
-    .map((problem) => printProblem(problem).replace(/^f:/, ""));
+    .map((problem) => formatProblem(problem).replace(/^f:/, ""));
 }
 
 function config(text: string): Config {
   const answer = readConfig([{ name: "f", text }]);
-  if (answer.config === null) throw new Error(answer.problems.map(printProblem).join("\n"));
+  if (answer.config === null) throw new Error(answer.problems.map(formatProblem).join("\n"));
   return answer.config;
 }
 
@@ -124,7 +124,7 @@ providers: {fake: {type: fake, gpu_count: 8}}
 `;
     const { config: found, problems } = readConfig([{ name: "f", text }]);
     expect(found?.server).toMatchObject({ heartbeatTimeoutMs: 15_000 });
-    expect(problems.map(printProblem)).toEqual([
+    expect(problems.map(formatProblem)).toEqual([
       "f:4:22: server.heartbeat_timeout: warning: 15s is less than twice heartbeat_interval 10s " +
         "(one lost heartbeat makes a healthy node silent)",
     ]);
@@ -135,7 +135,7 @@ providers: {fake: {type: fake, gpu_count: 8}}
     expect(list.problems).toEqual([]);
     expect(map.problems).toEqual([]);
     if (list.config === null || map.config === null) throw new Error("not loaded");
-    expect(printConfig(list.config)).toBe(printConfig(map.config));
+    expect(formatConfig(list.config)).toBe(formatConfig(map.config));
     expect(list.config.server.externalAddress).toBe("http://nav.example.net:50051");
   });
 });
@@ -374,7 +374,7 @@ describe("readConfig() messages", () => {
     const text = `providers: {lambda: {api_key: ${key}, api_key_env: "${key}!"}}\n${pool()}`;
     expect(
       readConfig([{ name: "f", text }])
-        .problems.map(printProblem)
+        .problems.map(formatProblem)
         .join("\n"),
     ).not.toContain("0123456789abcdef");
     expect(printed(text, "warning").some((line) => line.includes("looks like a secret"))).toBe(
@@ -549,14 +549,14 @@ describe("locate()", () => {
   });
 });
 
-describe("printConfig()", () => {
+describe("formatConfig()", () => {
   test("shows no secrets", () => {
     const text =
       "server:\n  notifier:\n    type: webhook\n" +
       "    webhook: {cordon_url: 'https://h/x?token=abc', " +
       "headers: {A: hunter2hunter2, B: 'Bearer ${T}'}}\n" +
       pool("    ssh_private_key_path: /k\n    setup_commands: ['x AKIAABCDEFGHIJKLMNOP y']\n");
-    const json = printConfig(config(text));
+    const json = formatConfig(config(text));
     for (const secret of ["hunter2", "token=abc", "AKIAABCDEFGHIJKLMNOP"]) {
       expect(json).not.toContain(secret);
     }
@@ -571,11 +571,11 @@ describe("printConfig()", () => {
     ]) {
       const hook = (url: string) =>
         `server: {notifier: {type: webhook, webhook: {cordon_url: '${url}'}}}\n${pool()}`;
-      expect(printConfig(config(hook(secret)))).not.toContain("hunter2");
+      expect(formatConfig(config(hook(secret)))).not.toContain("hunter2");
       const warned = printed(hook(secret), "warning").join();
       expect(warned).toContain("cordon_url: warning: looks like a secret");
       const filled = secret.replace(/(services|webhooks|webhookb2)\/.*$/, "$1/${HOOK}");
-      expect(printConfig(config(hook(filled)))).toContain(filled);
+      expect(formatConfig(config(hook(filled)))).toContain(filled);
     }
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { configOf } from "../../test/world/setting.ts";
 import { poolYaml } from "../../test/world/world.ts";
-import { printConfig } from "./print.ts";
+import { formatConfig } from "./print.ts";
 import { hideSecrets } from "./secret.ts";
 
 const JOIN = "abcdef.0123456789abcdef";
@@ -37,7 +37,7 @@ describe("hideSecrets()", () => {
   });
 });
 
-test("printConfig() shows neither a join command's token nor the path of a web hook", () => {
+test("formatConfig() shows neither a join command's token nor the path of a web hook", () => {
   const join = `    setup_commands: ["kubeadm join 10.0.0.1:6443 --token ${JOIN}"]\n`;
   const key = "    ssh_user: ubuntu\n    ssh_private_key_path: /k\n";
   const config = configOf(poolYaml(1, join + key));
@@ -53,7 +53,7 @@ test("printConfig() shows neither a join command's token nor the path of a web h
     secretEnv: null,
     retry: { attempts: 1, initialMs: 1, maxMs: 1 },
   };
-  const text = printConfig(config);
+  const text = formatConfig(config);
   expect(text).not.toContain(JOIN);
   expect(text).not.toContain("hunter2");
   expect(text).toContain("kubeadm join 10.0.0.1:6443 --token [redacted]");

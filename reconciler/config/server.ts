@@ -1,6 +1,6 @@
 /** `server`, `instance_manager` and what `global.agent` says for a silent server. */
 import type { ServerConfig } from "../../schema/config.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import { type Answer, isWildcard, parseExternal, parseListen } from "./address.ts";
 import { readEnvName, readNotifier } from "./notifier.ts";
 import type { Section } from "./section.ts";
@@ -107,7 +107,7 @@ function readHeartbeat(server: Section, agent: AgentDefaults) {
   const timeout = server.duration("heartbeat_timeout");
   const heartbeatTimeoutMs = timeout ?? HEARTBEATS_MISSED * heartbeatIntervalMs;
   const known = interval !== null || !server.has("heartbeat_interval");
-  const [timed, beat] = [heartbeatTimeoutMs, heartbeatIntervalMs].map(printDuration);
+  const [timed, beat] = [heartbeatTimeoutMs, heartbeatIntervalMs].map(formatDuration);
   if (known && heartbeatTimeoutMs <= heartbeatIntervalMs) {
     const message = `${timed} must be above heartbeat_interval ${beat}, best twice as long`;
     server.fail("heartbeat_timeout", "range", message);

@@ -32,6 +32,6 @@ export function readShare(section: Section, key: string): Share | null {
   return share;
 }
 
-export function printShare(share: Share): number | string {
+export function formatShare(share: Share): number | string {
   return share.kind === "nodes" ? share.nodes : `${share.percent}%`;
 }

@@ -2,7 +2,7 @@
  * Single values out of the tree. Each reader answers the value, or reports what was expected, what
  * was found and what to write, and answers `null`.
  */
-import { parseDuration, printDuration } from "../../schema/duration.ts";
+import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
 import { describe, type Tree } from "./tree.ts";
@@ -75,7 +75,7 @@ export function readDuration(problems: Problems, tree: Tree, bounds: Bounds): nu
   }
   const answer = parseDuration(text);
   // Nothing here is finer than a millisecond, and whole numbers print back exactly.
-  if (answer.ok) return within(problems, tree, Math.round(answer.ms), bounds, printDuration);
+  if (answer.ok) return within(problems, tree, Math.round(answer.ms), bounds, formatDuration);
   problems.error(tree.at, tree.path, "duration", answer.message, answer.hint);
   return null;
 }

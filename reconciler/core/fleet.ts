@@ -1,7 +1,8 @@
 /**
  * What the pure half of the reconciler looks at: the durable fleet, and what can be seen of the
  * world at this moment. `Fleet` is a mirror of the store (this process is its only writer); `Sight`
- * is never stored, and a part of it that is missing means "not known", never "nothing there".
+ * is never stored, and a part of it that is missing means "not known", never "nothing there". Both
+ * are plain values, so that an activation can be saved and decided again.
  */
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
@@ -46,14 +47,14 @@ export type ProviderSight = {
   listed: boolean;
   /** The adapter cannot be opened or used: named, for the pool's condition. */
   unavailable: string | null;
-  /** What is bought there does not come up, with why; `null` or absent = nothing known. */
-  trouble?: string | null;
+  /** What is bought there does not come up, with why; `null` = nothing known. */
+  trouble: string | null;
   /** Its machines come with an agent: nothing is set up over SSH. */
-  bringsAgent?: boolean;
-  /** It can start a machine anew. */
-  canReboot?: boolean;
-  /** Dollars an hour of an instance type, where the provider tells. */
-  price?: (instanceType: string) => number | null;
+  bringsAgent: boolean;
+  /** It can reboot a machine. */
+  canReboot: boolean;
+  /** Dollars an hour by instance type, of the configured types whose price the provider tells. */
+  prices: ReadonlyMap<string, number>;
 };
 
 export type Sight = {
@@ -65,22 +66,31 @@ export type Sight = {
   blind: string[];
   /** Milliseconds for which this process has looked without a pause: nobody is late for longer. */
   attentiveMs: number;
-  drain(node: NodeId): DrainSight;
-  /** GPU utilisation of a node in percent, or `null`. */
-  utilization(node: NodeId): number | null;
+  /** Work on the nodes that the plan may ask about (`decide/asked.ts`); absent = unknown. */
+  work: ReadonlyMap<NodeId, DrainSight>;
+  /** GPU utilisation in percent, of the same nodes; absent = unknown. */
+  utilization: ReadonlyMap<NodeId, number>;
   providers: ReadonlyMap<string, ProviderSight>;
   /** A person froze everything, with why. */
   frozen: string | null;
-  /** The Kubernetes cluster, if there is one. */
-  kube?: KubeSight | null;
+  /** The Kubernetes cluster; `null` = there is none. */
+  kube: KubeSight | null;
   /**
-   * Why the private key at a path cannot be used, `null` if it can be, `undefined` while that is
-   * not known. Without it, nobody looks, and every key is taken to be one.
+   * Why the private key at a path cannot be used, `null` if it can be; absent while it is being
+   * read. Without the map keys are not checked, and every key counts as usable.
    */
-  keyProblem?(path: string): string | null | undefined;
-  /** What waits for a pool in its scheduler; `null` = nobody can tell, which is not zero. */
-  queue?(pool: PoolName): QueueSight | null;
+  keys: ReadonlyMap<string, string | null> | null;
+  /**
+   * What waits in the scheduler for each autoscaled pool, where sizes are evaluated now; absent =
+   * unknown, which is not zero.
+   */
+  queues: ReadonlyMap<PoolName, QueueSight>;
 };
+
+/** Work on one node, as the sight has it. */
+export function workOn(sight: Pick<Sight, "work">, node: NodeId): DrainSight {
+  return sight.work.get(node) ?? { kind: "unknown", forMs: 0 };
+}
 
 export type KubeSight = {
   /** Why its word cannot be had now; `null` while it is fresh. */

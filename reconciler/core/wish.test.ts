@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { configOf, poolYaml } from "../../test/world/world.ts";
+import { kubeSightOf, sightOf } from "../../test/world/ask.ts";
 import type { Fleet, KubeSight, Sight } from "./fleet.ts";
 import { newNode } from "./fold/new-node.ts";
 import { newPoolState } from "./fold/new-pool.ts";
@@ -59,24 +60,9 @@ function pausedOf(node: Node, kube: Partial<KubeSight> = {}, more: Partial<Sight
     operations: new Map(),
     facts: new Map(),
   };
-  const sight: Sight = {
-    now: NOW,
-    blind: [],
-    attentiveMs: 3_600_000,
-    drain: () => ({ kind: "busy", remaining: 3, message: "3 pods left" }),
-    utilization: () => null,
-    providers: new Map(),
-    frozen: null,
-    kube: {
-      dark: null,
-      known: true,
-      forbidden: false,
-      mirrorsCordon: true,
-      ambiguous: new Map(),
-      ...kube,
-    },
-    ...more,
-  };
+  const left = { kind: "busy", remaining: 3, message: "3 pods left" } as const;
+  const clear = { now: NOW, attentiveMs: 3_600_000, left, kube: kubeSightOf(kube) };
+  const sight = sightOf({ ...clear, ...more });
   const { drains } = wishOf(fleet, config, sight);
   expect(drains).toHaveLength(1);
   return drains[0]?.paused ?? null;

@@ -12,11 +12,11 @@ import { QUARANTINE_SOURCES } from "../../schema/quarantine.ts";
 import type { Reconciler } from "../runtime/loop.ts";
 import type { Judged } from "../core/fold/everything.ts";
 import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
-import { printNodes } from "./metrics/node.ts";
-import { printPools } from "./metrics/pool.ts";
-import { printSafety } from "./metrics/safety.ts";
+import { formatNodes } from "./metrics/node.ts";
+import { formatPools } from "./metrics/pool.ts";
+import { formatSafety } from "./metrics/safety.ts";
 import { Series } from "./metrics/series.ts";
-import { printTrust } from "./metrics/trust.ts";
+import { formatTrust } from "./metrics/trust.ts";
 import type { Change } from "../core/store.ts";
 
 /** Steps of a replacement, timed from one recorded event to the next. */
@@ -265,16 +265,16 @@ export class Metrics {
     yield `${await this.registry.metrics()}\n`;
     const { reconciler } = this;
     if (reconciler === null) return;
-    yield* printPools(reconciler);
-    yield* printSafety(reconciler);
-    yield* printTrust(reconciler, this.key);
-    yield* printNodes(reconciler);
-    yield* this.printRest(reconciler);
+    yield* formatPools(reconciler);
+    yield* formatSafety(reconciler);
+    yield* formatTrust(reconciler, this.key);
+    yield* formatNodes(reconciler);
+    yield* this.formatRest(reconciler);
     yield* this.gpuXids.print();
   }
 
   /** What is said once about the whole control plane. */
-  private printRest(reconciler: Reconciler): Uint8Array[] {
+  private formatRest(reconciler: Reconciler): Uint8Array[] {
     const streams = new Series("navarch_agent_streams", "Agents connected by WebSocket.");
     streams.add({}, this.streams);
     const warnings = new Series(

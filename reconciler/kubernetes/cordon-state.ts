@@ -61,7 +61,7 @@ export function judgeCordon(
 const WHY_BYTES_MAX = 1_024;
 
 /** What the reason annotation holds. */
-export const printReason = (why: string): string => bounded(why, WHY_BYTES_MAX);
+export const formatReason = (why: string): string => bounded(why, WHY_BYTES_MAX);
 
 /** The exact request that adds our share. */
 export function cordonRequest(
@@ -71,7 +71,7 @@ export function cordonRequest(
   return apply(live, options.pool, {
     annotations: {
       [ANNOTATION.session]: options.session,
-      [ANNOTATION.reason]: printReason(options.why),
+      [ANNOTATION.reason]: formatReason(options.why),
       [ANNOTATION.preexisting]: preexisting(live),
     },
     spec: { unschedulable: true },

@@ -10,7 +10,7 @@
  * the same object to the last byte. Such a node is reported as `wiped` and left to a person.
  */
 import { unreachable } from "../../schema/unreachable.ts";
-import { cordonRequest, judgeCordon, printReason, releaseRequest } from "./cordon-state.ts";
+import { cordonRequest, judgeCordon, formatReason, releaseRequest } from "./cordon-state.ts";
 import { formatHold, readHold } from "../core/kubernetes/hold.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeStep } from "./settle-node.ts";
@@ -129,7 +129,7 @@ function yielded(object: KubeNode, to: "uncordon" | "hold" | "session", message:
 }
 
 const sameReason = (live: KubeNode, { why }: HoldOptions): boolean =>
-  live.annotations[ANNOTATION.reason] === printReason(why) &&
+  live.annotations[ANNOTATION.reason] === formatReason(why) &&
   live.annotations[ANNOTATION.preexisting] !== undefined;
 
 const isWiped = (live: KubeNode): boolean =>

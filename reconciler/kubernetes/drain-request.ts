@@ -50,7 +50,7 @@ export const listAttachments = (): KubeRequest =>
 /** `graceMs` below 0 = the pod's own. */
 export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
   const { namespace, name, uid } = pod;
-  const grace = graceMs < 0 ? {} : { gracePeriodSeconds: printSeconds(graceMs) };
+  const grace = graceMs < 0 ? {} : { gracePeriodSeconds: formatSeconds(graceMs) };
   return {
     verb: "create",
     path: `${podPath(pod)}/eviction`,
@@ -75,7 +75,7 @@ export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): K
       apiVersion: "v1",
       kind: "DeleteOptions",
       preconditions: { uid: pod.uid },
-      gracePeriodSeconds: printSeconds(graceMs),
+      gracePeriodSeconds: formatSeconds(graceMs),
     },
     timeoutMs: EVICT_TIMEOUT_MS,
     lane: "evict",
@@ -83,7 +83,7 @@ export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): K
   };
 }
 
-const printSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
+const formatSeconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
 
 export type Listed<T> = { kind: "ok"; items: T[] } | { kind: "dark"; message: string };
 
@@ -105,7 +105,7 @@ export function readPods(answer: KubeAnswer): Listed<KubePod> {
 
 /** The items of any complete list. */
 export function readItems(answer: KubeAnswer): Listed<unknown> {
-  if (answer.kind !== "ok") return { kind: "dark", message: printFailure(answer) };
+  if (answer.kind !== "ok") return { kind: "dark", message: formatFailure(answer) };
   const body = readObject(answer.body);
   // The server writes `null` for a list without entries in some versions.
   const items = body["items"] ?? [];
@@ -116,7 +116,7 @@ export function readItems(answer: KubeAnswer): Listed<unknown> {
   return { kind: "ok", items };
 }
 
-export function printFailure(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
+export function formatFailure(answer: Exclude<KubeAnswer, { kind: "ok" }>): string {
   const status = answer.kind === "refused" ? `${answer.status} ` : "";
   return `${status}${answer.message}`.slice(0, 300);
 }

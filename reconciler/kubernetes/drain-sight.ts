@@ -214,15 +214,15 @@ export function sayToPod(node: string, group: DrainGroup, end: DrainEnd): SaidTo
 
 /** `3 pods waiting for …. Deleted at … unless they end before`; `end` is that of the first. */
 export function formatGroup(group: DrainGroup, end: DrainEnd): string {
-  return `${printGroup(group)}${formatEnd(end, group.pods.length)}`;
+  return `${formatPods(group)}${formatEnd(end, group.pods.length)}`;
 }
 
 /** `3 pods waiting for …; 1 pod terminating`. */
-export function printGroups(groups: readonly DrainGroup[]): string {
-  return groups.map(printGroup).join("; ").slice(0, MESSAGE_CHARS_MAX);
+export function formatGroups(groups: readonly DrainGroup[]): string {
+  return groups.map(formatPods).join("; ").slice(0, MESSAGE_CHARS_MAX);
 }
 
-export function printGroup({ pods, text, texts, isNamed }: DrainGroup): string {
+export function formatPods({ pods, text, texts, isNamed }: DrainGroup): string {
   const count = pods.length === 1 ? `1 pod ${text}` : `${pods.length} pods ${texts}`;
   if (!isNamed) return count;
   const names = pods.slice(0, NAMED_MAX).map(({ namespace, name }) => `${namespace}/${name}`);

@@ -19,7 +19,7 @@ import { Attachments, Daemonsets } from "./drain-lookup.ts";
 import { isDaemon, planDrain } from "../core/kubernetes/drain-plan.ts";
 import type { DrainPlan, PlanWish } from "../core/kubernetes/drain-plan.ts";
 import { deletePod, evictPod, listPodsOf, readPods } from "./drain-request.ts";
-import { groupPods, MESSAGE_CHARS_MAX, printGroup, printGroups } from "./drain-sight.ts";
+import { groupPods, MESSAGE_CHARS_MAX, formatGroups, formatPods } from "./drain-sight.ts";
 import type { DrainGroup } from "./drain-sight.ts";
 import { DrainTeller } from "./drain-teller.ts";
 import type { DrainListener } from "./drain-teller.ts";
@@ -141,7 +141,7 @@ export class Drainers {
       if (plan === null) continue;
       for (const group of this.groupsOf(drain, plan)) {
         if (lines.length === BLOCKED_MAX) return lines;
-        if (group.reason !== null) lines.push(`Node ${drain.wish.name}: ${printGroup(group)}`);
+        if (group.reason !== null) lines.push(`Node ${drain.wish.name}: ${formatPods(group)}`);
       }
     }
     return lines;
@@ -287,7 +287,7 @@ export class Drainers {
       deadlineAt: drain.deadline(this.ports.clock.wallMs()),
       paused: drain.wish.paused !== null,
     });
-    if (remaining > 0) return busy(printGroups(groups));
+    if (remaining > 0) return busy(formatGroups(groups));
     if (drain.emptyRuns < 2) return busy("no pod that must leave was seen; looking once more");
     const volumes = this.volumesOf(drain);
     if (volumes !== null) return busy(volumes);

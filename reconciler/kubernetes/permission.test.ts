@@ -5,7 +5,7 @@ import {
   explainForbidden,
   missingRules,
   PERMISSIONS,
-  printPermission,
+  formatPermission,
 } from "./permission.ts";
 
 const serve = (answer: (request: KubeRequest) => KubeAnswer): KubeApi => ({
@@ -25,7 +25,7 @@ const forbidden = (message: string): KubeAnswer => ({
 
 describe("PERMISSIONS", () => {
   test("are least: no wildcard, no secret, and no way to make or replace a Node", () => {
-    const all = PERMISSIONS.map(printPermission);
+    const all = PERMISSIONS.map(formatPermission);
     expect(new Set(all).size).toBe(all.length);
     for (const bad of ["*", "secrets", "nodes/proxy", "create nodes", "update"])
       expect(all.filter((line) => line.includes(bad))).toEqual([]);
@@ -47,7 +47,7 @@ describe("checkPermissions()", () => {
       return { kind: "ok", status: 201, body: { status: { allowed } } };
     });
     const { missing, unknown } = await checkPermissions(api);
-    expect(missing.map(printPermission)).toEqual(["patch nodes/status"]);
+    expect(missing.map(formatPermission)).toEqual(["patch nodes/status"]);
     expect(unknown.map(({ permission, message }) => [permission.verb, message])).toEqual([
       ["get", "no route"],
       ["list", "no route"],

@@ -134,7 +134,7 @@ export async function missingRules(
   if (first !== undefined) {
     return { kind: "failed", message: `the server did not say: ${first.message}` };
   }
-  const rules = missing.map((one) => `${printPermission(one)} (${one.use})`);
+  const rules = missing.map((one) => `${formatPermission(one)} (${one.use})`);
   const account = rules.length === 0 ? null : await readAccount(api);
   return { kind: "ok", rules, checked: wanted.length, account };
 }
@@ -186,7 +186,7 @@ async function review(api: KubeApi, permission: Permission): Promise<string> {
 }
 
 /** `patch nodes/status`, as a person looks for it in a role. */
-export function printPermission({
+export function formatPermission({
   group,
   resource,
   verb,
@@ -221,7 +221,7 @@ export function explainForbidden(answer: KubeAnswer): string | null {
   const known = [...PERMISSIONS, ...JOIN_PERMISSIONS].find(
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
-  const rule = printPermission({ namespace: null, ...known, verb, resource, group });
+  const rule = formatPermission({ namespace: null, ...known, verb, resource, group });
   const account = USER.exec(answer.message)?.[1] ?? "the control plane's account";
   return `forbidden: ${account} may not ${rule}${known === undefined ? "" : ` (${known.use})`}`;
 }

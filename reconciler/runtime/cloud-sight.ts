@@ -2,6 +2,7 @@
  * What this process has learned by looking at the clouds: which it has listed completely, what
  * nobody claims there, and whose lists are not believed. Memory only: a new process looks itself.
  */
+import type { PoolConfig } from "../../schema/config.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Fleet, ProviderSight } from "../core/fleet.ts";
 import type { Sighting } from "../core/fold/listing.ts";
@@ -9,6 +10,16 @@ import type { Provider } from "../core/provider.ts";
 
 /** So long without one list of any cloud: then it is our own network that is broken. */
 const CUT_MS = 60_000;
+
+const UNAVAILABLE: Omit<ProviderSight, "unavailable"> = {
+  class: "tag-only",
+  settleMs: 0,
+  listed: false,
+  trouble: null,
+  bringsAgent: false,
+  canReboot: false,
+  prices: new Map(),
+};
 
 export class CloudSight {
   sightings = new Map<string, Map<InstanceId, Sighting>>();
@@ -18,10 +29,20 @@ export class CloudSight {
   private readonly failing = new Map<string, number>();
   private readonly providers: ReadonlyMap<string, Provider>;
   private readonly unavailable: ReadonlyMap<string, string>;
+  /** What pools may buy, by provider. */
+  private readonly instanceTypes = new Map<string, Set<string>>();
 
-  constructor(providers: ReadonlyMap<string, Provider>, unavailable: ReadonlyMap<string, string>) {
+  constructor(
+    providers: ReadonlyMap<string, Provider>,
+    unavailable: ReadonlyMap<string, string>,
+    pools: readonly PoolConfig[],
+  ) {
     this.providers = providers;
     this.unavailable = unavailable;
+    for (const { name, instanceType } of pools.flatMap((pool) => pool.providers)) {
+      const types = this.instanceTypes.get(name) ?? new Set();
+      this.instanceTypes.set(name, types.add(instanceType));
+    }
   }
 
   /** A complete listing was folded. */
@@ -63,8 +84,17 @@ export class CloudSight {
     return true;
   }
 
-  settleMs(provider: string): number {
-    return this.providers.get(provider)?.settleMs ?? 0;
+  settleMs(): Map<string, number> {
+    return new Map([...this.providers].map(([name, { settleMs }]) => [name, settleMs]));
+  }
+
+  private pricesOf(provider: Provider): Map<string, number> {
+    const prices = new Map<string, number>();
+    for (const type of this.instanceTypes.get(provider.name) ?? []) {
+      const price = provider.pricePerHour(type);
+      if (price !== null) prices.set(type, price);
+    }
+    return prices;
   }
 
   /** For `decide`. */
@@ -79,11 +109,11 @@ export class CloudSight {
         trouble: provider.trouble(),
         bringsAgent: provider.bringsAgent,
         canReboot: provider.canReboot,
-        price: (instanceType) => provider.pricePerHour(instanceType),
+        prices: this.pricesOf(provider),
       });
     }
     for (const [name, why] of this.unavailable) {
-      out.set(name, { class: "tag-only", settleMs: 0, listed: false, unavailable: why });
+      out.set(name, { ...UNAVAILABLE, unavailable: why });
     }
     return out;
   }

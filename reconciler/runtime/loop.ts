@@ -22,7 +22,7 @@ import { CloudSight } from "./cloud-sight.ts";
 import { ClusterEye } from "./cluster-eye.ts";
 import { Scaler, type Standing } from "./scaler.ts";
 import type { Draft } from "../core/draft.ts";
-import type { Fleet, Sight } from "../core/fleet.ts";
+import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { foldEverything } from "../core/fold/everything.ts";
 import type { FoldInput, FoldResult, Judged } from "../core/fold/everything.ts";
 import { Ledger } from "./ledger.ts";
@@ -31,11 +31,11 @@ import { Pace, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "../core/provider.ts";
-import { Blindness, darkness, mayCall } from "../core/safety/blind.ts";
+import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
-import { frozenBy, stepSafety } from "../core/safety/step.ts";
+import { stepSafety } from "../core/safety/step.ts";
 import { wishOf } from "../core/wish.ts";
-import { openSight } from "./sight.ts";
+import { Observer } from "./sight.ts";
 import type { Change, Store, StoredLetter } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
 
@@ -80,7 +80,7 @@ export class Reconciler {
   private readonly runner: Runner;
   private readonly watch: CloudWatch;
   private readonly scaler = new Scaler();
-  private readonly blindness = new Blindness();
+  private readonly observer: Observer;
   private readonly planner: Planner;
   private sight: Sight | null = null;
   /** Activations that failed in a row, and the last error. */
@@ -104,7 +104,9 @@ export class Reconciler {
     this.ledger = new Ledger({ store, clock, config, fleetId, committed, eye });
     const acts = !ports.dryRun;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
-    this.cloud = new CloudSight(providers, unavailable);
+    this.cloud = new CloudSight(providers, unavailable, config.pools);
+    const { presence, cloud } = this;
+    this.observer = new Observer({ config, presence, cloud, eye, targets });
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
   }
@@ -149,6 +151,14 @@ export class Reconciler {
   /** What a pool's autoscaler last made of it; `null` without one, or before its first look. */
   standing(pool: PoolName): Standing | null {
     return this.scaler.standing(pool);
+  }
+  /** What is left on a node now. */
+  workOn(node: NodeId): DrainSight {
+    return this.observer.workOn(this.fleet(), node, this.ports.clock.monoMs());
+  }
+  /** What waits for a pool in its scheduler now; `null` = unknown. */
+  queueOf(pool: PoolName): QueueSight | null {
+    return this.ports.targets.scheduler.cluster?.queue(pool) ?? null;
   }
   /** The first look at every provider is done. */
   hasAdopted(): boolean {
@@ -245,23 +255,8 @@ export class Reconciler {
   }
 
   private see(now: number, mono: number): Sight {
-    const fleet = this.fleet();
-    const dark = darkness(fleet.nodes.values());
-    const own = this.presence.doubtful();
-    const reasons = [...(dark === null ? [] : [dark]), ...this.cloud.doubts(mono)];
-    const blind = this.blindness.look(reasons, mono, this.config.server.heartbeatIntervalMs);
-    return openSight({
-      now,
-      mono,
-      blind: [...(own === null ? [] : [own]), ...blind],
-      presence: this.presence,
-      targets: this.ports.targets,
-      providers: this.cloud.sight(),
-      sampleIntervalMs: this.config.server.sampleIntervalMs,
-      frozen: frozenBy(fleet.facts, now),
-      ambiguous: this.eye.ambiguous(),
-      isMatched: (node) => fleet.nodes.get(node)?.kube?.absentSince === null,
-    });
+    const isSizing = this.scaler.isDue(this.config, mono);
+    return this.observer.look(this.fleet(), { now, mono, isSizing });
   }
 
   private foldFacts(now: number, mono: number): FoldResult {
@@ -271,7 +266,6 @@ export class Reconciler {
     const input: FoldInput = {
       fleet: this.fleet(),
       config,
-      policy: this.policy,
       now,
       answers: this.runner.take(),
       listings: this.watch.take(),
@@ -279,13 +273,12 @@ export class Reconciler {
       commands: ledger.takeCommands(),
       sightings: cloud.sightings,
       collapsed: cloud.collapsed,
-      silentMs: (node) => presence.silentMs(node, mono, timeoutMs),
-      heard: (node) => presence.isHeard(node),
-      settleMs: (provider) => cloud.settleMs(provider),
+      presence: presence.sights(this.fleet().nodes.values(), mono, timeoutMs),
+      settleMs: cloud.settleMs(),
       blind: presence.doubtful() !== null,
       cluster: this.eye.news(config.kubernetes, this.fleet().fleetId),
     };
-    const folded = foldEverything(input, draft);
+    const folded = foldEverything(input, this.policy, draft);
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);

@@ -7,6 +7,8 @@ import type { NodeId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Sample } from "../../schema/report.ts";
 import type { DrainSight } from "../core/fleet.ts";
+import type { PresenceSight } from "../core/fold/presence.ts";
+import type { Node } from "../../schema/node.ts";
 import { PackedSample } from "./packed-sample.ts";
 
 /** Written in place: ten thousand nodes are heard a thousand times a second. */
@@ -108,6 +110,16 @@ export class Presence {
     if (heard.atMono >= this.attentiveSince) return mono - heard.atMono;
     // Heard before this process was paused: its agent may have begun to wait, too.
     return Math.max(0, attentive - (patienceFor(timeoutMs) - timeoutMs));
+  }
+
+  /** Of every live node, for `fold`. */
+  sights(nodes: Iterable<Node>, mono: number, timeoutMs: number): Map<NodeId, PresenceSight> {
+    const sights = new Map<NodeId, PresenceSight>();
+    for (const { id, phase } of nodes) {
+      if (phase.kind === "gone") continue;
+      sights.set(id, { silentMs: this.silentMs(id, mono, timeoutMs), heard: this.isHeard(id) });
+    }
+    return sights;
   }
 
   /** Wall time of the last report in this process's life. */

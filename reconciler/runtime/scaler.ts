@@ -65,6 +65,12 @@ export class Scaler {
     return this.memory.get(pool)?.standing ?? null;
   }
 
+  /** Whether `evaluate` looks at sizes now. */
+  isDue({ server }: Config, mono: number): boolean {
+    const { evaluatedMono } = this;
+    return evaluatedMono === null || mono - evaluatedMono >= server.autoscaleIntervalMs;
+  }
+
   /** Called by every activation, after its facts are folded and before its plan is made. */
   evaluate(input: ScalerInput, draft: Draft): void {
     const { config, fleet, presence, mono, sight } = input;
@@ -74,8 +80,7 @@ export class Scaler {
     }
     if (pools.length === 0) return;
     this.load.look(fleet.nodes.keys(), presence, mono);
-    const sinceMs = this.evaluatedMono === null ? Infinity : mono - this.evaluatedMono;
-    if (sinceMs < config.server.autoscaleIntervalMs) return;
+    if (!this.isDue(config, mono)) return;
     this.evaluatedMono = mono;
     const byPool = Map.groupBy(fleet.nodes.values(), (node) => node.pool);
     for (const pool of pools) {
@@ -169,7 +174,7 @@ function stillness({ hold }: PoolState, { frozen, blind, now }: Sight): string |
 
 /** What is said about the pool's queue, by whom it may be said. */
 function heardOf(pool: PoolName, { demand }: PoolState, sight: Sight): Heard {
-  return { pushed: demand, seen: sight.queue?.(pool) ?? null };
+  return { pushed: demand, seen: sight.queues.get(pool) ?? null };
 }
 
 /** Once when the queue is lost and once when it is back, in the history that people read. */

@@ -1,46 +1,78 @@
 /**
- * What can be seen at this moment, gathered for `decide` (law 9). Whether it can be trusted is
- * judged in `safety/blind.ts`.
+ * What can be seen at this moment, gathered for `decide` (law 9), of no more nodes than a plan may
+ * ask about. Memory of one process.
  */
+import type { Config } from "../../schema/config.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { Presence } from "./presence.ts";
-import type { DrainSight, ProviderSight, Sight } from "../core/fleet.ts";
+import { askedOf } from "../core/decide/asked.ts";
+import type { DrainSight, Fleet, Sight } from "../core/fleet.ts";
+import { Blindness, darkness } from "../core/safety/blind.ts";
+import { frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
+import type { CloudSight } from "./cloud-sight.ts";
+import type { ClusterEye } from "./cluster-eye.ts";
+import type { Presence } from "./presence.ts";
 
-export function openSight(from: {
-  now: number;
-  mono: number;
+type ObserverPorts = {
+  config: Config;
   presence: Presence;
+  cloud: CloudSight;
+  eye: Pick<ClusterEye, "ambiguous">;
   targets: Pick<Targets, "scheduler" | "keyProblem">;
-  providers: ReadonlyMap<string, ProviderSight>;
-  sampleIntervalMs: number;
-  frozen: string | null;
-  /** Why nothing that is seen can be trusted now (`safety/blind.ts`). */
-  blind: string[];
-  ambiguous: ReadonlyMap<NodeId, string>;
-  /** Whether the record ties the node to an object of its scheduler. */
-  isMatched(node: NodeId): boolean;
-}): Sight {
-  const { presence, mono, blind } = from;
-  const { scheduler, keyProblem } = from.targets;
-  return {
-    now: from.now,
-    blind,
-    attentiveMs: presence.attentiveMs(mono),
-    drain: (node) => {
-      const { cluster } = scheduler;
-      if (cluster !== null && from.isMatched(node) && !cluster.knows(node)) {
-        return { kind: "dark", message: "its Node was only just matched" };
-      }
-      return scheduler.left(node) ?? leftBySample(presence, node, mono, from.sampleIntervalMs);
-    },
-    utilization: (node) => presence.utilization(node),
-    providers: from.providers,
-    frozen: from.frozen,
-    kube: scheduler.cluster?.sight(from.ambiguous) ?? null,
-    ...(keyProblem === null ? {} : { keyProblem }),
-    queue: (pool) => scheduler.cluster?.queue(pool) ?? null,
-  };
+};
+
+export class Observer {
+  readonly #ports: ObserverPorts;
+  readonly #blindness = new Blindness();
+
+  constructor(ports: ObserverPorts) {
+    this.#ports = ports;
+  }
+
+  /** `isSizing`: autoscalers are evaluated before the plan is made. */
+  look(fleet: Fleet, at: { now: number; mono: number; isSizing: boolean }): Sight {
+    const { config, presence, cloud, eye, targets } = this.#ports;
+    const { now, mono, isSizing } = at;
+    const { keyProblem } = targets;
+    const { cluster } = targets.scheduler;
+    const providers = cloud.sight();
+    const asked = askedOf(fleet, config, providers, isSizing);
+    return {
+      now,
+      blind: this.#blind(fleet, mono),
+      attentiveMs: presence.attentiveMs(mono),
+      work: new Map(asked.work.map((node) => [node, this.workOn(fleet, node, mono)])),
+      utilization: known(asked.load, (node) => presence.utilization(node) ?? undefined),
+      providers,
+      frozen: frozenBy(fleet.facts, now),
+      kube: cluster?.sight(eye.ambiguous()) ?? null,
+      keys: keyProblem === null ? null : known(asked.keys, keyProblem),
+      queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
+    };
+  }
+
+  /** What is left on a node, as its scheduler shows it, else as its agent's process list does. */
+  workOn(fleet: Fleet, node: NodeId, mono: number): DrainSight {
+    const { presence, config, targets } = this.#ports;
+    const { cluster } = targets.scheduler;
+    // The record ties the node to an object of its scheduler, or knows of none.
+    const isMatched = fleet.nodes.get(node)?.kube?.absentSince === null;
+    if (cluster !== null && isMatched && !cluster.knows(node)) {
+      return { kind: "dark", message: "its Node was only just matched" };
+    }
+    const { sampleIntervalMs } = config.server;
+    return targets.scheduler.left(node) ?? leftBySample(presence, node, mono, sampleIntervalMs);
+  }
+
+  /** Why nothing that is seen can be trusted now. */
+  #blind(fleet: Fleet, mono: number): string[] {
+    const { presence, cloud, config } = this.#ports;
+    const dark = darkness(fleet.nodes.values());
+    const own = presence.doubtful();
+    const reasons = [...(dark === null ? [] : [dark]), ...cloud.doubts(mono)];
+    const blind = this.#blindness.look(reasons, mono, config.server.heartbeatIntervalMs);
+    return [...(own === null ? [] : [own]), ...blind];
+  }
 }
 
 /**
@@ -55,4 +87,14 @@ function leftBySample(
 ): DrainSight {
   const left = presence.left(node, mono, 3 * sampleIntervalMs);
   return left.kind === "empty" ? { ...left, seenAt: left.seenAt - sampleIntervalMs } : left;
+}
+
+/** What is known of each; `undefined` = unknown. */
+function known<K, V>(keys: Iterable<K>, look: (key: K) => V | undefined): Map<K, V> {
+  const out = new Map<K, V>();
+  for (const key of keys) {
+    const value = look(key);
+    if (value !== undefined) out.set(key, value);
+  }
+  return out;
 }

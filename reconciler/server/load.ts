@@ -10,7 +10,7 @@ import { compilePolicy, type CompiledPolicy } from "../../health/policy/compile.
 import type { Config, Problem } from "../../schema/config.ts";
 import { openConfig, openPolicy, readDisk } from "../config/open.ts";
 import type { Finder } from "../config/place.ts";
-import { printProblem } from "../config/problem.ts";
+import { formatProblem } from "../config/problem.ts";
 import { readConfig } from "../config/read.ts";
 import { inspect, type Surroundings } from "./inspect.ts";
 
@@ -84,7 +84,7 @@ function inOrder(paths: readonly string[], problems: readonly Problem[]): Proble
 export async function load(paths: readonly string[], options: LoadOptions): Promise<LoadAnswer> {
   const { config, policy, problems } = await examine(paths, options);
   const errors = problems.filter((problem) => problem.severity === "error");
-  if (config === null || policy === null) return { ok: false, lines: errors.map(printProblem) };
+  if (config === null || policy === null) return { ok: false, lines: errors.map(formatProblem) };
   const warned = problems.filter((problem) => problem.severity === "warning");
-  return { ok: true, loaded: { config, policy, warnings: warned.map(printProblem) } };
+  return { ok: true, loaded: { config, policy, warnings: warned.map(formatProblem) } };
 }

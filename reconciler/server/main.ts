@@ -29,7 +29,7 @@ import {
   openKept,
   openShown,
   openTokens,
-  printAt,
+  formatAt,
   serverOf,
 } from "./open-start.ts";
 import { openProviders } from "../provider/open.ts";
@@ -334,14 +334,14 @@ async function serve(
   const office = shared
     ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
     : await openOwnOffice(parts, store);
-  const server = await stepOf(`cannot listen at ${printAt(address)} (${address.by})`, () =>
+  const server = await stepOf(`cannot listen at ${formatAt(address)} (${address.by})`, () =>
     port.listen(() => office.front(), address),
   );
   bound.port = server.port;
   await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
   const listening = { host: address.host, port: bound.port };
   const forget = writeAddress(state, { ...listening, isTls: config.server.tls !== null }, log);
-  const at = printAt(listening);
+  const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   office.begin();
   watch.ready(`listening at ${at}`);

@@ -37,7 +37,7 @@ export function addressOf(flag: string | undefined, config: Config): Address {
   throw new UsageError(`--addr: ${answer.message}${hint}`);
 }
 
-export function printAt({ host, port }: { host: string; port: number }): string {
+export function formatAt({ host, port }: { host: string; port: number }): string {
   if (host === "") return `*:${port}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -3,7 +3,7 @@
  * that only a kubelet, or a grace period of zero, brings to its end.
  */
 import type { KubeAnswer } from "../../reconciler/kubernetes/api.ts";
-import { countOf, listOf, metaOf, nameOf, objectOf, printInstant, textOf } from "./json.ts";
+import { countOf, listOf, metaOf, nameOf, objectOf, formatInstant, textOf } from "./json.ts";
 import { uidOf, withMeta } from "./json.ts";
 import type { KubeObject } from "./json.ts";
 import type { Resource, Target } from "./resource.ts";
@@ -66,7 +66,7 @@ export function endObject(
   // A deletion that has begun can only be shortened.
   if (running && grace >= countOf(metadata["deletionGracePeriodSeconds"]) && grace > 0) return live;
   const marked = withMeta(live, {
-    deletionTimestamp: printInstant(world.clock.wallMs() + grace * 1_000),
+    deletionTimestamp: formatInstant(world.clock.wallMs() + grace * 1_000),
     deletionGracePeriodSeconds: grace,
   });
   const isHeld = grace > 0 || listOf(metadata["finalizers"]).length > 0;

@@ -5,7 +5,7 @@
  */
 import type { KubeAnswer } from "../../reconciler/kubernetes/api.ts";
 import { judgePreconditions, endObject } from "./delete.ts";
-import { countOf, isObject, listOf, metaOf, nameOf, objectOf, printInstant } from "./json.ts";
+import { countOf, isObject, listOf, metaOf, nameOf, objectOf, formatInstant } from "./json.ts";
 import { textOf, uidOf } from "./json.ts";
 import type { KubeObject } from "./json.ts";
 import { resourceOf } from "./resource.ts";
@@ -64,7 +64,7 @@ function begin(world: World, pod: KubeObject, grace: unknown, hand: Hand): void 
   const target = {
     type: "DisruptionTarget",
     status: "True",
-    lastTransitionTime: printInstant(world.clock.wallMs()),
+    lastTransitionTime: formatInstant(world.clock.wallMs()),
     reason: "EvictionByEvictionAPI",
     message: "Eviction API: evicting",
   };
@@ -172,7 +172,7 @@ function whyNone(budget: KubeObject): string {
 
 function decrement(world: World, budget: KubeObject, pod: string): void {
   const status = objectOf(budget["status"]);
-  const at = printInstant(world.clock.wallMs());
+  const at = formatInstant(world.clock.wallMs());
   const disrupted = isObject(status["disruptedPods"]) ? status["disruptedPods"] : {};
   world.store.put(BUDGETS, {
     ...budget,

@@ -15,7 +15,7 @@ import { Cluster } from "./fake-cluster.ts";
 import { LOST_CONNECTION, NO_FAULT, nextFate, stormAnswer } from "./fault.ts";
 import type { KubeFault } from "./fault.ts";
 import { ownUpdate } from "./field.ts";
-import { metaOf, objectOf, printInstant, textOf, withMeta } from "./json.ts";
+import { metaOf, objectOf, formatInstant, textOf, withMeta } from "./json.ts";
 import type { KubeObject } from "./json.ts";
 import { openPerson } from "./person.ts";
 import type { Person } from "./person.ts";
@@ -150,7 +150,7 @@ export class FakeKube implements KubeApi {
     const whole = cleanObject(asLiving(resource.kind, placed));
     if (metadata["managedFields"] !== undefined) return store.add(resource, whole);
     const owner = { manager: "seed", subresource: "", apiVersion: apiVersionOf(resource) };
-    const time = printInstant(clock.wallMs());
+    const time = formatInstant(clock.wallMs());
     return store.add(resource, ownUpdate({}, whole, { ...owner, time }));
   }
 

@@ -101,7 +101,7 @@ function readShares(object: KubeObject): Share[] {
   });
 }
 
-function printShares(shares: readonly Share[]): KubeObject[] | undefined {
+function formatShares(shares: readonly Share[]): KubeObject[] | undefined {
   const order = (share: Share): string => `${share.operation} ${share.time} ${share.manager}`;
   const kept = capUpdaters(shares.filter(({ fields }) => fields.size > 0));
   if (kept.length === 0) return undefined;
@@ -159,7 +159,7 @@ function withShares(object: KubeObject, before: readonly Share[], after: Share[]
     const same = old !== undefined && isEqual([...old.fields].sort(), [...share.fields].sort());
     return same ? { ...share, time: old.time } : share;
   });
-  return withMeta(object, { managedFields: printShares(timed) });
+  return withMeta(object, { managedFields: formatShares(timed) });
 }
 
 /** The object after an update by `writer`, with its owners. `after` is complete and clean. */
@@ -204,7 +204,7 @@ export function ownApply(
   }
   const { changed, removed } = compare(before, merged);
   const conflicts = others.flatMap(({ manager, fields: owned }) =>
-    [...owned.intersection(changed)].map((path) => ({ manager, path: printPath(path) })),
+    [...owned.intersection(changed)].map((path) => ({ manager, path: formatPath(path) })),
   );
   if (conflicts.length > 0 && !force) return { kind: "conflict", with: conflicts };
   const left = others.map((share) => ({
@@ -278,7 +278,7 @@ function isStep(item: unknown, step: string): boolean {
   return Object.entries(keys).every(([key, value]) => objectOf(item)[key] === value);
 }
 
-const printPath = (path: string): string =>
+const formatPath = (path: string): string =>
   path
     .split(JOIN)
     .map((step) => (step.startsWith("f:") ? `.${step.slice(2)}` : `[${step.slice(2)}]`))

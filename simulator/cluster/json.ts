@@ -53,6 +53,6 @@ export function withMeta(object: KubeObject, change: KubeObject): KubeObject {
 }
 
 /** `2026-11-21T12:00:00Z`: `metav1.Time` has whole seconds. */
-export function printInstant(ms: number): string {
+export function formatInstant(ms: number): string {
   return new Date(Math.floor(ms / 1_000) * 1_000).toISOString().replace(".000Z", "Z");
 }

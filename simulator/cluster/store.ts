@@ -3,7 +3,7 @@
  * recent changes, so that a watch can begin in the past until that past is compacted away.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
-import { clone, metaOf, nameOf, namespaceOf, printInstant, withMeta } from "./json.ts";
+import { clone, metaOf, nameOf, namespaceOf, formatInstant, withMeta } from "./json.ts";
 import type { KubeObject } from "./json.ts";
 import { apiVersionOf, keyOf } from "./resource.ts";
 import type { Resource } from "./resource.ts";
@@ -61,7 +61,7 @@ export class Store {
     const metadata = metaOf(object);
     const identity = {
       uid: metadata["uid"] ?? this.#nextUid(),
-      creationTimestamp: metadata["creationTimestamp"] ?? printInstant(this.#clock.wallMs()),
+      creationTimestamp: metadata["creationTimestamp"] ?? formatInstant(this.#clock.wallMs()),
       ...(resource.counted ? { generation: 1 } : {}),
     };
     const { kind } = resource;

@@ -14,7 +14,7 @@ import {
   metaOf,
   nameOf,
   objectOf,
-  printInstant,
+  formatInstant,
 } from "./json.ts";
 import { textOf, uidOf, withMeta } from "./json.ts";
 import type { KubeObject } from "./json.ts";
@@ -73,7 +73,7 @@ const writerOf = (world: World, resource: Resource, sub: string, hand: Hand): Wr
   manager: hand.manager,
   subresource: sub,
   apiVersion: apiVersionOf(resource),
-  time: printInstant(world.clock.wallMs()),
+  time: formatInstant(world.clock.wallMs()),
 });
 
 /** The object with the patch in it, or why not. */

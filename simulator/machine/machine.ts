@@ -15,7 +15,7 @@ import { MachineClock } from "./clock.ts";
 import { KernelRing } from "./kernel-log.ts";
 import { type Load, readMachine, UTILIZATION } from "./reading.ts";
 import { curedByReboot } from "./reboot.ts";
-import { lastingOf, printXidLine } from "./xid.ts";
+import { lastingOf, formatXidLine } from "./xid.ts";
 
 /** What a machine has to do with the rest of the world. */
 export type MachineWorld = {
@@ -142,7 +142,7 @@ export class Machine {
         this.#tellXid(failure, said);
         break;
       case "nvlink_error":
-        this.#ring?.write(printXidLine(74, Math.max(0, failure.gpuIndex), said), this.#wall());
+        this.#ring?.write(formatXidLine(74, Math.max(0, failure.gpuIndex), said), this.#wall());
         break;
       case "memory_error":
         break;
@@ -231,7 +231,7 @@ export class Machine {
     const gpus = check.kind === "ok" ? check.value.gpus : [];
     for (const gpu of gpus) {
       if (failure.gpuIndex !== WHOLE_NODE && failure.gpuIndex !== gpu.index) continue;
-      this.#ring?.write(printXidLine(code, gpu.index, said), this.#wall());
+      this.#ring?.write(formatXidLine(code, gpu.index, said), this.#wall());
       this.#events.push({
         atMs: this.#wall(),
         uuid: gpu.uuid,

@@ -5,7 +5,7 @@
  */
 
 /** PCI address of GPU `index` as the kernel log prints it; the readings print the same one. */
-export function printPci(index: number): string {
+export function formatPci(index: number): string {
   return `0000:${(0x18 + 3 * index).toString(16).padStart(2, "0")}:00`;
 }
 
@@ -26,9 +26,9 @@ const SAID: Readonly<Record<number, string>> = {
 };
 
 /** One line of the driver. `message` takes the place of what it says behind the code. */
-export function printXidLine(code: number, gpu: number, message: string | null): string {
+export function formatXidLine(code: number, gpu: number, message: string | null): string {
   const said = message ?? SAID[code] ?? `simulated error ${code}`;
-  return `NVRM: Xid (PCI:${printPci(gpu)}): ${code}, ${said}`;
+  return `NVRM: Xid (PCI:${formatPci(gpu)}): ${code}, ${said}`;
 }
 
 /** What stays on the card. */

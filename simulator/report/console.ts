@@ -1,15 +1,15 @@
 /** What a person sees of a run on the terminal. Pure. */
-import { printGo } from "../run/go-duration.ts";
+import { formatGo } from "../run/go-duration.ts";
 import type { Progress } from "../run/runner.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Scenario } from "../scenario/scenario.ts";
 import type { Report } from "../run/report.ts";
 
-export function printHead(scenario: Scenario, nodes: number, seed: number, time: string): string {
+export function formatHead(scenario: Scenario, nodes: number, seed: number, time: string): string {
   const { stress } = scenario;
   const lines = [`Scenario   ${scenario.name}`];
   if (stress !== null) {
-    lines.push(`Duration   ${printDuration(stress.durationMs)} after the start`);
+    lines.push(`Duration   ${formatDuration(stress.durationMs)} after the start`);
     lines.push(`Rate       ${stress.chaos?.failureRate ?? 0} failures/min per 1000 nodes`);
     lines.push(`Cascading  ${stress.chaos?.cascading == null ? "off" : "on"}`);
   }
@@ -17,13 +17,12 @@ export function printHead(scenario: Scenario, nodes: number, seed: number, time:
   return `${lines.join("\n")}\n`;
 }
 
-export function printProgress(progress: Progress): string {
+export function formatProgress(progress: Progress): string {
   const { elapsedMs, totalMs, healthy, failures, cascades, recoveries } = progress;
   const whole = totalMs === null || totalMs === 0 ? null : totalMs;
-  const percent = whole === null ? "" : `${Math.min(100, Math.floor((100 * elapsedMs) / whole))}% `;
-  const left = whole === null ? "" : ` left ${printDuration(secondsOf(whole - elapsedMs))}`;
+  const left = whole === null ? "" : ` left ${formatDuration(secondsOf(whole - elapsedMs))}`;
   return (
-    `${percent}elapsed ${printDuration(secondsOf(elapsedMs))}${left}  healthy ${healthy}` +
+    `elapsed ${formatDuration(secondsOf(elapsedMs))}${left}  healthy ${healthy}` +
     `  failures ${failures}  cascades ${cascades}  recoveries ${recoveries}`
   );
 }
@@ -34,10 +33,10 @@ function secondsOf(ms: number): number {
 
 const span = (ms: number | null): string => (ms === null ? "–" : `${(ms / 1_000).toFixed(2)} s`);
 
-export function printResult(report: Report, path: string): string {
+export function formatResult(report: Report, path: string): string {
   const { summary, failures, wall } = report;
   const rows: [string, string | number][] = [
-    ["duration", `${printGo(report.duration_ms)} in ${wall.seconds.toFixed(1)} s`],
+    ["duration", `${formatGo(report.duration_ms)} in ${wall.seconds.toFixed(1)} s`],
     ["nodes started", `${summary.nodes_started} (${summary.nodes_failed_to_start} failed)`],
     ["healthy, lowest", summary.min_healthy_nodes],
     ["healthy, mean", `${summary.avg_healthy_nodes} (highest ${summary.peak_healthy_nodes})`],

@@ -7,7 +7,7 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { RunResult } from "../run/result.ts";
-import { printHtml } from "./html.ts";
+import { formatHtml } from "./html.ts";
 import type { Report } from "../run/report.ts";
 
 /** A node that complains for ever must not fill the disk; a fleet has thousands. */
@@ -69,19 +69,19 @@ export class RunFolder {
     this.abandon();
     const put = (name: string, text: string): void => writeFileSync(join(this.path, name), text);
     const json = `${JSON.stringify(report, null, 2)}\n`;
-    const html = printHtml(report);
+    const html = formatHtml(report);
     put("report.json", json);
     put("report.html", html);
     put("metrics.prom", result.metrics);
     put("config.json", `${JSON.stringify(result.config, null, 2)}\n`);
     for (const [name, log] of this.#logs) {
-      put(join("logs", `${name ?? "control-plane"}.log`), printLog(log));
+      put(join("logs", `${name ?? "control-plane"}.log`), formatLog(log));
     }
     const plane = this.#logs.get(null);
     const also: [string | null, string][] = [
       [extra.reportFile, json],
       [extra.htmlFile, html],
-      [extra.logFile, plane === undefined ? "" : printLog(plane)],
+      [extra.logFile, plane === undefined ? "" : formatLog(plane)],
     ];
     return also.flatMap(([path, text]) => (path === null ? [] : writeBeside(path, text)));
   }
@@ -93,7 +93,7 @@ export class RunFolder {
   }
 }
 
-function printLog({ lines, dropped }: Log): string {
+function formatLog({ lines, dropped }: Log): string {
   const rest = dropped === 0 ? "" : `… ${dropped} more lines were not kept\n`;
   return `${lines.join("\n")}\n${rest}`;
 }

@@ -13,7 +13,7 @@ const NODES_SHOWN_MAX = 1_000;
 /** Nothing may be fetched, so that a page that would need it is seen to be broken. */
 const POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
 
-export function printHtml(report: Report): string {
+export function formatHtml(report: Report): string {
   const { name, outcome, description } = report;
   const charts = report.timeline.length > 1 ? CHARTS : "<p>Too short for charts.</p>";
   return `<!doctype html>
@@ -33,16 +33,16 @@ ${description === null ? "" : `<p>${escape(description)}</p>`}
     report.configuration.total_nodes
   } nodes · seed ${report.seed}</p>
 </header>
-${printErrors(report)}
+${formatErrors(report)}
 <section class="cards">${cardsOf(report)}</section>
 <section>${charts}</section>
-<section>${printChecks("Assertions", report.assertions)}${printChecks(
+<section>${formatChecks("Assertions", report.assertions)}${formatChecks(
     "Thresholds",
     report.thresholds,
   )}</section>
 <section class="columns">
-${printTable("Failures", ["Type", "Count"], Object.entries(report.failures.by_type))}
-${printTable(
+${formatTable("Failures", ["Type", "Count"], Object.entries(report.failures.by_type))}
+${formatTable(
   "XID codes",
   ["Code", "Name", "Count", "Fatal"],
   report.failures.top_xid_codes.map((one) => [
@@ -52,13 +52,13 @@ ${printTable(
     one.fatal ? "yes" : "no",
   ]),
 )}
-${printTable(
+${formatTable(
   "Rules that decided",
   ["Rule", "Result", "Hits"],
   report.policy_rule_hits.map((one) => [one.name, one.result, one.hits]),
 )}
 </section>
-<section>${printNodes(report)}</section>
+<section>${formatNodes(report)}</section>
 <script type="application/json" id="timeline">${embed(report.timeline)}</script>
 <script>${plotCode}</script>
 <script>${CHART_CODE}</script>
@@ -83,7 +83,7 @@ function embed(data: unknown): string {
   return JSON.stringify(data).replaceAll("<", "\\u003c");
 }
 
-function printErrors({ errors }: Report): string {
+function formatErrors({ errors }: Report): string {
   if (errors.length === 0) return "";
   const rows = errors.map((one) => `<li>${escape(one)}</li>`).join("");
   return `<section class="errors"><h2>Errors</h2><ul>${rows}</ul></section>`;
@@ -114,7 +114,7 @@ function cardsOf({ summary, failures }: Report): string {
     .join("");
 }
 
-function printChecks(title: string, checks: Report["assertions"]): string {
+function formatChecks(title: string, checks: Report["assertions"]): string {
   if (checks.length === 0) return "";
   const rows = checks.map((one) => [
     one.passed ? "passed" : "FAILED",
@@ -122,10 +122,10 @@ function printChecks(title: string, checks: Report["assertions"]): string {
     one.expected,
     one.actual,
   ]);
-  return printTable(title, ["", "What", "Expected", "Found"], rows);
+  return formatTable(title, ["", "What", "Expected", "Found"], rows);
 }
 
-function printTable(
+function formatTable(
   title: string,
   head: readonly string[],
   rows: readonly (readonly (string | number)[])[],
@@ -149,7 +149,7 @@ function show(cell: string | number, isLogged: boolean, tag: string): string {
   return isLogged && tag === "td" ? `<a href="${href}">${text}</a>` : text;
 }
 
-function printNodes({ nodes }: Report): string {
+function formatNodes({ nodes }: Report): string {
   const sorted = nodes.toSorted((a, b) => b.failure_count - a.failure_count);
   const shown = sorted.slice(0, NODES_SHOWN_MAX);
   const rows = shown.map((one) => [
@@ -165,5 +165,5 @@ function printNodes({ nodes }: Report): string {
   const head = ["Node", "Status", "Health", "Zone", "Type", "GPUs", "Failures", "Recoveries"];
   const rest = nodes.length - shown.length;
   const more = rest > 0 ? `<p>${rest} more nodes are in report.json.</p>` : "";
-  return printTable("Nodes", head, rows, true) + more;
+  return formatTable("Nodes", head, rows, true) + more;
 }

@@ -1,7 +1,7 @@
 /**
  * Assertions: what a scenario expects, asked of the control plane's interface and of the event log.
  */
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { Finding } from "../../schema/finding.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
@@ -90,7 +90,7 @@ export async function check(assertion: Assertion, from: CheckFrom): Promise<Chec
     }
     case "node_count": {
       const count = await countNodes(assertion.target, from);
-      const name = `node_count ${printTarget(assertion.target)}`;
+      const name = `node_count ${formatTarget(assertion.target)}`;
       if (count === null) return verdict(name, assertion.expected.text, "control plane is silent");
       const passed = isWithin(assertion.expected, count);
       return { name, expected: assertion.expected.text, actual: String(count), passed };
@@ -139,16 +139,16 @@ function measured(
   value: number | null,
   isDuration: boolean,
 ): Checked {
-  const told = value === null ? "nothing measured" : isDuration ? printSpan(value) : String(value);
+  const told = value === null ? "nothing measured" : isDuration ? formatSpan(value) : String(value);
   const passed = value !== null && isWithin(expected, value);
   return { name: type, expected: expected.text, actual: told, passed };
 }
 
-export function printSpan(ms: number): string {
-  return ms < 1_000 ? `${Math.round(ms)}ms` : printDuration(Math.round(ms));
+export function formatSpan(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)}ms` : formatDuration(Math.round(ms));
 }
 
-function printTarget(target: CountTarget): string {
+function formatTarget(target: CountTarget): string {
   switch (target.by) {
     case "all":
       return "all";

@@ -1,5 +1,5 @@
 /** Durations as upstream's reports print them: `10m0s`, `1h0m5s`, `1.5s`. Pure. */
-export function printGo(ms: number): string {
+export function formatGo(ms: number): string {
   const seconds = ms / 1_000;
   if (seconds < 1) return `${ms}ms`;
   const hours = Math.floor(seconds / 3_600);

@@ -9,7 +9,7 @@ import type { Api } from "./api.ts";
 import { type Checked, detections, wordOf } from "./check.ts";
 import { isCounted } from "./detection.ts";
 import { figuresOf } from "./figure.ts";
-import { printGo } from "./go-duration.ts";
+import { formatGo } from "./go-duration.ts";
 import type { NodeRecord, RunRecord } from "./record.ts";
 import { quantile, quantilesOf } from "./span.ts";
 
@@ -59,7 +59,7 @@ export async function closeRun(from: CloseFrom): Promise<RunResult> {
     description: scenario.description,
     start_time: at(0),
     end_time: at(from.durationMs),
-    duration: printGo(from.durationMs),
+    duration: formatGo(from.durationMs),
     duration_ms: from.durationMs,
     seed: from.seed,
     outcome: "passed",

@@ -1,7 +1,7 @@
 /**
  * A scenario in a few figures, for `navarch simulate validate` and the head of a run. Pure.
  */
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import type { ClusterSpec } from "./cluster.ts";
 import type { Chaos, Scenario } from "./scenario.ts";
 
@@ -43,20 +43,20 @@ export function summarize(scenario: Scenario): Summary {
     assertions: scenario.assertions.length,
     thresholds: stress?.thresholds.length ?? 0,
     pools: scenario.config.pools.map((pool) => String(pool.name)),
-    cluster: scenario.cluster === null ? null : printCluster(scenario.cluster),
+    cluster: scenario.cluster === null ? null : formatCluster(scenario.cluster),
     durationMs: stress?.durationMs ?? lastMs,
     seed: stress?.seed ?? 0,
-    startup: gen === null ? null : printStartup(gen.startup),
+    startup: gen === null ? null : formatStartup(gen.startup),
     failureRate: chaos?.failureRate ?? null,
-    cascading: chaos === null ? null : printCascading(chaos),
-    recovery: chaos === null ? null : printRecovery(chaos),
+    cascading: chaos === null ? null : formatCascading(chaos),
+    recovery: chaos === null ? null : formatRecovery(chaos),
     outages: chaos?.outages.map((outage) => outage.name) ?? [],
     correlated: chaos?.correlated.map((one) => one.name) ?? [],
     files: files.filter((file) => typeof file === "string"),
   };
 }
 
-function printCluster({ pods, budgets }: ClusterSpec): string {
+function formatCluster({ pods, budgets }: ClusterSpec): string {
   if (pods.length === 0) return "no pods";
   const groups = pods.map(({ name, kind, replicas }) => {
     return kind === "DaemonSet" ? `${name} on each node` : `${replicas} ${name}`;
@@ -65,20 +65,20 @@ function printCluster({ pods, budgets }: ClusterSpec): string {
   return `${groups.join(", ")}; ${count}`;
 }
 
-function printStartup({ pattern, durationMs }: { pattern: string; durationMs: number }): string {
-  return pattern === "instant" ? pattern : `${pattern} over ${printDuration(durationMs)}`;
+function formatStartup({ pattern, durationMs }: { pattern: string; durationMs: number }): string {
+  return pattern === "instant" ? pattern : `${pattern} over ${formatDuration(durationMs)}`;
 }
 
-function printCascading({ cascading }: Chaos): string {
+function formatCascading({ cascading }: Chaos): string {
   if (cascading === null) return "off";
   const { probability, maxDepth, scope, maxAffected } = cascading;
   const share = `${Number((maxAffected * 100).toFixed(2))} %`;
   return `probability ${probability}, depth ${maxDepth}, up to ${share} of the ${scope}`;
 }
 
-function printRecovery({ recovery }: Chaos): string {
+function formatRecovery({ recovery }: Chaos): string {
   if (recovery === null) return "off";
   const { probability, meanTimeMs, stdDevMs, replaceFatal } = recovery;
-  const spread = `${printDuration(meanTimeMs)} ± ${printDuration(stdDevMs)}`;
+  const spread = `${formatDuration(meanTimeMs)} ± ${formatDuration(stdDevMs)}`;
   return `probability ${probability} after ${spread}${replaceFatal ? ", fatal ones replaced" : ""}`;
 }

@@ -10,7 +10,7 @@ import { BENCHES } from "./list.ts";
 import { readCpuNs } from "./cpu-clock.ts";
 import { openFolder } from "./plane.ts";
 import { closeProcess, openProcess, readCpuMs, readMemory, treeOf, waitFor } from "./process.ts";
-import { printTable } from "./table.ts";
+import { formatTable } from "./table.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const TINY: BenchOptions = {
@@ -93,7 +93,7 @@ test("readCpuNs() counts what another process used, and ends with it", async () 
   expect(readCpuNs(child.pid)).toBeNull();
 });
 
-describe("printTable()", () => {
+describe("formatTable()", () => {
   test("shows figure, budget, goal and verdict", () => {
     const figures = [
       held("a", 12.345, "ms", 50),
@@ -101,14 +101,14 @@ describe("printTable()", () => {
       held("c", 60, "MiB", 64, 48),
       shown("d", 7, "count"),
     ];
-    expect(printTable(figures, false).split("\n")).toEqual([
+    expect(formatTable(figures, false).split("\n")).toEqual([
       "figure      measured     budget       goal",
       "a           12.35 ms   50.00 ms          –  ok",
       "long name  300.0 MiB  256.0 MiB          –  OVER",
       "c          60.00 MiB  64.00 MiB  48.00 MiB  ok, goal missed",
       "d                  7          –          –",
     ]);
-    expect(printTable(figures, true)).not.toContain("OVER");
+    expect(formatTable(figures, true)).not.toContain("OVER");
   });
 });
 

@@ -56,7 +56,7 @@ async function openSubject(
 }
 
 /** A record in the form of /dev/kmsg: level, number, microseconds since boot. */
-function printFault(pci: string): string {
+function formatFault(pci: string): string {
   const [uptime] = readFileSync("/proc/uptime", "utf8").split(" ");
   const atUs = Math.round(Number(uptime) * 1e6);
   // NVML writes an eight-digit domain and a function, the driver four digits and none.
@@ -67,7 +67,7 @@ function printFault(pci: string): string {
 
 /** Milliseconds from the line to the session. */
 async function tryOne(plane: Plane, { node, log, pci }: Subject): Promise<number> {
-  const line = printFault(pci);
+  const line = formatFault(pci);
   const startMs = performance.now();
   appendFileSync(log, line);
   await waitFor(

@@ -30,7 +30,7 @@ export async function readMachine(): Promise<Machine> {
   };
 }
 
-export function printMachine(machine: Machine): string {
+export function formatMachine(machine: Machine): string {
   const { cpu, cores, memoryGib, kernel, bun, commit, load } = machine;
   const host = `${cpu}, ${cores} cores, ${memoryGib} GiB, Linux ${kernel}`;
   return `${host}, Bun ${bun}, commit ${commit}, load before ${load.toFixed(2)}`;

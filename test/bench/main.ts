@@ -10,8 +10,8 @@ import { buildProduct, isStale, PRODUCTS, readStamp, ROOT } from "../../build/pr
 import { nearest } from "../../schema/nearest.ts";
 import { type Bench, type BenchOptions, type Figure, isOver } from "./bench.ts";
 import { BENCHES } from "./list.ts";
-import { type Machine, printMachine, readMachine } from "./machine.ts";
-import { printTable } from "./table.ts";
+import { type Machine, formatMachine, readMachine } from "./machine.ts";
+import { formatTable } from "./table.ts";
 
 const NAMES = BENCHES.map((bench) => bench.name);
 const USAGE = `usage: npm run bench -- [${NAMES.join("|")}]… [--tiny] [--json] [--record]
@@ -123,7 +123,7 @@ async function run(wanted: Wanted): Promise<number> {
       if (wanted.record) await record(result);
       const { figures } = result;
       if (wanted.json) console.log(JSON.stringify(result));
-      else console.log(`${printMachine(result.machine)}\n${printTable(figures, options.tiny)}\n`);
+      else console.log(`${formatMachine(result.machine)}\n${formatTable(figures, options.tiny)}\n`);
       if (!options.tiny && figures.some(isOver)) bad++;
     } catch (error) {
       bad++;

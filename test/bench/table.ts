@@ -3,7 +3,7 @@ import { type Figure, isOver } from "./bench.ts";
 
 const HEADER = ["figure", "measured", "budget", "goal", ""];
 
-function printValue(value: number | null, unit: Figure["unit"]): string {
+function formatValue(value: number | null, unit: Figure["unit"]): string {
   if (value === null) return "–";
   const digits = unit === "count" || value >= 1_000 ? 0 : value >= 100 ? 1 : 2;
   return `${value.toFixed(digits)}${unit === "count" ? "" : ` ${unit}`}`;
@@ -16,10 +16,10 @@ function verdictOf(figure: Figure, tiny: boolean): string {
   return figure.goal === null || figure.measured <= figure.goal ? "ok" : "ok, goal missed";
 }
 
-export function printTable(figures: readonly Figure[], tiny: boolean): string {
+export function formatTable(figures: readonly Figure[], tiny: boolean): string {
   const rows = figures.map((figure) => {
     const { name, measured, unit, budget, goal } = figure;
-    const numbers = [measured, budget, goal].map((value) => printValue(value, unit));
+    const numbers = [measured, budget, goal].map((value) => formatValue(value, unit));
     return [name, ...numbers, verdictOf(figure, tiny)];
   });
   const all = [HEADER, ...rows];

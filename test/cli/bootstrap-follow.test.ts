@@ -3,7 +3,7 @@
  * fails an attempt and succeeds with the next.
  */
 import { afterAll, expect, test } from "bun:test";
-import { printAttempts } from "../../cli/bootstrap-view.ts";
+import { formatAttempts } from "../../cli/bootstrap-view.ts";
 import type { BootstrapAttemptView, BootstrapStepView } from "../../schema/api.ts";
 import { endReading, json, navarch, startReading } from "./spawn.ts";
 import { openStub, type Stub } from "./stub.ts";
@@ -54,7 +54,7 @@ test("prints each line once, waits between attempts, and ends with the setup", a
   second.bootstrap = { phase: "verifying", attempts: [whole, FAILED] };
   expect(await child.exited).toBe(0);
   await until(() => said.out.endsWith("done\n"), "the end");
-  expect(said.out).toStartWith(printAttempts([FAILED], false));
+  expect(said.out).toStartWith(formatAttempts([FAILED], false));
   for (const line of ["fetching", "unpacking", "agent  0.9 s", "Attempt 2 at 10.0.0.7"]) {
     expect([line, said.out.split(line).length - 1]).toEqual([line, 1]);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../../cli/catalog.ts";
 import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
-import { printFlagsPage, printGroup, printHelp, printOverview } from "../../cli/help.ts";
+import { formatFlagsPage, formatGroup, formatHelp, formatOverview } from "../../cli/help.ts";
 import { navarch } from "./spawn.ts";
 
 describe("navarch help", () => {
@@ -19,7 +19,7 @@ describe("navarch help", () => {
   test.each(COMMANDS.map((command) => command.name.join(" ")))("tells about %s", (name) => {
     const command = COMMANDS.find((one) => one.name.join(" ") === name);
     if (command === undefined) throw new Error(name);
-    expect(printHelp(command)).toMatchSnapshot();
+    expect(formatHelp(command)).toMatchSnapshot();
   });
 
   test("is reached by help and by --help, before or after the command", async () => {
@@ -46,17 +46,17 @@ describe("navarch help", () => {
     expect(code).toBe(0);
     for (const { name } of GLOBAL_FLAGS) expect(out).toContain(`--${name}`);
     expect(out).toMatchSnapshot();
-    expect(COMMANDS.map(printHelp).filter((text) => text.includes("--token-file"))).toEqual([]);
+    expect(COMMANDS.map(formatHelp).filter((text) => text.includes("--token-file"))).toEqual([]);
   });
 
   test("fits a terminal of 80 columns", () => {
     const groups = [...new Set(COMMANDS.map(({ name }) => name[0] ?? ""))];
     const texts = [
-      printOverview(COMMANDS),
-      printFlagsPage(),
-      ...COMMANDS.map(printHelp),
+      formatOverview(COMMANDS),
+      formatFlagsPage(),
+      ...COMMANDS.map(formatHelp),
       ...groups.map((name) =>
-        printGroup(
+        formatGroup(
           name,
           COMMANDS.filter((one) => one.name[0] === name),
         ),

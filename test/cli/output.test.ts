@@ -87,7 +87,7 @@ describe("navarch list", () => {
 
   test("asks the server for what was filtered", async () => {
     const args = "--pool training --status ACTIVE --health node_nope".split(" ");
-    expect((await run("list", ...args)).code).toBe(2);
+    expect((await run("list", ...args)).code).toBe(3);
     await run("list", "--status", "node_status_Unhealthy", "--label", "a=1,b=2", "--label=c=");
     const query = new URLSearchParams(stub.seen[0]?.query);
     expect(query.get("status")).toBe("NODE_STATUS_UNHEALTHY");

@@ -1,6 +1,6 @@
 /** `--state` alone is enough to reach a control plane of this machine, with and without TLS. */
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { json, navarch, startNavarch } from "./spawn.ts";
@@ -45,4 +45,14 @@ test.each([
   child.kill("SIGTERM");
   expect(await child.exited).toBe(0);
   expect(existsSync(join(state, "address"))).toBe(false);
+}, 30_000);
+
+test("a backup says beforehand how many bytes it has", async () => {
+  const { state } = await start("backup", "{ address: 127.0.0.1:0 }");
+  const url = readFileSync(join(state, "address"), "utf8").trim();
+  const authorization = `Bearer ${readFileSync(join(state, "admin.token"), "utf8").trim()}`;
+  const request = { method: "POST", headers: { authorization } };
+  const response = await fetch(`${url}/api/v1/admin/backup`, request);
+  const bytes = await response.bytes();
+  expect(response.headers.get("navarch-bytes")).toBe(String(bytes.length));
 }, 30_000);

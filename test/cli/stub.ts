@@ -15,7 +15,7 @@ import type {
   VersionView,
 } from "../../schema/api.ts";
 import type { QuarantineView } from "../../schema/quarantine.ts";
-import { printConfig } from "../../reconciler/config/print.ts";
+import { formatConfig } from "../../reconciler/config/print.ts";
 import { configOf, poolYaml } from "../world/setting.ts";
 import {
   at,
@@ -158,7 +158,7 @@ function route(stub: Stub, { method, path, body }: Seen, query: URLSearchParams)
     case "version":
       return answer({ version: stub.version, commit: "c0ffee" } satisfies Partial<VersionView>);
     case "config":
-      return answer(JSON.parse(printConfig(CONFIG)));
+      return answer(JSON.parse(formatConfig(CONFIG)));
     case "policy":
       return answer({
         name: "builtin",

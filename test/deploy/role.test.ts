@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { LEASE_RULE, PRODUCT_RULES } from "../real/kubernetes/access.ts";
 import {
   JOIN_PERMISSIONS,
-  printPermission,
+  formatPermission,
 } from "../../reconciler/kubernetes/permission.ts";
 import { plainObjects, readObjects } from "./object.ts";
 
@@ -76,7 +76,7 @@ test("to join machines it may do this besides, and exactly what doctor asks for"
       }),
     ),
   );
-  expect(printed).toEqual(JOIN_PERMISSIONS.map(printPermission));
+  expect(printed).toEqual(JOIN_PERMISSIONS.map(formatPermission));
 });
 
 test("the agents' account has no role at all", () => {

@@ -1,5 +1,5 @@
 /** `docs/cli.md`: every command and flag, from the declarations that the parsers read. */
-import { printHelp } from "../../agent/option.ts";
+import { formatHelp } from "../../agent/option.ts";
 import { COMMANDS } from "../../cli/catalog.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Flag } from "../../cli/flag.ts";
@@ -13,7 +13,7 @@ export function formatCli(): string {
     return `\n## ${group}\n${own.map(formatCommand).join("")}`;
   });
   const common = `\n## Flags of every command\n\n${formatFlags(GLOBAL_FLAGS)}`;
-  return `${head}${readProse("cli")}${common}${groups.join("")}${formatAgent(printHelp())}`;
+  return `${head}${readProse("cli")}${common}${groups.join("")}${formatAgent(formatHelp())}`;
 }
 
 function formatCommand(command: Command): string {

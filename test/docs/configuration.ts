@@ -7,7 +7,7 @@ import type { Question } from "../../reconciler/config/problem.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
 import { AUTOSCALER_TYPES, PROVIDER_TYPES } from "../../schema/config.ts";
-import { printDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../schema/duration.ts";
 import * as KEY from "./config-key.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
@@ -107,7 +107,7 @@ function typeOf(path: string, questions: readonly Question[]): string {
   if (question === undefined) throw new Error(`${path} has no type`);
   const { kind, bounds, allowed } = question;
   if (kind === "choice") return allowed.map(code).join(", ");
-  const show = kind === "duration" ? printDuration : String;
+  const show = kind === "duration" ? formatDuration : String;
   const min = bounds.min === undefined ? "" : ` ≥ ${show(bounds.min)}`;
   const max = bounds.max === undefined ? "" : ` ≤ ${show(bounds.max)}`;
   return `${kind}${min}${max}`;

@@ -13,7 +13,7 @@ type Metric = { name: string; type: string; help: string };
 
 export async function formatMetrics(): Promise<string> {
   const head = formatHead("Metrics", "the pages that both programs print");
-  const page = await printPage();
+  const page = await formatPage();
   const labels = readLabels(page);
   const control = metricsOf(page).map(({ name, type, help }) => {
     const known = labels.get(name) ?? [];
@@ -26,7 +26,7 @@ export async function formatMetrics(): Promise<string> {
 }
 
 /** A page of a fleet with one pool of two nodes. */
-async function printPage(): Promise<string> {
+async function formatPage(): Promise<string> {
   const world = await World.open(poolYaml(2, ""));
   try {
     const app = openWorldApp(world);

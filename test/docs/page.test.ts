@@ -11,7 +11,7 @@ import { COMMANDS } from "../../cli/catalog.ts";
 import { findCommand } from "../../cli/find.ts";
 import { readFlags } from "../../cli/flag.ts";
 import { withGlobal } from "../../cli/global-flag.ts";
-import { printHelp } from "../../agent/option.ts";
+import { formatHelp } from "../../agent/option.ts";
 import { copyTree } from "../scratch-copy.ts";
 import { blocksOf, callsOf, type Block } from "./block.ts";
 import { PAGES } from "./page.ts";
@@ -47,7 +47,7 @@ describe.each(withBlocks)("%s", (path) => {
   });
 
   test("names flags of navarch-node that exist", () => {
-    const known = new Set(printHelp().match(/--[\w-]+/g));
+    const known = new Set(formatHelp().match(/--[\w-]+/g));
     const flags = callsOf(text, "navarch-node").flat();
     const given = flags.filter((word) => word.startsWith("--")).map((word) => word.split("=")[0]);
     expect(given.filter((flag) => !known.has(flag ?? ""))).toEqual([]);

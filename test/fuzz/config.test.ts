@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parse, stringify } from "yaml";
-import { printConfig } from "../../reconciler/config/print.ts";
-import { printProblem } from "../../reconciler/config/problem.ts";
+import { formatConfig } from "../../reconciler/config/print.ts";
+import { formatProblem } from "../../reconciler/config/problem.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import { mutate, mutations } from "./mutate.ts";
 import { PATIENCE_MS, runs } from "./runs.ts";
@@ -42,10 +42,10 @@ test("readConfig() answers the example with anything in any place", () => {
         expect(one.file).toBe("c.yaml");
       }
       // A path of 3,000 characters is the document's own key; the rest is ours.
-      for (const one of errors) expect(printProblem({ ...one, path: "" }).length).toBeLessThan(8_000);
+      for (const one of errors) expect(formatProblem({ ...one, path: "" }).length).toBeLessThan(8_000);
       if (config === null) return;
       taken++;
-      printConfig(config);
+      formatConfig(config);
       for (const pool of config.pools) expect(pool.scaling.maxNodes).toBeGreaterThanOrEqual(1);
     }),
     runs(250),

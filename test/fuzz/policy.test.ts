@@ -6,7 +6,7 @@ import { activate, compileCondition, evaluateIn } from "../../health/cel/conditi
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { compilePolicy } from "../../health/policy/compile.ts";
 import { readPolicy } from "../../reconciler/config/policy.ts";
-import { printProblem } from "../../reconciler/config/problem.ts";
+import { formatProblem } from "../../reconciler/config/problem.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { PolicyEvent, PolicyNode } from "../../schema/policy.ts";
 import { mutate, mutations } from "./mutate.ts";
@@ -134,7 +134,7 @@ test("readPolicy() says of any spoiled policy where and what, or takes it whole"
       for (const one of problems) {
         expect(one.line >= 1 && one.col >= 1).toBe(true);
         expect(one.message.trim()).not.toBe("");
-        expect(printProblem(one).length).toBeLessThan(20_000);
+        expect(formatProblem(one).length).toBeLessThan(20_000);
       }
       // What the file's reader takes the judge takes, too.
       if (policy !== null) expect(compilePolicy(policy).ok).toBe(true);

@@ -4,11 +4,11 @@ import fc from "fast-check";
 import * as v from "valibot";
 import { parseAddress } from "../../agent/report/address.ts";
 import { parseTemplate } from "../../bootstrap/template/parse.ts";
-import { printTemplate } from "../../bootstrap/template/print.ts";
+import { formatTemplate } from "../../bootstrap/template/print.ts";
 import { TEMPLATE_VARIABLES } from "../../bootstrap/template/variable.ts";
 import { parseServer } from "../../cli/address.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
-import { parseDuration, printDuration } from "../../schema/duration.ts";
+import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { parseFlags } from "../../schema/flag.ts";
 import { BootId, CommandId, InstanceId, NodeId, PoolName, StreamId } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
@@ -39,7 +39,7 @@ test("parseDuration() answers any text; what it takes is an instant's distance a
       expect(Number.isSafeInteger(answer.ms) && answer.ms >= 0).toBe(true);
       // Four digits of a year: later ones have another form.
       expect(new Date(Date.UTC(2100, 0) + answer.ms).toISOString()).toMatch(/^\d{4}-/);
-      expect(parseDuration(printDuration(answer.ms))).toEqual(answer);
+      expect(parseDuration(formatDuration(answer.ms))).toEqual(answer);
     }),
     runs(4_000),
   );
@@ -163,8 +163,8 @@ test("parseTemplate() answers any text; what it takes prints, and quotes what it
       const answer = parseTemplate(given);
       if (answer.ok) {
         taken++;
-        const printed = printTemplate(answer.template, values);
-        printTemplate(answer.template, {});
+        const printed = formatTemplate(answer.template, values);
+        formatTemplate(answer.template, {});
         return expect(printed.replaceAll("''\\''; $(hunter2)'", "")).not.toContain("hunter2");
       }
       const { line, col } = answer.at;

@@ -7,7 +7,7 @@ import { request as openRequest } from "node:http";
 import { nodeToken } from "../../reconciler/security/auth.ts";
 import { Logins } from "../../reconciler/security/audit/logins.ts";
 import { Forward } from "../../reconciler/http/route/forward.ts";
-import { HOP, printHop } from "../../reconciler/http/route/hop.ts";
+import { HOP, formatHop } from "../../reconciler/http/route/hop.ts";
 import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import { Plane } from "./plane.ts";
 
@@ -90,7 +90,7 @@ test("guessed join tokens are limited by the caller's address, whatever its head
     "X-Real-IP": `10.0.${i}.2`,
     Forwarded: `for=10.0.${i}.3`,
     // A stranger that plays the replica.
-    [HOP]: printHop(() => "x".repeat(43), `10.0.${i}.4`, p.w.clock.wallMs()),
+    [HOP]: formatHop(() => "x".repeat(43), `10.0.${i}.4`, p.w.clock.wallMs()),
   });
   const asked: Asked[] = [];
   for (let i = 0; i < MANY; i++) asked.push(await join(p, "127.0.0.2", guess(i), claims(i)));

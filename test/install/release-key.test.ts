@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { openKeyTrust } from "../../agent/service/key.ts";
 import { parseOptions } from "../../agent/option.ts";
 import { openStateFiles } from "../../agent/state-file.ts";
-import { printJoinToken } from "../../schema/join.ts";
+import { formatJoinToken } from "../../schema/join.ts";
 import { makeKey } from "../agent/test-key.ts";
 import { type Bench, openBench, TOKEN, toolFolder } from "./bench.ts";
 
@@ -61,7 +61,7 @@ test("over plain http it places the key only if a pin or the join token names it
   const { fingerprint } = bench.key;
   expect((await far("--join-token", TOKEN)).code).toBe(0);
   expect(existsSync(file)).toBe(false);
-  const token = printJoinToken(TOKEN, fingerprint);
+  const token = formatJoinToken(TOKEN, fingerprint);
   expect((await far("--join-token", token)).code).toBe(0);
   expect(knownBy(file).trust.view().key).toBe(fingerprint);
   await bench.install(["--uninstall"]);
@@ -73,7 +73,7 @@ test("it stops where the served key is not the join token's, or not the one that
   const { bench, file, far } = await start();
   const other = makeKey();
   const before = bench.tree();
-  const ran = await far("--join-token", printJoinToken(TOKEN, other.fingerprint));
+  const ran = await far("--join-token", formatJoinToken(TOKEN, other.fingerprint));
   expect([ran.code, ran.err]).toEqual([1, expect.stringContaining("not that of the join token")]);
   expect(bench.tree()).toEqual(before);
   mkdirSync(dirname(file), { recursive: true });
@@ -100,7 +100,7 @@ test("a flag outranks the file, and the file the join token", async () => {
   const { bench, file } = await start();
   const [flag, token] = [makeKey().fingerprint, makeKey().fingerprint];
   await bench.install();
-  const join_ = `--join-token=${printJoinToken(TOKEN, token)}`;
+  const join_ = `--join-token=${formatJoinToken(TOKEN, token)}`;
   expect(knownBy(file, [join_]).trust.view().key).toBe(bench.key.fingerprint);
   expect(knownBy(file, [join_, `--key-fingerprint=${flag}`]).trust.view().key).toBe(flag);
   expect(knownBy("/none", [join_]).trust.view()).toMatchObject({ key: token, source: "join token" });

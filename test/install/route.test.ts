@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createPublicKey, verify } from "node:crypto";
-import { printInstaller } from "../../bootstrap/install/script.ts";
+import { formatInstaller } from "../../bootstrap/install/script.ts";
 import { parseRange } from "../../reconciler/http/route/install.ts";
 import { openInstall } from "../../reconciler/http/route/open-install.ts";
 import { openReleases, parseSums } from "../../reconciler/http/route/release-folder.ts";
@@ -219,15 +219,15 @@ describe("openReleaseKey() after a rotation", () => {
   });
 });
 
-describe("printInstaller()", () => {
+describe("formatInstaller()", () => {
   test("refuses a value that could end the quotes", () => {
     const good = { server: "https://a:1", key: "AAAA", sums: null };
-    expect(printInstaller(good)).toContain("\nSERVER_DEFAULT='https://a:1'\n");
-    expect(() => printInstaller({ ...good, server: "https://a'" })).toThrow("SERVER_DEFAULT");
-    expect(() => printInstaller({ ...good, key: "'" })).toThrow("RELEASE_KEY");
+    expect(formatInstaller(good)).toContain("\nSERVER_DEFAULT='https://a:1'\n");
+    expect(() => formatInstaller({ ...good, server: "https://a'" })).toThrow("SERVER_DEFAULT");
+    expect(() => formatInstaller({ ...good, key: "'" })).toThrow("RELEASE_KEY");
     const sums = { version: "1 2", sha256: "0".repeat(64) };
-    expect(() => printInstaller({ ...good, sums })).toThrow("RELEASE_SUMS");
-    expect(() => printInstaller(good, "#!/bin/sh\n")).toThrow("expected one line");
+    expect(() => formatInstaller({ ...good, sums })).toThrow("RELEASE_SUMS");
+    expect(() => formatInstaller(good, "#!/bin/sh\n")).toThrow("expected one line");
   });
 });
 

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { ROOT } from "../../build/product.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { printMachine, readMachine } from "../bench/machine.ts";
+import { formatMachine, readMachine } from "../bench/machine.ts";
 import { type Proof, PROOFS } from "./list.ts";
-import { Figures, printRecord, type ProofRecord } from "./record.ts";
+import { Figures, formatRecord, type ProofRecord } from "./record.ts";
 
 const NAMES = Object.keys(PROOFS);
 const WIDTH = Math.max(...NAMES.map((name) => name.length));
@@ -29,7 +29,7 @@ async function run(name: string, proof: Proof, more: readonly string[]): Promise
   const scratch = mkdtempSync(join(tmpdir(), "navarch-once-"));
   const path = join(scratch, "figures.json");
   const machine = await readMachine();
-  console.log(printMachine(machine));
+  console.log(formatMachine(machine));
   const begun = new Date();
   try {
     const words = [...proof.command, ...more, "--figures", path];
@@ -53,7 +53,7 @@ async function run(name: string, proof: Proof, more: readonly string[]): Promise
       machine,
       figures,
     };
-    console.log(printRecord(record));
+    console.log(formatRecord(record));
     if (more.length === 0) await keep(record);
     return status;
   } finally {

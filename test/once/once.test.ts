@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { ROOT } from "../../build/product.ts";
 import { PROOFS } from "./list.ts";
-import { Figures, printRecord } from "./record.ts";
+import { Figures, formatRecord } from "./record.ts";
 
 const main = join(import.meta.dir, "main.ts");
 
@@ -49,7 +49,7 @@ describe("test/record", () => {
   });
 });
 
-describe("printRecord()", () => {
+describe("formatRecord()", () => {
   test("says plainly that a proof did not hold", () => {
     const machine = {
       cpu: "a CPU",
@@ -70,7 +70,7 @@ describe("printRecord()", () => {
       machine,
       figures: { kills: 7, m6P99Ms: 12.345, ways: { starting: 1 } },
     };
-    expect(printRecord(record)).toBe(
+    expect(formatRecord(record)).toBe(
       'torture: DID NOT HOLD in 3 s\n  kills    7\n  m6P99Ms  12.35\n  ways     {"starting":1}',
     );
   });

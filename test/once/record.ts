@@ -29,7 +29,7 @@ export type ProofRecord = {
 };
 
 /** Two digits of a number are enough to be compared by eye. */
-export function printRecord(record: ProofRecord): string {
+export function formatRecord(record: ProofRecord): string {
   const rows = Object.entries(record.figures).map(([name, value]) => {
     const text = typeof value === "object" ? JSON.stringify(value) : String(value);
     return [name, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(2) : text];

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { READ_DEADLINE_MS } from "../../agent/report/cadence.ts";
-import { parseOptions, printHelp } from "../../agent/option.ts";
+import { parseOptions, formatHelp } from "../../agent/option.ts";
 import { DEFAULT_TOKEN_FILE } from "../../agent/report/token.ts";
 import { PACKAGES } from "../../build/deb/package.ts";
 import type { PackageName } from "../../build/deb/package.ts";
@@ -203,7 +203,7 @@ describe("packages", () => {
     const composed = ["server/main.ts", "server/open-start.ts", "store/address.ts"].map(
       (path) => `reconciler/${path}`,
     );
-    const readers = name === "navarch" ? await Promise.all(composed.map(read)) : [printHelp()];
+    const readers = name === "navarch" ? await Promise.all(composed.map(read)) : [formatHelp()];
     const unread = offered.filter((variable) => {
       return !words.includes(`$${variable}`) && !readers.some((text) => text.includes(variable));
     });

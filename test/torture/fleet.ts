@@ -11,7 +11,7 @@ import { Churn } from "./churn.ts";
 import type { Dice } from "./dice.ts";
 import { CloudJudge, type Effect, type Violation } from "./judge.ts";
 import { Planter } from "./plant.ts";
-import { printConfig, type Setting } from "./setting.ts";
+import { formatConfig, type Setting } from "./setting.ts";
 import { Tail } from "./tail.ts";
 import { Victim } from "./victim.ts";
 
@@ -71,7 +71,7 @@ export class Fleet {
     writeFileSync(stub, STUB);
     chmodSync(stub, 0o700);
     const config = join(folder, "navarch.yaml");
-    writeFileSync(config, printConfig(folder, stub, settings));
+    writeFileSync(config, formatConfig(folder, stub, settings));
     const folderOf = (cloud: string) => cloudFolder(folder, cloud);
     for (const { name } of settings) mkdirSync(folderOf(name), { recursive: true });
     const victim = new Victim({ binary, state: folder, config });

@@ -11,7 +11,7 @@ import { Dice } from "./dice.ts";
 import { readBooks } from "./ledger.ts";
 import { newFigures, Season } from "./season.ts";
 import { SETTINGS, type Setting } from "./setting.ts";
-import { countsOf, printLine, printTable, printViolation, quantile, rowsOf } from "./table.ts";
+import { countsOf, formatLine, formatTable, formatViolation, quantile, rowsOf } from "./table.ts";
 
 const USAGE = `usage: npm run torture -- [--kills N] [--seed N] [--class token|name|tag-only|all]
          [--keep] [--dist DIR] [--figures FILE]
@@ -85,7 +85,7 @@ async function torture(wanted: Wanted): Promise<number> {
     const season = await Season.open(binary, settings, dice, figures);
     seasons++;
     const told = (): void => {
-      const line = printLine(figures, countsOf(season.violations), kills, seconds());
+      const line = formatLine(figures, countsOf(season.violations), kills, seconds());
       if (live) process.stdout.write(`\r\x1b[K${line}`);
       else if (figures.kills % LINE_KILLS === 0) console.log(line);
     };
@@ -98,7 +98,7 @@ async function torture(wanted: Wanted): Promise<number> {
     if (live) process.stdout.write("\n");
     for (const violation of violations) {
       const rows = readBooks(season.fleet.database)?.operations ?? [];
-      console.log(printViolation(violation, season.fleet.judges, rows));
+      console.log(formatViolation(violation, season.fleet.judges, rows));
     }
     const keep = violations.length > 0 || (wanted.keep && figures.kills >= kills);
     if (keep) console.log(`kept: ${season.fleet.folder}`);
@@ -107,7 +107,7 @@ async function torture(wanted: Wanted): Promise<number> {
   const counts = countsOf(violations);
   const classes = settings.map((setting) => setting.class).join(", ");
   console.log(
-    printTable(rowsOf(figures, counts, { seconds: seconds(), seed, seasons, classes })),
+    formatTable(rowsOf(figures, counts, { seconds: seconds(), seed, seasons, classes })),
   );
   if (wanted.figures !== null) {
     const { firstEffectMs, orphanMs } = figures;

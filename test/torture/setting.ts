@@ -50,7 +50,7 @@ const RETENTION = "60s";
 export const faultFile = (folder: string, name: string): string => `${folder}/fault-${name}.json`;
 
 /** `agent` is what each instance runs; the harness speaks for it. */
-export function printConfig(folder: string, agent: string, settings: readonly Setting[]): string {
+export function formatConfig(folder: string, agent: string, settings: readonly Setting[]): string {
   const providers = settings.map(
     ({ name, class: cls, settleMs }) => `  ${name}:
     type: fake

@@ -25,14 +25,14 @@ export function countsOf(violations: readonly Violation[]): Counts {
 
 const ms = (value: number | null): string => (value === null ? "–" : `${Math.round(value)} ms`);
 
-export function printLine(figures: Figures, counts: Counts, of: number, seconds: number): string {
+export function formatLine(figures: Figures, counts: Counts, of: number, seconds: number): string {
   const { lost, doubled, orphans, other } = counts;
   const p99 = ms(quantile(figures.firstEffectMs, 0.99));
   const bad = `${lost} lost, ${doubled} doubled, ${orphans} orphans, ${other} other violations`;
   return `${figures.kills}/${of} kills, ${bad}, M6 p99 ${p99}, ${seconds.toFixed(0)} s`;
 }
 
-export function printTable(rows: readonly (readonly [string, string | number])[]): string {
+export function formatTable(rows: readonly (readonly [string, string | number])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n");
 }
@@ -72,7 +72,7 @@ export function rowsOf(
 const EXCERPT = 30;
 
 /** The violation with the journal entries and operation rows about its node. */
-export function printViolation(
+export function formatViolation(
   violation: Violation,
   judges: readonly CloudJudge[],
   operations: readonly OperationDoc[],

@@ -11,6 +11,7 @@ import type { Fact } from "../../schema/safety.ts";
 import { decide } from "../../reconciler/core/decide/decide.ts";
 import type { DrainSight, KubeSight, ProviderSight, Sight } from "../../reconciler/core/fleet.ts";
 import { configOnce, poolYaml } from "./setting.ts";
+import { alike } from "./alike.ts";
 import { fleetOf, poolStateOf } from "./part.ts";
 
 /** Late enough that a day before it is a time too. */
@@ -24,6 +25,8 @@ export function providerSightOf(over: Partial<ProviderSight> = {}): ProviderSigh
     unavailable: null,
     bringsAgent: true,
     canReboot: true,
+    trouble: null,
+    prices: new Map(),
     ...over,
   };
 }
@@ -37,7 +40,8 @@ export const kubeSightOf = (over: Partial<KubeSight> = {}): KubeSight => ({
   ...over,
 });
 
-export type View = Partial<Omit<Sight, "drain">> & {
+export type View = Partial<Sight> & {
+  /** Of every node, unless `work` says it of each. */
   left?: DrainSight;
   fake?: Partial<ProviderSight>;
 };
@@ -47,10 +51,13 @@ export function sightOf({ left, fake, ...over }: View = {}): Sight {
     now: NOW,
     blind: [],
     attentiveMs: NOW,
-    drain: () => left ?? { kind: "empty", seenAt: NOW },
-    utilization: () => null,
+    work: alike(left ?? { kind: "empty", seenAt: NOW }),
+    utilization: new Map(),
     providers: new Map([["fake", providerSightOf(fake)]]),
     frozen: null,
+    kube: null,
+    keys: null,
+    queues: new Map(),
     ...over,
   };
 }

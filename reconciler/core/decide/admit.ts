@@ -114,7 +114,7 @@ export function priceOf(offer: Offer, scope: Scope): number | null {
 }
 
 function readPrice(offer: Offer, { sight, fleet }: Scope): number | null {
-  const told = sight.providers.get(offer.provider)?.price?.(offer.instanceType) ?? null;
+  const told = sight.providers.get(offer.provider)?.prices.get(offer.instanceType) ?? null;
   if (told !== null) return told;
   for (const { instance } of fleet.nodes.values()) {
     if (instance?.provider !== offer.provider || instance.region !== offer.region) continue;

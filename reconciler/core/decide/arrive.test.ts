@@ -4,7 +4,8 @@ import type { HeldFinding } from "../../../schema/held.ts";
 import type { InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
 import type { Health, Node } from "../../../schema/node.ts";
 import { configOf, poolYaml } from "../../../test/world/world.ts";
-import type { Fleet, Sight } from "../fleet.ts";
+import { sightOf } from "../../../test/world/ask.ts";
+import type { Fleet } from "../fleet.ts";
 import { newHealth, newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { decide } from "./decide.ts";
@@ -12,15 +13,7 @@ import { decide } from "./decide.ts";
 const NOW = 1_000_000;
 const POOL = "p" as PoolName;
 
-const sight: Sight = {
-  now: NOW,
-  blind: [],
-  attentiveMs: 3_600_000,
-  drain: () => ({ kind: "empty", seenAt: NOW }),
-  utilization: () => null,
-  providers: new Map([["fake", { class: "token", settleMs: 0, listed: true, unavailable: null }]]),
-  frozen: null,
-};
+const sight = sightOf({ now: NOW, attentiveMs: 3_600_000, left: { kind: "empty", seenAt: NOW } });
 
 function held(definitive: boolean): HeldFinding {
   return {

@@ -4,6 +4,7 @@
 import { isLeaving, type Node, type Phase, type Purpose } from "../../../schema/node.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolName } from "../../../schema/id.ts";
+import { workOn } from "../fleet.ts";
 import { REST_MAX_MS } from "../fold/bootstrap.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
@@ -294,7 +295,7 @@ function fail(
   const dark = forced ? null : darkness(node, scope);
   if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
   const isInCluster = node.kube !== null && node.kube.absentSince === null;
-  const isAtWork = isInCluster && sight.drain(node.id).kind !== "empty";
+  const isAtWork = isInCluster && workOn(sight, node.id).kind !== "empty";
   if (!forced && (isTakenBack(node) || isAtWork)) return empty(node, scope, pen, why, purpose);
   const to: Phase = {
     kind: "terminating",

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { NodeId, OperationId } from "../../../schema/id.ts";
 import type { Health, Node, Phase } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
+import { alike } from "../../../test/world/alike.ts";
 import {
   ask,
   deedOf,
@@ -49,7 +50,7 @@ const found = { instance: instanceOf({ adopted: true }) };
 
 describe("requested", () => {
   test("is bought, with all that the ask must say frozen", () => {
-    const { action } = ask(asked({ gen: 3 }, { attempt: 2 }), { sight: { fake: { price: () => 2.5 } } });
+    const { action } = ask(asked({ gen: 3 }, { attempt: 2 }), { sight: { fake: { prices: alike(2.5) } } });
     expect(action).toMatchObject({
       kind: "effect",
       node: "n",
@@ -331,7 +332,7 @@ describe("set-up over SSH", () => {
     const key = { ...SET_UP, sshPrivateKeyPath: "/k" };
     const with_ = (problem: string | null | undefined): Setting => ({
       pool: { bootstrap: key },
-      sight: { fake: { bringsAgent: false }, keyProblem: () => problem },
+      sight: { fake: { bringsAgent: false }, keys: alike(problem) },
     });
     expect(waitOf(setting(), with_("/k: no such file"))).toBe("bootstrap: its set-up waits: /k: no such file");
     expect(waitOf(setting(), with_(undefined))).toBe("bootstrap: its set-up waits: /k is being read");
@@ -348,7 +349,7 @@ describe("set-up over SSH", () => {
     const key = { ...SET_UP, sshPrivateKeyPath: "/k" };
     const setting: Setting = {
       pool: { bootstrap: key },
-      sight: { fake: { bringsAgent: false }, keyProblem: () => "/k: no such file" },
+      sight: { fake: { bringsAgent: false }, keys: alike("/k: no such file") },
     };
     expect(waitOf(asked(), setting)).toBe("bootstrap: nothing is bought: /k: no such file");
     const ref = poolOf().providers[0];

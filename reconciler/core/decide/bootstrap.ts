@@ -31,18 +31,22 @@ export type Hindrance = { message: string; known: boolean; total: boolean };
 
 /** `null` = nothing is in the way. */
 export function hindranceOf(pool: PoolConfig, sight: Sight): Hindrance | null {
-  const bare = pool.providers.filter((ref) => comesBare(ref.name, sight));
-  if (!setsUp(pool) || bare.length === 0) return null;
-  const total = bare.length === pool.providers.length;
-  const path = pool.bootstrap.sshPrivateKeyPath;
-  if (path === null || sight.keyProblem === undefined) return null;
-  const problem = sight.keyProblem(path);
+  const path = keyPathOf(pool, sight);
+  if (path === null || sight.keys === null) return null;
+  const total = pool.providers.every((ref) => comesBare(ref.name, sight));
+  const problem = sight.keys.get(path);
   if (problem === undefined) return { message: `${path} is being read`, known: false, total };
   return problem === null ? null : { message: problem, known: true, total };
 }
 
+/** The private key that set-ups of the pool log in with; `null` if none is needed or named. */
+export function keyPathOf(pool: PoolConfig, sight: Pick<Sight, "providers">): string | null {
+  const isBare = pool.providers.some((ref) => comesBare(ref.name, sight));
+  return setsUp(pool) && isBare ? pool.bootstrap.sshPrivateKeyPath : null;
+}
+
 /** Whether the provider's machines need to be set up, as far as is known. */
-export function comesBare(provider: string, sight: Sight): boolean {
+export function comesBare(provider: string, sight: Pick<Sight, "providers">): boolean {
   return sight.providers.get(provider)?.bringsAgent !== true;
 }
 

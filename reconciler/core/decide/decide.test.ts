@@ -2,9 +2,15 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { configOf, poolYaml } from "../../../test/world/world.ts";
 import { isDestructive } from "../../../schema/action.ts";
-import type { Health, Node, Phase, PoolState } from "../../../schema/node.ts";
-import type { Fleet, Sight } from "../fleet.ts";
-import { newHealth, newNode } from "../fold/new-node.ts";
+import {
+  anyNodes as nodes,
+  AROUND,
+  fleetOfPool as fleetOf,
+  SIZE,
+} from "../../../test/world/any-fleet.ts";
+import { sightOf as clearSight } from "../../../test/world/ask.ts";
+import type { DrainSight, Sight } from "../fleet.ts";
+import { newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { isOut, openBudget } from "./budget.ts";
 import { shareOf } from "../safety/budget.ts";
@@ -12,235 +18,22 @@ import { decide } from "./decide.ts";
 import { lintPlan } from "./lint.ts";
 import { createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
 
-const NOW = 1_000_000;
-const SIZE = 4;
+const NOW = AROUND;
 
-/** Any phase, with instants around now. */
-const since = fc.integer({ min: 0, max: NOW });
-const purpose = fc.constantFrom(
-  "replace",
-  "scale_down",
-  "operator",
-  "failed",
-  "surplus",
-  "lost",
-) as fc.Arbitrary<"replace">;
-const phase: fc.Arbitrary<Phase> = fc.oneof(
-  fc.record({
-    kind: fc.constant("requested" as const),
-    since,
-    attempt: fc.integer({ min: 1, max: 4 }),
-    notBefore: fc.integer({ min: 0, max: 2 * NOW }),
-    refusal: fc.constant(null),
-  }),
-  fc.record({ kind: fc.constant("booting" as const), since }),
-  fc.record({ kind: fc.constant("verifying" as const), since }),
-  fc.record({ kind: fc.constant("serving" as const), since }),
-  fc.record({ kind: fc.constant("suspect" as const), since }),
-  fc.record({
-    kind: fc.constant("draining" as const),
-    since,
-    deadlineAt: fc.constantFrom(0, NOW - 1, NOW + 60_000),
-    drainedAt: fc.constantFrom(null, NOW - 5),
-    sawWork: fc.boolean(),
-    purpose,
-  }),
-  fc.record({
-    kind: fc.constant("terminating" as const),
-    since,
-    purpose,
-    accepted: fc.constantFrom(null, NOW - 70_000, NOW - 1_000),
-    notBefore: fc.constantFrom(0, NOW + 5_000),
-  }),
-  fc.record({ kind: fc.constant("gone" as const), since, purpose }),
-  fc.record({
-    kind: fc.constant("held" as const),
-    since,
-    heldBy: fc.constant("ann"),
-    why: fc.constant("x"),
-  }),
-);
+const LEFT: Record<"empty" | "busy" | "unknown", DrainSight> = {
+  busy: { kind: "busy", remaining: 1, message: "1 left" },
+  empty: { kind: "empty", seenAt: NOW },
+  unknown: { kind: "unknown", forMs: 90_000 },
+};
 
-const held = (result: "unhealthy" | "degraded", definitive: boolean): Health["held"][number] => ({
-  key: "xid/79/GPU-0",
-  firstAt: 1,
-  lastAt: 1,
-  count: 1,
-  cleanSince: 0,
-  resetSeen: false,
-  finding: {
-    kind: "xid",
-    at: "2026-01-01T00:00:00.000Z",
-    boot_id: "b",
-    severity: "fatal",
-    message: "",
-    source: "sim",
-  } as never,
-  judgement: {
-    result,
-    rule: "r",
-    policyHash: "",
-    hold: "until_reboot",
-    action: "reboot",
-    definitive,
-    rank: "catalogue",
-    because: "XID 79",
-  },
-});
-
-const health: fc.Arbitrary<Health> = fc
-  .record({
-    result: fc.constantFrom("clean", "degraded", "unhealthy", "proof"),
-    run: fc.integer({ min: 0, max: 4 }),
-    checked: fc.boolean(),
-    silent: fc.boolean(),
-  })
-  .map(({ result, run, checked, silent }) => {
-    const list =
-      result === "clean"
-        ? []
-        : [held(result === "degraded" ? "degraded" : "unhealthy", result === "proof")];
-    const verdict =
-      result === "clean"
-        ? checked
-          ? "healthy"
-          : "unknown"
-        : result === "degraded"
-          ? "degraded"
-          : "unhealthy";
-    return {
-      ...newHealth(),
-      held: list,
-      verdict,
-      unhealthyRun: verdict === "unhealthy" ? Math.max(1, run) : 0,
-      lastCountedAt: NOW - 20_000,
-      lastCheckAt: checked ? NOW - 1_000 : null,
-      silentSince: silent ? NOW - 90_000 : null,
-    };
+const sightOf = (blind: string[], left: "empty" | "busy" | "unknown"): Sight =>
+  clearSight({
+    now: NOW,
+    blind,
+    attentiveMs: 3_600_000,
+    left: LEFT[left],
+    fake: { bringsAgent: false, canReboot: false },
   });
-
-const cordon = fc.constantFrom(
-  null,
-  { by: "navarch", why: "XID 79", at: 1 },
-  { by: "navarch", why: "scale down: x", at: 1 },
-);
-const human = fc.constantFrom(null, null, null, { by: "human:ann", why: "mine", at: 1 });
-
-/** One to eight nodes, each in a slot of its own: what `decide` itself can have made. */
-const nodes: fc.Arbitrary<Node[]> = fc
-  .array(
-    fc.record({
-      phase,
-      health,
-      product: cordon,
-      human,
-      instance: fc.constantFrom("running", "stopped", "terminated", "provisioning"),
-      order: fc.constantFrom(null, null, "drain", "terminate", "replace"),
-    }),
-    { minLength: 0, maxLength: 8 },
-  )
-  .map((list) =>
-    list.map((one, slot) => {
-      const base = newNode({
-        id: `fleet-p-${slot}-${slot + 1}` as never,
-        pool: "p" as never,
-        slot,
-        gen: slot + 1,
-        at: 1,
-        replaces: null,
-      });
-      const kind = one.phase.kind;
-      const agent =
-        kind === "requested" || kind === "booting"
-          ? null
-          : ({
-              bootId: "b",
-              stream: "s",
-              version: "1",
-              simulated: true,
-              registeredAt: 1,
-              lastHeartbeatAt: 1,
-              inventory: { hostname: "h", gpus: [] },
-            } as never);
-      const leaving = kind === "draining" || kind === "terminating";
-      const ordered =
-        one.order !== null && kind !== "gone" && kind !== "requested" && kind !== "booting";
-      return {
-        ...base,
-        phase: one.phase,
-        agent,
-        health: one.health,
-        // A node is only ever drained or ordered out behind a cordon.
-        cordon: {
-          product: one.product ?? (leaving ? { by: "navarch", why: "w", at: 1 } : null),
-          human: ordered ? { by: "human:ann", why: "o", at: 1 } : one.human,
-        },
-        instance:
-          kind === "requested" || kind === "gone"
-            ? null
-            : ({
-                id: `i-${slot}`,
-                provider: "fake",
-                state: one.instance,
-                region: null,
-                zone: null,
-                instanceType: "t",
-                internalIp: null,
-                externalIp: null,
-                pricePerHour: null,
-                boundAt: 1,
-                absentSince: null,
-              } as never),
-        session:
-          kind === "suspect" || leaving
-            ? ({
-                id: `${base.id}.s1`,
-                openedAt: 1,
-                bootId: null,
-                instanceId: null,
-                reasons: [],
-                definitive: true,
-              } as never)
-            : null,
-        order: ordered
-          ? {
-              goal: one.order as "drain",
-              by: "ann",
-              why: "o",
-              force: false,
-              at: 1,
-              timeoutMs: null,
-            }
-          : null,
-      };
-    }),
-  );
-
-const sightOf = (blind: string[], left: "empty" | "busy" | "unknown"): Sight => ({
-  now: NOW,
-  blind,
-  attentiveMs: 3_600_000,
-  drain: () => {
-    if (left === "busy") return { kind: "busy", remaining: 1, message: "1 left" };
-    return left === "empty" ? { kind: "empty", seenAt: NOW } : { kind: "unknown", forMs: 90_000 };
-  },
-  utilization: () => null,
-  providers: new Map([
-    ["fake", { class: "token" as const, settleMs: 0, listed: true, unavailable: null }],
-  ]),
-  frozen: null,
-});
-
-function fleetOf(list: Node[], desired = SIZE): Fleet {
-  const pool: PoolState = { ...newPoolState("p" as never, desired, 1), nextGen: 100 };
-  return {
-    fleetId: "fleet",
-    nodes: new Map(list.map((n) => [n.id, n])),
-    pools: new Map([[pool.name, pool]]),
-    operations: new Map(),
-    facts: new Map(),
-  };
-}
 
 const config = configOf(poolYaml(SIZE, "    health: { unhealthy_threshold: 2 }\n"));
 const surge = configOf(

@@ -5,7 +5,7 @@ import type { HeldFinding } from "../../../schema/held.ts";
 import type { InstanceId, NodeId, PoolName, SessionId } from "../../../schema/id.ts";
 import type { Health, KubeFact, Node, Phase, Session } from "../../../schema/node.ts";
 import { configOf, poolYaml } from "../../../test/world/world.ts";
-import { endingOf } from "../../../test/world/ask.ts";
+import { endingOf, sightOf as clearSight, type View } from "../../../test/world/ask.ts";
 import type { Fleet, KubeSight, Sight } from "../fleet.ts";
 import { applyAction } from "../fold/action.ts";
 import { newHealth, newNode } from "../fold/new-node.ts";
@@ -113,17 +113,15 @@ const LIGHT: KubeSight = {
 };
 
 /** Three pods on every node, and a cluster that says so. */
-const sightOf = (more: Partial<Sight> = {}): Sight => ({
-  now: NOW,
-  blind: [],
-  attentiveMs: 3_600_000,
-  drain: () => ({ kind: "busy", remaining: 3, message: "3 pods left" }),
-  utilization: () => null,
-  providers: new Map([["fake", { class: "token", settleMs: 0, listed: true, unavailable: null }]]),
-  frozen: null,
-  kube: LIGHT,
-  ...more,
-});
+const sightOf = (more: View = {}): Sight =>
+  clearSight({
+    now: NOW,
+    attentiveMs: 3_600_000,
+    left: { kind: "busy", remaining: 3, message: "3 pods left" },
+    fake: { bringsAgent: false, canReboot: false },
+    kube: LIGHT,
+    ...more,
+  });
 
 function fleetOf(nodes: Node[], desired = nodes.length): Fleet {
   const pool = { ...newPoolState("p" as PoolName, desired, 1), nextGen: 100 };
@@ -283,7 +281,7 @@ describe("decide() of a machine that arrives with pods on it", () => {
     const arrived = failing();
     const dark = sightOf({ kube: { ...LIGHT, dark: "it does not answer" } });
     expect(planFor(arrived, 1, dark)).toEqual([]);
-    const idle = sightOf({ drain: () => ({ kind: "empty", seenAt: NOW }) });
+    const idle = sightOf({ left: { kind: "empty", seenAt: NOW } });
     expect(kinds(planFor(arrived, 1, idle))).toContain("terminating");
   });
 });
@@ -307,14 +305,14 @@ describe("decide() of a drain whose deadline has passed", () => {
 
   test("waits for the later deadline that its drain was given back", () => {
     const left = { kind: "busy", remaining: 3, message: "3 pods left" } as const;
-    const later = sightOf({ drain: () => ({ ...left, deadlineAt: NOW + 60_000 }) });
+    const later = sightOf({ left: { ...left, deadlineAt: NOW + 60_000 } });
     expect(planFor(overdue(), 1, later)).toEqual([]);
     expect(planFor(overdue())).toHaveLength(1);
   });
 
   test("names that deadline as the earliest, and none while a hold stops it", () => {
     const left = { kind: "busy", remaining: 3, message: "3 pods left" } as const;
-    const later = sightOf({ drain: () => ({ ...left, deadlineAt: NOW + 60_000 }) });
+    const later = sightOf({ left: { ...left, deadlineAt: NOW + 60_000 } });
     const waitOf = (one: Node) => decide(fleetOf([one], 1), configFor(1), later).waits[0];
     expect(waitOf(overdue())).toMatchObject({ reason: "drain", until: NOW + 60_000 });
     const kube = { ...overdue().kube, hold: true } as KubeFact;
@@ -325,16 +323,16 @@ describe("decide() of a drain whose deadline has passed", () => {
 
   test("names no instant while nobody may be asked to leave: it would move on", () => {
     const left = { kind: "busy", remaining: 3, message: "paused: why; 3 pods left" } as const;
-    const later = sightOf({ drain: () => ({ ...left, deadlineAt: NOW + 60_000, paused: true }) });
+    const later = sightOf({ left: { ...left, deadlineAt: NOW + 60_000, paused: true } });
     const { waits } = decide(fleetOf([overdue()], 1), configFor(1), later);
     expect(waits[0]).toMatchObject({ reason: "drain", until: null });
   });
 
   test("is not over by an empty sight of a cluster that is dark", () => {
-    const drain = (): { kind: "empty"; seenAt: number } => ({ kind: "empty", seenAt: NOW });
+    const left = { kind: "empty", seenAt: NOW } as const;
     const dark = { ...LIGHT, dark: "it does not answer" };
-    expect(planFor(overdue(), 1, sightOf({ drain, kube: dark }))).toEqual([]);
-    expect(planFor(overdue(), 1, sightOf({ drain }))).toHaveLength(1);
+    expect(planFor(overdue(), 1, sightOf({ left, kube: dark }))).toEqual([]);
+    expect(planFor(overdue(), 1, sightOf({ left }))).toHaveLength(1);
   });
 });
 

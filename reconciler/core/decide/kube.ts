@@ -20,7 +20,7 @@ import { isResting } from "./rest.ts";
  */
 export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | null {
   const { kube, cordon, order } = node;
-  if (kube === null || kube.absentSince !== null || sight.kube === undefined) return null;
+  if (kube === null || kube.absentSince !== null) return null;
   if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;
   if (isResting(kube.restUntil, sight.now)) return null;
   // Who forces an end does not wait for a mark.
@@ -85,8 +85,7 @@ export type Unready = { message: string; isSure: boolean };
 export function unreadyIn(node: Node, scope: Scope): Unready | null {
   const { sight, timing } = scope;
   const { kube, agent } = node;
-  if (timing.clusterReady === "off" || sight.kube === undefined || sight.kube === null) return null;
-  if (sight.kube.forbidden) return null;
+  if (timing.clusterReady === "off" || sight.kube === null || sight.kube.forbidden) return null;
   if (kube === null || kube.absentSince !== null) {
     const isSure = kube !== null || joinsCluster(setUpOf(node, scope)?.setupCommands ?? []);
     if (!isSure && !hasKinIn(node, scope)) return null;

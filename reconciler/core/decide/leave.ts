@@ -6,7 +6,7 @@
 import type { Node, Phase, Purpose } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
-import { type DrainSight, verdictOfNode } from "../fleet.ts";
+import { type DrainSight, verdictOfNode, workOn } from "../fleet.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, keptBy } from "./kube.ts";
@@ -128,7 +128,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
-  const left = sight.drain(node.id);
+  const left = workOn(sight, node.id);
   const dark = left.kind === "dark" ? left.message : darkness(node, scope);
   if (dark !== null) {
     // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.

@@ -1,6 +1,7 @@
 /** What a pool does about missing nodes, and what it says where it can do nothing. */
 import { describe, expect, test } from "bun:test";
 import type { Node } from "../../../schema/node.ts";
+import { alike } from "../../../test/world/alike.ts";
 import {
   drainingOf,
   endingOf,
@@ -171,7 +172,7 @@ describe("what is in the way of its providers is said, also where nothing is mis
     const with_ = (problem: string | undefined, desired: number): Setting => ({
       desired,
       pool: { bootstrap },
-      sight: { fake: { bringsAgent: false }, keyProblem: () => problem },
+      sight: { fake: { bringsAgent: false }, keys: alike(problem) },
     });
     const said = ["bootstrap", "no machine can be set up: /k: none", null];
     expect(waits([], with_("/k: none", 0))).toEqual([said]);

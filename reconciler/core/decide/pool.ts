@@ -7,7 +7,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
-import { isUnbought, verdictOfNode, type Sight } from "../fleet.ts";
+import { isUnbought, verdictOfNode, workOn, type Sight } from "../fleet.ts";
 import { impairmentOf } from "../safety/impaired.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import { hindranceOf } from "./bootstrap.ts";
@@ -126,7 +126,7 @@ function isNamed({ cordon }: Node): boolean {
 /** Somebody may be at work on it: of a node that takes work, not knowing counts as busy too. */
 function isBusy(node: Node, sight: Sight): boolean {
   const { kind } = node.phase;
-  const left = sight.drain(node.id).kind;
+  const left = workOn(sight, node.id).kind;
   // Work may be placed on a machine that waits for the rest of its GPUs, or that was taken back.
   if (kind === "verifying") return left === "busy";
   if (kind !== "serving" && kind !== "suspect" && kind !== "replacing") return false;
@@ -145,7 +145,7 @@ function cost(node: Node, sight: Sight): number {
   if (node.cordon.human !== null || node.cordon.product !== null) return busy;
   if (verdictOfNode(node) === "unhealthy") return busy + 1;
   if (node.phase.kind !== "serving") return busy + 2;
-  return 10 + busy + (sight.utilization(node.id) ?? 50);
+  return 10 + busy + (sight.utilization.get(node.id) ?? 50);
 }
 
 export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: Plan): void {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { InstanceId, NodeId, OperationId } from "../../../schema/id.ts";
 import type { Health, Node, Phase } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
+import { alike } from "../../../test/world/alike.ts";
 import {
   ask,
   deedOf,
@@ -326,7 +327,7 @@ describe("marked and sick", () => {
     [
       "a ceiling",
       marked({ instance: instanceOf({ pricePerHour: 1 }) }),
-      { pool: { spend: { perHourMax: 1, instancesMax: null } }, sight: { fake: { price: () => 2 } } },
+      { pool: { spend: { perHourMax: 1, instancesMax: null } }, sight: { fake: { prices: alike(2) } } },
       "spend: pool:p would cost $0.00/h + $2.00/h, above $1.00/h",
     ],
     [
@@ -334,7 +335,7 @@ describe("marked and sick", () => {
       marked(),
       {
         pool: { bootstrap: { ...poolOf().bootstrap, setupCommands: ["x"], sshPrivateKeyPath: "/k" } },
-        sight: { fake: { bringsAgent: false }, keyProblem: () => "/k: no such file" },
+        sight: { fake: { bringsAgent: false }, keys: alike("/k: no such file") },
       },
       "bootstrap: nothing could replace it: /k: no such file",
     ],

@@ -58,7 +58,7 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
       because: [`was: ${why}`],
     });
   }
-  const isAttached = sight.kube !== undefined && sight.kube !== null;
+  const isAttached = sight.kube !== null;
   const missing = isAttached ? missingNodeOf(node) : null;
   if (loss !== null)
     pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);

@@ -27,12 +27,14 @@ type Options = {
   sparesUnbought?: boolean;
 };
 function victims(nodes: Node[], desired: number, options: Options = {}): string[] {
-  const left = (id: NodeId): DrainSight => {
+  const left = ({ id }: Node): DrainSight => {
     if (options.busy?.includes(id)) return { kind: "busy", remaining: 1, message: "" };
     if (options.unknown?.includes(id)) return { kind: "unknown", forMs: 0 };
     return { kind: "empty", seenAt: NOW };
   };
-  const sight = { ...sightOf(), drain: left, utilization: (id: NodeId) => options.load?.[id] ?? null };
+  const work = new Map(nodes.map((node) => [node.id, left(node)]));
+  const utilization = new Map(Object.entries(options.load ?? {}) as [NodeId, number][]);
+  const sight = sightOf({ work, utilization });
   const { sparesBusy, wantedAt, sparesUnbought } = options;
   return [...victimsOf(nodes, desired, sight, sparesBusy, wantedAt, sparesUnbought)];
 }

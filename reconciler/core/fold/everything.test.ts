@@ -1,6 +1,6 @@
 /** One activation's facts in their order, and what is believed of a cloud's list. */
 import { describe, expect, test } from "bun:test";
-import { compilePolicy } from "../../../health/policy/compile.ts";
+import { compilePolicy, type CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Command } from "../../../schema/command.ts";
 import type {
   CommandId,
@@ -14,6 +14,7 @@ import type { Node, Phase, PoolState } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { factKey } from "../../../schema/safety.ts";
+import { alike } from "../../../test/world/alike.ts";
 import {
   agentOf,
   findingOf,
@@ -69,9 +70,11 @@ type World = {
   operations?: Operation[];
   facts?: Fact[];
   pools?: PoolState[];
+  policy?: CompiledPolicy;
 } & Partial<Omit<FoldInput, "fleet">>;
 
-function fold({ nodes = [], operations = [], facts = [RECORD], pools = [], ...more }: World) {
+function fold(world: World) {
+  const { nodes = [], operations = [], facts = [RECORD], pools = [], policy = POLICY, ...more } = world;
   const mirror = newMirror();
   for (const node of nodes) mirror.nodes.set(node.id, node);
   for (const operation of operations) mirror.operations.set(operation.id, operation);
@@ -81,7 +84,6 @@ function fold({ nodes = [], operations = [], facts = [RECORD], pools = [], ...mo
   const input: FoldInput = {
     fleet: { fleetId: "f", ...mirror },
     config: CONFIG,
-    policy: POLICY,
     now: NOW,
     answers: [],
     listings: [],
@@ -89,14 +91,13 @@ function fold({ nodes = [], operations = [], facts = [RECORD], pools = [], ...mo
     commands: [],
     sightings: new Map(),
     collapsed: new Map(),
-    silentMs: () => 0,
-    heard: () => false,
-    settleMs: () => 100,
+    presence: alike({ silentMs: 0, heard: false }),
+    settleMs: alike(100),
     blind: false,
     cluster: null,
     ...more,
   };
-  const result = foldEverything(input, draft);
+  const result = foldEverything(input, policy, draft);
   const change = draft.finish();
   const kinds = (change?.events ?? []).map(({ kind }) => kind);
   return { result, change, kinds, draft };

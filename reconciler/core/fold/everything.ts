@@ -27,12 +27,13 @@ import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
 import { foldUpgradeResults } from "../upgrade/word.ts";
+import type { Presences } from "./presence.ts";
 import { foldTime } from "./time.ts";
 
+/** A plain value; the compiled policy is given beside it. */
 export type FoldInput = {
   fleet: Fleet;
   config: Config;
-  policy: CompiledPolicy;
   now: number;
   answers: { id: OperationId; outcome: Outcome }[];
   listings: Listing[];
@@ -41,11 +42,9 @@ export type FoldInput = {
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
   /** Since when each provider's listings have shrunk beyond belief. */
   collapsed: ReadonlyMap<string, number>;
-  /** Attentive milliseconds of silence; `null` while it is too early to say. */
-  silentMs(node: NodeId): number | null;
-  /** A report of the node came in this process's life. */
-  heard(node: NodeId): boolean;
-  settleMs(provider: string): number;
+  presence: Presences;
+  /** How long an accepted ask may stay invisible, by provider. */
+  settleMs: ReadonlyMap<string, number>;
   /**
    * True while the process does not trust its own eyes: nothing is adopted or condemned as surplus.
    */
@@ -76,7 +75,11 @@ export type Judged = {
   errors: { rule: string; message: string }[];
 };
 
-export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
+export function foldEverything(
+  input: FoldInput,
+  policy: CompiledPolicy,
+  draft: Draft,
+): FoldResult {
   const result: FoldResult = {
     sightings: new Map([...input.sightings].map(([k, m]) => [k, new Map(m)])),
     collapsed: new Map(input.collapsed),
@@ -96,8 +99,8 @@ export function foldEverything(input: FoldInput, draft: Draft): FoldResult {
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, draft);
   }
-  for (const letter of input.letters) foldOrSetAside(input, draft, letter, result);
-  foldRules(input, draft);
+  for (const letter of input.letters) foldOrSetAside(input, policy, draft, letter, result);
+  foldRules(input, policy, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   result.removed.push(...foldTime(input, draft));
   foldRemoved(draft.change.removedNodes, input.now, draft);
@@ -133,10 +136,9 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
     { startedAt, instances: answer.instances },
     {
       now: input.now,
-      settleMs: input.settleMs(provider),
+      settleMs: input.settleMs.get(provider) ?? 0,
       sightings: input.sightings.get(provider) ?? new Map(),
-      silentMs: input.silentMs,
-      heard: input.heard,
+      presence: input.presence,
       heartbeatTimeoutMs: input.config.server.heartbeatTimeoutMs,
     },
   );
@@ -225,7 +227,7 @@ function adopt(
   for (const [id, sighting] of sightings) {
     const instance = byId.get(id);
     if (instance === undefined) continue;
-    const settled = input.now - sighting.firstAt >= input.settleMs(provider);
+    const settled = input.now - sighting.firstAt >= (input.settleMs.get(provider) ?? 0);
     if (sighting.listings < LISTINGS_MIN || !settled) {
       left.set(id, sighting);
       continue;
@@ -296,12 +298,13 @@ function placeOf(
  */
 function foldOrSetAside(
   input: FoldInput,
+  policy: CompiledPolicy,
   draft: Draft,
   stored: StoredLetter,
   result: FoldResult,
 ): void {
   try {
-    foldOneLetter(input, draft, stored, result);
+    foldOneLetter(input, policy, draft, stored, result);
   } catch (error) {
     const { node } = stored.letter;
     const why = error instanceof Error ? error.message : String(error);
@@ -313,6 +316,7 @@ function foldOrSetAside(
 
 function foldOneLetter(
   input: FoldInput,
+  policy: CompiledPolicy,
   draft: Draft,
   stored: StoredLetter,
   result: FoldResult,
@@ -330,7 +334,6 @@ function foldOneLetter(
   }
   const known = draft.node(letter.node) ?? strayNode(letter.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
-  const { policy } = input;
   const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
   const folded = foldLetter(known, letter, receivedAt, context);
   draft.putNode(folded.node);
@@ -348,8 +351,8 @@ function foldOneLetter(
 }
 
 /** Nodes that were judged by other rules than now hold: another policy, or a quarantine. */
-function foldRules(input: FoldInput, draft: Draft): void {
-  const { policy, config, now } = input;
+function foldRules(input: FoldInput, policy: CompiledPolicy, draft: Draft): void {
+  const { config, now } = input;
   const quarantined = quarantineOf(input.fleet.facts);
   const discredited = discreditedIn(input.fleet.facts);
   for (const id of input.fleet.nodes.keys()) {

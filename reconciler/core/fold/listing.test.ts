@@ -4,6 +4,7 @@ import type { InstanceId, NodeId, OperationId, PoolName } from "../../../schema/
 import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import type { Fact } from "../../../schema/safety.ts";
+import { alike } from "../../../test/world/alike.ts";
 import {
   agentOf,
   fleetOf,
@@ -49,8 +50,7 @@ function fold({ nodes = [], operations = [], instances = [], ...more }: Case) {
     now: NOW,
     settleMs: 50,
     sightings,
-    silentMs: () => silentMs,
-    heard: () => heard,
+    presence: alike({ silentMs, heard }),
     heartbeatTimeoutMs: 60_000,
   });
 }

@@ -12,6 +12,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import { type Fleet, isUnbought } from "../fleet.ts";
 import type { Instance } from "../provider.ts";
 import { newNode } from "./new-node.ts";
+import { presenceOf, type Presences } from "./presence.ts";
 
 /**
  * An own instance that no node claims, and in how many listings it was seen. Kept in memory only.
@@ -40,8 +41,7 @@ export function foldListing(
     now: number;
     settleMs: number;
     sightings: ReadonlyMap<InstanceId, Sighting>;
-    silentMs(node: NodeId): number | null;
-    heard(node: NodeId): boolean;
+    presence: Presences;
     heartbeatTimeoutMs: number;
   },
 ): ListingFold {
@@ -58,8 +58,8 @@ export function foldListing(
     // What a gone node had is nobody's: should it live after all, it is a sighting again.
     if (node.phase.kind === "gone") continue;
     claimed.add(node.instance.id);
-    const silent = context.silentMs(node.id);
-    const heard = context.heard(node.id) && silent !== null && silent <= context.heartbeatTimeoutMs;
+    const { heard: isHeard, silentMs } = presenceOf(context.presence, node.id);
+    const heard = isHeard && silentMs !== null && silentMs <= context.heartbeatTimeoutMs;
     const next = foldInstance(
       node.instance,
       byId.get(node.instance.id),

@@ -5,9 +5,25 @@
  * pauses, which is why the caller passes how long it has *attentively* heard nothing.
  */
 import type { EventDraft } from "../../../schema/event.ts";
+import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Timing } from "../fleet.ts";
 import { countUnhealthy } from "./letter.ts";
+
+/** When each live node's agent was last heard, as this process knows. */
+export type Presences = ReadonlyMap<NodeId, PresenceSight>;
+export type PresenceSight = {
+  /** Attentive milliseconds of silence; `null` while it is too early to say. */
+  silentMs: number | null;
+  /** A report of the node came in this process's life. */
+  heard: boolean;
+};
+
+const UNKNOWN: PresenceSight = { silentMs: null, heard: false };
+
+export function presenceOf(presences: Presences, node: NodeId): PresenceSight {
+  return presences.get(node) ?? UNKNOWN;
+}
 
 /**
  * `silentMs` `null` = neither heard in this process's life nor waited for long enough to say so;

@@ -73,8 +73,10 @@ function forgotten(nodes: Node[], silentMs: number | null = 20_000): string[] {
   const { pools, operations, facts } = mirror;
   const fleet = { fleetId: "f", nodes: mirror.nodes, pools, operations, facts };
   const draft = new Draft(mirror);
-  const silent = (id: NodeId): number | null => (id === NAME ? silentMs : 0);
-  const input = { fleet, config: CONFIG, now: NOW, silentMs: silent, heard: () => true };
+  const presence = new Map(
+    nodes.map(({ id }) => [id, { silentMs: id === NAME ? silentMs : 0, heard: true }]),
+  );
+  const input = { fleet, config: CONFIG, now: NOW, presence };
   const ids = foldTime(input, draft);
   expect(draft.change.removedNodes).toEqual(ids);
   return ids;
@@ -150,8 +152,7 @@ function pass(
     fleet: { fleetId: "f", ...mirror },
     config,
     now: AT,
-    silentMs: () => silentMs,
-    heard: () => heard,
+    presence: new Map([[node.id, { silentMs, heard }]]),
   };
   const removed = foldTime(input, draft);
   const change = draft.finish();

@@ -9,7 +9,7 @@ import type { Draft } from "../draft.ts";
 import { type Fleet, isUnbought, timingOf } from "../fleet.ts";
 import { isExpectedAway } from "../upgrade/word.ts";
 import { foldMissing } from "./missing.ts";
-import { foldPresence } from "./presence.ts";
+import { foldPresence, presenceOf, type Presences } from "./presence.ts";
 import { foldReview } from "./uncordon.ts";
 import { foldWaiver } from "./waiver.ts";
 
@@ -17,8 +17,7 @@ export type TimeInput = {
   fleet: Fleet;
   config: Config;
   now: number;
-  silentMs(node: NodeId): number | null;
-  heard(node: NodeId): boolean;
+  presence: Presences;
 };
 
 /** An object that nobody could remove for this long is a person's to look after. */
@@ -78,10 +77,11 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       draft.putNode(missing.node);
       draft.tell([missing.event]);
     }
+    const { silentMs, heard } = presenceOf(input.presence, id);
     const folded = foldPresence(
       missing?.node ?? known,
-      isExpectedAway(input.fleet.facts, node, input.now) ? null : input.silentMs(id),
-      input.heard(id),
+      isExpectedAway(input.fleet.facts, node, input.now) ? null : silentMs,
+      heard,
       input.now,
       timing,
     );
@@ -111,7 +111,7 @@ function isSuperseded(node: Node, input: TimeInput, bought: () => ByBoot): boole
   if (health.silentSince !== null || health.held.length > 0) return false;
   if (cordon.human !== null || cordon.product !== null) return false;
   if (node.session !== null || node.order !== null) return false;
-  const silentMs = input.silentMs(id);
+  const { silentMs } = presenceOf(input.presence, id);
   if (silentMs === null || silentMs < 2 * input.config.server.heartbeatIntervalMs) return false;
   const read = agent.inventory?.provider_ids ?? [];
   return (bought().get(agent.bootId) ?? []).some(

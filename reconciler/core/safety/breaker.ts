@@ -11,7 +11,7 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../../schema/safety.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Fleet } from "../fleet.ts";
-import { attribute, explains, printCause, type Sick } from "./cause.ts";
+import { attribute, explains, formatCause, type Sick } from "./cause.ts";
 import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
@@ -218,7 +218,7 @@ function because(scope: Scope, cause: Cause | null): string {
   const many = `${scope.arrivals.length} repair sessions among ${scope.size} nodes in an hour`;
   return cause === null
     ? `${many} are more than hardware does`
-    : `${many} share ${printCause(cause)}`;
+    : `${many} share ${formatCause(cause)}`;
 }
 
 function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {

@@ -113,6 +113,6 @@ function valuesAmong(burst: readonly Sick[], name: Attribute): Map<string, Sick[
 }
 
 /** `zone aws/us-east-1a (12 of 13)`, for people. */
-export function printCause({ attribute: name, value, ofSessions }: Cause): string {
+export function formatCause({ attribute: name, value, ofSessions }: Cause): string {
   return `${name} ${value} (${Math.round(ofSessions * 100)} % of the burst)`;
 }

@@ -4,6 +4,7 @@ import { closeWorlds, open, restart, told } from "../../../test/world/story.ts";
 import { fleetOf } from "../../../test/world/part.ts";
 import { configOf } from "../../../test/world/setting.ts";
 import type { Fact } from "../../../schema/safety.ts";
+import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { impairmentOf, stepImpaired } from "./impaired.ts";
 import { openWorldApp } from "../../../test/world/app.ts";
@@ -65,13 +66,8 @@ describe("a provider at which nothing can be bought", () => {
 
 describe("stepImpaired()", () => {
   const config = configOf(YAML);
-  const sight = (unavailable: string | null, trouble?: string | null): ProviderSight => ({
-    class: { createIdempotency: "none" } as unknown as ProviderSight["class"],
-    settleMs: 0,
-    listed: true,
-    unavailable,
-    ...(trouble === undefined ? {} : { trouble }),
-  });
+  const sight = (unavailable: string | null, trouble: string | null = null): ProviderSight =>
+    providerSightOf({ unavailable, trouble });
   const fact = (why: string, provider = "fake", at = 5): Fact => ({ kind: "impaired", provider, why, at });
   const step = (sights: Record<string, ProviderSight>, facts: Fact[] = []) =>
     stepImpaired(fleetOf([], facts), config, new Map(Object.entries(sights)), 9);

@@ -4,7 +4,7 @@
  */
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { verdictOfNode, type Sight } from "../fleet.ts";
+import { verdictOfNode, workOn, type Sight } from "../fleet.ts";
 
 export type Census = {
   provisioning: number;
@@ -26,7 +26,7 @@ export function takeCensus(nodes: Iterable<Node>, sight: Sight): Census {
       case "verifying":
         census.provisioning++;
         // Its cluster may place work on it before it counts as a node.
-        if (sight.drain(node.id).kind !== "busy") census.spare++;
+        if (workOn(sight, node.id).kind !== "busy") census.spare++;
         break;
       case "bootstrapping":
         census.provisioning++;
@@ -34,7 +34,7 @@ export function takeCensus(nodes: Iterable<Node>, sight: Sight): Census {
       case "serving":
         countRegistered(census, node);
         // "Nobody can tell" is not "idle".
-        if (sight.drain(node.id).kind === "empty") census.spare++;
+        if (workOn(sight, node.id).kind === "empty") census.spare++;
         break;
       case "suspect":
       case "repairing":

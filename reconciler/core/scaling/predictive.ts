@@ -5,7 +5,7 @@
  */
 import type { Autoscaler } from "../../../schema/config.ts";
 import { boundedGrowth } from "./reactive.ts";
-import { hold, printPercent, size, type Ask, type Recommendation } from "./snapshot.ts";
+import { hold, formatPercent, size, type Ask, type Recommendation } from "./snapshot.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 type Predictive = Extract<Autoscaler, { type: "predictive" }>;
@@ -31,7 +31,7 @@ export function recommendPredictive(
   }
   const slope = slopeOf(history.slice(-lookbackWindow));
   const predicted = utilization + slope * growthFactor;
-  const seen = `predicted GPU utilisation ${printPercent(predicted)}`;
+  const seen = `predicted GPU utilisation ${formatPercent(predicted)}`;
   if (predicted <= LIMIT_PERCENT) return rest(`${seen} is not above ${LIMIT_PERCENT} %`);
   const wanted = Math.max(Math.ceil((desired * predicted) / GOAL_PERCENT - 1e-9), desired + 1);
   const nodes = boundedGrowth(wanted, (registered * predicted) / GOAL_PERCENT, 1, snapshot);

@@ -4,7 +4,7 @@
  * to come up must not be bought again at every cooldown.
  */
 import type { Autoscaler } from "../../../schema/config.ts";
-import { hold, printPercent, size, type Recommendation, type Snapshot } from "./snapshot.ts";
+import { hold, formatPercent, size, type Recommendation, type Snapshot } from "./snapshot.ts";
 
 type Reactive = Extract<Autoscaler, { type: "reactive" }>;
 
@@ -12,19 +12,19 @@ export function recommendReactive(autoscaler: Reactive, snapshot: Snapshot): Rec
   const { scaleUpThreshold: up, scaleDownThreshold: down, step } = autoscaler;
   const { desired, utilization, registered } = snapshot;
   if (utilization === null) return hold("GPU utilisation is unknown", "unknown");
-  const seen = `GPU utilisation ${printPercent(utilization)}`;
+  const seen = `GPU utilisation ${formatPercent(utilization)}`;
   if (utilization > up) {
     const nodes = boundedGrowth(desired + step, (registered * utilization) / up, step, snapshot);
-    const because = `${seen} is above ${printPercent(up)}`;
+    const because = `${seen} is above ${formatPercent(up)}`;
     if (nodes > desired) return size(nodes, because);
     return size(desired, `${because}, and what was bought for it is still coming up`);
   }
   if (utilization < down) {
     // Never so few that their load would ask for more at once.
     const least = Math.min(desired - 1, Math.ceil((registered * utilization) / up - 1e-9));
-    return size(Math.max(0, least, desired - step), `${seen} is below ${printPercent(down)}`);
+    return size(Math.max(0, least, desired - step), `${seen} is below ${formatPercent(down)}`);
   }
-  return size(desired, `${seen} is within ${printPercent(down)} and ${printPercent(up)}`);
+  return size(desired, `${seen} is within ${formatPercent(down)} and ${formatPercent(up)}`);
 }
 
 /**

@@ -4,7 +4,8 @@ import { configOf } from "../../../test/world/world.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import { Draft, mirrorChange, newMirror } from "../draft.ts";
-import type { DrainSight, QueueSight, Sight } from "../fleet.ts";
+import { sightOf } from "../../../test/world/ask.ts";
+import type { DrainSight, QueueSight } from "../fleet.ts";
 import { newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { Presence } from "../../runtime/presence.ts";
@@ -81,16 +82,13 @@ pools:
   /** One evaluation after `ms`; the wanted size after it. */
   look(ms = INTERVAL): number {
     this.mono += ms;
-    const sight: Sight = {
+    const ids = [...this.mirror.nodes.keys()];
+    const sight = sightOf({
       now: this.now,
-      blind: [],
       attentiveMs: this.mono,
-      drain: (node) => this.left(node),
-      utilization: (node) => this.presence.utilization(node),
-      providers: new Map(),
-      frozen: null,
-      queue: () => this.queue,
-    };
+      work: new Map(ids.map((id) => [id, this.left(id)])),
+      queues: this.queue === null ? new Map() : new Map([[P, this.queue]]),
+    });
     const { nodes, pools, operations, facts } = this.mirror;
     const fleet = { fleetId: "f", nodes, pools, operations, facts };
     const draft = new Draft(this.mirror);

@@ -24,7 +24,7 @@ export function recommendScheduled(
   }
   const inside = (nodes: number): number => Math.min(Math.max(nodes, snapshot.min), snapshot.max);
   const narrowed = { ...snapshot, min: inside(window.minNodes), max: inside(window.maxNodes) };
-  const name = `scheduled window ${printWindow(window)} in ${autoscaler.timezone}`;
+  const name = `scheduled window ${formatWindow(window)} in ${autoscaler.timezone}`;
   const forced = enforce(narrowed);
   if (forced !== null) return { ...forced, because: `${name}: ${forced.because}` };
   if (fallback === null) return size(snapshot.desired, `${name} holds it`);
@@ -65,11 +65,11 @@ function localTime(zone: string, now: number): { day: number; minute: number } {
   return { day: DAYS.indexOf(parts.get("weekday") ?? ""), minute };
 }
 
-function printWindow({ startMinute, endMinute }: Window): string {
-  return `${printMinute(startMinute)}–${printMinute(endMinute)}`;
+function formatWindow({ startMinute, endMinute }: Window): string {
+  return `${formatMinute(startMinute)}–${formatMinute(endMinute)}`;
 }
 
-function printMinute(minute: number): string {
+function formatMinute(minute: number): string {
   const two = (n: number): string => String(n).padStart(2, "0");
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;
 }

@@ -79,6 +79,6 @@ export function clamp(answer: Recommendation, snapshot: Snapshot): Recommendatio
 }
 
 /** `91` or `90.5`: as much as anybody reads. */
-export function printPercent(value: number): string {
+export function formatPercent(value: number): string {
   return `${Math.round(value * 10) / 10} %`;
 }

@@ -12,7 +12,8 @@ import { Report } from "../../../schema/report.ts";
 import { type Fact, factKey } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
 import { Draft, newMirror } from "../draft.ts";
-import type { Fleet, Sight } from "../fleet.ts";
+import { sightOf } from "../../../test/world/ask.ts";
+import type { Fleet } from "../fleet.ts";
 import { emptyInventory } from "../fold/letter.ts";
 import { newNode } from "../fold/new-node.ts";
 import { campaignOf, decideUpgrade } from "./decide-upgrade.ts";
@@ -70,15 +71,7 @@ function fleetOf(nodes: readonly Node[], facts: readonly Fact[]): Fleet {
   };
 }
 
-const SIGHT: Sight = {
-  now: START + 1_000,
-  blind: [],
-  attentiveMs: 1_000,
-  drain: () => ({ kind: "unknown", forMs: 0 }),
-  utilization: () => null,
-  providers: new Map(),
-  frozen: null,
-};
+const SIGHT = sightOf({ now: START + 1_000, attentiveMs: 1_000 });
 
 /** Whatever the contract lets through. */
 const anyVersion = fc

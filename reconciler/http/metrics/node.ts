@@ -30,7 +30,7 @@ const INDEX = Array.from({ length: LIMIT.gpusPerNodeMax + 1 }, (_, index) => {
 /** A node and the labels that all its series share, printed once. */
 type Listed = { node: Node; labels: string };
 
-export function* printNodes(reconciler: Reconciler): Generator<Uint8Array> {
+export function* formatNodes(reconciler: Reconciler): Generator<Uint8Array> {
   const listed = list(reconciler.fleet().nodes.values());
   const total = new Series("navarch_gpus_total", "GPUs by provider.");
   const configured = reconciler.activeConfig().providers.map(({ name }) => name);

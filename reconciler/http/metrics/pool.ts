@@ -14,14 +14,14 @@ import { countPool } from "../view/pool.ts";
 import { instanceStateOf, statusOf } from "../../core/status.ts";
 import { Series, shortOf } from "./series.ts";
 
-export function printPools(reconciler: Reconciler): Uint8Array[] {
-  return [...printSizes(reconciler), ...printDemand(reconciler)].map((series) => series.take());
+export function formatPools(reconciler: Reconciler): Uint8Array[] {
+  return [...formatSizes(reconciler), ...formatDemand(reconciler)].map((series) => series.take());
 }
 
 /** The label of nodes without a pool. Self-reported names that nobody configured are none. */
 const NO_POOL = "";
 
-function printSizes(reconciler: Reconciler): Series[] {
+function formatSizes(reconciler: Reconciler): Series[] {
   const total = new Series(
     "navarch_nodes_total",
     "Registered nodes that are not terminated, per pool.",
@@ -114,7 +114,7 @@ function openKube(reconciler: Reconciler) {
 }
 
 /** A queue that is not known has no series, except the one that says so. */
-function printDemand(reconciler: Reconciler): Series[] {
+function formatDemand(reconciler: Reconciler): Series[] {
   const pending = new Series("navarch_pool_pending_jobs", "Jobs that wait for the pool.");
   const depth = new Series("navarch_pool_queue_depth", "Jobs that wait for the pool or run in it.");
   const stale = new Series("navarch_pool_demand_stale", "1 while the pool's queue is not known.");
@@ -123,7 +123,7 @@ function printDemand(reconciler: Reconciler): Series[] {
   for (const pool of pools) {
     if (now === undefined) break;
     const state = reconciler.fleet().pools.get(pool.name);
-    const queue = reconciler.lastSight()?.queue?.(pool.name) ?? null;
+    const queue = reconciler.queueOf(pool.name);
     const lost = staleness(pool, state, { server, now, seen: queue });
     if (lost === null) continue;
     const seen = viewScaling(pool, state, { server, standing: null, now, seen: queue });

@@ -12,17 +12,17 @@ import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safe
 import { Series } from "./series.ts";
 
 /** Each piece is made when the one before it is sent: the budgets of a large fleet take a while. */
-export function* printSafety(reconciler: Reconciler): Generator<Uint8Array> {
-  yield* takeAll(printStops(reconciler));
-  yield* takeAll(printLimits(reconciler));
-  yield* takeAll(printSpend(reconciler));
-  yield* takeAll(printBilled(reconciler));
-  yield* takeAll(printOffers(reconciler));
-  yield* takeAll(printProviders(reconciler));
+export function* formatSafety(reconciler: Reconciler): Generator<Uint8Array> {
+  yield* takeAll(formatStops(reconciler));
+  yield* takeAll(formatLimits(reconciler));
+  yield* takeAll(formatSpend(reconciler));
+  yield* takeAll(formatBilled(reconciler));
+  yield* takeAll(formatOffers(reconciler));
+  yield* takeAll(formatProviders(reconciler));
 }
 
 /** Absent while nothing was looked at: a standby without providers says nothing about them. */
-function printProviders(reconciler: Reconciler): Series[] {
+function formatProviders(reconciler: Reconciler): Series[] {
   const usable = new Series(
     "navarch_provider_usable",
     "1 while machines can be bought at the provider and come up; 0 while something prevents that.",
@@ -39,7 +39,7 @@ function* takeAll(all: readonly Series[]): Generator<Uint8Array> {
   for (const series of all) yield series.take();
 }
 
-function printStops(reconciler: Reconciler): Series[] {
+function formatStops(reconciler: Reconciler): Series[] {
   const { facts, pools } = reconciler.fleet();
   const sight = reconciler.lastSight();
   const now = sight?.now ?? 0;
@@ -78,7 +78,7 @@ function printStops(reconciler: Reconciler): Series[] {
   return [stopped, blind, quarantined, lemons, refusals, waits];
 }
 
-function printLimits(reconciler: Reconciler): Series[] {
+function formatLimits(reconciler: Reconciler): Series[] {
   const fleet = reconciler.fleet();
   const used = new Series("navarch_safety_budget_used", "Nodes that use the budget of a scope.");
   const max = new Series("navarch_safety_budget_max", "Nodes that may use it at once.");
@@ -106,7 +106,7 @@ function printLimits(reconciler: Reconciler): Series[] {
   return [used, max, state];
 }
 
-function printSpend(reconciler: Reconciler): Series[] {
+function formatSpend(reconciler: Reconciler): Series[] {
   const dollars = new Series("navarch_spend_dollars_per_hour", "What is billed, where known.");
   const ceiling = new Series(
     "navarch_spend_ceiling_dollars_per_hour",
@@ -136,7 +136,7 @@ function printSpend(reconciler: Reconciler): Series[] {
  * Instances whose end was asked for and is not confirmed: they are paid for
  * (docs/reference/safety.md#spend).
  */
-function printBilled(reconciler: Reconciler): Series[] {
+function formatBilled(reconciler: Reconciler): Series[] {
   const count = new Series(
     "navarch_instances_still_billing",
     "Instances told to end that the cloud has not confirmed.",
@@ -164,7 +164,7 @@ function printBilled(reconciler: Reconciler): Series[] {
 }
 
 /** The longest rest of a place among pools and zones; no series for one that never refused. */
-function printOffers(reconciler: Reconciler): Series[] {
+function formatOffers(reconciler: Reconciler): Series[] {
   const rest = new Series(
     "navarch_provider_offer_backoff_seconds",
     "How long a place that refused is not asked again; 0 = it may be asked.",

@@ -4,7 +4,7 @@ import { viewTrust } from "../view/trust.ts";
 import { Series } from "./series.ts";
 
 /** `key` is the fingerprint of what signs orders here. */
-export function* printTrust(reconciler: Reconciler, key: string | null): Generator<Uint8Array> {
+export function* formatTrust(reconciler: Reconciler, key: string | null): Generator<Uint8Array> {
   const tls = reconciler.activeConfig().server.tls !== null;
   const view = viewTrust(reconciler.fleet().nodes.values(), { key, tls });
   const gauges: [string, string, number][] = [

@@ -1,11 +1,13 @@
 /** Events, plan, configuration, policy, version. */
+import * as v from "valibot";
 import type { EventView } from "../../../schema/api.ts";
 import type { Event } from "../../../schema/event.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
-import { printConfig } from "../../config/print.ts";
+import { formatConfig } from "../../config/print.ts";
 import { viewPlan } from "../view/explain.ts";
 import { iso } from "../view/node.ts";
-import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./app.ts";
+import { needs, queryNumber, queryTime, readQuery } from "./request.ts";
 
 function viewEvent(event: Event): EventView {
   return {
@@ -20,31 +22,20 @@ function viewEvent(event: Event): EventView {
   };
 }
 
+const EventsQuery = v.object({
+  node: v.optional(v.string()),
+  pool: v.optional(v.string()),
+  since: queryTime,
+  after: queryNumber("expected a whole number"),
+  limit: queryNumber("expected a whole number"),
+});
+
 export function adminRoutes(api: App, ports: RoutePorts): void {
   api.get("/events", needs("viewer"), async (c) => {
-    const q = c.req.query();
-    const number = (name: string): number | null =>
-      q[name] === undefined ? null : Number(q[name]);
-    const since = q["since"] === undefined ? null : Date.parse(q["since"]);
-    const limit = Math.min(number("limit") ?? 200, 1_000);
-    if (since !== null && Number.isNaN(since))
-      return refuse(c, "invalid_argument", "since: expected an RFC 3339 time");
-    for (const [name, value] of [
-      ["after", number("after")],
-      ["limit", limit],
-    ] as const) {
-      if (value !== null && (!Number.isInteger(value) || value < 0)) {
-        return refuse(c, "invalid_argument", `${name}: expected a whole number`);
-      }
-    }
-    const after = number("after");
-    const events = await ports.store.events({
-      node: q["node"] ?? null,
-      pool: q["pool"] ?? null,
-      since,
-      after,
-      limit,
-    });
+    const { limit: most = 200, ...query } = readQuery(c, EventsQuery);
+    const { node = null, pool = null, since = null, after = null } = query;
+    const limit = Math.min(most, 1_000);
+    const events = await ports.store.events({ node, pool, since, after, limit });
     const last = events[events.length - 1]?.id ?? after ?? 0;
     return c.json({ events: events.map(viewEvent), next: last });
   });
@@ -53,7 +44,7 @@ export function adminRoutes(api: App, ports: RoutePorts): void {
     return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null));
   });
   api.get("/config", needs("viewer"), (c) =>
-    c.body(printConfig(ports.reconciler.activeConfig()), 200, {
+    c.body(formatConfig(ports.reconciler.activeConfig()), 200, {
       "Content-Type": "application/json",
     }),
   );

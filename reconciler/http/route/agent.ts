@@ -11,8 +11,9 @@ import type { ReportReply } from "../../../schema/report.ts";
 import { isSample } from "../../../schema/sample-check.ts";
 import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
-import { refuse, sayIssue, type App, type RoutePorts } from "./app.ts";
+import { refuse, type App, type RoutePorts } from "./app.ts";
 import { auditReport, remoteOf } from "./gate.ts";
+import { sayIssue } from "./request.ts";
 
 export type ReportAnswer =
   | { kind: "reply"; reply: ReportReply }
@@ -42,7 +43,7 @@ export async function takeReport(
   if (!mayReport) return denied(`role ${principal.role} may not report`);
   if (!parsed.success) {
     ports.metrics.countRefusedReport();
-    return { kind: "error", code: "invalid_argument", message: sayBriefly(parsed.issues[0]) };
+    return { kind: "error", code: "invalid_argument", message: sayIssue(parsed.issues[0]) };
   }
   // A credential that was taken back is not replaced by one that all share.
   if (ports.authority.isRevoked(parsed.output.node_id)) {
@@ -97,15 +98,6 @@ export function throttled(
   ports.metrics.countThrottledReport();
   const message = `report rate limit of this node exceeded: retry in ${retryMs} ms`;
   return { kind: "error", code: "rate_limited", message, retryMs };
-}
-
-/** Room for a path and what was expected there. */
-const MESSAGE_CHARS_MAX = 300;
-
-/** What is wrong with a report; of what was found no more than a person reads. */
-function sayBriefly(issue: v.BaseIssue<unknown>): string {
-  const said = sayIssue(issue);
-  return said.length <= MESSAGE_CHARS_MAX ? said : `${said.slice(0, MESSAGE_CHARS_MAX - 1)}…`;
 }
 
 /** A report of 256 KiB has room for 100,000 mistakes, which take 0.1 s to collect. */

@@ -4,11 +4,10 @@
  * answer).
  */
 import { Hono, type Context } from "hono";
-import * as v from "valibot";
 import { bodyLimit } from "hono/body-limit";
 import type { ErrorCode } from "../../../schema/api.ts";
 import type { BootstrapAttempt } from "../../../schema/bootstrap.ts";
-import { roleIncludes, type Role } from "../../../schema/credential.ts";
+import { roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { blockOf } from "../../security/audit/logins.ts";
@@ -35,6 +34,7 @@ import { nodeRoutes } from "./node.ts";
 import { Pages } from "./pages.ts";
 import { poolRoutes } from "./pool.ts";
 import type { Quota } from "./quota.ts";
+import { Refusal } from "./request.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
 import { tokenRoutes } from "./token.ts";
@@ -121,50 +121,6 @@ export function refuse(
   );
 }
 
-/** Lets only `role` and above through. */
-export function needs(role: Exclude<Role, "node">) {
-  return async (c: Context<Env>, next: () => Promise<void>): Promise<Response | void> => {
-    const principal = c.get("principal");
-    if (!roleIncludes(principal.role, role)) {
-      return refuse(
-        c,
-        "permission_denied",
-        `${principal.name} has role ${principal.role}; this needs ${role}`,
-      );
-    }
-    await next();
-  };
-}
-
-/** Reads and checks a JSON body; the error names the path, what was expected and what was found. */
-export async function readBody<S extends v.GenericSchema>(
-  c: Context<Env>,
-  schema: S,
-): Promise<{ ok: true; value: v.InferOutput<S> } | { ok: false; response: Response }> {
-  let raw: unknown;
-  const text = await c.req.text();
-  try {
-    raw = text === "" ? {} : JSON.parse(text);
-  } catch {
-    // What could not be read is not repeated: it may be a secret in the wrong place.
-    return { ok: false, response: refuse(c, "invalid_argument", "body is not JSON") };
-  }
-  // One mistake is told, so no more are looked for.
-  const parsed = v.safeParse(schema, raw, { abortEarly: true });
-  if (parsed.success) return { ok: true, value: parsed.output };
-  return { ok: false, response: refuse(c, "invalid_argument", sayIssue(parsed.issues[0])) };
-}
-
-/** A message says what is wrong, and does not carry the whole value back. */
-const ISSUE_CHARS_MAX = 300;
-
-/** `gpus[0].index: expected number, found "x"`. */
-export function sayIssue(issue: v.BaseIssue<unknown>): string {
-  const path = v.getDotPath(issue) ?? "body";
-  const said = `${path}: ${issue.message}`;
-  return said.length <= ISSUE_CHARS_MAX ? said : `${said.slice(0, ISSUE_CHARS_MAX - 1)}…`;
-}
-
 export function openApp(ports: RoutePorts): App {
   const app: App = new Hono<Env>();
   app.use(async (c, next) => {
@@ -222,6 +178,7 @@ export function openApp(ports: RoutePorts): App {
   app.route("/v1", api);
   app.notFound((c) => refuse(c, "not_found", `no route ${c.req.method} ${c.req.path}`));
   app.onError((error, c) => {
+    if (error instanceof Refusal) return refuse(c, error.code, error.message, error.details);
     // Another replica leads: nothing was written, and the same request there is as good as new.
     if (error instanceof StaleEpoch) return refuse(c, "not_leader", error.message);
     ports.log("error", "request failed", { path: c.req.path, error: String(error.stack ?? error) });

@@ -3,8 +3,9 @@
  *
  * Adapter: files.
  */
-import { closeSync, openSync, readSync, rmSync } from "node:fs";
-import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+import { closeSync, openSync, readSync, rmSync, statSync } from "node:fs";
+import type { App, RoutePorts } from "./app.ts";
+import { needs, Refusal } from "./request.ts";
 
 /** Bytes read and sent at once. */
 const SLICE_BYTES = 256 * 1_024;
@@ -15,15 +16,18 @@ export function backupRoutes(api: App, ports: RoutePorts): void {
     const { backup } = ports;
     if (backup === null) {
       const message = "the database is a server's: back it up with that server's own tools";
-      return refuse(c, "conflict", message);
+      throw new Refusal("conflict", message);
     }
-    if (running) return refuse(c, "rate_limited", "a backup is being made already");
+    if (running) throw new Refusal("rate_limited", "a backup is being made already");
     running = true;
     try {
       const path = await backup();
+      const { size } = statSync(path);
       const by = c.get("principal").name;
       ports.log("info", "backup", { by });
-      return c.body(openOnce(path), 200, { "Content-Type": "application/vnd.sqlite3" });
+      const headers = { "Content-Type": "application/vnd.sqlite3" };
+      // A stream is sent without its length, and whoever waits for it wants to know.
+      return c.body(openOnce(path), 200, { ...headers, "Navarch-Bytes": String(size) });
     } finally {
       running = false;
     }

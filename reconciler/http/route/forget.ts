@@ -2,27 +2,21 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { judgeForget } from "../../core/fold/forget.ts";
-import { type Env, needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
 import { locateNode } from "./node.ts";
+import { eventBy, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
 
-const Forget = v.strictObject({
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
-});
+const Forget = v.strictObject({ reason: reasonOrNone });
 
 export function forgetRoutes(api: App, ports: RoutePorts): void {
   api.delete("/nodes/:id", needs("operator"), (c) => forget(c, ports));
 }
 
 async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locateNode(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Forget);
-  if (!body.ok) return body.response;
-  const { id } = found.node;
+  const { id } = locateNode(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Forget);
   const { reconciler, clock } = ports;
   const { heartbeatTimeoutMs } = reconciler.activeConfig().server;
-  const now = clock.wallMs();
-  const by = c.get("principal").name;
   let refusal: string | null = null;
   await reconciler.change((draft) => {
     const node = draft.node(id);
@@ -37,12 +31,12 @@ async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
       return;
     }
     draft.change.removedNodes.push(id);
-    const why = body.value.reason === "" ? "" : `: ${body.value.reason}`;
-    const about = { at: now, node: id, pool: node.pool, session: null, actor: `human:${by}` };
+    const why = body.reason === "" ? "" : `: ${body.reason}`;
     const message = `its record is removed${why}; an agent that speaks again starts a new one`;
-    draft.tell([{ ...about, kind: "node.forgotten", message }]);
+    const about = { node: id, pool: node.pool };
+    draft.tell([eventBy(by, { at: now, kind: "node.forgotten", ...about, message })]);
   });
-  if (refusal !== null) return refuse(c, "conflict", refusal, { node_id: id });
+  if (refusal !== null) throw new Refusal("conflict", refusal, { node_id: id });
   reconciler.presence.forget(id);
   return c.json({ node_id: id, forgotten_by: by });
 }

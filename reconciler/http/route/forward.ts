@@ -13,7 +13,7 @@ import type { PeerTls } from "../../security/tls/open.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { refuseUpgrade, type RoutePorts } from "./app.ts";
 import { TOO_MANY } from "./gate.ts";
-import { HOP, printHop, type Sign } from "./hop.ts";
+import { HOP, formatHop, type Sign } from "./hop.ts";
 import { VIOLATION } from "./named.ts";
 import { askToWait, type StreamData, type Streams } from "./stream.ts";
 
@@ -81,7 +81,7 @@ export class Forward {
   }
 
   private hop(remote: string): string {
-    return printHop(this.from.sign, remote, this.from.clock.wallMs());
+    return formatHop(this.from.sign, remote, this.from.clock.wallMs());
   }
 
   private async probe(): Promise<string | null> {

@@ -2,32 +2,27 @@
  * The recorded findings of the fleet, page by page, with what a condition may ask about their
  * nodes: what `policy test --replay` reads.
  */
+import * as v from "valibot";
 import type { NodeId } from "../../../schema/id.ts";
 import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";
 import { policyNodeOf } from "../../core/fold/rejudge.ts";
 import { iso } from "../view/node.ts";
-import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./app.ts";
+import { needs, queryNumber, queryTime, readQuery } from "./request.ts";
 
 /** Rows of one page: about a megabyte, and some milliseconds of the loop. */
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 500;
 
+const PageQuery = v.object({
+  since: queryTime,
+  after: queryNumber("expected a whole number from 0 on"),
+  limit: queryNumber("expected a whole number from 1 on", 1),
+});
+
 export function historyRoutes(api: App, ports: RoutePorts): void {
   api.get("/findings", needs("viewer"), async (c) => {
-    const { since: from = "1970-01-01T00:00:00Z", after: last, limit: most } = c.req.query();
-    const since = Date.parse(from);
-    if (Number.isNaN(since))
-      return refuse(c, "invalid_argument", "since: expected an RFC 3339 time");
-    const after = last === undefined ? null : Number(last);
-    const limit = most === undefined ? PAGE_DEFAULT : Number(most);
-    for (const [name, value, least] of [
-      ["after", after ?? 0, 0],
-      ["limit", limit, 1],
-    ] as const) {
-      if (!Number.isInteger(value) || value < least) {
-        return refuse(c, "invalid_argument", `${name}: expected a whole number from ${least} on`);
-      }
-    }
+    const { since = 0, after = null, limit = PAGE_DEFAULT } = readQuery(c, PageQuery);
     const rows = await ports.store.pastFindings({
       since,
       after,

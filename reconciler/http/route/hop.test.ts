@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Authority } from "../../security/auth.ts";
-import { printHop, readHop } from "./hop.ts";
+import { formatHop, readHop } from "./hop.ts";
 
 const of = (secret: string) => {
   const from = { secret, admins: [], shared: [], credentials: [], anonymous: false };
@@ -12,14 +12,14 @@ const NOW = 1_800_000_000_000;
 
 test("readHop() gives back what a replica with the same secret said", () => {
   for (const remote of ["10.0.0.1", "2001:db8::7", "::ffff:10.0.0.1", "fe80::1%eth0"]) {
-    expect(readHop(sign, printHop(sign, remote, NOW), NOW + 1_000)).toBe(remote);
+    expect(readHop(sign, formatHop(sign, remote, NOW), NOW + 1_000)).toBe(remote);
   }
   // A caller without a socket has no address, and none is made up for it.
-  expect(readHop(sign, printHop(sign, "", NOW), NOW)).toBeNull();
+  expect(readHop(sign, formatHop(sign, "", NOW), NOW)).toBeNull();
 });
 
 test("readHop() believes no other secret, no changed address, no old word, no nonsense", () => {
-  const header = printHop(sign, "10.0.0.1", NOW);
+  const header = formatHop(sign, "10.0.0.1", NOW);
   expect(readHop(of("b"), header, NOW)).toBeNull();
   expect(readHop(sign, header.replace("10.0.0.1", "10.0.0.2"), NOW)).toBeNull();
   expect(readHop(sign, header.replace(String(NOW), String(NOW + 1)), NOW)).toBeNull();

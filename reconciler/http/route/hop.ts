@@ -18,7 +18,7 @@ export type Sign = (text: string) => string;
 const said = (remote: string, atMs: number): string => `hop\n${atMs}\n${remote}`;
 
 /** The header's value; `remote` is the caller's address as the replica's own socket has it. */
-export function printHop(sign: Sign, remote: string, atMs: number): string {
+export function formatHop(sign: Sign, remote: string, atMs: number): string {
   return `${atMs} ${sign(said(remote, atMs))} ${remote}`.trimEnd();
 }
 

@@ -9,7 +9,7 @@
  */
 import { statSync } from "node:fs";
 import type { Context } from "hono";
-import { isInstallerServer, printInstaller } from "../../../bootstrap/install/script.ts";
+import { isInstallerServer, formatInstaller } from "../../../bootstrap/install/script.ts";
 import type { App, Env } from "./app.ts";
 import { digestOf, type Release, type ReleaseFile, type Releases } from "./release-folder.ts";
 import type { ReleaseKey } from "../../security/release-key.ts";
@@ -32,7 +32,7 @@ export function installRoutes(app: App, ports: InstallPorts): void {
     const release = await releases.latest();
     const sums =
       release === null ? null : { version: release.version, sha256: digestOf(release.sums) };
-    const script = printInstaller({ server: serverOf(c, ports), key: key.publicBase64, sums });
+    const script = formatInstaller({ server: serverOf(c, ports), key: key.publicBase64, sums });
     return text(c, script, "text/x-shellscript; charset=utf-8");
   });
   app.get("/releases/key.pem", (c) => text(c, key.publicPem, "application/x-pem-file"));

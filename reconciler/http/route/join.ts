@@ -12,7 +12,7 @@ import {
   type JoinReply,
   type JoinState,
   type JoinTokenView,
-  printJoinToken,
+  formatJoinToken,
 } from "../../../schema/join.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { positive } from "../../../schema/number.ts";
@@ -23,8 +23,9 @@ import type { JoinAnswer } from "../../security/join/joins.ts";
 import type { Sight } from "../../security/join/place.ts";
 import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
-import { needs, readBody, refuse, type App, type RoutePorts } from "./app.ts";
+import { refuse, type App, type RoutePorts } from "./app.ts";
 import { remoteOf, turnAway } from "./gate.ts";
+import { invalid, needs, readAsked, readBody, Refusal } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
 /** Longer ones are passwords in scripts: a machine image that outlives it needs another way. */
@@ -78,24 +79,18 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
     return c.json({ join_tokens: all.map((one) => viewJoin(one, now)) });
   });
   api.post("/join-tokens", needs("admin"), async (c) => {
-    const body = await readBody(c, NewJoinToken);
-    if (!body.ok) return body.response;
-    const { pool, node, uses, label } = body.value;
+    const { body, by, now } = await readAsked(c, ports, NewJoinToken);
+    const { pool, node, uses, label } = body;
     const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
     if (!names.includes(pool)) {
       const close = nearest(pool, names);
       const hint = close === null ? "" : `: did you mean "${close}"?`;
-      return refuse(c, "not_found", `no pool ${pool}${hint}`);
+      throw new Refusal("not_found", `no pool ${pool}${hint}`);
     }
-    if (node !== null && uses !== 1) {
-      return refuse(c, "invalid_argument", "uses: a token for one node is used once");
-    }
-    const life = parseDuration(body.value.ttl ?? TTL_DEFAULT);
-    if (!life.ok) return refuse(c, "invalid_argument", `ttl: ${life.message}`);
-    if (life.ms < TTL_MS_MIN || life.ms > TTL_MS_MAX) {
-      return refuse(c, "invalid_argument", "ttl: expected 1m to 720h");
-    }
-    const now = ports.clock.wallMs();
+    if (node !== null && uses !== 1) return invalid("uses: a token for one node is used once");
+    const life = parseDuration(body.ttl ?? TTL_DEFAULT);
+    if (!life.ok) return invalid(`ttl: ${life.message}`);
+    if (life.ms < TTL_MS_MIN || life.ms > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");
     const secret = `${JOIN_PREFIX}${ports.newSecret().replace(/^nvt\./, "")}`;
     const made = await joins.create({
       id: ports.newId(),
@@ -105,19 +100,19 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
       label,
       usesMax: uses,
       createdAt: now,
-      createdBy: c.get("principal").name,
+      createdBy: by,
       expiresAt: now + life.ms,
       revokedAt: null,
     });
-    if (made === null) return refuse(c, "conflict", "too many join tokens are open: revoke some");
+    if (made === null) throw new Refusal("conflict", "too many join tokens are open: revoke some");
     c.set("target", made.id);
-    const token = printJoinToken(secret, ports.install?.key.fingerprint ?? null);
+    const token = formatJoinToken(secret, ports.install?.key.fingerprint ?? null);
     return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
   });
   api.delete("/join-tokens/:id", needs("admin"), async (c) => {
     const id = c.req.param("id") ?? "";
     const ended = await joins.revoke(id);
-    if (ended === null) return refuse(c, "not_found", `no join token ${id}`);
+    if (ended === null) throw new Refusal("not_found", `no join token ${id}`);
     return c.json(viewJoin(ended, ports.clock.wallMs()));
   });
 }
@@ -126,9 +121,8 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
 export function joinRoute(api: App, ports: RoutePorts, door: Door): void {
   api.post("/agent/join", async (c) => {
     const body = await readBody(c, JoinRequest);
-    if (!body.ok) return body.response;
-    const answer = await door.joins.join(body.value, sightOf(ports), remoteOf(c));
-    c.set("target", body.value.node_id);
+    const answer = await door.joins.join(body, sightOf(ports), remoteOf(c));
+    c.set("target", body.node_id);
     c.set("who", whoOf(answer));
     if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
     if (answer.kind === "refused") {

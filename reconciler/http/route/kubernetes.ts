@@ -8,7 +8,8 @@ import { countNodes, missingNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { causeOf } from "../../core/kubernetes/refusal-cause.ts";
 import { iso } from "../view/node.ts";
-import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./app.ts";
+import { needs, Refusal } from "./request.ts";
 
 /** Lines for people; a cluster whose webhook refuses everything would fill pages. */
 const LINES_MAX = 50;
@@ -87,7 +88,7 @@ export function kubernetesRoutes(api: App, ports: RoutePorts): void {
     const { pools } = reconciler.activeConfig();
     const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
     const answer = await cluster.missing(joins);
-    if (answer.kind === "failed") return refuse(c, "unavailable", answer.message);
+    if (answer.kind === "failed") throw new Refusal("unavailable", answer.message);
     const { rules, checked, account } = answer;
     const view: PermissionsView = { attached: true, missing: rules, checked, account };
     return c.json(view);

@@ -6,7 +6,6 @@ import { COMMAND_TYPES, type Command, type CommandType } from "../../../schema/c
 import { parseDuration } from "../../../schema/duration.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
 import { viewAttempt } from "../view/bootstrap.ts";
@@ -14,8 +13,9 @@ import { explainNode } from "../view/explain.ts";
 import { iso, viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
 import { emptyChange } from "../../core/store.ts";
 import { findNode } from "./find-node.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
 import { listNodes, matches } from "./node-list.ts";
+import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
   const pool = ports.reconciler.activeConfig().pools.find((one) => one.name === node.pool);
@@ -49,28 +49,15 @@ export function viewCommand(command: Command): CommandView {
   };
 }
 
-export function locateNode(
-  c: Context<Env>,
-  ports: RoutePorts,
-): { ok: true; node: Node } | { ok: false; response: Response } {
+/** The node that the path names; an order names exactly one that may still be ordered about. */
+export function locateNode(c: Context<Env>, ports: RoutePorts): Node {
   const given = c.req.param("id") ?? "";
   const { nodes } = ports.reconciler.fleet();
   const isOrder = c.req.method !== "GET";
   const found = findNode(nodes, given, isOrder ? null : { now: ports.clock.wallMs() });
-  if (found === null) {
-    return { ok: false, response: refuse(c, "not_found", sayUnknown(ports, given)) };
-  }
-  if ("ambiguous" in found) {
-    return {
-      ok: false,
-      response: refuse(
-        c,
-        "conflict",
-        `${given} names several nodes: ${found.ambiguous.join(", ")}`,
-      ),
-    };
-  }
-  return { ok: true, node: found };
+  if (found === null) throw new Refusal("not_found", sayUnknown(ports, given));
+  if (!("ambiguous" in found)) return found;
+  throw new Refusal("conflict", `${given} names several nodes: ${found.ambiguous.join(", ")}`);
 }
 
 function sayUnknown({ reconciler }: RoutePorts, given: string): string {
@@ -78,22 +65,18 @@ function sayUnknown({ reconciler }: RoutePorts, given: string): string {
   if (objects.some(({ name }) => name === given)) {
     return `Node ${given} is in the cluster, and no machine of this fleet is known to be it`;
   }
-  const near = nearest(given, [...reconciler.fleet().nodes.keys()]);
-  return `no node ${given}${near === null ? "" : ` (did you mean "${near}"?)`}`;
+  return `no node ${given}${sayNear(given, [...reconciler.fleet().nodes.keys()])}`;
 }
 
 export function nodeRoutes(api: App, ports: RoutePorts): void {
   api.get("/nodes", needs("viewer"), (c) => listNodes(c, ports, (node) => viewOf(ports, node)));
   api.get("/nodes/:id", needs("viewer"), async (c) => {
-    const found = locateNode(c, ports);
-    if (!found.ok) return found.response;
-    const findings = await ports.store.findings(found.node.id, LIMIT.healthEventsShownMax);
-    return c.json({ ...viewOf(ports, found.node), health_events: findings.map(viewHealthEvent) });
+    const node = locateNode(c, ports);
+    const findings = await ports.store.findings(node.id, LIMIT.healthEventsShownMax);
+    return c.json({ ...viewOf(ports, node), health_events: findings.map(viewHealthEvent) });
   });
   api.get("/nodes/:id/bootstrap", needs("viewer"), async (c) => {
-    const found = locateNode(c, ports);
-    if (!found.ok) return found.response;
-    const { node } = found;
+    const node = locateNode(c, ports);
     const live = ports.live(node.id);
     const stored = await ports.store.bootstraps(node.id, LIMIT.bootstrapsKeptMax);
     const ended = stored.filter(({ attempt }) => attempt !== live?.attempt);
@@ -106,9 +89,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   });
   for (const kind of ["node", "instance"] as const) {
     api.get(`/${kind}s/:id/explain`, needs("viewer"), async (c) => {
-      const found = locateNode(c, ports);
-      if (!found.ok) return found.response;
-      const { node } = found;
+      const node = locateNode(c, ports);
       const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
       const events = await ports.store.events(query);
       const unproven = ports.reconciler.cluster().unproven.get(node.id) ?? null;
@@ -131,11 +112,10 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
     return c.json({ instances: wanted });
   });
   api.get("/instances/:id", needs("viewer"), (c) => {
-    const found = locateNode(c, ports);
-    if (!found.ok) return found.response;
-    const view = viewInstance(found.node);
-    if (view !== null) return c.json(view);
-    return refuse(c, "not_found", `node ${found.node.id} has no instance`);
+    const node = locateNode(c, ports);
+    const view = viewInstance(node);
+    if (view === null) throw new Refusal("not_found", `node ${node.id} has no instance`);
+    return c.json(view);
   });
   api.get("/commands", needs("viewer"), async (c) => {
     const commands = await ports.store.commands({ node: c.req.query("node") ?? null, limit: 200 });
@@ -144,8 +124,8 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
   api.get("/commands/:id", needs("viewer"), async (c) => {
     const id = v.safeParse(CommandId, c.req.param("id"));
     const command = id.success ? await ports.store.command(id.output) : null;
-    if (command !== null) return c.json(viewCommand(command));
-    return refuse(c, "not_found", "there is no command with this id");
+    if (command === null) throw new Refusal("not_found", "there is no command with this id");
+    return c.json(viewCommand(command));
   });
   for (const type of COMMAND_TYPES) {
     api.post(`/nodes/:id/${type}`, needs("operator"), (c) => order(c, ports, type));
@@ -153,7 +133,7 @@ export function nodeRoutes(api: App, ports: RoutePorts): void {
 }
 
 const Order = v.strictObject({
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
+  reason: reasonOrNone,
   timeout: v.nullish(v.string(), null),
   force: v.optional(v.boolean(), false),
   dry_run: v.optional(v.boolean(), false),
@@ -163,61 +143,45 @@ const Order = v.strictObject({
 const APPLY_MS = 3_000;
 
 async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Promise<Response> {
-  const found = locateNode(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Order);
-  if (!body.ok) return body.response;
-  const { node } = found;
-  const timeout = readTimeout(body.value.timeout);
-  if (!timeout.ok) return refuse(c, "invalid_argument", timeout.message);
-  const { timeoutMs } = timeout;
+  const node = locateNode(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Order);
+  const { force, reason } = body;
+  const timeoutMs = readTimeout(body.timeout);
   const id = v.safeParse(CommandId, c.req.header("Idempotency-Key") ?? ports.newId());
-  if (!id.success) return refuse(c, "invalid_argument", `Idempotency-Key: ${id.issues[0].message}`);
+  if (!id.success) return invalid(`Idempotency-Key: ${id.issues[0].message}`);
   const before = await ports.store.command(id.output);
   // The forced order is another one: the answer to the first must not stand for it.
-  const { force } = body.value;
   const isSame = before?.node === node.id && before.type === type && before.force === force;
   if (before !== null && !isSame) {
     const was = `${before.force ? "forced " : ""}${before.type} of ${before.node}`;
-    return refuse(c, "conflict", `Idempotency-Key ${id.output} was used for ${was}`);
+    throw new Refusal("conflict", `Idempotency-Key ${id.output} was used for ${was}`);
   }
   if (before !== null) return c.json(viewCommand(before));
-  const judgement = judgeCommand(node, {
-    type,
-    force: body.value.force,
-    reason: body.value.reason,
-  });
-  if (judgement.kind === "refused")
-    return refuse(c, judgement.code, judgement.message, { node_id: node.id });
-  if (body.value.dry_run) {
-    const drains = isDrained(type, body.value.force);
-    const pods = drains ? await podsOf(ports, node, body.value.force) : null;
-    if (pods !== null && !pods.ok) return refuse(c, "unavailable", pods.message);
-    const plan = dryRun(ports, node, { type, timeoutMs, drains });
-    return c.json({ plan, ...(pods === null ? {} : { pods: pods.list }) });
+  const judgement = judgeCommand(node, { type, force, reason });
+  if (judgement.kind === "refused") {
+    throw new Refusal(judgement.code, judgement.message, { node_id: node.id });
   }
-  const principal = c.get("principal");
+  if (body.dry_run) {
+    const drains = isDrained(type, force);
+    const pods = drains ? await podsOf(ports, node, force) : null;
+    const plan = dryRun(ports, node, { type, timeoutMs, drains });
+    return c.json({ plan, ...(pods === null ? {} : { pods }) });
+  }
   const command: Command = {
     id: id.output,
     node: node.id,
     type,
-    reason: body.value.reason,
-    force: body.value.force,
+    reason,
+    force,
     timeoutMs,
-    issuedBy: principal.name,
-    issuedAt: ports.clock.wallMs(),
+    issuedBy: by,
+    issuedAt: now,
     state: "accepted",
     message: null,
   };
-  const event = {
-    at: command.issuedAt,
-    kind: "command.issued" as const,
-    node: node.id,
-    pool: node.pool,
-    session: node.session?.id ?? null,
-    actor: `human:${principal.name}`,
-    message: `${type}${command.reason === "" ? "" : `: ${command.reason}`}`,
-  };
+  const message = `${type}${reason === "" ? "" : `: ${reason}`}`;
+  const about = { node: node.id, pool: node.pool, session: node.session?.id ?? null };
+  const event = eventBy(by, { at: now, kind: "command.issued", ...about, message });
   await ports.store.commit({ ...emptyChange(), commands: [command], events: [event] });
   ports.metrics.countCommand(type);
   const applied = ports.reconciler.takeCommand(command);
@@ -225,19 +189,18 @@ async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Pro
     (resolve) => void ports.clock.after(APPLY_MS, () => resolve(command)),
   );
   const result = await Promise.race([applied, late]);
-  if (result.state === "refused")
-    return refuse(c, "conflict", result.message ?? "refused", { node_id: node.id });
+  if (result.state === "refused") {
+    throw new Refusal("conflict", result.message ?? "refused", { node_id: node.id });
+  }
   return c.json(viewCommand(result), result.state === "applied" ? 200 : 202);
 }
 
-function readTimeout(
-  given: string | null,
-): { ok: true; timeoutMs: number | null } | { ok: false; message: string } {
-  if (given === null) return { ok: true, timeoutMs: null };
+function readTimeout(given: string | null): number | null {
+  if (given === null) return null;
   const parsed = parseDuration(given);
-  if (parsed.ok) return { ok: true, timeoutMs: parsed.ms };
+  if (parsed.ok) return parsed.ms;
   const hint = parsed.hint === null ? "" : ` (${parsed.hint})`;
-  return { ok: false, message: `timeout: ${parsed.message}${hint}` };
+  return invalid(`timeout: ${parsed.message}${hint}`);
 }
 
 /** What a drain would ask of each pod; `null` for a node that is in no cluster. */
@@ -245,7 +208,7 @@ async function podsOf(
   ports: RoutePorts,
   node: Node,
   force: boolean,
-): Promise<{ ok: true; list: PodPlanView[] } | { ok: false; message: string } | null> {
+): Promise<PodPlanView[] | null> {
   const { cluster } = ports.reconciler.cluster();
   const { kube } = node;
   if (cluster === null || kube === null || kube.absentSince !== null) return null;
@@ -259,11 +222,10 @@ async function podsOf(
       deleteEmptydirData: drain?.deleteEmptydirData ?? true,
     },
   );
-  if (answer.kind === "failed") return { ok: false, message: answer.message };
-  const list = answer.plan.map(({ namespace, name, uid, verdict, why }) => {
+  if (answer.kind === "failed") throw new Refusal("unavailable", answer.message);
+  return answer.plan.map(({ namespace, name, uid, verdict, why }) => {
     return { namespace, name, uid, verdict, why };
   });
-  return { ok: true, list };
 }
 
 /** Who forces an end does not wait for what runs there (`decideOrder`); a drain may be forced. */
@@ -278,16 +240,15 @@ type Wish = { type: CommandType; timeoutMs: number | null; drains: boolean };
 function dryRun(ports: RoutePorts, node: Node, { type, timeoutMs, drains }: Wish): string[] {
   if (type === "cordon" || type === "uncordon") return [`${type} ${node.id}`];
   const steps = [`cordon ${node.id}`];
-  if (drains) steps.push(printDrain(ports, node, timeoutMs));
+  if (drains) steps.push(formatDrain(ports, node, timeoutMs));
   if (type !== "drain") steps.push(`end instance ${node.instance?.id ?? "?"}`);
   if (type === "replace")
     steps.push(`ask for a new node for slot ${node.slot ?? "?"} of pool ${node.pool ?? "?"}`);
   return steps;
 }
 
-function printDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
-  const sight = ports.reconciler.lastSight();
-  const left = sight?.drain(node.id) ?? { kind: "unknown" as const };
+function formatDrain(ports: RoutePorts, node: Node, timeoutMs: number | null): string {
+  const left = ports.reconciler.workOn(node.id);
   const config = ports.reconciler.activeConfig();
   const pool = config.pools.find((one) => one.name === node.pool) ?? null;
   const limit = timeoutMs ?? pool?.drain.timeoutMs ?? 0;

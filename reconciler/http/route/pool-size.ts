@@ -7,7 +7,6 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { CommandId, type NodeId } from "../../../schema/id.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
 import { whole } from "../../../schema/number.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
@@ -17,9 +16,10 @@ import type { Draft } from "../../core/draft.ts";
 import { desiredOf } from "../../core/fleet.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
 import { findNode } from "./find-node.ts";
 import { locatePool, nodesOf, sizeWarnings, statusView } from "./pool-view.ts";
+import { invalid, needs, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
 
 /** Far more than one asks to lose at once; a list pasted by mistake is more likely. */
 const REMOVED_MAX = 1_000;
@@ -30,7 +30,7 @@ const size = (least: number) =>
     v.minValue(least, `expected a whole number from ${least}`),
     v.maxValue(1_000_000),
   );
-const reason = v.optional(v.pipe(v.string(), v.maxLength(1_024)), "");
+const reason = reasonOrNone;
 const clamp = v.optional(v.boolean(), false);
 
 const Size = v.strictObject({ nodes: size(0), reason, clamp });
@@ -75,9 +75,7 @@ export function poolSizeRoutes(api: App, ports: RoutePorts): void {
     })),
   );
   api.get("/pools/:pool/members", needs("viewer"), (c) => {
-    const found = locatePool(c, ports);
-    if (!found.ok) return found.response;
-    const { pool } = found;
+    const pool = locatePool(c, ports);
     const state = ports.reconciler.fleet().pools.get(pool.name);
     return c.json(viewMembers(pool, state, nodesOf(ports, pool.name)));
   });
@@ -95,18 +93,11 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
   schema: S,
   wishOf: (body: v.InferOutput<S>) => Wish,
 ): Promise<Response> {
-  const found = locatePool(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, schema);
-  if (!body.ok) return body.response;
+  const pool = locatePool(c, ports);
+  const { body, by, now } = await readAsked(c, ports, schema);
   const key = v.safeParse(v.optional(CommandId), c.req.header("Idempotency-Key"));
-  if (!key.success) {
-    return refuse(c, "invalid_argument", `Idempotency-Key: ${key.issues[0].message}`);
-  }
-  const { pool } = found;
-  const now = ports.clock.wallMs();
-  const by = c.get("principal").name;
-  const wish = wishOf(body.value);
+  if (!key.success) return invalid(`Idempotency-Key: ${key.issues[0].message}`);
+  const wish = wishOf(body);
   let answer: Resized | Removed | { kind: "told" } = { kind: "told" };
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
@@ -118,7 +109,7 @@ async function change<S extends v.GenericSchema<unknown, { reason: string }>>(
       return;
     }
     const nodes = nodesOf(ports, pool.name);
-    const asking = { pool, state, nodes, by, reason: body.value.reason, now };
+    const asking = { pool, state, nodes, by, reason: body.reason, now };
     answer = wish.judge(asking, desiredOf(pool, state), draft);
     if (answer.kind === "refused") return;
     for (const node of answer.nodes) draft.putNode(node);
@@ -134,7 +125,9 @@ function say(
   pool: Asking["pool"],
   answer: Resized | Removed | { kind: "told" },
 ): Response {
-  if (answer.kind === "refused") return refuse(c, answer.code, answer.message, answer.details);
+  if (answer.kind === "refused") {
+    throw new Refusal(answer.code, answer.message, answer.details);
+  }
   const more =
     "removed" in answer
       ? { removed: idsOf(answer.removed), already_leaving: idsOf(answer.already) }
@@ -158,8 +151,7 @@ function removeNamed(
   for (const name of names) {
     const found = findNode(ports.reconciler.fleet().nodes, name);
     if (found === null) {
-      const near = nearest(name, idsOf(asking.nodes));
-      const hint = near === null ? "" : ` (did you mean "${near}"?)`;
+      const hint = sayNear(name, idsOf(asking.nodes));
       return refusal("not_found", `no node ${name}${hint}; nothing was removed`, { name });
     }
     if ("ambiguous" in found) {

@@ -1,27 +1,21 @@
 /** A pool by its name, and what its routes answer about it. */
 import type { Context } from "hono";
 import type { PoolConfig } from "../../../schema/config.ts";
-import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unitOf, wantsDemand } from "../../core/scaling/demand.ts";
 import { viewScaling, type ScalingView } from "../view/scaling.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
-import { refuse, type Env, type RoutePorts } from "./app.ts";
+import type { Env, RoutePorts } from "./app.ts";
+import { Refusal, sayNear } from "./request.ts";
 
-export function locatePool(
-  c: Context<Env>,
-  ports: RoutePorts,
-): { ok: true; pool: PoolConfig } | { ok: false; response: Response } {
+/** The pool that the path names. */
+export function locatePool(c: Context<Env>, ports: RoutePorts): PoolConfig {
   const given = c.req.param("pool") ?? "";
   const { pools } = ports.reconciler.activeConfig();
   const pool = pools.find((one) => one.name === given);
-  if (pool !== undefined) return { ok: true, pool };
-  const near = nearest(
-    given,
-    pools.map((one) => one.name),
-  );
-  const hint = near === null ? "" : ` (did you mean "${near}"?)`;
-  return { ok: false, response: refuse(c, "not_found", `no pool ${given}${hint}`) };
+  if (pool !== undefined) return pool;
+  const names = pools.map((one) => one.name);
+  throw new Refusal("not_found", `no pool ${given}${sayNear(given, names)}`);
 }
 
 export function nodesOf(ports: RoutePorts, pool: string): Node[] {
@@ -35,7 +29,7 @@ export function scalingView(ports: RoutePorts, pool: PoolConfig): ScalingView {
     server,
     standing: reconciler.standing(pool.name),
     now: clock.wallMs(),
-    seen: reconciler.lastSight()?.queue?.(pool.name) ?? null,
+    seen: reconciler.queueOf(pool.name),
   });
 }
 

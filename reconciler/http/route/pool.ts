@@ -8,45 +8,28 @@ import { sayQueue } from "../view/scaling.ts";
 import { explainPool } from "../view/explain.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { holdOf } from "../view/safety.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
 import { locatePool, nodesOf, poolView, scalingView, statusView } from "./pool-view.ts";
-import { endOf, HOLD_DEFAULT_MS, Lift, tellVeto, Veto } from "./safety.ts";
+import { eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
+import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
 
 export function poolRoutes(api: App, ports: RoutePorts): void {
   api.get("/pools", needs("viewer"), (c) => {
     const { pools } = ports.reconciler.activeConfig();
     return c.json({ pools: pools.map((pool) => poolView(ports, pool)) });
   });
-  api.get("/pools/:pool", needs("viewer"), (c) => {
-    const found = locatePool(c, ports);
-    return found.ok ? c.json(poolView(ports, found.pool)) : found.response;
-  });
-  api.get("/pools/:pool/status", needs("viewer"), (c) => {
-    const found = locatePool(c, ports);
-    return found.ok ? c.json(statusView(ports, found.pool)) : found.response;
-  });
+  api.get("/pools/:pool", needs("viewer"), (c) => c.json(poolView(ports, locatePool(c, ports))));
+  api.get("/pools/:pool/status", needs("viewer"), (c) =>
+    c.json(statusView(ports, locatePool(c, ports))),
+  );
   api.get("/pools/:pool/explain", needs("viewer"), async (c) => {
-    const found = locatePool(c, ports);
-    if (!found.ok) return found.response;
-    const { pool } = found;
-    const events = await ports.store.events({
-      node: null,
-      pool: pool.name,
-      since: null,
-      after: null,
-      limit: 30,
-    });
+    const pool = locatePool(c, ports);
+    const query = { node: null, pool: pool.name, since: null, after: null, limit: 30 };
+    const events = await ports.store.events(query);
     const state = ports.reconciler.fleet().pools.get(pool.name);
-    const from = {
-      fleet: ports.reconciler.fleet(),
-      config: ports.reconciler.activeConfig(),
-      sight: ports.reconciler.lastSight(),
-      plan: ports.reconciler.lastPlan(),
-      broken: ports.reconciler.failure(),
-      now: ports.clock.wallMs(),
-    };
-    const view = explainPool(pool, state, nodesOf(ports, pool.name), events, from);
+    const nodes = nodesOf(ports, pool.name);
+    const view = explainPool(pool, state, nodes, events, safetySource(ports));
     const scaling = scalingView(ports, pool);
     const queue = sayQueue(scaling);
     const causes = [...view.causes, ...(queue === null ? [] : [{ at: null, text: queue }])];
@@ -63,34 +46,22 @@ export function poolRoutes(api: App, ports: RoutePorts): void {
  * (docs/reference/safety.md#holds).
  */
 async function hold(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locatePool(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Veto);
-  if (!body.ok) return body.response;
-  const { pool } = found;
-  const now = ports.clock.wallMs();
-  const end = endOf(body.value, now);
-  if (!end.ok) return refuse(c, "invalid_argument", end.message);
-  const until = end.until ?? now + HOLD_DEFAULT_MS;
-  const by = c.get("principal").name;
-  const { reason: why } = body.value;
+  const pool = locatePool(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Veto);
+  const until = endOf(body, now) ?? now + HOLD_DEFAULT_MS;
+  const { reason: why } = body;
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
     draft.putPool({ ...state, hold: { by, why, until } });
     const message = `pool ${pool.name} is held until ${new Date(until).toISOString()}: ${why}`;
-    draft.tell([tellVeto("safety.frozen", { pool: pool.name, by, now, message })]);
+    draft.tell([eventBy(by, { at: now, kind: "safety.frozen", pool: pool.name, message })]);
   });
   return c.json(statusView(ports, pool));
 }
 
 async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locatePool(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Lift);
-  if (!body.ok) return body.response;
-  const { pool } = found;
-  const now = ports.clock.wallMs();
-  const by = c.get("principal").name;
+  const pool = locatePool(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Lift);
   let was = false;
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name);
@@ -99,9 +70,9 @@ async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     was = holdOf(state, now) !== null;
     // A hold that has run out ended by itself: nobody lifted it.
     if (!was) return;
-    const why = body.value.reason === "" ? "" : `: ${body.value.reason}`;
+    const why = body.reason === "" ? "" : `: ${body.reason}`;
     const message = `the hold by ${state.hold.by} is lifted${why} (it was: ${state.hold.why})`;
-    draft.tell([tellVeto("safety.released", { pool: pool.name, by, now, message })]);
+    draft.tell([eventBy(by, { at: now, kind: "safety.released", pool: pool.name, message })]);
   });
   return c.json({ ...statusView(ports, pool), was_held: was });
 }
@@ -125,23 +96,18 @@ const Demand = v.strictObject({
  * changes nothing.
  */
 async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const found = locatePool(c, ports);
-  if (!found.ok) return found.response;
-  const body = await readBody(c, Demand);
-  if (!body.ok) return body.response;
-  const { pool } = found;
-  const now = ports.clock.wallMs();
-  const { pending_jobs: pendingJobs, queue_depth: queueDepth, observed_at: given } = body.value;
+  const pool = locatePool(c, ports);
+  const { body, by, now } = await readAsked(c, ports, Demand);
+  const { pending_jobs: pendingJobs, queue_depth: queueDepth, observed_at: given } = body;
   const at = given === undefined ? now : Date.parse(given);
   const limitMs = expiryMs(ports.reconciler.activeConfig().server.autoscaleIntervalMs);
   if (Math.abs(now - at) > limitMs) {
     const apart = `${Math.round(Math.abs(now - at) / 1_000)} s ${at < now ? "ago" : "ahead"}`;
     const limit = `demand counts for ${limitMs / 1_000} s`;
-    const message = `observed_at: ${given ?? ""} is ${apart}; ${limit}`;
-    return refuse(c, "invalid_argument", message);
+    return invalid(`observed_at: ${given ?? ""} is ${apart}; ${limit}`);
   }
   const observedAt = Math.min(at, now);
-  const demand = { pendingJobs, queueDepth, observedAt, by: c.get("principal").name };
+  const demand = { pendingJobs, queueDepth, observedAt, by };
   let newest = observedAt;
   await ports.reconciler.change((draft) => {
     const state = draft.pool(pool.name) ?? newPoolState(pool.name, pool.scaling.minNodes, now);
@@ -153,5 +119,5 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
   if (newest === observedAt) return c.json(statusView(ports, pool));
   const known = new Date(newest).toISOString();
   const message = `observed_at: ${given ?? ""} is older than what is known (${known})`;
-  return refuse(c, "conflict", message);
+  throw new Refusal("conflict", message);
 }

@@ -4,7 +4,8 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { QuarantineView } from "../../../schema/quarantine.ts";
 import type { QuarantinedRow } from "../../core/store.ts";
 import { iso } from "../view/node.ts";
-import { needs, refuse, type App, type RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./app.ts";
+import { needs, Refusal } from "./request.ts";
 
 function viewRow({ id, source, key, node, pool, at, reason, doc }: QuarantinedRow): QuarantineView {
   const bytes = Buffer.byteLength(doc);
@@ -17,7 +18,7 @@ export function quarantineRoutes(api: App, { store }: RoutePorts): void {
     // The text may hold anything that a row may, so it is for administrators.
     const text = c.req.query("text") === "true";
     if (text && !roleIncludes(role, "admin")) {
-      return refuse(c, "permission_denied", `${name} has role ${role}; the text needs admin`);
+      throw new Refusal("permission_denied", `${name} has role ${role}; the text needs admin`);
     }
     const rows = await store.quarantine(LIMIT.quarantineKeptMax);
     const views = rows.map((row) => (text ? { ...viewRow(row), text: row.doc } : viewRow(row)));

@@ -6,13 +6,12 @@
 import * as v from "valibot";
 import type { Context } from "hono";
 import { parseDuration } from "../../../schema/duration.ts";
-import type { EventDraft } from "../../../schema/event.ts";
-import type { PoolName } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { factsOf } from "../../../schema/safety.ts";
-import { freezeOf, viewSafety } from "../view/safety.ts";
+import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewTrust } from "../view/trust.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
 
 /** docs/reference/safety.md#holds */
 export const HOLD_DEFAULT_MS = 24 * 3_600_000;
@@ -34,64 +33,52 @@ export const Veto = v.strictObject({
   until: v.nullish(v.pipe(v.string(), v.isoTimestamp("expected an RFC 3339 time")), null),
 });
 
-export const Lift = v.strictObject({
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
-});
+export const Lift = v.strictObject({ reason: reasonOrNone });
 
-/** When a veto ends; `until` `null` = it was not said. */
-export function endOf(
-  given: v.InferOutput<typeof Veto>,
-  now: number,
-): { ok: true; until: number | null } | { ok: false; message: string } {
+/** When a veto ends; `null` = it was not said. */
+export function endOf(given: v.InferOutput<typeof Veto>, now: number): number | null {
   if (given.for !== null && given.until !== null) {
-    return { ok: false, message: "for, until: one of them says when it ends, not both" };
+    return invalid("for, until: one of them says when it ends, not both");
   }
-  let until: number | null = null;
-  if (given.for !== null) {
-    const span = parseDuration(given.for);
-    if (!span.ok) {
-      const hint = span.hint === null ? "" : ` (${span.hint})`;
-      return { ok: false, message: `for: ${span.message}${hint}` };
-    }
-    until = now + span.ms;
-  } else if (given.until !== null) until = Date.parse(given.until);
-  if (until === null) return { ok: true, until };
+  const until = given.for === null ? momentOf(given.until) : now + spanOf(given.for);
+  if (until === null) return null;
   const name = given.for === null ? "until" : "for";
   const said = given.for ?? given.until ?? "";
-  if (Number.isNaN(until)) return { ok: false, message: `${name}: ${said} is no moment` };
-  if (until <= now) return { ok: false, message: `${name}: ${said} ends before it begins` };
-  if (until - now <= VETO_MS_MAX) return { ok: true, until };
-  return { ok: false, message: `${name}: ${said} is longer than 2160h` };
+  if (Number.isNaN(until)) return invalid(`${name}: ${said} is no moment`);
+  if (until <= now) return invalid(`${name}: ${said} ends before it begins`);
+  return until - now <= VETO_MS_MAX ? until : invalid(`${name}: ${said} is longer than 2160h`);
 }
 
-/** The event that tells of a veto, or of its end. */
-export function tellVeto(
-  kind: "safety.frozen" | "safety.released",
-  from: { pool: PoolName | null; by: string; now: number; message: string },
-): EventDraft {
-  const { pool, by, now, message } = from;
-  return { at: now, kind, node: null, pool, session: null, actor: `human:${by}`, message };
+function momentOf(given: string | null): number | null {
+  return given === null ? null : Date.parse(given);
+}
+
+function spanOf(given: string): number {
+  const span = parseDuration(given);
+  if (span.ok) return span.ms;
+  return invalid(`for: ${span.message}${span.hint === null ? "" : ` (${span.hint})`}`);
+}
+
+/** Everything that it takes to say what is held back now. */
+export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
+  return {
+    fleet: reconciler.fleet(),
+    config: reconciler.activeConfig(),
+    sight: reconciler.lastSight(),
+    plan: reconciler.lastPlan(),
+    broken: reconciler.failure(),
+    now: clock.wallMs(),
+  };
 }
 
 export function safetyRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler, clock } = ports;
+  const { reconciler } = ports;
   api.get("/trust", needs("viewer"), (c) => {
     const { tls } = reconciler.activeConfig().server;
     const key = ports.install?.key.fingerprint ?? null;
     return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
   });
-  api.get("/safety", needs("viewer"), (c) =>
-    c.json(
-      viewSafety({
-        fleet: reconciler.fleet(),
-        config: reconciler.activeConfig(),
-        sight: reconciler.lastSight(),
-        plan: reconciler.lastPlan(),
-        broken: reconciler.failure(),
-        now: clock.wallMs(),
-      }),
-    ),
-  );
+  api.get("/safety", needs("viewer"), (c) => c.json(viewSafety(safetySource(ports))));
   api.put("/safety/freeze", needs("operator"), (c) => freeze(c, ports));
   api.delete("/safety/freeze", needs("operator"), (c) => unfreeze(c, ports));
   api.put("/safety/trusted/:rule", needs("operator"), (c) => trust(c, ports));
@@ -100,37 +87,29 @@ export function safetyRoutes(api: App, ports: RoutePorts): void {
 
 /** Everything that cannot be taken back stops, in the whole fleet, until somebody lifts it. */
 async function freeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, Veto);
-  if (!body.ok) return body.response;
-  const now = ports.clock.wallMs();
-  const end = endOf(body.value, now);
-  if (!end.ok) return refuse(c, "invalid_argument", end.message);
-  const { until } = end;
-  const by = c.get("principal").name;
-  const { reason } = body.value;
+  const { body, by, now } = await readAsked(c, ports, Veto);
+  const until = endOf(body, now);
+  const { reason } = body;
   const how = until === null ? "until it is unfrozen" : `until ${new Date(until).toISOString()}`;
   await ports.reconciler.change((draft) => {
     draft.putFact({ kind: "freeze", by, why: reason, at: now, until });
     const message = `the fleet is frozen ${how}: ${reason}`;
-    draft.tell([tellVeto("safety.frozen", { pool: null, by, now, message })]);
+    draft.tell([eventBy(by, { at: now, kind: "safety.frozen", message })]);
   });
   return c.json({ frozen: freezeOf(ports.reconciler.fleet().facts, now) });
 }
 
 async function unfreeze(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, Lift);
-  if (!body.ok) return body.response;
-  const now = ports.clock.wallMs();
-  const by = c.get("principal").name;
+  const { body, by, now } = await readAsked(c, ports, Lift);
   let was = false;
   await ports.reconciler.change((draft) => {
     const fact = draft.fact("freeze");
     if (fact?.kind !== "freeze") return;
     was = true;
     draft.dropFact("freeze");
-    const why = body.value.reason === "" ? "" : `: ${body.value.reason}`;
+    const why = body.reason === "" ? "" : `: ${body.reason}`;
     const message = `the freeze by ${fact.by} is lifted${why} (it was: ${fact.why})`;
-    draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
+    draft.tell([eventBy(by, { at: now, kind: "safety.released", message })]);
   });
   return c.json({ frozen: null, was_frozen: was });
 }
@@ -139,45 +118,42 @@ const Because = v.strictObject({ reason: why });
 
 /** A person's word that a rule which was put aside is right: its verdicts count again. */
 async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, Because);
-  if (!body.ok) return body.response;
-  const rule = c.req.param("rule") ?? "";
-  const { reconciler, clock } = ports;
+  const { body, by, now } = await readAsked(c, ports, Because);
+  const { reason } = body;
+  const { reconciler } = ports;
   const aside = factsOf(reconciler.fleet().facts, "quarantine").map((fact) => fact.rule);
-  if (!aside.includes(rule)) {
-    const hint = nearest(rule, aside);
-    const more = hint === null ? "" : ` (did you mean ${hint}?)`;
-    return refuse(c, "not_found", `no rule ${rule} is put aside${more}`);
-  }
-  const now = clock.wallMs();
-  const by = c.get("principal").name;
-  const { reason } = body.value;
+  const rule = knownName(c.req.param("rule"), aside, (name) => `no rule ${name} is put aside`);
   await reconciler.change((draft) => {
     draft.putFact({ kind: "trusted", rule, by, at: now, why: reason });
     const message = `rule ${rule} is trusted and counts again: ${reason}`;
-    draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
+    draft.tell([eventBy(by, { at: now, kind: "safety.released", message })]);
   });
   return c.json({ rule, trusted_by: by });
 }
 
 /** A GPU that failed was repaired: its machine may serve again. */
 async function forgive(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, Because);
-  if (!body.ok) return body.response;
-  const uuid = c.req.param("uuid") ?? "";
-  const { reconciler, clock } = ports;
+  const { body, by, now } = await readAsked(c, ports, Because);
+  const { reconciler } = ports;
   const known = factsOf(reconciler.fleet().facts, "lemon").map((fact) => fact.uuid);
-  if (!known.includes(uuid)) {
-    const hint = nearest(uuid, known);
-    const more = hint === null ? "" : ` (did you mean ${hint}?)`;
-    return refuse(c, "not_found", `no GPU ${uuid} is in the lemon ledger${more}`);
-  }
-  const now = clock.wallMs();
-  const by = c.get("principal").name;
+  const unknown = (name: string) => `no GPU ${name} is in the lemon ledger`;
+  const uuid = knownName(c.req.param("uuid"), known, unknown);
   await reconciler.change((draft) => {
     draft.dropFact(`lemon:${uuid}`);
-    const message = `GPU ${uuid} is forgiven: ${body.value.reason}`;
-    draft.tell([tellVeto("safety.released", { pool: null, by, now, message })]);
+    const message = `GPU ${uuid} is forgiven: ${body.reason}`;
+    draft.tell([eventBy(by, { at: now, kind: "safety.released", message })]);
   });
   return c.json({ uuid, forgiven_by: by });
+}
+
+/** The name, which must be one of those that are known. */
+function knownName(
+  given = "",
+  known: readonly string[],
+  unknown: (name: string) => string,
+): string {
+  if (known.includes(given)) return given;
+  const near = nearest(given, known);
+  const hint = near === null ? "" : ` (did you mean ${near}?)`;
+  throw new Refusal("not_found", `${unknown(given)}${hint}`);
 }

@@ -10,7 +10,8 @@ import { NodeId } from "../../../schema/id.ts";
 import { hashToken } from "../../security/auth.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
+import { eventBy, invalid, needs, readAsked, Refusal } from "./request.ts";
 
 /** A shorter one is over before it can be shown: a unit was mistyped. */
 const LIFE_MS_MIN = 1_000;
@@ -61,35 +62,28 @@ export function tokenRoutes(api: App, ports: RoutePorts): void {
 }
 
 async function create(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, NewToken);
-  if (!body.ok) return body.response;
-  if (body.value.role === "node") {
-    const message =
-      "role: a node is given its credential by its provider, by bootstrap or by a join token";
-    return refuse(c, "invalid_argument", message);
+  const { body, by, now } = await readAsked(c, ports, NewToken);
+  if (body.role === "node") {
+    const given = "by its provider, by bootstrap or by a join token";
+    return invalid(`role: a node is given its credential ${given}`);
   }
-  const now = ports.clock.wallMs();
-  const life = body.value.expires_in === null ? null : parseDuration(body.value.expires_in);
-  if (life !== null && !life.ok) {
-    return refuse(c, "invalid_argument", `expires_in: ${life.message}`);
-  }
-  if (life !== null && life.ms < LIFE_MS_MIN) {
-    return refuse(c, "invalid_argument", "expires_in: expected 1s or more");
-  }
+  const life = body.expires_in === null ? null : parseDuration(body.expires_in);
+  if (life?.ok === false) return invalid(`expires_in: ${life.message}`);
+  if (life !== null && life.ms < LIFE_MS_MIN) return invalid("expires_in: expected 1s or more");
   const secret = ports.newSecret();
   const credential: Credential = {
     id: ports.newId(),
-    role: body.value.role,
+    role: body.role,
     hash: hashToken(secret),
     node: null,
-    label: body.value.label,
+    label: body.label,
     createdAt: now,
-    createdBy: c.get("principal").name,
+    createdBy: by,
     expiresAt: life === null ? null : now + life.ms,
     revokedAt: null,
   };
   c.set("target", credential.id);
-  await save(ports, credential, "credential.created", c.get("principal").name);
+  await save(ports, credential, "credential.created", by);
   return c.json({ ...viewToken(credential), token: secret }, 201);
 }
 
@@ -98,7 +92,7 @@ async function revoke(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const by = c.get("principal").name;
   if (id.startsWith(NODE)) return revokeNode(c, ports, id.slice(NODE.length));
   const credential = ports.authority.get(id);
-  if (credential === null) return refuse(c, "not_found", `no token ${id}`);
+  if (credential === null) throw new Refusal("not_found", `no token ${id}`);
   const now = ports.clock.wallMs();
   const revoked: Credential = { ...credential, revokedAt: credential.revokedAt ?? now };
   await save(ports, revoked, "credential.revoked", by);
@@ -110,12 +104,9 @@ async function revoke(c: Context<Env>, ports: RoutePorts): Promise<Response> {
  * asks again each minute, so that it is heard at once when a join token for that node lets it back.
  */
 async function revokeNode(c: Context<Env>, ports: RoutePorts, name: string): Promise<Response> {
-  const node = nodeOf(name, ports);
-  if (node === null || ports.door === undefined) {
-    return refuse(c, "not_found", `no node ${name}`);
-  }
+  const { node, keys } = nodeOf(name, ports);
   const by = c.get("principal").name;
-  const credential = await ports.door.keys.revoke(node, by);
+  const credential = await keys.revoke(node, by);
   await tell(ports, credential, "credential.revoked", by);
   return c.json(viewToken(credential));
 }
@@ -123,30 +114,26 @@ async function revokeNode(c: Context<Env>, ports: RoutePorts, name: string): Pro
 async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const id = c.req.param("id") ?? "";
   if (!id.startsWith(NODE)) {
-    const message = "only a node's credential is rotated: make a new token, then revoke this one";
-    return refuse(c, "invalid_argument", message);
+    return invalid("only a node's credential is rotated: make a new token, then revoke this one");
   }
-  const node = nodeOf(id.slice(NODE.length), ports);
-  if (node === null || ports.door === undefined) {
-    return refuse(c, "not_found", `no node ${id.slice(NODE.length)}`);
-  }
+  const { node, keys } = nodeOf(id.slice(NODE.length), ports);
   if (ports.authority.isRevoked(node)) {
     const message = `the credentials of ${node} are revoked: make a join token with --node ${node}`;
-    return refuse(c, "conflict", message);
+    throw new Refusal("conflict", message);
   }
   const by = c.get("principal").name;
-  const credential = await ports.door.keys.rotate(node, by);
+  const credential = await keys.rotate(node, by);
   await tell(ports, credential, "credential.created", by);
   return c.json(viewToken(credential));
 }
 
 /** A node of the fleet, or one that was given a credential; a mistyped name is neither. */
-function nodeOf(name: string, ports: RoutePorts): NodeId | null {
-  const parsed = v.safeParse(NodeId, name);
-  if (!parsed.success) return null;
-  const node = parsed.output;
-  const known = ports.reconciler.fleet().nodes.has(node) || ports.authority.ofNode(node) !== null;
-  return known ? node : null;
+function nodeOf(name: string, { authority, door, reconciler }: RoutePorts) {
+  const { success, output } = v.safeParse(NodeId, name);
+  const isKnown = (node: NodeId) =>
+    reconciler.fleet().nodes.has(node) || authority.ofNode(node) !== null;
+  if (success && door !== undefined && isKnown(output)) return { node: output, keys: door.keys };
+  throw new Refusal("not_found", `no node ${name}`);
 }
 
 async function save(
@@ -168,14 +155,7 @@ async function tell(
 ): Promise<void> {
   const label = credential.label === "" ? "no label" : credential.label;
   const rotation = credential.key === undefined ? "" : `, rotation ${credential.key.number}`;
-  const event = {
-    at: ports.clock.wallMs(),
-    kind,
-    node: credential.node,
-    pool: null,
-    session: null,
-    actor: `human:${by}`,
-    message: `${credential.role} token ${credential.id} (${label}${rotation})`,
-  };
+  const message = `${credential.role} token ${credential.id} (${label}${rotation})`;
+  const event = eventBy(by, { at: ports.clock.wallMs(), kind, node: credential.node, message });
   await ports.store.commit({ ...emptyChange(), events: [event] });
 }

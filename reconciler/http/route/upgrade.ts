@@ -6,13 +6,13 @@
 import * as v from "valibot";
 import type { Context } from "hono";
 import { parseDuration } from "../../../schema/duration.ts";
-import type { EventDraft } from "../../../schema/event.ts";
 import type { CampaignFact, UpgradeView } from "../../../schema/upgrade.ts";
 import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../view/upgrade.ts";
-import { needs, readBody, refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./app.ts";
 import { digestOf, parseSums, type Release } from "./release-folder.ts";
+import { eventBy, invalid, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
 
 /** Download, start and one full check of a minute's cadence, on a slow machine. */
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;
@@ -40,7 +40,7 @@ export const UpgradeOrder = v.strictObject({
 });
 
 const Stop = v.strictObject({
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_024)), ""),
+  reason: reasonOrNone,
   rollback: v.optional(v.boolean(), false),
 });
 
@@ -52,35 +52,32 @@ export function upgradeRoutes(api: App, ports: RoutePorts): void {
 }
 
 async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, UpgradeOrder);
-  if (!body.ok) return body.response;
-  const { to, force } = body.value;
-  if (force) return refuse(c, "invalid_argument", `force: ${NO_DOWNGRADE}`);
-  const percent = Number(body.value.max_unavailable.slice(0, -1));
+  const { body, by, now } = await readAsked(c, ports, UpgradeOrder);
+  const { to, force, max_unavailable: share } = body;
+  if (force) return invalid(`force: ${NO_DOWNGRADE}`);
+  const percent = Number(share.slice(0, -1));
   if (percent <= 0 || percent > 100) {
-    return refuse(c, "invalid_argument", "max_unavailable: expected more than 0% and at most 100%");
+    return invalid("max_unavailable: expected more than 0% and at most 100%");
   }
-  const span = body.value.deadline === null ? null : parseDuration(body.value.deadline);
-  if (span?.ok === false) return refuse(c, "invalid_argument", `deadline: ${span.message}`);
+  const span = body.deadline === null ? null : parseDuration(body.deadline);
+  if (span?.ok === false) return invalid(`deadline: ${span.message}`);
   const deadlineMs = Math.round(span?.ms ?? DEADLINE_DEFAULT_MS);
   if (deadlineMs < DEADLINE_MS.min || deadlineMs > DEADLINE_MS.max) {
-    return refuse(c, "invalid_argument", "deadline: expected 10s to 1h");
+    return invalid("deadline: expected 10s to 1h");
   }
   const release = (await ports.install?.releases.find(to)) ?? null;
   const files = release === null ? {} : agentsOf(release);
   if (release === null || Object.keys(files).length === 0) {
     const how = "put it into the release folder (npm run release)";
-    return refuse(c, "not_found", `this control plane has no agent of release ${to}: ${how}`);
+    throw new Refusal("not_found", `this control plane has no agent of release ${to}: ${how}`);
   }
   // Agents verify it; better one answer here than a canary that refuses.
   if (parseSums(release.sums).get("VERSION") !== digestOf(`${to}\n`)) {
     const how = "agents would refuse it (npm run release writes that file)";
     const message = `SHA256SUMS of release ${to} has no checksum of its VERSION file: ${how}`;
-    return refuse(c, "precondition_failed", message);
+    throw new Refusal("precondition_failed", message);
   }
-  const { reconciler, clock } = ports;
-  const now = clock.wallMs();
-  const by = c.get("principal").name;
+  const { reconciler } = ports;
   const campaign: CampaignFact = {
     kind: "upgrade",
     id: ports.newId(),
@@ -103,13 +100,13 @@ async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     if (busy !== null) return;
     for (const key of staleRows(reconciler.fleet().facts, campaign)) draft.dropFact(key);
     draft.putFact(campaign);
-    const share = body.value.max_unavailable;
-    draft.tell([tell(by, now, `agents are upgraded to ${to}, at most ${share} at once`)]);
+    const message = `agents are upgraded to ${to}, at most ${share} at once`;
+    draft.tell([eventBy(by, { at: now, kind: "command.issued", message })]);
   });
   const other = busy as CampaignFact | null;
   if (other !== null && (other.to !== to || other.state !== "running")) {
     const message = `the upgrade to ${other.to} is ${other.state}: stop it, or let it end first`;
-    return refuse(c, "conflict", message);
+    throw new Refusal("conflict", message);
   }
   return c.json(viewOf(ports), other === null ? 202 : 200);
 }
@@ -119,14 +116,11 @@ function viewOf({ reconciler }: RoutePorts): UpgradeView {
 }
 
 async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  const body = await readBody(c, Stop);
-  if (!body.ok) return body.response;
-  const { reconciler, clock } = ports;
-  const now = clock.wallMs();
-  const by = c.get("principal").name;
-  const { reason, rollback } = body.value;
+  const { body, by, now } = await readAsked(c, ports, Stop);
+  const { reconciler } = ports;
+  const { reason, rollback } = body;
   const known = campaignOf(reconciler.fleet().facts);
-  if (known === null) return refuse(c, "not_found", "there was no upgrade of agents yet");
+  if (known === null) throw new Refusal("not_found", "there was no upgrade of agents yet");
   await reconciler.change((draft) => {
     const fact = draft.fact("upgrade");
     if (fact?.kind !== "upgrade") return;
@@ -136,7 +130,8 @@ async function stop(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     const why = `by ${by}${reason === "" ? "" : `: ${reason}`}`;
     draft.putFact({ ...fact, state: "stopped", why, endedAt: now, rollback });
     const more = rollback ? ", and those that have it go back" : "";
-    draft.tell([tell(by, now, `the upgrade of agents to ${fact.to} is stopped ${why}${more}`)]);
+    const message = `the upgrade of agents to ${fact.to} is stopped ${why}${more}`;
+    draft.tell([eventBy(by, { at: now, kind: "command.issued", message })]);
   });
   return c.json(viewOf(ports));
 }
@@ -149,9 +144,4 @@ function agentsOf({ files }: Release): Record<string, string> {
     if (platform !== undefined) found[platform] = sha256;
   }
   return found;
-}
-
-function tell(by: string, now: number, message: string): EventDraft {
-  const about = { node: null, pool: null, session: null } as const;
-  return { at: now, kind: "command.issued", ...about, actor: `human:${by}`, message };
 }

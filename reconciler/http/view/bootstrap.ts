@@ -25,15 +25,15 @@ function viewStep(step: Step): BootstrapStepView {
     started_at: iso(step.startedAt),
     duration_ms: step.endedAt === null ? null : step.endedAt - step.startedAt,
     exit_code: step.exitCode,
-    stdout: printOutput(step.stdout),
-    stderr: printOutput(step.stderr),
+    stdout: formatOutput(step.stdout),
+    stderr: formatOutput(step.stderr),
     skipped: step.skipped,
     error: step.error,
   };
 }
 
 /** Head and tail as one text, with a line that says what lay between. */
-function printOutput({ head, tail, droppedBytes }: Output): string {
+function formatOutput({ head, tail, droppedBytes }: Output): string {
   if (droppedBytes === 0) return `${head}${tail}`;
   return `${head}\n[… ${droppedBytes} bytes left out …]\n${tail}`;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { readConfig } from "../../config/read.ts";
+import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../../core/fleet.ts";
 import { viewPoolStatus } from "./pool.ts";
 
@@ -13,7 +14,7 @@ const SCALING = {
 };
 
 function sight(unavailable: string | null): ProviderSight {
-  return { class: "tag-only", settleMs: 0, listed: false, unavailable };
+  return providerSightOf({ unavailable });
 }
 
 /** The pool's word about growth, with these providers and at most `max` nodes where one is wanted. */

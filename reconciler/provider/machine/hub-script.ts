@@ -33,7 +33,7 @@ export function candidatesFrom(start: number): number[] {
   return Array.from({ length: 256 }, (_, index) => (start + index) % 256);
 }
 
-function printClaim({ network, candidates }: HubPlan): string {
+function formatClaim({ network, candidates }: HubPlan): string {
   return `mine=
 for claim in ${RUN_DIR}/claim-*; do
   if [ -e "$claim" ] && [ "$(cat "$claim")" = "$folder" ]; then mine=\${claim##*-}; fi
@@ -52,7 +52,7 @@ if [ -z "$mine" ] && [ "$1" = up ]; then
 fi`;
 }
 
-function printUp({ network }: HubPlan): string {
+function formatUp({ network }: HubPlan): string {
   return `up() {
   [ -n "$mine" ] || { echo 'no free network of ${network.base}' >&2; exit 70; }
   p=nvm$mine net=${network.base}.$mine limit=/proc/sys/fs/inotify/max_user_instances
@@ -77,7 +77,7 @@ function printUp({ network }: HubPlan): string {
 }`;
 }
 
-function printDown({ network, trees }: HubPlan): string {
+function formatDown({ network, trees }: HubPlan): string {
   const groups = trees.map((tree) => quote(tree)).join(" ");
   return `down() {
   if [ -n "$mine" ]; then
@@ -104,7 +104,7 @@ function printDown({ network, trees }: HubPlan): string {
 }
 
 /** `hub.sh up` prints the third octet of the bed's network; `hub.sh down` removes it all. */
-export function printHub(plan: HubPlan): string {
+export function formatHub(plan: HubPlan): string {
   return `#!/bin/sh
 # The network that the machines of one bed share; written by navarch, safe to repeat.
 set -eu
@@ -116,15 +116,15 @@ while :; do
   # Whoever took everything away meanwhile took the file that is locked here with it.
   [ ${RUN_DIR}/lock -ef /proc/self/fd/9 ] && break
 done
-${printClaim(plan)}
-${printUp(plan)}
-${printDown(plan)}
+${formatClaim(plan)}
+${formatUp(plan)}
+${formatDown(plan)}
 "$1"
 `;
 }
 
 /** Ends every machine of the bed, then what they shared. The state folder itself stays. */
-export function printClear(folder: string): string {
+export function formatClear(folder: string): string {
   return `#!/bin/sh
 # Ends every machine under ${folder}; written by navarch, safe to repeat.
 for end in ${quote(folder)}/instance/*/end.sh; do

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { HOST_ENV, hasProgram, runCommand, withoutAddresses, type Ran } from "./command.ts";
-import { FINISH, HOST_PROGRAMS, IMAGE_PACKAGES, imageDigest, printSources } from "./recipe.ts";
+import { FINISH, HOST_PROGRAMS, IMAGE_PACKAGES, imageDigest, formatSources } from "./recipe.ts";
 
 export type Prepared = { ok: true; path: string } | { ok: false; why: string };
 
@@ -155,7 +155,7 @@ async function readSources(suite: string): Promise<string[]> {
     const format = "$(REPO_URI) $(RELEASE)";
     const filter = ["Created-By: Packages", "Origin: Debian"];
     const ran = await runCommand(["apt-get", "indextargets", "--format", format, ...filter]);
-    return printSources(ran.stdout, suite, ownSuite() ?? suite);
+    return formatSources(ran.stdout, suite, ownSuite() ?? suite);
   };
   let known = await ask();
   for (let tries = 1; known.length === 0 && tries <= TRIES; tries += 1) {

@@ -24,8 +24,8 @@ import { HOST_ENV } from "./command.ts";
 import { isPopulated, killGroup, type GroupTrees } from "./group.ts";
 import { MACHINES_MAX, spotOf, type Place, type Spot } from "./place.ts";
 import type { MachineFacts, MachineOrder, MachineState, Machines } from "./port.ts";
-import { BUSY, ENDING, printBoot, printEnd, type MachinePlan } from "./script.ts";
-import { printSeedFiles } from "./seed.ts";
+import { BUSY, ENDING, formatBoot, formatEnd, type MachinePlan } from "./script.ts";
+import { formatSeedFiles } from "./seed.ts";
 import type { Disk } from "./setting.ts";
 
 /** What was prepared on the host before the first machine. */
@@ -132,7 +132,7 @@ export class NspawnMachines implements Machines {
     const { id, name, sshKeys } = order;
     const { disk, gpuCount, stateDir } = this.#options;
     const hasCredential = existsSync(this.#file(id, "token"));
-    for (const [path, text] of printSeedFiles({ name, spot, gpuCount, hasCredential })) {
+    for (const [path, text] of formatSeedFiles({ name, spot, gpuCount, hasCredential })) {
       const file = this.#file(id, join("seed", path));
       mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
       writeFileSync(file, text, { mode: 0o644 });
@@ -151,8 +151,8 @@ export class NspawnMachines implements Machines {
       moreTrees: trees.more,
     };
     putFile(this.#file(id, "number"), String(spot.number), 0o600);
-    putFile(this.#file(id, "end.sh"), printEnd(plan), 0o700);
-    putFile(this.#file(id, "boot.sh"), printBoot(plan), 0o700);
+    putFile(this.#file(id, "end.sh"), formatEnd(plan), 0o700);
+    putFile(this.#file(id, "boot.sh"), formatBoot(plan), 0o700);
   }
 
   #spawn(id: InstanceId, script: string, args: readonly string[] = []): ChildProcess {

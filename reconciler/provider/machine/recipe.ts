@@ -80,7 +80,7 @@ export function imageDigest(suite: string, arch: string, packages: readonly stri
  * One-line package sources for a suite, out of what the host itself uses: `apt-get indextargets`
  * lines of `URI RELEASE`. Nothing is known here about any server.
  */
-export function printSources(indexTargets: string, suite: string, ownSuite: string): string[] {
+export function formatSources(indexTargets: string, suite: string, ownSuite: string): string[] {
   const ring = "/usr/share/keyrings/debian-archive-keyring.gpg";
   const pairs = new Set(indexTargets.split("\n").map((line) => line.trim()));
   return [...pairs].flatMap((pair) => {

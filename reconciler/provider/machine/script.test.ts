@@ -1,10 +1,10 @@
 /** What the machine's programs are made of: names, settings, and texts that a shell can read. */
 import { describe, expect, test } from "bun:test";
-import { candidatesFrom, parseHub, printClear, printHub } from "./hub-script.ts";
+import { candidatesFrom, parseHub, formatClear, formatHub } from "./hub-script.ts";
 import { parseNetwork, placeOf, spotOf } from "./place.ts";
-import { imageDigest, printSources } from "./recipe.ts";
-import { printBoot, printEnd, quote, type MachinePlan } from "./script.ts";
-import { printSeedFiles } from "./seed.ts";
+import { imageDigest, formatSources } from "./recipe.ts";
+import { formatBoot, formatEnd, quote, type MachinePlan } from "./script.ts";
+import { formatSeedFiles } from "./seed.ts";
 import { parseDisk, readMachineSettings } from "./setting.ts";
 
 const place = placeOf("10.77", 5);
@@ -87,28 +87,28 @@ describe("readMachineSettings()", () => {
   });
 });
 
-describe("printBoot(), printEnd(), printHub() and printClear()", () => {
+describe("formatBoot(), formatEnd(), formatHub() and formatClear()", () => {
   test("are programs that a POSIX shell reads", () => {
     const disks = [parseDisk("disk"), parseDisk("tmpfs:64m"), parseDisk("ext4:64m")];
     for (const disk of disks) {
       if (disk === null) throw new Error("no disk");
-      expect(check(printBoot(plan({ disk })))).toBe("0");
-      expect(check(printEnd(plan({ disk })))).toBe("0");
+      expect(check(formatBoot(plan({ disk })))).toBe("0");
+      expect(check(formatEnd(plan({ disk })))).toBe("0");
     }
     const network = { base: "10.77", number: null };
     const hub = { folder: "/tmp/bed", network, candidates: [1, 2], trees: ["/sys/fs/cgroup"] };
-    expect(check(printHub(hub))).toBe("0");
-    expect(check(printClear("/tmp/bed"))).toBe("0");
+    expect(check(formatHub(hub))).toBe("0");
+    expect(check(formatClear("/tmp/bed"))).toBe("0");
   });
 
   test("enter the machine's own groups before nspawn starts", () => {
-    const text = printBoot(plan());
+    const text = formatBoot(plan());
     expect(text).toContain('echo 0 >"$tree/nvm5-12/cgroup.procs" || exit 75');
     expect(text.indexOf("|| exit 75")).toBeLessThan(text.indexOf("systemd-nspawn --quiet"));
   });
 
   test("loop on exit 133 and on nothing else", () => {
-    expect(printBoot(plan())).toContain('[ "$rc" = 133 ] || break');
+    expect(formatBoot(plan())).toContain('[ "$rc" = 133 ] || break');
   });
 
   test("quote() survives a shell", () => {
@@ -131,10 +131,10 @@ describe("printBoot(), printEnd(), printHub() and printClear()", () => {
   });
 });
 
-describe("printSeedFiles()", () => {
+describe("formatSeedFiles()", () => {
   test("tells services where their kernel log and credential are", () => {
     const files = new Map(
-      printSeedFiles({ name: "node-3", spot, gpuCount: 2, hasCredential: true }),
+      formatSeedFiles({ name: "node-3", spot, gpuCount: 2, hasCredential: true }),
     );
     expect(files.get("etc/hostname")).toBe("node-3\n");
     expect(files.get("etc/hosts")).toContain("10.77.5.12 node-3\n");
@@ -145,15 +145,15 @@ describe("printSeedFiles()", () => {
   });
 });
 
-describe("printSources()", () => {
+describe("formatSources()", () => {
   test("takes what the host's own apt uses", () => {
     const targets = "http://a/debian bookworm\nhttp://a/debian bookworm-updates\n\n";
-    const own = printSources(targets, "bookworm", "bookworm");
+    const own = formatSources(targets, "bookworm", "bookworm");
     expect(own.map((line) => line.split(" ").slice(-3).join(" "))).toEqual([
       "http://a/debian bookworm main",
       "http://a/debian bookworm-updates main",
     ]);
-    const other = printSources(targets, "trixie", "bookworm");
+    const other = formatSources(targets, "trixie", "bookworm");
     expect(other).toHaveLength(1);
     expect(other[0]).toEndWith("http://a/debian trixie main");
   });

@@ -53,7 +53,7 @@ export function quote(text: string): string {
 
 const words = (all: readonly string[]): string => all.map(quote).join(" ");
 
-function printDisk({ disk, spot }: MachinePlan): string {
+function formatDisk({ disk, spot }: MachinePlan): string {
   switch (disk.kind) {
     case "disk":
       // The kernel takes no overlay for the upper layer of another, as in most containers.
@@ -76,7 +76,7 @@ fi`;
   }
 }
 
-function printNetwork({ place, spot }: MachinePlan): string {
+function formatNetwork({ place, spot }: MachinePlan): string {
   const { hub, network } = place;
   const { name, link } = spot;
   return `[ -e /run/netns/${name} ] || ip netns add ${name}
@@ -88,7 +88,7 @@ ip -n ${name} link set eth0 up
 ip -n ${hub} link set ${link} master br0 up`;
 }
 
-function printSeed(): string {
+function formatSeed(): string {
   const keys = USERS.map(({ id, home }) => {
     const own = `-o ${id} -g ${id}`;
     return `  install -d -m 700 ${own} root${home}/.ssh
@@ -107,7 +107,7 @@ fi`;
 }
 
 /** `systemd-nspawn` as the testbed found it to boot on a host without systemd and D-Bus. */
-function printNspawn({ folder, name, spot }: MachinePlan): string {
+function formatNspawn({ folder, name, spot }: MachinePlan): string {
   return `env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 \\
       SYSTEMD_NSPAWN_API_VFS_WRITABLE=network \\
       systemd-nspawn --quiet -D root --boot --register=no --keep-unit --machine=${quote(name)} \\
@@ -120,7 +120,7 @@ function printNspawn({ folder, name, spot }: MachinePlan): string {
  * Its exit says why nothing runs; while it runs, the machine is up or coming up. The machine's
  * groups are entered before nspawn starts: in the caller's, machines would kill each other's units.
  */
-export function printBoot(plan: MachinePlan): string {
+export function formatBoot(plan: MachinePlan): string {
   const { folder, image, place, spot, v2, trees } = plan;
   const layers = `lowerdir=${image},upperdir=${folder}/rw/up,workdir=${folder}/rw/work`;
   return `#!/bin/sh
@@ -147,11 +147,11 @@ for tree in ${words(trees.slice(0, 2))}; do
   echo 0 >"$tree/${place.prefix}-sup/cgroup.procs"
 done
 mkdir -p root rw
-${printDisk(plan)}
+${formatDisk(plan)}
 mkdir -p rw/up rw/work
 mountpoint -q root || mount -t overlay ${spot.name} -o ${layers} root
-${printSeed()}
-${printNetwork(plan)}
+${formatSeed()}
+${formatNetwork(plan)}
 while [ ! -e ending ]; do
   rm -f reset
   : >kmsg
@@ -163,7 +163,7 @@ while [ ! -e ending ]; do
       mkdir -p "$tree/${spot.name}" || exit 75
       echo 0 >"$tree/${spot.name}/cgroup.procs" || exit 75
     done
-    exec ${printNspawn(plan)}
+    exec ${formatNspawn(plan)}
   ) 9>&- </dev/null || rc=$?
   echo "nspawn ended with $rc"
   # What is left of a machine whose nspawn died would hold its groups and its disk.
@@ -184,7 +184,7 @@ const GRACE_STEPS = 40;
  * arguments are how many seconds it waits for another one that is at it, and `cut` where the
  * machine need not shut down by itself.
  */
-export function printEnd(plan: MachinePlan): string {
+export function formatEnd(plan: MachinePlan): string {
   const { folder, place, spot, v2, trees, moreTrees } = plan;
   return `#!/bin/sh
 # Ends ${plan.name} and takes away what it had; written by navarch, safe to repeat.

@@ -14,7 +14,7 @@ export type SeedOf = {
 };
 
 /** Path inside the machine → content. */
-export function printSeedFiles({
+export function formatSeedFiles({
   name,
   spot,
   gpuCount,

@@ -50,7 +50,7 @@ const OID = {
 export function makeAuthority(wish: Omit<Wish, "hosts">): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const certificate = certify({ ...wish, publicKey }, { name: wish.name, privateKey, publicKey });
-  return { certificate, key: printKey(privateKey) };
+  return { certificate, key: formatKey(privateKey) };
 }
 
 /** A key and a certificate for it, signed by `authority`. */
@@ -61,7 +61,7 @@ export function issue(authority: KeyPair, wish: Wish): KeyPair {
     { ...wish, publicKey },
     { name: nameOf(authority.certificate), privateKey: signer, publicKey: createPublicKey(signer) },
   );
-  return { certificate, key: printKey(privateKey) };
+  return { certificate, key: formatKey(privateKey) };
 }
 
 /** `sha256:<hex>` of the certificate's DER: what is pinned. */
@@ -138,7 +138,7 @@ function spki(key: KeyObject): Buffer {
 }
 
 /** SEC 1 rather than PKCS 8: what OpenSSL, Go and Bun all read. */
-function printKey(key: KeyObject): string {
+function formatKey(key: KeyObject): string {
   return key.export({ type: "sec1", format: "pem" }).toString();
 }
 

@@ -7,11 +7,11 @@ import { buildStale } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../../real/kubernetes/binary.ts";
 import type { PlanView } from "../../../schema/api.ts";
 import { held, shown } from "../bench.ts";
-import { heldBackOf, printHeldBack } from "./held-back.ts";
+import { heldBackOf, formatHeldBack } from "./held-back.ts";
 import { KUBERNETES_BENCHES } from "./list.ts";
 import { isolatedOf, parseMicro } from "./mark.ts";
 import { holds, keptOf, type Outcome } from "./outcome.ts";
-import { printBound } from "./share.ts";
+import { formatBound } from "./share.ts";
 
 const missing = await whyNoCluster();
 
@@ -60,16 +60,16 @@ describe("what a bench reads", () => {
     };
     const back = heldBackOf(plan, new Set(["a", "b", "c"]));
     expect(back).toEqual({ waiting: { budget: { nodes: 2, message: "full" } }, silent: ["c"] });
-    expect(printHeldBack(back)).toBe('2 for budget ("full")');
+    expect(formatHeldBack(back)).toBe('2 for budget ("full")');
   });
 });
 
-describe("printBound()", () => {
+describe("formatBound()", () => {
   test("says whether the machine had room, and who used most of it", () => {
-    const said = printBound({ etcd: 30, "kube-apiserver": 90.5, others: 4, idle: 3 });
+    const said = formatBound({ etcd: 30, "kube-apiserver": 90.5, others: 4, idle: 3 });
     expect(said).toStartWith("the machine: 3 % of a core was idle");
     expect(said).toContain("kube-apiserver with 90.5 %");
-    expect(printBound({ etcd: 1, idle: 150 })).toStartWith("not the machine: 150 %");
+    expect(formatBound({ etcd: 1, idle: 150 })).toStartWith("not the machine: 150 %");
   });
 });
 

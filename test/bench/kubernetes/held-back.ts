@@ -21,7 +21,7 @@ export function heldBackOf(plan: PlanView, nodes: ReadonlySet<string>): HeldBack
   return { waiting, silent: [...nodes].filter((id) => !told.has(id)) };
 }
 
-export function printHeldBack({ waiting }: HeldBack): string {
+export function formatHeldBack({ waiting }: HeldBack): string {
   const parts = Object.entries(waiting).map(
     ([reason, { nodes, message }]) => `${nodes} for ${reason} ("${message}")`,
   );

@@ -9,7 +9,7 @@ import { held, shown, spreadOf } from "../bench.ts";
 import { isolatedOf, markedOf } from "./mark.ts";
 import { type BenchRun, latencyOf, type Outcome } from "./outcome.ts";
 import { until } from "../../fixture/plane/plane.ts";
-import { printBound } from "./share.ts";
+import { formatBound } from "./share.ts";
 import { World } from "./world.ts";
 
 const NODES = 1_000;
@@ -69,7 +69,7 @@ export async function m2({ tiny, nodes, speed, xid, say }: BenchRun): Promise<Ou
         ? ["a verdict has no acknowledged mark in the product's log or in the audit log"]
         : [],
       notes: {
-        bound: printBound(cpu),
+        bound: formatBound(cpu),
         setUp: `${size} virtual nodes, one XID ${xid} each ${everyMs} ms, etcd with fsync`,
         clock: "both instants by the product's own wall clock, whole ms: error up to 1 ms",
         elsewhere: "26/48/165/373 ms p50/p90/p99/max on 50,000 virtual nodes, other hardware",

@@ -6,11 +6,11 @@
  * the same burst back, and what it tells about those that wait.
  */
 import { held, shown } from "../bench.ts";
-import { heldBackOf, printHeldBack } from "./held-back.ts";
+import { heldBackOf, formatHeldBack } from "./held-back.ts";
 import { markedOf } from "./mark.ts";
 import { type BenchRun, latencyOf, type Latency, type Outcome } from "./outcome.ts";
 import { until } from "../../fixture/plane/plane.ts";
-import { printBound } from "./share.ts";
+import { formatBound } from "./share.ts";
 import { World } from "./world.ts";
 
 const NODES = 1_500;
@@ -71,7 +71,7 @@ export async function m3({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
       ...defaults.silent.map((id) => `defaults: the plan says nothing about ${id}`).slice(0, 3),
     ],
     notes: {
-      bound: `${printBound(worst.cpu)}; the product marks ${MARKS}`,
+      bound: `${formatBound(worst.cpu)}; the product marks ${MARKS}`,
       setUp: `virtual nodes, XID ${xid}, reports within ${BURST_MS} ms, etcd with fsync`,
       defaults: defaults.told,
       elsewhere:
@@ -150,7 +150,7 @@ async function holdBack(
     const waiting = failing.filter(({ object }) => !marked.has(object)).map(({ node }) => node);
     const back = heldBackOf(await world.plan(), new Set(waiting));
     const ended = world.plane.reality().terminated.length;
-    const told = `${marked.size} of ${failing.length} marked; ${printHeldBack(back)}`;
+    const told = `${marked.size} of ${failing.length} marked; ${formatHeldBack(back)}`;
     say(`  defaults: ${told}`);
     return { marked: marked.size, ended, told, silent: back.silent };
   } finally {

@@ -10,11 +10,11 @@ import type { AuditEntry } from "../../real/kubernetes/cluster.ts";
 import { isProduct } from "../../real/kubernetes/joined.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import { held, shown } from "../bench.ts";
-import { heldBackOf, printHeldBack } from "./held-back.ts";
+import { heldBackOf, formatHeldBack } from "./held-back.ts";
 import { parseMicro } from "./mark.ts";
 import { type BenchRun, latencyOf, type Latency, type Outcome } from "./outcome.ts";
 import { addWork, countPresent, type PodsMade } from "./pods.ts";
-import { printBound } from "./share.ts";
+import { formatBound } from "./share.ts";
 import { type Member, World } from "./world.ts";
 
 type Size = { nodes: number; perNode: number; graceS: number; groups: number; defaultsMs: number };
@@ -50,12 +50,12 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
   for (let run = 1; run <= runs; run++) {
     const one = await drain(size, xid, false, say);
     plain.push(one);
-    say(`  run ${run} of ${runs}: ${printDrained(one)}`);
+    say(`  run ${run} of ${runs}: ${formatDrained(one)}`);
   }
   const worst = plain.toSorted((a, b) => b.seconds - a.seconds)[0];
   if (worst === undefined) throw new Error("no run");
   const budgeted = await drain(size, xid, true, say);
-  say(`  with budgets: ${printDrained(budgeted)}; ${budgeted.spare} ready pods above the closest`);
+  say(`  with budgets: ${formatDrained(budgeted)}; ${budgeted.spare} ready pods above the closest`);
   const defaults = await holdBack(size, xid, say);
   const room = Math.max(1, Math.floor(size.nodes * REPLACE_SHARE));
   const pods = (size.nodes / 2) * size.perNode;
@@ -88,7 +88,7 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
       ...defaults.silent.map((id) => `defaults: the plan says nothing about ${id}`).slice(0, 3),
     ],
     notes: {
-      bound: `${printBound(worst.cpu)}; the product writes 200 times a second at most, from 20 up`,
+      bound: `${formatBound(worst.cpu)}; the product writes 200 times a second at most, from 20 up`,
       setUp:
         `${size.nodes} virtual nodes, ${size.perNode} pods of ${size.graceS} s grace on each ` +
         `that fails, XID ${xid}, etcd with fsync, writes_per_second_max 400`,
@@ -105,12 +105,12 @@ export async function m4({ tiny, nodes, runs, xid, say }: BenchRun): Promise<Out
 }
 
 /** As soon as it is known: all runs together take an hour. */
-function printDrained({ seconds, accepted, before, during, cpu }: Drained): string {
+function formatDrained({ seconds, accepted, before, during, cpu }: Drained): string {
   const p99 = (key: "readP99" | "writeP99"): string =>
     `${before[key].toFixed(0)} -> ${during[key].toFixed(0)} ms`;
   return (
     `${seconds.toFixed(1)} s for ${accepted} evictions; API p99 of reads ${p99("readP99")}, of ` +
-    `writes ${p99("writeP99")}; ${printBound(cpu)}`
+    `writes ${p99("writeP99")}; ${formatBound(cpu)}`
   );
 }
 
@@ -243,7 +243,7 @@ async function holdBack(size: Size, xid: number, say: (line: string) => void): P
     const ended = world.plane.reality().terminated.length;
     const told =
       `${touched.size} of ${failing.length} nodes drained within ` +
-      `${size.defaultsMs / 1_000} s, ${ended} instances ended; ${printHeldBack(back)}`;
+      `${size.defaultsMs / 1_000} s, ${ended} instances ended; ${formatHeldBack(back)}`;
     say(`  defaults: ${told}`);
     const silent = ended === 0 ? back.silent : [];
     return { touched: touched.size, told, silent };

@@ -13,7 +13,7 @@ import { Joined } from "../../real/kubernetes/joined.ts";
 import { held, shown, spreadOf } from "../bench.ts";
 import { isolatedOf, LOGS_MARKS, markedOf } from "./mark.ts";
 import type { BenchRun, Outcome } from "./outcome.ts";
-import { printBound, Shares } from "./share.ts";
+import { formatBound, Shares } from "./share.ts";
 import { wallMs } from "./talker.ts";
 import { nameOf, OPEN } from "./world.ts";
 
@@ -74,7 +74,7 @@ export async function m8({ tiny, xid, speed, say }: BenchRun): Promise<Outcome> 
         ? ["a fault has no acknowledged mark in the audit log"]
         : [],
       notes: {
-        bound: printBound(cpu),
+        bound: formatBound(cpu),
         setUp: `${size} compiled agents, XID ${xid}, log files read each 100 ms, etcd with fsync`,
         clock: "write and audit log by the wall clock of one host",
         elsewhere:

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { buildStale } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../../real/kubernetes/binary.ts";
 import { KUBERNETES_BENCHES } from "./list.ts";
-import { holds, keptOf, printOutcome } from "./outcome.ts";
+import { holds, keptOf, formatOutcome } from "./outcome.ts";
 
 function positive(name: string, text: string | undefined, fallback: number): number {
   const value = Number(text ?? fallback);
@@ -47,6 +47,6 @@ const outcome = await bench.run({
   xid: positive("xid", values.xid, bench.xid),
   say,
 });
-console.log(printOutcome(outcome, tiny));
+console.log(formatOutcome(outcome, tiny));
 if (values.figures !== undefined) await Bun.write(values.figures, JSON.stringify(keptOf(outcome)));
 process.exit(holds(outcome, tiny) ? 0 : 1);

@@ -1,6 +1,6 @@
 /** What a bench of the cluster's side yields, how it is told, and what is kept of it. Pure. */
 import { type Figure, isOver, spreadOf } from "../bench.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import type { Probes } from "./observer.ts";
 
 export type Outcome = {
@@ -29,11 +29,11 @@ export function holds({ figures, broken }: Outcome, tiny: boolean): boolean {
   return broken.length === 0 && (tiny || !figures.some(isOver));
 }
 
-export function printOutcome(outcome: Outcome, tiny: boolean): string {
+export function formatOutcome(outcome: Outcome, tiny: boolean): string {
   const notes = Object.entries(outcome.notes).map(([name, text]) => `  ${name}: ${text}`);
   const cpu = Object.entries(outcome.cpu).map(([name, percent]) => `${name} ${percent} %`);
   return [
-    printTable(outcome.figures, tiny),
+    formatTable(outcome.figures, tiny),
     ...(cpu.length === 0 ? [] : [`CPU, percent of one core: ${cpu.join(", ")}`]),
     ...notes,
     ...outcome.broken.map((line) => `BROKEN: ${line}`),

@@ -49,7 +49,7 @@ export class Shares {
 }
 
 /** One sentence for people: whether the machine had room left, and who used most of it. */
-export function printBound(cpu: Readonly<Record<string, number>>): string {
+export function formatBound(cpu: Readonly<Record<string, number>>): string {
   const { idle = 0, others = 0, ...own } = cpu;
   const [most] = Object.entries(own).sort(([, a], [, b]) => b - a);
   const top = most === undefined ? "nobody" : `${most[0]} with ${most[1]} %`;

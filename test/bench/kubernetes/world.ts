@@ -48,7 +48,7 @@ export const OPEN = `safety:
   breaker: { enabled: false }
 `;
 
-export function printConfig(kubeconfig: string, options: WorldOptions): string {
+export function formatConfig(kubeconfig: string, options: WorldOptions): string {
   const { size, open, pool = "", marksOnly = false } = options;
   const health = [
     ...(open ? ["unhealthy_threshold: 1", "max_unavailable: 100%"] : []),
@@ -87,7 +87,7 @@ export class World {
   private constructor(cluster: Cluster, options: WorldOptions) {
     this.cluster = cluster;
     this.options = options;
-    this.plane = new Plane(printConfig(cluster.kubeconfig("product"), options), {}, LOGS_MARKS);
+    this.plane = new Plane(formatConfig(cluster.kubeconfig("product"), options), {}, LOGS_MARKS);
   }
 
   /** Ready when every node serves and is matched with its object. */

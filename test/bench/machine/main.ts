@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
 import { buildStale } from "../../fixture/plane/plane.ts";
 import { isOver } from "../bench.ts";
-import { printTable } from "../table.ts";
+import { formatTable } from "../table.ts";
 import { runMachines } from "./run.ts";
 
 const string = { type: "string" } as const;
@@ -37,7 +37,7 @@ const size = {
   rounds: positive("rounds", 2, 5),
 };
 const { figures, broken } = await runMachines(size, (line) => console.error(line));
-console.log(printTable(figures, tiny));
+console.log(formatTable(figures, tiny));
 for (const line of broken) console.log(`wrong: ${line}`);
 if (values.figures !== undefined) {
   const kept = Object.fromEntries(figures.map(({ name, measured }) => [name, measured]));

@@ -86,7 +86,7 @@ export class Access {
     this.identities.set(user, identity);
     writeFileSync(
       this.kubeconfig(user),
-      printKubeconfig(this.url, this.authority, user, identity),
+      formatKubeconfig(this.url, this.authority, user, identity),
       {
         mode: 0o600,
       },
@@ -142,7 +142,7 @@ export class Access {
 }
 
 /** JSON is YAML; secrets are inside, so that the file can be moved. */
-function printKubeconfig(url: string, ca: string, user: string, identity: Identity): string {
+function formatKubeconfig(url: string, ca: string, user: string, identity: Identity): string {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const credentials =
     "token" in identity

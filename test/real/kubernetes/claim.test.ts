@@ -10,7 +10,7 @@ import type { JoinTokenView } from "../../../schema/join.ts";
 import { buildStale, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { type KubeObject, printConfig } from "./joined.ts";
+import { type KubeObject, formatConfig } from "./joined.ts";
 import { changesOf, navarch } from "./navarch.ts";
 
 const missing = await whyNoCluster();
@@ -31,7 +31,7 @@ beforeAll(async () => {
   if (missing !== null) return;
   await buildStale();
   cluster = await openCluster();
-  const config = printConfig(cluster.kubeconfig("product"), { size: 0 });
+  const config = formatConfig(cluster.kubeconfig("product"), { size: 0 });
   plane = new Plane(config.replace("address: 127.0.0.1:0", "address: 0.0.0.0:0"));
   await plane.start();
 }, 300_000);

@@ -15,7 +15,7 @@ import { binaryPath } from "./binary.ts";
 import { openAuthority, openTokenKey } from "./certificate.ts";
 import { addNodes, addPods, markRunning, reviveNode, silenceNode, stopPulse } from "./fleet.ts";
 import type { Made, NodeTemplate, PodTemplate } from "./fleet.ts";
-import { printKwokConfig } from "./kwok.ts";
+import { formatKwokConfig } from "./kwok.ts";
 import { freePorts, isAlive, Processes } from "./part.ts";
 import type { Part } from "./part.ts";
 import { AUDIT_POLICY, commandOf } from "./server.ts";
@@ -126,7 +126,7 @@ export class Cluster {
     this.write("token.pub", token.publicKey);
     this.write("audit-policy.yaml", AUDIT_POLICY);
     const { podEndMs = POD_END_MS } = options;
-    this.write("kwok.yaml", printKwokConfig(podEndMs));
+    this.write("kwok.yaml", formatKwokConfig(podEndMs));
     this.access = new Access(this.folder, this.url, authority);
     this.processes = new Processes(this.folder);
   }

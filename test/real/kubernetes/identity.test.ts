@@ -14,7 +14,7 @@ import type { InstanceId } from "../../../schema/id.ts";
 import { buildStale, NAVARCH_NODE, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { Joined, printConfig } from "./joined.ts";
+import { Joined, formatConfig } from "./joined.ts";
 import { changesOf, navarch, navarchJson } from "./navarch.ts";
 
 const missing = await whyNoCluster();
@@ -245,7 +245,7 @@ describe.skipIf(missing !== null)("Nodes without a providerID", () => {
     });
 
   test("are known by the system UUID that the agent reads, or by the address of the machine", async () => {
-    plane = new Plane(printConfig(cluster.kubeconfig("product"), { size: 2 }));
+    plane = new Plane(formatConfig(cluster.kubeconfig("product"), { size: 2 }));
     runAgents(plane, SILENT);
     await plane.start();
     const [one, two] = await until("two machines", 20_000, async () => {

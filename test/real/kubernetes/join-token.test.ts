@@ -8,7 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { KUBERNETES_JOIN_COMMANDS } from "../../../bootstrap/builtin/kubernetes-join.ts";
 import { parseTemplate } from "../../../bootstrap/template/parse.ts";
-import { printTemplate } from "../../../bootstrap/template/print.ts";
+import { formatTemplate } from "../../../bootstrap/template/print.ts";
 import { readConfig } from "../../../reconciler/config/read.ts";
 import { JOIN_GROUP } from "../../../reconciler/kubernetes/join-token.ts";
 import { openKubernetes } from "../../../reconciler/kubernetes/open.ts";
@@ -133,7 +133,7 @@ function joinScript(made: JoinPass): string {
   if (!parsed.ok) throw new Error(parsed.message);
   const { server, token, caHash } = made;
   const more = { Pool: "a100", Provider: "metal", Region: "eu", InstanceID: "i-1" };
-  const script = printTemplate(parsed.template, {
+  const script = formatTemplate(parsed.template, {
     ...more,
     KubernetesServer: server,
     KubernetesJoinToken: token,

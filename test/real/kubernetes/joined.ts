@@ -35,7 +35,7 @@ const HURRIED = `  heartbeat_interval: 500ms
   health_check_interval: 1s
   autoscale_interval: 1s`;
 
-export const printConfig = (kubeconfig: string, options: JoinedOptions): string => `
+export const formatConfig = (kubeconfig: string, options: JoinedOptions): string => `
 server:
   address: 127.0.0.1:0
 ${options.cadence ?? HURRIED}
@@ -67,7 +67,7 @@ export class Joined {
 
   constructor(cluster: Cluster, options: JoinedOptions) {
     this.cluster = cluster;
-    const config = printConfig(cluster.kubeconfig("product"), options);
+    const config = formatConfig(cluster.kubeconfig("product"), options);
     this.plane = new Plane(config, {}, options.flags);
     this.nameOf = options.nameOf ?? ((instance) => `gpu-${instance}`);
   }

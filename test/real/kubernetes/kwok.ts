@@ -39,7 +39,7 @@ const STATUS_MS = 300_000;
 const PARALLEL = 32;
 
 /** The configuration file, JSON being YAML. `podEndMs` of `null` uses the whole grace period. */
-export function printKwokConfig(podEndMs: number | null): string {
+export function formatKwokConfig(podEndMs: number | null): string {
   const alive: Match = { key: DELETED, operator: "DoesNotExist" };
   // A deletion that leaves no time is said once more before the end: that is its own echo.
   const deleted: Match = { key: LEAVING, operator: "Exists" };

@@ -13,7 +13,7 @@ import { buildStale, cleanEnv, NAVARCH_NODE, Plane, until } from "../../fixture/
 import { PRODUCT, PRODUCT_RULES, type Rule } from "./access.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { type KubeObject, printConfig } from "./joined.ts";
+import { type KubeObject, formatConfig } from "./joined.ts";
 import { navarch, navarchJson } from "./navarch.ts";
 
 const missing = await whyNoCluster();
@@ -69,7 +69,7 @@ beforeAll(async () => {
     await cluster.json(`${NAMESPACE}/serviceaccounts`, { body: { metadata: { name } } });
   }
   await cluster.addNodes(10, { name: (i) => `gpu-${i + 1}` });
-  plane = new Plane(printConfig(cluster.kubeconfig("product"), { size: 0 }));
+  plane = new Plane(formatConfig(cluster.kubeconfig("product"), { size: 0 }));
   await plane.start();
 }, 300_000);
 afterAll(async () => {

@@ -10,7 +10,7 @@ import type { InstanceId } from "../../../schema/id.ts";
 import { buildStale, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { isProduct, printConfig } from "./joined.ts";
+import { isProduct, formatConfig } from "./joined.ts";
 import { changesOf, navarch } from "./navarch.ts";
 
 const missing = await whyNoCluster();
@@ -24,7 +24,7 @@ beforeAll(async () => {
   await buildStale();
   cluster = await openCluster();
   const pool = "    replacement: surge\n";
-  plane = new Plane(printConfig(cluster.kubeconfig("product"), { size: 1, pool }));
+  plane = new Plane(formatConfig(cluster.kubeconfig("product"), { size: 1, pool }));
   await plane.start();
 }, 600_000);
 afterAll(async () => {

@@ -10,7 +10,7 @@ import { DEPLOY, runTool } from "../../deploy/object.ts";
 import { buildStale, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "./binary.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { type KubeObject, printConfig } from "./joined.ts";
+import { type KubeObject, formatConfig } from "./joined.ts";
 
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: two installs on a real API server: ${missing}`);
@@ -108,7 +108,7 @@ describe.skipIf(missing !== null)("two control planes with agents on one Node", 
     await cluster.json("/api/v1/nodes", { method: "POST", body });
     const live = (): Promise<KubeObject> => cluster.json("/api/v1/nodes/shared");
     const open = async (): Promise<Plane> => {
-      const plane = new Plane(printConfig(cluster.kubeconfig("product"), { size: 0 }));
+      const plane = new Plane(formatConfig(cluster.kubeconfig("product"), { size: 0 }));
       planes.push(plane);
       await plane.start();
       return plane;

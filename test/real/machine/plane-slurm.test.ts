@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { SLURM_NODE_COMMANDS } from "../../../bootstrap/builtin/slurm-node.ts";
 import { parseTemplate } from "../../../bootstrap/template/parse.ts";
-import { printTemplate, type TemplateValues } from "../../../bootstrap/template/print.ts";
+import { formatTemplate, type TemplateValues } from "../../../bootstrap/template/print.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { missesBed } from "./gate.ts";
 import type { Machine } from "./machine.ts";
@@ -65,10 +65,10 @@ SLURM_CONF_SERVER=${ctl}:6817
 SLURM_NODE_CONF="CPUs=8 Gres=gpu:h100:8"
 EOF`;
 
-function printCommand(text: string, values: TemplateValues): string {
+function formatCommand(text: string, values: TemplateValues): string {
   const answer = parseTemplate(text);
   if (!answer.ok) throw new Error(answer.message);
-  return printTemplate(answer.template, values);
+  return formatTemplate(answer.template, values);
 }
 
 let on: BedPlane | null = null;
@@ -119,12 +119,12 @@ describe.skipIf(isMissing)("a machine that joins Slurm", () => {
       const since = await machine.must("systemctl show -p ActiveEnterTimestamp slurmd");
       const said = [];
       for (const command of SLURM_NODE_COMMANDS)
-        said.push(await machine.must(printCommand(command, values)));
+        said.push(await machine.must(formatCommand(command, values)));
       expect(said).toEqual(["", "munge works", `slurmd runs already as ${node.node_id}`]);
       expect(await machine.must("systemctl show -p ActiveEnterTimestamp slurmd")).toBe(since);
       // Nobody listens there: its unit starts, and slurmd goes on asking.
       await machine.must("sed -i 's/:6817/:6999/' /etc/default/navarch-slurm");
-      const join = printCommand(SLURM_NODE_COMMANDS[2] ?? "", values).replace("left=20", "left=1");
+      const join = formatCommand(SLURM_NODE_COMMANDS[2] ?? "", values).replace("left=20", "left=1");
       // The next attempt finds a slurmd that is active, and is not taken in by it.
       for (const attempt of [1, 2]) {
         const ran = await machine.run(join, { limitMs: 60_000 });

@@ -1,0 +1,17 @@
+/** A map that answers the same for every key: what a test says of all nodes at once. */
+export function alike<K, V>(value: V | undefined): ReadonlyMap<K, V> {
+  return new Alike<K, V>(value);
+}
+
+class Alike<K, V> extends Map<K, V> {
+  readonly #value: V | undefined;
+
+  constructor(value: V | undefined) {
+    super();
+    this.#value = value;
+  }
+
+  override get(): V | undefined {
+    return this.#value;
+  }
+}
