@@ -4,7 +4,7 @@
  * are), even if it is made writable for the length of an update (Debian wiki, ReadonlyRoot); one
  * that was writable from the first look on and no longer is was given up by the kernel.
  */
-import { type Condition, onNode } from "../probe/probe.ts";
+import { ConditionList } from "../probe/probe.ts";
 import { type HostProbe, listed, unread } from "./probe.ts";
 import type { FileSystem } from "./reading.ts";
 
@@ -26,76 +26,53 @@ function isFull({ usedRatio, inodesUsedRatio, freeBytes }: FileSystem): boolean 
 
 const percent = (ratio: number) => Math.floor(ratio * 1_000) / 10;
 
-function full(systems: readonly FileSystem[]): Condition[] {
+function tellFull(host: ConditionList, systems: readonly FileSystem[]): void {
   const found = systems.filter((system) => !system.readOnly && isFull(system));
-  if (found.length === 0) return [];
+  if (found.length === 0) return;
   const share = (system: FileSystem) => {
     return Math.max(system.usedRatio ?? 0, system.inodesUsedRatio ?? 0);
   };
   const each = found.map((system) => `${system.path} (${percent(share(system))} %)`);
   const worst = Math.max(...found.map(share));
-  return [
-    onNode({
-      kind: "host",
-      reason: "full",
-      severity: worst >= FULL.always ? "serious" : "warning",
-      message: `file systems are full: ${listed(each)}`,
+  host.add(
+    "full",
+    worst >= FULL.always ? "serious" : "warning",
+    `file systems are full: ${listed(each)}`,
+    {
       metrics: { file_systems: found.length, used_percent: percent(worst) },
       level: Math.floor(worst * 100),
-    }),
-  ];
+    },
+  );
 }
 
-function lockedConditions(paths: readonly string[]): Condition[] {
-  const root = paths.includes("/");
+function tellLocked(host: ConditionList, paths: readonly string[]): void {
   const others = paths.filter((path) => path !== "/");
-  const found: Condition[] = [];
-  if (root) {
-    found.push(
-      onNode({
-        kind: "host",
-        reason: "root_read_only",
-        severity: "fatal",
-        message: "the root file system was writable in this boot and is read-only now",
-      }),
-    );
+  if (paths.includes("/")) {
+    const message = "the root file system was writable in this boot and is read-only now";
+    host.add("root_read_only", "fatal", message);
   }
-  if (others.length > 0) {
-    found.push(
-      onNode({
-        kind: "host",
-        reason: "read_only",
-        severity: "serious",
-        message: `file systems were writable in this boot and are read-only now: ${listed(others)}`,
-        metrics: { file_systems: others.length },
-        level: others.length,
-      }),
-    );
-  }
-  return found;
+  if (others.length === 0) return;
+  const was = "were writable in this boot and are read-only now";
+  const more = { metrics: { file_systems: others.length }, level: others.length };
+  host.add("read_only", "serious", `file systems ${was}: ${listed(others)}`, more);
 }
 
 export const fileSystemProbe: HostProbe = {
   name: "file_system",
   reasons: ["full", "read_only", "root_read_only", "file_system_stuck"],
   look({ fileSystems, late }, memory) {
+    const host = new ConditionList("host", null);
     if (fileSystems === null) {
       if (!late.includes("file_system")) return unread(false);
-      const stuck = onNode({
-        kind: "host",
-        reason: "file_system_stuck",
-        severity: "warning",
-        message: "a local file system does not answer",
-      });
-      const { message } = stuck;
-      return { conditions: [stuck], outcome: "timeout", message, learned: {}, blind: true };
+      const message = "a local file system does not answer";
+      host.add("file_system_stuck", "warning", message);
+      return { conditions: host.all, outcome: "timeout", message, learned: {}, blind: true };
     }
     const before = new Set(memory.writable);
     const locked = fileSystems.filter(({ path, readOnly }) => readOnly && before.has(path));
-    const conditions = [
-      ...lockedConditions(locked.map(({ path }) => path)),
-      ...full(fileSystems),
-    ];
+    tellLocked(host, locked.map(({ path }) => path));
+    tellFull(host, fileSystems);
+    const conditions = host.all;
     const asked = fileSystems.some(({ usedRatio }) => usedRatio !== null);
     const places = (readOnly: boolean) =>
       fileSystems.filter((system) => system.readOnly === readOnly).map(({ path }) => path);

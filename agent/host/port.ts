@@ -3,7 +3,7 @@
  * there, and jobs were placed for it. One that never was is not expected, because many adapters
  * have ports that nothing is plugged into. Where the number of ports is known, that decides.
  */
-import { type Condition, onNode } from "../probe/probe.ts";
+import { ConditionList } from "../probe/probe.ts";
 import { nextWindow } from "../probe/window.ts";
 import { type HostContext, type HostProbe, listed, type PortMemory, unread } from "./probe.ts";
 import type { NetworkPort } from "./reading.ts";
@@ -29,11 +29,11 @@ export const portProbe: HostProbe = {
     const kept = Object.fromEntries(
       Object.entries(learned).filter(([name]) => !complete || listedNow.has(name)),
     );
-    const conditions = [
-      ...(ctx.uptimeMs < GRACE_MS || complete ? [] : absent(ports, memory.ports, ctx)),
-      ...slow(active, memory.ports),
-      ...flapping(ports, learned),
-    ];
+    const host = new ConditionList("host", null);
+    if (ctx.uptimeMs >= GRACE_MS && !complete) tellAbsent(host, ports, memory.ports, expected);
+    tellSlow(host, active, memory.ports);
+    tellFlapping(host, ports, learned);
+    const conditions = host.all;
     const outcome =
       conditions.length > 0 ? "finding" : ports.length === 0 ? "not_supported" : "ok";
     const message = ports.length === 0 ? null : `${active.length} of ${ports.length} active`;
@@ -59,89 +59,59 @@ function remember(
   return next;
 }
 
-function absent(
+function tellAbsent(
+  host: ConditionList,
   ports: readonly NetworkPort[],
   before: Readonly<Record<string, PortMemory>>,
-  ctx: HostContext,
-): Condition[] {
-  const known = (name: string) => before[name] !== undefined;
-  const down = ports.filter((port) => known(port.name) && !isActive(port));
+  expected: number,
+): void {
+  const down = ports.filter((port) => before[port.name] !== undefined && !isActive(port));
   const here = new Set(ports.map(({ name }) => name));
   const missing = Object.keys(before).filter((name) => !here.has(name));
   const active = ports.filter(isActive).length;
-  const metrics = { active, expected: ctx.expectedPorts ?? Object.keys(before).length };
-  const found: Condition[] = [];
   if (missing.length > 0) {
-    found.push(
-      onNode({
-        kind: "host",
-        reason: "port_missing",
-        severity: "serious",
-        message: `network ports ${listed(missing)} were active before and are gone`,
-        metrics: { ...metrics, missing: missing.length },
-        level: missing.length,
-      }),
-    );
+    const message = `network ports ${listed(missing)} were active before and are gone`;
+    const metrics = { active, expected, missing: missing.length };
+    host.add("port_missing", "serious", message, { metrics, level: missing.length });
   }
   if (down.length > 0 || missing.length === 0) {
     const states = down.map(({ name, state, physical }) => `${name} (${state}, ${physical})`);
     const which = states.length > 0 ? `: down are ${listed(states)}` : "";
-    const short = `${active} of ${metrics.expected} network ports active${which}`;
-    found.push(
-      onNode({
-        kind: "host",
-        reason: "port_down",
-        severity: "warning",
-        message: short,
-        metrics: { ...metrics, down: down.length },
-        level: metrics.expected - active,
-      }),
-    );
+    const message = `${active} of ${expected} network ports active${which}`;
+    const metrics = { active, expected, down: down.length };
+    host.add("port_down", "warning", message, { metrics, level: expected - active });
   }
-  return found;
 }
 
-function slow(
+function tellSlow(
+  host: ConditionList,
   active: readonly NetworkPort[],
   before: Readonly<Record<string, PortMemory>>,
-): Condition[] {
+): void {
   const reduced = active.flatMap(({ name, gigabits }) => {
     const best = before[name]?.gigabits ?? null;
     if (gigabits === null || best === null || gigabits >= best) return [];
     return [`${name} (${gigabits} of ${best} Gb/s)`];
   });
-  if (reduced.length === 0) return [];
-  return [
-    onNode({
-      kind: "host",
-      reason: "port_rate",
-      severity: "warning",
-      message: `network ports below the rate they had: ${listed(reduced)}`,
-      metrics: { ports: reduced.length },
-      level: reduced.length,
-    }),
-  ];
+  if (reduced.length === 0) return;
+  const message = `network ports below the rate they had: ${listed(reduced)}`;
+  const metrics = { ports: reduced.length };
+  host.add("port_rate", "warning", message, { metrics, level: reduced.length });
 }
 
-function flapping(
+function tellFlapping(
+  host: ConditionList,
   ports: readonly NetworkPort[],
   learned: Readonly<Record<string, PortMemory>>,
-): Condition[] {
+): void {
   const found = ports.flatMap(({ name }) => {
     const grown = learned[name]?.downed?.grown ?? 0;
     return grown > FLAPS_PER_HOUR_MAX ? [{ name, grown }] : [];
   });
-  if (found.length === 0) return [];
+  if (found.length === 0) return;
   const flaps = found.reduce((sum, { grown }) => sum + grown, 0);
   const each = found.map(({ name, grown }) => `${name} (${grown} times)`);
-  return [
-    onNode({
-      kind: "host",
-      reason: "port_flap",
-      severity: "warning",
-      message: `links of network ports went down within an hour: ${listed(each)}`,
-      metrics: { ports: found.length, flaps },
-      level: Math.floor(Math.log2(flaps)),
-    }),
-  ];
+  const message = `links of network ports went down within an hour: ${listed(each)}`;
+  const metrics = { ports: found.length, flaps };
+  host.add("port_flap", "warning", message, { metrics, level: Math.floor(Math.log2(flaps)) });
 }

@@ -7,16 +7,8 @@
 import { normalizePci } from "../pci.ts";
 import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
 import type { Bus, BusGpu } from "../port.ts";
-import {
-  type Condition,
-  type GpuPlace,
-  type Probe,
-  type ProbeMemory,
-  type ProbeOut,
-  isUnknown,
-  onGpu,
-  onNode,
-} from "./probe.ts";
+import { type Condition, ConditionList, type GpuPlace, isUnknown } from "./probe.ts";
+import type { Probe, ProbeMemory, ProbeOut } from "./probe.ts";
 
 /** Drivers that hold a device for a virtual machine (Linux vfio-pci, pci-stub; Xen's pciback). */
 const PASSED_THROUGH = ["vfio-pci", "pci-stub", "pciback", "xen-pciback", "nvgrace-gpu-vfio-pci"];
@@ -86,35 +78,35 @@ function placeOf({ pci }: BusGpu, memory: ProbeMemory): GpuPlace {
   return { index: known?.[1].index ?? null, uuid: known?.[0] ?? null, pciBusId: pci };
 }
 
-function unlistedConditions(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Condition[] {
+function tellUnlisted(check: NvmlCheck, memory: ProbeMemory, bus: Bus): Condition[] {
   const { count, named } = unlistedGpus(check, bus);
   const metrics = { on_bus: managedGpus(bus, check)?.length ?? 0, listed: check.count };
-  const fault = { kind: "lost", reason: "unlisted", severity: "fatal" } as const;
+  const lost = new ConditionList("lost", null, metrics);
   if (count > named.length) {
     const message = `${count} GPUs on the PCI bus are not listed by the driver`;
-    return [onNode({ ...fault, message, metrics, level: count })];
+    lost.add("unlisted", "fatal", message, { level: count });
+    return lost.all;
   }
-  return named.map((gpu) => {
+  for (const gpu of named) {
     const bound = gpu.driver === null ? "no driver is bound to it" : `bound to ${gpu.driver}`;
     const message = `GPU at ${gpu.pci} is on the bus and the driver does not list it: ${bound}`;
-    return onGpu(placeOf(gpu, memory), { ...fault, message, metrics });
-  });
+    lost.add("unlisted", "fatal", message, { gpu: placeOf(gpu, memory) });
+  }
+  return lost.all;
 }
 
-function otherDriverConditions(gpus: readonly BusGpu[], memory: ProbeMemory): Condition[] {
-  const others = gpus.filter((gpu) => !isManaged(gpu) && !isPassedThrough(gpu));
-  return others.map((gpu) =>
-    onGpu(placeOf(gpu, memory), {
-      kind: "driver",
-      reason: "other_driver",
-      severity: "warning",
-      message:
-        gpu.driver === null
-          ? `display adapter at ${gpu.pci} has no driver: NVIDIA's did not take it`
-          : `GPU at ${gpu.pci} is bound to ${gpu.driver}, not to NVIDIA's driver`,
-      metrics: { bound_driver: gpu.driver ?? "" },
-    }),
-  );
+function tellOtherDriver(gpus: readonly BusGpu[], memory: ProbeMemory): Condition[] {
+  const driver = new ConditionList("driver", null);
+  for (const gpu of gpus) {
+    if (isManaged(gpu) || isPassedThrough(gpu)) continue;
+    const message =
+      gpu.driver === null
+        ? `display adapter at ${gpu.pci} has no driver: NVIDIA's did not take it`
+        : `GPU at ${gpu.pci} is bound to ${gpu.driver}, not to NVIDIA's driver`;
+    const metrics = { bound_driver: gpu.driver ?? "" };
+    driver.add("other_driver", "warning", message, { gpu: placeOf(gpu, memory), metrics });
+  }
+  return driver.all;
 }
 
 export const busProbe: Probe = {
@@ -126,8 +118,8 @@ export const busProbe: Probe = {
       return { conditions: [], outcome: "skipped", message, learned: {}, blind: [] };
     }
     const conditions = [
-      ...unlistedConditions(check, memory, bus),
-      ...otherDriverConditions(bus.gpus, memory),
+      ...tellUnlisted(check, memory, bus),
+      ...tellOtherDriver(bus.gpus, memory),
     ];
     const given = bus.gpus.filter(isPassedThrough).length;
     const away = given === 0 ? "" : `, ${given} given to virtual machines`;

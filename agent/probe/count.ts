@@ -7,15 +7,8 @@ import { normalizePci } from "../pci.ts";
 import type { NvmlCheck } from "../reading.ts";
 import { unlistedGpus } from "./bus.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
-import {
-  type Condition,
-  type Probe,
-  type ProbeMemory,
-  isLost,
-  isUnopened,
-  onGpu,
-  onNode,
-} from "./probe.ts";
+import { type Condition, ConditionList, isLost, isUnopened } from "./probe.ts";
+import type { Probe, ProbeMemory } from "./probe.ts";
 
 /** UUIDs known from earlier rounds that are not among the GPUs of this one. */
 export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
@@ -23,29 +16,13 @@ export function missingUuids(check: NvmlCheck, memory: ProbeMemory): string[] {
   return Object.keys(memory.gpus).filter((uuid) => !here.has(uuid));
 }
 
-/** XID 79 in other words: return code 15 (docs/reference/nvml.md#return-codes). */
-function lostConditions(check: NvmlCheck, metrics: Condition["metrics"]): Condition[] {
-  return check.gpus.filter(isLost).map((gpu) =>
-    onGpu(gpu, {
-      kind: "lost",
-      reason: "bus",
-      severity: "fatal",
-      message: `GPU ${gpu.index} (${gpu.uuid}) is lost: the driver no longer reaches it`,
-      metrics: { ...metrics, nvml_code: gpu.rc },
-    }),
-  );
-}
-
 /** No verdict on the GPUs: this process lacks a permission that it needs to see them all. */
-function deniedCondition(denied: number, listed: number): Condition {
-  return onNode({
-    kind: "driver",
-    reason: "permission",
-    severity: "warning",
-    message: `${denied} of ${listed} GPUs may not be opened by this process: they are not checked`,
-    metrics: { denied, listed },
-    level: denied,
-  });
+function deniedConditions({ count: listed, denied = 0 }: NvmlCheck): Condition[] {
+  if (denied === 0) return [];
+  const list = new ConditionList("driver", null, { denied, listed });
+  const what = `${denied} of ${listed} GPUs may not be opened by this process`;
+  list.add("permission", "warning", `${what}: they are not checked`, { level: denied });
+  return list.all;
 }
 
 export const countProbe: Probe = {
@@ -58,9 +35,14 @@ export const countProbe: Probe = {
     const present = presentGpus(check);
     const from: Condition["metrics"] = wanted === null ? {} : { expected_from: wanted.from };
     const metrics = { expected: expected ?? present, present, ...from };
-    const conditions = lostConditions(check, metrics);
+    const list = new ConditionList("lost", null, metrics);
+    // XID 79 in other words: return code 15 (docs/reference/nvml.md#return-codes).
+    for (const gpu of check.gpus.filter(isLost)) {
+      const message = `GPU ${gpu.index} (${gpu.uuid}) is lost: the driver no longer reaches it`;
+      list.add("bus", "fatal", message, { gpu, metrics: { ...metrics, nvml_code: gpu.rc } });
+    }
     // `fault.ts` reports those that are listed and cannot be opened.
-    const reported = conditions.length + check.gpus.filter(isUnopened).length + unlisted.count;
+    const reported = list.all.length + check.gpus.filter(isUnopened).length + unlisted.count;
     const short = Math.max(0, (expected ?? 0) - present - reported);
     // With enough GPUs present a known one that is gone was exchanged, and is no loss.
     const onBus = new Set(unlisted.named.map(({ pci }) => pci));
@@ -70,33 +52,15 @@ export const countProbe: Probe = {
     for (const uuid of missing) {
       const gpu = memory.gpus[uuid];
       if (gpu === undefined) continue;
-      conditions.push(
-        onGpu(
-          { ...gpu, uuid },
-          {
-            kind: "lost",
-            reason: "count",
-            severity: "fatal",
-            message: `GPU ${gpu.index} (${uuid}) is gone: ${present} of ${expected} GPUs listed`,
-            metrics,
-          },
-        ),
-      );
+      const message = `GPU ${gpu.index} (${uuid}) is gone: ${present} of ${expected} GPUs listed`;
+      list.add("count", "fatal", message, { gpu: { ...gpu, uuid } });
     }
     if (short > missing.length) {
-      conditions.push(
-        onNode({
-          kind: "lost",
-          reason: "count",
-          severity: "fatal",
-          message: `${present} GPUs present, ${expected} expected (${wanted?.from ?? "unknown"})`,
-          metrics,
-          level: short - missing.length,
-        }),
-      );
+      const source = wanted?.from ?? "unknown";
+      const message = `${present} GPUs present, ${expected} expected (${source})`;
+      list.add("count", "fatal", message, { level: short - missing.length });
     }
-    const denied = check.denied ?? 0;
-    if (denied > 0) conditions.push(deniedCondition(denied, check.count));
+    const conditions = [...list.all, ...deniedConditions(check)];
     const outcome = conditions.length > 0 ? "finding" : "ok";
     const source = wanted === null ? "" : ` (${wanted.from})`;
     const message = `${present} of ${expected ?? "?"}${source}`;

@@ -2,7 +2,8 @@
  * Memory errors. An uncorrected one since the driver was loaded stays a condition until the counter
  * is cleared by a reset; corrected ones matter by rate, never by their lifetime sum.
  */
-import { type Condition, type Look, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
+import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
+import type { Look, Probe } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 import { nextWindow } from "./window.ts";
 
@@ -21,62 +22,41 @@ export const eccProbe: Probe = {
       const perHour = value === null ? 0 : (corrected?.grown ?? 0);
       return {
         read: value !== null || gpu.eccUncorrectedVolatile !== null,
-        conditions: [...uncorrected(gpu, perHour), ...tooMany(gpu, perHour), ...sram(gpu)],
+        conditions: judge(gpu, perHour),
         learned: { corrected },
       };
     });
   },
 };
 
-function metricsFor(gpu: NvmlGpuCheck, perHour: number): Condition["metrics"] {
-  return metricsOf({
+function judge(gpu: NvmlGpuCheck, perHour: number): Condition[] {
+  const { index, eccCorrectedVolatile, eccUncorrectedVolatile } = gpu;
+  const metrics = metricsOf({
     ecc_sbe_count: perHour,
-    ecc_dbe_count: gpu.eccUncorrectedVolatile,
+    ecc_dbe_count: eccUncorrectedVolatile,
     sbe_per_hour: perHour,
-    sbe_volatile: gpu.eccCorrectedVolatile,
+    sbe_volatile: eccCorrectedVolatile,
     sbe_aggregate: gpu.eccCorrectedAggregate,
-    volatile: gpu.eccUncorrectedVolatile,
+    volatile: eccUncorrectedVolatile,
     aggregate: gpu.eccUncorrectedAggregate,
   });
-}
-
-function uncorrected(gpu: NvmlGpuCheck, perHour: number): Condition[] {
-  const count = gpu.eccUncorrectedVolatile ?? 0;
-  if (count === 0) return [];
-  return [
-    onGpu(gpu, {
-      kind: "ecc",
-      reason: "dbe",
-      severity: "fatal",
-      message: `GPU ${gpu.index} has ${count} uncorrected memory errors since the driver started`,
-      metrics: metricsFor(gpu, perHour),
-      level: count,
-    }),
-  ];
-}
-
-function tooMany(gpu: NvmlGpuCheck, perHour: number): Condition[] {
-  if (perHour <= CORRECTED_PER_HOUR_MAX) return [];
-  const metrics = metricsFor(gpu, perHour);
-  return [
-    onGpu(gpu, {
-      kind: "ecc",
-      reason: "sbe",
-      severity: "warning",
-      message: `GPU ${gpu.index} corrected ${perHour} memory errors within an hour`,
-      metrics: { ...metrics, ...metricsOf({ volatile: gpu.eccCorrectedVolatile }) },
+  const ecc = new ConditionList("ecc", gpu, metrics);
+  const uncorrected = eccUncorrectedVolatile ?? 0;
+  if (uncorrected !== 0) {
+    const what = `${uncorrected} uncorrected memory errors since the driver started`;
+    ecc.add("dbe", "fatal", `GPU ${index} has ${what}`, { level: uncorrected });
+  }
+  if (perHour > CORRECTED_PER_HOUR_MAX) {
+    ecc.add("sbe", "warning", `GPU ${index} corrected ${perHour} memory errors within an hour`, {
+      metrics: { ...metrics, ...metricsOf({ volatile: eccCorrectedVolatile }) },
       // Ten times as many is worth a second finding; each single one is not.
       level: Math.floor(Math.log10(perHour)),
-    }),
-  ];
-}
-
-/**
- * The driver's own threshold for replacing the hardware; needs root to be read
- * (docs/reference/nvml.md#functions).
- */
-function sram(gpu: NvmlGpuCheck): Condition[] {
-  if (gpu.sramThresholdExceeded !== true) return [];
-  const message = `GPU ${gpu.index} exceeded the SRAM error threshold: replace the hardware`;
-  return [onGpu(gpu, { kind: "ecc", reason: "sram_threshold", severity: "fatal", message })];
+    });
+  }
+  // The driver's own threshold; it needs root to be read (docs/reference/nvml.md#functions).
+  if (gpu.sramThresholdExceeded === true) {
+    const message = `GPU ${index} exceeded the SRAM error threshold: replace the hardware`;
+    ecc.add("sram_threshold", "fatal", message, { metrics: {} });
+  }
+  return ecc.all;
 }

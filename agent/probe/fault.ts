@@ -4,7 +4,9 @@
  * them. A GPU that is listed and cannot be opened is of no use, whatever the code and from the
  * first check on.
  */
-import { type Condition, type Look, type Probe, isUnopened, lookAtEach, onGpu } from "./probe.ts";
+import type { FindingKind, Severity } from "../../schema/finding.ts";
+import { type Condition, ConditionList, isUnopened, lookAtEach } from "./probe.ts";
+import type { Look, Probe } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 import { formatCode } from "../nvml/return-code.ts";
 
@@ -12,33 +14,13 @@ import { formatCode } from "../nvml/return-code.ts";
 const UNKNOWN_ROUNDS = 3;
 const UNKNOWN = 999;
 
-type Fault = Pick<Condition, "kind" | "reason" | "severity"> & { says: string };
+type Fault = readonly [FindingKind, reason: string, Severity, says: string];
 
 const FAULTS: Readonly<Record<number, Fault>> = {
-  8: {
-    kind: "power",
-    reason: "insufficient",
-    severity: "serious",
-    says: "lacks external power: check its cables",
-  },
-  11: {
-    kind: "driver",
-    reason: "interrupt",
-    severity: "serious",
-    says: "gets no interrupts",
-  },
-  14: {
-    kind: "driver",
-    reason: "inforom",
-    severity: "serious",
-    says: "has a corrupted infoROM",
-  },
-  16: {
-    kind: "driver",
-    reason: "reset_required",
-    severity: "fatal",
-    says: "must be reset before it can be used again",
-  },
+  8: ["power", "insufficient", "serious", "lacks external power: check its cables"],
+  11: ["driver", "interrupt", "serious", "gets no interrupts"],
+  14: ["driver", "inforom", "serious", "has a corrupted infoROM"],
+  16: ["driver", "reset_required", "fatal", "must be reset before it can be used again"],
 };
 
 export const faultProbe: Probe = {
@@ -48,31 +30,22 @@ export const faultProbe: Probe = {
     lookAtEach(check, [], (gpu): Look => {
       const before = memory.gpus[gpu.uuid]?.unknownRounds ?? 0;
       const unknownRounds = gpu.rc === UNKNOWN ? before + 1 : 0;
-      const conditions = faultConditions(gpu, unknownRounds);
-      return { read: true, conditions, learned: { unknownRounds } };
+      return { read: true, conditions: judge(gpu, unknownRounds), learned: { unknownRounds } };
     }),
 };
 
-function faultConditions(gpu: NvmlGpuCheck, unknownRounds: number): Condition[] {
-  const metrics = { nvml_code: gpu.rc };
-  const fault = FAULTS[gpu.rc];
-  if (fault !== undefined) {
-    const { kind, reason, severity, says } = fault;
-    return [onGpu(gpu, { kind, reason, severity, metrics, message: `GPU ${gpu.index} ${says}` })];
+function judge(gpu: NvmlGpuCheck, unknownRounds: number): Condition[] {
+  const { index, openCode, rc } = gpu;
+  const [kind, reason, severity, says] = FAULTS[rc] ?? ["driver", null, null, null];
+  const fault = new ConditionList(kind, gpu, { nvml_code: rc });
+  if (reason !== null) fault.add(reason, severity, `GPU ${index} ${says}`);
+  else if (isUnopened(gpu)) {
+    const answer = `NVML answers ${formatCode(openCode)}`;
+    const message = `GPU ${index} is listed and cannot be opened: ${answer}`;
+    fault.add("unopened", "serious", message, { metrics: { nvml_code: openCode } });
+  } else if (unknownRounds >= UNKNOWN_ROUNDS) {
+    const message = `GPU ${index} answered "unknown error" in ${unknownRounds} checks in a row`;
+    fault.add("unknown", "warning", message);
   }
-  if (isUnopened(gpu)) return [unopened(gpu)];
-  if (unknownRounds < UNKNOWN_ROUNDS) return [];
-  const message = `GPU ${gpu.index} answered "unknown error" in ${unknownRounds} checks in a row`;
-  return [onGpu(gpu, { kind: "driver", reason: "unknown", severity: "warning", metrics, message })];
-}
-
-function unopened(gpu: NvmlGpuCheck): Condition {
-  const { index, openCode } = gpu;
-  return onGpu(gpu, {
-    kind: "driver",
-    reason: "unopened",
-    severity: "serious",
-    metrics: { nvml_code: openCode },
-    message: `GPU ${index} is listed and cannot be opened: NVML answers ${formatCode(openCode)}`,
-  });
+  return fault.all;
 }

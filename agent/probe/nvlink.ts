@@ -3,7 +3,7 @@
  * (`model.ts`), or, on a model that nobody knows, if its neighbours are up. A card without a bridge
  * has all links down and is well. Sleep is not down, and right after a boot links train.
  */
-import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
+import { ConditionList, type Look, type Probe, lookAtEach } from "./probe.ts";
 import type { NvmlGpuCheck, NvmlLink } from "../reading.ts";
 import { type LinkPromise, isLinkedNode, promisedLinks } from "./link-promise.ts";
 import { nextWindow } from "./window.ts";
@@ -31,17 +31,18 @@ export const nvlinkProbe: Probe = {
       const { active, recoveries, told } = sumUp(gpu.nvlinks ?? []);
       const promise = promisedLinks(gpu, linked);
       const settled = ctx.uptimeMs >= FABRIC_GRACE_MS;
+      const nvlink = new ConditionList("nvlink", gpu);
       if (!told) {
-        const missing = settled && (promise.links ?? 0) > 0 ? [unseen(gpu, promise)] : [];
-        return { read: missing.length > 0, conditions: missing };
+        if (settled && (promise.links ?? 0) > 0) tellUnseen(nvlink, gpu, promise);
+        return { read: nvlink.all.length > 0, conditions: nvlink.all };
       }
       const before = memory.gpus[gpu.uuid];
       const seen = bootChanged ? [] : (before?.linksSeen ?? []);
       const linksSeen = [...new Set([...seen, ...active])].sort((a, b) => a - b);
       const linkErrors = nextWindow(before?.linkErrors ?? null, recoveries, ctx.monoMs);
-      const conditions = recovering(gpu, linkErrors.grown);
-      if (settled) conditions.push(...inactive(gpu, linksSeen, promise, neighbours));
-      return { read: true, conditions, learned: { linksSeen, linkErrors } };
+      tellRecovering(nvlink, gpu, linkErrors.grown);
+      if (settled) tellInactive(nvlink, gpu, { linksSeen, promise, neighbours });
+      return { read: true, conditions: nvlink.all, learned: { linksSeen, linkErrors } };
     });
   },
 };
@@ -68,91 +69,65 @@ function sumUp(links: readonly NvmlLink[]): LinkSum {
 /** Neither up nor asleep: a trained link whose traffic is switched off carries nothing. */
 const isDown = ({ state }: NvmlLink) => state === INACTIVE || state === ACTIVE_TRAFFIC_DISABLED;
 
-function inactive(
+function tellInactive(
+  nvlink: ConditionList,
   gpu: NvmlGpuCheck,
-  linksSeen: readonly number[],
-  promise: LinkPromise,
-  neighbours: boolean,
-): Condition[] {
+  from: { linksSeen: readonly number[]; promise: LinkPromise; neighbours: boolean },
+): void {
+  const { linksSeen, promise, neighbours } = from;
   const links = gpu.nvlinks ?? [];
   const down = links.filter(isDown).map((link) => link.link);
   const promised = promise.links ?? 0;
   if (promised > 0 && links.every((link) => isDown(link) || link.state === null)) {
-    return [allDown(gpu, promised)];
+    return tellAllDown(nvlink, gpu, promised);
   }
   // Where links may lead nowhere, or no model says that they are meant to be, only one that was up
   // can have gone down; of an unknown model also one whose neighbours are up.
   const all = promise.links === null ? neighbours : promised > 0 && !promise.partial;
   const wrong = all ? down : down.filter((link) => linksSeen.includes(link));
   const [first] = wrong;
-  const names = wrong.join(", ");
-  if (first === undefined) return promise.partial ? [] : missing(gpu, promised);
-  return [
-    onGpu(gpu, {
-      kind: "nvlink",
-      reason: "inactive",
-      severity: "serious",
-      message: `GPU ${gpu.index}: ${wrong.length} of ${links.length} NVLinks are down (${names})`,
-      metrics: { link_id: first, inactive: wrong.length, total: links.length, state: INACTIVE },
-      level: wrong.length,
-    }),
-  ];
+  if (first === undefined) {
+    if (!promise.partial) tellMissing(nvlink, gpu, promised);
+    return;
+  }
+  const count = `${wrong.length} of ${links.length}`;
+  const message = `GPU ${gpu.index}: ${count} NVLinks are down (${wrong.join(", ")})`;
+  const metrics = { inactive: wrong.length, total: links.length, state: INACTIVE };
+  const more = { metrics: { link_id: first, ...metrics }, level: wrong.length };
+  nvlink.add("inactive", "serious", message, more);
 }
 
 /** No link at all: the GPU computes alone, and a job over several GPUs fails. */
-function allDown(gpu: NvmlGpuCheck, expected: number): Condition {
-  return onGpu(gpu, {
-    kind: "nvlink",
-    reason: "down",
-    severity: "serious",
-    message: `GPU ${gpu.index}: no NVLink is up, ${gpu.name} has ${expected}`,
-    metrics: { inactive: gpu.nvlinks?.length ?? 0, total: expected, state: INACTIVE },
-    level: expected,
-  });
+function tellAllDown(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
+  const message = `GPU ${gpu.index}: no NVLink is up, ${gpu.name} has ${expected}`;
+  const metrics = { inactive: gpu.nvlinks?.length ?? 0, total: expected, state: INACTIVE };
+  nvlink.add("down", "serious", message, { metrics, level: expected });
 }
 
 /** Fewer than the model has, with those that there are in order. */
-function missing(gpu: NvmlGpuCheck, expected: number): Condition[] {
+function tellMissing(nvlink: ConditionList, gpu: NvmlGpuCheck, expected: number): void {
   const present = gpu.nvlinks?.length ?? 0;
-  if (present >= expected) return [];
-  return [
-    onGpu(gpu, {
-      kind: "nvlink",
-      reason: "missing",
-      severity: "warning",
-      message: `GPU ${gpu.index} (${gpu.name}): the driver lists ${present} of ${expected} NVLinks`,
-      metrics: { present, total: expected },
-      level: expected - present,
-    }),
-  ];
+  if (present >= expected) return;
+  const count = `${present} of ${expected}`;
+  const message = `GPU ${gpu.index} (${gpu.name}): the driver lists ${count} NVLinks`;
+  const metrics = { present, total: expected };
+  nvlink.add("missing", "warning", message, { metrics, level: expected - present });
 }
 
 /** A model with links of which the driver tells nothing: none listed is down, the rest unknown. */
-function unseen(gpu: NvmlGpuCheck, promise: LinkPromise): Condition {
+function tellUnseen(nvlink: ConditionList, gpu: NvmlGpuCheck, promise: LinkPromise): void {
+  const { index, name, nvlinks } = gpu;
   const expected = promise.links ?? 0;
-  if (gpu.nvlinks?.length === 0) return allDown(gpu, expected);
-  return onGpu(gpu, {
-    kind: "nvlink",
-    reason: "missing",
-    severity: "warning",
-    message: `GPU ${gpu.index}: the driver does not tell of the ${expected} NVLinks of ${gpu.name}`,
-    metrics: { total: expected },
-    level: expected,
-  });
+  if (nvlinks?.length === 0) return tellAllDown(nvlink, gpu, expected);
+  const message = `GPU ${index}: the driver does not tell of the ${expected} NVLinks of ${name}`;
+  nvlink.add("missing", "warning", message, { metrics: { total: expected }, level: expected });
 }
 
-function recovering(gpu: NvmlGpuCheck, grown: number): Condition[] {
-  if (grown <= RECOVERIES_PER_HOUR_MAX) return [];
+function tellRecovering(nvlink: ConditionList, gpu: NvmlGpuCheck, grown: number): void {
+  if (grown <= RECOVERIES_PER_HOUR_MAX) return;
   const sum = (of: "replay" | "crc") =>
     (gpu.nvlinks ?? []).reduce((total, link) => total + (link[of] ?? 0), 0);
-  return [
-    onGpu(gpu, {
-      kind: "nvlink",
-      reason: "recovery",
-      severity: "warning",
-      message: `NVLinks of GPU ${gpu.index} recovered ${grown} times within an hour`,
-      metrics: { recovery_errors: grown, replay_errors: sum("replay"), crc_errors: sum("crc") },
-      level: Math.floor(Math.log10(grown)),
-    }),
-  ];
+  const message = `NVLinks of GPU ${gpu.index} recovered ${grown} times within an hour`;
+  const metrics = { recovery_errors: grown, replay_errors: sum("replay"), crc_errors: sum("crc") };
+  nvlink.add("recovery", "warning", message, { metrics, level: Math.floor(Math.log10(grown)) });
 }

@@ -4,7 +4,8 @@
  * only while the GPU is busy, and in two rounds: a link that has just left its rest may still be
  * training.
  */
-import { type Condition, type Look, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
+import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
+import type { Look, Probe } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 import { nextWindow } from "./window.ts";
 
@@ -28,11 +29,7 @@ export const pcieProbe: Probe = {
       const slowRounds = nextSlowRounds(gpu, memory.gpus[gpu.uuid]?.slowRounds ?? 0);
       return {
         read: gpu.pcieWidth !== null || value !== null,
-        conditions: [
-          ...narrow(gpu, grown),
-          ...slow(gpu, grown, slowRounds),
-          ...replaying(gpu, grown),
-        ],
+        conditions: judge(gpu, grown, slowRounds),
         learned: { replay, slowRounds },
       };
     });
@@ -50,22 +47,6 @@ function metricsFor(gpu: NvmlGpuCheck, grown: number): Condition["metrics"] {
   });
 }
 
-function narrow(gpu: NvmlGpuCheck, grown: number): Condition[] {
-  const { pcieWidth: width, pcieWidthMax: max } = gpu;
-  // Width 0 is a device without a PCIe link of its own, such as one behind a coherent link.
-  if (width === null || max === null || width === 0 || width >= max) return [];
-  return [
-    onGpu(gpu, {
-      kind: "pcie",
-      reason: "width",
-      severity: "warning",
-      message: `GPU ${gpu.index} runs on ${width} of ${max} PCIe lanes`,
-      metrics: metricsFor(gpu, grown),
-      level: max - width,
-    }),
-  ];
-}
-
 /** Rounds in a row in which the busy GPU's link was slow; at rest, what was seen is kept. */
 function nextSlowRounds(gpu: NvmlGpuCheck, before: number): number {
   const { pcieGeneration: now, pcieGenerationMax: max, utilizationPercent: used } = gpu;
@@ -73,30 +54,22 @@ function nextSlowRounds(gpu: NvmlGpuCheck, before: number): number {
   return used !== null && used >= BUSY_PERCENT ? before + 1 : before;
 }
 
-function slow(gpu: NvmlGpuCheck, grown: number, rounds: number): Condition[] {
-  const { pcieGeneration: now, pcieGenerationMax: max } = gpu;
-  if (rounds < SLOW_ROUNDS || now === null || max === null) return [];
-  return [
-    onGpu(gpu, {
-      kind: "pcie",
-      reason: "generation",
-      severity: "warning",
-      message: `GPU ${gpu.index} at work runs on PCIe generation ${now} of ${max}`,
-      metrics: metricsFor(gpu, grown),
-    }),
-  ];
-}
-
-function replaying(gpu: NvmlGpuCheck, grown: number): Condition[] {
-  if (grown <= REPLAYS_PER_HOUR_MAX) return [];
-  return [
-    onGpu(gpu, {
-      kind: "pcie",
-      reason: "replay",
-      severity: "warning",
-      message: `GPU ${gpu.index} replayed ${grown} PCIe packets within an hour`,
-      metrics: metricsFor(gpu, grown),
-      level: Math.floor(Math.log10(grown)),
-    }),
-  ];
+function judge(gpu: NvmlGpuCheck, grown: number, slowRounds: number): Condition[] {
+  const { index, pcieWidth: width, pcieWidthMax: widest } = gpu;
+  const { pcieGeneration: generation, pcieGenerationMax: newest } = gpu;
+  const pcie = new ConditionList("pcie", gpu, metricsFor(gpu, grown));
+  // Width 0 is a device without a PCIe link of its own, such as one behind a coherent link.
+  if (width !== null && widest !== null && width !== 0 && width < widest) {
+    const message = `GPU ${index} runs on ${width} of ${widest} PCIe lanes`;
+    pcie.add("width", "warning", message, { level: widest - width });
+  }
+  if (slowRounds >= SLOW_ROUNDS && generation !== null && newest !== null) {
+    const message = `GPU ${index} at work runs on PCIe generation ${generation} of ${newest}`;
+    pcie.add("generation", "warning", message);
+  }
+  if (grown > REPLAYS_PER_HOUR_MAX) {
+    const message = `GPU ${index} replayed ${grown} PCIe packets within an hour`;
+    pcie.add("replay", "warning", message, { level: Math.floor(Math.log10(grown)) });
+  }
+  return pcie.all;
 }

@@ -205,6 +205,30 @@ export function onNode(
   return { code: null, level: 0, metrics: {}, gpu: null, ...condition };
 }
 
+/** Conditions of one kind about one GPU, or about the node, which share their metrics. */
+export class ConditionList {
+  readonly all: Condition[] = [];
+  readonly #common: Pick<Condition, "kind" | "metrics">;
+  readonly #gpu: GpuPlace | null;
+
+  /** `gpu` is `null` for the whole node. */
+  constructor(kind: FindingKind, gpu: GpuPlace | null, metrics: Metrics = {}) {
+    this.#common = { kind, metrics };
+    this.#gpu = gpu;
+  }
+
+  /** What is in `more` takes the place of what is common. */
+  add(
+    reason: string,
+    severity: Severity,
+    message: string,
+    { gpu = this.#gpu, ...more }: Partial<Pick<Condition, "gpu" | "level" | "metrics">> = {},
+  ): void {
+    const condition = { ...this.#common, reason, severity, message, ...more };
+    this.all.push(gpu === null ? onNode(condition) : onGpu(gpu, condition));
+  }
+}
+
 /** How the child names a GPU that never answered it. */
 const UNKNOWN = /^unknown-\d+$/;
 

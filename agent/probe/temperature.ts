@@ -2,7 +2,7 @@
  * Temperature against the device's own limits. Models differ by tens of degrees, so fixed numbers
  * are only the fallback for a device that does not tell.
  */
-import { type Condition, type Probe, lookAtEach, metricsOf, onGpu } from "./probe.ts";
+import { type Condition, ConditionList, type Probe, lookAtEach, metricsOf } from "./probe.ts";
 import type { NvmlGpuCheck } from "../reading.ts";
 
 /** °C. */
@@ -18,48 +18,35 @@ export const temperatureProbe: Probe = {
   look: (check) =>
     lookAtEach(check, ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"], (gpu) => ({
       read: gpu.temperatureCelsius !== null,
-      conditions: [...coreConditions(gpu), ...memoryConditions(gpu)],
+      conditions: judge(gpu),
     })),
 };
 
-function metricsFor(gpu: NvmlGpuCheck): Condition["metrics"] {
-  return metricsOf({
-    temperature: gpu.temperatureCelsius,
-    slowdown_limit: gpu.slowdownCelsius ?? SLOWDOWN_FALLBACK,
-    shutdown_limit: gpu.shutdownCelsius ?? SHUTDOWN_FALLBACK,
-    memory_temperature: gpu.memoryTemperatureCelsius,
-  });
-}
-
-function coreConditions(gpu: NvmlGpuCheck): Condition[] {
-  const now = gpu.temperatureCelsius;
-  if (now === null) return [];
+function judge(gpu: NvmlGpuCheck): Condition[] {
+  const { index, temperatureCelsius: now, memoryMaxCelsius: most } = gpu;
+  const { memoryTemperatureCelsius: memory } = gpu;
   const slowdown = gpu.slowdownCelsius ?? SLOWDOWN_FALLBACK;
   const shutdown = gpu.shutdownCelsius ?? SHUTDOWN_FALLBACK;
-  const hot = { kind: "thermal", metrics: metricsFor(gpu) } as const;
-  if (now >= shutdown) {
-    const message = `GPU ${gpu.index} is at ${now} °C, its shutdown limit is ${shutdown} °C`;
-    const level = Math.floor((now - shutdown) / STEP_CELSIUS);
-    return [onGpu(gpu, { ...hot, reason: "shutdown", severity: "serious", message, level })];
+  const metrics = metricsOf({
+    temperature: now,
+    slowdown_limit: slowdown,
+    shutdown_limit: shutdown,
+    memory_temperature: memory,
+  });
+  const thermal = new ConditionList("thermal", gpu, metrics);
+  const levelOf = (celsius: number, limit: number) => Math.floor((celsius - limit) / STEP_CELSIUS);
+  if (now !== null && now >= shutdown) {
+    const message = `GPU ${index} is at ${now} °C, its shutdown limit is ${shutdown} °C`;
+    thermal.add("shutdown", "serious", message, { level: levelOf(now, shutdown) });
+  } else if (now !== null && now >= slowdown) {
+    const message = `GPU ${index} is at ${now} °C, its slowdown limit is ${slowdown} °C`;
+    thermal.add("slowdown", "warning", message, { level: levelOf(now, slowdown) });
   }
-  if (now < slowdown) return [];
-  const message = `GPU ${gpu.index} is at ${now} °C, its slowdown limit is ${slowdown} °C`;
-  const level = Math.floor((now - slowdown) / STEP_CELSIUS);
-  return [onGpu(gpu, { ...hot, reason: "slowdown", severity: "warning", message, level })];
-}
-
-/** HBM has no fallback: without the device's limit nothing can be said about its memory. */
-function memoryConditions(gpu: NvmlGpuCheck): Condition[] {
-  const { memoryTemperatureCelsius: now, memoryMaxCelsius: max } = gpu;
-  if (now === null || max === null || now < max) return [];
-  return [
-    onGpu(gpu, {
-      kind: "thermal",
-      reason: "memory",
-      severity: "warning",
-      message: `memory of GPU ${gpu.index} is at ${now} °C, its limit is ${max} °C`,
-      metrics: { ...metricsFor(gpu), memory_limit: max },
-      level: Math.floor((now - max) / STEP_CELSIUS),
-    }),
-  ];
+  // HBM has no fallback: without the device's limit nothing can be said about its memory.
+  if (memory !== null && most !== null && memory >= most) {
+    const message = `memory of GPU ${index} is at ${memory} °C, its limit is ${most} °C`;
+    const limit = { metrics: { ...metrics, memory_limit: most } };
+    thermal.add("memory", "warning", message, { ...limit, level: levelOf(memory, most) });
+  }
+  return thermal.all;
 }
