@@ -153,45 +153,8 @@ export const FLAGS = {
 } as const satisfies FlagSpecs;
 
 export type Fake = { count: number; name: string; bootId: BootId | null; faultPath: string | null };
-export type Options = {
-  server: string;
-  nodeId: NodeId;
-  provider: string | null;
-  region: string | null;
-  zone: string | null;
-  instanceType: string | null;
-  pool: string | null;
-  labels: Record<string, string>;
-  authToken: string | undefined;
-  authTokenFile: string | undefined;
-  authTokenEnvironment: string | undefined;
-  joinToken: string | null;
-  joinTokenFile: string | null;
-  /** The pod's own service-account token; `null` = this is no pod, or it has none. */
-  podTokenFile: string | null;
-  caFingerprint: string | null;
-  /** Of the key that signs orders and releases. */
-  keyFingerprint: string | null;
-  caFile: string | null;
-  clientCertFile: string | null;
-  clientKeyFile: string | null;
-  spool: string;
-  once: boolean;
-  text: boolean;
-  sinceMs: number | null;
-  /** `null`: the default, or none on a simulated node. */
-  kernelLog: string | null;
-  nvmlPath: string | null;
-  hostRoot: string | null;
-  hostProc: string | null;
-  hostSys: string | null;
-  expectedGpus: number | null;
-  expectedPorts: number | null;
-  allowCommands: boolean;
-  metrics: { hostname: string; port: number } | null;
-  fake: Fake | null;
-  logLevel: "debug" | "info" | "warn" | "error";
-};
+/** Every setting, read and checked; `null` where nothing was said. */
+export type Options = ReturnType<typeof readOptions>;
 export type OptionAnswer =
   | { kind: "options"; options: Options; warnings: string[] }
   | { kind: "help" | "version" }
@@ -237,7 +200,7 @@ export function formatHelp(): string {
 
 type Values = Extract<ReturnType<typeof parseFlags<typeof FLAGS>>, { ok: true }>["values"];
 
-function readOptions(values: Values, env: Env, hostname: string, nowMs: number): Options {
+function readOptions(values: Values, env: Env, hostname: string, nowMs: number) {
   const address = parseAddress(values.server, "--server");
   if (!address.ok) throw new Bad(address.message);
   const text = (value: string | undefined) => value?.trim() || null;
@@ -257,8 +220,10 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     authTokenEnvironment: env["NAVARCH_AUTH_TOKEN"],
     joinToken: text(values["join-token"]),
     joinTokenFile: text(values["join-token-file"]),
+    /** The pod's own service-account token; `null` = this is no pod, or it has none. */
     podTokenFile: text(values["pod-token-file"]),
     caFingerprint,
+    /** Of the key that signs orders and releases. */
     keyFingerprint: readFingerprint(text(values["key-fingerprint"]), "--key-fingerprint"),
     caFile: text(values["ca-file"]),
     clientCertFile: text(values["client-cert-file"]),
@@ -267,6 +232,7 @@ function readOptions(values: Values, env: Env, hostname: string, nowMs: number):
     once: values.once,
     text: values.text,
     sinceMs: readSince(values.since, nowMs),
+    /** `null`: the default, or none on a simulated node. */
     kernelLog: text(values["kernel-log"]) ?? (fake ? null : "/dev/kmsg"),
     nvmlPath: readAbsolute(values["nvml-path"], "--nvml-path"),
     hostRoot: readAbsolute(values["host-root"], "--host-root"),
@@ -387,7 +353,7 @@ function readMetrics(
   return { hostname, port };
 }
 
-function readLevel(given: string): Options["logLevel"] {
+function readLevel(given: string) {
   const level = (["debug", "info", "warn", "error"] as const).find((each) => each === given);
   if (level) return level;
   throw new Bad(`--log-level must be debug, info, warn or error, found ${JSON.stringify(given)}`);

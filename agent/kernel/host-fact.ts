@@ -16,22 +16,19 @@ export type HostFact = {
   line: string;
 };
 
-type Shape = {
-  reason: string;
-  severity: Severity;
-  pattern: RegExp;
-  /** Group of the subject; without one, all occurrences have the same. */
-  subject?: number;
-  /** Groups by name of metric. */
-  texts?: Readonly<Record<string, number>>;
-  numbers?: Readonly<Record<string, number>>;
-};
+/**
+ * The named groups of the pattern become metrics of the same names. What it happened to is the
+ * device or the server; without either, all occurrences have the same subject.
+ */
+type Shape = { reason: string; severity: Severity; pattern: RegExp };
+/** Groups that hold a number. */
+const NUMBERS = new Set(["pid", "seconds", "cpu", "module"]);
 
-const KILLED = String.raw`Kill(?:ed)? process (\d{1,9}) \(([^)\n]{1,64})\)`;
+const KILLED = String.raw`Kill(?:ed)? process (?<pid>\d{1,9}) \((?<process_name>[^)\n]{1,64})\)`;
 /** Disks of a machine; loop devices, floppies and optical drives fail for reasons of their own. */
-const DISK = String.raw`((?:nvme|sd|vd|xvd|md|dm-|mmcblk)[\w-]{1,24})`;
-const NVME = String.raw`^nvme (nvme\d{1,4}): `;
-const MLX5 = String.raw`^mlx5_core ([0-9a-f:.]{7,16})[^:\n]{0,24}: `;
+const DISK = String.raw`(?<device>(?:nvme|sd|vd|xvd|md|dm-|mmcblk)[\w-]{1,24})`;
+const NVME = String.raw`^nvme (?<device>nvme\d{1,4}): `;
+const MLX5 = String.raw`^mlx5_core (?<device>[0-9a-f:.]{7,16})[^:\n]{0,24}: `;
 
 const SHAPES: readonly Shape[] = [
   // mm/oom_kill.c: a container at its own limit is the container's affair.
@@ -39,36 +36,32 @@ const SHAPES: readonly Shape[] = [
     reason: "oom_cgroup",
     severity: "info",
     pattern: new RegExp(`^Memory cgroup out of memory: ${KILLED}`),
-    numbers: { pid: 1 },
-    texts: { process_name: 2 },
   },
   {
     reason: "oom",
     severity: "warning",
     pattern: new RegExp(`^Out of memory(?: \\([^)]{1,40}\\))?: ${KILLED}`),
-    numbers: { pid: 1 },
-    texts: { process_name: 2 },
   },
   // kernel/hung_task.c
   {
     reason: "hung_task",
     severity: "warning",
-    pattern: /^INFO: task (.{1,40}):(\d{1,9}) blocked for more than (\d{1,9}) seconds/,
-    texts: { process_name: 1 },
-    numbers: { pid: 2, seconds: 3 },
+    pattern: new RegExp(
+      String.raw`^INFO: task (?<process_name>.{1,40}):(?<pid>\d{1,9}) ` +
+        String.raw`blocked for more than (?<seconds>\d{1,9}) seconds`,
+    ),
   },
   // kernel/watchdog.c, with and without its prefix
   {
     reason: "soft_lockup",
     severity: "serious",
-    pattern: /^(?:watchdog: )?BUG: soft lockup - CPU#(\d{1,6}) stuck for (\d{1,9})s!/,
-    numbers: { cpu: 1, seconds: 2 },
+    pattern:
+      /^(?:watchdog: )?BUG: soft lockup - CPU#(?<cpu>\d{1,6}) stuck for (?<seconds>\d{1,9})s!/,
   },
   {
     reason: "hard_lockup",
     severity: "serious",
-    pattern: /^(?:NMI watchdog|watchdog)?:? ?Watchdog detected hard LOCKUP on cpu (\d{1,6})/,
-    numbers: { cpu: 1 },
+    pattern: /^(?:NMI watchdog|watchdog)?:? ?Watchdog detected hard LOCKUP on cpu (?<cpu>\d{1,6})/,
   },
   // kernel/rcu/tree_stall.h
   {
@@ -80,45 +73,36 @@ const SHAPES: readonly Shape[] = [
   {
     reason: "read_only",
     severity: "serious",
-    pattern: /^EXT4-fs \(([^)\s]{1,40})\): Remounting filesystem read-only/,
-    subject: 1,
-    texts: { device: 1 },
+    pattern: /^EXT4-fs \((?<device>[^)\s]{1,40})\): Remounting filesystem read-only/,
   },
   {
     reason: "read_only",
     severity: "serious",
-    pattern: /^XFS \(([^)\s]{1,40})\): .{0,80}(?:ilesystem has been shut down|Shutting down f)/,
-    subject: 1,
-    texts: { device: 1 },
-  },
-  {
-    reason: "read_only",
-    severity: "serious",
-    pattern: /^BTRFS.{0,24}\(device ([^)\s:]{1,40})\).{0,140}forced readonly/,
-    subject: 1,
-    texts: { device: 1 },
-  },
-  {
-    reason: "file_system",
-    severity: "warning",
-    pattern: /^EXT4-fs error \(device ([^)\s]{1,40})\)/,
-    subject: 1,
-    texts: { device: 1 },
-  },
-  {
-    reason: "file_system",
-    severity: "warning",
     pattern:
-      /^XFS \(([^)\s]{1,40})\): (?:Metadata (?:corruption|CRC)|Corruption|.{0,16}I\/O error)/,
-    subject: 1,
-    texts: { device: 1 },
+      /^XFS \((?<device>[^)\s]{1,40})\): .{0,80}(?:ilesystem has been shut down|Shutting down f)/,
+  },
+  {
+    reason: "read_only",
+    severity: "serious",
+    pattern: /^BTRFS.{0,24}\(device (?<device>[^)\s:]{1,40})\).{0,140}forced readonly/,
   },
   {
     reason: "file_system",
     severity: "warning",
-    pattern: /^BTRFS (?:error|critical) \(device ([^)\s:]{1,40})/,
-    subject: 1,
-    texts: { device: 1 },
+    pattern: /^EXT4-fs error \(device (?<device>[^)\s]{1,40})\)/,
+  },
+  {
+    reason: "file_system",
+    severity: "warning",
+    pattern: new RegExp(
+      String.raw`^XFS \((?<device>[^)\s]{1,40})\): ` +
+        "(?:Metadata (?:corruption|CRC)|Corruption|.{0,16}I/O error)",
+    ),
+  },
+  {
+    reason: "file_system",
+    severity: "warning",
+    pattern: /^BTRFS (?:error|critical) \(device (?<device>[^)\s:]{1,40})/,
   },
   // block/blk-core.c
   {
@@ -128,15 +112,11 @@ const SHAPES: readonly Shape[] = [
       `^(?:blk_update_request: |blk_print_req_error: )?` +
         `(?:I/O|critical (?:medium|target|nexus|space allocation)) error, dev ${DISK}, sector`,
     ),
-    subject: 1,
-    texts: { device: 1 },
   },
   {
     reason: "io_error",
     severity: "warning",
     pattern: new RegExp(`^Buffer I/O error on dev(?:ice)? ${DISK}, logical block`),
-    subject: 1,
-    texts: { device: 1 },
   },
   // drivers/nvme/host/core.c, pci.c
   {
@@ -146,8 +126,6 @@ const SHAPES: readonly Shape[] = [
       `${NVME}(?:Removing after probe failure|Disabling device after reset failure|` +
         "Device not ready; aborting)",
     ),
-    subject: 1,
-    texts: { device: 1 },
   },
   {
     reason: "nvme",
@@ -155,32 +133,26 @@ const SHAPES: readonly Shape[] = [
     pattern: new RegExp(
       `${NVME}(?:I/O .{1,100} timeout|controller is down; will reset|Abort status)`,
     ),
-    subject: 1,
-    texts: { device: 1 },
   },
   // fs/nfs, net/sunrpc/clnt.c
   {
     reason: "nfs",
     severity: "warning",
-    pattern: /^(?:nfs|nfs4|lockd): server (\S{1,120}) not responding/,
-    subject: 1,
-    texts: { server: 1 },
+    pattern: /^(?:nfs|nfs4|lockd): server (?<server>\S{1,120}) not responding/,
   },
   // drivers/net/ethernet/mellanox/mlx5/core/events.c
   {
     reason: "port_module",
     severity: "warning",
-    pattern: new RegExp(`${MLX5}Port module event\\[error\\]: module (\\d{1,4}), ([^\\n]{1,80})`),
-    subject: 1,
-    texts: { device: 1, error: 3 },
-    numbers: { module: 2 },
+    pattern: new RegExp(
+      MLX5 +
+        String.raw`Port module event\[error\]: module (?<module>\d{1,4}), (?<error>[^\n]{1,80})`,
+    ),
   },
   {
     reason: "port_power",
     severity: "warning",
     pattern: new RegExp(`${MLX5}.{0,80}Detected insufficient power on the PCIe slot`),
-    subject: 1,
-    texts: { device: 1 },
   },
 ];
 
@@ -203,11 +175,12 @@ export function hostFact(message: string): HostFact | null {
   for (const shape of SHAPES) {
     const parts = shape.pattern.exec(message);
     if (parts === null) continue;
-    const metrics: Metrics = {};
-    for (const [name, at] of Object.entries(shape.numbers ?? {})) metrics[name] = Number(parts[at]);
-    for (const [name, at] of Object.entries(shape.texts ?? {})) metrics[name] = parts[at] ?? "";
+    const said = Object.entries(parts.groups ?? {});
+    const metrics: Metrics = Object.fromEntries(
+      said.map(([name, text]) => [name, NUMBERS.has(name) ? Number(text) : text]),
+    );
     const { reason, severity } = shape;
-    const subject = shape.subject === undefined ? "" : (parts[shape.subject] ?? "");
+    const subject = parts.groups?.["device"] ?? parts.groups?.["server"] ?? "";
     return { kind: "host", reason, subject, severity, metrics, line: message };
   }
   return null;

@@ -34,16 +34,9 @@ export function runProbeChild(argv: readonly string[]): void {
   process.on("disconnect", () => process.exit(0));
   process.on("message", (request: ProbeRequest) => {
     const { id, op } = request;
-    if (op === "ping") {
-      const reading = source.with((driver) => driver.ping());
-      tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading });
-    } else if (op === "sample") {
-      const reading = source.with((driver) => driver.sample());
-      tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading });
-    } else {
-      const reading = source.with((driver) => driver.check());
-      tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading });
-    }
+    const reading = source.with<unknown>((driver) => driver[op]());
+    // The operation's own reading, which the types cannot follow.
+    tell({ kind: "reply", protocol: PROBE_PROTOCOL, id, op, reading } as ProbeMessage);
     // A library that no longer fits the kernel module stays loaded for the life of a process, and
     // after an upgrade of the driver the right one is on disk: the next child will load that.
     if (source.outdated()) setTimeout(() => process.exit(0), 0);

@@ -19,122 +19,71 @@ export type Layout = {
 const u32 = (at: number): Place => ({ at, bytes: 4 });
 const u64 = (at: number): Place => ({ at, bytes: 8 });
 
-export const PCI_INFO = {
-  name: "nvmlPciInfo_t",
-  bytes: 68,
-  word: 0,
-  fields: { busId: { at: 36, bytes: 32 } },
-} as const satisfies Layout;
+/** A struct; with a `version` its first word tells that and its size. */
+function struct<const F extends Layout["fields"]>(
+  name: string,
+  bytes: number,
+  fields: F,
+  version = 0,
+): Layout & { fields: F } {
+  return { name, bytes, word: version === 0 ? 0 : (version << 24) | bytes, fields };
+}
+
+export const PCI_INFO = struct("nvmlPciInfo_t", 68, { busId: { at: 36, bytes: 32 } });
 
 /** Begins with the PCI struct. */
-export const EXCLUDED = {
-  name: "c_nvmlExcludedDeviceInfo_t",
-  bytes: 148,
-  word: 0,
-  fields: { pci: { at: 0, bytes: 68 } },
-} as const satisfies Layout;
+export const EXCLUDED = struct("c_nvmlExcludedDeviceInfo_t", 148, { pci: { at: 0, bytes: 68 } });
 
-export const MEMORY = {
-  name: "c_nvmlMemory_t",
-  bytes: 24,
-  word: 0,
-  fields: { total: u64(0), used: u64(16) },
-} satisfies Layout;
+export const MEMORY = struct("c_nvmlMemory_t", 24, { total: u64(0), used: u64(16) });
 
 /** `used` contains `reserved`, so the two are never added. */
-export const MEMORY_V2 = {
-  name: "c_nvmlMemory_v2_t",
-  bytes: 40,
-  word: 0x2000028,
-  fields: { total: u64(8), used: u64(32) },
-} satisfies Layout;
+export const MEMORY_V2 = struct("c_nvmlMemory_v2_t", 40, { total: u64(8), used: u64(32) }, 2);
 
-export const UTILIZATION = {
-  name: "c_nvmlUtilization_t",
-  bytes: 8,
-  word: 0,
-  fields: { gpu: u32(0) },
-} satisfies Layout;
+export const UTILIZATION = struct("c_nvmlUtilization_t", 8, { gpu: u32(0) });
 
 /** The value is signed. */
-export const TEMPERATURE = {
-  name: "c_nvmlTemperature_v1_t",
-  bytes: 12,
-  word: 0x100000c,
-  fields: { temperature: u32(8) },
-} satisfies Layout;
+export const TEMPERATURE = struct("c_nvmlTemperature_v1_t", 12, { temperature: u32(8) }, 1);
 
 /** The value is signed. */
-export const MARGIN = {
-  name: "c_nvmlMarginTemperature_v1_t",
-  bytes: 8,
-  word: 0x1000008,
-  fields: { marginTemperature: u32(4) },
-} satisfies Layout;
+export const MARGIN = struct("c_nvmlMarginTemperature_v1_t", 8, { marginTemperature: u32(4) }, 1);
 
-export const ROW_REMAPPER = {
-  name: "c_nvmlRowRemapperHistogramValues",
-  bytes: 20,
-  word: 0,
-  fields: { max: u32(0), high: u32(4), partial: u32(8), low: u32(12), none: u32(16) },
-} satisfies Layout;
+export const ROW_REMAPPER = struct("c_nvmlRowRemapperHistogramValues", 20, {
+  max: u32(0),
+  high: u32(4),
+  partial: u32(8),
+  low: u32(12),
+  none: u32(16),
+});
 
-export const SRAM_STATUS = {
-  name: "c_nvmlEccSramErrorStatus_v1_t",
-  bytes: 104,
-  word: 0x1000068,
-  fields: { bThresholdExceeded: u32(96) },
-} satisfies Layout;
+const sram = { bThresholdExceeded: u32(96) };
+export const SRAM_STATUS = struct("c_nvmlEccSramErrorStatus_v1_t", 104, sram, 1);
 
-export const FIELD_VALUE = {
-  name: "c_nvmlFieldValue_t",
-  bytes: 40,
-  word: 0,
-  fields: {
-    fieldId: u32(0),
-    scopeId: u32(4),
-    valueType: u32(24),
-    nvmlReturn: u32(28),
-    value: u64(32),
-  },
-} satisfies Layout;
+export const FIELD_VALUE = struct("c_nvmlFieldValue_t", 40, {
+  fieldId: u32(0),
+  scopeId: u32(4),
+  valueType: u32(24),
+  nvmlReturn: u32(28),
+  value: u64(32),
+});
 
-export const EVENT_DATA = {
-  name: "c_nvmlEventData_t",
-  bytes: 32,
-  word: 0,
-  fields: {
-    device: u64(0),
-    eventType: u64(8),
-    eventData: u64(16),
-    gpuInstanceId: u32(24),
-    computeInstanceId: u32(28),
-  },
-} satisfies Layout;
+export const EVENT_DATA = struct("c_nvmlEventData_t", 32, {
+  device: u64(0),
+  eventType: u64(8),
+  eventData: u64(16),
+  gpuInstanceId: u32(24),
+  computeInstanceId: u32(28),
+});
 
 /** `state` is one byte in the C header and four with padding in the Python one. */
-const STATE_BYTES = 1;
+const state = (at: number): Place => ({ at, bytes: 1 });
 
-export const FABRIC = {
-  name: "c_nvmlGpuFabricInfo_t",
-  bytes: 28,
-  word: 0,
-  fields: { status: u32(16), state: { at: 24, bytes: STATE_BYTES } },
-} satisfies Layout;
+export const FABRIC = struct("c_nvmlGpuFabricInfo_t", 28, { status: u32(16), state: state(24) });
 
-export const FABRIC_V2 = {
-  name: "c_nvmlGpuFabricInfo_v2_t",
-  bytes: 36,
-  word: 0x2000024,
-  fields: { status: u32(20), state: { at: 28, bytes: STATE_BYTES }, healthMask: u32(32) },
-} satisfies Layout;
+const fabric = { status: u32(20), state: state(28), healthMask: u32(32) };
+export const FABRIC_V2 = struct("c_nvmlGpuFabricInfo_v2_t", 36, fabric, 2);
 
-export const FABRIC_V3 = {
-  name: "c_nvmlGpuFabricInfo_v3_t",
-  bytes: 40,
-  word: 0x3000028,
-  fields: { ...FABRIC_V2.fields, healthSummary: { at: 36, bytes: 1 } },
-} satisfies Layout;
+const wider = { ...fabric, healthSummary: { at: 36, bytes: 1 } };
+export const FABRIC_V3 = struct("c_nvmlGpuFabricInfo_v3_t", 40, wider, 3);
 
 /** Every struct that crosses into the library. @internal */
 export const LAYOUTS: readonly Layout[] = [

@@ -9,7 +9,7 @@ import type { Clock } from "../port.ts";
 import { readEvidence } from "./evidence.ts";
 import type { PingNvml } from "./pulse.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlFailure, NvmlSample } from "../reading.ts";
+import type { NvmlAnswer, NvmlEvent, NvmlFailure } from "../reading.ts";
 
 export type NvmlLimits = {
   /** Abandoned children that may exist before nothing more is started. */
@@ -68,6 +68,10 @@ const LEAN_RUNTIME = { BUN_JSC_useBaselineJIT: "0", BUN_GC_TIMER_INTERVAL: "3000
 type Child = Bun.Subprocess<"ignore", "ignore", "ignore">;
 type Reply = ProbeMessage & { kind: "reply" };
 type Outcome = { kind: "message"; message: Reply } | Exclude<NvmlAnswer<never>, { kind: "ok" }>;
+type ReplyTo<Op extends ProbeOp> = Extract<Reply, { op: Op }>;
+type Answered<Op extends ProbeOp> = NvmlAnswer<
+  Extract<ReplyTo<Op>["reading"], { kind: "ok" }>["value"]
+>;
 type Pending = {
   id: number;
   op: ProbeOp;
@@ -83,34 +87,21 @@ type Pending = {
 export function openNvml(options: NvmlOptions): PingNvml {
   const link = new ProbeLink(options);
   const { clock } = options;
-  const ask = async (op: ProbeOp, deadlineMs: number) => {
+  const ask = async <Op extends ProbeOp>(op: Op, deadlineMs: number): Promise<Answered<Op>> => {
     const startMs = clock.monoMs();
     const outcome = await link.ask(op, deadlineMs);
-    return { outcome, durationMs: clock.monoMs() - startMs };
+    const durationMs = clock.monoMs() - startMs;
+    if (outcome.kind !== "message") return outcome;
+    const { message } = outcome;
+    if (message.op !== op) return { kind: "failed", failure: OTHER_RELEASE, durationMs };
+    // The reading is of the operation that its message names.
+    return { ...(message as ReplyTo<Op>).reading, durationMs } as Answered<Op>;
   };
   return {
     simulated: false,
-    async sample(deadlineMs): Promise<NvmlAnswer<NvmlSample>> {
-      const { outcome, durationMs } = await ask("sample", deadlineMs);
-      if (outcome.kind !== "message") return outcome;
-      const { message } = outcome;
-      if (message.op !== "sample") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
-      return { ...message.reading, durationMs };
-    },
-    async check(deadlineMs): Promise<NvmlAnswer<NvmlCheck>> {
-      const { outcome, durationMs } = await ask("check", deadlineMs);
-      if (outcome.kind !== "message") return outcome;
-      const { message } = outcome;
-      if (message.op !== "check") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
-      return { ...message.reading, durationMs };
-    },
-    async ping(deadlineMs): Promise<NvmlAnswer<null>> {
-      const { outcome, durationMs } = await ask("ping", deadlineMs);
-      if (outcome.kind !== "message") return outcome;
-      const { message } = outcome;
-      if (message.op !== "ping") return { kind: "failed", failure: OTHER_RELEASE, durationMs };
-      return { ...message.reading, durationMs };
-    },
+    sample: (deadlineMs) => ask("sample", deadlineMs),
+    check: (deadlineMs) => ask("check", deadlineMs),
+    ping: (deadlineMs) => ask("ping", deadlineMs),
     takeEvents: () => link.takeEvents(),
     close: () => link.close(),
   };
