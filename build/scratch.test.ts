@@ -13,13 +13,13 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 type How = { cwd?: string; env?: Record<string, string>; args?: string[] };
 
-/** A process that nobody waits for. */
+/** A process that runs on and starts no other: one just forked would count as one more. */
 function leave({ cwd = "/", env = {}, args = [] }: How): Bun.Subprocess {
-  const command = ["sh", "-c", "while :; do sleep 0.2; done", "left", ...args];
+  const command = ["sh", "-c", "read line", "left", ...args];
   return Bun.spawn(command, {
     cwd,
     env: { PATH: "/usr/bin:/bin", ...env },
-    stdio: ["ignore", "ignore", "ignore"],
+    stdio: ["pipe", "ignore", "ignore"],
   });
 }
 
