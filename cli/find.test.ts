@@ -40,6 +40,11 @@ describe("findCommand()", () => {
     expect(find(line)).toBe(found);
   });
 
+  test("runs the simulator's commands as simulator", () => {
+    expect(find("run fleet.yaml -v", "simulator")).toBe("simulate run <fleet.yaml>");
+    expect(find("simulate validate fleet.yaml", "simulator")).toBe("simulate validate <fleet.yaml>");
+  });
+
   test.each(["control-plane", "navarch-control-plane"])("starts the server as %s", (program) => {
     expect(find("", program)).toBe("control-plane");
     expect(find("--config c.yaml", program)).toBe("control-plane");

@@ -13,6 +13,7 @@ import { GLOBAL_FLAGS, withGlobal } from "./global-flag.ts";
 
 /** Names under which the control plane alone is started. */
 const CONTROL_PLANE = /^(?:navarch-)?control-plane(?:\.exe)?$/;
+const SIMULATOR = /^(?:navarch-)?simulator(?:\.exe)?$/;
 
 export type Found =
   | { kind: "command"; command: Command; words: readonly string[] }
@@ -36,6 +37,9 @@ export function findCommand(
   const server = commands.find((command) => command.name[0] === "control-plane");
   if (CONTROL_PLANE.test(program) && words[0] !== "control-plane" && server !== undefined) {
     return { kind: "command", command: server, words };
+  }
+  if (SIMULATOR.test(program)) {
+    return findByWords(commands, words[0] === "simulate" ? words : ["simulate", ...words]);
   }
   if (words.length === 0) {
     const isServer = server !== undefined && hasFlagOf(server, first.flags.from);

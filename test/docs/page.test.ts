@@ -17,7 +17,7 @@ import { blocksOf, callsOf, type Block } from "./block.ts";
 import { PAGES } from "./page.ts";
 import { runPage } from "./run.ts";
 
-const listed = Bun.spawnSync(["git", "ls-files", "docs/*.md"], { cwd: ROOT }).stdout.toString();
+const listed = Bun.spawnSync(["git", "ls-files", "docs/*.md", "deploy/guide/*/README.md"], { cwd: ROOT }).stdout.toString();
 const pages = listed
   .split("\n")
   .filter((path) => path !== "" && PAGES[path] === undefined)
