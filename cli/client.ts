@@ -102,7 +102,7 @@ export function openClient(world: World, options: ClientOptions): Client {
     keys: readonly string[],
     body?: Record<string, unknown>,
   ): Promise<Answer<T> | Failure> => {
-    if (isAstray(path)) return usage('an empty name, "." or ".." names nothing');
+    if (isElsewhere(path)) return usage('an empty name, "." or ".." names nothing');
     const page = await request(method, `/api/v1${path}`, body);
     if (!page.ok) return page;
     if (page.status < 200 || page.status > 299) return refusalOf(address.url, page, token);
@@ -122,7 +122,7 @@ export function openClient(world: World, options: ClientOptions): Client {
 }
 
 /** A name that a URL swallows would turn the call into one about something else. */
-function isAstray(path: string): boolean {
+function isElsewhere(path: string): boolean {
   const [, ...parts] = (path.split("?")[0] ?? "").split("/");
   return parts.some((part) => /^\.{0,2}$/.test(part));
 }

@@ -6,9 +6,9 @@
 import * as v from "valibot";
 import type { CompiledPolicy, Quarantine } from "../health/policy/compile.ts";
 import { keyOf } from "../health/policy/hold.ts";
-import { emptyInventory, foldLetter } from "../reconciler/core/fold/letter.ts";
+import { emptyInventory, foldEntry } from "../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../reconciler/core/fold/new-node.ts";
-import type { Letter } from "../reconciler/core/store.ts";
+import type { InboxEntry } from "../reconciler/core/store.ts";
 import type { Finding } from "../schema/finding.ts";
 import { type NodeId, PoolName, StreamId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
@@ -133,15 +133,15 @@ export class Replay {
 
   private fold(state: State, at: number, findings: readonly Finding[], isCheck: boolean): void {
     const { node, known, boot, active } = state;
-    const letter = letterOf(node.id, { boot, known, at, findings });
+    const entry = entryOf(node.id, { boot, known, at, findings });
     const iso = new Date(at).toISOString();
     if (isCheck) {
       const present = { expected_gpus: known.gpu_count, present_gpus: known.gpu_count };
-      letter.check = { at: iso, conclusive: true, probes: [], active: [...active], ...present };
+      entry.check = { at: iso, conclusive: true, probes: [], active: [...active], ...present };
     }
     const { policy, quarantined } = this;
     const context = { policy, quarantined, labels: known.labels };
-    const folded = foldLetter(inPool(node, known), letter, at, context);
+    const folded = foldEntry(inPool(node, known), entry, at, context);
     state.node = folded.node;
     for (const { rule } of folded.matches) this.hit(rule).hits++;
     for (const { rule } of folded.shadows) this.hit(rule).shadowHits++;
@@ -188,10 +188,10 @@ function inPool(node: Node, known: RecordedNode): Node {
   return { ...node, pool: named.success ? named.output : null };
 }
 
-function letterOf(
+function entryOf(
   node: NodeId,
   of: { boot: string; known: RecordedNode; at: number; findings: readonly Finding[] },
-): Letter {
+): InboxEntry {
   return {
     node,
     bootId: of.boot,

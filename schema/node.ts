@@ -11,7 +11,7 @@ import { LIMIT } from "./limit.ts";
 import { amount, count, finite, instant } from "./number.ts";
 import { VERDICTS } from "./policy.ts";
 import { Inventory } from "./report.ts";
-import { Waiver } from "./waiver.ts";
+import { Suppression } from "./suppression.ts";
 
 const text = v.string();
 
@@ -335,7 +335,7 @@ export const Node = v.object({
   kube: v.nullish(KubeFact, null),
   /** When a person revoked its mark as a scale-down candidate. */
   sparedAt: v.nullish(instant, null),
-  waiver: v.nullish(Waiver, null),
+  waiver: v.nullish(Suppression, null),
   /** `null` if its set-up never ended or none was needed. */
   bootstrap: v.nullish(BootstrapFact, null),
 });

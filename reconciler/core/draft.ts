@@ -136,7 +136,7 @@ export function mergeChanges(first: Change, then: Change): Change {
     operations: lastOf([...first.operations, ...then.operations], (operation) => operation.id),
     events: [...first.events, ...then.events],
     commands: lastOf([...first.commands, ...then.commands], (command) => command.id),
-    foldedLetters: [...first.foldedLetters, ...then.foldedLetters],
+    foldedEntries: [...first.foldedEntries, ...then.foldedEntries],
     findings: [...first.findings, ...then.findings],
     deliveries: [...first.deliveries, ...then.deliveries],
     facts: lastOf(

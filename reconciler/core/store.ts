@@ -20,7 +20,7 @@ import type { JoinTable } from "./store-table.ts";
 import type { QuarantineSource } from "../../schema/quarantine.ts";
 
 /** The part of a report that must survive: what changed, without samples. */
-export type Letter = {
+export type InboxEntry = {
   node: NodeId;
   bootId: string;
   stream: StreamId;
@@ -36,7 +36,7 @@ export type Letter = {
 };
 
 /** A letter in the inbox; `id` orders them. */
-export type StoredLetter = { id: number; receivedAt: number; letter: Letter };
+export type StoredEntry = { id: number; receivedAt: number; entry: InboxEntry };
 
 export type Cursor = { node: NodeId; stream: StreamId; seq: number };
 
@@ -60,7 +60,7 @@ export type Change = {
   events: EventDraft[];
   commands: Command[];
   /** Inbox rows that the fold has taken in. */
-  foldedLetters: number[];
+  foldedEntries: number[];
   /** Findings for history: written by the fold together with the node they changed. */
   findings: { node: NodeId; stream: StreamId; seq: number; receivedAt: number; finding: Finding }[];
   deliveries: { kind: string; node: string; body: string; notBefore: number }[];
@@ -79,7 +79,7 @@ export function emptyChange(): Change {
     operations: [],
     events: [],
     commands: [],
-    foldedLetters: [],
+    foldedEntries: [],
     findings: [],
     deliveries: [],
     facts: [],
@@ -98,7 +98,7 @@ export type Snapshot = {
   pools: PoolState[];
   openOperations: Operation[];
   openCommands: Command[];
-  letters: StoredLetter[];
+  entries: StoredEntry[];
   cursors: Cursor[];
   credentials: Credential[];
   facts: Fact[];
@@ -148,8 +148,8 @@ export type Store = {
   joinTable(): JoinTable;
   auditTable(): AuditTable;
   /** Durable when it resolves. Returns the inbox ids, in the order given. */
-  appendLetters(
-    letters: { letter: Letter; receivedAt: number }[],
+  appendEntries(
+    entries: { entry: InboxEntry; receivedAt: number }[],
     cursors: Cursor[],
   ): Promise<number[]>;
   commit(change: Change): Promise<void>;

@@ -12,7 +12,7 @@ import { pausedBy } from "./decide/admit.ts";
 import { darkness, keptBy, refusalOf } from "./decide/kube.ts";
 import { endsAtDeadline } from "./decide/leave.ts";
 import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
-import { isWaived } from "./fold/waiver.ts";
+import { isSuppressed } from "./fold/suppression.ts";
 import type { DrainWish } from "./kubernetes/drain-wish.ts";
 
 /** What people who look at the object are told about the node. */
@@ -54,7 +54,7 @@ export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 
 /** Its object was taken away while its machine lives; the name is the one that it had. */
-export type PartedNode = { node: NodeId; name: string };
+export type OrphanedNode = { node: NodeId; name: string };
 
 export type Wish = {
   /** Name of this fleet: another install in the cluster has another one. */
@@ -63,7 +63,7 @@ export type Wish = {
   shown: ShownNode[];
   /** Their instance is confirmed gone, their object is still there. */
   ended: EndedNode[];
-  parted: PartedNode[];
+  orphaned: OrphanedNode[];
   /** Objects that are no node's any more: what is ours on them goes. */
   leaving: EndedNode[];
 };
@@ -78,7 +78,7 @@ export function wishOf(
   waits: readonly Wait[] = [],
 ): Wish {
   const waitOf = new Map(waits.map((wait) => [wait.node, wait]));
-  const lists = { drains: [], shown: [], ended: [], parted: [], leaving: [] };
+  const lists = { drains: [], shown: [], ended: [], orphaned: [], leaving: [] };
   const wish: Wish = { fleet: fleet.fleetId, ...lists };
   for (const { node, pool, name, uid } of factsOf(fleet.facts, "leaving")) {
     wish.leaving.push({ node: node as NodeId, pool: pool as PoolName | null, name, uid });
@@ -88,13 +88,13 @@ export function wishOf(
     const { kube } = node;
     if (kube === null) continue;
     const pool = node.pool === null ? null : (pools.get(node.pool) ?? null);
-    const isParted = kube.absentSince !== null;
+    const isOrphaned = kube.absentSince !== null;
     if (node.phase.kind === "gone") {
       const { name, uid } = kube;
-      if (!isParted) wish.ended.push({ node: node.id, pool: node.pool, name, uid });
+      if (!isOrphaned) wish.ended.push({ node: node.id, pool: node.pool, name, uid });
       continue;
     }
-    if (isParted) wish.parted.push({ node: node.id, name: kube.name });
+    if (isOrphaned) wish.orphaned.push({ node: node.id, name: kube.name });
     else wish.shown.push(shownOf(node, pool, kube, fleet, sight.now, waitOf.get(node.id) ?? null));
     const drain = drainOf(node, pool, fleet, sight);
     if (drain !== null) wish.drains.push(drain);
@@ -142,7 +142,7 @@ function shownOf(
     onHold: kube.hold,
     cutsOff: node.phase.kind === "draining" && endsAtDeadline(node, pool),
     calledOff:
-      node.phase.kind === "serving" && verdictOfNode(node) === "unhealthy" && isWaived(node),
+      node.phase.kind === "serving" && verdictOfNode(node) === "unhealthy" && isSuppressed(node),
   };
   shownBefore.set(node, shown);
   return shown;

@@ -1106,7 +1106,7 @@ describe("Drainers", () => {
     stage.pod("a", { finalizers: ["example.org/x"] });
     const deadlineAt = stage.clock.wallMs() + 2 * MINUTE;
     const paused = "Node n1 is no longer in the cluster";
-    stage.wish("n1", { deadlineAt, paused, parted: true, gracePeriodMs: 30 * SECOND });
+    stage.wish("n1", { deadlineAt, paused, orphaned: true, gracePeriodMs: 30 * SECOND });
     await stage.tick(180);
     expect(stage.left()).toMatchObject({ kind: "busy", deadlineAt });
     expect(stage.asks()).toEqual([]);

@@ -314,7 +314,7 @@ export class Drainers {
   private step(drain: NodeDrain): void {
     if (!this.isCurrent(drain)) return;
     const at = this.now();
-    const isFree = drain.wish.paused === null || drain.wish.parted === true;
+    const isFree = drain.wish.paused === null || drain.wish.orphaned === true;
     drain.noteWay(isFree && this.darknessOf(drain) === null, at.wall);
     const plan = this.planOf(drain);
     if (plan !== null) {

@@ -3,7 +3,7 @@ import type { InstanceId, NodeId, PoolName, SessionId } from "../../schema/id.ts
 import type { Node } from "../../schema/node.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import { configOf, poolYaml } from "../../test/world/world.ts";
-import { ClusterEye } from "../runtime/cluster-eye.ts";
+import { ClusterInformer } from "../runtime/cluster-informer.ts";
 import { darkness } from "../core/decide/kube.ts";
 import { newNode } from "../core/fold/new-node.ts";
 import type { Fence } from "../core/provider.ts";
@@ -103,7 +103,7 @@ class Stage {
               ...drain,
             },
           ];
-    return { fleet: "f1", drains, shown: [shown], ended: [], parted: [], leaving: [] };
+    return { fleet: "f1", drains, shown: [shown], ended: [], orphaned: [], leaving: [] };
   }
 
   pod(name: string, node = NAME, graceS = 30): void {
@@ -142,10 +142,10 @@ describe("Kubernetes.cluster.start() for another term", () => {
     second.cluster.stop();
     // It leads again, and activates at once.
     first.cluster.start(() => undefined);
-    const eye = new ClusterEye(first.cluster, () => undefined);
-    expect(eye.news(config, "f1")).toBeNull();
+    const informer = new ClusterInformer(first.cluster, () => undefined);
+    expect(informer.news(config, "f1")).toBeNull();
     await stage.clock.pass(1_000);
-    expect(eye.news(config, "f1")?.objects).toMatchObject([
+    expect(informer.news(config, "f1")?.objects).toMatchObject([
       { name: NAME, unschedulable: true, own: true },
     ]);
   });
@@ -226,7 +226,7 @@ describe("Kubernetes.left() of a node that registered again under another name",
 });
 
 describe("Kubernetes.left() of a node whose object was taken away", () => {
-  const parted = [{ node: NODE, name: NAME }];
+  const orphaned = [{ node: NODE, name: NAME }];
 
   test("counts what runs under its name, also when nobody can tell yet whose that is", async () => {
     const stage = new Stage();
@@ -236,12 +236,12 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     one.cluster.tend(stage.wish());
     stage.kube.person.recreate(NAME);
     await stage.clock.pass(1_000);
-    one.cluster.tend({ fleet: "f1", drains: [], shown: [], ended: [], parted, leaving: [] });
+    one.cluster.tend({ fleet: "f1", drains: [], shown: [], ended: [], orphaned, leaving: [] });
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1 });
     // Now it is known to be another machine's.
     if (before === undefined) throw new Error("nothing was shown");
     const other = { ...before, node: "n2" as NodeId, uid: stage.uid };
-    one.cluster.tend({ fleet: "f1", drains: [], shown: [other], ended: [], parted, leaving: [] });
+    one.cluster.tend({ fleet: "f1", drains: [], shown: [other], ended: [], orphaned, leaving: [] });
     expect(one.left(NODE)).toBeNull();
   });
 
@@ -254,7 +254,7 @@ describe("Kubernetes.left() of a node whose object was taken away", () => {
     const { drains } = stage.wish(drain);
     stage.kube.person.recreate(NAME);
     for (let i = 0; i < 60; i++) {
-      one.cluster.tend({ fleet: "f1", drains, shown: [], ended: [], parted, leaving: [] });
+      one.cluster.tend({ fleet: "f1", drains, shown: [], ended: [], orphaned, leaving: [] });
       await stage.clock.pass(1_000);
     }
     expect(one.left(NODE)).toMatchObject({ kind: "busy", remaining: 1, deadlineAt });

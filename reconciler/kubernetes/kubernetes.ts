@@ -26,7 +26,7 @@ import { Leaving, leavingOf } from "./leaving.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
 import type { NodePorts } from "./node-call.ts";
 import type { KubeNode, KubePod } from "../core/kubernetes/object.ts";
-import { leftOver, leftPods, partedNames, withFormer } from "./parted.ts";
+import { leftOver, leftPods, orphanedNames, withFormer } from "./orphaned.ts";
 import { missingRules } from "./permission.ts";
 import { PodHolds } from "./pod-hold.ts";
 import { PodHosts } from "./pod-host.ts";
@@ -82,7 +82,7 @@ export class Kubernetes implements Scheduler {
   /** Whose object is whose, as the last activation said. */
   #bound = new Map<string, Bound>();
   /** Names that objects had which are gone, by node. */
-  #parted: ReadonlyMap<string, string> = new Map();
+  #orphaned: ReadonlyMap<string, string> = new Map();
   /** Changes of objects that the reconciler looks at, and of what tells them apart. */
   #news = 0;
   #identity = 0;
@@ -188,7 +188,7 @@ export class Kubernetes implements Scheduler {
       // Whose object is whose is known from the first activation on. Until then an agent's list of
       // GPU processes must not pass for an empty node: not all work of a pod is on a GPU.
       if (!this.#tended) return { kind: "dark", message: "the cluster was not looked at yet" };
-      return this.#leftOfParted(node);
+      return this.#leftOfOrphaned(node);
     }
     const names = bound.formerNames.filter((name) => this.#nodes.get(name) === undefined);
     return withFormer(this.#leftOn(node, bound.name), names, (name) => this.#working(name));
@@ -204,8 +204,8 @@ export class Kubernetes implements Scheduler {
    * Whoever takes a Node object away ends no pod by it: those that are bound to the name count
    * until the cluster has ended them, and only then an agent's word does.
    */
-  #leftOfParted(node: string): DrainSight | null {
-    const name = this.#parted.get(node);
+  #leftOfOrphaned(node: string): DrainSight | null {
+    const name = this.#orphaned.get(node);
     if (name === undefined) return null;
     const left = this.#leftOn(node, name);
     return left.kind === "empty" ? null : left;
@@ -258,7 +258,7 @@ export class Kubernetes implements Scheduler {
       }),
       queue: (pool) => this.#queue(pool),
       knows: (node) =>
-        !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#parted.has(node),
+        !this.#ports.config.mirror.drain || this.#bound.has(node) || this.#orphaned.has(node),
       stays: (uid) => this.#stays(uid),
       tend: (wish) => this.#tend(wish),
       tell: (change) => this.#hands.told.change(change),
@@ -327,15 +327,15 @@ export class Kubernetes implements Scheduler {
   #tend(wish: Wish): void {
     const { config } = this.#ports;
     this.#bound = new Map<string, Bound>(wish.shown.map((one) => [one.node, one]));
-    this.#parted = partedNames(wish, (name) => this.#nodes.get(name)?.uid);
+    this.#orphaned = orphanedNames(wish, (name) => this.#nodes.get(name)?.uid);
     this.#tended = true;
-    const isHere = (node: string): boolean => this.#bound.has(node) || this.#parted.has(node);
+    const isHere = (node: string): boolean => this.#bound.has(node) || this.#orphaned.has(node);
     const drains = wish.drains
       .filter(({ node }) => isHere(node))
       .map((one) => ({
         ...one,
         unreachable: one.unreachable && isAdrift(this.#nodes.get(one.name)),
-        parted: this.#parted.has(one.node),
+        orphaned: this.#orphaned.has(one.node),
       }));
     this.#draining = new Set(drains.map(({ name }) => name));
     this.#hands.drainers.tend(config.mirror.drain ? drains : []);

@@ -82,7 +82,7 @@ export function judgeStatus(
     .map((condition) => patchOf(condition, object))
     .filter(({ isNew }) => isNew || everything);
   const set = due.map(({ patch }) => patch);
-  const drop = strays(object, conditions);
+  const drop = unmanaged(object, conditions);
   const isText = !everything && drop.length === 0 && due.every((one) => one.isText);
   // First, and whatever becomes of the rest: a webhook that refuses every change of the Node has
   // no say about its status, and a dead GPU must not read as healthy meanwhile.
@@ -116,7 +116,7 @@ export function clearRequests(object: KubeNode, memory: StatusMemory): StatusSte
   const change: TaintChange = { want: [], drop: [TAINT.unhealthy, TAINT.draining] };
   if (taintRequest(object, change, { pool: null, lane: "status" }) !== null)
     steps.push({ kind: "taints", change });
-  const drop = strays(object, []);
+  const drop = unmanaged(object, []);
   if (drop.length > 0) steps.push({ kind: "conditions", set: [], drop });
   if (isLabelsDue({}, object, memory, false)) steps.push({ kind: "labels", labels: {} });
   return steps;
@@ -169,7 +169,7 @@ function wordsOf({ type, message }: { type: string; message: string }): string {
 }
 
 /** Conditions of our types that nobody wishes. */
-function strays(object: KubeNode, wished: readonly NodeCondition[]): string[] {
+function unmanaged(object: KubeNode, wished: readonly NodeCondition[]): string[] {
   const types = new Set(wished.map(({ type }) => type));
   return CONDITION_TYPES.filter(
     (type) => !types.has(type) && object.conditions.some((condition) => condition.type === type),

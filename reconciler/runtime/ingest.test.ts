@@ -77,9 +77,9 @@ test("accept() takes a report once whose write was done and whose answer was los
     await w.until(() => w.serving().length === 1, 120);
     const [id = ""] = w.serving();
     const store = w.ingest["store"];
-    const append = store.appendLetters;
+    const append = store.appendEntries;
     let writes = 0;
-    store.appendLetters = async (...args) => {
+    store.appendEntries = async (...args) => {
       const ids = await append.apply(store, args);
       if (writes++ === 0) throw new Error("no answer in time");
       return ids;
@@ -93,7 +93,7 @@ test("accept() takes a report once whose write was done and whose answer was los
     await w.turn();
     expect(w.node(id).health.held.map((one) => [one.finding.code, one.count])).toEqual([[79, 1]]);
     // Nothing is left for a later start to find.
-    expect((await store.load()).letters).toEqual([]);
+    expect((await store.load()).entries).toEqual([]);
   } finally {
     await w.close();
   }

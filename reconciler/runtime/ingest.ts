@@ -13,12 +13,12 @@ import { AskAgain } from "./ask-again.ts";
 import type { Clock } from "../core/clock.ts";
 import { expectedOf, provenCheck } from "../core/expected.ts";
 import { isUnbought, verdictOfNode } from "../core/fleet.ts";
-import { takeFairly } from "./letter-queue.ts";
+import { takeFairly } from "./inbox.ts";
 import { isSameProof } from "../core/origin.ts";
 import { Paced } from "./paced.ts";
 import type { Presence } from "./presence.ts";
 import { StaleEpoch } from "../core/store.ts";
-import type { Cursor, Letter, Store, StoredLetter } from "../core/store.ts";
+import type { Cursor, InboxEntry, Store, StoredEntry } from "../core/store.ts";
 import type { OrderSigner } from "../security/order-signer.ts";
 import type { UpgradeWord } from "../core/upgrade/word.ts";
 import { Unheard } from "./unheard.ts";
@@ -37,7 +37,7 @@ export type IngestTarget = {
   nodeOfObject(name: string): NodeId[];
   /** The node whose id differs from this one in case at most. */
   nodeLike(id: NodeId): NodeId | null;
-  takeLetters(letters: StoredLetter[]): void;
+  takeEntries(entries: StoredEntry[]): void;
   /** What an upgrade of agents has to do with the node now; `null` = nothing. */
   upgrade(id: NodeId): UpgradeWord | null;
   /** Proves orders to agents; `null` = they go out unsigned, and an agent of now refuses them. */
@@ -56,12 +56,12 @@ export type IngestAnswer =
 /** How long a letter may wait for others to share its transaction: below any human's notice. */
 const BATCH_MS = 4;
 /** Of one transaction, during which nothing else is served. */
-const BATCH_MAX = { letters: 256, news: 400 };
+const BATCH_MAX = { entries: 256, news: 400 };
 /** Far more than register between two activations. */
 const ARRIVING_MAX = 10_000;
 const ARRIVING_MS = 60_000;
 
-type Waiting = { letter: Letter; receivedAt: number; resolve: (ok: boolean) => void };
+type Waiting = { entry: InboxEntry; receivedAt: number; resolve: (ok: boolean) => void };
 export class Ingest {
   private readonly store: Store;
   private readonly clock: Clock;
@@ -118,8 +118,8 @@ export class Ingest {
       return { kind: "reply", reply: this.reply(report, id, node, 0, true) };
     this.target.presence.note(id, mono, wall, report.sample ?? null);
     const origin = this.newOrigin(node, originOf?.(id), mono);
-    const letter = this.letterOf(report, id, node, origin);
-    if (letter !== null && !(await this.enqueue(letter, wall))) {
+    const entry = this.entryOf(report, id, node, origin);
+    if (entry !== null && !(await this.enqueue(entry, wall))) {
       return { kind: "unavailable", message: this.failure ?? "the store is not writable" };
     }
     const asks = this.again.asks(id, node?.agent ?? null, report.boot_id, mono);
@@ -223,12 +223,12 @@ export class Ingest {
   }
 
   /** What of the report must survive, or `null` if it is a quiet heartbeat. */
-  private letterOf(
+  private entryOf(
     report: Report,
     id: NodeId,
     node: Node | null,
     origin: Origin | null,
-  ): Letter | null {
+  ): InboxEntry | null {
     const seq = this.cursors.get(id, report.stream);
     const findings = (report.findings ?? []).filter((f) => f.seq > seq);
     const gaps = (report.gaps ?? []).filter((g) => g.seq > seq);
@@ -303,10 +303,10 @@ export class Ingest {
     };
   }
 
-  private enqueue(letter: Letter, receivedAt: number): Promise<boolean> {
+  private enqueue(entry: InboxEntry, receivedAt: number): Promise<boolean> {
     return new Promise((resolve) => {
-      this.waiting.push({ letter, receivedAt, resolve });
-      if (this.waiting.length >= BATCH_MAX.letters) void this.flush();
+      this.waiting.push({ entry, receivedAt, resolve });
+      if (this.waiting.length >= BATCH_MAX.entries) void this.flush();
       else if (!this.armed) {
         this.armed = true;
         this.clock.after(BATCH_MS, () => {
@@ -326,11 +326,11 @@ export class Ingest {
     const batch = takeFairly(this.waiting, BATCH_MAX);
     try {
       if (this.unsure) await this.catchUp();
-      const { letters, marks } = this.newIn(batch);
-      const ids = await this.store.appendLetters(letters, [...marks.values()]);
+      const { entries, marks } = this.newIn(batch);
+      const ids = await this.store.appendEntries(entries, [...marks.values()]);
       for (const mark of marks.values()) this.cursors.set(mark);
       this.failure = null;
-      this.target.takeLetters(letters.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
+      this.target.takeEntries(entries.map((l, i) => ({ id: ids[i] ?? -1, ...l })));
       for (const one of batch) one.resolve(true);
     } catch (error) {
       // A refused epoch has written nothing.
@@ -347,17 +347,17 @@ export class Ingest {
   /** What of a batch is to be written, and how far each stream then is. */
   private newIn(batch: readonly Waiting[]) {
     const marks = new Map<string, Cursor>();
-    const letters: { letter: Letter; receivedAt: number }[] = [];
-    for (const { letter, receivedAt } of batch) {
-      const key = `${letter.node} ${letter.stream}`;
-      const seen = marks.get(key)?.seq ?? this.cursors.get(letter.node, letter.stream);
-      const findings = letter.findings.filter((f) => f.seq > seen);
-      const gaps = letter.gaps.filter((g) => g.seq > seen);
+    const entries: { entry: InboxEntry; receivedAt: number }[] = [];
+    for (const { entry, receivedAt } of batch) {
+      const key = `${entry.node} ${entry.stream}`;
+      const seen = marks.get(key)?.seq ?? this.cursors.get(entry.node, entry.stream);
+      const findings = entry.findings.filter((f) => f.seq > seen);
+      const gaps = entry.gaps.filter((g) => g.seq > seen);
       const top = Math.max(seen, ...findings.map((f) => f.seq), ...gaps.map((g) => g.seq));
-      marks.set(key, { node: letter.node, stream: letter.stream, seq: top });
-      letters.push({ letter: { ...letter, findings, gaps }, receivedAt });
+      marks.set(key, { node: entry.node, stream: entry.stream, seq: top });
+      entries.push({ entry: { ...entry, findings, gaps }, receivedAt });
     }
-    return { letters, marks };
+    return { entries, marks };
   }
 
   /**
@@ -365,11 +365,11 @@ export class Ingest {
    * of the store, they would condemn anew what has been repaired since.
    */
   private async catchUp(): Promise<void> {
-    const { letters, cursors } = await this.store.load();
+    const { entries, cursors } = await this.store.load();
     for (const { node, stream, seq } of cursors) {
       this.cursors.set({ node, stream, seq: Math.max(seq, this.cursors.get(node, stream)) });
     }
-    this.target.takeLetters(letters);
+    this.target.takeEntries(entries);
     this.unsure = false;
   }
 }

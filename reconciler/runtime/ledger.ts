@@ -8,16 +8,16 @@
 import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
 import type { CommandId, NodeId } from "../../schema/id.ts";
-import type { ClusterEye } from "./cluster-eye.ts";
+import type { ClusterInformer } from "./cluster-informer.ts";
 import type { Clock } from "../core/clock.ts";
 import { Draft, mergeChanges, type Mirror, mirrorChange, newMirror } from "../core/draft.ts";
 import type { Fleet } from "../core/fleet.ts";
 import { newPoolState } from "../core/fold/new-pool.ts";
 import { recoverSnapshot } from "../core/fold/unreadable.ts";
 import { deliveriesOf } from "../core/notify.ts";
-import { type LetterBounds, takeFairly } from "./letter-queue.ts";
+import { type InboxBounds, takeFairly } from "./inbox.ts";
 import { type Change, emptyChange, isEmptyChange } from "../core/store.ts";
-import type { Store, StoredLetter } from "../core/store.ts";
+import type { Store, StoredEntry } from "../core/store.ts";
 
 /** Far more orders than people give between a commit and its hand-over. */
 const SETTLED_MAX = 1_000;
@@ -28,11 +28,11 @@ export class Ledger {
   private readonly config: Config;
   private readonly fleetId: string;
   private readonly committed: (change: Change) => void;
-  private readonly eye: Pick<ClusterEye, "told" | "doubt">;
+  private readonly informer: Pick<ClusterInformer, "told" | "doubt">;
   private mirror: Mirror = newMirror();
-  private letters: StoredLetter[] = [];
+  private entries: StoredEntry[] = [];
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
-  private newestLetter = 0;
+  private newestEntry = 0;
   private commands: Command[] = [];
   /** Orders carried out lately: one that a reload brought in is not taken a second time. */
   private readonly settled = new Set<CommandId>();
@@ -48,14 +48,14 @@ export class Ledger {
     config: Config;
     fleetId: string;
     committed: (change: Change) => void;
-    eye: Pick<ClusterEye, "told" | "doubt">;
+    informer: Pick<ClusterInformer, "told" | "doubt">;
   }) {
     this.store = from.store;
     this.clock = from.clock;
     this.config = from.config;
     this.fleetId = from.fleetId;
     this.committed = from.committed;
-    this.eye = from.eye;
+    this.informer = from.informer;
   }
 
   fleet(): Fleet {
@@ -112,7 +112,7 @@ export class Ledger {
       this.stale = true;
       throw error;
     }
-    this.eye.told(change);
+    this.informer.told(change);
     this.committed(change);
   }
 
@@ -154,8 +154,8 @@ export class Ledger {
     }
     this.mirror = mirror;
     this.stale = false;
-    this.letters = snapshot.letters;
-    this.raiseNewest(snapshot.letters);
+    this.entries = snapshot.entries;
+    this.raiseNewest(snapshot.entries);
     this.commands = snapshot.openCommands;
     // A standby shows the same, and leaves the writing to the leader.
     if (this.store.epoch !== null && !isEmptyChange(change)) {
@@ -163,21 +163,21 @@ export class Ledger {
       this.staged = change;
     }
     // What the cluster showed may have been folded and not written.
-    this.eye.doubt();
+    this.informer.doubt();
   }
 
   /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */
-  addLetters(letters: StoredLetter[]): void {
-    for (const letter of letters) if (letter.id > this.newestLetter) this.letters.push(letter);
-    this.raiseNewest(letters);
+  addEntries(entries: StoredEntry[]): void {
+    for (const entry of entries) if (entry.id > this.newestEntry) this.entries.push(entry);
+    this.raiseNewest(entries);
   }
 
-  takeLetters(bounds: LetterBounds): StoredLetter[] {
-    return takeFairly(this.letters, bounds);
+  takeEntries(bounds: InboxBounds): StoredEntry[] {
+    return takeFairly(this.entries, bounds);
   }
 
-  hasLetters(): boolean {
-    return this.letters.length > 0;
+  hasEntries(): boolean {
+    return this.entries.length > 0;
   }
 
   /** A durable order; resolves with what became of it. */
@@ -204,8 +204,8 @@ export class Ledger {
     this.waiters.delete(command.id);
   }
 
-  private raiseNewest(letters: StoredLetter[]): void {
-    this.newestLetter = Math.max(this.newestLetter, letters[letters.length - 1]?.id ?? 0);
+  private raiseNewest(entries: StoredEntry[]): void {
+    this.newestEntry = Math.max(this.newestEntry, entries[entries.length - 1]?.id ?? 0);
   }
 }
 

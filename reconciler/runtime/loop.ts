@@ -19,14 +19,14 @@ import type { Targets } from "./act/execute.ts";
 import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { CloudSight } from "./cloud-sight.ts";
-import { ClusterEye } from "./cluster-eye.ts";
+import { ClusterInformer } from "./cluster-informer.ts";
 import { Scaler, type Standing } from "./scaler.ts";
 import type { Draft } from "../core/draft.ts";
 import type { DrainSight, Fleet, QueueSight, Sight } from "../core/fleet.ts";
 import { foldEverything } from "../core/fold/everything.ts";
 import type { FoldInput, FoldResult, Judged } from "../core/fold/everything.ts";
 import { Ledger } from "./ledger.ts";
-import { boundsFor } from "./letter-queue.ts";
+import { boundsFor } from "./inbox.ts";
 import { Pace, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
@@ -36,7 +36,7 @@ import { stepImpaired } from "../core/safety/impaired.ts";
 import { stepSafety } from "../core/safety/step.ts";
 import { wishOf } from "../core/wish.ts";
 import { Observer } from "./sight.ts";
-import type { Change, Store, StoredLetter } from "../core/store.ts";
+import type { Change, Store, StoredEntry } from "../core/store.ts";
 import { CloudWatch } from "./watch-cloud.ts";
 
 export type LoopPorts = {
@@ -91,7 +91,7 @@ export class Reconciler {
   private running: Promise<void> | null = null;
   private stopping = false;
   private trimmedMono = 0;
-  private readonly eye: ClusterEye;
+  private readonly informer: ClusterInformer;
 
   private constructor(ports: LoopPorts, config: Config, policy: CompiledPolicy, fleetId: string) {
     const { store, clock, providers, unavailable, committed, targets } = ports;
@@ -99,14 +99,14 @@ export class Reconciler {
     this.config = config;
     this.policy = policy;
     this.presence = new Presence(clock.monoMs(), clock.wallMs());
-    this.eye = new ClusterEye(targets.scheduler.cluster, ports.log);
-    const { eye } = this;
-    this.ledger = new Ledger({ store, clock, config, fleetId, committed, eye });
+    this.informer = new ClusterInformer(targets.scheduler.cluster, ports.log);
+    const { informer } = this;
+    this.ledger = new Ledger({ store, clock, config, fleetId, committed, informer });
     const acts = !ports.dryRun;
     this.planner = new Planner({ ledger: this.ledger, config, log: ports.log, acts });
     this.cloud = new CloudSight(providers, unavailable, config.pools);
     const { presence, cloud } = this;
-    this.observer = new Observer({ config, presence, cloud, eye, targets });
+    this.observer = new Observer({ config, presence, cloud, informer, targets });
     this.runner = new Runner(targets, clock, () => this.hint(), ports.permit);
     this.watch = new CloudWatch(providers.values(), clock, () => this.hint());
   }
@@ -172,8 +172,8 @@ export class Reconciler {
   }
 
   /** Durable letters, from the ingest after its own commit. */
-  takeLetters(letters: StoredLetter[]): void {
-    this.ledger.addLetters(letters);
+  takeEntries(entries: StoredEntry[]): void {
+    this.ledger.addEntries(entries);
     this.hint();
   }
 
@@ -236,7 +236,7 @@ export class Reconciler {
     }
     // First whose object is whose, then the calls that need it.
     const wish = () => wishOf(this.fleet(), this.config, sight, this.planner.plan.waits);
-    if (acts) this.eye.tend(wish, this.ports.permit);
+    if (acts) this.informer.tend(wish, this.ports.permit);
     const may = (one: Operation): boolean => mayCall(one, this.fleet(), sight);
     if (acts) this.runner.start(this.fleet().operations.values(), now, may);
     this.watch.look(this.cloud.busy(this.fleet()));
@@ -269,21 +269,21 @@ export class Reconciler {
       now,
       answers: this.runner.take(),
       listings: this.watch.take(),
-      letters: ledger.takeLetters(boundsFor(this.policy.rules.length)),
+      entries: ledger.takeEntries(boundsFor(this.policy.rules.length)),
       commands: ledger.takeCommands(),
       sightings: cloud.sightings,
       collapsed: cloud.collapsed,
       presence: presence.sights(this.fleet().nodes.values(), mono, timeoutMs),
       settleMs: cloud.settleMs(),
       blind: presence.doubtful() !== null,
-      cluster: this.eye.news(config.kubernetes, this.fleet().fleetId),
+      cluster: this.informer.news(config.kubernetes, this.fleet().fleetId),
     };
     const folded = foldEverything(input, this.policy, draft);
     cloud.sightings = folded.sightings;
     cloud.collapsed = folded.collapsed;
     for (const provider of folded.listed) cloud.note(provider);
     for (const provider of folded.unlisted) cloud.noteFailure(provider, mono);
-    this.eye.note(folded.known);
+    this.informer.note(folded.known);
     ledger.stage(draft);
     return folded;
   }
@@ -295,13 +295,13 @@ export class Reconciler {
     for (const id of folded.removed) this.presence.forget(id);
     for (const command of folded.commands) this.ledger.settle(command);
     this.adopted ||= this.cloud.isComplete();
-    if (this.ledger.hasLetters()) this.hint();
+    if (this.ledger.hasEntries()) this.hint();
   }
 
   /** The cluster that is looked at, and what cannot be told apart in it. */
   cluster() {
     const cluster = this.ports.targets.scheduler.cluster;
-    return { cluster, alarms: this.eye.alarms(), unproven: this.eye.unproven() };
+    return { cluster, alarms: this.informer.alarms(), unproven: this.informer.unproven() };
   }
 
   /** Autoscalers change what is wanted; what is done about it is the plan's, as for any size. */

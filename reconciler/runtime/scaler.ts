@@ -11,7 +11,7 @@ import type { Node, PoolState } from "../../schema/node.ts";
 import type { Draft } from "../core/draft.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";
 import type { Presence } from "./presence.ts";
-import { takeCensus } from "../core/scaling/census.ts";
+import { countNodes } from "../core/scaling/node-counts.ts";
 import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts";
 import { Load } from "./load.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
@@ -108,8 +108,8 @@ export class Scaler {
 
   private openSnapshot({ pool, autoscaler, state, nodes, memory, input }: Turn): Snapshot {
     const { sight, mono, config } = input;
-    const census = takeCensus(nodes, sight);
-    const utilization = this.load.mean(census.registered, mono);
+    const counts = countNodes(nodes, sight);
+    const utilization = this.load.mean(counts.registered, mono);
     // A hole in the series would bend its slope: after one the trend starts again.
     if (utilization === null) memory.history = [];
     else memory.history.push(utilization);
@@ -118,10 +118,10 @@ export class Scaler {
     const queue = knownQueue(heardOf(pool.name, state, sight), sight.now, interval);
     return {
       desired: state.desired,
-      provisioning: census.provisioning,
-      registered: census.registered.length,
-      healthy: census.healthy,
-      spare: census.spare,
+      provisioning: counts.provisioning,
+      registered: counts.registered.length,
+      healthy: counts.healthy,
+      spare: counts.spare,
       min: pool.scaling.minNodes,
       max: pool.scaling.maxNodes,
       utilization,

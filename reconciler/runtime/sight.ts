@@ -10,14 +10,14 @@ import { Blindness, darkness } from "../core/safety/blind.ts";
 import { frozenBy } from "../core/safety/step.ts";
 import type { Targets } from "./act/execute.ts";
 import type { CloudSight } from "./cloud-sight.ts";
-import type { ClusterEye } from "./cluster-eye.ts";
+import type { ClusterInformer } from "./cluster-informer.ts";
 import type { Presence } from "./presence.ts";
 
 type ObserverPorts = {
   config: Config;
   presence: Presence;
   cloud: CloudSight;
-  eye: Pick<ClusterEye, "ambiguous">;
+  informer: Pick<ClusterInformer, "ambiguous">;
   targets: Pick<Targets, "scheduler" | "keyProblem">;
 };
 
@@ -31,7 +31,7 @@ export class Observer {
 
   /** `isSizing`: autoscalers are evaluated before the plan is made. */
   look(fleet: Fleet, at: { now: number; mono: number; isSizing: boolean }): Sight {
-    const { config, presence, cloud, eye, targets } = this.#ports;
+    const { config, presence, cloud, informer, targets } = this.#ports;
     const { now, mono, isSizing } = at;
     const { keyProblem } = targets;
     const { cluster } = targets.scheduler;
@@ -45,7 +45,7 @@ export class Observer {
       utilization: known(asked.load, (node) => presence.utilization(node) ?? undefined),
       providers,
       frozen: frozenBy(fleet.facts, now),
-      kube: cluster?.sight(eye.ambiguous()) ?? null,
+      kube: cluster?.sight(informer.ambiguous()) ?? null,
       keys: keyProblem === null ? null : known(asked.keys, keyProblem),
       queues: known(asked.queues, (pool) => cluster?.queue(pool) ?? undefined),
     };

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import {
   commandOf,
   eventOf,
-  letterOf,
+  entryOf,
   nodeOf,
   operationOf,
 } from "../../test/fixture/plane/rows.ts";
@@ -59,7 +59,7 @@ async function backedUp(): Promise<{ state: string; backup: string }> {
   const nodes = [nodeOf("n1"), nodeOf("n2")];
   const asked = { operations: [operationOf("o1")], commands: [commandOf("c1")] };
   await store.commit({ ...emptyChange(), nodes, ...asked, events: [eventOf(1), eventOf(2)] });
-  await store.appendLetters([{ letter: letterOf("n1"), receivedAt: 1 }], []);
+  await store.appendEntries([{ entry: entryOf("n1"), receivedAt: 1 }], []);
   const backup = join(root, "one.backup");
   await writeBackup(databaseOf(state), backup, IDENTITY);
   await store.close();
@@ -91,7 +91,7 @@ test("restoreBackup() into an empty folder brings the fleet and its identity", a
   expect(readIdentity(state)).toEqual(IDENTITY);
   const store = await open(state);
   const snapshot = await store.load();
-  expect(snapshot).toMatchObject({ nodes: [], openOperations: [], openCommands: [], letters: [] });
+  expect(snapshot).toMatchObject({ nodes: [], openOperations: [], openCommands: [], entries: [] });
   expect(snapshot.facts).toEqual([{ kind: "record", since: NOW }]);
   const inside = "SELECT value FROM meta WHERE key = 'identity'";
   expect(await rowsOf(databaseOf(state), inside)).toEqual([]);

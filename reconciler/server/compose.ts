@@ -49,7 +49,7 @@ function targetOf(reconciler: Reconciler, { signer, turn }: PlanePorts): IngestT
       config.providers.flatMap((one) => reconciler.nodeOfInstance(`${one.name}/${id}`) ?? []),
     nodeOfObject: (name) => reconciler.nodeOfObject(name),
     nodeLike: (id) => reconciler.nodeLike(id),
-    takeLetters: (letters) => reconciler.takeLetters(letters),
+    takeEntries: (entries) => reconciler.takeEntries(entries),
     upgrade: (id) => wordFor(reconciler.fleet(), id),
     signer,
     turn,

@@ -12,7 +12,7 @@ import { openNotifier } from "./open-notifier.ts";
 import type { Authority } from "../security/auth.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { Identity } from "../security/identity.ts";
-import { openOwnOffice, openSharedOffice } from "./lease/office.ts";
+import { openOwnLeadership, openSharedLeadership } from "./lease/leadership.ts";
 import type { Parts } from "./lease/role.ts";
 import { digestOf, watchConfig } from "./config-watch.ts";
 import { load, type LoadAnswer, type Loaded } from "./load.ts";
@@ -331,11 +331,11 @@ async function serve(
   const shown = { caPem: port.caPem, peer: port.peer, names: known };
   const parts = composeParts({ ...from, ...shown, setUp, bound, watch });
   const url = (): string => advertised(options.advertise, config, address.host, bound.port);
-  const office = shared
-    ? await openSharedOffice(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
-    : await openOwnOffice(parts, store);
+  const leadership = shared
+    ? await openSharedLeadership(parts, store, { expiryMs: options.testLeaseExpiryMs, url })
+    : await openOwnLeadership(parts, store);
   const server = await stepOf(`cannot listen at ${formatAt(address)} (${address.by})`, () =>
-    port.listen(() => office.front(), address),
+    port.listen(() => leadership.front(), address),
   );
   bound.port = server.port;
   await stepOf("--test-port-file", () => writePort(options.testPortFile, bound.port));
@@ -343,13 +343,13 @@ async function serve(
   const forget = writeAddress(state, { ...listening, isTls: config.server.tls !== null }, log);
   const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
-  office.begin();
+  leadership.begin();
   watch.ready(`listening at ${at}`);
   const exitCode = whenTold(log, async () => {
     watch.stopping();
     forget();
     await server.stop();
-    await office.stop(options.shutdownTimeoutMs);
+    await leadership.stop(options.shutdownTimeoutMs);
     await store.close();
     lock?.release();
   });

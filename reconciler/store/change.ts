@@ -105,7 +105,7 @@ function factStatements({ facts, removedFacts }: Change): SQL[] {
 }
 
 /** What happened, and what is to be told: only ever appended, and the inbox that it empties. */
-function historyStatements({ events, findings, deliveries, foldedLetters }: Change): SQL[] {
+function historyStatements({ events, findings, deliveries, foldedEntries }: Change): SQL[] {
   const out: SQL[] = [];
   if (events.length > 0) {
     const rows = events.map((one): Row => {
@@ -129,8 +129,8 @@ function historyStatements({ events, findings, deliveries, foldedLetters }: Chan
     out.push(sql`INSERT INTO outbox (kind, node, body, attempts, not_before)
       SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM ${each(rows)}`);
   }
-  if (foldedLetters.length > 0) {
-    out.push(sql`DELETE FROM inbox WHERE id IN ${listed(foldedLetters)}`);
+  if (foldedEntries.length > 0) {
+    out.push(sql`DELETE FROM inbox WHERE id IN ${listed(foldedEntries)}`);
   }
   return out;
 }

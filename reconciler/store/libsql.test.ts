@@ -9,7 +9,7 @@ import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { NodeId, PoolName, StreamId } from "../../schema/id.ts";
 import * as table from "../../schema/table.ts";
 import { newNode } from "../core/fold/new-node.ts";
-import { emptyChange, type Letter, StaleEpoch } from "../core/store.ts";
+import { emptyChange, type InboxEntry, StaleEpoch } from "../core/store.ts";
 import { openLeaseTable } from "./lease.ts";
 import { openLibsqlStore } from "./libsql.ts";
 
@@ -31,7 +31,7 @@ const node = (id: string) =>
     at: 1_000,
     replaces: null,
   });
-const letter = (id: string): Letter => ({
+const entry = (id: string): InboxEntry => ({
   node: v.parse(NodeId, id),
   bootId: "b",
   stream: v.parse(StreamId, "s"),
@@ -48,10 +48,10 @@ test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async
   const url = file();
   const first = await openLibsqlStore({ url, now: 1 });
   await first.commit({ ...emptyChange(), nodes: [node("n1")] });
-  const ids = await first.appendLetters(
+  const ids = await first.appendEntries(
     [
-      { letter: letter("n1"), receivedAt: 5 },
-      { letter: letter("n1"), receivedAt: 6 },
+      { entry: entry("n1"), receivedAt: 5 },
+      { entry: entry("n1"), receivedAt: 6 },
     ],
     [{ node: v.parse(NodeId, "n1"), stream: v.parse(StreamId, "s"), seq: 7 }],
   );
@@ -60,10 +60,10 @@ test("openLibsqlStore() keeps nodes, letters and cursors across a reopen", async
   const again = await openLibsqlStore({ url, now: 2 });
   const snapshot = await again.load();
   expect(snapshot.nodes.map((n) => String(n.id))).toEqual(["n1"]);
-  expect(snapshot.letters.map((l) => l.id)).toEqual(ids);
+  expect(snapshot.entries.map((l) => l.id)).toEqual(ids);
   expect(snapshot.cursors[0]?.seq).toBe(7);
-  await again.commit({ ...emptyChange(), foldedLetters: ids });
-  expect((await again.load()).letters).toEqual([]);
+  await again.commit({ ...emptyChange(), foldedEntries: ids });
+  expect((await again.load()).entries).toEqual([]);
   await again.close();
 });
 
@@ -243,7 +243,7 @@ test("led() refuses every write of an epoch that is over, as a whole, and says s
   };
   const writes = [
     () => mine.commit({ ...emptyChange(), nodes: [node("late")] }),
-    () => mine.appendLetters([{ letter: letter("late"), receivedAt: 1 }], []),
+    () => mine.appendEntries([{ entry: entry("late"), receivedAt: 1 }], []),
     () => mine.saveCredential(credential),
     () => mine.settleDelivery(1, { kind: "delivered" }),
     () => mine.settleDelivery(1, { kind: "retry", notBefore: 1 }),
@@ -254,7 +254,7 @@ test("led() refuses every write of an epoch that is over, as a whole, and says s
   expect(told).toBe(writes.length + 1);
   const snapshot = await next.load();
   expect(snapshot.nodes.map((one) => String(one.id))).toEqual(["before"]);
-  expect(snapshot.letters).toEqual([]);
+  expect(snapshot.entries).toEqual([]);
   expect(snapshot.credentials).toEqual([]);
   await next.close();
   await old.close();
@@ -302,7 +302,7 @@ test("trim() keeps the newest streams of a node whose agent begins one at each s
   const base = await openLibsqlStore({ url: file(), now: 1 });
   const heard = async (name: string, stream: string, receivedAt: number): Promise<void> => {
     const cursor = { node: v.parse(NodeId, name), stream: v.parse(StreamId, stream), seq: 1 };
-    await base.appendLetters([{ letter: letter(name), receivedAt }], [cursor]);
+    await base.appendEntries([{ entry: entry(name), receivedAt }], [cursor]);
   };
   await base.commit({ ...emptyChange(), nodes: [node("n1"), node("n2")] });
   await heard("n2", "only", 1);

@@ -1,14 +1,9 @@
 /**
  * The store on libSQL through drizzle: an embedded file by default, a server by URL. One writer
- * behind a queue and a small reader, because a second write transaction in the same process would
- * freeze the event loop (docs/reference/runtime.md#transactions).
- *
+ * behind a queue and a small reader: a second write transaction in the same process would freeze
+ * the event loop (docs/reference/runtime.md#transactions). Each transaction first names the
+ * leader's epoch; the database refuses all of it once a newer one exists.
  * Adapter: database.
- *
- * Writes are few statements with many rows (`json_each`), which is both faster and leaner than many
- * statements (docs/reference/runtime.md#statements). The first of each transaction names the epoch
- * of the leader that writes; the database refuses the whole of it once there is a newer one
- * (docs/reference/safety.md#leadership).
  */
 import { createClient, type Client } from "@libsql/client";
 import { and, desc, eq, gt, gte, type SQL, sql } from "drizzle-orm";
@@ -43,27 +38,34 @@ import { trimStatements } from "./trim.ts";
 import { callHooks, noHooks } from "./hook.ts";
 import { StaleEpoch } from "../core/store.ts";
 import type { Change, Cursor, Delivery, DeliveryOutcome, EventQuery } from "../core/store.ts";
-import type { Letter, PastQuery, PastRow, QuarantinedRow, Snapshot, Store } from "../core/store.ts";
+import type {
+  InboxEntry,
+  PastQuery,
+  PastRow,
+  QuarantinedRow,
+  Snapshot,
+  Store,
+} from "../core/store.ts";
 import type { StoreHooks } from "../core/store.ts";
 
-/** Milliseconds SQLite may wait for another process; also the longest freeze one could cause. */
+/** Milliseconds SQLite may wait for another process; also the longest freeze that one can cause. */
 const BUSY_MS = 5_000;
 
 /**
- * Opens the database, bringing its schema up to date. `url` is `file:…` or a libSQL server's URL;
- * `now` is wall milliseconds. Throws if it cannot be opened or is not durable enough.
+ * Opens the database and migrates its schema. `url` is `file:…` or a libSQL server's URL; `now` is
+ * wall milliseconds. Throws if it cannot be opened or is not durable enough.
  */
 export async function openLibsqlStore(options: {
   url: string;
   authToken?: string;
   now: number;
-  /** Crash tests put a gate here, under everything the store does (law 4). */
+  /** Crash tests inject failures here, below everything the store does (law 4). */
   wrap?: (client: Client) => Client;
-  /** Open already, in place of `url`: simulation keeps its database in memory. */
+  /** An open database instead of `url`; simulation keeps its database in memory. */
   clients?: { writer: Client; reader: Client };
-  /** Other bounds of findings and events than the product's, for tests. */
+  /** Limits of findings and events, for tests. */
   history?: HistoryLimits;
-  /** Lets others be served between long steps, see `LoopPorts`; nobody waits without it. */
+  /** Yields between long steps, see `LoopPorts`. */
   turn?: Base["turn"];
 }): Promise<Store> {
   const wrap = options.wrap ?? ((client: Client) => client);
@@ -89,7 +91,7 @@ export async function openLibsqlStore(options: {
     clients?.reader ??
     createClient({ url: options.url, concurrency: 2, timeout: BUSY_MS, ...auth });
   const server = isServer(options.url);
-  // Beyond its concurrency a client lets requests wait: no page that people read delays a renewal.
+  // A client queues requests beyond its concurrency; reads of pages must not delay a renewal.
   const lease =
     server && clients === undefined
       ? createClient({ url: options.url, concurrency: 2, ...auth })
@@ -135,7 +137,7 @@ class LibsqlStore implements Store {
     return new LibsqlStore(this.base, epoch, stale);
   }
 
-  /** One transaction under the fence; answers in the order given. */
+  /** One fenced transaction; results in the given order. */
   private async write(items: BatchItem<"sqlite">[]): Promise<unknown[]> {
     const { epoch, writer } = this;
     if (epoch === null) throw new StaleEpoch("this process does not lead");
@@ -150,7 +152,7 @@ class LibsqlStore implements Store {
     }
   }
 
-  /** Tells the standbys of a server that their copies are old; an embedded file has none. */
+  /** Notifies standbys of a server that their copies are stale; an embedded file has none. */
   private noteChange(): BatchItem<"sqlite">[] {
     if (!this.base.server) return [];
     return [this.writer.run(sql`UPDATE lease SET writes = writes + 1 WHERE name = 'leader'`)];
@@ -164,7 +166,7 @@ class LibsqlStore implements Store {
     return readCredentials(this.reader, []);
   }
 
-  /** Not under the fence: what is kept once is the same whoever keeps it. */
+  /** Not fenced: a second writer would write the same. */
   async first(key: string, value: string): Promise<string> {
     return this.queue(async () => {
       await this.writer.insert(table.meta).values({ key, value }).onConflictDoNothing();
@@ -179,7 +181,7 @@ class LibsqlStore implements Store {
   }
 
   joinTable(): JoinTable {
-    // A standby on a server hears of a credential that a join gave by the change of its copy.
+    // Standbys learn of a new credential when their copy changes.
     const write = (items: BatchItem<"sqlite">[]) => this.write([...items, ...this.noteChange()]);
     return openJoinTable(this.reader, this.writer, write);
   }
@@ -188,12 +190,12 @@ class LibsqlStore implements Store {
     return openAuditTable(this.reader, this.writer, (items) => this.write(items));
   }
 
-  async appendLetters(
-    letters: { letter: Letter; receivedAt: number }[],
+  async appendEntries(
+    entries: { entry: InboxEntry; receivedAt: number }[],
     cursors: Cursor[],
   ): Promise<number[]> {
-    const rows = letters.map((l) => [l.letter.node, l.receivedAt, JSON.stringify(l.letter)]);
-    const marks = cursors.map((c) => [c.node, c.stream, c.seq, letters[0]?.receivedAt ?? 0]);
+    const rows = entries.map((l) => [l.entry.node, l.receivedAt, JSON.stringify(l.entry)]);
+    const marks = cursors.map((c) => [c.node, c.stream, c.seq, entries[0]?.receivedAt ?? 0]);
     const [inserted] = await this.write([
       this.writer.all<{ id: number }>(sql`
         INSERT INTO inbox (node, received_at, doc)
@@ -218,10 +220,7 @@ class LibsqlStore implements Store {
     callHooks(this.base.hooks, change);
   }
 
-  /**
-   * The values of rows that can be read. The others are left out of the answer; the leader sets
-   * them aside, and whoever only reads leaves them to it.
-   */
+  /** The values of rows that can be read. The leader sets the others aside. */
   private async readable<S extends v.GenericSchema, T>(
     schema: S,
     rows: T[],
@@ -238,7 +237,7 @@ class LibsqlStore implements Store {
     const items = quarantineStatements(bad, null).map((statement) => this.writer.run(statement));
     await this.write(items).then(
       () => this.base.hooks.quarantined(bad),
-      // The answer is right all the same; the next reader tries it again.
+      // The answer is still correct; the next reader retries.
       () => undefined,
     );
     return good;
@@ -306,7 +305,7 @@ class LibsqlStore implements Store {
       .where(eq(table.operation.node, node))
       .orderBy(desc(table.operation.askedAt))
       .limit(limit);
-    // An open one is the loop's: what it means for its node is decided there.
+    // The loop decides what an open one means for its node.
     const read = await this.readable(Operation, rows, ({ id, state, doc }) => {
       return { source: "operation", key: id, node, doc, stays: state === "asked" };
     });

@@ -17,9 +17,9 @@ import { factKey } from "../../schema/safety.ts";
 import * as table from "../../schema/table.ts";
 import { FACT_PREFIX, storable } from "./change.ts";
 import { readDoc, readFact } from "./document.ts";
-import { readLetter } from "./letter.ts";
+import { readEntry } from "./inbox-entry.ts";
 import { revokedCredential } from "./quarantine.ts";
-import type { Cursor, Snapshot, StoredLetter } from "../core/store.ts";
+import type { Cursor, Snapshot, StoredEntry } from "../core/store.ts";
 
 export type RawRow = Pick<UnreadableRow, "source" | "key" | "doc"> & Partial<UnreadableRow>;
 
@@ -59,7 +59,7 @@ export async function loadSnapshot(db: LibSQLDatabase): Promise<Snapshot> {
     .select({ key: table.command.id, node: table.command.node, doc: table.command.doc })
     .from(table.command)
     .where(eq(table.command.state, "accepted"));
-  const letters = await readLetters(db, bad);
+  const entries = await readEntries(db, bad);
   const cursors = await readCursors(db, bad);
   const credentials = await readCredentials(db, bad);
   const facts = await db
@@ -93,7 +93,7 @@ export async function loadSnapshot(db: LibSQLDatabase): Promise<Snapshot> {
       (one) => one.id,
       bad,
     ),
-    letters,
+    entries,
     cursors,
     credentials,
     facts: facts.flatMap(({ key, value }) => {
@@ -110,14 +110,14 @@ export async function loadSnapshot(db: LibSQLDatabase): Promise<Snapshot> {
   };
 }
 
-async function readLetters(db: LibSQLDatabase, bad: UnreadableRow[]): Promise<StoredLetter[]> {
+async function readEntries(db: LibSQLDatabase, bad: UnreadableRow[]): Promise<StoredEntry[]> {
   const rows = await db.select().from(table.inbox).orderBy(table.inbox.id);
   return rows.flatMap(({ id, node, receivedAt, doc }) => {
-    const read = readLetter(doc);
-    if (read.kind === "whole") return [{ id, receivedAt, letter: read.letter }];
+    const read = readEntry(doc);
+    if (read.kind === "whole") return [{ id, receivedAt, entry: read.entry }];
     const row: RawRow = { source: "inbox", key: String(id), node, doc };
     bad.push(unreadable({ ...row, stays: read.kind === "part" }, read.reason));
-    return read.kind === "part" ? [{ id, receivedAt, letter: read.letter }] : [];
+    return read.kind === "part" ? [{ id, receivedAt, entry: read.entry }] : [];
   });
 }
 

@@ -9,7 +9,7 @@ import {
   type FileStore,
   findingOf,
   freezeOf,
-  letterOf,
+  entryOf,
   nodeId,
   nodeOf,
   openFileStore,
@@ -71,16 +71,16 @@ test("commit() keeps what is true now, and the newest of each", async () => {
 });
 
 test("commit() forgets nodes, facts and letters that it is told to, and no others", async () => {
-  const letters = ["n1", "n2", "n1"].map((id, i) => ({ letter: letterOf(id), receivedAt: i }));
-  const ids = await at.store.appendLetters(letters, []);
+  const entries = ["n1", "n2", "n1"].map((id, i) => ({ entry: entryOf(id), receivedAt: i }));
+  const ids = await at.store.appendEntries(entries, []);
   const nodes = [nodeOf("n1"), nodeOf("n2")];
   const breaker = breakerOf("fleet");
   await at.store.commit({ ...emptyChange(), nodes, facts: [freezeOf("f"), breaker] });
-  const foldedLetters = ids.slice(0, 1);
+  const foldedEntries = ids.slice(0, 1);
   expect(ids).toEqual([1, 2, 3]);
-  const removed = { removedNodes: [nodeId("n1")], removedFacts: ["freeze"], foldedLetters };
+  const removed = { removedNodes: [nodeId("n1")], removedFacts: ["freeze"], foldedEntries };
   await at.store.commit({ ...emptyChange(), ...removed });
-  const { nodes: left, facts, letters: unread } = await at.store.load();
+  const { nodes: left, facts, entries: unread } = await at.store.load();
   expect(left.map((one): string => one.id)).toEqual(["n2"]);
   expect(facts).toEqual([breaker]);
   expect(unread.map(({ id, receivedAt }) => [id, receivedAt])).toEqual([
@@ -187,21 +187,21 @@ test("operations() and commands() are of one node, the newest first", async () =
   expect(await at.store.command("c0")).toBeNull();
 });
 
-test("appendLetters() keeps letters in order and the furthest place of each stream", async () => {
+test("appendEntries() keeps letters in order and the furthest place of each stream", async () => {
   const mark = (seq: number) => ({ node: nodeId("n1"), stream: streamId("s"), seq });
-  const letters = [7, 8].map((receivedAt) => ({ letter: letterOf("n1"), receivedAt }));
-  expect(await at.store.appendLetters(letters, [mark(5)])).toEqual([1, 2]);
-  expect(await at.store.appendLetters([], [mark(3)])).toEqual([]);
-  const { letters: kept, cursors } = await at.store.load();
+  const entries = [7, 8].map((receivedAt) => ({ entry: entryOf("n1"), receivedAt }));
+  expect(await at.store.appendEntries(entries, [mark(5)])).toEqual([1, 2]);
+  expect(await at.store.appendEntries([], [mark(3)])).toEqual([]);
+  const { entries: kept, cursors } = await at.store.load();
   expect(cursors).toEqual([mark(5)]);
-  expect(kept).toEqual(letters.map((one, i) => ({ id: i + 1, ...one })));
+  expect(kept).toEqual(entries.map((one, i) => ({ id: i + 1, ...one })));
   expect(await at.run("SELECT node, received_at FROM inbox")).toEqual([
     ["n1", 7],
     ["n1", 8],
   ]);
   // A stream is as old as the last letter with a word from it.
   expect(await at.run("SELECT at FROM cursor")).toEqual([[0]]);
-  await at.store.appendLetters(letters, [mark(6)]);
+  await at.store.appendEntries(entries, [mark(6)]);
   expect(await at.run("SELECT seq, at FROM cursor")).toEqual([[6, 7]]);
 });
 

@@ -10,7 +10,7 @@ import {
   type FileStore,
   findingOf,
   freezeOf,
-  letterOf,
+  entryOf,
   nodeId,
   nodeOf,
   openFileStore,
@@ -20,7 +20,7 @@ import {
 } from "../../test/fixture/plane/rows.ts";
 import type { UnreadableRow } from "../../schema/quarantine.ts";
 import { parseDoc, readDoc, readFact, readJson } from "./document.ts";
-import { readLetter } from "./letter.ts";
+import { readEntry } from "./inbox-entry.ts";
 import { unreadable } from "./load.ts";
 import { emptyChange } from "../core/store.ts";
 
@@ -64,39 +64,39 @@ describe("readDoc()", () => {
   });
 });
 
-describe("readLetter()", () => {
+describe("readEntry()", () => {
   const finding = { seq: 1, finding: findingOf(79) };
   const gap = { seq: 2, reason: "kernel_ring", count: 3, at: "2026-03-01T10:00:00Z" } as const;
-  const letter = letterOf("n1", { findings: [finding], gaps: [gap] });
-  const raw = (change: object) => JSON.stringify({ ...letter, ...change });
+  const entry = entryOf("n1", { findings: [finding], gaps: [gap] });
+  const raw = (change: object) => JSON.stringify({ ...entry, ...change });
 
   test("reads a whole letter", () => {
-    expect(readLetter(raw({}))).toEqual({ kind: "whole", letter });
+    expect(readEntry(raw({}))).toEqual({ kind: "whole", entry });
   });
 
   test("loses of a damaged one only what is damaged", () => {
     const findings = [{ seq: 9, finding: { mig: 1 } }, finding];
-    expect(readLetter(raw({ findings, check: 7 }))).toEqual({
+    expect(readEntry(raw({ findings, check: 7 }))).toEqual({
       kind: "part",
-      letter,
+      entry,
       reason: "check: Invalid type: Expected Object but received 7",
     });
-    const lists = readLetter(raw({ findings: "none", gaps: [gap, { seq: 0 }], results: null }));
+    const lists = readEntry(raw({ findings: "none", gaps: [gap, { seq: 0 }], results: null }));
     const part = { findings: [], gaps: [gap], results: [] };
-    expect(lists).toMatchObject({ kind: "part", letter: part });
+    expect(lists).toMatchObject({ kind: "part", entry: part });
   });
 
   test("keeps inventory and check beside a damaged finding", () => {
     const whole = { inventory: { hostname: "h", gpus: [] }, check: { at: gap.at, driver: "ok" } };
-    const read = readLetter(raw({ ...whole, findings: [7] }));
-    const { inventory } = read.kind === "none" ? letter : read.letter;
+    const read = readEntry(raw({ ...whole, findings: [7] }));
+    const { inventory } = read.kind === "none" ? entry : read.entry;
     expect([read.kind, inventory?.hostname]).toEqual(["part", "h"]);
   });
 
   test("has nothing of one that does not say whose it is", () => {
     for (const change of [{ node: 3 }, { stream: null }, { bootId: [] }, { simulated: "no" }])
-      expect(readLetter(raw(change)).kind).toBe("none");
-    expect(readLetter("{")).toEqual({ kind: "none", reason: "not JSON, 1 characters" });
+      expect(readEntry(raw(change)).kind).toBe("none");
+    expect(readEntry("{")).toEqual({ kind: "none", reason: "not JSON, 1 characters" });
   });
 });
 
@@ -152,18 +152,18 @@ describe("a store with damaged rows", () => {
 
   test("load() reads what it can of the inbox, and no place beyond 2^53 in a stream", async () => {
     const finding = { seq: 1, finding: findingOf(79) };
-    const letters = [letterOf("n1", { findings: [finding] }), letterOf("n2"), letterOf("n3")];
+    const entries = [entryOf("n1", { findings: [finding] }), entryOf("n2"), entryOf("n3")];
     const mark = (id: string, seq: number) => ({ node: nodeId(id), stream: streamId("s"), seq });
     const cursors = [mark("n1", 4), mark("n2", 5), mark("n3", 6)];
-    const told = letters.map((letter) => ({ letter, receivedAt: 5 }));
-    await at.store.appendLetters(told, cursors);
+    const told = entries.map((entry) => ({ entry, receivedAt: 5 }));
+    await at.store.appendEntries(told, cursors);
     await at.run(`UPDATE inbox SET doc = replace(doc, '"check":null', '"check":1') WHERE id = 1`);
     await at.run("UPDATE inbox SET doc = 'x' WHERE id = 2");
     await at.run("UPDATE cursor SET seq = 9007199254740993 WHERE node = 'n1'");
     await at.run("UPDATE cursor SET seq = 9007199254740991 WHERE node = 'n2'");
-    const { letters: read, cursors: places, unreadable: bad } = await at.store.load();
+    const { entries: read, cursors: places, unreadable: bad } = await at.store.load();
     expect(read.map(({ id }) => id)).toEqual([1, 3]);
-    expect(read.map(({ letter }) => letter)).toEqual(letters.filter((_, i) => i !== 1));
+    expect(read.map(({ entry }) => entry)).toEqual(entries.filter((_, i) => i !== 1));
     expect(places).toEqual([mark("n2", 9_007_199_254_740_991), mark("n3", 6)]);
     const check = "check: Invalid type: Expected Object but received 1";
     const seq = "seq: beyond 2^53 - 1";
@@ -225,8 +225,8 @@ describe("a store with damaged rows", () => {
       findings: [1, 2].map((seq) => ({ ...finding, seq })),
       events: [eventOf(1), eventOf(2)],
     });
-    const letters = [1, 2].map((receivedAt) => ({ letter: letterOf("n1"), receivedAt }));
-    await at.store.appendLetters(letters, [mark("s"), mark("t")]);
+    const entries = [1, 2].map((receivedAt) => ({ entry: entryOf("n1"), receivedAt }));
+    await at.store.appendEntries(entries, [mark("s"), mark("t")]);
     for (const n of [1, 2]) await at.store.saveBootstrap(attemptOf("n1", n));
     const keys: [UnreadableRow["source"], string][] = [
       ["node", "n1"],

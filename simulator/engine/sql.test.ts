@@ -103,7 +103,7 @@ async function step(store: Store, random: () => number, at: number): Promise<str
   const kind = random();
   if (kind < 0.7) return told(() => store.commit(changeOf(random, at)));
   if (kind < 0.8) {
-    const letter = {
+    const entry = {
       node: nodeId(1),
       bootId: "b",
       stream: v.parse(StreamId, "s"),
@@ -115,8 +115,8 @@ async function step(store: Store, random: () => number, at: number): Promise<str
       gaps: [],
       results: [],
     };
-    const cursor = { node: nodeId(1), stream: letter.stream, seq: Math.floor(random() * 9) };
-    return told(() => store.appendLetters([{ letter, receivedAt: at }], [cursor]));
+    const cursor = { node: nodeId(1), stream: entry.stream, seq: Math.floor(random() * 9) };
+    return told(() => store.appendEntries([{ entry, receivedAt: at }], [cursor]));
   }
   if (kind < 0.9) return told(() => store.deliveries(at, 10));
   if (kind < 0.95) return told(() => store.settleDelivery(1, { kind: "retry", notBefore: at }));

@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import * as v from "valibot";
-import { foldLetter } from "../../reconciler/core/fold/letter.ts";
+import { foldEntry } from "../../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
-import { emptyChange, type Change, type Letter, type Store } from "../../reconciler/core/store.ts";
+import { emptyChange, type Change, type InboxEntry, type Store } from "../../reconciler/core/store.ts";
 import { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { Command } from "../../schema/command.ts";
 import { Credential } from "../../schema/credential.ts";
@@ -179,7 +179,7 @@ test("every report is kept, read and folded into a node that can be kept", async
   await fc.assert(
     fc.asyncProperty(accepted(Report), async (report) => {
       const node = id() as NodeId;
-      const letter: Letter = {
+      const entry: InboxEntry = {
         node,
         bootId: report.boot_id,
         stream: report.stream,
@@ -191,23 +191,23 @@ test("every report is kept, read and folded into a node that can be kept", async
         gaps: report.gaps ?? [],
         results: report.results ?? [],
       };
-      const top = Math.max(0, ...letter.findings.map((one) => one.seq));
+      const top = Math.max(0, ...entry.findings.map((one) => one.seq));
       const mark = { node, stream: report.stream, seq: top };
-      const ids = await store.appendLetters([{ letter, receivedAt: 1 }], [mark]);
-      const { letters, cursors, unreadable } = await store.load();
+      const ids = await store.appendEntries([{ entry, receivedAt: 1 }], [mark]);
+      const { entries, cursors, unreadable } = await store.load();
       expect(unreadable).toEqual([]);
-      expect(plain(letters.at(-1)?.letter)).toEqual(plain(letter));
+      expect(plain(entries.at(-1)?.entry)).toEqual(plain(entry));
       expect(cursors.find((one) => one.node === node)?.seq).toBe(top);
       const known = newNode({ id: node, pool: null, slot: null, gen: 0, at: 1, replaces: null });
-      const folded = foldLetter(known, letters.at(-1)?.letter ?? letter, 1_000, {
+      const folded = foldEntry(known, entries.at(-1)?.entry ?? entry, 1_000, {
         policy: policyOnce(),
         labels: {},
       });
-      const findings = letter.findings.map(({ seq, finding }) => {
+      const findings = entry.findings.map(({ seq, finding }) => {
         return { node, stream: report.stream, seq, receivedAt: 1, finding };
       });
       const { events } = folded;
-      await store.commit(change({ nodes: [folded.node], events, findings, foldedLetters: ids }));
+      await store.commit(change({ nodes: [folded.node], events, findings, foldedEntries: ids }));
       expect((await store.load()).unreadable).toEqual([]);
       await store.commit(change({ removedNodes: [node] }));
     }),

@@ -19,7 +19,7 @@ async function open(): Promise<Plane> {
   const p = await Plane.open(1);
   closing.push(() => p.close());
   // No allowance grows back meanwhile: how much of the world's time a call takes is this machine's.
-  p.a.door.logins = new Logins({ monoMs: () => 0 });
+  p.a.admission.logins = new Logins({ monoMs: () => 0 });
   return p;
 }
 

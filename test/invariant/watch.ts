@@ -91,11 +91,11 @@ export class Watch {
             return snapshot;
           };
         }
-        if (name === "appendLetters") {
-          return async (...args: Parameters<Store["appendLetters"]>): Promise<number[]> => {
-            const ids = await target.appendLetters(...args);
+        if (name === "appendEntries") {
+          return async (...args: Parameters<Store["appendEntries"]>): Promise<number[]> => {
+            const ids = await target.appendEntries(...args);
             this.writes++;
-            this.lastWrite = () => `letter of ${args[0].map((one) => one.letter.node).join(", ")}`;
+            this.lastWrite = () => `letter of ${args[0].map((one) => one.entry.node).join(", ")}`;
             return ids;
           };
         }

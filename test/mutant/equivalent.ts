@@ -44,7 +44,7 @@ const AGENT: readonly Equivalent[] = [
   })),
   {
     key:
-      "agent/spool/spool-segment.ts | const started = this.#append(printLine(head()), false); | " +
+      "agent/spool/spool-segment.ts | const started = this.#append(formatLine(head()), false); | " +
       "false → true",
     reason: "it is written to memory, which outlives no power cut either way",
   },
@@ -124,7 +124,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     key:
-      "reconciler/core/fold/letter.ts | " +
+      "reconciler/core/fold/inbox-entry.ts | " +
       "const count = refused > known ? refused - known : refused; | " +
       "refused > known → refused >= known",
     reason: "equal counts have returned two lines above",
@@ -158,7 +158,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the driver closes the file once the client is garbage, whether it was closed or not",
   },
   {
-    key: "reconciler/server/lease/office.ts | void before.stop(0); | 0 → 1",
+    key: "reconciler/server/lease/leadership.ts | void before.stop(0); | 0 → 1",
     reason: "a standby has no calls of its own that its stop would give time",
   },
   {

@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import { poolYaml, type World } from "../world/world.ts";
-import { census, closeWorlds, open, resize, restart, told } from "../world/story.ts";
+import { counts, closeWorlds, open, resize, restart, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
@@ -52,7 +52,7 @@ test("the first agent that is back, idle, does not make a busy pool smaller", as
   await restart(w);
   await w.live(300);
   expect(told(w, "pool.size")).toEqual([]);
-  expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+  expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
 });
 
 test("samplers that hang on most nodes do not make a busy pool smaller", async () => {
@@ -61,5 +61,5 @@ test("samplers that hang on most nodes do not make a busy pool smaller", async (
   await w.live(300);
   expect(told(w, "pool.size")).toEqual([]);
   expect(w.reconciler.standing("p" as PoolName)).toMatchObject({ verdict: "hold", lost: true });
-  expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+  expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
 });

@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "bun:test";
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
 import { Crash, Gate } from "../world/gate.ts";
 import { poolYaml, type World } from "../world/world.ts";
-import { census, closeWorlds, open, storeOf, watchEnds, wrongs } from "../world/story.ts";
+import { counts, closeWorlds, open, storeOf, watchEnds, wrongs } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
@@ -57,7 +57,7 @@ async function tell(crashes: string[], sees: boolean): Promise<Told> {
   const told = events.filter(({ kind }) => kind === "pool.condition").length;
   const wrong = wrongs(world);
   const check = (what: string, holds: boolean): void => void (holds || wrong.push(what));
-  const { live, ended } = census(world);
+  const { live, ended } = counts(world);
   check("one machine is bought", live === 1 && ended === 0);
   check("none is ended", ends.length === 0);
   check("it serves", world.serving().length === 1);

@@ -9,7 +9,7 @@ import type { BootstrapOperation } from "../../reconciler/runtime/act/execute.ts
 import type { Outcome } from "../../reconciler/core/fold/outcome.ts";
 import { poolYaml, type World } from "../world/world.ts";
 import {
-  census,
+  counts,
   closeWorlds,
   open,
   order,
@@ -81,7 +81,7 @@ describe("a private key that cannot be read", () => {
   test("buys nothing, says so once, and everything goes on when it can be", async () => {
     const { world, key, asked } = await bare(3, { problem: GONE });
     await world.advance(() => false, 6 * 3_600_000);
-    expect(census(world)).toEqual({ live: 0, ended: 0, asks: 0 });
+    expect(counts(world)).toEqual({ live: 0, ended: 0, asks: 0 });
     expect(conditions(world)).toEqual([`no machine can be set up: ${GONE}`]);
     const stored = [...world.reconciler.fleet().pools.values()][0]?.unready;
     expect(stored?.why).toBe(GONE);
@@ -129,7 +129,7 @@ describe("a private key that cannot be read", () => {
     expect(asked.length).toBeGreaterThan(20);
     const said = world.events.filter(({ message }) => message.includes(GONE));
     expect(said).toHaveLength(1);
-    expect([ends, census(world).asks]).toEqual([[], 1]);
+    expect([ends, counts(world).asks]).toEqual([[], 1]);
     key.problem = null;
     await world.until(() => world.serving().length === 1, 120);
     expect(world.nodes()[0]?.bootstrap).toMatchObject({ attempts: 1, error: null });
@@ -194,7 +194,7 @@ describe("a private key that cannot be read", () => {
     await world.until(() => world.nodes().length === 2, 60);
     await resize(world, 1);
     await world.until(() => world.nodes().length === 1, 60);
-    expect(census(world).asks).toBe(3);
+    expect(counts(world).asks).toBe(3);
   });
 
   test("is no matter for machines that bring their agent", async () => {
@@ -208,7 +208,7 @@ describe("a private key that cannot be read", () => {
     const { world, key } = await bare(1);
     key.problem = undefined;
     await world.live(60);
-    expect([census(world).asks, told(world, "pool.condition").length]).toEqual([0, 0]);
+    expect([counts(world).asks, told(world, "pool.condition").length]).toEqual([0, 0]);
     key.problem = null;
     await world.until(() => world.serving().length === 1, 60);
   });
@@ -236,11 +236,11 @@ describe("any order of a key that goes and comes, deaths, and set-ups that fail"
         if (what === "fails" || what === "works") works = what === "works";
         await world.advance(() => false, 0);
         if (what !== "time") continue;
-        const before = { spent: spent(), census: census(world) };
+        const before = { spent: spent(), counts: counts(world) };
         const isSure = sees && key.problem === GONE && before.spent.every((n) => n < 3);
         await world.advance(() => false, ms);
-        if (isSure && before.census.live === world.nodes().length) {
-          expect([spent(), census(world)]).toEqual([before.spent, before.census]);
+        if (isSure && before.counts.live === world.nodes().length) {
+          expect([spent(), counts(world)]).toEqual([before.spent, before.counts]);
         }
       }
       key.problem = null;

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import {
-  census,
+  counts,
   closeWorlds,
   fleet,
   phaseOf,
@@ -32,7 +32,7 @@ test.each([
   ["before it is replaced", threshold(1), 3],
 ])("one that leaves %s gives its place up, and no other goes", async (_, extra, asks) => {
   const { w, sick, well } = await emptied(extra);
-  expect(census(w).asks).toBe(asks);
+  expect(counts(w).asks).toBe(asks);
   await resize(w, 2);
   await w.live(120);
   expect(w.serving().toSorted()).toEqual(well.toSorted());
@@ -41,7 +41,7 @@ test.each([
   w.agent(sick).processes = 0;
   await w.live(120);
   expect(w.serving().toSorted()).toEqual(well.toSorted());
-  expect(census(w)).toEqual({ live: 2, ended: asks - 2, asks });
+  expect(counts(w)).toEqual({ live: 2, ended: asks - 2, asks });
   // Whose place nobody wants is known all the same, should its hardware come back.
   expect([...w.reconciler.fleet().facts.keys()].some((key) => key.startsWith("lemon:"))).toBe(true);
   expect(wrongs(w)).toEqual([]);
@@ -54,5 +54,5 @@ test("one that grows again meanwhile is filled again", async () => {
   await resize(w, 3);
   w.agent(sick).processes = 0;
   await w.until(() => w.serving().length === 3, 120);
-  expect(census(w)).toMatchObject({ live: 3, asks: 4 });
+  expect(counts(w)).toMatchObject({ live: 3, asks: 4 });
 });

@@ -19,7 +19,7 @@ import {
   yamlOf,
 } from "../world/cluster.ts";
 import {
-  census,
+  counts,
   closeWorlds,
   instanceOf,
   lives,
@@ -205,7 +205,7 @@ describe("a server that forbids to look", () => {
     w.xid(id, 79);
     await w.until(() => !lives(w, machine), 300);
     await w.until(() => w.serving().length === 3, 300);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     const asked = w.reconciler.cluster().cluster?.missing();
     await w.live(10);
     const missing = await asked;
@@ -387,7 +387,7 @@ describe("answers that are lost", () => {
     await pass(w, 900);
     expect(objectOf(w, id).unschedulable).toBe(false);
     expect(phaseOf(w, id)).toBe("serving");
-    expect(census(w).ended).toBe(0);
+    expect(counts(w).ended).toBe(0);
     expect(w.node(id).lastSession?.how).toBe("cancelled");
   });
 });
@@ -408,7 +408,7 @@ describe("one machine under two names", () => {
     // What spoke under a Node's name before it was known whose that is has fallen silent by then.
     const known = (): string[] => w.serving().filter((id) => w.node(id).instance !== null);
     await w.until(() => known().length === 2 && w.serving().length === 2, 900);
-    expect(census(w)).toMatchObject({ live: 2, ended: 0 });
+    expect(counts(w)).toMatchObject({ live: 2, ended: 0 });
     // The records under the Nodes' names are gone before anybody could call them silent.
     await w.until(() => w.nodes().length === 2, 120);
     await pass(w, 300);
@@ -422,7 +422,7 @@ describe("one machine under two names", () => {
     await w.until(() => known().length === 2, 300);
     await pass(w, 300);
     expect(w.serving()).toEqual(known());
-    expect(census(w)).toMatchObject({ live: 2, ended: 1 });
+    expect(counts(w)).toMatchObject({ live: 2, ended: 1 });
     expect(kubeWrongs(w)).toEqual([]);
   });
 });

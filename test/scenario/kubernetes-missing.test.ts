@@ -7,7 +7,7 @@ import type { NodeId } from "../../schema/id.ts";
 import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, freeze, joined, kubeWrongs, nameOf } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, lives, order, phaseOf, told } from "../world/story.ts";
+import { counts, closeWorlds, instanceOf, lives, order, phaseOf, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -58,7 +58,7 @@ test("of a healthy machine: nothing is bought for it, and everything says so unt
   expect(late?.node).toBe(id as NodeId);
   expect(Math.floor(((late?.at ?? 0) - since) / 1_000)).toBe(900);
   expect(late?.message).toContain(`Node ${name} is missing in Kubernetes since ${iso(since)}`);
-  expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+  expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
   clusterOf(w).register(instanceOf(w, id));
   await w.live(5);
   expect(w.node(id).kube).toMatchObject({ absentSince: null });
@@ -93,7 +93,7 @@ test("of a sick machine whose repair waits: it goes on, and ends the machine onc
   expect(lives(w, machine)).toBe(true);
   await thaw();
   await w.until(() => !lives(w, machine) && w.serving().length === 3, 1_800);
-  expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+  expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
   expect(clusterOf(w).node(name)).toBeNull();
   expect(kubeWrongs(w)).toEqual([]);
 });

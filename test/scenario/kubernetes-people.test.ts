@@ -20,7 +20,7 @@ import {
 } from "../world/cluster.ts";
 import {
   breakStore,
-  census,
+  counts,
   closeWorlds,
   instanceOf,
   lives,
@@ -69,7 +69,7 @@ describe("kubectl uncordon", () => {
     expect(writes(w).length - before).toBe(1);
     expect(objectOf(w, id).annotations).toEqual({});
     expect(web.on(name).every(({ deletionAt }) => deletionAt === null)).toBe(true);
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     w.xid(id, 79, 1);
     await w.until(() => phaseOf(w, id) === "draining", 60);
     expect(marks(w, name)).toBe(2);
@@ -131,7 +131,7 @@ describe("kubectl uncordon", () => {
     expect(objectOf(w, id).unschedulable).toBe(false);
     expect(marks(w, name)).toBe(2);
     expect(phaseOf(w, id)).toBe("serving");
-    expect(census(w).ended).toBe(0);
+    expect(counts(w).ended).toBe(0);
   });
 
   test("ends a cordon that was given with navarch", async () => {
@@ -249,7 +249,7 @@ describe("the hold annotation", () => {
     await pass(w, 1_800);
     expect(writes(w).length).toBe(before);
     expect(objectOf(w, id).unschedulable).toBe(false);
-    expect(census(w).ended).toBe(0);
+    expect(counts(w).ended).toBe(0);
     person.annotate("nodes", "", name, { "navarch.dev/hold": null });
     await w.until(() => clusterOf(w).node(name) === null, 600);
     expect(kubeWrongs(w)).toEqual([]);
@@ -285,7 +285,7 @@ describe("a pause of the whole fleet or a pool", () => {
     const end = await pause(w);
     await pass(w, 900);
     expect(web.on(name)).toHaveLength(2);
-    expect(census(w).ended).toBe(0);
+    expect(counts(w).ended).toBe(0);
     await end();
     await w.until(() => clusterOf(w).node(name) === null, 900);
     expect(kubeWrongs(w)).toEqual([]);
@@ -310,7 +310,7 @@ describe("kubectl delete node", () => {
     await w.until(() => !lives(w, machine), 300);
     await w.until(() => w.serving().length === 3, 300);
     expect(cluster.node(name)).toBeNull();
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(kubeWrongs(w)).toEqual([]);
   });
 
@@ -365,7 +365,7 @@ describe("two Node objects of one machine", () => {
     w.xid(id, 79);
     await pass(w, 1_200);
     expect(writes(w).length).toBe(before);
-    expect(census(w).ended).toBe(0);
+    expect(counts(w).ended).toBe(0);
     const [alarm = ""] = w.reconciler.cluster().alarms;
     expect(alarm).toContain("twin");
     kube.person.remove("nodes", "", "twin");

@@ -17,7 +17,7 @@ import {
   objectOf,
   pass,
 } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, lie, order, phaseOf, resize } from "../world/story.ts";
+import { counts, closeWorlds, instanceOf, lie, order, phaseOf, resize } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -93,7 +93,7 @@ describe("a healthy machine", () => {
     expect(phaseOf(w, id)).toBe("verifying");
     expect(waitOf(w, id)).toMatchObject({ reason: "human" });
     expect(waitOf(w, id)?.message).toContain(why);
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     say(w, id, { ...ready("True"), ...offering(GPUS) });
     await w.live(10);
     expect(phaseOf(w, id)).toBe("serving");
@@ -132,7 +132,7 @@ describe("a healthy machine", () => {
     expect(phaseOf(w, id)).toBe("verifying");
     await pass(w, 120);
     expect(phaseOf(w, id)).toBe("serving");
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
 
   test("that waits for its cluster and is silent for a moment is not ended", async () => {
@@ -143,7 +143,7 @@ describe("a healthy machine", () => {
     await w.live(60);
     w.agent(id).quiet = false;
     await w.live(60);
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(phaseOf(w, id)).toBe("verifying");
   });
 
@@ -157,7 +157,7 @@ describe("a healthy machine", () => {
     await w.until(() => web.on(nameOf(w, id)).length === 0, 120);
     await w.live(30);
     expect(isMarked(objectOf(w, id))).toBe(true);
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
 
   test("that waits for its cluster and looks sick once has as long as any to be well", async () => {
@@ -169,7 +169,7 @@ describe("a healthy machine", () => {
     w.agent(id).active = [];
     await w.live(120);
     expect(phaseOf(w, id)).toBe("verifying");
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
 
   test.each(["stopped", "terminating", "terminated"] as const)(
@@ -184,7 +184,7 @@ describe("a healthy machine", () => {
       truth();
       await w.live(60);
       expect(phaseOf(w, id)).toBe("verifying");
-      expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+      expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     },
   );
 
@@ -194,7 +194,7 @@ describe("a healthy machine", () => {
     say(w, id, { ...ready("Unknown"), ...offering(0) });
     await pass(w, 1_800);
     expect(phaseOf(w, id)).toBe("serving");
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   });
 });
 
@@ -226,6 +226,6 @@ test("surge: nothing is drained before the replacement's Node is Ready with its 
   await w.until(() => phaseOf(w, fresh) === "serving", 30);
   await w.until(() => w.story(sick).includes("node.terminated"), 300);
   expect(web.pods()).toHaveLength(4);
-  expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+  expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
   expect(kubeWrongs(w)).toEqual([]);
 });

@@ -14,7 +14,7 @@ import {
   objectOf,
   pass,
 } from "../world/cluster.ts";
-import { census, closeWorlds, instanceOf, lives, open, order } from "../world/story.ts";
+import { counts, closeWorlds, instanceOf, lives, open, order } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -50,7 +50,7 @@ describe("a replacement in a cluster", () => {
     expect(cluster.nodes()).toHaveLength(3);
     expect(cluster.nodes().filter(({ unschedulable }) => unschedulable)).toEqual([]);
     expect(web.pods()).toHaveLength(9);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(kubeWrongs(w)).toEqual([]);
   });
 

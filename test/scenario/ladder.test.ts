@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "bun:test";
 import type { World } from "../world/world.ts";
 import { logXid } from "../world/agent.ts";
 import { BASE } from "../world/setting.ts";
-import { census, closeWorlds, open, order, watchEnds } from "../world/story.ts";
+import { counts, closeWorlds, open, order, watchEnds } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
@@ -89,7 +89,7 @@ test("a fault that is still there after its reboots is replaced", async () => {
     world.nodes().every((node) => node.id !== sick) && world.serving().length === 3;
   expect(await world.advance(gone, 4 * HOUR_MS)).toBe(true);
   expect(reboots(world)).toBe(2);
-  expect(census(world)).toMatchObject({ live: 3, ended: 1 });
+  expect(counts(world)).toMatchObject({ live: 3, ended: 1 });
 });
 
 test("a relapse within a day is not rebooted away", async () => {
@@ -161,7 +161,7 @@ test("a fabric that needs its manager started costs one reboot, also where nobod
   expect(await world.advance(() => world.serving().length === 3, HOUR_MS)).toBe(true);
   expect(world.node(sick)).toMatchObject({ session: null, cordon: { product: null } });
   expect([ends, reboots(world)]).toEqual([[], 1]);
-  expect(census(world)).toMatchObject({ live: 3, ended: 0 });
+  expect(counts(world)).toMatchObject({ live: 3, ended: 0 });
 });
 
 test("a fabric that one reboot does not cure is replaced", async () => {

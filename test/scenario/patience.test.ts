@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import type { CreateAnswer, TerminateAnswer } from "../../reconciler/core/provider.ts";
-import { census, closeWorlds, fleet, resize } from "../world/story.ts";
+import { counts, closeWorlds, fleet, resize } from "../world/story.ts";
 import type { PoolState } from "../../schema/node.ts";
 import type { World } from "../world/world.ts";
 
@@ -49,5 +49,5 @@ test("a place that rests until next month, by a clock that was set back, is trie
   await w.reconciler.change((draft) => draft.putPool({ ...poolOf(w), offers }));
   await resize(w, 2);
   await w.until(() => w.serving().length === 2, 60);
-  expect(census(w).asks).toBe(2);
+  expect(counts(w).asks).toBe(2);
 });

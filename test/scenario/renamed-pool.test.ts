@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { poolYaml, configOf } from "../world/world.ts";
-import { census, closeWorlds, fleet, restart, waitOf } from "../world/story.ts";
+import { counts, closeWorlds, fleet, restart, waitOf } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
@@ -17,5 +17,5 @@ test("machines of a pool that was renamed are told of, and left alone", async ()
   for (const id of before) expect(waitOf(w, id)).toBe("not_ours");
   const waits = w.reconciler.lastPlan().waits.filter(({ node }) => node === before[0]);
   expect(waits[0]?.message).toContain("pool p is not in the configuration any more");
-  expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+  expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
 });

@@ -10,7 +10,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
 import type { World } from "../world/world.ts";
 import {
-  census,
+  counts,
   closeWorlds,
   fleet,
   instanceOf,
@@ -64,7 +64,7 @@ describe("an hour-old backup", () => {
     await resize(w, 4);
     await w.live(900);
     expect(liveIds(w)).toEqual(before);
-    expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+    expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
     const owned = w.nodes().map((node): string => node.instance?.id ?? "none");
     expect(owned.sort()).toEqual(before);
     expect(wrongs(w)).toEqual([]);
@@ -83,7 +83,7 @@ describe("an hour-old backup", () => {
     await restore(w, backup);
     await w.live(900);
     expect(liveIds(w)).toEqual(before);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(w.serving().length).toBe(3);
     expect(wrongs(w)).toEqual([]);
   });
@@ -106,7 +106,7 @@ describe("an hour-old backup", () => {
     await restore(w, backup);
     await w.live(900);
     expect(liveIds(w)).toEqual(before);
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   }, 20_000);
 });

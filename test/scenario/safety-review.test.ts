@@ -3,7 +3,7 @@
  * evidence that is forgotten, money that no ceiling sees. None of them held when it was written.
  */
 import { afterEach, expect, test } from "bun:test";
-import { openPurse } from "../../reconciler/core/safety/spend.ts";
+import { openSpendBudget } from "../../reconciler/core/safety/spend.ts";
 import { stepSafety } from "../../reconciler/core/safety/step.ts";
 import type { NodeId } from "../../schema/id.ts";
 import { type Fact, factsOf } from "../../schema/safety.ts";
@@ -12,7 +12,7 @@ import { BASE, configOf } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
 import { adoptPolicy, openLarge, policyWith, watchDeeds } from "../world/storm.ts";
 import {
-  census,
+  counts,
   closeWorlds,
   fleet,
   open,
@@ -216,7 +216,7 @@ test("surge: a node that is well before its replacement came leaves no second ma
   world.agent(sick).processes = 3;
   world.xid(sick, 43);
   await pass(world, HOUR_MS);
-  expect(census(world).live).toBe(2);
+  expect(counts(world).live).toBe(2);
 });
 
 test("hardware that comes back again and again is not bought without end", async () => {
@@ -232,7 +232,7 @@ test("hardware that comes back again and again is not bought without end", async
   world.xid(sick, 79);
   await pass(world, HOUR_MS);
   // A rest that doubles from half a minute to a quarter of an hour is eight tries in an hour.
-  expect(census(world).asks - 2).toBeLessThanOrEqual(10);
+  expect(counts(world).asks - 2).toBeLessThanOrEqual(10);
 });
 
 test("GPUs that all tell one UUID are no lemons", async () => {
@@ -270,8 +270,8 @@ test("what runs at a price that nobody tells is not free under a ceiling", async
   const world = await open(`${BASE}\npools:${pool("p", 10)}`, { store: "memory" });
   await up(world, 10);
   world.config.safety.spend.perHourMax = 60;
-  const purse = openPurse(world.reconciler.fleet(), world.config);
-  expect(purse.take({ pool: "p", provider: "fake", price: 30 })).not.toBeNull();
+  const spendBudget = openSpendBudget(world.reconciler.fleet(), world.config);
+  expect(spendBudget.take({ pool: "p", provider: "fake", price: 30 })).not.toBeNull();
 });
 
 test("nothing is given up for a node that no ceiling would let us buy", async () => {

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { restoreBackup, writeBackup } from "../../reconciler/server/backup.ts";
 import { poolYaml, type World } from "../world/world.ts";
 import {
-  census,
+  counts,
   closeWorlds,
   fleet,
   instanceOf,
@@ -81,7 +81,7 @@ describe.each(WAYS)("the record was %s", (_, lose) => {
     await lose(w);
     await w.live(3 * 3_600);
     expect(liveIds(w)).toEqual(before);
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     const [id = ""] = ids;
     const wait = w.reconciler.lastPlan().waits.find(({ node }) => node === id);
     expect(wait).toMatchObject({ reason: "human" });

@@ -7,7 +7,7 @@ import type { Instance } from "../../reconciler/core/provider.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import {
   breakImage,
-  census,
+  counts,
   closeWorlds,
   fleet,
   instanceOf,
@@ -36,7 +36,7 @@ describe("a list that lies", () => {
       const pool = w.config.pools[0];
       if (pool !== undefined) pool.scaling.minNodes = 4;
       await w.live(20);
-      expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+      expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
       const before = liveIds(w);
       const stop = lie(w, () => []);
       await w.live(60);
@@ -44,7 +44,7 @@ describe("a list that lies", () => {
       mend();
       await w.until(() => w.serving().length === 4, 120);
       expect(liveIds(w)).toEqual(before);
-      expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+      expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
       expect(wrongs(w)).toEqual([]);
     });
   }
@@ -59,7 +59,7 @@ describe("a list that lies", () => {
     stop();
     for (const id of silent) w.agent(id).quiet = false;
     await w.until(() => w.serving().length === 10, 300);
-    expect(census(w)).toEqual({ live: 10, ended: 0, asks: 10 });
+    expect(counts(w)).toEqual({ live: 10, ended: 0, asks: 10 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -73,7 +73,7 @@ describe("a list that lies", () => {
     lie(w, (all) => (lists++ === 0 ? all.filter((one) => one.id !== gone) : all));
     await w.live(120);
     expect(lists).toBeGreaterThan(1);
-    expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+    expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -84,7 +84,7 @@ describe("a list that lies", () => {
     lie(w, (all) => all.filter((one) => one.id !== instance));
     await w.live(300);
     expect(phaseOf(w, odd)).toBe("serving");
-    expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+    expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -93,7 +93,7 @@ describe("a list that lies", () => {
     w.cloud.setFaults({ duplicateListing: true });
     await w.live(120);
     expect(w.nodes().length).toBe(3);
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -106,7 +106,7 @@ describe("a list that lies", () => {
       await w.live(120);
       stop();
       await w.until(() => w.serving().length === size, 120);
-      expect(census(w)).toEqual({ live: size, ended: 0, asks: size });
+      expect(counts(w)).toEqual({ live: size, ended: 0, asks: size });
       expect(wrongs(w)).toEqual([]);
     });
   }
@@ -121,7 +121,7 @@ describe("a list that lies", () => {
     stop();
     await w.live(120);
     expect(phaseOf(w, quiet)).toBe("suspect");
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -133,7 +133,7 @@ describe("a list that lies", () => {
       w.cloud.setFaults({ listLagMs: 100_000, bootMs: 120_000 });
       await resize(w, before + 1);
       await w.until(() => w.serving().length === before + 1, 300);
-      expect(census(w)).toEqual({ live: before + 1, ended: 0, asks: before + 1 });
+      expect(counts(w)).toEqual({ live: before + 1, ended: 0, asks: before + 1 });
       expect(wrongs(w)).toEqual([]);
     });
   }
@@ -205,7 +205,7 @@ describe("asks and ends whose answers are lost", () => {
     expect(liveIds(w)).toContain(instance);
     w.cloud.deleteInstance(instance);
     await w.until(() => phaseOf(w, old) === "gone" && w.serving().length === 2, 300);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -215,7 +215,7 @@ describe("asks and ends whose answers are lost", () => {
     w.cloud.setFaults({ terminateIgnored: 2 });
     await order(w, old, "replace");
     await w.until(() => phaseOf(w, old) === "gone" && w.serving().length === 2, 600);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -225,7 +225,7 @@ test("a whole fleet that the cloud took back is replaced", async () => {
   const before = w.serving();
   for (const id of before) w.cloud.deleteInstance(instanceOf(w, id));
   await w.until(() => w.serving().length === 4 && !w.serving().includes(before[0] ?? ""), 900);
-  expect(census(w)).toEqual({ live: 4, ended: 4, asks: 8 });
+  expect(counts(w)).toEqual({ live: 4, ended: 4, asks: 8 });
   expect(w.serving().filter((id) => before.includes(id))).toEqual([]);
   expect(wrongs(w)).toEqual([]);
 });
@@ -234,7 +234,7 @@ describe("a lost database", () => {
   /** Everything alive belongs to a node of the pool again, and is what it was. */
   function expectKept(w: World, before: string[]): void {
     expect(liveIds(w)).toEqual(before);
-    expect(census(w)).toEqual({ live: before.length, ended: 0, asks: before.length });
+    expect(counts(w)).toEqual({ live: before.length, ended: 0, asks: before.length });
     const owned = w.nodes().filter((node) => node.pool === "p");
     expect(owned.map((node): string => node.instance?.id ?? "none").sort()).toEqual(before);
     expect(w.serving().length).toBe(before.length);
@@ -291,7 +291,7 @@ describe("a lost database", () => {
     await w.until(() => w.serving().length === 3, 120);
     w.xid(sick, 79);
     await w.until(() => w.story(sick).includes("node.replaced"), 300);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -301,12 +301,12 @@ test("nodes that boot while their pool is made smaller are ended", async () => {
   await resize(w, 5);
   breakImage(w);
   await w.live(10);
-  expect(census(w).live).toBe(5);
+  expect(counts(w).live).toBe(5);
   const [first = ""] = w.serving();
   await resize(w, 1);
   await w.until(() => w.nodes().length === 1, 60);
   expect(w.nodes().map((node): string => node.id)).toEqual([first]);
   expect(w.serving()).toEqual([first]);
-  expect(census(w)).toEqual({ live: 1, ended: 4, asks: 5 });
+  expect(counts(w)).toEqual({ live: 1, ended: 4, asks: 5 });
   expect(wrongs(w)).toEqual([]);
 });

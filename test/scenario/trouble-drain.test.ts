@@ -7,7 +7,7 @@ import type { Purpose } from "../../schema/node.ts";
 import {
   anotherPool,
   breakImage,
-  census,
+  counts,
   closeWorlds,
   fleet,
   instanceOf,
@@ -57,10 +57,10 @@ describe("a busy node that is drained", () => {
       await w.live(100);
     }
     expect(lives(w, instance)).toBe(true);
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     w.agent(busy).processes = 0;
     await w.until(() => w.story(busy).includes("node.replaced"), 200);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe("a busy node that is drained", () => {
     w.agent(busy).quiet = false;
     await w.live(60);
     expect(phaseOf(w, busy)).toBe("draining");
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     w.agent(busy).processes = 0;
     await w.until(() => w.story(busy).includes("node.replaced"), 200);
     expect(wrongs(w)).toEqual([]);
@@ -132,7 +132,7 @@ describe("a busy node that is drained", () => {
     expect(mostHeld).toBe(1);
     expect(w.serving().length).toBe(4);
     expect(told(w, "node.cordoned").length).toBe(1);
-    expect(census(w)).toEqual({ live: 5, ended: 0, asks: 5 });
+    expect(counts(w)).toEqual({ live: 5, ended: 0, asks: 5 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -148,7 +148,7 @@ describe("a forced order to end a node is carried out", () => {
     expect(lives(w, instance)).toBe(true);
     expect((await order(w, old, "terminate", { force: true })).state).toBe("applied");
     await w.until(() => phaseOf(w, old) === "gone" && w.serving().length === 2, 120);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -163,7 +163,7 @@ describe("a forced order to end a node is carried out", () => {
     expect(lives(w, instance)).toBe(true);
     expect((await order(w, old, "terminate", { force: true })).state).toBe("applied");
     await w.until(() => phaseOf(w, old) === "gone" && w.serving().length === 2, 120);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -179,7 +179,7 @@ describe("a forced order to end a node is carried out", () => {
     expect(lives(w, instance)).toBe(false);
     w.cloud.setFaults({});
     await w.until(() => w.serving().length === 3, 1_200);
-    expect(census(w)).toMatchObject({ live: 3, ended: 1 });
+    expect(counts(w)).toMatchObject({ live: 3, ended: 1 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -198,7 +198,7 @@ describe("what a person cordons", () => {
       await w.live(600);
       expect(["serving", "suspect"]).toContain(phaseOf(w, mine));
       expect(w.node(mine).cordon.human).not.toBeNull();
-      expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+      expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
       expect(wrongs(w)).toEqual([]);
     });
   }
@@ -215,10 +215,10 @@ describe("what a person cordons", () => {
     expect(phaseOf(w, sick)).toBe("draining");
     expect(waitOf(w, sick)).toBe("human");
     expect(w.node(sick).cordon.human?.why).toBe("evidence, do not touch");
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     await order(w, sick, "replace");
     await w.until(() => w.story(sick).includes("node.replaced"), 120);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -263,7 +263,7 @@ describe("an uncordon with force", () => {
     await w.live(300);
     expect(phaseOf(w, node)).toBe("serving");
     expect(w.node(node).cordon).toEqual({ product: null, human: null });
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -289,7 +289,7 @@ describe("an uncordon with force", () => {
     expect(phaseOf(w, node)).toBe("requested");
     w.cloud.setFaults({});
     await w.until(() => w.serving().length === 1, 1_200);
-    expect(census(w)).toMatchObject({ live: 1, ended: 0 });
+    expect(counts(w)).toMatchObject({ live: 1, ended: 0 });
     expect(w.node(w.serving()[0] ?? "").instance).not.toBeNull();
     expect(wrongs(w)).toEqual([]);
   });
@@ -298,7 +298,7 @@ describe("an uncordon with force", () => {
     const w = await fleet(3, surge(1));
     const [sick = ""] = w.serving();
     w.xid(sick, 79);
-    await w.until(() => phaseOf(w, sick) === "replacing" && census(w).live === 4, 60);
+    await w.until(() => phaseOf(w, sick) === "replacing" && counts(w).live === 4, 60);
     const said = await order(w, sick, "uncordon", { force: true });
     expect(said.state).toBe("refused");
     expect(said.message).toContain("is being replaced by");
@@ -307,7 +307,7 @@ describe("an uncordon with force", () => {
     const slots = w.nodes().map((node) => node.slot);
     expect(new Set(slots).size).toBe(slots.length);
     expect(w.serving().length).toBe(3);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -333,7 +333,7 @@ describe("surge", () => {
     expect(told(w, "node.failed").length).toBeGreaterThan(1);
     mend();
     await w.until(() => phaseOf(w, sick) === "gone" && w.serving().length === 3, 3_600);
-    expect(census(w).live).toBe(3);
+    expect(counts(w).live).toBe(3);
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -349,7 +349,7 @@ describe("a pool that shrinks gives up the sick node first", () => {
     await w.until(() => phaseOf(w, sick) === "gone", 120);
     expect(lives(w, instance)).toBe(false);
     expect(w.serving().length).toBe(2);
-    expect(census(w)).toEqual({ live: 2, ended: 1, asks: 3 });
+    expect(counts(w)).toEqual({ live: 2, ended: 1, asks: 3 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -360,7 +360,7 @@ describe("a pool that shrinks gives up the sick node first", () => {
     await w.live(20);
     await resize(w, 0);
     await w.until(() => phaseOf(w, sick) === "gone", 120);
-    expect(census(w)).toEqual({ live: 0, ended: 1, asks: 1 });
+    expect(counts(w)).toEqual({ live: 0, ended: 1, asks: 1 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -387,6 +387,6 @@ test("a node that a person had drained serves again once it is uncordoned", asyn
   await w.live(120);
   expect(w.node(node).order).toBeNull();
   expect(w.serving().length).toBe(2);
-  expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+  expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
   expect(wrongs(w)).toEqual([]);
 });

@@ -9,7 +9,7 @@ import { openWorldApp } from "../world/app.ts";
 import {
   breakImage,
   breakStore,
-  census,
+  counts,
   closeWorlds,
   fleet,
   instanceOf,
@@ -45,7 +45,7 @@ describe("a restart", () => {
     await w.turn();
     await w.clock.pass(1_000);
     await w.turn();
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(w.nodes().map((node) => node.phase.kind)).toEqual(["booting", "booting"]);
     await w.crash();
     await w.clock.pass(3_600_000);
@@ -53,7 +53,7 @@ describe("a restart", () => {
     await w.turn();
     expect(w.nodes().map((node) => node.phase.kind)).toEqual(["booting", "booting"]);
     await w.until(() => w.serving().length === 2, 60);
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -69,7 +69,7 @@ describe("a restart", () => {
     await w.start();
     await w.turn();
     expect(phaseOf(w, node)).toBe("draining");
-    expect(census(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+    expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -87,7 +87,7 @@ describe("a restart", () => {
     w.agent(quiet).quiet = false;
     await w.until(() => phaseOf(w, quiet) === "serving", 120);
     expect(told(w, "node.heard").map((event) => event.node)).toEqual([w.node(quiet).id]);
-    expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+    expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -146,7 +146,7 @@ describe("silence", () => {
     await w.until(() => w.story(sick).includes("node.replaced"), 300);
     expect(phaseOf(w, quiet)).toBe("suspect");
     expect(lives(w, instance)).toBe(true);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -161,7 +161,7 @@ describe("silence", () => {
     const [sick = ""] = w.serving();
     w.xid(sick, 79);
     await w.until(() => w.story(sick).includes("node.replaced"), 300);
-    expect(census(w)).toEqual({ live: 1, ended: 1, asks: 2 });
+    expect(counts(w)).toEqual({ live: 1, ended: 1, asks: 2 });
     expect(wrongs(w)).toEqual([]);
   });
 });
@@ -176,12 +176,12 @@ test("a broken image costs at most max_unavailable nodes, however many are sick"
   expect(old.filter((id) => phaseOf(w, id) === "suspect").length).toBe(4);
   const ended = new Set(w.cloud.reality().terminated.map((one) => one.tags["navarch-node"]));
   expect(old.filter((id) => ended.has(id)).length).toBe(1);
-  expect(census(w).live).toBeLessThanOrEqual(5);
+  expect(counts(w).live).toBeLessThanOrEqual(5);
   expect(wrongs(w)).toEqual([]);
   mend();
   await w.until(() => old.every((id) => ["gone", "purged"].includes(phaseOf(w, id))), 7_200);
   await w.until(() => w.serving().length === 5, 300);
-  expect(census(w).live).toBe(5);
+  expect(counts(w).live).toBe(5);
   expect(wrongs(w)).toEqual([]);
 }, 60_000);
 
@@ -197,12 +197,12 @@ describe("a store that fails", () => {
     expect(w.agent(sick).spool).toEqual([]);
     await w.clock.pass(20_000);
     expect(w.reconciler.failure()).toContain("SQLITE");
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     store.down = false;
     await w.clock.pass(10_000);
     await w.until(() => w.story(sick).includes("node.replaced"), 300);
     expect(told(w, "node.unhealthy").map((event) => event.node)).toEqual([w.node(sick).id]);
-    expect(census(w)).toEqual({ live: 3, ended: 1, asks: 4 });
+    expect(counts(w)).toEqual({ live: 3, ended: 1, asks: 4 });
     expect(wrongs(w)).toEqual([]);
     await halt(w);
   });
@@ -351,6 +351,6 @@ test("failures of the past do not keep a pool from ever repairing again", async 
   await w.live(10);
   expect(waitOf(w, sick)).not.toBe("budget");
   await w.until(() => w.story(sick).includes("node.replaced"), 3_600);
-  expect(census(w).live).toBe(2);
+  expect(counts(w).live).toBe(2);
   expect(wrongs(w)).toEqual([]);
 }, 15_000);

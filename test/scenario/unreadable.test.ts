@@ -79,12 +79,12 @@ test("evidence whose MIG instance was stored as null: the node goes on, and hist
 test("a node that cannot be read keeps its slot and its machine, and waits for a person", async () => {
   const w = await healthy();
   const { id, slot, instance } = firstOf(w);
-  const before = story.census(w);
+  const before = story.counts(w);
   await restartWith(w, [["UPDATE node SET doc = 'gone wrong' WHERE id = ?", id]]);
   await w.live(120);
   expect(w.node(id)).toMatchObject({ slot, phase: { kind: "held", heldBy: "navarch" } });
   expect(w.node(id).instance?.id).toBe(instance?.id ?? ("" as never));
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
   expect(story.waitOf(w, id)).toBe("human");
   // Neither another start nor the row's own writing finds it a second time.
   await story.restart(w);
@@ -92,22 +92,22 @@ test("a node that cannot be read keeps its slot and its machine, and waits for a
   expect(story.told(w, "store.quarantined")).toHaveLength(1);
   await story.order(w, id, "uncordon");
   await w.until(() => w.serving().length === 3, 120);
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
 });
 
 test("a pool that cannot be read is on hold, as large as it was, and gives no name twice", async () => {
   const w = await healthy();
-  const before = story.census(w);
+  const before = story.counts(w);
   const names = new Set(w.nodes().map((node) => node.id));
   await restartWith(w, [["UPDATE pool SET doc = '{' WHERE name = 'p'"]]);
   await w.live(60);
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
   const [pool] = w.reconciler.fleet().pools.values();
   expect(pool).toMatchObject({ desired: 3, hold: { by: "navarch" } });
   const app = openWorldApp(w);
   expect((await app.call("DELETE", "/v1/pools/p/hold", { reason: "it is well" })).status).toBe(200);
   w.xid(firstOf(w).id, 79);
-  await w.until(() => story.census(w).asks > before.asks, 300);
+  await w.until(() => story.counts(w).asks > before.asks, 300);
   const fresh = w.nodes().filter((node) => !names.has(node.id));
   expect(fresh.map((node) => node.gen > 1_000)).toEqual([true]);
 });
@@ -115,19 +115,19 @@ test("a pool that cannot be read is on hold, as large as it was, and gives no na
 test("a node with an open operation that cannot be read is held, and nothing is called", async () => {
   const w = await healthy();
   const { id } = firstOf(w);
-  const before = story.census(w);
+  const before = story.counts(w);
   const insert = `INSERT INTO operation (id, node, kind, state, asked_at, doc)
     VALUES (?, ?, 'terminate', 'asked', 1, '{}')`;
   await restartWith(w, [[insert, `${id}.9.terminate`, id]]);
   await w.live(60);
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
   expect(w.node(id).phase.kind).toBe("held");
 });
 
 test("a machine whose purchase cannot be read belongs to its node, and is not ended", async () => {
   const w = await healthy();
   const { id, instance } = firstOf(w);
-  const before = story.census(w);
+  const before = story.counts(w);
   const node = { ...w.node(id), instance: null, operation: `${id}.1.create` };
   const asked = { ...node, phase: { kind: "requested", since: 1, attempt: 1, notBefore: 0 } };
   const doc = JSON.stringify({ ...asked, phase: { ...asked.phase, refusal: null }, agent: null });
@@ -139,7 +139,7 @@ test("a machine whose purchase cannot be read belongs to its node, and is not en
     [insert, `${id}.1.create`, id],
   ]);
   await w.live(200);
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
   expect(w.node(id)).toMatchObject({ phase: { kind: "held" }, instance: { id: instance?.id } });
 });
 
@@ -157,7 +157,7 @@ test("one unreadable finding of a waiting report does not take the others with i
   const w = await healthy();
   const { id, agent } = firstOf(w);
   const bootId = String(agent?.bootId);
-  const letter = {
+  const entry = {
     node: id,
     bootId,
     stream: "other",
@@ -173,7 +173,7 @@ test("one unreadable finding of a waiting report does not take the others with i
     results: [],
   };
   const insert = "INSERT INTO inbox (node, received_at, doc) VALUES (?, '5', ?)";
-  await restartWith(w, [[insert, id, JSON.stringify(letter)]]);
+  await restartWith(w, [[insert, id, JSON.stringify(entry)]]);
   await w.turn();
   expect(w.node(id).health.held.map((one) => one.finding.code)).toEqual([79]);
   expect(story.told(w, "store.quarantined")).toHaveLength(1);
@@ -182,7 +182,7 @@ test("one unreadable finding of a waiting report does not take the others with i
 test("a backup with rows that cannot be read restores, and ends and buys nothing", async () => {
   const w = await healthy();
   const { id } = firstOf(w);
-  const before = story.census(w);
+  const before = story.counts(w);
   const file = String(Reflect.get(w, "url")).slice("file:".length);
   const backup = join(dirname(file), "old.backup");
   await restartWith(w, [["UPDATE node SET doc = '[]' WHERE id = ?", id]]);
@@ -197,7 +197,7 @@ test("a backup with rows that cannot be read restores, and ends and buys nothing
   await w.start();
   await w.live(120);
   expect(w.node(id).phase).toMatchObject({ kind: "held", heldBy: "navarch" });
-  expect(story.census(w)).toEqual(before);
+  expect(story.counts(w)).toEqual(before);
   expect(story.wrongs(w)).toEqual([]);
   const rows = await story.storeOf(w).quarantine(9);
   expect(rows.map((row) => row.source).sort()).toEqual(["node", "pool"]);

@@ -9,7 +9,7 @@ import { factsOf } from "../../schema/safety.ts";
 import { openWorldApp, type Json, type WorldApp } from "../world/app.ts";
 import {
   anotherPool,
-  census,
+  counts,
   closeWorlds,
   fleet,
   open,
@@ -59,7 +59,7 @@ describe("a freeze", () => {
     expect(phaseOf(w, sick)).toBe("suspect");
     expect(w.node(sick).cordon.product).toBeNull();
     expect(waitOf(w, sick)).toBe("human");
-    expect(census(w)).toEqual({ live: 4, ended: 0, asks: 4 });
+    expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
     expect(ends).toEqual([]);
 
     const view = (await a.call("GET", "/v1/safety")).body;
@@ -90,7 +90,7 @@ describe("a freeze", () => {
       'navarch_safety_frozen{pool="p"} 0',
     ]);
     await reach(w, () => w.serving().length === 5, 300);
-    expect(census(w)).toEqual({ live: 5, ended: 1, asks: 6 });
+    expect(counts(w)).toEqual({ live: 5, ended: 1, asks: 6 });
     expect(wrongs(w)).toEqual([]);
   });
 
@@ -106,7 +106,7 @@ describe("a freeze", () => {
     w.agent(sick).processes = 0;
     await w.advance(() => false, 120_000);
     expect(phaseOf(w, sick)).toBe("draining");
-    expect(census(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     expect((await order(w, ordered, "drain")).state).toBe("applied");
     await w.advance(() => false, 30_000);
     expect(phaseOf(w, ordered)).toBe("draining");
@@ -157,7 +157,7 @@ describe("a hold of a pool", () => {
     // Isolating is cheap and reversible, so a hold leaves it alone.
     expect(w.node(held).cordon.product).not.toBeNull();
     expect(waitOf(w, held)).toBe("human");
-    expect(census(w)).toEqual({ live: 5, ended: 0, asks: 5 });
+    expect(counts(w)).toEqual({ live: 5, ended: 0, asks: 5 });
     w.xid(free, 79);
     await reach(w, () => w.story(free).includes("node.replaced"), 400);
     expect(phaseOf(w, held)).toBe("suspect");

@@ -13,7 +13,7 @@ import { CloudJudge, type Effect, type Violation } from "./judge.ts";
 import { Planter } from "./plant.ts";
 import { formatConfig, type Setting } from "./setting.ts";
 import { Tail } from "./tail.ts";
-import { Victim } from "./victim.ts";
+import { Target } from "./target.ts";
 
 /** What an instance runs: nothing; the chorus speaks for it. */
 const STUB = "#!/bin/sh\nexec sleep 1000000\n";
@@ -24,7 +24,7 @@ const TICK_MS = 4;
 
 export class Fleet {
   readonly folder: string;
-  readonly victim: Victim;
+  readonly target: Target;
   readonly chorus: Chorus;
   readonly churn: Churn;
   readonly planter: Planter;
@@ -41,7 +41,7 @@ export class Fleet {
 
   private constructor(from: {
     folder: string;
-    victim: Victim;
+    target: Target;
     chorus: Chorus;
     churn: Churn;
     planter: Planter;
@@ -49,7 +49,7 @@ export class Fleet {
     settings: readonly Setting[];
   }) {
     this.folder = from.folder;
-    this.victim = from.victim;
+    this.target = from.target;
     this.chorus = from.chorus;
     this.churn = from.churn;
     this.planter = from.planter;
@@ -74,10 +74,10 @@ export class Fleet {
     writeFileSync(config, formatConfig(folder, stub, settings));
     const folderOf = (cloud: string) => cloudFolder(folder, cloud);
     for (const { name } of settings) mkdirSync(folderOf(name), { recursive: true });
-    const victim = new Victim({ binary, state: folder, config });
-    victim.spawn();
-    const url = await victim.listening(START_MS).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${victim.errors().join("\n")}`);
+    const target = new Target({ binary, state: folder, config });
+    target.spawn();
+    const url = await target.listening(START_MS).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${target.errors().join("\n")}`);
     });
     const { fleetId } = JSON.parse(readFileSync(join(folder, "identity.json"), "utf8")) as {
       fleetId: string;
@@ -88,7 +88,7 @@ export class Fleet {
     chorus.url = url;
     const planter = await Planter.open({ settings, folderOf, fleetId, random: dice.next });
     const churn = new Churn({ dice, settings, folder, chorus, planter, adminToken });
-    const fleet = new Fleet({ folder, victim, chorus, churn, planter, fleetId, settings });
+    const fleet = new Fleet({ folder, target, chorus, churn, planter, fleetId, settings });
     for (const { name } of settings) fleet.foreign.set(name, await planter.strangers(name));
     void fleet.#tick();
     return fleet;
@@ -123,7 +123,7 @@ export class Fleet {
   async close(): Promise<void> {
     this.#closed = true;
     this.chorus.url = null;
-    await this.victim.kill();
+    await this.target.kill();
     this.look();
     await this.planter.close();
     for (const judge of this.judges) endProcesses(judge);

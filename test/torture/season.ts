@@ -110,7 +110,7 @@ export class Season {
       this.#figures.ways.set(way, (this.#figures.ways.get(way) ?? 0) + 1);
       // Not after every kill: the product must also be the first to open what was left behind.
       if (i % 2 === 0) this.#checkIntents();
-      this.fleet.victim.spawn();
+      this.fleet.target.spawn();
       told();
     }
     if (this.violations.length > 0) return;
@@ -125,7 +125,7 @@ export class Season {
   async #alive(what: string, limitMs: number, look: () => boolean): Promise<boolean> {
     const until = performance.now() + limitMs;
     while (!look()) {
-      const fallen = this.fleet.victim.fallen();
+      const fallen = this.fleet.target.fallen();
       const late = performance.now() > until;
       if (fallen !== null || late) {
         this.#violate("alive", fallen === null ? `${what}: too late` : `ended with ${fallen}`);
@@ -155,9 +155,9 @@ export class Season {
         break;
       case "stopped":
         await Bun.sleep(dice.between(0, 300));
-        this.fleet.victim.signal("SIGSTOP");
+        this.fleet.target.signal("SIGSTOP");
         await Bun.sleep(HEARTBEAT_TIMEOUT_MS * 1.3);
-        this.fleet.victim.signal("SIGCONT");
+        this.fleet.target.signal("SIGCONT");
         await Bun.sleep(dice.between(0, 800));
         break;
       case "longLife":
@@ -176,7 +176,7 @@ export class Season {
   async #listen(): Promise<boolean> {
     const { fleet } = this;
     try {
-      fleet.chorus.url = await fleet.victim.listening(START_MS);
+      fleet.chorus.url = await fleet.target.listening(START_MS);
       return true;
     } catch (error) {
       this.#violate("alive", `after a kill: ${String(error)}`);
@@ -185,10 +185,10 @@ export class Season {
   }
 
   async #kill(): Promise<number> {
-    const fallen = this.fleet.victim.fallen();
+    const fallen = this.fleet.target.fallen();
     if (fallen !== null) this.#violate("alive", `it ended by itself with ${fallen}`);
     const killedMs = performance.now();
-    await this.fleet.victim.kill();
+    await this.fleet.target.kill();
     this.fleet.chorus.url = null;
     this.fleet.look();
     return killedMs;
@@ -259,7 +259,7 @@ export class Season {
     this.#figures.restMs.push(performance.now() - begun);
     await this.#kill();
     this.#checkIntents();
-    this.fleet.victim.spawn();
+    this.fleet.target.spawn();
     if (!(await this.#listen())) return;
     await this.#quiet(quietMs);
     this.#conclude();
@@ -267,7 +267,7 @@ export class Season {
 
   /** Ends the churn, and waits for everything to be as wanted. */
   async #rest(begun: number): Promise<boolean> {
-    const { churn, victim } = this.fleet;
+    const { churn, target } = this.fleet;
     churn.calm();
     const sized = new Set<string>();
     let unrest = ["it was never looked at"];
@@ -280,7 +280,7 @@ export class Season {
       const end = this.#end();
       unrest = end === null ? ["no database"] : unrestOf(end);
       if (unrest.length === 0) return true;
-      if (victim.fallen() !== null) break;
+      if (target.fallen() !== null) break;
       await Bun.sleep(250);
     }
     for (const what of unrest) this.#violate("liveness", what);
@@ -305,7 +305,7 @@ export class Season {
     const end = this.#end();
     if (end === null) return this.#violate("alive", "no database at the end");
     this.violations.push(...judgeEnd(end));
-    for (const line of fleet.victim.errors()) this.#violate("alive", line.slice(0, 400));
+    for (const line of fleet.target.errors()) this.#violate("alive", line.slice(0, 400));
     const figures = this.#figures;
     figures.events += end.books.events.length;
     for (const [name, count] of fleet.churn.done)

@@ -1,7 +1,7 @@
 /** The HTTP application over a test world: same routes, same auth, no socket. */
 import { Authority } from "../../reconciler/security/auth.ts";
 import { Metrics } from "../../reconciler/http/metrics.ts";
-import { type Door, openDoor } from "../../reconciler/security/join/door.ts";
+import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp, type App, type RoutePorts } from "../../reconciler/http/route/app.ts";
 import type { World } from "./world.ts";
@@ -11,7 +11,7 @@ export type Json = { [key: string]: Json } & Json[] & string & number & boolean 
 
 export type WorldApp = {
   app: App;
-  door: Door;
+  admission: Admission;
   ports: RoutePorts;
   authority: Authority;
   metrics: Metrics;
@@ -40,9 +40,9 @@ export function openWorldApp(world: World): WorldApp {
   });
   let serial = 0;
   const log = (): void => undefined;
-  const door = openDoor({ store, authority, clock: world.clock, log });
+  const admission = openAdmission({ store, authority, clock: world.clock, log });
   const ports: RoutePorts = {
-    door,
+    admission,
     caPem: "-----BEGIN CERTIFICATE-----\n",
     reconciler: world.reconciler,
     ingest: world.ingest,
@@ -61,7 +61,7 @@ export function openWorldApp(world: World): WorldApp {
   const app = openApp(ports);
   return {
     app,
-    door,
+    admission,
     ports,
     authority,
     metrics,

@@ -12,7 +12,7 @@ import type { Judgement } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
 import type { Fleet } from "../../reconciler/core/fleet.ts";
-import { emptyInventory } from "../../reconciler/core/fold/letter.ts";
+import { emptyInventory } from "../../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { newPoolState } from "../../reconciler/core/fold/new-pool.ts";
 

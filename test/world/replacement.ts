@@ -8,7 +8,7 @@ import type { InstanceId } from "../../schema/id.ts";
 import type { Workload } from "./workload.ts";
 import type { World } from "./world.ts";
 import { chronicle, clusterOf, kubeWrongs, yamlOf } from "./cluster.ts";
-import { census, instanceOf, open } from "./story.ts";
+import { counts, instanceOf, open } from "./story.ts";
 
 const MINUTE = 60_000;
 
@@ -124,7 +124,7 @@ export function judgeReplacement(story: Replacement): string[] {
   const last = steps.findLast(({ what }) => what === "gone")?.at ?? 0;
   if (count("gone") !== 2) out.push(`${count("gone")} pods left the node, not 2`);
   if (last > end) out.push("the machine was ended before its pods were gone");
-  const { live, ended } = census(world);
+  const { live, ended } = counts(world);
   if (live !== 2 || ended !== 1) out.push(`${live} live, ${ended} ended`);
   for (const node of cluster.nodes()) if (node.unschedulable) out.push(`${node.name} is cordoned`);
   if (cluster.nodes().length !== 2) out.push(`${cluster.nodes().length} Nodes`);

@@ -168,7 +168,7 @@ export function storeOf(world: World): NonNullable<World["store"]> {
 }
 
 /** How many instances live, have ended and were ever asked for. */
-export function census(world: World): { live: number; ended: number; asks: number } {
+export function counts(world: World): { live: number; ended: number; asks: number } {
   const { live, terminated, asks } = world.cloud.reality();
   return { live: live.length, ended: terminated.length, asks };
 }

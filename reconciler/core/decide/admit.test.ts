@@ -4,7 +4,7 @@ import type { PoolConfig } from "../../../schema/config.ts";
 import { configOf } from "../../../test/world/setting.ts";
 import { NOW, orderOf, poolOf, sightOf } from "../../../test/world/ask.ts";
 import { fleetOf, nodeOf, POOL, poolStateOf } from "../../../test/world/part.ts";
-import { openPurse } from "../safety/spend.ts";
+import { openSpendBudget } from "../safety/spend.ts";
 import { ceilingFor, pausedBy } from "./admit.ts";
 import type { Scope } from "./decide.ts";
 
@@ -34,8 +34,8 @@ pools:
 `);
   const [pool] = config.pools as [PoolConfig];
   const fleet = fleetOf([]);
-  const purse = openPurse(fleet, config);
-  const scope = { fleet, sight: sightOf(), purse, prices: new Map() } as unknown as Scope;
+  const spendBudget = openSpendBudget(fleet, config);
+  const scope = { fleet, sight: sightOf(), spendBudget, prices: new Map() } as unknown as Scope;
   return ceilingFor(nodeOf("n"), pool, scope);
 }
 

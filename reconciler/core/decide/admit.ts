@@ -8,7 +8,7 @@ import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
 import { ruleKeyOf } from "../safety/rule-key.ts";
 import type { Scope } from "./decide.ts";
 import { keptBy } from "./kube.ts";
-import type { Pen } from "./node.ts";
+import type { PlanBuilder } from "./node.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { isResting } from "./rest.ts";
 
@@ -33,14 +33,19 @@ export function pausedBy(
 }
 
 /** Whether there is room to lose this node in its pool and in every scope around it; spends it. */
-export function mayTake(node: Node, rung: "reboot" | "replace", scope: Scope, pen: Pen): boolean {
+export function mayTake(
+  node: Node,
+  rung: "reboot" | "replace",
+  scope: Scope,
+  plan: PlanBuilder,
+): boolean {
   const refusal = scope.budgets.refusal(node, rung);
   if (refusal !== null) {
-    pen.wait(refusal.kind, refusal.message, refusal.until);
+    plan.wait(refusal.kind, refusal.message, refusal.until);
     return false;
   }
   if (scope.budget !== null && !scope.budget.take(node)) {
-    pen.wait("budget", scope.budget.tell(node));
+    plan.wait("budget", scope.budget.tell(node));
     return false;
   }
   scope.budgets.spend(node, rung);
@@ -99,7 +104,7 @@ export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string |
       : { instances: 1, perHour: price ?? 0, provider };
   const refusals = offersOf(pool).map((offer) => {
     const ask = { pool: pool.name, provider: offer.provider, price: priceOf(offer, scope) };
-    return scope.purse.refusal(ask, freed);
+    return scope.spendBudget.refusal(ask, freed);
   });
   return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);
 }

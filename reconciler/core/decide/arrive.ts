@@ -13,45 +13,50 @@ import { addressOf, bootstrapPayload, comesBare, hindranceOf, setUpOf } from "./
 import type { Scope } from "./decide.ts";
 import { darkness, unreadyIn } from "./kube.ts";
 import { decideOrder, drainPayload } from "./leave.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { mayTake, pausedBy, priceOf, tryingKeys } from "./admit.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
-export function decideRequested(node: Node, phase: At<"requested">, scope: Scope, pen: Pen): void {
+export function decideRequested(
+  node: Node,
+  phase: At<"requested">,
+  scope: Scope,
+  plan: PlanBuilder,
+): void {
   const { pool, sight, fleet } = scope;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   const gone: Phase = { kind: "gone", since: sight.now, purpose: "scale_down" };
   if (pool === null || state === undefined || node.slot === null) {
-    return pen.advance(gone, "node.terminated", [
+    return plan.advance(gone, "node.terminated", [
       "its pool is no longer configured and nothing was bought",
     ]);
   }
-  if (scope.victims.has(node.id)) {
-    return pen.advance(gone, "node.terminated", [
+  if (scope.candidates.has(node.id)) {
+    return plan.advance(gone, "node.terminated", [
       `pool ${pool.name} became smaller before anything was bought`,
     ]);
   }
   const paused = pausedBy(node, scope);
-  if (paused !== null) return pen.wait("human", paused.message, paused.until);
+  if (paused !== null) return plan.wait("human", paused.message, paused.until);
   if (isResting(phase.notBefore, sight.now))
-    return pen.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+    return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
   if (isOccupied(node, scope))
-    return pen.wait("replacement", `slot ${node.slot} still has a live instance`);
+    return plan.wait("replacement", `slot ${node.slot} still has a live instance`);
   const trying = tryingKeys(scope);
   const hindrance = hindranceOf(pool, sight);
   const usable = hindrance === null ? sight.providers : onlyComplete(sight);
   const answer = nextOffer(pool, state, usable, sight.now, trying);
   if (answer.kind === "wait") {
-    if (hindrance === null) return pen.wait(answer.reason, answer.message, answer.until);
-    return pen.wait("bootstrap", `nothing is bought: ${hindrance.message}`, answer.until);
+    if (hindrance === null) return plan.wait(answer.reason, answer.message, answer.until);
+    return plan.wait("bootstrap", `nothing is bought: ${hindrance.message}`, answer.until);
   }
   const { offer } = answer;
   const price = priceOf(offer, scope);
-  const ceiling = scope.purse.take({ pool: pool.name, provider: offer.provider, price });
-  if (ceiling !== null) return pen.wait("spend", ceiling);
+  const ceiling = scope.spendBudget.take({ pool: pool.name, provider: offer.provider, price });
+  if (ceiling !== null) return plan.wait("spend", ceiling);
   const guard = guardKey(pool, offer.key);
   if (isSuspect(guardOf(state, guard))) trying.add(guard);
   const request = createRequest({
@@ -63,7 +68,7 @@ export function decideRequested(node: Node, phase: At<"requested">, scope: Scope
     attempt: phase.attempt,
     offer,
   });
-  pen.act({
+  plan.act({
     kind: "effect",
     node: node.id,
     payload: {
@@ -97,22 +102,22 @@ export function decideBooting(
   node: Node,
   phase: At<"booting"> | At<"bootstrapping">,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
 ): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
   // A list may lag behind what was just bought: while it boots, only the cloud's own word ends it.
-  if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, pen, loss);
+  if (loss !== null && node.instance?.absentSince === null) return lose(node, scope, plan, loss);
   if (node.order !== null)
-    return fail(node, scope, pen, node.order.why, "operator", node.order.force);
-  if (scope.victims.has(node.id))
-    return fail(node, scope, pen, "its pool became smaller", "scale_down");
+    return fail(node, scope, plan, node.order.why, "operator", node.order.force);
+  if (scope.candidates.has(node.id))
+    return fail(node, scope, plan, "its pool became smaller", "scale_down");
   const setUp = setUpOf(node, scope);
   const doneAt = node.bootstrap?.doneAt ?? null;
   const isBare = setUp !== null && doneAt === null && !isTakenBack(node);
-  if (isBare) return decideSetUp(node, phase, setUp, scope, pen);
+  if (isBare) return decideSetUp(node, phase, setUp, scope, plan);
   if (node.agent !== null) {
-    return pen.advance({ kind: "verifying", since: sight.now }, "node.registered", [
+    return plan.advance({ kind: "verifying", since: sight.now }, "node.registered", [
       "its agent registered",
     ]);
   }
@@ -120,10 +125,10 @@ export function decideBooting(
   const waitedMs = Math.min(sight.now - (doneAt ?? phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs) {
     const why = `no agent registered within ${Math.round(waitedMs / 1000)} s`;
-    if (isTakenBack(node)) return leaveBe(pen, why);
-    return fail(node, scope, pen, `${why}${seenOf(node)}`, "failed");
+    if (isTakenBack(node)) return leaveBe(plan, why);
+    return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
   }
-  pen.wait(
+  plan.wait(
     "boot",
     `instance ${node.instance?.id ?? "?"} is ${node.instance?.state ?? "new"}, its agent is silent`,
     (doneAt ?? phase.since) + timing.registrationTimeoutMs,
@@ -150,69 +155,74 @@ function decideSetUp(
   phase: At<"booting"> | At<"bootstrapping">,
   setUp: PoolConfig["bootstrap"],
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
 ): void {
   const { sight } = scope;
   const { instance } = node;
   const ended = node.bootstrap?.attempts ?? 0;
   if (node.operation !== null) {
     const more = scope.fleet.operations.get(node.operation)?.message ?? "running";
-    return pen.wait("bootstrap", `set-up, attempt ${ended + 1} of ${setUp.attempts}: ${more}`);
+    return plan.wait("bootstrap", `set-up, attempt ${ended + 1} of ${setUp.attempts}: ${more}`);
   }
   const address = addressOf(node);
   if (instance === null || instance.state !== "running" || address === null) {
     const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
     const why = `no address within ${Math.round(setUp.ipWaitTimeoutMs / 1_000)} s`;
-    if (waitedMs >= setUp.ipWaitTimeoutMs) return fail(node, scope, pen, why, "failed");
+    if (waitedMs >= setUp.ipWaitTimeoutMs) return fail(node, scope, plan, why, "failed");
     const message = `instance ${instance?.id ?? "?"} is ${instance?.state ?? "new"}`;
-    return pen.wait("boot", `${message}, no address yet`, phase.since + setUp.ipWaitTimeoutMs);
+    return plan.wait("boot", `${message}, no address yet`, phase.since + setUp.ipWaitTimeoutMs);
   }
   if (phase.kind === "booting") {
     const to: Phase = { kind: "bootstrapping", since: sight.now, attempt: 1 };
-    return pen.advance(to, "node.bootstrapping", [`its set-up begins at ${address}`]);
+    return plan.advance(to, "node.bootstrapping", [`its set-up begins at ${address}`]);
   }
   if (node.bootstrap?.final === true || ended >= setUp.attempts) {
     const times = ended === 1 ? "" : ` ${ended} times`;
     const why = `its set-up failed${times}: ${node.bootstrap?.error ?? "?"}`;
-    return fail(node, scope, pen, why, "failed");
+    return fail(node, scope, plan, why, "failed");
   }
   const notBefore = node.bootstrap?.notBefore ?? 0;
   const hindrance = scope.pool === null ? null : hindranceOf(scope.pool, sight);
-  if (hindrance !== null) return pen.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
+  if (hindrance !== null) return plan.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
   if (isResting(notBefore, sight.now, REST_MAX_MS)) {
     const last = node.bootstrap?.error ?? "?";
     const message = `attempt ${ended + 1} of ${setUp.attempts} waits after: ${last}`;
-    return pen.wait("backoff", message, notBefore);
+    return plan.wait("backoff", message, notBefore);
   }
   const payload = bootstrapPayload(node, instance, address, setUp);
   const because = [`attempt ${payload.attempt} of ${setUp.attempts} at ${address}`];
-  pen.act({ kind: "effect", node: node.id, payload, because });
+  plan.act({ kind: "effect", node: node.id, payload, because });
 }
 
-export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
+export function decideVerifying(
+  node: Node,
+  phase: At<"verifying">,
+  scope: Scope,
+  plan: PlanBuilder,
+): void {
   const { sight, timing } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   // It may wait for its cluster for long: its own word counts as that of one that serves.
-  if (loss !== null && node.order === null && !scope.victims.has(node.id))
-    return pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+  if (loss !== null && node.order === null && !scope.candidates.has(node.id))
+    return plan.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
-    return fail(node, scope, pen, node.order.why, "operator", node.order.force);
+    return fail(node, scope, plan, node.order.why, "operator", node.order.force);
   }
-  if (scope.victims.has(node.id) && node.instance !== null) {
-    return fail(node, scope, pen, "its pool became smaller", "scale_down");
+  if (scope.candidates.has(node.id) && node.instance !== null) {
+    return fail(node, scope, plan, "its pool became smaller", "scale_down");
   }
   const lemon = node.instance === null ? null : lemonIn(node, scope.fleet, sight.now);
   if (lemon !== null) {
     const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
-    return fail(node, scope, pen, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
+    return fail(node, scope, plan, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
   }
   const { health } = node;
   // The check may have come in the very report that registered the agent.
   const checked =
     health.lastCheckAt !== null && health.lastCheckAt >= (node.agent?.registeredAt ?? 0);
   const well = health.verdict === "healthy" || health.verdict === "degraded";
-  if (checked && well && health.silentSince === null) return arrive(node, phase, scope, pen);
+  if (checked && well && health.silentSince === null) return arrive(node, phase, scope, plan);
   const threshold = scope.pool?.health.unhealthyThreshold ?? 1;
   // Without a full check nothing is known but what cannot pass: its driver may still be on its way.
   const isKnown = checked || isDefinitive(node);
@@ -220,9 +230,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
     const why =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
     if (node.instance === null || isTakenBack(node)) {
-      return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
+      return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
-    return fail(node, scope, pen, `unhealthy at its first check: ${why}`, "failed");
+    return fail(node, scope, plan, `unhealthy at its first check: ${why}`, "failed");
   }
   // It may have been well for long, and wait for its cluster: only the silence since then counts,
   // and evidence below the threshold is no silence.
@@ -230,9 +240,9 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
     const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
-    return isTakenBack(node) ? leaveBe(pen, why) : fail(node, scope, pen, why, "failed");
+    return isTakenBack(node) ? leaveBe(plan, why) : fail(node, scope, plan, why, "failed");
   }
-  pen.wait(
+  plan.wait(
     "boot",
     `its first full check is open (health ${health.verdict})`,
     phase.since + timing.registrationTimeoutMs,
@@ -245,21 +255,21 @@ export function decideVerifying(node: Node, phase: At<"verifying">, scope: Scope
  * one that is not found there may be there under an identity that nobody matched, or not be meant
  * to be there at all.
  */
-function arrive(node: Node, phase: At<"verifying">, scope: Scope, pen: Pen): void {
+function arrive(node: Node, phase: At<"verifying">, scope: Scope, plan: PlanBuilder): void {
   const { sight, timing } = scope;
   const because = [`its first full check is ${node.health.verdict}`];
   const serving: Phase = { kind: "serving", since: sight.now };
   const unready = unreadyIn(node, scope);
-  if (unready === null) return pen.advance(serving, "node.verified", because);
+  if (unready === null) return plan.advance(serving, "node.verified", because);
   // Only a drain is left of orders here: a Node that is not Ready may have work on it.
-  if (node.order !== null) return decideOrder(node, scope, pen);
+  if (node.order !== null) return decideOrder(node, scope, plan);
   const { message, isSure } = unready;
   const limitMs = timing.clusterReadyTimeoutMs;
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
-  if (waitedMs < limitMs) return pen.wait("cluster", message, phase.since + limitMs);
+  if (waitedMs < limitMs) return plan.wait("cluster", message, phase.since + limitMs);
   const why = `${message}, ${Math.round(waitedMs / 1_000)} s after its agent registered`;
-  if (!isSure) return pen.advance(serving, "node.verified", [...because, why]);
-  pen.wait("human", `${why}; it serves once that is mended (kubernetes.ready)`);
+  if (!isSure) return plan.advance(serving, "node.verified", [...because, why]);
+  plan.wait("human", `${why}; it serves once that is mended (kubernetes.ready)`);
 }
 
 /**
@@ -271,9 +281,9 @@ function isTakenBack({ instance }: Node): boolean {
   return instance?.adopted === true;
 }
 
-function leaveBe(pen: Pen, why: string): void {
+function leaveBe(plan: PlanBuilder, why: string): void {
   const message = `${why}: it was found in the cloud's list and may be at work`;
-  pen.wait("human", `${message}; it stays until a person ends it`);
+  plan.wait("human", `${message}; it stays until a person ends it`);
 }
 
 /**
@@ -283,20 +293,20 @@ function leaveBe(pen: Pen, why: string): void {
 function fail(
   node: Node,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
   why: string,
   purpose: "failed" | "lemon" | "operator" | "scale_down",
   forced = false,
 ): void {
   const { sight } = scope;
-  if (!forced && sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+  if (!forced && sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
   const paused = purpose === "operator" ? null : pausedBy(node, scope);
-  if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
+  if (paused !== null) return plan.wait("human", `${why}, but ${paused.message}`, paused.until);
   const dark = forced ? null : darkness(node, scope);
-  if (dark !== null) return pen.wait("blind", `${why}, but ${dark}`);
+  if (dark !== null) return plan.wait("blind", `${why}, but ${dark}`);
   const isInCluster = node.kube !== null && node.kube.absentSince === null;
   const isAtWork = isInCluster && workOn(sight, node.id).kind !== "empty";
-  if (!forced && (isTakenBack(node) || isAtWork)) return empty(node, scope, pen, why, purpose);
+  if (!forced && (isTakenBack(node) || isAtWork)) return empty(node, scope, plan, why, purpose);
   const to: Phase = {
     kind: "terminating",
     since: sight.now,
@@ -304,18 +314,18 @@ function fail(
     accepted: null,
     notBefore: 0,
   };
-  pen.advance(to, "node.failed", [why]);
+  plan.advance(to, "node.failed", [why]);
 }
 
 /** It leaves as one that served does: marked, then drained. */
-function empty(node: Node, scope: Scope, pen: Pen, why: string, purpose: Purpose): void {
+function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
   const because = [why];
   if (node.cordon.product === null && node.cordon.human === null) {
     const payload = { kind: "cordon", why } as const;
-    return pen.act({ kind: "effect", node: node.id, payload, because });
+    return plan.act({ kind: "effect", node: node.id, payload, because });
   }
   const payload = drainPayload(node, scope, purpose, null);
-  pen.act({ kind: "effect", node: node.id, payload, because });
+  plan.act({ kind: "effect", node: node.id, payload, because });
 }
 
 /** A machine that somebody took away is no hardware failure, unless its hardware had said so. */
@@ -328,20 +338,20 @@ function endOf(session: NonNullable<Node["session"]>): "replaced" | "lost" {
  * word that it ended an instance needs no trust in our eyes and no budget; anything less does, and
  * a machine that a person has cordoned, or that its pool may not replace, is left to people.
  */
-export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
+export function lose(node: Node, scope: Scope, plan: PlanBuilder, why: string): void {
   const { sight, pool } = scope;
   if (isLeaving(node.phase) && node.phase.kind !== "draining") return;
   if (node.instance?.state !== "terminated") {
-    if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
     const paused = pausedBy(node, scope);
-    if (paused !== null) return pen.wait("human", `${why}, but ${paused.message}`, paused.until);
+    if (paused !== null) return plan.wait("human", `${why}, but ${paused.message}`, paused.until);
     if (node.cordon.human !== null && node.order === null) {
-      return pen.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
+      return plan.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
     }
     if (pool !== null && !pool.health.autoReplace) {
-      return pen.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
+      return plan.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
     }
-    if (!mayTake(node, "replace", scope, pen)) return;
+    if (!mayTake(node, "replace", scope, plan)) return;
   }
   const to: Phase = {
     kind: "terminating",
@@ -350,5 +360,5 @@ export function lose(node: Node, scope: Scope, pen: Pen, why: string): void {
     accepted: null,
     notBefore: 0,
   };
-  pen.advance(to, "instance.lost", [why], node.session === null ? null : endOf(node.session));
+  plan.advance(to, "instance.lost", [why], node.session === null ? null : endOf(node.session));
 }

@@ -11,7 +11,7 @@ import { kubeOf, nodeOf } from "../../../test/world/part.ts";
 import { Draft, mirrorChange, newMirror } from "../draft.ts";
 import type { DrainSight, Fleet } from "../fleet.ts";
 import { applyPlan } from "../fold/plan.ts";
-import { takeCensus } from "../scaling/census.ts";
+import { countNodes } from "../scaling/node-counts.ts";
 import { emptyChange } from "../store.ts";
 import { askedOf } from "./asked.ts";
 import { decide } from "./decide.ts";
@@ -101,7 +101,7 @@ describe("askedOf()", () => {
     expect(asked).toMatchObject({ work: ids, load: ids, queues: ["p"] });
     expect(askedOf(fleet, CONFIG, providers, true)).toMatchObject({ work: [], queues: [] });
     const work = new Noting(EMPTY);
-    takeCensus(three, sightOf({ work }));
+    countNodes(three, sightOf({ work }));
     expect([...work.asked]).toEqual(ids);
   });
 

@@ -11,10 +11,10 @@ import { wantsDemand } from "../scaling/demand.ts";
 import { countsIn, desiredOf, type Fleet, type Sight, type Timing, timingOf } from "../fleet.ts";
 import { type Budgets, openBudgets } from "../safety/budget.ts";
 import { vacantSlots } from "../safety/in-flight.ts";
-import { openPurse, type Purse } from "../safety/spend.ts";
+import { openSpendBudget, type SpendBudget } from "../safety/spend.ts";
 import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
 import { decideNode } from "./node.ts";
-import { decidePool, victimsOf } from "./pool.ts";
+import { decidePool, candidatesOf } from "./pool.ts";
 import { openSweep, type Sweep } from "./sweep.ts";
 
 /** What a decision about one node may look at. */
@@ -30,7 +30,7 @@ export type Scope = {
   silence: Budget | null;
   /** What every scope around the node may still lose, and spend. */
   budgets: Budgets;
-  purse: Purse;
+  spendBudget: SpendBudget;
   /** Whether what goes on too often is slowed down (`safety.breaker.enabled`). */
   breaks: boolean;
   /**
@@ -45,14 +45,14 @@ export type Scope = {
   /** Nodes of this pool by slot, those that are gone left out. */
   bySlot: ReadonlyMap<number, readonly Node[]>;
   /** Nodes of this pool that its size no longer needs. */
-  victims: ReadonlySet<NodeId>;
+  candidates: ReadonlySet<NodeId>;
 };
 
 export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   const plan: Plan = { actions: [], waits: [] };
   const timing = timingOf(config);
   const budgets = openBudgets(fleet, config, sight.now);
-  const purse = openPurse(fleet, config);
+  const spendBudget = openSpendBudget(fleet, config);
   const prices = new Map<string, number | null>();
   const sweep = openSweep(fleet.nodes.values(), sight.now);
   const byPool = new Map<string | null, Node[]>();
@@ -89,17 +89,17 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
               vacantSlots([...(gone.get(name) ?? []), ...nodes], () => desired),
             ),
       budgets,
-      purse,
+      spendBudget,
       breaks: config.safety.breaker.enabled,
       trying: null,
       sweep,
       prices,
       silence: pool === null ? null : openBudget(pool, size, nodes, isMuted),
       bySlot: slotsOf(nodes),
-      victims:
+      candidates:
         pool === null
           ? new Set()
-          : victimsOf(
+          : candidatesOf(
               counted,
               desired,
               sight,

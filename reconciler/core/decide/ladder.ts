@@ -9,7 +9,7 @@ import type { Node, Phase } from "../../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { lose } from "./arrive.ts";
 import type { Scope } from "./decide.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { lossOf, type PlanBuilder } from "./node.ts";
 import { decideOrder } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
 
@@ -91,7 +91,7 @@ export function decideRepairing(
   node: Node,
   phase: Extract<Phase, { kind: "repairing" }>,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
 ): void {
   const { sight } = scope;
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
@@ -101,23 +101,27 @@ export function decideRepairing(
   const shown = node.instance?.state !== "stopped" && node.instance?.absentSince === null;
   const isDown = !shown && !late;
   if (loss !== null && !isDown && node.health.silentSince !== null) {
-    return lose(node, scope, pen, loss);
+    return lose(node, scope, plan, loss);
   }
-  if (node.order !== null) return decideOrder(node, scope, pen);
+  if (node.order !== null) return decideOrder(node, scope, plan);
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;
   if (booted && check !== null && check > phase.since) {
     const verdict = verdictOfNode(node);
-    if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
+    if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, plan);
     const back = { kind: "suspect", since: sight.now } as const;
-    return pen.advance(back, "node.suspect", [`still ${verdict} after its ${phase.rung}`]);
+    return plan.advance(back, "node.suspect", [`still ${verdict} after its ${phase.rung}`]);
   }
   if (late) {
     const why = booted ? "no full check" : "no new boot";
     const minutes = Math.round(REBOOT_MS_MAX / 60_000);
     const back = { kind: "suspect", since: sight.now } as const;
-    return pen.advance(back, "node.suspect", [`${why} within ${minutes} min of its ${phase.rung}`]);
+    return plan.advance(
+      back,
+      "node.suspect",
+      [`${why} within ${minutes} min of its ${phase.rung}`],
+    );
   }
   const waits = booted ? "rebooted; its first full check is open" : "it is rebooting";
-  pen.wait("boot", waits, phase.since + REBOOT_MS_MAX);
+  plan.wait("boot", waits, phase.since + REBOOT_MS_MAX);
 }

@@ -11,11 +11,12 @@ import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { isPutAside, pausedBy } from "./admit.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "./rest.ts";
 import { SWEEP_MS } from "./sweep.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
+type Draining = At<"draining">;
 
 /** A cloud that accepted an end and still shows the instance running is asked again after this. */
 const ASK_AGAIN_MS = 60_000;
@@ -37,11 +38,11 @@ const DRAIN_DEFAULT = {
  * A person ordered it out: same steps, without threshold and budget, still not while blind unless
  * forced.
  */
-export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
+export function decideOrder(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { order } = node;
   if (order === null) return;
   const { sight } = scope;
-  if (sight.blind.length > 0 && !order.force) return pen.wait("blind", sight.blind.join("; "));
+  if (sight.blind.length > 0 && !order.force) return plan.wait("blind", sight.blind.join("; "));
   const purpose = order.goal === "replace" ? "replace" : "operator";
   if (order.force && order.goal !== "drain" && node.instance !== null) {
     const to: Phase = {
@@ -51,9 +52,9 @@ export function decideOrder(node: Node, scope: Scope, pen: Pen): void {
       accepted: null,
       notBefore: 0,
     };
-    return pen.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
+    return plan.advance(to, "node.terminating", [`${order.why} (forced by ${order.by})`]);
   }
-  pen.act({
+  plan.act({
     kind: "effect",
     node: node.id,
     payload: drainPayload(node, scope, purpose, order.timeoutMs),
@@ -80,23 +81,23 @@ export function drainPayload(
 }
 
 /** The pool became smaller meanwhile, by this very slot: nobody is to take the node's place. */
-function isGivenUp(node: Node, { victims, sight }: Scope): boolean {
-  if (!victims.has(node.id) || !isReplaced(node)) return false;
+function isGivenUp(node: Node, { candidates, sight }: Scope): boolean {
+  if (!candidates.has(node.id) || !isReplaced(node)) return false;
   return sight.blind.length === 0 && sight.frozen === null;
 }
 
-export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   if (isGivenUp(node, scope)) {
     const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
-    return pen.advance({ ...phase, purpose: "scale_down" }, "node.draining", [why]);
+    return plan.advance({ ...phase, purpose: "scale_down" }, "node.draining", [why]);
   }
-  if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, pen);
+  if (phase.purpose === "surplus" && node.cordon.product === null) return cordonSurplus(node, plan);
   if (phase.drainedAt !== null && node.order !== null) {
-    return decideDrained(node, phase, scope, pen);
+    return decideDrained(node, phase, scope, plan);
   }
   const drained = (because: string): void =>
-    pen.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
+    plan.advance({ ...phase, drainedAt: sight.now }, "node.drained", [because]);
   const loss = lossOf(node, scope);
   const over = phase.drainedAt !== null;
   if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
@@ -113,7 +114,7 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
       accepted: null,
       notBefore: 0,
     };
-    return pen.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
+    return plan.advance(to, "node.terminating", [`${node.order.why} (forced by ${node.order.by})`]);
   }
   const proof = (node.session?.definitive ?? false) && !isPutAside(node, scope);
   const well = verdictOfNode(node) === "healthy" || verdictOfNode(node) === "degraded";
@@ -125,47 +126,47 @@ export function decideDraining(node: Node, phase: At<"draining">, scope: Scope, 
     well
   ) {
     const because = ["well again before it was drained: the repair is called off"];
-    return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
+    return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
-  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, pen);
+  if (phase.drainedAt !== null) return decideDrained(node, phase, scope, plan);
   const left = workOn(sight, node.id);
   const dark = left.kind === "dark" ? left.message : darkness(node, scope);
   if (dark !== null) {
     // Neither a deadline nor patience makes up for eyes: whoever could tell does not answer.
-    return pen.wait("blind", dark);
+    return plan.wait("blind", dark);
   }
   if (left.kind === "empty" && left.seenAt >= phase.since) return drained(EMPTIED);
   // Time in which nobody could be asked to leave is not counted against the work.
   const deadlineAt =
     left.kind === "busy" ? (left.deadlineAt ?? phase.deadlineAt) : phase.deadlineAt;
   if (phase.deadlineAt > 0 && sight.now >= Math.max(phase.deadlineAt, deadlineAt))
-    return decideOverdue(node, left, scope, pen, drained);
-  if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, pen, drained);
+    return decideOverdue(node, left, scope, plan, drained);
+  if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, plan, drained);
   if (left.kind !== "busy") {
-    return pen.wait("drain", "waits for a process list that is newer than its cordon", null);
+    return plan.wait("drain", "waits for a process list that is newer than its cordon", null);
   }
   if (phase.sawWork !== true)
-    return pen.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
+    return plan.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
   // While a hold or a pause stops it, nothing ends at any time that could be named.
   const kept = node.order === null ? keptBy(node, scope) : null;
-  if (kept !== null) return pen.wait("human", `${kept}; ${left.message}`);
+  if (kept !== null) return plan.wait("human", `${kept}; ${left.message}`);
   const isPaused = left.paused === true;
   const until = phase.deadlineAt > 0 && !isPaused ? Math.max(phase.deadlineAt, deadlineAt) : null;
-  pen.wait("drain", left.message, until);
+  plan.wait("drain", left.message, until);
 }
 
 /** Nobody can tell what runs on it: no scheduler, and an agent that lists nothing. */
 function decideUnknown(
-  phase: At<"draining">,
+  phase: Draining,
   forMs: number,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
   drained: (why: string) => void,
 ): void {
   const { sight } = scope;
   if (phase.sawWork === true) {
     const why = "work was seen on it, and whether it has ended is unknown";
-    return pen.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+    return plan.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
   }
   const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
   // Not knowing counts from when we could have known: neither our own restart nor the agent's is
@@ -174,13 +175,13 @@ function decideUnknown(
   if (waitedMs >= unknownWaitMs) {
     return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
   }
-  pen.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
+  plan.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
 }
 
-function cordonSurplus(node: Node, pen: Pen): void {
+function cordonSurplus(node: Node, plan: PlanBuilder): void {
   const why = "no slot wants this instance";
   const payload = { kind: "cordon", why } as const;
-  pen.act({ kind: "effect", node: node.id, payload, because: [why] });
+  plan.act({ kind: "effect", node: node.id, payload, because: [why] });
 }
 
 /** Whether the node ends at its drain's deadline although work is left on it. */
@@ -193,7 +194,7 @@ function decideOverdue(
   node: Node,
   left: DrainSight,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
   drained: (why: string) => void,
 ): void {
   const what = left.kind === "busy" ? left.message : "the work on it is unknown";
@@ -201,7 +202,7 @@ function decideOverdue(
     return drained(`its drain deadline passed and its work is cut off: ${what}`);
   }
   const why = "its drain deadline passed with work still on it";
-  pen.advance(
+  plan.advance(
     { kind: "held", since: scope.sight.now, heldBy: "navarch", why },
     "node.held",
     [why],
@@ -209,28 +210,28 @@ function decideOverdue(
   );
 }
 
-function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   // Whatever it was emptied for before: who orders a drain wants it empty, and there.
   if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
-    return pen.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
+    return plan.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
   }
   const repairs = phase.purpose === "replace" || phase.purpose === "repair";
   if (node.cordon.human !== null && node.order === null && repairs) {
-    return pen.wait(
+    return plan.wait(
       "human",
       `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
     );
   }
   const paused = pausedBy(node, scope);
-  if (paused !== null) return pen.wait("human", paused.message, paused.until);
+  if (paused !== null) return plan.wait("human", paused.message, paused.until);
   if (sight.blind.length > 0 && node.order?.force !== true)
-    return pen.wait("blind", sight.blind.join("; "));
-  if (node.instance === null) return decideEmptied(node, phase, scope, pen);
+    return plan.wait("blind", sight.blind.join("; "));
+  if (node.instance === null) return decideEmptied(node, phase, scope, plan);
   if (phase.purpose === "repair" && node.order === null) {
     const { provider, id } = node.instance;
     const bootId = node.agent?.bootId ?? null;
-    return pen.act({
+    return plan.act({
       kind: "effect",
       node: node.id,
       payload: { kind: "reboot", provider, instanceId: id, bootId },
@@ -244,25 +245,25 @@ function decideDrained(node: Node, phase: At<"draining">, scope: Scope, pen: Pen
     accepted: null,
     notBefore: 0,
   };
-  pen.advance(to, "node.terminating", ["drained"]);
+  plan.advance(to, "node.terminating", ["drained"]);
 }
 
 /** Emptied, and nothing to end: this fleet did not buy the machine. */
-function decideEmptied(node: Node, phase: At<"draining">, scope: Scope, pen: Pen): void {
+function decideEmptied(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const verdict = verdictOfNode(node);
   const check = node.health.lastCheckAt ?? 0;
   const isWell = (verdict === "healthy" || verdict === "degraded") && check >= phase.since;
   if (phase.purpose === "repair" && node.order === null && isWell) {
     const because = ["its checks are clean again: it was repaired"];
-    return pen.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
+    return plan.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
   }
   const gone = `\`navarch forget ${node.id}\` once the machine is gone`;
   const next = phase.purpose === "repair" ? "repair it: it comes back by itself" : "uncordon it";
-  pen.wait("not_ours", `drained, and this fleet did not buy it: ${next}, or ${gone}`);
+  plan.wait("not_ours", `drained, and this fleet did not buy it: ${next}, or ${gone}`);
 }
 
 /** An order that came while it was emptied for a repair overtakes the repair. */
-function purposeAfter({ order }: Node, { purpose }: At<"draining">): Purpose {
+function purposeAfter({ order }: Node, { purpose }: Draining): Purpose {
   if (purpose !== "repair") return purpose;
   return order?.goal === "replace" ? "replace" : "operator";
 }
@@ -271,16 +272,16 @@ export function decideTerminating(
   node: Node,
   phase: At<"terminating">,
   scope: Scope,
-  pen: Pen,
+  plan: PlanBuilder,
 ): void {
   const { sight } = scope;
   const { instance } = node;
   if (isGivenUp(node, scope)) {
     const why = `its place is given up: pool ${node.pool} wants ${scope.desired} nodes`;
-    return pen.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [why]);
+    return plan.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [why]);
   }
   const gone = (because: string): void =>
-    pen.advance(
+    plan.advance(
       { kind: "gone", since: sight.now, purpose: phase.purpose },
       "node.terminated",
       [because],
@@ -294,29 +295,29 @@ export function decideTerminating(
   // billed for ever.
   if (loss !== null && instance.state !== "stopped" && phase.accepted !== null) return gone(loss);
   if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
-    return pen.wait(
+    return plan.wait(
       "confirmation",
       `instance ${instance.id} is ${instance.state}, still billed`,
       phase.accepted + ASK_AGAIN_MS,
     );
   }
   const paused = pausedBy(node, scope);
-  if (paused !== null) return pen.wait("human", paused.message, paused.until);
+  if (paused !== null) return plan.wait("human", paused.message, paused.until);
   if (isResting(phase.notBefore, sight.now))
-    return pen.wait("backoff", "the last ask to end it was refused", phase.notBefore);
+    return plan.wait("backoff", "the last ask to end it was refused", phase.notBefore);
   if (sight.blind.length > 0 && node.order?.force !== true)
-    return pen.wait("blind", sight.blind.join("; "));
+    return plan.wait("blind", sight.blind.join("; "));
   const provider = sight.providers.get(instance.provider);
   if (provider === undefined || provider.unavailable !== null) {
-    return pen.wait(
+    return plan.wait(
       "provider",
       `${instance.provider}: ${provider?.unavailable ?? "unknown"}; ${instance.id} is billed`,
     );
   }
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
-    return pen.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
+    return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
   }
-  pen.act({
+  plan.act({
     kind: "effect",
     node: node.id,
     payload: { kind: "terminate", provider: instance.provider, instanceId: instance.id },

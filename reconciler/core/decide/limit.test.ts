@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Operation } from "../../../schema/operation.ts";
 import type { Fleet, Sight } from "../fleet.ts";
-import { countUnhealthy } from "../fold/letter.ts";
+import { countUnhealthy } from "../fold/inbox-entry.ts";
 import { newHealth } from "../fold/new-node.ts";
 import { mayCall } from "../safety/blind.ts";
 import { shareOf } from "../safety/budget.ts";

@@ -174,7 +174,7 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
     if (action.payload.mirror !== true) cordons.add(action.node);
   }
   if (cordons.size === 0) return;
-  const isVictim = (node: Node): boolean =>
+  const isCandidate = (node: Node): boolean =>
     plan.actions.some((a) => a.node === node.id && a.because[0]?.startsWith("scale down") === true);
   for (const pool of config.pools) {
     const nodes = [...fleet.nodes.values()].filter(
@@ -186,7 +186,7 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
     const desired = desiredOf(pool, fleet.pools.get(pool.name));
     const fresh = nodes.filter((node) => {
       const sick = node.phase.kind === "suspect" && node.health.verdict === "unhealthy";
-      return sick && !isEvident(node) && !isVictim(node) && cordons.has(node.id);
+      return sick && !isEvident(node) && !isCandidate(node) && cordons.has(node.id);
     });
     for (const [among, places, isOurs] of [
       [bought, desired, true],

@@ -20,7 +20,7 @@ import { decideReplacing, decideServing, decideSuspect } from "./repair.ts";
  * How the functions of this folder answer: one of these for each node, and never more than one
  * action.
  */
-export type Pen = {
+export type PlanBuilder = {
   act(action: Action): void;
   wait(reason: WaitReason, message: string, until?: number | null): void;
   advance(
@@ -31,60 +31,60 @@ export type Pen = {
   ): void;
 };
 
-export function penFor(node: Node, plan: Plan): Pen {
+export function planFor(node: Node, whole: Plan): PlanBuilder {
   return {
-    act: (action) => void plan.actions.push(action),
+    act: (action) => void whole.actions.push(action),
     wait: (reason, message, until = null) =>
-      void plan.waits.push({ node: node.id, pool: node.pool, reason, message, until }),
+      void whole.waits.push({ node: node.id, pool: node.pool, reason, message, until }),
     advance: (to, event, because, session = null) =>
-      void plan.actions.push({ kind: "advance", node: node.id, to, event, because, session }),
+      void whole.actions.push({ kind: "advance", node: node.id, to, event, because, session }),
   };
 }
 
-export function decideNode(node: Node, scope: Scope, plan: Plan): void {
-  const pen = penFor(node, plan);
+export function decideNode(node: Node, scope: Scope, whole: Plan): void {
+  const plan = planFor(node, whole);
   const { phase } = node;
   if (node.operation !== null) {
     const operation = scope.fleet.operations.get(node.operation);
     // A set-up takes minutes, and whoever wants the node gone does not wait for it.
     if (operation?.payload.kind === "bootstrap" && phase.kind === "bootstrapping")
-      return decideBooting(node, phase, scope, pen);
+      return decideBooting(node, phase, scope, plan);
     const what =
       operation === undefined ? node.operation : `${operation.payload.kind} is open since its ask`;
     const more = operation?.message ? `: ${operation.message}` : "";
-    return pen.wait(
+    return plan.wait(
       "operation",
       `${what}${more}`,
       operation?.notBefore ? operation.notBefore : null,
     );
   }
   if (isResting(node.restUntil, scope.sight.now))
-    return pen.wait("backoff", sayRest(node, scope.sight.now), node.restUntil);
+    return plan.wait("backoff", sayRest(node, scope.sight.now), node.restUntil);
   const mirror = mirrorOf(node, scope);
-  if (mirror !== null) return pen.act(mirror);
+  if (mirror !== null) return plan.act(mirror);
   switch (phase.kind) {
     case "requested":
-      return decideRequested(node, phase, scope, pen);
+      return decideRequested(node, phase, scope, plan);
     case "booting":
     case "bootstrapping":
-      return decideBooting(node, phase, scope, pen);
+      return decideBooting(node, phase, scope, plan);
     case "verifying":
-      return decideVerifying(node, phase, scope, pen);
+      return decideVerifying(node, phase, scope, plan);
     case "serving":
-      return decideServing(node, scope, pen);
+      return decideServing(node, scope, plan);
     case "suspect":
-      return decideSuspect(node, scope, pen, plan);
+      return decideSuspect(node, scope, plan, whole);
     case "repairing":
-      return decideRepairing(node, phase, scope, pen);
+      return decideRepairing(node, phase, scope, plan);
     case "replacing":
-      return decideReplacing(node, phase, scope, pen);
+      return decideReplacing(node, phase, scope, plan);
     case "draining":
-      return decideDraining(node, phase, scope, pen);
+      return decideDraining(node, phase, scope, plan);
     case "terminating":
-      return decideTerminating(node, phase, scope, pen);
+      return decideTerminating(node, phase, scope, plan);
     case "held":
-      if (node.order !== null && node.order.goal !== "drain") return decideOrder(node, scope, pen);
-      return pen.wait("human", `held by ${phase.heldBy}: ${phase.why}`);
+      if (node.order !== null && node.order.goal !== "drain") return decideOrder(node, scope, plan);
+      return plan.wait("human", `held by ${phase.heldBy}: ${phase.why}`);
     case "gone":
       return;
     default:

@@ -32,7 +32,7 @@ function fills(node: Node): boolean {
  * Nodes that the wanted size no longer needs: those easiest to spare, never more than the excess.
  * `sparesUnbought`: also machines that this fleet did not buy, after those that it pays for.
  */
-export function victimsOf(
+export function candidatesOf(
   nodes: Node[],
   desired: number,
   sight: Sight,
@@ -59,7 +59,7 @@ export function victimsOf(
     (a, b) =>
       cost(a, sight) - cost(b, sight) || a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
   );
-  const victims = new Set<NodeId>(seconds);
+  const chosen = new Set<NodeId>(seconds);
   const given = new Set<number | string>();
   for (const node of candidates) {
     const slot = node.slot ?? node.id;
@@ -67,13 +67,13 @@ export function victimsOf(
       isReplaced(node) && filling.some((one) => one !== node && one.slot === node.slot);
     if (!given.has(slot) && (given.size === excess || isLate)) continue;
     given.add(slot);
-    victims.add(node.id);
+    chosen.add(node.id);
   }
   // Who leaves a slot that is given up with its second occupant must not have it filled again.
   for (const node of candidates) {
-    if (isReplaced(node) && given.has(node.slot ?? node.id)) victims.add(node.id);
+    if (isReplaced(node) && given.has(node.slot ?? node.id)) chosen.add(node.id);
   }
-  return victims;
+  return chosen;
 }
 
 /**

@@ -1,13 +1,13 @@
 /**
- * What happens to a serving node when evidence is held against it. Pure. A definitive hardware
- * finding isolates at once; the threshold gates the drain and everything after it. With
- * `auto_replace` the first destructive rung is replacement.
+ * Decides what happens to a serving node with evidence against it. Pure. Definitive evidence
+ * isolates at once; the threshold gates the drain and everything after it. With `auto_replace` the
+ * first irreversible step is replacement.
  */
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
-import type { Waiver } from "../../../schema/waiver.ts";
+import type { Suppression } from "../../../schema/suppression.ts";
 import { isUnbought, showsPersonsCordon, verdictOfNode } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
 import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
@@ -18,36 +18,36 @@ import { ceilingFor, guardOfPool, isPutAside, mayTake, pausedBy } from "./admit.
 import { lose } from "./arrive.ts";
 import { nextRung } from "./ladder.ts";
 import { decideOrder, drainPayload } from "./leave.ts";
-import { lossOf, type Pen } from "./node.ts";
+import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
-import { isWaived } from "../fold/waiver.ts";
+import { isSuppressed } from "../fold/suppression.ts";
 import { darkness, keptBy } from "./kube.ts";
 import { isResting } from "./rest.ts";
 import { nodeIdOf } from "./offer.ts";
 
 type At<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 
-/** The product's own cordon for a smaller pool starts with these words. */
+/** Navarch's own cordon for a smaller pool starts with these words. */
 export const SCALE_DOWN = "scale down";
-/** A person named it: it leaves whatever runs on it, drained like any other. */
+/** A person named it: it leaves whatever runs on it, after a drain. */
 export const REMOVED_BY_NAME = `${SCALE_DOWN}: removed by name`;
 
-export function decideServing(node: Node, scope: Scope, pen: Pen): void {
+export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
-  if (node.order !== null) return decideOrder(node, scope, pen);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
+  if (node.order !== null) return decideOrder(node, scope, plan);
   const verdict = verdictOfNode(node);
-  if (verdict === "unhealthy" && !isWaived(node)) {
+  if (verdict === "unhealthy" && !isSuppressed(node)) {
     const because = reasonsOf(node);
-    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
+    return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
-  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
+  if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
   const kept = node.cordon.product === null ? null : keptBy(node, scope);
-  if (kept !== null) return pen.wait("human", kept);
+  if (kept !== null) return plan.wait("human", kept);
   if (node.cordon.product !== null) {
     const why = node.cordon.product.why;
-    return pen.act({
+    return plan.act({
       kind: "effect",
       node: node.id,
       payload: {
@@ -61,32 +61,29 @@ export function decideServing(node: Node, scope: Scope, pen: Pen): void {
   const isAttached = sight.kube !== null;
   const missing = isAttached ? missingNodeOf(node) : null;
   if (loss !== null)
-    pen.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+    plan.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
   else if (node.cordon.human !== null)
-    pen.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
+    plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
-    pen.wait("human", sayWaived(node, node.waiver));
-  else if (missing !== null) pen.wait("human", sayMissing(node, missing));
+    plan.wait("human", sayWaived(node, node.waiver));
+  else if (missing !== null) plan.wait("human", sayMissing(node, missing));
   else if (node.kube !== null && node.kube.others.length > 0)
-    pen.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
+    plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
   else if (node.pool !== null && scope.pool === null) {
     const message = `its pool ${node.pool} is not in the configuration any more`;
-    pen.wait("not_ours", `${message}: it is billed until a person terminates it`);
+    plan.wait("not_ours", `${message}: it is billed until a person terminates it`);
   }
 }
 
-/** Why nothing repairs a node that a person gave back, and what resumes its repair. */
-function sayWaived(node: Node, { by, why }: Waiver): string {
+/** Why nothing repairs a node that a person uncordoned, and what resumes its repair. */
+function sayWaived(node: Node, { by, why }: Suppression): string {
   const faults = reasonsOf(node).join("; ");
   const off = sayCalledOff(node);
   if (off === null) return `returned to service by ${by} (${why}) despite: ${faults}`;
   return `${off}, despite: ${faults}. ${sayResume(node)}`;
 }
 
-/**
- * One reason an incident, its root: followers are evidence and never a second cause
- * (docs/reference/xid.md#incidents).
- */
+/** One reason per incident, its root (docs/reference/xid.md#incidents). */
 function reasonsOf(node: Node): string[] {
   const incidents = groupIncidents(node.health.held).filter(
     (incident) => incident.result === "unhealthy",
@@ -99,24 +96,24 @@ function reasonsOf(node: Node): string[] {
   return reasons.slice(0, 8);
 }
 
-function decideVictim(node: Node, scope: Scope, pen: Pen): void {
+function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
-  if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
-  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
+  if (sight.frozen !== null) return plan.wait("human", `the fleet is frozen: ${sight.frozen}`);
   const dark = darkness(node, scope);
-  if (dark !== null) return pen.wait("blind", dark);
+  if (dark !== null) return plan.wait("blind", dark);
   const kept = keptBy(node, scope);
-  if (kept !== null) return pen.wait("human", kept);
+  if (kept !== null) return plan.wait("human", kept);
   const why = `${SCALE_DOWN}: pool ${node.pool} wants ${scope.desired} nodes`;
   if (node.cordon.product === null) {
-    return pen.act({
+    return plan.act({
       kind: "effect",
       node: node.id,
       payload: { kind: "cordon", why },
       because: [why],
     });
   }
-  pen.act({
+  plan.act({
     kind: "effect",
     node: node.id,
     payload: drainPayload(node, scope, "scale_down", null),
@@ -124,14 +121,14 @@ function decideVictim(node: Node, scope: Scope, pen: Pen): void {
   });
 }
 
-export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
+export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): void {
   const { pool } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
-  if (node.order !== null) return decideOrder(node, scope, pen);
-  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
+  if (node.order !== null) return decideOrder(node, scope, plan);
+  if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
   const verdict = verdictOfNode(node);
-  if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, pen);
+  if (verdict === "healthy" || verdict === "degraded") return decideRecovery(node, scope, plan);
   const proof = node.health.held.some(
     (h) => h.judgement.definitive && h.judgement.result === "unhealthy",
   );
@@ -139,46 +136,46 @@ export function decideSuspect(node: Node, scope: Scope, pen: Pen, plan: Plan): v
   const reached = node.health.verdict === "unhealthy" && node.health.unhealthyRun >= threshold;
   const silent = node.health.silentSince !== null;
   if (node.cordon.product === null && (proof || reached || silent))
-    return decideIsolation(node, scope, pen, proof);
+    return decideIsolation(node, scope, plan, proof);
   if (!reached) {
     if (silent && node.health.verdict !== "unhealthy" && isUnbought(node)) {
-      return pen.wait("human", sayUnheard(node));
+      return plan.wait("human", sayUnheard(node));
     }
     if (silent && node.health.verdict !== "unhealthy") {
-      return pen.wait(
+      return plan.wait(
         "second_witness",
         `silent since ${iso(node.health.silentSince)}, but the cloud shows its instance running`,
       );
     }
     const run = `${node.health.unhealthyRun} of ${threshold} consecutive unhealthy evaluations`;
-    return pen.wait(
+    return plan.wait(
       "threshold",
       `${run}: ${reasonsOf(node).join("; ")}`,
       node.health.lastCountedAt + scope.timing.checkIntervalMs,
     );
   }
-  if (isUnbought(node)) return emptyUnbought(node, scope, pen);
+  if (isUnbought(node)) return emptyUnbought(node, scope, plan);
   const { rung, until, skipped } = nextRung(node, scope);
   const veto = vetoOf(node, scope) ?? (rung === "reboot" ? null : vetoReplacement(node, scope));
-  if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
+  if (veto !== null) return plan.wait(veto.reason, veto.message, veto.until);
   if (isResting(until, scope.sight.now)) {
-    return pen.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
+    return plan.wait("backoff", "the last reboot did not cure it; it rests before the next", until);
   }
   const relapse = rung === "reboot" ? null : relapseFor(node, scope);
-  if (relapse !== null) return pen.wait(relapse.reason, relapse.message, relapse.until);
-  if (!mayTake(node, rung ?? "replace", scope, pen)) return;
+  if (relapse !== null) return plan.wait(relapse.reason, relapse.message, relapse.until);
+  if (!mayTake(node, rung ?? "replace", scope, plan)) return;
   if (rung === "reboot") {
     const payload = drainPayload(node, scope, "repair", null);
     const because = [...reasonsOf(node), ...skipped];
-    return pen.act({ kind: "effect", node: node.id, payload, because });
+    return plan.act({ kind: "effect", node: node.id, payload, because });
   }
-  if (pool?.replacement === "surge") return startSurge(node, scope, pen, plan);
+  if (pool?.replacement === "surge") return startSurge(node, scope, plan, whole);
   const because = [...reasonsOf(node), ...skipped];
   const payload = drainPayload(node, scope, "replace", null);
-  pen.act({ kind: "effect", node: node.id, payload, because });
+  plan.act({ kind: "effect", node: node.id, payload, because });
 }
 
-/** No cloud knows the machine, so only its agent or a person can tell whether it is there. */
+/** No cloud knows the machine, so only its agent or a person can confirm it. */
 function sayUnheard(node: Node): string {
   const since = iso(node.health.silentSince);
   const next = `restart its agent, or run \`navarch forget ${node.id}\` once the machine is gone`;
@@ -186,22 +183,22 @@ function sayUnheard(node: Node): string {
 }
 
 /**
- * Nothing can repair or replace a machine that nobody bought: it is emptied like the rest of its
- * pool, without a deadline because nothing ends it, and waits for a person.
+ * A machine that Navarch did not buy cannot be repaired or replaced: it is drained without a
+ * deadline and waits for a person.
  */
-function emptyUnbought(node: Node, scope: Scope, pen: Pen): void {
+function emptyUnbought(node: Node, scope: Scope, plan: PlanBuilder): void {
   const veto = vetoOf(node, scope);
-  if (veto !== null) return pen.wait(veto.reason, veto.message, veto.until);
-  if (!mayTake(node, "reboot", scope, pen)) return;
+  if (veto !== null) return plan.wait(veto.reason, veto.message, veto.until);
+  if (!mayTake(node, "reboot", scope, plan)) return;
   const payload = drainPayload(node, scope, "repair", 0);
-  pen.act({ kind: "effect", node: node.id, payload, because: reasonsOf(node) });
+  plan.act({ kind: "effect", node: node.id, payload, because: reasonsOf(node) });
 }
 
 type Veto = { reason: WaitReason; message: string; until: number | null };
 
 /**
- * Admission (docs/reference/safety.md#admission): the first "no" to replacing a node, with when to
- * look again.
+ * The first refusal to replace a node, with the time of the next look
+ * (docs/reference/safety.md#admission).
  */
 function vetoOf(node: Node, scope: Scope): Veto | null {
   const { sight, pool } = scope;
@@ -229,7 +226,7 @@ function vetoOf(node: Node, scope: Scope): Veto | null {
   return dark === null ? null : no("blind", dark);
 }
 
-/** What speaks against losing the node for another one, beyond any repair. */
+/** Refusals that hold for any replacement, not only for repairs. */
 function vetoReplacement(node: Node, scope: Scope): Veto | null {
   const { pool } = scope;
   if (pool === null) return null;
@@ -239,7 +236,7 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
     return { reason: "human", message, until: null };
   }
   const state = scope.fleet.pools.get(pool.name);
-  // Between the tries of the guard nothing healthy is given up for a node that would not come up.
+  // Between the guard's attempts nothing healthy is given up.
   const ceiling = ceilingFor(node, pool, scope);
   if (ceiling !== null) return { reason: "spend", message: ceiling, until: null };
   const hindrance = hindranceOf(pool, scope.sight);
@@ -255,7 +252,7 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   return null;
 }
 
-/** Who has no use for breakers has none for this either. */
+/** Without breakers there is no guard either. */
 function relapseFor(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
   const relapse = breaks ? relapseOf(node, fleet.nodes) : null;
   if (relapse === null || !isResting(relapse.until, sight.now)) return null;
@@ -266,22 +263,21 @@ function relapseFor(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
   return { reason: "backoff", message, until };
 }
 
-function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): void {
+function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boolean): void {
   const { sight } = scope;
-  if (sight.frozen !== null) return pen.wait("human", `the fleet is frozen: ${sight.frozen}`);
+  if (sight.frozen !== null) return plan.wait("human", `the fleet is frozen: ${sight.frozen}`);
   const kept = keptBy(node, scope);
-  if (kept !== null) return pen.wait("human", kept);
-  if (sight.blind.length > 0 && !proof) return pen.wait("blind", sight.blind.join("; "));
-  // Silence takes a node out by itself; marking it spends a budget of its own, so that evidence is
-  // not held up.
+  if (kept !== null) return plan.wait("human", kept);
+  if (sight.blind.length > 0 && !proof) return plan.wait("blind", sight.blind.join("; "));
+  // Cordons for silence have a budget of their own, so that they do not delay evidence.
   const sick = proof || node.health.verdict === "unhealthy";
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
-  if (refusal !== null) return pen.wait(refusal.kind, refusal.message, refusal.until);
+  if (refusal !== null) return plan.wait(refusal.kind, refusal.message, refusal.until);
   const budget = isEvident(node) ? null : sick ? scope.budget : scope.silence;
-  if (budget !== null && !budget.take(node)) return pen.wait("budget", budget.tell(node));
+  if (budget !== null && !budget.take(node)) return plan.wait("budget", budget.tell(node));
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
-  pen.act({
+  plan.act({
     kind: "effect",
     node: node.id,
     payload: { kind: "cordon", why: because.join("; ") },
@@ -289,26 +285,23 @@ function decideIsolation(node: Node, scope: Scope, pen: Pen, proof: boolean): vo
   });
 }
 
-/**
- * Well again: the product's own cordon goes first, then the session closes; a person's cordon
- * stays.
- */
-export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
+/** Recovered: Navarch's own cordon is lifted first, then the session closes; a person's stays. */
+export function decideRecovery(node: Node, scope: Scope, plan: PlanBuilder): void {
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
-    return pen.wait("boot", "well again; waits for one full check to say so");
+    return plan.wait("boot", "well again; waits for one full check to say so");
   }
   const kept = keptBy(node, scope);
-  if (kept !== null) return pen.wait("human", kept);
+  if (kept !== null) return plan.wait("human", kept);
   if (node.cordon.product !== null) {
-    return pen.act({
+    return plan.act({
       kind: "effect",
       node: node.id,
       payload: { kind: "uncordon", why: "recovered", keep: showsPersonsCordon(node) },
       because: ["every held finding is cleared"],
     });
   }
-  pen.advance(
+  plan.advance(
     { kind: "serving", since: scope.sight.now },
     "node.recovered",
     ["every held finding is cleared"],
@@ -316,23 +309,23 @@ export function decideRecovery(node: Node, scope: Scope, pen: Pen): void {
   );
 }
 
-/** Replace first: the new node takes the same slot, and the old one waits until it is verified. */
-function startSurge(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
+/** Buys first: the new node takes the same slot, and the old one waits until it is verified. */
+function startSurge(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): void {
   const { pool, fleet, sight } = scope;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   if (pool === null || state === undefined || node.slot === null)
-    return pen.wait("not_ours", "no slot to fill");
+    return plan.wait("not_ours", "no slot to fill");
   const other = (scope.bySlot.get(node.slot) ?? []).find((one) => one.id !== node.id);
   if (other !== undefined)
-    return pen.wait(
+    return plan.wait(
       "replacement",
       `slot ${node.slot} still has ${other.id}, which is ${other.phase.kind}`,
     );
-  const planned = plan.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
+  const planned = whole.actions.filter((a) => a.kind === "admit" && a.pool === pool.name).length;
   const gen = state.nextGen + planned;
   const replacement = nodeIdOf(fleet.fleetId, pool.name, node.slot, gen) as NodeId;
   const because = reasonsOf(node);
-  plan.actions.push({
+  whole.actions.push({
     kind: "admit",
     node: replacement,
     pool: pool.name,
@@ -341,53 +334,58 @@ function startSurge(node: Node, scope: Scope, pen: Pen, plan: Plan): void {
     replaces: node.id,
     because: [`replacement for ${node.id} before it is drained (surge)`],
   });
-  pen.advance({ kind: "replacing", since: sight.now, replacement }, "node.replacing", because);
+  plan.advance({ kind: "replacing", since: sight.now, replacement }, "node.replacing", because);
 }
 
-export function decideReplacing(node: Node, phase: At<"replacing">, scope: Scope, pen: Pen): void {
+export function decideReplacing(
+  node: Node,
+  phase: At<"replacing">,
+  scope: Scope,
+  plan: PlanBuilder,
+): void {
   const { sight, fleet } = scope;
   const loss = lossOf(node, scope);
-  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, pen, loss);
-  if (node.order?.force === true) return decideOrder(node, scope, pen);
-  if (scope.victims.has(node.id)) return decideVictim(node, scope, pen);
+  if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
+  if (node.order?.force === true) return decideOrder(node, scope, plan);
+  if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
   const replacement = fleet.nodes.get(phase.replacement);
   const verdict = verdictOfNode(node);
   if (replacement?.phase.kind === "terminating") {
-    return pen.wait(
+    return plan.wait(
       "confirmation",
       `its replacement ${replacement.id} did not come up and is being ended`,
     );
   }
   if (replacement === undefined || replacement.phase.kind === "gone") {
-    return pen.advance({ kind: "suspect", since: sight.now }, "node.suspect", [
+    return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [
       `its replacement ${phase.replacement} did not come up`,
     ]);
   }
   if ((verdict === "healthy" || verdict === "degraded") && node.order === null) {
-    // Whichever of the two is easier to spare then goes as what no slot wants.
-    return pen.advance({ kind: "suspect", since: sight.now }, "node.recovered", [
+    // Afterwards the one that is easier to lose leaves as surplus.
+    return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", [
       "well again before it was drained: the repair is called off",
     ]);
   }
   if (replacement.phase.kind === "serving") {
-    if (sight.blind.length > 0) return pen.wait("blind", sight.blind.join("; "));
+    if (sight.blind.length > 0) return plan.wait("blind", sight.blind.join("; "));
     const paused = pausedBy(node, scope);
-    if (paused !== null) return pen.wait("human", paused.message, paused.until);
+    if (paused !== null) return plan.wait("human", paused.message, paused.until);
     if (node.cordon.human !== null && node.order === null) {
-      return pen.wait(
+      return plan.wait(
         "human",
         `cordoned by ${node.cordon.human.by}: uncordon it, or order its replacement`,
       );
     }
     const because = [`${replacement.id} is verified and takes its place`];
-    return pen.act({
+    return plan.act({
       kind: "effect",
       node: node.id,
       payload: drainPayload(node, scope, "replace", null),
       because,
     });
   }
-  pen.wait(
+  plan.wait(
     "replacement",
     `${replacement.id} is ${replacement.phase.kind}; this node is ${verdict}`,
   );

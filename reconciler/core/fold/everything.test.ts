@@ -31,7 +31,7 @@ import { readPolicy } from "../../config/policy.ts";
 import { readConfig } from "../../config/read.ts";
 import { Draft, newMirror } from "../draft.ts";
 import type { Instance, Listing } from "../provider.ts";
-import type { Letter } from "../store.ts";
+import type { InboxEntry } from "../store.ts";
 import { foldEverything, type FoldInput } from "./everything.ts";
 import type { Sighting } from "./listing.ts";
 
@@ -87,7 +87,7 @@ function fold(world: World) {
     now: NOW,
     answers: [],
     listings: [],
-    letters: [],
+    entries: [],
     commands: [],
     sightings: new Map(),
     collapsed: new Map(),
@@ -214,7 +214,7 @@ describe("foldEverything() of the labels of a pool", () => {
   );
 
   test("judges a report, and what is held, by those of the node's own pool", () => {
-    const letter = {
+    const entry = {
       node: "n" as NodeId,
       bootId: "boot-1",
       stream: "s" as StreamId,
@@ -226,9 +226,9 @@ describe("foldEverything() of the labels of a pool", () => {
       gaps: [],
       results: [],
     };
-    const letters = [{ id: 1, receivedAt: NOW, letter }];
+    const entries = [{ id: 1, receivedAt: NOW, entry }];
     const at = (name: string) =>
-      fold({ nodes: [nodeOf("n", { pool: name as PoolName })], config: labelled, policy, letters })
+      fold({ nodes: [nodeOf("n", { pool: name as PoolName })], config: labelled, policy, entries })
         .result.judged.matches[0]?.rule;
     expect([at("p"), at("q")]).toEqual(["mine", "rest"]);
     const sick = (name: string): Node => {
@@ -274,7 +274,7 @@ describe("foldEverything() of a person's order", () => {
 });
 
 describe("foldEverything() of a report", () => {
-  const letter = (more: Partial<Letter> = {}): Letter => ({
+  const entry = (more: Partial<InboxEntry> = {}): InboxEntry => ({
     node: "n" as NodeId,
     bootId: "boot-1",
     stream: "s" as StreamId,
@@ -287,11 +287,11 @@ describe("foldEverything() of a report", () => {
     results: [],
     ...more,
   });
-  const stored = (one: Letter) => [{ id: 7, receivedAt: NOW - 1, letter: one }];
+  const stored = (one: InboxEntry) => [{ id: 7, receivedAt: NOW - 1, entry: one }];
 
   test("takes it in once, with its findings", () => {
-    const { result, change, kinds } = fold({ nodes: [nodeOf("n")], letters: stored(letter()) });
-    expect(change?.foldedLetters).toEqual([7]);
+    const { result, change, kinds } = fold({ nodes: [nodeOf("n")], entries: stored(entry()) });
+    expect(change?.foldedEntries).toEqual([7]);
     expect(change?.findings).toEqual([
       { node: "n" as NodeId, stream: "s" as StreamId, seq: 4, receivedAt: NOW - 1, finding: findingOf() },
     ]);
@@ -306,7 +306,7 @@ describe("foldEverything() of a report", () => {
   });
 
   test("meets an agent that nobody asked for", () => {
-    const { change } = fold({ letters: stored(letter({ node: "x" as NodeId })) });
+    const { change } = fold({ entries: stored(entry({ node: "x" as NodeId })) });
     expect(change?.nodes[0]).toMatchObject({ id: "x", pool: null, phase: { kind: "verifying" } });
   });
 
@@ -316,7 +316,7 @@ describe("foldEverything() of a report", () => {
     const { result } = fold({
       nodes: [nodeOf("n")],
       facts: [RECORD, quarantine],
-      letters: stored(letter()),
+      entries: stored(entry()),
     });
     expect(result.judged.shadows).toEqual([{ rule: "bad", result: "unhealthy" }]);
   });
@@ -326,7 +326,7 @@ describe("foldEverything() of a report", () => {
       'rules:\n  - { name: odd, condition: "event.metrics.nothing > 3", result: unhealthy }\n' +
         '  - { name: rest, condition: "true", result: healthy }\n',
     );
-    const { result } = fold({ nodes: [nodeOf("n")], letters: stored(letter()), policy });
+    const { result } = fold({ nodes: [nodeOf("n")], entries: stored(entry()), policy });
     expect(result.judged.errors.map((one) => one.rule)).toEqual(["odd"]);
     expect(result.problems).toHaveLength(1);
     expect(result.problems[0]?.message).toStartWith("policy rule odd could not be evaluated: ");
@@ -334,12 +334,12 @@ describe("foldEverything() of a report", () => {
   });
 
   test("sets one aside that cannot be folded, loudly, and goes on", () => {
-    const broken = { ...letter(), gaps: null } as unknown as Letter;
+    const broken = { ...entry(), gaps: null } as unknown as InboxEntry;
     const { result, change } = fold({
       nodes: [nodeOf("n")],
-      letters: [...stored(broken), { id: 8, receivedAt: NOW, letter: letter() }],
+      entries: [...stored(broken), { id: 8, receivedAt: NOW, entry: entry() }],
     });
-    expect(change?.foldedLetters).toEqual([7, 8]);
+    expect(change?.foldedEntries).toEqual([7, 8]);
     // The event is what is logged.
     expect(result.problems).toEqual([]);
     const [event] = change?.events ?? [];

@@ -14,15 +14,15 @@ import type { Draft } from "../draft.ts";
 import { desiredOf, type Fleet } from "../fleet.ts";
 import type { Instance, Listing } from "../provider.ts";
 import { discreditedIn, quarantineOf } from "../safety/step.ts";
-import type { StoredLetter } from "../store.ts";
+import type { StoredEntry } from "../store.ts";
 import { foldCommand } from "./command.ts";
 import { discredit } from "./discredit.ts";
 import { type Cluster, foldCluster, type Known } from "./cluster.ts";
 import { foldLeaving, foldRemoved } from "./leaving.ts";
-import { foldLetter } from "./letter.ts";
+import { foldEntry } from "./inbox-entry.ts";
 import { adoptInstance, bindInstance, foldListing } from "./listing.ts";
 import type { Adoption, Sighting } from "./listing.ts";
-import { strayNode } from "./new-node.ts";
+import { unmanagedNode } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import { foldOvertaken, settle } from "./settle.ts";
 import { rejudgeNode } from "./rejudge.ts";
@@ -37,7 +37,7 @@ export type FoldInput = {
   now: number;
   answers: { id: OperationId; outcome: Outcome }[];
   listings: Listing[];
-  letters: StoredLetter[];
+  entries: StoredEntry[];
   commands: Command[];
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
   /** Since when each provider's listings have shrunk beyond belief. */
@@ -99,7 +99,7 @@ export function foldEverything(
     result.known = foldCluster(input.cluster, input.fleet.nodes.keys(), input.now, draft);
     foldLeaving(input.fleet.facts, input.cluster.objects, input.now, draft);
   }
-  for (const letter of input.letters) foldOrSetAside(input, policy, draft, letter, result);
+  for (const entry of input.entries) foldOrSetAside(input, policy, draft, entry, result);
   foldRules(input, policy, draft);
   for (const command of input.commands) foldOneCommand(input, draft, command, result);
   result.removed.push(...foldTime(input, draft));
@@ -300,13 +300,13 @@ function foldOrSetAside(
   input: FoldInput,
   policy: CompiledPolicy,
   draft: Draft,
-  stored: StoredLetter,
+  stored: StoredEntry,
   result: FoldResult,
 ): void {
   try {
-    foldOneLetter(input, policy, draft, stored, result);
+    foldOneEntry(input, policy, draft, stored, result);
   } catch (error) {
-    const { node } = stored.letter;
+    const { node } = stored.entry;
     const why = error instanceof Error ? error.message : String(error);
     const message = `a report of ${node} could not be taken in and was set aside: ${why}`;
     const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
@@ -314,31 +314,31 @@ function foldOrSetAside(
   }
 }
 
-function foldOneLetter(
+function foldOneEntry(
   input: FoldInput,
   policy: CompiledPolicy,
   draft: Draft,
-  stored: StoredLetter,
+  stored: StoredEntry,
   result: FoldResult,
 ): void {
-  const { letter, receivedAt } = stored;
-  draft.change.foldedLetters.push(stored.id);
-  for (const { seq, finding } of letter.findings) {
+  const { entry, receivedAt } = stored;
+  draft.change.foldedEntries.push(stored.id);
+  for (const { seq, finding } of entry.findings) {
     draft.change.findings.push({
-      node: letter.node,
-      stream: letter.stream,
+      node: entry.node,
+      stream: entry.stream,
       seq,
       receivedAt,
       finding,
     });
   }
-  const known = draft.node(letter.node) ?? strayNode(letter.node, receivedAt);
+  const known = draft.node(entry.node) ?? unmanagedNode(entry.node, receivedAt);
   const labels = input.config.pools.find((pool) => pool.name === known.pool)?.labels ?? {};
   const context = { policy, labels, quarantined: quarantineOf(input.fleet.facts) };
-  const folded = foldLetter(known, letter, receivedAt, context);
+  const folded = foldEntry(known, entry, receivedAt, context);
   draft.putNode(folded.node);
   draft.tell(folded.events);
-  foldUpgradeResults(letter.node, letter.results, draft);
+  foldUpgradeResults(entry.node, entry.results, draft);
   result.judged.matches.push(...folded.matches);
   result.judged.shadows.push(...folded.shadows);
   result.judged.errors.push(...folded.policyErrors);

@@ -3,7 +3,7 @@ import { newNode } from "./new-node.ts";
 import { isRepairCalledOff, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
 import { foldReview } from "./uncordon.ts";
-import { evidenceKeys, foldWaiver, isWaived } from "./waiver.ts";
+import { evidenceKeys, foldSuppression, isSuppressed } from "./suppression.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { NodeId, OperationId, PoolName, SessionId } from "../../../schema/id.ts";
@@ -272,16 +272,16 @@ describe("foldKube()", () => {
   });
 });
 
-describe("isWaived()", () => {
+describe("isSuppressed()", () => {
   const waiver = { by: "human", why: "", at: 1, evidence: ["fatal/a"] };
   test("holds for the evidence that was known, and for nothing new", () => {
-    expect(isWaived(sick(node({ waiver }), ["a"]))).toBe(true);
-    expect(isWaived(sick(node({ waiver }), ["a", "b"]))).toBe(false);
-    expect(isWaived(sick(node(), ["a"]))).toBe(false);
+    expect(isSuppressed(sick(node({ waiver }), ["a"]))).toBe(true);
+    expect(isSuppressed(sick(node({ waiver }), ["a", "b"]))).toBe(false);
+    expect(isSuppressed(sick(node(), ["a"]))).toBe(false);
   });
   test("ends when all of it has been gone once", () => {
-    expect(foldWaiver(sick(node({ waiver }), ["a"]))).toBeNull();
-    expect(foldWaiver(node({ waiver }))?.waiver).toBeNull();
+    expect(foldSuppression(sick(node({ waiver }), ["a"]))).toBeNull();
+    expect(foldSuppression(node({ waiver }))?.waiver).toBeNull();
     expect(evidenceKeys(node())).toEqual([]);
   });
 });

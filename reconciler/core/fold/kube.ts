@@ -14,7 +14,7 @@ import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
 import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
-import { evidenceKeys } from "./waiver.ts";
+import { evidenceKeys } from "./suppression.ts";
 
 export type KubeSeen = {
   /** The object that is this node's; `null` = a complete list shows none. */

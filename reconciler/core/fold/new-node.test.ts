@@ -2,12 +2,12 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { Node, PoolState } from "../../../schema/node.ts";
-import { newNode, strayNode } from "./new-node.ts";
+import { newNode, unmanagedNode } from "./new-node.ts";
 import { newPoolState } from "./new-pool.ts";
 
 describe("a node that begins", () => {
   test("is requested for the first time, and nothing is known, done or held against it", () => {
-    const stray = strayNode("n1" as NodeId, 7);
+    const stray = unmanagedNode("n1" as NodeId, 7);
     expect(stray).toEqual({
       id: "n1" as NodeId,
       pool: null,
@@ -52,7 +52,7 @@ describe("a node that begins", () => {
     const from = { id: "n1" as NodeId, pool: "p" as PoolName, slot: 2, gen: 5 };
     const node = newNode({ ...from, at: 7, replaces: "n0" as NodeId });
     expect(node).toEqual({
-      ...strayNode(from.id, 7),
+      ...unmanagedNode(from.id, 7),
       ...from,
       phase: { kind: "requested", since: 7, attempt: 1, notBefore: 0, refusal: null },
       replaces: "n0" as NodeId,

@@ -58,7 +58,7 @@ export function newNode(from: {
 }
 
 /** An agent that matches no instance of ours: watched and judged, listed under no pool. */
-export function strayNode(id: NodeId, at: number): Node {
+export function unmanagedNode(id: NodeId, at: number): Node {
   const node = newNode({ id, pool: null, slot: null, gen: 0, at, replaces: null });
   return { ...node, phase: { kind: "verifying", since: at } };
 }

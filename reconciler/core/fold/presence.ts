@@ -8,7 +8,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Timing } from "../fleet.ts";
-import { countUnhealthy } from "./letter.ts";
+import { countUnhealthy } from "./inbox-entry.ts";
 
 /** When each live node's agent was last heard, as this process knows. */
 export type Presences = ReadonlyMap<NodeId, PresenceSight>;

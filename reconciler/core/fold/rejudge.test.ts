@@ -7,8 +7,8 @@ import { BootId, NodeId, PoolName, StreamId } from "../../../schema/id.ts";
 import { Node } from "../../../schema/node.ts";
 import { readPolicy } from "../../config/policy.ts";
 import { agentOf, gpuOf, heldOf, nodeOf } from "../../../test/world/part.ts";
-import type { Letter } from "../store.ts";
-import { foldLetter } from "./letter.ts";
+import type { InboxEntry } from "../store.ts";
+import { foldEntry } from "./inbox-entry.ts";
 import { newNode } from "./new-node.ts";
 import { type JudgeContext, policyNodeOf, rejudgeNode, verdictEvents } from "./rejudge.ts";
 
@@ -33,7 +33,7 @@ const MENDED = policy(`rules:\n${rule("app", "[48]", LONG)}${LAST}`);
 
 let seq = 0;
 
-function letter(codes: readonly number[], isCheck = false): Letter {
+function entry(codes: readonly number[], isCheck = false): InboxEntry {
   const at = new Date(START).toISOString();
   return {
     node: v.parse(NodeId, "n1"),
@@ -81,7 +81,7 @@ const context = (compiled: CompiledPolicy, quarantined?: ReadonlySet<string>): J
 });
 
 function told(codes: readonly number[], by: JudgeContext, from = fresh(), at = START) {
-  return foldLetter(from, letter(codes), at, by);
+  return foldEntry(from, entry(codes), at, by);
 }
 
 const keyOf = (compiled: CompiledPolicy, name: string): string =>
@@ -89,7 +89,7 @@ const keyOf = (compiled: CompiledPolicy, name: string): string =>
 
 describe("rejudgeNode()", () => {
   test("rejudgeNode() frees a node of what a mended rule no longer says, and tells it", () => {
-    const checked = foldLetter(fresh(), letter([], true), START - 60_000, context(BAD)).node;
+    const checked = foldEntry(fresh(), entry([], true), START - 60_000, context(BAD)).node;
     const { node } = told([13], context(BAD), checked);
     expect([node.health.verdict, node.health.unhealthyRun]).toEqual(["unhealthy", 1]);
     const freed = rejudgeNode(node, context(MENDED), START + 1_000);
@@ -162,14 +162,14 @@ describe("rejudgeNode()", () => {
   });
 });
 
-describe("foldLetter() with rules that do not decide", () => {
-  test("foldLetter() judges what is held by the rules of now, without being told to", () => {
+describe("foldEntry() with rules that do not decide", () => {
+  test("foldEntry() judges what is held by the rules of now, without being told to", () => {
     const { node } = told([13], context(BAD));
-    const next = foldLetter(node, letter([], true), START + 10_000, context(MENDED));
+    const next = foldEntry(node, entry([], true), START + 10_000, context(MENDED));
     expect(next.node.health.verdict).toBe("healthy");
   });
 
-  test("foldLetter() records what a quarantined rule would say, with one event a stretch", () => {
+  test("foldEntry() records what a quarantined rule would say, with one event a stretch", () => {
     const by = context(BAD, new Set([keyOf(BAD, "app")]));
     const first = told([48], by);
     expect(first.node.health.verdict).not.toBe("unhealthy");

@@ -3,7 +3,7 @@ import type { Command } from "../../../schema/command.ts";
 import type { OperationId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import { nodeOf, operationOf, unboughtOf } from "../../../test/world/part.ts";
-import type { Snapshot, StoredLetter } from "../store.ts";
+import type { Snapshot, StoredEntry } from "../store.ts";
 import { foldRestored } from "./restored.ts";
 
 const NOW = 5_000;
@@ -14,7 +14,7 @@ const held = phase("held", { heldBy: "human:ann", why: "disk" });
 const draining = phase("draining", { purpose: "operator", deadlineAt: 0, drainedAt: null });
 
 function restored(more: Partial<Snapshot>) {
-  const empty = { nodes: [], pools: [], openOperations: [], openCommands: [], letters: [] };
+  const empty = { nodes: [], pools: [], openOperations: [], openCommands: [], entries: [] };
   return foldRestored({ ...empty, facts: [], unreadable: [], ...more } as unknown as Snapshot, NOW);
 }
 
@@ -70,8 +70,8 @@ describe("foldRestored()", () => {
   test("ends what was asked and ordered, and reads no letter twice", () => {
     const operation = operationOf(nodeOf("n"), { kind: "cordon", why: "x" });
     const command = { id: "c1", state: "accepted", message: null } as unknown as Command;
-    const letters = [{ id: 4 }, { id: 7 }] as unknown as StoredLetter[];
-    const change = restored({ openOperations: [operation], openCommands: [command], letters });
+    const entries = [{ id: 4 }, { id: 7 }] as unknown as StoredEntry[];
+    const change = restored({ openOperations: [operation], openCommands: [command], entries });
     expect(change.operations).toEqual([
       {
         ...operation,
@@ -87,7 +87,7 @@ describe("foldRestored()", () => {
         message: "restored from a backup: give the order again if it still holds",
       },
     ]);
-    expect(change.foldedLetters.map(Number)).toEqual([4, 7]);
+    expect(change.foldedEntries.map(Number)).toEqual([4, 7]);
     expect(change.facts).toEqual([{ kind: "record", since: NOW }]);
   });
 });

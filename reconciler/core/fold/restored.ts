@@ -35,7 +35,7 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
   // What the cloud lists now may have been bought, and have served, since the backup.
   change.facts.push({ kind: "record", since: now });
   // Read and acted upon once already, by the fleet as it was then.
-  change.foldedLetters = snapshot.letters.map((letter) => letter.id);
+  change.foldedEntries = snapshot.entries.map((entry) => entry.id);
   return change;
 }
 

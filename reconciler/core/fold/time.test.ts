@@ -16,7 +16,7 @@ import {
 } from "../../../test/world/part.ts";
 import { type Fact, factKey } from "../../../schema/safety.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { newHealth, newNode, strayNode } from "./new-node.ts";
+import { newHealth, newNode, unmanagedNode } from "./new-node.ts";
 import { foldTime } from "./time.ts";
 
 const NOW = 10_000_000;
@@ -62,7 +62,7 @@ function bought(more: Partial<Node> = {}): Node {
 
 /** What spoke under the Node's name before anybody knew whose it is. */
 const early = (more: Partial<Node> = {}): Node => ({
-  ...strayNode(NAME as NodeId, 1),
+  ...unmanagedNode(NAME as NodeId, 1),
   agent: agent("boot-a"),
   ...more,
 });

@@ -11,7 +11,7 @@ import { isExpectedAway } from "../upgrade/word.ts";
 import { foldMissing } from "./missing.ts";
 import { foldPresence, presenceOf, type Presences } from "./presence.ts";
 import { foldReview } from "./uncordon.ts";
-import { foldWaiver } from "./waiver.ts";
+import { foldSuppression } from "./suppression.ts";
 
 export type TimeInput = {
   fleet: Fleet;
@@ -62,7 +62,7 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
       continue;
     }
     const housed = home === node.pool ? null : { ...node, pool: home, pooledAt: input.now };
-    const freed = foldWaiver(housed ?? node) ?? housed;
+    const freed = foldSuppression(housed ?? node) ?? housed;
     if (freed !== null) draft.putNode(freed);
     const { uncordonReviewMs } = input.config.kubernetes;
     const review = foldReview(freed ?? node, uncordonReviewMs, input.now);

@@ -34,7 +34,7 @@ const row = (source: UnreadableRow["source"], more: Partial<UnreadableRow> = {})
 });
 
 function recover(unreadable: UnreadableRow[], more: Partial<Snapshot> = {}) {
-  const empty = { nodes: [], pools: [], openOperations: [], openCommands: [], letters: [], facts: [] };
+  const empty = { nodes: [], pools: [], openOperations: [], openCommands: [], entries: [], facts: [] };
   const { snapshot, change } = recoverSnapshot(
     { ...empty, unreadable, ...more } as unknown as Snapshot,
     NOW,

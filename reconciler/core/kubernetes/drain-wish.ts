@@ -35,5 +35,5 @@ export type DrainWish = {
    * Its Node object was taken away: nobody is asked, because the cluster itself ends what was bound
    * to it, and the deadline does not wait for that.
    */
-  parted?: boolean;
+  orphaned?: boolean;
 };

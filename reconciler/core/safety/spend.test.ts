@@ -5,7 +5,7 @@ import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import { configOf } from "../../../test/world/world.ts";
 import { fleetOf, instanceOf, nodeOf, operationOf } from "../../../test/world/part.ts";
-import { openPurse } from "./spend.ts";
+import { openSpendBudget } from "./spend.ts";
 
 /** A pool that has moved to `second`, which may have one machine; one is at each cloud. */
 const CONFIG = configOf(`
@@ -29,11 +29,11 @@ const ask = { pool: "p", provider: "second", price: 1 };
 const nothing = { instances: 0, perHour: 0, provider: null };
 
 test("what an end frees at one cloud is no room at another", () => {
-  const purse = openPurse(fleetOf([at(0, "first"), at(1, "second")]), CONFIG);
+  const spendBudget = openSpendBudget(fleetOf([at(0, "first"), at(1, "second")]), CONFIG);
   const freed = { instances: 1, perHour: 1 };
-  expect(purse.refusal(ask, { ...freed, provider: "second" })).toBeNull();
+  expect(spendBudget.refusal(ask, { ...freed, provider: "second" })).toBeNull();
   const why = "provider:second has 1 of at most 1 instances";
-  expect(purse.refusal(ask, { ...freed, provider: "first" })).toBe(why);
+  expect(spendBudget.refusal(ask, { ...freed, provider: "first" })).toBe(why);
 });
 
 const limited = (where: "fleet" | "pool" | "provider", spend: string) =>
@@ -57,11 +57,11 @@ describe.each([
   test("in machines is reached by the last that fits", () => {
     const config = limited(where, "{ max_instances: 2 }");
     const why = (count: number) =>
-      openPurse(fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))), config).take(first);
+      openSpendBudget(fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))), config).take(first);
     expect(why(0)).toBeNull();
     expect(why(1)).toBeNull();
     expect(why(2)).toBe(`${scope} has 2 of at most 2 instances`);
-    expect(openPurse(fleetOf([]), limited(where, "{ max_instances: 0 }")).take(first)).toBe(
+    expect(openSpendBudget(fleetOf([]), limited(where, "{ max_instances: 0 }")).take(first)).toBe(
       `${scope} has 0 of at most 0 instances`,
     );
   });
@@ -69,35 +69,35 @@ describe.each([
   test("in dollars is reached to the cent", () => {
     const config = limited(where, "{ max_per_hour: 10 }");
     const why = (price: number) =>
-      openPurse(fleetOf([at(0, "first", { pricePerHour: price })]), config).take(first);
+      openSpendBudget(fleetOf([at(0, "first", { pricePerHour: price })]), config).take(first);
     expect(why(7.5)).toBeNull();
     expect(why(7.51)).toBe(`${scope} would cost $7.51/h + $2.50/h, above $10.00/h`);
   });
 
   test("in dollars buys nothing blindly", () => {
     const config = limited(where, "{ max_per_hour: 10 }");
-    expect(openPurse(fleetOf([]), config).take({ ...first, price: null })).toBe(
+    expect(openSpendBudget(fleetOf([]), config).take({ ...first, price: null })).toBe(
       `${scope} has a ceiling in dollars, and the price is not known`,
     );
     const unknown = fleetOf([at(0, "first", { pricePerHour: null })]);
-    expect(openPurse(unknown, config).take(first)).toBe(
+    expect(openSpendBudget(unknown, config).take(first)).toBe(
       `${scope} has a ceiling in dollars and 1 of unknown price`,
     );
-    expect(openPurse(unknown, limited(where, "{ max_instances: 2 }")).take(first)).toBeNull();
+    expect(openSpendBudget(unknown, limited(where, "{ max_instances: 2 }")).take(first)).toBeNull();
   });
 });
 
 test("without ceilings everything is bought", () => {
-  expect(openPurse(fleetOf([at(0, "first")]), limited("fleet", "{}")).take({ ...first, price: null })).toBeNull();
+  expect(openSpendBudget(fleetOf([at(0, "first")]), limited("fleet", "{}")).take({ ...first, price: null })).toBeNull();
 });
 
 test("what is freed makes room in machines and in dollars", () => {
   const nodes = [at(0, "first", { pricePerHour: 8 })];
   const freed = { instances: 1, perHour: 8, provider: "first" };
-  const machines = openPurse(fleetOf(nodes), limited("fleet", "{ max_instances: 1 }"));
+  const machines = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_instances: 1 }"));
   expect(machines.refusal(first, freed)).toBeNull();
   expect(machines.refusal(first, nothing)).toBe("fleet has 1 of at most 1 instances");
-  const dollars = openPurse(fleetOf(nodes), limited("fleet", "{ max_per_hour: 10 }"));
+  const dollars = openSpendBudget(fleetOf(nodes), limited("fleet", "{ max_per_hour: 10 }"));
   expect(dollars.refusal(first, freed)).toBeNull();
   expect(dollars.refusal(first, nothing)).toContain("$8.00/h + $2.50/h");
   expect(dollars.refusal({ ...first, price: 10.01 }, freed)).toBe(
@@ -106,12 +106,12 @@ test("what is freed makes room in machines and in dollars", () => {
 });
 
 test("take() spends what it allows, and nothing when it refuses", () => {
-  const purse = openPurse(fleetOf([]), limited("pool", "{ max_instances: 2, max_per_hour: 6 }"));
-  expect(purse.take(first)).toBeNull();
-  expect(purse.take({ ...first, price: 4 })).toContain("$2.50/h + $4.00/h");
-  expect(purse.take(first)).toBeNull();
-  expect(purse.take({ ...first, price: 0 })).toBe("pool:p has 2 of at most 2 instances");
-  expect(purse.bills().map(({ scope, instances, perHour }) => [scope, instances, perHour])).toEqual([
+  const spendBudget = openSpendBudget(fleetOf([]), limited("pool", "{ max_instances: 2, max_per_hour: 6 }"));
+  expect(spendBudget.take(first)).toBeNull();
+  expect(spendBudget.take({ ...first, price: 4 })).toContain("$2.50/h + $4.00/h");
+  expect(spendBudget.take(first)).toBeNull();
+  expect(spendBudget.take({ ...first, price: 0 })).toBe("pool:p has 2 of at most 2 instances");
+  expect(spendBudget.bills().map(({ scope, instances, perHour }) => [scope, instances, perHour])).toEqual([
     ["fleet", 2, 5],
     ["pool:p", 2, 5],
     ["provider:first", 2, 5],
@@ -152,7 +152,7 @@ test("bills() counts all that may be billed", () => {
     operationOf(wanted(6), create(null)),
     operationOf(at(0, "first"), ended),
   ];
-  const bills = openPurse(fleetOf(nodes, [], [], operations), CONFIG).bills();
+  const bills = openSpendBudget(fleetOf(nodes, [], [], operations), CONFIG).bills();
   expect(bills.map(({ scope, instances, perHour, unknown }) => [scope, instances, perHour, unknown])).toEqual([
     ["fleet", 5, 9, 2],
     ["pool:p", 4, 5, 2],

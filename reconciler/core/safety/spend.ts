@@ -24,7 +24,7 @@ export type Freed = { instances: number; perHour: number; provider: string | nul
 
 const NOTHING: Freed = { instances: 0, perHour: 0, provider: null };
 
-export type Purse = {
+export type SpendBudget = {
   /** Which ceiling would be in the way, or `null`. `freed` is what would go first. */
   refusal(ask: Ask, freed: Freed): string | null;
   /**
@@ -36,9 +36,9 @@ export type Purse = {
 };
 
 /** Counts only when somebody asks. */
-export function openPurse(fleet: Fleet, config: Config): Purse {
-  let counted: Purse | null = null;
-  const open = (): Purse => (counted ??= countPurse(fleet, config));
+export function openSpendBudget(fleet: Fleet, config: Config): SpendBudget {
+  let counted: SpendBudget | null = null;
+  const open = (): SpendBudget => (counted ??= countSpendBudget(fleet, config));
   return {
     refusal: (ask, freed) => open().refusal(ask, freed),
     take: (ask) => open().take(ask),
@@ -46,7 +46,7 @@ export function openPurse(fleet: Fleet, config: Config): Purse {
   };
 }
 
-function countPurse(fleet: Fleet, config: Config): Purse {
+function countSpendBudget(fleet: Fleet, config: Config): SpendBudget {
   const bills = new Map<string, Bill>();
   const open = (scope: string, ceiling: Spend): void =>
     void bills.set(scope, { scope, perHour: 0, instances: 0, unknown: 0, ceiling });
@@ -72,7 +72,7 @@ function countPurse(fleet: Fleet, config: Config): Purse {
     if (payload.kind === "create") count(pool, payload.provider, payload.pricePerHour ?? null);
   }
 
-  const refusal: Purse["refusal"] = ({ pool, provider, price }, goes) => {
+  const refusal: SpendBudget["refusal"] = ({ pool, provider, price }, goes) => {
     for (const bill of scopesFor(pool, provider)) {
       const { perHourMax, instancesMax } = bill.ceiling;
       const elsewhere = bill.scope === `provider:${provider}` && provider !== goes.provider;

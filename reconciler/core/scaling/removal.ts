@@ -8,7 +8,7 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { victimsOf } from "../decide/pool.ts";
+import { candidatesOf } from "../decide/pool.ts";
 import { SCALE_DOWN } from "../decide/repair.ts";
 import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
@@ -42,11 +42,11 @@ export type Removed = Refused | (Exclude<Resized, Refused> & { removed: Node[]; 
 export function remove(asking: Removal, named: readonly Node[]): Removed {
   const { pool, state, nodes, sight } = asking;
   const desired = desiredOf(pool, state);
-  const victims = victimsOf([...nodes], desired, sight, false, state.desiredAt);
+  const candidates = candidatesOf([...nodes], desired, sight, false, state.desiredAt);
   const removed: Node[] = [];
   const already: Node[] = [];
   for (const node of named) {
-    const answer = judge(node, asking, victims.has(node.id));
+    const answer = judge(node, asking, candidates.has(node.id));
     if (answer.kind === "refused") return answer;
     if (answer.kind === "already") already.push(node);
     else removed.push(answer.node);
@@ -55,7 +55,7 @@ export function remove(asking: Removal, named: readonly Node[]): Removed {
     return { kind: "done", state, nodes: [], events: [], removed, already };
   }
   const size = desired - new Set(removed.map(slotOf)).size;
-  const refused = refuseBounds(asking, size) ?? refuseOthers(asking, removed, victims, size);
+  const refused = refuseBounds(asking, size) ?? refuseOthers(asking, removed, candidates, size);
   if (refused?.kind === "refused") return refused;
   const before = new Map(nodes.map((node) => [node.id, node]));
   const told = removed.flatMap((node) => {
@@ -75,7 +75,7 @@ export function remove(asking: Removal, named: readonly Node[]): Removed {
 }
 
 /** What becomes of one named node. */
-function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
+function judge(node: Node, asking: Removal, isCandidate: boolean): Answer {
   const { pool, now } = asking;
   const { phase } = node;
   const conflict = (why: string): Refused => {
@@ -115,7 +115,7 @@ function judge(node: Node, asking: Removal, isVictim: boolean): Answer {
     case "serving":
     case "suspect":
     case "replacing":
-      if (isVictim && node.cordon.product?.why.startsWith(SCALE_DOWN) === true) {
+      if (isCandidate && node.cordon.product?.why.startsWith(SCALE_DOWN) === true) {
         return { kind: "already" };
       }
       if (isCancellable(node)) return { kind: "removed", node: cancel(node, now) };
@@ -176,7 +176,7 @@ function refuseOthers(
   const changed = new Map(removed.map((node) => [node.id, node]));
   const nodes = asking.nodes.map((node) => changed.get(node.id) ?? node);
   // A size that is wanted from now on sets aside whom a person spared before.
-  const after = victimsOf(nodes, size, asking.sight, false, asking.now);
+  const after = candidatesOf(nodes, size, asking.sight, false, asking.now);
   const slots = new Set(removed.map(slotOf));
   for (const node of nodes) {
     const leaves = ["gone", "draining", "terminating"].includes(node.phase.kind);

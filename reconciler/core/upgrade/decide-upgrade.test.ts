@@ -10,7 +10,7 @@ import type { Node } from "../../../schema/node.ts";
 import { Fact, factKey } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
 import { newNode } from "../fold/new-node.ts";
-import { emptyInventory } from "../fold/letter.ts";
+import { emptyInventory } from "../fold/inbox-entry.ts";
 import { campaignOf, decideUpgrade, isAway, isSettled, roomOf, rowsOf } from "./decide-upgrade.ts";
 import { WATCH_MS } from "./track.ts";
 

@@ -14,7 +14,7 @@ import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";
 import { Draft, newMirror } from "../draft.ts";
 import { sightOf } from "../../../test/world/ask.ts";
 import type { Fleet } from "../fleet.ts";
-import { emptyInventory } from "../fold/letter.ts";
+import { emptyInventory } from "../fold/inbox-entry.ts";
 import { newNode } from "../fold/new-node.ts";
 import { campaignOf, decideUpgrade } from "./decide-upgrade.ts";
 import { stepUpgrade } from "./step.ts";

@@ -7,7 +7,7 @@ import { WAIT_REASONS } from "../../../schema/plan.ts";
 import { BREAKER_STATES, factsOf } from "../../../schema/safety.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import { impairmentOf } from "../../core/safety/impaired.ts";
-import { openPurse } from "../../core/safety/spend.ts";
+import { openSpendBudget } from "../../core/safety/spend.ts";
 import { countWaits, freezeOf, holdOf, roomsOf, stillBilled } from "../view/safety.ts";
 import { Series } from "./series.ts";
 
@@ -121,7 +121,7 @@ function formatSpend(reconciler: Reconciler): Series[] {
     "navarch_spend_unknown_prices",
     "Instances of a price that nobody told, not in the dollars.",
   );
-  for (const bill of openPurse(reconciler.fleet(), reconciler.activeConfig()).bills()) {
+  for (const bill of openSpendBudget(reconciler.fleet(), reconciler.activeConfig()).bills()) {
     const { scope } = bill;
     dollars.add({ scope }, bill.perHour);
     instances.add({ scope }, bill.instances);

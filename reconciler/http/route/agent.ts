@@ -79,7 +79,7 @@ export async function takeReport(
       // Asked for what it has just sent, an agent would take a pause.
       if (!inventory && ports.pods?.wants(reply.node_id)) reply.want_inventory = true;
       if (principal.role === "node") {
-        const next = (await ports.door?.keys.heard(principal)) ?? null;
+        const next = (await ports.admission?.keys.heard(principal)) ?? null;
         return { kind: "reply", reply: next === null ? reply : { ...reply, credential: next } };
       }
       return {

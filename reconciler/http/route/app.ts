@@ -14,7 +14,7 @@ import { blockOf } from "../../security/audit/logins.ts";
 import type { Authority, Principal } from "../../security/auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import type { Ingest } from "../../runtime/ingest.ts";
-import type { Door } from "../../security/join/door.ts";
+import type { Admission } from "../../security/join/admission.ts";
 import type { PodTokens } from "../../security/join/pod-token.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import type { Metrics } from "../metrics.ts";
@@ -61,7 +61,7 @@ export type RoutePorts = {
   /** The set-up of a node that runs in this process now, with what it said so far. */
   live(node: NodeId): BootstrapAttempt | null;
   /** Joins, rotation, audit and failed logins; a simulation may do without. */
-  door?: Door;
+  admission?: Admission;
   /** Checks the tokens of agents in pods; none without a cluster. */
   pods?: PodTokens;
   /** The fleet's own certificate authority, PEM, for agents that pin it by its fingerprint. */
@@ -142,9 +142,9 @@ export function openApp(ports: RoutePorts): App {
   if (ports.install !== undefined) installRoutes(app, ports.install);
   const api: App = new Hono<Env>();
   api.use((c, next) => auditCall(c, next, ports));
-  if (ports.door !== undefined) {
+  if (ports.admission !== undefined) {
     api.use("/agent/join", bodyLimit({ maxSize: LIMIT.joinBytesMax, onError: tooLarge }));
-    joinRoute(api, ports, ports.door);
+    joinRoute(api, ports, ports.admission);
   }
   api.use(async (c, next) => {
     const given = c.req.header("Authorization") ?? null;
@@ -166,9 +166,9 @@ export function openApp(ports: RoutePorts): App {
   upgradeRoutes(api, ports);
   adminRoutes(api, ports);
   tokenRoutes(api, ports);
-  if (ports.door !== undefined) {
-    joinTokenRoutes(api, ports, ports.door);
-    auditRoutes(api, ports.door.audit);
+  if (ports.admission !== undefined) {
+    joinTokenRoutes(api, ports, ports.admission);
+    auditRoutes(api, ports.admission.audit);
   }
   backupRoutes(api, ports);
   historyRoutes(api, ports);

@@ -19,7 +19,7 @@ test("auditCall() gives a node's vain calls no rows of their own beside what was
   }
   expect((await a.call("POST", "/v1/none", {})).status).toBe(404);
   const all = { who: null, since: null, refused: null, limit: 1_000 };
-  const rows = await a.door.audit.read(all);
+  const rows = await a.admission.audit.read(all);
   expect(rows.map(({ who, refused, count }) => ({ who, refused, count }))).toEqual([
     { who: "admin", refused: false, count: 1 },
     { who: "node:n-1", refused: true, count: 50 },

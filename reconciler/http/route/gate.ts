@@ -33,8 +33,8 @@ export async function auditCall(
   ports: RoutePorts,
 ): Promise<void> {
   await next();
-  const { door } = ports;
-  if (door === undefined) return;
+  const { admission } = ports;
+  if (admission === undefined) return;
   const { method, path } = c.req;
   const { status } = c.res;
   const principal: Principal | undefined = c.get("principal");
@@ -60,8 +60,8 @@ export async function auditCall(
     request: c.get("requestId") ?? "",
   };
   const again = status === 200 && JOIN.test(path);
-  if (refused) await door.audit.refused(draft);
-  else await (again ? door.audit.again(draft) : door.audit.done(draft));
+  if (refused) await admission.audit.refused(draft);
+  else await (again ? admission.audit.again(draft) : admission.audit.done(draft));
 }
 
 function targetOf(path: string): string | null {
@@ -97,7 +97,7 @@ export function turnAway(
   const proven = why === "revoked" || why === "outdated" || why === "expired";
   if (proven && name !== null) c.set("who", name);
   else if (name !== null) c.set("target", name);
-  const wait = ports.door?.logins.failed(remoteOf(c)) ?? null;
+  const wait = ports.admission?.logins.failed(remoteOf(c)) ?? null;
   if (wait === null) return refuse(c, "unauthenticated", SAID[why]);
   const answer = refuse(c, "rate_limited", TOO_MANY);
   answer.headers.set("Retry-After", String(wait));
@@ -110,13 +110,13 @@ export function refuseStranger(
   judged: Extract<Judgement, { kind: "rejected" }>,
   from: { remote: string; path: string; method?: string },
 ): Response {
-  const { door } = ports;
+  const { admission } = ports;
   const { why, name } = judged;
   const proven = why === "revoked" || why === "outdated" || why === "expired";
-  const wait = door?.logins.failed(from.remote) ?? null;
+  const wait = admission?.logins.failed(from.remote) ?? null;
   const status = wait === null ? 401 : 429;
   const code = wait === null ? "unauthenticated" : "rate_limited";
-  void door?.audit.refused({
+  void admission?.audit.refused({
     at: ports.clock.wallMs(),
     refused: true,
     who: proven && name !== null ? name : "anonymous",
@@ -140,7 +140,7 @@ export async function auditReport(
   from: { principal: Principal; node: NodeId; code: ErrorCode; remote: string; request: string },
 ): Promise<void> {
   const { principal, node, code, remote, request } = from;
-  await ports.door?.audit.refused({
+  await ports.admission?.audit.refused({
     at: ports.clock.wallMs(),
     refused: true,
     who: principal.name,

@@ -18,7 +18,7 @@ import { nearest } from "../../../schema/nearest.ts";
 import { positive } from "../../../schema/number.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { hashToken } from "../../security/auth.ts";
-import type { Door } from "../../security/join/door.ts";
+import type { Admission } from "../../security/join/admission.ts";
 import type { JoinAnswer } from "../../security/join/joins.ts";
 import type { Sight } from "../../security/join/place.ts";
 import type { CountedToken } from "../../core/store-table.ts";
@@ -72,7 +72,7 @@ function viewJoin(counted: CountedToken, now: number): JoinTokenView {
 }
 
 /** For administrators; behind the credentials of everything else. */
-export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): void {
+export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admission): void {
   api.get("/join-tokens", needs("admin"), async (c) => {
     const now = ports.clock.wallMs();
     const all = await joins.list();
@@ -118,10 +118,10 @@ export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Door): v
 }
 
 /** For machines; the token in the body is all that they have. */
-export function joinRoute(api: App, ports: RoutePorts, door: Door): void {
+export function joinRoute(api: App, ports: RoutePorts, admission: Admission): void {
   api.post("/agent/join", async (c) => {
     const body = await readBody(c, JoinRequest);
-    const answer = await door.joins.join(body, sightOf(ports), remoteOf(c));
+    const answer = await admission.joins.join(body, sightOf(ports), remoteOf(c));
     c.set("target", body.node_id);
     c.set("who", whoOf(answer));
     if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);

@@ -128,11 +128,13 @@ async function rotate(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 /** A node of the fleet, or one that was given a credential; a mistyped name is neither. */
-function nodeOf(name: string, { authority, door, reconciler }: RoutePorts) {
+function nodeOf(name: string, { authority, admission, reconciler }: RoutePorts) {
   const { success, output } = v.safeParse(NodeId, name);
   const isKnown = (node: NodeId) =>
     reconciler.fleet().nodes.has(node) || authority.ofNode(node) !== null;
-  if (success && door !== undefined && isKnown(output)) return { node: output, keys: door.keys };
+  if (success && admission !== undefined && isKnown(output)) {
+    return { node: output, keys: admission.keys };
+  }
   throw new Refusal("not_found", `no node ${name}`);
 }
 

@@ -5,7 +5,7 @@
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Wait, WaitReason } from "../../../schema/plan.ts";
-import { openPurse } from "../../core/safety/spend.ts";
+import { openSpendBudget } from "../../core/safety/spend.ts";
 import { FLEET, scopesOf } from "../../core/safety/scope.ts";
 import {
   breakersAround,
@@ -100,7 +100,7 @@ export function limitsOf(
     .map(({ scope, rung, used, max }) => `${rung} in ${scope}: ${used} of at most ${max}`);
   const payers = new Set([FLEET, `pool:${pool.name}`]);
   for (const ref of pool.providers) payers.add(`provider:${ref.name}`);
-  const bills = openPurse(from.fleet, from.config)
+  const bills = openSpendBudget(from.fleet, from.config)
     .bills()
     .filter(({ scope }) => payers.has(scope))
     .flatMap(({ scope, perHour, instances, unknown, ceiling }) => {

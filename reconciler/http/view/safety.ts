@@ -23,7 +23,7 @@ import { openBudgets } from "../../core/safety/budget.ts";
 import { guardKey, guardOf, isSuspect } from "../../core/safety/guard.ts";
 import { rateOf } from "../../core/safety/rate.ts";
 import { FLEET, scopesOf, sizesOf } from "../../core/safety/scope.ts";
-import { openPurse } from "../../core/safety/spend.ts";
+import { openSpendBudget } from "../../core/safety/spend.ts";
 import { frozenBy } from "../../core/safety/step.ts";
 import { endingSince, iso, isoOrNull } from "./node.ts";
 
@@ -69,7 +69,7 @@ export function viewSafety(from: SafetySource): SafetyView {
     }),
     suspects: config.pools.flatMap((pool) => suspectsOf(pool, fleet.pools.get(pool.name), now)),
     budgets: roomsOf(from),
-    bills: openPurse(fleet, config)
+    bills: openSpendBudget(fleet, config)
       .bills()
       .map((bill) => ({
         scope: bill.scope,

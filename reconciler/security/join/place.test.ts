@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Credential } from "../../../schema/credential.ts";
 import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
-import { newNode, strayNode } from "../../core/fold/new-node.ts";
+import { newNode, unmanagedNode } from "../../core/fold/new-node.ts";
 import { FIRST_KEY } from "./key.ts";
 import { nodeCredential } from "./keys.ts";
 import { judgePlace } from "./place.ts";
@@ -110,7 +110,7 @@ describe("judgePlace()", () => {
   });
 
   test("a name that differs from a node's in case only, or from an object's, is no other's", () => {
-    const rack = { ...strayNode("rack-1" as never, 0), agent: {} as never };
+    const rack = { ...unmanagedNode("rack-1" as never, 0), agent: {} as never };
     const said = "other: node RACK-1 differs from node rack-1 in case only: give it another name";
     expect(judge("RACK-1", { nodes: [rack] })).toStartWith(said);
     expect(judge("RACK-1", { nodes: [rack], bound: "RACK-1" })).toStartWith(said);
@@ -128,7 +128,7 @@ describe("judgePlace()", () => {
   });
 
   test("a stranger's own machine joins from anywhere, once", () => {
-    const stray = strayNode("rack-1" as never, 0);
+    const stray = unmanagedNode("rack-1" as never, 0);
     expect(judge("rack-1", { nodes: [stray] })).toBe("rack-1");
     const from = { now: 0, by: "x", key: FIRST_KEY };
     const credential = nodeCredential("rack-1" as never, from);
@@ -148,7 +148,7 @@ describe("judgePlace()", () => {
       "other: this join token is for node vm, and this machine is node f-p-0-1: " +
         "make a join token with --node f-p-0-1 if it is the same machine",
     );
-    const stray = strayNode("vm" as never, 0);
+    const stray = unmanagedNode("vm" as never, 0);
     const both = { nodes: [...nodes, stray], bound: "vm" };
     expect(judge("vm", { ...both, ids: ["i-1"] })).toContain("this machine is node f-p-0-1");
     expect(judge("vm", both)).toBe("vm");
@@ -218,7 +218,7 @@ describe("judgePlace() refuses", () => {
 
   test("a pool's token for what is known, with the way out of it", () => {
     const hint = (id: string) => `make a join token with --node ${id} if it is the same machine`;
-    const spoke = { ...strayNode("rack" as never, 0), agent: {} as never };
+    const spoke = { ...unmanagedNode("rack" as never, 0), agent: {} as never };
     expect(judge("rack", { nodes: [spoke] })).toBe(
       `other: node rack is known already: ${hint("rack")}`,
     );

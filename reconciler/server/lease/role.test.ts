@@ -2,48 +2,48 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { configOf, poolYaml } from "../../../test/world/setting.ts";
 import {
-  closeOffices,
+  closeLeaderships,
   countOf,
   during,
   OTHER,
   pass,
   setUpParts,
-} from "../../../test/fixture/plane/office.ts";
+} from "../../../test/fixture/plane/leadership.ts";
 import { credentialOf, nodeOf } from "../../../test/fixture/plane/rows.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { hashToken } from "../../security/auth.ts";
 import { emptyChange, type Store } from "../../core/store.ts";
-import { openOwnOffice } from "./office.ts";
+import { openOwnLeadership } from "./leadership.ts";
 import { openStandby, type Parts } from "./role.ts";
 
-afterEach(closeOffices);
+afterEach(closeLeaderships);
 
 describe("a standby", () => {
   const standBy = async () => {
     const all = await setUpParts();
     await all.table.take(null, { ...OTHER, address: "" });
-    const office = await all.shared(60_000);
-    office.begin();
+    const leadership = await all.shared(60_000);
+    leadership.begin();
     await pass(all.clock, 100);
     const leader = await all.openStore();
     const led = leader.led(1, () => undefined);
-    return { ...all, office, led };
+    return { ...all, leadership, led };
   };
-  const namesOf = ({ office }: Awaited<ReturnType<typeof standBy>>): string[] => [
-    ...office.front().ports.reconciler.fleet().nodes.keys(),
+  const namesOf = ({ leadership }: Awaited<ReturnType<typeof standBy>>): string[] => [
+    ...leadership.front().ports.reconciler.fleet().nodes.keys(),
   ];
 
   test("shows what the leader has written within a look, and lets in whom it knows", async () => {
     const all = await standBy();
-    const { clock, led, page, office } = all;
+    const { clock, led, page, leadership } = all;
     expect(namesOf(all)).not.toContain("n-7");
     await led.commit({ ...emptyChange(), nodes: [nodeOf("n-7")] });
     await pass(clock, 2_600);
     expect(namesOf(all)).toContain("n-7");
-    expect((await page(office, "/v1/nodes", "viewer-token")).status).not.toBe(200);
+    expect((await page(leadership, "/v1/nodes", "viewer-token")).status).not.toBe(200);
     await led.saveCredential({ ...credentialOf("c"), hash: hashToken("viewer-token") });
     await pass(clock, 2_600);
-    expect((await page(office, "/v1/nodes", "viewer-token")).status).toBe(200);
+    expect((await page(leadership, "/v1/nodes", "viewer-token")).status).toBe(200);
   });
 
   test.each<[string, string, string | null]>([
@@ -70,10 +70,10 @@ describe("a standby", () => {
   });
 
   test("that is stopped answers no more of the fleet", async () => {
-    const { clock, office } = await standBy();
-    await during(clock, office.stop(0));
+    const { clock, leadership } = await standBy();
+    await during(clock, leadership.stop(0));
     const request = new Request("http://here/v1/nodes");
-    const answer = await office.front().answer(request, "/v1/nodes", "");
+    const answer = await leadership.front().answer(request, "/v1/nodes", "");
     expect(answer.status).toBe(503);
   });
 
@@ -82,8 +82,8 @@ describe("a standby", () => {
     await table.take(null, OTHER);
     await client.execute("UPDATE lease SET holder = ''");
     await store.led(1, () => undefined).commit({ ...emptyChange(), nodes: [nodeOf("n-7")] });
-    const office = await shared();
-    expect([...office.front().ports.reconciler.fleet().nodes.keys()]).toEqual(["n-7" as never]);
+    const leadership = await shared();
+    expect([...leadership.front().ports.reconciler.fleet().nodes.keys()]).toEqual(["n-7" as never]);
     await pass(clock, 100);
   });
 
@@ -104,19 +104,19 @@ describe("a standby", () => {
 
   test("is old, and says so, while the lease or the fleet cannot be read", async () => {
     const all = await standBy();
-    const { clock, store, client, page, office, said, state } = all;
+    const { clock, store, client, page, leadership, said, state } = all;
     await pass(clock, 20_000);
-    expect((await page(office, "/readyz")).text).not.toContain("not read for");
+    expect((await page(leadership, "/readyz")).text).not.toContain("not read for");
     const read = store.load.bind(store);
     store.load = () => Promise.reject(new Error("no route"));
     await client.execute("UPDATE lease SET writes = writes + 1");
     await pass(clock, 15_000);
-    expect((await page(office, "/readyz")).text).toMatch(/store: not read for 1[0-9] s/);
+    expect((await page(leadership, "/readyz")).text).toMatch(/store: not read for 1[0-9] s/);
     const told = ["warn", "the fleet cannot be read", { error: "Error: no route" }];
     expect(said("the fleet cannot be read")[0]).toEqual(told);
     store.load = read;
     await pass(clock, 3_000);
-    expect((await page(office, "/readyz")).text).not.toContain("not read for");
+    expect((await page(leadership, "/readyz")).text).not.toContain("not read for");
     expect(state.turned.every(Boolean)).toBe(true);
     await client.execute("UPDATE lease SET renewal = renewal + 1");
     await pass(clock, 2_600);
@@ -124,7 +124,7 @@ describe("a standby", () => {
     await client.execute("ALTER TABLE lease RENAME TO lost");
     await pass(clock, 15_000);
     expect(state.turned.slice(turns)).toEqual(Array(6).fill(false));
-    expect((await page(office, "/readyz")).text).toContain("not read for");
+    expect((await page(leadership, "/readyz")).text).toContain("not read for");
     await client.execute("ALTER TABLE lost RENAME TO lease");
   });
 });
@@ -136,36 +136,36 @@ pools:
 `;
 
 
-describe("openOwnOffice()", () => {
+describe("openOwnLeadership()", () => {
   const openOwn = async (more: (parts: Parts, store: Store) => void | Promise<void> = () => {}) => {
     const all = await setUpParts("memory:");
     await more(all.parts, all.store);
-    const office = await openOwnOffice(all.parts, all.store);
-    all.keep(office);
-    return { ...all, office };
+    const leadership = await openOwnLeadership(all.parts, all.store);
+    all.keep(leadership);
+    return { ...all, leadership };
   };
 
   test("leads from the start and acts from begin() on, until it is stopped", async () => {
-    const { clock, office, leads, cloud, state, lines } = await openOwn();
-    expect(await leads(office)).toBe(true);
+    const { clock, leadership, leads, cloud, state, lines } = await openOwn();
+    expect(await leads(leadership)).toBe(true);
     await pass(clock, 3_000);
     expect(await countOf(cloud)).toBe(0);
-    office.begin();
+    leadership.begin();
     await pass(clock, 3_000);
     expect(await countOf(cloud)).toBe(1);
-    await during(clock, office.stop(0));
+    await during(clock, leadership.stop(0));
     expect(state.closed).toBe(1);
     const request = new Request("http://here/v1/nodes");
-    const answer = await office.front().answer(request, "/v1/nodes", "");
+    const answer = await leadership.front().answer(request, "/v1/nodes", "");
     expect(answer.status).toBe(503);
     await pass(clock, 100);
     expect(lines.filter(([level]) => level === "error")).toEqual([]);
   });
 
   test("says that it must not act once somebody else writes there", async () => {
-    const { clock, office, said, client, cloud } = await openOwn();
+    const { clock, leadership, said, client, cloud } = await openOwn();
     await client.execute("UPDATE lease SET epoch = epoch + 1");
-    office.begin();
+    leadership.begin();
     await pass(clock, 3_000);
     const why = { why: "the database has another writer" };
     const told = ["error", "this process must not act any more", why];
@@ -192,25 +192,25 @@ describe("openOwnOffice()", () => {
   });
 
   test("sets aside what it cannot read, says so and counts it; knows its credentials", async () => {
-    const { clock, office, said, page, parts } = await openOwn(async (_parts, store) => {
+    const { clock, leadership, said, page, parts } = await openOwn(async (_parts, store) => {
       await store.saveCredential(credentialOf("c"));
       const writer = Reflect.get(store, "base") as { writer: { execute(sql: string): unknown } };
       await writer.writer.execute("INSERT INTO node VALUES ('n-1','p','serving',null,'{')");
     });
-    office.begin();
+    leadership.begin();
     await pass(clock, 3_000);
     const fields = { source: "node", key: "n-1", node: "n-1", reason: "not JSON, 1 characters" };
     const told = ["error", "a stored row cannot be read and was set aside", fields];
     expect(said("a stored row cannot be read and was set aside")).toEqual([told]);
     expect(parts.authority.get("c")?.id).toBe("c");
-    const { text } = await page(office, "/metrics");
+    const { text } = await page(leadership, "/metrics");
     expect(text).toContain('navarch_store_quarantined_rows_total{source="node"} 1');
   });
 
   test("logs each event that it commits, whoever wrote it", async () => {
-    const { clock, office, said } = await openOwn();
+    const { clock, leadership, said } = await openOwn();
     const before = said("machine bought");
-    office.begin();
+    leadership.begin();
     await pass(clock, 3_000);
     expect([before.length, said("machine bought").length]).toEqual([0, 1]);
     const [line] = said("node requested");
@@ -219,21 +219,21 @@ describe("openOwnOffice()", () => {
     const body = JSON.stringify({ role: "viewer", label: "ann" });
     const headers = { Authorization: "Bearer root", "content-type": "application/json" };
     const request = new Request("http://here/v1/tokens", { method: "POST", headers, body });
-    await during(clock, office.front().answer(request, "/v1/tokens", "10.0.0.1"));
+    await during(clock, leadership.front().answer(request, "/v1/tokens", "10.0.0.1"));
     expect(said("credential created")).toHaveLength(1);
   });
 
   test("starts and stops the notifier with its role", async () => {
     const told: string[] = [];
-    const { clock, office } = await openOwn((parts) => {
+    const { clock, leadership } = await openOwn((parts) => {
       parts.openNotifier = () =>
         ({ start: () => told.push("start"), stop: () => told.push("stop") }) as never;
     });
     expect(told).toEqual([]);
-    office.begin();
+    leadership.begin();
     await pass(clock, 100);
     expect(told).toEqual(["start"]);
-    await during(clock, office.stop(0));
+    await during(clock, leadership.stop(0));
     expect(told).toEqual(["start", "stop"]);
   });
 });

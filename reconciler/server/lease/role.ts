@@ -10,7 +10,7 @@ import type { Bootstrapper } from "../../runtime/act/bootstrap.ts";
 import type { openNotifier } from "../open-notifier.ts";
 import type { Authority } from "../../security/auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import { openDoor } from "../../security/join/door.ts";
+import { openAdmission } from "../../security/join/admission.ts";
 import { PodTokens } from "../../security/join/pod-token.ts";
 import type { Loaded } from "../load.ts";
 import { ALWAYS } from "../../runtime/act/run.ts";
@@ -252,9 +252,9 @@ function portsOf(
   life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live">,
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
-  const door = openDoor({ store, authority, clock, log });
+  const admission = openAdmission({ store, authority, clock, log });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };
   const { install, names = new Set<string>() } = parts;
   const served = install === undefined ? { names } : { install, names };
-  return { ...life, ...own, ...served, door, caPem: parts.caPem ?? null };
+  return { ...life, ...own, ...served, admission, caPem: parts.caPem ?? null };
 }

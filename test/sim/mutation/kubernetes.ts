@@ -59,7 +59,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a cluster that was not seen yet counts as empty",
     {
-      file: "reconciler/runtime/cluster-eye.ts",
+      file: "reconciler/runtime/cluster-informer.ts",
       from: "if (!known || this.cluster.dark() !== null) return null;",
       to: "",
     },
@@ -87,7 +87,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "what a person has set aside is held against the node again",
     {
       file: "reconciler/core/decide/repair.ts",
-      from: 'if (verdict === "unhealthy" && !isWaived(node)) {',
+      from: 'if (verdict === "unhealthy" && !isSuppressed(node)) {',
       to: 'if (verdict === "unhealthy") {',
     },
     { file: PEOPLE, name: "in a repair calls it off" },
@@ -95,7 +95,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "what a person has set aside is set aside for ever",
     {
-      file: "reconciler/core/fold/waiver.ts",
+      file: "reconciler/core/fold/suppression.ts",
       from: "const over = evidenceKeys(node).length === 0 &&",
       to: "const over = evidenceKeys(node).length < 0 &&",
     },
@@ -274,8 +274,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a machine serves before its cluster would place work on it",
     {
       file: "reconciler/core/decide/arrive.ts",
-      from: 'if (unready === null) return pen.advance(serving, "node.verified", because);',
-      to: 'if (unready !== undefined) return pen.advance(serving, "node.verified", because);',
+      from: 'if (unready === null) return plan.advance(serving, "node.verified", because);',
+      to: 'if (unready !== undefined) return plan.advance(serving, "node.verified", because);',
     },
     { file: READY, name: "surge: nothing is drained before" },
   ),

@@ -1,31 +1,31 @@
 /** One process that shares a database with others: it waits, wins, leads, loses. */
 import { afterEach, describe, expect, test } from "bun:test";
 import {
-  closeOffices,
+  closeLeaderships,
   countOf,
   during,
   OTHER,
   pass,
   setUpParts,
-} from "../../../test/fixture/plane/office.ts";
+} from "../../../test/fixture/plane/leadership.ts";
 
-afterEach(closeOffices);
+afterEach(closeLeaderships);
 
-describe("openSharedOffice()", () => {
+describe("openSharedLeadership()", () => {
   test("stands by until begin(), then wins, leads, buys, and gives the lease back", async () => {
     const all = await setUpParts();
     const { clock, table, said, leads, cloud, state } = all;
-    const office = await all.shared();
+    const leadership = await all.shared();
     await pass(clock, 1_000);
-    expect([await leads(office), await table.read()]).toEqual([false, null]);
-    office.begin();
+    expect([await leads(leadership), await table.read()]).toEqual([false, null]);
+    leadership.begin();
     await pass(clock, 5_000);
-    expect(await leads(office)).toBe(true);
+    expect(await leads(leadership)).toBe(true);
     expect(said("leads")).toEqual([["info", "leads", { epoch: 1 }]]);
     expect(await table.read()).toMatchObject({ holder: "a", epoch: 1, renewal: 2 });
     expect(await countOf(cloud)).toBe(1);
     expect(state.turned.length).toBeGreaterThan(2);
-    await during(clock, office.stop(0));
+    await during(clock, leadership.stop(0));
     expect(await table.read()).toMatchObject({ holder: "", epoch: 1 });
     expect(state.closed).toBe(1);
     expect(said("leads no more")).toEqual([]);
@@ -40,12 +40,12 @@ describe("openSharedOffice()", () => {
       const all = await setUpParts();
       const { clock, table } = all;
       await table.take(null, OTHER);
-      const office = await all.shared(expiryMs);
-      office.begin();
+      const leadership = await all.shared(expiryMs);
+      leadership.begin();
       await pass(clock, (expiryMs ?? 12_000) - 200);
-      expect(await all.leads(office)).toBe(false);
+      expect(await all.leads(leadership)).toBe(false);
       await pass(clock, 1_000);
-      expect(await all.leads(office)).toBe(true);
+      expect(await all.leads(leadership)).toBe(true);
       expect(all.said("leads")).toEqual([["info", "leads", { epoch: 2 }]]);
     }
   });
@@ -53,35 +53,35 @@ describe("openSharedOffice()", () => {
   test("steps back when another one leads, stands by, and leads again after it", async () => {
     const all = await setUpParts();
     const { clock, table, said, leads, state, client } = all;
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 3_000);
-    const before = office.front();
+    const before = leadership.front();
     await table.take(await table.read(), OTHER);
     await pass(clock, 3_000);
-    expect(await leads(office)).toBe(false);
+    expect(await leads(leadership)).toBe(false);
     const [, , fields] = said("leads no more")[0] ?? [];
     expect(fields).toEqual({ epoch: 1, why: expect.any(String) });
-    expect(office.front()).not.toBe(before);
+    expect(leadership.front()).not.toBe(before);
     // What still waits for the old role is told to come again.
     const late = await before.answer(new Request("http://here/v1/nodes"), "/v1/nodes", "");
     expect(late.status).toBe(503);
     expect(state.closed).toBe(1);
     await client.execute("UPDATE lease SET holder = ''");
     await pass(clock, 2_000);
-    expect([await leads(office), said("leads").length]).toEqual([true, 2]);
-    await during(clock, office.stop(0));
+    expect([await leads(leadership), said("leads").length]).toEqual([true, 2]);
+    await during(clock, leadership.stop(0));
     expect(state.closed).toBe(2);
   });
 
   test("a write that is refused ends its term, though it was renewed a moment ago", async () => {
     const all = await setUpParts();
     const { clock, client, said } = all;
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 3_000);
     await client.execute("UPDATE lease SET epoch = 9");
-    await all.page(office, "/readyz");
+    await all.page(leadership, "/readyz");
     await pass(clock, 500);
     const why = "a write was refused: another one leads";
     expect(said("leads no more")).toEqual([["warn", "leads no more", { epoch: 1, why }]]);
@@ -91,34 +91,34 @@ describe("openSharedOffice()", () => {
     const all = await setUpParts();
     const { clock, table, said, leads, state, page } = all;
     state.broken = new Error("no state folder");
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 1_200);
     const fields = { error: "Error: no state folder" };
     expect(said("cannot take the lead")[0]).toEqual(["error", "cannot take the lead", fields]);
     expect(said("cannot take the lead").length).toBeWithin(2, 4);
     expect((await table.read())?.holder).toBe("");
-    const ready = await page(office, "/readyz");
+    const ready = await page(leadership, "/readyz");
     expect([ready.status, ready.text]).toEqual([
       503,
       expect.stringContaining("cannot take the lead: Error: no state folder"),
     ]);
     state.broken = null;
     await pass(clock, 1_200);
-    expect(await leads(office)).toBe(true);
-    expect((await page(office, "/readyz")).text).not.toContain("cannot take the lead");
+    expect(await leads(leadership)).toBe(true);
+    expect((await page(leadership, "/readyz")).text).not.toContain("cannot take the lead");
   });
 
   test("forgets why it could not lead once another one does", async () => {
     const all = await setUpParts();
     const { clock, table, state, page } = all;
     state.broken = new Error("no state folder");
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 700);
     await table.take(await table.read(), OTHER);
     await pass(clock, 1_500);
-    const { text } = await page(office, "/readyz");
+    const { text } = await page(leadership, "/readyz");
     expect(text).not.toContain("cannot take the lead");
     expect(text).toContain("the leader at http://127.0.0.1:1 does not answer");
   });
@@ -129,11 +129,11 @@ describe("openSharedOffice()", () => {
     const gate = Promise.withResolvers<void>();
     const { openProviders } = parts;
     parts.openProviders = async () => (await gate.promise, openProviders());
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 200);
     expect((await table.read())?.holder).toBe("a");
-    const stopped = office.stop(0);
+    const stopped = leadership.stop(0);
     gate.resolve();
     await during(clock, stopped);
     expect([(await table.read())?.holder, said("leads").length, state.closed]).toEqual(["", 0, 1]);
@@ -154,8 +154,8 @@ describe("openSharedOffice()", () => {
       }
       return openProviders();
     };
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 11_000);
     expect([said("leads").length, state.closed, await countOf(cloud)]).toEqual([0, 1, 0]);
     await pass(clock, 15_000);
@@ -167,10 +167,10 @@ describe("openSharedOffice()", () => {
     const { clock, said, store } = all;
     const given = store.leaseTable.bind(store);
     store.leaseTable = () => ({ ...given(), release: () => Promise.reject(new Error("gone")) });
-    const office = await all.shared();
-    office.begin();
+    const leadership = await all.shared();
+    leadership.begin();
     await pass(clock, 1_000);
-    await during(clock, office.stop(0));
+    await during(clock, leadership.stop(0));
     const told = ["warn", "the lease was not given back", { error: "Error: gone" }];
     expect(said("the lease was not given back")).toEqual([told]);
   });

@@ -10,14 +10,14 @@ import type { LeaseTiming, Term } from "./lease.ts";
 import { openLeader, openStandby } from "./role.ts";
 import type { Parts, Role, Standby, Unfit } from "./role.ts";
 
-export type Office = {
+export type Leadership = {
   /** What answers at the moment. */
   front(): Front;
   begin(): void;
   stop(graceMs: number): Promise<void>;
 };
 
-export async function openOwnOffice(parts: Parts, store: Store): Promise<Office> {
+export async function openOwnLeadership(parts: Parts, store: Store): Promise<Leadership> {
   const term = openLockTerm(store.epoch ?? 0);
   // Someone else has written here in spite of the lock: then this process must not.
   const led = store.led(term.epoch, () => term.end("the database has another writer"));
@@ -33,11 +33,11 @@ export async function openOwnOffice(parts: Parts, store: Store): Promise<Office>
 }
 
 /** `url` is where other replicas reach this one, once the port is bound. */
-export async function openSharedOffice(
+export async function openSharedLeadership(
   parts: Parts,
   store: Store,
   options: { expiryMs: number | undefined; url(): string },
-): Promise<Office> {
+): Promise<Leadership> {
   const { clock, log } = parts;
   const timing = leaseTiming(options.expiryMs ?? LEASE_EXPIRY_MS);
   const holder = parts.newId();
@@ -45,10 +45,10 @@ export async function openSharedOffice(
   const candidate = new Candidate({ table, clock, log, timing, holder, address: options.url });
   const unfit: Unfit = { why: null };
   const standby = await openStandby(parts, { store, lease: () => candidate.row(), unfit });
-  return new SharedOffice({ parts, store, timing, candidate, standby, unfit });
+  return new SharedLeadership({ parts, store, timing, candidate, standby, unfit });
 }
 
-class SharedOffice implements Office {
+class SharedLeadership implements Leadership {
   private readonly from: {
     parts: Parts;
     store: Store;
@@ -65,7 +65,7 @@ class SharedOffice implements Office {
   private turns: Promise<void> = Promise.resolve();
   private stopping = false;
 
-  constructor(from: SharedOffice["from"]) {
+  constructor(from: SharedLeadership["from"]) {
     this.from = from;
     this.standby = from.standby;
     this.role = from.standby;

@@ -10,7 +10,7 @@ import { cleanEnv } from "../fixture/plane/plane.ts";
 /** How often the port file is looked at: a part of every start-up that is measured. */
 const LOOK_MS = 2;
 
-export class Victim {
+export class Target {
   readonly #binary: string;
   readonly #state: string;
   readonly #config: string;

@@ -13,7 +13,7 @@ import {
 } from "../../../test/world/ask.ts";
 import { heldOf, nodeOf, sickOf, unboughtOf } from "../../../test/world/part.ts";
 import type { DrainSight } from "../fleet.ts";
-import { victimsOf } from "./pool.ts";
+import { candidatesOf } from "./pool.ts";
 
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
 const phases = (phase: Phase, over: Partial<Node> = {}) => ({ phase, ...over });
@@ -26,7 +26,7 @@ type Options = {
   wantedAt?: number;
   sparesUnbought?: boolean;
 };
-function victims(nodes: Node[], desired: number, options: Options = {}): string[] {
+function candidates(nodes: Node[], desired: number, options: Options = {}): string[] {
   const left = ({ id }: Node): DrainSight => {
     if (options.busy?.includes(id)) return { kind: "busy", remaining: 1, message: "" };
     if (options.unknown?.includes(id)) return { kind: "unknown", forMs: 0 };
@@ -36,21 +36,21 @@ function victims(nodes: Node[], desired: number, options: Options = {}): string[
   const utilization = new Map(Object.entries(options.load ?? {}) as [NodeId, number][]);
   const sight = sightOf({ work, utilization });
   const { sparesBusy, wantedAt, sparesUnbought } = options;
-  return [...victimsOf(nodes, desired, sight, sparesBusy, wantedAt, sparesUnbought)];
+  return [...candidatesOf(nodes, desired, sight, sparesBusy, wantedAt, sparesUnbought)];
 }
 const requested: Phase = { kind: "requested", since: 0, attempt: 1, notBefore: 0, refusal: null };
 
 describe("how many", () => {
   const three = [at("a", 0), at("b", 1), at("c", 2)];
   test("is the excess, of those that count", () => {
-    expect(victims(three, 3)).toEqual([]);
-    expect(victims(three, 4)).toEqual([]);
-    expect(victims(three, 2)).toEqual(["a"]);
-    expect(victims(three, 0)).toEqual(["a", "b", "c"]);
+    expect(candidates(three, 3)).toEqual([]);
+    expect(candidates(three, 4)).toEqual([]);
+    expect(candidates(three, 2)).toEqual(["a"]);
+    expect(candidates(three, 0)).toEqual(["a", "b", "c"]);
   });
 
   test("leaves out what leaves already, or is a person's", () => {
-    const leaving = (phase: Phase) => victims([...three, at("d", 3, { phase })], 2);
+    const leaving = (phase: Phase) => candidates([...three, at("d", 3, { phase })], 2);
     expect(leaving(drainingOf({ purpose: "scale_down" }))).toEqual(["a"]);
     expect(leaving(drainingOf({ purpose: "surplus" }))).toEqual(["a"]);
     expect(leaving(endingOf("scale_down"))).toEqual(["a"]);
@@ -65,8 +65,8 @@ describe("how many", () => {
       at("a", 0, { phase: { kind: "replacing", since: 0, replacement: "b" as NodeId } }),
       at("b", 0, { phase: { kind: "booting", since: 0 }, replaces: "a" as NodeId }),
     ];
-    expect(victims([...pair, at("c", 1)], 2)).toEqual([]);
-    expect(victims(pair, 0)).toEqual(["a", "b"]);
+    expect(candidates([...pair, at("c", 1)], 2)).toEqual([]);
+    expect(candidates(pair, 0)).toEqual(["a", "b"]);
   });
 });
 
@@ -91,7 +91,7 @@ describe("which", () => {
   test("goes by what it would cost", () => {
     const nodes = ORDER.map(([, node]) => node).toReversed();
     for (let count = 1; count <= nodes.length; count++)
-      expect(victims(nodes, nodes.length - count, options)).toEqual(
+      expect(candidates(nodes, nodes.length - count, options)).toEqual(
         ORDER.slice(0, count).map(([, node]) => node.id),
       );
   });
@@ -99,18 +99,18 @@ describe("which", () => {
   test("of equals is the oldest, then the first by name", () => {
     const old = at("z", 0, { createdAt: 1 });
     const [a, b] = [at("a", 1, { createdAt: 2 }), at("b", 2, { createdAt: 2 })];
-    expect(victims([b, a, old], 2)).toEqual(["z"]);
-    expect(victims([b, a, old], 1)).toEqual(["z", "a"]);
+    expect(candidates([b, a, old], 2)).toEqual(["z"]);
+    expect(candidates([b, a, old], 1)).toEqual(["z", "a"]);
   });
 
   test("a cordoned one that is busy costs its work", () => {
     const mark = at("mark", 0, marked("scale down: x"));
     const [theirs, sick] = [at("theirs", 1, THEIRS_CORDON()), at("sick", 2, { health: sickOf("x").health })];
-    expect(victims([mark, at("idle", 3)], 1, { busy: ["mark"] })).toEqual(["idle"]);
-    expect(victims([theirs, at("idle", 3)], 1, { busy: ["theirs"] })).toEqual(["idle"]);
-    expect(victims([sick, at("idle", 3)], 1, { busy: ["sick"] })).toEqual(["idle"]);
-    expect(victims([mark, theirs], 1, { busy: ["mark", "theirs"] })).toEqual(["mark"]);
-    expect(victims([at("ours", 4, marked("XID 48")), sick], 1)).toEqual(["ours"]);
+    expect(candidates([mark, at("idle", 3)], 1, { busy: ["mark"] })).toEqual(["idle"]);
+    expect(candidates([theirs, at("idle", 3)], 1, { busy: ["theirs"] })).toEqual(["idle"]);
+    expect(candidates([sick, at("idle", 3)], 1, { busy: ["sick"] })).toEqual(["idle"]);
+    expect(candidates([mark, theirs], 1, { busy: ["mark", "theirs"] })).toEqual(["mark"]);
+    expect(candidates([at("ours", 4, marked("XID 48")), sick], 1)).toEqual(["ours"]);
   });
 
   test("not knowing whether it is at work counts as busy, where work may come", () => {
@@ -118,29 +118,29 @@ describe("which", () => {
     const verifying = at("v", 0, phases({ kind: "verifying", since: 0 }));
     const serving = at("w", 0);
     const other = at("z", 1);
-    expect(victims([serving, other], 1, { unknown: ["w"] })).toEqual(["z"]);
-    expect(victims([suspect, other], 1, { unknown: ["s"] })).toEqual(["s"]);
-    expect(victims([verifying, other], 1, { unknown: ["v"] })).toEqual(["v"]);
-    expect(victims([suspect, other], 1, { busy: ["s"] })).toEqual(["z"]);
-    expect(victims([verifying, other], 1, { busy: ["v"] })).toEqual(["z"]);
+    expect(candidates([serving, other], 1, { unknown: ["w"] })).toEqual(["z"]);
+    expect(candidates([suspect, other], 1, { unknown: ["s"] })).toEqual(["s"]);
+    expect(candidates([verifying, other], 1, { unknown: ["v"] })).toEqual(["v"]);
+    expect(candidates([suspect, other], 1, { busy: ["s"] })).toEqual(["z"]);
+    expect(candidates([verifying, other], 1, { busy: ["v"] })).toEqual(["z"]);
     const booting = at("b", 0, phases({ kind: "booting", since: 0 }));
-    expect(victims([booting, other], 1, { busy: ["b"] })).toEqual(["b"]);
+    expect(candidates([booting, other], 1, { busy: ["b"] })).toEqual(["b"]);
     const pair = at("r", 0, phases({ kind: "replacing", since: 0, replacement: "x" as NodeId }));
-    expect(victims([pair, other], 1, { busy: ["r"] })).toEqual(["z"]);
-    expect(victims([pair, other], 1, { unknown: ["r"] })).toEqual(["r"]);
+    expect(candidates([pair, other], 1, { busy: ["r"] })).toEqual(["z"]);
+    expect(candidates([pair, other], 1, { unknown: ["r"] })).toEqual(["r"]);
   });
 
   test("a size that the queue set takes idle ones only, unless named", () => {
     const busy = ["a", "b"];
-    expect(victims([at("a", 0), at("b", 1)], 0, { busy, sparesBusy: true })).toEqual([]);
-    expect(victims([at("a", 0), at("b", 1)], 0, { busy })).toEqual(["a", "b"]);
+    expect(candidates([at("a", 0), at("b", 1)], 0, { busy, sparesBusy: true })).toEqual([]);
+    expect(candidates([at("a", 0), at("b", 1)], 0, { busy })).toEqual(["a", "b"]);
     const named = at("a", 0, marked("scale down: removed by name"));
-    expect(victims([named, at("b", 1)], 0, { busy, sparesBusy: true })).toEqual(["a"]);
-    expect(victims([at("a", 0), at("c", 1)], 0, { busy, sparesBusy: true })).toEqual(["c"]);
+    expect(candidates([named, at("b", 1)], 0, { busy, sparesBusy: true })).toEqual(["a"]);
+    expect(candidates([at("a", 0), at("c", 1)], 0, { busy, sparesBusy: true })).toEqual(["c"]);
   });
 
   test("spares what a person took back since the size was set", () => {
-    const spared = (sparedAt: number | null) => victims([at("a", 0, { sparedAt }), at("b", 1)], 1, { wantedAt: 10 });
+    const spared = (sparedAt: number | null) => candidates([at("a", 0, { sparedAt }), at("b", 1)], 1, { wantedAt: 10 });
     expect(spared(null)).toEqual(["a"]);
     expect(spared(9)).toEqual(["a"]);
     expect(spared(10)).toEqual(["b"]);
@@ -149,9 +149,9 @@ describe("which", () => {
 
   test("none that is draining for a person", () => {
     const ordered = at("a", 0, { phase: drainingOf({ purpose: "replace" }), order: orderOf("drain") });
-    expect(victims([ordered, at("b", 1)], 1)).toEqual(["b"]);
-    expect(victims([at("a", 0, { phase: drainingOf({ purpose: "repair" }) }), at("b", 1)], 1)).toEqual(["b"]);
-    expect(victims([at("a", 0, { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } }), at("b", 1)], 1)).toEqual(["b"]);
+    expect(candidates([ordered, at("b", 1)], 1)).toEqual(["b"]);
+    expect(candidates([at("a", 0, { phase: drainingOf({ purpose: "repair" }) }), at("b", 1)], 1)).toEqual(["b"]);
+    expect(candidates([at("a", 0, { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } }), at("b", 1)], 1)).toEqual(["b"]);
   });
 });
 
@@ -160,9 +160,9 @@ describe("a slot with a node that leaves and one that comes", () => {
   const next = at("new", 0, { gen: 1, phase: { kind: "booting", since: 0 }, replaces: "old" as NodeId });
 
   test("is not given up by the one that leaves anyway", () => {
-    expect(victims([leaving, next, at("c", 1)], 1)).toEqual(["new", "old"]);
-    expect(victims([leaving, next, at("c", 1, phases(requested))], 1)).toEqual(["c"]);
-    expect(victims([leaving, at("c", 1)], 1)).toEqual(["old"]);
+    expect(candidates([leaving, next, at("c", 1)], 1)).toEqual(["new", "old"]);
+    expect(candidates([leaving, next, at("c", 1, phases(requested))], 1)).toEqual(["c"]);
+    expect(candidates([leaving, at("c", 1)], 1)).toEqual(["old"]);
   });
 });
 
@@ -172,14 +172,14 @@ describe("a second occupant of a slot", () => {
     at("b", 0, { gen: 1, replaces: "a" as NodeId, phase: { kind: "booting", since: 0 }, ...over });
 
   test("goes where the first one stays", () => {
-    expect(victims([first({ kind: "serving", since: 0 }), second()], 4)).toEqual(["b"]);
-    expect(victims([first({ kind: "suspect", since: 0 }), second()], 4)).toEqual(["b"]);
-    expect(victims([first({ kind: "replacing", since: 0, replacement: "b" as NodeId }), second()], 4)).toEqual([]);
-    expect(victims([first(endingOf("replace")), second()], 4)).toEqual([]);
-    expect(victims([first({ kind: "serving", since: 0 }), second({ slot: 1 })], 4)).toEqual([]);
-    expect(victims([first({ kind: "serving", since: 0 }), second({ replaces: null })], 4)).toEqual([]);
-    expect(victims([first({ kind: "serving", since: 0 }), second({ phase: drainingOf() })], 4)).toEqual([]);
-    expect(victims([first({ kind: "serving", since: 0 }), second(), at("c", 1)], 1)).toEqual(["b", "a"]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second()], 4)).toEqual(["b"]);
+    expect(candidates([first({ kind: "suspect", since: 0 }), second()], 4)).toEqual(["b"]);
+    expect(candidates([first({ kind: "replacing", since: 0, replacement: "b" as NodeId }), second()], 4)).toEqual([]);
+    expect(candidates([first(endingOf("replace")), second()], 4)).toEqual([]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second({ slot: 1 })], 4)).toEqual([]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second({ replaces: null })], 4)).toEqual([]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second({ phase: drainingOf() })], 4)).toEqual([]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second(), at("c", 1)], 1)).toEqual(["b", "a"]);
   });
 });
 
@@ -188,31 +188,31 @@ describe("machines that nobody bought", () => {
   const ours = at("ours", 0);
 
   test("let the pool do without one that is paid for, if they were there when the size was set", () => {
-    expect(victims([ours, theirs("u")], 1, { wantedAt: 5 })).toEqual(["ours"]);
-    expect(victims([ours, theirs("u")], 1, { wantedAt: 4 })).toEqual([]);
-    expect(victims([ours, theirs("u", { pooledAt: 6 })], 1, { wantedAt: 5 })).toEqual([]);
-    expect(victims([ours, theirs("u", { pooledAt: 1, createdAt: 9 })], 1, { wantedAt: 5 })).toEqual(["ours"]);
-    expect(victims([ours, theirs("u", { phase: { kind: "serving", since: 6 } })], 1, { wantedAt: 5 })).toEqual([]);
-    expect(victims([ours, theirs("u", { phase: { kind: "suspect", since: 5 } })], 1, { wantedAt: 5 })).toEqual([]);
+    expect(candidates([ours, theirs("u")], 1, { wantedAt: 5 })).toEqual(["ours"]);
+    expect(candidates([ours, theirs("u")], 1, { wantedAt: 4 })).toEqual([]);
+    expect(candidates([ours, theirs("u", { pooledAt: 6 })], 1, { wantedAt: 5 })).toEqual([]);
+    expect(candidates([ours, theirs("u", { pooledAt: 1, createdAt: 9 })], 1, { wantedAt: 5 })).toEqual(["ours"]);
+    expect(candidates([ours, theirs("u", { phase: { kind: "serving", since: 6 } })], 1, { wantedAt: 5 })).toEqual([]);
+    expect(candidates([ours, theirs("u", { phase: { kind: "suspect", since: 5 } })], 1, { wantedAt: 5 })).toEqual([]);
     const silent = theirs("u");
     const health = { ...silent.health, silentSince: 1 };
-    expect(victims([ours, { ...silent, health }], 1, { wantedAt: 5 })).toEqual([]);
+    expect(candidates([ours, { ...silent, health }], 1, { wantedAt: 5 })).toEqual([]);
   });
 
   test("go only where somebody asked for the size, and after those that are paid for", () => {
     const all = [theirs("u"), theirs("v"), ours];
-    expect(victims(all, 0, { wantedAt: 5 })).toEqual(["ours"]);
-    expect(victims(all, 0, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u", "v"]);
-    expect(victims(all, 1, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u"]);
-    expect(victims(all, 1, { wantedAt: 5, sparesUnbought: true, busy: ["u"] })).toEqual(["ours", "v"]);
-    expect(victims([...all, at("busy", 1)], 2, { wantedAt: 5, sparesUnbought: true, busy: ["busy"] })).toEqual(["ours", "busy"]);
+    expect(candidates(all, 0, { wantedAt: 5 })).toEqual(["ours"]);
+    expect(candidates(all, 0, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u", "v"]);
+    expect(candidates(all, 1, { wantedAt: 5, sparesUnbought: true })).toEqual(["ours", "u"]);
+    expect(candidates(all, 1, { wantedAt: 5, sparesUnbought: true, busy: ["u"] })).toEqual(["ours", "v"]);
+    expect(candidates([...all, at("busy", 1)], 2, { wantedAt: 5, sparesUnbought: true, busy: ["busy"] })).toEqual(["ours", "busy"]);
   });
 });
 
 test("evidence that only degrades is not counted as unhealthy", () => {
   const node = sickOf("x", {}, [heldOf({ result: "degraded" })]);
   const degraded = at("d", 0, { health: { ...node.health, verdict: "degraded" } });
-  expect(victims([degraded, at("a", 1, { createdAt: -1 })], 1)).toEqual(["a"]);
+  expect(candidates([degraded, at("a", 1, { createdAt: -1 })], 1)).toEqual(["a"]);
 });
 
 function THEIRS_CORDON(): Partial<Node> {

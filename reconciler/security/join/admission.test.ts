@@ -3,12 +3,12 @@ import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { MemoryClient, MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { Authority, nodeToken } from "../auth.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
-import { openDoor } from "./door.ts";
+import { openAdmission } from "./admission.ts";
 
 test.each([
   [undefined, 86_400_000],
   [1_000, 1_000],
-])("openDoor() rotates credentials each %p, which is each %d ms", async (rotationMs, period) => {
+])("openAdmission() rotates credentials each %p, which is each %d ms", async (rotationMs, period) => {
   const database = MemoryDatabase.empty();
   const clients = { writer: new MemoryClient(database), reader: new MemoryClient(database) };
   const store = await openLibsqlStore({ url: "memory:", now: 1, clients });
@@ -16,12 +16,12 @@ test.each([
   const given = { admins: [], shared: [], credentials: [], anonymous: false };
   const authority = new Authority({ secret: "s", ...given });
   const more = rotationMs === undefined ? {} : { rotationMs };
-  const door = openDoor({ store, authority, clock, log: () => undefined, ...more });
+  const admission = openAdmission({ store, authority, clock, log: () => undefined, ...more });
   const node = "n-1" as never;
   const principal = { role: "node", name: "n", node, shared: false, rotation: 0 } as const;
   await clock.pass(period / 1_000);
-  expect(await door.keys.heard(principal)).toBeNull();
+  expect(await admission.keys.heard(principal)).toBeNull();
   await clock.pass(period);
-  expect(await door.keys.heard(principal)).toBe(nodeToken("s", node, 1));
-  expect(await door.joins.list()).toEqual([]);
+  expect(await admission.keys.heard(principal)).toBe(nodeToken("s", node, 1));
+  expect(await admission.joins.list()).toEqual([]);
 });

@@ -9,7 +9,7 @@ const text = v.string();
  * A person gave the node back although evidence is held against it: that evidence moves nothing
  * any more until it has been gone once. New evidence does.
  */
-export const Waiver = v.object({
+export const Suppression = v.object({
   by: text,
   why: text,
   at: instant,
@@ -18,4 +18,4 @@ export const Waiver = v.object({
   /** Keys of the evidence that was known then, see `evidenceKeys`. */
   evidence: v.pipe(v.array(text), v.maxLength(LIMIT.evidenceMax)),
 });
-export type Waiver = v.InferOutput<typeof Waiver>;
+export type Suppression = v.InferOutput<typeof Suppression>;

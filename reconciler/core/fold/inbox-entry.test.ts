@@ -8,8 +8,8 @@ import type { Node } from "../../../schema/node.ts";
 import type { Inventory } from "../../../schema/report.ts";
 import { agentOf, gpuOf, inventoryOf, nodeOf, POOL, sessionOf } from "../../../test/world/part.ts";
 import { readPolicy } from "../../config/policy.ts";
-import type { Letter } from "../store.ts";
-import { countUnhealthy, emptyInventory, foldLetter } from "./letter.ts";
+import type { InboxEntry } from "../store.ts";
+import { countUnhealthy, emptyInventory, foldEntry } from "./inbox-entry.ts";
 
 const START = Date.parse("2026-03-01T10:00:00Z");
 const HERE = "boot-1";
@@ -50,7 +50,7 @@ const found = (code: number, more: Partial<Finding> = {}): Finding =>
     ...more,
   });
 
-function letter(findings: readonly Finding[], more: Partial<Letter> = {}): Letter {
+function entry(findings: readonly Finding[], more: Partial<InboxEntry> = {}): InboxEntry {
   return {
     node: "n" as NodeId,
     bootId: HERE,
@@ -66,7 +66,7 @@ function letter(findings: readonly Finding[], more: Partial<Letter> = {}): Lette
   };
 }
 
-const checked = (active: string[] = [], conclusive = true): Partial<Letter> => ({
+const checked = (active: string[] = [], conclusive = true): Partial<InboxEntry> => ({
   check: {
     at: new Date(START).toISOString(),
     conclusive,
@@ -77,9 +77,9 @@ const checked = (active: string[] = [], conclusive = true): Partial<Letter> => (
   },
 });
 
-const fold = (node: Node, one: Letter, at = START) =>
-  foldLetter(node, one, at, { policy: POLICY, labels: {} });
-const said = (node: Node, one: Letter): [string, string][] =>
+const fold = (node: Node, one: InboxEntry, at = START) =>
+  foldEntry(node, one, at, { policy: POLICY, labels: {} });
+const said = (node: Node, one: InboxEntry): [string, string][] =>
   fold(node, one).events.map(({ kind, message }) => [kind, message]);
 /** In contact under the boot that speaks in these letters. */
 const met = (more: Partial<Node> = {}): Node => nodeOf("n", more);
@@ -88,13 +88,13 @@ const withHealth = (node: Node, health: Partial<Node["health"]>): Node => ({
   health: { ...node.health, ...health },
 });
 
-describe("foldLetter() of who speaks", () => {
+describe("foldEntry() of who speaks", () => {
   const first = nodeOf("n", { agent: null, session: sessionOf() });
 
   test("registers an agent the first time, with what it is", () => {
     const inventory = { hostname: "h", gpus: [gpuOf(0), gpuOf(1)] } as unknown as Inventory;
     const origin = { address: "10.0.0.1", vouched: false, pod: null };
-    const one = letter([], { inventory, origin, simulated: true });
+    const one = entry([], { inventory, origin, simulated: true });
     const { node, events } = fold(first, one);
     expect(node.agent).toEqual({
       bootId: HERE as BootId,
@@ -117,7 +117,7 @@ describe("foldLetter() of who speaks", () => {
         message: "agent 1.2.3 registered with 2 simulated GPUs",
       },
     ]);
-    expect(said(nodeOf("n", { agent: null }), letter([]))).toEqual([
+    expect(said(nodeOf("n", { agent: null }), entry([]))).toEqual([
       ["node.registered", "agent 1.2.3 registered with 0 GPUs"],
     ]);
   });
@@ -125,7 +125,7 @@ describe("foldLetter() of who speaks", () => {
   test("keeps what is not told again, and when it registered", () => {
     const origin = { address: "10.0.0.1", vouched: false, pod: null };
     const agent = { ...agentOf({ gpus: [gpuOf(3)] }), registeredAt: 5, origin };
-    const { node, events } = fold(met({ agent }), letter([]), START + 9);
+    const { node, events } = fold(met({ agent }), entry([]), START + 9);
     expect(node.agent).toEqual({
       ...agent,
       stream: "s-2" as StreamId,
@@ -133,31 +133,31 @@ describe("foldLetter() of who speaks", () => {
       lastHeartbeatAt: START + 9,
     });
     expect(events).toEqual([]);
-    const bare = fold(met(), letter([])).node.agent ?? {};
+    const bare = fold(met(), entry([])).node.agent ?? {};
     expect("origin" in bare).toBe(false);
   });
 
   test("takes a new inventory, and calls one that names nothing by the node's name", () => {
     const inventory = { hostname: "h2", gpus: [] } as unknown as Inventory;
     const agent = agentOf({ gpus: [gpuOf(3)] });
-    expect(fold(met({ agent }), letter([], { inventory })).node.agent?.inventory).toEqual(
+    expect(fold(met({ agent }), entry([], { inventory })).node.agent?.inventory).toEqual(
       inventoryOf({ hostname: "h2" }),
     );
-    expect(fold(met({ agent: null }), letter([])).node.agent?.inventory).toEqual(emptyInventory("n"));
+    expect(fold(met({ agent: null }), entry([])).node.agent?.inventory).toEqual(emptyInventory("n"));
     expect(emptyInventory("n")).toEqual(inventoryOf({ hostname: "n" }));
   });
 
   test("says that it is back under a new boot id, and not the first time", () => {
     const agent = { ...agentOf(), bootId: BEFORE as BootId };
-    expect(said(met({ agent }), letter([]))).toEqual([
+    expect(said(met({ agent }), entry([]))).toEqual([
       ["node.registered", "the agent is back under a new boot id"],
     ]);
-    expect(said(met(), letter([]))).toEqual([]);
+    expect(said(met(), entry([]))).toEqual([]);
   });
 
   test("says what was lost on the way", () => {
     const gaps = [{ seq: 1, reason: "the spool was full", count: 7, at: "" }];
-    expect(said(met(), letter([], { gaps }))).toEqual([
+    expect(said(met(), entry([], { gaps }))).toEqual([
       ["node.gap", "7 findings were lost (the spool was full)"],
     ]);
   });
@@ -177,15 +177,15 @@ describe("foldLetter() of who speaks", () => {
   ])("tells of orders that it refused: %s", (_what, before, now, message) => {
     const node = met({ agent: agentOf(before) });
     const inventory = { ...inventoryOf(), ...now };
-    expect(said(node, letter([], { inventory }))).toEqual(
+    expect(said(node, entry([], { inventory }))).toEqual(
       message === null ? [] : [["command.finished", message]],
     );
   });
 });
 
-describe("foldLetter() of evidence", () => {
+describe("foldEntry() of evidence", () => {
   test("holds it under who said it, and tells it", () => {
-    const { node, events, matches } = fold(met(), letter([found(48)]));
+    const { node, events, matches } = fold(met(), entry([found(48)]));
     expect(node.health).toMatchObject({
       verdict: "unhealthy",
       lastReport: "unhealthy",
@@ -201,8 +201,8 @@ describe("foldLetter() of evidence", () => {
   });
 
   test("names who said each, and leaves who said the others", () => {
-    const { node } = fold(met(), letter([found(48)]));
-    const next = fold(node, letter([found(63)], { agentVersion: "2" }));
+    const { node } = fold(met(), entry([found(48)]));
+    const next = fold(node, entry([found(63)], { agentVersion: "2" }));
     expect(next.node.health.held.map(({ key, agent }) => [key, agent])).toEqual([
       ["xid/48/GPU-0", "1.2.3"],
       ["xid/63/GPU-0", "2"],
@@ -215,54 +215,54 @@ describe("foldLetter() of evidence", () => {
     [[63, 13], "degraded"],
     [[13], "healthy"],
   ] as const)("calls a report by the worst of it: %p is %s", (codes, lastReport) => {
-    const one = letter(codes.map((code) => found(code)));
+    const one = entry(codes.map((code) => found(code)));
     expect(fold(met(), one).node.health.lastReport).toBe(lastReport);
   });
 
   test("calls a report by itself, whatever is held", () => {
-    const { node } = fold(met(), letter([found(48)]));
-    expect(fold(node, letter([])).node.health.lastReport).toBe("unhealthy");
-    const next = fold(node, letter([found(13)])).node.health;
+    const { node } = fold(met(), entry([found(48)]));
+    expect(fold(node, entry([])).node.health.lastReport).toBe("unhealthy");
+    const next = fold(node, entry([found(13)])).node.health;
     expect([next.lastReport, next.verdict]).toEqual(["healthy", "unhealthy"]);
   });
 
   test("of an older boot is history, unless it says that the machine is bad for good", () => {
     const old = { boot_id: BEFORE as BootId };
-    const history = fold(met(), letter([found(48, old)])).node.health;
+    const history = fold(met(), entry([found(48, old)])).node.health;
     expect([history.held.length, history.lastReport, history.verdict]).toEqual([
       0,
       "healthy",
       "unknown",
     ]);
-    const bad = fold(met(), letter([found(79, old)])).node.health;
+    const bad = fold(met(), entry([found(79, old)])).node.health;
     expect([bad.held.length, bad.lastReport]).toEqual([1, "unhealthy"]);
     // What is history keeps nothing of the same report from counting.
-    const both = fold(met(), letter([found(48, old), found(63)])).node.health;
+    const both = fold(met(), entry([found(48, old), found(63)])).node.health;
     expect(both.held.map(({ key }) => key)).toEqual(["xid/63/GPU-0"]);
   });
 
   test("about another machine's device is counted, and never judged", () => {
     const foreign = found(79, { foreign: true });
-    const one = letter([foreign, found(63)]);
+    const one = entry([foreign, found(63)]);
     const { node, matches } = fold(met(), one);
     expect(matches).toEqual([{ rule: "r63", result: "degraded" }]);
     expect(node.health.held).toHaveLength(1);
-    expect(fold(met(), letter([foreign])).node.health.lastReport).toBe("unknown");
+    expect(fold(met(), entry([foreign])).node.health.lastReport).toBe("unknown");
   });
 
   test("notes the rules that it was judged by, only while anything is held", () => {
-    expect(fold(met(), letter([found(48)])).node.health.basis).toBe(POLICY.policy.hash);
-    expect("basis" in fold(met(), letter([found(13)])).node.health).toBe(false);
-    expect("aside" in fold(met(), letter([found(48)])).node.health).toBe(false);
-    expect(fold(met(), letter([found(31)])).node.health.basis).toBe(POLICY.policy.hash);
+    expect(fold(met(), entry([found(48)])).node.health.basis).toBe(POLICY.policy.hash);
+    expect("basis" in fold(met(), entry([found(13)])).node.health).toBe(false);
+    expect("aside" in fold(met(), entry([found(48)])).node.health).toBe(false);
+    expect(fold(met(), entry([found(31)])).node.health.basis).toBe(POLICY.policy.hash);
     const emptied = withHealth(met(), { aside: [] });
-    expect(fold(emptied, letter([])).node.health.aside).toEqual([]);
+    expect(fold(emptied, entry([])).node.health.aside).toEqual([]);
   });
 });
 
-describe("foldLetter() of rules that do not decide", () => {
+describe("foldEntry() of rules that do not decide", () => {
   test("keeps aside what they would hold, and says so once a rule", () => {
-    const { node, shadows, events } = fold(met(), letter([found(31), found(31, { gpu_uuid: "GPU-1" })]));
+    const { node, shadows, events } = fold(met(), entry([found(31), found(31, { gpu_uuid: "GPU-1" })]));
     expect(shadows).toEqual([
       { rule: "r31", result: "unhealthy" },
       { rule: "r31", result: "unhealthy" },
@@ -272,92 +272,92 @@ describe("foldLetter() of rules that do not decide", () => {
     const told = events.filter(({ message }) => message.startsWith("shadow rule"));
     expect(told).toHaveLength(1);
     expect(told[0]?.message).toStartWith("shadow rule r31 would say unhealthy: XID 31");
-    const again = fold(node, letter([found(31)])).events;
+    const again = fold(node, entry([found(31)])).events;
     expect(again.some(({ message }) => message.startsWith("shadow rule"))).toBe(false);
-    const other = fold(node, letter([found(32)])).events;
+    const other = fold(node, entry([found(32)])).events;
     expect(other.some(({ message }) => message.startsWith("shadow rule r32"))).toBe(true);
   });
 
   test("keeps aside nothing that they call healthy, nor history", () => {
     const old = { boot_id: BEFORE as BootId };
-    const aside = (one: Letter) => fold(met(), one).node.health.aside;
-    expect(aside(letter([found(33)]))).toBeUndefined();
-    expect(aside(letter([found(31, old)]))).toBeUndefined();
-    expect(aside(letter([found(32, old)]))).toHaveLength(1);
-    expect(aside(letter([found(31, old), found(31)]))).toHaveLength(1);
-    expect(aside(letter([found(33), found(31)]))?.map(({ key }) => key)).toEqual(["xid/31/GPU-0"]);
+    const aside = (one: InboxEntry) => fold(met(), one).node.health.aside;
+    expect(aside(entry([found(33)]))).toBeUndefined();
+    expect(aside(entry([found(31, old)]))).toBeUndefined();
+    expect(aside(entry([found(32, old)]))).toHaveLength(1);
+    expect(aside(entry([found(31, old), found(31)]))).toHaveLength(1);
+    expect(aside(entry([found(33), found(31)]))?.map(({ key }) => key)).toEqual(["xid/31/GPU-0"]);
   });
 
   test("tells of history no more than it keeps it, and of what is bad for good each time", () => {
     const old = { boot_id: BEFORE as BootId };
-    const told = (one: Letter) =>
+    const told = (one: InboxEntry) =>
       said(met(), one).filter(([, message]) => message.startsWith("shadow rule")).length;
-    expect(told(letter([found(31, old)]))).toBe(0);
-    expect(told(letter([found(32, old)]))).toBe(1);
-    expect(told(letter([found(31)]))).toBe(1);
+    expect(told(entry([found(31, old)]))).toBe(0);
+    expect(told(entry([found(32, old)]))).toBe(1);
+    expect(told(entry([found(31)]))).toBe(1);
   });
 
   test("lets go of it by the same signs as of what is held", () => {
-    let { node } = fold(met(), letter([found(31)]));
-    for (let i = 1; i <= 4; i++) node = fold(node, letter([], checked()), START + i).node;
+    let { node } = fold(met(), entry([found(31)]));
+    for (let i = 1; i <= 4; i++) node = fold(node, entry([], checked()), START + i).node;
     expect(node.health.aside).toEqual([]);
   });
 });
 
-describe("foldLetter() of a check", () => {
-  const sick = fold(met(), letter([found(48)])).node;
+describe("foldEntry() of a check", () => {
+  const sick = fold(met(), entry([found(48)])).node;
 
   test("says when it was, and whether it was clean", () => {
-    const clean = fold(met(), letter([], checked())).node.health;
+    const clean = fold(met(), entry([], checked())).node.health;
     expect(clean).toMatchObject({
       lastCheckAt: START,
       lastCheckClean: true,
       verdict: "healthy",
       lastReport: "healthy",
     });
-    const dirty = fold(met(), letter([], checked(["thermal/limit/GPU-0"]))).node.health;
+    const dirty = fold(met(), entry([], checked(["thermal/limit/GPU-0"]))).node.health;
     expect(dirty).toMatchObject({ lastCheckAt: START, lastCheckClean: false });
   });
 
   test("that learned nothing changes nothing", () => {
     const before = met().health;
-    expect(fold(met(), letter([], checked([], false))).node.health).toEqual(before);
-    expect(fold(met(), letter([])).node.health).toEqual(before);
+    expect(fold(met(), entry([], checked([], false))).node.health).toEqual(before);
+    expect(fold(met(), entry([])).node.health).toEqual(before);
   });
 
   test("ends the run of a node that is well, and no other report does", () => {
     const run = withHealth(met(), { unhealthyRun: 3, lastCheckAt: 5, verdict: "healthy" });
-    expect(fold(run, letter([], checked())).node.health.unhealthyRun).toBe(0);
-    expect(fold(run, letter([found(13)])).node.health.unhealthyRun).toBe(3);
-    expect(fold(run, letter([])).node.health).toMatchObject({ unhealthyRun: 3, verdict: "healthy" });
+    expect(fold(run, entry([], checked())).node.health.unhealthyRun).toBe(0);
+    expect(fold(run, entry([found(13)])).node.health.unhealthyRun).toBe(3);
+    expect(fold(run, entry([])).node.health).toMatchObject({ unhealthyRun: 3, verdict: "healthy" });
   });
 
   test("counts what is still held, a burst once", () => {
-    const at = (ms: number) => fold(sick, letter([], checked()), START + ms).node.health.unhealthyRun;
+    const at = (ms: number) => fold(sick, entry([], checked()), START + ms).node.health.unhealthyRun;
     expect([at(0), at(4_999), at(5_000)]).toEqual([1, 1, 2]);
     // Nothing was heard of its health: nothing is counted.
-    expect(fold(sick, letter([]), START + 60_000).node.health.unhealthyRun).toBe(1);
+    expect(fold(sick, entry([]), START + 60_000).node.health.unhealthyRun).toBe(1);
   });
 
   test("is what ends a hold that lasts a time, and no other report does", () => {
-    const timed = fold(met(), letter([found(43)])).node;
-    expect(fold(timed, letter([]), START + 90_000).node.health.held).toHaveLength(1);
-    expect(fold(timed, letter([found(13)]), START + 90_000).node.health.held).toHaveLength(1);
-    expect(fold(timed, letter([], checked()), START + 59_999).node.health.held).toHaveLength(1);
-    expect(fold(timed, letter([], checked()), START + 60_000).node.health.held).toHaveLength(0);
+    const timed = fold(met(), entry([found(43)])).node;
+    expect(fold(timed, entry([]), START + 90_000).node.health.held).toHaveLength(1);
+    expect(fold(timed, entry([found(13)]), START + 90_000).node.health.held).toHaveLength(1);
+    expect(fold(timed, entry([], checked()), START + 59_999).node.health.held).toHaveLength(1);
+    expect(fold(timed, entry([], checked()), START + 60_000).node.health.held).toHaveLength(0);
   });
 
   test("after a reset lets go of what a reset mends", () => {
     const agent = { ...agentOf(), bootId: BEFORE as BootId };
-    const old = fold(met({ agent }), letter([found(48, { boot_id: BEFORE as BootId })], { bootId: BEFORE }));
+    const old = fold(met({ agent }), entry([found(48, { boot_id: BEFORE as BootId })], { bootId: BEFORE }));
     expect(old.node.health.held).toHaveLength(1);
-    const back = fold(old.node, letter([]), START + 1).node;
+    const back = fold(old.node, entry([]), START + 1).node;
     expect(back.health.held[0]?.resetSeen).toBe(true);
-    const well = fold(back, letter([], checked()), START + 2).node.health;
+    const well = fold(back, entry([], checked()), START + 2).node.health;
     expect([well.held, well.verdict]).toEqual([[], "healthy"]);
     // Without a reset a clean check lets it stand.
-    expect(fold(sick, letter([], checked()), START + 2).node.health.held).toHaveLength(1);
-    expect(fold(sick, letter([]), START + 1).node.health.held[0]?.resetSeen).toBe(false);
+    expect(fold(sick, entry([], checked()), START + 2).node.health.held).toHaveLength(1);
+    expect(fold(sick, entry([]), START + 1).node.health.held[0]?.resetSeen).toBe(false);
   });
 });
 
@@ -377,24 +377,24 @@ describe("countUnhealthy()", () => {
   });
 });
 
-test("foldLetter() tells of a condition that cannot be evaluated", () => {
+test("foldEntry() tells of a condition that cannot be evaluated", () => {
   const broken = policy(
     `rules:\n  - { name: odd, condition: "event.metrics.nothing > 3", result: unhealthy }\n` +
       `  - { name: rest, condition: "true", result: healthy }\n`,
   );
-  const { policyErrors } = foldLetter(met(), letter([found(48)]), START, {
+  const { policyErrors } = foldEntry(met(), entry([found(48)]), START, {
     policy: broken,
     labels: {},
   });
   expect(policyErrors.map((one) => one.rule)).toEqual(["odd"]);
 });
 
-test("foldLetter() forgets what a person dropped once a conclusive check lists it no longer", () => {
+test("foldEntry() forgets what a person dropped once a conclusive check lists it no longer", () => {
   const before = nodeOf("n", { agent: agentOf() });
   const dropped = ["ecc/dbe/GPU-0", "x/y/node"];
   const sick: Node = { ...before, health: { ...before.health, dropped } };
-  const after = (more: Partial<Letter>): readonly string[] | undefined =>
-    foldLetter(sick, letter([], more), START, { policy: POLICY, labels: {} }).node.health.dropped;
+  const after = (more: Partial<InboxEntry>): readonly string[] | undefined =>
+    foldEntry(sick, entry([], more), START, { policy: POLICY, labels: {} }).node.health.dropped;
   expect(after({})).toEqual(["ecc/dbe/GPU-0", "x/y/node"]);
   expect(after(checked([], false))).toEqual(["ecc/dbe/GPU-0", "x/y/node"]);
   expect(after(checked(["ecc/dbe/GPU-0"]))).toEqual(["ecc/dbe/GPU-0"]);

@@ -10,16 +10,16 @@ import type { Store } from "../../core/store.ts";
 import { Joins } from "./joins.ts";
 import { Keys } from "./keys.ts";
 
-export type Door = { audit: Audit; logins: Logins; joins: Joins; keys: Keys };
+export type Admission = { audit: Audit; logins: Logins; joins: Joins; keys: Keys };
 
-export function openDoor(from: {
+export function openAdmission(from: {
   store: Store;
   authority: Authority;
   clock: Clock;
   log: Log;
   /** Another period of rotation than a day, for tests. */
   rotationMs?: number;
-}): Door {
+}): Admission {
   const { store, authority, clock, log, rotationMs } = from;
   const period = rotationMs === undefined ? {} : { periodMs: rotationMs };
   return {

@@ -14,7 +14,7 @@ import type { Change } from "../core/store.ts";
 /** Lines for a person; one says as much as a thousand of its kind. */
 const CLAIMS_MAX = 100;
 
-export class ClusterEye {
+export class ClusterInformer {
   private readonly cluster: SchedulerCluster | null;
   private readonly log: Log;
   /** Of the objects, and of what tells them apart, as last folded. */

@@ -13,7 +13,7 @@ import type { HeldFinding } from "../../../schema/held.ts";
 import type { BootId } from "../../../schema/id.ts";
 import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { Verdict } from "../../../schema/policy.ts";
-import type { Letter } from "../store.ts";
+import type { InboxEntry } from "../store.ts";
 import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
 
@@ -34,9 +34,9 @@ export type Folded = {
  * `receivedAt` is our own wall clock: the agent's decides nothing. What is held is first judged by
  * the rules of now, if it was by others.
  */
-export function foldLetter(
+export function foldEntry(
   node: Node,
-  letter: Letter,
+  entry: InboxEntry,
   receivedAt: number,
   context: JudgeContext,
 ): Folded {
@@ -52,28 +52,28 @@ export function foldLetter(
       message,
     });
   };
-  const agent = foldAgent(node.agent, letter, receivedAt);
-  const disputed = isFormerBoot(node.agent, letter.bootId);
-  const rebooted = node.agent !== null && node.agent.bootId !== letter.bootId && !disputed;
-  const arrival = arrivalOf(node.agent, letter, rebooted);
+  const agent = foldAgent(node.agent, entry, receivedAt);
+  const disputed = isFormerBoot(node.agent, entry.bootId);
+  const rebooted = node.agent !== null && node.agent.bootId !== entry.bootId && !disputed;
+  const arrival = arrivalOf(node.agent, entry, rebooted);
   if (arrival !== null) tell("node.registered", arrival);
   const refusal = refusalIn(node.agent, agent);
   if (refusal !== null) tell("command.finished", refusal);
-  for (const gap of letter.gaps)
+  for (const gap of entry.gaps)
     tell("node.gap", `${gap.count} findings were lost (${gap.reason})`);
 
-  const judged = letter.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
+  const judged = entry.findings.map((f) => f.finding).filter((f) => f.foreign !== true);
   const { policy, quarantined = NO_QUARANTINE } = context;
   const rules = { policy, quarantined, node: policyNodeOf(node, agent, context.labels) };
   const before = rejudge(node.health, rules, receivedAt);
   const result = judgeReport(judged, policy, rules.node, before.history, quarantined);
-  const by = { letter, receivedAt, tell };
+  const by = { entry, receivedAt, tell };
   const latched = latch(before.held, judged, result, by);
   let { held } = latched;
   let aside = setAside(before.aside ?? [], judged, result, by);
-  const check = letter.check?.conclusive === true ? letter.check : null;
+  const check = entry.check?.conclusive === true ? entry.check : null;
   if ((check !== null && !disputed) || rebooted) {
-    const seen = { bootId: letter.bootId, check, nowMs: receivedAt, resetSeen: rebooted };
+    const seen = { bootId: entry.bootId, check, nowMs: receivedAt, resetSeen: rebooted };
     held = releaseHeld(held, seen);
     aside = releaseHeld(aside, seen);
   }
@@ -115,7 +115,7 @@ function droppedOf(
 }
 
 type By = {
-  letter: Letter;
+  entry: InboxEntry;
   receivedAt: number;
   tell: (kind: EventKind, message: string) => void;
 };
@@ -125,7 +125,7 @@ function latch(
   before: readonly HeldFinding[],
   judged: readonly Finding[],
   { judgements }: JudgedReport,
-  { letter, receivedAt, tell }: By,
+  { entry, receivedAt, tell }: By,
 ): { held: HeldFinding[]; newest: Verdict } {
   let held = [...before];
   const counted: Pick<HeldFinding, "judgement">[] = [];
@@ -133,11 +133,11 @@ function latch(
     const judgement = judgements[index];
     if (judgement === undefined) continue;
     tell("node.finding", `${judgement.because} (${judgement.result}, rule ${judgement.rule})`);
-    if (finding.boot_id !== letter.bootId && judgement.hold !== "until_replaced") continue;
-    const said = holdFinding(held, finding, judgement, receivedAt, letter.bootId);
+    if (finding.boot_id !== entry.bootId && judgement.hold !== "until_replaced") continue;
+    const said = holdFinding(held, finding, judgement, receivedAt, entry.bootId);
     // Who said it is remembered, in case the release that says it turns out to be the fault.
     held = said.map((one) =>
-      one.finding === finding ? { ...one, agent: letter.agentVersion } : one,
+      one.finding === finding ? { ...one, agent: entry.agentVersion } : one,
     );
     counted.push({ judgement });
   }
@@ -152,26 +152,26 @@ function setAside(
   before: readonly HeldFinding[],
   judged: readonly Finding[],
   { shadows }: JudgedReport,
-  { letter, receivedAt, tell }: By,
+  { entry, receivedAt, tell }: By,
 ): HeldFinding[] {
   let aside = [...before];
   for (const [index, finding] of judged.entries()) {
     const own = shadows.filter((one) => one.index === index).map((one) => one.judgement);
     const worst = worstShadow(own);
     if (worst === null) continue;
-    if (finding.boot_id !== letter.bootId && worst.hold !== "until_replaced") continue;
+    if (finding.boot_id !== entry.bootId && worst.hold !== "until_replaced") continue;
     if (!aside.some((h) => h.judgement.rule === worst.rule)) {
       tell("node.finding", `shadow rule ${worst.rule} would say ${worst.result}: ${worst.because}`);
     }
-    aside = holdFinding(aside, finding, worst, receivedAt, letter.bootId);
+    aside = holdFinding(aside, finding, worst, receivedAt, entry.bootId);
   }
   return aside;
 }
 
-function registered(letter: Letter): string {
-  const gpus = letter.inventory?.gpus.length ?? 0;
-  const kind = letter.simulated ? "simulated GPUs" : "GPUs";
-  return `agent ${letter.agentVersion} registered with ${gpus} ${kind}`;
+function registered(entry: InboxEntry): string {
+  const gpus = entry.inventory?.gpus.length ?? 0;
+  const kind = entry.simulated ? "simulated GPUs" : "GPUs";
+  return `agent ${entry.agentVersion} registered with ${gpus} ${kind}`;
 }
 
 /** One evaluation: the verdict, and how many unhealthy ones have come in a row. */
@@ -200,34 +200,34 @@ export function countUnhealthy(health: Health, at: number): Health {
   return { ...health, unhealthyRun: health.unhealthyRun + 1, lastCountedAt: at };
 }
 
-function foldAgent(before: AgentFact | null, letter: Letter, at: number): AgentFact {
-  const inventory = letter.inventory ?? before?.inventory ?? { hostname: letter.node, gpus: [] };
+function foldAgent(before: AgentFact | null, entry: InboxEntry, at: number): AgentFact {
+  const inventory = entry.inventory ?? before?.inventory ?? { hostname: entry.node, gpus: [] };
   return {
-    bootId: letter.bootId as BootId,
-    stream: letter.stream,
-    version: letter.agentVersion,
-    simulated: letter.simulated,
+    bootId: entry.bootId as BootId,
+    stream: entry.stream,
+    version: entry.agentVersion,
+    simulated: entry.simulated,
     registeredAt: before?.registeredAt ?? at,
     lastHeartbeatAt: at,
-    inventory: { ...emptyInventory(letter.node), ...inventory },
-    ...originOf(before, letter),
-    ...formerBoots(before, letter.bootId),
+    inventory: { ...emptyInventory(entry.node), ...inventory },
+    ...originOf(before, entry),
+    ...formerBoots(before, entry.bootId),
   };
 }
 
 /** What its boot id says about who reports, if it is news. */
-function arrivalOf(before: AgentFact | null, letter: Letter, rebooted: boolean): string | null {
-  if (before === null) return registered(letter);
+function arrivalOf(before: AgentFact | null, entry: InboxEntry, rebooted: boolean): string | null {
+  if (before === null) return registered(entry);
   if (rebooted) return "the agent is back under a new boot id";
-  return isFirstReturn(before, letter.bootId) ? TWO_SENDERS : null;
+  return isFirstReturn(before, entry.bootId) ? TWO_SENDERS : null;
 }
 
 const TWO_SENDERS =
   "it reports under an earlier boot id again: two senders use this node's credential. " +
   "Nothing that either says is over counts until the next reboot: rotate its token";
 
-function originOf(before: AgentFact | null, letter: Letter): Pick<AgentFact, "origin"> {
-  const origin = letter.origin ?? before?.origin;
+function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, "origin"> {
+  const origin = entry.origin ?? before?.origin;
   return origin === undefined ? {} : { origin };
 }
 

@@ -21,14 +21,14 @@ export function leftOver({ ended, shown }: Wish): EndedNode[] {
  * registered anew with its pods still running and not told apart yet. `uidOf`: of the object that
  * has the name now; `undefined` = there is none.
  */
-export function partedNames(
-  { parted, shown, ended }: Wish,
+export function orphanedNames(
+  { orphaned, shown, ended }: Wish,
   uidOf: (name: string) => string | undefined,
 ): ReadonlyMap<string, string> {
   // Mostly there is none, and the fleet has thousands.
-  if (parted.length === 0) return new Map();
+  if (orphaned.length === 0) return new Map();
   const taken = new Set([...shown, ...ended].map(({ uid }) => uid));
-  const left = parted.filter(({ name }) => !taken.has(uidOf(name) ?? ""));
+  const left = orphaned.filter(({ name }) => !taken.has(uidOf(name) ?? ""));
   return new Map(left.map(({ node, name }) => [node, name]));
 }
 

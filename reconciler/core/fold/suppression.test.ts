@@ -3,7 +3,7 @@ import type { HeldFinding } from "../../../schema/held.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Health, Node } from "../../../schema/node.ts";
 import { heldOf, nodeOf } from "../../../test/world/part.ts";
-import { evidenceKeys, foldWaiver, isWaived } from "./waiver.ts";
+import { evidenceKeys, foldSuppression, isSuppressed } from "./suppression.ts";
 
 const bad = (key: string, rule = "fatal"): HeldFinding => heldOf({ rule }, {}, { key });
 const mild = heldOf({ result: "degraded" }, {}, { key: "mild" });
@@ -32,33 +32,33 @@ describe("evidenceKeys()", () => {
   });
 });
 
-describe("isWaived()", () => {
+describe("isSuppressed()", () => {
   test("asks for each key, and for nothing that is not held any more", () => {
-    expect(isWaived(node({ held: [bad("a")] }, ["fatal/a", "fatal/b"]))).toBe(true);
-    expect(isWaived(node({ held: [bad("a"), bad("b")] }, ["fatal/a"]))).toBe(false);
-    expect(isWaived(node({ held: [bad("a")], silentSince: 2 }, ["fatal/a"]))).toBe(false);
-    expect(isWaived(node({ held: [] }, []))).toBe(true);
-    expect(isWaived(node({ held: [] }))).toBe(false);
+    expect(isSuppressed(node({ held: [bad("a")] }, ["fatal/a", "fatal/b"]))).toBe(true);
+    expect(isSuppressed(node({ held: [bad("a"), bad("b")] }, ["fatal/a"]))).toBe(false);
+    expect(isSuppressed(node({ held: [bad("a")], silentSince: 2 }, ["fatal/a"]))).toBe(false);
+    expect(isSuppressed(node({ held: [] }, []))).toBe(true);
+    expect(isSuppressed(node({ held: [] }))).toBe(false);
   });
 });
 
-describe("foldWaiver()", () => {
+describe("foldSuppression()", () => {
   test("ends a waiver once nothing bad is held", () => {
     const one = node({ held: [mild], verdict: "degraded" }, ["fatal/a"]);
-    expect(foldWaiver(one)).toEqual({ ...one, waiver: null });
+    expect(foldSuppression(one)).toEqual({ ...one, waiver: null });
   });
 
   test("keeps it while anything of it is there, or the verdict stands", () => {
-    expect(foldWaiver(node({ held: [bad("a")], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
-    expect(foldWaiver(node({ held: [bad("a")], verdict: "healthy" }, ["fatal/a"]))).toBeNull();
-    expect(foldWaiver(node({ held: [], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
-    expect(foldWaiver(node({ silentSince: 3 }, ["silence"]))).toBeNull();
-    expect(foldWaiver(node({ held: [] }))).toBeNull();
+    expect(foldSuppression(node({ held: [bad("a")], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
+    expect(foldSuppression(node({ held: [bad("a")], verdict: "healthy" }, ["fatal/a"]))).toBeNull();
+    expect(foldSuppression(node({ held: [], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
+    expect(foldSuppression(node({ silentSince: 3 }, ["silence"]))).toBeNull();
+    expect(foldSuppression(node({ held: [] }))).toBeNull();
   });
 
   test("ends that of a node that is gone, whatever is held", () => {
     const one = node({ held: [bad("a")], verdict: "unhealthy" }, ["fatal/a"]);
     const phase = { kind: "gone", since: 1, purpose: "replace" } as const;
-    expect(foldWaiver({ ...one, phase })?.waiver).toBeNull();
+    expect(foldSuppression({ ...one, phase })?.waiver).toBeNull();
   });
 });

@@ -7,7 +7,7 @@ import { Gap, SpooledFinding } from "../../schema/finding.ts";
 import { NodeId, StreamId } from "../../schema/id.ts";
 import { Check, CommandResult, Inventory } from "../../schema/report.ts";
 import { readDoc, readJson } from "./document.ts";
-import type { Letter } from "../core/store.ts";
+import type { InboxEntry } from "../core/store.ts";
 
 const Whole = v.object({
   node: NodeId,
@@ -20,7 +20,7 @@ const Whole = v.object({
   findings: v.array(SpooledFinding),
   gaps: v.array(Gap),
   results: v.array(CommandResult),
-}) satisfies v.GenericSchema<unknown, Letter>;
+}) satisfies v.GenericSchema<unknown, InboxEntry>;
 
 const Head = v.object({
   node: Whole.entries.node,
@@ -30,20 +30,20 @@ const Head = v.object({
   simulated: Whole.entries.simulated,
 });
 
-export type ReadLetter =
-  | { kind: "whole"; letter: Letter }
-  | { kind: "part"; letter: Letter; reason: string }
+export type ReadEntry =
+  | { kind: "whole"; entry: InboxEntry }
+  | { kind: "part"; entry: InboxEntry; reason: string }
   | { kind: "none"; reason: string };
 
-export function readLetter(doc: string): ReadLetter {
+export function readEntry(doc: string): ReadEntry {
   const whole = readDoc(Whole, doc);
-  if (whole.ok) return { kind: "whole", letter: whole.value };
+  if (whole.ok) return { kind: "whole", entry: whole.value };
   const { reason } = whole;
   const head = readDoc(Head, doc);
   const raw = readJson(doc);
   if (!head.ok || !raw.ok) return { kind: "none", reason };
   const body = raw.value as Record<string, unknown>;
-  const letter: Letter = {
+  const entry: InboxEntry = {
     ...head.value,
     inventory: one(Inventory, body["inventory"]),
     check: one(Check, body["check"]),
@@ -51,7 +51,7 @@ export function readLetter(doc: string): ReadLetter {
     gaps: each(Gap, body["gaps"]),
     results: each(CommandResult, body["results"]),
   };
-  return { kind: "part", letter, reason };
+  return { kind: "part", entry, reason };
 }
 
 function one<S extends v.GenericSchema>(schema: S, raw: unknown): v.InferOutput<S> | null {

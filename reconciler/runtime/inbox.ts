@@ -4,10 +4,10 @@
  * the evidence of one does not wait behind another's flood. Pure.
  */
 import type { NodeId } from "../../schema/id.ts";
-import type { Letter } from "../core/store.ts";
+import type { InboxEntry } from "../core/store.ts";
 
 /** Letters taken at once, and findings and gaps in them. */
-export type LetterBounds = { letters: number; news: number };
+export type InboxBounds = { entries: number; news: number };
 
 /** Reports that one activation folds, and findings in them: bounds its time and its memory. */
 const LETTERS_MAX = 200;
@@ -19,34 +19,34 @@ const LETTERS_MAX = 200;
 const CONDITIONS_MAX = 12_000;
 
 /** What one activation folds under a policy of so many rules. */
-export function boundsFor(rules: number): LetterBounds {
+export function boundsFor(rules: number): InboxBounds {
   const news = Math.floor(CONDITIONS_MAX / Math.max(1, rules));
-  return { letters: LETTERS_MAX, news: Math.min(LETTERS_MAX, Math.max(1, news)) };
+  return { entries: LETTERS_MAX, news: Math.min(LETTERS_MAX, Math.max(1, news)) };
 }
 
-type Queued = { letter: Letter };
+type Queued = { entry: InboxEntry };
 
-const newsOf = ({ letter }: Queued): number => letter.findings.length + letter.gaps.length;
+const newsOf = ({ entry }: Queued): number => entry.findings.length + entry.gaps.length;
 
 /**
  * Takes letters out of `queue`, at least one if there is any: first the oldest of each node, then
  * the next ones. A node's letters stay in order.
  */
-export function takeFairly<T extends Queued>(queue: T[], bounds: LetterBounds): T[] {
+export function takeFairly<T extends Queued>(queue: T[], bounds: InboxBounds): T[] {
   const news = queue.reduce((sum, one) => sum + newsOf(one), 0);
-  if (queue.length <= bounds.letters && news <= bounds.news) return queue.splice(0);
+  if (queue.length <= bounds.entries && news <= bounds.news) return queue.splice(0);
   const turns = new Map<NodeId, number>();
   const ranked: { queued: T; place: number }[][] = [];
   for (const [place, queued] of queue.entries()) {
-    const turn = turns.get(queued.letter.node) ?? 0;
-    turns.set(queued.letter.node, turn + 1);
+    const turn = turns.get(queued.entry.node) ?? 0;
+    turns.set(queued.entry.node, turn + 1);
     (ranked[turn] ??= []).push({ queued, place });
   }
   const places = new Set<number>();
   let sum = 0;
   for (const { queued, place } of ranked.flat()) {
     const more = sum + newsOf(queued);
-    if (places.size >= bounds.letters || (places.size > 0 && more > bounds.news)) break;
+    if (places.size >= bounds.entries || (places.size > 0 && more > bounds.news)) break;
     places.add(place);
     sum = more;
   }

@@ -6,7 +6,7 @@ import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { verdictOfNode, workOn, type Sight } from "../fleet.ts";
 
-export type Census = {
+export type NodeCounts = {
   provisioning: number;
   registered: Node[];
   healthy: number;
@@ -14,33 +14,33 @@ export type Census = {
   spare: number;
 };
 
-export function takeCensus(nodes: Iterable<Node>, sight: Sight): Census {
-  const census: Census = { provisioning: 0, registered: [], healthy: 0, spare: 0 };
+export function countNodes(nodes: Iterable<Node>, sight: Sight): NodeCounts {
+  const counts: NodeCounts = { provisioning: 0, registered: [], healthy: 0, spare: 0 };
   for (const node of nodes) {
     switch (node.phase.kind) {
       case "requested":
       case "booting":
-        census.provisioning++;
-        census.spare++;
+        counts.provisioning++;
+        counts.spare++;
         break;
       case "verifying":
-        census.provisioning++;
+        counts.provisioning++;
         // Its cluster may place work on it before it counts as a node.
-        if (workOn(sight, node.id).kind !== "busy") census.spare++;
+        if (workOn(sight, node.id).kind !== "busy") counts.spare++;
         break;
       case "bootstrapping":
-        census.provisioning++;
+        counts.provisioning++;
         break;
       case "serving":
-        countRegistered(census, node);
+        countRegistered(counts, node);
         // "Nobody can tell" is not "idle".
-        if (workOn(sight, node.id).kind === "empty") census.spare++;
+        if (workOn(sight, node.id).kind === "empty") counts.spare++;
         break;
       case "suspect":
       case "repairing":
       case "replacing":
       case "held":
-        countRegistered(census, node);
+        countRegistered(counts, node);
         break;
       case "draining":
       case "terminating":
@@ -50,11 +50,11 @@ export function takeCensus(nodes: Iterable<Node>, sight: Sight): Census {
         unreachable(node.phase);
     }
   }
-  return census;
+  return counts;
 }
 
-function countRegistered(census: Census, node: Node): void {
-  census.registered.push(node);
+function countRegistered(counts: NodeCounts, node: Node): void {
+  counts.registered.push(node);
   const verdict = verdictOfNode(node);
-  if (verdict === "healthy" || verdict === "degraded") census.healthy++;
+  if (verdict === "healthy" || verdict === "degraded") counts.healthy++;
 }

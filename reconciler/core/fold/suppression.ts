@@ -18,14 +18,14 @@ export function evidenceKeys({ health }: Node): string[] {
 }
 
 /** Whether a person has given the node back in spite of everything that is held against it now. */
-export function isWaived(node: Node): boolean {
+export function isSuppressed(node: Node): boolean {
   const { waiver } = node;
   if (waiver === null) return false;
   return evidenceKeys(node).every((key) => waiver.evidence.includes(key));
 }
 
 /** The node without a waiver that has nothing left to speak of, or `null` if nothing changes. */
-export function foldWaiver(node: Node): Node | null {
+export function foldSuppression(node: Node): Node | null {
   if (node.waiver === null) return null;
   const over = evidenceKeys(node).length === 0 && node.health.verdict !== "unhealthy";
   return over || node.phase.kind === "gone" ? { ...node, waiver: null } : null;
