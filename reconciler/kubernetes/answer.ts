@@ -3,6 +3,7 @@
  * a `KubeAnswer`. Pure. The rule that everything else rests on: *refused* is said only where the
  * server certainly did nothing; whatever leaves a doubt is *lost*, and the caller looks again.
  */
+import type { V1Status, V1StatusCause, V1StatusDetails } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
 import type { Cause, KubeAnswer } from "./api.ts";
 import { readObject } from "./read-field.ts";
@@ -23,9 +24,9 @@ const MESSAGE_MAX = 2_000;
 
 /** `null` if it is no failed Status. */
 export function readStatus(body: unknown): Status | null {
-  const { kind, status, code, reason, message, details } = readObject(body);
+  const { kind, status, code, reason, message, details } = readObject<V1Status>(body);
   if (kind !== "Status" || status === "Success") return null;
-  const { causes, retryAfterSeconds: seconds } = readObject(details);
+  const { causes, retryAfterSeconds: seconds } = readObject<V1StatusDetails>(details);
   return {
     code: typeof code === "number" && Number.isInteger(code) ? code : null,
     reason: textOf(reason),
@@ -36,7 +37,7 @@ export function readStatus(body: unknown): Status | null {
 }
 
 function readCause(cause: unknown): Cause {
-  const { reason, message, field } = readObject(cause);
+  const { reason, message, field } = readObject<V1StatusCause>(cause);
   return {
     reason: textOf(reason),
     message: textOf(message).slice(0, MESSAGE_MAX),

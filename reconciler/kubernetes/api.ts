@@ -3,6 +3,18 @@
  * All other Kubernetes code uses these two functions, so it runs unchanged on a real server
  * (`client.ts`) and on the one in memory (docs/reference/kubernetes.md).
  */
+import type { V1DeleteOptions } from "@kubernetes/client-node";
+
+/** An object of the API in JSON, where an instant is text. */
+export type Sent<T> = T extends Date ? string : T extends object ? SentFields<T> : T;
+type SentFields<T> = { [K in keyof T]: Sent<T[K]> };
+
+/** Ends the object of this UID, and no other one of its name. */
+export const deleteOptions = (uid: string): Sent<V1DeleteOptions> => ({
+  apiVersion: "v1",
+  kind: "DeleteOptions",
+  preconditions: { uid },
+});
 
 /**
  * Who goes first when the server is short of room: cordons outrank evictions, and those outrank

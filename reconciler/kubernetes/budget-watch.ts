@@ -5,9 +5,9 @@
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { KubeApi } from "./api.ts";
+import { readBudget } from "./read-budget.ts";
 import type { KubeBudget } from "./read-budget.ts";
-import { reflectBudgets } from "./reflect.ts";
-import type { Reflector } from "./reflector.ts";
+import { Reflector } from "./reflector.ts";
 
 type Ports = { api: KubeApi; clock: Clock; random: () => number; log: Log };
 
@@ -16,10 +16,17 @@ export class BudgetWatch {
   isOn = false;
 
   /** `opened`: the budget grants so many evictions, more than it did before. */
-  constructor(ports: Ports, opened: (namespace: string, name: string, allowed: number) => void) {
-    this.#budgets = reflectBudgets(ports, (before, after) => {
-      if (after === null || after.allowed <= (before?.allowed ?? 0)) return;
-      opened(after.namespace, after.name, after.allowed);
+  constructor(
+    { api, clock, random, log }: Ports,
+    opened: (namespace: string, name: string, allowed: number) => void,
+  ) {
+    this.#budgets = new Reflector<KubeBudget>({
+      ...{ api, clock, random, log, path: "/apis/policy/v1/poddisruptionbudgets", query: {} },
+      read: readBudget,
+      changed(before, after) {
+        if (after === null || after.allowed <= (before?.allowed ?? 0)) return;
+        opened(after.namespace, after.name, after.allowed);
+      },
     });
   }
 

@@ -2,12 +2,15 @@
  * The calls of a clean-up and what their answers mean: the kubelet's lease, the pods that are left,
  * the deletion.
  */
+import type { V1Lease, V1LeaseSpec } from "@kubernetes/client-node";
 import { readAdmission } from "./admission.ts";
+import { deleteOptions } from "./api.ts";
 import type { KubeApi } from "./api.ts";
 import { CALL_MS, failureOf, nodePath } from "./node-call.ts";
 import { LEASE_NAMESPACE } from "./permission.ts";
 import { readInstantMs, readList, readObject } from "./read-field.ts";
 import { readPod } from "./read-pod.ts";
+import { isWorkload } from "./workload.ts";
 
 export type Failed = { kind: "failed"; message: string; retryAfterMs: number | null };
 
@@ -22,8 +25,8 @@ export async function readLease(
     `/leases/${encodeURIComponent(name)}`;
   const answer = await api.call({ verb: "get", path, timeoutMs: CALL_MS, lane: "read", pool });
   if (answer.kind === "ok") {
-    const spec = readObject(readObject(answer.body)["spec"]);
-    return { kind: "lease", renewedAt: readInstantMs(spec["renewTime"]) };
+    const { renewTime } = readObject<V1LeaseSpec>(readObject<V1Lease>(answer.body).spec);
+    return { kind: "lease", renewedAt: readInstantMs(renewTime) };
   }
   return answer.kind === "refused" && answer.status === 404 ? { kind: "none" } : failed(answer);
 }
@@ -52,8 +55,7 @@ export async function countPodsLeft(
   if (answer.kind !== "ok") return failed(answer);
   const pods = readList(readObject(answer.body)["items"]).filter((item) => {
     const pod = readPod(item);
-    if (pod === null || pod.mirror || pod.controller?.kind === "DaemonSet") return false;
-    return pod.phase !== "Succeeded" && pod.phase !== "Failed";
+    return pod !== null && isWorkload(pod);
   });
   return { kind: "counted", pods: pods.length };
 }
@@ -68,7 +70,7 @@ export async function deleteNode(
   const answer = await api.call({
     verb: "delete",
     path: nodePath(name),
-    body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
+    body: deleteOptions(uid),
     timeoutMs: CALL_MS,
     lane: "status",
     pool,

@@ -4,16 +4,15 @@
  * is not ours. Staleness: each write carries UID and version of what it was decided from.
  */
 import { releaseCordon } from "./cordon.ts";
+import { readList } from "./call.ts";
 import { bearsMarks } from "../core/kubernetes/mark.ts";
 import { type NodePorts, refusalText } from "./node-call.ts";
 import { FLEET_LABEL, type KubeNode } from "../core/kubernetes/object.ts";
-import { readList, readObject, readText } from "./read-field.ts";
 import { readNode } from "./read-node.ts";
 import { clearRequests } from "./status-diff.ts";
 import { type StatusTarget, writeStatus } from "./status-write.ts";
 
-const PAGE = "500";
-const LIST_MS = 30_000;
+const PAGE_MS = 30_000;
 
 export type Marked = {
   name: string;
@@ -26,25 +25,15 @@ export type MarkedNodes = { kind: "ok"; nodes: Marked[] } | { kind: "failed"; me
 
 /** Every Node on which something of this product is. */
 export async function listMarked(ports: NodePorts): Promise<MarkedNodes> {
-  const nodes: Marked[] = [];
-  let next: string | null = "";
-  while (next !== null) {
-    const rest: Record<string, string> = next === "" ? {} : { continue: next };
-    const query = { limit: PAGE, ...rest };
-    const answer = await ports.api.call({
-      ...{ verb: "list", path: "/api/v1/nodes", query, timeoutMs: LIST_MS, lane: "read" },
-    });
-    if (answer.kind !== "ok") return { kind: "failed", message: refusalText(answer) };
-    const body = readObject(answer.body);
-    for (const raw of readList(body["items"])) {
-      const object = readNode(raw);
-      if (object === null || !bearsMarks(object)) continue;
-      nodes.push({ name: object.name, fleet: object.labels[FLEET_LABEL] ?? null, object });
-    }
-    const more = readText(readObject(body["metadata"])["continue"]);
-    next = more === "" ? null : more;
-  }
-  return { kind: "ok", nodes };
+  const read = (item: unknown): Marked | null => {
+    const object = readNode(item);
+    if (object === null || !bearsMarks(object)) return null;
+    return { name: object.name, fleet: object.labels[FLEET_LABEL] ?? null, object };
+  };
+  const options = { timeoutMs: PAGE_MS, read };
+  const answer = await readList(ports.api, "/api/v1/nodes", {}, options);
+  if (answer.kind !== "ok") return { kind: "failed", message: refusalText(answer) };
+  return { kind: "ok", nodes: answer.items };
 }
 
 /** `null` = nothing of ours is left on it; else why something is. */

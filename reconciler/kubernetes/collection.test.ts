@@ -17,10 +17,8 @@ function open() {
   const told = new Map<string, Thing>();
   const collection = new Collection<Thing>({
     read,
-    keyOf: ({ name }) => name,
-    versionOf: ({ resourceVersion }) => resourceVersion,
-    uidOf: ({ uid }) => uid,
-    changed: (key, before, after) => {
+    changed: (before, after) => {
+      const key = (after ?? before)?.name ?? "";
       expect(told.get(key) ?? null).toEqual(before);
       if (after === null) told.delete(key);
       else told.set(key, after);
@@ -152,9 +150,6 @@ describe("Collection", () => {
   test("hear() finds a deleted object by its UID if its last state cannot be read", () => {
     const collection = new Collection<Thing>({
       read: (value) => (JSON.stringify(value).includes('"broken"') ? null : read(value)),
-      keyOf: ({ name }) => name,
-      versionOf: ({ resourceVersion }) => resourceVersion,
-      uidOf: ({ uid }) => uid,
       changed: () => {},
     });
     collection.hear({ type: "ADDED", object: json("a", "u1", 1) });

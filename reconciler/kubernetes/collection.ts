@@ -7,19 +7,22 @@
 import { unreachable } from "../../schema/unreachable.ts";
 import type { WatchEvent } from "./api.ts";
 import { isNewer } from "../core/kubernetes/object.ts";
-import { readIdentity, readObject } from "./read-field.ts";
+import { type Identity, readIdentity, readObject } from "./read-field.ts";
 
-export type CollectionOptions<T> = {
+export type Item = Identity & { namespace?: string };
+
+export type CollectionOptions<T extends Item> = {
   /** What is kept of an object; `null` = nobody. */
   read: (json: unknown) => T | null;
-  keyOf: (item: T) => string;
-  versionOf: (item: T) => string;
-  uidOf: (item: T) => string;
   /** After each change, when it can be read already. `null` = was not, or is no longer, there. */
-  changed: (key: string, before: T | null, after: T | null) => void;
+  changed: (before: T | null, after: T | null) => void;
 };
 
-export class Collection<T> {
+/** By `name`, or by `namespace/name`. */
+const keyOf = ({ namespace, name }: Item): string =>
+  namespace === undefined ? name : `${namespace}/${name}`;
+
+export class Collection<T extends Item> {
   readonly #options: CollectionOptions<T>;
   #items = new Map<string, T>();
   #version = 0;
@@ -67,7 +70,6 @@ export class Collection<T> {
 
   /** A whole list takes the place of everything but what was learnt since it began. */
   replace(items: readonly T[], seen: string): void {
-    const { keyOf } = this.#options;
     const touched = this.#touched ?? new Set<string>();
     this.#touched = null;
     this.#seen = seen;
@@ -80,11 +82,11 @@ export class Collection<T> {
     }
     this.#items = after;
     for (const [key, held] of before) {
-      if (!after.has(key)) this.#tell(key, held, null);
+      if (!after.has(key)) this.#tell(held, null);
     }
     for (const [key, item] of after) {
       const held = before.get(key);
-      if (held === undefined || !this.#isSame(held, item)) this.#tell(key, held ?? null, item);
+      if (held === undefined || !isSame(held, item)) this.#tell(held ?? null, item);
     }
   }
 
@@ -115,15 +117,13 @@ export class Collection<T> {
   }
 
   ingestItem(item: T): void {
-    const { keyOf, versionOf, uidOf } = this.#options;
     const key = keyOf(item);
     const held = this.#items.get(key);
-    const version = versionOf(item);
     if (held === undefined) {
       // The watch is past it and holds nothing: it was deleted since.
-      const isPast = this.#seen === "" || !isNewer(version, this.#seen);
-      if (isPast || this.#gone.get(key) === uidOf(item)) return;
-    } else if (!isNewer(version, versionOf(held))) return;
+      const isPast = this.#seen === "" || !isNewer(item.resourceVersion, this.#seen);
+      if (isPast || this.#gone.get(key) === item.uid) return;
+    } else if (!isNewerItem(item, held)) return;
     this.#touched?.add(key);
     this.#put(key, item);
   }
@@ -131,7 +131,7 @@ export class Collection<T> {
   /** We know that this object is gone (404, or another UID in its place). */
   remove(key: string, uid: string): void {
     const held = this.#items.get(key);
-    if (held === undefined || this.#options.uidOf(held) !== uid) return;
+    if (held?.uid !== uid) return;
     this.#touched?.add(key);
     this.#gone.set(key, uid);
     this.#drop(key, held);
@@ -139,48 +139,40 @@ export class Collection<T> {
 
   /** Of the list's state and ours, written while the list was read, the newer one stays. */
   #keepTouched(key: string, after: Map<string, T>): void {
-    const { versionOf, uidOf } = this.#options;
     const held = this.#items.get(key);
     const listed = after.get(key);
     if (held === undefined) {
-      if (listed !== undefined && this.#gone.get(key) === uidOf(listed)) after.delete(key);
+      if (listed !== undefined && this.#gone.get(key) === listed.uid) after.delete(key);
       return;
     }
-    const than = listed === undefined ? this.#seen : versionOf(listed);
-    if (isNewer(versionOf(held), than)) after.set(key, held);
-  }
-
-  #isSame(a: T, b: T): boolean {
-    const { versionOf, uidOf } = this.#options;
-    return versionOf(a) === versionOf(b) && uidOf(a) === uidOf(b);
+    const than = listed?.resourceVersion ?? this.#seen;
+    if (isNewer(held.resourceVersion, than)) after.set(key, held);
   }
 
   #upsert(object: unknown): void {
-    const { read, keyOf, versionOf, uidOf } = this.#options;
-    const item = read(object);
+    const item = this.#options.read(object);
     if (item === null) return;
     const key = keyOf(item);
     const gone = this.#gone.get(key);
     // An event from before the end that we know of already.
-    if (gone === uidOf(item)) return;
+    if (gone === item.uid) return;
     if (gone !== undefined) this.#gone.delete(key);
     const held = this.#items.get(key);
-    if (held === undefined || isNewer(versionOf(item), versionOf(held))) this.#put(key, item);
+    if (held === undefined || isNewerItem(item, held)) this.#put(key, item);
   }
 
   #deleted(object: unknown): void {
-    const { keyOf, versionOf, uidOf } = this.#options;
     const item = this.#options.read(object);
     if (item === null) {
       this.#deletedUnread(object);
       return;
     }
     const key = keyOf(item);
-    if (this.#gone.get(key) === uidOf(item)) this.#gone.delete(key);
+    if (this.#gone.get(key) === item.uid) this.#gone.delete(key);
     const held = this.#items.get(key);
     if (held === undefined) return;
     // A successor of the same name that we made ourselves stays.
-    if (uidOf(held) !== uidOf(item) && isNewer(versionOf(held), versionOf(item))) return;
+    if (held.uid !== item.uid && isNewerItem(held, item)) return;
     this.#drop(key, held);
   }
 
@@ -189,7 +181,7 @@ export class Collection<T> {
     const identity = readIdentity(readObject(readObject(object)["metadata"]));
     if (identity === null) return;
     for (const [key, held] of this.#items) {
-      if (this.#options.uidOf(held) === identity.uid) {
+      if (held.uid === identity.uid) {
         this.#drop(key, held);
         return;
       }
@@ -199,16 +191,22 @@ export class Collection<T> {
   #put(key: string, item: T): void {
     const before = this.#items.get(key) ?? null;
     this.#items.set(key, item);
-    this.#tell(key, before, item);
+    this.#tell(before, item);
   }
 
   #drop(key: string, held: T): void {
     this.#items.delete(key);
-    this.#tell(key, held, null);
+    this.#tell(held, null);
   }
 
-  #tell(key: string, before: T | null, after: T | null): void {
+  #tell(before: T | null, after: T | null): void {
     this.#version += 1;
-    this.#options.changed(key, before, after);
+    this.#options.changed(before, after);
   }
 }
+
+const isNewerItem = (item: Item, than: Item): boolean =>
+  isNewer(item.resourceVersion, than.resourceVersion);
+
+const isSame = (a: Item, b: Item): boolean =>
+  a.resourceVersion === b.resourceVersion && a.uid === b.uid;

@@ -3,8 +3,9 @@
  * requests carry the UID and the resource version of the object that they were decided from, so
  * that the server refuses one that was decided from an old picture (law 5).
  */
+import type { V1Node } from "@kubernetes/client-node";
 import { PATCH } from "./api.ts";
-import type { KubeRequest } from "./api.ts";
+import type { KubeRequest, Sent } from "./api.ts";
 import { bounded, CALL_MS, nodePath } from "./node-call.ts";
 import { ANNOTATION, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
@@ -100,25 +101,19 @@ function preexisting(live: KubeNode): "true" | "false" {
 function apply(
   live: KubeNode,
   pool: string | null,
-  want: { annotations?: Record<string, string>; spec?: { unschedulable: true } },
+  { annotations, spec }: Pick<Sent<V1Node>, "spec"> & { annotations?: Record<string, string> },
 ): KubeRequest {
-  const { annotations, spec } = want;
+  const { name, uid, resourceVersion } = live;
+  const metadata = {
+    ...{ name, uid, resourceVersion },
+    ...(annotations === undefined ? {} : { annotations }),
+  };
   return {
     verb: "patch",
-    path: nodePath(live.name),
+    path: nodePath(name),
     query: { fieldManager: MANAGER.cordon, force: "true" },
     contentType: PATCH.apply,
-    body: {
-      apiVersion: "v1",
-      kind: "Node",
-      metadata: {
-        name: live.name,
-        uid: live.uid,
-        resourceVersion: live.resourceVersion,
-        ...(annotations === undefined ? {} : { annotations }),
-      },
-      ...(spec === undefined ? {} : { spec }),
-    },
+    body: { apiVersion: "v1", kind: "Node", metadata, ...(spec === undefined ? {} : { spec }) },
     timeoutMs: CALL_MS,
     lane: "cordon",
     pool,

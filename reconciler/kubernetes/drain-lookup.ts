@@ -2,6 +2,7 @@
  * What all drains share and read seldom: which DaemonSets exist, and which volumes are attached to
  * which Node. Both are read only when somebody needs them, once for all who do.
  */
+import type { V1VolumeAttachment, V1VolumeAttachmentSpec } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { KubeApi } from "./api.ts";
 import { daemonOf } from "../core/kubernetes/drain-plan.ts";
@@ -111,10 +112,11 @@ export class Attachments {
       this.isForbidden = false;
       const byNode = new Map<string, string[]>();
       for (const item of listed.items) {
-        const spec = readObject(readObject(item)["spec"]);
-        const node = readText(spec["nodeName"]);
+        const { spec } = readObject<V1VolumeAttachment>(item);
+        const { nodeName, source } = readObject<V1VolumeAttachmentSpec>(spec);
+        const node = readText(nodeName);
         if (node === null) continue;
-        const volume = readText(readObject(spec["source"])["persistentVolumeName"]);
+        const volume = readText(readObject(source)["persistentVolumeName"]);
         byNode.set(node, [...(byNode.get(node) ?? []), volume ?? "an inline volume"]);
       }
       this.list = { sentMono: mono, byNode };

@@ -3,8 +3,10 @@
  * or deletion always carries the UID that was seen, so that it can never end another pod of the
  * same name, and never a grace period of 0: that would free the name while the old pod still runs.
  */
+import type { V1Eviction } from "@kubernetes/client-node";
 import type { PoolName } from "../../schema/id.ts";
-import type { KubeAnswer, KubeRequest } from "./api.ts";
+import { deleteOptions } from "./api.ts";
+import type { KubeAnswer, KubeRequest, Sent } from "./api.ts";
 import type { KubePod } from "../core/kubernetes/object.ts";
 import { readObject, readText } from "./read-field.ts";
 import { readPod } from "./read-pod.ts";
@@ -51,15 +53,16 @@ export const listAttachments = (): KubeRequest =>
 export function evictPod(pod: Named, graceMs: number, pool: PoolName | null): KubeRequest {
   const { namespace, name, uid } = pod;
   const grace = graceMs < 0 ? {} : { gracePeriodSeconds: formatSeconds(graceMs) };
+  const body: Sent<V1Eviction> = {
+    apiVersion: "policy/v1",
+    kind: "Eviction",
+    metadata: { namespace, name },
+    deleteOptions: { preconditions: { uid }, ...grace },
+  };
   return {
     verb: "create",
     path: `${podPath(pod)}/eviction`,
-    body: {
-      apiVersion: "policy/v1",
-      kind: "Eviction",
-      metadata: { namespace, name },
-      deleteOptions: { preconditions: { uid }, ...grace },
-    },
+    body,
     timeoutMs: EVICT_TIMEOUT_MS,
     lane: "evict",
     pool,
@@ -71,12 +74,7 @@ export function deletePod(pod: Named, graceMs: number, pool: PoolName | null): K
   return {
     verb: "delete",
     path: podPath(pod),
-    body: {
-      apiVersion: "v1",
-      kind: "DeleteOptions",
-      preconditions: { uid: pod.uid },
-      gracePeriodSeconds: formatSeconds(graceMs),
-    },
+    body: { ...deleteOptions(pod.uid), gracePeriodSeconds: formatSeconds(graceMs) },
     timeoutMs: EVICT_TIMEOUT_MS,
     lane: "evict",
     pool,

@@ -1,7 +1,8 @@
 /**
  * An Event in the form that the API server takes (`events.k8s.io/v1`), and where it lies: pure.
  */
-import type { KubeRequest } from "./api.ts";
+import type { EventsV1Event, V1ObjectReference } from "@kubernetes/client-node";
+import type { KubeRequest, Sent } from "./api.ts";
 import { bounded, CALL_MS } from "./node-call.ts";
 import { DOMAIN } from "../core/kubernetes/object.ts";
 
@@ -58,30 +59,25 @@ export function createRequest(
   const namespace = namespaceOf(event);
   const kind = event.namespace === undefined ? "Node" : "Pod";
   const place = event.namespace === undefined ? {} : { namespace };
-  return {
-    verb: "create",
-    path: eventPath(namespace, "series"),
-    body: {
-      apiVersion: "events.k8s.io/v1",
-      kind: "Event",
-      metadata: { name: object, namespace },
-      eventTime: micro(nowMs),
-      reportingController: `${DOMAIN}/reconciler`,
-      reportingInstance,
-      type,
-      reason: camel(reason),
-      action: camel(action),
-      regarding: { apiVersion: "v1", kind, ...place, name, uid },
-      ...(related === undefined ? {} : { related: referenceOf(related) }),
-      note: noteOf(note),
-    },
-    timeoutMs: CALL_MS,
-    lane: "status",
-    pool,
+  const body: Sent<EventsV1Event> = {
+    apiVersion: "events.k8s.io/v1",
+    kind: "Event",
+    metadata: { name: object, namespace },
+    eventTime: micro(nowMs),
+    reportingController: `${DOMAIN}/reconciler`,
+    reportingInstance,
+    type,
+    reason: camel(reason),
+    action: camel(action),
+    regarding: { apiVersion: "v1", kind, ...place, name, uid },
+    ...(related === undefined ? {} : { related: referenceOf(related) }),
+    note: noteOf(note),
   };
+  const path = eventPath(namespace, "series");
+  return { verb: "create", path, body, timeoutMs: CALL_MS, lane: "status", pool };
 }
 
-function referenceOf({ kind, namespace, name, uid }: Related) {
+function referenceOf({ kind, namespace, name, uid }: Related): V1ObjectReference {
   return { apiVersion: "v1", kind, ...(namespace === null ? {} : { namespace }), name, uid };
 }
 

@@ -4,8 +4,9 @@
  * nobody could take it away. Its value is handed on once and is nowhere else: not in a record, not
  * in a message. A second leader that wakes up makes another one, which harms nobody, so no fence.
  */
+import type { V1Secret } from "@kubernetes/client-node";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { KubeApi } from "./api.ts";
+import type { KubeApi, Sent } from "./api.ts";
 import { findJoinCluster, type OwnWay } from "./join-cluster.ts";
 import { explainForbidden } from "./permission.ts";
 import type { Hindered, Join, JoinPass, JoinWish } from "../core/scheduler.ts";
@@ -66,30 +67,26 @@ async function makeToken({ api, wallMs, draw, fleet }: JoinPorts, wish: JoinWish
   const end = async (): Promise<void> => {
     await api.call({ ...call, verb: "delete", path });
   };
-  const answer = await api.call({
-    ...call,
-    verb: "create",
-    path: SECRETS,
-    body: {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: {
-        name: `bootstrap-token-${id}`,
-        namespace: "kube-system",
-        labels: { "app.kubernetes.io/managed-by": "navarch" },
-      },
-      type: "bootstrap.kubernetes.io/token",
-      stringData: {
-        description: `Navarch fleet ${fleet}, pool ${pool ?? "none"}, node ${node}`,
-        "token-id": id,
-        "token-secret": secret,
-        expiration: new Date(wallMs() + lastsMs).toISOString().replace(/\.\d+Z$/, "Z"),
-        "usage-bootstrap-authentication": "true",
-        "usage-bootstrap-signing": "true",
-        "auth-extra-groups": JOIN_GROUP,
-      },
+  const body: Sent<V1Secret> = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: {
+      name: `bootstrap-token-${id}`,
+      namespace: "kube-system",
+      labels: { "app.kubernetes.io/managed-by": "navarch" },
     },
-  });
+    type: "bootstrap.kubernetes.io/token",
+    stringData: {
+      description: `Navarch fleet ${fleet}, pool ${pool ?? "none"}, node ${node}`,
+      "token-id": id,
+      "token-secret": secret,
+      expiration: new Date(wallMs() + lastsMs).toISOString().replace(/\.\d+Z$/, "Z"),
+      "usage-bootstrap-authentication": "true",
+      "usage-bootstrap-signing": "true",
+      "auth-extra-groups": JOIN_GROUP,
+    },
+  };
+  const answer = await api.call({ ...call, verb: "create", path: SECRETS, body });
   switch (answer.kind) {
     case "ok":
       return { kind: "ok", token: `${id}.${secret}`, end };

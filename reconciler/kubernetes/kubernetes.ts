@@ -24,7 +24,7 @@ import { Drainers } from "./drainer.ts";
 import { ClusterEvents } from "./cluster-event.ts";
 import { Leaving, leavingOf } from "./leaving.ts";
 import { type Limiter, roomOf } from "./limiter.ts";
-import type { NodePorts } from "./node-call.ts";
+import { briefly } from "./node-call.ts";
 import type { KubeNode, KubePod } from "../core/kubernetes/object.ts";
 import { leftOver, leftPods, orphanedNames, withFormer } from "./orphaned.ts";
 import { missingRules } from "./permission.ts";
@@ -32,8 +32,9 @@ import { PodHolds } from "./pod-hold.ts";
 import { PodHosts } from "./pod-host.ts";
 import { PodIndex } from "./pod-index.ts";
 import { type PoolQueue, queueOf, showQueue } from "./pod-queue.ts";
-import { reflectNodes, reflectPods } from "./reflect.ts";
-import type { Reflector } from "./reflector.ts";
+import { readNode } from "./read-node.ts";
+import { readPod } from "./read-pod.ts";
+import { Reflector } from "./reflector.ts";
 import { StatusMirror, type StatusWish } from "./status-mirror.ts";
 import { statusWishOf } from "./status-wish.ts";
 import { reviewPodToken } from "./token-review.ts";
@@ -54,9 +55,6 @@ export type KubernetesPorts = {
   /** Told of each mark for a session, once the server has acknowledged it. */
   marked?: (node: string) => void;
 };
-
-/** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
-const MARK_MS = 7_000;
 
 type Hands = {
   drainers: Drainers;
@@ -96,25 +94,33 @@ export class Kubernetes implements Scheduler {
 
   constructor(ports: KubernetesPorts) {
     this.#ports = ports;
-    this.#nodes = reflectNodes(ports, (before, after) => {
-      if (isOther(before, after)) this.#identity += 1;
-      if (!isNews(before, after)) return;
-      this.#news += 1;
-      this.#hint();
-    });
-    this.#pods = reflectPods(ports, (before, after) => {
-      this.#podsOn.note(before, after);
-      this.#holds.note(before, after);
-      if (this.#hosts.note(before, after)) {
-        this.#identity += 1;
+    const { api, clock, random, log } = ports;
+    this.#nodes = new Reflector<KubeNode>({
+      ...{ api, clock, random, log, path: "/api/v1/nodes", query: {}, read: readNode },
+      changed: (before, after) => {
+        if (isOther(before, after)) this.#identity += 1;
+        if (!isNews(before, after)) return;
         this.#news += 1;
         this.#hint();
-      }
-      const node = after?.node ?? before?.node ?? "";
-      if (this.#draining.has(node)) this.#hint();
+      },
+    });
+    this.#pods = new Reflector<KubePod>({
+      ...{ api, clock, random, log, path: "/api/v1/pods", query: {}, read: readPod },
+      changed: (before, after) => this.#podChanged(before, after),
     });
     this.#hands = this.#openHands();
     this.cluster = this.#openCluster();
+  }
+
+  #podChanged(before: KubePod | null, after: KubePod | null): void {
+    this.#podsOn.note(before, after);
+    this.#holds.note(before, after);
+    if (this.#hosts.note(before, after)) {
+      this.#identity += 1;
+      this.#news += 1;
+      this.#hint();
+    }
+    if (this.#draining.has(after?.node ?? before?.node ?? "")) this.#hint();
   }
 
   #openHands(): Hands {
@@ -155,7 +161,7 @@ export class Kubernetes implements Scheduler {
     if (bound === undefined) return this.#unbound();
     const { name, uid, pool } = bound;
     const cached = this.#nodes.get(name);
-    const answer = await holdCordon(this.#briefly(), name, uid, {
+    const answer = await holdCordon(briefly(this.#ports), name, uid, {
       session: sessionOf(fence),
       why,
       pool,
@@ -173,7 +179,7 @@ export class Kubernetes implements Scheduler {
     const { name, uid, pool } = bound;
     const cached = this.#nodes.get(name);
     const options = { pool, ...(cached === undefined ? {} : { cached }) };
-    return this.#judge(await releaseCordon(this.#briefly(), name, uid, options), uid);
+    return this.#judge(await releaseCordon(briefly(this.#ports), name, uid, options), uid);
   }
 
   /** The phase that follows says what drains, and every activation says it anew (`tend`). */
@@ -227,17 +233,6 @@ export class Kubernetes implements Scheduler {
       return { kind: "ok", message: "it has no object in Kubernetes" };
     }
     return { kind: "ambiguous", message: "the cluster's nodes are not known yet" };
-  }
-
-  /**
-   * The API for one order to mark, which is carried out now or not at all: a process that slept in
-   * between must not write what another one has decided otherwise since.
-   */
-  #briefly(): NodePorts {
-    const { api, clock, random } = this.#ports;
-    const endMono = clock.monoMs() + MARK_MS;
-    const isWanted = (): boolean => clock.monoMs() <= endMono;
-    return { api: { ...api, call: (one) => api.call({ ...one, isWanted }) }, clock, random };
   }
 
   #judge(answer: CordonAnswer, uid: string): SchedulerAnswer {

@@ -7,17 +7,14 @@
  */
 import type { Log } from "../core/clock.ts";
 import type { Wish } from "../core/wish.ts";
-import type { KubeApi } from "./api.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
-import type { NodePorts } from "./node-call.ts";
+import { briefly, type NodePorts } from "./node-call.ts";
 import { ANNOTATION, type KubeNode } from "../core/kubernetes/object.ts";
 
 const IN_FLIGHT = 8;
 const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 300_000;
-/** An order that waited longer than this is not written any more: another leader may have come. */
-const MARK_MS = 7_000;
 
 export type LeavingNode = { object: KubeNode; pool: string | null };
 
@@ -78,11 +75,8 @@ export class Leaving {
     const { name, uid } = object;
     // It may have become some node's again while it waited.
     if (this.#cases.get(uid) !== one) return;
-    const { api, clock, random, log } = this.#ports;
-    const endMono = clock.monoMs() + MARK_MS;
-    const isWanted = (): boolean => clock.monoMs() <= endMono && this.#cases.get(uid) === one;
-    const brief: KubeApi = { ...api, call: (ask) => api.call({ ...ask, isWanted }) };
-    const ports = { api: brief, clock, random };
+    const { clock, random, log } = this.#ports;
+    const ports = briefly(this.#ports, () => this.#cases.get(uid) === one);
     const answer = await releaseCordon(ports, name, uid, { pool, cached: object });
     if (answer.kind === "released" || answer.kind === "other_object") {
       one.failures = 0;

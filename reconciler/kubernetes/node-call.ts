@@ -21,6 +21,19 @@ export const RETRIES_MAX = 5;
  */
 const RETRY_MS = 10;
 
+/** As long as an eviction: the rest that a lease must still have for a call (lease.ts). */
+const MARK_MS = 7_000;
+
+/**
+ * The API for one order to mark, which is carried out now or not at all: a process that slept in
+ * between must not write what another one has decided otherwise since.
+ */
+export function briefly({ api, clock, random }: NodePorts, isStill = () => true): NodePorts {
+  const endMono = clock.monoMs() + MARK_MS;
+  const isWanted = (): boolean => clock.monoMs() <= endMono && isStill();
+  return { api: { ...api, call: (one) => api.call({ ...one, isWanted }) }, clock, random };
+}
+
 export const nodePath = (name: string): string => `/api/v1/nodes/${encodeURIComponent(name)}`;
 
 export function waitToRetry({ clock, random }: NodePorts, attempt: number): Promise<void> {

@@ -5,7 +5,15 @@
  * bring no deleted node back, no wildcard, and no secrets but where machines are to join
  * (`JOIN_PERMISSIONS`, an option of its own).
  */
-import type { KubeAnswer, KubeApi } from "./api.ts";
+import type {
+  V1SelfSubjectAccessReview,
+  V1SelfSubjectReview,
+  V1SelfSubjectReviewStatus,
+  V1SubjectAccessReviewStatus,
+  V1TokenReview,
+  V1UserInfo,
+} from "@kubernetes/client-node";
+import type { KubeAnswer, KubeApi, Sent } from "./api.ts";
 import { readObject, readText } from "./read-field.ts";
 import type { MissingRules } from "../core/scheduler.ts";
 
@@ -139,50 +147,51 @@ export async function missingRules(
   return { kind: "ok", rules, checked: wanted.length, account };
 }
 
+type Review = V1SelfSubjectAccessReview | V1SelfSubjectReview | V1TokenReview;
+
+/** Asks what is put as an object: it is answered in its status, and not kept. */
+export function askReview(
+  api: KubeApi,
+  body: Sent<Review> & { apiVersion: string; kind: string },
+  timeoutMs: number,
+): Promise<KubeAnswer> {
+  const path = `/apis/${body.apiVersion}/${body.kind.toLowerCase()}s`;
+  return api.call({ verb: "create", path, body, timeoutMs, lane: "read" });
+}
+
 /**
  * Who the control plane is to the server. Any account may ask (`system:basic-user`, Kubernetes 1.28
  * and later); where the server refuses that, too, its refusal names the account.
  */
 async function readAccount(api: KubeApi): Promise<string | null> {
-  const answer = await api.call({
-    verb: "create",
-    path: "/apis/authentication.k8s.io/v1/selfsubjectreviews",
-    body: { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" },
-    timeoutMs: TIMEOUT_MS,
-    lane: "read",
-  });
-  if (answer.kind !== "ok") return USER.exec(answer.message)?.[1] ?? null;
-  const { userInfo } = readObject(readObject(answer.body)["status"]);
-  return readText(readObject(userInfo)["username"]);
+  const question = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
+  const answer = await askReview(api, question, TIMEOUT_MS);
+  if (answer.kind !== "ok") return accountIn(answer.message);
+  const { status } = readObject<V1SelfSubjectReview>(answer.body);
+  const { userInfo } = readObject<V1SelfSubjectReviewStatus>(status);
+  return readText(readObject<V1UserInfo>(userInfo).username);
 }
 
 /** `allowed`, `missing`, or why it is not known. */
 async function review(api: KubeApi, permission: Permission): Promise<string> {
   const { group, verb, namespace, name } = permission;
-  const named = name === undefined ? {} : { name };
   const [resource = "", subresource = ""] = permission.resource.split("/");
-  const answer = await api.call({
-    verb: "create",
-    path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-    body: {
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SelfSubjectAccessReview",
-      spec: {
-        resourceAttributes: {
-          ...{ group, resource, subresource, verb, namespace: namespace ?? "" },
-          ...named,
-        },
-      },
-    },
-    timeoutMs: TIMEOUT_MS,
-    lane: "read",
-  });
+  const resourceAttributes = {
+    ...{ group, resource, subresource, verb, namespace: namespace ?? "" },
+    ...(name === undefined ? {} : { name }),
+  };
+  const question = {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectAccessReview",
+    spec: { resourceAttributes },
+  };
+  const answer = await askReview(api, question, TIMEOUT_MS);
   if (answer.kind !== "ok") return answer.message;
-  const status = readObject(readObject(answer.body)["status"]);
-  if (status["allowed"] === true) return "allowed";
-  if (status["allowed"] === false && typeof status["evaluationError"] !== "string")
-    return "missing";
-  return String(status["evaluationError"] ?? "the answer was no review").slice(0, 1_024);
+  const { status } = readObject<V1SelfSubjectAccessReview>(answer.body);
+  const { allowed, evaluationError } = readObject<V1SubjectAccessReviewStatus>(status);
+  if (allowed === true) return "allowed";
+  if (allowed === false && typeof evaluationError !== "string") return "missing";
+  return String(evaluationError ?? "the answer was no review").slice(0, 1_024);
 }
 
 /** `patch nodes/status`, as a person looks for it in a role. */
@@ -206,7 +215,8 @@ const FORBIDDEN =
   /cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?/;
 
 /** The account in such a refusal. */
-const USER = /User "([^"]{1,300})" cannot /;
+export const accountIn = (message: string): string | null =>
+  /User "([^"]{1,300})" cannot /.exec(message)?.[1] ?? null;
 
 /**
  * Names the account and the rule that it lacks after a 403. A role without the rule and a role that
@@ -222,6 +232,6 @@ export function explainForbidden(answer: KubeAnswer): string | null {
     (one) => one.verb === verb && one.resource === resource && one.group === group,
   );
   const rule = formatPermission({ namespace: null, ...known, verb, resource, group });
-  const account = USER.exec(answer.message)?.[1] ?? "the control plane's account";
+  const account = accountIn(answer.message) ?? "the control plane's account";
   return `forbidden: ${account} may not ${rule}${known === undefined ? "" : ` (${known.use})`}`;
 }

@@ -1,4 +1,9 @@
 /** A PodDisruptionBudget as the API server sends it, read into what a drain looks at. */
+import type {
+  V1ObjectMeta,
+  V1PodDisruptionBudget,
+  V1PodDisruptionBudgetStatus,
+} from "@kubernetes/client-node";
 import { readCount, readIdentity, readObject, readText } from "./read-field.ts";
 
 export type KubeBudget = {
@@ -12,11 +17,10 @@ export type KubeBudget = {
 
 /** `null` for what is no budget with a name and a UID; never throws. */
 export function readBudget(json: unknown): KubeBudget | null {
-  const object = readObject(json);
-  const metadata = readObject(object["metadata"]);
-  const identity = readIdentity(metadata);
-  const namespace = readText(metadata["namespace"]);
+  const { metadata, status } = readObject<V1PodDisruptionBudget>(json);
+  const identity = readIdentity(readObject(metadata));
+  const namespace = readText(readObject<V1ObjectMeta>(metadata).namespace);
   if (identity === null || namespace === null) return null;
-  const allowed = readCount(readObject(object["status"])["disruptionsAllowed"]) ?? 0;
-  return { ...identity, namespace, allowed };
+  const { disruptionsAllowed } = readObject<V1PodDisruptionBudgetStatus>(status);
+  return { ...identity, namespace, allowed: readCount(disruptionsAllowed) ?? 0 };
 }

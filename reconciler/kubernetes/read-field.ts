@@ -17,13 +17,15 @@ const NAME_CHARS_MAX = 253;
 const UID_CHARS_MAX = 128;
 
 export type Fields = Readonly<Record<string, unknown>>;
+/** The fields that an object of the API has; that one is there, and of which type, is not known. */
+export type Untrusted<T> = { readonly [K in keyof T]?: unknown };
 
-const NONE: Fields = {};
+const NONE = {};
 
 /** The object, or an empty one. */
-export function readObject(value: unknown): Fields {
+export function readObject<T = Fields>(value: unknown): Untrusted<T> {
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isObject ? (value as Fields) : NONE;
+  return isObject ? (value as Untrusted<T>) : NONE;
 }
 
 export function readList(value: unknown): readonly unknown[] {
@@ -57,7 +59,7 @@ export type Identity = { name: string; uid: string; resourceVersion: string };
  * than cut: a cut one could be somebody else's. A version that is not decimal becomes `0`, older
  * than every other.
  */
-export function readIdentity(metadata: Fields): Identity | null {
+export function readIdentity(metadata: Untrusted<Identity>): Identity | null {
   const { name, uid, resourceVersion } = metadata;
   if (typeof name !== "string" || name === "" || name.length > NAME_CHARS_MAX) return null;
   if (typeof uid !== "string" || uid === "" || uid.length > UID_CHARS_MAX) return null;

@@ -3,9 +3,20 @@
  * read out of `metadata.managedFields` (docs/reference/kubernetes.md#cordon): a share of one's own
  * is what may be given back, and everybody else's is what stays.
  */
+import type {
+  V1ManagedFieldsEntry,
+  V1Node,
+  V1NodeAddress,
+  V1NodeCondition,
+  V1NodeSpec,
+  V1NodeStatus,
+  V1NodeSystemInfo,
+  V1ObjectMeta,
+  V1Taint,
+} from "@kubernetes/client-node";
 import { ANNOTATION, DOMAIN, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode, Taint } from "../core/kubernetes/object.ts";
-import type { Fields } from "./read-field.ts";
+import type { Untrusted } from "./read-field.ts";
 import {
   readCount,
   readIdentity,
@@ -27,65 +38,65 @@ export const isOurs = (key: string): boolean => key.startsWith(`${DOMAIN}/`);
 
 /** `null` for what is no Node with a name and a UID; never throws. */
 export function readNode(json: unknown): KubeNode | null {
-  const object = readObject(json);
-  const metadata = readObject(object["metadata"]);
+  const object = readObject<V1Node>(json);
+  const metadata = readObject<V1ObjectMeta>(object.metadata);
   const identity = readIdentity(metadata);
   if (identity === null) return null;
-  const spec = readObject(object["spec"]);
-  const status = readObject(object["status"]);
-  const info = readObject(status["nodeInfo"]);
-  const unschedulable = spec["unschedulable"] === true;
-  const labels = readTextMap(metadata["labels"]);
-  const annotations = readTextMap(metadata["annotations"], isOurs);
-  const addresses = readAddresses(status["addresses"]);
+  const spec = readObject<V1NodeSpec>(object.spec);
+  const status = readObject<V1NodeStatus>(object.status);
+  const info = readObject<V1NodeSystemInfo>(status.nodeInfo);
+  const unschedulable = spec.unschedulable === true;
+  const writes = readList(metadata.managedFields).map((raw) => readObject<Write>(raw));
+  const labels = readTextMap(metadata.labels);
+  const addresses = readAddresses(status.addresses);
   return {
     ...identity,
     unschedulable,
-    ...readOwnership(metadata["managedFields"], unschedulable),
-    ...readNoted(metadata["managedFields"]),
+    ...readOwnership(writes, unschedulable),
+    ...readNoted(writes),
     ...readDeletion(metadata),
-    ...readTouched(metadata["managedFields"]),
-    annotations,
+    ...readTouched(writes),
+    annotations: readTextMap(metadata.annotations, isOurs),
     labels,
-    taints: readTaints(spec["taints"]),
-    conditions: readConditions(status["conditions"]),
-    providerId: readText(spec["providerID"]),
-    systemUuid: readText(info["systemUUID"]),
-    bootId: readText(info["bootID"]),
+    taints: readTaints(spec.taints),
+    conditions: readConditions(status.conditions),
+    providerId: readText(spec.providerID),
+    systemUuid: readText(info.systemUUID),
+    bootId: readText(info.bootID),
     ips: addresses.ips,
     hostname: addresses.hostname ?? labels[HOSTNAME_LABEL] ?? null,
-    gpus: readCount(readObject(status["allocatable"])[GPU]),
+    gpus: readCount(readObject(status.allocatable)[GPU]),
   };
 }
+
+type Write = V1ManagedFieldsEntry;
+type Writes = readonly Untrusted<Write>[];
+
+const isOwnApply = ({ manager, operation }: Untrusted<Write>): boolean =>
+  manager === MANAGER.cordon && operation === "Apply";
 
 /**
  * The owners of `spec.unschedulable`. Only an Apply of ours is a share of ours: an Update under our
  * name is released by no apply, so it counts among the others.
  */
-function readOwnership(managedFields: unknown, unschedulable: boolean) {
-  const others = new Set<string>();
-  let own = false;
-  for (const raw of readList(managedFields)) {
-    const entry = readObject(raw);
-    if (!ownsCordon(entry)) continue;
-    const manager = readText(entry["manager"], MANAGER_CHARS_MAX) ?? UNKNOWN_MANAGER;
-    if (manager === MANAGER.cordon && entry["operation"] === "Apply") own = true;
-    else others.add(manager);
-  }
+function readOwnership(writes: Writes, unschedulable: boolean) {
+  const owners = writes.filter(ownsCordon);
+  const own = owners.some(isOwnApply);
+  const rest = owners.filter((entry) => !isOwnApply(entry));
+  const others = new Set(rest.map(({ manager }) => readManager(manager) ?? UNKNOWN_MANAGER));
   if (unschedulable && !own && others.size === 0) others.add(UNKNOWN_MANAGER);
   return { own, others: [...others] };
 }
 
+const readManager = (value: unknown): string | null => readText(value, MANAGER_CHARS_MAX);
+
 /** Only an entry of ours makes an annotation ours to take away: anybody can write its key. */
-function readNoted(managedFields: unknown): Pick<KubeNode, "noted"> {
-  for (const raw of readList(managedFields)) {
-    const entry = readObject(raw);
-    if (entry["manager"] !== MANAGER.cordon || entry["operation"] !== "Apply") continue;
-    const metadata = readObject(readObject(entry["fieldsV1"])["f:metadata"]);
-    const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
-    return owns && !ownsCordon(entry) ? { noted: true } : {};
-  }
-  return {};
+function readNoted(writes: Writes): Pick<KubeNode, "noted"> {
+  const entry = writes.find(isOwnApply);
+  if (entry === undefined) return {};
+  const metadata = readObject(readObject(entry.fieldsV1)["f:metadata"]);
+  const owns = Object.hasOwn(readObject(metadata["f:annotations"]), `f:${ANNOTATION.session}`);
+  return owns && !ownsCordon(entry) ? { noted: true } : {};
 }
 
 /** Parts of Kubernetes that react to a cordon and to its end; they decide neither. */
@@ -97,17 +108,14 @@ const TOUCHED_MAX = 3;
  * client that also sets an annotation, a label or a taint does. Times have whole seconds, and are
  * all of the server's clock.
  */
-function readTouched(managedFields: unknown): Pick<KubeNode, "touched"> {
-  const entries = readList(managedFields).map(readObject);
-  const isOwn = (entry: Fields): boolean =>
-    entry["manager"] === MANAGER.cordon && entry["operation"] === "Apply";
-  const markedAt = readInstantMs(entries.find(isOwn)?.["time"]);
+function readTouched(writes: Writes): Pick<KubeNode, "touched"> {
+  const markedAt = readInstantMs(writes.find(isOwnApply)?.time);
   if (markedAt === null) return {};
-  const touched = entries.flatMap((entry) => {
-    const manager = readText(entry["manager"], MANAGER_CHARS_MAX) ?? "";
-    const at = readInstantMs(entry["time"]) ?? Number.NEGATIVE_INFINITY;
+  const touched = writes.flatMap((entry) => {
+    const manager = readManager(entry.manager) ?? "";
+    const at = readInstantMs(entry.time) ?? Number.NEGATIVE_INFINITY;
     const isOther = !manager.startsWith("navarch") && !REACTING.has(manager) && manager !== "";
-    const isMain = readText(entry["subresource"]) === null;
+    const isMain = readText(entry.subresource) === null;
     return isOther && isMain && at >= markedAt ? [{ manager, at }] : [];
   });
   if (touched.length === 0) return {};
@@ -115,36 +123,33 @@ function readTouched(managedFields: unknown): Pick<KubeNode, "touched"> {
   return { touched: [...new Set(touched.map(({ manager }) => manager))].slice(0, TOUCHED_MAX) };
 }
 
-function ownsCordon(entry: Fields): boolean {
-  const spec = readObject(readObject(entry["fieldsV1"])["f:spec"]);
-  return Object.hasOwn(spec, "f:unschedulable");
+function ownsCordon({ fieldsV1 }: Untrusted<Write>): boolean {
+  return Object.hasOwn(readObject(readObject(fieldsV1)["f:spec"]), "f:unschedulable");
 }
 
-function readDeletion(metadata: Fields): Pick<KubeNode, "deletion"> {
-  const at = readInstantMs(metadata["deletionTimestamp"]);
+function readDeletion(metadata: Untrusted<V1ObjectMeta>): Pick<KubeNode, "deletion"> {
+  const at = readInstantMs(metadata.deletionTimestamp);
   if (at === null) return {};
-  const finalizers = readList(metadata["finalizers"]).flatMap((one) => readText(one) ?? []);
+  const finalizers = readList(metadata.finalizers).flatMap((one) => readText(one) ?? []);
   return { deletion: { at, finalizers } };
 }
 
 function readTaints(value: unknown): Taint[] {
   return readList(value).flatMap((raw) => {
-    const taint = readObject(raw);
-    const key = readText(taint["key"]);
-    const effect = readText(taint["effect"]);
+    const taint = readObject<V1Taint>(raw);
+    const [key, effect] = [readText(taint.key), readText(taint.effect)];
     if (key === null || effect === null) return [];
-    return [{ key, value: readText(taint["value"]), effect }];
+    return [{ key, value: readText(taint.value), effect }];
   });
 }
 
 function readConditions(value: unknown): KubeNode["conditions"] {
   return readList(value).flatMap((raw) => {
-    const condition = readObject(raw);
-    const type = readText(condition["type"]);
-    const status = readText(condition["status"]);
+    const condition = readObject<V1NodeCondition>(raw);
+    const [type, status] = [readText(condition.type), readText(condition.status)];
     if (type === null || status === null) return [];
-    const reason = readText(condition["reason"]) ?? "";
-    return [{ type, status, reason, message: readText(condition["message"]) ?? "" }];
+    const reason = readText(condition.reason) ?? "";
+    return [{ type, status, reason, message: readText(condition.message) ?? "" }];
   });
 }
 
@@ -152,7 +157,7 @@ function readAddresses(value: unknown): { ips: string[]; hostname: string | null
   const ips = new Set<string>();
   let hostname: string | null = null;
   for (const raw of readList(value)) {
-    const { type, address } = readObject(raw);
+    const { type, address } = readObject<V1NodeAddress>(raw);
     const text = readText(address);
     if (text === null) continue;
     if (type === "InternalIP" || type === "ExternalIP") ips.add(text);

@@ -2,8 +2,20 @@
  * A Pod as the API server sends it, read into what a drain has to know. The rules by which a pod is
  * left alone are judged elsewhere; here is only what the object says.
  */
+import type {
+  V1Container,
+  V1ObjectMeta,
+  V1OwnerReference,
+  V1Pod,
+  V1PodIP,
+  V1PodSpec,
+  V1PodStatus,
+  V1ResourceRequirements,
+  V1Toleration,
+  V1Volume,
+} from "@kubernetes/client-node";
 import type { KubePod, Toleration } from "../core/kubernetes/object.ts";
-import type { Fields } from "./read-field.ts";
+import type { Untrusted } from "./read-field.ts";
 import {
   readCount,
   readIdentity,
@@ -28,49 +40,49 @@ const POD_IPS_MAX = 2;
 
 /** `null` for what is no Pod with a namespace, a name and a UID; never throws. */
 export function readPod(json: unknown): KubePod | null {
-  const object = readObject(json);
-  const metadata = readObject(object["metadata"]);
+  const object = readObject<V1Pod>(json);
+  const metadata = readObject<V1ObjectMeta>(object.metadata);
   const identity = readIdentity(metadata);
-  const namespace = readText(metadata["namespace"]);
+  const namespace = readText(metadata.namespace);
   if (identity === null || namespace === null) return null;
-  const spec = readObject(object["spec"]);
-  const volumes = readList(spec["volumes"]).map(readObject);
-  const priority = spec["priority"];
-  const status = readObject(object["status"]);
-  const phase = readText(status["phase"]) ?? "Unknown";
-  const controller = readController(metadata["ownerReferences"]);
+  const spec = readObject<V1PodSpec>(object.spec);
+  const volumes = readList(spec.volumes).map((raw) => readObject<V1Volume>(raw));
+  const { priority } = spec;
+  const status = readObject<V1PodStatus>(object.status);
+  const phase = readText(status.phase) ?? "Unknown";
+  const controller = readController(metadata.ownerReferences);
   // An ended pod keeps its address in its status, and another one has it by then.
   const reports = controller?.kind === "DaemonSet" && phase === "Running";
   return {
     namespace,
     ...identity,
-    node: readText(spec["nodeName"]) ?? "",
+    node: readText(spec.nodeName) ?? "",
     ips: reports ? readPodIps(status) : [],
     phase,
     controller,
-    mirror: Object.hasOwn(readObject(metadata["annotations"]), MIRROR),
-    emptyDir: volumes.some((volume) => isGiven(volume["emptyDir"])),
+    mirror: Object.hasOwn(readObject(metadata.annotations), MIRROR),
+    emptyDir: volumes.some((volume) => isGiven(volume.emptyDir)),
     // A generic ephemeral volume is a claim too, made for the pod.
     claims: volumes.some(
-      (volume) => isGiven(volume["persistentVolumeClaim"]) || isGiven(volume["ephemeral"]),
+      (volume) => isGiven(volume.persistentVolumeClaim) || isGiven(volume.ephemeral),
     ),
-    deletionAt: readInstantMs(metadata["deletionTimestamp"]),
-    finalizers: readList(metadata["finalizers"]).flatMap((raw) => readText(raw) ?? []),
-    graceMs: readGraceMs(spec["terminationGracePeriodSeconds"]),
-    gpus: readList(spec["containers"]).reduce<number>((sum, raw) => sum + gpusOf(raw), 0),
+    deletionAt: readInstantMs(metadata.deletionTimestamp),
+    finalizers: readList(metadata.finalizers).flatMap((raw) => readText(raw) ?? []),
+    graceMs: readGraceMs(spec.terminationGracePeriodSeconds),
+    gpus: readList(spec.containers).reduce<number>((sum, raw) => sum + gpusOf(raw), 0),
     critical:
-      CRITICAL.has(readText(spec["priorityClassName"]) ?? "") ||
+      CRITICAL.has(readText(spec.priorityClassName) ?? "") ||
       (typeof priority === "number" && priority >= CRITICAL_PRIORITY),
-    tolerations: readTolerations(spec["tolerations"]),
-    labels: readTextMap(metadata["labels"]),
-    annotations: readTextMap(metadata["annotations"], isOurs),
+    tolerations: readTolerations(spec.tolerations),
+    labels: readTextMap(metadata.labels),
+    annotations: readTextMap(metadata.annotations, isOurs),
   };
 }
 
 /** `podIPs` has one per IP family, the first of which is `podIP` (Kubernetes API, PodStatus). */
-function readPodIps(status: Fields): string[] {
-  const given = readList(status["podIPs"]).map((raw) => readText(readObject(raw)["ip"]));
-  const all = [readText(status["podIP"]), ...given];
+function readPodIps({ podIP, podIPs }: Untrusted<V1PodStatus>): string[] {
+  const given = readList(podIPs).map((raw) => readText(readObject<V1PodIP>(raw).ip));
+  const all = [readText(podIP), ...given];
   return [...new Set(all.flatMap((ip) => ip ?? []))].slice(0, POD_IPS_MAX);
 }
 
@@ -78,9 +90,9 @@ const isGiven = (value: unknown): boolean => value !== undefined && value !== nu
 
 function readController(value: unknown): KubePod["controller"] {
   for (const raw of readList(value)) {
-    const owner = readObject(raw);
-    if (owner["controller"] !== true) continue;
-    const text = (key: string): string => readText(owner[key]) ?? "";
+    const owner = readObject<V1OwnerReference>(raw);
+    if (owner.controller !== true) continue;
+    const text = (key: keyof V1OwnerReference): string => readText(owner[key]) ?? "";
     const [apiVersion, kind] = [text("apiVersion"), text("kind")];
     return { apiVersion, kind, name: text("name"), uid: text("uid") };
   }
@@ -93,19 +105,19 @@ function readGraceMs(value: unknown): number {
 }
 
 function gpusOf(container: unknown): number {
-  const resources = readObject(readObject(container)["resources"]);
-  const asked = (of: Fields): number | null => readCount(of[GPU]);
-  return asked(readObject(resources["requests"])) ?? asked(readObject(resources["limits"])) ?? 0;
+  const { resources } = readObject<V1Container>(container);
+  const { requests, limits } = readObject<V1ResourceRequirements>(resources);
+  return readCount(readObject(requests)[GPU]) ?? readCount(readObject(limits)[GPU]) ?? 0;
 }
 
 function readTolerations(value: unknown): Toleration[] {
   return readList(value).map((raw) => {
-    const toleration = readObject(raw);
+    const toleration = readObject<V1Toleration>(raw);
     return {
-      key: readText(toleration["key"]),
-      operator: readText(toleration["operator"]),
-      value: readText(toleration["value"]),
-      effect: readText(toleration["effect"]),
+      key: readText(toleration.key),
+      operator: readText(toleration.operator),
+      value: readText(toleration.value),
+      effect: readText(toleration.effect),
     };
   });
 }

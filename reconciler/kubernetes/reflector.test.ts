@@ -77,12 +77,10 @@ function open(random: () => number = () => 0) {
     path: "/api/v1/nodes",
     query: { labelSelector: "a=b" },
     read: (value) => readIdentity(readObject(readObject(value)["metadata"])),
-    keyOf: ({ name }) => name,
-    versionOf: ({ resourceVersion }) => resourceVersion,
-    uidOf: ({ uid }) => uid,
     clock,
     random,
-    changed: (key, before, after) => {
+    changed: (before, after) => {
+      const key = (after ?? before)?.name;
       changes.push(`${key} ${before?.resourceVersion ?? "-"} ${after?.resourceVersion ?? "-"}`);
     },
     log: (level) => {

@@ -12,9 +12,9 @@ import { explainForbidden } from "./permission.ts";
 import { readList } from "./call.ts";
 import type { ListAnswer } from "./call.ts";
 import { Collection } from "./collection.ts";
-import type { CollectionOptions } from "./collection.ts";
+import type { CollectionOptions, Item } from "./collection.ts";
 
-export type ReflectorOptions<T> = CollectionOptions<T> & {
+export type ReflectorOptions<T extends Item> = CollectionOptions<T> & {
   api: KubeApi;
   /** Of the collection: `/api/v1/pods`. */
   path: string;
@@ -66,7 +66,7 @@ const TOLD_FAILURES = 3;
 /** How a refusal for want of a permission begins, in `explainForbidden` too. */
 const FORBIDDEN = "forbidden";
 
-export class Reflector<T> {
+export class Reflector<T extends Item> {
   readonly #options: ReflectorOptions<T>;
   readonly #held: Collection<T>;
   #synced = false;

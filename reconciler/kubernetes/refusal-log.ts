@@ -7,7 +7,7 @@
 import type { Clock, Log } from "../core/clock.ts";
 import { type Admission, readAdmission, sayAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
-import { explainForbidden } from "./permission.ts";
+import { accountIn, explainForbidden } from "./permission.ts";
 import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
 
 /** The second line comes after so long, then after twice that, … */
@@ -121,13 +121,13 @@ class RefusalLog {
       ...(isNode && name !== "" ? { kube_node: name } : {}),
       ...(isNode || object === "" ? {} : { object }),
     };
-    const account = /User "([^"]{1,300})" cannot /.exec(said)?.[1];
+    const account = accountIn(said);
     const level = this.ports.isOptional && !this.hasWorked ? "warn" : "error";
     const denies = "Kubernetes denies a permission";
     const words = admission === null ? denies : "admission refuses a write";
     this.ports.log(level, words, {
       ...about,
-      ...(account === undefined ? {} : { account }),
+      ...(account === null ? {} : { account }),
       ...(times === 1 ? {} : { times, for_s: Math.round((lastMono - sinceMono) / 1_000) }),
       reason,
       advice: admission === null ? GRANT : PASS,

@@ -6,8 +6,9 @@
  * the Node are there from Kubernetes 1.30 on (`ServiceAccountTokenPodNodeInfo`, GA in 1.32). The
  * answer repeats the token, so nothing of it but the fields below goes any further.
  */
+import type { V1TokenReview, V1TokenReviewStatus, V1UserInfo } from "@kubernetes/client-node";
 import type { KubeApi } from "./api.ts";
-import { explainForbidden } from "./permission.ts";
+import { askReview, explainForbidden } from "./permission.ts";
 import { readIdentity, readList, readObject, readText } from "./read-field.ts";
 import type { PodReview } from "../core/scheduler.ts";
 
@@ -27,17 +28,9 @@ export async function reviewPodToken(
   token: string,
   account: string | null,
 ): Promise<PodReview> {
-  const answer = await api.call({
-    verb: "create",
-    path: "/apis/authentication.k8s.io/v1/tokenreviews",
-    body: {
-      apiVersion: "authentication.k8s.io/v1",
-      kind: "TokenReview",
-      spec: { token, audiences: [POD_AUDIENCE] },
-    },
-    timeoutMs: TIMEOUT_MS,
-    lane: "read",
-  });
+  const spec = { token, audiences: [POD_AUDIENCE] };
+  const question = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec };
+  const answer = await askReview(api, question, TIMEOUT_MS);
   if (answer.kind === "ok") return judge(answer.body, account ?? agentAccountIn("navarch"));
   const why = explainForbidden(answer) ?? answer.message;
   return { kind: "unknown", problem: `its pod token cannot be checked: ${brief(why)}` };
@@ -47,22 +40,22 @@ const brief = (text: string): string => text.slice(0, CHARS_MAX);
 const refused = (why: string): PodReview => ({ kind: "refused", problem: `its pod token ${why}` });
 
 function judge(body: unknown, account: string): PodReview {
-  const status = readObject(readObject(body)["status"]);
-  if (status["authenticated"] !== true) {
-    const why = readText(status["error"], CHARS_MAX) ?? "no reason given";
+  const status = readObject<V1TokenReviewStatus>(readObject<V1TokenReview>(body).status);
+  if (status.authenticated !== true) {
+    const why = readText(status.error, CHARS_MAX) ?? "no reason given";
     return refused(`is not accepted by the API server: ${why}`);
   }
   // A server that knows no audiences returns none, and has not compared them (API reference).
-  if (!readList(status["audiences"]).includes(POD_AUDIENCE)) {
+  if (!readList(status.audiences).includes(POD_AUDIENCE)) {
     return refused(`is not for the audience ${POD_AUDIENCE}`);
   }
-  const user = readObject(status["user"]);
-  const name = readText(user["username"], CHARS_MAX) ?? "";
+  const user = readObject<V1UserInfo>(status.user);
+  const name = readText(user.username, CHARS_MAX) ?? "";
   const [namespace = "", own = ""] = account.split("/");
   if (name !== `system:serviceaccount:${namespace}:${own}`) {
     return refused(`is of ${name}, not of service account ${account}`);
   }
-  const extra = readObject(user["extra"]);
+  const extra = readObject(user.extra);
   const claim = (key: string): unknown => {
     const [first, ...more] = readList(extra[`${CLAIM}${key}`]);
     return more.length === 0 ? first : undefined;

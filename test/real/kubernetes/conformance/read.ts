@@ -123,13 +123,11 @@ function openReflector(ground: Ground, told: string[], said: string[]): Reflecto
     path: MAPS,
     query: { labelSelector: "of=reflector" },
     read,
-    keyOf: ({ name }) => name,
-    versionOf: ({ resourceVersion }) => resourceVersion,
-    uidOf: ({ uid }) => uid,
     clock: ground.clock,
     random: () => 0.5,
-    changed: (key, before, after) => {
-      told.push(`${after === null ? "-" : before === null ? "+" : "~"}${key}`);
+    changed: (before, after) => {
+      const name = (after ?? before)?.name;
+      told.push(`${after === null ? "-" : before === null ? "+" : "~"}${name}`);
     },
     log: (_level, _msg, fields) => {
       said.push(String(fields?.["reason"] ?? ""));
