@@ -14,8 +14,6 @@ import { fillNotifier } from "./fill-notifier.ts";
 import type { Finder } from "../config/place.ts";
 import { checkKey } from "./open-bootstrap.ts";
 import { readFakeSettings } from "../provider/fake/setting.ts";
-import { whyNoMachines } from "../provider/machine/image.ts";
-import { readMachineSettings } from "../provider/machine/setting.ts";
 import { openTransport } from "../kubernetes/connect.ts";
 import { whyNoDatabase } from "../store/address.ts";
 import { whyUnfit } from "../security/tls/fit.ts";
@@ -98,13 +96,10 @@ function checkProvider({ name, type, settings }: ProviderConfig, say: Say): void
   const at = ["providers", name];
   try {
     if (type === "fake") readFakeSettings(name, settings);
-    if (type === "machine") readMachineSettings(name, settings);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     say("error", null, at, message.replace(`providers.${name}.`, ""));
   }
-  const why = type === "machine" ? whyNoMachines() : null;
-  if (why !== null) say("warning", null, at, `nothing can be bought here: ${why}`);
   for (const [key, path] of [
     ["agent_path", settings["agentPath"]],
     ["api_key_file", settings["apiKeyFile"]],

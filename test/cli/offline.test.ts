@@ -143,7 +143,7 @@ pools:
     const { code, out, err } = await navarch(["config", "validate", warned]);
     expect({ code, out }).toEqual({ code: 0, out: `${warned}: ok (1 pool, 3 providers)\n` });
     const lines = err.split("\n").filter((line) => line.includes(" warning: "));
-    const none = "have no adapter in this version (types with an adapter: fake, machine)";
+    const none = "have no adapter in this version (types with an adapter: fake)";
     expect(lines.map((line) => line.replace(`${warned}:`, ""))).toEqual([
       "3:23: server.health_policy_path: warning: health policy /none/policy.yaml is missing: " +
         "running on the built-in policy",

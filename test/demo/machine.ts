@@ -4,6 +4,7 @@
  * root; nothing of it is left on this computer afterwards.
  */
 import { readFileSync } from "node:fs";
+import { buildMachineNavarch } from "../fixture/machine/build.ts";
 import { openBed } from "../real/machine/bed.ts";
 import { Plane } from "../fixture/plane/plane.ts";
 
@@ -22,7 +23,7 @@ export type Stage = {
 export async function openMachineStage(size: number, timing: string): Promise<Stage> {
   const bed = await openBed();
   const publicKey = readFileSync(`${bed.keyPath}.pub`, "utf8").trim();
-  const plane = new Plane(`
+  const yaml = `
 server:
   address: 0.0.0.0:0
 ${timing}
@@ -42,7 +43,8 @@ pools:
     scaling: { min_nodes: ${size}, max_nodes: ${size + 2} }
     health: { unhealthy_threshold: 2, auto_replace: true }
     labels: { workload: training }
-`);
+`;
+  const plane = new Plane(yaml, {}, [], await buildMachineNavarch());
   return {
     plane,
     what: "three Debian machines, set up over SSH",

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { makeDeb } from "../../build/deb/package.ts";
-import { KERNEL_LOG } from "../../reconciler/provider/machine/script.ts";
+import { KERNEL_LOG } from "../fixture/machine/script.ts";
 import { agentBinary } from "../agent/binary.ts";
 import { StubControlPlane } from "../agent/control-plane.ts";
 import { buildNvml } from "../fixture/nvml/build.ts";

@@ -15,7 +15,7 @@ import { type Bed, openBed } from "../real/machine/bed.ts";
 import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { CommandId } from "../../schema/id.ts";
-import { KERNEL_LOG } from "../../reconciler/provider/machine/script.ts";
+import { KERNEL_LOG } from "../fixture/machine/script.ts";
 
 const isMissing = await missesBed("the units on a real machine");
 

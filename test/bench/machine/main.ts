@@ -4,7 +4,7 @@
  * only if the ship value is reached and no bootstrap failed.
  */
 import { parseArgs } from "node:util";
-import { whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
+import { whyNoMachines } from "../../fixture/machine/image.ts";
 import { buildStale } from "../../fixture/plane/plane.ts";
 import { isOver } from "../bench.ts";
 import { formatTable } from "../table.ts";

@@ -9,11 +9,11 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
-import type { MachineBed } from "../../../reconciler/provider/machine/bed.ts";
-import { HOST_ENV, runCommand } from "../../../reconciler/provider/machine/command.ts";
-import { RUN_DIR } from "../../../reconciler/provider/machine/hub-script.ts";
-import type { Ready } from "../../../reconciler/provider/machine/nspawn.ts";
+import { openMachineBed } from "../../fixture/machine/bed.ts";
+import type { MachineBed } from "../../fixture/machine/bed.ts";
+import { HOST_ENV, runCommand } from "../../fixture/machine/command.ts";
+import { RUN_DIR } from "../../fixture/machine/hub-script.ts";
+import type { Ready } from "../../fixture/machine/nspawn.ts";
 import { isLive } from "../../../reconciler/provider/fake/world.ts";
 import type { CreateRequest, Provider } from "../../../reconciler/core/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";

@@ -2,7 +2,7 @@
  * Buys machines from a bed, says so and waits to be killed: the control plane that dies while its
  * machines are on their way. Arguments: the bed's state folder, how many.
  */
-import { openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
+import { openMachineBed } from "../../fixture/machine/bed.ts";
 import { BED_FLEET } from "./bed.ts";
 
 const [stateDir = "", count = "1"] = process.argv.slice(2);

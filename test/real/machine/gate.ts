@@ -5,8 +5,8 @@
  *
  * Adapter: the environment, the package manager.
  */
-import { hasProgram } from "../../../reconciler/provider/machine/command.ts";
-import { readGroupTrees } from "../../../reconciler/provider/machine/group.ts";
+import { hasProgram } from "../../fixture/machine/command.ts";
+import { readGroupTrees } from "../../fixture/machine/group.ts";
 import {
   imagePath,
   installPrograms,
@@ -15,7 +15,7 @@ import {
   whyNoMachines,
   type ImageOptions,
   type Programs,
-} from "../../../reconciler/provider/machine/image.ts";
+} from "../../fixture/machine/image.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -8,11 +8,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { injectXid } from "../../fixture/cloud/inject.ts";
-import { HOST_ENV, runCommand, type Ran } from "../../../reconciler/provider/machine/command.ts";
+import { HOST_ENV, runCommand, type Ran } from "../../fixture/machine/command.ts";
 import { freezeGroup, initPid, isFrozen } from "./group.ts";
-import { machineFolder, type NspawnMachines } from "../../../reconciler/provider/machine/nspawn.ts";
-import { spotOf, type Place, type Spot } from "../../../reconciler/provider/machine/place.ts";
-import { quote } from "../../../reconciler/provider/machine/script.ts";
+import { machineFolder, type NspawnMachines } from "../../fixture/machine/nspawn.ts";
+import { spotOf, type Place, type Spot } from "../../fixture/machine/place.ts";
+import { quote } from "../../fixture/machine/script.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { until } from "../../fixture/plane/plane.ts";
 

@@ -2,10 +2,11 @@
  * `npm run machine`: throw-away Debian machines to play with, until Ctrl-C. `-- 5` makes five, and
  * `-- --build` only builds the image, which takes a minute once.
  */
-import { whyNoMachines } from "../../../reconciler/provider/machine/image.ts";
+import { buildMachineNavarch } from "../../fixture/machine/build.ts";
+import { whyNoMachines } from "../../fixture/machine/image.ts";
 import { openBed } from "./bed.ts";
 import { MORE_PACKAGES, prepareBed } from "./gate.ts";
-import { KERNEL_LOG } from "../../../reconciler/provider/machine/script.ts";
+import { KERNEL_LOG } from "../../fixture/machine/script.ts";
 
 const USAGE = `npm run machine            three machines until Ctrl-C
 npm run machine -- 10      ten of them, 50 at most
@@ -53,6 +54,7 @@ if (rest.length > 0 && !isAll) die(`unknown arguments ${rest.join(" ")}`);
 if (first === "--build") {
   try {
     console.log(await prepareBed());
+    console.log(await buildMachineNavarch());
     if (isAll) console.log(await prepareBed({ packages: MORE_PACKAGES }));
   } catch (error) {
     die(error instanceof Error ? error.message : String(error));

@@ -8,7 +8,7 @@ import { afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runCommand } from "../../../reconciler/provider/machine/command.ts";
+import { runCommand } from "../../fixture/machine/command.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { missesBed, missesPrograms } from "./gate.ts";
 import { BedPlane } from "./plane.ts";

@@ -9,6 +9,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { BootstrapAttemptView, BootstrapView, NodeView } from "../../../schema/api.ts";
+import { buildMachineNavarch } from "../../fixture/machine/build.ts";
 import { cleanEnv, NAVARCH, Plane, until } from "../../fixture/plane/plane.ts";
 import { SecurePlane } from "../../identity/secure-plane.ts";
 import { openBed, type Bed } from "./bed.ts";
@@ -77,7 +78,9 @@ export class BedPlane {
       throw error;
     }
     const Made = options.server?.["tls"] === undefined ? Plane : SecurePlane;
-    const plane = new Made(JSON.stringify(configOf(at, options)), options.env, moreOf(at));
+    const program = await buildMachineNavarch();
+    const yaml = JSON.stringify(configOf(at, options));
+    const plane = new Made(yaml, options.env, moreOf(at), program);
     if (options.over !== undefined) writeFileSync(overOf(bed), options.over(at));
     const opened = new BedPlane(bed, plane, port);
     await bed.guard(plane.state);

@@ -10,8 +10,8 @@ import {
   contractFleetId,
   providerContract,
 } from "../../port/provider.contract.ts";
-import { openMachineBed } from "../../../reconciler/provider/machine/bed.ts";
-import type { MachineProvider } from "../../../reconciler/provider/machine/machine.ts";
+import { openMachineBed } from "../../fixture/machine/bed.ts";
+import type { MachineProvider } from "../../fixture/machine/machine.ts";
 import { clearBed, openBed, removeBed } from "./bed.ts";
 import { missesBed } from "./gate.ts";
 

@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { HOST_ENV } from "../../../reconciler/provider/machine/command.ts";
-import type { Ready } from "../../../reconciler/provider/machine/nspawn.ts";
+import { HOST_ENV } from "../../fixture/machine/command.ts";
+import type { Ready } from "../../fixture/machine/nspawn.ts";
 import { until } from "../../fixture/plane/plane.ts";
 import { findLeft, openBed, type Bed } from "./bed.ts";
 import { missesBed } from "./gate.ts";
