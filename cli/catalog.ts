@@ -42,8 +42,10 @@ import { restore } from "./command/restore.ts";
 import { safety } from "./command/safety.ts";
 import { simulateInteractive } from "./command/simulate-interactive.ts";
 import { simulateList } from "./command/simulate-list.ts";
+import { simulateReplay } from "./command/simulate-replay.ts";
 import { simulateRun } from "./command/simulate-run.ts";
 import { simulateValidate } from "./command/simulate-validate.ts";
+import { supportDump } from "./command/support-dump.ts";
 import { terminate } from "./command/terminate.ts";
 import { tokenCreate } from "./command/token-create.ts";
 import { tokenList } from "./command/token-list.ts";
@@ -91,6 +93,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     doctor,
     doctorKubernetes,
     doctorStore,
+    supportDump,
   ],
   "Health policy": [policyValidate, policyTest, policyShow, policyTrust],
   Agents: [upgradeAgents, upgradeStatus, upgradeStop],
@@ -104,7 +107,7 @@ const GROUPS: Readonly<Record<string, readonly Command[]>> = {
     joinTokenRevoke,
   ],
   Kubernetes: [manifestsKubernetes, cleanupKubernetes],
-  Simulation: [simulateRun, simulateValidate, simulateInteractive, simulateList],
+  Simulation: [simulateRun, simulateValidate, simulateInteractive, simulateList, simulateReplay],
   Other: [version],
 };
 

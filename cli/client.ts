@@ -11,7 +11,7 @@ import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Token } from "./token.ts";
 import type { World } from "./world.ts";
-import type { ClientOptions, Seen } from "./download.ts";
+import type { ClientOptions, FileKind, Seen } from "./download.ts";
 
 /** `nowMs` is the server's own clock where it tells (a second of resolution), else ours. */
 export type Answer<T> = { ok: true; value: T; nowMs: number };
@@ -40,7 +40,12 @@ export type Client = {
     body?: Record<string, unknown>,
   ): Promise<Answer<T> | Failure>;
   /** Asks by POST for a file and writes it, mode 0600, to `out`; no file is left on a failure. */
-  download(path: string, out: string, seen: Seen): Promise<{ ok: true } | Failure>;
+  download(
+    path: string,
+    out: string,
+    kind: FileKind,
+    seen: Seen,
+  ): Promise<{ ok: true } | Failure>;
   /** A page outside the API's prefix, without its token. */
   page(path: string): Promise<Page | Failure>;
 };
@@ -116,7 +121,7 @@ export function openClient(world: World, options: ClientOptions): Client {
     token,
     get: (path, keys, query = {}) => call("GET", `${path}${formatQuery(query)}`, keys),
     send: (method, path, keys, body) => call(method, path, keys, body),
-    download: (path, out, seen) => download(options, `/api/v1${path}`, out, seen),
+    download: (path, out, kind, seen) => download(options, `/api/v1${path}`, out, kind, seen),
     page: (path) => request("GET", path, undefined, true),
   };
 }

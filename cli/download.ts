@@ -1,26 +1,28 @@
 /**
- * The one file that a command fetches: a database, looked at before it is called a backup. It is
- * written beside its place and moved there whole, so that a failure leaves nothing.
+ * A file that a command fetches, looked at before it is called what was asked for. It is written
+ * beside its place and moved there whole, so that a failure leaves nothing.
  *
  * Adapter: speaks HTTP, writes a file.
  */
-import { createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { createWriteStream, existsSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { redirected, refusalOf, unexpected, unreachable } from "./answer.ts";
-import { EXIT, failure } from "./failure.ts";
+import { EXIT, failure, usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
 import type { Address } from "./address.ts";
 import type { Token } from "./token.ts";
 import type { Trust } from "./trust.ts";
 
-/** How every SQLite file begins (SQLite's file format, 1.3.1). */
-const MAGIC = "SQLite format 3\0";
+/** How a kind of file begins, and what it is called where it does not. */
+export type FileKind = { magic: string; name: string };
 
 /** `--timeout` bounds each wait for more; all of it takes as long as it takes. */
 export async function download(
   options: ClientOptions,
   path: string,
   out: string,
+  kind: FileKind,
   seen: Seen,
 ): Promise<{ ok: true } | Failure> {
   const { address, token, timeoutMs, trust } = options;
@@ -45,8 +47,8 @@ export async function download(
     }
     const bytes = counted(late.watch(response.body), response.headers, seen);
     await pipeline(bytes, createWriteStream(partial, { mode: 0o600 }));
-    const head = await Bun.file(partial).slice(0, MAGIC.length).text();
-    if (head !== MAGIC) return unexpected(url, "what it sent is no database");
+    const head = await Bun.file(partial).slice(0, kind.magic.length).text();
+    if (head !== kind.magic) return unexpected(url, `what it sent is no ${kind.name}`);
     renameSync(partial, out);
     return { ok: true };
   } catch (error) {
@@ -120,6 +122,15 @@ export function cannotWrite(out: string, error: unknown): Failure {
 /** Of what cannot be looked at, nothing is left. */
 export function removeFile(path: string): void {
   if (existsSync(path)) rmSync(path, { force: true });
+}
+
+/** Asked before anything else: a server must not make a file for nothing. */
+export function checkPlace(out: string): Failure | null {
+  if (out === "") return usage("--out: expected the name of a file");
+  if (existsSync(out)) return usage(`--out: ${out} exists already`);
+  const folder = dirname(resolve(out));
+  if (existsSync(folder) && statSync(folder).isDirectory()) return null;
+  return usage(`--out: ${out} has no folder ${folder} to be in`);
 }
 
 export type ClientOptions = {

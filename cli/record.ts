@@ -90,7 +90,7 @@ export function recordIn(path: string): Record {
 }
 
 /** A line at a time; the file is larger than what should be in memory at once. */
-function* linesOf(path: string): Generator<string> {
+export function* linesOf(path: string, charsMax = LINE_CHARS_MAX): Generator<string> {
   const file = openSync(path, "r");
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(CHUNK_BYTES);
@@ -101,7 +101,7 @@ function* linesOf(path: string): Generator<string> {
       if (read === 0) break;
       const lines = (rest + decoder.decode(chunk.subarray(0, read), { stream: true })).split("\n");
       rest = lines.pop() ?? "";
-      if (rest.length > LINE_CHARS_MAX) throw new Error("a line is longer than any row");
+      if (rest.length > charsMax) throw new Error(`a line is longer than ${charsMax} characters`);
       yield* lines;
     }
     if (rest !== "") yield rest;
@@ -134,7 +134,7 @@ function openToWrite(path: string): number | string {
   }
 }
 
-function whyOf(error: unknown): string {
+export function whyOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -2,15 +2,17 @@
  * `navarch backup`: one file with the embedded database and the fleet's identity, taken while the
  * control plane runs, or from its folder. Whoever has the file can speak for every node.
  */
-import { existsSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "../command.ts";
-import { cannotWrite, removeFile } from "../download.ts";
-import { EXIT, failure, usage } from "../failure.ts";
-import type { Failure } from "../failure.ts";
+import { cannotWrite, checkPlace, removeFile } from "../download.ts";
+import { EXIT, failure } from "../failure.ts";
 import { openProgress } from "../progress.ts";
 import { show } from "../show.ts";
 import { plain } from "../table.ts";
+
+/** How every SQLite file begins (SQLite's file format, 1.3.1). */
+const DATABASE = { magic: "SQLite format 3\0", name: "database" };
 
 export const backup: Command = {
   name: ["backup"],
@@ -38,7 +40,7 @@ export const backup: Command = {
       if ("ok" in client) return client;
       const progress = openProgress(world, "backup", "bytes");
       progress.show(0, null, "the control plane copies its database");
-      const answer = await client.download("/admin/backup", out, progress.show);
+      const answer = await client.download("/admin/backup", out, DATABASE, progress.show);
       progress.end();
       if (!answer.ok) return answer;
     } else {
@@ -62,12 +64,3 @@ export const backup: Command = {
     return EXIT.done;
   },
 };
-
-/** Asked before anything else: a server must not copy its database for nothing. */
-function checkPlace(out: string): Failure | null {
-  if (out === "") return usage("--out: expected the name of a file");
-  if (existsSync(out)) return usage(`--out: ${out} exists already`);
-  const folder = dirname(resolve(out));
-  if (existsSync(folder) && statSync(folder).isDirectory()) return null;
-  return usage(`--out: ${out} has no folder ${folder} to be in`);
-}

@@ -31,6 +31,7 @@ import { Pace, troubleRestMs, untilNext } from "./pace.ts";
 import { Planner } from "./planner.ts";
 import { Presence, PULSE_MS } from "./presence.ts";
 import type { Provider } from "../core/provider.ts";
+import type { Activation } from "./recorder.ts";
 import { mayCall } from "../core/safety/blind.ts";
 import { stepImpaired } from "../core/safety/impaired.ts";
 import { stepSafety } from "../core/safety/step.ts";
@@ -128,6 +129,10 @@ export class Reconciler {
   }
   lastPlan(): Plan {
     return this.planner.plan;
+  }
+  /** The last activations of this process that are still known, oldest first. */
+  activations(count: number): Activation[] {
+    return this.planner.recorder.last(count);
   }
   lastSight(): Sight | null {
     return this.sight;

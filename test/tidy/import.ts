@@ -119,6 +119,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "simulator/cluster": [],
   "simulator/engine": ["cluster"],
   "simulator/machine": ["scenario"],
+  "simulator/replay": [],
   "simulator/report": ["run", "scenario"],
   "simulator/run": ["cluster", "engine", "machine", "scenario", "stack"],
   "simulator/scenario": ["bundle", "cluster", "engine"],

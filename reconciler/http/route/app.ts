@@ -37,6 +37,7 @@ import type { Quota } from "./quota.ts";
 import { Refusal } from "./request.ts";
 import { safetyRoutes } from "./safety.ts";
 import { openSliced } from "./sliced.ts";
+import { supportRoutes } from "./support.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
 
@@ -171,6 +172,7 @@ export function openApp(ports: RoutePorts): App {
     auditRoutes(api, ports.admission.audit);
   }
   backupRoutes(api, ports);
+  supportRoutes(api, ports);
   historyRoutes(api, ports);
   kubernetesRoutes(api, ports);
   quarantineRoutes(api, ports);

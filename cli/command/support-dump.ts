@@ -1,0 +1,52 @@
+/**
+ * `navarch support dump`: the last activations of the control plane in one file, each with what was
+ * known and what was decided, for `navarch simulate replay`.
+ */
+import type { Command } from "../command.ts";
+import { checkPlace } from "../download.ts";
+import { EXIT, usage } from "../failure.ts";
+import { openProgress } from "../progress.ts";
+import { show } from "../show.ts";
+import { plain } from "../table.ts";
+
+const LAST_DEFAULT = "10";
+
+export const supportDump: Command = {
+  name: ["support", "dump"],
+  usage: "",
+  summary: "save the last decisions and what they were made from",
+  examples: ["navarch support dump --last 20 --out activations.jsonl"],
+  more:
+    "An activation is a turn of the control loop; turns that decide nothing new count as one.\n" +
+    "Settings of providers and notifiers are left out, and what looks like a secret is hidden;\n" +
+    "names, addresses and messages of nodes are in the file. Look at it before you send it.\n" +
+    "navarch simulate replay decides the file again.",
+  flags: [
+    { name: "last", kind: "text", value: "N", help: `how many (default ${LAST_DEFAULT}, to 64)` },
+    { name: "out", kind: "text", value: "FILE", help: "default navarch-<time>.jsonl" },
+  ],
+  words: { min: 0, max: 0 },
+  reach: "online",
+  async run(context, client) {
+    const { flags, world } = context;
+    const last = flags.text("last") ?? LAST_DEFAULT;
+    if (!/^[1-9]\d?$/.test(last) || Number(last) > 64) {
+      return usage(`--last: expected a whole number from 1 to 64, found "${last}"`);
+    }
+    const stamp = new Date(world.wallMs()).toISOString().replace(/[:.]/g, "-");
+    const out = flags.text("out") ?? `navarch-${stamp}.jsonl`;
+    const misplaced = checkPlace(out);
+    if (misplaced !== null) return misplaced;
+    const { SAVED_KIND } = await import("../../reconciler/core/saved-activation.ts");
+    const kind = { magic: `{"kind":"${SAVED_KIND}"`, name: "file of activations" };
+    const progress = openProgress(world, "dump", "bytes");
+    const path = `/admin/activations?last=${last}`;
+    const answer = await client.download(path, out, kind, progress.show);
+    progress.end();
+    if (!answer.ok) return answer;
+    const bytes = Bun.file(out).size;
+    const human = (): string => `${plain(out)}  ${bytes} bytes\n`;
+    await show(context, { data: { file: out, bytes }, names: [out], human });
+    return EXIT.done;
+  },
+};

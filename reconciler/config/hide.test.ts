@@ -1,0 +1,56 @@
+/** What leaves the site holds no secret, and is decided as it was. */
+import { expect, test } from "bun:test";
+import { poolOf, settingOf } from "../../test/world/ask.ts";
+import { guardKey } from "../core/safety/guard.ts";
+import { openHider } from "./hide.ts";
+
+const TOKEN = "abcdef.0123456789abcdef";
+const WEBHOOK = {
+  type: "webhook",
+  cordonUrl: "https://hooks.example/secret-path",
+  uncordonUrl: null,
+  drainUrl: null,
+  drainStatusUrl: null,
+  timeoutMs: 1,
+  headers: { Authorization: "Bearer 0123456789abcdef" },
+  secretEnv: null,
+  retry: { attempts: 1, initialMs: 1, maxMs: 1 },
+} as const;
+
+const pool = poolOf({
+  bootstrap: { ...poolOf().bootstrap, setupCommands: [`kubeadm join --token ${TOKEN}`, "true"] },
+});
+const plain = settingOf({});
+const config = {
+  ...plain,
+  pools: [pool],
+  providers: plain.providers.map((one) => ({ ...one, settings: { api_key: "k-0123456789" } })),
+  server: { ...plain.server, notifier: WEBHOOK },
+};
+
+test("hides tokens in commands and messages, and what providers and hooks are told", () => {
+  const { config: hidden, hide } = openHider(config);
+  const text = JSON.stringify([hidden, hide({ why: `ann used ${TOKEN}`, of: ["--password=pw-1"] })]);
+  for (const secret of [TOKEN, "secret-path", "0123456789abcdef", "k-0123456789", "pw-1"]) {
+    expect(text).not.toContain(secret);
+  }
+  expect(hidden.pools[0]?.bootstrap.setupCommands).toEqual([
+    "kubeadm join --token [redacted]",
+    "true",
+  ]);
+});
+
+test("renames what is made of hidden commands everywhere, and nothing else", () => {
+  const { config: hidden, hide } = openHider(config);
+  const [changed] = hidden.pools;
+  if (changed === undefined) throw new Error("no pool");
+  const [before, after] = [guardKey(pool, "fake/a"), guardKey(changed, "fake/a")];
+  expect(before).not.toBe(after);
+  expect(hide({ guards: { [before]: { failures: 3 } }, guard: before })).toEqual({
+    guards: { [after]: { failures: 3 } },
+    guard: after,
+  });
+  expect(openHider(hidden).config).toEqual(hidden);
+  const same = { note: "nothing to hide", n: 1, none: null, list: [true] };
+  expect(hide(same)).toEqual(same);
+});

@@ -1,0 +1,173 @@
+/**
+ * Activations as a file keeps them, one JSON document a line: a header with the configuration, each
+ * node document once, before the first activation that has it, the activations, and a last line
+ * that tells that the file is whole. Pure.
+ */
+import * as v from "valibot";
+import { Config } from "../../schema/config.ts";
+import { NodeId, PoolName } from "../../schema/id.ts";
+import { Node, PoolState } from "../../schema/node.ts";
+import { amount, count, finite, INTEGER_MAX, positive } from "../../schema/number.ts";
+import { Operation } from "../../schema/operation.ts";
+import { Fact, factKey } from "../../schema/safety.ts";
+import type { Round } from "./decide/activation.ts";
+import type { Fleet, Sight } from "./fleet.ts";
+
+export const SAVED_KIND = "navarch.activations";
+
+const text = v.string();
+
+const SavedWork = v.variant("kind", [
+  v.object({ kind: v.literal("empty"), seenAt: finite }),
+  v.object({
+    kind: v.literal("busy"),
+    remaining: count,
+    message: text,
+    deadlineAt: v.exactOptional(finite),
+    paused: v.exactOptional(v.boolean()),
+  }),
+  v.object({ kind: v.literal("unknown"), forMs: finite }),
+  v.object({ kind: v.literal("dark"), message: text }),
+]);
+
+const SavedProvider = v.object({
+  class: v.picklist(["token", "name", "tag-only"]),
+  settleMs: amount,
+  listed: v.boolean(),
+  unavailable: v.nullable(text),
+  trouble: v.nullable(text),
+  bringsAgent: v.boolean(),
+  canReboot: v.boolean(),
+  prices: v.array(v.tuple([text, finite])),
+});
+
+const SavedKube = v.object({
+  dark: v.nullable(text),
+  known: v.boolean(),
+  forbidden: v.boolean(),
+  mirrorsCordon: v.boolean(),
+  ambiguous: v.array(v.tuple([NodeId, text])),
+});
+
+const SavedQueue = v.object({
+  pendingJobs: finite,
+  queueDepth: finite,
+  pendingGpus: finite,
+  gpuDepth: finite,
+  widePods: v.exactOptional(finite),
+  observedAt: finite,
+  source: text,
+});
+
+/** Maps as lists of pairs, which keep their order whatever the keys look like. */
+export const SavedSight = v.object({
+  now: count,
+  blind: v.array(text),
+  attentiveMs: finite,
+  work: v.array(v.tuple([NodeId, SavedWork])),
+  utilization: v.array(v.tuple([NodeId, finite])),
+  providers: v.array(v.tuple([text, SavedProvider])),
+  frozen: v.nullable(text),
+  kube: v.nullable(SavedKube),
+  keys: v.nullable(v.array(v.tuple([text, v.nullable(text)]))),
+  queues: v.array(v.tuple([PoolName, SavedQueue])),
+});
+type SavedSight = v.InferOutput<typeof SavedSight>;
+
+export const SavedHeader = v.object({
+  kind: v.literal(SAVED_KIND),
+  format: v.literal(1, "expected format 1"),
+  version: text,
+  commit: text,
+  taken_at: text,
+  config: Config,
+});
+export type SavedHeader = v.InferOutput<typeof SavedHeader>;
+
+const SavedRound = v.object({
+  /** As they were: what is compared is JSON, so a plan of an older release is a plan, too. */
+  actions: v.array(v.looseObject({ kind: text })),
+  waits: v.array(v.looseObject({ reason: text })),
+  broken: v.array(v.tuple([v.nullable(text), text])),
+});
+
+export const SavedDecided = v.variant("kind", [
+  v.object({ kind: v.literal("decided"), rounds: v.array(SavedRound) }),
+  v.object({ kind: v.literal("failed"), message: text }),
+]);
+export type SavedDecided = v.InferOutput<typeof SavedDecided>;
+
+export const SavedActivation = v.object({
+  kind: v.literal("activation"),
+  fleet_id: text,
+  acts: v.boolean(),
+  /** Places of its nodes among the node lines before it, counted from 0. */
+  nodes: v.array(count),
+  pools: v.array(PoolState),
+  operations: v.array(Operation),
+  facts: v.array(Fact),
+  sight: SavedSight,
+  decided: SavedDecided,
+});
+export type SavedActivation = v.InferOutput<typeof SavedActivation>;
+
+export const SavedNode = v.object({ kind: v.literal("node"), node: Node });
+export const SavedEnd = v.object({ kind: v.literal("end"), activations: positive });
+export const SavedLine = v.variant("kind", [SavedNode, SavedActivation, SavedEnd]);
+
+export function saveSight(sight: Sight): SavedSight {
+  const { kube, keys } = sight;
+  return {
+    now: sight.now,
+    blind: sight.blind,
+    attentiveMs: bounded(sight.attentiveMs),
+    work: [...sight.work].map(([node, work]) => [
+      node,
+      work.kind === "empty" ? { ...work, seenAt: bounded(work.seenAt) } : work,
+    ]),
+    utilization: [...sight.utilization],
+    providers: [...sight.providers].map(([name, provider]) => [
+      name,
+      { ...provider, prices: [...provider.prices] },
+    ]),
+    frozen: sight.frozen,
+    kube: kube === null ? null : { ...kube, ambiguous: [...kube.ambiguous] },
+    keys: keys === null ? null : [...keys],
+    queues: [...sight.queues],
+  };
+}
+
+/** JSON has no infinity, which a simulated scheduler answers for "from now on". */
+function bounded(value: number): number {
+  return Math.max(-INTEGER_MAX, Math.min(INTEGER_MAX, value));
+}
+
+export function readSight(saved: SavedSight): Sight {
+  const { kube, keys } = saved;
+  return {
+    ...saved,
+    work: new Map(saved.work),
+    utilization: new Map(saved.utilization),
+    providers: new Map(
+      saved.providers.map(([name, one]) => [name, { ...one, prices: new Map(one.prices) }]),
+    ),
+    kube: kube === null ? null : { ...kube, ambiguous: new Map(kube.ambiguous) },
+    keys: keys === null ? null : new Map(keys),
+    queues: new Map(saved.queues),
+  };
+}
+
+export function readFleet(saved: SavedActivation, nodes: readonly Node[]): Fleet {
+  return {
+    fleetId: saved.fleet_id,
+    nodes: new Map(nodes.map((node) => [node.id, node])),
+    pools: new Map(saved.pools.map((pool) => [pool.name, pool])),
+    operations: new Map(saved.operations.map((operation) => [operation.id, operation])),
+    facts: new Map(saved.facts.map((fact) => [factKey(fact), fact])),
+  };
+}
+
+export function saveRounds(rounds: readonly Round[]): SavedDecided {
+  const saved = rounds.map(({ plan, broken }) => ({ ...plan, broken: [...broken] }));
+  return { kind: "decided", rounds: saved };
+}
