@@ -23,7 +23,7 @@ export type TrustOptions = {
   /** What this agent shows, where the control plane asks for it. */
   certFile: string | null;
   keyFile: string | null;
-  /** Where a pinned authority is kept; `null` fetches it anew each start. */
+  /** Where a pinned authority is kept; `null` fetches it again each start. */
   directory: string | null;
   timeoutMs?: number;
 };

@@ -78,7 +78,7 @@ async function* counted(
 
 type Late = {
   signal: AbortSignal;
-  /** The same bytes; each of them starts the time anew. */
+  /** The same bytes; each of them starts the time again. */
   watch(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array>;
   stop(): void;
 };

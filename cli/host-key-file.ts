@@ -69,7 +69,7 @@ export class HostKeyFile {
 
   /** How a person says that another key is right. */
   hint(host: string, port: number): string {
-    return `if it was made anew: ssh-keygen -R '${formatName(host, port)}' -f ${this.path}`;
+    return `if it was recreated: ssh-keygen -R '${formatName(host, port)}' -f ${this.path}`;
   }
 }
 

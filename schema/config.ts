@@ -139,7 +139,7 @@ export const PoolConfig = v.object({
   name: PoolName,
   /** None only where `adopt` says that the pool is made of machines that nobody buys. */
   providers: v.array(ProviderRef),
-  /** Nodes that nobody bought count towards the size, and may be drained for a smaller one. */
+  /** Unmanaged nodes count towards the size, and may be drained for a smaller one. */
   adopt: v.boolean(),
   strategy: v.picklist(STRATEGIES),
   instanceType: text,

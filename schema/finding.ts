@@ -48,7 +48,7 @@ const short = (max: number) => v.pipe(v.string(), v.maxLength(max));
 
 /**
  * Values that a rule may look at: `event.metrics` in CEL. What is beyond the bounds is left out: 64
- * held findings of a report's size each would make a document of 16 MB, written anew with each
+ * held findings of a report's size each would make a document of 16 MB, written again with each
  * report, and ten thousand in the history fill the disk.
  */
 export const Metrics = v.pipe(

@@ -58,7 +58,7 @@ export const Payload = v.variant("kind", [
     sshConnectTimeoutMs: count,
     commandTimeoutMs: count,
   }),
-  /** Start the machine anew; `bootId` is the one that must be gone afterwards. */
+  /** Start the machine again; `bootId` is the one that must be gone afterwards. */
   v.object({
     kind: v.literal("reboot"),
     provider: PoolName,

@@ -12,7 +12,7 @@ import { dlopen } from "bun:ffi";
 export type Notice = {
   /** Start-up is over: `systemctl start` returns. */
   ready?: true;
-  /** Configuration is being read anew; the value is CLOCK_MONOTONIC in microseconds. */
+  /** Configuration is being read again; the value is CLOCK_MONOTONIC in microseconds. */
   reloadingAtUs?: number;
   /** Progress was made. Never said by a bare timer: a stuck program must stop saying it. */
   watchdog?: true;

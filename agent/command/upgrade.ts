@@ -108,7 +108,7 @@ async function upgrade(command: AgentCommand, parts: UpgradeParts): Promise<Comm
     return resultOf(id, "failed", explain(cause), null);
   }
   parts.leave();
-  return resultOf(id, "succeeded", `${to} is in place of ${version}; starting anew`, 0);
+  return resultOf(id, "succeeded", `${to} is in place of ${version}; restarting`, 0);
 }
 
 /** Why it would be a step back from what runs, or `null`. */

@@ -330,7 +330,7 @@ describe("lookAtHost() at file systems, panics and the module", () => {
       ["host/read_only/node"],
     ]);
     expect(said(look(with_(disk({ readOnly: true })), memory))).toEqual(["root_read_only fatal"]);
-    // The next boot decides anew what is writable.
+    // The next boot decides again what is writable.
     const boot = at({ bootId: v.parse(BootId, "b2") });
     expect(said(look(with_(disk({ readOnly: true })), memory, boot))).toEqual([]);
   });

@@ -66,7 +66,7 @@ export type KernelFact =
 /*
  * Every number has at most nine digits and every gap between two words a bound: a longer number is
  * no longer finite, which JSON cannot say and the control plane refuses together with its whole
- * report, and an unbounded gap is looked through anew from each place where a pattern may begin.
+ * report, and an unbounded gap is looked through again from each place where a pattern may begin.
  */
 const ADDRESS = "[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}";
 

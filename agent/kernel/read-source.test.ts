@@ -114,7 +114,7 @@ describe("read() follows the numbers", () => {
     ]);
   });
 
-  test("anew where a file begins anew", () => {
+  test("again where a file begins again", () => {
     const at = setUp({ device: false, cursor: { bootId: "b1", seq: 50 } });
     expect(at.brief(xid(9), xid(51))).toEqual(["31"]);
     expect(at.brief({ kind: "restarted" }, xid(9, 13), xid(10, 48))).toEqual(["13", "48"]);
@@ -223,7 +223,7 @@ describe("read() of a source that fails", () => {
     expect(at.brief()).toEqual(["hearing", "31"]);
   });
 
-  test("a file that begins anew after a failure is read from its first number", () => {
+  test("a file that begins again after a failure is read from its first number", () => {
     const at = setUp({ device: false });
     expect(at.brief(xid(8), failed("EIO"))).toEqual(["31", "deaf: EIO"]);
     at.step(1_000);

@@ -12,7 +12,7 @@ export type SourceRead =
   | { kind: "overrun" }
   /** A line too long to be a record was passed over. */
   | { kind: "oversized" }
-  /** A file began anew (rotated or truncated): its numbering may too. */
+  /** A file began again (rotated or truncated): its numbering may too. */
   | { kind: "restarted" }
   | { kind: "failed"; message: string };
 

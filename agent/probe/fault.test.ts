@@ -33,7 +33,7 @@ describe("faultProbe", () => {
     expect(formatConditions(out.conditions)).toEqual(["driver/reset_required fatal 1"]);
   });
 
-  test("counts unknown errors from the first one, and begins anew after any other answer", () => {
+  test("counts unknown errors from the first one, and begins again after any other answer", () => {
     const counted = (rc: number, memory = EMPTY_MEMORY) => {
       const out = faultProbe.look(healthyCheck(1, { 0: { rc } }), memory, roundAt(0));
       return Object.values(out.learned).map((gpu) => gpu.unknownRounds);

@@ -115,7 +115,7 @@ export function runProbes(
 
 /**
  * Evidence of an older boot is history: what still holds is told again, under this boot's id, and
- * what must last to be a fault begins to last anew.
+ * what must last to be a fault begins to last again.
  */
 function forgetBoot(memory: ProbeMemory): ProbeMemory {
   const gpus = Object.entries(memory.gpus).map(([uuid, gpu]) => {

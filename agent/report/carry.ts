@@ -47,7 +47,7 @@ async function resultFrom(command: AgentCommand, parts: CarryParts): Promise<Com
   const id = command.command_id;
   if (command.type === "upgrade") {
     if (parts.upgrade) return await parts.upgrade(command);
-    const why = "not a compiled agent under a service manager: nothing would start it anew";
+    const why = "not a compiled agent under a service manager: nothing would start it again";
     return resultOf(id, "rejected", why, null);
   }
   if (command.type !== "diagnose") {

@@ -2,7 +2,7 @@
  * Keeps the service manager up to date: ready with the first answer of the probe loop, a status
  * line, and the watchdog fed for as long as the agent gets on. The look at it is regular, but what
  * feeds the watchdog is the progress that it finds: an agent whose loops stand still says nothing,
- * and is started anew.
+ * and is restarted.
  */
 import type { ServiceManager } from "../../systemd/notify.ts";
 import type { Log } from "../report/part.ts";

@@ -43,7 +43,7 @@ const GOODBYE_MS = 4_500;
  */
 const SHRINK_MS = { first: 20_000, every: 300_000 };
 /**
- * The status with which it ends to be started anew as another release (sysexits.h: temporary), and
+ * The status with which it ends to be restarted as another release (sysexits.h: temporary), and
  * how long after the order was answered, so that the answer is out.
  */
 const RENEWED = { status: 75, afterMs: 250 };

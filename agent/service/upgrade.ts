@@ -1,6 +1,6 @@
 /**
  * Whether and how this program can be upgraded by an order: compiled, under a service manager that
- * starts it anew, on a platform for which there are releases.
+ * restarts it, on a platform for which there are releases.
  *
  * Adapter: files, network, child processes, by what it composes.
  */
@@ -32,7 +32,7 @@ export function openRenewal(from: {
   directory: string | null;
   /** The compiled program's own file; `null` = it runs from source. */
   binary: string | null;
-  /** A service manager started this process and starts it anew whenever it ends. */
+  /** A service manager started this process and restarts it whenever it ends. */
   managed: boolean;
   architecture: string;
   hasSigned: UpgradeParts["hasSigned"];

@@ -1,4 +1,6 @@
-/** The parts of the spool at their bounds: storage, lines, index, what a restart makes of segments. */
+/**
+ * The parts of the spool at their bounds: storage, lines, index, what a restart makes of segments.
+ */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -52,8 +54,8 @@ describe.each([
     storage.remove(9);
     expect(storage.list()).toEqual([2, 10, 100]);
     expect([storage.load(9).length, storage.read(9, 0, 5).length]).toEqual([0, 0]);
-    storage.append(9, bytesOf("anew"), true);
-    expect(textOf(storage.load(9))).toBe("anew");
+    storage.append(9, bytesOf("again"), true);
+    expect(textOf(storage.load(9))).toBe("again");
     storage.append(7, bytesOf("x".repeat(10_000)), true);
     storage.append(7, bytesOf("y".repeat(30_000)), true);
     expect(textOf(storage.load(7))).toBe("x".repeat(10_000) + "y".repeat(30_000));
@@ -305,7 +307,7 @@ describe("a restart", () => {
     expect(foldSegments([{ number: 1, lines: [ack] }])).toMatchObject({ stream: null, acked: 0 });
   });
 
-  test("segments: begun anew when full, kept while wanted, the most wasteful named", () => {
+  test("segments: begun again when full, kept while wanted, the most wasteful named", () => {
     const disk = createMemoryStorage();
     const segments = new SpoolSegments(disk, 100, null);
     const write = (bytes: number) => segments.write(new Uint8Array(bytes), true, 0, () => head({}));

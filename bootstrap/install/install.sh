@@ -231,7 +231,7 @@ load_ca() {
   found=$(digest "$tmp/ca.der")
   [ "$found" = "$(plain_print "$ca_pin")" ] ||
     die "the CA of $server has fingerprint sha256:$found, not the expected one: stopped"
-  # Made anew of the very bytes that were compared: whatever came with them would be trusted, too.
+  # Made again of the very bytes that were compared: whatever came with them would be trusted, too.
   {
     say '-----BEGIN CERTIFICATE-----'
     base64 -w 64 "$tmp/ca.der"

@@ -151,7 +151,7 @@ export async function findAddress(
     ([, index, why]) => `${baseAt(urls, index)} does not answer from the machine: ${why}`,
   );
   const explicit = candidates.some((candidate) => candidate.kind === "url");
-  // A network that is not up yet mends itself; an address that nobody named does not.
+  // A network that is not up yet fixes itself; an address that nobody named does not.
   if (explicit) return failed("address", `${pool}${tried.join("; ")}`);
   return refused("address", `${cannotTell} (${tried.join("; ")})`);
 }

@@ -1,6 +1,6 @@
 /**
  * Gets a connection to a machine that may still be booting: a try, a pause of up to five seconds,
- * the next try, until one is accepted or the time is up. What only time can mend is tried again; a
+ * the next try, until one is accepted or the time is up. What only time can fix is tried again; a
  * foreign host key and an unusable private key end it at once.
  */
 import { unreachable } from "../../schema/unreachable.ts";

@@ -15,7 +15,7 @@ export type Values = Readonly<Partial<Record<TemplateVariable, string>>>;
 const NAMES = Object.keys(TEMPLATE_VARIABLES) as TemplateVariable[];
 
 /**
- * Made anew for each attempt: with them in the folder's name no mark would ever be found again. A
+ * Made again for each attempt: with them in the folder's name no mark would ever be found again. A
  * command that is done has no need of a newer one.
  */
 const FLEETING: readonly TemplateVariable[] = ["KubernetesJoinToken"];

@@ -4,7 +4,7 @@
  * input, with its length as an argument, so that half of it is never taken for all of it.
  *
  * How staleness is bounded (law 5). The machine keeps one fence an instance: `epoch attempt uuid`,
- * the uuid made anew by every claim. A claim with an older (epoch, attempt) is refused; a claim
+ * the uuid recreated by every claim. A claim with an older (epoch, attempt) is refused; a claim
  * that is let through writes its fence first and ends every command on record second. A command
  * goes on record first and compares the fence second, and only then becomes the pool's command. So
  * whichever comes first, a run that is not in charge any more starts nothing after a newer claim,

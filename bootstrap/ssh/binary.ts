@@ -74,7 +74,7 @@ class Pack {
       this.#end = "whole";
     } catch (error) {
       this.#end = { error };
-      // Whoever comes next tries anew.
+      // Whoever comes next tries again.
       this.#drop();
     }
     this.#wake();

@@ -272,7 +272,7 @@ describe("openBinary()", () => {
     shell.close();
   });
 
-  test("packs once for many readers, and anew when the file is another", async () => {
+  test("packs once for many readers, and again when the file is another", async () => {
     const path = join(mkdtempSync(join(folder, "binary-")), "agent");
     const read = async () => {
       const chunks: Uint8Array[] = [];

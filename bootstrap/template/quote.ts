@@ -1,6 +1,6 @@
 /**
  * Shell quoting of values that enter a setup command. A value is one word to a POSIX shell whatever
- * it contains. The one thing this cannot mend is a template that puts a value inside double quotes
+ * it contains. The one thing this cannot fix is a template that puts a value inside double quotes
  * or an unquoted here-document of its own: write `{{.Pool}}` bare.
  */
 

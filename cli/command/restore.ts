@@ -42,7 +42,7 @@ export const restore: Command = {
     const { fleetId, nodes, forgotten, kept } = answer;
     const human = (): string =>
       `fleet ${fleetId}: ${nodes} nodes restored; the machines of ${forgotten} are taken in ` +
-      `anew from the cloud's list\n` +
+      `again from the cloud's list\n` +
       (kept === null ? "" : `the old database is ${kept}\n`);
     const data = { fleet_id: fleetId, nodes, taken_in_anew: forgotten, kept };
     await show(context, { data, names: [fleetId], human });

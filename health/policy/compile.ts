@@ -75,7 +75,7 @@ export function hashRules(rules: readonly PolicyRule[]): string {
 
 /**
  * The version of one rule: its content, wherever it stands and whether it is a shadow or not. A
- * rule that was mended has another version, so a quarantine of the bad one does not hit it.
+ * rule that was fixed has another version, so a quarantine of the bad one does not hit it.
  */
 export function ruleVersion(rule: PolicyRule): string {
   return sha256(JSON.stringify(canonicalOf(rule))).slice(0, VERSION_CHARS);

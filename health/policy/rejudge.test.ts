@@ -156,14 +156,14 @@ describe("ruleVersion()", () => {
 
 describe("rejudge() after a change of policy", () => {
   const bad = ruleOf("bad", codes(13, 31));
-  const mended = ruleOf("bad", codes(31));
+  const fixed = ruleOf("bad", codes(31));
 
-  test("rejudge() lets a mended rule release what the bad one condemned", () => {
+  test("rejudge() lets a fixed rule release what the bad one condemned", () => {
     const sick = { ...seen(policyOf(bad), xid(13), xid(31)), unhealthyRun: 3 };
     expect(sick.verdict).toBe("unhealthy");
-    const after = rejudge(sick, under(policyOf(mended)), LATER);
+    const after = rejudge(sick, under(policyOf(fixed)), LATER);
     expect(after.held.map((h) => h.finding.code)).toEqual([31]);
-    expect(after.held[0]?.judgement.version).toBe(ruleVersion(mended));
+    expect(after.held[0]?.judgement.version).toBe(ruleVersion(fixed));
     expect((after.aside ?? []).map((h) => h.finding.code)).toEqual([13]);
     expect(after.verdict).toBe("unhealthy");
     expect(after.unhealthyRun).toBe(3);
@@ -171,7 +171,7 @@ describe("rejudge() after a change of policy", () => {
 
   test("rejudge() ends the run with the verdict; the old policy brings the verdict back", () => {
     const sick = { ...seen(policyOf(bad), xid(13)), unhealthyRun: 3 };
-    const well = rejudge(sick, under(policyOf(mended)), LATER);
+    const well = rejudge(sick, under(policyOf(fixed)), LATER);
     expect([well.verdict, well.unhealthyRun, well.held.length]).toEqual(["healthy", 0, 0]);
     const again = rejudge(well, under(policyOf(bad)), LATER);
     expect([again.verdict, again.unhealthyRun]).toEqual(["unhealthy", 0]);
@@ -180,7 +180,7 @@ describe("rejudge() after a change of policy", () => {
 
   test("rejudge() leaves a silent node its run", () => {
     const sick = { ...seen(policyOf(bad), xid(13)), unhealthyRun: 3, silentSince: START };
-    const after = rejudge(sick, under(policyOf(mended)), LATER);
+    const after = rejudge(sick, under(policyOf(fixed)), LATER);
     expect([after.verdict, after.unhealthyRun]).toEqual(["healthy", 3]);
   });
 

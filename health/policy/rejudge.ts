@@ -1,6 +1,6 @@
 /**
  * Judges again what is held against a node when the rules have changed under it: another policy, a
- * rule put into quarantine or let out. Pure. A mended rule lets go of what the bad one condemned,
+ * rule put into quarantine or let out. Pure. A fixed rule lets go of what the bad one condemned,
  * and the evidence is kept aside, so that it counts again if the rule does.
  *
  * `held` is what a policy without the shadows would hold; `aside` is what they would add, and what

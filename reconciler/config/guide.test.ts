@@ -1,6 +1,6 @@
 /**
  * The guide's own configurations. The fixtures are re-typed; the hash of what each one parses to
- * keeps anyone from mending the input instead of the reader. What they normalise to is stored
+ * keeps anyone from fixing the input instead of the reader. What they normalise to is stored
  * beside them: `UPDATE=1` rewrites it, and the difference is the review.
  */
 import { describe, expect, test } from "bun:test";

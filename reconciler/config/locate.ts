@@ -34,7 +34,7 @@ const DOCUMENTS_MAX = 100;
  */
 const TOKEN_CHARS_MAX = 128 * 1024;
 /**
- * Syntax errors listed for one file: the first is the one to mend, the rest mostly follow from it.
+ * Syntax errors listed for one file: the first is the one to fix, the rest mostly follow from it.
  */
 const SYNTAX_ERRORS_MAX = 20;
 

@@ -44,7 +44,7 @@ export type Problems = {
 };
 
 /**
- * Problems kept of one run. A person mends the first few and runs again; without a bound a file of
+ * Problems kept of one run. A person fixes the first few and runs again; without a bound a file of
  * ten thousand wrong keys would answer with megabytes.
  */
 const PROBLEMS_MAX = 500;

@@ -1,6 +1,6 @@
 /**
  * Which providers this version can buy at. A type of the guides without an adapter still loads, and
- * whoever asks is told the same sentence: `config validate`, the log at start, the pool's
+ * the caller is told the same sentence: `config validate`, the log at start, the pool's
  * condition, `doctor` and the metric. Pure.
  */
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";

@@ -50,7 +50,7 @@ describe("expectedOf()", () => {
     expect(expectedOf(bought("a3-highgpu-8g"), report, plain)).toEqual(expected);
   });
 
-  test("goes by what a node says that nobody bought, and by the pool that it names", () => {
+  test("goes by what an unmanaged node says, and by the pool that it names", () => {
     const report = told({ provider: "aws", instance_type: "p5en.48xlarge" });
     expect(expectedOf(null, report, plain)).toEqual({ gpus: 8, from: "instance_type" });
     expect(expectedOf(null, told({}), plain)).toBe(null);

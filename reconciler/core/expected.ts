@@ -10,7 +10,7 @@ import { gpusOfType } from "./instance-type.ts";
 
 /**
  * `null`: nothing is known, and nothing is expected. What was bought outranks what the agent says
- * of itself; a node that nobody bought is judged by the pool that it names. A simulated node has
+ * of itself; an unmanaged node is judged by the pool that it names. A simulated node has
  * the GPUs that it was told to have, whatever its type is called.
  */
 export function expectedOf(

@@ -17,7 +17,7 @@ export type JoinTable = {
   /** How many could still be used at `now`. */
   countOpen(now: number): Promise<number>;
   use(token: string, nonce: string): Promise<JoinUse | null>;
-  /** Writes a new token, or a known one anew. */
+  /** Writes a new token, or a known one again. */
   save(token: JoinToken): Promise<void>;
   /** All of it or nothing; rejects if this use was given already. */
   give(from: {

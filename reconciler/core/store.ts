@@ -116,7 +116,7 @@ export type EventQuery = {
 
 /**
  * A write of a process that does not lead, or no longer does: none of it was written, and none of
- * it may be tried again by this process without reading the store anew.
+ * it may be tried again by this process without reading the store again.
  */
 export class StaleEpoch extends Error {}
 

@@ -1,5 +1,5 @@
 /**
- * What is wanted of a scheduler's objects, told anew by every activation of the leader: which
+ * What is wanted of a scheduler's objects, told again by every activation of the leader: which
  * object is whose, what drains, what is shown, what is left over. Pure. It says what is so, never
  * what to do next, so it may be lost, late or told twice.
  */

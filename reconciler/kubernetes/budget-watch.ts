@@ -1,7 +1,7 @@
 /**
  * Watches disruption budgets while somebody waits for one, so that whom a budget has refused is
  * asked again when it opens and not when a back-off ends. It only ever brings an ask forward: where
- * it cannot look, or says nothing, the back-off stands, and the server judges each eviction anew.
+ * it cannot look, or says nothing, the back-off stands, and the server judges each eviction again.
  */
 import type { Clock, Log } from "../core/clock.ts";
 import type { KubeApi } from "./api.ts";

@@ -481,7 +481,7 @@ describe("watch()", () => {
     expect([events.length, asked, api.refreshed()]).toEqual([1, 2, 1]);
   });
 
-  test("is lost by silence, before the head and after it; each byte starts it anew", async () => {
+  test("is lost by silence, before the head and after it; each byte restarts it", async () => {
     handle = () => new Promise<Response>(() => {});
     expect(await watch(open(), undefined, 100).end).toEqual({
       kind: "lost",

@@ -25,7 +25,7 @@ export type Transport = {
   headers(): Promise<Record<string, string>>;
   /** Like `headers`. */
   tls(): Promise<TransportTls>;
-  /** The server answered 401: credentials are read, or asked for, anew. */
+  /** The server answered 401: credentials are read, or asked for, again. */
   refresh(): void;
 };
 

@@ -23,7 +23,7 @@ export function judgeMark(answer: CordonAnswer, uid: string): SchedulerAnswer {
       if (answer.to === "uncordon") return { kind: "ok", on: uid, message: answer.message };
       return { kind: "refused", message: answer.message };
     case "other_object":
-      // Its mark went with it; the object that has the name now is matched and marked anew.
+      // Its mark went with it; the object that has the name now is matched and marked again.
       return { kind: "ok", message: answer.message };
     case "refused":
       return { kind: "refused", message: answer.message };

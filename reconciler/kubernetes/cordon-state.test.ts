@@ -132,7 +132,7 @@ describe("cordonRequest()", () => {
     expect(preexisting(node({ ...held, annotations: { [key]: "false" } }))).toBe("false");
     expect(preexisting(node({ ...held, annotations: { [key]: "true" } }))).toBe("true");
     expect(preexisting(node(held))).toBe("true");
-    // A tool wiped our share, or a person cordoned anew: who was first is not known any more.
+    // A tool wiped our share, or a person cordoned again: who was first is not known any more.
     const wiped = node({ unschedulable: true, annotations: { [key]: "false" } });
     expect(preexisting(wiped)).toBe("true");
   });

@@ -122,7 +122,7 @@ describe("holdCordon()", () => {
     expect(sent).toEqual([]);
   });
 
-  test("decides anew after a lost race", async () => {
+  test("decides again after a lost race", async () => {
     await hold({ session: "s0" });
     kube.person.uncordon(NAME);
     between = [() => seedAgain(kube, NAME)];

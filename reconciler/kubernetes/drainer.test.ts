@@ -1058,7 +1058,7 @@ describe("Drainers", () => {
     stage.budget("web", { app: "web" }, 1, 1);
     stage.wish();
     await stage.tick(8 * 60);
-    // The server starts anew and does not know the roles yet, as it does for a second or two.
+    // The server restarts and does not know the roles yet, as it does for a second or two.
     stage.kube.denied.add("create pods/eviction");
     const before = stage.asks().length;
     for (let i = 0; i < 60 && stage.asks().length === before; i++) await stage.tick(1);

@@ -1,5 +1,5 @@
 /**
- * Carries out the drains that the reconciler wants now. Told anew by every activation, it keeps no
+ * Carries out the drains that the reconciler wants now. Told again by every activation, it keeps no
  * loop of its own: what is asked is asked while the last word of the reconciler is seconds old, so
  * a process that was paused must hear from it first. All state is memory; after a restart a fresh
  * list of each node's pods tells the rest.

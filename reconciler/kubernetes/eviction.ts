@@ -23,7 +23,7 @@ export type EvictionVerdict =
       budget: string | null;
       needs: number | null;
       has: number | null;
-      /** At the least; whoever asks again waits longer each time, up to `BUDGET_RETRY_MAX_MS`. */
+      /** At the least; the caller again waits longer each time, up to `BUDGET_RETRY_MAX_MS`. */
       retryMs: number;
     }
   /** The server is short of room: it is not about this pod. */

@@ -113,7 +113,7 @@ class Stage {
 }
 
 describe("Kubernetes.cluster.start() for another term", () => {
-  test("knows nothing of before until it has listed anew", async () => {
+  test("knows nothing of before until it has listed again", async () => {
     const stage = new Stage();
     const one = await stage.leading();
     expect(one.cluster.dark()).toBeNull();

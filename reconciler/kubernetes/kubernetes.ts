@@ -75,7 +75,7 @@ export class Kubernetes implements Scheduler {
   readonly #podsOn = new PodIndex();
   readonly #hosts = new PodHosts();
   readonly #holds = new PodHolds();
-  /** What works on the cluster while this process leads, made anew each time it begins to. */
+  /** What works on the cluster while this process leads, recreated each time it begins to. */
   #hands: Hands;
   /** Whose object is whose, as the last activation said. */
   #bound = new Map<string, Bound>();
@@ -182,7 +182,7 @@ export class Kubernetes implements Scheduler {
     return this.#judge(await releaseCordon(briefly(this.#ports), name, uid, options), uid);
   }
 
-  /** The phase that follows says what drains, and every activation says it anew (`tend`). */
+  /** The phase that follows says what drains, and every activation says it again (`tend`). */
   async drain(): Promise<SchedulerAnswer> {
     return { kind: "ok" };
   }

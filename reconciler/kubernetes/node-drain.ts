@@ -27,7 +27,7 @@ const QUIET_TURNS = 12;
 /** Nobody is asked out of an older list: it would be listed again first. */
 const FRESH_MS = 5_000;
 const IN_FLIGHT_MAX = 20;
-/** A plan is made anew where its list or its wish changed, and as time alone changes it. */
+/** A plan is recreated where its list or its wish changed, and as time alone changes it. */
 const PLAN_MS = 1_000;
 /** An answer may be on its way while the list is: only a list from after it shows its effect. */
 const EFFECT_MS = 2_000;
@@ -138,8 +138,8 @@ export class NodeDrain {
 
   /**
    * Why the node is to be listed: what is known is to be confirmed or brought up to date, or
-   * somebody is to be asked, whose turn has to come first; `null` = it is not.
-   * `everyMs`: the shortest time between two lists of one node, by how many nodes drain.
+   * somebody is to be asked, whose turn has to come first; `null` = it is not. `everyMs`: the
+   * shortest time between two lists of one node, by how many nodes drain.
    */
   listReason(
     plan: DrainPlan | null,

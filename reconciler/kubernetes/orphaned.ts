@@ -6,7 +6,7 @@ import type { DrainSight } from "../core/fleet.ts";
 import type { EndedNode, Wish } from "../core/wish.ts";
 
 /**
- * Objects to be removed. A machine that was given up and taken back is a node anew, and the object
+ * Objects to be removed. A machine that was given up and taken back is a node again, and the object
  * is that one's, however its kubelet fares.
  */
 export function leftOver({ ended, shown }: Wish): EndedNode[] {
@@ -18,7 +18,7 @@ export function leftOver({ ended, shown }: Wish): EndedNode[] {
 /**
  * The names under which their pods are still to be found, by node. A name that is another machine's
  * by now says nothing about the first one any more; an object that is nobody's yet may be its own,
- * registered anew with its pods still running and not told apart yet. `uidOf`: of the object that
+ * registered again with its pods still running and not told apart yet. `uidOf`: of the object that
  * has the name now; `undefined` = there is none.
  */
 export function orphanedNames(

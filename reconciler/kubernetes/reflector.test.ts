@@ -263,7 +263,7 @@ describe("Reflector", () => {
     expect(lists).toHaveLength(2);
   });
 
-  test("stop() ends the watch and every timer; start() lists anew", async () => {
+  test("stop() ends the watch and every timer; start() lists again", async () => {
     const { reflector, run, watch, watches, lists, answer, timers, names, changes } = open();
     reflector.start();
     await run(0);

@@ -94,7 +94,7 @@ export class Reflector<T extends Item> {
     if (this.#stop !== null) return;
     const stop = new AbortController();
     this.#stop = stop;
-    // Whoever looks away for a while lists anew: a quiet watch would not say that it is whole.
+    // Whoever looks away for a while lists again: a quiet watch would not say that it is whole.
     this.#held.forgetSeen();
     this.#synced = false;
     this.#heardMs = Number.NEGATIVE_INFINITY;

@@ -87,7 +87,7 @@ describe("a permission that is missing", () => {
     expect(lines[1]?.fields["times"]).toBe(21);
   });
 
-  test("is one line when it works again, and an error anew when it is taken again", async () => {
+  test("is one line when it works again, and an error again when it is taken again", async () => {
     await ask(no);
     clock.mono = 12_000;
     await ask(OK, "/api/v1/nodes/gpu-9/status");

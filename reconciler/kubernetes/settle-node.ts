@@ -24,7 +24,7 @@ export type NodeStep<T> =
   | { kind: "so"; answer: T }
   | { kind: "write"; request: KubeRequest; judge: (after: KubeNode) => T };
 
-/** `decide` is called with the object as it is: once, and anew after each lost race. */
+/** `decide` is called with the object as it is: once, and again after each lost race. */
 export async function settleNode<T>(
   ports: NodePorts,
   { name, uid, pool, cached }: NodeTarget,

@@ -1,7 +1,7 @@
 /**
  * Single taints on a Node. `spec.taints` is one atomic list that many write, so it is changed by a
  * JSON patch that first tests UID, version and the very entries that it touches: nobody else's
- * taint is ever rewritten, and a lost race is read anew (docs/reference/kubernetes.md#taints).
+ * taint is ever rewritten, and a lost race is read again (docs/reference/kubernetes.md#taints).
  *
  * NoExecute is used for an instance that is confirmed gone, and for nothing else: eviction by taint
  * asks no disruption budget.

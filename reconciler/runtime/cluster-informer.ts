@@ -20,7 +20,7 @@ export class ClusterInformer {
   /** Of the objects, and of what tells them apart, as last folded. */
   private seen = { version: -1, identity: -1 };
   private fleetMoved = true;
-  /** Identities of nodes as last told: matching thousands anew is worth it only for these. */
+  /** Identities of nodes as last told: matching thousands again is worth it only for these. */
   private readonly keys = new Map<NodeId, string>();
   private known: Known | null = null;
   private doubted: Known["doubted"] = new Map();

@@ -362,7 +362,7 @@ export class Ingest {
 
   /**
    * Letters that were written unknown to this process are folded now: found at some later reading
-   * of the store, they would condemn anew what has been repaired since.
+   * of the store, they would condemn again what has been repaired since.
    */
   private async catchUp(): Promise<void> {
     const { entries, cursors } = await this.store.load();

@@ -1,9 +1,9 @@
 /**
  * The reconciler: one loop around one pure function. Read this first.
  *
- *   fold     what arrived (answers, listings, letters, orders), and time
- *   decide   (Fleet, configuration, Sight) → Plan, checked by lint   →  one transaction with fold
- *   act      open operations are called; their answers are the next activation's facts
+ * fold what arrived (answers, listings, letters, orders), and time decide (Fleet, configuration,
+ * Sight) → Plan, checked by lint → one transaction with fold act open operations are called; their
+ * answers are the next activation's facts
  *
  * An activation takes no input and a wake-up is only a hint (law 3), so it may run at any time,
  * twice, or after any crash. It never waits for the outside: calls run beside it and are found open
@@ -189,7 +189,7 @@ export class Reconciler {
     return outcome;
   }
 
-  /** A change made by a route (pool size, demand): one transaction, then the plan is made anew. */
+  /** A change made by a route (pool size, demand): one transaction, then the plan is recreated. */
   async change(edit: (draft: Draft) => void): Promise<void> {
     await this.ledger.alone(async () => {
       await this.ledger.refresh();
@@ -208,7 +208,7 @@ export class Reconciler {
     return this.ledger.alone(() => this.activateAlone());
   }
 
-  /** A standby's activation: reads the store anew, shows what it says, and writes nothing. */
+  /** A standby's activation: reads the store again, shows what it says, and writes nothing. */
   look(): Promise<void> {
     return this.ledger.alone(async () => {
       const { clock } = this.ports;

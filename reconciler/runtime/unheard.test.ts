@@ -43,7 +43,7 @@ test("asks() for nothing that is held, kept aside, or dropped by a person", () =
   expect(asked(holding({ held: [verdict] }), check("xid/recovery_reset/GPU-0"))).toEqual([]);
 });
 
-test("asks() anew for what was known in between, and paces a fleet", () => {
+test("asks() again for what was known in between, and paces a fleet", () => {
   const unheard = new Unheard();
   const listed = check("ecc/dbe/GPU-0");
   expect(asked(holding(), listed, unheard)).toEqual([2, 12]);

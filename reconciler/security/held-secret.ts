@@ -1,7 +1,7 @@
 /**
  * Every secret that this control plane holds in plain, so that it can be hidden wherever a machine
  * says it back: tokens from flags, files and the environment, the fleet's own secret, private keys,
- * what clouds and notified systems are shown. Read anew each time, because files are rotated. Join
+ * what clouds and notified systems are shown. Read again each time, because files are rotated. Join
  * tokens and people's tokens are kept as hashes only; they are known by their look
  * (`bootstrap/run/mask.ts`).
  *

@@ -30,7 +30,7 @@ describe("KeyWatch.problem()", () => {
     expect(watch.problem("/k")).toBeNull();
   });
 
-  test("notices a key that breaks, and one that is mended", async () => {
+  test("notices a key that breaks, and one that is fixed", async () => {
     const { watch, answer, pass } = open();
     watch.problem("/k");
     await answer(null);

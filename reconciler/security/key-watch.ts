@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 
-/** How often a key is looked at: a mended one is noticed while the person is still looking. */
+/** How often a key is looked at: a fixed one is noticed while the person is still looking. */
 const LOOK_MS = 2_000;
 /** How long an answer counts: some looks, one of which may be slow. */
 const FRESH_MS = 15_000;

@@ -1,8 +1,8 @@
 /**
  * Keeps the service manager up to date about the control plane. The watchdog is fed by the end of
  * an activation, and by nothing else: there is no timer here, so a loop that stands still says
- * nothing and the process is started anew. An activation that failed is a turn of the loop too,
- * because starting anew mends neither a full disk nor a lost database; but a loop that has only
+ * nothing and the process is restarted. An activation that failed is a turn of the loop too,
+ * because restarting fixes neither a full disk nor a lost database; but a loop that has only
  * failed for `TROUBLE_MS` is given that chance.
  */
 import type { Notice, ServiceManager } from "../../systemd/notify.ts";
@@ -12,7 +12,7 @@ import type { Log } from "../core/clock.ts";
 const QUIET_SHARE = 1 / 4;
 /**
  * Reads, the console and the agents' reports go on while activations fail, and a restart cuts them
- * off for a moment each time. Nothing is mended by restarting more often than this.
+ * off for a moment each time. Nothing is fixed by restarting more often than this.
  */
 const TROUBLE_MS = 10 * 60_000;
 

@@ -1,6 +1,6 @@
 /**
  * Why a control plane could not start, in one line that names what and why. Who started it must be
- * able to mend it from that line, so only a bug, which nobody out there can mend, keeps its stack.
+ * able to fix it from that line, so only a bug, which nobody out there can fix, keeps its stack.
  * Pure.
  */
 
@@ -93,7 +93,7 @@ export async function stepOf<T>(
   }
 }
 
-/** How the failure is logged: one line, and a stack only for what we have to mend. */
+/** How the failure is logged: one line, and a stack only for what we have to fix. */
 export function tellStart(error: unknown): { error: string; stack?: string } {
   const told = explainStart("start", error);
   if (told instanceof StartError) return { error: told.message };

@@ -1,4 +1,6 @@
-/** When history is counted, and how much of it one look deletes, over tables that are only counted. */
+/**
+ * When history is counted, and how much of it one look deletes, over tables that are only counted.
+ */
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { expect, test } from "bun:test";
@@ -125,7 +127,7 @@ test("one transaction takes at most 250 rows, and the next goes on there", async
   expect(tables["finding"]).toEqual({ a: 95, b: 95 });
 });
 
-test("what could not be deleted is counted anew and tried again", async () => {
+test("what could not be deleted is counted again and tried again", async () => {
   const { db, tables, counted } = openTables({ n1: 300 });
   const history = new History(db, limits);
   db.break(true);

@@ -51,7 +51,7 @@ test("each renewal is counted and moves the end, of the holder with this epoch a
   expect(await rowOf()).toEqual(renewed);
 });
 
-test("taking it over needs the row as it was seen, and begins the counting anew", async () => {
+test("taking it over needs the row as it was seen, and begins the counting again", async () => {
   await table.take(null, claim("a", 9));
   await client.execute("UPDATE lease SET writes = 5");
   await table.renew("a", 1, 20);

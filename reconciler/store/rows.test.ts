@@ -205,7 +205,7 @@ test("appendEntries() keeps letters in order and the furthest place of each stre
   expect(await at.run("SELECT seq, at FROM cursor")).toEqual([[6, 7]]);
 });
 
-test("credentials are kept anew under the same id", async () => {
+test("credentials are kept again under the same id", async () => {
   const two = [credentialOf("a"), credentialOf("b")];
   for (const one of two) await at.store.saveCredential(one);
   const revoked = { ...credentialOf("a"), revokedAt: 9 };

@@ -109,7 +109,7 @@ export class Machine {
   }
 
   /**
-   * Started anew from outside, by its cloud: another boot id. Answers the failures that ended with
+   * Started again from outside, by its cloud: another boot id. Answers the failures that ended with
    * the old boot.
    */
   reboot(): Failure[] {

@@ -1,5 +1,5 @@
 /**
- * What the GPUs of a simulated machine read, made anew from what is wrong with it: an ended failure
+ * What the GPUs of a simulated machine read, recreated from what is wrong with it: an ended failure
  * takes only its own effect with it, so two failures of one GPU never hide or end each other.
  */
 import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck, NvmlLink } from "../../agent/reading.ts";

@@ -60,7 +60,7 @@ export type StackEvents = {
   started(member: Member): void;
   /** Its instance ended. */
   ended(member: Member): void;
-  /** Its cloud started it anew, which ended these failures. */
+  /** Its cloud restarted it, which ended these failures. */
   rebooted(member: Member, cured: readonly Failure[]): void;
   /** `null`: the control plane. */
   log(name: string | null, line: string): void;

@@ -24,7 +24,7 @@ ${BENCHES.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join("\n
   --record     keeps the figures in test/record/NAME.json
   --agents N   one fleet of this size instead of the bench's own
   --seconds S  length of the measured window
-  --dist DIR   binaries to measure as they are; without it stale ones are built anew
+  --dist DIR   binaries to measure as they are; without it stale ones are rebuilt
   --base DIR   binaries of another commit, for a bench that compares two`;
 
 type Wanted = {

@@ -62,7 +62,7 @@ describe("the shipped objects keep what the guide's say", () => {
   const plain = plainObjects();
   const spec = ".spec.template.spec";
 
-  test("of the Deployment and its Service, but for what is mended", () => {
+  test("of the Deployment and its Service, but for what is fixed", () => {
     const [deployment, service] = parseObjects(read("v4"));
     expect(missingOf(deployment, one(plain, "Deployment"))).toEqual([
       // A pinned version.

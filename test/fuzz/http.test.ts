@@ -1,5 +1,5 @@
 /**
- * Every route answers every request: with 2xx or 4xx and an error in one shape, whoever asks and
+ * Every route answers every request: with 2xx or 4xx and an error in one shape, the caller and
  * whatever is sent, and nothing is read of a body before it is known who sent it.
  */
 import { afterEach, expect, test } from "bun:test";

@@ -1,7 +1,7 @@
 /**
  * The kernel log reader against the real `/dev/kmsg`. The ring is shared by the whole machine, so
  * each run uses a PCI address of its own and looks only at that; and because the kernel drops
- * writes silently beyond ten in five seconds per open file, the file is opened anew for each line.
+ * writes silently beyond ten in five seconds per open file, the file is opened again for each line.
  */
 import { afterAll, expect, test } from "bun:test";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -201,7 +201,7 @@ test.skipIf(refused !== null || process.arch !== "x64" || !prints)(
   },
 );
 
-/** Writes `count` lines; the device is opened anew so often that its rate limit drops none. */
+/** Writes `count` lines; the device is opened again so often that its rate limit drops none. */
 function flood(count: number): void {
   for (let done = 0; done < count; ) {
     const fd = openSync(DEVICE, "w");

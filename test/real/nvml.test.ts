@@ -494,7 +494,7 @@ describe.skipIf(skip)("openNvml() on a driver in trouble", () => {
     });
   });
 
-  test("does not hammer init, and loads the library anew after a driver upgrade", async () => {
+  test("does not hammer init, and loads the library again after a driver upgrade", async () => {
     const { nvml, world } = open("full", { initRc: 9 });
     await nvml.sample(GENEROUS_MS);
     await nvml.sample(GENEROUS_MS);

@@ -1,5 +1,5 @@
 /**
- * Stories about what only the operator can mend: the private key that every set-up logs in with is
+ * Stories about what only the operator can fix: the private key that every set-up logs in with is
  * gone, unreadable or encrypted. No machine pays for it: nothing is bought, no attempt is spent,
  * nothing that is well is ended, and everything goes on by itself once the key is there again.
  */

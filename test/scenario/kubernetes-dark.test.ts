@@ -427,7 +427,7 @@ describe("one machine under two names", () => {
   });
 });
 
-test("a control plane that starts anew in a drain evicts nobody twice", async () => {
+test("a control plane that restarts in a drain evicts nobody twice", async () => {
   const w = await joined(3, { pool: pool("4h") });
   const id = first(w);
   const machine = instanceOf(w, id);

@@ -314,7 +314,7 @@ describe("kubectl delete node", () => {
     expect(kubeWrongs(w)).toEqual([]);
   });
 
-  test("and a registration under a new UID in a drain: marked anew before anything else", async () => {
+  test("and a registration under a new UID in a drain: marked again before anything else", async () => {
     const w = await joined(3);
     const { id, name } = first(w);
     const web = neverLeaving(w, 6);
@@ -335,7 +335,7 @@ describe("kubectl delete node", () => {
 });
 
 describe("a drained node that waits for a person", () => {
-  test("is marked again when its Node is registered anew", async () => {
+  test("is marked again when its Node is registered again", async () => {
     const w = await joined(3);
     const { id, name } = first(w);
     const web = clusterOf(w).run({ name: "web", replicas: 6, stopMs: 8_000 });

@@ -22,7 +22,7 @@ async function play(seed: number, steps: number): Promise<string> {
   return wrong.length === 0 ? "" : `seed ${seed}\n${told.join("\n")}\n${wrong.join("\n")}`;
 }
 
-// The second one drains a node, cordons it with navarch, and has its Node deleted and made anew.
+// The second one drains a node, cordons it with navarch, and has its Node deleted and recreated.
 test.each([2, 24])("people and faults at random (seed %d)", async (seed) => {
   expect(await play(seed, seed === 24 ? 60 : STEPS)).toBe("");
 });

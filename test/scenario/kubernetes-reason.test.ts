@@ -115,7 +115,7 @@ describe("a repair that a person's uncordon called off", () => {
   test.each([
     ["by a person: the repair resumes", "true"],
     ["by an order", "false"],
-  ])("leaves nothing of ours on it, and the next cordon %s decides anew", async (_by, was) => {
+  ])("leaves nothing of ours on it, and the next cordon %s decides again", async (_by, was) => {
     const w = await joined(3);
     const [id = ""] = w.serving();
     const name = nameOf(w, id);

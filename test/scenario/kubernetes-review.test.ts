@@ -73,7 +73,7 @@ const BROKEN_WEBHOOK: Partial<KubeFault> = {
   concerns: isMark,
 };
 
-describe("a control plane that starts anew in a drain", () => {
+describe("a control plane that restarts in a drain", () => {
   test.each(["at once", "while the API server is away"])(
     "ends no machine on which pods run (%s)",
     async (when) => {
@@ -316,7 +316,7 @@ describe("a mark that the server refuses", () => {
       for (const { id: operation } of change.operations) operations.add(operation);
     };
     await order(w, id, "cordon");
-    // Whatever wakes the loop, each time anew.
+    // Whatever wakes the loop, each time again.
     for (let i = 0; i < 200; i++) {
       await w.reconciler.activate();
       await w.clock.pass(10);
@@ -385,7 +385,7 @@ describe("a person's word", () => {
     expect(w.node(id).operation).toBeNull();
   });
 
-  test("on a sick node does not still its pool when its Node is made anew", async () => {
+  test("on a sick node does not still its pool when its Node is recreated", async () => {
     const w = await joined(4);
     neverLeaving(w, 8);
     const [ours = "", theirs = ""] = w.serving();

@@ -75,7 +75,7 @@ test("a rule that condemns every one of 1,000 nodes ends none, and true faults a
   expect(factsOf(world.reconciler.fleet().facts, "quarantine")).toHaveLength(1);
   expect(told(world, "safety.quarantine")).not.toEqual([]);
 
-  // The rule is mended: everything clears by itself.
+  // The rule is fixed: everything clears by itself.
   await adoptPolicy(world, compiledBuiltin);
   const clear = (): boolean =>
     world.reconciler

@@ -32,7 +32,7 @@ describe("a list that lies", () => {
   for (const booting of [2, 4]) {
     test(`an empty list loses nothing and buys nothing (${booting} of 4 nodes boot)`, async () => {
       const w = await fleet(4 - booting);
-      const mend = breakImage(w);
+      const fix = breakImage(w);
       const pool = w.config.pools[0];
       if (pool !== undefined) pool.scaling.minNodes = 4;
       await w.live(20);
@@ -41,7 +41,7 @@ describe("a list that lies", () => {
       const stop = lie(w, () => []);
       await w.live(60);
       stop();
-      mend();
+      fix();
       await w.until(() => w.serving().length === 4, 120);
       expect(liveIds(w)).toEqual(before);
       expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });

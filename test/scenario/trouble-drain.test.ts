@@ -318,7 +318,7 @@ describe("surge", () => {
     w.config.server.registrationTimeoutMs = 120_000;
     const [sick = "", ...others] = w.serving();
     const instance = instanceOf(w, sick);
-    const mend = breakImage(w);
+    const fix = breakImage(w);
     w.xid(sick, 79);
     let most = 0;
     for (let i = 0; i < 60; i++) {
@@ -331,7 +331,7 @@ describe("surge", () => {
     expect(lives(w, instance)).toBe(true);
     expect(w.serving()).toEqual(others);
     expect(told(w, "node.failed").length).toBeGreaterThan(1);
-    mend();
+    fix();
     await w.until(() => phaseOf(w, sick) === "gone" && w.serving().length === 3, 3_600);
     expect(counts(w).live).toBe(3);
     expect(wrongs(w)).toEqual([]);

@@ -170,7 +170,7 @@ test("a broken image costs at most max_unavailable nodes, however many are sick"
   const w = await fleet(5, threshold(1));
   w.config.server.registrationTimeoutMs = 120_000;
   const old = w.serving();
-  const mend = breakImage(w);
+  const fix = breakImage(w);
   for (const id of old) w.xid(id, 79);
   await w.live(1_800);
   expect(old.filter((id) => phaseOf(w, id) === "suspect").length).toBe(4);
@@ -178,7 +178,7 @@ test("a broken image costs at most max_unavailable nodes, however many are sick"
   expect(old.filter((id) => ended.has(id)).length).toBe(1);
   expect(counts(w).live).toBeLessThanOrEqual(5);
   expect(wrongs(w)).toEqual([]);
-  mend();
+  fix();
   await w.until(() => old.every((id) => ["gone", "purged"].includes(phaseOf(w, id))), 7_200);
   await w.until(() => w.serving().length === 5, 300);
   expect(counts(w).live).toBe(5);
@@ -334,7 +334,7 @@ test("webhooks of one node come in their order, also after a failed delivery", a
 test("failures of the past do not keep a pool from ever repairing again", async () => {
   const w = await fleet(2, threshold(1));
   w.config.server.registrationTimeoutMs = 60_000;
-  const mend = breakImage(w);
+  const fix = breakImage(w);
   const pool = w.config.pools[0];
   if (pool === undefined) throw new Error("no pool");
   pool.scaling.minNodes = 3;
@@ -345,7 +345,7 @@ test("failures of the past do not keep a pool from ever repairing again", async 
       draft.putPool({ ...state, desired: 2 });
   });
   await w.until(() => w.nodes().length === 2, 300);
-  mend();
+  fix();
   const [sick = ""] = w.serving();
   w.xid(sick, 79);
   await w.live(10);

@@ -43,7 +43,7 @@ const waitOf = (w: World, id: string) =>
 
 const isLeft = (w: World, id: string) => w.nodes().some((node) => node.id === id);
 
-describe("a machine that nobody bought", () => {
+describe("an unmanaged machine", () => {
   test("is counted in its pool and in the alerts, and not in the pool's size", async () => {
     const w = await mixed({ names: ["k1", "k2", "k3"] });
     join(w, ["lone"], "elsewhere");

@@ -8,7 +8,7 @@ import { runScenario } from "../../simulator/run/runner.ts";
 import { readScenario } from "../../simulator/scenario/read.ts";
 import type { Scenario } from "../../simulator/scenario/scenario.ts";
 
-/** A bundled scenario, read anew so that it may be changed. */
+/** A bundled scenario, read again so that it may be changed. */
 export function bundled(name: string): Scenario {
   const text = BUNDLED.find((one) => one.name === name)?.text;
   const { scenario } = readScenario({ name, text: text ?? "" });

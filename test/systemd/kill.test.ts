@@ -109,7 +109,7 @@ describe.skipIf(isMissing)(`${UNIT}, killed ${KILLS} times in a row`, () => {
     expect(Number(spool)).toBeLessThan(20);
   }, 600_000);
 
-  test("is started anew when its loop is stuck in a call that does not return", async () => {
+  test("is restarted when its loop is stuck in a call that does not return", async () => {
     const fresh = "/var/lib/navarch-node/probe.json.new";
     await machine.must(
       `mkdir -p /run/systemd/system/${UNIT}.d && cat >/run/systemd/system/${UNIT}.d/t.conf`,
@@ -128,7 +128,7 @@ describe.skipIf(isMissing)(`${UNIT}, killed ${KILLS} times in a row`, () => {
     );
     const journal = await machine.must(`journalctl -b -o cat -u ${UNIT} | grep -i watchdog`);
     expect(journal).toContain("Watchdog timeout (limit 6s)!");
-    // With the disk mended it goes on, whichever life of it that is.
+    // With the disk fixed it goes on, whichever life of it that is.
     await machine.must(`rm -f ${fresh}`);
     const reports = plane.reports.length;
     await until("it reports", 90_000, () => (plane.reports.length > reports + 3 ? true : null));

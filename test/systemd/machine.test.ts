@@ -139,7 +139,7 @@ describe.skipIf(isMissing)(UNIT, () => {
     60_000 + KILLS * 15_000,
   );
 
-  test("is started anew by the watchdog when it stands still, and not for a hung driver", async () => {
+  test("is restarted by the watchdog when it stands still, and not for a hung driver", async () => {
     await dropIn("[Service]\nWatchdogSec=6\n");
     await machine.must(`systemctl restart ${UNIT}`);
     await active();
@@ -327,7 +327,7 @@ describe.skipIf(isMissing)("navarch-control-plane.service", () => {
     expect(await machine.must("curl -sS 127.0.0.1:50051/readyz")).toBe("ready");
   }, 60_000);
 
-  test("comes up by itself once its configuration is mended", async () => {
+  test("comes up by itself once its configuration is fixed", async () => {
     const config = "/etc/navarch/config.yaml";
     await machine.must(`cp -p ${config} /run/was && echo 'servre: {}' >>${config}`);
     await machine.run(`systemctl restart ${unit}`);

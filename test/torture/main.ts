@@ -20,7 +20,7 @@ const USAGE = `usage: npm run torture -- [--kills N] [--seed N] [--class token|n
   --seed N        makes the same choices again; 0 draws one and prints it (default 0)
   --class C       only the cloud of this class
   --keep          leave the last folder
-  --dist DIR      binaries to torture as they are; without it stale ones are built anew
+  --dist DIR      binaries to torture as they are; without it stale ones are rebuilt
   --figures FILE  writes the figures there, as JSON`;
 
 /** Kills of one fleet: a new one begins before journal and store are too long to start quickly. */

@@ -1,6 +1,6 @@
 /**
  * The hardened unit on a machine with systemd: without the drop-in the agent takes no upgrade, with
- * it the agent does, and starts anew by the manager's own hand.
+ * it the agent does, and restarts by the manager's own hand.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

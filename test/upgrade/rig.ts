@@ -1,6 +1,6 @@
 /**
  * A real control plane from source with a release folder, and real agents in binaries of their own
- * under a small service manager: whatever ends is started anew. Adapter: compiler, processes,
+ * under a small service manager: whatever ends is restarted. Adapter: compiler, processes,
  * files, network.
  */
 import * as fs from "node:fs";
@@ -12,7 +12,7 @@ import type { UpgradeView } from "../../schema/upgrade.ts";
 const FOLDER = join(tmpdir(), `navarch-upgrade-${process.pid}`);
 const ended: (() => void)[] = [];
 
-/** Ends what still runs and removes every file; what comes after it begins anew. */
+/** Ends what still runs and removes every file; what comes after it begins again. */
 export function cleanUp(): void {
   for (const end of ended.splice(0)) end();
   fs.rmSync(FOLDER, { recursive: true, force: true });
@@ -168,7 +168,7 @@ export class Rig {
   }
 }
 
-/** An agent in a folder of its own, started anew whenever it ends. */
+/** An agent in a folder of its own, restarted whenever it ends. */
 export class Service {
   readonly folder = scratch("service");
   readonly binary = join(this.folder, "navarch-node");

@@ -123,7 +123,7 @@ export type Observation = {
   /** Since the last observation. */
   calls: readonly Call[];
   commits: readonly Commit[];
-  /** The database was lost since the last observation: every count starts anew. */
+  /** The database was lost since the last observation: every count restarts. */
   forgotten: boolean;
   cloud: CloudFacts;
   /** Writes to the cluster since the last observation; none where the fleet is in no cluster. */

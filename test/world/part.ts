@@ -78,7 +78,7 @@ export function nodeOf(id: string, over: Partial<Node> = {}): Node {
   return { ...base, phase: { kind: "serving", since: 0 }, instance, agent: agentOf(), ...over };
 }
 
-/** A machine that runs an agent and that nobody bought. */
+/** An unmanaged machine that runs an agent. */
 export const unboughtOf = (id: string, over: Partial<Node> = {}): Node =>
   nodeOf(id, { slot: null, instance: null, ...over });
 

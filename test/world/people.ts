@@ -52,7 +52,7 @@ export class Season {
       ["kubectl uncordon", () => this.uncordon()],
       ["kubectl uncordon", () => this.uncordon()],
       ["kubectl delete node", () => this.remove()],
-      ["the kubelet registers anew", () => this.recreate()],
+      ["the kubelet registers again", () => this.recreate()],
       ["hold", () => this.annotate("true")],
       ["hold ends", () => this.annotate(null)],
       ["navarch", () => this.order()],
@@ -96,7 +96,7 @@ export class Season {
     this.wrong.push(...kubeWrongs(world));
   }
 
-  /** Changes of Nodes and pods: a mirror of what is shown there is sent anew each hour. */
+  /** Changes of Nodes and pods: a mirror of what is shown there is sent again each hour. */
   private writes(): number {
     return clusterOf(this.world).calls.filter(
       ({ what, cordons }) => cordons || what === "create eviction" || what.startsWith("delete"),

@@ -269,7 +269,7 @@ function arrive(node: Node, phase: At<"verifying">, scope: Scope, plan: PlanBuil
   if (waitedMs < limitMs) return plan.wait("cluster", message, phase.since + limitMs);
   const why = `${message}, ${Math.round(waitedMs / 1_000)} s after its agent registered`;
   if (!isSure) return plan.advance(serving, "node.verified", [...because, why]);
-  plan.wait("human", `${why}; it serves once that is mended (kubernetes.ready)`);
+  plan.wait("human", `${why}; it serves once that is fixed (kubernetes.ready)`);
 }
 
 /**

@@ -521,7 +521,7 @@ describe("verifying", () => {
     const said = `Ready of Node k is False (X), ${limit / SEC} s after its agent registered`;
     expect(late(inCluster()).wait).toEqual({
       reason: "human",
-      message: `${said}; it serves once that is mended (kubernetes.ready)`,
+      message: `${said}; it serves once that is fixed (kubernetes.ready)`,
       until: null,
     });
     const kin = nodeOf("m", { slot: 1, kube: kubeOf() });

@@ -42,8 +42,8 @@ export type Budget = {
 
 /**
  * Counts only when somebody asks: most plans of a large fleet spend nothing. `desired` is the
- * wanted size, `places` that and the machines beside it that nobody bought. Those are judged by all
- * that is out, ours by what is out of ours: nobody fills the place of one that nobody bought.
+ * wanted size, `places` that and the unmanaged machines beside it. Those are judged by all
+ * that is out, ours by what is out of ours: nobody fills the place of an unmanaged one.
  */
 export function openBudget(
   pool: PoolConfig,

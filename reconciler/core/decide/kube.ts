@@ -15,7 +15,7 @@ import { isResting } from "./rest.ts";
 
 /**
  * The mark in Kubernetes as the node's cordon wants it, or `null` if it is so: a machine that joins
- * while it is cordoned, an object that was made anew, a person's `navarch cordon` and its end, a
+ * while it is cordoned, an object that was recreated, a person's `navarch cordon` and its end, a
  * share of ours that an earlier life left behind.
  */
 export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | null {

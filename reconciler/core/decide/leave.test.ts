@@ -376,7 +376,7 @@ describe("drained", () => {
     expect(deedOf(empty({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating replace");
   });
 
-  test("a machine that nobody bought is left to a person, or is well again", () => {
+  test("an unmanaged machine is left to a person, or is well again", () => {
     const theirs = (purpose: Purpose, over: Partial<Node> = {}) =>
       unboughtOf("n", { phase: drainingOf({ ...drained, purpose }), cordon: OURS, ...over });
     const gone = "or `navarch forget n` once the machine is gone";

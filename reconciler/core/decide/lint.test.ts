@@ -243,7 +243,7 @@ describe("the budget of a pool", () => {
     expect(over([{ ...sick("a", 0), pool: "q" as never }], ["a"], max(0))).toEqual([]);
   });
 
-  test("counts what nobody bought with all others, and ours by themselves", () => {
+  test("counts what is unmanaged with all others, and ours by themselves", () => {
     const theirs = (id: string, cordoned = false) =>
       sick(id, 0, { slot: null, instance: null, ...(cordoned ? { cordon: OURS } : {}) });
     expect(over([theirs("u", true), sick("a", 0)], ["a"], max(1))).toEqual([]);

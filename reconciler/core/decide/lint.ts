@@ -165,7 +165,7 @@ function lintEffect(
 
 /**
  * No more slots out than the pool may lose at once; what is out already is not the plan's fault.
- * Ours are counted by themselves, those that nobody bought with all others (`budget.ts`).
+ * Ours are counted by themselves, unmanaged ones with all others (`budget.ts`).
  */
 function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
   const cordons = new Set<string>();

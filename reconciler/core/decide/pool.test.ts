@@ -59,7 +59,7 @@ describe("missing nodes", () => {
     expect(leaving(goneOf("replace"))).toEqual([0]);
   });
 
-  test("are not those that nobody bought, in a pool that is made of them", () => {
+  test("are not unmanaged ones, in a pool that is made of them", () => {
     const own = { pool: { adopt: true }, desired: 2 };
     expect(slots([unboughtOf("u")], own)).toEqual([0]);
     expect(slots([unboughtOf("u"), unboughtOf("v")], own)).toEqual([]);

@@ -77,7 +77,7 @@ export function candidatesOf(
 }
 
 /**
- * Whether a machine that nobody bought lets the pool do without one that it pays for: it serves,
+ * Whether an unmanaged machine lets the pool do without one that it pays for: it serves,
  * and was in the pool when the size was set. Its agent says which pool that is, so its coming alone
  * gives up nothing, or one that comes and goes has healthy machines ended and bought again.
  */

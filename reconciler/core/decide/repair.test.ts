@@ -380,7 +380,7 @@ describe("marked and sick", () => {
     expect(deedOf(marked(), both(NOW))).toBe("drain replace");
   });
 
-  test("a machine that nobody bought is emptied without a deadline", () => {
+  test("an unmanaged machine is emptied without a deadline", () => {
     const theirs = (over: Partial<Node> = {}) => marked({ slot: null, instance: null, ...over });
     expect(ask(theirs()).action).toMatchObject({
       payload: { kind: "drain", purpose: "repair", deadlineAt: 0 },

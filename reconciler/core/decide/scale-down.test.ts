@@ -183,7 +183,7 @@ describe("a second occupant of a slot", () => {
   });
 });
 
-describe("machines that nobody bought", () => {
+describe("unmanaged machines", () => {
   const theirs = (id: string, over: Partial<Node> = {}) => unboughtOf(id, { createdAt: 5, phase: { kind: "serving", since: 5 }, ...over });
   const ours = at("ours", 0);
 

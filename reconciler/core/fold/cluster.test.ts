@@ -185,7 +185,7 @@ describe("foldCluster() of nodes that nobody can tell apart", () => {
 });
 
 describe("foldCluster() with who was whom the last time", () => {
-  test("says the same as one that matches anew", () => {
+  test("says the same as one that matches again", () => {
     const one = node("n1", { instance: machine(null) });
     const its = object("gpu-1", { providerId: "navarch://fake/local/i-1" });
     const { found } = fold([one], [its]);
@@ -418,7 +418,7 @@ describe("subjectOf()", () => {
     });
   });
 
-  test("of a machine that nobody bought takes the agent's word", () => {
+  test("of an unmanaged machine takes the agent's word", () => {
     expect(subjectOf(node("n1", { agent: speaks }))).toMatchObject({
       provider: "agent's",
       instanceId: null,

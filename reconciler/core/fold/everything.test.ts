@@ -125,7 +125,7 @@ const listing = (instances: Instance[], startedAt = NOW - 10): Listing => ({
 });
 
 describe("foldEverything()", () => {
-  test("changes nothing where nothing has happened, and returns what it was given anew", () => {
+  test("changes nothing where nothing has happened, and returns what it was given again", () => {
     const sightings = new Map([["fake", new Map([["i" as InstanceId, { firstAt: 1, listings: 1, ignored: false }]])]]);
     const collapsed = new Map([["fake", 5]]);
     const { result, change } = fold({ nodes: [nodeOf("n")], sightings, collapsed });
@@ -190,8 +190,8 @@ describe("foldEverything()", () => {
       const health = { ...node.health, held, verdict: "unhealthy", lastCountedAt: NOW, ...more } as const;
       return { ...node, health: { ...health, basis: POLICY.policy.hash } };
     };
-    const mended = { ...make({}).health, basis: "older", held: [heldOf({}, { code: 31 })] };
-    const freed = fold({ nodes: [{ ...make({}), health: mended }] });
+    const fixed = { ...make({}).health, basis: "older", held: [heldOf({}, { code: 31 })] };
+    const freed = fold({ nodes: [{ ...make({}), health: fixed }] });
     expect(freed.change?.nodes[0]?.health.held).toEqual([]);
     expect(freed.kinds).toEqual(["node.health"]);
     const discredited: Fact = { kind: "discredited", agent: "0.9", at: 1, why: "x" };

@@ -172,8 +172,8 @@ describe("foldEntry() of who speaks", () => {
     ["one more", trust(4), trust(5, "no key"), "the agent refused an order: no key"],
     ["several", trust(1), trust(4, "no key"), "the agent refused 3 orders: no key"],
     ["without a word", trust(1), trust(2), "the agent refused an order: it does not say why"],
-    ["counted anew", trust(9), trust(2, "x"), "the agent refused 2 orders: x"],
-    ["counted anew from one", trust(9), trust(1, "x"), "the agent refused an order: x"],
+    ["counted again", trust(9), trust(2, "x"), "the agent refused 2 orders: x"],
+    ["counted again from one", trust(9), trust(1, "x"), "the agent refused an order: x"],
   ])("tells of orders that it refused: %s", (_what, before, now, message) => {
     const node = met({ agent: agentOf(before) });
     const inventory = { ...inventoryOf(), ...now };
@@ -347,7 +347,7 @@ describe("foldEntry() of a check", () => {
     expect(fold(timed, entry([], checked()), START + 60_000).node.health.held).toHaveLength(0);
   });
 
-  test("after a reset lets go of what a reset mends", () => {
+  test("after a reset lets go of what a reset fixes", () => {
     const agent = { ...agentOf(), bootId: BEFORE as BootId };
     const old = fold(met({ agent }), entry([found(48, { boot_id: BEFORE as BootId })], { bootId: BEFORE }));
     expect(old.node.health.held).toHaveLength(1);

@@ -130,7 +130,7 @@ describe("foldKube()", () => {
     expect(next?.node === undefined ? false : isRepairCalledOff(next.node)).toBe(true);
   });
 
-  test("a machine that nobody bought is not said to be replaceable", () => {
+  test("an unmanaged machine is not said to be replaceable", () => {
     const said = (more: Partial<Node>) => {
       return fold(sick(marked(more), ["a"]), lifted())?.events[1]?.message;
     };
@@ -227,7 +227,7 @@ describe("foldKube()", () => {
     },
   );
 
-  test("an object that came back without our words, as from an old backup, is marked anew", () => {
+  test("an object that came back without our words, as from an old backup, is marked again", () => {
     const next = fold(sick(marked(), ["a"]), object());
     expect(next?.node.kube).toMatchObject({ isolatedUid: null });
     expect(next?.node.session).not.toBeNull();
@@ -382,8 +382,8 @@ describe("foldKube() of what the object shows", () => {
     const kept = { boundAt: 7, restUntil: 8, refusals: 2, refusal, reassertedAt: 9, uncordons, former };
     const from = { ...known, kube: known.kube === null ? null : { ...known.kube, ...kept } };
     expect(fold(from, object({ gpus: 7 }))?.node.kube).toMatchObject(kept);
-    const anew = fold(from, object({ uid: "u2" }));
-    expect(anew?.node.kube).toMatchObject({
+    const again = fold(from, object({ uid: "u2" }));
+    expect(again?.node.kube).toMatchObject({
       boundAt: NOW,
       restUntil: 0,
       refusals: 0,
@@ -392,7 +392,7 @@ describe("foldKube() of what the object shows", () => {
       uncordons,
       former,
     });
-    expect(kinds(anew)).toEqual([
+    expect(kinds(again)).toEqual([
       ["kube.changed", "Node gpu-1 was created again: it has none of the earlier marks", "navarch"],
     ]);
   });

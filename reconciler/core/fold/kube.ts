@@ -71,7 +71,7 @@ export function foldKube(
   tellHold(before, kube, tell);
   const waiver = foldOthers(node, kube, tell);
   const marked = before !== null && before.isolatedUid === object.uid;
-  // A person's uncordon leaves our annotations; an object that was written anew, or came back from
+  // A person's uncordon leaves our annotations; an object that was written again, or came back from
   // an old backup, has none, and is nobody's word about this repair.
   const isWord = object.annotations[ANNOTATION.session] !== undefined;
   if (marked && !object.unschedulable && !isAsking(node) && isWord) {
@@ -103,7 +103,7 @@ function tellHold(before: Node["kube"], { name, uid, hold, holdUnclear }: KubeFa
 }
 
 /**
- * The waiver that is left once others cordoned the object. An object that was made anew and came
+ * The waiver that is left once others cordoned the object. An object that was recreated and came
  * cordoned is nobody's word about a repair, nor is one that was cordoned before this was looked at.
  */
 function foldOthers(node: Node, kube: KubeFact, tell: Tell): Node["waiver"] {

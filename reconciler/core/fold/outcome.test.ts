@@ -259,7 +259,7 @@ describe("foldOutcome() of a purchase", () => {
     expect(pool.offers[OFFER]).toMatchObject({ failures: 12, class: cls, message: "no" });
   });
 
-  test("that is refused is counted, said, and tried anew", () => {
+  test("that is refused is counted, said, and tried again", () => {
     const one = ask(CREATE, refused("capacity", { retryAfterMs: 5_000 }), {
       node: { instance: null, phase },
       pool: poolStateOf(1, { offers: { other: { failures: 1, notBefore: 1, class: "x", message: "" } } }),

@@ -1,7 +1,7 @@
 /**
  * How long a cloud may ask to be left alone, as far as a stored rest can say so. Pure. Who reads a
  * rest takes one that lies too far ahead for what another clock has left behind, and acts at once:
- * so none that is longer may be stored, or whoever asks for patience is called without end.
+ * so none that is longer may be stored, or the caller for patience is called without end.
  */
 
 /** Before an open ask is repeated (`act/run.ts`): it holds up its node. */

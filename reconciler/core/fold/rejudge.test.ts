@@ -29,7 +29,7 @@ const LONG = "result: unhealthy, hold: until_reset";
 const LAST = `  - { name: rest, condition: "true", result: healthy }\n`;
 
 const BAD = policy(`rules:\n${rule("app", "[13, 48]", LONG)}${LAST}`);
-const MENDED = policy(`rules:\n${rule("app", "[48]", LONG)}${LAST}`);
+const FIXED = policy(`rules:\n${rule("app", "[48]", LONG)}${LAST}`);
 
 let seq = 0;
 
@@ -88,11 +88,11 @@ const keyOf = (compiled: CompiledPolicy, name: string): string =>
   compiled.rules.find((one) => one.rule.name === name)?.key ?? "";
 
 describe("rejudgeNode()", () => {
-  test("rejudgeNode() frees a node of what a mended rule no longer says, and tells it", () => {
+  test("rejudgeNode() frees a node of what a fixed rule no longer says, and tells it", () => {
     const checked = foldEntry(fresh(), entry([], true), START - 60_000, context(BAD)).node;
     const { node } = told([13], context(BAD), checked);
     expect([node.health.verdict, node.health.unhealthyRun]).toEqual(["unhealthy", 1]);
-    const freed = rejudgeNode(node, context(MENDED), START + 1_000);
+    const freed = rejudgeNode(node, context(FIXED), START + 1_000);
     expect(freed?.node.health.verdict).toBe("healthy");
     expect(freed?.node.health.unhealthyRun).toBe(0);
     expect(freed?.events.map((e) => [e.kind, e.message])).toEqual([
@@ -100,21 +100,21 @@ describe("rejudgeNode()", () => {
     ]);
     // Stored and read back as it is.
     expect(v.parse(Node, JSON.parse(JSON.stringify(freed?.node)))).toEqual(freed?.node as Node);
-    expect(rejudgeNode(freed?.node ?? node, context(MENDED), START + 2_000)).toBeNull();
+    expect(rejudgeNode(freed?.node ?? node, context(FIXED), START + 2_000)).toBeNull();
   });
 
   test("rejudgeNode() has nothing to say without evidence, or under the same rules", () => {
     expect(rejudgeNode(fresh(), context(BAD), START)).toBeNull();
-    expect(rejudgeNode(told([], context(BAD)).node, context(MENDED), START)).toBeNull();
+    expect(rejudgeNode(told([], context(BAD)).node, context(FIXED), START)).toBeNull();
     expect(rejudgeNode(told([48], context(BAD)).node, context(BAD), START)).toBeNull();
   });
 
   test("rejudgeNode() leaves a node alone that is gone, or that no agent speaks for", () => {
     const { node } = told([13], context(BAD));
-    expect(rejudgeNode(node, context(MENDED), START)).not.toBeNull();
+    expect(rejudgeNode(node, context(FIXED), START)).not.toBeNull();
     const gone = { kind: "gone", since: 1, purpose: "replace" } as const;
-    expect(rejudgeNode({ ...node, phase: gone }, context(MENDED), START)).toBeNull();
-    expect(rejudgeNode({ ...node, agent: null }, context(MENDED), START)).toBeNull();
+    expect(rejudgeNode({ ...node, phase: gone }, context(FIXED), START)).toBeNull();
+    expect(rejudgeNode({ ...node, agent: null }, context(FIXED), START)).toBeNull();
   });
 
   test("verdictEvents() names what decided, and the change unless it is bad", () => {
@@ -165,7 +165,7 @@ describe("rejudgeNode()", () => {
 describe("foldEntry() with rules that do not decide", () => {
   test("foldEntry() judges what is held by the rules of now, without being told to", () => {
     const { node } = told([13], context(BAD));
-    const next = foldEntry(node, entry([], true), START + 10_000, context(MENDED));
+    const next = foldEntry(node, entry([], true), START + 10_000, context(FIXED));
     expect(next.node.health.verdict).toBe("healthy");
   });
 

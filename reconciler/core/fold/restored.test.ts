@@ -37,9 +37,9 @@ describe("foldRestored()", () => {
   test.each<[string, Node]>([
     ["a person cordoned", nodeOf("n", { cordon: human })],
     ["is held", nodeOf("n", { phase: held })],
-    ["nobody bought", unboughtOf("n")],
-    ["nobody bought, and is suspect", unboughtOf("n", { phase: phase("suspect") })],
-    ["nobody bought, and is looked at", unboughtOf("n", { phase: phase("verifying") })],
+    ["unmanaged", unboughtOf("n")],
+    ["unmanaged, and is suspect", unboughtOf("n", { phase: phase("suspect") })],
+    ["unmanaged, and is looked at", unboughtOf("n", { phase: phase("verifying") })],
   ])("keeps a node that %s in its phase, and nothing that was asked", (_what, node) => {
     const order = { goal: "drain", by: "ann", why: "", force: false, at: 1, timeoutMs: null } as const;
     const busy = { ...node, order, operation: "n.3.drain" as OperationId, fence: 3 };

@@ -2,7 +2,7 @@
  * What a fleet read from an old copy may still believe. What people said is kept: sizes, holds,
  * their cordons, tokens. What was known of machines, and what was asked for them, is not: a node
  * may have been replaced since, a session closed, a fault repaired, an order taken back. So every
- * machine that no person has put aside is forgotten here and taken in anew, from the cloud's list
+ * machine that no person has put aside is forgotten here and taken in again, from the cloud's list
  * by its tags and by its first full check, on the very way that a lost database takes. A node that
  * is still sick says so again. Pure.
  */

@@ -206,7 +206,7 @@ describe("foldOvertaken() of a drain or a reboot", () => {
   ])("counts a reboot as done where %s", (_what, more) => {
     const one = asked(reboot("boot-1"), more);
     const after = overtaken(one);
-    expect(after?.operation).toMatchObject({ state: "done", message: "it came up anew" });
+    expect(after?.operation).toMatchObject({ state: "done", message: "it came up again" });
     expect(after?.node).toMatchObject({ operation: null, phase: { kind: "repairing" } });
   });
 });

@@ -21,7 +21,7 @@ export function settle(now: number, draft: Draft, id: OperationId, outcome: Outc
 
 /**
  * Asks that a person, or the machine itself, has overtaken before they were answered: a drain or a
- * reboot of a node that was given back, and a reboot of a machine that came up anew meanwhile.
+ * reboot of a node that was given back, and a reboot of a machine that came up again meanwhile.
  */
 export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
   for (const { id } of fleet.operations.values()) {
@@ -49,9 +49,9 @@ export function foldOvertaken(fleet: Fleet, now: number, draft: Draft): void {
     if (payload.kind !== "drain" && payload.kind !== "reboot") continue;
     if (node.operation === id && node.fence === operation.fence) {
       const bootId = node.agent?.bootId ?? null;
-      const anew = payload.kind === "reboot" && payload.bootId !== null;
-      if (anew && bootId !== payload.bootId) {
-        settle(now, draft, id, { kind: "done", instance: null, message: "it came up anew" });
+      const again = payload.kind === "reboot" && payload.bootId !== null;
+      if (again && bootId !== payload.bootId) {
+        settle(now, draft, id, { kind: "done", instance: null, message: "it came up again" });
       }
       continue;
     }

@@ -94,7 +94,7 @@ describe("judgeForget()", () => {
     const said = judgeForget(node, { silentMs, heartbeatTimeoutMs: 30_000 });
     return said.kind === "refused" ? said.message : said.kind;
   };
-  test("is legal for a silent machine that nobody bought", () => {
+  test("is legal for a silent unmanaged machine", () => {
     expect(judge(silent())).toBe("legal");
     expect(judge(silent(), null)).toBe("legal");
     expect(judge(silent({ kube: kubeOf() }))).toBe("legal");

@@ -191,7 +191,7 @@ describe("foldTime() of a node that is gone", () => {
   });
 });
 
-describe("foldTime() of a machine that nobody bought", () => {
+describe("foldTime() of an unmanaged machine", () => {
   const silentFor = (ms: number, more: Partial<Node> = {}): Node =>
     unboughtOf("n", {
       pool: null,
@@ -286,7 +286,7 @@ describe("foldTime() of a node in service", () => {
     });
   });
 
-  test("does not miss who was told to start anew", () => {
+  test("does not miss who was told to restart", () => {
     const told = {
       kind: "upgrading",
       node: "n",

@@ -93,7 +93,7 @@ export function foldTime(input: TimeInput, draft: Draft): NodeId[] {
 }
 
 /**
- * The pool of a machine that nobody bought: what its agent says, if that is a pool of ours. It
+ * The pool of an unmanaged machine: what its agent says, if that is a pool of ours. It
  * gives the node limits, drain settings and a place in the counts, never a right to be replaced.
  */
 function homeOf(node: Node, pools: ReadonlyMap<string, PoolName>): Node["pool"] {

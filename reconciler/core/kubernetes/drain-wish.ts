@@ -1,5 +1,5 @@
 /**
- * What the reconciler wants of one node's pods, told anew by every activation: the drain itself is
+ * What the reconciler wants of one node's pods, told again by every activation: the drain itself is
  * a phase of the node in the store, so nothing here has to survive a restart.
  */
 import type { NodeId, PoolName } from "../../../schema/id.ts";

@@ -111,7 +111,7 @@ test("darkness() does not count those that nobody can see", () => {
   expect(darkness(plain({ instance: state("terminating") as Node["instance"] }))).not.toBeNull();
 });
 
-test("darkness() is not of machines that nobody bought, unless the fleet is made of them", () => {
+test("darkness() is not of unmanaged machines, unless the fleet is made of them", () => {
   const found = { slot: null, instance: null };
   expect(darkness(plain(found))).toBe("3 of 3 nodes fell silent at once");
   expect(darkness(plain({ ...found, pool: null }))).toBeNull();

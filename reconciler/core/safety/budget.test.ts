@@ -150,7 +150,7 @@ describe("reboot and replacement", () => {
     expect(why(fleet, fixed, inQ(1), "replace")).toContain("fleet: 1 of at most 1");
   });
 
-  test("what nobody bought is judged by all that is out, and ours by ours", () => {
+  test("what is unmanaged is judged by all that is out, and ours by ours", () => {
     const config = configWith(10, { replace: one });
     const theirs = unboughtOf("u", { phase: repairing });
     expect(why(fleetOf([theirs]), config, sickAt(1), "replace")).toBeNull();

@@ -56,7 +56,7 @@ export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets 
 type Count = { sizes: Map<string, Size>; out: Tally; isolated: Tally };
 
 /**
- * A machine that nobody bought is judged by all that is out, and one of ours by what is out of
+ * An unmanaged machine is judged by all that is out, and one of ours by what is out of
  * ours: nothing fills the place of the former, so one that nobody repairs, or whose agent never
  * gets well, would hold up every repair for ever.
  */

@@ -14,7 +14,7 @@ test.each<[string, Node, boolean]>([
   ["that was deleted", bought(), true],
   ["that is there", bought({ kube: kubeOf() }), false],
   ["that never was", bought({ kube: null }), false],
-  ["of a machine that nobody bought", { ...unboughtOf("n1"), kube }, false],
+  ["of an unmanaged machine", { ...unboughtOf("n1"), kube }, false],
   ["of a sick machine that waits", bought({ phase: { kind: "suspect", since } }), true],
   ["of a machine that drains", bought({ phase: { kind: "draining", ...draining } }), false],
   ["of a machine that is ending", bought({ phase: { kind: "terminating", ...ending } }), false],
@@ -30,7 +30,7 @@ test("sayMissing() names the Node, the time and what brings it back", () => {
   );
 });
 
-test("countNodes() counts machines that had a Node once, also those that nobody bought", () => {
+test("countNodes() counts machines that had a Node once, also unmanaged ones", () => {
   const gone = bought({ kube: kubeOf(), phase: { kind: "gone", since, purpose: "lost" } });
   const leaving = bought({ phase: { kind: "terminating", ...ending } });
   const there = bought({ kube: kubeOf() });

@@ -2,7 +2,7 @@
  * Bought machines whose Node object is missing in Kubernetes, as after `kubectl delete node`: they
  * are paid, and no pod can be placed on them. Their kubelet registers a Node when it starts, not
  * before. Nothing is bought for them: the machine is healthy, and a person can bring it back.
- * Machines that nobody bought are their owner's to take out of the cluster. Pure.
+ * Unmanaged machines are their owner's to take out of the cluster. Pure.
  */
 import { isLeaving, type Node } from "../../../schema/node.ts";
 import { isUnbought } from "../fleet.ts";

@@ -141,7 +141,7 @@ test("sizesOf() counts slots of a domain once, and the pools that share it", () 
   });
 });
 
-test("sizesOf() adds machines that nobody bought, unless they are wanted already", () => {
+test("sizesOf() adds unmanaged machines, unless they are wanted already", () => {
   const fleet = fleetOf([
     unboughtOf("a"),
     unboughtOf("b", { pool: pool("own") }),

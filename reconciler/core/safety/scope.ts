@@ -16,7 +16,7 @@ const RACK_LABELS = ["navarch.dev/rack", "topology.kubernetes.io/rack", "rack"];
 
 /**
  * A node's failure domains, coarsest first: `provider:aws`, `zone:aws/us-east-1a`, `rack:r17`. One
- * that has no instance yet is in none; whoever asks uses the node whose place it takes.
+ * that has no instance yet is in none; the caller uses the node whose place it takes.
  */
 export function domainsOf(node: Node): readonly string[] {
   const known = DOMAINS.get(node);

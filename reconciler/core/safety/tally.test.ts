@@ -104,7 +104,7 @@ test("countOut() of a purchase refused in a domain holds up that domain only", (
   expect(count(refused("sold out"))).toEqual(["pool:p", "domain:zone:fake/z"]);
 });
 
-test("countOut() leaves out what nobody bought, where it is asked to", () => {
+test("countOut() leaves out what is unmanaged, where it is asked to", () => {
   const nodes = [nodeOf("a", { phase: repairing }), unboughtOf("b", { phase: repairing })];
   expect(fleetTally(nodes)).toEqual({ "p/0": false, b: false });
   expect(fleetTally(nodes, true)).toEqual({ "p/0": false });
@@ -140,7 +140,7 @@ test("countIsolated() forgets a quarantined rule's work, and slots that serve ag
   expect(isolated([cordoned, next])).toEqual({});
 });
 
-test("countIsolated() leaves out what nobody bought, where it is asked to", () => {
+test("countIsolated() leaves out what is unmanaged, where it is asked to", () => {
   const nodes = [nodeOf("a", { isolatedAt: NOW }), unboughtOf("b", { isolatedAt: NOW })];
   expect(isolated(nodes)).toEqual({ "p/0": false, b: false });
   expect(isolated(nodes, true)).toEqual({ "p/0": false });

@@ -33,7 +33,7 @@ function isStuck({ phase }: Node): boolean {
   return phase.kind === "requested" && phase.refusal !== null;
 }
 
-/** Slots being replaced in each scope; `ownOnly`: without machines that nobody bought. */
+/** Slots being replaced in each scope; `ownOnly`: without unmanaged machines. */
 export function countOut(fleet: Fleet, config: Config, ownOnly = false): Tally {
   const out: Tally = new Map();
   const filled = filledSlots(fleet);

@@ -15,7 +15,7 @@ export type Asking = {
   state: PoolState;
   /** Every node of the pool. */
   nodes: readonly Node[];
-  /** Name of whoever asks. */
+  /** Name of the caller. */
   by: string;
   /** May be empty. */
   reason: string;

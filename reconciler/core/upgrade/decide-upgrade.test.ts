@@ -1,6 +1,6 @@
 /**
- * An upgrade over generated fleets: agents that come back or do not, that are well or not, a control
- * plane that dies in between. What must hold is looked at in the fleet, step by step.
+ * An upgrade over generated fleets: agents that come back or do not, that are well or not, a
+ * control plane that dies in between. What must hold is looked at in the fleet, step by step.
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -334,7 +334,7 @@ describe("decideUpgrade()", () => {
           expect(other.campaign().state).toBe(one.campaign().state);
           const versions = (f: Fleet) => [...f.nodes.values()].map((n) => n.agent?.version);
           expect(versions(other)).toEqual(versions(one));
-          // A dead one is waited for anew by each life, so others may have been told meanwhile.
+          // A dead one is waited for again by each life, so others may have been told meanwhile.
           const isDead = machines.some(({ fate }) => fate === "dead");
           if (!isDead) expect(other.told).toEqual(one.told);
         },

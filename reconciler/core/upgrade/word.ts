@@ -89,7 +89,7 @@ export function foldUpgradeResults(
   draft.putFact({ ...row, answered: result.outcome, why });
 }
 
-/** Told to start anew, and its time for that is not over: not hearing from it says nothing yet. */
+/** Told to restart, and its time for that is not over: not hearing from it says nothing yet. */
 export function isExpectedAway(facts: ReadonlyMap<string, Fact>, node: Node, now: number): boolean {
   // Asked of every node in every activation: no key is made where there is no upgrade.
   const row = facts.has("upgrade") ? rowOf(facts, node.id) : null;

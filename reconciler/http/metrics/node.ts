@@ -82,7 +82,7 @@ function list(nodes: Iterable<Node>): Listed[] {
   return listed;
 }
 
-/** Of a node that nobody bought the agent says where it runs. */
+/** Of an unmanaged node the agent says where it runs. */
 function countGpus(
   listed: readonly Listed[],
   configured: readonly string[],

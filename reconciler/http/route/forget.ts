@@ -1,4 +1,4 @@
-/** `DELETE /v1/nodes/:id`: a person says that a machine which nobody bought is gone. */
+/** `DELETE /v1/nodes/:id`: a person says that an unmanaged machine is gone. */
 import type { Context } from "hono";
 import * as v from "valibot";
 import { judgeForget } from "../../core/fold/forget.ts";

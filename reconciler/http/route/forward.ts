@@ -235,7 +235,7 @@ export class Forward {
       if (typeof event.data === "string") socket.send(event.data);
     };
     upstream.onerror = () => undefined;
-    // 1013 "try again later": the agent keeps what was not acknowledged and connects anew.
+    // 1013 "try again later": the agent keeps what was not acknowledged and connects again.
     upstream.onclose = () => socket.close(1013, "the leader's connection ended");
   }
 }

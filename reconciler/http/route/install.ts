@@ -90,7 +90,7 @@ function text(c: Context<Env>, body: string, type: string): Response {
   return bytes(c, new TextEncoder().encode(body), type);
 }
 
-/** Small and made anew for every request, so it is not to be kept anywhere. */
+/** Small and recreated for every request, so it is not to be kept anywhere. */
 function bytes(c: Context<Env>, body: Uint8Array<ArrayBuffer>, type: string): Response {
   return c.body(body, 200, { ...COMMON, "Content-Type": type, "Cache-Control": "no-store" });
 }

@@ -28,7 +28,7 @@ const LEADERS_VIEW = /^(\/api)?\/v1\/(plan|(nodes|instances|pools)\/[^/]+\/expla
 const REPORT = /^(\/api)?\/v1\/agent\/report$/;
 const API = /^(\/api)?\/v1\//;
 
-/** "Service restart": the agent connects anew. */
+/** "Service restart": the agent connects again. */
 const MOVED = 1012;
 /** "Try again later". */
 const LATER = 1013;
@@ -210,7 +210,7 @@ export class Front {
     this.named.close(socket);
   }
 
-  /** The role is over: who waits is told to come again, and agents connect anew. */
+  /** The role is over: who waits is told to come again, and agents connect again. */
   end(): void {
     this.ended = true;
     for (const tell of this.waiting) tell();

@@ -240,7 +240,7 @@ export function decideTerminate(
   return { entries, answer: fate.replyLost ? AMBIGUOUS_LOST : answer };
 }
 
-/** Decides a reboot: only a machine that runs can be started anew. */
+/** Decides a reboot: only a machine that runs can be restarted. */
 export function decideReboot(
   world: World,
   id: InstanceId,

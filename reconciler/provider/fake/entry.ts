@@ -82,7 +82,7 @@ export type Entry =
   | { kind: "terminated"; atMs: number; id: InstanceId }
   /** No longer listed. */
   | { kind: "vanished"; atMs: number; id: InstanceId }
-  /** Its token may be used anew: the provider's window has passed. */
+  /** Its token may be used again: the provider's window has passed. */
   | { kind: "forgotten"; atMs: number; id: InstanceId; token: string }
   /**
    * `startTicks` is field 22 of `/proc/PID/stat` (proc_pid_stat(5)): with it a pid is never

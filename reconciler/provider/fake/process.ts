@@ -307,7 +307,9 @@ export class AgentRunner {
     signal(agent, "SIGKILL");
   }
 
-  /** The machine comes up anew: another boot, an empty kernel log, and no fault of the last one. */
+  /**
+   * The machine comes up again: another boot, an empty kernel log, and no fault of the last one.
+   */
   forgetBoot(id: InstanceId): void {
     for (const name of ["boot-id", "kmsg", "gpu-faults.json"]) {
       rmSync(this.#file(id, name), { force: true });

@@ -134,7 +134,7 @@ test.each<[string, Ended, Outcome]>([
     { kind: "done", instance: null, message: null, hostKey: "KEY" },
   ],
   [
-    "a failure that another attempt may mend",
+    "a failure that another attempt may fix",
     { kind: "failed", attempt: seenKey, error, retry: "later", cause: "command" } as Ended,
     { ...refused, final: false, hostKey: "KEY" },
   ],

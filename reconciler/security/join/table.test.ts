@@ -75,7 +75,7 @@ test("countOpen() counts neither the revoked, nor those over, nor those used up"
   expect(await table.countOpen(100)).toBe(0);
 });
 
-test("save() writes a known token anew and forgets none of its uses", async () => {
+test("save() writes a known token again and forgets none of its uses", async () => {
   const { table } = await setUp();
   await table.save(token("a"));
   await table.give(gift("a", 1, "x"));
@@ -101,7 +101,7 @@ test("give() is one transaction: the use, its count and the credential, or nothi
   expect(await uses()).toEqual([1, 0]);
   expect(await store.credentials()).toEqual([first.credential]);
   const second = gift("a", 2, "y");
-  const credential = { ...second.credential, label: "anew" };
+  const credential = { ...second.credential, label: "again" };
   await table.give({ ...second, credential });
   expect(await store.credentials()).toEqual([credential]);
 });

@@ -1,7 +1,7 @@
 /**
  * The fleet's own certificate authority and this server's certificate under it, for who brings
  * none. The authority is made once: its fingerprint is pinned by every agent, so losing it means to
- * tell all of them a new one. The server's certificate is short-lived and made anew before it ends
+ * tell all of them a new one. The server's certificate is short-lived and recreated before it ends
  * or when the server is reached by a name that it does not have.
  *
  * In the state folder: `ca.pem` (0644, to give away), `ca.key`, `server.pem` (with the authority
@@ -34,7 +34,7 @@ export type OwnTls = {
   ca: string;
   /** `sha256:<hex>` of the authority. */
   fingerprint: string;
-  /** When this server's certificate has to be made anew, wall milliseconds. */
+  /** When this server's certificate has to be recreated, wall milliseconds. */
   renewAtMs: number;
   /** True if it was made just now. */
   fresh: boolean;
@@ -101,7 +101,7 @@ export function openServerTls(
   return { cert, key: made.key, ca, fingerprint, renewAtMs: untilMs - RENEW_MS, fresh: true };
 }
 
-/** As long as nobody restarts a control plane on purpose; what it shows is made anew each day. */
+/** As long as nobody restarts a control plane on purpose; what it shows is recreated each day. */
 const CLIENT_MS = 365 * DAY_MS;
 
 /**

@@ -1,6 +1,6 @@
 /**
  * A listening server whose certificate changes while it runs: one of the own authority when it is
- * made anew, one that somebody brought when its files say something else. Bun 1.4.5 cannot change
+ * recreated, one that somebody brought when its files say something else. Bun 1.4.5 cannot change
  * the certificate of a server that listens (`reload` leaves `tls` out without a word), so a second
  * one takes the port over: the first stops listening and keeps the connections that it has, whose
  * certificate was checked when they began. Calls in the milliseconds in between are refused by the
@@ -161,7 +161,7 @@ function openSocket({ listen, ...from }: RenewingFrom): Socket {
   };
 }
 
-/** For who calls: what this process shows elsewhere is made anew each time. */
+/** For who calls: what this process shows elsewhere is recreated each time. */
 function isSameFor(one: ServerTls, other: ServerTls): boolean {
   return one.cert === other.cert && one.key === other.key && one.clientCa === other.clientCa;
 }

@@ -88,7 +88,7 @@ describe("Candidate.win()", () => {
     ["holder", "holder = 'y'"],
     ["epoch", "epoch = 5"],
     ["renewal", "renewal = 4"],
-  ])("begins to wait anew when another %s is seen", async (_what, change) => {
+  ])("begins to wait again when another %s is seen", async (_what, change) => {
     const { clock, candidate, sql } = await setUp();
     await sql(HELD);
     const { state } = run(candidate());

@@ -246,7 +246,7 @@ describe("Candidate", () => {
     expect(asked).toBe(1);
   });
 
-  test("an answer that was lost is found: the lease is its own and is taken anew", async () => {
+  test("an answer that was lost is found: the lease is its own and is taken again", async () => {
     const { table } = await openTable();
     const clock = new VirtualClock();
     const take = table.take;

@@ -1,6 +1,6 @@
 /**
  * What this process is at the moment: the leader, which acts, or a standby, which shows a copy of
- * the fleet and passes everything else on. Each is built anew from the store, so that nothing which
+ * the fleet and passes everything else on. Each is rebuilt from the store, so that nothing which
  * was believed in one role is believed in the next; an earlier leader's last writes and calls are
  * refused by its epoch and its term.
  */

@@ -2,8 +2,8 @@
  * M4: 750 of 1,500 nodes fail within a second, with 15 pods of 30 s grace on each; the time from
  * the first eviction to the end of the last of those 11,250 pods. Nobody orders a drain: the
  * verdicts lead to marks, drains, ends and purchases, all of it competing. Once without disruption
- * budgets and without controllers (the pods end and nobody starts them anew, so that the bound is
- * eviction), once with budgets of 50 % whose pods their controllers start anew elsewhere, and once
+ * budgets and without controllers (the pods end and nobody restarts them, so that the bound is
+ * eviction), once with budgets of 50 % whose pods their controllers restart elsewhere, and once
  * with a configuration that says nothing about safety.
  */
 import type { AuditEntry } from "../../real/kubernetes/cluster.ts";

@@ -1,5 +1,5 @@
 /**
- * The pods of M4: many to each failing node, owned by ReplicaSets that either start them anew
+ * The pods of M4: many to each failing node, owned by ReplicaSets that either start them again
  * elsewhere, under disruption budgets, or are only names because nobody runs their controller.
  */
 import type { World } from "./world.ts";
@@ -12,7 +12,7 @@ export type PodsWanted = {
   perNode: number;
   graceS: number;
   groups: number;
-  /** `true`: a controller starts each anew, and half of each group must stay. */
+  /** `true`: a controller starts each again, and half of each group must stay. */
   budgets: boolean;
 };
 

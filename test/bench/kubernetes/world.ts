@@ -143,7 +143,7 @@ export class World {
     return new Talker(join(import.meta.dir, "observer-main.ts"), JSON.stringify(settings));
   }
 
-  /** Anew, so that what it counts begins with what there is now. */
+  /** Restarted, so that its counts begin with the present state. */
   async reopenObserver(): Promise<void> {
     if (this.talkers === null) throw new Error("the world is closed");
     await this.talkers.observer.close();

@@ -1,6 +1,6 @@
 /**
  * Writes lines to /dev/kmsg at a rate, and one more at a moment of its own. The kernel takes ten
- * lines in five seconds from one open file and drops the rest, so the file is opened anew for each
+ * lines in five seconds from one open file and drops the rest, so the file is opened again for each
  * nine. Prints what it wrote as one JSON object.
  *
  *     bun test/real/flood/writer.ts LINES_PER_SECOND SECONDS AT_MS LINE

@@ -1,9 +1,9 @@
 /**
  * Random stories of one Node that a person and the product both cordon: steps, races between the
- * product's read and its write, stale copies, lost and late answers, wiped ownership, a Node made
- * anew. The judge keeps what the person has said, which the server does not always show, and looks
- * at the object around every write of the product. The same stories are played on the server in
- * memory and on a real one.
+ * product's read and its write, stale copies, lost and late answers, wiped ownership, a Node
+ * recreated. The judge keeps what the person has said, which the server does not always show, and
+ * looks at the object around every write of the product. The same stories are played on the server
+ * in memory and on a real one.
  */
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type {
@@ -195,7 +195,7 @@ class Story {
       await this.#setHold(!this.#claims.has("hold"));
     } else if (draw < 0.8) {
       await person.recreate();
-      this.#say("node made anew");
+      this.#say("node recreated");
       this.#claims.clear();
       this.#isWiped = false;
     } else if (draw < 0.88) {

@@ -351,7 +351,7 @@ describe.skipIf(missing !== null)("Node objects on a real server", () => {
     expect((await look("c1")).uid).toBe(fresh.uid);
     expect((await cluster.request("/api/v1/nodes/c2")).status).toBe(404);
     expect([cleanup.doubts(), cleanup.troubles()]).toEqual([[], []]);
-    // The server itself holds to the UID, had the Node been made anew after our look.
+    // The server itself holds to the UID, had the Node been recreated after our look.
     expect(await deleteNode(api, "c1", old.uid, null)).toEqual({ kind: "gone" });
     expect((await look("c1")).uid).toBe(fresh.uid);
   }, 30_000);

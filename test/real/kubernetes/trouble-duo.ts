@@ -46,7 +46,7 @@ export class Duo {
     const own = cluster.kubeconfig("product");
     const first = ground.plane({ size, server }, proxies[0].kubeconfig(own));
     const second = ground.plane({ size, server }, proxies[1].kubeconfig(own));
-    // The cloud is one, whoever asks it; the fleet keeps its identity on the server.
+    // The cloud is one, the caller it; the fleet keeps its identity on the server.
     mkdirSync(join(first.plane.state, "cloud"));
     symlinkSync(join(first.plane.state, "cloud"), join(second.plane.state, "cloud"));
     const identity = { fleetId: "duo", secret: "a secret for tests and nothing else" };

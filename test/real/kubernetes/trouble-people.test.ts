@@ -112,7 +112,7 @@ describe.skipIf(missing !== null)("people in the middle of a drain", () => {
     expect(other).toBeDefined();
   }, 240_000);
 
-  test("a Node is made anew mid-drain: it is marked before anybody leaves", async () => {
+  test("a Node is recreated mid-drain: it is marked before anybody leaves", async () => {
     const { cluster } = ground;
     const joined = ground.plane({ size: 3 });
     const sick = await first(joined, 3);

@@ -51,7 +51,7 @@ describe.skipIf(missing !== null)("trouble in the middle of a drain", () => {
     const work = await ground.work(9, 1);
     ground.breakNode(plane, sick);
     await ground.waitDraining(work);
-    // A server that starts refuses everybody, and whoever is refused lists anew anyway: only who
+    // A server that starts refuses everybody, and whoever is refused lists again anyway: only who
     // comes back when it serves asks for the history that is gone.
     const back = Promise.withResolvers<void>();
     proxy.set(() => ({ kind: "late", until: back.promise }));

@@ -89,7 +89,7 @@ export function isUnasked(what: string): boolean {
 }
 
 /**
- * True, with one line, where programs of the host are not there and nobody asks; whoever asks has
+ * True, with one line, where programs of the host are not there and nobody asks; the caller has
  * them installed. Throws where that cannot be done.
  */
 export async function missesPrograms(what: string, programs: Programs): Promise<boolean> {

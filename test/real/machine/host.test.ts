@@ -1,8 +1,8 @@
 /**
  * `navarch bootstrap --host` on real machines, with the compiled binary: a machine that no provider
- * of the control plane bought becomes a node of its fleet; a run that was cut short goes on; another
- * host key and a user without sudo stop it. And what the control plane knows is hidden where a
- * machine says it back.
+ * of the control plane bought becomes a node of its fleet; a run that was cut short goes on;
+ * another host key and a user without sudo stop it. And what the control plane knows is hidden
+ * where a machine says it back.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -43,7 +43,7 @@ describe.skipIf(isMissing)("navarch bootstrap --host", () => {
   }
 
   test(
-    "makes a node of a machine that nobody bought, and changes nothing the next time",
+    "makes a node of an unmanaged machine, and changes nothing the next time",
     async () => {
       const first = await on.cli(...words(AGENT));
       expect(first).toEqual({ code: 0, out: expect.stringContaining("(changed=3, done befo") });

@@ -1,5 +1,5 @@
 /**
- * Our own private key on real machines: gone, encrypted, and mended. It is the operator's to mend,
+ * Our own private key on real machines: gone, encrypted, and fixed. It is the operator's to fix,
  * so no machine is bought for it and none is ended. And an agent that never speaks after a set-up
  * that was done, which is the machine's: it ends, with what was seen.
  */

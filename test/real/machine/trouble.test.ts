@@ -46,7 +46,7 @@ describe.skipIf(isMissing)("a machine", () => {
     await bed.terminate(machine);
   });
 
-  test("goes on without its supervisor, and comes back when it is started anew", async () => {
+  test("goes on without its supervisor, and comes back when it is restarted", async () => {
     const machine = await bed.boot();
     await machine.waitSsh();
     killSupervisor(machine);

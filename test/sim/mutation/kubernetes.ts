@@ -120,7 +120,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     { file: DARK, name: "between the lost answer and its replay" },
   ),
   one(
-    "an object that was made anew is not marked",
+    "an object that was recreated is not marked",
     {
       file: "reconciler/core/decide/kube.ts",
       from: "if (wanted !== null && !marked) {",
