@@ -8,7 +8,8 @@
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheRoot, findBinary } from "../real/kubernetes/binary.ts";
 import { blocksOf, sectionOf } from "./block.ts";
 
 /** A page with this line goes on where the fleet of getting-started serves. */
@@ -29,6 +30,8 @@ export async function runPage(
   const folder = join(home, "work");
   mkdirSync(folder);
   const port = freePort();
+  const kubectl = findBinary("kubectl");
+  const folders = kubectl === null ? [] : [dirname(kubectl)];
   const script = blocks
     .map(({ text, line }) => `echo "--- line ${line}"\n${text}`)
     .join("")
@@ -37,8 +40,10 @@ export async function runPage(
   const process = Bun.spawn(["bash", "-euo", "pipefail", "-c", `${NPM}${script}`], {
     cwd: repository,
     env: {
-      PATH: `${join(repository, "dist")}:${Bun.env["PATH"] ?? ""}`,
+      PATH: [join(repository, "dist"), ...folders, Bun.env["PATH"] ?? ""].join(":"),
       HOME: home,
+      // The programs of a throw-away cluster are built once, not for each page.
+      XDG_CACHE_HOME: dirname(cacheRoot()),
       NAVARCH_SERVER: `http://127.0.0.1:${port}`,
     },
     stdout: "pipe",

@@ -54,7 +54,7 @@ ${["human", "product"].map((user) => cluster.kubeconfig(user as "human")).join("
 are the files of a second person and of the product's own account. Logs and the audit log are in
 ${cluster.folder}
 
-Ctrl-C ends it and removes everything.`);
+Ctrl-C, or kill ${process.pid}, ends it and removes everything.`);
     await stopped;
   } finally {
     const left = await cluster.close();
