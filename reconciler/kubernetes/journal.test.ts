@@ -1,0 +1,92 @@
+/**
+ * Every write to a cluster is in the table of docs/architecture.md: what it follows if it has no
+ * operation of its own in the journal, and why it may be repeated.
+ */
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { formatPermission, JOIN_PERMISSIONS, PERMISSIONS } from "./permission.ts";
+
+const page = readFileSync(join(import.meta.dir, "../../docs/architecture.md"), "utf8");
+const [, section = ""] = page.split("## Kubernetes writes outside the journal");
+const rows = section
+  .split("\n")
+  .filter((line) => line.startsWith("| `"))
+  .map((line) => line.split("|").slice(1, -1));
+const codeIn = (cell = ""): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+const writes = new Set(rows.flatMap(([write]) => codeIn(write)));
+const files = new Set(rows.flatMap(([, code]) => codeIn(code)));
+
+/** `"create"` and so on as the verb of a request. */
+const SITE = /\bverb: "(?:create|patch|delete)"/;
+/** What sends or makes a write; whoever uses one of them writes. */
+const WRITERS = [
+  "holdCordon",
+  "releaseCordon",
+  "cordonRequest",
+  "releaseRequest",
+  "evictPod",
+  "deletePod",
+  "deleteNode",
+  "changeTaints",
+  "taintRequest",
+  "writeStatus",
+  "conditionRequest",
+  "labelRequest",
+  "createRequest",
+  "openJoin",
+];
+const USE = new RegExp(`(?<!function )\\b(?:${WRITERS.join("|")})\\b`);
+const COMMENT = /^\s*(?:\/?\*|\/\/).*$/gm;
+
+function writersIn(sources: ReadonlyMap<string, string>): string[] {
+  const found = [...sources].filter(([, text]) => {
+    const code = text.replaceAll(COMMENT, "");
+    return SITE.test(code) || USE.test(code);
+  });
+  return found.map(([name]) => name).sort();
+}
+
+const names = readdirSync(import.meta.dir).filter(
+  (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+);
+const sources = new Map(
+  names.map((name) => [name, readFileSync(join(import.meta.dir, name), "utf8")]),
+);
+
+describe("the table of writes outside the journal", () => {
+  test("names every file that writes to a cluster, and no other", () => {
+    expect(writersIn(sources)).toEqual([...files].sort());
+  });
+
+  test("names every write that the shipped roles allow, and no other", () => {
+    const allowed = [...PERMISSIONS, ...JOIN_PERMISSIONS]
+      .filter(({ verb }) => !["get", "list", "watch"].includes(verb))
+      .map(formatPermission);
+    expect([...writes].sort()).toEqual([...new Set(allowed)].sort());
+  });
+
+  test("notices a new write, and a new caller of one", () => {
+    const more = new Map([
+      ["a.ts", 'api.call({ verb: "patch", path })'],
+      ["b.ts", "await releaseCordon(ports, name, uid)"],
+      ["c.ts", 'api.call({ verb: "list", path });\n// as evictPod does\nfunction evictPod() {}'],
+    ]);
+    expect(writersIn(more)).toEqual(["a.ts", "b.ts"]);
+  });
+
+  test("finds every writer that it looks for", () => {
+    const all = [...sources.values()].join("\n");
+    expect(WRITERS.filter((name) => !all.includes(`function ${name}(`))).toEqual([]);
+  });
+});
+
+test("no code elsewhere speaks to the API server by itself", () => {
+  const root = join(import.meta.dir, "../..");
+  const glob = new Bun.Glob("{reconciler,cli,bootstrap,agent,health,schema,systemd}/**/*.ts");
+  const wrong = [...glob.scanSync({ cwd: root })].filter((path) => {
+    if (path.startsWith("reconciler/kubernetes/") || path.endsWith(".test.ts")) return false;
+    return SITE.test(readFileSync(join(root, path), "utf8"));
+  });
+  expect(wrong).toEqual([]);
+});
