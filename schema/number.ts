@@ -65,6 +65,3 @@ export const instantOfNode = v.pipe(
 );
 /** From 0 to 1. */
 export const share = v.pipe(amount, v.maxValue(1));
-export const percent = v.pipe(amount, v.maxValue(100));
-/** A TCP port; 0 = any free one. */
-export const port = v.pipe(count, v.maxValue(65_535));

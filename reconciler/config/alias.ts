@@ -1,8 +1,11 @@
 /**
- * Brings every accepted spelling to its canonical one, in the tree, before anything is read or
- * merged. Two spellings of one setting in one place: equal values are a warning, different values
- * an error. What is moved keeps the path and position at which it was written.
+ * Brings every accepted spelling to its canonical one, in the tree, before
+ * anything is read or merged. Two spellings of one setting in one place: equal values are a
+ * warning, different values an error. What is moved keeps the path and position at which it was
+ * written.
  */
+import type { Table } from "../../schema/config/field.ts";
+import { POOL } from "../../schema/config/pool.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import type { Problems } from "./problem.ts";
 import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
@@ -10,85 +13,60 @@ import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.t
 /** A spelling, and the path of keys under which its value belongs. */
 type Move = readonly [from: string, to: readonly string[]];
 
-const POOL: readonly Move[] = [
-  ["min_nodes", ["scaling", "min_nodes"]],
-  ["max_nodes", ["scaling", "max_nodes"]],
-  ["cooldown", ["scaling", "cooldown_period"]],
-  ["cooldown_period", ["scaling", "cooldown_period"]],
-  ["autoscaling", ["scaling", "autoscaler"]],
-  ["autoscaler", ["scaling", "autoscaler"]],
-  ["ssh_key_names", ["ssh_keys"]],
-];
-const SCALING: readonly Move[] = [
-  ["cooldown", ["cooldown_period"]],
-  ["autoscaling", ["autoscaler"]],
-];
-const HEALTH: readonly Move[] = [["unhealthy_after", ["unhealthy_threshold"]]];
-const AUTOSCALER: readonly Move[] = [
-  ["scale_up_at", ["scale_up_threshold"]],
-  ["scale_down_at", ["scale_down_threshold"]],
-  ["strategies", ["autoscalers"]],
-];
-const WINDOW: readonly Move[] = [
-  ["start", ["start_hour"]],
-  ["end", ["end_hour"]],
-];
-const DEFAULTS: readonly Move[] = [
-  ["ssh_key_names", ["ssh_keys"]],
-  ["cooldown", ["cooldown_period"]],
-  ["unhealthy_threshold", ["health", "unhealthy_threshold"]],
-  ["auto_replace", ["health", "auto_replace"]],
-];
-const SERVER: readonly Move[] = [
-  ["health_policy", ["health_policy_path"]],
-  ["metrics_auth", ["auth", "metrics_auth"]],
-  ["allow_anonymous", ["auth", "allow_anonymous"]],
-];
+/** The spellings that a mapping may hold for keys of its own or, with `../`, of one inside it. */
+function movesOf(table: Table): Move[] {
+  return Object.entries(table).flatMap(([key, field]) => {
+    const keys = innerOf(field);
+    const inside: readonly Move[] = keys === null || isList(field) ? [] : upwardOf(keys);
+    const here = spellingsOf(field).filter((from) => !from.startsWith("../"));
+    return [
+      ...inside.map(([from, to]): Move => [from, [key, ...to]]),
+      ...here.map((from): Move => [from, [key]]),
+    ];
+  });
+}
+
+const upwardOf = (table: Table): Move[] =>
+  Object.entries(table).flatMap(([key, field]) =>
+    spellingsOf(field)
+      .filter((from) => from.startsWith("../"))
+      .map((from): Move => [from.slice(3), [key]]),
+  );
+
+function spellingsOf(field: Table[string]): string[] {
+  if (field.kind === "mapping") return [];
+  return [...(field.map === undefined ? [] : [field.map]), ...(field.also ?? [])];
+}
+
+function innerOf(field: Table[string]): Table | null {
+  if (field.kind === "mapping") return field.keys;
+  return field.kind === "own" ? (field.inner?.() ?? null) : null;
+}
+
+const isList = (field: Table[string]): boolean =>
+  field.kind === "own" && field.type === "list of mappings";
 
 /** Spellings worth suggesting beside the canonical keys of a pool. */
-export const POOL_SPELLINGS: readonly string[] = POOL.map(([from]) => from);
+export const POOL_SPELLINGS: readonly string[] = movesOf(POOL).map(([from]) => from);
 
-/** Rewrites one pool in place. */
-export function canonicalPool(problems: Problems, pool: TreeMap): void {
-  moveAll(problems, pool, POOL);
-  onMap(pool, "scaling", (scaling) => {
-    moveAll(problems, scaling, SCALING);
-    onMap(scaling, "autoscaler", (autoscaler) => canonicalAutoscaler(problems, autoscaler));
+/** Every key of a mapping in each of its spellings. */
+export function wordsOf(table: Table): string[] {
+  return Object.entries(table).flatMap(([key, field]) => {
+    return [key, ...spellingsOf(field).filter((from) => !from.startsWith("../"))];
   });
-  onMap(pool, "health", (health) => moveAll(problems, health, HEALTH));
 }
 
-function canonicalAutoscaler(problems: Problems, autoscaler: TreeMap): void {
-  moveAll(problems, autoscaler, AUTOSCALER);
-  onMap(autoscaler, "fallback", (inner) => canonicalAutoscaler(problems, inner));
-  onItems(autoscaler, "autoscalers", (inner) => canonicalAutoscaler(problems, inner));
-  onItems(autoscaler, "schedule", (window) => moveAll(problems, window, WINDOW));
-}
-
-/** Rewrites everything but the pools in place. */
-export function canonicalRoot(problems: Problems, root: TreeMap): void {
-  onMap(root, "server", (server) => moveAll(problems, server, SERVER));
-  for (const key of ["defaults", "global"]) {
-    onMap(root, key, (defaults) => {
-      moveAll(problems, defaults, DEFAULTS);
-      onMap(defaults, "health", (health) => moveAll(problems, health, HEALTH));
-    });
+/** Rewrites a mapping, and those inside it, in place. */
+export function canonical(problems: Problems, map: TreeMap, table: Table): void {
+  for (const [from, to] of movesOf(table)) moveOne(problems, map, from, to);
+  for (const [key, field] of Object.entries(table)) {
+    const keys = innerOf(field);
+    const value = findEntry(map, key)?.value;
+    if (keys === null || value === undefined) continue;
+    for (const inner of value.kind === "list" ? value.items : [value]) {
+      if (inner.kind === "map") canonical(problems, inner, keys);
+    }
   }
-}
-
-function onMap(map: TreeMap, key: string, then: (inner: TreeMap) => void): void {
-  const value = findEntry(map, key)?.value;
-  if (value?.kind === "map") then(value);
-}
-
-function onItems(map: TreeMap, key: string, then: (inner: TreeMap) => void): void {
-  const value = findEntry(map, key)?.value;
-  if (value?.kind !== "list") return;
-  for (const item of value.items) if (item.kind === "map") then(item);
-}
-
-function moveAll(problems: Problems, map: TreeMap, moves: readonly Move[]): void {
-  for (const [from, to] of moves) moveOne(problems, map, from, to);
 }
 
 function moveOne(problems: Problems, map: TreeMap, from: string, to: readonly string[]): void {

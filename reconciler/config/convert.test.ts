@@ -3,8 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import * as v from "valibot";
-import { type Config, Config as ConfigSchema } from "../../schema/config.ts";
+import type { Config } from "../../schema/config.ts";
 import { configFile, convertConfig } from "./convert.ts";
 import type { Dialect } from "./layer.ts";
 import { formatConfig } from "./print.ts";
@@ -171,7 +170,7 @@ describe("convertConfig()", () => {
     fc.assert(
       fc.property(raw, (given) => {
         const first = config(JSON.stringify(given));
-        const shown = v.parse(ConfigSchema, JSON.parse(formatConfig(first)));
+        const shown = JSON.parse(formatConfig(first)) as Config;
         const text = convertConfig(shown, "list");
         expect(text).not.toContain("c2VjcmV0");
         expect(config(JSON.stringify(configFile(shown, "list")))).toEqual(config(text));

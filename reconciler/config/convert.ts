@@ -5,15 +5,17 @@
 import { stringify } from "yaml";
 import type {
   Config,
-  KubernetesConfig,
   NotifierConfig,
   ProviderConfig,
   ServerConfig,
 } from "../../schema/config.ts";
-import { formatDuration } from "../../schema/duration.ts";
-import { convertPool, type Plain } from "./convert-pool.ts";
-import { formatSafety, formatSpend } from "./convert-safety.ts";
+import { KUBERNETES } from "../../schema/config/kubernetes.ts";
+import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
+import { SAFETY } from "../../schema/config/safety.ts";
+import { MANAGER, SERVER } from "../../schema/config/server.ts";
+import { convertPool } from "./convert-pool.ts";
 import type { Dialect } from "./layer.ts";
+import { type Plain, formatSection } from "./table.ts";
 
 /** YAML text that reads back to `config`. */
 export function convertConfig(config: Config, dialect: Dialect): string {
@@ -23,19 +25,16 @@ export function convertConfig(config: Config, dialect: Dialect): string {
 
 /** The same as plain values, in the keys of a file. */
 export function configFile(config: Config, dialect: Dialect): unknown {
+  const { server } = config;
   const types = new Map(config.providers.map((one) => [one.name, one.type]));
   const pools = config.pools.map((pool) => [pool.name, convertPool(pool, types, dialect)] as const);
   const defined = config.providers.filter((one) => !one.implied);
   return prune({
-    server: formatServer(config.server),
-    instance_manager: {
-      registration_timeout: formatDuration(config.server.registrationTimeoutMs),
-      stale_check_interval: formatDuration(config.server.staleCheckIntervalMs),
-      retain_terminated: formatDuration(config.server.retainTerminatedMs),
-    },
-    providers: Object.fromEntries(defined.map((one) => [one.name, formatProvider(one)])),
-    safety: formatSafety(config.safety),
-    kubernetes: formatKubernetes(config.kubernetes),
+    server: formatServer(server, dialect),
+    instance_manager: formatSection(MANAGER, server, dialect),
+    providers: Object.fromEntries(defined.map((one) => [one.name, formatProvider(one, dialect)])),
+    safety: formatSection(SAFETY, config.safety, dialect),
+    kubernetes: formatSection(KUBERNETES, config.kubernetes, dialect),
     pools:
       dialect === "map"
         ? Object.fromEntries(pools)
@@ -51,83 +50,18 @@ function prune(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, one]) => [key, prune(one)]));
 }
 
-function formatKubernetes(kubernetes: KubernetesConfig): Plain {
-  const { mirror } = kubernetes;
-  return {
-    enabled: kubernetes.enabled,
-    kubeconfig: kubernetes.kubeconfig,
-    context: kubernetes.context,
-    pod_label: kubernetes.podLabel,
-    on_uncordon: kubernetes.onUncordon,
-    uncordon_review: formatDuration(kubernetes.uncordonReviewMs),
-    agent_account: kubernetes.agentAccount,
-    ready: kubernetes.ready,
-    ready_timeout: formatDuration(kubernetes.readyTimeoutMs),
-    writes_per_second_max: kubernetes.writesPerSecondMax,
-    join: kubernetes.join.server === null ? null : { server: kubernetes.join.server },
-    mirror: {
-      cordon: mirror.cordon,
-      drain: mirror.drain,
-      condition: mirror.condition,
-      labels: mirror.labels,
-      delete_node: mirror.deleteNode,
-      taint: mirror.taint,
-    },
-  };
-}
-
-function formatServer(server: ServerConfig): Plain {
+function formatServer(server: ServerConfig, dialect: Dialect): Plain {
   const host = server.host.includes(":") ? `[${server.host}]` : server.host;
-  const { tls, auth } = server;
-  return {
-    address: `${host}:${server.port}`,
-    external_address: server.externalAddress,
-    heartbeat_interval: formatDuration(server.heartbeatIntervalMs),
-    heartbeat_timeout: formatDuration(server.heartbeatTimeoutMs),
-    health_check_interval: formatDuration(server.healthCheckIntervalMs),
-    autoscale_interval: formatDuration(server.autoscaleIntervalMs),
-    sample_interval: formatDuration(server.sampleIntervalMs),
-    health_policy_path: server.healthPolicyPath,
-    state_path: server.statePath,
-    metrics_retention: formatDuration(server.metricsRetentionMs),
-    tls: tls && {
-      cert_file: tls.certFile,
-      key_file: tls.keyFile,
-      own_ca: tls.ownCa,
-      client_ca_file: tls.clientCaFile,
-    },
-    auth: {
-      token_env: auth.tokenEnv,
-      token_file: auth.tokenFile,
-      admin_token_file: auth.adminTokenFile,
-      node_token_file: auth.nodeTokenFile,
-      allow_anonymous: auth.allowAnonymous,
-      metrics_auth: auth.metricsAuth,
-    },
-    notifier: formatNotifier(server.notifier),
-  };
+  const notifier = { type: server.notifier.type, webhook: shownHook(server.notifier) };
+  const owns = { address: `${host}:${server.port}` };
+  return formatSection(SERVER, { ...server, notifier }, dialect, owns);
 }
 
-function formatNotifier(notifier: NotifierConfig): Plain {
-  if (notifier.type === "noop") return { type: "noop" };
-  const { retry } = notifier;
-  return {
-    type: "webhook",
-    webhook: {
-      cordon_url: shownUrl(notifier.cordonUrl),
-      uncordon_url: shownUrl(notifier.uncordonUrl),
-      drain_url: shownUrl(notifier.drainUrl),
-      drain_status_url: shownUrl(notifier.drainStatusUrl),
-      timeout: formatDuration(notifier.timeoutMs),
-      headers: notifier.headers,
-      secret_env: notifier.secretEnv,
-      retry: {
-        attempts: retry.attempts,
-        initial: formatDuration(retry.initialMs),
-        max: formatDuration(retry.maxMs),
-      },
-    },
-  };
+function shownHook(notifier: NotifierConfig): object | null {
+  if (notifier.type === "noop") return null;
+  const urls = Object.entries(notifier).filter(([name]) => name.endsWith("Url"));
+  const shown = urls.map(([name, url]) => [name, shownUrl(url === null ? null : String(url))]);
+  return { ...notifier, ...Object.fromEntries(shown) };
 }
 
 /** A web hook whose whole address is its secret is hidden whole, and must still be an address. */
@@ -136,24 +70,14 @@ function shownUrl(text: string | null): string | null {
   return isAddress ? text : "https://redacted.invalid/";
 }
 
-/** Settings are camel case with units last; files have snake case and durations. */
-function formatProvider({ type, settings, spend }: ProviderConfig): Plain {
-  const { requestsPerSecond, launchIntervalMs, hosts, ...rest } = settings;
-  const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  const plain = Object.entries(rest).map(([name, value]) =>
-    name.endsWith("Ms") && typeof value === "number"
-      ? [snake(name.slice(0, -2)), formatDuration(value)]
-      : [snake(name), value],
-  );
-  const launch = typeof launchIntervalMs === "number" ? formatDuration(launchIntervalMs) : null;
-  const limited = requestsPerSecond !== undefined || launch !== null;
+function formatProvider({ type, settings, spend }: ProviderConfig, dialect: Dialect): Plain {
+  const { hosts } = settings;
   return {
     type,
-    spend: formatSpend(spend),
-    ...Object.fromEntries(plain),
+    ...formatSection({ spend: PROVIDER.spend }, { spend }, dialect),
+    ...formatSection(SETTINGS, settings, dialect, {
+      rate_limit: formatSection(RATE_LIMIT, settings, dialect),
+    }),
     hosts: typeof hosts === "string" ? hosts.split(",").filter((host) => host !== "") : null,
-    rate_limit: limited
-      ? { requests_per_second: requestsPerSecond ?? null, launch_interval: launch }
-      : null,
   };
 }

@@ -7,7 +7,9 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { parse } from "yaml";
+import { Config } from "../../schema/config.ts";
 import { formatConfig } from "./print.ts";
 import { readConfig } from "./read.ts";
 
@@ -43,4 +45,28 @@ describe("readConfig() golden output", () => {
       expect(formatConfig(config)).toBe(readFileSync(path, "utf8"));
     });
   }
+});
+
+test("Config refuses a value of another type, and one that is missing, at every key", () => {
+  const { config } = readConfig([{ name: "c", text: read("canonical") }]);
+  const text = formatConfig(config as Config);
+  const visit = (at: Record<string, unknown>, whole: unknown, path: string): void => {
+    for (const [key, value] of Object.entries(at)) {
+      const isFree = /labels|headers|settings/.test(path);
+      for (const wrong of isFree ? [{}] : [{}, undefined]) {
+        at[key] = wrong;
+        const isOptional = wrong === undefined && /^(gpus|implied|\d+)$/.test(key);
+        const refused = !v.safeParse(Config, whole).success;
+        const isOpen = wrong !== undefined && /labels$|headers$|settings$/.test(key);
+        const name = `${path}.${key}`;
+        if (!isOptional && !isOpen) expect([name, refused]).toEqual([name, true]);
+      }
+      at[key] = value;
+      if (value === null || typeof value !== "object") continue;
+      visit(value as Record<string, unknown>, whole, `${path}.${key}`);
+    }
+  };
+  const whole = JSON.parse(text) as Record<string, unknown>;
+  visit(whole, whole, "");
+  expect(v.safeParse(Config, whole).success).toBe(true);
 });

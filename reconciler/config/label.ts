@@ -19,19 +19,16 @@ export function isLabelKey(key: string): boolean {
   return PREFIX.test(key.slice(0, slash)) && NAME.test(key.slice(slash + 1));
 }
 
-/** Reads `labels` of `owner`; keys that are no label keys are reported and left out. */
-export function readLabels(owner: Section): Record<string, string> {
-  const section = owner.map("labels");
-  const entry = owner.look("labels");
-  const entries = entry?.value.kind === "map" ? entry.value.entries : [];
+/** Reads the labels at `key`; keys that are no label keys are reported and left out. */
+export function readLabels(owner: Section, key: string): Record<string, string> {
+  const entries = owner.map(key).entries();
   const labels: [string, string][] = [];
   if (entries.length > LIMIT.labelsMax) {
-    owner.fail("labels", "limit", `has more than ${LIMIT.labelsMax} labels`);
+    owner.fail(key, "limit", `has more than ${LIMIT.labelsMax} labels`);
   }
+  const hint = "letters, digits, . _ - with a letter or digit at both ends, at most 63";
   for (const label of entries) {
-    section.look(label.key);
     if (!isLabelKey(label.key)) {
-      const hint = "letters, digits, . _ - with a letter or digit at both ends, at most 63";
       owner.problems.error(label.at, label.path, "label", "not a valid label key", hint);
       continue;
     }
@@ -39,7 +36,6 @@ export function readLabels(owner: Section): Record<string, string> {
     const text = isEmpty ? "" : readText(owner.problems, label.value, true);
     if (text === null) continue;
     if (text !== "" && !NAME.test(text)) {
-      const hint = "letters, digits, . _ - with a letter or digit at both ends, at most 63";
       owner.problems.error(label.value.at, label.path, "label", "not a valid label value", hint);
       continue;
     }

@@ -2,9 +2,11 @@
  * Several documents, one configuration: each file's pools are found in either dialect, then later
  * files are laid over earlier ones, pools by name.
  */
+import { POOL } from "../../schema/config/pool.ts";
+import { ROOT } from "../../schema/config/root.ts";
 import { POOL_NAME } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { canonicalPool, canonicalRoot } from "./alias.ts";
+import { canonical } from "./alias.ts";
 import { type Place, type Problems, quoteShort } from "./problem.ts";
 import { readText } from "./value.ts";
 import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.ts";
@@ -26,9 +28,9 @@ export function readLayer(problems: Problems, tree: Tree): Layer | null {
   }
   const entry = findEntry(tree, "pools");
   const root: TreeMap = { ...tree, entries: tree.entries.filter((one) => one !== entry) };
-  canonicalRoot(problems, root);
+  canonical(problems, root, ROOT);
   const pools = entry === null ? [] : readPools(problems, entry.value);
-  for (const pool of pools) canonicalPool(problems, pool.map);
+  for (const pool of pools) canonical(problems, pool.map, POOL);
   return { root, pools };
 }
 

@@ -1,28 +1,25 @@
-/** One pool: where its nodes are bought, how many there are, and what holds for them. */
+/**
+ * One pool: where its nodes are bought, how many there are, and what holds for them. What a pool
+ * does not say is looked for in `defaults`, its old alias `global`, and then the tables' defaults.
+ */
 import { parse } from "valibot";
-import {
-  type PoolConfig,
-  type ProviderRef,
-  type Rung,
-  RUNGS,
-  STRATEGIES,
-} from "../../schema/config.ts";
+import { type PoolConfig, type ProviderRef, type Rung, RUNGS } from "../../schema/config.ts";
+import type { PartOf, ValueOf } from "../../schema/config/field.ts";
+import { BODY, BOOTSTRAP, type DEFAULTS, DRAIN, SCALING } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
-import { LIMIT } from "../../schema/limit.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { POOL_SPELLINGS } from "./alias.ts";
 import { readAutoscaler } from "./autoscaler.ts";
-import { mergeBootstrap, readCommands } from "./bootstrap.ts";
-import { type Defaults, mergeHealth, type PoolPart, readPoolPart } from "./defaults.ts";
-import { type DrainPart, mergeDrain } from "./drain.ts";
+import { readCommands } from "./bootstrap.ts";
+import type { Directory } from "./directory.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { PoolTree } from "./layer.ts";
-import type { Directory } from "./directory.ts";
 import { readRefs } from "./provider-ref.ts";
-import { readSpend } from "./safety.ts";
 import { readSection, type Section } from "./section.ts";
+import { fillTable, readPart } from "./table.ts";
 
-const COOLDOWN_MS = 300_000;
+type Defaults = PartOf<typeof DEFAULTS>;
+type DrainPart = PartOf<typeof DRAIN>;
 
 /** Where a pool looks for what it does not say, nearest first, and what its providers are. */
 export type Surroundings = {
@@ -38,52 +35,46 @@ export function readPool(
   around: Surroundings,
 ): PoolConfig {
   const pool = readSection(problems, tree.map, tree.map.path, tree.at);
-  const own = readPoolPart(pool);
-  const parts: readonly PoolPart[] = [own, ...around.defaults];
-  const instanceType = pool.text("instance_type");
-  const gpus = pool.integer("gpus", { min: 0, max: LIMIT.gpusPerNodeMax });
-  const region = pool.text("region");
-  const zones = pool.texts("zones") ?? [];
-  const strategy = pool.choice("strategy", STRATEGIES);
-  const adopt = pool.flag("adopt") ?? false;
-  const place = { instanceType, region, zones, optional: adopt };
+  const part = readPart(pool, BODY);
+  const bootstrap = fillTable(BOOTSTRAP, readPart(pool, BOOTSTRAP), ...around.defaults);
+  const place = { ...part, zones: part.zones ?? [], optional: part.adopt === true };
   const refs = readRefs(pool, tree.name, around.directory, place);
-  const buys = pool.has("provider") || pool.has("providers") || !adopt;
+  const buys = pool.has("provider") || pool.has("providers") || part.adopt !== true;
   // Without it, machines of any size may be counted in a pool that buys none.
   if (buys && !pool.has("instance_type")) pool.missing("instance_type");
   warnStrategy(pool, refs);
   const scaling = readScaling(pool, tree, around.defaults);
-  const commands = readCommands(pool);
-  const bootstrap = mergeBootstrap(
-    parts.map((part) => part.bootstrap),
-    commands,
-  );
+  const setupCommands = readCommands(pool);
   if (pool.has("setup_commands") && bootstrap.sshPrivateKeyPath === null) {
     const at = pool.look("setup_commands")?.at ?? pool.at;
     const path = `${pool.path}.ssh_private_key_path`;
     problems.error(at, path, "required", "required because setup_commands is set");
   }
+  const parts = [part, ...around.defaults];
+  const { gpus, instanceType, ...filled } = fillTable(BODY, ...parts);
   const config: PoolConfig = {
     name: parse(PoolName, tree.name),
     providers: refs,
-    adopt,
-    strategy: strategy ?? "priority",
+    ...filled,
     instanceType: instanceType ?? "",
     ...(gpus === null ? {} : { gpus }),
-    region,
-    zones,
-    sshKeys: parts.map((part) => part.sshKeys).find((keys) => keys !== null) ?? [],
     scaling,
-    health: mergeHealth(parts.map((part) => part.health)),
-    replacement: parts.map((part) => part.replacement).find((one) => one !== null) ?? "drain-first",
     repair: readRepair(pool),
     labels: mergeLabels(pool, tree.name, parts),
-    spend: readSpend(pool.map("spend")),
-    drain: mergeDrain([...parts.map((part) => part.drain), around.drain]),
-    bootstrap,
+    drain: mergeDrain([...parts.map((one) => one.drain), around.drain]),
+    bootstrap: { ...bootstrap, setupCommands },
   };
   pool.finish(undefined, POOL_SPELLINGS);
   return config;
+}
+
+/** Whoever sets only the time for the whole drain means it for broken hardware too. */
+function mergeDrain(parts: readonly DrainPart[]): ValueOf<typeof DRAIN> {
+  const meant = parts.map((part) => ({
+    ...part,
+    fatalTimeoutMs: part.fatalTimeoutMs ?? part.timeoutMs,
+  }));
+  return fillTable(DRAIN, ...meant);
 }
 
 /** The ladder of a pool that opts into one: known rungs, each once, mildest first. */
@@ -125,9 +116,8 @@ function readScaling(
   defaults: readonly Defaults[],
 ): PoolConfig["scaling"] {
   const scaling = pool.map("scaling");
-  const minNodes = scaling.integer("min_nodes", { min: 0 });
-  const maxNodes = scaling.integer("max_nodes", { min: 1 });
-  const cooldown = scaling.duration("cooldown_period");
+  const part = readPart(scaling, SCALING);
+  const { minNodes, maxNodes } = part;
   requireBounds(pool, scaling, tree);
   if (minNodes !== null && maxNodes !== null && minNodes > maxNodes) {
     const at = scaling.look("min_nodes")?.value.at ?? scaling.at;
@@ -136,13 +126,8 @@ function readScaling(
   }
   const autoscaler = readAutoscaler(scaling.map("autoscaler"), maxNodes);
   scaling.finish();
-  const fallback = defaults.map((one) => one.cooldownMs).find((ms) => ms !== null);
-  return {
-    minNodes: minNodes ?? 0,
-    maxNodes: maxNodes ?? 1,
-    cooldownMs: cooldown ?? fallback ?? COOLDOWN_MS,
-    autoscaler,
-  };
+  const { cooldownMs } = fillTable(SCALING, part, ...defaults);
+  return { minNodes: minNodes ?? 0, maxNodes: maxNodes ?? 1, cooldownMs, autoscaler };
 }
 
 /** One error says all that is missing: a fragment without `scaling` lacks one thing, not two. */
@@ -163,7 +148,7 @@ function requireBounds(pool: Section, scaling: Section, tree: PoolTree): void {
 function mergeLabels(
   pool: Section,
   name: string,
-  parts: readonly PoolPart[],
+  parts: readonly Pick<Defaults, "labels">[],
 ): Record<string, string> {
   const merged = Object.assign({}, ...parts.map((part) => part.labels).reverse());
   for (const label of POOL_LABELS) {

@@ -15,25 +15,10 @@ export type Say = (
   hint?: string | null,
 ) => void;
 
-/** Inclusive; durations in milliseconds. */
-export type Bounds = { min?: number; max?: number };
-
-/** One key that a reader asked for, whether it was written or not. */
-export type Question = {
-  /** Path of the mapping; empty for the root. */
-  path: string;
-  key: string;
-  /** The getter of `Section` that was used. */
-  kind: string;
-  bounds: Bounds;
-  /** Values of a choice. */
-  allowed: readonly string[];
-};
-export type Asked = (question: Question) => void;
+/** `min` and `max` are inclusive; durations in milliseconds. */
+export type Bounds = { min?: number; max?: number; above?: number };
 
 export type Problems = {
-  /** Receives every key that is asked for: from it the reference of all keys is made. */
-  readonly asked: Asked;
   readonly error: Say;
   readonly warning: Say;
   readonly note: Say;
@@ -50,10 +35,7 @@ export type Problems = {
 const PROBLEMS_MAX = 500;
 
 /** Starts an empty collection; `files` fixes the order in which their problems are listed. */
-export function collectProblems(
-  files: readonly string[],
-  asked: Asked = () => undefined,
-): Problems {
+export function collectProblems(files: readonly string[]): Problems {
   const said: Problem[] = [];
   let dropped = 0;
   let failed = false;
@@ -67,7 +49,6 @@ export function collectProblems(
   const rank = new Map(files.map((file, index) => [file, index]));
   const order = (p: Problem) => rank.get(p.file) ?? files.length;
   return {
-    asked,
     error: say("error"),
     warning: say("warning"),
     note: say("note"),

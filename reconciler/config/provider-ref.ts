@@ -4,12 +4,14 @@
  */
 import { parse } from "valibot";
 import { PROVIDER_TYPES, type ProviderRef } from "../../schema/config.ts";
+import { REF } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Directory, Resolved } from "./directory.ts";
 import { concreteType, sellersOf } from "../core/instance-type.ts";
 import { quoteShort } from "./problem.ts";
 import { readSection, type Section } from "./section.ts";
+import { readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
 
 /** What the pool says for all its providers. */
@@ -97,11 +99,12 @@ function readRef(
   own: Section | null,
   position: number,
 ): ProviderRef | null {
-  const priority = own?.integer("priority", { min: 0 }) ?? position;
-  const weight = own?.integer("weight", { min: 1, max: 1_000 }) ?? 1;
-  const regions = own?.texts("regions") ?? (place.region === null ? [] : [place.region]);
-  const zones = own?.texts("zones") ?? place.zones;
-  const wanted = own?.text("instance_type") ?? place.instanceType;
+  const part = own === null ? null : readPart(own, REF);
+  const priority = part?.priority ?? position;
+  const weight = part?.weight ?? REF.weight.default;
+  const regions = part?.regions ?? (place.region === null ? [] : [place.region]);
+  const zones = part?.zones ?? place.zones;
+  const wanted = part?.instanceType ?? place.instanceType;
   if (found === null) return null;
   warnRegion(section, name, found, regions);
   const instanceType = concrete(section, name, found, wanted);

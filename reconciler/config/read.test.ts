@@ -36,6 +36,30 @@ const pool = (more = "", name = "p") =>
   `pools:\n  - name: ${name}\n    provider: fake\n    instance_type: t\n` +
   `    scaling: {min_nodes: 1, max_nodes: 3}\n${more}`;
 
+test("warns of every key that has no effect, and of none where it is not written", () => {
+  const pool = `{provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2}`;
+  expect(printed(`server: {address: "a:1"}\npools: {a: ${pool}}\n`, "warning")).toEqual([]);
+  const text = `
+server: {address: "a:1", metrics_retention: 1h, auth: {node_token_file: /n}}
+instance_manager: {stale_check_interval: 1m}
+safety: {budgets: {gpu_reset: {pool: 1, domain: 1, fleet: 1}}}
+providers: {fake: {endpoint: "https://x.y", rate_limit: {requests_per_second: 1}}}
+pools: {a: {providers: [{name: fake, weight: 2}], instance_type: t, min_nodes: 1, max_nodes: 2}}
+`;
+  const said = printed(text, "warning").filter((line) => line.includes("has no effect"));
+  const paths = [
+    "server.metrics_retention",
+    "server.auth.node_token_file",
+    "instance_manager.stale_check_interval",
+    ...["pool", "domain", "fleet"].map((scope) => `safety.budgets.gpu_reset.${scope}`),
+    "providers.fake.endpoint",
+    "providers.fake.rate_limit",
+    "providers.fake.rate_limit.requests_per_second",
+    "pools.a.providers[0].weight",
+  ];
+  expect(said.map((line) => line.split(": ")[1])).toEqual(paths);
+});
+
 describe("readConfig() on the guide", () => {
   for (const names of [["v1"], ["v2"], ["v3c"], ["v7"], ["v11"], ["v1", "v6"], ["canonical"]]) {
     test(`loads ${names.join(" with ")}`, () => {
@@ -53,7 +77,7 @@ describe("readConfig() on the guide", () => {
         type: "lambda",
         implied: true,
         spend: { perHourMax: null, instancesMax: null },
-        settings: { apiKeyEnv: "LAMBDA_API_KEY", requestsPerSecond: 1, launchIntervalMs: 12_000 },
+        settings: { apiKeyEnv: "LAMBDA_API_KEY" },
       } as never,
     ]);
     const [workers] = found?.pools ?? [];

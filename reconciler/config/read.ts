@@ -3,20 +3,22 @@
  * texts: no file, no environment, no clock.
  */
 import type { Config, PoolConfig, Problem } from "../../schema/config.ts";
-import { readDefaults } from "./defaults.ts";
+import type { Table } from "../../schema/config/field.ts";
+import { KUBERNETES } from "../../schema/config/kubernetes.ts";
+import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
+import { ROOT } from "../../schema/config/root.ts";
+import { SAFETY } from "../../schema/config/safety.ts";
 import { directoryOf } from "./directory.ts";
-import { readDrain } from "./drain.ts";
-import { readKubernetes } from "./kubernetes.ts";
 import { type Layer, mergeLayers, type PoolTree, readLayer } from "./layer.ts";
 import { locate, type SourceText } from "./locate.ts";
 import { type Finder, finderOf } from "./place.ts";
 import { readPool } from "./pool.ts";
-import { type Asked, collectProblems, type Problems } from "./problem.ts";
+import { collectProblems, type Problems } from "./problem.ts";
 import { readProviders } from "./provider.ts";
-import { readSafety } from "./safety.ts";
 import { warnSecrets } from "./secret.ts";
 import { readSection } from "./section.ts";
-import { readAgentDefaults, readServer, type ServerOptions } from "./server.ts";
+import { readServer, type ServerOptions } from "./server.ts";
+import { fillTable, readMapping } from "./table.ts";
 
 /** `find` tells where a setting is written; without a readable file, at its beginning. */
 export type ConfigAnswer = { config: Config | null; problems: Problem[]; find: Finder };
@@ -38,10 +40,9 @@ const ORDINARY: ServerOptions = {
 export function readConfig(
   files: readonly SourceText[],
   options: Partial<ServerOptions> = {},
-  asked?: Asked,
 ): ConfigAnswer {
   const names = files.map((file) => file.name);
-  const problems = collectProblems(names, asked);
+  const problems = collectProblems(names);
   const layers = files.map((file) => readFile(problems, file));
   const sound = layers.filter((layer) => layer !== null);
   const [first, ...rest] = sound;
@@ -65,20 +66,16 @@ function readFile(problems: Problems, file: SourceText): Layer | null {
 function readMerged(problems: Problems, layer: Layer, options: ServerOptions): Config {
   const root = readSection(problems, layer.root, "", layer.root.at);
   root.look("pools");
-  const defaults = root.map("defaults");
-  const global = root.map("global");
+  const whole = <T extends Table>(key: string, table: T) => readMapping(root.map(key), table);
+  const { agent, ...global } = whole("global", ROOT.global.keys);
   const around = {
-    defaults: [readDefaults(defaults), readDefaults(global)],
-    drain: readDrain(root.map("drain")),
+    defaults: [whole("defaults", DEFAULTS), global],
+    drain: whole("drain", DRAIN),
     directory: directoryOf(readProviders(root)),
   };
-  defaults.finish();
-  const agent = readAgentDefaults(global.map("agent"));
-  global.finish();
-  const manager = root.map("instance_manager");
-  const server = readServer(root.map("server"), manager, agent, options);
-  const safety = readSafety(root.map("safety"));
-  const kubernetes = readKubernetes(root.map("kubernetes"));
+  const server = readServer(root.map("server"), root.map("instance_manager"), agent, options);
+  const safety = fillTable(SAFETY, whole("safety", SAFETY));
+  const kubernetes = fillTable(KUBERNETES, whole("kubernetes", KUBERNETES));
   root.finish();
   if (layer.pools.length === 0) {
     const message = "no pools: nodes that report are watched, and none is ever created";

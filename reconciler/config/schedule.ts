@@ -2,12 +2,10 @@
  * Windows of a scheduled autoscaler: days by name, hours as numbers or `HH:MM`. A window may cross
  * midnight; an empty one is refused.
  */
-import type { ScheduleWindow } from "../../schema/config.ts";
-import type { InferOutput } from "valibot";
+import { type ScheduleWindow, WINDOW } from "../../schema/config/autoscaler.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { readSection, type Section } from "./section.ts";
-
-type Window = InferOutput<typeof ScheduleWindow>;
+import { readPart } from "./table.ts";
 
 /** In the order of the numbers that the configuration uses: Sunday is 0. */
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
@@ -15,7 +13,7 @@ const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
 /** Windows of one schedule: a week of half hours. */
 const WINDOWS_MAX = 336;
 
-export function readSchedule(section: Section, maxNodes: number | null): Window[] {
+export function readSchedule(section: Section, maxNodes: number | null): ScheduleWindow[] {
   const items = section.items("schedule");
   if (!section.has("schedule")) section.missing("schedule", "at least one window");
   if (items?.length === 0) section.fail("schedule", "required", "needs at least one window");
@@ -28,12 +26,11 @@ export function readSchedule(section: Section, maxNodes: number | null): Window[
     .map((window) => readWindow(window, maxNodes));
 }
 
-function readWindow(window: Section, poolMax: number | null): Window {
+function readWindow(window: Section, poolMax: number | null): ScheduleWindow {
   const days = readDays(window);
   const startMinute = readHour(window, "start_hour", 23);
   const endMinute = readHour(window, "end_hour", 24);
-  const minNodes = window.integer("min_nodes", { min: 0 });
-  const maxNodes = window.integer("max_nodes", { min: 0 });
+  const { minNodes, maxNodes } = readPart(window, WINDOW);
   for (const key of ["start_hour", "end_hour", "min_nodes", "max_nodes"]) {
     if (window.given && !window.has(key)) window.missing(key);
   }

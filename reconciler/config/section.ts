@@ -48,6 +48,8 @@ export type Section = {
   items(key: string): Tree[] | null;
   texts(key: string): string[] | null;
   map(key: string): Section;
+  /** What the mapping holds, whatever its keys: all of them count as known. */
+  entries(): readonly Entry[];
   /** An error at a key's value, or at the mapping if the key is absent. */
   fail(key: string, code: string, message: string, hint?: string | null): void;
   /** An error that a key is not there. */
@@ -102,13 +104,17 @@ function sectionOf(
     at,
     given: map !== null,
     problems,
-    ...gettersOf(problems, map?.path ?? path, look),
+    look,
+    ...gettersOf(problems, look),
     has: (key) => look(key) !== null,
     map: (key) => {
-      problems.asked({ path: map?.path ?? path, key, kind: "mapping", bounds: {}, allowed: [] });
       const entry = look(key);
       const where = whereOf(key);
       return readSection(problems, entry?.value ?? null, where.path, entry?.at ?? where.at, homes);
+    },
+    entries: () => {
+      for (const { key } of map?.entries ?? []) known.add(key);
+      return map?.entries ?? [];
     },
     fail,
     missing: (key, hint = null) => fail(key, "required", "required", hint),
@@ -122,44 +128,33 @@ function sectionOf(
 }
 
 type Look = (key: string) => Entry | null;
-type Getter = "look" | "text" | "prose" | "integer" | "number" | "flag" | "duration";
+type Getter = "text" | "prose" | "integer" | "number" | "flag" | "duration" | "choice";
 
-/** The typed getters of the mapping at `path`; each tells what it asks for. */
-function gettersOf(
-  problems: Problems,
-  path: string,
-  look: Look,
-): Pick<Section, Getter | "choice" | "items" | "texts"> {
-  const ask = (key: string, kind: string, bounds: Bounds = {}, allowed: readonly string[] = []) => {
-    problems.asked({ path, key, kind, bounds, allowed });
-    return look(key);
-  };
+/** The typed getters of a mapping. */
+function gettersOf(problems: Problems, look: Look): Pick<Section, Getter | "items" | "texts"> {
   const read =
-    <B, T>(kind: string, reader: (problems: Problems, tree: Tree, more: B) => T | null, more: B) =>
+    <B, T>(reader: (problems: Problems, tree: Tree, more: B) => T | null, more: B) =>
     (key: string): T | null => {
-      const entry = ask(key, kind);
+      const entry = look(key);
       return entry === null ? null : reader(problems, entry.value, more);
     };
   const within =
-    (kind: string, reader: (problems: Problems, tree: Tree, bounds: Bounds) => number | null) =>
-    (key: string, bounds: Bounds = {}): number | null => {
-      const entry = ask(key, kind, bounds);
-      return entry === null ? null : reader(problems, entry.value, bounds);
-    };
+    (reader: (problems: Problems, tree: Tree, bounds: Bounds) => number | null) =>
+    (key: string, bounds: Bounds = {}): number | null =>
+      read(reader, bounds)(key);
   return {
-    look: (key) => ask(key, "any"),
-    text: read("text", readText, true),
-    prose: read("text", readText, false),
-    integer: within("integer", readInteger),
-    number: within("number", readNumber),
-    flag: read("boolean", readFlag, undefined),
-    duration: within("duration", readDuration),
+    text: read(readText, true),
+    prose: read(readText, false),
+    integer: within(readInteger),
+    number: within(readNumber),
+    flag: read(readFlag, undefined),
+    duration: within(readDuration),
     choice: (key, allowed) => {
-      const entry = ask(key, "choice", {}, allowed);
+      const entry = look(key);
       return entry === null ? null : readChoice(problems, entry.value, allowed);
     },
-    items: read("list", readItems, undefined),
-    texts: read("list of text", readTexts, undefined),
+    items: read(readItems, undefined),
+    texts: read(readTexts, undefined),
   };
 }
 

@@ -84,7 +84,7 @@ function within(
   problems: Problems,
   tree: Tree,
   value: number,
-  { min, max }: Bounds,
+  { min, max, above }: Bounds,
   print: (value: number) => string,
 ): number | null {
   const bad = (message: string) => {
@@ -93,6 +93,7 @@ function within(
   };
   if (min === 0 && value < 0) return bad("must not be negative");
   if (min !== undefined && value < min) return bad(`must be at least ${print(min)}`);
+  if (above !== undefined && value <= above) return bad(`must be above ${print(above)}`);
   if (max !== undefined && value > max) return bad(`must be at most ${print(max)}`);
   return value;
 }

@@ -1,159 +1,146 @@
-/**
- * `docs/configuration.md`: every key that the readers ask for, with its type as they ask it, and
- * what `config-key.ts` says of it. A key that only one of the two knows is an error.
- */
+/** `docs/configuration.md`: every key of the tables in `schema/config/`. */
 import { stringify } from "yaml";
-import type { Question } from "../../reconciler/config/problem.ts";
-import { readConfig } from "../../reconciler/config/read.ts";
+import { formatSection } from "../../reconciler/config/table.ts";
 import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
-import { AUTOSCALER_TYPES, PROVIDER_TYPES } from "../../schema/config.ts";
+import { AUTOSCALER, AUTOSCALERS } from "../../schema/config/autoscaler.ts";
+import type { Field, Own, Table } from "../../schema/config/field.ts";
+import { KUBERNETES } from "../../schema/config/kubernetes.ts";
+import { DEFAULTS, DRAIN, POOL } from "../../schema/config/pool.ts";
+import { PROVIDER, PROVIDER_TYPES, SETTINGS } from "../../schema/config/provider.ts";
+import { ROOT } from "../../schema/config/root.ts";
+import { SAFETY } from "../../schema/config/safety.ts";
+import { AGENT, MANAGER, SERVER } from "../../schema/config/server.ts";
 import { formatDuration } from "../../schema/duration.ts";
-import * as KEY from "./config-key.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
-type Rows = Readonly<Record<string, readonly [string, string]>>;
-/** Path of a key, without numbers of lists, to the questions that were asked about it. */
-type Asked = ReadonlyMap<string, readonly Question[]>;
+type Leaf = Field | Own;
+type Row = readonly [key: string, field: Leaf];
+
+const HEAD = ["key", "type", "default", "meaning"];
+const UNUSED = "No effect in this version.";
 
 export function formatConfiguration(): string {
-  const asked = askAll();
-  const part = (title: string, prefix: string, rows: Rows, words = ""): string =>
-    `\n## ${title}\n\n${words}${formatKeys(asked, prefix, rows)}`;
+  const part = (title: string, table: Table, words = ""): string =>
+    `\n## ${title}\n\n${words}${formatTable(HEAD, listKeys(table).map(cellsOf))}`;
+  const sections = Object.entries(ROOT).map(([key, { kind, help }]) => {
+    return [code(key), kind === "mapping" ? "mapping" : ROOT[key as "pools"].type, "–", help];
+  });
   return [
-    formatHead("Configuration", "the configuration's readers"),
+    formatHead("Configuration", "the tables of `schema/config/`"),
     readProse("configuration"),
-    part("Sections", "", KEY.ROOT_KEYS),
-    part("server", "server", KEY.SERVER),
-    part("pools", "pools[]", KEY.POOL, readProse("pool")),
-    part("pools[].scaling.autoscaler", "pools[].scaling.autoscaler", KEY.AUTOSCALER),
-    `\n## providers\n\n${readProse("provider")}${formatProviders(asked)}`,
-    part("defaults and global", "defaults", KEY.DEFAULTS),
-    part("global.agent", "global.agent", KEY.GLOBAL_AGENT),
-    part("drain", "drain", KEY.DRAIN),
-    part("safety", "safety", KEY.SAFETY),
-    part("kubernetes", "kubernetes", KEY.KUBERNETES),
-    part("instance_manager", "instance_manager", KEY.MANAGER),
+    `\n## Sections\n\n${formatTable(HEAD, sections)}`,
+    part("server", SERVER),
+    part("pools", POOL, readProse("pool")),
+    `\n## pools[].scaling.autoscaler\n\n${formatTable(HEAD, listAutoscaler())}`,
+    `\n## providers\n\n${readProse("provider")}${formatProviders()}`,
+    part("defaults and global", DEFAULTS),
+    part("global.agent", AGENT),
+    part("drain", DRAIN),
+    part("safety", SAFETY),
+    part("kubernetes", KUBERNETES),
+    part("instance_manager", MANAGER),
   ].join("");
 }
 
-/** Everything that the readers ask of a configuration in which each variant occurs once. */
-function askAll(): Asked {
-  const asked = new Map<string, Question[]>();
-  const note = (question: Question): void => {
-    const { path, key } = question;
-    const whole = (path === "" ? key : `${path}.${key}`).replaceAll(/\[\d+\]/g, "[]");
-    asked.set(whole, [...(asked.get(whole) ?? []), question]);
-  };
-  const lists = { schedule: [{ days: ["mon"] }], autoscalers: [] };
-  const pools = AUTOSCALER_TYPES.map((type) => ({
-    name: type,
-    providers: [{ name: "fake" }],
-    scaling: { autoscaler: { type, ...lists } },
-  }));
-  const providers = Object.fromEntries(PROVIDER_TYPES.map((type) => [type, {}]));
-  const one = { name: "one", provider: "fake" };
-  const text = stringify({ providers, pools: [...pools, one] });
-  readConfig([{ name: "all", text }], {}, note);
-  return asked;
-}
-
-function formatKeys(asked: Asked, prefix: string, rows: Rows): string {
-  checkKeys(asked, prefix, rows);
-  const cells = Object.entries(rows).map(([key, [fallback, help]]) => {
-    const path = prefix === "" ? key : `${prefix}.${key}`;
-    return [code(key), typeOf(path, asked.get(path) ?? []), defaultOf(fallback), help];
+/** The keys of a table and of the mappings inside it, by their paths. */
+function listKeys(table: Table, prefix = ""): Row[] {
+  return Object.entries(table).flatMap(([key, field]): Row[] => {
+    const path = `${prefix}${key}`;
+    if (field.kind === "mapping") return listKeys(field.keys, `${path}.`);
+    const inner = field.kind === "own" ? field.inner?.() : undefined;
+    if (field.kind !== "own" || inner === undefined) return [[path, field]];
+    // An autoscaler may hold others, and has a section of its own.
+    if (inner === AUTOSCALERS) return prefix === "" ? [[path, field]] : [];
+    if (field.type === "mapping") return listKeys(inner, `${path}.`);
+    const separator = field.type === "list of mappings" ? "[]." : ".";
+    return [[path, field], ...listKeys(inner, `${path}${separator}`)];
   });
-  return formatTable(["key", "type", "default", "meaning"], cells);
 }
 
-/** Sections of their own on the page. */
-const ELSEWHERE = new Set(["pools[].scaling.autoscaler", "global.agent"]);
-
-function checkKeys(asked: Asked, prefix: string, rows: Rows): void {
-  const depth = (path: string): boolean =>
-    [...ELSEWHERE].some((one) => one !== prefix && path.startsWith(one));
-  for (const [path, questions] of asked) {
-    const key = prefix === "" ? path : path.slice(prefix.length + 1);
-    const isHere = prefix === "" ? !path.includes(".") : path.startsWith(`${prefix}.`);
-    if (!isHere || depth(path) || rows[key] !== undefined) continue;
-    if (questions.some(({ kind }) => kind === "mapping")) continue;
-    throw new Error(`${path} is not in test/docs/config-key.ts`);
-  }
-  for (const key of Object.keys(rows)) {
-    const path = prefix === "" ? key : `${prefix}.${key}`;
-    if (!asked.has(path)) throw new Error(`no reader asks for ${path}`);
-  }
+function cellsOf([key, field]: Row): string[] {
+  return [code(key), typeOf(field), defaultOf(field), helpOf(field)];
 }
 
-/** Keys whose reader takes more forms than one getter says. */
-const OWN_TYPE: readonly (readonly [RegExp, string])[] = [
-  [/max_unavailable$|budgets\.\w+\.(pool|domain|fleet)$/, "share"],
-  [/(start|end)_hour$/, "hour"],
-  [/kubernetes\.enabled$/, "boolean or `auto`"],
-  [/grace_period$/, "duration or -1"],
-  [/rate_limit$/, "number or mapping"],
-  [/setup_commands$/, "list of text or `template: NAME`"],
-  [/(^defaults|\]|webhook)\.(labels|headers)$/, "mapping of text"],
-  [/^pools$/, "list or mapping"],
-  [/(pools\[\]|autoscaler)\.(providers|schedule|autoscalers)$/, "list of mappings"],
-  [/setup_templates$/, "list of text"],
-  [/\.provider$/, "text"],
-];
+const helpOf = ({ help, unused }: Leaf): string => (unused === true ? `${help} ${UNUSED}` : help);
 
-function typeOf(path: string, questions: readonly Question[]): string {
-  const own = OWN_TYPE.find(([shape]) => shape.test(path));
-  if (own !== undefined) return own[1];
-  const question = questions.find(({ kind }) => kind !== "any");
-  if (question === undefined) throw new Error(`${path} has no type`);
-  const { kind, bounds, allowed } = question;
-  if (kind === "choice") return allowed.map(code).join(", ");
+const TYPES: Partial<Record<Field["kind"], string>> = {
+  flag: "boolean",
+  texts: "list of text",
+  grace: "duration or -1",
+  auto: "boolean or `auto`",
+  labels: "mapping of text",
+  headers: "mapping of text",
+  hook: "text",
+  hosts: "list of text",
+};
+
+function typeOf(field: Leaf): string {
+  if (field.kind === "own") return field.type;
+  const { kind, min, max, above } = field;
+  if (kind === "choice") return (field.of ?? []).map(code).join(", ");
   const show = kind === "duration" ? formatDuration : String;
-  const min = bounds.min === undefined ? "" : ` ≥ ${show(bounds.min)}`;
-  const max = bounds.max === undefined ? "" : ` ≤ ${show(bounds.max)}`;
-  return `${kind}${min}${max}`;
+  const bounds = [
+    ...(min === undefined ? [] : [` ≥ ${show(min)}`]),
+    ...(above === undefined ? [] : [` > ${show(above)}`]),
+    ...(max === undefined ? [] : [` ≤ ${show(max)}`]),
+  ];
+  return `${TYPES[kind] ?? kind}${bounds.join("")}`;
+}
+
+/** A default as it would be written. */
+function defaultText(field: Leaf): string | null {
+  if (field.kind === "own" || field.default === undefined) return null;
+  const { unused: _, map: _map, ...plain } = field;
+  const printed = formatSection({ key: { ...plain, as: "key" } }, { key: field.default }, "list");
+  const isText = typeof printed["key"] === "string" && /%$/.test(printed["key"]);
+  return isText ? JSON.stringify(printed["key"]) : stringify(printed["key"]).trim();
+}
+
+function defaultOf(field: Leaf): string {
+  if (field.or !== undefined) return field.or;
+  if (field.required === true) return "required";
+  const text = defaultText(field);
+  return text === null ? "–" : code(text);
 }
 
 /** Defaults of a section that can be written: path, and value in YAML. For the test. */
 export function listDefaults(): [path: string, value: string][] {
-  const sections: [string, Rows][] = [
-    ["server", KEY.SERVER],
-    ["pools[]", KEY.POOL],
-    ["defaults", KEY.DEFAULTS],
-    ["drain", KEY.DRAIN],
-    ["safety", KEY.SAFETY],
-    ["kubernetes", KEY.KUBERNETES],
-    ["instance_manager", KEY.MANAGER],
+  const { defaults, drain, safety, kubernetes, instance_manager, server } = ROOT;
+  const sections: [string, Table][] = [
+    ["pools[].", POOL],
+    ["", { defaults, drain, safety, kubernetes, instance_manager, server }],
   ];
-  return sections.flatMap(([section, rows]) =>
-    Object.entries(rows).flatMap(([key, [fallback]]): [string, string][] =>
-      fallback.startsWith("=") ? [[`${section}.${key}`, fallback.slice(1)]] : [],
-    ),
+  return sections.flatMap(([prefix, table]) =>
+    listKeys(table, prefix).flatMap(([path, field]): [string, string][] => {
+      const isFixed = field.unused !== true && field.or === undefined;
+      const text = isFixed ? defaultText(field) : null;
+      return text === null ? [] : [[path, text]];
+    }),
   );
 }
 
-function defaultOf(fallback: string): string {
-  if (fallback === "") return "–";
-  return fallback.startsWith("=") ? code(fallback.slice(1)) : fallback;
+function listAutoscaler(): string[][] {
+  const type: Row = ["type", AUTOSCALERS["type"] as Field];
+  const rows = Object.entries<Table>(AUTOSCALER).flatMap(([name, table]) =>
+    listKeys(table).map((row) => {
+      const [key = "", kind = "", fallback = "", help = ""] = cellsOf(row);
+      const words = help.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+      return [key, kind, fallback, `${code(name)}: ${words}`];
+    }),
+  );
+  return [cellsOf(type), ...rows];
 }
 
-function formatProviders(asked: Asked): string {
-  const seen = new Set<string>();
-  const rows: string[][] = [];
-  for (const type of PROVIDER_TYPES.filter((one) => whyNoAdapter(one) === null)) {
-    for (const [path, questions] of asked) {
-      const prefix = `providers.${type}.`;
-      const key = path.slice(prefix.length);
-      if (!path.startsWith(prefix) || seen.has(key)) continue;
-      const row = (KEY.PROVIDER as Rows)[key];
-      if (row === undefined) {
-        if (questions.some(({ kind }) => kind === "mapping")) continue;
-        throw new Error(`providers: ${key} is not in test/docs/config-key.ts`);
-      }
-      seen.add(key);
-      const types = PROVIDER_TYPES.filter((one) => asked.has(`providers.${one}.${key}`));
-      const all = types.length === PROVIDER_TYPES.length ? "all" : types.map(code).join(", ");
-      rows.push([code(key), typeOf(path, questions), all, defaultOf(row[0]), row[1]]);
-    }
-  }
+function formatProviders(): string {
+  const isThere = (types: Leaf["types"]) =>
+    types === undefined || types.some((type) => whyNoAdapter(type as "fake") === null);
+  const rows = [...listKeys(PROVIDER), ...listKeys(SETTINGS)].flatMap(([key, field]) => {
+    const head = SETTINGS[key.split(".")[0] as keyof typeof SETTINGS];
+    const types = "types" in (head ?? {}) ? head.types : undefined;
+    if (!isThere(types)) return [];
+    const isAll = types === undefined || types.length === PROVIDER_TYPES.length;
+    const [name = "", type = "", fallback = "", help = ""] = cellsOf([key, field]);
+    return [[name, type, isAll ? "all" : types.map(code).join(", "), fallback, help]];
+  });
   return formatTable(["key", "type", "provider types", "default", "meaning"], rows);
 }

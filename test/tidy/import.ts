@@ -114,6 +114,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
     "store",
   ],
   "reconciler/store": ["core"],
+  /** The tables of configuration keys: data only. */
+  "schema/config": [],
   "schema/migration": [],
   "simulator/bundle": [],
   "simulator/cluster": [],

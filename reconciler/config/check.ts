@@ -1,0 +1,86 @@
+/** What must hold between the keys of one section, by its table. */
+import { AUTOSCALER } from "../../schema/config/autoscaler.ts";
+import type { PartOf, Table } from "../../schema/config/field.ts";
+import { DRAIN } from "../../schema/config/pool.ts";
+import { BREAKER } from "../../schema/config/safety.ts";
+import { RETRY, TLS } from "../../schema/config/server.ts";
+import { formatDuration } from "../../schema/duration.ts";
+import type { Section } from "./section.ts";
+
+type Check<T extends Table> = (section: Section, part: PartOf<T>) => void;
+const rule = <T extends Table>(table: T, check: Check<T>) =>
+  [table, check] as [Table, Check<Table>];
+
+const CHECKS: ReadonlyMap<Table, Check<Table>> = new Map([
+  rule(DRAIN, warnCut),
+  rule(TLS, requireFiles),
+  rule(BREAKER, (breaker, { windowMs, longWindowMs }) => {
+    const { window, long_window } = BREAKER;
+    if ((longWindowMs ?? long_window.default) < (windowMs ?? window.default)) {
+      breaker.fail("long_window", "range", "must not be shorter than window");
+    }
+  }),
+  rule(RETRY, (retry, { initialMs, maxMs }) => {
+    if (maxMs !== null && maxMs < (initialMs ?? RETRY.initial.default)) {
+      retry.fail("max", "range", "must not be below initial");
+    }
+  }),
+  rule(AUTOSCALER.reactive, checkThresholds),
+]);
+
+/** Checks what was read of a section. */
+export function checkSection(section: Section, table: Table, part: PartOf<Table>): void {
+  CHECKS.get(table)?.(section, part);
+}
+
+/** At the drain's deadline the machine ends, whatever grace a pod still has. */
+function warnCut(drain: Section, part: PartOf<typeof DRAIN>): void {
+  const { gracePeriodMs, timeoutMs, fatalTimeoutMs } = part;
+  const entry = drain.look("grace_period");
+  if (entry === null || gracePeriodMs === null || gracePeriodMs <= 0) return;
+  for (const [key, ms] of [
+    ["timeout", timeoutMs],
+    ["fatal_timeout", fatalTimeoutMs],
+  ] as const) {
+    if (ms === null || ms === 0 || gracePeriodMs <= ms) continue;
+    const limit = `${key} (${formatDuration(ms)})`;
+    const message = `is longer than ${limit}, which cuts each pod's grace short`;
+    drain.problems.warning(entry.value.at, entry.path, "range", message);
+  }
+}
+
+function requireFiles(tls: Section, { ownCa }: PartOf<typeof TLS>): void {
+  const hint = "or set own_ca: true, which makes an authority of its own";
+  for (const key of ["cert_file", "key_file"]) {
+    if (tls.given && ownCa !== true && !tls.has(key)) tls.missing(key, hint);
+    if (ownCa === true && tls.has(key)) {
+      tls.fail(key, "conflict", "own_ca makes the certificate", `remove own_ca or ${key}`);
+    }
+  }
+}
+
+function checkThresholds(section: Section, part: PartOf<typeof AUTOSCALER.reactive>): void {
+  const { scaleUpThreshold: up, scaleDownThreshold: down } = part;
+  warnFraction(section, "scale_up_threshold", up);
+  warnFraction(section, "scale_down_threshold", down);
+  // After a bad value the default would be compared, and blamed for what was not written.
+  const known =
+    (up !== null || !section.has("scale_up_threshold")) &&
+    (down !== null || !section.has("scale_down_threshold"));
+  const { scale_up_threshold, scale_down_threshold } = AUTOSCALER.reactive;
+  const [high, low] = [up ?? scale_up_threshold.default, down ?? scale_down_threshold.default];
+  if (!known || low < high) return;
+  const at = section.look(down === null ? "scale_up_threshold" : "scale_down_threshold");
+  const message = `scale_down_threshold ${low} must be below scale_up_threshold ${high}`;
+  section.problems.error(at?.value.at ?? section.at, section.path, "range", message);
+}
+
+/** Who writes 0.8 for 80 % gets a pool that grows at one percent of load and never shrinks. */
+function warnFraction(section: Section, key: string, value: number | null): void {
+  if (value === null || value <= 0 || value > 1) return;
+  const at = section.look(key)?.value.at ?? section.at;
+  const message = `${value} means ${value} %: thresholds are percentages from 0 to 100`;
+  const percent = Math.round(value * 100_000) / 1_000;
+  const hint = `write ${percent} if ${percent} percent is meant`;
+  section.problems.warning(at, `${section.path}.${key}`, "fraction", message, hint);
+}

@@ -1,0 +1,92 @@
+/**
+ * The forms that a text of the configuration may have to take, by the names that the tables use.
+ * Pure. A wrong one is answered with what to write instead.
+ */
+import type { Form } from "../../schema/config/field.ts";
+import { serverOf } from "../core/address.ts";
+import { type Answer, parseExternal, parseHttpUrl } from "./address.ts";
+import { isLabelKey } from "./label.ts";
+
+type Check = (text: string) => { code: string; answer: Answer<string> };
+
+const judge =
+  (code: string, parse: (text: string) => Answer<string>): Check =>
+  (text) => ({ code, answer: parse(text) });
+
+const fits = (
+  code: string,
+  isSound: (text: string) => boolean,
+  message: (text: string) => string,
+  hint: string,
+): Check =>
+  judge(code, (text) => {
+    return isSound(text) ? { ok: true, value: text } : { ok: false, message: message(text), hint };
+  });
+
+const matches = (code: string, shape: RegExp, message: string, hint: string): Check =>
+  fits(code, (text) => shape.test(text), () => message, hint);
+
+/** Both parts are DNS subdomains (Kubernetes, "Object Names and IDs"). */
+const ACCOUNT = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+const JUMP =
+  /^(?:[A-Za-z_][A-Za-z0-9._-]{0,31}@)?(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/;
+
+function isTimeZone(text: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: text });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const FORMS: Readonly<Record<Form, Check>> = {
+  account: fits(
+    "account",
+    (text) => ACCOUNT.test(text),
+    (text) => `expected NAMESPACE/NAME of a service account, found ${JSON.stringify(text)}`,
+    "for example navarch/navarch-node-agent",
+  ),
+  /** As kubeadm dials it, always with its port. */
+  "api-server": judge("address", (text) => {
+    const value = serverOf(text);
+    if (value !== null) return { ok: true, value };
+    const message = `expected https://host:port without a path, found ${JSON.stringify(text)}`;
+    return { ok: false, message, hint: 'write for example "https://10.0.0.1:6443"' };
+  }),
+  /** Whoever writes the secret itself is told so, without quoting it. */
+  env: matches(
+    "env",
+    /^[A-Za-z_][A-Za-z0-9_]*$/,
+    "not the name of an environment variable",
+    "write for example LAMBDA_API_KEY, and never the value",
+  ),
+  external: judge("address", parseExternal),
+  "host-key": matches(
+    "choice",
+    /^(?:first-use|provider|insecure|known_hosts:.+)$/,
+    "not a way to check host keys",
+    "allowed: first-use, provider, known_hosts:<path>, insecure",
+  ),
+  jump: matches("address", JUMP, "not a machine to jump over", "[user@]host[:port]"),
+  "label-key": fits(
+    "label",
+    isLabelKey,
+    () => "not a valid label key",
+    "the default is navarch.dev/pool",
+  ),
+  "time-zone": fits(
+    "timezone",
+    isTimeZone,
+    (text) => `unknown time zone ${JSON.stringify(text)}`,
+    "write an IANA name, for example Europe/Oslo",
+  ),
+  url: judge("url", parseHttpUrl),
+  /** A leading minus would be read by ssh as an option, and an @ would name another machine. */
+  user: matches(
+    "name",
+    /^[A-Za-z_][A-Za-z0-9._-]{0,31}$/,
+    "not a user name",
+    "letters, digits, . _ -",
+  ),
+};

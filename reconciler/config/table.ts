@@ -1,0 +1,165 @@
+/**
+ * A section by its table (`schema/config/`): reads what one place says, fills what no place says
+ * with the defaults, and prints the normalised form in the keys of a file again.
+ */
+import {
+  type Field,
+  type Kind,
+  nameOf,
+  type Own,
+  type PartOf,
+  type Share,
+  type Table,
+  type ValueOf,
+} from "../../schema/config/field.ts";
+import { formatDuration } from "../../schema/duration.ts";
+import { checkSection } from "./check.ts";
+import { FORMS } from "./form.ts";
+import { readHeaders, readHook } from "./hook.ts";
+import { readLabels } from "./label.ts";
+import type { Dialect } from "./layer.ts";
+import type { Section } from "./section.ts";
+import { formatShare, readShare } from "./share.ts";
+import { readFlag } from "./value.ts";
+
+type Reader = (section: Section, key: string, field: Field) => unknown;
+export type Plain = Record<string, unknown>;
+
+const READERS: Readonly<Record<Kind, Reader>> = {
+  text: readForm,
+  integer: (section, key, field) => section.integer(key, field),
+  number: (section, key, field) => section.number(key, field),
+  flag: (section, key) => section.flag(key),
+  duration: (section, key, field) => section.duration(key, field),
+  choice: (section, key, { of = [] }) => section.choice(key, of),
+  texts: (section, key) => section.texts(key),
+  share: readShare,
+  grace: (section, key) => (scalarOf(section, key) === -1 ? -1 : section.duration(key)),
+  auto: readAuto,
+  labels: readLabels,
+  headers: readHeaders,
+  hook: readHook,
+  hosts: readHosts,
+};
+
+function scalarOf(section: Section, key: string): unknown {
+  const value = section.look(key)?.value;
+  return value?.kind === "scalar" ? value.value : undefined;
+}
+
+function readForm(section: Section, key: string, { form }: Field): string | null {
+  const text = section.text(key);
+  if (text === null || form === undefined) return text;
+  const { code, answer } = FORMS[form](text);
+  if (answer.ok) return answer.value;
+  section.fail(key, code, answer.message, answer.hint);
+  return null;
+}
+
+function readAuto(section: Section, key: string): boolean | "auto" | null {
+  const entry = section.look(key);
+  if (entry === null) return null;
+  return scalarOf(section, key) === "auto" ? "auto" : readFlag(section.problems, entry.value);
+}
+
+function readHosts(section: Section, key: string): string | null {
+  const given = section.texts(key);
+  if (given?.some((host) => /[\s,]/.test(host)) === true) {
+    section.fail(key, "host", "a host must not contain spaces or commas");
+  }
+  return given?.join(",") ?? null;
+}
+
+/** One key, or `null`. */
+export function readField(section: Section, key: string, field: Field | Own): unknown {
+  const entry = section.look(key);
+  if (field.unused === true && entry !== null) {
+    section.problems.warning(entry.at, entry.path, "no_effect", "has no effect in this version");
+  }
+  return field.kind === "own" ? null : READERS[field.kind](section, key, field);
+}
+
+/** What the section says; the caller refuses its unknown keys when it has read its own. */
+export function readPart<T extends Table>(section: Section, table: T): PartOf<T> {
+  const part: Plain = {};
+  for (const [key, field] of Object.entries(table)) {
+    const value =
+      field.kind === "mapping"
+        ? readMapping(section.map(key), field.keys)
+        : readField(section, key, field);
+    if (field.kind !== "own") part[nameOf(key, field)] = value;
+  }
+  checkSection(section, table, part as PartOf<Table>);
+  return part as PartOf<T>;
+}
+
+/** A mapping that its table knows wholly. */
+export function readMapping<T extends Table>(section: Section, table: T): PartOf<T> {
+  const part = readPart(section, table);
+  section.finish();
+  return part;
+}
+
+/** Each value from the first part that has it, or its default. */
+export function fillTable<T extends Table>(
+  table: T,
+  ...parts: readonly Partial<PartOf<T>>[]
+): ValueOf<T> {
+  const value: Plain = {};
+  for (const [key, field] of Object.entries(table)) {
+    if (field.kind === "own") continue;
+    const name = nameOf(key, field);
+    const said = parts.map((part) => (part as Plain)[name]).filter((one) => (one ?? null) !== null);
+    value[name] =
+      field.kind === "mapping"
+        ? fillTable(field.keys, ...(said as PartOf<Table>[]))
+        : (said[0] ?? field.default ?? null);
+  }
+  return value as ValueOf<T>;
+}
+
+function formatField(field: Field, value: unknown): unknown {
+  if (value === null || value === undefined) return null;
+  const { kind } = field;
+  if (kind === "share") return formatShare(value as Share);
+  if (kind === "grace" && value === -1) return -1;
+  return kind === "duration" || kind === "grace" ? formatDuration(Number(value)) : value;
+}
+
+/**
+ * A section in the keys of a file; `owns` has what the table leaves to the caller. A mapping that
+ * says nothing, and what has no effect and is not set, is `null`.
+ */
+export function formatSection(
+  table: Table,
+  value: object,
+  dialect: Dialect,
+  owns: Plain = {},
+): Plain {
+  const printed: Plain = {};
+  for (const [key, field] of Object.entries(table)) {
+    const spelled = (dialect === "map" && "map" in field ? field.map : null) ?? key;
+    const given = (value as Plain)[nameOf(key, field)] ?? null;
+    if (field.kind === "own" || field.kind === "mapping") {
+      const isOwn = field.kind === "own";
+      const inner = isOwn ? owns[key] : formatSection(field.keys, given ?? {}, dialect);
+      hoist(printed, spelled, inner ?? null);
+    } else {
+      const { unused, default: fallback } = field;
+      const isIdle = unused === true && JSON.stringify(given) === JSON.stringify(fallback);
+      printed[spelled] = isIdle ? null : formatField(field, given);
+    }
+  }
+  return printed;
+}
+
+/** Sets a value; keys of it that stand beside it are set there. */
+function hoist(printed: Plain, key: string, value: unknown): void {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) printed[key] = value;
+  else {
+    const all = Object.entries(value).filter(([, one]) => one !== null);
+    const own = all.filter(([name]) => !name.startsWith("../"));
+    for (const [name, one] of all) if (name.startsWith("../")) printed[name.slice(3)] = one;
+    printed[key] = own.length === 0 ? null : Object.fromEntries(own);
+  }
+}

@@ -1,0 +1,98 @@
+/** Keys of `scaling.autoscaler`, by its type. */
+import * as v from "valibot";
+import { count } from "../number.ts";
+import { entriesOf } from "./check.ts";
+import { choice, integer, number, own, type Table, text, type ValueOf } from "./field.ts";
+
+export const WINDOW = {
+  days: own("Days, `mon` or `monday`.", "list of text", { or: "every day" }),
+  start_hour: own('Hour 0 to 23, or `"HH:MM"`.', "hour", { or: "required", map: "start" }),
+  end_hour: own('Hour 0 to 24, or `"HH:MM"`; may be past midnight.', "hour", {
+    or: "required",
+    map: "end",
+  }),
+  min_nodes: integer("Fewest nodes in the window.", { min: 0, required: true }),
+  max_nodes: integer("Most nodes in the window.", { min: 0, required: true }),
+};
+
+const percent = { min: 0, max: 100 } as const;
+
+export const AUTOSCALER = {
+  reactive: {
+    scale_up_threshold: number("Grow above this utilisation, in percent.", {
+      ...percent,
+      default: 80,
+      map: "scale_up_at",
+    }),
+    scale_down_threshold: number("Shrink below this utilisation, in percent.", {
+      ...percent,
+      default: 20,
+      map: "scale_down_at",
+    }),
+    step: integer("Nodes added or removed at once.", { min: 1, default: 1 }),
+  },
+  queue: {
+    jobs_per_node: integer("Jobs that one node serves.", { min: 1, default: 10 }),
+    count: choice("Count pods, or the GPUs that they ask for.", ["pods", "gpus"], {
+      default: "pods",
+    }),
+  },
+  scheduled: {
+    schedule: own("List of windows.", "list of mappings", { or: "required", inner: () => WINDOW }),
+    timezone: text("IANA name, for example `Europe/Oslo`.", { form: "time-zone", default: "UTC" }),
+    fallback: own("Autoscaler outside every window.", "mapping", { inner: () => AUTOSCALERS }),
+  },
+  predictive: {
+    lookback_window: integer("Samples that make the trend.", { min: 2, max: 10_000, default: 10 }),
+    growth_factor: number("Multiplier of the trend.", { above: 0, default: 1.2 }),
+    fallback: own("Autoscaler inside it.", "mapping", { inner: () => AUTOSCALERS }),
+  },
+  composite: {
+    mode: choice("Which of the answers counts.", ["max", "min", "avg"], { default: "max" }),
+    autoscalers: own("List of autoscalers.", "list of mappings", {
+      or: "required",
+      also: ["strategies"],
+      inner: () => AUTOSCALERS,
+    }),
+  },
+} satisfies Record<string, Table>;
+
+export type AutoscalerType = keyof typeof AUTOSCALER;
+export const TYPES = Object.keys(AUTOSCALER) as AutoscalerType[];
+
+/** Keys of all types. */
+export const AUTOSCALERS: Table = {
+  type: choice("Kind of autoscaler; each takes the keys named after it below.", TYPES, {
+    or: "required",
+  }),
+  ...Object.assign({}, ...Object.values(AUTOSCALER)),
+};
+
+type Plain<T extends AutoscalerType> = { type: T } & ValueOf<(typeof AUTOSCALER)[T]>;
+
+const ScheduleWindow = v.object({
+  /** 0 = Sunday … 6 = Saturday. */
+  days: v.array(v.pipe(count, v.maxValue(6))),
+  /** Minutes after midnight, start inclusive, end exclusive; end < start crosses midnight. */
+  startMinute: count,
+  endMinute: count,
+  ...entriesOf(WINDOW),
+});
+export type ScheduleWindow = v.InferOutput<typeof ScheduleWindow>;
+
+export type Autoscaler =
+  | Plain<"reactive">
+  | Plain<"queue">
+  | (Plain<"scheduled"> & { schedule: ScheduleWindow[]; fallback: Autoscaler | null })
+  | (Plain<"predictive"> & { fallback: Autoscaler | null })
+  | (Plain<"composite"> & { autoscalers: Autoscaler[] });
+
+export const Autoscaler: v.GenericSchema<Autoscaler> = v.lazy(() => {
+  const fallback = v.nullable(Autoscaler);
+  const more = { schedule: v.array(ScheduleWindow), fallback, autoscalers: v.array(Autoscaler) };
+  const types = Object.entries(AUTOSCALER).map(([type, keys]) => {
+    const own = Object.entries(more).filter(([name]) => Object.hasOwn(keys, name));
+    return v.object({ type: v.literal(type), ...entriesOf(keys), ...Object.fromEntries(own) });
+  });
+  return v.variant("type", types) as unknown as v.GenericSchema<Autoscaler>;
+});

@@ -1,0 +1,168 @@
+/**
+ * What a table of configuration keys is made of. Each key stands once, with its type, bounds,
+ * default, older spellings and the sentence of `docs/configuration.md`; the reader, the printer,
+ * the messages about unknown keys, the page and the static types below are derived from it.
+ */
+
+/** A share of a pool's desired size, or a fixed number of nodes: `20%` of 3 is max(1, 0.6) = 1. */
+export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percent: number };
+
+/** Texts that must have a form of their own, checked in `reconciler/config/form.ts`. */
+export type Form =
+  | "account"
+  | "api-server"
+  | "env"
+  | "external"
+  | "host-key"
+  | "jump"
+  | "label-key"
+  | "time-zone"
+  | "url"
+  | "user";
+
+/** Types of a key by their name, and the values that they have in the normalised configuration. */
+type Value = {
+  text: string;
+  integer: number;
+  number: number;
+  flag: boolean;
+  /** Milliseconds; the name gets `Ms`. */
+  duration: number;
+  choice: string;
+  texts: string[];
+  share: Share;
+  /** A duration, or -1. */
+  grace: number;
+  /** A boolean, or `auto`. */
+  auto: boolean | "auto";
+  /** Labels of Kubernetes. */
+  labels: Record<string, string>;
+  /** Headers of HTTP, whose values may hold `${NAME}`. */
+  headers: Record<string, string>;
+  /** A URL that may hold `${NAME}`; empty is none. */
+  hook: string;
+  /** The same, joined by commas: the flat record of a provider has no lists. */
+  hosts: string;
+};
+export type Kind = keyof Value;
+
+export type More<T> = {
+  /** In milliseconds for durations. Inclusive. */
+  min?: number;
+  max?: number;
+  /** Exclusive. */
+  above?: number;
+  form?: Form;
+  /** Without it, and unless required, the value is `null` where nothing is written. */
+  default?: T;
+  /** The default in words, where it depends on something else. */
+  or?: string;
+  /** A missing key is reported by the section's own reader. */
+  required?: true;
+  /** Name in the normalised configuration, unless it is the key in camel case. */
+  as?: string;
+  /** Spelling of the map dialect; one that begins with `../` stands beside the section. */
+  map?: string;
+  /** Older spellings. */
+  also?: readonly string[];
+  /** Types of provider that have the setting; absent = all. */
+  types?: readonly string[];
+  /** Accepted, because guides and older files have it; nothing reads it. */
+  unused?: true;
+};
+
+export type Field<T = unknown> = More<T> & {
+  kind: Kind;
+  /** Allowed values of a choice. */
+  of?: readonly string[];
+  help: string;
+  /** Never there; carries the type. */
+  value?: T;
+};
+
+/** A key whose value has a reader of its own; `type` is what the page says. */
+export type Own = More<string> & {
+  kind: "own";
+  type: string;
+  help: string;
+  /** Keys of the mapping, or of each mapping of the list, that it holds. */
+  inner?: () => Table;
+};
+export type Mapping<T extends Table = Table> = { kind: "mapping"; help: string; keys: T };
+export type Table = { readonly [key: string]: Field | Own | Mapping };
+
+type Known = { default: unknown } | { required: true };
+type Made<T, M, K> = Field<M extends Known ? T : T | null> & M & { kind: K };
+
+const make =
+  <K extends Kind>(kind: K) =>
+  <const M extends More<Value[K]>>(help: string, more?: M): Made<Value[K], M, K> =>
+    ({ kind, help, ...more }) as unknown as Made<Value[K], M, K>;
+
+export const text = make("text");
+export const integer = make("integer");
+export const number = make("number");
+export const flag = make("flag");
+export const duration = make("duration");
+export const texts = make("texts");
+export const share = make("share");
+export const grace = make("grace");
+export const auto = make("auto");
+export const labels = make("labels");
+export const headers = make("headers");
+export const hook = make("hook");
+export const hosts = make("hosts");
+
+export const choice = <const Of extends readonly string[], const M extends More<Of[number]>>(
+  help: string,
+  of: Of,
+  more?: M,
+): Made<Of[number], M, "choice"> =>
+  ({ kind: "choice", of, help, ...more }) as unknown as Made<Of[number], M, "choice">;
+
+export const own = (
+  help: string,
+  type: string,
+  more: More<string> & Pick<Own, "inner"> = {},
+): Own => ({ kind: "own", type, help, ...more });
+
+export const mapping = <const T extends Table>(help: string, keys: T): Mapping<T> => {
+  return { kind: "mapping", help, keys };
+};
+
+type Camel<K extends string> = K extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : K;
+type NameOf<K extends string, F> = F extends { as: infer As extends string }
+  ? As
+  : F extends { kind: "duration" | "grace" }
+    ? `${Camel<K>}Ms`
+    : Camel<K>;
+type Names<T extends Table> = {
+  [K in keyof T & string as T[K] extends Own ? never : NameOf<K, T[K]>]: T[K];
+};
+
+/** The normalised form of a section. */
+export type ValueOf<T extends Table> = {
+  -readonly [N in keyof Names<T>]: Names<T>[N] extends Mapping<infer Keys>
+    ? ValueOf<Keys>
+    : Names<T>[N] extends { value?: infer V }
+      ? V
+      : never;
+};
+
+/** What one place says of a section: `null` is nothing. */
+export type PartOf<T extends Table> = {
+  -readonly [N in keyof Names<T>]: Names<T>[N] extends Mapping<infer Keys>
+    ? PartOf<Keys>
+    : Names<T>[N] extends { value?: infer V }
+      ? V | null
+      : never;
+};
+
+/** The name of a key in the normalised configuration. */
+export function nameOf(key: string, field: Table[string]): string {
+  if ("as" in field && field.as !== undefined) return field.as;
+  const name = key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return field.kind === "duration" || field.kind === "grace" ? `${name}Ms` : name;
+}

@@ -1,0 +1,55 @@
+/** Keys of `kubernetes`: how the fleet is mirrored into a cluster. */
+import { auto, choice, duration, flag, integer, mapping, text } from "./field.ts";
+
+export const KUBERNETES = {
+  enabled: auto("`true`, `false`, or `auto`: on if credentials of a cluster are found.", {
+    default: "auto",
+  }),
+  kubeconfig: text("Kubeconfig file; `KUBECONFIG` or the pod's account otherwise."),
+  context: text("Context of the kubeconfig."),
+  pod_label: text("Label of the pods that are a pool's queue.", {
+    form: "label-key",
+    default: "navarch.dev/pool",
+  }),
+  on_uncordon: choice(
+    "What `kubectl uncordon` of a node in repair means: `cancel` the repair, or `enforce` it.",
+    ["cancel", "enforce"],
+    { default: "cancel" },
+  ),
+  // Broken hardware that takes work again costs jobs: people are reminded each hour.
+  uncordon_review: duration(
+    "How often a broken node that was uncordoned is reported; 0 is never.",
+    { min: 0, default: 3_600_000 },
+  ),
+  agent_account: text("`NAMESPACE/NAME` of the agents' service account.", {
+    form: "account",
+    or: "the shipped one",
+  }),
+  join: mapping("How machines join the cluster.", {
+    server: text("`https://host:port` that joining machines dial.", {
+      form: "api-server",
+      or: "as the cluster says",
+    }),
+  }),
+  mirror: mapping("What is written to the cluster.", {
+    cordon: flag("Cordon and uncordon Node objects.", { default: true }),
+    drain: flag("Evict pods.", { default: true }),
+    condition: flag("Write the conditions `GPUHealthy` and `NavarchManaged`.", { default: true }),
+    labels: flag("Write the pool's labels.", { default: true }),
+    delete_node: flag("Delete the Node object of an instance that is gone.", { default: true }),
+    taint: flag("Taint a cordoned Node as well.", { default: false }),
+  }),
+  ready: choice(
+    "Before a node serves: its Node is Ready and has its GPUs, is Ready, or none.",
+    ["gpus", "node", "off"],
+    { default: "gpus" },
+  ),
+  // A GPU operator that builds a driver needs some ten minutes until its device plugin speaks.
+  ready_timeout: duration("How long that may take.", { min: 1, default: 900_000 }),
+  // Twice what a burst of 750 nodes with 15 pods each needs to be empty within 2.5 minutes.
+  writes_per_second_max: integer("Most evictions and deletions a second.", {
+    min: 1,
+    max: 10_000,
+    default: 200,
+  }),
+};

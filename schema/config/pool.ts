@@ -1,0 +1,185 @@
+/** Keys of a pool, of `defaults` and of `drain`. */
+import { LIMIT } from "../limit.ts";
+import { AUTOSCALERS } from "./autoscaler.ts";
+import {
+  choice,
+  duration,
+  flag,
+  grace,
+  integer,
+  labels,
+  mapping,
+  own,
+  share,
+  text,
+  texts,
+} from "./field.ts";
+import { SPEND } from "./safety.ts";
+
+/** How a node is emptied: as `kubectl drain` does, half an hour for the whole. */
+export const DRAIN = {
+  mode: choice(
+    "`evict` asks Kubernetes to evict pods; `wait` waits until work has left.",
+    ["evict", "wait"],
+    { default: "evict" },
+  ),
+  grace_period: grace("Time a pod gets to end; -1 uses each pod's own.", { default: 300_000 }),
+  ignore_daemonsets: flag("Leave pods of DaemonSets alone.", { default: true }),
+  delete_emptydir_data: flag("Evict pods that have emptyDir volumes.", { default: true }),
+  force: flag("Evict pods that no controller starts again.", { default: false }),
+  timeout: duration("Limit of the whole drain; 0 means no limit.", {
+    default: 1_800_000,
+    or: "30m",
+  }),
+  fatal_timeout: duration("Limit for hardware that is certainly broken.", {
+    default: 600_000,
+    or: "`timeout` where set, else 10m",
+  }),
+  on_timeout: choice(
+    "`auto` terminates a node with broken hardware and holds any other.",
+    ["auto", "terminate", "hold"],
+    { default: "auto" },
+  ),
+  unknown_wait: duration("Wait where nobody can tell what runs on the node.", { default: 60_000 }),
+};
+
+export const HEALTH = {
+  unhealthy_threshold: integer("Unhealthy checks in a row before a node is repaired.", {
+    min: 1,
+    default: 2,
+    map: "unhealthy_after",
+  }),
+  auto_replace: flag("Repair and replace unhealthy nodes without a person.", { default: true }),
+  max_unavailable: share("Nodes of the pool that may be out at once: a number or a share.", {
+    default: { kind: "percent", percent: 20 },
+  }),
+};
+
+/** What a pool and `defaults` may both say. */
+export const SHARED = {
+  ssh_keys: texts("Names or texts of public keys that the provider puts on the instance.", {
+    default: [],
+    also: ["ssh_key_names"],
+  }),
+  health: mapping("When a node is repaired.", HEALTH),
+  labels: labels("Labels of the pool's nodes, in Kubernetes too.", { default: {} }),
+  replacement: choice(
+    "`surge` buys and verifies the new node before the old one ends.",
+    ["drain-first", "surge"],
+    { default: "drain-first" },
+  ),
+  drain: mapping("How nodes are emptied.", DRAIN),
+};
+
+/** How a bare machine becomes a node; shared, too. */
+export const BOOTSTRAP = {
+  ssh_user: text("User who logs in for the set-up.", { form: "user", default: "ubuntu" }),
+  ssh_private_key_path: text("Private key for the set-up; required with `setup_commands`."),
+  ssh_host_key: text(
+    "How host keys are checked: `first-use`, `provider`, `known_hosts:PATH` or `insecure`.",
+    { form: "host-key", default: "first-use" },
+  ),
+  become: choice("Use sudo for the set-up.", ["auto", "always", "never"], { default: "auto" }),
+  push_agent: flag("Copy the agent's binary to the machine over SSH.", { default: false }),
+  ssh_port: integer("Port of the machine's SSH server.", { min: 1, max: 65_535, default: 22 }),
+  ssh_jump: text("`[user@]host[:port]` of a machine in between.", { form: "jump" }),
+  bootstrap_attempts: integer("Set-ups that are tried before the instance is given up.", {
+    min: 1,
+    max: 100,
+    default: 3,
+    as: "attempts",
+  }),
+  ip_wait_timeout: duration("How long an instance may have no address.", {
+    min: 1,
+    default: 900_000,
+  }),
+  ssh_timeout: duration("How long SSH is tried.", { min: 1, default: 600_000 }),
+  ssh_connect_timeout: duration("Limit of one attempt to connect.", { min: 1, default: 30_000 }),
+  command_timeout: duration("Limit of one set-up command.", { min: 1, default: 300_000 }),
+};
+
+export const SCALING = {
+  min_nodes: integer("Fewest nodes.", { min: 0, required: true, map: "../min_nodes" }),
+  max_nodes: integer("Most nodes.", { min: 1, required: true, map: "../max_nodes" }),
+  cooldown_period: duration("Pause between two changes of size by the autoscaler.", {
+    default: 300_000,
+    as: "cooldownMs",
+    map: "../cooldown",
+    also: ["../cooldown_period", "cooldown"],
+  }),
+  autoscaler: own("How the size follows the load.", "mapping", {
+    map: "../autoscaling",
+    also: ["../autoscaler", "autoscaling"],
+    inner: () => AUTOSCALERS,
+  }),
+};
+
+/** One place where a pool's instances may be bought. */
+export const REF = {
+  name: text("Provider.", { required: true }),
+  priority: integer("Lower is asked first.", { min: 0, or: "position in the list" }),
+  weight: integer("Share of the purchases.", { min: 1, max: 1_000, default: 1, unused: true }),
+  regions: texts("Regions, in order.", { or: "the pool's" }),
+  zones: texts("Zones, in order.", { or: "the pool's" }),
+  instance_type: text("Instance type as this provider calls it.", { or: "the pool's" }),
+};
+
+/** What stands in a pool beside what concerns the set-up. */
+export const BODY = {
+  provider: own("Provider of the pool's instances; or `providers` for several.", "text"),
+  providers: own(
+    "List of providers, or `adopt: true` for machines that are not bought.",
+    "list of mappings",
+    { inner: () => REF },
+  ),
+  instance_type: text("Abstract type such as `h100-8x`, or the provider's.", {
+    or: "required to buy",
+  }),
+  gpus: integer("GPUs that each node must have; 0 expects none.", {
+    min: 0,
+    max: LIMIT.gpusPerNodeMax,
+    or: "what the type is known to have",
+  }),
+  region: text("Region for a single provider."),
+  zones: texts("Zones for a single provider.", { default: [] }),
+  strategy: choice(
+    "In this version always by `priority`, lowest first.",
+    ["priority", "cost", "availability", "round-robin"],
+    { default: "priority" },
+  ),
+  adopt: flag("Machines that were not bought count towards the pool's size.", { default: false }),
+  ...SHARED,
+  scaling: own("How many nodes there are.", "mapping", { inner: () => SCALING }),
+  repair: own("Repair steps that the pool opts into.", "mapping", {
+    inner: () => ({
+      ladder: texts(
+        "Repair steps, mildest first: `reboot`, `replace`; `gpu-reset` is skipped in this version.",
+        { or: "replace, after one reboot for faults of links or fabric" },
+      ),
+    }),
+  }),
+  spend: mapping("Ceilings of the pool.", SPEND),
+  setup_commands: own(
+    "Shell commands or `template: NAME`, run over SSH on a new machine.",
+    "list of text or `template: NAME`",
+  ),
+  setup_templates: own(
+    "Built-in set-ups: `agent`, `kubernetes-join`, `slurm-node`.",
+    "list of text",
+  ),
+};
+export const POOL = { ...BODY, ...BOOTSTRAP };
+
+export const DEFAULTS = {
+  ...SHARED,
+  health: mapping("When a node is repaired.", {
+    ...HEALTH,
+    unhealthy_threshold: { ...HEALTH.unhealthy_threshold, also: ["../unhealthy_threshold"] },
+    auto_replace: { ...HEALTH.auto_replace, also: ["../auto_replace"] },
+  }),
+  ...BOOTSTRAP,
+  cooldown_period: duration("As a pool's `scaling.cooldown_period`.", {
+    as: "cooldownMs",
+    also: ["cooldown"],
+  }),
+};

@@ -1,0 +1,107 @@
+/** Keys of a provider, with the types that have each. */
+import { choice, duration, flag, hosts, integer, mapping, number, own, text } from "./field.ts";
+import { SPEND } from "./safety.ts";
+
+export const PROVIDER_TYPES = [
+  "lambda",
+  "gcp",
+  "aws",
+  "coreweave",
+  "fake",
+  "docker",
+  "static",
+  "machine",
+] as const;
+export type ProviderType = (typeof PROVIDER_TYPES)[number];
+
+type Types = readonly ProviderType[];
+const lambda: Types = ["lambda"];
+const gcp: Types = ["gcp"];
+const bought: Types = ["gcp", "aws"];
+const coreweave: Types = ["coreweave"];
+const fake: Types = ["fake"];
+const machine: Types = ["machine"];
+const simulated: Types = ["fake", "machine"];
+const imaged: Types = ["gcp", "aws", "docker", "machine"];
+const calling: Types = PROVIDER_TYPES.filter((type) => type !== "machine");
+
+/** What every provider has beside its settings. */
+export const PROVIDER = {
+  type: choice("Kind of provider.", PROVIDER_TYPES, { or: "the provider's name" }),
+  spend: mapping("Ceilings of the provider.", SPEND),
+};
+
+export const SETTINGS = {
+  api_key_env: text("Environment variable with the key.", {
+    types: lambda,
+    form: "env",
+    default: "LAMBDA_API_KEY",
+  }),
+  api_key_file: text("File with the key.", { types: lambda }),
+  project: text("Project.", { types: gcp }),
+  zone: text("Zone.", { types: gcp }),
+  region: text("Region.", { types: ["aws"] }),
+  kubeconfig: text("Kubeconfig file.", { types: coreweave }),
+  namespace: text("Namespace.", { types: coreweave }),
+  credentials_file: text("File with credentials.", { types: bought }),
+  gpu_count: integer("GPUs of each simulated instance.", { types: simulated, min: 1, default: 8 }),
+  gpu_type: text("Name of the simulated GPUs.", { types: fake }),
+  class: choice(
+    "What makes a purchase idempotent: a client token, a name, or tags only.",
+    ["token", "name", "tag-only"],
+    { types: fake, or: "token" },
+  ),
+  boot_delay: duration("Simulated time to boot.", {
+    types: simulated,
+    or: "1s (`fake`), 0 (`machine`)",
+  }),
+  create_delay: duration("Simulated time of a purchase.", { types: fake, or: "0" }),
+  terminate_delay: duration("Simulated time of a termination.", { types: fake, or: "1s" }),
+  settle: duration("How long an accepted purchase may stay unlisted.", {
+    types: fake,
+    or: "10s for `tag-only`, else 0",
+  }),
+  list_lag: duration("How old the simulated list is.", { types: fake, or: "0" }),
+  retention: duration("How long ended instances stay listed.", { types: fake, or: "1h" }),
+  agent_restart: duration("How long after its end an agent is started again.", {
+    types: fake,
+    or: "never",
+  }),
+  price_per_hour: number("Price of an instance, US dollars.", {
+    types: fake,
+    min: 0,
+    or: "unknown",
+  }),
+  state_dir: text("Folder of the simulated cloud or the machines.", {
+    types: simulated,
+    or: "below `--state`",
+  }),
+  agent_path: text("Agent that simulated instances run.", {
+    types: fake,
+    or: "the one beside `navarch`",
+  }),
+  faults: text("File with faults of the simulated cloud.", { types: fake }),
+  image: text("Folder of the machines' root file system.", { types: imaged, or: "a built one" }),
+  network: text("First octets of the machines' private network, as `10.77`.", { types: imaged }),
+  subnet: text("Subnet.", { types: bought }),
+  disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
+  service_account: text("Service account of the instances.", { types: bought }),
+  disk: text("`disk`, `tmpfs:SIZE` or `ext4:SIZE`.", { types: machine, or: "disk" }),
+  hosts: hosts("Addresses of the machines.", { types: ["static"] }),
+  tell_host_keys: flag("Whether the provider reports each machine's SSH host key.", {
+    types: machine,
+    or: "true",
+  }),
+  endpoint: text("Address of the provider's API.", { types: calling, form: "url", unused: true }),
+  // Lambda's API takes one request a second, and one launch in twelve.
+  rate_limit: own("Requests a second, or a mapping.", "number or mapping", {
+    types: calling,
+    unused: true,
+    inner: () => RATE_LIMIT,
+  }),
+};
+
+export const RATE_LIMIT = {
+  requests_per_second: number("Requests a second.", { min: 0.001, unused: true }),
+  launch_interval: duration("Pause between two purchases.", { unused: true }),
+};

@@ -1,0 +1,23 @@
+/** The sections of a configuration file. */
+import { mapping, own } from "./field.ts";
+import { KUBERNETES } from "./kubernetes.ts";
+import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
+import { SAFETY } from "./safety.ts";
+import { AGENT, MANAGER, SERVER } from "./server.ts";
+
+export const ROOT = {
+  server: mapping("The control plane itself.", SERVER),
+  providers: own("Where instances are bought: a mapping from a name to its settings.", "mapping"),
+  pools: own("A list of pools, or a mapping from names to pools.", "list or mapping", {
+    inner: () => POOL,
+  }),
+  defaults: mapping("Values for pools that do not set them.", DEFAULTS),
+  global: mapping("Older name of `defaults`, with `agent` beside.", {
+    ...DEFAULTS,
+    agent: mapping("What agents are told.", AGENT),
+  }),
+  drain: mapping("Values of `drain` for every pool.", DRAIN),
+  safety: mapping("Limits of what may be done at once, and of cost.", SAFETY),
+  kubernetes: mapping("The cluster whose Nodes are marked and drained.", KUBERNETES),
+  instance_manager: mapping("Timeouts of instances.", MANAGER),
+};

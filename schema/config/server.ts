@@ -1,0 +1,123 @@
+/** Keys of `server`, `instance_manager` and `global.agent`. */
+import {
+  choice,
+  duration,
+  flag,
+  headers,
+  hook,
+  integer,
+  mapping,
+  own,
+  text,
+} from "./field.ts";
+
+export const RETRY = {
+  attempts: integer("Calls before one is given up.", { min: 1, max: 100, default: 5 }),
+  initial: duration("First pause between calls.", { min: 1, default: 1_000 }),
+  max: duration("Longest pause between calls.", { min: 1, or: "1m, at least `initial`" }),
+};
+
+export const WEBHOOK = {
+  cordon_url: hook("Called when a node is cordoned; empty means never."),
+  uncordon_url: hook("Called when a node is uncordoned."),
+  drain_url: hook("Called when a drain starts."),
+  drain_status_url: hook("Asked whether the drain has ended."),
+  timeout: duration("Limit of one call.", { min: 1, default: 30_000 }),
+  headers: headers("Headers; `${NAME}` is taken from the environment.", { default: {} }),
+  secret_env: text("Environment variable with the key that signs each call.", { form: "env" }),
+  retry: mapping("How often a call is repeated.", RETRY),
+};
+
+export const TLS = {
+  cert_file: text("Certificate chain, PEM; read again each minute.", {
+    or: "required without `own_ca`",
+  }),
+  key_file: text("Its private key, PEM.", { or: "required without `own_ca`" }),
+  own_ca: flag("Make an authority of the fleet's own; agents pin its fingerprint.", {
+    default: false,
+  }),
+  client_ca_file: text("Ask everyone for a certificate of this authority."),
+};
+
+/**
+ * NVML is read every ten seconds, which finds a hot GPU within one heartbeat and stays inside the
+ * agent's share of a CPU.
+ */
+export const SERVER = {
+  address: own("Where the control plane listens, `host:port`.", "text", {
+    or: "`:50051`, every interface",
+  }),
+  external_address: text("Address that nodes dial, if it is not the one they are reached from.", {
+    form: "external",
+  }),
+  heartbeat_interval: duration("How often agents report.", { min: 100, default: 30_000 }),
+  heartbeat_timeout: duration("Silence after which a node counts as silent.", {
+    or: "3 × `heartbeat_interval`",
+  }),
+  health_check_interval: duration("How often agents run a full check.", {
+    min: 1_000,
+    default: 60_000,
+  }),
+  autoscale_interval: duration("How often autoscalers decide.", { min: 1_000, default: 30_000 }),
+  sample_interval: duration("How often agents read the GPUs.", { min: 100, default: 10_000 }),
+  health_policy_path: text("File with the health policy.", {
+    or: "the built-in policy",
+    also: ["health_policy"],
+  }),
+  state_path: text("Folder of the store, or the URL of a libSQL server.", { or: "see `--state`" }),
+  notifier: mapping("Who is told of cordons and drains.", {
+    type: choice("Who is told of cordons and drains.", ["noop", "webhook"], { default: "noop" }),
+    webhook: mapping("A web hook.", WEBHOOK),
+  }),
+  tls: mapping("How connections are protected.", TLS),
+  auth: mapping("Who may ask what.", {
+    token_env: text("Environment variable with the shared token.", {
+      form: "env",
+      default: "NAVARCH_AUTH_TOKEN",
+    }),
+    token_file: text("File with the shared token."),
+    admin_token_file: text("File with the administrator's token, instead of a generated one."),
+    node_token_file: text("File with the nodes' token.", { unused: true }),
+    allow_anonymous: flag("Accept requests without a token. Dangerous.", {
+      default: false,
+      also: ["../allow_anonymous"],
+    }),
+    metrics_auth: flag("Ask for a viewer's token at `/metrics`.", {
+      default: false,
+      also: ["../metrics_auth"],
+    }),
+  }),
+  metrics_retention: duration("How long metrics are kept.", {
+    min: 1_000,
+    default: 3_600_000,
+    unused: true,
+  }),
+};
+
+export const MANAGER = {
+  registration_timeout: duration("Time for a new instance's agent to report.", {
+    min: 1,
+    default: 600_000,
+  }),
+  stale_check_interval: duration("How often instances without a sign of life are looked for.", {
+    min: 1,
+    default: 60_000,
+    unused: true,
+  }),
+  retain_terminated: duration("How long the record of a node that is gone is kept.", {
+    default: 86_400_000,
+  }),
+};
+
+export const AGENT = {
+  server: text("As `server.external_address`, where that is not set.", {
+    form: "external",
+    as: "externalAddress",
+  }),
+  heartbeat_interval: duration("As `server.heartbeat_interval`, where that is not set.", {
+    min: 100,
+  }),
+  health_check_interval: duration("As `server.health_check_interval`, where that is not set.", {
+    min: 1_000,
+  }),
+};
