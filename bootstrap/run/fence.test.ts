@@ -1,57 +1,20 @@
 /** Who is in charge of a machine: cuts, resumption, older and newer runs, orders to stop. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeKey, openPeer, type Peer } from "../../test/fixture/ssh/peer.ts";
-import { createConnect } from "../ssh/ssh2.ts";
-import type { Job, Outcome } from "./job.ts";
-import {
-  say,
-  type FakePorts,
-  isAlive,
-  makeJob,
-  makePorts,
-  readLines,
-  until,
-} from "../../test/fixture/ssh/job-fake.ts";
-import { runBootstrap } from "./run.ts";
+import { say, isAlive, makePorts, readLines, until } from "../../test/fixture/ssh/job-fake.ts";
+import { RunBed } from "../../test/fixture/ssh/run-bed.ts";
 
-const user = makeKey();
-const connect = createConnect();
-const folder = mkdtempSync(join(tmpdir(), "navarch-run-"));
-let peer: Peer;
+const bed = new RunBed();
+const { connect, fresh, job, run } = bed;
 
-beforeAll(async () => {
-  peer = await openPeer({ userKey: user.public, env: { HOME: folder } });
-});
-afterAll(async () => {
-  await peer.close();
-  rmSync(folder, { recursive: true });
-});
-
-function job(changes: Partial<Job> = {}, at: Peer = peer): Job {
-  const hostKey = { kind: "pinned", keys: at.hostKeys } as const;
-  return makeJob({ folder, port: at.port, privateKey: user.private, hostKey }, changes);
-}
-
-async function run(
-  given: Job,
-  ports: FakePorts = makePorts(connect),
-  signal: AbortSignal = new AbortController().signal,
-): Promise<Outcome> {
-  return runBootstrap(given, ports, signal);
-}
-
-let files = 0;
-function fresh(name: string): string {
-  return join(folder, `${name}-${files++}`);
-}
+beforeAll(() => bed.open());
+afterAll(() => bed.close());
 
 describe("runBootstrap() and who is in charge", () => {
   test("is cut at each of its calls in turn, and ends as if it never was", async () => {
-    const own = await openPeer({ userKey: user.public, env: { HOME: folder } });
+    const own = await bed.openPeer();
     const [log, source] = [fresh("log"), fresh("agent")];
     writeFileSync(source, "an agent");
     const sha256 = createHash("sha256").update("an agent").digest("hex");

@@ -1,61 +1,26 @@
 /** Getting to a machine and what it must have: keys, sudo, room for the agent, a way back to us. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { arch, tmpdir } from "node:os";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { arch } from "node:os";
 import { join } from "node:path";
-import { makeKey, openPeer, type Peer, publicBlob } from "../../test/fixture/ssh/peer.ts";
-import { createConnect } from "../ssh/ssh2.ts";
-import type { Arch, Job, Outcome } from "./job.ts";
+import { makeKey, openPeer, publicBlob } from "../../test/fixture/ssh/peer.ts";
+import type { Arch, Job } from "./job.ts";
 import {
   commandsOf,
   say,
   type FakePorts,
-  makeJob,
   makePorts,
   readLines,
 } from "../../test/fixture/ssh/job-fake.ts";
-import { runBootstrap } from "./run.ts";
+import { RunBed } from "../../test/fixture/ssh/run-bed.ts";
 
-const user = makeKey();
-const connect = createConnect();
-const folder = mkdtempSync(join(tmpdir(), "navarch-run-"));
 const HERE: Arch = arch() === "arm64" ? "arm64" : "x64";
-let peer: Peer;
+const bed = new RunBed();
+const { connect, folder, fresh, job, run, user } = bed;
 
-beforeAll(async () => {
-  peer = await openPeer({ userKey: user.public, env: { HOME: folder } });
-});
-afterAll(async () => {
-  await peer.close();
-  rmSync(folder, { recursive: true });
-});
-
-function job(changes: Partial<Job> = {}, at: Peer = peer): Job {
-  const hostKey = { kind: "pinned", keys: at.hostKeys } as const;
-  return makeJob({ folder, port: at.port, privateKey: user.private, hostKey }, changes);
-}
-
-async function run(
-  given: Job,
-  ports: FakePorts = makePorts(connect),
-  signal: AbortSignal = new AbortController().signal,
-): Promise<Outcome> {
-  return runBootstrap(given, ports, signal);
-}
-
-let files = 0;
-function fresh(name: string): string {
-  return join(folder, `${name}-${files++}`);
-}
+beforeAll(() => bed.open());
+afterAll(() => bed.close());
 
 describe("runBootstrap() and the machine", () => {
   test("tries for as long as it may, and quotes the last error", async () => {
@@ -137,7 +102,7 @@ describe("runBootstrap() and the machine", () => {
   });
 
   test("leaves nothing half when the connection is cut during the push", async () => {
-    const own = await openPeer({ userKey: user.public, env: { HOME: folder } });
+    const own = await bed.openPeer();
     const [source, target] = [fresh("agent"), join(fresh("bin"), "navarch-node")];
     const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, at) => `${at * 7919} `).join(""));
     writeFileSync(source, bytes);

@@ -1,53 +1,22 @@
 /** One bootstrap after the other against real shells behind a server in this process. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { makeKey, openPeer, type Peer } from "../../test/fixture/ssh/peer.ts";
-import { createConnect } from "../ssh/ssh2.ts";
-import type { Job, Outcome } from "./job.ts";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import {
   commandsOf,
   say,
   type FakePorts,
   isAlive,
-  makeJob,
   makePorts,
   readLines,
   until,
 } from "../../test/fixture/ssh/job-fake.ts";
-import { runBootstrap } from "./run.ts";
+import { RunBed } from "../../test/fixture/ssh/run-bed.ts";
 
-const user = makeKey();
-const connect = createConnect();
-const folder = mkdtempSync(join(tmpdir(), "navarch-run-"));
-let peer: Peer;
+const bed = new RunBed();
+const { connect, fresh, job, run } = bed;
 
-beforeAll(async () => {
-  peer = await openPeer({ userKey: user.public, env: { HOME: folder } });
-});
-afterAll(async () => {
-  await peer.close();
-  rmSync(folder, { recursive: true });
-});
-
-function job(changes: Partial<Job> = {}, at: Peer = peer): Job {
-  const hostKey = { kind: "pinned", keys: at.hostKeys } as const;
-  return makeJob({ folder, port: at.port, privateKey: user.private, hostKey }, changes);
-}
-
-async function run(
-  given: Job,
-  ports: FakePorts = makePorts(connect),
-  signal: AbortSignal = new AbortController().signal,
-): Promise<Outcome> {
-  return runBootstrap(given, ports, signal);
-}
-
-let files = 0;
-function fresh(name: string): string {
-  return join(folder, `${name}-${files++}`);
-}
+beforeAll(() => bed.open());
+afterAll(() => bed.close());
 
 describe("runBootstrap()", () => {
   test("reaches, looks, places, runs in order and says what each step did", async () => {
@@ -74,7 +43,7 @@ describe("runBootstrap()", () => {
       "command",
       "command",
     ]);
-    expect(attempt.hostKey).toBe(peer.hostKeys[0] ?? "");
+    expect(attempt.hostKey).toBe(bed.peer.hostKeys[0] ?? "");
     expect(attempt.steps[1]?.stdout.head).toMatch(
       /^(x64|arm64), (not )?root, nodes dial http:\/\/10.0.0.5:50051\n0 of 2 commands done\n$/,
     );
@@ -145,7 +114,7 @@ describe("runBootstrap()", () => {
   });
 
   test("goes on after a cut connection: the orphan is ended, then its command runs again", async () => {
-    const own = await openPeer({ userKey: user.public, env: { HOME: folder } });
+    const own = await bed.openPeer();
     const [pids, flag] = [fresh("pids"), fresh("flag")];
     const commands = ["true", `echo $$ >>${pids}; [ -e ${flag} ] || sleep 60`];
     const given = job({ commands }, own);
@@ -169,7 +138,7 @@ describe("runBootstrap()", () => {
     const [credential = "", joinToken = "", admin = ""] = secrets;
     const ports = makePorts(connect, [admin]);
     const split = `printf %s ${admin.slice(0, 7)}; sleep 0.4; printf '%s\\n' ${admin.slice(7)}`;
-    const before = peer.commands.length;
+    const before = bed.peer.commands.length;
     const outcome = await run(
       job({
         credential: { path: fresh("token"), value: credential },
@@ -183,7 +152,7 @@ describe("runBootstrap()", () => {
       ports,
     );
     expect(say(outcome)).toBe("command, later: setup_commands[2]: exit 1: ***");
-    const sent = peer.commands.slice(before).join("\n");
+    const sent = bed.peer.commands.slice(before).join("\n");
     expect(commandsOf(outcome)[1]?.stdout.head).toBe("***\n");
     for (const secret of secrets) {
       expect(JSON.stringify(ports.recorded)).not.toContain(secret);

@@ -1,53 +1,33 @@
 import { describe, expect, test } from "bun:test";
+import { findingOf, POLICY_NODE } from "../../test/world/part.ts";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
 import { HeldFinding } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Judgement, PolicyNode, Verdict } from "../../schema/policy.ts";
+import type { Judgement, Verdict } from "../../schema/policy.ts";
 import type { Check } from "../../schema/report.ts";
 import { compiledBuiltin } from "./builtin.ts";
 import { holdFinding, keyOf, releaseHeld, verdictOf } from "./hold.ts";
 import { judge } from "./judge.ts";
 
-const NODE: PolicyNode = {
-  id: "n",
-  pool: "p",
-  labels: {},
-  gpu_count: 8,
-  driver_version: "570",
-  fake: false,
-};
 const AT = "2026-03-01T10:00:00Z";
 
-function found(given: Partial<Finding>, boot = "b1"): Finding {
-  return {
-    kind: "xid",
+const found = (given: Partial<Finding>, boot = "b1"): Finding =>
+  findingOf({
     code: null,
-    reason: null,
-    pci: null,
-    gpu_index: 0,
     gpu_uuid: "GPU-0",
-    mig: null,
-    pid: null,
-    process_name: null,
     at: AT,
     boot_id: v.parse(BootId, boot),
     severity: "warning",
     message: "m",
-    metrics: {},
-    source: "kmsg",
-    foreign: false,
-    injected: false,
-    kmsg_seq: null,
     ...given,
-  };
-}
+  });
 
 const xid = (code: number, boot = "b1", metrics: Finding["metrics"] = {}): Finding =>
   found({ code, metrics }, boot);
-const judged = (finding: Finding): Judgement => judge(finding, compiledBuiltin, NODE, []);
+const judged = (finding: Finding): Judgement => judge(finding, compiledBuiltin, POLICY_NODE, []);
 
 function check(...active: string[]): Check {
   return { at: AT, conclusive: true, probes: [], expected_gpus: 8, present_gpus: 8, active };

@@ -1,46 +1,26 @@
 import { describe, expect, test } from "bun:test";
+import { findingOf, POLICY_NODE } from "../../test/world/part.ts";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
 import { BootId } from "../../schema/id.ts";
-import type { PolicyNode } from "../../schema/policy.ts";
 import { compiledBuiltin } from "./builtin.ts";
 import { groupIncidents, type JudgedFinding } from "./incident.ts";
 import { judge } from "./judge.ts";
 
-const NODE: PolicyNode = {
-  id: "n",
-  pool: "p",
-  labels: {},
-  gpu_count: 8,
-  driver_version: "570",
-  fake: false,
-};
 const T0 = Date.parse("2026-03-01T10:00:00Z");
 
 function at(seconds: number, given: Partial<Finding>, boot = "b1"): JudgedFinding {
-  const finding: Finding = {
-    kind: "xid",
+  const finding = findingOf({
     code: null,
-    reason: null,
-    pci: null,
-    gpu_index: 0,
     gpu_uuid: "GPU-0",
-    mig: null,
-    pid: null,
-    process_name: null,
     at: new Date(T0 + seconds * 1_000).toISOString(),
     boot_id: v.parse(BootId, boot),
     severity: "warning",
     message: "m",
-    metrics: {},
-    source: "kmsg",
-    foreign: false,
-    injected: false,
-    kmsg_seq: null,
     ...given,
-  };
-  return { finding, judgement: judge(finding, compiledBuiltin, NODE, []) };
+  });
+  return { finding, judgement: judge(finding, compiledBuiltin, POLICY_NODE, []) };
 }
 
 const xid = (seconds: number, code: number, gpu = 0): JudgedFinding =>

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { findingOf, POLICY_NODE } from "../../test/world/part.ts";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
 import { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { Health } from "../../schema/node.ts";
-import type { Policy, PolicyNode, PolicyRule } from "../../schema/policy.ts";
+import type { Policy, PolicyRule } from "../../schema/policy.ts";
 import type { Check } from "../../schema/report.ts";
 import { compiledBuiltin } from "./builtin.ts";
 import {
@@ -21,39 +22,19 @@ import { holdFinding, releaseHeld, verdictOf } from "./hold.ts";
 import { judgeReport } from "./judge.ts";
 import { rejudge, worstShadow } from "./rejudge.ts";
 
-const NODE: PolicyNode = {
-  id: "n",
-  pool: "p",
-  labels: {},
-  gpu_count: 8,
-  driver_version: "570",
-  fake: false,
-};
 const BOOT = v.parse(BootId, "b1");
 const START = Date.parse("2026-03-01T10:00:00Z");
 
-function xid(code: number, atMs = START, gpu = 0): Finding {
-  return {
-    kind: "xid",
+const xid = (code: number, atMs = START, gpu = 0): Finding =>
+  findingOf({
     code,
-    reason: null,
-    pci: null,
     gpu_index: gpu,
     gpu_uuid: `GPU-${gpu}`,
-    mig: null,
-    pid: null,
-    process_name: null,
     at: new Date(atMs).toISOString(),
     boot_id: BOOT,
     severity: "warning",
     message: `xid ${code}`,
-    metrics: {},
-    source: "kmsg",
-    foreign: false,
-    injected: false,
-    kmsg_seq: null,
-  };
-}
+  });
 
 function ruleOf(name: string, condition: string, more: Partial<PolicyRule> = {}): PolicyRule {
   return {
@@ -109,7 +90,7 @@ function take(
   by: { policy: CompiledPolicy; quarantined?: ReadonlySet<string>; nowMs: number },
 ): Health {
   const { policy, quarantined = NO_QUARANTINE, nowMs } = by;
-  const judged = judgeReport(step.findings, policy, NODE, health.history, quarantined);
+  const judged = judgeReport(step.findings, policy, POLICY_NODE, health.history, quarantined);
   let held = health.held;
   let aside = health.aside ?? [];
   for (const [index, finding] of step.findings.entries()) {
@@ -132,7 +113,7 @@ const seen = (policy: CompiledPolicy, ...findings: Finding[]): Health =>
 const under = (policy: CompiledPolicy, quarantined: ReadonlySet<string> = NO_QUARANTINE) => ({
   policy,
   quarantined,
-  node: NODE,
+  node: POLICY_NODE,
 });
 
 const keyOfRule = (rule: PolicyRule): string => ruleKey(rule.name, ruleVersion(rule));

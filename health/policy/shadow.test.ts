@@ -1,24 +1,17 @@
 /** A rule that is a shadow changes nothing that counts. */
 import { describe, expect, test } from "bun:test";
+import { POLICY_NODE } from "../../test/world/part.ts";
 import * as fc from "fast-check";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
 import { FindingHistory, type HeldFinding } from "../../schema/held.ts";
 import { BootId } from "../../schema/id.ts";
-import type { PolicyNode, PolicyRule } from "../../schema/policy.ts";
+import type { PolicyRule } from "../../schema/policy.ts";
 import type { Check } from "../../schema/report.ts";
 import { type CompiledPolicy, compilePolicy, hashRules } from "./compile.ts";
 import { holdFinding, releaseHeld, verdictOf } from "./hold.ts";
 import { judgeReport } from "./judge.ts";
 
-const NODE: PolicyNode = {
-  id: "n",
-  pool: "p",
-  labels: {},
-  gpu_count: 8,
-  driver_version: "570",
-  fake: false,
-};
 const BOOT = v.parse(BootId, "b1");
 const START = Date.parse("2026-03-01T10:00:00Z");
 const CODES = [13, 45, 48, 74, 79, 94] as const;
@@ -103,7 +96,7 @@ function live(reports: Reports, policy: CompiledPolicy) {
   const seen = reports.map(({ found, checked }, at) => {
     const nowMs = START + at * 30_000;
     const findings = found.map(({ code, gpu, afterMs }) => xid(code, START + afterMs, gpu));
-    const judged = judgeReport(findings, policy, NODE, history);
+    const judged = judgeReport(findings, policy, POLICY_NODE, history);
     history = v.parse(FindingHistory, judged.history);
     would += judged.shadows.length;
     for (const [index, finding] of findings.entries()) {
@@ -158,7 +151,7 @@ describe("judgeReport() with a shadow", () => {
       { ...base, name: "rest", condition: "true", result: "healthy", hold: null, repeat: null },
     ]);
     const found = [xid(94, START, 0), xid(94, START + 20_000, 0)];
-    const { judgements, shadows } = judgeReport(found, policy, NODE, []);
+    const { judgements, shadows } = judgeReport(found, policy, POLICY_NODE, []);
     expect(judgements.map((j) => j.result)).toEqual(["healthy", "healthy"]);
     expect(shadows.map((s) => s.judgement.result)).toEqual(["unhealthy", "unhealthy"]);
   });

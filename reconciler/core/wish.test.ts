@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { kubeOf } from "../../test/world/part.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { KubeFact, Node } from "../../schema/node.ts";
 import { configOf, poolYaml } from "../../test/world/world.ts";
@@ -11,25 +12,8 @@ import { wishOf } from "./wish.ts";
 const NOW = 1_000_000;
 const config = configOf(poolYaml(1));
 
-const fact = (more: Partial<KubeFact> = {}): KubeFact => ({
-  name: "gpu-1",
-  uid: "u1",
-  by: "provider_id",
-  boundAt: 1,
-  unschedulable: true,
-  others: [],
-  isolatedUid: "u1",
-  reassertedAt: null,
-  own: true,
-  bootId: null,
-  notReady: null,
-    gpus: null,
-    hold: false,
-  restUntil: 0,
-  refusals: 0,
-  absentSince: null,
-  ...more,
-});
+const fact = (more: Partial<KubeFact> = {}): KubeFact =>
+  kubeOf({ name: "gpu-1", uid: "u1", unschedulable: true, isolatedUid: "u1", own: true, ...more });
 
 function draining(more: Partial<Node> = {}): Node {
   const id = "n1" as NodeId;

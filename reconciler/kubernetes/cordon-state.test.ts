@@ -1,29 +1,13 @@
 import { describe, expect, test } from "bun:test";
+import { objectOf } from "../../test/world/part.ts";
 import { cordonRequest, judgeCordon, releaseRequest } from "./cordon-state.ts";
 import type { CordonState } from "./cordon-state.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 
 const OURS = "navarch.dev/session";
 
-const node = (part: Partial<KubeNode> = {}): KubeNode => ({
-  name: "gpu-17",
-  uid: "u1",
-  resourceVersion: "8812",
-  unschedulable: false,
-  own: false,
-  others: [],
-  annotations: {},
-  labels: {},
-  taints: [],
-  conditions: [],
-  providerId: null,
-  systemUuid: null,
-  bootId: null,
-  ips: [],
-  hostname: null,
-  gpus: null,
-  ...part,
-});
+const node = (part: Partial<KubeNode> = {}): KubeNode =>
+  objectOf({ name: "gpu-17", uid: "u1", resourceVersion: "8812", gpus: null, ...part });
 
 describe("judgeCordon()", () => {
   const cordoned = (part: Partial<KubeNode> = {}) => node({ unschedulable: true, ...part });

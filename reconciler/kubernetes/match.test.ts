@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { objectOf } from "../../test/world/part.ts";
 import fc from "fast-check";
 import type { NodeId } from "../../schema/id.ts";
 import { identityOf, parseProviderId, parseSystemUuid } from "../core/kubernetes/identity.ts";
@@ -23,25 +24,8 @@ const subject = (id: string, part: Partial<MatchSubject> = {}): MatchSubject => 
   ...part,
 });
 
-const object = (name: string, part: Partial<KubeNode> = {}): KubeNode => ({
-  name,
-  uid: `uid-${name}`,
-  resourceVersion: "1",
-  unschedulable: false,
-  own: false,
-  others: [],
-  annotations: {},
-  labels: {},
-  taints: [],
-  conditions: [],
-  providerId: null,
-  systemUuid: null,
-  bootId: null,
-  ips: [],
-  hostname: null,
-  gpus: null,
-  ...part,
-});
+const object = (name: string, part: Partial<KubeNode> = {}): KubeNode =>
+  objectOf({ name, uid: `uid-${name}`, gpus: null, ...part });
 
 /** Every agent reports from the last object: what is tried here are identities, not proofs. */
 const fromLast = (ours: readonly MatchSubject[], objects: readonly KubeNode[]) =>

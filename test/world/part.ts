@@ -8,10 +8,11 @@ import type { HeldFinding } from "../../schema/held.ts";
 import type { BootId, InstanceId, NodeId, PoolName, SessionId, StreamId } from "../../schema/id.ts";
 import type { AgentFact, InstanceFact, KubeFact, Node, PoolState } from "../../schema/node.ts";
 import type { Operation, Payload } from "../../schema/operation.ts";
-import type { Judgement } from "../../schema/policy.ts";
+import type { Judgement, PolicyNode } from "../../schema/policy.ts";
 import type { Inventory } from "../../schema/report.ts";
 import { type Fact, factKey } from "../../schema/safety.ts";
 import type { Fleet } from "../../reconciler/core/fleet.ts";
+import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import { emptyInventory } from "../../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { newPoolState } from "../../reconciler/core/fold/new-pool.ts";
@@ -185,6 +186,39 @@ export function kubeOf(over: Partial<KubeFact> = {}): KubeFact {
     ...over,
   };
 }
+
+/** Node object `k` as the cluster shows it, with nothing marked on it. */
+export function objectOf(over: Partial<KubeNode> = {}): KubeNode {
+  return {
+    name: "k",
+    uid: "uid-1",
+    resourceVersion: "1",
+    unschedulable: false,
+    own: false,
+    others: [],
+    annotations: {},
+    labels: {},
+    taints: [],
+    conditions: [],
+    providerId: null,
+    systemUuid: null,
+    bootId: null,
+    ips: [],
+    hostname: null,
+    gpus: 8,
+    ...over,
+  };
+}
+
+/** A node as policies see it. */
+export const POLICY_NODE: PolicyNode = {
+  id: "n",
+  pool: "p",
+  labels: {},
+  gpu_count: 8,
+  driver_version: "570",
+  fake: false,
+};
 
 export const poolStateOf = (desired: number, over: Partial<PoolState> = {}): PoolState => ({
   ...newPoolState(POOL, desired, 0),

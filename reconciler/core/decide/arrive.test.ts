@@ -1,5 +1,6 @@
 /** When a machine that has never served is given back for what its agent says. */
 import { expect, test } from "bun:test";
+import { instanceOf } from "../../../test/world/part.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { InstanceId, NodeId, PoolName } from "../../../schema/id.ts";
 import type { Health, Node } from "../../../schema/node.ts";
@@ -33,20 +34,7 @@ function fate(health: Partial<Health>, sinceMs = 60_000): string[] {
   const node: Node = {
     ...made,
     phase: { kind: "verifying", since: NOW - sinceMs },
-    instance: {
-      id: "i-0" as InstanceId,
-      provider: "fake" as PoolName,
-      state: "running",
-      region: null,
-      zone: null,
-      instanceType: "t",
-      internalIp: null,
-      externalIp: null,
-      pricePerHour: null,
-      boundAt: 1,
-      absentSince: null,
-      absentListings: 0,
-    },
+    instance: instanceOf({ id: "i-0" as InstanceId }),
     health: { ...newHealth(), verdict: "unhealthy", unhealthyRun: 5, ...health },
   };
   const fleet: Fleet = {

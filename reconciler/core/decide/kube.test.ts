@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { instanceOf, kubeOf } from "../../../test/world/part.ts";
 import type { Action } from "../../../schema/action.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
@@ -19,25 +20,8 @@ const NOW = 1_000_000;
 const MINE = { by: "human:ann", why: "mine", at: 2 };
 const OURS = { by: "navarch", why: "xid 79", at: 2 };
 
-const fact = (slot: number, more: Partial<KubeFact> = {}): KubeFact => ({
-  name: `gpu-${slot}`,
-  uid: `u${slot}`,
-  by: "provider_id",
-  boundAt: 1,
-  unschedulable: false,
-  others: [],
-  isolatedUid: null,
-  reassertedAt: null,
-  own: false,
-  bootId: null,
-  notReady: null,
-  gpus: null,
-  hold: false,
-  restUntil: 0,
-  refusals: 0,
-  absentSince: null,
-  ...more,
-});
+const fact = (slot: number, more: Partial<KubeFact> = {}): KubeFact =>
+  kubeOf({ name: `gpu-${slot}`, uid: `u${slot}`, ...more });
 
 /** In service, with a machine, an agent and an object; no mark is on it. */
 function node(slot: number, more: Partial<Node> = {}): Node {
@@ -47,20 +31,7 @@ function node(slot: number, more: Partial<Node> = {}): Node {
   return {
     ...made,
     phase: { kind: "serving", since: 1 },
-    instance: {
-      id: `i-${slot}` as InstanceId,
-      provider: "fake" as PoolName,
-      state: "running",
-      region: null,
-      zone: null,
-      instanceType: "t",
-      internalIp: null,
-      externalIp: null,
-      pricePerHour: null,
-      boundAt: 1,
-      absentSince: null,
-      absentListings: 0,
-    },
+    instance: instanceOf({ id: `i-${slot}` as InstanceId }),
     health: well(),
     kube: fact(slot),
     ...more,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { kubeOf, objectOf } from "../../../test/world/part.ts";
 import type { BootId, InstanceId, NodeId, PoolName, StreamId } from "../../../schema/id.ts";
 import { type AgentFact, type KubeFact, type Node, TOKEN_UNCHECKED } from "../../../schema/node.ts";
 import { Draft, newMirror } from "../draft.ts";
@@ -9,45 +10,16 @@ import { newHealth, newNode } from "./new-node.ts";
 const NOW = 1_000_000;
 const UUID = "4c4c4544-0051-3010-8057-b7c04f333331";
 
-const object = (name: string, more: Partial<KubeNode> = {}): KubeNode => ({
-  name,
-  uid: `u-${name}`,
-  resourceVersion: "5",
-  unschedulable: false,
-  own: false,
-  others: [],
-  annotations: {},
-  labels: {},
-  taints: [],
-  conditions: [],
-  providerId: null,
-  systemUuid: null,
-  bootId: null,
-  ips: [],
-  hostname: null,
-  gpus: 8,
-  ...more,
-});
+const object = (name: string, more: Partial<KubeNode> = {}): KubeNode =>
+  objectOf({ name, uid: `u-${name}`, resourceVersion: "5", ...more });
 
-/** Bound to object `name` by this identity, and marked there. */
-const bound = (name: string, by: KubeFact["by"]): KubeFact => ({
-  name,
-  uid: `u-${name}`,
-  by,
-  boundAt: 1,
-  unschedulable: true,
-  others: [],
-  isolatedUid: `u-${name}`,
-  reassertedAt: null,
-  own: true,
-  bootId: null,
-  notReady: null,
-  gpus: null,
-  hold: false,
-  restUntil: 0,
-  refusals: 0,
-  absentSince: null,
-});
+/** Bound to object `name` by this identity, as before proofs were asked for, and marked there. */
+function bound(name: string, by: KubeFact["by"]): KubeFact {
+  const uid = `u-${name}`;
+  const mark = { boundAt: 1, unschedulable: true, isolatedUid: uid, own: true };
+  const { proof: _, ...unproven } = kubeOf({ name, uid, by, ...mark });
+  return unproven;
+}
 
 const agent = (ids: string[]): AgentFact => ({
   bootId: "b" as BootId,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { objectOf } from "../../../test/world/part.ts";
 import { newNode } from "./new-node.ts";
 import { isRepairCalledOff, loopOf } from "../safety/uncordoned.ts";
 import { foldKube } from "./kube.ts";
@@ -11,27 +12,8 @@ import type { HeldFinding } from "../../../schema/held.ts";
 
 const NOW = 1_000_000;
 
-function object(more: Partial<KubeNode> = {}): KubeNode {
-  return {
-    name: "gpu-1",
-    uid: "u1",
-    resourceVersion: "5",
-    unschedulable: false,
-    own: false,
-    others: [],
-    annotations: {},
-    labels: {},
-    taints: [],
-    conditions: [],
-    providerId: null,
-    systemUuid: null,
-    bootId: null,
-    ips: [],
-    hostname: null,
-    gpus: 8,
-    ...more,
-  };
-}
+const object = (more: Partial<KubeNode> = {}): KubeNode =>
+  objectOf({ name: "gpu-1", uid: "u1", resourceVersion: "5", ...more });
 
 function node(more: Partial<Node> = {}): Node {
   const id = "n1" as NodeId;
