@@ -102,7 +102,7 @@ const AGAIN_MAX = 5;
  * found: there is no second chance there.
  */
 const BY_THE_CLOCK = [
-  /^test\/(?:agent|cli|identity|install|real|systemd|upgrade)\//,
+  /^test\/(?:agent|attack|bench|cli|docs|identity|install|real|systemd|upgrade)\//,
   /^bootstrap\/(?:run\/machine|ssh\/ssh)/,
 ];
 

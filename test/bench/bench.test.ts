@@ -124,7 +124,7 @@ describe("reading processes", () => {
       setInterval(() => undefined, 1_000);`;
     const child = openProcess([process.execPath, "-e", burn]);
     try {
-      const grandchild = await waitFor("the child", 10_000, async () => {
+      const grandchild = await waitFor("the child", 45_000, async () => {
         const file = Bun.file(ready);
         return (await file.exists()) ? Number(await file.text()) || null : null;
       });
