@@ -65,11 +65,11 @@ test("a reply without end is given up at its bound", async () => {
 test("an authority without end is none", async () => {
   const { base, sent } = endless();
   const trust = openTrust({
-    base,
-    fingerprint: `sha256:${"0".repeat(64)}`,
+    server: base,
+    caFingerprint: `sha256:${"0".repeat(64)}`,
     caFile: null,
-    certFile: null,
-    keyFile: null,
+    clientCertFile: null,
+    clientKeyFile: null,
     directory: null,
   });
   expect(await trust.ready()).toContain("more than 65536 bytes");

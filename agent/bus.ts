@@ -4,11 +4,12 @@
  * read once for as long as it is there; the link to its driver is read each time.
  * Adapter: sysfs.
  */
-import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { normalizePci } from "./pci.ts";
 import type { Bus, BusGpu } from "./port.ts";
+import { readText } from "./state-file.ts";
 
 /**
  * PCI vendor id of NVIDIA, and the classes under which its GPUs appear: VGA controller and 3D
@@ -99,10 +100,4 @@ function isRefused(path: string): boolean {
 }
 
 /** A device that leaves between the listing and the reading is not there. */
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return "";
-  }
-}
+const readOr = (path: string): string => readText(path)?.trim() ?? "";

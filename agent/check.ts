@@ -31,7 +31,7 @@ export function formatCheck(
 }
 
 /** `8 × NVIDIA H100`, one entry for each kind. */
-function counted(names: readonly string[]): string[] {
+export function counted(names: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return [...counts].map(([name, count]) => `${count} × ${name}`);

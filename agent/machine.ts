@@ -4,9 +4,9 @@
  *
  * Adapter: /proc, /sys, network interfaces.
  */
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Load } from "./report/part.ts";
+import { readText } from "./state-file.ts";
 
 export type Machine = {
   bootId: string | null;
@@ -17,14 +17,6 @@ export type Machine = {
   instanceType: string | null;
   internalIp: string | null;
 };
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8").trim() || null;
-  } catch {
-    return null;
-  }
-}
 
 /**
  * `sys_vendor` of SMBIOS type 1 as the clouds set it (their documents on detecting an instance).
@@ -38,14 +30,15 @@ const NO_UUID = /^(0{8}|f{8})-/;
 
 /** Reads everything once; `proc` is `/proc` or where the node's is mounted. */
 export function readMachine(proc: string): Machine {
-  const dmi = (name: string) => readText(`/sys/class/dmi/id/${name}`);
+  const line = (path: string) => readText(path)?.trim() || null;
+  const dmi = (name: string) => line(`/sys/class/dmi/id/${name}`);
   const uuid = dmi("product_uuid")?.toLowerCase() ?? "";
   const tag = dmi("board_asset_tag") ?? "";
   const provider = VENDORS[dmi("sys_vendor") ?? ""] ?? null;
   const known = UUID.test(uuid) && !NO_UUID.test(uuid);
   return {
-    bootId: readText(`${proc}/sys/kernel/random/boot_id`),
-    kernelVersion: readText(`${proc}/sys/kernel/osrelease`),
+    bootId: line(`${proc}/sys/kernel/random/boot_id`),
+    kernelVersion: line(`${proc}/sys/kernel/osrelease`),
     providerIds: [...(EC2_ID.test(tag) ? [tag] : []), ...(known ? [uuid] : [])],
     provider,
     // On EC2 the product name is the instance type; elsewhere it names the hypervisor.

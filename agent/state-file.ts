@@ -6,6 +6,7 @@
  */
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
+import * as v from "valibot";
 
 export type StateFiles = {
   /** The text last saved, or `null`. */
@@ -18,13 +19,7 @@ export type StateFiles = {
 export function openStateFiles(directory: string | null): StateFiles {
   if (directory === null) return { load: () => null, save: () => "no state directory" };
   return {
-    load: (name) => {
-      try {
-        return fs.readFileSync(join(directory, name), "utf8");
-      } catch {
-        return null;
-      }
-    },
+    load: (name) => readText(join(directory, name)),
     save: (name, text) => {
       try {
         replaceFile(join(directory, name), text);
@@ -58,11 +53,39 @@ export function replaceFile(path: string, text: string): void {
     fs.rmSync(fresh, { force: true });
     throw cause;
   }
+  syncFolder(path);
+}
+
+/** Makes the names in the folder of `path` durable. */
+export function syncFolder(path: string): void {
   const folder = fs.openSync(dirname(path), "r");
   try {
     fs.fsyncSync(folder);
   } finally {
     fs.closeSync(folder);
+  }
+}
+
+/** A small file's text; `null` where none is named, or it cannot be read. */
+export function readText(path: string | null): string | null {
+  if (path === null) return null;
+  try {
+    return fs.readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** A note that this program stored; `null` if there is none or it cannot be read. */
+export function parseNote<S extends v.GenericSchema>(
+  schema: S,
+  text: string | null,
+): v.InferOutput<S> | null {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(text ?? "null"));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
   }
 }
 

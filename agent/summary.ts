@@ -2,6 +2,7 @@
  * One check for a person at a terminal of 80 columns: the verdict first, then what was found, then
  * what was looked at. Pure.
  */
+import { counted } from "./check.ts";
 import type { OnceResult } from "./once.ts";
 
 const COLUMNS = 80;
@@ -29,29 +30,22 @@ function plain(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ");
 }
 
-function counted(names: readonly string[]): string {
-  const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].map(([name, count]) => `${count} × ${name}`).join(", ");
-}
-
 function gpuLine({ expected, gpus }: OnceResult): string {
   if (gpus.length === 0) return "none found";
   const driver = gpus[0]?.driver_version ?? "";
   const due = expected === null ? "" : `, ${expected.gpus} expected (${expected.from})`;
-  return `${counted(gpus.map(({ name }) => name))}${due}, driver ${driver}`;
+  return `${counted(gpus.map(({ name }) => name)).join(", ")}${due}, driver ${driver}`;
 }
 
 function portLine({ host }: OnceResult): string {
   const ports = host?.ports ?? null;
   if (ports === null) return "not read";
   if (ports.length === 0) return "no InfiniBand or RoCE adapter";
-  return counted(
-    ports.map(({ layer, gigabits, state }) => {
-      const rate = state === "ACTIVE" && gigabits !== null ? ` ${gigabits} Gb/s` : "";
-      return `${layer ?? "unknown"} ${state?.toLowerCase() ?? "unknown"}${rate}`;
-    }),
-  );
+  const each = ports.map(({ layer, gigabits, state }) => {
+    const rate = state === "ACTIVE" && gigabits !== null ? ` ${gigabits} Gb/s` : "";
+    return `${layer ?? "unknown"} ${state?.toLowerCase() ?? "unknown"}${rate}`;
+  });
+  return counted(each).join(", ");
 }
 
 function fileSystemLine({ host }: OnceResult): string {

@@ -7,22 +7,23 @@
  * Adapter: the network, the file system.
  */
 import { createHash, X509Certificate } from "node:crypto";
-import * as fs from "node:fs";
 import { join } from "node:path";
 import { readBounded } from "./bounded-text.ts";
-import { replaceFile } from "./state-file.ts";
+import { readText, replaceFile } from "./state-file.ts";
 
 /** For `fetch` and `WebSocket`; PEM. */
 export type Tls = { ca?: string; cert?: string; key?: string };
 
+/** The settings have the first of them by the same names. */
 export type TrustOptions = {
-  base: string;
+  /** Base URL of the control plane. */
+  server: string;
   /** `sha256:<hex>` of the authority's certificate. */
-  fingerprint: string | null;
+  caFingerprint: string | null;
   caFile: string | null;
   /** What this agent shows, where the control plane asks for it. */
-  certFile: string | null;
-  keyFile: string | null;
+  clientCertFile: string | null;
+  clientKeyFile: string | null;
   /** Where a pinned authority is kept; `null` fetches it again each start. */
   directory: string | null;
   timeoutMs?: number;
@@ -40,14 +41,14 @@ const TIMEOUT_MS = 10_000;
 const PEM_BYTES_MAX = 64 * 1_024;
 
 export function openTrust(options: TrustOptions): Trust {
-  const { fingerprint, directory, base } = options;
+  const { caFingerprint: fingerprint, directory, server: base } = options;
   const path = directory === null ? null : join(directory, "ca.pem");
   let pinned = fingerprint === null ? null : matching(readText(path), fingerprint);
   /** Files are read each time: a rotation needs no restart, and a late mount is no error. */
   const fromFiles = (): Tls => {
     const ca = readText(options.caFile);
-    const cert = readText(options.certFile);
-    const key = readText(options.keyFile);
+    const cert = readText(options.clientCertFile);
+    const key = readText(options.clientKeyFile);
     return {
       ...(ca === null ? {} : { ca }),
       ...(cert === null ? {} : { cert }),
@@ -57,11 +58,7 @@ export function openTrust(options: TrustOptions): Trust {
   return {
     async ready() {
       if (fingerprint === null || pinned !== null) return null;
-      const { cert, key } = fromFiles();
-      const shown = {
-        ...(cert === undefined ? {} : { cert }),
-        ...(key === undefined ? {} : { key }),
-      };
+      const { ca: _, ...shown } = fromFiles();
       const fetched = await fetchAuthority(base, shown, options.timeoutMs ?? TIMEOUT_MS);
       if (!fetched.ok) return fetched.why;
       pinned = matching(fetched.pem, fingerprint);
@@ -107,15 +104,6 @@ async function fetchAuthority(base: string, shown: Tls, timeoutMs: number): Prom
     return { ok: false, why: `${base}/ca.pem answered ${answer.status}` };
   } catch (cause) {
     return { ok: false, why: cause instanceof Error ? cause.message : String(cause) };
-  }
-}
-
-function readText(path: string | null): string | null {
-  if (path === null) return null;
-  try {
-    return fs.readFileSync(path, "utf8");
-  } catch {
-    return null;
   }
 }
 

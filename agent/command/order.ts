@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { count } from "../../schema/number.ts";
 import { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { BootId } from "../../schema/id.ts";
+import { parseNote } from "../state-file.ts";
 
 /** Answers kept: a control plane has at most a few commands open for one node. */
 const NOTES_MAX = 64;
@@ -116,12 +117,7 @@ export function resultOf(
   return { command_id: id, outcome, exit_code: exitCode, output: text };
 }
 
+/** A note that cannot be read is as good as none: commands are idempotent at their target. */
 function readNotes(stored: string | null): Notes {
-  try {
-    const parsed = v.safeParse(Notes, JSON.parse(stored ?? "null"));
-    if (parsed.success) return parsed.output;
-  } catch {
-    // A note that cannot be read is as good as none: commands are idempotent at their target.
-  }
-  return { fence: 0, notes: [] };
+  return parseNote(Notes, stored) ?? { fence: 0, notes: [] };
 }

@@ -9,7 +9,7 @@
 import * as fs from "node:fs";
 import * as v from "valibot";
 import type { Clock, Sender } from "../port.ts";
-import type { StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../state-file.ts";
 import { amount, count } from "../../schema/number.ts";
 
 export const TRIAL_FILE = "upgrade.json";
@@ -30,12 +30,8 @@ const Replaced = v.object({ from: v.string(), to: v.string() });
 
 /** The version that `version` replaced by an order; `null` = none, or none that is known. */
 export function replacedBy(files: StateFiles, version: string): string | null {
-  try {
-    const parsed = v.safeParse(Replaced, JSON.parse(files.load(REPLACED_FILE) ?? "null"));
-    return parsed.success && parsed.output.to === version ? parsed.output.from : null;
-  } catch {
-    return null;
-  }
+  const replaced = parseNote(Replaced, files.load(REPLACED_FILE));
+  return replaced?.to === version ? replaced.from : null;
 }
 
 /** A start takes a second, and systemd waits one in between: a crash loop of ten seconds. */
@@ -62,7 +58,7 @@ const NO_TRIAL: Trial = { over: false, follow: (sender) => sender };
 
 export function openTrial(parts: TrialParts): Trial {
   const { binary, version, files, clock, leave, log } = parts;
-  const note = readNote(files.load(TRIAL_FILE));
+  const note = parseNote(TrialNote, files.load(TRIAL_FILE));
   if (note === null) return NO_TRIAL;
   const { from, to } = note;
   const end = (): void => void files.save(TRIAL_FILE, "null");
@@ -114,13 +110,4 @@ export function openTrial(parts: TrialParts): Trial {
       },
     }),
   };
-}
-
-function readNote(text: string | null): TrialNote | null {
-  try {
-    const parsed = v.safeParse(TrialNote, JSON.parse(text ?? "null"));
-    return parsed.success ? parsed.output : null;
-  } catch {
-    return null;
-  }
 }

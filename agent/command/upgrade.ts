@@ -16,7 +16,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import type { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { compareVersions, isRelease, RELEASE_EXPECTED } from "../../schema/release.ts";
-import { type StateFiles, writeAll } from "../state-file.ts";
+import { type StateFiles, syncFolder, writeAll } from "../state-file.ts";
 import type { Tls } from "../trust.ts";
 import { resultOf } from "./order.ts";
 import { checkRelease, type ReleaseAsk } from "./release-check.ts";
@@ -152,15 +152,6 @@ function keepPrevious(binary: string): void {
   fs.rmSync(fresh, { force: true });
   fs.linkSync(binary, fresh);
   fs.renameSync(fresh, previousPath(binary));
-}
-
-function syncFolder(binary: string): void {
-  const folder = fs.openSync(dirname(binary), "r");
-  try {
-    fs.fsyncSync(folder);
-  } finally {
-    fs.closeSync(folder);
-  }
 }
 
 async function download(

@@ -3,7 +3,8 @@
  * NVIDIA function is the wedged driver; `S` or `R` is a library that sleeps or spins.
  * Adapter: /proc.
  */
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { readText } from "../state-file.ts";
 
 /** A runtime has about five threads; more would only make the message long. */
 const THREADS_MAX = 8;
@@ -25,13 +26,7 @@ export function readEvidence(pid: number): string {
   return `pid ${pid} ${shown.join(" ")}`;
 }
 
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return "?";
-  }
-}
+const readOr = (path: string): string => readText(path)?.trim() ?? "?";
 
 /**
  * `pid (comm) S …`; the name may hold brackets and blanks, so the last bracket counts (proc(5)).

@@ -12,7 +12,7 @@ import { JoinReply, type JoinRequest, readJoinToken } from "../../schema/join.ts
 import type { Report } from "../../schema/report.ts";
 import { readBounded } from "../bounded-text.ts";
 import type { SendAnswer, Sender } from "../port.ts";
-import type { StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../state-file.ts";
 import type { TokenSource } from "./token.ts";
 import type { Trust } from "../trust.ts";
 
@@ -52,7 +52,7 @@ const Refusal = v.object({ error: v.object({ code: v.string(), message: v.string
  */
 export function withJoin(sender: Sender, options: JoinOptions): Sender {
   let refused = false;
-  const memory = { wish: readWish(options.files) };
+  const memory = { wish: parseNote(Wish, options.files.load(FILE)) };
   // An earlier life may have ended between its note and this.
   const left = options.token();
   if (left !== null && memory.wish?.done === true && memory.wish.token === hashOf(left)) {
@@ -113,15 +113,6 @@ async function join(
 }
 
 const hashOf = (token: string): string => createHash("sha256").update(token).digest("hex");
-
-function readWish(files: StateFiles): Wish | null {
-  try {
-    const parsed = v.safeParse(Wish, JSON.parse(files.load(FILE) ?? "null"));
-    return parsed.success ? parsed.output : null;
-  } catch {
-    return null;
-  }
-}
 
 type Asked = { kind: "joined"; node: string; credential: string } | SendAnswer;
 

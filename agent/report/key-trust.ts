@@ -14,7 +14,7 @@ import { type AgentTrust, KEY_SOURCES, type KeySource } from "../../schema/order
 import { ORDER_LIFE_MAX_MS, orderText, type ShownKey, vouchText } from "../../schema/order.ts";
 import type { AgentCommand } from "../../schema/report.ts";
 import type { Log } from "./part.ts";
-import type { StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../state-file.ts";
 
 const FILE = "control-key.json";
 
@@ -226,12 +226,7 @@ function instantOf(ms: number): string {
   return Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
 }
 
+/** A file that cannot be read is as good as none: the key is learned or enrolled again. */
 function readStored(text: string | null): v.InferOutput<typeof Stored> {
-  try {
-    const parsed = v.safeParse(Stored, JSON.parse(text ?? "null"));
-    if (parsed.success) return parsed.output;
-  } catch {
-    // A file that cannot be read is as good as none: the key is learned or enrolled again.
-  }
-  return { known: null, refused: { count: 0, last: null } };
+  return parseNote(Stored, text) ?? { known: null, refused: { count: 0, last: null } };
 }

@@ -4,13 +4,12 @@
  *
  * Adapter: the file system.
  */
-import { readFileSync } from "node:fs";
 import { readJoinToken } from "../../schema/join.ts";
 import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../report/key-trust.ts";
 import type { Options } from "../option.ts";
 import type { Log } from "../report/part.ts";
 import type { Clock } from "../port.ts";
-import type { StateFiles } from "../state-file.ts";
+import { readText, type StateFiles } from "../state-file.ts";
 
 /** Placed by the set-up; a public key, PEM. */
 export const DEFAULT_KEY_FILE = "/etc/navarch-node/release-key.pem";
@@ -50,13 +49,4 @@ function readKeyFile(path: string, { fake }: Options, log: Log): string | null {
   // Not as if there were no file: the first key to come along would be trusted instead.
   log("error", "no Ed25519 public key in PEM form: every order is refused", { path });
   return `none in ${path}`.slice(0, 80);
-}
-
-function readText(path: string | null): string | null {
-  if (path === null) return null;
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }

@@ -31,14 +31,7 @@ export function openSender(from: {
 }): Sender {
   const { options, clock, tokens, files, directory, log } = from;
   const { server: base, joinToken, joinTokenFile } = options;
-  const trust = openTrust({
-    base,
-    fingerprint: options.caFingerprint,
-    caFile: options.caFile,
-    certFile: options.clientCertFile,
-    keyFile: options.clientKeyFile,
-    directory,
-  });
+  const trust = openTrust({ ...options, directory });
   const sender = createSender({
     base,
     tokens,

@@ -44,14 +44,7 @@ export function openRenewal(from: {
   // Without a place for the note there would be no way back by itself.
   if (binary === null || !from.managed || platform === undefined || directory === null) return NONE;
   const trial = openTrial({ binary, version: VERSION, files, clock, leave, log });
-  const trust = openTrust({
-    base: options.server,
-    fingerprint: options.caFingerprint,
-    caFile: options.caFile,
-    certFile: options.clientCertFile,
-    keyFile: options.clientKeyFile,
-    directory,
-  });
+  const trust = openTrust({ ...options, directory });
   const upgrade = openUpgrader({
     binary,
     version: VERSION,

@@ -20,8 +20,14 @@ const IDS_SKIPPED = 1_000_000;
 
 const ENDS = ["", "-wal", "-shm"];
 
-function open(path: string): Client {
-  return createClient({ url: `file:${path}`, concurrency: 1, timeout: 5_000 });
+/** What `work` makes of the database at `path`, which is closed again. */
+async function using<T>(path: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = createClient({ url: `file:${path}`, concurrency: 1, timeout: 5_000 });
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
 }
 
 /**
@@ -29,23 +35,15 @@ function open(path: string): Client {
  * SQLite's: nothing else runs in this process until it is done, about a second for 200 MB.
  */
 export async function writeBackup(file: string, out: string, identity: Identity): Promise<void> {
-  const from = open(file);
-  try {
-    await from.execute({ sql: "VACUUM INTO ?", args: [out] });
-  } finally {
-    from.close();
-  }
+  await using(file, (from) => from.execute({ sql: "VACUUM INTO ?", args: [out] }));
   chmodSync(out, 0o600);
-  const copy = open(out);
-  try {
+  await using(out, async (copy) => {
     await copy.execute({
       sql: "INSERT OR REPLACE INTO meta (key, value) VALUES ('identity', ?)",
       args: [JSON.stringify(identity)],
     });
     await copy.execute("PRAGMA journal_mode=DELETE");
-  } finally {
-    copy.close();
-  }
+  });
 }
 
 export type RestoreAnswer =
@@ -94,61 +92,51 @@ export async function restoreBackup(
 
 /** The identity in a backup that may be restored here, or why it may not. */
 async function check(scratch: string, state: string): Promise<Identity | string> {
-  const client = open(scratch);
   try {
-    const whole = await client.execute("PRAGMA integrity_check");
-    const told = String(whole.rows[0]?.[0]);
-    if (told !== "ok") return `the database is damaged: ${told}`;
-    const steps = await client.execute("SELECT tag FROM migration");
-    const known = new Set(MIGRATIONS.map((step) => step.tag));
-    const newer = steps.rows.map((row) => String(row[0])).find((tag) => !known.has(tag));
-    if (newer !== undefined) return `it is of a newer version (${newer}): use that to restore it`;
-    const rows = await client.execute("SELECT value FROM meta WHERE key = 'identity'");
-    const [row] = rows.rows;
-    if (row === undefined) return "it names no fleet: not a backup made by `navarch backup`";
-    const identity = parseIdentity(String(row[0]), "identity");
-    const own = readIdentity(state);
-    if (own !== null && own.fleetId !== identity.fleetId) {
-      return `it is of fleet ${identity.fleetId}, and ${state} of fleet ${own.fleetId}`;
-    }
-    return identity;
+    return await using(scratch, (client) => judge(client, state));
   } catch (error) {
     return `not a database of ours: ${error instanceof Error ? error.message : String(error)}`;
-  } finally {
-    client.close();
   }
 }
 
-async function epochOf(file: string): Promise<number> {
-  const client = open(file);
-  try {
+async function judge(client: Client, state: string): Promise<Identity | string> {
+  const whole = await client.execute("PRAGMA integrity_check");
+  const told = String(whole.rows[0]?.[0]);
+  if (told !== "ok") return `the database is damaged: ${told}`;
+  const steps = await client.execute("SELECT tag FROM migration");
+  const known = new Set(MIGRATIONS.map((step) => step.tag));
+  const newer = steps.rows.map((row) => String(row[0])).find((tag) => !known.has(tag));
+  if (newer !== undefined) return `it is of a newer version (${newer}): use that to restore it`;
+  const rows = await client.execute("SELECT value FROM meta WHERE key = 'identity'");
+  const [row] = rows.rows;
+  if (row === undefined) return "it names no fleet: not a backup made by `navarch backup`";
+  const identity = parseIdentity(String(row[0]), "identity");
+  const own = readIdentity(state);
+  if (own === null || own.fleetId === identity.fleetId) return identity;
+  return `it is of fleet ${identity.fleetId}, and ${state} of fleet ${own.fleetId}`;
+}
+
+function epochOf(file: string): Promise<number> {
+  const read = async (client: Client): Promise<number> => {
     const { rows } = await client.execute("SELECT epoch FROM lease WHERE name = 'leader'");
     return Number(rows[0]?.[0] ?? 0);
-  } catch {
-    // Damaged, or older than leases: what is being replaced need not be readable.
-    return 0;
-  } finally {
-    client.close();
-  }
+  };
+  // Damaged, or older than leases: what is being replaced need not be readable.
+  return using(file, read).catch(() => 0);
 }
 
 /**
  * Numbers that were given out after the backup are not given out again: receivers of web hooks drop
  * a number that they have seen, and readers of events go on after the last one that they read.
  */
-async function skipIds(scratch: string): Promise<void> {
-  const client = open(scratch);
-  try {
-    await client.execute(`UPDATE sqlite_sequence SET seq = seq + ${IDS_SKIPPED}`);
-    for (const name of ["event", "outbox"]) {
-      await client.execute({
-        sql: `INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ${IDS_SKIPPED}
-          WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
-        args: [name],
-      });
-    }
-  } finally {
-    client.close();
+async function skipIds(client: Client): Promise<void> {
+  await client.execute(`UPDATE sqlite_sequence SET seq = seq + ${IDS_SKIPPED}`);
+  for (const name of ["event", "outbox"]) {
+    await client.execute({
+      sql: `INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ${IDS_SKIPPED}
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
+      args: [name],
+    });
   }
 }
 
@@ -158,7 +146,7 @@ async function settle(
   now: number,
   epoch: number,
 ): Promise<{ nodes: number; forgotten: number }> {
-  await skipIds(scratch);
+  await using(scratch, skipIds);
   const store = await openLibsqlStore({ url: `file:${scratch}`, now });
   let counts = { nodes: 0, forgotten: 0 };
   try {
@@ -176,16 +164,13 @@ async function settle(
   } finally {
     await store.close();
   }
-  const client = open(scratch);
-  try {
+  await using(scratch, async (client) => {
     await client.execute({
       sql: "UPDATE lease SET epoch = max(epoch, ?) + 1 WHERE name = 'leader'",
       args: [epoch],
     });
     await client.execute("DELETE FROM meta WHERE key = 'identity'");
     await client.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-  } finally {
-    client.close();
-  }
+  });
   return counts;
 }

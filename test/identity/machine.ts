@@ -64,11 +64,11 @@ export class Machine {
       defaultFile: join(p.folder, "none"),
     });
     const trust = openTrust({
-      base,
-      fingerprint: options.fingerprint ?? null,
+      server: base,
+      caFingerprint: options.fingerprint ?? null,
       caFile: options.caFile ?? null,
-      certFile: options.certFile ?? null,
-      keyFile: options.keyFile ?? null,
+      clientCertFile: options.certFile ?? null,
+      clientKeyFile: options.keyFile ?? null,
       directory: this.folder,
     });
     const inner = createSender({

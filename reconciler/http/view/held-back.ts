@@ -32,13 +32,9 @@ const TITLE: Partial<Record<WaitReason, string>> = {
 
 /** One line for each message; with `named`, whom it is about. */
 export function sayWaits(waits: readonly Wait[], named: boolean): string[] {
-  const groups = new Map<string, Wait[]>();
-  for (const wait of waits) {
-    const key = `${wait.reason}\n${wait.message}\n${wait.node === null}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [wait]);
-    else group.push(wait);
-  }
+  const groups = Map.groupBy(waits, ({ reason, message, node }) => {
+    return `${reason}\n${message}\n${node === null}`;
+  });
   const lines = [...groups.values()].map((group) => {
     const [first] = group;
     const title = first === undefined ? undefined : TITLE[first.reason];
