@@ -1,27 +1,30 @@
 /**
  * The agents of a simulated world: what each would say now, as the report that a real one sends.
  */
-import * as v from "valibot";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Finding } from "../../schema/finding.ts";
-import { Report } from "../../schema/report.ts";
+import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
+import type { Report } from "../../schema/report.ts";
 
-/** What one simulated agent will say. */
-export type Agent = {
+/** What one simulated agent has to say. */
+export type Speaker = {
+  readonly stream: StreamId;
   seq: number;
   boot: number;
   /** Findings not yet acknowledged. */
   spool: { seq: number; finding: Finding }[];
   active: string[];
+  /** On each of its GPUs; `null` = it cannot tell. */
   processes: number | null;
-  quiet: boolean;
   registered: boolean;
   /** The pool that it names, as `--pool` says. */
   pool?: string;
   /** Its GPUs, which no other machine has. */
   uuids: string[];
 };
+
+export type Agent = Speaker & { quiet: boolean };
 
 /** A copy that shares nothing that changes. */
 export function copyAgent(agent: Agent): Agent {
@@ -35,20 +38,30 @@ export function copyAgent(agent: Agent): Agent {
 
 /** The agent of a machine named `id`. */
 export function newAgent(id: string): Agent {
+  return { ...newSpeaker(id, "s", 1), quiet: false };
+}
+
+/** It has not registered; its GPUs are named after `owner`. */
+export function newSpeaker(owner: string, stream: string, boot: number): Speaker {
   return {
+    stream: stream as StreamId,
     seq: 0,
-    boot: 1,
+    boot,
     spool: [],
     active: [],
     processes: 0,
-    quiet: false,
     registered: false,
-    uuids: [0, 1].map((index) => `GPU-${id}-${index}`),
+    uuids: [0, 1].map((index) => `GPU-${owner}-${index}`),
   };
 }
 
+const bootOf = ({ boot }: Speaker): BootId => `boot-${boot}` as BootId;
+
+/** XIDs that an application's own mistake explains. */
+const BY_APPLICATION: readonly number[] = [13, 31, 43, 45];
+
 /** An XID in the kernel log of the agent's machine, at wall milliseconds. */
-export function logXid(agent: Agent, code: number, gpu: number, wallMs: number): void {
+export function logXid(agent: Speaker, code: number, gpu: number, wallMs: number): void {
   agent.seq++;
   const finding: Finding = {
     kind: "xid",
@@ -61,8 +74,8 @@ export function logXid(agent: Agent, code: number, gpu: number, wallMs: number):
     pid: null,
     process_name: null,
     at: new Date(wallMs).toISOString(),
-    boot_id: `boot-${agent.boot}` as Finding["boot_id"],
-    severity: "fatal",
+    boot_id: bootOf(agent),
+    severity: BY_APPLICATION.includes(code) ? "warning" : "fatal",
     message: `Xid ${code}`,
     metrics: { xid_code: code },
     source: "sim",
@@ -73,30 +86,22 @@ export function logXid(agent: Agent, code: number, gpu: number, wallMs: number):
   agent.spool.push({ seq: agent.seq, finding });
 }
 
-/** What the agent of node `id` says at wall milliseconds. */
-export function reportOf(id: string, agent: Agent, wallMs: number): Report {
+/** What the agent of node `id` says at wall milliseconds; `isSampled` = with what it measured. */
+export function reportOf(id: string, agent: Speaker, wallMs: number, isSampled = true): Report {
   const at = new Date(wallMs).toISOString();
   const gpus = agent.uuids.map((uuid, index) => ({ index, uuid }));
-  return v.parse(Report, {
+  return {
     version: 1,
-    node_id: id,
-    boot_id: `boot-${agent.boot}`,
-    stream: "s",
+    node_id: id as NodeId,
+    boot_id: bootOf(agent),
+    stream: agent.stream,
     agent_version: "t",
     simulated: true,
     sent_at: at,
-    inventory: agent.registered
-      ? null
-      : {
-          hostname: id,
-          ...(agent.pool === undefined ? {} : { pool: agent.pool }),
-          gpus: gpus.map((g) => ({
-            ...g,
-            name: "H100",
-            pci_bus_id: `00000000:0${g.index}:00.0`,
-          })),
-        },
-    sample: { at, gpus: gpus.map((g) => ({ ...g, processes: agent.processes })) },
+    inventory: agent.registered ? null : inventoryOf(id, agent),
+    sample: isSampled
+      ? { at, gpus: gpus.map((gpu) => ({ ...gpu, processes: agent.processes })) }
+      : null,
     check: {
       at,
       conclusive: true,
@@ -105,8 +110,35 @@ export function reportOf(id: string, agent: Agent, wallMs: number): Report {
       present_gpus: 2,
       active: agent.active,
     },
-    findings: agent.spool,
-  });
+    findings: agent.spool.slice(0, 64),
+    gaps: [],
+    results: [],
+  };
+}
+
+function inventoryOf(hostname: string, { uuids, pool }: Speaker): NonNullable<Report["inventory"]> {
+  return {
+    hostname,
+    provider: null,
+    region: null,
+    zone: null,
+    instance_type: null,
+    provider_ids: [],
+    pool: pool ?? null,
+    labels: {},
+    internal_ip: null,
+    external_ip: null,
+    kernel_version: null,
+    driver_version: null,
+    cuda_version: null,
+    capabilities: [],
+    gpus: uuids.map((uuid, index) => ({
+      index,
+      uuid,
+      name: "H100",
+      pci_bus_id: `00000000:0${index}:00.0`,
+    })),
+  };
 }
 
 /** What a scheduler that believes the agents sees of a node's work. */

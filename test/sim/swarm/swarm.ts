@@ -16,6 +16,7 @@ import { checkInvariants, openCheckers } from "../../invariant/check.ts";
 import type { Checker, Observation, Violation } from "../../world/observation.ts";
 import { Watch } from "../../invariant/watch.ts";
 import { configOf } from "../../world/world.ts";
+import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { Life } from "./life.ts";
 import { Queue } from "./queue.ts";
@@ -303,7 +304,7 @@ export class Swarm {
     ingest: { accept: NonNullable<Life["running"]>["ingest"]["accept"] },
   ): Promise<void> {
     agent.noted = this.now();
-    const answer = await ingest.accept(talk.reportOf(agent, this.clock.wallMs()), agent.node);
+    const answer = await ingest.accept(reportOf(agent.node, agent, this.clock.wallMs(), false), agent.node);
     if (answer.kind !== "reply") return;
     agent.registered = !answer.reply.want_inventory;
     agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);
@@ -361,7 +362,7 @@ export class Swarm {
     const bad = this.badMachines.shift();
     if (bad !== undefined) {
       this.queue.put(at + bad.afterMs, () => {
-        if (this.agents.has(entry.id)) talk.xid(agent, bad.code, this.clock.wallMs());
+        if (this.agents.has(entry.id)) logXid(agent, bad.code, 0, this.clock.wallMs());
       });
     }
   }

@@ -9,6 +9,7 @@ import { Command } from "../../../schema/command.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import { logXid } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import type { HumanAct, What } from "./fault.ts";
 import type { Swarm } from "./swarm.ts";
@@ -31,7 +32,7 @@ export class Trouble {
     switch (what.kind) {
       case "xid": {
         const agent = this.agent(what.who);
-        if (agent !== null) talk.xid(agent, what.code, swarm.clock.wallMs());
+        if (agent !== null) logXid(agent, what.code, 0, swarm.clock.wallMs());
         return;
       }
       case "storm":
@@ -116,7 +117,7 @@ export class Trouble {
       const agent = agents[(who + i) % agents.length];
       if (agent === undefined) continue;
       const afterMs = talk.hashOf(`${agent.instance} ${who}`) % (overMs + 1);
-      swarm.queue.put(swarm.now() + afterMs, () => talk.xid(agent, code, swarm.clock.wallMs()));
+      swarm.queue.put(swarm.now() + afterMs, () => logXid(agent, code, 0, swarm.clock.wallMs()));
     }
   }
 
