@@ -4,18 +4,14 @@
  * each time.
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
+import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
 
-type Timer = { at: number; id: number; work: () => void; cancelled: boolean };
-
-function before(a: Timer, b: Timer): boolean {
-  return a.at < b.at || (a.at === b.at && a.id < b.id);
-}
+type Timer = { atMs: number; seq: number; work: () => void; cancelled: boolean };
 
 export class VirtualClock implements Clock {
   private wall: number;
   private mono = 0;
   private serial = 0;
-  /** A binary heap, because a simulated fleet has a timer for each of its agents. */
   private readonly heap: Timer[] = [];
 
   constructor(wall = Date.UTC(2026, 0, 1)) {
@@ -32,8 +28,9 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, work: () => void): () => void {
-    const timer = { at: this.mono + Math.max(0, ms), id: this.serial++, work, cancelled: false };
-    this.push(timer);
+    const atMs = this.mono + Math.max(0, ms);
+    const timer = { atMs, seq: this.serial++, work, cancelled: false };
+    pushDue(this.heap, timer);
     return () => {
       timer.cancelled = true;
     };
@@ -42,7 +39,7 @@ export class VirtualClock implements Clock {
   /** Milliseconds until the next timer fires; `null` if none is set. */
   nextMs(): number | null {
     const next = this.first();
-    return next === null ? null : Math.max(0, next.at - this.mono);
+    return next === null ? null : Math.max(0, next.atMs - this.mono);
   }
 
   /** Moves both clocks; every timer that falls due fires on the way. */
@@ -51,9 +48,9 @@ export class VirtualClock implements Clock {
     for (;;) {
       await settle();
       const next = this.first();
-      if (next === null || next.at > end) break;
-      this.pop();
-      this.move(Math.max(0, next.at - this.mono));
+      if (next === null || next.atMs > end) break;
+      popDue(this.heap);
+      this.move(Math.max(0, next.atMs - this.mono));
       next.work();
     }
     this.move(end - this.mono);
@@ -83,46 +80,10 @@ export class VirtualClock implements Clock {
       const top = this.heap[0];
       if (top === undefined) return null;
       if (!top.cancelled) return top;
-      this.pop();
-    }
-  }
-
-  private push(timer: Timer): void {
-    const { heap } = this;
-    let at = heap.length;
-    heap.push(timer);
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      const parent = heap[above];
-      if (parent === undefined || !before(timer, parent)) break;
-      heap[at] = parent;
-      heap[above] = timer;
-      at = above;
-    }
-  }
-
-  private pop(): void {
-    const { heap } = this;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let at = 0;
-    heap[0] = last;
-    for (;;) {
-      let least = at;
-      for (const below of [2 * at + 1, 2 * at + 2]) {
-        const child = heap[below];
-        const current = heap[least];
-        if (child !== undefined && current !== undefined && before(child, current)) least = below;
-      }
-      const child = heap[least];
-      if (least === at || child === undefined) return;
-      heap[at] = child;
-      heap[least] = last;
-      at = least;
+      popDue(this.heap);
     }
   }
 }
-
 
 /**
  * The clock as one process sees it: a process that is stopped, for a while or for good, runs no
@@ -131,7 +92,7 @@ export class VirtualClock implements Clock {
 export class ProcessClock implements Clock {
   private readonly clock: Clock;
   private stopped = false;
-  private missed: Timer[] = [];
+  private missed: Pick<Timer, "work" | "cancelled">[] = [];
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -146,7 +107,7 @@ export class ProcessClock implements Clock {
   }
 
   after(ms: number, work: () => void): () => void {
-    const timer: Timer = { at: 0, id: 0, work, cancelled: false };
+    const timer = { work, cancelled: false };
     const cancel = this.clock.after(ms, () => {
       if (this.stopped) this.missed.push(timer);
       else work();

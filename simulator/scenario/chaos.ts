@@ -19,7 +19,7 @@ import { type Cascade, type Cascades, openCascades } from "./cascade.ts";
 import { drawFailure, drawOf, messageOf, outageFailure } from "./draw.ts";
 import type { Cause, Failure, Fault } from "./fault.ts";
 import { type Member, openPopulation, type Population } from "./population.ts";
-import { openQueue, type Queue } from "./queue.ts";
+import { Queue } from "../engine/queue.ts";
 import type { Recoverable } from "./recoverable.ts";
 import type { Chaos, Correlated, FailureSpec, Outage, SimNode } from "./scenario.ts";
 
@@ -71,7 +71,7 @@ class Engine implements ChaosEngine {
   private readonly streams: ChaosSetup["streams"];
   private readonly recoverable: Recoverable;
   private readonly population: Population = openPopulation();
-  private readonly queue: Queue<Due> = openQueue();
+  private readonly queue = new Queue<Due>();
   private readonly cascades: Cascades;
   private readonly arrivals: Arrivals;
   private stopped: boolean;

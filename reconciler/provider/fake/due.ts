@@ -1,19 +1,21 @@
 /**
- * What the fake cloud still has to do, ordered by time and then by when it was put in: a binary
- * heap, because a simulated fleet of 100,000 instances asks "what is next?" at every step.
+ * What is still to happen, ordered by time and then by when it was put in: a binary heap, because a
+ * simulated fleet of 100,000 instances asks "what is next?" at every step.
  */
 import type { InstanceId } from "../../../schema/id.ts";
 
+type Ordered = { atMs: number; seq: number };
+
 export type DueKind = "land" | "run" | "end" | "vanish" | "forget";
 /** `token` is kept for `forget`, which comes after the instance itself is no longer known. */
-export type Due = { atMs: number; seq: number; kind: DueKind; id: InstanceId; token: string };
+export type Due = Ordered & { kind: DueKind; id: InstanceId; token: string };
 
-function before(a: Due, b: Due): boolean {
+function before(a: Ordered, b: Ordered): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.seq < b.seq);
 }
 
 /** Adds to the heap, in place. */
-export function pushDue(heap: Due[], due: Due): void {
+export function pushDue<T extends Ordered>(heap: T[], due: T): void {
   let at = heap.length;
   heap.push(due);
   while (at > 0) {
@@ -27,7 +29,7 @@ export function pushDue(heap: Due[], due: Due): void {
 }
 
 /** Takes the earliest out, in place; `null` if nothing is left. */
-export function popDue(heap: Due[]): Due | null {
+export function popDue<T extends Ordered>(heap: T[]): T | null {
   const first = heap[0];
   const last = heap.pop();
   if (first === undefined || last === undefined) return null;

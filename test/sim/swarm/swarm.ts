@@ -19,7 +19,7 @@ import { configOf } from "../../world/world.ts";
 import { logXid, reportOf } from "../../world/agent.ts";
 import * as talk from "./agent.ts";
 import { Life } from "./life.ts";
-import { Queue } from "./queue.ts";
+import { Queue } from "../../../simulator/engine/queue.ts";
 import { type Shape, yamlOf } from "./shape.ts";
 import { openStream } from "./stream.ts";
 import { isLoud, nextWake } from "./wake.ts";
@@ -37,7 +37,8 @@ export type Pace = "analytic" | "full";
 
 export class Swarm {
   readonly clock = new VirtualClock();
-  readonly queue = new Queue();
+  /** What is to happen when; `null` = worth a look. */
+  readonly queue = new Queue<(() => void | Promise<void>) | null>();
   readonly agents = new Map<InstanceId, talk.Agent>();
   readonly shape: Shape;
   readonly cloud: Provider & FakeControl;
@@ -180,7 +181,8 @@ export class Swarm {
     const grid = Math.floor(this.now() / stepMs) * stepMs;
     const soon = grid + stepMs;
     if (this.pace === "full") return soon;
-    let at = Math.min(this.queue.nextAt(), this.upAt ?? Number.POSITIVE_INFINITY);
+    const never = Number.POSITIVE_INFINITY;
+    let at = Math.min(this.queue.nextAtMs() ?? never, this.upAt ?? never);
     const { running } = this.life;
     if (running !== null) {
       const wakeAt = nextWake({
@@ -224,7 +226,7 @@ export class Swarm {
     this.steps++;
     this.cloud.advance();
     for (let one = this.queue.take(this.now()); one !== null; one = this.queue.take(this.now()))
-      await one.run?.();
+      await one.item?.();
     if (this.upAt !== null && this.upAt <= this.now()) await this.bringUp();
     await this.speak();
     const rested = await this.life.turn();
@@ -304,7 +306,8 @@ export class Swarm {
     ingest: { accept: NonNullable<Life["running"]>["ingest"]["accept"] },
   ): Promise<void> {
     agent.noted = this.now();
-    const answer = await ingest.accept(reportOf(agent.node, agent, this.clock.wallMs(), false), agent.node);
+    const report = reportOf(agent.node, agent, this.clock.wallMs(), false);
+    const answer = await ingest.accept(report, agent.node);
     if (answer.kind !== "reply") return;
     agent.registered = !answer.reply.want_inventory;
     agent.spool = agent.spool.filter((one) => one.seq > answer.reply.ack_seq);

@@ -1,0 +1,25 @@
+/**
+ * What is due when: the earliest first, and of one instant the one that was put in first, so that
+ * equal runs take out equal things.
+ */
+import { popDue, pushDue } from "../../reconciler/provider/fake/due.ts";
+
+export class Queue<T> {
+  readonly #heap: { atMs: number; seq: number; item: T }[] = [];
+  #serial = 0;
+
+  put(atMs: number, item: T): void {
+    pushDue(this.#heap, { atMs, seq: this.#serial++, item });
+  }
+
+  /** When the first is due, or `null`. */
+  nextAtMs(): number | null {
+    return this.#heap[0]?.atMs ?? null;
+  }
+
+  /** Takes out the first if it is due by `atMs`. */
+  take(atMs = Number.POSITIVE_INFINITY): { atMs: number; item: T } | null {
+    const next = this.nextAtMs();
+    return next === null || next > atMs ? null : popDue(this.#heap);
+  }
+}
