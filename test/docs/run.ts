@@ -1,8 +1,9 @@
 /**
  * Runs the blocks of one page in one shell that stops at the first failure, in a copy of the
- * repository, with a home and a working folder of its own. Two things differ from what a reader
- * does: packages are installed already, so `npm install` only says so, and `/tmp/navarch` and port
- * 50051 stand for a folder and a port that are free.
+ * repository, with a home and a working folder of its own. Three things differ from what a reader
+ * does: packages are installed already, so `npm install` only says so; `/tmp/navarch` and ports
+ * from 50051 to 50069 stand for a folder and ports that are free; and the programs of a throw-away
+ * cluster come from where they were built before.
  *
  * Adapter: files, processes, a port.
  */
@@ -15,6 +16,8 @@ import { blocksOf, sectionOf } from "./block.ts";
 /** A page with this line goes on where the fleet of getting-started serves. */
 const CONTINUES = /^Continues \[getting started\]/m;
 const FLEET = "## 2. A pool of your own";
+
+const PORT = /\b500[56]\d\b/g;
 
 const NPM = 'npm() { if [ "$1" = install ]; then echo installed; else command npm "$@"; fi; }\n';
 
@@ -29,14 +32,19 @@ export async function runPage(
   const home = mkdtempSync(join(tmpdir(), "navarch-page-"));
   const folder = join(home, "work");
   mkdirSync(folder);
-  const port = freePort();
+  const ports = new Map<string, number>();
+  const portOf = (named: string): number => {
+    const port = ports.get(named) ?? freePort();
+    ports.set(named, port);
+    return port;
+  };
   const kubectl = findBinary("kubectl");
   const folders = kubectl === null ? [] : [dirname(kubectl)];
   const script = blocks
     .map(({ text, line }) => `echo "--- line ${line}"\n${text}`)
     .join("")
     .replaceAll("/tmp/navarch", folder)
-    .replaceAll("50051", String(port));
+    .replace(PORT, (named) => String(portOf(named)));
   const process = Bun.spawn(["bash", "-euo", "pipefail", "-c", `${NPM}${script}`], {
     cwd: repository,
     env: {
@@ -44,7 +52,7 @@ export async function runPage(
       HOME: home,
       // The programs of a throw-away cluster are built once, not for each page.
       XDG_CACHE_HOME: dirname(cacheRoot()),
-      NAVARCH_SERVER: `http://127.0.0.1:${port}`,
+      NAVARCH_SERVER: `http://127.0.0.1:${portOf("50051")}`,
     },
     stdout: "pipe",
     stderr: "pipe",
