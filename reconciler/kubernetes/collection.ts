@@ -1,8 +1,7 @@
 /**
  * The objects of one collection as a list, a watch and the answers to our own writes tell them
  * together, in whatever order those arrive. Of one object the newest version stays; what the watch
- * has overtaken is not brought back, and what we know to be gone is not, either. Pure but for its
- * memory.
+ * has overtaken is not brought back. Pure but for its memory.
  */
 import { unreachable } from "../../schema/unreachable.ts";
 import type { WatchEvent } from "./api.ts";
@@ -27,10 +26,8 @@ export class Collection<T extends Item> {
   #items = new Map<string, T>();
   #version = 0;
   #seen = "";
-  /** Keys that `ingest` or `remove` touched while a list is on its way: it may be older. */
+  /** Keys that `ingest` touched while a list is on its way: it may be older. */
   #touched: Set<string> | null = null;
-  /** By key, the UID that is known to be gone although the watch has not said so yet. */
-  readonly #gone = new Map<string, string>();
 
   constructor(options: CollectionOptions<T>) {
     this.#options = options;
@@ -75,10 +72,11 @@ export class Collection<T extends Item> {
     this.#seen = seen;
     const before = this.#items;
     const after = new Map(items.map((item) => [keyOf(item), item]));
-    for (const key of touched) this.#keepTouched(key, after);
-    for (const key of [...this.#gone.keys()]) {
-      // The list began after that end was known, so the watch has nothing left to say of it.
-      if (!touched.has(key)) this.#gone.delete(key);
+    for (const key of touched) {
+      const held = before.get(key);
+      // Of the list's state and ours, written while the list was read, the newer one stays.
+      const than = after.get(key)?.resourceVersion ?? seen;
+      if (held !== undefined && isNewer(held.resourceVersion, than)) after.set(key, held);
     }
     this.#items = after;
     for (const [key, held] of before) {
@@ -110,53 +108,22 @@ export class Collection<T extends Item> {
     }
   }
 
-  /** The body of the answer to our own write, if it is newer than what is held. */
-  ingest(json: unknown): void {
-    const item = this.#options.read(json);
-    if (item !== null) this.ingestItem(item);
-  }
-
-  ingestItem(item: T): void {
+  /** The answer to our own write, if it is newer than what is held. */
+  ingest(item: T): void {
     const key = keyOf(item);
     const held = this.#items.get(key);
     if (held === undefined) {
       // The watch is past it and holds nothing: it was deleted since.
-      const isPast = this.#seen === "" || !isNewer(item.resourceVersion, this.#seen);
-      if (isPast || this.#gone.get(key) === item.uid) return;
+      if (this.#seen === "" || !isNewer(item.resourceVersion, this.#seen)) return;
     } else if (!isNewerItem(item, held)) return;
     this.#touched?.add(key);
     this.#put(key, item);
-  }
-
-  /** We know that this object is gone (404, or another UID in its place). */
-  remove(key: string, uid: string): void {
-    const held = this.#items.get(key);
-    if (held?.uid !== uid) return;
-    this.#touched?.add(key);
-    this.#gone.set(key, uid);
-    this.#drop(key, held);
-  }
-
-  /** Of the list's state and ours, written while the list was read, the newer one stays. */
-  #keepTouched(key: string, after: Map<string, T>): void {
-    const held = this.#items.get(key);
-    const listed = after.get(key);
-    if (held === undefined) {
-      if (listed !== undefined && this.#gone.get(key) === listed.uid) after.delete(key);
-      return;
-    }
-    const than = listed?.resourceVersion ?? this.#seen;
-    if (isNewer(held.resourceVersion, than)) after.set(key, held);
   }
 
   #upsert(object: unknown): void {
     const item = this.#options.read(object);
     if (item === null) return;
     const key = keyOf(item);
-    const gone = this.#gone.get(key);
-    // An event from before the end that we know of already.
-    if (gone === item.uid) return;
-    if (gone !== undefined) this.#gone.delete(key);
     const held = this.#items.get(key);
     if (held === undefined || isNewerItem(item, held)) this.#put(key, item);
   }
@@ -168,7 +135,6 @@ export class Collection<T extends Item> {
       return;
     }
     const key = keyOf(item);
-    if (this.#gone.get(key) === item.uid) this.#gone.delete(key);
     const held = this.#items.get(key);
     if (held === undefined) return;
     // A successor of the same name that we made ourselves stays.

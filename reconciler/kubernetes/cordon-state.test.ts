@@ -1,80 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { objectOf } from "../../test/world/part.ts";
-import { cordonRequest, judgeCordon, releaseRequest } from "./cordon-state.ts";
-import type { CordonState } from "./cordon-state.ts";
+import { cordonRequest, releaseRequest } from "./cordon-state.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 
 const OURS = "navarch.dev/session";
 
 const node = (part: Partial<KubeNode> = {}): KubeNode =>
   objectOf({ name: "gpu-17", uid: "u1", resourceVersion: "8812", gpus: null, ...part });
-
-describe("judgeCordon()", () => {
-  const cordoned = (part: Partial<KubeNode> = {}) => node({ unschedulable: true, ...part });
-  const open = { uid: "u1", session: "s1" };
-  const none = { uid: "u1", session: null };
-  const s1 = { annotations: { [OURS]: "s1" } };
-
-  test.each<[string, KubeNode | null, Parameters<typeof judgeCordon>[1], CordonState]>([
-    ["no object", null, open, { kind: "absent" }],
-    ["another UID", node({ uid: "u2" }), open, { kind: "new_object", uid: "u2" }],
-    [
-      "cordoned by us alone, open",
-      cordoned({ own: true, ...s1 }),
-      open,
-      { kind: "isolated", current: true, coOwned: false },
-    ],
-    [
-      "cordoned by us in an earlier session",
-      cordoned({ own: true, annotations: { [OURS]: "s0" } }),
-      open,
-      { kind: "isolated", current: false, coOwned: false },
-    ],
-    [
-      "cordoned by us and another",
-      cordoned({ own: true, others: ["kubectl"], ...s1 }),
-      open,
-      { kind: "isolated", current: true, coOwned: true },
-    ],
-    [
-      "cordoned by another, no session",
-      cordoned({ others: ["kubectl"] }),
-      none,
-      { kind: "foreign", others: ["kubectl"] },
-    ],
-    [
-      "cordoned without us, open",
-      cordoned({ others: ["unknown"], ...s1 }),
-      open,
-      { kind: "adopt", others: ["unknown"] },
-    ],
-    ["schedulable, was isolated", node(s1), open, { kind: "uncordoned" }],
-    [
-      "schedulable, was isolated as the caller knows",
-      node(),
-      { ...open, held: true },
-      { kind: "uncordoned" },
-    ],
-    ["schedulable with our share", node({ own: true }), open, { kind: "impossible" }],
-    ["schedulable with our share, closed", node({ own: true }), none, { kind: "impossible" }],
-    [
-      "cordoned by us, closed",
-      cordoned({ own: true, others: ["kubectl"] }),
-      none,
-      { kind: "stale", coOwned: true },
-    ],
-    ["schedulable, open", node(), open, { kind: "wanted" }],
-    [
-      "schedulable after an earlier session",
-      node({ annotations: { [OURS]: "s0" } }),
-      open,
-      { kind: "wanted" },
-    ],
-    ["schedulable, closed", node(s1), none, { kind: "free" }],
-  ])("%s", (_, live, want, state) => {
-    expect(judgeCordon(live, want)).toEqual(state);
-  });
-});
 
 describe("cordonRequest()", () => {
   const want = { session: "s1", why: "xid79 gpu3", pool: "a100" };

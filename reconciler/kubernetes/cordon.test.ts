@@ -117,9 +117,11 @@ describe("holdCordon()", () => {
     expect((await hold({ session: "s2" })).kind).toBe("held");
   });
 
-  test("believes a caller who knows that it held, whatever became of the annotation", async () => {
-    expect(await hold({ held: true })).toMatchObject({ kind: "yielded", to: "uncordon" });
-    expect(sent).toEqual([]);
+  test("takes our share without a cordon for no person's word, and cordons", async () => {
+    await hold();
+    const forged: KubeNode = { ...live(), unschedulable: false };
+    expect((await hold({ cached: forged })).kind).toBe("held");
+    expect(sent).toHaveLength(2);
   });
 
   test("decides again after a lost race", async () => {
@@ -223,14 +225,13 @@ describe("releaseCordon()", () => {
     expect(live().unschedulable).toBe(true);
   });
 
-  test("yields to a hold and to another session", async () => {
+  test("yields to a hold", async () => {
     await hold();
-    expect(await release({ session: "s0" })).toMatchObject({ kind: "yielded", to: "session" });
     kube.person.annotate("nodes", "", NAME, { [ANNOTATION.hold]: "true" });
-    expect(await release({ session: "s1" })).toMatchObject({ kind: "yielded", to: "hold" });
+    expect(await release()).toMatchObject({ kind: "yielded", to: "hold" });
     expect(live().own).toBe(true);
     kube.person.annotate("nodes", "", NAME, { [ANNOTATION.hold]: null });
-    expect(await release({ session: "s1" })).toMatchObject({ kind: "released", stays: [] });
+    expect(await release()).toMatchObject({ kind: "released", stays: [] });
   });
 
   test("yields to a hold that was set while it was on its way", async () => {

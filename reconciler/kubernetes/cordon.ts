@@ -9,8 +9,7 @@
  * further owner, so "ours, wiped" and "ours, wiped, uncordoned and cordoned again by a person" are
  * the same object to the last byte. Such a node is reported as `wiped` and left to a person.
  */
-import { unreachable } from "../../schema/unreachable.ts";
-import { cordonRequest, judgeCordon, formatReason, releaseRequest } from "./cordon-state.ts";
+import { cordonRequest, formatReason, releaseRequest } from "./cordon-state.ts";
 import { formatHold, readHold } from "../core/kubernetes/hold.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeStep } from "./settle-node.ts";
@@ -27,8 +26,8 @@ export type CordonAnswer =
    * nobody can tell any more whose cordon is left.
    */
   | { kind: "released"; object: KubeNode; stays: string[]; wiped: boolean }
-  /** A person's word, or another session's share, stands against it: nothing was written. */
-  | { kind: "yielded"; object: KubeNode; to: "uncordon" | "hold" | "session"; message: string }
+  /** A person's word stands against it: nothing was written. */
+  | { kind: "yielded"; object: KubeNode; to: "uncordon" | "hold"; message: string }
   /** Another UID, or no object at all. */
   | OtherObject
   /** Nothing was done. */
@@ -42,18 +41,11 @@ export type HoldOptions = {
   pool: string | null;
   /** A recent copy: the first try then needs no read. A stale one costs one conflict. */
   cached?: KubeNode;
-  /** The caller knows that this session has held this object before. */
-  held?: boolean;
   /** Cordon again although a person has lifted it in this session (policy `enforce`, once). */
   again?: boolean;
 };
 
-export type ReleaseOptions = {
-  pool: string | null;
-  /** Only the share of this session; without it, of any. */
-  session?: string;
-  cached?: KubeNode;
-};
+export type ReleaseOptions = { pool: string | null; cached?: KubeNode };
 
 /** Cordons with our share, or says why not. Idempotent; writes nothing if it is so already. */
 export function holdCordon(
@@ -63,7 +55,7 @@ export function holdCordon(
   options: HoldOptions,
 ): Promise<CordonAnswer> {
   return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
-    nextHold(live, uid, options),
+    nextHold(live, options),
   );
 }
 
@@ -75,56 +67,39 @@ export function releaseCordon(
   options: ReleaseOptions,
 ): Promise<CordonAnswer> {
   return settleNode(ports, { name, uid, pool: options.pool, cached: options.cached }, (live) =>
-    nextRelease(live, options),
+    nextRelease(live, options.pool),
   );
 }
 
 type Next = NodeStep<CordonAnswer>;
 
-function nextHold(live: KubeNode, uid: string, options: HoldOptions): Next {
-  const { session, held } = options;
-  const state = judgeCordon(live, { uid, session, ...(held === undefined ? {} : { held }) });
-  const write: Next = {
-    kind: "write",
-    request: cordonRequest(live, options),
-    judge: (after) => judgeHeld(after, session),
-  };
-  switch (state.kind) {
-    case "isolated":
-      return state.current && sameReason(live, options) ? so(judgeHeld(live, session)) : write;
-    case "uncordoned":
-      if (options.again === true) return write;
-      return yielded(live, "uncordon", `a person uncordoned ${live.name} in this session`);
-    case "wanted":
-    case "adopt":
-    case "impossible":
-      return write;
-    case "absent":
-    case "new_object":
-    case "free":
-    case "foreign":
-    case "stale":
-      throw new Error(`${state.kind} cannot be: there is an object and a session`);
-    default:
-      return unreachable(state);
+/** The decision table of docs/reference/kubernetes.md#cordon, for an open session. */
+function nextHold(live: KubeNode, options: HoldOptions): Next {
+  const { session, again } = options;
+  const isCurrent = live.annotations[ANNOTATION.session] === session;
+  const isHeld = live.unschedulable && live.own;
+  if (isHeld && isCurrent && sameReason(live, options)) return so(judgeHeld(live, session));
+  // Our share without a cordon is not what `kubectl uncordon` leaves: cordon again.
+  const isLifted = isCurrent && !live.unschedulable && !live.own;
+  if (isLifted && again !== true) {
+    return yielded(live, "uncordon", `a person uncordoned ${live.name} in this session`);
   }
+  const request = cordonRequest(live, options);
+  return { kind: "write", request, judge: (after) => judgeHeld(after, session) };
 }
 
-function nextRelease(live: KubeNode, { session, pool }: ReleaseOptions): Next {
-  const holder = live.annotations[ANNOTATION.session];
+function nextRelease(live: KubeNode, pool: string | null): Next {
   const { held, unclear } = readHold(live);
   if (live.own && held) return yielded(live, "hold", formatHold(live.name, unclear));
-  if (live.own && session !== undefined && holder !== undefined && holder !== session)
-    return yielded(live, "session", `session ${holder} holds ${live.name}`);
   // After a person's uncordon our annotations are left, and would tell of a session for ever.
-  const isLeftover = holder !== undefined && !isWiped(live);
+  const isLeftover = live.annotations[ANNOTATION.session] !== undefined && !isWiped(live);
   if (!live.own && !isLeftover) return so(judgeReleased(live));
   return { kind: "write", request: releaseRequest(live, pool), judge: judgeReleased };
 }
 
 const so = (answer: CordonAnswer): Next => ({ kind: "so", answer });
 
-function yielded(object: KubeNode, to: "uncordon" | "hold" | "session", message: string): Next {
+function yielded(object: KubeNode, to: "uncordon" | "hold", message: string): Next {
   return so({ kind: "yielded", object, to, message });
 }
 

@@ -236,7 +236,7 @@ export class Kubernetes implements Scheduler {
   }
 
   #judge(answer: CordonAnswer, uid: string): SchedulerAnswer {
-    if ("object" in answer) this.#nodes.ingestItem(answer.object);
+    if ("object" in answer) this.#nodes.ingest(answer.object);
     return judgeMark(answer, uid);
   }
 

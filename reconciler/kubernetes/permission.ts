@@ -34,47 +34,39 @@ export type Permission = {
 /** Where kubelets renew their leases (Kubernetes, "Leases"). */
 export const LEASE_NAMESPACE = "kube-node-lease";
 
-const GRANTS: readonly (Omit<Permission, "verb"> & { verbs: string })[] = [
-  ...grant("", "nodes", "get list watch", "seeing which Node is which instance"),
-  ...grant("", "nodes", "patch", "cordons, labels and taints"),
-  ...grant("", "nodes", "delete", "removing the Node of an instance that is gone"),
-  ...grant("", "nodes/status", "patch", "conditions on the Node"),
-  ...grant("", "pods", "get list watch", "drains and the queue signal"),
-  ...grant("", "pods", "delete", "ending what a drain could not evict by its deadline"),
-  ...grant("", "pods/eviction", "create", "drains"),
-  ...grant("apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"),
-  ...grant("policy", "poddisruptionbudgets", "list watch", "asking again once a budget opens"),
-  ...grant("storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"),
-  ...grant("events.k8s.io", "events", "create patch", "events on Nodes and pods"),
-  ...grant("", "events", "patch", "the newest text on an event that repeats"),
-  ...grant(
+/** API group, resource, verbs, what does not work without them, and the namespace if it is one. */
+const GRANTS: readonly (readonly [string, string, string, string, string?])[] = [
+  ["", "nodes", "get list watch", "seeing which Node is which instance"],
+  ["", "nodes", "patch", "cordons, labels and taints"],
+  ["", "nodes", "delete", "removing the Node of an instance that is gone"],
+  ["", "nodes/status", "patch", "conditions on the Node"],
+  ["", "pods", "get list watch", "drains and the queue signal"],
+  ["", "pods", "delete", "ending what a drain could not evict by its deadline"],
+  ["", "pods/eviction", "create", "drains"],
+  ["apps", "daemonsets", "get", "telling a DaemonSet's pods apart in a drain"],
+  ["policy", "poddisruptionbudgets", "list watch", "asking again once a budget opens"],
+  ["storage.k8s.io", "volumeattachments", "list watch", "waiting for volumes in a drain"],
+  ["events.k8s.io", "events", "create patch", "events on Nodes and pods"],
+  ["", "events", "patch", "the newest text on an event that repeats"],
+  [
     "authentication.k8s.io",
     "tokenreviews",
     "create",
     "checking on which Node the pod of an agent runs",
-  ),
-  ...grant(
+  ],
+  [
     "coordination.k8s.io",
     "leases",
     "get list watch",
     "the kubelet's word before a Node is deleted",
     LEASE_NAMESPACE,
-  ),
+  ],
 ];
 
-function grant(
-  group: string,
-  resource: string,
-  verbs: string,
-  use: string,
-  namespace: string | null = null,
-) {
-  return [{ group, resource, verbs, use, namespace }];
-}
-
 /** Every verb by itself. The shipped ClusterRole and Role grant exactly these. */
-export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(({ verbs, ...rest }) =>
-  verbs.split(" ").map((verb) => ({ ...rest, verb })),
+export const PERMISSIONS: readonly Permission[] = GRANTS.flatMap(
+  ([group, resource, verbs, use, namespace = null]) =>
+    verbs.split(" ").map((verb) => ({ group, resource, verb, namespace, use })),
 );
 
 const JOIN = "letting machines join the cluster";
@@ -84,16 +76,11 @@ const JOIN = "letting machines join the cluster";
  * `overlay/cluster-join` grants exactly these.
  */
 export const JOIN_PERMISSIONS: readonly Permission[] = [
-  ...["create", "delete"].map((verb) => {
-    return { group: "", resource: "secrets", verb, namespace: "kube-system", use: JOIN };
-  }),
+  { group: "", resource: "secrets", verb: "create", namespace: "kube-system", use: JOIN },
+  { group: "", resource: "secrets", verb: "delete", namespace: "kube-system", use: JOIN },
   {
-    group: "",
-    resource: "configmaps",
-    verb: "get",
-    namespace: "kube-public",
-    name: "cluster-info",
-    use: JOIN,
+    ...{ group: "", resource: "configmaps", verb: "get" },
+    ...{ namespace: "kube-public", name: "cluster-info", use: JOIN },
   },
 ];
 

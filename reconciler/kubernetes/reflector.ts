@@ -137,21 +137,11 @@ export class Reflector<T extends Item> {
   }
 
   /**
-   * Takes the body of the answer to our own write, if it is newer than what is held, so that nobody
-   * reads his own write's past. It must be of the collection, selectors included.
+   * Takes the answer to our own write, if it is newer than what is held, so that nobody reads his
+   * own write's past. It must be of the collection, selectors included.
    */
-  ingest(json: unknown): void {
-    this.#held.ingest(json);
-  }
-
-  /** The same for an answer that was read already. */
-  ingestItem(item: T): void {
-    this.#held.ingestItem(item);
-  }
-
-  /** We know that this object is gone (404, or another UID in its place). */
-  remove(key: string, uid: string): void {
-    this.#held.remove(key, uid);
+  ingest(item: T): void {
+    this.#held.ingest(item);
   }
 
   async #run(signal: AbortSignal): Promise<void> {

@@ -113,9 +113,9 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a mark whose answer was lost is written over a person's uncordon",
     {
-      file: kube("cordon-state.ts"),
-      from: 'return { kind: current || want.held === true ? "uncordoned" : "wanted" };',
-      to: 'return { kind: current || want.held === true ? "wanted" : "wanted" };',
+      file: kube("cordon.ts"),
+      from: "if (isLifted && again !== true) {",
+      to: "if (isLifted && again === null) {",
     },
     { file: DARK, name: "between the lost answer and its replay" },
   ),
