@@ -8,7 +8,6 @@ import { LIMIT } from "./limit.ts";
 import { count, percentReading, reading } from "./number.ts";
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
-const optional = v.nullish(reading);
 
 /** Identity of one GPU. `index` is for display; `uuid` is the key across boots. */
 export const GpuIdentity = v.object({
@@ -29,41 +28,55 @@ export const GpuIdentity = v.object({
 });
 export type GpuIdentity = v.InferOutput<typeof GpuIdentity>;
 
+/** Readings of one GPU that are plain numbers. */
+export const GPU_READINGS = [
+  "temperature_celsius",
+  "memory_temperature_celsius",
+  "power_watts",
+  "utilization_percent",
+  "memory_used_bytes",
+  "memory_total_bytes",
+  "sm_clock_mhz",
+  "memory_clock_mhz",
+  /** NVML clock event reasons bit set. */
+  "throttle_reasons",
+  "ecc_corrected_volatile",
+  "ecc_uncorrected_volatile",
+  "ecc_corrected_aggregate",
+  "ecc_uncorrected_aggregate",
+  "remapped_rows_correctable",
+  "remapped_rows_uncorrectable",
+  "pcie_replay_total",
+  "pcie_link_generation",
+  "pcie_link_width",
+  "nvlink_active",
+  "nvlink_total",
+  /** `nvmlGpuFabricState_t`: 0 not supported, 1 not started, 2 in progress, 3 completed. */
+  "fabric_state",
+  /** NVML field 230: 0 none … 5 recover IMEX domain. */
+  "recovery_action",
+] as const;
+export type GpuReading = (typeof GPU_READINGS)[number];
+
+/** Readings of one GPU that are true or false. */
+export const GPU_FLAGS = ["remap_pending", "remap_failure"] as const;
+
+function entriesOf<const K extends string, S>(keys: readonly K[], schema: S): Record<K, S> {
+  // Every key is in it, which the type of `fromEntries` cannot say.
+  return Object.fromEntries(keys.map((key) => [key, schema])) as Record<K, S>;
+}
+
 /** One reading of one GPU. Everything but the key may be missing. */
 export const GpuSample = v.object({
   index: v.pipe(count, v.maxValue(LIMIT.gpusPerNodeMax)),
   uuid: text(96),
-  temperature_celsius: optional,
-  memory_temperature_celsius: optional,
-  power_watts: optional,
+  ...entriesOf(GPU_READINGS, v.nullish(reading)),
   utilization_percent: v.nullish(percentReading),
-  memory_used_bytes: optional,
-  memory_total_bytes: optional,
-  sm_clock_mhz: optional,
-  memory_clock_mhz: optional,
-  /** NVML clock event reasons bit set. */
-  throttle_reasons: optional,
-  ecc_corrected_volatile: optional,
-  ecc_uncorrected_volatile: optional,
-  ecc_corrected_aggregate: optional,
-  ecc_uncorrected_aggregate: optional,
-  remapped_rows_correctable: optional,
-  remapped_rows_uncorrectable: optional,
-  remap_pending: v.nullish(v.boolean()),
-  remap_failure: v.nullish(v.boolean()),
-  pcie_replay_total: optional,
-  pcie_link_generation: optional,
-  pcie_link_width: optional,
-  nvlink_active: optional,
-  nvlink_total: optional,
-  /** `nvmlGpuFabricState_t`: 0 not supported, 1 not started, 2 in progress, 3 completed. */
-  fabric_state: optional,
+  ...entriesOf(GPU_FLAGS, v.nullish(v.boolean())),
   /**
    * Compute processes on the GPU; `null` when it cannot be told. Drain without a scheduler waits on
    * it.
    */
   processes: v.nullish(count),
-  /** NVML field 230: 0 none … 5 recover IMEX domain. */
-  recovery_action: optional,
 });
 export type GpuSample = v.InferOutput<typeof GpuSample>;

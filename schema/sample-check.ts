@@ -5,52 +5,11 @@
  * and leaves unchanged, which a property test checks; what it refuses is given to the schema, which
  * says why, or replaces a reading beyond its bounds.
  */
-import type { GpuSample } from "./gpu.ts";
+import { GPU_FLAGS, GPU_READINGS } from "./gpu.ts";
 import { isInstant } from "./instant.ts";
 import { LIMIT } from "./limit.ts";
 import { INTEGER_MAX } from "./number.ts";
 import type { Sample } from "./report.ts";
-
-/** The readings of one GPU that are plain finite numbers. */
-export const GPU_READINGS = [
-  "temperature_celsius",
-  "memory_temperature_celsius",
-  "power_watts",
-  "utilization_percent",
-  "memory_used_bytes",
-  "memory_total_bytes",
-  "sm_clock_mhz",
-  "memory_clock_mhz",
-  "throttle_reasons",
-  "ecc_corrected_volatile",
-  "ecc_uncorrected_volatile",
-  "ecc_corrected_aggregate",
-  "ecc_uncorrected_aggregate",
-  "remapped_rows_correctable",
-  "remapped_rows_uncorrectable",
-  "pcie_replay_total",
-  "pcie_link_generation",
-  "pcie_link_width",
-  "nvlink_active",
-  "nvlink_total",
-  "fabric_state",
-  "recovery_action",
-] as const;
-export type GpuReading = (typeof GPU_READINGS)[number];
-
-/** The readings of one GPU that are true or false. */
-export const GPU_FLAGS = ["remap_pending", "remap_failure"] as const;
-export type GpuFlag = (typeof GPU_FLAGS)[number];
-
-/** Fields of a GPU that are in neither list; a field added to the schema must find its place. */
-type Other = Exclude<keyof GpuSample, GpuReading | GpuFlag>;
-const OTHERS: Record<Other, true> = { index: true, uuid: true, processes: true };
-/** Every field of `GpuSample` by name. @internal */
-export const GPU_FIELDS: readonly string[] = [
-  ...GPU_READINGS,
-  ...GPU_FLAGS,
-  ...Object.keys(OTHERS),
-];
 
 const UUID_CHARS_MAX = 96;
 

@@ -4,9 +4,8 @@
  * numbers that the collector has to walk; packed it is under 2 KB in one piece, and the next sample
  * overwrites it in place.
  */
-import type { GpuSample } from "../../schema/gpu.ts";
+import { GPU_FLAGS, GPU_READINGS, type GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
-import { GPU_FLAGS, GPU_READINGS } from "../../schema/sample-check.ts";
 
 /** Columns of a GPU's row. A flag is 0 or 1; what is not known is NaN, which no reading can be. */
 const COLUMNS = ["index", "processes", ...GPU_READINGS, ...GPU_FLAGS] as const;

@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { NodeId } from "../../schema/id.ts";
-import type { GpuSample } from "../../schema/gpu.ts";
+import { GPU_FLAGS, GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
-import { GPU_FIELDS, GPU_FLAGS } from "../../schema/sample-check.ts";
 import { Presence } from "./presence.ts";
+
+const GPU_FIELDS = Object.keys(GpuSample.entries);
 
 const A = "a" as NodeId;
 const flags: readonly string[] = GPU_FLAGS;

@@ -4,8 +4,8 @@
  * wait grows with the fleet.
  */
 import { LIMIT } from "../../../schema/limit.ts";
+import type { GpuReading } from "../../../schema/gpu.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { GpuReading } from "../../../schema/sample-check.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
 import type { Presence } from "../../runtime/presence.ts";
 import { healthStatusOf } from "../../core/status.ts";
