@@ -14,7 +14,6 @@ import type { Node, Phase, PoolState } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { factKey } from "../../../schema/safety.ts";
-import { alike } from "../../../test/world/alike.ts";
 import {
   agentOf,
   findingOf,
@@ -91,14 +90,19 @@ function fold(world: World) {
     commands: [],
     sightings: new Map(),
     collapsed: new Map(),
-    presence: alike({ silentMs: 0, heard: false }),
-    settleMs: alike(100),
+    presence: new Map(nodes.map(({ id }) => [id, { silentMs: 0, heard: false }])),
+    settleMs: new Map([["fake", 100]]),
     blind: false,
     cluster: null,
     ...more,
   };
+  // A clone has no functions: what is folded is a value, and the same value folds the same.
+  const again = new Draft(mirror);
+  const repeated = foldEverything(structuredClone(input), policy, again);
   const result = foldEverything(input, policy, draft);
+  expect(repeated).toEqual(result);
   const change = draft.finish();
+  expect(again.finish()).toEqual(change);
   const kinds = (change?.events ?? []).map(({ kind }) => kind);
   return { result, change, kinds, draft };
 }
