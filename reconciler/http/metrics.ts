@@ -38,94 +38,112 @@ export class Metrics {
   private key: string | null = null;
   private streams = 0;
   private readonly lastStep = new Map<string, { at: number }>();
-  private readonly xid: Counter<"pool" | "xid">;
   private readonly gpuXids = new GpuXids();
   private readonly xidLabels = new LabelValues(LIMIT.xidLabelsMax);
-  private readonly foreign: Counter<"pool">;
-  readonly quarantined: Counter<"source">;
-  private readonly commands: Counter<"type">;
-  private readonly replacements: Counter<"pool" | "outcome">;
-  private readonly steps: Histogram<"pool" | "step">;
-  private readonly isolation: Histogram<"pool">;
-  private readonly requests: Counter<"provider" | "op" | "class">;
-  private readonly kubeWrites: Counter<"pool" | "verb" | "resource">;
-  private readonly reports: Counter<"outcome">;
-  private readonly ingest: Histogram;
-  private readonly matches: Counter<"rule" | "result">;
-  private readonly shadows: Counter<"rule" | "result">;
   private readonly matchCounts = new Map<string, number>();
-  private readonly policyErrors: Counter<"rule">;
+
+  private readonly xid = this.counter(
+    "navarch_xid_errors_total",
+    "GPU XID errors detected.",
+    "pool",
+    "xid",
+  );
+  private readonly foreign = this.counter(
+    "navarch_foreign_findings_total",
+    "Findings about devices that are not the node's own; never judged.",
+    "pool",
+  );
+  readonly quarantined = this.counter(
+    "navarch_store_quarantined_rows_total",
+    "Stored rows that could not be read and were set aside.",
+    "source",
+  );
+  private readonly commands = this.counter(
+    "navarch_commands_issued_total",
+    "Orders given by people.",
+    "type",
+  );
+  private readonly replacements = this.counter(
+    "navarch_replacements_total",
+    "Nodes that left because of a fault, by how it ended.",
+    "pool",
+    "outcome",
+  );
+  private readonly steps = this.histogram(
+    "navarch_replacement_step_seconds",
+    "Time from the step before to this one.",
+    [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
+    "pool",
+    "step",
+  );
+  private readonly isolation = this.histogram(
+    "navarch_isolation_seconds",
+    "From the report of a fault to the API server's answer that the Node is marked.",
+    [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
+    "pool",
+  );
+  private readonly requests = this.counter(
+    "navarch_provider_requests_total",
+    "Calls to providers by answer.",
+    "provider",
+    "op",
+    "class",
+  );
+  private readonly kubeWrites = this.counter(
+    "navarch_kube_writes_total",
+    "Changes asked of the Kubernetes API server.",
+    "pool",
+    "verb",
+    "resource",
+  );
+  private readonly reports = this.counter(
+    "navarch_reports_total",
+    "Agent reports accepted, refused, or deferred by a rate limit.",
+    "outcome",
+  );
+  private readonly ingest = this.histogram(
+    "navarch_report_ingest_seconds",
+    "From a report's arrival to its acknowledgement.",
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+  );
+  private readonly matches = this.counter(
+    "navarch_policy_matches_total",
+    "Findings by the rule that decided them.",
+    "rule",
+    "result",
+  );
+  private readonly shadows = this.counter(
+    "navarch_policy_rule_shadow_matches_total",
+    "Findings that a shadow or quarantined rule would have decided.",
+    "rule",
+    "result",
+  );
+  private readonly policyErrors = this.counter(
+    "navarch_policy_errors_total",
+    "Conditions that could not be evaluated, by rule.",
+    "rule",
+  );
 
   /** `null` = nobody counted. */
   private configWarnings: number | null = null;
   private configStale = false;
 
+  /** Each kind of row from the start, so that `increase()` sees the first. */
   constructor() {
-    const registers = [this.registry];
-    this.xid = new Counter({
-      name: "navarch_xid_errors_total",
-      help: "GPU XID errors detected.",
-      labelNames: ["pool", "xid"],
-      registers,
-    });
-    this.foreign = new Counter({
-      name: "navarch_foreign_findings_total",
-      help: "Findings about devices that are not the node's own; never judged.",
-      labelNames: ["pool"],
-      registers,
-    });
-    this.quarantined = openQuarantineCounter(registers);
-    this.commands = new Counter({
-      name: "navarch_commands_issued_total",
-      help: "Orders given by people.",
-      labelNames: ["type"],
-      registers,
-    });
-    this.replacements = new Counter({
-      name: "navarch_replacements_total",
-      help: "Nodes that left because of a fault, by how it ended.",
-      labelNames: ["pool", "outcome"],
-      registers,
-    });
-    this.steps = new Histogram({
-      name: "navarch_replacement_step_seconds",
-      help: "Time from the step before to this one.",
-      labelNames: ["pool", "step"],
-      buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600],
-      registers,
-    });
-    this.isolation = new Histogram({
-      name: "navarch_isolation_seconds",
-      help: "From the report of a fault to the API server's answer that the Node is marked.",
-      labelNames: ["pool"],
-      buckets: [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5, 15, 60, 600],
-      registers,
-    });
-    this.requests = new Counter({
-      name: "navarch_provider_requests_total",
-      help: "Calls to providers by answer.",
-      labelNames: ["provider", "op", "class"],
-      registers,
-    });
-    this.kubeWrites = new Counter({
-      name: "navarch_kube_writes_total",
-      help: "Changes asked of the Kubernetes API server.",
-      labelNames: ["pool", "verb", "resource"],
-      registers,
-    });
-    this.reports = new Counter({
-      name: "navarch_reports_total",
-      help: "Agent reports accepted, refused, or deferred by a rate limit.",
-      labelNames: ["outcome"],
-      registers,
-    });
-    this.ingest = new Histogram({
-      name: "navarch_report_ingest_seconds",
-      help: "From a report's arrival to its acknowledgement.",
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
-      registers,
-    });
-    [this.matches, this.shadows, this.policyErrors] = openRuleCounters(registers);
+    for (const source of QUARANTINE_SOURCES) this.quarantined.inc({ source }, 0);
+  }
+
+  private counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private histogram<L extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    ...labelNames: L[]
+  ): Histogram<L> {
+    return new Histogram({ name, help, labelNames, buckets, registers: [this.registry] });
   }
 
   /** Pre-creates what `increase()` needs to see from the first fault on. */
@@ -294,41 +312,4 @@ export class Metrics {
     info.add({ name: policy.name, hash: policy.hash }, 1);
     return [streams, warnings, stale, leader, info].map((series) => series.take());
   }
-}
-
-/** Each kind of row from the start, so that `increase()` sees the first. */
-function openQuarantineCounter(registers: Registry[]): Counter<"source"> {
-  const counter = new Counter({
-    name: "navarch_store_quarantined_rows_total",
-    help: "Stored rows that could not be read and were set aside.",
-    labelNames: ["source"] as const,
-    registers,
-  });
-  for (const source of QUARANTINE_SOURCES) counter.inc({ source }, 0);
-  return counter;
-}
-
-/** What rules decided, would have decided, and could not. */
-function openRuleCounters(
-  registers: Registry[],
-): [Counter<"rule" | "result">, Counter<"rule" | "result">, Counter<"rule">] {
-  const matches = new Counter({
-    name: "navarch_policy_matches_total",
-    help: "Findings by the rule that decided them.",
-    labelNames: ["rule", "result"] as const,
-    registers,
-  });
-  const shadows = new Counter({
-    name: "navarch_policy_rule_shadow_matches_total",
-    help: "Findings that a shadow or quarantined rule would have decided.",
-    labelNames: ["rule", "result"] as const,
-    registers,
-  });
-  const errors = new Counter({
-    name: "navarch_policy_errors_total",
-    help: "Conditions that could not be evaluated, by rule.",
-    labelNames: ["rule"] as const,
-    registers,
-  });
-  return [matches, shadows, errors];
 }

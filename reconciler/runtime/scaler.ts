@@ -5,7 +5,6 @@
  * repair, replacement and a person's size go their own way and wait for no cooldown.
  */
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
-import type { EventDraft, EventKind } from "../../schema/event.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Draft } from "../core/draft.ts";
@@ -16,6 +15,7 @@ import { demandProblem, knownQueue, type Heard } from "../core/scaling/demand.ts
 import { Load } from "./load.ts";
 import { flatten, recommend } from "../core/scaling/recommend.ts";
 import type { Snapshot } from "../core/scaling/snapshot.ts";
+import { poolEvent } from "../core/told-event.ts";
 
 export type ScalerInput = {
   fleet: Fleet;
@@ -158,7 +158,7 @@ function judge(turn: Turn, from: Snapshot, draft: Draft): Standing {
   const size = { desired: answer.nodes, desiredBy: "autoscaler", desiredAt: at, lastScaleAt: at };
   draft.putPool({ ...state, ...size });
   const message = `wanted size ${change}: ${because} (${autoscaler.type} autoscaler)`;
-  draft.tell([eventOf(pool.name, "pool.size", message, at)]);
+  draft.tell([poolEvent(pool.name, at, "pool.size", message)]);
   return { at, verdict: "scaled", because: `${change}: ${because}`, lost: false };
 }
 
@@ -190,11 +190,7 @@ function tellDemand({ pool, autoscaler, state, memory, input }: Turn, draft: Dra
   memory.heard = isHeard;
   const depth = queue?.queueDepth ?? 0;
   const known = `demand: the queue is known, its depth is ${depth} (by ${queue?.source ?? ""})`;
-  draft.tell([eventOf(pool.name, "pool.condition", problem ?? known, now)]);
-}
-
-function eventOf(pool: PoolName, kind: EventKind, message: string, at: number): EventDraft {
-  return { at, kind, node: null, pool, session: null, actor: "navarch", message };
+  draft.tell([poolEvent(pool.name, now, "pool.condition", problem ?? known)]);
 }
 
 /** Samples that the longest look back inside the autoscaler needs. */

@@ -68,13 +68,15 @@ const WRITTEN: Readonly<Record<string, string[]>> = {
   navarch_provider_offer_backoff_seconds: ["provider", "region", "type"],
 };
 
-/** What stands in the source: `labelNames` of a counter, and the keys given to a series. */
+/** Name, help, buckets if any, labels. */
+const MADE =
+  /this\.(?:counter|histogram)\(\s*"(\w+)",\s*"[^"]*",(?:\s*\[[^\]]*\],)?([\s",\w]*)\)/g;
+
+/** What stands in the source: the labels of a counter, and the keys given to a series. */
 function declaredLabels(): Record<string, string[]> {
   const labels: Record<string, string[]> = {};
   for (const text of sourcesOf("reconciler/*metrics*.ts")) {
-    for (const [, name = "", keys = ""] of text.matchAll(
-      /name: "(navarch_\w+)",\s*help: "[^"]*",\s*labelNames: \[([^\]]*)\]/g,
-    )) {
+    for (const [, name = "", keys = ""] of text.matchAll(MADE)) {
       labels[name] = [...keys.matchAll(/"(\w+)"/g)].map(([, key = ""]) => key);
     }
     for (const [, variable = "", name = ""] of text.matchAll(

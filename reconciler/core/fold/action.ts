@@ -13,6 +13,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
 import { backoffMs } from "./outcome.ts";
+import { nodeEvent } from "../told-event.ts";
 
 export type Applied = {
   node: Node;
@@ -84,15 +85,7 @@ function expectNode(action: Action, node: Node | null): Node {
 }
 
 function draft(node: Node, at: number, kind: EventDraft["kind"], because: string[]): EventDraft {
-  return {
-    at,
-    kind,
-    node: node.id,
-    pool: node.pool,
-    session: node.session?.id ?? null,
-    actor: "navarch",
-    message: because.join("; "),
-  };
+  return nodeEvent(node, at, kind, because.join("; "));
 }
 
 function applyAdvance(

@@ -17,6 +17,7 @@ import {
 import { FLEET_LABEL, isForeign, type KubeNode } from "../kubernetes/object.ts";
 import { foldKube, type KubeSeen } from "./kube.ts";
 import { leave } from "./leaving.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /** What a cluster shows: every Node object of a list that is complete and not old. */
 export type Cluster = {
@@ -129,9 +130,7 @@ function isStillIts(node: Node, object: KubeNode, { unproven }: Known): boolean 
 function tellUnproven(draft: Draft, id: NodeId, message: string, at: number): void {
   const node = draft.node(id);
   if (node === null) return;
-  const session = node.session?.id ?? null;
-  const about = { at, node: id, pool: node.pool, session, actor: "navarch" };
-  draft.tell([{ ...about, kind: "kube.unproven", message }]);
+  draft.tell([nodeEvent(node, at, "kube.unproven", message)]);
 }
 
 function knownOf(live: readonly Node[], { objects, hosts, fleet }: Cluster): Known {

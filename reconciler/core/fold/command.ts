@@ -10,6 +10,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import { verdictOfNode } from "../fleet.ts";
+import { nodeEvent } from "../told-event.ts";
 
 export type CommandJudgement =
   | { kind: "legal" }
@@ -122,15 +123,7 @@ export function foldCommand(
 ): { node: Node; events: EventDraft[]; command: Command } {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string): void => {
-    events.push({
-      at: now,
-      kind,
-      node: node.id,
-      pool: node.pool,
-      session: node.session?.id ?? null,
-      actor: `human:${command.issuedBy}`,
-      message,
-    });
+    events.push(nodeEvent(node, now, kind, message, `human:${command.issuedBy}`));
   };
   const done = (
     next: Node,

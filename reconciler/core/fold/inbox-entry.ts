@@ -16,6 +16,7 @@ import type { Verdict } from "../../../schema/policy.ts";
 import type { InboxEntry } from "../store.ts";
 import { formerBoots, isFirstReturn, isFormerBoot } from "./former-boot.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /** Evaluations closer together than this count once: one burst is one evaluation. */
 export const EVALUATION_GAP_MS = 5_000;
@@ -42,15 +43,7 @@ export function foldEntry(
 ): Folded {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string): void => {
-    events.push({
-      at: receivedAt,
-      kind,
-      node: node.id,
-      pool: node.pool,
-      session: node.session?.id ?? null,
-      actor: "navarch",
-      message,
-    });
+    events.push(nodeEvent(node, receivedAt, kind, message));
   };
   const agent = foldAgent(node.agent, entry, receivedAt);
   const disputed = isFormerBoot(node.agent, entry.bootId);

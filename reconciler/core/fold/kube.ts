@@ -15,6 +15,7 @@ import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
 import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
 import { evidenceKeys } from "./suppression.ts";
+import { nodeEvent } from "../told-event.ts";
 
 export type KubeSeen = {
   /** The object that is this node's; `null` = a complete list shows none. */
@@ -39,15 +40,7 @@ export function foldKube(
 ): KubeFold | null {
   const events: EventDraft[] = [];
   const tell = (kind: EventKind, message: string, actor = "navarch"): void =>
-    void events.push({
-      at: now,
-      kind,
-      node: node.id,
-      pool: node.pool,
-      session: node.session?.id ?? null,
-      actor,
-      message,
-    });
+    void events.push(nodeEvent(node, now, kind, message, actor));
   const { object } = seen;
   const before = node.kube;
   if (object === null) {

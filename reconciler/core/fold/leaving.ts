@@ -9,26 +9,20 @@ import { type Fact, factsOf } from "../../../schema/safety.ts";
 import type { Draft } from "../draft.ts";
 import { bearsMarks } from "../kubernetes/mark.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /** An object that could not be cleared for this long is left to a person. */
 const OWED_MS_MAX = 7 * 86_400_000;
 
 /** The node's object is not its own any more. */
-export function leave({ id, pool, kube, session }: Node, at: number, draft: Draft): void {
+export function leave(node: Node, at: number, draft: Draft): void {
+  const { id, pool, kube } = node;
   if (kube === null || kube.absentSince !== null) return;
   const { name, uid } = kube;
   draft.putFact({ kind: "leaving", uid, name, node: id, pool, at });
-  draft.tell([
-    {
-      at,
-      kind: "kube.left",
-      node: id,
-      pool,
-      session: session?.id ?? null,
-      actor: "navarch",
-      message: `Node ${name} is no longer matched to it: Navarch removes its marks from that Node`,
-    },
-  ]);
+  const what = `Node ${name} is no longer matched to it`;
+  const message = `${what}: Navarch removes its marks from that Node`;
+  draft.tell([nodeEvent(node, at, "kube.left", message)]);
 }
 
 /** A record that is removed leaves its object, too; that of an ended machine is deleted instead. */

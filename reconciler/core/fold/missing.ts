@@ -4,6 +4,7 @@
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node } from "../../../schema/node.ts";
 import { missingNodeOf, sayMissing } from "../safety/missing-node.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /**
  * `null` = not now. `patienceMs`: as long as a new machine may take to join, since a kubelet that
@@ -18,14 +19,6 @@ export function foldMissing(
   const missing = missingNodeOf(node);
   if (kube === null || missing === null || kube.missedAt !== undefined) return null;
   if (now - missing.since < patienceMs) return null;
-  const event: EventDraft = {
-    at: now,
-    kind: "kube.lost",
-    node: node.id,
-    pool: node.pool,
-    session: node.session?.id ?? null,
-    actor: "navarch",
-    message: sayMissing(node, missing),
-  };
+  const event = nodeEvent(node, now, "kube.lost", sayMissing(node, missing));
   return { node: { ...node, kube: { ...kube, missedAt: now } }, event };
 }

@@ -15,6 +15,7 @@ import { bindInstance } from "./listing.ts";
 import { isNewRefusal, refuseMark, sayRefusal } from "./mark-refusal.ts";
 import { OPEN_MAX_MS, patience } from "./patience.ts";
 import { markedOn, mayBeMarked } from "./marked.ts";
+import { nodeEvent } from "../told-event.ts";
 
 export type Outcome =
   | {
@@ -185,15 +186,7 @@ function teller(
   events: EventDraft[],
 ): (kind: EventKind, message: string) => void {
   return (kind, message) =>
-    events.push({
-      at: now,
-      kind,
-      node: node.id,
-      pool: node.pool,
-      session: node.session?.id ?? null,
-      actor: "navarch",
-      message,
-    });
+    events.push(nodeEvent(node, now, kind, message));
 }
 
 function foldDone(

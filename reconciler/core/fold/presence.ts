@@ -9,6 +9,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Timing } from "../fleet.ts";
 import { countUnhealthy } from "./inbox-entry.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /** When each live node's agent was last heard, as this process knows. */
 export type Presences = ReadonlyMap<NodeId, PresenceSight>;
@@ -53,15 +54,8 @@ export function foldPresence(
     case "held":
       break;
   }
-  const event = (kind: "node.silent" | "node.heard", message: string): EventDraft => ({
-    at: now,
-    kind,
-    node: node.id,
-    pool: node.pool,
-    session: node.session?.id ?? null,
-    actor: "navarch",
-    message,
-  });
+  const event = (kind: "node.silent" | "node.heard", message: string): EventDraft =>
+    nodeEvent(node, now, kind, message);
   const { health } = node;
   const silent = silentMs !== null && silentMs > timing.heartbeatTimeoutMs;
   if (silent && health.silentSince === null) {

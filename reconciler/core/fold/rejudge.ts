@@ -8,6 +8,7 @@ import { rejudge } from "../../../health/policy/rejudge.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { AgentFact, Health, Node } from "../../../schema/node.ts";
 import type { PolicyNode } from "../../../schema/policy.ts";
+import { nodeEvent } from "../told-event.ts";
 
 /** What judging a node needs; `labels` are its pool's. */
 export type JudgeContext = {
@@ -61,6 +62,5 @@ export function verdictEvents(node: Node, after: Health, at: number, prefix = ""
   const kind: EventKind = isBad ? "node.unhealthy" : "node.health";
   const change = isBad ? "" : `${before.verdict} → ${after.verdict}: `;
   const message = `${prefix}${change}${why}`;
-  const { id, pool, session } = node;
-  return [{ at, kind, node: id, pool, session: session?.id ?? null, actor: "navarch", message }];
+  return [nodeEvent(node, at, kind, message)];
 }

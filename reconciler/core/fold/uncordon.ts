@@ -16,6 +16,7 @@ import {
   sayLoop,
 } from "../safety/uncordoned.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
+import { nodeEvent } from "../told-event.ts";
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;
 
@@ -96,14 +97,6 @@ export function foldReview(
   const { waiver } = node;
   if (waiver === null || reviewMs === 0 || !isRepairCalledOff(node)) return null;
   if (now - (waiver.remindedAt ?? waiver.at) < reviewMs) return null;
-  const event: EventDraft = {
-    at: now,
-    kind: "kube.uncordoned_broken",
-    node: node.id,
-    pool: node.pool,
-    session: node.session?.id ?? null,
-    actor: "navarch",
-    message: `reminder: ${sayBroken(node)}`,
-  };
+  const event = nodeEvent(node, now, "kube.uncordoned_broken", `reminder: ${sayBroken(node)}`);
   return { node: { ...node, waiver: { ...waiver, remindedAt: now } }, event };
 }

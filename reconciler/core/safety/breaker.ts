@@ -16,6 +16,7 @@ import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
+import { poolEvent } from "../told-event.ts";
 
 type Breaker = FactOf<"breaker">;
 
@@ -315,13 +316,5 @@ function tell(scope: string, after: Breaker | null, now: number): EventDraft {
       ? `breaker of ${scope} is closed: repairs go on as usual`
       : `breaker of ${scope} is ${after.state}: ${after.why}`;
   const pool = scope.startsWith("pool:") ? (scope.slice(5) as EventDraft["pool"]) : null;
-  return {
-    at: now,
-    kind: "safety.breaker",
-    node: null,
-    pool,
-    session: null,
-    actor: "navarch",
-    message,
-  };
+  return poolEvent(pool, now, "safety.breaker", message);
 }

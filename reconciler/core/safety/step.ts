@@ -11,6 +11,7 @@ import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusLemons } from "./lemon.ts";
+import { poolEvent } from "../told-event.ts";
 
 /** Versions remembered of each kind: one that comes back after a rollback is not new. */
 const SEEN_MAX = 500;
@@ -80,8 +81,7 @@ function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: Eve
     if (pool.hold === null || pool.hold.until > now) continue;
     pools.push({ ...pool, hold: null });
     const message = `the hold by ${pool.hold.by} ran out: ${pool.hold.why}`;
-    const about = { at: now, node: null, pool: pool.name, session: null, actor: "navarch" };
-    events.push({ ...about, kind: "safety.released", message });
+    events.push(poolEvent(pool.name, now, "safety.released", message));
   }
   return { pools, events };
 }

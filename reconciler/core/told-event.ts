@@ -1,0 +1,27 @@
+/**
+ * Events as they are told: about a node in its session, or about a pool or the whole fleet. Pure.
+ */
+import type { EventDraft, EventKind } from "../../schema/event.ts";
+import type { PoolName } from "../../schema/id.ts";
+import type { Node } from "../../schema/node.ts";
+
+/** By the product, unless a person did it. */
+export function nodeEvent(
+  { id, pool, session }: Pick<Node, "id" | "pool" | "session">,
+  at: number,
+  kind: EventKind,
+  message: string,
+  actor = "navarch",
+): EventDraft {
+  return { at, kind, node: id, pool, session: session?.id ?? null, actor, message };
+}
+
+/** `pool` `null` = of the whole fleet. */
+export function poolEvent(
+  pool: PoolName | null,
+  at: number,
+  kind: EventKind,
+  message: string,
+): EventDraft {
+  return { at, kind, node: null, pool, session: null, actor: "navarch", message };
+}
