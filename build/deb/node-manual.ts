@@ -4,7 +4,6 @@
 import { FLAGS } from "../../agent/option.ts";
 import type { Flag } from "../../cli/flag.ts";
 import { formatManual, type Imprint } from "../../cli/man.ts";
-import type { FlagSpec } from "../../schema/flag.ts";
 
 const FILES: readonly (readonly [string, string])[] = [
   ["/etc/default/navarch-node", "Settings of the service: variables of the flags above."],
@@ -41,7 +40,13 @@ export function formatNodeManual(imprint: Imprint): string {
   );
 }
 
-function flagOf(name: string, spec: FlagSpec): Flag[] {
+/** What a flag of the agent may say. */
+type Spec = Partial<Record<"default" | "help" | "short" | "value", string>> & {
+  kind: "text" | "list" | "switch";
+  env?: readonly string[];
+};
+
+function flagOf(name: string, spec: Spec): Flag[] {
   const { default: preset, env, help, kind, short, value } = spec;
   if (help === undefined) return [];
   const known = preset === undefined ? help : `${help} (default ${preset})`;

@@ -65,7 +65,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   cli: { rooms: ["schema", "health", "bootstrap", "reconciler", "simulator", "deploy"] },
   // The packages carry manual pages and completions, made from the tables of flags and commands.
-  build: { rooms: ["agent", "cli", "schema"] },
+  build: { rooms: ["agent", "cli"] },
   systemd: { rooms: [] },
   deploy: { rooms: [] },
 };
