@@ -18,8 +18,8 @@ export const supportDump: Command = {
   examples: ["navarch support dump --last 20 --out activations.jsonl"],
   more:
     "An activation is a turn of the control loop; turns that decide nothing new count as one.\n" +
-    "Settings of providers and notifiers are left out, and what looks like a secret is hidden;\n" +
-    "names, addresses and messages of nodes are in the file. Look at it before you send it.\n" +
+    "Settings of providers and notifiers and setup commands are left out, and what looks like a\n" +
+    "secret is hidden. Names, addresses and messages of nodes are in the file: read it first.\n" +
     "navarch simulate replay decides the file again.",
   flags: [
     { name: "last", kind: "text", value: "N", help: `how many (default ${LAST_DEFAULT}, to 64)` },

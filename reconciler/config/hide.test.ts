@@ -1,5 +1,6 @@
 /** What leaves the site holds no secret, and is decided as it was. */
 import { expect, test } from "bun:test";
+import { joinsCluster } from "../../bootstrap/template/join-need.ts";
 import { poolOf, settingOf } from "../../test/world/ask.ts";
 import { guardKey } from "../core/safety/guard.ts";
 import { openHider } from "./hide.ts";
@@ -34,10 +35,19 @@ test("hides tokens in commands and messages, and what providers and hooks are to
   for (const secret of [TOKEN, "secret-path", "0123456789abcdef", "k-0123456789", "pw-1"]) {
     expect(text).not.toContain(secret);
   }
-  expect(hidden.pools[0]?.bootstrap.setupCommands).toEqual([
-    "kubeadm join --token [redacted]",
-    "true",
-  ]);
+});
+
+test("leaves nothing of a command but whether it is the same and joins the cluster", () => {
+  const commands = ["docker login -p hunter2", "kubeadm join {{ .KubernetesServer }}", "true"];
+  const { hide } = openHider(config);
+  const hidden = hide({ payload: { kind: "bootstrap", commands } });
+  expect(JSON.stringify(hidden)).not.toMatch(/hunter2|docker|kubeadm/);
+  const [login = "", joins = "", last = ""] = (hidden as { payload: { commands: string[] } })
+    .payload.commands;
+  expect([login, joins, last].map((one) => joinsCluster([one]))).toEqual([false, true, false]);
+  expect(new Set([login, joins, last]).size).toBe(3);
+  expect(hide({ commands })).toEqual({ commands: [login, joins, last] });
+  expect(hide(hidden)).toEqual(hidden);
 });
 
 test("renames what is made of hidden commands everywhere, and nothing else", () => {
