@@ -333,25 +333,25 @@ export type VersionView = {
   platform: string;
 };
 
-/** Codes of error answers. */
-export const ERROR_CODES = [
-  "invalid_argument",
-  "unauthenticated",
-  "permission_denied",
-  "not_found",
-  "node_unknown",
-  "conflict",
-  "out_of_bounds",
-  "not_cordoned",
-  "gone",
-  "precondition_failed",
-  "too_large",
-  "rate_limited",
-  "internal",
-  "unavailable",
-  "not_leader",
-] as const;
-export type ErrorCode = (typeof ERROR_CODES)[number];
+/** Every code of a refusal, with its HTTP status. */
+export const ERROR_STATUS = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  node_unknown: 404,
+  conflict: 409,
+  out_of_bounds: 409,
+  not_cordoned: 409,
+  gone: 409,
+  precondition_failed: 412,
+  too_large: 413,
+  rate_limited: 429,
+  internal: 500,
+  unavailable: 503,
+  not_leader: 503,
+} as const;
+export type ErrorCode = keyof typeof ERROR_STATUS;
 
 export type BootstrapStepView = {
   kind: string;

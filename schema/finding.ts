@@ -103,6 +103,18 @@ export const Finding = v.object({
 });
 export type Finding = v.InferOutput<typeof Finding>;
 
+/** A finding of the whole node, but for what is given. */
+export function newFinding(
+  given: Pick<Finding, "at" | "boot_id" | "message" | "source"> & Partial<Finding>,
+): Finding {
+  const place = { code: null, reason: null, pci: null, gpu_index: null, gpu_uuid: null };
+  const program = { mig: null, pid: null, process_name: null };
+  const { at, boot_id, message, source } = given;
+  const said = { at, boot_id, severity: "warning" as const, message, metrics: {}, source };
+  const marks = { foreign: false, injected: false, kmsg_seq: null };
+  return { kind: "host", ...place, ...program, ...said, ...marks, ...given };
+}
+
 /** A finding as it travels: numbered by the spool, so that a replay is recognised. */
 export const SpooledFinding = v.object({
   seq,

@@ -3,7 +3,7 @@
  * GPU was just lost, which switch event a detail line belongs to, which UUID has which address)
  * goes in and comes out. The agent does not judge, so nothing here knows the catalogue.
  */
-import type { Finding, Metrics, Severity } from "../../schema/finding.ts";
+import { type Finding, newFinding, type Metrics, type Severity } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -102,26 +102,13 @@ function xidSeverity(code: number, metrics: Metrics): Severity {
 /** Everything a finding of this log has in common. */
 function baseOf(origin: Origin, line: string): Finding {
   const atMs = origin.bootWallMs + origin.usec / 1_000;
-  return {
-    kind: "host",
-    code: null,
-    reason: null,
-    pci: null,
-    gpu_index: null,
-    gpu_uuid: null,
-    mig: null,
-    pid: null,
-    process_name: null,
+  return newFinding({
     at: new Date(atMs).toISOString(),
     boot_id: origin.bootId,
-    severity: "warning",
     message: printable(line, LIMIT.messageCharsMax),
-    metrics: {},
     source: "kmsg",
-    foreign: false,
-    injected: false,
     kmsg_seq: origin.seq,
-  };
+  });
 }
 
 /** Names the GPU at an address, from the given table or from what the driver said in this boot. */

@@ -2,7 +2,7 @@
  * Conditions become findings only when they rise or get worse: what merely lasts is told by its key
  * in the check, so that a fault of a month is one finding and not forty thousand. Pure.
  */
-import { SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
+import { newFinding, SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { normalizePci } from "../pci.ts";
 import { type Condition, type Held, type ProbeContext, metricsOf, formatKey } from "./probe.ts";
@@ -22,26 +22,18 @@ export function makeFinding(condition: Condition, ctx: Circumstances): Finding {
     name,
     typeof value === "string" ? value.slice(0, METRIC_CHARS_MAX) : value,
   ]);
-  return {
-    kind: condition.kind,
-    code: condition.code,
-    reason: condition.reason,
+  const { kind, code, reason, severity, message } = condition;
+  return newFinding({
+    ...{ kind, code, reason, severity },
     pci: gpu === null ? null : normalizePci(gpu.pciBusId),
     gpu_index: gpu?.index ?? null,
     gpu_uuid: gpu?.uuid ?? null,
-    mig: null,
-    pid: null,
-    process_name: null,
     at: new Date(ctx.wallMs).toISOString(),
     boot_id: ctx.bootId,
-    severity: condition.severity,
-    message: condition.message.slice(0, LIMIT.messageCharsMax),
+    message: message.slice(0, LIMIT.messageCharsMax),
     metrics: metricsOf(Object.fromEntries(metrics)),
     source: ctx.simulated ? "sim" : "probe",
-    foreign: false,
-    injected: false,
-    kmsg_seq: null,
-  };
+  });
 }
 
 export type Change = {

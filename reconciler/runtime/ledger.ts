@@ -22,13 +22,17 @@ import type { Store, StoredEntry } from "../core/store.ts";
 /** Far more orders than people give between a commit and its hand-over. */
 const SETTLED_MAX = 1_000;
 
+type LedgerFrom = {
+  store: Store;
+  clock: Clock;
+  config: Config;
+  fleetId: string;
+  committed: (change: Change) => void;
+  informer: Pick<ClusterInformer, "told" | "doubt">;
+};
+
 export class Ledger {
-  private readonly store: Store;
-  private readonly clock: Clock;
-  private readonly config: Config;
-  private readonly fleetId: string;
-  private readonly committed: (change: Change) => void;
-  private readonly informer: Pick<ClusterInformer, "told" | "doubt">;
+  private readonly from: LedgerFrom;
   private mirror: Mirror = newMirror();
   private entries: StoredEntry[] = [];
   /** Highest inbox id taken in: ids grow, and this process is the only writer. */
@@ -42,25 +46,13 @@ export class Ledger {
   private staged: Change | null = null;
   private tail: Promise<unknown> = Promise.resolve();
 
-  constructor(from: {
-    store: Store;
-    clock: Clock;
-    config: Config;
-    fleetId: string;
-    committed: (change: Change) => void;
-    informer: Pick<ClusterInformer, "told" | "doubt">;
-  }) {
-    this.store = from.store;
-    this.clock = from.clock;
-    this.config = from.config;
-    this.fleetId = from.fleetId;
-    this.committed = from.committed;
-    this.informer = from.informer;
+  constructor(from: LedgerFrom) {
+    this.from = from;
   }
 
   fleet(): Fleet {
     const { nodes, pools, operations, facts } = this.mirror;
-    return { fleetId: this.fleetId, nodes, pools, operations, facts };
+    return { fleetId: this.from.fleetId, nodes, pools, operations, facts };
   }
 
   /** `<provider>/<instance id>` → node. */
@@ -95,8 +87,8 @@ export class Ledger {
   stage(draft: Draft): void {
     const change = draft.finish();
     if (change === null) return;
-    stampEpoch(change, this.store.epoch ?? 0);
-    change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    stampEpoch(change, this.from.store.epoch ?? 0);
+    change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
     mirrorChange(this.mirror, change);
     this.staged = this.staged === null ? change : mergeChanges(this.staged, change);
   }
@@ -107,13 +99,13 @@ export class Ledger {
     if (change === null) return;
     this.staged = null;
     try {
-      await this.store.commit(change);
+      await this.from.store.commit(change);
     } catch (error) {
       this.stale = true;
       throw error;
     }
-    this.informer.told(change);
-    this.committed(change);
+    this.from.informer.told(change);
+    this.from.committed(change);
   }
 
   /** Both, for a change that stands alone. */
@@ -133,8 +125,8 @@ export class Ledger {
     if (this.staged !== null) this.stale = true;
     this.staged = null;
     if (!this.stale) return;
-    const now = this.clock.wallMs();
-    const { snapshot, change } = recoverSnapshot(await this.store.load(), now);
+    const now = this.from.clock.wallMs();
+    const { snapshot, change } = recoverSnapshot(await this.from.store.load(), now);
     const mirror = newMirror();
     mirrorChange(mirror, {
       ...emptyChange(),
@@ -148,7 +140,7 @@ export class Ledger {
         ...(operation.payload.kind === "create" ? { askedAt: now, lookups: 0 } : {}),
       })),
     });
-    for (const { name, scaling } of this.config.pools) {
+    for (const { name, scaling } of this.from.config.pools) {
       if (mirror.pools.has(name)) continue;
       mirror.pools.set(name, newPoolState(name, scaling.minNodes, now));
     }
@@ -158,12 +150,12 @@ export class Ledger {
     this.raiseNewest(snapshot.entries);
     this.commands = snapshot.openCommands;
     // A standby shows the same, and leaves the writing to the leader.
-    if (this.store.epoch !== null && !isEmptyChange(change)) {
-      change.deliveries = deliveriesOf(change.events, this.config.server.notifier);
+    if (this.from.store.epoch !== null && !isEmptyChange(change)) {
+      change.deliveries = deliveriesOf(change.events, this.from.config.server.notifier);
       this.staged = change;
     }
     // What the cluster showed may have been folded and not written.
-    this.informer.doubt();
+    this.from.informer.doubt();
   }
 
   /** Durable letters from the ingest. A refresh may have found them already: each is taken once. */

@@ -4,7 +4,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ERROR_CODES } from "../../schema/api.ts";
+import { ERROR_STATUS } from "../../schema/api.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { poolYaml, World } from "../world/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
@@ -175,7 +175,7 @@ async function judge(a: WorldApp, w: World, ask: Ask): Promise<void> {
   expect([answer.status < 500, text]).toEqual([true, text]);
   if (ask.method === "HEAD") return;
   const { error } = JSON.parse(text) as { error: Record<string, unknown> };
-  expect(ERROR_CODES).toContain(error["code"] as never);
+  expect(Object.keys(ERROR_STATUS)).toContain(error["code"] as never);
   expect(error["message"]).toBeString();
   expect(error["request_id"]).toBeString();
   expect(text.length).toBeLessThan(20_000);

@@ -5,7 +5,7 @@
  */
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { ErrorCode } from "../../../schema/api.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { BootstrapAttempt } from "../../../schema/bootstrap.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -87,24 +87,6 @@ export type Env = {
 };
 export type App = Hono<Env>;
 
-const STATUS: Record<ErrorCode, 400 | 401 | 403 | 404 | 409 | 412 | 413 | 429 | 500 | 503> = {
-  invalid_argument: 400,
-  unauthenticated: 401,
-  permission_denied: 403,
-  not_found: 404,
-  node_unknown: 404,
-  conflict: 409,
-  out_of_bounds: 409,
-  not_cordoned: 409,
-  gone: 409,
-  precondition_failed: 412,
-  too_large: 413,
-  rate_limited: 429,
-  internal: 500,
-  unavailable: 503,
-  not_leader: 503,
-};
-
 /** An error answer. */
 export function refuse(
   c: Context<Env>,
@@ -118,7 +100,7 @@ export function refuse(
   if (passing) c.header("Retry-After", "1");
   return c.json(
     { error: { code, message, details, request_id: c.get("requestId") ?? "" } },
-    STATUS[code],
+    ERROR_STATUS[code],
   );
 }
 
@@ -214,12 +196,19 @@ function identify(c: Context<Env>, ports: RoutePorts): Principal | null {
   return ports.authority.identify(c.req.header("Authorization") ?? null, ports.clock.wallMs());
 }
 
-/** The same error shape for a request that never reached the application: a refused upgrade. */
-export function refuseUpgrade(code: ErrorCode, message: string, status: number): Response {
-  const headers: Record<string, string> =
-    status === 401 ? { "WWW-Authenticate": 'Bearer realm="navarch"' } : {};
-  return Response.json(
-    { error: { code, message, details: {}, request_id: "" } },
-    { status, headers },
-  );
+/**
+ * The same error shape for a request that never reached the application: a refused upgrade.
+ * `retryMs` is when to come again, `status` another than the code's own.
+ */
+export function refuseUpgrade(
+  code: ErrorCode,
+  message: string,
+  more: { retryMs?: number | null; status?: number } = {},
+): Response {
+  const { retryMs = null, status = ERROR_STATUS[code] } = more;
+  const error = { code, message, details: {}, request_id: "" };
+  const answer = Response.json({ error }, { status });
+  if (status === 401) answer.headers.set("WWW-Authenticate", 'Bearer realm="navarch"');
+  if (retryMs !== null) answer.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
+  return answer;
 }

@@ -149,9 +149,8 @@ function tooLarge(bytesMax: number): BodyAnswer {
 }
 
 function refused(code: ErrorCode, message: string, status: number): BodyAnswer {
-  const response = refuseUpgrade(code, message, status);
-  if (status === 429 || status === 503) response.headers.set("Retry-After", "1");
-  return { kind: "refused", response: closing(response) };
+  const retryMs = status === 429 || status === 503 ? 1_000 : null;
+  return { kind: "refused", response: closing(refuseUpgrade(code, message, { status, retryMs })) };
 }
 
 /** Ends the connection with the answer, so that the rest of a body is neither read nor kept. */

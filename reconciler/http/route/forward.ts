@@ -242,13 +242,9 @@ export class Forward {
 
 /** Nothing was done; the same request may be made again. */
 export function away(message: string): Response {
-  const answer = refuseUpgrade("not_leader", message, 503);
-  answer.headers.set("Retry-After", "1");
-  return answer;
+  return refuseUpgrade("not_leader", message, { retryMs: 1_000 });
 }
 
 function tooMany(): Response {
-  const answer = refuseUpgrade("rate_limited", TOO_MANY, 429);
-  answer.headers.set("Retry-After", String(ASK_AGAIN_MS / 1_000));
-  return answer;
+  return refuseUpgrade("rate_limited", TOO_MANY, { retryMs: ASK_AGAIN_MS });
 }

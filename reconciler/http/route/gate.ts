@@ -4,7 +4,7 @@
  * has none, unless it was turned away.
  */
 import type { Context } from "hono";
-import type { ErrorCode } from "../../../schema/api.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import type { AuditDraft } from "../../../schema/audit.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
 import type { NodeId } from "../../../schema/id.ts";
@@ -114,7 +114,6 @@ export function refuseStranger(
   const { why, name } = judged;
   const proven = why === "revoked" || why === "outdated" || why === "expired";
   const wait = admission?.logins.failed(from.remote) ?? null;
-  const status = wait === null ? 401 : 429;
   const code = wait === null ? "unauthenticated" : "rate_limited";
   void admission?.audit.refused({
     at: ports.clock.wallMs(),
@@ -125,13 +124,12 @@ export function refuseStranger(
     path: from.path.slice(0, PATH_CHARS_MAX),
     target: proven ? null : name,
     code,
-    status,
+    status: ERROR_STATUS[code],
     remote: from.remote,
     request: "",
   });
-  const answer = refuseUpgrade(code, wait === null ? SAID[why] : TOO_MANY, status);
-  if (wait !== null) answer.headers.set("Retry-After", String(wait));
-  return answer;
+  const retryMs = wait === null ? null : wait * 1_000;
+  return refuseUpgrade(code, wait === null ? SAID[why] : TOO_MANY, { retryMs });
 }
 
 /** The row of a report that was refused for whom it speaks, or would speak. */

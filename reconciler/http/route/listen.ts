@@ -116,9 +116,7 @@ export class Front {
     const waitMs = this.ports.quota.take(node, { reports: 1, bytes });
     if (waitMs === 0) return null;
     const { code, message } = throttled(this.ports, waitMs);
-    const answer = refuseUpgrade(code, message, 429);
-    answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
-    return answer;
+    return refuseUpgrade(code, message, { retryMs: waitMs });
   }
 
   private async route(request: Request, pathname: string, remote: string): Promise<Response> {
@@ -151,7 +149,7 @@ export class Front {
     // The replica that passes it on has looked already.
     if (this.remoteOf(request, "") !== "") return null;
     const why = whyForeign(request.headers, names);
-    return why === null ? null : refuseUpgrade("permission_denied", why, 403);
+    return why === null ? null : refuseUpgrade("permission_denied", why);
   }
 
   /** Whose call it is: the socket's other end, or for whom a replica of this fleet passes it on. */
@@ -177,7 +175,7 @@ export class Front {
     }
     const { principal } = judged;
     if (principal.role !== "node" && principal.role !== "admin") {
-      return refuseUpgrade("permission_denied", `role ${principal.role} may not report`, 403);
+      return refuseUpgrade("permission_denied", `role ${principal.role} may not report`);
     }
     const { node } = principal;
     const quotaKey = node ?? `connection ${++this.serial}`;
@@ -196,7 +194,7 @@ export class Front {
       remote,
     };
     if (server.upgrade(request, { data })) return undefined;
-    return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected", 400);
+    return refuseUpgrade("invalid_argument", "a WebSocket upgrade was expected");
   }
 
   opened(socket: ServerWebSocket<Socket>): void {
@@ -243,9 +241,7 @@ function countControl(socket: ServerWebSocket<Socket>, payload: Buffer): void {
 
 /** An agent comes back by POST meanwhile, and to a stream later. */
 function refuseTooMany(waitMs: number): Response {
-  const answer = refuseUpgrade("rate_limited", "this node connects too often", 429);
-  answer.headers.set("Retry-After", String(Math.ceil(waitMs / 1_000)));
-  return answer;
+  return refuseUpgrade("rate_limited", "this node connects too often", { retryMs: waitMs });
 }
 
 /** Without a Host that is one (HTTP/1.0 needs none) the URL is a path, which nobody else reads. */

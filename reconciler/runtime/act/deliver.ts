@@ -30,37 +30,32 @@ export function expandEnv(
 /** Milliseconds between looks at the outbox when nothing hints. */
 const IDLE_MS = 1_000;
 
+type NotifierFrom = {
+  store: Store;
+  clock: Clock;
+  log: Log;
+  /** URLs and headers come expanded. */
+  config: Extract<NotifierConfig, { type: "webhook" }>;
+  /** Signs the body. */
+  secret: string | null;
+};
+
 export class Notifier {
-  private readonly store: Store;
-  private readonly clock: Clock;
-  private readonly log: Log;
-  private readonly config: Extract<NotifierConfig, { type: "webhook" }>;
-  private readonly secret: string | null;
+  private readonly from: NotifierFrom;
   private stopped = false;
   private cancel: (() => void) | null = null;
 
-  /** URLs and headers come expanded; `secret` signs the body. */
-  constructor(from: {
-    store: Store;
-    clock: Clock;
-    log: Log;
-    config: Extract<NotifierConfig, { type: "webhook" }>;
-    secret: string | null;
-  }) {
-    this.store = from.store;
-    this.clock = from.clock;
-    this.log = from.log;
-    this.config = from.config;
-    this.secret = from.secret;
+  constructor(from: NotifierFrom) {
+    this.from = from;
   }
 
   start(): void {
     const again = (): void => {
       if (this.stopped) return;
-      this.cancel = this.clock.after(IDLE_MS, () => {
+      this.cancel = this.from.clock.after(IDLE_MS, () => {
         this.deliverDue()
           .catch((error: unknown) =>
-            this.log("warn", "the outbox cannot be read", { error: String(error) }),
+            this.from.log("warn", "the outbox cannot be read", { error: String(error) }),
           )
           .finally(again);
       });
@@ -77,7 +72,7 @@ export class Notifier {
   async deliverDue(): Promise<void> {
     const blocked = new Set<string>();
     for (;;) {
-      const due = (await this.store.deliveries(this.clock.wallMs(), 100)).filter(
+      const due = (await this.from.store.deliveries(this.from.clock.wallMs(), 100)).filter(
         (one) => !blocked.has(one.node),
       );
       if (due.length === 0) return;
@@ -86,44 +81,45 @@ export class Notifier {
   }
 
   private async deliver(delivery: Delivery): Promise<boolean> {
-    const url = hookUrl(this.config, delivery.kind as HookKind);
+    const url = hookUrl(this.from.config, delivery.kind as HookKind);
     if (url === null) {
-      await this.store.settleDelivery(delivery.id, { kind: "dropped" });
+      await this.from.store.settleDelivery(delivery.id, { kind: "dropped" });
       return true;
     }
     const problem = await this.post(url, delivery);
     if (problem === null) {
-      await this.store.settleDelivery(delivery.id, { kind: "delivered" });
+      await this.from.store.settleDelivery(delivery.id, { kind: "delivered" });
       return true;
     }
-    const { attempts, initialMs, maxMs } = this.config.retry;
+    const { attempts, initialMs, maxMs } = this.from.config.retry;
     if (delivery.attempts + 1 >= attempts) {
-      this.log("error", "webhook given up", { kind: delivery.kind, node: delivery.node, problem });
-      await this.store.settleDelivery(delivery.id, { kind: "dropped" });
+      const { kind, node } = delivery;
+      this.from.log("error", "webhook given up", { kind, node, problem });
+      await this.from.store.settleDelivery(delivery.id, { kind: "dropped" });
       return true;
     }
-    const notBefore = this.clock.wallMs() + backoffMs(delivery.attempts + 1, initialMs, maxMs);
-    await this.store.settleDelivery(delivery.id, { kind: "retry", notBefore });
+    const notBefore = this.from.clock.wallMs() + backoffMs(delivery.attempts + 1, initialMs, maxMs);
+    await this.from.store.settleDelivery(delivery.id, { kind: "retry", notBefore });
     return false;
   }
 
   /** `null` when any 2xx came back, else what went wrong. */
   private async post(url: string, delivery: Delivery): Promise<string | null> {
     const headers: Record<string, string> = {
-      ...this.config.headers,
+      ...this.from.config.headers,
       "content-type": "application/json",
       "x-navarch-event-id": String(delivery.id),
     };
-    if (this.secret !== null) {
+    if (this.from.secret !== null) {
       headers["x-navarch-signature"] =
-        `sha256=${createHmac("sha256", this.secret).update(delivery.body).digest("hex")}`;
+        `sha256=${createHmac("sha256", this.from.secret).update(delivery.body).digest("hex")}`;
     }
     try {
       const answer = await fetch(url, {
         method: "POST",
         headers,
         body: delivery.body,
-        signal: AbortSignal.timeout(this.config.timeoutMs),
+        signal: AbortSignal.timeout(this.from.config.timeoutMs),
         // A signed body does not follow a stranger; and an error of `fetch` would quote the URL.
         redirect: "manual",
       });
