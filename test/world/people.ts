@@ -173,6 +173,8 @@ export class Season {
     const was = clusterOf(this.world).node(one.name)?.unschedulable === true;
     kube.person.cordon(one.name);
     if (!was) this.cordoned.add(one.uid);
+    // A repair that was called off resumes then, with a mark of its own.
+    this.lifted.delete(one.uid);
     this.told.push(`  ${one.name}${was ? ", which was" : ""}`);
   }
 
