@@ -6,13 +6,13 @@
  */
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { FakeKube } from "../cluster/fake.ts";
+import { renewLease } from "../cluster/lease.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
 import type { Member } from "./crowd.ts";
 
 /** Of a lease (docs/reference/kubernetes.md#timings). */
 const RENEW_MS = 10_000;
 const GRACE_MS = 40_000;
-const LEASES = "kube-node-lease";
 const GPU = "nvidia.com/gpu";
 
 export class Kubelet {
@@ -63,11 +63,7 @@ export class Kubelet {
   /** Brings the lease up to the last renewal that has happened by now. */
   renew(): void {
     if (this.#isUp) this.#renewedAt = this.#lastRenewal();
-    const renewTime = new Date(this.#renewedAt).toISOString().replace("Z", "000Z");
-    const lease = { metadata: { name: this.#name, namespace: LEASES }, spec: { renewTime } };
-    const kube = this.#kube;
-    if (kube.get("leases", LEASES, this.#name) === undefined) kube.seed("leases", lease);
-    else kube.person.edit("leases", LEASES, this.#name, { spec: { renewTime } }, KUBELET);
+    renewLease(this.#kube, this.#name, this.#renewedAt);
   }
 
   #node() {

@@ -20,21 +20,13 @@ import {
   phaseOf,
   surge,
   threshold,
+  WIDE_BUDGETS,
 } from "../world/story.ts";
 
 afterEach(closeWorlds);
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-
-/** Budgets so wide that only what the story is about is in the way. */
-const OPEN = `
-safety:
-  budgets:
-    isolate: { pool: 100%, domain: 100%, fleet: 100% }
-    drain: { pool: 100%, domain: 100%, fleet: 100% }
-    replace: { pool: 100%, domain: 100%, fleet: 100% }
-`;
 
 const pool = (name: string, size: number, extra = ""): string => `
   - name: ${name}
@@ -253,7 +245,7 @@ test("GPUs that all tell one UUID are no lemons", async () => {
 test("a zone that falls dark does not blind the small zones beside it", async () => {
   const zones = [pool("pa", 3, "    zones: [za]\n"), pool("pb", 2, "    zones: [zb]\n")];
   const world = await openLarge(
-    `${BASE}${OPEN}\npools:${zones.join("")}${pool("pc", 2, "    zones: [zc]\n")}`,
+    `${BASE}${WIDE_BUDGETS}\npools:${zones.join("")}${pool("pc", 2, "    zones: [zc]\n")}`,
   );
   await up(world, 7);
   for (const { id, instance } of world.nodes()) {
@@ -285,7 +277,7 @@ test("nothing is given up for a node that no ceiling would let us buy", async ()
 });
 
 test("one machine whose agent is dead does not keep the fleet half-open", async () => {
-  const world = await openLarge(`${BASE}${OPEN}\npools:${pool("p", 12)}`);
+  const world = await openLarge(`${BASE}${WIDE_BUDGETS}\npools:${pool("p", 12)}`);
   await up(world, 12);
   const [mute = "", ...others] = world.serving();
   for (const id of others.slice(0, 5)) world.xid(id, 48);
@@ -339,7 +331,7 @@ test("a person's cordon on a sick node does not keep the next one in use", async
 
 test("four failures confirmed in one plan count as four", async () => {
   const wide = pool("p", 4).replace("threshold: 1", "threshold: 1, max_unavailable: 100%");
-  const world = await open(`${BASE}${OPEN}  breaker: { enabled: false }\npools:${wide}`, {
+  const world = await open(`${BASE}${WIDE_BUDGETS}  breaker: { enabled: false }\npools:${wide}`, {
     store: "memory",
   });
   await up(world, 4);

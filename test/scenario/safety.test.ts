@@ -5,6 +5,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { factsOf } from "../../schema/safety.ts";
+import { freeze } from "../world/cluster.ts";
 import { BASE } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
 import { openLarge, watchDeeds } from "../world/storm.ts";
@@ -12,24 +13,17 @@ import {
   anotherPool,
   closeWorlds,
   fleet,
+  loseEnds,
   open,
   order,
   resize,
   threshold,
   told,
   waitOf,
+  WIDE_BUDGETS,
 } from "../world/story.ts";
 
 afterEach(closeWorlds);
-
-/** Budgets so wide that only what the story is about is in the way. */
-const OPEN = `
-safety:
-  budgets:
-    isolate: { pool: 100%, domain: 100%, fleet: 100% }
-    drain: { pool: 100%, domain: 100%, fleet: 100% }
-    replace: { pool: 100%, domain: 100%, fleet: 100% }
-`;
 
 const pool = (name: string, size: number, extra = ""): string => `
   - name: ${name}
@@ -76,7 +70,7 @@ async function whole(world: World, size: number, ms: number): Promise<void> {
 const HOUR_MS = 3_600_000;
 
 test("budgets hold in every scope: the replace share of a pool is all that is out at once", async () => {
-  const wide = OPEN.replace("replace: { pool: 100%", "replace: { pool: 2");
+  const wide = WIDE_BUDGETS.replace("replace: { pool: 100%", "replace: { pool: 2");
   const world = await open(`${BASE}${wide}  breaker: { enabled: false }\npools:${pool("p", 10)}`);
   await whole(world, 10, HOUR_MS);
   const out = mostOut(world);
@@ -87,7 +81,7 @@ test("budgets hold in every scope: the replace share of a pool is all that is ou
 });
 
 test("a burst is slowed to a trickle, goes on, and the breaker closes by itself", async () => {
-  const world = await openLarge(`${BASE}${OPEN}\npools:${pool("p", 20)}`);
+  const world = await openLarge(`${BASE}${WIDE_BUDGETS}\npools:${pool("p", 20)}`);
   await whole(world, 20, HOUR_MS);
   const out = mostOut(world);
   const sick = world.serving().slice(0, 6);
@@ -103,7 +97,7 @@ test("a burst is slowed to a trickle, goes on, and the breaker closes by itself"
 
 test("a cause that one zone shares stops repairs there, and the other zones go on", async () => {
   const zones = ["a", "b", "c"].map((zone) => pool(`p${zone}`, 8, `    zones: [z${zone}]\n`));
-  const world = await openLarge(`${BASE}${OPEN}\npools:${zones.join("")}`);
+  const world = await openLarge(`${BASE}${WIDE_BUDGETS}\npools:${zones.join("")}`);
   await whole(world, 24, HOUR_MS);
   const inZone = (zone: string) =>
     world
@@ -199,7 +193,7 @@ test("under a ceiling in dollars nothing is bought whose price is not known", as
 });
 
 test("a list that collapses blinds everything, and sight comes back by itself", async () => {
-  const world = await open(`${BASE}${OPEN}\npools:${pool("p", 4)}${anotherPool("q", 4)}`);
+  const world = await open(`${BASE}${WIDE_BUDGETS}\npools:${pool("p", 4)}${anotherPool("q", 4)}`);
   await whole(world, 8, HOUR_MS);
   const list = world.cloud.list.bind(world.cloud);
   world.cloud.list = async () => ({ kind: "ok", instances: [] });
@@ -228,7 +222,7 @@ test("an end that the cloud does not confirm is told to a person, once", async (
 });
 
 test("isolation has a budget of its own, refilled by time and by verified replacements", async () => {
-  const tight = OPEN.replace("isolate: { pool: 100%", "isolate: { pool: 2");
+  const tight = WIDE_BUDGETS.replace("isolate: { pool: 100%", "isolate: { pool: 2");
   const stuck =
     "    health: { unhealthy_threshold: 1, max_unavailable: 100%, auto_replace: false }\n";
   const yaml = pool("p", 12).replace(/ {4}health: .*\n/, stuck);
@@ -244,7 +238,7 @@ test("isolation has a budget of its own, refilled by time and by verified replac
 });
 
 test("what is evident by itself moves on while a doubtful fault holds the trickle", async () => {
-  const world = await openLarge(`${BASE}${OPEN}\npools:${pool("p", 20)}`);
+  const world = await openLarge(`${BASE}${WIDE_BUDGETS}\npools:${pool("p", 20)}`);
   await whole(world, 20, HOUR_MS);
   const doubtful = world.serving().slice(0, 4);
   // Their work does not leave: the one that may go is not gone for long.
@@ -264,23 +258,18 @@ test("what is evident by itself moves on while a doubtful fault holds the trickl
 
 test("a call that was intended before the darkness is not made in it", async () => {
   const world = await fleet(4, threshold(1));
-  let asked = 0;
-  const terminate = world.cloud.terminate.bind(world.cloud);
-  world.cloud.terminate = async () => {
-    asked++;
-    return { kind: "ambiguous", message: "no answer" };
-  };
+  const ends = loseEnds(world);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);
-  expect(await world.advance(() => asked > 1, HOUR_MS)).toBe(true);
+  expect(await world.advance(() => ends.asked > 1, HOUR_MS)).toBe(true);
   const list = world.cloud.list.bind(world.cloud);
   world.cloud.list = async () => ({ kind: "ok", instances: [] });
   await world.advance(() => (world.reconciler.lastSight()?.blind.length ?? 0) > 0, 5 * 60_000);
-  const before = asked;
+  const before = ends.asked;
   await world.advance(() => false, 5 * 60_000);
-  expect(asked).toBe(before);
+  expect(ends.asked).toBe(before);
   world.cloud.list = list;
-  world.cloud.terminate = terminate;
+  ends.fix();
   await whole(world, 4, HOUR_MS);
 });
 
@@ -338,7 +327,7 @@ test("a slot that a smaller pool gave up takes no room from the next repair", as
 
 test("max_unavailable caps all rungs together, however wide the budgets are", async () => {
   const two = pool("p", 10).replace("max_unavailable: 100%", "max_unavailable: 2");
-  const world = await open(`${BASE}${OPEN}  breaker: { enabled: false }\npools:${two}`);
+  const world = await open(`${BASE}${WIDE_BUDGETS}  breaker: { enabled: false }\npools:${two}`);
   await whole(world, 10, HOUR_MS);
   const out = mostOut(world);
   for (const id of world.serving().slice(0, 6)) world.xid(id, 48);
@@ -413,21 +402,15 @@ test("a ceiling in dollars is filled to its last dollar, by the provider's own p
 
 test("a call that was intended before a freeze is not made in it", async () => {
   const world = await fleet(3, threshold(1));
-  let asked = 0;
-  const terminate = world.cloud.terminate.bind(world.cloud);
-  world.cloud.terminate = async () => {
-    asked++;
-    return { kind: "ambiguous", message: "no answer" };
-  };
+  const ends = loseEnds(world);
   const [sick = ""] = world.serving();
   world.xid(sick, 79);
-  expect(await world.advance(() => asked > 1, HOUR_MS)).toBe(true);
-  const freeze = { kind: "freeze", by: "ann", why: "looking", at: 0, until: null } as const;
-  await world.reconciler.change((draft) => draft.putFact(freeze));
-  const before = asked;
+  expect(await world.advance(() => ends.asked > 1, HOUR_MS)).toBe(true);
+  const thaw = await freeze(world);
+  const before = ends.asked;
   await world.advance(() => false, 10 * 60_000);
-  expect(asked).toBe(before);
-  await world.reconciler.change((draft) => draft.dropFact("freeze"));
-  world.cloud.terminate = terminate;
+  expect(ends.asked).toBe(before);
+  await thaw();
+  ends.fix();
   await whole(world, 3, HOUR_MS);
 });

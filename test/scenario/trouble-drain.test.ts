@@ -30,9 +30,17 @@ import { poolYaml, type World } from "../world/world.ts";
 
 afterEach(closeWorlds);
 
-/** No scheduler is attached: only the agents' process lists tell what runs. */
-function detachScheduler(w: World): void {
+/**
+ * A fleet whose first node works, which only the agents' process lists tell: no scheduler is
+ * attached.
+ */
+async function openBusy(size: number, processes: number) {
+  const w = await fleet(size, threshold(1));
   w.scheduler.left = () => null;
+  const [busy = ""] = w.serving();
+  w.agent(busy).processes = processes;
+  await w.live(10);
+  return { w, busy, instance: instanceOf(w, busy) };
 }
 
 function drainPurpose(w: World, id: string): Purpose | null {
@@ -42,12 +50,7 @@ function drainPurpose(w: World, id: string): Purpose | null {
 
 describe("a busy node that is drained", () => {
   test("keeps its work when the control plane restarts", async () => {
-    const w = await fleet(2, threshold(1));
-    detachScheduler(w);
-    const [busy = ""] = w.serving();
-    const instance = instanceOf(w, busy);
-    w.agent(busy).processes = 4;
-    await w.live(10);
+    const { w, busy, instance } = await openBusy(2, 4);
     await order(w, busy, "replace");
     await w.live(300);
     for (let i = 0; i < 3; i++) {
@@ -65,12 +68,7 @@ describe("a busy node that is drained", () => {
   });
 
   test("keeps its work when its agent falls silent, until the deadline", async () => {
-    const w = await fleet(3, threshold(1));
-    detachScheduler(w);
-    const [busy = ""] = w.serving();
-    const instance = instanceOf(w, busy);
-    w.agent(busy).processes = 4;
-    await w.live(10);
+    const { w, busy, instance } = await openBusy(3, 4);
     await order(w, busy, "replace", { timeoutMs: 1_200_000 });
     await w.live(60);
     w.agent(busy).quiet = true;
@@ -89,12 +87,7 @@ describe("a busy node that is drained", () => {
   });
 
   test("keeps its work when its agent is gone after a restart of the control plane", async () => {
-    const w = await fleet(3, threshold(1));
-    detachScheduler(w);
-    const [busy = ""] = w.serving();
-    const instance = instanceOf(w, busy);
-    w.agent(busy).processes = 4;
-    await w.live(10);
+    const { w, busy, instance } = await openBusy(3, 4);
     await order(w, busy, "replace", { timeoutMs: 1_200_000 });
     await w.live(60);
     w.agent(busy).quiet = true;
@@ -106,11 +99,7 @@ describe("a busy node that is drained", () => {
   });
 
   test("keeps work that began after its agent's last report", async () => {
-    const w = await fleet(2, threshold(1));
-    detachScheduler(w);
-    const [busy = ""] = w.serving();
-    const instance = instanceOf(w, busy);
-    await w.live(10);
+    const { w, busy, instance } = await openBusy(2, 0);
     w.agent(busy).processes = 4;
     await order(w, busy, "replace");
     await w.live(300);

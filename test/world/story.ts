@@ -47,6 +47,15 @@ export async function fleet(size: number, extra = "", options: Options = {}): Pr
 export const threshold = (n: number, more = ""): string =>
   `    health: { unhealthy_threshold: ${n}${more} }\n`;
 
+/** Budgets so wide that only what the story is about is in the way. */
+export const WIDE_BUDGETS = `
+safety:
+  budgets:
+    isolate: { pool: 100%, domain: 100%, fleet: 100% }
+    drain: { pool: 100%, domain: 100%, fleet: 100% }
+    replace: { pool: 100%, domain: 100%, fleet: 100% }
+`;
+
 export const surge = (n: number): string => `${threshold(n)}    replacement: surge\n`;
 
 /** Another pool for `extra`, after everything that belongs to the first. */
@@ -128,6 +137,22 @@ export function watchEnds(world: World): InstanceId[] {
     return terminate(id, fence);
   };
   return asked;
+}
+
+/** From now on every order to end a machine is asked in vain. `asked` counts them. */
+export function loseEnds(world: World): { asked: number; fix(): void } {
+  const terminate = world.cloud.terminate.bind(world.cloud);
+  const state = {
+    asked: 0,
+    fix: () => {
+      world.cloud.terminate = terminate;
+    },
+  };
+  world.cloud.terminate = async () => {
+    state.asked++;
+    return { kind: "ambiguous", message: "no answer" };
+  };
+  return state;
 }
 
 /** The process dies and starts again on what is durable. */

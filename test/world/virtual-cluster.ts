@@ -14,12 +14,12 @@ import type { KubeNode } from "../../reconciler/core/kubernetes/object.ts";
 import type { InstanceId } from "../../schema/id.ts";
 import type { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { KubeCall } from "./observation.ts";
+import { LEASES, renewLease } from "../../simulator/cluster/lease.ts";
+import { seedNode } from "../fixture/kubernetes/node.ts";
 import { Workload, type WorkloadOptions } from "./workload.ts";
 
 /** How often kubelets and controllers look: half of what a lease is renewed in. */
 const BEAT_MS = 5_000;
-const OS = "kubernetes.io/os";
-const LEASES = "kube-node-lease";
 
 export type ClusterOptions = {
   /** The Node's name of an instance. */
@@ -103,9 +103,19 @@ export class VirtualCluster {
     this.kubelets.set(instance, { name, isUp: true, haunts: false });
     this.kube.cluster.setKubelet(name, true);
     if (this.node(name) === null) {
-      this.kube.seed("nodes", newNode(name, instance, this.options.status?.(instance)));
+      const status = this.options.status?.(instance);
+      seedNode(this.kube, name, {
+        spec: { providerID: `navarch://fake/local/${instance}` },
+        status: {
+          conditions: [{ type: "Ready", status: "True" }],
+          allocatable: { "nvidia.com/gpu": "2" },
+          // The first boot of a simulated machine, as its agent reads it too.
+          nodeInfo: { bootID: "boot-1" },
+          ...status,
+        },
+      });
     }
-    this.renew(name);
+    renewLease(this.kube, name, this.clock.wallMs());
   }
 
   /** A kubelet that is cut off from the API server: its lease runs out, its pods run on. */
@@ -184,51 +194,9 @@ export class VirtualCluster {
     }
     for (const [id, kubelet] of this.kubelets) {
       if (kubelet.isUp && !instances.has(id) && !kubelet.haunts) this.cut(id);
-      else if (kubelet.isUp && this.beats % 2 === 0) this.renew(kubelet.name);
+      else if (kubelet.isUp && this.beats % 2 === 0)
+        renewLease(this.kube, kubelet.name, this.clock.wallMs());
     }
     for (const workload of this.workloads) workload.tend();
   }
-
-  private renew(name: string): void {
-    // MicroTime, as leases have it.
-    const renewTime = new Date(this.clock.wallMs()).toISOString().replace("Z", "000Z");
-    const lease = { metadata: { name, namespace: LEASES }, spec: { renewTime } };
-    if (this.kube.get("leases", LEASES, name) === undefined) this.kube.seed("leases", lease);
-    else {
-      const how = { manager: "kubelet" };
-      this.kube.person.edit("leases", LEASES, name, { spec: { renewTime } }, how);
-    }
-  }
-}
-
-/** With an owner for what it says, as a kubelet's registration has. */
-function newNode(
-  name: string,
-  instance: InstanceId,
-  status: Readonly<Record<string, unknown>> = {},
-) {
-  return {
-    metadata: {
-      name,
-      labels: { [OS]: "linux" },
-      managedFields: [
-        {
-          manager: "kubelet",
-          operation: "Update",
-          apiVersion: "v1",
-          fieldsType: "FieldsV1",
-          time: "2026-01-01T00:00:00Z",
-          fieldsV1: { "f:metadata": { "f:labels": { ".": {}, [`f:${OS}`]: {} } } },
-        },
-      ],
-    },
-    spec: { providerID: `navarch://fake/local/${instance}` },
-    status: {
-      conditions: [{ type: "Ready", status: "True" }],
-      allocatable: { "nvidia.com/gpu": "2" },
-      // The first boot of a simulated machine, as its agent reads it too.
-      nodeInfo: { bootID: "boot-1" },
-      ...status,
-    },
-  };
 }
