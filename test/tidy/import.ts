@@ -119,12 +119,12 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "schema/migration": [],
   "simulator/bundle": [],
   "simulator/cluster": [],
-  "simulator/engine": ["cluster"],
+  "simulator/engine": [],
   "simulator/machine": ["scenario"],
   "simulator/replay": [],
   "simulator/report": ["run", "scenario"],
   "simulator/run": ["cluster", "engine", "machine", "scenario", "stack"],
-  "simulator/scenario": ["bundle", "cluster", "engine"],
+  "simulator/scenario": ["bundle", "engine"],
   "simulator/stack": ["cluster", "engine", "machine", "scenario"],
 };
 
