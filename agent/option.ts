@@ -8,6 +8,7 @@ import { BootId, NodeId } from "../schema/id.ts";
 import { LIMIT } from "../schema/limit.ts";
 import { parseAddress } from "./report/address.ts";
 import { parseSince } from "./report/since.ts";
+import { isLoopback } from "../schema/loopback.ts";
 
 export const FLAGS = {
   server: {
@@ -334,8 +335,6 @@ function readSince(given: string | undefined, nowMs: number): number | null {
   throw new Bad(`--since: ${since.message}`);
 }
 
-const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)$/;
-
 function readMetrics(
   given: string | undefined,
   insecure: boolean,
@@ -347,7 +346,7 @@ function readMetrics(
     throw new Bad(`--metrics-addr must be HOST:PORT, found ${JSON.stringify(given)}`);
   }
   const hostname = match[1] === "" ? "0.0.0.0" : (match[1] ?? "").replace(/^\[|\]$/g, "");
-  if (!LOOPBACK.test(hostname) && !insecure) {
+  if (!isLoopback(hostname) && !insecure) {
     throw new Bad(`--metrics-addr ${given} is not loopback; --metrics-insecure allows it`);
   }
   return { hostname, port };

@@ -7,7 +7,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type PackageName, PACKAGES, makeDeb } from "./deb/package.ts";
-import { ROOT, readStamp } from "./product.ts";
+import { ROOT, readStamp, secondsOf } from "./product.ts";
 
 const NAMES: readonly PackageName[] = ["navarch", "navarch-node"];
 const USAGE = `usage: bun run build/deb.ts [--only ${NAMES.join("|")}] [--binaries DIR]
@@ -27,12 +27,6 @@ function parse(args: readonly string[]): Wanted {
   }
   const folder = (given: string | undefined) => resolve(given ?? join(ROOT, "dist"));
   return { names, binaries: folder(values.binaries), outdir: folder(values.outdir) };
-}
-
-/** The time of the commit, or of `SOURCE_DATE_EPOCH`, which wins; the epoch without either. */
-function secondsOf(date: string): number {
-  const atMs = Date.parse(date);
-  return Number.isNaN(atMs) ? 0 : Math.floor(atMs / 1_000);
 }
 
 async function make({ names, binaries, outdir }: Wanted): Promise<number> {

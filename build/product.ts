@@ -56,6 +56,12 @@ export async function readStamp(): Promise<Stamp> {
   };
 }
 
+/** The time of the commit, or of `SOURCE_DATE_EPOCH`, which wins; the epoch without either. */
+export function secondsOf(date: string): number {
+  const atMs = Date.parse(date);
+  return Number.isNaN(atMs) ? 0 : Math.floor(atMs / 1_000);
+}
+
 /** Compiles one product and moves it into place whole, so that a running copy is never torn. */
 export async function buildProduct(product: Product, options: BuildOptions): Promise<Built> {
   const startedMs = performance.now();

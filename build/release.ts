@@ -13,7 +13,7 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { makeDeb, type PackageName } from "./deb/package.ts";
-import { PRODUCTS, ROOT, buildProduct, readStamp, type Stamp } from "./product.ts";
+import { PRODUCTS, ROOT, buildProduct, readStamp, type Stamp, secondsOf } from "./product.ts";
 import { type Architecture, fetchForeign, RELEASE_NAME } from "./release/foreign.ts";
 import { runtimePackage } from "./release/foreign.ts";
 import { type Lock, formatSbom } from "./release/sbom.ts";
@@ -87,7 +87,7 @@ function packArchive(folder: string, architecture: Architecture, stamp: Stamp): 
       return { name: `${top}/${name}`, bytes: read(name), mode };
     },
   );
-  const tar = encodeTar([...binaries, ...others], secondsOf(stamp));
+  const tar = encodeTar([...binaries, ...others], secondsOf(stamp.date));
   writeFileSync(join(folder, `${top}.tar.gz`), Bun.gzipSync(tar, { level: 6 }));
 }
 
@@ -96,15 +96,10 @@ const PACKAGED: readonly PackageName[] = ["navarch", "navarch-node"];
 function packDebs(folder: string, architecture: Architecture, stamp: Stamp): void {
   for (const name of PACKAGED) {
     const binary = readFileSync(join(folder, `${name}-linux-${RELEASE_NAME[architecture]}`));
-    const edition = { version: stamp.version, seconds: secondsOf(stamp) };
+    const edition = { version: stamp.version, seconds: secondsOf(stamp.date) };
     const { fileName, bytes } = makeDeb(name, binary, edition);
     writeFileSync(join(folder, fileName), bytes);
   }
-}
-
-function secondsOf({ date }: Stamp): number {
-  const atMs = Date.parse(date);
-  return Number.isNaN(atMs) ? 0 : Math.floor(atMs / 1_000);
 }
 
 /** `sha256sum`'s own form, sorted by name. */

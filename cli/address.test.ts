@@ -8,6 +8,7 @@ describe("parseServer()", () => {
     ["localhost:80", "http://localhost", true, false],
     [":8080", "http://localhost:8080", true, false],
     ["127.0.0.1:50051", "http://127.0.0.1:50051", true, false],
+    ["navarch.localhost", "http://navarch.localhost:50051", true, false],
     ["127.9.9.9", "http://127.9.9.9:50051", true, false],
     ["[::1]:7", "http://[::1]:7", true, false],
     ["::1", "http://[::1]:50051", true, false],

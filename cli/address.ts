@@ -3,6 +3,7 @@
  */
 import { usage } from "./failure.ts";
 import type { Failure } from "./failure.ts";
+import { isLoopback } from "../schema/loopback.ts";
 
 export const SERVER_DEFAULT = "http://localhost:50051";
 
@@ -31,7 +32,8 @@ export function parseServer(text: string): Address | Failure {
   return {
     ok: true,
     url: `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`,
-    loopback: isLoopback(url.hostname),
+    // Names below localhost lead to this machine (RFC 6761 §6.3).
+    loopback: isLoopback(url.hostname) || url.hostname.endsWith(".localhost"),
     secure: url.protocol === "https:",
   };
 }
@@ -41,10 +43,4 @@ function withHost(given: string): string {
   if (/^:\d/.test(given)) return `localhost${given}`;
   if (/^[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*$/i.test(given)) return `[${given}]`;
   return given;
-}
-
-export function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
-  if (host === "localhost" || host.endsWith(".localhost")) return true;
-  return host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -8,6 +8,7 @@ import { readMetric } from "../health/policy/event.ts";
 import { Finding, FINDING_KINDS } from "../schema/finding.ts";
 import type { FindingKind } from "../schema/finding.ts";
 import { didYouMean } from "./failure.ts";
+import { isRecord } from "./answer.ts";
 
 export type LineAnswer = { ok: true; finding: Finding } | { ok: false; message: string };
 
@@ -110,10 +111,6 @@ function unknown(what: string, given: string, allowed: readonly string[]): strin
 
 function refuse(message: string): { ok: false; message: string } {
   return { ok: false, message };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function describe(value: unknown): string {

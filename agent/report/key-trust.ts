@@ -15,6 +15,7 @@ import { ORDER_LIFE_MAX_MS, orderText, type ShownKey, vouchText } from "../../sc
 import type { AgentCommand } from "../../schema/report.ts";
 import type { Log } from "./part.ts";
 import { parseNote, type StateFiles } from "../state-file.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 
 const FILE = "control-key.json";
 
@@ -189,12 +190,10 @@ export class KeyTrust {
   }
 }
 
-const LOOPBACK = /^http:\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:|\/|$)/;
-
 /** `https`, `http`, or `loopback` for http that does not leave the machine. */
 export function transportOf(base: string): "https" | "http" | "loopback" {
   if (base.startsWith("https:")) return "https";
-  return LOOPBACK.test(base) ? "loopback" : "http";
+  return isLoopback(URL.parse(base)?.hostname ?? "") ? "loopback" : "http";
 }
 
 /** `sha256:<hex>` of an Ed25519 key's SubjectPublicKeyInfo in base64; `null` if it is none. */

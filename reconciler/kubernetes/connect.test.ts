@@ -310,6 +310,8 @@ describe("openTransport() proves who we are", () => {
     expect(warnings).toEqual([expect.stringContaining("insecure-skip-tls-verify")]);
     const plain = await opened({ token: "t1" }, { server: "http://k.example" });
     expect(plain.warnings).toEqual([expect.stringContaining("not encrypted")]);
+    const named = await opened({ token: "t1" }, { server: "http://127.k.example" });
+    expect(named.warnings).toEqual([expect.stringContaining("not encrypted")]);
     expect((await opened({ token: "t1" })).warnings).toEqual([]);
   });
 

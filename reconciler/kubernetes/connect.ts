@@ -15,6 +15,7 @@ import type { TransportTls } from "./credential.ts";
 import { openPlugin } from "./exec-plugin.ts";
 import { readKubeconfig } from "./kubeconfig.ts";
 import type { Choice, KubeconfigFile } from "./kubeconfig.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 
 export type Transport = {
   /** URL of the server, without a slash at its end. */
@@ -226,9 +227,6 @@ function warningsOf(context: string, { server, skipTLSVerify }: Cluster): string
   }
   return warnings;
 }
-
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "[::1]" || host.startsWith("127.");
 
 /** Files and plugins age in real time; only tests step another clock. */
 export const REAL_CLOCK: Clock = {

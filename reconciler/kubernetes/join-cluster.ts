@@ -10,6 +10,7 @@ import { explainForbidden } from "./permission.ts";
 import { readList, readObject, readText } from "./read-field.ts";
 import { serverOf } from "../core/address.ts";
 import type { Hindered } from "../core/scheduler.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 
 /** How this process itself reaches the cluster. */
 export type OwnWay = {
@@ -93,9 +94,8 @@ function reachable({ server, isInCluster }: OwnWay): string | null {
   const found = isInCluster ? null : serverOf(server);
   if (found === null) return null;
   const { hostname } = new URL(found);
-  const isLoopback = /^(?:127\.|\[::1\]$|localhost$)/.test(hostname);
   const isService = /^kubernetes(?:\.|$)|\.svc(?:\.|$)/.test(hostname);
-  return isLoopback || isService ? null : found;
+  return isLoopback(hostname) || isService ? null : found;
 }
 
 /** As kubeadm wants it: the first certificate's public key (RFC 7469 pins the same bytes). */

@@ -16,6 +16,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +26,8 @@ export type Identity = { fleetId: string; secret: string };
 /** Writes a whole file, mode 0600, so that a crash leaves the old one or the new one. */
 export function writeWhole(path: string, text: string): void {
   const partial = `${path}.new`;
-  const file = openSync(partial, "w", 0o600);
+  rmSync(partial, { force: true });
+  const file = openSync(partial, "wx", 0o600);
   writeSync(file, text);
   fsyncSync(file);
   closeSync(file);

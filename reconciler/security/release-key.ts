@@ -13,10 +13,10 @@
  * Adapter: files.
  */
 import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync } from "node:fs";
-import { renameSync, rmSync, writeSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type ShownKey, vouchText } from "../../schema/order.ts";
+import { writeWhole } from "./identity.ts";
 
 export type ReleaseKey = {
   /** Public half: SPKI, base64, one line. */
@@ -95,15 +95,4 @@ function readKey(pem: string, path: string): SigningKey {
     fingerprint: `sha256:${createHash("sha256").update(spki).digest("hex")}`,
     sign: (bytes) => new Uint8Array(sign(null, bytes, secret)),
   };
-}
-
-/** A crash leaves no key or a whole one. */
-function writeWhole(path: string, text: string): void {
-  const partial = `${path}.new`;
-  rmSync(partial, { force: true });
-  const file = openSync(partial, "wx", 0o600);
-  writeSync(file, text);
-  fsyncSync(file);
-  closeSync(file);
-  renameSync(partial, path);
 }

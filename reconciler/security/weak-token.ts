@@ -26,9 +26,3 @@ export function weaknessOf(token: string, isOpen: boolean): Weakness | null {
   if (token.length >= LENGTH_MIN) return null;
   return { why: `it has ${token.length} characters, expected at least ${LENGTH_MIN}`, isRefused };
 }
-
-/** An empty host is every interface. */
-export function isLoopback(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, "").toLowerCase();
-  return name === "localhost" || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name);
-}

@@ -40,7 +40,7 @@ import { stepOf, tellStart, UsageError } from "./start-failure.ts";
 import { writeBackup } from "./backup.ts";
 import { namesOf } from "../http/route/anonymous.ts";
 import type { Port } from "../http/port.ts";
-import { isLoopback } from "../security/weak-token.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 
 export type ControlPlaneOptions = {
   configPaths: string[];

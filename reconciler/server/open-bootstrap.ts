@@ -24,6 +24,7 @@ import type { Releases } from "../http/route/release-folder.ts";
 import type { Join } from "../core/scheduler.ts";
 import type { Store } from "../core/store.ts";
 import type { KeyPair } from "../security/tls/certificate.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 
 export type SetUpFrom = {
   clock: Clock;
@@ -155,7 +156,6 @@ async function agentsOf(releases: Releases): Promise<Record<Arch, AgentBinary | 
 }
 
 const WILDCARD = ["", "0.0.0.0", "::"];
-const LOOPBACK = /^(?:127\.|::1$|localhost$)/;
 
 function portOf({ address, port }: SetUpFrom): number {
   return address.port === 0 ? port() : address.port;
@@ -172,7 +172,7 @@ function candidatesOf(from: SetUpFrom): Candidate[] {
   const scheme = config.server.tls === null ? "http" : "https";
   const port = portOf(from);
   const { host } = address;
-  const isOwn = !WILDCARD.includes(host) && !LOOPBACK.test(host);
+  const isOwn = !WILDCARD.includes(host) && !isLoopback(host);
   const named = host.includes(":") ? `[${host}]` : host;
   return isOwn
     ? [{ kind: "url", url: `${scheme}://${named}:${port}` }]
