@@ -6,11 +6,29 @@ import { parse, stringify } from "yaml";
 import { ROOT } from "../../build/product.ts";
 import { readConfig } from "../../reconciler/config/read.ts";
 import { listDefaults } from "./configuration.ts";
+import { subjectsOf } from "./decisions.ts";
 import { PAGES } from "./page.ts";
 
 test.each(Object.keys(PAGES))("%s is current; renew it with: npm run docs", async (path) => {
   const page = await PAGES[path]?.();
   expect(readFileSync(join(ROOT, path), "utf8")).toBe(page ?? "");
+});
+
+test("decisions are found in lists and tables, and what is none is not", () => {
+  const page = `# Page
+- **A holds.** Because.
+## A part, and more
+- B is so: for a reason.
+| question | decision |  reason |
+|---|---|---|
+| C | is done; more | why |
+## Gotchas
+- D surprises.
+`;
+  expect(subjectsOf("x.md", page)).toEqual([
+    { title: "Page", link: "x.md", decisions: ["A holds"] },
+    { title: "A part, and more", link: "x.md#a-part-and-more", decisions: ["B is so", "C: is done"] },
+  ]);
 });
 
 type Tree = { [key: string]: Tree };

@@ -1,6 +1,7 @@
 /** The generated pages: where each lies, and what makes it. */
 import { formatCli } from "./cli.ts";
 import { formatConfiguration } from "./configuration.ts";
+import { formatDecisions } from "./decisions.ts";
 import { formatEvents } from "./events.ts";
 import { formatMetrics } from "./metrics.ts";
 
@@ -9,4 +10,5 @@ export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/cli.md": formatCli,
   "docs/metrics.md": formatMetrics,
   "docs/events.md": formatEvents,
+  "docs/decisions/README.md": formatDecisions,
 };
