@@ -3,7 +3,7 @@
  * otherwise.
  */
 import type { SavedHeader } from "../../reconciler/core/saved-activation.ts";
-import type { Difference } from "../../simulator/replay/replay.ts";
+import type { Difference, Part } from "../../simulator/replay/replay.ts";
 import type { Command } from "../command.ts";
 import { EXIT, usage } from "../failure.ts";
 import type { Failure } from "../failure.ts";
@@ -82,7 +82,21 @@ function formatReplay({ header, replayed }: Result, different: readonly Replayed
 
 function formatDifference({ round, subject, saved, now }: Difference): string[] {
   const place = round === null ? subject : `${subject}, round ${round}`;
-  const side = (name: string, lines: readonly string[]): string[] =>
-    (lines.length === 0 ? ["nothing"] : lines).map((line) => `    ${name} ${line}`);
+  const brief = [saved, now].map((parts) => parts.map(formatPart).join("\n"));
+  // Where the words are the same, a parameter differs.
+  const format = brief[0] === brief[1] ? ({ what }: Part) => JSON.stringify(what) : formatPart;
+  const side = (name: string, parts: readonly Part[]): string[] =>
+    (parts.length === 0 ? ["nothing"] : parts.map(format)).map((line) => `    ${name} ${line}`);
   return [`  ${place}`, ...side("saved:", saved), ...side("now:  ", now)];
+}
+
+/** `effect cordon: XID 79`, `wait (budget): …`. */
+function formatPart({ kind, what }: Part): string {
+  const word = (value: unknown): string => (typeof value === "string" ? value : "");
+  const kindIn = (value: unknown): string =>
+    typeof value === "object" && value !== null && "kind" in value ? ` ${word(value.kind)}` : "";
+  if (kind === "wait") return `wait (${word(what["reason"])}): ${word(what["message"])}`;
+  if (kind !== "action") return `${kind}: ${word(what["message"])}`;
+  const because = Array.isArray(what["because"]) ? what["because"].map(word).join("; ") : "";
+  return `${word(what["kind"])}${kindIn(what["payload"] ?? what["to"])}: ${because}`;
 }

@@ -16,13 +16,16 @@ import {
   saveRounds,
 } from "../../reconciler/core/saved-activation.ts";
 
-/** What was decided otherwise about one node, or one pool. Each line is one action or one wait. */
+/** One action, one wait or one breach of a law, without the node or pool that it is about. */
+export type Part = { kind: "action" | "wait" | "broken" | "failed"; what: Record<string, unknown> };
+
+/** What was decided otherwise about one node, or one pool. */
 export type Difference = {
   /** Counted from 1; `null` = the whole activation. */
   round: number | null;
   subject: string;
-  saved: string[];
-  now: string[];
+  saved: Part[];
+  now: Part[];
 };
 
 /** Where this program decides a saved activation otherwise; empty = it decides the same. */
@@ -67,9 +70,9 @@ function benchOf({ fleetId, nodes, pools, operations, facts }: Fleet): Bench {
 
 function compare(saved: SavedDecided, now: SavedDecided): Difference[] {
   if (saved.kind === "failed" || now.kind === "failed") {
-    const [before, after] = [sayWhole(saved), sayWhole(now)];
-    if (before === after) return [];
-    return [{ round: null, subject: "activation", saved: [before], now: [after] }];
+    const [before, after] = [wholeOf(saved), wholeOf(now)];
+    if (isSame(before, after)) return [];
+    return [{ round: null, subject: "activation", saved: before, now: after }];
   }
   const rounds = Math.max(saved.rounds.length, now.rounds.length);
   return Array.from({ length: rounds }, (_, index) =>
@@ -77,10 +80,9 @@ function compare(saved: SavedDecided, now: SavedDecided): Difference[] {
   ).flat();
 }
 
-function sayWhole(decided: SavedDecided): string {
-  if (decided.kind === "failed") return `failed: ${decided.message}`;
-  const actions = decided.rounds.reduce((sum, round) => sum + round.actions.length, 0);
-  return `decided ${actions} actions`;
+function wholeOf(decided: SavedDecided): Part[] {
+  if (decided.kind === "failed") return [{ kind: "failed", what: { message: decided.message } }];
+  return decided.rounds.flatMap((round) => [...bySubject(round).values()].flat());
 }
 
 type Round = Extract<SavedDecided, { kind: "decided" }>["rounds"][number];
@@ -91,26 +93,26 @@ function compareRound(round: number, saved: Round | undefined, now: Round | unde
   const differences: Difference[] = [];
   for (const subject of new Set([...before.keys(), ...after.keys()])) {
     const [was, is] = [before.get(subject) ?? [], after.get(subject) ?? []];
-    if (was.join("\n") !== is.join("\n")) {
-      differences.push({ round, subject, saved: was, now: is });
-    }
+    if (!isSame(was, is)) differences.push({ round, subject, saved: was, now: is });
   }
   return differences;
 }
 
-/** Every action, wait and breach as a line, by the node or the pool that it is about. */
-function bySubject(round: Round | undefined): Map<string, string[]> {
-  const lines = new Map<string, string[]>();
-  const add = (subject: string, kind: string, what: unknown): void => {
-    lines.set(subject, [...(lines.get(subject) ?? []), `${kind} ${canonical(what)}`]);
+/** Every action, wait and breach, by the node or the pool that it is about. */
+function bySubject(round: Round | undefined): Map<string, Part[]> {
+  const parts = new Map<string, Part[]>();
+  const add = (subject: string, kind: Part["kind"], what: Part["what"]): void => {
+    parts.set(subject, [...(parts.get(subject) ?? []), { kind, what }]);
   };
   for (const { node, ...action } of round?.actions ?? []) add(`node ${node}`, "action", action);
   for (const { node, pool, ...wait } of round?.waits ?? []) {
     add(node == null ? `pool ${pool}` : `node ${node}`, "wait", wait);
   }
-  for (const [pool, message] of round?.broken ?? []) add(`pool ${pool}`, "broken law", message);
-  return lines;
+  for (const [pool, message] of round?.broken ?? []) add(`pool ${pool}`, "broken", { message });
+  return parts;
 }
+
+const isSame = (a: readonly Part[], b: readonly Part[]): boolean => canonical(a) === canonical(b);
 
 /** JSON with sorted keys: equal values are equal texts. */
 function canonical(value: unknown): string {

@@ -98,8 +98,8 @@ describe("navarch simulate replay", () => {
     const people = await navarch(["simulate", "replay", other]);
     expect(people.code).toBe(1);
     expect(people.out).toContain(`  node ${sick}, round 1\n`);
-    expect(people.out).toContain("    saved: action ");
-    expect(people.out).toContain("    now:   wait ");
+    expect(people.out).toMatch(/\n    saved: effect drain: \S/);
+    expect(people.out).toMatch(/\n    now:   wait \(threshold\): 2 of 9 /);
     const { code, out } = await navarch(["simulate", "replay", other, "-o", "json"]);
     expect(code).toBe(1);
     const told = json(out) as { different: { differences: { subject: string }[] }[] };
