@@ -16,6 +16,18 @@ export function plainAddress(text: string): string | null {
   return /^(?:::1?$|::ffff:|fe[89ab])/.test(address) ? null : address;
 }
 
+/** The eight words of an IPv6 address without a zone; `null` for what is none. */
+export function wordsOf(address: string): number[] | null {
+  // The URL standard writes a dotted end as words, too, and knows no zones.
+  const url = isIP(address) === 6 ? URL.parse(`http://[${address}]`) : null;
+  if (url === null) return null;
+  const [front = [], back = []] = url.hostname
+    .slice(1, -1)
+    .split("::")
+    .map((part) => (part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16))));
+  return [...front, ...new Array<number>(8 - front.length - back.length).fill(0), ...back];
+}
+
 /** `https://host:port`; `null` for what kubeadm cannot dial, such as an address with a path. */
 export function serverOf(text: string | null): string | null {
   const url = text !== null && URL.canParse(text) ? new URL(text) : null;

@@ -5,6 +5,7 @@
  * work, the log and the audit that a flood costs, and memory: addresses that have been quiet are
  * forgotten, and beyond the bound the one that failed longest ago.
  */
+import { wordsOf } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 
 /**
@@ -59,13 +60,6 @@ export class Logins {
 export function blockOf(remote: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remote);
   if (mapped?.[1] !== undefined) return mapped[1];
-  if (!remote.includes(":")) return remote;
-  const [head = "", tail] = remote.split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const gap =
-    tail === undefined
-      ? []
-      : new Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
-  return [...front, ...gap, ...back].slice(0, 4).join(":");
+  const words = wordsOf(remote.replace(/%.*$/, ""));
+  return words === null ? remote : words.slice(0, 4).map((word) => word.toString(16)).join(":");
 }

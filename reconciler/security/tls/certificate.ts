@@ -16,6 +16,7 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { isIP } from "node:net";
+import { wordsOf } from "../../core/address.ts";
 import { bits, instant, integer, octets, oid, sequence, tagged } from "./der.ts";
 
 /** PEM, both. */
@@ -146,25 +147,8 @@ function formatKey(key: KeyObject): string {
 function alternative(host: string): Buffer {
   const version = isIP(host);
   if (version === 0) return tagged(0x82, Buffer.from(host));
-  return tagged(0x87, version === 4 ? Buffer.from(host.split(".").map(Number)) : octetsOf(host));
-}
-
-/** The sixteen octets of an IPv6 address, with or without `::` or a dotted end. */
-function octetsOf(address: string): Buffer {
-  const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
-  const pair = (high: string | undefined, low: string | undefined): string =>
-    ((Number(high) << 8) | Number(low)).toString(16);
-  const words4 = dotted && [pair(dotted[1], dotted[2]), pair(dotted[3], dotted[4])];
-  const text = words4 ? `${address.slice(0, dotted.index)}${words4.join(":")}` : address;
-  const [head = "", tail] = text.split("::");
-  const words = (part: string): string[] => (part === "" ? [] : part.split(":"));
-  const front = words(head);
-  const back = tail === undefined ? [] : words(tail);
-  const zeros = new Array<string>(tail === undefined ? 0 : 8 - front.length - back.length).fill(
-    "0",
-  );
-  const all = [...front, ...zeros, ...back].map((word) => Number.parseInt(word, 16));
-  return Buffer.from(all.flatMap((word) => [word >> 8, word & 255]));
+  const octets6 = (wordsOf(host) ?? []).flatMap((word) => [word >> 8, word & 255]);
+  return tagged(0x87, Buffer.from(version === 4 ? host.split(".").map(Number) : octets6));
 }
 
 function distinguished({ name, groups = [] }: Pick<Wish, "name" | "groups">): Buffer {
