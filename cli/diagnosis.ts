@@ -116,7 +116,8 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   if (!safety.ok) return [];
   const { frozen, blind, breakers, still_billed: billed } = safety.value;
   const out = safety.value.providers.map((one) => {
-    const text = `${one.guarantee}: asks are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
+    const text =
+      `${one.guarantee}: repeated requests are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
     const why = one.unavailable ?? one.trouble ?? null;
     if (why === null) return ok(`provider ${one.name}`, text);
     const advice = one.unavailable === null ? AGENT_HINT : PROVIDER_HINT;
@@ -129,14 +130,14 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   ];
   if (stops.length > 0) out.push(bad("warn", "safety", stops.join("; "), "navarch safety"));
   if (billed.count > 0) {
-    const message = `${billed.count} were told to end and are not confirmed gone`;
+    const message = `${billed.count} terminations not confirmed`;
     out.push(bad("warn", "instances", message, "navarch instances --state terminating"));
   }
   return out;
 }
 
 /** For what this version or this machine lacks; no log says more than the finding does. */
-const PROVIDER_HINT = "fix this or name another provider, then restart the control plane";
+const PROVIDER_HINT = "fix the provider or choose another, then restart the control plane";
 /** For machines that are bought and do not come up. */
 const AGENT_HINT = "navarch events, and the log of the control plane, name each machine";
 

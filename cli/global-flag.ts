@@ -79,7 +79,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: "insecure", kind: "switch", help: "do not check the server's certificate" },
   { name: "no-color", kind: "switch", help: "no colour (also NO_COLOR)" },
   { name: "verbose", short: "v", kind: "switch", help: "print every request on standard error" },
-  { name: "version", kind: "switch", help: "print the version (navarch version tells more)" },
+  { name: "version", kind: "switch", help: "print the version (navarch version shows more)" },
   { name: "help", short: "h", kind: "switch", help: "help for the command" },
 ];
 

@@ -23,7 +23,7 @@ export const REASON: Flag = {
 export const FORCE: Flag = {
   name: "force",
   kind: "switch",
-  help: "even if the state speaks against it; needs --reason",
+  help: "override the state checks; needs --reason",
 };
 export const DRY_RUN: Flag = {
   name: "dry-run",
@@ -130,7 +130,7 @@ function formatPods(pods: readonly PodPlanView[], { style }: Context): string {
   return formatTable(["Namespace", "Pod", "Verdict", "Why"], rows, style);
 }
 
-const NO_TERMINAL = "this asks first, and there is no terminal to ask on";
+const NO_TERMINAL = "confirmation required; pass --yes when not on a terminal";
 
 /** Asks before something that cannot be undone; a script has to say `--yes`. */
 export function confirm(context: Context, question: string): Failure | null {

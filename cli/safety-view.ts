@@ -33,10 +33,10 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
   const rate = (view.failure_rate ?? 0).toFixed(1);
   const labels = formatLabels(
     [
-      ["Held Back", held === "" ? "nothing" : held],
+      ["Waiting", held === "" ? "none" : held],
       ["Failure Rate", `${rate} per 1000 node-days`],
-      ["Lemons", `${view.lemons?.count ?? 0} (${view.lemons?.refused ?? 0} times refused)`],
-      ["Still Billed", formatBilled(view)],
+      ["Quarantined GPUs", formatQuarantined(view)],
+      ["Terminating, Still Billed", formatBilled(view)],
     ],
     style,
   );
@@ -68,7 +68,7 @@ export function formatSafety(view: SafetyView, nowMs: number, style: Style): str
       style,
     ),
     section(
-      ["Lemon", "Last Seen", "Refused", "Nodes", "Because"],
+      ["Quarantined GPU", "Last Seen", "Refused", "Nodes", "Because"],
       (view.lemons?.newest ?? []).map((one) => [
         one.uuid,
         formatTime(one.last_at),
@@ -102,8 +102,14 @@ function billRow(bill: BillView): string[] {
   ];
 }
 
+/** `2 (1 purchase refused)`. */
+function formatQuarantined({ lemons }: SafetyView): string {
+  const refused = lemons?.refused ?? 0;
+  return `${lemons?.count ?? 0} (${refused} ${refused === 1 ? "purchase" : "purchases"} refused)`;
+}
+
 function formatBilled({ still_billed: billed }: SafetyView): string {
-  if (billed === undefined || billed.count === 0) return "nothing that was told to end";
+  if (billed === undefined || billed.count === 0) return "none";
   const more = billed.unknown_prices === 0 ? "" : `, ${billed.unknown_prices} of unknown price`;
-  return `${billed.count} told to end, $${billed.per_hour.toFixed(2)}/h${more}`;
+  return `${billed.count}, $${billed.per_hour.toFixed(2)}/h${more}`;
 }

@@ -27,7 +27,7 @@ export function isOnlyWaiting({ upgrade }: UpgradeView): boolean {
 export function formatUpgradeLine({ upgrade }: UpgradeView): string {
   if (upgrade === null) return "No upgrade of agents was ordered yet";
   const { have, paused, state, to, total, why } = upgrade;
-  const said = why ?? (paused === null ? null : `nobody is told now: ${paused}`);
+  const said = why ?? (paused === null ? null : `no agent is upgraded now: ${paused}`);
   const more = said === null ? "" : `: ${plain(said)}`;
   const nodes = total === 1 ? "node has" : "nodes have";
   return `Agents to ${plain(to)}: ${state}, ${have} of ${total} ${nodes} it${more}`;

@@ -14,7 +14,7 @@ export const WHY: Flag = {
   name: "reason",
   kind: "text",
   value: "WHY",
-  help: "why, for whoever finds it; must be given",
+  help: "the reason, shown to others; required",
 };
 
 export const FOR: Flag = {

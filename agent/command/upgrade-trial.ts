@@ -79,7 +79,7 @@ export function openTrial(parts: TrialParts): Trial {
       return false;
     }
     end();
-    log("error", "the upgrade is taken back", { from: to, to: from, why });
+    log("error", "the upgrade is rolled back", { from: to, to: from, why });
     return true;
   };
   const starts = note.starts + 1;

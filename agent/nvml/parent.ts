@@ -111,7 +111,7 @@ export function openNvml(options: NvmlOptions): PingNvml {
 const OTHER_RELEASE: NvmlFailure = {
   reason: "other",
   code: 0,
-  message: "the probe child speaks another protocol: restart the agent after its upgrade",
+  message: "the probe child uses another protocol: restart the agent after its upgrade",
 };
 
 /** One child at most, one request in flight; every promise settles exactly once. */

@@ -119,7 +119,7 @@ function tellUnseen(nvlink: ConditionList, gpu: NvmlGpuCheck, promise: LinkPromi
   const { index, name, nvlinks } = gpu;
   const expected = promise.links ?? 0;
   if (nvlinks?.length === 0) return tellAllDown(nvlink, gpu, expected);
-  const message = `GPU ${index}: the driver does not tell of the ${expected} NVLinks of ${name}`;
+  const message = `GPU ${index}: the driver does not report the ${expected} NVLinks of ${name}`;
   nvlink.add("missing", "warning", message, { metrics: { total: expected }, level: expected });
 }
 

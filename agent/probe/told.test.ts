@@ -265,7 +265,7 @@ const CASES: readonly Case[] = [
     told: [
       {
         ...{ kind: "nvlink", reason: "missing", severity: "warning", level: 18 },
-        message: "GPU 1: the driver does not tell of the 18 NVLinks of NVIDIA H100 80GB HBM3",
+        message: "GPU 1: the driver does not report the 18 NVLinks of NVIDIA H100 80GB HBM3",
         metrics: { total: 18 },
       },
     ],

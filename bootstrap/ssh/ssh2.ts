@@ -202,7 +202,7 @@ function foreign({ host, port, hostKey }: SshTarget, offered: Buffer): Opened {
   const expected = pinned.map((key) => formatKey(Buffer.from(key, "base64"))).join(" or ");
   const message =
     `host key of ${host}:${port} is ${formatKey(offered)}, expected ${expected || "none"}: ` +
-    "either another machine answers, or somebody is in between";
+    "another machine answers, or the connection is intercepted";
   return { kind: "host_key", message, offered: offered.toString("base64") };
 }
 

@@ -12,7 +12,7 @@ export const configConvert: Command = {
   usage: "<file>…",
   summary: "convert a configuration to the list or map format",
   examples: ["navarch config convert navarch.yaml --dialect map"],
-  more: "The list dialect is the guide's; the map dialect is upstream's.",
+  more: "Two configuration formats are accepted: list and map.",
   flags: [{ name: "dialect", kind: "text", value: "D", help: "list or map (default list)" }],
   words: { min: 1, max: 64 },
   reach: "offline",

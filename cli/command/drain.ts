@@ -71,7 +71,7 @@ async function waitDrained(
     return null;
   }
   if (answer === "lost") {
-    return failure(EXIT.notReached, "not_reached", `node ${node}: the drain was called off`);
+    return failure(EXIT.notReached, "not_reached", `node ${node}: the drain was cancelled`);
   }
   if (answer !== "late") return answer;
   const waited = `node ${node} is not drained after ${formatDuration(waitMs)}`;

@@ -11,8 +11,8 @@ export const forget: Command = {
   summary: "remove the record of a machine that is gone",
   examples: ["navarch forget gpu-7"],
   more:
-    "Refused while its agent speaks, and for machines that were bought: those are terminated.\n" +
-    "A machine whose agent speaks again gets a new record.",
+    "Refused while its agent reports, and for machines that Navarch bought: terminate those.\n" +
+    "A machine whose agent reports again gets a new record.",
   flags: [REASON],
   words: { min: 1, max: IDS_MAX },
   reach: "online",

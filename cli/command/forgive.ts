@@ -1,5 +1,5 @@
 /**
- * `navarch forgive GPU-UUID`: takes a GPU out of the lemon ledger, because it was repaired.
+ * `navarch forgive GPU-UUID`: takes a GPU out of quarantine, because it was repaired.
  * Machines that carry it are no longer refused at their first check.
  */
 import type { Command } from "../command.ts";

@@ -89,7 +89,7 @@ const DECODES: readonly BuiltinRule[] = [
     "decode",
     CLASS.record,
     `${metricIs("decode", "ignore")} || has(event.metrics.decode) && has(event.metrics.followed)`,
-    "Registers known to mean nothing, or the same event told again without its registers.",
+    "Registers known to mean nothing, or the same event again without its registers.",
   ),
   rule(
     "nvlink-watch",

@@ -55,7 +55,7 @@ export class Metrics {
   );
   readonly quarantined = this.counter(
     "navarch_store_quarantined_rows_total",
-    "Stored rows that could not be read and were set aside.",
+    "Unreadable stored rows that were quarantined.",
     "source",
   );
   private readonly commands = this.counter(

@@ -219,7 +219,7 @@ function warningsOf(context: string, { server, skipTLSVerify }: Cluster): string
   const warnings: string[] = [];
   if (skipTLSVerify) {
     warnings.push(
-      `context ${context}: insecure-skip-tls-verify: anybody on the way can read the credentials`,
+      `context ${context}: insecure-skip-tls-verify: the credentials can be intercepted`,
     );
   }
   if (server.startsWith("http:") && !isLoopback(new URL(server).hostname)) {

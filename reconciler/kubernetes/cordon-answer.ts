@@ -12,7 +12,7 @@ export function judgeMark(answer: CordonAnswer, uid: string): SchedulerAnswer {
       return { kind: "ok", on: uid };
     case "released": {
       if (answer.wiped) {
-        const message = "its owners were wiped: nobody can tell whose cordon is left";
+        const message = "its owners were wiped: the owner of the cordon is unknown";
         return { kind: "ok", message };
       }
       const stays = answer.stays.join(", ");

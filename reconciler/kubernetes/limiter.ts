@@ -353,7 +353,7 @@ async function waitForTurn(
 
 /** Nobody stands behind the write any more: it was certainly not sent. */
 export function notWanted(): KubeAnswer {
-  const message = "not sent: nobody wants it any more";
+  const message = "not sent: no longer wanted";
   const none = { causes: [], retryAfterMs: null };
   return { kind: "refused", status: 412, reason: "NotWanted", message, ...none };
 }

@@ -72,7 +72,7 @@ describe("formatManaged()", () => {
 
   test("a repair that a person called off is the reason, and stays it while a write is out", () => {
     const back = { phase: "serving", session: null, calledOff: true } as const;
-    const off = "its repair was called off: uncordoned in Kubernetes by hand";
+    const off = "its repair was cancelled: uncordoned in Kubernetes by hand";
     expect(formatManaged(shown({ ...back, ...waits("human", off) }))).toEqual({
       reason: "RepairCalledOff",
       message: `node gpus-0-7 is serving: ${off}`,

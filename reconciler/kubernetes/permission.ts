@@ -111,7 +111,7 @@ export async function checkPermissions(
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
   for (const [i, permission] of permissions.entries()) {
-    const said = found.get(i) ?? "nobody answered";
+    const said = found.get(i) ?? "no answer";
     if (said === "missing") check.missing.push(permission);
     else if (said !== "allowed") check.unknown.push({ permission, message: said });
   }

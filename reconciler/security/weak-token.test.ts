@@ -6,7 +6,7 @@ test.each(["changeme", "REPLACE_ME", "change-me", "your-auth-token", "my-secret-
   "weaknessOf() knows the placeholder %s, and refuses it where others reach the port",
   (token) => {
     expect(weaknessOf(token, true)).toEqual({
-      why: "it is a placeholder that everybody knows",
+      why: "it is a well-known placeholder",
       isRefused: true,
     });
     expect(weaknessOf(token, false)?.isRefused).toBe(false);

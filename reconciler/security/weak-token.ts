@@ -21,7 +21,7 @@ export function weaknessOf(token: string, isOpen: boolean): Weakness | null {
   const letters = token.toLowerCase().replace(/[^a-z]/g, "");
   const isRefused = isOpen && token !== GUIDE;
   if (PLACEHOLDERS.some((one) => one.test(letters)) && !/\d{4}/.test(token)) {
-    return { why: "it is a placeholder that everybody knows", isRefused };
+    return { why: "it is a well-known placeholder", isRefused };
   }
   if (token.length >= LENGTH_MIN) return null;
   return { why: `it has ${token.length} characters, expected at least ${LENGTH_MIN}`, isRefused };

@@ -171,7 +171,7 @@ async function issue(
   };
   const order = api.call("POST", `/v1/nodes/${id}/${path}`, body);
   const answer = await stack.await(order);
-  if (answer === null) return fail(`${event.command} ${event.target}: nobody answers`);
+  if (answer === null) return fail(`${event.command} ${event.target}: no answer`);
   if (answer.status < 300) return DONE;
   return fail(`${event.command} ${event.target}: refused: ${JSON.stringify(answer.body)}`);
 }

@@ -1,4 +1,6 @@
-/** `cluster`, and what events and assertions do with it: defaults, what is read, what is refused. */
+/**
+ * `cluster`, and what events and assertions do with it: defaults, what is read, what is refused.
+ */
 import { describe, expect, test } from "bun:test";
 import { readScenario } from "./read.ts";
 import type { Scenario } from "./scenario.ts";
@@ -95,7 +97,7 @@ describe("readScenario() refuses", () => {
     [
       `${NODE}kubernetes: {enabled: false}\ncluster: {}\n`,
       [
-        "cluster: kubernetes.enabled is false, so nobody looks at it " +
+        "cluster: kubernetes.enabled is false, so it is not used " +
           "(write kubernetes: {enabled: true}, or leave this out)",
       ],
     ],

@@ -72,7 +72,7 @@ export function readCluster(
   if (!isNamed) return enabled === true ? { pods: [], budgets: [] } : null;
   if (enabled === false) {
     const hint = "write kubernetes: {enabled: true}, or leave this out";
-    root.fail("cluster", "conflict", "kubernetes.enabled is false, so nobody looks at it", hint);
+    root.fail("cluster", "conflict", "kubernetes.enabled is false, so it is not used", hint);
   }
   return { pods, budgets };
 }

@@ -243,7 +243,7 @@ describe("--wait", () => {
     });
   });
 
-  test("ends with 7 when a drain is called off or late", async () => {
+  test("ends with 7 when a drain is cancelled or late", async () => {
     const late = await run("drain", "gpu-10", "--wait", "--timeout", "200ms");
     expect(late.code).toBe(7);
     expect(late.err).toContain("node gpu-10 is not drained after 200ms");
@@ -251,7 +251,7 @@ describe("--wait", () => {
     await until(() => stub.seen.filter((one) => one.path === "/events").length > 6);
     const base = { at: NOW, node_id: "gpu-10", pool: null, session_id: null, actor: "human:b" };
     stub.events.push({ ...base, id: stub.events.length + 1, kind: "node.uncordoned", message: "" });
-    expect(await off).toMatchObject({ code: 7, err: expect.stringContaining("called off") });
+    expect(await off).toMatchObject({ code: 7, err: expect.stringContaining("cancelled") });
   });
 
   test("follows a pool until it has its size", async () => {
@@ -368,10 +368,10 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/warn +clock +this clock is \d+ s ahead/);
     expect(out).toMatch(/warn +access .*navarch token create --role operator/);
     expect(out).toMatch(/warn +nodes +3 of 4 not heard for two minutes/);
-    expect(out).toMatch(/ok +provider lambda +bounded surplus: asks are recognised by their tags/);
-    expect(out).toMatch(/ok +provider fake +exactly-once: asks are recognised by a token/);
+    expect(out).toMatch(/ok +provider lambda +bounded surplus: repeated requests are recognised by their tags/);
+    expect(out).toMatch(/ok +provider fake +exactly-once: repeated requests are recognised by a token/);
     expect(out).toMatch(/warn +safety +frozen by admin: bad driver.*; breaker of pool:training/);
-    expect(out).toMatch(/warn +instances +1 were told to end .*navarch instances/);
+    expect(out).toMatch(/warn +instances +1 terminations not confirmed .*navarch instances/);
   });
 
   test("fails for a provider that gives no machines, with why", async () => {
@@ -384,7 +384,7 @@ describe("navarch doctor", () => {
     const { code, out } = await run("doctor");
     stub.safety = before;
     expect(code).toBe(1);
-    expect(out).toMatch(/fail +provider lambda +no adapter → fix this or name another provider/);
+    expect(out).toMatch(/fail +provider lambda +no adapter → fix the provider or choose another/);
     expect(out).toMatch(/fail +provider fake +the agent of i-1 cannot start: exit 127 → navarch/);
   });
 

@@ -131,7 +131,7 @@ function endless(): { setUp: SetUp; stopped: () => string[] } {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     signal.addEventListener("abort", () => {
       stopped.push(`${node}: ${String(signal.reason)}`);
-      resolve({ kind: "ambiguous", message: "called off" });
+      resolve({ kind: "ambiguous", message: "cancelled" });
     });
     return promise;
   };

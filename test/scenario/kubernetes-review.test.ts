@@ -56,7 +56,7 @@ function yielding(w: World): Workload {
   return clusterOf(w).run({ name: "web", replicas: 3, perNode: 1, stopMs: 1_000 });
 }
 
-/** Every pod of the machine had left, asked to, before the cloud was told to end it. */
+/** Every pod of the machine had left before the cloud was asked to terminate it. */
 function expectLeft(w: World, machine: InstanceId, load: Workload): void {
   const what = chronicle(w, machine, [load]).map((step) => step.what);
   expect(what).toContain("evict");

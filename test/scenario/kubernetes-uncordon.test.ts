@@ -144,7 +144,7 @@ describe("a cordon by others after they called a repair off", () => {
     await w.live(5);
     expect(cordons(w).at(-1)).toContain("a cordon does not resume it");
     const { body } = await app.call("GET", `/v1/nodes/${id}/explain`);
-    expect(String(body["next"])).toContain("its repair was called off: uncordoned in Kubernetes");
+    expect(String(body["next"])).toContain("its repair was cancelled: uncordoned in Kubernetes");
     expect(String(body["next"])).toContain(`\`navarch replace ${id}\``);
     const page = (await app.call("GET", "/metrics", undefined, null)).text;
     expect(page).toContain('navarch_kube_uncordoned_broken_nodes{pool="p"} 1');

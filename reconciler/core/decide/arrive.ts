@@ -205,7 +205,7 @@ export function decideVerifying(
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   // It may wait for its cluster for long: its own word counts as that of one that serves.
   if (loss !== null && node.order === null && !scope.candidates.has(node.id))
-    return plan.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+    return plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
     return fail(node, scope, plan, node.order.why, "operator", node.order.force);
   }
@@ -215,7 +215,7 @@ export function decideVerifying(
   const lemon = node.instance === null ? null : lemonIn(node, scope.fleet, sight.now);
   if (lemon !== null) {
     const before = `replaced ${new Date(lemon.lastAt).toISOString()} because of ${lemon.because}`;
-    return fail(node, scope, plan, `the cloud handed back ${lemon.uuid}, ${before}`, "lemon");
+    return fail(node, scope, plan, `the cloud returned ${lemon.uuid}, ${before}`, "lemon");
   }
   const { health } = node;
   // The check may have come in the very report that registered the agent.

@@ -467,7 +467,7 @@ describe("verifying", () => {
     const gone = { instance: instanceOf({ state: "terminated" }) };
     expect(deedOf(verifying({ silentSince: NOW - 1 }, gone))).toBe("terminating lost");
     expect(waitOf(verifying(well, gone))).toBe(
-      "second_witness: the cloud reports instance i-1 as terminated, but its agent speaks: the cloud is doubted",
+      "second_witness: the cloud reports instance i-1 as terminated, but its agent reports: the cloud is not trusted",
     );
     expect(deedOf(verifying(well, { ...gone, order: orderOf("terminate") }))).toBe("terminating operator");
     expect(deedOf(verifying(well, gone), { desired: 0 })).toBe("terminating scale_down");
@@ -503,7 +503,7 @@ describe("verifying", () => {
     const agent = { agent: agentOf({ gpus: [gpuOf(0)] }) };
     expect(ask(verifying(well, agent), { facts: [lemon] }).action).toMatchObject({
       to: endingOf("lemon", { since: NOW }),
-      because: [`the cloud handed back GPU-a0, replaced ${new Date(NOW - MIN).toISOString()} because of XID 79`],
+      because: [`the cloud returned GPU-a0, replaced ${new Date(NOW - MIN).toISOString()} because of XID 79`],
     });
     expect(deedOf(verifying(well, { ...agent, instance: null, slot: null }), { facts: [lemon] })).toBe("serving");
   });

@@ -39,7 +39,7 @@ export function mirrorOf(node: Node, { sight }: Pick<Scope, "sight">): Action | 
   }
   if (wanted !== null || kube.hold) return null;
   if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
-  const payload = { kind: "uncordon", why: "nobody cordons it any more", mirror: true } as const;
+  const payload = { kind: "uncordon", why: "no owner cordons it any more", mirror: true } as const;
   return { kind: "effect", node: node.id, payload, because: [`Node ${kube.name} is marked`] };
 }
 

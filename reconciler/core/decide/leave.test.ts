@@ -289,7 +289,7 @@ describe("draining", () => {
       node: "n" as NodeId,
       to: { kind: "suspect", since: NOW },
       event: "node.recovered",
-      because: ["well again before it was drained: the repair is called off"],
+      because: ["recovered before the drain ended: the repair is cancelled"],
       session: null,
     });
     const degraded = { ...back, health: { ...back.health, verdict: "degraded" as const } };

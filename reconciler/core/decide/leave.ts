@@ -125,7 +125,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     !proof &&
     well
   ) {
-    const because = ["well again before it was drained: the repair is called off"];
+    const because = ["recovered before the drain ended: the repair is cancelled"];
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   if (phase.drainedAt !== null) return decideDrained(node, phase, scope, plan);

@@ -152,7 +152,7 @@ describe("nothing is admitted", () => {
     const plan = { desired: 2, state: { nextGen: 1 } };
     expect(slots([early], plan)).toEqual([]);
     expect(waits([early], plan)).toEqual([
-      ["provider", "the agent of f-p-0-1 speaks, but no list shows its machine", null],
+      ["provider", "the agent of f-p-0-1 reports, but no list shows its machine", null],
     ]);
   });
 });

@@ -87,7 +87,7 @@ function spares(node: Node, wantedAt: number): boolean {
 }
 
 /**
- * Nodes that took the place of one which did not go: its repair was called off after they were
+ * Nodes that took the place of one which did not go: its repair was cancelled after they were
  * bought (`surge`). A slot has one occupant.
  */
 function secondOccupants(filling: readonly Node[]): Set<NodeId> {
@@ -199,7 +199,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
       // Its agent spoke before the cloud showed it: it is there, and nothing is to be bought.
-      return wait("provider", `the agent of ${node} speaks, but no list shows its machine`, null);
+      return wait("provider", `the agent of ${node} reports, but no list shows its machine`, null);
     }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
     const because =

@@ -105,7 +105,7 @@ describe("serving", () => {
     expect(waitOf(serving({ waiver, kube: others }, ill as never))).toBe(waitOf(given));
     const off = serving({ waiver: { ...waiver, by: BY_KUBERNETES }, kube: others }, ill as never);
     expect(waitOf(off)).toBe(
-      "human: its repair was called off: uncordoned in Kubernetes by hand at " +
+      "human: its repair was cancelled: uncordoned in Kubernetes by hand at " +
         "1970-01-01T00:00:00.000Z, despite: XID 48 on GPU 0. " +
         "Resume its repair, drain included, with `navarch replace n`",
     );
@@ -136,7 +136,7 @@ describe("serving", () => {
   test("a loss that its agent denies is doubted, and one with silence is believed", () => {
     const gone = { instance: instanceOf({ state: "terminated" }) };
     expect(waitOf(serving(gone))).toBe(
-      "second_witness: the cloud reports instance i-1 as terminated, but its agent speaks: the cloud is doubted",
+      "second_witness: the cloud reports instance i-1 as terminated, but its agent reports: the cloud is not trusted",
     );
     expect(deedOf(serving(gone, { silentSince: 1 }))).toBe("terminating lost");
     expect(deedOf(serving({ ...gone, order: orderOf("drain") }))).toBe("drain operator");
@@ -561,7 +561,7 @@ describe("recovery", () => {
   });
 
   test("waits for one full check since the session opened", () => {
-    const said = "boot: well again; waits for one full check to say so";
+    const said = "boot: recovered; waits for one full check to confirm it";
     expect(waitOf(wellOf({}, { lastCheckAt: null }))).toBe(said);
     expect(waitOf(wellOf({}, { lastCheckAt: NOW - MIN - 1 }))).toBe(said);
     expect(deedOf(wellOf({ session: null }, { lastCheckAt: 0 }))).toBe("serving");
@@ -647,7 +647,7 @@ describe("surge", () => {
     expect(ask(pair({}, recovered as never), booting).action).toMatchObject({
       to: { kind: "suspect", since: NOW },
       event: "node.recovered",
-      because: ["well again before it was drained: the repair is called off"],
+      because: ["recovered before the drain ended: the repair is cancelled"],
     });
     expect(deedOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe("suspect");
     expect(deedOf(pair({ order: orderOf("replace") }, recovered as never), booting)).toBeNull();

@@ -61,7 +61,7 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
   const isAttached = sight.kube !== null;
   const missing = isAttached ? missingNodeOf(node) : null;
   if (loss !== null)
-    plan.wait("second_witness", `${loss}, but its agent speaks: the cloud is doubted`);
+    plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
   else if (node.cordon.human !== null)
     plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
   else if (verdict === "unhealthy" && node.waiver !== null)
@@ -289,7 +289,7 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
 export function decideRecovery(node: Node, scope: Scope, plan: PlanBuilder): void {
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
-    return plan.wait("boot", "well again; waits for one full check to say so");
+    return plan.wait("boot", "recovered; waits for one full check to confirm it");
   }
   const kept = keptBy(node, scope);
   if (kept !== null) return plan.wait("human", kept);
@@ -364,7 +364,7 @@ export function decideReplacing(
   if ((verdict === "healthy" || verdict === "degraded") && node.order === null) {
     // Afterwards the one that is easier to lose leaves as surplus.
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", [
-      "well again before it was drained: the repair is called off",
+      "recovered before the drain ended: the repair is cancelled",
     ]);
   }
   if (replacement.phase.kind === "serving") {

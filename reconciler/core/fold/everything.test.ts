@@ -348,7 +348,7 @@ describe("foldEverything() of a report", () => {
     expect(result.problems).toEqual([]);
     const [event] = change?.events ?? [];
     expect(event).toMatchObject({ kind: "node.gap", node: "n", pool: "p", at: NOW, session: null });
-    expect(event?.message).toStartWith("a report of n could not be taken in and was set aside: ");
+    expect(event?.message).toStartWith("a report of n could not be processed and was quarantined: ");
   });
 });
 

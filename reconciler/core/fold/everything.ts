@@ -308,7 +308,7 @@ function foldOrSetAside(
   } catch (error) {
     const { node } = stored.entry;
     const why = error instanceof Error ? error.message : String(error);
-    const message = `a report of ${node} could not be taken in and was set aside: ${why}`;
+    const message = `a report of ${node} could not be processed and was quarantined: ${why}`;
     const about = { at: input.now, node, pool: draft.node(node)?.pool ?? null, session: null };
     draft.tell([{ ...about, kind: "node.gap", actor: "navarch", message }]);
   }

@@ -472,7 +472,7 @@ describe("foldKube() of a mark that others lifted", () => {
       waiver: null,
     });
     expect(kinds(next)).toEqual([
-      ["kube.uncordoned", "uncordoned in Kubernetes by hand: the repair is called off", "human"],
+      ["kube.uncordoned", "uncordoned in Kubernetes by hand: the repair is cancelled", "human"],
     ]);
   });
 

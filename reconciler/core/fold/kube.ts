@@ -206,7 +206,7 @@ function giveBack(
     return { node, events };
   }
   const evidence = evidenceKeys(node);
-  const off = node.session === null ? "" : ": the repair is called off";
+  const off = node.session === null ? "" : ": the repair is cancelled";
   tell("kube.uncordoned", `${sayUncordon(node.kube)}${off}`, "human");
   const stays = kind === "repairing" || kind === "booting" || kind === "verifying";
   const held = kind === "held" && node.phase.heldBy !== "navarch";

@@ -347,7 +347,7 @@ describe("foldOutcome() of a reboot", () => {
     const one = ask(REBOOT, lost);
     expect(one.folded.operation).toMatchObject({
       state: "done",
-      message: "the connection broke: its boot id will tell",
+      message: "the connection broke: its boot id will show it",
     });
     expect(one.folded.node?.phase.kind).toBe("repairing");
   });

@@ -104,7 +104,7 @@ export function foldOutcome(
   const attempts = operation.attempts + 1;
   if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
     // The machine itself tells whether it was rebooted; a second reboot would only interrupt it.
-    const message = `${outcome.message}: its boot id will tell`;
+    const message = `${outcome.message}: its boot id will show it`;
     return foldOutcome(operation, node, pool, { kind: "done", instance: null, message }, now);
   }
   if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {

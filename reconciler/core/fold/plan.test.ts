@@ -79,7 +79,7 @@ describe("applyPlan()", () => {
       ...open,
       state: "abandoned",
       closedAt: NOW,
-      message: "called off: its node leaves",
+      message: "cancelled: its node leaves",
     });
     expect(draft.node(busy.id)).toMatchObject({ fence: 6, operation: "n.6.cordon" });
   });

@@ -15,7 +15,7 @@ import { applyAction } from "./action.ts";
 function withoutSetUp(node: Node | null, now: number, draft: Draft): Node | null {
   const open = node?.operation == null ? null : draft.operation(node.operation);
   if (node === null || open === null || open.payload.kind !== "bootstrap") return node;
-  const message = "called off: its node leaves";
+  const message = "cancelled: its node leaves";
   draft.putOperation({ ...open, state: "abandoned", closedAt: now, message });
   return { ...node, operation: null, fence: node.fence + 1 };
 }

@@ -69,7 +69,7 @@ test("sayBroken() of a Node that is missing advises no cordon of it", () => {
 
 test("sayCalledOff() is for nodes that were given back in Kubernetes", () => {
   expect(sayCalledOff(broken())).toBe(
-    "its repair was called off: uncordoned in Kubernetes by bob at 1970-01-01T00:00:00.100Z",
+    "its repair was cancelled: uncordoned in Kubernetes by bob at 1970-01-01T00:00:00.100Z",
   );
   expect(sayCalledOff(broken({ waiver: { ...waiver, by: "human:ann" } }))).toBeNull();
   expect(sayCalledOff(broken({ waiver: null }))).toBeNull();
@@ -77,7 +77,7 @@ test("sayCalledOff() is for nodes that were given back in Kubernetes", () => {
 
 describe("foldCordon()", () => {
   const by = "cordoned in Kubernetes by kubectl-cordon";
-  const left = `${by}: left as it is`;
+  const left = `${by}: left unchanged`;
   const theirs = ["kubectl-cordon"];
 
   test("resumes a repair that was called off", () => {

@@ -57,7 +57,7 @@ export function sayResume(node: Node): string {
     const either = `\`kubectl cordon ${kube.name}\` or \`${order}\``;
     return `Resume its repair, drain included, with ${either}`;
   }
-  const calledOff = `called off ${callOffs(node)} times since its fault began`;
+  const calledOff = `cancelled ${callOffs(node)} times since its fault began`;
   const why = mayResume(node) ? "" : ` (${calledOff}: a cordon does not resume it)`;
   return `Resume its repair, drain included, with \`${order}\`${why}`;
 }
@@ -66,7 +66,7 @@ export function sayResume(node: Node): string {
 export function sayCalledOff({ kube, waiver }: Node): string | null {
   if (waiver?.by !== BY_KUBERNETES) return null;
   const at = new Date(waiver.at).toISOString();
-  return `its repair was called off: ${sayUncordon(kube)} at ${at}`;
+  return `its repair was cancelled: ${sayUncordon(kube)} at ${at}`;
 }
 
 /**
@@ -82,10 +82,10 @@ export function foldCordon(
   const by = `cordoned in Kubernetes by ${theirs.join(", ")}`;
   // `navarch cordon` keeps a repair from beginning, whoever cordons the node besides.
   if (node.waiver?.by !== BY_KUBERNETES || node.cordon.human !== null || !isNew) {
-    return { message: `${by}: left as it is`, waiver: node.waiver };
+    return { message: `${by}: left unchanged`, waiver: node.waiver };
   }
   if (mayResume(node)) return { message: `${by}: its repair resumes`, waiver: null };
-  return { message: `${by}: left as it is. ${sayResume(node)}`, waiver: node.waiver };
+  return { message: `${by}: left unchanged. ${sayResume(node)}`, waiver: node.waiver };
 }
 
 /** People are reminded; `null` = not now. `reviewMs` 0 = never. */

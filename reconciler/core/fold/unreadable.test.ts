@@ -74,7 +74,7 @@ describe("recoverSnapshot()", () => {
       expect(change).toMatchObject({ nodes: [], pools: [], facts: [], removedNodes: [] });
       expect(change.quarantined).toEqual([one]);
       expect([snapshot.nodes, snapshot.pools]).toEqual([[nodeOf("n")], [poolStateOf(1)]]);
-      expect(said).toEqual([`the stored ${source} k cannot be read and was set aside: bad`]);
+      expect(said).toEqual([`the stored ${source} k cannot be read and was quarantined: bad`]);
     },
   );
 
@@ -210,7 +210,7 @@ describe("recoverSnapshot() of a node", () => {
     expect(change.nodes).toEqual([expected]);
     expect(change.pools).toEqual([]);
     expect(said).toEqual([
-      "the stored node p-3-17 cannot be read and was set aside: bad; " +
+      "the stored node p-3-17 cannot be read and was quarantined: bad; " +
         "the node is held: uncordon it when it is well, or terminate it",
     ]);
   });
@@ -310,7 +310,7 @@ describe("recoverSnapshot() of a node", () => {
     ]);
     expect(change.removedNodes.map(String)).toEqual(["p-3-17"]);
     expect([snapshot.nodes, change.nodes]).toEqual([[], []]);
-    expect(said).toEqual(["the stored node p-3-17 cannot be read and was set aside: bad"]);
+    expect(said).toEqual(["the stored node p-3-17 cannot be read and was quarantined: bad"]);
   });
 
   test("recovers nodes first, so that what concerns one finds it, and a pool counts them", () => {
@@ -408,7 +408,7 @@ test("quarantineEvent() names node and pool only where they are names", () => {
     pool: POOL,
     session: null,
     actor: "navarch",
-    message: "the stored event k cannot be read and was set aside: bad; then",
+    message: "the stored event k cannot be read and was quarantined: bad; then",
   });
   const odd = quarantineEvent(row("event", { node: "", pool: "" }), NOW);
   expect([odd.node, odd.pool]).toEqual([null, null]);

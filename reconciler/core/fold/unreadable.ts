@@ -104,7 +104,7 @@ export function recoverSnapshot(snapshot: Snapshot, now: number): Recovered {
 export function quarantineEvent(row: UnreadableRow, at: number, more = ""): EventDraft {
   const node = v.safeParse(NodeId, row.node);
   const pool = v.safeParse(PoolName, row.pool);
-  const what = `the stored ${row.source} ${row.key} cannot be read and was set aside`;
+  const what = `the stored ${row.source} ${row.key} cannot be read and was quarantined`;
   return {
     at,
     kind: "store.quarantined",

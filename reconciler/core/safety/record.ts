@@ -1,6 +1,6 @@
 /**
  * What an action teaches: a confirmed hardware failure counts in the learned rate and puts its GPUs
- * into the lemon ledger; a lemon that came back counts again. Pure; written in the transaction of
+ * into quarantine; a lemon that came back counts again. Pure; written in the transaction of
  * the action itself, so that a crash neither loses nor repeats it.
  */
 import type { Action } from "../../../schema/action.ts";

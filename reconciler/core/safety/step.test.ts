@@ -137,7 +137,7 @@ describe("a rule that a burst is traced to", () => {
   test("is put aside, once", () => {
     const done = look(ill(4), [...KNOWN_ALL, open("rule", "r@v1")]);
     expect(done.put).toEqual([quarantine]);
-    const message = "rule r@v1 is put aside, its verdicts do not count: a burst";
+    const message = "rule r@v1 is suspended, its verdicts do not count: a burst";
     expect(told(done)).toEqual([["safety.quarantine", null, message]]);
     const again = [...KNOWN_ALL, open("rule", "r@v1"), { ...quarantine, at: 1 }];
     expect(look(ill(4), again)).toEqual(quiet);

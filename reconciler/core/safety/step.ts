@@ -42,7 +42,7 @@ export function stepSafety(
     if (facts.has(factKey(fact)) || facts.has(`trusted:${fact.rule}`)) continue;
     facts.set(factKey(fact), fact);
     put.push(fact);
-    const message = `rule ${cause.value} is put aside, its verdicts do not count: ${why}`;
+    const message = `rule ${cause.value} is suspended, its verdicts do not count: ${why}`;
     events.push({ ...told, kind: "safety.quarantine", message });
   }
   for (const fact of factsOf(facts, "quarantine")) {
@@ -50,7 +50,7 @@ export function stepSafety(
     if (rules.has(fact.rule) && !trusted) continue;
     drop.push(factKey(fact));
     const why = rules.has(fact.rule) ? "counts again" : "does not count in the policy any more";
-    const message = `rule ${fact.rule} ${why}: it is not put aside`;
+    const message = `rule ${fact.rule} ${why}: it is not suspended`;
     events.push({ ...told, kind: "safety.quarantine", message });
   }
   const freeze = facts.get("freeze");

@@ -24,7 +24,7 @@ export function isRepairCalledOff(node: Node): boolean {
   return phase.kind !== "terminating" && phase.kind !== "gone" && isDefinitive(node);
 }
 
-/** How often its repair was called off since the oldest fault that is held against it began. */
+/** How often its repair was cancelled since the oldest fault that is held against it began. */
 export function callOffs({ kube, health }: Node): number {
   const faults = health.held.filter(({ judgement }) => judgement.result === "unhealthy");
   const begun = Math.min(

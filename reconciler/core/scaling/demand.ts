@@ -105,7 +105,7 @@ export function demandProblem(
       : pushed === null
         ? null
         : { ...pushed, word: "the last report" };
-  if (last === null) return "demand: nobody has reported the queue yet; it is unknown, not empty";
+  if (last === null) return "demand: no queue reported yet; it is unknown, not empty";
   const at = new Date(last.observedAt).toISOString();
   const words = `${last.word} (queue depth ${last.queueDepth}) is of ${at}`;
   return `demand: the queue is unknown, not empty: ${words}`;

@@ -10,7 +10,7 @@ export type NodeCounts = {
   provisioning: number;
   registered: Node[];
   healthy: number;
-  /** Could leave without touching work: nothing runs on them, as far as anybody can tell. */
+  /** Could leave without touching work: nothing runs on them, as far as is known. */
   spare: number;
 };
 

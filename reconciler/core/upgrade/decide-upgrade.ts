@@ -127,7 +127,7 @@ function goOn(campaign: CampaignFact, rows: UpgradingFact[], look: UpgradeLook):
   if (isOld || next.length + waiting === 0) {
     if (away > 0 || watched) return { campaign, rows };
     const behind = next.length + waiting;
-    const why = behind === 0 ? null : `${behind} nodes could not be told within a day`;
+    const why = behind === 0 ? null : `${behind} nodes could not be reached within a day`;
     return { campaign: { ...campaign, state: "done", why, endedAt: now }, rows };
   }
   const room = roomOf(campaign, nodes.values()) - away;

@@ -60,10 +60,13 @@ function formatStops(reconciler: Reconciler): Series[] {
     "Policy rules whose verdicts do not count.",
   );
   quarantined.add({}, factsOf(facts, "quarantine").length);
-  const lemons = new Series("navarch_safety_lemons", "GPUs that failed and may come back.");
+  const lemons = new Series(
+    "navarch_safety_lemons",
+    "Quarantined GPUs: failed, and refused if a cloud returns them.",
+  );
   const refusals = new Series(
     "navarch_safety_lemon_refusals_total",
-    "Times that a known bad GPU was handed back and refused.",
+    "Instances refused because of a quarantined GPU.",
     "counter",
   );
   const known = factsOf(facts, "lemon");
@@ -119,7 +122,7 @@ function formatSpend(reconciler: Reconciler): Series[] {
   );
   const unknown = new Series(
     "navarch_spend_unknown_prices",
-    "Instances of a price that nobody told, not in the dollars.",
+    "Instances of unknown price, not in the dollars.",
   );
   for (const bill of openSpendBudget(reconciler.fleet(), reconciler.activeConfig()).bills()) {
     const { scope } = bill;
@@ -139,7 +142,7 @@ function formatSpend(reconciler: Reconciler): Series[] {
 function formatBilled(reconciler: Reconciler): Series[] {
   const count = new Series(
     "navarch_instances_still_billing",
-    "Instances told to end that the cloud has not confirmed.",
+    "Terminating instances that the cloud has not confirmed gone.",
   );
   const oldest = new Series(
     "navarch_instances_still_billing_seconds",

@@ -32,7 +32,7 @@ async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     }
     draft.change.removedNodes.push(id);
     const why = body.reason === "" ? "" : `: ${body.reason}`;
-    const message = `its record is removed${why}; an agent that speaks again starts a new one`;
+    const message = `its record is removed${why}; an agent that reports again starts a new one`;
     const about = { node: id, pool: node.pool };
     draft.tell([eventBy(by, { at: now, kind: "node.forgotten", ...about, message })]);
   });

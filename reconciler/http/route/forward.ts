@@ -86,7 +86,7 @@ export class Forward {
 
   private async probe(): Promise<string | null> {
     const base = this.from.leader();
-    if (base === null) return "nobody leads";
+    if (base === null) return "no leader";
     try {
       const signal = AbortSignal.timeout(PROBE_MS);
       const answer = await fetch(`${base}/healthz`, { signal, redirect: "error", ...this.tls() });

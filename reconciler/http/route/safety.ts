@@ -19,9 +19,9 @@ export const HOLD_DEFAULT_MS = 24 * 3_600_000;
 const VETO_MS_MAX = 90 * 24 * 3_600_000;
 
 const why = v.pipe(
-  v.string("expected a text: why, for whoever finds it"),
+  v.string("expected a text: the reason, shown to others"),
   v.trim(),
-  v.minLength(1, "expected a text: why, for whoever finds it"),
+  v.minLength(1, "expected a text: the reason, shown to others"),
   v.maxLength(1_024),
 );
 
@@ -122,7 +122,7 @@ async function trust(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { reason } = body;
   const { reconciler } = ports;
   const aside = factsOf(reconciler.fleet().facts, "quarantine").map((fact) => fact.rule);
-  const rule = knownName(c.req.param("rule"), aside, (name) => `no rule ${name} is put aside`);
+  const rule = knownName(c.req.param("rule"), aside, (name) => `no rule ${name} is suspended`);
   await reconciler.change((draft) => {
     draft.putFact({ kind: "trusted", rule, by, at: now, why: reason });
     const message = `rule ${rule} is trusted and counts again: ${reason}`;
@@ -136,7 +136,7 @@ async function forgive(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Because);
   const { reconciler } = ports;
   const known = factsOf(reconciler.fleet().facts, "lemon").map((fact) => fact.uuid);
-  const unknown = (name: string) => `no GPU ${name} is in the lemon ledger`;
+  const unknown = (name: string) => `no GPU ${name} is quarantined`;
   const uuid = knownName(c.req.param("uuid"), known, unknown);
   await reconciler.change((draft) => {
     draft.dropFact(`lemon:${uuid}`);

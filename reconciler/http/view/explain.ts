@@ -167,7 +167,7 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
 
 function sayLemon({ phase }: Node): { at: null; text: string }[] {
   if (!("purpose" in phase) || phase.purpose !== "lemon") return [];
-  const text = "refused: its GPUs failed in this fleet before, and the cloud handed them back";
+  const text = "refused: its GPUs failed in this fleet before, and the cloud returned them";
   return [{ at: null, text }];
 }
 

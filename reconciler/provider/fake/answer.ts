@@ -59,7 +59,7 @@ function judgeName(world: World, request: CreateRequest): Judgement {
   if (held === undefined) return { kind: "new" };
   const own = OWNERSHIP.every((tag) => held.instance.tags[tag] === request.tags[tag]);
   if (own) return { kind: "same", held };
-  return refused("bad_request", `name exists: ${request.name} belongs to somebody else`);
+  return refused("bad_request", `name exists: ${request.name} belongs to another`);
 }
 
 /** Looks at an ask the way this class of provider does (docs/reference/providers.md#classes). */

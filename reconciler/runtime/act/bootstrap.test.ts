@@ -153,7 +153,7 @@ test.each<[string, Ended, Outcome]>([
     { kind: "interrupted", attempt: seenKey },
     { kind: "ambiguous", message: "interrupted: it goes on where it was" },
   ],
-  ["called off", { kind: "cancelled", attempt: seenKey }, { kind: "ambiguous", message: "called off" }],
+  ["called off", { kind: "cancelled", attempt: seenKey }, { kind: "ambiguous", message: "cancelled" }],
 ])("run() that ends: %s", async (_what, ended, outcome) => {
   expect((await carry(operation(), ended)).outcome).toEqual(outcome);
 });

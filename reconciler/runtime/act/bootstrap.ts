@@ -167,7 +167,7 @@ export class Bootstrapper {
       return this.#ports.knownHosts(hostKey.slice(12), address, port);
     }
     if (hostKeys.length > 0) return { kind: "pinned", keys: hostKeys };
-    if (hostKey === "provider") throw new Error("the provider tells no host keys of its machines");
+    if (hostKey === "provider") throw new Error("the provider reports no host keys");
     // Cut short after it was reached: what was accepted then is the only key of this machine.
     const before = await this.#ports.saved(node);
     const seen = before?.instance === payload.instanceId ? before.hostKey : null;
@@ -212,7 +212,7 @@ function outcomeOf(ended: Ended): Outcome {
     case "interrupted":
       return { kind: "ambiguous", message: "interrupted: it goes on where it was" };
     case "cancelled":
-      return { kind: "ambiguous", message: "called off" };
+      return { kind: "ambiguous", message: "cancelled" };
     default:
       return unreachable(ended);
   }

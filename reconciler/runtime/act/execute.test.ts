@@ -160,7 +160,7 @@ describe("execute() of a set-up", () => {
     expect((await run(SET_UP, null, { bootstrap: true })).outcome).toEqual({
       kind: "refused",
       class: "bootstrap",
-      message: "nobody here sets machines up over SSH",
+      message: "this process sets up no machines over SSH",
       retryAfterMs: null,
       final: true,
     });

@@ -127,7 +127,7 @@ async function call(
     case "bootstrap": {
       if (targets.bootstrap !== null)
         return targets.bootstrap({ ...operation, payload }, signal);
-      const message = "nobody here sets machines up over SSH";
+      const message = "this process sets up no machines over SSH";
       return { kind: "refused", class: "bootstrap", message, retryAfterMs: null, final: true };
     }
     case "cordon":

@@ -35,7 +35,7 @@ export type Permit = {
   mayStart(operation: Operation, fenced: boolean): boolean;
   /** How long a call may take that its target cannot fence; `null` = like any other. */
   unfencedMs: number | null;
-  /** Whether what no target fences may be begun now, as far as anybody knows. */
+  /** Whether what no target fences may be begun now, as far as is known. */
   leads(): boolean;
 };
 

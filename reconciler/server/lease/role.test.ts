@@ -200,8 +200,8 @@ describe("openOwnLeadership()", () => {
     leadership.begin();
     await pass(clock, 3_000);
     const fields = { source: "node", key: "n-1", node: "n-1", reason: "not JSON, 1 characters" };
-    const told = ["error", "a stored row cannot be read and was set aside", fields];
-    expect(said("a stored row cannot be read and was set aside")).toEqual([told]);
+    const told = ["error", "a stored row cannot be read and was quarantined", fields];
+    expect(said("a stored row cannot be read and was quarantined")).toEqual([told]);
     expect(parts.authority.get("c")?.id).toBe("c");
     const { text } = await page(leadership, "/metrics");
     expect(text).toContain('navarch_store_quarantined_rows_total{source="node"} 1');

@@ -93,7 +93,11 @@ export async function openLeader(
   const { metrics, loaded, clock, log, dryRun } = parts;
   const quarantined: StoreHooks["quarantined"] = (rows) => {
     for (const { source, key, node, reason } of rows) {
-      log("error", "a stored row cannot be read and was set aside", { source, key, node, reason });
+      log(
+        "error",
+        "a stored row cannot be read and was quarantined",
+        { source, key, node, reason },
+      );
       metrics.quarantined.inc({ source });
     }
   };

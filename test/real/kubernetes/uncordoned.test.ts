@@ -138,7 +138,7 @@ describe.skipIf(missing !== null)("an uncordon by others", () => {
     expect(await count(node, "kube.uncordon_loop")).toBe(0);
     // What the Event advises, from somebody with kubectl alone.
     const { out } = await navarch(joined.plane, "explain", node.name);
-    expect(out).toContain("its repair was called off: uncordoned in Kubernetes by hand at ");
+    expect(out).toContain("its repair was cancelled: uncordoned in Kubernetes by hand at ");
     expect(out).toContain(`\`kubectl cordon ${node.name}\` or \`navarch replace `);
     expect((await cluster.kubectlAs("human", "cordon", node.name)).code).toBe(0);
     await until("its repair resumes", 30_000, async () => {
