@@ -1,9 +1,9 @@
 /**
- * Follows the kernel log of one boot and gives findings, counted gaps, and word of going deaf.
- * Adapter: reads the log through `source.ts`. It never blocks, never throws and never loses a
- * record silently: a hole in the numbering is a counted gap, a record that cannot be read is
- * counted as malformed, and a source that fails is reopened with back-off while `deaf` says so
- * (docs/reference/kernel-log.md).
+ * Follows the kernel log of one boot and returns findings, counted gaps, and whether the log is
+ * unreadable. It never blocks, never throws and never loses a record silently: a hole in the
+ * numbering is a counted gap, an unreadable record counts as malformed, and a failed source is
+ * reopened with back-off while `deaf` is reported (docs/reference/kernel-log.md).
+ * Adapter: reads the log through `source.ts`.
  */
 import { isUtf8 } from "node:buffer";
 import * as v from "valibot";
@@ -24,11 +24,11 @@ export type KernelLogOptions = {
   /** Wall time of boot: record time = this + usec / 1000. */
   bootWallMs: number;
   clock: Clock;
-  /** Asked per finding, so that GPUs found later are used. */
+  /** Asked for each finding, so that GPUs found later are included. */
   gpus: () => GpuTable;
-  /** From the spool. A cursor of another boot is ignored: its numbers mean other records. */
+  /** From the spool. A cursor of another boot is ignored. */
   cursor: KernelCursor | null;
-  /** Wall time in ms: records before it are passed over (`--since`). */
+  /** Wall time in ms; earlier records are skipped (`--since`). */
   since?: number;
   /**
    * Called whenever a device has records to read; without it, the log is looked at only by `read`.
@@ -46,9 +46,9 @@ export type KernelLogStats = {
   malformed: number;
   /** Start of the last malformed record. */
   lastMalformed: string | null;
-  /** `NVRM: Xid` lines in a shape that nobody knows. Kept as findings. */
+  /** `NVRM: Xid` lines of an unknown shape; kept as findings. */
   unparsed: number;
-  /** Records with an Xid's or SXid's words that are not the driver's own. Not believed. */
+  /** Records that contain an Xid's words but do not come from the driver; ignored. */
   quoted: number;
   foreign: number;
   /** Records seen before: replays after a reopen or a restart. */
@@ -60,14 +60,14 @@ export type KernelLogStats = {
 };
 
 /**
- * What befell the machine longer ago than this is over: rules hold it for no longer. An agent that
- * comes to a machine of a hundred days reads its whole log.
+ * Older findings have expired under every rule. An agent that starts on a machine after a hundred
+ * days reads its whole log.
  */
 const HOST_AGE_MS = 3_600_000;
 /** A source that cannot be opened is tried again after 1 s, 2 s, … at most this. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_FIRST = 1_000;
-/** Overruns in a row without one record between them: no real ring does that. */
+/** Consecutive overruns without a record between them; no real ring does that. */
 const OVERRUNS_MAX = 1_000;
 
 const XID_MARK = Buffer.from("NVRM");
@@ -77,8 +77,8 @@ const SEMICOLON = 0x3b;
 const COMMA = 0x2c;
 
 /**
- * The sequence number of a record whose header starts with three numbers, or −1. Works on bytes:
- * every record of a busy machine passes here, and nearly all of them are of no interest.
+ * The sequence number of a record whose header starts with three numbers, or −1. Works on bytes
+ * because every record of a busy machine passes here.
  */
 function seqOf(bytes: Buffer): number {
   let at = 0;
@@ -195,7 +195,7 @@ class Reader implements KernelLog {
       this.deafen("the kernel keeps answering that records were lost, and gives none");
       return false;
     }
-    // Only a source that answers has earned a quick retry: a device that opens and fails has not.
+    // Only a source that answers is retried soon; a device that opens and fails is not.
     this.retryMs = RETRY_MS_FIRST;
     this.overruns = 0;
     if (read.kind === "idle") return false;
@@ -203,7 +203,7 @@ class Reader implements KernelLog {
       this.lastSeq = null;
       this.resumeAfter = null;
     } else if (read.kind === "oversized") {
-      // Its number was not read, and the next one's shows it missing: counted here, and only here.
+      // Its number was not read; the next record's number shows it missing. Counted here only.
       this.unnumbered++;
       this.gap("malformed", 1, "line longer than a record");
     } else {
@@ -256,7 +256,7 @@ class Reader implements KernelLog {
       this.counted.malformed += count;
       this.counted.lastMalformed = head;
     }
-    // Gaps that nothing separates are one entry, so that a flood of holes stays one line.
+    // Adjacent gaps are merged, so that many holes stay one line.
     const last = this.out.at(-1);
     if (last?.kind === "gap" && last.reason === reason) last.count += count;
     else this.out.push({ kind: "gap", reason, count, atMs: this.options.clock.wallMs() });
@@ -278,7 +278,7 @@ class Reader implements KernelLog {
       const step = findingOf(fact, origin, this.options.gpus(), this.memory);
       this.memory = step.memory;
       if (step.amended) this.amend(step.amended.before, step.amended.after);
-      // Before `since` the memory still learns, so that addresses keep their names.
+      // Before `since` addresses are still learned.
       const atMs = bootWallMs + record.usec / 1_000;
       const isOver = fact.kind === "host" && atMs < this.options.clock.wallMs() - HOST_AGE_MS;
       const old = isOver || (since !== undefined && atMs < since);
@@ -288,7 +288,7 @@ class Reader implements KernelLog {
     }
   }
 
-  /** A detail reaches its event only while that is still here; it is never an event of its own. */
+  /** A detail is attached to its event while that is present; it is never an event of its own. */
   private amend(before: Finding, after: Finding): void {
     const at = this.out.findLastIndex((o) => o.kind === "finding" && o.finding === before);
     if (at >= 0) this.out[at] = { kind: "finding", finding: after };

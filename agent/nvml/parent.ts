@@ -26,9 +26,8 @@ export type NvmlLimits = {
 const STALL_MS = 1_000;
 
 /**
- * Without persistence mode the driver starts each GPU when it is opened, one after the other, in
- * seconds: eight of them together may well take longer than a driver that is ill. Each that was
- * opened is given its own time, up to this, which the watchdog's slack covers.
+ * Without persistence mode the driver initialises each GPU when it is opened, one after the other,
+ * in seconds. Each opened GPU extends the deadline, up to this, which the watchdog allows for.
  */
 const OPENING_MS_MAX = 20_000;
 
@@ -51,7 +50,7 @@ export type NvmlOptions = {
   clock: Clock;
   /** Absolute path of the library; else the search list of `library.ts`. */
   libraryPath?: string | null;
-  /** Called when events came, so that nobody needs to ask for them all the time. */
+  /** Called when events arrived, so that polling is not needed. */
   onEvents?: () => void;
   limits?: Partial<NvmlLimits>;
 };
@@ -94,7 +93,7 @@ export function openNvml(options: NvmlOptions): PingNvml {
     if (outcome.kind !== "message") return outcome;
     const { message } = outcome;
     if (message.op !== op) return { kind: "failed", failure: OTHER_RELEASE, durationMs };
-    // The reading is of the operation that its message names.
+    // The reading belongs to the operation that its message names.
     return { ...(message as ReplyTo<Op>).reading, durationMs } as Answered<Op>;
   };
   return {
@@ -107,7 +106,7 @@ export function openNvml(options: NvmlOptions): PingNvml {
   };
 }
 
-/** The executable was replaced under the running agent, and the new one says things differently. */
+/** The executable was replaced while the agent ran, and the new one uses another protocol. */
 const OTHER_RELEASE: NvmlFailure = {
   reason: "other",
   code: 0,
@@ -128,7 +127,7 @@ class ProbeLink {
   #events: NvmlEvent[] = [];
   #serial = 0;
   #abandoned = 0;
-  /** A child that died between two calls is told by the next one. */
+  /** The next call reports a child that died between two calls. */
   #crash: string | null = null;
 
   constructor(options: NvmlOptions) {
@@ -137,8 +136,8 @@ class ProbeLink {
   }
 
   /**
-   * The deadline runs from the sending: a request behind another waits for that one's end, which
-   * its own deadline bounds, and a slow check never makes the sample behind it look like a hang.
+   * The deadline starts with the sending. A request in the queue waits for the one before it, so a
+   * slow check does not make the next sample look like a hang.
    */
   ask(op: ProbeOp, deadlineMs: number): Promise<Outcome> {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
@@ -179,8 +178,8 @@ class ProbeLink {
   }
 
   /**
-   * A deadline that is noticed late says that this process stood still (a paused machine, no core
-   * for it): the answer may lie in the channel, and gets one short time to be read.
+   * A late deadline means that this process was paused: the answer may be in the channel and gets a
+   * short time to be read.
    */
   #watch(pending: Pending, ms: number, patient: boolean): void {
     const { clock } = this.#options;
@@ -197,7 +196,7 @@ class ProbeLink {
     try {
       this.#child ??= this.#spawn();
     } catch (error) {
-      // The executable is gone, or the node has no process to spare.
+      // The executable is gone, or no process can be started.
       const why = error instanceof Error ? error.message : String(error);
       const message = `the probe child cannot be started: ${why}`;
       const failure: NvmlFailure = { reason: "other", code: 0, message };
@@ -248,7 +247,7 @@ class ProbeLink {
     this.#pump();
   }
 
-  /** It gets on: what is under way has its whole time again, within bounds. */
+  /** Progress: the request in flight gets its whole time again, within bounds. */
   #prolong(pending: Pending | undefined, opening: boolean): void {
     if (pending === undefined || pending.cancel === null) return;
     const spentMs = this.#options.clock.monoMs() - pending.sentMs;
@@ -268,7 +267,7 @@ class ProbeLink {
       void child.exited.then(() => this.#abandoned--);
       this.#kill(child);
     }
-    // Whatever stood in the queue behind the hung call would have met the same driver.
+    // The other requests in the queue would meet the same driver.
     this.#settleAll({ kind: "unresponsive", evidence, abandoned: this.#abandoned });
   }
 
@@ -276,8 +275,8 @@ class ProbeLink {
     if (this.#child !== child) return;
     const answered = this.#answered;
     this.#forget();
-    // A child that leaves of its own will makes room for one with a newer library (`child.ts`); the
-    // request that crossed its exit goes to the next one, within the deadline that it has.
+    // A child that exits by itself makes room for one with a newer library (`child.ts`); a request
+    // that crossed its exit goes to the next child, within its deadline.
     if (code === 0 && answered && this.#queue[0] !== undefined) return this.#send(this.#queue[0]);
     const how = signal === null ? `exit ${code ?? "unknown"}` : String(signal);
     if (this.#queue.length > 0) {

@@ -1,15 +1,15 @@
 /**
- * How many GPUs this machine must have, and who says so. Each source is a lower bound: a GPU that
- * fell off the bus before the start is missing from the bus too, and only the pool knows of it.
- * The order of trust is bus, what was promised (option, instance type, pool), and the most that was
- * ever seen; among equal numbers the first one is named. Pure.
+ * Decides how many GPUs this machine must have, and by which source. Each source is a lower bound:
+ * a GPU lost before the start is missing from the bus too. Sources in order of trust: bus,
+ * configuration (option, instance type, pool), the highest count ever seen. Among equal counts the
+ * first is named. Pure.
  */
 import type { Expected } from "../../schema/report.ts";
 import type { NvmlCheck } from "../reading.ts";
 import { awayGpus, managedGpus } from "./bus.ts";
 import { type ProbeContext, type ProbeMemory, isLost, isUnopened } from "./probe.ts";
 
-/** `null`: nothing says how many there should be. */
+/** `null`: no source states a count. */
 export function expectGpus(
   check: Pick<NvmlCheck, "excluded" | "excludedPci">,
   memory: ProbeMemory,
@@ -19,17 +19,17 @@ export function expectGpus(
   const away = awayGpus(ctx.bus, check.excluded);
   const sources: Expected[] = [];
   if (onBus !== null) {
-    // Excluded GPUs stay on the bus; a driver that does not tell their addresses tells the number.
+    // Excluded GPUs stay on the bus; a driver that hides their addresses reports their number.
     const hidden = check.excludedPci === undefined ? check.excluded : 0;
     sources.push({ gpus: Math.max(0, onBus.length - hidden), from: "bus" });
   }
   const restricted = ctx.bus.kind === "unreadable" && ctx.bus.restricted === true;
   for (const { gpus, from } of ctx.promised) {
-    // Instance type and pool speak of the machine; an option may speak of this container.
+    // Instance type and pool describe the machine; an option may describe this container.
     if (restricted && from !== "option") continue;
     sources.push({ gpus: Math.max(0, gpus - away), from });
   }
-  // What was seen once may have been another machine type: a promise is newer knowledge.
+  // An earlier count may stem from another machine type; configuration is newer.
   if (ctx.promised.length === 0 && memory.expected !== null) {
     const given = awayGpus(ctx.bus, 0);
     sources.push({ gpus: Math.max(0, memory.expected - given), from: "baseline" });

@@ -1,8 +1,8 @@
 /**
- * The heart of the agent: what is measured when, and what is told when. It measures and reports,
- * and carries out an ordered command; it never judges. Nothing here waits for the driver or the
- * network: both answer by a deadline, so heartbeats go on whatever hangs. All time comes from the
- * clock, so that a test can drive a day through it in a second.
+ * Schedules what the agent measures and reports. It measures, reports and carries out orders; it
+ * never judges. It never waits for the driver or the network: both answer by a deadline, so
+ * heartbeats continue whatever hangs. Time comes from the clock, so a test can run a day in a
+ * second.
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { AgentConfig, Check } from "../../schema/report.ts";
@@ -35,7 +35,7 @@ export class Agent {
   readonly #readings: Readings;
   readonly #listener: Listener;
   readonly #timers = new Map<string, () => void>();
-  /** Monotonic time of the boot: the wall's clock is often set right only after the start. */
+  /** Monotonic time of the boot; the wall clock is often corrected after the start. */
   readonly #bootMonoMs: number;
   #config = CADENCE;
   #memory: ProbeMemory;
@@ -50,9 +50,9 @@ export class Agent {
   #driver = UNASKED;
   readonly #tally = new Tally();
   #behindAt = 0;
-  /** The last look that the log asked for: a line after a quiet time is read at once. */
+  /** The last look caused by the log; a line after a quiet period is read at once. */
   #wokenMs = -Infinity;
-  /** More of the log is waiting, and the next look at it is due at once. */
+  /** More of the log is waiting; the next look is due at once. */
   #behind = false;
   #dueMs = 0;
   #lagMs = 0;
@@ -62,7 +62,7 @@ export class Agent {
     this.#parts = parts;
     const { clock, identity } = parts;
     this.#bootMonoMs = clock.monoMs() - Math.max(0, clock.wallMs() - identity.bootWallMs);
-    // A spool that is gone may have held what the memory takes for told.
+    // A lost spool may have held what the memory counts as reported.
     this.#memory = parts.memory;
     if (parts.spool.fresh) this.#forgetTold();
     this.#readings = new Readings(parts.load);
@@ -101,7 +101,7 @@ export class Agent {
     this.#arm();
   }
 
-  /** Something was written to the kernel log. A hint: what it is, the log itself tells. */
+  /** The kernel log has a new record; the log itself has its content. */
   wake(): void {
     if (this.#stopped || this.#behind) return;
     const sinceMs = this.#parts.clock.monoMs() - this.#wokenMs;
@@ -124,7 +124,7 @@ export class Agent {
     });
   }
 
-  /** Says goodbye with a last report within `deadlineMs`, and lets go of everything. */
+  /** Sends a last report within `deadlineMs` and releases everything. */
   async stop(deadlineMs: number): Promise<void> {
     if (this.#stopped) return;
     this.#listen();
@@ -211,7 +211,7 @@ export class Agent {
     const round = this.#conclude(answer);
     this.#last = answer.kind === "ok" ? answer.value : null;
     if (host && isFirst) log("info", "found", makeFound(round, this.#last, host.round));
-    // A heartbeat that waited for this check goes now, and takes it along.
+    // A heartbeat that waited for this check is sent now, with it.
     if (this.#timers.has("grace")) this.#after("grace", 0, () => this.#delivery.heartbeat());
     return round;
   }
@@ -237,7 +237,7 @@ export class Agent {
     return round;
   }
 
-  /** After the findings were kept: one that is reported twice does no harm, a lost one does. */
+  /** After the findings are kept: a duplicate does no harm, a loss does. */
   #save(): void {
     this.#parts.saveMemory(this.#memory);
     this.#parts.host?.save();
@@ -254,7 +254,7 @@ export class Agent {
     const answer = await this.#parts.nvml.sample(READ_DEADLINE_MS);
     if (this.#stopped) return;
     if (answer.kind !== "ok") {
-      // The same words that a check would bring, one check sooner.
+      // The same finding that a check would report, one check earlier.
       this.#conclude(answer);
       return;
     }
@@ -283,7 +283,7 @@ export class Agent {
     this.#listen();
   }
 
-  /** A driver that hangs from the start must not take from its GPUs the names of this boot. */
+  /** A driver that hangs from the start must not remove the names of this boot's GPUs. */
   #gpuTable(): GpuTable {
     const { bootId } = this.#parts.identity;
     const known = this.#memory.bootId === bootId ? makeIdentities(this.#memory) : [];
@@ -314,9 +314,7 @@ export class Agent {
     return makeEventFindings(events, this.#round?.gpus ?? [], this.#context());
   }
 
-  /**
-   * Makes durable; what calls this pumps afterwards, when all that belongs together is in place.
-   */
+  /** Makes records durable; the caller sends afterwards. */
   #keep(findings: Finding[], gaps: NewGap[], cursor: KernelCursor | null): void {
     this.#parts.spool.append(findings, gaps, cursor);
     this.#tally.note(findings);
@@ -347,7 +345,7 @@ export class Agent {
     };
   }
 
-  /** What the control plane said: cadence, credential, commands, and how far it remembers. */
+  /** The control plane's reply: cadence, credential, commands, and how far it has the stream. */
   #obey(reply: ReportReply): void {
     if (this.#stopped) return;
     this.#setCadence(reply.config);
@@ -368,7 +366,7 @@ export class Agent {
     }
   }
 
-  /** Its store was lost: what still holds and what this boot's log still has are told once more. */
+  /** Its store was lost: current findings and this boot's log are reported again. */
   #tellAgain(): void {
     this.#behindAt = this.#parts.spool.acked;
     this.#parts.log("warn", "the control plane has forgotten findings; telling what still holds");
@@ -377,13 +375,13 @@ export class Agent {
     void this.#check().then(() => this.wake());
   }
 
-  /** The next check tells what still holds. */
+  /** The next check reports what still holds. */
   #forgetTold(): void {
     this.#memory = { ...this.#memory, held: {} };
     this.#parts.host?.tellAgain();
   }
 
-  /** The first of a new stream: once it is known, a control plane that forgets is noticed. */
+  /** The first record of a new stream: once it is known, the loss of the store is noticed. */
   #noticeRenewed(): void {
     const message = "another sender uses this agent's stream, or its disk was put back";
     this.#parts.log("warn", "findings go on under a new stream", { reason: message });

@@ -1,12 +1,11 @@
 /**
- * The agent's memory of what it has not yet delivered. Every finding and every gap gets the next
- * number of one stream; it is on disk before it can be sent, together with the kernel-log position
- * that it came from, and it stays there until the control plane says that it is durable. A kill at
- * any byte loses nothing that `append` returned for, and doubles nothing.
+ * Keeps what the agent has not yet delivered. Every finding and every gap gets the next number of
+ * one stream. It is on disk, with its kernel-log position, before it can be sent, and stays there
+ * until the control plane acknowledges it as durable. A kill at any byte loses nothing for which
+ * `append` returned, and duplicates nothing.
  *
- * When there is too much, the least severe and among those the oldest is given up, and counted: a
- * gap with number S and reason `spool_full` or `malformed` closes every hole in the numbers just
- * below S.
+ * When space runs out, the least severe and then the oldest record is dropped and counted: a gap
+ * with number S and reason `spool_full` or `malformed` covers every missing number just below S.
  */
 import type { Finding, Gap, SpooledFinding } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
@@ -21,7 +20,7 @@ import type { SpoolStorage } from "./spool-storage.ts";
 
 /** Bodies may fill this share of the bound; the rest is room for lines waiting to be deleted. */
 const LIVE_SHARE = 0.7;
-/** Bound while only memory takes the records: a share of the agent's 64 MiB. */
+/** Limit while records are only in memory. */
 const MEMORY_BYTES_MAX = 6 * 1024 * 1024;
 /** Small enough that acknowledged space is given back soon, large enough for few files. */
 const SEGMENT_BYTES_MAX = 1024 * 1024;
@@ -32,7 +31,7 @@ export type SpoolOptions = {
   /** Why there is no storage, for `stats`. */
   failure?: string | null;
   /**
-   * Makes a stream id nobody has used: a new spool, or one whose numbers were taken (see
+   * Makes an unused stream id: for a new spool, or one whose numbers were taken (see
    * `acknowledge`).
    */
   streamId: () => string;
@@ -61,18 +60,18 @@ export class Spool {
   #next = 1;
   #acked = 0;
   /**
-   * How far the other side is known to know this stream; less than `#acked` in one that replaced
-   * another.
+   * Highest number of this stream that the control plane is known to have; less than `#acked` in a
+   * stream that replaced another.
    */
   #streamAcked = 0;
-  /** Highest number ever given to `next`: such a record may already be at the other side. */
+  /** Highest number ever returned by `next`; the control plane may already have it. */
   #shown = 0;
   #cursor: KernelCursor | null = null;
   #dropped = 0;
   /** First number of this process; numbers from here on were never sent by an earlier one. */
   readonly #openedAt: number;
   #agreed: boolean;
-  /** This process began it: nothing is known of what was told before. */
+  /** This process began the stream; earlier reports are unknown. */
   readonly fresh: boolean;
 
   constructor(options: SpoolOptions) {
@@ -94,14 +93,14 @@ export class Spool {
     return this.#stream;
   }
 
-  /** Position in the kernel log up to which everything was looked at. */
+  /** Position in the kernel log up to which everything was read. */
   cursor(): KernelCursor | null {
     return this.#cursor;
   }
 
   /**
-   * False until the control plane has said once how far it knows a stream that an earlier process
-   * began: a disk put back to an older state would otherwise number new findings like old ones.
+   * False until the control plane has confirmed how far it knows a stream that an earlier process
+   * began: a disk restored to an older state would otherwise reuse numbers.
    */
   get agreed(): boolean {
     return this.#agreed;
@@ -117,9 +116,8 @@ export class Spool {
   }
 
   /**
-   * Makes findings and gaps durable, in this order, with the kernel position after them. Nothing is
-   * written when there is neither: a position alone may be lost, since what lies before it held
-   * nothing.
+   * Makes findings and gaps durable, in this order, followed by the kernel position. Writes nothing
+   * if there are none: a position alone may be lost.
    */
   append(findings: readonly Finding[], gaps: readonly NewGap[], cursor: KernelCursor | null): void {
     if (cursor) this.#cursor = cursor;
@@ -257,8 +255,8 @@ export class Spool {
   }
 
   /**
-   * The oldest records not acknowledged, in order; the same ones again until they are. At most
-   * `findingsMax` findings of `bytesMax` together, but at least one record if there is one.
+   * The oldest unacknowledged records in order, repeated until acknowledged. At most `findingsMax`
+   * findings of `bytesMax` together, but at least one record.
    */
   next(findingsMax: number, bytesMax: number): SpoolBatch {
     const batch: SpoolBatch = { findings: [], gaps: [], lastSeq: this.#acked };
@@ -277,7 +275,7 @@ export class Spool {
         bytesLeft -= entry.bytes;
       } else {
         const lost = entry.kind === "hole" ? entry : this.#loseShown(entry);
-        // Not across what was shown before: the other side may have counted that part already.
+        // Not across what was sent before: the control plane may already have counted that part.
         const apart = open?.seq === this.#shown;
         const joined = open && !apart ? joinHoles(open, lost) : null;
         if (open && !joined) batch.gaps.push(toGap(open));
@@ -299,7 +297,7 @@ export class Spool {
     return hole(row.seq, "malformed", this.#options.wallMs());
   }
 
-  /** Gives up one record that the control plane will never accept, as a gap in its place. */
+  /** Replaces one record that the control plane never accepts by a gap. */
   discard(seq: number): void {
     if (!this.#lose(seq)) return;
     this.#put(
@@ -310,10 +308,9 @@ export class Spool {
   }
 
   /**
-   * What the control plane says it has of `stream`. If it knows numbers that this spool has not
-   * given out, the disk was put back: what is new then goes out under a new stream, so that it is
-   * not taken for old, and `renewed` says so. `behind` says that it has forgotten what it once
-   * acknowledged, because its own store was lost.
+   * Handles the control plane's position in `stream`. If it has numbers that this spool has not
+   * issued, the disk was restored: new records then get a new stream, and `renewed` is true.
+   * `behind`: it lost what it had acknowledged, because its store was lost.
    */
   acknowledge(stream: string, seq: number): "agreed" | "behind" | "renewed" {
     if (stream !== this.#stream) return "agreed";
@@ -325,8 +322,8 @@ export class Spool {
         return "renewed";
       }
     }
-    // Numbers that were never given out here: another sender uses this stream (a machine that was
-    // copied, or put back while it ran; a stolen credential). What is kept goes under a new one.
+    // Numbers never issued here: another sender uses this stream (a copied machine, one restored
+    // while it ran, or a stolen credential). Kept records move to a new stream.
     if (seq >= this.#next) {
       this.#begin();
       return "renewed";
@@ -338,8 +335,8 @@ export class Spool {
   }
 
   /**
-   * Under a new stream nothing is taken for what was acknowledged before. Until something of it is
-   * acknowledged, what was told under the old one could be forgotten unnoticed.
+   * In a new stream nothing counts as acknowledged. Until something is, the loss of the old stream
+   * would go unnoticed.
    */
   #begin(): void {
     this.#stream = this.#options.streamId();
@@ -364,8 +361,8 @@ export class Spool {
   }
 
   /**
-   * Tries a disk that refused a write, when its time has come. A healthy node writes nothing for
-   * days, and would be told to be without a disk for as long.
+   * Retries a disk that refused a write. A healthy node writes nothing for days and would report a
+   * missing disk all that time.
    */
   returnToDisk(): void {
     const nowMs = this.#options.monoMs();

@@ -1,7 +1,7 @@
 /**
- * What is wanted of a scheduler's objects, told again by every activation of the leader: which
- * object is whose, what drains, what is shown, what is left over. Pure. It says what is so, never
- * what to do next, so it may be lost, late or told twice.
+ * The desired state of a scheduler's objects, sent by every activation of the leader: which object
+ * belongs to which node, what drains, what is shown, what is left over. Pure. It states facts,
+ * never steps, so it may be lost, late or repeated.
  */
 import { factsOf } from "../../schema/safety.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
@@ -15,7 +15,7 @@ import { type Fleet, type Sight, verdictOfNode } from "./fleet.ts";
 import { isSuppressed } from "./fold/suppression.ts";
 import type { DrainWish } from "./kubernetes/drain-wish.ts";
 
-/** What people who look at the object are told about the node. */
+/** What the Node object shows about the node. */
 export type ShownNode = {
   node: NodeId;
   pool: PoolName | null;
@@ -23,29 +23,29 @@ export type ShownNode = {
   uid: string;
   verdict: "unknown" | "healthy" | "degraded" | "unhealthy";
   phase: Node["phase"]["kind"];
-  /** For a person, bounded: what is held against it. */
+  /** For people, bounded: the evidence against it. */
   because: string;
   session: string | null;
-  /** Out of service by the product or through it. */
+  /** Out of service by Navarch or through it. */
   cordoned: boolean;
   draining: boolean;
   labels: Record<string, string>;
   /** Names of its earlier objects, to which its pods may still be bound. */
   formerNames: readonly string[];
-  /** The product bought its machine: it is nobody else's. */
+  /** Navarch bought its machine. */
   bought: boolean;
-  /** Its mark is being set or lifted: two writes of one object at once would only collide. */
+  /** Its mark is being written; a second write of the object would collide. */
   marking: boolean;
-  /** Why nothing more is done about it now, as the plan says. */
+  /** Why nothing more is done about it now, as the plan states. */
   wait: ShownWait | null;
-  /** An effect on it is on its way, so the plan has nothing to say of it for a moment. */
+  /** An effect on it is in flight, so the plan has no entry for it. */
   busy: boolean;
-  /** Kubernetes does not take its mark. */
+  /** Kubernetes refuses its mark. */
   refused: boolean;
   onHold: boolean;
   /** Its drain ends at the deadline, whatever still runs there. */
   cutsOff: boolean;
-  /** It serves with a fault, because a person gave it back. */
+  /** It serves with a fault, because a person uncordoned it. */
   calledOff: boolean;
 };
 
@@ -53,18 +53,18 @@ export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 
-/** Its object was taken away while its machine lives; the name is the one that it had. */
+/** Its object was removed while its machine lives; the name is the object's former one. */
 export type OrphanedNode = { node: NodeId; name: string };
 
 export type Wish = {
-  /** Name of this fleet: another install in the cluster has another one. */
+  /** Name of this fleet, to tell apart several installs in one cluster. */
   fleet: string;
   drains: DrainWish[];
   shown: ShownNode[];
   /** Their instance is confirmed gone, their object is still there. */
   ended: EndedNode[];
   orphaned: OrphanedNode[];
-  /** Objects that are no node's any more: what is ours on them goes. */
+  /** Objects that belong to no node any more; our fields on them are removed. */
   leaving: EndedNode[];
 };
 
@@ -104,7 +104,7 @@ export function wishOf(
 
 const shownBefore = new WeakMap<Node, ShownNode>();
 
-/** A node's document is never changed in place, so what was made of it once still holds. */
+/** A node's document is never changed in place, so results can be cached by it. */
 function shownOf(
   node: Node,
   pool: PoolConfig | null,
@@ -182,7 +182,7 @@ function drainOf(
   };
 }
 
-/** What whoever owns a pod there is told. */
+/** What the owner of a pod there is shown. */
 function whyOf({ order, health }: Node): string {
   if (order !== null) return `ordered by ${order.by}${order.why === "" ? "" : ` (${order.why})`}`;
   const held = health.held.map(({ judgement }) => judgement.because);
@@ -190,10 +190,10 @@ function whyOf({ order, health }: Node): string {
   return held.join("; ").slice(0, WHY_CHARS_MAX);
 }
 
-/** Why nobody may be asked to leave now, though the drain has begun. */
+/** Why no pod may be evicted now although the drain has begun. */
 function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight): string | null {
   if (node.kube !== null && node.kube.absentSince !== null) {
-    // The name may be another machine's by now; the cluster itself ends what was bound to it.
+    // The name may belong to another machine by now; the cluster ends what was bound to it.
     return `Node ${node.kube.name} is no longer in the cluster`;
   }
   const { kube } = node;
@@ -204,7 +204,7 @@ function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight
   if (paused !== null) return paused.message;
   const forced = node.order?.force === true;
   if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
-  // A person's order stands against a person's hold: whoever gave it could see the other.
+  // A person's order overrides a person's hold.
   const kept = node.order === null ? keptBy(node, { sight }) : null;
   return kept ?? darkness(node, { sight });
 }

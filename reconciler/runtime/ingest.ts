@@ -1,7 +1,7 @@
 /**
- * Takes reports in: who is it, what of it is new, make that durable, then acknowledge. A quiet
- * heartbeat never reaches the store: it only says that the node was heard. Anything that could
- * change a decision is written first and acknowledged after, many reports in one transaction.
+ * Processes reports: identifies the sender, finds what is new, makes it durable, then acknowledges.
+ * A quiet heartbeat never reaches the store; it only records that the node was heard. Anything that
+ * could change a decision is written before it is acknowledged, many reports in one transaction.
  */
 import type { BootId, NodeId, StreamId } from "../../schema/id.ts";
 import type { Config } from "../../schema/config.ts";
@@ -38,9 +38,9 @@ export type IngestTarget = {
   /** The node whose id differs from this one in case at most. */
   nodeLike(id: NodeId): NodeId | null;
   takeEntries(entries: StoredEntry[]): void;
-  /** What an upgrade of agents has to do with the node now; `null` = nothing. */
+  /** The node's part in an upgrade of agents; `null` = none. */
   upgrade(id: NodeId): UpgradeWord | null;
-  /** Proves orders to agents; `null` = they go out unsigned, and an agent of now refuses them. */
+  /** Signs orders; `null` = they are sent unsigned, and current agents refuse them. */
   signer: OrderSigner | null;
   config(): Config;
   /** See `LoopPorts`. */
@@ -49,11 +49,11 @@ export type IngestTarget = {
 
 export type IngestAnswer =
   | { kind: "reply"; reply: ReportReply }
-  /** `node` is the one whose part was claimed, where that is not the name that was given. */
+  /** `node` is the claimed node if it differs from the given name. */
   | { kind: "denied"; message: string; node?: NodeId }
   | { kind: "unavailable"; message: string };
 
-/** How long a letter may wait for others to share its transaction: below any human's notice. */
+/** How long an entry may wait to share a transaction. */
 const BATCH_MS = 4;
 /** Of one transaction, during which nothing else is served. */
 const BATCH_MAX = { entries: 256, news: 400 };
@@ -72,13 +72,13 @@ export class Ingest {
   private writing = false;
   private armed = false;
   private failure: string | null = null;
-  /** An append failed, which a database behind a network may have done all the same. */
+  /** An append failed; a remote database may have written it nevertheless. */
   private unsure = false;
-  /** How often a changed address is written down. */
+  /** How often a changed address is stored. */
   private readonly moves = new Paced(60_000);
   private readonly again = new AskAgain();
   private readonly unheard = new Unheard();
-  /** New nodes by their id in lower case: until they are folded nobody else knows them. */
+  /** New nodes by their id in lower case, until they are folded. */
   private readonly arriving = new Map<string, { id: NodeId; mono: number }>();
 
   constructor(store: Store, clock: Clock, target: IngestTarget, cursors: readonly Cursor[]) {
@@ -88,7 +88,7 @@ export class Ingest {
     for (const cursor of cursors) this.cursors.set(cursor);
   }
 
-  /** Why letters cannot be written now, for readiness; `null` while they can. */
+  /** Why entries cannot be written now, for readiness; `null` if they can. */
   problem(): string | null {
     return this.failure;
   }
@@ -134,7 +134,7 @@ export class Ingest {
     return { kind: "reply", reply };
   }
 
-  /** Which node speaks: by its own id, else by an instance identity; two candidates are nobody. */
+  /** Which node reports: by its own id, else by instance identity; two candidates match none. */
   private identify(
     report: Report,
     only: NodeId | null,
@@ -142,8 +142,8 @@ export class Ingest {
     const named = report.node_id;
     let id = named;
     const known = this.target.node(id);
-    // A DaemonSet's agent gives the name of the Node object: one machine, two names. What was taken
-    // in under that name before the two could be tied together falls silent and is forgotten.
+    // A DaemonSet's agent reports the name of the Node object: one machine, two names. The record
+    // under that name falls silent and is removed once the two are matched.
     const stray = known !== null && isUnbought(known);
     if (known === null || stray) {
       const candidates = new Set<NodeId>(this.namesakes(report));
@@ -165,7 +165,8 @@ export class Ingest {
         message: `this control plane takes at most ${LIMIT.nodesMax} nodes`,
       };
     }
-    // A credential for an object's name speaks for the machine that Kubernetes says bears it.
+    // A credential for an object's name is valid for the machine that Kubernetes names as its
+    // bearer.
     const tied = only === named && this.namesakes(report).includes(id);
     if (only !== null && only !== id && !tied)
       return { kind: "denied", message: `this credential may not speak for ${named}`, node: id };
@@ -180,8 +181,8 @@ export class Ingest {
   }
 
   /**
-   * Another node that Kubernetes and DNS cannot tell from this new one by its name. Two that come
-   * at once are told apart by who was heard first.
+   * Another node whose name Kubernetes and DNS cannot distinguish from this one. Of two at once,
+   * the one heard first wins.
    */
   private likeOf(id: NodeId): NodeId | null {
     const lower = id.toLowerCase();
@@ -196,8 +197,8 @@ export class Ingest {
   }
 
   /**
-   * Nodes whose object in Kubernetes bears the name that the agent gives, if the machine that
-   * speaks is that machine: names are given again, and an earlier bearer may still be running.
+   * Nodes whose Kubernetes object has the reported name, if the reporting machine is that machine:
+   * names are reused, and an earlier bearer may still run.
    */
   private namesakes(report: Report): NodeId[] {
     return this.target.nodeOfObject(report.node_id).filter((id) => {
@@ -211,8 +212,8 @@ export class Ingest {
   }
 
   /**
-   * Where the node reports from, if that is news: it tells which Node object is its own. A sender
-   * whose address changes with every report is written down once a minute.
+   * Where the node reports from, if changed; it identifies the agent's Node object. An address that
+   * changes with every report is stored once a minute.
    */
   private newOrigin(node: Node | null, origin: Origin | undefined, mono: number): Origin | null {
     if (origin === undefined) return null;
@@ -271,7 +272,7 @@ export class Ingest {
   ): ReportReply {
     const { server } = this.target.config();
     const word = this.target.upgrade(id)?.command ?? null;
-    // What this very report answers is folded in a moment: not to be asked again in between.
+    // What this report answers is folded in a moment and is not requested again meanwhile.
     const answers = report.results?.some((one) => one.command_id === word?.command_id) === true;
     const { signer } = this.target;
     const now = this.clock.wallMs();
@@ -317,9 +318,7 @@ export class Ingest {
     });
   }
 
-  /**
-   * Writes what waits, one transaction at a time; replays inside a batch are dropped by the cursor.
-   */
+  /** Writes waiting entries, one transaction at a time; the cursor drops replays inside a batch. */
   private async flush(): Promise<void> {
     if (this.writing || this.waiting.length === 0) return;
     this.writing = true;
@@ -361,8 +360,8 @@ export class Ingest {
   }
 
   /**
-   * Letters that were written unknown to this process are folded now: found at some later reading
-   * of the store, they would condemn again what has been repaired since.
+   * Entries written without this process's knowledge are folded now; found later, they would
+   * condemn what has been repaired since.
    */
   private async catchUp(): Promise<void> {
     const { entries, cursors } = await this.store.load();
@@ -380,8 +379,8 @@ function hasRefused(report: Report, node: Node): boolean {
 }
 
 /**
- * A clean check changes no decision about a node that serves and has nothing held against it, or
- * only what no clean check ends: until it is reset, rebooted, replaced, or its time is over.
+ * A clean check changes no decision about a serving node without held evidence, or only what a
+ * clean check does not clear.
  */
 function isQuiet(check: NonNullable<Report["check"]>, node: Node | null, now: number): boolean {
   if (node === null || node.phase.kind !== "serving" || node.session !== null) return false;

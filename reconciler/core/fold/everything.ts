@@ -1,8 +1,8 @@
 /**
- * One activation's facts, folded in their order into a draft: answers to our own calls first, then
- * what the clouds show, then what agents and people said, then the passing of time. Pure apart from
- * the draft it fills. Letters and their findings are taken in exactly once: the inbox row goes in
- * the same transaction as the node that it changed.
+ * Folds one activation's facts in their order into a draft: answers to our own calls, cloud
+ * listings, reports and orders, then the passing of time. Pure except for the draft. Reports and
+ * their findings are processed exactly once: the inbox row is removed in the transaction that
+ * changes the node.
  */
 import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Command } from "../../../schema/command.ts";
@@ -40,30 +40,28 @@ export type FoldInput = {
   entries: StoredEntry[];
   commands: Command[];
   sightings: ReadonlyMap<string, ReadonlyMap<InstanceId, Sighting>>;
-  /** Since when each provider's listings have shrunk beyond belief. */
+  /** Since when each provider's listings have been implausibly small. */
   collapsed: ReadonlyMap<string, number>;
   presence: Presences;
   /** How long an accepted ask may stay invisible, by provider. */
   settleMs: ReadonlyMap<string, number>;
-  /**
-   * True while the process does not trust its own eyes: nothing is adopted or condemned as surplus.
-   */
+  /** True while observations are unreliable: nothing is adopted or counted as surplus. */
   blind: boolean;
-  /** What Kubernetes shows, or `null` where nothing of it or of the fleet has changed since. */
+  /** What Kubernetes shows; `null` if neither it nor the fleet has changed. */
   cluster: Cluster | null;
 };
 
 export type FoldResult = {
   sightings: Map<string, Map<InstanceId, Sighting>>;
   collapsed: Map<string, number>;
-  /** Providers whose complete listing was taken in, and those that gave none. */
+  /** Providers whose complete listing was processed, and those that gave none. */
   listed: string[];
   unlisted: string[];
   removed: NodeId[];
   commands: Command[];
   problems: { message: string; fields: Record<string, unknown> }[];
   judged: Judged;
-  /** Who is whom in Kubernetes, and who cannot be told apart; `null` = not looked at. */
+  /** Matches in Kubernetes, and ambiguous ones; `null` = not looked at. */
   known: Known | null;
 };
 
@@ -115,7 +113,7 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
       fields: { provider, class: answer.class },
     });
     result.unlisted.push(provider);
-    // A list that lied and then failed is not held to its lie for ever.
+    // A provider whose listing collapsed and then failed is not blocked for ever.
     const since = result.collapsed.get(provider);
     if (since !== undefined && input.now - since >= COLLAPSE_BELIEVED_MS) {
       result.collapsed.delete(provider);
@@ -165,12 +163,12 @@ function foldCloud(input: FoldInput, draft: Draft, listing: Listing, result: Fol
  * (docs/reference/safety.md#blindness).
  */
 const COLLAPSE_SHARE = 0.5;
-/** A list that tells the same for this long is believed: somebody did delete them. */
+/** A listing that is unchanged for this long is trusted: the instances were deleted. */
 const COLLAPSE_BELIEVED_MS = 10 * 60_000;
 
 /**
- * Why a listing is not taken in, or `null`. Ends that the product ordered itself explain what is
- * missing.
+ * Why a listing is not processed, or `null`. Terminations ordered by Navarch explain missing
+ * instances.
  */
 function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number): string | null {
   if (listing.answer.kind !== "ok" || now - since >= COLLAPSE_BELIEVED_MS) return null;
@@ -193,7 +191,7 @@ function collapseOf(fleet: Fleet, listing: Listing, since: number, now: number):
   return `${listing.provider} lists ${seen} of ${known} known instances: not believed yet`;
 }
 
-/** The fleet as the draft has it now: one pass folds several facts. */
+/** The fleet as the draft has it; one pass folds several facts. */
 function draftFleet(input: FoldInput, draft: Draft): Fleet {
   const nodes = new Map<NodeId, Node>();
   for (const id of draft.nodeIds()) {
@@ -209,7 +207,8 @@ function draftFleet(input: FoldInput, draft: Draft): Fleet {
 }
 
 /**
- * Seen twice and past the settle time: what nobody claims becomes a node of its pool, or a surplus.
+ * Seen twice and past the settle time: an unclaimed instance becomes a node of its pool, or
+ * surplus.
  */
 const LISTINGS_MIN = 2;
 
@@ -233,7 +232,7 @@ function adopt(
       continue;
     }
     const name = provider as PoolName;
-    // Bought by an ask whose record cannot be read: the machine of the node that is held for it.
+    // Bought by a request whose record is unreadable: the machine of the node held for it.
     const asked = nodes.get((instance.tags["navarch-node"] ?? "") as NodeId);
     if (asked?.phase.kind === "held" && asked.instance === null && asked.pool !== null) {
       const bound = { ...asked, instance: bindInstance(name, instance, input.now) };
@@ -243,7 +242,8 @@ function adopt(
     }
     const wanted = placeOf(input, { ...fleet, nodes }, draft, instance);
     const adopted = adoptInstance({ ...fleet, nodes }, name, instance, input.now, wanted.as);
-    // What names no pool of ours is left alone: it may be another fleet's, copied tags and all.
+    // An instance that names no known pool is left alone: its tags may be copied from another
+    // fleet.
     if (adopted === null) {
       left.set(id, { ...sighting, ignored: true });
       continue;
@@ -260,8 +260,8 @@ function adopt(
 }
 
 /**
- * Whether a slot wants the instance. After the database was lost the wanted size is only the
- * configuration's guess, so as many as the pool may have are taken back rather than ended.
+ * Whether a slot needs the instance. After the loss of the database the wanted size is only the
+ * configuration's, so as many are adopted as the pool may have.
  */
 function placeOf(
   input: FoldInput,
@@ -279,7 +279,7 @@ function placeOf(
   const taken = new Set<number>();
   for (const node of fleet.nodes.values()) {
     if (node.pool !== pool.name || node.slot === null || node.phase.kind === "gone") continue;
-    // What a person has put aside, and no list shows any more, keeps nobody out of its slot.
+    // A held node that no listing shows does not block its slot.
     const put = node.phase.kind === "held" || node.cordon.human !== null;
     if (put && (node.instance?.absentListings ?? 0) > 0) continue;
     taken.add(node.slot);
@@ -293,8 +293,8 @@ function placeOf(
 }
 
 /**
- * A letter is durable before anybody folds it, so one that cannot be folded would stop every
- * process that ever reads it. It is set aside, loudly: a bug of ours, and no reason to go blind.
+ * An entry is durable before it is folded, so one that cannot be folded would stop every process
+ * that reads it. It is quarantined with an error: a bug of ours.
  */
 function foldOrSetAside(
   input: FoldInput,
@@ -350,7 +350,7 @@ function foldOneEntry(
   }
 }
 
-/** Nodes that were judged by other rules than now hold: another policy, or a quarantine. */
+/** Nodes judged under other rules: an older policy, or a suspended rule. */
 function foldRules(input: FoldInput, policy: CompiledPolicy, draft: Draft): void {
   const { config, now } = input;
   const quarantined = quarantineOf(input.fleet.facts);

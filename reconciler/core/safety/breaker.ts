@@ -1,9 +1,8 @@
 /**
- * The breakers (docs/reference/safety.md#breaker): each scope's arrivals of repair sessions against
- * what its hardware can do. A burst slows the scope down to a trickle, never to nothing; a common
- * cause is acted on instead of the nodes that share it; and it clears itself, through growing
- * batches. Pure: facts and nodes in, facts and events out. Nothing is counted in memory, so a
- * restart changes nothing.
+ * The circuit breakers (docs/reference/safety.md#breaker): compare new repair sessions in each
+ * scope with its failure rate. A burst slows the scope to a trickle, never to nothing; a common
+ * cause is handled instead of the nodes that share it; and the breaker closes by itself through
+ * growing batches. Pure. Nothing is counted in memory, so a restart changes nothing.
  */
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
@@ -26,9 +25,9 @@ const SETTLE_MS = 5 * 60_000;
 /** Batches that must pass before the breaker closes, and how far a batch may grow. */
 const BATCHES = 2;
 const BATCH_MAX = 64;
-/** What stays sick this long does not get well by itself: then its nodes are replaced. */
+/** A node that stays unhealthy this long does not recover and is replaced. */
 const CAUSE_WAIT_MS = 60 * 60_000;
-/** A place is back when at most this share of its nodes is still sick. */
+/** A domain has recovered when at most this share of its nodes is unhealthy. */
 const PLACE_BACK_SHARE = 0.2;
 
 export type Step = { put: Fact[]; drop: string[]; pools: PoolState[]; events: EventDraft[] };
@@ -61,7 +60,7 @@ export function stepBreakers(
   const [stored] = factsOf(fleet.facts, "rate");
   const perMs = rateOf(stored ?? null, settings, wanted, now) / 1_000 / DAY_MS;
   for (const scope of scopes) {
-    // A pool or a place that is no more holds nothing back.
+    // A pool or domain that no longer exists holds nothing back.
     if (scope.size === 0) {
       if (known.has(scope.name)) step.drop.push(`breaker:${scope.name}`);
       continue;
@@ -77,7 +76,7 @@ export function stepBreakers(
   return step;
 }
 
-/** Scopes worth a look: those that saw a session lately, and those that are not closed. */
+/** Scopes to look at: those with recent sessions and those that are not closed. */
 function gather(
   fleet: Fleet,
   config: Config,
@@ -115,7 +114,7 @@ function openedAt({ session, lastSession }: Node): number[] {
   const out: number[] = [];
   if (session !== null) out.push(session.openedAt);
   const last = lastSession ?? null;
-  // Neither a rule that was put aside nor a machine that somebody took away is a failure.
+  // Neither a suspended rule nor a machine removed by others is a failure.
   const isNone = last === null || last.how === QUARANTINED || last.how === LOST;
   if (!isNone) out.push(last.openedAt);
   return out;
@@ -167,10 +166,10 @@ function next(before: Breaker | null, scope: Scope, around: Around): Breaker | n
           ? enter(before, "restrained", now, because(scope, null), null)
           : halfOpen(before, now);
       }
-      // What the cause does not explain may have one of its own.
+      // Sessions that the cause does not explain may have a cause of their own.
       return tripped ? lookAgain(before, scope, around) : before;
     case "half-open":
-      // Only what arrived since it went half-open is a bad batch; older arrivals led here.
+      // Only sessions opened after half-open make a bad batch.
       if (tripped && newestArrival(scope) > before.since) return trip(scope, around);
       return stepBatch(before, scope, around);
     default:
@@ -261,8 +260,8 @@ function halfOpen(before: Breaker, now: number): Breaker {
 }
 
 /**
- * Whether what explained the burst is no more, or is dealt with. A cause that nobody withdraws
- * holds its nodes back for an hour; then they go on in growing batches.
+ * Whether the cause is gone or handled. An unresolved cause holds its nodes back for an hour; then
+ * they continue in growing batches.
  */
 function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): boolean {
   if (cause === null) return true;
@@ -272,7 +271,7 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): b
   if (cause.attribute === "rule") {
     const { facts } = around.fleet;
     if (!around.rules.has(cause.value) || facts.has(`trusted:${cause.value}`)) return true;
-    // Put aside it holds nothing back any more, also where nobody has looked again since.
+    // A suspended rule holds nothing back, even where no later check exists.
     const long = around.now - since >= CAUSE_WAIT_MS;
     return facts.has(`quarantine:${cause.value}`) && (long || sick.length === 0);
   }
@@ -284,7 +283,7 @@ function isWithdrawn({ cause, since }: Breaker, scope: Scope, around: Around): b
 function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Breaker | null {
   if (now - before.batchAt < SETTLE_MS) return before;
   const waiting = scope.nodes.some((node) => isDue(node, config));
-  // Nothing left to try: then there is nothing left to hold back either.
+  // Nothing left to try, so nothing is held back.
   if (!waiting && !scope.nodes.some(holdsPlace)) return null;
   const verified = scope.nodes.some((node) => {
     const since = node.phase.kind === "serving" ? node.phase.since : 0;
@@ -297,13 +296,13 @@ function stepBatch(before: Breaker, scope: Scope, { now, config }: Around): Brea
   return { ...before, batch, batchAt: now, passed };
 }
 
-/** Whether a reboot is what its last session ended with: then no other machine took its place. */
+/** Whether its last session ended with a reboot: then no other machine took its place. */
 function isRebooted({ rebootedAt, lastSession }: Node): boolean {
   const last = lastSession ?? null;
   return last?.how === "recovered" && (rebootedAt ?? 0) >= last.openedAt;
 }
 
-/** Whether the product would repair the node if the breaker let it. */
+/** Whether the node would be repaired if the breaker allowed it. */
 function isDue({ phase, pool, cordon, health, order }: Node, config: Config): boolean {
   if (phase.kind !== "suspect" || health.verdict !== "unhealthy") return false;
   if (cordon.human !== null && order === null) return false;

@@ -15,10 +15,10 @@ import { addTo, countIsolated, countOut, type Tally } from "./tally.ts";
 
 export type Rung = "isolate" | "reboot" | "replace";
 
-/** Why a rung may not be taken now. */
+/** Why a step may not be taken now. */
 export type Refusal = { kind: "budget" | "breaker"; message: string; until: number | null };
 
-/** One scope's room for one rung, for people and metrics. */
+/** One scope's room for one step, for people and metrics. */
 export type Room = { scope: string; rung: Rung; used: number; max: number };
 
 export type Budgets = {
@@ -41,7 +41,7 @@ export function shareOf(share: Share, desired: number): number {
     : Math.max(1, Math.floor((share.percent / 100) * desired));
 }
 
-/** Counts only when somebody asks: most plans of a large fleet spend nothing. */
+/** Counted on demand: most plans of a large fleet spend nothing. */
 export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets {
   let counted: Budgets | null = null;
   const open = (): Budgets => (counted ??= new CountedBudgets(fleet, config, now));
@@ -56,9 +56,9 @@ export function openBudgets(fleet: Fleet, config: Config, now: number): Budgets 
 type Count = { sizes: Map<string, Size>; out: Tally; isolated: Tally };
 
 /**
- * An unmanaged machine is judged by all that is out, and one of ours by what is out of
- * ours: nothing fills the place of the former, so one that nobody repairs, or whose agent never
- * gets well, would hold up every repair for ever.
+ * An unmanaged machine counts against everything that is out, a bought one only against bought
+ * ones: nothing replaces an unmanaged machine, so one that stays unhealthy would block every
+ * repair.
  */
 class CountedBudgets implements Budgets {
   private readonly config: Config;
@@ -125,22 +125,22 @@ class CountedBudgets implements Budgets {
       return share.kind === "percent" ? Math.max(pools, part) : part;
     };
     if (rung === "isolate") return room(budgets.isolate[column]);
-    // Either drains first, and holds both rooms until its slot serves again.
+    // Either drains first, and holds both budgets until its slot serves again.
     const own = rung === "reboot" ? budgets.reboot : budgets.replace;
     return Math.min(room(own[column]), room(budgets.drain[column]));
   }
 
   private refuseIsolation(node: Node, scope: string): Refusal | null {
-    // Nothing is lost by marking what is evidently dead, and a job that lands on it is.
+    // Marking an evidently dead node loses nothing, and a job placed on it is lost.
     if (isEvident(node)) return null;
     const breaker = this.breakers.get(scope);
-    // Proof of broken hardware keeps work off the node, whatever else is the matter.
+    // Proof of broken hardware keeps work off the node in any case.
     if (breaker?.state === "open" && explains(breaker.cause, node) && !isDefinitive(node)) {
       return stopped(breaker);
     }
     const count = this.countFor(node);
     const isolated = count.isolated.get(scope);
-    // A slot that fails again goes on in the room that it has.
+    // A slot that fails again keeps the room that it has.
     if (isolated?.has(slotKeyOf(node)) === true) return null;
     const used = isolated?.size ?? 0;
     const max = this.max(count, scope, "isolate");
@@ -173,7 +173,7 @@ class CountedBudgets implements Budgets {
   }
 }
 
-/** Evident faults have one place a domain of their own, the finest domain that is known. */
+/** Evident faults have one place of their own per domain, in the finest known domain. */
 function hasEvidentRoom(node: Node, tally: Tally): boolean {
   const finest = domainsOf(node).findLast((domain) => !domain.startsWith("rack:"));
   const scope = finest === undefined ? FLEET : `domain:${finest}`;
